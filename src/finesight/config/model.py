@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The numbers that define a model, and where they are read from.
+
+Three groups: the vision tower, the text decoder, the ids of special tokens. They come from a published `config.json`
+(`ModelConfig.from_hf`) or from one of the named sizes. Names follow the field; the few that differ from the
+published files are mapped in `from_hf` and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from finesight.errors import ConfigError
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class VisionConfig(_Frozen):
+    """Shape of the vision tower and its merger."""
+
+    depth: int = Field(description="number of blocks")
+    hidden_size: int = Field(description="width of a patch state")
+    intermediate_size: int = Field(description="width inside the SwiGLU")
+    num_heads: int = Field(description="attention heads")
+    out_hidden_size: int = Field(
+        description="width of a visual token: the text decoder's hidden size"
+    )
+    full_attention_layers: tuple[int, ...] = Field(
+        description="blocks that attend over a whole frame pair"
+    )
+    in_channels: int = Field(3, description="colour channels")
+    patch_size: int = Field(14, description="pixels per patch side")
+    temporal_patch_size: int = Field(2, description="frames per patch")
+    spatial_merge_size: int = Field(2, description="patches per visual token side")
+    window_size: int = Field(112, description="pixels per window side")
+    tokens_per_second: int = Field(2, description="temporal positions per second of video")
+    rms_norm_eps: float = Field(1e-6, description="epsilon of every RMSNorm")
+    rope_theta: float = Field(10_000.0, description="base of the 2D rotary frequencies")
+
+    @property
+    def head_dim(self) -> int:
+        """Size of one attention head (E)."""
+        return self.hidden_size // self.num_heads
+
+    @property
+    def patch_values(self) -> int:
+        """Numbers in one flattened patch (P)."""
+        return self.in_channels * self.temporal_patch_size * self.patch_size**2
+
+    @property
+    def resize_factor(self) -> int:
+        """Sides of a resized picture are multiples of this many pixels."""
+        return self.patch_size * self.spatial_merge_size
+
+    @property
+    def merge_area(self) -> int:
+        """Patches per visual token."""
+        return self.spatial_merge_size**2
+
+    @property
+    def window_cells(self) -> int:
+        """Merged cells per window side."""
+        return self.window_size // self.resize_factor
+
+    @model_validator(mode="after")
+    def _consistent(self) -> VisionConfig:
+        if self.hidden_size % self.num_heads or self.head_dim % 4:
+            raise ValueError(
+                f"vision hidden_size {self.hidden_size} over {self.num_heads} heads must give a head size divisible by 4"
+            )
+        if self.window_size % self.resize_factor:
+            raise ValueError(
+                f"window_size {self.window_size} is not a multiple of {self.resize_factor} pixels"
+            )
+        if any(not 0 <= layer < self.depth for layer in self.full_attention_layers):
+            raise ValueError(
+                f"full_attention_layers {self.full_attention_layers} exceed depth {self.depth}"
+            )
+        return self
+
+
+class YarnConfig(_Frozen):
+    """YaRN context extension (Peng et al. 2023, arXiv 2309.00071)."""
+
+    factor: float = Field(description="how many times longer than the original context")
+    original_max_position_embeddings: int = Field(description="context the model was trained with")
+    beta_fast: float = Field(32.0, description="rotations above which a frequency is left alone")
+    beta_slow: float = Field(
+        1.0, description="rotations below which a frequency is fully interpolated"
+    )
+    attention_factor: float | None = Field(
+        None, description="scale of cos and sin; None computes the paper's"
+    )
+
+
+class TextConfig(_Frozen):
+    """Shape of the text decoder."""
+
+    vocab_size: int = Field(description="rows of the embedding")
+    hidden_size: int = Field(description="width of a token state (D)")
+    intermediate_size: int = Field(description="width inside the SwiGLU (F)")
+    num_hidden_layers: int = Field(description="decoder layers")
+    num_attention_heads: int = Field(description="query heads (H)")
+    num_key_value_heads: int = Field(description="key-value heads (K)")
+    tie_word_embeddings: bool = Field(description="output head shares the embedding")
+    mrope_section: tuple[int, int, int] = Field(
+        description="rotary pairs for time, height and width"
+    )
+    max_position_embeddings: int = Field(128_000, description="longest context in tokens")
+    rms_norm_eps: float = Field(1e-6, description="epsilon of every RMSNorm")
+    rope_theta: float = Field(1_000_000.0, description="base of the rotary frequencies")
+    yarn: YarnConfig | None = Field(None, description="context extension, off by default")
+
+    @property
+    def head_dim(self) -> int:
+        """Size of one attention head (E)."""
+        return self.hidden_size // self.num_attention_heads
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TextConfig:
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} does not divide by {self.num_attention_heads} heads"
+            )
+        if self.num_attention_heads % self.num_key_value_heads:
+            raise ValueError(
+                f"{self.num_attention_heads} query heads do not divide by {self.num_key_value_heads} key-value heads"
+            )
+        if 2 * sum(self.mrope_section) != self.head_dim:
+            raise ValueError(
+                f"mrope_section {self.mrope_section} must sum to half of head size {self.head_dim}"
+            )
+        return self
+
+
+class SpecialTokenIds(_Frozen):
+    """Ids the model itself must know; checked against the tokenizer when both are loaded."""
+
+    image_pad: int = Field(description="<|image_pad|>, one per visual token of a picture")
+    video_pad: int = Field(description="<|video_pad|>, one per visual token of a video")
+    vision_start: int = Field(description="<|vision_start|>")
+    vision_end: int = Field(description="<|vision_end|>")
+    eos: tuple[int, ...] = Field(description="tokens that end an answer")
+    pad: int = Field(description="<|endoftext|>")
+
+
+class ModelConfig(_Frozen):
+    """Everything needed to build the network."""
+
+    vision: VisionConfig
+    text: TextConfig
+    special_tokens: SpecialTokenIds
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "bfloat16", description="dtype the weights are stored in"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelConfig:
+        if self.vision.out_hidden_size != self.text.hidden_size:
+            raise ValueError(
+                f"vision out_hidden_size {self.vision.out_hidden_size} differs from text hidden_size {self.text.hidden_size}"
+            )
+        return self
+
+    @classmethod
+    def from_hf(cls, config_json: Mapping[str, Any]) -> ModelConfig:
+        """Read a published `config.json` (flat or with `text_config`).
+
+        Raises:
+            ConfigError: another model type, or a missing or contradicting value.
+        """
+        raise NotImplementedError
+
+
+__all__ = [
+    "ConfigError",
+    "ModelConfig",
+    "SpecialTokenIds",
+    "TextConfig",
+    "VisionConfig",
+    "YarnConfig",
+]

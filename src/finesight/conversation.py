@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is asked and what comes back: conversations, sampling, replies, and the seam to any model.
+
+A conversation is a tuple of messages, a message a tuple of parts in reading order. Pictures and videos are parts
+among others; there is no second list of media beside the text. `finesight.text.messages` reads the dictionaries of
+qwen-vl-utils and of the OpenAI chat format into these records.
+
+Everything above the engine sees a model only through `Responder`, `Scorer` or `Embedder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from finesight.errors import ConfigError
+from finesight.geometry import Clock, Resize
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "repetition", "tool_calls", "cancelled"]
+if TYPE_CHECKING:
+    MediaSource = str | bytes | Path | Image
+    """A path, raw bytes, a Pillow image, or a `data:`, `file:`, `http:` or `https:` address."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """A run of text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePart:
+    """One picture, or one page of a PDF when `page` is set.
+
+    Attributes:
+        source: path, bytes, Pillow image or address.
+        page: page of a PDF, counted from 0; None for a picture.
+        min_pixels: lower bound of the resized area; None takes the processor's.
+        max_pixels: upper bound of the resized area; None takes the processor's.
+        resized_height: wanted height in pixels, rounded to a multiple of 28; needs `resized_width` too.
+        resized_width: wanted width in pixels.
+    """
+
+    source: MediaSource
+    page: int | None = None
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    resized_height: int | None = None
+    resized_width: int | None = None
+
+    def check(self) -> None:
+        """Raise `ConfigError` on contradicting options."""
+        _check_resized_pair(self.resized_height, self.resized_width)
+        _check_pixel_budget(self.min_pixels, self.max_pixels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoPart:
+    """One video: a file, or a list of frames.
+
+    Attributes:
+        source: path, bytes or address of a video file, or a tuple of picture sources (a frame list).
+        fps: frames per second to sample; "auto" samples more where the picture changes; None takes the processor's.
+        nframes: number of frames to sample; excludes `fps`.
+        min_frames: least number of frames when `fps` decides.
+        max_frames: largest number of frames when `fps` decides.
+        start_seconds: where the clip starts in the file.
+        end_seconds: where the clip ends in the file.
+        timestamps: true time of each frame of a frame list, in seconds, not decreasing.
+        sample_fps: frames per second of a frame list without timestamps.
+        min_pixels: lower bound of the resized area of a frame.
+        max_pixels: upper bound of the resized area of a frame.
+        total_pixels: upper bound of all resized frames together.
+        resized_height: wanted height of a frame in pixels; needs `resized_width` too.
+        resized_width: wanted width of a frame in pixels.
+    """
+
+    source: MediaSource | tuple[MediaSource, ...]
+    fps: float | Literal["auto"] | None = None
+    nframes: int | None = None
+    min_frames: int | None = None
+    max_frames: int | None = None
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    timestamps: tuple[float, ...] | None = None
+    sample_fps: float | None = None
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    total_pixels: int | None = None
+    resized_height: int | None = None
+    resized_width: int | None = None
+
+    @property
+    def is_frame_list(self) -> bool:
+        """Whether the source is a sequence of pictures instead of a file."""
+        return isinstance(self.source, tuple)
+
+    def check(self) -> None:
+        """Raise `ConfigError` on contradicting options."""
+        if self.fps is not None and self.nframes is not None:
+            raise ConfigError(
+                f"video has both fps={self.fps} and nframes={self.nframes}",
+                hint="give one of the two, not both",
+            )
+        if isinstance(self.fps, (int, float)) and not self.fps > 0:
+            raise ConfigError(f"video has fps={self.fps}; it must be above 0")
+        if isinstance(self.fps, str) and self.fps != "auto":
+            raise ConfigError(f"video has fps={self.fps!r}", hint='fps is a number or "auto"')
+        if self.nframes is not None and self.nframes < 1:
+            raise ConfigError(f"video has nframes={self.nframes}; it must be at least 1")
+        if (
+            self.start_seconds is not None
+            and self.end_seconds is not None
+            and self.end_seconds <= self.start_seconds
+        ):
+            raise ConfigError(
+                f"video ends at {self.end_seconds} s, not after its start at {self.start_seconds} s"
+            )
+        _check_frame_list(self)
+        _check_resized_pair(self.resized_height, self.resized_width)
+        _check_pixel_budget(self.min_pixels, self.max_pixels)
+
+
+def _check_frame_list(part: VideoPart) -> None:
+    """Options that only a frame list takes, and options that a frame list does not take."""
+    if not part.is_frame_list:
+        for name in ("timestamps", "sample_fps"):
+            if getattr(part, name) is not None:
+                raise ConfigError(f"video has {name}, which only a list of frames takes")
+        return
+    if not part.source:
+        raise ConfigError("video is an empty list of frames")
+    if part.timestamps is not None and part.sample_fps is not None:
+        raise ConfigError(
+            "video has both timestamps and sample_fps", hint="timestamps alone are enough"
+        )
+    if part.timestamps is not None and len(part.timestamps) != len(part.source):
+        raise ConfigError(
+            f"video has {len(part.source)} frames but {len(part.timestamps)} timestamps"
+        )
+    for name in ("nframes", "start_seconds", "end_seconds"):
+        if getattr(part, name) is not None:
+            raise ConfigError(f"video is a list of frames and has {name}, which only a file takes")
+
+
+def _check_resized_pair(height: int | None, width: int | None) -> None:
+    if (height is None) != (width is None):
+        raise ConfigError(f"resized_height={height} and resized_width={width} go together")
+
+
+def _check_pixel_budget(min_pixels: int | None, max_pixels: int | None) -> None:
+    if min_pixels is not None and max_pixels is not None and min_pixels > max_pixels:
+        raise ConfigError(f"min_pixels={min_pixels} exceeds max_pixels={max_pixels}")
+
+
+Part = TextPart | ImagePart | VideoPart
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn.
+
+    Attributes:
+        role: who speaks.
+        parts: what is said and shown, in reading order.
+        tool_calls: calls of an assistant turn, each a mapping with `name` and `arguments`.
+        is_target: whether an assistant turn is learned from in training.
+    """
+
+    role: Role
+    parts: tuple[Part, ...]
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    is_target: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What a model is given.
+
+    Attributes:
+        messages: turns in order.
+        tools: function signatures the model may call, as OpenAI tool mappings.
+    """
+
+    messages: tuple[Message, ...]
+    tools: tuple[Mapping[str, Any], ...] = ()
+
+    def media(self) -> Iterator[ImagePart | VideoPart]:
+        """All pictures and videos in order of appearance."""
+        for message in self.messages:
+            for part in message.parts:
+                if not isinstance(part, TextPart):
+                    yield part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How an answer is drawn.
+
+    Attributes:
+        max_new_tokens: largest number of tokens of the answer.
+        temperature: 0 takes the best token each time (greedy).
+        top_p: smallest set of tokens whose probability reaches this; 1 keeps all.
+        top_k: number of best tokens kept; 0 keeps all.
+        repetition_penalty: divides the positive logits of tokens seen, multiplies the negative ones; 1 is off.
+        stop: the answer ends before the first of these strings.
+        seed: of the random numbers; None draws one and reports nothing.
+        logprobs: number of best alternatives to report per token; None reports no log-probabilities at all.
+        loop_guard: stop with `finish_reason="repetition"` when a line or a cycle of tokens repeats without end.
+    """
+
+    max_new_tokens: int = 1024
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    logprobs: int | None = None
+    loop_guard: bool = True
+
+    def check(self) -> None:
+        """Raise `ConfigError` on a value outside its range."""
+        limits = (
+            ("max_new_tokens", self.max_new_tokens >= 1, "at least 1"),
+            ("temperature", self.temperature >= 0, "at least 0"),
+            ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
+            ("top_k", self.top_k >= 0, "at least 0 (0 keeps all)"),
+            ("repetition_penalty", self.repetition_penalty > 0, "above 0"),
+            ("logprobs", self.logprobs is None or 0 <= self.logprobs <= 20, "between 0 and 20"),
+            ("stop", all(self.stop), "a list of strings that are not empty"),
+        )
+        for name, is_fine, expected in limits:
+            if not is_fine:
+                raise ConfigError(
+                    f"sampling has {name}={getattr(self, name)!r}; it must be {expected}"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaRecord:
+    """What was done to one picture or video, for bringing answers back to it.
+
+    Attributes:
+        kind: "image" or "video".
+        source: what to call it: a path, an address, or "bytes" and the like.
+        page: page of a PDF counted from 0, else None.
+        resize: original and resized size.
+        visual_tokens: number of tokens it took.
+        clock: both clocks of a video; None for a picture.
+        sample_fps: frames per second the model believes it saw; None for a picture.
+        notes: things a user should know: a repeated frame, colliding time positions, a capped frame count.
+    """
+
+    kind: Literal["image", "video"]
+    source: str
+    resize: Resize
+    visual_tokens: int
+    page: int | None = None
+    clock: Clock | None = None
+    sample_fps: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens counted for one reply."""
+
+    prompt_tokens: int
+    visual_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """Log-probability of one token of the answer, with the best alternatives at its place.
+
+    Attributes:
+        token_id: the token taken.
+        text: its text.
+        logprob: natural logarithm of its probability before temperature and truncation.
+        top: `(token_id, text, logprob)` of the best tokens, best first.
+    """
+
+    token_id: int
+    text: str
+    logprob: float
+    top: tuple[tuple[int, str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a model answered.
+
+    Attributes:
+        text: the answer without stop strings and end tokens.
+        token_ids: tokens of the answer, the end token included if one came.
+        finish_reason: why it ended.
+        usage: token counts.
+        media: one record per picture or video of the conversation, in order of appearance.
+        logprobs: per token, if asked for.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+    usage: Usage
+    media: tuple[MediaRecord, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = field(default=())
+
+
+class Responder(Protocol):
+    """Anything that answers conversations: our engine, an HTTP endpoint, a scripted fake."""
+
+    def respond(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+        """Answer each conversation; replies come in the order of the conversations."""
+        ...
+
+
+class Scorer(Protocol):
+    """Anything that tells how likely given assistant turns are."""
+
+    def score(self, conversations: Sequence[Conversation]) -> list[list[float]]:
+        """Log-probability of each target token of each conversation."""
+        ...
+
+
+class Embedder(Protocol):
+    """Anything that turns a conversation into one vector for search."""
+
+    def embed(self, conversations: Sequence[Conversation]) -> list[list[float]]:
+        """One unit vector per conversation."""
+        ...

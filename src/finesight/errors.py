@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every error that finesight raises on purpose, in one tree.
+
+::
+
+    FinesightError(message, *, hint="")
+    ├─ ConfigError (ValueError)       a file, a dotted key, what was got and what was expected
+    ├─ MediaError
+    │  ├─ DecodeError                 the bytes are not what they claim to be, or end too early
+    │  ├─ UnsupportedMedia            a format, a shape or a combination of options we do not take
+    │  ├─ MediaTooLarge               more pixels, bytes or seconds than the stated limit
+    │  └─ FetchRefused                a source we will not open: private address, redirect, directory
+    ├─ LayoutError (ValueError)       placeholders against grids, cu_seqlens, window index
+    ├─ WeightsError
+    │  ├─ MissingWeights              a tensor, a shard or a whole folder is not there
+    │  └─ ShapeMismatch               a tensor is there with another shape
+    ├─ EngineError
+    │  ├─ PromptTooLong               prompt and answer do not fit the context
+    │  ├─ QueueFull
+    │  ├─ OutOfBlocks
+    │  └─ Cancelled
+    ├─ ParseError                     the offending span and what was expected
+    ├─ DataError
+    │  ├─ RecordInvalid
+    │  └─ ShardCorrupt
+    ├─ EvalError                      task and sample id
+    └─ AppError
+       ├─ ActionRefused
+       ├─ ScreenUnavailable
+       └─ PageUnreadable
+
+A message says what happened, with both values, and where; the hint says what to do next.
+"""
+
+from __future__ import annotations
+
+
+class FinesightError(Exception):
+    """Base of all errors a user can cause or meet.
+
+    Args:
+        message: what happened, the two values that disagree, and where.
+        hint: what the user can do about it; printed on a line of its own.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
+
+
+class ConfigError(FinesightError, ValueError):
+    """A configuration file, a recipe key or a call option is wrong."""
+
+
+class MediaError(FinesightError):
+    """A picture, video or PDF cannot be used."""
+
+
+class DecodeError(MediaError):
+    """The bytes are truncated, broken or not of the format they claim."""
+
+
+class UnsupportedMedia(MediaError):
+    """The media is intact but of a kind, shape or option combination we do not take."""
+
+
+class MediaTooLarge(MediaError):
+    """The media exceeds a stated limit in pixels, bytes or seconds."""
+
+
+class FetchRefused(MediaError):
+    """The source is one that must not be opened (private address, redirect, directory)."""
+
+
+class LayoutError(FinesightError, ValueError):
+    """Two counts that must agree in a packed sample do not."""
+
+
+class WeightsError(FinesightError):
+    """A checkpoint cannot be used."""
+
+
+class MissingWeights(WeightsError):
+    """A tensor, a shard or a checkpoint folder is missing."""
+
+
+class ShapeMismatch(WeightsError):
+    """A tensor has another shape than the model asks for."""
+
+
+class EngineError(FinesightError):
+    """Generation cannot go on."""
+
+
+class PromptTooLong(EngineError):
+    """The prompt, or prompt plus answer, exceeds the context length."""
+
+
+class QueueFull(EngineError):
+    """The engine takes no more requests now."""
+
+
+class OutOfBlocks(EngineError):
+    """The key-value cache has no free block left."""
+
+
+class Cancelled(EngineError):
+    """The request was cancelled by its owner."""
+
+
+class ParseError(FinesightError):
+    """Text does not have the structure it was asked to have."""
+
+
+class DataError(FinesightError):
+    """Training or evaluation data cannot be used."""
+
+
+class RecordInvalid(DataError):
+    """One record breaks the schema; names the record and the field."""
+
+
+class ShardCorrupt(DataError):
+    """A shard file is truncated or does not match its index."""
+
+
+class EvalError(FinesightError):
+    """An evaluation cannot give a number that means what it says."""
+
+
+class AppError(FinesightError):
+    """An application could not do its job."""
+
+
+class ActionRefused(AppError):
+    """An agent's action was not allowed or not possible."""
+
+
+class ScreenUnavailable(AppError):
+    """There is no screen to look at or act on."""
+
+
+class PageUnreadable(AppError):
+    """A document page could not be read."""
