@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every command a developer or CI needs. `make help` lists them; CI runs `make setup check demo` and nothing else.
+# What is installed is remembered by stamps inside the virtual environment: a second run installs nothing,
+# and removing the environment forgets them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# One thread per test process: with one process per core, threads only fight each other.
+JOBS ?= $(shell nproc)
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+FAST := not slow and not gpu and not interop and not bench and not fuzz and not real_data
+pinned = $(shell grep -E '^$(1)==' constraints.txt)
+
+.PHONY: help setup setup-test setup-data demo check format lint types contracts budgets test test-slow \
+        bench interop fuzz gpu-check check-real fix docs lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+# ---------------------------------------------------------------------------------------------------- set-up
+
+setup: $(STAMPS)/package  ## make .venv and install finesight in it
+setup-test: $(STAMPS)/test $(STAMPS)/system-test  ## the same, with what checks and tests need
+setup-data: $(STAMPS)/data  ## the same, with what building the training data needs
+
+$(STAMPS)/venv:
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, this is {sys.version}"'
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/install-system-packages.sh venv
+	$(PYTHON) -m venv $(VENV)
+	mkdir -p $(STAMPS)
+	touch $@
+
+# torch alone and first: any other order lets pip choose another, several times larger build.
+$(STAMPS)/torch: $(STAMPS)/venv
+	$(PIP) install '$(call pinned,torch)'
+	touch $@
+
+$(STAMPS)/package: $(STAMPS)/torch pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e .
+	touch $@
+
+# torchvision serves only the reference implementations in tests, and must not choose the torch build.
+$(STAMPS)/test: $(STAMPS)/package
+	$(PIP) install -c constraints.txt -e '.[test]'
+	$(PIP) install --no-deps '$(call pinned,torchvision)'
+	touch $@
+
+$(STAMPS)/data: $(STAMPS)/package
+	$(PIP) install -c constraints.txt -e '.[data]'
+	touch $@
+
+$(STAMPS)/system-test: scripts/install-system-packages.sh $(STAMPS)/venv
+	scripts/install-system-packages.sh test
+	touch $@
+
+# ---------------------------------------------------------------------------------------------------- use
+
+demo: setup  ## the main job with the embedded model on bundled pictures, a video and a PDF page
+	$(BIN)/python examples/demo.py
+
+# ---------------------------------------------------------------------------------------------------- checks
+
+check: format lint types contracts budgets test  ## everything CI asks for
+
+format: setup-test  ## is the layout of the code as ruff writes it
+	$(BIN)/ruff format --check .
+
+lint: setup-test  ## ruff's rules
+	$(BIN)/ruff check .
+
+types: setup-test  ## mypy, strict
+	$(BIN)/mypy
+
+contracts: setup-test  ## who may import what, and nothing happens at import
+	$(PYTEST) -q tests/architecture/test_imports.py tests/architecture/test_import_effects.py
+
+budgets: setup-test  ## how long a file or a function may be
+	$(PYTEST) -q tests/architecture/test_budgets.py
+
+test: setup-test  ## all quick tests
+	$(PYTEST) -n $(JOBS) -m '$(FAST)' --durations=15
+
+test-slow: setup-test  ## the full-size variants: 300 drawn parity cases, large pictures, long videos
+	$(PYTEST) -m 'slow and not gpu and not interop' --durations=15
+
+bench: setup-test  ## speed and memory against their stated bars
+	$(PYTEST) -m bench -s --durations=0
+
+interop: setup-test  ## other engines, each in an environment of its own
+	$(PYTEST) -m interop --durations=0
+
+fuzz: setup-test  ## the property tests with many more examples
+	$(PYTEST) tests/property --hypothesis-profile=fuzz -m 'not gpu'
+
+gpu-check: setup-test  ## the tests that need a CUDA device
+	$(PYTEST) -m gpu --durations=15
+
+check-real: setup-test  ## real data in the folder FINESIGHT_REAL_DATA
+	test -d "$${FINESIGHT_REAL_DATA:?set FINESIGHT_REAL_DATA to the folder with the real data}"
+	$(PYTEST) -m real_data --durations=15
+
+# ---------------------------------------------------------------------------------------------------- upkeep
+
+fix: setup-test  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: setup-test  ## renew the code quoted in docs/ and the generated reference pages
+	$(BIN)/python scripts/quote_code.py --write
+	$(BIN)/python scripts/make_reference.py --write
+
+lock: setup-test setup-data  ## write constraints.txt from what is installed; use a fresh .venv
+	scripts/lock.sh $(BIN)/python > constraints.txt.new
+	mv constraints.txt.new constraints.txt
+
+clean:  ## remove the environment and every cache
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
