@@ -339,3 +339,26 @@ class Embedder(Protocol):
     def embed(self, conversations: Sequence[Conversation]) -> list[list[float]]:
         """One unit vector per conversation."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEvent:
+    """A piece of an answer that is being written.
+
+    Attributes:
+        text: new text, whole characters only and never a part of a stop string; may be empty.
+        num_tokens: tokens of the answer so far.
+        reply: the finished reply, on the last event only.
+    """
+
+    text: str
+    num_tokens: int
+    reply: Reply | None = None
+
+
+class Streamer(Protocol):
+    """Anything that answers piece by piece."""
+
+    def stream(self, conversation: Conversation, sampling: Sampling) -> Iterator[StreamEvent]:
+        """Yield pieces as they come; the last event carries the whole reply."""
+        ...

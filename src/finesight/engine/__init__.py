@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Generation: from an encoded conversation to a reply."""

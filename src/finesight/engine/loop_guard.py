@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sees an answer that goes round in circles, while it is being written.
+
+Vision-language models loop: the same table row, the same box, the same sentence until the token
+limit. A repetition penalty is no cure, for it forbids true repeats too (thirty equal cells are
+thirty equal cells). This guard changes no probability. It watches the tokens and says stop once a
+repeat is longer than real documents have.
+
+Two rules, both on tokens:
+
+* **Cycle.** The answer ends in a stretch where every token equals the one `period` tokens before.
+  How much is too much depends on what is repeated. A *plain* cycle has few different tokens (`0, 0,
+  0`, `<td></td>`, dotted lines, rows of zeros): real tables are full of them. A *rich* cycle is a
+  sentence or a box with numbers: nobody writes that thirty times.
+* **Line.** One rich line makes up at least half of the last 64 lines, even with other lines
+  between.
+
+| cycle | stops at (whichever comes first) | but never before |
+|---|---|---|
+| plain: at most 6 different tokens | 128 copies or 1,024 tokens | 4 copies |
+| rich | 32 copies or 640 tokens | 4 copies |
+
+Box lists whose entries share a beginning are no cycle: their numbers differ. A loop that counts
+upwards is not seen; no exact rule can tell it from a list.
+
+Cost: one dictionary look-up per token, whatever the period (amortised O(1)); memory grows with
+the answer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+
+ANCHOR_TOKENS = 4
+"""Tokens that must agree before two places count as the same."""
+
+PLAIN_DISTINCT = 6
+"""A cycle or line with at most this many different tokens is plain."""
+
+MIN_COPIES = 4
+"""Fewer copies than this are never a loop."""
+
+RICH_LIMIT = (32, 640)
+"""Copies, or tokens, at which a rich cycle is a loop."""
+
+PLAIN_LIMIT = (128, 1024)
+"""Copies, or tokens, at which a plain cycle is a loop."""
+
+LINE_WINDOW = 64
+"""Lines the line rule looks back on; half of them being one rich line is a loop."""
+
+
+class LoopGuard:
+    """Watches one answer.
+
+    Args:
+        ends_line: whether a token's text holds a line break; None leaves the line rule out.
+    """
+
+    def __init__(self, ends_line: Callable[[int], bool] | None = None) -> None:
+        self._tokens: list[int] = []
+        self._last_seen: dict[tuple[int, ...], int] = {}
+        self._period = 0
+        self._matched = 0  # tokens at the end that equal the one `_period` before them
+        self._limit = 0  # tokens that a stretch of this period may have
+        self._lines = _LineWindow(ends_line) if ends_line is not None else None
+
+    def push(self, token_id: int) -> bool:
+        """Take the next token; True once the answer is a loop."""
+        tokens = self._tokens
+        tokens.append(token_id)
+        if self._period and tokens[-1 - self._period] == token_id:
+            self._matched += 1
+        else:
+            self._period = self._matched = 0
+        self._anchor()
+        is_loop = self._period > 0 and self._matched + self._period >= self._stretch_limit()
+        if self._lines is not None and self._lines.push(token_id):
+            return True
+        return is_loop
+
+    def _anchor(self) -> None:
+        """Remember where the last tokens stand; a cycle may begin where they stood before."""
+        tokens = self._tokens
+        if len(tokens) < ANCHOR_TOKENS:
+            return
+        anchor, here = tuple(tokens[-ANCHOR_TOKENS:]), len(tokens)
+        before = self._last_seen.get(anchor)
+        self._last_seen[anchor] = here
+        if not self._period and before is not None:
+            self._period, self._matched, self._limit = here - before, ANCHOR_TOKENS, 0
+
+    def _stretch_limit(self) -> int:
+        """Tokens at which the current cycle is a loop; known after its first full copy."""
+        if not self._limit:
+            if self._matched < self._period:
+                return len(self._tokens) + 1  # not one whole copy yet: out of reach
+            distinct = len(set(self._tokens[-self._period :]))
+            copies, total = PLAIN_LIMIT if distinct <= PLAIN_DISTINCT else RICH_LIMIT
+            self._limit = max(MIN_COPIES * self._period, min(copies * self._period, total))
+        return self._limit
+
+
+class _LineWindow:
+    """The last lines of an answer, counted."""
+
+    def __init__(self, ends_line: Callable[[int], bool]) -> None:
+        self._ends_line = ends_line
+        self._line: list[int] = []
+        self._window: deque[tuple[int, ...]] = deque()
+        self._counts: Counter[tuple[int, ...]] = Counter()
+
+    def push(self, token_id: int) -> bool:
+        """Take the next token; True if it ends a line that fills half of the window."""
+        self._line.append(token_id)
+        if not self._ends_line(token_id):
+            return False
+        line = tuple(self._line)
+        self._line.clear()
+        self._window.append(line)
+        self._counts[line] += 1
+        if len(self._window) > LINE_WINDOW:
+            oldest = self._window.popleft()
+            self._counts[oldest] -= 1
+            if not self._counts[oldest]:
+                del self._counts[oldest]
+        is_rich = len(set(line)) > PLAIN_DISTINCT
+        return is_rich and 2 * self._counts[line] >= LINE_WINDOW

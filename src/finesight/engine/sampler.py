@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From one row of logits to one token.
+
+The order is the one users of transformers know: repetition penalty over prompt and answer, then
+temperature, top-k, top-p, then the draw. Log-probabilities are reported from the untouched logits,
+so that they mean the same at every temperature.
+
+The draw uses one uniform number per token from a generator that belongs to the request and lives on
+the CPU. So an answer depends on its seed alone: not on the device, nor on what else is answered
+beside it.
+
+Legend: V vocabulary. Parity: tests/parity/test_sampling_scores.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from finesight.conversation import Sampling
+
+NEVER = float("-inf")
+"""Logit of a token that cannot be drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One drawn token.
+
+    Attributes:
+        token_id: the token.
+        logprob: natural logarithm of its probability in the untouched logits; None if not asked.
+        top: `(token_id, logprob)` of the likeliest tokens, best first.
+    """
+
+    token_id: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
+
+
+class Sampler:
+    """Draws the tokens of one answer.
+
+    Args:
+        sampling: how to draw.
+        prompt_ids: int64[L], tokens before the answer; the repetition penalty counts them as seen.
+    """
+
+    def __init__(self, sampling: Sampling, prompt_ids: Tensor) -> None:
+        self.sampling = sampling
+        self._seen = set(prompt_ids.tolist()) if sampling.repetition_penalty != 1.0 else set()
+        self._generator = torch.Generator(device="cpu")
+        if sampling.seed is None:
+            self._generator.seed()
+        else:
+            self._generator.manual_seed(sampling.seed)
+
+    def pick(self, logits: Tensor) -> Pick:
+        """Draw the next token.
+
+        Args:
+            logits: float[V], untouched; not changed.
+        """
+        raw = logits.float()
+        scores = self.scores(raw)
+        token_id = int(scores.argmax()) if self.sampling.temperature == 0 else self._draw(scores)
+        if self.sampling.repetition_penalty != 1.0:
+            self._seen.add(token_id)
+        if self.sampling.logprobs is None:
+            return Pick(token_id)
+        return _with_logprobs(raw, token_id, self.sampling.logprobs)
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Logits after penalty, temperature and truncation; what can no longer be drawn is -inf.
+
+        Args:
+            logits: float32[V].
+        """
+        sampling = self.sampling
+        scores = self._penalised(logits)
+        if sampling.temperature == 0:
+            return scores
+        scores = scores / sampling.temperature
+        if sampling.top_k:
+            scores = keep_top_k(scores, sampling.top_k)
+        if sampling.top_p < 1:
+            scores = keep_top_p(scores, sampling.top_p)
+        return scores
+
+    def _penalised(self, logits: Tensor) -> Tensor:
+        if not self._seen:
+            return logits
+        penalty = self.sampling.repetition_penalty
+        seen = torch.tensor(sorted(self._seen), device=logits.device)
+        seen = seen[seen < logits.numel()]
+        values = logits[seen]
+        changed = torch.where(values < 0, values * penalty, values / penalty)
+        return logits.index_put((seen,), changed)
+
+    def _draw(self, scores: Tensor) -> int:
+        """Invert the cumulative distribution at one uniform number."""
+        # float64: in float32 the sum of 150,000 terms is off by more than the smallest of them.
+        cumulative = scores.softmax(dim=0, dtype=torch.float64).cumsum(dim=0)
+        uniform = torch.rand((), generator=self._generator, dtype=torch.float64).item()
+        target = cumulative[-1] * uniform
+        return int(torch.searchsorted(cumulative, target, right=True))
+
+
+def keep_top_k(scores: Tensor, top_k: int) -> Tensor:
+    """Rule out all but the `top_k` best tokens; ties with the last of them stay."""
+    threshold = scores.topk(min(top_k, scores.numel())).values[-1]
+    return scores.masked_fill(scores < threshold, NEVER)
+
+
+def keep_top_p(scores: Tensor, top_p: float) -> Tensor:
+    """Rule out the least likely tokens that together have at most 1 - top_p; the best one stays."""
+    ascending, order = scores.sort()
+    ruled_out = ascending.softmax(dim=0).cumsum(dim=0) <= 1 - top_p
+    ruled_out[-1] = False
+    return scores.masked_fill(ruled_out.new_zeros(scores.shape).scatter(0, order, ruled_out), NEVER)
+
+
+def _with_logprobs(logits: Tensor, token_id: int, num_top: int) -> Pick:
+    logprobs = logits.log_softmax(dim=0)
+    best = logprobs.topk(min(num_top, logprobs.numel()))
+    top = tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+    return Pick(token_id, float(logprobs[token_id]), top)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stop strings in text that arrives in pieces.
+
+A stop string may begin in one token and end three tokens later. Text that could still become one is
+held back, so nothing of a stop string is ever shown; text that no longer can is let go at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class StopStrings:
+    """Lets text through up to the first stop string.
+
+    Args:
+        stops: strings that end the answer; none of them empty.
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
+        self._held = ""
+        self.found: str | None = None
+        """The stop string that ended the text, once one has."""
+
+    def feed(self, piece: str) -> str:
+        """Take new text and return what may be shown now.
+
+        Once a stop string has been found nothing more comes out.
+        """
+        if self.found is not None:
+            return ""
+        text = self._held + piece
+        hits = [(text.find(stop), stop) for stop in self._stops if stop in text]
+        if hits:
+            # The earliest wins; of two that start together the longer one, so the choice is fixed.
+            position, self.found = min(hits, key=lambda hit: (hit[0], -len(hit[1])))
+            self._held = ""
+            return text[:position]
+        keep = self._open_suffix(text)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def flush(self) -> str:
+        """Let go of the text held back: the answer is over and no stop string came of it."""
+        text, self._held = self._held, ""
+        return text
+
+    def _open_suffix(self, text: str) -> int:
+        """Length of the longest end of `text` that a stop string begins with."""
+        longest = max((len(stop) - 1 for stop in self._stops), default=0)
+        for length in range(min(longest, len(text)), 0, -1):
+            suffix = text[len(text) - length :]
+            if any(stop.startswith(suffix) for stop in self._stops):
+                return length
+        return 0
