@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Learning: loss, optimisers, schedule, checkpoints and the loop."""
