@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Three positions per token: time, row and column.
+
+Text advances all three together. A picture or video spans a box: rows and columns count merged
+cells, time counts ids per second of video, and the token after it starts one past the largest
+position used. Time is absolute: a frame pair shown at second s stands `floor(s *
+tokens_per_second)` after the video's start, the product taken in float64 and rounded down only
+then, so that no frame rate lets the clock run slow.
+
+Worked example, 3 text tokens, a picture of 2 x 3 cells, 2 text tokens:
+time   `0 1 2 | 3 3 3 3 3 3 | 6 7`, row `0 1 2 | 3 3 3 4 4 4 | 6 7`, column `0 1 2 | 3 4 5 3 4 5 | 6
+7`; `rope_delta` is 8 - 11.
+
+Source: Qwen2.5-VL report, section 2.1.3; parity: tests/parity/test_integers.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from finesight.errors import LayoutError
+
+
+@dataclass(frozen=True, slots=True)
+class VisionSpan:
+    """The box one picture or video spans.
+
+    Attributes:
+        cells: frame pairs, cell rows, cell columns (merged: the patch grid halved).
+        position_seconds: second of each frame pair from the clip's start; empty for a picture,
+            which stands still at 0.
+    """
+
+    cells: tuple[int, int, int]
+    position_seconds: tuple[float, ...] = ()
+
+    @property
+    def num_tokens(self) -> int:
+        """Visual tokens of the box."""
+        return self.cells[0] * self.cells[1] * self.cells[2]
+
+
+def mrope_position_ids(
+    runs: Sequence[int | VisionSpan], *, tokens_per_second: int
+) -> tuple[Tensor, int]:
+    """Number the tokens of one sample.
+
+    Args:
+        runs: in reading order, either a number of text tokens or the box of a picture or video.
+        tokens_per_second: positions per second of video.
+
+    Returns:
+        int64[3, L] positions, and the delta to add to a token's index once generation starts.
+
+    Raises:
+        LayoutError: a video has not one second per frame pair.
+    """
+    lengths = [run if isinstance(run, int) else run.num_tokens for run in runs]
+    positions = np.empty((3, sum(lengths)), dtype=np.int64)
+    filled = following = 0
+    for run, length in zip(runs, lengths, strict=True):
+        place = positions[:, filled : filled + length]
+        if isinstance(run, int):
+            place[:] = np.arange(following, following + length)
+            following += length
+        else:
+            largest = _number_box(place, run, tokens_per_second)
+            place += following
+            following += largest + 1
+        filled += length
+    return torch.from_numpy(positions), following - filled
+
+
+def _number_box(place: np.ndarray, span: VisionSpan, tokens_per_second: int) -> int:
+    """Fill int64[3, M] with the positions of one box, counted from 0; returns the largest."""
+    pairs, rows, columns = span.cells
+    times = temporal_positions(span.position_seconds or (0.0,), tokens_per_second)
+    if len(times) != pairs:
+        raise LayoutError(f"{pairs} frame pairs have {len(times)} position seconds")
+    box = place.reshape(3, pairs, rows, columns)  # a view: only the last axis is split
+    box[0] = times[:, None, None]
+    box[1] = np.arange(rows)[:, None]
+    box[2] = np.arange(columns)
+    return max(int(times[-1]), rows - 1, columns - 1)
+
+
+def temporal_positions(position_seconds: Sequence[float], tokens_per_second: int) -> np.ndarray:
+    """Time position of each frame pair, int64[T], counted from the video's first."""
+    return np.floor(np.asarray(position_seconds, dtype=np.float64) * tokens_per_second).astype(
+        np.int64
+    )
+
+
+def colliding_pairs(position_seconds: Sequence[float], tokens_per_second: int) -> int:
+    """How many frame pairs share their time position with the pair before them."""
+    times = temporal_positions(position_seconds, tokens_per_second)
+    return int((np.diff(times) == 0).sum())

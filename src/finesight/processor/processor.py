@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A conversation with pictures and videos, to the numbers a model takes.
+
+Training, serving and evaluation call the same `encode`. Its steps are the files beside this one:
+fit and cut the media (`prepare`), write the conversation (`text.chat_template`), number the tokens
+(`numbering`, `mrope`).
+
+Legend: L tokens of the sample, M visual tokens, N patches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from finesight.batch import EncodedSample, VisionInput
+from finesight.config.model import ModelConfig
+from finesight.config.processor import ProcessorConfig
+from finesight.conversation import Conversation, ImagePart, VideoPart
+from finesight.errors import ConfigError
+from finesight.processor.mrope import VisionSpan
+from finesight.processor.numbering import number_tokens
+from finesight.processor.prepare import prepare_image
+from finesight.text import chat_template
+from finesight.text import special_tokens as names
+from finesight.text.chat_template import Segment
+from finesight.text.tokenizer import Tokenizer
+
+
+class Processor:
+    """Turns conversations into `EncodedSample`s.
+
+    Args:
+        tokenizer: the checkpoint's vocabulary.
+        model_config: patch, merge and window sizes, and the ids of the control tokens.
+        processor_config: pixel and frame budgets; None takes the published ones.
+
+    Raises:
+        ConfigError: tokenizer and model disagree about a control token.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        model_config: ModelConfig,
+        processor_config: ProcessorConfig | None = None,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.model_config = model_config
+        self.config = processor_config or ProcessorConfig()
+        check_special_ids(tokenizer, model_config)
+
+    def encode(
+        self,
+        conversation: Conversation,
+        *,
+        add_generation_prompt: bool = True,
+        add_vision_id: bool = False,
+    ) -> EncodedSample:
+        """Encode one conversation.
+
+        Args:
+            conversation: messages with their media, and tools.
+            add_generation_prompt: end with the opening of an assistant turn; False for training.
+            add_vision_id: write "Picture 1: " and the like before each picture and video.
+
+        Returns:
+            Tokens, labels (assistant turns that are targets), positions and media.
+
+        Raises:
+            FinesightError: a message or a media item cannot be used; the message names it.
+        """
+        segments = chat_template.render(
+            conversation, add_generation_prompt=add_generation_prompt, add_vision_id=add_vision_id
+        )
+        return self.assemble(segments, [self.prepare(part) for part in conversation.media()])
+
+    def prepare(self, part: ImagePart | VideoPart) -> VisionInput:
+        """Fit and cut one picture or video."""
+        part.check()
+        if isinstance(part, ImagePart):
+            return prepare_image(part, self.model_config.vision, self.config)
+        raise ConfigError("no video")
+
+    def assemble(self, segments: Sequence[Segment], vision: Sequence[VisionInput]) -> EncodedSample:
+        """Put prepared media into a rendered conversation.
+
+        Args:
+            segments: from `chat_template.render`.
+            vision: one entry per vision slot, in order; may come from a cache.
+
+        Raises:
+            LayoutError: there are more slots than media, or the other way round.
+        """
+        merge = self.model_config.vision.spatial_merge_size
+        spans = [_span(item, merge) for item in vision]
+        row = number_tokens(
+            segments,
+            spans,
+            self.tokenizer,
+            tokens_per_second=self.model_config.vision.tokens_per_second,
+        )
+        return EncodedSample(
+            input_ids=row.input_ids,
+            labels=row.labels,
+            position_ids=row.position_ids,
+            rope_delta=row.rope_delta,
+            visual_index=row.visual_index,
+            vision=tuple(vision),
+        )
+
+
+def check_special_ids(tokenizer: Tokenizer, model_config: ModelConfig) -> None:
+    """Compare the control tokens of a vocabulary with the ids its model was built for.
+
+    Raises:
+        ConfigError: one of them differs; names the token and both ids.
+    """
+    ids = model_config.special_tokens
+    expected = {
+        names.IMAGE_PAD: (ids.image_pad,),
+        names.VIDEO_PAD: (ids.video_pad,),
+        names.VISION_START: (ids.vision_start,),
+        names.VISION_END: (ids.vision_end,),
+        names.IM_END: ids.eos,
+    }
+    for name, known in expected.items():
+        found = tokenizer.special_id(name)
+        if found not in known:
+            wanted = " or ".join(str(index) for index in known)
+            raise ConfigError(
+                f"{tokenizer.source}: {name} has id {found}, but config.json says {wanted}",
+                hint="tokenizer.json and config.json must come from the same checkpoint",
+            )
+
+
+def _span(item: VisionInput, merge: int) -> VisionSpan:
+    pairs, rows, columns = item.grid_thw
+    return VisionSpan((pairs, rows // merge, columns // merge), item.position_seconds)

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text to token ids and back, from a checkpoint's own `tokenizer.json`.
+
+Two kinds of input never mix. *Text* comes from users: whatever it contains, also `<|im_end|>` or
+`<tool_call>`, it is cut into ordinary tokens. *Control tokens* are asked for by name
+(`special_id`), and only our own code asks.
+
+Decoding goes through bytes, because a token may end in the middle of a character: `StreamDecoder`
+holds such bytes back until the rest arrives, and the pieces it gives out join to exactly what
+`decode` gives.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+
+import tokenizers
+from tokenizers import AddedToken, decoders, processors
+
+from finesight.errors import ConfigError
+from finesight.text import special_tokens as names
+
+
+class Tokenizer:
+    """A byte-level BPE vocabulary with its control tokens.
+
+    Args:
+        backend: a `tokenizers.Tokenizer` with a byte-level decoder. It is changed in place: none of
+            its added tokens is recognised in text any more.
+        source: what to call it in error messages.
+
+    Raises:
+        ConfigError: the vocabulary is not byte-level, or lacks a token a conversation needs.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, *, source: str = "tokenizer") -> None:
+        if not isinstance(backend.decoder, decoders.ByteLevel):
+            raise ConfigError(
+                f"{source}: the decoder is {type(backend.decoder).__name__}, expected ByteLevel",
+                hint="Qwen2.5-VL checkpoints have a byte-level BPE tokenizer.json",
+            )
+        added = backend.get_added_tokens_decoder()
+        # `encode_special_tokens` reaches only tokens marked special, and `<tool_call>` is published
+        # without the mark. All are marked here; which ones are hidden from answers is remembered
+        # apart.
+        backend.add_special_tokens(
+            [AddedToken(token.content, special=True, normalized=False) for token in added.values()]
+        )
+        backend.encode_special_tokens = True
+        backend.post_processor = processors.ByteLevel(trim_offsets=False)  # offsets keep the spaces
+        backend.no_padding()
+        backend.no_truncation()
+        self._backend = backend
+        self._source = source
+        self._ids = {token.content: index for index, token in added.items()}
+        self._hidden = frozenset(index for index, token in added.items() if token.special)
+        self._bytes: dict[int, bytes] = {
+            index: token.content.encode() for index, token in added.items()
+        }
+        for name in names.REQUIRED:
+            self.special_id(name)
+
+    @classmethod
+    def from_folder(cls, path: str | Path) -> Tokenizer:
+        """Read `tokenizer.json` of a checkpoint folder."""
+        return cls.from_file(Path(path) / "tokenizer.json")
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Tokenizer:
+        """Read one `tokenizer.json`.
+
+        Raises:
+            ConfigError: the file is missing, unreadable, or not a byte-level BPE.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise ConfigError(
+                f"{path} is not a file",
+                hint="a checkpoint folder holds config.json and tokenizer.json",
+            )
+        try:
+            backend = tokenizers.Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises bare Exception for every broken file
+            raise ConfigError(f"{path} is not a tokenizer file: {error}") from error
+        return cls(backend, source=str(path))
+
+    @property
+    def source(self) -> str:
+        """Where the vocabulary came from."""
+        return self._source
+
+    @cached_property
+    def vocab_size(self) -> int:
+        """Number of tokens, control tokens included (embeddings may have more rows)."""
+        return self._backend.get_vocab_size(with_added_tokens=True)
+
+    @property
+    def special_ids(self) -> Mapping[str, int]:
+        """Every control token by name."""
+        return self._ids
+
+    def is_hidden(self, token_id: int) -> bool:
+        """Whether the token never shows in an answer."""
+        return token_id in self._hidden
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text; nothing in it is a control token."""
+        return self._backend.encode(text, add_special_tokens=False).ids
+
+    def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
+        """Token ids of a text, and the index of the character each token starts in."""
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        return encoding.ids, [start for start, _ in encoding.offsets]
+
+    def special_id(self, name: str) -> int:
+        """Id of a control token.
+
+        Raises:
+            ConfigError: the vocabulary has no such token.
+        """
+        try:
+            return self._ids[name]
+        except KeyError:
+            near = get_close_matches(name, self._ids, n=3)
+            raise ConfigError(
+                f"{self._source} has no token {name}",
+                hint=f"nearest: {', '.join(near)}" if near else "it has no token like it",
+            ) from None
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """Bytes a token stands for; empty for an id past the vocabulary (a spare embedding row)."""
+        known = self._bytes.get(token_id)
+        if known is None:
+            written = self._backend.id_to_token(token_id)
+            known = b"" if written is None else bytes(_BYTE_OF[letter] for letter in written)
+            self._bytes[token_id] = known
+        return known
+
+    def token_text(self, token_id: int) -> str:
+        """Text of one token; bytes that are no whole character become U+FFFD."""
+        return self.token_bytes(token_id).decode(errors="replace")
+
+    def decode(self, token_ids: Iterable[int], skip_special: bool = True) -> str:
+        """Text of token ids.
+
+        Args:
+            token_ids: any ids of the vocabulary.
+            skip_special: leave out tokens that never show in an answer (`<tool_call>` does show).
+        """
+        hidden = self._hidden if skip_special else frozenset()
+        joined = b"".join(self.token_bytes(index) for index in token_ids if index not in hidden)
+        return joined.decode(errors="replace")
+
+    def stream(self, skip_special: bool = True) -> StreamDecoder:
+        """A decoder that takes one token at a time."""
+        return StreamDecoder(self, skip_special=skip_special)
+
+
+class StreamDecoder:
+    """Text of tokens as they come, never a broken character.
+
+    Args:
+        tokenizer: the vocabulary.
+        skip_special: leave out tokens that never show in an answer.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, *, skip_special: bool = True) -> None:
+        self._tokenizer = tokenizer
+        self._skip_special = skip_special
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def push(self, token_id: int) -> str:
+        """Text that became certain with this token; empty while a character is incomplete."""
+        if self._skip_special and self._tokenizer.is_hidden(token_id):
+            return ""
+        return self._decoder.decode(self._tokenizer.token_bytes(token_id))
+
+    def push_all(self, token_ids: Sequence[int]) -> str:
+        """Text that became certain with these tokens."""
+        return "".join(self.push(token_id) for token_id in token_ids)
+
+    def finish(self) -> str:
+        """What is left: U+FFFD for bytes whose character never came whole."""
+        return self._decoder.decode(b"", final=True)
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The letter byte-level BPE writes for each byte (GPT-2's table, computed).
+
+    Printable Latin-1 bytes stand for themselves; the 68 others take the code points from 256 on, in
+    order.
+    """
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    table = {chr(byte): byte for byte in printable}
+    others = (byte for byte in range(256) if byte not in printable)
+    table.update({chr(256 + place): byte for place, byte in enumerate(others)})
+    return table
+
+
+_BYTE_OF = _byte_alphabet()
