@@ -8,11 +8,14 @@ published files are mapped in `from_hf` and nowhere else.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from finesight.config.published import read_values, write_values
 from finesight.errors import ConfigError
 
 
@@ -33,14 +36,14 @@ class VisionConfig(_Frozen):
     full_attention_layers: tuple[int, ...] = Field(
         description="blocks that attend over a whole frame pair"
     )
-    in_channels: int = Field(3, description="colour channels")
-    patch_size: int = Field(14, description="pixels per patch side")
-    temporal_patch_size: int = Field(2, description="frames per patch")
-    spatial_merge_size: int = Field(2, description="patches per visual token side")
-    window_size: int = Field(112, description="pixels per window side")
-    tokens_per_second: int = Field(2, description="temporal positions per second of video")
-    rms_norm_eps: float = Field(1e-6, description="epsilon of every RMSNorm")
-    rope_theta: float = Field(10_000.0, description="base of the 2D rotary frequencies")
+    in_channels: int = Field(default=3, description="colour channels")
+    patch_size: int = Field(default=14, description="pixels per patch side")
+    temporal_patch_size: int = Field(default=2, description="frames per patch")
+    spatial_merge_size: int = Field(default=2, description="patches per visual token side")
+    window_size: int = Field(default=112, description="pixels per window side")
+    tokens_per_second: int = Field(default=2, description="temporal positions per second of video")
+    rms_norm_eps: float = Field(default=1e-6, description="epsilon of every RMSNorm")
+    rope_theta: float = Field(default=10_000.0, description="base of the 2D rotary frequencies")
 
     @property
     def head_dim(self) -> int:
@@ -89,12 +92,14 @@ class YarnConfig(_Frozen):
 
     factor: float = Field(description="how many times longer than the original context")
     original_max_position_embeddings: int = Field(description="context the model was trained with")
-    beta_fast: float = Field(32.0, description="rotations above which a frequency is left alone")
+    beta_fast: float = Field(
+        default=32.0, description="rotations above which a frequency is left alone"
+    )
     beta_slow: float = Field(
-        1.0, description="rotations below which a frequency is fully interpolated"
+        default=1.0, description="rotations below which a frequency is fully interpolated"
     )
     attention_factor: float | None = Field(
-        None, description="scale of cos and sin; None computes the paper's"
+        default=None, description="scale of cos and sin; None computes the paper's"
     )
 
 
@@ -111,10 +116,10 @@ class TextConfig(_Frozen):
     mrope_section: tuple[int, int, int] = Field(
         description="rotary pairs for time, height and width"
     )
-    max_position_embeddings: int = Field(128_000, description="longest context in tokens")
-    rms_norm_eps: float = Field(1e-6, description="epsilon of every RMSNorm")
-    rope_theta: float = Field(1_000_000.0, description="base of the rotary frequencies")
-    yarn: YarnConfig | None = Field(None, description="context extension, off by default")
+    max_position_embeddings: int = Field(default=128_000, description="longest context in tokens")
+    rms_norm_eps: float = Field(default=1e-6, description="epsilon of every RMSNorm")
+    rope_theta: float = Field(default=1_000_000.0, description="base of the rotary frequencies")
+    yarn: YarnConfig | None = Field(default=None, description="context extension, off by default")
 
     @property
     def head_dim(self) -> int:
@@ -156,7 +161,7 @@ class ModelConfig(_Frozen):
     text: TextConfig
     special_tokens: SpecialTokenIds
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        "bfloat16", description="dtype the weights are stored in"
+        default="bfloat16", description="dtype the weights are stored in"
     )
 
     @model_validator(mode="after")
@@ -174,7 +179,52 @@ class ModelConfig(_Frozen):
         Raises:
             ConfigError: another model type, or a missing or contradicting value.
         """
-        raise NotImplementedError
+        try:
+            return cls.model_validate(read_values(config_json))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the configuration"
+            raise ConfigError(f"config.json: {where}: {first['msg']}") from error
+
+    @classmethod
+    def from_folder(cls, folder: str | Path) -> ModelConfig:
+        """Read the `config.json` of a checkpoint folder, and the end tokens of its `generation_config.json`.
+
+        Raises:
+            ConfigError: no such folder or file, no JSON object in it, or values that do not fit.
+        """
+        folder = Path(folder)
+        config = cls.from_hf(_read_json(folder / "config.json"))
+        generation = folder / "generation_config.json"
+        if not generation.is_file():
+            return config
+        eos = _read_json(generation).get("eos_token_id", config.special_tokens.eos)
+        ends = tuple(eos) if isinstance(eos, (list, tuple)) else (eos,)
+        tokens = config.special_tokens.model_copy(update={"eos": ends})
+        return config.model_copy(update={"special_tokens": tokens})
+
+    def to_hf(self) -> dict[str, Any]:
+        """The published flat `config.json`, which transformers, vLLM and llama.cpp read.
+
+        Raises:
+            ConfigError: a value that the published format cannot say.
+        """
+        return write_values(self.model_dump())
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ConfigError(
+            f"{path} is not a file",
+            hint="a checkpoint folder holds config.json and safetensors files",
+        ) from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} holds {type(content).__name__}, expected a JSON object")
+    return content
 
 
 __all__ = [

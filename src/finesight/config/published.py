@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Between a published `config.json` and the values of our own records.
+
+Two layouts exist: flat (what the releases hold, what llama.cpp and vLLM read, what we write) and with the text values
+under `text_config` (what newer transformers save). Both may leave out what equals the class defaults of transformers,
+so those defaults are listed here. Only plain dictionaries pass through; the records are in `config/model.py`.
+
+Source: the releases' config.json; transformers `configuration_qwen2_5_vl.py` for defaults and spellings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from finesight.errors import ConfigError
+
+MODEL_TYPE = "qwen2_5_vl"
+
+ARCHITECTURE = "Qwen2_5_VLForConditionalGeneration"
+
+VISION_DEFAULTS: dict[str, Any] = {
+    "depth": 32,
+    "hidden_size": 3584,
+    "intermediate_size": 3420,
+    "num_heads": 16,
+    "out_hidden_size": 3584,
+    "fullatt_block_indexes": [7, 15, 23, 31],
+    "in_channels": 3,
+    "patch_size": 14,
+    "temporal_patch_size": 2,
+    "spatial_merge_size": 2,
+    "window_size": 112,
+    "tokens_per_second": 4,
+}
+
+TEXT_DEFAULTS: dict[str, Any] = {
+    "vocab_size": 152_064,
+    "hidden_size": 8192,
+    "intermediate_size": 29_568,
+    "num_hidden_layers": 80,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+    "max_position_embeddings": 32_768,
+    "rms_norm_eps": 1e-5,
+}
+
+_ROPE_THETA = 1_000_000.0
+
+_MROPE_SECTION = [16, 24, 24]
+
+_VISION_RENAMES = {"full_attention_layers": "fullatt_block_indexes"}
+
+_FIXED_VISION = {"rms_norm_eps": 1e-6, "rope_theta": 10_000.0}
+"""What the published format has no key for."""
+
+_YARN_KEYS = (
+    "factor",
+    "original_max_position_embeddings",
+    "beta_fast",
+    "beta_slow",
+    "attention_factor",
+)
+
+
+def read_values(published: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for `ModelConfig`, as nested dictionaries.
+
+    Raises:
+        ConfigError: another model type, or a value we cannot honour.
+    """
+    model_type = published.get("model_type")
+    if model_type != MODEL_TYPE:
+        raise ConfigError(
+            f"config.json: model_type is {model_type!r}, expected {MODEL_TYPE!r}",
+            hint="finesight runs Qwen2.5-VL checkpoints and its own small model",
+        )
+    text = _text_section(published)
+    return {
+        "vision": _vision_values(published),
+        "text": _text_values(text, published),
+        "special_tokens": _special_tokens(text, published),
+        "dtype": _dtype(text, published),
+    }
+
+
+def _vision_values(published: Mapping[str, Any]) -> dict[str, Any]:
+    vision = published.get("vision_config")
+    if not isinstance(vision, Mapping):
+        raise ConfigError("config.json: vision_config is missing")
+    _require(vision, "vision_config.hidden_act", "silu")
+    values = {key: vision.get(key, default) for key, default in VISION_DEFAULTS.items()}
+    values["in_channels"] = vision.get("in_channels", vision.get("in_chans", 3))
+    patch_size = vision.get("spatial_patch_size", values["patch_size"])
+    if patch_size != values["patch_size"]:
+        raise ConfigError(
+            f"config.json: vision_config.spatial_patch_size {patch_size} contradicts patch_size "
+            f"{values['patch_size']}"
+        )
+    for ours, theirs in _VISION_RENAMES.items():
+        values[ours] = values.pop(theirs)
+    return values
+
+
+def _text_section(published: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The mapping that holds the text values; copies beside it must agree."""
+    text = published.get("text_config")
+    if text is None:
+        return published
+    if not isinstance(text, Mapping):
+        raise ConfigError(f"config.json: text_config is {text!r}, expected an object")
+    for key in TEXT_DEFAULTS:
+        if key in published and key in text and published[key] != text[key]:
+            raise ConfigError(
+                f"config.json: {key} is {published[key]} but text_config.{key} is {text[key]}"
+            )
+    return text
+
+
+def _text_values(text: Mapping[str, Any], published: Mapping[str, Any]) -> dict[str, Any]:
+    _require(text, "hidden_act", "silu")
+    if text.get("use_sliding_window"):
+        raise ConfigError(
+            "config.json: use_sliding_window is true, expected false",
+            hint="no release uses sliding windows, and this implementation has none",
+        )
+    values = {key: text.get(key, default) for key, default in TEXT_DEFAULTS.items()}
+    # transformers before 5 kept the flag inside text_config and left the outer one at its default.
+    values["tie_word_embeddings"] = bool(
+        published.get("tie_word_embeddings") or text.get("tie_word_embeddings")
+    )
+    rope = text.get("rope_parameters") or text.get("rope_scaling") or {}
+    values["rope_theta"] = rope.get("rope_theta", text.get("rope_theta", _ROPE_THETA))
+    values["mrope_section"] = rope.get("mrope_section", _MROPE_SECTION)
+    values["yarn"] = _yarn_values(rope)
+    return values
+
+
+def _yarn_values(rope: Mapping[str, Any]) -> dict[str, Any] | None:
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if kind in ("default", "mrope"):
+        return None
+    if kind != "yarn":
+        raise ConfigError(
+            f"config.json: rope type {kind!r}, expected 'mrope', 'default' or 'yarn'",
+            hint="other context extensions are not part of Qwen2.5-VL",
+        )
+    for key, neutral in (("mscale", None), ("mscale_all_dim", None), ("truncate", True)):
+        if rope.get(key, neutral) != neutral:
+            raise ConfigError(f"config.json: YaRN option {key} = {rope[key]!r} is not supported")
+    missing = [key for key in _YARN_KEYS[:2] if rope.get(key) is None]
+    if missing:
+        raise ConfigError(f"config.json: YaRN without {' and '.join(missing)}")
+    return {key: rope[key] for key in _YARN_KEYS if rope.get(key) is not None}
+
+
+def _special_tokens(text: Mapping[str, Any], published: Mapping[str, Any]) -> dict[str, Any]:
+    def read(key: str, default: Any) -> Any:
+        value = published.get(key)
+        value = text.get(key) if value is None else value
+        return default if value is None else value
+
+    eos = read("eos_token_id", 151_645)
+    return {
+        "image_pad": read("image_token_id", 151_655),
+        "video_pad": read("video_token_id", 151_656),
+        "vision_start": read("vision_start_token_id", 151_652),
+        "vision_end": read("vision_end_token_id", 151_653),
+        "eos": tuple(eos) if isinstance(eos, (list, tuple)) else (eos,),
+        "pad": read("pad_token_id", read("bos_token_id", 151_643)),
+    }
+
+
+def _dtype(text: Mapping[str, Any], published: Mapping[str, Any]) -> str:
+    for section in (published, text):
+        for key in ("dtype", "torch_dtype"):
+            if section.get(key):
+                return str(section[key]).removeprefix("torch.")
+    return "bfloat16"
+
+
+def _require(section: Mapping[str, Any], dotted_key: str, expected: str) -> None:
+    got = section.get(dotted_key.rpartition(".")[2], expected)
+    if got != expected:
+        raise ConfigError(f"config.json: {dotted_key} is {got!r}, expected {expected!r}")
+
+
+def write_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A flat published `config.json` from the dumped values of a `ModelConfig`.
+
+    Raises:
+        ConfigError: a value the published format has no key for.
+    """
+    text, tokens = values["text"], values["special_tokens"]
+    eos = tokens["eos"]
+    return {
+        "architectures": [ARCHITECTURE],
+        "model_type": MODEL_TYPE,
+        "bos_token_id": tokens["pad"],
+        "eos_token_id": eos[0] if len(eos) == 1 else list(eos),
+        "pad_token_id": tokens["pad"],
+        "image_token_id": tokens["image_pad"],
+        "video_token_id": tokens["video_pad"],
+        "vision_start_token_id": tokens["vision_start"],
+        "vision_end_token_id": tokens["vision_end"],
+        "hidden_act": "silu",
+        "attention_dropout": 0.0,
+        "initializer_range": 0.02,
+        **{key: text[key] for key in TEXT_DEFAULTS},
+        "rope_theta": text["rope_theta"],
+        "rope_scaling": _rope_scaling(text),
+        "sliding_window": 32_768,
+        "use_sliding_window": False,
+        "max_window_layers": text["num_hidden_layers"],
+        "tie_word_embeddings": text["tie_word_embeddings"],
+        "torch_dtype": values["dtype"],
+        "use_cache": True,
+        "vision_config": _vision_section(values["vision"]),
+    }
+
+
+def _vision_section(vision: Mapping[str, Any]) -> dict[str, Any]:
+    for key, fixed in _FIXED_VISION.items():
+        if vision[key] != fixed:
+            raise ConfigError(
+                f"vision.{key} is {vision[key]}, but a published config.json always means {fixed}",
+                hint="keep the published value, or other programs will compute something else",
+            )
+    ours = {theirs: ours for ours, theirs in _VISION_RENAMES.items()}
+    section = {key: vision[ours.get(key, key)] for key in VISION_DEFAULTS}
+    section["fullatt_block_indexes"] = list(section["fullatt_block_indexes"])
+    return {
+        "model_type": MODEL_TYPE,
+        "hidden_act": "silu",
+        "in_chans": vision["in_channels"],
+        "spatial_patch_size": vision["patch_size"],
+        **section,
+    }
+
+
+def _rope_scaling(text: Mapping[str, Any]) -> dict[str, Any]:
+    section = list(text["mrope_section"])
+    if text["yarn"] is None:
+        return {"type": "mrope", "mrope_section": section}
+    given = {key: value for key, value in text["yarn"].items() if value is not None}
+    return {"type": "yarn", "rope_type": "yarn", "mrope_section": section, **given}

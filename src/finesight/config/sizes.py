@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The named sizes: the four releases, and the small model that ships with this project.
+
+The small shape is one that every exporter takes (text head size 64, widths that are multiples of 64, full-attention
+layers evenly spaced and ending at the last one, tied embeddings).
+
+Source: Qwen2.5-VL report, Table 1, corrected where the released config.json differs (both intermediate sizes of 3B,
+the vision intermediate size of 7B, the embedding rows of all).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from finesight.config.model import ModelConfig, SpecialTokenIds, TextConfig, VisionConfig
+from finesight.errors import ConfigError
+
+_FULL_ATTENTION_LAYERS = (7, 15, 23, 31)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Release:
+    """What differs between the releases."""
+
+    vision_inner: int
+    hidden: int
+    inner: int
+    layers: int
+    heads: int
+    kv_heads: int
+    vocab: int
+    tied: bool
+
+
+_RELEASES = {
+    "3b": _Release(
+        vision_inner=3420, hidden=2048, inner=11_008, layers=36, heads=16, kv_heads=2, vocab=151_936, tied=True
+    ),
+    "7b": _Release(
+        vision_inner=3420, hidden=3584, inner=18_944, layers=28, heads=28, kv_heads=4, vocab=152_064, tied=False
+    ),
+    "32b": _Release(
+        vision_inner=3456, hidden=5120, inner=27_648, layers=64, heads=40, kv_heads=8, vocab=152_064, tied=False
+    ),
+    "72b": _Release(
+        vision_inner=3456, hidden=8192, inner=29_568, layers=80, heads=64, kv_heads=8, vocab=152_064, tied=False
+    ),
+}  # fmt: skip
+
+SIZE_NAMES = ("tiny", *_RELEASES)
+
+
+def named_config(
+    name: str,
+    *,
+    vocab_size: int | None = None,
+    special_tokens: SpecialTokenIds | None = None,
+) -> ModelConfig:
+    """The configuration of a named size.
+
+    Args:
+        name: one of `SIZE_NAMES`.
+        vocab_size: rows of the embedding, where a tokenizer asks for others than the size's own.
+        special_tokens: ids from that tokenizer.
+
+    Raises:
+        ConfigError: no such size.
+    """
+    if name not in SIZE_NAMES:
+        near = get_close_matches(name, SIZE_NAMES)
+        raise ConfigError(
+            f"no size is named {name!r}, there are {', '.join(SIZE_NAMES)}",
+            hint=f"did you mean {near[0]!r}?" if near else "a folder is loaded by its path",
+        )
+    config = _tiny() if name == "tiny" else _release(_RELEASES[name])
+    changes: dict[str, TextConfig | SpecialTokenIds] = {}
+    if vocab_size is not None:
+        changes["text"] = config.text.model_copy(update={"vocab_size": vocab_size})
+    if special_tokens is not None:
+        changes["special_tokens"] = special_tokens
+    return config.model_copy(update=changes)
+
+
+def _special_tokens(first: int) -> SpecialTokenIds:
+    """Ids of the official order of special tokens, of which <|endoftext|> is the first."""
+    return SpecialTokenIds(
+        pad=first,
+        eos=(first + 2, first),
+        vision_start=first + 9,
+        vision_end=first + 10,
+        image_pad=first + 12,
+        video_pad=first + 13,
+    )
+
+
+def _release(size: _Release) -> ModelConfig:
+    return ModelConfig(
+        vision=VisionConfig(
+            depth=32,
+            hidden_size=1280,
+            intermediate_size=size.vision_inner,
+            num_heads=16,
+            out_hidden_size=size.hidden,
+            full_attention_layers=_FULL_ATTENTION_LAYERS,
+        ),
+        text=TextConfig(
+            vocab_size=size.vocab,
+            hidden_size=size.hidden,
+            intermediate_size=size.inner,
+            num_hidden_layers=size.layers,
+            num_attention_heads=size.heads,
+            num_key_value_heads=size.kv_heads,
+            tie_word_embeddings=size.tied,
+            mrope_section=(16, 24, 24),
+        ),
+        special_tokens=_special_tokens(151_643),
+        dtype="bfloat16",
+    )
+
+
+def _tiny() -> ModelConfig:
+    return ModelConfig(
+        vision=VisionConfig(
+            depth=8,
+            hidden_size=192,
+            intermediate_size=512,
+            num_heads=6,
+            out_hidden_size=256,
+            full_attention_layers=(3, 7),
+        ),
+        text=TextConfig(
+            vocab_size=12_032,
+            hidden_size=256,
+            intermediate_size=768,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            tie_word_embeddings=True,
+            mrope_section=(8, 12, 12),
+            max_position_embeddings=32_768,
+        ),
+        special_tokens=_special_tokens(12_000),
+        dtype="bfloat16",
+    )

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The text decoder: Qwen2.5 with M-RoPE, over packed tokens.
+
+Attribute names are those of the published checkpoints.
+Legend: T packed tokens, S samples, D width, H query heads, K key-value heads, E head size.
+Source: Qwen2.5-VL report (arXiv 2502.13923), section 2.1; parity: tests/parity/test_logits.py.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from finesight.config.model import TextConfig
+from finesight.model.attention import SegmentPlan, attend
+from finesight.model.cache import CachePlan, attend_cached
+from finesight.model.layers import RMSNorm, SwiGLU, add_
+from finesight.model.rope import Rotary, apply_rotary, text_rotary
+
+
+class TextAttention(nn.Module):
+    """Causal self-attention inside each sample, several query heads sharing one key-value head."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.head_dim = config.head_dim
+        kv_width = config.num_key_value_heads * config.head_dim
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = nn.Linear(config.hidden_size, kv_width)
+        self.v_proj = nn.Linear(config.hidden_size, kv_width)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+
+    def forward(
+        self, states: Tensor, rotary: Rotary, plan: SegmentPlan | CachePlan, layer: int
+    ) -> Tensor:
+        """Map `[T, D]` to `[T, D]`; with a cache, `layer` says which keys and values to extend."""
+        q = apply_rotary(
+            self.q_proj(states).unflatten(-1, (-1, self.head_dim)), rotary
+        )  # [T, H, E]
+        k = apply_rotary(
+            self.k_proj(states).unflatten(-1, (-1, self.head_dim)), rotary
+        )  # [T, K, E]
+        v = self.v_proj(states).unflatten(-1, (-1, self.head_dim))
+        if isinstance(plan, CachePlan):
+            out = attend_cached(q, k, v, plan, layer)
+        else:
+            out = attend(q, k, v, plan)
+        return self.o_proj(out.flatten(1))  # type: ignore[no-any-return]  # nn.Module call
+
+
+class TextLayer(nn.Module):
+    """Attention and feed-forward, each on normalised states and added to them."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.self_attn = TextAttention(config)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mlp = SwiGLU(config.hidden_size, config.intermediate_size, bias=False)
+
+    def forward(
+        self, states: Tensor, rotary: Rotary, plan: SegmentPlan | CachePlan, layer: int
+    ) -> Tensor:
+        """Map `[T, D]` to `[T, D]`; `states` is overwritten where no gradient is recorded."""
+        attended = self.self_attn(self.input_layernorm(states), rotary, plan, layer)
+        states = add_(states, attended)
+        return add_(states, self.mlp(self.post_attention_layernorm(states)))
+
+
+class TextDecoder(nn.Module):
+    """Embedding, layers and the final norm.
+
+    Args:
+        config: the decoder's shape.
+    """
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.gradient_checkpointing = False
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(TextLayer(config) for _ in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def forward(
+        self, states: Tensor, position_ids: Tensor, plan: SegmentPlan | CachePlan
+    ) -> Tensor:
+        """Run the layers.
+
+        Args:
+            states: `[T, D]`, token embeddings with visual tokens in their places; overwritten without gradients.
+            position_ids: int64[3, T].
+            plan: the samples, or the samples and their cache.
+
+        Returns:
+            `[T, D]`, normalised.
+        """
+        rotary = text_rotary(position_ids, self.config)
+        for index, layer in enumerate(self.layers):
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                states = checkpoint(layer, states, rotary, plan, index, use_reentrant=False)
+            else:
+                states = layer(states, rotary, plan, index)
+        return self.norm(states)  # type: ignore[no-any-return]  # nn.Module call
