@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where NaN or infinity first came up, by module name.
+
+Run only after the scores of a token turned out not to be finite: the whole row is computed once
+more with a hook on every module. A module that holds others ends after them, so the first to end
+with a broken output is the innermost one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from finesight.batch import PackedBatch
+from finesight.model.vl import VisionLanguageModel
+
+
+class _FoundError(Exception):
+    """Ends the run at the first broken output."""
+
+
+@torch.inference_mode()
+def first_nonfinite(model: VisionLanguageModel, batch: PackedBatch) -> str:
+    """Name the first module whose output is not finite, and whether its weights already are not.
+
+    Args:
+        model: the network.
+        batch: prompt and answer so far, with their patches; on any device.
+
+    Returns:
+        For example `visual.blocks.0.attn.qkv (its weight holds 3 such values)`.
+    """
+    batch = batch.to(model.device)
+    if batch.patches is not None and not bool(torch.isfinite(batch.patches).all()):
+        return "none: the patches of the pictures already hold such values"
+    found: list[str] = []
+    handles = [
+        module.register_forward_hook(_watch(name, found)) for name, module in model.named_modules()
+    ]
+    try:
+        hidden = model(batch)
+        if not bool(torch.isfinite(model.logits(hidden)).all()):
+            found.append(_described("lm_head", model.lm_head or model.model.embed_tokens))
+    except _FoundError:
+        return found[0]
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else "not found again in a second run without the cache"
+
+
+def _watch(name: str, found: list[str]) -> Callable[[nn.Module, object, object], None]:
+    """A hook that ends the run when its module gave something that is not finite."""
+
+    def hook(module: nn.Module, inputs: object, output: object) -> None:
+        if isinstance(output, Tensor) and not bool(torch.isfinite(output).all()):
+            found.append(_described(name or "the output", module))
+            raise _FoundError
+
+    return hook
+
+
+def _described(name: str, module: nn.Module) -> str:
+    """Name of a module, with the count of broken values in its own weights."""
+    for kind, parameter in module.named_parameters(recurse=False):
+        broken = int((~torch.isfinite(parameter)).sum())
+        if broken:
+            return f"{name} (its {kind} holds {broken} such values)"
+    return name

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One answer while it is being written: its tokens, its text so far, and whether it is over.
+
+Everything that can end an answer is decided here, in one order: end token, stop string, loop,
+length. The network is not known here, so all of it is tested with scripted tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import lru_cache
+
+from finesight.conversation import FinishReason, Sampling, TokenLogprob
+from finesight.engine.loop_guard import LoopGuard
+from finesight.engine.sampler import Pick
+from finesight.engine.stop import StopStrings
+from finesight.text.special_tokens import TOOL_CALL, TOOL_CALL_END
+from finesight.text.tokenizer import Tokenizer
+
+
+class Transcript:
+    """Collects one answer.
+
+    Args:
+        tokenizer: turns tokens into text.
+        sampling: stop strings, length, and whether loops are watched for.
+        eos_ids: tokens that end an answer.
+        takes_calls: whether the conversation has tools, so that a call ends with "tool_calls".
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        sampling: Sampling,
+        eos_ids: Collection[int],
+        *,
+        takes_calls: bool = False,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._sampling = sampling
+        self._eos_ids = frozenset(eos_ids)
+        self._takes_calls = takes_calls
+        self._decoder = tokenizer.stream()
+        self._stops = StopStrings(sampling.stop)
+        ends_line = lru_cache(maxsize=None)(
+            lambda token_id: b"\n" in tokenizer.token_bytes(token_id)
+        )
+        self._guard = LoopGuard(ends_line) if sampling.loop_guard else None
+        self._pieces: list[str] = []
+        self.token_ids: list[int] = []
+        self.logprobs: list[TokenLogprob] = []
+        self.finish_reason: FinishReason | None = None
+
+    @property
+    def text(self) -> str:
+        """Everything that `push` gave out so far."""
+        return "".join(self._pieces)
+
+    def push(self, pick: Pick) -> str:
+        """Take the next token and return the text that became certain with it.
+
+        Sets `finish_reason` when the answer is over; the text held back is then given out too.
+        """
+        self.token_ids.append(pick.token_id)
+        if pick.logprob is not None:
+            self.logprobs.append(self._logprob(pick))
+        is_end = pick.token_id in self._eos_ids
+        shown = "" if is_end else self._stops.feed(self._decoder.push(pick.token_id))
+        self.finish_reason = self._ending(pick.token_id, is_end=is_end)
+        if self.finish_reason is not None:
+            shown += self._rest()
+        self._pieces.append(shown)
+        if self.finish_reason == "stop" and self._takes_calls and _holds_call(self.text):
+            self.finish_reason = "tool_calls"
+        return shown
+
+    def _ending(self, token_id: int, *, is_end: bool) -> FinishReason | None:
+        if is_end or self._stops.found is not None:
+            return "stop"
+        if self._guard is not None and self._guard.push(token_id):
+            return "repetition"
+        if len(self.token_ids) >= self._sampling.max_new_tokens:
+            return "length"
+        return None
+
+    def _rest(self) -> str:
+        """Text the decoder and the stop strings still hold back; it may hold one last stop."""
+        return self._stops.feed(self._decoder.finish()) + self._stops.flush()
+
+    def _logprob(self, pick: Pick) -> TokenLogprob:
+        text = self._tokenizer.token_text
+        assert pick.logprob is not None
+        return TokenLogprob(
+            token_id=pick.token_id,
+            text=text(pick.token_id),
+            logprob=pick.logprob,
+            top=tuple((token_id, text(token_id), value) for token_id, value in pick.top),
+        )
+
+
+def _holds_call(text: str) -> bool:
+    """Whether a call was opened and, after that, closed."""
+    opened = text.find(TOOL_CALL)
+    return opened >= 0 and text.find(TOOL_CALL_END, opened) >= 0
