@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ProcessorConfig` from the files a published checkpoint folder carries, and back.
+
+Three layouts are in circulation: `preprocessor_config.json` with `min_pixels` and `max_pixels`; the
+same with `size: {shortest_edge, longest_edge}` and perhaps a `video_preprocessor_config.json`; and
+one `processor_config.json` that holds both. All are read. Where nothing is said about video, the
+budgets of qwen-vl-utils hold.
+
+Every key is either read, or checked to say what this processor does anyway, or on the list of keys
+that cannot change a pixel. Anything else is an error: an option that is passed over in silence is
+how two programs come to see different pictures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from finesight.config.model import VisionConfig
+from finesight.config.processor import ProcessorConfig
+from finesight.errors import ConfigError
+
+_HARMLESS = frozenset(
+    {
+        "auto_map",
+        "crop_size",
+        "data_format",
+        "default_to_square",
+        "device",
+        "disable_grouping",
+        "do_sample_frames",
+        "feature_extractor_type",
+        "image_processor_type",
+        "input_data_format",
+        "pad_size",
+        "processor_class",
+        "return_metadata",
+        "return_tensors",
+        "video_metadata",
+        "video_processor_type",
+    }
+)
+"""Keys that say how tensors are handed over, or size steps whose own switch is checked."""
+
+_VALUE_KEYS = ("image_mean", "image_std", "min_frames", "max_frames", "min_pixels", "max_pixels")
+
+_Section = tuple[Path, Mapping[str, Any]]
+
+
+def read_processor_config(folder: str | Path, vision: VisionConfig) -> ProcessorConfig:
+    """Read the pixel budgets and the normalisation of a checkpoint folder.
+
+    Args:
+        folder: the checkpoint folder.
+        vision: patch and merge sizes the files must agree with.
+
+    Raises:
+        ConfigError: no file is there, it is broken, or a key asks for other pixels than ours.
+    """
+    images, videos = _sections(Path(folder))
+    values = {
+        key: value
+        for key, value in _read_section(images, vision).items()
+        if key in ("image_mean", "image_std", "min_pixels", "max_pixels")
+    }
+    if videos is not None:
+        values |= _video_values(videos, values, vision)
+    return ProcessorConfig(**values)
+
+
+def write_processor_config(config: ProcessorConfig, vision: VisionConfig) -> dict[str, Any]:
+    """The content of a `preprocessor_config.json` in the layout every peer reads.
+
+    It has no place for the video budgets, which peers take from qwen-vl-utils.
+    """
+    return {
+        "min_pixels": config.min_pixels,
+        "max_pixels": config.max_pixels,
+        "patch_size": vision.patch_size,
+        "temporal_patch_size": vision.temporal_patch_size,
+        "merge_size": vision.spatial_merge_size,
+        "image_mean": list(config.image_mean),
+        "image_std": list(config.image_std),
+        "image_processor_type": "Qwen2VLImageProcessor",
+        "processor_class": "Qwen2_5_VLProcessor",
+    }
+
+
+def _sections(folder: Path) -> tuple[_Section, _Section | None]:
+    """The dictionaries about pictures and about video, each with the file it stands in."""
+    both = folder / "processor_config.json"
+    if both.is_file():
+        content = read_json(both)
+        if isinstance(content.get("image_processor"), Mapping):
+            video = content.get("video_processor")
+            return (both, content["image_processor"]), ((both, video) if video else None)
+    picture = folder / "preprocessor_config.json"
+    if not picture.is_file():
+        raise ConfigError(
+            f"{folder} has no preprocessor_config.json",
+            hint="it holds the pixel budget the checkpoint was trained with; copy it from there",
+        )
+    video = folder / "video_preprocessor_config.json"
+    found = (video, read_json(video)) if video.is_file() else None
+    return (picture, read_json(picture)), found
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read one JSON object; raises `ConfigError` naming the file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} holds a {type(content).__name__}, expected an object")
+    return content
+
+
+def _read_section(section: _Section, vision: VisionConfig) -> dict[str, Any]:
+    """The values of one section, after every other key was checked."""
+    path, keys = section
+    expected = _expected(vision)
+    values: dict[str, Any] = {}
+    for key, value in keys.items():
+        if value is None or key in _HARMLESS:
+            continue
+        if key == "size":
+            values |= _pixels_of_size(value, path)
+        elif key in _VALUE_KEYS or key in ("fps", "max_video_tokens"):
+            values[key] = tuple(value) if isinstance(value, list) else value
+        elif key not in expected:
+            raise ConfigError(
+                f"{path}: unknown key {key} = {value!r}",
+                hint="it may change what the model sees; remove it if it does not",
+            )
+        elif not expected[key](value):
+            raise ConfigError(
+                f"{path}: {key} = {value!r} is not how this processor works",
+                hint="only the published Qwen2.5-VL processing is implemented",
+            )
+    # The older names win: the newer `size` is then a leftover of the class default.
+    return values | {key: keys[key] for key in ("min_pixels", "max_pixels") if keys.get(key)}
+
+
+def _pixels_of_size(size: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(size, Mapping) or set(size) - {"min_pixels", "max_pixels"} != {
+        "shortest_edge",
+        "longest_edge",
+    }:
+        raise ConfigError(
+            f"{path}: size = {size!r}", hint="expected shortest_edge and longest_edge, in pixels"
+        )
+    return {"min_pixels": size["shortest_edge"], "max_pixels": size["longest_edge"]}
+
+
+def _expected(vision: VisionConfig) -> dict[str, Callable[[Any], bool]]:
+    """What each fixed key must say."""
+
+    def equals(wanted: Any) -> Callable[[Any], bool]:
+        return lambda value: bool(value == wanted)
+
+    return {
+        "do_resize": equals(True),
+        "do_rescale": equals(True),
+        "do_normalize": equals(True),
+        "do_convert_rgb": equals(True),
+        "do_center_crop": equals(False),
+        "do_pad": equals(False),
+        "cap_pixels_per_frame": equals(True),
+        "rescale_factor": lambda value: abs(value * 255 - 1) < 1e-6,
+        "resample": equals(3),  # bicubic
+        "patch_size": equals(vision.patch_size),
+        "merge_size": equals(vision.spatial_merge_size),
+        "temporal_patch_size": equals(vision.temporal_patch_size),
+    }
+
+
+def _video_values(
+    section: _Section, pictures: Mapping[str, Any], vision: VisionConfig
+) -> dict[str, Any]:
+    """What a section about video sets, under our names."""
+    path, _ = section
+    found = _read_section(section, vision)
+    for key in ("image_mean", "image_std"):
+        if key in found and found[key] != pictures.get(key, found[key]):
+            raise ConfigError(
+                f"{path}: {key} of video is {found[key]}, of pictures {pictures[key]}",
+                hint="both kinds of media go through one vision tower and share it",
+            )
+    names = {"min_pixels": "video_min_pixels", "max_pixels": "video_max_pixels"}
+    kept = ("min_pixels", "max_pixels", "min_frames", "max_frames", "fps")
+    values = {names.get(key, key): found[key] for key in kept if key in found}
+    if "max_video_tokens" in found:
+        values["video_total_pixels"] = int(
+            found["max_video_tokens"] * vision.resize_factor**2 * 0.9
+        )
+    return values

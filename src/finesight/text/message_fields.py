@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading one foreign dictionary key by key, with nothing left over.
+
+Every key that is asked for becomes a known name; `finish` refuses the keys nobody asked for and
+suggests the nearest known ones. So the list of valid names is the code that reads them, and cannot
+grow apart from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+from finesight.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the messages something stands, for error messages; both counts start at 0."""
+
+    message: int
+    index: int | None = None
+
+    def part(self, index: int) -> Place:
+        """The place of one part of this message."""
+        return replace(self, index=index)
+
+    def error(self, what: str, *, hint: str = "") -> ConfigError:
+        """An error that names this place."""
+        where = f"message {self.message}"
+        if self.index is not None:
+            where += f", part {self.index}"
+        return ConfigError(f"{where}: {what}", hint=hint)
+
+
+class Fields:
+    """The keys of one dictionary, each taken once.
+
+    Args:
+        mapping: the dictionary.
+        place: where it stands.
+
+    Raises:
+        ConfigError: it is no dictionary.
+    """
+
+    def __init__(self, mapping: Any, place: Place) -> None:
+        if not isinstance(mapping, Mapping):
+            raise place.error(f"a {type(mapping).__name__} stands where a dictionary belongs")
+        self._left: dict[str, Any] = dict(mapping)
+        self._known: set[str] = set()
+        self._place = place
+
+    def has(self, key: str) -> bool:
+        """Whether the key is there, not yet taken, and not None."""
+        self._known.add(key)
+        return self._left.get(key) is not None
+
+    def take(self, key: str) -> Any:
+        """The value of a key; None where it is missing."""
+        self._known.add(key)
+        return self._left.pop(key, None)
+
+    def merge(self, mapping: Mapping[str, Any], *, inside: str) -> None:
+        """Add the keys of a dictionary found inside this one."""
+        for key, value in mapping.items():
+            if key in self._left:
+                raise self.error(f"{key} stands both in the part and inside {inside}")
+            self._left[key] = value
+
+    def integer(self, key: str) -> int | None:
+        """A whole number, or None where the key is missing."""
+        value = self.number(key)
+        if value is None or value == int(value):
+            return None if value is None else int(value)
+        raise self.error(f"{key}={value} is no whole number")
+
+    def number(self, key: str) -> float | None:
+        """A finite number, or None where the key is missing."""
+        return self.as_number(key, self.take(key))
+
+    def numbers(self, key: str) -> tuple[float, ...] | None:
+        """A list of finite numbers, or None where the key is missing."""
+        value = self.take(key)
+        if value is None:
+            return None
+        if not isinstance(value, (list, tuple)):
+            raise self.error(f"{key} is a {type(value).__name__}, not a list of numbers")
+        numbers = [self.as_number(f"{key}[{place}]", item) for place, item in enumerate(value)]
+        if None in numbers:
+            raise self.error(f"{key}[{numbers.index(None)}] is None, not a number")
+        return tuple(number for number in numbers if number is not None)
+
+    def error(self, what: str, *, hint: str = "") -> ConfigError:
+        """An error that names the place of this dictionary."""
+        return self._place.error(what, hint=hint)
+
+    def as_number(self, key: str, value: Any) -> float | None:
+        """Check that a value is a finite number; None stays None."""
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self.error(f"{key}={value!r} is a {type(value).__name__}, not a number")
+        if value != value or value in (float("inf"), float("-inf")):
+            raise self.error(f"{key}={value} is not a finite number")
+        return value
+
+    def choice(self, key: str, options: Mapping[str, str]) -> str:
+        """What one of several names stands for."""
+        value = self.take(key)
+        if isinstance(value, str) and value in options:
+            return options[value]
+        raise self.error(
+            f"{key} is {value!r}",
+            hint=f"nearest: {', '.join(nearest(str(value), options))}",
+        )
+
+    def finish(self, *, without_effect: Iterable[str] = ()) -> None:
+        """Refuse every key that was not taken; an unset one (None) says nothing and may stay."""
+        for key, value in self._left.items():
+            if value is None or key in without_effect:
+                continue
+            options = nearest(str(key), {*self._known, *without_effect})
+            raise self.error(f"unknown key {key!r}", hint=f"nearest: {', '.join(options)}")
+
+
+def nearest(name: str, options: Iterable[str]) -> list[str]:
+    """Up to four valid names closest to a wrong one; the first four in order if none is close."""
+    ordered = sorted(options)
+    return get_close_matches(name, ordered, n=4, cutoff=0.5) or ordered[:4]

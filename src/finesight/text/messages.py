@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dictionaries of the outside world to `Conversation`, and back.
+
+Two dialects are read, also mixed: that of qwen-vl-utils (`{"type": "video", "video": ..., "fps":
+1}`) and that of the OpenAI chat format as vLLM and DashScope extend it (`{"type": "image_url",
+"image_url": {"url": ...}, "max_pixels": ...}`).
+
+Nothing is ignored silently. A key, a type or a role that is not known is an error that names the
+place and the nearest known names; the few known keys that change nothing stand in
+`_WITHOUT_EFFECT`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
+
+from finesight.conversation import Conversation, ImagePart, Message, Part, Role, TextPart, VideoPart
+from finesight.errors import ConfigError
+from finesight.text.message_fields import Fields, Place
+
+MessageLike = Mapping[str, Any] | Message
+
+_ROLES = {name: name for name in ("system", "user", "assistant", "tool")} | {"developer": "system"}
+_KINDS = {
+    "text": "text",
+    "image": "image",
+    "image_url": "image",
+    "video": "video",
+    "video_url": "video",
+}
+_WITHOUT_EFFECT = ("name", "tool_call_id", "uuid", "raw_fps")
+"""Labels for others, and the source rate of a frame list, which the model never sees."""
+
+_LOW_DETAIL_PIXELS = 512 * 512
+"""OpenAI's `detail: "low"`: the picture is shown at 512 x 512."""
+
+_FRAME_LIST_ADDRESS = "data:video/jpeg;base64,"
+"""vLLM's address of a frame list: JPEG files in base64, joined by commas."""
+
+
+def conversation_from(
+    messages: Sequence[MessageLike], tools: Sequence[Mapping[str, Any]] = ()
+) -> Conversation:
+    """Read messages and tools.
+
+    Args:
+        messages: dictionaries of either dialect, or `Message` records.
+        tools: OpenAI tool signatures, `{"type": "function", "function": {"name": ...}}`.
+
+    Raises:
+        ConfigError: something is not known; names message, part, key and the nearest names.
+    """
+    for index, tool in enumerate(tools):
+        function = tool.get("function", tool) if isinstance(tool, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise ConfigError(
+                f"tool {index} has no function name: {tool!s:.120}",
+                hint='a tool is {"type": "function", "function": {"name": ..., "parameters": ...}}',
+            )
+    return Conversation(messages=read_messages(messages), tools=tuple(tools))
+
+
+def read_messages(messages: Sequence[MessageLike]) -> tuple[Message, ...]:
+    """Read messages; see `conversation_from`."""
+    if isinstance(messages, (str, bytes)) or not isinstance(messages, Sequence):
+        raise ConfigError(
+            f"messages are a {type(messages).__name__}", hint="give a list of messages"
+        )
+    return tuple(
+        message if isinstance(message, Message) else _read_message(message, Place(index))
+        for index, message in enumerate(messages)
+    )
+
+
+def _read_message(message: Mapping[str, Any], place: Place) -> Message:
+    fields = Fields(message, place)
+    role = fields.choice("role", _ROLES)
+    parts = _read_content(fields.take("content"), place)
+    calls = fields.take("tool_calls") or ()
+    if calls and role != "assistant":
+        raise place.error(
+            f"role {role!r} has tool_calls", hint="only assistant messages call tools"
+        )
+    if not isinstance(calls, Sequence) or isinstance(calls, str):
+        raise place.error(f"tool_calls is a {type(calls).__name__}", hint="it is a list")
+    tool_calls = tuple(_read_call(call, index, place) for index, call in enumerate(calls))
+    fields.finish(without_effect=_WITHOUT_EFFECT)
+    return Message(role=cast(Role, role), parts=parts, tool_calls=tool_calls)
+
+
+def _read_call(call: Any, index: int, place: Place) -> Mapping[str, Any]:
+    """A tool call as `{"name", "arguments"}`; OpenAI writes the arguments as a JSON string."""
+    inner = call.get("function", call) if isinstance(call, Mapping) else None
+    if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
+        raise place.error(f"tool call {index} has no name: {call!s:.120}")
+    arguments = inner.get("arguments", {})
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments or "{}")
+        except json.JSONDecodeError as error:
+            raise place.error(f"arguments of tool call {index} are no JSON: {error}") from error
+    if not isinstance(arguments, Mapping):
+        raise place.error(
+            f"arguments of tool call {index} are a {type(arguments).__name__}",
+            hint="they are an object of named values",
+        )
+    return {"name": inner["name"], "arguments": arguments}
+
+
+def _read_content(content: Any, place: Place) -> tuple[Part, ...]:
+    if content is None:
+        return ()
+    if isinstance(content, str):
+        return (TextPart(content),) if content else ()
+    if not isinstance(content, Sequence) or isinstance(content, bytes):
+        raise place.error(
+            f"content is a {type(content).__name__}", hint="it is a text or a list of parts"
+        )
+    return tuple(_read_part(part, place.part(index)) for index, part in enumerate(content))
+
+
+def _read_part(part: Any, place: Place) -> Part:
+    if isinstance(part, (TextPart, ImagePart, VideoPart)):
+        return part
+    if isinstance(part, str):
+        return TextPart(part)
+    fields = Fields(part, place)
+    kind = _kind(fields, place)
+    if kind == "text":
+        text = fields.take("text")
+        if not isinstance(text, str):
+            raise place.error(f"text is a {type(text).__name__}", hint="it is a string")
+        fields.finish(without_effect=_WITHOUT_EFFECT)
+        return TextPart(text)
+    source = _source(fields, kind, place)
+    read = _read_image(source, fields, place) if kind == "image" else _read_video(source, fields)
+    fields.finish(without_effect=_WITHOUT_EFFECT)
+    try:
+        read.check()
+    except ConfigError as error:
+        raise place.error(error.message, hint=error.hint) from error
+    return read
+
+
+def _kind(fields: Fields, place: Place) -> str:
+    """What a part is: by its `type`, or by the one media or text key it has."""
+    if fields.has("type"):
+        return fields.choice("type", _KINDS)
+    present = {kind for key, kind in _KINDS.items() if fields.has(key)}
+    if len(present) != 1:
+        raise place.error("the part has no type", hint=f"add one of: {', '.join(_KINDS)}")
+    return present.pop()
+
+
+def _source(fields: Fields, kind: str, place: Place) -> Any:
+    """The media itself; options inside `{"url": ...}` join those beside it."""
+    keys = [key for key in (kind, f"{kind}_url") if fields.has(key)]
+    if len(keys) != 1:
+        raise place.error(
+            f"the {kind} part has {len(keys)} of the keys {kind} and {kind}_url",
+            hint="give exactly one",
+        )
+    value = fields.take(keys[0])
+    if isinstance(value, Mapping):
+        fields.merge(value, inside=keys[0])
+        value = fields.take("url")
+    if value is None or (isinstance(value, (str, bytes, list, tuple)) and not value):
+        raise place.error(f"{keys[0]} is empty", hint="give a path, an address or a picture")
+    return value
+
+
+def _read_image(source: Any, fields: Fields, place: Place) -> ImagePart:
+    if isinstance(source, (list, tuple)):
+        raise place.error(
+            "image is a list", hint="one part per picture; a list of frames is a video"
+        )
+    max_pixels = fields.integer("max_pixels")
+    if fields.has("detail"):
+        detail = fields.choice("detail", {name: name for name in ("auto", "low", "high")})
+        if detail == "low" and max_pixels is None:
+            max_pixels = _LOW_DETAIL_PIXELS
+    return ImagePart(
+        source=source,
+        page=fields.integer("page"),
+        min_pixels=fields.integer("min_pixels"),
+        max_pixels=max_pixels,
+        resized_height=fields.integer("resized_height"),
+        resized_width=fields.integer("resized_width"),
+    )
+
+
+def _read_video(source: Any, fields: Fields) -> VideoPart:
+    if isinstance(source, str) and source.startswith(_FRAME_LIST_ADDRESS):
+        source = _frames_of_address(source, fields)
+    is_list = isinstance(source, (list, tuple))
+    fps = _read_fps(fields)
+    sample_fps = fields.number("sample_fps")
+    if is_list and isinstance(fps, (int, float)):
+        # For a list of frames `fps` can only mean the rate it was sampled at.
+        if sample_fps is not None:
+            raise fields.error(f"a list of frames has both fps={fps} and sample_fps={sample_fps}")
+        fps, sample_fps = None, fps
+    timestamps = fields.numbers("timestamps")
+    return VideoPart(
+        source=tuple(source) if is_list else source,
+        fps=fps,
+        nframes=fields.integer("nframes"),
+        min_frames=fields.integer("min_frames"),
+        max_frames=fields.integer("max_frames"),
+        start_seconds=fields.number("video_start"),
+        end_seconds=fields.number("video_end"),
+        timestamps=timestamps,
+        sample_fps=sample_fps,
+        min_pixels=fields.integer("min_pixels"),
+        max_pixels=fields.integer("max_pixels"),
+        total_pixels=fields.integer("total_pixels"),
+        resized_height=fields.integer("resized_height"),
+        resized_width=fields.integer("resized_width"),
+    )
+
+
+def _read_fps(fields: Fields) -> float | Literal["auto"] | None:
+    value = fields.take("fps")
+    if value == "auto":
+        return "auto"
+    return fields.as_number("fps", value)
+
+
+def _frames_of_address(address: str, fields: Fields) -> tuple[bytes, ...]:
+    try:
+        return tuple(
+            base64.b64decode(frame, validate=True)
+            for frame in address.removeprefix(_FRAME_LIST_ADDRESS).split(",")
+        )
+    except binascii.Error as error:
+        raise fields.error(
+            f"the frames of {_FRAME_LIST_ADDRESS}... are no base64: {error}"
+        ) from error
+
+
+_IMAGE_KEYS = ("page", "min_pixels", "max_pixels", "resized_height", "resized_width")
+_VIDEO_KEYS = {
+    "fps": "fps",
+    "nframes": "nframes",
+    "min_frames": "min_frames",
+    "max_frames": "max_frames",
+    "start_seconds": "video_start",
+    "end_seconds": "video_end",
+    "sample_fps": "sample_fps",
+    "min_pixels": "min_pixels",
+    "max_pixels": "max_pixels",
+    "total_pixels": "total_pixels",
+    "resized_height": "resized_height",
+    "resized_width": "resized_width",
+}
+
+
+def write_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Write messages in the dialect of qwen-vl-utils; `read_messages` reads them back as they were.
+
+    Sources are passed on as they are. `is_target` is a matter of training and is not written.
+    """
+    written: list[dict[str, Any]] = []
+    for message in messages:
+        entry: dict[str, Any] = {
+            "role": message.role,
+            "content": [_write_part(part) for part in message.parts],
+        }
+        if message.tool_calls:
+            entry["tool_calls"] = [
+                {"type": "function", "function": dict(call)} for call in message.tool_calls
+            ]
+        written.append(entry)
+    return written
+
+
+def _write_part(part: Part) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, ImagePart):
+        options = {key: getattr(part, key) for key in _IMAGE_KEYS}
+        entry: dict[str, Any] = {"type": "image", "image": part.source}
+    else:
+        options = {key: getattr(part, name) for name, key in _VIDEO_KEYS.items()}
+        source = list(part.source) if isinstance(part.source, tuple) else part.source
+        times = None if part.timestamps is None else list(part.timestamps)
+        entry = {"type": "video", "video": source}
+        options["timestamps"] = times
+    return entry | {key: value for key, value in options.items() if value is not None}
