@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight train RECIPE.toml`: run a recipe, resume it, take a model out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="TOML file with a `kind`.")],
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a value: --set run.max_minutes=10.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the averaged weights as a model folder when done.")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads of the training itself.")] = 2,
+) -> None:
+    """Run a training recipe; a run that was stopped goes on from its newest checkpoint."""
+    import torch
+    from rich.console import Console
+
+    from finesight.config.load import read_recipe
+    from finesight.train import pretrain
+    from finesight.train.recipe import PretrainRecipe
+
+    torch.set_num_threads(threads)
+    console = Console(stderr=True)
+    resolved = read_recipe(recipe, PretrainRecipe, overrides=override or ())
+    trainer = pretrain.start(resolved)
+    for match, algorithm, lr, tensors, values in trainer.optimizers.table():
+        console.print(
+            f"{match:<40} {algorithm:<7} lr {lr:<8g} {tensors:4d} tensors {values:>12,d} values"
+        )
+    if trainer.state.step:
+        console.print(
+            f"going on from step {trainer.state.step} ({trainer.state.samples:,} samples)"
+        )
+
+    def report(step: int, values: dict[str, float]) -> None:
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        console.print(f"step {step}/{resolved.schedule.total_steps}  {shown}", highlight=False)
+
+    trainer.run(report=report)
+    if export is not None:
+        pretrain.export(resolved.run.folder, resolved.model.folder, export)
+        console.print(f"wrote {export}")
+
+
+if __name__ == "__main__":
+    typer.run(train)

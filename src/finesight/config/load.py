@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read a recipe: one TOML file, at most one `extends`, and `--set` on top.
+
+What is resolved can be written back as a runnable recipe, so a run always says how it was made. Unknown keys are errors
+with the nearest valid names; nothing is ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from finesight.errors import ConfigError
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def read_recipe(path: Path, kind: type[ModelT], *, overrides: Sequence[str] = ()) -> ModelT:
+    """Read and check a recipe.
+
+    Args:
+        path: the TOML file.
+        kind: what it must describe.
+        overrides: `dotted.key=value` items; values are TOML, and bare words are strings.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or value is wrong; names the file and the dotted key.
+    """
+    values = read_toml(path)
+    for item in overrides:
+        _override(values, item)
+    return validate(values, kind, where=str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file and what it extends, as plain dictionaries.
+
+    Raises:
+        ConfigError: the file cannot be read, is not TOML, or extends a file that extends another.
+    """
+    values = _parse(path)
+    parent_name = values.pop("extends", None)
+    if parent_name is None:
+        return values
+    parent = _parse(path.parent / parent_name)
+    if "extends" in parent:
+        raise ConfigError(
+            f"{path} extends {parent_name}, which extends {parent['extends']!r}: only one step is allowed"
+        )
+    return _merged(parent, values)
+
+
+def validate(values: Mapping[str, Any], kind: type[ModelT], *, where: str) -> ModelT:
+    """Check values against a model.
+
+    Raises:
+        ConfigError: with the dotted key, what was got, what was expected and the nearest valid names.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        # A misspelt key is reported before the required key it was meant to be.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+        key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(
+                str(first["loc"][-1]), sorted(_all_field_names(kind)), n=3
+            )
+            raise ConfigError(
+                f"{where}: unknown key {key}",
+                hint=f"did you mean {', '.join(near)}?" if near else "",
+            ) from None
+        raise ConfigError(f"{where}: {key} = {first.get('input')!r}: {first['msg']}") from None
+
+
+def write_recipe(config: BaseModel, path: Path) -> None:
+    """Write everything that was resolved as a recipe that runs again."""
+    path.write_text(
+        "\n".join(_toml_lines(config.model_dump(mode="json", exclude_none=True))) + "\n",
+        encoding="utf-8",
+    )
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"recipe {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"recipe {path} is not TOML: {error}") from error
+
+
+def _merged(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
+    """Child over parent; tables are merged, everything else is replaced."""
+    result = dict(parent)
+    for key, value in child.items():
+        both_tables = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = _merged(result[key], value) if both_tables else value
+    return result
+
+
+def _override(values: dict[str, Any], item: str) -> None:
+    key, equals, text = item.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {item!r} is not of the form dotted.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *tables, last = key.split(".")
+    for name in tables:
+        values = values.setdefault(name, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {item!r}: {name} is not a table")
+    values[last] = value
+
+
+def _all_field_names(kind: type[BaseModel]) -> set[str]:
+    names = set(kind.model_fields)
+    for entry in kind.model_fields.values():
+        for part in (entry.annotation, *getattr(entry.annotation, "__args__", ())):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                names |= _all_field_names(part)
+    return names
+
+
+def _toml_lines(values: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """TOML text of nested dictionaries: plain values first, then tables, then arrays of tables."""
+    lines = [
+        f"{key} = {_toml_value(value)}" for key, value in values.items() if not _is_table(value)
+    ]
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            lines += ["", f"[{name}]", *_toml_lines(value, f"{name}.")]
+        elif _is_table(value):
+            for entry in value:
+                lines += ["", f"[[{name}]]", *_toml_lines(entry, f"{name}.")]
+    return lines
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict) or (
+        isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+    )
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_toml_value(entry) for entry in value)}]"
+    return json.dumps(
+        value, ensure_ascii=False
+    )  # strings, numbers and booleans look the same in TOML

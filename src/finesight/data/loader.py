@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From records to packs: jitter the picture, choose questions, encode, pack.
+
+Runs in one worker process beside the training. Pictures are drawn once and stored as they are; cheap jitter makes each
+reading of them different, which on two cores is worth more than drawing anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+from torch.utils.data import DataLoader, IterableDataset
+
+from finesight.batch import EncodedSample, PackedBatch, pack
+from finesight.conversation import Conversation, ImagePart, Message, TextPart
+from finesight.data.dense import DenseTargets, DenseVocabulary, dense_targets
+from finesight.data.mixture import Cursor, Mixture, SourceConfig
+from finesight.data.record import Record
+from finesight.processor.processor import Processor
+
+
+class LoaderConfig(BaseModel):
+    """What is fed and in which portions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: tuple[SourceConfig, ...] = Field(description="folders of shards with their shares")
+    pack_tokens: int = Field(
+        2048, ge=64, description="tokens of one pack, text and visual together"
+    )
+    pack_patches: int = Field(8192, ge=64, description="patches of one pack")
+    max_turns: int = Field(4, ge=1, description="questions asked about one picture")
+    jitter: float = Field(1.0, ge=0, le=1, description="strength of the picture jitter; 0 is off")
+    characters: str = Field("", description="alphabet of the temporary character head")
+    objects: tuple[str, ...] = Field((), description="object names of the temporary object head")
+    seed: int = Field(0, description="fixes the order and the jitter")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainBatch:
+    """One pack with what training needs beside it.
+
+    Attributes:
+        batch: the pack.
+        dense: targets of its visual tokens.
+        cursor: place in the stream after this pack, as a plain mapping.
+        num_samples: samples in the pack.
+    """
+
+    batch: PackedBatch
+    dense: DenseTargets
+    cursor: dict[str, Any]
+    num_samples: int
+
+
+class PackStream(IterableDataset[TrainBatch]):
+    """Endless packs from a mixture.
+
+    Args:
+        config: what is fed.
+        model_folder: folder with `tokenizer.json`, `config.json` and `preprocessor_config.json`.
+        cursor: where to start; None starts at the beginning.
+    """
+
+    def __init__(
+        self, config: LoaderConfig, model_folder: Path, cursor: dict[str, Any] | None = None
+    ) -> None:
+        self._config = config
+        self._model_folder = model_folder
+        self._cursor = Cursor(**cursor) if cursor else None
+        self.vocabulary = DenseVocabulary.build(config.characters, config.objects)
+
+    def __iter__(self) -> Iterator[TrainBatch]:
+        """Packs, filled in the order of the stream until the next sample would not fit."""
+        torch.set_num_threads(1)
+        processor = Processor.from_folder(self._model_folder)
+        mixture = Mixture(self._config.source, seed=self._config.seed)
+        samples: list[EncodedSample] = []
+        targets: list[DenseTargets] = []
+        before = self._cursor or Cursor()
+        for record, random, cursor in mixture.stream(self._cursor):
+            sample, dense = self._prepare(record, random, processor)
+            if samples and not self._fits([*samples, sample]):
+                yield TrainBatch(
+                    pack(samples), DenseTargets.join(targets), asdict(before), len(samples)
+                )
+                samples, targets = [], []
+            samples.append(sample)
+            targets.append(dense)
+            before = cursor
+
+    def _fits(self, samples: list[EncodedSample]) -> bool:
+        tokens = sum(sample.input_ids.numel() for sample in samples)
+        patches = sum(item.patches.shape[0] for sample in samples for item in sample.vision)
+        return tokens <= self._config.pack_tokens and patches <= self._config.pack_patches
+
+    def _prepare(
+        self, record: Record, random: np.random.Generator, processor: Processor
+    ) -> tuple[EncodedSample, DenseTargets]:
+        record = replace(record, image=jitter(record.image, random, self._config.jitter))
+        turns = [
+            record.turns[place]
+            for place in random.permutation(len(record.turns))[: self._config.max_turns]
+        ]
+        sample = processor.encode(as_conversation(record, turns), add_generation_prompt=False)
+        _, height, width = sample.vision[0].grid_thw
+        merge = processor.model_config.vision.spatial_merge_size
+        cell = processor.model_config.vision.resize_factor
+        dense = dense_targets(
+            record, self.vocabulary, rows=height // merge, columns=width // merge, cell=cell
+        )
+        return sample, dense
+
+
+def as_conversation(record: Record, turns: list[tuple[str, str]]) -> Conversation:
+    """The picture, then questions and answers."""
+    messages: list[Message] = []
+    for index, (question, answer) in enumerate(turns):
+        picture = (ImagePart(source=Image.fromarray(record.image)),) if index == 0 else ()
+        messages.append(Message("user", (*picture, TextPart(question))))
+        messages.append(Message("assistant", (TextPart(answer),)))
+    return Conversation(tuple(messages))
+
+
+def jitter(image: np.ndarray, random: np.random.Generator, strength: float) -> np.ndarray:
+    """Change contrast, brightness, polarity, colour balance and noise of a picture; no pixel moves.
+
+    Args:
+        image: uint8[H, W, 3].
+        random: decides what happens.
+        strength: 0 changes nothing, 1 is the full range.
+    """
+    if strength == 0 or random.random() > 0.8 * strength + 0.1:
+        return image
+    pixels = image.astype(np.float32)
+    if random.random() < 0.15 * strength:
+        pixels = 255 - pixels
+    gain = 1 + strength * random.uniform(-0.35, 0.1)
+    offset = strength * random.uniform(-25, 25)
+    tint = 1 + strength * random.uniform(-0.08, 0.08, size=3)
+    pixels = (pixels - 128) * gain * tint.astype(np.float32) + 128 + offset
+    if random.random() < 0.4 * strength:
+        pixels += (
+            random.standard_normal(image.shape, dtype=np.float32) * random.uniform(2, 14) * strength
+        )
+    return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def make_loader(stream: PackStream) -> DataLoader[TrainBatch]:
+    """One worker process that stays a few packs ahead."""
+    return DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=8)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints that survive a kill at any moment.
+
+A checkpoint is a folder written under another name and renamed when it is whole; the newest whole one is the one to
+resume from. It holds tensors in safetensors and the rest in JSON: nothing is pickled.
+
+::
+
+    runs/<name>/checkpoints/step_00001200/
+        train.safetensors      weights, averaged weights, optimizer state, temporary heads
+        state.json             step, place in the data, counts
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from finesight.errors import DataError
+
+_TENSORS = "train.safetensors"
+_STATE = "state.json"
+_NAME = re.compile(r"^step_(\d{8})$")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainState:
+    """Where a run stands.
+
+    Attributes:
+        step: optimizer steps done.
+        cursor: place in the data stream, as the loader gave it with the last pack.
+        samples: samples learned from.
+        average_updates: updates of the averaged weights.
+        seconds: time spent training.
+    """
+
+    step: int
+    cursor: Mapping[str, Any]
+    samples: int
+    average_updates: int
+    seconds: float
+
+
+def save_checkpoint(
+    folder: Path, state: TrainState, parts: Mapping[str, Mapping[str, Tensor]], *, keep: int
+) -> Path:
+    """Write a checkpoint and drop the oldest.
+
+    Args:
+        folder: where the run's checkpoints lie.
+        state: where the run stands.
+        parts: named groups of tensors, as in `{"model": {...}, "optimizer": {...}}`.
+        keep: number of newest checkpoints to keep.
+
+    Returns:
+        The finished folder.
+    """
+    final = folder / f"step_{state.step:08d}"
+    writing = folder / f".writing_{state.step:08d}"
+    shutil.rmtree(writing, ignore_errors=True)
+    writing.mkdir(parents=True)
+    tensors = {
+        f"{part}/{name}": value.detach().contiguous()
+        for part, group in parts.items()
+        for name, value in group.items()
+    }
+    save_file(tensors, writing / _TENSORS)
+    (writing / _STATE).write_text(json.dumps(asdict(state), indent=1), encoding="utf-8")
+    _sync(writing / _TENSORS)
+    _sync(writing / _STATE)
+    if final.exists():
+        shutil.rmtree(final)
+    writing.rename(final)
+    _sync(folder)
+    for old in checkpoints(folder)[:-keep]:
+        shutil.rmtree(old)
+    return final
+
+
+def load_checkpoint(folder: Path) -> tuple[TrainState, dict[str, dict[str, Tensor]]]:
+    """Read one checkpoint folder.
+
+    Raises:
+        DataError: a file is missing, truncated or not what it should be.
+    """
+    try:
+        state = TrainState(**json.loads((folder / _STATE).read_text(encoding="utf-8")))
+        tensors = load_file(folder / _TENSORS)
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        raise DataError(
+            f"checkpoint {folder} cannot be read: {error}",
+            hint="delete this folder to resume from the one before it",
+        ) from error
+    parts: dict[str, dict[str, Tensor]] = {}
+    for full_name, value in tensors.items():
+        part, _, name = full_name.partition("/")
+        parts.setdefault(part, {})[name] = value
+    return state, parts
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Finished checkpoints of a run, oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _NAME.match(path.name))
+
+
+def _sync(path: Path) -> None:
+    """Make a file or folder durable before something depends on it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: packs in, checkpoints and a log out.
+
+Everything that changes is in `Trainer`: weights, temporary heads, optimizers, average, place in the data. A run that is
+killed goes on from its newest checkpoint and sees the same packs as an unbroken run.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from finesight.data.loader import PackStream, TrainBatch, make_loader
+from finesight.errors import DataError
+from finesight.model.vl import VisionLanguageModel
+from finesight.train.checkpoint import TrainState, checkpoints, load_checkpoint, save_checkpoint
+from finesight.train.dense import DenseHeads
+from finesight.train.ema import WeightAverage
+from finesight.train.loss import target_rows, token_loss
+from finesight.train.meters import Meters
+from finesight.train.optim import Optimizers
+from finesight.train.recipe import PretrainRecipe
+from finesight.train.schedule import lr_scale
+
+Evaluate = Callable[[VisionLanguageModel], dict[str, float]]
+"""Takes the model with averaged weights, gives named scores; handed in by the caller."""
+
+
+class Learner(nn.Module):
+    """The model with its temporary heads: one forward pass gives every loss."""
+
+    def __init__(self, model: VisionLanguageModel, heads: DenseHeads) -> None:
+        super().__init__()
+        self.model = model
+        self.heads = heads
+
+    def forward(self, train_batch: TrainBatch, weights: dict[str, float]) -> dict[str, Tensor]:
+        """Losses and shares of right guesses by name.
+
+        Args:
+            train_batch: one pack, on the device of the model.
+            weights: weight of each loss; a part whose losses all weigh 0 is not computed.
+        """
+        batch = train_batch.batch
+        results: dict[str, Tensor] = {}
+        visual = None
+        if batch.patches is not None and batch.vision is not None:
+            visual = self.model.encode_vision(batch.patches, batch.vision)
+            if weights["characters"] or weights["objects"] or weights["boxes"]:
+                results |= self.heads(visual, train_batch.dense)
+        if weights["tokens"]:
+            rows, targets = target_rows(batch)
+            hidden = self.model(batch, vision_embeds=visual)
+            results["tokens"], results["token_acc"] = token_loss(
+                self.model.logits(hidden[rows]), targets
+            )
+        return results
+
+
+class Trainer:
+    """One run, from its recipe.
+
+    Args:
+        recipe: what to do.
+        model: the network, in float32 on the run's device.
+    """
+
+    def __init__(self, recipe: PretrainRecipe, model: VisionLanguageModel) -> None:
+        self.recipe = recipe
+        stream = PackStream(recipe.data, recipe.model.folder)
+        heads = DenseHeads(
+            model.config.text.hidden_size,
+            num_characters=len(stream.vocabulary.characters) + 2,
+            num_objects=len(stream.vocabulary.objects) + 1,
+        ).to(recipe.run.device)
+        self.learner = Learner(model, heads)
+        self.optimizers = Optimizers(self.learner, recipe.optim)
+        self.average = WeightAverage(self.learner, recipe.run.average_decay)
+        self.state = TrainState(step=0, cursor={}, samples=0, average_updates=0, seconds=0.0)
+        self.checkpoint_folder = recipe.run.folder / "checkpoints"
+
+    @property
+    def model(self) -> VisionLanguageModel:
+        """The network being trained."""
+        return self.learner.model
+
+    def resume(self) -> bool:
+        """Go on from the newest checkpoint, if there is one."""
+        saved = checkpoints(self.checkpoint_folder)
+        if not saved:
+            return False
+        self.state, parts = load_checkpoint(saved[-1])
+        self.learner.load_state_dict(parts["learner"])
+        self.average.load(parts["average"], self.state.average_updates)
+        self.optimizers.load_state_tensors(parts.get("optimizer", {}))
+        return True
+
+    def save(self) -> Path:
+        """Write a checkpoint."""
+        parts = {
+            "learner": dict(self.learner.named_parameters()),
+            "average": self.average.tensors,
+            "optimizer": self.optimizers.state_tensors(),
+        }
+        return save_checkpoint(
+            self.checkpoint_folder, self.state, parts, keep=self.recipe.run.keep_checkpoints
+        )
+
+    def step(self, train_batches: list[TrainBatch]) -> dict[str, float]:
+        """One optimizer step over one or more packs.
+
+        Returns:
+            Means of losses and shares, the gradient norm and the learning-rate factor.
+
+        Raises:
+            DataError: the loss is not finite; nothing was updated.
+        """
+        weights = self.recipe.loss.model_dump()
+        device = torch.device(self.recipe.run.device)
+        dtype = getattr(torch, self.recipe.run.precision)
+        meters = Meters()
+        for train_batch in train_batches:
+            with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+                results = self.learner(_moved(train_batch, device), weights)
+                loss = sum(
+                    (weights[name] * results[name] for name in weights if name in results),
+                    torch.zeros(()),
+                )
+            (loss / len(train_batches)).backward()
+            meters.add(
+                {**{name: float(value) for name, value in results.items()}, "loss": float(loss)}
+            )
+        values = meters.means()
+        if not values["loss"] < float("inf"):
+            raise DataError(
+                f"loss is {values['loss']} at step {self.state.step}",
+                hint="lower the learning rate",
+            )
+        scale = lr_scale(self.state.step, self.recipe.schedule)
+        values["grad_norm"] = self.optimizers.step(scale)
+        values["lr_scale"] = scale
+        self.average.update()
+        return values
+
+    def packs(self) -> Iterator[list[TrainBatch]]:
+        """Groups of packs, one group per optimizer step, from the present place in the data on."""
+        stream = PackStream(
+            self.recipe.data, self.recipe.model.folder, dict(self.state.cursor) or None
+        )
+        group: list[TrainBatch] = []
+        for train_batch in make_loader(stream):
+            group.append(train_batch)
+            if len(group) == self.recipe.run.accumulate:
+                yield group
+                group = []
+
+    def run(
+        self, *, report: Callable[[int, dict[str, float]], None], evaluate: Evaluate | None = None
+    ) -> None:
+        """Train to the end of the schedule, or until the time is up.
+
+        Args:
+            report: called with step and mean values every `log_every` steps and at each evaluation.
+            evaluate: scores the averaged model.
+        """
+        settings, total = self.recipe.run, self.recipe.schedule.total_steps
+        began = saved = time.monotonic()
+        earlier, meters = self.state.seconds, Meters()
+        for group in self.packs():
+            if self.state.step >= total or _is_over(began, settings.max_minutes):
+                break
+            meters.add(self.step(group))
+            self._advance(group, earlier + time.monotonic() - began)
+            step = self.state.step
+            if step % settings.log_every == 0:
+                self._report(report, meters.means() | self._rates())
+                meters = Meters()
+            if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+                self.save()
+                saved = time.monotonic()
+            if evaluate and settings.evaluate_every and step % settings.evaluate_every == 0:
+                self._report(report, self.evaluated(evaluate))
+        self.save()
+        if evaluate:
+            self._report(report, self.evaluated(evaluate))
+
+    def evaluated(self, evaluate: Evaluate) -> dict[str, float]:
+        """Scores of the averaged weights."""
+        with self.average.applied():
+            self.learner.eval()
+            scores = evaluate(self.model)
+            self.learner.train()
+        return scores
+
+    def _advance(self, group: list[TrainBatch], seconds: float) -> None:
+        self.state = TrainState(
+            step=self.state.step + 1,
+            cursor=group[-1].cursor,
+            samples=self.state.samples + sum(train_batch.num_samples for train_batch in group),
+            average_updates=self.average.updates,
+            seconds=seconds,
+        )
+
+    def _rates(self) -> dict[str, float]:
+        return {"samples": self.state.samples, "seconds": round(self.state.seconds, 1)}
+
+    def _report(
+        self, report: Callable[[int, dict[str, float]], None], values: dict[str, float]
+    ) -> None:
+        self.recipe.run.folder.mkdir(parents=True, exist_ok=True)
+        with (self.recipe.run.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps({"step": self.state.step, **values}) + "\n")
+        report(self.state.step, values)
+
+
+def _is_over(began: float, max_minutes: float | None) -> bool:
+    return max_minutes is not None and time.monotonic() - began > 60 * max_minutes
+
+
+def _moved(train_batch: TrainBatch, device: torch.device) -> TrainBatch:
+    if device.type == "cpu":
+        return train_batch
+    from dataclasses import replace
+
+    dense: Any = replace(
+        train_batch.dense,
+        characters=train_batch.dense.characters.to(device),
+        objects=train_batch.dense.objects.to(device),
+        boxes=train_batch.dense.boxes.to(device),
+    )
+    return replace(train_batch, batch=train_batch.batch.to(device), dense=dense)

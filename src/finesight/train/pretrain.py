@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start or go on with a pre-training run, and take a model out of it.
+
+A run starts from random weights, from a folder of safetensors, or from the averaged weights of another run; it goes on
+by itself where a checkpoint of its own lies in its folder.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+
+from finesight.config.load import write_recipe
+from finesight.config.model import ModelConfig
+from finesight.errors import DataError
+from finesight.model.vl import VisionLanguageModel
+from finesight.model.weights import init_weights, load_model, save_model
+from finesight.train.checkpoint import checkpoints, load_checkpoint
+from finesight.train.loop import Trainer
+from finesight.train.recipe import PretrainRecipe
+
+COMPANION_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "preprocessor_config.json",
+    "generation_config.json",
+)
+"""Files that make a folder of weights usable; copied along with every export."""
+
+
+def start(recipe: PretrainRecipe) -> Trainer:
+    """Make a trainer: resumed, started from other weights, or new.
+
+    Raises:
+        DataError: `start_from` is neither a folder of safetensors nor a run with a checkpoint.
+    """
+    recipe.run.folder.mkdir(parents=True, exist_ok=True)
+    write_recipe(recipe, recipe.run.folder / "config.toml")
+    config_json = json.loads((recipe.model.folder / "config.json").read_text(encoding="utf-8"))
+    model = VisionLanguageModel(ModelConfig.from_hf(config_json))
+    init_weights(model, seed=recipe.model.seed)
+    model.to(recipe.run.device)
+    trainer = Trainer(recipe, model)
+    if not trainer.resume() and recipe.model.start_from is not None:
+        _start_from(trainer, recipe.model.start_from)
+    return trainer
+
+
+def export(run_folder: Path, model_folder: Path, target: Path) -> None:
+    """Write the averaged weights of a run's newest checkpoint as a model folder in bfloat16.
+
+    Args:
+        run_folder: the run.
+        model_folder: folder with the configuration and tokenizer files of the model.
+        target: folder to write; it is complete or not there at all.
+    """
+    _, parts = _newest(run_folder)
+    config = ModelConfig.from_hf(
+        json.loads((model_folder / "config.json").read_text(encoding="utf-8"))
+    )
+    model = VisionLanguageModel(config)
+    model.load_state_dict(_of_model(parts["average"]), strict=True)
+    model.to(torch.bfloat16)
+    target.mkdir(parents=True, exist_ok=True)
+    for name in COMPANION_FILES:
+        if (model_folder / name).exists() and model_folder != target:
+            shutil.copyfile(model_folder / name, target / name)
+    save_model(model, target, max_shard_bytes=14 * 2**20)
+
+
+def _start_from(trainer: Trainer, source: Path) -> None:
+    """Take weights from a model folder or another run; temporary heads come along where shapes agree."""
+    if checkpoints(source / "checkpoints"):
+        _, parts = _newest(source)
+        wanted = trainer.learner.state_dict()
+        fitting = {
+            name: value
+            for name, value in parts["average"].items()
+            if name.startswith("model.") or (name in wanted and wanted[name].shape == value.shape)
+        }
+        missing, unexpected = trainer.learner.load_state_dict(fitting, strict=False)
+        wrong = [name for name in [*missing, *unexpected] if name.startswith("model.")]
+        if wrong:
+            raise DataError(f"run {source} does not fit this model: {wrong[:3]}")
+    else:
+        loaded = load_model(source, dtype=torch.float32)
+        trainer.model.load_state_dict(loaded.state_dict(), strict=True)
+    trainer.average.load(dict(trainer.learner.named_parameters()), 0)
+
+
+def _newest(run_folder: Path) -> tuple[object, dict[str, dict[str, torch.Tensor]]]:
+    saved = checkpoints(run_folder / "checkpoints")
+    if not saved:
+        raise DataError(f"run {run_folder} has no finished checkpoint")
+    return load_checkpoint(saved[-1])
+
+
+def _of_model(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {
+        name.removeprefix("model."): value
+        for name, value in tensors.items()
+        if name.startswith("model.")
+    }

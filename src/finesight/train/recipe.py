@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a pre-training recipe says. Each part is defined beside the code that obeys it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from finesight.data.loader import LoaderConfig
+from finesight.train.optim import OptimConfig
+from finesight.train.schedule import ScheduleConfig
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSection(_Section):
+    """Where the network comes from."""
+
+    folder: Path = Field(
+        description="folder with config.json, tokenizer.json and preprocessor_config.json"
+    )
+    start_from: Path | None = Field(
+        None,
+        description="folder of safetensors to start from, or a run folder whose averaged weights are taken",
+    )
+    seed: int = Field(0, description="seed of the weights when starting from nothing")
+
+
+class LossSection(_Section):
+    """Weights of the losses; 0 leaves a part out of the computation."""
+
+    tokens: float = Field(1.0, ge=0, description="next token")
+    characters: float = Field(0.0, ge=0, description="temporary head: characters in each cell")
+    objects: float = Field(0.0, ge=0, description="temporary head: object over each cell")
+    boxes: float = Field(0.0, ge=0, description="temporary head: edges of that object")
+
+
+class RunSection(_Section):
+    """Length, precision and what is written."""
+
+    folder: Path = Field(description="where checkpoints and the log go")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "bfloat16", description="autocast dtype; weights stay float32"
+    )
+    device: str = Field("cpu", description="torch device")
+    accumulate: int = Field(1, ge=1, description="packs per optimizer step")
+    average_decay: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights")
+    checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")
+    keep_checkpoints: int = Field(2, ge=1, description="newest checkpoints kept")
+    log_every: int = Field(20, ge=1, description="steps between log lines")
+    evaluate_every: int = Field(
+        0, ge=0, description="steps between evaluations; 0 only evaluates at the end"
+    )
+    max_minutes: float | None = Field(
+        None, gt=0, description="stop and save after this time; None runs all steps"
+    )
+
+
+class PretrainRecipe(_Section):
+    """One pre-training run."""
+
+    kind: Literal["pretrain"] = Field(description="what this recipe is for")
+    model: ModelSection
+    data: LoaderConfig
+    optim: OptimConfig
+    schedule: ScheduleConfig
+    loss: LossSection = LossSection()
+    run: RunSection
