@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Count and render the pages of a PDF, through PDFium.
+
+A page is drawn as a reader shows it: turned as it says, forms and annotations filled in, on white.
+PDFium repairs what it can; what it cannot open is an error here, not an empty page.
+
+Trade-off: PDFium is not safe to use from several threads, so all calls wait for one lock. Use
+processes to render a large collection.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pypdfium2
+from PIL import Image
+
+from finesight.errors import DecodeError, MediaTooLarge, UnsupportedMedia
+from finesight.geometry import Size
+from finesight.media.image import MAX_IMAGE_PIXELS
+from finesight.media.source import LocalSource, kind_of, localize
+
+if TYPE_CHECKING:
+    from finesight.conversation import MediaSource
+    from finesight.media.fetch import FetchPolicy
+
+DEFAULT_DPI = 144.0
+"""Resolution of a page when none is asked: text of 8 points is then 16 pixels high."""
+
+_POINTS_PER_INCH = 72.0
+_WRONG_PASSWORD, _WRONG_SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
+_pdfium_lock = threading.Lock()
+
+
+def num_pages(source: MediaSource, *, policy: FetchPolicy | None = None) -> int:
+    """Number of pages of a PDF; errors as in `load_page`."""
+    with _open(source, policy) as (document, _):
+        return len(document)
+
+
+def page_size(
+    source: MediaSource,
+    page: int,
+    *,
+    dpi: float | None = None,
+    max_image_pixels: int = MAX_IMAGE_PIXELS,
+    policy: FetchPolicy | None = None,
+) -> Size:
+    """Size in pixels that `load_page` would give, without drawing; arguments and errors alike."""
+    with _open(source, policy) as (document, name):
+        return _fit(document, page, name, dpi, max_image_pixels)[1]
+
+
+def load_page(
+    source: MediaSource,
+    page: int,
+    *,
+    dpi: float | None = None,
+    max_image_pixels: int = MAX_IMAGE_PIXELS,
+    policy: FetchPolicy | None = None,
+) -> Image.Image:
+    """Draw one page.
+
+    Args:
+        source: path, bytes, or a `data:`, `file:`, `http:` or `https:` address of a PDF.
+        page: number of the page, counted from 0.
+        dpi: pixels per inch; None takes `DEFAULT_DPI`, or less where a very large page would exceed
+            the limit.
+        max_image_pixels: largest width times height that is drawn.
+        policy: limits for addresses.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        DecodeError: broken, or no PDF at all.
+        UnsupportedMedia: encrypted, or a page that is not there.
+        MediaTooLarge: the page at this `dpi` has more pixels than allowed.
+        MediaError: the source cannot be opened or fetched.
+    """
+    with _open(source, policy) as (document, name):
+        scale, _ = _fit(document, page, name, dpi, max_image_pixels)
+        try:
+            document.init_forms()  # before the page is loaded, or its fields stay empty
+            picture: Image.Image = document[page].render(scale=scale).to_pil()
+        except pypdfium2.PdfiumError as error:
+            raise DecodeError(f"{name}, page {page}, cannot be drawn: {error}") from error
+        return picture.convert("RGB")
+
+
+@contextmanager
+def _open(
+    source: MediaSource, policy: FetchPolicy | None
+) -> Iterator[tuple[pypdfium2.PdfDocument, str]]:
+    """An open document and its name; everything that touches PDFium happens inside."""
+    if isinstance(source, Image.Image):
+        raise UnsupportedMedia("a picture in memory has no PDF pages", hint="leave `page` out")
+    local = localize(source, policy=policy, kind="document")
+    with _pdfium_lock:
+        document = _open_document(local)
+        try:
+            yield document, local.name
+        finally:
+            document.close()
+
+
+def _open_document(local: LocalSource) -> pypdfium2.PdfDocument:
+    try:
+        document = pypdfium2.PdfDocument(local.data)
+    except pypdfium2.PdfiumError as error:
+        raise _not_opened(local, error) from error
+    if len(document) == 0:
+        document.close()
+        raise DecodeError(f"{local.name} is a PDF without pages, probably a broken one")
+    return document
+
+
+def _not_opened(local: LocalSource, error: pypdfium2.PdfiumError) -> Exception:
+    if error.err_code in (_WRONG_PASSWORD, _WRONG_SECURITY):
+        return UnsupportedMedia(
+            f"{local.name} is encrypted and needs a password",
+            hint="remove the password first, for example with: qpdf --decrypt in.pdf out.pdf",
+        )
+    kind = kind_of(local.head())
+    if kind == "PDF document":
+        return DecodeError(
+            f"{local.name} is a broken PDF: {error}", hint="was it saved completely?"
+        )
+    return DecodeError(f"{local.name} is no PDF but a {kind}")
+
+
+def _fit(
+    document: pypdfium2.PdfDocument, page: int, name: str, dpi: float | None, max_pixels: int
+) -> tuple[float, Size]:
+    """Scale to draw a page at, in pixels per point, and the size that comes out."""
+    if not 0 <= page < len(document):
+        raise UnsupportedMedia(
+            f"{name} has no page {page}: it has {len(document)} pages, counted from 0"
+        )
+    if dpi is not None and not 0 < dpi < math.inf:
+        raise UnsupportedMedia(f"{name}: dpi={dpi} must be above 0 and finite")
+    try:
+        width, height = document.get_page_size(page)
+    except pypdfium2.PdfiumError as error:
+        raise DecodeError(f"{name}, page {page}, is broken: {error}") from error
+    if not (0 < width < math.inf and 0 < height < math.inf):
+        raise DecodeError(f"{name}, page {page}, has no area: {width:g} x {height:g} points")
+    scale = (dpi or DEFAULT_DPI) / _POINTS_PER_INCH
+    size = Size(math.ceil(width * scale), math.ceil(height * scale))
+    if size.area <= max_pixels:
+        return scale, size
+    # Each side may round up by one pixel, so the largest scale is taken a little smaller.
+    largest = math.sqrt(max_pixels / (width * height)) * 0.999
+    if dpi is not None:
+        raise MediaTooLarge(
+            f"{name}, page {page}, at {dpi:g} dpi is {size.width} x {size.height} pixels; "
+            f"at most {max_pixels:,} are drawn",
+            hint=f"use at most {math.floor(largest * _POINTS_PER_INCH)} dpi",
+        )
+    size = Size(math.ceil(width * largest), math.ceil(height * largest))
+    if size.area > max_pixels:
+        raise MediaTooLarge(
+            f"{name}, page {page}, is {width:g} x {height:g} points: too long a strip"
+        )
+    return largest, size

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Turn whatever a user calls a picture, a video or a PDF into something that can be opened here.
+
+A source is a path, raw bytes, a `data:`, `file:`, `http:` or `https:` address. Bytes and small
+downloads stay in memory; videos from the network go to a temporary file that lives as long as the
+`LocalSource`. Only regular files are opened: a directory, a pipe or a device is refused before it
+is read.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import os
+import re
+import stat
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO, Literal
+from urllib.parse import unquote, unquote_to_bytes
+
+import numpy as np
+from PIL.Image import Image
+
+from finesight.errors import DecodeError, FetchRefused, MediaError, UnsupportedMedia
+from finesight.media.fetch import FetchPolicy, address_name, fetch_bytes, fetch_into
+
+if TYPE_CHECKING:
+    from finesight.conversation import MediaSource
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_LONGEST_NAME = 160
+
+# First bytes (with offsets) of the kinds of file people mix up.
+_SIGNATURES: tuple[tuple[str, int, bytes], ...] = (
+    ("JPEG picture", 0, b"\xff\xd8\xff"),
+    ("PNG picture", 0, b"\x89PNG"),
+    ("GIF picture", 0, b"GIF8"),
+    ("WebP picture", 8, b"WEBP"),
+    ("TIFF picture", 0, b"II*\0"),
+    ("TIFF picture", 0, b"MM\0*"),
+    ("BMP picture", 0, b"BM"),
+    ("HEIF picture", 4, b"ftyphei"),
+    ("HEIF picture", 4, b"ftypmif1"),
+    ("AVIF picture", 4, b"ftypavif"),
+    ("SVG drawing", 0, b"<svg"),
+    ("PDF document", 0, b"%PDF"),
+    ("PostScript document", 0, b"%!PS"),
+    ("MP4 video", 4, b"ftyp"),
+    ("Matroska or WebM video", 0, b"\x1a\x45\xdf\xa3"),
+    ("AVI video", 8, b"AVI "),
+    ("MPEG transport stream video", 0, b"\x47\x40"),
+    ("playlist", 0, b"#EXTM3U"),
+    ("web page", 0, b"<!DOCTYPE"),
+    ("web page", 0, b"<!doctype"),
+    ("web page", 0, b"<html"),
+    ("XML document", 0, b"<?xml"),
+    ("ZIP archive", 0, b"PK\x03\x04"),
+)
+
+
+def source_name(source: object) -> str:
+    """What to call a source in messages and records: a path, an address, or its kind."""
+    if isinstance(source, Image):
+        return f"picture in memory ({source.width} x {source.height})"
+    if isinstance(source, np.ndarray):
+        return f"array {list(source.shape)}"
+    if isinstance(source, bytes | bytearray | memoryview):
+        return f"bytes ({len(source):,})"
+    if isinstance(source, tuple | list):
+        return f"list of {len(source)} frames"
+    if not isinstance(source, str):
+        return str(source)
+    scheme = _scheme(source)
+    if scheme == "data":
+        return f"data address ({source[5:].partition(',')[0][:60] or 'no type'})"
+    if scheme in ("http", "https"):
+        return address_name(source)
+    return source if len(source) <= _LONGEST_NAME else source[: _LONGEST_NAME - 3] + "..."
+
+
+def kind_of(head: bytes) -> str:
+    """What a file seems to be by its first bytes, for messages; falls back to showing them."""
+    for kind, offset, signature in _SIGNATURES:
+        if head[offset : offset + len(signature)] == signature:
+            return kind
+    if len(head) >= 8 and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
+        return "text file"
+    return f"file that starts with {head[:8].hex(' ')}"
+
+
+@dataclass(frozen=True)
+class LocalSource:
+    """A source that can be opened here, as often as needed.
+
+    Attributes:
+        name: what to call it in messages.
+        data: a path, or the bytes themselves.
+    """
+
+    name: str
+    data: Path | bytes
+    _keep: object = field(default=None, repr=False)  # a temporary file is deleted with its owner
+
+    def open(self) -> BinaryIO:
+        """A fresh handle at the start.
+
+        Raises:
+            MediaError: the file cannot be read any more.
+        """
+        if isinstance(self.data, bytes):
+            return io.BytesIO(self.data)
+        try:
+            return self.data.open("rb")
+        except OSError as error:
+            raise _unreadable(self.name, error) from error
+
+    def head(self, num_bytes: int = 32) -> bytes:
+        """The first bytes."""
+        with self.open() as stream:
+            return stream.read(num_bytes)
+
+
+def localize(
+    source: MediaSource,
+    *,
+    policy: FetchPolicy | None = None,
+    kind: Literal["picture", "document", "video"] = "picture",
+) -> LocalSource:
+    """Find, fetch or unpack a source.
+
+    Args:
+        source: a path, bytes, or a `data:`, `file:`, `http:` or `https:` address.
+        policy: limits for addresses; the default one if not given.
+        kind: what is expected; videos have their own limits and are kept on disk.
+
+    Raises:
+        FetchRefused: a directory, a device, a private address.
+        UnsupportedMedia: an address of another scheme, or a thing that is no source at all.
+        DecodeError: an empty file, or a `data:` address that is not what it says.
+        MediaError: the file is not there or may not be read.
+    """
+    limits = policy or FetchPolicy()
+    name = source_name(source)
+    if isinstance(source, np.ndarray):
+        return f"array {list(source.shape)}"
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _not_empty(LocalSource(name, bytes(source)))
+    if isinstance(source, os.PathLike):
+        return _from_path(Path(source), name)
+    if not isinstance(source, str):
+        raise UnsupportedMedia(
+            f"a {type(source).__name__} is no {kind} source",
+            hint="give a path, bytes, or a data:, file:, http: or https: address",
+        )
+    scheme = _scheme(source)
+    if scheme == "data":
+        return _not_empty(LocalSource(name, _read_data_address(source, name)))
+    if scheme in ("http", "https"):
+        return _not_empty(_from_web(source, name, limits, kind))
+    if scheme == "file":
+        return _from_path(_path_of_address(source), name)
+    if scheme and source[len(scheme) :].startswith("://"):
+        raise UnsupportedMedia(
+            f"{name} has the scheme {scheme}, which is not one of data, file, http, https",
+            hint="download the file and give its path",
+        )
+    return _from_path(Path(source), name)
+
+
+def _scheme(source: str) -> str:
+    """Scheme of an address in lower case; empty for a path (one letter is a Windows drive)."""
+    found = _SCHEME.match(source)
+    return found.group(1).lower() if found else ""
+
+
+def _from_path(path: Path, name: str) -> LocalSource:
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise _unreadable(name, error) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise FetchRefused(f"{name} is a directory", hint="give the file inside it")
+    if not stat.S_ISREG(status.st_mode):
+        raise FetchRefused(f"{name} is not a regular file", hint="copy it to a file first")
+    return _not_empty(LocalSource(name, path))
+
+
+def _unreadable(name: str, error: Exception) -> MediaError:
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return MediaError(f"{name} cannot be opened: {reason}", hint="check the path and its rights")
+
+
+def _not_empty(source: LocalSource) -> LocalSource:
+    if not source.head(1):
+        raise DecodeError(f"{source.name} is empty (0 bytes)", hint="was it saved completely?")
+    return source
+
+
+def _path_of_address(address: str) -> Path:
+    """Path of a `file:` address: as it stands if such a file exists, else with escapes resolved.
+
+    qwen-vl-utils cuts off `file://` and opens the rest as it stands, so `%20` may be part of a
+    name.
+    """
+    rest = address[len("file:") :]
+    if rest.startswith("//"):
+        rest = rest[2:].removeprefix("localhost") if rest[2:11] == "localhost" else rest[2:]
+    literal = Path(rest)
+    return literal if os.path.lexists(literal) else Path(unquote(rest))
+
+
+def _read_data_address(address: str, name: str) -> bytes:
+    """Bytes of a `data:` address (RFC 2397), with or without base64."""
+    header, comma, body = address[len("data:") :].partition(",")
+    if not comma:
+        raise DecodeError(f"{name} has no comma between its type and its data")
+    if not header.lower().replace(" ", "").endswith(";base64"):
+        return unquote_to_bytes(body)
+    packed = re.sub(r"\s", "", unquote(body) if "%" in body else body).rstrip("=")
+    packed = packed.translate(str.maketrans("-_", "+/"))  # the alphabet for addresses
+    try:
+        return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise DecodeError(f"{name} is not valid base64: {error}") from error
+
+
+def _from_web(url: str, name: str, limits: FetchPolicy, kind: str) -> LocalSource:
+    if kind != "video":
+        data = fetch_bytes(
+            url,
+            max_bytes=limits.max_bytes,
+            timeout_seconds=limits.timeout_seconds,
+            allow_private=limits.allow_private,
+        )
+        return LocalSource(name, data)
+    # Not closed here: the file lives as long as the source it belongs to.
+    keep: IO[bytes] = tempfile.NamedTemporaryFile(prefix="finesight-")  # noqa: SIM115
+    fetch_into(
+        url,
+        keep,
+        max_bytes=limits.max_video_bytes,
+        timeout_seconds=limits.video_timeout_seconds,
+        allow_private=limits.allow_private,
+    )
+    keep.flush()
+    return LocalSource(name, Path(keep.name), keep)
