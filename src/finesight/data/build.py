@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build a data set: a recipe goes in, a folder of shards comes out, the same on every machine and after every crash.
+
+Record `i` of shard `s` of part `p` is drawn from a seed hashed out of those names, so nothing depends on the number of
+workers or on what was built before. A complete shard is never made again (`finesight.data.shards`): to restart after
+a crash or a kill, run the same command. A recipe that changed under an unfinished folder is an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from finesight.data.builders.text_lines import TextLines, TextLinesConfig
+from finesight.data.record import Record
+from finesight.data.shards import ShardReader, is_complete, write_shard
+from finesight.data.sources.fonts import FontCatalogue
+from finesight.data.sources.words import WordLists
+from finesight.errors import ConfigError
+
+__all__ = [
+    "BuildConfig",
+    "BuildSummary",
+    "PartConfig",
+    "build",
+    "make_builder",
+    "read_recipe",
+    "seed_of",
+]
+
+Progress = Callable[[int, int], None]
+"""Called with records done and records wanted."""
+
+
+class TextPart(BaseModel):
+    """Records drawn by the text builder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    builder: Literal["text"] = Field("text", description="which builder")
+    name: str = Field(
+        pattern=r"^[a-z0-9_]+$", description="name of the part, first word of its shards"
+    )
+    num_records: int = Field(ge=1, description="records to draw")
+    options: TextLinesConfig = Field(TextLinesConfig(), description="what to draw")
+
+
+PartConfig = TextPart
+
+
+class BuildConfig(BaseModel):
+    """One data set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["data"] = Field("data", description="kind of recipe")
+    assets: Path = Field(
+        Path("runs/assets"), description="folder of scripts/install-training-assets.sh"
+    )
+    seed: int = Field(0, description="changes every record")
+    shard_records: int = Field(5000, ge=1, description="records per shard")
+    parts: tuple[PartConfig, ...] = Field(
+        min_length=1, description="what to draw, one after another"
+    )
+
+    def jobs(self) -> Iterator[tuple[int, int, int]]:
+        """`(part, shard, number of records)` of every shard."""
+        for number, part in enumerate(self.parts):
+            for shard, start in enumerate(range(0, part.num_records, self.shard_records)):
+                yield number, shard, min(self.shard_records, part.num_records - start)
+
+
+class Builder(Protocol):
+    """Anything that draws the record of a seed."""
+
+    def record(self, record_id: str, seed: int) -> Record:
+        """Draw one record."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSummary:
+    """What a build did.
+
+    Attributes:
+        made: records drawn now.
+        kept: records of shards that were complete before.
+        seconds: time it took.
+        rows: per part: name, records, shards, bytes.
+    """
+
+    made: int
+    kept: int
+    seconds: float
+    rows: tuple[tuple[str, int, int, int], ...]
+
+
+def build(
+    config: BuildConfig, out: Path, *, workers: int = 1, progress: Progress | None = None
+) -> BuildSummary:
+    """Build every missing shard of a data set.
+
+    Args:
+        config: the recipe.
+        out: folder of the data set; made if missing.
+        workers: processes.
+        progress: called after each shard.
+
+    Returns:
+        Counts and sizes.
+
+    Raises:
+        ConfigError: `out` holds another recipe, or two parts have one name.
+        DataError: an asset is missing.
+    """
+    started = time.monotonic()
+    names = [part.name for part in config.parts]
+    if len(set(names)) != len(names):
+        raise ConfigError(f"two parts of the recipe have the same name: {names}")
+    _claim(config, out)
+    jobs = list(config.jobs())
+    missing = [job for job in jobs if not is_complete(_shard_path(config, out, job))]
+    total, todo = sum(job[2] for job in jobs), sum(job[2] for job in missing)
+    done = total - todo
+    for made in _run(config, out, missing, workers):
+        done += made
+        if progress:
+            progress(done, total)
+    summary = BuildSummary(todo, total - todo, time.monotonic() - started, _rows(config, out))
+    return summary
+
+
+def make_builder(part: TextPart, assets: Path) -> Builder:
+    """The builder of a part with its assets loaded."""
+    words = _words(assets, part.options.split)
+    return TextLines(part.options, _fonts(assets), words)
+
+
+def seed_of(seed: int, part: str, shard: int, index: int) -> int:
+    """Seed of a record: 63 bits of a hash of the names, independent of everything else."""
+    digest = hashlib.sha256(f"{seed}/{part}/{shard}/{index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def _claim(config: BuildConfig, out: Path) -> None:
+    """Write the recipe into the folder, or find the same one there."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "recipe.json"
+    text = json.dumps(config.model_dump(mode="json", exclude={"assets"}), indent=1)
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
+        raise ConfigError(
+            f"folder {out} was begun with another recipe (see {path})",
+            hint="choose a new folder, or delete this one",
+        )
+    path.write_text(text, encoding="utf-8")
+
+
+def _shard_path(config: BuildConfig, out: Path, job: tuple[int, int, int]) -> Path:
+    return out / f"{config.parts[job[0]].name}-{job[1]:05}.tar"
+
+
+def _run(
+    config: BuildConfig, out: Path, jobs: list[tuple[int, int, int]], workers: int
+) -> Iterator[int]:
+    tasks = [(config, out, job) for job in jobs]
+    if workers <= 1:
+        yield from map(_build_shard, tasks)
+        return
+    with multiprocessing.get_context("spawn").Pool(min(workers, max(1, len(tasks)))) as pool:
+        yield from pool.imap_unordered(_build_shard, tasks)
+
+
+def _build_shard(task: tuple[BuildConfig, Path, tuple[int, int, int]]) -> int:
+    """Draw one shard; runs in a worker process."""
+    config, out, (number, shard, count) = task
+    part = config.parts[number]
+    builder = _builder(part.model_dump_json(), config.assets)
+    records = (
+        builder.record(f"{part.name}-{shard:05}-{i:05}", seed_of(config.seed, part.name, shard, i))
+        for i in range(count)
+    )
+    return write_shard(_shard_path(config, out, (number, shard, count)), records)
+
+
+@lru_cache(maxsize=4)
+def _builder(part: str, assets: Path) -> Builder:
+    """One builder per part and process; the part travels as JSON because it must be hashable."""
+    return make_builder(TypeAdapter[PartConfig](PartConfig).validate_json(part), assets)
+
+
+@lru_cache(maxsize=1)
+def _fonts(assets: Path) -> FontCatalogue:
+    return FontCatalogue.read(assets / "fonts.json")
+
+
+@lru_cache(maxsize=2)
+def _words(assets: Path, split: Literal["train", "heldout"]) -> WordLists:
+    return WordLists.read(assets, split)
+
+
+def _rows(config: BuildConfig, out: Path) -> tuple[tuple[str, int, int, int], ...]:
+    rows = []
+    for number, part in enumerate(config.parts):
+        paths = [_shard_path(config, out, job) for job in config.jobs() if job[0] == number]
+        records = sum(len(ShardReader(path)) for path in paths)
+        rows.append((part.name, records, len(paths), sum(path.stat().st_size for path in paths)))
+    return tuple(rows)
+
+
+def read_recipe(path: Path) -> BuildConfig:
+    """Read a TOML recipe of kind "data".
+
+    Raises:
+        ConfigError: missing, not TOML, or a key is unknown or out of range.
+    """
+    try:
+        return BuildConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"recipe {path} cannot be read: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"recipe {path} is not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise ConfigError(
+            f"recipe {path}, {where}: {first['msg']}, got {first['input']!r}"
+        ) from error

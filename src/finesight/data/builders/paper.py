@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Paper, ink colours and wear: what lies between a clean mask and a photograph of it.
+
+`difficulty` in 0..1 scales everything: at 0 dark ink on plain light paper, at 1 any pair of colours down to a luminance
+contrast of 1.8, gradients and textures, blur, noise and JPEG. Contrast is measured with the WCAG ratio and guaranteed,
+so no record asks for what cannot be seen.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+__all__ = ["background", "contrast", "ink_and_paper", "lay", "wear"]
+
+Colour = tuple[int, int, int]
+Picture = npt.NDArray[np.uint8]
+
+
+def contrast(first: Colour, second: Colour) -> float:
+    """WCAG contrast ratio of two sRGB colours, 1 to 21."""
+    light, dark = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: Colour) -> float:
+    red, green, blue = (
+        (value / 255 / 12.92) if value <= 10 else ((value / 255 + 0.055) / 1.055) ** 2.4
+        for value in colour
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def ink_and_paper(rng: random.Random, difficulty: float) -> tuple[Colour, Colour]:
+    """Two colours whose contrast is at least 9 at difficulty 0 and 1.8 at difficulty 1.
+
+    Light ink on dark paper grows from a tenth to two fifths of the pairs.
+    """
+    if rng.random() < 0.25:  # print: black on white
+        shade = rng.randrange(30)
+        return (shade, shade, shade), (255 - rng.randrange(20),) * 3
+    least = 9.0 - 7.2 * difficulty
+    for _ in range(20):
+        spread = int(40 + 110 * difficulty)
+        paper = tuple(255 - rng.randrange(spread) for _ in range(3))
+        ink = tuple(rng.randrange(spread) for _ in range(3))
+        if contrast(ink, paper) >= least:
+            break
+    else:
+        ink, paper = (10, 10, 10), (250, 250, 250)
+    if rng.random() < 0.1 + 0.3 * difficulty:
+        ink, paper = paper, ink
+    return ink, paper  # type: ignore[return-value]  # tuples of three by construction
+
+
+def background(
+    rng: random.Random, paper: Colour, size: tuple[int, int], difficulty: float
+) -> Picture:
+    """Paper of one colour, with a slope or a soft texture at higher difficulty: `uint8[H, W, 3]`."""
+    width, height = size
+    picture = np.empty((height, width, 3), np.float32)
+    picture[:] = paper
+    roll = rng.random()
+    if roll < 0.5 * difficulty:
+        reach = rng.uniform(10, 20 + 50 * difficulty)
+        across = np.linspace(-reach / 2, reach / 2, width, dtype=np.float32)[None, :, None]
+        down = np.linspace(-reach / 2, reach / 2, height, dtype=np.float32)[:, None, None]
+        slope = rng.random()
+        picture += across * slope + down * (1 - slope)
+    elif roll < 0.9 * difficulty:
+        grain = _texture(rng.randrange(16))
+        top, left = rng.randrange(256), rng.randrange(256)
+        rows = np.arange(top, top + height) % 512
+        columns = np.arange(left, left + width) % 512
+        picture += (grain[np.ix_(rows, columns)] * rng.uniform(4, 8 + 22 * difficulty))[:, :, None]
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=16)
+def _texture(number: int) -> npt.NDArray[np.float32]:
+    """Soft noise `float32[512, 512]` of unit spread; sixteen kinds, from fine grain to broad clouds."""
+    rng = np.random.default_rng(number)
+    cells = 512 >> (number % 5 + 1)
+    small = Image.fromarray(rng.integers(0, 256, (cells, cells), dtype=np.uint8))
+    grown = np.asarray(small.resize((512, 512), Image.Resampling.BICUBIC), np.float32)
+    return (grown - grown.mean()) / grown.std()
+
+
+def lay(mask: Image.Image, ink: Colour, paper: Picture) -> Picture:
+    """Ink over paper by the mask: `uint8[H, W, 3]`."""
+    share = np.asarray(mask, np.uint16)[:, :, None]
+    colours = np.asarray(ink, np.uint16)
+    mixed = (paper * (255 - share) + colours * share + 127) // 255
+    return mixed.astype(np.uint8)
+
+
+def wear(picture: Picture, rng: random.Random, difficulty: float) -> Picture:
+    """Blur, noise and JPEG, each with a chance and a strength that grow with the difficulty."""
+    if rng.random() < 0.5 * difficulty:
+        radius = rng.uniform(0.2, 0.35 + 0.55 * difficulty)
+        blurred = Image.fromarray(picture).filter(ImageFilter.GaussianBlur(radius))
+        picture = np.asarray(blurred)
+    if rng.random() < 0.7 * difficulty:
+        spread = rng.uniform(1, 3 + 15 * difficulty)
+        noise = _noise(rng, picture.shape[:2]) * spread
+        picture = np.clip(picture + noise[:, :, None], 0, 255).astype(np.uint8)
+    if rng.random() < 0.5 * difficulty:
+        packed = io.BytesIO()
+        quality = int(rng.uniform(90 - 55 * difficulty, 92))
+        Image.fromarray(picture).save(packed, "JPEG", quality=quality)
+        picture = np.asarray(Image.open(packed))
+    return picture
+
+
+def _noise(rng: random.Random, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(rng.getrandbits(32)).standard_normal(shape, np.float32)

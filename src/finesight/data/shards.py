@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shards: webdataset-style tar files with an index beside each, read in order or at random.
+
+`NAME-00003.tar` holds `<id>.png` and `<id>.json` of some thousand records; any tar or webdataset reader can open it.
+`NAME-00003.index.json` holds the byte range of every part, the size and the SHA-256 of the tar. The index is written
+last, by rename: a shard with an index is complete, a shard without one never existed. So a build killed at any moment
+restarts by making the missing shards, and a truncated tar is found when it is opened, not in the middle of a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+from finesight.data.record import Record, decode_record, encode_record
+from finesight.errors import DataError, ShardCorrupt
+
+__all__ = ["ShardReader", "ShardSet", "index_path", "is_complete", "write_shard"]
+
+FORMAT = 1
+
+
+def index_path(shard: Path) -> Path:
+    """Where the index of a shard lies."""
+    return shard.with_suffix(".index.json")
+
+
+def is_complete(shard: Path) -> bool:
+    """Whether the shard was written to its end."""
+    return shard.is_file() and index_path(shard).is_file()
+
+
+def write_shard(shard: Path, records: Iterable[Record]) -> int:
+    """Write records to a shard, all or nothing.
+
+    Args:
+        shard: path of the tar, ending in `.tar`.
+        records: checked before they are written.
+
+    Returns:
+        Number of records written.
+
+    Raises:
+        RecordInvalid: a record breaks the schema; nothing is left behind.
+    """
+    partial = shard.with_suffix(f".partial-{os.getpid()}")
+    rows: list[list[int]] = []
+    names: list[str] = []
+    shard.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
+            for record in records:
+                record.check()
+                png, body = encode_record(record)
+                names.append(record.id)
+                rows.append(
+                    [*_add(tar, f"{record.id}.png", png), *_add(tar, f"{record.id}.json", body)]
+                )
+        index = {
+            "format": FORMAT,
+            "num_records": len(rows),
+            "bytes": partial.stat().st_size,
+            "sha256": _sha256(partial),
+            "ids": names,
+            "parts": rows,
+        }
+        partial.replace(shard)
+        _write_atomic(index_path(shard), json.dumps(index, separators=(",", ":")))
+    finally:
+        partial.unlink(missing_ok=True)
+    return len(rows)
+
+
+class ShardReader:
+    """One shard: `len`, random access, iteration, and a full check.
+
+    Opening reads the index and compares the size; reading a record reads only its own bytes. The file handle is
+    opened on first use in each process, so a reader may be sent to worker processes.
+
+    Args:
+        shard: path of the tar.
+
+    Raises:
+        ShardCorrupt: the index is missing or does not fit the tar.
+    """
+
+    def __init__(self, shard: Path) -> None:
+        self.path = shard
+        self._descriptor: int | None = None
+        self._owner = -1
+        try:
+            index = json.loads(index_path(shard).read_text(encoding="utf-8"))
+            self.ids: list[str] = index["ids"]
+            self._parts: list[list[int]] = index["parts"]
+            self._bytes = int(index["bytes"])
+            self._sha256 = str(index["sha256"])
+        except (OSError, ValueError, KeyError) as error:
+            raise ShardCorrupt(
+                f"shard {shard} has no readable index: {error!r}",
+                hint="build the data set again; complete shards are kept",
+            ) from error
+        size = shard.stat().st_size if shard.is_file() else 0
+        if size != self._bytes:
+            raise ShardCorrupt(
+                f"shard {shard} has {size} bytes, its index says {self._bytes}",
+                hint="delete it and its index and build again; only this shard is made anew",
+            )
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, index: int) -> Record:
+        """Record by number.
+
+        Raises:
+            IndexError: no such record.
+            ShardCorrupt: its bytes do not decode.
+        """
+        picture_at, picture_size, body_at, body_size = self._parts[index]
+        png, body = self._read(picture_at, picture_size), self._read(body_at, body_size)
+        try:
+            return decode_record(png, body)
+        except DataError as error:
+            raise ShardCorrupt(f"shard {self.path}, record {index}: {error.message}") from error
+
+    def __iter__(self) -> Iterator[Record]:
+        for index in range(len(self)):
+            yield self[index]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_descriptor": None, "_owner": -1}
+
+    def body(self, index: int) -> dict[str, object]:
+        """The JSON part alone: answers "what is in here" without decoding pictures."""
+        _, _, at, size = self._parts[index]
+        body: dict[str, object] = json.loads(self._read(at, size))
+        return body
+
+    def verify(self) -> None:
+        """Raise `ShardCorrupt` unless the tar has the SHA-256 of its index."""
+        found = _sha256(self.path)
+        if found != self._sha256:
+            raise ShardCorrupt(
+                f"shard {self.path} has SHA-256 {found}, its index says {self._sha256}"
+            )
+
+    def close(self) -> None:
+        """Close the file; a later read opens it again."""
+        if self._descriptor is not None and self._owner == os.getpid():
+            os.close(self._descriptor)
+        self._descriptor = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_descriptor", None) is not None:
+            self.close()
+
+    def _read(self, start: int, size: int) -> bytes:
+        if self._descriptor is None or self._owner != os.getpid():
+            self._descriptor, self._owner = os.open(self.path, os.O_RDONLY), os.getpid()
+        found = os.pread(self._descriptor, size, start)
+        if len(found) != size:
+            raise ShardCorrupt(
+                f"shard {self.path} ends inside a record: {len(found)} of {size} bytes at {start}"
+            )
+        return found
+
+
+class ShardSet:
+    """All complete shards of a folder as one sequence of records.
+
+    Args:
+        folder: a data set made by `finesight data build`.
+
+    Raises:
+        DataError: the folder has no shard.
+        ShardCorrupt: a shard does not fit its index, or has none.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        paths = sorted(folder.glob("*.tar"))
+        if not paths:
+            raise DataError(
+                f"folder {folder} holds no shard (*.tar)",
+                hint="make it with: finesight data build RECIPE.toml",
+            )
+        self.folder = folder
+        self.shards: Sequence[ShardReader] = [ShardReader(path) for path in paths]
+        self._ends = list(accumulate(len(shard) for shard in self.shards))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: int) -> Record:
+        shard, offset = self.locate(index)
+        return shard[offset]
+
+    def __iter__(self) -> Iterator[Record]:
+        for shard in self.shards:
+            yield from shard
+
+    def locate(self, index: int) -> tuple[ShardReader, int]:
+        """The shard that holds a record, and the record's number in it.
+
+        Raises:
+            IndexError: no such record.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"record {index} of {len(self)} in {self.folder}")
+        number = bisect_right(self._ends, index)
+        return self.shards[number], index - (self._ends[number - 1] if number else 0)
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> tuple[int, int]:
+    """Append a file; where its bytes start and how many they are."""
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    start = tar.offset + tarfile.BLOCKSIZE  # a USTAR header is one block; names are under 100 bytes
+    tar.addfile(info, io.BytesIO(content))
+    return start, len(content)
+
+
+def _write_atomic(path: Path, text: str) -> None:
+    partial = path.with_suffix(f".partial-{os.getpid()}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

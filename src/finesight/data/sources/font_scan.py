@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make the font catalogue: open every face, see what it really draws, group look-alikes, split.
+
+A character map only claims a glyph. Each letter we may draw is rendered and must not be blank or the face's own
+"missing" box. Then a reader without training judges legibility: the mean drawing of each letter over all faces is its
+template, and a face whose letters are mostly nearest to another letter's template is a symbol font, a small-capitals
+font (wrong labels!) or too ornate to learn from.
+
+The scan takes a minute or two for two thousand faces and is done once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from fontTools.ttLib import TTCollection, TTFont, TTLibError
+from PIL import Image, ImageFont
+
+from finesight.data.sources.assets import read_manifest
+from finesight.data.sources.fonts import (
+    SCRIPT_SAMPLES,
+    Face,
+    FontCatalogue,
+    Split,
+    bitmap_of_codes,
+    scripts_of,
+)
+
+__all__ = ["ScanReport", "scan_fonts"]
+
+HELDOUT_SHARE = 0.15
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+PROBE_PIXELS = 40
+CELL = 20
+MIN_LEGIBILITY = 0.62
+ALIKE = 0.975
+"""Cosine of two faces' letter drawings above which they are taken for one design."""
+DROPPED_STYLES = re.compile(
+    r"thin|hairline|extralight|ultralight|outline|stencil|small ?caps|caps\b|titling|\bSC\b",
+    re.IGNORECASE,
+)
+DROPPED_FAMILIES = re.compile(
+    r"emoji|symbol|math|dingbat|icon|ornament|music|barcode|chess|dots|lignes|radis", re.IGNORECASE
+)
+SAME_SHAPE = [frozenset(group) for group in "Cc Oo0 Pp Ss Uu Vv Ww Xx Zz Il1 Kk Jj Mm Yy".split()]
+"""Letters that a reader who does not see the size may take for each other."""
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReport:
+    """What became of every face found: reason to count."""
+
+    kept: int
+    dropped: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    face: Face
+    letters: FloatArray  # float32[62, CELL * CELL], unit length; zero rows without Latin
+
+
+def scan_fonts(assets: Path) -> tuple[FontCatalogue, ScanReport]:
+    """Scan the font packages of an assets folder.
+
+    Args:
+        assets: folder with `manifest.json`.
+
+    Returns:
+        The catalogue, and why faces were left out.
+
+    Raises:
+        DataError: the folder has no manifest.
+    """
+    dropped: Counter[str] = Counter()
+    probes: list[_Probe] = []
+    seen: dict[bytes, str] = {}
+    for asset in read_manifest(assets):
+        if asset.kind == "fonts":
+            for path in sorted(asset.files):
+                for face in _faces_of(path, asset.package, asset.licence, dropped):
+                    _take(face, probes, seen, dropped)
+    probes = _legible(probes, dropped)
+    faces = _split_by_design(probes)
+    return FontCatalogue(faces), ScanReport(len(faces), dict(dropped))
+
+
+def _take(face: Face, probes: list[_Probe], seen: dict[bytes, str], dropped: Counter[str]) -> None:
+    """Render one face; keep it if it draws a script and draws it unlike any face before."""
+    try:
+        font = ImageFont.truetype(
+            face.path, PROBE_PIXELS, index=face.index, layout_engine=ImageFont.Layout.BASIC
+        )
+        face = _without_tofu(face, font)
+    except (OSError, ValueError):
+        dropped["broken"] += 1
+        return
+    if not face.scripts:
+        dropped["covers no whole script"] += 1
+        return
+    letters = _letter_cells(font, face)
+    key = hashlib.sha256(letters.tobytes() + bytes(sorted(map(len, face.scripts)))).digest()
+    if "latin" in face.scripts:
+        if key in seen:
+            dropped["same drawing as another"] += 1
+            return
+        seen[key] = face.id
+    probes.append(_Probe(face, letters))
+
+
+def _faces_of(path: str, package: str, licence: str, dropped: Counter[str]) -> Iterator[Face]:
+    """Faces of a file by their own names and character maps, before rendering."""
+    try:
+        is_collection = path.lower().endswith(".ttc")
+        tables = TTCollection(path, lazy=True).fonts if is_collection else [TTFont(path, lazy=True)]
+    except (TTLibError, OSError):
+        dropped["broken"] += 1
+        return
+    for index, table in enumerate(tables):
+        names = table["name"]
+        family = names.getBestFamilyName() or Path(path).stem
+        style = names.getBestSubFamilyName() or "Regular"
+        if DROPPED_FAMILIES.search(f"{family} {Path(path).stem}"):
+            dropped["symbols or patterns"] += 1
+        elif DROPPED_STYLES.search(f"{family} {style} {Path(path).stem}"):
+            dropped["thin, outlined or small capitals"] += 1
+        else:
+            codes = [code for code in table.getBestCmap() or {} if code > 0x20]
+            bitmap = bitmap_of_codes([0x20, *codes])
+            name = f"{package}/{Path(path).name}#{index}"
+            scripts = scripts_of(bitmap)
+            yield Face(name, path, index, family, style, "", "train", scripts, 1.0, licence, bitmap)
+
+
+def _without_tofu(face: Face, font: ImageFont.FreeTypeFont) -> Face:
+    """Clear the bits of probed characters that draw nothing or the box for missing glyphs."""
+    missing = bytes(font.getmask("\uffff"))
+    bitmap = bytearray(face.bitmap)
+    for char in sorted(set("".join(SCRIPT_SAMPLES.values()) + "$€£%&@#*()+=/<>;\"'_[]")):
+        code = ord(char)
+        if bitmap[code >> 3] >> (code & 7) & 1:
+            mask = font.getmask(char)
+            drawn = bytes(mask)
+            if mask.size[0] == 0 or drawn == missing or not any(drawn):
+                bitmap[code >> 3] &= ~(1 << (code & 7))
+    clean = bytes(bitmap)
+    return replace(face, bitmap=clean, scripts=scripts_of(clean))
+
+
+def _letter_cells(font: ImageFont.FreeTypeFont, face: Face) -> FloatArray:
+    """Each letter's ink, stretched to one square cell, as unit vectors `float32[62, 400]`."""
+    cells = np.zeros((len(LETTERS), CELL * CELL), np.float32)
+    if "latin" not in face.scripts:
+        return cells
+    for row, letter in enumerate(LETTERS):
+        mask = font.getmask(letter)
+        picture = Image.frombytes("L", mask.size, bytes(mask))
+        box = picture.getbbox() or (0, 0, 1, 1)
+        cell = picture.crop(box).resize((CELL, CELL), Image.Resampling.BILINEAR)
+        vector = np.asarray(cell, np.float32).ravel()
+        # The shape's proportions count too: without them "l" and "-" fill the cell alike.
+        aspect = (box[2] - box[0]) / max(1, box[3] - box[1])
+        vector = vector - vector.mean() * min(1.0, aspect)
+        cells[row] = vector / max(1e-6, float(np.linalg.norm(vector)))
+    return cells
+
+
+def _legible(probes: Sequence[_Probe], dropped: Counter[str]) -> list[_Probe]:
+    """Drop Latin faces of one case, and those whose letters are nearest to other letters' templates."""
+    two_cases = [probe for probe in probes if not _has_one_case(probe)]
+    dropped["small letters drawn as capitals"] += len(probes) - len(two_cases)
+    probes = two_cases
+    latin = [probe for probe in probes if "latin" in probe.face.scripts]
+    if len(latin) < 20:  # too few faces to make templates of; nothing can be judged
+        return list(probes)
+    templates = np.mean([probe.letters for probe in latin], axis=0)
+    templates /= np.linalg.norm(templates, axis=1, keepdims=True)
+    kept = []
+    for probe in probes:
+        if "latin" not in probe.face.scripts:
+            kept.append(probe)
+            continue
+        share = _share_read(probe.letters @ templates.T)
+        if share < MIN_LEGIBILITY:
+            dropped["letters not legible"] += 1
+        else:
+            kept.append(replace(probe, face=replace(probe.face, legibility=share)))
+    return kept
+
+
+def _has_one_case(probe: _Probe) -> bool:
+    """Whether letters whose two cases differ in shape are drawn alike: their labels would be wrong."""
+    if "latin" not in probe.face.scripts:
+        return False
+    rows = [(LETTERS.index(small), LETTERS.index(small.upper())) for small in "abdeghnqrt"]
+    alike = [float(probe.letters[small] @ probe.letters[capital]) > 0.85 for small, capital in rows]
+    return sum(alike) >= 5
+
+
+def _share_read(scores: FloatArray) -> float:
+    """Share of letters whose best template is their own, or one of the same shape."""
+    right = 0
+    for row, best in enumerate(scores.argmax(axis=1)):
+        pair = {LETTERS[row], LETTERS[int(best)]}
+        right += len(pair) == 1 or any(pair <= group for group in SAME_SHAPE)
+    return right / len(LETTERS)
+
+
+def _split_by_design(probes: Sequence[_Probe]) -> list[Face]:
+    """Join families that look alike, then split the groups by the hash of their name."""
+    parent: dict[str, str] = {probe.face.family: probe.face.family for probe in probes}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            name = parent[name]
+        return name
+
+    latin = [probe for probe in probes if "latin" in probe.face.scripts]
+    if latin:
+        rows = np.stack([probe.letters.ravel() for probe in latin])
+        alike = rows @ rows.T / len(LETTERS) > ALIKE
+        for first, second in zip(*np.nonzero(np.triu(alike, 1)), strict=True):
+            one, two = root(latin[first].face.family), root(latin[second].face.family)
+            parent[max(one, two)] = min(one, two)
+    first_of: dict[str, str] = {}
+    for (
+        probe
+    ) in probes:  # one foundry's package often holds cuts of one design under several family names
+        package = probe.face.id.split("/", 1)[0]
+        one, two = root(first_of.setdefault(package, probe.face.family)), root(probe.face.family)
+        parent[max(one, two)] = min(one, two)
+    faces = []
+    for probe in probes:
+        group = root(probe.face.family)
+        faces.append(replace(probe.face, group=group, split=_split_of(group)))
+    return faces
+
+
+def _split_of(group: str) -> Split:
+    value = int.from_bytes(hashlib.sha256(group.encode()).digest()[:4], "big") / 2**32
+    return "heldout" if value < HELDOUT_SHARE else "train"
