@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tool calls in a reply, and the actions of the `computer_use` and `mobile_use` tools.
+
+A call is `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`. One that is cut or broken
+becomes a problem, never a call with arguments missing: an agent that clicks on half an instruction
+does harm.
+Source: the Nous function-call form of qwen-agent, and the Qwen2.5-VL cookbooks for computer and
+mobile use.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from finesight.errors import ParseError
+from finesight.geometry import Point
+from finesight.parse.json_block import JsonBlock, find_blocks
+from finesight.parse.records import JsonValue, Problem, Span
+
+_CALL = re.compile(r"<tool_call>(?P<body>(?:[^<]++|<(?!/?tool_call>))*+)(?P<end></tool_call>)?")
+_POINT_ARGUMENTS = ("coordinate", "coordinate2")
+
+# tool -> action -> (required arguments, optional arguments)
+_MOUSE: tuple[tuple[str, ...], tuple[str, ...]] = ((), ("coordinate",))
+_ACTIONS: Mapping[str, Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "computer_use": {
+        "key": (("keys",), ()),
+        "type": (("text",), ()),
+        "mouse_move": (("coordinate",), ()),
+        "left_click": _MOUSE,
+        "left_click_drag": (("coordinate",), ()),
+        "right_click": _MOUSE,
+        "middle_click": _MOUSE,
+        "double_click": _MOUSE,
+        "scroll": (("pixels",), ("coordinate",)),
+        "wait": (("time",), ()),
+        "terminate": (("status",), ()),
+    },
+    "mobile_use": {
+        "key": (("text",), ()),
+        "click": (("coordinate",), ()),
+        "long_press": (("coordinate", "time"), ()),
+        "swipe": (("coordinate", "coordinate2"), ()),
+        "type": (("text",), ()),
+        "system_button": (("button",), ()),
+        "open": (("text",), ()),
+        "wait": (("time",), ()),
+        "terminate": (("status",), ()),
+    },
+}
+_CHOICES = {
+    "button": ("Back", "Home", "Menu", "Enter"),
+    "status": ("success", "failure"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call of a tool.
+
+    Attributes:
+        name: of the tool.
+        arguments: as the model gave them; coordinates are in pixels the model saw.
+        span: where the call stands in the text.
+    """
+
+    name: str
+    arguments: Mapping[str, JsonValue]
+    span: Span = (0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One step on a screen, checked against the tool that was offered.
+
+    Attributes:
+        tool: "computer_use" or "mobile_use".
+        kind: what to do, in the tool's own words.
+        point_resized: where, in pixels the model saw.
+        point2_resized: where a swipe ends.
+        text: what to type, the app to open, or the key event.
+        keys: keys to press together.
+        pixels: how far to scroll; up is positive.
+        seconds: how long to wait or to press.
+        button: system button.
+        status: "success" or "failure" of the whole task.
+    """
+
+    tool: str
+    kind: str
+    point_resized: Point | None = None
+    point2_resized: Point | None = None
+    text: str | None = None
+    keys: tuple[str, ...] = ()
+    pixels: float | None = None
+    seconds: float | None = None
+    button: str | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallsFound:
+    """Calls of a reply in order, what could not be read, and whether the last one is cut."""
+
+    calls: tuple[ToolCall, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    spans: tuple[Span, ...] = ()
+    is_cut: bool = False
+
+
+def read_tool_calls(text: str) -> CallsFound:
+    """Read the tool calls of a reply.
+
+    A reply that consists of nothing but `{"name": ..., "arguments": {...}}` counts as a call
+    without its tags.
+    """
+    calls: list[ToolCall] = []
+    problems: list[Problem] = []
+    spans: list[Span] = []
+    is_cut = False
+    for match in _CALL.finditer(text):
+        spans.append(match.span())
+        blocks = find_blocks(match["body"])
+        try:
+            calls.append(_call(blocks, match.span()))
+        except ParseError as error:
+            problems.append(Problem(match.span(), error.message))
+            is_cut |= match["end"] is None and match.end() == len(text)
+    if not spans and (bare := _bare_call(text)) is not None:
+        calls.append(bare)
+        spans.append(bare.span)
+    return CallsFound(tuple(calls), tuple(problems), tuple(spans), is_cut)
+
+
+def read_action(call: ToolCall) -> Action:
+    """Check a call of `computer_use` or `mobile_use` and give its arguments their types.
+
+    Raises:
+        ParseError: another tool, an unknown action, an argument missing, unknown, or of the wrong
+            type.
+    """
+    if call.name not in _ACTIONS:
+        raise ParseError(f"tool {call.name!r} is none of {', '.join(_ACTIONS)}")
+    kind = call.arguments.get("action")
+    known = _ACTIONS[call.name]
+    if not isinstance(kind, str) or kind not in known:
+        raise ParseError(f"{call.name} has no action {kind!r}", hint=f"known: {', '.join(known)}")
+    required, optional = known[kind]
+    given = {name: value for name, value in call.arguments.items() if name != "action"}
+    missing = [name for name in required if given.get(name) is None]
+    if missing:
+        raise ParseError(f"{call.name} {kind} lacks {', '.join(missing)}")
+    unknown = [name for name in given if name not in (*required, *optional)]
+    if unknown:
+        raise ParseError(f"{call.name} {kind} takes no {', '.join(unknown)}")
+    where = f"{call.name} {kind}"
+    return Action(
+        tool=call.name,
+        kind=kind,
+        point_resized=_point(given, "coordinate", where),
+        point2_resized=_point(given, "coordinate2", where),
+        text=_string(given, "text", where),
+        keys=_keys(given, where),
+        pixels=_number(given, "pixels", where),
+        seconds=_number(given, "time", where),
+        button=_choice(given, "button", where),
+        status=_choice(given, "status", where),
+    )
+
+
+def points_of(call: ToolCall) -> dict[str, Point]:
+    """The arguments of a call that are coordinates, in pixels the model saw."""
+    found = {}
+    for name in _POINT_ARGUMENTS:
+        numbers = _two_numbers(call.arguments.get(name))
+        if numbers is not None:
+            found[name] = Point(*numbers)
+    return found
+
+
+def _call(blocks: Sequence[JsonBlock], span: Span) -> ToolCall:
+    """The call within one pair of tags."""
+    if len(blocks) != 1:
+        raise ParseError(f"a tool call holds {len(blocks)} JSON values, not one")
+    block = blocks[0]
+    if block.state != "closed":
+        raise ParseError(f"a tool call is {block.state} before its end")
+    value = block.value
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        raise ParseError("a tool call does not name its tool")
+    arguments = value.get("arguments", {})
+    if isinstance(arguments, str):  # OpenAI's form: JSON within a string
+        inner = find_blocks(arguments)
+        arguments = inner[0].value if len(inner) == 1 and inner[0].state == "closed" else arguments
+    if not isinstance(arguments, dict):
+        raise ParseError(f"the arguments of tool call {value['name']!r} are no object")
+    return ToolCall(str(value["name"]), arguments, span)
+
+
+def _bare_call(text: str) -> ToolCall | None:
+    blocks = find_blocks(text)
+    if len(blocks) != 1 or blocks[0].state != "closed":
+        return None
+    value, (start, end) = blocks[0].value, blocks[0].span
+    around = re.sub(r"```\w*", "", text[:start] + text[end:]).strip()
+    if around or not isinstance(value, dict) or set(value) != {"name", "arguments"}:
+        return None
+    return _call(blocks, (start, end)) if isinstance(value["arguments"], dict) else None
+
+
+def _point(given: Mapping[str, JsonValue], name: str, where: str) -> Point | None:
+    if given.get(name) is None:
+        return None
+    numbers = _two_numbers(given[name])
+    if numbers is None:
+        raise ParseError(f"{where}: {name} is {given[name]!r}, not [x, y]")
+    return Point(*numbers)
+
+
+def _two_numbers(value: JsonValue) -> tuple[float, float] | None:
+    if not isinstance(value, list) or len(value) != 2:
+        return None
+    x, y = (_as_float(item) for item in value)
+    return (x, y) if x is not None and y is not None else None
+
+
+def _as_float(value: JsonValue) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and isinstance(value, (int, float)) else None
+
+
+def _number(given: Mapping[str, JsonValue], name: str, where: str) -> float | None:
+    if given.get(name) is None:
+        return None
+    number = _as_float(given[name])
+    if number is None:
+        raise ParseError(f"{where}: {name} is {given[name]!r}, not a number")
+    return number
+
+
+def _string(given: Mapping[str, JsonValue], name: str, where: str) -> str | None:
+    value = given.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ParseError(f"{where}: {name} is {value!r}, not a text")
+    return value
+
+
+def _choice(given: Mapping[str, JsonValue], name: str, where: str) -> str | None:
+    value = _string(given, name, where)
+    if value is not None and value not in _CHOICES[name]:
+        raise ParseError(
+            f"{where}: {name} is {value!r}", hint=f"known: {', '.join(_CHOICES[name])}"
+        )
+    return value
+
+
+def _keys(given: Mapping[str, JsonValue], where: str) -> tuple[str, ...]:
+    value = given.get("keys")
+    if value is None:
+        return ()
+    keys = [value] if isinstance(value, str) else value
+    if not isinstance(keys, list) or not keys:
+        raise ParseError(f"{where}: keys is {value!r}, not a list of keys")
+    names = [key for key in keys if isinstance(key, str)]
+    if len(names) != len(keys):
+        raise ParseError(f"{where}: keys is {value!r}, not a list of keys")
+    return tuple(names)

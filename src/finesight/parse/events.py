@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events of a video in a reply: JSON lists with start and end, and sentences with times in them.
+
+JSON goes first; sentences are read only where no JSON object gave a time, because a reply that
+lists its events also likes to talk about them.
+Source: Qwen2.5-VL cookbook on video understanding ("happens in 64.0 - 72.0 seconds",
+`start_time`/`end_time`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from finesight.errors import ParseError
+from finesight.parse.grounding import BOX_KEYS, LABEL_KEYS, POINT_KEYS, blank
+from finesight.parse.json_block import JsonBlock, ObjectVisit, find_blocks, walk
+from finesight.parse.placement import name_in_object
+from finesight.parse.records import Findings, FoundEvent, JsonValue, Problem, Span
+from finesight.parse.times import parse_time, read_spans, scan_spans
+
+START_KEYS = ("start_time", "start", "start_seconds", "begin", "start_timestamp")
+END_KEYS = ("end_time", "end", "end_seconds", "stop", "end_timestamp")
+RANGE_KEYS = ("timestamp", "timestamps", "time", "time_range", "interval", "segment")
+_DESCRIPTION_KEYS = ("description", "event", "activity", "sentence", "caption", *LABEL_KEYS)
+_LEADING = re.compile(r"\W*+(?:(?:from|between|at|during|in)\b)?\W*+$", re.IGNORECASE)
+_LABEL_EDGES = " \t\n,;:.-–—[]()*"
+
+
+def read_events(
+    text: str,
+    *,
+    is_cut: bool = False,
+    bare_numbers: bool = False,
+    blocks: Sequence[JsonBlock] | None = None,
+) -> Findings:
+    """Read all events of a text.
+
+    Args:
+        text: the reply, or a part of it with everything else blanked out.
+        is_cut: whether the model was stopped before it was done; a time at the very end is then not
+            trusted.
+        bare_numbers: also take "5 - 15" in a sentence, where nothing says that it is a time.
+        blocks: the JSON of the text if it was already found.
+
+    Returns:
+        Events in reading order, in seconds on the clock the model saw.
+    """
+    found_blocks = find_blocks(text) if blocks is None else blocks
+    events: list[FoundEvent] = []
+    problems: list[Problem] = []
+    for block in found_blocks:
+        for visit in walk(block):
+            try:
+                event = _from_object(visit, block.span)
+            except ParseError as error:
+                problems.append(Problem(block.span, error.message))
+                continue
+            if event is not None:
+                events.append(event)
+    if not events:
+        rest = blank(text, [block.span for block in found_blocks if block.num_keys])
+        said = _from_sentences(rest, is_cut=is_cut, bare_numbers=bare_numbers)
+        events.extend(said.events)
+        problems.extend(said.problems)
+    return Findings(
+        events=tuple(events),
+        problems=tuple(problems),
+        is_cut=any(block.state == "cut" for block in found_blocks),
+    )
+
+
+def _from_object(visit: ObjectVisit, span: Span) -> FoundEvent | None:
+    """The event of one object; None if it speaks of no time, or of a place at a time."""
+    members = visit.members
+    if any(key in members for key in (*BOX_KEYS, *POINT_KEYS)):
+        return None
+    start_key, end_key = _first(members, START_KEYS), _first(members, END_KEYS)
+    range_key = _first(members, RANGE_KEYS)
+    if not (start_key or end_key or range_key):
+        return None
+    if not visit.is_complete:
+        raise ParseError("an event does not end")
+    if start_key and end_key:
+        start, end = _seconds(members[start_key]), _seconds(members[end_key])
+        used = {start_key, end_key}
+    elif range_key and not (start_key or end_key):
+        start, end = _range(members[range_key])
+        used = {range_key}
+    else:
+        raise ParseError(f"an event has {start_key or end_key} and not the other end")
+    texts = (members[key] for key in _DESCRIPTION_KEYS if key in members)
+    return FoundEvent(
+        model_start_seconds=min(start, end),
+        model_end_seconds=max(start, end),
+        label=next((value for value in texts if isinstance(value, str)), ""),
+        attributes={key: value for key, value in members.items() if key not in used},
+        swapped=end < start,
+        media_name=name_in_object(visit),
+        span=span,
+    )
+
+
+def _first(members: Mapping[str, JsonValue], keys: Sequence[str]) -> str | None:
+    return next((key for key in keys if key in members), None)
+
+
+def _seconds(value: JsonValue) -> float:
+    """A number is seconds; a string is any time."""
+    if isinstance(value, str):
+        return parse_time(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        raise ParseError(f"{str(value)[:60]} is no time")
+    return float(value)
+
+
+def _range(value: JsonValue) -> tuple[float, float]:
+    """Both ends of "a - b", of [a, b], or of a moment."""
+    if isinstance(value, list):
+        if len(value) != 2:
+            raise ParseError(f"a stretch of time has {len(value)} ends, not two")
+        return _seconds(value[0]), _seconds(value[1])
+    if isinstance(value, str):
+        spans = read_spans(value, bare_numbers=True)
+        if len(spans) == 1:
+            return spans[0].start_seconds, spans[0].end_seconds
+    moment = _seconds(value)
+    return moment, moment
+
+
+def _from_sentences(text: str, *, is_cut: bool, bare_numbers: bool) -> Findings:
+    """Events line by line. The label is what a line says after its time, or else the whole line."""
+    spans, problems = scan_spans(text, bare_numbers=bare_numbers)
+    end_of_text = len(text.rstrip())
+    events: list[FoundEvent] = []
+    dropped: list[Problem] = []
+    for span, label in zip(spans, _labels(text, [each.span for each in spans]), strict=True):
+        if is_cut and span.span[1] >= end_of_text:
+            dropped.append(Problem(span.span, "the last time was cut before its end"))
+            continue
+        events.append(
+            FoundEvent(
+                model_start_seconds=min(span.start_seconds, span.end_seconds),
+                model_end_seconds=max(span.start_seconds, span.end_seconds),
+                label=label,
+                swapped=span.end_seconds < span.start_seconds,
+                span=span.span,
+            )
+        )
+    return Findings(events=tuple(events), problems=(*problems, *dropped))
+
+
+def _labels(text: str, spans: Sequence[Span]) -> list[str]:
+    """Per time: what follows it in a line that begins with a time, otherwise the line around it."""
+    labels: list[str] = []
+    is_leading = False
+    for index, (start, end) in enumerate(spans):
+        from_here = spans[index - 1][1] if index else 0
+        line_break = text.rfind("\n", from_here, start)
+        if index == 0 or line_break >= 0:
+            from_here = line_break + 1
+            is_leading = _LEADING.match(text[from_here:start]) is not None
+        next_start = spans[index + 1][0] if index + 1 < len(spans) else len(text)
+        line_end = text.find("\n", end, next_start)
+        stop = next_start if line_end < 0 else line_end
+        labels.append(text[end if is_leading else from_here : stop].strip(_LABEL_EDGES))
+    return labels

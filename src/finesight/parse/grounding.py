@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boxes and points in a reply, in every form that Qwen2.5-VL was taught to write them.
+
+================
+==================================================================================== JSON
+`{"bbox_2d": [x1, y1, x2, y2], "label": ...}`, `{"point_2d": [x, y], ...}`, alone, listed, nested
+XML               `<points x1="..." y1="..." x2="..." y2="..." alt="...">object</points>` plain
+lines       `x1,y1,x2,y2 object` legacy
+`<|object_ref_start|>object<|object_ref_end|><|box_start|>(x1,y1),(x2,y2)<|box_end|>`, quads too
+================
+====================================================================================
+
+All coordinates are taken as pixels of the picture the model saw, also the legacy ones (Qwen2-VL
+meant thousandths there; models fine-tuned from Qwen2.5-VL with that form mean pixels). An object
+that the end of the text cuts is left out and reported, even if its coordinates were there, because
+its label was not.
+Source: Qwen2.5-VL cookbooks (spatial understanding, OCR).
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+
+from finesight.geometry import Box, Point
+from finesight.parse.json_block import JsonBlock, ObjectVisit, find_blocks, walk
+from finesight.parse.placement import name_in_object
+from finesight.parse.records import Findings, FoundBox, FoundPoint, JsonValue, Problem, Span
+from finesight.parse.tags import Tag, cut_tag, find_tags, read_numbers
+
+BOX_KEYS = ("bbox_2d", "bbox", "box")
+POINT_KEYS = ("point_2d", "point")
+LABEL_KEYS = ("label", "text_content", "text", "name", "category", "description")
+
+_PAIR = re.compile(r"\(\s*+([-+\d.]++)\s*+,\s*+([-+\d.]++)\s*+\)")
+_NUMBER = r"[-+]?\d{1,7}(?:\.\d{1,6})?"
+_COMMA = r",[ \t]*+"
+_LINE = re.compile(
+    rf"^[ \t]*+(?:[-*•][ \t]++)?[(\[]?({_NUMBER}){_COMMA}({_NUMBER}){_COMMA}({_NUMBER}){_COMMA}"
+    rf"({_NUMBER})[)\]]?"
+    r"(?:[ \t]*+[:,]|(?=[ \t]))[ \t]*+([^\s\d,][^\n]*+)$",
+    re.MULTILINE,
+)
+_REFERENCE = re.compile(r"<\|object_ref_start\|>([^<]*+)<\|object_ref_end\|>")
+_LEGACY = re.compile(r"<\|(box|quad)_start\|>([^<]*+)(<\|(?:box|quad)_end\|>)?")
+
+
+def read_grounding(
+    text: str, *, is_cut: bool = False, blocks: Sequence[JsonBlock] | None = None
+) -> Findings:
+    """Read all boxes and points of a text.
+
+    Args:
+        text: the reply, or a part of it with everything else blanked out.
+        is_cut: whether the model was stopped before it was done; the last line is then not trusted.
+        blocks: the JSON of the text if it was already found.
+
+    Returns:
+        What was found in reading order, in pixels the model saw.
+    """
+    found_blocks = find_blocks(text) if blocks is None else blocks
+    rest = blank(text, [block.span for block in found_blocks if block.num_keys])
+    reader = _Reader()
+    for block in found_blocks:
+        reader.read_block(block)
+    reader.read_points_tags(rest)
+    reader.read_legacy(rest)
+    reader.read_lines(rest, is_cut=is_cut)
+    return Findings(
+        boxes=tuple(sorted(reader.boxes, key=lambda box: box.span[0])),
+        points=tuple(sorted(reader.points, key=lambda point: point.span[0])),
+        problems=tuple(reader.problems),
+        is_cut=reader.is_cut,
+    )
+
+
+def blank(text: str, spans: Sequence[Span]) -> str:
+    """The text with these stretches made blank, so that offsets and line ends stay."""
+    parts, at = [], 0
+    for start, end in sorted(spans):
+        begin = max(start, at)
+        parts.append(text[at:begin])
+        parts.append(re.sub(r"[^\n]", " ", text[begin : max(end, begin)]))
+        at = max(end, at)
+    return "".join((*parts, text[at:]))
+
+
+class _Reader:
+    """Collects what the formats give."""
+
+    def __init__(self) -> None:
+        self.boxes: list[FoundBox] = []
+        self.points: list[FoundPoint] = []
+        self.problems: list[Problem] = []
+        self.is_cut = False
+
+    def read_block(self, block: JsonBlock) -> None:
+        """Take the objects of one JSON block that hold coordinates."""
+        self.is_cut |= block.state == "cut"
+        for visit in walk(block):
+            if not visit.is_complete:
+                if any(key in visit.members for key in (*BOX_KEYS, *POINT_KEYS)):
+                    self._complain(block.span, f"an object is {block.state} before its end")
+                continue
+            if (key := _first_key(visit.members, BOX_KEYS)) is not None:
+                self._object_boxes(visit, key, block.span)
+            if (key := _first_key(visit.members, POINT_KEYS)) is not None:
+                self._object_points(visit, key, block.span)
+
+    def _object_boxes(self, visit: ObjectVisit, key: str, span: Span) -> None:
+        label, attributes = _description(visit.members, key)
+        for numbers in _groups(visit.members[key], ("x1", "y1", "x2", "y2")):
+            if numbers is None:
+                self._complain(span, f"{key} is {_short(visit.members[key])}, not four numbers")
+                continue
+            box, swapped = ordered(numbers)
+            self.boxes.append(
+                FoundBox(
+                    box_resized=box,
+                    label=label,
+                    attributes=attributes,
+                    swapped=swapped,
+                    media_name=name_in_object(visit),
+                    span=span,
+                )
+            )
+
+    def _object_points(self, visit: ObjectVisit, key: str, span: Span) -> None:
+        label, attributes = _description(visit.members, key)
+        for numbers in _groups(visit.members[key], ("x", "y")):
+            if numbers is None:
+                self._complain(span, f"{key} is {_short(visit.members[key])}, not two numbers")
+                continue
+            self.points.append(
+                FoundPoint(
+                    point_resized=Point(*numbers),
+                    label=label,
+                    attributes=attributes,
+                    media_name=name_in_object(visit),
+                    span=span,
+                )
+            )
+
+    def read_points_tags(self, text: str) -> None:
+        """Take `<points ...>object</points>` and `<point ...>`."""
+        opened: Tag | None = None
+        for tag in find_tags(text):
+            if opened is not None:
+                self._points_tag(opened, text[opened.end : tag.start], (opened.start, tag.end))
+                opened = None
+            if tag.name in ("points", "point") and not tag.is_closing:
+                if tag.is_empty:
+                    self._points_tag(tag, "", (tag.start, tag.end))
+                else:
+                    opened = tag
+        cut = opened.start if opened else cut_tag(text)
+        if cut is not None and text.startswith("<point", cut):
+            self.is_cut = True
+            self._complain((cut, len(text)), "a points tag does not end")
+
+    def _points_tag(self, tag: Tag, content: str, span: Span) -> None:
+        places = list(_tag_points(tag.attributes)) or [read_numbers(content)]
+        label = tag.attributes.get("alt", "") or (content.strip() if tag.attributes else "")
+        extra: dict[str, JsonValue] = {
+            key: value
+            for key, value in tag.attributes.items()
+            if key != "alt" and not re.fullmatch(r"[xy]\d*", key)
+        }
+        for numbers in places:
+            if numbers is None or len(numbers) != 2:
+                self._complain(span, "a points tag does not give an x and a y as numbers")
+                continue
+            self.points.append(
+                FoundPoint(point_resized=Point(*numbers), label=label, attributes=extra, span=span)
+            )
+
+    def read_legacy(self, text: str) -> None:
+        """Take `<|box_start|>(x1,y1),(x2,y2)<|box_end|>` and quads, with the reference before."""
+        references = list(_REFERENCE.finditer(text))
+        starts = [reference.start() for reference in references]
+        for match in _LEGACY.finditer(text):
+            span = match.span()
+            index = bisect_right(starts, match.start()) - 1
+            label = references[index].group(1).strip() if index >= 0 else ""
+            pairs = [_pair(pair) for pair in _PAIR.finditer(match.group(2))]
+            is_quad = match.group(1) == "quad"
+            corners = [pair for pair in pairs if pair is not None]
+            if not match.group(3) and match.end() == len(text):
+                self.is_cut = True
+                self._complain(span, "a box was cut before its end")
+            elif len(pairs) != len(corners) or len(corners) != (4 if is_quad else 2):
+                self._complain(span, f"a {match.group(1)} has {len(corners)} readable corners")
+            else:
+                self._legacy_box(corners, label, span)
+
+    def _legacy_box(self, corners: list[tuple[float, float]], label: str, span: Span) -> None:
+        attributes: dict[str, JsonValue] = {}
+        swapped = False
+        if len(corners) == 2:
+            box, swapped = ordered((*corners[0], *corners[1]))
+        else:
+            xs, ys = [x for x, _ in corners], [y for _, y in corners]
+            box = Box(min(xs), min(ys), max(xs), max(ys))
+            attributes["polygon"] = [value for corner in corners for value in corner]
+        self.boxes.append(
+            FoundBox(
+                box_resized=box, label=label, attributes=attributes, swapped=swapped, span=span
+            )
+        )
+
+    def read_lines(self, text: str, *, is_cut: bool) -> None:
+        """Take lines of `x1,y1,x2,y2 object`."""
+        end = len(text.rstrip())
+        for match in _LINE.finditer(text):
+            if is_cut and match.end() >= end:
+                self._complain(match.span(), "the last line was cut before its end")
+                continue
+            box, swapped = ordered([float(number) for number in match.groups()[:4]])
+            label = match.group(5).strip()
+            self.boxes.append(
+                FoundBox(box_resized=box, label=label, swapped=swapped, span=match.span())
+            )
+
+    def _complain(self, span: Span, message: str) -> None:
+        self.problems.append(Problem(span, message))
+
+
+def ordered(numbers: Sequence[float]) -> tuple[Box, bool]:
+    """A box with its corners in order; the flag says they were not."""
+    x1, y1, x2, y2 = numbers
+    return Box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), x2 < x1 or y2 < y1
+
+
+def _first_key(members: Mapping[str, JsonValue], keys: Sequence[str]) -> str | None:
+    """The key that holds coordinates; the second name of a thing may also be an ordinary word."""
+    for key in keys:
+        if key in members and (key == keys[0] or isinstance(members[key], (list, dict))):
+            return key
+    return None
+
+
+def _description(members: Mapping[str, JsonValue], key: str) -> tuple[str, dict[str, JsonValue]]:
+    """Label and the other attributes of an object."""
+    texts = (members[name] for name in LABEL_KEYS if name in members)
+    label = next((text for text in texts if isinstance(text, str)), "")
+    return label, {name: value for name, value in members.items() if name not in (key, "label")}
+
+
+def _groups(value: JsonValue, names: Sequence[str]) -> Iterator[list[float] | None]:
+    """One group of numbers, or several in a list of lists; None for what is no such group."""
+    if isinstance(value, list) and value and all(isinstance(item, list) for item in value):
+        for item in value:
+            yield _numbers(item, names)
+    elif value != []:  # an empty list says that there is none
+        yield _numbers(value, names)
+
+
+def _numbers(value: JsonValue, names: Sequence[str]) -> list[float] | None:
+    if isinstance(value, str):
+        numbers = read_numbers(value)
+        return numbers if numbers and len(numbers) == len(names) else None
+    if isinstance(value, dict):
+        value = [value.get(name) for name in names]
+    if not isinstance(value, list) or len(value) != len(names):
+        return None
+    found: list[float] = []
+    for item in value:
+        if isinstance(item, bool) or not isinstance(item, (int, float)):
+            return None
+        found.append(float(item))
+    return found
+
+
+def _tag_points(attributes: Mapping[str, str]) -> Iterator[list[float] | None]:
+    """`x y`, or `x1 y1 x2 y2 ...`, in the order of the x."""
+    for name in attributes:
+        if re.fullmatch(r"x\d{0,6}", name):
+            yield read_numbers(f"{attributes[name]} {attributes.get('y' + name[1:], '')}")
+    if not any(name.startswith("x") for name in attributes) and any(
+        name.startswith("y") for name in attributes
+    ):
+        yield None
+
+
+def _pair(match: re.Match[str]) -> tuple[float, float] | None:
+    numbers = read_numbers(f"{match.group(1)} {match.group(2)}")
+    return (numbers[0], numbers[1]) if numbers and len(numbers) == 2 else None
+
+
+def _short(value: JsonValue) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Times as models write them: seconds, `mm:ss.ff`, hour-minute-second, and words around them.
+
+Legend: `ff` after a point is a decimal fraction of a second ("00:21.80" is 21.8 s); a fourth field
+after a colon counts frames ("1:02:03:04") and means nothing without a frame rate. All values are
+seconds on the clock of the text.
+Source: Qwen2.5-VL cookbooks and the maintainers' advice on formats (seconds, or hmsf such as
+01:23.45).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from finesight.errors import ParseError
+from finesight.parse.records import Problem, Span
+
+_NUMBER = r"(?>\d{1,7}(?:\.\d{1,6})?)"
+_COLONS = r"(?>\d{1,4}:\d{1,2}(?::\d{1,2}){0,2}(?:[.,]\d{1,6})?)"
+_HOURS = r"\d{1,4}\s?(?:hours?|hrs?|h|小时)"
+_MINUTES = r"\d{1,6}\s?(?:minutes?|mins?|m|分钟|分)"
+_GLUE = r"\s{0,2}(?:and\s{1,2})?"
+_UNITS = (
+    rf"(?:{_HOURS}{_GLUE})?(?:{_MINUTES}{_GLUE})?{_NUMBER}\s?(?:seconds?|secs?|s|秒)|"
+    rf"{_HOURS}(?:{_GLUE}{_MINUTES})?|\d{{1,6}}\s?(?:minutes?|mins?|min|分钟)"
+)
+_TIMED = rf"(?:{_COLONS}(?![:.]?\d)(?:\s?s)?(?![A-Za-z0-9])|(?:{_UNITS})(?![A-Za-z0-9]))"
+_ANY = rf"(?:{_TIMED}|{_NUMBER}(?![A-Za-z0-9:]))"
+_EDGE = r"(?<![A-Za-z0-9_.:,])"
+_TO = r"\s{0,3}(?:-|–|—|~|to|until|till|through|至|到)\s{0,3}"
+_SPAN = re.compile(rf"{_EDGE}({_ANY}){_TO}({_TIMED})", re.IGNORECASE)
+_BARE_SPAN = re.compile(rf"{_EDGE}({_ANY}){_TO}({_ANY})", re.IGNORECASE)
+_BETWEEN = re.compile(rf"\bbetween\s{{1,3}}({_ANY})\s{{1,3}}and\s{{1,3}}({_TIMED})", re.IGNORECASE)
+_AT = rf"(?:ing|s)?(?:\s{{1,2}}times?)?(?:\s{{1,2}}is|\s?:)?\s{{1,3}}(?:at\s{{1,3}})?({_ANY})"
+_START_END = re.compile(rf"\b(?:start|begin){_AT}\D{{0,40}}?\b(?:end|stop){_AT}", re.IGNORECASE)
+_MOMENT = re.compile(
+    rf"\b(?:at|around|about|in|after|@)\s{{1,3}}({_TIMED})(?!\s?[ap]\.?m)|{_EDGE}({_COLONS})(?=[\])])",
+    re.IGNORECASE,
+)
+_WHOLE = re.compile(
+    r"(?:(?P<h>\d{1,4}):)?(?P<m>\d{1,4}):(?P<s>\d{1,2}(?:[.,]\d{1,6})?)\s?s?"
+    r"|(?P<fh>\d{1,4}):(?P<fm>\d{1,2}):(?P<fs>\d{1,2}):(?P<ff>\d{1,3})",
+    re.IGNORECASE,
+)
+_PART = re.compile(
+    rf"({_NUMBER})\s?(hours?|hrs?|h|小时|minutes?|mins?|m|分钟|分|seconds?|secs?|s|秒)\s*(?:and\s+)?",
+    re.IGNORECASE,
+)
+_SCALES = {"h": 3600.0, "小": 3600.0, "m": 60.0, "分": 60.0, "s": 1.0, "秒": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSpan:
+    """A stretch of time found in a text; a moment has equal start and end.
+
+    Attributes:
+        start_seconds: as written, which may be after `end_seconds`.
+        end_seconds: as written.
+        span: where it stands.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    span: Span
+
+
+def parse_time(text: str, *, frames_per_second: float | None = None) -> float:
+    """Read one time: "64.0", "64.0s", "00:21.80", "1:02:03.04", "1m 5s".
+
+    "1:02:03:04" needs a frame rate, since its last field counts frames.
+
+    Args:
+        text: the time and nothing else.
+        frames_per_second: what a fourth field counts; without it such a time is refused.
+
+    Returns:
+        Seconds.
+
+    Raises:
+        ParseError: the text is no time, its seconds reach 60 after a colon, or its frames cannot be
+            placed.
+    """
+    trimmed = text.strip()[:64]
+    match = _WHOLE.fullmatch(trimmed)
+    if match and match["ff"] is None:
+        return _from_colons(trimmed, match["h"], match["m"], match["s"].replace(",", "."))
+    if match:
+        if not frames_per_second:
+            raise ParseError(
+                f"time {trimmed!r} counts frames and no frame rate is known",
+                hint="ask for 'mm:ss.ff' or for seconds",
+            )
+        whole = _from_colons(trimmed, match["fh"], match["fm"], match["fs"])
+        return whole + int(match["ff"]) / frames_per_second
+    if re.fullmatch(_NUMBER, trimmed):
+        return float(trimmed)
+    return _from_units(trimmed)
+
+
+def format_time(seconds: float) -> str:
+    """Write seconds as `mm:ss.ff`, with hours in front once there are any."""
+    hundredths = round(max(seconds, 0.0) * 100)
+    minutes, rest = divmod(hundredths, 6000)
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}:" if hours else ""
+    return f"{head}{minutes:02d}:{rest // 100:02d}.{rest % 100:02d}"
+
+
+def read_spans(text: str, *, bare_numbers: bool = False) -> tuple[TimeSpan, ...]:
+    """All stretches of time of a text, in order; moments ("at 3.2 s") only if there is no stretch.
+
+    Args:
+        text: sentences such as "happens in 64.0 - 72.0 seconds", "from 3.2s to 5s", "starts at 4
+            and ends at 8".
+        bare_numbers: also take "5 - 15", where neither number says that it is a time.
+    """
+    return scan_spans(text, bare_numbers=bare_numbers)[0]
+
+
+def scan_spans(
+    text: str, *, bare_numbers: bool = False
+) -> tuple[tuple[TimeSpan, ...], tuple[Problem, ...]]:
+    """`read_spans`, and what looked like a time and is none (75 seconds after a colon)."""
+    patterns = (_BARE_SPAN if bare_numbers else _SPAN, _BETWEEN, _START_END)
+    matches = [match for pattern in patterns for match in pattern.finditer(text)]
+    found: list[TimeSpan] = []
+    problems: list[Problem] = []
+    for match in sorted(matches or _MOMENT.finditer(text), key=lambda each: each.start()):
+        if found and match.start() < found[-1].span[1]:
+            continue
+        groups = [group for group in match.groups() if group]
+        try:
+            start, end = _pair(groups[0], groups[-1])
+        except ParseError as error:
+            problems.append(Problem(match.span(), error.message))
+        else:
+            found.append(TimeSpan(start, end, match.span()))
+    return tuple(found), tuple(problems)
+
+
+def _pair(first: str, second: str) -> tuple[float, float]:
+    """Both ends; a bare first number takes the unit of the second ("1 - 2 minutes")."""
+    unit = re.search(r"[^\W\d_]+$", second.strip())
+    is_bare = re.fullmatch(_NUMBER, first) is not None
+    if is_bare and unit and ":" not in second and len(_PART.findall(second)) == 1:
+        first += unit.group()
+    return parse_time(first), parse_time(second)
+
+
+def _from_colons(text: str, hours: str | None, minutes: str, seconds: str) -> float:
+    """Sum the fields; minutes may pass 60 only where there are no hours."""
+    if float(seconds) >= 60 or (hours is not None and int(minutes) >= 60):
+        raise ParseError(f"time {text!r} has a field of 60 or more after a colon")
+    return int(hours or 0) * 3600.0 + int(minutes) * 60.0 + float(seconds)
+
+
+def _from_units(text: str) -> float:
+    """Sum "1h 2m 3.5s"; each part names its unit and nothing else stands between them."""
+    total, at = 0.0, 0
+    for part in _PART.finditer(text):
+        if part.start() != at:
+            break
+        total += float(part.group(1)) * _SCALES[part.group(2)[0].lower()]
+        at = part.end()
+    if at == 0 or at != len(text):
+        raise ParseError(
+            f"{text!r} is no time", hint="known: seconds, mm:ss.ff, h:mm:ss.ff, '1m 5s'"
+        )
+    return total
