@@ -98,10 +98,10 @@ class _Reader:
     def read_block(self, block: JsonBlock) -> None:
         """Take the objects of one JSON block that hold coordinates."""
         self.is_cut |= block.state == "cut"
+        if block.state != "closed":
+            self._complain(block.span, f"JSON is {block.state} at character {block.span[1]}")
         for visit in walk(block):
             if not visit.is_complete:
-                if any(key in visit.members for key in (*BOX_KEYS, *POINT_KEYS)):
-                    self._complain(block.span, f"an object is {block.state} before its end")
                 continue
             if (key := _first_key(visit.members, BOX_KEYS)) is not None:
                 self._object_boxes(visit, key, block.span)

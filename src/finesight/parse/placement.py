@@ -4,11 +4,11 @@
 The rule, in this order; there is no guess after it:
 
 1. the caller says so (an agent knows which picture is the screen);
-2. the result names one: a key of its own or of an object around it (`"image_id": 2`, `"Picture 2":
-   [...]`, a file name);
-3. the conversation has exactly one that it could be (for an event: exactly one video);
+2. the conversation has exactly one that it could be (for an event: exactly one video);
+3. the result names one: a key of its own or of an object around it (`"image_id": 2`,
+   `"Picture 2": [...]`, a file name);
 4. the last line before the result that names any names exactly one ("Picture 2:", "in the second
-   image", "图2").
+   image", "图2"); it holds until another line names one.
 
 Otherwise the result stays unplaced: its index is None and its coordinates stay as the model wrote
 them. Names count from 1, as `add_vision_id` writes them: "Picture N" (or "Image N") counts
@@ -104,13 +104,13 @@ class Placer:
         """Find the media of a result that stands at `span` and names `media_name`."""
         if self._forced is not None:
             return Placement(self._forced, "caller")
-        if media_name:
-            return self._named(media_name, "name", kind)
         fitting = [index for index, record in enumerate(self._media) if kind in (None, record.kind)]
         if not fitting:
             return Placement(None, reason=f"the conversation shows no {kind or 'picture'}")
         if len(fitting) == 1:
             return Placement(fitting[0], "only")
+        if media_name and (_NAME.fullmatch(media_name) or self._lookup(media_name)):
+            return self._named(media_name, "name", kind)
         last = bisect_left(self._offsets, span[0]) - 1
         if last < 0:
             return Placement(None, reason=f"it could belong to any of {len(fitting)} media")
@@ -132,7 +132,7 @@ class Placer:
 
     def _lookup(self, name: str) -> list[int]:
         """Indices of the media a name fits."""
-        match = _NAME.fullmatch(name.strip())
+        match = _NAME.fullmatch(name)
         if match is None:
             return [
                 index

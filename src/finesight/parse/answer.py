@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A reply, read: boxes in original pixels, events in true seconds, the page, the tool calls.
+
+Order of reading, so that nothing is read twice: the HTML page, then tool calls, then JSON, then the
+rest of the text. Events are read only if a video was shown, because "from 3 to 5 seconds" is
+otherwise just a sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+
+from finesight.conversation import FinishReason, MediaRecord, Reply, TokenLogprob, Usage
+from finesight.errors import ConfigError
+from finesight.parse.action import CallsFound, ToolCall, points_of, read_tool_calls
+from finesight.parse.answer_records import AnswerBox, AnswerCall, AnswerEvent, AnswerPoint
+from finesight.parse.document import DocumentPage
+from finesight.parse.document_html import read_document
+from finesight.parse.events import read_events
+from finesight.parse.grounding import blank, read_grounding
+from finesight.parse.json_block import find_blocks
+from finesight.parse.placement import Placer
+from finesight.parse.records import (
+    Findings,
+    FoundBox,
+    FoundEvent,
+    FoundPoint,
+    JsonValue,
+    Problem,
+    Span,
+)
+
+__all__ = ["Answer", "AnswerBox", "AnswerCall", "AnswerEvent", "AnswerPoint", "read_answer"]
+
+SCHEMA_VERSION = 1
+"""Of `Answer.to_dict`; grows when a key changes its meaning or goes away."""
+
+_CUT_REASONS: tuple[FinishReason, ...] = ("length", "repetition", "cancelled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A reply and what could be read from it.
+
+    Attributes:
+        reply: as it came.
+        boxes: in reading order.
+        points: in reading order.
+        events: in reading order; empty unless a video was shown.
+        tool_calls: in order.
+        document: the page the reply holds, if any.
+        document_media_index: the picture that the page belongs to; None if there is none or it is
+            not known, and then its blocks have no `box`, only `box_resized`.
+        truncated: whether the model was stopped before it was done, or a structure ends too early.
+        problems: what looked like a result and could not be read, and results that could not be
+            placed.
+    """
+
+    reply: Reply
+    boxes: tuple[AnswerBox, ...] = ()
+    points: tuple[AnswerPoint, ...] = ()
+    events: tuple[AnswerEvent, ...] = ()
+    tool_calls: tuple[AnswerCall, ...] = ()
+    document: DocumentPage | None = None
+    document_media_index: int | None = None
+    truncated: bool = False
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What the model wrote."""
+        return self.reply.text
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """Tokens of the answer."""
+        return self.reply.token_ids
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        """Why the answer ended."""
+        return self.reply.finish_reason
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens counted."""
+        return self.reply.usage
+
+    @property
+    def media(self) -> tuple[MediaRecord, ...]:
+        """What was shown, in order of appearance."""
+        return self.reply.media
+
+    @property
+    def logprobs(self) -> tuple[TokenLogprob, ...]:
+        """Log-probabilities per token, if they were asked for."""
+        return self.reply.logprobs
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """The answer in plain JSON types, with the keys that `--json` prints."""
+        usage = self.usage
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "text": self.text,
+            "finish_reason": self.finish_reason,
+            "truncated": self.truncated,
+            "boxes": [box.to_dict() for box in self.boxes],
+            "points": [point.to_dict() for point in self.points],
+            "events": [event.to_dict() for event in self.events],
+            "tool_calls": [call.to_dict() for call in self.tool_calls],
+            "document": None if self.document is None else self.document.to_dict(),
+            "document_media_index": self.document_media_index,
+            "problems": [
+                {"span": list(problem.span), "message": problem.message}
+                for problem in self.problems
+            ],
+            "media": [_media_dict(record) for record in self.media],
+            "usage": {
+                "prompt_tokens": usage.prompt_tokens,
+                "visual_tokens": usage.visual_tokens,
+                "completion_tokens": usage.completion_tokens,
+                "cached_tokens": usage.cached_tokens,
+            },
+            "token_ids": list(self.token_ids),
+            "logprobs": [_logprob_dict(entry) for entry in self.logprobs],
+        }
+
+
+def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
+    """Read a reply.
+
+    Args:
+        reply: from any `Responder`.
+        media_index: the item of `reply.media` that all results belong to, where the caller knows it
+            (the screen of an agent, say); negative counts from the end. None leaves it to the rule
+            of `finesight.parse.placement`.
+
+    Returns:
+        What was found. Text that holds no result gives an answer without results; nothing is raised
+        for it.
+
+    Raises:
+        ConfigError: `media_index` is outside `reply.media`.
+    """
+    text = reply.text
+    was_stopped = reply.finish_reason in _CUT_REASONS
+    page = read_document(text)
+    spans = [page.span] if page else []
+    calls = read_tool_calls(blank(text, spans))
+    spans += calls.spans
+    rest = blank(text, spans)
+    blocks = find_blocks(rest)
+    grounding = read_grounding(rest, is_cut=was_stopped, blocks=blocks)
+    has_video = any(record.kind == "video" for record in reply.media)
+    events = read_events(rest, is_cut=was_stopped, blocks=blocks) if has_video else Findings()
+    spans += [block.span for block in blocks if block.num_keys]
+    spans += [box.span for box in grounding.boxes] + [point.span for point in grounding.points]
+    home = _Home(reply.media, blank(text, spans), spans, _checked_index(media_index, reply.media))
+    document, document_index = home.page(page)
+    return Answer(
+        reply=reply,
+        boxes=tuple(home.box(found) for found in grounding.boxes),
+        points=tuple(home.point(found) for found in grounding.points),
+        events=tuple(home.event(found) for found in events.events),
+        tool_calls=tuple(home.call(call) for call in calls.calls),
+        document=document,
+        document_media_index=document_index,
+        truncated=was_stopped or _is_cut(grounding, events, calls, page),
+        problems=tuple(
+            sorted(
+                {*grounding.problems, *events.problems, *calls.problems, *home.problems},
+                key=lambda problem: problem.span,
+            )
+        ),
+    )
+
+
+class _Home:
+    """Brings what was found to the media it belongs to."""
+
+    def __init__(
+        self, media: tuple[MediaRecord, ...], text: str, spans: list[Span], forced: int | None
+    ) -> None:
+        self._media = media
+        self._placer = Placer(media, text, blocks=spans, forced=forced)
+        self.problems: list[Problem] = []
+
+    def box(self, found: FoundBox) -> AnswerBox:
+        """A box in original pixels."""
+        placement = self._placer.place(found.media_name, found.span)
+        self._note(found.span, f"box {found.label[:60]!r}", placement.reason)
+        original, clipped = None, False
+        if placement.media_index is not None:
+            resize = self._media[placement.media_index].resize
+            original, clipped = resize.to_original(found.box_resized)
+        return AnswerBox(
+            box_resized=found.box_resized,
+            original=original,
+            label=found.label,
+            attributes=found.attributes,
+            media_index=placement.media_index,
+            placed_by=placement.placed_by,
+            clipped=clipped,
+            swapped=found.swapped,
+            span=found.span,
+        )
+
+    def point(self, found: FoundPoint) -> AnswerPoint:
+        """A point in original pixels."""
+        placement = self._placer.place(found.media_name, found.span)
+        self._note(found.span, f"point {found.label[:60]!r}", placement.reason)
+        original, clipped = None, False
+        if placement.media_index is not None:
+            resize = self._media[placement.media_index].resize
+            original, clipped = resize.point_to_original(found.point_resized)
+        return AnswerPoint(
+            point_resized=found.point_resized,
+            original=original,
+            label=found.label,
+            attributes=found.attributes,
+            media_index=placement.media_index,
+            placed_by=placement.placed_by,
+            clipped=clipped,
+            span=found.span,
+        )
+
+    def event(self, found: FoundEvent) -> AnswerEvent:
+        """An event in seconds of the source."""
+        placement = self._placer.place(found.media_name, found.span, kind="video")
+        index, placed_by, reason = placement.media_index, placement.placed_by, placement.reason
+        source, clipped = None, False
+        clock = None if index is None else self._media[index].clock
+        if index is not None and clock is None:
+            index, placed_by, reason = None, "", f"the clock of media {index} is not known"
+        if clock is not None:
+            start, start_moved = clock.to_source(found.model_start_seconds)
+            end, end_moved = clock.to_source(found.model_end_seconds)
+            source, clipped = (start, end), start_moved or end_moved
+        self._note(found.span, f"event {found.label[:60]!r}", reason)
+        return AnswerEvent(
+            model_start_seconds=found.model_start_seconds,
+            model_end_seconds=found.model_end_seconds,
+            source_seconds=source,
+            label=found.label,
+            attributes=found.attributes,
+            media_index=index,
+            placed_by=placed_by,
+            clipped=clipped,
+            swapped=found.swapped,
+            span=found.span,
+        )
+
+    def call(self, call: ToolCall) -> AnswerCall:
+        """A tool call with its coordinates in original pixels."""
+        given = points_of(call)
+        if not given:
+            return AnswerCall(name=call.name, arguments=call.arguments, span=call.span)
+        placement = self._placer.place("", call.span)
+        self._note(call.span, f"tool call {call.name[:60]!r}", placement.reason)
+        points, clipped = {}, False
+        if placement.media_index is not None:
+            resize = self._media[placement.media_index].resize
+            for name, point_resized in given.items():
+                points[name], moved = resize.point_to_original(point_resized)
+                clipped |= moved
+        return AnswerCall(
+            name=call.name,
+            arguments=call.arguments,
+            points=points,
+            media_index=placement.media_index,
+            placed_by=placement.placed_by,
+            clipped=clipped,
+            span=call.span,
+        )
+
+    def page(self, page: DocumentPage | None) -> tuple[DocumentPage | None, int | None]:
+        """A page with its boxes in original pixels too, and the index of its picture."""
+        if page is None:
+            return None, None
+        self.problems.extend(page.problems)
+        placement = self._placer.place("", page.span)
+        self._note(page.span, "page", placement.reason)
+        if placement.media_index is None:
+            return page, None
+        resize = self._media[placement.media_index].resize
+        return page.to_original(resize), placement.media_index
+
+    def _note(self, span: Span, what: str, reason: str) -> None:
+        if reason:
+            self.problems.append(Problem(span, f"{what} has no place: {reason}"))
+
+
+def _is_cut(
+    grounding: Findings, events: Findings, calls: CallsFound, page: DocumentPage | None
+) -> bool:
+    return grounding.is_cut or events.is_cut or calls.is_cut or (page is not None and page.is_cut)
+
+
+def _checked_index(index: int | None, media: tuple[MediaRecord, ...]) -> int | None:
+    """The index counted from the start."""
+    if index is None:
+        return None
+    if not -len(media) <= index < len(media):
+        raise ConfigError(f"media_index={index}, but the conversation shows {len(media)} media")
+    return index % len(media)
+
+
+def _media_dict(record: MediaRecord) -> dict[str, JsonValue]:
+    original, resized = record.resize.original, record.resize.resized
+    clock = record.clock
+    return {
+        "kind": record.kind,
+        "source": record.source,
+        "page": record.page,
+        "original": {"width": original.width, "height": original.height},
+        "resized": {"width": resized.width, "height": resized.height},
+        "visual_tokens": record.visual_tokens,
+        "sample_fps": record.sample_fps,
+        "frame_seconds": None if clock is None else list(clock.source_seconds),
+        "notes": list(record.notes),
+    }
+
+
+def _logprob_dict(entry: TokenLogprob) -> dict[str, JsonValue]:
+    return {
+        "token_id": entry.token_id,
+        "text": entry.text,
+        "logprob": _finite(entry.logprob),
+        "top": [
+            {"token_id": token_id, "text": text, "logprob": _finite(logprob)}
+            for token_id, text, logprob in entry.top
+        ],
+    }
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity; a token that was ruled out has null."""
+    return value if isfinite(value) else None
