@@ -26,7 +26,7 @@ from pydantic_core import PydanticUndefined
 
 ROOT = Path(__file__).resolve().parents[1]
 HELP = ROOT / "src" / "finesight" / "cli" / "help"
-CONFIG_PACKAGES = ("finesight.config", "finesight.data", "finesight.train")
+CONFIG_PACKAGES = ("finesight.config", "finesight.media", "finesight.data", "finesight.train")
 
 
 def main() -> int:

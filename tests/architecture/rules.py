@@ -94,11 +94,14 @@ def probing(module: Module) -> Iterator[str]:
 
 
 def loose_keywords(module: Module) -> Iterator[str]:
-    """No public function takes `**anything`."""
+    """No public function takes `**anything`; `**options: Unpack[...]` names what it takes."""
     for name, node, _ in functions(module.tree):
         is_public = not any(part.startswith("_") for part in name.split("."))
-        if is_public and node.args.kwarg and f"{module.name}:{name}" not in MAY_TAKE_KEYWORDS:
-            yield f"{module.path}:{node.lineno}: {name} takes **{node.args.kwarg.arg}"
+        loose = node.args.kwarg
+        if loose is None or not is_public or f"{module.name}:{name}" in MAY_TAKE_KEYWORDS:
+            continue
+        if not (loose.annotation and ast.unparse(loose.annotation).startswith("Unpack[")):
+            yield f"{module.path}:{node.lineno}: {name} takes **{loose.arg}"
 
 
 def swallowing(module: Module) -> Iterator[str]:

@@ -87,6 +87,7 @@ FINE = [
     (rules.silenced, "x = f()  # noqa: E501  # an address"),
     (rules.probing, "getattr(a, name)"),
     (rules.loose_keywords, "def _f(**options): ..."),
+    (rules.loose_keywords, "def f(**options: Unpack[Options]): ..."),
     (rules.swallowing, "try:\n    f()\nexcept Exception as error:\n    raise A from error"),
     (rules.swallowing, "try:\n    f()\nexcept OSError:\n    x = 1"),
 ]

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The docs say what is there: quotes are live, links lead somewhere, commands and words exist."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.architecture import pages
+from tests.architecture.source import ROOT, modules
+
+PAGES = pages.all_pages()
+SHELLS = ("bash", "sh", "console")
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT))
+
+
+def run_script(name, *arguments):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / name), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("script", ["quote_code.py", "make_reference.py"])
+def test_what_is_copied_from_the_code_is_up_to_date(script):
+    done = run_script(script)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_stale_quote_is_seen_and_renewed(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "a.py").write_text('def f(x):\n    """Twice."""\n    return 2 * x\n')
+    page = tmp_path / "docs" / "page.md"
+    page.write_text("<!-- code: a.py f body -->\n```python\nold\n```\n<!-- end -->\n")
+    assert run_script("quote_code.py", "--root", str(tmp_path)).returncode == 1
+    assert run_script("quote_code.py", "--root", str(tmp_path), "--write").returncode == 0
+    assert "```python\ndef f(x):\n    return 2 * x\n```" in page.read_text()
+    assert run_script("quote_code.py", "--root", str(tmp_path)).returncode == 0
+
+
+def test_a_quote_of_nothing_is_seen(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "a.py").write_text("x = 1\n")
+    (tmp_path / "docs" / "page.md").write_text("<!-- code: a.py y -->\n<!-- end -->\n")
+    done = run_script("quote_code.py", "--root", str(tmp_path), "--write")
+    assert done.returncode == 1
+    assert "quotes y of a.py, which is not there" in done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page):
+    assert list(pages.broken_links(page, page.read_text(encoding="utf-8"))) == []
+
+
+def test_a_broken_link_is_seen(tmp_path):
+    page = tmp_path / "a.md"
+    text = "# One two\n[a](b.md) [c](#one-two) [d](#three) [e](https://x.y) `[f](g.md)`"
+    assert list(pages.broken_links(page, text)) == [
+        "a.md: b.md does not exist",
+        "a.md: #three: no such heading",
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_block_that_is_not_run_says_why(page):
+    reasons = [block.reason for block in pages.blocks(page.read_text(encoding="utf-8"))]
+    assert "" not in reasons
+
+
+def shell_lines():
+    for page in PAGES:
+        for block in pages.blocks(page.read_text(encoding="utf-8")):
+            if block.language in SHELLS and block.reason is None:
+                joined = block.code.replace("\\\n", " ")
+                for line in joined.splitlines():
+                    yield name_of(page), line.removeprefix("$ ").split("  #")[0].strip()
+
+
+def test_make_targets_in_the_docs_exist():
+    known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = [
+        (page, target)
+        for page, line in shell_lines()
+        if (match := re.match(r"(?:[A-Z_]+=\S+ )*make (.+)", line))
+        for target in re.findall(r"(?<!\S)[a-z-]+(?!\S)", match[1])
+    ]
+    assert named
+    assert [entry for entry in named if entry[1] not in known] == []
+
+
+def test_scripts_in_the_docs_exist():
+    named = [
+        (page, path)
+        for page, line in shell_lines()
+        for path in re.findall(r"(?<!\S)(?:scripts|examples|recipes|benchmarks)/[\w./-]+", line)
+    ]
+    assert [entry for entry in named if not (ROOT / entry[1]).exists()] == []
+
+
+def glossary_names():
+    text = (ROOT / "docs/reference/glossary.md").read_text(encoding="utf-8")
+    return re.findall(r"^\| `([^`]+)`", text.split("<!-- not in the code -->")[0], re.MULTILINE)
+
+
+def identifiers():
+    found = set()
+    for module in modules():
+        found.update(module.name.split("."))
+        for node in ast.walk(module.tree):
+            match node:
+                case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                    found.add(node.name)
+                case ast.Name():
+                    found.add(node.id)
+                case ast.Attribute():
+                    found.add(node.attr)
+                case ast.arg():
+                    found.add(node.arg)
+                case ast.keyword():
+                    found.add(node.arg)
+    return found
+
+
+def test_words_of_the_glossary_exist_in_the_code():
+    names, known = glossary_names(), identifiers()
+    assert len(names) > 40
+    assert [name for name in names if not set(name.split(".")) <= known] == []
+
+
+def test_no_word_of_the_glossary_is_explained_twice():
+    names = glossary_names()
+    assert sorted(names) == sorted(set(names))
+
+
+def test_every_page_of_the_docs_is_linked_from_another():
+    linked = set()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in pages.LINK.finditer(text):
+            target = match["target"].partition("#")[0]
+            if target and not re.match(r"[a-z]+:", target):
+                linked.add((page.parent / target).resolve())
+    orphans = [name_of(page) for page in PAGES if "docs" in page.parts and page not in linked]
+    assert orphans == []
+
+
+def test_the_tutorial_has_thirteen_stops():
+    stops = sorted(path.name for path in (ROOT / "docs/tutorial").glob("[0-9]*.md"))
+    assert [name[:2] for name in stops] == [f"{number:02}" for number in range(1, 14)]
