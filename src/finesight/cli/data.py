@@ -22,15 +22,23 @@ def sources(
     from rich.table import Table
 
     from finesight.data.sources.font_scan import scan_fonts
+    from finesight.data.sources.fonts import SPLITS
+    from finesight.data.sources.icons import rasterise_icons
 
     console = Console(stderr=True)
     with console.status("opening every font face"):
         catalogue, report = scan_fonts(assets)
     catalogue.save(assets / "fonts.json")
+    with console.status("drawing every icon"):
+        icons = rasterise_icons(assets)
+    icons.save(assets)
     table = Table("script", "train faces", "held-out faces")
     for script, (train, heldout) in catalogue.counts().items():
         table.add_row(script, str(train), str(heldout))
     console.print(table)
+    for split in SPLITS:
+        number = sum(drawing.split == split for drawing in icons.drawings)
+        console.print(f"{split}: {number} drawings of {len(icons.names(split))} things")
     console.print(f"{report.kept} faces kept; dropped: {report.dropped}")
 
 

@@ -17,14 +17,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from finesight.data.builders.scenes import Scenes, ScenesConfig
 from finesight.data.builders.text_lines import TextLines, TextLinesConfig
 from finesight.data.record import Record
 from finesight.data.shards import ShardReader, is_complete, write_shard
-from finesight.data.sources.fonts import FontCatalogue
+from finesight.data.sources.fonts import FontCatalogue, Split
+from finesight.data.sources.icons import IconLibrary
 from finesight.data.sources.words import WordLists
 from finesight.errors import ConfigError
 
@@ -55,7 +57,20 @@ class TextPart(BaseModel):
     options: TextLinesConfig = Field(TextLinesConfig(), description="what to draw")
 
 
-PartConfig = TextPart
+class ScenePart(BaseModel):
+    """Records drawn by the scene builder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    builder: Literal["scenes"] = Field("scenes", description="which builder")
+    name: str = Field(
+        pattern=r"^[a-z0-9_]+$", description="name of the part, first word of its shards"
+    )
+    num_records: int = Field(ge=1, description="records to draw")
+    options: ScenesConfig = Field(ScenesConfig(), description="what to draw")
+
+
+PartConfig = Annotated[TextPart | ScenePart, Field(discriminator="builder")]
 
 
 class BuildConfig(BaseModel):
@@ -140,10 +155,12 @@ def build(
     return summary
 
 
-def make_builder(part: TextPart, assets: Path) -> Builder:
+def make_builder(part: TextPart | ScenePart, assets: Path) -> Builder:
     """The builder of a part with its assets loaded."""
     words = _words(assets, part.options.split)
-    return TextLines(part.options, _fonts(assets), words)
+    if isinstance(part, TextPart):
+        return TextLines(part.options, _fonts(assets), words)
+    return Scenes(part.options, _icons(assets), _fonts(assets), words)
 
 
 def seed_of(seed: int, part: str, shard: int, index: int) -> int:
@@ -204,8 +221,13 @@ def _fonts(assets: Path) -> FontCatalogue:
 
 
 @lru_cache(maxsize=2)
-def _words(assets: Path, split: Literal["train", "heldout"]) -> WordLists:
+def _words(assets: Path, split: Split) -> WordLists:
     return WordLists.read(assets, split)
+
+
+@lru_cache(maxsize=1)
+def _icons(assets: Path) -> IconLibrary:
+    return IconLibrary.read(assets)
 
 
 def _rows(config: BuildConfig, out: Path) -> tuple[tuple[str, int, int, int], ...]:

@@ -79,7 +79,9 @@ def draw_rows(
         centres = _centres(text, font, right_to_left)
         for index, (char, x) in enumerate(zip(text, centres, strict=True)):
             if char.strip():
-                glyphs.append(Glyph(char, left + x, middle, order + index))
+                # An Arabic prefix can be wider than the row, and swashes reach past their advance.
+                inside = min(max(left + x, 0.0), float(canvas[0]))
+                glyphs.append(Glyph(char, inside, middle, order + index))
         order += len(text) + 1
     return Ink(mask, tuple(glyphs))
 

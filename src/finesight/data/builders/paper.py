@@ -21,6 +21,9 @@ __all__ = ["background", "contrast", "ink_and_paper", "lay", "wear"]
 Colour = tuple[int, int, int]
 Picture = npt.NDArray[np.uint8]
 
+TEXTURE = 512
+MAX_SIDE = 1024
+
 
 def contrast(first: Colour, second: Colour) -> float:
     """WCAG contrast ratio of two sRGB colours, 1 to 21."""
@@ -43,52 +46,61 @@ def ink_and_paper(rng: random.Random, difficulty: float) -> tuple[Colour, Colour
     """
     if rng.random() < 0.25:  # print: black on white
         shade = rng.randrange(30)
-        return (shade, shade, shade), (255 - rng.randrange(20),) * 3
+        white = 255 - rng.randrange(20)
+        return (shade, shade, shade), (white, white, white)
     least = 9.0 - 7.2 * difficulty
     for _ in range(20):
         spread = int(40 + 110 * difficulty)
-        paper = tuple(255 - rng.randrange(spread) for _ in range(3))
-        ink = tuple(rng.randrange(spread) for _ in range(3))
+        paper = (
+            255 - rng.randrange(spread),
+            255 - rng.randrange(spread),
+            255 - rng.randrange(spread),
+        )
+        ink = (rng.randrange(spread), rng.randrange(spread), rng.randrange(spread))
         if contrast(ink, paper) >= least:
             break
     else:
         ink, paper = (10, 10, 10), (250, 250, 250)
     if rng.random() < 0.1 + 0.3 * difficulty:
-        ink, paper = paper, ink
-    return ink, paper  # type: ignore[return-value]  # tuples of three by construction
+        return paper, ink
+    return ink, paper
 
 
 def background(
     rng: random.Random, paper: Colour, size: tuple[int, int], difficulty: float
 ) -> Picture:
-    """Paper of one colour, with a slope or a soft texture at higher difficulty: `uint8[H, W, 3]`."""
+    """Paper of one colour, with a slope or a soft texture at higher difficulty: `uint8[H, W, 3]`.
+
+    Sides are at most `MAX_SIDE` pixels.
+    """
     width, height = size
-    picture = np.empty((height, width, 3), np.float32)
-    picture[:] = paper
     roll = rng.random()
+    if roll >= 0.9 * difficulty:
+        return np.full((height, width, 3), paper, np.uint8)
+    picture = np.full((height, width, 3), paper, np.float32)
     if roll < 0.5 * difficulty:
         reach = rng.uniform(10, 20 + 50 * difficulty)
         across = np.linspace(-reach / 2, reach / 2, width, dtype=np.float32)[None, :, None]
         down = np.linspace(-reach / 2, reach / 2, height, dtype=np.float32)[:, None, None]
         slope = rng.random()
         picture += across * slope + down * (1 - slope)
-    elif roll < 0.9 * difficulty:
+    else:
         grain = _texture(rng.randrange(16))
-        top, left = rng.randrange(256), rng.randrange(256)
-        rows = np.arange(top, top + height) % 512
-        columns = np.arange(left, left + width) % 512
-        picture += (grain[np.ix_(rows, columns)] * rng.uniform(4, 8 + 22 * difficulty))[:, :, None]
+        top, left = rng.randrange(TEXTURE), rng.randrange(TEXTURE)
+        patch = grain[top : top + height, left : left + width]
+        picture += (patch * rng.uniform(4, 8 + 22 * difficulty))[:, :, None]
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=16)
 def _texture(number: int) -> npt.NDArray[np.float32]:
-    """Soft noise `float32[512, 512]` of unit spread; sixteen kinds, from fine grain to broad clouds."""
+    """Soft noise of unit spread, from fine grain to broad clouds, repeated to `TEXTURE + MAX_SIDE` a side."""
     rng = np.random.default_rng(number)
-    cells = 512 >> (number % 5 + 1)
+    cells = TEXTURE >> (number % 5 + 1)
     small = Image.fromarray(rng.integers(0, 256, (cells, cells), dtype=np.uint8))
-    grown = np.asarray(small.resize((512, 512), Image.Resampling.BICUBIC), np.float32)
-    return (grown - grown.mean()) / grown.std()
+    grown = np.asarray(small.resize((TEXTURE, TEXTURE), Image.Resampling.BICUBIC), np.float32)
+    unit: npt.NDArray[np.float32] = (grown - grown.mean()) / grown.std()
+    return np.tile(unit, (MAX_SIDE // TEXTURE + 2,) * 2)
 
 
 def lay(mask: Image.Image, ink: Colour, paper: Picture) -> Picture:

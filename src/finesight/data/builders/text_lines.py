@@ -46,29 +46,36 @@ class TextLinesConfig(BaseModel):
         default={"letters": 0.10, "groups": 0.15, "words": 0.40, "lines": 0.25, "blocks": 0.10},
         description="share of each stage; the shares are normalised",
     )
-    split: Split = Field("train", description="side of the split of fonts and words")
+    split: Split = Field(default="train", description="side of the split of fonts and words")
     difficulty: float = Field(
-        0.2, ge=0, le=1, description="largest wear: contrast, texture, blur, noise, JPEG, slant"
+        default=0.2,
+        ge=0,
+        le=1,
+        description="largest wear: contrast, texture, blur, noise, JPEG, slant",
     )
     turned_share: float = Field(
-        0.1, ge=0, le=1, description="share of pictures turned by 90, 180 or 270 degrees"
+        default=0.1, ge=0, le=1, description="share of pictures turned by 90, 180 or 270 degrees"
     )
     other_scripts: float = Field(
-        0.12, ge=0, le=1, description="share of phrases not in Latin letters"
+        default=0.12, ge=0, le=1, description="share of phrases not in Latin letters"
     )
-    min_font_pixels: int = Field(12, ge=8, description="smallest size, pixels per em")
-    max_font_pixels: int = Field(26, description="largest size, pixels per em")
+    min_font_pixels: int = Field(default=12, ge=8, description="smallest size, pixels per em")
+    max_font_pixels: int = Field(default=26, description="largest size, pixels per em")
     word_letters: tuple[int, int] = Field(
-        (2, 12), description="fewest and most characters of a word"
+        default=(2, 12), description="fewest and most characters of a word"
     )
     line_letters: tuple[int, int] = Field(
-        (8, 40), description="fewest and most characters of a line"
+        default=(8, 40), description="fewest and most characters of a line"
     )
-    block_letters: tuple[int, int] = Field((6, 30), description="same, for each row of a block")
+    block_letters: tuple[int, int] = Field(
+        default=(6, 30), description="same, for each row of a block"
+    )
     max_block_pixels: tuple[int, int] = Field(
-        (336, 196), description="largest width, height of a block"
+        default=(336, 196), description="largest width, height of a block"
     )
-    max_line_pixels: int = Field(560, description="largest width of a row, in pixels")
+    max_line_pixels: int = Field(
+        default=560, le=980, description="largest width of a row, in pixels"
+    )
 
 
 class TextLines:

@@ -190,7 +190,7 @@ def icon_asset(folder: Path, licence: str) -> Asset:
 
 def word_asset(directory: Path) -> Asset:
     """Write `words.tsv`: the commonest words per language, most frequent first."""
-    import wordfreq  # type: ignore[import-untyped]  # only the asset script needs it
+    import wordfreq  # only the asset script needs it
 
     path = directory / "words.tsv"
     with path.open("w", encoding="utf-8") as out:

@@ -49,7 +49,10 @@ DROPPED_STYLES = re.compile(
 DROPPED_FAMILIES = re.compile(
     r"emoji|symbol|math|dingbat|icon|ornament|music|barcode|chess|dots|lignes|radis", re.IGNORECASE
 )
-SAME_SHAPE = [frozenset(group) for group in "Cc Oo0 Pp Ss Uu Vv Ww Xx Zz Il1 Kk Jj Mm Yy".split()]
+SAME_SHAPE = [
+    {"C", "c"}, {"O", "o", "0"}, {"P", "p"}, {"S", "s"}, {"U", "u"}, {"V", "v"}, {"W", "w"}, {"X", "x"},
+    {"Z", "z"}, {"I", "l", "1"}, {"K", "k"}, {"J", "j"}, {"M", "m"}, {"Y", "y"},
+]  # fmt: skip
 """Letters that a reader who does not see the size may take for each other."""
 
 FloatArray = npt.NDArray[np.float32]

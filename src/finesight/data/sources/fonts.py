@@ -25,6 +25,7 @@ from finesight.errors import DataError
 __all__ = ["Face", "FontCatalogue", "Split", "load_font"]
 
 Split = Literal["train", "heldout"]
+SPLITS: tuple[Split, ...] = ("train", "heldout")
 
 SCRIPT_SAMPLES: dict[str, str] = {
     "latin": "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,:-!?",

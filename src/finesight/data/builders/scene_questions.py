@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Questions about a scene, with answers in the official forms.
+
+Boxes are a JSON list in a fenced block, one tab-indented object per line; points are XML or JSON; counts are digits;
+what is not there is "none", or "0" for a count. Objects are listed by their top edge, then their left edge: an order
+that a model can know while it writes.
+
+Wordings are those of the Qwen2.5-VL cookbooks first, then a few of our own.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from finesight.data.record import SceneObject
+
+__all__ = ["ScenePlan", "Turn", "ask"]
+
+NONE = "none"
+DETECT = (
+    "Locate every {name} in the image and output the coordinates in JSON format.",
+    "Outline the position of each {name} and output all the coordinates in JSON format.",
+    "Detect all {name} objects and report the bbox coordinates in JSON format.",
+)
+REFER = (
+    "Locate the {phrase}, output its bbox coordinates using JSON format.",
+    "Locate the {phrase}, report the bbox coordinates in JSON format.",
+)
+POINT_XML = (
+    "Point to the {phrase}, output its coordinates in XML format <points x y>object</points>",
+    "point to the {phrase}, output its coordinates in XML format <points x y>object</points>",
+)
+POINT_JSON = (
+    "Point to every {name} in the image and output the coordinates in JSON format.",
+    "Point to each {name}, output the point coordinates in JSON format.",
+)
+COUNT = ("How many {plural} are there in the image?", "Count the {plural} in the image.")
+LIST_ALL = (
+    "Locate every object in the image and output the coordinates in JSON format.",
+    "Please output bbox coordinates and names of every item in this image in JSON format.",
+)
+CATEGORIES = (
+    "Locate every item from the category list in the image and output the coordinates in JSON format. "
+    "The category set includes {names}.",
+)
+NAME_BOX = ("What is in the box {box}?", "What is the object in the region {box}?")
+PRESENT = ("Is there a {name} in the image?",)
+SPOTTING = ("Spotting all the text in the image with line-level, and output in JSON format.",)
+READ = ("Read all the text in the image.",)
+UNCOUNTED = frozenset({"glasses", "sunglasses", "scissors", "jeans", "shorts", "headphones", "dice", "grapes",
+                       "cherries", "fries", "socks", "gloves", "pancakes", "blueberries", "sushi", "bread", "rice",
+                       "honey", "lightning", "salad", "broccoli", "popcorn", "bacon", "fish", "tropical fish", "deer",
+                       "shrimp", "luggage", "garlic", "candy", "cheese", "corn"})  # fmt: skip
+"""Names that are their own plural."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question with its answer and what an evaluation needs to judge it.
+
+    Attributes:
+        question: asked.
+        answer: in the official form.
+        task: kind, name, indices of the objects meant.
+    """
+
+    question: str
+    answer: str
+    task: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ScenePlan:
+    """What can be asked about a scene.
+
+    Attributes:
+        objects: every thing in listing order; words are objects named by their text.
+        words: indices of the objects that are words.
+        absent: names that are not in the scene, to be asked for.
+        target: name that fills a crowded scene, or "".
+    """
+
+    objects: tuple[SceneObject, ...]
+    words: frozenset[int]
+    absent: tuple[str, ...]
+    target: str = ""
+    names: Counter[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        named = (thing.name for index, thing in enumerate(self.objects) if index not in self.words)
+        object.__setattr__(self, "names", Counter(named))
+
+    def indices(self, name: str) -> list[int]:
+        """Objects of a name, words left out."""
+        return [
+            index
+            for index, thing in enumerate(self.objects)
+            if thing.name == name and index not in self.words
+        ]
+
+    def some_name(self, rng: random.Random) -> str:
+        """A name in the scene: mostly the crowd's, if there is a crowd."""
+        if self.target in self.names and rng.random() < 0.8:
+            return self.target
+        return rng.choice(sorted(self.names))
+
+
+def ask(rng: random.Random, plan: ScenePlan, num_turns: int, absent_share: float) -> list[Turn]:
+    """Draw up to `num_turns` different questions.
+
+    Args:
+        rng: source of chance.
+        plan: the scene.
+        num_turns: most questions.
+        absent_share: share of class questions that ask for what is not there.
+    """
+    turns: list[Turn] = []
+    seen: set[str] = set()
+    kinds, weights = list(_KINDS), [weight for _, weight in _KINDS.values()]
+    for _ in range(4 * num_turns):
+        if len(turns) == num_turns:
+            break
+        make = _KINDS[rng.choices(kinds, weights)[0]][0]
+        turn = make(rng, plan, rng.random() < absent_share)
+        key = f"{turn.task['kind']}/{turn.task.get('name', '')}" if turn else ""
+        if turn and key not in seen:
+            seen.add(key)
+            turns.append(turn)
+    return turns or [_absent_count(rng, plan)]
+
+
+def _detect(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | None:
+    name = _class_name(rng, plan, is_absent)
+    found = plan.indices(name)
+    question = rng.choice(DETECT).format(name=name)
+    return Turn(question, _boxes(plan, found), _task("detect", name, found))
+
+
+def _count(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | None:
+    # 0 and 1 would rule otherwise: few absent classes, and few questions where there is no crowd.
+    is_absent = is_absent and rng.random() < 0.4
+    if not is_absent and plan.target not in plan.names and rng.random() < 0.8:
+        return None
+    name = _class_name(rng, plan, is_absent)
+    found = plan.indices(name)
+    question = rng.choice(COUNT).format(plural=plural(name))
+    return Turn(question, str(len(found)), _task("count", name, found))
+
+
+def _absent_count(rng: random.Random, plan: ScenePlan) -> Turn:
+    """What can always be asked."""
+    name = rng.choice(plan.absent)
+    return Turn(rng.choice(COUNT).format(plural=plural(name)), "0", _task("count", name, []))
+
+
+def _point_json(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | None:
+    name = _class_name(rng, plan, is_absent)
+    found = plan.indices(name)
+    rows = [
+        f'{{"point_2d": {list(_centre(plan.objects[index]))}, "label": {_quoted(name)}}}'
+        for index in found
+    ]
+    question = rng.choice(POINT_JSON).format(name=name)
+    return Turn(question, _fenced(rows), _task("point_json", name, found))
+
+
+def _point_xml(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | None:
+    if is_absent or not plan.names:
+        name = phrase = _class_name(rng, plan, True)
+        found: list[int] = []
+    else:
+        name, phrase, found = _referred(rng, plan)
+        if not found and plan.names[name] <= 5:
+            phrase, found = name, plan.indices(name)
+        if not found:
+            return None
+    question = rng.choice(POINT_XML).format(phrase=phrase)
+    if not found:
+        return Turn(question, NONE, _task("point_xml", name, found))
+    marks = " ".join(
+        f'x{number}="{x}" y{number}="{y}"'
+        for number, (x, y) in enumerate((_centre(plan.objects[index]) for index in found), 1)
+    )
+    answer = f'```xml\n<points {marks} alt="{phrase}">{phrase}</points>\n```'
+    return Turn(question, answer, _task("point_xml", name, found))
+
+
+def _refer(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | None:
+    if is_absent or not plan.names:
+        name = _class_name(rng, plan, True)
+        return Turn(rng.choice(REFER).format(phrase=name), NONE, _task("refer", name, []))
+    name, phrase, found = _referred(rng, plan)
+    if not found:
+        return None
+    question = rng.choice(REFER).format(phrase=phrase)
+    return Turn(question, _boxes(plan, found), _task("refer", name, found))
+
+
+def _name_box(rng: random.Random, plan: ScenePlan, _is_absent: bool) -> Turn | None:
+    if not plan.objects:
+        return None
+    index = rng.randrange(len(plan.objects))
+    thing = plan.objects[index]
+    question = rng.choice(NAME_BOX).format(box=list(thing.box))
+    kind = "read_box" if index in plan.words else "name_box"
+    return Turn(question, thing.name, _task(kind, thing.name, [index]))
+
+
+def _list_all(rng: random.Random, plan: ScenePlan, _is_absent: bool) -> Turn | None:
+    found = [index for index in range(len(plan.objects)) if index not in plan.words]
+    if len(found) > 8:
+        return None
+    return Turn(rng.choice(LIST_ALL), _boxes(plan, found), _task("list_all", "", found))
+
+
+def _categories(rng: random.Random, plan: ScenePlan, _is_absent: bool) -> Turn | None:
+    if not plan.names:
+        return None
+    present = rng.sample(sorted(plan.names), min(len(plan.names), rng.randint(1, 2)))
+    asked = [*present, *rng.sample(plan.absent, min(len(plan.absent), rng.randint(0, 2)))]
+    rng.shuffle(asked)
+    found = [
+        index
+        for index, thing in enumerate(plan.objects)
+        if index not in plan.words and thing.name in asked
+    ]
+    if len(found) > 8:
+        return None
+    question = rng.choice(CATEGORIES).format(names=", ".join(asked))
+    return Turn(question, _boxes(plan, found), _task("categories", "", found))
+
+
+def _present(rng: random.Random, plan: ScenePlan, _is_absent: bool) -> Turn | None:
+    name = _class_name(rng, plan, rng.random() < 0.5)
+    found = plan.indices(name)
+    answer = "Yes" if found else "No"
+    return Turn(rng.choice(PRESENT).format(name=name), answer, _task("present", name, found))
+
+
+def _spotting(rng: random.Random, plan: ScenePlan, _is_absent: bool) -> Turn | None:
+    if not plan.words:
+        return None
+    found = sorted(plan.words)
+    if len(found) == 1 and rng.random() < 0.4:
+        return Turn(READ[0], plan.objects[found[0]].name, _task("read", "", found))
+    rows = [
+        f'{{"bbox_2d": {list(plan.objects[index].box)}, "text_content": {_quoted(plan.objects[index].name)}}}'
+        for index in found
+    ]
+    return Turn(rng.choice(SPOTTING), _fenced(rows), _task("spotting", "", found))
+
+
+_KINDS: dict[str, tuple[Callable[[random.Random, ScenePlan, bool], Turn | None], float]] = {
+    "detect": (_detect, 0.20),
+    "count": (_count, 0.20),
+    "refer": (_refer, 0.15),
+    "point_xml": (_point_xml, 0.10),
+    "point_json": (_point_json, 0.10),
+    "name_box": (_name_box, 0.08),
+    "present": (_present, 0.05),
+    "spotting": (_spotting, 0.05),
+    "list_all": (_list_all, 0.04),
+    "categories": (_categories, 0.03),
+}
+
+
+def _referred(rng: random.Random, plan: ScenePlan) -> tuple[str, str, list[int]]:
+    """A name, a phrase that fits exactly one object of it, and that object; no object if no phrase is clear."""
+    name = plan.some_name(rng)
+    found = plan.indices(name)
+    if len(found) == 1:
+        return name, name, found
+    ways = list(_EXTREMES)
+    rng.shuffle(ways)
+    for way in ways:
+        measure, least, sign = _EXTREMES[way]
+        ranked = sorted(found, key=lambda index: -sign * measure(plan.objects[index]))
+        first, second = (measure(plan.objects[index]) for index in ranked[:2])
+        gap = first / second if way in ("largest", "smallest") else abs(first - second)
+        if way == "smallest":
+            gap = second / first
+        if gap >= least:
+            return name, f"{way} {name}", ranked[:1]
+    return name, name, []
+
+
+def _area(thing: SceneObject) -> float:
+    x1, y1, x2, y2 = thing.box
+    return float((x2 - x1) * (y2 - y1))
+
+
+_EXTREMES: dict[str, tuple[Callable[[SceneObject], float], float, int]] = {
+    "left-most": (lambda thing: thing.box[0] + thing.box[2], 20, -1),
+    "right-most": (lambda thing: thing.box[0] + thing.box[2], 20, 1),
+    "top-most": (lambda thing: thing.box[1] + thing.box[3], 20, -1),
+    "bottom-most": (lambda thing: thing.box[1] + thing.box[3], 20, 1),
+    "largest": (_area, 1.4, 1),
+    "smallest": (_area, 1.4, -1),
+}
+"""Way of referring: measure, how clear it must be (twice the pixels, or a ratio), and whether more is meant."""
+
+
+def plural(name: str) -> str:
+    """English plural of a name of our list."""
+    if name in UNCOUNTED:
+        return name
+    irregular = {
+        "mouse": "mice",
+        "goose": "geese",
+        "tooth": "teeth",
+        "wolf": "wolves",
+        "leaf": "leaves",
+    }
+    head, _, last = name.rpartition(" ")
+    if last in irregular:
+        last = irregular[last]
+    elif last.endswith(("s", "x", "ch", "sh")) or last in {"potato", "tomato", "mango", "volcano"}:
+        last += "es"
+    elif last.endswith("y") and last[-2] not in "aeiou":
+        last = last[:-1] + "ies"
+    else:
+        last += "s"
+    return f"{head} {last}" if head else last
+
+
+def _class_name(rng: random.Random, plan: ScenePlan, is_absent: bool) -> str:
+    return rng.choice(plan.absent) if is_absent or not plan.names else plan.some_name(rng)
+
+
+def _boxes(plan: ScenePlan, indices: Sequence[int]) -> str:
+    rows = [
+        f'{{"bbox_2d": {list(plan.objects[index].box)}, "label": {_quoted(plan.objects[index].name)}}}'
+        for index in indices
+    ]
+    return _fenced(rows)
+
+
+def _fenced(rows: Sequence[str]) -> str:
+    return "```json\n[\n\t" + ",\n\t".join(rows) + "\n]\n```" if rows else NONE
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _centre(thing: SceneObject) -> tuple[int, int]:
+    x1, y1, x2, y2 = thing.box
+    return (x1 + x2) // 2, (y1 + y2) // 2
+
+
+def _task(kind: str, name: str, found: Sequence[int]) -> dict[str, Any]:
+    return {"kind": kind, "name": name, "objects": list(found)}

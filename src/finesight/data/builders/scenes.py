@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small scenes: drawings, coloured shapes and words on a background, with exact boxes and several questions each.
+
+Half of the scenes hold a crowd: one to ten of one thing, evenly, so that counting cannot be guessed from how full a
+picture is. Things never cover more than a stated share of each other, and stand out from the background by colour.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from finesight.data.builders.paper import Colour, background, contrast, wear
+from finesight.data.builders.phrases import PhraseSource
+from finesight.data.builders.scene_questions import ScenePlan, ask
+from finesight.data.builders.sprites import (
+    COLOURS,
+    SHAPES,
+    Cutout,
+    icon_cutout,
+    shape_cutout,
+    word_cutout,
+)
+from finesight.data.record import Record, SceneObject
+from finesight.data.sources.concepts import alike
+from finesight.data.sources.fonts import FontCatalogue, Split
+from finesight.data.sources.icons import IconLibrary
+from finesight.data.sources.words import WordLists
+
+__all__ = ["Scenes", "ScenesConfig"]
+
+CELL = 28
+PLACE_TRIES = 24
+NUM_ABSENT = 6
+SAME_COVERED = 0.06
+"""Largest covered share between two things of one name: their number must be seen."""
+STANDS_OUT = 60.0
+"""Least distance in RGB between a thing's mean colour and the background."""
+
+
+class ScenesConfig(BaseModel):
+    """What scenes are drawn."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    split: Split = Field(
+        default="train", description="side of the split of drawings, fonts and words"
+    )
+    sides: tuple[int, int] = Field(
+        default=(140, 280), description="shortest and longest side, pixels"
+    )
+    sprite_pixels: tuple[int, int] = Field(
+        default=(24, 80), description="longer side of a thing, pixels"
+    )
+    max_objects: int = Field(default=10, ge=1, description="most things of one name")
+    crowd_share: float = Field(default=0.55, ge=0, le=1, description="share of scenes with a crowd")
+    empty_share: float = Field(default=0.02, ge=0, le=1, description="share of scenes with nothing")
+    shape_share: float = Field(
+        default=0.15, ge=0, le=1, description="share of things that are shapes"
+    )
+    word_share: float = Field(default=0.20, ge=0, le=1, description="share of scenes with words")
+    absent_share: float = Field(
+        default=0.25, ge=0, le=1, description="share of class questions about what is not there"
+    )
+    max_covered: float = Field(
+        default=0.3, ge=0, le=0.4, description="largest share of a box that others may cover"
+    )
+    tilt_degrees: float = Field(default=12.0, ge=0, description="largest tilt of a drawing")
+    turns: tuple[int, int] = Field(default=(2, 4), description="fewest and most questions")
+    difficulty: float = Field(default=0.2, ge=0, le=1, description="largest wear of the picture")
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    cutout: Cutout
+    left: int
+    top: int
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        width, height = self.cutout.picture.size
+        return self.left, self.top, self.left + width, self.top + height
+
+
+class Scenes:
+    """Draws scene records.
+
+    Args:
+        config: what to draw.
+        icons: the drawings.
+        fonts: the font catalogue, for words.
+        words: word lists of the config's split.
+    """
+
+    family = "scene"
+
+    def __init__(
+        self, config: ScenesConfig, icons: IconLibrary, fonts: FontCatalogue, words: WordLists
+    ) -> None:
+        self.config = config
+        self.icons = icons
+        self.fonts = fonts
+        self.phrases = PhraseSource(words, 0.0)
+        self.names = icons.names(config.split)
+
+    def record(self, record_id: str, seed: int) -> Record:
+        """Draw the record of a seed; the same seed, config and assets give the same record."""
+        rng = random.Random(seed)
+        config = self.config
+        difficulty = config.difficulty * rng.random()
+        low, high = config.sides
+        width, height = (rng.randrange(low, high + 1, CELL) for _ in range(2))
+        names, target = self._names(rng)
+        placed = self._place(rng, names, (width, height))
+        paper = self._background(rng, [item.cutout.colour for item in placed])
+        if rng.random() < config.word_share:
+            placed += self._words(rng, paper, placed, (width, height))
+        canvas = Image.fromarray(background(rng, paper, (width, height), 0.4 + 0.6 * difficulty))
+        for item in placed:
+            canvas.paste(item.cutout.picture, (item.left, item.top), item.cutout.picture)
+        image = wear(np.array(canvas), rng, difficulty)
+        plan = self._plan(rng, placed, target)
+        turns = ask(rng, plan, rng.randint(*config.turns), config.absent_share)
+        return Record(
+            id=record_id,
+            family=self.family,
+            image=np.ascontiguousarray(image),
+            turns=tuple((turn.question, turn.answer) for turn in turns),
+            objects=plan.objects,
+            meta={
+                "split": config.split,
+                "generator": "scenes/1",
+                "seed": seed,
+                "tasks": [dict(turn.task) for turn in turns],
+                "sources": sorted({item.cutout.source for item in placed if item.cutout.source}),
+                "words": sorted(plan.words),
+                "difficulty": round(difficulty, 3),
+            },
+        )
+
+    def _names(self, rng: random.Random) -> tuple[list[str], str]:
+        """Names of the things to place, and the name of the crowd or ""."""
+        roll = rng.random()
+        if roll < self.config.empty_share:
+            return [], ""
+        if roll < self.config.empty_share + self.config.crowd_share:
+            target, most = self._some_name(rng), self.config.max_objects
+            count = rng.choices(
+                range(1, most + 1), [0.5] + [1.0 + 0.06 * n for n in range(1, most)]
+            )[0]
+            others = [self._some_name(rng) for _ in range(rng.randint(0, min(4, 11 - count)))]
+            names = [target] * count + [name for name in others if name != target]
+            return names, target
+        names = [self._some_name(rng) for _ in range(rng.randint(1, 6))]
+        names += [rng.choice(names) for _ in range(rng.randint(0, 2))]
+        return names, ""
+
+    def _some_name(self, rng: random.Random) -> str:
+        if rng.random() < self.config.shape_share:
+            return f"{rng.choice(list(COLOURS))} {rng.choice(SHAPES)}"
+        return rng.choice(self.names)
+
+    def _place(
+        self, rng: random.Random, names: Sequence[str], size: tuple[int, int]
+    ) -> list[_Placed]:
+        """Things at free places, largest first; what finds no place is made smaller, never left out."""
+        low, high = self.config.sprite_pixels
+        roomy = int(0.85 * (size[0] * size[1] / max(1, len(names))) ** 0.5)
+        high = max(low + 4, min(high, roomy))
+        sizes = sorted((rng.randint(low, high) for _ in names), reverse=True)
+        order = list(names)
+        rng.shuffle(order)
+        placed: list[_Placed] = []
+        for name, pixels in zip(order, sizes, strict=True):
+            while True:
+                cutout = self._cutout(rng, name, pixels)
+                spot = self._free_spot(rng, cutout, placed, size)
+                if spot:
+                    placed.append(_Placed(cutout, *spot))
+                    break
+                pixels = int(pixels * 0.85)
+                if pixels < 14:  # a full picture: a smaller thing could not be seen
+                    break
+        return placed
+
+    def _cutout(self, rng: random.Random, name: str, pixels: int) -> Cutout:
+        colour, _, shape = name.partition(" ")
+        if shape in SHAPES:
+            return shape_cutout(rng, colour, shape, pixels)
+        drawing = rng.choice(self.icons.drawings_of(self.config.split, name))
+        return icon_cutout(rng, self.icons, drawing, pixels, self.config.tilt_degrees)
+
+    def _free_spot(
+        self, rng: random.Random, cutout: Cutout, placed: Sequence[_Placed], size: tuple[int, int]
+    ) -> tuple[int, int] | None:
+        width, height = cutout.picture.size
+        if width + 2 > size[0] or height + 2 > size[1]:
+            return None
+        for _ in range(PLACE_TRIES):
+            left, top = rng.randint(0, size[0] - width), rng.randint(0, size[1] - height)
+            box = (left, top, left + width, top + height)
+            if self._is_free(box, cutout.name, placed):
+                return left, top
+        return None
+
+    def _is_free(
+        self, box: tuple[int, int, int, int], name: str, placed: Sequence[_Placed]
+    ) -> bool:
+        """Whether a thing at `box` leaves the others visible; things of one name hardly touch."""
+        for item in placed:
+            limit = SAME_COVERED if item.cutout.name == name else self.config.max_covered
+            if _covered(item.box, box) > limit or _covered(box, item.box) > limit:
+                return False
+        return True
+
+    def _background(self, rng: random.Random, colours: Sequence[Colour]) -> Colour:
+        """A colour that every thing stands out from, or the best of some tries."""
+        best, best_distance = (255, 255, 255), -1.0
+        for _ in range(12):
+            shade = rng.choice((245, 225, 200, 120, 60, 30))
+            paper = (_near(rng, shade), _near(rng, shade), _near(rng, shade))
+            distance = min((_distance(paper, colour) for colour in colours), default=255.0)
+            if distance > best_distance:
+                best, best_distance = paper, distance
+            if distance >= STANDS_OUT:
+                break
+        return best
+
+    def _words(
+        self, rng: random.Random, paper: Colour, placed: Sequence[_Placed], size: tuple[int, int]
+    ) -> list[_Placed]:
+        """One or two words where they cover nothing."""
+        found: list[_Placed] = []
+        for _ in range(rng.randint(1, 2)):
+            phrase = self.phrases.word(rng, 3, 7)
+            face = self.fonts.choose(rng, self.config.split, phrase.script)
+            if not face.covers(phrase.text):
+                continue
+            colour = _ink_on(rng, paper)
+            cutout = word_cutout(face, phrase.text, rng.randint(14, 24), colour)
+            width, height = cutout.picture.size
+            if width + 4 > size[0] or height + 4 > size[1]:
+                continue
+            for _ in range(PLACE_TRIES):
+                left = rng.randint(2, size[0] - width - 2)
+                top = rng.randint(2, size[1] - height - 2)
+                box = (left, top, left + width, top + height)
+                if not any(_covered(box, item.box) for item in [*placed, *found]):
+                    found.append(_Placed(cutout, left, top))
+                    break
+        return found
+
+    def _plan(self, rng: random.Random, placed: Sequence[_Placed], target: str) -> ScenePlan:
+        """Objects in listing order, and names to ask for that are not there."""
+        ordered = sorted(placed, key=lambda item: (item.top, item.left))
+        objects = tuple(SceneObject(item.box, item.cutout.name) for item in ordered)
+        words = frozenset(index for index, item in enumerate(ordered) if item.cutout.kind == "word")
+        present = {thing.name for thing in objects}
+        absent: list[str] = []
+        while len(absent) < NUM_ABSENT:
+            name = self._some_name(rng)
+            if name not in absent and not present & alike(name):
+                absent.append(name)
+        return ScenePlan(objects, words, tuple(absent), target)
+
+
+def _covered(box: tuple[int, int, int, int], by: tuple[int, int, int, int]) -> float:
+    """Share of `box` that lies under `by`."""
+    width = min(box[2], by[2]) - max(box[0], by[0])
+    height = min(box[3], by[3]) - max(box[1], by[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    return width * height / ((box[2] - box[0]) * (box[3] - box[1]))
+
+
+def _near(rng: random.Random, shade: int) -> int:
+    return min(255, max(0, shade + rng.randint(-30, 30)))
+
+
+def _distance(first: Colour, second: Colour) -> float:
+    return float(sum((one - two) ** 2 for one, two in zip(first, second, strict=True)) ** 0.5)
+
+
+def _ink_on(rng: random.Random, paper: Colour) -> Colour:
+    for _ in range(12):
+        ink = (rng.randrange(256), rng.randrange(256), rng.randrange(256))
+        if contrast(ink, paper) >= 4.5:
+            return ink
+    return (0, 0, 0) if contrast((0, 0, 0), paper) > 4.5 else (255, 255, 255)

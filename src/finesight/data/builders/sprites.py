@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Things to put into a scene: icon drawings, coloured shapes, words, each as a cut-out with a name.
+
+A cut-out is an RGBA picture trimmed to its ink, already scaled, turned and mirrored, so that its size is its box.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from finesight.data.builders.paper import Colour
+from finesight.data.sources.fonts import Face, load_font
+from finesight.data.sources.icons import Drawing, IconLibrary
+
+__all__ = ["COLOURS", "SHAPES", "Cutout", "icon_cutout", "shape_cutout", "word_cutout"]
+
+COLOURS: dict[str, Colour] = {
+    "red": (220, 38, 38), "green": (34, 160, 60), "blue": (40, 90, 220), "yellow": (245, 205, 40),
+    "orange": (245, 130, 30), "purple": (140, 60, 190), "black": (25, 25, 25), "white": (248, 248, 248),
+    "pink": (245, 130, 180), "brown": (130, 80, 40), "gray": (128, 128, 128),
+}  # fmt: skip
+SHAPES = ("circle", "square", "triangle", "star", "diamond", "hexagon")
+SUPERSAMPLE = 4
+OPAQUE = 64
+"""Alpha from which a pixel counts as ink for boxes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cutout:
+    """A thing ready to be pasted.
+
+    Attributes:
+        name: what it is called in answers; for words, the word.
+        kind: "icon", "shape" or "word".
+        source: drawing or face id, empty for shapes.
+        picture: RGBA, trimmed to its ink.
+        colour: mean colour of its ink, for choosing a background it stands out from.
+    """
+
+    name: str
+    kind: str
+    source: str
+    picture: Image.Image
+    colour: Colour
+
+
+def icon_cutout(
+    rng: random.Random, library: IconLibrary, drawing: Drawing, size: int, tilt: float
+) -> Cutout:
+    """A drawing whose longer side is about `size` pixels, turned by up to `tilt` degrees, mirrored half the time."""
+    picture = library.sprite(drawing).convert(
+        "RGBa"
+    )  # premultiplied: no conversion at each step below
+    if rng.random() < 0.5:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    scale = size / max(picture.size)
+    target = (max(4, round(picture.width * scale)), max(4, round(picture.height * scale)))
+    picture = picture.resize(target, Image.Resampling.HAMMING)
+    angle = rng.uniform(-tilt, tilt)
+    if abs(angle) > 2:
+        picture = picture.rotate(angle, Image.Resampling.BILINEAR, expand=True)
+    picture = picture.convert("RGBA")
+    return Cutout(
+        drawing.name, "icon", drawing.id, _trim(picture), _icon_colour(drawing.id, picture)
+    )
+
+
+_COLOURS_SEEN: dict[str, Colour] = {}
+
+
+def _icon_colour(drawing_id: str, picture: Image.Image) -> Colour:
+    """Mean colour of the ink, measured once per drawing and process."""
+    if drawing_id not in _COLOURS_SEEN:
+        pixels = np.asarray(picture).reshape(-1, 4)
+        ink = pixels[pixels[:, 3] > OPAQUE]
+        mean = ink[:, :3].mean(axis=0) if len(ink) else np.zeros(3)
+        _COLOURS_SEEN[drawing_id] = (int(mean[0]), int(mean[1]), int(mean[2]))
+    return _COLOURS_SEEN[drawing_id]
+
+
+def shape_cutout(rng: random.Random, colour: str, shape: str, size: int) -> Cutout:
+    """A filled shape "red circle" about `size` pixels wide, its colour a little varied."""
+    red, green, blue = (min(255, max(0, value + rng.randint(-12, 12))) for value in COLOURS[colour])
+    mask = _shape_mask(shape).resize((size, size), Image.Resampling.BOX)
+    if shape == "square" or shape == "triangle":
+        mask = mask.rotate(rng.uniform(-8, 8), Image.Resampling.BICUBIC, expand=True)
+    picture = Image.new("RGBA", mask.size, (red, green, blue, 0))
+    picture.putalpha(mask)
+    return Cutout(f"{colour} {shape}", "shape", "", _trim(picture), (red, green, blue))
+
+
+@lru_cache(maxsize=len(SHAPES))
+def _shape_mask(shape: str) -> Image.Image:
+    side = 96 * SUPERSAMPLE
+    mask = Image.new("L", (side, side))
+    pen = ImageDraw.Draw(mask)
+    if shape == "circle":
+        pen.ellipse((0, 0, side - 1, side - 1), fill=255)
+    elif shape == "square":
+        pen.rectangle((side * 0.05, side * 0.05, side * 0.95, side * 0.95), fill=255)
+    else:
+        pen.polygon(_corners(shape, side), fill=255)
+    return mask
+
+
+def _corners(shape: str, side: int) -> list[tuple[float, float]]:
+    centre = side / 2
+    if shape == "star":
+        radii = [0.5 * side if k % 2 == 0 else 0.2 * side for k in range(10)]
+    else:
+        radii = [0.5 * side] * {"triangle": 3, "diamond": 4, "hexagon": 6}[shape]
+    turn = 2 * math.pi / len(radii)
+    return [
+        (centre + radius * math.sin(k * turn), centre - radius * math.cos(k * turn))
+        for k, radius in enumerate(radii)
+    ]
+
+
+def word_cutout(face: Face, text: str, size: int, colour: Colour) -> Cutout:
+    """A word at `size` pixels per em, trimmed to its ink."""
+    font = load_font(face.path, face.index, size)
+    left, top, right, bottom = font.getbbox(text, anchor="ls")
+    canvas = (math.ceil(right - left) + 4, math.ceil(bottom - top) + 4)
+    mask = Image.new("L", canvas)
+    ImageDraw.Draw(mask).text((2 - left, 2 - top), text, fill=255, font=font, anchor="ls")
+    picture = Image.new("RGBA", canvas, (*colour, 0))
+    picture.putalpha(mask)
+    return Cutout(text, "word", face.id, _trim(picture), colour)
+
+
+def _trim(picture: Image.Image) -> Image.Image:
+    ink = np.asarray(picture.getchannel("A")) > OPAQUE
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    if not len(rows):
+        return picture
+    return picture.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))

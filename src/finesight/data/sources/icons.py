@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drawings of everyday things as sprites, split by drawing.
+
+A concept ("cat") has several drawings: one or more icons in each of four sets by different artists. The split is by
+drawing, so a held-out cat is one that no training picture shows, while every concept is trained on.
+
+Sprites are rasterised once, at `SPRITE` pixels, and memory-mapped: every builder process shares one copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from finesight.data.sources.assets import ICON_SETS
+from finesight.data.sources.concepts import concepts
+from finesight.data.sources.fonts import Split
+from finesight.errors import DataError
+
+__all__ = ["Drawing", "IconLibrary", "rasterise_icons"]
+
+SPRITE = 112
+HELDOUT_SHARE = 0.18
+MIN_SETS = 3
+MIN_INK = 0.08
+"""Least share of opaque pixels: thinner drawings vanish at 24 pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """One drawing of a thing.
+
+    Attributes:
+        id: `set/icon`.
+        name: what the thing is called.
+        split: "train" or "heldout".
+        licence: of its set.
+        row: where its pixels stand in the sprite file.
+        box: ink box `(x1, y1, x2, y2)` in sprite pixels.
+    """
+
+    id: str
+    name: str
+    split: Split
+    licence: str
+    row: int
+    box: tuple[int, int, int, int]
+
+
+class IconLibrary:
+    """Sprites by concept and split.
+
+    Args:
+        drawings: every drawing.
+        sprites: `uint8[N, SPRITE, SPRITE, 4]`, straight alpha.
+    """
+
+    def __init__(self, drawings: Sequence[Drawing], sprites: npt.NDArray[np.uint8]) -> None:
+        self.drawings = tuple(drawings)
+        self._sprites = sprites
+        self._by_name: dict[tuple[str, str], list[Drawing]] = {}
+        for drawing in self.drawings:
+            self._by_name.setdefault((drawing.split, drawing.name), []).append(drawing)
+
+    def names(self, split: Split) -> list[str]:
+        """Concepts that have a drawing in the split, sorted."""
+        return sorted(name for side, name in self._by_name if side == split)
+
+    def drawings_of(self, split: Split, name: str) -> Sequence[Drawing]:
+        """Drawings of a concept in a split."""
+        return self._by_name[split, name]
+
+    def sprite(self, drawing: Drawing) -> Image.Image:
+        """The drawing cut to its ink, mode "RGBA"."""
+        x1, y1, x2, y2 = drawing.box
+        return Image.fromarray(np.ascontiguousarray(self._sprites[drawing.row, y1:y2, x1:x2]))
+
+    def save(self, assets: Path) -> None:
+        """Write `icons.npy`, then `icons.json`, each by rename."""
+        with (assets / "icons.npy.partial").open("wb") as out:
+            np.save(out, self._sprites)
+        (assets / "icons.npy.partial").replace(assets / "icons.npy")
+        rows = ",\n".join(json.dumps(asdict(drawing)) for drawing in self.drawings)
+        partial = assets / "icons.json.partial"
+        partial.write_text(f'{{"format": 1, "drawings": [\n{rows}\n]}}\n', encoding="utf-8")
+        partial.replace(assets / "icons.json")
+
+    @classmethod
+    def read(cls, assets: Path) -> IconLibrary:
+        """Read what `save` wrote; pixels are memory-mapped.
+
+        Raises:
+            DataError: it is missing or the two files do not fit together.
+        """
+        if not (assets / "icons.json").is_file():
+            raise DataError(
+                f"icon sprites {assets / 'icons.json'} are missing",
+                hint=f"run finesight data sources {assets}",
+            )
+        body = json.loads((assets / "icons.json").read_text(encoding="utf-8"))
+        drawings = [Drawing(**{**row, "box": tuple(row["box"])}) for row in body["drawings"]]
+        sprites = np.load(assets / "icons.npy", mmap_mode="r")
+        if len(sprites) != len(drawings):
+            raise DataError(
+                f"{assets / 'icons.npy'} holds {len(sprites)} sprites, icons.json {len(drawings)}",
+                hint=f"run finesight data sources {assets} again",
+            )
+        return cls(drawings, sprites)
+
+
+def rasterise_icons(assets: Path) -> IconLibrary:
+    """Draw every concept that at least three icon sets have.
+
+    Args:
+        assets: folder with `npm/<set>/icons.json`.
+
+    Raises:
+        DataError: an icon set is missing.
+    """
+    sets = {name: _icon_set(assets / "npm" / name) for name in ICON_SETS}
+    drawings: list[Drawing] = []
+    sprites: list[npt.NDArray[np.uint8]] = []
+    for name, icons in concepts().items():
+        found = [
+            (set_name, icon) for icon in icons for set_name in ICON_SETS if icon in sets[set_name]
+        ]
+        pictures = [(key, _rasterise(sets[key[0]][key[1]])) for key in found]
+        pictures = [(key, picture) for key, picture in pictures if _ink(picture) >= MIN_INK]
+        if len({key[0] for key, _ in pictures}) < MIN_SETS:
+            continue
+        heldout = _heldout(name, [f"{key[0]}/{key[1]}" for key, _ in pictures])
+        for (set_name, icon), picture in pictures:
+            drawing_id = f"{set_name}/{icon}"
+            split: Split = "heldout" if drawing_id in heldout else "train"
+            box = Image.fromarray(picture[:, :, 3] > 24).getbbox() or (0, 0, SPRITE, SPRITE)
+            drawings.append(
+                Drawing(drawing_id, name, split, ICON_SETS[set_name], len(sprites), box)
+            )
+            sprites.append(picture)
+    return IconLibrary(drawings, np.stack(sprites))
+
+
+def _heldout(name: str, drawing_ids: Sequence[str]) -> set[str]:
+    """Held-out drawings of a concept: those with a small hash; at least two stay for training."""
+    ranked = sorted(drawing_ids, key=lambda key: _hash01(f"{name}/{key}"))
+    chosen = [key for key in ranked if _hash01(f"{name}/{key}") < HELDOUT_SHARE]
+    return set(chosen[: max(0, len(ranked) - 2)])
+
+
+def _hash01(text: str) -> float:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") / 2**32
+
+
+def _icon_set(folder: Path) -> dict[str, str]:
+    """Icon name to SVG text."""
+    path = folder / "icons.json"
+    if not path.is_file():
+        raise DataError(
+            f"icon set {path} is missing", hint="run scripts/install-training-assets.sh"
+        )
+    body = json.loads(path.read_text(encoding="utf-8"))
+    width, height = body.get("width", 16), body.get("height", 16)
+    return {
+        name: (
+            '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+            f'viewBox="0 0 {icon.get("width", width)} {icon.get("height", height)}">{icon["body"]}</svg>'
+        )
+        for name, icon in body["icons"].items()
+        if not icon.get("hidden")
+    }
+
+
+def _rasterise(svg: str) -> npt.NDArray[np.uint8]:
+    """`uint8[SPRITE, SPRITE, 4]`, the drawing centred if it is not square."""
+    import resvg_py  # only the asset step needs it
+
+    png = bytes(
+        resvg_py.svg_to_bytes(svg_string=svg, width=SPRITE, height=SPRITE, skip_system_fonts=True)
+    )
+    drawn = Image.open(io.BytesIO(png)).convert("RGBA")
+    canvas = Image.new("RGBA", (SPRITE, SPRITE))
+    canvas.paste(drawn, ((SPRITE - drawn.width) // 2, (SPRITE - drawn.height) // 2))
+    return np.array(canvas)
+
+
+def _ink(picture: npt.NDArray[np.uint8]) -> float:
+    """Share of pixels that are more than half opaque."""
+    return float((picture[:, :, 3] > 128).mean())
