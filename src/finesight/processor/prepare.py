@@ -1,25 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """One picture or video, from its source to a `VisionInput`.
 
-This is where the two records that bring answers home are made, once: the resize, and the clock. It
-is also the place that says what a user should know about the media (colliding time positions, a
-squeezed budget), as notes.
+This is where the two records that bring answers home are made, once: the resize, and the clock.
+It is also the place that says what a user should know about the media (time positions that
+collide), as notes of the `MediaRecord`.
+
+`measure_*` makes the record alone, without pixels: what `finesight plan` shows.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
+
 from PIL import Image
 from torch import Tensor
 
 from finesight.batch import VisionInput
 from finesight.config.model import VisionConfig
 from finesight.config.processor import ProcessorConfig
-from finesight.conversation import ImagePart, MediaRecord
-from finesight.errors import UnsupportedMedia
-from finesight.geometry import Size
-from finesight.processor import patchify
-from finesight.processor.resize import fit_image
+from finesight.conversation import ImagePart, MediaRecord, VideoPart
+from finesight.errors import FinesightError
+from finesight.geometry import Resize, Size
+from finesight.media.image import image_size, load_image, source_name
+from finesight.media.pdf import load_page, page_size
+from finesight.media.video import VideoClip, open_video
+from finesight.processor.mrope import colliding_pairs
+from finesight.processor.patchify import (
+    Grid,
+    grid_of,
+    patchify_image,
+    patchify_video,
+    resize_image,
+)
+from finesight.processor.resize import fit_image, fit_video
 from finesight.processor.windows import patch_positions, window_order
 
 
@@ -27,38 +40,116 @@ def prepare_image(part: ImagePart, vision: VisionConfig, config: ProcessorConfig
     """Load, resize and cut one picture or PDF page.
 
     Args:
-        part: the picture; its source may also be a uint8[H, W, 3] array.
+        part: the picture; its source may also be an array, uint8[H, W, 3].
         vision: patch, merge and window sizes.
         config: budgets and normalisation.
 
     Raises:
         MediaError: the picture cannot be used; the message names the source.
     """
-    image, name = _open(part)
-    size = Size(*image.size)
-    try:
-        resize = fit_image(size, part, config, factor=vision.resize_factor)
-    except UnsupportedMedia as error:
-        raise UnsupportedMedia(f"{name}: {error.message}", hint=error.hint) from error
-    pixels = patchify.resize_image(image, resize.resized)
-    patches, grid = patchify.patchify_image(pixels, vision, config)
-    record = MediaRecord(
+    image = _open_image(part)
+    record = _image_record(part, Size(*image.size), vision, config)
+    patches, _ = patchify_image(resize_image(image, record.resize.resized), vision, config)
+    return vision_input(patches, record, vision)
+
+
+def prepare_video(part: VideoPart, vision: VisionConfig, config: ProcessorConfig) -> VisionInput:
+    """Sample, resize and cut one video; frames are decoded and dropped a few at a time.
+
+    Args:
+        part: the video file or list of frames, and how to sample it.
+        vision: patch, merge and window sizes.
+        config: budgets and normalisation.
+
+    Raises:
+        MediaError: the video cannot be used; the message names the source.
+    """
+    clip = open_video(part, config)
+    record = _video_record(part, clip, vision, config)
+    patches, _ = patchify_video(
+        clip.frames(), clip.num_frames, record.resize.resized, vision, config
+    )
+    return vision_input(patches, record, vision)
+
+
+def measure_image(part: ImagePart, vision: VisionConfig, config: ProcessorConfig) -> MediaRecord:
+    """The record `prepare_image` would make."""
+    return _image_record(part, _image_size(part), vision, config)
+
+
+def measure_video(part: VideoPart, vision: VisionConfig, config: ProcessorConfig) -> MediaRecord:
+    """The record `prepare_video` would make."""
+    return _video_record(part, open_video(part, config), vision, config)
+
+
+def grid_of_record(record: MediaRecord, vision: VisionConfig) -> Grid:
+    """Frame pairs, patch rows and patch columns of a prepared or measured item."""
+    frames = len(record.clock.model_seconds) if record.clock else 1
+    return grid_of(record.resize.resized, -(-frames // vision.temporal_patch_size), vision)
+
+
+def position_seconds_of(record: MediaRecord, vision: VisionConfig) -> tuple[float, ...]:
+    """Second at which the position ids place each frame pair: that of its first frame.
+
+    Empty for a picture.
+    """
+    return record.clock.model_seconds[:: vision.temporal_patch_size] if record.clock else ()
+
+
+def _image_record(
+    part: ImagePart, size: Size, vision: VisionConfig, config: ProcessorConfig
+) -> MediaRecord:
+    name = source_name(part.source)
+    resize = _named(name, lambda: fit_image(size, part, config, factor=vision.resize_factor))
+    return MediaRecord(
         kind="image",
         source=name,
         page=part.page,
         resize=resize,
-        visual_tokens=patches.shape[0] // vision.merge_area,
+        visual_tokens=_tokens(resize, 1, vision),
     )
-    return _vision_input(patches, grid, (), record, vision)
 
 
-def _vision_input(
-    patches: Tensor,
-    grid: patchify.Grid,
-    position_seconds: tuple[float, ...],
-    record: MediaRecord,
-    vision: VisionConfig,
-) -> VisionInput:
+def _video_record(
+    part: VideoPart, clip: VideoClip, vision: VisionConfig, config: ProcessorConfig
+) -> MediaRecord:
+    name = source_name(part.source)
+    resize = _named(
+        name,
+        lambda: fit_video(clip.size, clip.num_frames, part, config, factor=vision.resize_factor),
+    )
+    seconds = clip.clock.model_seconds[:: vision.temporal_patch_size]
+    return MediaRecord(
+        kind="video",
+        source=name,
+        resize=resize,
+        visual_tokens=_tokens(resize, len(seconds), vision),
+        clock=clip.clock,
+        sample_fps=clip.sample_fps,
+        notes=(*clip.notes, *_collision_notes(seconds, clip.sample_fps, vision)),
+    )
+
+
+def _collision_notes(
+    seconds: tuple[float, ...], sample_fps: float, vision: VisionConfig
+) -> tuple[str, ...]:
+    colliding = colliding_pairs(seconds, vision.tokens_per_second)
+    if not colliding:
+        return ()
+    limit = vision.tokens_per_second * vision.temporal_patch_size
+    return (
+        f"{colliding} of {len(seconds)} frame pairs share their time position with the pair "
+        f"before: {sample_fps:g} frames per second are sampled and {limit} can be told apart",
+    )
+
+
+def _tokens(resize: Resize, pairs: int, vision: VisionConfig) -> int:
+    return pairs * resize.resized.area // vision.resize_factor**2
+
+
+def vision_input(patches: Tensor, record: MediaRecord, vision: VisionConfig) -> VisionInput:
+    """Patches and their record, with the layout that follows from the record."""
+    grid = grid_of_record(record, vision)
     order, lengths = window_order(grid, vision)
     return VisionInput(
         patches=patches,
@@ -66,23 +157,26 @@ def _vision_input(
         position_hw=patch_positions(grid, vision.spatial_merge_size),
         window_order=order,
         window_lengths=lengths,
-        position_seconds=position_seconds,
+        position_seconds=position_seconds_of(record, vision),
         record=record,
     )
 
 
-def _open(part: ImagePart) -> tuple[Image.Image, str]:
-    if isinstance(part.source, np.ndarray):
-        return _from_array(part.source), "array"
-    if isinstance(part.source, Image.Image) and part.source.mode == "RGB":
-        return part.source, "picture"
-    raise UnsupportedMedia("only arrays and RGB pictures")
+def _open_image(part: ImagePart) -> Image.Image:
+    if part.page is not None:
+        return load_page(part.source, part.page)
+    return load_image(part.source)
 
 
-def _from_array(array: np.ndarray) -> Image.Image:
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
-        raise UnsupportedMedia(
-            f"an array of {array.dtype}{list(array.shape)} is no picture",
-            hint="give uint8[height, width, 3] in RGB",
-        )
-    return Image.fromarray(array)
+def _image_size(part: ImagePart) -> Size:
+    if part.page is not None:
+        return page_size(part.source, part.page)
+    return image_size(part.source)
+
+
+def _named(name: str, fit: Callable[[], Resize]) -> Resize:
+    """Run a fit; what it raises gets the name of the media in front."""
+    try:
+        return fit()
+    except FinesightError as error:
+        raise type(error)(f"{name}: {error.message}", hint=error.hint) from error

@@ -11,15 +11,26 @@ Legend: L tokens of the sample, M visual tokens, N patches.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from finesight.batch import EncodedSample, VisionInput
 from finesight.config.model import ModelConfig
 from finesight.config.processor import ProcessorConfig
-from finesight.conversation import Conversation, ImagePart, VideoPart
+from finesight.conversation import Conversation, ImagePart, MediaRecord, VideoPart
 from finesight.errors import ConfigError
+from finesight.processor.from_hf import read_json, read_processor_config
 from finesight.processor.mrope import VisionSpan
-from finesight.processor.numbering import number_tokens
-from finesight.processor.prepare import prepare_image
+from finesight.processor.numbering import TokenRow, number_tokens
+from finesight.processor.patchify import Grid
+from finesight.processor.plan import SamplePlan, fit_into
+from finesight.processor.prepare import (
+    grid_of_record,
+    measure_image,
+    measure_video,
+    position_seconds_of,
+    prepare_image,
+    prepare_video,
+)
 from finesight.text import chat_template
 from finesight.text import special_tokens as names
 from finesight.text.chat_template import Segment
@@ -48,6 +59,21 @@ class Processor:
         self.model_config = model_config
         self.config = processor_config or ProcessorConfig()
         check_special_ids(tokenizer, model_config)
+
+    @classmethod
+    def from_folder(cls, path: str | Path) -> Processor:
+        """Read a checkpoint folder: `tokenizer.json`, `config.json`, `preprocessor_config.json`.
+
+        Raises:
+            ConfigError: a file is missing or broken, or two of them disagree.
+        """
+        folder = Path(path)
+        model_config = ModelConfig.from_hf(read_json(folder / "config.json"))
+        return cls(
+            Tokenizer.from_folder(folder),
+            model_config,
+            read_processor_config(folder, model_config.vision),
+        )
 
     def encode(
         self,
@@ -79,7 +105,7 @@ class Processor:
         part.check()
         if isinstance(part, ImagePart):
             return prepare_image(part, self.model_config.vision, self.config)
-        raise ConfigError("no video")
+        return prepare_video(part, self.model_config.vision, self.config)
 
     def assemble(self, segments: Sequence[Segment], vision: Sequence[VisionInput]) -> EncodedSample:
         """Put prepared media into a rendered conversation.
@@ -91,14 +117,8 @@ class Processor:
         Raises:
             LayoutError: there are more slots than media, or the other way round.
         """
-        merge = self.model_config.vision.spatial_merge_size
-        spans = [_span(item, merge) for item in vision]
-        row = number_tokens(
-            segments,
-            spans,
-            self.tokenizer,
-            tokens_per_second=self.model_config.vision.tokens_per_second,
-        )
+        spans = [self._span(item.grid_thw, item.position_seconds) for item in vision]
+        row = self._number(segments, spans)
         return EncodedSample(
             input_ids=row.input_ids,
             labels=row.labels,
@@ -107,6 +127,57 @@ class Processor:
             visual_index=row.visual_index,
             vision=tuple(vision),
         )
+
+    def measure(self, part: ImagePart | VideoPart) -> MediaRecord:
+        """The record `prepare` would make, without its pixels."""
+        part.check()
+        if isinstance(part, ImagePart):
+            return measure_image(part, self.model_config.vision, self.config)
+        return measure_video(part, self.model_config.vision, self.config)
+
+    def plan_media(self, conversation: Conversation) -> tuple[MediaRecord, ...]:
+        """Sizes, clocks and visual tokens of all pictures and videos, in order of appearance."""
+        return tuple(self.measure(part) for part in conversation.media())
+
+    def plan(
+        self,
+        conversation: Conversation,
+        *,
+        add_generation_prompt: bool = True,
+        add_vision_id: bool = False,
+    ) -> SamplePlan:
+        """What `encode` would give with the same arguments: its length and its media."""
+        media = self.plan_media(conversation)
+        segments = chat_template.render(
+            conversation, add_generation_prompt=add_generation_prompt, add_vision_id=add_vision_id
+        )
+        vision = self.model_config.vision
+        spans = [
+            self._span(grid_of_record(record, vision), position_seconds_of(record, vision))
+            for record in media
+        ]
+        row = self._number(segments, spans)
+        return SamplePlan(num_tokens=row.input_ids.numel(), media=media)
+
+    def fit_into(
+        self, conversation: Conversation, max_tokens: int, *, add_vision_id: bool = False
+    ) -> Conversation:
+        """Lower the pixel budgets of a conversation until its prompt has at most `max_tokens`.
+
+        Raises:
+            ConfigError: it does not fit even with every picture at its smallest.
+        """
+        plan = self.plan(conversation, add_vision_id=add_vision_id)
+        return fit_into(conversation, plan, max_tokens, self.model_config.vision, self.config)
+
+    def _span(self, grid: Grid, position_seconds: tuple[float, ...]) -> VisionSpan:
+        pairs, rows, columns = grid
+        merge = self.model_config.vision.spatial_merge_size
+        return VisionSpan((pairs, rows // merge, columns // merge), position_seconds)
+
+    def _number(self, segments: Sequence[Segment], spans: Sequence[VisionSpan]) -> TokenRow:
+        rate = self.model_config.vision.tokens_per_second
+        return number_tokens(segments, spans, self.tokenizer, tokens_per_second=rate)
 
 
 def check_special_ids(tokenizer: Tokenizer, model_config: ModelConfig) -> None:
@@ -131,8 +202,3 @@ def check_special_ids(tokenizer: Tokenizer, model_config: ModelConfig) -> None:
                 f"{tokenizer.source}: {name} has id {found}, but config.json says {wanted}",
                 hint="tokenizer.json and config.json must come from the same checkpoint",
             )
-
-
-def _span(item: VisionInput, merge: int) -> VisionSpan:
-    pairs, rows, columns = item.grid_thw
-    return VisionSpan((pairs, rows // merge, columns // merge), item.position_seconds)

@@ -8,6 +8,7 @@ grow apart from it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -98,14 +99,18 @@ class Fields:
         return self._place.error(what, hint=hint)
 
     def as_number(self, key: str, value: Any) -> float | None:
-        """Check that a value is a finite number; None stays None."""
+        """Check that a value is a finite number, maybe written as text; None stays None."""
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             raise self.error(f"{key}={value!r} is a {type(value).__name__}, not a number")
-        if value != value or value in (float("inf"), float("-inf")):
+        try:
+            number = float(value)
+        except ValueError as error:
+            raise self.error(f"{key}={value!r} is not a number") from error
+        if not math.isfinite(number):
             raise self.error(f"{key}={value} is not a finite number")
-        return value
+        return number
 
     def choice(self, key: str, options: Mapping[str, str]) -> str:
         """What one of several names stands for."""
@@ -122,7 +127,7 @@ class Fields:
         for key, value in self._left.items():
             if value is None or key in without_effect:
                 continue
-            options = nearest(str(key), {*self._known, *without_effect})
+            options = nearest(str(key), self._known)
             raise self.error(f"unknown key {key!r}", hint=f"nearest: {', '.join(options)}")
 
 

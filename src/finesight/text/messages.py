@@ -196,25 +196,16 @@ def _read_image(source: Any, fields: Fields, place: Place) -> ImagePart:
 def _read_video(source: Any, fields: Fields) -> VideoPart:
     if isinstance(source, str) and source.startswith(_FRAME_LIST_ADDRESS):
         source = _frames_of_address(source, fields)
-    is_list = isinstance(source, (list, tuple))
-    fps = _read_fps(fields)
-    sample_fps = fields.number("sample_fps")
-    if is_list and isinstance(fps, (int, float)):
-        # For a list of frames `fps` can only mean the rate it was sampled at.
-        if sample_fps is not None:
-            raise fields.error(f"a list of frames has both fps={fps} and sample_fps={sample_fps}")
-        fps, sample_fps = None, fps
-    timestamps = fields.numbers("timestamps")
     return VideoPart(
-        source=tuple(source) if is_list else source,
-        fps=fps,
+        source=tuple(source) if isinstance(source, list) else source,
+        fps=_read_fps(fields),
         nframes=fields.integer("nframes"),
         min_frames=fields.integer("min_frames"),
         max_frames=fields.integer("max_frames"),
         start_seconds=fields.number("video_start"),
         end_seconds=fields.number("video_end"),
-        timestamps=timestamps,
-        sample_fps=sample_fps,
+        timestamps=fields.numbers("timestamps"),
+        sample_fps=fields.number("sample_fps"),
         min_pixels=fields.integer("min_pixels"),
         max_pixels=fields.integer("max_pixels"),
         total_pixels=fields.integer("total_pixels"),
