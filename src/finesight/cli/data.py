@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight data`: scan sources, build data sets, look at them."""
+"""`finesight data`: scan fonts and drawings, build data sets, look at them."""
 
 from __future__ import annotations
 
@@ -8,30 +8,40 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Build and look at training data.", no_args_is_help=True)
+from finesight.cli import options
+from finesight.cli.errors import reported
+
+app = typer.Typer(
+    help="Build training data and look at it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
 
 
 @app.command()
 def sources(
-    assets: Annotated[Path, typer.Argument(help="Folder of install-training-assets.sh.")] = Path(
-        "runs/assets"
-    ),
+    assets: Annotated[
+        Path, typer.Argument(help="Folder filled by scripts/install-training-assets.sh.")
+    ] = Path("runs/assets"),
+    debug: options.Debug = False,
 ) -> None:
-    """Scan the installed fonts and drawings into catalogues, split into train and held-out."""
+    """Open every font face and draw every icon; write the catalogues, split into train and held-out."""
     from rich.console import Console
     from rich.table import Table
 
-    from finesight.data.sources.font_scan import scan_fonts
-    from finesight.data.sources.fonts import SPLITS
-    from finesight.data.sources.icons import rasterise_icons
-
     console = Console(stderr=True)
-    with console.status("opening every font face"):
-        catalogue, report = scan_fonts(assets)
-    catalogue.save(assets / "fonts.json")
-    with console.status("drawing every icon"):
-        icons = rasterise_icons(assets)
-    icons.save(assets)
+    with reported(debug=debug):
+        from finesight.data.sources.font_scan import scan_fonts
+        from finesight.data.sources.fonts import SPLITS
+        from finesight.data.sources.icons import rasterise_icons
+
+        with console.status("opening every font face"):
+            catalogue, report = scan_fonts(assets)
+        catalogue.save(assets / "fonts.json")
+        with console.status("drawing every icon"):
+            icons = rasterise_icons(assets)
+        icons.save(assets)
     table = Table("script", "train faces", "held-out faces")
     for script, (train, heldout) in catalogue.counts().items():
         table.add_row(script, str(train), str(heldout))
@@ -39,7 +49,7 @@ def sources(
     for split in SPLITS:
         number = sum(drawing.split == split for drawing in icons.drawings)
         console.print(f"{split}: {number} drawings of {len(icons.names(split))} things")
-    console.print(f"{report.kept} faces kept; dropped: {report.dropped}")
+    console.print(f"{report.kept} faces kept; left out: {report.dropped}")
 
 
 @app.command()
@@ -47,40 +57,62 @@ def build(
     recipe: Annotated[Path, typer.Argument(help="TOML recipe of kind data.")],
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a value: --set seed=3.")
+    ] = None,
+    debug: options.Debug = False,
 ) -> None:
-    """Build every missing shard of a data set; run it again after a crash."""
+    """Build every missing shard of a data set; after a crash, run the same command again."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
     from rich.table import Table
 
-    from finesight.data.build import build as build_data
-    from finesight.data.build import read_recipe
-
-    config = read_recipe(recipe)
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(out.name, total=None)
-        summary = build_data(
-            config,
-            out,
-            workers=workers,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
-    table = Table(
-        "part", "records", "shards", "MB", title=f"{out}: {summary.made} made, {summary.kept} kept"
-    )
+    with reported(debug=debug):
+        from finesight.config.load import read_recipe
+        from finesight.data.build import BuildConfig
+        from finesight.data.build import build as build_data
+
+        config = read_recipe(recipe, BuildConfig, overrides=override or ())
+        with Progress(
+            "{task.description}",
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        ) as bar:
+            task = bar.add_task(out.name, total=None)
+            summary = build_data(
+                config,
+                out,
+                workers=workers,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    title = f"{out}: {summary.made} made, {summary.kept} kept, {summary.seconds:.0f} s"
+    table = Table("part", "records", "shards", "MB", title=title)
     for name, records, shards, size in summary.rows:
         table.add_row(name, str(records), str(shards), f"{size / 1e6:.1f}")
     console.print(table)
+
+
+@app.command()
+def inspect(
+    folder: Annotated[Path, typer.Argument(help="Folder of a data set.")],
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file; default FOLDER/inspect.html.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Most samples to show.")] = 60,
+    seed: Annotated[int, typer.Option(help="Which samples.")] = 0,
+    debug: options.Debug = False,
+) -> None:
+    """Check the shards and write an HTML page of samples, boxes and character centres drawn over them."""
+    with reported(debug=debug):
+        from finesight.data.inspect import write_sheet
+
+        target = out or folder / "inspect.html"
+        shown = write_sheet(folder, target, num_samples=samples, seed=seed)
+    typer.echo(f"{target}: {shown} samples", err=True)
+
+
+if __name__ == "__main__":
+    app()

@@ -12,14 +12,13 @@ import hashlib
 import json
 import multiprocessing
 import time
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from finesight.data.builders.scenes import Scenes, ScenesConfig
 from finesight.data.builders.text_lines import TextLines, TextLinesConfig
@@ -36,7 +35,6 @@ __all__ = [
     "PartConfig",
     "build",
     "make_builder",
-    "read_recipe",
     "seed_of",
 ]
 
@@ -151,8 +149,7 @@ def build(
         done += made
         if progress:
             progress(done, total)
-    summary = BuildSummary(todo, total - todo, time.monotonic() - started, _rows(config, out))
-    return summary
+    return BuildSummary(todo, total - todo, time.monotonic() - started, _rows(config, out))
 
 
 def make_builder(part: TextPart | ScenePart, assets: Path) -> Builder:
@@ -180,6 +177,9 @@ def _claim(config: BuildConfig, out: Path) -> None:
             hint="choose a new folder, or delete this one",
         )
     path.write_text(text, encoding="utf-8")
+    for stale in out.glob("*.partial-*"):  # of a build that was killed
+        if not Path("/proc", stale.suffix.rpartition("-")[2]).exists():
+            stale.unlink()
 
 
 def _shard_path(config: BuildConfig, out: Path, job: tuple[int, int, int]) -> Path:
@@ -237,23 +237,3 @@ def _rows(config: BuildConfig, out: Path) -> tuple[tuple[str, int, int, int], ..
         records = sum(len(ShardReader(path)) for path in paths)
         rows.append((part.name, records, len(paths), sum(path.stat().st_size for path in paths)))
     return tuple(rows)
-
-
-def read_recipe(path: Path) -> BuildConfig:
-    """Read a TOML recipe of kind "data".
-
-    Raises:
-        ConfigError: missing, not TOML, or a key is unknown or out of range.
-    """
-    try:
-        return BuildConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"recipe {path} cannot be read: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"recipe {path} is not TOML: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise ConfigError(
-            f"recipe {path}, {where}: {first['msg']}, got {first['input']!r}"
-        ) from error

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from finesight.data.builders.paper import Colour, background, contrast, wear
+from finesight.data.builders.paper import MAX_SIDE, Colour, background, contrast, wear
 from finesight.data.builders.phrases import PhraseSource
 from finesight.data.builders.scene_questions import ScenePlan, ask
 from finesight.data.builders.sprites import (
@@ -31,6 +31,7 @@ from finesight.data.sources.concepts import alike
 from finesight.data.sources.fonts import FontCatalogue, Split
 from finesight.data.sources.icons import IconLibrary
 from finesight.data.sources.words import WordLists
+from finesight.errors import ConfigError
 
 __all__ = ["Scenes", "ScenesConfig"]
 
@@ -73,6 +74,19 @@ class ScenesConfig(BaseModel):
     tilt_degrees: float = Field(default=12.0, ge=0, description="largest tilt of a drawing")
     turns: tuple[int, int] = Field(default=(2, 4), description="fewest and most questions")
     difficulty: float = Field(default=0.2, ge=0, le=1, description="largest wear of the picture")
+
+    @model_validator(mode="after")
+    def _ranges(self) -> ScenesConfig:
+        for name, (low, high) in (
+            ("sides", self.sides), ("sprite_pixels", self.sprite_pixels), ("turns", self.turns)
+        ):  # fmt: skip
+            if not 1 <= low <= high:
+                raise ConfigError(f"{name} runs from {low} to {high}")
+        if self.sides[0] % CELL or self.sides[1] > MAX_SIDE:
+            raise ConfigError(
+                f"sides {self.sides}: from a multiple of {CELL} to at most {MAX_SIDE}"
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True)

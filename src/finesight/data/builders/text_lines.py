@@ -29,6 +29,7 @@ from finesight.data.builders.questions import READ_TEXT, READ_TEXT_WEIGHTS, choo
 from finesight.data.record import Record
 from finesight.data.sources.fonts import Face, FontCatalogue, Split
 from finesight.data.sources.words import SCRIPTS, WordLists
+from finesight.errors import DataError
 
 __all__ = ["TextLines", "TextLinesConfig"]
 
@@ -108,7 +109,10 @@ class TextLines:
             if face and ink:
                 break
         else:
-            raise RuntimeError(f"seed {seed}: no face fits {stage} after {TRIES} tries")
+            raise DataError(
+                f"seed {seed}: no {config.split} face fits a picture of stage {stage!r} after {TRIES} tries",
+                hint="allow smaller fonts or larger pictures",
+            )
         if difficulty > 0.1 and rng.random() < 0.6:
             ink = warp(ink, rng, difficulty)
         colour, paper = ink_and_paper(rng, difficulty)
