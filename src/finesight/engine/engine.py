@@ -8,7 +8,7 @@ depends on what else is asked; the price is that nothing is computed together. I
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import torch
 
@@ -28,6 +28,7 @@ class Engine:
     Args:
         model: the network; put into evaluation mode.
         processor: from the same checkpoint.
+        eos_ids: further tokens that end an answer, besides those of the model's own configuration.
         on_stage: told what is going on: `(stage, done, total)`.
     """
 
@@ -36,10 +37,12 @@ class Engine:
         model: VisionLanguageModel,
         processor: Processor,
         *,
+        eos_ids: Collection[int] = (),
         on_stage: OnStage = lambda stage, done, total: None,
     ) -> None:
         self.model = model.eval()
         self.processor = processor
+        self.eos_ids = frozenset((*model.config.special_tokens.eos, *eos_ids))
         self._on_stage = on_stage
 
     def respond(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
@@ -48,7 +51,7 @@ class Engine:
         Raises:
             FinesightError: a conversation cannot be encoded or does not fit the context.
         """
-        return [_last(self.stream(conversation, sampling)) for conversation in conversations]
+        return [finished(self.stream(conversation, sampling)) for conversation in conversations]
 
     def stream(self, conversation: Conversation, sampling: Sampling) -> Iterator[StreamEvent]:
         """Answer one conversation piece by piece.
@@ -62,11 +65,11 @@ class Engine:
         sample = self.encode(conversation)
         return self.stream_sample(sample, sampling, takes_calls=bool(conversation.tools))
 
-    def encode(self, conversation: Conversation) -> EncodedSample:
+    def encode(self, conversation: Conversation, *, add_vision_id: bool = False) -> EncodedSample:
         """Encode a conversation up to the opening of the answer."""
         num_items = sum(1 for _ in conversation.media())
         self._on_stage("media", 0, num_items)
-        sample = self.processor.encode(conversation)
+        sample = self.processor.encode(conversation, add_vision_id=add_vision_id)
         self._on_stage("media", num_items, num_items)
         return sample
 
@@ -85,7 +88,7 @@ class Engine:
         transcript = Transcript(
             self.processor.tokenizer,
             sampling,
-            self.model.config.special_tokens.eos,
+            self.eos_ids,
             takes_calls=takes_calls,
         )
         return self._generate(runner, Sampler(sampling, sample.input_ids), transcript, sample)
@@ -129,7 +132,8 @@ class Engine:
         return scores
 
 
-def _last(events: Iterator[StreamEvent]) -> Reply:
+def finished(events: Iterator[StreamEvent]) -> Reply:
+    """The reply at the end of a stream."""
     for event in events:
         if event.reply is not None:
             return event.reply

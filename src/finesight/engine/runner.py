@@ -30,9 +30,12 @@ from finesight.errors import EngineError, PromptTooLong
 from finesight.model.cache import KVCache
 from finesight.model.vl import VisionLanguageModel
 
-StageName = Literal["media", "vision", "prefill", "decode"]
+StageName = Literal["load", "media", "vision", "prefill", "decode"]
 OnStage = Callable[[StageName, int, int], None]
-"""Called with a stage, what is done of it and how much there is: items, visual tokens, tokens."""
+"""Called with a stage, what is done of it and how much there is.
+
+Loading and media count items, vision counts visual tokens, prefill and decode count tokens.
+"""
 
 
 class SequenceRunner:

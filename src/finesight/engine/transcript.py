@@ -14,7 +14,7 @@ from finesight.conversation import FinishReason, Sampling, TokenLogprob
 from finesight.engine.loop_guard import LoopGuard
 from finesight.engine.sampler import Pick
 from finesight.engine.stop import StopStrings
-from finesight.text.special_tokens import TOOL_CALL, TOOL_CALL_END
+from finesight.parse.action import read_tool_calls
 from finesight.text.tokenizer import Tokenizer
 
 
@@ -70,7 +70,7 @@ class Transcript:
         if self.finish_reason is not None:
             shown += self._rest()
         self._pieces.append(shown)
-        if self.finish_reason == "stop" and self._takes_calls and _holds_call(self.text):
+        if self.finish_reason == "stop" and self._takes_calls and read_tool_calls(self.text).calls:
             self.finish_reason = "tool_calls"
         return shown
 
@@ -96,9 +96,3 @@ class Transcript:
             logprob=pick.logprob,
             top=tuple((token_id, text(token_id), value) for token_id, value in pick.top),
         )
-
-
-def _holds_call(text: str) -> bool:
-    """Whether a call was opened and, after that, closed."""
-    opened = text.find(TOOL_CALL)
-    return opened >= 0 and text.find(TOOL_CALL_END, opened) >= 0

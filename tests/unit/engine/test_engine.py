@@ -199,7 +199,7 @@ def test_wrong_sampling_is_refused_before_any_work(says, processor, question):
 
 def test_nonfinite_scores_are_an_error(scripted, processor, question, tiny_config):
     broken = torch.full((tiny_config.text.vocab_size,), float("nan"))
-    with pytest.raises(EngineError, match="token 1 of the answer .* is lm_head"):
+    with pytest.raises(EngineError, match=r"token 1 of the answer .* is lm_head"):
         ask(Engine(scripted(lambda step: broken), processor), question)
 
 

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Python door: load a model, ask it, locate things, get its scores.
+
+The names come lazily: options and checkpoint folders are looked at without torch, so that a wrong
+command line is refused at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from finesight.api.options import AskOptions
+
+if TYPE_CHECKING:
+    from finesight.api.model import Model, load
+    from finesight.api.shared import ask, locate
+
+__all__ = ["AskOptions", "Model", "ask", "load", "locate"]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("Model", "load"):
+        from finesight.api import model
+
+        return getattr(model, name)
+    if name in ("ask", "locate"):
+        from finesight.api import shared
+
+        return getattr(shared, name)
+    raise AttributeError(f"module 'finesight.api' has no attribute {name!r}")

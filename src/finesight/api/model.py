@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A loaded model, with the verbs of its users.
+
+Everything here is a few lines over the engine: build a conversation, answer it, read the answer
+back. What a verb can do, a `Responder` can do as well; use `Model.respond` where many questions are
+asked at once.
+
+Legend: L tokens of a conversation, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
+
+import torch
+from torch import Tensor
+
+from finesight.api.checkpoints import (
+    GenerationDefaults,
+    Hub,
+    find_checkpoint,
+    read_generation_defaults,
+)
+from finesight.api.options import (
+    AskOptions,
+    check_options,
+    conversation_from,
+    media_parts,
+    sampling_from,
+)
+from finesight.batch import EncodedSample, pack
+from finesight.conversation import Conversation, Reply, Sampling, StreamEvent
+from finesight.engine.engine import Engine, finished
+from finesight.engine.runner import OnStage, check_length
+from finesight.errors import ConfigError
+from finesight.model.vl import VisionLanguageModel
+from finesight.model.weights import load_model
+from finesight.parse.answer import Answer, read_answer
+from finesight.processor.processor import Processor
+from finesight.text.messages import conversation_from as read_conversation
+
+if TYPE_CHECKING:
+    from finesight.api.options import ImageSource, PdfSource, VideoSource
+
+Messages: TypeAlias = Conversation | Sequence[Mapping[str, Any]]
+"""A `Conversation`, or messages in the format of qwen-vl-utils or OpenAI."""
+
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float64": torch.float64,
+}
+
+LOCATE_PROMPTS = {
+    "box": "Locate {phrase}, output its bbox coordinates using JSON format.",
+    "point": (
+        "Point to {phrase}, output its coordinates in XML format <points x y>object</points>"
+    ),
+}
+"""Questions for `Model.locate`, in the words of the official cookbooks."""
+
+_DETERMINERS = frozenset(
+    ("the", "a", "an", "all", "any", "each", "every", "both", "this", "that", "these", "those")
+)
+
+
+class Model:
+    """A network, its processor and its answering defaults. Made by `load`.
+
+    Args:
+        name: what to call it in records and reports.
+        network: the weights.
+        processor: from the same checkpoint.
+        generation: what the checkpoint wants unless the user says otherwise.
+        on_stage: told what is going on, for progress: `(stage, done, total)`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: VisionLanguageModel,
+        processor: Processor,
+        generation: GenerationDefaults | None = None,
+        *,
+        on_stage: OnStage = lambda stage, done, total: None,
+    ) -> None:
+        self.name = name
+        self.network = network
+        self.processor = processor
+        self.generation = generation or GenerationDefaults()
+        self.engine = Engine(network, processor, eos_ids=self.generation.eos_ids, on_stage=on_stage)
+
+    @property
+    def defaults(self) -> Sampling:
+        """How answers are drawn where the user says nothing."""
+        return self.generation.sampling
+
+    def ask(
+        self,
+        question: str,
+        *,
+        images: ImageSource | Sequence[ImageSource] = (),
+        videos: VideoSource | Sequence[VideoSource] = (),
+        pdf: PdfSource | Sequence[PdfSource] = (),
+        **options: Unpack[AskOptions],
+    ) -> Answer:
+        """Ask about pictures, videos and PDF pages.
+
+        Args:
+            question: comes after the media.
+            images: one or a list of paths, addresses, bytes, Pillow images or `ImagePart`s.
+            videos: one or a list of paths, addresses, tuples of frames or `VideoPart`s.
+            pdf: one or a list of PDFs, or `(PDF, pages)`; pages as a text count from 1 ("1-3").
+            **options: see `AskOptions`.
+
+        Returns:
+            The reply, with boxes, points and events in original pixels and source seconds.
+
+        Raises:
+            FinesightError: an option, a source, or the length of it all.
+        """
+        check_options(options)
+        conversation = conversation_from(question, media_parts(images, videos, pdf), options)
+        sampling = sampling_from(options, self.defaults)
+        return read_answer(finished(self._stream(conversation, sampling, options)))
+
+    def locate(
+        self,
+        phrase: str,
+        image: ImageSource,
+        *,
+        as_: Literal["box", "point"] = "box",
+        **options: Unpack[AskOptions],
+    ) -> Answer:
+        """Find what a phrase describes.
+
+        Args:
+            phrase: for example "the red square".
+            image: one picture.
+            as_: whether boxes or points are asked for.
+            **options: see `AskOptions`.
+
+        Raises:
+            FinesightError: an option, or the picture.
+        """
+        return self.ask(locate_question(phrase, as_), images=[image], **options)
+
+    def answer(self, conversation: Messages, sampling: Sampling | None = None) -> Answer:
+        """Answer one conversation and read the answer back."""
+        return read_answer(self.respond([conversation], sampling)[0])
+
+    def respond(
+        self, conversations: Sequence[Messages], sampling: Sampling | None = None
+    ) -> list[Reply]:
+        """Answer each conversation; replies come in the order of the conversations.
+
+        Args:
+            conversations: records, or messages in the format of qwen-vl-utils or OpenAI.
+            sampling: None takes the checkpoint's defaults.
+        """
+        wanted = [as_conversation(entry) for entry in conversations]
+        return self.engine.respond(wanted, sampling or self.defaults)
+
+    def stream(
+        self,
+        question: str,
+        *,
+        images: ImageSource | Sequence[ImageSource] = (),
+        videos: VideoSource | Sequence[VideoSource] = (),
+        pdf: PdfSource | Sequence[PdfSource] = (),
+        **options: Unpack[AskOptions],
+    ) -> Iterator[StreamEvent]:
+        """As `ask`, but piece by piece; the last event carries the whole reply."""
+        check_options(options)
+        conversation = conversation_from(question, media_parts(images, videos, pdf), options)
+        return self._stream(conversation, sampling_from(options, self.defaults), options)
+
+    def _stream(
+        self, conversation: Conversation, sampling: Sampling, options: AskOptions
+    ) -> Iterator[StreamEvent]:
+        sample = self.engine.encode(conversation, add_vision_id=options.get("add_vision_id", False))
+        return self.engine.stream_sample(sample, sampling, takes_calls=bool(conversation.tools))
+
+    def encode(self, messages: Messages, *, add_generation_prompt: bool = True) -> EncodedSample:
+        """The numbers the network is given for a conversation."""
+        return self.processor.encode(
+            as_conversation(messages), add_generation_prompt=add_generation_prompt
+        )
+
+    @torch.inference_mode()
+    def logits(self, messages: Messages, *, add_generation_prompt: bool = True) -> Tensor:
+        """Scores of the next token after every token of a conversation.
+
+        Returns:
+            float32[L, V], on the CPU.
+
+        Raises:
+            PromptTooLong: the conversation exceeds the context.
+        """
+        sample = self.encode(messages, add_generation_prompt=add_generation_prompt)
+        limit = self.network.config.text.max_position_embeddings
+        check_length(sample.input_ids.numel(), 0, limit)
+        hidden = self.network(pack([sample]).to(self.network.device))
+        return self.network.logits(hidden).float().cpu()
+
+    def score(self, conversations: Sequence[Messages]) -> list[list[float]]:
+        """Log-probability of each token of the assistant turns."""
+        return self.engine.score([as_conversation(entry) for entry in conversations])
+
+
+def locate_question(phrase: str, as_: str) -> str:
+    """The question that asks for boxes or points of a phrase.
+
+    Raises:
+        ConfigError: another shape than "box" or "point", or an empty phrase.
+    """
+    words = phrase.split()
+    if not words:
+        raise ConfigError("the phrase to locate is empty")
+    if as_ not in LOCATE_PROMPTS:
+        raise ConfigError(f"as_ is {as_!r}", hint='it is "box" or "point"')
+    # "red square" is asked for as "the red square": models know the question in that form.
+    is_bare = words[0].isascii() and words[0].lower() not in _DETERMINERS
+    return LOCATE_PROMPTS[as_].format(phrase=f"the {phrase}" if is_bare else phrase)
+
+
+def as_conversation(messages: Messages) -> Conversation:
+    """Messages of any accepted kind as a `Conversation`."""
+    if isinstance(messages, Conversation):
+        return messages
+    return read_conversation(messages)
+
+
+def load(
+    name: str | Path = "tiny",
+    *,
+    device: str = "auto",
+    dtype: str | torch.dtype | None = None,
+    attention: str = "sdpa",
+    hub: Hub | None = None,
+    on_stage: OnStage = lambda stage, done, total: None,
+) -> Model:
+    """Load a model.
+
+    Args:
+        name: "tiny" (embedded), a checkpoint folder, or a published name such as
+            `Qwen/Qwen2.5-VL-3B-Instruct`, which is downloaded if it is not in the local cache.
+        device: "cpu", "cuda", "cuda:1", ...; "auto" takes cuda where there is one.
+        dtype: of the weights; None takes the checkpoint's.
+        attention: back end of the attention.
+        hub: where to ask for a published name.
+        on_stage: told what is going on, for progress.
+
+    Raises:
+        WeightsError: there is no such model, or it is not complete.
+        ConfigError: a file of the checkpoint, the device or the dtype is wrong.
+    """
+    folder = find_checkpoint(name, hub=hub)
+    on_stage("load", 0, 1)
+    processor = Processor.from_folder(folder)
+    network = load_network(folder, device=device, dtype=dtype, attention=attention)
+    on_stage("load", 1, 1)
+    return Model(str(name), network, processor, read_generation_defaults(folder), on_stage=on_stage)
+
+
+def load_network(
+    folder: Path,
+    *,
+    device: str = "auto",
+    dtype: str | torch.dtype | None = None,
+    attention: str = "sdpa",
+) -> VisionLanguageModel:
+    """Load the weights of a checkpoint folder; arguments and errors as in `load`."""
+    return load_model(
+        folder, device=checked_device(device), dtype=checked_dtype(dtype), attention=attention
+    )
+
+
+def checked_device(name: str) -> str:
+    """A device that is there.
+
+    Raises:
+        ConfigError: torch knows no such device, or the machine does not have it.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+        raise ConfigError(
+            f"device {name!r} cannot be used: {str(error).splitlines()[0]}",
+            hint="`finesight doctor` lists what this machine has",
+        ) from error
+    return name
+
+
+def checked_dtype(name: str | torch.dtype | None) -> torch.dtype | None:
+    """A dtype weights can have.
+
+    Raises:
+        ConfigError: there is no such dtype, or weights cannot have it.
+    """
+    if name is None or isinstance(name, torch.dtype):
+        return name
+    if name not in DTYPES:
+        raise ConfigError(f"dtype is {name!r}", hint=f"it is one of {', '.join(DTYPES)}")
+    return DTYPES[name]

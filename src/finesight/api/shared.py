@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verbs without a model in hand: it is loaded on first use and kept until another is named."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Unpack
+
+from finesight.api.model import Model, load
+from finesight.api.options import AskOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from finesight.api.options import ImageSource, PdfSource, VideoSource
+    from finesight.parse.answer import Answer
+
+
+def ask(
+    question: str,
+    *,
+    model: str | Path = "tiny",
+    images: ImageSource | Sequence[ImageSource] = (),
+    videos: VideoSource | Sequence[VideoSource] = (),
+    pdf: PdfSource | Sequence[PdfSource] = (),
+    **options: Unpack[AskOptions],
+) -> Answer:
+    """Ask a model that is loaded on first use and kept; see `Model.ask`."""
+    return _kept(str(model)).ask(question, images=images, videos=videos, pdf=pdf, **options)
+
+
+def locate(
+    phrase: str,
+    image: ImageSource,
+    *,
+    model: str | Path = "tiny",
+    as_: Literal["box", "point"] = "box",
+    **options: Unpack[AskOptions],
+) -> Answer:
+    """Find what a phrase describes, with a model that is loaded on first use and kept."""
+    return _kept(str(model)).locate(phrase, image, as_=as_, **options)
+
+
+@lru_cache(maxsize=1)
+def _kept(name: str) -> Model:
+    return load(name)

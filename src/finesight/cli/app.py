@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All commands in one place, and what becomes of their errors.
+
+The command files import little: what a command needs, its handler imports. So adding a command
+makes no other one slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from finesight.cli import ask, doctor, locate, plan
+from finesight.cli.errors import CommandLine
+from finesight.cli.main import main
+
+HELP = """All of Qwen2.5-VL in one code base: ask about pictures, videos and documents.
+
+Results go to standard output, talk and progress to standard error. Exit codes: 0, 1 if the work
+failed, 2 for wrong usage or configuration, 130 if interrupted.
+"""
+
+WIDTH = 96
+"""Columns of help; fixed, so that the frozen text is right in every terminal."""
+
+
+def build() -> typer.Typer:
+    """The command line parser with every command."""
+    app = typer.Typer(
+        name="finesight",
+        help=HELP,
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"terminal_width": WIDTH, "max_content_width": WIDTH},
+    )
+    app.callback()(_program)
+    for name, handler in (
+        ("ask", ask.ask),
+        ("locate", locate.locate),
+        ("plan", plan.plan),
+        ("doctor", doctor.doctor),
+    ):
+        app.command(name)(handler)
+    return app
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        build()(args=list(words), prog_name="finesight", obj=CommandLine(tuple(words)))
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return 0
+
+
+def _program(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:  # alone it is answered in `main`; here it stands before a command
+        context.exit(main(["--version"]))

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight ask`: a question about pictures, videos and PDF pages."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from finesight.cli import options
+from finesight.cli.errors import CommandLine, reported
+from finesight.cli.session import ModelChoice, Outputs, run
+
+
+def ask(
+    context: typer.Context,
+    question: Annotated[str, typer.Argument(help="What to ask.")],
+    *,
+    model: options.ModelName = options.DEFAULT_MODEL,
+    image: options.Images = None,
+    video: options.Videos = None,
+    pdf: options.Pdfs = None,
+    pages: options.Pages = None,
+    as_json: options.AsJson = False,
+    save_overlay: options.SaveOverlay = None,
+    report: options.Report = None,
+    fps: options.Fps = None,
+    nframes: options.NumFrames = None,
+    start: options.Start = None,
+    end: options.End = None,
+    min_pixels: options.MinPixels = None,
+    max_pixels: options.MaxPixels = None,
+    system: options.System = None,
+    max_new_tokens: options.MaxNewTokens = None,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    top_k: options.TopK = None,
+    repetition_penalty: options.RepetitionPenalty = None,
+    stop: options.Stop = None,
+    seed: options.Seed = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    debug: options.Debug = False,
+) -> None:
+    """Ask about pictures, videos and PDF pages, shown in the order given.
+
+    The answer goes to standard output. What is left out comes from the checkpoint's own files.
+    """
+    with reported(debug=debug):
+        outputs = Outputs(as_json, save_overlay, report)
+        outputs.check()
+        from finesight.api.options import conversation_from
+
+        given = options.given(
+            {
+                "fps": fps,
+                "nframes": nframes,
+                "start": start,
+                "end": end,
+                "min_pixels": min_pixels,
+                "max_pixels": max_pixels,
+                "system": system,
+                "max_new_tokens": max_new_tokens,
+                "temperature": temperature,
+                "top_p": top_p,
+                "top_k": top_k,
+                "repetition_penalty": repetition_penalty,
+                "stop": stop,
+                "seed": seed,
+            }
+        )
+        command_line = context.find_object(CommandLine)
+        parts = options.media_in_order(
+            command_line.words if command_line else (),
+            images=image or [],
+            videos=video or [],
+            pdfs=pdf or [],
+            pages=pages or [],
+        )
+        conversation = conversation_from(question, parts, given)
+        run(ModelChoice(model, device, dtype), conversation, given, outputs)

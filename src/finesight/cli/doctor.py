@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight doctor`: what this machine can do, and whether a model is right."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from finesight.cli import options
+from finesight.cli.errors import FAILED, reported
+from finesight.cli.output import print_json
+
+if TYPE_CHECKING:
+    from finesight.doctor.check import CaseResult
+    from finesight.doctor.machine import Finding
+
+SIGNS = {"ok": "ok  ", "missing": "MISS", "slow": "slow", "note": "-   "}
+
+
+def doctor(
+    *,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Check this model beside transformers: tiny, a folder, or a name."),
+    ] = None,
+    dtype: Annotated[
+        str, typer.Option(help="Both networks compute in float32, bfloat16 or float16.")
+    ] = "float32",
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Report what this machine can do and what is missing; with --model, check a model.
+
+    The model check runs odd sizes, several pictures, video, packed and batched through this
+    model and through transformers, and names the first layer that differs.
+    """
+    with reported(debug=debug):
+        findings = _look_at_machine()
+        if not as_json:
+            _print_findings(findings)
+        report: dict[str, Any] = {"machine": [asdict(finding) for finding in findings]}
+        is_right = True
+        if model is not None:
+            report["model"] = _check_model(model, dtype, quiet=as_json)
+            is_right = report["model"]["is_right"]
+        if as_json:
+            print_json(report)
+        if not is_right:
+            raise typer.Exit(FAILED)
+
+
+def _look_at_machine() -> list[Finding]:
+    from finesight.api.checkpoints import EMBEDDED, find_checkpoint
+    from finesight.doctor.machine import machine_report
+    from finesight.errors import MissingWeights
+
+    try:
+        embedded = find_checkpoint(EMBEDDED)
+    except MissingWeights:
+        return machine_report(None)
+    return machine_report(embedded)
+
+
+def _print_findings(findings: Sequence[Finding]) -> None:
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        sys.stdout.write(f"{SIGNS[finding.status]}  {finding.name:<{width}}  {finding.value}\n")
+        if finding.hint:
+            sys.stdout.write(f"      {'':<{width}}  {finding.hint}\n")
+    sys.stdout.flush()
+
+
+def _check_model(name: str, dtype: str, *, quiet: bool) -> dict[str, Any]:
+    """Compare a model with transformers and say what came out, line by line unless quiet."""
+    from finesight.api import load
+    from finesight.api.checkpoints import find_checkpoint
+    from finesight.doctor import check
+
+    def say(line: str) -> None:
+        if not quiet:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+    model = load(name, device="cpu", dtype=dtype)
+    network = model.network
+    broken = check.broken_weights(network)
+    count = network.num_parameters()
+    say(f"\n{name}: {count:,} parameters, " + (f"NaN in {broken[0]}" if broken else "all finite"))
+    outcome: dict[str, Any] = {"name": name, "parameters": count, "broken_weights": broken}
+    reason = check.missing_reference()
+    if reason:
+        say(f"not compared: {reason}")
+        return outcome | {"is_right": not broken, "not_compared": reason, "cases": []}
+    say("loading the same checkpoint with transformers ...")
+    reference = check.load_reference(find_checkpoint(name), network.dtype)
+    cases = []
+    for case in check.compare(network, model.processor, reference):
+        say(_case_line(case))
+        cases.append(case)
+    say(_verdict(cases))
+    is_right = not broken and all(case.first_difference is None for case in cases)
+    return outcome | {"is_right": is_right, "cases": [_case_json(case) for case in cases]}
+
+
+def _case_line(case: CaseResult) -> str:
+    first = case.first_difference
+    sign = "ok  " if first is None else "DIFF"
+    detail = f"largest difference {case.largest:.1e}"
+    if first is not None:
+        detail = f"first differs at {first}: {case.differences[first]:.1e}"
+    return f"{sign}  {case.name:<24} {case.tokens:>6} tokens  {detail}"
+
+
+def _verdict(cases: Sequence[CaseResult]) -> str:
+    wrong = [case for case in cases if case.first_difference is not None]
+    if not wrong:
+        return f"every layer equals transformers' within {cases[0].tolerance:g}"
+    first = wrong[0].first_difference
+    return f"{len(wrong)} of {len(cases)} cases differ; the first layer that differs is {first}"
+
+
+def _case_json(case: CaseResult) -> dict[str, Any]:
+    return {
+        "name": case.name,
+        "tokens": case.tokens,
+        "tolerance": case.tolerance,
+        "first_difference": case.first_difference,
+        "differences": dict(case.differences),
+    }

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands share, each said once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from finesight.errors import ConfigError
+
+if TYPE_CHECKING:
+    from finesight.api.options import AskOptions
+    from finesight.conversation import Part
+
+DEFAULT_MODEL = "tiny"
+
+
+def read_fps(text: str) -> float | Literal["auto"]:
+    """Frames per second from a command line."""
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither a number nor auto") from None
+
+
+ModelName = Annotated[
+    str,
+    typer.Option("--model", help="tiny (embedded), a folder, or Qwen/Qwen2.5-VL-3B-Instruct."),
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes cuda where there is one.")]
+Dtype = Annotated[
+    str | None,
+    typer.Option(help="float32, bfloat16 or float16.", show_default="the checkpoint's"),
+]
+Images = Annotated[
+    list[str] | None,
+    typer.Option("--image", help="Picture: path or address. Repeatable.", metavar="FILE"),
+]
+Videos = Annotated[
+    list[str] | None,
+    typer.Option("--video", help="Video: path or address. Repeatable.", metavar="FILE"),
+]
+Pdfs = Annotated[
+    list[str] | None,
+    typer.Option("--pdf", help="PDF, read as pictures of its pages. Repeatable.", metavar="FILE"),
+]
+Pages = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Pages of the PDF, from 1: 1-3,7 or 5-. Repeat it once per --pdf.",
+        metavar="PAGES",
+        show_default="all",
+    ),
+]
+Fps = Annotated[
+    Any,
+    typer.Option(
+        parser=read_fps,
+        metavar="NUMBER|auto",
+        help="Video frames per second; auto takes more where the picture changes.",
+        show_default="the checkpoint's",
+    ),
+]
+NumFrames = Annotated[int | None, typer.Option("--nframes", help="Video frames; instead of --fps.")]
+Start = Annotated[float | None, typer.Option(help="Where the video clip starts, in seconds.")]
+End = Annotated[float | None, typer.Option(help="Where the video clip ends, in seconds.")]
+MinPixels = Annotated[int | None, typer.Option(help="Least area of a picture or frame, in pixels.")]
+MaxPixels = Annotated[
+    int | None, typer.Option(help="Largest area of a picture or frame, in pixels.")
+]
+System = Annotated[str | None, typer.Option(help="System message.")]
+MaxNewTokens = Annotated[int | None, typer.Option(help="Largest number of tokens of the answer.")]
+Temperature = Annotated[float | None, typer.Option(help="0 takes the best token each time.")]
+TopP = Annotated[float | None, typer.Option(help="Draw from the tokens that make up this share.")]
+TopK = Annotated[int | None, typer.Option(help="Draw from this many best tokens.")]
+RepetitionPenalty = Annotated[
+    float | None, typer.Option(help="Above 1 makes tokens already seen less likely.")
+]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option(help="End the answer before this text. Repeatable.", metavar="TEXT"),
+]
+Seed = Annotated[int | None, typer.Option(help="Of the random numbers.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+SaveOverlay = Annotated[
+    Path | None,
+    typer.Option(help="Draw the answer on copies of the media in this folder.", metavar="DIR"),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(help="Write question, media and answer as an HTML page.", metavar="FILE"),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]
+
+
+def given(values: Mapping[str, object]) -> AskOptions:
+    """The options that were given: those that are neither None nor an empty list."""
+    found = {name: value for name, value in values.items() if value is not None and value != []}
+    return cast("AskOptions", found)
+
+
+def media_in_order(
+    words: Sequence[str],
+    *,
+    images: Sequence[str],
+    videos: Sequence[str],
+    pdfs: Sequence[str],
+    pages: Sequence[str],
+) -> list[Part]:
+    """Pictures, videos and PDF pages in the order they were given on the command line.
+
+    Args:
+        words: the command line; the parser keeps order only among values of one option.
+        images: values of `--image`, and so on.
+        videos: values of `--video`.
+        pdfs: values of `--pdf`.
+        pages: values of `--pages`: none, one for all PDFs, or one for each.
+
+    Raises:
+        ConfigError: another number of `--pages` than of `--pdf`.
+        MediaError: a PDF cannot be opened.
+    """
+    from finesight.api.options import image_part, pdf_parts, video_part
+
+    if (len(pages) > 1 and len(pages) != len(pdfs)) or (pages and not pdfs):
+        raise ConfigError(
+            f"{len(pages)} --pages for {len(pdfs)} --pdf", hint="give --pages once per --pdf"
+        )
+    page_texts = iter(pages if len(pages) == len(pdfs) else list(pages) * len(pdfs))
+    sources = {"image": iter(images), "video": iter(videos), "pdf": iter(pdfs)}
+    parts: list[Part] = []
+    for kind in media_kinds(words):
+        source = next(sources[kind])
+        if kind == "image":
+            parts.append(image_part(source))
+        elif kind == "video":
+            parts.append(video_part(source))
+        else:
+            wanted = next(page_texts, None)
+            parts += pdf_parts(source if wanted is None else (source, wanted))
+    return parts
+
+
+_MEDIA_OPTIONS = {"--image": "image", "--video": "video", "--pdf": "pdf"}
+
+
+def media_kinds(words: Sequence[str]) -> list[str]:
+    """Which kind of media each media option of a command line gives, in order."""
+    kinds: list[str] = []
+    remaining = iter(words)
+    for word in remaining:
+        if word == "--":
+            break
+        name, equals, _ = word.partition("=")
+        if name in _MEDIA_OPTIONS:
+            kinds.append(_MEDIA_OPTIONS[name])
+            if not equals:
+                next(remaining, None)  # the value, which may look like an option
+    return kinds

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results: to standard output whole, to files whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from finesight.errors import ConfigError
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on standard output, readable in every script."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Have a file written beside its place and moved there once it is complete.
+
+    Args:
+        path: where it belongs; an existing file is replaced.
+        write: writes the file it is given, which has the same suffix.
+
+    Raises:
+        ConfigError: the place cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o644)  # mkstemp makes files only their owner can read
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path, *, is_folder: bool) -> None:
+    """Find out before the long work whether its result can be kept.
+
+    Raises:
+        ConfigError: the place is of another kind, or not ours to write to.
+    """
+    if is_folder and path.exists() and not path.is_dir():
+        raise ConfigError(f"{path} is a file, a folder is needed")
+    if not is_folder and path.is_dir():
+        raise ConfigError(f"{path} is a folder, a file is needed")
+    existing = next(parent for parent in (path, *path.resolve().parents) if parent.exists())
+    if not os.access(existing, os.W_OK):
+        raise ConfigError(f"{path} cannot be written: no permission for {existing}")

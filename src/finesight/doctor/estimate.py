@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a question will take: tokens exactly, memory and time roughly, before any weight is loaded.
+
+Lengths come from the processor's own plan. Parameters are counted on a network without memory. Time
+is counted work over the speed just measured: good to a factor of two, and meant for deciding
+whether to wait, not for comparing.
+
+Legend: N patches, T prompt tokens, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from finesight.config.model import ModelConfig, TextConfig, VisionConfig
+from finesight.conversation import Conversation, ImagePart, MediaRecord
+from finesight.doctor.machine import Speed
+from finesight.model.vl import VisionLanguageModel
+from finesight.processor.plan import SamplePlan
+from finesight.processor.processor import Processor
+
+_TYPICAL_SHARE = 0.7
+"""Share of the measured matrix product speed that a whole forward reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A plan, with what it costs.
+
+    Attributes:
+        model: name of the model.
+        device: where it would run.
+        dtype: of its weights.
+        parameters: numbers in its weights.
+        media: one record per picture or video.
+        budgets: the pixel budget of each item, where one was chosen to make the prompt fit.
+        prompt_tokens: length of the prompt.
+        visual_tokens: how many of them are visual.
+        max_new_tokens: longest answer.
+        context_tokens: longest prompt and answer of the model.
+        weight_bytes: memory of the weights.
+        cache_bytes: memory of keys and values, prompt and answer.
+        working_bytes: memory while computing.
+        vision_seconds: time to encode the media.
+        prefill_seconds: time to read the prompt.
+        decode_seconds: time for the longest answer.
+        flops_per_second: measured speed the times follow from.
+        bytes_per_second: measured speed the times follow from.
+    """
+
+    model: str
+    device: str
+    dtype: str
+    parameters: int
+    media: tuple[MediaRecord, ...]
+    budgets: tuple[str, ...]
+    prompt_tokens: int
+    visual_tokens: int
+    max_new_tokens: int
+    context_tokens: int
+    weight_bytes: int
+    cache_bytes: int
+    working_bytes: int
+    vision_seconds: float
+    prefill_seconds: float
+    decode_seconds: float
+    flops_per_second: float
+    bytes_per_second: float
+
+    @property
+    def memory_bytes(self) -> int:
+        """All memory together."""
+        return self.weight_bytes + self.cache_bytes + self.working_bytes
+
+    @property
+    def seconds(self) -> float:
+        """All time together, loading aside."""
+        return self.vision_seconds + self.prefill_seconds + self.decode_seconds
+
+    @property
+    def fits_context(self) -> bool:
+        """Whether prompt and longest answer fit the model's context."""
+        return self.prompt_tokens + self.max_new_tokens <= self.context_tokens
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        totals = {
+            "memory_bytes": self.memory_bytes,
+            "seconds": self.seconds,
+            "fits_context": self.fits_context,
+        }
+        return {**asdict(self), **totals}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What would run a question.
+
+    Attributes:
+        name: of the model.
+        processor: of the model; knows its configuration.
+        device: "cpu", "cuda", ...
+        dtype: of the weights.
+        speed: of the device in that dtype.
+    """
+
+    name: str
+    processor: Processor
+    device: str
+    dtype: torch.dtype
+    speed: Speed
+
+
+def estimate(
+    target: Target,
+    conversation: Conversation,
+    *,
+    max_new_tokens: int,
+    fit_tokens: int | None = None,
+    add_vision_id: bool = False,
+) -> Estimate:
+    """Plan one question.
+
+    Args:
+        target: model and machine.
+        conversation: the question with its media.
+        max_new_tokens: longest answer.
+        fit_tokens: choose pixel budgets so that the prompt has at most this many tokens.
+        add_vision_id: as in encoding.
+
+    Raises:
+        MediaError: a picture or video cannot be opened.
+        ConfigError: it does not fit however small the pictures become.
+    """
+    processor, config = target.processor, target.processor.model_config
+    budgets: tuple[str, ...] = ()
+    if fit_tokens is not None:
+        fitted = processor.fit_into(conversation, fit_tokens, add_vision_id=add_vision_id)
+        budgets = tuple(_budgets(conversation, fitted))
+        conversation = fitted
+    plan = processor.plan(conversation, add_vision_id=add_vision_id)
+    size = target.dtype.itemsize
+    parameters, text_parameters = count_parameters(config)
+    flops_per_second = target.speed.flops_per_second * _TYPICAL_SHARE
+    length = plan.num_tokens + max_new_tokens
+    cache_bytes = cache_bytes_per_token(config.text) * size * length
+    step_bytes = text_parameters * size + cache_bytes
+    return Estimate(
+        model=target.name,
+        device=target.device,
+        dtype=str(target.dtype).removeprefix("torch."),
+        parameters=parameters,
+        media=plan.media,
+        budgets=budgets,
+        prompt_tokens=plan.num_tokens,
+        visual_tokens=plan.visual_tokens,
+        max_new_tokens=max_new_tokens,
+        context_tokens=config.text.max_position_embeddings,
+        weight_bytes=parameters * size,
+        cache_bytes=cache_bytes,
+        working_bytes=working_bytes(config, plan, size),
+        vision_seconds=vision_flops(config.vision, plan.media) / flops_per_second,
+        prefill_seconds=prefill_flops(config.text, plan.num_tokens) / flops_per_second,
+        decode_seconds=max_new_tokens * step_bytes / target.speed.bytes_per_second,
+        flops_per_second=target.speed.flops_per_second,
+        bytes_per_second=target.speed.bytes_per_second,
+    )
+
+
+def count_parameters(config: ModelConfig) -> tuple[int, int]:
+    """Numbers in all weights, and in those that every token of an answer reads."""
+    with torch.device("meta"):
+        network = VisionLanguageModel(config)
+    layers = sum(parameter.numel() for parameter in network.model.layers.parameters())
+    head = config.text.vocab_size * config.text.hidden_size
+    return network.num_parameters(), layers + head
+
+
+def cache_bytes_per_token(config: TextConfig) -> int:
+    """Numbers of keys and values that one token adds."""
+    return 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim
+
+
+def vision_flops(config: VisionConfig, media: tuple[MediaRecord, ...]) -> int:
+    """Work of encoding all media, a multiply-add counted as two."""
+    width, inner = config.hidden_size, config.intermediate_size
+    merged = width * config.merge_area
+    merger = (merged * merged + merged * config.out_hidden_size) // config.merge_area
+    per_patch = config.depth * (4 * width * width + 3 * width * inner) + merger
+    per_patch += config.patch_values * width
+    num_full = len(config.full_attention_layers)
+    window = config.merge_area * config.window_cells**2
+    total = 0
+    for record in media:
+        patches, frame = _patches(config, record)
+        seen = num_full * frame + (config.depth - num_full) * min(window, frame)
+        total += patches * (2 * per_patch + 4 * width * seen)
+    return total
+
+
+def prefill_flops(config: TextConfig, num_tokens: int) -> int:
+    """Work of reading a prompt, a multiply-add counted as two; logits for one row."""
+    width, keys = config.hidden_size, config.num_key_value_heads * config.head_dim
+    per_token = 2 * width * width + 2 * width * keys + 3 * width * config.intermediate_size
+    attention = 2 * width * num_tokens  # causal: half of every row
+    layers = config.num_hidden_layers * num_tokens * (2 * per_token + attention)
+    return layers + 2 * width * config.vocab_size
+
+
+def working_bytes(config: ModelConfig, plan: SamplePlan, size: int) -> int:
+    """Memory of the states that live at once: patches, the widest layer, the scores."""
+    vision, text = config.vision, config.text
+    largest = max((_patches(vision, record)[0] for record in plan.media), default=0)
+    all_patches = sum(_patches(vision, record)[0] for record in plan.media)
+    in_vision = largest * (6 * vision.hidden_size + 3 * vision.intermediate_size) * size
+    in_text = plan.num_tokens * (6 * text.hidden_size + 3 * text.intermediate_size) * size
+    return all_patches * vision.patch_values * 4 + max(in_vision, in_text) + 4 * text.vocab_size
+
+
+def _patches(config: VisionConfig, record: MediaRecord) -> tuple[int, int]:
+    """Patches of an item, and of one of its frame pairs."""
+    patches = record.visual_tokens * config.merge_area
+    return patches, record.resize.resized.area // config.patch_size**2
+
+
+def _budgets(before: Conversation, after: Conversation) -> Iterator[str]:
+    """What `fit_into` changed, in words of the command line."""
+    for index, (old, new) in enumerate(zip(before.media(), after.media(), strict=True), 1):
+        if old is not new and new.max_pixels is not None:
+            kind = "picture" if isinstance(new, ImagePart) else "video"
+            yield f"{kind} {index}: --max-pixels {new.max_pixels}"

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every layer of a network gives for one sample, ours and transformers', under the same names.
+
+Vision blocks work on patches in an order of their own, and ours is not the reference's. Rows are
+brought into the order of the patches by matching what enters the first block of both, so neither
+side's order has to be trusted.
+
+Legend: N patches, M visual tokens, L tokens, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from finesight.batch import EncodedSample, PackedBatch, pack
+from finesight.model.cache import KVCache
+from finesight.model.vl import VisionLanguageModel
+
+
+@dataclass(frozen=True, slots=True)
+class LayerStates:
+    """Outputs of one run, in the order of computing.
+
+    Attributes:
+        vision: float[N, D] after the patch embedding and each block, rows in the run's own order.
+        text: the visual tokens, then float[L, D] after each decoder layer and the last norm, then
+            the scores float[L, V].
+    """
+
+    vision: dict[str, Tensor] = field(default_factory=dict)
+    text: dict[str, Tensor] = field(default_factory=dict)
+
+
+@torch.inference_mode()
+def our_states(network: VisionLanguageModel, batch: PackedBatch) -> LayerStates:
+    """Run our network over a pack."""
+    states = LayerStates()
+    with _recorded(network.visual.blocks, network.model.layers, states):
+        hidden = network(batch, vision_embeds=_visual_tokens(network, batch, states))
+    states.text["model.norm"] = hidden
+    states.text["lm_head"] = network.logits(hidden)
+    return states
+
+
+def _visual_tokens(
+    network: VisionLanguageModel, batch: PackedBatch, states: LayerStates
+) -> Tensor | None:
+    if batch.patches is None or batch.vision is None:
+        return None
+    embeds = network.encode_vision(batch.patches, batch.vision)
+    states.text["visual.merger"] = embeds
+    return embeds
+
+
+@torch.inference_mode()
+def our_cached_logits(network: VisionLanguageModel, samples: list[EncodedSample]) -> list[Tensor]:
+    """Scores of each sample, read side by side into one cache, the last token in a step of its own."""
+    device, count = network.device, len(samples)
+    longest = max(sample.input_ids.numel() for sample in samples)
+    cache = KVCache(
+        network.config.text, longest, num_sequences=count, dtype=network.dtype, device=device
+    )
+    prompts = pack([_cut(sample, 0, -1) for sample in samples]).to(device)
+    first = network.logits(network(prompts, cache=cache))
+    last = network.logits(
+        network(pack([_cut(sample, -1, None) for sample in samples]).to(device), cache=cache)
+    )
+    lengths = [sample.input_ids.numel() - 1 for sample in samples]
+    parts = zip(torch.split(first, lengths), torch.split(last, 1), strict=True)
+    return [torch.cat(part) for part in parts]
+
+
+def _cut(sample: EncodedSample, start: int, stop: int | None) -> EncodedSample:
+    """Some tokens of a sample; its media stay with the beginning (it never ends in a picture)."""
+    is_start = start == 0
+    return EncodedSample(
+        input_ids=sample.input_ids[start:stop],
+        labels=sample.labels[start:stop],
+        position_ids=sample.position_ids[:, start:stop],
+        rope_delta=sample.rope_delta,
+        visual_index=sample.visual_index if is_start else sample.visual_index[:0],
+        vision=sample.vision if is_start else (),
+    )
+
+
+@torch.inference_mode()
+def their_states(reference: Any, sample: EncodedSample) -> LayerStates:
+    """Run transformers' model over one sample; it finds its positions itself."""
+    states = LayerStates()
+    inner = reference.model
+    with _recorded(inner.visual.blocks, inner.language_model.layers, states):
+        handles = [
+            inner.language_model.norm.register_forward_hook(_keep(states.text, "model.norm")),
+            inner.visual.register_forward_hook(_keep_visual_tokens(states.text)),
+        ]
+        try:
+            logits = reference(**reference_inputs(sample, inner.config), use_cache=False).logits
+        finally:
+            for handle in handles:
+                handle.remove()
+    states.text["lm_head"] = logits[0]
+    return states
+
+
+def reference_inputs(sample: EncodedSample, config: Any) -> dict[str, Tensor]:
+    """A sample as transformers takes it: pictures and videos apart, no positions."""
+    ids = sample.input_ids[None]
+    kinds = (ids == config.image_token_id).int() + 2 * (ids == config.video_token_id).int()
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "mm_token_type_ids": kinds}
+    for kind, suffix, grid_name in (
+        ("image", "", "image_grid_thw"),
+        ("video", "_videos", "video_grid_thw"),
+    ):
+        items = [item for item in sample.vision if item.record.kind == kind]
+        if items:
+            inputs[f"pixel_values{suffix}"] = torch.cat([item.patches for item in items])
+            inputs[grid_name] = torch.tensor([item.grid_thw for item in items])
+        if items and kind == "video":
+            inputs["second_per_grid_ts"] = torch.tensor(
+                [2 / item.record.sample_fps for item in items if item.record.sample_fps]
+            )
+    return inputs
+
+
+def aligned(states: LayerStates, entering: Tensor) -> dict[str, Tensor]:
+    """Vision states with their rows in the order of `entering`, another run's first entry.
+
+    Args:
+        states: whose rows are put in order.
+        entering: float[N, D], the other run's patch embeddings in the order wanted.
+    """
+    if not states.vision:
+        return {}
+    own = next(iter(states.vision.values()))
+    order = torch.cdist(entering.float(), own.float()).argmin(dim=1)
+    return {name: rows[order] for name, rows in states.vision.items()}
+
+
+@contextmanager
+def _recorded(blocks: nn.ModuleList, layers: nn.ModuleList, states: LayerStates) -> Iterator[None]:
+    """Keep what enters the first vision block and what leaves each block and layer."""
+    handles = [
+        blocks[0].register_forward_pre_hook(_keep_input(states.vision, "visual.patch_embed"))
+    ]
+    for prefix, modules, kept in (
+        ("visual.blocks", blocks, states.vision),
+        ("model.layers", layers, states.text),
+    ):
+        for index, module in enumerate(modules):
+            handles.append(module.register_forward_hook(_keep(kept, f"{prefix}.{index}")))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _keep(kept: dict[str, Tensor], name: str) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        rows = output[0] if isinstance(output, tuple) else output
+        _append(kept, name, rows.reshape(-1, rows.shape[-1]))  # without a batch dimension
+
+    return hook
+
+
+def _keep_input(kept: dict[str, Tensor], name: str) -> Callable[[nn.Module, Any], None]:
+    def hook(module: nn.Module, inputs: Any) -> None:
+        _append(kept, name, inputs[0])
+
+    return hook
+
+
+def _keep_visual_tokens(kept: dict[str, Tensor]) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        _append(kept, "visual.merger", output.pooler_output)
+
+    return hook
+
+
+def _append(kept: dict[str, Tensor], name: str, rows: Tensor) -> None:
+    """Keep a copy, since our layers add into the same memory; join runs of the tower.
+
+    The reference runs its tower once for the pictures of a sample and once for its videos.
+    """
+    kept[name] = torch.cat([kept[name], rows]) if name in kept else rows.clone()

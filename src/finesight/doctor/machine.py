@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this machine can do: versions, processors, memory, codecs, optional libraries, speed.
+
+The speed is measured in a fraction of a second and is good for an estimate, not for a comparison.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+Status = Literal["ok", "missing", "slow", "note"]
+
+EXTRAS = {
+    "transformers": "lets `finesight doctor --model` compare a model with the reference",
+    "huggingface_hub": "downloads published models from Hugging Face",
+    "modelscope": "downloads published models from ModelScope",
+    "pillow_heif": "reads HEIF pictures",
+}
+"""Optional libraries and what they are for."""
+
+VIDEO_CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4")
+
+_PROBE_SIZE = 1024
+_PROBE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of a report.
+
+    Attributes:
+        name: what was looked at.
+        value: what was found.
+        status: whether it is as it should be.
+        hint: what to do about it.
+    """
+
+    name: str
+    value: str
+    status: Status = "ok"
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast this machine computes and reads.
+
+    Attributes:
+        flops_per_second: multiply-adds counted as two, in a matrix product of the dtype probed.
+        bytes_per_second: read from memory in order.
+    """
+
+    flops_per_second: float
+    bytes_per_second: float
+
+
+def machine_report(embedded_model: Path | None) -> list[Finding]:
+    """Look at everything that decides what can be run here.
+
+    Args:
+        embedded_model: folder of the embedded model; None if it is not part of this copy.
+    """
+    return [
+        *_software(),
+        *_processors(),
+        *_memory(),
+        *_media(),
+        *_extras(),
+        _embedded(embedded_model),
+    ]
+
+
+def measure_speed(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Speed:
+    """Measure a matrix product and a read through memory; takes about half a second."""
+    left = torch.ones(_PROBE_SIZE, _PROBE_SIZE, device=device, dtype=dtype)
+    block = torch.zeros(_PROBE_BYTES // 4, device=device)
+    product_seconds = _best_seconds(lambda: left @ left, device)
+    read_seconds = _best_seconds(lambda: block.sum(), device)
+    return Speed(2 * _PROBE_SIZE**3 / product_seconds, _PROBE_BYTES / read_seconds)
+
+
+def memory_bytes() -> tuple[int, int]:
+    """Total and available memory of the host, in bytes; 0 where it cannot be told."""
+    table = Path("/proc/meminfo")
+    if not table.is_file():
+        return 0, 0
+    rows = dict(line.split(":", 1) for line in table.read_text(encoding="ascii").splitlines())
+    total, available = (int(rows[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
+    return total, available
+
+
+def has_bfloat16(device: torch.device | str = "cpu") -> bool:
+    """Whether bfloat16 is computed by the hardware and not emulated."""
+    if torch.device(device).type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _best_seconds(run: object, device: torch.device | str, rounds: int = 4) -> float:
+    assert callable(run)
+    best = float("inf")
+    for _ in range(rounds):
+        start = time.perf_counter()
+        run()
+        if torch.device(device).type == "cuda":
+            torch.cuda.synchronize(device)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def _software() -> Iterator[Finding]:
+    yield Finding("finesight", version("finesight"))
+    yield Finding(
+        "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    )
+    yield Finding("torch", str(torch.__version__))
+
+
+def _processors() -> Iterator[Finding]:
+    capability = torch.backends.cpu.get_cpu_capability()
+    yield Finding("cpu", f"{torch.get_num_threads()} threads, {capability}")
+    if has_bfloat16():
+        yield Finding("bfloat16 on the cpu", "in hardware")
+    else:
+        yield Finding(
+            "bfloat16 on the cpu", "emulated", "slow", "load models with dtype float32 here"
+        )
+    speed = measure_speed()
+    yield Finding(
+        "speed",
+        f"{speed.flops_per_second / 1e9:.0f} GFLOP/s in float32, "
+        f"reads {speed.bytes_per_second / 1e9:.0f} GB/s",
+    )
+    if not torch.cuda.is_available():
+        yield Finding("cuda", "no device", "note")
+        return
+    for index in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(index)
+        yield Finding(f"cuda:{index}", f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB")
+
+
+def _memory() -> Iterator[Finding]:
+    total, available = memory_bytes()
+    if total:
+        yield Finding("memory", f"{available / 2**30:.1f} GiB available of {total / 2**30:.1f} GiB")
+
+
+def _media() -> Iterator[Finding]:
+    import av
+    from PIL import features
+
+    missing = [name for name in VIDEO_CODECS if name not in av.codecs_available]
+    yield Finding(
+        "video codecs",
+        ", ".join(name for name in VIDEO_CODECS if name not in missing),
+        "missing" if missing else "ok",
+        f"this build of PyAV lacks {', '.join(missing)}" if missing else "",
+    )
+    formats = [name for name in ("jpg", "jpg_2000", "webp", "avif") if features.check(name)]
+    yield Finding("picture formats", ", ".join(["png", *formats]))
+    yield Finding("pdf", f"pypdfium2 {version('pypdfium2')}")
+
+
+def _extras() -> Iterator[Finding]:
+    for name, purpose in EXTRAS.items():
+        if find_spec(name) is None:
+            yield Finding(name, "not installed", "note", f"{purpose}: pip install {name}")
+            continue
+        try:
+            yield Finding(name, version(name))
+        except PackageNotFoundError:
+            yield Finding(name, "installed, version unknown")
+
+
+def _embedded(folder: Path | None) -> Finding:
+    if folder is None:
+        return Finding(
+            "embedded model", "not in this copy", "missing", "install a released version"
+        )
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return Finding("embedded model", f"{size / 2**20:.1f} MiB of weights")

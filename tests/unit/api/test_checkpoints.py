@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names of models, and the answering defaults of a checkpoint."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from finesight.api import checkpoints
+from finesight.conversation import Sampling
+from finesight.errors import ConfigError, MissingWeights
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    return tmp_path
+
+
+def defaults(folder, **values):
+    (folder / "generation_config.json").write_text(json.dumps(values))
+    return checkpoints.read_generation_defaults(folder)
+
+
+def test_a_folder_is_taken_as_it_is(folder):
+    assert checkpoints.find_checkpoint(folder) == folder
+    assert checkpoints.find_checkpoint(str(folder)) == folder
+
+
+def test_a_folder_without_a_configuration(tmp_path):
+    with pytest.raises(MissingWeights, match=r"has no config\.json"):
+        checkpoints.find_checkpoint(tmp_path)
+
+
+def test_a_file_is_no_model(folder):
+    with pytest.raises(ConfigError, match="is a file"):
+        checkpoints.find_checkpoint(folder / "config.json")
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "nowhere", "a/b/c", "/nowhere/at/all", ""])
+def test_no_such_folder(name):
+    with pytest.raises(MissingWeights) as caught:
+        checkpoints.find_checkpoint(name)
+    assert repr(name) in caught.value.message or name == ""
+
+
+def test_a_copy_without_the_embedded_model_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
+    with pytest.raises(MissingWeights, match="holds no embedded model"):
+        checkpoints.find_checkpoint("tiny")
+
+
+def test_a_published_name_that_cannot_be_reached(monkeypatch):
+    def refuse(name, wanted):
+        raise OSError("no network")
+
+    monkeypatch.setattr(checkpoints, "_from_huggingface", refuse)
+    with pytest.raises(MissingWeights, match=r"neither here nor reachable") as caught:
+        checkpoints.find_checkpoint("Qwen/Qwen2.5-VL-3B-Instruct")
+    assert "no network" in caught.value.message
+
+
+def test_an_interrupted_download_is_not_complete(folder):
+    (folder / "tokenizer.json").write_text("{}")
+    index = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "one.safetensors").write_bytes(b"")
+    assert not checkpoints._is_complete(folder, needs_weights=True)
+    assert checkpoints._is_complete(folder, needs_weights=False)
+    (folder / "two.safetensors").write_bytes(b"")
+    assert checkpoints._is_complete(folder, needs_weights=True)
+
+
+def test_without_the_file_our_own_defaults_hold(folder):
+    assert checkpoints.read_generation_defaults(folder).sampling == Sampling()
+
+
+def test_the_published_values_are_taken(folder):
+    found = defaults(
+        folder,
+        do_sample=True,
+        temperature=1e-6,
+        repetition_penalty=1.05,
+        top_k=1,
+        eos_token_id=[3, 1],
+        transformers_version="4.49.0",
+    )
+    assert found.sampling == Sampling(temperature=1e-6, repetition_penalty=1.05, top_k=1)
+    assert found.eos_ids == (3, 1)
+
+
+def test_without_do_sample_answers_are_greedy(folder):
+    assert defaults(folder, temperature=0.7, eos_token_id=5).sampling.temperature == 0
+    assert defaults(folder, do_sample=False, temperature=0.7).sampling.temperature == 0
+
+
+@pytest.mark.parametrize("values", [{"top_p": "high"}, {"max_new_tokens": 0}, {"top_k": True}])
+def test_wrong_values_name_the_file(folder, values):
+    with pytest.raises(ConfigError, match=r"generation_config\.json"):
+        defaults(folder, **values)
+
+
+def test_a_broken_file_is_named(folder):
+    (folder / "generation_config.json").write_text("{")
+    with pytest.raises(ConfigError, match="is not JSON"):
+        checkpoints.read_generation_defaults(folder)

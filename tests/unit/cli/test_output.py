@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files whole or not at all, and errors as people can read them."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+
+from finesight.cli.errors import reported
+from finesight.cli.output import check_writable, write_whole
+from finesight.errors import ConfigError, DecodeError
+
+
+def test_file_is_written_whole(tmp_path):
+    write_whole(tmp_path / "new" / "a.txt", lambda path: path.write_text("text"))
+    assert (tmp_path / "new" / "a.txt").read_text() == "text"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.txt"]
+
+
+def test_nothing_is_left_of_a_write_that_fails(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("before")
+
+    def fail(path):
+        path.write_text("half")
+        raise DecodeError("broken")
+
+    with pytest.raises(DecodeError):
+        write_whole(target, fail)
+    assert target.read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_wrong_places_are_refused_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="is a file"):
+        check_writable(tmp_path / "file", is_folder=True)
+    with pytest.raises(ConfigError, match="is a folder"):
+        check_writable(tmp_path, is_folder=False)
+    check_writable(tmp_path / "not" / "yet" / "there.html", is_folder=False)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("bad option"), 2),
+        (DecodeError("bad file"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_exit_codes(error, code, capsys):
+    with pytest.raises(typer.Exit) as end, reported(debug=False):
+        raise error
+    assert end.value.exit_code == code
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_message_and_hint_on_standard_error(capsys):
+    with pytest.raises(typer.Exit), reported(debug=False):
+        raise DecodeError("a.png ends after 10 bytes", hint="copy it again")
+    streams = capsys.readouterr()
+    assert streams.err == "error: a.png ends after 10 bytes\n  hint: copy it again\n"
+    assert streams.out == ""
+
+
+def test_debug_shows_the_traceback(capsys):
+    with pytest.raises(typer.Exit), reported(debug=True):
+        raise DecodeError("broken")
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_mistakes_of_ours_are_not_dressed_up():
+    with pytest.raises(ZeroDivisionError), reported(debug=False):
+        _ = 1 / 0
