@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events of a video as bars over a time axis: an SVG for pages, and where the bars go for pictures.
+
+Bars that overlap in time lie in lanes of their own. Letters take the colour of the page around them
+(`currentColor`), so that one SVG suits light and dark. Times are true seconds of the source.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from finesight.present.marks import TimeSpan, clock_text
+
+_LANE = 30
+_MARGIN = 12
+_SIDE = 34  # half the width of a tick's text
+_AXIS = 26
+_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+_SHORTEST_BAR = 3.0  # so that a moment is seen
+
+
+def timeline_svg(
+    spans: Sequence[TimeSpan], *, start_seconds: float, end_seconds: float, width: int = 960
+) -> str:
+    """Draw events as an SVG that grows with the page.
+
+    Args:
+        spans: the events.
+        start_seconds: left end of the axis.
+        end_seconds: right end of the axis; the axis grows where an event lies outside.
+        width: in the SVG's own units.
+    """
+    first, last = axis_ends(spans, start_seconds, end_seconds)
+    scale = (width - 2 * _SIDE) / (last - first)
+    lanes = lanes_of(spans, shortest_seconds=110 / scale)
+    bottom = _MARGIN + _LANE * (max(lanes, default=-1) + 1)
+    parts = [
+        f'<svg class="timeline" viewBox="0 0 {width} {bottom + _AXIS}" role="img" '
+        f'aria-label="{len(spans)} events from {clock_text(first)} to {clock_text(last)}" '
+        'xmlns="http://www.w3.org/2000/svg" font-family="system-ui, sans-serif" font-size="12">'
+    ]
+    for tick in ticks(first, last):
+        x = _SIDE + (tick - first) * scale
+        parts.append(
+            f'<path d="M{x:.1f} {_MARGIN - 4} V{bottom + 4}" stroke="currentColor" opacity="0.2"/>'
+            f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle" fill="currentColor">'
+            f"{_tick_text(tick)}</text>"
+        )
+    parts.extend(
+        _bar(span, lane, _SIDE + (span.start_seconds - first) * scale, scale, width)
+        for span, lane in zip(spans, lanes, strict=True)
+    )
+    return "".join([*parts, "</svg>"])
+
+
+def lanes_of(spans: Sequence[TimeSpan], *, shortest_seconds: float = 0.0) -> list[int]:
+    """A lane per event, the lowest that is free; each takes at least `shortest_seconds`."""
+    lanes = [0] * len(spans)
+    free_from: list[float] = []
+    for index in sorted(range(len(spans)), key=lambda each: spans[each].start_seconds):
+        span = spans[index]
+        lane = next(
+            (lane for lane, free in enumerate(free_from) if free <= span.start_seconds),
+            len(free_from),
+        )
+        if lane == len(free_from):
+            free_from.append(0.0)
+        free_from[lane] = max(span.end_seconds, span.start_seconds + shortest_seconds)
+        lanes[index] = lane
+    return lanes
+
+
+def axis_ends(spans: Sequence[TimeSpan], start: float, end: float) -> tuple[float, float]:
+    """The stretch of time that holds the clip and every event; never empty."""
+    first = min([start, *(span.start_seconds for span in spans)])
+    last = max([end, *(span.end_seconds for span in spans)])
+    return first, max(last, first + 0.1)
+
+
+def ticks(first: float, last: float, *, most: int = 9) -> list[float]:
+    """Round times to write on an axis."""
+    step = next((step for step in _STEPS if (last - first) / step <= most), (last - first) / most)
+    index = -int(-first // step)  # the first multiple of the step that is not before the axis
+    found = []
+    while index * step <= last + 1e-9:
+        found.append(index * step)
+        index += 1
+    return found
+
+
+def _bar(span: TimeSpan, lane: int, x: float, scale: float, width: int) -> str:
+    y = _MARGIN + lane * _LANE
+    length = max((span.end_seconds - span.start_seconds) * scale, _SHORTEST_BAR)
+    colour = "#{:02x}{:02x}{:02x}".format(*span.colour)
+    stretch = f"{clock_text(span.start_seconds)} – {clock_text(span.end_seconds)}"
+    label = f"{span.number} {span.label}".strip()
+    room = int((width - x - 4) / 7)
+    short = label if len(label) <= room else label[: max(room - 1, 1)] + "…"
+    return (
+        f"<g><title>{html.escape(f'{label} ({stretch})')}</title>"
+        f'<rect x="{x:.1f}" y="{y + 16}" width="{length:.1f}" height="8" rx="2" fill="{colour}"/>'
+        f'<text x="{x:.1f}" y="{y + 12}" fill="currentColor">{html.escape(short)}</text></g>'
+    )
+
+
+def _tick_text(seconds: float) -> str:
+    text = clock_text(seconds)
+    return text.removesuffix(".00")
