@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from tests.architecture import pages
 from tests.architecture.source import ROOT, modules
 
 PAGES = pages.all_pages()
+HELP = ROOT / "src/finesight/cli/help"
 SHELLS = ("bash", "sh", "console")
 
 
@@ -104,6 +106,27 @@ def test_scripts_in_the_docs_exist():
         for path in re.findall(r"(?<!\S)(?:scripts|examples|recipes|benchmarks)/[\w./-]+", line)
     ]
     assert [entry for entry in named if not (ROOT / entry[1]).exists()] == []
+
+
+def unknown_options(line):
+    """Options that the help of the command does not have; the command itself if it has none."""
+    words = shlex.split(line)
+    path = HELP / f"{words[1]}.txt"
+    if not path.is_file():
+        return [words[1]]
+    known = set(re.findall(r"--[a-z-]+", path.read_text(encoding="utf-8")))
+    return [word for word in words if word.startswith("--") and word not in known]
+
+
+def test_commands_and_options_in_the_docs_exist():
+    lines = [(page, line) for page, line in shell_lines() if line.startswith("finesight ")]
+    assert len(lines) > 5
+    assert [(page, line) for page, line in lines if unknown_options(line)] == []
+
+
+def test_an_unknown_command_or_option_is_seen():
+    assert unknown_options('finesight ask "Q" --image a.png --colour red') == ["--colour"]
+    assert unknown_options("finesight dream") == ["dream"]
 
 
 def glossary_names():
