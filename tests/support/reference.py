@@ -120,7 +120,11 @@ class Reference:
             eos_token="<|im_end|>",
         )
         self.images = Qwen2VLImageProcessorPil(min_pixels=4 * 28 * 28, max_pixels=16384 * 28 * 28)
-        self.videos = Qwen2VLVideoProcessor(cap_pixels_per_frame=True)
+        # The released preprocessor_config.json gives videos the budget of pictures, so that sizes that
+        # qwen-vl-utils chose are left alone.
+        self.videos = Qwen2VLVideoProcessor(
+            cap_pixels_per_frame=False, min_pixels=4 * 28 * 28, max_pixels=16384 * 28 * 28
+        )
         self.processor = Qwen2_5_VLProcessor(
             self.images, tokenizer, self.videos, chat_template=CHAT_TEMPLATE
         )

@@ -120,10 +120,15 @@ def _read_content(content: Any, place: Place) -> tuple[Part, ...]:
         raise place.error(
             f"content is a {type(content).__name__}", hint="it is a text or a list of parts"
         )
-    return tuple(_read_part(part, place.part(index)) for index, part in enumerate(content))
+    return tuple(read_part(part, place.part(index)) for index, part in enumerate(content))
 
 
-def _read_part(part: Any, place: Place) -> Part:
+def read_part(part: Any, place: Place = Place(0)) -> Part:  # noqa: B008  # frozen
+    """Read one part of a message's content.
+
+    Raises:
+        ConfigError: something is not known; names the place, the key and the nearest names.
+    """
     if isinstance(part, (TextPart, ImagePart, VideoPart)):
         return part
     if isinstance(part, str):
