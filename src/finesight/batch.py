@@ -13,9 +13,9 @@ Worked example: two samples of 7 and 5 tokens, a picture of 4 visual tokens in t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -40,7 +40,8 @@ class VisionInput:
         position_hw: int64[N, 2], row and column of each patch, in the order of `patches`.
         window_order: int64[M], the visual token that stands at each place once windows are contiguous.
         window_lengths: int64[W], visual tokens in each window; windows never cross a frame pair.
-        position_seconds: seconds from the clip's start at which the position ids place each frame pair; empty for a picture.
+        position_seconds: seconds from the clip's start at which the position ids place each frame pair;
+            empty for a picture.
         record: what happened to the pixels and the clock.
     """
 
@@ -287,14 +288,19 @@ def cumulative(lengths: Tensor) -> Tensor:
     return torch.nn.functional.pad(lengths.cumsum(0), (1, 0)).to(torch.int32)
 
 
-def _map_tensors(record: Any, change: Any) -> Any:
+RecordT = TypeVar("RecordT", PackedBatch, TextLayout, VisionLayout)
+
+
+def _map_tensors(record: RecordT, change: Callable[[Tensor], Tensor]) -> RecordT:
     """Copy of a frozen record, and of records inside it, with `change` applied to every tensor."""
     changed: dict[str, Any] = {}
     for entry in fields(record):
         value = getattr(record, entry.name)
         if isinstance(value, Tensor):
             changed[entry.name] = change(value)
-        elif isinstance(value, (TextLayout, VisionLayout)):
+        elif isinstance(value, TextLayout):
+            changed[entry.name] = _map_tensors(value, change)
+        elif isinstance(value, VisionLayout):
             changed[entry.name] = _map_tensors(value, change)
     return replace(record, **changed)
 

@@ -130,7 +130,7 @@ class VideoPart:
 
 def _check_frame_list(part: VideoPart) -> None:
     """Options that only a frame list takes, and options that a frame list does not take."""
-    if not part.is_frame_list:
+    if not isinstance(part.source, tuple):
         for name in ("timestamps", "sample_fps"):
             if getattr(part, name) is not None:
                 raise ConfigError(f"video has {name}, which only a list of frames takes")

@@ -5,7 +5,7 @@ A model sees a *resized* picture and a *regular* clock. A user has the original 
 `Resize` and `Clock` are made once, when the media is prepared, and travel to the reply; nobody derives them again.
 
 Frames of reference: a bare `Box` or `Point` is in original pixels; a variable that ends in `_resized` is in the
-pixels the model saw. x grows to the right, y downwards; a box is `(x1, y1, x2, y2)` with exclusive right and bottom edges.
+pixels the model saw. x grows to the right, y downwards; a box is `(x1, y1, x2, y2)`, right and bottom edges exclusive.
 """
 
 from __future__ import annotations

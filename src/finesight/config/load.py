@@ -12,7 +12,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -124,7 +124,7 @@ def _override(values: dict[str, Any], item: str) -> None:
 def _all_field_names(kind: type[BaseModel]) -> set[str]:
     names = set(kind.model_fields)
     for entry in kind.model_fields.values():
-        for part in (entry.annotation, *getattr(entry.annotation, "__args__", ())):
+        for part in (entry.annotation, *get_args(entry.annotation)):
             if isinstance(part, type) and issubclass(part, BaseModel):
                 names |= _all_field_names(part)
     return names

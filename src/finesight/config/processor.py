@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 class ProcessorConfig(BaseModel):
     """Pixel budgets, frame budgets and normalisation.
 
-    Defaults are those of qwen-vl-utils and of the released `preprocessor_config.json`; a "visual token" is 28 x 28 pixels.
+    Defaults are those of qwen-vl-utils and of the released `preprocessor_config.json`; a "visual token" is
+    28 x 28 pixels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -7,8 +7,8 @@ reading of them different, which on two cores is worth more than drawing anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch.utils.data import DataLoader, IterableDataset
 
 from finesight.batch import EncodedSample, PackedBatch, pack
-from finesight.conversation import Conversation, ImagePart, Message, TextPart
+from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
 from finesight.data.dense import DenseTargets, DenseVocabulary, dense_targets
 from finesight.data.mixture import Cursor, Mixture, SourceConfig
 from finesight.data.record import Record
 from finesight.processor.processor import Processor
+
+_MAX_FRAME_PAIRS = 3
+_VIDEO_FPS = (0.5, 1.0, 2.0, 4.0)
+_ONE_TOKEN_PIXELS = 28 * 28
 
 
 class LoaderConfig(BaseModel):
@@ -38,6 +42,9 @@ class LoaderConfig(BaseModel):
     pack_patches: int = Field(8192, ge=64, description="patches of one pack")
     max_turns: int = Field(4, ge=1, description="questions asked about one picture")
     jitter: float = Field(1.0, ge=0, le=1, description="strength of the picture jitter; 0 is off")
+    video_share: float = Field(
+        0.0, ge=0, le=1, description="share of pictures shown as a still video of a few frames"
+    )
     characters: str = Field("", description="alphabet of the temporary character head")
     objects: tuple[str, ...] = Field((), description="object names of the temporary object head")
     seed: int = Field(0, description="fixes the order and the jitter")
@@ -104,27 +111,36 @@ class PackStream(IterableDataset[TrainBatch]):
     def _prepare(
         self, record: Record, random: np.random.Generator, processor: Processor
     ) -> tuple[EncodedSample, DenseTargets]:
-        record = replace(record, image=jitter(record.image, random, self._config.jitter))
-        turns = [
-            record.turns[place]
-            for place in random.permutation(len(record.turns))[: self._config.max_turns]
-        ]
-        sample = processor.encode(as_conversation(record, turns), add_generation_prompt=False)
-        _, height, width = sample.vision[0].grid_thw
+        chosen = random.permutation(len(record.turns))[: self._config.max_turns]
+        turns = [record.turns[place] for place in chosen]
+        num_frames = 1
+        if random.random() < self._config.video_share:
+            num_frames = 2 * int(random.integers(1, _MAX_FRAME_PAIRS + 1))
+        frames = [jitter(record.image, random, self._config.jitter) for _ in range(num_frames)]
+        conversation = as_conversation(frames, turns, fps=float(random.choice(_VIDEO_FPS)))
+        sample = processor.encode(conversation, add_generation_prompt=False)
+        pairs, height, width = sample.vision[0].grid_thw
         merge = processor.model_config.vision.spatial_merge_size
         cell = processor.model_config.vision.resize_factor
         dense = dense_targets(
             record, self.vocabulary, rows=height // merge, columns=width // merge, cell=cell
         )
-        return sample, dense
+        return sample, DenseTargets.join([dense] * pairs)
 
 
-def as_conversation(record: Record, turns: list[tuple[str, str]]) -> Conversation:
-    """The picture, then questions and answers."""
+def as_conversation(
+    frames: Sequence[np.ndarray], turns: Sequence[tuple[str, str]], *, fps: float = 2.0
+) -> Conversation:
+    """The picture, or the video where there are several frames, then questions and answers."""
+    pictures = tuple(Image.fromarray(frame) for frame in frames)
+    shown: ImagePart | VideoPart = ImagePart(source=pictures[0])
+    if len(pictures) > 1:
+        # Frames are whole numbers of tokens already; the usual floor of 128 tokens would enlarge them.
+        shown = VideoPart(source=pictures, sample_fps=fps, min_pixels=_ONE_TOKEN_PIXELS)
     messages: list[Message] = []
     for index, (question, answer) in enumerate(turns):
-        picture = (ImagePart(source=Image.fromarray(record.image)),) if index == 0 else ()
-        messages.append(Message("user", (*picture, TextPart(question))))
+        media = (shown,) if index == 0 else ()
+        messages.append(Message("user", (*media, TextPart(question))))
         messages.append(Message("assistant", (TextPart(answer),)))
     return Conversation(tuple(messages))
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw records from weighted sources in an order that a seed fixes and a cursor resumes.
 
-The stream is a pure function of the seed and of how many records were drawn, so a run that stops and goes on sees exactly
-what an unbroken run would have seen. Within a source every record comes once per epoch, in an order of that epoch.
+The stream is a pure function of the seed and of how many records were drawn, so a run that stops and goes on sees
+exactly what an unbroken run would have seen. Within a source every record comes once per epoch, in an order of its own.
 """
 
 from __future__ import annotations

@@ -103,8 +103,8 @@ class Trainer:
 
     def save(self) -> Path:
         """Write a checkpoint."""
-        parts = {
-            "learner": dict(self.learner.named_parameters()),
+        parts: dict[str, dict[str, Tensor]] = {
+            "learner": {name: value.detach() for name, value in self.learner.named_parameters()},
             "average": self.average.tensors,
             "optimizer": self.optimizers.state_tensors(),
         }
@@ -134,7 +134,10 @@ class Trainer:
                 )
             (loss / len(train_batches)).backward()
             meters.add(
-                {**{name: float(value) for name, value in results.items()}, "loss": float(loss)}
+                {
+                    **{name: float(value.detach()) for name, value in results.items()},
+                    "loss": float(loss.detach()),
+                }
             )
         values = meters.means()
         if not values["loss"] < float("inf"):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Next-token cross-entropy, computed only where there is something to learn.
 
-A vocabulary-wide row of logits is the widest thing a small model computes, and most tokens of a sample (the picture, the
-question) have no target. So rows are chosen first and logits are made for those alone.
+A vocabulary-wide row of logits is the widest thing a small model computes, and most tokens of a sample (the picture,
+the question) have no target. So rows are chosen first and logits are made for those alone.
 """
 
 from __future__ import annotations

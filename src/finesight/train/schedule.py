@@ -27,7 +27,8 @@ class ScheduleConfig(BaseModel):
     def _fits(self) -> ScheduleConfig:
         if self.warmup_steps + self.decay_steps > self.total_steps:
             raise ValueError(
-                f"warmup_steps {self.warmup_steps} + decay_steps {self.decay_steps} exceed total_steps {self.total_steps}"
+                f"warmup_steps {self.warmup_steps} + decay_steps {self.decay_steps} "
+                f"exceed total_steps {self.total_steps}"
             )
         return self
 

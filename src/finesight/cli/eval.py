@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight eval`: score a model, and say how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finesight.cli import options
+from finesight.cli.errors import reported
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from finesight.evals.heldout import RowScore
+
+
+def evaluate(
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Folder of a held-out data set; may be repeated.")
+    ] = None,
+    suite: Annotated[str, typer.Option(help="card: the embedded model's report card.")] = "card",
+    model: Annotated[str, typer.Option(help="tiny, a folder, or a published name.")] = "tiny",
+    limit: Annotated[int | None, typer.Option(min=1, help="Items per row at most.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    debug: options.Debug = False,
+) -> None:
+    """Score a model on held-out pictures, and on blank pictures beside them."""
+    with reported(debug=debug):
+        from finesight.cli.output import print_json
+        from finesight.errors import ConfigError
+        from finesight.evals.heldout import as_table
+
+        if suite != "card":
+            raise ConfigError(f"--suite is {suite!r}", hint="the suite there is: card")
+        if not data:
+            raise ConfigError(
+                "the report card needs held-out data",
+                hint="make it with `finesight data build recipes/tiny/heldout_text.toml --out DIR`, then --data DIR",
+            )
+        rows = _score(model, data, limit=limit, device=device)
+        if as_json:
+            print_json({"suite": suite, "model": model, "rows": as_table(rows)})
+        else:
+            _print_table(rows)
+
+
+def _score(model: str, data: list[Path], *, limit: int | None, device: str) -> list[RowScore]:
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from finesight.api import load
+    from finesight.cli.heldout import read_items
+    from finesight.evals.heldout import score_rows
+
+    items = read_items(data, limit=limit)
+    loaded = load(model, device=device)
+    columns = (TextColumn("scoring"), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_console()) as progress:
+        bar = progress.add_task("scoring", total=len(items))
+        return score_rows(
+            loaded.engine,
+            items,
+            on_progress=lambda done, total: progress.update(bar, completed=done),
+        )
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _print_table(rows: list[RowScore]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("row", "measure", "score", "blank", "times blank", "n")
+    for row in rows:
+        times = f"{row.beats_blank:.1f}"
+        table.add_row(
+            row.row, row.measure, f"{row.score:.3f}", f"{row.blank:.3f}", times, str(row.num_items)
+        )
+    Console().print(table)

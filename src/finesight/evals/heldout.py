@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded model's report card on fonts, words and drawings it was never trained with.
+
+Each row is scored twice: on the pictures, and on blank pictures of the same sizes. What a model gets right without
+looking is not sight, so a row counts only as far as it beats its blank twin.
+
+Rows and their measures:
+
+- text rows: character error rate, edits over characters of all items together, each item's edits capped at its length;
+- `point`: the point asked for, or the middle of the box asked for, lies in a box of the thing meant;
+- `count`: the number said is the number there;
+- `absent`: a thing that is not there is answered with "none".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+from rapidfuzz.distance import Levenshtein
+
+from finesight.conversation import (
+    Conversation,
+    ImagePart,
+    Message,
+    Reply,
+    Responder,
+    Sampling,
+    TextPart,
+)
+from finesight.errors import EvalError
+from finesight.geometry import Box, Point
+from finesight.parse.answer import read_answer
+from finesight.parse.numbers import read_count
+
+BLANK_COLOUR = (200, 200, 200)
+"""Grey of the blank pictures: neither paper nor ink."""
+
+SAMPLING = Sampling(max_new_tokens=96)
+"""Greedy, long enough for every answer asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutItem:
+    """One question with its truth.
+
+    Attributes:
+        id: names the item in results.
+        row: the row of the report card it belongs to.
+        image: the picture.
+        question: what is asked.
+        answer: the right text, for text rows and counts.
+        boxes: boxes of the things meant, in pixels of the picture; for `point`.
+    """
+
+    id: str
+    row: str
+    image: Image.Image
+    question: str
+    answer: str
+    boxes: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RowScore:
+    """One row of the report card.
+
+    Attributes:
+        row: its name.
+        measure: "cer" (lower is better) or "accuracy".
+        score: on the pictures.
+        blank: on blank pictures.
+        num_items: items scored.
+    """
+
+    row: str
+    measure: str
+    score: float
+    blank: float
+    num_items: int
+
+    @property
+    def beats_blank(self) -> float:
+        """How many times better than blind: of accuracy, or of one minus the error rate."""
+        seen, blind = (self.score, self.blank)
+        if self.measure == "cer":
+            seen, blind = 1 - seen, 1 - blind
+        return seen / blind if blind > 0 else float("inf")
+
+
+def score_rows(
+    responder: Responder,
+    items: Sequence[HeldOutItem],
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[RowScore]:
+    """Ask every item twice, seeing and blind, and score each row.
+
+    Args:
+        responder: the model.
+        items: questions with their truth.
+        on_progress: called with items done and items in all.
+
+    Raises:
+        EvalError: there is no item, or one belongs to no known row.
+    """
+    if not items:
+        raise EvalError("there is nothing to score")
+    done: dict[str, list[tuple[float, float, float]]] = {}
+    for number, item in enumerate(items):
+        seen = _parts(item, _ask(responder, item, item.image))
+        blind = _parts(item, _ask(responder, item, Image.new("RGB", item.image.size, BLANK_COLOUR)))
+        done.setdefault(item.row, []).append((seen[0], blind[0], seen[1]))
+        if on_progress:
+            on_progress(number + 1, len(items))
+    return [_row(name, parts) for name, parts in done.items()]
+
+
+def as_table(rows: Sequence[RowScore]) -> list[dict[str, str | float | int]]:
+    """Rows as plain mappings, for JSON and printing."""
+    return [
+        {
+            "row": row.row,
+            "measure": row.measure,
+            "score": round(row.score, 4),
+            "blank": round(row.blank, 4),
+            "times_blank": round(min(row.beats_blank, 1e6), 2),
+            "n": row.num_items,
+        }
+        for row in rows
+    ]
+
+
+def _row(name: str, parts: Sequence[tuple[float, float, float]]) -> RowScore:
+    weight = sum(part[2] for part in parts)
+    seen, blind = (sum(part[place] for part in parts) / weight for place in (0, 1))
+    return RowScore(name, "cer" if _is_text(name) else "accuracy", seen, blind, len(parts))
+
+
+def _is_text(row: str) -> bool:
+    return row.startswith("text_")
+
+
+def _ask(responder: Responder, item: HeldOutItem, image: Image.Image) -> Reply:
+    message = Message("user", (ImagePart(source=image), TextPart(item.question)))
+    return responder.respond([Conversation((message,))], SAMPLING)[0]
+
+
+def _parts(item: HeldOutItem, reply: Reply) -> tuple[float, float]:
+    """What an answer adds to its row: errors or hits, and weight."""
+    if _is_text(item.row):
+        edits = Levenshtein.distance(item.answer, reply.text.strip())
+        return float(min(edits, len(item.answer))), float(len(item.answer))
+    judge = _JUDGES.get(item.row)
+    if judge is None:
+        raise EvalError(
+            f"item {item.id} belongs to row {item.row!r}, expected text_* or one of {sorted(_JUDGES)}"
+        )
+    return float(judge(item, reply)), 1.0
+
+
+def _is_in_box(item: HeldOutItem, reply: Reply) -> bool:
+    """The first place said, a point or the middle of a box, lies in a box meant."""
+    answer = read_answer(reply)
+    places: list[Point] = [found.point for found in answer.points]
+    places += [found.box.center for found in answer.boxes]
+    return bool(places) and any(box.contains(places[0]) for box in item.boxes)
+
+
+def _is_count(item: HeldOutItem, reply: Reply) -> bool:
+    return read_count(reply.text) == int(item.answer)
+
+
+def _is_none(item: HeldOutItem, reply: Reply) -> bool:
+    return reply.text.strip().strip(".").lower() == "none"
+
+
+_JUDGES: Mapping[str, Callable[[HeldOutItem, Reply], bool]] = {
+    "point": _is_in_box,
+    "count": _is_count,
+    "absent": _is_none,
+}

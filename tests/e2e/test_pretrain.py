@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small recipe from shards to an exported model, and the promise that a stopped run loses nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from finesight.config.load import validate
+from finesight.data.record import Glyph, Record, SceneObject
+from finesight.data.shards import write_shard
+from finesight.errors import DataError
+from finesight.train import pretrain
+from finesight.train.checkpoint import checkpoints
+from finesight.train.recipe import PretrainRecipe
+
+WORDS = ("ab", "cat", "d1", "Eg", "fog", "hi")
+
+
+def _text_record(index: int) -> Record:
+    word = WORDS[index % len(WORDS)]
+    picture = Image.new("RGB", (56, 28), "white")
+    ImageDraw.Draw(picture).text((6, 8), word, fill="black")
+    glyphs = tuple(Glyph(char, 9.0 + 6 * place, 14.0, place) for place, char in enumerate(word))
+    return _record(
+        f"text-{index}",
+        "text",
+        picture,
+        (("Read all the text in the image.", word),),
+        glyphs=glyphs,
+    )
+
+
+def _scene_record(index: int) -> Record:
+    picture = Image.new("RGB", (84, 84), "white")
+    x = 4 + 7 * (index % 6)
+    ImageDraw.Draw(picture).rectangle((x, 20, x + 30, 50), fill="red")
+    thing = SceneObject((x, 20, x + 31, 51), "red square")
+    turns = (
+        ("How many red squares are there in the image?", "1"),
+        ("Point to the red square.", f"{x + 15},35"),
+    )
+    return _record(f"scene-{index}", "scene", picture, turns, objects=(thing,))
+
+
+def _record(name, family, picture, turns, **truth) -> Record:
+    return Record(
+        id=name,
+        family=family,
+        image=np.array(picture),
+        turns=turns,
+        meta={"split": "train", "generator": "test", "seed": 0},
+        **truth,
+    )
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("shards")
+    write_shard(folder / "text" / "a.tar", [_text_record(index) for index in range(23)])
+    write_shard(folder / "scenes" / "a.tar", [_scene_record(index) for index in range(17)])
+    return folder
+
+
+def _recipe(shards: Path, model_folder: Path, run: Path, **changes) -> PretrainRecipe:
+    values = {
+        "kind": "pretrain",
+        "model": {"folder": str(model_folder), "seed": 3},
+        "data": {
+            "source": [
+                {"path": str(shards / "text"), "weight": 2.0},
+                {"path": str(shards / "scenes")},
+            ],
+            "pack_tokens": 512,
+            "pack_patches": 256,
+            "characters": "abcdefghi1E",
+            "objects": ["red square"],
+        },
+        "optim": {
+            "group": [
+                {"match": "model.*.blocks.*", "ndim": 2, "algorithm": "muon", "lr": 3e-3},
+                {"match": "*", "algorithm": "adamw", "lr": 2e-3},
+            ]
+        },
+        "schedule": {"total_steps": 6, "warmup_steps": 2, "decay_steps": 2},
+        "loss": {"tokens": 1.0, "characters": 0.3, "objects": 0.3, "boxes": 0.3},
+        "run": {"folder": str(run), "precision": "float32", "log_every": 1},
+    }
+    for section, table in changes.items():
+        values[section] = values[section] | table
+    return validate(values, PretrainRecipe, where="test")
+
+
+def _train(recipe: PretrainRecipe) -> pretrain.Trainer:
+    trainer = pretrain.start(recipe)
+    trainer.run(report=lambda step, values: None)
+    return trainer
+
+
+def test_stopped_and_resumed_is_the_same_as_unbroken(shards, tiny_model_folder, tmp_path) -> None:
+    unbroken = _train(_recipe(shards, tiny_model_folder, tmp_path / "a"))
+    schedule = {"total_steps": 6, "warmup_steps": 2, "decay_steps": 2}
+    first = pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "b", schedule=schedule))
+    for group in first.packs():
+        first.step(group)
+        first._advance(group, 0.0)
+        if first.state.step == 3:
+            break
+    first.save()
+    resumed = _train(_recipe(shards, tiny_model_folder, tmp_path / "b", schedule=schedule))
+    assert resumed.state.step == unbroken.state.step == 6
+    assert resumed.state.samples == unbroken.state.samples
+    assert resumed.state.cursor == unbroken.state.cursor
+    for name, value in unbroken.learner.state_dict().items():
+        assert torch.equal(value, resumed.learner.state_dict()[name]), name
+    for name, value in unbroken.average.tensors.items():
+        assert torch.equal(value, resumed.average.tensors[name]), name
+
+
+def test_loss_falls_and_the_export_answers(shards, tiny_model_folder, tmp_path) -> None:
+    recipe = _recipe(shards, tiny_model_folder, tmp_path / "run", schedule={"total_steps": 40})
+    _train(recipe)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert rows[-1]["tokens"] < 0.5 * rows[0]["tokens"]
+    assert rows[-1]["characters"] < rows[0]["characters"]
+    pretrain.export(tmp_path / "run", tiny_model_folder, tmp_path / "model")
+    loaded = pretrain.load_model(tmp_path / "model", dtype=torch.float32)
+    average = pretrain.start(recipe).average.tensors["model.model.norm.weight"]
+    assert torch.equal(loaded.model.norm.weight, average.to(torch.bfloat16).float())
+    assert (tmp_path / "model" / "tokenizer.json").exists()
+
+
+def test_next_stage_starts_from_averaged_weights(shards, tiny_model_folder, tmp_path) -> None:
+    first = _train(_recipe(shards, tiny_model_folder, tmp_path / "first"))
+    model = {"start_from": str(tmp_path / "first")}
+    second = pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "second", model=model))
+    assert second.state.step == 0
+    for name, value in second.learner.named_parameters():
+        assert torch.equal(value, first.average.tensors[name]), name
+
+
+def test_start_from_exported_weights_alone(shards, tiny_model_folder, tmp_path) -> None:
+    model = {"start_from": str(tiny_model_folder)}
+    trainer = pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "run", model=model))
+    loaded = pretrain.load_model(tiny_model_folder, dtype=torch.float32)
+    for name, value in loaded.named_parameters():
+        assert torch.equal(value, trainer.model.get_parameter(name)), name
+
+
+def test_broken_checkpoint_is_named_and_deleting_it_resumes(
+    shards, tiny_model_folder, tmp_path
+) -> None:
+    recipe = _recipe(shards, tiny_model_folder, tmp_path / "run", run={"checkpoint_minutes": 1e-9})
+    _train(recipe)
+    newest = checkpoints(tmp_path / "run" / "checkpoints")[-1]
+    tensors = newest / "train.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:1000])
+    with pytest.raises(DataError, match=newest.name):
+        pretrain.start(recipe)
+    tensors.unlink()
+    (newest / "state.json").unlink()
+    newest.rmdir()
+    assert pretrain.start(recipe).state.step == 5
+
+
+def test_nothing_to_start_from(shards, tiny_model_folder, tmp_path) -> None:
+    with pytest.raises(DataError, match="no finished checkpoint"):
+        pretrain.export(tmp_path / "none", tiny_model_folder, tmp_path / "model")
