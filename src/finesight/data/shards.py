@@ -92,9 +92,9 @@ class ShardReader:
     """
 
     def __init__(self, shard: Path) -> None:
-        self.path = shard
         self._descriptor: int | None = None
         self._owner = -1
+        self.path = shard
         try:
             index = json.loads(index_path(shard).read_text(encoding="utf-8"))
             self.ids: list[str] = index["ids"]
@@ -158,8 +158,7 @@ class ShardReader:
         self._descriptor = None
 
     def __del__(self) -> None:
-        if getattr(self, "_descriptor", None) is not None:
-            self.close()
+        self.close()
 
     def _read(self, start: int, size: int) -> bytes:
         if self._descriptor is None or self._owner != os.getpid():

@@ -8,10 +8,11 @@ codes are drawn afresh on both sides of the split; words come from the lists of 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from finesight.data.sources.words import SCRIPTS, WordLists
+from finesight.errors import DataError
 
 __all__ = ["Phrase", "PhraseSource"]
 
@@ -76,6 +77,9 @@ class PhraseSource:
         words: word lists of one split.
         other_share: share of phrases in scripts other than Latin.
         languages: other languages that faces can draw; the rest are left out.
+
+    Raises:
+        DataError: there is no word of a language written in Latin letters.
     """
 
     def __init__(
@@ -83,8 +87,12 @@ class PhraseSource:
     ) -> None:
         self.words = words
         self.other_share = other_share
-        self._others = [name for name in OTHER_LANGUAGES if name in languages]
-        self._weights = [OTHER_WEIGHTS[OTHER_LANGUAGES.index(name)] for name in self._others]
+        self._latin = _weighted(LATIN_LANGUAGES, LATIN_WEIGHTS, set(words.by_language))
+        self._others = _weighted(
+            OTHER_LANGUAGES, OTHER_WEIGHTS, set(words.by_language) & set(languages)
+        )
+        if not self._latin:
+            raise DataError(f"the {words.split} word lists hold none of {LATIN_LANGUAGES}")
 
     def letters(self, rng: random.Random, most: int) -> Phrase:
         """One to `most` letters, digits or signs, of any alphabet we draw; never blank."""
@@ -114,7 +122,7 @@ class PhraseSource:
             return Phrase(self._other_word(rng, language, low, high), language, "word")
         roll = rng.random()
         if roll < 0.70:
-            language = rng.choices(LATIN_LANGUAGES, LATIN_WEIGHTS)[0]
+            language = _draw(rng, self._latin)
             return Phrase(_cased(rng, self.words.word(rng, language, low, high)), language, "word")
         if roll < 0.85:
             return Phrase(_number(rng, low, high), "en", "number")
@@ -128,7 +136,7 @@ class PhraseSource:
             language = self._other(rng)
             high = min(high, 12) if language in UNSPACED else high
         else:
-            language = rng.choices(LATIN_LANGUAGES, LATIN_WEIGHTS)[0]
+            language = _draw(rng, self._latin)
         want = rng.randint(low, high)
         sentences = self.words.sentences.get(language)
         if sentences and rng.random() < 0.3:
@@ -171,7 +179,7 @@ class PhraseSource:
         return piece + "," if rng.random() < 0.06 else piece
 
     def _other(self, rng: random.Random) -> str:
-        return rng.choices(self._others, self._weights)[0]
+        return _draw(rng, self._others)
 
     def _other_letters(self, rng: random.Random, language: str, count: int) -> str:
         pool = OTHER_LETTERS.get(language) or self.words.word(rng, language, 1, 6)
@@ -187,6 +195,15 @@ class PhraseSource:
         if language == "ko":
             return self.words.word(rng, language, 2, min(high, 6))
         return _cased(rng, self.words.word(rng, language, low, high))
+
+
+def _weighted(names: Sequence[str], weights: Sequence[float], known: Set[str]) -> dict[str, float]:
+    """Languages that are known, with their weights."""
+    return {name: weight for name, weight in zip(names, weights, strict=True) if name in known}
+
+
+def _draw(rng: random.Random, weighted: dict[str, float]) -> str:
+    return rng.choices(list(weighted), list(weighted.values()))[0]
 
 
 def _cased(rng: random.Random, word: str) -> str:

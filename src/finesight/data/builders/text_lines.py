@@ -20,7 +20,7 @@ import random
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from finesight.data.builders.drawing import Ink, draw_rows, measure_row, turn, warp
 from finesight.data.builders.paper import background, ink_and_paper, lay, wear
@@ -29,7 +29,7 @@ from finesight.data.builders.questions import READ_TEXT, READ_TEXT_WEIGHTS, choo
 from finesight.data.record import Record
 from finesight.data.sources.fonts import Face, FontCatalogue, Split
 from finesight.data.sources.words import SCRIPTS, WordLists
-from finesight.errors import DataError
+from finesight.errors import ConfigError, DataError
 
 __all__ = ["TextLines", "TextLinesConfig"]
 
@@ -77,6 +77,21 @@ class TextLinesConfig(BaseModel):
     max_line_pixels: int = Field(
         default=560, le=980, description="largest width of a row, in pixels"
     )
+
+    @model_validator(mode="after")
+    def _ranges(self) -> TextLinesConfig:
+        pairs = {
+            "font_pixels": (self.min_font_pixels, self.max_font_pixels),
+            "word_letters": self.word_letters,
+            "line_letters": self.line_letters,
+            "block_letters": self.block_letters,
+        }
+        for name, (low, high) in pairs.items():
+            if not 1 <= low <= high:
+                raise ConfigError(f"{name} runs from {low} to {high}")
+        if not self.stages or min(self.stages.values()) < 0 or not any(self.stages.values()):
+            raise ConfigError(f"stages {self.stages} have no positive share")
+        return self
 
 
 class TextLines:

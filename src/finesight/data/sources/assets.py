@@ -17,6 +17,7 @@ import html
 import json
 import re
 import subprocess
+import sys
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -274,7 +275,9 @@ def main() -> None:
     options = parser.parse_args()
     assets = install(options.directory, options.fonts)
     num_files = sum(len(asset.files) for asset in assets)
-    print(f"{options.directory / 'manifest.json'}: {len(assets)} packages, {num_files} files")  # noqa: T201
+    sys.stdout.write(
+        f"{options.directory / 'manifest.json'}: {len(assets)} packages, {num_files} files" + "\n"
+    )
 
 
 if __name__ == "__main__":

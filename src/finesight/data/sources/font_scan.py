@@ -125,23 +125,27 @@ def _faces_of(path: str, package: str, licence: str, dropped: Counter[str]) -> I
     try:
         is_collection = path.lower().endswith(".ttc")
         tables = TTCollection(path, lazy=True).fonts if is_collection else [TTFont(path, lazy=True)]
-    except (TTLibError, OSError):
+        described = [_describe(table, Path(path)) for table in tables]
+    except (TTLibError, OSError, KeyError):
         dropped["broken"] += 1
         return
-    for index, table in enumerate(tables):
-        names = table["name"]
-        family = names.getBestFamilyName() or Path(path).stem
-        style = names.getBestSubFamilyName() or "Regular"
+    for index, (family, style, bitmap) in enumerate(described):
         if DROPPED_FAMILIES.search(f"{family} {Path(path).stem}"):
             dropped["symbols or patterns"] += 1
         elif DROPPED_STYLES.search(f"{family} {style} {Path(path).stem}"):
             dropped["thin, outlined or small capitals"] += 1
         else:
-            codes = [code for code in table.getBestCmap() or {} if code > 0x20]
-            bitmap = bitmap_of_codes([0x20, *codes])
             name = f"{package}/{Path(path).name}#{index}"
             scripts = scripts_of(bitmap)
             yield Face(name, path, index, family, style, "", "train", scripts, 1.0, licence, bitmap)
+
+
+def _describe(table: TTFont, path: Path) -> tuple[str, str, bytes]:
+    """Family, style and coverage as the file itself states them."""
+    names = table["name"]
+    codes = [code for code in table.getBestCmap() or {} if code > 0x20]
+    family = names.getBestFamilyName() or path.stem
+    return family, names.getBestSubFamilyName() or "Regular", bitmap_of_codes([0x20, *codes])
 
 
 def _without_tofu(face: Face, font: ImageFont.FreeTypeFont) -> Face:
