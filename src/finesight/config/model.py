@@ -74,7 +74,8 @@ class VisionConfig(_Frozen):
     def _consistent(self) -> VisionConfig:
         if self.hidden_size % self.num_heads or self.head_dim % 4:
             raise ValueError(
-                f"vision hidden_size {self.hidden_size} over {self.num_heads} heads must give a head size divisible by 4"
+                f"vision hidden_size {self.hidden_size} over {self.num_heads} heads "
+                "must give a head size divisible by 4"
             )
         if self.window_size % self.resize_factor:
             raise ValueError(
@@ -168,7 +169,8 @@ class ModelConfig(_Frozen):
     def _consistent(self) -> ModelConfig:
         if self.vision.out_hidden_size != self.text.hidden_size:
             raise ValueError(
-                f"vision out_hidden_size {self.vision.out_hidden_size} differs from text hidden_size {self.text.hidden_size}"
+                f"vision out_hidden_size {self.vision.out_hidden_size} differs from "
+                f"text hidden_size {self.text.hidden_size}"
             )
         return self
 
