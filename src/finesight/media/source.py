@@ -236,8 +236,7 @@ def _from_web(url: str, name: str, limits: FetchPolicy, kind: str) -> LocalSourc
             allow_private=limits.allow_private,
         )
         return LocalSource(name, data)
-    # Not closed here: the file lives as long as the source it belongs to.
-    keep: IO[bytes] = tempfile.NamedTemporaryFile(prefix="finesight-")  # noqa: SIM115
+    keep: IO[bytes] = tempfile.NamedTemporaryFile(prefix="finesight-")  # noqa: SIM115  # kept open
     fetch_into(
         url,
         keep,

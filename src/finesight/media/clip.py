@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known about the chosen frames of a video before they are decoded, and the way to decode them.
+
+Two clocks (see `finesight.geometry.Clock`): the model's clock of an evenly sampled file is the
+reference's, `i / sample_fps`, which runs a little fast on short clips because it counts the last
+frame's duration as shown; `source_seconds` are always the true presentation times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finesight.geometry import Clock, Size
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoClip:
+    """The frames of one video that are shown to the model.
+
+    Attributes:
+        name: what to call the source.
+        size: of every frame, upright, before any resizing.
+        sample_fps: frames per second the model believes it sees.
+        clock: both times of every frame.
+        indices: which frames of the source they are, in presentation order; a repeated frame
+            stands twice.
+        source_fps: rate of the source.
+        total_frames: frames of the source's part that was sampled.
+        notes: what a user should know: a variable rate, a repeated frame, a clamped end.
+    """
+
+    name: str
+    size: Size
+    sample_fps: float
+    clock: Clock
+    indices: tuple[int, ...]
+    source_fps: float
+    total_frames: float
+    notes: tuple[str, ...] = ()
+    _read: Callable[[], Iterator[Pixels]] = field(repr=False)
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames, always a multiple of `frame_factor`."""
+        return len(self.indices)
+
+    def frames(self) -> Iterator[Pixels]:
+        """Decode the frames in order, one at a time.
+
+        Yields:
+            `uint8[height, width, 3]` in RGB.
+
+        Raises:
+            DecodeError: a frame is broken; names the file and the time.
+        """
+        previous, pixels = -1, None
+        source = self._read()
+        for index in self.indices:
+            if index != previous or pixels is None:
+                pixels = next(source)
+            previous = index
+            yield pixels

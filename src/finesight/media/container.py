@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Open a video file with FFmpeg, strictly and without surprises.
+
+Strictly: a decoder that meets broken data stops instead of painting over it. Without surprises:
+only containers that hold their own data are opened, because a playlist makes FFmpeg open the files
+and addresses it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from finesight.errors import DecodeError, MediaTooLarge, UnsupportedMedia
+from finesight.media.source import LocalSource, kind_of
+
+MAX_FRAME_PIXELS = 67_108_864
+"""Largest frame that is decoded, in pixels: 8,192 x 8,192."""
+
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,gif,ogg,mxf,nut,ivf,"
+    "apng,rm,dv,h264,hevc,m4v,obu"
+)
+
+
+@contextmanager
+def open_container(
+    local: LocalSource, *, is_thumbnail: bool = False
+) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a video file and its first video stream.
+
+    Args:
+        local: the file.
+        is_thumbnail: decode faster and a little wrong, for pictures that are only compared.
+
+    Raises:
+        UnsupportedMedia: no video in it, or a container we do not open.
+        DecodeError: broken from the start.
+        MediaTooLarge: frames of more than `MAX_FRAME_PIXELS`.
+    """
+    container = _open(local)
+    try:
+        stream = _video_stream(container, local.name)
+        stream.thread_type = "AUTO"
+        options = {"err_detect": "explode", "max_pixels": str(MAX_FRAME_PIXELS)}
+        if is_thumbnail:
+            options["skip_loop_filter"] = "all"
+        stream.codec_context.options = options
+        yield container, stream
+    finally:
+        container.close()
+
+
+def _open(local: LocalSource) -> InputContainer:
+    file = local.data if not isinstance(local.data, bytes) else local.open()
+    options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+    try:
+        # Titles and the like may be in any encoding; nobody reads them here.
+        return av.open(file, "r", options=options, metadata_errors="replace")
+    except av.FFmpegError as error:
+        kind = kind_of(local.head())
+        if "video" in kind:
+            raise DecodeError(
+                f"{local.name} is a broken {kind}: {error.strerror}",
+                hint="was it saved completely? ffmpeg can often rebuild it: "
+                "ffmpeg -i broken.mp4 -c copy whole.mp4",
+            ) from error
+        hint = "give it as an image" if "picture" in kind else "convert it to MP4"
+        raise UnsupportedMedia(f"{local.name} is no video but a {kind}", hint=hint) from error
+
+
+def _video_stream(container: InputContainer, name: str) -> VideoStream:
+    """The first stream that moves; the cover picture of a song does not."""
+    for stream in container.streams.video:
+        if stream.disposition & Disposition.attached_pic:
+            continue
+        if stream.codec_context is None:
+            raise UnsupportedMedia(f"{name}: its video codec is not known to FFmpeg")
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if width * height > MAX_FRAME_PIXELS:
+            raise MediaTooLarge(
+                f"{name} has frames of {width} x {height} pixels; at most {MAX_FRAME_PIXELS:,}",
+                hint="scale the video down first",
+            )
+        return stream
+    kinds = sorted({stream.type for stream in container.streams})
+    has = f"only {' and '.join(kinds)}" if kinds else "no stream at all"
+    raise UnsupportedMedia(f"{name} has no video stream: {has}")

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decode chosen frames of a video, and little else.
+
+For each wanted frame the decoder starts at the key frame before it; frames of the same group are
+decoded in one go. Pictures that nothing refers to (most B-frames) are skipped inside the decoder
+unless they are wanted. One frame is held at a time, so an hour of video costs no more memory than a
+second.
+
+What comes out is exact: the frame whose presentation time was asked for, or an error that names the
+file and the time. A group whose pictures refer to the group before (an "open" one) fails when
+started alone, so before giving up the decoder starts one and two key frames earlier.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from finesight.errors import DecodeError
+from finesight.media.container import open_container
+from finesight.media.source import LocalSource
+from finesight.media.timeline import Timeline
+
+_KEYS_BACK = 2
+_WORTH_A_SEEK = 8
+"""Frames between two wanted ones from which on jumping is cheaper than decoding through."""
+
+_SEEK_BACK_SECONDS = (0.0, 2.0, 20.0)
+
+
+class _FrameMissing(Exception):
+    """The decoder went past a wanted frame without giving it out whole."""
+
+
+def decode_frames(
+    local: LocalSource,
+    timeline: Timeline,
+    indices: Sequence[int],
+    *,
+    is_thumbnail: bool = False,
+) -> Iterator[VideoFrame]:
+    """Decode frames of a video.
+
+    Args:
+        local: the video file.
+        timeline: its timeline.
+        indices: wanted frames in presentation order, increasing.
+        is_thumbnail: decode faster and a little wrong, for pictures that are only compared.
+
+    Yields:
+        One frame per index.
+
+    Raises:
+        DecodeError: a wanted frame is broken or not there; names the file and the time.
+    """
+    with open_container(local, is_thumbnail=is_thumbnail) as (container, stream):
+        reader = _Reader(local.name, timeline, container, stream)
+        if timeline.is_counted:
+            yield from reader.count_through(indices)
+            return
+        for run in _runs(timeline, indices):
+            yield from reader.decode_run(run)
+
+
+def _runs(timeline: Timeline, indices: Sequence[int]) -> Iterator[list[int]]:
+    """Wanted presentation times in groups that are best decoded in one go."""
+    run: list[int] = []
+    before = 0
+    for index in indices:
+        pts = int(timeline.pts[index])
+        key_pts = timeline.key_pts[timeline.key_before(pts)]
+        if run and int(timeline.pts.searchsorted(key_pts)) - before > _WORTH_A_SEEK:
+            yield run
+            run = []
+        run.append(pts)
+        before = index
+    if run:
+        yield run
+
+
+class _Reader:
+    """One open video file."""
+
+    def __init__(
+        self, name: str, timeline: Timeline, container: InputContainer, stream: VideoStream
+    ) -> None:
+        self._name = name
+        self._timeline = timeline
+        self._container = container
+        self._stream = stream
+
+    def decode_run(self, wanted: Sequence[int]) -> Iterator[VideoFrame]:
+        """Frames of increasing presentation times, one after the other."""
+        left = deque(wanted)
+        failures = 0
+        while left:
+            nearest = self._timeline.key_before(left[0])
+            key = max(0, nearest - failures)
+            try:
+                for frame in self._decode_from(key, tuple(left)):
+                    left.popleft()
+                    yield frame
+            except (av.FFmpegError, _FrameMissing) as error:
+                is_elsewhere = self._timeline.key_before(left[0]) > nearest
+                failures = 0 if is_elsewhere else failures + 1
+                if failures > _KEYS_BACK or (failures and key == 0):
+                    raise self._broken(left[0]) from error
+
+    def count_through(self, indices: Sequence[int]) -> Iterator[VideoFrame]:
+        """Frames by their number, for files whose timestamps do not tell the pictures apart."""
+        wanted = deque(indices)
+        try:
+            for number, frame in enumerate(self._container.decode(self._stream)):
+                if wanted and number == wanted[0]:
+                    wanted.popleft()
+                    yield frame
+                if not wanted:
+                    return
+        except av.FFmpegError as error:
+            raise self._broken(int(self._timeline.pts[wanted[0]])) from error
+        raise self._broken(int(self._timeline.pts[wanted[0]]))
+
+    def _broken(self, pts: int) -> DecodeError:
+        seconds = float((pts - self._timeline.origin) * self._timeline.time_base)
+        return DecodeError(
+            f"{self._name} is broken: the frame at {seconds:.2f} s cannot be decoded",
+            hint=f"use the part before it (end_seconds below {seconds:.2f}) or after it, or repair "
+            "the file: ffmpeg -i broken.mp4 whole.mp4",
+        )
+
+    def _decode_from(self, key: int, wanted: Sequence[int]) -> Iterator[VideoFrame]:
+        """Decode from a key frame on, and pick out the wanted presentation times."""
+        left = deque(wanted)
+        for frame in self._all_frames(key, frozenset(wanted)):
+            if frame.pts is None or frame.pts < left[0]:
+                continue
+            if frame.pts > left[0] or frame.is_corrupt:
+                break
+            left.popleft()
+            yield frame
+            if not left:
+                return
+        raise _FrameMissing
+
+    def _all_frames(self, key: int, wanted: frozenset[int]) -> Iterator[VideoFrame]:
+        """All frames the decoder gives from a key frame on; the ones it still holds before an error, too."""
+        codec = self._stream.codec_context
+        for packet in self._packets_from(key):
+            if packet.pts is not None:
+                codec.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
+            try:
+                if packet.is_corrupt:
+                    raise _FrameMissing
+                frames = codec.decode(packet)
+            except (av.FFmpegError, _FrameMissing):
+                yield from codec.decode(None)
+                raise
+            yield from frames
+
+    def _packets_from(self, key: int) -> Iterator[Packet[Any]]:
+        """Packets from a key frame on, wherever the container's own seeking lands."""
+        key_pts = int(self._timeline.key_pts[key])
+        key_dts = int(self._timeline.key_dts[key])
+        for back in _SEEK_BACK_SECONDS:
+            offset = min(key_pts, key_dts) - round(back / self._timeline.time_base)
+            self._container.seek(offset, stream=self._stream)
+            is_there = False
+            for packet in self._container.demux(self._stream):
+                if not is_there and packet.pts is not None:
+                    is_there = packet.pts == key_pts
+                    decode_time = packet.pts if packet.dts is None else packet.dts
+                    if not is_there and decode_time > max(key_dts, key_pts):
+                        break
+                if is_there:
+                    yield packet
+            if is_there:
+                return
+        raise _FrameMissing

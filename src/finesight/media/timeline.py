@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The true presentation times of a video's frames, read from its packets without decoding one.
+
+Reading the packets goes through the file once and costs some microseconds and 32 bytes of memory
+per packet. It tells how many frames there are, when each is shown, from which key frame it can be
+decoded, whether the rate is constant, and whether the file ends before it should.
+
+Two orders meet here. *Presentation order* is what a viewer sees and what all indices count; *decode
+order* is how packets lie in the file, different wherever B-frames are used.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from finesight.errors import DecodeError, UnsupportedMedia
+from finesight.media.container import open_container
+from finesight.media.source import LocalSource
+
+_OFF_BEAT = 0.25
+"""How far a frame may stand from a regular clock, in steps, for the rate to count as constant."""
+
+_MISSING_END_SECONDS = 0.5
+_KNOWS_ITS_LENGTH = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # by header, not by guess
+
+_KEY, _HIDDEN = 1, 2
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Presentation times of a video.
+
+    Attributes:
+        pts: `int64[F]` presentation time of each shown frame, in units of `time_base`, increasing.
+        num_bytes: `int64[F]` size of the packet of each shown frame.
+        key_pts: `int64[K]` presentation time of each key frame, increasing; also of ones never
+            shown.
+        key_dts: `int64[K]` decode time of the same.
+        time_base: seconds per unit.
+        origin: where the source's clock starts, in units of `time_base`.
+        header_fps: rate the container states; 0 if none.
+        is_counted: timestamps lie in decode order, so that frames can only be found by counting.
+        missing_from_seconds: where the file breaks off, if it does.
+    """
+
+    pts: NDArray[np.int64]
+    num_bytes: NDArray[np.int64]
+    key_pts: NDArray[np.int64]
+    key_dts: NDArray[np.int64]
+    time_base: Fraction
+    origin: int
+    header_fps: float
+    is_counted: bool
+    missing_from_seconds: float | None
+
+    @property
+    def num_frames(self) -> int:
+        """Number of shown frames."""
+        return len(self.pts)
+
+    def times(self) -> NDArray[np.float64]:
+        """`float64[F]` true time of each frame, in seconds from the source's start."""
+        base = self.time_base
+        return (self.pts - self.origin).astype(np.float64) * base.numerator / base.denominator
+
+    def key_before(self, pts: int) -> int:
+        """Index of the last key frame that is shown at `pts` or before."""
+        return max(0, int(np.searchsorted(self.key_pts, pts, side="right")) - 1)
+
+    @property
+    def step_seconds(self) -> float:
+        """Mean time from one frame to the next; of a single frame, what the container states."""
+        if self.num_frames > 1:
+            span = int(self.pts[-1] - self.pts[0])
+            return float(span * self.time_base) / (self.num_frames - 1)
+        return 1.0 / self.header_fps if self.header_fps else 1.0
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all frames stand close to a regular clock."""
+        regular = np.linspace(float(self.pts[0]), float(self.pts[-1]), self.num_frames)
+        step = self.step_seconds / float(self.time_base)
+        # One unit more for clocks that round to whole milliseconds.
+        return float(np.abs(self.pts - regular).max()) <= _OFF_BEAT * step + 1.0
+
+    @property
+    def fps(self) -> float:
+        """Frames per second: as the container states where its frames agree, else as measured."""
+        measured = 1.0 / self.step_seconds
+        rounding = 2 * float(self.time_base) / (self.step_seconds * max(self.num_frames - 1, 1))
+        agrees = self.header_fps and abs(measured / self.header_fps - 1.0) < 0.01 + rounding
+        return self.header_fps if agrees else measured
+
+
+def read_timeline(local: LocalSource) -> Timeline:
+    """Read the packets of a video file.
+
+    Raises:
+        UnsupportedMedia: no video stream, or packets without timestamps.
+        DecodeError: broken from the start, or without a single frame.
+    """
+    with open_container(local) as (container, stream):
+        packets = _Packets(stream)
+        try:
+            for packet in container.demux():  # all streams: the last of them tells the length
+                packets.add(packet)
+        except av.FFmpegError as error:
+            raise DecodeError(
+                f"{local.name} cannot be read beyond {packets.end_seconds:.2f} s: {error.strerror}"
+            ) from error
+        if not packets.pts:
+            raise _no_frames(local.name, packets)
+        return _timeline(local.name, container, stream, packets)
+
+
+@dataclass
+class _Packets:
+    """What is kept of the packets, in decode order."""
+
+    stream: VideoStream
+    pts: array[int] = field(default_factory=lambda: array("q"))
+    dts: array[int] = field(default_factory=lambda: array("q"))
+    num_bytes: array[int] = field(default_factory=lambda: array("q"))
+    flags: array[int] = field(default_factory=lambda: array("b"))  # _KEY, _HIDDEN
+    num_untimed: int = 0
+    end_seconds: float = 0.0
+
+    def add(self, packet: Packet[Any]) -> None:
+        """Note one packet; those of other streams only for their end."""
+        if packet.size == 0:
+            return  # marks the end of a stream
+        if packet.pts is not None and packet.time_base is not None:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            self.end_seconds = max(self.end_seconds, end)
+        if packet.stream_index != self.stream.index:
+            return
+        if packet.pts is None:  # the second field of a frame, or a file without any times
+            self.num_untimed += 1
+            return
+        is_hidden = packet.is_discard or self._is_hidden_vp8(packet)
+        self.pts.append(packet.pts)
+        self.dts.append(packet.pts if packet.dts is None else packet.dts)
+        self.num_bytes.append(packet.size)
+        self.flags.append(_KEY * packet.is_keyframe + _HIDDEN * is_hidden)
+
+    def _is_hidden_vp8(self, packet: Packet[Any]) -> bool:
+        """VP8 stores reference pictures that are never shown as packets of their own (RFC 6386, 9.1)."""
+        return self.stream.codec_context.name == "vp8" and not bytes(packet)[0] & 0x10
+
+
+def _no_frames(name: str, packets: _Packets) -> Exception:
+    if packets.num_untimed:
+        return UnsupportedMedia(
+            f"{name} has {packets.num_untimed} video packets without any time",
+            hint="put it into a container: ffmpeg -r 30 -i in.h264 -c copy out.mp4",
+        )
+    return DecodeError(f"{name} has a video stream without a single frame")
+
+
+def _timeline(
+    name: str, container: InputContainer, stream: VideoStream, packets: _Packets
+) -> Timeline:
+    pts = np.frombuffer(packets.pts, np.int64)
+    flags = np.frombuffer(packets.flags, np.int8)
+    keys = np.flatnonzero(flags & _KEY)
+    if len(keys) == 0:  # some old codecs mark none: everything is decoded from the start
+        keys = np.zeros(1, np.int64)
+    keys = keys[np.argsort(pts[keys], kind="stable")]
+    # What is shown before the first key frame cannot be decoded: the recording began in the
+    # middle, or the leading pictures of a group were cut off.
+    is_shown = (flags & _HIDDEN == 0) & (pts >= pts[keys[0]])
+    shown, where = np.unique(pts[is_shown], return_index=True)
+    if len(shown) == 0:
+        raise _no_frames(name, packets)
+    base = stream.time_base or Fraction(1, 1_000)
+    return Timeline(
+        pts=shown,
+        num_bytes=np.frombuffer(packets.num_bytes, np.int64)[is_shown][where],
+        key_pts=pts[keys],
+        key_dts=np.frombuffer(packets.dts, np.int64)[keys],
+        time_base=base,
+        origin=_origin(container, base, int(shown[0])),
+        header_fps=float(stream.average_rate or 0),
+        is_counted=_is_counted(container, stream),
+        missing_from_seconds=_missing_from(container, packets, shown, base),
+    )
+
+
+def _origin(container: InputContainer, base: Fraction, first: int) -> int:
+    """The start of the file's clock: what a player shows as 0:00."""
+    start = container.start_time
+    return first if start is None else round(Fraction(start, av.time_base) / base)
+
+
+def _is_counted(container: InputContainer, stream: VideoStream) -> bool:
+    """AVI numbers packets, and H.264 and H.265 do not say more in them."""
+    codec = stream.codec_context
+    return container.format.name == "avi" and codec.name in ("h264", "hevc") and codec.has_b_frames
+
+
+def _missing_from(
+    container: InputContainer, packets: _Packets, shown: NDArray[np.int64], base: Fraction
+) -> float | None:
+    """Where a file was cut off, if its header promises clearly more than it holds."""
+    if container.format.name not in _KNOWS_ITS_LENGTH or container.duration is None:
+        return None
+    declared = container.duration / av.time_base
+    longest_step = float(int(np.diff(shown).max(initial=0)) * base)
+    is_short = packets.end_seconds + longest_step + _MISSING_END_SECONDS < declared
+    return packets.end_seconds if is_short else None
