@@ -39,4 +39,7 @@ for spec in $icons $texts; do
     rm -rf "$scratch"
 done
 
-exec "$python" -m finesight.data.sources.assets "$target" --fonts "$fonts"
+"$python" -m finesight.data.sources.assets "$target" --fonts "$fonts"
+if [[ ! -f "$target/icons.json" || "$target/manifest.json" -nt "$target/icons.json" ]]; then
+    "$python" -m finesight.cli.data sources "$target"
+fi

@@ -112,9 +112,14 @@ def install(directory: Path, font_table: Path) -> list[Asset]:
     assets += [icon_asset(directory / "npm" / name, licence) for name, licence in ICON_SETS.items()]
     assets += [word_asset(directory), sentence_asset(directory)]
     body = {"format": 1, "assets": [asdict(asset) for asset in assets]}
-    partial = directory / "manifest.json.partial"
-    partial.write_text(json.dumps(body, indent=1, ensure_ascii=False), encoding="utf-8")
-    partial.replace(directory / "manifest.json")
+    text = json.dumps(body, indent=1, ensure_ascii=False)
+    path = directory / "manifest.json"
+    if (
+        not path.is_file() or path.read_text(encoding="utf-8") != text
+    ):  # else the catalogues stay valid
+        partial = directory / "manifest.json.partial"
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
     return assets
 
 
