@@ -288,7 +288,7 @@ def cumulative(lengths: Tensor) -> Tensor:
     return torch.nn.functional.pad(lengths.cumsum(0), (1, 0)).to(torch.int32)
 
 
-RecordT = TypeVar("RecordT", PackedBatch, TextLayout, VisionLayout)
+RecordT = TypeVar("RecordT", bound="PackedBatch | TextLayout | VisionLayout")
 
 
 def _map_tensors(record: RecordT, change: Callable[[Tensor], Tensor]) -> RecordT:
@@ -298,9 +298,7 @@ def _map_tensors(record: RecordT, change: Callable[[Tensor], Tensor]) -> RecordT
         value = getattr(record, entry.name)
         if isinstance(value, Tensor):
             changed[entry.name] = change(value)
-        elif isinstance(value, TextLayout):
-            changed[entry.name] = _map_tensors(value, change)
-        elif isinstance(value, VisionLayout):
+        elif isinstance(value, (TextLayout, VisionLayout)):
             changed[entry.name] = _map_tensors(value, change)
     return replace(record, **changed)
 
