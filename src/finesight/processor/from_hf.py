@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from finesight.config.model import VisionConfig
 from finesight.config.processor import ProcessorConfig
 from finesight.errors import ConfigError
@@ -67,7 +69,12 @@ def read_processor_config(folder: str | Path, vision: VisionConfig) -> Processor
     }
     if videos is not None:
         values |= _video_values(videos, values, vision)
-    return ProcessorConfig(**values)
+    try:
+        return ProcessorConfig(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{folder}: {where} of the processor: {first['msg']}") from error
 
 
 def write_processor_config(config: ProcessorConfig, vision: VisionConfig) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def smart_resize(
 
     Returns:
         Height and width. The area may pass `max_pixels` only where one side is already a single
-        grid cell.
+        grid cell, or where the budget is narrower than a step of the grid.
 
     Raises:
         UnsupportedMedia: a side is 0, or one side is too long for the other.
