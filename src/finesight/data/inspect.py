@@ -23,14 +23,14 @@ STYLE = """
 :root { color-scheme: light dark }
 body { font: 14px/1.4 system-ui, sans-serif; margin: 1.5rem; max-width: 1500px }
 main { display: flex; flex-wrap: wrap; gap: 14px; align-items: flex-start }
-figure { margin: 0; padding: 8px; border: 1px solid #8886; border-radius: 6px; max-width: 600px }
-figure div { position: relative; background: #888; line-height: 0; width: fit-content }
+figure { margin: 0; padding: 8px; border: 1px solid #8886; border-radius: 6px; max-width: 560px }
+figure .pic { position: relative; background: #888; line-height: 0; width: fit-content }
 figure img { image-rendering: pixelated; display: block }
 figure svg { position: absolute; inset: 0 }
 figcaption { margin-top: 6px; overflow-wrap: anywhere }
 pre { white-space: pre-wrap; margin: 2px 0 8px; max-height: 12rem; overflow: auto }
 .meta, .q { opacity: .7 } .meta { font-size: 12px }
-rect { fill: none; stroke: #e00040 } circle { fill: #e00040 } text { font-size: 10px; fill: #e00040 }
+rect { fill: none; stroke: #e00040 } circle { fill: #e00040 } text { font-size: 7px; fill: #e00040 }
 #marks:not(:checked) ~ main svg { display: none }
 table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: 2px 12px 2px 0; text-align: left }
 """
@@ -87,14 +87,14 @@ def _summary(records: list[Record]) -> str:
 def _figure(record: Record) -> str:
     png, _ = encode_record(record)
     height, width = record.image.shape[:2]
-    zoom = ZOOM if width * ZOOM <= 580 else 1
+    zoom = ZOOM if width * ZOOM <= 540 else 1
     turns = "".join(
         f'<div class="q">{html.escape(question)}</div><pre>{html.escape(answer)}</pre>'
         for question, answer in record.turns
     )
     shown = {key: value for key, value in record.meta.items() if key not in ("tasks", "sources")}
     return (
-        f'<figure><div><img alt="" width="{width * zoom}" height="{height * zoom}" '
+        f'<figure><div class="pic"><img alt="" width="{width * zoom}" height="{height * zoom}" '
         f'src="data:image/png;base64,{base64.b64encode(png).decode()}">{_marks(record, zoom)}</div>'
         f'<figcaption>{turns}<div class="meta">{html.escape(f"{record.id} {shown}")}</div></figcaption>'
         "</figure>"

@@ -142,7 +142,7 @@ def test_counts_cover_zero_to_ten(assets, catalogue, icons):
             if task["kind"] == "count":
                 counts[int(answer)] += 1
     assert set(counts) >= set(range(11))
-    assert max(counts.values()) < 0.3 * sum(counts.values())
+    assert max(counts.values()) < 0.2 * sum(counts.values())
 
 
 def test_about_a_quarter_asks_for_what_is_not_there(assets, catalogue, icons):

@@ -142,11 +142,13 @@ def _detect(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | None
 
 
 def _count(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | None:
-    # 0 and 1 would rule otherwise: few absent classes, and few questions where there is no crowd.
-    is_absent = is_absent and rng.random() < 0.4
-    if not is_absent and plan.target not in plan.names and rng.random() < 0.8:
+    # 0 and 1 would rule otherwise: few absent classes, few questions where there is no crowd or beside it.
+    is_absent = is_absent and rng.random() < 0.35
+    has_crowd = plan.target in plan.names
+    if not has_crowd and rng.random() < 0.85:
         return None
-    name = _class_name(rng, plan, is_absent)
+    is_crowd = has_crowd and not is_absent and rng.random() < 0.9
+    name = plan.target if is_crowd else _class_name(rng, plan, is_absent)
     found = plan.indices(name)
     question = rng.choice(COUNT).format(plural=plural(name))
     return Turn(question, str(len(found)), _task("count", name, found))

@@ -148,7 +148,7 @@ class Scenes:
             objects=plan.objects,
             meta={
                 "split": config.split,
-                "generator": "scenes/1",
+                "generator": "scenes/2",
                 "seed": seed,
                 "tasks": [dict(turn.task) for turn in turns],
                 "sources": sorted({item.cutout.source for item in placed if item.cutout.source}),
