@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attention over packed rows: segments of different lengths side by side, never padded to one length, never masked N x N.
+"""Attention over packed rows: segments of different lengths side by side, no padded batch, no N x N mask.
 
 `plan_segments` looks at the lengths once per forward; `attend` then runs in every layer without asking the device
 anything. Three back ends compute the same thing:
@@ -31,6 +31,12 @@ BACKENDS: tuple[Backend, ...] = ("varlen", "sdpa", "reference")
 
 _MAX_WRITTEN_OUT = 512
 """Longest segments whose attention is written out when a CPU needs gradients; above it memory grows too fast."""
+
+_MIN_ROW_BLOCKS = 512
+"""Shortest segments whose attention is computed in blocks of rows on a CPU; below it a call costs too much."""
+
+_ROW_BLOCK = 512
+"""Rows of such a block: its scores against 6,000 keys stay in the cache."""
 
 _MAX_CAUSAL_WASTE = 1.25
 """A causal batch may be this much longer than its shortest segment: fewer calls for a little more work."""
@@ -229,15 +235,54 @@ def _attend_batch(q: Tensor, k: Tensor, v: Tensor, batch: LengthBatch, causal: b
 
     def heads(states: Tensor) -> Tensor:  # [B * length, heads, E] -> [B, heads, length, E], no copy
         rows = states.narrow(0, batch.start, count * length)
-        return rows.unflatten(0, (count, length)).transpose(1, 2)
+        return rows.view(count, length, *rows.shape[1:]).transpose(1, 2)
 
+    parts = heads(q), heads(k), heads(v)
     if q.device.type == "cpu" and q.requires_grad and length <= _MAX_WRITTEN_OUT:
-        out = _attend_written_out(heads(q), heads(k), heads(v), causal)
+        out = _attend_written_out(*parts, causal)
+    elif _is_long_picture(q, length, causal):
+        out = _attend_row_blocks(*parts)
     else:
         out = functional.scaled_dot_product_attention(
-            heads(q), heads(k), heads(v), is_causal=causal, enable_gqa=q.shape[1] != k.shape[1]
+            *parts, is_causal=causal, enable_gqa=q.shape[1] != k.shape[1]
         )
     return out.transpose(1, 2).flatten(0, 1)
+
+
+def _is_long_picture(q: Tensor, length: int, causal: bool) -> bool:
+    """Whether this is a large frame pair, encoded in half precision on a CPU."""
+    half = q.dtype in (torch.bfloat16, torch.float16)
+    return (
+        half
+        and not causal
+        and q.device.type == "cpu"
+        and length >= _MIN_ROW_BLOCKS
+        and not q.requires_grad
+    )
+
+
+def _attend_row_blocks(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention head by head and block by block, `[B, H, L, E]` each, into `[B, H, L, E]` of memory order B, L, H, E.
+
+    The fused CPU kernel multiplies at a third of what oneDNN's half-precision product does; this is 1.6 times as
+    fast. Scores are rounded to half precision; in a tower of 8 blocks with sharpened attention that moved the error
+    of the visual tokens against float32 from 7.49 % to 7.51 % (transformers: 7.85 %).
+    """
+    count, num_heads, length, size = q.shape
+    out = q.new_empty((count, length, num_heads, size)).transpose(1, 2)
+    scores = q.new_empty((_ROW_BLOCK, length))
+    weights = torch.empty_like(scores)
+    for segment in range(count):
+        for head in range(num_heads):
+            rows = q[segment, head] * size**-0.5
+            keys, values = k[segment, head].contiguous().t(), v[segment, head].contiguous()
+            for start in range(0, length, _ROW_BLOCK):
+                block = slice(start, min(start + _ROW_BLOCK, length))
+                filled = block.stop - start
+                torch.mm(rows[block], keys, out=scores[:filled])
+                torch.softmax(scores[:filled], -1, out=weights[:filled])
+                torch.mm(weights[:filled], values, out=out[segment, head, block])
+    return out
 
 
 def _attend_written_out(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
@@ -261,7 +306,7 @@ def _attend_written_out(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor
 def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, plan: SegmentPlan) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn  # CUDA only; keeps the CPU start fast
 
-    out: Tensor = varlen_attn(
+    out = varlen_attn(
         q,
         k,
         v,
@@ -272,7 +317,7 @@ def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, plan: SegmentPlan) -> Tensor
         window_size=(-1, 0) if plan.causal else (-1, -1),
         enable_gqa=q.shape[1] != k.shape[1],
     )
-    return out
+    return out if isinstance(out, Tensor) else out[0]
 
 
 def _attend_reference(q: Tensor, k: Tensor, v: Tensor, plan: SegmentPlan) -> Tensor:

@@ -208,7 +208,7 @@ def _attend_varlen(q: Tensor, keys: Tensor, values: Tensor, plan: CachePlan) -> 
 
     places = keys.shape[1]
     starts = torch.arange(len(plan.totals) + 1, dtype=torch.int32, device=q.device)
-    out: Tensor = varlen_attn(
+    out = varlen_attn(
         q,
         keys.flatten(0, 1),
         values.flatten(0, 1),
@@ -220,4 +220,4 @@ def _attend_varlen(q: Tensor, keys: Tensor, values: Tensor, plan: CachePlan) -> 
         enable_gqa=q.shape[1] != keys.shape[2],
         seqused_k=torch.tensor(plan.totals, dtype=torch.int32, device=q.device),
     )
-    return out
+    return out if isinstance(out, Tensor) else out[0]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starting weights for training from nothing: all of them in one function.
 
-Matrices are drawn with a standard deviation of 1 / sqrt(inputs), so that states keep their size whatever the width; the
-matrices that write into the residual stream are scaled down by the number of such writes; norms start at 1, biases at 0.
+Matrices are drawn with a standard deviation of 1 / sqrt(inputs), so that states keep their size whatever the width;
+the matrices that write into the residual stream are scaled down by the number of such writes; norms start at 1, biases
+at 0.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from finesight.config.model import TextConfig, VisionConfig, YarnConfig
+from finesight.model.layers import in_slices, slice_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,14 @@ class Rotary:
 
 
 def apply_rotary(states: Tensor, rotary: Rotary) -> Tensor:
-    """Turn the heads `[N, H, E]` by the angles of their rows; computed in float32, returned in the dtype of `states`."""
+    """Turn the heads `[N, H, E]` by the angles of their rows, in float32; the result has their dtype."""
+    return in_slices(_turn, slice_rows(states), states, rotary.cos, rotary.sin)
+
+
+def _turn(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     wide = states.float()
     swapped = wide.roll(wide.shape[-1] // 2, dims=-1)
-    return torch.addcmul(wide * rotary.cos, swapped, rotary.sin).to(states.dtype)
+    return torch.addcmul(wide * cos, swapped, sin).to(states.dtype)
 
 
 def vision_rotary(position_hw: Tensor, config: VisionConfig) -> Rotary:

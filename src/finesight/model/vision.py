@@ -180,7 +180,7 @@ class VisionTransformer(nn.Module):
 
 def _permute_tokens(rows: Tensor, order: Tensor, area: int) -> Tensor:
     """Rows `[N, ...]` with whole visual tokens (groups of `area` rows) in another order."""
-    return rows.unflatten(0, (-1, area))[order].flatten(0, 1)
+    return rows.view(-1, area, *rows.shape[1:])[order].flatten(0, 1)
 
 
 def _windows_by_length(layout: VisionLayout, area: int) -> tuple[Tensor, Tensor, Tensor | None]:
