@@ -88,11 +88,12 @@ def build(
                 workers=workers,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
-    title = f"{out}: {summary.made} made, {summary.kept} kept, {summary.seconds:.0f} s"
-    table = Table("part", "records", "shards", "MB", title=title)
+    table = Table("part", "records", "shards", "MB")
     for name, records, shards, size in summary.rows:
         table.add_row(name, str(records), str(shards), f"{size / 1e6:.1f}")
     console.print(table)
+    told = f"{out}: {summary.made} made, {summary.kept} kept, {summary.seconds:.0f} s"
+    console.print(told, soft_wrap=True, highlight=False)
 
 
 @app.command()
