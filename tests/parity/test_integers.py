@@ -15,7 +15,7 @@ from itertools import groupby
 import pytest
 import torch
 
-from finesight.batch import EncodedSample, VisionInput, pack_vision
+from finesight.batch import IGNORE_INDEX, EncodedSample, VisionInput, pack_vision
 from finesight.config.sizes import named_config
 from finesight.processor.prepare import vision_input
 from finesight.processor.processor import Processor
@@ -125,6 +125,7 @@ def test_drawn_conversation(number, processor, reference, monkeypatch):
     kinds = [item.record.kind for item in sample.vision]
     expected = reference.integers(text, grids, kinds, seconds_per_grid)
     assert torch.equal(sample.input_ids, expected.input_ids)
+    assert sample.labels.tolist() == published_labels(reference, sample.input_ids.tolist())
     if sample.vision:
         layout = pack_vision(sample.vision)
         assert torch.equal(layout.window_index, expected.window_index)
@@ -132,6 +133,22 @@ def test_drawn_conversation(number, processor, reference, monkeypatch):
         assert torch.equal(layout.cu_seqlens_frame, expected.cu_seqlens_frame)
         assert torch.equal(layout.position_hw, expected.position_hw)
     check_positions(number, sample, expected)
+
+
+def published_labels(reference, ids: list[int]) -> list[int]:
+    """The published training code's rule: an answer is learned but for the 3 tokens it opens with.
+
+    That code finds answers by the id of the word "assistant", which is safe here: no drawn text is a turn.
+    """
+    start, end, role = reference.tokenizer.convert_tokens_to_ids(
+        ["<|im_start|>", "<|im_end|>", "assistant"]
+    )
+    labels = [IGNORE_INDEX] * len(ids)
+    for place in range(len(ids) - 1):
+        if ids[place : place + 2] == [start, role] and end in ids[place:]:
+            stop = ids.index(end, place) + 2  # <|im_end|> and the line break after it
+            labels[place + 3 : stop] = ids[place + 3 : stop]
+    return labels
 
 
 def check_positions(number: int, sample: EncodedSample, expected) -> None:

@@ -39,7 +39,7 @@ class FakeClip:
 def use_sizes_of(monkeypatch, case: DrawnCase) -> None:
     """Let the processor see the media of a drawn case."""
 
-    def open_video(part: VideoPart, config: ProcessorConfig) -> FakeClip:
+    def open_video(part: VideoPart, config: ProcessorConfig, policy: None) -> FakeClip:
         video = case.videos[str(part.source)]
         count = smart_nframes(
             video.total_frames,
@@ -54,6 +54,6 @@ def use_sizes_of(monkeypatch, case: DrawnCase) -> None:
 
     monkeypatch.setattr("finesight.processor.prepare.open_video", open_video)
     monkeypatch.setattr(
-        "finesight.processor.prepare.image_size", lambda source: Size(*case.images[source])
+        "finesight.processor.prepare.image_size", lambda source, policy: Size(*case.images[source])
     )
     monkeypatch.setattr("finesight.processor.prepare.source_name", str)

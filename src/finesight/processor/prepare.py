@@ -21,6 +21,7 @@ from finesight.config.processor import ProcessorConfig
 from finesight.conversation import ImagePart, MediaRecord, VideoPart
 from finesight.errors import FinesightError
 from finesight.geometry import Resize, Size
+from finesight.media.fetch import FetchPolicy
 from finesight.media.image import image_size, load_image, source_name
 from finesight.media.pdf import load_page, page_size
 from finesight.media.video import VideoClip, open_video
@@ -36,35 +37,49 @@ from finesight.processor.resize import fit_image, fit_video
 from finesight.processor.windows import patch_positions, window_order
 
 
-def prepare_image(part: ImagePart, vision: VisionConfig, config: ProcessorConfig) -> VisionInput:
+def prepare_image(
+    part: ImagePart,
+    vision: VisionConfig,
+    config: ProcessorConfig,
+    *,
+    policy: FetchPolicy | None = None,
+) -> VisionInput:
     """Load, resize and cut one picture or PDF page.
 
     Args:
         part: the picture; its source may also be an array, uint8[H, W, 3].
         vision: patch, merge and window sizes.
         config: budgets and normalisation.
+        policy: limits for addresses.
 
     Raises:
         MediaError: the picture cannot be used; the message names the source.
     """
-    image = _open_image(part)
+    image = _open_image(part, policy)
     record = _image_record(part, Size(*image.size), vision, config)
     patches, _ = patchify_image(resize_image(image, record.resize.resized), vision, config)
     return vision_input(patches, record, vision)
 
 
-def prepare_video(part: VideoPart, vision: VisionConfig, config: ProcessorConfig) -> VisionInput:
+def prepare_video(
+    part: VideoPart,
+    vision: VisionConfig,
+    config: ProcessorConfig,
+    *,
+    policy: FetchPolicy | None = None,
+) -> VisionInput:
     """Sample, resize and cut one video; frames are decoded and dropped a few at a time.
 
     Args:
         part: the video file or list of frames, and how to sample it.
         vision: patch, merge and window sizes.
         config: budgets and normalisation.
+        policy: limits for addresses.
 
     Raises:
         MediaError: the video cannot be used; the message names the source.
     """
-    clip = open_video(part, config)
+    clip = open_video(part, config, policy=policy)
     record = _video_record(part, clip, vision, config)
     patches, _ = patchify_video(
         clip.frames(), clip.num_frames, record.resize.resized, vision, config
@@ -72,14 +87,26 @@ def prepare_video(part: VideoPart, vision: VisionConfig, config: ProcessorConfig
     return vision_input(patches, record, vision)
 
 
-def measure_image(part: ImagePart, vision: VisionConfig, config: ProcessorConfig) -> MediaRecord:
+def measure_image(
+    part: ImagePart,
+    vision: VisionConfig,
+    config: ProcessorConfig,
+    *,
+    policy: FetchPolicy | None = None,
+) -> MediaRecord:
     """The record `prepare_image` would make."""
-    return _image_record(part, _image_size(part), vision, config)
+    return _image_record(part, _image_size(part, policy), vision, config)
 
 
-def measure_video(part: VideoPart, vision: VisionConfig, config: ProcessorConfig) -> MediaRecord:
+def measure_video(
+    part: VideoPart,
+    vision: VisionConfig,
+    config: ProcessorConfig,
+    *,
+    policy: FetchPolicy | None = None,
+) -> MediaRecord:
     """The record `prepare_video` would make."""
-    return _video_record(part, open_video(part, config), vision, config)
+    return _video_record(part, open_video(part, config, policy=policy), vision, config)
 
 
 def grid_of_record(record: MediaRecord, vision: VisionConfig) -> Grid:
@@ -162,16 +189,16 @@ def vision_input(patches: Tensor, record: MediaRecord, vision: VisionConfig) -> 
     )
 
 
-def _open_image(part: ImagePart) -> Image.Image:
+def _open_image(part: ImagePart, policy: FetchPolicy | None) -> Image.Image:
     if part.page is not None:
-        return load_page(part.source, part.page)
-    return load_image(part.source)
+        return load_page(part.source, part.page, policy=policy)
+    return load_image(part.source, policy=policy)
 
 
-def _image_size(part: ImagePart) -> Size:
+def _image_size(part: ImagePart, policy: FetchPolicy | None) -> Size:
     if part.page is not None:
-        return page_size(part.source, part.page)
-    return image_size(part.source)
+        return page_size(part.source, part.page, policy=policy)
+    return image_size(part.source, policy=policy)
 
 
 def _named(name: str, fit: Callable[[], Resize]) -> Resize:

@@ -18,6 +18,7 @@ from finesight.config.model import ModelConfig
 from finesight.config.processor import ProcessorConfig
 from finesight.conversation import Conversation, ImagePart, MediaRecord, VideoPart
 from finesight.errors import ConfigError
+from finesight.media.fetch import FetchPolicy
 from finesight.processor.from_hf import read_json, read_processor_config
 from finesight.processor.mrope import VisionSpan
 from finesight.processor.numbering import TokenRow, number_tokens
@@ -44,6 +45,7 @@ class Processor:
         tokenizer: the checkpoint's vocabulary.
         model_config: patch, merge and window sizes, and the ids of the control tokens.
         processor_config: pixel and frame budgets; None takes the published ones.
+        fetch_policy: limits for media that come from an address.
 
     Raises:
         ConfigError: tokenizer and model disagree about a control token.
@@ -54,10 +56,13 @@ class Processor:
         tokenizer: Tokenizer,
         model_config: ModelConfig,
         processor_config: ProcessorConfig | None = None,
+        *,
+        fetch_policy: FetchPolicy | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.model_config = model_config
         self.config = processor_config or ProcessorConfig()
+        self._policy = fetch_policy
         check_special_ids(tokenizer, model_config)
 
     @classmethod
@@ -104,8 +109,8 @@ class Processor:
         """Fit and cut one picture or video."""
         part.check()
         if isinstance(part, ImagePart):
-            return prepare_image(part, self.model_config.vision, self.config)
-        return prepare_video(part, self.model_config.vision, self.config)
+            return prepare_image(part, self.model_config.vision, self.config, policy=self._policy)
+        return prepare_video(part, self.model_config.vision, self.config, policy=self._policy)
 
     def assemble(self, segments: Sequence[Segment], vision: Sequence[VisionInput]) -> EncodedSample:
         """Put prepared media into a rendered conversation.
@@ -132,8 +137,8 @@ class Processor:
         """The record `prepare` would make, without its pixels."""
         part.check()
         if isinstance(part, ImagePart):
-            return measure_image(part, self.model_config.vision, self.config)
-        return measure_video(part, self.model_config.vision, self.config)
+            return measure_image(part, self.model_config.vision, self.config, policy=self._policy)
+        return measure_video(part, self.model_config.vision, self.config, policy=self._policy)
 
     def plan_media(self, conversation: Conversation) -> tuple[MediaRecord, ...]:
         """Sizes, clocks and visual tokens of all pictures and videos, in order of appearance."""
