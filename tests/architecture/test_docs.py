@@ -129,6 +129,24 @@ def test_an_unknown_command_or_option_is_seen():
     assert unknown_options("finesight dream") == ["dream"]
 
 
+def test_both_readmes_show_the_same_commands():
+    english, chinese = (
+        [block.code for block in pages.blocks((ROOT / name).read_text(encoding="utf-8"))]
+        for name in ("README.md", "README.zh.md")
+    )
+    assert english == chinese
+
+
+def test_test_files_named_in_tables_exist():
+    named = {
+        path
+        for page in PAGES
+        for path in re.findall(r"`pytest (tests/[\w./-]+)", page.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
 def glossary_names():
     text = (ROOT / "docs/reference/glossary.md").read_text(encoding="utf-8")
     return re.findall(r"^\| `([^`]+)`", text.split("<!-- not in the code -->")[0], re.MULTILINE)
