@@ -104,7 +104,9 @@ def _upright_size(image: Image.Image, name: str) -> Size:
     width, height = image.size
     if width < 1 or height < 1:
         raise _no_pixels(name, width, height)
-    return Size(height, width) if _turn_of(image) in _SIDEWAYS else Size(width, height)
+    # Pillow turns a TIFF by itself, and states the size it will then have.
+    is_sideways = _turn_of(image) in _SIDEWAYS and image.format != "TIFF"
+    return Size(height, width) if is_sideways else Size(width, height)
 
 
 def _from_array(array: NDArray[np.generic]) -> Image.Image:

@@ -110,13 +110,9 @@ def _open(
 
 def _open_document(local: LocalSource) -> pypdfium2.PdfDocument:
     try:
-        document = pypdfium2.PdfDocument(local.data)
+        return pypdfium2.PdfDocument(local.data)
     except pypdfium2.PdfiumError as error:
         raise _not_opened(local, error) from error
-    if len(document) == 0:
-        document.close()
-        raise DecodeError(f"{local.name} is a PDF without pages, probably a broken one")
-    return document
 
 
 def _not_opened(local: LocalSource, error: pypdfium2.PdfiumError) -> Exception:
