@@ -84,7 +84,7 @@ def randomize(model: torch.nn.Module, seed: int = 0) -> None:
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             noise = torch.randn(parameter.shape, generator=generator)
-            if parameter.ndim == 1 and "norm" in name or "ln_q" in name:
+            if (parameter.ndim == 1 and "norm" in name) or "ln_q" in name:
                 parameter.copy_(1 + 0.2 * noise)
             elif parameter.ndim == 1:
                 parameter.copy_(0.2 * noise)
