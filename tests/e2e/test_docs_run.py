@@ -36,14 +36,17 @@ def workspace(tmp_path, monkeypatch, request):
 
 
 @pytest.fixture
-def embedded_model(monkeypatch, request, page):
+def embedded_model(monkeypatch, request, page, tmp_path):
     if "finesight.load(" not in page.read_text(encoding="utf-8"):
         return
     from finesight.api import checkpoints
 
     if not any((checkpoints.ASSETS / checkpoints.EMBEDDED).glob("*.safetensors")):
         folder = request.getfixturevalue("tiny_model_folder")
-        monkeypatch.setattr(checkpoints, "_embedded", lambda: folder)
+        assets = tmp_path / "assets"
+        assets.mkdir()
+        (assets / checkpoints.EMBEDDED).symlink_to(folder)
+        monkeypatch.setattr(checkpoints, "ASSETS", assets)
 
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
