@@ -12,9 +12,10 @@ from typing import Annotated
 
 import typer
 
-from finesight.cli import ask, doctor, locate, plan
-from finesight.cli.errors import CommandLine
+from finesight.cli import ask, data, doctor, locate, plan, train
+from finesight.cli.errors import CommandLine, exit_code_of, say_error
 from finesight.cli.main import main
+from finesight.errors import FinesightError
 
 HELP = """All of Qwen2.5-VL in one code base: ask about pictures, videos and documents.
 
@@ -42,9 +43,11 @@ def build() -> typer.Typer:
         ("ask", ask.ask),
         ("locate", locate.locate),
         ("plan", plan.plan),
+        ("train", train.train),
         ("doctor", doctor.doctor),
     ):
         app.command(name)(handler)
+    app.add_typer(data.app, name="data")
     return app
 
 
@@ -54,6 +57,9 @@ def run(words: Sequence[str]) -> int:
         build()(args=list(words), prog_name="finesight", obj=CommandLine(tuple(words)))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
+    except FinesightError as error:  # of a command that does not report its errors itself
+        say_error(error)
+        return exit_code_of(error)
     return 0
 
 

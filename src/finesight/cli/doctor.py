@@ -78,7 +78,7 @@ def _check_model(name: str, dtype: str, *, quiet: bool) -> dict[str, Any]:
     """Compare a model with transformers and say what came out, line by line unless quiet."""
     from finesight.api import load
     from finesight.api.checkpoints import find_checkpoint
-    from finesight.doctor import check
+    from finesight.doctor import check, reference
 
     def say(line: str) -> None:
         if not quiet:
@@ -91,14 +91,14 @@ def _check_model(name: str, dtype: str, *, quiet: bool) -> dict[str, Any]:
     count = network.num_parameters()
     say(f"\n{name}: {count:,} parameters, " + (f"NaN in {broken[0]}" if broken else "all finite"))
     outcome: dict[str, Any] = {"name": name, "parameters": count, "broken_weights": broken}
-    reason = check.missing_reference()
+    reason = reference.missing_reference()
     if reason:
         say(f"not compared: {reason}")
         return outcome | {"is_right": not broken, "not_compared": reason, "cases": []}
     say("loading the same checkpoint with transformers ...")
-    reference = check.load_reference(find_checkpoint(name), network.dtype)
+    theirs = reference.load_reference(find_checkpoint(name), network.dtype)
     cases = []
-    for case in check.compare(network, model.processor, reference):
+    for case in check.compare(network, model.processor, theirs):
         say(_case_line(case))
         cases.append(case)
     say(_verdict(cases))

@@ -44,14 +44,18 @@ def reported(*, debug: bool) -> Iterator[None]:
         if debug:
             traceback.print_exc()
         say_error(error)
-        code = WRONG_USAGE if isinstance(error, ConfigError) else FAILED
-        raise typer.Exit(code) from error
+        raise typer.Exit(exit_code_of(error)) from error
     except KeyboardInterrupt as interrupt:
         sys.stderr.write("\ninterrupted\n")
         raise typer.Exit(INTERRUPTED) from interrupt
     except BrokenPipeError as error:  # `finesight ask ... | head`: whoever read has gone
         _forget_output()
         raise typer.Exit(FAILED) from error
+
+
+def exit_code_of(error: FinesightError) -> int:
+    """2 where the user asked wrongly, 1 where the work failed."""
+    return WRONG_USAGE if isinstance(error, ConfigError) else FAILED
 
 
 def say_error(error: FinesightError) -> None:

@@ -58,6 +58,10 @@ class StageProgress:
             self._last_line = time.monotonic()
             sys.stderr.write(f"{LABELS.get(stage, stage)}: {done} of {total}\n")
 
+    def stage_seconds(self) -> dict[str, float]:
+        """Seconds of the stages that took any, in the order they came."""
+        return {stage: spent for stage, spent in self.seconds.items() if stage}
+
     def _count(self, stage: str) -> None:
         now = time.monotonic()
         self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now - self._since

@@ -16,7 +16,9 @@ from finesight.cli.output import check_writable, print_json
 from finesight.cli.progress import StageProgress
 
 if TYPE_CHECKING:
+    from finesight.api.artifacts import Artifacts
     from finesight.api.options import AskOptions
+    from finesight.config.processor import ProcessorConfig
     from finesight.conversation import Conversation, Reply, Sampling
     from finesight.parse.answer import Answer
 
@@ -68,12 +70,17 @@ def run(
     outputs.check()
     streams = not outputs.as_json and not outputs.lists_places and sys.stdout.isatty()
     with StageProgress(shows_answer=streams) as progress:
-        reply, sampling = _answer(choice, conversation, options, progress, streams=streams)
+        reply, sampling, config = _answer(choice, conversation, options, progress, streams=streams)
     from finesight.parse.answer import read_answer
 
     answer = read_answer(reply)
-    files = _save(conversation, answer, outputs)
     _say_end(answer, progress)
+    files: list[str] = []
+    if outputs.overlay_folder is not None or outputs.report_file is not None:
+        from finesight.api.artifacts import Artifacts
+
+        artifacts = Artifacts(conversation, answer, config, progress.stage_seconds())
+        files = _save(artifacts, outputs)
     if outputs.as_json:
         described = {"model": choice.name, "sampling": asdict(sampling), "files": files}
         print_json({**answer.to_dict(), **described})
@@ -90,7 +97,7 @@ def _answer(
     progress: StageProgress,
     *,
     streams: bool,
-) -> tuple[Reply, Sampling]:
+) -> tuple[Reply, Sampling, ProcessorConfig]:
     from finesight.api.checkpoints import find_checkpoint, read_generation_defaults
     from finesight.api.model import Model, load_network
     from finesight.api.options import sampling_from
@@ -112,7 +119,7 @@ def _answer(
         if event.reply is not None:
             if streams:
                 sys.stdout.write("\n")
-            return event.reply, sampling
+            return event.reply, sampling, processor.config
     raise AssertionError("a stream ends with its reply")
 
 
@@ -134,9 +141,19 @@ def place_lines(answer: Answer) -> list[str]:
     ]
 
 
-def _save(conversation: Conversation, answer: Answer, outputs: Outputs) -> list[str]:
-    """Write overlays and report; the paths written."""
-    return []
+def _save(artifacts: Artifacts, outputs: Outputs) -> list[str]:
+    """Write overlays and report, and say so; the paths written."""
+    from finesight.api.artifacts import save_report
+
+    files: list[Path] = []
+    if outputs.overlay_folder is not None:
+        files += artifacts.save_overlays(outputs.overlay_folder)
+    if outputs.report_file is not None:
+        save_report(outputs.report_file, [artifacts])
+        files.append(outputs.report_file)
+    for path in files:
+        sys.stderr.write(f"wrote {path}\n")
+    return [str(path) for path in files]
 
 
 def _say_end(answer: Answer, progress: StageProgress) -> None:

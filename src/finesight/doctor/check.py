@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +25,6 @@ from finesight.doctor.layers import (
     reference_inputs,
     their_states,
 )
-from finesight.errors import ConfigError
 from finesight.model.vl import VisionLanguageModel
 from finesight.processor.processor import Processor
 
@@ -63,13 +60,6 @@ class CaseResult:
         return max(self.differences.values())
 
 
-def missing_reference() -> str:
-    """Why no comparison is possible here; empty if it is."""
-    if find_spec("transformers") is None:
-        return "transformers is not installed: pip install transformers"
-    return ""
-
-
 def broken_weights(network: VisionLanguageModel) -> list[str]:
     """Names of weights that hold NaN or infinity."""
     return [
@@ -77,31 +67,6 @@ def broken_weights(network: VisionLanguageModel) -> list[str]:
         for name, parameter in network.named_parameters()
         if not bool(torch.isfinite(parameter).all())
     ]
-
-
-def load_reference(folder: Path, dtype: torch.dtype) -> Any:
-    """Load the same checkpoint with transformers.
-
-    Raises:
-        ConfigError: transformers is missing or does not take the folder.
-    """
-    reason = missing_reference()
-    if reason:
-        raise ConfigError("no reference to compare with", hint=reason)
-    from transformers import Qwen2_5_VLForConditionalGeneration
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
-    try:
-        model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-            folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True
-        )
-    except Exception as error:  # whatever transformers says about the folder is the finding
-        raise ConfigError(
-            f"transformers cannot load {folder}: {type(error).__name__}: {error}"
-        ) from error
-    model.requires_grad_(False)
-    return model
 
 
 def compare(

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers to look at: overlays as PNG files, and a report as one HTML page.
+
+The media are opened again for this, in their original size: what the model saw is smaller. Nothing
+is drawn on the files themselves, and every file is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from finesight.config.processor import ProcessorConfig
+from finesight.conversation import Conversation, ImagePart, TextPart, VideoPart
+from finesight.errors import FinesightError
+from finesight.media.image import load_image
+from finesight.media.pdf import load_page
+from finesight.media.video import open_video
+from finesight.parse.answer import Answer
+from finesight.present.marks import spans_of
+from finesight.present.overlay import draw_answer, save_png
+from finesight.present.report import ReportEntry, write_report
+from finesight.present.sheet import MOST_FRAMES, chosen_frames, contact_sheet
+
+_LONGEST_NAME = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """One question with its answer, ready to be drawn.
+
+    Attributes:
+        conversation: what was asked.
+        answer: what came back.
+        config: frame budgets the answer was made with.
+        seconds: time of each stage, shown in reports.
+    """
+
+    conversation: Conversation
+    answer: Answer
+    config: ProcessorConfig = field(default_factory=ProcessorConfig)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def save_overlays(self, folder: Path) -> list[Path]:
+        """Draw the answer on a copy of every picture, and on a contact sheet of every video.
+
+        Args:
+            folder: made if need be; files are named after their sources.
+
+        Returns:
+            The files, in order of appearance.
+
+        Raises:
+            FinesightError: a source cannot be opened again, or the folder cannot be written to.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FinesightError(f"folder {folder} cannot be made: {error.strerror}") from error
+        paths = [folder / f"{name}.png" for name in self._names()]
+        for index, (part, path) in enumerate(zip(self._parts(), paths, strict=True)):
+            image = self._picture(part, index)
+            if isinstance(part, ImagePart):
+                image = draw_answer(image, self.answer, media_index=index)
+            save_png(image, path)
+        return paths
+
+    def report_entry(self) -> ReportEntry:
+        """The question as a section of a report."""
+        pictures = {index: self._picture(part, index) for index, part in enumerate(self._parts())}
+        return ReportEntry(
+            question=self._question(),
+            answer=self.answer,
+            pictures=pictures,
+            timings=self.seconds,
+        )
+
+    def _parts(self) -> list[ImagePart | VideoPart]:
+        return list(self.conversation.media())
+
+    def _question(self) -> str:
+        texts = [
+            part.text
+            for message in self.conversation.messages
+            if message.role == "user"
+            for part in message.parts
+            if isinstance(part, TextPart)
+        ]
+        return "\n".join(texts)
+
+    def _names(self) -> list[str]:
+        """A file name for each item, no two alike."""
+        names: list[str] = []
+        for index, record in enumerate(self.answer.media):
+            stem = re.sub(r"[^\w.-]+", "_", Path(record.source).stem)[:_LONGEST_NAME] or record.kind
+            page = "" if record.page is None else f"-page{record.page + 1}"
+            name = f"{stem}{page}.answer"
+            names.append(name if name not in names else f"{stem}{page}-{index + 1}.answer")
+        return names
+
+    def _picture(self, part: ImagePart | VideoPart, index: int) -> Image.Image:
+        """The original picture, or a contact sheet of the frames the model saw."""
+        if isinstance(part, VideoPart):
+            return self._sheet(part, index)
+        if part.page is not None:
+            return load_page(part.source, part.page)
+        return load_image(part.source)
+
+    def _sheet(self, part: VideoPart, index: int) -> Image.Image:
+        clip = open_video(part, self.config)
+        wanted = set(chosen_frames(clip.num_frames, MOST_FRAMES))
+        shown = [
+            (Image.fromarray(frame), second)
+            for place, (frame, second) in enumerate(
+                zip(clip.frames(), clip.clock.source_seconds, strict=True)
+            )
+            if place in wanted
+        ]
+        return contact_sheet(
+            [frame for frame, _ in shown],
+            [second for _, second in shown],
+            spans=spans_of(self.answer, media_index=index),
+        )
+
+
+def save_report(path: Path, artifacts: Sequence[Artifacts], *, title: str = "finesight") -> None:
+    """Write questions, media and answers as one HTML page that needs no other file.
+
+    Raises:
+        FinesightError: a source cannot be opened again, or the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FinesightError(f"folder {path.parent} cannot be made: {error.strerror}") from error
+    write_report(path, [entry.report_entry() for entry in artifacts], title=title)
