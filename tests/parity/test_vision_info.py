@@ -136,3 +136,23 @@ def test_wrong_kind_of_part():
         vision_info.fetch_image({"type": "text", "text": "x"})
     with pytest.raises(ConfigError, match="is no video"):
         vision_info.fetch_video({"type": "image", "image": drawn(28, 28, 0)})
+
+
+def test_frame_lists_are_resized_once_by_our_processor(utils):
+    """A known fault: qwen-vl-utils resizes lists of frames twice, first to a grid of 56 pixels.
+
+    `fetch_video` repeats it, to be equal; `Processor` gives a list the size it gives a file.
+    """
+    from finesight.config.processor import ProcessorConfig
+    from finesight.conversation import VideoPart
+    from finesight.geometry import Size
+    from finesight.processor.resize import fit_video
+
+    frames = [drawn(87, 187, seed) for seed in range(2)]
+    part = {"type": "video", "video": frames, "min_pixels": 3136, "max_pixels": 40_000}
+    listed = utils.fetch_video(part).shape[-2:]
+    assert vision_info.fetch_video(part).shape[-2:] == listed
+    options = VideoPart(source=tuple(frames), min_pixels=3136, max_pixels=40_000)
+    once = fit_video(Size(187, 87), 2, options, ProcessorConfig()).resized
+    assert (once.height, once.width) == utils.smart_resize(87, 187, 28, 3136, 40_000)
+    assert tuple(listed) != (once.height, once.width)
