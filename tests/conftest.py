@@ -127,10 +127,10 @@ PREPROCESSOR = {
 def write_tiny_folder(folder: Path, *, seed: int = 0) -> Path:
     """Write a whole checkpoint folder with random weights."""
     import torch
-    from finesight.model.weights import save_model
 
     from finesight.config.model import ModelConfig
     from finesight.model.vl import VisionLanguageModel
+    from finesight.model.weights import save_model
 
     backend = build_tokenizer()
     config = tiny_config(backend)

@@ -90,7 +90,7 @@ def train_tokenizer(texts: Iterable[str], letters: Sequence[str], *, vocab_size:
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    tokenizer.decoder = decoders.ByteLevel(
+    tokenizer.decoder = decoders.ByteLevel(  # type: ignore[call-arg]  # the stub names no arguments
         add_prefix_space=False, trim_offsets=False, use_regex=False
     )
     trainer = trainers.BpeTrainer(
