@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
+    *,
     data: Annotated[
         list[Path] | None, typer.Option(help="Folder of a held-out data set; may be repeated.")
     ] = None,
