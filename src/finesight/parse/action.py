@@ -200,6 +200,8 @@ def _call(blocks: Sequence[JsonBlock], span: Span) -> ToolCall:
 
 
 def _bare_call(text: str) -> ToolCall | None:
+    if not text.lstrip().startswith(("{", "```")) or "arguments" not in text:
+        return None
     blocks = find_blocks(text)
     if len(blocks) != 1 or blocks[0].state != "closed":
         return None

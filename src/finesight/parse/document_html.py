@@ -24,11 +24,11 @@ from finesight.parse.grounding import blank, ordered
 from finesight.parse.html_tags import (
     BLOCK_TAGS,
     KEEP_BLANKS,
+    KNOWN_TAGS,
     MARK_ORDER,
     MARK_TAGS,
     MAX_DEPTH,
     RAW_TAGS,
-    SILENT_TAGS,
     TEXT_BLOCKS,
 )
 from finesight.parse.json_block import Region, regions
@@ -131,7 +131,9 @@ class _Builder:
     def _take(self, tag: Tag) -> int:
         """Handle one tag; returns the offset at which text goes on."""
         name = tag.name
-        if name in ("html", "body"):
+        if name not in KNOWN_TAGS:
+            self._text_between(tag.start, tag.end)  # the text says "<name>"
+        elif name in ("html", "body"):
             self._has_wrapper |= not tag.is_closing
             if tag.is_closing:
                 self._close_page()
@@ -150,8 +152,6 @@ class _Builder:
             self._open_table_part(tag)
         elif name in BLOCK_TAGS:
             self._open_block(tag)
-        elif name not in SILENT_TAGS and name not in RAW_TAGS:
-            self._text_between(tag.start, tag.end)  # an unknown name: the text says "<name>"
         return tag.end
 
     def _close_page(self) -> None:
@@ -188,9 +188,8 @@ class _Builder:
         if tag.name == "li":
             self._close_open_item()
         frame = _Frame(tag.name, "block")
-        frame.block = replace(self._placed(tag), style=self._style)
+        frame.block = self._placed(tag)
         frame.keep = self._stack[-1].keep or frame.block.kind in KEEP_BLANKS
-        self._style = ""
         if tag.is_empty or not self._push(frame):
             self._add_child(frame.block)
 
@@ -310,7 +309,8 @@ class _Builder:
                 box, swapped = ordered(numbers)
                 if swapped:
                     self._complain((tag.start, tag.end), "the corners of a data-bbox were swapped")
-        return Block(tag=tag.name, attributes=attributes, box_resized=box)
+        style, self._style = self._style, ""
+        return Block(tag=tag.name, attributes=attributes, style=style, box_resized=box)
 
     def _polygon(self, value: str) -> Box | None:
         """The upright box around a polygon of at least three corners."""

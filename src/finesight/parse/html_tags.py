@@ -76,3 +76,8 @@ SILENT_TAGS = frozenset(
 
 RAW_TAGS = frozenset(("style", "script", "title", "svg"))
 """Elements whose content is no text."""
+
+KNOWN_TAGS = (
+    BLOCK_TAGS | SILENT_TAGS | RAW_TAGS | MARK_TAGS.keys() | {"br", "img", "tr", "td", "th"}
+)
+"""Everything else between angle brackets is text."""

@@ -76,7 +76,7 @@ def find_blocks(text: str) -> list[JsonBlock]:
     """
     blocks: list[JsonBlock] = []
     for region in regions(text):
-        scanner = Scanner(text, region.end, is_fenced=region.is_fenced)
+        scanner = Scanner(text, region.start, region.end, is_fenced=region.is_fenced)
         at = region.start
         while opener := _OPENER.search(text, at, region.end):
             block = scanner.read(opener.start())

@@ -93,15 +93,16 @@ class Scanner:
 
     Args:
         text: the whole text.
-        end: offset at which the stretch ends.
+        start: offset at which the stretch begins.
+        end: offset at which it ends.
         is_fenced: whether the stretch is a fenced block; only noted in the blocks.
     """
 
-    def __init__(self, text: str, end: int, *, is_fenced: bool = False) -> None:
+    def __init__(self, text: str, start: int, end: int, *, is_fenced: bool = False) -> None:
         self._text = text
         self._end = end
         self._is_fenced = is_fenced
-        self._last_comment_end = text.rfind("*/", 0, end)
+        self._last_comment_end = text.rfind("*/", start, end)
         self._stack: list[_Frame] = []
         self._num_keys = 0
 

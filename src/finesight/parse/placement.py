@@ -92,11 +92,12 @@ class Placer:
         )
         self._offsets: list[int] = []
         self._lines: list[int] = []
-        self._names: list[str] = []
+        self._names: dict[int, set[str]] = {}  # per line
         for match in _NAME.finditer(text):
+            line = bisect_right(breaks, match.start())
             self._offsets.append(match.start())
-            self._lines.append(bisect_right(breaks, match.start()))
-            self._names.append(_canonical(match))
+            self._lines.append(line)
+            self._names.setdefault(line, set()).add(_canonical(match))
 
     def place(
         self, media_name: str, span: Span, *, kind: Literal["image", "video"] | None = None
@@ -114,8 +115,7 @@ class Placer:
         last = bisect_left(self._offsets, span[0]) - 1
         if last < 0:
             return Placement(None, reason=f"it could belong to any of {len(fitting)} media")
-        first = bisect_left(self._lines, self._lines[last])
-        names = sorted(set(self._names[first : last + 1]))
+        names = sorted(self._names[self._lines[last]])
         if len(names) > 1:
             return Placement(None, reason=f"the line before it names {' and '.join(names[:3])}")
         return self._named(names[0], "heading", kind)

@@ -27,7 +27,7 @@ _ATTRIBUTE = re.compile(
         (?:=\s*+(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)'|(?P<bare>[^\s"'>]++)))?""",
     re.VERBOSE,
 )
-_NUMBERS = re.compile(r"[-+]?(?:\d{1,12}(?:\.\d{0,12})?|\.\d{1,12})(?![\w.])")
+_NUMBER = re.compile(r"[-+]?(?:\d{1,12}(?:\.\d{0,12})?|\.\d{1,12})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +97,8 @@ def unescape(text: str) -> str:
 
 def read_numbers(text: str) -> list[float] | None:
     """Numbers between blanks, commas and brackets; None if anything else stands there."""
-    bare = text.translate(_SEPARATORS)
-    numbers = [float(number) for number in _NUMBERS.findall(bare)]
-    return numbers if len(bare.split()) == len(numbers) else None
+    words = text.translate(_SEPARATORS).split()
+    return [float(word) for word in words] if all(map(_NUMBER.fullmatch, words)) else None
 
 
 _SEPARATORS = str.maketrans(dict.fromkeys(",;()[]", " "))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A font that can write a label, in whatever script it is.
 
-Pillow's own font covers Latin letters and is always there. For other scripts the machine's font
-folders are searched, well-known families first; a font counts as able if it draws each letter
-differently from its sign for a missing one. If no font can write the label, the one that misses the
-fewest letters draws it; a label never stops a picture.
+Pillow's own font covers ASCII and is always there. For everything else the machine's font folders
+are searched, well-known families first; a font counts as able if it draws each letter differently
+from its sign for a missing one. If no font can write the label, the one that misses the fewest
+letters draws it; a label never stops a picture.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; font: .9rem/1.5 var(--mono
 figure { margin: 1rem 0 0; }
 figure img { display: block; max-width: 100%; height: auto; border: 1px solid var(--line);
   border-radius: 6px; background: #888; }
-figcaption { color: var(--soft); font-size: .85rem; overflow-wrap: anywhere; margin-top: .3rem; }
+.source { color: var(--soft); font-size: .85rem; overflow-wrap: anywhere; margin: .3rem 0 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; }
 th, td { text-align: left; padding: .3rem 1rem .3rem 0; border-bottom: 1px solid var(--line);
@@ -78,8 +78,8 @@ PAGE = """<!DOCTYPE html>
 <h3>{{ item.title }}</h3>
 {% if item.picture %}<figure>
 <img alt="{{ item.alt }}" src="{{ item.picture }}">
-<figcaption>{{ item.source }}</figcaption>
 </figure>{% endif %}
+<p class="source">{{ item.source }}</p>
 {% if item.timeline %}{{ item.timeline }}{% endif %}
 <ul class="facts">{% for fact in item.facts %}<li>{{ fact }}</li>{% endfor %}</ul>
 {% if item.notes %}<ul class="notes">{% for note in item.notes %}<li>{{ note }}</li>{% endfor %}

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from finesight.errors import ParseError
+from finesight.geometry import Point
+from finesight.parse.action import ToolCall, points_of, read_action, read_tool_calls
+
+CLICK = (
+    'I open it.\n<tool_call>\n{"name": "mobile_use", "arguments": '
+    '{"action": "click", "coordinate": [639, 1095]}}\n</tool_call>'
+)
+
+
+def calls(text):
+    return [(call.name, call.arguments) for call in read_tool_calls(text).calls]
+
+
+def test_the_official_call():
+    assert calls(CLICK) == [("mobile_use", {"action": "click", "coordinate": [639, 1095]})]
+    assert not read_tool_calls(CLICK).is_cut
+
+
+def test_several_calls():
+    text = '<tool_call>{"name": "a", "arguments": {}}</tool_call>\n' * 3
+    assert [name for name, _ in calls(text)] == ["a", "a", "a"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>{"name": "a", "arguments": {"x": 1}}',
+        '<tool_call>{"name": "a", "arguments": "{\\"x\\": 1}"}</tool_call>',
+        "<tool_call>{'name': 'a', 'arguments': {'x': 1,}}</tool_call>",
+        '{"name": "a", "arguments": {"x": 1}}',
+        '```json\n{"name": "a", "arguments": {"x": 1}}\n```',
+        '<tool_call>\n```json\n{"name": "a", "arguments": {"x": 1}}\n```\n</tool_call>',
+    ],
+)
+def test_what_models_write_instead(text):
+    assert calls(text) == [("a", {"x": 1})]
+
+
+def test_a_call_within_text_needs_its_tags():
+    assert calls('For example {"name": "a", "arguments": {}} is a call.') == []
+
+
+def test_markup_within_an_argument():
+    text = '<tool_call>{"name": "a", "arguments": {"html": "<p>1 < 2</p>"}}</tool_call>'
+    assert calls(text) == [("a", {"html": "<p>1 < 2</p>"})]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CLICK[:-20],
+        CLICK[:-30],
+        "<tool_call>",
+        '<tool_call>{"name": "mobile_use", "argu',
+    ],
+)
+def test_a_cut_call_is_reported_and_not_half_filled(text):
+    found = read_tool_calls(text)
+    assert found.calls == ()
+    assert len(found.problems) == 1
+    assert found.is_cut
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "click it",
+        "[1]",
+        '{"arguments": {}}',
+        '{"name": 3}',
+        '{"name": "a", "arguments": [1]}',
+        '{"name": "a", "arguments": "x"}',
+        '{"name": "a"} {"name": "b"}',
+    ],
+)
+def test_a_broken_call_is_reported(body):
+    found = read_tool_calls(f"<tool_call>{body}</tool_call>{CLICK}")
+    assert len(found.calls) == 1
+    assert len(found.problems) == 1
+    assert not found.is_cut
+
+
+def action(tool, **arguments):
+    return read_action(ToolCall(tool, arguments))
+
+
+def test_actions_get_types():
+    assert action("computer_use", action="left_click", coordinate=[3, 4.5]).point_resized == Point(
+        3, 4.5
+    )
+    assert action("computer_use", action="key", keys=["ctrl", "c"]).keys == ("ctrl", "c")
+    assert action("computer_use", action="scroll", pixels=-5).pixels == -5
+    assert action("computer_use", action="wait", time=2).seconds == 2
+    assert action("computer_use", action="terminate", status="success").status == "success"
+    swipe = action("mobile_use", action="swipe", coordinate=[1, 2], coordinate2=[3, 4])
+    assert (swipe.point_resized, swipe.point2_resized) == (Point(1, 2), Point(3, 4))
+    assert action("mobile_use", action="system_button", button="Home").button == "Home"
+    assert action("mobile_use", action="type", text="né").text == "né"
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "message"),
+    [
+        ("browser", {"action": "click"}, "tool 'browser' is none of computer_use, mobile_use"),
+        ("mobile_use", {"action": "fly"}, "mobile_use has no action 'fly'"),
+        ("mobile_use", {}, "mobile_use has no action None"),
+        ("mobile_use", {"action": "click"}, "mobile_use click lacks coordinate"),
+        ("mobile_use", {"action": "click", "coordinate": [1]}, "coordinate is [1], not [x, y]"),
+        ("mobile_use", {"action": "click", "coordinate": ["1", 2]}, "not [x, y]"),
+        ("mobile_use", {"action": "wait", "time": "2"}, "time is '2', not a number"),
+        ("mobile_use", {"action": "wait", "time": True}, "time is True, not a number"),
+        ("mobile_use", {"action": "wait", "time": 2, "text": "x"}, "takes no text"),
+        ("mobile_use", {"action": "system_button", "button": "Off"}, "button is 'Off'"),
+        ("computer_use", {"action": "key", "keys": [1]}, "not a list of keys"),
+        ("computer_use", {"action": "type", "text": 3}, "text is 3, not a text"),
+    ],
+)
+def test_a_wrong_action_names_the_argument(tool, arguments, message):
+    with pytest.raises(ParseError) as caught:
+        read_action(ToolCall(tool, arguments))
+    assert message in str(caught.value)
+
+
+def test_points_of_any_tool():
+    call = ToolCall("x", {"coordinate": [1, 2], "coordinate2": "no", "other": [3, 4]})
+    assert points_of(call) == {"coordinate": Point(1, 2)}
