@@ -8,13 +8,14 @@ makes no other one slower.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version as version_of
 from typing import Annotated
 
 import typer
 
 from finesight.cli import ask, data, doctor, locate, plan, train
+from finesight.cli import eval as evaluation
 from finesight.cli.errors import CommandLine, exit_code_of, say_error
-from finesight.cli.main import main
 from finesight.errors import FinesightError
 
 HELP = """All of Qwen2.5-VL in one code base: ask about pictures, videos and documents.
@@ -44,6 +45,7 @@ def build() -> typer.Typer:
         ("locate", locate.locate),
         ("plan", plan.plan),
         ("train", train.train),
+        ("eval", evaluation.evaluate),
         ("doctor", doctor.doctor),
     ):
         app.command(name)(handler)
@@ -67,5 +69,6 @@ def _program(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
-    if version:  # alone it is answered in `main`; here it stands before a command
-        context.exit(main(["--version"]))
+    if version:  # alone it is answered in `cli.main`; here a command follows
+        typer.echo(f"finesight {version_of('finesight')}")
+        context.exit()
