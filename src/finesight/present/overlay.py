@@ -16,7 +16,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from finesight.errors import FinesightError
+from finesight.errors import FinesightError, LayoutError
 from finesight.geometry import Box, Point
 from finesight.present.fonts import Font, font_for
 from finesight.present.marks import Colour, Mark, ink_on, marks_of
@@ -56,7 +56,17 @@ def draw_answer(image: Image.Image, answer: AnswerLike, *, media_index: int = 0)
 
     Returns:
         An RGB copy, enlarged by a whole factor if the picture is small.
+
+    Raises:
+        LayoutError: the picture has another size than the one the answer speaks of.
     """
+    original = answer.media[media_index].resize.original
+    if image.size != (original.width, original.height):
+        raise LayoutError(
+            f"picture {media_index} is {image.width} x {image.height} pixels, but the answer speaks "
+            f"of one of {original.width} x {original.height} ({answer.media[media_index].source})",
+            hint="give the original, turned upright, not a resized or a turned one",
+        )
     return draw_marks(image, marks_of(answer, media_index=media_index))
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from finesight.conversation import MediaRecord
 from finesight.errors import FinesightError
 from finesight.present.marks import clock_text, marks_of, one_line, spans_of
-from finesight.present.overlay import draw_marks
+from finesight.present.overlay import draw_answer
 from finesight.present.protocols import AnswerLike
 from finesight.present.report_page import PAGE, STYLE
 from finesight.present.report_tables import Table, tables_of
@@ -81,6 +81,7 @@ def write_report(
     """Write the report whole or not at all.
 
     Raises:
+        LayoutError: a picture has another size than the one its answer speaks of.
         FinesightError: the place cannot be written.
     """
     page = render_report(entries, title=title)
@@ -134,7 +135,10 @@ def _media(answer: AnswerLike, index: int, picture: Image.Image | None) -> _Medi
     spans = spans_of(answer, media_index=index)
     embedded = Markup()
     if picture is not None:
-        embedded = _embedded(draw_marks(picture, marks) if record.kind == "image" else picture)
+        is_image = record.kind == "image"
+        embedded = _embedded(
+            draw_answer(picture, answer, media_index=index) if is_image else picture
+        )
     timeline = Markup()
     if spans and record.clock is not None:
         times = record.clock.source_seconds

@@ -2,7 +2,7 @@
 import pytest
 from PIL import Image, ImageChops
 
-from finesight.errors import FinesightError
+from finesight.errors import FinesightError, LayoutError
 from finesight.geometry import Box, Point
 from finesight.parse.answer import read_answer
 from finesight.present.marks import PALETTE, marks_from
@@ -136,6 +136,12 @@ def test_an_answer_is_drawn_on_its_picture():
     second = draw_answer(grey(1000, 500), answer, media_index=1)
     assert changed(first, (1000, 500)) is None
     assert second.getpixel((499, 249)) == PALETTE[0]
+
+
+def test_a_picture_of_another_size_is_refused():
+    answer = read_answer(reply('{"bbox_2d": [0, 0, 9, 9]}', picture_record("turned.jpg")))
+    with pytest.raises(LayoutError, match=r"500 x 1000 .* of one of 1000 x 500 \(turned.jpg\)"):
+        draw_answer(grey(500, 1000), answer)
 
 
 def test_a_picture_is_written_whole_or_not_at_all(tmp_path):

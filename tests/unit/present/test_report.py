@@ -92,7 +92,9 @@ def test_events_of_a_model_cannot_break_the_timeline():
 
 
 def test_nothing_is_fetched():
-    report = render_report([entry(BOXES, picture_record(), pictures={0: Image.new("L", (50, 20))})])
+    report = render_report(
+        [entry(BOXES, picture_record(), pictures={0: Image.new("L", (1000, 500))})]
+    )
     sources = [value for name, value in Page(report).attributes if name in ("src", "href")]
     assert len(sources) == 1
     assert all(source.startswith("data:image/") for source in sources)
