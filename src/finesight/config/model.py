@@ -77,6 +77,10 @@ class VisionConfig(_Frozen):
                 f"vision hidden_size {self.hidden_size} over {self.num_heads} heads "
                 "must give a head size divisible by 4"
             )
+        if self.spatial_merge_size != 2:
+            raise ValueError(
+                f"spatial_merge_size {self.spatial_merge_size}: packs join 2 x 2 patches, nothing else"
+            )
         if self.window_size % self.resize_factor:
             raise ValueError(
                 f"window_size {self.window_size} is not a multiple of {self.resize_factor} pixels"

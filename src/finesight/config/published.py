@@ -75,6 +75,13 @@ def read_values(published: Mapping[str, Any]) -> dict[str, Any]:
             f"config.json: model_type is {model_type!r}, expected {MODEL_TYPE!r}",
             hint="finesight runs Qwen2.5-VL checkpoints and its own small model",
         )
+    quantised = published.get("quantization_config")
+    if quantised:
+        method = quantised.get("quant_method") if isinstance(quantised, Mapping) else quantised
+        raise ConfigError(
+            f"config.json: the weights are quantised with {method}, expected plain weights",
+            hint="use the original checkpoint; a smaller dtype can be asked for when loading",
+        )
     text = _text_section(published)
     return {
         "vision": _vision_values(published),

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from finesight.config.model import SpecialTokenIds
+from finesight.config.sizes import SIZE_NAMES, named_config
+from finesight.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", SIZE_NAMES)
+def test_every_size_has_the_common_shape(name):
+    config = named_config(name)
+    assert config.vision.patch_values == 1176
+    assert config.vision.resize_factor == 28
+    assert config.vision.window_cells == 4
+    assert config.vision.full_attention_layers[-1] == config.vision.depth - 1
+    assert config.special_tokens.image_pad < config.text.vocab_size
+
+
+def test_the_small_size_suits_every_exporter():
+    config = named_config("tiny")
+    assert config.text.head_dim == 64
+    assert config.text.mrope_section == (8, 12, 12)
+    assert config.vision.head_dim in (32, 64)
+    assert config.text.tie_word_embeddings
+    widths = (config.vision.hidden_size, config.vision.intermediate_size)
+    widths += (config.text.hidden_size, config.text.intermediate_size, config.text.vocab_size)
+    assert all(width % 64 == 0 for width in widths)
+    gaps = {layer + 1 for layer in config.vision.full_attention_layers}
+    assert gaps == {4, 8}
+
+
+def test_a_tokenizer_brings_its_own_rows_and_ids():
+    ids = SpecialTokenIds(image_pad=5, video_pad=6, vision_start=3, vision_end=4, eos=(2,), pad=1)
+    config = named_config("tiny", vocab_size=640, special_tokens=ids)
+    assert config.text.vocab_size == 640
+    assert config.special_tokens == ids
+
+
+def test_an_unknown_size_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"'7bb'.*tiny, 3b, 7b, 32b, 72b") as error:
+        named_config("7bb")
+    assert "'7b'" in error.value.hint
