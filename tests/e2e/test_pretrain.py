@@ -65,7 +65,7 @@ def shards(tmp_path_factory) -> Path:
     return folder
 
 
-def _recipe(shards: Path, model_folder: Path, run: Path, **changes) -> PretrainRecipe:
+def _recipe(shards: Path, model_folder: Path, folder: Path, **changes) -> PretrainRecipe:
     values = {
         "kind": "pretrain",
         "model": {"folder": str(model_folder), "seed": 3},
@@ -87,7 +87,7 @@ def _recipe(shards: Path, model_folder: Path, run: Path, **changes) -> PretrainR
         },
         "schedule": {"total_steps": 6, "warmup_steps": 2, "decay_steps": 2},
         "loss": {"tokens": 1.0, "characters": 0.3, "objects": 0.3, "boxes": 0.3},
-        "run": {"folder": str(run), "precision": "float32", "log_every": 1},
+        "run": {"folder": str(folder), "precision": "float32", "log_every": 1},
     }
     for section, table in changes.items():
         values[section] = values[section] | table

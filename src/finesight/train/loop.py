@@ -25,8 +25,11 @@ from finesight.train.ema import WeightAverage
 from finesight.train.loss import target_rows, token_loss
 from finesight.train.meters import Meters
 from finesight.train.optim import Optimizers
-from finesight.train.recipe import PretrainRecipe
+from finesight.train.recipe import LossSection, PretrainRecipe
 from finesight.train.schedule import lr_scale
+
+LOSSES = ("tokens", "characters", "objects", "boxes")
+"""Results of a forward pass that are minimised; the others are for the log."""
 
 Evaluate = Callable[[VisionLanguageModel], dict[str, float]]
 """Takes the model with averaged weights, gives named scores; handed in by the caller."""
@@ -40,7 +43,7 @@ class Learner(nn.Module):
         self.model = model
         self.heads = heads
 
-    def forward(self, train_batch: TrainBatch, weights: dict[str, float]) -> dict[str, Tensor]:
+    def forward(self, train_batch: TrainBatch, weights: LossSection) -> dict[str, Tensor]:
         """Losses and shares of right guesses by name.
 
         Args:
@@ -52,9 +55,11 @@ class Learner(nn.Module):
         visual = None
         if batch.patches is not None and batch.vision is not None:
             visual = self.model.encode_vision(batch.patches, batch.vision)
-            if weights["characters"] or weights["objects"] or weights["boxes"]:
+            if weights.characters or weights.objects or weights.boxes:
                 results |= self.heads(visual, train_batch.dense)
-        if weights["tokens"]:
+            if not weights.reaches_vision:
+                visual = visual.detach()
+        if weights.tokens:
             rows, targets = target_rows(batch)
             hidden = self.model(batch, vision_embeds=visual)
             results["tokens"], results["token_acc"] = token_loss(
@@ -74,11 +79,13 @@ class Trainer:
     def __init__(self, recipe: PretrainRecipe, model: VisionLanguageModel) -> None:
         self.recipe = recipe
         stream = PackStream(recipe.data, recipe.model.folder)
-        heads = DenseHeads(
-            model.config.text.hidden_size,
-            num_characters=len(stream.vocabulary.characters) + 2,
-            num_objects=len(stream.vocabulary.objects) + 1,
-        ).to(recipe.run.device)
+        with torch.random.fork_rng(devices=[]):  # the same heads whatever was drawn before
+            torch.manual_seed(recipe.model.seed)
+            heads = DenseHeads(
+                model.config.text.hidden_size,
+                num_characters=len(stream.vocabulary.characters) + 2,
+                num_objects=len(stream.vocabulary.objects) + 1,
+            ).to(recipe.run.device)
         self.learner = Learner(model, heads)
         self.optimizers = Optimizers(self.learner, recipe.optim)
         self.average = WeightAverage(self.learner, recipe.run.average_decay)
@@ -121,17 +128,14 @@ class Trainer:
         Raises:
             DataError: the loss is not finite; nothing was updated.
         """
-        weights = self.recipe.loss.model_dump()
+        weights = self.recipe.loss
         device = torch.device(self.recipe.run.device)
         dtype = getattr(torch, self.recipe.run.precision)
         meters = Meters()
         for train_batch in train_batches:
             with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
                 results = self.learner(_moved(train_batch, device), weights)
-                loss = sum(
-                    (weights[name] * results[name] for name in weights if name in results),
-                    torch.zeros(()),
-                )
+                loss = _weighted(results, weights)
             (loss / len(train_batches)).backward()
             meters.add(
                 {
@@ -220,6 +224,12 @@ class Trainer:
         with (self.recipe.run.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps({"step": self.state.step, **values}) + "\n")
         report(self.state.step, values)
+
+
+def _weighted(results: dict[str, Tensor], weights: LossSection) -> Tensor:
+    """The sum that is minimised; parts without targets in the pack add nothing."""
+    parts = [getattr(weights, name) * results[name] for name in LOSSES if name in results]
+    return torch.stack(parts).sum()
 
 
 def _is_over(began: float, max_minutes: float | None) -> bool:

@@ -18,6 +18,7 @@ from finesight.config.model import ModelConfig
 from finesight.errors import DataError
 from finesight.model.init import init_weights
 from finesight.model.vl import VisionLanguageModel
+from finesight.model.weights import load_model, save_model
 from finesight.train.checkpoint import checkpoints, load_checkpoint
 from finesight.train.loop import Trainer
 from finesight.train.recipe import PretrainRecipe
@@ -26,6 +27,7 @@ COMPANION_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
     "preprocessor_config.json",
+    "video_preprocessor_config.json",
     "generation_config.json",
 )
 """Files that make a folder of weights usable; copied along with every export."""
@@ -68,8 +70,6 @@ def export(run_folder: Path, model_folder: Path, target: Path) -> None:
     for name in COMPANION_FILES:
         if (model_folder / name).exists() and model_folder != target:
             shutil.copyfile(model_folder / name, target / name)
-    from finesight.model.weights import save_model
-
     save_model(model, target, max_shard_bytes=14 * 2**20)
 
 
@@ -88,8 +88,6 @@ def _start_from(trainer: Trainer, source: Path) -> None:
         if wrong:
             raise DataError(f"run {source} does not fit this model: {wrong[:3]}")
     else:
-        from finesight.model.weights import load_model
-
         loaded = load_model(source, dtype=torch.float32)
         trainer.model.load_state_dict(loaded.state_dict(), strict=True)
     trainer.average.load(dict(trainer.learner.named_parameters()), 0)

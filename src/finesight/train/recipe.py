@@ -34,6 +34,10 @@ class LossSection(_Section):
     """Weights of the losses; 0 leaves a part out of the computation."""
 
     tokens: float = Field(1.0, ge=0, description="next token")
+    reaches_vision: bool = Field(
+        True,
+        description="whether the next-token loss trains the vision tower; False protects a young one",
+    )
     characters: float = Field(0.0, ge=0, description="temporary head: characters in each cell")
     objects: float = Field(0.0, ge=0, description="temporary head: object over each cell")
     boxes: float = Field(0.0, ge=0, description="temporary head: edges of that object")
