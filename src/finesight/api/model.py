@@ -91,6 +91,7 @@ class Model:
         self.network = network
         self.processor = processor
         self.generation = generation or GenerationDefaults()
+        self._on_stage = on_stage
         self.engine = Engine(network, processor, eos_ids=self.generation.eos_ids, on_stage=on_stage)
 
     @property
@@ -181,7 +182,10 @@ class Model:
     def _stream(
         self, conversation: Conversation, sampling: Sampling, options: AskOptions
     ) -> Iterator[StreamEvent]:
-        sample = self.engine.encode(conversation, add_vision_id=options.get("add_vision_id", False))
+        num_items = sum(1 for _ in conversation.media())
+        self._on_stage("media", 0, num_items)
+        sample = encode_question(self.processor, conversation, options)
+        self._on_stage("media", num_items, num_items)
         return self.engine.stream_sample(sample, sampling, takes_calls=bool(conversation.tools))
 
     def encode(self, messages: Messages, *, add_generation_prompt: bool = True) -> EncodedSample:
@@ -227,6 +231,22 @@ def locate_question(phrase: str, as_: str) -> str:
     return LOCATE_PROMPTS[as_].format(phrase=f"the {phrase}" if is_bare else phrase)
 
 
+def encode_question(
+    processor: Processor, conversation: Conversation, options: AskOptions
+) -> EncodedSample:
+    """Encode a conversation up to the opening of the answer, as the options want it.
+
+    Raises:
+        FinesightError: the media cannot be read, or cannot be made to fit.
+    """
+    add_vision_id = options.get("add_vision_id", False)
+    if "fit_tokens" in options:
+        conversation = processor.fit_into(
+            conversation, options["fit_tokens"], add_vision_id=add_vision_id
+        )
+    return processor.encode(conversation, add_vision_id=add_vision_id)
+
+
 def as_conversation(messages: Messages) -> Conversation:
     """Messages of any accepted kind as a `Conversation`."""
     if isinstance(messages, Conversation):
@@ -260,10 +280,24 @@ def load(
     """
     folder = find_checkpoint(name, hub=hub)
     on_stage("load", 0, 1)
-    processor = Processor.from_folder(folder)
+    processor = load_processor(folder)
     network = load_network(folder, device=device, dtype=dtype, attention=attention)
     on_stage("load", 1, 1)
     return Model(str(name), network, processor, read_generation_defaults(folder), on_stage=on_stage)
+
+
+def load_processor(folder: Path) -> Processor:
+    """Read the small files of a checkpoint folder.
+
+    Raises:
+        ConfigError: one of them is missing or wrong; names the folder.
+    """
+    try:
+        return Processor.from_folder(folder)
+    except ConfigError as error:
+        if str(folder) in error.message:
+            raise
+        raise ConfigError(f"{folder}: {error.message}", hint=error.hint) from error
 
 
 def load_network(

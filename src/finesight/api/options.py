@@ -49,6 +49,7 @@ class AskOptions(TypedDict, total=False):
         min_pixels: lower bound of the area of each picture and frame.
         max_pixels: upper bound of the area of each picture and frame.
         total_pixels: upper bound of all frames of a video together.
+        fit_tokens: shrink the media until the prompt has at most this many tokens.
         max_new_tokens: largest number of tokens of the answer.
         temperature: 0 takes the best token each time.
         top_p: smallest set of tokens whose probability reaches this.
@@ -70,6 +71,7 @@ class AskOptions(TypedDict, total=False):
     min_pixels: int
     max_pixels: int
     total_pixels: int
+    fit_tokens: int
     max_new_tokens: int
     temperature: float
     top_p: float
@@ -91,6 +93,7 @@ _VIDEO_FIELDS = {
     "total_pixels": "total_pixels",
 }
 _IMAGE_FIELDS = ("min_pixels", "max_pixels")
+_ONLY_MEDIA = (*_IMAGE_FIELDS, "fit_tokens", "add_vision_id")
 _ONLY_VIDEO = tuple(name for name in _VIDEO_FIELDS if name not in _IMAGE_FIELDS)
 _SAMPLING_FIELDS = frozenset(entry.name for entry in fields(Sampling))
 
@@ -142,7 +145,7 @@ def _check_effect(media: Sequence[Part], options: AskOptions) -> None:
     has_video = any(isinstance(part, VideoPart) for part in media)
     idle = [name for name in _ONLY_VIDEO if name in options] if not has_video else []
     if not media:
-        idle += [name for name in _IMAGE_FIELDS if name in options]
+        idle += [name for name in _ONLY_MEDIA if name in options]
     if idle:
         what = "video" if media else "picture or video"
         raise ConfigError(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -26,6 +27,17 @@ def read_fps(text: str) -> float | Literal["auto"]:
         return float(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is neither a number nor auto") from None
+
+
+_TOKENS = re.compile(r"(\d+(?:\.\d+)?)(k?)", re.IGNORECASE)
+
+
+def read_tokens(text: str) -> int:
+    """A number of tokens such as 8192, 8k (8 x 1024) or 1.5k."""
+    found = _TOKENS.fullmatch(text.strip())
+    if not found or not float(found[1]):
+        raise typer.BadParameter(f"{text!r} is no number of tokens such as 8192 or 8k")
+    return int(float(found[1]) * (1024 if found[2] else 1))
 
 
 ModelName = Annotated[
@@ -72,6 +84,18 @@ End = Annotated[float | None, typer.Option(help="Where the video clip ends, in s
 MinPixels = Annotated[int | None, typer.Option(help="Least area of a picture or frame, in pixels.")]
 MaxPixels = Annotated[
     int | None, typer.Option(help="Largest area of a picture or frame, in pixels.")
+]
+Fit = Annotated[
+    Any,
+    typer.Option(
+        "--fit",
+        parser=read_tokens,
+        metavar="TOKENS",
+        help="Shrink the media until the prompt has at most this many tokens: 8k.",
+    ),
+]
+NumberMedia = Annotated[
+    bool, typer.Option("--add-vision-id", help="Call the media Picture 1, Video 1 and so on.")
 ]
 System = Annotated[str | None, typer.Option(help="System message.")]
 MaxNewTokens = Annotated[int | None, typer.Option(help="Largest number of tokens of the answer.")]

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,16 +18,6 @@ if TYPE_CHECKING:
     from finesight.conversation import Conversation, MediaRecord
     from finesight.doctor.estimate import Estimate
 
-_TOKENS = re.compile(r"(\d+(?:\.\d+)?)(k?)", re.IGNORECASE)
-
-
-def read_tokens(text: str) -> int:
-    """A number of tokens such as 8192, 8k (8 x 1024) or 1.5k."""
-    found = _TOKENS.fullmatch(text.strip())
-    if not found or not float(found[1]):
-        raise typer.BadParameter(f"{text!r} is no number of tokens such as 8192 or 8k")
-    return int(float(found[1]) * (1024 if found[2] else 1))
-
 
 def plan(
     context: typer.Context,
@@ -39,14 +28,7 @@ def plan(
     video: options.Videos = None,
     pdf: options.Pdfs = None,
     pages: options.Pages = None,
-    fit: Annotated[
-        Any,
-        typer.Option(
-            parser=read_tokens,
-            metavar="TOKENS",
-            help="Choose the pixel budget so that the prompt has at most this many tokens: 8k.",
-        ),
-    ] = None,
+    fit: options.Fit = None,
     fps: options.Fps = None,
     nframes: options.NumFrames = None,
     start: options.Start = None,
@@ -101,14 +83,13 @@ def _estimate(
     choice: ModelChoice, conversation: Conversation, given: AskOptions, fit_tokens: int | None
 ) -> Estimate:
     from finesight.api.checkpoints import find_checkpoint, read_generation_defaults
-    from finesight.api.model import DTYPES, checked_device, checked_dtype
+    from finesight.api.model import DTYPES, checked_device, checked_dtype, load_processor
     from finesight.api.options import sampling_from
     from finesight.doctor.estimate import Target, estimate
     from finesight.doctor.machine import measure_speed
-    from finesight.processor.processor import Processor
 
     folder = find_checkpoint(choice.name, needs_weights=False)
-    processor = Processor.from_folder(folder)
+    processor = load_processor(folder)
     sampling = sampling_from(given, read_generation_defaults(folder).sampling)
     device = checked_device(choice.device)
     dtype = checked_dtype(choice.dtype) or DTYPES[processor.model_config.dtype]
@@ -127,7 +108,7 @@ def plan_lines(outcome: Estimate) -> list[str]:
     lines = [f"model    {outcome.model}: {outcome.parameters:,} parameters, {outcome.dtype}"]
     lines += [media_line(record) for record in outcome.media]
     if outcome.budgets:
-        lines.append(f"to fit   {', '.join(outcome.budgets)}")
+        lines += [f"to fit   {budget}" for budget in outcome.budgets]
     room = outcome.context_tokens - outcome.prompt_tokens - outcome.max_new_tokens
     fits = f"{room:,} to spare" if room >= 0 else f"{-room:,} TOO MANY"
     lines += [

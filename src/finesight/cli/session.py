@@ -99,16 +99,15 @@ def _answer(
     streams: bool,
 ) -> tuple[Reply, Sampling, ProcessorConfig]:
     from finesight.api.checkpoints import find_checkpoint, read_generation_defaults
-    from finesight.api.model import Model, load_network
+    from finesight.api.model import Model, encode_question, load_network, load_processor
     from finesight.api.options import sampling_from
-    from finesight.processor.processor import Processor
 
     folder = find_checkpoint(choice.name)
     generation = read_generation_defaults(folder)
     sampling = sampling_from(options, generation.sampling)
-    processor = Processor.from_folder(folder)
+    processor = load_processor(folder)
     progress("media", 0, sum(1 for _ in conversation.media()))
-    sample = processor.encode(conversation, add_vision_id=options.get("add_vision_id", False))
+    sample = encode_question(processor, conversation, options)
     progress("load", 0, 1)
     network = load_network(folder, device=choice.device, dtype=choice.dtype)
     engine = Model(choice.name, network, processor, generation, on_stage=progress).engine

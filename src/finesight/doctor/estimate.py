@@ -228,8 +228,8 @@ def _patches(config: VisionConfig, record: MediaRecord) -> tuple[int, int]:
 
 
 def _budgets(before: Conversation, after: Conversation) -> Iterator[str]:
-    """What `fit_into` changed, in words of the command line."""
+    """What `fit_into` changed, as the options of one item."""
     for index, (old, new) in enumerate(zip(before.media(), after.media(), strict=True), 1):
         if old is not new and new.max_pixels is not None:
             kind = "picture" if isinstance(new, ImagePart) else "video"
-            yield f"{kind} {index}: --max-pixels {new.max_pixels}"
+            yield f"{kind} {index}: min_pixels {new.min_pixels}, max_pixels {new.max_pixels}"

@@ -65,11 +65,11 @@ class Engine:
         sample = self.encode(conversation)
         return self.stream_sample(sample, sampling, takes_calls=bool(conversation.tools))
 
-    def encode(self, conversation: Conversation, *, add_vision_id: bool = False) -> EncodedSample:
+    def encode(self, conversation: Conversation) -> EncodedSample:
         """Encode a conversation up to the opening of the answer."""
         num_items = sum(1 for _ in conversation.media())
         self._on_stage("media", 0, num_items)
-        sample = self.processor.encode(conversation, add_vision_id=add_vision_id)
+        sample = self.processor.encode(conversation)
         self._on_stage("media", num_items, num_items)
         return sample
 

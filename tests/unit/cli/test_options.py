@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from finesight.cli import options, plan
+from finesight.cli import options
 from finesight.errors import ConfigError
 
 
@@ -59,10 +59,10 @@ def test_fps_of_another_kind():
 
 @pytest.mark.parametrize(("text", "tokens"), [("8192", 8192), ("8k", 8192), ("1.5K", 1536)])
 def test_token_counts(text, tokens):
-    assert plan.read_tokens(text) == tokens
+    assert options.read_tokens(text) == tokens
 
 
 @pytest.mark.parametrize("text", ["", "k", "-1", "0", "8m"])
 def test_token_counts_of_another_kind(text):
     with pytest.raises(typer.BadParameter):
-        plan.read_tokens(text)
+        options.read_tokens(text)

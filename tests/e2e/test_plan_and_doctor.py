@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight plan` tells what encoding then gives; `finesight doctor` tells what there is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from finesight.conversation import Conversation, ImagePart, Message, TextPart
+from finesight.processor.processor import Processor
+
+
+@pytest.fixture
+def plan(finesight, tiny_model_folder):
+    def run(*words):
+        outcome = finesight("plan", *words, "--model", tiny_model_folder, "--json")
+        assert outcome.code == 0, outcome.err
+        return json.loads(outcome.out)
+
+    return run
+
+
+def test_plan_is_what_encoding_gives(plan, tiny_model_folder, picture_file):
+    outcome = plan("What is this?", "--image", picture_file)
+    parts = (ImagePart(source=str(picture_file)), TextPart("What is this?"))
+    sample = Processor.from_folder(tiny_model_folder).encode(
+        Conversation((Message("user", parts),))
+    )
+    assert outcome["prompt_tokens"] == sample.input_ids.numel()
+    assert outcome["visual_tokens"] == sample.visual_index.numel()
+    assert outcome["memory_bytes"] > outcome["weight_bytes"] > 0
+    assert outcome["seconds"] > 0
+    assert outcome["fits_context"]
+
+
+def test_plan_counts_the_parameters(plan, tiny_model_folder):
+    from finesight.model.weights import load_model
+
+    assert plan()["parameters"] == load_model(tiny_model_folder).num_parameters()
+
+
+def test_fit_chooses_a_budget_that_fits(plan, finesight, tiny_model_folder, tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (1400, 1000), "gray").save(tmp_path / "large.png")
+    whole = plan("Read.", "--image", tmp_path / "large.png")
+    fitted = plan("Read.", "--image", tmp_path / "large.png", "--fit", "0.5k")
+    assert whole["prompt_tokens"] > 512 >= fitted["prompt_tokens"] > 400
+    (budget,) = fitted["budgets"]
+    pixels = budget.rsplit(" ", 1)[-1]
+    again = plan("Read.", "--image", tmp_path / "large.png", "--max-pixels", pixels)
+    assert again["prompt_tokens"] == fitted["prompt_tokens"]
+    words = ("Read.", "--image", "large.png", "--fit", "0.5k", "--max-new-tokens", "1")
+    answered = finesight("ask", *words, "--model", tiny_model_folder, "--json")
+    assert json.loads(answered.out)["usage"]["prompt_tokens"] == fitted["prompt_tokens"]
+
+
+def test_what_cannot_fit_is_said(finesight, tiny_model_folder, picture_file):
+    words = ("plan", "--image", picture_file, "--fit", "10", "--model", tiny_model_folder)
+    outcome = finesight(*words)
+    assert outcome.code == 2
+    assert "do not fit into 10" in outcome.err
+
+
+def test_plan_for_people(finesight, tiny_model_folder, picture_file, video_file):
+    words = ("--image", picture_file, "--video", video_file, "--fps", "2")
+    outcome = finesight("plan", "What?", *words, "--model", tiny_model_folder)
+    assert outcome.code == 0
+    for said in ("112 x 84", "effective", "prompt", "context", "memory", "time", "measured"):
+        assert said in outcome.out
+
+
+def test_doctor_looks_at_the_machine(finesight):
+    outcome = finesight("doctor", "--json")
+    assert outcome.code == 0
+    names = {finding["name"] for finding in json.loads(outcome.out)["machine"]}
+    assert {"python", "torch", "cpu", "memory", "video codecs", "transformers"} <= names
+
+
+def test_doctor_says_so_when_there_is_no_reference(finesight, tiny_model_folder, monkeypatch):
+    from finesight.doctor import reference
+
+    monkeypatch.setattr(reference, "find_spec", lambda name: None)
+    outcome = finesight("doctor", "--model", tiny_model_folder)
+    assert outcome.code == 0
+    assert "not compared: transformers is not installed" in outcome.out
+
+
+@pytest.mark.parity
+def test_doctor_finds_the_tiny_model_right(finesight, tiny_model_folder):
+    pytest.importorskip("transformers")
+    outcome = finesight("doctor", "--model", tiny_model_folder)
+    assert outcome.code == 0, outcome.out
+    assert "every layer equals transformers'" in outcome.out

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wrong input gets a message that names it, an exit code of 1 or 2, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+
+@pytest.fixture
+def bad(tmp_path, picture_file):
+    """A folder of files that are not what they seem."""
+    whole = picture_file.read_bytes()
+    files = {
+        "empty.png": b"",
+        "cut.png": whole[: len(whole) // 2],
+        "text.png": b"this is no picture",
+        "text.mp4": b"this is no video",
+        "text.pdf": b"this is no PDF",
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    shutil.copy(picture_file, tmp_path / "good.png")
+    return tmp_path
+
+
+WRONG_MEDIA = [
+    (("--image", "nowhere.png"), "nowhere.png"),
+    (("--image", "empty.png"), "empty.png"),
+    (("--image", "cut.png"), "cut.png"),
+    (("--image", "text.png"), "text.png"),
+    (("--image", "."), "."),
+    (("--video", "text.mp4"), "text.mp4"),
+    (("--video", "good.png", "--nframes", "4", "--start", "9"), "good.png"),
+    (("--pdf", "text.pdf"), "text.pdf"),
+    (("--pdf", "good.png"), "good.png"),
+]
+
+
+@pytest.mark.parametrize(("media", "named"), WRONG_MEDIA)
+def test_unusable_media_are_named(finesight, bad, tiny_model_folder, media, named):
+    before = sorted(path.name for path in bad.iterdir())
+    words = ("ask", "What?", *media, "--model", tiny_model_folder, "--save-overlay", "out")
+    outcome = finesight(*words, "--report", "r.html", "--json")
+    assert outcome.code in (1, 2)
+    assert named in outcome.err
+    assert outcome.err.startswith("error: ")
+    assert "Traceback" not in outcome.err
+    assert outcome.out == ""
+    assert sorted(path.name for path in bad.iterdir()) == before
+
+
+WRONG_OPTIONS = [
+    (("--fps", "2", "--nframes", "4", "--video", "x.mp4"), "fps=2.0 and nframes=4"),
+    (("--fps", "2", "--image", "good.png"), "fps given without a video"),
+    (("--temperature", "-1"), "temperature"),
+    (("--max-new-tokens", "0"), "max_new_tokens"),
+    (("--max-new-tokens", "99999"), "4096"),
+    (("--pages", "1"), "--pages"),
+    (("--min-pixels", "9000", "--max-pixels", "4000", "--image", "good.png"), "min_pixels=9000"),
+    (("--report", "."), "is a folder"),
+    (("--save-overlay", "good.png"), "is a file"),
+    (("--device", "abacus"), "abacus"),
+    (("--dtype", "int3"), "int3"),
+]
+
+
+@pytest.mark.parametrize(("options", "named"), WRONG_OPTIONS)
+def test_wrong_options_are_named(finesight, bad, tiny_model_folder, options, named):
+    outcome = finesight("ask", "What?", *options, "--model", tiny_model_folder)
+    assert outcome.code == (1 if "99999" in options else 2)
+    assert named in outcome.err
+    assert "Traceback" not in outcome.err
+    assert outcome.out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ask",),
+        ("ask", "Q", "--colour"),
+        ("ask", "Q", "--seed", "many"),
+        ("ask", "Q", "--fps", "fast"),
+        ("paint",),
+        ("locate", "x"),
+        ("locate", "x", "--image", "a.png", "--as", "circle"),
+        ("plan", "--fit", "much"),
+    ],
+)
+def test_wrong_usage_exits_with_2(finesight, words):
+    outcome = finesight(*words)
+    assert outcome.code == 2
+    assert outcome.err
+    assert outcome.out == ""
+
+
+def change_config(folder, **values):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+WRONG_MODELS = {
+    "no configuration": lambda folder: (folder / "config.json").unlink(),
+    "no tokenizer": lambda folder: (folder / "tokenizer.json").unlink(),
+    "no weights": lambda folder: [path.unlink() for path in folder.glob("*.safetensors")],
+    "broken configuration": lambda folder: (folder / "config.json").write_text("{"),
+    "another model": lambda folder: change_config(folder, model_type="llama"),
+    "another width": lambda folder: change_config(folder, intermediate_size=128),
+    "another depth": lambda folder: change_config(folder, num_hidden_layers=3),
+    "cut weights": lambda folder: cut(next(folder.glob("*.safetensors"))),
+}
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize("fault", WRONG_MODELS)
+def test_a_wrong_checkpoint_is_named(finesight, tiny_model_folder, tmp_path, fault):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model_folder, folder)
+    WRONG_MODELS[fault](folder)
+    outcome = finesight("ask", "What?", "--model", folder, "--max-new-tokens", "2")
+    assert outcome.code in (1, 2)
+    assert outcome.err.startswith("error: ")
+    assert str(folder) in outcome.err
+    assert outcome.out == ""
+
+
+def test_nan_in_a_weight_names_the_layer(finesight, tiny_model_folder, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model_folder, folder)
+    path = next(folder.glob("*.safetensors"))
+    tensors = load_file(path)
+    tensors["model.layers.1.mlp.up_proj.weight"][3, 3] = float("nan")
+    save_file(tensors, path, metadata={"format": "pt"})
+    outcome = finesight("ask", "What?", "--model", folder, "--max-new-tokens", "2")
+    assert outcome.code == 1
+    assert "tensor model.layers.1.mlp.up_proj.weight" in outcome.err
+    assert "NaN" in outcome.err
+
+
+def test_debug_shows_where(finesight):
+    outcome = finesight("ask", "What?", "--model", "./nowhere", "--debug")
+    assert outcome.code == 1
+    assert "Traceback" in outcome.err
+    assert "error: " in outcome.err
