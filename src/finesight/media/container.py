@@ -30,13 +30,14 @@ _CONTAINERS = (
 
 @contextmanager
 def open_container(
-    local: LocalSource, *, is_thumbnail: bool = False
+    local: LocalSource, *, is_thumbnail: bool = False, has_threads: bool = True
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a video file and its first video stream.
 
     Args:
         local: the file.
         is_thumbnail: decode faster and a little wrong, for pictures that are only compared.
+        has_threads: decode several frames at once; errors then show some packets later.
 
     Raises:
         UnsupportedMedia: no video in it, or a container we do not open.
@@ -46,7 +47,7 @@ def open_container(
     container = _open(local)
     try:
         stream = _video_stream(container, local.name)
-        stream.thread_type = "AUTO"
+        stream.thread_type = "AUTO" if has_threads else "SLICE"
         options = {"err_detect": "explode", "max_pixels": str(MAX_FRAME_PIXELS)}
         if is_thumbnail:
             options["skip_loop_filter"] = "all"
@@ -88,6 +89,6 @@ def _video_stream(container: InputContainer, name: str) -> VideoStream:
                 hint="scale the video down first",
             )
         return stream
-    kinds = sorted({stream.type for stream in container.streams})
-    has = f"only {' and '.join(kinds)}" if kinds else "no stream at all"
+    kinds = {"a cover picture" if each.type == "video" else each.type for each in container.streams}
+    has = f"only {' and '.join(sorted(kinds))}" if kinds else "no stream at all"
     raise UnsupportedMedia(f"{name} has no video stream: {has}")

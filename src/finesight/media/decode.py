@@ -8,20 +8,20 @@ second.
 
 What comes out is exact: the frame whose presentation time was asked for, or an error that names the
 file and the time. A group whose pictures refer to the group before (an "open" one) fails when
-started alone, so before giving up the decoder starts one and two key frames earlier.
+started alone, so before giving up the decoder starts one and two key frames earlier, and minds only
+what fails from the nearest one on.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import av
-from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from finesight.errors import DecodeError
 from finesight.media.container import open_container
@@ -29,6 +29,9 @@ from finesight.media.source import LocalSource
 from finesight.media.timeline import Timeline
 
 _KEYS_BACK = 2
+_SKIPS_EXACTLY = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "vp9"})
+"""Decoders that may be told before each packet whether its picture is wanted; others decode all."""
+
 _WORTH_A_SEEK = 8
 """Frames between two wanted ones from which on jumping is cheaper than decoding through."""
 
@@ -60,8 +63,8 @@ def decode_frames(
     Raises:
         DecodeError: a wanted frame is broken or not there; names the file and the time.
     """
-    with open_container(local, is_thumbnail=is_thumbnail) as (container, stream):
-        reader = _Reader(local.name, timeline, container, stream)
+    with ExitStack() as stack:
+        reader = _Reader(local, timeline, stack, is_thumbnail=is_thumbnail)
         if timeline.is_counted:
             yield from reader.count_through(indices)
             return
@@ -86,15 +89,32 @@ def _runs(timeline: Timeline, indices: Sequence[int]) -> Iterator[list[int]]:
 
 
 class _Reader:
-    """One open video file."""
+    """One open video file.
+
+    Attributes:
+        lead: key frames to start ahead of the nearest one; learned at the first group that
+            needs it.
+    """
 
     def __init__(
-        self, name: str, timeline: Timeline, container: InputContainer, stream: VideoStream
+        self, local: LocalSource, timeline: Timeline, stack: ExitStack, *, is_thumbnail: bool
     ) -> None:
-        self._name = name
+        self._local = local
         self._timeline = timeline
-        self._container = container
-        self._stream = stream
+        self._stack = stack
+        self._is_thumbnail = is_thumbnail
+        self._open(has_threads=True)
+        self.lead = 0
+
+    def _open(self, *, has_threads: bool) -> None:
+        self._stack.close()
+        self._has_threads = has_threads
+        self._container, self._stream = self._stack.enter_context(
+            open_container(self._local, is_thumbnail=self._is_thumbnail, has_threads=has_threads)
+        )
+        # A transport stream marks packets after a gap in its counters, also where two intact
+        # recordings were joined. Real gaps in a picture are found by the decoder.
+        self._is_transport = self._container.format.name == "mpegts"
 
     def decode_run(self, wanted: Sequence[int]) -> Iterator[VideoFrame]:
         """Frames of increasing presentation times, one after the other."""
@@ -102,16 +122,19 @@ class _Reader:
         failures = 0
         while left:
             nearest = self._timeline.key_before(left[0])
-            key = max(0, nearest - failures)
+            lead = min(self.lead + failures, nearest)
             try:
-                for frame in self._decode_from(key, tuple(left)):
+                for frame in self._decode_from(nearest - lead, nearest, tuple(left)):
                     left.popleft()
                     yield frame
+                self.lead = lead if failures else self.lead
             except (av.FFmpegError, _FrameMissing) as error:
                 is_elsewhere = self._timeline.key_before(left[0]) > nearest
                 failures = 0 if is_elsewhere else failures + 1
-                if failures > _KEYS_BACK or (failures and key == 0):
+                if failures > _KEYS_BACK or (failures > 1 and lead == nearest):
                     raise self._broken(left[0]) from error
+                if failures == 1:  # with several threads it is not clear which packet failed
+                    self._open(has_threads=False)
 
     def count_through(self, indices: Sequence[int]) -> Iterator[VideoFrame]:
         """Frames by their number, for files whose timestamps do not tell the pictures apart."""
@@ -130,18 +153,25 @@ class _Reader:
     def _broken(self, pts: int) -> DecodeError:
         seconds = float((pts - self._timeline.origin) * self._timeline.time_base)
         return DecodeError(
-            f"{self._name} is broken: the frame at {seconds:.2f} s cannot be decoded",
+            f"{self._local.name} is broken: the frame at {seconds:.2f} s cannot be decoded",
             hint=f"use the part before it (end_seconds below {seconds:.2f}) or after it, or repair "
             "the file: ffmpeg -i broken.mp4 whole.mp4",
         )
 
-    def _decode_from(self, key: int, wanted: Sequence[int]) -> Iterator[VideoFrame]:
-        """Decode from a key frame on, and pick out the wanted presentation times."""
+    def _decode_from(self, key: int, nearest: int, wanted: Sequence[int]) -> Iterator[VideoFrame]:
+        """Decode from a key frame on, and pick out the wanted presentation times.
+
+        Args:
+            key: key frame to start at.
+            nearest: key frame before the first wanted frame; what fails before it is of no matter.
+            wanted: presentation times, increasing.
+        """
         left = deque(wanted)
-        for frame in self._all_frames(key, frozenset(wanted)):
+        for frame in self._all_frames(key, nearest, frozenset(wanted)):
             if frame.pts is None or frame.pts < left[0]:
                 continue
-            if frame.pts > left[0] or frame.is_corrupt:
+            is_broken = frame.is_corrupt and not self._is_transport
+            if frame.pts > left[0] or is_broken:
                 break
             left.popleft()
             yield frame
@@ -149,18 +179,26 @@ class _Reader:
                 return
         raise _FrameMissing
 
-    def _all_frames(self, key: int, wanted: frozenset[int]) -> Iterator[VideoFrame]:
-        """All frames the decoder gives from a key frame on; the ones it still holds before an error, too."""
+    def _all_frames(self, key: int, nearest: int, wanted: frozenset[int]) -> Iterator[VideoFrame]:
+        """All frames the decoder gives, before an error also those it still holds."""
         codec = self._stream.codec_context
+        can_skip = codec.name in _SKIPS_EXACTLY
+        nearest_pts = int(self._timeline.key_pts[nearest])
+        is_near = False
         for packet in self._packets_from(key):
-            if packet.pts is not None:
+            is_near = is_near or packet.pts == nearest_pts
+            if can_skip and packet.pts is not None:
                 codec.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
             try:
-                if packet.is_corrupt:
+                if packet.is_corrupt and not self._is_transport:
                     raise _FrameMissing
                 frames = codec.decode(packet)
             except (av.FFmpegError, _FrameMissing):
-                yield from codec.decode(None)
+                if not is_near:
+                    continue
+                if not self._has_threads:
+                    # What waits for its turn is whole, but for the picture that failed.
+                    yield from (frame for frame in codec.decode(None) if frame.pts != packet.pts)
                 raise
             yield from frames
 

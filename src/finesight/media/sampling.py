@@ -184,6 +184,9 @@ def adaptive_indices(
     chosen = set(timed_indices(times, cover))
     for event, share in zip(events, _shares(events, budget - len(chosen)), strict=True):
         chosen.update(_spread(event, share))
+    _fill_gaps(
+        chosen, clock, min(minimum, budget), 0.0
+    )  # an event may lie on a frame already there
     if events:
         _fill_gaps(chosen, clock, budget, STILL_GAP_SECONDS)
     if len(chosen) % 2 and len(chosen) < budget:  # an even number wastes no half of a frame pair

@@ -199,6 +199,8 @@ def _timeline(
 def _origin(container: InputContainer, base: Fraction, first: int) -> int:
     """The start of the file's clock: what a player shows as 0:00."""
     start = container.start_time
+    if container.format.name == "avi":  # counts from 0, but calls the first picture 1 or 2
+        return first
     return first if start is None else round(Fraction(start, av.time_base) / base)
 
 
