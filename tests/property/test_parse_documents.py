@@ -23,7 +23,26 @@ boxes = st.one_of(
         lambda c: Box(min(c[0], c[2]), min(c[1], c[3]), max(c[0], c[2]), max(c[1], c[3]))
     ),
 )
-texts = st.text(st.characters(exclude_categories=("Cs", "Cc")) | st.sampled_from(" \n<>&\"'/=;#"))
+PIECES = (
+    "```",
+    "```html",
+    "\n```\n",
+    "</html>",
+    "</p>",
+    "<b>",
+    "&amp;",
+    "&lt",
+    "-->",
+    "<!--",
+    "{",
+    "]",
+)
+texts = st.lists(
+    st.characters(exclude_categories=("Cs", "Cc"))
+    | st.sampled_from(" \n<>&\"'/=;#")
+    | st.sampled_from(PIECES),
+    max_size=12,
+).map("".join)
 runs = st.lists(
     st.builds(
         Run,

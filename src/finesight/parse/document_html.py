@@ -31,7 +31,6 @@ from finesight.parse.html_tags import (
     RAW_TAGS,
     TEXT_BLOCKS,
 )
-from finesight.parse.json_block import Region, regions
 from finesight.parse.records import Problem
 from finesight.parse.tags import Tag, cut_tag, find_comments, find_tags, read_numbers, unescape
 
@@ -40,22 +39,33 @@ _START = re.compile(
     r"|<(?:p|h[1-6]|div|table|ul|ol|li|img|section|header|footer)\b[^<>]*\bdata-bbox\b",
     re.IGNORECASE,
 )
+_FENCE = re.compile(r"```html\b", re.IGNORECASE)
+_CLOSING = r"</(?:html|body)\s{0,8}>"
+_WRAPPER_END = re.compile(rf"{_CLOSING}(?:\s{{0,8}}{_CLOSING})?", re.IGNORECASE)
+_FENCE_END = re.compile(r"(?:^|(?<=>))[ \t]*+```[ \t]*+$", re.MULTILINE)
 
 
 def read_document(text: str) -> DocumentPage | None:
     """Read the page of a reply; None if the reply holds no HTML page.
 
     A page is what stands in an ```html fence, or what begins with `<html>`, `<body>` or a tag with
-    a box.
+    a box. It ends with `</html>` or `</body>`, or else where its fence is closed: three backticks
+    within the text of a page are text.
     """
-    for region in regions(text):
-        if region.is_fenced and region.info == "html":
-            return _Builder(text, region, region.start).build()
-    for region in regions(text):
-        start = _START.search(text, region.start, region.end)
-        if start:
-            return _Builder(text, region, start.start()).build()
+    fence, tag = _FENCE.search(text), _START.search(text)
+    if fence and (not tag or fence.start() < tag.start()):
+        return _Builder(text, fence.end(), _page_end(text, fence.end()), is_fenced=True).build()
+    if tag:
+        return _Builder(text, tag.start(), _page_end(text, tag.start()), is_fenced=False).build()
     return None
+
+
+def _page_end(text: str, start: int) -> int:
+    wrapper = _WRAPPER_END.search(text, start)
+    if wrapper:
+        return wrapper.end()
+    fence = _FENCE_END.search(text, start)
+    return fence.start() if fence else len(text)
 
 
 class _Frame:
@@ -83,12 +93,13 @@ class _Frame:
 
 
 class _Builder:
-    """Builds one page from the tags of a region."""
+    """Builds one page from the tags of a stretch of text."""
 
-    def __init__(self, text: str, region: Region, start: int) -> None:
-        comments, self._is_comment_cut = find_comments(text, start, region.end)
+    def __init__(self, text: str, start: int, end: int, *, is_fenced: bool) -> None:
+        comments, self._is_comment_cut = find_comments(text, start, end)
         self._text = blank(text, comments)
-        self._region = region
+        self._stop = end
+        self._is_fenced = is_fenced
         self._start = start
         self._stack = [_Frame("", "root")]
         self._style = ""
@@ -98,10 +109,10 @@ class _Builder:
         self._is_closed = False
 
     def build(self) -> DocumentPage:
-        """Read to the end of the region."""
-        at, region_end = self._start, self._region.end
+        """Read to the end of the page."""
+        at = self._start
         skip_to = at
-        for tag in find_tags(self._text, self._start, region_end):
+        for tag in find_tags(self._text, self._start, self._stop):
             if tag.start < skip_to or (self._is_closed and tag.name not in ("html", "body")):
                 continue
             self._text_between(at, tag.start)
@@ -121,11 +132,11 @@ class _Builder:
 
     def _finish_text(self, at: int) -> bool:
         """Take the text after the last tag, if it still belongs to the page; True if a tag is cut."""
-        cut = None if self._is_closed else cut_tag(self._text, at, self._region.end)
-        belongs = len(self._stack) > 1 or self._has_wrapper or self._region.is_fenced
+        cut = None if self._is_closed else cut_tag(self._text, at, self._stop)
+        belongs = len(self._stack) > 1 or self._has_wrapper or self._is_fenced
         if not self._is_closed and (belongs or cut is not None):
-            self._text_between(at, self._region.end if cut is None else cut)
-            self._end = self._region.end
+            self._text_between(at, self._stop if cut is None else cut)
+            self._end = self._stop
         return cut is not None
 
     def _take(self, tag: Tag) -> int:
@@ -165,14 +176,14 @@ class _Builder:
         if tag.is_empty:
             return tag.end
         close = re.compile(rf"</{tag.name}\s{{0,8}}>", re.IGNORECASE).search(
-            self._text, tag.end, self._region.end
+            self._text, tag.end, self._stop
         )
-        content_end = close.start() if close else self._region.end
+        content_end = close.start() if close else self._stop
         if tag.name == "style":
             self._style = self._text[tag.end : content_end].strip()
         elif tag.name != "title":
             self._complain((tag.start, content_end), f"<{tag.name}> was left out")
-        return close.end() if close else self._region.end
+        return close.end() if close else self._stop
 
     def _open_block(self, tag: Tag) -> None:
         if self._inside("cell"):

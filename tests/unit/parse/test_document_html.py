@@ -103,6 +103,21 @@ def test_any_closing_order(closing):
     assert page.text == "x"
 
 
+@pytest.mark.parametrize("fenced", [True, False])
+def test_backticks_within_a_page_are_text(fenced):
+    inner = body("<p>```</p><pre>```python\nx\n```\n</pre>")
+    page = read_document(f"```html\n{inner}\n```" if fenced else inner)
+    assert [block.text for block in page.blocks] == ["```", "```python\nx\n```"]
+    assert not page.is_cut
+
+
+@pytest.mark.parametrize("end", ["\n```\nDone.", "```", "\n```"])
+def test_a_page_without_a_wrapper_ends_with_its_fence(end):
+    page = read_document('```html\n<p data-bbox="1 2 3 4">x</p>' + end)
+    assert [block.text for block in page.blocks] == ["x"]
+    assert not page.is_cut
+
+
 def test_inline_marks():
     block = only("<p>E = mc<sup>2</sup>, <b><i>both</i></b> &amp; more</p>")
     assert block.runs == (
