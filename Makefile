@@ -87,7 +87,7 @@ budgets: setup-test  ## how long a file or a function may be
 	$(PYTEST) -q tests/architecture/test_budgets.py
 
 test: setup-test  ## all quick tests
-	$(PYTEST) -n $(JOBS) -m '$(FAST)' --durations=15
+	$(PYTEST) -n $(JOBS) --dist loadfile -m '$(FAST)' --durations=15
 
 test-slow: setup-test  ## the full-size variants: 300 drawn parity cases, large pictures, long videos
 	$(PYTEST) -m 'slow and not gpu and not interop' --durations=15

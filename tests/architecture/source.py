@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -80,13 +81,15 @@ def programs() -> tuple[Module, ...]:
 
 def text_files(*suffixes: str) -> Iterator[Path]:
     """Files of the checkout with one of these endings, without environments, runs and caches."""
-    for path in sorted(ROOT.rglob("*")):
-        parts = path.relative_to(ROOT).parts
-        hidden_cache = any(part.endswith(("_cache", ".egg-info")) for part in parts)
-        if IGNORED_FOLDERS.intersection(parts) or hidden_cache or not path.is_file():
-            continue
-        if path.suffix in suffixes or path.name in suffixes:
-            yield path
+    for folder, inner, files in os.walk(ROOT):
+        inner[:] = sorted(name for name in inner if not _is_ignored(name))  # not walked into
+        for name in sorted(files):
+            if Path(name).suffix in suffixes or name in suffixes:
+                yield Path(folder, name)
+
+
+def _is_ignored(folder: str) -> bool:
+    return folder in IGNORED_FOLDERS or folder.endswith(("_cache", ".egg-info"))
 
 
 def functions(
