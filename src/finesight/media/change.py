@@ -30,8 +30,8 @@ from finesight.media.timeline import Timeline
 SCAN_FPS = 8.0
 """Thumbnails per second: two or three within the shortest burst one would call an event."""
 
-MAX_SCAN_PIXELS = 30_000_000_000
-"""Most pixels decoded to look through a clip: some eight minutes of 1080p at 30 frames per second."""
+MAX_SCAN_PIXELS = 20_000_000_000
+"""Most pixels decoded to look through a clip: some five minutes of 1080p at 30 frames per second."""
 
 MAX_THUMBNAILS = 30_000
 """Most thumbnails of one clip: some 200 MB of memory. A very long clip is looked at less often."""

@@ -120,7 +120,8 @@ def frame_indices(first: int, last: int, count: int) -> list[int]:
 
     torch walks from both ends in float32 with a fused multiply-add. A plain float64 ramp picks
     another frame in about one of 150 clips. A product of two float32 numbers is exact in float64,
-    which makes a float64 sum rounded once to float32 the fused operation.
+    which makes a float64 sum rounded once to float32 the fused operation. Where nearly every frame
+    of a long video is taken, an index can come twice, there as here.
     """
     if count == 1:
         return [first]
