@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How fast and how large the network is, beside transformers and beside the machine's own limits.
+
+Everything is measured in turns in one run, because the machine may be shared: what slows one side slows the other. The
+best of several rounds counts. Weights are random in the exact shape of the 3B release, with fewer blocks and layers
+where that is asked; speed does not depend on their values.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from finesight.batch import PackedBatch, VisionLayout
+    from finesight.config.model import ModelConfig
+    from finesight.model.vl import VisionLanguageModel
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One thing measured on two sides.
+
+    Attributes:
+        name: what was done.
+        ours: seconds, or bytes, of this project.
+        yardstick: the same of what it is measured against.
+        bar: the ratio that must be kept, `at_least` or at most.
+        at_least: whether a larger ratio is better: then it is yardstick / ours (how many times as fast).
+    """
+
+    name: str
+    ours: float
+    yardstick: float
+    bar: float
+    at_least: bool
+
+    @property
+    def ratio(self) -> float:
+        """Times as fast, or times as much."""
+        return self.yardstick / self.ours if self.at_least else self.ours / self.yardstick
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the bar is kept."""
+        return self.ratio >= self.bar if self.at_least else self.ratio <= self.bar
+
+    def __str__(self) -> str:
+        sign = ">=" if self.at_least else "<="
+        measured = f"{self.ours:.4g} against {self.yardstick:.4g}"
+        return f"{self.name}: {measured}, ratio {self.ratio:.2f} (bar {sign} {self.bar})"
+
+
+def shortened_3b(*, blocks: int = 32, layers: int = 36) -> ModelConfig:
+    """The 3B shape with fewer vision blocks and decoder layers; one block in eight attends to a whole frame pair."""
+    from finesight.config.sizes import named_config
+
+    config = named_config("3b")
+    full = tuple(range(7, blocks, 8)) or (blocks - 1,)
+    vision = config.vision.model_copy(update={"depth": blocks, "full_attention_layers": full})
+    text = config.text.model_copy(update={"num_hidden_layers": layers})
+    return config.model_copy(update={"vision": vision, "text": text})
+
+
+def write_random_checkpoint(config: ModelConfig, folder: Path, *, max_shard_bytes: int) -> int:
+    """Save bfloat16 weights of that shape; returns their bytes."""
+    import torch
+
+    from finesight.model.vl import VisionLanguageModel
+    from finesight.model.weights import save_model
+
+    with torch.device("meta"):
+        model = VisionLanguageModel(config).to(torch.bfloat16)
+    model = model.to_empty(device="cpu")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.uniform_(-0.03, 0.03)
+    save_model(model, folder, max_shard_bytes=max_shard_bytes)
+    return sum(parameter.nbytes for parameter in model.parameters())
+
+
+def compare_with_transformers(
+    *,
+    blocks: int = 32,
+    layers: int = 36,
+    side: int = 1092,
+    prompt_tokens: int = 1777,
+    new_tokens: int = 8,
+    rounds: int = 3,
+) -> list[Comparison]:
+    """Time vision, prefill and decoding of the 3B shape on both sides, in turns.
+
+    Args:
+        blocks: vision blocks (the release has 32).
+        layers: decoder layers (the release has 36).
+        side: pixels of a square picture, a multiple of 28.
+        prompt_tokens: length of the prompt.
+        new_tokens: steps of decoding after it.
+        rounds: the best of so many counts.
+
+    Raises:
+        ConfigError: transformers is not installed.
+    """
+    import torch
+
+    from finesight.doctor.reference import load_reference
+    from finesight.model.weights import load_model
+
+    config = shortened_3b(blocks=blocks, layers=layers)
+    with tempfile.TemporaryDirectory(prefix="finesight-bench-") as folder, torch.inference_mode():
+        write_random_checkpoint(config, Path(folder), max_shard_bytes=2 * 10**9)
+        ours = _OurSide(load_model(folder), side, prompt_tokens)
+        theirs = _TheirSide(load_reference(Path(folder), torch.bfloat16), ours)
+        steps: list[tuple[str, float, list[Callable[[], object]]]] = [
+            (f"vision {side} x {side}, {blocks} blocks", 1.2, [ours.vision, theirs.vision]),
+            (
+                f"prefill of {prompt_tokens} tokens, {layers} layers",
+                1.0,
+                [ours.prefill, theirs.prefill],
+            ),
+            (
+                f"decoding {new_tokens} tokens after it",
+                1.0,
+                [partial(ours.decode, new_tokens), partial(theirs.decode, new_tokens)],
+            ),
+        ]
+        found = []
+        for name, bar, runs in steps:
+            seconds = best_in_turns(runs, rounds)
+            found.append(Comparison(name, seconds[0], seconds[1], bar, at_least=True))
+    return found
+
+
+def best_in_turns(runs: Sequence[Callable[[], object]], rounds: int) -> list[float]:
+    """Least seconds of each run over some rounds, after one round that does not count."""
+    best = [float("inf")] * len(runs)
+    for round_number in range(rounds + 1):
+        for index, run in enumerate(runs):
+            start = time.perf_counter()
+            run()
+            if round_number:
+                best[index] = min(best[index], time.perf_counter() - start)
+    return best
+
+
+class _OurSide:
+    """Our network with one picture and one prompt."""
+
+    def __init__(self, model: VisionLanguageModel, side: int, prompt_tokens: int) -> None:
+        import torch
+
+        from finesight.model.cache import KVCache
+
+        self.model = model
+        self.grid = (1, side // 14, side // 14)
+        self.patches, self.layout = random_picture(model.config, self.grid)
+        self.ids = torch.arange(prompt_tokens) % 1000
+        self.cache = KVCache(model.config.text, prompt_tokens + 64, dtype=model.dtype)
+
+    def vision(self) -> torch.Tensor:
+        return self.model.encode_vision(self.patches, self.layout)
+
+    def prefill(self) -> torch.Tensor:
+        self.cache.truncate(0)
+        hidden = self.model(text_batch(self.ids, 0), cache=self.cache)
+        return self.model.logits(hidden[-1:])
+
+    def decode(self, new_tokens: int) -> None:
+        self.cache.truncate(self.ids.numel())
+        for _ in range(new_tokens):
+            batch = text_batch(self.ids[:1], self.cache.length)
+            self.model.logits(self.model(batch, cache=self.cache)).argmax()
+
+
+class _TheirSide:
+    """transformers' network with the same picture and prompt."""
+
+    def __init__(self, reference: Any, ours: _OurSide) -> None:
+        import torch
+
+        self.reference = reference
+        self.patches = ours.patches
+        self.grid = torch.tensor([ours.grid])
+        self.ids = ours.ids
+        self.cache: Any = None
+
+    def vision(self) -> Any:
+        return self.reference.model.visual(self.patches, grid_thw=self.grid).pooler_output
+
+    def prefill(self) -> Any:
+        out = self.reference(
+            input_ids=self.ids[None],
+            position_ids=_positions(0, self.ids.numel())[:, None],
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self.cache = out.past_key_values
+        return out.logits
+
+    def decode(self, new_tokens: int) -> None:
+        if surplus := self.cache.get_seq_length() - self.ids.numel():
+            self.cache.crop(-surplus)
+        for step in range(new_tokens):
+            out = self.reference(
+                input_ids=self.ids[None, :1],
+                position_ids=_positions(self.ids.numel() + step, 1)[:, None],
+                past_key_values=self.cache,
+                use_cache=True,
+            )
+            out.logits.argmax()
+
+
+def _positions(start: int, count: int) -> torch.Tensor:
+    import torch
+
+    return torch.arange(start, start + count).expand(3, -1)
+
+
+def text_batch(ids: torch.Tensor, start: int) -> PackedBatch:
+    """A pack of text alone that continues at position `start`."""
+    import torch
+
+    from finesight.batch import PackedBatch, TextLayout
+
+    return PackedBatch(
+        input_ids=ids,
+        labels=torch.full_like(ids, -100),
+        position_ids=_positions(start, ids.numel()),
+        text=TextLayout.from_lengths([ids.numel()]),
+        sample_ids=torch.zeros_like(ids),
+        visual_index=ids[:0],
+    )
+
+
+def random_picture(
+    config: ModelConfig, grid: tuple[int, int, int]
+) -> tuple[torch.Tensor, VisionLayout]:
+    """Patches of noise and their layout."""
+    import torch
+
+    from finesight.batch import VisionInput, pack_vision
+    from finesight.conversation import MediaRecord
+    from finesight.geometry import Resize, Size
+    from finesight.processor.windows import patch_positions, window_order
+
+    order, lengths = window_order(grid, config.vision)
+    size = Size(width=14 * grid[2], height=14 * grid[1])
+    item = VisionInput(
+        patches=torch.randn(grid[0] * grid[1] * grid[2], config.vision.patch_values).bfloat16(),
+        grid_thw=grid,
+        position_hw=patch_positions(grid),
+        window_order=order,
+        window_lengths=lengths,
+        position_seconds=(),
+        record=MediaRecord(
+            kind="image",
+            source="noise",
+            resize=Resize(original=size, resized=size),
+            visual_tokens=order.numel(),
+        ),
+    )
+    return item.patches, pack_vision([item])
+
+
+def bench_windows(*, blocks: int = 2, rounds: int = 3) -> Comparison:
+    """Time per patch of windowed blocks of the 3B width, at 16,384 patches against 1,024."""
+    import torch
+
+    from finesight.model.vision import VisionTransformer
+
+    config = shortened_3b(blocks=blocks).vision.model_copy(update={"full_attention_layers": ()})
+    model_config = shortened_3b(blocks=blocks)
+    with torch.inference_mode():
+        tower = VisionTransformer(config, attention="sdpa").to(torch.bfloat16)
+
+        def blocks_of(grid: tuple[int, int, int]) -> Callable[[], None]:
+            patches, layout = random_picture(model_config, grid)
+            plan, states = tower.plan(layout), tower.patch_embed(patches)
+
+            def run() -> None:
+                current = states.clone()
+                for block in tower.blocks:
+                    current = block(current, plan.rotary, plan.window)
+
+            return run
+
+        large, small = (1, 128, 128), (1, 32, 32)
+        seconds = best_in_turns([blocks_of(large), blocks_of(small)], rounds)
+    name = "windowed blocks, seconds per patch at 16,384 patches against 1,024"
+    return Comparison(name, seconds[0] / 16_384, seconds[1] / 1024, 1.3, at_least=False)
+
+
+def bench_load(*, blocks: int = 32, layers: int = 36, rounds: int = 3) -> list[Comparison]:
+    """Load a 3B-shaped checkpoint of several shards and touch every tensor, each time in a process of its own.
+
+    Peak memory is what the process had at most above what it had before loading. The yardstick of time is reading the
+    same files from end to end into memory.
+    """
+    with tempfile.TemporaryDirectory(prefix="finesight-bench-") as folder:
+        config = shortened_3b(blocks=blocks, layers=layers)
+        size = write_random_checkpoint(config, Path(folder), max_shard_bytes=10**9)
+        loading, reading, peak = float("inf"), float("inf"), 0.0
+        for _ in range(rounds):
+            reading = min(reading, _in_process("read_files", folder)["seconds"])
+            measured = _in_process("load_and_touch", folder)
+            loading, peak = min(loading, measured["seconds"]), max(peak, measured["peak_bytes"])
+    return [
+        Comparison("peak bytes of loading against the weights", peak, size, 1.05, at_least=False),
+        Comparison("seconds of loading against reading", loading, reading, 1.3, at_least=False),
+    ]
+
+
+def _in_process(function: str, folder: str) -> dict[str, float]:
+    code = f"from finesight.cli.bench_model import {function} as run; run({folder!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
+
+
+def read_files(folder: str) -> None:
+    """Read every shard into memory; writes the seconds to standard output as JSON."""
+    start = time.perf_counter()
+    held = []
+    for path in sorted(Path(folder).glob("*.safetensors")):
+        buffer = bytearray(path.stat().st_size)
+        with path.open("rb", buffering=0) as file:
+            view, filled = memoryview(buffer), 0
+            while filled < len(buffer):
+                filled += file.readinto(view[filled:]) or 0
+        held.append(buffer)
+    json.dump({"seconds": time.perf_counter() - start}, sys.stdout)
+
+
+def load_and_touch(folder: str) -> None:
+    """Load the model and add up every tensor; writes seconds and peak bytes to standard output as JSON."""
+    from finesight.model.weights import load_model
+
+    before = _resident("VmRSS")
+    start = time.perf_counter()
+    model = load_model(folder)
+    for parameter in model.parameters():
+        parameter.detach().sum()
+    seconds = time.perf_counter() - start
+    json.dump({"seconds": seconds, "peak_bytes": _resident("VmHWM") - before}, sys.stdout)
+
+
+def _resident(key: str) -> int:
+    """Bytes of memory that this process has (`VmRSS`) or had at most (`VmHWM`)."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(key + ":"):
+            return 1024 * int(line.split()[1])
+    raise RuntimeError(f"/proc/self/status has no {key}")
