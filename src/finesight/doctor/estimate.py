@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a question will take: tokens exactly, memory and time roughly, before any weight is loaded.
 
-Lengths come from the processor's own plan. Parameters are counted on a network without memory. Time
-is counted work over the speed just measured: good to a factor of two, and meant for deciding
+Lengths come from the processor's own plan, operations and bytes from `model.flops`. Time is counted
+work over the speed just measured: good to a factor of two, and meant for deciding
 whether to wait, not for comparing.
 
 Legend: N patches, T prompt tokens, D width.
@@ -16,11 +16,12 @@ from typing import Any
 
 import torch
 
-from finesight.config.model import ModelConfig, TextConfig, VisionConfig
+from finesight.config.model import ModelConfig
 from finesight.conversation import Conversation, ImagePart, MediaRecord
 from finesight.doctor.machine import Speed
-from finesight.model.vl import VisionLanguageModel
+from finesight.model import flops
 from finesight.processor.plan import SamplePlan
+from finesight.processor.prepare import grid_of_record
 from finesight.processor.processor import Processor
 
 _TYPICAL_SHARE = 0.7
@@ -143,88 +144,41 @@ def estimate(
         budgets = tuple(_budgets(conversation, fitted))
         conversation = fitted
     plan = processor.plan(conversation, add_vision_id=add_vision_id)
-    size = target.dtype.itemsize
-    parameters, text_parameters = count_parameters(config)
+    vision, text, size = config.vision, config.text, target.dtype.itemsize
+    grids = [grid_of_record(record, vision) for record in plan.media]
     flops_per_second = target.speed.flops_per_second * _TYPICAL_SHARE
     length = plan.num_tokens + max_new_tokens
-    cache_bytes = cache_bytes_per_token(config.text) * size * length
-    step_bytes = text_parameters * size + cache_bytes
+    step_bytes = flops.decode_bytes(text, length, bytes_per_number=size)
     return Estimate(
         model=target.name,
         device=target.device,
         dtype=str(target.dtype).removeprefix("torch."),
-        parameters=parameters,
+        parameters=flops.vision_parameters(vision) + flops.text_parameters(text),
         media=plan.media,
         budgets=budgets,
         prompt_tokens=plan.num_tokens,
         visual_tokens=plan.visual_tokens,
         max_new_tokens=max_new_tokens,
         context_tokens=config.text.max_position_embeddings,
-        weight_bytes=parameters * size,
-        cache_bytes=cache_bytes,
+        weight_bytes=flops.weight_bytes(config, bytes_per_number=size),
+        cache_bytes=flops.cache_bytes(text, length, bytes_per_number=size),
         working_bytes=working_bytes(config, plan, size),
-        vision_seconds=vision_flops(config.vision, plan.media) / flops_per_second,
-        prefill_seconds=prefill_flops(config.text, plan.num_tokens) / flops_per_second,
+        vision_seconds=flops.vision_flops(vision, grids) / flops_per_second,
+        prefill_seconds=flops.prefill_flops(text, [plan.num_tokens]) / flops_per_second,
         decode_seconds=max_new_tokens * step_bytes / target.speed.bytes_per_second,
         flops_per_second=target.speed.flops_per_second,
         bytes_per_second=target.speed.bytes_per_second,
     )
 
 
-def count_parameters(config: ModelConfig) -> tuple[int, int]:
-    """Numbers in all weights, and in those that every token of an answer reads."""
-    with torch.device("meta"):
-        network = VisionLanguageModel(config)
-    layers = sum(parameter.numel() for parameter in network.model.layers.parameters())
-    head = config.text.vocab_size * config.text.hidden_size
-    return network.num_parameters(), layers + head
-
-
-def cache_bytes_per_token(config: TextConfig) -> int:
-    """Numbers of keys and values that one token adds."""
-    return 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim
-
-
-def vision_flops(config: VisionConfig, media: tuple[MediaRecord, ...]) -> int:
-    """Work of encoding all media, a multiply-add counted as two."""
-    width, inner = config.hidden_size, config.intermediate_size
-    merged = width * config.merge_area
-    merger = (merged * merged + merged * config.out_hidden_size) // config.merge_area
-    per_patch = config.depth * (4 * width * width + 3 * width * inner) + merger
-    per_patch += config.patch_values * width
-    num_full = len(config.full_attention_layers)
-    window = config.merge_area * config.window_cells**2
-    total = 0
-    for record in media:
-        patches, frame = _patches(config, record)
-        seen = num_full * frame + (config.depth - num_full) * min(window, frame)
-        total += patches * (2 * per_patch + 4 * width * seen)
-    return total
-
-
-def prefill_flops(config: TextConfig, num_tokens: int) -> int:
-    """Work of reading a prompt, a multiply-add counted as two; logits for one row."""
-    width, keys = config.hidden_size, config.num_key_value_heads * config.head_dim
-    per_token = 2 * width * width + 2 * width * keys + 3 * width * config.intermediate_size
-    attention = 2 * width * num_tokens  # causal: half of every row
-    layers = config.num_hidden_layers * num_tokens * (2 * per_token + attention)
-    return layers + 2 * width * config.vocab_size
-
-
 def working_bytes(config: ModelConfig, plan: SamplePlan, size: int) -> int:
     """Memory of the states that live at once: patches, the widest layer, the scores."""
     vision, text = config.vision, config.text
-    largest = max((_patches(vision, record)[0] for record in plan.media), default=0)
-    all_patches = sum(_patches(vision, record)[0] for record in plan.media)
-    in_vision = largest * (6 * vision.hidden_size + 3 * vision.intermediate_size) * size
-    in_text = plan.num_tokens * (6 * text.hidden_size + 3 * text.intermediate_size) * size
-    return all_patches * vision.patch_values * 4 + max(in_vision, in_text) + 4 * text.vocab_size
-
-
-def _patches(config: VisionConfig, record: MediaRecord) -> tuple[int, int]:
-    """Patches of an item, and of one of its frame pairs."""
-    patches = record.visual_tokens * config.merge_area
-    return patches, record.resize.resized.area // config.patch_size**2
+    patches = [record.visual_tokens * vision.merge_area for record in plan.media]
+    per_patch = (6 * vision.hidden_size + 3 * vision.intermediate_size) * size
+    per_token = (6 * text.hidden_size + 3 * text.intermediate_size) * size
+    widest = max(max(patches, default=0) * per_patch, plan.num_tokens * per_token)
+    return sum(patches) * vision.patch_values * 4 + widest + 4 * text.vocab_size
 
 
 def _budgets(before: Conversation, after: Conversation) -> Iterator[str]:

@@ -28,6 +28,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
 
 from finesight.config.model import ModelConfig
 from finesight.errors import MissingWeights, ShapeMismatch, WeightsError
@@ -104,7 +106,7 @@ def load_model(
     """
     folder = Path(folder)
     config = ModelConfig.from_folder(folder)
-    with torch.device("meta"):
+    with torch.device("meta"), _NoInit():
         model = VisionLanguageModel(config, attention=attention)
     stored = _by_our_names(_list_tensors(folder))
     _compare(model.state_dict(), stored, folder, tied=config.text.tie_word_embeddings)
@@ -115,6 +117,17 @@ def load_model(
         _compare_tied(stored)
     model.load_state_dict(tensors, strict=True, assign=True)
     return model.eval()
+
+
+class _NoInit(TorchFunctionMode):
+    """Leave out the drawing of first weights: they are replaced, and on meta it loads torch._dynamo."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in (init.kaiming_uniform_, init.normal_, init.uniform_):
+            return None  # its callers use what it does to the tensor, not what it returns
+        return func(*args, **(kwargs or {}))
 
 
 def _list_tensors(folder: Path) -> dict[str, _Stored]:
