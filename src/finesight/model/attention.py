@@ -266,7 +266,7 @@ def _attend_row_blocks(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
     The fused CPU kernel multiplies at a third of what oneDNN's half-precision product does; this is 1.6 times as
     fast. Scores are rounded to half precision; in a tower of 8 blocks with sharpened attention that moved the error
-    of the visual tokens against float32 from 7.49 % to 7.51 % (transformers: 7.85 %).
+    of the visual tokens against float32 from 6.66 % to 6.69 % (transformers, with float32 scores: 7.85 %).
     """
     count, num_heads, length, size = q.shape
     out = q.new_empty((count, length, num_heads, size)).transpose(1, 2)

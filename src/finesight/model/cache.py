@@ -54,8 +54,10 @@ class KVCache:
             config.num_key_value_heads,
             config.head_dim,
         )
-        self.keys = torch.zeros(shape, dtype=dtype, device=device)
-        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        # Sequences of several lengths are read under a mask up to the longest, and a masked NaN is still a NaN.
+        allocate = torch.empty if num_sequences == 1 else torch.zeros
+        self.keys = allocate(shape, dtype=dtype, device=device)
+        self.values = allocate(shape, dtype=dtype, device=device)
         self.lengths = [0] * num_sequences
 
     @property

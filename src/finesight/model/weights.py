@@ -387,6 +387,9 @@ def save_model(
     with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
         for name, tensors in zip(names, shards, strict=True):
             save_file(tensors, Path(temporary) / name, metadata={"format": "pt"})
+            (Path(temporary) / name).chmod(
+                0o644
+            )  # safetensors makes files only their owner can read
         if len(shards) > 1:
             _write_json(Path(temporary) / INDEX, _index(shards, names))
         _write_json(Path(temporary) / "config.json", config)
