@@ -63,7 +63,7 @@ def _items(record: Record) -> Iterator[HeldOutItem]:
         boxes = tuple(Box(*record.objects[index].box) for index in task["objects"])
         yield HeldOutItem(
             id=f"{record.id}/{number}",
-            row=row,
+            row=scene_row,
             image=image,
             question=question,
             answer=answer,

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+
+from finesight.cli.heldout import read_items
+from finesight.data.record import Record, SceneObject
+from finesight.data.shards import write_shard
+from finesight.errors import EvalError
+from finesight.geometry import Box
+
+IMAGE = np.zeros((56, 56, 3), dtype=np.uint8)
+
+
+def _record(name: str, family: str, turns, *, split: str = "heldout", **rest) -> Record:
+    meta = {"split": split, "generator": "test", "seed": 0, **rest.pop("meta", {})}
+    return Record(id=name, family=family, image=IMAGE, turns=turns, meta=meta, **rest)
+
+
+def test_rows_of_text_and_scenes(tmp_path) -> None:
+    tasks = [
+        {"kind": "count", "name": "cat", "objects": [0]},
+        {"kind": "refer", "name": "cat", "objects": [0]},
+        {"kind": "point_xml", "name": "dog", "objects": []},
+        {"kind": "list_all", "name": "", "objects": [0]},
+    ]
+    scene = _record(
+        "scene-0",
+        "scene",
+        (("how many", "1"), ("locate", "box"), ("point", "none"), ("all", "boxes")),
+        objects=(SceneObject((1, 2, 30, 40), "cat"),),
+        meta={"tasks": tasks},
+    )
+    words = [
+        _record(f"words7-{index}", "text", (("read", "word"),), meta={"language": language})
+        for index, language in enumerate(("en", "de", "ru"))
+    ]
+    write_shard(tmp_path / "a.tar", [*words, scene])
+    items = read_items([tmp_path])
+    rows = [item.row for item in items]
+    assert rows == ["text_words7", "text_words7", "text_other_scripts", "count", "point", "absent"]
+    assert items[4].boxes == (Box(1, 2, 30, 40),)
+    assert len(read_items([tmp_path], limit=1)) == 5
+
+
+def test_training_records_are_refused(tmp_path) -> None:
+    record = _record("x-0", "text", (("q", "a"),), split="train", meta={"language": "en"})
+    write_shard(tmp_path / "a.tar", [record])
+    with pytest.raises(EvalError, match="split 'train', not heldout"):
+        read_items([tmp_path])
