@@ -49,7 +49,7 @@ def _items(record: Record) -> Iterator[HeldOutItem]:
     image = Image.fromarray(record.image)
     if record.family == "text":
         question, answer = record.turns[0]
-        name = record.id.rsplit("-", 1)[0]
+        name = record.id.partition("-")[0]
         is_latin = record.meta["language"] in LATIN_LANGUAGES
         row = f"text_{name}" if is_latin else "text_other_scripts"
         yield HeldOutItem(id=record.id, row=row, image=image, question=question, answer=answer)

@@ -86,7 +86,9 @@ class RowScore:
         seen, blind = (self.score, self.blank)
         if self.measure == "cer":
             seen, blind = 1 - seen, 1 - blind
-        return seen / blind if blind > 0 else float("inf")
+        if blind > 0:
+            return seen / blind
+        return float("inf") if seen > 0 else 0.0
 
 
 def score_rows(

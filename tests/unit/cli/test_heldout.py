@@ -31,7 +31,7 @@ def test_rows_of_text_and_scenes(tmp_path) -> None:
         meta={"tasks": tasks},
     )
     words = [
-        _record(f"words7-{index}", "text", (("read", "word"),), meta={"language": language})
+        _record(f"words7-00000-{index}", "text", (("read", "word"),), meta={"language": language})
         for index, language in enumerate(("en", "de", "ru"))
     ]
     write_shard(tmp_path / "a.tar", [*words, scene])
