@@ -17,6 +17,7 @@ from finesight.cli.progress import StageProgress
 
 if TYPE_CHECKING:
     from finesight.api.artifacts import Artifacts
+    from finesight.api.checkpoints import GenerationDefaults
     from finesight.api.options import AskOptions
     from finesight.config.processor import ProcessorConfig
     from finesight.conversation import Conversation, Reply, Sampling
@@ -82,7 +83,12 @@ def run(
         artifacts = Artifacts(conversation, answer, config, progress.stage_seconds())
         files = _save(artifacts, outputs)
     if outputs.as_json:
-        described = {"model": choice.name, "sampling": asdict(sampling), "files": files}
+        described = {
+            "model": choice.name,
+            "sampling": asdict(sampling),
+            "seconds": progress.stage_seconds(),
+            "files": files,
+        }
         print_json({**answer.to_dict(), **described})
     elif outputs.lists_places:
         sys.stdout.write("".join(line + "\n" for line in place_lines(answer)))
@@ -109,6 +115,7 @@ def _answer(
     progress("media", 0, sum(1 for _ in conversation.media()))
     sample = encode_question(processor, conversation, options)
     progress("load", 0, 1)
+    _say_sampling(sampling, generation, folder)
     network = load_network(folder, device=choice.device, dtype=choice.dtype)
     engine = Model(choice.name, network, processor, generation, on_stage=progress).engine
     for event in engine.stream_sample(sample, sampling, takes_calls=bool(conversation.tools)):
@@ -120,6 +127,17 @@ def _answer(
                 sys.stdout.write("\n")
             return event.reply, sampling, processor.config
     raise AssertionError("a stream ends with its reply")
+
+
+def _say_sampling(sampling: Sampling, generation: GenerationDefaults, folder: Path) -> None:
+    """Which values of the checkpoint decide how this answer is drawn."""
+    taken = [
+        f"{name} {getattr(sampling, name)}"
+        for name in generation.given
+        if getattr(sampling, name) == getattr(generation.sampling, name)
+    ]
+    if taken:
+        sys.stderr.write(f"from {folder.name}/generation_config.json: {', '.join(taken)}\n")
 
 
 def place_lines(answer: Answer) -> list[str]:
@@ -158,8 +176,8 @@ def _save(artifacts: Artifacts, outputs: Outputs) -> list[str]:
 def _say_end(answer: Answer, progress: StageProgress) -> None:
     """Counts and speeds on standard error, and what a user should know about the answer."""
     usage = answer.usage
-    decode_seconds = progress.seconds.get("decode", 0.0)
-    rate = usage.completion_tokens / decode_seconds if decode_seconds > 0 else 0.0
+    decode_seconds = progress.seconds.get("decode", 0.0)  # from the first token on
+    rate = (usage.completion_tokens - 1) / decode_seconds if decode_seconds > 0 else 0.0
     sys.stderr.write(
         f"{usage.prompt_tokens} prompt tokens ({usage.visual_tokens} visual), "
         f"{usage.completion_tokens} answer tokens at {rate:.1f} tokens/s, "

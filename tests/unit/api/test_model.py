@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs of a loaded model, with random weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+
+import finesight
+from finesight.api import shared
+from finesight.api.model import checked_device, checked_dtype, locate_question
+from finesight.conversation import ImagePart, Sampling, VideoPart
+from finesight.errors import ConfigError, MediaError, PromptTooLong
+
+SHORT = {"max_new_tokens": 5}
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model_folder):
+    return finesight.load(tiny_model_folder, device="cpu")
+
+
+def messages(picture, text="What is this?"):
+    content = [{"type": "image", "image": picture}, {"type": "text", "text": text}]
+    return [{"role": "user", "content": content}]
+
+
+def test_ask_brings_the_resize_home(model, picture):
+    answer = model.ask("What is this?", images=[picture], **SHORT)
+    original = answer.media[0].resize.original
+    assert (original.width, original.height) == picture.size
+    assert answer.finish_reason in ("stop", "length")
+    assert len(answer.token_ids) <= 5
+
+
+def test_ask_in_words_equals_ask_in_records(model, picture):
+    answer = model.ask("What is this?", images=[picture], **SHORT)
+    sampling = Sampling(max_new_tokens=5)
+    (reply,) = model.respond([messages(picture)], sampling)
+    assert reply.token_ids == answer.token_ids
+    assert model.answer(messages(picture), sampling).text == answer.text
+
+
+def test_stream_joins_to_the_answer(model, picture):
+    events = list(model.stream("What is this?", images=picture, **SHORT))
+    answer = model.ask("What is this?", images=picture, **SHORT)
+    assert "".join(event.text for event in events) == answer.text
+    assert events[-1].reply.token_ids == answer.token_ids
+
+
+def test_video_options_reach_the_clip(model, video_file):
+    answer = model.ask("What?", videos=[video_file], fps=4.0, start=0.5, end=1.5, **SHORT)
+    record = answer.media[0]
+    assert record.clock.source_seconds[0] == pytest.approx(0.5, abs=0.11)
+    assert record.clock.source_seconds[-1] <= 1.6
+    assert record.sample_fps == pytest.approx(4.0, rel=0.1)
+
+
+def test_frames_and_parts_are_taken_as_they_are(model, picture):
+    frames = model.ask("What?", videos=[(picture, picture)], **SHORT)
+    part = VideoPart(source=(picture, picture))
+    assert model.ask("What?", videos=[part], **SHORT).token_ids == frames.token_ids
+    own = model.ask("What?", images=[ImagePart(source=picture, max_pixels=4000)], **SHORT)
+    assert own.media[0].resize.resized.area <= 4000
+
+
+def test_fit_tokens_shrinks_the_media(model, picture):
+    large = picture.resize((900, 700))
+    answer = model.ask("What?", images=[large, large], fit_tokens=300, **SHORT)
+    assert 200 < answer.usage.prompt_tokens <= 300
+
+
+def test_vision_ids_are_written(model, picture):
+    plain = model.ask("What?", images=[picture], **SHORT).usage.prompt_tokens
+    named = model.ask("What?", images=[picture], add_vision_id=True, **SHORT).usage.prompt_tokens
+    assert named > plain
+
+
+def test_logits_have_a_row_per_token(model, picture):
+    logits = model.logits(messages(picture))
+    sample = model.encode(messages(picture))
+    assert logits.dtype == torch.float32
+    assert tuple(logits.shape) == (sample.input_ids.numel(), 448)
+    (reply,) = model.respond([messages(picture)], Sampling(max_new_tokens=1))
+    assert int(logits[-1].argmax()) == reply.token_ids[0]
+
+
+def test_score_is_the_probability_of_the_answer(model, picture):
+    answered = [*messages(picture), {"role": "assistant", "content": "red"}]
+    (scores,) = model.score([answered])
+    logits = model.logits(answered, add_generation_prompt=False).log_softmax(-1)
+    ids = model.encode(answered, add_generation_prompt=False).input_ids
+    labels = model.encode(answered, add_generation_prompt=False).labels
+    places = (labels != -100).nonzero().squeeze(1)
+    expected = [float(logits[place - 1, ids[place]]) for place in places]
+    assert scores == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_conversation_beyond_the_context_is_refused(model, picture):
+    text = "word " * 4000
+    with pytest.raises(PromptTooLong, match="4096"):
+        model.logits(messages(picture, text))
+
+
+def test_a_missing_picture_is_named(model):
+    with pytest.raises(MediaError, match=r"nowhere\.png"):
+        model.ask("What?", images=["nowhere.png"])
+
+
+def test_an_unknown_option_is_refused(model, picture):
+    with pytest.raises(ConfigError, match="'maxpixels'"):
+        model.ask("What?", images=[picture], maxpixels=3)
+
+
+def test_the_checkpoints_defaults_hold_until_told_otherwise(tiny_model_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model_folder, folder)
+    values = {"do_sample": True, "temperature": 0.3, "max_new_tokens": 3, "eos_token_id": [370]}
+    (folder / "generation_config.json").write_text(json.dumps(values))
+    model = finesight.load(folder, device="cpu")
+    assert model.defaults == Sampling(temperature=0.3, max_new_tokens=3)
+    assert len(model.ask("What?").token_ids) <= 3
+    assert 370 in model.engine.eos_ids
+
+
+def test_the_shared_model_is_kept(tiny_model_folder, picture):
+    shared._kept.cache_clear()
+    first = finesight.ask("What?", model=tiny_model_folder, images=[picture], **SHORT)
+    second = finesight.ask("What?", model=str(tiny_model_folder), images=[picture], **SHORT)
+    finesight.locate("the disc", picture, model=tiny_model_folder, **SHORT)
+    assert first.text == second.text
+    assert shared._kept.cache_info().misses == 1
+    shared._kept.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("phrase", "asked"),
+    [
+        ("red square", "Locate the red square,"),
+        ("the red square", "Locate the red square,"),
+        ("Every apple", "Locate Every apple,"),
+        ("红色方块", "Locate 红色方块,"),
+    ],
+)
+def test_locate_asks_in_the_known_words(phrase, asked):
+    assert locate_question(phrase, "box").startswith(asked)
+
+
+@pytest.mark.parametrize(("phrase", "shape"), [("", "box"), ("  ", "box"), ("x", "circle")])
+def test_locate_refuses_what_it_cannot_ask(phrase, shape):
+    with pytest.raises(ConfigError):
+        locate_question(phrase, shape)
+
+
+def test_devices_and_dtypes_are_checked():
+    assert checked_device("cpu") == "cpu"
+    assert checked_device("auto") in ("cpu", "cuda")
+    assert checked_dtype("bfloat16") is torch.bfloat16
+    assert checked_dtype(torch.float16) is torch.float16
+    with pytest.raises(ConfigError, match="abacus"):
+        checked_device("abacus")
+    with pytest.raises(ConfigError, match="int3"):
+        checked_dtype("int3")

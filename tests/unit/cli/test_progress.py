@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Progress: moving in a terminal, now and then a line elsewhere, nothing for short work."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from finesight.cli import progress
+from finesight.cli.progress import StageProgress
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+
+
+def test_short_work_is_silent_without_a_terminal(capsys):
+    with StageProgress() as shown:
+        shown("vision", 0, 100)
+        shown("vision", 100, 100)
+    assert capsys.readouterr().err == ""
+
+
+def test_long_work_says_so_without_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    with StageProgress() as shown:
+        shown("prefill", 512, 2048)
+    assert capsys.readouterr().err == "reading the prompt (tokens): 512 of 2048\n"
+
+
+def test_terminal_shows_stage_and_counts(capsys, terminal):
+    with StageProgress() as shown:
+        for done in range(0, 101, 20):
+            shown("vision", done, 100)
+        shown("decode", 3, 64)
+    assert "encoding pictures" in capsys.readouterr().err
+    assert set(shown.stage_seconds()) == {"vision", "decode"}
+
+
+def test_nothing_is_drawn_while_the_answer_is_shown(capsys, terminal):
+    with StageProgress(shows_answer=True) as shown:
+        shown("prefill", 0, 10)
+        capsys.readouterr()
+        shown("decode", 1, 10)
+        capsys.readouterr()
+        shown("decode", 2, 10)
+        assert capsys.readouterr().err == ""
+
+
+def test_seconds_are_kept_per_stage(monkeypatch):
+    clock = iter([0.0, 0.0, 1.0, 3.0, 3.5])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    shown = StageProgress()
+    for stage in ("vision", "prefill", ""):
+        shown._count(stage)
+    assert shown.stage_seconds() == {"vision": 2.0, "prefill": 0.5}
