@@ -115,8 +115,8 @@ def _answer(
     progress("media", 0, sum(1 for _ in conversation.media()))
     sample = encode_question(processor, conversation, options)
     progress("load", 0, 1)
-    _say_sampling(sampling, generation, folder)
     network = load_network(folder, device=choice.device, dtype=choice.dtype)
+    _say_sampling(sampling, generation, folder)
     engine = Model(choice.name, network, processor, generation, on_stage=progress).engine
     for event in engine.stream_sample(sample, sampling, takes_calls=bool(conversation.tools)):
         if streams:

@@ -32,15 +32,6 @@ def test_long_work_says_so_without_a_terminal(capsys, monkeypatch):
     assert capsys.readouterr().err == "reading the prompt (tokens): 512 of 2048\n"
 
 
-def test_terminal_shows_stage_and_counts(capsys, terminal):
-    with StageProgress() as shown:
-        for done in range(0, 101, 20):
-            shown("vision", done, 100)
-        shown("decode", 3, 64)
-    assert "encoding pictures" in capsys.readouterr().err
-    assert set(shown.stage_seconds()) == {"vision", "decode"}
-
-
 def test_nothing_is_drawn_while_the_answer_is_shown(capsys, terminal):
     with StageProgress(shows_answer=True) as shown:
         shown("prefill", 0, 10)
