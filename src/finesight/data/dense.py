@@ -69,6 +69,8 @@ class DenseTargets:
     @classmethod
     def join(cls, parts: Sequence[DenseTargets]) -> DenseTargets:
         """Targets of several pictures, in order."""
+        if len(parts) == 1:
+            return parts[0]
         return cls(
             torch.cat([part.characters for part in parts]),
             torch.cat([part.objects for part in parts]),

@@ -8,7 +8,7 @@ reading of them different, which on two cores is worth more than drawing anew.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from finesight.data.dense import DenseTargets, DenseVocabulary, dense_targets
 from finesight.data.mixture import Cursor, Mixture, SourceConfig
 from finesight.data.record import Record
 from finesight.processor.processor import Processor
+from finesight.text import chat_template
 
 _MAX_FRAME_PAIRS = 3
 _VIDEO_FPS = (0.5, 1.0, 2.0, 4.0)
@@ -44,6 +45,13 @@ class LoaderConfig(BaseModel):
     jitter: float = Field(1.0, ge=0, le=1, description="strength of the picture jitter; 0 is off")
     video_share: float = Field(
         0.0, ge=0, le=1, description="share of pictures shown as a still video of a few frames"
+    )
+    spelled_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of plain transcriptions whose answer is one token per character: a small model then learns "
+        "to copy letters and need not know every word piece",
     )
     characters: str = Field("", description="alphabet of the temporary character head")
     objects: tuple[str, ...] = Field((), description="object names of the temporary object head")
@@ -91,22 +99,25 @@ class PackStream(IterableDataset[TrainBatch]):
         mixture = Mixture(self._config.source, seed=self._config.seed)
         samples: list[EncodedSample] = []
         targets: list[DenseTargets] = []
+        num_tokens = num_patches = 0
         before = self._cursor or Cursor()
         for record, random, cursor in mixture.stream(self._cursor):
             sample, dense = self._prepare(record, random, processor)
-            if samples and not self._fits([*samples, sample]):
+            tokens, patches = sample.input_ids.numel(), _num_patches(sample)
+            if samples and not self._fits(num_tokens + tokens, num_patches + patches):
                 yield TrainBatch(
                     pack(samples), DenseTargets.join(targets), asdict(before), len(samples)
                 )
                 samples, targets = [], []
+                num_tokens = num_patches = 0
+            num_tokens += tokens
+            num_patches += patches
             samples.append(sample)
             targets.append(dense)
             before = cursor
 
-    def _fits(self, samples: list[EncodedSample]) -> bool:
-        tokens = sum(sample.input_ids.numel() for sample in samples)
-        patches = sum(item.patches.shape[0] for sample in samples for item in sample.vision)
-        return tokens <= self._config.pack_tokens and patches <= self._config.pack_patches
+    def _fits(self, num_tokens: int, num_patches: int) -> bool:
+        return num_tokens <= self._config.pack_tokens and num_patches <= self._config.pack_patches
 
     def _prepare(
         self, record: Record, random: np.random.Generator, processor: Processor
@@ -116,9 +127,15 @@ class PackStream(IterableDataset[TrainBatch]):
         num_frames = 1
         if random.random() < self._config.video_share:
             num_frames = 2 * int(random.integers(1, _MAX_FRAME_PAIRS + 1))
-        frames = [jitter(record.image, random, self._config.jitter) for _ in range(num_frames)]
+        # A negative of a scene would make its colour words lies.
+        may_invert = not record.family.startswith("scene")
+        frames = [
+            jitter(record.image, random, self._config.jitter, may_invert=may_invert)
+            for _ in range(num_frames)
+        ]
         conversation = as_conversation(frames, turns, fps=float(random.choice(_VIDEO_FPS)))
-        sample = processor.encode(conversation, add_generation_prompt=False)
+        spelled = random.random() < self._config.spelled_share and record.family == "text"
+        sample = _encode(conversation, processor, spelled=spelled)
         pairs, height, width = sample.vision[0].grid_thw
         merge = processor.model_config.vision.spatial_merge_size
         cell = processor.model_config.vision.resize_factor
@@ -126,6 +143,23 @@ class PackStream(IterableDataset[TrainBatch]):
             record, self.vocabulary, rows=height // merge, columns=width // merge, cell=cell
         )
         return sample, DenseTargets.join([dense] * pairs)
+
+
+def _num_patches(sample: EncodedSample) -> int:
+    return sum(item.patches.shape[0] for item in sample.vision)
+
+
+def _encode(conversation: Conversation, processor: Processor, *, spelled: bool) -> EncodedSample:
+    """Encode a training conversation, its answers letter by letter where they are to be spelled."""
+    segments = chat_template.render(conversation, add_generation_prompt=False)
+    if spelled:
+        segments = [
+            replace(segment, by_character=True)
+            if isinstance(segment, chat_template.TextSegment) and segment.is_target
+            else segment
+            for segment in segments
+        ]
+    return processor.assemble(segments, [processor.prepare(part) for part in conversation.media()])
 
 
 def as_conversation(
@@ -145,18 +179,21 @@ def as_conversation(
     return Conversation(tuple(messages))
 
 
-def jitter(image: np.ndarray, random: np.random.Generator, strength: float) -> np.ndarray:
+def jitter(
+    image: np.ndarray, random: np.random.Generator, strength: float, *, may_invert: bool = True
+) -> np.ndarray:
     """Change contrast, brightness, polarity, colour balance and noise of a picture; no pixel moves.
 
     Args:
         image: uint8[H, W, 3].
         random: decides what happens.
         strength: 0 changes nothing, 1 is the full range.
+        may_invert: whether the picture may become its negative.
     """
     if strength == 0 or random.random() > 0.8 * strength + 0.1:
         return image
     pixels = image.astype(np.float32)
-    if random.random() < 0.15 * strength:
+    if may_invert and random.random() < 0.15 * strength:
         pixels = 255 - pixels
     gain = 1 + strength * random.uniform(-0.35, 0.1)
     offset = strength * random.uniform(-25, 25)

@@ -124,6 +124,11 @@ class VisionLanguageModel(nn.Module):
         )
         return self.model(states, batch.position_ids, segments)  # type: ignore[no-any-return]  # nn.Module call
 
+    @property
+    def output_embedding(self) -> Tensor:
+        """`[V, D]`, what hidden states are compared with; the input embedding itself where the two are tied."""
+        return self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
+
     def logits(self, hidden_rows: Tensor, *, float32: bool = False) -> Tensor:
         """Score the vocabulary for some rows of hidden states.
 
@@ -134,6 +139,5 @@ class VisionLanguageModel(nn.Module):
         Returns:
             `[rows, V]`.
         """
-        weight = self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
-        scores = functional.linear(hidden_rows, weight)
+        scores = functional.linear(hidden_rows, self.output_embedding)
         return scores.float() if float32 else scores

@@ -63,7 +63,7 @@ class Learner(nn.Module):
             rows, targets = target_rows(batch)
             hidden = self.model(batch, vision_embeds=visual)
             results["tokens"], results["token_acc"] = token_loss(
-                self.model.logits(hidden[rows]), targets
+                hidden[rows], self.model.output_embedding, targets
             )
         return results
 
