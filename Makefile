@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # One thread per test process: with one process per core, threads only fight each other.
 JOBS ?= $(shell nproc)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
-FAST := not slow and not gpu and not interop and not bench and not fuzz and not real_data
+FAST := not slow and not gpu and not interop and not fuzz and not real_data
 pinned = $(shell grep -E '^$(1)==' constraints.txt)
 
 .PHONY: help setup setup-test setup-data demo check format lint types contracts budgets test test-slow \
@@ -93,7 +93,7 @@ test-slow: setup-test  ## the full-size variants: 300 drawn parity cases, large 
 	$(PYTEST) -m 'slow and not gpu and not interop' --durations=15
 
 bench: setup-test  ## speed and memory against their stated bars
-	$(PYTEST) -m bench -s --durations=0
+	$(BIN)/finesight bench
 
 interop: setup-test  ## other engines, each in an environment of its own
 	$(PYTEST) -m interop --durations=0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small video files for tests: every frame carries its own number, and clips with bursts of motion in stillness.
+"""Small video files for tests: every frame carries its own number,
 
 The number is drawn as black and white blocks, so that it survives compression, scaling and rotation back.
 """
@@ -7,7 +7,6 @@ The number is drawn as black and white blocks, so that it survives compression, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -100,63 +99,3 @@ def write_clip(
         if stream is not None:
             container.mux(stream.encode(None))
     return path
-
-
-@dataclass(frozen=True)
-class BurstClip:
-    """A clip that is still but for short bursts.
-
-    Attributes:
-        path: the file.
-        seconds: its length.
-        bursts: `(start, end)` of each burst in seconds; the picture moves in between.
-    """
-
-    path: Path
-    seconds: float
-    bursts: tuple[tuple[float, float], ...]
-
-    def hits(self, times: Sequence[float]) -> int:
-        """Number of bursts that at least one of the given times falls into."""
-        return sum(any(start <= time < end for time in times) for start, end in self.bursts)
-
-
-def write_burst_clip(
-    path: Path, *, seconds: int, num_bursts: int, seed: int, fps: int = 30, noise: float = 0.0
-) -> BurstClip:
-    """A still picture in which a small block moves now and then for 0.3 to 1 seconds.
-
-    Args:
-        path: file to write.
-        seconds: length of the clip.
-        num_bursts: number of bursts; 0 gives a still clip.
-        seed: of the burst times, paths and picture.
-        fps: frame rate.
-        noise: standard deviation of a camera's noise, in gray levels.
-    """
-    random = np.random.default_rng(seed)
-    slot = seconds / max(num_bursts, 1)
-    bursts = []
-    for index in range(num_bursts):
-        length = random.uniform(0.3, 1.0)
-        start = index * slot + random.uniform(0.5, max(0.6, slot - length - 0.5))
-        bursts.append((round(start * fps) / fps, round((start + length) * fps) / fps))
-    width, height = 320, 180
-    still = np.repeat(random.integers(40, 200, (height // 20, width // 20, 3)), 20, axis=0)
-    still = np.repeat(still, 20, axis=1).astype(np.uint8)
-
-    def frames() -> Iterator[Frame]:
-        for index in range(seconds * fps):
-            frame = still.copy()
-            for number, (start, end) in enumerate(bursts):
-                if start <= index / fps < end:
-                    share = (index / fps - start) / (end - start)
-                    left = int((width - 24) * share)
-                    top = (number * 37) % (height - 24)
-                    frame[top : top + 24, left : left + 24] = 255 if number % 2 else 0
-            if noise:
-                grain = random.normal(0, noise, (height, width, 1))
-                frame = np.clip(frame + grain, 0, 255).astype(np.uint8)
-            yield frame
-
-    return BurstClip(write_clip(path, frames(), fps=fps), float(seconds), tuple(bursts))

@@ -15,6 +15,7 @@ import typer
 
 from finesight.cli import ask, data, doctor, locate, plan, train
 from finesight.cli import eval as evaluation
+from finesight.cli.bench import command as bench
 from finesight.cli.errors import CommandLine, exit_code_of, say_error
 from finesight.errors import FinesightError
 
@@ -46,6 +47,7 @@ def build() -> typer.Typer:
         ("plan", plan.plan),
         ("train", train.train),
         ("eval", evaluation.evaluate),
+        ("bench", bench.bench),
         ("doctor", doctor.doctor),
     ):
         app.command(name)(handler)

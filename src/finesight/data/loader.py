@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from finesight.batch import EncodedSample, PackedBatch, pack
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
+from finesight.data.augment import jitter, squeeze
 from finesight.data.dense import DenseTargets, DenseVocabulary, dense_targets
 from finesight.data.mixture import Cursor, Mixture, SourceConfig
 from finesight.data.record import Record
@@ -43,6 +44,9 @@ class LoaderConfig(BaseModel):
     pack_patches: int = Field(8192, ge=64, description="patches of one pack")
     max_turns: int = Field(4, ge=1, description="questions asked about one picture")
     jitter: float = Field(1.0, ge=0, le=1, description="strength of the picture jitter; 0 is off")
+    squeeze: float = Field(
+        0.0, ge=0, le=1, description="how far pictures of text are shrunk and moved; 0 is off"
+    )
     video_share: float = Field(
         0.0, ge=0, le=1, description="share of pictures shown as a still video of a few frames"
     )
@@ -127,8 +131,10 @@ class PackStream(IterableDataset[TrainBatch]):
         num_frames = 1
         if random.random() < self._config.video_share:
             num_frames = 2 * int(random.integers(1, _MAX_FRAME_PAIRS + 1))
-        # A negative of a scene would make its colour words lies.
-        may_invert = not record.family.startswith("scene")
+        # A negative of a scene would make its colour words lies, and its answers name places.
+        may_invert = may_move = record.family == "text"
+        if may_move and self._config.squeeze:
+            record = squeeze(record, random, self._config.squeeze)
         frames = [
             jitter(record.image, random, self._config.jitter, may_invert=may_invert)
             for _ in range(num_frames)
@@ -177,33 +183,6 @@ def as_conversation(
         messages.append(Message("user", (*media, TextPart(question))))
         messages.append(Message("assistant", (TextPart(answer),)))
     return Conversation(tuple(messages))
-
-
-def jitter(
-    image: np.ndarray, random: np.random.Generator, strength: float, *, may_invert: bool = True
-) -> np.ndarray:
-    """Change contrast, brightness, polarity, colour balance and noise of a picture; no pixel moves.
-
-    Args:
-        image: uint8[H, W, 3].
-        random: decides what happens.
-        strength: 0 changes nothing, 1 is the full range.
-        may_invert: whether the picture may become its negative.
-    """
-    if strength == 0 or random.random() > 0.8 * strength + 0.1:
-        return image
-    pixels = image.astype(np.float32)
-    if may_invert and random.random() < 0.15 * strength:
-        pixels = 255 - pixels
-    gain = 1 + strength * random.uniform(-0.35, 0.1)
-    offset = strength * random.uniform(-25, 25)
-    tint = 1 + strength * random.uniform(-0.08, 0.08, size=3)
-    pixels = (pixels - 128) * gain * tint.astype(np.float32) + 128 + offset
-    if random.random() < 0.4 * strength:
-        pixels += (
-            random.standard_normal(image.shape, dtype=np.float32) * random.uniform(2, 14) * strength
-        )
-    return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
 def make_loader(stream: PackStream) -> DataLoader[TrainBatch]:

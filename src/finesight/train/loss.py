@@ -53,7 +53,7 @@ def token_loss(hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor,
     Returns:
         Scalar float32 loss, and scalar share of right tokens.
     """
-    scored: tuple[Tensor, Tensor] = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+    scored: tuple[Tensor, Tensor] = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
         hidden, weight, targets
     )
     return scored

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from finesight.cli.bench.clips import BurstClip, write_burst_clip
 from finesight.conversation import VideoPart
 from finesight.geometry import Size
 from finesight.media import change as change_module
@@ -13,7 +14,7 @@ from finesight.media.change import scan_changes
 from finesight.media.source import localize
 from finesight.media.timeline import read_timeline
 from finesight.media.video import open_video
-from tests.support.clips import BurstClip, numbered, read_number, write_burst_clip, write_clip
+from tests.support.clips import numbered, read_number, write_clip
 
 BUDGET = 16
 

@@ -13,11 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from finesight.cli.bench.comparison import Comparison, best_in_turns, resident_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -25,40 +26,6 @@ if TYPE_CHECKING:
     from finesight.batch import PackedBatch, VisionLayout
     from finesight.config.model import ModelConfig
     from finesight.model.vl import VisionLanguageModel
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One thing measured on two sides.
-
-    Attributes:
-        name: what was done.
-        ours: seconds, or bytes, of this project.
-        yardstick: the same of what it is measured against.
-        bar: the ratio that must be kept, `at_least` or at most.
-        at_least: whether a larger ratio is better: then it is yardstick / ours (how many times as fast).
-    """
-
-    name: str
-    ours: float
-    yardstick: float
-    bar: float
-    at_least: bool
-
-    @property
-    def ratio(self) -> float:
-        """Times as fast, or times as much."""
-        return self.yardstick / self.ours if self.at_least else self.ours / self.yardstick
-
-    @property
-    def is_met(self) -> bool:
-        """Whether the bar is kept."""
-        return self.ratio >= self.bar if self.at_least else self.ratio <= self.bar
-
-    def __str__(self) -> str:
-        sign = ">=" if self.at_least else "<="
-        measured = f"{self.ours:.4g} against {self.yardstick:.4g}"
-        return f"{self.name}: {measured}, ratio {self.ratio:.2f} (bar {sign} {self.bar})"
 
 
 def shortened_3b(*, blocks: int = 32, layers: int = 36) -> ModelConfig:
@@ -139,18 +106,6 @@ def compare_with_transformers(
             seconds = best_in_turns(runs, rounds)
             found.append(Comparison(name, seconds[0], seconds[1], bar, at_least=True))
     return found
-
-
-def best_in_turns(runs: Sequence[Callable[[], object]], rounds: int) -> list[float]:
-    """Least seconds of each run over some rounds, after one round that does not count."""
-    best = [float("inf")] * len(runs)
-    for round_number in range(rounds + 1):
-        for index, run in enumerate(runs):
-            start = time.perf_counter()
-            run()
-            if round_number:
-                best[index] = min(best[index], time.perf_counter() - start)
-    return best
 
 
 class _OurSide:
@@ -321,7 +276,7 @@ def bench_load(*, blocks: int = 32, layers: int = 36, rounds: int = 3) -> list[C
 
 
 def _in_process(function: str, folder: str) -> dict[str, float]:
-    code = f"from finesight.cli.bench_model import {function} as run; run({folder!r})"
+    code = f"from finesight.cli.bench.network import {function} as run; run({folder!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     result: dict[str, float] = json.loads(done.stdout)
     return result
@@ -345,18 +300,10 @@ def load_and_touch(folder: str) -> None:
     """Load the model and add up every tensor; writes seconds and peak bytes to standard output as JSON."""
     from finesight.model.weights import load_model
 
-    before = _resident("VmRSS")
+    before = resident_bytes("VmRSS")
     start = time.perf_counter()
     model = load_model(folder)
     for parameter in model.parameters():
         parameter.detach().sum()
     seconds = time.perf_counter() - start
-    json.dump({"seconds": seconds, "peak_bytes": _resident("VmHWM") - before}, sys.stdout)
-
-
-def _resident(key: str) -> int:
-    """Bytes of memory that this process has (`VmRSS`) or had at most (`VmHWM`)."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith(key + ":"):
-            return 1024 * int(line.split()[1])
-    raise RuntimeError(f"/proc/self/status has no {key}")
+    json.dump({"seconds": seconds, "peak_bytes": resident_bytes("VmHWM") - before}, sys.stdout)

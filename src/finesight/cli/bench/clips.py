@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Videos made for measuring: bursts of motion in stillness, and a recording of an hour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+LONG_FPS = 25
+
+
+@dataclass(frozen=True)
+class BurstClip:
+    """A clip that is still but for short bursts.
+
+    Attributes:
+        path: the file.
+        seconds: its length.
+        bursts: `(start, end)` of each burst in seconds; the picture moves in between.
+    """
+
+    path: Path
+    seconds: float
+    bursts: tuple[tuple[float, float], ...]
+
+    def hits(self, times: Sequence[float]) -> int:
+        """Number of bursts that at least one of the given times falls into."""
+        return sum(any(start <= time < end for time in times) for start, end in self.bursts)
+
+
+def write_burst_clip(
+    path: Path, *, seconds: int, num_bursts: int, seed: int, fps: int = 30, noise: float = 0.0
+) -> BurstClip:
+    """A still picture in which a small block moves now and then for 0.3 to 1 seconds.
+
+    Args:
+        path: file to write.
+        seconds: length of the clip.
+        num_bursts: number of bursts; 0 gives a still clip.
+        seed: of the burst times, paths and picture.
+        fps: frame rate.
+        noise: standard deviation of a camera's noise, in gray levels.
+    """
+    random = np.random.default_rng(seed)
+    slot = seconds / max(num_bursts, 1)
+    bursts = []
+    for index in range(num_bursts):
+        length = random.uniform(0.3, 1.0)
+        start = index * slot + random.uniform(0.5, max(0.6, slot - length - 0.5))
+        bursts.append((round(start * fps) / fps, round((start + length) * fps) / fps))
+    width, height = 320, 180
+    tiles = random.integers(40, 200, (height // 20, width // 20, 3)).astype(np.uint8)
+    still: NDArray[np.uint8] = np.kron(tiles, np.ones((20, 20, 1), np.uint8))
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        for index in range(seconds * fps):
+            frame = still.copy()
+            for number, (start, end) in enumerate(bursts):
+                if start <= index / fps < end:
+                    share = (index / fps - start) / (end - start)
+                    left = int((width - 24) * share)
+                    top = (number * 37) % (height - 24)
+                    frame[top : top + 24, left : left + 24] = 255 if number % 2 else 0
+            if noise:
+                grain = random.normal(0, noise, (height, width, 1))
+                frame = np.clip(frame + grain, 0, 255).astype(np.uint8)
+            yield frame
+
+    _encode(path, frames(), fps=fps, codec="libx264")
+    return BurstClip(path, float(seconds), tuple(bursts))
+
+
+def write_long_video(path: Path, *, seconds: int, width: int = 1920, height: int = 1080) -> None:
+    """A moving bar for a minute (or less), repeated until `seconds` are full.
+
+    The hour is one encoded minute whose packets are written again and again with their times moved on: a demuxer and a
+    decoder cannot tell it from a long recording, and it is made in seconds.
+    """
+    minute = path.with_name("minute.mp4")
+    taken = min(seconds, 60)
+    _encode(minute, _moving_bar(taken * LONG_FPS, width, height), fps=LONG_FPS, codec="mpeg4")
+    with av.open(str(minute)) as source, av.open(str(path), "w") as target:
+        inner = source.streams.video[0]
+        outer = target.add_stream_from_template(inner)
+        base = Fraction(inner.time_base or Fraction(1, LONG_FPS))
+        packets = [(item.pts, item.dts, item) for item in source.demux(inner) if item.size]
+        for round_number in range(-(-seconds // taken)):
+            moved = int(round_number * taken / base)
+            for pts, dts, packet in packets:
+                packet.pts, packet.dts = (pts or 0) + moved, (dts or 0) + moved
+                packet.time_base = base
+                packet.stream = outer
+                target.mux(packet)
+
+
+def _moving_bar(count: int, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
+    pixels = np.full((height, width, 3), 200, dtype=np.uint8)
+    for index in range(count):
+        left = index * 7 % (width - 16)
+        pixels[:] = 200
+        pixels[:, left : left + 16] = (index % 256, 40, 90)
+        yield pixels
+
+
+def _encode(path: Path, frames: Iterator[NDArray[np.uint8]], *, fps: int, codec: str) -> None:
+    options = {"preset": "ultrafast", "crf": "18"} if codec == "libx264" else {}
+    with av.open(str(path), "w") as container:
+        stream = None
+        for pixels in frames:
+            if stream is None:
+                stream = cast(VideoStream, container.add_stream(codec, rate=fps, options=options))
+                stream.height, stream.width = pixels.shape[:2]
+                stream.pix_fmt = "yuv420p"
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        if stream is not None:
+            container.mux(stream.encode(None))

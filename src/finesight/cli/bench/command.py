@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight bench`: run benchmarks, print ratios, say which bars are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finesight.cli import options
+from finesight.cli.errors import reported
+
+if TYPE_CHECKING:
+    from finesight.cli.bench.comparison import Comparison
+
+BENCHES = {
+    "start": "cold --help and a first answer, against bare Python and `import torch`; a minute",
+    "auto": 'whether fps="auto" gives short bursts a frame, beside even sampling; a minute',
+    "video": "peak memory of 64 frames from an hour of 1080p; three minutes",
+    "windows": "time per patch of windowed attention, 16,384 patches against 1,024; two minutes",
+    "load": "loading a 3B-shaped checkpoint against reading its files; needs 8 GB of disk and of memory",
+    "speed": "vision, prefill and decoding of the 3B shape beside transformers; needs 17 GB of memory",
+}
+
+
+def bench(
+    names: Annotated[
+        list[str] | None, typer.Argument(help=f"Any of: {', '.join(BENCHES)}. Default: all.")
+    ] = None,
+    *,
+    list_them: Annotated[bool, typer.Option("--list", help="Say what there is.")] = False,
+    shorten: Annotated[
+        int, typer.Option(min=1, help="Divide blocks and layers of the 3B shape by this.")
+    ] = 1,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    debug: options.Debug = False,
+) -> None:
+    """Measure speed and memory against stated bars, in turns with what they are compared to.
+
+    Ratios are what counts: machines differ and may be shared. Exit code 1 if a bar is missed.
+    """
+    with reported(debug=debug):
+        if list_them:
+            for name, what in BENCHES.items():
+                typer.echo(f"{name:8s} {what}")
+            return
+        chosen = _chosen(names or list(BENCHES))
+        _use_threads(threads)
+        found: list[Comparison] = []
+        for comparison in _run(chosen, shorten):
+            found.append(comparison)
+            typer.echo(_line(comparison), err=as_json)
+        if as_json:
+            _print_json(found)
+        if not all(comparison.is_met for comparison in found):
+            raise typer.Exit(1)
+
+
+def _chosen(names: list[str]) -> list[str]:
+    from finesight.errors import ConfigError
+
+    for name in names:
+        if name not in BENCHES:
+            raise ConfigError(f"no benchmark {name!r}", hint=f"there are: {', '.join(BENCHES)}")
+    return names
+
+
+def _use_threads(threads: int | None) -> None:
+    if threads is None:
+        return
+    import os
+
+    import torch
+
+    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for the processes that are started
+
+
+def _run(names: list[str], shorten: int) -> Iterator[Comparison]:
+    from finesight.cli.bench import media, network, start
+
+    blocks, layers = max(32 // shorten, 1), max(36 // shorten, 1)
+    runs: dict[str, Callable[[], Comparison | Iterable[Comparison]]] = {
+        "start": start.bench_start,
+        "auto": media.bench_auto_frames,
+        "video": media.bench_long_video,
+        "windows": network.bench_windows,
+        "load": lambda: network.bench_load(blocks=blocks, layers=layers),
+        "speed": lambda: network.compare_with_transformers(blocks=blocks, layers=layers),
+    }
+    for name in names:
+        typer.echo(f"{name}: {BENCHES[name]}", err=True)
+        found = runs[name]()
+        yield from found if isinstance(found, Iterable) else [found]
+
+
+def _line(comparison: Comparison) -> str:
+    return f"{'ok    ' if comparison.is_met else 'MISSED'}  {comparison}"
+
+
+def _print_json(found: list[Comparison]) -> None:
+    import platform
+    from importlib.metadata import version
+
+    import torch
+
+    from finesight.cli.output import print_json
+
+    print_json(
+        {
+            "finesight": version("finesight"),
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "machine": platform.processor() or platform.machine(),
+            "results": [
+                {**asdict(item), "ratio": item.ratio, "is_met": item.is_met} for item in found
+            ],
+        }
+    )

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cheap changes that make each reading of a stored picture a different one.
+
+A small model remembers a drawn picture after two readings and then learns nothing more from it. Moving the letters by a
+few pixels changes every patch they stand in, which costs far less than drawing anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from finesight.data.record import Glyph, Record
+
+_MOST_SQUEEZE = 0.25
+_MOST_STRETCH = 0.12
+
+
+def squeeze(record: Record, random: np.random.Generator, strength: float) -> Record:
+    """Shrink a picture of text a little and put it anywhere in a canvas of its old size.
+
+    The freed border continues the picture's own edge. Only for records whose answers name no place.
+
+    Args:
+        record: a picture with its glyphs and without objects.
+        random: decides how much and where.
+        strength: 0 changes nothing; 1 shrinks by up to a quarter, and by up to an eighth more in one direction.
+    """
+    height, width = record.image.shape[:2]
+    scale = 1 - strength * _MOST_SQUEEZE * random.random() ** 2
+    aspect = random.uniform(-1, 1) * strength * _MOST_STRETCH
+    new_width = max(round(width * scale * min(1, 1 - aspect)), 1)
+    new_height = max(round(height * scale * min(1, 1 + aspect)), 1)
+    left = int(random.integers(0, width - new_width + 1))
+    top = int(random.integers(0, height - new_height + 1))
+    small = np.asarray(
+        Image.fromarray(record.image).resize((new_width, new_height), Image.Resampling.BILINEAR)
+    )
+    border = ((top, height - new_height - top), (left, width - new_width - left), (0, 0))
+    factor_x, factor_y = new_width / width, new_height / height
+    glyphs = tuple(
+        Glyph(item.char, item.x * factor_x + left, item.y * factor_y + top, item.order)
+        for item in record.glyphs
+    )
+    return replace(record, image=np.pad(small, border, mode="edge"), glyphs=glyphs)
+
+
+def jitter(
+    image: np.ndarray, random: np.random.Generator, strength: float, *, may_invert: bool = True
+) -> np.ndarray:
+    """Change contrast, brightness, polarity, colour balance and noise of a picture; no pixel moves.
+
+    Args:
+        image: uint8[H, W, 3].
+        random: decides what happens.
+        strength: 0 changes nothing, 1 is the full range.
+        may_invert: whether the picture may become its negative.
+    """
+    if strength == 0 or random.random() > 0.8 * strength + 0.1:
+        return image
+    pixels = image.astype(np.float32)
+    if may_invert and random.random() < 0.15 * strength:
+        pixels = 255 - pixels
+    gain = 1 + strength * random.uniform(-0.35, 0.1)
+    offset = strength * random.uniform(-25, 25)
+    tint = 1 + strength * random.uniform(-0.08, 0.08, size=3)
+    pixels = (pixels - 128) * gain * tint.astype(np.float32) + 128 + offset
+    if random.random() < 0.4 * strength:
+        pixels += (
+            random.standard_normal(image.shape, dtype=np.float32) * random.uniform(2, 14) * strength
+        )
+    return np.clip(pixels, 0, 255).astype(np.uint8)

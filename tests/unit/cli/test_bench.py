@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from finesight.cli.bench.comparison import Comparison, best_in_turns
+from finesight.cli.bench.media import bench_auto_frames, bench_long_video
+from finesight.cli.bench.network import bench_load, bench_windows, shortened_3b
+from finesight.cli.bench.start import bench_start
+from finesight.cli.main import main
+
+
+def test_a_speed_is_met_from_below_and_a_cost_from_above():
+    faster = Comparison("vision", 2.0, 3.0, 1.2, at_least=True)
+    assert faster.ratio == 1.5
+    assert faster.is_met
+    heavier = Comparison("memory", 3.0, 2.0, 1.05, at_least=False)
+    assert heavier.ratio == 1.5
+    assert not heavier.is_met
+    assert str(heavier) == "memory: 3 against 2, ratio 1.50 (bar <= 1.05)"
+
+
+def test_sides_take_turns_and_the_first_round_does_not_count():
+    calls = []
+    best = best_in_turns([lambda: calls.append("a"), lambda: calls.append("b")], 2)
+    assert calls == ["a", "b"] * 3
+    assert all(0 <= seconds < 1 for seconds in best)
+
+
+@pytest.mark.parametrize(("blocks", "full"), [(32, (7, 15, 23, 31)), (8, (7,)), (2, (1,))])
+def test_a_shortened_shape_keeps_one_full_block_in_eight(blocks, full):
+    config = shortened_3b(blocks=blocks, layers=3)
+    assert config.vision.full_attention_layers == full
+    assert config.text.num_hidden_layers == 3
+    assert config.text.hidden_size == 2048
+
+
+def test_bursts_are_found_where_even_sampling_misses_them():
+    found = bench_auto_frames(clips=1)
+    assert found.is_met
+    assert "even sampling misses 0." in found.note
+    assert "misses 0.00" not in found.note  # otherwise the clips would prove nothing
+
+
+def test_a_long_video_is_measured_in_a_process_of_its_own():
+    found = bench_long_video(seconds=120, width=64, height=48)
+    assert 0 < found.ours < 200e6
+    assert found.note == "32 frame pairs, last at 119.96 s"
+
+
+def test_loading_is_measured_against_reading():
+    peak, time = bench_load(blocks=1, layers=1, rounds=1)
+    assert peak.yardstick > 8e8  # the embedding alone has 622 MB
+    assert 0.5 < peak.ratio < 1.5
+    assert time.ours > 0
+
+
+def test_windows_are_measured_per_patch():
+    found = bench_windows(blocks=1, rounds=1)
+    assert 0 < found.ours < found.yardstick * 10
+
+
+def test_start_measures_both_sides():
+    helped, asked = bench_start(rounds=1)
+    assert helped.ours > helped.yardstick > 0
+    assert asked.ours > asked.yardstick > 0
+
+
+def test_names_are_listed_and_unknown_ones_refused(capsys):
+    assert main(["bench", "--list"]) == 0
+    listed = capsys.readouterr().out
+    assert [line.split()[0] for line in listed.splitlines()] == [
+        "start",
+        "auto",
+        "video",
+        "windows",
+        "load",
+        "speed",
+    ]
+    assert main(["bench", "sped"]) == 2
+    assert "no benchmark 'sped'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("bar", "code"), [(2.0, 0), (0.5, 1)])
+def test_a_missed_bar_is_said_and_fails(monkeypatch, capsys, bar, code):
+    kept = Comparison("memory", 3.0, 3.0, bar, at_least=False, note="beside it")
+    monkeypatch.setattr("finesight.cli.bench.network.bench_windows", lambda: kept)
+    assert main(["bench", "windows"]) == code
+    line = capsys.readouterr().out
+    assert line.startswith("MISSED" if code else "ok")
+    assert line.rstrip().endswith("; beside it")
+    assert main(["bench", "windows", "--json"]) == code
+    report = json.loads(capsys.readouterr().out)
+    assert report["results"][0]["ratio"] == 1.0
+    assert report["results"][0]["is_met"] is (code == 0)
