@@ -50,7 +50,7 @@ $(STAMPS)/package: $(STAMPS)/torch pyproject.toml constraints.txt
 
 # torchvision serves only the reference implementations in tests, and must not choose the torch build.
 $(STAMPS)/test: $(STAMPS)/package
-	$(PIP) install -c constraints.txt -e '.[test,data]'
+	$(PIP) install -c constraints.txt -e '.[test,data,eval]'
 	$(PIP) install --no-deps '$(call pinned,torchvision)'
 	touch $@
 
