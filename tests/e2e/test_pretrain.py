@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from finesight.config.load import validate
 from finesight.data.record import Glyph, Record, SceneObject
 from finesight.data.shards import write_shard
-from finesight.errors import DataError
+from finesight.errors import ConfigError, DataError
 from finesight.train import pretrain
 from finesight.train.checkpoint import checkpoints
 from finesight.train.recipe import PretrainRecipe
@@ -100,17 +100,20 @@ def _train(recipe: PretrainRecipe) -> pretrain.Trainer:
     return trainer
 
 
-def test_stopped_and_resumed_is_the_same_as_unbroken(shards, tiny_model_folder, tmp_path) -> None:
-    unbroken = _train(_recipe(shards, tiny_model_folder, tmp_path / "a"))
-    schedule = {"total_steps": 6, "warmup_steps": 2, "decay_steps": 2}
-    first = pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "b", schedule=schedule))
+@pytest.mark.parametrize("workers", [1, 2])
+def test_stopped_and_resumed_is_the_same_as_unbroken(
+    shards, tiny_model_folder, tmp_path, workers
+) -> None:
+    data = {"workers": workers}
+    unbroken = _train(_recipe(shards, tiny_model_folder, tmp_path / "a", data=data))
+    first = pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "b", data=data))
     for group in first.packs():
         first.step(group)
         first._advance(group, 0.0)
         if first.state.step == 3:
             break
     first.save()
-    resumed = _train(_recipe(shards, tiny_model_folder, tmp_path / "b", schedule=schedule))
+    resumed = _train(_recipe(shards, tiny_model_folder, tmp_path / "b", data=data))
     assert resumed.state.step == unbroken.state.step == 6
     assert resumed.state.samples == unbroken.state.samples
     assert resumed.state.cursor == unbroken.state.cursor
@@ -118,6 +121,13 @@ def test_stopped_and_resumed_is_the_same_as_unbroken(shards, tiny_model_folder, 
         assert torch.equal(value, resumed.learner.state_dict()[name]), name
     for name, value in unbroken.average.tensors.items():
         assert torch.equal(value, resumed.average.tensors[name]), name
+
+
+def test_another_number_of_workers_cannot_resume(shards, tiny_model_folder, tmp_path) -> None:
+    _train(_recipe(shards, tiny_model_folder, tmp_path / "a"))
+    changed = _recipe(shards, tiny_model_folder, tmp_path / "a", data={"workers": 2})
+    with pytest.raises(ConfigError, match="made with 1 loader workers, the recipe says 2"):
+        next(pretrain.start(changed).packs())
 
 
 def test_loss_falls_and_the_export_answers(shards, tiny_model_folder, tmp_path) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From records to packs: jitter the picture, choose questions, encode, pack.
 
-Runs in one worker process beside the training. Pictures are drawn once and stored as they are; cheap jitter makes each
+Runs in worker processes beside the training. Pictures are drawn once and stored as they are; cheap jitter makes each
 reading of them different, which on two cores is worth more than drawing anew.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from finesight.batch import EncodedSample, PackedBatch, pack
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
@@ -24,6 +24,7 @@ from finesight.data.augment import jitter, squeeze
 from finesight.data.dense import DenseTargets, DenseVocabulary, dense_targets
 from finesight.data.mixture import Cursor, Mixture, SourceConfig
 from finesight.data.record import Record
+from finesight.errors import ConfigError
 from finesight.processor.processor import Processor
 from finesight.text import chat_template
 
@@ -59,6 +60,7 @@ class LoaderConfig(BaseModel):
     )
     characters: str = Field("", description="alphabet of the temporary character head")
     objects: tuple[str, ...] = Field((), description="object names of the temporary object head")
+    workers: int = Field(1, ge=1, description="processes that prepare packs")
     seed: int = Field(0, description="fixes the order and the jitter")
 
 
@@ -69,23 +71,31 @@ class TrainBatch:
     Attributes:
         batch: the pack.
         dense: targets of its visual tokens.
-        cursor: place in the stream after this pack, as a plain mapping.
+        cursor: place in the data after this pack, as a plain mapping.
         num_samples: samples in the pack.
+        worker: which worker made it.
     """
 
     batch: PackedBatch
     dense: DenseTargets
     cursor: dict[str, Any]
     num_samples: int
+    worker: int = 0
 
 
 class PackStream(IterableDataset[TrainBatch]):
     """Endless packs from a mixture.
 
+    Each worker packs its own share of one stream of records; which records there are, and in which order, does not
+    depend on the number of workers.
+
     Args:
         config: what is fed.
         model_folder: folder with `tokenizer.json`, `config.json` and `preprocessor_config.json`.
-        cursor: where to start; None starts at the beginning.
+        cursor: where to start, from the last pack of `read_packs`; None starts at the beginning.
+
+    Raises:
+        ConfigError: the cursor was made with another number of workers.
     """
 
     def __init__(
@@ -93,7 +103,16 @@ class PackStream(IterableDataset[TrainBatch]):
     ) -> None:
         self._config = config
         self._model_folder = model_folder
-        self._cursor = Cursor(**cursor) if cursor else None
+        self.num_workers = config.workers
+        self.places: list[dict[str, Any]] = [{} for _ in range(config.workers)]
+        self.first_worker = 0
+        if cursor:
+            self.places, self.first_worker = list(cursor["workers"]), int(cursor["next"])
+        if len(self.places) != config.workers:
+            raise ConfigError(
+                f"the run was made with {len(self.places)} loader workers, the recipe says {config.workers}",
+                hint=f"resume with data.workers = {len(self.places)}, or start a new run from its weights",
+            )
         self.vocabulary = DenseVocabulary.build(config.characters, config.objects)
 
     def __iter__(self) -> Iterator[TrainBatch]:
@@ -101,16 +120,22 @@ class PackStream(IterableDataset[TrainBatch]):
         torch.set_num_threads(1)
         processor = Processor.from_folder(self._model_folder)
         mixture = Mixture(self._config.source, seed=self._config.seed)
+        info = get_worker_info()
+        # Packs come from the workers in turn, and the turn of a resumed run need not begin with worker 0.
+        worker = (self.first_worker + (info.id if info else 0)) % self.num_workers
+        start = Cursor(**self.places[worker])
         samples: list[EncodedSample] = []
         targets: list[DenseTargets] = []
         num_tokens = num_patches = 0
-        before = self._cursor or Cursor()
-        for record, random, cursor in mixture.stream(self._cursor):
+        before = start
+        draws = mixture.stream(start, worker=worker, num_workers=self.num_workers)
+        for record, random, cursor in draws:
             sample, dense = self._prepare(record, random, processor)
             tokens, patches = sample.input_ids.numel(), _num_patches(sample)
             if samples and not self._fits(num_tokens + tokens, num_patches + patches):
+                place = asdict(before)
                 yield TrainBatch(
-                    pack(samples), DenseTargets.join(targets), asdict(before), len(samples)
+                    pack(samples), DenseTargets.join(targets), place, len(samples), worker
                 )
                 samples, targets = [], []
                 num_tokens = num_patches = 0
@@ -185,6 +210,11 @@ def as_conversation(
     return Conversation(tuple(messages))
 
 
-def make_loader(stream: PackStream) -> DataLoader[TrainBatch]:
-    """One worker process that stays a few packs ahead."""
-    return DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=8)
+def read_packs(stream: PackStream) -> Iterator[TrainBatch]:
+    """Packs of all workers in turn, each with the place of the whole stream after it."""
+    loader = DataLoader(stream, batch_size=None, num_workers=stream.num_workers, prefetch_factor=8)
+    places = list(stream.places)
+    for made in loader:
+        places[made.worker] = made.cursor
+        cursor = {"workers": list(places), "next": (made.worker + 1) % stream.num_workers}
+        yield replace(made, cursor=cursor)

@@ -69,9 +69,14 @@ class Mixture:
         self._orders: dict[int, tuple[int, np.ndarray]] = {}
 
     def stream(
-        self, start: Cursor | None = None
+        self, start: Cursor | None = None, *, worker: int = 0, num_workers: int = 1
     ) -> Iterator[tuple[Record, np.random.Generator, Cursor]]:
-        """Records from `start` on.
+        """Records from `start` on; of several workers each takes every `num_workers`-th draw of the same stream.
+
+        Args:
+            start: where to go on; None is the beginning.
+            worker: which of the workers this is, from 0.
+            num_workers: how many share the stream.
 
         Yields:
             The record, a random generator that belongs to this draw, and the cursor after it.
@@ -84,10 +89,12 @@ class Mixture:
         while True:
             random = np.random.default_rng((self._seed, cursor.drawn))
             source = int(random.choice(len(self._sets), p=self._shares))
-            record = self._sets[source][self._index(source, cursor.taken[source])]
+            drawn, taken = cursor.drawn, cursor.taken[source]
             cursor.drawn += 1
             cursor.taken[source] += 1
-            yield record, random, cursor.copy()
+            if drawn % num_workers == worker:  # the draws of the others are only counted
+                record = self._sets[source][self._index(source, taken)]
+                yield record, random, cursor.copy()
 
     def _index(self, source: int, taken: int) -> int:
         """Record number `taken` of a source, through the order of its epoch."""

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from finesight.data.loader import PackStream, TrainBatch, make_loader
+from finesight.data.loader import PackStream, TrainBatch, read_packs
 from finesight.errors import DataError
 from finesight.model.vl import VisionLanguageModel
 from finesight.train.checkpoint import TrainState, checkpoints, load_checkpoint, save_checkpoint
@@ -161,7 +161,7 @@ class Trainer:
             self.recipe.data, self.recipe.model.folder, dict(self.state.cursor) or None
         )
         group: list[TrainBatch] = []
-        for train_batch in make_loader(stream):
+        for train_batch in read_packs(stream):
             group.append(train_batch)
             if len(group) == self.recipe.run.accumulate:
                 yield group

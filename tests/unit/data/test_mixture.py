@@ -73,3 +73,21 @@ def test_errors(folders, tmp_path) -> None:
         Mixture([SourceConfig(path=tmp_path)], seed=0)
     with pytest.raises(ConfigError, match="3 sources, the mixture has 2"):
         next(_mixture(folders).stream(Cursor(3, [1, 1, 1])))
+
+
+@pytest.mark.parametrize("num_workers", [2, 3])
+def test_workers_share_one_stream(folders, num_workers) -> None:
+    def ids(count, **share):
+        stream = _mixture(folders).stream(**share)
+        return [record.id for record, _, _ in islice(stream, count)]
+
+    shares = [ids(12, worker=worker, num_workers=num_workers) for worker in range(num_workers)]
+    together = [name for names in zip(*shares, strict=True) for name in names]
+    assert together == ids(12 * num_workers)
+
+
+def test_a_worker_resumes_its_share(folders) -> None:
+    share = {"worker": 1, "num_workers": 3}
+    whole = list(islice(_mixture(folders).stream(**share), 20))
+    again = _mixture(folders).stream(whole[7][2], **share)
+    assert [record.id for record, _, _ in islice(again, 12)] == [row[0].id for row in whole[8:]]
