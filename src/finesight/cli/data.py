@@ -53,6 +53,48 @@ def sources(
 
 
 @app.command()
+def bundle(
+    out: Annotated[Path, typer.Argument(help="File to write, such as assets.tar.xz.")],
+    assets: Annotated[
+        Path, typer.Option(help="Folder of scripts/install-training-assets.sh.")
+    ] = Path("runs/assets"),
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    debug: options.Debug = False,
+) -> None:
+    """Pack fonts (cut to the characters that are drawn), icons and words for a machine without a network."""
+    with reported(debug=debug):
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from finesight.data.sources import bundle as packing
+
+        with Progress(console=Console(stderr=True)) as bar:
+            task = bar.add_task("cutting fonts", total=None)
+
+            def show(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+
+            kept, dropped = packing.bundle(assets, out, workers=workers, progress=show)
+        typer.echo(
+            f"{out}: {out.stat().st_size:,} bytes, {kept} faces, {dropped} left out", err=True
+        )
+
+
+@app.command()
+def unbundle(
+    source: Annotated[Path, typer.Argument(help="File written by `finesight data bundle`.")],
+    assets: Annotated[Path, typer.Argument(help="Folder to fill.")] = Path("runs/assets"),
+    debug: options.Debug = False,
+) -> None:
+    """Unpack a bundle, so that `finesight data build` can draw from it."""
+    with reported(debug=debug):
+        from finesight.data.sources import bundle as packing
+
+        packing.unbundle(source, assets)
+        typer.echo(f"{assets} is ready", err=True)
+
+
+@app.command()
 def build(
     recipe: Annotated[Path, typer.Argument(help="TOML recipe of kind data.")],
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],

@@ -26,7 +26,7 @@ from finesight.train.loss import target_rows, token_loss
 from finesight.train.meters import Meters
 from finesight.train.optim import Optimizers
 from finesight.train.recipe import LossSection, PretrainRecipe
-from finesight.train.schedule import lr_scale
+from finesight.train.schedule import lr_scale, schedule_step
 
 LOSSES = ("tokens", "characters", "objects", "boxes")
 """Results of a forward pass that are minimised; the others are for the log."""
@@ -97,6 +97,11 @@ class Trainer:
         """The network being trained."""
         return self.learner.model
 
+    @property
+    def place(self) -> int:
+        """Where the run stands in its schedule; at `total_steps` it is over."""
+        return schedule_step(self.state.step, self.state.seconds, self.recipe.schedule)
+
     def resume(self) -> bool:
         """Go on from the newest checkpoint, if there is one."""
         saved = checkpoints(self.checkpoint_folder)
@@ -149,7 +154,7 @@ class Trainer:
                 f"loss is {values['loss']} at step {self.state.step}",
                 hint="lower the learning rate",
             )
-        scale = lr_scale(self.state.step, self.recipe.schedule)
+        scale = lr_scale(self.place, self.recipe.schedule)
         values["grad_norm"] = self.optimizers.step(scale)
         values["lr_scale"] = scale
         self.average.update()
@@ -180,7 +185,7 @@ class Trainer:
         began = saved = time.monotonic()
         earlier, meters = self.state.seconds, Meters()
         for group in self.packs():
-            if self.state.step >= total or _is_over(began, settings.max_minutes):
+            if self.place >= total or _is_over(began, settings.max_minutes):
                 break
             meters.add(self.step(group))
             self._advance(group, earlier + time.monotonic() - began)

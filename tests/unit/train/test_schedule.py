@@ -2,7 +2,7 @@
 import pytest
 from pydantic import ValidationError
 
-from finesight.train.schedule import ScheduleConfig, lr_scale
+from finesight.train.schedule import ScheduleConfig, lr_scale, schedule_step
 
 
 def test_worked_example() -> None:
@@ -21,3 +21,16 @@ def test_decay_ends_at_the_final_ratio() -> None:
 def test_phases_must_fit() -> None:
     with pytest.raises(ValidationError, match="exceed total_steps"):
         ScheduleConfig(total_steps=10, warmup_steps=6, decay_steps=5)
+
+
+def test_by_the_clock() -> None:
+    config = ScheduleConfig(total_steps=100, warmup_steps=5, decay_steps=40, total_minutes=10)
+    assert schedule_step(3, 300.0, config) == 3  # the warm-up is counted in steps
+    assert schedule_step(12, 0.0, config) == 5
+    assert schedule_step(12, 180.0, config) == schedule_step(9000, 180.0, config) == 30
+    assert schedule_step(12, 600.0, config) == 100
+
+
+def test_without_a_clock_the_step_is_the_place() -> None:
+    config = ScheduleConfig(total_steps=100, warmup_steps=5)
+    assert schedule_step(77, 1e9, config) == 77

@@ -158,7 +158,7 @@ class FontCatalogue:
 
     @classmethod
     def read(cls, path: Path) -> FontCatalogue:
-        """Read a catalogue that `save` wrote.
+        """Read a catalogue that `save` wrote; relative paths of font files start at its folder.
 
         Raises:
             DataError: it is missing.
@@ -169,11 +169,12 @@ class FontCatalogue:
                 hint=f"run finesight data sources {path.parent}",
             )
         rows = json.loads(path.read_text(encoding="utf-8"))["faces"]
-        return cls(_face_of(row) for row in rows)
+        return cls(_face_of(row, path.parent) for row in rows)
 
 
-def _face_of(row: dict[str, object]) -> Face:
+def _face_of(row: dict[str, object], folder: Path) -> Face:
     fields = dict(row)
+    fields["path"] = str(folder / str(fields["path"]))  # an absolute path stays as it is
     bitmap = bitmap_of(str(fields.pop("coverage")))
     scripts = frozenset(fields.pop("scripts"))  # type: ignore[call-overload]  # a list of str by format
     return Face(scripts=scripts, bitmap=bitmap, **fields)  # type: ignore[arg-type]  # keys by format
@@ -182,12 +183,11 @@ def _face_of(row: dict[str, object]) -> Face:
 def ranges_of(bitmap: bytes) -> str:
     """Set bits as `20-7e,a0-17f` in hexadecimal."""
     ranges: list[tuple[int, int]] = []
-    for code in range(PLANE):
-        if bitmap[code >> 3] >> (code & 7) & 1:
-            if ranges and ranges[-1][1] == code - 1:
-                ranges[-1] = (ranges[-1][0], code)
-            else:
-                ranges.append((code, code))
+    for code in codes_of(bitmap):
+        if ranges and ranges[-1][1] == code - 1:
+            ranges[-1] = (ranges[-1][0], code)
+        else:
+            ranges.append((code, code))
     return ",".join(f"{low:x}-{high:x}" for low, high in ranges)
 
 
@@ -199,6 +199,11 @@ def bitmap_of(ranges: str) -> bytes:
             low, high = part.split("-")
             codes.extend(range(int(low, 16), int(high, 16) + 1))
     return bitmap_of_codes(codes)
+
+
+def codes_of(bitmap: bytes) -> list[int]:
+    """Code points whose bit is set, in order."""
+    return [code for code in range(PLANE) if bitmap[code >> 3] >> (code & 7) & 1]
 
 
 def bitmap_of_codes(codes: Iterable[int]) -> bytes:

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What drawing needs, as one small file: for machines without a network, such as a borrowed accelerator.
+
+Fonts are cut down to the characters the builders can ask for, which shrinks them twentyfold; the catalogue is cut with
+them, so a face never promises a character it lost. Icons, words and sentences go along as they are. Data drawn from a
+bundle differs from data drawn from the full assets only where a cut face is no longer chosen.
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from fontTools import subset
+from fontTools.ttLib import TTFont, TTLibError
+
+from finesight.data.sources.fonts import (
+    Face,
+    FontCatalogue,
+    bitmap_of_codes,
+    codes_of,
+    scripts_of,
+)
+from finesight.errors import DataError
+
+__all__ = ["bundle", "unbundle"]
+
+PLAIN_FILES = ("icons.json", "icons.npy", "words.tsv", "sentences.tsv", "manifest.json")
+CATALOGUE = "fonts.json"
+
+BLOCKS = ((0x20, 0x17F), (0x1A0, 0x1B0), (0x370, 0x3FF), (0x400, 0x45F), (0x591, 0x6FF), (0x1E00, 0x1EFF),
+          (0x2000, 0x206F), (0x20A0, 0x20BF), (0x2190, 0x2193), (0x3000, 0x30FF))  # fmt: skip
+"""Code points kept in every face: Latin, Greek, Cyrillic, Hebrew, Arabic, punctuation, currency, kana. What the word
+lists use beyond them (Chinese, Korean) is kept too."""
+
+MOST_BYTES_OF_A_FACE = 400_000
+"""Larger faces, mostly Chinese ones, are left out."""
+
+
+def bundle(
+    assets: Path,
+    target: Path,
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[int, int]:
+    """Write `target`, a tar compressed with xz.
+
+    Args:
+        assets: folder of scripts/install-training-assets.sh.
+        target: file to write; complete or not there at all.
+        workers: processes that cut fonts.
+        progress: called with faces done and faces in all.
+
+    Returns:
+        Faces kept and faces left out.
+
+    Raises:
+        DataError: a part of the assets is missing.
+    """
+    missing = [name for name in (*PLAIN_FILES, CATALOGUE) if not (assets / name).is_file()]
+    if missing:
+        raise DataError(
+            f"assets folder {assets} lacks {', '.join(missing)}",
+            hint=f"run scripts/install-training-assets.sh {assets}",
+        )
+    catalogue = FontCatalogue.read(assets / CATALOGUE)
+    wanted = _wanted_codes(assets)
+    partial = target.with_name(target.name + ".partial")
+    faces: list[Face] = []
+    with tarfile.open(partial, "w:xz", preset=6) as tar:
+        for number, (face, content) in enumerate(_cut_all(catalogue.faces, wanted, workers)):
+            if content is not None:
+                faces.append(face)
+                _add(tar, face.path, content)
+            if progress:
+                progress(number + 1, len(catalogue.faces))
+        with tempfile.TemporaryDirectory() as folder:
+            FontCatalogue(faces).save(Path(folder) / CATALOGUE)
+            tar.add(Path(folder) / CATALOGUE, CATALOGUE)
+        for name in PLAIN_FILES:
+            tar.add(assets / name, name)
+    partial.replace(target)
+    return len(faces), len(catalogue.faces) - len(faces)
+
+
+def unbundle(source: Path, assets: Path) -> None:
+    """Unpack a bundle into an assets folder.
+
+    Raises:
+        DataError: it is not a bundle, or is cut off.
+    """
+    assets.mkdir(parents=True, exist_ok=True)
+    try:
+        with tarfile.open(source, "r:xz") as tar:
+            tar.extractall(assets, filter="data")
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise DataError(
+            f"{source} cannot be unpacked: {error}", hint="make it with: finesight data bundle"
+        ) from error
+    if not (assets / CATALOGUE).is_file():
+        raise DataError(
+            f"{source} holds no {CATALOGUE}", hint="make it with: finesight data bundle"
+        )
+
+
+def _wanted_codes(assets: Path) -> frozenset[int]:
+    text = "".join(
+        (assets / name).read_text(encoding="utf-8") for name in ("words.tsv", "sentences.tsv")
+    )
+    listed = {code for low, high in BLOCKS for code in range(low, high + 1)}
+    return frozenset(listed | {ord(char) for char in set(text)})
+
+
+def _cut_all(
+    faces: tuple[Face, ...], wanted: frozenset[int], workers: int
+) -> Iterator[tuple[Face, bytes | None]]:
+    tasks = [(number, face, wanted) for number, face in enumerate(faces)]
+    if workers <= 1:
+        yield from map(_cut, tasks)
+        return
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        yield from pool.imap(_cut, tasks, chunksize=8)
+
+
+def _cut(task: tuple[int, Face, frozenset[int]]) -> tuple[Face, bytes | None]:
+    """The face with its place in the bundle, and its file; None where it is left out."""
+    number, face, wanted = task
+    kept = sorted(wanted & set(codes_of(face.bitmap)))
+    options = subset.Options(
+        hinting=False, notdef_outline=True, name_IDs=[1, 2, 13, 14], drop_tables=["DSIG"]
+    )
+    options.ignore_missing_glyphs = options.ignore_missing_unicodes = True
+    try:
+        font = TTFont(face.path, fontNumber=face.index, lazy=True)
+        cutter = subset.Subsetter(options)
+        cutter.populate(unicodes=kept)
+        cutter.subset(font)
+        written = io.BytesIO()
+        font.save(written)
+    except (TTLibError, subset.Subsetter.SubsettingError, AssertionError, KeyError, ValueError):
+        return face, None  # a handful of old files cannot be rewritten; the summary counts them
+    content = written.getvalue()
+    bitmap = bitmap_of_codes(kept)
+    path = f"fonts/{number:04d}{Path(face.path).suffix.lower().replace('.ttc', '.ttf')}"
+    cut = replace(
+        face, path=path, index=0, bitmap=bitmap, scripts=face.scripts & scripts_of(bitmap)
+    )
+    return cut, content if cut.scripts and len(content) <= MOST_BYTES_OF_A_FACE else None
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    tar.addfile(info, io.BytesIO(content))
