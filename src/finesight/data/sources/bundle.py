@@ -9,6 +9,7 @@ bundle differs from data drawn from the full assets only where a cut face is no 
 from __future__ import annotations
 
 import io
+import logging
 import multiprocessing
 import tarfile
 import tempfile
@@ -131,6 +132,7 @@ def _cut_all(
 def _cut(task: tuple[int, Face, frozenset[int]]) -> tuple[Face, bytes | None]:
     """The face with its place in the bundle, and its file; None where it is left out."""
     number, face, wanted = task
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it tells of every table it drops
     kept = sorted(wanted & set(codes_of(face.bitmap)))
     options = subset.Options(
         hinting=False, notdef_outline=True, name_IDs=[1, 2, 13, 14], drop_tables=["DSIG"]
