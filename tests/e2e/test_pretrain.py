@@ -123,6 +123,18 @@ def test_stopped_and_resumed_is_the_same_as_unbroken(
         assert torch.equal(value, resumed.average.tensors[name]), name
 
 
+def test_a_stopped_run_keeps_its_last_step(shards, tiny_model_folder, tmp_path) -> None:
+    trainer = pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "a"))
+
+    def stop_at_two(step: int, values: dict[str, float]) -> None:
+        if step == 2:
+            trainer.stop()
+
+    trainer.run(report=stop_at_two)
+    assert trainer.state.step == 2
+    assert pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "a")).state.step == 2
+
+
 def test_another_number_of_workers_cannot_resume(shards, tiny_model_folder, tmp_path) -> None:
     _train(_recipe(shards, tiny_model_folder, tmp_path / "a"))
     changed = _recipe(shards, tiny_model_folder, tmp_path / "a", data={"workers": 2})

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from finesight.train.loop import Trainer
 
 
 def train(
@@ -44,10 +48,19 @@ def train(
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         console.print(f"step {step}/{resolved.schedule.total_steps}  {shown}", highlight=False)
 
+    # A terminated run keeps its last steps; a second signal ends it at once.
+    signal.signal(signal.SIGTERM, lambda *_: _stop(trainer))
+    signal.signal(signal.SIGINT, lambda *_: _stop(trainer))
     trainer.run(report=report)
     if export is not None:
         pretrain.export(resolved.run.folder, resolved.model.folder, export)
         console.print(f"wrote {export}")
+
+
+def _stop(trainer: Trainer) -> None:
+    trainer.stop()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 if __name__ == "__main__":

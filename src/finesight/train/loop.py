@@ -91,6 +91,7 @@ class Trainer:
         self.average = WeightAverage(self.learner, recipe.run.average_decay)
         self.state = TrainState(step=0, cursor={}, samples=0, average_updates=0, seconds=0.0)
         self.checkpoint_folder = recipe.run.folder / "checkpoints"
+        self._is_told_to_stop = False
 
     @property
     def model(self) -> VisionLanguageModel:
@@ -101,6 +102,10 @@ class Trainer:
     def place(self) -> int:
         """Where the run stands in its schedule; at `total_steps` it is over."""
         return schedule_step(self.state.step, self.state.seconds, self.recipe.schedule)
+
+    def stop(self) -> None:
+        """Ask a run to end after its present step, with a checkpoint; may be called from a signal handler."""
+        self._is_told_to_stop = True
 
     def resume(self) -> bool:
         """Go on from the newest checkpoint, if there is one."""
@@ -175,7 +180,7 @@ class Trainer:
     def run(
         self, *, report: Callable[[int, dict[str, float]], None], evaluate: Evaluate | None = None
     ) -> None:
-        """Train to the end of the schedule, or until the time is up.
+        """Train to the end of the schedule, until the time is up, or until `stop` is called.
 
         Args:
             report: called with step and mean values every `log_every` steps and at each evaluation.
@@ -185,7 +190,9 @@ class Trainer:
         began = saved = time.monotonic()
         earlier, meters = self.state.seconds, Meters()
         for group in self.packs():
-            if self.place >= total or _is_over(began, settings.max_minutes):
+            if self._is_told_to_stop or self.place >= total:
+                break
+            if _is_over(began, settings.max_minutes):
                 break
             meters.add(self.step(group))
             self._advance(group, earlier + time.monotonic() - began)
