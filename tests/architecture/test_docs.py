@@ -8,14 +8,16 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 
 import pytest
+import typer
 
+from finesight.cli.app import build
 from tests.architecture import pages
 from tests.architecture.source import ROOT, modules
 
 PAGES = pages.all_pages()
-HELP = ROOT / "src/finesight/cli/help"
 SHELLS = ("bash", "sh", "console")
 
 
@@ -108,13 +110,21 @@ def test_scripts_in_the_docs_exist():
     assert [entry for entry in named if not (ROOT / entry[1]).exists()] == []
 
 
+@cache
+def program():
+    return typer.main.get_command(build())
+
+
 def unknown_options(line):
-    """Options that the help of the command does not have; the command itself if it has none."""
+    """Options that none of the named commands has; the command itself if there is none."""
     words = shlex.split(line)
-    path = HELP / f"{words[1]}.txt"
-    if not path.is_file():
+    command, known = program(), set()
+    if words[1] not in command.commands and not words[1].startswith("--"):
         return [words[1]]
-    known = set(re.findall(r"--[a-z-]+", path.read_text(encoding="utf-8")))
+    for word in words[1:]:
+        known |= {name for parameter in command.params for name in parameter.opts} | {"--help"}
+        command = getattr(command, "commands", {}).get(word, command)
+    known |= {name for parameter in command.params for name in parameter.opts}
     return [word for word in words if word.startswith("--") and word not in known]
 
 
