@@ -40,7 +40,8 @@ def find_checkpoint(
 
     Args:
         name: "tiny", a folder, or a published name.
-        hub: where to ask for a published name; None takes the first whose library is installed.
+        hub: where to ask for a published name; None asks Hugging Face, then ModelScope, as far as their libraries are
+            installed.
         needs_weights: False if configuration and tokenizer are enough; nothing large is downloaded.
 
     Raises:
@@ -83,6 +84,7 @@ def _published(name: str, hub: Hub | None, wanted: list[str]) -> Path:
     """Folder of a published model, downloaded if need be."""
     order: tuple[Hub, ...] = (hub,) if hub else ("huggingface", "modelscope")
     download = {"huggingface": _from_huggingface, "modelscope": _from_modelscope}
+    failed: list[tuple[str, Exception]] = []
     for place in order:
         try:
             return download[place](name, wanted)
@@ -91,11 +93,16 @@ def _published(name: str, hub: Hub | None, wanted: list[str]) -> Path:
         except FinesightError:
             raise
         except Exception as error:  # both libraries raise whatever their HTTP client does
-            raise MissingWeights(
-                f"{name} is neither here nor reachable at {place}: "
-                f"{type(error).__name__}: {str(error).splitlines()[0]}",
-                hint="check the name and the network, or download the folder and give its path",
-            ) from error
+            failed.append((place, error))
+    if failed:
+        said = "; ".join(
+            f"{place}: {type(error).__name__}: {str(error).splitlines()[0]}"
+            for place, error in failed
+        )
+        raise MissingWeights(
+            f"{name} is neither here nor reachable ({said})",
+            hint="check the name and the network, or download the folder and give its path",
+        ) from failed[-1][1]
     raise MissingWeights(
         f"{name} is no folder here, and no library to download it is installed",
         hint="pip install huggingface_hub (or modelscope), or give a folder",

@@ -51,14 +51,27 @@ def test_a_copy_without_the_embedded_model_says_so(tmp_path, monkeypatch):
         checkpoints.find_checkpoint("tiny")
 
 
-def test_a_published_name_that_cannot_be_reached(monkeypatch):
+def refusing(said):
     def refuse(name, wanted):
-        raise OSError("no network")
+        raise OSError(said)
 
-    monkeypatch.setattr(checkpoints, "_from_huggingface", refuse)
+    return refuse
+
+
+def test_a_published_name_that_cannot_be_reached_names_both_hubs(monkeypatch):
+    monkeypatch.setattr(checkpoints, "_from_huggingface", refusing("no route"))
+    monkeypatch.setattr(checkpoints, "_from_modelscope", refusing("no name"))
     with pytest.raises(MissingWeights, match=r"neither here nor reachable") as caught:
         checkpoints.find_checkpoint("Qwen/Qwen2.5-VL-3B-Instruct")
-    assert "no network" in caught.value.message
+    assert "huggingface: OSError: no route; modelscope: OSError: no name" in caught.value.message
+
+
+def test_the_second_hub_is_asked_where_the_first_is_out_of_reach(monkeypatch, folder):
+    monkeypatch.setattr(checkpoints, "_from_huggingface", refusing("no route"))
+    monkeypatch.setattr(checkpoints, "_from_modelscope", lambda name, wanted: folder)
+    assert checkpoints.find_checkpoint("Qwen/Qwen2.5-VL-3B-Instruct") == folder
+    with pytest.raises(MissingWeights, match="no route"):
+        checkpoints.find_checkpoint("Qwen/Qwen2.5-VL-3B-Instruct", hub="huggingface")
 
 
 def test_an_interrupted_download_is_not_complete(folder):
