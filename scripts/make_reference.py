@@ -56,7 +56,8 @@ def cli_page() -> str:
 
 
 def _help_section(path: Path) -> str:
-    title = "finesight" if path.stem == "finesight" else f"finesight {path.stem}"
+    words = path.stem.replace("-", " ")  # eval-run is `finesight eval run`
+    title = "finesight" if path.stem == "finesight" else f"finesight {words}"
     return f"## {title}\n\n```text\n{path.read_text(encoding='utf-8').strip()}\n```"
 
 

@@ -191,3 +191,20 @@ def test_broken_checkpoint_is_named_and_deleting_it_resumes(
 def test_nothing_to_start_from(shards, tiny_model_folder, tmp_path) -> None:
     with pytest.raises(DataError, match="no finished checkpoint"):
         pretrain.export(tmp_path / "none", tiny_model_folder, tmp_path / "model")
+
+
+@pytest.mark.gpu
+def test_a_run_on_a_gpu_learns_and_resumes(shards, tiny_model_folder, tmp_path) -> None:
+    run = {"folder": str(tmp_path / "a"), "device": "cuda", "precision": "bfloat16", "log_every": 1}
+    recipe = _recipe(
+        shards, tiny_model_folder, tmp_path / "a", run=run, schedule={"total_steps": 40}
+    )
+    first = pretrain.start(recipe)
+    first.run(report=lambda step, values: first.stop() if step == 20 else None)
+    assert first.state.step == 20
+    resumed = _train(recipe)
+    assert resumed.state.step == 40
+    rows = [json.loads(line) for line in (tmp_path / "a" / "log.jsonl").read_text().splitlines()]
+    assert rows[-1]["tokens"] < 0.5 * rows[0]["tokens"]
+    pretrain.export(tmp_path / "a", tiny_model_folder, tmp_path / "model")
+    assert pretrain.load_model(tmp_path / "model").device.type == "cpu"

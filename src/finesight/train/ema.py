@@ -40,8 +40,12 @@ class WeightAverage:
             self.tensors[name].lerp_(value.float(), 1 - decay)
 
     def load(self, tensors: dict[str, Tensor], updates: int) -> None:
-        """Take over an average that was saved."""
-        self.tensors = {name: value.clone() for name, value in tensors.items()}
+        """Take over an average that was saved, onto the module's device."""
+        places = {name: value.device for name, value in self._module.named_parameters()}
+        self.tensors = {
+            name: value.detach().float().to(places[name], copy=True)
+            for name, value in tensors.items()
+        }
         self.updates = updates
 
     @contextmanager

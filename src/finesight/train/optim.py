@@ -172,7 +172,9 @@ class Optimizers:
                     hint="resume with the same rules",
                 )
             optimizer, parameter = owners[name]
-            optimizer.state[parameter][key] = value.clone()
+            # torch keeps the count of steps on the host, everything shaped like the parameter beside it
+            place = parameter.device if value.ndim else value.device
+            optimizer.state[parameter][key] = value.to(place, copy=True)
 
     def table(self) -> list[tuple[str, str, float, int, int]]:
         """One row per rule: pattern, algorithm, peak rate, number of tensors, number of values."""

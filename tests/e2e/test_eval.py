@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Benchmarks from the command line, with a toy benchmark and stored answers: run, rescore, compare, report."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image
+
+from finesight.evals import registry
+from tests.support.toy_eval import TOY, write_copy
+
+
+@pytest.fixture
+def toy(monkeypatch, tmp_path):
+    """A benchmark of ten questions, stored right answers and stored half right ones."""
+    monkeypatch.setattr(registry, "tasks", lambda *package: {"toy": TOY})
+    write_copy(tmp_path / "toy.jsonl", range(10))
+    right = {f"q{n}": f"It is {2 * n}." for n in range(10)}
+    half = {name: text if n % 2 else "no idea" for n, (name, text) in enumerate(right.items())}
+    (tmp_path / "right.json").write_text(json.dumps({k: {"text": v} for k, v in right.items()}))
+    (tmp_path / "half.json").write_text(json.dumps({k: {"text": v} for k, v in half.items()}))
+    return tmp_path
+
+
+def words(stored="right.json", out="out"):
+    given = ("--data", "toy.jsonl", "--out", out, "--replay", stored, "--space", "original")
+    return ("eval", "run", "toy", *given)
+
+
+def test_stored_answers_are_scored(finesight, toy):
+    outcome = finesight(*words())
+    assert outcome.code == 0
+    assert outcome.out == (
+        "toy: accuracy 100.00 [100.00, 100.00], n=10, not read 0.0%, cut short 0.0%\n"
+    )
+    files = sorted(path.name for path in (toy / "out" / "toy").iterdir())
+    assert files == ["result.json", "run.json", "samples.jsonl"]
+
+
+def test_json_is_one_object(finesight, toy):
+    outcome = finesight(*words("half.json"), "--json", "--limit", 4, "--prompt", "terse")
+    (told,) = json.loads(outcome.out)["runs"]
+    assert (told["task"], told["items"], told["asked"]) == ("toy", 4, 4)
+    assert told["result"]["metrics"] == {"accuracy": 0.5}
+    assert told["result"]["prompt"] == "terse"
+    again = json.loads(finesight(*words("half.json"), "--json", "--prompt", "terse").out)["runs"][0]
+    assert (again["items"], again["asked"]) == (10, 6)
+
+
+def test_list(finesight, toy):
+    assert finesight("eval", "list").out.split() == ["toy", "Toy", "(accuracy)"]
+    described = json.loads(finesight("eval", "list", "--json").out)["tasks"][0]
+    assert described["published"] == {"Qwen2.5-VL-7B": 58.6}
+    details = finesight("eval", "list", "toy").out
+    assert "files: a JSONL file with number" in details
+    assert "note: numbers <only>" in details
+
+
+def test_rescore_and_compare_and_report(finesight, toy):
+    finesight(*words("half.json", "a"))
+    finesight(*words("right.json", "b"))
+    rescored = finesight("eval", "rescore", "a", "--extractor", "whole")
+    assert rescored.out.startswith("toy: accuracy 0.00")
+    assert finesight("eval", "rescore", "a").out.startswith("toy: accuracy 50.00")
+    compared = finesight("eval", "compare", "a/toy", "b/toy")
+    assert "accuracy 50.00 -> 100.00, difference +50.00" in compared.out
+    assert "lost 0, gained 5, McNemar p = 0.0625" in compared.out
+    assert json.loads(finesight("eval", "compare", "a/toy", "b/toy", "--json").out)["gained"] == 5
+    outcome = finesight("eval", "report", "a", "b", "--out", "page.html")
+    assert (outcome.code, outcome.err) == (0, "wrote page.html\n")
+    page = (toy / "page.html").read_text()
+    assert "What is 2 + 2?" in page
+    assert "58.6" in page
+
+
+def test_the_report_reads_pictures_from_the_copy(finesight, toy):
+    Image.new("RGB", (30, 20), "red").save(toy / "a.png")
+    (toy / "toy.jsonl").write_text('{"number": 0, "image": "a.png"}\n')
+    finesight(*words("half.json"))
+    (toy / "a.png").rename(toy / "moved.png")
+    finesight("eval", "report", "out", "--out", "p.html")
+    assert "data:image" not in (toy / "p.html").read_text().split("<body>")[1]
+    (toy / "moved.png").rename(toy / "a.png")
+    finesight("eval", "report", "out", "--out", "p.html", "--data", "toy.jsonl")
+    assert "data:image" in (toy / "p.html").read_text().split("<body>")[1]
+
+
+def test_shards(finesight, toy):
+    for index in range(3):
+        outcome = finesight(*words(), "--shard", f"{index}/3")
+        assert outcome.code in (0, 1)  # a shard of ten items may be empty
+    assert finesight("eval", "rescore", "out").out.startswith("toy: accuracy 100.00")
+
+
+def test_a_model_answers(finesight, toy, tiny_model_folder):
+    given = ("--data", "toy.jsonl", "--out", "out", "--limit", 2, "--max-new-tokens", 3)
+    outcome = finesight(
+        "eval", "run", "toy", *given, "--model", tiny_model_folder, "--cache", "kept", "--json"
+    )
+    assert outcome.code == 0, outcome.err
+    result = json.loads(outcome.out)["runs"][0]["result"]
+    assert result["settings"]["sampling"]["max_new_tokens"] == 3
+    assert "float32" in result["responder"]
+    assert len(list((toy / "kept").rglob("*.json"))) == 2
+
+
+WRONG = [
+    (("eval", "run", "toyy", "--data", "x"), 2, "did you mean toy?"),
+    ((*words(), "--model", "tiny"), 2, "both --model and --replay"),
+    (words()[:-2], 2, "--replay needs --space"),
+    ((*words(), "--prompt", "loud"), 2, "there are: paper, terse"),
+    ((*words(), "--extractor", "loud"), 2, "there are: first-number, whole, bad"),
+    ((*words(), "--shard", "4/4"), 2, "shards count from 0"),
+    ((*words(), "--temperature", "-1"), 2, "temperature"),
+    ((*words(), "--data", "nowhere"), 1, "there is no copy at nowhere"),
+    ((*words()[:3], "--data", "toy.jsonl", "--workers", "2"), 2, "--workers 2 is for endpoints"),
+    (
+        (*words()[:3], "--data", "x", "--endpoint", "http://h/v1", "--space", "original"),
+        2,
+        "needs --endpoint-model",
+    ),
+    (("eval", "rescore", "."), 2, "holds no run"),
+    (("eval", "compare", "a", "b"), 1, "run.json cannot be read"),
+    (("eval", "--limit", "3", "list"), 2, "stand before `list`"),
+    (("eval",), 2, "needs held-out data"),
+    (("eval", "--suite", "x", "--data", "y"), 2, "the suite there is: card"),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "said"), WRONG, ids=lambda value: str(value)[:40])
+def test_wrong_calls_are_named(finesight, toy, line, code, said):
+    outcome = finesight(*line)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert said in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_an_endpoint_that_is_not_there_is_no_score(finesight, toy, monkeypatch):
+    from finesight.remote import client
+
+    monkeypatch.setattr(client.Endpoint, "_pause", lambda self, tried, asked: 0.0)
+    given = ("--endpoint", "http://127.0.0.1:9/v1", "--endpoint-model", "m", "--space", "original")
+    outcome = finesight("eval", "run", "toy", "--data", "toy.jsonl", *given, "--workers", 4)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert (
+        "none of 10 items of toy was answered; the first: http://127.0.0.1:9/v1 broke"
+        in outcome.err
+    )
+    assert "--retry-errors" in outcome.err
