@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Letters of multiple-choice answers, by the rules of the harnesses.
+
+`truth["choices"]` lists the texts of the options; the first has letter A. Every rule gives a letter or None; a rule
+that guesses says so in its name. Ours, `ROBUST_LETTER`, stands in `robust` and is the default everywhere.
+
+Sources: the evaluation code of MMMU and MMMU-Pro, `can_infer` of VLMEvalKit, the filters of lmms-eval.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import string
+from collections.abc import Mapping
+
+from finesight.evals.extract.robust import ROBUST_LETTER
+from finesight.evals.task import Answered, Extractor
+
+__all__ = [
+    "CAN_INFER",
+    "LMMS_LETTER_AI2D",
+    "LMMS_LETTER_BLINK",
+    "LMMS_LETTER_MUIRBENCH",
+    "MMMU_OFFICIAL",
+    "MMMU_OFFICIAL_RANDOM",
+    "MMMU_PRO_OFFICIAL",
+    "ROBUST_LETTER",
+    "VIDEOMME_LETTER",
+]
+
+_REFUSALS = (
+    "Failed to obtain answer via API",
+    "Sorry, I can't help with images of people yet.",
+    "I can't process this file.",
+    "I'm sorry, but without the image provided",
+    "Cannot determine the answer",
+)
+_CAN_INFER_BLANKS = str.maketrans(dict.fromkeys(".()[],:;!*#{}", " "))
+_AT_START = re.compile(r"\s*([A-Z])\.")
+_BLINK = re.compile(r"[(\s]*([A-Za-z])")
+_VIDEOMME_PREFIXES = (
+    *("The best answer is", "The correct answer is", "The answer is", "The answer"),
+    # Two commas are missing in the published list, so these pairs are one prefix each.
+    *("The best option isThe correct option is", "Best answer:Best option:"),
+)
+
+
+def lettered(answered: Answered) -> dict[str, str]:
+    """Options by letter; at most 26."""
+    return {
+        letter: str(choice)
+        for letter, choice in zip(
+            string.ascii_uppercase, answered.truth.get("choices") or (), strict=False
+        )
+    }
+
+
+def _mmmu(answered: Answered) -> str | None:
+    return _mmmu_rule(answered.text, lettered(answered))
+
+
+def _mmmu_rule(text: str, options: Mapping[str, str]) -> str | None:
+    """`(X)`, else `X ` or `X.`, else an option's text in more than five words; the last one wins."""
+    for mark in ",.!?;:'":
+        text = text.strip(mark)
+    text = f" {text} "
+    for form, place in (("({})", "({})"), ("{} ", " {} "), ("{}.", " {} ")):
+        found = [letter for letter in options if form.format(letter) in text]
+        if found:
+            return max(found, key=lambda letter: text.rfind(place.format(letter)))
+    if len(text.split()) <= 5:
+        return None
+    lower = text.lower()
+    found = [letter for letter, option in options.items() if option.lower() in lower]
+    return max(found, key=lambda letter: lower.rfind(options[letter].lower())) if found else None
+
+
+def _mmmu_random(answered: Answered) -> str | None:
+    """The published fallback is one stream of chance for all answers; here each answer has its own."""
+    options = lettered(answered)
+    found = _mmmu_rule(answered.text, options)
+    if found is not None or not options:
+        return found
+    seed = f"42 {answered.text}".encode("utf-8", errors="replace")
+    return random.Random(seed).choice(list(options))
+
+
+def _mmmu_pro(answered: Answered) -> str | None:
+    options = lettered(answered)
+    _, found, tail = answered.text.rpartition("Answer:")
+    inside = [letter for letter in options if letter in tail] if found else []
+    return inside[0] if len(inside) == 1 else _mmmu_rule(answered.text, options)
+
+
+def _can_infer(answered: Answered) -> str | None:
+    """One letter among the last five words, or else exactly one option's text."""
+    text, options = answered.text, lettered(answered)
+    if any(refusal in text for refusal in _REFUSALS):
+        return None
+    words = text.translate(_CAN_INFER_BLANKS).split()
+    present = set(words)
+    found = [letter for letter in options if letter in present]
+    if len(found) == 1 and words.index(found[0]) > len(words) - 5:
+        return found[0]
+    if not found and "Z" in present:
+        return None
+    lower = text.lower()
+    if len(lower) > 2 * sum(map(len, options.values())):
+        return None
+    named = [letter for letter, option in options.items() if option.lower() in lower]
+    return named[0] if len(named) == 1 else None
+
+
+def _muirbench(answered: Answered) -> str | None:
+    """`X.` at the start, or the letter alone: "B)" and "(B)" are no answers."""
+    match = _AT_START.match(answered.text)
+    letter = match[1] if match else answered.text.strip()
+    return letter if letter in lettered(answered) else None
+
+
+def _ai2d(answered: Answered) -> str | None:
+    """`X.` at the start, or the letter alone in either case with any punctuation."""
+    match = _AT_START.match(answered.text)
+    if match:
+        return match[1] if match[1] in lettered(answered) else None
+    kept = [sign for sign in answered.text.strip() if sign not in string.punctuation]
+    letter = kept[0].upper() if len(kept) == 1 else ""
+    return letter if letter in lettered(answered) else None
+
+
+def _blink(answered: Answered) -> str | None:
+    """The first letter of whatever is said: "The answer is B" reads T."""
+    match = _BLINK.match(answered.text)
+    return match[1].upper() if match else None
+
+
+def _videomme(answered: Answered) -> str | None:
+    """The first of A, B, C and D anywhere, once known beginnings are off: "Best answer: C" reads B."""
+    text = answered.text.strip()
+    for prefix in _VIDEOMME_PREFIXES:
+        text = text.replace(prefix, "")
+    match = re.search("[ABCD]", text)
+    return match.group() if match else None
+
+
+MMMU_OFFICIAL = Extractor("mmmu-official", "1", _mmmu)
+"""The official rule; None where it would guess."""
+MMMU_OFFICIAL_RANDOM = Extractor("mmmu-official-random", "1", _mmmu_random)
+"""The official rule with a guess, the same for the same answer, where nothing can be read."""
+MMMU_PRO_OFFICIAL = Extractor("mmmu-pro-official", "1", _mmmu_pro)
+"""What follows the last "Answer:" if it holds one letter, else the MMMU rule; None where that would guess."""
+CAN_INFER = Extractor("can-infer", "1", _can_infer)
+"""VLMEvalKit before it asks a judge."""
+LMMS_LETTER_MUIRBENCH = Extractor("lmms-letter-muirbench", "1", _muirbench)
+LMMS_LETTER_AI2D = Extractor("lmms-letter-ai2d", "1", _ai2d)
+LMMS_LETTER_BLINK = Extractor("lmms-letter-blink", "1", _blink)
+VIDEOMME_LETTER = Extractor("videomme-letter", "1", _videomme)
+"""As published, for comparison: it misreads sentences."""

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boxes and points of answers, brought home to pixels of the original picture.
+
+Numbers mean what the sight of the first picture declares, never what would fit the truth: pixels the model saw, pixels
+of the file, thousandths or shares. Nothing is clipped; a place outside the picture stays outside. Corners in the wrong
+order are put in order, as everywhere in `finesight.parse`.
+
+What is tried, in this order, and only the first that gives anything counts: tool calls, the forms that Qwen2.5-VL was
+taught, JSON with `x` and `y`, tags such as `<bbox>`, `x=500, y=500`, numbers in brackets. A box stands for its middle
+where a point is wanted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+from finesight.evals.task import Answered, Extractor, Sight
+from finesight.parse.action import points_of, read_tool_calls
+from finesight.parse.grounding import ordered, read_grounding
+from finesight.parse.json_block import JsonBlock, find_blocks, walk
+
+LONGEST_READ = 6000
+"""Characters of an answer that are looked at: about a hundred labelled boxes."""
+
+Found: TypeAlias = tuple[str, tuple[float, ...]]
+"""A label, empty if none was said, and two numbers of a point or four of a box."""
+
+_N = r"([-+]?\d{1,7}(?:\.\d{1,6})?)"
+_GAP = r"\s{0,4},\s{0,4}"
+_FOUR = re.compile(rf"[\[(]\s{{0,4}}{_N}{_GAP}{_N}{_GAP}{_N}{_GAP}{_N}\s{{0,4}}[\])]")
+_CORNERS = re.compile(
+    rf"\(\s{{0,4}}{_N}{_GAP}{_N}\s{{0,4}}\)\s{{0,4}},?\s{{0,4}}\(\s{{0,4}}{_N}{_GAP}{_N}\s{{0,4}}\)"
+)
+_TWO = re.compile(rf"[\[(]\s{{0,4}}{_N}{_GAP}{_N}\s{{0,4}}[\])]")
+_TAG = re.compile(r"<(bbox|box|point|click|coordinate|coord)\b[^<>]{0,80}>([^<]{1,160})</?")
+_NAMED = re.compile(
+    rf"\bx\s{{0,3}}[=:]\s{{0,3}}{_N}[\s,;]{{1,6}}y\s{{0,3}}[=:]\s{{0,3}}{_N}", re.IGNORECASE
+)
+_BARE_FOUR = re.compile(
+    rf"{_N}(?:{_GAP}|\s{{1,4}}){_N}(?:{_GAP}|\s{{1,4}}){_N}(?:{_GAP}|\s{{1,4}}){_N}"
+)
+_BARE_TWO = re.compile(rf"{_N}(?:{_GAP}|\s{{1,4}}){_N}")
+_NUMBER = re.compile(_N)
+_DENIAL = re.compile(r"\b(?:no|none|not|nothing)\b|\[\s{0,8}\]|n't\b|没有", re.IGNORECASE)
+_PLACE_KEYS = ("coordinate", "coordinates", "position", "location", "click", "center", "centre")
+
+
+def _first_box(answered: Answered) -> list[float] | None:
+    found = _home(answered, _boxes)
+    return found[0][1] if found else None
+
+
+def _all_boxes(answered: Answered) -> list[list[object]] | None:
+    found = _home(answered, _boxes)
+    return None if found is None else [[label, numbers] for label, numbers in found]
+
+
+def _first_point(answered: Answered) -> list[float] | None:
+    found = _home(answered, _points)
+    return _middle(found[0][1]) if found else None
+
+
+def _all_points(answered: Answered) -> list[list[float]] | None:
+    found = _home(answered, _points)
+    return None if found is None else [_middle(numbers) for _, numbers in found]
+
+
+def _home(
+    answered: Answered, read: Callable[[str], list[Found]]
+) -> list[tuple[str, list[float]]] | None:
+    """What was found in pixels of the original; None where nothing was, unless the answer denies it."""
+    if not answered.sights:
+        return None
+    text = answered.text[:LONGEST_READ]
+    found = read(text)
+    if not found:
+        return [] if _DENIAL.search(text) else None
+    scale_x, scale_y = _scales(answered.sights[0])
+    return [
+        (label, [value * (scale_y if at % 2 else scale_x) for at, value in enumerate(numbers)])
+        for label, numbers in found
+    ]
+
+
+def _scales(sight: Sight) -> tuple[float, float]:
+    """Pixels of the original per unit said, across and down."""
+    width, height = float(sight.original.width), float(sight.original.height)
+    if sight.space == "resized":
+        return width / sight.resized.width, height / sight.resized.height
+    parts = {"original": 0.0, "relative_1000": 1000.0, "relative_1": 1.0}[sight.space]
+    return (width / parts, height / parts) if parts else (1.0, 1.0)
+
+
+def _middle(numbers: Sequence[float]) -> list[float]:
+    if len(numbers) == 2:
+        return list(numbers)
+    x1, y1, x2, y2 = numbers
+    return [(x1 + x2) / 2, (y1 + y2) / 2]
+
+
+def _boxes(text: str) -> list[Found]:
+    found: list[Found] = [
+        (
+            box.label,
+            (box.box_resized.x1, box.box_resized.y1, box.box_resized.x2, box.box_resized.y2),
+        )
+        for box in read_grounding(text).boxes
+    ]
+    return found or _tagged(text, 4) or _grouped(text, _FOUR, _CORNERS, _BARE_FOUR)
+
+
+def _points(text: str) -> list[Found]:
+    called: list[Found] = [
+        ("", (point.x, point.y))
+        for call in read_tool_calls(text).calls
+        for point in list(points_of(call).values())[:1]
+    ]
+    if called:
+        return called
+    blocks = find_blocks(text)
+    grounding = read_grounding(text, blocks=blocks)
+    placed: list[tuple[int, Found]] = [
+        *((p.span[0], (p.label, (p.point_resized.x, p.point_resized.y))) for p in grounding.points),
+        *(
+            (b.span[0], (b.label, (b.box_resized.center.x, b.box_resized.center.y)))
+            for b in grounding.boxes
+        ),
+    ]
+    if placed:
+        return [found for _, found in sorted(placed, key=lambda each: each[0])]
+    return (
+        list(_in_objects(blocks))
+        or _tagged(text, 2, 4)
+        or [("", _floats(match.groups())) for match in _NAMED.finditer(text)]
+        or _grouped(text, _FOUR, _CORNERS)
+        or _grouped(text, _TWO, _BARE_FOUR)
+        or _grouped(text, _BARE_TWO)
+    )
+
+
+def _in_objects(blocks: Sequence[JsonBlock]) -> Iterator[Found]:
+    """`{"x": 1, "y": 2}` and `{"coordinate": [1, 2]}`."""
+    for block in blocks:
+        for visit in walk(block):
+            members = visit.members
+            pairs = [[members.get("x"), members.get("y")]]
+            pairs += [value for key in _PLACE_KEYS if isinstance(value := members.get(key), list)]
+            for pair in pairs:
+                numbers = [float(v) for v in pair if isinstance(v, (int, float))]
+                if len(numbers) == len(pair) and len(numbers) in (2, 4):
+                    yield "", tuple(numbers)
+                    break
+
+
+def _tagged(text: str, *counts: int) -> list[Found]:
+    """What stands in tags that hold so many numbers."""
+    groups = (_floats(_NUMBER.findall(match[2])) for match in _TAG.finditer(text))
+    return [("", _in_order(numbers)) for numbers in groups if len(numbers) in counts]
+
+
+def _grouped(text: str, *patterns: re.Pattern[str]) -> list[Found]:
+    """Numbers in brackets; a pattern without them must be the whole answer."""
+    for pattern in patterns:
+        if pattern in (_BARE_FOUR, _BARE_TWO):
+            match = pattern.fullmatch(text.strip())
+            groups = [match.groups()] if match else []
+        else:
+            groups = [match.groups() for match in pattern.finditer(text)]
+        if groups:
+            return [("", _in_order(_floats(group))) for group in groups]
+    return []
+
+
+def _floats(values: Sequence[str]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+def _in_order(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    if len(numbers) != 4:
+        return numbers
+    box, _ = ordered(numbers)
+    return box.x1, box.y1, box.x2, box.y2
+
+
+FIRST_BOX = Extractor("first-box", "1", _first_box)
+"""`[x1, y1, x2, y2]` of the first box; None without one."""
+ALL_BOXES = Extractor("all-boxes", "1", _all_boxes)
+"""`[label, [x1, y1, x2, y2]]` of every box in the order said; empty where the answer says that there is none."""
+FIRST_POINT = Extractor("first-point", "1", _first_point)
+"""`[x, y]` of the first point, or of the middle of the first box; None without one."""
+ALL_POINTS = Extractor("all-points", "1", _all_points)
+"""`[x, y]` of every point or middle in the order said; empty where the answer says that there is none."""

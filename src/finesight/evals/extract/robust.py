@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our reading of multiple-choice answers: it takes what people would, and says None where they would ask back.
+
+In this order, the first that decides wins:
+
+1. the answer is one letter, whatever stands around it: "b", "(B)", "**B**";
+2. the last `boxed{}` holds a letter or the text of an option;
+3. the last sentence that states an answer: "Answer: b", "the answer is option (B)", "答案是B";
+4. a letter opens the answer or is its last line: "B. banana";
+5. the answer is the text of an option;
+6. in what is left exactly one option is named, by letter or else by text.
+
+A capital A or I in a sentence is a word unless something marks it as a letter.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping
+
+from finesight.evals.extract.boxed import last_boxed
+from finesight.evals.task import Answered, Extractor
+
+_EDGES = " \t\r\n.,:;!?\"'`*_()[]{}<>$#。，：；！？（）【】“”\\"
+_DRESSED = re.compile(r"\\(?:text|textbf|mathbf|mathrm|rm|bf)\b")
+_AS_WORD = r"(?<![AI])|(?=\s*(?:$|\n|because\b|since\b|as\b|is\b|or\b|and\b|[^\w\s]))"
+_FILLER = (
+    r"(?:(?:the|option|choice|letter|correct|best|most|likely|probably|clearly)\b[\s:*_]{0,4}+)"
+)
+_STATED = re.compile(
+    r"(?:\b(?:answer|correct (?:option|choice|letter)|best (?:option|choice))\b|答案|选项|选择|应选|选)"
+    r"[\s*_]{0,4}+(?:(?:is|was|would be|should be|must be|will be)\b|=|为|是|应为|应该是)?+"
+    rf"[\s:：*_\-]{{0,6}}+{_FILLER}{{0,3}}+[\s:：*_]{{0,4}}+"
+    r"(?:\\boxed\{|\\(?:text|textbf|mathrm|mathbf)\{|\\\(|\\\[|[\s(\[{$*_\"'“‘（【<]){0,6}+"
+    rf"(?-i:([A-Z])(?![A-Za-z0-9'’])(?:{_AS_WORD})|(?<=[(\[{{（【*])([a-z])(?=[)\]}}）】*])"
+    r"|([a-z])(?=[.)*\s]{0,4}(?:$|\n)))",
+    re.IGNORECASE,
+)
+_OPENING = re.compile(
+    r"[\s*_#>\"'`]{0,8}+(?:[(\[（【]([A-Za-z])[)\]）】]|([A-Z])(?:[.):：、,，]|\*\*|\s*\n|\s*$))"
+)
+_SECOND = re.compile(r"[^\w\n]{0,6}([A-Z])(?=[)\].,:]|\s*$)")
+_MENTION = re.compile(
+    rf"(?<!not )(?<!n't )(?:[(\[（【]([A-Z])[)\]）】]|(?<![\w'’(\[（【-])([A-Z])(?![\w'’]|-\w)(?:{_AS_WORD}))"
+    r"(?!\s{1,2}(?:is|was)\s{1,2}(?:wrong|incorrect|false|not)\b)"
+)
+_NEAR_THE_END = 500  # characters in which the text of an option is looked for
+
+
+def _read(answered: Answered) -> str | None:
+    choices = answered.truth.get("choices") or ()
+    options = {
+        letter: _plain(str(choice))
+        for letter, choice in zip(string.ascii_uppercase, choices, strict=False)
+    }
+    text = answered.text.strip()
+    if not text or not options:
+        return None
+    boxed = last_boxed(text)
+    found = (
+        _alone(text, options)
+        or (_of_box(boxed, options) if boxed is not None else None)
+        or _stated(text, options)
+        or _opening(text, options)
+        or _alone(text.rsplit("\n", 1)[-1], options)
+        or _same_text(text, options)
+    )
+    return found or _only_one(text, options)
+
+
+def _plain(text: str) -> str:
+    """Lower case, single blanks, without marks at the ends."""
+    return " ".join(text.casefold().split()).strip(_EDGES)
+
+
+def _alone(text: str, options: Mapping[str, str]) -> str | None:
+    """A letter of either case with nothing but marks around it."""
+    bare = text.strip(_EDGES) if len(text) < 64 else ""
+    return bare.upper() if len(bare) == 1 and bare.upper() in options else None
+
+
+def _of_box(content: str, options: Mapping[str, str]) -> str | None:
+    bare = _DRESSED.sub("", content[:_NEAR_THE_END])
+    return _alone(bare, options) or _opening(bare, options) or _same_text(bare, options)
+
+
+def _stated(text: str, options: Mapping[str, str]) -> str | None:
+    """The letter of the last statement that names an option there is."""
+    found = None
+    for match in _STATED.finditer(text):
+        letter = (match[1] or match[2] or match[3]).upper()
+        found = letter if letter in options else found
+    return found
+
+
+def _opening(text: str, options: Mapping[str, str]) -> str | None:
+    match = _OPENING.match(text)
+    if match is None or ((second := _SECOND.match(text, match.end())) and second[1] in options):
+        return None  # "(A), (B)" lists letters
+    letter = (match[1] or match[2]).upper()
+    return letter if letter in options else None
+
+
+def _same_text(text: str, options: Mapping[str, str]) -> str | None:
+    plain = _plain(text[: 4 * _NEAR_THE_END])
+    same = [letter for letter, option in options.items() if option and option == plain]
+    return same[0] if len(same) == 1 else None
+
+
+def _only_one(text: str, options: Mapping[str, str]) -> str | None:
+    """The one option that is named: by letter anywhere, or by text near the end."""
+    letters = {match[1] or match[2] for match in _MENTION.finditer(text)} & options.keys()
+    if letters:
+        return letters.pop() if len(letters) == 1 else None
+    end = " ".join(text[-_NEAR_THE_END:].casefold().split())
+    named = [
+        letter
+        for letter, option in options.items()
+        if option and re.search(rf"(?<!\w){re.escape(option)}(?!\w)", end)
+    ]
+    whole = [  # "red" is not meant where "dark red" is said
+        one
+        for one in named
+        if not any(
+            options[one] != options[other] and options[one] in options[other] for other in named
+        )
+    ]
+    return whole[0] if len(whole) == 1 else None
+
+
+ROBUST_LETTER = Extractor("robust-letter", "1", _read)
+"""Ours, the default: None where the answer does not decide."""

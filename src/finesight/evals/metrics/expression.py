@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""The value of a short formula, written in LaTeX or plainly, by arithmetic alone.
+
+Answers of models are hostile text: a general algebra system can be made to run for hours by "9^9^9^9", and `eval` can
+be made to do anything. Here only a fixed list of signs has a meaning, powers have a limit, text beyond `MAX_LENGTH`
+characters or `MAX_DEPTH` brackets has no value, and so no answer takes longer than a millisecond or two.
+
+Known signs: digits with thousands commas, `+ - * / ^ ! %`, `: ÷ × ·`, `\times \cdot \div`, `\frac`, `\sqrt` with
+or without a degree, `\pi`, round and curly brackets, `\sin \cos \tan \ln \log`. Two factors side by side are
+multiplied, and a whole number before a fraction of plain numbers is a mixed number.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import TypeAlias
+
+Number: TypeAlias = Fraction | float
+MAX_LENGTH = 200
+MAX_DEPTH = 24
+
+_TOKEN = re.compile(
+    r"\s*+(?:(?P<number>\d{1,3}(?:,\d{3})++(?!\d)(?:\.\d*+)?|\d++(?:\.\d*+)?|\.\d++)"
+    r"|(?P<command>\\[A-Za-z]++)|(?P<sign>[-+*/^!%(){}\[\]:]|[A-Za-zα-ωΑ-Ω]))"
+)
+_SPELLINGS = (
+    *(("÷", "/"), ("×", "*"), ("·", "*"), ("−", "-"), ("\\times", "*"), ("\\cdot", "*")),
+    *(("\\div", "/"), ("\\dfrac", "\\frac"), ("\\tfrac", "\\frac"), ("\\left", "")),
+    *(("\\right", ""), ("\\,", " "), ("\\ ", " "), ("$", ""), ("**", "^")),
+)
+_PLAIN_FRACTION = re.compile(r"\\frac(?:\d\d|\{\d+\}\{\d+\})")
+_MOST_BITS = 1 << 14
+_FUNCTIONS: Mapping[str, Callable[[float], float]] = {
+    "\\sin": math.sin,
+    "\\cos": math.cos,
+    "\\tan": math.tan,
+    "\\ln": math.log,
+    "\\log": math.log10,
+}
+
+
+class _NoValue(Exception):
+    """The text is no formula with a value; never leaves this module."""
+
+
+def evaluate(
+    text: str, *, symbols: Mapping[str, float] | None = None, rational_only: bool = False
+) -> float | None:
+    """The value of a formula; None if it has none.
+
+    Args:
+        text: the formula and nothing else; "12 cm" has no value.
+        symbols: values of single letters; without them a letter has none.
+        rational_only: roots, pi and functions have no value either.
+    """
+    if len(text) > MAX_LENGTH:
+        return None
+    for spelling, sign in _SPELLINGS:
+        text = text.replace(spelling, sign)
+    try:
+        value = float(_Reader(_tokens(text), symbols or {}, rational_only).read())
+    except (_NoValue, ArithmeticError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _tokens(text: str) -> list[str]:
+    """Numbers without their commas, commands and single signs."""
+    tokens, at, end = [], 0, len(text.rstrip())
+    while at < end:
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise _NoValue(text[at])
+        number = match["number"]
+        tokens.append(number.replace(",", "") if number else match["command"] or match["sign"])
+        at = match.end()
+    return tokens
+
+
+class _Reader:
+    """Reads tokens from left to right; each method takes one level of precedence."""
+
+    def __init__(
+        self, tokens: list[str], symbols: Mapping[str, float], rational_only: bool
+    ) -> None:
+        self.tokens, self.symbols, self.rational_only = tokens, symbols, rational_only
+        self.at = self.depth = 0
+
+    def read(self) -> Number:
+        value = self._sum()
+        if self.at < len(self.tokens):
+            raise _NoValue(self.tokens[self.at])
+        return value
+
+    def _peek(self) -> str:
+        return self.tokens[self.at] if self.at < len(self.tokens) else ""
+
+    def _take(self, *wanted: str) -> str:
+        token = self._peek()
+        if not token or (wanted and token not in wanted):
+            raise _NoValue(token)
+        self.at += 1
+        return token
+
+    def _sum(self) -> Number:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise _NoValue("nested too deep")
+        value = self._product()
+        while self._peek() in ("+", "-"):
+            sign = self._take()
+            other = self._product()
+            value = value + other if sign == "+" else value - other
+        self.depth -= 1
+        return value
+
+    def _product(self) -> Number:
+        value = self._signed()
+        while token := self._peek():
+            if token in ("*", "/", ":"):
+                self._take()
+                other = self._signed()
+                value = value * other if token == "*" else value / other
+            elif token in ("+", "-", ")", "}", "]"):
+                break
+            else:
+                value *= self._power()
+        return value
+
+    def _is_mixed(self) -> bool:
+        """Whether the whole number just read goes on with a fraction of plain numbers, as in 8 1/2."""
+        parts = "".join(self.tokens[self.at : self.at + 7])
+        return self.tokens[self.at - 1].isdigit() and _PLAIN_FRACTION.match(parts) is not None
+
+    def _signed(self) -> Number:
+        is_negative = False
+        while self._peek() in ("+", "-"):
+            is_negative ^= self._take() == "-"
+        value = self._power()
+        return -value if is_negative else value
+
+    def _power(self) -> Number:
+        value = self._postfix(self._atom())
+        if self._peek() != "^":
+            return value
+        self._take()
+        negative = self._peek() == "-" and self._take() == "-"
+        exponent = self._power()
+        return self._postfix(self._raised(value, -exponent if negative else exponent))
+
+    def _raised(self, base: Number, exponent: Number) -> Number:
+        """A power; exact where both are rational and the result is not enormous."""
+        if isinstance(base, Fraction) and exponent == int(exponent):
+            bits = max(base.numerator.bit_length(), base.denominator.bit_length())
+            steps = int(exponent)
+            if bits * abs(steps) > _MOST_BITS:
+                raise _NoValue("^")
+            return base**steps
+        if self.rational_only or base < 0:
+            raise _NoValue("^")
+        return math.pow(base, exponent)
+
+    def _postfix(self, value: Number) -> Number:
+        while self._peek() in ("!", "%"):
+            if self._take() == "%":
+                value /= 100
+            elif 0 <= value <= 100 and value == int(value):
+                value = Fraction(math.factorial(int(value)))
+            else:
+                raise _NoValue("!")
+        return value
+
+    def _atom(self) -> Number:
+        token = self._take()
+        if token[0].isdigit() or token[0] == ".":
+            return Fraction(token) + (self._atom() if self._is_mixed() else 0)
+        if token in ("(", "{"):
+            value = self._sum()
+            self._take(")" if token == "(" else "}")
+            return value
+        if token == "\\frac":
+            top = self._argument()
+            return top / self._argument()
+        if token in self.symbols:
+            return self.symbols[token]
+        return self._irrational(token)
+
+    def _irrational(self, token: str) -> Number:
+        if self.rational_only:
+            raise _NoValue(token)
+        if token == "\\pi":
+            return math.pi
+        if token == "\\sqrt":
+            degree: Number = Fraction(2)
+            if self._peek() == "[":
+                self._take()
+                degree = self._sum()
+                self._take("]")
+            inside = float(self._argument())
+            if inside < 0:
+                raise _NoValue(token)
+            return math.pow(inside, 1 / float(degree))
+        if token in _FUNCTIONS:
+            return _FUNCTIONS[token](float(self._power()))
+        raise _NoValue(token)
+
+    def _argument(self) -> Number:
+        """What a command takes: a group in brackets, or one digit of the number that follows."""
+        token = self._peek()
+        if token[:1].isdigit() and len(token) > 1:
+            self.tokens[self.at : self.at + 1] = [token[0], token[1:]]
+        return self._atom()

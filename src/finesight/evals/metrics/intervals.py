@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stretches of time against the truth, for temporal grounding such as Charades-STA.
+
+Source: "TALL: Temporal Activity Localization via Language Query" (2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from finesight.evals.metrics.boxes import are_finite
+
+
+def temporal_iou(a: Sequence[float], b: Sequence[float]) -> float:
+    """Overlap over the stretch from the first start to the last end, 0..1.
+
+    That stretch is the union where the two overlap, and where they do not the overlap is 0 anyway. Ends in the wrong
+    order are swapped; NaN, infinity and anything but two ends give 0.
+
+    Args:
+        a: start and end in seconds.
+        b: the other; the order of the two does not matter.
+    """
+    if len(a) != 2 or len(b) != 2 or not are_finite((*a, *b)):
+        return 0.0
+    (a1, a2), (b1, b2) = sorted(a), sorted(b)
+    hull = max(a2, b2) - min(a1, b1)
+    return max(0.0, min(a2, b2) - max(a1, b1)) / hull if hull > 0 else 0.0

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists, objects and numbers that a model wrote as JSON or as Python would, without evaluating anything."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from finesight.parse.json_block import find_blocks
+
+LONGEST_READ = 32_000
+"""Characters; a longer text is no field of an answer."""
+
+_NUMBER = re.compile(r"[-+]?(?:\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})(?:[eE][-+]?\d{1,3})?")
+_PAIR = re.compile(
+    r"[\"']?([A-Za-z_][\w ]{0,80}?)[\"']?\s{0,4}[:=]\s{0,4}[\"']?([^\n,\"'{}]{1,400})[\"']?"
+)
+_WORDS = {"true": True, "false": False}
+
+
+def read_literal(text: str) -> Any:
+    """A list, object, number, quoted text or truth value that is the whole text; None for anything else."""
+    stripped = text.strip()[:LONGEST_READ]
+    if _NUMBER.fullmatch(stripped):
+        number = float(stripped)
+        return int(number) if stripped.lstrip("+-").isdigit() else number
+    if stripped.lower() in _WORDS:
+        return _WORDS[stripped.lower()]
+    if len(stripped) > 1 and stripped[0] == stripped[-1] and stripped[0] in "\"'":
+        return stripped[1:-1]
+    if stripped[:1] == "(" and stripped[-1:] == ")":
+        stripped = f"[{stripped[1:-1]}]"
+    blocks = find_blocks(stripped)
+    is_whole = len(blocks) == 1 and blocks[0].span == (0, len(stripped))
+    return blocks[0].value if is_whole and blocks[0].state == "closed" else None
+
+
+def read_object(text: str) -> dict[str, Any]:
+    """The first object of a text, or `key: value` pairs of its lines; empty where there are none."""
+    for block in find_blocks(text[:LONGEST_READ]):
+        if isinstance(block.value, dict) and block.num_keys:
+            return dict(block.value)
+    return {key.strip(): value.strip() for key, value in _PAIR.findall(text[:LONGEST_READ])}
+
+
+def load_object(value: Any) -> dict[str, Any]:
+    """An object of the data set, which some copies hold as JSON or Python in a text; empty if it is none."""
+    if isinstance(value, dict):
+        return value
+    try:
+        loaded = json.loads(value)
+    except (TypeError, ValueError):
+        loaded = read_literal(str(value).strip().strip('"'))
+    if isinstance(loaded, str):
+        loaded = read_literal(loaded)
+    return loaded if isinstance(loaded, dict) else {}

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Comparing texts as MegaBench does."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_LETTER = re.compile(r"\(?([A-Za-z])\)?")
+_DROPPED = str.maketrans(dict.fromkeys(" -\n\t.", None))
+
+
+def field_text(value: Any) -> str:
+    """A field as a text."""
+    return value if isinstance(value, str) else str(value)
+
+
+def exact(said: Any, gold: Any) -> float:
+    """Equal texts; for a gold letter, the letter that a longer answer begins with: "(A) a cat" is "A"."""
+    text, wanted = field_text(said), field_text(gold)
+    if len(wanted) == 1 and wanted.isalpha() and len(text) > 1 and (match := _LETTER.match(text)):
+        text = match[1]
+    return float(text == wanted)
+
+
+def simple(said: Any, gold: Any) -> float:
+    """Equal in lower case without blanks, hyphens and periods."""
+    return exact(_bare(said), _bare(gold))
+
+
+def _bare(value: Any) -> str:
+    return field_text(value).translate(_DROPPED).lower()

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables and charts of OCRBench v2: whatever form they were asked for in, they are compared as HTML tables.
+
+Source: "OCRBench v2" (2024), the evaluation code of the authors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from finesight.evals.metrics.literal import read_object
+from finesight.evals.metrics.tables import teds
+
+_PARTS = ("<body", "<table")
+
+
+def table_score(text: str, gold: str, question: str) -> float:
+    """TEDS of an answer in HTML or Markdown, whichever the question asks for; the gold answer tells if it does not.
+
+    HTML counts from the first `<body` or `<table` on; an answer without either scores 0.
+    """
+    asked = question.lower()
+    is_markdown = (
+        "markdown" in asked if "markdown" in asked or "html" in asked else "<t" not in gold
+    )
+    if is_markdown and "html" not in asked:
+        return teds(_from_markdown(text), _from_markdown(gold))
+    flat = text.replace("\n", "")
+    start = next((flat.index(part) for part in _PARTS if part in flat), None)
+    return teds(_wrapped(flat[start:]), _wrapped(gold)) if start is not None else 0.0
+
+
+def chart_score(text: str, gold: Mapping[str, Any]) -> float:
+    """TEDS of two tables of keys and values; 0 where the answer holds no object."""
+    said = read_object(text)
+    return teds(_from_object(said), _from_object(gold)) if said else 0.0
+
+
+def _wrapped(html: str) -> str:
+    flat = html.replace("\n", "")
+    if "<table" in flat and "</table>" not in flat:
+        flat = f"{flat}</table>"
+    elif "<table" not in flat:
+        flat = f"<table>{flat}" if "</table>" in flat else f"<table>{flat}</table>"
+    flat = flat if "<body>" in flat else f"<body>{flat}</body>"
+    return flat if "<html>" in flat else f"<html>{flat}</html>"
+
+
+def _from_markdown(text: str) -> str:
+    """Rows between bars; the second line, which draws the rule, is left out."""
+    fenced = re.sub(r"^```\w{0,12}|```$", "", text.strip()).strip()
+    lines = fenced.split("\n")
+    rows = [line.strip().split("|")[1:-1] for line in (lines[0], *lines[2:])]
+    cells = ("".join(f"<td>{cell.strip() or ' '}</td>" for cell in row) for row in rows)
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
+    return f"<html><body><table>{body}</table></body></html>"
+
+
+def _from_object(data: Mapping[str, Any]) -> str:
+    """One row per key; the characters of a value stand apart, as the authors write them."""
+    rows = "".join(
+        f"<tr><td>{key}</td><td>{' '.join(str(value))}</td></tr>" for key, value in data.items()
+    )
+    return f"<html><body><table>{rows}</table></body></html>"

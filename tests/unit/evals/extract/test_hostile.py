@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every extractor, on answers that nobody wants: none raises, each is quick, and each gives plain JSON."""
+
+import json
+import time
+
+import pytest
+
+from finesight.evals.extract import (
+    boxed,
+    intervals,
+    mathvista,
+    mcq,
+    mmmu_open,
+    numbers,
+    places,
+    text,
+)
+from finesight.evals.task import Answered, Extractor, Sight
+from finesight.geometry import Size
+
+MODULES = (boxed, intervals, mathvista, mcq, mmmu_open, numbers, places, text)
+EXTRACTORS = {
+    value.name: value
+    for module in MODULES
+    for value in vars(module).values()
+    if isinstance(value, Extractor)
+}
+LENGTH = 100_000
+SECONDS = 0.05
+SIGHTS = (Sight("resized", Size(200, 100), Size(100, 50)),)
+TRUTHS = (
+    {},
+    {"choices": ["apple", "banana", "a", "1"]},
+    {"choices": ["a", "aa"], "question_type": "multi_choice", "answer_type": "text"},
+    {"choices": None, "question_type": "free_form", "answer_type": "float", "precision": 2},
+)
+PIECES = (
+    *("", " ", "\n", "\ud800", "nan ", "1", "1,", "1.1", "1e5", "12:", "1 - ", "(", "[", "{", "}"),
+    *('"', "[1, ", '{"a":[', "(A)", "A ", "a. ", "is ", "answer is ", "Answer: ", "answer**__**"),
+    *(r"\boxed{", r"\frac", "so x = 1\n", "starts at 4 and ", '<points x1="1" ', "<tool_call>{"),
+    *("答案", '{"bbox_2d": [1, 2, 3, 4], "label": "x"}, ', "x", "=", "\0", "<box>1,", "to "),
+)
+
+
+def test_all_extractors_are_here():
+    assert len(EXTRACTORS) == 22
+    assert all(extractor.version for extractor in EXTRACTORS.values())
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+def test_hostile_answers(name):
+    slow = []
+    for piece in PIECES:
+        answer = piece * (LENGTH // max(len(piece), 1))
+        for truth in TRUTHS:
+            answered = Answered(answer, truth, SIGHTS)
+            best = min(_seconds(EXTRACTORS[name], answered) for _ in range(2))
+            if best > SECONDS and _seconds(EXTRACTORS[name], answered) > SECONDS:
+                slow.append((piece, round(best, 3)))
+    assert slow == []
+
+
+def _seconds(extractor, answered):
+    start = time.process_time()
+    found = extractor.read(answered)
+    seconds = time.process_time() - start
+    json.dumps(found, allow_nan=False)
+    return seconds
