@@ -24,6 +24,7 @@
     │  ├─ RecordInvalid
     │  └─ ShardCorrupt
     ├─ EvalError                      task and sample id
+    ├─ RemoteError                    an endpoint that is not there, refuses, or answers junk
     └─ AppError
        ├─ ActionRefused
        ├─ ScreenUnavailable
@@ -130,6 +131,10 @@ class ShardCorrupt(DataError):
 
 class EvalError(FinesightError):
     """An evaluation cannot give a number that means what it says."""
+
+
+class RemoteError(FinesightError):
+    """An endpoint did not answer, refused, or answered with something that is no answer."""
 
 
 class AppError(FinesightError):

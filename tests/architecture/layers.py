@@ -6,8 +6,8 @@
     cli, api, doctor
      └▶ train │ server │ evals │ apps             siblings, but train ▶ data, server ▶ engine
           └▶ engine │ data                        siblings
-               └▶ processor │ model               siblings: they meet only in batch
-                    └▶ media │ text │ parse │ present │ remote    siblings
+               └▶ processor │ model │ remote      siblings: they meet only in batch
+                    └▶ media │ text │ parse │ present    siblings
                          └▶ config ▶ conversation, batch ▶ geometry ▶ errors
 
 An import inside a function counts like any other; so does one for types alone, where it names a
@@ -27,8 +27,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("conversation",),
     ("batch",),
     ("config",),
-    ("media", "text", "parse", "present", "remote"),
-    ("processor", "model"),
+    ("media", "text", "parse", "present"),
+    ("processor", "model", "remote"),
     ("engine", "data"),
     ("train", "server", "evals", "apps"),
     ("doctor", "api"),

@@ -16,7 +16,19 @@ from typer.testing import CliRunner
 from finesight.cli import app, main
 
 PROGRAM = app.build()
-COMMANDS = sorted(command.name for command in PROGRAM.registered_commands)
+GROUPS = {group.name: group.typer_instance for group in PROGRAM.registered_groups}
+COMMANDS = sorted(
+    [
+        *(command.name for command in PROGRAM.registered_commands),
+        *GROUPS,
+        *(
+            f"{name}-{c.name or c.callback.__name__}"
+            for name, g in GROUPS.items()
+            for c in g.registered_commands
+        ),
+    ]
+)
+"""Commands, groups of commands, and commands of groups: `eval-run` is `finesight eval run`."""
 
 
 def rendered(words: list[str]) -> str:
@@ -28,7 +40,7 @@ def rendered(words: list[str]) -> str:
 @pytest.mark.parametrize("name", ["finesight", *COMMANDS])
 def test_frozen_help_is_what_the_parser_renders(name, update_golden):
     path = Path(main.help_path(name))
-    wanted = rendered([] if name == "finesight" else [name])
+    wanted = rendered([] if name == "finesight" else name.split("-"))
     if update_golden:
         path.write_text(wanted, encoding="utf-8")
     assert path.read_text(encoding="utf-8") == wanted
@@ -39,7 +51,9 @@ def test_no_help_is_left_of_a_command_that_is_gone():
     assert {path.stem for path in folder.glob("*.txt")} == {"finesight", *COMMANDS}
 
 
-@pytest.mark.parametrize("words", [["--help"], [], ["ask", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], [], ["ask", "--help"], ["eval", "run", "--help"], ["--version"]]
+)
 def test_help_imports_nothing_large(words):
     probe = (
         "import sys; from finesight.cli.main import main; code = main(sys.argv[1:]); "
@@ -51,6 +65,13 @@ def test_help_imports_nothing_large(words):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
+
+
+def test_the_report_card_keeps_its_options():
+    """Scripts of others call `finesight eval --suite card`."""
+    help_of_eval = rendered(["eval"])
+    for option in ("--data", "--suite", "--model", "--limit", "--json", "--device"):
+        assert f"{option} " in help_of_eval
 
 
 def test_every_option_of_the_first_release_is_there():

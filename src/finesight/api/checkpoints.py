@@ -83,30 +83,36 @@ def _embedded(*, needs_weights: bool) -> Path:
 def _published(name: str, hub: Hub | None, wanted: list[str]) -> Path:
     """Folder of a published model, downloaded if need be."""
     order: tuple[Hub, ...] = (hub,) if hub else ("huggingface", "modelscope")
-    download = {"huggingface": _from_huggingface, "modelscope": _from_modelscope}
-    failed: list[tuple[str, Exception]] = []
+    failed: list[MissingWeights] = []
     for place in order:
         try:
-            return download[place](name, wanted)
+            return _ask(place, name, wanted)
         except ImportError:
             continue
-        except FinesightError:
-            raise
-        except Exception as error:  # both libraries raise whatever their HTTP client does
-            failed.append((place, error))
+        except MissingWeights as error:
+            failed.append(error)
     if failed:
-        said = "; ".join(
-            f"{place}: {type(error).__name__}: {str(error).splitlines()[0]}"
-            for place, error in failed
-        )
+        said = "; ".join(error.message for error in failed)
         raise MissingWeights(
             f"{name} is neither here nor reachable ({said})",
             hint="check the name and the network, or download the folder and give its path",
-        ) from failed[-1][1]
+        ) from failed[-1]
     raise MissingWeights(
         f"{name} is no folder here, and no library to download it is installed",
         hint="pip install huggingface_hub (or modelscope), or give a folder",
     )
+
+
+def _ask(place: Hub, name: str, wanted: list[str]) -> Path:
+    """Folder of a model from one hub; whatever its library raises comes out as `MissingWeights`."""
+    download = {"huggingface": _from_huggingface, "modelscope": _from_modelscope}
+    try:
+        return download[place](name, wanted)
+    except (ImportError, FinesightError):
+        raise
+    except Exception as error:  # both libraries raise whatever their HTTP client does
+        said = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        raise MissingWeights(f"{place}: {said}") from error
 
 
 def _from_huggingface(name: str, wanted: list[str]) -> Path:

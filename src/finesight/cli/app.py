@@ -46,11 +46,11 @@ def build() -> typer.Typer:
         ("locate", locate.locate),
         ("plan", plan.plan),
         ("train", train.train),
-        ("eval", evaluation.evaluate),
         ("bench", bench.bench),
         ("doctor", doctor.doctor),
     ):
         app.command(name)(handler)
+    app.add_typer(evaluation.app, name="eval")
     app.add_typer(data.app, name="data")
     return app
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight eval`: score a model, and say how."""
+"""`finesight eval`: score a model, and say how.
+
+Without a command it is the report card of the embedded model; benchmarks are its commands.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finesight.cli import options
+from finesight.cli import eval_run, eval_stored, options
 from finesight.cli.errors import reported
 
 if TYPE_CHECKING:
@@ -16,8 +19,16 @@ if TYPE_CHECKING:
 
     from finesight.evals.heldout import RowScore
 
+app = typer.Typer(
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
 
+
+@app.callback()
 def evaluate(
+    context: typer.Context,
     *,
     data: Annotated[
         list[Path] | None, typer.Option(help="Folder of a held-out data set; may be repeated.")
@@ -29,12 +40,20 @@ def evaluate(
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     debug: options.Debug = False,
 ) -> None:
-    """Score a model on held-out pictures, and on blank pictures beside them."""
-    with reported(debug=debug):
-        from finesight.cli.output import print_json
-        from finesight.errors import ConfigError
-        from finesight.evals.heldout import as_table
+    """Score a model on benchmarks, or on held-out pictures and on blank pictures beside them.
 
+    Without a command: the report card on held-out data. Options of a command stand after its name.
+    """
+    with reported(debug=debug):
+        from finesight.errors import ConfigError
+
+        if context.invoked_subcommand is not None:
+            if data or limit is not None or as_json:
+                raise ConfigError(
+                    f"options of the report card stand before `{context.invoked_subcommand}`",
+                    hint="options of a command stand after its name",
+                )
+            return
         if suite != "card":
             raise ConfigError(f"--suite is {suite!r}", hint="the suite there is: card")
         if not data:
@@ -42,11 +61,31 @@ def evaluate(
                 "the report card needs held-out data",
                 hint="make it with `finesight data build recipes/tiny/heldout_text.toml --out DIR`, then --data DIR",
             )
-        rows = _score(model, data, limit=limit, device=device)
-        if as_json:
-            print_json({"suite": suite, "model": model, "rows": as_table(rows)})
-        else:
-            _print_table(rows)
+        _print_card(model, data, limit=limit, device=device, suite=suite, as_json=as_json)
+
+
+for _name, _handler in (
+    ("run", eval_run.run),
+    ("list", eval_stored.show_tasks),
+    ("check", eval_stored.check),
+    ("rescore", eval_stored.rescore),
+    ("compare", eval_stored.compare),
+    ("report", eval_stored.report),
+):
+    app.command(_name)(_handler)
+
+
+def _print_card(
+    model: str, data: list[Path], *, limit: int | None, device: str, suite: str, as_json: bool
+) -> None:
+    from finesight.cli.output import print_json
+    from finesight.evals.heldout import as_table
+
+    rows = _score(model, data, limit=limit, device=device)
+    if as_json:
+        print_json({"suite": suite, "model": model, "rows": as_table(rows)})
+    else:
+        _print_table(rows)
 
 
 def _score(model: str, data: list[Path], *, limit: int | None, device: str) -> list[RowScore]:

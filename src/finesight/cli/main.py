@@ -44,8 +44,8 @@ def frozen_help(words: Sequence[str]) -> str | None:
     """The rendered help that a command line asks for, or None if it asks for something else."""
     if not words or words in (["--help"], ["help"]):
         name = "finesight"
-    elif len(words) == 2 and words[1] == "--help" and words[0].isalpha():
-        name = words[0]
+    elif words[-1] == "--help" and len(words) <= 3 and all(word.isalpha() for word in words[:-1]):
+        name = "-".join(words[:-1])  # `finesight eval run --help` is kept as `eval-run`
     else:
         return None
     try:

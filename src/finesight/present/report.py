@@ -136,7 +136,7 @@ def _media(answer: AnswerLike, index: int, picture: Image.Image | None) -> _Medi
     embedded = Markup()
     if picture is not None:
         is_image = record.kind == "image"
-        embedded = _embedded(
+        embedded = data_address(
             draw_answer(picture, answer, media_index=index) if is_image else picture
         )
     timeline = Markup()
@@ -179,11 +179,11 @@ def _media_facts(record: MediaRecord) -> tuple[str, ...]:
     return tuple(facts)
 
 
-def _embedded(image: Image.Image) -> Markup:
+def data_address(image: Image.Image, *, longest_side: int = LONGEST_SIDE) -> Markup:
     """A picture as a data address; JPEG, or PNG where that is smaller (drawings, screens)."""
     shown = image.convert("RGB")
-    if max(shown.size) > LONGEST_SIDE:
-        shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+    if max(shown.size) > longest_side:
+        shown.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
     best, kind = b"", ""
     for name, options in (("jpeg", {"quality": 88}), ("png", {"optimize": True})):
         buffer = io.BytesIO()

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who answers a benchmark: a model here, an endpoint, or stored outputs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from finesight.errors import ConfigError
+
+if TYPE_CHECKING:
+    from finesight.evals.responders import ItemResponder
+    from finesight.evals.task import Space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answerer:
+    """Who is to answer, as the command line says it.
+
+    Attributes:
+        kind: "model", "endpoint" or "replay"; fields of the others are not looked at.
+        model: tiny, a folder, or a published name.
+        device: of the model.
+        dtype: of its weights; None takes the checkpoint's.
+        endpoint: base address.
+        endpoint_model: what the endpoint calls its model.
+        api_key: of the endpoint; empty sends none.
+        replay: file of stored outputs.
+        space: what coordinates in answers mean; None takes what a model here does.
+        cache: folder that keeps answers; None keeps none.
+    """
+
+    kind: str
+    model: str
+    device: str
+    dtype: str | None
+    endpoint: str
+    endpoint_model: str | None
+    api_key: str
+    replay: Path
+    space: Space | None
+    cache: Path | None
+
+
+def only_one(named: Mapping[str, object]) -> str:
+    """The one answerer that is given; a model if there is none.
+
+    Raises:
+        ConfigError: there are two.
+    """
+    found = [name for name, value in named.items() if value is not None]
+    if len(found) > 1:
+        raise ConfigError(f"both --{found[0]} and --{found[1]} are to answer", hint="give one")
+    return found[0] if found else "model"
+
+
+def responder_of(who: Answerer, *, workers: int) -> tuple[ItemResponder, Space]:
+    """Who answers, and what coordinates in the answers mean.
+
+    Raises:
+        ConfigError: something needed is not said.
+    """
+    if who.kind != "model" and who.space is None:
+        raise ConfigError(
+            f"--{who.kind} needs --space: what coordinates in its answers mean",
+            hint="resized, original, relative_1000 or relative_1; any of them where a task has no coordinates",
+        )
+    responder: ItemResponder
+    if who.kind == "endpoint":
+        responder = _from_endpoint(who)
+    elif who.kind == "replay":
+        from finesight.evals.responders import Replay
+
+        responder = Replay.load(who.replay)
+    else:
+        if workers > 1:
+            raise ConfigError(
+                f"--workers {workers} is for endpoints", hint="a model here answers one at a time"
+            )
+        responder = _from_model(who)
+    if who.cache is not None:
+        from finesight.evals.cache import Cached
+
+        responder = Cached(responder, who.cache)
+    return responder, who.space or "resized"
+
+
+def _from_model(who: Answerer) -> ItemResponder:
+    from finesight.api import load
+    from finesight.api.checkpoints import find_checkpoint
+    from finesight.evals.request import folder_digest
+    from finesight.evals.responders import FromModel
+
+    digest = folder_digest(find_checkpoint(who.model))
+    loaded = load(who.model, device=who.device, dtype=who.dtype)
+    dtype = str(next(loaded.network.parameters()).dtype).removeprefix("torch.")
+    return FromModel(loaded.engine, f"{who.model} ({digest[:12]}, {dtype})")
+
+
+def _from_endpoint(who: Answerer) -> ItemResponder:
+    from finesight.config.processor import ProcessorConfig
+    from finesight.evals.responders import FromModel
+    from finesight.media.fetch import address_name
+    from finesight.processor.resize import fit_image
+    from finesight.remote.client import Endpoint
+
+    if who.endpoint_model is None:
+        raise ConfigError("--endpoint needs --endpoint-model", hint="what the API calls its model")
+    config = ProcessorConfig()
+    fits = who.space == "resized"
+    client = Endpoint(
+        url=who.endpoint,
+        model=who.endpoint_model,
+        api_key=who.api_key,
+        config=config,
+        fit=(lambda size, part: fit_image(size, part, config).resized) if fits else None,
+    )
+    if not fits:
+        sys.stderr.write("pictures are sent as they are: the endpoint decides on their pixels\n")
+    how = "resized here" if fits else "pictures as they are"
+    name = f"{who.endpoint_model} at {address_name(who.endpoint)} ({how})"
+    return FromModel(client, name, declares_resize=fits)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of `finesight eval run` and its siblings, each said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+
+def read_shard(text: str) -> tuple[int, int]:
+    """A shard from a command line: its number, counted from 0, and how many there are."""
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise typer.BadParameter(f"{text!r} is no shard such as 0/4; shards count from 0")
+    return int(index), int(count)
+
+
+Tasks = Annotated[list[str], typer.Argument(help="Benchmarks by name; see `finesight eval list`.")]
+Data = Annotated[
+    Path,
+    typer.Option(
+        help="Local copy; of several benchmarks, the folder that holds one folder per name.",
+        metavar="DIR",
+    ),
+]
+Out = Annotated[Path, typer.Option(help="Answers and results go to DIR/TASK.", metavar="DIR")]
+Model = Annotated[
+    str | None, typer.Option(help="tiny, a folder, or a published name.", show_default="tiny")
+]
+EndpointUrl = Annotated[
+    str | None,
+    typer.Option(help="Ask an OpenAI-compatible API: http://host:8000/v1.", metavar="URL"),
+]
+EndpointModel = Annotated[
+    str | None, typer.Option(help="What the endpoint calls its model.", metavar="NAME")
+]
+ApiKey = Annotated[
+    str, typer.Option(envvar="FINESIGHT_API_KEY", help="Of the endpoint.", metavar="KEY")
+]
+Replay = Annotated[
+    Path | None, typer.Option(help="Score stored answers, found by item id.", metavar="FILE")
+]
+SpaceOption = Annotated[
+    Literal["resized", "original", "relative_1000", "relative_1"] | None,
+    typer.Option(
+        help="What coordinates in answers mean; must be said of endpoints and stored answers.",
+        show_default="resized for a model",
+    ),
+]
+PromptName = Annotated[
+    str | None, typer.Option(help="Way to ask.", metavar="NAME", show_default="the first")
+]
+ExtractorName = Annotated[
+    str | None,
+    typer.Option(help="Rule that reads answers.", metavar="NAME", show_default="the first"),
+]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Items at most; begun groups are completed.")
+]
+Shard = Annotated[
+    Any, typer.Option(parser=read_shard, metavar="I/N", help="Only this part of the items: 0/4.")
+]
+Workers = Annotated[int, typer.Option(min=1, help="Questions under way at once; for endpoints.")]
+RetryErrors = Annotated[
+    bool, typer.Option("--retry-errors", help="Ask items anew that had failed.")
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option(help="Keep answers here across runs, by pixels and words.", metavar="DIR"),
+]
+VideoFps = Annotated[float | None, typer.Option(help="Frames per second of videos.")]
+MaxFrames = Annotated[int | None, typer.Option(help="Frames of a video at most.")]

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight eval run`: ask the questions of benchmarks and keep every answer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finesight.cli import eval_options, options
+from finesight.cli.errors import reported
+from finesight.cli.eval_answerer import Answerer, only_one, responder_of
+from finesight.cli.output import print_json
+
+if TYPE_CHECKING:
+    from finesight.evals.run import RunResult
+    from finesight.evals.samples import Sample
+    from finesight.evals.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is changed of a task's own pixels, frames and sampling; None leaves it."""
+
+    budget: Mapping[str, float | None]
+    sampling: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which items are asked, and how many at once."""
+
+    limit: int | None
+    shard: tuple[int, int]
+    workers: int
+    retry_errors: bool
+
+
+def run(
+    task: eval_options.Tasks,
+    *,
+    data: eval_options.Data,
+    out: eval_options.Out = Path("runs/eval"),
+    model: eval_options.Model = None,
+    endpoint: eval_options.EndpointUrl = None,
+    endpoint_model: eval_options.EndpointModel = None,
+    api_key: eval_options.ApiKey = "",
+    replay: eval_options.Replay = None,
+    space: eval_options.SpaceOption = None,
+    prompt: eval_options.PromptName = None,
+    extractor: eval_options.ExtractorName = None,
+    limit: eval_options.Limit = None,
+    shard: eval_options.Shard = None,
+    workers: eval_options.Workers = 1,
+    retry_errors: eval_options.RetryErrors = False,
+    cache: eval_options.Cache = None,
+    min_pixels: options.MinPixels = None,
+    max_pixels: options.MaxPixels = None,
+    fps: eval_options.VideoFps = None,
+    max_frames: eval_options.MaxFrames = None,
+    max_new_tokens: options.MaxNewTokens = None,
+    temperature: options.Temperature = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Ask the questions of benchmarks; after a crash, run the same command again.
+
+    Pixels, frames and sampling are the benchmark's own unless they are changed here. Every answer is
+    kept in DIR/TASK/samples.jsonl and can be scored anew without asking again.
+    """
+    with reported(debug=debug):
+        from finesight.evals import registry
+
+        tasks = [registry.task(name) for name in task]
+        named = {"model": model, "endpoint": endpoint, "replay": replay}
+        who = Answerer(
+            kind=only_one(named),
+            model=model or options.DEFAULT_MODEL,
+            device=device,
+            dtype=dtype,
+            endpoint=endpoint or "",
+            endpoint_model=endpoint_model,
+            api_key=api_key,
+            replay=replay or Path(),
+            space=space,
+            cache=cache,
+        )
+        changes = Changes(
+            budget={
+                "min_pixels": min_pixels,
+                "max_pixels": max_pixels,
+                "fps": fps,
+                "max_frames": max_frames,
+            },
+            sampling={"max_new_tokens": max_new_tokens, "temperature": temperature},
+        )
+        rules = (prompt, extractor)
+        part = Part(limit, shard or (0, 1), workers, retry_errors)
+        _show(_run_all(tasks, rules, (data, out), who, changes, part), out, as_json=as_json)
+
+
+def _run_all(
+    tasks: list[Task],
+    rules: tuple[str | None, str | None],
+    places: tuple[Path, Path],
+    who: Answerer,
+    changes: Changes,
+    part: Part,
+) -> list[tuple[Task, RunResult]]:
+    """Run task after task with one model; everything that can be wrong is looked at first."""
+    from finesight.cli.output import check_writable
+    from finesight.evals import registry
+    from finesight.evals.run import run as run_task
+
+    data, out = places
+    check_writable(out, is_folder=True)
+    chosen = [
+        (each, registry.find_prompt(each, rules[0]), registry.find_extractor(each, rules[1]))
+        for each in tasks
+    ]
+    responder, space = responder_of(who, workers=part.workers)
+    done = []
+    for task, prompt, extractor in chosen:
+        budget = replace(task.budget, **_given(changes.budget))
+        with _Bar(task.name, part.limit) as bar:
+            result = run_task(
+                task,
+                prompt,
+                prompt.items(copy_of(task, data, len(tasks)), budget),
+                responder,
+                folder=out / task.name,
+                space=space,
+                extractor=extractor,
+                budget=budget,
+                sampling=replace(task.sampling, **_given(changes.sampling)),
+                limit=part.limit,
+                shard=part.shard,
+                workers=part.workers,
+                retry_errors=part.retry_errors,
+                on_progress=bar,
+            )
+        _refuse_silence(task, result)
+        done.append((task, result))
+    return done
+
+
+def _given(values: Mapping[str, float | None]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def copy_of(task: Task, data: Path, num_tasks: int) -> Path:
+    """Where the local copy of a task is: in a folder of its name, or right here if it is the only one."""
+    own = data / task.name
+    return own if num_tasks > 1 or own.exists() else data
+
+
+class _Bar:
+    """Progress on standard error."""
+
+    def __init__(self, name: str, limit: int | None) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._bars = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True))
+        self._task = self._bars.add_task(name, total=limit)
+
+    def __enter__(self) -> _Bar:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, done: int, sample: Sample) -> None:
+        del sample
+        self._bars.update(self._task, completed=done)
+
+
+def _refuse_silence(task: Task, done: RunResult) -> None:
+    """Raise where nothing at all was answered, because that is no score."""
+    from finesight.errors import EvalError
+
+    samples = done.samples
+    if samples and all(sample.text is None for sample in samples):
+        first = next((each for each in samples if each.message), samples[0])
+        raise EvalError(
+            f"none of {len(samples)} items of {task.name} was answered; the first: {first.message}",
+            hint="mend that, then run the same command with --retry-errors",
+        )
+
+
+def _show(done: Sequence[tuple[Task, RunResult]], out: Path, *, as_json: bool) -> None:
+    """Scores on standard output."""
+    if as_json:
+        print_json({"runs": [_described(task, result, out) for task, result in done]})
+        return
+    for task, result in done:
+        if result.result is not None:
+            sys.stdout.write(f"{result.result.line()}\n")
+        else:
+            sys.stderr.write(
+                f"{task.name}: {len(result.samples)} items of this shard are answered; "
+                "`finesight eval rescore FOLDER` brings shards together\n"
+            )
+
+
+def _described(task: Task, done: RunResult, out: Path) -> dict[str, Any]:
+    facts = {"folder": str(out / task.name), "items": len(done.samples), "asked": done.num_asked}
+    return {"task": task.name, **facts, "result": done.result and asdict(done.result)}

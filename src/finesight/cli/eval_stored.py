@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is done with benchmarks and runs without asking anybody: list, check, rescore, compare, report."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from finesight.cli import eval_options, options
+from finesight.cli.errors import reported
+from finesight.cli.output import print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from finesight.evals.compare import Comparison
+    from finesight.evals.task import Item, Task
+
+Folders = Annotated[
+    list[Path], typer.Argument(help="Folders of runs, or a folder of such folders.")
+]
+
+
+def show_tasks(
+    name: Annotated[str | None, typer.Argument(help="Say all about this benchmark.")] = None,
+    *,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """List the benchmarks, or say all about one: files, prompts, rules of reading, published scores."""
+    with reported(debug=debug):
+        from finesight.evals import registry
+
+        chosen = registry.tasks().values() if name is None else [registry.task(name)]
+        if as_json:
+            print_json({"tasks": [_described(each) for each in chosen]})
+        elif name is None:
+            for each in chosen:
+                sys.stdout.write(f"{each.name:28} {each.title} ({each.main})\n")
+        else:
+            sys.stdout.write("".join(f"{line}\n" for line in _details(registry.task(name))))
+
+
+def check(
+    task: eval_options.Tasks,
+    *,
+    data: eval_options.Data,
+    extractor: eval_options.ExtractorName = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Read local copies whole and score right answers, answers of other questions, and silence.
+
+    Right answers must score full marks; if not, the copy or the rule of reading is at fault.
+    """
+    with reported(debug=debug):
+        from finesight.cli.eval_run import copy_of
+        from finesight.evals import registry
+        from finesight.evals.check import check_task
+        from finesight.evals.layout import BROKEN
+
+        checks = []
+        for each in [registry.task(name) for name in task]:
+            copy = copy_of(each, data, len(task))
+            items = list(each.prompts[0].items(copy, each.budget))
+            whole = [item for item in items if BROKEN not in item.truth]
+            rule = registry.find_extractor(each, extractor)
+            broken = [f"{i.id}: {i.truth[BROKEN]}" for i in items if BROKEN in i.truth]
+            found = asdict(check_task(each, whole, extractor=rule))
+            checks.append({"task": each.name, **found, "broken": broken, "unit": each.unit})
+        if as_json:
+            print_json({"checks": checks})
+        else:
+            sys.stdout.write("".join(f"{_check_line(each)}\n" for each in checks))
+
+
+def rescore(
+    folder: Folders,
+    *,
+    extractor: eval_options.ExtractorName = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Read and score stored answers anew, without a model and without data; brings shards together."""
+    with reported(debug=debug):
+        from finesight.evals import registry
+        from finesight.evals.rescore import rescore as rescore_run
+
+        results = []
+        for each in run_folders(folder):
+            task = _task_of(each)
+            results.append(rescore_run(each, task, registry.find_extractor(task, extractor)))
+        if as_json:
+            print_json({"results": [asdict(result) for result in results]})
+        else:
+            sys.stdout.write("".join(f"{result.line()}\n" for result in results))
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="Folder of a run, such as the baseline.")],
+    second: Annotated[Path, typer.Argument(help="Folder of another run of the same benchmark.")],
+    *,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Say whether the second run is better than the first, item by item."""
+    with reported(debug=debug):
+        from finesight.evals.compare import compare as compare_runs
+
+        found = compare_runs(first, second, _task_of(first))
+        if as_json:
+            print_json(asdict(found))
+        else:
+            sys.stdout.write("".join(f"{line}\n" for line in comparison_lines(found)))
+
+
+def report(
+    folder: Folders,
+    *,
+    out: Annotated[Path, typer.Option(help="HTML file.", metavar="FILE")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Local copy, for pictures that are kept inside its files.", metavar="DIR"
+        ),
+    ] = None,
+    failures: Annotated[int, typer.Option(min=0, help="Wrong answers shown per run.")] = 24,
+    debug: options.Debug = False,
+) -> None:
+    """Write an HTML page: scores, published scores beside them, and wrong answers with their pictures."""
+    with reported(debug=debug):
+        from finesight.cli.output import check_writable
+        from finesight.evals.report import write_report
+
+        check_writable(out, is_folder=False)
+        folders = run_folders(folder)
+        items = {} if data is None else _items(folders, data, failures)
+        write_report(out, folders, items=items, most_failures=failures)
+        sys.stderr.write(f"wrote {out}\n")
+
+
+def run_folders(paths: Sequence[Path]) -> list[Path]:
+    """Folders of runs among these and right inside them.
+
+    Raises:
+        ConfigError: one holds no run.
+    """
+    from finesight.errors import ConfigError
+    from finesight.evals.run import SETTINGS_FILE
+
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(each.parent for each in path.glob(f"*/{SETTINGS_FILE}"))
+        runs = [path] if (path / SETTINGS_FILE).exists() else inside
+        if not runs:
+            raise ConfigError(
+                f"{path} holds no run", hint="give what was --out of `finesight eval run`"
+            )
+        found += runs
+    return found
+
+
+def comparison_lines(found: Comparison) -> list[str]:
+    """A comparison in words."""
+    first, second, difference = (
+        value * found.unit for value in (found.first, found.second, found.difference)
+    )
+    low, high = (end * found.unit for end in found.interval)
+    lines = [
+        f"{found.task}: {found.main} {first:.2f} -> {second:.2f}, "
+        f"difference {difference:+.2f} [{low:+.2f}, {high:+.2f}] over {found.n} common items"
+    ]
+    if found.only_first or found.only_second:
+        lines.append(
+            f"not common: {found.only_first} items of the first, {found.only_second} of the second"
+        )
+    if found.p_value is not None:
+        lines.append(f"lost {found.lost}, gained {found.gained}, McNemar p = {found.p_value:.4g}")
+    return lines
+
+
+def _task_of(folder: Path) -> Task:
+    from finesight.evals import registry
+    from finesight.evals.run import read_settings
+
+    return registry.task(str(read_settings(folder)["task"]))
+
+
+def _items(folders: Sequence[Path], data: Path, failures: int) -> dict[tuple[str, str], Item]:
+    """Questions whose pictures the page shows, read from the copy."""
+    from finesight.cli.eval_run import copy_of
+    from finesight.evals import registry
+    from finesight.evals.report import needed_items
+    from finesight.evals.run import read_settings
+
+    found: dict[tuple[str, str], Item] = {}
+    for folder in folders:
+        task = _task_of(folder)
+        wanted = needed_items(folder, most_failures=failures)
+        prompt = registry.find_prompt(task, str(read_settings(folder)["prompt"]))
+        for item in prompt.items(copy_of(task, data, len(folders)), task.budget):
+            if item.id in wanted:
+                found[task.name, item.id] = item
+    return found
+
+
+def _check_line(check: Mapping[str, Any]) -> str:
+    """A check in words, with the first of what is wrong."""
+    names = (("right answers", "oracle"), ("answers of others", "shuffled"), ("silence", "empty"))
+    scores = ", ".join(f"{said} {check[key] * check['unit']:.2f}" for said, key in names)
+    line = f"{check['task']}: {check['num_items']} items: {scores}"
+    for said, key in (("broken rows", "broken"), ("failures of rules", "failures")):
+        if check[key]:
+            line += f"; {len(check[key])} {said}, the first: {check[key][0]}"
+    return line
+
+
+def _described(task: Task) -> dict[str, Any]:
+    return {
+        "name": task.name,
+        "title": task.title,
+        "source": task.source,
+        "layout": task.layout,
+        "main": task.main,
+        "prompts": [each.name for each in task.prompts],
+        "extractors": [{"name": each.name, "version": each.version} for each in task.extractors],
+        "budget": asdict(task.budget),
+        "sampling": asdict(task.sampling),
+        "chance": task.chance,
+        "published": dict(task.published),
+        "notes": list(task.notes),
+    }
+
+
+def _details(task: Task) -> list[str]:
+    budget = {name: value for name, value in asdict(task.budget).items() if value is not None}
+    limits = ", ".join(f"{name} {value}" for name, value in budget.items())
+    published = ", ".join(f"{name} {value:g}" for name, value in task.published.items())
+    return [
+        f"{task.name}: {task.title}",
+        f"source: {task.source}",
+        f"files: {task.layout}",
+        f"metric: {task.main}",
+        *(f"prompt {each.name}: {each.source}" for each in task.prompts),
+        *(f"extractor {each.name}, version {each.version}" for each in task.extractors),
+        f"media: {limits or 'the model decides'}",
+        f"answer tokens at most: {task.sampling.max_new_tokens}",
+        f"published: {published or 'nothing'}",
+        *(f"note: {note}" for note in task.notes),
+    ]

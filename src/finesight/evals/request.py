@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names for what was asked: equal digests mean equal pixels, equal words and equal options.
+
+A picture counts by its content, never by its path, so that a moved copy is the same question and a changed picture
+under an old name is another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from PIL.Image import Image
+
+from finesight.conversation import Conversation, ImagePart, Sampling, TextPart, VideoPart
+from finesight.media.source import localize, source_name
+
+
+def request_digest(conversation: Conversation, *, reads_media: bool = True) -> str:
+    """Digest of a conversation: its words, its media and their options.
+
+    Args:
+        conversation: what is asked.
+        reads_media: whether media count by their content; otherwise by their name, for answers that were given
+            elsewhere and whose pictures may not be here.
+
+    Raises:
+        MediaError: a picture or video is not there.
+    """
+    messages = [
+        {
+            "role": message.role,
+            "parts": [_part(part, reads_media=reads_media) for part in message.parts],
+            "tool_calls": [dict(call) for call in message.tool_calls],
+        }
+        for message in conversation.messages
+    ]
+    return digest({"messages": messages, "tools": [dict(tool) for tool in conversation.tools]})
+
+
+def sampling_values(sampling: Sampling) -> dict[str, Any]:
+    """Sampling as plain JSON values."""
+    values = asdict(sampling)
+    values["stop"] = list(sampling.stop)
+    return values
+
+
+def digest(value: Mapping[str, Any]) -> str:
+    """SHA-256 of plain JSON values, whatever the order of their keys."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over all files of a checkpoint folder: weights, configuration and vocabulary."""
+    content = hashlib.sha256()
+    for path in sorted(each for each in folder.iterdir() if each.is_file()):
+        with path.open("rb") as file:
+            content.update(
+                f"{path.name}\n{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
+            )
+    return content.hexdigest()
+
+
+def _part(part: TextPart | ImagePart | VideoPart, *, reads_media: bool) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"text": part.text}
+    options = {
+        each.name: getattr(part, each.name) for each in fields(part) if each.name != "source"
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    kind = "image" if isinstance(part, ImagePart) else "video"
+    sources = part.source if isinstance(part.source, tuple) else (part.source,)
+    name = _content if reads_media else source_name
+    return {kind: [name(source) for source in sources], "options": given}
+
+
+def _content(source: Any) -> str:
+    """Digest of the bytes of one picture, video or document."""
+    if isinstance(source, Image):
+        return hashlib.sha256(f"{source.mode}{source.size}".encode() + source.tobytes()).hexdigest()
+    if isinstance(source, str) and source.partition(":")[0].lower() in ("http", "https"):
+        return source  # what lies there may change; whoever fetches it cannot be asked here
+    local = localize(source)
+    if isinstance(local.data, bytes):
+        return hashlib.sha256(local.data).hexdigest()
+    facts = local.data.stat()
+    return _file_content(local.data, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _file_content(path: Path, size: int, changed: int) -> str:
+    """Digest of a file; size and time of change are there to forget it when it changes."""
+    del size, changed
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

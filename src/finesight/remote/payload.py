@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A conversation as the JSON of the OpenAI chat-completions format, and its answer as a `Reply`.
+
+The format has no video: a video is sent as its frames, each under the time at which it is shown. Pictures go as
+base64 data addresses, so that the endpoint fetches nothing.
+
+Source: OpenAI API reference, "Create chat completion"; `top_k` and `repetition_penalty` are additions of vLLM and
+SGLang and are sent only where they are asked for.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from finesight.config.processor import ProcessorConfig
+from finesight.conversation import (
+    Conversation,
+    FinishReason,
+    ImagePart,
+    MediaRecord,
+    Part,
+    Reply,
+    Sampling,
+    TextPart,
+    Usage,
+    VideoPart,
+)
+from finesight.errors import ConfigError, RemoteError
+from finesight.geometry import Resize, Size
+from finesight.media.image import load_image
+from finesight.media.pdf import load_page
+from finesight.media.source import localize, source_name
+from finesight.media.video import open_video
+
+Fit = Callable[[Size, ImagePart], Size]
+"""Gives the size at which a picture is sent, so that the endpoint has nothing left to resize."""
+
+_TYPES = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG", "image/png"), (b"GIF8", "image/gif"))
+_REASONS: Mapping[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+}
+
+
+@dataclass(slots=True)
+class Payload:
+    """What is sent, and what is known of the pictures in it.
+
+    Attributes:
+        body: plain JSON.
+        media: a record per picture if all of them were resized here; otherwise nothing is known.
+    """
+
+    body: dict[str, Any]
+    media: list[MediaRecord] = field(default_factory=list)
+
+
+def payload_of(
+    model: str,
+    conversation: Conversation,
+    sampling: Sampling,
+    *,
+    fit: Fit | None,
+    config: ProcessorConfig,
+) -> Payload:
+    """The request for one answer.
+
+    Raises:
+        MediaError: a picture or video cannot be read.
+        ConfigError: something is asked for that the format does not have.
+    """
+    if sampling.logprobs is not None:
+        raise ConfigError("log-probabilities are not asked of endpoints", hint="leave logprobs out")
+    payload = Payload({"model": model})
+    messages = []
+    for message in conversation.messages:
+        content = [piece for part in message.parts for piece in _pieces(part, payload, fit, config)]
+        if message.tool_calls:
+            raise ConfigError("tool calls of earlier turns are not sent to endpoints")
+        only_text = [piece["text"] for piece in content if piece["type"] == "text"]
+        plain = "".join(only_text) if len(only_text) == len(content) else content
+        messages.append({"role": message.role, "content": plain})
+    payload.body |= {"messages": messages, **_options(sampling)}
+    if conversation.tools:
+        payload.body["tools"] = [dict(tool) for tool in conversation.tools]
+    return payload
+
+
+def reply_of(content: bytes, payload: Payload, *, where: str) -> Reply:
+    """The answer in the body of a response.
+
+    Raises:
+        RemoteError: it is no answer; shows how it begins.
+    """
+    try:
+        values = json.loads(content)
+        choice = values["choices"][0]
+        text = choice["message"].get("content") or ""
+        usage = values.get("usage") or {}
+        counts = Usage(
+            prompt_tokens=int(usage.get("prompt_tokens") or 0),
+            visual_tokens=0,
+            completion_tokens=int(usage.get("completion_tokens") or 0),
+        )
+        reason = _REASONS.get(str(choice.get("finish_reason") or "stop"))
+        if not isinstance(text, str):
+            raise TypeError(f"content is a {type(text).__name__}")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RemoteError(
+            f"{where} answered with something that is no chat completion: {content[:120]!r} ({error})",
+            hint="the address must be that of an OpenAI-compatible API, such as http://host:8000/v1",
+        ) from error
+    if reason is None:
+        raise RemoteError(
+            f"{where} ended the answer with {choice['finish_reason']!r}: {text[:120]!r}"
+        )
+    return Reply(
+        text=text, token_ids=(), finish_reason=reason, usage=counts, media=tuple(payload.media)
+    )
+
+
+def _options(sampling: Sampling) -> dict[str, Any]:
+    """Sampling in the words of the format; what stands at its neutral value is left out."""
+    options: dict[str, Any] = {
+        "max_tokens": sampling.max_new_tokens,
+        "temperature": sampling.temperature,
+    }
+    if sampling.top_p < 1:
+        options["top_p"] = sampling.top_p
+    if sampling.top_k:
+        options["top_k"] = sampling.top_k
+    if sampling.repetition_penalty != 1:
+        options["repetition_penalty"] = sampling.repetition_penalty
+    if sampling.stop:
+        options["stop"] = list(sampling.stop)
+    if sampling.seed is not None:
+        options["seed"] = sampling.seed
+    return options
+
+
+def _pieces(
+    part: Part, payload: Payload, fit: Fit | None, config: ProcessorConfig
+) -> Iterator[dict[str, Any]]:
+    if isinstance(part, TextPart):
+        yield {"type": "text", "text": part.text}
+    elif isinstance(part, ImagePart):
+        yield _picture_piece(_picture_address(part, payload, fit))
+    else:
+        yield from _video_pieces(part, config)
+
+
+def _picture_piece(address: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": address}}
+
+
+def _picture_address(part: ImagePart, payload: Payload, fit: Fit | None) -> str:
+    if fit is None and part.page is None and not isinstance(part.source, Image.Image):
+        with localize(part.source).open() as stream:
+            content = stream.read()
+        kind = next((kind for head, kind in _TYPES if content.startswith(head)), None)
+        if kind is not None:
+            return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    is_page = part.page is not None
+    image = load_page(part.source, part.page or 0) if is_page else load_image(part.source)
+    if fit is not None:
+        original = Size(image.width, image.height)
+        resized = fit(original, part)
+        image = image.resize((resized.width, resized.height), Image.Resampling.BICUBIC)
+        record = MediaRecord(
+            kind="image",
+            source=source_name(part.source),
+            page=part.page,
+            resize=Resize(original, resized),
+            visual_tokens=resized.area // 28**2,
+        )
+        payload.media.append(record)
+    return _png_address(image)
+
+
+def _png_address(image: Image.Image) -> str:
+    """A picture without loss: what is resized here must arrive as it is."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="png", compress_level=1)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def _video_pieces(part: VideoPart, config: ProcessorConfig) -> Iterator[dict[str, Any]]:
+    """Frames of a video, each after the second at which it is shown."""
+    clip = open_video(part, config)
+    for second, pixels in zip(clip.clock.model_seconds, clip.frames(), strict=True):
+        yield {"type": "text", "text": f"<{second:.1f} seconds>"}
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, format="jpeg", quality=90)
+        coded = base64.b64encode(buffer.getvalue()).decode("ascii")
+        yield _picture_piece(f"data:image/jpeg;base64,{coded}")

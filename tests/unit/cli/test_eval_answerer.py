@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who answers is built as the command line says, and says of itself what a score depends on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from finesight.cli.eval_answerer import Answerer, only_one, responder_of
+from finesight.cli.eval_options import read_shard
+from finesight.cli.eval_run import copy_of
+from finesight.conversation import ImagePart
+from finesight.errors import ConfigError
+from finesight.evals.cache import Cached
+from finesight.geometry import Size
+from tests.support.toy_eval import TOY
+
+ENDPOINT = Answerer(
+    kind="endpoint",
+    model="tiny",
+    device="cpu",
+    dtype=None,
+    endpoint="http://user:word@host:8000/v1",
+    endpoint_model="m",
+    api_key="secret",
+    replay=Path(),
+    space="original",
+    cache=None,
+)
+
+
+def test_an_endpoint_gets_files_as_they_are(capsys):
+    responder, space = responder_of(ENDPOINT, workers=4)
+    assert (space, responder.declares_resize) == ("original", False)
+    assert responder.name == "m at http://host:8000/v1 (pictures as they are)"
+    assert "the endpoint decides" in capsys.readouterr().err
+
+
+def test_resized_pixels_of_an_endpoint_are_known_because_we_resize(tmp_path):
+    who = replace(ENDPOINT, space="resized", cache=tmp_path)
+    cached, _ = responder_of(who, workers=1)
+    assert isinstance(cached, Cached)
+    assert cached.declares_resize
+    fit = cached.inner.responder.fit
+    assert fit(Size(1000, 500), ImagePart(source=b"", max_pixels=100 * 784)) == Size(392, 196)
+
+
+def test_what_is_missing_is_said():
+    with pytest.raises(ConfigError, match="needs --space"):
+        responder_of(replace(ENDPOINT, space=None), workers=1)
+    with pytest.raises(ConfigError, match="needs --endpoint-model"):
+        responder_of(replace(ENDPOINT, endpoint_model=None), workers=1)
+    assert only_one({"model": None, "endpoint": None}) == "model"
+    with pytest.raises(ConfigError, match="both --endpoint and --replay"):
+        only_one({"model": None, "endpoint": "x", "replay": "y"})
+
+
+def test_shards_and_copies(tmp_path):
+    assert read_shard("3/8") == (3, 8)
+    assert copy_of(TOY, tmp_path, 1) == tmp_path
+    (tmp_path / "toy").mkdir()
+    assert copy_of(TOY, tmp_path, 1) == copy_of(TOY, tmp_path, 2) == tmp_path / "toy"
