@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boxes and points: right answers in words, and forms in which copies write places.
+
+The truth is always in pixels of the original picture. What the numbers of an answer mean is declared by the system
+that answers; the extractors bring them home, so that nothing here ever tries several readings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from finesight.conversation import ImagePart
+from finesight.errors import EvalError
+from finesight.geometry import Size
+
+
+def corners(box: Sequence[float]) -> list[float]:
+    """`[x, y, width, height]` as `[x1, y1, x2, y2]`.
+
+    Raises:
+        EvalError: these are not four numbers.
+    """
+    x, y, width, height = numbers(box, 4)
+    return [x, y, x + width, y + height]
+
+
+def numbers(values: Any, count: int) -> list[float]:
+    """So many numbers of a cell.
+
+    Raises:
+        EvalError: the cell holds something else.
+    """
+    if not isinstance(values, (list, tuple)) or len(values) != count:
+        raise EvalError(f"{values!r} are not {count} numbers")
+    return [float(value) for value in values]
+
+
+def boxes_in_words(boxes: Sequence[Sequence[float]], label: str) -> str:
+    """Boxes in the JSON that Qwen2.5-VL writes."""
+    found = [{"bbox_2d": list(box), "label": label} for box in boxes]
+    return f"```json\n{json.dumps(found, ensure_ascii=False)}\n```"
+
+
+def points_in_words(points: Sequence[Sequence[float]], label: str) -> str:
+    """Points in the JSON that Qwen2.5-VL writes."""
+    found = [{"point_2d": list(point), "label": label} for point in points]
+    return f"```json\n{json.dumps(found, ensure_ascii=False)}\n```"
+
+
+def size_of(picture: ImagePart) -> Size:
+    """Size of a picture, from its head alone.
+
+    Raises:
+        EvalError: it cannot be opened.
+    """
+    source = picture.source
+    try:
+        with Image.open(
+            BytesIO(source) if isinstance(source, bytes) else Path(str(source))
+        ) as image:
+            return Size(*image.size)
+    except OSError as error:
+        raise EvalError(f"the size of a picture cannot be read: {error}") from error
+
+
+def scaled(values: Sequence[float], size: Size) -> list[float]:
+    """Shares of width and height, in turn, as pixels."""
+    return [value * (size.height if at % 2 else size.width) for at, value in enumerate(values)]
+
+
+def run_lengths(mask: Path) -> dict[str, Any]:
+    """`run_lengths_of` the picture of a mask, white where it is on.
+
+    Raises:
+        EvalError: it cannot be opened.
+    """
+    import numpy as np
+
+    try:
+        with Image.open(mask) as image:
+            return run_lengths_of(np.asarray(image.convert("L")) > 127)
+    except OSError as error:
+        raise EvalError(f"the mask {mask.name} cannot be read: {error}") from error
+
+
+def run_lengths_of(mask: Any) -> dict[str, Any]:
+    """A mask `bool[H, W]` as plain numbers: its size, and lengths of runs of off and on, row by row, off first.
+
+    Raises:
+        EvalError: this is no grid.
+    """
+    import numpy as np
+
+    pixels = np.asarray(mask, dtype=bool)
+    if pixels.ndim != 2:
+        raise EvalError(f"a mask has {pixels.ndim} dimensions, not 2")
+    flat = pixels.ravel()
+    edges = np.flatnonzero(np.diff(flat, prepend=False))
+    runs = np.diff(edges, prepend=0, append=flat.size)
+    return {"height": pixels.shape[0], "width": pixels.shape[1], "runs": runs.tolist()}
+
+
+def mask_of(lengths: dict[str, Any]) -> Any:
+    """The mask `bool[H, W]` of `run_lengths`."""
+    import numpy as np
+
+    runs = np.asarray(lengths["runs"], dtype=int)
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return flat.reshape(lengths["height"], lengths["width"])
+
+
+def points_inside(lengths: dict[str, Any], count: int) -> list[list[float]]:
+    """So many places inside a mask, spread over it; fewer where it has fewer pixels."""
+    import numpy as np
+
+    rows, columns = np.nonzero(mask_of(lengths))
+    if not len(rows):
+        return []
+    chosen = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)
+    return [[float(columns[at]), float(rows[at])] for at in chosen]

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tasks of many kinds of answers: tiny copies of OCRBench v2, CC-OCR, OmniDocBench, MathVerse and MegaBench."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from finesight.errors import EvalError
+from finesight.evals.check import check_task
+from finesight.evals.task import Answered, Scored
+from finesight.evals.tasks import cc_ocr, mathverse, mega_bench, ocrbench_v2, omnidocbench
+from tests.support.benchmark_copies import (
+    as_json,
+    cell,
+    check_whole,
+    items,
+    parquet,
+    save,
+    text64,
+    tsv,
+    words,
+)
+
+ENGLISH = (
+    {"type": "text recognition en", "answers": ["Wembley"]},
+    {"type": "text grounding en", "answers": [50, 50, 150, 150]},
+    {"type": "VQA with position en", "answers": ["tea"], "bbox": [1, 2, 300, 400]},
+    {"type": "key information extraction en", "answers": ["{'total': '5.00', 'shop': 'Elm'}"]},
+    {"type": "text counting en", "answers": ["10"], "eval": "regression"},
+    {"type": "table parsing en", "answers": ["<table><tr><td>a</td><td>b</td></tr></table>"]},
+    {"type": "full-page OCR en", "answers": ["the quick brown fox jumps over the lazy dog"]},
+    {"type": "science QA en", "answers": ["B"], "eval": "multiple choice"},
+    {
+        "type": "text spotting en",
+        "answers": ["x"],
+        "bbox": [[10, 10, 60, 10, 60, 30, 10, 30]],
+        "content": ["Exit"],
+    },
+)
+CHINESE = (
+    {"type": "cognition VQA cn", "answers": ["北京"]},
+    {"type": "formula recognition cn", "answers": ["x ^ { 2 }"]},
+    {"type": "text translation cn", "answers": ["the red fox sees a small dog"]},
+    {"type": "document parsing cn", "answers": ["# 题\n甲\n乙"]},
+)
+
+
+@pytest.mark.parametrize("task", ocrbench_v2.TASKS, ids=lambda task: task.name)
+def test_ocrbench_v2(tmp_path, task):
+    rows = []
+    for n, row in enumerate(ENGLISH + CHINESE):
+        path = save(tmp_path / "images" / f"{n}.png", n)
+        rows.append({"id": n, "question": "?", "image_path": f"images/{path.name}", **row})
+    as_json(tmp_path / "OCRBench_v2.json", rows)
+    asked = items(task, tmp_path)
+    assert len(asked) == (len(ENGLISH) if task.main == "en" else len(CHINESE))
+    found = check_task(task, asked)
+    assert found.failures == ()
+    assert found.oracle == pytest.approx(1.0, abs=0.02)
+    assert found.shuffled < 0.45  # an outline of three lines is like any other
+    assert found.empty == 0.0
+    metrics = task.aggregate([Scored(item=one, parsed="", parts={"score": 1.0}) for one in asked])
+    assert metrics[task.main] == metrics[f"{task.main}_by_sample"] == 1.0
+
+
+def test_ocrbench_v2_from_parquet_with_lists_as_text(tmp_path):
+    rows = [
+        {
+            "id": "1",
+            "question": "Where?",
+            "type": "VQA with position en",
+            "answers": "['tea']",
+            "bbox": "[1, 2, 300, 400]",
+            "image": cell(),
+        }
+    ]
+    parquet(tmp_path / "data" / "test-00000-of-00001.parquet", rows)
+    task = ocrbench_v2.TASKS[0]
+    asked = items(task, tmp_path)
+    assert asked[0].truth["bbox"] == [1, 2, 300, 400]
+    assert check_task(task, asked).oracle == 1.0
+    assert items(ocrbench_v2.TASKS[1], tmp_path) == []
+
+
+def test_cc_ocr(tmp_path):
+    task = cc_ocr.TASKS[0]
+    answers = {
+        "Multi-Scene OCR": "OPEN all day",
+        "Multi-Lan OCR": "東京駅 出口",
+        "Doc Parsing": "<table><tr><td>a</td></tr></table>",
+        "KIE": '{"total": "5.00"}',
+    }
+    rows = [
+        {
+            "index": n,
+            "question": f"read {track}",
+            "answer": answer,
+            "category": track,
+            "l2-category": f"set {n}",
+            "image": text64(n),
+        }
+        for n, (track, answer) in enumerate(answers.items())
+    ]
+    tsv(tmp_path / "CCOCR.tsv", rows)
+    asked = check_whole(task, tmp_path, shuffled=0.0)
+    assert [item.tags["track"] for item in asked] == list(cc_ocr.TRACKS)
+    assert task.score("day open", asked[0].truth)["score"] == pytest.approx(0.8)
+    assert task.score("京都", asked[1].truth)["score"] == pytest.approx(2 / 7)
+    metrics = task.aggregate(
+        [Scored(item=one, parsed="", parts={"score": float(n == 0)}) for n, one in enumerate(asked)]
+    )
+    assert metrics["overall"] == 0.25
+
+
+@pytest.mark.parametrize("task", omnidocbench.TASKS, ids=lambda task: task.name)
+def test_omnidocbench(tmp_path, task):
+    texts = ("Alpha beta gamma.", "Quite another page here.", "甲乙丙丁戊", "己庚辛壬癸")
+    pages = []
+    for n, text in enumerate(texts):
+        save(tmp_path / "images" / f"{n}.jpg", n)
+        blocks = [
+            {"category_type": "text_block", "order": 2, "text": text},
+            {"category_type": "title", "order": 1, "text": f"{n}{n}{n}"},
+            {"category_type": "table", "order": 3, "html": "<table></table>", "text": "no"},
+            {"category_type": "figure", "order": 4, "text": "unseen"},
+            {"category_type": "text_block", "order": 5, "text": "unseen", "ignore": True},
+        ]
+        language = "english" if n < 2 else "simplified_chinese"
+        info = {"image_path": f"{n}.jpg", "page_attribute": {"language": language}}
+        pages.append({"layout_dets": blocks, "page_info": info})
+    as_json(tmp_path / "OmniDocBench.json", pages)
+    asked = items(task, tmp_path)
+    assert len(asked) == 2
+    found = check_task(task, asked)
+    assert (found.oracle, found.empty) == (0.0, 1.0)
+    assert found.shuffled > 0.2
+    text = asked[0].truth["text"]
+    assert text.endswith("\n\n<table></table>")
+    assert "unseen" not in text
+    assert task.score(f"```markdown\n# {text}\n```", asked[0].truth) == {"edits": 0.0}
+    assert task.aggregate([Scored(item=asked[0], parsed=None, parts={}, error="x")]) == {
+        "edit_distance": 1.0,
+        "edit_distance/source/other": 1.0,
+        "edit_distance/macro/source": 1.0,
+    }
+
+
+def test_mathverse(tmp_path):
+    task = mathverse.TASKS[0]
+    answers = ("A", "5", "C", "2\\sqrt{3}")
+    rows = []
+    for n, answer in enumerate(answers):
+        kind = "multi-choice" if answer in "AC" else "free-form"
+        for version in ("Text Dominant", "Vision Only", "Text Only"):
+            save(tmp_path / "images" / f"{n}.png", n)
+            rows.append(
+                {
+                    "sample_index": str(len(rows) + 1),
+                    "problem_index": str(n),
+                    "problem_version": version,
+                    "question": "How long?",
+                    "answer": answer,
+                    "question_type": kind,
+                    "image": f"{n}.png",
+                    "query_wo": "Say it.",
+                    "query_cot": "Think first.",
+                    "metadata": {"subject": "Plane Geometry"},
+                }
+            )
+    as_json(tmp_path / "testmini.json", rows)
+    asked = check_whole(task, tmp_path, shuffled=0.0)
+    assert len(asked) == 8
+    assert words(asked[0]) == "[]Think first."
+    assert words(items(task, tmp_path, 1)[0]) == "[]Say it."
+    assert asked[0].cluster == asked[1].cluster
+    assert task.score("3.4641", asked[6].truth) == {"correct": 1.0}
+    metrics = task.aggregate(
+        [
+            Scored(item=one, parsed="", parts={"correct": float(one.tags["version"][0] == "T")})
+            for one in asked
+        ]
+    )
+    assert metrics["accuracy/version/Text Dominant"] == 1.0
+    assert metrics["accuracy"] == 0.5
+
+
+def mega_row(name: str, number: int, answer: object, metrics: dict, form: str) -> dict:
+    return {
+        "id": str(number),
+        "task_name": name,
+        "task_description": "Look at <image> and answer.",
+        "global_media": "[]",
+        "example_text": "Example: <image> is 3.",
+        "example_media": "['./media/e.png']",
+        "query_text": "Now <video>.",
+        "query_media": "['./media/q.mp4']",
+        "answer": json.dumps(answer) if not isinstance(answer, str) else answer,
+        "metric_info": repr(
+            {
+                "field_score_function": metrics,
+                "aggregation": {"function": "mean", "field_weights": dict.fromkeys(metrics, 1)},
+                "response_parse_function": form,
+            }
+        ),
+    }
+
+
+def test_mega_bench(tmp_path):
+    task = mega_bench.TASKS[0]
+    both = {"colour": "exact_str_match", "count": "exact_str_match"}
+    rows = [
+        mega_row("colours", 1, {"colour": "red", "count": "3"}, both, "json"),
+        mega_row("colours", 2, {"colour": "blue", "count": "4"}, both, "json"),
+        mega_row("names", 1, {"name": "Elm Street"}, {"name": "simple_str_match"}, "answer_string"),
+        mega_row("names", 2, {"name": "Oak Road"}, {"name": "simple_str_match"}, "answer_string"),
+        mega_row("plans", 1, {"plan": "go"}, {"plan": "symbolic_planning_test"}, "answer_string"),
+    ]
+    for row in rows:
+        row["global_media"] = "['./media/g.png']"
+        row["example_media"] = "['./media/e.png']"
+    save(tmp_path / "media" / "g.png")
+    save(tmp_path / "media" / "e.png")
+    parquet(tmp_path / "core" / "test-00000-of-00001.parquet", rows)
+    asked = check_whole(task, tmp_path, shuffled=0.0)
+    kinds = [type(part).__name__ for part in asked[0].conversation.messages[0].parts]
+    assert kinds == [
+        *("TextPart", "ImagePart", "TextPart", "ImagePart", "TextPart", "VideoPart", "TextPart"),
+    ]
+    half = task.extractors[0].read(Answered('So {"colour": "red", "count": "9"}', asked[0].truth))
+    assert task.score(half, asked[0].truth) == {"score": 0.5, "supported": 1.0}
+    least = {**asked[0].truth, "sum": "min"}
+    assert task.score(half, least) == {"score": 0.0, "supported": 1.0}
+    metrics = task.aggregate(
+        [
+            Scored(item=one, parsed={}, parts={"score": float(one.tags["task"] == "names")})
+            for one in asked
+        ]
+    )
+    assert metrics["core"] == 0.5
+    assert metrics["coverage/tasks"] == pytest.approx(2 / 3)
+    assert metrics["coverage/items"] == pytest.approx(4 / 5)
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        (ocrbench_v2.TASKS[0], "OCRBench_v2.json"),
+        (cc_ocr.TASKS[0], "a.jsonl"),
+        (omnidocbench.TASKS[0], "OmniDocBench.json"),
+        (mathverse.TASKS[0], "testmini.json"),
+        (mega_bench.TASKS[0], "test.jsonl"),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_missing_column_is_named(tmp_path, task, name):
+    line = '{"strange": 1}'
+    (tmp_path / name).write_text(line if name.endswith("jsonl") else f"[{line}]")
+    with pytest.raises(EvalError, match=r"no column .* Found: strange"):
+        items(task, tmp_path)

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tasks about videos: tiny copies in each stated layout; the videos are names of files that hold nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from finesight.conversation import VideoPart
+from finesight.errors import EvalError
+from finesight.evals.task import Answered, Scored
+from finesight.evals.tasks import (
+    charades_sta,
+    egoschema,
+    longvideobench,
+    lvbench,
+    mlvu,
+    mvbench,
+    tempcompass,
+    video_mme,
+    video_mmmu,
+)
+from tests.support.benchmark_copies import (
+    as_json,
+    cell,
+    check_whole,
+    items,
+    jsonl,
+    parquet,
+    save,
+    words,
+)
+
+CHOICES = ["an ape", "a bee", "a cat", "a dog"]
+LETTERED = [f"{letter}. {choice}" for letter, choice in zip("ABCD", CHOICES, strict=True)]
+
+
+def video(folder, name: str):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    return path
+
+
+def shown(item) -> VideoPart:
+    return next(item.conversation.media())
+
+
+def test_video_mme(tmp_path):
+    rows = [
+        {
+            "video_id": "001",
+            "videoID": f"v{n // 2}",
+            "duration": "short" if n < 2 else "long",
+            "domain": "Knowledge",
+            "task_type": "Counting",
+            "question_id": f"001-{n}",
+            "question": "What is it?",
+            "options": LETTERED,
+            "answer": "ABCD"[n],
+        }
+        for n in range(4)
+    ]
+    parquet(tmp_path / "videomme" / "test-00000-of-00001.parquet", rows)
+    path = video(tmp_path, "data/v0.mp4")
+    subtitles = "1\n00:00:01,000 --> 00:00:02,000\n<i>Hello</i>\n\n2\n00:00:02,000 --> 00:00:03,000\nyou\nthere\n"
+    (tmp_path / "subtitle").mkdir()
+    (tmp_path / "subtitle" / "v0.srt").write_text(subtitles)
+    plain, told = video_mme.TASKS
+    asked = check_whole(plain, tmp_path, shuffled=0.0)
+    assert words(asked[0]) == (
+        "[]Select the best answer to the following multiple-choice question based on the video. Respond with only the"
+        " letter (A, B, C, or D) of the correct option.\nQuestion: What is it?\nA. an ape\nB. a bee\nC. a cat\n"
+        "D. a dog\nThe best answer is:"
+    )
+    part = shown(asked[0])
+    assert (part.source, part.fps, part.max_frames) == (path, 2.0, 768)
+    assert part.total_pixels == 24576 * 28 * 28
+    part.check()
+    assert asked[0].cluster == asked[1].cluster != asked[2].cluster
+    asked = check_whole(told, tmp_path, shuffled=0.0)
+    assert words(asked[0]).startswith(
+        "[]This video's subtitles are listed below:\nHello\nyou there\nSelect the best answer"
+    )
+    assert "based on the video and the subtitles." in words(asked[0])
+    assert words(asked[2]).startswith("[]Select the best answer")
+    metrics = plain.aggregate(
+        [
+            Scored(item=item, parsed="A", parts={"correct": float(n < 2)})
+            for n, item in enumerate(asked)
+        ]
+    )
+    assert metrics["accuracy/duration/short"] == 1.0
+
+
+def test_video_mmmu(tmp_path):
+    task = video_mmmu.TASKS[0]
+    for track in video_mmmu.TRACKS:
+        rows = [
+            {
+                "id": f"validation_Art_Theory_{n}",
+                "question": "What was taught?",
+                "options": [] if n == 3 else CHOICES,
+                "answer": "2.83" if n == 3 else "ABC"[n],
+                "question_type": "open" if n == 3 else "multiple-choice",
+                "image": cell(n) if track == "Adaptation" else None,
+            }
+            for n in range(4)
+        ]
+        parquet(tmp_path / track / "test-00000-of-00001.parquet", rows)
+    path = video(tmp_path, "Art/validation_Art_Theory_0.mp4")
+    asked = check_whole(task, tmp_path, shuffled=0.4)
+    assert len(asked) == 12
+    assert shown(asked[0]).source == path
+    assert list(asked[-1].conversation.media())[1].max_pixels is None
+    assert words(asked[0]) == (
+        "[]What was taught?\nA. an ape\nB. a bee\nC. a cat\nD. a dog\n"
+        "Please ignore the Quiz question in last frame of the video."
+    )
+    assert words(asked[-1]) == (
+        "[][]You should watch and learn the video content. Then apply what you learned to answer the following"
+        " open-ended question. The image for this question is at the end of the video.\nWhat was taught?"
+    )
+    metrics = task.aggregate(
+        [
+            Scored(
+                item=one, parsed="A", parts={"correct": float(one.tags["track"] == "Perception")}
+            )
+            for one in asked
+        ]
+    )
+    assert metrics["overall"] == pytest.approx(1 / 3)
+
+
+def test_mvbench(tmp_path):
+    rows = [
+        {"video": f"{n}.mp4", "question": "What?", "candidates": CHOICES, "answer": CHOICES[n]}
+        for n in range(4)
+    ]
+    timed = [{**row, "start": 2.0, "end": 7.5} for row in rows]
+    as_json(tmp_path / "json" / "action_sequence.json", timed)
+    reversed_rows = [{**row, "answer": CHOICES[3 - n]} for n, row in enumerate(rows)]
+    as_json(tmp_path / "json" / "action_count.json", reversed_rows)
+    frames = [{**row, "video": "scene", "start": 1.0, "end": 2.0} for row in rows[:1]]
+    as_json(tmp_path / "json" / "episodic_reasoning.json", frames)
+    for number in range(9):
+        save(tmp_path / "video/tvqa/frames_fps3_hq/scene" / f"{number:05d}.jpg", number)
+    path = video(tmp_path, "video/star/Charades_v1_480/0.mp4")
+    asked = check_whole(mvbench.TASKS[0], tmp_path, shuffled=0.2)
+    part = shown(asked[0])
+    assert (part.source, part.start_seconds, part.end_seconds) == (path, 2.0, 7.5)
+    letters = {"video": "0.mp4", "question": "Which letter?", "candidates": ["B", "C", "A"]}
+    as_json(tmp_path / "json" / "character_order.json", [{**letters, "answer": "A"}])
+    found = items(mvbench.TASKS[0], tmp_path)
+    answers = [one.truth["answer"] for one in found if one.tags["task"] == "character_order"]
+    assert answers == ["C"]
+    assert words(asked[0]).endswith("(C) a cat\n(D) a dog\nOnly give the best option.")
+    clip = next(shown(one) for one in asked if one.tags["task"] == "episodic_reasoning")
+    assert [one.name for one in clip.source] == [f"0000{n}.jpg" for n in (3, 4, 5, 6)]
+    for one in asked:
+        shown(one).check()
+
+
+def test_lvbench(tmp_path):
+    task = lvbench.TASKS[0]
+    rows = [
+        {
+            "uid": str(n),
+            "video_path": "abc.mp4",
+            "question": "Who?\n(A) an ape\n(B) a bee\n(C) a cat\n(D) a dog",
+            "answer": "ABCD"[n],
+            "question_type": ["reasoning", "entity recognition"],
+            "time_reference": "00:01-00:05",
+        }
+        for n in range(4)
+    ]
+    parquet(tmp_path / "data" / "train-00000-of-00001.parquet", rows)
+    path = video(tmp_path, "all_videos/abc.mp4")
+    asked = check_whole(task, tmp_path, shuffled=0.0)
+    assert asked[0].truth["choices"] == CHOICES
+    assert asked[0].tags["kind"] == "entity recognition+reasoning"
+    assert shown(asked[0]).source == path
+    with pytest.raises(EvalError, match="lists no options"):
+        lvbench.options_within("Who?")
+
+
+def test_longvideobench(tmp_path):
+    rows = [
+        {
+            "id": f"x_{n}",
+            "video_path": "x.mp4",
+            "question": "Who?",
+            "candidates": [*CHOICES, "an eel"],
+            "correct_choice": n,
+            "duration_group": 600,
+            "question_category": "T2E",
+        }
+        for n in range(4)
+    ]
+    as_json(tmp_path / "lvb_val.json", rows)
+    video(tmp_path, "videos/x.mp4")
+    asked = check_whole(longvideobench.TASKS[0], tmp_path, shuffled=0.0)
+    assert "(A, B, C, D, or E)" in words(asked[0])
+
+
+def test_egoschema(tmp_path):
+    rows = [
+        {
+            "question_idx": str(n),
+            "question": "What was it about?",
+            "video_idx": f"v{n}",
+            "option": LETTERED,
+            "answer": str(n),
+        }
+        for n in range(4)
+    ]
+    parquet(tmp_path / "Subset" / "test-00000-of-00001.parquet", rows)
+    asked = check_whole(egoschema.TASKS[0], tmp_path, shuffled=0.0)
+    assert asked[2].truth == {"choices": CHOICES, "answer": "C", "oracle": "C"}
+
+
+def test_mlvu(tmp_path):
+    for stem in ("1_plotQA", "4_count"):
+        rows = [
+            {
+                "video": f"{n}.mp4",
+                "duration": 300,
+                "question": "What?",
+                "candidates": CHOICES,
+                "answer": CHOICES[n if stem == "4_count" else 3 - n],
+                "question_type": stem[2:],
+            }
+            for n in range(4)
+        ]
+        as_json(tmp_path / "json" / f"{stem}.json", rows)
+    path = video(tmp_path, "video/4_count/1.mp4")
+    asked = check_whole(mlvu.TASKS[0], tmp_path, shuffled=0.0)
+    assert shown(asked[5]).source == path
+    assert {item.tags["task"] for item in asked} == {"plotQA", "count"}
+
+
+def test_tempcompass(tmp_path):
+    task = tempcompass.TASKS[0]
+    options = "What happens?\nA. falling\nB. rising\nC. turning"
+    rows = {
+        "multi-choice": [(options, "A. falling"), (options, "C. turning")],
+        "yes_no": [("Does it fall?", "yes"), ("Does it rise?", "no")],
+        "caption_matching": [
+            ("Which fits?\nCaption 1: It falls.\nCaption 2: It rises.", "Caption 1: It falls."),
+            ("Which fits?\nOption A: It turns.\nOption B: It stops.", "Option B: It stops."),
+        ],
+    }
+    for form, pairs in rows.items():
+        made = [
+            {"video_id": str(n), "question": question, "answer": answer, "dim": "direction"}
+            for n, (question, answer) in enumerate(pairs)
+        ]
+        parquet(tmp_path / form / "test-00000-of-00001.parquet", made)
+    asked = check_whole(task, tmp_path, shuffled=0.4)
+    assert words(asked[2]).endswith("Does it fall?\nPlease answer yes or no:")
+    read = task.extractors[0].read
+    truth = asked[0].truth
+    for said, label in (("(B) rising", "B"), ("It is rising.", "B"), ("Blue", None), ("", None)):
+        assert read(Answered(said, truth)) == label
+    assert read(Answered("No, it does not.", asked[2].truth)) == "no"
+    assert read(Answered("It rises.", asked[4].truth)) == "Caption 2"
+
+
+def test_charades_sta(tmp_path):
+    task = charades_sta.TASKS[0]
+    rows = [
+        {
+            "video": f"{n}.mp4",
+            "caption": "person sits down.",
+            "timestamp": [30.0 * n, 30.0 * n + 5.5],
+        }
+        for n in range(4)
+    ]
+    parquet(tmp_path / "data" / "test-00000-of-00001.parquet", rows)
+    path = video(tmp_path, "Charades_v1_480/0.mp4")
+    asked = check_whole(task, tmp_path, shuffled=0.0)
+    assert shown(asked[0]).source == path
+    assert words(asked[0]) == (
+        "[]Give the query: 'person sits down', when does the described content occur in the video?"
+    )
+    assert words(items(task, tmp_path, 1)[0]).endswith(
+        "the textual sentence: person sits down.Please return its start time and end time."
+    )
+    scores = task.score([5, 15], {"span": [0, 10]})
+    assert scores["iou"] == pytest.approx(1 / 3)
+    assert [scores[f"r{level}"] for level in (0.3, 0.5, 0.7)] == [1.0, 0.0, 0.0]
+    metrics = task.aggregate([Scored(item=asked[0], parsed=None, parts=scores)])
+    assert metrics["recall@0.3"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        (video_mme.TASKS[0], "test.jsonl"),
+        (video_mmmu.TASKS[0], "Perception/test.jsonl"),
+        (mvbench.TASKS[0], "json/action_count.json"),
+        (lvbench.TASKS[0], "test.jsonl"),
+        (longvideobench.TASKS[0], "val.jsonl"),
+        (egoschema.TASKS[0], "test.jsonl"),
+        (mlvu.TASKS[0], "json/4_count.json"),
+        (tempcompass.TASKS[0], "multi-choice/test.jsonl"),
+        (charades_sta.TASKS[0], "test.jsonl"),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_missing_column_is_named(tmp_path, task, name):
+    write = as_json if name.endswith(".json") else jsonl
+    write(tmp_path / name, [{"strange": 1}])
+    with pytest.raises(EvalError, match=r"no column .* Found: strange"):
+        items(task, tmp_path)
