@@ -3,7 +3,7 @@
 
 ::
 
-    cli, api, doctor
+    cli, interop, api, doctor
      └▶ train │ server │ evals │ apps             siblings, but train ▶ data, server ▶ engine
           └▶ engine │ data                        siblings
                └▶ processor │ model │ remote      siblings: they meet only in batch
@@ -32,7 +32,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("engine", "data"),
     ("train", "server", "evals", "apps"),
     ("doctor", "api"),
-    ("cli",),
+    ("cli", "interop"),
 )
 """Lowest first; a layer may import every layer below its own level, less `REFUSED`."""
 

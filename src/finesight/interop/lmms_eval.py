@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""finesight as a chat model of lmms-eval: `--model finesight --model_args pretrained=tiny,max_pixels=1003520`.
+
+Written against lmms-eval 0.7.3: `lmms_eval.api.model.lmms` (the base class), `lmms_eval.api.instance` (what is asked,
+and results with token counts), `lmms_eval.models.registry_v2` (entry points of the group `lmms_eval.models`).
+
+`FinesightLmms` is made when it is first asked for, because its base class is theirs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from types import new_class
+from typing import Any
+
+from finesight.conversation import ImagePart, Message, Part, Reply, Sampling, TextPart, VideoPart
+from finesight.errors import ConfigError, EvalError, FinesightError
+from finesight.interop.answering import Asked, budget_of, load_responder, module_of
+from finesight.text.messages import read_messages
+
+PACKAGE = "lmms-eval"
+MODEL_ID = "finesight"
+_FEW_SHOT_BREAK = "\n\n"
+"""What lmms-eval stops at where a task names nothing: it parts few-shot examples, and every paragraph of a chat."""
+_READ = frozenset(
+    (
+        *("max_new_tokens", "temperature", "do_sample", "top_p", "top_k", "repetition_penalty"),
+        *("until", "num_beams", "seed"),
+    )
+)
+
+
+class LmmsModel:
+    """What `FinesightLmms` does; its other base class is lmms-eval's own.
+
+    Args:
+        pretrained: as in `finesight.load`.
+        device: "cpu", "cuda", ...; None or "auto" takes cuda where there is one.
+        dtype: of the weights; None takes the checkpoint's.
+        batch_size: 1; the engine answers one after the other.
+        max_batch_size: not looked at.
+        min_pixels: lower bound of the area of each picture and frame.
+        max_pixels: upper bound of it.
+        total_pixels: upper bound of all frames of a video together.
+        fps: frames per second of videos.
+        max_frames: largest number of frames of a video.
+        max_new_tokens: of answers to tasks that set no limit.
+        system_prompt: put before every conversation that has none; empty leaves the template's own.
+
+    Raises:
+        ConfigError: a value is wrong.
+        WeightsError: there is no such model.
+    """
+
+    is_simple = False
+    task_dict: dict[str, Any]
+    cache_hook: Any
+    _world_size: int
+
+    def __init__(
+        self,
+        pretrained: str = "tiny",
+        *,
+        device: str | None = None,
+        dtype: str | None = None,
+        batch_size: int | str = 1,
+        max_batch_size: int | None = None,
+        min_pixels: float | None = None,
+        max_pixels: float | None = None,
+        total_pixels: float | None = None,
+        fps: float | None = None,
+        max_frames: float | None = None,
+        max_new_tokens: int = 1024,
+        system_prompt: str = "",
+    ) -> None:
+        super().__init__()
+        del max_batch_size
+        if str(batch_size) != "1":
+            raise ConfigError(
+                f"batch_size is {batch_size!r}; the engine answers one after the other",
+                hint="leave it out, or give 1",
+            )
+        budget = budget_of(
+            min_pixels=min_pixels,
+            max_pixels=max_pixels,
+            total_pixels=total_pixels,
+            max_frames=max_frames,
+            fps=fps,
+        )
+        self._asked = Asked(load_responder(pretrained, device=device, dtype=dtype), budget)
+        self._defaults = Sampling(max_new_tokens=max_new_tokens)
+        self._system = system_prompt
+
+    def generate_until(self, requests: Sequence[Any]) -> list[Any]:
+        """Answer each request.
+
+        Returns:
+            Their `GenerationResult` for each, with its numbers of tokens.
+
+        Raises:
+            EvalError: a conversation cannot be answered; names task and document.
+        """
+        self._refuse_ranks()
+        results = []
+        for request in requests:
+            context, to_messages, wanted, doc_id, task, split = request.args
+            doc = self.task_dict[task][split][doc_id]
+            reply = self._reply(to_messages(doc), wanted, f"{task}, document {doc_id}")
+            self.cache_hook.add_partial("generate_until", (context, wanted), reply.text)
+            results.append(_result(reply))
+        return results
+
+    def generate_until_multi_round(self, requests: Sequence[Any]) -> list[list[str]]:
+        """Answer round after round, until the task says that it has enough.
+
+        Returns:
+            For each request, the answers of its rounds.
+
+        Raises:
+            EvalError: a conversation cannot be answered; names task and document.
+        """
+        self._refuse_ranks()
+        results = []
+        for request in requests:
+            context, to_messages, wanted, doc_id, task, split = request.args
+            doc = self.task_dict[task][split][doc_id]
+            said = self._rounds(to_messages, doc, wanted, f"{task}, document {doc_id}")
+            self.cache_hook.add_partial("generate_until_multi_round", (context, wanted), said)
+            results.append(said)
+        return results
+
+    def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
+        """Always refuses: its requests bring text and pictures apart, so nobody knows where the pictures stand.
+
+        Raises:
+            EvalError: always; names the first task.
+        """
+        task = requests[0].task_name if requests else "no task"
+        raise EvalError(
+            f"{task} asks for log-likelihoods ({len(requests)} requests); a chat model only generates",
+            hint="take a variant of the task whose output_type is generate_until",
+        )
+
+    @property
+    def device(self) -> str:
+        """Where their evaluator puts the numbers that its processes exchange; it asks only if there are several."""
+        self._refuse_ranks()
+        return "cpu"
+
+    def _rounds(
+        self, to_messages: Callable[..., Any], doc: Any, wanted: Mapping[str, Any], where: str
+    ) -> list[str]:
+        """Answers of all rounds of one document.
+
+        From the second round on the task gives (messages, is it over, previous answers, what it noted); a task that
+        gives anything else has one round.
+        """
+        said: list[str] = []
+        messages, notes = to_messages(doc), None
+        while True:
+            said.append(self._reply(messages, wanted, where).text)
+            following = to_messages(
+                doc, round_idx=len(said), previous_output=list(said), previous_round_info=notes
+            )
+            if not (isinstance(following, tuple) and len(following) == 4):
+                return said
+            messages, is_over, _, notes = following
+            if is_over:
+                return said
+
+    def _reply(self, messages: Any, wanted: Mapping[str, Any], where: str) -> Reply:
+        try:
+            turns = messages_from(messages)
+            if self._system and turns[0].role != "system":
+                turns = (Message("system", (TextPart(self._system),)), *turns)
+            return self._asked.answer(turns, sampling_from(wanted, self._defaults))
+        except FinesightError as error:
+            raise EvalError(f"{where}: {error.message}", hint=error.hint) from error
+
+    def _refuse_ranks(self) -> None:
+        """Their evaluator writes the number of processes here before it asks."""
+        if self._world_size > 1:
+            raise ConfigError(
+                f"started as {self._world_size} processes, which would all load onto one device",
+                hint="start one process; to share work, give each its own --offset and --limit",
+            )
+
+
+def messages_from(messages: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:
+    """Chat messages of lmms-eval, whose media stand under `url`.
+
+    Raises:
+        ConfigError: there are none, or a part is of a kind we do not take, such as audio.
+    """
+    read: list[Message] = []
+    for number, message in enumerate(messages or ()):
+        content = message["content"]
+        parts = [content] if isinstance(content, str) else [_part(each) for each in content]
+        read.extend(read_messages([{"role": message["role"], "content": parts}]))
+        if not read[-1].parts:
+            raise ConfigError(f"message {number} of {len(messages)} is empty")
+    if not read:
+        raise ConfigError(f"the task gave no messages but {messages!r}")
+    return tuple(read)
+
+
+def _part(part: Any) -> Part | str:
+    kind = part["type"]
+    if kind == "text":
+        return str(part["text"])
+    if kind not in ("image", "video"):
+        raise ConfigError(
+            f"a part is of type {kind!r}; finesight takes text, image and video",
+            hint="leave tasks with other media out",
+        )
+    source, start, end = part["url"], part.get("start_time"), part.get("end_time")
+    if isinstance(source, Mapping):  # a file with the piece of it that is meant
+        inner = source
+        source = next((inner[key] for key in ("url", "path", "video") if inner.get(key)), None)
+        start, end = inner.get("video_start", start), inner.get("video_end", end)
+        if source is None:
+            raise ConfigError(f"a {kind} says no file under url, path or video: {inner!s:.120}")
+    if kind == "image":
+        return ImagePart(source=source)
+    frames = tuple(source) if isinstance(source, list) else source
+    return VideoPart(source=frames, start_seconds=start, end_seconds=end)
+
+
+def sampling_from(wanted: Mapping[str, Any], defaults: Sampling) -> Sampling:
+    """How a task wants its answers drawn; greedy unless it asks for a temperature.
+
+    `until` ends an answer, but for an empty line: that is lmms-eval's default, which its adapters for Qwen leave out
+    as well, since it would cut every answer after its first paragraph.
+
+    Raises:
+        ConfigError: beams are asked for, or a value is out of range.
+    """
+    given = {name: value for name, value in wanted.items() if value is not None}
+    if given.get("num_beams", 1) != 1:
+        raise ConfigError(
+            f"num_beams is {given['num_beams']}; finesight follows one", hint="give 1"
+        )
+    if unread := sorted(given.keys() - _READ):
+        warnings.warn(f"generation options without effect here: {', '.join(unread)}", stacklevel=2)
+    until = given.pop("until", ())
+    stop = [until] if isinstance(until, str) else list(until)
+    # Told not to sample, a task may still carry a temperature, which then says nothing.
+    does_sample = given.get("do_sample", float(given.get("temperature", 0)) > 0)
+    sampling = replace(
+        defaults,
+        max_new_tokens=int(given.get("max_new_tokens", defaults.max_new_tokens)),
+        temperature=float(given.get("temperature", 1)) if does_sample else 0.0,
+        top_p=float(given.get("top_p", 1)) if does_sample else 1.0,
+        top_k=int(given.get("top_k", 0)) if does_sample else 0,
+        repetition_penalty=float(given.get("repetition_penalty", 1)),
+        seed=given.get("seed"),
+        stop=tuple(text for text in stop if text and text != _FEW_SHOT_BREAK),
+    )
+    sampling.check()
+    return sampling
+
+
+def _result(reply: Reply) -> Any:
+    """Their record of an answer."""
+    instance = module_of("lmms_eval.api.instance", package=PACKAGE)
+    counts = instance.TokenCounts(
+        input_tokens=reply.usage.prompt_tokens, output_tokens=reply.usage.completion_tokens
+    )
+    return instance.GenerationResult(text=reply.text, token_counts=counts)
+
+
+def manifest() -> Any:
+    """What the entry point of the group `lmms_eval.models` gives: our name and our class."""
+    registry = module_of("lmms_eval.models.registry_v2", package=PACKAGE)
+    return registry.ModelManifest(model_id=MODEL_ID, chat_class_path=f"{__name__}.FinesightLmms")
+
+
+@cache
+def _adapter() -> type:
+    base = module_of("lmms_eval.api.model", package=PACKAGE).lmms
+    own = {"__module__": __name__, "__doc__": LmmsModel.__doc__}
+    return new_class("FinesightLmms", (LmmsModel, base), exec_body=lambda body: body.update(own))
+
+
+def __getattr__(name: str) -> Any:
+    if name == "FinesightLmms":
+        return _adapter()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
