@@ -39,6 +39,22 @@ def test_stored_answers_are_scored(finesight, toy):
     assert files == ["result.json", "run.json", "samples.jsonl"]
 
 
+def test_a_log_of_another_harness_is_scored(finesight, toy):
+    lines = [{"doc_id": n, "target": "0", "filtered_resps": f"It is {2 * n}."} for n in range(9)]
+    (toy / "samples_toy.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    outcome = finesight(*words("samples_toy.jsonl"))
+    assert outcome.out.startswith("toy: accuracy 90.00")
+    assert "samples_toy.jsonl: 9 outputs logged by lmms-eval" in outcome.err
+    assert "9 of 10 items have an output, matched by place in the split" in outcome.err
+    assert "1 items without an output: q9" in outcome.err
+    table = "\n".join(["index\tprediction", *(f"q{n}\t{2 * n}" for n in range(10))])
+    (toy / "m_toy.tsv").write_text(f"{table}\n")
+    outcome = finesight(*words("m_toy.tsv", "other"))
+    assert outcome.out.startswith("toy: accuracy 100.00")
+    assert "10 items have an output, matched by column index" in outcome.err
+    assert finesight(*words("m_toy.tsv"), "--cache", "c").code == 2
+
+
 def test_json_is_one_object(finesight, toy):
     outcome = finesight(*words("half.json"), "--json", "--limit", 4, "--prompt", "terse")
     (told,) = json.loads(outcome.out)["runs"]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
     from finesight.evals.responders import ItemResponder
-    from finesight.evals.task import Space
+    from finesight.evals.task import Item, Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +72,7 @@ def responder_of(who: Answerer, *, workers: int) -> tuple[ItemResponder, Space]:
     if who.kind == "endpoint":
         responder = _from_endpoint(who)
     elif who.kind == "replay":
-        from finesight.evals.responders import Replay
-
-        responder = Replay.load(who.replay)
+        responder = _from_file(who)
     else:
         if workers > 1:
             raise ConfigError(
@@ -86,6 +84,42 @@ def responder_of(who: Answerer, *, workers: int) -> tuple[ItemResponder, Space]:
 
         responder = Cached(responder, who.cache)
     return responder, who.space or "resized"
+
+
+def matched(responder: ItemResponder, items: Callable[[], Iterable[Item]]) -> ItemResponder:
+    """A responder that answers these items: outputs of another harness first have to meet them.
+
+    Args:
+        responder: any.
+        items: gives all items of the benchmark; called only where they are needed.
+
+    Raises:
+        EvalError: outputs and items do not belong together.
+    """
+    from finesight.evals.imports import Imported
+
+    if not isinstance(responder, Imported):
+        return responder
+    match = responder.match(items())
+    for line in match.lines():
+        sys.stderr.write(f"{responder.file}: {line}\n")
+    return match.replay
+
+
+def _from_file(who: Answerer) -> ItemResponder:
+    """Stored outputs, our own or those of another harness."""
+    from finesight.evals.imports import load_outputs
+    from finesight.evals.responders import Replay
+
+    imported = load_outputs(who.replay)
+    if imported is None:
+        return Replay.load(who.replay)
+    if who.cache is not None:
+        raise ConfigError("--cache keeps answers of models; --replay has them", hint="leave it out")
+    sys.stderr.write(
+        f"{imported.file}: {len(imported.outputs)} outputs logged by {imported.harness}\n"
+    )
+    return imported
 
 
 def _from_model(who: Answerer) -> ItemResponder:

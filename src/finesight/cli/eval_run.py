@@ -6,12 +6,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finesight.cli import eval_options, options
 from finesight.cli.errors import reported
-from finesight.cli.eval_answerer import Answerer, only_one, responder_of
+from finesight.cli.eval_answerer import Answerer, matched, only_one, responder_of
 from finesight.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -126,12 +127,14 @@ def _run_all(
     done = []
     for task, prompt, extractor in chosen:
         budget = replace(task.budget, **_given(changes.budget))
+        items = partial(prompt.items, copy_of(task, data, len(tasks)), budget)
+        answerer = matched(responder, items)
         with _Bar(task.name, part.limit) as bar:
             result = run_task(
                 task,
                 prompt,
-                prompt.items(copy_of(task, data, len(tasks)), budget),
-                responder,
+                items(),
+                answerer,
                 folder=out / task.name,
                 space=space,
                 extractor=extractor,
