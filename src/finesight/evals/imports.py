@@ -149,7 +149,7 @@ class Imported:
         Raises:
             EvalError: no output belongs to any item, two belong to one, or places lie behind the last item.
         """
-        truths = {item.id: item.truth for item in items}
+        truths = _by_name(items)
         by, keys = self._keys(list(truths))
         found: dict[str, Output] = {}
         for output, key in zip(self.outputs, keys, strict=True):
@@ -290,6 +290,16 @@ def _plain_id(value: Any) -> str:
 def _called(output: Output) -> str:
     first = next(iter(output.ids.items()), ("doc_id", str(output.place)))
     return f"{first[0]} {first[1]}"
+
+
+def _by_name(items: Iterable[Item]) -> dict[str, Mapping[str, Any]]:
+    """Truths in the order of the rows; an id that comes again gets a name of its own, so that places stay right."""
+    truths: dict[str, Mapping[str, Any]] = {}
+    for number, item in enumerate(items):
+        truths[item.id if item.id not in truths else f"{item.id} (again, row {number})"] = (
+            item.truth
+        )
+    return truths
 
 
 def _leaves(value: Any) -> Iterator[str]:

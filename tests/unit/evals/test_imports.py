@@ -62,6 +62,13 @@ def test_a_log_without_documents_is_matched_by_place(tmp_path):
     ]
 
 
+def test_places_stay_right_after_an_id_that_comes_twice(tmp_path):
+    path = write_lines(tmp_path / "a.jsonl", [logged(0, "two"), logged(2, "four")])
+    match = load_outputs(path).match([item(1), item(1), item(2)])
+    assert texts(match) == {"q1": "two", "q2": "four"}
+    assert match.missing == ("q1 (again, row 1)",)
+
+
 NAMED = {
     "by its document": {"doc": {"id": "q2", "question": "What?"}},
     "by a metric": {"toy_acc": {"question_id": "q2", "score": 1.0}},
