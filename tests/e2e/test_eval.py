@@ -137,7 +137,7 @@ WRONG = [
     (("eval", "compare", "a", "b"), 1, "run.json cannot be read"),
     (("eval", "--limit", "3", "list"), 2, "stand before `list`"),
     (("eval",), 2, "needs held-out data"),
-    (("eval", "--suite", "x", "--data", "y"), 2, "the suite there is: card"),
+    (("eval", "--suite", "x", "--data", "y"), 2, "the suites there are: card, offline"),
 ]
 
 
@@ -161,3 +161,21 @@ def test_an_endpoint_that_is_not_there_is_no_score(finesight, toy, monkeypatch):
         in outcome.err
     )
     assert "--retry-errors" in outcome.err
+
+
+def test_the_offline_suite_on_the_embedded_model(finesight, tmp_path):
+    folder = tmp_path / "real" / "ocr_scans"
+    folder.mkdir(parents=True)
+    Image.new("L", (112, 56), 255).save(folder / "phototest.tif")
+    (folder / "phototest.gold.txt").write_text("quick brown dog\n")
+    given = ("--suite", "offline", "--real", "real", "--out", "out", "--limit", 1)
+    done = finesight("eval", *given, "--json")
+    assert done.code == 0, done.err
+    content = json.loads(done.out)
+    assert [(row["row"], row["n"]) for row in content["rows"]] == [("ocr_scans", 1)]
+    assert content["missing"] == ["pubtabnet", "mathvision"]
+    assert (tmp_path / "out" / "offline.html").is_file()
+    again = finesight("eval", *given)
+    assert again.code == 0
+    assert "ocr_scans" in again.out
+    assert "mathvision is not there" in again.err

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finesight.cli import eval_run, eval_stored, options
+from finesight.cli import eval_run, eval_stored, eval_suites, options
 from finesight.cli.errors import reported
 
 if TYPE_CHECKING:
@@ -33,9 +33,19 @@ def evaluate(
     data: Annotated[
         list[Path] | None, typer.Option(help="Folder of a held-out data set; may be repeated.")
     ] = None,
-    suite: Annotated[str, typer.Option(help="card: the embedded model's report card.")] = "card",
+    suite: Annotated[
+        str, typer.Option(help="card: held-out pictures. offline: real data, no download.")
+    ] = "card",
     model: Annotated[str, typer.Option(help="tiny, a folder, or a published name.")] = "tiny",
-    limit: Annotated[int | None, typer.Option(min=1, help="Items per row at most.")] = None,
+    real: Annotated[
+        Path | None, typer.Option(help="Folder of real data, for offline.", metavar="DIR")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write answers, JSON and a page here.", metavar="DIR")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Items per row or benchmark at most.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     debug: options.Debug = False,
@@ -48,14 +58,18 @@ def evaluate(
         from finesight.errors import ConfigError
 
         if context.invoked_subcommand is not None:
-            if data or limit is not None or as_json:
+            if data or real or out or limit is not None or as_json:
                 raise ConfigError(
-                    f"options of the report card stand before `{context.invoked_subcommand}`",
+                    f"options of a suite stand before `{context.invoked_subcommand}`",
                     hint="options of a command stand after its name",
                 )
             return
+        if suite == "offline":
+            who = eval_suites.local_model(model, device)
+            eval_suites.offline(who, real, out, limit=limit, as_json=as_json)
+            return
         if suite != "card":
-            raise ConfigError(f"--suite is {suite!r}", hint="the suite there is: card")
+            raise ConfigError(f"--suite is {suite!r}", hint="the suites there are: card, offline")
         if not data:
             raise ConfigError(
                 "the report card needs held-out data",
