@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
+from finesight.data.record import Record
+from finesight.data.shards import write_shard
 from finesight.evals import registry
 from tests.support.toy_eval import TOY, write_copy
 
@@ -179,3 +182,31 @@ def test_the_offline_suite_on_the_embedded_model(finesight, tmp_path):
     assert again.code == 0
     assert "ocr_scans" in again.out
     assert "mathvision is not there" in again.err
+
+
+@pytest.fixture
+def heldout(tmp_path):
+    """A held-out data set of one word, drawn here."""
+    picture = Image.new("RGB", (84, 28), "white")
+    ImageDraw.Draw(picture).text((8, 8), "cat", fill="black")
+    record = Record(
+        id="words-0",
+        family="text",
+        image=np.array(picture),
+        turns=(("Read all the text in the image.", "cat"),),
+        meta={"split": "heldout", "generator": "test", "seed": 0, "language": "en"},
+    )
+    write_shard(tmp_path / "heldout" / "a.tar", [record])
+    return tmp_path / "heldout"
+
+
+def test_the_card_is_printed_and_written(finesight, heldout, tmp_path):
+    done = finesight("eval", "--data", heldout, "--limit", 1, "--out", "card", "--json")
+    assert done.code == 0, done.err
+    content = json.loads(done.out)
+    assert set(content) == {"suite", "model", "rows"}
+    assert json.loads((tmp_path / "card" / "card.json").read_text()) == content
+    assert {each.name for each in (tmp_path / "card").iterdir()} == {
+        *("card.json", "card.svg", "card.html")
+    }
+    assert "not stated" in (tmp_path / "card" / "card.html").read_text()

@@ -7,17 +7,12 @@ Without a command it is the report card of the embedded model; benchmarks are it
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from finesight.cli import eval_run, eval_stored, eval_suites, options
+from finesight.cli import card, eval_run, eval_stored, eval_suites, options
 from finesight.cli.errors import reported
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from finesight.evals.heldout import RowScore
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -70,12 +65,7 @@ def evaluate(
             return
         if suite != "card":
             raise ConfigError(f"--suite is {suite!r}", hint="the suites there are: card, offline")
-        if not data:
-            raise ConfigError(
-                "the report card needs held-out data",
-                hint="make it with `finesight data build recipes/tiny/heldout_text.toml --out DIR`, then --data DIR",
-            )
-        _print_card(model, data, limit=limit, device=device, suite=suite, as_json=as_json)
+        card.show_card(model, data, out=out, limit=limit, device=device, as_json=as_json)
 
 
 for _name, _handler in (
@@ -87,54 +77,3 @@ for _name, _handler in (
     ("report", eval_stored.report),
 ):
     app.command(_name)(_handler)
-
-
-def _print_card(
-    model: str, data: list[Path], *, limit: int | None, device: str, suite: str, as_json: bool
-) -> None:
-    from finesight.cli.output import print_json
-    from finesight.evals.heldout import as_table
-
-    rows = _score(model, data, limit=limit, device=device)
-    if as_json:
-        print_json({"suite": suite, "model": model, "rows": as_table(rows)})
-    else:
-        _print_table(rows)
-
-
-def _score(model: str, data: list[Path], *, limit: int | None, device: str) -> list[RowScore]:
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from finesight.api import load
-    from finesight.cli.heldout import read_items
-    from finesight.evals.heldout import score_rows
-
-    items = read_items(data, limit=limit)
-    loaded = load(model, device=device)
-    columns = (TextColumn("scoring"), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_console()) as progress:
-        bar = progress.add_task("scoring", total=len(items))
-        return score_rows(
-            loaded.engine,
-            items,
-            on_progress=lambda done, total: progress.update(bar, completed=done),
-        )
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
-def _print_table(rows: list[RowScore]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("row", "measure", "score", "blank", "times blank", "n")
-    for row in rows:
-        times = f"{row.beats_blank:.1f}"
-        table.add_row(
-            row.row, row.measure, f"{row.score:.3f}", f"{row.blank:.3f}", times, str(row.num_items)
-        )
-    Console().print(table)
