@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from finesight.data.record import Record
 from finesight.data.shards import write_shard
 from finesight.evals import registry
+from tests.support.fake_endpoint import completion, serving
 from tests.support.toy_eval import TOY, write_copy
 
 
@@ -140,7 +141,11 @@ WRONG = [
     (("eval", "compare", "a", "b"), 1, "run.json cannot be read"),
     (("eval", "--limit", "3", "list"), 2, "stand before `list`"),
     (("eval",), 2, "needs held-out data"),
-    (("eval", "--suite", "x", "--data", "y"), 2, "the suites there are: card, offline"),
+    (
+        ("eval", "--suite", "x", "--data", "y"),
+        2,
+        "the suites there are: card, offline, ocr-compare",
+    ),
 ]
 
 
@@ -210,3 +215,30 @@ def test_the_card_is_printed_and_written(finesight, heldout, tmp_path):
         *("card.json", "card.svg", "card.html")
     }
     assert "not stated" in (tmp_path / "card" / "card.html").read_text()
+
+
+def test_two_systems_read_the_same_pictures(finesight, heldout, tmp_path):
+    with serving() as server:
+        server.script = [(200, completion("cat"), {})]
+        given = ("--a", "tiny", "--endpoint", server.url, "--endpoint-model", "reader")
+        words = ("eval", "--suite", "ocr-compare", *given, "--data", heldout, "--limit", 1)
+        done = finesight(*words, "--out", "out", "--json")
+    assert done.code == 0, done.err
+    content = json.loads(done.out)
+    assert list(content["systems"]) == ["a", "endpoint"]
+    rows = {row["row"]: row for row in content["rows"]}
+    assert rows["all"]["n"] == 8
+    assert rows["kind text"]["cer_second"] == 0.0
+    assert rows["kind json"]["cer_second"] == 1.0
+    assert rows["all"]["says"] == "too few pictures: 1"
+    assert content["failures"][1]["not_json"] == 1
+    assert (tmp_path / "out" / "ocr_compare.html").is_file()
+
+
+def test_a_comparison_needs_two(finesight, heldout):
+    done = finesight("eval", "--suite", "ocr-compare", "--a", "tiny", "--data", "x", "--out", "y")
+    assert done.code == 2
+    assert "needs two systems, got a" in done.err
+    done = finesight("eval", "--suite", "ocr-compare", "--a", "tiny", "--b", "tiny", "--out", "y")
+    assert done.code == 2
+    assert "needs --out and --data or --real" in done.err

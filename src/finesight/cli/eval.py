@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from finesight.cli import card, eval_run, eval_stored, eval_suites, options
+from finesight.cli import card, eval_options, eval_run, eval_stored, eval_suites, options
 from finesight.cli.errors import reported
 
 app = typer.Typer(
@@ -29,11 +29,25 @@ def evaluate(
         list[Path] | None, typer.Option(help="Folder of a held-out data set; may be repeated.")
     ] = None,
     suite: Annotated[
-        str, typer.Option(help="card: held-out pictures. offline: real data, no download.")
+        str,
+        typer.Option(
+            help="card: held-out pictures. offline: real data, no download."
+            " ocr-compare: systems side by side."
+        ),
     ] = "card",
     model: Annotated[str, typer.Option(help="tiny, a folder, or a published name.")] = "tiny",
+    a: Annotated[
+        str | None, typer.Option("--a", help="ocr-compare: a model.", metavar="MODEL")
+    ] = None,
+    b: Annotated[
+        str | None, typer.Option("--b", help="ocr-compare: another model.", metavar="MODEL")
+    ] = None,
+    endpoint: eval_options.EndpointUrl = None,
+    endpoint_model: eval_options.EndpointModel = None,
+    api_key: eval_options.ApiKey = "",
     real: Annotated[
-        Path | None, typer.Option(help="Folder of real data, for offline.", metavar="DIR")
+        Path | None,
+        typer.Option(help="Folder of real data, for offline and ocr-compare.", metavar="DIR"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write answers, JSON and a page here.", metavar="DIR")
@@ -53,7 +67,7 @@ def evaluate(
         from finesight.errors import ConfigError
 
         if context.invoked_subcommand is not None:
-            if data or real or out or limit is not None or as_json:
+            if data or real or out or a or b or endpoint or limit is not None or as_json:
                 raise ConfigError(
                     f"options of a suite stand before `{context.invoked_subcommand}`",
                     hint="options of a command stand after its name",
@@ -63,8 +77,23 @@ def evaluate(
             who = eval_suites.local_model(model, device)
             eval_suites.offline(who, real, out, limit=limit, as_json=as_json)
             return
+        if suite == "ocr-compare":
+            from finesight.cli.ocr_compare import Systems, ocr_compare
+
+            systems = Systems(
+                a=a,
+                b=b,
+                endpoint=endpoint,
+                endpoint_model=endpoint_model,
+                api_key=api_key,
+                device=device,
+            )
+            ocr_compare(systems, data or (), real, out, limit=limit, as_json=as_json)
+            return
         if suite != "card":
-            raise ConfigError(f"--suite is {suite!r}", hint="the suites there are: card, offline")
+            raise ConfigError(
+                f"--suite is {suite!r}", hint="the suites there are: card, offline, ocr-compare"
+            )
         card.show_card(model, data, out=out, limit=limit, device=device, as_json=as_json)
 
 
