@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from finesight.cli.card import evaluation
-from finesight.config.load import validate
+from finesight.config.load import validate, write_recipe
 from finesight.data.record import Glyph, Record, SceneObject
 from finesight.data.shards import write_shard
 from finesight.errors import ConfigError, DataError
@@ -137,13 +137,32 @@ def test_a_stopped_run_keeps_its_last_step(shards, tiny_model_folder, tmp_path) 
     assert pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "a")).state.step == 2
 
 
-def test_averaged_weights_are_scored_on_held_out_data(shards, tiny_model_folder, tmp_path) -> None:
-    heldout = replace(
-        _text_record(0),
-        meta={"split": "heldout", "generator": "test", "seed": 0, "language": "en"},
-    )
-    write_shard(tmp_path / "heldout" / "a.tar", [heldout])
-    score = evaluation([tmp_path / "heldout"], tiny_model_folder, limit=1)
+@pytest.fixture
+def heldout(tmp_path) -> Path:
+    meta = {"split": "heldout", "generator": "test", "seed": 0, "language": "en"}
+    write_shard(tmp_path / "heldout" / "a.tar", [replace(_text_record(0), meta=meta)])
+    return tmp_path / "heldout"
+
+
+def test_the_command_scores_while_it_trains(
+    finesight, shards, tiny_model_folder, heldout, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # those of this process stay
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    recipe = _recipe(shards, tiny_model_folder, tmp_path / "a", schedule={"total_steps": 4})
+    write_recipe(recipe, tmp_path / "recipe.toml")
+    done = finesight("train", "recipe.toml", "--evaluate", heldout, "--evaluate-limit", 1)
+    assert done.code == 0, done.err
+    assert "card/text_text " in done.err
+    wrong = finesight("train", "recipe.toml", "--evaluate", shards / "text")
+    assert wrong.code != 0
+    assert "split 'train', not heldout" in wrong.err
+
+
+def test_averaged_weights_are_scored_on_held_out_data(
+    shards, tiny_model_folder, heldout, tmp_path
+) -> None:
+    score = evaluation([heldout], tiny_model_folder, limit=1)
     run = {"folder": str(tmp_path / "a"), "evaluate_every": 2}
     scored = pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "a", run=run))
     scored.run(report=lambda step, values: None, evaluate=score)
