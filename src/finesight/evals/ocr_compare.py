@@ -112,7 +112,7 @@ def tables(rows: Sequence[ComparedRow], failed: Sequence[Failing]) -> list[Table
                 each.row,
                 f"{each.first} / {each.second}",
                 f"{each.cer_first:.3f} / {each.cer_second:.3f}",
-                f"{each.difference:+.3f} [{each.interval[0]:+.3f}, {each.interval[1]:+.3f}]",
+                f"{each.difference:+.3f} {_ends(each)}",
                 f"{each.n} of {each.num_pictures} pictures",
                 each.says,
             ),
@@ -129,6 +129,12 @@ def tables(rows: Sequence[ComparedRow], failed: Sequence[Failing]) -> list[Table
     )
     names = ("system", "empty", "loop", "truncated", "no JSON", "no answer", "items")
     return [Table("Compared", header, compared), Table("How they fail", names, fails)]
+
+
+def _ends(each: ComparedRow) -> str:
+    """The interval in words; one picture has none."""
+    low, high = each.interval
+    return f"[{low:+.3f}, {high:+.3f}]" if each.num_pictures > 1 else "(no interval)"
 
 
 def _counts(each: Failing) -> tuple[int, ...]:

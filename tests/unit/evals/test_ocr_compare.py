@@ -71,6 +71,10 @@ def test_rows_hold_their_own_items_and_paired_differences(copy, tmp_path):
     assert 0 < whole.interval[0] <= whole.difference <= whole.interval[1]
     assert whole.says == "good reads better"
     assert rows["kind json"].says == "too few pictures: 1"
+    (compared, _) = tables(list(rows.values()), [])
+    cells = {row.cells[0]: row.cells[3] for row in compared.rows}
+    assert cells["kind json"] == "+1.000 (no interval)"
+    assert cells["all"].endswith("]")
     equal = {each.row: each for each in compare_rows({"one": runs["bad"], "two": runs["bad"]})}
     assert equal["all"].says == "no difference seen"
 
