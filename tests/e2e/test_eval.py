@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
+from finesight.data.record import Record
+from finesight.data.shards import write_shard
 from finesight.evals import registry
+from tests.support.fake_endpoint import completion, serving
 from tests.support.toy_eval import TOY, write_copy
 
 
@@ -153,7 +157,11 @@ WRONG = [
     (("eval", "compare", "a", "b"), 1, "run.json cannot be read"),
     (("eval", "--limit", "3", "list"), 2, "stand before `list`"),
     (("eval",), 2, "needs held-out data"),
-    (("eval", "--suite", "x", "--data", "y"), 2, "the suite there is: card"),
+    (
+        ("eval", "--suite", "x", "--data", "y"),
+        2,
+        "the suites there are: card, offline, ocr-compare",
+    ),
 ]
 
 
@@ -177,3 +185,76 @@ def test_an_endpoint_that_is_not_there_is_no_score(finesight, toy, monkeypatch):
         in outcome.err
     )
     assert "--retry-errors" in outcome.err
+
+
+def test_the_offline_suite_on_the_embedded_model(finesight, tmp_path):
+    folder = tmp_path / "real" / "ocr_scans"
+    folder.mkdir(parents=True)
+    Image.new("L", (112, 56), 255).save(folder / "phototest.tif")
+    (folder / "phototest.gold.txt").write_text("quick brown dog\n")
+    given = ("--suite", "offline", "--real", "real", "--out", "out", "--limit", 1)
+    done = finesight("eval", *given, "--json")
+    assert done.code == 0, done.err
+    content = json.loads(done.out)
+    assert [(row["row"], row["n"]) for row in content["rows"]] == [("ocr_scans", 1)]
+    assert content["missing"] == ["pubtabnet", "mathvision"]
+    assert (tmp_path / "out" / "offline.html").is_file()
+    again = finesight("eval", *given)
+    assert again.code == 0
+    assert "ocr_scans" in again.out
+    assert "mathvision is not there" in again.err
+
+
+@pytest.fixture
+def heldout(tmp_path):
+    """A held-out data set of one word, drawn here."""
+    picture = Image.new("RGB", (84, 28), "white")
+    ImageDraw.Draw(picture).text((8, 8), "cat", fill="black")
+    record = Record(
+        id="words-0",
+        family="text",
+        image=np.array(picture),
+        turns=(("Read all the text in the image.", "cat"),),
+        meta={"split": "heldout", "generator": "test", "seed": 0, "language": "en"},
+    )
+    write_shard(tmp_path / "heldout" / "a.tar", [record])
+    return tmp_path / "heldout"
+
+
+def test_the_card_is_printed_and_written(finesight, heldout, tmp_path):
+    done = finesight("eval", "--data", heldout, "--limit", 1, "--out", "card", "--json")
+    assert done.code == 0, done.err
+    content = json.loads(done.out)
+    assert set(content) == {"suite", "model", "rows"}
+    assert json.loads((tmp_path / "card" / "card.json").read_text()) == content
+    assert {each.name for each in (tmp_path / "card").iterdir()} == {
+        *("card.json", "card.svg", "card.html")
+    }
+    assert "not stated" in (tmp_path / "card" / "card.html").read_text()
+
+
+def test_two_systems_read_the_same_pictures(finesight, heldout, tmp_path):
+    with serving() as server:
+        server.script = [(200, completion("cat"), {})]
+        given = ("--a", "tiny", "--endpoint", server.url, "--endpoint-model", "reader")
+        words = ("eval", "--suite", "ocr-compare", *given, "--data", heldout, "--limit", 1)
+        done = finesight(*words, "--out", "out", "--json")
+    assert done.code == 0, done.err
+    content = json.loads(done.out)
+    assert list(content["systems"]) == ["a", "endpoint"]
+    rows = {row["row"]: row for row in content["rows"]}
+    assert rows["all"]["n"] == 8
+    assert rows["kind text"]["cer_second"] == 0.0
+    assert rows["kind json"]["cer_second"] == 1.0
+    assert rows["all"]["says"] == "too few pictures: 1"
+    assert content["failures"][1]["not_json"] == 1
+    assert (tmp_path / "out" / "ocr_compare.html").is_file()
+
+
+def test_a_comparison_needs_two(finesight, heldout):
+    done = finesight("eval", "--suite", "ocr-compare", "--a", "tiny", "--data", "x", "--out", "y")
+    assert done.code == 2
+    assert "needs two systems, got a" in done.err
+    done = finesight("eval", "--suite", "ocr-compare", "--a", "tiny", "--b", "tiny", "--out", "y")
+    assert done.code == 2
+    assert "needs --out and --data or --real" in done.err

@@ -2,6 +2,7 @@
 """A small recipe from shards to an exported model, and the promise that a stopped run loses nothing."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from finesight.config.load import validate
+from finesight.cli.card import evaluation
+from finesight.config.load import validate, write_recipe
 from finesight.data.record import Glyph, Record, SceneObject
 from finesight.data.shards import write_shard
 from finesight.errors import ConfigError, DataError
@@ -133,6 +135,44 @@ def test_a_stopped_run_keeps_its_last_step(shards, tiny_model_folder, tmp_path) 
     trainer.run(report=stop_at_two)
     assert trainer.state.step == 2
     assert pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "a")).state.step == 2
+
+
+@pytest.fixture
+def heldout(tmp_path) -> Path:
+    meta = {"split": "heldout", "generator": "test", "seed": 0, "language": "en"}
+    write_shard(tmp_path / "heldout" / "a.tar", [replace(_text_record(0), meta=meta)])
+    return tmp_path / "heldout"
+
+
+def test_the_command_scores_while_it_trains(
+    finesight, shards, tiny_model_folder, heldout, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # those of this process stay
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    recipe = _recipe(shards, tiny_model_folder, tmp_path / "a", schedule={"total_steps": 4})
+    write_recipe(recipe, tmp_path / "recipe.toml")
+    done = finesight("train", "recipe.toml", "--evaluate", heldout, "--evaluate-limit", 1)
+    assert done.code == 0, done.err
+    assert "card/text_text " in done.err
+    wrong = finesight("train", "recipe.toml", "--evaluate", shards / "text")
+    assert wrong.code != 0
+    assert "split 'train', not heldout" in wrong.err
+
+
+def test_averaged_weights_are_scored_on_held_out_data(
+    shards, tiny_model_folder, heldout, tmp_path
+) -> None:
+    score = evaluation([heldout], tiny_model_folder, limit=1)
+    run = {"folder": str(tmp_path / "a"), "evaluate_every": 2}
+    scored = pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "a", run=run))
+    scored.run(report=lambda step, values: None, evaluate=score)
+    log = (tmp_path / "a" / "log.jsonl").read_text().splitlines()
+    rows = [row for row in map(json.loads, log) if "card/text_text" in row]
+    assert [row["step"] for row in rows] == [2, 4, 6, 6]
+    assert all(0 <= row["card/text_text"] <= 1 >= row["card/text_text/blank"] for row in rows)
+    plain = _train(_recipe(shards, tiny_model_folder, tmp_path / "b"))
+    for name, value in plain.learner.state_dict().items():  # looking changes nothing
+        assert torch.equal(value, scored.learner.state_dict()[name]), name
 
 
 def test_another_number_of_workers_cannot_resume(shards, tiny_model_folder, tmp_path) -> None:

@@ -21,6 +21,17 @@ def train(
     export: Annotated[
         Path | None, typer.Option(help="Write the averaged weights as a model folder when done.")
     ] = None,
+    evaluate: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Held-out data set: score the averaged weights every run.evaluate_every steps."
+            " May be repeated.",
+            metavar="DIR",
+        ),
+    ] = None,
+    evaluate_limit: Annotated[
+        int, typer.Option(min=1, help="Items per row of each evaluation.")
+    ] = 8,
     threads: Annotated[int, typer.Option(help="CPU threads of the training itself.")] = 2,
 ) -> None:
     """Run a training recipe; a run that was stopped goes on from its newest checkpoint."""
@@ -34,6 +45,11 @@ def train(
     torch.set_num_threads(threads)
     console = Console(stderr=True)
     resolved = read_recipe(recipe, PretrainRecipe, overrides=override or ())
+    score = None
+    if evaluate:
+        from finesight.cli.card import evaluation
+
+        score = evaluation(evaluate, resolved.model.folder, limit=evaluate_limit)
     trainer = pretrain.start(resolved)
     for match, algorithm, lr, tensors, values in trainer.optimizers.table():
         console.print(
@@ -51,7 +67,7 @@ def train(
     # A terminated run keeps its last steps; a second signal ends it at once.
     signal.signal(signal.SIGTERM, lambda *_: _stop(trainer))
     signal.signal(signal.SIGINT, lambda *_: _stop(trainer))
-    trainer.run(report=report)
+    trainer.run(report=report, evaluate=score)
     if export is not None:
         pretrain.export(resolved.run.folder, resolved.model.folder, export)
         console.print(f"wrote {export}")

@@ -91,11 +91,29 @@ class RowScore:
         return float("inf") if seen > 0 else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class AskedItem:
+    """One question with what was said.
+
+    Attributes:
+        item: the question.
+        seen: the answer on the picture.
+        blind: the answer on the blank picture.
+        is_right: whether the answer on the picture is right; for text, without any error.
+    """
+
+    item: HeldOutItem
+    seen: Reply
+    blind: Reply
+    is_right: bool
+
+
 def score_rows(
     responder: Responder,
     items: Sequence[HeldOutItem],
     *,
     on_progress: Callable[[int, int], None] | None = None,
+    on_asked: Callable[[AskedItem], None] | None = None,
 ) -> list[RowScore]:
     """Ask every item twice, seeing and blind, and score each row.
 
@@ -103,6 +121,7 @@ def score_rows(
         responder: the model.
         items: questions with their truth.
         on_progress: called with items done and items in all.
+        on_asked: called with every question and its answers.
 
     Raises:
         EvalError: there is no item, or one belongs to no known row.
@@ -111,9 +130,13 @@ def score_rows(
         raise EvalError("there is nothing to score")
     done: dict[str, list[tuple[float, float, float]]] = {}
     for number, item in enumerate(items):
-        seen = _parts(item, _ask(responder, item, item.image))
-        blind = _parts(item, _ask(responder, item, Image.new("RGB", item.image.size, BLANK_COLOUR)))
+        blank = Image.new("RGB", item.image.size, BLANK_COLOUR)
+        replies = (_ask(responder, item, item.image), _ask(responder, item, blank))
+        seen, blind = (_parts(item, reply) for reply in replies)
         done.setdefault(item.row, []).append((seen[0], blind[0], seen[1]))
+        if on_asked:
+            is_right = seen[0] == 0 if _is_text(item.row) else seen[0] > 0
+            on_asked(AskedItem(item, *replies, is_right))
         if on_progress:
             on_progress(number + 1, len(items))
     return [_row(name, parts) for name, parts in done.items()]
@@ -132,6 +155,15 @@ def as_table(rows: Sequence[RowScore]) -> list[dict[str, str | float | int]]:
         }
         for row in rows
     ]
+
+
+def as_scores(rows: Sequence[RowScore]) -> dict[str, float]:
+    """Rows as named numbers, for the log of a training: `card/ROW` and, blind, `card/ROW/blank`."""
+    scores: dict[str, float] = {}
+    for row in rows:
+        scores[f"card/{row.row}"] = row.score
+        scores[f"card/{row.row}/blank"] = row.blank
+    return scores
 
 
 def _row(name: str, parts: Sequence[tuple[float, float, float]]) -> RowScore:

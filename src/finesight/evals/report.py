@@ -75,6 +75,7 @@ def write_report(
     items: Mapping[tuple[str, str], Item] | None = None,
     most_failures: int = MOST_FAILURES,
     title: str = "Benchmarks",
+    more: Sequence[Table] = (),
 ) -> None:
     """Write the report whole or not at all.
 
@@ -84,12 +85,15 @@ def write_report(
         items: questions by task and id, for pictures that are no files of their own.
         most_failures: wrong answers shown per run.
         title: of the page.
+        more: tables to show before the runs.
 
     Raises:
         EvalError: a folder holds no finished run, or the page cannot be written.
     """
     runs = [(load_result(folder), read_samples(folder)) for folder in folders]
-    page = render_report(runs, items=items or {}, most_failures=most_failures, title=title)
+    page = render_report(
+        runs, items=items or {}, most_failures=most_failures, title=title, more=more
+    )
     draft = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,6 +113,7 @@ def render_report(
     items: Mapping[tuple[str, str], Item],
     most_failures: int = MOST_FAILURES,
     title: str = "Benchmarks",
+    more: Sequence[Table] = (),
 ) -> str:
     """The report as one HTML page; arguments as in `write_report`."""
     shown = []
@@ -122,7 +127,7 @@ def render_report(
     overview = Table("Runs", OVERVIEW, tuple(_overview_row(result) for result, _ in runs))
     style = Markup(STYLE + STYLE_MORE)
     return environment.from_string(PAGE).render(
-        title=title, style=style, overview=overview, runs=shown
+        title=title, style=style, overview=overview, more=more, runs=shown
     )
 
 

@@ -29,6 +29,7 @@ PAGE = """<!DOCTYPE html>
 </tbody></table></div>
 {% endmacro %}
 {% if overview.rows | length > 1 %}<article>{{ numbers(overview) }}</article>{% endif %}
+{% for table in more %}<article><h2>{{ table.title }}</h2>{{ numbers(table) }}</article>{% endfor %}
 {% for run in runs %}
 <article>
 <h2 dir="auto">{{ run.title }}</h2>

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All benchmarks on real data that need no download, one after another, and stored outputs scored again.
+
+What a folder of real data lacks is named, not skipped in silence. A benchmark that could not be answered at all stays
+in the table with its reasons: the suite is there to be read whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from finesight.errors import EvalError
+from finesight.evals import registry
+from finesight.evals.goldens import Golden, replay
+from finesight.evals.report import Row, Table, write_report
+from finesight.evals.responders import ItemResponder
+from finesight.evals.results import Result
+from finesight.evals.run import run
+from finesight.evals.samples import Sample
+from finesight.evals.task import Space
+
+PARTS = {"ocr_scans": "ocr_scans", "pubtabnet": "pubtabnet", "mathvision_mini": "mathvision"}
+"""Benchmark -> its folder below the real data."""
+
+OnPart = Callable[[str, int, Sample], None]
+"""Told the benchmark, the number of its items done, and the last of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offline:
+    """What the suite gave.
+
+    Attributes:
+        results: of the benchmarks that were run, in order.
+        goldens: stored outputs scored again.
+        missing: folders that are not there.
+    """
+
+    results: tuple[Result, ...]
+    goldens: tuple[Golden, ...]
+    missing: tuple[str, ...]
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row per benchmark and per set of stored outputs, in plain JSON values."""
+        rows: list[dict[str, Any]] = []
+        for result in self.results:
+            low, high = (end * result.unit for end in result.interval)
+            rows.append(
+                {
+                    "row": result.task,
+                    "answered_by": result.responder,
+                    "measure": result.main,
+                    "value": round(result.value * result.unit, 4),
+                    "interval": [round(low, 4), round(high, 4)],
+                    "n": result.n,
+                    "not_read": round(result.parse_fail_rate, 4),
+                    "cut_short": round(result.truncated_rate, 4),
+                    "failed": dict(result.errors),
+                }
+            )
+        rows += [
+            {
+                "row": f"replay: {each.benchmark}",
+                "answered_by": each.system,
+                "measure": "total",
+                "value": round(each.ours, 4),
+                "official": each.official,
+                "agrees": each.agrees,
+                "n": each.n,
+            }
+            for each in self.goldens
+        ]
+        return rows
+
+
+def run_offline(
+    responder: ItemResponder,
+    space: Space,
+    real: Path,
+    out: Path,
+    *,
+    limit: int | None = None,
+    on_progress: OnPart | None = None,
+) -> Offline:
+    """Run everything that the folder of real data holds; run again to go on after a crash.
+
+    Args:
+        responder: who answers.
+        space: what numbers in its answers mean.
+        real: folder of real data, with a folder per source.
+        out: answers go to a folder per benchmark here.
+        limit: items per benchmark at most.
+        on_progress: told of every item.
+
+    Raises:
+        EvalError: there is nothing that could be run, or a copy is broken.
+    """
+    present = {name: real / folder for name, folder in PARTS.items() if (real / folder).is_dir()}
+    missing = tuple(folder for name, folder in PARTS.items() if name not in present)
+    if not present:
+        raise EvalError(
+            f"{real} holds none of the folders {', '.join(missing)}",
+            hint="give the folder that holds them; nothing is downloaded",
+        )
+    results = []
+    for name, folder in present.items():
+        task = registry.task(name)
+        done = run(
+            task,
+            task.prompts[0],
+            task.prompts[0].items(folder, task.budget),
+            responder,
+            folder=out / name,
+            space=space,
+            limit=limit,
+            on_progress=_named(name, on_progress),
+        )
+        if done.result is not None:
+            results.append(done.result)
+    return Offline(results=tuple(results), goldens=tuple(replay(real)), missing=missing)
+
+
+def save_offline(done: Offline, out: Path, *, model: str) -> dict[str, Any]:
+    """Write `offline.json` and the page `offline.html` beside the answers.
+
+    Args:
+        done: the suite.
+        out: folder it was run in.
+        model: who answered, for the title.
+
+    Returns:
+        What `offline.json` holds.
+
+    Raises:
+        EvalError: the page cannot be written.
+    """
+    content = {
+        "suite": "offline",
+        "model": model,
+        "rows": done.table(),
+        "missing": list(done.missing),
+        "goldens": [asdict(each) for each in done.goldens],
+    }
+    folders = [out / result.task for result in done.results]
+    more = [goldens_table(done.goldens)] if done.goldens else []
+    write_report(out / "offline.html", folders, title=f"Offline suite: {model}", more=more)
+    path = out / "offline.json"
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(path)
+    return content
+
+
+def goldens_table(goldens: Sequence[Golden]) -> Table:
+    """Stored outputs of other systems: our totals beside the published ones."""
+    rows = tuple(
+        Row(
+            (
+                each.benchmark,
+                each.system,
+                f"{each.ours:.6g}",
+                f"{each.official:.6g}",
+                "yes" if each.agrees else "NO",
+                f"{each.n:,}",
+            )
+        )
+        for each in goldens
+    )
+    header = ("benchmark", "stored outputs of", "ours", "official", "agree", "n")
+    return Table("Stored outputs scored again", header, rows)
+
+
+def _named(name: str, told: OnPart | None) -> Callable[[int, Sample], None] | None:
+    if told is None:
+        return None
+    return lambda done, sample: told(name, done, sample)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The set of pictures that systems are compared on."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from finesight.cli.ocr_set import write_set
+from finesight.data.record import Record
+from finesight.data.shards import write_shard
+from finesight.errors import EvalError
+from finesight.evals import registry
+from tests.support.benchmark_copies import items, save
+
+
+def record(number, language="en", *, split="heldout", family="text", **meta):
+    meta = {"split": split, "generator": "test", "seed": 0, "language": language, **meta}
+    image = np.full((28, 56, 3), 255, dtype=np.uint8)
+    turns = (("Read.", f"text {number}"),)
+    return Record(id=f"r{number}", family=family, image=image, turns=turns, meta=meta)
+
+
+def made(tmp_path, *records, real=None, limit=2):
+    write_shard(tmp_path / "data" / "a.tar", list(records))
+    count = write_set(tmp_path / "set", [tmp_path / "data"], real, limit=limit)
+    lines = (tmp_path / "set" / "items.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == count
+    return {row["id"]: row for row in map(json.loads, lines)}
+
+
+def test_copies_pages_and_languages(tmp_path):
+    texts = [record(n, "en" if n < 3 else "ar") for n in range(5)]
+    rows = made(tmp_path, *texts, record(9, direction=90))
+    assert [name for name in rows if "/" not in name] == ["r0", "r3", "r1", "r4"]
+    assert rows["r0"]["tags"]["resolution"] == "as drawn"
+    assert rows["r1"]["tags"] == {"kind": "text", "language": "en"}
+    assert {name.partition("/")[2] for name in rows if name.startswith("r0/")} == {
+        *("half", "double", "four times", "turned 90", "turned 180", "turned 270", "json")
+    }
+    size = {name: Image.open(tmp_path / "set" / row["image"]).size for name, row in rows.items()}
+    assert (size["r0/half"], size["r0/four times"]) == ((28, 14), (224, 112))
+    assert size["r3/turned 90"] == (28, 56)
+    (page,) = (row for name, row in rows.items() if name.startswith("page/"))
+    assert page["text"] == "text 0\ntext 3\ntext 1\ntext 4"
+    assert len(items(registry.task("ocr_compare"), tmp_path / "set")) == len(rows)
+
+
+def test_scans_stay_where_they_are(tmp_path):
+    scans = tmp_path / "real" / "ocr_scans"
+    path = save(scans / "phototest-rotated-L.png")
+    (scans / "phototest.gold.txt").write_text("brown dog\n")
+    rows = made(tmp_path, record(0), real=tmp_path / "real")
+    scan = rows["scan/phototest-rotated-L.png"]
+    assert (scan["image"], scan["text"]) == (str(path), "brown dog")
+    assert scan["tags"] == {"kind": "scan, turned"}
+
+
+def test_other_pages_have_other_names(tmp_path):
+    names = [
+        {name for name in made(tmp_path / str(n), record(0), record(n)) if "page" in name}
+        for n in (1, 2)
+    ]
+    assert len(names[0] | names[1]) == 2
+
+
+def test_training_records_and_nothing_at_all_are_refused(tmp_path):
+    with pytest.raises(EvalError, match="split 'train', not heldout"):
+        made(tmp_path, record(0, split="train"))
+    with pytest.raises(EvalError, match="there is no text to be read in no folder"):
+        write_set(tmp_path / "set", [], tmp_path, limit=None)
