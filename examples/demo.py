@@ -31,12 +31,12 @@ def main(out: Path, *, allow_misread: bool) -> int:
     """Ask everything, write everything; returns the exit code."""
     model = finesight.load("tiny")
     kept = []
-    for part, question in QUESTIONS:
+    for number, (part, question) in enumerate(QUESTIONS, 1):
         conversation = Conversation((Message("user", (part, TextPart(question))),))
         answer = model.answer(conversation)
         kept.append(Artifacts(conversation, answer, model.processor.config))
         print(f"{Path(answer.media[0].source).name}: {question}\n  {answer.text!r}")
-        for path in kept[-1].save_overlays(out):
+        for path in kept[-1].save_overlays(out / str(number)):  # one picture may be asked twice
             print(f"  drawn: {path}")
     save_report(out / "report.html", kept, title="finesight demo")
     print(f"report: {out / 'report.html'}")
