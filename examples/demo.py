@@ -17,7 +17,7 @@ from finesight.conversation import Conversation, ImagePart, Message, TextPart, V
 MEDIA = Path(__file__).parent / "media"
 READ = "Read all the text in the image."
 FIND = "Locate every red circle in the image and output the coordinates in JSON format."
-QUESTIONS = (
+QUESTIONS: tuple[tuple[ImagePart | VideoPart, str], ...] = (
     (ImagePart(source=MEDIA / "ticket.png"), READ),
     (ImagePart(source=MEDIA / "shapes.png"), FIND),
     (ImagePart(source=MEDIA / "shapes.png"), "How many red circles are there in the image?"),

@@ -21,7 +21,6 @@ pytestmark = pytest.mark.parity
 
 @pytest.fixture(scope="module")
 def reference():
-    pytest.importorskip("qwen_vl_utils")
     declare_torchvision_ops()
     from qwen_vl_utils import vision_process
 

@@ -187,7 +187,7 @@ def _page(
     ]
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(CARD_PAGE).render(
-        model=model,
+        title=f"Report card: {model}",
         rows=shown,
         style=Markup(STYLE + CARD_STYLE),
         drawing=Markup(drawing),  # every label in it is escaped

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page of a report card, filled by `card`; everything of a model or a data set is escaped by Jinja."""
 
+from finesight.present.report_page import PAGE_HEAD
+
 CARD_STYLE = """
 .examples { display: flex; flex-wrap: wrap; gap: 1rem; }
 .examples figure { flex: 0 1 16rem; margin: 0; }
@@ -8,20 +10,9 @@ CARD_STYLE = """
 .drawing { overflow-x: auto; }
 """
 
-CARD_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="referrer" content="no-referrer">
-<title>Report card: {{ model }}</title>
-<style>{{ style }}</style>
-</head>
-<body>
-<h1>Report card: {{ model }}</h1>
-<article>
+CARD_PAGE = (
+    PAGE_HEAD
+    + """<article>
 <div class="drawing">{{ drawing }}</div>
 <div class="scroll"><table>
 <thead><tr><th>row</th><th>measure</th><th>score</th><th>blank</th><th>times blank</th><th>n</th>
@@ -57,3 +48,4 @@ same model on blank pictures. Examples are the first of their row, not chosen.</
 </body>
 </html>
 """
+)

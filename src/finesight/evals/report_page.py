@@ -1,26 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page that a report of runs is, filled by `report`; everything of a model or a data set is escaped by Jinja."""
 
+from finesight.present.report_page import PAGE_HEAD
+
 STYLE_MORE = """
 table.numbers td + td, table.numbers th + th { text-align: right; }
 tr.ours td { font-weight: 600; }
 summary { cursor: pointer; color: var(--soft); margin: 1rem 0 .4rem; }
 """
 
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="referrer" content="no-referrer">
-<title>{{ title }}</title>
-<style>{{ style }}</style>
-</head>
-<body>
-<h1>{{ title }}</h1>
-{% macro numbers(table) %}
+PAGE = (
+    PAGE_HEAD
+    + """{% macro numbers(table) %}
 <div class="scroll"><table class="numbers">
 <thead><tr>{% for name in table.header %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead>
 <tbody>{% for row in table.rows %}
@@ -62,3 +53,4 @@ prompts, pixels and rules of reading may differ. Boxes are drawn in pixels of th
 </body>
 </html>
 """
+)

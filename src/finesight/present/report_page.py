@@ -52,7 +52,7 @@ footer { color: var(--soft); font-size: .85rem; }
   figure img { max-height: 22cm; width: auto; } h3 { break-after: avoid; } }
 """
 
-PAGE = """<!DOCTYPE html>
+PAGE_HEAD = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -65,7 +65,12 @@ PAGE = """<!DOCTYPE html>
 </head>
 <body>
 <h1>{{ title }}</h1>
-{% for entry in entries %}
+"""
+"""Opening of every page: nothing is loaded from elsewhere and no script runs, whatever an answer says."""
+
+PAGE = (
+    PAGE_HEAD
+    + """{% for entry in entries %}
 <article>
 <h2 dir="auto">{{ entry.question }}</h2>
 <pre dir="auto">{{ entry.text or "(the answer is empty)" }}</pre>
@@ -105,3 +110,4 @@ PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
+)

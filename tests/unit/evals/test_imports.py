@@ -7,6 +7,7 @@ import csv
 import json
 import sys
 
+import openpyxl
 import pytest
 
 from finesight.conversation import Sampling
@@ -130,7 +131,6 @@ def test_many_names_are_shortened(tmp_path):
 
 
 def test_a_spreadsheet(tmp_path):
-    openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
     for row in (("index", "prediction"), ("q1", "two"), ("q2", None), ("q3", "x" * 32_767)):
         book.active.append(row)
