@@ -59,13 +59,16 @@ def test_loading_is_measured_against_reading():
 
 def test_windows_are_measured_per_patch():
     found = bench_windows(blocks=1, rounds=1)
-    assert 0 < found.ours < found.yardstick * 10
+    assert min(found.ours, found.yardstick) > 0
+    assert found.bar == 1.3
 
 
 def test_start_measures_both_sides():
     helped, asked = bench_start(rounds=1)
-    assert helped.ours > helped.yardstick > 0
-    assert asked.ours > asked.yardstick > 0
+    # which is larger is for the benchmark to say: a test must not depend on a busy machine
+    assert min(helped.ours, helped.yardstick, asked.ours, asked.yardstick) > 0
+    assert helped.name.startswith("seconds of --help")
+    assert (helped.bar, asked.bar) == (5.0, 3.0)
 
 
 def test_names_are_listed_and_unknown_ones_refused(capsys):
