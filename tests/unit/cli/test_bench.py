@@ -6,6 +6,7 @@ import json
 import pytest
 
 from finesight.cli.bench.comparison import Comparison, best_in_turns
+from finesight.cli.bench.harness import bench_harness
 from finesight.cli.bench.media import bench_auto_frames, bench_long_video
 from finesight.cli.bench.network import bench_load, bench_windows, shortened_3b
 from finesight.cli.bench.start import bench_start
@@ -48,6 +49,15 @@ def test_a_long_video_is_measured_in_a_process_of_its_own():
     found = bench_long_video(seconds=120, width=64, height=48)
     assert 0 < found.ours < 200e6
     assert found.note == "32 frame pairs, last at 119.96 s"
+
+
+def test_the_harness_is_measured_on_answers_of_which_some_are_right():
+    per_item, again = bench_harness(num_items=60)
+    assert per_item.ours > 0
+    assert again.ours > 0
+    assert again.name == "seconds of scoring 60 stored answers again"
+    assert again.note.endswith("% of them right")
+    assert again.note != "0% of them right"
 
 
 def test_loading_is_measured_against_reading():

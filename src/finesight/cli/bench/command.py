@@ -20,6 +20,7 @@ BENCHES = {
     "auto": 'whether fps="auto" gives short bursts a frame, beside even sampling; a minute',
     "video": "peak memory of 64 frames from an hour of 1080p; three minutes",
     "windows": "time per patch of windowed attention, 16,384 patches against 1,024; two minutes",
+    "harness": "what an evaluation costs beside its model's time; half a minute",
     "load": "loading a 3B-shaped checkpoint against reading its files; needs 8 GB of disk and of memory",
     "speed": "vision, prefill and decoding of the 3B shape beside transformers; needs 17 GB of memory",
 }
@@ -80,7 +81,7 @@ def _use_threads(threads: int | None) -> None:
 
 
 def _run(names: list[str], shorten: int) -> Iterator[Comparison]:
-    from finesight.cli.bench import media, network, start
+    from finesight.cli.bench import harness, media, network, start
 
     blocks, layers = max(32 // shorten, 1), max(36 // shorten, 1)
     runs: dict[str, Callable[[], Comparison | Iterable[Comparison]]] = {
@@ -88,6 +89,7 @@ def _run(names: list[str], shorten: int) -> Iterator[Comparison]:
         "auto": media.bench_auto_frames,
         "video": media.bench_long_video,
         "windows": network.bench_windows,
+        "harness": harness.bench_harness,
         "load": lambda: network.bench_load(blocks=blocks, layers=layers),
         "speed": lambda: network.compare_with_transformers(blocks=blocks, layers=layers),
     }
