@@ -101,8 +101,8 @@ interop: setup-test  ## other engines, each in an environment of its own
 fuzz: setup-test  ## the property tests with many more examples
 	$(PYTEST) tests/property --hypothesis-profile=fuzz -m 'not gpu'
 
-gpu-check: setup-test  ## the tests that need a CUDA device
-	$(PYTEST) -m gpu --durations=15
+gpu-check: setup-test  ## tests and benchmarks that need a CUDA device; writes runs/gpu-check
+	PYTHON=$(BIN)/python scripts/gpu-check.sh runs/gpu-check
 
 check-real: setup-test  ## real data in the folder FINESIGHT_REAL_DATA
 	test -d "$${FINESIGHT_REAL_DATA:?set FINESIGHT_REAL_DATA to the folder with the real data}"

@@ -7,7 +7,7 @@
 #   pip download ... -d WHEELS               what that machine's Python lacks
 # On the machine, in the root of a checkout:
 #   scripts/train-offline.sh wheels WHEELS   install wheels into runs/site
-#   scripts/train-offline.sh check           the tests that need a CUDA device
+#   scripts/train-offline.sh check OUT       tests and benchmarks that need a CUDA device
 #   scripts/train-offline.sh draw BUNDLE     start drawing the pictures; returns at once, drawing goes on
 #   scripts/train-offline.sh visual          first stage, by the clock of its recipe
 #   scripts/train-offline.sh multimodal OUT  second stage; writes the model folder OUT, shards under 15 MiB
@@ -46,7 +46,7 @@ wheels)
     "$python" -m pip install -q --no-index --no-deps --no-compile --upgrade --target runs/site "${2:?folder of wheels}"/*.whl
     ;;
 check)
-    "$python" -m pytest -q -p no:cacheprovider -m gpu --durations=10 tests
+    PYTHON="$python" scripts/gpu-check.sh "${2:?folder to write}"
     ;;
 draw)
     bundle="${2:?bundle}"

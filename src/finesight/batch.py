@@ -141,6 +141,10 @@ class VisionLayout:
     window_index: Tensor
     window_restore: Tensor
 
+    def to(self, device: torch.device | str) -> VisionLayout:
+        """Copy of the layout with every tensor on `device`."""
+        return _map_tensors(self, lambda tensor: tensor.to(device))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextLayout:

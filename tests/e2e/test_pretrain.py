@@ -233,6 +233,15 @@ def test_nothing_to_start_from(shards, tiny_model_folder, tmp_path) -> None:
         pretrain.export(tmp_path / "none", tiny_model_folder, tmp_path / "model")
 
 
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(
+    shards, tiny_model_folder, tmp_path
+) -> None:
+    run = {"folder": str(tmp_path / "a"), "device": "abacus"}
+    with pytest.raises(ConfigError, match="device 'abacus' cannot be used"):
+        pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "a", run=run))
+    assert not (tmp_path / "a").exists()
+
+
 @pytest.mark.gpu
 def test_a_run_on_a_gpu_learns_and_resumes(shards, tiny_model_folder, tmp_path) -> None:
     run = {"folder": str(tmp_path / "a"), "device": "cuda", "precision": "bfloat16", "log_every": 1}

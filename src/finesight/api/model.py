@@ -35,6 +35,7 @@ from finesight.conversation import Conversation, Reply, Sampling, StreamEvent
 from finesight.engine.engine import Engine, finished
 from finesight.engine.runner import OnStage, check_length
 from finesight.errors import ConfigError
+from finesight.model.device import checked_device
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 from finesight.parse.answer import Answer, read_answer
@@ -311,25 +312,6 @@ def load_network(
     return load_model(
         folder, device=checked_device(device), dtype=checked_dtype(dtype), attention=attention
     )
-
-
-def checked_device(name: str) -> str:
-    """A device that is there.
-
-    Raises:
-        ConfigError: torch knows no such device, or the machine does not have it.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
-        raise ConfigError(
-            f"device {name!r} cannot be used: {str(error).splitlines()[0]}",
-            hint="`finesight doctor` lists what this machine has",
-        ) from error
-    return name
 
 
 def checked_dtype(name: str | torch.dtype | None) -> torch.dtype | None:

@@ -83,10 +83,11 @@ def _estimate(
     choice: ModelChoice, conversation: Conversation, given: AskOptions, fit_tokens: int | None
 ) -> Estimate:
     from finesight.api.checkpoints import find_checkpoint, read_generation_defaults
-    from finesight.api.model import DTYPES, checked_device, checked_dtype, load_processor
+    from finesight.api.model import DTYPES, checked_dtype, load_processor
     from finesight.api.options import sampling_from
     from finesight.doctor.estimate import Target, estimate
     from finesight.doctor.machine import measure_speed
+    from finesight.model.device import checked_device
 
     folder = find_checkpoint(choice.name, needs_weights=False)
     processor = load_processor(folder)

@@ -16,6 +16,7 @@ import torch
 from finesight.config.load import write_recipe
 from finesight.config.model import ModelConfig
 from finesight.errors import DataError
+from finesight.model.device import checked_device
 from finesight.model.init import init_weights
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model, save_model
@@ -37,14 +38,17 @@ def start(recipe: PretrainRecipe) -> Trainer:
     """Make a trainer: resumed, started from other weights, or new.
 
     Raises:
+        ConfigError: the device is not there.
         DataError: `start_from` is neither a folder of safetensors nor a run with a checkpoint.
     """
+    device = checked_device(recipe.run.device)
+    recipe = recipe.model_copy(update={"run": recipe.run.model_copy(update={"device": device})})
     recipe.run.folder.mkdir(parents=True, exist_ok=True)
     write_recipe(recipe, recipe.run.folder / "config.toml")
     config_json = json.loads((recipe.model.folder / "config.json").read_text(encoding="utf-8"))
     model = VisionLanguageModel(ModelConfig.from_hf(config_json))
     init_weights(model, seed=recipe.model.seed)
-    model.to(recipe.run.device)
+    model.to(device)
     trainer = Trainer(recipe, model)
     if not trainer.resume() and recipe.model.start_from is not None:
         _start_from(trainer, recipe.model.start_from)

@@ -50,7 +50,7 @@ class RunSection(_Section):
     precision: Literal["float32", "bfloat16"] = Field(
         "bfloat16", description="autocast dtype; weights stay float32"
     )
-    device: str = Field("cpu", description="torch device")
+    device: str = Field("cpu", description="torch device; auto takes CUDA where it is")
     accumulate: int = Field(1, ge=1, description="packs per optimizer step")
     average_decay: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights")
     checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")

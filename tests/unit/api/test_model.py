@@ -11,9 +11,10 @@ import torch
 
 import finesight
 from finesight.api import shared
-from finesight.api.model import checked_device, checked_dtype, locate_question
+from finesight.api.model import checked_dtype, locate_question
 from finesight.conversation import ImagePart, Sampling, VideoPart
 from finesight.errors import ConfigError, MediaError, PromptTooLong
+from finesight.model.device import checked_device
 
 SHORT = {"max_new_tokens": 5}
 

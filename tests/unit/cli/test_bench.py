@@ -89,6 +89,7 @@ def test_names_are_listed_and_unknown_ones_refused(capsys):
         "auto",
         "video",
         "windows",
+        "harness",
         "load",
         "speed",
     ]
@@ -96,10 +97,26 @@ def test_names_are_listed_and_unknown_ones_refused(capsys):
     assert "no benchmark 'sped'" in capsys.readouterr().err
 
 
+def test_a_device_is_for_the_network_alone(monkeypatch, capsys):
+    assert main(["bench", "windows", "load", "--device", "meta"]) == 2
+    assert "'load' measures the host, not device 'meta'" in capsys.readouterr().err
+    assert main(["bench", "windows", "--device", "abacus"]) == 2
+    assert "device 'abacus' cannot be used" in capsys.readouterr().err
+    asked = []
+    kept = Comparison("steps", 1.0, 1.0, 1.0, at_least=False)
+    for name in ("bench_windows", "compare_with_transformers"):
+        monkeypatch.setattr(
+            f"finesight.cli.bench.network.{name}",
+            lambda device, **_: asked.append(device) or kept,
+        )
+    assert main(["bench", "--device", "meta"]) == 0
+    assert asked == ["meta", "meta"]
+
+
 @pytest.mark.parametrize(("bar", "code"), [(2.0, 0), (0.5, 1)])
 def test_a_missed_bar_is_said_and_fails(monkeypatch, capsys, bar, code):
     kept = Comparison("memory", 3.0, 3.0, bar, at_least=False, note="beside it")
-    monkeypatch.setattr("finesight.cli.bench.network.bench_windows", lambda: kept)
+    monkeypatch.setattr("finesight.cli.bench.network.bench_windows", lambda device: kept)
     assert main(["bench", "windows"]) == code
     line = capsys.readouterr().out
     assert line.startswith("MISSED" if code else "ok")

@@ -26,6 +26,10 @@ BENCHES = {
 }
 
 
+ON_ANY_DEVICE = ("windows", "speed")
+"""Benchmarks of the network alone; the others measure the host."""
+
+
 def bench(
     names: Annotated[
         list[str] | None, typer.Argument(help=f"Any of: {', '.join(BENCHES)}. Default: all.")
@@ -35,6 +39,9 @@ def bench(
     shorten: Annotated[
         int, typer.Option(min=1, help="Divide blocks and layers of the 3B shape by this.")
     ] = 1,
+    device: Annotated[
+        str, typer.Option(help=f"Torch device of the network: for {' and '.join(ON_ANY_DEVICE)}.")
+    ] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     debug: options.Debug = False,
@@ -48,25 +55,39 @@ def bench(
             for name, what in BENCHES.items():
                 typer.echo(f"{name:8s} {what}")
             return
-        chosen = _chosen(names or list(BENCHES))
+        chosen = _chosen(names or list(BENCHES if device == "cpu" else ON_ANY_DEVICE), device)
         _use_threads(threads)
+        _check_device(device)
         found: list[Comparison] = []
-        for comparison in _run(chosen, shorten):
+        for comparison in _run(chosen, shorten, device):
             found.append(comparison)
             typer.echo(_line(comparison), err=as_json)
         if as_json:
-            _print_json(found)
+            _print_json(found, device)
         if not all(comparison.is_met for comparison in found):
             raise typer.Exit(1)
 
 
-def _chosen(names: list[str]) -> list[str]:
+def _chosen(names: list[str], device: str) -> list[str]:
     from finesight.errors import ConfigError
 
     for name in names:
         if name not in BENCHES:
             raise ConfigError(f"no benchmark {name!r}", hint=f"there are: {', '.join(BENCHES)}")
+        if device != "cpu" and name not in ON_ANY_DEVICE:
+            raise ConfigError(
+                f"benchmark {name!r} measures the host, not device {device!r}",
+                hint=f"on a device there are: {', '.join(ON_ANY_DEVICE)}",
+            )
     return names
+
+
+def _check_device(device: str) -> None:
+    if device == "cpu":
+        return  # it is always there, and some benchmarks must not load torch before they measure
+    from finesight.model.device import checked_device
+
+    checked_device(device)
 
 
 def _use_threads(threads: int | None) -> None:
@@ -80,7 +101,7 @@ def _use_threads(threads: int | None) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)  # for the processes that are started
 
 
-def _run(names: list[str], shorten: int) -> Iterator[Comparison]:
+def _run(names: list[str], shorten: int, device: str) -> Iterator[Comparison]:
     from finesight.cli.bench import harness, media, network, start
 
     blocks, layers = max(32 // shorten, 1), max(36 // shorten, 1)
@@ -88,10 +109,12 @@ def _run(names: list[str], shorten: int) -> Iterator[Comparison]:
         "start": start.bench_start,
         "auto": media.bench_auto_frames,
         "video": media.bench_long_video,
-        "windows": network.bench_windows,
+        "windows": lambda: network.bench_windows(device=device),
         "harness": harness.bench_harness,
         "load": lambda: network.bench_load(blocks=blocks, layers=layers),
-        "speed": lambda: network.compare_with_transformers(blocks=blocks, layers=layers),
+        "speed": lambda: network.compare_with_transformers(
+            blocks=blocks, layers=layers, device=device
+        ),
     }
     for name in names:
         typer.echo(f"{name}: {BENCHES[name]}", err=True)
@@ -103,7 +126,7 @@ def _line(comparison: Comparison) -> str:
     return f"{'ok    ' if comparison.is_met else 'MISSED'}  {comparison}"
 
 
-def _print_json(found: list[Comparison]) -> None:
+def _print_json(found: list[Comparison], device: str) -> None:
     import platform
     from importlib.metadata import version
 
@@ -115,6 +138,7 @@ def _print_json(found: list[Comparison]) -> None:
         {
             "finesight": version("finesight"),
             "torch": torch.__version__,
+            "device": device,
             "threads": torch.get_num_threads(),
             "machine": platform.processor() or platform.machine(),
             "results": [

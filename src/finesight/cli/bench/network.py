@@ -64,6 +64,7 @@ def compare_with_transformers(
     prompt_tokens: int = 1777,
     new_tokens: int = 8,
     rounds: int = 3,
+    device: str = "cpu",
 ) -> list[Comparison]:
     """Time vision, prefill and decoding of the 3B shape on both sides, in turns.
 
@@ -74,6 +75,7 @@ def compare_with_transformers(
         prompt_tokens: length of the prompt.
         new_tokens: steps of decoding after it.
         rounds: the best of so many counts.
+        device: torch device of both sides.
 
     Raises:
         ConfigError: transformers is not installed.
@@ -86,8 +88,9 @@ def compare_with_transformers(
     config = shortened_3b(blocks=blocks, layers=layers)
     with tempfile.TemporaryDirectory(prefix="finesight-bench-") as folder, torch.inference_mode():
         write_random_checkpoint(config, Path(folder), max_shard_bytes=2 * 10**9)
-        ours = _OurSide(load_model(folder), side, prompt_tokens)
-        theirs = _TheirSide(load_reference(Path(folder), torch.bfloat16), ours)
+        model = load_model(folder, device=device, attention=_backend(device))
+        ours = _OurSide(model, side, prompt_tokens)
+        theirs = _TheirSide(load_reference(Path(folder), torch.bfloat16).to(device), ours)
         steps: list[tuple[str, float, list[Callable[[], object]]]] = [
             (f"vision {side} x {side}, {blocks} blocks", 1.2, [ours.vision, theirs.vision]),
             (
@@ -103,9 +106,28 @@ def compare_with_transformers(
         ]
         found = []
         for name, bar, runs in steps:
-            seconds = best_in_turns(runs, rounds)
+            seconds = best_in_turns([_finished(run, device) for run in runs], rounds)
             found.append(Comparison(name, seconds[0], seconds[1], bar, at_least=True))
     return found
+
+
+def _backend(device: str) -> str:
+    """The attention that a user gets on that device."""
+    return "sdpa" if device == "cpu" else "varlen"
+
+
+def _finished(run: Callable[[], object], device: str) -> Callable[[], object]:
+    """The same run, up to when the device is done: kernels are only queued by the calls themselves."""
+    if device == "cpu":
+        return run
+
+    def run_and_wait() -> None:
+        import torch
+
+        run()
+        torch.accelerator.synchronize(device)
+
+    return run_and_wait
 
 
 class _OurSide:
@@ -118,9 +140,11 @@ class _OurSide:
 
         self.model = model
         self.grid = (1, side // 14, side // 14)
-        self.patches, self.layout = random_picture(model.config, self.grid)
-        self.ids = torch.arange(prompt_tokens) % 1000
-        self.cache = KVCache(model.config.text, prompt_tokens + 64, dtype=model.dtype)
+        self.patches, self.layout = random_picture(model.config, self.grid, device=model.device)
+        self.ids = torch.arange(prompt_tokens, device=model.device) % 1000
+        self.cache = KVCache(
+            model.config.text, prompt_tokens + 64, dtype=model.dtype, device=model.device
+        )
 
     def vision(self) -> torch.Tensor:
         return self.model.encode_vision(self.patches, self.layout)
@@ -145,7 +169,7 @@ class _TheirSide:
 
         self.reference = reference
         self.patches = ours.patches
-        self.grid = torch.tensor([ours.grid])
+        self.grid = torch.tensor([ours.grid], device=ours.patches.device)
         self.ids = ours.ids
         self.cache: Any = None
 
@@ -156,7 +180,7 @@ class _TheirSide:
         # `logits_to_keep=1` would copy the whole output head, as its one row is no matrix there; that is not timed.
         out = self.reference.model(
             input_ids=self.ids[None],
-            position_ids=_positions(0, self.ids.numel())[:, None],
+            position_ids=_positions(0, self.ids.numel(), self.ids.device)[:, None],
             use_cache=True,
         )
         self.cache = out.past_key_values
@@ -168,17 +192,17 @@ class _TheirSide:
         for step in range(new_tokens):
             out = self.reference(
                 input_ids=self.ids[None, :1],
-                position_ids=_positions(self.ids.numel() + step, 1)[:, None],
+                position_ids=_positions(self.ids.numel() + step, 1, self.ids.device)[:, None],
                 past_key_values=self.cache,
                 use_cache=True,
             )
             out.logits.argmax()
 
 
-def _positions(start: int, count: int) -> torch.Tensor:
+def _positions(start: int, count: int, device: torch.device) -> torch.Tensor:
     import torch
 
-    return torch.arange(start, start + count).expand(3, -1)
+    return torch.arange(start, start + count, device=device).expand(3, -1)
 
 
 def text_batch(ids: torch.Tensor, start: int) -> PackedBatch:
@@ -187,18 +211,19 @@ def text_batch(ids: torch.Tensor, start: int) -> PackedBatch:
 
     from finesight.batch import PackedBatch, TextLayout
 
-    return PackedBatch(
+    batch = PackedBatch(
         input_ids=ids,
         labels=torch.full_like(ids, -100),
-        position_ids=_positions(start, ids.numel()),
+        position_ids=_positions(start, ids.numel(), ids.device),
         text=TextLayout.from_lengths([ids.numel()]),
         sample_ids=torch.zeros_like(ids),
         visual_index=ids[:0],
     )
+    return batch.to(ids.device)
 
 
 def random_picture(
-    config: ModelConfig, grid: tuple[int, int, int]
+    config: ModelConfig, grid: tuple[int, int, int], *, device: torch.device
 ) -> tuple[torch.Tensor, VisionLayout]:
     """Patches of noise and their layout."""
     import torch
@@ -224,22 +249,24 @@ def random_picture(
             visual_tokens=order.numel(),
         ),
     )
-    return item.patches, pack_vision([item])
+    return item.patches.to(device), pack_vision([item]).to(device)
 
 
-def bench_windows(*, blocks: int = 2, rounds: int = 3) -> Comparison:
+def bench_windows(*, blocks: int = 2, rounds: int = 3, device: str = "cpu") -> Comparison:
     """Time per patch of windowed blocks of the 3B width, at 16,384 patches against 1,024."""
     import torch
 
+    from finesight.model.attention import check_backend
     from finesight.model.vision import VisionTransformer
 
     config = shortened_3b(blocks=blocks).vision.model_copy(update={"full_attention_layers": ()})
     model_config = shortened_3b(blocks=blocks)
     with torch.inference_mode():
-        tower = VisionTransformer(config, attention="sdpa").to(torch.bfloat16)
+        tower = VisionTransformer(config, attention=check_backend(_backend(device)))
+        tower = tower.to(device, torch.bfloat16)
 
         def blocks_of(grid: tuple[int, int, int]) -> Callable[[], None]:
-            patches, layout = random_picture(model_config, grid)
+            patches, layout = random_picture(model_config, grid, device=torch.device(device))
             plan, states = tower.plan(layout), tower.patch_embed(patches)
 
             def run() -> None:
@@ -250,7 +277,8 @@ def bench_windows(*, blocks: int = 2, rounds: int = 3) -> Comparison:
             return run
 
         large, small = (1, 128, 128), (1, 32, 32)
-        seconds = best_in_turns([blocks_of(large), blocks_of(small)], rounds)
+        runs = [_finished(blocks_of(grid), device) for grid in (large, small)]
+        seconds = best_in_turns(runs, rounds)
     name = "windowed blocks, seconds per patch at 16,384 patches against 1,024"
     return Comparison(name, seconds[0] / 16_384, seconds[1] / 1024, 1.3, at_least=False)
 

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where weights may live on this machine."""
+
+from __future__ import annotations
+
+import torch
+
+from finesight.errors import ConfigError
+
+
+def checked_device(name: str) -> str:
+    """A device that is there.
+
+    Raises:
+        ConfigError: torch knows no such device, or the machine does not have it.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+        raise ConfigError(
+            f"device {name!r} cannot be used: {str(error).splitlines()[0]}",
+            hint="`finesight doctor` lists what this machine has",
+        ) from error
+    return name
