@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -91,10 +92,21 @@ def test_seeds_differ_by_every_name():
     assert seed_of(0, "a", 0, 0) == seed_of(0, "a", 0, 0) < 2**63
 
 
-@pytest.mark.parametrize("name", ["data_text.toml", "data_scenes.toml"])
-def test_the_recipes_read(name):
-    config = read_recipe(RECIPES / name, BuildConfig)
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("data_*.toml")), ids=lambda path: path.stem)
+def test_the_recipes_read(path):
+    config = read_recipe(path, BuildConfig)
     assert sum(count for _, _, count in config.jobs()) >= 10_000
+
+
+@pytest.mark.parametrize("stage", ["1_visual.toml", "2_multimodal.toml"])
+def test_every_source_of_a_stage_has_its_recipe(stage):
+    sources = tomllib.loads((RECIPES / stage).read_text())["data"]["source"]
+    missing = {
+        source["path"]
+        for source in sources
+        if not (RECIPES / f"data_{Path(source['path']).name}.toml").is_file()
+    }
+    assert not missing
 
 
 def test_an_unknown_key_names_itself(tmp_path):
