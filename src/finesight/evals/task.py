@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from finesight.conversation import Conversation, Sampling
+from finesight.evals.judge import JudgeRule
 from finesight.geometry import Size
 
 Space = Literal["resized", "original", "relative_1000", "relative_1"]
@@ -164,6 +165,7 @@ class Task:
         chance: what `main` would be for random answers; None where that is 0.
         published: `main` of other systems, as printed by `source` of each, in printed units.
         notes: what a reader of a score must know.
+        judge: how a language model may judge its answers, beside the score by rule; None where it is never done.
     """
 
     name: str
@@ -182,3 +184,4 @@ class Task:
     chance: float | None = None
     published: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    judge: JudgeRule | None = None

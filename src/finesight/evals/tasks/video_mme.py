@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from finesight.conversation import VideoPart
+from finesight.evals.judge_rules import CHOICE
 from finesight.evals.task import Prompt, Task
 from finesight.evals.tasks import _mcq, _published, _video
 from finesight.evals.tasks._common import Piece, Question, prompt
@@ -70,6 +71,7 @@ def _task(name: str, title: str, prompts: tuple[Prompt, ...], published: str, no
         sampling=_video.SHORT_ANSWER,
         extractors=_video.LETTERS,
         score=_mcq.is_letter,
+        judge=CHOICE,
         aggregate=average(by=TAGS),
         main="accuracy",
         chance=0.25,
