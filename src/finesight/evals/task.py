@@ -61,6 +61,16 @@ class Sight:
     original: Size
     resized: Size
 
+    def scales(self) -> tuple[float, float]:
+        """Pixels of the original per unit said, across and down."""
+        width, height = float(self.original.width), float(self.original.height)
+        if self.space == "original":
+            return 1.0, 1.0
+        if self.space == "resized":
+            return width / self.resized.width, height / self.resized.height
+        parts = 1000.0 if self.space == "relative_1000" else 1.0
+        return width / parts, height / parts
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
