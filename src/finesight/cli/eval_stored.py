@@ -209,13 +209,16 @@ def _items(folders: Sequence[Path], data: Path, failures: int) -> dict[tuple[str
     from finesight.evals import registry
     from finesight.evals.report import needed_items
     from finesight.evals.run import read_settings
+    from finesight.evals.task import Budget
 
     found: dict[tuple[str, str], Item] = {}
     for folder in folders:
         task = _task_of(folder)
         wanted = needed_items(folder, most_failures=failures)
-        prompt = registry.find_prompt(task, str(read_settings(folder)["prompt"]))
-        for item in prompt.items(copy_of(task, data, len(folders)), task.budget):
+        settings = read_settings(folder)
+        prompt = registry.find_prompt(task, str(settings["prompt"]))
+        budget = Budget(**settings["budget"])  # a video is sampled as it was for the model
+        for item in prompt.items(copy_of(task, data, len(folders)), budget):
             if item.id in wanted:
                 found[task.name, item.id] = item
     return found
