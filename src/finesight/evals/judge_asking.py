@@ -142,16 +142,20 @@ class Asker:
             question=sample.question,
             text=sample.text or "",
             truth=sample.truth,
-            score=lambda parsed: self._task.score(parsed, sample.truth),
+            score=lambda parsed: self._score(parsed, sample.truth),
         )
         try:
             ruling = self._rule.decide(case, lambda prompt: self._ask(prompt, said))
         except FinesightError as error:
             return replace(kept, failure=_failure_of(error), message=message_of(error))
-        except Exception as error:  # rules of benchmarks meet words that no rule foresaw
-            return replace(kept, failure="score", message=message_of(error))
-        parts = {name: float(value) for name, value in ruling.parts.items()}
-        return replace(kept, verdict=ruling.verdict, parsed=ruling.parsed, parts=parts)
+        return replace(kept, verdict=ruling.verdict, parsed=ruling.parsed, parts=ruling.parts)
+
+    def _score(self, parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+        """Parts of a score; whatever a rule raises on words that it did not foresee is an `EvalError`."""
+        try:
+            return {name: float(value) for name, value in self._task.score(parsed, truth).items()}
+        except Exception as error:
+            raise EvalError(message_of(error)) from error
 
     def _ask(self, prompt: str, said: list[str]) -> str:
         """The reply to a prompt, from disk where it is known."""

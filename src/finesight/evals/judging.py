@@ -135,8 +135,9 @@ def load_judged(folder: Path) -> Judged | None:
         return None
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        results = {name: Result(**values.pop(name)) for name in ("by_rule", "result")}
-        judged = Judged(**values, **results)
+        for name in ("by_rule", "result"):
+            values[name] = Result(**values[name])
+        judged = Judged(**values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise EvalError(
             f"{path} cannot be read: {error}", hint="judge anew; what was said is kept"

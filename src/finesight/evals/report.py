@@ -27,6 +27,7 @@ from finesight.present.report_page import STYLE
 MOST_FAILURES = 24
 """Wrong answers shown per run."""
 
+JUDGED = ("task", "answered by", "scored by", "metric", "value", "95 % interval", "n")
 OVERVIEW = ("task", "answered by", "prompt", "read by", "metric", "value", "95 % interval", "n")
 
 
@@ -163,8 +164,7 @@ def _judged_tables(judged: Sequence[Judged]) -> list[Table]:
             who = result.judged_by or f"rule {result.extractor} {result.extractor_version}"
             cells = (result.task, result.responder, who, result.main, *_value_cells(result))
             rows.append(Row((*cells, f"{result.n:,}"), is_ours=bool(result.judged_by)))
-    header = ("task", "answered by", "scored by", "metric", "value", "95 % interval", "n")
-    tables = [Table("By rule and by judge", header, tuple(rows))]
+    tables = [Table("By rule and by judge", JUDGED, tuple(rows))]
     kept = tuple(
         Row((each.result.task, each.result.judged_by, FAILURES[reason], f"{count:,}"))
         for each in judged

@@ -110,7 +110,7 @@ def message(name: str) -> Any:
 
 def _parsed(name: str, content: bytes, where: str) -> Any:
     found = message(name)
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # no stubs
 
     try:
         found.ParseFromString(content)
@@ -123,7 +123,11 @@ def _parsed(name: str, content: bytes, where: str) -> Any:
 def _classes() -> dict[str, Any]:
     """Classes of all messages, made from `SCHEMA`."""
     try:
-        from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+        from google.protobuf import (  # type: ignore[import-untyped]  # no stubs
+            descriptor_pb2,
+            descriptor_pool,
+            message_factory,
+        )
     except ModuleNotFoundError as error:
         raise missing("protobuf", "reading AndroidControl") from error
     file = descriptor_pb2.FileDescriptorProto(
@@ -143,7 +147,9 @@ def _classes() -> dict[str, Any]:
 
 def _declared(name: str, number: int, kind: str, *, is_repeated: bool) -> dict[str, Any]:
     """A field as descriptors say it."""
-    from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Declaration
+    from google.protobuf.descriptor_pb2 import (  # type: ignore[import-untyped]  # no stubs
+        FieldDescriptorProto as Declaration,
+    )
 
     is_message = kind[0].isupper()
     values: dict[str, Any] = {

@@ -15,7 +15,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
 from finesight.errors import EvalError
 from finesight.evals.metrics.extras import missing
@@ -24,6 +24,12 @@ LONGEST_RECORD = 2**31
 """Bytes; no message of protocol buffers is longer."""
 _HEAD, _CHECKSUM = struct.Struct("<QI"), struct.Struct("<I")
 _GZIP = b"\x1f\x8b"
+
+
+class _Readable(Protocol):
+    """What plain and compressed files have in common."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 def records(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -59,14 +65,14 @@ def masked_checksum(content: bytes) -> int:
         EvalError: google-crc32c is not installed.
     """
     try:
-        import google_crc32c  # type: ignore[import-untyped]  # has no annotations
+        import google_crc32c
     except ModuleNotFoundError as error:
         raise missing("google-crc32c", "reading TFRecord files") from error
     plain = int(google_crc32c.value(content))
     return ((plain >> 15 | plain << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def _record(file: IO[bytes], where: str) -> bytes | None:
+def _record(file: _Readable, where: str) -> bytes | None:
     """The next record; None at the end of the file."""
     head = file.read(_HEAD.size)
     if not head:

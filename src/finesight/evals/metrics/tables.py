@@ -136,14 +136,14 @@ def _first_table(text: str) -> Any:
     """The first table that stands directly in the body; None if there is none."""
     try:
         from lxml import etree  # type: ignore[import-untyped]  # has no annotations
-        from lxml import html as lxml_html  # type: ignore[import-untyped]
+        from lxml import html as markup
     except ModuleNotFoundError as error:
         raise missing("lxml", "reading tables") from error
-    parser = lxml_html.HTMLParser(remove_comments=True, encoding="utf-8")
+    parser = markup.HTMLParser(remove_comments=True, encoding="utf-8")
     # NUL ends a document for libxml2, and a lone surrogate cannot be encoded.
     raw = text.replace("\0", " ").encode("utf-8", errors="replace")
     try:
-        document = lxml_html.document_fromstring(raw, parser=parser)
+        document = markup.document_fromstring(raw, parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError):  # nothing in it
         return None
     tables = document.xpath("body/table")

@@ -153,8 +153,8 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
         value = _mean_of(name, scored)
         metrics |= {} if value is None else {printed: 1.0 - value}
     metrics["extra"] = mean(part(one, "extra") for one in scored)
-    for value, pages in by_tag(scored, "source").items():
-        metrics[f"edit_distance/source/{value}"] = _overall(pages)
+    for source, pages in by_tag(scored, "source").items():
+        metrics[f"edit_distance/source/{source}"] = _overall(pages)
     return metrics
 
 
