@@ -11,7 +11,14 @@ import pytest
 from finesight.errors import EvalError, PromptTooLong, RemoteError
 from finesight.evals.judge import Case, Judge, Nonsense
 from finesight.evals.judge_asking import PATIENCE
-from finesight.evals.judge_rules import CHOICE, OPEN_ANSWER, SOLUTION, VALUE, plain_letter
+from finesight.evals.judge_rules import (
+    CAPTION,
+    CHOICE,
+    OPEN_ANSWER,
+    SOLUTION,
+    VALUE,
+    plain_letter,
+)
 from finesight.evals.judging import judge_run, load_judged
 from finesight.evals.registry import task, tasks
 from finesight.evals.report import write_report
@@ -133,6 +140,34 @@ def test_a_value_is_marked_by_the_benchmarks_own_rule():
     )
     assert VALUE.decide(asked, Scripted("VALUE: 1.23")).parts == {"correct": 1.0}
     assert VALUE.decide(asked, Scripted("VALUE: NONE")).parts == {"correct": 0.0}
+
+
+def test_an_option_that_follows_from_a_caption():
+    listed = [["Caption 1", "falls"], ["Caption 2", "rises"]]
+    truth = {"options": listed, "asked_of_caption": "Which?\nCaption 1: ...", "answer": "Caption 2"}
+    asked = replace(
+        case("It goes up."), truth=truth, score=lambda parsed: letter_score(parsed, truth)
+    )
+    judge = Scripted("CHOICE: caption 2.")
+    ruling = CAPTION.decide(asked, judge)
+    assert (ruling.verdict, ruling.parsed, ruling.parts) == ("read", "Caption 2", {"correct": 1.0})
+    assert '"description": "It goes up."' in judge.prompts[0]
+    assert '"answer"' not in judge.prompts[0]
+    assert CAPTION.decide(asked, Scripted("CHOICE: NONE")).verdict == "none"
+    assert CAPTION.decide(asked, Scripted("CHOICE: AMBIGUOUS")).parts == {"correct": 0.0}
+    assert CAPTION.decide(replace(asked, text=""), Scripted()).verdict == "none"
+    with pytest.raises(Nonsense, match="one of Caption 1, Caption 2"):
+        CAPTION.decide(asked, Scripted("CHOICE: Caption 3"))
+
+
+def test_a_rule_that_fails_on_what_was_read_is_counted(tmp_path):
+    def fussy(parsed, truth):
+        return {"hit": float({"A": 1.0}[parsed])} if parsed in ("A", "B") else {"hit": 0.0}
+
+    finished(tmp_path, odd_or_even)
+    judge = Judge(responder=Model(right_judge), model="wise", where="a")
+    found = judge_run(tmp_path, replace(JUDGED, score=fussy), judge)
+    assert (found.verdicts, found.failures) == ({"read": 3}, {"score": 3})
 
 
 def test_every_judged_benchmark_scores_what_its_judge_reads():

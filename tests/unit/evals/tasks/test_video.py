@@ -17,6 +17,7 @@ from finesight.evals.tasks import (
     mlvu,
     mvbench,
     tempcompass,
+    tempcompass_captions,
     video_mme,
     video_mmmu,
 )
@@ -303,6 +304,24 @@ def test_tempcompass(tmp_path):
         assert read(Answered(said, truth)) == label
     assert read(Answered("No, it does not.", asked[2].truth)) == "no"
     assert read(Answered("It rises.", asked[4].truth)) == "Caption 2"
+
+
+def test_tempcompass_captions(tmp_path):
+    task = tempcompass_captions.TASKS[0]
+    listed = "What happens?\nA. the ball is falling\nB. the ball is rising"
+    rows = [
+        {"video_id": str(n), "question": "Describe the motion.", "mc_question": listed}
+        | {"mc_answer": answer, "dim": "direction"}
+        for n, answer in enumerate(("A. the ball is falling", "B. the ball is rising"))
+    ]
+    parquet(tmp_path / "captioning" / "test-00000-of-00001.parquet", rows)
+    asked = check_whole(task, tmp_path, shuffled=0.0)
+    assert words(asked[0]) == "[]Describe the motion."
+    assert "falling" not in words(asked[0])
+    read, truth = task.extractors[0].read, asked[0].truth
+    assert read(Answered("Look: The ball is falling fast.", truth)) == "A"
+    assert read(Answered("the ball is falling, then the ball is rising", truth)) is None
+    assert read(Answered("It drops.", truth)) is None
 
 
 def test_charades_sta(tmp_path):
