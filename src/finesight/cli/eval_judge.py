@@ -17,16 +17,15 @@ if TYPE_CHECKING:
 
 
 def judge_of(
-    url: str | None, model: str | None, key: str, *, tasks: Iterable[Task], cache: Path | None
+    url: str | None, model: str | None, key: str, *, tasks: Iterable[Task]
 ) -> Judge | None:
-    """Who judges; None where nobody is to.
+    """Who judges; None where nobody is to. What it says is kept in the folder of each run.
 
     Args:
         url: base address of its API.
         model: what the API calls it.
         key: of the API; empty sends none.
         tasks: that are to be judged.
-        cache: folder that keeps what it says; None takes one in each run's folder.
 
     Raises:
         ConfigError: half of it is not said.
@@ -45,7 +44,7 @@ def judge_of(
     for task in tasks:
         rule_of(task)
     client = Endpoint(url=url, model=model, api_key=key)
-    return Judge(responder=client, model=model, where=address_name(url), cache=cache)
+    return Judge(responder=client, model=model, where=address_name(url))
 
 
 def judged(folder: Path, task: Task, judge: Judge, *, workers: int) -> Judged:

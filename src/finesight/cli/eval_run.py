@@ -107,20 +107,20 @@ def run(
         )
         rules = (prompt, extractor)
         part = Part(limit, shard or (0, 1), workers, retry_errors)
-        judging = _judge((judge, judge_model, judge_key), tasks, part, cache)
+        judging = _judge((judge, judge_model, judge_key), tasks, part)
         done = _run_all(tasks, rules, (data, out), who, changes, part)
         verdicts = {} if judging is None else _judged(done, out, judging, workers)
         _show(done, verdicts, out, as_json=as_json)
 
 
 def _judge(
-    named: tuple[str | None, str | None, str], tasks: list[Task], part: Part, cache: Path | None
+    named: tuple[str | None, str | None, str], tasks: list[Task], part: Part
 ) -> Judge | None:
     """Who judges, looked at before anything is asked."""
     from finesight.cli.eval_judge import judge_of
     from finesight.errors import ConfigError
 
-    judge = judge_of(*named, tasks=tasks, cache=cache)
+    judge = judge_of(*named, tasks=tasks)
     if judge is not None and part.shard[1] > 1:
         raise ConfigError(
             f"--judge is for whole runs, not for shard {part.shard[0]} of {part.shard[1]}",

@@ -99,7 +99,7 @@ def rescore(
         from finesight.evals.rescore import rescore as rescore_run
 
         runs = [(each, _task_of(each)) for each in run_folders(folder)]
-        who = judge_of(judge, judge_model, judge_key, tasks=[task for _, task in runs], cache=None)
+        who = judge_of(judge, judge_model, judge_key, tasks=[task for _, task in runs])
         found: list[dict[str, Any]] = []
         lines: list[str] = []
         for each, task in runs:
