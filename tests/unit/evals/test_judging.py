@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from finesight.errors import EvalError, PromptTooLong, RemoteError
+from finesight.evals.asking import question_of
 from finesight.evals.judge import Case, Judge, Nonsense
 from finesight.evals.judge_asking import PATIENCE
 from finesight.evals.judge_rules import (
@@ -23,13 +26,14 @@ from finesight.evals.judging import judge_run, load_judged
 from finesight.evals.registry import task, tasks
 from finesight.evals.report import write_report
 from finesight.evals.rescore import rescore
-from finesight.evals.responders import Oracle
+from finesight.evals.responders import Oracle, Replay
 from finesight.evals.results import load_result
 from finesight.evals.run import run
 from finesight.evals.task import Item
 from tests.support.replies import reply
 from tests.support.toy_eval import PROMPT, TOY, item
 
+REAL = os.environ.get("FINESIGHT_REAL_DATA", "")
 OPTIONS = ["a cat", "a dog", "a bird"]
 
 
@@ -400,3 +404,32 @@ def test_the_report_shows_both_scores_and_what_was_not_settled(tmp_path):
     rescore(tmp_path / "toy", JUDGED, TOY.extractors[1])
     with pytest.raises(EvalError, match="after it was judged"):
         write_report(page, [tmp_path / "toy"])
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not REAL, reason="FINESIGHT_REAL_DATA names no folder")
+def test_a_judge_that_reads_as_the_authors_did_gives_their_score_again(tmp_path):
+    """Bard's answers to MathVista, with what the authors' language model read in them: 348 of 1000, item by item."""
+    copy, mathvista = Path(REAL) / "mathvista", task("mathvista")
+    outputs = json.loads((copy / "output_bard.json").read_text())
+    stored = {name: row["response"] for name, row in outputs.items()}
+    asked = list(mathvista.prompts[0].items(copy, mathvista.budget))
+    replay = Replay("bard", stored, {})
+    run(mathvista, mathvista.prompts[0], asked, replay, folder=tmp_path, space="original")
+    read = {
+        (question_of(each.conversation), stored[each.id]): outputs[each.id]["extraction"]
+        for each in asked
+    }
+
+    def authors(prompt):
+        quoted = json.loads(prompt[prompt.index("{") : prompt.rindex("}") + 1])
+        return f"VALUE: {read[quoted['question'], quoted['answer']]}"
+
+    judge = Judge(responder=Model(authors), model="authors", where="here")
+    found = judge_run(tmp_path, mathvista, judge)
+    assert (found.verdicts, found.failures) == ({"read": 1000}, {})
+    assert found.result.value == pytest.approx(0.348)
+    assert found.by_rule.value == pytest.approx(0.332)
+    lines = map(json.loads, (tmp_path / "judgements.jsonl").read_text().splitlines())
+    right = {each["id"]: bool(each["parts"]["correct"]) for each in lines}
+    assert right == {name: row["true_false"] for name, row in outputs.items()}
