@@ -83,7 +83,7 @@ TASKS = (
         notes=(
             "the benchmark is made for a judge, who answers the question from the caption; by rule only a caption that"
             " says the right option word for word counts, which is far too strict",
-            "numbers of this form alone are not in the report: it prints the mean of this form, judged, and of the three"
+            "numbers of this form alone are not in the report: it prints the mean of this one, judged, and of the three"
             " of the task tempcompass",
         ),
     ),
