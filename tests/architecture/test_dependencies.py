@@ -11,7 +11,13 @@ import pytest
 
 from tests.architecture.source import PACKAGE, ROOT, modules
 
-DISTRIBUTION = {"PIL": "pillow", "fontTools": "fonttools", "resvg_py": "resvg-py"}
+DISTRIBUTION = {
+    "PIL": "pillow",
+    "fontTools": "fonttools",
+    "google": "protobuf",
+    "google_crc32c": "google-crc32c",
+    "resvg_py": "resvg-py",
+}
 """Import name -> distribution, where they differ."""
 
 OF_LAYER = {"data": "data"}

@@ -24,6 +24,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.script = [(200, completion(), {})]
         self.requests = []
+        self.num_connections = 0
         self.released = threading.Event()
 
     @property
@@ -32,6 +33,15 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Keeps a connection open as long as its answers are whole."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def setup(self):
+        super().setup()
+        self.server.num_connections += 1
+
     def do_POST(self):  # the name is given
         length = int(self.headers["Content-Length"])
         body = json.loads(self.rfile.read(length))
@@ -40,12 +50,15 @@ class Handler(BaseHTTPRequestHandler):
         if len(self.server.script) > 1:
             self.server.script.pop(0)
         if step == "hang up":
+            self.close_connection = True
             self.connection.close()
             return
         if step == "wait":
             self.server.released.wait(5)
+            self.close_connection = True
             return
         status, content, headers = step
+        self.close_connection |= "Content-Length" in headers  # a length that may be a lie
         self.send_response(status)
         for name, value in {"Content-Length": len(content), **headers}.items():
             self.send_header(name, str(value))

@@ -112,17 +112,10 @@ class Artifacts:
 
     def _sheet(self, part: VideoPart, index: int) -> Image.Image:
         clip = open_video(part, self.config)
-        wanted = set(chosen_frames(clip.num_frames, MOST_FRAMES))
-        shown = [
-            (Image.fromarray(frame), second)
-            for place, (frame, second) in enumerate(
-                zip(clip.frames(), clip.clock.source_seconds, strict=True)
-            )
-            if place in wanted
-        ]
+        shown = clip.only(chosen_frames(clip.num_frames, MOST_FRAMES))
         return contact_sheet(
-            [frame for frame, _ in shown],
-            [second for _, second in shown],
+            [Image.fromarray(frame) for frame in shown.frames()],
+            shown.clock.source_seconds,
             spans=spans_of(self.answer, media_index=index),
         )
 

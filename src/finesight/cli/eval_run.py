@@ -16,6 +16,8 @@ from finesight.cli.eval_answerer import Answerer, matched, only_one, responder_o
 from finesight.cli.output import print_json
 
 if TYPE_CHECKING:
+    from finesight.evals.judge import Judge
+    from finesight.evals.judging import Judged
     from finesight.evals.run import RunResult
     from finesight.evals.samples import Sample
     from finesight.evals.task import Task
@@ -57,6 +59,9 @@ def run(
     workers: eval_options.Workers = 1,
     retry_errors: eval_options.RetryErrors = False,
     cache: eval_options.Cache = None,
+    judge: eval_options.JudgeUrl = None,
+    judge_model: eval_options.JudgeModel = None,
+    judge_key: eval_options.JudgeKey = "",
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
     fps: eval_options.VideoFps = None,
@@ -71,7 +76,8 @@ def run(
     """Ask the questions of benchmarks; after a crash, run the same command again.
 
     Pixels, frames and sampling are the benchmark's own unless they are changed here. Every answer is
-    kept in DIR/TASK/samples.jsonl and can be scored anew without asking again.
+    kept in DIR/TASK/samples.jsonl and can be scored anew without asking again. With a judge, the score
+    by rule is given as well.
     """
     with reported(debug=debug):
         from finesight.evals import registry
@@ -101,7 +107,34 @@ def run(
         )
         rules = (prompt, extractor)
         part = Part(limit, shard or (0, 1), workers, retry_errors)
-        _show(_run_all(tasks, rules, (data, out), who, changes, part), out, as_json=as_json)
+        judging = _judge((judge, judge_model, judge_key), tasks, part)
+        done = _run_all(tasks, rules, (data, out), who, changes, part)
+        verdicts = {} if judging is None else _judged(done, out, judging, workers)
+        _show(done, verdicts, out, as_json=as_json)
+
+
+def _judge(
+    named: tuple[str | None, str | None, str], tasks: list[Task], part: Part
+) -> Judge | None:
+    """Who judges, looked at before anything is asked."""
+    from finesight.cli.eval_judge import judge_of
+    from finesight.errors import ConfigError
+
+    judge = judge_of(*named, tasks=tasks)
+    if judge is not None and part.shard[1] > 1:
+        raise ConfigError(
+            f"--judge is for whole runs, not for shard {part.shard[0]} of {part.shard[1]}",
+            hint="bring shards together and judge: finesight eval rescore FOLDER --judge URL",
+        )
+    return judge
+
+
+def _judged(
+    done: Sequence[tuple[Task, RunResult]], out: Path, judge: Judge, workers: int
+) -> dict[str, Judged]:
+    from finesight.cli.eval_judge import judged
+
+    return {task.name: judged(out / task.name, task, judge, workers=workers) for task, _ in done}
 
 
 def _run_all(
@@ -203,13 +236,21 @@ def _refuse_silence(task: Task, done: RunResult) -> None:
         )
 
 
-def _show(done: Sequence[tuple[Task, RunResult]], out: Path, *, as_json: bool) -> None:
+def _show(
+    done: Sequence[tuple[Task, RunResult]],
+    judged: Mapping[str, Judged],
+    out: Path,
+    *,
+    as_json: bool,
+) -> None:
     """Scores on standard output."""
     if as_json:
-        print_json({"runs": [_described(task, result, out) for task, result in done]})
+        print_json({"runs": [_described(*each, judged, out) for each in done]})
         return
     for task, result in done:
-        if result.result is not None:
+        if task.name in judged:
+            sys.stdout.write("".join(f"{line}\n" for line in judged[task.name].lines()))
+        elif result.result is not None:
             sys.stdout.write(f"{result.result.line()}\n")
         else:
             sys.stderr.write(
@@ -218,6 +259,9 @@ def _show(done: Sequence[tuple[Task, RunResult]], out: Path, *, as_json: bool) -
             )
 
 
-def _described(task: Task, done: RunResult, out: Path) -> dict[str, Any]:
+def _described(
+    task: Task, done: RunResult, judged: Mapping[str, Judged], out: Path
+) -> dict[str, Any]:
     facts = {"folder": str(out / task.name), "items": len(done.samples), "asked": done.num_asked}
-    return {"task": task.name, **facts, "result": done.result and asdict(done.result)}
+    found = {"task": task.name, **facts, "result": done.result and asdict(done.result)}
+    return found | ({"judged": asdict(judged[task.name])} if task.name in judged else {})

@@ -82,22 +82,35 @@ def rescore(
     folder: Folders,
     *,
     extractor: eval_options.ExtractorName = None,
+    judge: eval_options.JudgeUrl = None,
+    judge_model: eval_options.JudgeModel = None,
+    judge_key: eval_options.JudgeKey = "",
+    workers: eval_options.JudgeWorkers = 1,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Read and score stored answers anew, without a model and without data; brings shards together."""
+    """Read and score stored answers anew, without a model and without data; brings shards together.
+
+    With a judge, a language model says what it makes of the same answers, beside the score by rule.
+    """
     with reported(debug=debug):
+        from finesight.cli.eval_judge import judge_of, judged
         from finesight.evals import registry
         from finesight.evals.rescore import rescore as rescore_run
 
-        results = []
-        for each in run_folders(folder):
-            task = _task_of(each)
-            results.append(rescore_run(each, task, registry.find_extractor(task, extractor)))
+        runs = [(each, _task_of(each)) for each in run_folders(folder)]
+        who = judge_of(judge, judge_model, judge_key, tasks=[task for _, task in runs])
+        found: list[dict[str, Any]] = []
+        lines: list[str] = []
+        for each, task in runs:
+            result = rescore_run(each, task, registry.find_extractor(task, extractor))
+            verdict = None if who is None else judged(each, task, who, workers=workers)
+            found.append(asdict(result) | ({"judged": asdict(verdict)} if verdict else {}))
+            lines += verdict.lines() if verdict else [result.line()]
         if as_json:
-            print_json({"results": [asdict(result) for result in results]})
+            print_json({"results": found})
         else:
-            sys.stdout.write("".join(f"{result.line()}\n" for result in results))
+            sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
 def compare(
@@ -196,13 +209,16 @@ def _items(folders: Sequence[Path], data: Path, failures: int) -> dict[tuple[str
     from finesight.evals import registry
     from finesight.evals.report import needed_items
     from finesight.evals.run import read_settings
+    from finesight.evals.task import Budget
 
     found: dict[tuple[str, str], Item] = {}
     for folder in folders:
         task = _task_of(folder)
         wanted = needed_items(folder, most_failures=failures)
-        prompt = registry.find_prompt(task, str(read_settings(folder)["prompt"]))
-        for item in prompt.items(copy_of(task, data, len(folders)), task.budget):
+        settings = read_settings(folder)
+        prompt = registry.find_prompt(task, str(settings["prompt"]))
+        budget = Budget(**settings["budget"])  # a video is sampled as it was for the model
+        for item in prompt.items(copy_of(task, data, len(folders)), budget):
             if item.id in wanted:
                 found[task.name, item.id] = item
     return found
@@ -232,6 +248,7 @@ def _described(task: Task) -> dict[str, Any]:
         "sampling": asdict(task.sampling),
         "chance": task.chance,
         "published": dict(task.published),
+        "judge": task.judge and {"name": task.judge.name, "version": task.judge.version},
         "notes": list(task.notes),
     }
 
@@ -247,6 +264,7 @@ def _details(task: Task) -> list[str]:
         f"metric: {task.main}",
         *(f"prompt {each.name}: {each.source}" for each in task.prompts),
         *(f"extractor {each.name}, version {each.version}" for each in task.extractors),
+        f"judge: {f'{task.judge.name}, version {task.judge.version}' if task.judge else 'none'}",
         f"media: {limits or 'the model decides'}",
         f"answer tokens at most: {task.sampling.max_new_tokens}",
         f"published: {published or 'nothing'}",

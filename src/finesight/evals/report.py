@@ -15,6 +15,8 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from finesight.errors import EvalError
+from finesight.evals.judge_asking import FAILURES
+from finesight.evals.judging import Judged, load_judged
 from finesight.evals.report_failures import Failure, failure_of, wrong
 from finesight.evals.report_page import PAGE, STYLE_MORE
 from finesight.evals.results import Result, load_result
@@ -25,6 +27,7 @@ from finesight.present.report_page import STYLE
 MOST_FAILURES = 24
 """Wrong answers shown per run."""
 
+JUDGED = ("task", "answered by", "scored by", "metric", "value", "95 % interval", "n")
 OVERVIEW = ("task", "answered by", "prompt", "read by", "metric", "value", "95 % interval", "n")
 
 
@@ -88,11 +91,17 @@ def write_report(
         more: tables to show before the runs.
 
     Raises:
-        EvalError: a folder holds no finished run, or the page cannot be written.
+        EvalError: a folder holds no finished run, or one that was judged before it was scored last, or the page
+            cannot be written.
     """
     runs = [(load_result(folder), read_samples(folder)) for folder in folders]
+    judged = [found for folder in folders if (found := load_judged(folder)) is not None]
     page = render_report(
-        runs, items=items or {}, most_failures=most_failures, title=title, more=more
+        runs,
+        items=items or {},
+        most_failures=most_failures,
+        title=title,
+        more=[*more, *_judged_tables(judged)],
     )
     draft = path.with_name(f".{path.name}.part")
     try:
@@ -143,6 +152,26 @@ def _overview_row(result: Result) -> Row:
 def _value_cells(result: Result) -> tuple[str, str]:
     low, high = (end * result.unit for end in result.interval)
     return f"{result.value * result.unit:.2f}", f"{low:.2f} – {high:.2f}"
+
+
+def _judged_tables(judged: Sequence[Judged]) -> list[Table]:
+    """Scores by rule and by judge side by side, and what judges could not settle."""
+    if not judged:
+        return []
+    rows = []
+    for each in judged:
+        for result in (each.by_rule, each.result):
+            who = result.judged_by or f"rule {result.extractor} {result.extractor_version}"
+            cells = (result.task, result.responder, who, result.main, *_value_cells(result))
+            rows.append(Row((*cells, f"{result.n:,}"), is_ours=bool(result.judged_by)))
+    tables = [Table("By rule and by judge", JUDGED, tuple(rows))]
+    kept = tuple(
+        Row((each.result.task, each.result.judged_by, FAILURES[reason], f"{count:,}"))
+        for each in judged
+        for reason, count in each.failures.items()
+    )
+    header = ("task", "judge", "why the score by rule was kept", "items")
+    return [*tables, Table("Not settled by the judge", header, kept)] if kept else tables
 
 
 def _shown(result: Result, failures: tuple[Failure, ...]) -> Shown:

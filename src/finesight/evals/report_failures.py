@@ -11,17 +11,20 @@ from typing import Any
 
 from PIL import Image
 
-from finesight.conversation import ImagePart
-from finesight.errors import MediaError
+from finesight.config.processor import ProcessorConfig
+from finesight.conversation import ImagePart, VideoPart
+from finesight.errors import FinesightError, MediaError
 from finesight.evals.samples import Sample
 from finesight.evals.scoring import NO_QUESTION, REASONS
 from finesight.evals.task import Item
 from finesight.geometry import Box, Point
 from finesight.media.image import load_image
 from finesight.media.pdf import load_page
+from finesight.media.video import open_video
 from finesight.present.marks import marks_from
 from finesight.present.overlay import draw_marks
 from finesight.present.report import data_address
+from finesight.present.sheet import chosen_frames, contact_sheet
 
 LONGEST_SIDE = 640
 """Of an embedded picture, in pixels."""
@@ -30,6 +33,8 @@ PLACE_KEYS = ("boxes", "box", "bbox", "points", "point")
 """Keys of a truth that hold places, in pixels of the original."""
 
 _MOST_PICTURES = 4
+_MOST_FRAMES = 9
+_STRIP_WIDTH = 960
 _LONGEST_TEXT = 2000
 
 
@@ -124,7 +129,7 @@ def _pictures(sample: Sample, item: Item | None) -> Iterator[Picture]:
         name = str(media["source"])
         part = parts[index] if index < len(parts) else None
         if media["kind"] != "image":
-            yield Picture("", f"{name} (a video is not shown)")
+            yield _strip(part if isinstance(part, VideoPart) else None, name)
             continue
         try:
             image = _open(part if isinstance(part, ImagePart) else None, name)
@@ -134,6 +139,22 @@ def _pictures(sample: Sample, item: Item | None) -> Iterator[Picture]:
         if drawn and index == 0:
             image = _with_places(image, sample)
         yield Picture(data_address(image, longest_side=LONGEST_SIDE), name)
+
+
+def _strip(part: VideoPart | None, name: str) -> Picture:
+    """Frames of a video with their times: of those the model was shown, or of the file where only that is known."""
+    asked = part or VideoPart(source=Path(name), max_frames=_MOST_FRAMES)
+    try:
+        clip = open_video(asked, ProcessorConfig())
+        shown = clip.only(chosen_frames(clip.num_frames, _MOST_FRAMES))
+        frames = [Image.fromarray(frame) for frame in shown.frames()]
+    except FinesightError as error:
+        return Picture("", f"{name} (not shown: {error.message})")
+    sheet = contact_sheet(frames, shown.clock.source_seconds, width=_STRIP_WIDTH)
+    said = f"{shown.num_frames} of the {clip.num_frames} frames that were asked about"
+    if part is None:
+        said = f"{shown.num_frames} frames of the file; those that were asked about need the copy"
+    return Picture(data_address(sheet, longest_side=max(sheet.size)), f"{name} ({said})")
 
 
 def _open(part: ImagePart | None, name: str) -> Image.Image:

@@ -95,6 +95,14 @@ class Result:
         """The quoted metric, not multiplied."""
         return self.metrics[self.main]
 
+    @property
+    def judged_by(self) -> str:
+        """Who judged, and by which prompts; empty for a score by rule."""
+        judge = self.settings.get("judge")
+        if not judge:
+            return ""
+        return f"judged by {judge['model']} ({judge['rule']} {judge['version']})"
+
     def line(self) -> str:
         """The quoted metric as it is said: value, interval, and what went wrong."""
         low, high = (end * self.unit for end in self.interval)
@@ -127,7 +135,7 @@ def summarise(
     sure = spread(task, items)
     answered = [sample for sample in samples if sample.text is not None]
     read = [sample for sample in answered if sample.error is None]
-    whole = {**settings, "judge": None, "bootstrap_seed": SEED}
+    whole = {"judge": None, **settings, "bootstrap_seed": SEED}
     rule = {"extractor": extractor.name, "extractor_version": extractor.version}
     requests = sorted((sample.id, sample.request) for sample in samples)
     return Result(
@@ -167,10 +175,14 @@ def versions() -> dict[str, str]:
 
 def save_result(folder: Path, result: Result) -> None:
     """Write a result whole or not at all."""
-    path = folder / RESULT_FILE
-    draft = path.with_name(f".{path.name}.part")
     text = json.dumps(asdict(result), indent=2, ensure_ascii=False)
-    draft.write_text(text + "\n", encoding="utf-8")
+    write_whole(folder / RESULT_FILE, f"{text}\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text(text, encoding="utf-8")
     draft.replace(path)
 
 

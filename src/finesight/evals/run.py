@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from finesight.conversation import Sampling
-from finesight.errors import ConfigError, EvalError
+from finesight.errors import ConfigError, EvalError, MediaError
 from finesight.evals.asking import Numbered, Worker, question_of
 from finesight.evals.layout import BROKEN
-from finesight.evals.request import sampling_values
+from finesight.evals.request import request_digest, sampling_values
 from finesight.evals.responders import ItemResponder
 from finesight.evals.results import Result, save_result, summarise, versions
 from finesight.evals.samples import Journal, Sample, journal_name
@@ -256,7 +256,7 @@ def _in_order(
     try:
         for each in chosen:
             if each.item.id in known:
-                waiting.append(_unchanged(known[each.item.id], each.item))
+                waiting.append(_unchanged(known[each.item.id], each.item, worker.responder))
             else:
                 waiting.append(pool.submit(worker.sample, each))
             while len(waiting) >= most:
@@ -269,13 +269,33 @@ def _in_order(
                 left.cancel()
 
 
-def _unchanged(sample: Sample, item: Item) -> Sample:
-    """A sample that is there already, if it answers what the item asks now."""
+def _unchanged(sample: Sample, item: Item, responder: ItemResponder) -> Sample:
+    """A sample that is there already, if it answers what the item asks now: the same words, the same pixels.
+
+    A sample that failed was asked nothing, or nothing that is known.
+    """
     question = question_of(item.conversation)
+    hint = "the local copy or the prompt changed; give another folder"
     if sample.question != question:
         raise EvalError(
             f"item {item.id} was asked {sample.question[:80]!r}, now it is {question[:80]!r}",
-            hint="the local copy or the prompt changed; give another folder",
+            hint=hint,
+        )
+    if not sample.request:
+        return sample
+    try:
+        request = request_digest(item.conversation, reads_media=responder.reads_media)
+    except MediaError as error:
+        raise EvalError(
+            f"item {item.id} was answered, but nobody can say whether its media are still the same:"
+            f" {error.message}",
+            hint="put them back, or score what is stored: finesight eval rescore FOLDER",
+        ) from error
+    if request != sample.request:
+        raise EvalError(
+            f"item {item.id} was asked with other pictures, videos or options: its digest was"
+            f" {sample.request[:12]}, now it is {request[:12]}",
+            hint=hint,
         )
     return sample
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from finesight.conversation import Conversation, Sampling
+from finesight.evals.judge import JudgeRule
 from finesight.geometry import Size
 
 Space = Literal["resized", "original", "relative_1000", "relative_1"]
@@ -59,6 +60,16 @@ class Sight:
     space: Space
     original: Size
     resized: Size
+
+    def scales(self) -> tuple[float, float]:
+        """Pixels of the original per unit said, across and down."""
+        width, height = float(self.original.width), float(self.original.height)
+        if self.space == "original":
+            return 1.0, 1.0
+        if self.space == "resized":
+            return width / self.resized.width, height / self.resized.height
+        parts = 1000.0 if self.space == "relative_1000" else 1.0
+        return width / parts, height / parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +175,7 @@ class Task:
         chance: what `main` would be for random answers; None where that is 0.
         published: `main` of other systems, as printed by `source` of each, in printed units.
         notes: what a reader of a score must know.
+        judge: how a language model may judge its answers, beside the score by rule; None where it is never done.
     """
 
     name: str
@@ -182,3 +194,4 @@ class Task:
     chance: float | None = None
     published: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    judge: JudgeRule | None = None

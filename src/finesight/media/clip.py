@@ -8,8 +8,8 @@ frame's duration as shown; `source_seconds` are always the true presentation tim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,12 +43,25 @@ class VideoClip:
     source_fps: float
     total_frames: float
     notes: tuple[str, ...] = ()
-    _read: Callable[[], Iterator[Pixels]] = field(repr=False)
+    _read: Callable[[tuple[int, ...]], Iterator[Pixels]] = field(repr=False)
 
     @property
     def num_frames(self) -> int:
         """Number of frames, always a multiple of `frame_factor`."""
         return len(self.indices)
+
+    def only(self, places: Sequence[int]) -> VideoClip:
+        """The same clip with some of its frames, to be looked at; the model's rate stays what it was.
+
+        Args:
+            places: which of its frames, counted from 0, increasing.
+        """
+        model, true = self.clock.model_seconds, self.clock.source_seconds
+        return replace(
+            self,
+            indices=tuple(self.indices[place] for place in places),
+            clock=Clock(tuple(model[p] for p in places), tuple(true[p] for p in places)),
+        )
 
     def frames(self) -> Iterator[Pixels]:
         """Decode the frames in order, one at a time.
@@ -60,7 +73,7 @@ class VideoClip:
             DecodeError: a frame is broken; names the file and the time.
         """
         previous, pixels = -1, None
-        source = self._read()
+        source = self._read(self.indices)
         for index in self.indices:
             if index != previous or pixels is None:
                 pixels = next(source)

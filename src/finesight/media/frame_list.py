@@ -123,19 +123,22 @@ def _first_size(sources: tuple[MediaSource, ...], policy: FetchPolicy | None) ->
         raise _in_frame(0, sources, error) from error
 
 
-def _read(sources: tuple[MediaSource, ...], policy: FetchPolicy | None) -> Iterator[Pixels]:
-    """Load the pictures one by one."""
+def _read(
+    sources: tuple[MediaSource, ...], policy: FetchPolicy | None, indices: tuple[int, ...]
+) -> Iterator[Pixels]:
+    """Load pictures one by one."""
     first: tuple[int, int] | None = None
-    for index, source in enumerate(sources):
+    wanted = sorted(set(indices))
+    for index in wanted:
         try:
-            image = load_image(source, policy=policy)
+            image = load_image(sources[index], policy=policy)
         except MediaError as error:
             raise _in_frame(index, sources, error) from error
         first = first or image.size
         if image.size != first:
             raise UnsupportedMedia(
                 f"frame {index} of {len(sources)} is {image.width} x {image.height} pixels, "
-                f"frame 0 is {first[0]} x {first[1]}",
+                f"frame {wanted[0]} is {first[0]} x {first[1]}",
                 hint="bring all frames to one size first",
             )
         yield np.asarray(image)

@@ -89,12 +89,12 @@ def _open_file(part: VideoPart, config: ProcessorConfig, local: LocalSource) -> 
         source_fps=timeline.fps,
         total_frames=last - first + 1,
         notes=(*notes, *plan.notes),
-        _read=partial(_read_file, local, timeline, plan.indices, stored),
+        _read=partial(_read_file, local, timeline, stored),
     )
 
 
 def _read_file(
-    local: LocalSource, timeline: Timeline, indices: tuple[int, ...], stored: Size
+    local: LocalSource, timeline: Timeline, stored: Size, indices: tuple[int, ...]
 ) -> Iterator[Pixels]:
     convert = FrameConverter(stored)
     for frame in decode_frames(local, timeline, sorted(set(indices))):

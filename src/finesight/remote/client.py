@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import random
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -27,6 +28,8 @@ from finesight.media.fetch import address_name
 from finesight.remote.payload import Fit, payload_of, reply_of
 
 MOST_ANSWER_BYTES = 32 * 2**20
+KEPT_SECONDS = 30.0
+"""How long an idle connection stays open; servers and what stands before them often close it after a minute."""
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _LONGEST_SAID = 300
 
@@ -37,9 +40,11 @@ class _Passing(RemoteError):
     wait: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Endpoint:
     """A model behind an HTTP API; may be called from several threads.
+
+    Connections are kept open between requests, one per thread that asks at the same time, and closed with the endpoint.
 
     Attributes:
         url: base address, such as `http://host:8000/v1`.
@@ -64,6 +69,14 @@ class Endpoint:
     fit: Fit | None = None
     config: ProcessorConfig = field(default_factory=ProcessorConfig)
     sleep: Callable[[float], None] = time.sleep
+    _pool: httpcore.ConnectionPool = field(
+        default_factory=lambda: httpcore.ConnectionPool(
+            max_connections=None, keepalive_expiry=KEPT_SECONDS
+        ),
+        init=False,
+        repr=False,
+        compare=False,
+    )
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -76,6 +89,11 @@ class Endpoint:
             raise ConfigError(
                 f"max_tries={self.max_tries} and timeout_seconds={self.timeout_seconds} must be above 0"
             )
+        weakref.finalize(self, self._pool.close)
+
+    def close(self) -> None:
+        """Close connections that are kept open; the next request opens another one."""
+        self._pool.close()
 
     def respond(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """Answer each conversation, one after the other.
@@ -119,12 +137,9 @@ class Endpoint:
         extensions = {"timeout": dict.fromkeys(kinds, self.timeout_seconds)}
         target = f"{self.url.rstrip('/')}/chat/completions"
         try:
-            with (
-                httpcore.ConnectionPool() as pool,
-                pool.stream(
-                    "POST", target, headers=self._headers(), content=content, extensions=extensions
-                ) as response,
-            ):
+            with self._pool.stream(
+                "POST", target, headers=self._headers(), content=content, extensions=extensions
+            ) as response:
                 body = self._body(response, deadline)
                 status = response.status
                 wait = _seconds_asked(response)

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from finesight.conversation import Conversation, Message, TextPart, VideoPart
 from finesight.errors import EvalError
 from finesight.evals.report import needed_items, write_report
 from finesight.evals.report_failures import shapes_in, wrong
@@ -19,6 +20,7 @@ from finesight.evals.run import run
 from finesight.evals.samples import read_samples
 from finesight.evals.task import Extractor
 from finesight.geometry import Box, Point
+from tests.support.clips import numbered, write_clip
 from tests.support.toy_eval import PROMPT, TOY, item
 
 EVIL = """</pre><script>alert(1)</script><img src=x onerror="alert(2)">{{ 7 * 7 }}"'"""
@@ -99,6 +101,40 @@ def test_pictures_in_memory_come_from_the_copy(tmp_path):
     assert needed_items(folder) == {"q1"}
     page = page_of(tmp_path, folder, items={("toy", "q1"): asked})
     assert len(pictures_in(page)) == 1
+
+
+def filmed(source, **options):
+    part = VideoPart(source=source, **options)
+    return replace(item(1), conversation=Conversation((Message("user", (part, TextPart("?"))),)))
+
+
+def test_a_video_is_shown_by_its_frames_and_their_times(tmp_path):
+    path = tmp_path / "clip.mp4"
+    write_clip(path, numbered(60, width=160, height=90), fps=10)
+    asked = filmed(path, fps=4.0, start_seconds=2.0)
+    folder = go(tmp_path / "a", lambda each: "none", [asked])
+    page = page_of(tmp_path, folder, items={("toy", "q1"): asked})
+    assert f"{path} (9 of the 16 frames that were asked about)" in page
+    (sheet,) = pictures_in(page)
+    assert sheet.width == 960
+    page = page_of(tmp_path, folder)
+    assert f"{path} (8 frames of the file; those that were asked about need the copy)" in page
+    assert len(pictures_in(page)) == 1
+    path.write_bytes(b"no video")
+    page = page_of(tmp_path, folder)
+    assert "(not shown: " in page
+    assert pictures_in(page) == []
+
+
+def test_a_list_of_frames_is_shown_too(tmp_path):
+    paths = []
+    for number in range(3):
+        paths.append(tmp_path / f"{number}.png")
+        Image.new("RGB", (64, 48), (80 * number, 0, 0)).save(paths[-1])
+    asked = filmed(tuple(paths), timestamps=(0.0, 5.0, 9.5))
+    folder = go(tmp_path / "a", lambda each: "none", [asked])
+    page = page_of(tmp_path, folder, items={("toy", "q1"): asked})
+    assert "(4 of the 4 frames that were asked about)" in page
 
 
 def test_wrong_answers_are_spread_over_the_run(tmp_path):

@@ -180,6 +180,31 @@ def test_a_rule_that_fails_is_counted_and_its_answer_kept(tmp_path):
     assert lines(tmp_path)[0]["extractor"] == "first-number"
 
 
+def test_pictures_that_changed_under_their_names_are_refused(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (40, 30), "red").save(path)
+    asked = [item(1), item(2, image=path)]
+    folder = tmp_path / "run"
+    go(asked, Asked(), folder)
+    before = lines(folder)
+    assert go(asked, Asked(), folder).num_asked == 0
+    Image.new("RGB", (40, 30), "blue").save(path)
+    with pytest.raises(EvalError, match="item q2 was asked with other pictures, videos or options"):
+        go(asked, Asked(), folder)
+    path.unlink()
+    with pytest.raises(EvalError, match=r"q2 was answered, but nobody can say .*a\.png") as raised:
+        go(asked, Asked(), folder)
+    assert "rescore" in raised.value.hint
+    assert lines(folder) == before
+
+
+def test_stored_answers_go_on_without_their_pictures(tmp_path):
+    asked = [item(2, image=tmp_path / "not_here.png")]
+    responder = Replay("r", {"q2": "4"}, {})
+    assert go(asked, responder, tmp_path / "run").result.value == 1.0
+    assert go(asked, responder, tmp_path / "run").num_asked == 0
+
+
 def test_failed_items_are_asked_again_on_demand(tmp_path):
     go(map(item, range(4)), Asked({"q1": RemoteError("gone")}), tmp_path)
     assert go(map(item, range(4)), Asked(), tmp_path).num_asked == 0

@@ -142,3 +142,14 @@ def test_a_bad_picture_is_counted(config, tmp_path):
 def test_one_picture_that_is_no_list(config):
     with pytest.raises(UnsupportedMedia, match=r"picture in memory \(6 x 4\) is no video"):
         open_video(VideoPart(source=pictures(1)[0]), config)
+
+
+def test_some_of_the_frames_keep_their_times(config):
+    clip = open_video(VideoPart(source=pictures(5), timestamps=(0.0, 1, 2.5, 4, 9)), config)
+    some = clip.only([1, 3, 5])  # the last is the repeated one
+    assert reds(some) == [1, 3, 4]
+    assert some.clock.source_seconds == (1.0, 4.0, 9.0)
+    assert (some.num_frames, some.sample_fps) == (3, clip.sample_fps)
+    broken = (*pictures(3), Image.new("RGB", (9, 9)))
+    with pytest.raises(UnsupportedMedia, match="frame 3 of 4 is 9 x 9 pixels, frame 1 is 6 x 4"):
+        reds(open_video(VideoPart(source=broken, sample_fps=1.0), config).only([1, 3]))

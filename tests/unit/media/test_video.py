@@ -310,3 +310,11 @@ def test_clocks_never_run_backwards(clip, config):
         found = open_video(part, config)
         found.clock.check()
         assert all(after > before for before, after in pairwise(found.clock.model_seconds))
+
+
+def test_some_of_the_frames_are_decoded_alone(folder, config):
+    path = write_clip(folder / "some.mp4", numbered(60), fps=25, options=X264)
+    clip = open_video(VideoPart(source=path, nframes=12), config)
+    some = clip.only([0, 4, 11])
+    assert numbers(some) == [clip.indices[0], clip.indices[4], clip.indices[11]]
+    assert some.clock.source_seconds == tuple(clip.clock.source_seconds[n] for n in (0, 4, 11))

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import base64
+import gc
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
@@ -179,6 +181,45 @@ def test_an_answer_without_end_is_cut(server, monkeypatch):
     server.script = [(200, completion("x" * 5000), {})]
     with pytest.raises(RemoteError, match="more than 1,000 bytes"):
         endpoint(server).respond([ask()], Sampling())
+
+
+def test_connections_are_kept_open(server):
+    asked = endpoint(server)
+    asked.respond([ask(), ask()], Sampling())
+    asked.respond([ask()], Sampling())
+    assert (len(server.requests), server.num_connections) == (3, 1)
+    asked.close()
+    asked.respond([ask()], Sampling())
+    assert server.num_connections == 2
+
+
+def test_a_refusal_keeps_the_connection_and_a_broken_one_is_replaced(server):
+    whole = (200, completion(), {})
+    server.script = [(429, b"slow down", {}), whole, "hang up", whole]
+    asked = endpoint(server)
+    asked.respond([ask()], Sampling())
+    assert server.num_connections == 1
+    asked.respond([ask()], Sampling())
+    assert server.num_connections == 2
+
+
+def test_threads_share_one_endpoint(server):
+    asked = endpoint(server)
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        replies = list(pool.map(lambda _: asked.respond([ask()], Sampling()), range(40)))
+    assert [each[0].text for each in replies] == ["four"] * 40
+    assert len(server.requests) == 40
+    assert server.num_connections <= 4
+
+
+def test_connections_end_with_their_endpoint(server):
+    asked = endpoint(server)
+    asked.respond([ask()], Sampling())
+    pool = asked._pool
+    assert len(pool.connections) == 1
+    del asked
+    gc.collect()
+    assert pool.connections == []
 
 
 def test_nobody_there():

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from finesight.evals.task import Answered, Extractor, Sight
+from finesight.evals.task import Answered, Extractor
 from finesight.parse.action import points_of, read_tool_calls
 from finesight.parse.grounding import ordered, read_grounding
 from finesight.parse.json_block import JsonBlock, find_blocks, walk
@@ -77,20 +77,11 @@ def _home(
     found = read(text)
     if not found:
         return [] if _DENIAL.search(text) else None
-    scale_x, scale_y = _scales(answered.sights[0])
+    scale_x, scale_y = answered.sights[0].scales()
     return [
         (label, [value * (scale_y if at % 2 else scale_x) for at, value in enumerate(numbers)])
         for label, numbers in found
     ]
-
-
-def _scales(sight: Sight) -> tuple[float, float]:
-    """Pixels of the original per unit said, across and down."""
-    width, height = float(sight.original.width), float(sight.original.height)
-    if sight.space == "resized":
-        return width / sight.resized.width, height / sight.resized.height
-    parts = {"original": 0.0, "relative_1000": 1000.0, "relative_1": 1.0}[sight.space]
-    return (width / parts, height / parts) if parts else (1.0, 1.0)
 
 
 def _middle(numbers: Sequence[float]) -> list[float]:

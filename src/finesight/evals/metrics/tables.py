@@ -17,6 +17,8 @@ Source: "Image-based table recognition: data, model, and evaluation" (PubTabNet,
 
 from __future__ import annotations
 
+import html
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +63,36 @@ def teds(pred_html: str, gold_html: str, *, structure_only: bool = False) -> flo
     return max(0.0, 1.0 - edits / num_nodes)  # tables within tables can cost more than they count
 
 
+def plain_table(text: str) -> str:
+    """The first table as rows of `td` with their spans and words, and nothing else; empty if there is none.
+
+    Headings become cells like others, parts of tables and looks are left out, blanks are made single.
+
+    Raises:
+        EvalError: lxml is not installed.
+    """
+    table = _first_table(text)
+    if table is None:
+        return ""
+    rows = []
+    for row in table.xpath("./tr|./thead/tr|./tbody/tr|./tfoot/tr"):
+        cells = [_plain_cell(cell) for cell in row if cell.tag in ("td", "th")]
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return f"<table>{''.join(rows)}</table>" if rows else ""
+
+
+def table_words(table: str) -> str:
+    """Words of the cells of a plain table, one line per cell."""
+    return html.unescape(re.sub(r"<[^<>]*>", "\n", table)).strip()
+
+
+def _plain_cell(cell: Any) -> str:
+    spans = ((name, _span(cell, name)) for name in ("colspan", "rowspan"))
+    said = "".join(f' {name}="{count}"' for name, count in spans if count > 1)
+    words = " ".join("".join(cell.itertext()).split())
+    return f"<td{said}>{html.escape(words)}</td>"
+
+
 def tree_distance(a: Node, b: Node, costs: Any) -> float:
     """Cheapest way from one tree to the other.
 
@@ -103,14 +135,15 @@ class _TableCosts:
 def _first_table(text: str) -> Any:
     """The first table that stands directly in the body; None if there is none."""
     try:
-        from lxml import etree, html  # type: ignore[import-untyped]  # has no annotations
+        from lxml import etree  # type: ignore[import-untyped]  # has no annotations
+        from lxml import html as markup
     except ModuleNotFoundError as error:
         raise missing("lxml", "reading tables") from error
-    parser = html.HTMLParser(remove_comments=True, encoding="utf-8")
+    parser = markup.HTMLParser(remove_comments=True, encoding="utf-8")
     # NUL ends a document for libxml2, and a lone surrogate cannot be encoded.
     raw = text.replace("\0", " ").encode("utf-8", errors="replace")
     try:
-        document = html.document_fromstring(raw, parser=parser)
+        document = markup.document_fromstring(raw, parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError):  # nothing in it
         return None
     tables = document.xpath("body/table")

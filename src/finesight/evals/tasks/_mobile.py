@@ -16,7 +16,7 @@ from finesight.errors import ParseError
 from finesight.evals.metrics.boxes import point_in_box
 from finesight.evals.task import Answered, Extractor, Scored
 from finesight.evals.tasks._common import Piece, Question
-from finesight.evals.tasks._screen import call_in_words, scales
+from finesight.evals.tasks._screen import call_in_words
 from finesight.evals.tasks._sums import average, mean, part
 from finesight.geometry import Size
 from finesight.parse.action import Action, read_action, read_tool_calls
@@ -37,7 +37,7 @@ def read_step(answered: Answered) -> Step | None:
     if not calls or not answered.sights:
         return None
     try:
-        return _as_step(read_action(calls[0]), scales(answered.sights[0]))
+        return _as_step(read_action(calls[0]), answered.sights[0].scales())
     except ParseError:
         return None
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from finesight.evals.layout import broken_item
 from finesight.evals.metrics.boxes import point_in_box
-from finesight.evals.task import Budget, Item, Prompt, Sight
+from finesight.evals.task import Budget, Item, Prompt
 from finesight.evals.tasks._common import (
     Broken,
     Piece,
@@ -91,14 +91,3 @@ def click_accuracy(by: Sequence[str]) -> Aggregate:
     """Share of clicks that hit, over samples and broken down; and the share without a point."""
     hits, unread = average("hit", by=by), average("wrong_format", name="wrong_format")
     return lambda scored: {**hits(scored), **unread(scored)}
-
-
-def scales(sight: Sight) -> tuple[float, float]:
-    """Pixels of the original per unit that the answering system says, across and down."""
-    width, height = sight.original.width, sight.original.height
-    if sight.space == "original":
-        return 1.0, 1.0
-    if sight.space == "resized":
-        return width / sight.resized.width, height / sight.resized.height
-    parts = 1000.0 if sight.space == "relative_1000" else 1.0
-    return width / parts, height / parts

@@ -8,6 +8,7 @@ from pathlib import Path
 from finesight.conversation import Sampling
 from finesight.errors import EvalError
 from finesight.evals.extract.mcq import LMMS_LETTER_AI2D
+from finesight.evals.judge_rules import CHOICE
 from finesight.evals.task import Task
 from finesight.evals.tasks import _mcq, _published
 from finesight.evals.tasks._common import Question
@@ -50,6 +51,7 @@ TASKS = (
         sampling=Sampling(max_new_tokens=1024),
         extractors=(*_mcq.LETTERS, LMMS_LETTER_AI2D),
         score=_mcq.is_letter,
+        judge=CHOICE,
         aggregate=average(by=("category",)),
         main="accuracy",
         chance=0.25,

@@ -89,9 +89,9 @@ def _task(level: str, published: dict[str, float], note: str) -> Task:
         name=f"android_control_{level}",
         title=f"AndroidControl, {level} level",
         source="AndroidControl, arXiv 2406.03679",
-        layout="android_control.jsonl, made from the published TFRecords, one line per step in order: episode_id, step,"
-        " goal, step_instruction, screenshot (a path), action (the published object), elements (boxes of the tree of"
-        " accessibility, corners in pixels); file names from general knowledge",
+        layout="android_control.jsonl, which `finesight eval convert` makes from the published TFRecords, one line per"
+        " step in order: episode_id, step, goal, step_instruction, screenshot (a path), action (the published object),"
+        " elements (boxes of the tree of accessibility, corners in pixels); file names from general knowledge",
         prompts=(_screen.tool_prompt("cookbook", _screen.COOKBOOK, read, _mobile.ask, mobile_use),),
         sampling=Sampling(max_new_tokens=512),
         extractors=(_mobile.READ_STEP,),

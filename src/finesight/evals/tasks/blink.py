@@ -7,6 +7,7 @@ from pathlib import Path
 
 from finesight.conversation import Sampling
 from finesight.evals.extract.mcq import LMMS_LETTER_BLINK
+from finesight.evals.judge_rules import CHOICE
 from finesight.evals.task import Task
 from finesight.evals.tasks import _mcq, _published
 from finesight.evals.tasks._common import Piece, Question, prompt
@@ -52,6 +53,7 @@ TASKS = (
         sampling=Sampling(max_new_tokens=1024),
         extractors=(*_mcq.LETTERS, LMMS_LETTER_BLINK),
         score=_mcq.is_letter,
+        judge=CHOICE,
         aggregate=average(by=("sub_task",)),
         main="accuracy",
         chance=0.38,

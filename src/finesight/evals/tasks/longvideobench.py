@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from finesight.conversation import VideoPart
+from finesight.evals.judge_rules import CHOICE
 from finesight.evals.task import Task
 from finesight.evals.tasks import _mcq, _published, _video
 from finesight.evals.tasks._common import Question
@@ -44,6 +45,7 @@ TASKS = (
         sampling=_video.SHORT_ANSWER,
         extractors=_video.LETTERS,
         score=_mcq.is_letter,
+        judge=CHOICE,
         aggregate=average(by=TAGS),
         main="accuracy",
         chance=0.22,

@@ -11,6 +11,7 @@ from typing import Any
 from finesight.conversation import Sampling
 from finesight.evals.extract.boxed import MATHVISION_OFFICIAL
 from finesight.evals.extract.mcq import ROBUST_LETTER
+from finesight.evals.judge_rules import SOLUTION
 from finesight.evals.metrics.maths import is_equal
 from finesight.evals.task import Task
 from finesight.evals.tasks import _published
@@ -90,12 +91,14 @@ TASKS = (
         sampling=Sampling(max_new_tokens=4096),
         extractors=(RULE,),
         score=score,
+        judge=SOLUTION,
         aggregate=average(by=("version", "kind", "subject")),
         main="accuracy",
         chance=0.14,
         published=_published.row(_published.GENERAL, "- 50.2 51.7 - 57.6 49.2 47.6"),
         notes=(
-            "published numbers are judged by a language model; these are read by rule and not comparable",
+            "published numbers are judged by a language model; these are read by rule and not comparable without"
+            " --judge",
             "which of the versions the report's mini means is not known: all five are here, each under version",
         ),
     ),

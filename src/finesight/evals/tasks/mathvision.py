@@ -9,6 +9,7 @@ from typing import Any
 
 from finesight.conversation import Sampling
 from finesight.evals.extract.boxed import BOXED, MATHVISION_OFFICIAL
+from finesight.evals.judge_rules import SOLUTION
 from finesight.evals.metrics.maths import is_equal
 from finesight.evals.task import Task
 from finesight.evals.tasks import _published
@@ -72,6 +73,7 @@ def _task(name: str, title: str, split: str, chance: float, published: str, note
         sampling=Sampling(max_new_tokens=4096),
         extractors=(MATHVISION_OFFICIAL, BOXED),
         score=score,
+        judge=SOLUTION,
         aggregate=average(by=("subject", "level")),
         main="accuracy",
         chance=chance,
@@ -80,7 +82,7 @@ def _task(name: str, title: str, split: str, chance: float, published: str, note
             "micro accuracy; options are counted right by letter or by text",
             note,
             "four gold answers of the full test hold a box of their own, which the official rule never matches",
-            "the report does not say how its answers were read; other harnesses ask a judge",
+            "the report does not say how its answers were read; other harnesses ask a judge, as --judge does",
         ),
     )
 

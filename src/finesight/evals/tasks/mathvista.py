@@ -9,6 +9,7 @@ from typing import Any
 
 from finesight.conversation import Sampling
 from finesight.evals.extract.mathvista import MATHVISTA_RULE, normalise
+from finesight.evals.judge_rules import VALUE
 from finesight.evals.task import Answered, Extractor, Task
 from finesight.evals.tasks import _published
 from finesight.evals.tasks._common import Piece, Question, prompt
@@ -107,12 +108,14 @@ TASKS = (
         sampling=Sampling(max_new_tokens=4096),
         extractors=(SILENT_IS_WRONG, MATHVISTA_RULE),
         score=score,
+        judge=VALUE,
         aggregate=average(by=TAGS),
         main="accuracy",
         chance=0.179,
         published=_published.row(_published.GENERAL, "67.7 63.8 72.3 70.5 74.8 68.2 62.3"),
         notes=(
-            "published scores read long answers with a language model; here a rule reads them, which costs some points",
+            "published scores read long answers with a language model; a rule reads them here, which costs some points,"
+            " unless --judge does",
             "the official rule takes the option nearest in letters, so a wrong reading can be right by luck",
         ),
     ),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from finesight.conversation import Sampling
+from finesight.evals.judge_rules import CHOICE
 from finesight.evals.task import Task
 from finesight.evals.tasks import _mcq, _published
 from finesight.evals.tasks._common import Question
@@ -56,6 +57,7 @@ def _task(name: str, title: str, stem: str, published: str, split: str) -> Task:
         sampling=Sampling(max_new_tokens=1024),
         extractors=_mcq.LETTERS,
         score=_mcq.is_letter,
+        judge=CHOICE,
         aggregate=circular(by=("ability", "category")),
         main="circular",
         chance=0.02,
@@ -63,7 +65,7 @@ def _task(name: str, title: str, stem: str, published: str, split: str) -> Task:
         notes=(
             "circular: a question counts if all its rotations are right; vanilla: its first row; passes: all rows",
             f"published numbers are of the {split}, whose answers only the benchmark's server knows",
-            "where a letter cannot be read the published script asks a judge; here the row is wrong",
+            "where a letter cannot be read the published script asks a judge; here the row is wrong without --judge",
         ),
     )
 

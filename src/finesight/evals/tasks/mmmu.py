@@ -14,6 +14,7 @@ from finesight.evals.extract.mcq import (
     ROBUST_LETTER,
 )
 from finesight.evals.extract.mmmu_open import MMMU_OPEN, is_open_correct
+from finesight.evals.judge_rules import OPEN_ANSWER
 from finesight.evals.task import Budget, Extractor, Task
 from finesight.evals.tasks import _mcq, _mmmu_fields, _published
 from finesight.evals.tasks._common import TOKEN_PIXELS, Piece, Question, either, prompt
@@ -98,6 +99,7 @@ TASKS = (
             _reader("mmmu-robust", ROBUST_LETTER),
         ),
         score=score,
+        judge=OPEN_ANSWER,
         aggregate=average(by=("domain", "subject", "kind")),
         main="accuracy",
         chance=0.24,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from finesight.conversation import Sampling
 from finesight.evals.extract.mcq import CAN_INFER, MMMU_PRO_OFFICIAL, ROBUST_LETTER
+from finesight.evals.judge_rules import CHOICE
 from finesight.evals.task import Budget, Task
 from finesight.evals.tasks import _mcq, _mmmu_fields, _published
 from finesight.evals.tasks._common import TOKEN_PIXELS, Ask, Piece, Question, Read, prompt
@@ -79,6 +80,7 @@ def _task(name: str, title: str, folder: str, asks: dict[str, Ask], note: str) -
         sampling=Sampling(max_new_tokens=4096),
         extractors=(MMMU_PRO_OFFICIAL, ROBUST_LETTER, CAN_INFER),
         score=_mcq.is_letter,
+        judge=CHOICE,
         aggregate=average(by=("subject", "domain")),
         main="accuracy",
         chance=0.25 if "(4" in folder else 0.126,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from finesight.conversation import Sampling
 from finesight.evals.extract.mcq import LMMS_LETTER_MUIRBENCH
+from finesight.evals.judge_rules import CHOICE
 from finesight.evals.task import Task
 from finesight.evals.tasks import _mcq, _published
 from finesight.evals.tasks._common import Piece, Question, prompt
@@ -65,6 +66,7 @@ TASKS = (
         sampling=Sampling(max_new_tokens=1024),
         extractors=(*_mcq.LETTERS, LMMS_LETTER_MUIRBENCH),
         score=_mcq.is_letter,
+        judge=CHOICE,
         aggregate=average(by=("task", "image_relation")),
         main="accuracy",
         chance=0.24,

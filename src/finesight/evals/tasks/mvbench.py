@@ -9,6 +9,7 @@ from pathlib import Path
 
 from finesight.conversation import VideoPart
 from finesight.errors import EvalError
+from finesight.evals.judge_rules import CHOICE
 from finesight.evals.task import Task
 from finesight.evals.tasks import _mcq, _published, _video
 from finesight.evals.tasks._common import Broken, Question, prompt
@@ -96,6 +97,7 @@ TASKS = (
         sampling=_video.SHORT_ANSWER,
         extractors=_video.LETTERS,
         score=_mcq.is_letter,
+        judge=CHOICE,
         aggregate=average(by=("task",)),
         main="accuracy/macro/task",
         chance=0.27,

@@ -10,6 +10,7 @@ from typing import Any
 from finesight.conversation import Sampling
 from finesight.evals.extract.mcq import ROBUST_LETTER
 from finesight.evals.extract.text import LAST_LINE
+from finesight.evals.judge_rules import OPEN_ANSWER
 from finesight.evals.task import Task
 from finesight.evals.tasks import _mcq, _published, _qa
 from finesight.evals.tasks._common import Piece, Question, either, prompt
@@ -72,6 +73,7 @@ TASKS = (
         sampling=Sampling(max_new_tokens=1024),
         extractors=(READER,),
         score=score,
+        judge=OPEN_ANSWER,
         aggregate=average(),
         main="accuracy",
         chance=0.3,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from finesight.conversation import Sampling
+from finesight.evals.judge_rules import CHOICE
 from finesight.evals.task import Task
 from finesight.evals.tasks import _mcq, _published
 from finesight.evals.tasks._common import Question
@@ -55,6 +56,7 @@ TASKS = (
         sampling=Sampling(max_new_tokens=1024),
         extractors=_mcq.LETTERS,
         score=_mcq.is_letter,
+        judge=CHOICE,
         aggregate=average(by=("kind",)),
         main="accuracy",
         chance=0.25,

@@ -113,7 +113,7 @@ TASKS = (
         chance=0.42,
         published=_published.row(_published.VIDEO, "67.1 73.8 74.8 71.7 64.4"),
         notes=(
-            "published numbers are the mean of four forms; captions need a judge and are left out here",
+            "published numbers are the mean of four forms; captions need a judge and are the task tempcompass_captions",
             "the published reading asks a language model where no rule fits; here such an answer is wrong",
         ),
     ),

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from finesight.conversation import VideoPart
-from finesight.evals.task import Prompt, Task
-from finesight.evals.tasks import _mcq, _published, _video
-from finesight.evals.tasks._common import Piece, Question, prompt
+from finesight.errors import MediaError
+from finesight.evals.judge_rules import CHOICE
+from finesight.evals.layout import broken_item
+from finesight.evals.task import Budget, Item, Prompt, Task
+from finesight.evals.tasks import _mcq, _published, _subtitles, _video
+from finesight.evals.tasks._common import Broken, Piece, Question, as_item, conversation, within
 from finesight.evals.tasks._rows import Row, reader, same, split_files, texts
 from finesight.evals.tasks._sums import average
 
@@ -18,8 +21,6 @@ TAGS = ("duration", "domain", "task_type")
 COLUMNS = {"id": ("question_id",), **same("videoID", "question", "options", "answer", "duration")}
 OPTIONAL = same("domain", "task_type", "sub_category")
 LISTED = "This video's subtitles are listed below:\n"
-_TIMES = re.compile(r"\d+:\d\d:\d\d[,.]\d+\s*-->")
-_MARKUP = re.compile(r"<[^>]*>")
 
 
 def question(row: Row, folder: Path) -> Question:
@@ -29,24 +30,53 @@ def question(row: Row, folder: Path) -> Question:
 
 
 def subtitled(row: Row, folder: Path) -> Question:
-    """One row with the words spoken in its video, if they are there."""
+    """One row with the subtitle file of its video for a hint, if there is one."""
     path = folder / "subtitle" / f"{row['videoID']}.srt"
-    lines = (
-        subtitle_lines(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else []
-    )
-    return replace(question(row, folder), hint="\n".join(lines))
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    return replace(question(row, folder), hint=text)
 
 
-def subtitle_lines(text: str) -> list[str]:
-    """What is said in an SRT file, in order, one line per entry; an entry said twice in a row is said once."""
-    lines: list[str] = []
-    for block in re.split(r"\n\s*\n", text.replace("\r", "")):
-        rows = block.strip().split("\n")
-        at = next((number for number, row in enumerate(rows) if _TIMES.match(row)), None)
-        said = "" if at is None else _MARKUP.sub("", " ".join(rows[at + 1 :])).strip()
-        if said and said not in lines[-1:]:
-            lines.append(said)
-    return lines
+def told_at_frames(asked: Question, budget: Budget) -> Question:
+    """A question with what is said while the frames are seen that this budget gives.
+
+    Raises:
+        MediaError: the video cannot be opened, so that nobody knows which frames that would be.
+    """
+    (video,) = asked.media
+    subtitles = _subtitles.read_srt(asked.hint)
+    shown = within(video, budget)
+    seconds = _subtitles.frame_seconds(shown) if subtitles and isinstance(shown, VideoPart) else ()
+    return _with_lines(asked, _subtitles.seen_at(subtitles, seconds))
+
+
+def told_all(asked: Question, budget: Budget) -> Question:
+    """A question with all that is said in its video."""
+    del budget
+    return _with_lines(asked, _subtitles.read_srt(asked.hint))
+
+
+def _with_lines(asked: Question, subtitles: Sequence[_subtitles.Subtitle]) -> Question:
+    return replace(asked, hint="\n".join(_subtitles.lines_of(subtitles)))
+
+
+def subtitled_prompt(
+    name: str, source: str, tell: Callable[[Question, Budget], Question]
+) -> Prompt:
+    """A `Prompt` whose questions come with subtitles, chosen by the budget of frames."""
+
+    def items(folder: Path, budget: Budget) -> Iterator[Item]:
+        for asked in SUBTITLED(folder):
+            if isinstance(asked, Broken):
+                yield broken_item(asked.where, asked.reason)
+                continue
+            try:
+                told = tell(asked, budget)
+            except MediaError as error:
+                yield broken_item(f"question {asked.id}", f"its subtitles: {error.message}")
+                continue
+            yield as_item(told, conversation(ask_subtitled(told), budget))
+
+    return Prompt(name, source, items)
 
 
 def ask_subtitled(asked: Question) -> list[Piece]:
@@ -70,6 +100,7 @@ def _task(name: str, title: str, prompts: tuple[Prompt, ...], published: str, no
         sampling=_video.SHORT_ANSWER,
         extractors=_video.LETTERS,
         score=_mcq.is_letter,
+        judge=CHOICE,
         aggregate=average(by=TAGS),
         main="accuracy",
         chance=0.25,
@@ -93,9 +124,16 @@ TASKS = (
     _task(
         "video_mme_subtitles",
         "Video-MME with subtitles",
-        (prompt("vlmevalkit", "Qwen's and VLMEvalKit's wording", SUBTITLED, ask_subtitled),),
+        (
+            subtitled_prompt(
+                "vlmevalkit",
+                "Qwen's and VLMEvalKit's wording; subtitles of the frames that are shown",
+                told_at_frames,
+            ),
+            subtitled_prompt("all-subtitles", "the same wording; all subtitles", told_all),
+        ),
         "81.3 77.2 79.1 71.6 67.6",
-        "all subtitles are given; other harnesses give those that overlap a sampled frame, which at two frames per"
-        " second are nearly all",
+        "subtitles are those on the picture at the time of a shown frame, each once; VLMEvalKit repeats an entry for"
+        " every frame it covers. Frames are found in the video itself: without it, ask with all-subtitles",
     ),
 )

@@ -10,6 +10,7 @@ from typing import Any
 from finesight.conversation import Sampling, VideoPart
 from finesight.evals.extract.mcq import MMMU_OFFICIAL, ROBUST_LETTER
 from finesight.evals.extract.mmmu_open import MMMU_OPEN, is_open_correct
+from finesight.evals.judge_rules import OPEN_ANSWER
 from finesight.evals.task import Scored, Task
 from finesight.evals.tasks import _mcq, _published, _video
 from finesight.evals.tasks._common import Broken, Piece, Question, either, prompt
@@ -104,6 +105,7 @@ TASKS = (
             either("mmmu-official", "1", lambda of: MMMU_OFFICIAL if of["choices"] else MMMU_OPEN),
         ),
         score=score,
+        judge=OPEN_ANSWER,
         aggregate=aggregate,
         main="overall",
         chance=0.13,

@@ -7,9 +7,10 @@ import json
 
 import pytest
 
+from finesight.conversation import Conversation
 from finesight.errors import EvalError
 from finesight.evals.check import check_task
-from finesight.evals.task import Answered, Scored
+from finesight.evals.task import Answered, Item, Scored
 from finesight.evals.tasks import cc_ocr, mathverse, mega_bench, ocrbench_v2, omnidocbench
 from tests.support.benchmark_copies import (
     as_json,
@@ -120,10 +121,13 @@ def test_omnidocbench(tmp_path, task):
     pages = []
     for n, text in enumerate(texts):
         save(tmp_path / "images" / f"{n}.jpg", n)
+        cells = f"<table><tr><td>{n}{text[:3]}</td></tr></table>"
         blocks = [
             {"category_type": "text_block", "order": 2, "text": text},
             {"category_type": "title", "order": 1, "text": f"{n}{n}{n}"},
-            {"category_type": "table", "order": 3, "html": "<table></table>", "text": "no"},
+            {"category_type": "table", "order": 3, "html": cells, "text": "no"},
+            {"category_type": "equation_isolated", "order": 3.5, "latex": f"$$x^{n}={n}$$"},
+            {"category_type": "table_caption", "order": 3.6, "text": "A caption"},
             {"category_type": "figure", "order": 4, "text": "unseen"},
             {"category_type": "text_block", "order": 5, "text": "unseen", "ignore": True},
         ]
@@ -134,17 +138,63 @@ def test_omnidocbench(tmp_path, task):
     asked = items(task, tmp_path)
     assert len(asked) == 2
     found = check_task(task, asked)
+    assert found.failures == ()
     assert (found.oracle, found.empty) == (0.0, 1.0)
     assert found.shuffled > 0.2
-    text = asked[0].truth["text"]
-    assert text.endswith("\n\n<table></table>")
+    text = asked[0].truth["oracle"]
     assert "unseen" not in text
-    assert task.score(f"```markdown\n# {text}\n```", asked[0].truth) == {"edits": 0.0}
-    assert task.aggregate([Scored(item=asked[0], parsed=None, parts={}, error="x")]) == {
+    assert "A caption" not in text
+    whole = task.score(f"```markdown\n# {text}\n\nA caption\n```", asked[0].truth)
+    assert set(whole.values()) == {0.0}
+    failed = task.aggregate([Scored(item=asked[0], parsed=None, parts={}, error="x")])
+    assert failed == {
         "edit_distance": 1.0,
+        "text_distance": 1.0,
+        "formula_distance": 1.0,
+        "table_distance": 1.0,
+        "order_distance": 1.0,
+        "teds": 0.0,
+        "teds_structure": 0.0,
+        "extra": 0.0,
         "edit_distance/source/other": 1.0,
-        "edit_distance/macro/source": 1.0,
     }
+
+
+def test_pages_of_omnidocbench_count_for_what_they_have(tmp_path):
+    task = omnidocbench.TASKS[0]
+    text = {"blocks": [["text", "one two three"]]}
+    both = {"blocks": [["text", "one two three"], ["formula", "x=1"]]}
+    said = ["one two three", "one two three\n\n\\[ y=1 \\]"]
+    scored = [
+        Scored(
+            item=Item(id=str(n), conversation=Conversation(()), truth=truth),
+            parsed=said[n],
+            parts=task.score(said[n], truth),
+        )
+        for n, truth in enumerate((text, both))
+    ]
+    metrics = task.aggregate(scored)
+    assert metrics["text_distance"] == metrics["order_distance"] == 0.0
+    assert metrics["formula_distance"] == pytest.approx(1 / 3)
+    assert "table_distance" not in metrics
+    assert metrics["edit_distance"] == pytest.approx(1 / 9)
+
+
+def test_text_that_breaks_over_columns_is_one_block():
+    blocks = [
+        {"category_type": "text_block", "order": 1, "anno_id": 7, "text": "It begins he"},
+        {"category_type": "title", "order": 2, "anno_id": 8, "text": "Title"},
+        {"category_type": "text_block", "order": 3, "anno_id": 9, "text": "re and "},
+        {"category_type": "text_block", "order": 4, "anno_id": 10, "text": "ends."},
+    ]
+    relations = [
+        {"relation_type": "truncated", "source_anno_id": 7, "target_anno_id": 9},
+        {"relation_type": "parent_son", "source_anno_id": 8, "target_anno_id": 9},
+        {"relation_type": "truncated", "source_anno_id": 9, "target_anno_id": 10},
+    ]
+    found = omnidocbench.page_blocks(blocks, {"relation": relations})
+    assert found == [["text", "It begins here and ends."], ["text", "Title"]]
+    assert len(omnidocbench.page_blocks(blocks, {})) == 4
 
 
 def test_mathverse(tmp_path):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks about videos: tiny copies in each stated layout; the videos are names of files that hold nothing."""
+"""Tasks about videos: tiny copies in each stated layout; most videos are names of files that hold nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import pytest
 
 from finesight.conversation import VideoPart
 from finesight.errors import EvalError
-from finesight.evals.task import Answered, Scored
+from finesight.evals.layout import BROKEN
+from finesight.evals.task import Answered, Budget, Scored
 from finesight.evals.tasks import (
     charades_sta,
     egoschema,
@@ -16,9 +17,11 @@ from finesight.evals.tasks import (
     mlvu,
     mvbench,
     tempcompass,
+    tempcompass_captions,
     video_mme,
     video_mmmu,
 )
+from finesight.evals.tasks._subtitles import Subtitle, lines_of, read_srt, seen_at
 from tests.support.benchmark_copies import (
     as_json,
     cell,
@@ -29,6 +32,7 @@ from tests.support.benchmark_copies import (
     save,
     words,
 )
+from tests.support.clips import numbered, write_clip
 
 CHOICES = ["an ape", "a bee", "a cat", "a dog"]
 LETTERED = [f"{letter}. {choice}" for letter, choice in zip("ABCD", CHOICES, strict=True)]
@@ -62,7 +66,11 @@ def test_video_mme(tmp_path):
     ]
     parquet(tmp_path / "videomme" / "test-00000-of-00001.parquet", rows)
     path = video(tmp_path, "data/v0.mp4")
-    subtitles = "1\n00:00:01,000 --> 00:00:02,000\n<i>Hello</i>\n\n2\n00:00:02,000 --> 00:00:03,000\nyou\nthere\n"
+    write_clip(path, numbered(40), fps=10)  # frames at 0, 0.6, 1.1, 1.7, 2.2, 2.8, 3.3 and 3.9 s
+    subtitles = (
+        "1\n00:00:01,000 --> 00:00:02,000\n<i>Hello</i>\n\n2\n00:00:01,200 --> 00:00:01,600\nblink\n\n"
+        "3\n00:00:02,000 --> 00:00:03,000\nyou\nthere\n"
+    )
     (tmp_path / "subtitle").mkdir()
     (tmp_path / "subtitle" / "v0.srt").write_text(subtitles)
     plain, told = video_mme.TASKS
@@ -82,6 +90,10 @@ def test_video_mme(tmp_path):
         "[]This video's subtitles are listed below:\nHello\nyou there\nSelect the best answer"
     )
     assert "based on the video and the subtitles." in words(asked[0])
+    more = list(told.prompts[0].items(tmp_path, Budget(fps=10.0)))
+    assert "Hello\nblink\nyou there\nSelect" in words(more[0])
+    everything = list(told.prompts[1].items(tmp_path, told.budget))
+    assert "Hello\nblink\nyou there\nSelect" in words(everything[0])
     assert words(asked[2]).startswith("[]Select the best answer")
     metrics = plain.aggregate(
         [
@@ -90,6 +102,35 @@ def test_video_mme(tmp_path):
         ]
     )
     assert metrics["accuracy/duration/short"] == 1.0
+
+
+def test_subtitles_of_a_video_that_is_not_there_are_not_guessed(tmp_path):
+    row = {"videoID": "v", "duration": "short", "question_id": "1", "question": "What?"}
+    row |= {"options": LETTERED, "answer": "A"}
+    parquet(tmp_path / "test-00000-of-00001.parquet", [row])
+    told = video_mme.TASKS[1]
+    assert "subtitles" not in words(items(told, tmp_path)[0])
+    (tmp_path / "subtitle").mkdir()
+    (tmp_path / "subtitle" / "v.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nHi\n")
+    (broken,) = items(told, tmp_path)
+    assert broken.id == "question 1"
+    assert broken.truth[BROKEN].startswith("its subtitles: ")
+    assert "listed below:\nHi\n" in words(items(told, tmp_path, prompt=1)[0])
+
+
+def test_subtitle_files():
+    text = (
+        "\ufeff1\r\n00:00:01.5 --> 00:00:02,250 X1:0\r\n<font color='red'>one</font>\r\n\r\n"
+        "2\n01:02:03,004 --> 01:02:04,000\n \n\n3\nno time\nlost\n\n4\n1:00:00,000 --> 1:00:01,000\ntwo\nlines\n"
+    )
+    assert read_srt(text) == [
+        Subtitle(1.5, 2.25, "one"),
+        Subtitle(3600.0, 3601.0, "two lines"),
+    ]
+    said = [Subtitle(0, 2, "a"), Subtitle(1, 3, "a"), Subtitle(3, 4, "b"), Subtitle(4, 5, "a")]
+    assert seen_at(said, [3.0]) == [said[2]]
+    assert seen_at(said, [1.5, 4.99, 1.6]) == [said[0], said[1], said[3]]
+    assert lines_of(said) == ["a", "b", "a"]
 
 
 def test_video_mmmu(tmp_path):
@@ -263,6 +304,24 @@ def test_tempcompass(tmp_path):
         assert read(Answered(said, truth)) == label
     assert read(Answered("No, it does not.", asked[2].truth)) == "no"
     assert read(Answered("It rises.", asked[4].truth)) == "Caption 2"
+
+
+def test_tempcompass_captions(tmp_path):
+    task = tempcompass_captions.TASKS[0]
+    listed = "What happens?\nA. the ball is falling\nB. the ball is rising"
+    rows = [
+        {"video_id": str(n), "question": "Describe the motion.", "mc_question": listed}
+        | {"mc_answer": answer, "dim": "direction"}
+        for n, answer in enumerate(("A. the ball is falling", "B. the ball is rising"))
+    ]
+    parquet(tmp_path / "captioning" / "test-00000-of-00001.parquet", rows)
+    asked = check_whole(task, tmp_path, shuffled=0.0)
+    assert words(asked[0]) == "[]Describe the motion."
+    assert "falling" not in words(asked[0])
+    read, truth = task.extractors[0].read, asked[0].truth
+    assert read(Answered("Look: The ball is falling fast.", truth)) == "A"
+    assert read(Answered("the ball is falling, then the ball is rising", truth)) is None
+    assert read(Answered("It drops.", truth)) is None
 
 
 def test_charades_sta(tmp_path):

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AndroidControl: its TFRecords, one episode to a record, as one line and one picture per step.
+
+What becomes an element, inside of which a click counts: every visible node that answers touch, and every visible leaf
+that lies in no such node. So the target of a click on a label inside a button is the button, never the label. Boxes are
+cut at the edges of the screen; those with no area are left out.
+
+The last picture of an episode, after its last action, is no step and is not written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from finesight.errors import EvalError
+from finesight.evals.convert.messages import Element, elements_of, features_of, names
+from finesight.evals.convert.tfrecord import records
+from finesight.evals.tasks.android_control import step_of
+
+STEPS_FILE = "android_control.jsonl"
+SCREENS = "screens"
+SPLITS_FILE = "splits.json"
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What was written.
+
+    Attributes:
+        num_episodes: episodes of the split.
+        num_steps: lines of `STEPS_FILE`, and pictures.
+        num_other: episodes of other splits, read and passed over.
+        missing: episodes of the split that no record holds.
+    """
+
+    num_episodes: int
+    num_steps: int
+    num_other: int
+    missing: tuple[int, ...]
+
+
+def convert(
+    source: Path, target: Path, *, split: str = "test", limit: int | None = None
+) -> Converted:
+    """Write one split in the layout of the benchmark.
+
+    Args:
+        source: folder with the published files `android_control*` and `splits.json`.
+        target: folder to write to; holds no steps yet.
+        split: name of a split.
+        limit: episodes at most; the first ones found.
+
+    Raises:
+        EvalError: a file is missing or broken, a record lacks a feature, an action is unknown, or the target holds
+            steps already. What was written until then is no copy: the list of steps comes last.
+    """
+    wanted = _episodes_of(source, split)
+    files = sorted(each for each in source.glob("android_control*") if each.is_file())
+    if not files:
+        raise EvalError(
+            f"{source} holds no android_control* files",
+            hint="give the folder of the published TFRecords",
+        )
+    if (target / STEPS_FILE).exists():
+        raise EvalError(f"{target / STEPS_FILE} is there already", hint="give another folder")
+    (target / SCREENS).mkdir(parents=True, exist_ok=True)
+    draft = target / f".{STEPS_FILE}.part"
+    found: set[int] = set()
+    num_steps = num_other = 0
+    with draft.open("w", encoding="utf-8") as lines:
+        for where, features in _examples(files):
+            if limit is not None and len(found) >= limit:
+                break
+            episode = _episode(features, where)
+            if episode.id not in wanted:
+                num_other += 1
+                continue
+            if episode.id in found:
+                raise EvalError(f"{where} holds episode {episode.id} a second time")
+            found.add(episode.id)
+            for step in _steps(episode, target, where):
+                lines.write(json.dumps(step, ensure_ascii=False) + "\n")
+                num_steps += 1
+    draft.replace(target / STEPS_FILE)
+    absent = () if limit is not None else tuple(sorted(wanted - found))
+    return Converted(len(found), num_steps, num_other, absent)
+
+
+def targets_in(elements: Sequence[Element], width: int, height: int) -> list[Box]:
+    """Boxes inside of which a click may count, each once, in order."""
+    touched = [_cut(each.box, width, height) for each in elements if each.answers_touch]
+    leaves = [
+        _cut(each.box, width, height)
+        for each in elements
+        if each.is_leaf and not each.answers_touch
+    ]
+    boxes = [box for box in touched if box is not None]
+    alone = [box for box in leaves if box and not any(_holds(each, box) for each in boxes)]
+    return list(dict.fromkeys([*boxes, *alone]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Episode:
+    """One record, its lists of equal length but for the last screen."""
+
+    id: int
+    goal: str
+    instructions: Sequence[str]
+    actions: Sequence[Mapping[str, Any]]
+    screens: Sequence[bytes]
+    trees: Sequence[bytes]
+    sizes: Sequence[tuple[int, int]]
+
+
+def _examples(files: Sequence[Path]) -> Iterator[tuple[str, dict[str, list[Any]]]]:
+    for path in files:
+        for where, content in records(path):
+            yield where, features_of(content, where)
+
+
+def _episodes_of(source: Path, split: str) -> set[int]:
+    """Numbers of the episodes of a split."""
+    path = source / SPLITS_FILE
+    try:
+        splits = json.loads(path.read_text(encoding="utf-8"))
+        if split not in splits:
+            raise EvalError(f"{path} has no split {split!r}", hint=f"it has {', '.join(splits)}")
+        return {int(each) for each in splits[split]}
+    except (OSError, ValueError, TypeError) as error:
+        raise EvalError(
+            f"{path} cannot be read: {error}",
+            hint="it is published beside the records: lists of episodes by split",
+        ) from error
+
+
+def _episode(features: Mapping[str, list[Any]], where: str) -> _Episode:
+    actions = [_action(each, where) for each in _list(features, "actions", where)]
+    widths, heights = (
+        _list(features, f"screenshot_{side}s", where) for side in ("width", "height")
+    )
+    episode = _Episode(
+        id=int(_list(features, "episode_id", where)[0]),
+        goal=_text(_list(features, "goal", where)[0], where),
+        instructions=[_text(each, where) for each in _list(features, "step_instructions", where)],
+        actions=actions,
+        screens=_list(features, "screenshots", where),
+        trees=_list(features, "accessibility_trees", where),
+        sizes=list(zip(widths, heights, strict=False)),
+    )
+    steps = len(actions)
+    counts = {
+        "step_instructions": (len(episode.instructions), steps),
+        "screenshots": (len(episode.screens), steps + 1),
+        "accessibility_trees": (len(episode.trees), steps + 1),
+        "screenshot_widths": (len(widths), steps + 1),
+        "screenshot_heights": (len(heights), steps + 1),
+    }
+    for name, (count, expected) in counts.items():
+        if count != expected:
+            raise EvalError(
+                f"{where}: episode {episode.id} has {steps} actions and {count} {name}, not {expected}"
+            )
+    return episode
+
+
+def _list(features: Mapping[str, list[Any]], name: str, where: str) -> list[Any]:
+    if not features.get(name):
+        raise EvalError(f"{where} lacks feature {name!r}", hint=f"it has {names(features)}")
+    return features[name]
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, bytes):
+        raise EvalError(f"{where} has {type(value).__name__} where text should be")
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise EvalError(f"{where} holds text that is not UTF-8: {error}") from error
+
+
+def _action(value: Any, where: str) -> Mapping[str, Any]:
+    """An action that the benchmark knows."""
+    text = _text(value, where)
+    try:
+        action = json.loads(text)
+        step_of(action)
+    except (ValueError, KeyError, TypeError) as error:
+        raise EvalError(f"{where}: action {text[:120]} cannot be read: {error!r}") from error
+    except EvalError as error:
+        raise EvalError(f"{where}: {error.message}") from error
+    return dict(action)
+
+
+def _steps(episode: _Episode, target: Path, where: str) -> Iterator[dict[str, Any]]:
+    """Lines of an episode; their pictures are written on the way."""
+    for number, action in enumerate(episode.actions):
+        place = f"{where}, step {number}"
+        width, height = episode.sizes[number]
+        name = f"{SCREENS}/{episode.id}-{number}.png"
+        _write_screen(target / name, episode.screens[number], (width, height), place)
+        elements = elements_of(episode.trees[number], f"{place}, accessibility_trees")
+        yield {
+            "episode_id": episode.id,
+            "step": number,
+            "goal": episode.goal,
+            "step_instruction": episode.instructions[number],
+            "screenshot": name,
+            "action": action,
+            "elements": [list(box) for box in targets_in(elements, width, height)],
+        }
+
+
+def _write_screen(path: Path, content: bytes, size: tuple[int, int], where: str) -> None:
+    """Keep a picture as it came, once it is seen to be one of its size."""
+    try:
+        with Image.open(BytesIO(content)) as image:
+            found, kind = image.size, image.format
+            image.verify()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise EvalError(f"{where} has a screenshot that cannot be read: {error}") from error
+    if found != size or kind != "PNG":
+        raise EvalError(
+            f"{where} has a screenshot of {found[0]} x {found[1]} in {kind},"
+            f" the record says {size[0]} x {size[1]} in PNG"
+        )
+    path.write_bytes(content)
+
+
+def _cut(box: Box, width: int, height: int) -> Box | None:
+    """What of a box lies on the screen; None if nothing does."""
+    left, top, right, bottom = box
+    left, top, right, bottom = max(0, left), max(0, top), min(width, right), min(height, bottom)
+    return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def _holds(outer: Box, inner: Box) -> bool:
+    starts = outer[0] <= inner[0] and outer[1] <= inner[1]
+    return starts and outer[2] >= inner[2] and outer[3] >= inner[3]

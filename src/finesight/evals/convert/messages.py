@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two messages inside of AndroidControl's records: examples of TensorFlow and trees of accessibility.
+
+Only the fields that are read are declared; protocol buffers pass over the others. Numbers of fields are those of
+`tensorflow/core/example/*.proto` and of `android_env/proto/a11y/*.proto`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from finesight.errors import EvalError
+from finesight.evals.metrics.extras import missing
+
+PACKAGE = "finesight"
+Field = tuple[int, str, bool]
+"""Number, type, and whether it is repeated; a type that begins with a capital is a message."""
+SCHEMA: Mapping[str, Mapping[str, Field]] = {
+    "BytesList": {"value": (1, "bytes", True)},
+    "FloatList": {"value": (1, "float", True)},
+    "Int64List": {"value": (1, "int64", True)},
+    "Feature": {
+        "bytes_list": (1, "BytesList", False),
+        "float_list": (2, "FloatList", False),
+        "int64_list": (3, "Int64List", False),
+    },
+    "Entry": {"key": (1, "string", False), "value": (2, "Feature", False)},
+    "Features": {"feature": (1, "Entry", True)},
+    "Example": {"features": (1, "Features", False)},
+    "Rect": {
+        "left": (1, "int32", False),
+        "top": (2, "int32", False),
+        "right": (3, "int32", False),
+        "bottom": (4, "int32", False),
+    },
+    "Node": {
+        "unique_id": (1, "int32", False),
+        "bounds_in_screen": (2, "Rect", False),
+        "is_checkable": (12, "bool", False),
+        "is_clickable": (14, "bool", False),
+        "is_editable": (15, "bool", False),
+        "is_long_clickable": (19, "bool", False),
+        "is_visible_to_user": (23, "bool", False),
+        "child_ids": (25, "int32", True),
+    },
+    "Tree": {"nodes": (1, "Node", True)},
+    "Window": {"tree": (11, "Tree", False)},
+    "Forest": {"windows": (1, "Window", True)},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One visible node of a tree of accessibility.
+
+    Attributes:
+        box: left, top, right, bottom in pixels of the screen; may reach beyond it.
+        is_leaf: whether it has no children.
+        answers_touch: whether it can be clicked, pressed long, checked or written in.
+    """
+
+    box: tuple[int, int, int, int]
+    is_leaf: bool
+    answers_touch: bool
+
+
+def features_of(content: bytes, where: str) -> dict[str, list[Any]]:
+    """Features of an example by name: bytes, floats or integers.
+
+    Raises:
+        EvalError: these bytes are no example, or a feature stands twice; names where.
+    """
+    found: dict[str, list[Any]] = {}
+    for entry in _parsed("Example", content, where).features.feature:
+        if entry.key in found:
+            raise EvalError(f"{where} has feature {entry.key!r} twice")
+        lists = (entry.value.bytes_list, entry.value.float_list, entry.value.int64_list)
+        found[entry.key] = next((list(each.value) for each in lists if each.value), [])
+    return found
+
+
+def elements_of(content: bytes, where: str) -> list[Element]:
+    """Visible nodes of all windows of a forest, in order.
+
+    Raises:
+        EvalError: these bytes are no forest; names where.
+    """
+    found = []
+    for window in _parsed("Forest", content, where).windows:
+        for node in window.tree.nodes:
+            bounds = node.bounds_in_screen
+            box = (bounds.left, bounds.top, bounds.right, bounds.bottom)
+            touch = (node.is_clickable, node.is_long_clickable, node.is_checkable, node.is_editable)
+            if node.is_visible_to_user:
+                found.append(Element(box, not node.child_ids, any(touch)))
+    return found
+
+
+def message(name: str) -> Any:
+    """A new message of this schema, empty.
+
+    Raises:
+        EvalError: protobuf is not installed.
+    """
+    return _classes()[name]()
+
+
+def _parsed(name: str, content: bytes, where: str) -> Any:
+    found = message(name)
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # no stubs
+
+    try:
+        found.ParseFromString(content)
+    except DecodeError as error:
+        raise EvalError(f"{where} holds no message {name}: {error}") from error
+    return found
+
+
+@lru_cache(maxsize=1)
+def _classes() -> dict[str, Any]:
+    """Classes of all messages, made from `SCHEMA`."""
+    try:
+        from google.protobuf import (  # type: ignore[import-untyped]  # no stubs
+            descriptor_pb2,
+            descriptor_pool,
+            message_factory,
+        )
+    except ModuleNotFoundError as error:
+        raise missing("protobuf", "reading AndroidControl") from error
+    file = descriptor_pb2.FileDescriptorProto(
+        name="finesight.proto", package=PACKAGE, syntax="proto3"
+    )
+    for name, fields in SCHEMA.items():
+        declared = file.message_type.add(name=name)
+        for field, (number, kind, is_repeated) in fields.items():
+            declared.field.add(**_declared(field, number, kind, is_repeated=is_repeated))
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}"))
+        for name in SCHEMA
+    }
+
+
+def _declared(name: str, number: int, kind: str, *, is_repeated: bool) -> dict[str, Any]:
+    """A field as descriptors say it."""
+    from google.protobuf.descriptor_pb2 import (  # type: ignore[import-untyped]  # no stubs
+        FieldDescriptorProto as Declaration,
+    )
+
+    is_message = kind[0].isupper()
+    values: dict[str, Any] = {
+        "name": name,
+        "number": number,
+        "label": Declaration.LABEL_REPEATED if is_repeated else Declaration.LABEL_OPTIONAL,
+        "type": Declaration.TYPE_MESSAGE
+        if is_message
+        else Declaration.Type.Value(f"TYPE_{kind.upper()}"),
+    }
+    return values | ({"type_name": f".{PACKAGE}.{kind}"} if is_message else {})
+
+
+def names(found: Mapping[str, Sequence[Any]]) -> str:
+    """Names of features, for messages."""
+    return ", ".join(sorted(found)) or "nothing"

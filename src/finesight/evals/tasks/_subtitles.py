@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Subtitles: what is said in an SRT file, all of it or at the times of the frames that are shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from finesight.config.processor import ProcessorConfig
+from finesight.conversation import VideoPart
+from finesight.media.video import open_video
+
+_TIMES = re.compile(r"\s*(\d+):(\d\d):(\d\d)[,.](\d{1,3})\s*-->\s*(\d+):(\d\d):(\d\d)[,.](\d{1,3})")
+_MARKUP = re.compile(r"<[^>]*>")
+
+
+@dataclass(frozen=True, slots=True)
+class Subtitle:
+    """One entry.
+
+    Attributes:
+        start_seconds: when it is first seen.
+        end_seconds: when it is no longer seen.
+        text: what is said, in one line.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    text: str
+
+
+def read_srt(text: str) -> list[Subtitle]:
+    """Entries of an SRT file in their order, without markup; entries that say nothing are left out."""
+    found = []
+    for block in re.split(r"\n\s*\n", text.replace("\r", "")):
+        rows = block.strip().split("\n")
+        times = [_TIMES.match(row) for row in rows]
+        at = next((number for number, match in enumerate(times) if match), None)
+        if at is None or (match := times[at]) is None:
+            continue
+        said = _MARKUP.sub("", " ".join(rows[at + 1 :])).strip()
+        if said:
+            clock = [
+                part.ljust(3, "0") if n % 4 == 3 else part for n, part in enumerate(match.groups())
+            ]
+            found.append(Subtitle(_seconds(clock[:4]), _seconds(clock[4:]), said))
+    return found
+
+
+def seen_at(subtitles: Sequence[Subtitle], seconds: Sequence[float]) -> list[Subtitle]:
+    """Entries that are on the picture at one of these times, each once, in order."""
+    return [
+        each
+        for each in subtitles
+        if any(each.start_seconds <= second < each.end_seconds for second in seconds)
+    ]
+
+
+def lines_of(subtitles: Sequence[Subtitle]) -> list[str]:
+    """One line per entry; an entry said twice in a row is said once."""
+    lines: list[str] = []
+    for each in subtitles:
+        if each.text not in lines[-1:]:
+            lines.append(each.text)
+    return lines
+
+
+@lru_cache(maxsize=8)
+def frame_seconds(video: VideoPart) -> tuple[float, ...]:
+    """True times of the frames that a model with Qwen2.5-VL's sampling is shown of this video.
+
+    Kept for the questions that follow on the same video, because the file is read to its end.
+
+    Raises:
+        MediaError: the video cannot be opened.
+    """
+    return open_video(video, ProcessorConfig()).clock.source_seconds
+
+
+def _seconds(clock: Sequence[str]) -> float:
+    hours, minutes, seconds, thousandths = (int(part) for part in clock)
+    return hours * 3600 + minutes * 60 + seconds + thousandths / 1000
