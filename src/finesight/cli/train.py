@@ -29,6 +29,13 @@ def train(
             metavar="DIR",
         ),
     ] = None,
+    evaluate_real: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of real data to score the weights on as well. May be repeated.",
+            metavar="DIR",
+        ),
+    ] = None,
     evaluate_limit: Annotated[
         int, typer.Option(min=1, help="Items per row of each evaluation.")
     ] = 8,
@@ -46,10 +53,15 @@ def train(
     console = Console(stderr=True)
     resolved = read_recipe(recipe, PretrainRecipe, overrides=override or ())
     score = None
-    if evaluate:
+    if evaluate or evaluate_real:
         from finesight.cli.card import evaluation
 
-        score = evaluation(evaluate, resolved.model.folder, limit=evaluate_limit)
+        score = evaluation(
+            evaluate or (),
+            resolved.model.folder,
+            limit=evaluate_limit,
+            real=evaluate_real or (),
+        )
     trainer = pretrain.start(resolved)
     for match, algorithm, lr, tensors, values in trainer.optimizers.table():
         console.print(

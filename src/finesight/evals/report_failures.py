@@ -119,7 +119,6 @@ def _is_wrong(sample: Sample, *, higher_is_better: bool) -> bool:
 
 def _pictures(sample: Sample, item: Item | None) -> Iterator[Picture]:
     parts = [] if item is None else list(item.conversation.media())
-    drawn = any(key in sample.truth for key in PLACE_KEYS)
     for index, media in enumerate(sample.media[:_MOST_PICTURES]):
         name = str(media["source"])
         part = parts[index] if index < len(parts) else None
@@ -131,8 +130,8 @@ def _pictures(sample: Sample, item: Item | None) -> Iterator[Picture]:
         except MediaError as error:
             yield Picture("", f"{name} (not shown: {error.message})")
             continue
-        if drawn and index == 0:
-            image = _with_places(image, sample)
+        if index == 0:
+            image = with_places(image, sample)
         yield Picture(data_address(image, longest_side=LONGEST_SIDE), name)
 
 
@@ -142,7 +141,10 @@ def _open(part: ImagePart | None, name: str) -> Image.Image:
     return load_image(Path(name) if part is None else part.source)
 
 
-def _with_places(image: Image.Image, sample: Sample) -> Image.Image:
+def with_places(image: Image.Image, sample: Sample) -> Image.Image:
+    """A picture with the places meant and said; the picture itself where none are meant."""
+    if not any(key in sample.truth for key in PLACE_KEYS):
+        return image
     gold = shapes_in({key: sample.truth[key] for key in PLACE_KEYS if key in sample.truth})
     shapes: list[tuple[Box | Point, str]] = [(shape, "gold") for shape in gold]
     shapes += [(shape, "predicted") for shape in shapes_in(sample.parsed)]

@@ -51,7 +51,7 @@ def test_right_and_wrong_answers_are_kept_up_to_a_number():
     items = [item("text_words", "<x>", number=n) for n in range(6)]
     items += [item("text_words", "other"), item("point", boxes=[Box(0, 0, 9, 9)])]
     _, examples = card_of(items, "<x>")
-    kept = {key: [each.item.id for each in found] for key, found in examples.kept.items()}
+    kept = {key: [each.id for each in found] for key, found in examples.kept.items()}
     assert kept == {
         ("text_words", True): [f"text_words-{n}" for n in range(4)],
         ("text_words", False): ["text_words-0"],

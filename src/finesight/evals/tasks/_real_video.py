@@ -30,15 +30,17 @@ class Clip:
         file: its name.
         shows: what is seen in it and in none of the others.
         seconds: its length, rounded.
+        begins_seconds: from when on that is to be seen.
     """
 
     file: str
     shows: str
     seconds: int
+    begins_seconds: float = 0.0
 
 
 CLIPS = (
-    Clip("bikes.mp4", "cars and bicycles in a street by day", 10),
+    Clip("bikes.mp4", "cars and bicycles in a street by day", 10, begins_seconds=1.5),
     Clip("bigbuckbunny.mp4", "a cartoon rabbit on a meadow", 5),
     Clip("carphone_pristine.mp4", "a man with a bow tie in a car", 4),
     Clip("cityCC0.mpg", "tall buildings at night", 8),
@@ -70,6 +72,11 @@ class Frames:
             opened = open_video(part, ProcessorConfig())
             self._kept[clip.file] = [_fitted(Image.fromarray(frame)) for frame in opened.frames()]
         return self._kept[clip.file]
+
+    def stretch(self, clip: Clip, seconds: int) -> list[Image.Image]:
+        """The first frames of a video that show what it is said to show."""
+        first = round(clip.begins_seconds * FPS)
+        return self.of(clip)[first : first + seconds * FPS]
 
     def _path(self, clip: Clip) -> Path:
         places = [self._folder / place / clip.file for place in _PLACES]

@@ -73,7 +73,12 @@ TASKS = (
         layout="coins.png of scikit-image: its data folder, as scripts/fetch_real_data.py leaves it in skimage/",
         prompts=(
             prompt("plain", "the number alone, as lmms-eval asks", questions, countbench.ask_plain),
-            prompt("paper", "the detect-then-count prompt of the report", questions, countbench.ask_paper),
+            prompt(
+                "paper",
+                "the detect-then-count prompt of the report",
+                questions,
+                countbench.ask_paper,
+            ),
         ),
         sampling=Sampling(max_new_tokens=1024),
         extractors=(LAST_NUMBER,),

@@ -78,6 +78,8 @@ TASKS = (
         aggregate=average(by=("digit",)),
         main="accuracy",
         chance=0.1,
-        notes=(f"{_real.NOT_PRINTED}: ten pictures of each digit, drawn with seed 0, enlarged to 224",),
+        notes=(
+            f"{_real.NOT_PRINTED}: ten pictures of each digit, drawn with seed 0, enlarged to 224",
+        ),
     ),
 )

@@ -83,7 +83,7 @@ TASKS = (
         main="accuracy",
         chance=0.1,
         notes=(
-            "numbers for this form are not in the report: ten pictures of each kind, drawn with seed 0, enlarged to 224",
+            "numbers for this form are not in the report: ten pictures of each kind, seed 0, enlarged to 224",
             "people reach about 83 % on the small pictures; Shirt, T-shirt, Pullover and Coat look alike",
         ),
     ),

