@@ -197,12 +197,13 @@ def test_the_offline_suite_on_the_embedded_model(finesight, tmp_path):
     assert done.code == 0, done.err
     content = json.loads(done.out)
     assert [(row["row"], row["n"]) for row in content["rows"]] == [("ocr_scans", 1)]
-    assert content["missing"] == ["pubtabnet", "mathvision"]
+    assert content["missing"]["pubtabnet"]["needs"] == ["pubtabnet"]
+    assert len(content["missing"]) == 13
     assert (tmp_path / "out" / "offline.html").is_file()
     again = finesight("eval", *given)
     assert again.code == 0
     assert "ocr_scans" in again.out
-    assert "mathvision is not there" in again.err
+    assert "mathvision_mini: not run, mathvision is not there: put a copy" in again.err
 
 
 @pytest.fixture
@@ -225,7 +226,10 @@ def test_the_card_is_printed_and_written(finesight, heldout, tmp_path):
     done = finesight("eval", "--data", heldout, "--limit", 1, "--out", "card", "--json")
     assert done.code == 0, done.err
     content = json.loads(done.out)
-    assert set(content) == {"suite", "model", "rows"}
+    assert set(content) == {"suite", "model", "rows", "no_data"}
+    assert content["rows"]["text_words"]["n"] == 1
+    assert content["rows"]["text_words"]["training"] == "trained"
+    assert "video_facts" in content["no_data"]
     assert json.loads((tmp_path / "card" / "card.json").read_text()) == content
     assert {each.name for each in (tmp_path / "card").iterdir()} == {
         *("card.json", "card.svg", "card.html")

@@ -11,7 +11,15 @@ from typing import Annotated
 
 import typer
 
-from finesight.cli import card, eval_options, eval_run, eval_stored, eval_suites, options
+from finesight.cli import (
+    card,
+    eval_options,
+    eval_run,
+    eval_screens,
+    eval_stored,
+    eval_suites,
+    options,
+)
 from finesight.cli.errors import reported
 
 app = typer.Typer(
@@ -107,5 +115,6 @@ for _name, _handler in (
     ("rescore", eval_stored.rescore),
     ("compare", eval_stored.compare),
     ("report", eval_stored.report),
+    ("screens", eval_screens.screens),
 ):
     app.command(_name)(_handler)

@@ -149,7 +149,9 @@ def save_offline(done: Offline, out: Path, *, model: str) -> dict[str, Any]:
         "suite": "offline",
         "model": model,
         "rows": done.table(),
-        "missing": {part.task: {"needs": part.needs, "how": part.how} for part in done.missing},
+        "missing": {
+            part.task: {"needs": list(part.needs), "how": part.how} for part in done.missing
+        },
         "goldens": [asdict(each) for each in done.goldens],
     }
     folders = [out / result.task for result in done.results]

