@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from finesight.cli import card, eval_options, eval_run, eval_stored, eval_suites, options
+from finesight.cli import card, eval_live, eval_options, eval_run, eval_stored, eval_suites, options
 from finesight.cli.errors import reported
 
 app = typer.Typer(
@@ -99,6 +99,7 @@ def evaluate(
 
 for _name, _handler in (
     ("run", eval_run.run),
+    ("live", eval_live.live),
     ("list", eval_stored.show_tasks),
     ("check", eval_stored.check),
     ("rescore", eval_stored.rescore),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Players that look at nothing: one that knows the pages' source, one that clicks anywhere, one that always clicks alike.
+"""Players that look at nothing: one knows the pages' source, one clicks anywhere, one always clicks in one place.
 
 The first proves that every episode can be won and is paid; the others say what is won for nothing.
 """
@@ -25,7 +25,9 @@ class Solvable(Protocol):
         """The next step; raises `EvalError` where there is none."""
 
 
-def baseline(kind: Baseline, environment: Solvable, screen: Size, *, seed: int = 0) -> ItemResponder:
+def baseline(
+    kind: Baseline, environment: Solvable, screen: Size, *, seed: int = 0
+) -> ItemResponder:
     """A player; its places are in pixels of the screenshot.
 
     Args:

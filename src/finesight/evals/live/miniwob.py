@@ -137,6 +137,11 @@ class MiniWob:
         self._right: tuple[Box, ...] = ()
 
     @property
+    def screen(self) -> Size:
+        """Size of a screenshot."""
+        return self._screen
+
+    @property
     def facts(self) -> Mapping[str, Any]:
         """Browser, scale, and a digest of the pages' common code."""
         core = sorted(self._folder.parent.glob("core/core*"))

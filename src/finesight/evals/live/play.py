@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one loop that plays episodes: show the screen, read the answer, act, until something ends it; then score.
 
-`Player` is an `ItemResponder` like any other. Its item is an episode, its answer the episode's transcript, so the runner
-that asks questions also plays: journal, resume, shards and errors are those of every benchmark.
+`Player` is an `ItemResponder` like any other. Its item is an episode, its answer the episode's transcript, so the
+runner that asks questions also plays: journal, resume, shards and errors are those of every benchmark.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from finesight.evals.live.environment import Act, Environment, Observation
 from finesight.evals.live.transcript import End, Episode, Step
 from finesight.evals.responders import ItemResponder
 from finesight.evals.task import Budget, Item, Sight, Space
-from finesight.evals.tasks._common import conversation
+from finesight.evals.tasks._common import Piece, conversation
 from finesight.evals.tasks._screen import SYSTEM, progress, scales, seen_size
 from finesight.evals.tasks._screen_tools import computer_use, mobile_use
 from finesight.geometry import Resize, Size
@@ -114,7 +114,7 @@ class Player:
         shown = self._shown(size)
         scale = scales(Sight(self.space, size, shown))
         done = [turn.act.arguments(scale) for turn in turns if turn.act is not None]
-        pieces = [progress(seen.instruction, done), ImagePart(source=str(path))]
+        pieces: list[Piece] = [progress(seen.instruction, done), ImagePart(source=str(path))]
         tool = TOOLS[self.environment.tool](shown)
         asked = replace(conversation(pieces, self.budget, system=SYSTEM), tools=(tool,))
         return _Question(asked, tuple(map(str, done)), size, path, digest)
@@ -142,9 +142,7 @@ class Player:
         resized = reply.media[0].resize.resized if reply.media else question.size
         return Sight(self.space, question.size, resized)
 
-    def _reply(
-        self, item: Item, seen: Observation, turns: Sequence[_Turn], end: End
-    ) -> Reply:
+    def _reply(self, item: Item, seen: Observation, turns: Sequence[_Turn], end: End) -> Reply:
         outcome = self.environment.evaluate()
         episode = Episode(
             episode=item.id,

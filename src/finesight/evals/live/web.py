@@ -46,7 +46,9 @@ class Mouse:
                 browser.move(self._place(act))
             case "left_click_drag":
                 if self._at is None:
-                    raise ActionRefused("a drag starts where the mouse is, and it has not been moved")
+                    raise ActionRefused(
+                        "a drag starts where the mouse is, and it has not been moved"
+                    )
                 start = self._at
                 browser.drag(start, self._place(act))
             case "scroll":
