@@ -91,6 +91,16 @@ class Browser:
             round(self.viewport.width * self.scale), round(self.viewport.height * self.scale)
         )
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be used; not after `close`, and not after it hung or crashed."""
+        return self._running is not None
+
+    @property
+    def version(self) -> str:
+        """Of Chromium."""
+        return self._alive("asking for the version").version
+
     def open(self, page: Path | str) -> None:
         """Open a local page and wait until it and its scripts are loaded.
 
@@ -228,9 +238,7 @@ class Browser:
         """Carry out an action in the browser's thread; whatever goes wrong there says what it was."""
         from playwright.sync_api import Error
 
-        running = self._running
-        if running is None:
-            raise ScreenUnavailable(f"{doing}: the browser is closed")
+        running = self._alive(doing)
         future = self._thread.submit(action, running.page)
         started = time.monotonic()
         try:
@@ -248,6 +256,11 @@ class Browser:
                     f"{doing}: the page crashed: {_first_line(error)}"
                 ) from error
             raise ScreenUnavailable(f"{doing}: {_first_line(error)}") from error
+
+    def _alive(self, doing: str) -> Running:
+        if self._running is None:
+            raise ScreenUnavailable(f"{doing}: the browser is closed")
+        return self._running
 
     def _end_hung(self, running: Running) -> None:
         """Kill Chromium, which sets its thread free, and then close what is left."""

@@ -46,10 +46,12 @@ class Running:
     Attributes:
         page: its one page.
         process_id: of Chromium.
+        version: of Chromium.
     """
 
     page: Page
     process_id: int
+    version: str
     _browser: ChromiumBrowser
     _driver: Playwright
     _crashes: list[str] = field(default_factory=list)
@@ -135,7 +137,7 @@ def start(
         if isinstance(error, Error):
             raise ScreenUnavailable(f"{program} does not start: {error}", hint=HINT) from error
         raise
-    running = Running(page, process_id, browser, driver)
+    running = Running(page, process_id, browser.version, browser, driver)
     page.on("crash", lambda _: running.note_crash("page"))
     browser.on("disconnected", lambda _: running.note_crash("browser"))
     return running

@@ -13,6 +13,7 @@ import typer
 
 from finesight.cli import (
     card,
+    eval_live,
     eval_options,
     eval_run,
     eval_screens,
@@ -110,6 +111,7 @@ def evaluate(
 
 for _name, _handler in (
     ("run", eval_run.run),
+    ("live", eval_live.live),
     ("list", eval_stored.show_tasks),
     ("check", eval_stored.check),
     ("rescore", eval_stored.rescore),

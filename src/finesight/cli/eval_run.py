@@ -101,7 +101,7 @@ def run(
         )
         rules = (prompt, extractor)
         part = Part(limit, shard or (0, 1), workers, retry_errors)
-        _show(_run_all(tasks, rules, (data, out), who, changes, part), out, as_json=as_json)
+        show(_run_all(tasks, rules, (data, out), who, changes, part), out, as_json=as_json)
 
 
 def _run_all(
@@ -126,10 +126,10 @@ def _run_all(
     responder, space = responder_of(who, workers=part.workers)
     done = []
     for task, prompt, extractor in chosen:
-        budget = replace(task.budget, **_given(changes.budget))
+        budget = replace(task.budget, **given(changes.budget))
         items = partial(prompt.items, copy_of(task, data, len(tasks)), budget)
         answerer = matched(responder, items)
-        with _Bar(task.name, part.limit) as bar:
+        with ProgressBar(task.name, part.limit) as bar:
             result = run_task(
                 task,
                 prompt,
@@ -139,19 +139,20 @@ def _run_all(
                 space=space,
                 extractor=extractor,
                 budget=budget,
-                sampling=replace(task.sampling, **_given(changes.sampling)),
+                sampling=replace(task.sampling, **given(changes.sampling)),
                 limit=part.limit,
                 shard=part.shard,
                 workers=part.workers,
                 retry_errors=part.retry_errors,
                 on_progress=bar,
             )
-        _refuse_silence(task, result)
+        refuse_silence(task, result)
         done.append((task, result))
     return done
 
 
-def _given(values: Mapping[str, float | None]) -> dict[str, Any]:
+def given(values: Mapping[str, float | None]) -> dict[str, Any]:
+    """What is changed, without what is left."""
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -161,7 +162,7 @@ def copy_of(task: Task, data: Path, num_tasks: int) -> Path:
     return own if num_tasks > 1 or own.exists() else data
 
 
-class _Bar:
+class ProgressBar:
     """Progress on standard error."""
 
     def __init__(self, name: str, limit: int | None) -> None:
@@ -178,7 +179,7 @@ class _Bar:
         self._bars = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True))
         self._task = self._bars.add_task(name, total=limit)
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> ProgressBar:
         self._bars.start()
         return self
 
@@ -186,11 +187,12 @@ class _Bar:
         self._bars.stop()
 
     def __call__(self, done: int, sample: Sample) -> None:
+        """Show how many are done."""
         del sample
         self._bars.update(self._task, completed=done)
 
 
-def _refuse_silence(task: Task, done: RunResult) -> None:
+def refuse_silence(task: Task, done: RunResult) -> None:
     """Raise where nothing at all was answered, because that is no score."""
     from finesight.errors import EvalError
 
@@ -203,7 +205,7 @@ def _refuse_silence(task: Task, done: RunResult) -> None:
         )
 
 
-def _show(done: Sequence[tuple[Task, RunResult]], out: Path, *, as_json: bool) -> None:
+def show(done: Sequence[tuple[Task, RunResult]], out: Path, *, as_json: bool) -> None:
     """Scores on standard output."""
     if as_json:
         print_json({"runs": [_described(task, result, out) for task, result in done]})

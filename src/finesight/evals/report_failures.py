@@ -27,7 +27,10 @@ LONGEST_SIDE = 640
 """Of an embedded picture, in pixels."""
 
 PLACE_KEYS = ("boxes", "box", "bbox", "points", "point")
-"""Keys of a truth that hold places, in pixels of the original."""
+"""Keys of a truth or an answer that hold places, in pixels of the original."""
+
+SEEN_KEY = "targets"
+"""Key of a parsed answer that holds true places: of episodes, only the page itself knew them."""
 
 _MOST_PICTURES = 4
 _LONGEST_TEXT = 2000
@@ -143,12 +146,19 @@ def _open(part: ImagePart | None, name: str) -> Image.Image:
 
 def with_places(image: Image.Image, sample: Sample) -> Image.Image:
     """A picture with the places meant and said; the picture itself where none are meant."""
-    if not any(key in sample.truth for key in PLACE_KEYS):
+    truth = {key: sample.truth[key] for key in PLACE_KEYS if key in sample.truth}
+    seen = _seen(sample)
+    if not truth and not seen:
         return image
-    gold = shapes_in({key: sample.truth[key] for key in PLACE_KEYS if key in sample.truth})
+    gold = [*shapes_in(truth), *shapes_in(seen)]
     shapes: list[tuple[Box | Point, str]] = [(shape, "gold") for shape in gold]
     shapes += [(shape, "predicted") for shape in shapes_in(sample.parsed)]
     return draw_marks(image, marks_from(shapes))
+
+
+def _seen(sample: Sample) -> Any:
+    """True places that came with the answer."""
+    return sample.parsed.get(SEEN_KEY, ()) if isinstance(sample.parsed, Mapping) else ()
 
 
 def _as_text(value: Any) -> str:

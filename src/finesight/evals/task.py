@@ -164,6 +164,7 @@ class Task:
         chance: what `main` would be for random answers; None where that is 0.
         published: `main` of other systems, as printed by `source` of each, in printed units.
         notes: what a reader of a score must know.
+        is_live: whether items are episodes that an environment plays; see `finesight.evals.live`.
     """
 
     name: str
@@ -182,3 +183,4 @@ class Task:
     chance: float | None = None
     published: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    is_live: bool = False
