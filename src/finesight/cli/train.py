@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def train(
     recipe: Annotated[Path, typer.Argument(help="TOML file with a `kind`.")],
+    *,
     override: Annotated[
         list[str] | None, typer.Option("--set", help="Change a value: --set run.max_minutes=10.")
     ] = None,

@@ -94,7 +94,7 @@ def drawn(table: ChartTable, *, has_values: bool) -> bytes:
     axes.margins(y=0.15)  # room for values above the highest
     axes.set_title(table.title)
     data = BytesIO()
-    FigureCanvasAgg(figure).print_png(data, metadata={"Software": None})  # type: ignore[no-untyped-call]
+    FigureCanvasAgg(figure).print_png(data, metadata={"Software": None})  # type: ignore[no-untyped-call]  # matplotlib
     return data.getvalue()
 
 
