@@ -35,14 +35,16 @@ ASKED = {
 _LONGEST_NAME, _SMALLEST_SIDE = 48, 12
 _GLYPHS = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")
 """Icons of fonts, which stand in names as private letters."""
-_ON_TOP = """([x, y]) => {
+_REACHED = """([x, y]) => {
   const hit = document.elementFromPoint(x, y);
   const part = hit && (hit.closest("a, button, input, select, textarea, label, [role]") || hit);
   if (!part) return null;
   const box = part.getBoundingClientRect();
-  return [box.left, box.top, box.right, box.bottom];
+  const labels = [...(part.labels || [])].map((label) => label.innerText);
+  const words = [part.getAttribute("aria-label"), part.innerText, part.placeholder, part.title, part.value, ...labels];
+  return {box: [box.left, box.top, box.right, box.bottom], words: words.filter(Boolean)};
 }"""
-"""Box of the part that a click at a place would reach."""
+"""Box and words of the part that a click at a place would reach."""
 
 
 def screens(real: Sequence[Path]) -> Iterator[Screen]:
@@ -116,8 +118,8 @@ def targets_of(browser: Browser, seed: str) -> tuple[Target, ...]:
     for each in once:
         if len(found) == PER_PAGE:
             break
-        if is_on_top(browser, each.box):
-            name = _plain(each.name)
+        name = _plain(each.name)
+        if is_on_top(browser, name, each.box):
             words = texts.get(name)
             is_text = words is not None and each.box.contains(words.center)
             found.append(
@@ -142,14 +144,24 @@ def _is_fit(element: PageElement) -> bool:
     return 1 < len(name) <= _LONGEST_NAME and is_large and is_whole
 
 
-def is_on_top(browser: Browser, box: Box) -> bool:
-    """Whether a click on the middle of a box reaches a part of about that place: nothing lies above it."""
+def is_on_top(browser: Browser, name: str, box: Box) -> bool:
+    """Whether a click on the middle of a box reaches a part of that name: it is not folded away, nothing lies above it.
+
+    Args:
+        browser: with the page.
+        name: of the element.
+        box: of the element.
+    """
     middle = box.center
-    hit = browser.evaluate(_ON_TOP, [middle.x, middle.y])
-    if hit is None:
+    reached = browser.evaluate(_REACHED, [middle.x, middle.y])
+    if reached is None or not _is_near(Box(*reached["box"]), box):
         return False
-    reached = Box(*hit)
-    # a field reaches as far as its label, a link may be larger than its name: one holds the other's middle
+    said = [_plain(words) for words in reached["words"]]
+    return any(words and (name in words or words in name) for words in said)
+
+
+def _is_near(reached: Box, box: Box) -> bool:
+    """One holds the other's middle: a field reaches as far as its label, a link may be larger than its name."""
     return box.contains(reached.center) or (
-        reached.contains(middle) and reached.area < 4 * max(box.area, 1)
+        reached.contains(box.center) and reached.area < 4 * max(box.area, 1)
     )

@@ -21,6 +21,8 @@ PAGE = """<!doctype html><style>* {{ position: absolute; margin: 0; }}</style>
 <button style="left: 300px; top: 50px">Twice</button><button style="left: 400px; top: 50px">Twice</button>
 <button style="left: 100px; top: 200px; width: 90px">Covered</button>
 <div style="left: 90px; top: 190px; width: 200px; height: 80px; background: white"></div>
+<div style="left: 500px; top: 500px; width: 90px; height: 22px"><p>Something else</p></div>
+<div style="left: 500px; top: 500px; width: 90px; height: 0; overflow: hidden"><a href="#">Folded away</a></div>
 <input style="left: 100px; top: 350px" aria-label="Your name">
 <a href="#" style="left: 100px; top: 1000px">Far below</a>
 <a href="#" aria-label="Settings" style="left: 500px; top: 300px; width: 30px; height: 30px"></a>
