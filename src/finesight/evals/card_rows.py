@@ -19,7 +19,7 @@ from finesight.evals import registry
 from finesight.evals.blind import Blind
 from finesight.evals.heldout import RowScore
 from finesight.evals.parts import Part
-from finesight.evals.report_failures import with_places
+from finesight.evals.report_failures import is_wrong, with_places
 from finesight.evals.responders import ItemResponder
 from finesight.evals.results import Result
 from finesight.evals.run import RunResult, run
@@ -147,13 +147,13 @@ def _whole(done: RunResult) -> Result:
 
 
 def is_right(task: Task, sample: Sample) -> bool:
-    """Whether an answer scores full marks: by the quoted metric of this item alone, or in every part of its score."""
+    """Whether an answer scores full marks: by the quoted metric of this item alone, or with no mark lost."""
     if sample.error is not None:
         return False
     value = main_value(task, scored([sample]))
     if not task.higher_is_better:
         return value <= 0
-    return value >= 1 or (bool(sample.parts) and min(sample.parts.values()) >= 1)
+    return value >= 1 or not is_wrong(sample, higher_is_better=True)
 
 
 def _chosen(

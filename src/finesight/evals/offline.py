@@ -18,7 +18,7 @@ from finesight.errors import EvalError
 from finesight.evals import registry
 from finesight.evals.goldens import Golden, replay
 from finesight.evals.parts import PARTS, Part, present
-from finesight.evals.report import Row, Table, write_report
+from finesight.evals.report import Row, Table, needed_items, write_report
 from finesight.evals.responders import ItemResponder
 from finesight.evals.results import Result
 from finesight.evals.run import run
@@ -159,7 +159,7 @@ def save_offline(done: Offline, out: Path, *, model: str) -> dict[str, Any]:
     write_report(
         out / "offline.html",
         folders,
-        items=_shown_items(done),
+        items=_shown_items(done, out),
         title=f"Offline suite: {model}",
         more=more,
     )
@@ -189,14 +189,16 @@ def goldens_table(goldens: Sequence[Golden]) -> Table:
     return Table("Stored outputs scored again", header, rows)
 
 
-def _shown_items(done: Offline) -> dict[tuple[str, str], Item]:
-    """Items by benchmark and id, for pictures that are cut or drawn when they are asked."""
+def _shown_items(done: Offline, out: Path) -> dict[tuple[str, str], Item]:
+    """Items that the page shows, by benchmark and id: some pictures are cut or drawn only when they are asked."""
     items: dict[tuple[str, str], Item] = {}
     for result in done.results:
         task = registry.task(result.task)
         prompt = registry.find_prompt(task, result.prompt)
+        wanted = needed_items(out / task.name)
         for item in islice(prompt.items(done.copies[task.name], task.budget), result.n):
-            items[task.name, item.id] = item
+            if item.id in wanted:
+                items[task.name, item.id] = item
     return items
 
 

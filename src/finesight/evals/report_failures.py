@@ -32,6 +32,9 @@ PLACE_KEYS = ("boxes", "box", "bbox", "points", "point")
 SEEN_KEY = "targets"
 """Key of a parsed answer that holds true places: of episodes, only the page itself knew them."""
 
+ERROR_PARTS = frozenset({"error", "wrong_format"})
+"""Parts of a score that are errors although the quoted metric counts marks."""
+
 _MOST_PICTURES = 4
 _LONGEST_TEXT = 2000
 
@@ -66,7 +69,7 @@ def wrong(samples: Sequence[Sample], *, most: int, higher_is_better: bool = True
         most: number of samples at most.
         higher_is_better: whether parts of a score are marks; otherwise they are errors.
     """
-    found = [sample for sample in samples if _is_wrong(sample, higher_is_better=higher_is_better)]
+    found = [sample for sample in samples if is_wrong(sample, higher_is_better=higher_is_better)]
     if len(found) <= most:
         return found
     return [found[place * len(found) // most] for place in range(most)]
@@ -113,11 +116,13 @@ def shapes_in(value: Any) -> Iterator[Box | Point]:
                 yield from shapes_in(each)
 
 
-def _is_wrong(sample: Sample, *, higher_is_better: bool) -> bool:
+def is_wrong(sample: Sample, *, higher_is_better: bool) -> bool:
+    """Whether an answer failed or lost a mark."""
     if sample.error is not None:
         return sample.error not in NO_QUESTION
-    values = list(sample.parts.values())
-    return any(value < 1 for value in values) if higher_is_better else any(values)
+    if not higher_is_better:
+        return any(sample.parts.values())
+    return any(value < 1 for name, value in sample.parts.items() if name not in ERROR_PARTS)
 
 
 def _pictures(sample: Sample, item: Item | None) -> Iterator[Picture]:

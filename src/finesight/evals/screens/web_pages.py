@@ -16,6 +16,8 @@ from finesight.evals.screens.record import Screen, Target
 from finesight.geometry import Box, Size
 
 VIEWPORT = Size(1280, 800)
+PAGE_SECONDS = 120.0
+"""Longest time that one look at a page may take: pages are recorded once, and not on idle machines alone."""
 PER_PAGE = 5
 """Elements of one page at most."""
 WAIT_SECONDS = 0.5
@@ -65,7 +67,7 @@ def screens(real: Sequence[Path]) -> Iterator[Screen]:
             f"{', '.join(map(str, real))} holds none of {', '.join(SITES)}",
             hint=f"python scripts/fetch_real_data.py DIR {' '.join(SITES)}",
         )
-    with Browser(VIEWPORT) as browser, tempfile.TemporaryDirectory() as scratch:
+    with Browser(VIEWPORT, timeout_seconds=PAGE_SECONDS) as browser, tempfile.TemporaryDirectory() as scratch:
         for name, folder in found.items():
             if folder is None:
                 continue
