@@ -6,6 +6,7 @@ from finesight.present.report_page import PAGE_HEAD
 CARD_STYLE = """
 .examples { display: flex; flex-wrap: wrap; gap: 1rem; }
 .examples figure { flex: 0 1 16rem; margin: 0; }
+.examples pre { max-height: 12rem; overflow: auto; }
 .mark { color: var(--warn); }
 .drawing { overflow-x: auto; }
 """

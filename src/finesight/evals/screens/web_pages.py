@@ -67,7 +67,10 @@ def screens(real: Sequence[Path]) -> Iterator[Screen]:
             f"{', '.join(map(str, real))} holds none of {', '.join(SITES)}",
             hint=f"python scripts/fetch_real_data.py DIR {' '.join(SITES)}",
         )
-    with Browser(VIEWPORT, timeout_seconds=PAGE_SECONDS) as browser, tempfile.TemporaryDirectory() as scratch:
+    with (
+        Browser(VIEWPORT, timeout_seconds=PAGE_SECONDS) as browser,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         for name, folder in found.items():
             if folder is None:
                 continue
