@@ -24,6 +24,7 @@ from finesight.evals.live.web import Mouse
 from finesight.geometry import Box, Point, Size
 
 ASSETS = Path(__file__).parents[2] / "assets" / "miniwob"
+SOLUTIONS = ASSETS / "solutions.js"
 VIEWPORT = Size(500, 320)
 """Of the window: some pages place their parts by its width."""
 SHOWN = Size(160, 210)
@@ -112,8 +113,8 @@ class MiniWob:
     Args:
         folder: as in `pages_folder`.
         scale: pixels of a screenshot per pixel of the page.
-        pages: what is known of each page.
-        solutions: file of scripted solutions.
+        pages: what is known of each page; None takes ours.
+        solutions: file of scripted solutions; None takes ours.
     """
 
     tool: ToolName = "computer_use"
@@ -124,13 +125,13 @@ class MiniWob:
         *,
         scale: float = 2.0,
         pages: Mapping[str, Page] | None = None,
-        solutions: Path = ASSETS / "solutions.js",
+        solutions: Path | None = None,
     ) -> None:
         self._folder = pages_folder(folder)
         self._scale = scale
         self._screen = Size(round(SHOWN.width * scale), round(SHOWN.height * scale))
         self._pages = read_pages() if pages is None else pages
-        self._solutions = solutions.read_text(encoding="utf-8")
+        self._solutions = (solutions or SOLUTIONS).read_text(encoding="utf-8")
         self._browser: Browser | None = None
         self._mouse: Mouse | None = None
         self._page: Page | None = None

@@ -243,7 +243,7 @@ def _only_call(text: str) -> Any:
 def _kept(screenshot: Image, folder: Path) -> tuple[Path, str]:
     """A screenshot as a file named by its digest; equal screens are one file."""
     digest = hashlib.sha256(screenshot.tobytes()).hexdigest()
-    path = folder / f"{digest[:16]}.png"
+    path = folder.resolve() / f"{digest[:16]}.png"
     if not path.exists():
         data = io.BytesIO()
         screenshot.save(data, "PNG")

@@ -12,7 +12,7 @@ from finesight.conversation import ImagePart, MediaRecord, Reply, Sampling, Text
 from finesight.errors import EvalError
 from finesight.evals.live.environment import Act
 from finesight.evals.live.play import Player
-from finesight.evals.live.transcript import EPISODE
+from finesight.evals.live.transcript import EPISODE, in_words
 from finesight.evals.responders import Replay
 from finesight.evals.results import load_result
 from finesight.evals.run import run
@@ -313,3 +313,18 @@ def test_the_transcript_of_another_episode_is_worth_nothing():
     assert _episodes.score(own, episode("other").truth) == {"success": 0.0}
     for text in ("", "[]", "{}", "no", '{"episode": "one", "score": 1}'):
         assert EPISODE.read(Answered(text, {})) is None
+
+
+def test_an_episode_can_be_read(tmp_path):
+    drawn = Sampling(max_new_tokens=64, temperature=0.7)
+    answers = Scripted("I think so.", click(), click())
+    reply = player(answers, Counter(), tmp_path).answer(items(episode())[0], drawn)
+    assert in_words(reply.text).splitlines() == [
+        "task: Click.",
+        "1. the answer holds no tool call",
+        "   said: 'I think so.'",
+        '2. {"kind": "left_click", "point": [150.0, 150.0]}',
+        '3. {"kind": "left_click", "point": [150.0, 150.0]}',
+        "end: over, score: 1",
+    ]
+    assert in_words("B, because of it") == "B, because of it"
