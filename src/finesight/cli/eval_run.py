@@ -123,6 +123,7 @@ def _run_all(
         (each, registry.find_prompt(each, rules[0]), registry.find_extractor(each, rules[1]))
         for each in tasks
     ]
+    _refuse_live(tasks, who)
     responder, space = responder_of(who, workers=part.workers)
     done = []
     for task, prompt, extractor in chosen:
@@ -149,6 +150,17 @@ def _run_all(
         refuse_silence(task, result)
         done.append((task, result))
     return done
+
+
+def _refuse_live(tasks: Sequence[Task], who: Answerer) -> None:
+    """Episodes are played, not asked; stored ones can be scored like any answer."""
+    from finesight.errors import ConfigError
+
+    live = [task.name for task in tasks if task.is_live]
+    if live and who.kind != "replay":
+        raise ConfigError(
+            f"task {live[0]} is played on a screen", hint=f"finesight eval live {live[0]}"
+        )
 
 
 def given(values: Mapping[str, float | None]) -> dict[str, Any]:

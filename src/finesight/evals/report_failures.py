@@ -13,6 +13,7 @@ from PIL import Image
 
 from finesight.conversation import ImagePart
 from finesight.errors import MediaError
+from finesight.evals.live.transcript import in_words
 from finesight.evals.samples import Sample
 from finesight.evals.scoring import NO_QUESTION, REASONS
 from finesight.evals.task import Item
@@ -90,7 +91,7 @@ def failure_of(sample: Sample, item: Item | None) -> Failure:
         question=_short(sample.question) or "(no words)",
         text="(no answer)"
         if sample.text is None
-        else _short(sample.text) or "(the answer is empty)",
+        else _short(in_words(sample.text)) or "(the answer is empty)",
         parsed="nothing" if sample.parsed is None else _as_text(sample.parsed),
         truth=_as_text({key: value for key, value in sample.truth.items() if key != "oracle"}),
         facts=facts if sample.text is not None else (),

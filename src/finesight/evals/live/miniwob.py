@@ -24,6 +24,7 @@ from finesight.evals.live.web import Mouse
 from finesight.geometry import Box, Point, Size
 
 ASSETS = Path(__file__).parents[2] / "assets" / "miniwob"
+SOLUTIONS = ASSETS / "solutions.js"
 VIEWPORT = Size(500, 320)
 """Of the window: some pages place their parts by its width."""
 SHOWN = Size(160, 210)
@@ -112,8 +113,8 @@ class MiniWob:
     Args:
         folder: as in `pages_folder`.
         scale: pixels of a screenshot per pixel of the page.
-        pages: what is known of each page.
-        solutions: file of scripted solutions.
+        pages: what is known of each page; None takes ours.
+        solutions: file of scripted solutions; None takes ours.
     """
 
     tool: ToolName = "computer_use"
@@ -124,13 +125,13 @@ class MiniWob:
         *,
         scale: float = 2.0,
         pages: Mapping[str, Page] | None = None,
-        solutions: Path = ASSETS / "solutions.js",
+        solutions: Path | None = None,
     ) -> None:
         self._folder = pages_folder(folder)
         self._scale = scale
         self._screen = Size(round(SHOWN.width * scale), round(SHOWN.height * scale))
         self._pages = read_pages() if pages is None else pages
-        self._solutions = solutions.read_text(encoding="utf-8")
+        self._solutions = (solutions or SOLUTIONS).read_text(encoding="utf-8")
         self._browser: Browser | None = None
         self._mouse: Mouse | None = None
         self._page: Page | None = None
@@ -163,6 +164,8 @@ class MiniWob:
         if name not in self._pages:
             raise EvalError(f"page {name!r} is none of {', '.join(self._pages)}")
         browser = self._open()
+        # away from the page's parts: what the mouse rests on must not depend on the episode before
+        browser.move(Point(browser.size.width - 1, browser.size.height - 1))
         browser.open(self._folder / f"{name}.html")
         browser.evaluate(_START, [f"finesight {name} {seed}", _FARTHEST_MILLISECONDS])
         browser.evaluate(self._solutions)
@@ -177,12 +180,12 @@ class MiniWob:
     def act(self, act: Act) -> None:
         """Carry out a step of `computer_use`."""
         if self._mouse is None:
-            raise ScreenUnavailable("no page is open: reset comes first")
+            raise ScreenUnavailable("no task is set up: reset comes first")
         self._mouse.carry_out(act)
 
     def evaluate(self) -> Outcome:
         """1 where the page paid more than nothing; its raw reward and its reason are among the facts."""
-        found = self._open().evaluate(_REWARD)
+        found = self._playing().evaluate(_REWARD)
         paid = bool(found["done"]) and found["raw_reward"] > 0
         return Outcome(score=float(paid), facts=found)
 
@@ -208,7 +211,7 @@ class MiniWob:
 
     def _solved(self) -> dict[str, Any]:
         page = "" if self._page is None else self._page.name
-        found = self._open().evaluate("(page) => finesightSolve(page)", page)
+        found = self._playing().evaluate("(page) => finesightSolve(page)", page)
         if not isinstance(found, dict):
             raise EvalError(f"page {page!r} has no scripted solution")
         return found
@@ -222,13 +225,19 @@ class MiniWob:
         return tuple(Box(*(side * self._scale for side in box)) for box in found)
 
     def _observed(self, targets: tuple[Box, ...]) -> Observation:
-        browser = self._open()
+        browser = self._playing()
         return Observation(
             screenshot=browser.screenshot().crop((0, 0, self._screen.width, self._screen.height)),
             instruction=str(browser.evaluate(_INSTRUCTION)),
             is_over=bool(browser.evaluate(_IS_OVER)),
             targets=targets,
         )
+
+    def _playing(self) -> Browser:
+        """The browser with an episode in it: one that broke must not go on as an empty page."""
+        if self._browser is None or not self._browser.is_open or self._page is None:
+            raise ScreenUnavailable("no task is set up: reset comes first")
+        return self._browser
 
     def _open(self) -> Browser:
         if self._browser is None or not self._browser.is_open:

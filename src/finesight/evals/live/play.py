@@ -57,12 +57,18 @@ class Player:
     most_steps: int
     screens: Path
     budget: Budget = field(default_factory=Budget)
+    _resized: dict[Size, Size] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.space == "resized" and not self.inner.declares_resize:
             raise EvalError(
                 f"answers are said to be in resized pixels, but {self.inner.name} does not say how it resizes",
                 hint="state the space of its numbers, or have pictures resized before they are sent",
+            )
+        if self.space == "relative_1":
+            raise EvalError(
+                "the tools of episodes speak of pixels, and answers are said to be shares",
+                hint="resized, original or relative_1000",
             )
         if self.most_steps < 1:
             raise EvalError(f"an episode of {self.most_steps} steps is none")
@@ -95,10 +101,9 @@ class Player:
             if turns and turns[-1].question.is_same(question) and sampling.temperature == 0:
                 end = "stuck"
                 break
-            asked = Item(id=f"{item.id}/{len(turns) + 1}", conversation=question.asked, truth={})
-            turn = self._turn(question, self.inner.answer(asked, sampling))
-            turns.append(turn)
-            if turn.act is not None and turn.act.kind == "terminate":
+            turns.append(self._turn(item, seen, turns, sampling))
+            act = turns[-1].act
+            if act is not None and act.kind == "terminate":
                 end = "terminated"
                 break
             seen = replace(self.environment.observe(), targets=seen.targets)
@@ -122,13 +127,16 @@ class Player:
     def _shown(self, size: Size) -> Size:
         """The size that the tool names: numbers of answers are meant in it."""
         if self.space == "resized":
-            return seen_size((size.width, size.height), self.budget)
+            return self._resized.get(size) or seen_size((size.width, size.height), self.budget)
         if self.space == "relative_1000":
             return Size(1000, 1000)
         return size
 
-    def _turn(self, question: _Question, reply: Reply) -> _Turn:
-        """Read an answer and carry it out; what cannot be is a problem of this turn and ends nothing."""
+    def _turn(
+        self, item: Item, seen: Observation, turns: Sequence[_Turn], sampling: Sampling
+    ) -> _Turn:
+        """Ask, read the answer and carry it out; what cannot be is a problem of this turn and ends nothing."""
+        question, reply = self._answered(item, seen, turns, sampling)
         try:
             action = read_action(_only_call(reply.text))
             scale = scales(self._sight(question, reply))
@@ -137,6 +145,25 @@ class Player:
         except (ParseError, ActionRefused) as error:
             return _Turn(question, reply, None, error.message)
         return _Turn(question, reply, act, "")
+
+    def _answered(
+        self, item: Item, seen: Observation, turns: Sequence[_Turn], sampling: Sampling
+    ) -> tuple[_Question, Reply]:
+        """A question and its answer; asked anew if the tool named another size than the one that was seen.
+
+        The size is known for sure only from a reply: a checkpoint may have limits of its own. From then on it is
+        named rightly.
+        """
+        name = f"{item.id}/{len(turns) + 1}"
+        question = self._question(seen, turns)
+        reply = self.inner.answer(Item(id=name, conversation=question.asked, truth={}), sampling)
+        resized = self._sight(question, reply).resized
+        if self.space != "resized" or resized == self._shown(question.size):
+            return question, reply
+        self._resized[question.size] = resized
+        question = self._question(seen, turns)
+        asked = Item(id=name, conversation=question.asked, truth={})
+        return question, self.inner.answer(asked, sampling)
 
     def _sight(self, question: _Question, reply: Reply) -> Sight:
         resized = reply.media[0].resize.resized if reply.media else question.size
@@ -215,11 +242,11 @@ def _only_call(text: str) -> Any:
 
 def _kept(screenshot: Image, folder: Path) -> tuple[Path, str]:
     """A screenshot as a file named by its digest; equal screens are one file."""
-    data = io.BytesIO()
-    screenshot.save(data, "PNG")
     digest = hashlib.sha256(screenshot.tobytes()).hexdigest()
-    path = folder / f"{digest[:16]}.png"
+    path = folder.resolve() / f"{digest[:16]}.png"
     if not path.exists():
+        data = io.BytesIO()
+        screenshot.save(data, "PNG")
         folder.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".part")
         draft.write_bytes(data.getvalue())

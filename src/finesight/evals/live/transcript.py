@@ -85,4 +85,17 @@ def read_episode(answered: Answered) -> dict[str, Any] | None:
     return {**read, "point": first.get("point"), "num_steps": len(acts), "num_problems": problems}
 
 
+def in_words(text: str) -> str:
+    """An episode as a person reads it: what was done in each turn, or why nothing was; any other text as it is."""
+    read = read_episode(Answered(text, {}))
+    if read is None:
+        return text
+    lines = [f"task: {read['instruction']}"]
+    for number, step in enumerate(json.loads(text)["steps"], 1):
+        done = step["problem"] or json.dumps(step["act"], ensure_ascii=False)
+        said = f"\n   said: {step['answer']!r}" if step["problem"] else ""
+        lines.append(f"{number}. {done}{said}")
+    return "\n".join([*lines, f"end: {read['end']}, score: {read['score']:g}"])
+
+
 EPISODE = Extractor("episode", "1", read_episode)

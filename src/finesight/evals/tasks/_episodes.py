@@ -22,7 +22,14 @@ PROGRESS = (
 )
 
 
-def episode(name: str, text: str, config: Mapping[str, Any], tags: Mapping[str, str]) -> Question:
+def episode(
+    name: str,
+    text: str,
+    config: Mapping[str, Any],
+    tags: Mapping[str, str],
+    *,
+    cluster: str | None = None,
+) -> Question:
     """An episode as a question; its oracle is a transcript that says it was won.
 
     Args:
@@ -30,6 +37,7 @@ def episode(name: str, text: str, config: Mapping[str, Any], tags: Mapping[str, 
         text: what is to be done, as far as it is known before it is played.
         config: for the environment.
         tags: columns to break scores down by.
+        cluster: what it shares with episodes that are won or lost together.
     """
     won = Episode(episode=name, instruction=text, score=1.0, end="stored")
     return Question(
@@ -37,6 +45,7 @@ def episode(name: str, text: str, config: Mapping[str, Any], tags: Mapping[str, 
         text=text,
         truth={"episode": name, "config": dict(config)},
         oracle=won.text(),
+        cluster=cluster,
         tags=tags,
     )
 

@@ -34,6 +34,7 @@ def episodes(folder: Path) -> Iterator[Question | Broken]:
                 f"{page.name}, seed {seed}",
                 {"page": page.name, "seed": seed},
                 {"page": page.name, "family": page.family, "target": target},
+                cluster=page.name,
             )
 
 
@@ -57,10 +58,10 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
 
 
 def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
-    """Success in all, per family and per page; full pay; and first clicks in the box, where there is one."""
-    known = [one for one in scored if one.item.tags.get("target") == "known"]
+    """Success in all and per family; full pay; and first clicks in the box, where there is one."""
+    known = [one for one in scored if one.item.tags["target"] == "known"]
     return {
-        **average("success", name="success", by=("family", "page"))(scored),
+        **average("success", name="success", by=("family",))(scored),
         **average("full", name="full_reward")(scored),
         "point_in_box": mean(part(one, "in_box") for one in known),
     }
