@@ -8,6 +8,7 @@ pixels, so that one way of reading serves all.
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ class Screen:
 def write_set(screens: Iterable[Screen], folder: Path) -> int:
     """Write screens, whole or not at all; an older set in the folder is replaced.
 
+    Elements stand in a drawn order, the same every time, so that any first part of them is of many screens.
+
     Args:
         screens: drawn as they are needed.
         folder: of the set.
@@ -79,6 +82,7 @@ def write_set(screens: Iterable[Screen], folder: Path) -> int:
             lines += [_line(screen, target, file) for target in screen.targets]
         if not lines:
             raise EvalError(f"no page gave an element for {folder}")
+        random.Random(0).shuffle(lines)
         (draft / ELEMENTS_FILE).write_text("".join(lines), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         draft.replace(folder)

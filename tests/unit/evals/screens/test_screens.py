@@ -42,6 +42,10 @@ function genProblem() {{
 </script><body style="margin: 0"><div id="query"></div><div id="area"></div></body>"""
 
 
+def open_lines(folder):
+    return (folder / "elements.jsonl").read_text().splitlines()
+
+
 def test_a_set_is_written_whole_and_replaces_another(tmp_path):
     target = Target(instruction='Click on "ä".', box=Box(1, 2.04, 30, 20), kind="icon")
     picture = Image.new("RGB", (60, 40))
@@ -52,7 +56,7 @@ def test_a_set_is_written_whole_and_replaces_another(tmp_path):
     assert write_set([draw("a"), draw("b")], tmp_path / "set") == 4
     assert write_set([draw("c")], tmp_path / "set") == 2
     assert [path.name for path in (tmp_path / "set" / "images").iterdir()] == ["c.png"]
-    lines = (tmp_path / "set" / "elements.jsonl").read_text().splitlines()
+    lines = open_lines(tmp_path / "set")
     assert json.loads(lines[0]) == {
         "file_name": "c.png",
         "instruction": 'Click on "ä".',
@@ -60,9 +64,15 @@ def test_a_set_is_written_whole_and_replaces_another(tmp_path):
         "data_type": "icon",
         "data_source": "site",
     }
+    many = [draw(f"n{number}") for number in range(9)]
+    write_set(many, tmp_path / "set")
+    shown = [json.loads(line)["file_name"] for line in open_lines(tmp_path / "set")]
+    assert len(set(shown[:9])) > 5  # the first part is of many screens
+    write_set(many, tmp_path / "set")
+    assert shown == [json.loads(line)["file_name"] for line in open_lines(tmp_path / "set")]
     with pytest.raises(EvalError, match="no page gave an element"):
         write_set([], tmp_path / "set")
-    assert len((tmp_path / "set" / "elements.jsonl").read_text().splitlines()) == 2
+    assert len(open_lines(tmp_path / "set")) == 18
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
