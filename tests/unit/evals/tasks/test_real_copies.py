@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import os
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,12 @@ def test_a_chart_shows_what_it_is_asked_about():
     assert plain[:4] == b"\x89PNG"
     assert plain == vega_charts.drawn(TABLE, has_values=False)
     assert plain != marked
+
+
+def test_without_matplotlib_it_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(EvalError, match="matplotlib is not installed and drawing charts"):
+        vega_charts.drawn(TABLE, has_values=True)
 
 
 def test_values_may_be_near_but_years_must_be_said():
