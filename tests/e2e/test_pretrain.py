@@ -14,7 +14,7 @@ from finesight.cli.card import evaluation
 from finesight.config.load import validate, write_recipe
 from finesight.data.record import Glyph, Record, SceneObject
 from finesight.data.shards import write_shard
-from finesight.errors import ConfigError, DataError
+from finesight.errors import ConfigError, DataError, EvalError
 from finesight.train import pretrain
 from finesight.train.checkpoint import checkpoints
 from finesight.train.recipe import PretrainRecipe
@@ -173,6 +173,20 @@ def test_averaged_weights_are_scored_on_held_out_data(
     plain = _train(_recipe(shards, tiny_model_folder, tmp_path / "b"))
     for name, value in plain.learner.state_dict().items():  # looking changes nothing
         assert torch.equal(value, scored.learner.state_dict()[name]), name
+
+
+def test_averaged_weights_are_scored_on_real_data(shards, tiny_model_folder, tmp_path) -> None:
+    (tmp_path / "real" / "skimage").mkdir(parents=True)
+    for name, size in (("coins", (384, 303)), ("page", (384, 191))):
+        Image.new("L", size, 90).save(tmp_path / "real" / "skimage" / f"{name}.png")
+    score = evaluation([], tiny_model_folder, limit=1, real=[tmp_path / "real"])
+    trainer = pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "a"))
+    found = score(trainer.model)
+    assert set(found) == {
+        *("card/coins", "card/coins/blank", "card/page_scan", "card/page_scan/blank")
+    }
+    with pytest.raises(EvalError, match="there is nothing to score in"):
+        evaluation([], tiny_model_folder, limit=1, real=[tmp_path / "a"])
 
 
 def test_another_number_of_workers_cannot_resume(shards, tiny_model_folder, tmp_path) -> None:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,48 +14,61 @@ from finesight.cli.output import check_writable, print_json
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
-    from finesight.evals.card import Examples
-    from finesight.evals.heldout import RowScore
+    from finesight.conversation import Responder
+    from finesight.evals.card import Examples, NoData
+    from finesight.evals.heldout import HeldOutItem, RowScore
     from finesight.model.vl import VisionLanguageModel
+
+
+HELD_OUT = "text_*, point, count, absent"
+"""Rows of held-out data sets; which they are exactly stands in the data."""
+HOW_HELD_OUT = "finesight data build recipes/tiny/heldout_text.toml --out DIR, then --data DIR"
 
 
 def show_card(
     model: str,
-    data: list[Path] | None,
+    data: Sequence[Path],
+    real: Sequence[Path],
     *,
     out: Path | None,
     limit: int | None,
     device: str,
     as_json: bool,
 ) -> None:
-    """Score a model on held-out data; a table or one JSON object on standard output, files in `out`."""
+    """Score a model on held-out and on real data; a table or one JSON object on standard output, files in `out`."""
     from finesight.api.checkpoints import find_checkpoint
-    from finesight.evals.card import Examples, read_trained, write_card
+    from finesight.evals.card import Examples, read_trained, trained_for, write_card
     from finesight.evals.heldout import as_table
 
-    if not data:
+    if not data and not real:
         raise ConfigError(
-            "the report card needs held-out data",
-            hint="make it with `finesight data build recipes/tiny/heldout_text.toml --out DIR`, then --data DIR",
+            "the report card needs held-out data, real data, or both",
+            hint=f"{HOW_HELD_OUT}; or scripts/fetch_real_data.py DIR, then --real DIR",
         )
-    trained = None
     if out is not None:
         check_writable(out, is_folder=True)
-        trained = read_trained(find_checkpoint(model))
+    trained = read_trained(find_checkpoint(model))
     examples = Examples()
-    rows = _score(model, data, examples, limit=limit, device=device)
-    content = {"suite": "card", "model": model, "rows": as_table(rows)}
+    with _answers(out) as folder:
+        rows = _score(model, data, real, folder, examples, limit=limit, device=device)
+    no_data = _no_data(data, real)
+    table = {
+        name: {**row, "training": trained_for(name, trained)}
+        for name, row in as_table(rows).items()
+    }
+    missing = {row.row: {"needs": row.needs, "how": row.how} for row in no_data}
+    content = {"suite": "card", "model": model, "rows": table, "no_data": missing}
     if as_json:
         print_json(content)
     else:
-        _print_table(rows)
+        _print_table(rows, no_data)
     if out is not None:
-        write_card(out, content, rows, examples, trained=trained)
+        write_card(out, content, rows, examples, trained=trained, no_data=no_data)
         sys.stderr.write(f"wrote card.json, card.svg and card.html to {out}\n")
 
 
 def evaluation(
-    folders: list[Path], model_folder: Path, *, limit: int
+    folders: Sequence[Path], model_folder: Path, *, limit: int, real: Sequence[Path] = ()
 ) -> Callable[[VisionLanguageModel], dict[str, float]]:
     """A callable for `Trainer.run`: rows of the report card as named scores, none if the model cannot answer.
 
@@ -61,6 +76,7 @@ def evaluation(
         folders: held-out data sets.
         model_folder: configuration and tokenizer of the model that is trained.
         limit: items per row; training waits while they are answered.
+        real: folders of real data.
 
     Raises:
         EvalError: the data is not held out, or there is none.
@@ -70,17 +86,23 @@ def evaluation(
     from finesight.cli.heldout import read_items
     from finesight.engine.engine import Engine
     from finesight.errors import EvalError, FinesightError
-    from finesight.evals.heldout import as_scores, score_rows
+    from finesight.evals.card import Examples
+    from finesight.evals.heldout import as_scores
+    from finesight.evals.parts import CARD_PARTS, present
 
+    none = Examples(most=0)
     items = read_items(folders, limit=limit)
-    if not items:
-        raise EvalError(f"there is nothing to score in {', '.join(map(str, folders))}")
+    if not items and not present(CARD_PARTS, real)[0]:
+        raise EvalError(f"there is nothing to score in {', '.join(map(str, (*folders, *real)))}")
     processor = load_processor(model_folder)
     eos_ids = read_generation_defaults(model_folder).eos_ids
 
     def evaluate(model: VisionLanguageModel) -> dict[str, float]:
+        engine = Engine(model, processor, eos_ids=eos_ids)
         try:
-            return as_scores(score_rows(Engine(model, processor, eos_ids=eos_ids), items))
+            with _answers(None) as out:
+                rows = _rows(engine, "training", items, real, out, limit=limit, examples=none)
+                return as_scores(rows)
         except FinesightError as error:  # hours of training must not end because a score is missing
             sys.stderr.write(f"this evaluation gives no score: {error.message}\n")
             return {}
@@ -88,37 +110,107 @@ def evaluation(
     return evaluate
 
 
-def _score(
-    model: str, data: list[Path], examples: Examples, *, limit: int | None, device: str
-) -> list[RowScore]:
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+@contextmanager
+def _answers(out: Path | None) -> Iterator[Path]:
+    """A folder for the answers of benchmarks: below `out`, or one that is gone afterwards."""
+    if out is not None:
+        yield out / "answers"
+        return
+    with tempfile.TemporaryDirectory(prefix="finesight-card-") as folder:
+        yield Path(folder)
 
-    from finesight.api import load
+
+def _score(
+    model: str,
+    data: Sequence[Path],
+    real: Sequence[Path],
+    out: Path,
+    examples: Examples,
+    *,
+    limit: int | None,
+    device: str,
+) -> list[RowScore]:
+    from finesight.cli.eval_answerer import loaded_responder
+    from finesight.cli.eval_suites import PartBars
     from finesight.cli.heldout import read_items
-    from finesight.evals.heldout import score_rows
 
     items = read_items(data, limit=limit)
-    loaded = load(model, device=device)
-    columns = (TextColumn("scoring"), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("scoring", total=len(items))
-        return score_rows(
-            loaded.engine,
+    responder = loaded_responder(model, device)
+    with PartBars() as bars:
+        return _rows(
+            responder.responder,
+            responder.name,
             items,
-            on_progress=lambda done, total: progress.update(bar, completed=done),
-            on_asked=examples,
+            real,
+            out,
+            limit=limit,
+            examples=examples,
+            on_progress=bars.count,
         )
 
 
-def _print_table(rows: list[RowScore]) -> None:
+def _rows(
+    engine: Responder,
+    name: str,
+    items: Sequence[HeldOutItem],
+    real: Sequence[Path],
+    out: Path,
+    *,
+    limit: int | None,
+    examples: Examples,
+    on_progress: Callable[[str, int], None] | None = None,
+) -> list[RowScore]:
+    """Rows of held-out items, then those of the benchmarks on real data that are there."""
+    from finesight.evals.card_rows import score_part
+    from finesight.evals.heldout import score_rows
+    from finesight.evals.parts import CARD_PARTS, present
+    from finesight.evals.responders import FromModel
+
+    rows: list[RowScore] = []
+    if items:
+        told = on_progress
+        rows += score_rows(
+            engine,
+            items,
+            on_progress=(lambda done, total: told("held-out", done)) if told else None,
+            on_asked=examples,
+        )
+    for part, copy in present(CARD_PARTS, real)[0]:
+        row = score_part(
+            part,
+            copy,
+            FromModel(engine, name),
+            "resized",
+            out,
+            limit=limit,
+            most_examples=examples.most,
+            on_progress=on_progress,
+        )
+        rows.append(row.score)
+        for example in row.examples:
+            examples.add(example)
+    return rows
+
+
+def _no_data(data: Sequence[Path], real: Sequence[Path]) -> list[NoData]:
+    """Rows of the card that nothing was given for."""
+    from finesight.evals.card import NoData
+    from finesight.evals.parts import CARD_PARTS, present
+
+    missing = [] if data else [NoData(HELD_OUT, "a held-out data set", HOW_HELD_OUT)]
+    absent = present(CARD_PARTS, real)[1]
+    return missing + [NoData(part.task, ", ".join(part.needs), part.how) for part in absent]
+
+
+def _print_table(rows: Sequence[RowScore], no_data: Sequence[NoData]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("row", "measure", "score", "blank", "times blank", "n")
+    table = Table("row", "measure", "score", "blank", "times blank", "n", "failed")
     for row in rows:
         times = f"{row.beats_blank:.1f}"
-        table.add_row(
-            row.row, row.measure, f"{row.score:.3f}", f"{row.blank:.3f}", times, str(row.num_items)
-        )
+        counts = (str(row.num_items), str(row.num_failed))
+        table.add_row(row.row, row.measure, f"{row.score:.3f}", f"{row.blank:.3f}", times, *counts)
     Console().print(table)
+    for absent in no_data:
+        sys.stderr.write(f"{absent.row}: no data, {absent.needs} is not there: {absent.how}\n")

@@ -14,8 +14,10 @@ import typer
 from finesight.cli import (
     card,
     eval_convert,
+    eval_live,
     eval_options,
     eval_run,
+    eval_screens,
     eval_stored,
     eval_suites,
     options,
@@ -39,7 +41,7 @@ def evaluate(
     suite: Annotated[
         str,
         typer.Option(
-            help="card: held-out pictures. offline: real data, no download."
+            help="card: held-out and real pictures. offline: real data, no download."
             " ocr-compare: systems side by side."
         ),
     ] = "card",
@@ -54,8 +56,8 @@ def evaluate(
     endpoint_model: eval_options.EndpointModel = None,
     api_key: eval_options.ApiKey = "",
     real: Annotated[
-        Path | None,
-        typer.Option(help="Folder of real data, for offline and ocr-compare.", metavar="DIR"),
+        list[Path] | None,
+        typer.Option(help="Folder of real data; may be repeated.", metavar="DIR"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write answers, JSON and a page here.", metavar="DIR")
@@ -69,7 +71,7 @@ def evaluate(
 ) -> None:
     """Score a model on benchmarks, or on held-out pictures and on blank pictures beside them.
 
-    Without a command: the report card on held-out data. Options of a command stand after its name.
+    Without a command: the report card. Options of a command stand after its name.
     """
     with reported(debug=debug):
         from finesight.errors import ConfigError
@@ -83,7 +85,7 @@ def evaluate(
             return
         if suite == "offline":
             who = eval_suites.local_model(model, device)
-            eval_suites.offline(who, real, out, limit=limit, as_json=as_json)
+            eval_suites.offline(who, real or (), out, limit=limit, as_json=as_json)
             return
         if suite == "ocr-compare":
             from finesight.cli.ocr_compare import Systems, ocr_compare
@@ -96,22 +98,27 @@ def evaluate(
                 api_key=api_key,
                 device=device,
             )
-            ocr_compare(systems, data or (), real, out, limit=limit, as_json=as_json)
+            scans = eval_suites.with_scans(real or ())
+            ocr_compare(systems, data or (), scans, out, limit=limit, as_json=as_json)
             return
         if suite != "card":
             raise ConfigError(
                 f"--suite is {suite!r}", hint="the suites there are: card, offline, ocr-compare"
             )
-        card.show_card(model, data, out=out, limit=limit, device=device, as_json=as_json)
+        card.show_card(
+            model, data or (), real or (), out=out, limit=limit, device=device, as_json=as_json
+        )
 
 
 for _name, _handler in (
     ("run", eval_run.run),
+    ("live", eval_live.live),
     ("list", eval_stored.show_tasks),
     ("check", eval_stored.check),
     ("rescore", eval_stored.rescore),
     ("compare", eval_stored.compare),
     ("report", eval_stored.report),
     ("convert", eval_convert.convert),
+    ("screens", eval_screens.screens),
 ):
     app.command(_name)(_handler)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
-    from finesight.evals.responders import ItemResponder
+    from finesight.evals.responders import FromModel, ItemResponder
     from finesight.evals.task import Item, Space
 
 
@@ -78,7 +78,7 @@ def responder_of(who: Answerer, *, workers: int) -> tuple[ItemResponder, Space]:
             raise ConfigError(
                 f"--workers {workers} is for endpoints", hint="a model here answers one at a time"
             )
-        responder = _from_model(who)
+        responder = loaded_responder(who.model, who.device, who.dtype)
     if who.cache is not None:
         from finesight.evals.cache import Cached
 
@@ -122,16 +122,17 @@ def _from_file(who: Answerer) -> ItemResponder:
     return imported
 
 
-def _from_model(who: Answerer) -> ItemResponder:
+def loaded_responder(model: str, device: str, dtype: str | None = None) -> FromModel:
+    """A model of this machine, named by the digest of its files and the type of its weights."""
     from finesight.api import load
     from finesight.api.checkpoints import find_checkpoint
     from finesight.evals.request import folder_digest
     from finesight.evals.responders import FromModel
 
-    digest = folder_digest(find_checkpoint(who.model))
-    loaded = load(who.model, device=who.device, dtype=who.dtype)
-    dtype = str(next(loaded.network.parameters()).dtype).removeprefix("torch.")
-    return FromModel(loaded.engine, f"{who.model} ({digest[:12]}, {dtype})")
+    digest = folder_digest(find_checkpoint(model))
+    loaded = load(model, device=device, dtype=dtype)
+    kept = str(next(loaded.network.parameters()).dtype).removeprefix("torch.")
+    return FromModel(loaded.engine, f"{model} ({digest[:12]}, {kept})")
 
 
 def _from_endpoint(who: Answerer) -> ItemResponder:

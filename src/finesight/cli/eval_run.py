@@ -110,7 +110,7 @@ def run(
         judging = _judge((judge, judge_model, judge_key), tasks, part)
         done = _run_all(tasks, rules, (data, out), who, changes, part)
         verdicts = {} if judging is None else _judged(done, out, judging, workers)
-        _show(done, verdicts, out, as_json=as_json)
+        show(done, out, as_json=as_json, judged=verdicts)
 
 
 def _judge(
@@ -156,13 +156,14 @@ def _run_all(
         (each, registry.find_prompt(each, rules[0]), registry.find_extractor(each, rules[1]))
         for each in tasks
     ]
+    _refuse_live(tasks, who)
     responder, space = responder_of(who, workers=part.workers)
     done = []
     for task, prompt, extractor in chosen:
-        budget = replace(task.budget, **_given(changes.budget))
+        budget = replace(task.budget, **given(changes.budget))
         items = partial(prompt.items, copy_of(task, data, len(tasks)), budget)
         answerer = matched(responder, items)
-        with _Bar(task.name, part.limit) as bar:
+        with ProgressBar(task.name, part.limit) as bar:
             result = run_task(
                 task,
                 prompt,
@@ -172,19 +173,31 @@ def _run_all(
                 space=space,
                 extractor=extractor,
                 budget=budget,
-                sampling=replace(task.sampling, **_given(changes.sampling)),
+                sampling=replace(task.sampling, **given(changes.sampling)),
                 limit=part.limit,
                 shard=part.shard,
                 workers=part.workers,
                 retry_errors=part.retry_errors,
                 on_progress=bar,
             )
-        _refuse_silence(task, result)
+        refuse_silence(task, result)
         done.append((task, result))
     return done
 
 
-def _given(values: Mapping[str, float | None]) -> dict[str, Any]:
+def _refuse_live(tasks: Sequence[Task], who: Answerer) -> None:
+    """Episodes are played, not asked; stored ones can be scored like any answer."""
+    from finesight.errors import ConfigError
+
+    live = [task.name for task in tasks if task.is_live]
+    if live and who.kind != "replay":
+        raise ConfigError(
+            f"task {live[0]} is played on a screen", hint=f"finesight eval live {live[0]}"
+        )
+
+
+def given(values: Mapping[str, float | None]) -> dict[str, Any]:
+    """What is changed, without what is left."""
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -194,7 +207,7 @@ def copy_of(task: Task, data: Path, num_tasks: int) -> Path:
     return own if num_tasks > 1 or own.exists() else data
 
 
-class _Bar:
+class ProgressBar:
     """Progress on standard error."""
 
     def __init__(self, name: str, limit: int | None) -> None:
@@ -211,7 +224,7 @@ class _Bar:
         self._bars = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True))
         self._task = self._bars.add_task(name, total=limit)
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> ProgressBar:
         self._bars.start()
         return self
 
@@ -219,11 +232,12 @@ class _Bar:
         self._bars.stop()
 
     def __call__(self, done: int, sample: Sample) -> None:
+        """Show how many are done."""
         del sample
         self._bars.update(self._task, completed=done)
 
 
-def _refuse_silence(task: Task, done: RunResult) -> None:
+def refuse_silence(task: Task, done: RunResult) -> None:
     """Raise where nothing at all was answered, because that is no score."""
     from finesight.errors import EvalError
 
@@ -236,14 +250,15 @@ def _refuse_silence(task: Task, done: RunResult) -> None:
         )
 
 
-def _show(
+def show(
     done: Sequence[tuple[Task, RunResult]],
-    judged: Mapping[str, Judged],
     out: Path,
     *,
     as_json: bool,
+    judged: Mapping[str, Judged] | None = None,
 ) -> None:
-    """Scores on standard output."""
+    """Scores on standard output, by rule and by a judge where there was one."""
+    judged = judged or {}
     if as_json:
         print_json({"runs": [_described(*each, judged, out) for each in done]})
         return

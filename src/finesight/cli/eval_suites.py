@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,15 +33,16 @@ def local_model(model: str, device: str) -> Answerer:
 
 
 def offline(
-    who: Answerer, real: Path | None, out: Path | None, *, limit: int | None, as_json: bool
+    who: Answerer, real: Sequence[Path], out: Path | None, *, limit: int | None, as_json: bool
 ) -> None:
     """Run the suite on real data; a table or one JSON object on standard output, files in `out`."""
     from finesight.evals.offline import run_offline, save_offline
 
-    if real is None or out is None:
+    if not real or out is None:
+        given = ", ".join(map(str, real)) or None
         raise ConfigError(
-            f"--suite offline needs --real and --out, got {real} and {out}",
-            hint="--real names the folder that holds ocr_scans, pubtabnet, mathvision; --out a folder to write to",
+            f"--suite offline needs --real and --out, got {given} and {out}",
+            hint="--real names a folder of real data, such as scripts/fetch_real_data.py makes; --out one to write to",
         )
     check_writable(out, is_folder=True)
     responder, space = responder_of(who, workers=1)
@@ -50,10 +52,16 @@ def offline(
     if as_json:
         print_json(content)
         return
-    for name in done.missing:
-        sys.stderr.write(f"{real / name} is not there: its benchmark was not run\n")
+    for part in done.missing:
+        needs = " and ".join(part.needs)
+        sys.stderr.write(f"{part.task}: not run, {needs} is not there: {part.how}\n")
     _print_offline(content["rows"])
     sys.stderr.write(f"wrote {out / 'offline.json'} and {out / 'offline.html'}\n")
+
+
+def with_scans(real: Sequence[Path]) -> Path | None:
+    """The first of the folders that holds the scans, or the first; None if none is given."""
+    return next((root for root in real if (root / "ocr_scans").is_dir()), next(iter(real), None))
 
 
 def _print_offline(rows: list[dict[str, Any]]) -> None:
@@ -96,6 +104,10 @@ class PartBars:
     def __call__(self, part: str, done: int, sample: Sample) -> None:
         """Count one item of a part."""
         del sample
+        self.count(part, done)
+
+    def count(self, part: str, done: int) -> None:
+        """Say how many items of a part are done."""
         if part not in self._tasks:
             self._tasks[part] = self._bars.add_task(part, total=None)
         self._bars.update(self._tasks[part], completed=done)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def train(
     recipe: Annotated[Path, typer.Argument(help="TOML file with a `kind`.")],
+    *,
     override: Annotated[
         list[str] | None, typer.Option("--set", help="Change a value: --set run.max_minutes=10.")
     ] = None,
@@ -26,6 +27,13 @@ def train(
         typer.Option(
             help="Held-out data set: score the averaged weights every run.evaluate_every steps."
             " May be repeated.",
+            metavar="DIR",
+        ),
+    ] = None,
+    evaluate_real: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of real data to score the weights on as well. May be repeated.",
             metavar="DIR",
         ),
     ] = None,
@@ -46,10 +54,15 @@ def train(
     console = Console(stderr=True)
     resolved = read_recipe(recipe, PretrainRecipe, overrides=override or ())
     score = None
-    if evaluate:
+    if evaluate or evaluate_real:
         from finesight.cli.card import evaluation
 
-        score = evaluation(evaluate, resolved.model.folder, limit=evaluate_limit)
+        score = evaluation(
+            evaluate or (),
+            resolved.model.folder,
+            limit=evaluate_limit,
+            real=evaluate_real or (),
+        )
     trainer = pretrain.start(resolved)
     for match, algorithm, lr, tensors, values in trainer.optimizers.table():
         console.print(

@@ -21,6 +21,7 @@ from markupsafe import Markup
 
 from finesight.errors import EvalError
 from finesight.evals.card_page import CARD_PAGE, CARD_STYLE
+from finesight.evals.card_rows import Example
 from finesight.evals.heldout import AskedItem, RowScore
 from finesight.geometry import Box, Point
 from finesight.parse.answer import read_answer
@@ -36,6 +37,7 @@ EXAMPLES_PER_ROW = 4
 Trained = Literal["trained", "not trained", "not stated"]
 
 _BAR, _GAP, _LABEL, _WIDTH = 12, 18, 250, 400
+_LONGEST_TEXT = 600
 
 
 @dataclass(slots=True)
@@ -48,13 +50,36 @@ class Examples:
     """
 
     most: int = EXAMPLES_PER_ROW
-    kept: dict[tuple[str, bool], list[AskedItem]] = field(default_factory=dict)
+    kept: dict[tuple[str, bool], list[Example]] = field(default_factory=dict)
 
     def __call__(self, asked: AskedItem) -> None:
-        """Keep an answer if there is room."""
-        room = self.kept.setdefault((asked.item.row, asked.is_right), [])
+        """Keep an answer about a held-out picture if there is room."""
+        if len(self._room(asked.item.row, asked.is_right)) < self.most:
+            self.add(_example_of(asked))
+
+    def add(self, example: Example) -> None:
+        """Keep an answer of a benchmark if there is room."""
+        room = self._room(example.row, example.is_right)
         if len(room) < self.most:
-            room.append(asked)
+            room.append(example)
+
+    def _room(self, row: str, is_right: bool) -> list[Example]:
+        return self.kept.setdefault((row, is_right), [])
+
+
+@dataclass(frozen=True, slots=True)
+class NoData:
+    """A row that could not be scored.
+
+    Attributes:
+        row: its name.
+        needs: what is missing.
+        how: what to do.
+    """
+
+    row: str
+    needs: str
+    how: str
 
 
 def read_trained(folder: Path) -> tuple[str, ...] | None:
@@ -94,6 +119,7 @@ def write_card(
     examples: Examples,
     *,
     trained: Sequence[str] | None,
+    no_data: Sequence[NoData] = (),
 ) -> None:
     """Write `card.json`, `card.svg` and `card.html`, each whole or not at all.
 
@@ -103,13 +129,14 @@ def write_card(
         rows: of the card.
         examples: answers to show.
         trained: rows the model was trained for; None where that is not stated.
+        no_data: rows that could not be scored.
 
     Raises:
         EvalError: the folder cannot be written to.
     """
     states = {row.row: trained_for(row.row, trained) for row in rows}
     drawing = draw_rows(rows, states)
-    page = _page(str(content["model"]), rows, examples, states, drawing)
+    page = _page(str(content["model"]), rows, examples, states, drawing, no_data)
     text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
     files = {"card.json": text, "card.svg": drawing, "card.html": page}
     try:
@@ -123,12 +150,6 @@ def write_card(
             f"report card {out} cannot be written: {error.strerror or error}",
             hint="name a folder that you may write to",
         ) from error
-
-
-def share_right(row: RowScore) -> tuple[float, float]:
-    """What is right, seeing and blind, 0..1: accuracy, or one minus the error rate."""
-    is_error = row.measure == "cer"
-    return (1 - row.score, 1 - row.blank) if is_error else (row.score, row.blank)
 
 
 def draw_rows(rows: Sequence[RowScore], states: Mapping[str, Trained]) -> str:
@@ -155,7 +176,7 @@ def draw_rows(rows: Sequence[RowScore], states: Mapping[str, Trained]) -> str:
 
 
 def _bars(row: RowScore, state: Trained, top: int) -> list[str]:
-    seen, blind = (min(1.0, max(0.0, value)) for value in share_right(row))
+    seen, blind = (min(1.0, max(0.0, value)) for value in row.shares)
     mark = " (not trained)" if state == "not trained" else ""
     colour = "url(#h)" if state == "not trained" else "#2b6cb0"
     label = escape(f"{row.row}{mark}, n={row.num_items}")
@@ -173,13 +194,14 @@ def _page(
     examples: Examples,
     states: Mapping[str, Trained],
     drawing: str,
+    no_data: Sequence[NoData],
 ) -> str:
     shown = [
         {
             "score": row,
             "state": states[row.row],
             "groups": [
-                (title, [_example(each) for each in examples.kept.get((row.row, is_right), ())])
+                (title, [_shown(each) for each in examples.kept.get((row.row, is_right), ())])
                 for title, is_right in (("Right", True), ("Wrong", False))
             ],
         }
@@ -189,13 +211,30 @@ def _page(
     return environment.from_string(CARD_PAGE).render(
         title=f"Report card: {model}",
         rows=shown,
+        no_data=no_data,
         style=Markup(STYLE + CARD_STYLE),
         drawing=Markup(drawing),  # every label in it is escaped
     )
 
 
-def _example(asked: AskedItem) -> dict[str, Any]:
-    """One answer: its picture with the places meant and said."""
+def _shown(example: Example) -> dict[str, Any]:
+    """One answer as the page takes it."""
+    return {
+        "id": example.id,
+        "picture": data_address(example.picture, longest_side=480),
+        "question": _short(example.question),
+        "wanted": _short(example.wanted),
+        "said": _short(example.said),
+        "blind": _short(example.blind),
+    }
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+
+
+def _example_of(asked: AskedItem) -> Example:
+    """An answer about a held-out picture, with the places meant and said drawn on it."""
     item, image = asked.item, asked.item.image
     if item.boxes:
         found = read_answer(asked.seen)
@@ -203,11 +242,13 @@ def _example(asked: AskedItem) -> dict[str, Any]:
         shapes += [(place.point, "said") for place in found.points]
         shapes += [(place.box, "said") for place in found.boxes]
         image = draw_marks(image, marks_from(shapes))
-    return {
-        "id": item.id,
-        "picture": data_address(image, longest_side=480),
-        "question": item.question,
-        "wanted": item.answer,
-        "said": asked.seen.text or "(the answer is empty)",
-        "blind": asked.blind.text or "(the answer is empty)",
-    }
+    return Example(
+        id=item.id,
+        row=item.row,
+        picture=image,
+        question=item.question,
+        wanted=item.answer,
+        said=asked.seen.text or "(the answer is empty)",
+        blind=asked.blind.text or "(the answer is empty)",
+        is_right=asked.is_right,
+    )

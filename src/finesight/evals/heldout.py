@@ -30,12 +30,13 @@ from finesight.conversation import (
     TextPart,
 )
 from finesight.errors import EvalError
-from finesight.geometry import Box, Point
+from finesight.evals.blind import blank
+from finesight.geometry import Box, Point, Size
 from finesight.parse.answer import read_answer
 from finesight.parse.numbers import read_count
 
-BLANK_COLOUR = (200, 200, 200)
-"""Grey of the blank pictures: neither paper nor ink."""
+ERROR_RATES = frozenset({"cer"})
+"""Measures of which less is better."""
 
 SAMPLING = Sampling(max_new_tokens=96)
 """Greedy, long enough for every answer asked."""
@@ -68,10 +69,11 @@ class RowScore:
 
     Attributes:
         row: its name.
-        measure: "cer" (lower is better) or "accuracy".
+        measure: "cer" (lower is better), "accuracy", or another metric of a benchmark, 0..1.
         score: on the pictures.
         blank: on blank pictures.
         num_items: items scored.
+        num_failed: items among them that got no answer; they count as wrong.
     """
 
     row: str
@@ -79,13 +81,19 @@ class RowScore:
     score: float
     blank: float
     num_items: int
+    num_failed: int = 0
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """What is right, seeing and blind, 0..1: the score, or one minus the error rate."""
+        if self.measure in ERROR_RATES:
+            return 1 - self.score, 1 - self.blank
+        return self.score, self.blank
 
     @property
     def beats_blank(self) -> float:
         """How many times better than blind: of accuracy, or of one minus the error rate."""
-        seen, blind = (self.score, self.blank)
-        if self.measure == "cer":
-            seen, blind = 1 - seen, 1 - blind
+        seen, blind = self.shares
         if blind > 0:
             return seen / blind
         return float("inf") if seen > 0 else 0.0
@@ -130,8 +138,8 @@ def score_rows(
         raise EvalError("there is nothing to score")
     done: dict[str, list[tuple[float, float, float]]] = {}
     for number, item in enumerate(items):
-        blank = Image.new("RGB", item.image.size, BLANK_COLOUR)
-        replies = (_ask(responder, item, item.image), _ask(responder, item, blank))
+        shown = (item.image, blank(Size(*item.image.size)))
+        replies = (_ask(responder, item, shown[0]), _ask(responder, item, shown[1]))
         seen, blind = (_parts(item, reply) for reply in replies)
         done.setdefault(item.row, []).append((seen[0], blind[0], seen[1]))
         if on_asked:
@@ -142,19 +150,19 @@ def score_rows(
     return [_row(name, parts) for name, parts in done.items()]
 
 
-def as_table(rows: Sequence[RowScore]) -> list[dict[str, str | float | int]]:
-    """Rows as plain mappings, for JSON and printing."""
-    return [
-        {
-            "row": row.row,
+def as_table(rows: Sequence[RowScore]) -> dict[str, dict[str, str | float | int]]:
+    """Rows by name as plain mappings, for JSON."""
+    return {
+        row.row: {
             "measure": row.measure,
             "score": round(row.score, 4),
             "blank": round(row.blank, 4),
             "times_blank": round(min(row.beats_blank, 1e6), 2),
             "n": row.num_items,
+            "failed": row.num_failed,
         }
         for row in rows
-    ]
+    }
 
 
 def as_scores(rows: Sequence[RowScore]) -> dict[str, float]:

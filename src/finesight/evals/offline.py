@@ -8,23 +8,22 @@ in the table with its reasons: the suite is there to be read whole.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from finesight.errors import EvalError
 from finesight.evals import registry
 from finesight.evals.goldens import Golden, replay
-from finesight.evals.report import Row, Table, write_report
+from finesight.evals.parts import PARTS, Part, present
+from finesight.evals.report import Row, Table, needed_items, write_report
 from finesight.evals.responders import ItemResponder
 from finesight.evals.results import Result
 from finesight.evals.run import run
 from finesight.evals.samples import Sample
-from finesight.evals.task import Space
-
-PARTS = {"ocr_scans": "ocr_scans", "pubtabnet": "pubtabnet", "mathvision_mini": "mathvision"}
-"""Benchmark -> its folder below the real data."""
+from finesight.evals.task import Item, Space
 
 OnPart = Callable[[str, int, Sample], None]
 """Told the benchmark, the number of its items done, and the last of them."""
@@ -37,12 +36,14 @@ class Offline:
     Attributes:
         results: of the benchmarks that were run, in order.
         goldens: stored outputs scored again.
-        missing: folders that are not there.
+        missing: benchmarks whose folders are not there.
+        copies: local copy by benchmark.
     """
 
     results: tuple[Result, ...]
     goldens: tuple[Golden, ...]
-    missing: tuple[str, ...]
+    missing: tuple[Part, ...]
+    copies: Mapping[str, Path]
 
     def table(self) -> list[dict[str, Any]]:
         """One row per benchmark and per set of stored outputs, in plain JSON values."""
@@ -80,18 +81,18 @@ class Offline:
 def run_offline(
     responder: ItemResponder,
     space: Space,
-    real: Path,
+    real: Sequence[Path],
     out: Path,
     *,
     limit: int | None = None,
     on_progress: OnPart | None = None,
 ) -> Offline:
-    """Run everything that the folder of real data holds; run again to go on after a crash.
+    """Run everything that the folders of real data hold; run again to go on after a crash.
 
     Args:
         responder: who answers.
         space: what numbers in its answers mean.
-        real: folder of real data, with a folder per source.
+        real: folders of real data, each with a folder per source; the first that has a source counts.
         out: answers go to a folder per benchmark here.
         limit: items per benchmark at most.
         on_progress: told of every item.
@@ -99,29 +100,35 @@ def run_offline(
     Raises:
         EvalError: there is nothing that could be run, or a copy is broken.
     """
-    present = {name: real / folder for name, folder in PARTS.items() if (real / folder).is_dir()}
-    missing = tuple(folder for name, folder in PARTS.items() if name not in present)
-    if not present:
+    there, missing = present(PARTS, real)
+    if not there:
+        names = sorted({name for part in missing for name in part.needs})
         raise EvalError(
-            f"{real} holds none of the folders {', '.join(missing)}",
-            hint="give the folder that holds them; nothing is downloaded",
+            f"{', '.join(map(str, real))} holds none of the folders {', '.join(names)}",
+            hint="give the folder that holds them; scripts/fetch_real_data.py makes one",
         )
     results = []
-    for name, folder in present.items():
-        task = registry.task(name)
+    for part, copy in there:
+        task = registry.task(part.task)
+        prompt = registry.find_prompt(task, part.prompt)
         done = run(
             task,
-            task.prompts[0],
-            task.prompts[0].items(folder, task.budget),
+            prompt,
+            prompt.items(copy, task.budget),
             responder,
-            folder=out / name,
+            folder=out / part.task,
             space=space,
             limit=limit,
-            on_progress=_named(name, on_progress),
+            on_progress=_named(part.task, on_progress),
         )
         if done.result is not None:
             results.append(done.result)
-    return Offline(results=tuple(results), goldens=tuple(replay(real)), missing=missing)
+    return Offline(
+        results=tuple(results),
+        goldens=tuple(golden for root in real for golden in replay(root)),
+        missing=tuple(missing),
+        copies={part.task: copy for part, copy in there},
+    )
 
 
 def save_offline(done: Offline, out: Path, *, model: str) -> dict[str, Any]:
@@ -142,12 +149,20 @@ def save_offline(done: Offline, out: Path, *, model: str) -> dict[str, Any]:
         "suite": "offline",
         "model": model,
         "rows": done.table(),
-        "missing": list(done.missing),
+        "missing": {
+            part.task: {"needs": list(part.needs), "how": part.how} for part in done.missing
+        },
         "goldens": [asdict(each) for each in done.goldens],
     }
     folders = [out / result.task for result in done.results]
     more = [goldens_table(done.goldens)] if done.goldens else []
-    write_report(out / "offline.html", folders, title=f"Offline suite: {model}", more=more)
+    write_report(
+        out / "offline.html",
+        folders,
+        items=_shown_items(done, out),
+        title=f"Offline suite: {model}",
+        more=more,
+    )
     path = out / "offline.json"
     draft = path.with_name(f".{path.name}.part")
     draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -172,6 +187,19 @@ def goldens_table(goldens: Sequence[Golden]) -> Table:
     )
     header = ("benchmark", "stored outputs of", "ours", "official", "agree", "n")
     return Table("Stored outputs scored again", header, rows)
+
+
+def _shown_items(done: Offline, out: Path) -> dict[tuple[str, str], Item]:
+    """Items that the page shows, by benchmark and id: some pictures are cut or drawn only when they are asked."""
+    items: dict[tuple[str, str], Item] = {}
+    for result in done.results:
+        task = registry.task(result.task)
+        prompt = registry.find_prompt(task, result.prompt)
+        wanted = needed_items(out / task.name)
+        for item in islice(prompt.items(done.copies[task.name], task.budget), result.n):
+            if item.id in wanted:
+                items[task.name, item.id] = item
+    return items
 
 
 def _named(name: str, told: OnPart | None) -> Callable[[int, Sample], None] | None:

@@ -14,6 +14,7 @@ from PIL import Image
 from finesight.config.processor import ProcessorConfig
 from finesight.conversation import ImagePart, VideoPart
 from finesight.errors import FinesightError, MediaError
+from finesight.evals.live.transcript import in_words
 from finesight.evals.samples import Sample
 from finesight.evals.scoring import NO_QUESTION, REASONS
 from finesight.evals.task import Item
@@ -30,7 +31,13 @@ LONGEST_SIDE = 640
 """Of an embedded picture, in pixels."""
 
 PLACE_KEYS = ("boxes", "box", "bbox", "points", "point")
-"""Keys of a truth that hold places, in pixels of the original."""
+"""Keys of a truth or an answer that hold places, in pixels of the original."""
+
+SEEN_KEY = "targets"
+"""Key of a parsed answer that holds true places: of episodes, only the page itself knew them."""
+
+ERROR_PARTS = frozenset({"error", "wrong_format"})
+"""Parts of a score that are errors although the quoted metric counts marks."""
 
 _MOST_PICTURES = 4
 _MOST_FRAMES = 9
@@ -68,7 +75,7 @@ def wrong(samples: Sequence[Sample], *, most: int, higher_is_better: bool = True
         most: number of samples at most.
         higher_is_better: whether parts of a score are marks; otherwise they are errors.
     """
-    found = [sample for sample in samples if _is_wrong(sample, higher_is_better=higher_is_better)]
+    found = [sample for sample in samples if is_wrong(sample, higher_is_better=higher_is_better)]
     if len(found) <= most:
         return found
     return [found[place * len(found) // most] for place in range(most)]
@@ -89,7 +96,7 @@ def failure_of(sample: Sample, item: Item | None) -> Failure:
         question=_short(sample.question) or "(no words)",
         text="(no answer)"
         if sample.text is None
-        else _short(sample.text) or "(the answer is empty)",
+        else _short(in_words(sample.text)) or "(the answer is empty)",
         parsed="nothing" if sample.parsed is None else _as_text(sample.parsed),
         truth=_as_text({key: value for key, value in sample.truth.items() if key != "oracle"}),
         facts=facts if sample.text is not None else (),
@@ -115,16 +122,17 @@ def shapes_in(value: Any) -> Iterator[Box | Point]:
                 yield from shapes_in(each)
 
 
-def _is_wrong(sample: Sample, *, higher_is_better: bool) -> bool:
+def is_wrong(sample: Sample, *, higher_is_better: bool) -> bool:
+    """Whether an answer failed or lost a mark."""
     if sample.error is not None:
         return sample.error not in NO_QUESTION
-    values = list(sample.parts.values())
-    return any(value < 1 for value in values) if higher_is_better else any(values)
+    if not higher_is_better:
+        return any(sample.parts.values())
+    return any(value < 1 for name, value in sample.parts.items() if name not in ERROR_PARTS)
 
 
 def _pictures(sample: Sample, item: Item | None) -> Iterator[Picture]:
     parts = [] if item is None else list(item.conversation.media())
-    drawn = any(key in sample.truth for key in PLACE_KEYS)
     for index, media in enumerate(sample.media[:_MOST_PICTURES]):
         name = str(media["source"])
         part = parts[index] if index < len(parts) else None
@@ -136,8 +144,8 @@ def _pictures(sample: Sample, item: Item | None) -> Iterator[Picture]:
         except MediaError as error:
             yield Picture("", f"{name} (not shown: {error.message})")
             continue
-        if drawn and index == 0:
-            image = _with_places(image, sample)
+        if index == 0:
+            image = with_places(image, sample)
         yield Picture(data_address(image, longest_side=LONGEST_SIDE), name)
 
 
@@ -163,11 +171,21 @@ def _open(part: ImagePart | None, name: str) -> Image.Image:
     return load_image(Path(name) if part is None else part.source)
 
 
-def _with_places(image: Image.Image, sample: Sample) -> Image.Image:
-    gold = shapes_in({key: sample.truth[key] for key in PLACE_KEYS if key in sample.truth})
+def with_places(image: Image.Image, sample: Sample) -> Image.Image:
+    """A picture with the places meant and said; the picture itself where none are meant."""
+    truth = {key: sample.truth[key] for key in PLACE_KEYS if key in sample.truth}
+    seen = _seen(sample)
+    if not truth and not seen:
+        return image
+    gold = [*shapes_in(truth), *shapes_in(seen)]
     shapes: list[tuple[Box | Point, str]] = [(shape, "gold") for shape in gold]
     shapes += [(shape, "predicted") for shape in shapes_in(sample.parsed)]
     return draw_marks(image, marks_from(shapes))
+
+
+def _seen(sample: Sample) -> Any:
+    """True places that came with the answer."""
+    return sample.parsed.get(SEEN_KEY, ()) if isinstance(sample.parsed, Mapping) else ()
 
 
 def _as_text(value: Any) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -66,6 +66,7 @@ def run(
     shard: tuple[int, int] = (0, 1),
     workers: int = 1,
     retry_errors: bool = False,
+    environment: Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
 ) -> RunResult:
     """Run a benchmark, or the rest of it.
@@ -84,6 +85,7 @@ def run(
         shard: which part of how many, counted from 0; parts are drawn by id and keep groups whole.
         workers: threads.
         retry_errors: ask items anew that had failed before.
+        environment: what else decides the answers, in plain JSON values: of episodes the environment and its limits.
         on_progress: told the number of items done, and the last of them.
 
     Raises:
@@ -103,6 +105,7 @@ def run(
         "space": space,
         "budget": asdict(budget or task.budget),
         "sampling": sampling_values(sampling),
+        **({"environment": dict(environment)} if environment else {}),
     }
     _settle(folder, settings)
     worker = Worker(responder, sampling, extractor)

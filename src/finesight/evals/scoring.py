@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from finesight.errors import (
+    AppError,
     EvalError,
     FinesightError,
     MediaError,
@@ -25,6 +26,7 @@ REASONS = {
     "endpoint": "the endpoint did not answer",
     "too_long": "prompt and answer exceed the context",
     "no_answer": "there is no stored output",
+    "environment": "the environment failed, or its record contradicts itself",
     "engine": "the model failed",
     "extractor": "the rule that reads answers failed",
     "score": "the rule that scores failed",
@@ -93,6 +95,7 @@ def reason_of(error: Exception) -> str:
         (MediaError, "missing_media"),
         (RemoteError, "endpoint"),
         (PromptTooLong, "too_long"),
+        (AppError, "environment"),
         (EvalError, "no_answer"),
     )
     return next((reason for kind, reason in kinds if isinstance(error, kind)), "engine")

@@ -176,6 +176,7 @@ class Task:
         published: `main` of other systems, as printed by `source` of each, in printed units.
         notes: what a reader of a score must know.
         judge: how a language model may judge its answers, beside the score by rule; None where it is never done.
+        is_live: whether items are episodes that an environment plays; see `finesight.evals.live`.
     """
 
     name: str
@@ -195,3 +196,4 @@ class Task:
     published: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     judge: JudgeRule | None = None
+    is_live: bool = False

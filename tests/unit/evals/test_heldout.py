@@ -4,7 +4,8 @@ from PIL import Image
 
 from finesight.conversation import MediaRecord, Reply, Usage
 from finesight.errors import EvalError
-from finesight.evals.heldout import BLANK_COLOUR, HeldOutItem, as_table, score_rows
+from finesight.evals.blind import BLANK_COLOUR
+from finesight.evals.heldout import HeldOutItem, as_table, score_rows
 from finesight.geometry import Box, Resize, Size
 
 
@@ -72,7 +73,14 @@ def test_count_and_absent() -> None:
     rows = _score(items, {"a": "3", "b": "There are 2.", "c": "None."}, blank="0")
     assert (rows["count"].score, rows["count"].blank) == (0.5, 0.5)
     assert (rows["absent"].score, rows["absent"].blank) == (1.0, 0.0)
-    assert {entry["row"] for entry in as_table(list(rows.values()))} == {"count", "absent"}
+    assert as_table(list(rows.values()))["count"] == {
+        "measure": "accuracy",
+        "score": 0.5,
+        "blank": 0.5,
+        "times_blank": 1.0,
+        "n": 2,
+        "failed": 0,
+    }
 
 
 def test_nothing_to_score_and_unknown_rows() -> None:

@@ -41,7 +41,7 @@ def test_what_is_there_is_run_and_what_is_not_is_named(real, tmp_path):
     done = run_offline(
         Oracle("oracle", stored_oracle),
         "original",
-        real,
+        [tmp_path / "elsewhere", real],
         tmp_path / "out",
         on_progress=lambda name, count, sample: told.append((name, count, sample.id)),
     )
@@ -49,14 +49,16 @@ def test_what_is_there_is_run_and_what_is_not_is_named(real, tmp_path):
         ("ocr_scans", 0.0),
         ("mathvision_mini", 1.0),
     ]
-    assert done.missing == ("pubtabnet",)
+    missing = [part.task for part in done.missing]
+    assert missing[:3] == ["page_scan", "pubtabnet", "vega_charts"]
+    assert all(part.how for part in done.missing)
     assert done.goldens == (Golden("MATH-Vision", "Other", 1.0, 1.0, 2),)
     assert told == [("ocr_scans", 1, "phototest.tif"), ("mathvision_mini", 1, "1")]
 
 
 def test_table_json_and_page(real, tmp_path):
     out = tmp_path / "out"
-    done = run_offline(Constant("constant", "nonsense"), "original", real, out, limit=1)
+    done = run_offline(Constant("constant", "nonsense"), "original", [real], out, limit=1)
     content = save_offline(done, out, model="<tiny>")
     assert json.loads((out / "offline.json").read_text()) == content
     assert [row["row"] for row in content["rows"]] == [
@@ -68,6 +70,7 @@ def test_table_json_and_page(real, tmp_path):
     assert "Stored outputs scored again" in page
     assert "&lt;tiny&gt;" in page
     assert "data:image/" in page
+    assert content["missing"]["coins"]["needs"] == ["skimage"]
 
 
 def test_a_total_that_differs_is_said(real):
@@ -80,8 +83,8 @@ def test_broken_outputs_and_empty_folders_are_errors(real, tmp_path):
     jsonl(real / "mathvision" / "outputs" / "Other.jsonl", [{"id": "9", "response": "60"}])
     with pytest.raises(EvalError, match="cannot be scored by mathvision: KeyError"):
         replay(real)
-    with pytest.raises(EvalError, match="none of the folders ocr_scans, pubtabnet, mathvision"):
-        run_offline(Constant("constant", ""), "original", tmp_path / "no", tmp_path / "out")
+    with pytest.raises(EvalError, match="no holds none of the folders easy_vqa, fashion_mnist"):
+        run_offline(Constant("constant", ""), "original", [tmp_path / "no"], tmp_path / "out")
 
 
 @pytest.mark.real_data

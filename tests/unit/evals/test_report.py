@@ -14,7 +14,7 @@ from PIL import Image
 from finesight.conversation import Conversation, Message, TextPart, VideoPart
 from finesight.errors import EvalError
 from finesight.evals.report import needed_items, write_report
-from finesight.evals.report_failures import shapes_in, wrong
+from finesight.evals.report_failures import is_wrong, shapes_in, wrong
 from finesight.evals.responders import Oracle
 from finesight.evals.run import run
 from finesight.evals.samples import read_samples
@@ -142,6 +142,20 @@ def test_wrong_answers_are_spread_over_the_run(tmp_path):
     shown = wrong(read_samples(folder), most=4)
     assert [sample.id for sample in shown] == ["q0", "q25", "q50", "q75"]
     assert page_of(tmp_path, folder).count("<h3>Answer</h3>") == 24
+
+
+def test_parts_that_are_errors_lose_no_mark_when_they_are_none(tmp_path):
+    folder = go(tmp_path / "a", lambda each: "a", [item(0)])
+    (sample,) = read_samples(folder)
+
+    def of(**parts):
+        return is_wrong(replace(sample, error=None, parts=parts), higher_is_better=True)
+
+    assert not of(correct=1.0, near=1.0, error=0.0)  # a count that is right is off by none
+    assert not of(hit=1.0, wrong_format=0.0)
+    assert of(hit=0.0, wrong_format=0.0)
+    assert is_wrong(replace(sample, error="engine"), higher_is_better=True)
+    assert is_wrong(replace(sample, parts={"cer": 0.1}), higher_is_better=False)
 
 
 def test_shapes_are_found_in_any_nesting():

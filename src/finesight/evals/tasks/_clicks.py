@@ -54,8 +54,9 @@ def task(
     layout: str,
     published: Mapping[str, float],
     note: str,
+    by: Sequence[str] = ("kind", "platform", "group"),
 ) -> Task:
-    """A benchmark of clicks."""
+    """A benchmark of clicks, broken down by these tags."""
     return Task(
         name=name,
         title=title,
@@ -70,7 +71,7 @@ def task(
         sampling=Sampling(max_new_tokens=512),
         extractors=(FIRST_POINT,),
         score=_screen.score_click,
-        aggregate=_screen.click_accuracy(("kind", "platform", "group")),
+        aggregate=_screen.click_accuracy(by),
         main="accuracy",
         published=published,
         notes=(note, NOTE),

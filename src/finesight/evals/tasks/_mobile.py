@@ -7,7 +7,6 @@ with it `point` in pixels of the original, `direction` of what is scrolled to, o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from math import dist
 from typing import Any
@@ -16,7 +15,7 @@ from finesight.errors import ParseError
 from finesight.evals.metrics.boxes import point_in_box
 from finesight.evals.task import Answered, Extractor, Scored
 from finesight.evals.tasks._common import Piece, Question
-from finesight.evals.tasks._screen import call_in_words
+from finesight.evals.tasks._screen import call_in_words, progress
 from finesight.evals.tasks._sums import average, mean, part
 from finesight.geometry import Size
 from finesight.parse.action import Action, read_action, read_tool_calls
@@ -101,12 +100,8 @@ def ask(asked: Question, size: Size) -> list[Piece]:
     """Goal and steps so far, in pixels the model sees, then the screen as it is now; earlier screens are not shown."""
     width, height = asked.truth["screen"]
     scale = (size.width / width, size.height / height)
-    steps = "".join(
-        f"Step {number}: {json.dumps(_seen(step, scale, size), ensure_ascii=False)}; "
-        for number, step in enumerate(asked.truth["history"], 1)
-    )
-    progress = "You have done the following operation on the current device"
-    return [f"The user query:  {asked.text}\nTask progress ({progress}): {steps}\n", *asked.media]
+    done = [_seen(step, scale, size) for step in asked.truth["history"]]
+    return [progress(asked.text, done), *asked.media]
 
 
 def _seen(step: Step, scale: tuple[float, float], size: Size) -> dict[str, Any]:

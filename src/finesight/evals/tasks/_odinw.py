@@ -42,7 +42,8 @@ def questions(*, one_per_category: bool) -> Read:
             find(folder, *COLLECTIONS)
         for collection, path in found.items():
             if path is not None:
-                make = _maker(collection, used_categories(path), one_per_category)
+                names = used_categories(path)
+                make = question_maker(collection, names, one_per_category=one_per_category)
                 yield from reader((path.name,), COLUMNS, make)(path.parent)
 
     return read
@@ -62,9 +63,17 @@ def used_categories(path: Path) -> tuple[str, ...]:
         raise EvalError(f"{path} holds no annotations in COCO's form: {error}") from error
 
 
-def _maker(
-    collection: str, names: tuple[str, ...], one_per_category: bool
+def question_maker(
+    collection: str, names: tuple[str, ...], *, one_per_category: bool
 ) -> Callable[[Row, Path], Sequence[Question]]:
+    """A function that turns a picture with its objects into questions.
+
+    Args:
+        collection: what ids begin with.
+        names: categories to ask for.
+        one_per_category: one question for each of them, or one for all.
+    """
+
     def make(row: Row, folder: Path) -> Sequence[Question]:
         shown = picture(row["image"], folder)
         groups = [(name,) for name in names] if one_per_category else [names]

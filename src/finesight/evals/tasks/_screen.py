@@ -7,7 +7,7 @@ The size named is the one the model sees after fitting to its grid, because the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,16 @@ def tool_prompt(name: str, source: str, read: Read, ask: AskOnScreen, tool: Tool
             yield as_item(question, replace(asked, tools=(tool(size),)))
 
     return Prompt(name, source, items)
+
+
+def progress(goal: str, calls: Iterable[Mapping[str, Any]]) -> str:
+    """A task and what was done for it so far, as the cookbook for telephones puts it: arguments of calls in order."""
+    steps = "".join(
+        f"Step {number}: {json.dumps(call, ensure_ascii=False)}; "
+        for number, call in enumerate(calls, 1)
+    )
+    done = "You have done the following operation on the current device"
+    return f"The user query:  {goal}\nTask progress ({done}): {steps}\n"
 
 
 def call_in_words(name: str, arguments: Mapping[str, Any]) -> str:

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight eval live`: play episodes on a screen that answers back, or score episodes that were played elsewhere."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from finesight.cli import eval_options, options
+from finesight.cli.errors import reported
+from finesight.cli.eval_answerer import Answerer, only_one, responder_of
+from finesight.cli.eval_run import Changes, ProgressBar, given, refuse_silence, show
+from finesight.errors import ConfigError
+
+if TYPE_CHECKING:
+    from finesight.evals.live.environment import Environment
+    from finesight.evals.responders import ItemResponder
+    from finesight.evals.run import RunResult
+    from finesight.evals.task import Space, Task
+
+TaskName = Annotated[str, typer.Argument(help="miniwob, osworld, android_world or mobile_miniwob.")]
+BaselineName = Literal["oracle", "random", "constant"]
+BaselineKind = Annotated[
+    BaselineName | None,
+    typer.Option(help="Play without a model: by the pages' source, anywhere, or always alike."),
+]
+Stored = Annotated[
+    Path | None,
+    typer.Option(
+        help="Score episodes played elsewhere: a folder of OSWorld results, or a table of episodes.",
+        metavar="PATH",
+    ),
+]
+Steps = Annotated[int, typer.Option(min=1, help="Answers per episode at most.")]
+Scale = Annotated[
+    float, typer.Option(min=1, max=8, help="miniwob: pixels of a screenshot per pixel of the page.")
+]
+Provider = Annotated[str, typer.Option(help="osworld: who runs the virtual computer.")]
+MachineImage = Annotated[
+    str | None, typer.Option(help="osworld: image of the virtual computer.", metavar="FILE")
+]
+ConsolePort = Annotated[int, typer.Option(help="android_world, mobile_miniwob: of the emulator.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What environments need besides the copy of their tasks; each looks at its own.
+
+    Attributes:
+        scale: of screenshots of pages.
+        provider: of a virtual computer.
+        vm: its image.
+        console_port: of an emulator.
+    """
+
+    scale: float
+    provider: str
+    vm: str | None
+    console_port: int
+
+
+def live(
+    task: TaskName,
+    *,
+    data: eval_options.Data,
+    out: eval_options.Out = Path("runs/eval"),
+    model: eval_options.Model = None,
+    endpoint: eval_options.EndpointUrl = None,
+    endpoint_model: eval_options.EndpointModel = None,
+    api_key: eval_options.ApiKey = "",
+    baseline: BaselineKind = None,
+    replay: Stored = None,
+    space: eval_options.SpaceOption = None,
+    steps: Steps = 10,
+    scale: Scale = 2.0,
+    provider: Provider = "docker",
+    vm: MachineImage = None,
+    console_port: ConsolePort = 5554,
+    limit: eval_options.Limit = None,
+    shard: eval_options.Shard = None,
+    retry_errors: eval_options.RetryErrors = False,
+    cache: eval_options.Cache = None,
+    min_pixels: options.MinPixels = None,
+    max_pixels: options.MaxPixels = None,
+    max_new_tokens: options.MaxNewTokens = None,
+    temperature: options.Temperature = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Play episodes on a screen that answers back; after a crash, run the same command again.
+
+    Each episode is one line of DIR/TASK/samples.jsonl: answers, steps, digests of the screens, and the
+    score that its environment gave. The screens themselves are in DIR/TASK/screens.
+    """
+    with reported(debug=debug):
+        named = {"model": model, "endpoint": endpoint, "baseline": baseline, "replay": replay}
+        who = Answerer(
+            kind=only_one(named),
+            model=model or options.DEFAULT_MODEL,
+            device=device,
+            dtype=dtype,
+            endpoint=endpoint or "",
+            endpoint_model=endpoint_model,
+            api_key=api_key,
+            replay=replay or Path(),
+            space=space,
+            cache=cache,
+        )
+        changes = Changes(
+            budget={"min_pixels": min_pixels, "max_pixels": max_pixels},
+            sampling={"max_new_tokens": max_new_tokens, "temperature": temperature},
+        )
+        machine = Machine(scale=scale, provider=provider, vm=vm, console_port=console_port)
+        run = _Run(
+            task=_changed(_live_task(task), changes),
+            data=data,
+            folder=out / task,
+            limit=limit,
+            shard=shard or (0, 1),
+            retry_errors=retry_errors,
+        )
+        if who.kind == "replay":
+            done = run(_stored(task, who.replay), "original", {})
+        else:
+            done = _play(run, who, baseline, machine, steps)
+        show([(run.task, done)], out, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """One benchmark, and which of its episodes are wanted."""
+
+    task: Task
+    data: Path
+    folder: Path
+    limit: int | None
+    shard: tuple[int, int]
+    retry_errors: bool
+
+    def __call__(
+        self, responder: ItemResponder, space: Space, facts: dict[str, object]
+    ) -> RunResult:
+        from finesight.evals.run import run
+
+        task, prompt = self.task, self.task.prompts[0]
+        with ProgressBar(task.name, self.limit) as bar:
+            done = run(
+                task,
+                prompt,
+                prompt.items(self.data, task.budget),
+                responder,
+                folder=self.folder,
+                space=space,
+                limit=self.limit,
+                shard=self.shard,
+                retry_errors=self.retry_errors,
+                environment=facts,
+                on_progress=bar,
+            )
+        refuse_silence(task, done)
+        return done
+
+
+def _play(
+    run: _Run, who: Answerer, baseline: BaselineName | None, machine: Machine, steps: int
+) -> RunResult:
+    """Play with a model, an endpoint or a baseline."""
+    from finesight.cli.output import check_writable
+    from finesight.evals.live.play import Player
+
+    check_writable(run.folder, is_folder=True)
+    with closing(_environment(run.task.name, run.data, machine)) as environment:
+        facts = {**environment.facts, "steps": steps}  # first: what is missing is said at once
+        inner, space = _player(who, baseline, environment)
+        player = Player(
+            inner=inner,
+            environment=environment,
+            space=space,
+            most_steps=steps,
+            budget=run.task.budget,
+            screens=run.folder / "screens",
+        )
+        return run(player, space, facts)
+
+
+def _player(
+    who: Answerer, baseline: BaselineName | None, environment: Environment
+) -> tuple[ItemResponder, Space]:
+    """Who answers one screen at a time, and what coordinates in the answers mean."""
+    if baseline is None:
+        return responder_of(who, workers=1)
+    return _baseline(baseline, environment), "original"
+
+
+def _environment(task: str, data: Path, machine: Machine) -> Environment:
+    if task == "miniwob":
+        from finesight.evals.live.miniwob import MiniWob
+
+        return MiniWob(data, scale=machine.scale)
+    if task == "osworld":
+        from finesight.evals.live.osworld import OsWorld
+
+        return OsWorld(provider=machine.provider, path_to_vm=machine.vm)
+    from finesight.evals.live.android_world import AndroidWorld, Family
+
+    family: Family = "android_world" if task == "android_world" else "miniwob"
+    return AndroidWorld(family, console_port=machine.console_port)
+
+
+def _baseline(kind: BaselineName, environment: Environment) -> ItemResponder:
+    from finesight.evals.live.baselines import baseline
+    from finesight.evals.live.miniwob import MiniWob
+
+    if not isinstance(environment, MiniWob):
+        raise ConfigError(
+            "only miniwob is played without a model", hint="give --model or --endpoint"
+        )
+    return baseline(kind, environment, environment.screen)
+
+
+def _stored(task: str, path: Path) -> ItemResponder:
+    """Episodes as the scripts of their benchmark, or we, left them."""
+    from finesight.evals.live.stored import OsWorldRecords, stored_successes
+    from finesight.evals.responders import Replay
+
+    if task == "osworld" and path.is_dir():
+        return OsWorldRecords(path)
+    if path.name.startswith("samples") or task in ("miniwob", "osworld"):
+        return Replay.load(path)
+    return stored_successes(path)
+
+
+def _live_task(name: str) -> Task:
+    from finesight.evals import registry
+
+    found = registry.task(name)
+    if not found.is_live:
+        raise ConfigError(
+            f"task {name} is no live one", hint="its questions are asked by `finesight eval run`"
+        )
+    return found
+
+
+def _changed(task: Task, changes: Changes) -> Task:
+    """The task with other pixels and sampling, where they are given."""
+    return replace(
+        task,
+        budget=replace(task.budget, **given(changes.budget)),
+        sampling=replace(task.sampling, **given(changes.sampling)),
+    )

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight eval screens`: web pages of public packages as pictures with boxes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from finesight.cli import options
+from finesight.cli.errors import reported
+from finesight.cli.output import check_writable
+
+
+def screens(
+    *,
+    real: Annotated[
+        list[Path], typer.Option(help="Folder of real data; may be repeated.", metavar="DIR")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="web_pages and miniwob_screens go here.", metavar="DIR")
+    ],
+    debug: options.Debug = False,
+) -> None:
+    """Record web pages once, so that benchmarks on them need no browser. Needs Chromium."""
+    with reported(debug=debug):
+        from finesight.evals.screens import miniwob, web_pages
+        from finesight.evals.screens.record import write_set
+
+        check_writable(out, is_folder=True)
+        for name, draw in (
+            ("miniwob_screens", miniwob.screens),
+            ("web_pages", web_pages.screens),
+        ):
+            count = write_set(draw(real), out / name)
+            sys.stderr.write(f"wrote {count} elements to {out / name}\n")

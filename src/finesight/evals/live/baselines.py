@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Players that look at nothing: one knows the pages' source, one clicks anywhere, one always clicks in one place.
+
+The first proves that every episode can be won and is paid; the others say what is won for nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Literal, Protocol
+
+from finesight.evals.live.environment import Act
+from finesight.evals.responders import Constant, ItemResponder, Oracle
+from finesight.evals.task import Item
+from finesight.evals.tasks._screen import call_in_words
+from finesight.geometry import Size
+
+Baseline = Literal["oracle", "random", "constant"]
+
+
+class Solvable(Protocol):
+    """An environment whose tasks have scripted solutions."""
+
+    def solution(self) -> Act:
+        """The next step; raises `EvalError` where there is none."""
+
+
+def baseline(
+    kind: Baseline, environment: Solvable, screen: Size, *, seed: int = 0
+) -> ItemResponder:
+    """A player; its places are in pixels of the screenshot.
+
+    Args:
+        kind: "oracle" asks the environment; "random" clicks on a place drawn per episode and step; "constant" clicks
+            on the middle.
+        environment: the one that is played with.
+        screen: size of its screenshots.
+        seed: of the places that are drawn.
+    """
+    if kind == "oracle":
+        return Oracle("oracle", lambda item: _solved(environment, item))
+    if kind == "random":
+        return Oracle(f"random clicks, seed {seed}", lambda item: _anywhere(item, screen, seed))
+    return Constant("clicks on the middle", _click(screen.width // 2, screen.height // 2))
+
+
+def _solved(environment: Solvable, item: Item) -> str:
+    del item  # the environment knows which episode it is in
+    return call_in_words("computer_use", environment.solution().arguments((1.0, 1.0)))
+
+
+def _anywhere(item: Item, screen: Size, seed: int) -> str:
+    draw = random.Random(f"{seed}/{item.id}")
+    return _click(draw.randrange(screen.width), draw.randrange(screen.height))
+
+
+def _click(x: int, y: int) -> str:
+    return call_in_words("computer_use", {"action": "left_click", "coordinate": [x, y]})

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one loop that plays episodes: show the screen, read the answer, act, until something ends it; then score.
+
+`Player` is an `ItemResponder` like any other. Its item is an episode, its answer the episode's transcript, so the
+runner that asks questions also plays: journal, resume, shards and errors are those of every benchmark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from PIL.Image import Image
+
+from finesight.conversation import (
+    Conversation,
+    ImagePart,
+    MediaRecord,
+    Reply,
+    Sampling,
+    Usage,
+)
+from finesight.errors import ActionRefused, EvalError, ParseError
+from finesight.evals.live.environment import Act, Environment, Observation
+from finesight.evals.live.transcript import End, Episode, Step
+from finesight.evals.responders import ItemResponder
+from finesight.evals.task import Budget, Item, Sight, Space
+from finesight.evals.tasks._common import Piece, conversation
+from finesight.evals.tasks._screen import SYSTEM, progress, seen_size
+from finesight.evals.tasks._screen_tools import computer_use, mobile_use
+from finesight.geometry import Resize, Size
+from finesight.parse.action import read_action, read_tool_calls
+
+TOOLS = {"computer_use": computer_use, "mobile_use": mobile_use}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Player:
+    """Plays each item with an environment.
+
+    Attributes:
+        inner: answers one screen at a time.
+        environment: is played with.
+        space: what numbers in the answers mean.
+        most_steps: answers per episode at most.
+        budget: pixels of a screenshot.
+        screens: folder for the screenshots that were shown, named by their digests.
+    """
+
+    inner: ItemResponder
+    environment: Environment
+    space: Space
+    most_steps: int
+    screens: Path
+    budget: Budget = field(default_factory=Budget)
+    _resized: dict[Size, Size] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.space == "resized" and not self.inner.declares_resize:
+            raise EvalError(
+                f"answers are said to be in resized pixels, but {self.inner.name} does not say how it resizes",
+                hint="state the space of its numbers, or have pictures resized before they are sent",
+            )
+        if self.space == "relative_1":
+            raise EvalError(
+                "the tools of episodes speak of pixels, and answers are said to be shares",
+                hint="resized, original or relative_1000",
+            )
+        if self.most_steps < 1:
+            raise EvalError(f"an episode of {self.most_steps} steps is none")
+
+    @property
+    def name(self) -> str:
+        """Of whoever answers."""
+        return self.inner.name
+
+    @property
+    def reads_media(self) -> bool:
+        """An item of an environment has no pictures before it is played."""
+        return False
+
+    @property
+    def declares_resize(self) -> bool:
+        """Of whoever answers."""
+        return self.inner.declares_resize
+
+    def answer(self, item: Item, sampling: Sampling) -> Reply:
+        """Play one episode; its transcript is the text, its first screen the medium.
+
+        `finish_reason` is "length" where the steps ran out.
+        """
+        seen = self.environment.reset(item.truth["config"])
+        turns: list[_Turn] = []
+        end: End = "steps"
+        while len(turns) < self.most_steps:
+            question = self._question(seen, turns)
+            if turns and turns[-1].question.is_same(question) and sampling.temperature == 0:
+                end = "stuck"
+                break
+            turns.append(self._turn(item, seen, turns, sampling))
+            act = turns[-1].act
+            if act is not None and act.kind == "terminate":
+                end = "terminated"
+                break
+            seen = replace(self.environment.observe(), targets=seen.targets)
+            if seen.is_over:
+                end = "over"
+                break
+        return self._reply(item, seen, turns, end)
+
+    def _question(self, seen: Observation, turns: Sequence[_Turn]) -> _Question:
+        """Task, what was done so far, and the screen as it is now; earlier screens are not shown."""
+        path, digest = _kept(seen.screenshot, self.screens)
+        size = Size(*seen.screenshot.size)
+        shown = self._shown(size)
+        scale = Sight(self.space, size, shown).scales()
+        done = [turn.act.arguments(scale) for turn in turns if turn.act is not None]
+        pieces: list[Piece] = [progress(seen.instruction, done), ImagePart(source=str(path))]
+        tool = TOOLS[self.environment.tool](shown)
+        asked = replace(conversation(pieces, self.budget, system=SYSTEM), tools=(tool,))
+        return _Question(asked, tuple(map(str, done)), size, path, digest)
+
+    def _shown(self, size: Size) -> Size:
+        """The size that the tool names: numbers of answers are meant in it."""
+        if self.space == "resized":
+            return self._resized.get(size) or seen_size((size.width, size.height), self.budget)
+        if self.space == "relative_1000":
+            return Size(1000, 1000)
+        return size
+
+    def _turn(
+        self, item: Item, seen: Observation, turns: Sequence[_Turn], sampling: Sampling
+    ) -> _Turn:
+        """Ask, read the answer and carry it out; what cannot be is a problem of this turn and ends nothing."""
+        question, reply = self._answered(item, seen, turns, sampling)
+        try:
+            action = read_action(_only_call(reply.text))
+            scale = self._sight(question, reply).scales()
+            act = Act.placed(action, scale)
+            self.environment.act(act)
+        except (ParseError, ActionRefused) as error:
+            return _Turn(question, reply, None, error.message)
+        return _Turn(question, reply, act, "")
+
+    def _answered(
+        self, item: Item, seen: Observation, turns: Sequence[_Turn], sampling: Sampling
+    ) -> tuple[_Question, Reply]:
+        """A question and its answer; asked anew if the tool named another size than the one that was seen.
+
+        The size is known for sure only from a reply: a checkpoint may have limits of its own. From then on it is
+        named rightly.
+        """
+        name = f"{item.id}/{len(turns) + 1}"
+        question = self._question(seen, turns)
+        reply = self.inner.answer(Item(id=name, conversation=question.asked, truth={}), sampling)
+        resized = self._sight(question, reply).resized
+        if self.space != "resized" or resized == self._shown(question.size):
+            return question, reply
+        self._resized[question.size] = resized
+        question = self._question(seen, turns)
+        asked = Item(id=name, conversation=question.asked, truth={})
+        return question, self.inner.answer(asked, sampling)
+
+    def _sight(self, question: _Question, reply: Reply) -> Sight:
+        resized = reply.media[0].resize.resized if reply.media else question.size
+        return Sight(self.space, question.size, resized)
+
+    def _reply(self, item: Item, seen: Observation, turns: Sequence[_Turn], end: End) -> Reply:
+        outcome = self.environment.evaluate()
+        episode = Episode(
+            episode=item.id,
+            instruction=seen.instruction,
+            score=outcome.score,
+            end=end,
+            facts=outcome.facts,
+            targets=[[box.x1, box.y1, box.x2, box.y2] for box in seen.targets],
+            steps=[turn.step() for turn in turns],
+        )
+        usages = [turn.reply.usage for turn in turns]
+        return Reply(
+            text=episode.text(),
+            token_ids=(),
+            finish_reason="length" if end == "steps" else "stop",
+            usage=Usage(
+                prompt_tokens=sum(usage.prompt_tokens for usage in usages),
+                visual_tokens=sum(usage.visual_tokens for usage in usages),
+                completion_tokens=sum(usage.completion_tokens for usage in usages),
+            ),
+            media=(_first_screen(turns[0]),),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What the model is asked in one turn."""
+
+    asked: Conversation
+    done: tuple[str, ...]
+    size: Size
+    path: Path
+    digest: str
+
+    def is_same(self, other: _Question) -> bool:
+        """Whether a model that draws nothing would answer both alike."""
+        return (self.done, self.digest) == (other.done, other.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    question: _Question
+    reply: Reply
+    act: Act | None
+    problem: str
+
+    def step(self) -> Step:
+        """The turn as the transcript has it."""
+        act = None if self.act is None else self.act.as_json()
+        return Step(
+            answer=self.reply.text,
+            act=act,
+            problem=self.problem,
+            screenshot=self.question.digest,
+        )
+
+
+def _only_call(text: str) -> Any:
+    """The first call of an answer: what follows it was written without having seen the next screen.
+
+    Raises:
+        ParseError: there is none that can be read.
+    """
+    found = read_tool_calls(text)
+    if found.calls:
+        return found.calls[0]
+    said = found.problems[0].message if found.problems else "the answer holds no tool call"
+    raise ParseError(said)
+
+
+def _kept(screenshot: Image, folder: Path) -> tuple[Path, str]:
+    """A screenshot as a file named by its digest; equal screens are one file."""
+    digest = hashlib.sha256(screenshot.tobytes()).hexdigest()
+    path = folder.resolve() / f"{digest[:16]}.png"
+    if not path.exists():
+        data = io.BytesIO()
+        screenshot.save(data, "PNG")
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".part")
+        draft.write_bytes(data.getvalue())
+        draft.replace(path)
+    return path, digest
+
+
+def _first_screen(turn: _Turn) -> MediaRecord:
+    size = turn.question.size
+    record = turn.reply.media[0] if turn.reply.media else None
+    return MediaRecord(
+        kind="image",
+        source=str(turn.question.path),
+        resize=record.resize if record else Resize(size, size),
+        visual_tokens=record.visual_tokens if record else 0,
+    )

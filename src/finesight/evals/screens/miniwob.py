@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""First screens of MiniWoB++ tasks that one click solves; where it must go is found by the task's own reward.
+
+Every part of a page is clicked on in a fresh episode of the same seed. The smallest part whose click is rewarded is the
+truth; an episode in which parts that lie apart are rewarded is left out, because there one box would be unjust.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from finesight.browser.browser import Browser
+from finesight.errors import EvalError
+from finesight.evals.screens.record import Screen, Target
+from finesight.geometry import Box, Size, iou
+
+VIEWPORT, SCALE = Size(160, 210), 3.0
+"""The page of a task, enlarged so that its small letters can be read."""
+TASKS = (
+    *("click-button", "click-dialog", "click-dialog-2", "click-link", "click-shape"),
+    *("click-tab", "click-test", "click-test-2", "click-widget", "count-shape", "count-sides"),
+    *("focus-text", "focus-text-2", "grid-coordinate", "identify-shape", "unicode-test"),
+)
+SEEDS = (0, 1, 2)
+"""Episodes of each task."""
+_MOST_PARTS = 40
+_START = """(seed) => {
+  Math.seedrandom(seed);
+  core.startEpisodeReal();
+  return document.querySelector("#query").textContent;
+}"""
+_PARTS = """() => [...document.querySelectorAll("#area *, .ui-dialog *")].map((part) => {
+  const box = part.getBoundingClientRect();
+  return [box.left, box.top, box.right, box.bottom];
+})"""
+_REWARD = "() => WOB_DONE_GLOBAL ? WOB_RAW_REWARD_GLOBAL : 0"
+
+
+def screens(real: Sequence[Path]) -> Iterator[Screen]:
+    """Up to three episodes of each task.
+
+    Args:
+        real: folders of real data.
+
+    Raises:
+        EvalError: MiniWoB++ is not there.
+        ScreenUnavailable: there is no browser, or a page does not load.
+    """
+    folder = next((root / "miniwob" for root in real if (root / "miniwob").is_dir()), None)
+    if folder is None:
+        raise EvalError(
+            f"{', '.join(map(str, real))} has no miniwob",
+            hint="python scripts/fetch_real_data.py DIR miniwob",
+        )
+    with Browser(VIEWPORT, scale=SCALE) as browser:
+        for name in TASKS:
+            for seed in SEEDS:
+                screen = episode(browser, folder / "miniwob" / f"{name}.html", seed)
+                if screen is not None:
+                    yield screen
+
+
+def episode(browser: Browser, page: Path, seed: int) -> Screen | None:
+    """One episode with the box that solves it; None where no click does, or clicks that lie apart do."""
+    browser.open(page)
+    instruction = " ".join(str(browser.evaluate(_START, seed)).split())
+    picture = browser.screenshot()
+    parts = sorted({_box(each) for each in browser.evaluate(_PARTS)}, key=_area)
+    parts = [part for part in parts if _is_clickable(part)][:_MOST_PARTS]
+    rewarded = [part for part in parts if _is_rewarded(browser, part, seed)]
+    if not rewarded or any(iou(rewarded[0], other) == 0 for other in rewarded):
+        return None
+    target = Target(instruction=instruction, box=rewarded[0], kind="text")
+    return Screen(name=f"{page.stem}-{seed}", source="miniwob", picture=picture, targets=(target,))
+
+
+def _is_rewarded(browser: Browser, part: Box, seed: int) -> bool:
+    browser.evaluate(_START, seed)
+    browser.click(part.center)
+    return float(browser.evaluate(_REWARD)) > 0
+
+
+def _box(corners: Sequence[float]) -> Box:
+    return Box(*(SCALE * value for value in corners))
+
+
+def _area(box: Box) -> tuple[float, float, float]:
+    return box.area, box.y1, box.x1
+
+
+def _is_clickable(box: Box) -> bool:
+    """Of some size, and its middle on the screen."""
+    middle, least = box.center, 4 * SCALE
+    is_inside = 0 <= middle.x < VIEWPORT.width * SCALE and 0 <= middle.y < VIEWPORT.height * SCALE
+    return min(box.width, box.height) >= least and is_inside
