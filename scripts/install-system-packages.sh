@@ -4,13 +4,13 @@
 #
 #   scripts/install-system-packages.sh venv    the module `venv`, which Debian splits from Python
 #   scripts/install-system-packages.sh test    a known font for the pictures that tests draw
-#   scripts/install-system-packages.sh web     Chromium, the screen on which live tasks and agents work
+#   scripts/install-system-packages.sh web     Chromium, the screen of live tasks and agents, and the font that pages ask for
 set -euo pipefail
 
 case "${1:-}" in
     venv) packages=(python3-venv) ;;
     test) packages=(fonts-dejavu-core) ;;
-    web) packages=(chromium) ;;
+    web) packages=(chromium fonts-liberation) ;;
     *)
         echo "usage: $0 venv|test|web" >&2
         exit 2

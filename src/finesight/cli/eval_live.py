@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from finesight.evals.live.environment import Environment
     from finesight.evals.responders import ItemResponder
     from finesight.evals.run import RunResult
-    from finesight.evals.task import Space, Task
+    from finesight.evals.task import Prompt, Space, Task
 
 TaskName = Annotated[str, typer.Argument(help="miniwob, osworld, android_world or mobile_miniwob.")]
 BaselineName = Literal["oracle", "random", "constant"]
@@ -75,6 +75,7 @@ def live(
     baseline: BaselineKind = None,
     replay: Stored = None,
     space: eval_options.SpaceOption = None,
+    prompt: eval_options.PromptName = None,
     steps: Steps = 10,
     scale: Scale = 2.0,
     provider: Provider = "docker",
@@ -99,6 +100,8 @@ def live(
     score that its environment gave. The screens themselves are in DIR/TASK/screens.
     """
     with reported(debug=debug):
+        from finesight.evals import registry
+
         named = {"model": model, "endpoint": endpoint, "baseline": baseline, "replay": replay}
         who = Answerer(
             kind=only_one(named),
@@ -117,8 +120,10 @@ def live(
             sampling={"max_new_tokens": max_new_tokens, "temperature": temperature},
         )
         machine = Machine(scale=scale, provider=provider, vm=vm, console_port=console_port)
+        found = _changed(_live_task(task), changes)
         run = _Run(
-            task=_changed(_live_task(task), changes),
+            task=found,
+            prompt=registry.find_prompt(found, prompt),
             data=data,
             folder=out / task,
             limit=limit,
@@ -137,6 +142,7 @@ class _Run:
     """One benchmark, and which of its episodes are wanted."""
 
     task: Task
+    prompt: Prompt
     data: Path
     folder: Path
     limit: int | None
@@ -148,7 +154,7 @@ class _Run:
     ) -> RunResult:
         from finesight.evals.run import run
 
-        task, prompt = self.task, self.task.prompts[0]
+        task, prompt = self.task, self.prompt
         with ProgressBar(task.name, self.limit) as bar:
             done = run(
                 task,
@@ -185,6 +191,7 @@ def _play(
             most_steps=steps,
             budget=run.task.budget,
             screens=run.folder / "screens",
+            manner=run.prompt.name if who.kind != "baseline" else "progress",
         )
         return run(player, space, facts)
 

@@ -38,6 +38,11 @@ _START = """([seed, limit]) => {
   Math.seedrandom(seed);
   core.startEpisodeReal();
 }"""
+_FONT = """() => {
+  const context = document.createElement("canvas").getContext("2d");
+  context.font = "10px Arial";
+  return context.measureText("Select Wave and click Submit.").width;
+}"""
 _IS_OVER = "() => WOB_DONE_GLOBAL"
 _INSTRUCTION = "() => { const said = core.getUtterance(); return said.utterance ?? said; }"
 _REWARD = (
@@ -144,11 +149,20 @@ class MiniWob:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Browser, scale, and a digest of the pages' common code."""
+        """Browser, scale, a digest of the pages' common code, and how wide their font runs here.
+
+        The pages ask for Arial and take what the machine has in its place.
+        """
         core = sorted(self._folder.parent.glob("core/core*"))
         shared = hashlib.sha256(b"".join(each.read_bytes() for each in core)).hexdigest()
-        version = self._open().version
-        return {"environment": "miniwob", "browser": version, "scale": self._scale, "core": shared}
+        browser = self._open()
+        return {
+            "environment": "miniwob",
+            "browser": browser.version,
+            "scale": self._scale,
+            "core": shared,
+            "font_width": browser.evaluate(_FONT),
+        }
 
     def reset(self, config: Mapping[str, Any]) -> Observation:
         """Open a page and draw its problem from a seed.

@@ -25,17 +25,19 @@ from finesight.conversation import (
     Usage,
 )
 from finesight.errors import ActionRefused, EvalError, ParseError
+from finesight.evals.extract.places import FIRST_POINT
 from finesight.evals.live.environment import Act, Environment, Observation
 from finesight.evals.live.transcript import End, Episode, Step
 from finesight.evals.responders import ItemResponder
-from finesight.evals.task import Budget, Item, Sight, Space
+from finesight.evals.task import Answered, Budget, Item, Sight, Space
 from finesight.evals.tasks._common import Piece, conversation
-from finesight.evals.tasks._screen import SYSTEM, progress, seen_size
+from finesight.evals.tasks._screen import SYSTEM, point_wish, progress, seen_size
 from finesight.evals.tasks._screen_tools import computer_use, mobile_use
-from finesight.geometry import Resize, Size
+from finesight.geometry import Point, Resize, Size
 from finesight.parse.action import read_action, read_tool_calls
 
 TOOLS = {"computer_use": computer_use, "mobile_use": mobile_use}
+MANNERS = ("progress", "point")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,8 @@ class Player:
         most_steps: answers per episode at most.
         budget: pixels of a screenshot.
         screens: folder for the screenshots that were shown, named by their digests.
+        manner: of asking: "progress" offers a tool and tells the steps so far; "point" wishes for a point, which is
+            clicked.
     """
 
     inner: ItemResponder
@@ -57,6 +61,7 @@ class Player:
     most_steps: int
     screens: Path
     budget: Budget = field(default_factory=Budget)
+    manner: str = "progress"
     _resized: dict[Size, Size] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -70,6 +75,8 @@ class Player:
                 "the tools of episodes speak of pixels, and answers are said to be shares",
                 hint="resized, original or relative_1000",
             )
+        if self.manner not in MANNERS:
+            raise EvalError(f"episodes are not asked in the manner {self.manner!r}")
         if self.most_steps < 1:
             raise EvalError(f"an episode of {self.most_steps} steps is none")
 
@@ -116,6 +123,9 @@ class Player:
         """Task, what was done so far, and the screen as it is now; earlier screens are not shown."""
         path, digest = _kept(seen.screenshot, self.screens)
         size = Size(*seen.screenshot.size)
+        if self.manner == "point":
+            wish: list[Piece] = [ImagePart(source=str(path)), point_wish(seen.instruction)]
+            return _Question(conversation(wish, self.budget), (), size, path, digest)
         shown = self._shown(size)
         scale = Sight(self.space, size, shown).scales()
         done = [turn.act.arguments(scale) for turn in turns if turn.act is not None]
@@ -138,13 +148,25 @@ class Player:
         """Ask, read the answer and carry it out; what cannot be is a problem of this turn and ends nothing."""
         question, reply = self._answered(item, seen, turns, sampling)
         try:
-            action = read_action(_only_call(reply.text))
-            scale = self._sight(question, reply).scales()
-            act = Act.placed(action, scale)
+            act = self._read(reply.text, self._sight(question, reply))
             self.environment.act(act)
         except (ParseError, ActionRefused) as error:
             return _Turn(question, reply, None, error.message)
         return _Turn(question, reply, act, "")
+
+    def _read(self, text: str, sight: Sight) -> Act:
+        """The step that an answer means.
+
+        Raises:
+            ParseError: none that can be read.
+        """
+        if self.manner == "progress":
+            return Act.placed(read_action(_only_call(text)), sight.scales())
+        place = FIRST_POINT.read(Answered(text, {}, (sight,)))
+        if place is None:
+            raise ParseError("the answer holds no point")
+        kind = "left_click" if self.environment.tool == "computer_use" else "click"
+        return Act(kind=kind, point=Point(*place))
 
     def _answered(
         self, item: Item, seen: Observation, turns: Sequence[_Turn], sampling: Sampling
@@ -158,7 +180,8 @@ class Player:
         question = self._question(seen, turns)
         reply = self.inner.answer(Item(id=name, conversation=question.asked, truth={}), sampling)
         resized = self._sight(question, reply).resized
-        if self.space != "resized" or resized == self._shown(question.size):
+        is_named = self.space == "resized" and self.manner == "progress"
+        if not is_named or resized == self._shown(question.size):
             return question, reply
         self._resized[question.size] = resized
         question = self._question(seen, turns)

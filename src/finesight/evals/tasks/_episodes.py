@@ -51,8 +51,13 @@ def episode(
 
 
 def progress_prompt(read: Read) -> Prompt:
-    """The one way in which episodes are played."""
+    """The way in which Qwen2.5-VL is asked to act."""
     return prompt("progress", PROGRESS, read, lambda question: [question.text])
+
+
+def point_prompt(read: Read) -> Prompt:
+    """For models that point but know no tools: each answer is a point, and it is clicked."""
+    return prompt("point", "a plain wish for a point", read, lambda question: [question.text])
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:

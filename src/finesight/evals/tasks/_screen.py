@@ -87,8 +87,12 @@ def ask_click(asked: Question, size: Size) -> list[Piece]:
 
 def ask_point(asked: Question) -> list[Piece]:
     """Screen and a wish for a point in JSON, without a tool."""
-    wish = f'Point to the element for "{asked.text}" in the image, output its coordinates in JSON format.'
-    return [*asked.media, wish]
+    return [*asked.media, point_wish(asked.text)]
+
+
+def point_wish(text: str) -> str:
+    """The wish itself."""
+    return f'Point to the element for "{text}" in the image, output its coordinates in JSON format.'
 
 
 def score_click(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:

@@ -328,3 +328,32 @@ def test_an_episode_can_be_read(tmp_path):
         "end: over, score: 1",
     ]
     assert in_words("B, because of it") == "B, because of it"
+
+
+def test_a_model_that_only_points_is_asked_for_points_and_they_are_clicked(tmp_path):
+    environment = Counter(size=(1120, 560))
+    said = ('{"point_2d": [50, 25], "label": "it"}', "I do not know.")
+    inner = Scripted(*said, resized=(560, 280), original=(1120, 560))
+    playing = Player(
+        inner=inner,
+        environment=environment,
+        space="resized",
+        most_steps=4,
+        screens=tmp_path,
+        manner="point",
+    )
+    told = json.loads(playing.answer(items(episode())[0], SAMPLING).text)
+    assert said_to(inner.asked[0]).startswith('Point to the element for "Click."')
+    assert inner.asked[0].conversation.tools == ()
+    assert [act.point for act in environment.acts] == [Point(100.0, 50.0)]
+    assert [step["problem"] for step in told["steps"]] == ["", "the answer holds no point"]
+    assert told["end"] == "stuck"
+    with pytest.raises(EvalError, match="manner 'song'"):
+        Player(
+            inner=inner,
+            environment=environment,
+            space="resized",
+            most_steps=4,
+            screens=tmp_path,
+            manner="song",
+        )
