@@ -42,7 +42,7 @@ _BLINK = re.compile(r"[(\s]*([A-Za-z])")
 _VIDEOMME_PREFIXES = (
     *("The best answer is", "The correct answer is", "The answer is", "The answer"),
     # Two commas are missing in the published list, so these pairs are one prefix each.
-    *("The best option isThe correct option is", "Best answer:Best option:"),
+    *("The best option isThe correct option is", "Best answer:Best option:", "Answer:", "Option:"),
 )
 
 
@@ -155,5 +155,5 @@ CAN_INFER = Extractor("can-infer", "1", _can_infer)
 LMMS_LETTER_MUIRBENCH = Extractor("lmms-letter-muirbench", "1", _muirbench)
 LMMS_LETTER_AI2D = Extractor("lmms-letter-ai2d", "1", _ai2d)
 LMMS_LETTER_BLINK = Extractor("lmms-letter-blink", "1", _blink)
-VIDEOMME_LETTER = Extractor("videomme-letter", "1", _videomme)
+VIDEOMME_LETTER = Extractor("videomme-letter", "2", _videomme)
 """As published, for comparison: it misreads sentences."""

@@ -106,6 +106,8 @@ def test_can_infer(text, letter):
         (VIDEOMME_LETTER, "The best answer is D", "D"),
         (VIDEOMME_LETTER, "Because it is dark, D", "B"),
         (VIDEOMME_LETTER, "Best answer: C", "B"),
+        (VIDEOMME_LETTER, "Answer: C", "C"),
+        (VIDEOMME_LETTER, "Option: D", "D"),
         (VIDEOMME_LETTER, "42", None),
     ],
 )
