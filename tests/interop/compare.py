@@ -33,6 +33,7 @@ class Comparison:
         rule: the function of `peers` that calls theirs.
         ours: gives our value.
         draw: makes pairs.
+        is_copy: our rule is theirs made again, so that nothing may differ.
         count: pairs drawn.
     """
 
@@ -40,6 +41,7 @@ class Comparison:
     rule: str
     ours: Ours
     draw: Draw
+    is_copy: bool = False
     count: int = COUNT
 
     @property
@@ -80,7 +82,8 @@ class Difference:
     names: tuple[str, ...] = ()
 
     def is_about(self, comparison: Comparison) -> bool:
-        return comparison.rule in self.rules and (not self.names or comparison.name in self.names)
+        is_named = not self.names or comparison.name in self.names
+        return comparison.rule in self.rules and is_named and not comparison.is_copy
 
 
 @dataclass(slots=True)

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from tests.interop import draws_letters as letters
 from tests.interop import draws_ocr as ocr
 from tests.interop import draws_text as text
 from tests.interop.compare import Comparison
-from tests.interop.ours import scored_by
+from tests.interop.ours import read_by, scored_by
 from tests.interop.pairs import Draw
 
 SHORT_ANSWERS = (
@@ -17,12 +18,14 @@ SHORT_ANSWERS = (
         "lmms_anls",
         scored_by("docvqa", "anls_raw_lengths"),
         text.with_alternatives,
+        is_copy=True,
     ),
     Comparison(
         "ANLS, raw lengths",
         "kit_anls",
         scored_by("infovqa", "anls_raw_lengths"),
         text.with_alternatives,
+        is_copy=True,
     ),
     Comparison(
         "relaxed accuracy", "lmms_relaxed", scored_by("chartqa", "score"), text.short_answer
@@ -54,4 +57,88 @@ READING = tuple(
     for name, draw in V2_TYPES.items()
 )
 
-COMPARISONS = (*SHORT_ANSWERS, *READING)
+RULES = (
+    Comparison("MMMU", "lmms_mmmu", read_by("mmmu"), letters.many_options),
+    Comparison(
+        "MMMU, short answers", "lmms_mmmu_open", scored_by("mmmu", "correct"), letters.short_word
+    ),
+    Comparison(
+        "MMMU, short answers",
+        "lmms_mmmu_open_task",
+        scored_by("mmmu", "correct"),
+        letters.short_word,
+    ),
+    Comparison("MMMU-Pro", "lmms_mmmu_pro", read_by("mmmu_pro_standard"), letters.many_options),
+    Comparison(
+        "rule can-infer",
+        "kit_can_infer",
+        read_by("mmbench_en", "can-infer"),
+        letters.options,
+        is_copy=True,
+    ),
+    Comparison(
+        "rule lmms-letter-ai2d",
+        "lmms_ai2d",
+        read_by("ai2d", "lmms-letter-ai2d"),
+        letters.options,
+        is_copy=True,
+    ),
+    Comparison(
+        "rule lmms-letter-muirbench",
+        "lmms_muirbench",
+        read_by("muirbench", "lmms-letter-muirbench"),
+        letters.options,
+        is_copy=True,
+    ),
+    Comparison(
+        "rule lmms-letter-blink",
+        "lmms_blink",
+        read_by("blink", "lmms-letter-blink"),
+        letters.options,
+        is_copy=True,
+    ),
+    Comparison(
+        "rule videomme-letter",
+        "kit_videomme",
+        read_by("video_mme", "videomme-letter"),
+        letters.options,
+        is_copy=True,
+    ),
+)
+ROBUST = {
+    "MMBench, MMStar, SEED-2-Plus by VLMEvalKit": ("mmbench_en", "kit_can_infer"),
+    "MMStar": ("mmstar", "lmms_mmstar"),
+    "RealWorldQA": ("realworldqa", "lmms_realworldqa"),
+    "AI2D": ("ai2d", "lmms_ai2d"),
+    "MuirBench": ("muirbench", "lmms_muirbench"),
+    "BLINK": ("blink", "lmms_blink"),
+    "SEED-Bench-2-Plus": ("seed_bench_2_plus", "lmms_seedbench_2_plus"),
+    "Video-MME": ("video_mme", "lmms_videomme"),
+    "Video-MME by VLMEvalKit": ("video_mme", "kit_videomme"),
+    "LVBench": ("lvbench", "lmms_lvbench"),
+    "MLVU": ("mlvu", "lmms_mlvu"),
+    "Video-MMMU": ("video_mmmu", "lmms_videommmu"),
+    "LongVideoBench": ("longvideobench", "lmms_longvideobench"),
+    "LongVideoBench by VLMEvalKit": ("longvideobench", "kit_longvideobench"),
+    "MVBench": ("mvbench", "lmms_mvbench"),
+    "MVBench by VLMEvalKit": ("mvbench", "kit_mvbench"),
+}
+OPTIONS = (
+    *(
+        Comparison(name, rule, read_by(task), letters.options)
+        for name, (task, rule) in ROBUST.items()
+    ),
+    Comparison("EgoSchema", "lmms_egoschema", read_by("egoschema"), letters.five_options),
+)
+TEMPCOMPASS = scored_by("tempcompass", "correct")
+VIDEO = tuple(
+    Comparison(f"TempCompass, {name}", rule, TEMPCOMPASS, draw)
+    for name, draw in (("options", letters.labelled), ("yes or no", letters.yes_or_no))
+    for rule in ("lmms_tempcompass", "kit_tempcompass")
+)
+COUNTS = tuple(
+    Comparison("CountBench", rule, scored_by("countbench", "correct"), letters.number_of_things)
+    for rule in ("lmms_countbench", "lmms_countbenchqa")
+)
+
+COMPARISONS = (*SHORT_ANSWERS, *READING, *RULES, *OPTIONS, *VIDEO, *COUNTS)

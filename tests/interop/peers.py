@@ -16,6 +16,7 @@ import importlib
 import importlib.util
 import io
 import os
+import string
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -168,6 +169,207 @@ def lmms_teds(answer: str, truth: Mapping[str, Any]) -> float:
 def _copied(value: Any) -> Any:
     """A deep copy: their rules change the truth they are given."""
     return ast.literal_eval(repr(value))
+
+
+# ------------------------------------------------------------------------------------------------ options
+
+
+def _index(truth: Mapping[str, Any]) -> dict[str, str]:
+    return dict(zip(string.ascii_uppercase, truth["choices"], strict=False))
+
+
+def _without_guess(module: Any) -> None:
+    """Where a rule of theirs draws an option at random, it draws `GUESS`: chance is no reading."""
+    module.random = types.SimpleNamespace(choice=lambda _: GUESS)
+
+
+def _said(letter: Any) -> str | None:
+    """A letter, or None for the ways in which they say that there is none."""
+    return letter if letter not in ("", False, "Z", "No Answer Found.") else None
+
+
+def lmms_mmmu(answer: str, truth: Mapping[str, Any]) -> str | None:
+    _without_guess(rules_of("lmms_eval.tasks._task_utils.mmmu_mcq_utils"))
+    index = _index(truth)
+    return _said(lmms("mmmu.utils").parse_multi_choice_response(answer, list(index), index))
+
+
+def lmms_mmmu_open(answer: str, truth: Mapping[str, Any]) -> float:
+    """Their two rules for short answers, one after the other."""
+    module = lmms("mmmu.utils")
+    golds = truth["golds"]
+    return float(module.eval_open(golds[0], module.parse_open_response(answer)))
+
+
+def lmms_mmmu_open_task(answer: str, truth: Mapping[str, Any]) -> float:
+    """The same rules as their task joins them."""
+    module = lmms("mmmu.utils")
+    doc = {"id": "validation_Art_1", "question_type": "open", "answer": truth["golds"][0]}
+    done = module.mmmu_process_results({**doc, "options": "[]"}, [answer])["mmmu_acc"]
+    return float(module.evaluate_mmmu([done])[1]["acc"])
+
+
+def lmms_mmmu_pro(answer: str, truth: Mapping[str, Any]) -> str | None:
+    _without_guess(rules_of("lmms_eval.tasks._task_utils.mmmu_mcq_utils"))
+    doc = {"id": 1, "subject": "Art", "question": "", "options": str(list(truth["choices"]))}
+    done = lmms("mmmu_pro.utils").mmmu_pro_process_results({**doc, "answer": "A"}, [answer])
+    return _said(done["mmmu_acc"]["parsed_pred"])
+
+
+def kit_can_infer(answer: str, truth: Mapping[str, Any]) -> str | None:
+    module = rules_of("vlmeval.utils.matching_util")
+    return _said(module.can_infer(answer, _index(truth)))
+
+
+def _hits(score: Callable[[str], Any], truth: Mapping[str, Any]) -> str | None:
+    """The letter that their score takes for right, where it says nothing else."""
+    right = [letter for letter in _index(truth) if score(letter)]
+    return "".join(right) or None
+
+
+def lmms_mmstar(answer: str, truth: Mapping[str, Any]) -> str | None:
+    return _hits(lambda letter: lmms("mmstar.utils").exact_match(answer, letter), truth)
+
+
+def lmms_realworldqa(answer: str, truth: Mapping[str, Any]) -> str | None:
+    module = lmms("realworldqa.utils")
+
+    def score(letter: str) -> Any:
+        return module.realworldqa_process_results({"answer": letter}, [answer])["exact_match"]
+
+    return _hits(score, truth)
+
+
+def lmms_videomme(answer: str, truth: Mapping[str, Any]) -> str | None:
+    return _said(lmms("videomme.utils").extract_characters_regex(answer))
+
+
+def lmms_lvbench(answer: str, truth: Mapping[str, Any]) -> str | None:
+    return _said(lmms("lvbench.utils").extract_characters_regex(answer))
+
+
+def lmms_mlvu(answer: str, truth: Mapping[str, Any]) -> str | None:
+    return _said(lmms("mlvu.utils").extract_characters_regex(answer))
+
+
+def lmms_videommmu(answer: str, truth: Mapping[str, Any]) -> str | None:
+    index = _index(truth)
+    return _said(lmms("videommmu.utils").parse_multi_choice_response(answer, list(index), index))
+
+
+def _exact_match(said: str, letter: str) -> bool:
+    """What lmms-eval's `exact_match` does with case and punctuation left out."""
+    marks = str.maketrans("", "", string.punctuation)
+    return said.lower().translate(marks) == letter.lower().translate(marks)
+
+
+def lmms_ai2d(answer: str, truth: Mapping[str, Any]) -> str | None:
+    (said,) = lmms("ai2d.utils").MultiChoiceRegexFilter().apply([[answer]], [{}])
+    return _hits(lambda letter: _exact_match(said, letter), truth)
+
+
+def lmms_muirbench(answer: str, truth: Mapping[str, Any]) -> str | None:
+    module = lmms("muirbench.utils")
+    (said,) = module.MultiChoiceRegexFilter().apply([[answer]], [{}])
+
+    def score(letter: str) -> float:
+        row = {"task": "t", "pred": said, "answer": letter}
+        with contextlib.redirect_stdout(io.StringIO()):
+            return float(module.muir_aggregation([row]))
+
+    return _hits(score, truth)
+
+
+def lmms_blink(answer: str, truth: Mapping[str, Any]) -> str | None:
+    doc = {"answer": "(A)", "choices": truth["choices"], "idx": 1, "sub_task": ""}
+    return _said(
+        lmms("blink.utils").blink_process_results(doc, [answer])["blink_acc"]["pred_parsed"]
+    )
+
+
+def lmms_seedbench_2_plus(answer: str, truth: Mapping[str, Any]) -> str | None:
+    module = lmms("seedbench_2_plus.utils")
+
+    def score(letter: str) -> float:
+        doc = {"answer": letter, "question_image_type": "chart", "question_id": 1}
+        done = module.seed_process_result(doc, [answer])["seedbench_2_plus_all"]
+        return float(module.seed_aggregation_result([done]))
+
+    return _hits(score, truth)
+
+
+def lmms_egoschema(answer: str, truth: Mapping[str, Any]) -> str | None:
+    module = lmms("egoschema.utils")
+    _without_guess(module)
+    index = _index(truth)
+    letter, is_read = module.parse_multi_choice_response(answer, list(index), index)
+    return _said(letter) if is_read else GUESS
+
+
+def lmms_longvideobench(answer: str, truth: Mapping[str, Any]) -> str | None:
+    module = lmms("longvideobench.utils")
+    _without_guess(module)
+    index = _index(truth)
+    return _said(module.parse_multi_choice_response(answer, list(index), index))
+
+
+def kit_videomme(answer: str, truth: Mapping[str, Any]) -> str | None:
+    return _said(kit("utils.videomme").extract_characters_regex(answer))
+
+
+def kit_longvideobench(answer: str, truth: Mapping[str, Any]) -> str | None:
+    return _said(kit("utils.longvideobench").extract_characters_regex(answer))
+
+
+def lmms_mvbench(answer: str, truth: Mapping[str, Any]) -> str | None:
+    return _hits(lambda letter: lmms("mvbench.utils").mcq_acc(letter, answer), truth)
+
+
+def kit_mvbench(answer: str, truth: Mapping[str, Any]) -> str | None:
+    from tests.support.torchvision_ops import declare_torchvision_ops
+
+    declare_torchvision_ops()  # the file also holds their video transforms
+    module = kit("utils.mvbench")
+    return _hits(
+        lambda letter: module.check_ans(answer, f"({letter}) {_index(truth)[letter]}"), truth
+    )
+
+
+JUDGE = "(asked a judge)"
+
+
+def lmms_tempcompass(answer: str, truth: Mapping[str, Any]) -> Any:
+    """Where their rule asks a language model, it says so."""
+    module = lmms("tempcompass.utils")
+    module.get_eval_result = lambda _: (None, JUDGE)
+    doc = {"video_id": "v", "question": "", "dim": "order", "answer": truth["answer"]}
+    if not truth["options"]:
+        done = module.tempcompass_process_results_yes_no(doc, [answer])
+    else:
+        doc["answer"] = f"{truth['answer']}. {_index(truth)[truth['answer']]}"
+        done = module.tempcompass_process_results_multi_choice(doc, [answer])
+    rating = done["avg_accuracy"]["rating"]
+    return rating if rating == JUDGE else float(rating)
+
+
+def kit_tempcompass(answer: str, truth: Mapping[str, Any]) -> Any:
+    module = kit("utils.tempcompass")
+    if not truth["options"]:
+        said = module.eval_rule_YorN(answer)
+        return float(said == truth["answer"]) if said else JUDGE
+    line = {"answer": f"{truth['answer']}. {_index(truth)[truth['answer']]}", "prediction": answer}
+    rating = module.eval_rule_multi_choice(line)
+    return JUDGE if rating == "fail" else float(rating)
+
+
+def lmms_countbench(answer: str, truth: Mapping[str, Any]) -> float:
+    doc = {"number": truth["number"]}
+    return float(lmms("countbench.utils").countbench_process_results(doc, [answer])["acc"])
+
+
+def lmms_countbenchqa(answer: str, truth: Mapping[str, Any]) -> float:
+    doc = {"number": truth["number"]}
+    return float(lmms("countbenchqa.utils").countbenchqa_process_results(doc, [answer])["acc"])
 
 
 SCORERS: dict[str, Scorer] = {
