@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from tests.interop import draws_letters as letters
+from tests.interop import draws_maths as maths
 from tests.interop import draws_ocr as ocr
+from tests.interop import draws_places as places
 from tests.interop import draws_text as text
 from tests.interop.compare import Comparison
-from tests.interop.ours import read_by, scored_by
+from tests.interop.ours import average_precision, equal, equal_tight, read_by, scored_by
 from tests.interop.pairs import Draw
 
 SHORT_ANSWERS = (
@@ -141,4 +143,34 @@ COUNTS = tuple(
     for rule in ("lmms_countbench", "lmms_countbenchqa")
 )
 
-COMPARISONS = (*SHORT_ANSWERS, *READING, *RULES, *OPTIONS, *VIDEO, *COUNTS)
+MATHS = (
+    Comparison(
+        "MATH-Vision", "lmms_mathvision", scored_by("mathvision", "correct"), maths.solution
+    ),
+    Comparison("MATH-Vision, equality", "lmms_is_equal", equal, maths.equality),
+    Comparison("MATH-Vision, equality to a millionth", "kit_is_equal", equal_tight, maths.equality),
+    Comparison("MathVista", "lmms_mathvista", scored_by("mathvista", "correct"), maths.vista),
+)
+PLACES = (
+    Comparison("Charades-STA", "lmms_charades", scored_by("charades_sta", "iou"), places.interval),
+    Comparison(
+        "rule lmms-interval",
+        "lmms_charades",
+        scored_by("charades_sta", "iou", "lmms-interval"),
+        places.interval,
+        is_copy=True,
+    ),
+    Comparison("RefCOCO", "lmms_refcoco", scored_by("refcoco_val", "iou"), places.box),
+    Comparison(
+        "ScreenSpot v2", "lmms_screenspot_v2", scored_by("screenspot_v2", "hit"), places.point
+    ),
+    Comparison(
+        "ScreenSpot-Pro",
+        "lmms_screenspot_pro",
+        scored_by("screenspot_pro", "hit"),
+        places.point,
+    ),
+    Comparison("average precision", "lmms_odinw13", average_precision, places.detections),
+)
+
+COMPARISONS = (*SHORT_ANSWERS, *READING, *RULES, *OPTIONS, *VIDEO, *COUNTS, *MATHS, *PLACES)

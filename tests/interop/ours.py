@@ -8,6 +8,8 @@ from functools import cache
 from typing import Any
 
 from finesight.evals import registry
+from finesight.evals.metrics.detection import coco_average_precision
+from finesight.evals.metrics.maths import is_equal, is_equal_tight
 from finesight.evals.task import Answered, Sight, Task
 from finesight.geometry import Size
 from tests.interop.pairs import Pair
@@ -45,3 +47,22 @@ def read_by(task: str, extractor: str | None = None) -> Ours:
         return registry.find_extractor(_task(task), extractor).read(_answered(pair))
 
     return read
+
+
+def equal(pair: Pair) -> float:
+    """Mathematical equality."""
+    return float(is_equal(pair.answer, pair.truth["answer"]))
+
+
+def equal_tight(pair: Pair) -> float:
+    """Mathematical equality to a millionth."""
+    return float(is_equal_tight(pair.answer, pair.truth["answer"]))
+
+
+def average_precision(pair: Pair) -> float:
+    """Mean over thresholds of the boxes of a few pictures."""
+    images = [
+        ([tuple(each) for each in one["pred"]], [tuple(each) for each in one["gold"]])
+        for one in pair.truth["pictures"]
+    ]
+    return coco_average_precision(images, classes=pair.truth["names"])["ap"]

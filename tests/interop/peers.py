@@ -372,6 +372,92 @@ def lmms_countbenchqa(answer: str, truth: Mapping[str, Any]) -> float:
     return float(lmms("countbenchqa.utils").countbenchqa_process_results(doc, [answer])["acc"])
 
 
+# ------------------------------------------------------------------------------------------------ mathematics
+
+
+def lmms_mathvision(answer: str, truth: Mapping[str, Any]) -> float:
+    doc = {"answer": truth["answer"], "options": list(truth["choices"])}
+    done = lmms("mathvision.utils").mathvision_process_results(doc, [answer])
+    return float(done["mathvision_standard_eval"]["scores"][0])
+
+
+def lmms_is_equal(answer: str, truth: Mapping[str, Any]) -> float:
+    return float(lmms("mathvision.eval_utils").is_equal(answer, truth["answer"]))
+
+
+def kit_is_equal(answer: str, truth: Mapping[str, Any]) -> float:
+    """Their rule in this process: the time limit around it starts another one for every pair."""
+    rule = kit("utils.mathv").is_equal
+    return float(rule.__wrapped__(answer, truth["answer"]))
+
+
+def lmms_mathvista(answer: str, truth: Mapping[str, Any]) -> Any:
+    """Where their rule asks a language model, it says so."""
+    module = lmms("mathvista.mathvista_evals")
+    rule = module.MathVistaEvaluator.__new__(module.MathVistaEvaluator)
+    rule.get_chat_response = lambda *_, **__: JUDGE
+    problem = {**truth, "query": ""}
+    said = rule.extract_answer(answer, problem, True)
+    if said == JUDGE:
+        return JUDGE
+    normal = rule.normalize_extracted_answer(
+        said, truth["choices"], truth["question_type"], truth["answer_type"], truth["precision"]
+    )
+    return float(rule.safe_equal(normal, truth["answer"]))
+
+
+# ------------------------------------------------------------------------------------------------ times and places
+
+
+def lmms_charades(answer: str, truth: Mapping[str, Any]) -> float:
+    module = lmms("charades_sta.utils")
+    doc = {"video": "v", "caption": "c", "timestamp": truth["span"]}
+    done = module.temporal_grounding_process_results_generation(doc, [answer])
+    return (
+        float(module._temporal_grounding_compute_metrics([done["charades_sta_mIOU"]])["mIOU"]) / 100
+    )
+
+
+def lmms_refcoco(answer: str, truth: Mapping[str, Any]) -> float:
+    from PIL import Image
+
+    module = lmms("refcoco_grounding.utils")
+    doc = {"answer": "cat", "bbox": truth["xywh"], "image": Image.new("1", truth["size"])}
+    done = module.refcoco_grounding_process_result(doc, [answer])
+    return float(module.refcoco_grounding_iou([done["refcoco_grounding_IoU"]]))
+
+
+def lmms_screenspot_v2(answer: str, truth: Mapping[str, Any]) -> float:
+    width, height = truth["size"]
+    doc = {"bbox": truth["box"], "image_width": width, "image_height": height}
+    done = lmms("screenspot_v2.utils").screenspot_v2_process_results(doc, [answer])
+    return float(done["screenspot_v2_action_acc"]["correct"])
+
+
+def lmms_screenspot_pro(answer: str, truth: Mapping[str, Any]) -> float:
+    doc = {"bbox": truth["box"], "img_size": truth["size"]}
+    done = lmms("screenspot_pro.utils").screenspot_pro_process_results(doc, [answer])
+    return float(done["screenspot_pro_action_acc"]["correct"])
+
+
+def lmms_odinw13(answer: str, truth: Mapping[str, Any]) -> float:
+    module = lmms("odinw13.utils")
+    records = [
+        {
+            "image_id": number,
+            "image_width": 640,
+            "image_height": 480,
+            "categories": truth["names"],
+            "gts": [{"label": label, "bbox": box} for label, box in picture["gold"]],
+            "preds": [{"label": label, "bbox": box} for label, box in picture["pred"]],
+        }
+        for number, picture in enumerate(truth["pictures"], 1)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        value = float(module._coco_eval_one_dataset(records)["mAP"])
+    return 0.0 if value != value else value
+
+
 SCORERS: dict[str, Scorer] = {
     name: value
     for name, value in list(globals().items())

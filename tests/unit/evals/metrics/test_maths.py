@@ -122,3 +122,8 @@ def test_hostile_answers_are_equal_to_nothing(text):
     assert not is_equal(text, "12")
     assert not is_equal_tight("(1,2)", text)
     assert time.perf_counter() - start < 0.05
+
+
+def test_percent_signs_of_latex_have_a_value():
+    assert is_equal("50\\%", "0.5")
+    assert not is_equal("50\\%", "50")
