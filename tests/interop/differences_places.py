@@ -87,6 +87,17 @@ MATHS += (
         " shortest. The rule `mathvista-rule` keeps it for published numbers.",
     ),
 )
+MATHS += (
+    Difference(
+        name="percent signs of LaTeX",
+        rules=("lmms_is_equal", "kit_is_equal"),
+        holds=lambda case: "\\%" in _texts(case) and case.theirs == 1.0,
+        example=("50\\%", {"answer": "0.5"}, 0.0, 1.0),
+        right="theirs",
+        why="Their grammar gives 50\\% a value. Here it has none: it would make 45% equal to an option written 45 \\%,"
+        " which the authors' stored verdicts count as wrong, and those are met answer by answer.",
+    ),
+)
 _BOX_NUMBERS = re.compile(r"-?\d+(?:\.\d+)?")
 
 

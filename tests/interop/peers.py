@@ -198,7 +198,7 @@ def lmms_mmmu_open(answer: str, truth: Mapping[str, Any]) -> float:
     """Their two rules for short answers, one after the other."""
     module = lmms("mmmu.utils")
     golds = truth["golds"]
-    return float(module.eval_open(golds[0], module.parse_open_response(answer)))
+    return float(module.eval_open(list(golds), module.parse_open_response(answer)))
 
 
 def lmms_mmmu_open_task(answer: str, truth: Mapping[str, Any]) -> float:
