@@ -88,7 +88,8 @@ def read_option(answered: Answered) -> str | None:
     labels = [str(label) for label, _ in listed]
     words = [str(said) for _, said in listed]
     if labels == list(ascii_uppercase[: len(labels)]):
-        return ROBUST_LETTER.read(Answered(text, {"choices": words}))
+        letter: str | None = ROBUST_LETTER.read(Answered(text, {"choices": words}))
+        return letter
     bare = text.lstrip("(*").lower()
     for label in labels:
         if re.match(rf"{re.escape(label.lower())}(?![a-z0-9])", bare):
