@@ -104,7 +104,12 @@ test-slow: setup-test  ## the full-size variants: 300 drawn parity cases, large 
 bench: setup-test  ## speed and memory against their stated bars
 	$(BIN)/finesight bench
 
-interop: setup-test  ## other engines, each in an environment of its own
+# Their scorers run with our torch and pictures, seen through a path file, so that nothing large is fetched twice.
+$(STAMPS)/harnesses: $(STAMPS)/test scripts/harness-venv.sh
+	scripts/harness-venv.sh $(BIN)/python
+	touch $@
+
+interop: setup-test $(STAMPS)/harnesses  ## other engines and harnesses, each in an environment of its own
 	$(PYTEST) -m interop --durations=0
 
 fuzz: setup-test  ## the property tests with many more examples

@@ -21,6 +21,7 @@ from finesight.evals.report_failures import Failure, failure_of, wrong
 from finesight.evals.report_page import PAGE, STYLE_MORE
 from finesight.evals.results import Result, load_result
 from finesight.evals.samples import Sample, read_samples
+from finesight.evals.scoring import REASONS
 from finesight.evals.task import Item
 from finesight.present.report_page import STYLE
 
@@ -187,7 +188,10 @@ def _shown(result: Result, failures: tuple[Failure, ...]) -> Shown:
     ]
     if result.standard_error is not None:
         facts.insert(1, f"standard error {result.standard_error * result.unit:.2f}")
-    warnings = [f"{reason}: {count:,}" for reason, count in result.errors.items()]
+    warnings = [
+        f"{REASONS.get(reason, reason)} ({reason}): {count:,}"
+        for reason, count in result.errors.items()
+    ]
     if result.parse_fail_rate:
         warnings.append(f"not read: {result.parse_fail_rate:.1%}")
     if result.truncated_rate:

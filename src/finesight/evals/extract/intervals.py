@@ -2,7 +2,7 @@
 """Stretches of time in answers about one event.
 
 `EVENT_INTERVAL` is ours: JSON, "a - b", "starts at 4 and ends at 8", `mm:ss.ff`, units. `LMMS_INTERVAL` is the rule
-of lmms-eval for Charades-STA, which takes no sentence with both ends in it unless a dash or "to" joins them.
+of lmms-eval for Charades-STA, which takes seconds in one sentence only where a dash or "to" joins them.
 
 Both give `[start, end]` in seconds, the ends in order, of the first event said.
 """
@@ -10,20 +10,23 @@ Both give `[start, end]` in seconds, the ends in order, of the first event said.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from finesight.errors import ParseError
 from finesight.evals.task import Answered, Extractor
 from finesight.parse.events import read_events
-from finesight.parse.times import parse_time
 
 LONGEST_READ = 4000
 """Characters of an answer that are looked at; one event needs a line."""
 
 _NUMBER = r"\d{1,7}(?:\.\d{1,6})?"
 _PAIR = re.compile(rf"[\[(]\s{{0,4}}({_NUMBER})\s{{0,4}},\s{{0,4}}({_NUMBER})\s{{0,4}}[\])]")
-_TIME = rf"(?<![\d.:])(\d{{1,2}}(?::\d{{2}}){{1,2}}(?:\.\d{{1,6}})?|{_NUMBER})(?![\d:])"
-_RANGE = re.compile(rf"{_TIME}\s{{0,4}}(?:s|seconds)?\s{{0,4}}(?:-|to)\s{{0,4}}{_TIME}")
-_FIRST = re.compile(_TIME)
+_CLOCK = r"\b(\d{1,2}:\d{2}(?::\d{2})?)\b"
+_SECONDS = r"(?<!\d)(\d{1,9}(?:\.\d{1,9})?)"
+_LMMS_CLOCKS = re.compile(rf"{_CLOCK}\s{{0,9}}[–-]\s{{0,9}}{_CLOCK}")
+_LMMS_RANGE = re.compile(rf"{_SECONDS}\s{{0,9}}[–-]\s{{0,9}}{_SECONDS}")
+_LMMS_UNITS = re.compile(rf"{_SECONDS}\s{{0,9}}s?\s{{0,9}}[–-]\s{{0,9}}{_SECONDS}")
+_LMMS_CLOCK = re.compile(_CLOCK)
+_LMMS_NUMBER = re.compile(r"\b(\d{1,9}(?:\.\d{1,9})?)\b")
 _EXAMPLE = "a specific example is : 20.8 - 30.0 seconds"
 _KEYWORDS = ("start", "end", "happen")
 
@@ -40,22 +43,41 @@ def _event(answered: Answered) -> list[float] | None:
 
 
 def _lmms(answered: Answered) -> list[float] | None:
-    """A range anywhere, else the first time of each of two lines that speak of a start or an end."""
-    text = answered.text[:LONGEST_READ].lower().replace(_EXAMPLE, "")
-    if match := _RANGE.search(text):
-        found = [match[1], match[2]]
-    else:
-        lines = [line for line in re.split(r"[!?\n]", text) if any(k in line for k in _KEYWORDS)]
-        found = [match[1] for line in lines if (match := _FIRST.search(line))][:2]
-    if len(found) < 2:
-        return None
-    try:
-        return sorted(parse_time(time) for time in found)
-    except ParseError:  # 75 seconds after a colon
-        return None
+    """The first range of a line, else the first two times by the clock, else the first number of each of two lines.
+
+    Only lines that speak of a start or an end are read, unless there are none.
+    """
+    text = answered.text[:LONGEST_READ].lower().replace(_EXAMPLE, "").replace("to", "-")
+    lines = re.split(r"[!?\n]", text)
+    lines = [line for line in lines if any(word in line for word in _KEYWORDS)] or lines
+    found = (
+        _first_range(_LMMS_CLOCKS, lines)
+        or _first_range(_LMMS_RANGE, lines)
+        or _two([time for line in lines for time in _LMMS_CLOCK.findall(line)])
+        or _two([match[1] for line in lines if (match := _LMMS_NUMBER.search(line))])
+        or _first_range(_LMMS_UNITS, lines)
+    )
+    return sorted(map(_lmms_seconds, found)) if found else None
+
+
+def _first_range(pattern: re.Pattern[str], lines: Sequence[str]) -> tuple[str, ...] | None:
+    matches = (pattern.search(line) for line in lines)
+    return next((match.groups() for match in matches if match), None)
+
+
+def _two(times: Sequence[str]) -> Sequence[str]:
+    return times[:2] if len(times) > 1 else ()
+
+
+def _lmms_seconds(time: str) -> float:
+    """Hours, minutes and seconds; 75 seconds behind a colon are taken as they are."""
+    total = 0.0
+    for part in time.split(":"):
+        total = 60 * total + float(part)
+    return total
 
 
 EVENT_INTERVAL = Extractor("event-interval", "1", _event)
 """Ours; None where no time is said. A moment has two equal ends."""
-LMMS_INTERVAL = Extractor("lmms-interval", "1", _lmms)
+LMMS_INTERVAL = Extractor("lmms-interval", "2", _lmms)
 """As published; None where it would give nothing."""

@@ -38,11 +38,10 @@ _REFUSALS = (
 )
 _CAN_INFER_BLANKS = str.maketrans(dict.fromkeys(".()[],:;!*#{}", " "))
 _AT_START = re.compile(r"\s*([A-Z])\.")
-_BLINK = re.compile(r"[(\s]*([A-Za-z])")
 _VIDEOMME_PREFIXES = (
     *("The best answer is", "The correct answer is", "The answer is", "The answer"),
     # Two commas are missing in the published list, so these pairs are one prefix each.
-    *("The best option isThe correct option is", "Best answer:Best option:"),
+    *("The best option isThe correct option is", "Best answer:Best option:", "Answer:", "Option:"),
 )
 
 
@@ -113,26 +112,40 @@ def _can_infer(answered: Answered) -> str | None:
 
 
 def _muirbench(answered: Answered) -> str | None:
-    """`X.` at the start, or the letter alone: "B)" and "(B)" are no answers."""
+    """`X.` at the start, or the letter alone in either case: "B)" and "(B)" are no answers."""
     match = _AT_START.match(answered.text)
-    letter = match[1] if match else answered.text.strip()
+    letter = (match[1] if match else answered.text.strip()).upper()
     return letter if letter in lettered(answered) else None
 
 
 def _ai2d(answered: Answered) -> str | None:
-    """`X.` at the start, or the letter alone in either case with any punctuation."""
+    """`X.` at the start, or the letter alone in either case with any punctuation but no blank."""
     match = _AT_START.match(answered.text)
     if match:
         return match[1] if match[1] in lettered(answered) else None
-    kept = [sign for sign in answered.text.strip() if sign not in string.punctuation]
+    kept = [sign for sign in answered.text if sign not in string.punctuation]
     letter = kept[0].upper() if len(kept) == 1 else ""
     return letter if letter in lettered(answered) else None
 
 
 def _blink(answered: Answered) -> str | None:
-    """The first letter of whatever is said: "The answer is B" reads T."""
-    match = _BLINK.match(answered.text)
-    return match[1].upper() if match else None
+    """A letter that is the first line, the last one behind "answer", the last in brackets, or how the answer opens.
+
+    Only in brackets does case matter: "a cat" opens with A, and so does "because" with B.
+    """
+    letters = "".join(lettered(answered)) or string.ascii_uppercase
+    text = answered.text.strip()
+    first = text.split("\n", 1)[0].strip()
+    if len(first) <= 4 and (alone := re.fullmatch(rf"(?i)\(?([{letters}])\)?[.\s:,)]*", first)):
+        return alone[1].upper()
+    behind = (
+        rf"(?i)answers?(?:\s{{1,8}}+is)?\s{{0,8}}[:\-]?\s{{0,8}}\(?([{letters}])\)?(?![A-Za-z])"
+    )
+    said = re.findall(behind, text) or re.findall(rf"\(([{letters}])\)", text)
+    if said:
+        return str(said[-1]).upper()
+    opening = re.match(rf"(?i)[(\s]*([{letters}])", text)
+    return opening[1].upper() if opening else None
 
 
 def _videomme(answered: Answered) -> str | None:
@@ -152,8 +165,8 @@ MMMU_PRO_OFFICIAL = Extractor("mmmu-pro-official", "1", _mmmu_pro)
 """What follows the last "Answer:" if it holds one letter, else the MMMU rule; None where that would guess."""
 CAN_INFER = Extractor("can-infer", "1", _can_infer)
 """VLMEvalKit before it asks a judge."""
-LMMS_LETTER_MUIRBENCH = Extractor("lmms-letter-muirbench", "1", _muirbench)
-LMMS_LETTER_AI2D = Extractor("lmms-letter-ai2d", "1", _ai2d)
-LMMS_LETTER_BLINK = Extractor("lmms-letter-blink", "1", _blink)
-VIDEOMME_LETTER = Extractor("videomme-letter", "1", _videomme)
+LMMS_LETTER_MUIRBENCH = Extractor("lmms-letter-muirbench", "2", _muirbench)
+LMMS_LETTER_AI2D = Extractor("lmms-letter-ai2d", "2", _ai2d)
+LMMS_LETTER_BLINK = Extractor("lmms-letter-blink", "2", _blink)
+VIDEOMME_LETTER = Extractor("videomme-letter", "2", _videomme)
 """As published, for comparison: it misreads sentences."""

@@ -10,7 +10,7 @@ In this order, the first that decides wins:
 5. the answer is the text of an option;
 6. in what is left exactly one option is named, by letter or else by text.
 
-A capital A or I in a sentence is a word unless something marks it as a letter.
+A capital A or I in a sentence is a word unless something marks it as a letter, such as "option" before it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ _OPENING = re.compile(
 )
 _SECOND = re.compile(r"[^\w\n]{0,6}([A-Z])(?=[)\].,:]|\s*$)")
 _MENTION = re.compile(
-    rf"(?<!not )(?<!n't )(?:[(\[（【]([A-Z])[)\]）】]|(?<![\w'’(\[（【-])([A-Z])(?![\w'’]|-\w)(?:{_AS_WORD}))"
+    rf"(?<!not )(?<!n't )(?:[(\[（【]([A-Z])[)\]）】]|(?<=ption )([A-Z])(?![\w'’-])"
+    rf"|(?<![\w'’(\[（【-])([A-Z])(?![\w'’]|-\w)(?:{_AS_WORD}))"
     r"(?!\s{1,2}(?:is|was)\s{1,2}(?:wrong|incorrect|false|not)\b)"
 )
 _NEAR_THE_END = 500  # characters in which the text of an option is looked for
@@ -110,24 +111,20 @@ def _same_text(text: str, options: Mapping[str, str]) -> str | None:
 
 def _only_one(text: str, options: Mapping[str, str]) -> str | None:
     """The one option that is named: by letter anywhere, or by text near the end."""
-    letters = {match[1] or match[2] for match in _MENTION.finditer(text)} & options.keys()
-    if letters:
+    letters = {match[1] or match[2] or match[3] for match in _MENTION.finditer(text)}
+    if letters := letters & options.keys():
         return letters.pop() if len(letters) == 1 else None
     end = " ".join(text[-_NEAR_THE_END:].casefold().split())
-    named = [
-        letter
-        for letter, option in options.items()
-        if option and re.search(rf"(?<!\w){re.escape(option)}(?!\w)", end)
-    ]
-    whole = [  # "red" is not meant where "dark red" is said
-        one
-        for one in named
-        if not any(
-            options[one] != options[other] and options[one] in options[other] for other in named
-        )
-    ]
-    return whole[0] if len(whole) == 1 else None
+    named = set()
+    for letter, option in sorted(options.items(), key=lambda each: -len(each[1])):
+        said = re.compile(rf"(?<!\w){re.escape(option)}(?!\w)") if option else None
+        if said and said.search(end):
+            named.add(letter)
+            same = {other for other in options if options[other] == option}
+            if same <= named:
+                end = said.sub("\0", end)  # "red" is not meant where "dark red" is said
+    return named.pop() if len(named) == 1 else None
 
 
-ROBUST_LETTER = Extractor("robust-letter", "1", _read)
+ROBUST_LETTER = Extractor("robust-letter", "2", _read)
 """Ours, the default: None where the answer does not decide."""

@@ -6,6 +6,10 @@ from __future__ import annotations
 from finesight.evals.task import Answered, Extractor
 
 
+def _verbatim(answered: Answered) -> str:
+    return answered.text
+
+
 def _whole(answered: Answered) -> str:
     return answered.text.strip()
 
@@ -14,6 +18,8 @@ def _last_line(answered: Answered) -> str | None:
     return answered.text.rstrip().rsplit("\n", 1)[-1].strip() or None
 
 
+VERBATIM = Extractor("verbatim", "1", _verbatim)
+"""The answer as it came, for metrics to which blanks around it matter."""
 WHOLE_TEXT = Extractor("whole-text", "1", _whole)
 """The answer without blanks around it; silence is an empty text."""
 LAST_LINE = Extractor("last-line", "1", _last_line)

@@ -159,7 +159,8 @@ def _question(text: str, truth: Mapping[str, Any], *, is_chinese: bool) -> float
     way = truth.get("eval")
     if way == "multiple choice":
         return float("".join(filter(str.isalpha, text)) in golds[:1])
-    return _words(text, golds, lower=way != "case sensitive", is_chinese=is_chinese and not way)
+    minds_case = way == "case sensitive"
+    return _words(text, golds, lower=not minds_case, is_chinese=is_chinese and not minds_case)
 
 
 def _words(

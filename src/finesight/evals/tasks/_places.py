@@ -17,6 +17,7 @@ from PIL import Image
 
 from finesight.conversation import ImagePart
 from finesight.errors import EvalError
+from finesight.evals.metrics.boxes import are_finite
 from finesight.geometry import Size
 
 
@@ -34,11 +35,14 @@ def numbers(values: Any, count: int) -> list[float]:
     """So many numbers of a cell.
 
     Raises:
-        EvalError: the cell holds something else.
+        EvalError: the cell holds something else, or NaN or infinity.
     """
     if not isinstance(values, (list, tuple)) or len(values) != count:
         raise EvalError(f"{values!r} are not {count} numbers")
-    return [float(value) for value in values]
+    found = [float(value) for value in values]
+    if not are_finite(found):
+        raise EvalError(f"{found} are not {count} finite numbers")
+    return found
 
 
 def boxes_in_words(boxes: Sequence[Sequence[float]], label: str) -> str:

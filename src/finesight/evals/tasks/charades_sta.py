@@ -13,6 +13,7 @@ from finesight.evals.metrics.intervals import temporal_iou
 from finesight.evals.task import Task
 from finesight.evals.tasks import _published, _video
 from finesight.evals.tasks._common import Piece, Question, prompt
+from finesight.evals.tasks._places import numbers
 from finesight.evals.tasks._rows import Row, reader, split_files
 from finesight.evals.tasks._sums import average, joined
 
@@ -32,7 +33,7 @@ LMMS_WORDS = (
 
 def question(row: Row, folder: Path) -> Question:
     """One row."""
-    start, end = (float(value) for value in row["span"])
+    start, end = numbers(row["span"], 2)
     name = str(row["video"])
     return Question(
         id=f"{name} {start:g}-{end:g} {row['caption']}",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from finesight.conversation import Sampling
-from finesight.evals.extract.text import WHOLE_TEXT
+from finesight.evals.extract.text import VERBATIM
 from finesight.evals.metrics.anls import anls, anls_raw_lengths
 from finesight.evals.task import Task
 from finesight.evals.tasks import _published, _qa
@@ -26,12 +26,13 @@ def question(row: Row, folder: Path) -> Question:
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Similarity to the nearest gold answer, and as other harnesses reckon it."""
+    """Similarity to the nearest gold answer, and as other harnesses reckon it, who let blanks count as an answer."""
     text = "" if parsed is None else str(parsed)
-    if not text.strip():
-        return {"anls": 0.0, "anls_raw_lengths": 0.0}
     golds = truth["golds"]
-    return {"anls": anls(text, golds), "anls_raw_lengths": anls_raw_lengths(text, golds)}
+    return {
+        "anls": anls(text, golds) if text.strip() else 0.0,
+        "anls_raw_lengths": anls_raw_lengths(text, golds),
+    }
 
 
 def _task(name: str, title: str, source: str, config: str, tsv: str, published: str) -> Task:
@@ -45,7 +46,7 @@ def _task(name: str, title: str, source: str, config: str, tsv: str, published: 
         f" image, docId; or {tsv} with index, question, answer (a list written as text), image",
         prompts=_qa.prompts(questions, _qa.ONE_PHRASE),
         sampling=Sampling(max_new_tokens=128),
-        extractors=(WHOLE_TEXT,),
+        extractors=(VERBATIM,),
         score=score,
         aggregate=joined(
             average("anls", name="anls"), average("anls_raw_lengths", name="anls_raw_lengths")

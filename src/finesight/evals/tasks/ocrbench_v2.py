@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from finesight.conversation import Sampling
-from finesight.evals.extract.text import WHOLE_TEXT
+from finesight.evals.extract.text import VERBATIM
 from finesight.evals.metrics.literal import read_literal
 from finesight.evals.metrics.ocrbench_v2 import official_total, score_v2
 from finesight.evals.task import Scored, Task
@@ -100,7 +100,7 @@ def _task(language: str, published: str) -> Task:
         " id, type, question, answers, eval, bbox, bbox_list, content, image or image_path",
         prompts=(prompt("official", "the question as it stands", questions, _qa.ending("")),),
         sampling=Sampling(max_new_tokens=8192),
-        extractors=(WHOLE_TEXT,),
+        extractors=(VERBATIM,),
         score=score,
         aggregate=aggregate,
         main=language,

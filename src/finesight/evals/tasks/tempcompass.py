@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 from finesight.conversation import VideoPart
 from finesight.errors import EvalError
+from finesight.evals.extract.robust import ROBUST_LETTER
 from finesight.evals.task import Answered, Extractor, Task
 from finesight.evals.tasks import _published, _video
 from finesight.evals.tasks._common import Broken, Piece, Question, prompt
@@ -77,18 +79,23 @@ def ask(asked: Question) -> list[Piece]:
 
 
 def read_option(answered: Answered) -> str | None:
-    """Yes or no, or the label of the one option that the answer begins with or says in full."""
+    """Yes or no, or the label of the one option that is said: as any letter is read, if labels are letters."""
     text = answered.text.strip()
     listed = answered.truth["options"]
     if not listed:
         found = _YES_NO.search(text)
         return found[1].lower() if found else None
+    labels = [str(label) for label, _ in listed]
+    words = [str(said) for _, said in listed]
+    if labels == list(ascii_uppercase[: len(labels)]):
+        letter: str | None = ROBUST_LETTER.read(Answered(text, {"choices": words}))
+        return letter
     bare = text.lstrip("(*").lower()
-    for label, _ in listed:
+    for label in labels:
         if re.match(rf"{re.escape(label.lower())}(?![a-z0-9])", bare):
-            return str(label)
-    said = [label for label, words in listed if words and words.lower().rstrip(".") in text.lower()]
-    return str(said[0]) if len(said) == 1 else None
+            return label
+    place = ROBUST_LETTER.read(Answered(text, {"choices": words}))
+    return labels[ascii_uppercase.index(place)] if place else None
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
@@ -106,7 +113,7 @@ TASKS = (
         prompts=(prompt("official", "the code published with TempCompass", questions, ask),),
         budget=_video.BUDGET,
         sampling=_video.SHORT_ANSWER,
-        extractors=(Extractor("tempcompass-option", "1", read_option),),
+        extractors=(Extractor("tempcompass-option", f"1+{ROBUST_LETTER.version}", read_option),),
         score=score,
         aggregate=average(by=("form", "aspect")),
         main="accuracy/macro/form",

@@ -44,7 +44,7 @@ PIECES = (
 
 
 def test_all_extractors_are_here():
-    assert len(EXTRACTORS) == 22
+    assert len(EXTRACTORS) == 23
     assert all(extractor.version for extractor in EXTRACTORS.values())
 
 

@@ -95,17 +95,23 @@ def test_can_infer(text, letter):
     [
         (LMMS_LETTER_MUIRBENCH, "B", "B"),
         (LMMS_LETTER_MUIRBENCH, " B. banana", "B"),
+        (LMMS_LETTER_MUIRBENCH, "b", "B"),
         (LMMS_LETTER_MUIRBENCH, "B)", None),
         (LMMS_LETTER_MUIRBENCH, "(B)", None),
         (LMMS_LETTER_AI2D, "B. banana", "B"),
         (LMMS_LETTER_AI2D, "(b)", "B"),
+        (LMMS_LETTER_AI2D, " B", None),
         (LMMS_LETTER_AI2D, "banana", None),
         (LMMS_LETTER_BLINK, "(B)", "B"),
-        (LMMS_LETTER_BLINK, "The answer is B", "T"),
+        (LMMS_LETTER_BLINK, "The answer is B", "B"),
+        (LMMS_LETTER_BLINK, "not (A) but (C)", "C"),
+        (LMMS_LETTER_BLINK, "Because it is dark", "B"),
         (LMMS_LETTER_BLINK, "42", None),
         (VIDEOMME_LETTER, "The best answer is D", "D"),
         (VIDEOMME_LETTER, "Because it is dark, D", "B"),
         (VIDEOMME_LETTER, "Best answer: C", "B"),
+        (VIDEOMME_LETTER, "Answer: C", "C"),
+        (VIDEOMME_LETTER, "Option: D", "D"),
         (VIDEOMME_LETTER, "42", None),
     ],
 )
@@ -190,3 +196,16 @@ def test_the_plain_rule_loses_twenty_points_on_the_same_answers(mmmu_pro):
     assert ours.count(None) < 40
     right = sum(letter == row["answer"] for letter, row in zip(ours, mmmu_pro, strict=True))
     assert right / 1730 == pytest.approx(0.5006, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("I would choose option A here.", "A"),
+        ("I would take option A over option B.", None),
+        ("It is dark red or red", None),
+        ("It looks dark red to me", "B"),
+    ],
+)
+def test_the_robust_rule_where_another_word_is_near(text, letter):
+    assert read(ROBUST_LETTER, text, COLOURS) == letter

@@ -10,7 +10,7 @@ from finesight.evals.extract.boxed import BOXED, MATHVISION_OFFICIAL, last_boxed
 from finesight.evals.extract.mathvista import MATHVISTA_RULE, normalise
 from finesight.evals.extract.mmmu_open import MMMU_OPEN, is_open_correct
 from finesight.evals.extract.numbers import LAST_NUMBER, last_number_text
-from finesight.evals.extract.text import LAST_LINE, WHOLE_TEXT
+from finesight.evals.extract.text import LAST_LINE, VERBATIM, WHOLE_TEXT
 from finesight.evals.metrics.maths import is_equal
 from finesight.evals.task import Answered
 
@@ -230,5 +230,6 @@ def test_the_last_number_in_digits(text, last):
 def test_texts():
     assert read(WHOLE_TEXT, "  a\nb ") == "a\nb"
     assert read(WHOLE_TEXT, "") == ""
+    assert read(VERBATIM, "  a\nb ") == "  a\nb "
     assert read(LAST_LINE, "a\n b \n\n") == "b"
     assert read(LAST_LINE, " \n ") is None

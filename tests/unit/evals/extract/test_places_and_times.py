@@ -115,13 +115,15 @@ def test_all_points():
         ("I do not know", None, None),
         ("The event starts at 4 and ends at 8.", [4, 8], None),
         ("The event starts at 4.\nIt ends at 8.", [4, 8], [4, 8]),
-        ("00:04.50 - 00:08.25", [4.5, 8.25], [4.5, 8.25]),
-        ('{"start_time": "00:04.50", "end_time": "00:08.25"}', [4.5, 8.25], None),
+        ("00:04.50 - 00:08.25", [4.5, 8.25], [0, 4.5]),  # theirs knows no parts of a second
+        ('{"start_time": "00:04.50", "end_time": "00:08.25"}', [4.5, 8.25], [4, 8]),
         ('```json\n[{"start": 4, "end": 8.5}]\n```', [4, 8.5], None),
         ("[4.0, 8.0]", [4, 8], None),
         ("between 4 and 8 seconds", [4, 8], None),
         ("from 1:02:03 to 1:02:05", [3723, 3725], [3723, 3725]),
-        ("00:75 - 00:80", None, None),
+        ("00:75 - 00:80", None, [75, 80]),
+        ("The event happens in 12.9 – 27.8 seconds", [12.9, 27.8], [12.9, 27.8]),
+        ("It starts at 00:15 and ends at 00:28", [15, 28], [15, 28]),
     ],
 )
 def test_stretches_of_time(text, ours, theirs):

@@ -122,3 +122,8 @@ def test_hostile_answers_are_equal_to_nothing(text):
     assert not is_equal(text, "12")
     assert not is_equal_tight("(1,2)", text)
     assert time.perf_counter() - start < 0.05
+
+
+def test_percent_signs_of_latex_have_no_value():
+    """The authors' verdicts on stored answers count "45%" wrong where the option is written 45 \\%."""
+    assert not is_equal("$45 \\%$", "45%")

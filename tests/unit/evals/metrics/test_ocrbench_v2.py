@@ -168,3 +168,22 @@ def test_unknown_types_and_rows_that_lack_something():
         score_v2("text counting en", "x", {"answers": ["1"]})
     with pytest.raises(EvalError, match="poetry"):
         official_total({"poetry en": [1.0]})
+
+
+@pytest.mark.parametrize("way", ["None", None])
+def test_chinese_questions_without_a_way_of_their_own(way):
+    """The data set writes the word None where a question is compared as usual."""
+    truth = {"answers": ["p. 12-14"], "eval": way}
+    assert score_v2("reasoning VQA cn", "p.   12-14", truth) == 1.0
+    assert score_v2("reasoning VQA en", "p.   12-14", truth) == 0.0
+
+
+def test_fields_by_lines_have_names_of_any_script():
+    truth = {"answers": ['{"地址": "北京", "total": "7"}']}
+    assert score_v2("key information extraction en", "地址: 北京\ntotal: 7", truth) == 1.0
+
+
+def test_the_words_of_a_field_may_be_long():
+    words = "so " * 400 + "Paris"
+    truth = {"answers": ["Paris"], "bbox": [1, 2, 3, 4]}
+    assert score_v2("VQA with position en", f"answer: {words}", truth) == 0.5

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from finesight.errors import EvalError
-from finesight.evals.task import Scored
+from finesight.evals.task import Answered, Scored
 from finesight.evals.tasks import chartqa, docvqa, ocrbench, textvqa
 from tests.support.benchmark_copies import (
     cell,
@@ -74,6 +74,8 @@ def test_documents(tmp_path, task):
     tsv(tmp_path / "two" / name, listed)
     again = check_whole(task, tmp_path / "two", shuffled=0.0)
     assert again[1].truth["golds"] == ["3rd of May"]
+    parsed = task.extractors[0].read(Answered("abcx      ", {}))
+    assert task.score(parsed, {"golds": ["abcd"]}) == {"anls": 0.75, "anls_raw_lengths": 0.9}
 
 
 def test_chartqa(tmp_path):

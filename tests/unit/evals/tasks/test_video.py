@@ -302,6 +302,12 @@ def test_tempcompass(tmp_path):
     truth = asked[0].truth
     for said, label in (("(B) rising", "B"), ("It is rising.", "B"), ("Blue", None), ("", None)):
         assert read(Answered(said, truth)) == label
+    lettered = {"options": [["A", "yes"], ["B", "no"], ["C", "it depends"]]}
+    for said, label in (
+        *(("The answer is C.", "C"), (r"\boxed{B}", "B"), ("Answer: (a)", "A"), ('"B"', "B")),
+        *(("A or C", None), ("I'm sorry, I can say nothing", None), ("B and C", None)),
+    ):
+        assert read(Answered(said, lettered)) == label
     assert read(Answered("No, it does not.", asked[2].truth)) == "no"
     assert read(Answered("It rises.", asked[4].truth)) == "Caption 2"
 
