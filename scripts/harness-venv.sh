@@ -26,4 +26,5 @@ rm -rf "$folder"
 "$python" -m venv --without-pip "$folder"
 site=$("$folder/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 "$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$site/torch-and-the-like.pth"
-"$python" -m pip --disable-pip-version-check --python "$folder/bin/python" install --no-deps "${packages[@]}"
+"$python" -m pip --disable-pip-version-check --python "$folder/bin/python" install --no-deps \
+  --ignore-installed "${packages[@]}"  # never take away what is seen through the path file
