@@ -13,7 +13,10 @@ _LOOSE_FRACTION = re.compile(r"frac\d|\d\\[dt]?frac|\\tfrac")
 
 
 def _texts(case: Case) -> str:
-    return f"{case.pair.answer} {case.pair.truth['answer']}"
+    """Everything that is compared: the answer, the gold answer, and options where that may be one's letter."""
+    return " ".join(
+        (case.pair.answer, case.pair.truth["answer"], *case.pair.truth.get("choices", ()))
+    )
 
 
 MATHS = (

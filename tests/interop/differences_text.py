@@ -7,7 +7,6 @@ import re
 
 from tests.interop.compare import Case, Difference
 
-_HAN = re.compile(r"[\u4e00-\u9fa5]")
 _STOP_AFTER_DIGIT = re.compile(r"\d\.(?!\d)")
 
 
@@ -77,21 +76,6 @@ SHORT_ANSWERS = (
 )
 
 READING = (
-    Difference(
-        name="Chinese words",
-        rules=("lmms_ocrbench_v2",),
-        names=("OCRBench v2, pages",),
-        holds=lambda case: bool(_HAN.search(case.pair.answer) or _HAN.search(_golds(case)[0])),
-        example=(
-            "北京市",
-            {"kind": "full-page OCR cn", "answers": ["北京市海淀区"], "question": ""},
-            0.4208089668615984,
-            0.3574561403508772,
-        ),
-        right="theirs",
-        why="The authors cut Chinese into words with a dictionary (jieba), we into characters, which needs none. The"
-        " task names these types as approximate; English pages agree to the last digit.",
-    ),
     Difference(
         name="one word of digits",
         rules=("lmms_ocrbench_v2",),

@@ -26,6 +26,7 @@ class Server(ThreadingHTTPServer):
         self.requests = []
         self.num_connections = 0
         self.released = threading.Event()
+        self.turn = threading.Lock()
 
     @property
     def url(self):
@@ -40,15 +41,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def setup(self):
         super().setup()
-        self.server.num_connections += 1
+        with self.server.turn:
+            self.server.num_connections += 1
 
     def do_POST(self):  # the name is given
         length = int(self.headers["Content-Length"])
         body = json.loads(self.rfile.read(length))
-        self.server.requests.append((self.path, dict(self.headers), body))
-        step = self.server.script[0]
-        if len(self.server.script) > 1:
-            self.server.script.pop(0)
+        with self.server.turn:  # several requests at once take one step each
+            self.server.requests.append((self.path, dict(self.headers), body))
+            step = self.server.script[0]
+            if len(self.server.script) > 1:
+                self.server.script.pop(0)
         if step == "hang up":
             self.close_connection = True
             self.connection.close()

@@ -2,6 +2,7 @@
 import pytest
 
 from finesight.errors import EvalError
+from finesight.evals.metrics.chinese_words import chinese_words
 from finesight.evals.metrics.ngrams import bleu, meteor_exact, set_f1
 from finesight.evals.metrics.ocrbench_v2 import (
     APPROXIMATE_KINDS,
@@ -187,3 +188,10 @@ def test_the_words_of_a_field_may_be_long():
     words = "so " * 400 + "Paris"
     truth = {"answers": ["Paris"], "bbox": [1, 2, 3, 4]}
     assert score_v2("VQA with position en", f"answer: {words}", truth) == 0.5
+
+
+def test_chinese_is_cut_into_words():
+    """The score is what the authors' code gives: two words, of which one was said."""
+    truth = {"answers": ["北京市海淀区"]}
+    assert score_v2("full-page OCR cn", "北京市", truth) == pytest.approx(0.3574561403508772)
+    assert chinese_words("北京市海淀区 has 2") == ["北京市", "海淀区", " ", "has", " ", "2"]
