@@ -47,7 +47,7 @@ def test_mathvision(system):
     ]
     done = found("MATH-Vision lmms_mathvision", pairs)
     assert len(pairs) == 3040
-    assert done.num_equal >= 3030
+    assert done.num_equal >= 3020  # the others belong to listed differences
 
 
 def test_mmmu_pro():
