@@ -74,7 +74,7 @@ $(STAMPS)/system-test: scripts/install-system-packages.sh $(STAMPS)/venv
 # ---------------------------------------------------------------------------------------------------- use
 
 demo: setup  ## the main job with the embedded model on bundled pictures, a video and a PDF page
-	$(BIN)/python examples/demo.py --allow-misread  # the page is read at the edge of the bar; see the model card
+	$(BIN)/python examples/demo.py
 
 # ---------------------------------------------------------------------------------------------------- checks
 
