@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from tests.interop import draws_ccocr as ccocr
 from tests.interop import draws_letters as letters
 from tests.interop import draws_maths as maths
 from tests.interop import draws_ocr as ocr
@@ -57,6 +58,11 @@ V2_TYPES: dict[str, Draw] = {
 READING = tuple(
     Comparison(f"OCRBench v2, {name}", "lmms_ocrbench_v2", V2, draw)
     for name, draw in V2_TYPES.items()
+)
+CC_OCR = tuple(
+    Comparison(f"CC-OCR, {name}", rule, scored_by("cc_ocr", "score"), draw)
+    for name, draw in ccocr.TRACKS.items()
+    for rule in ("kit_cc_ocr", "lmms_cc_ocr")
 )
 
 RULES = (
@@ -173,4 +179,14 @@ PLACES = (
     Comparison("average precision", "lmms_odinw13", average_precision, places.detections),
 )
 
-COMPARISONS = (*SHORT_ANSWERS, *READING, *RULES, *OPTIONS, *VIDEO, *COUNTS, *MATHS, *PLACES)
+COMPARISONS = (
+    *SHORT_ANSWERS,
+    *READING,
+    *CC_OCR,
+    *RULES,
+    *OPTIONS,
+    *VIDEO,
+    *COUNTS,
+    *MATHS,
+    *PLACES,
+)
