@@ -8,6 +8,7 @@ from tests.interop import draws_letters as letters
 from tests.interop import draws_maths as maths
 from tests.interop import draws_ocr as ocr
 from tests.interop import draws_places as places
+from tests.interop import draws_points as points
 from tests.interop import draws_text as text
 from tests.interop.compare import Comparison
 from tests.interop.ours import average_precision, equal, equal_tight, read_by, scored_by
@@ -167,6 +168,16 @@ PLACES = (
         is_copy=True,
     ),
     Comparison("RefCOCO", "lmms_refcoco", scored_by("refcoco_val", "iou"), places.box),
+    Comparison("RefCOCO", "kit_refcoco", scored_by("refcoco_val", "iou"), points.box),
+    Comparison("Point-Bench", "lmms_pointbench", scored_by("point_bench", "correct"), points.many),
+    Comparison(
+        "Point-Bench, share inside",
+        "lmms_pointbench_share",
+        scored_by("point_bench", "inside"),
+        points.many,
+    ),
+    Comparison("ScreenSpot", "kit_screenspot", scored_by("screenspot", "hit"), places.point),
+    Comparison("ScreenSpot, boxes", "lmms_screenspot", scored_by("screenspot", "hit"), points.box),
     Comparison(
         "ScreenSpot v2", "lmms_screenspot_v2", scored_by("screenspot_v2", "hit"), places.point
     ),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from tests.interop import differences_ccocr as ccocr
 from tests.interop import differences_letters as letters
 from tests.interop import differences_places as places
+from tests.interop import differences_points as points
 from tests.interop import differences_text as text
 
 DIFFERENCES = (
@@ -21,4 +22,5 @@ DIFFERENCES = (
     *letters.COUNTS,
     *places.MATHS,
     *places.PLACES,
+    *points.POINTS,
 )

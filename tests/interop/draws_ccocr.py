@@ -11,40 +11,15 @@ from typing import Any
 from tests.interop.pairs import Draw, Pair, edited
 
 _WORDS = {
-    "IC15": [
-        "OPEN",
-        "all",
-        "day",
-        "24h",
-        "Coffee",
-        "&",
-        "Tea",
-        "No.",
-        "7",
-        "it's",
-        "5.00",
-        "EXIT",
-        "left-hand",
-        "Müller",
-    ],
-    "zh_scene": ["出口", "北京", "欢迎", "光临", "A座", "24小时", "电话", "010-12345", "停车场"],
-    "French": [
-        "l'été",
-        "café",
-        "ouvert",
-        "à",
-        "Paris",
-        "3,50",
-        "€",
-        "où",
-        "Noël",
-        "garçon",
-        "très",
-        "MENU",
-    ],
-    "Korean": ["출구", "서울", "커피", "2층", "영업", "안내", "전화", "02-123"],
-    "Arabic": ["مرحبا", "بكم", "في", "المدينة", "شارع", "٢٤", "Cafe"],
-    "Russian": ["Выход", "Москва", "ул.", "Ленина", "д.", "5", "кофе"],
+    name: words.split()
+    for name, words in {
+        "IC15": "OPEN all day 24h Coffee & Tea No. 7 it's 5.00 EXIT left-hand Müller",
+        "zh_scene": "出口 北京 欢迎 光临 A座 24小时 电话 010-12345 停车场",
+        "French": "l'été café ouvert à Paris 3,50 € où Noël garçon très MENU",
+        "Korean": "출구 서울 커피 2층 영업 안내 전화 02-123",
+        "Arabic": "مرحبا بكم في المدينة شارع ٢٤ Cafe",
+        "Russian": "Выход Москва ул. Ленина д. 5 кофе",
+    }.items()
 }
 
 

@@ -171,32 +171,6 @@ def _copied(value: Any) -> Any:
     return ast.literal_eval(repr(value))
 
 
-def kit_cc_ocr(answer: str, truth: Mapping[str, Any]) -> float:
-    """The authors' own code, which VLMEvalKit carries: the score of a set of one item."""
-    rules = kit("utils.ccocr_evaluator").evaluator_map_info[truth["track"]]
-    known = {"dataset": truth["subset"], "group": truth["track"], "op": truth["kind"]}
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        _, found = rules({"a.jpg": answer}, {"a.jpg": _copied(truth["answer"])}, **known)
-    names = {"kie": "f1_score", "doc_parsing": "score"}
-    return float(found["summary"][names.get(truth["track"], "macro_f1_score")])
-
-
-def lmms_cc_ocr(answer: str, truth: Mapping[str, Any]) -> float:
-    """Their copy of that code: the score of a set of one item."""
-    track, gold = truth["track"], truth["answer"]
-    known = {"track": track, "op": truth["kind"], "subset": truth["subset"], "image_name": "a.jpg"}
-    result = {**known, "pred": answer, "gt": gold}
-    if track == "kie":
-        rules = lmms("cc_ocr.evaluators.kie_metric")
-        said, there = rules._parse_pred_and_gt(result)
-        return float(rules._cal_f1_over_samples({"a.jpg": said}, {"a.jpg": there}))
-    if track == "doc_parsing":
-        return float(
-            lmms("cc_ocr.evaluators.doc_parsing_metric").compute_op([result], truth["kind"])
-        )
-    return float(lmms("cc_ocr.evaluators.ocr_metric").compute_track([result], "macro_f1"))
-
-
 # ------------------------------------------------------------------------------------------------ options
 
 
