@@ -32,8 +32,8 @@ POINTS = (
         holds=_says(r"\d\.\d"),
         example=("[(0.12, 0.11)]", _one_cup(), 0.0, 1.0),
         right="ours",
-        why="For lmms-eval a number with decimals is a share of the picture and any other a thousandth. What numbers mean"
-        " is declared before the run here, so half a pixel is half a pixel.",
+        why="For lmms-eval a number with decimals is a share of the picture and any other a thousandth. What they mean is"
+        " declared before the run here, so half a pixel is half a pixel.",
     ),
     Difference(
         name="points in other words",
