@@ -11,7 +11,14 @@ from tests.interop import draws_places as places
 from tests.interop import draws_points as points
 from tests.interop import draws_text as text
 from tests.interop.compare import Comparison
-from tests.interop.ours import average_precision, equal, equal_tight, read_by, scored_by
+from tests.interop.ours import (
+    average_precision,
+    average_precision_read,
+    equal,
+    equal_tight,
+    read_by,
+    scored_by,
+)
 from tests.interop.pairs import Draw
 
 SHORT_ANSWERS = (
@@ -187,6 +194,7 @@ PLACES = (
         scored_by("screenspot_pro", "hit"),
         places.point,
     ),
+    Comparison("ODinW-13", "lmms_odinw13_read", average_precision_read, points.labelled_boxes),
     Comparison("average precision", "lmms_odinw13", average_precision, places.detections),
 )
 

@@ -6,8 +6,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tests.interop.compare import Case, Difference
+from tests.interop.compare import Case, Difference, are_equal
 from tests.interop.draws_points import SIDE, mask
+from tests.interop.ours import average_precision_read
+from tests.interop.pairs import Pair
 
 _POINTING = ("lmms_pointbench", "lmms_pointbench_share")
 
@@ -25,6 +27,15 @@ def _is_cut_off(case: Case) -> bool:
     return "point_2d" in case.pair.answer and case.pair.answer.rstrip()[-1] not in "]`"
 
 
+def _is_reversed(case: Case) -> bool:
+    """Whether our value is theirs when the boxes are taken from the last to the first."""
+    objects = [line.strip(" ,[]`\n") for line in re.findall(r"\{[^{}]*\}", case.pair.answer)]
+    pair = Pair("reversed", f"[{', '.join(reversed(objects))}]", case.pair.truth)
+    return are_equal(average_precision_read(pair), case.theirs)
+
+
+_CATS = [["cat", [10, 10, 60, 60]], ["cat", [100, 100, 150, 150]]]
+
 POINTS = (
     Difference(
         name="points with decimals",
@@ -32,7 +43,7 @@ POINTS = (
         holds=_says(r"\d\.\d"),
         example=("[(0.12, 0.11)]", _one_cup(), 0.0, 1.0),
         right="ours",
-        why="For lmms-eval a number with decimals is a share of the picture and any other a thousandth. What they mean is"
+        why="For lmms-eval a number with decimals is a share of the picture, any other a thousandth. What they mean is"
         " declared before the run here, so half a pixel is half a pixel.",
     ),
     Difference(
@@ -66,5 +77,20 @@ POINTS = (
         right="ours",
         why="VLMEvalKit asks for `pyautogui.click(x=..., y=...)` and takes any other answer for a click on the top left"
         " corner. Here every form in which a model says one point is read.",
+    ),
+    Difference(
+        name="boxes from the last to the first",
+        rules=("lmms_odinw13_read",),
+        holds=_is_reversed,
+        example=(
+            '[{"bbox_2d": [10, 10, 60, 60], "label": "cat"},'
+            ' {"bbox_2d": [500, 500, 600, 600], "label": "cat"}]',
+            {"names": ["cat", "dog"], "gold": _CATS, "size": [SIDE, SIDE]},
+            0.504950495049505,
+            0.2524752475247525,
+        ),
+        right="ours",
+        why="Boxes of no confidence rank in the order in which they were said. lmms-eval takes a list apart from its"
+        " end, so that the last box said ranks first.",
     ),
 )

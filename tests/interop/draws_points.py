@@ -69,3 +69,38 @@ def box(chance: random.Random) -> Pair:
     """The boxes of `draws_places`, on the same picture."""
     pair = draws_places.box(chance)
     return Pair(pair.kind, pair.answer, {**pair.truth, "size": [SIDE, SIDE]})
+
+
+def labelled_boxes(chance: random.Random) -> Pair:
+    """Boxes of three kinds of things, all asked for at once."""
+    names = ("cat", "dog", "wild bird")
+    gold = []
+    for _ in range(chance.randint(1, 4)):
+        x, y = chance.randint(20, 700), chance.randint(20, 700)
+        place = [x, y, x + chance.randint(40, 200), y + chance.randint(40, 200)]
+        gold.append([chance.choice(names), place])
+    said = [[label, [value + chance.randint(-9, 9) for value in place]] for label, place in gold]
+    said += [["fish", [5, 5, 50, 50]]] if chance.random() < 0.2 else []
+    chance.shuffle(said)
+    objects = [{"bbox_2d": place, "label": label} for label, place in said]
+    capitals = [{**each, "label": str(each["label"]).upper()} for each in objects]
+    other_key = [{"bbox": place, "label": label} for label, place in said]
+    way, text = chance.choice(
+        (
+            ("Qwen", json.dumps(objects)),
+            ("fence", f"```json\n{json.dumps(objects, indent=1)}\n```"),
+            ("words around", f"Here they are:\n```json\n{json.dumps(objects)}\n```\nDone."),
+            ("some", json.dumps(objects[:1])),
+            ("twice", json.dumps(objects + objects)),
+            ("capitals", json.dumps(capitals)),
+            ("another key", json.dumps(other_key)),
+            ("no labels", json.dumps([{"bbox_2d": place} for _, place in said])),
+            ("cut off", json.dumps(objects)[:-9]),
+            ("one object", json.dumps(objects[0])),
+            ("lines", "\n".join(json.dumps(each) for each in objects)),
+            ("none", "There are none."),
+            ("empty list", "[]"),
+            ("nothing", ""),
+        )
+    )
+    return Pair(way, text, {"names": list(names), "gold": gold, "size": [SIDE, SIDE]})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""More scorers of lmms-eval and VLMEvalKit, as `peers` has them: CC-OCR, Point-Bench, RefCOCO, ScreenSpot."""
+"""More scorers of lmms-eval and VLMEvalKit, as `peers` has them: CC-OCR, Point-Bench, RefCOCO, ScreenSpot, ODinW."""
 
 from __future__ import annotations
 
@@ -102,6 +102,24 @@ def lmms_screenspot(answer: str, truth: Mapping[str, Any]) -> float:
     module = lmms("screenspot.utils_rec")
     done = module.screenspot_rec_process_result(doc, [answer])["screenspot_Center_ACC"]
     return float(module.compute_center_accuracy(done["bbox"], done["pred"]))
+
+
+def lmms_odinw13_read(answer: str, truth: Mapping[str, Any]) -> float:
+    """Average precision of one picture, from the words of an answer."""
+    module = lmms("odinw13.utils")
+    width, height = truth["size"]
+    doc = {
+        "image_id": 1,
+        "image_width": width,
+        "image_height": height,
+        "dataset_name": "x",
+        "categories": truth["names"],
+        "labels": [label for label, _ in truth["gold"]],
+        "bboxes": [box for _, box in truth["gold"]],
+    }
+    record = module.odinw13_process_results(doc, [answer])["odinw13_IoU"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        return float(module._coco_eval_one_dataset([record])["mAP"])
 
 
 SCORERS: dict[str, Scorer] = {
