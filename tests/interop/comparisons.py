@@ -3,13 +3,22 @@
 
 from __future__ import annotations
 
+from tests.interop import draws_ccocr as ccocr
 from tests.interop import draws_letters as letters
 from tests.interop import draws_maths as maths
 from tests.interop import draws_ocr as ocr
 from tests.interop import draws_places as places
+from tests.interop import draws_points as points
 from tests.interop import draws_text as text
 from tests.interop.compare import Comparison
-from tests.interop.ours import average_precision, equal, equal_tight, read_by, scored_by
+from tests.interop.ours import (
+    average_precision,
+    average_precision_read,
+    equal,
+    equal_tight,
+    read_by,
+    scored_by,
+)
 from tests.interop.pairs import Draw
 
 SHORT_ANSWERS = (
@@ -57,6 +66,11 @@ V2_TYPES: dict[str, Draw] = {
 READING = tuple(
     Comparison(f"OCRBench v2, {name}", "lmms_ocrbench_v2", V2, draw)
     for name, draw in V2_TYPES.items()
+)
+CC_OCR = tuple(
+    Comparison(f"CC-OCR, {name}", rule, scored_by("cc_ocr", "score"), draw)
+    for name, draw in ccocr.TRACKS.items()
+    for rule in ("kit_cc_ocr", "lmms_cc_ocr")
 )
 
 RULES = (
@@ -161,6 +175,16 @@ PLACES = (
         is_copy=True,
     ),
     Comparison("RefCOCO", "lmms_refcoco", scored_by("refcoco_val", "iou"), places.box),
+    Comparison("RefCOCO", "kit_refcoco", scored_by("refcoco_val", "iou"), points.box),
+    Comparison("Point-Bench", "lmms_pointbench", scored_by("point_bench", "correct"), points.many),
+    Comparison(
+        "Point-Bench, share inside",
+        "lmms_pointbench_share",
+        scored_by("point_bench", "inside"),
+        points.many,
+    ),
+    Comparison("ScreenSpot", "kit_screenspot", scored_by("screenspot", "hit"), places.point),
+    Comparison("ScreenSpot, boxes", "lmms_screenspot", scored_by("screenspot", "hit"), points.box),
     Comparison(
         "ScreenSpot v2", "lmms_screenspot_v2", scored_by("screenspot_v2", "hit"), places.point
     ),
@@ -170,7 +194,18 @@ PLACES = (
         scored_by("screenspot_pro", "hit"),
         places.point,
     ),
+    Comparison("ODinW-13", "lmms_odinw13_read", average_precision_read, points.labelled_boxes),
     Comparison("average precision", "lmms_odinw13", average_precision, places.detections),
 )
 
-COMPARISONS = (*SHORT_ANSWERS, *READING, *RULES, *OPTIONS, *VIDEO, *COUNTS, *MATHS, *PLACES)
+COMPARISONS = (
+    *SHORT_ANSWERS,
+    *READING,
+    *CC_OCR,
+    *RULES,
+    *OPTIONS,
+    *VIDEO,
+    *COUNTS,
+    *MATHS,
+    *PLACES,
+)

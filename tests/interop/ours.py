@@ -11,6 +11,7 @@ from finesight.evals import registry
 from finesight.evals.metrics.detection import coco_average_precision
 from finesight.evals.metrics.maths import is_equal, is_equal_tight
 from finesight.evals.task import Answered, Sight, Task
+from finesight.evals.tasks.odinw13 import said_boxes
 from finesight.geometry import Size
 from tests.interop.pairs import Pair
 
@@ -57,6 +58,15 @@ def equal(pair: Pair) -> float:
 def equal_tight(pair: Pair) -> float:
     """Mathematical equality to a millionth."""
     return float(is_equal_tight(pair.answer, pair.truth["answer"]))
+
+
+def average_precision_read(pair: Pair) -> float:
+    """The same for the boxes that are read from an answer about one picture, all categories asked at once."""
+    task, truth = _task("odinw13"), pair.truth
+    parsed = registry.find_extractor(task, None).read(_answered(pair))
+    there = [(label, list(box)) for label, box in truth["gold"]]
+    images = [(said_boxes(parsed, truth["names"]), there)]
+    return coco_average_precision(images, classes=truth["names"])["ap"]
 
 
 def average_precision(pair: Pair) -> float:

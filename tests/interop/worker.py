@@ -17,12 +17,13 @@ def main() -> None:
     """Answer until the input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    from tests.interop import peers
+    from tests.interop import peers, peers_ccocr
 
     peers.prepare()
+    scorers = {**peers.SCORERS, **peers_ccocr.SCORERS}
     for line in sys.stdin:
         asked = json.loads(line)
-        scorer = peers.SCORERS[asked["rule"]]
+        scorer = scorers[asked["rule"]]
         answers.write(json.dumps(_given(scorer, asked)) + "\n")
         answers.flush()
 

@@ -63,7 +63,7 @@ def _first_point(answered: Answered) -> list[float] | None:
 
 
 def _all_points(answered: Answered) -> list[list[float]] | None:
-    found = _home(answered, _points)
+    found = _home(answered, _many_points)
     return None if found is None else [_middle(numbers) for _, numbers in found]
 
 
@@ -103,6 +103,16 @@ def _boxes(text: str) -> list[Found]:
 
 
 def _points(text: str) -> list[Found]:
+    return _said_points(text, _FOUR, _CORNERS)
+
+
+def _many_points(text: str) -> list[Found]:
+    """As for one point, but pairs in a row are points: a list of them is no list of corners."""
+    return _said_points(text, _FOUR)
+
+
+def _said_points(text: str, *boxes: re.Pattern[str]) -> list[Found]:
+    """Points, or boxes that stand for their middle; bare boxes have one of these forms."""
     called: list[Found] = [
         ("", (point.x, point.y))
         for call in read_tool_calls(text).calls
@@ -125,7 +135,7 @@ def _points(text: str) -> list[Found]:
         list(_in_objects(blocks))
         or _tagged(text, 2, 4)
         or [("", _floats(match.groups())) for match in _NAMED.finditer(text)]
-        or _grouped(text, _FOUR, _CORNERS)
+        or _grouped(text, *boxes)
         or _grouped(text, _TWO, _BARE_FOUR)
         or _grouped(text, _BARE_TWO)
     )
@@ -181,5 +191,5 @@ ALL_BOXES = Extractor("all-boxes", "1", _all_boxes)
 """`[label, [x1, y1, x2, y2]]` of every box in the order said; empty where the answer says that there is none."""
 FIRST_POINT = Extractor("first-point", "1", _first_point)
 """`[x, y]` of the first point, or of the middle of the first box; None without one."""
-ALL_POINTS = Extractor("all-points", "1", _all_points)
+ALL_POINTS = Extractor("all-points", "2", _all_points)
 """`[x, y]` of every point or middle in the order said; empty where the answer says that there is none."""

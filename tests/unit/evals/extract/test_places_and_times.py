@@ -99,6 +99,9 @@ def test_all_boxes(text, boxes):
 def test_all_points():
     assert read(ALL_POINTS, TWO) == [[2, 3], [7, 7]]
     assert read(ALL_POINTS, "(1, 2) and (3, 4)") == [[1, 2], [3, 4]]
+    assert read(ALL_POINTS, "[(1, 2), (3, 4), (5, 6)]") == [[1, 2], [3, 4], [5, 6]]
+    assert read(ALL_POINTS, "[1, 2, 3, 4]") == [[2, 3]]
+    assert read(FIRST_POINT, "(1, 2), (3, 4)") == [2, 3]  # corners, where one place is asked for
     assert read(ALL_POINTS, "There are no cats.") == []
     assert read(ALL_POINTS, "Yes") is None
 

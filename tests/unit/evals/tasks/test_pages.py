@@ -12,6 +12,7 @@ from finesight.errors import EvalError
 from finesight.evals.check import check_task
 from finesight.evals.task import Answered, Item, Scored
 from finesight.evals.tasks import cc_ocr, mathverse, mega_bench, ocrbench_v2, omnidocbench
+from finesight.evals.tasks._common import Broken
 from tests.support.benchmark_copies import (
     as_json,
     cell,
@@ -85,34 +86,73 @@ def test_ocrbench_v2_from_parquet_with_lists_as_text(tmp_path):
     assert items(ocrbench_v2.TASKS[1], tmp_path) == []
 
 
+CC_OCR = (
+    ("multi_scene_ocr", "scene_text", "IC15", "OPEN all day!"),
+    ("multi_scene_ocr", "scene_text", "zh_scene", "東京駅 出口"),
+    ("multi_lan_ocr", "French", "French", "l'été"),
+    ("doc_parsing", "table", "table_scan_eng", "<table><tr><td>a</td></tr></table>"),
+    ("doc_parsing", "doc", "doc_scan_eng", "Alpha beta"),
+    ("kie", "constrained_category", "CORD", '{"total": "5.00", "items": [{"n": "tea"}]}'),
+    ("kie", "constrained_category", "CORD", '{"total": "7"}'),
+    ("kie", "open_category", "COLD", '{"shop": "Elm"}'),
+)
+
+
+def _cc_ocr_row(n, track, kind, subset, answer):
+    return {
+        "index": n,
+        "image_name": f"{n}.jpg",
+        "question": f"read {n}",
+        "answer": answer,
+        "category": track,
+        "l2-category": kind,
+        "split": subset,
+        "image": text64(n),
+    }
+
+
 def test_cc_ocr(tmp_path):
     task = cc_ocr.TASKS[0]
-    answers = {
-        "Multi-Scene OCR": "OPEN all day",
-        "Multi-Lan OCR": "東京駅 出口",
-        "Doc Parsing": "<table><tr><td>a</td></tr></table>",
-        "KIE": '{"total": "5.00"}',
-    }
-    rows = [
-        {
-            "index": n,
-            "question": f"read {track}",
-            "answer": answer,
-            "category": track,
-            "l2-category": f"set {n}",
-            "image": text64(n),
-        }
-        for n, (track, answer) in enumerate(answers.items())
-    ]
-    tsv(tmp_path / "CCOCR.tsv", rows)
-    asked = check_whole(task, tmp_path, shuffled=0.0)
-    assert [item.tags["track"] for item in asked] == list(cc_ocr.TRACKS)
+    tsv(tmp_path / "CCOCR.tsv", [_cc_ocr_row(n, *row) for n, row in enumerate(CC_OCR)])
+    asked = check_whole(task, tmp_path, shuffled=0.2)
+    assert asked[0].id == "multi_scene_ocr/IC15/0.jpg"
     assert task.score("day open", asked[0].truth)["score"] == pytest.approx(0.8)
     assert task.score("京都", asked[1].truth)["score"] == pytest.approx(2 / 7)
-    metrics = task.aggregate(
-        [Scored(item=one, parsed="", parts={"score": float(n == 0)}) for n, one in enumerate(asked)]
-    )
-    assert metrics["overall"] == 0.25
+    assert task.score("", asked[5].truth) == {"score": 0.0, "right": 0.0, "wrong": 2.0}
+
+
+def test_sets_of_cc_ocr_weigh_the_same_and_count_fields_together(tmp_path):
+    task = cc_ocr.TASKS[0]
+    tsv(tmp_path / "CCOCR.tsv", [_cc_ocr_row(n, *row) for n, row in enumerate(CC_OCR)])
+    asked = items(task, tmp_path)
+    said = ("open all day", "", "L'ÉTÉ", "", "Alpha", '{"total": "5.00"}', None, "no JSON")
+    scored = [
+        Scored(item=one, parsed=text, parts={} if text is None else task.score(text, one.truth))
+        for one, text in zip(asked, said, strict=True)
+    ]
+    metrics = task.aggregate(scored)
+    # one of two fields of the first, the field of the item that failed is missed: 2 / (2 + 2)
+    assert metrics["score/subset/kie/CORD"] == pytest.approx(0.5)
+    assert metrics["score/track/kie"] == pytest.approx(0.25)
+    assert metrics["score/track/multi_scene_ocr"] == pytest.approx(0.5)
+    assert metrics["score/track/multi_lan_ocr"] == pytest.approx(1.0)
+    assert metrics["score/track/doc_parsing"] == pytest.approx(5 / 9 / 2)
+    assert metrics["overall"] == pytest.approx((0.25 + 0.5 + 1.0 + 5 / 18) / 4)
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        (("reading", "x", "IC15", "a"), "the track is 'reading'"),
+        (("doc_parsing", "page", "x", "a"), "the kind of page is 'page'"),
+        (("kie", "open_category", "x", "a: b"), "no JSON"),
+    ],
+)
+def test_a_row_of_cc_ocr_that_no_rule_fits_is_broken(tmp_path, row, problem):
+    tsv(tmp_path / "CCOCR.tsv", [_cc_ocr_row(0, *row)])
+    (broken,) = cc_ocr.questions(tmp_path)
+    assert isinstance(broken, Broken)
+    assert problem in broken.reason
 
 
 @pytest.mark.parametrize("task", omnidocbench.TASKS, ids=lambda task: task.name)
