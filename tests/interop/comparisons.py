@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from tests.interop import draws_letters as letters
 from tests.interop import draws_maths as maths
+from tests.interop import draws_mega as mega
 from tests.interop import draws_ocr as ocr
 from tests.interop import draws_places as places
 from tests.interop import draws_text as text
 from tests.interop.compare import Comparison
-from tests.interop.ours import average_precision, equal, equal_tight, read_by, scored_by
+from tests.interop.ours import average_precision, equal, equal_tight, mega_field, read_by, scored_by
 from tests.interop.pairs import Draw
 
 SHORT_ANSWERS = (
@@ -173,4 +174,26 @@ PLACES = (
     Comparison("average precision", "lmms_odinw13", average_precision, places.detections),
 )
 
-COMPARISONS = (*SHORT_ANSWERS, *READING, *RULES, *OPTIONS, *VIDEO, *COUNTS, *MATHS, *PLACES)
+MEGA_FAMILIES: dict[str, Draw] = {
+    "strings": mega.string,
+    "numbers": mega.number,
+    "sets": mega.item_set,
+    "sequences": mega.sequence,
+    "objects": mega.mapping,
+    "places": mega.place,
+    "formulas": mega.formula,
+}
+MEGA = (
+    *(
+        Comparison(f"MEGA-Bench, {name}", "kit_mega", mega_field, draw)
+        for name, draw in MEGA_FAMILIES.items()
+    ),
+    Comparison(
+        "MEGA-Bench, whole answers",
+        "kit_mega_answer",
+        scored_by("mega_bench", "score"),
+        mega.reply,
+    ),
+)
+
+COMPARISONS = (*SHORT_ANSWERS, *READING, *RULES, *OPTIONS, *VIDEO, *COUNTS, *MATHS, *PLACES, *MEGA)

@@ -8,6 +8,7 @@ peers are lmms-eval 0.7.3 and ms-vlmeval 0.0.20, as `scripts/harness-venv.sh` in
 from __future__ import annotations
 
 from tests.interop import differences_letters as letters
+from tests.interop import differences_mega as mega
 from tests.interop import differences_places as places
 from tests.interop import differences_text as text
 
@@ -19,4 +20,6 @@ DIFFERENCES = (
     *letters.COUNTS,
     *places.MATHS,
     *places.PLACES,
+    *mega.FIELDS,
+    *mega.ANSWERS,
 )

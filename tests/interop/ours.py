@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from finesight.evals import registry
 from finesight.evals.metrics.detection import coco_average_precision
 from finesight.evals.metrics.maths import is_equal, is_equal_tight
+from finesight.evals.metrics.mega import score_field
 from finesight.evals.task import Answered, Sight, Task
 from finesight.geometry import Size
 from tests.interop.pairs import Pair
@@ -57,6 +59,12 @@ def equal(pair: Pair) -> float:
 def equal_tight(pair: Pair) -> float:
     """Mathematical equality to a millionth."""
     return float(is_equal_tight(pair.answer, pair.truth["answer"]))
+
+
+def mega_field(pair: Pair) -> float | None:
+    """One field of an answer of MEGA-Bench; None where its score is left out."""
+    said = json.loads(pair.answer) if pair.truth.get("is_json") else pair.answer
+    return score_field(pair.truth["metric"], said, pair.truth["gold"])
 
 
 def average_precision(pair: Pair) -> float:
