@@ -17,6 +17,7 @@ _UNREAD_LISTS = (
     *("longest_common_list_prefix_ratio", "sequence_accuracy_case_insensitive"),
 )
 _SET = re.compile(r"\s*\{[^:]*\}\s*")
+_WORDS = re.compile(r"\w+")
 _MARKED = re.compile(r"α|\\alpha|_\{?1|B̄|\\overline|\\sin")
 
 
@@ -82,7 +83,9 @@ FIELDS = (
     Difference(
         name="letters as they sound",
         rules=_FIELD,
-        holds=lambda case: _metric(case) == "near_str_match" and not case.pair.truth["gold"].isascii(),
+        holds=lambda case: (
+            _metric(case) == "near_str_match" and not case.pair.truth["gold"].isascii()
+        ),
         example=("Soren", _truth("near_str_match", "Søren"), 0.0, 1.0),
         right="theirs",
         why="The published rule spells every script in Latin letters, by a package whose licence does not go with"
@@ -120,7 +123,9 @@ FIELDS += (
     Difference(
         name="the word None",
         rules=_FIELD,
-        holds=lambda case: "None" in (case.pair.answer.strip("'"), case.pair.truth["gold"]),
+        holds=lambda case: (
+            "None" in _WORDS.findall(case.pair.answer) or case.pair.truth["gold"] == "None"
+        ),
         example=("None", _truth("set_precision", "a-b"), 0.0, 1.0),
         right="ours",
         why="Alone, the word is no item at all to their rule, and so is always precise and the same as saying"
@@ -138,7 +143,9 @@ FIELDS += (
     Difference(
         name="one box of JSON",
         rules=_FIELD,
-        holds=lambda case: _metric(case).startswith("nbbox") and _is_json(case, "[") and not case.theirs,
+        holds=lambda case: (
+            _metric(case).startswith("nbbox") and _is_json(case, "[") and not case.theirs
+        ),
         example=(
             "[0, 0, 1, 1]",
             _truth("nbbox_iou_tuple", "[[0, 0, 1, 1]]", is_json=True),
@@ -161,7 +168,9 @@ FIELDS += (
     Difference(
         name="tuples and lists of numbers",
         rules=_FIELD,
-        holds=lambda case: case.ours == 1.0 and "numerical" in _metric(case) and "," in case.pair.answer,
+        holds=lambda case: (
+            case.ours == 1.0 and "numerical" in _metric(case) and "," in case.pair.answer
+        ),
         example=("(1, 2)", _truth("general_single_numerical_match", "(1, 2)"), 1.0, 0.0),
         right="ours",
         why="Their comparison of several numbers wants a list and gets a tuple from its own reading, so that even the"
@@ -170,21 +179,35 @@ FIELDS += (
     Difference(
         name="values of roots",
         rules=_FIELD,
-        holds=lambda case: case.ours == 1.0 and "sqrt" in case.pair.answer + case.pair.truth["gold"],
+        holds=lambda case: (
+            case.ours == 1.0 and "sqrt" in case.pair.answer + case.pair.truth["gold"]
+        ),
         example=("\\sqrt{12}", _truth("general_single_numerical_match", "2\\sqrt{3}"), 1.0, 0.0),
         right="ours",
         why="Their code evaluates what sympy prints, such as sqrt(12), in a place where no name has a value.",
     ),
     Difference(
+        name="brackets around several",
+        rules=_FIELD,
+        holds=lambda case: (
+            case.ours == 0.0 and _metric(case).startswith("text_") and "," in case.pair.answer
+        ),
+        example=("$(3, 4)$", _truth("text_with_latex_expr_equality", "$[3, 4]$"), 0.0, 1.0),
+        right="ours",
+        why="Their rule takes out commas before it reads formulas, so that a pair of numbers is a product, and any pair"
+        " of the same product is equal to it.",
+    ),
+    Difference(
         name="named letters and marks",
         rules=_FIELD,
         holds=lambda case: (
-            "latex" in _metric(case) and _MARKED.search(case.pair.answer + case.pair.truth["gold"]) is not None
+            "latex" in _metric(case)
+            and _MARKED.search(case.pair.answer + case.pair.truth["gold"]) is not None
         ),
         example=("b + a_1", _truth("latex_expr_equality", "a_1 + b"), 0.0, 1.0),
         right="theirs",
-        why="Here a formula with indices, bars or Greek names has no value and is compared as a text; algebra of answers"
-        " may run for hours, and is not done.",
+        why="Here a formula with indices, bars or Greek names has no value and is compared as a text; algebra of"
+        " answers may run for hours, and is not done.",
     ),
     Difference(
         name="decimals and signs of LaTeX",
@@ -198,12 +221,20 @@ FIELDS += (
 )
 
 
+_LOST_OBJECT = re.compile(r"Answer:\s*```json|^\[\{|\[1\] says|^\{\"answer\": \{")
+_BARE_COUNT = re.compile(r": \d")
+
+
 def _has_count_of_none(case: Case) -> bool:
     golds, metrics = case.pair.truth["answer"], case.pair.truth["metrics"]
-    return any(metrics[name] == "positive_int_match" and gold == "0" for name, gold in golds.items())
+    return any(
+        metrics[name] == "positive_int_match" and gold == "0" for name, gold in golds.items()
+    )
 
 
-def _fields(metric: str, gold: str, form: str, sum_by: str = "mean", more: str = "") -> dict[str, object]:
+def _fields(
+    metric: str, gold: str, form: str, sum_by: str = "mean", more: str = ""
+) -> dict[str, object]:
     golds = {"first": gold, "more": more} if more else {"first": gold}
     return {
         "metrics": dict.fromkeys(golds, metric),
@@ -247,16 +278,29 @@ ANSWERS = (
         " stands for it, and a right answer loses.",
     ),
     Difference(
-        name="an object behind words",
+        name="an object behind words or in another",
         rules=_ANSWER,
-        holds=lambda case: (
-            case.pair.truth["form"] == "json"
-            and ("```" in case.pair.answer or "[" in case.pair.answer)
+        holds=lambda case: _LOST_OBJECT.search(case.pair.answer) is not None,
+        example=(
+            '{"first": "a"} because [1] says so',
+            _fields("exact_str_match", "a", "json"),
+            1.0,
+            0.0,
         ),
-        example=('{"first": "a"} because [1] says so', _fields("exact_str_match", "a", "json"), 1.0, 0.0),
         right="ours",
         why='Theirs takes one line behind "Answer:" and the last bracket of it, whatever it holds; here it is the last'
         " object that has one of the fields.",
+    ),
+    Difference(
+        name="counts of JSON",
+        rules=_ANSWER,
+        holds=lambda case: (
+            "positive_int_match" in case.pair.truth["metrics"].values()
+            and _BARE_COUNT.search(case.pair.answer) is not None
+        ),
+        example=('{"first": 2}', _fields("positive_int_match", "2", "json"), 1.0, 0.0),
+        right="ours",
+        why="The prompt asks for JSON, and there a number has no quotes; their metric reads texts alone.",
     ),
     Difference(
         name="the announcement of an answer",
@@ -264,7 +308,7 @@ ANSWERS = (
         holds=lambda case: case.pair.truth["form"] != "json" and case.ours == 1.0,
         example=("**Answer:** yes", _fields("exact_str_match", "yes", "answer_string"), 1.0, 0.0),
         right="ours",
-        why='Theirs takes everything behind the first "Answer:" in just this spelling: bold type around the word, a small'
-        " letter, a second announcement, an object or a blank before the answer make a right answer wrong.",
+        why='Theirs takes everything behind the first "Answer:" in just this spelling: bold type around the word, a'
+        " small letter, a second announcement, an object or a blank before the answer make a right answer wrong.",
     ),
 )

@@ -57,7 +57,9 @@ def string(chance: random.Random) -> Pair:
         kind = chance.choice(LETTER_SAYINGS)
         said = kind.format(gold)
     if metric == "code_result_exact_str_match":
-        gold = chance.choice(("```\n{}\n```", "```python\n{}\n```", "{}", "``` {} ```")).format(gold)
+        gold = chance.choice(("```\n{}\n```", "```python\n{}\n```", "{}", "``` {} ```")).format(
+            gold
+        )
     if metric == "multi_ref_phrase":
         other = chance.choice(WORDS)
         gold = chance.choice((gold, f"{gold}, {other}", f"{other}，{gold}", str([other, gold])))
@@ -253,7 +255,9 @@ def mapping(chance: random.Random) -> Pair:
     return _field(*_object_form(metric, said, chance), gold)
 
 
-def _object_form(metric: str, said: Mapping[str, Any], chance: random.Random) -> tuple[str, str, Any]:
+def _object_form(
+    metric: str, said: Mapping[str, Any], chance: random.Random
+) -> tuple[str, str, Any]:
     way, form = chance.choice(
         (
             *(("JSON", dict(said)),) * 6,
@@ -359,7 +363,10 @@ def _point_field(metric: str, gold: Sequence[Sequence[float]], chance: random.Ra
 
 
 def _coordinates(
-    metric: str, gold: Sequence[Sequence[float]], near: Sequence[Sequence[float]], chance: random.Random
+    metric: str,
+    gold: Sequence[Sequence[float]],
+    near: Sequence[Sequence[float]],
+    chance: random.Random,
 ) -> Pair:
     wanted = [tuple(box[:2]) for box in gold]
     found = [tuple(box[:2]) for box in near]
@@ -474,7 +481,12 @@ def _reply_of_fields(chance: random.Random) -> Pair:
 
 MANY_FIELDS = (
     *("{json}",) * 2,
-    *("Answer: {json}", "```json\n{json}\n```", "Answer:\n```json\n{json}\n```", "Answer: {python}"),
+    *(
+        "Answer: {json}",
+        "```json\n{json}\n```",
+        "Answer:\n```json\n{json}\n```",
+        "Answer: {python}",
+    ),
     *("I see it.\n\n{json}\n\nThat is all.", '{{"first": "x"}} no: {json}', "{nested}", "", "cat"),
     *("**Answer:** {json}", "{json} because [1] says so", "[{json}]"),
 )

@@ -92,7 +92,10 @@ def jaccard_any_case(said: Any, gold: Any) -> float:
     if all(isinstance(item, str) for item in wanted):
         return _jaccard({str(item).lower() for item in found}, {item.lower() for item in wanted})
     return _jaccard(
-        *({tuple(part.lower().translate(_LOOSE) for part in item) for item in items} for items in (found, wanted))
+        *(
+            {tuple(part.lower().translate(_LOOSE) for part in item) for item in items}
+            for items in (found, wanted)
+        )
     )
 
 

@@ -77,7 +77,7 @@ def formulas_equal(said: Any, gold: Any) -> float:
     """Equal values wherever letters are put in; without values, equal texts."""
     if not isinstance(said, str) or not isinstance(gold, str):
         return 0.0
-    first, second = (_DELIMITERS.sub("", text) for text in (said, gold))
+    first, second = (_DELIMITERS.sub("", text).replace("π", "\\pi ") for text in (said, gold))
     for place in _PLACES:
         letters = {chr(code): place + code % 13 / 7 for code in (*range(65, 91), *range(97, 123))}
         a, b = evaluate(first, symbols=letters), evaluate(second, symbols=letters)

@@ -129,10 +129,10 @@ def read_fields(answered: Answered) -> dict[str, Any] | None:
     """
     text = answered.text.strip()
     names = list(answered.truth["metrics"])
-    values = [block.value for block in find_blocks(text)]
-    for value in reversed(values):
-        if isinstance(value, dict) and any(name in value for name in names):
-            return {name: unquoted(each) for name, each in value.items()}
+    for block in reversed(find_blocks(text)):
+        for value in _objects(block.value):
+            if any(name in value for name in names):
+                return {name: unquoted(each) for name, each in value.items()}
     if len(names) > 1:
         return dict.fromkeys(names, text) if text else None
     tail = _tail(text, keeps_lines=answered.truth["form"] != "answer_string")
@@ -141,6 +141,14 @@ def read_fields(answered: Answered) -> dict[str, Any] | None:
     if is_one_line and answered.truth["form"] == "answer_string" and _SHORT.fullmatch(first):
         tail = first.strip()  # the rest is a reason
     return {names[0]: unquoted(tail)} if tail else None
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """An object and those right inside it, or inside a list."""
+    if isinstance(value, dict):
+        yield value
+    members = value.values() if isinstance(value, dict) else value
+    yield from (each for each in members if isinstance(each, dict))
 
 
 def _tail(text: str, *, keeps_lines: bool) -> str:

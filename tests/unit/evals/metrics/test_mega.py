@@ -83,6 +83,7 @@ HOSTILE = (None, "", "\ud800", "nan", "[" * 5000, "1" * 100_000, {"a": []}, [Non
         ("general_single_numerical_match", "about ten", "About Ten.", 1),
         ("boxed_single_numerical_match", r"so \boxed{\frac{1}{2}}", "0.5", 1),
         ("latex_expr_equality", "(x+1)^2", "x^2+2x+1", 1),
+        ("latex_expr_equality", "3π", r"3\pi", 1),
         ("latex_expr_equality", "x+1", "x+2", 0),
         ("latex_expr_equality", r"\alpha", r"\beta", 0),
         ("text_with_latex_expr_equality", "area is $x+1$", "area is $1+x$", 1),

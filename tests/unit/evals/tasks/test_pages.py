@@ -11,7 +11,14 @@ from finesight.conversation import Conversation
 from finesight.errors import EvalError
 from finesight.evals.check import check_task
 from finesight.evals.task import Answered, Item, Scored
-from finesight.evals.tasks import _mega_fields, cc_ocr, mathverse, mega_bench, ocrbench_v2, omnidocbench
+from finesight.evals.tasks import (
+    _mega_fields,
+    cc_ocr,
+    mathverse,
+    mega_bench,
+    ocrbench_v2,
+    omnidocbench,
+)
 from tests.support.benchmark_copies import (
     as_json,
     cell,
@@ -322,7 +329,11 @@ def test_fields_of_mega_bench_that_are_missing_or_left_out():
     task = mega_bench.TASKS[0]
     counts = {"a": "positive_int_match", "b": "positive_int_match"}
     truth = mega_truth(counts, {"a": "3", "b": "0"}, "json")
-    for said, score in (('{"a": "3", "b": "0"}', 1), ('{"a": "3"}', 0.5), ("3", 0.5), ("", 0)):
+    whole = '{"a": "3", "b": "0"}'
+    for said, score in (
+        *((whole, 1), (f'{{"answer": {whole}}}', 1), (f"[{whole}] by [1]", 1)),
+        *(('{"a": "3"}', 0.5), ("3", 0.5), ("", 0)),
+    ):
         read = task.extractors[0].read(Answered(said, truth))
         assert task.score(read, truth)["score"] == score, said
 
