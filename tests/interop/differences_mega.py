@@ -36,7 +36,7 @@ def _truth(metric: str, gold: object, *, is_json: bool = False) -> dict[str, obj
 FIELDS = (
     Difference(
         name="their rule fails",
-        rules=(*_FIELD, *_ANSWER),
+        rules=_FIELD,
         holds=lambda case: bool(case.raised),
         example=("[1, 2]", _truth("sequence_equality_case_insensitive", "[1, 2]"), 1.0, None),
         right="ours",
@@ -246,6 +246,14 @@ def _fields(
 
 
 ANSWERS = (
+    Difference(
+        name="their rule fails on an answer",
+        rules=_ANSWER,
+        holds=lambda case: bool(case.raised),
+        example=('[{"first": "a"}]', _fields("set_precision", "a", "json"), 1.0, None),
+        right="ours",
+        why="What is no object goes to every metric as a text, and a list of objects makes theirs raise an error.",
+    ),
     Difference(
         name="the least of the fields",
         rules=_ANSWER,
