@@ -6,6 +6,7 @@ from __future__ import annotations
 from tests.interop import draws_letters as letters
 from tests.interop import draws_maths as maths
 from tests.interop import draws_mega as mega
+from tests.interop import draws_mega_places as mega_places
 from tests.interop import draws_ocr as ocr
 from tests.interop import draws_places as places
 from tests.interop import draws_text as text
@@ -180,7 +181,7 @@ MEGA_FAMILIES: dict[str, Draw] = {
     "sets": mega.item_set,
     "sequences": mega.sequence,
     "objects": mega.mapping,
-    "places": mega.place,
+    "places": mega_places.place,
     "formulas": mega.formula,
 }
 MEGA = (

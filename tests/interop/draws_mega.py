@@ -17,7 +17,7 @@ ITEMS = ("red", "blue", "Green", "two words", "it's", "1", "2.5", "None", "東�
 HUGE = "word " * 4000
 
 
-def _field(kind: str, metric: str, said: Any, gold: Any) -> Pair:
+def field_pair(kind: str, metric: str, said: Any, gold: Any) -> Pair:
     """A field that is a text stays as it is; another value goes as JSON."""
     is_json = not isinstance(said, str)
     text = json.dumps(said, ensure_ascii=False) if is_json else said
@@ -63,7 +63,7 @@ def string(chance: random.Random) -> Pair:
     if metric == "multi_ref_phrase":
         other = chance.choice(WORDS)
         gold = chance.choice((gold, f"{gold}, {other}", f"{other}，{gold}", str([other, gold])))
-    return _field(kind, metric, said, gold)
+    return field_pair(kind, metric, said, gold)
 
 
 NUMBERS = ("number_rel_diff_ratio", "positive_int_match", "normalized_rmse")
@@ -105,7 +105,7 @@ def number(chance: random.Random) -> Pair:
             ("list of JSON", [near]),
         )
     )
-    return _field(way, metric, said, str(gold))
+    return field_pair(way, metric, said, str(gold))
 
 
 def _listed(items: Sequence[Any], chance: random.Random) -> tuple[str, Any]:
@@ -179,10 +179,10 @@ def item_set(chance: random.Random) -> Pair:
     way, said = _listed(_drawn_items(gold, chance), chance)
     if metric == "str_set_equality_line_break":
         said = said if isinstance(said, str) else "\n".join(map(str, gold))
-        return _field(way, metric, said, chance.choice(("\n", "\\n")).join(map(str, gold)))
+        return field_pair(way, metric, said, chance.choice(("\n", "\\n")).join(map(str, gold)))
     if metric == "set_equality":
-        return _field(way, metric, said, gold)
-    return _field(way, metric, said, _gold_form(gold, chance))
+        return field_pair(way, metric, said, gold)
+    return field_pair(way, metric, said, _gold_form(gold, chance))
 
 
 def _pairs_of_words(metric: str, chance: random.Random) -> Pair:
@@ -199,7 +199,7 @@ def _pairs_of_words(metric: str, chance: random.Random) -> Pair:
             "New York, U.S.",
         )
     )
-    return _field("pairs", metric, said, gold)
+    return field_pair("pairs", metric, said, gold)
 
 
 SEQUENCES = (
@@ -220,7 +220,7 @@ def sequence(chance: random.Random) -> Pair:
         if chance.random() < 0.15:
             items = items[1:]
     way, said = _listed(items, chance)
-    return _field(way, metric, said, _gold_form(gold, chance))
+    return field_pair(way, metric, said, _gold_form(gold, chance))
 
 
 OBJECTS = (
@@ -252,7 +252,7 @@ def mapping(chance: random.Random) -> Pair:
         )
     if chance.random() < 0.2:
         said["more"] = ["red"] if is_of_lists else "red"
-    return _field(*_object_form(metric, said, chance), gold)
+    return field_pair(*_object_form(metric, said, chance), gold)
 
 
 def _object_form(
@@ -271,119 +271,6 @@ def _object_form(
         )
     )
     return way, metric, form
-
-
-PLACES = (
-    *("nbbox_iou_tuple", "nbbox_iou_single", "nbbox_iou_sequence", "xml_nbbox_iou_single"),
-    *("dict_nbbox_iou_tuple_agg_jaccard", "xml_norm_point_in_bbox", "xml_norm_point_distance"),
-    "sequence_coords_similarity",
-)
-
-
-def _share_box(chance: random.Random) -> list[float]:
-    x, y = chance.uniform(0, 0.6), chance.uniform(0, 0.6)
-    ends = (x + chance.uniform(0.05, 0.4), y + chance.uniform(0.05, 0.4))
-    return [round(value, 3) for value in (x, y, *ends)]
-
-
-def _near(values: Sequence[float], chance: random.Random) -> list[float]:
-    return [round(value + chance.choice((0, 0.02, -0.03, 0.1)), 3) for value in values]
-
-
-def place(chance: random.Random) -> Pair:
-    """Boxes and points as shares of the picture."""
-    metric = chance.choice(PLACES)
-    gold = [_share_box(chance) for _ in range(chance.choice((1, 1, 2, 3)))]
-    near = [_near(box, chance) for box in gold]
-    if metric.startswith("xml_norm"):
-        return _point_field(metric, gold, chance)
-    if metric == "sequence_coords_similarity":
-        return _coordinates(metric, gold, near, chance)
-    if metric == "xml_nbbox_iou_single":
-        tag = f"<box>{str(near[0])[1:-1]}</box>"
-        said = chance.choice(
-            (tag, f"It is {tag}.", tag * 2, near[0], "<box>1, 2</box>", str(near[0]), "")
-        )
-        return _field("tags", metric, said, f"<box>{str(gold[0])[1:-1]}</box>")
-    if metric == "nbbox_iou_single":
-        return _field(*_box_form(metric, [near[0]], chance), str(gold[0]))
-    if metric == "dict_nbbox_iou_tuple_agg_jaccard":
-        wanted = {"cat": [tuple(box) for box in gold], "dog": [[0.1, 0.1, 0.9, 0.9]]}
-        found = {"cat": near, "dog": chance.choice(([], [near[0]], "[0.1, 0.1, 0.9, 0.9]"))}
-        said = chance.choice((found, found, {"cat": near}, {**found, "cow": near}, {}, [near], ""))
-        return _field("boxes by name", metric, said, wanted)
-    return _field(*_box_form(metric, near, chance), str(gold))
-
-
-def _box_form(metric: str, near: list[list[float]], chance: random.Random) -> tuple[str, str, Any]:
-    one = near[0]
-    way, said = chance.choice(
-        (
-            *(("text", str(near)), ("JSON", near), ("one", str(one)), ("one of JSON", one)) * 2,
-            ("tuples", str([tuple(box) for box in near])),
-            ("tuple of tuples", str(tuple(tuple(box) for box in near))),
-            ("swapped corners", str([one[2], one[3], one[0], one[1]])),
-            ("swapped and another", str([[one[2], one[3], one[0], one[1]], one])),
-            ("three numbers", str(one[:3])),
-            ("five numbers", str([*one, 1])),
-            ("words among them", str([one, "cat"])),
-            ("bare", str(one)[1:-1]),
-            ("sentence", f"The box is {one}."),
-            ("words", "no box"),
-            ("pixels", str([value * 1000 for value in one])),
-            ("more boxes", str([*near, one])),
-            ("empty", "[]"),
-            ("nothing", ""),
-        )
-    )
-    return way, metric, said
-
-
-def _point_field(metric: str, gold: Sequence[Sequence[float]], chance: random.Random) -> Pair:
-    x1, y1, x2, y2 = gold[0]
-    middle = ((x1 + x2) / 2, (y1 + y2) / 2)
-    x, y = chance.choice((middle, (x1, y1), (x2 + 0.05, y2), (0.99, 0.01), (1.2, 0.5)))
-    tag = f"<point>{x}, {y}</point>"
-    way, said = chance.choice(
-        (
-            *(("tag", tag),) * 4,
-            ("sentence", f"It is at {tag}."),
-            ("two tags", tag * 2),
-            ("list", [x, y]),
-            ("text", f"({x}, {y})"),
-            ("three numbers", f"<point>{x}, {y}, 1</point>"),
-            ("percent", f"<point>{x}%, {y}%</point>"),
-            ("words", "<point>here</point>"),
-            ("nothing", ""),
-        )
-    )
-    if metric == "xml_norm_point_in_bbox":
-        return _field(way, metric, said, [str(tuple(box)) for box in gold])
-    return _field(way, metric, said, f"<point>{middle[0]}, {middle[1]}</point>")
-
-
-def _coordinates(
-    metric: str,
-    gold: Sequence[Sequence[float]],
-    near: Sequence[Sequence[float]],
-    chance: random.Random,
-) -> Pair:
-    wanted = [tuple(box[:2]) for box in gold]
-    found = [tuple(box[:2]) for box in near]
-    way, said = chance.choice(
-        (
-            *(("text", str(found)), ("JSON", found)) * 3,
-            ("brackets", json.dumps(found)),
-            ("bare", str(found)[1:-1]),
-            ("one more", str([*found, (0.5, 0.5)])),
-            ("three numbers", str([(*point, 1) for point in found])),
-            ("words among them", str([*found, "cat"])),
-            ("words", "no point"),
-            ("empty", "[]"),
-            ("nothing", ""),
-        )
-    )
-    return _field(way, metric, said, str(wanted))
 
 
 FORMULAS: Mapping[str, Sequence[str]] = {
@@ -416,13 +303,13 @@ def formula(chance: random.Random) -> Pair:
     if metric == "text_with_latex_expr_equality":
         words = chance.choice(("The area is ${}$, roughly", "${}$", "if ${}$ and then $y$", "{}"))
         other = words.replace("area", "size") if chance.random() < 0.1 else words
-        return _field(kind, metric, other.format(said), words.format(gold))
+        return field_pair(kind, metric, other.format(said), words.format(gold))
     if metric == "boxed_single_numerical_match":
         frame = chance.choice(("\\boxed{{{}}}", "So it is \\boxed{{{}}}.", "{}", "$\\boxed{{{}}}$"))
         said, gold = frame.format(said), chance.choice((gold, f"\\boxed{{{gold}}}"))
     elif chance.random() < 0.05:
         kind, said = "number", chance.choice((5, 12.5, 1000, [1, 2], -7))
-    return _field(kind, metric, said, gold)
+    return field_pair(kind, metric, said, gold)
 
 
 def reply(chance: random.Random) -> Pair:

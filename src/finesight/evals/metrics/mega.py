@@ -5,8 +5,10 @@ A field of an answer and its gold value come as the task's parser left them: tex
 form scores 0, as in the published code. What is not in `SUPPORTED` has no score here: programs, planning, geography by
 a web service, entailment by a network, Chinese words by a segmenter, and every judge.
 
-Differences from the published metrics, both in the direction of the same score: accents are taken off by Unicode
-decomposition in `near_str_match`, and formulas are compared by their values at several places instead of by algebra.
+Differences from the published metrics: accents are taken off by Unicode
+decomposition in `near_str_match`, and formulas are compared by their values at several places instead of by
+algebra, those without values as texts. A value that the published code cannot take, such as a list of JSON where it
+looks for a text, is compared if it can be.
 
 Source: "MEGA-Bench" (2024), the evaluation code of the authors.
 """
