@@ -6,6 +6,8 @@ from __future__ import annotations
 from tests.interop import draws_ccocr as ccocr
 from tests.interop import draws_letters as letters
 from tests.interop import draws_maths as maths
+from tests.interop import draws_mega as mega
+from tests.interop import draws_mega_places as mega_places
 from tests.interop import draws_ocr as ocr
 from tests.interop import draws_places as places
 from tests.interop import draws_points as points
@@ -16,6 +18,7 @@ from tests.interop.ours import (
     average_precision_read,
     equal,
     equal_tight,
+    mega_field,
     read_by,
     scored_by,
 )
@@ -198,6 +201,28 @@ PLACES = (
     Comparison("average precision", "lmms_odinw13", average_precision, places.detections),
 )
 
+MEGA_FAMILIES: dict[str, Draw] = {
+    "strings": mega.string,
+    "numbers": mega.number,
+    "sets": mega.item_set,
+    "sequences": mega.sequence,
+    "objects": mega.mapping,
+    "places": mega_places.place,
+    "formulas": mega.formula,
+}
+MEGA = (
+    *(
+        Comparison(f"MEGA-Bench, {name}", "kit_mega", mega_field, draw)
+        for name, draw in MEGA_FAMILIES.items()
+    ),
+    Comparison(
+        "MEGA-Bench, whole answers",
+        "kit_mega_answer",
+        scored_by("mega_bench", "score"),
+        mega.reply,
+    ),
+)
+
 COMPARISONS = (
     *SHORT_ANSWERS,
     *READING,
@@ -208,4 +233,5 @@ COMPARISONS = (
     *COUNTS,
     *MATHS,
     *PLACES,
+    *MEGA,
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tests.interop import differences_ccocr as ccocr
 from tests.interop import differences_letters as letters
+from tests.interop import differences_mega as mega
 from tests.interop import differences_places as places
 from tests.interop import differences_points as points
 from tests.interop import differences_text as text
@@ -23,4 +24,6 @@ DIFFERENCES = (
     *places.MATHS,
     *places.PLACES,
     *points.POINTS,
+    *mega.FIELDS,
+    *mega.ANSWERS,
 )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from finesight.evals import registry
 from finesight.evals.metrics.detection import coco_average_precision
 from finesight.evals.metrics.maths import is_equal, is_equal_tight
+from finesight.evals.metrics.mega import score_field
 from finesight.evals.task import Answered, Sight, Task
 from finesight.evals.tasks.odinw13 import said_boxes
 from finesight.geometry import Size
@@ -67,6 +69,12 @@ def average_precision_read(pair: Pair) -> float:
     there = [(label, list(box)) for label, box in truth["gold"]]
     images = [(said_boxes(parsed, truth["names"]), there)]
     return coco_average_precision(images, classes=truth["names"])["ap"]
+
+
+def mega_field(pair: Pair) -> float | None:
+    """One field of an answer of MEGA-Bench; None where its score is left out."""
+    said = json.loads(pair.answer) if pair.truth.get("is_json") else pair.answer
+    return score_field(pair.truth["metric"], said, pair.truth["gold"])
 
 
 def average_precision(pair: Pair) -> float:

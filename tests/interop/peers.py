@@ -24,6 +24,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.interop.peers_mega import kit_mega, kit_mega_answer
+
+__all__ = ["kit_mega", "kit_mega_answer"]
 GUESS = "(guess)"
 Scorer = Callable[[str, Mapping[str, Any]], Any]
 _FOLDERS = (

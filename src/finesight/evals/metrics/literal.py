@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import warnings
 from typing import Any
 
 from finesight.parse.json_block import find_blocks
@@ -34,6 +36,20 @@ def read_literal(text: str) -> Any:
     blocks = find_blocks(stripped)
     is_whole = len(blocks) == 1 and blocks[0].span == (0, len(stripped))
     return blocks[0].value if is_whole and blocks[0].state == "closed" else None
+
+
+def read_python(text: str) -> Any:
+    """The value that a text spells in Python, such as `1, 2` for a tuple; nothing is evaluated.
+
+    Raises:
+        ValueError: it spells none.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "5or" is no news to whoever runs this
+            return ast.literal_eval(text[:LONGEST_READ])
+    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise ValueError(f"{text[:60]!r} spells no value") from error
 
 
 def read_object(text: str) -> dict[str, Any]:

@@ -5,8 +5,10 @@ A field of an answer and its gold value come as the task's parser left them: tex
 form scores 0, as in the published code. What is not in `SUPPORTED` has no score here: programs, planning, geography by
 a web service, entailment by a network, Chinese words by a segmenter, and every judge.
 
-Differences from the published metrics, both in the direction of the same score: accents are taken off by Unicode
-decomposition in `near_str_match`, and formulas are compared by their values at several places instead of by algebra.
+Differences from the published metrics: accents are taken off by Unicode
+decomposition in `near_str_match`, and formulas are compared by their values at several places instead of by
+algebra, those without values as texts. A value that the published code cannot take, such as a list of JSON where it
+looks for a text, is compared if it can be.
 
 Source: "MEGA-Bench" (2024), the evaluation code of the authors.
 """
@@ -25,7 +27,7 @@ from finesight.evals.metrics import mega_values as values
 from finesight.evals.metrics.extras import missing
 from finesight.evals.metrics.mega_strings import exact, simple
 
-Metric = Callable[[Any, Any], float]
+Metric = Callable[[Any, Any], float | None]
 
 _FENCE = re.compile(r"```[a-zA-Z]{0,20}\n?(.*?)```", re.DOTALL)
 _MATHS = re.compile(r"\$([^$]{0,400})\$")
@@ -33,7 +35,7 @@ NEAR = 0.9
 
 
 def score_field(metric: str, text_value: Any, gold: Any) -> float | None:
-    """Score of one field, 0..1; None where the metric is not supported.
+    """Score of one field, 0..1; None where the metric is not supported or leaves the field out.
 
     Args:
         metric: name of the metric, as the data set spells it.
@@ -46,9 +48,10 @@ def score_field(metric: str, text_value: Any, gold: Any) -> float | None:
     if text_value is None:
         return 0.0
     try:
-        return min(1.0, float(scorer(text_value, gold)))
+        score = scorer(text_value, gold)
     except (TypeError, ValueError, AttributeError, ArithmeticError, LookupError):
         return 0.0  # the published rule: a value of another form is a wrong value
+    return None if score is None else min(1.0, float(score))
 
 
 def _exact_any_case(said: Any, gold: Any) -> float:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists, sets and objects compared as MegaBench does.
 
-A text is taken for what it spells: a list, set or tuple in JSON or Python, or items between commas.
+A text is taken for what it spells in Python: a list, set or tuple, with or without brackets, or items between commas.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from finesight.evals.metrics.literal import read_literal, read_object
+from finesight.evals.metrics.literal import read_literal, read_object, read_python
 from finesight.evals.metrics.mega_strings import exact
 
 _BRACKETS = {"(": ")", "{": "}", "[": "]"}
-_LOOSE = str.maketrans(dict.fromkeys("-\n\t_.", None))
+_LOOSE = str.maketrans(dict.fromkeys(" -\n\t_.", None))
 
 
 def as_list(value: Any) -> list[Any]:
@@ -25,12 +25,16 @@ def as_list(value: Any) -> list[Any]:
     close = _BRACKETS.get(text[0])
     if close and not text.endswith(close):
         return []
-    spelled = read_literal(f"[{text[1:-1]}]" if text[0] == "{" and ":" not in text else text)
-    if isinstance(spelled, (list, dict)):
-        return list(spelled)
-    if spelled is not None:
-        return list(spelled) if isinstance(spelled, str) else [spelled]
-    return [item.strip() for item in (text[1:-1] if close else text).split(",")]
+    inner = text[1:-1] if close else text
+    is_set = text[0] == "{" and ":" not in text
+    try:
+        spelled = read_python(f"[{inner}]" if is_set else text)
+    except ValueError:
+        spelled = read_literal(text) if close == "]" else None
+        return spelled if isinstance(spelled, list) else [item.strip() for item in inner.split(",")]
+    if spelled is None:
+        return [text]  # the word None, an item like others
+    return list(spelled) if isinstance(spelled, (list, tuple, dict, str)) else [spelled]
 
 
 def as_set(value: Any) -> set[Any]:
@@ -83,13 +87,15 @@ def jaccard(said: Any, gold: Any) -> float:
 
 
 def jaccard_any_case(said: Any, gold: Any) -> float:
-    """`jaccard` of texts in lower case, or of tuples of texts without marks and, in the answer, blanks."""
+    """`jaccard` of texts in lower case, or of tuples of texts without marks and blanks."""
     found, wanted = as_set(said), as_set(gold)
     if all(isinstance(item, str) for item in wanted):
         return _jaccard({str(item).lower() for item in found}, {item.lower() for item in wanted})
     return _jaccard(
-        {tuple(part.lower().translate(_LOOSE).replace(" ", "") for part in item) for item in found},
-        {tuple(part.lower().translate(_LOOSE) for part in item) for item in wanted},
+        *(
+            {tuple(part.lower().translate(_LOOSE) for part in item) for item in items}
+            for items in (found, wanted)
+        )
     )
 
 
@@ -119,9 +125,8 @@ def sequence_equality(said: Any, gold: Any) -> float:
 
 def sequence_equality_any_case(said: Any, gold: Any) -> float:
     """The same texts in the same order, whatever their case."""
-    return float(
-        [str(item).lower() for item in as_list(said)] == [item.lower() for item in as_list(gold)]
-    )
+    found, wanted = ([str(item).lower() for item in as_list(value)] for value in (said, gold))
+    return float(found == wanted)
 
 
 def sequence_accuracy(said: Any, gold: Any) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from finesight.evals.metrics import boxes
 from finesight.evals.metrics.expression import evaluate
-from finesight.evals.metrics.literal import read_literal
+from finesight.evals.metrics.literal import read_literal, read_python
 from finesight.evals.metrics.mega_sets import as_list, over_keys
 from finesight.evals.metrics.mega_strings import field_text, simple
 
@@ -44,10 +44,12 @@ def angle_nearness(said: Any, gold: Any) -> float:
     return 1 - min(mean / len(wanted), 10.0) / 10.0
 
 
-def positive_int(said: Any, gold: Any) -> float:
-    """Equal whole numbers above 0."""
-    found, wanted = _number(said), _number(gold)
-    return float(found == wanted and found > 0 and found.is_integer())
+def positive_int(said: Any, gold: Any) -> float | None:
+    """Equal whole numbers; None, which leaves the field out, where neither is above 0."""
+    found, wanted = _spelled(said), _number(gold)
+    if isinstance(found, bool) or not isinstance(found, int):
+        return 0.0
+    return None if found <= 0 and wanted <= 0 else float(found == wanted)
 
 
 def numbers_match(said: Any, gold: Any) -> float:
@@ -75,7 +77,7 @@ def formulas_equal(said: Any, gold: Any) -> float:
     """Equal values wherever letters are put in; without values, equal texts."""
     if not isinstance(said, str) or not isinstance(gold, str):
         return 0.0
-    first, second = (_DELIMITERS.sub("", text) for text in (said, gold))
+    first, second = (_DELIMITERS.sub("", text).replace("π", "\\pi ") for text in (said, gold))
     for place in _PLACES:
         letters = {chr(code): place + code % 13 / 7 for code in (*range(65, 91), *range(97, 123))}
         a, b = evaluate(first, symbols=letters), evaluate(second, symbols=letters)
@@ -173,7 +175,13 @@ def _values(text: str) -> list[float] | None:
 
 
 def _spelled(value: Any) -> Any:
-    return read_literal(value) if isinstance(value, str) else value
+    """What a text spells, `1, 2, 3, 4` among it; None if that is nothing."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return read_python(value.strip())
+    except ValueError:
+        return read_literal(value)
 
 
 def _is_numbers(value: Any, count: int) -> bool:

@@ -6,22 +6,26 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from finesight.conversation import ImagePart, VideoPart
 from finesight.errors import EvalError
+from finesight.evals.metrics.literal import read_python
 from finesight.evals.task import Answered, Extractor
 from finesight.evals.tasks._common import Media, Question
 from finesight.evals.tasks._rows import Row, same
 from finesight.parse.json_block import find_blocks
 
 COLUMNS = same("id", "task_name", "task_description", "query_text", "answer", "metric_info")
-OPTIONAL = same("global_media", "example_text", "example_media", "query_media")
+OPTIONAL = same("global_media", "example_text", "example_media", "query_media", "eval_context")
 _VIDEOS = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 _MARK = re.compile(r"<(?:image|video)>")
-_ANSWER = re.compile(r"answer\s*:", re.IGNORECASE)
+_ANSWER = re.compile(r"answer\s{0,9}:", re.IGNORECASE)
+_FENCED = re.compile(r"```\w{0,20}[ \t]*\n?(.*?)```", re.DOTALL)
+_SHORT = re.compile(r"[A-Za-z0-9_-][^\n]*|\([A-Za-z0-9_-]+\)")
+_QUOTES = ("'", '"')
 
 
 def value_of(cell: Any) -> Any:
@@ -55,7 +59,7 @@ def question(row: Row, folder: Path) -> Question:
         text=_numbered("\n".join(str(part) for part in parts if part)),
         truth={
             "metrics": {str(key): str(metric) for key, metric in metrics.items()},
-            "answer": dict(fields),
+            "answer": dict(_golds(fields, metrics, value_of(row.get("eval_context")))),
             "weights": dict(added.get("field_weights") or {}),
             "sum": str(added.get("function", "mean")),
             "form": form,
@@ -64,6 +68,16 @@ def question(row: Row, folder: Path) -> Question:
         media=tuple(_media(row, folder)),
         tags={"task": str(row["task_name"])},
     )
+
+
+def _golds(
+    fields: Mapping[str, Any], metrics: Mapping[str, Any], context: Any
+) -> Iterator[tuple[str, Any]]:
+    """Golds of the fields; the boxes that a point may lie in stand in the context of a row, not in its answer."""
+    regions = context.get("bounding_boxes") if isinstance(context, Mapping) else None
+    for name, gold in fields.items():
+        is_point = str(metrics.get(name)).lower() == "xml_norm_point_in_bbox"
+        yield name, regions if is_point and regions else gold
 
 
 def _right_words(fields: Mapping[str, Any], form: str) -> str:
@@ -96,17 +110,61 @@ def _numbered(text: str) -> str:
     return _MARK.sub(number, text)
 
 
+def unquoted(value: Any) -> Any:
+    """A text without the quotes around it; another value as it is."""
+    if not isinstance(value, str) or value[:1] not in _QUOTES:
+        return value
+    try:
+        spelled = read_python(value)
+    except ValueError:
+        return value
+    return spelled if isinstance(spelled, str) else value
+
+
 def read_fields(answered: Answered) -> dict[str, Any] | None:
-    """Fields of an answer: a JSON object that has any of them, else what follows the last "Answer:" as the only one."""
+    """Fields of an answer.
+
+    They are those of the last JSON object that has any of them. Without one, what follows the last "Answer:" is the
+    field where there is one only, and where there are several each is the whole text, as published.
+    """
     text = answered.text.strip()
     names = list(answered.truth["metrics"])
-    values = [block.value for block in find_blocks(text)]
-    for value in reversed(values):
-        if isinstance(value, dict) and any(name in value for name in names):
-            return dict(value)
-    starts = [match.end() for match in _ANSWER.finditer(text)]
-    tail = text[starts[-1] :].strip() if starts else text
-    return {names[0]: tail} if tail and len(names) == 1 else None
+    for block in reversed(find_blocks(text)):
+        for value in _objects(block.value):
+            if any(name in value for name in names):
+                return {name: unquoted(each) for name, each in value.items()}
+    if len(names) > 1:
+        return dict.fromkeys(names, text) if text else None
+    tail = _tail(text, keeps_lines=answered.truth["form"] != "answer_string")
+    first, _, _ = tail.partition("\n\n")
+    is_one_line = "\n" not in str(answered.truth["answer"].get(names[0], ""))
+    if is_one_line and answered.truth["form"] == "answer_string" and _SHORT.fullmatch(first):
+        tail = first.strip()  # the rest is a reason
+    return {names[0]: unquoted(tail)} if tail else None
 
 
-FIELDS = Extractor("mega-fields", "1", read_fields)
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """An object and those right inside it, or inside a list."""
+    if isinstance(value, dict):
+        yield value
+    members = value.values() if isinstance(value, dict) else value
+    yield from (each for each in members if isinstance(each, dict))
+
+
+def _tail(text: str, *, keeps_lines: bool) -> str:
+    """What follows the last "Answer:", out of the bold type or the fence around it; a list or object alone."""
+    starts = list(_ANSWER.finditer(text))
+    tail = text[starts[-1].end() :] if starts else text
+    if starts and text[: starts[-1].start()].endswith("**") and "**" in tail:
+        bold, _, behind = tail.partition("**")
+        tail = bold if bold.strip() else behind
+    if fenced := _FENCED.search(tail):
+        tail = fenced[1]
+    bare = tail.strip()
+    blocks = find_blocks(bare) if bare[:1] in ("[", "{") else []
+    if blocks and blocks[0].span[0] == 0 and blocks[0].state == "closed":
+        return str(blocks[0].value)
+    return tail.removeprefix(" ").strip("\n").rstrip() if keeps_lines else bare
+
+
+FIELDS = Extractor("mega-fields", "2", read_fields)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from finesight.conversation import Sampling
@@ -25,18 +25,22 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """The fields of an answer, added up as its task says; a task with a field nobody can score here is worth 0."""
     if not is_supported(truth):
         return {"score": 0.0, "supported": 0.0}
-    said = parsed if isinstance(parsed, Mapping) else {}
-    weights = truth["weights"]
-    values, total = [], 0.0
-    for name, metric in truth["metrics"].items():
-        value = score_field(metric, said.get(name), truth["answer"].get(name)) or 0.0
-        weight = float(weights.get(name, 1.0))
-        values.append((value, weight))
-        total += weight
+    said = parsed if isinstance(parsed, Mapping) else None
+    kept = [] if said is None else list(_weighted(said, truth))
     if truth["sum"] == "min":
-        return {"score": min((value for value, _ in values), default=0.0), "supported": 1.0}
-    weighted = sum(value * weight for value, weight in values)
+        return {"score": min((value for value, _ in kept), default=0.0), "supported": 1.0}
+    total = sum(weight for _, weight in kept)
+    weighted = sum(value * weight for value, weight in kept)
     return {"score": weighted / total if total else 0.0, "supported": 1.0}
+
+
+def _weighted(said: Mapping[str, Any], truth: Mapping[str, Any]) -> Iterator[tuple[float, float]]:
+    """Scores of fields with their weights; a field that is not said is an empty text, one left out does not count."""
+    for name, metric in truth["metrics"].items():
+        gold = _mega_fields.unquoted(truth["answer"].get(name, ""))
+        value = score_field(metric, said.get(name, ""), gold)
+        if value is not None:
+            yield value, float(truth["weights"].get(name, 1.0))
 
 
 def is_supported(truth: Mapping[str, Any]) -> bool:

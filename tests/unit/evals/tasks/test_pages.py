@@ -11,7 +11,14 @@ from finesight.conversation import Conversation
 from finesight.errors import EvalError
 from finesight.evals.check import check_task
 from finesight.evals.task import Answered, Item, Scored
-from finesight.evals.tasks import cc_ocr, mathverse, mega_bench, ocrbench_v2, omnidocbench
+from finesight.evals.tasks import (
+    _mega_fields,
+    cc_ocr,
+    mathverse,
+    mega_bench,
+    ocrbench_v2,
+    omnidocbench,
+)
 from finesight.evals.tasks._common import Broken
 from tests.support.benchmark_copies import (
     as_json,
@@ -331,6 +338,53 @@ def test_mega_bench(tmp_path):
     assert metrics["core"] == 0.5
     assert metrics["coverage/tasks"] == pytest.approx(2 / 3)
     assert metrics["coverage/items"] == pytest.approx(4 / 5)
+
+
+def mega_truth(metrics: dict, answer: dict, form: str) -> dict:
+    return {"metrics": metrics, "answer": answer, "weights": {}, "sum": "mean", "form": form}
+
+
+@pytest.mark.parametrize(
+    ("form", "said", "gold"),
+    [
+        ("answer_string", "Answer: red\nno.\nAnswer: blue", "blue"),
+        ("answer_string", "**Answer: blue** is it", "blue"),
+        ("answer_string", "**Answer:** blue", "blue"),
+        ("answer_string", "Answer: ```\nblue\n```", "blue"),
+        ("answer_string", "Answer: 'blue'", "blue"),
+        ("answer_string", "Answer: blue\n\nIt is the only one.", "blue"),
+        ("answer_string", "Answer: [1,2], maybe", "[1, 2]"),
+        ("answer_string", "Answer: blue", '"blue"'),
+        ("ascii_answer_string", "Answer:\n  /\\\n /  \\\n", "  /\\\n /  \\"),
+    ],
+)
+def test_answers_of_one_field_of_mega_bench_are_read_as_published(form, said, gold):
+    task = mega_bench.TASKS[0]
+    truth = mega_truth({"name": "exact_str_match"}, {"name": gold}, form)
+    read = task.extractors[0].read(Answered(said, truth))
+    assert task.score(read, truth)["score"] == 1.0
+
+
+def test_fields_of_mega_bench_that_are_missing_or_left_out():
+    task = mega_bench.TASKS[0]
+    counts = {"a": "positive_int_match", "b": "positive_int_match"}
+    truth = mega_truth(counts, {"a": "3", "b": "0"}, "json")
+    whole = '{"a": "3", "b": "0"}'
+    for said, score in (
+        *((whole, 1), (f'{{"answer": {whole}}}', 1), (f"[{whole}] by [1]", 1)),
+        *(('{"a": "3"}', 0.5), ("3", 0.5), ("", 0)),
+    ):
+        read = task.extractors[0].read(Answered(said, truth))
+        assert task.score(read, truth)["score"] == score, said
+
+
+def test_a_point_of_mega_bench_lies_in_a_box_of_the_context(tmp_path):
+    row = mega_row("points", 1, {"at": "?"}, {"at": "xml_norm_point_in_bbox"}, "answer_string")
+    row["eval_context"] = "{'bounding_boxes': ['(0.1, 0.1, 0.2, 0.2)']}"
+    truth = _mega_fields.question(row, tmp_path).truth
+    for at, score in (("0.15, 0.15", 1.0), ("0.5, 0.5", 0.0)):
+        said = {"at": f"<point>{at}</point>"}
+        assert mega_bench.TASKS[0].score(said, truth)["score"] == score
 
 
 @pytest.mark.parametrize(
