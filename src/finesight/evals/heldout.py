@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from PIL import Image
 from rapidfuzz.distance import Levenshtein
@@ -150,14 +151,14 @@ def score_rows(
     return [_row(name, parts) for name, parts in done.items()]
 
 
-def as_table(rows: Sequence[RowScore]) -> dict[str, dict[str, str | float | int]]:
-    """Rows by name as plain mappings, for JSON."""
+def as_table(rows: Sequence[RowScore]) -> dict[str, dict[str, str | float | int | None]]:
+    """Rows by name as plain mappings, for JSON; `times_blank` is None where nothing was right on blank pictures."""
     return {
         row.row: {
             "measure": row.measure,
             "score": round(row.score, 4),
             "blank": round(row.blank, 4),
-            "times_blank": round(min(row.beats_blank, 1e6), 2),
+            "times_blank": round(row.beats_blank, 2) if isfinite(row.beats_blank) else None,
             "n": row.num_items,
             "failed": row.num_failed,
         }
