@@ -27,12 +27,13 @@ finesight() { "$python" -W ignore -c 'import sys; from finesight.cli.main import
 
 draw_all() {
     finesight data unbundle "$1" runs/assets
-    finesight data build "$recipes/data_text.toml" --out "$work/text" --workers "$workers"
-    finesight data build "$recipes/data_scenes.toml" --out "$work/scenes" --workers "$workers"
+    for set in sheets scenes text; do
+        finesight data build "$recipes/data_$set.toml" --out "$work/$set" --workers "$workers"
+    done
 }
 
 wait_for_pictures() {  # the first shards are enough to begin with: a stage reads what is there when it starts
-    for set in text scenes; do
+    for set in sheets scenes text; do
         for _ in $(seq 120); do
             compgen -G "$work/$set/*.tar" >/dev/null && break
             sleep 2

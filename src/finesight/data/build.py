@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from finesight.data.builders.scenes import Scenes, ScenesConfig
 from finesight.data.builders.text_lines import TextLines, TextLinesConfig
+from finesight.data.builders.text_sheets import TextSheets, TextSheetsConfig
 from finesight.data.record import Record
 from finesight.data.shards import ShardReader, is_complete, write_shard
 from finesight.data.sources.fonts import FontCatalogue, Split
@@ -55,6 +56,19 @@ class TextPart(BaseModel):
     options: TextLinesConfig = Field(TextLinesConfig(), description="what to draw")
 
 
+class SheetPart(BaseModel):
+    """Records drawn by the sheet builder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    builder: Literal["sheets"] = Field("sheets", description="which builder")
+    name: str = Field(
+        pattern=r"^[a-z0-9_]+$", description="name of the part, first word of its shards"
+    )
+    num_records: int = Field(ge=1, description="records to draw")
+    options: TextSheetsConfig = Field(TextSheetsConfig(), description="what to draw")
+
+
 class ScenePart(BaseModel):
     """Records drawn by the scene builder."""
 
@@ -68,7 +82,7 @@ class ScenePart(BaseModel):
     options: ScenesConfig = Field(ScenesConfig(), description="what to draw")
 
 
-PartConfig = Annotated[TextPart | ScenePart, Field(discriminator="builder")]
+PartConfig = Annotated[TextPart | SheetPart | ScenePart, Field(discriminator="builder")]
 
 
 class BuildConfig(BaseModel):
@@ -152,11 +166,13 @@ def build(
     return BuildSummary(todo, total - todo, time.monotonic() - started, _rows(config, out))
 
 
-def make_builder(part: TextPart | ScenePart, assets: Path) -> Builder:
+def make_builder(part: TextPart | SheetPart | ScenePart, assets: Path) -> Builder:
     """The builder of a part with its assets loaded."""
     words = _words(assets, part.options.split)
     if isinstance(part, TextPart):
         return TextLines(part.options, _fonts(assets), words)
+    if isinstance(part, SheetPart):
+        return TextSheets(part.options, _fonts(assets), words)
     return Scenes(part.options, _icons(assets), _fonts(assets), words)
 
 

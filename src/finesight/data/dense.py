@@ -60,11 +60,13 @@ class DenseTargets:
         objects: int64[M], class of the object over the cell's middle, 0 for background; -100 where not known.
         boxes: float32[M, 4], distances from the cell's middle to the object's left, top, right and bottom edge, in
             cells; only meaningful where `objects` is above 0.
+        places: float32[M, 2], the cell's middle from the left and the top of the picture, in cells.
     """
 
     characters: Tensor
     objects: Tensor
     boxes: Tensor
+    places: Tensor
 
     @classmethod
     def join(cls, parts: Sequence[DenseTargets]) -> DenseTargets:
@@ -75,6 +77,7 @@ class DenseTargets:
             torch.cat([part.characters for part in parts]),
             torch.cat([part.objects for part in parts]),
             torch.cat([part.boxes for part in parts]),
+            torch.cat([part.places for part in parts]),
         )
 
 
@@ -104,9 +107,18 @@ def dense_targets(
     objects, boxes = _object_targets(
         record, vocabulary, rows=rows, columns=columns, cell=cell, scale=scale
     )
+    middle_x, middle_y = _middles(rows, columns)
     return DenseTargets(
-        torch.from_numpy(characters), torch.from_numpy(objects), torch.from_numpy(boxes)
+        torch.from_numpy(characters),
+        torch.from_numpy(objects),
+        torch.from_numpy(boxes),
+        torch.from_numpy(np.stack([middle_x, middle_y], axis=1).astype(np.float32)),
     )
+
+
+def _middles(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Each cell's middle from the left and from the top, in cells."""
+    return np.tile(np.arange(columns) + 0.5, rows), np.repeat(np.arange(rows) + 0.5, columns)
 
 
 def _object_targets(
@@ -124,8 +136,7 @@ def _object_targets(
     boxes = np.zeros((rows * columns, 4), dtype=np.float32)
     if not known:
         return objects, boxes
-    middle_x = np.tile(np.arange(columns) + 0.5, rows)
-    middle_y = np.repeat(np.arange(rows) + 0.5, columns)
+    middle_x, middle_y = _middles(rows, columns)
     smallest_last = sorted(record.objects, key=lambda item: -_area(item.box))
     for item in smallest_last:
         x1, y1, x2, y2 = np.array(item.box) * np.tile(scale, 2) / cell

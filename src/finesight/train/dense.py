@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Temporary heads on visual tokens: what is written in a cell, and which object covers it.
+"""Temporary heads on visual tokens: what is written in a cell, which object covers it, and where that is.
 
-They stand on the merger's output, the very vectors that the language model reads, and give the vision tower a signal at
-each cell from the first step. They are no part of the model: checkpoints keep them in a file of their own, exports
-leave them out.
+`DenseHeads` stand on the merger's output, the very vectors that the language model reads, and give the vision tower a
+signal at each cell from the first step. `PlaceHead` stands inside the decoder: neither tower nor embedding knows where
+in its picture a cell lies, only the decoder can tell, from the rotary distance to the picture's beginning. They are no
+part of the model: checkpoints keep them in a file of their own, exports leave them out.
 
 Legend: M visual tokens, D hidden, K character slots, C character classes, O object classes.
 """
@@ -75,3 +76,52 @@ class DenseHeads(nn.Module):
                 self.boxes(states[covered]).float(), boxes[covered], beta=0.1
             )
         return results
+
+
+class PlaceHead(nn.Module):
+    """Where each visual token lies in its picture, and the edges of the object over it, from a state of the decoder.
+
+    Args:
+        hidden_size: width of a state (D).
+    """
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.norm = nn.RMSNorm(hidden_size, eps=1e-6)
+        self.places = nn.Linear(hidden_size, 2)
+        self.edges = nn.Linear(hidden_size, 4)
+
+    def forward(self, states: Tensor, targets: DenseTargets) -> dict[str, Tensor]:
+        """Loss of all cells, and of the objects' edges where cells are covered.
+
+        Args:
+            states: float[M, D], the decoder's states at the visual tokens.
+            targets: targets of the same M cells.
+
+        Returns:
+            Scalars: `places` (loss), `place_error` and, where there are objects, `edge_error` (mean distances, in
+            cells).
+        """
+        states = self.norm(states)
+        places = self.places(states).float() * _CELLS
+        results = {
+            "places": _distance_loss(places, targets.places),
+            "place_error": (places.detach() - targets.places).abs().mean(),
+        }
+        rows = torch.nonzero(targets.objects > 0).squeeze(1)
+        if rows.numel():
+            middle, reach = targets.places[rows], targets.boxes[rows]
+            wanted = torch.cat([middle - reach[:, :2], middle + reach[:, 2:]], dim=1)
+            edges = self.edges(states[rows]).float() * _CELLS
+            results["places"] = results["places"] + _distance_loss(edges, wanted)
+            results["edge_error"] = (edges.detach() - wanted).abs().mean()
+        return results
+
+
+_CELLS = 8.0
+"""Cells of one unit of the head: a middling picture's side, so that its numbers are of the size of 1."""
+
+
+def _distance_loss(found: Tensor, wanted: Tensor) -> Tensor:
+    """Smooth absolute distance, in units of `_CELLS`; a few pixels off hardly count."""
+    return F.smooth_l1_loss(found / _CELLS, wanted / _CELLS, beta=0.05)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from finesight.data.loader import PackStream, TrainBatch, read_packs
 from finesight.errors import DataError
 from finesight.model.vl import VisionLanguageModel
 from finesight.train.checkpoint import TrainState, checkpoints, load_checkpoint, save_checkpoint
-from finesight.train.dense import DenseHeads
+from finesight.train.dense import DenseHeads, PlaceHead
 from finesight.train.ema import WeightAverage
 from finesight.train.loss import target_rows, token_loss
 from finesight.train.meters import Meters
@@ -28,7 +29,7 @@ from finesight.train.optim import Optimizers
 from finesight.train.recipe import LossSection, PretrainRecipe
 from finesight.train.schedule import lr_scale, schedule_step
 
-LOSSES = ("tokens", "characters", "objects", "boxes")
+LOSSES = ("tokens", "characters", "objects", "boxes", "places")
 """Results of a forward pass that are minimised; the others are for the log."""
 
 Evaluate = Callable[[VisionLanguageModel], dict[str, float]]
@@ -36,12 +37,21 @@ Evaluate = Callable[[VisionLanguageModel], dict[str, float]]
 
 
 class Learner(nn.Module):
-    """The model with its temporary heads: one forward pass gives every loss."""
+    """The model with its temporary heads: one forward pass gives every loss.
 
-    def __init__(self, model: VisionLanguageModel, heads: DenseHeads) -> None:
+    Args:
+        model: the network.
+        heads: heads on the visual tokens that the decoder reads.
+        place_head: head on the visual tokens halfway through the decoder.
+    """
+
+    def __init__(
+        self, model: VisionLanguageModel, heads: DenseHeads, place_head: PlaceHead
+    ) -> None:
         super().__init__()
         self.model = model
         self.heads = heads
+        self.place_head = place_head
 
     def forward(self, train_batch: TrainBatch, weights: LossSection) -> dict[str, Tensor]:
         """Losses and shares of right guesses by name.
@@ -61,11 +71,27 @@ class Learner(nn.Module):
                 visual = visual.detach()
         if weights.tokens:
             rows, targets = target_rows(batch)
-            hidden = self.model(batch, vision_embeds=visual)
+            # Answers are put together from what the first half of the decoder knows of each cell.
+            layers = self.model.model.layers
+            with _output_of(layers[len(layers) // 2 - 1]) as halfway:
+                hidden = self.model(batch, vision_embeds=visual)
+            if weights.places and visual is not None:
+                results |= self.place_head(halfway[0][batch.visual_index], train_batch.dense)
             results["tokens"], results["token_acc"] = token_loss(
                 hidden[rows], self.model.output_embedding, targets
             )
         return results
+
+
+@contextmanager
+def _output_of(module: nn.Module) -> Iterator[list[Tensor]]:
+    """Collects what the module returns while the block runs."""
+    outputs: list[Tensor] = []
+    handle = module.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    try:
+        yield outputs
+    finally:
+        handle.remove()
 
 
 class Trainer:
@@ -86,7 +112,8 @@ class Trainer:
                 num_characters=len(stream.vocabulary.characters) + 2,
                 num_objects=len(stream.vocabulary.objects) + 1,
             ).to(recipe.run.device)
-        self.learner = Learner(model, heads)
+            place_head = PlaceHead(model.config.text.hidden_size).to(recipe.run.device)
+        self.learner = Learner(model, heads, place_head)
         self.optimizers = Optimizers(self.learner, recipe.optim)
         self.average = WeightAverage(self.learner, recipe.run.average_decay)
         self.state = TrainState(step=0, cursor={}, samples=0, average_updates=0, seconds=0.0)
@@ -258,5 +285,6 @@ def _moved(train_batch: TrainBatch, device: torch.device) -> TrainBatch:
         characters=train_batch.dense.characters.to(device),
         objects=train_batch.dense.objects.to(device),
         boxes=train_batch.dense.boxes.to(device),
+        places=train_batch.dense.places.to(device),
     )
     return replace(train_batch, batch=train_batch.batch.to(device), dense=dense)

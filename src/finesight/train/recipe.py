@@ -6,9 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from finesight.data.loader import LoaderConfig
+from finesight.errors import ConfigError
 from finesight.train.optim import OptimConfig
 from finesight.train.schedule import ScheduleConfig
 
@@ -41,6 +42,20 @@ class LossSection(_Section):
     characters: float = Field(0.0, ge=0, description="temporary head: characters in each cell")
     objects: float = Field(0.0, ge=0, description="temporary head: object over each cell")
     boxes: float = Field(0.0, ge=0, description="temporary head: edges of that object")
+    places: float = Field(
+        0.0,
+        ge=0,
+        description="temporary head inside the decoder: place of each cell and edges of its object; needs `tokens`",
+    )
+
+    @model_validator(mode="after")
+    def _decoder_runs(self) -> LossSection:
+        if self.places and not self.tokens:
+            raise ConfigError(
+                f"loss.places is {self.places}, but loss.tokens is 0: the decoder that it trains does not run",
+                hint="give loss.tokens a weight, or set loss.places = 0",
+            )
+        return self
 
 
 class RunSection(_Section):

@@ -71,3 +71,12 @@ def test_unknown_names_are_not_learned_and_empty_scenes_are() -> None:
     empty = _targets(_record("scene", (28, 28)), 1, 1)
     assert empty.objects.tolist() == [0]
     assert empty.characters[0, 0] == -100
+
+
+def test_places_are_the_middles_of_the_cells() -> None:
+    targets = _targets(_record("scene", (84, 56)), 2, 3)
+    assert targets.places.tolist() == [
+        [0.5, 0.5], [1.5, 0.5], [2.5, 0.5], [0.5, 1.5], [1.5, 1.5], [2.5, 1.5]
+    ]  # fmt: skip
+    twice = DenseTargets.join([targets, targets])
+    assert twice.places.tolist() == targets.places.tolist() * 2

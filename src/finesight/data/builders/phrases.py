@@ -151,6 +151,20 @@ class PhraseSource:
             self._words_up_to(rng, other.language, rng.randint(low, high)), other.language, "line"
         )
 
+    def word_like(self, rng: random.Random, other: Phrase, low: int, high: int) -> Phrase:
+        """One more word, number or random string that a face for `other` can draw, for sheets."""
+        if other.language in self._others:
+            return Phrase(self._other_word(rng, other.language, low, high), other.language, "word")
+        roll = rng.random()
+        if roll < 0.70:
+            word = _cased(rng, self.words.word(rng, other.language, low, high))
+            return Phrase(word, other.language, "word")
+        if roll < 0.85:
+            return Phrase(_number(rng, low, high), other.language, "number")
+        pool = CLEAR_LETTERS + DIGITS if roll < 0.95 else CLEAR_LETTERS + DIGITS + SYMBOLS
+        count = rng.randint(low, high)
+        return Phrase("".join(rng.choice(pool) for _ in range(count)), other.language, "symbols")
+
     def _words_up_to(self, rng: random.Random, language: str, want: int) -> str:
         """Words until `want` characters are reached; the last one may be left out to keep the bound."""
         separator = "" if language in UNSPACED else " "

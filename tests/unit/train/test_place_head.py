@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The head inside the decoder: what it is told, and that rotary distances alone are enough to learn it."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from finesight.data.dense import DenseTargets
+from finesight.errors import ConfigError
+from finesight.train.dense import PlaceHead
+from finesight.train.recipe import LossSection
+
+
+def _targets(objects: list[int]) -> DenseTargets:
+    """Two by two cells; a thing over the lower right one, reaching one cell to the left."""
+    return DenseTargets(
+        characters=torch.full((4, 6), -100),
+        objects=torch.tensor(objects),
+        boxes=torch.tensor([[0.0] * 4, [0.0] * 4, [0.0] * 4, [1.5, 0.5, 0.5, 0.5]]),
+        places=torch.tensor([[0.5, 0.5], [1.5, 0.5], [0.5, 1.5], [1.5, 1.5]]),
+    )
+
+
+def _head_that_says(places: list[float], edges: list[float]) -> PlaceHead:
+    head = PlaceHead(8)
+    for linear, values in ((head.places, places), (head.edges, edges)):
+        torch.nn.init.zeros_(linear.weight)
+        linear.bias.data = torch.tensor(values) / 8  # the head counts in eights of cells
+    return head
+
+
+def test_errors_are_in_cells_from_the_top_left_of_the_picture() -> None:
+    head = _head_that_says([1.0, 1.0], [0.0, 1.0, 2.0, 2.0])
+    results = head(torch.randn(4, 8), _targets([0, 0, 0, 3]))
+    assert results["place_error"].item() == pytest.approx(0.5)
+    assert results["edge_error"].item() == pytest.approx(0.0)  # left 0, top 1, right 2, bottom 2
+
+
+def test_without_objects_only_places_count() -> None:
+    head = _head_that_says([1.0, 1.0], [9.0] * 4)
+    for nothing in ([0, 0, 0, 0], [-100] * 4):
+        results = head(torch.randn(4, 8), _targets(nothing))
+        assert "edge_error" not in results
+        assert results["places"].item() == pytest.approx((0.5 / 8) - 0.025, abs=1e-6)
+
+
+def test_a_place_without_a_decoder_is_refused() -> None:
+    with pytest.raises((ConfigError, ValidationError), match=r"loss\.places is 1\.0"):
+        LossSection(tokens=0.0, places=1.0)
+    assert LossSection(tokens=1.0, places=1.0).places == 1.0
