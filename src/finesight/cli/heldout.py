@@ -46,7 +46,7 @@ def read_items(folders: Sequence[Path], *, limit: int | None = None) -> list[Hel
 
 
 def _items(record: Record) -> Iterator[HeldOutItem]:
-    image = Image.fromarray(record.image)
+    image = Image.fromarray(record.pixels)
     if record.family == "text":
         question, answer = record.turns[0]
         name = record.id.partition("-")[0]

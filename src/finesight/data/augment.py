@@ -28,7 +28,7 @@ def squeeze(record: Record, random: np.random.Generator, strength: float) -> Rec
         random: decides how much and where.
         strength: 0 changes nothing; 1 shrinks by up to a quarter, and by up to an eighth more in one direction.
     """
-    height, width = record.image.shape[:2]
+    height, width = record.pixels.shape[:2]
     scale = 1 - strength * _MOST_SQUEEZE * random.random() ** 2
     aspect = random.uniform(-1, 1) * strength * _MOST_STRETCH
     new_width = max(round(width * scale * min(1, 1 - aspect)), 1)
@@ -36,7 +36,7 @@ def squeeze(record: Record, random: np.random.Generator, strength: float) -> Rec
     left = int(random.integers(0, width - new_width + 1))
     top = int(random.integers(0, height - new_height + 1))
     small = np.asarray(
-        Image.fromarray(record.image).resize((new_width, new_height), Image.Resampling.BILINEAR)
+        Image.fromarray(record.pixels).resize((new_width, new_height), Image.Resampling.BILINEAR)
     )
     border = ((top, height - new_height - top), (left, width - new_width - left), (0, 0))
     factor_x, factor_y = new_width / width, new_height / height

@@ -69,6 +69,16 @@ class DenseTargets:
     places: Tensor
 
     @classmethod
+    def none(cls) -> DenseTargets:
+        """Targets of a sample without a picture."""
+        return cls(
+            torch.zeros(0, CHAR_SLOTS, dtype=torch.int64),
+            torch.zeros(0, dtype=torch.int64),
+            torch.zeros(0, 4),
+            torch.zeros(0, 2),
+        )
+
+    @classmethod
     def join(cls, parts: Sequence[DenseTargets]) -> DenseTargets:
         """Targets of several pictures, in order."""
         if len(parts) == 1:
@@ -88,7 +98,7 @@ def dense_targets(
 
     Positions of the record are in its own pixels and are scaled to the resized picture.
     """
-    height, width = record.image.shape[:2]
+    height, width = record.pixels.shape[:2]
     scale = np.array([columns * cell / width, rows * cell / height])
     characters = np.full(
         (rows * columns, CHAR_SLOTS), BLANK if record.glyphs else -100, dtype=np.int64

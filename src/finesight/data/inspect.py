@@ -85,24 +85,32 @@ def _summary(records: list[Record]) -> str:
 
 
 def _figure(record: Record) -> str:
-    png, _ = encode_record(record)
-    height, width = record.image.shape[:2]
-    zoom = ZOOM if width * ZOOM <= 540 else 1
     turns = "".join(
         f'<div class="q">{html.escape(question)}</div><pre>{html.escape(answer)}</pre>'
         for question, answer in record.turns
     )
     shown = {key: value for key, value in record.meta.items() if key not in ("tasks", "sources")}
+    top = f"<pre>{html.escape(record.context)}</pre>" if record.context else ""
+    if record.image is not None:
+        top = _picture(record) + top
     return (
-        f'<figure><div class="pic"><img alt="" width="{width * zoom}" height="{height * zoom}" '
-        f'src="data:image/png;base64,{base64.b64encode(png).decode()}">{_marks(record, zoom)}</div>'
-        f'<figcaption>{turns}<div class="meta">{html.escape(f"{record.id} {shown}")}</div></figcaption>'
+        f'<figure>{top}<figcaption>{turns}<div class="meta">{html.escape(f"{record.id} {shown}")}</div></figcaption>'
         "</figure>"
     )
 
 
+def _picture(record: Record) -> str:
+    png, _ = encode_record(record)
+    height, width = record.pixels.shape[:2]
+    zoom = ZOOM if width * ZOOM <= 540 else 1
+    return (
+        f'<div class="pic"><img alt="" width="{width * zoom}" height="{height * zoom}" '
+        f'src="data:image/png;base64,{base64.b64encode(png).decode()}">{_marks(record, zoom)}</div>'
+    )
+
+
 def _marks(record: Record, zoom: int) -> str:
-    height, width = record.image.shape[:2]
+    height, width = record.pixels.shape[:2]
     boxes = "".join(
         f'<rect x="{x1}" y="{y1}" width="{x2 - x1}" height="{y2 - y1}"/>'
         f'<text x="{x1}" y="{max(8, y1 - 2)}">{html.escape(thing.name)}</text>'

@@ -153,6 +153,13 @@ class PackStream(IterableDataset[TrainBatch]):
     ) -> tuple[EncodedSample, DenseTargets]:
         chosen = random.permutation(len(record.turns))[: self._config.max_turns]
         turns = [record.turns[place] for place in chosen]
+        if record.context:
+            question, answer = turns[0]
+            turns[0] = (f"{record.context}\n{question}", answer)
+        if record.image is None:
+            return _encode(
+                as_conversation((), turns), processor, spelled=False
+            ), DenseTargets.none()
         num_frames = 1
         if random.random() < self._config.video_share:
             num_frames = 2 * int(random.integers(1, _MAX_FRAME_PAIRS + 1))
@@ -161,7 +168,7 @@ class PackStream(IterableDataset[TrainBatch]):
         if may_move and self._config.squeeze:
             record = squeeze(record, random, self._config.squeeze)
         frames = [
-            jitter(record.image, random, self._config.jitter, may_invert=may_invert)
+            jitter(record.pixels, random, self._config.jitter, may_invert=may_invert)
             for _ in range(num_frames)
         ]
         conversation = as_conversation(frames, turns, fps=float(random.choice(_VIDEO_FPS)))
@@ -196,15 +203,15 @@ def _encode(conversation: Conversation, processor: Processor, *, spelled: bool) 
 def as_conversation(
     frames: Sequence[np.ndarray], turns: Sequence[tuple[str, str]], *, fps: float = 2.0
 ) -> Conversation:
-    """The picture, or the video where there are several frames, then questions and answers."""
+    """The picture, or the video where there are several frames, or neither, then questions and answers."""
     pictures = tuple(Image.fromarray(frame) for frame in frames)
-    shown: ImagePart | VideoPart = ImagePart(source=pictures[0])
+    shown: tuple[ImagePart | VideoPart, ...] = tuple(ImagePart(source=one) for one in pictures)
     if len(pictures) > 1:
         # Frames are whole numbers of tokens already; the usual floor of 128 tokens would enlarge them.
-        shown = VideoPart(source=pictures, sample_fps=fps, min_pixels=_ONE_TOKEN_PIXELS)
+        shown = (VideoPart(source=pictures, sample_fps=fps, min_pixels=_ONE_TOKEN_PIXELS),)
     messages: list[Message] = []
     for index, (question, answer) in enumerate(turns):
-        media = (shown,) if index == 0 else ()
+        media = shown if index == 0 else ()
         messages.append(Message("user", (*media, TextPart(question))))
         messages.append(Message("assistant", (TextPart(answer),)))
     return Conversation(tuple(messages))

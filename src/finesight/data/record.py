@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One training or evaluation sample of the data engine: a picture, questions with answers, and the truth behind them.
 
-A record is made by a builder, stored in a shard as `<id>.png` and `<id>.json`, and turned into a `Conversation` by
-the loader. The dense truth (`glyphs`, `objects`) is kept beside the questions, so that new questions, heads and
-checks need no new pictures.
+A record is made by a builder, stored in a shard as `<id>.png` and `<id>.json`, and turned into a `Conversation` by the
+loader. The dense truth (`glyphs`, `objects`) is kept beside the questions, so that new questions, heads and checks need
+no new pictures. A record of text alone has a context in place of the picture, and no `<id>.png`.
 
 Coordinates are pixels of the stored picture. Its sides are multiples of 28, so the model sees it unresized.
 """
@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -61,13 +61,14 @@ class SceneObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A picture with its questions and its truth.
+    """A picture with its questions and its truth, or a text with questions about it.
 
     Attributes:
         id: unique in its data set.
         family: which builder made it, e.g. "text" or "scene".
-        image: `uint8[H, W, 3]`.
-        turns: questions and answers about the picture, each pair on its own.
+        image: `uint8[H, W, 3]`, or None where there is only text.
+        turns: questions and answers about the picture or the context, each pair on its own.
+        context: text that stands before the first question, whichever is asked first.
         glyphs: every drawn character, in reading order.
         objects: every visible thing, in reading order.
         meta: where it came from: split, generator, seed, font or icon ids, language, direction, stage.
@@ -75,15 +76,30 @@ class Record:
 
     id: str
     family: str
-    image: npt.NDArray[np.uint8]
+    image: npt.NDArray[np.uint8] | None
     turns: tuple[tuple[str, str], ...]
+    context: str = ""
     glyphs: tuple[Glyph, ...] = ()
     objects: tuple[SceneObject, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """The picture, `uint8[H, W, 3]`.
+
+        Raises:
+            RecordInvalid: the record has none.
+        """
+        if self.image is None:
+            self._fail("image", "there is none, the record is text alone")
+        return self.image
+
     def check(self) -> None:
         """Raise `RecordInvalid`, naming the field, unless everything fits together."""
-        self._check_picture()
+        if self.image is not None:
+            self._check_picture()
+        elif self.glyphs or self.objects or not self.context.strip():
+            self._fail("image", "a record without a picture has a context and marks no places")
         if not self.id or any(char in self.id for char in "/. \n"):
             self._fail("id", f"{self.id!r} is empty or has a slash, dot or space")
         if not self.turns:
@@ -93,7 +109,8 @@ class Record:
                 self._fail(
                     f"turns[{index}]", f"question {question!r}, answer {answer!r}: one is empty"
                 )
-        self._check_truth()
+        if self.image is not None:
+            self._check_truth()
         for key in ("split", "generator", "seed"):
             if key not in self.meta:
                 self._fail("meta", f"key {key!r} is missing")
@@ -101,14 +118,14 @@ class Record:
             self._fail("meta", f"split is {self.meta['split']!r}, expected one of {SPLITS}")
 
     def _check_picture(self) -> None:
-        shape, dtype = self.image.shape, self.image.dtype
+        shape, dtype = self.pixels.shape, self.pixels.dtype
         if len(shape) != 3 or shape[2] != 3 or dtype != np.uint8:
             self._fail("image", f"shape {shape} of {dtype}, expected (H, W, 3) of uint8")
         if shape[0] % SIDE_FACTOR or shape[1] % SIDE_FACTOR or 0 in shape:
             self._fail("image", f"sides {shape[1]} x {shape[0]} are not multiples of {SIDE_FACTOR}")
 
     def _check_truth(self) -> None:
-        height, width = self.image.shape[:2]
+        height, width = self.pixels.shape[:2]
         for index, glyph in enumerate(self.glyphs):
             if not glyph.char.strip():
                 self._fail(f"glyphs[{index}]", f"character {glyph.char!r} is blank")
@@ -126,15 +143,16 @@ class Record:
             if not thing.name:
                 self._fail(f"objects[{index}]", "the name is empty")
 
-    def _fail(self, where: str, what: str) -> None:
+    def _fail(self, where: str, what: str) -> NoReturn:
         raise RecordInvalid(f"record {self.id!r}, {where}: {what}")
 
 
 def encode_record(record: Record) -> tuple[bytes, bytes]:
-    """The record as PNG and JSON bytes."""
+    """The record as PNG and JSON bytes; no PNG bytes where there is no picture."""
     png = io.BytesIO()
-    Image.fromarray(record.image).save(png, "PNG", compress_level=2)
-    body = {
+    if record.image is not None:
+        Image.fromarray(record.image).save(png, "PNG", compress_level=2)
+    body: dict[str, object] = {
         "id": record.id,
         "family": record.family,
         "turns": record.turns,
@@ -145,6 +163,10 @@ def encode_record(record: Record) -> tuple[bytes, bytes]:
         "objects": [(*thing.box, thing.name) for thing in record.objects],
         "meta": dict(record.meta),
     }
+    if record.context:
+        body["context"] = record.context
+    if record.image is None:
+        body["picture"] = False
     return png.getvalue(), json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -162,13 +184,16 @@ def decode_record(png: bytes, body: bytes) -> Record:
             f"record of {len(body)} JSON bytes does not decode: {error!r}"
         ) from error
     try:
-        with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
-            image = np.array(picture)
+        image = None
+        if fields.get("picture", True):
+            with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
+                image = np.array(picture)
         return Record(
             id=name,
             family=fields["family"],
             image=image,
             turns=tuple((question, answer) for question, answer in fields["turns"]),
+            context=fields.get("context", ""),
             glyphs=tuple(Glyph(*entry) for entry in fields["glyphs"]),
             objects=tuple(SceneObject(tuple(entry[:4]), entry[4]) for entry in fields["objects"]),
             meta=fields["meta"],

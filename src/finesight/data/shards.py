@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shards: webdataset-style tar files with an index beside each, read in order or at random.
 
-`NAME-00003.tar` holds `<id>.png` and `<id>.json` of some thousand records; any tar or webdataset reader can open it.
-`NAME-00003.index.json` holds the byte range of every part, the size and the SHA-256 of the tar. The index is written
-last, by rename: a shard with an index is complete, a shard without one never existed. So a build killed at any moment
-restarts by making the missing shards, and a truncated tar is found when it is opened, not in the middle of a run.
+`NAME-00003.tar` holds `<id>.png` (where there is a picture) and `<id>.json` of some thousand records; any tar or
+webdataset reader can open it. `NAME-00003.index.json` holds the byte range of every part, the size and the SHA-256 of
+the tar. The index is written last, by rename: a shard with an index is complete, a shard without one never existed. So
+a build killed at any moment restarts by making the missing shards, and a truncated tar is found when it is opened, not
+in the middle of a run.
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ def write_shard(shard: Path, records: Iterable[Record]) -> int:
                 record.check()
                 png, body = encode_record(record)
                 names.append(record.id)
-                rows.append(
-                    [*_add(tar, f"{record.id}.png", png), *_add(tar, f"{record.id}.json", body)]
-                )
+                picture = _add(tar, f"{record.id}.png", png) if png else None
+                text = _add(tar, f"{record.id}.json", body)
+                rows.append([*(picture or (text[0], 0)), *text])
         index = {
             "format": FORMAT,
             "num_records": len(rows),

@@ -266,8 +266,17 @@ class Trainer:
 
 
 def _weighted(results: dict[str, Tensor], weights: LossSection) -> Tensor:
-    """The sum that is minimised; parts without targets in the pack add nothing."""
+    """The sum that is minimised; parts without targets in the pack add nothing.
+
+    Raises:
+        DataError: no part has a target.
+    """
     parts = [getattr(weights, name) * results[name] for name in LOSSES if name in results]
+    if not parts:
+        raise DataError(
+            "a pack has no target for any loss of the recipe",
+            hint="records without a picture teach the decoder alone: give loss.tokens a weight, or leave them out",
+        )
     return torch.stack(parts).sum()
 
 
