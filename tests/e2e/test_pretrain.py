@@ -2,6 +2,11 @@
 """A small recipe from shards to an exported model, and the promise that a stopped run loses nothing."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,6 +157,38 @@ def test_the_decoder_learns_where_a_cell_lies(shards, tiny_model_folder, tmp_pat
     trainer.run(report=lambda step, values: errors.append(values["place_error"]))
     assert errors[-1] < 0.5 * errors[0]
     assert not any(layer._forward_hooks for layer in trainer.model.model.layers)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_keeps_the_last_step(
+    shards, tiny_model_folder, tmp_path, number
+) -> None:
+    """What Ctrl-C in a terminal and a supervisor do: the loader's workers get the signal too, here before the run."""
+    folder = tmp_path / "run"
+    schedule = {"total_steps": 100_000, "warmup_steps": 2, "decay_steps": 2}
+    data = {"workers": 2}
+    recipe = _recipe(shards, tiny_model_folder, folder, schedule=schedule, data=data)
+    write_recipe(recipe, tmp_path / "recipe.toml")
+    command = [sys.executable, "-m", "finesight.cli.train", str(tmp_path / "recipe.toml")]
+    log = folder / "log.jsonl"
+
+    def wait_for_lines(wanted: int) -> int:
+        deadline = time.monotonic() + 120
+        while (found := log.read_text().count("\n") if log.exists() else 0) < wanted:
+            assert run.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return found
+
+    with subprocess.Popen([*command, "--threads", "1"]) as run:
+        before = wait_for_lines(3)
+        for worker in Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split():
+            os.kill(int(worker), number)
+        wait_for_lines(before + 20)
+        run.send_signal(number)
+        assert run.wait(timeout=60) == 0
+    last = json.loads(log.read_text().splitlines()[-1])["step"]
+    assert checkpoints(folder / "checkpoints")[-1].name == f"step_{last:08}"
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ reading of them different, which on two cores is worth more than drawing anew.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -217,9 +218,21 @@ def as_conversation(
     return Conversation(tuple(messages))
 
 
+def _leave_stopping_to_the_parent(_worker: int) -> None:
+    """Ctrl-C and most supervisors signal a whole process group: a worker that obeyed would take the run with it."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def read_packs(stream: PackStream) -> Iterator[TrainBatch]:
     """Packs of all workers in turn, each with the place of the whole stream after it."""
-    loader = DataLoader(stream, batch_size=None, num_workers=stream.num_workers, prefetch_factor=8)
+    loader = DataLoader(
+        stream,
+        batch_size=None,
+        num_workers=stream.num_workers,
+        prefetch_factor=8,
+        worker_init_fn=_leave_stopping_to_the_parent,
+    )
     places = list(stream.places)
     for made in loader:
         places[made.worker] = made.cursor
