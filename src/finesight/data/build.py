@@ -44,55 +44,43 @@ Progress = Callable[[int, int], None]
 """Called with records done and records wanted."""
 
 
-class TextPart(BaseModel):
-    """Records drawn by the text builder."""
+class _Part(BaseModel):
+    """What every part of a recipe says; `builder` comes first, and each kind of part narrows it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    builder: Literal["text"] = Field("text", description="which builder")
+    builder: str = Field(description="which builder")
     name: str = Field(
         pattern=r"^[a-z0-9_]+$", description="name of the part, first word of its shards"
     )
     num_records: int = Field(ge=1, description="records to draw")
+
+
+class TextPart(_Part):
+    """Records drawn by the text builder."""
+
+    builder: Literal["text"] = Field("text", description="which builder")
     options: TextLinesConfig = Field(TextLinesConfig(), description="what to draw")
 
 
-class SheetPart(BaseModel):
+class SheetPart(_Part):
     """Records drawn by the sheet builder."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     builder: Literal["sheets"] = Field("sheets", description="which builder")
-    name: str = Field(
-        pattern=r"^[a-z0-9_]+$", description="name of the part, first word of its shards"
-    )
-    num_records: int = Field(ge=1, description="records to draw")
     options: TextSheetsConfig = Field(TextSheetsConfig(), description="what to draw")
 
 
-class ScenePart(BaseModel):
+class ScenePart(_Part):
     """Records drawn by the scene builder."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     builder: Literal["scenes"] = Field("scenes", description="which builder")
-    name: str = Field(
-        pattern=r"^[a-z0-9_]+$", description="name of the part, first word of its shards"
-    )
-    num_records: int = Field(ge=1, description="records to draw")
     options: ScenesConfig = Field(ScenesConfig(), description="what to draw")
 
 
-class ToldPart(BaseModel):
+class ToldPart(_Part):
     """Records of the builder that tells scenes in words."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     builder: Literal["told"] = Field("told", description="which builder")
-    name: str = Field(
-        pattern=r"^[a-z0-9_]+$", description="name of the part, first word of its shards"
-    )
-    num_records: int = Field(ge=1, description="records to tell")
     options: ToldScenesConfig = Field(ToldScenesConfig(), description="what to tell")
 
 

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 from finesight.data.dense import BLANK, CHAR_SLOTS, DenseTargets
 
+_CELLS = 8.0
+"""Cells of one unit of `PlaceHead`: a middling picture's side, so that its numbers are of the size of 1."""
+
 
 class DenseHeads(nn.Module):
     """Linear classifiers over visual tokens.
@@ -116,10 +119,6 @@ class PlaceHead(nn.Module):
             results["places"] = results["places"] + _distance_loss(edges, wanted)
             results["edge_error"] = (edges.detach() - wanted).abs().mean()
         return results
-
-
-_CELLS = 8.0
-"""Cells of one unit of the head: a middling picture's side, so that its numbers are of the size of 1."""
 
 
 def _distance_loss(found: Tensor, wanted: Tensor) -> Tensor:

@@ -124,11 +124,7 @@ class PhraseSource:
         if roll < 0.70:
             language = _draw(rng, self._latin)
             return Phrase(_cased(rng, self.words.word(rng, language, low, high)), language, "word")
-        if roll < 0.85:
-            return Phrase(_number(rng, low, high), "en", "number")
-        pool = CLEAR_LETTERS + DIGITS if roll < 0.95 else CLEAR_LETTERS + DIGITS + SYMBOLS
-        count = rng.randint(low, high)
-        return Phrase("".join(rng.choice(pool) for _ in range(count)), "en", "symbols")
+        return _no_word(rng, roll, "en", low, high)
 
     def line(self, rng: random.Random, low: int = 8, high: int = 24) -> Phrase:
         """Words, numbers or part of a sentence, `low` to `high` characters long."""
@@ -159,11 +155,7 @@ class PhraseSource:
         if roll < 0.70:
             word = _cased(rng, self.words.word(rng, other.language, low, high))
             return Phrase(word, other.language, "word")
-        if roll < 0.85:
-            return Phrase(_number(rng, low, high), other.language, "number")
-        pool = CLEAR_LETTERS + DIGITS if roll < 0.95 else CLEAR_LETTERS + DIGITS + SYMBOLS
-        count = rng.randint(low, high)
-        return Phrase("".join(rng.choice(pool) for _ in range(count)), other.language, "symbols")
+        return _no_word(rng, roll, other.language, low, high)
 
     def _words_up_to(self, rng: random.Random, language: str, want: int) -> str:
         """Words until `want` characters are reached; the last one may be left out to keep the bound."""
@@ -209,6 +201,15 @@ class PhraseSource:
         if language == "ko":
             return self.words.word(rng, language, 2, min(high, 6))
         return _cased(rng, self.words.word(rng, language, low, high))
+
+
+def _no_word(rng: random.Random, roll: float, language: str, low: int, high: int) -> Phrase:
+    """A number up to a roll of 0.85, above that a random string, from 0.95 on with signs in it."""
+    if roll < 0.85:
+        return Phrase(_number(rng, low, high), language, "number")
+    pool = CLEAR_LETTERS + DIGITS if roll < 0.95 else CLEAR_LETTERS + DIGITS + SYMBOLS
+    count = rng.randint(low, high)
+    return Phrase("".join(rng.choice(pool) for _ in range(count)), language, "symbols")
 
 
 def _weighted(names: Sequence[str], weights: Sequence[float], known: Set[str]) -> dict[str, float]:

@@ -58,7 +58,7 @@ class ToldScenes:
 
     def record(self, record_id: str, seed: int) -> Record:
         """Tell the scene of a seed; the same seed, config and assets give the same record."""
-        rng = random.Random(~seed)
+        rng = random.Random(f"told/{seed}")  # the scene draws from a stream of its own
         scene = self._scenes.record(record_id, seed)
         listed = [f"{thing.name} {list(thing.box)}" for thing in scene.objects] or [NOTHING]
         separator = rng.choice(("\n", "\n", "; "))
