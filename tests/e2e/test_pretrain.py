@@ -46,20 +46,24 @@ def _scene_record(index: int) -> Record:
     x = 4 + 7 * (index % 6)
     ImageDraw.Draw(picture).rectangle((x, 20, x + 30, 50), fill="red")
     thing = SceneObject((x, 20, x + 31, 51), "red square")
+    point = f'<points x1="{x + 15}" y1="35" alt="red square">red square</points>'
     turns = (
         ("How many red squares are there in the image?", "1"),
-        ("Point to the red square.", f"{x + 15},35"),
+        ("Point to the red square.", point),
     )
-    return _record(f"scene-{index}", "scene", picture, turns, objects=(thing,))
+    tasks = [
+        {"kind": kind, "name": "red square", "objects": [0]} for kind in ("count", "point_xml")
+    ]
+    return _record(f"scene-{index}", "scene", picture, turns, tasks, objects=(thing,))
 
 
-def _record(name, family, picture, turns, **truth) -> Record:
+def _record(name, family, picture, turns, tasks=(), **truth) -> Record:
     return Record(
         id=name,
         family=family,
         image=np.array(picture),
         turns=turns,
-        meta={"split": "train", "generator": "test", "seed": 0},
+        meta={"split": "train", "generator": "test", "seed": 0, "tasks": list(tasks)},
         **truth,
     )
 
@@ -157,6 +161,24 @@ def test_the_decoder_learns_where_a_cell_lies(shards, tiny_model_folder, tmp_pat
     trainer.run(report=lambda step, values: errors.append(values["place_error"]))
     assert errors[-1] < 0.5 * errors[0]
     assert not any(layer._forward_hooks for layer in trainer.model.model.layers)
+
+
+def test_the_decoder_learns_where_to_look(shards, tiny_model_folder, tmp_path) -> None:
+    """At the name in the question, at the square, and at its middle cell when it is counted."""
+    shares: list[dict[str, float]] = []
+    recipe = _recipe(
+        shards,
+        tiny_model_folder,
+        tmp_path / "a",
+        data={"source": [{"path": str(shards / "scenes")}], "jitter": 0.0},
+        schedule={"total_steps": 60, "warmup_steps": 4, "decay_steps": 20},
+        loss={"looks": 1.0},
+    )
+    pretrain.start(recipe).run(report=lambda step, values: shares.append(values))
+    for name in ("asked_share", "seen_share", "counted_share"):
+        assert shares[0][name] < 0.3
+        assert shares[-1][name] > 0.7
+    assert shares[-1]["counted"] < 0.5 * shares[0]["counted"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -314,7 +336,12 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_written(
 def test_a_run_on_a_gpu_learns_and_resumes(shards, tiny_model_folder, tmp_path) -> None:
     run = {"folder": str(tmp_path / "a"), "device": "cuda", "precision": "bfloat16", "log_every": 1}
     recipe = _recipe(
-        shards, tiny_model_folder, tmp_path / "a", run=run, schedule={"total_steps": 40}
+        shards,
+        tiny_model_folder,
+        tmp_path / "a",
+        run=run,
+        schedule={"total_steps": 40},
+        loss={"places": 1.0, "looks": 0.3},
     )
     first = pretrain.start(recipe)
     first.run(report=lambda step, values: first.stop() if step == 20 else None)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -131,6 +132,41 @@ def _middles(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
     return np.tile(np.arange(columns) + 0.5, rows), np.repeat(np.arange(rows) + 0.5, columns)
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectCells:
+    """Where the objects of a picture lie among its cells.
+
+    Attributes:
+        owners: int64[M], index of the smallest object over each cell's middle, -1 for none.
+        middles: int64[O], cell that holds each object's middle.
+    """
+
+    owners: Tensor
+    middles: Tensor
+
+    @classmethod
+    def of(cls, record: Record, *, rows: int, columns: int) -> ObjectCells:
+        """Of a picture that is shown as `rows` x `columns` cells."""
+        height, width = record.pixels.shape[:2]
+        scale = np.tile([columns / width, rows / height], 2)
+        x1, y1, x2, y2 = (_corners(record) * scale).T  # in cells
+        middles = np.floor((y1 + y2) / 2) * columns + np.floor((x1 + x2) / 2)
+        middle_x, middle_y = _middles(rows, columns)
+        owners = np.full(rows * columns, -1, dtype=np.int64)
+        for index in np.argsort(-(x2 - x1) * (y2 - y1), kind="stable"):  # the smallest last
+            inside = (middle_x >= x1[index]) & (middle_x <= x2[index])
+            inside &= (middle_y >= y1[index]) & (middle_y <= y2[index])
+            # an object smaller than a cell may miss every middle: then the cell of its own middle stands for it
+            inside[int(middles[index])] = True
+            owners[inside] = index
+        return cls(torch.from_numpy(owners), torch.from_numpy(middles.astype(np.int64)))
+
+
+def _corners(record: Record) -> npt.NDArray[np.float64]:
+    """float64[O, 4], the objects' boxes."""
+    return np.array([item.box for item in record.objects], dtype=np.float64).reshape(-1, 4)
+
+
 def _object_targets(
     record: Record,
     vocabulary: DenseVocabulary,
@@ -140,26 +176,18 @@ def _object_targets(
     cell: int,
     scale: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Class and edge distances of the smallest object over each cell's middle."""
+    """Class and edge distances of the object over each cell's middle."""
     known = record.family.startswith("scene")  # a scene without objects is known to be empty
     objects = np.full(rows * columns, 0 if known else -100, dtype=np.int64)
     boxes = np.zeros((rows * columns, 4), dtype=np.float32)
-    if not known:
+    if not known or not record.objects:
         return objects, boxes
+    owners = ObjectCells.of(record, rows=rows, columns=columns).owners.numpy()
+    covered = owners >= 0
+    classes = np.array([vocabulary.objects.get(item.name, -100) for item in record.objects])
+    objects[covered] = classes[owners[covered]]
+    x1, y1, x2, y2 = (_corners(record)[owners] * np.tile(scale, 2) / cell).T
     middle_x, middle_y = _middles(rows, columns)
-    smallest_last = sorted(record.objects, key=lambda item: -_area(item.box))
-    for item in smallest_last:
-        x1, y1, x2, y2 = np.array(item.box) * np.tile(scale, 2) / cell
-        # an object smaller than a cell may miss every middle: then the cell that holds its own middle stands for it
-        inside = (middle_x >= x1) & (middle_x <= x2) & (middle_y >= y1) & (middle_y <= y2)
-        inside |= (np.floor((x1 + x2) / 2) == np.floor(middle_x)) & (
-            np.floor((y1 + y2) / 2) == np.floor(middle_y)
-        )
-        objects[inside] = vocabulary.objects.get(item.name, -100)
-        edges = np.stack([middle_x - x1, middle_y - y1, x2 - middle_x, y2 - middle_y], axis=1)
-        boxes[inside] = edges[inside]
+    edges = np.stack([middle_x - x1, middle_y - y1, x2 - middle_x, y2 - middle_y], axis=1)
+    boxes[covered] = edges[covered]
     return objects, boxes
-
-
-def _area(box: tuple[int, int, int, int]) -> int:
-    return (box[2] - box[0]) * (box[3] - box[1])

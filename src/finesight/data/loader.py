@@ -22,7 +22,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from finesight.batch import EncodedSample, PackedBatch, pack
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
 from finesight.data.augment import jitter, squeeze
-from finesight.data.dense import DenseTargets, DenseVocabulary, dense_targets
+from finesight.data.dense import DenseTargets, DenseVocabulary, ObjectCells, dense_targets
+from finesight.data.looks import Looks, looks_of_sample
 from finesight.data.mixture import Cursor, Mixture, SourceConfig
 from finesight.data.record import Record
 from finesight.errors import ConfigError
@@ -72,6 +73,7 @@ class TrainBatch:
     Attributes:
         batch: the pack.
         dense: targets of its visual tokens.
+        looks: where the tokens of answers look.
         cursor: place in the data after this pack, as a plain mapping.
         num_samples: samples in the pack.
         worker: which worker made it.
@@ -79,9 +81,19 @@ class TrainBatch:
 
     batch: PackedBatch
     dense: DenseTargets
+    looks: Looks
     cursor: dict[str, Any]
     num_samples: int
     worker: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """One sample with its targets."""
+
+    sample: EncodedSample
+    dense: DenseTargets
+    looks: Looks
 
 
 class PackStream(IterableDataset[TrainBatch]):
@@ -125,25 +137,20 @@ class PackStream(IterableDataset[TrainBatch]):
         # Packs come from the workers in turn, and the turn of a resumed run need not begin with worker 0.
         worker = (self.first_worker + (info.id if info else 0)) % self.num_workers
         start = Cursor(**self.places[worker])
-        samples: list[EncodedSample] = []
-        targets: list[DenseTargets] = []
+        ready: list[_Prepared] = []
         num_tokens = num_patches = 0
         before = start
         draws = mixture.stream(start, worker=worker, num_workers=self.num_workers)
         for record, random, cursor in draws:
-            sample, dense = self._prepare(record, random, processor)
-            tokens, patches = sample.input_ids.numel(), _num_patches(sample)
-            if samples and not self._fits(num_tokens + tokens, num_patches + patches):
-                place = asdict(before)
-                yield TrainBatch(
-                    pack(samples), DenseTargets.join(targets), place, len(samples), worker
-                )
-                samples, targets = [], []
+            prepared = self._prepare(record, random, processor)
+            tokens, patches = prepared.sample.input_ids.numel(), _num_patches(prepared.sample)
+            if ready and not self._fits(num_tokens + tokens, num_patches + patches):
+                yield _packed(ready, asdict(before), worker)
+                ready = []
                 num_tokens = num_patches = 0
             num_tokens += tokens
             num_patches += patches
-            samples.append(sample)
-            targets.append(dense)
+            ready.append(prepared)
             before = cursor
 
     def _fits(self, num_tokens: int, num_patches: int) -> bool:
@@ -151,16 +158,15 @@ class PackStream(IterableDataset[TrainBatch]):
 
     def _prepare(
         self, record: Record, random: np.random.Generator, processor: Processor
-    ) -> tuple[EncodedSample, DenseTargets]:
-        chosen = random.permutation(len(record.turns))[: self._config.max_turns]
+    ) -> _Prepared:
+        chosen = random.permutation(len(record.turns))[: self._config.max_turns].tolist()
         turns = [record.turns[place] for place in chosen]
         if record.context:
             question, answer = turns[0]
             turns[0] = (f"{record.context}\n{question}", answer)
         if record.image is None:
-            return _encode(
-                as_conversation((), turns), processor, spelled=False
-            ), DenseTargets.none()
+            sample = _encode(as_conversation((), turns), processor, spelled=False)
+            return _Prepared(sample, DenseTargets.none(), Looks())
         num_frames = 1
         if random.random() < self._config.video_share:
             num_frames = 2 * int(random.integers(1, _MAX_FRAME_PAIRS + 1))
@@ -178,10 +184,24 @@ class PackStream(IterableDataset[TrainBatch]):
         pairs, height, width = sample.vision[0].grid_thw
         merge = processor.model_config.vision.spatial_merge_size
         cell = processor.model_config.vision.resize_factor
-        dense = dense_targets(
-            record, self.vocabulary, rows=height // merge, columns=width // merge, cell=cell
-        )
-        return sample, DenseTargets.join([dense] * pairs)
+        rows, columns = height // merge, width // merge
+        dense = dense_targets(record, self.vocabulary, rows=rows, columns=columns, cell=cell)
+        objects = ObjectCells.of(record, rows=rows, columns=columns)
+        looks = looks_of_sample(record, chosen, sample, objects, processor.tokenizer)
+        return _Prepared(sample, DenseTargets.join([dense] * pairs), looks)
+
+
+def _packed(ready: Sequence[_Prepared], cursor: dict[str, Any], worker: int) -> TrainBatch:
+    batch = pack([one.sample for one in ready])
+    starts = batch.text.cu_seqlens_q[:-1].tolist()
+    return TrainBatch(
+        batch=batch,
+        dense=DenseTargets.join([one.dense for one in ready]),
+        cursor=cursor,
+        num_samples=len(ready),
+        worker=worker,
+        looks=Looks.join([one.looks for one in ready], starts),
+    )
 
 
 def _num_patches(sample: EncodedSample) -> int:

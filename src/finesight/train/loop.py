@@ -10,12 +10,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from finesight.data.loader import PackStream, TrainBatch, read_packs
 from finesight.errors import DataError
@@ -23,75 +21,14 @@ from finesight.model.vl import VisionLanguageModel
 from finesight.train.checkpoint import TrainState, checkpoints, load_checkpoint, save_checkpoint
 from finesight.train.dense import DenseHeads, PlaceHead
 from finesight.train.ema import WeightAverage
-from finesight.train.loss import target_rows, token_loss
+from finesight.train.learner import Learner, moved, weighted
 from finesight.train.meters import Meters
 from finesight.train.optim import Optimizers
-from finesight.train.recipe import LossSection, PretrainRecipe
+from finesight.train.recipe import PretrainRecipe
 from finesight.train.schedule import lr_scale, schedule_step
-
-LOSSES = ("tokens", "characters", "objects", "boxes", "places")
-"""Results of a forward pass that are minimised; the others are for the log."""
 
 Evaluate = Callable[[VisionLanguageModel], dict[str, float]]
 """Takes the model with averaged weights, gives named scores; handed in by the caller."""
-
-
-class Learner(nn.Module):
-    """The model with its temporary heads: one forward pass gives every loss.
-
-    Args:
-        model: the network.
-        heads: heads on the visual tokens that the decoder reads.
-        place_head: head on the visual tokens halfway through the decoder.
-    """
-
-    def __init__(
-        self, model: VisionLanguageModel, heads: DenseHeads, place_head: PlaceHead
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.heads = heads
-        self.place_head = place_head
-
-    def forward(self, train_batch: TrainBatch, weights: LossSection) -> dict[str, Tensor]:
-        """Losses and shares of right guesses by name.
-
-        Args:
-            train_batch: one pack, on the device of the model.
-            weights: weight of each loss; a part whose losses all weigh 0 is not computed.
-        """
-        batch = train_batch.batch
-        results: dict[str, Tensor] = {}
-        visual = None
-        if batch.patches is not None and batch.vision is not None:
-            visual = self.model.encode_vision(batch.patches, batch.vision)
-            if weights.characters or weights.objects or weights.boxes:
-                results |= self.heads(visual, train_batch.dense)
-            if not weights.reaches_vision:
-                visual = visual.detach()
-        if weights.tokens:
-            rows, targets = target_rows(batch)
-            # Answers are put together from what the first half of the decoder knows of each cell.
-            layers = self.model.model.layers
-            with _output_of(layers[len(layers) // 2 - 1]) as halfway:
-                hidden = self.model(batch, vision_embeds=visual)
-            if weights.places and visual is not None:
-                results |= self.place_head(halfway[0][batch.visual_index], train_batch.dense)
-            results["tokens"], results["token_acc"] = token_loss(
-                hidden[rows], self.model.output_embedding, targets
-            )
-        return results
-
-
-@contextmanager
-def _output_of(module: nn.Module) -> Iterator[list[Tensor]]:
-    """Collects what the module returns while the block runs."""
-    outputs: list[Tensor] = []
-    handle = module.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
-    try:
-        yield outputs
-    finally:
-        handle.remove()
 
 
 class Trainer:
@@ -171,8 +108,8 @@ class Trainer:
         meters = Meters()
         for train_batch in train_batches:
             with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-                results = self.learner(_moved(train_batch, device), weights)
-                loss = _weighted(results, weights)
+                results = self.learner(moved(train_batch, device), weights)
+                loss = weighted(results, weights)
             (loss / len(train_batches)).backward()
             meters.add(
                 {
@@ -265,35 +202,5 @@ class Trainer:
         report(self.state.step, values)
 
 
-def _weighted(results: dict[str, Tensor], weights: LossSection) -> Tensor:
-    """The sum that is minimised; parts without targets in the pack add nothing.
-
-    Raises:
-        DataError: no part has a target.
-    """
-    parts = [getattr(weights, name) * results[name] for name in LOSSES if name in results]
-    if not parts:
-        raise DataError(
-            "a pack has no target for any loss of the recipe",
-            hint="records without a picture teach the decoder alone: give loss.tokens a weight, or leave them out",
-        )
-    return torch.stack(parts).sum()
-
-
 def _is_over(began: float, max_minutes: float | None) -> bool:
     return max_minutes is not None and time.monotonic() - began > 60 * max_minutes
-
-
-def _moved(train_batch: TrainBatch, device: torch.device) -> TrainBatch:
-    if device.type == "cpu":
-        return train_batch
-    from dataclasses import replace
-
-    dense: Any = replace(
-        train_batch.dense,
-        characters=train_batch.dense.characters.to(device),
-        objects=train_batch.dense.objects.to(device),
-        boxes=train_batch.dense.boxes.to(device),
-        places=train_batch.dense.places.to(device),
-    )
-    return replace(train_batch, batch=train_batch.batch.to(device), dense=dense)

@@ -48,13 +48,21 @@ class LossSection(_Section):
         description="temporary head inside the decoder: place of each cell and edges of its object; needs `tokens`",
     )
 
+    looks: float = Field(
+        0.0,
+        ge=0,
+        description="attention of the decoder: whether it looks at the object that it writes about; needs `tokens`",
+    )
+
     @model_validator(mode="after")
     def _decoder_runs(self) -> LossSection:
-        if self.places and not self.tokens:
-            raise ConfigError(
-                f"loss.places is {self.places}, but loss.tokens is 0: the decoder that it trains does not run",
-                hint="give loss.tokens a weight, or set loss.places = 0",
-            )
+        for name in ("places", "looks"):
+            if getattr(self, name) and not self.tokens:
+                raise ConfigError(
+                    f"loss.{name} is {getattr(self, name)}, but loss.tokens is 0: the decoder that it trains "
+                    "does not run",
+                    hint=f"give loss.tokens a weight, or set loss.{name} = 0",
+                )
         return self
 
 

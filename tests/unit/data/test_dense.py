@@ -7,6 +7,7 @@ from finesight.data.dense import (
     OTHER,
     DenseTargets,
     DenseVocabulary,
+    ObjectCells,
     dense_targets,
 )
 from finesight.data.record import Glyph, Record, SceneObject
@@ -80,3 +81,16 @@ def test_places_are_the_middles_of_the_cells() -> None:
     ]  # fmt: skip
     twice = DenseTargets.join([targets, targets])
     assert twice.places.tolist() == targets.places.tolist() * 2
+
+
+def test_cells_of_objects_are_those_of_the_picture_as_it_is_shown() -> None:
+    objects = (SceneObject((0, 0, 56, 28), "dog"), SceneObject((30, 2, 38, 10), "cat"))
+    record = _record("scene", (56, 28), objects=objects)
+    cells = ObjectCells.of(record, rows=1, columns=2)
+    assert cells.owners.tolist() == [0, 1]
+    assert cells.middles.tolist() == [1, 1]
+    larger = ObjectCells.of(record, rows=2, columns=4)  # shown at twice the size
+    assert larger.owners.tolist() == [0, 0, 1, 0, 0, 0, 0, 0]
+    assert larger.middles.tolist() == [6, 2]
+    empty = ObjectCells.of(_record("scene", (56, 28)), rows=1, columns=2)
+    assert (empty.owners.tolist(), empty.middles.tolist()) == ([-1, -1], [])

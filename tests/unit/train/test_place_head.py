@@ -44,7 +44,8 @@ def test_without_objects_only_places_count() -> None:
         assert results["places"].item() == pytest.approx((0.5 / 8) - 0.025, abs=1e-6)
 
 
-def test_a_place_without_a_decoder_is_refused() -> None:
-    with pytest.raises((ConfigError, ValidationError), match=r"loss\.places is 1\.0"):
-        LossSection(tokens=0.0, places=1.0)
-    assert LossSection(tokens=1.0, places=1.0).places == 1.0
+@pytest.mark.parametrize("name", ["places", "looks"])
+def test_what_teaches_the_decoder_needs_a_decoder(name: str) -> None:
+    with pytest.raises((ConfigError, ValidationError), match=rf"loss\.{name} is 1\.0"):
+        LossSection(tokens=0.0, **{name: 1.0})
+    assert getattr(LossSection(tokens=1.0, **{name: 1.0}), name) == 1.0
