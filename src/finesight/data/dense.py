@@ -139,17 +139,20 @@ class ObjectCells:
     Attributes:
         owners: int64[M], index of the smallest object over each cell's middle, -1 for none.
         middles: int64[O], cell that holds each object's middle.
+        boxes: float32[O, 4], left, top, right and bottom edge of each object, in cells.
     """
 
     owners: Tensor
     middles: Tensor
+    boxes: Tensor
 
     @classmethod
     def of(cls, record: Record, *, rows: int, columns: int) -> ObjectCells:
         """Of a picture that is shown as `rows` x `columns` cells."""
         height, width = record.pixels.shape[:2]
         scale = np.tile([columns / width, rows / height], 2)
-        x1, y1, x2, y2 = (_corners(record) * scale).T  # in cells
+        boxes = _corners(record) * scale
+        x1, y1, x2, y2 = boxes.T
         middles = np.floor((y1 + y2) / 2) * columns + np.floor((x1 + x2) / 2)
         middle_x, middle_y = _middles(rows, columns)
         owners = np.full(rows * columns, -1, dtype=np.int64)
@@ -159,7 +162,11 @@ class ObjectCells:
             # an object smaller than a cell may miss every middle: then the cell of its own middle stands for it
             inside[int(middles[index])] = True
             owners[inside] = index
-        return cls(torch.from_numpy(owners), torch.from_numpy(middles.astype(np.int64)))
+        return cls(
+            owners=torch.from_numpy(owners),
+            middles=torch.from_numpy(middles.astype(np.int64)),
+            boxes=torch.from_numpy(boxes.astype(np.float32)),
+        )
 
 
 def _corners(record: Record) -> npt.NDArray[np.float64]:

@@ -71,17 +71,19 @@ class LookTargets:
         rows: int64[S, R], tokens that look; each looks for the sake of the token after it.
         which: int64[S, R], row of `wanted` for each; -1 where the place is only filled up.
         wanted: float32[S, K, L], weights of the tokens to look at, counted from the sample's first; 0 for all others.
+        boxes: float32[S, K, 4], edges of the object looked at, in cells; NaN where it is not one object.
         starts: int64[S], first token of each sample in its pack; `rows` count from there too.
     """
 
     rows: Tensor
     which: Tensor
     wanted: Tensor
+    boxes: Tensor
     starts: Tensor
 
     def to(self, device: torch.device | str) -> LookTargets:
         """Copy with every tensor on `device`."""
-        parts = (self.rows, self.which, self.wanted, self.starts)
+        parts = (self.rows, self.which, self.wanted, self.boxes, self.starts)
         return LookTargets(*(part.to(device) for part in parts))
 
     @classmethod
@@ -100,11 +102,13 @@ class LookTargets:
         rows = torch.zeros(len(known), num_rows, dtype=torch.int64)
         which = torch.full_like(rows, -1)
         wanted = torch.zeros(len(known), num_sets, length)
+        boxes = torch.full((len(known), num_sets, 4), torch.nan)
         for place, (part, _) in enumerate(known):
             rows[place, : part.rows.shape[1]] = part.rows
             which[place, : part.which.shape[1]] = part.which
             wanted[place, : part.wanted.shape[1], : part.wanted.shape[2]] = part.wanted
-        return cls(rows, which, wanted, torch.tensor([start for _, start in known]))
+            boxes[place, : part.boxes.shape[1]] = part.boxes
+        return cls(rows, which, wanted, boxes, torch.tensor([start for _, start in known]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,20 +147,27 @@ class _Collected:
     rows: list[int] = field(default_factory=list)
     which: list[int] = field(default_factory=list)
     sets: list[Tensor] = field(default_factory=list)
+    boxes: list[Tensor] = field(default_factory=list)
 
-    def add(self, rows: Iterable[int], wanted: Tensor) -> None:
-        """Let `rows` look at the tokens of `wanted`, float32[L]; nothing where that is empty."""
+    def add(self, rows: Iterable[int], wanted: Tensor, box: Tensor | None = None) -> None:
+        """Let `rows` look at the tokens of `wanted`, float32[L], of an object with `box`; nothing where it is empty."""
         before = len(self.rows)
         if wanted.any():
             self.rows += rows
             self.which += [len(self.sets)] * (len(self.rows) - before)
             self.sets.append(wanted)
+            self.boxes.append(torch.full((4,), torch.nan) if box is None else box)
 
     def targets(self) -> LookTargets | None:
         if not self.rows:
             return None
-        rows, which = torch.tensor([self.rows]), torch.tensor([self.which])
-        return LookTargets(rows, which, torch.stack(self.sets)[None], torch.zeros(1).long())
+        return LookTargets(
+            rows=torch.tensor([self.rows]),
+            which=torch.tensor([self.which]),
+            wanted=torch.stack(self.sets)[None],
+            boxes=torch.stack(self.boxes)[None],
+            starts=torch.zeros(1, dtype=torch.int64),
+        )
 
 
 def looks_of_answer(kind: str, answer: str, objects: Sequence[int]) -> list[Look]:
@@ -220,7 +231,8 @@ def looks_of_sample(
                 for row, begin in zip(rows, begins, strict=True)
                 if look.begin <= begin < look.end
             )
-            seen.add(inside, _covered(sample, cells, look.objects))
+            box = cells.boxes[look.objects[0]] if len(look.objects) == 1 else None
+            seen.add(inside, _covered(sample, cells, look.objects), box)
         if task["kind"] in _NUMBER:
             counted.add(rows, _middles(sample, cells, task["objects"]))
     return Looks(asked.targets(), seen.targets(), counted.targets())

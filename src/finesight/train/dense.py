@@ -6,7 +6,7 @@ signal at each cell from the first step. `PlaceHead` stands inside the decoder: 
 in its picture a cell lies, only the decoder can tell, from the rotary distance to the picture's beginning. They are no
 part of the model: checkpoints keep them in a file of their own, exports leave them out.
 
-Legend: M visual tokens, D hidden, K character slots, C character classes, O object classes.
+Legend: M visual tokens, T tokens of a pack, D hidden, K character slots, C character classes, O object classes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finesight.data.dense import BLANK, CHAR_SLOTS, DenseTargets
+from finesight.data.looks import LookTargets
 
 _CELLS = 8.0
 """Cells of one unit of `PlaceHead`: a middling picture's side, so that its numbers are of the size of 1."""
@@ -82,7 +83,10 @@ class DenseHeads(nn.Module):
 
 
 class PlaceHead(nn.Module):
-    """Where each visual token lies in its picture, and the edges of the object over it, from a state of the decoder.
+    """What two states of the decoder know of places.
+
+    Halfway, at a visual token: where it lies in its picture, and the edges of the object over it. One layer later, at a
+    token of an answer: the edges of the object that it speaks of, which is what digits are made from.
 
     Args:
         hidden_size: width of a state (D).
@@ -93,6 +97,8 @@ class PlaceHead(nn.Module):
         self.norm = nn.RMSNorm(hidden_size, eps=1e-6)
         self.places = nn.Linear(hidden_size, 2)
         self.edges = nn.Linear(hidden_size, 4)
+        self.spoken_norm = nn.RMSNorm(hidden_size, eps=1e-6)
+        self.spoken = nn.Linear(hidden_size, 4)
 
     def forward(self, states: Tensor, targets: DenseTargets) -> dict[str, Tensor]:
         """Loss of all cells, and of the objects' edges where cells are covered.
@@ -119,6 +125,26 @@ class PlaceHead(nn.Module):
             results["places"] = results["places"] + _distance_loss(edges, wanted)
             results["edge_error"] = (edges.detach() - wanted).abs().mean()
         return results
+
+    def of_answers(self, states: Tensor, looks: LookTargets) -> dict[str, Tensor]:
+        """Loss of the tokens that speak of one object.
+
+        Args:
+            states: float[T, D], the decoder's states at all tokens.
+            looks: targets of the pack, with the objects' edges.
+
+        Returns:
+            Scalars: `spoken` (loss) and `spoken_error` (mean distance, in cells); nothing without such a token.
+        """
+        index = looks.which.clamp(min=0)[:, :, None].expand(-1, -1, 4)
+        wanted = looks.boxes.gather(1, index)  # [S, R, 4]
+        is_known = (looks.which >= 0) & ~wanted[:, :, 0].isnan()
+        if not is_known.any():
+            return {}
+        rows = (looks.starts[:, None] + looks.rows)[is_known]
+        found = self.spoken(self.spoken_norm(states[rows])).float() * _CELLS
+        error = (found.detach() - wanted[is_known]).abs().mean()
+        return {"spoken": _distance_loss(found, wanted[is_known]), "spoken_error": error}
 
 
 def _distance_loss(found: Tensor, wanted: Tensor) -> Tensor:

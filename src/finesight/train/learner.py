@@ -26,6 +26,7 @@ LOSSES = {
     "objects": "objects",
     "boxes": "boxes",
     "places": "places",
+    "spoken": "places",
     "asked": "looks",
     "seen": "looks",
     "counted": "looks",
@@ -87,11 +88,13 @@ class Learner(nn.Module):
         layers = self.model.model.layers
         half = len(layers) // 2
         first, second = cast(TextLayer, layers[half - 1]), cast(TextLayer, layers[half])
-        with _calls_of(first, first.self_attn, second.self_attn) as calls:
+        with _calls_of(first, second, first.self_attn, second.self_attn) as calls:
             hidden = self.model(batch, vision_embeds=visual)
         if weights.places and visual is not None:
             states = calls[first].output[batch.visual_index]
             results |= self.place_head(states, train_batch.dense)
+            if train_batch.looks.seen:
+                results |= self.place_head.of_answers(calls[second].output, train_batch.looks.seen)
         if weights.looks:
             for name, tell, attention in (
                 ("asked", look_loss, first.self_attn),

@@ -45,13 +45,15 @@ class LossSection(_Section):
     places: float = Field(
         0.0,
         ge=0,
-        description="temporary head inside the decoder: place of each cell and edges of its object; needs `tokens`",
+        description="temporary head inside the decoder: place of each cell, edges of its object and of the object that "
+        "an answer speaks of; needs `tokens`",
     )
 
     looks: float = Field(
         0.0,
         ge=0,
-        description="attention of the decoder: whether it looks at the object that it writes about; needs `tokens`",
+        description="attention of the decoder: whether it looks at the name asked for, at the object that it writes "
+        "about, and at all that are counted; needs `tokens`",
     )
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from finesight.conversation import Conversation, ImagePart, Message, TextPart
 from finesight.data.dense import ObjectCells
@@ -117,6 +118,9 @@ def test_each_token_of_a_box_looks_at_the_cells_of_its_object(processor):
     ]
     assert [cells for cells, _ in stretches] == [[0], [2, 3, 6, 7], None]
     assert stretches[0][1] == TWO[: TWO.index('"},')]
+    _, looks = _looks(processor, _record(("detect", "Locate every cat.", TWO, [0, 1])), [0])
+    assert looks.seen.boxes[0, :2].tolist() == [[0, 0, 1, 1], [2, 0, 4, 2]]  # in cells
+    assert looks.seen.boxes[0, 2].isnan().all()
     assert "[56, 0, 112, 56]" in stretches[1][1]
 
 
@@ -203,18 +207,18 @@ def test_a_number_looks_at_the_middle_of_each_object_and_at_the_first_token(proc
 
 
 def test_targets_of_a_pack_are_filled_up_to_the_longest():
-    short = LookTargets(
-        torch.tensor([[3]]), torch.tensor([[0]]), torch.ones(1, 1, 4), torch.zeros(1).long()
-    )
-    long = LookTargets(
-        torch.tensor([[4, 5]]),
-        torch.tensor([[1, 0]]),
-        torch.ones(1, 2, 6),
-        torch.zeros(1).long(),
-    )
+    def one(rows: list[int], which: list[int], wanted: Tensor) -> LookTargets:
+        boxes = torch.arange(4.0).expand(1, wanted.shape[1], 4)
+        return LookTargets(
+            torch.tensor([rows]), torch.tensor([which]), wanted, boxes, torch.zeros(1).long()
+        )
+
+    short = one([3], [0], torch.ones(1, 1, 4))
+    long = one([4, 5], [1, 0], torch.ones(1, 2, 6))
     joined = LookTargets.join([short, None, long], [0, 4, 9])
     assert joined.starts.tolist() == [0, 9]
     assert joined.rows.tolist() == [[3, 0], [4, 5]]
     assert joined.which.tolist() == [[0, -1], [1, 0]]
     assert joined.wanted.sum((1, 2)).tolist() == [4, 12]
+    assert joined.boxes[:, :, 3].isnan().tolist() == [[False, True], [False, False]]
     assert LookTargets.join([None, None], [0, 4]) is None

@@ -39,8 +39,9 @@ def _targets(rows: list[int], which: list[int], wanted: list[list[int]]) -> Look
     mask = torch.zeros(1, len(wanted), LENGTHS[1])
     for row, places in enumerate(wanted):
         mask[0, row, places] = 1.0
+    boxes = torch.full((1, len(wanted), 4), torch.nan)
     return LookTargets(
-        torch.tensor([rows]), torch.tensor([which]), mask, torch.tensor([LENGTHS[0]])
+        torch.tensor([rows]), torch.tensor([which]), mask, boxes, torch.tensor([LENGTHS[0]])
     )
 
 
@@ -71,6 +72,7 @@ def test_samples_of_a_pack_do_not_mix(case):
         torch.tensor([[3]]),
         torch.tensor([[0]]),
         torch.tensor([[[0.0, 1.0, 0.0, 0.0, 0.0]]]),
+        torch.full((1, 1, 4), torch.nan),
         torch.tensor([0]),
     )
     own = [look_loss(attention, states, rotary, part)[0].item() for part in (first, second)]

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The head inside the decoder: what it is told, and that rotary distances alone are enough to learn it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from pydantic import ValidationError
 
 from finesight.data.dense import DenseTargets
+from finesight.data.looks import LookTargets
 from finesight.errors import ConfigError
 from finesight.train.dense import PlaceHead
 from finesight.train.recipe import LossSection
@@ -42,6 +45,24 @@ def test_without_objects_only_places_count() -> None:
         results = head(torch.randn(4, 8), _targets(nothing))
         assert "edge_error" not in results
         assert results["places"].item() == pytest.approx((0.5 / 8) - 0.025, abs=1e-6)
+
+
+def test_tokens_of_an_answer_know_the_edges_of_what_they_speak_of() -> None:
+    head = PlaceHead(8)
+    torch.nn.init.zeros_(head.spoken.weight)
+    head.spoken.bias.data = torch.tensor([1.0, 1.0, 2.0, 4.0]) / 8
+    boxes = torch.tensor([[[1.0, 1.0, 2.0, 2.0], [torch.nan] * 4]])
+    looks = LookTargets(
+        rows=torch.tensor([[1, 2, 0]]),
+        which=torch.tensor([[0, 1, -1]]),
+        wanted=torch.ones(1, 2, 4),
+        boxes=boxes,
+        starts=torch.tensor([0]),
+    )
+    results = head.of_answers(torch.randn(4, 8), looks)
+    assert results["spoken_error"].item() == pytest.approx(0.5)  # only the last edge is off, by 2
+    assert results["spoken"].item() == pytest.approx((2 / 8 - 0.025) / 4)
+    assert head.of_answers(torch.randn(4, 8), replace(looks, boxes=boxes * torch.nan)) == {}
 
 
 @pytest.mark.parametrize("name", ["places", "looks"])
