@@ -15,7 +15,7 @@ from finesight.data.loader import TrainBatch
 from finesight.errors import DataError
 from finesight.model.language import TextLayer
 from finesight.model.vl import VisionLanguageModel
-from finesight.train.dense import DenseHeads, PlaceHead
+from finesight.train.dense import DenseHeads, NameHead, PlaceHead
 from finesight.train.looks import count_loss, look_loss
 from finesight.train.loss import target_rows, token_loss
 from finesight.train.recipe import LossSection
@@ -27,6 +27,7 @@ LOSSES = {
     "boxes": "boxes",
     "places": "places",
     "spoken": "places",
+    "names": "names",
     "asked": "looks",
     "seen": "looks",
     "counted": "looks",
@@ -49,15 +50,21 @@ class Learner(nn.Module):
         model: the network.
         heads: heads on the visual tokens that the decoder reads.
         place_head: head on the visual tokens halfway through the decoder.
+        name_head: another one there.
     """
 
     def __init__(
-        self, model: VisionLanguageModel, heads: DenseHeads, place_head: PlaceHead
+        self,
+        model: VisionLanguageModel,
+        heads: DenseHeads,
+        place_head: PlaceHead,
+        name_head: NameHead,
     ) -> None:
         super().__init__()
         self.model = model
         self.heads = heads
         self.place_head = place_head
+        self.name_head = name_head
 
     def forward(self, train_batch: TrainBatch, weights: LossSection) -> dict[str, Tensor]:
         """Losses and shares of right guesses by name.
@@ -90,6 +97,9 @@ class Learner(nn.Module):
         first, second = cast(TextLayer, layers[half - 1]), cast(TextLayer, layers[half])
         with _calls_of(first, second, first.self_attn, second.self_attn) as calls:
             hidden = self.model(batch, vision_embeds=visual)
+        if weights.names and visual is not None:
+            states = calls[first].output[batch.visual_index]
+            results |= self.name_head(states, self.model.output_embedding, train_batch.dense)
         if weights.places and visual is not None:
             states = calls[first].output[batch.visual_index]
             results |= self.place_head(states, train_batch.dense)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -18,8 +18,9 @@ from torch import Tensor
 from finesight.data.loader import PackStream, TrainBatch, read_packs
 from finesight.errors import DataError
 from finesight.model.vl import VisionLanguageModel
+from finesight.text.tokenizer import Tokenizer
 from finesight.train.checkpoint import TrainState, checkpoints, load_checkpoint, save_checkpoint
-from finesight.train.dense import DenseHeads, PlaceHead
+from finesight.train.dense import DenseHeads, NameHead, PlaceHead
 from finesight.train.ema import WeightAverage
 from finesight.train.learner import Learner, moved, weighted
 from finesight.train.meters import Meters
@@ -50,7 +51,11 @@ class Trainer:
                 num_objects=len(stream.vocabulary.objects) + 1,
             ).to(recipe.run.device)
             place_head = PlaceHead(model.config.text.hidden_size).to(recipe.run.device)
-        self.learner = Learner(model, heads, place_head)
+            name_head = NameHead(
+                model.config.text.hidden_size,
+                _name_tokens(recipe.data.objects, Tokenizer.from_folder(recipe.model.folder)),
+            ).to(recipe.run.device)
+        self.learner = Learner(model, heads, place_head, name_head)
         self.optimizers = Optimizers(self.learner, recipe.optim)
         self.average = WeightAverage(self.learner, recipe.run.average_decay)
         self.state = TrainState(step=0, cursor={}, samples=0, average_updates=0, seconds=0.0)
@@ -200,6 +205,11 @@ class Trainer:
         with (self.recipe.run.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps({"step": self.state.step, **values}) + "\n")
         report(self.state.step, values)
+
+
+def _name_tokens(names: Sequence[str], tokenizer: Tokenizer) -> list[list[int]]:
+    """Token ids of names as they stand inside a sentence."""
+    return [tokenizer.encode(f" {name}") for name in dict.fromkeys(names)]
 
 
 def _is_over(began: float, max_minutes: float | None) -> bool:

@@ -49,6 +49,11 @@ class LossSection(_Section):
         "an answer speaks of; needs `tokens`",
     )
 
+    names: float = Field(
+        0.0,
+        ge=0,
+        description="temporary head inside the decoder: name of each cell's object, as tokens; needs `tokens`",
+    )
     looks: float = Field(
         0.0,
         ge=0,
@@ -58,7 +63,7 @@ class LossSection(_Section):
 
     @model_validator(mode="after")
     def _decoder_runs(self) -> LossSection:
-        for name in ("places", "looks"):
+        for name in ("places", "names", "looks"):
             if getattr(self, name) and not self.tokens:
                 raise ConfigError(
                     f"loss.{name} is {getattr(self, name)}, but loss.tokens is 0: the decoder that it trains "

@@ -65,7 +65,7 @@ def test_tokens_of_an_answer_know_the_edges_of_what_they_speak_of() -> None:
     assert head.of_answers(torch.randn(4, 8), replace(looks, boxes=boxes * torch.nan)) == {}
 
 
-@pytest.mark.parametrize("name", ["places", "looks"])
+@pytest.mark.parametrize("name", ["places", "names", "looks"])
 def test_what_teaches_the_decoder_needs_a_decoder(name: str) -> None:
     with pytest.raises((ConfigError, ValidationError), match=rf"loss\.{name} is 1\.0"):
         LossSection(tokens=0.0, **{name: 1.0})
