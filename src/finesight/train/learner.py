@@ -125,7 +125,10 @@ class Learner(nn.Module):
 
 @contextmanager
 def _calls_of(*modules: nn.Module) -> Iterator[dict[nn.Module, _Call]]:
-    """Keeps the newest call of each module while the block runs."""
+    """Keeps the newest call of each module while the block runs.
+
+    What it keeps holds only where gradients are recorded: without, later layers write over the states of earlier ones.
+    """
     calls: dict[nn.Module, _Call] = {}
 
     def keep(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
