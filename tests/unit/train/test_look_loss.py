@@ -55,6 +55,15 @@ def _shares(case: tuple[TextAttention, Tensor, Rotary], row: int, *, key: int = 
     return torch.tensor(scores).softmax(0)
 
 
+def _fit(case, loss_of, targets: LookTargets, *, lr: float, steps: int) -> None:
+    attention, states, rotary = case
+    optimizer = torch.optim.Adam(attention.parameters(), lr=lr)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss_of(attention, states, rotary, targets)[0].backward()
+        optimizer.step()
+
+
 def test_loss_is_what_the_first_head_gives_to_the_wanted_tokens(case):
     attention, states, rotary = case
     targets = _targets([4, 6], [1, 0], [[2], [0, 3]])
@@ -86,13 +95,8 @@ def test_samples_of_a_pack_do_not_mix(case):
 def test_a_head_learns_to_look(case):
     attention, states, rotary = case
     targets = _targets([3, 6], [0, 1], [[1], [4, 5]])
-    optimizer = torch.optim.Adam(attention.parameters(), lr=0.03)
-    for _ in range(60):
-        loss, share = look_loss(attention, states, rotary, targets)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert share.item() > 0.95
+    _fit(case, look_loss, targets, lr=0.03, steps=60)
+    assert look_loss(attention, states, rotary, targets)[1].item() > 0.95
 
 
 def test_count_loss_is_the_divergence_from_the_weights(case):
@@ -107,14 +111,8 @@ def test_count_loss_is_the_divergence_from_the_weights(case):
 
 
 def test_a_head_learns_shares_that_tell_how_many(case):
-    attention, states, rotary = case
     targets = _targets([6, 5], [0, 1], [[0, 1, 2, 3], [0, 4]])
     targets.wanted[0, :, 0] = 4.0
-    optimizer = torch.optim.Adam(attention.parameters(), lr=0.01)
-    for _ in range(600):
-        loss, _ = count_loss(attention, states, rotary, targets)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    _fit(case, count_loss, targets, lr=0.01, steps=600)
     nowhere = [_shares(case, row, key=1)[0].item() for row in (6, 5)]
     assert nowhere == pytest.approx([4 / 7, 4 / 5], abs=0.03)
