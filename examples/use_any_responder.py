@@ -14,12 +14,13 @@ from pathlib import Path
 import finesight
 from finesight import Conversation, ImagePart, Message, Reply, Responder, Sampling, TextPart
 from finesight.conversation import Usage
+from finesight.parse.numbers import read_count
 
 PICTURE = Path(__file__).parent / "media" / "shapes.png"
 
 
-def count(responder: Responder, picture: Path, what: str) -> tuple[int, str]:
-    """Count by detecting, and ask for the number as well; both answers come back."""
+def count(responder: Responder, picture: Path, what: str) -> tuple[int, int | None]:
+    """Count by detecting, and ask for the number as well; both come back, None where no number was said."""
     questions = (
         f"Locate every {what} in the image and output the coordinates in JSON format.",
         f"How many {what}s are there in the image?",
@@ -28,8 +29,8 @@ def count(responder: Responder, picture: Path, what: str) -> tuple[int, str]:
         Conversation((Message("user", (ImagePart(source=picture), TextPart(question))),))
         for question in questions
     ]
-    found, said = responder.respond(conversations, Sampling(max_new_tokens=96))
-    return len(finesight.read_answer(found).boxes), said.text
+    found, said = responder.respond(conversations, Sampling(max_new_tokens=256))
+    return len(finesight.read_answer(found).boxes), read_count(said.text)
 
 
 class Scripted:

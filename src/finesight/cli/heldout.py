@@ -66,7 +66,7 @@ def _items(record: Record) -> Iterator[HeldOutItem]:
             row=scene_row,
             image=image,
             question=question,
-            answer=answer,
+            answer=str(len(boxes)) if scene_row == "count" else answer,
             boxes=boxes,
         )
 

@@ -138,12 +138,10 @@ class ObjectCells:
 
     Attributes:
         owners: int64[M], index of the smallest object over each cell's middle, -1 for none.
-        middles: int64[O], cell that holds each object's middle.
         boxes: float32[O, 4], left, top, right and bottom edge of each object, in cells.
     """
 
     owners: Tensor
-    middles: Tensor
     boxes: Tensor
 
     @classmethod
@@ -164,7 +162,6 @@ class ObjectCells:
             owners[inside] = index
         return cls(
             owners=torch.from_numpy(owners),
-            middles=torch.from_numpy(middles.astype(np.int64)),
             boxes=torch.from_numpy(boxes.astype(np.float32)),
         )
 

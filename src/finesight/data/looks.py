@@ -2,9 +2,9 @@
 """Where to look while writing: the question's words that say what is meant, and the cells where it stands.
 
 A scene's record knows which objects an answer names, in order. So each token of the answer can be told which tokens it
-follows from: first the name in its own question, then the visual tokens of the object. A number follows from all its
-objects at once, each in the cell of its middle. Heads of the decoder's attention are told to look there:
-`finesight.train.looks`. What is not in the picture is looked for at the first token, which stands for "nowhere".
+follows from: first the name in its own question, then the visual tokens of the object. Heads of the decoder's attention
+are told to look there: `finesight.train.looks`. What is not in the picture is looked for at the first token, which
+stands for "nowhere".
 
 Legend: S samples, L tokens of a sample, R tokens of it that look, K different sets of tokens to look at.
 Worked example: "none" as an answer of two tokens in places 20 and 21 gives `rows = [[19, 20]]`, `which = [[0, 0]]`, and
@@ -35,12 +35,6 @@ follows: one token holds it together with the comma or the bracket that says whe
 _WHOLE = frozenset({"name_box", "read_box", "read", "present"})
 """Kinds of questions whose whole answer speaks of the objects meant."""
 
-_NUMBER = frozenset({"count"})
-"""Kinds whose answer sums up a picture; no one place says it."""
-
-NOWHERE = 4.0
-"""Weight of the first token beside the objects that are counted: without it, one would look like ten."""
-
 _WHICH = r"(?:(?:left|right|top|bottom)-most |largest |smallest )?"
 """What may stand before a name in a question that means one of several."""
 
@@ -70,7 +64,7 @@ class LookTargets:
     Attributes:
         rows: int64[S, R], tokens that look; each looks for the sake of the token after it.
         which: int64[S, R], row of `wanted` for each; -1 where the place is only filled up.
-        wanted: float32[S, K, L], weights of the tokens to look at, counted from the sample's first; 0 for all others.
+        wanted: bool[S, K, L], the tokens to look at, counted from the sample's first.
         boxes: float32[S, K, 4], edges of the object looked at, in cells; NaN where it is not one object.
         starts: int64[S], first token of each sample in its pack; `rows` count from there too.
     """
@@ -101,7 +95,7 @@ class LookTargets:
         num_sets, length = (max(part.wanted.shape[axis] for part, _ in known) for axis in (1, 2))
         rows = torch.zeros(len(known), num_rows, dtype=torch.int64)
         which = torch.full_like(rows, -1)
-        wanted = torch.zeros(len(known), num_sets, length)
+        wanted = torch.zeros(len(known), num_sets, length, dtype=torch.bool)
         boxes = torch.full((len(known), num_sets, 4), torch.nan)
         for place, (part, _) in enumerate(known):
             rows[place, : part.rows.shape[1]] = part.rows
@@ -118,16 +112,14 @@ class Looks:
     Attributes:
         asked: at the name in the question.
         seen: at the object in the picture.
-        counted: at the middle of every object that is counted, and at the first token with the weight `NOWHERE`.
     """
 
     asked: LookTargets | None = None
     seen: LookTargets | None = None
-    counted: LookTargets | None = None
 
     def to(self, device: torch.device | str) -> Looks:
         """Copy with every tensor on `device`."""
-        parts = (self.asked, self.seen, self.counted)
+        parts = (self.asked, self.seen)
         return Looks(*(part.to(device) if part else None for part in parts))
 
     @classmethod
@@ -136,7 +128,6 @@ class Looks:
         return cls(
             asked=LookTargets.join([part.asked for part in parts], starts),
             seen=LookTargets.join([part.seen for part in parts], starts),
-            counted=LookTargets.join([part.counted for part in parts], starts),
         )
 
 
@@ -150,7 +141,7 @@ class _Collected:
     boxes: list[Tensor] = field(default_factory=list)
 
     def add(self, rows: Iterable[int], wanted: Tensor, box: Tensor | None = None) -> None:
-        """Let `rows` look at the tokens of `wanted`, float32[L], of an object with `box`; nothing where it is empty."""
+        """Let `rows` look at the tokens of `wanted`, bool[L], of an object with `box`; nothing where it is empty."""
         before = len(self.rows)
         if wanted.any():
             self.rows += rows
@@ -180,8 +171,6 @@ def looks_of_answer(kind: str, answer: str, objects: Sequence[int]) -> list[Look
         answer: what is written.
         objects: the objects meant, in the order of the answer.
     """
-    if kind in _NUMBER:
-        return []
     if kind in _WHOLE or not objects:
         return [Look(0, len(answer), tuple(objects))]
     ends = [found.end() for found in _ENTRY.finditer(answer)]
@@ -219,7 +208,7 @@ def looks_of_sample(
     starts = _answer_starts(sample)
     if len(starts) != len(chosen):
         raise LayoutError(f"{len(chosen)} turns were chosen, the sample has {len(starts)} answers")
-    asked, seen, counted = _Collected(), _Collected(), _Collected()
+    asked, seen = _Collected(), _Collected()
     for start, turn in zip(starts, chosen, strict=True):
         (question, answer), task = record.turns[turn], tasks[turn]
         begins = _token_starts(sample, start, answer, tokenizer)
@@ -233,9 +222,7 @@ def looks_of_sample(
             )
             box = cells.boxes[look.objects[0]] if len(look.objects) == 1 else None
             seen.add(inside, _covered(sample, cells, look.objects), box)
-        if task["kind"] in _NUMBER:
-            counted.add(rows, _middles(sample, cells, task["objects"]))
-    return Looks(asked.targets(), seen.targets(), counted.targets())
+    return Looks(asked.targets(), seen.targets())
 
 
 def _token_starts(sample: EncodedSample, start: int, text: str, tokenizer: Tokenizer) -> list[int]:
@@ -250,8 +237,8 @@ def _token_starts(sample: EncodedSample, start: int, text: str, tokenizer: Token
 def _words(
     sample: EncodedSample, answer: int, question: str, name: str, tokenizer: Tokenizer
 ) -> Tensor:
-    """float32[L], the tokens of a name in the question before the answer that starts at `answer`."""
-    wanted = torch.zeros(sample.input_ids.numel())
+    """bool[L], the tokens of a name in the question before the answer that starts at `answer`."""
+    wanted = torch.zeros(sample.input_ids.numel(), dtype=torch.bool)
     named = re.search(rf"\b{_WHICH}{re.escape(name)}", question) if name else None
     if named is None:
         return wanted
@@ -272,23 +259,14 @@ def _answer_starts(sample: EncodedSample) -> list[int]:
 
 
 def _covered(sample: EncodedSample, cells: ObjectCells, objects: tuple[int, ...]) -> Tensor:
-    """float32[L], the visual tokens of these objects; the first token alone where there are none.
+    """bool[L], the visual tokens of these objects; the first token alone where there are none.
 
     Empty for an object that others cover at every cell's middle.
     """
-    wanted = torch.zeros(sample.input_ids.numel())
+    wanted = torch.zeros(sample.input_ids.numel(), dtype=torch.bool)
     if not objects:
-        wanted[0] = 1.0
+        wanted[0] = True
         return wanted
     frame = torch.isin(cells.owners, torch.tensor(objects))
-    wanted[sample.visual_index[frame.repeat(len(sample.visual_index) // len(frame))]] = 1.0
-    return wanted
-
-
-def _middles(sample: EncodedSample, cells: ObjectCells, objects: Sequence[int]) -> Tensor:
-    """float32[L], how many middles of these objects lie in each visual token of the first frame."""
-    wanted = torch.zeros(sample.input_ids.numel())
-    wanted[0] = NOWHERE
-    for index in objects:
-        wanted[sample.visual_index[cells.middles[index]]] += 1.0
+    wanted[sample.visual_index[frame.repeat(len(sample.visual_index) // len(frame))]] = True
     return wanted

@@ -39,7 +39,7 @@ from finesight.parse.numbers import read_count
 ERROR_RATES = frozenset({"cer"})
 """Measures of which less is better."""
 
-SAMPLING = Sampling(max_new_tokens=96)
+SAMPLING = Sampling(max_new_tokens=256)
 """Greedy, long enough for every answer asked."""
 
 

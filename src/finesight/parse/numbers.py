@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from finesight.parse.json_block import find_blocks
 from finesight.parse.records import Span
+from finesight.parse.tags import find_tags
 
 _TEENS = ("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen")
 _LATE_TEENS = ("sixteen", "seventeen", "eighteen", "nineteen", "twenty")
@@ -52,7 +53,8 @@ def read_numbers(text: str) -> tuple[NumberFound, ...]:
 def read_count(text: str) -> int | None:
     """The count that a reply states, if it states exactly one.
 
-    JSON in the reply is passed over, so "boxes first, then the number" reads the number.
+    JSON and tags in the reply are passed over, so "boxes first, then the number" and "points first, then the number"
+    read the number.
 
     Returns:
         The count, or None where the sentences hold no number or several different ones.
@@ -62,5 +64,14 @@ def read_count(text: str) -> int | None:
         outside.append(text[at : block.span[0]])
         at = block.span[1]
     outside.append(text[at:])
-    values = {number.value for number in read_numbers(" ".join(outside))}
+    sentences = " ".join(outside)
+    values = {number.value for number in read_numbers(_without_tags(sentences))}
     return values.pop() if len(values) == 1 else None
+
+
+def _without_tags(text: str) -> str:
+    kept, at = [], 0
+    for tag in find_tags(text):
+        kept.append(text[at : tag.start])
+        at = tag.end
+    return " ".join([*kept, text[at:]])

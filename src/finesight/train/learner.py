@@ -16,8 +16,8 @@ from finesight.errors import DataError
 from finesight.model.language import TextLayer
 from finesight.model.vl import VisionLanguageModel
 from finesight.train.dense import DenseHeads, NameHead, PlaceHead
-from finesight.train.looks import count_loss, look_loss
-from finesight.train.loss import target_rows, token_loss
+from finesight.train.looks import look_loss
+from finesight.train.loss import answer_weights, target_rows, token_loss
 from finesight.train.recipe import LossSection
 
 LOSSES = {
@@ -30,7 +30,6 @@ LOSSES = {
     "names": "names",
     "asked": "looks",
     "seen": "looks",
-    "counted": "looks",
 }
 """Results of a forward pass that are minimised, and which weight of the recipe each has; the others are for the log."""
 
@@ -106,19 +105,20 @@ class Learner(nn.Module):
             if train_batch.looks.seen:
                 results |= self.place_head.of_answers(calls[second].output, train_batch.looks.seen)
         if weights.looks:
-            for name, tell, attention in (
-                ("asked", look_loss, first.self_attn),
-                ("seen", look_loss, second.self_attn),
-                ("counted", count_loss, second.self_attn),
+            for name, looks, attention in (
+                ("asked", train_batch.looks.asked, first.self_attn),
+                ("seen", train_batch.looks.seen, second.self_attn),
             ):
-                looks = getattr(train_batch.looks, name)
                 if looks:
                     states, rotary = calls[attention].inputs[:2]
-                    loss, share = tell(attention, states, rotary, looks)
+                    loss, share = look_loss(attention, states, rotary, looks)
                     results |= {name: loss, f"{name}_share": share}
         rows, targets = target_rows(batch)
         results["tokens"], results["token_acc"] = token_loss(
-            hidden[rows], self.model.output_embedding, targets
+            hidden[rows],
+            self.model.output_embedding,
+            targets,
+            answer_weights(rows, weights.balance) if weights.balance else None,
         )
         return results
 

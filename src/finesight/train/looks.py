@@ -3,8 +3,7 @@
 
 A decoder finds out by itself that the answer to "where is the cat" stands in the cells of the cat, but only after far
 more scenes than a small machine can show. So two heads are told: in the last layer of the first half, to look at the
-name in the question; in the first layer of the second half, to look at its object. A third, beside the second, learns
-to see all objects of a name at once. The others stay free.
+name in the question; in the first layer of the second half, to look at its object. The others stay free.
 
 Legend: T tokens of a pack, S samples, L tokens of a sample, R tokens of it that look, D hidden, E head size.
 """
@@ -37,53 +36,24 @@ def look_loss(
     Returns:
         Two scalars: the mean negative logarithm of the share that falls on the wanted tokens, and the mean share.
     """
-    shares, wanted, is_real = _log_shares(attention, 0, states, rotary, looks)
-    share = shares.masked_fill(wanted == 0, _FLOOR).logsumexp(2).masked_fill(~is_real, 0.0)
-    number = is_real.sum()
-    return -share.sum() / number, (share.detach().exp() * is_real).sum() / number
-
-
-def count_loss(
-    attention: TextAttention, states: Tensor, rotary: Rotary, looks: LookTargets
-) -> tuple[Tensor, Tensor]:
-    """How far the attention of another head, with a key of its own where there are several, is from the wanted weights.
-
-    Every object gets the same share, the first token some of its own, so that the shares tell how many there are.
-
-    Returns:
-        Two scalars: the mean Kullback-Leibler divergence, and the mean share that falls on wanted tokens. The
-        arguments are those of `look_loss`.
-    """
-    per_key = attention.q_proj.out_features // attention.k_proj.out_features
-    head = min(per_key, attention.q_proj.out_features // attention.head_dim - 1)
-    shares, wanted, is_real = _log_shares(attention, head, states, rotary, looks)
-    aims = wanted / wanted.sum(2, keepdim=True).clamp(min=1e-9)
-    difference = torch.xlogy(aims, aims) - aims * shares.masked_fill(aims == 0, 0.0)
-    number = is_real.sum()
-    share = (shares.detach().exp() * (wanted > 0)).sum(2) * is_real
-    return (difference.sum(2) * is_real).sum() / number, share.sum() / number
-
-
-def _log_shares(
-    attention: TextAttention, head: int, states: Tensor, rotary: Rotary, looks: LookTargets
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Logarithms of what the head sees, float32[S, R, L]; what it should see; and bool[S, R], which rows are real."""
     size = attention.head_dim
-    key = head * attention.k_proj.out_features // attention.q_proj.out_features
     places = torch.arange(looks.wanted.shape[2], device=states.device)
     # Filling may reach past the pack's last token; what it reads there is masked below.
     tokens = (looks.starts[:, None] + places).clamp(max=len(states) - 1)  # [S, L]
     rows = looks.starts[:, None] + looks.rows
-    q = _head(attention.q_proj, head, states, rotary, size)[rows]
-    k = _head(attention.k_proj, key, states, rotary, size)[tokens]
+    q = _first_head(attention.q_proj, states, rotary, size)[rows]
+    k = _first_head(attention.k_proj, states, rotary, size)[tokens]
     scores = (q @ k.transpose(1, 2)).float() / size**0.5
     scores = scores.masked_fill(places > looks.rows[:, :, None], _FLOOR)
     index = looks.which.clamp(min=0)[:, :, None].expand(-1, -1, len(places))
-    return scores.log_softmax(2), looks.wanted.gather(1, index), looks.which >= 0
+    wanted, is_real = looks.wanted.gather(1, index), looks.which >= 0
+    share = scores.log_softmax(2).masked_fill(~wanted, _FLOOR).logsumexp(2)
+    share = share.masked_fill(~is_real, 0.0)
+    number = is_real.sum()
+    return -share.sum() / number, (share.detach().exp() * is_real).sum() / number
 
 
-def _head(projection: nn.Linear, head: int, states: Tensor, rotary: Rotary, size: int) -> Tensor:
-    """[T, E], one head of a projection, turned."""
-    part = slice(head * size, (head + 1) * size)
-    turned = functional.linear(states, projection.weight[part], projection.bias[part])
+def _first_head(projection: nn.Linear, states: Tensor, rotary: Rotary, size: int) -> Tensor:
+    """[T, E], the first head of a projection, turned."""
+    turned = functional.linear(states, projection.weight[:size], projection.bias[:size])
     return apply_rotary(turned.unsqueeze(1), rotary).squeeze(1)

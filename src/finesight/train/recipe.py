@@ -35,6 +35,13 @@ class LossSection(_Section):
     """Weights of the losses; 0 leaves a part out of the computation."""
 
     tokens: float = Field(1.0, ge=0, description="next token")
+    balance: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="how far short answers are kept from drowning in long ones: 0 weighs all tokens alike, 1 all "
+        "answers, 0.5 lies between (square averaging)",
+    )
     reaches_vision: bool = Field(
         True,
         description="whether the next-token loss trains the vision tower; False protects a young one",
@@ -57,8 +64,8 @@ class LossSection(_Section):
     looks: float = Field(
         0.0,
         ge=0,
-        description="attention of the decoder: whether it looks at the name asked for, at the object that it writes "
-        "about, and at all that are counted; needs `tokens`",
+        description="attention of the decoder: whether it looks at the name asked for and at the object that it writes "
+        "about; needs `tokens`",
     )
 
     @model_validator(mode="after")

@@ -26,7 +26,7 @@ def test_rows_of_text_and_scenes(tmp_path) -> None:
     scene = _record(
         "scene-0",
         "scene",
-        (("how many", "1"), ("locate", "box"), ("point", "none"), ("all", "boxes")),
+        (("how many", "points\n1"), ("locate", "box"), ("point", "none"), ("all", "boxes")),
         objects=(SceneObject((1, 2, 30, 40), "cat"),),
         meta={"tasks": tasks},
     )
@@ -38,6 +38,7 @@ def test_rows_of_text_and_scenes(tmp_path) -> None:
     items = read_items([tmp_path])
     rows = [item.row for item in items]
     assert rows == ["text_words7", "text_words7", "text_other_scripts", "count", "point", "absent"]
+    assert items[3].answer == "1"
     assert items[4].boxes == (Box(1, 2, 30, 40),)
     assert len(read_items([tmp_path], limit=1)) == 5
 

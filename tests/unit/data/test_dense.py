@@ -88,9 +88,7 @@ def test_cells_of_objects_are_those_of_the_picture_as_it_is_shown() -> None:
     record = _record("scene", (56, 28), objects=objects)
     cells = ObjectCells.of(record, rows=1, columns=2)
     assert cells.owners.tolist() == [0, 1]
-    assert cells.middles.tolist() == [1, 1]
     larger = ObjectCells.of(record, rows=2, columns=4)  # shown at twice the size
     assert larger.owners.tolist() == [0, 0, 1, 0, 0, 0, 0, 0]
-    assert larger.middles.tolist() == [6, 2]
     empty = ObjectCells.of(_record("scene", (56, 28)), rows=1, columns=2)
-    assert (empty.owners.tolist(), empty.middles.tolist()) == ([-1, -1], [])
+    assert empty.owners.tolist() == [-1, -1]

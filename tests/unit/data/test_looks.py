@@ -12,7 +12,7 @@ from torch import Tensor
 
 from finesight.conversation import Conversation, ImagePart, Message, TextPart
 from finesight.data.dense import ObjectCells
-from finesight.data.looks import NOWHERE, Look, Looks, LookTargets, looks_of_answer, looks_of_sample
+from finesight.data.looks import Look, Looks, LookTargets, looks_of_answer, looks_of_sample
 from finesight.data.record import Record, SceneObject
 from finesight.errors import LayoutError
 from finesight.processor.processor import Processor
@@ -103,8 +103,13 @@ def test_answers_of_one_thing_speak_of_it_throughout():
     assert looks_of_answer("refer", "none", []) == [Look(0, 4, ())]
 
 
-def test_numbers_and_uncertain_answers_look_nowhere_in_particular():
-    assert looks_of_answer("count", "2", [0, 1]) == []
+def test_a_count_looks_at_what_it_counts_and_at_nothing_for_the_number():
+    answer = f"{POINTS}\n2"
+    assert looks_of_answer("count", answer, [4, 7]) == looks_of_answer("point_xml", POINTS, [4, 7])
+    assert looks_of_answer("count", "0", []) == [Look(0, 1, ())]
+
+
+def test_uncertain_answers_look_nowhere_in_particular():
     for braces in ("{x", "a}b", '{\\"x\\"}'):
         answer = f'[{{"bbox_2d": [0, 0, 1, 1], "text_content": "{braces}"}}]'
         assert looks_of_answer("spotting", answer, [0]) == []
@@ -191,21 +196,6 @@ def test_pictures_of_text_have_no_looks(processor):
     assert looks_of_sample(record, [0], sample, cells, processor.tokenizer) == Looks()
 
 
-def test_a_number_looks_at_the_middle_of_each_object_and_at_the_first_token(processor):
-    record = _record(("count", "How many cats?", "2", [0, 1]), ("count", "And now?", "0", []))
-    sample, looks = _looks(processor, record, [0, 1])
-    first = int(sample.visual_index[0])
-    weights = [
-        {place - first: float(wanted[place]) for place in wanted.nonzero().flatten().tolist()}
-        for wanted in looks.counted.wanted[0]
-    ]
-    # the middle of the large cat, (84, 28), is the upper left corner of the last cell of the second row
-    assert weights == [{-first: NOWHERE, 0: 1.0, 7: 1.0}, {-first: NOWHERE}]
-    assert looks.seen is None
-    rows = [row + 1 for row, _ in _rows(looks.counted)]
-    assert _text(processor, sample, rows) == "20"
-
-
 def test_targets_of_a_pack_are_filled_up_to_the_longest():
     def one(rows: list[int], which: list[int], wanted: Tensor) -> LookTargets:
         boxes = torch.arange(4.0).expand(1, wanted.shape[1], 4)
@@ -213,8 +203,8 @@ def test_targets_of_a_pack_are_filled_up_to_the_longest():
             torch.tensor([rows]), torch.tensor([which]), wanted, boxes, torch.zeros(1).long()
         )
 
-    short = one([3], [0], torch.ones(1, 1, 4))
-    long = one([4, 5], [1, 0], torch.ones(1, 2, 6))
+    short = one([3], [0], torch.ones(1, 1, 4, dtype=torch.bool))
+    long = one([4, 5], [1, 0], torch.ones(1, 2, 6, dtype=torch.bool))
     joined = LookTargets.join([short, None, long], [0, 4, 9])
     assert joined.starts.tolist() == [0, 9]
     assert joined.rows.tolist() == [[3, 0], [4, 5]]

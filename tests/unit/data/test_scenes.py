@@ -16,6 +16,7 @@ from finesight.data.builders.sprites import SHAPES, shape_cutout
 from finesight.data.record import SceneObject
 from finesight.data.sources.fonts import FontCatalogue
 from finesight.data.sources.words import WordLists
+from finesight.parse.numbers import read_count
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,13 @@ def boxes_in(answer: str) -> list[dict]:
     assert match, answer
     assert "\t" not in match[1].replace("\n\t", "")
     return json.loads(match[1])
+
+
+def points_in(answer: str) -> list[tuple[int, int]]:
+    match = re.match(r"```xml\n<points (.*?) alt=", answer)
+    marks = re.findall(r'x(\d+)="(\d+)" y(\d+)="(\d+)"', match[1] if match else "")
+    assert [(int(x), int(y)) for x, _, y, _ in marks] == [(n, n) for n in range(1, len(marks) + 1)]
+    return [(int(x), int(y)) for _, x, _, y in marks]
 
 
 def test_records_are_valid_and_repeatable(assets, catalogue, icons, drawn):
@@ -79,7 +87,8 @@ def test_answers_agree_with_the_truth(drawn):
             found = [record.objects[index] for index in task["objects"]]
             seen[task["kind"]] += 1
             if task["kind"] == "count":
-                assert answer == str(len(found))
+                assert read_count(answer) == len(found)
+                assert len(points_in(answer)) == len(found)
                 assert plural(task["name"]) in question
             elif task["kind"] == "present":
                 assert answer == ("Yes" if found else "No")
@@ -95,7 +104,7 @@ def test_answers_agree_with_the_truth(drawn):
                     assert thing.box[0] <= x < thing.box[2]
                     assert thing.box[1] <= y < thing.box[3]
             elif task["kind"] == "point_xml":
-                assert len(re.findall(r'x\d+="\d+" y\d+="\d+"', answer)) == len(found)
+                assert len(points_in(answer)) == len(found)
                 assert answer.startswith("```xml\n<points x1=")
             elif task["kind"] in ("name_box", "read_box"):
                 assert answer == found[0].name
@@ -140,7 +149,7 @@ def test_counts_cover_zero_to_ten(assets, catalogue, icons):
         record = made.record("r", seed)
         for (_, answer), task in zip(record.turns, record.meta["tasks"], strict=True):
             if task["kind"] == "count":
-                counts[int(answer)] += 1
+                counts[read_count(answer)] += 1
     assert set(counts) >= set(range(11))
     assert max(counts.values()) < 0.2 * sum(counts.values())
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from finesight.batch import EncodedSample, pack
 from finesight.train import loss as loss_module
-from finesight.train.loss import target_rows, token_loss
+from finesight.train.loss import answer_weights, target_rows, token_loss
 
 
 def _sample(labels: list[int]) -> EncodedSample:
@@ -49,6 +49,49 @@ def test_loss_and_gradients_against_torch(monkeypatch, rows_at_a_time: int) -> N
     (3 * expected).backward()
     for our, their in zip(ours, theirs, strict=True):
         torch.testing.assert_close(our.grad, their.grad)
+
+
+def test_weighted_loss_and_gradients_against_torch(monkeypatch) -> None:
+    monkeypatch.setattr(loss_module, "_SCORES_AT_A_TIME", 13 * 3)
+    monkeypatch.setattr(loss_module, "_FEWEST_ROWS", 1)
+    torch.manual_seed(1)
+    hidden, weight, factors = torch.randn(7, 5), torch.randn(13, 5), torch.rand(7)
+    targets = torch.tensor([0, 3, 12, 2, 2, 7, 0])
+    ours = [hidden.clone().requires_grad_(), weight.clone().requires_grad_()]
+    theirs = [hidden.clone().requires_grad_(), weight.clone().requires_grad_()]
+
+    loss, _ = token_loss(*ours, targets, factors)
+    rows = F.cross_entropy(theirs[0] @ theirs[1].T, targets, reduction="none")
+    torch.testing.assert_close(loss, (rows * factors).mean())
+
+    loss.backward()
+    (rows * factors).mean().backward()
+    for our, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(our.grad, their.grad)
+
+
+def test_square_averaging_of_an_answer_of_one_token_and_one_of_four() -> None:
+    rows = torch.tensor([3, 10, 11, 12, 13])
+    torch.testing.assert_close(
+        answer_weights(rows, 0.5), torch.tensor([5 / 3, 5 / 6, 5 / 6, 5 / 6, 5 / 6])
+    )
+
+
+@pytest.mark.parametrize(("balance", "shares"), [(0.0, [0.2, 0.8]), (1.0, [0.5, 0.5])])
+def test_ends_of_the_balance_weigh_tokens_or_answers_alike(
+    balance: float, shares: list[float]
+) -> None:
+    weights = answer_weights(torch.tensor([3, 10, 11, 12, 13]), balance) / 5
+    torch.testing.assert_close(torch.stack([weights[0], weights[1:].sum()]), torch.tensor(shares))
+
+
+def test_answers_of_neighbouring_samples_are_two() -> None:
+    rows, _ = target_rows(pack([_sample([-100, 3, 5]), _sample([-100, 6])]))
+    assert answer_weights(rows, 1.0).tolist() == pytest.approx([0.75, 0.75, 1.5])
+
+
+def test_no_answers_no_weights() -> None:
+    assert answer_weights(torch.zeros(0, dtype=torch.int64), 0.5).tolist() == []
 
 
 def test_loss_under_autocast_keeps_the_weights_dtype() -> None:

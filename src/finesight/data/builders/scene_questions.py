@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions about a scene, with answers in the official forms.
 
-Boxes are a JSON list in a fenced block, one tab-indented object per line; points are XML or JSON; counts are digits;
-what is not there is "none", or "0" for a count. Objects are listed by their top edge, then their left edge: an order
-that a model can know while it writes.
+Boxes are a JSON list in a fenced block, one tab-indented object per line; points are XML or JSON. A count is the points
+of what is counted, then the number: a small model sees one thing at a time better than how many there are, and its user
+sees what it counted. What is not there is "none", or "0" for a count. Objects are listed by their top edge, then their
+left edge: an order that a model can know while it writes.
 
 Wordings are those of the Qwen2.5-VL cookbooks first, then a few of our own.
 """
@@ -151,7 +152,8 @@ def _count(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | None:
     name = plan.target if is_crowd else _class_name(rng, plan, is_absent)
     found = plan.indices(name)
     question = rng.choice(COUNT).format(plural=plural(name))
-    return Turn(question, str(len(found)), _task("count", name, found))
+    answer = f"{_points_xml(plan, found, name)}\n{len(found)}" if found else "0"
+    return Turn(question, answer, _task("count", name, found))
 
 
 def _absent_count(rng: random.Random, plan: ScenePlan) -> Turn:
@@ -184,12 +186,7 @@ def _point_xml(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | N
     question = rng.choice(POINT_XML).format(phrase=phrase)
     if not found:
         return Turn(question, NONE, _task("point_xml", name, found))
-    marks = " ".join(
-        f'x{number}="{x}" y{number}="{y}"'
-        for number, (x, y) in enumerate((_centre(plan.objects[index]) for index in found), 1)
-    )
-    answer = f'```xml\n<points {marks} alt="{phrase}">{phrase}</points>\n```'
-    return Turn(question, answer, _task("point_xml", name, found))
+    return Turn(question, _points_xml(plan, found, phrase), _task("point_xml", name, found))
 
 
 def _refer(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | None:
@@ -340,6 +337,14 @@ def _boxes(plan: ScenePlan, indices: Sequence[int]) -> str:
         for index in indices
     ]
     return _fenced(rows)
+
+
+def _points_xml(plan: ScenePlan, indices: Sequence[int], phrase: str) -> str:
+    marks = " ".join(
+        f'x{number}="{x}" y{number}="{y}"'
+        for number, (x, y) in enumerate((_centre(plan.objects[index]) for index in indices), 1)
+    )
+    return f'```xml\n<points {marks} alt="{phrase}">{phrase}</points>\n```'
 
 
 def _fenced(rows: Sequence[str]) -> str:
