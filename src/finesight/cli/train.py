@@ -75,7 +75,7 @@ def train(
 
     def report(step: int, values: dict[str, float]) -> None:
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        console.print(f"step {step}/{resolved.schedule.total_steps}  {shown}", highlight=False)
+        console.print(f"step {step}{_of_all(trainer)}  {shown}", highlight=False)
 
     # A terminated run keeps its last steps; a second signal ends it at once.
     signal.signal(signal.SIGTERM, lambda *_: _stop(trainer))
@@ -84,6 +84,14 @@ def train(
     if export is not None:
         pretrain.export(resolved.run.folder, resolved.model.folder, export)
         console.print(f"wrote {export}")
+
+
+def _of_all(trainer: Trainer) -> str:
+    """How far a run has come: "/2400", or ", 31% of 50 minutes" where the clock ends it and not the steps."""
+    schedule = trainer.recipe.schedule
+    if schedule.total_minutes is None:
+        return f"/{schedule.total_steps}"
+    return f", {trainer.place / schedule.total_steps:.0%} of {schedule.total_minutes:g} minutes"
 
 
 def _stop(trainer: Trainer) -> None:
