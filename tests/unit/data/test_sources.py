@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from finesight.data.sources import assets as assets_module
 from finesight.data.sources.concepts import alike, concepts
 from finesight.data.sources.font_scan import scan_fonts
 from finesight.data.sources.fonts import FontCatalogue, bitmap_of, ranges_of, scripts_of
-from finesight.data.sources.icons import ICON_SETS, IconLibrary, rasterise_icons
+from finesight.data.sources.icons import FULL_SETS, ICON_SETS, IconLibrary, rasterise_icons
 from finesight.data.sources.words import WordLists, split_of_word
 from finesight.errors import DataError
 from tests.unit.data.conftest import matplotlib_fonts, write_manifest
@@ -171,19 +172,37 @@ def test_icons_that_do_not_fit_their_index_are_an_error(tmp_path, icons):
         IconLibrary.read(tmp_path)
 
 
-def test_rasterising_keeps_things_of_three_sets_and_trains_each(tmp_path):
-    pytest.importorskip("resvg_py")
+def _write_icon_sets(assets: Path, names: Sequence[str], *, absent: Mapping[str, str]) -> None:
+    """The same square for every name in every set, but for what is `absent`: set to name."""
     body = '<rect x="4" y="2" width="24" height="28" fill="#d22"/>'
-    for number, name in enumerate(ICON_SETS):
-        folder = tmp_path / "npm" / name
+    for set_name in ICON_SETS:
+        folder = assets / "npm" / set_name
         folder.mkdir(parents=True)
-        icons = {"apple": {"body": body}, "red-apple": {"body": body}, "dog": {"body": body}}
-        if number > 1:
-            del icons["dog"]
+        kept = [name for name in names if name != absent.get(set_name)]
+        if set_name == "fxemoji":
+            kept = [name.replace("-", "") for name in kept]
+        icons = {name: {"body": body} for name in kept}
         Path(folder / "icons.json").write_text(
             json.dumps({"icons": icons, "width": 32, "height": 32})
         )
+
+
+def test_rasterising_keeps_things_of_three_full_sets_and_trains_each(tmp_path):
+    pytest.importorskip("resvg_py")
+    _write_icon_sets(
+        tmp_path, ["red-apple", "dog"], absent={"twemoji": "dog", "openmoji": "dog"}
+    )  # six sets have a dog, but only two full ones
     library = rasterise_icons(tmp_path)
     assert {drawing.name for drawing in library.drawings} == {"apple"}
+    assert "fxemoji/red-apple" in {drawing.id for drawing in library.drawings}
     assert len(library.drawings_of("train", "apple")) >= 2
     assert library.drawings[0].box == pytest.approx((14, 7, 98, 105), abs=1)
+
+
+def test_only_full_sets_hold_drawings_out(tmp_path):
+    pytest.importorskip("resvg_py")
+    names = ["ant", "bear", "crab", "eagle", "lion", "owl", "panda", "snail", "wolf", "zebra"]
+    _write_icon_sets(tmp_path, names, absent={})
+    heldout = {d.id for d in rasterise_icons(tmp_path).drawings if d.split == "heldout"}
+    assert len(heldout) > 3
+    assert {name.partition("/")[0] for name in heldout} <= FULL_SETS

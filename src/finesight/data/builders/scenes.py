@@ -72,6 +72,9 @@ class ScenesConfig(BaseModel):
         default=0.3, ge=0, le=0.4, description="largest share of a box that others may cover"
     )
     tilt_degrees: float = Field(default=12.0, ge=0, description="largest tilt of a drawing")
+    vary_drawings: float = Field(
+        default=0.0, ge=0, le=1, description="how much the form and colours of a drawing change"
+    )
     turns: tuple[int, int] = Field(default=(2, 4), description="fewest and most questions")
     difficulty: float = Field(default=0.2, ge=0, le=1, description="largest wear of the picture")
 
@@ -207,7 +210,14 @@ class Scenes:
         if shape in SHAPES:
             return shape_cutout(rng, colour, shape, pixels)
         drawing = rng.choice(self.icons.drawings_of(self.config.split, name))
-        return icon_cutout(rng, self.icons, drawing, pixels, self.config.tilt_degrees)
+        return icon_cutout(
+            rng,
+            self.icons,
+            drawing,
+            pixels,
+            tilt=self.config.tilt_degrees,
+            vary=self.config.vary_drawings,
+        )
 
     def _free_spot(
         self, rng: random.Random, cutout: Cutout, placed: Sequence[_Placed], size: tuple[int, int]

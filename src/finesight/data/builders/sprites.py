@@ -27,6 +27,10 @@ COLOURS: dict[str, Colour] = {
 }  # fmt: skip
 SHAPES = ("circle", "square", "triangle", "star", "diamond", "hexagon")
 SUPERSAMPLE = 4
+_MOST_STRETCH = 0.25
+_MOST_SHEAR = 0.25
+_MOST_HUE = 0.5
+"""Radians: a leaf may turn olive or teal, but not red."""
 OPAQUE = 64
 """Alpha from which a pixel counts as ink for boxes."""
 
@@ -51,37 +55,80 @@ class Cutout:
 
 
 def icon_cutout(
-    rng: random.Random, library: IconLibrary, drawing: Drawing, size: int, tilt: float
+    rng: random.Random,
+    library: IconLibrary,
+    drawing: Drawing,
+    size: int,
+    *,
+    tilt: float,
+    vary: float = 0.0,
 ) -> Cutout:
-    """A drawing whose longer side is about `size` pixels, turned by up to `tilt` degrees, mirrored half the time."""
+    """A drawing whose longer side is about `size` pixels, mirrored half the time.
+
+    Args:
+        rng: source of chance.
+        library: holds the drawing's pixels.
+        drawing: which one.
+        size: pixels of the longer side, before it is turned.
+        tilt: turned by up to so many degrees.
+        vary: 0 keeps the drawing's form and colours, 1 changes them as much as its name bears. There are few drawings
+            of a thing; one that always looks the same is known by its colours, not by its form.
+    """
     picture = library.sprite(drawing).convert(
         "RGBa"
     )  # premultiplied: no conversion at each step below
     if rng.random() < 0.5:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     scale = size / max(picture.size)
-    target = (max(4, round(picture.width * scale)), max(4, round(picture.height * scale)))
+    stretch = math.exp(vary * rng.uniform(-_MOST_STRETCH, _MOST_STRETCH)) if vary else 1.0
+    across, down = scale * min(1.0, stretch), scale * min(1.0, 1 / stretch)
+    target = (max(4, round(picture.width * across)), max(4, round(picture.height * down)))
     picture = picture.resize(target, Image.Resampling.HAMMING)
+    if vary:
+        picture = _sheared(picture, vary * rng.uniform(-_MOST_SHEAR, _MOST_SHEAR))
     angle = rng.uniform(-tilt, tilt)
     if abs(angle) > 2:
         picture = picture.rotate(angle, Image.Resampling.BILINEAR, expand=True)
     picture = picture.convert("RGBA")
-    return Cutout(
-        drawing.name, "icon", drawing.id, _trim(picture), _icon_colour(drawing.id, picture)
+    if vary:
+        picture = _recoloured(rng, picture, vary)
+    return Cutout(drawing.name, "icon", drawing.id, _trim(picture), _mean_colour(picture))
+
+
+def _sheared(picture: Image.Image, slope: float) -> Image.Image:
+    """Each row moved by `slope` pixels against the one above it."""
+    extra = abs(slope) * picture.height
+    size = (picture.width + math.ceil(extra), picture.height)
+    shift = -extra if slope > 0 else 0.0
+    return picture.transform(
+        size, Image.Transform.AFFINE, (1, slope, shift, 0, 1, 0), Image.Resampling.BILINEAR
     )
 
 
-_COLOURS_SEEN: dict[str, Colour] = {}
+def _recoloured(rng: random.Random, picture: Image.Image, vary: float) -> Image.Image:
+    """Hue turned a little, colours stronger or fainter, now and then none at all, lighter or darker."""
+    pixels = np.asarray(picture).astype(np.float32)
+    grey = pixels[:, :, :3] @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    angle = vary * rng.uniform(-_MOST_HUE, _MOST_HUE)
+    strength = 1 + vary * rng.uniform(-0.6, 0.3)
+    if rng.random() < 0.1 * vary:
+        strength = 0.0
+    # A turn about the grey axis: Rodrigues' formula for the axis (1, 1, 1) / sqrt(3).
+    cosine, sine = math.cos(angle), math.sin(angle) / 3**0.5
+    turn = np.full((3, 3), (1 - cosine) / 3, dtype=np.float32) + np.float32(cosine) * np.eye(3)
+    turn += sine * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
+    colour = (pixels[:, :, :3] - grey[:, :, None]) @ turn.T.astype(np.float32)
+    gain = 1 + vary * rng.uniform(-0.3, 0.25)
+    pixels[:, :, :3] = gain * (grey[:, :, None] + strength * colour)
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8), "RGBA")
 
 
-def _icon_colour(drawing_id: str, picture: Image.Image) -> Colour:
-    """Mean colour of the ink, measured once per drawing and process."""
-    if drawing_id not in _COLOURS_SEEN:
-        pixels = np.asarray(picture).reshape(-1, 4)
-        ink = pixels[pixels[:, 3] > OPAQUE]
-        mean = ink[:, :3].mean(axis=0) if len(ink) else np.zeros(3)
-        _COLOURS_SEEN[drawing_id] = (int(mean[0]), int(mean[1]), int(mean[2]))
-    return _COLOURS_SEEN[drawing_id]
+def _mean_colour(picture: Image.Image) -> Colour:
+    """Mean colour of the ink."""
+    pixels = np.asarray(picture).reshape(-1, 4)
+    ink = pixels[pixels[:, 3] > OPAQUE]
+    mean = ink[:, :3].mean(axis=0) if len(ink) else np.zeros(3)
+    return int(mean[0]), int(mean[1]), int(mean[2])
 
 
 def shape_cutout(rng: random.Random, colour: str, shape: str, size: int) -> Cutout:

@@ -66,6 +66,7 @@ SENTENCE_FILES: dict[str, str] = {
 
 ICON_SETS: dict[str, str] = {
     "noto": "Apache-2.0", "fluent-emoji-flat": "MIT", "twemoji": "CC-BY-4.0", "openmoji": "CC-BY-SA-4.0",
+    "emojione": "CC-BY-4.0", "emojione-v1": "CC-BY-SA-4.0", "fxemoji": "Apache-2.0", "streamline-emojis": "CC-BY-4.0",
 }  # fmt: skip
 """npm icon sets under `npm/`, each with the licence it must state."""
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drawings of everyday things as sprites, split by drawing.
 
-A concept ("cat") has several drawings: one or more icons in each of four sets by different artists. The split is by
-drawing, so a held-out cat is one that no training picture shows, while every concept is trained on.
+A concept ("cat") has several drawings: one or more icons in each of several sets by different artists. The split is by
+drawing, so a held-out cat is one that no training picture shows, while every concept is trained on. Only the sets that
+know every concept hold drawings out; those that know some of them are there to train on.
 
 Sprites are rasterised once, at `SPRITE` pixels, and memory-mapped: every builder process shares one copy.
 """
@@ -28,6 +29,8 @@ from finesight.errors import DataError
 __all__ = ["Drawing", "IconLibrary", "rasterise_icons"]
 
 SPRITE = 112
+FULL_SETS = frozenset({"noto", "fluent-emoji-flat", "twemoji", "openmoji"})
+"""Sets of the whole emoji standard. The others add drawings to what these have."""
 HELDOUT_SHARE = 0.18
 MIN_SETS = 3
 MIN_INK = 0.08
@@ -117,7 +120,7 @@ class IconLibrary:
 
 
 def rasterise_icons(assets: Path) -> IconLibrary:
-    """Draw every concept that at least three icon sets have.
+    """Draw every concept that at least three of the full icon sets have, as all sets draw it.
 
     Args:
         assets: folder with `npm/<set>/icons.json`.
@@ -130,13 +133,17 @@ def rasterise_icons(assets: Path) -> IconLibrary:
     sprites: list[npt.NDArray[np.uint8]] = []
     for name, icons in concepts().items():
         found = [
-            (set_name, icon) for icon in icons for set_name in ICON_SETS if icon in sets[set_name]
+            (set_name, icon)
+            for icon in icons
+            for set_name in ICON_SETS
+            if _plain(icon) in sets[set_name]
         ]
-        pictures = [(key, _rasterise(sets[key[0]][key[1]])) for key in found]
+        pictures = [(key, _rasterise(sets[key[0]][_plain(key[1])])) for key in found]
         pictures = [(key, picture) for key, picture in pictures if _ink(picture) >= MIN_INK]
-        if len({key[0] for key, _ in pictures}) < MIN_SETS:
+        full = [key for key, _ in pictures if key[0] in FULL_SETS]
+        if len({set_name for set_name, _ in full}) < MIN_SETS:
             continue
-        heldout = _heldout(name, [f"{key[0]}/{key[1]}" for key, _ in pictures])
+        heldout = _heldout(name, [f"{set_name}/{icon}" for set_name, icon in full])
         for (set_name, icon), picture in pictures:
             drawing_id = f"{set_name}/{icon}"
             split: Split = "heldout" if drawing_id in heldout else "train"
@@ -160,7 +167,7 @@ def _hash01(text: str) -> float:
 
 
 def _icon_set(folder: Path) -> dict[str, str]:
-    """Icon name to SVG text."""
+    """Icon name, as `_plain` writes it, to SVG text."""
     path = folder / "icons.json"
     if not path.is_file():
         raise DataError(
@@ -169,13 +176,18 @@ def _icon_set(folder: Path) -> dict[str, str]:
     body = json.loads(path.read_text(encoding="utf-8"))
     width, height = body.get("width", 16), body.get("height", 16)
     return {
-        name: (
+        _plain(name): (
             '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
             f'viewBox="0 0 {icon.get("width", width)} {icon.get("height", height)}">{icon["body"]}</svg>'
         )
         for name, icon in body["icons"].items()
         if not icon.get("hidden")
     }
+
+
+def _plain(icon: str) -> str:
+    """An icon's name without hyphens, which one of the sets leaves out."""
+    return icon.replace("-", "")
 
 
 def _rasterise(svg: str) -> npt.NDArray[np.uint8]:
