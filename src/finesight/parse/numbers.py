@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from finesight.parse.json_block import find_blocks
 from finesight.parse.records import Span
-from finesight.parse.tags import find_tags
+from finesight.parse.tags import cut_tag, find_tags
 
 _TEENS = ("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen")
 _LATE_TEENS = ("sixteen", "seventeen", "eighteen", "nineteen", "twenty")
@@ -70,6 +70,8 @@ def read_count(text: str) -> int | None:
 
 
 def _without_tags(text: str) -> str:
+    """What stands outside tags; the numbers of a tag that the end of the reply cuts are no counts either."""
+    text = text[: cut_tag(text)]
     kept, at = [], 0
     for tag in find_tags(text):
         kept.append(text[at : tag.start])

@@ -17,6 +17,8 @@ from finesight.parse.numbers import read_count, read_numbers
         ('```json\n[{"bbox_2d": [1, 2, 3, 4]}]\n```\nThere is one item.', 1),
         ('```xml\n<points x1="84" y1="61" x2="9" y2="5" alt="cake">cake</points>\n```\n2', 2),
         ('<points x1="84" y1="61" alt="cake">cake</points>', None),
+        ('```xml\n<points x1="84" y1', None),
+        ("2 < 3", None),
         ("", None),
         ("No.", None),
         ("twenty-one", None),

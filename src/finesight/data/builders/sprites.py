@@ -28,7 +28,9 @@ COLOURS: dict[str, Colour] = {
 SHAPES = ("circle", "square", "triangle", "star", "diamond", "hexagon")
 SUPERSAMPLE = 4
 _MOST_STRETCH = 0.25
+"""Logarithm of width over height, against the drawing's own."""
 _MOST_SHEAR = 0.25
+"""Pixels across for each pixel down."""
 _MOST_HUE = 0.5
 """Radians: a leaf may turn olive or teal, but not red."""
 OPAQUE = 64
@@ -120,7 +122,7 @@ def _recoloured(rng: random.Random, picture: Image.Image, vary: float) -> Image.
     colour = (pixels[:, :, :3] - grey[:, :, None]) @ turn.T.astype(np.float32)
     gain = 1 + vary * rng.uniform(-0.3, 0.25)
     pixels[:, :, :3] = gain * (grey[:, :, None] + strength * colour)
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8), "RGBA")
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 def _mean_colour(picture: Image.Image) -> Colour:
