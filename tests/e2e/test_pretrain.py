@@ -181,6 +181,23 @@ def test_the_decoder_learns_where_to_look(shards, tiny_model_folder, tmp_path) -
     assert shares[-1]["names"] < 0.5 * shares[0]["names"]
 
 
+def test_the_decoder_learns_where_it_reads(shards, tiny_model_folder, tmp_path) -> None:
+    """In one of two cells with the letter before, and with the next one; at the first token after the last."""
+    shares: list[dict[str, float]] = []
+    recipe = _recipe(
+        shards,
+        tiny_model_folder,
+        tmp_path / "a",
+        data={"source": [{"path": str(shards / "text")}], "spelled_share": 1.0},
+        schedule={"total_steps": 60, "warmup_steps": 4, "decay_steps": 20},
+        loss={"looks": 1.0},
+    )
+    pretrain.start(recipe).run(report=lambda step, values: shares.append(values))
+    for name in ("written_share", "read_share"):
+        assert shares[0][name] < 0.3
+        assert shares[-1][name] > 0.7
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_whole_group_keeps_the_last_step(
     shards, tiny_model_folder, tmp_path, number

@@ -23,9 +23,11 @@ from finesight.batch import EncodedSample, PackedBatch, pack
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
 from finesight.data.augment import jitter, squeeze
 from finesight.data.dense import DenseTargets, DenseVocabulary, ObjectCells, dense_targets
-from finesight.data.looks import Looks, looks_of_sample
+from finesight.data.look_targets import Looks
 from finesight.data.mixture import Cursor, Mixture, SourceConfig
 from finesight.data.record import Record
+from finesight.data.scene_looks import looks_of_scene
+from finesight.data.text_looks import looks_of_text
 from finesight.errors import ConfigError
 from finesight.processor.processor import Processor
 from finesight.text import chat_template
@@ -186,8 +188,13 @@ class PackStream(IterableDataset[TrainBatch]):
         cell = processor.model_config.vision.resize_factor
         rows, columns = height // merge, width // merge
         dense = dense_targets(record, self.vocabulary, rows=rows, columns=columns, cell=cell)
-        objects = ObjectCells.of(record, rows=rows, columns=columns)
-        looks = looks_of_sample(record, chosen, sample, objects, processor.tokenizer)
+        if record.family == "text":
+            looks = looks_of_text(
+                record, chosen, sample, (rows, columns), processor.tokenizer, spelled=spelled
+            )
+        else:
+            objects = ObjectCells.of(record, rows=rows, columns=columns)
+            looks = looks_of_scene(record, chosen, sample, objects, processor.tokenizer)
         return _Prepared(sample, DenseTargets.join([dense] * pairs), looks)
 
 

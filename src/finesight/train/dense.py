@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finesight.data.dense import BLANK, CHAR_SLOTS, DenseTargets
-from finesight.data.looks import LookTargets
+from finesight.data.look_targets import LookTargets
 
 _CELLS = 8.0
 """Cells of one unit of `PlaceHead`: a middling picture's side, so that its numbers are of the size of 1."""

@@ -30,6 +30,8 @@ LOSSES = {
     "names": "names",
     "asked": "looks",
     "seen": "looks",
+    "written": "looks",
+    "read": "looks",
 }
 """Results of a forward pass that are minimised, and which weight of the recipe each has; the others are for the log."""
 
@@ -105,13 +107,16 @@ class Learner(nn.Module):
             if train_batch.looks.seen:
                 results |= self.place_head.of_answers(calls[second].output, train_batch.looks.seen)
         if weights.looks:
-            for name, looks, attention in (
-                ("asked", train_batch.looks.asked, first.self_attn),
-                ("seen", train_batch.looks.seen, second.self_attn),
+            for name, layer, head in (
+                ("asked", first, 0),
+                ("seen", second, 0),
+                ("written", first, -1),
+                ("read", second, -1),
             ):
+                looks = getattr(train_batch.looks, name)
                 if looks:
-                    states, rotary = calls[attention].inputs[:2]
-                    loss, share = look_loss(attention, states, rotary, looks)
+                    states, rotary = calls[layer.self_attn].inputs[:2]
+                    loss, share = look_loss(layer.self_attn, states, rotary, looks, head)
                     results |= {name: loss, f"{name}_share": share}
         rows, targets = target_rows(batch)
         results["tokens"], results["token_acc"] = token_loss(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from finesight.config.model import TextConfig
-from finesight.data.looks import LookTargets
+from finesight.data.look_targets import LookTargets
 from finesight.model.language import TextAttention
 from finesight.model.rope import Rotary, apply_rotary, text_rotary
 from finesight.train.looks import look_loss
@@ -45,13 +45,13 @@ def _targets(rows: list[int], which: list[int], wanted: list[list[int]]) -> Look
     )
 
 
-def _shares(case: tuple[TextAttention, Tensor, Rotary], row: int) -> Tensor:
-    """Attention of the first head from a row of the second sample to the tokens before it."""
+def _shares(case: tuple[TextAttention, Tensor, Rotary], row: int, head: int = 0) -> Tensor:
+    """Attention of a head from a row of the second sample to the tokens before it; two heads share a key."""
     attention, states, rotary = case
     first = LENGTHS[0]
-    q = apply_rotary(attention.q_proj(states).unflatten(-1, (4, 8)), rotary)[first + row, 0]
+    q = apply_rotary(attention.q_proj(states).unflatten(-1, (4, 8)), rotary)[first + row, head]
     k = apply_rotary(attention.k_proj(states).unflatten(-1, (2, 8)), rotary)
-    scores = [(q @ k[first + place, 0]).item() / math.sqrt(8) for place in range(row + 1)]
+    scores = [(q @ k[first + place, head // 2]).item() / math.sqrt(8) for place in range(row + 1)]
     return torch.tensor(scores).softmax(0)
 
 
@@ -71,6 +71,12 @@ def test_loss_is_what_the_first_head_gives_to_the_wanted_tokens(case):
     shares = [_shares(case, 4)[[0, 3]].sum(), _shares(case, 6)[2]]
     assert loss.item() == pytest.approx(-sum(share.log().item() for share in shares) / 2, rel=1e-5)
     assert share.item() == pytest.approx(sum(map(float, shares)) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize(("head", "number"), [(1, 1), (2, 2), (-1, 3)])
+def test_each_head_has_its_own_query_and_shares_a_key(case, head, number):
+    _, share = look_loss(*case, _targets([4], [0], [[2]]), head=head)
+    assert share.item() == pytest.approx(_shares(case, 4, head=number)[2].item(), rel=1e-5)
 
 
 def test_samples_of_a_pack_do_not_mix(case):

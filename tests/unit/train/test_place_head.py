@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from finesight.data.dense import DenseTargets
-from finesight.data.looks import LookTargets
+from finesight.data.look_targets import LookTargets
 from finesight.errors import ConfigError
 from finesight.train.dense import PlaceHead
 from finesight.train.recipe import LossSection

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from finesight.conversation import Conversation, ImagePart, Message, TextPart
 from finesight.data.dense import ObjectCells
-from finesight.data.looks import Look, Looks, LookTargets, looks_of_answer, looks_of_sample
+from finesight.data.look_targets import Looks, LookTargets
 from finesight.data.record import Record, SceneObject
+from finesight.data.scene_looks import Look, looks_of_answer, looks_of_scene
 from finesight.errors import LayoutError
 from finesight.processor.processor import Processor
 
@@ -59,7 +60,7 @@ def _encoded(processor, record, chosen):
 
 def _looks(processor, record, chosen):
     sample, cells = _encoded(processor, record, chosen)
-    return sample, looks_of_sample(record, chosen, sample, cells, processor.tokenizer)
+    return sample, looks_of_scene(record, chosen, sample, cells, processor.tokenizer)
 
 
 def _text(processor, sample, places):
@@ -177,23 +178,23 @@ def test_a_sample_of_other_answers_is_refused(processor):
     record = _record(("refer", "Where?", "none", []), ("read_box", "What?", "cat", [1]))
     sample, cells = _encoded(processor, record, [0])
     with pytest.raises(LayoutError, match="1 answers"):
-        looks_of_sample(record, [0, 1], sample, cells, processor.tokenizer)
+        looks_of_scene(record, [0, 1], sample, cells, processor.tokenizer)
     with pytest.raises(LayoutError, match="are not 'cat'"):
-        looks_of_sample(record, [1], sample, cells, processor.tokenizer)
+        looks_of_scene(record, [1], sample, cells, processor.tokenizer)
 
 
 def test_what_is_covered_at_every_middle_has_no_look(processor):
     record = _record(("read_box", "What?", "cat", [0]))
     sample, cells = _encoded(processor, record, [0])
     hidden = replace(cells, owners=torch.full((8,), -1))
-    looks = looks_of_sample(record, [0], sample, hidden, processor.tokenizer)
+    looks = looks_of_scene(record, [0], sample, hidden, processor.tokenizer)
     assert looks.seen is None
 
 
 def test_pictures_of_text_have_no_looks(processor):
     record = replace(_record(("read", "Read.", "cat", [0])), family="text")
     sample, cells = _encoded(processor, record, [0])
-    assert looks_of_sample(record, [0], sample, cells, processor.tokenizer) == Looks()
+    assert looks_of_scene(record, [0], sample, cells, processor.tokenizer) == Looks()
 
 
 def test_targets_of_a_pack_are_filled_up_to_the_longest():
