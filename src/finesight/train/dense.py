@@ -23,6 +23,9 @@ from finesight.data.look_targets import LookTargets
 _CELLS = 8.0
 """Cells of one unit of `PlaceHead`: a middling picture's side, so that its numbers are of the size of 1."""
 
+_SIDE = 48
+"""Rows and columns that `PlaceHead` tells apart by name; what lies beyond is told by its distance alone."""
+
 _SHARPNESS = 30.0
 """Factor of cosines before a softmax: the best of 12,000 tokens is sure of itself at a cosine of about .5."""
 
@@ -90,7 +93,8 @@ class DenseHeads(nn.Module):
 class PlaceHead(nn.Module):
     """What two states of the decoder know of places.
 
-    Halfway, at a visual token: where it lies in its picture, and the edges of the object over it. One layer later, at a
+    Halfway, at a visual token: where it lies in its picture, and the edges of the object over it. Its row and its
+    column are asked for as classes besides: from a class, "the row below" is one product away. One layer later, at a
     token of an answer: the edges of the object that it speaks of, which is what digits are made from.
 
     Args:
@@ -101,20 +105,21 @@ class PlaceHead(nn.Module):
         super().__init__()
         self.norm = nn.RMSNorm(hidden_size, eps=1e-6)
         self.places = nn.Linear(hidden_size, 2)
+        self.cells = nn.Linear(hidden_size, 2 * _SIDE)
         self.edges = nn.Linear(hidden_size, 4)
         self.spoken_norm = nn.RMSNorm(hidden_size, eps=1e-6)
         self.spoken = nn.Linear(hidden_size, 4)
 
     def forward(self, states: Tensor, targets: DenseTargets) -> dict[str, Tensor]:
-        """Loss of all cells, and of the objects' edges where cells are covered.
+        """Losses of all cells, and of the objects' edges where cells are covered.
 
         Args:
             states: float[M, D], the decoder's states at the visual tokens.
             targets: targets of the same M cells.
 
         Returns:
-            Scalars: `places` (loss), `place_error` and, where there are objects, `edge_error` (mean distances, in
-            cells).
+            Scalars: `places`, `cells` (losses), `cell_acc` (share of rows and columns that are named right),
+            `place_error` and, where there are objects, `edge_error` (mean distances, in cells).
         """
         states = self.norm(states)
         places = self.places(states).float() * _CELLS
@@ -122,6 +127,7 @@ class PlaceHead(nn.Module):
             "places": _distance_loss(places, targets.places),
             "place_error": (places.detach() - targets.places).abs().mean(),
         }
+        results |= self._cell_losses(states, targets.places)
         rows = torch.nonzero(targets.objects > 0).squeeze(1)
         if rows.numel():
             middle, reach = targets.places[rows], targets.boxes[rows]
@@ -130,6 +136,16 @@ class PlaceHead(nn.Module):
             results["places"] = results["places"] + _distance_loss(edges, wanted)
             results["edge_error"] = (edges.detach() - wanted).abs().mean()
         return results
+
+    def _cell_losses(self, states: Tensor, places: Tensor) -> dict[str, Tensor]:
+        scores = self.cells(states).float().unflatten(1, (2, _SIDE))
+        index = places.long()  # middles of cells: their whole part counts from 0
+        known = index < _SIDE
+        if not known.any():
+            return {}
+        scores, index = scores[known], index[known]
+        right = (scores.detach().argmax(1) == index).float().mean()
+        return {"cells": F.cross_entropy(scores, index), "cell_acc": right}
 
     def of_answers(self, states: Tensor, looks: LookTargets) -> dict[str, Tensor]:
         """Loss of the tokens that speak of one object.

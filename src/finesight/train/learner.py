@@ -26,6 +26,7 @@ LOSSES = {
     "objects": "objects",
     "boxes": "boxes",
     "places": "places",
+    "cells": "places",
     "spoken": "places",
     "names": "names",
     "asked": "looks",

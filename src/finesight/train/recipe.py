@@ -52,8 +52,8 @@ class LossSection(_Section):
     places: float = Field(
         0.0,
         ge=0,
-        description="temporary head inside the decoder: place of each cell, edges of its object and of the object that "
-        "an answer speaks of; needs `tokens`",
+        description="temporary head inside the decoder: place, row and column of each cell, edges of its object and of "
+        "the object that an answer speaks of; needs `tokens`",
     )
 
     names: float = Field(

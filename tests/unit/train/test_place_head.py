@@ -47,6 +47,22 @@ def test_without_objects_only_places_count() -> None:
         assert results["places"].item() == pytest.approx((0.5 / 8) - 0.025, abs=1e-6)
 
 
+def test_rows_and_columns_are_classes_as_far_as_they_go() -> None:
+    head = _head_that_says([1.0, 1.0], [0.0] * 4)
+    torch.nn.init.zeros_(head.cells.weight)
+    column, row = torch.zeros(2, 48)
+    column[1] = row[0] = 20.0
+    head.cells.bias.data = torch.cat([column, row])
+    targets = _targets([0, 0, 0, 0])
+    results = head(torch.randn(4, 8), targets)
+    assert results["cell_acc"].item() == pytest.approx(0.5)
+    assert results["cells"].item() == pytest.approx(10.0, rel=1e-4)
+    places = torch.tensor([[1.5, 99.5], [1.5, 0.5], [1.5, 48.5], [48.5, 0.5]])
+    results = head(torch.randn(4, 8), replace(targets, places=places))
+    assert results["cell_acc"].item() == 1.0
+    assert "cells" not in head(torch.randn(4, 8), replace(targets, places=places + 48))
+
+
 def test_tokens_of_an_answer_know_the_edges_of_what_they_speak_of() -> None:
     head = PlaceHead(8)
     torch.nn.init.zeros_(head.spoken.weight)
