@@ -75,8 +75,8 @@ class Looks:
     Attributes:
         asked: of an answer about a scene, at the name in the question.
         seen: of the same, at the object in the picture.
-        written: at what was written last: a transcription's character, an object of a list.
-        read: of a transcription, at the character that is written next.
+        written: of a transcription, at the character that was written last.
+        read: of the same, at the character that is written next.
     """
 
     asked: LookTargets | None = None

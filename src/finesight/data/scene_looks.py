@@ -2,9 +2,10 @@
 """Where to look while writing: the question's words that say what is meant, and the cells where it stands.
 
 A scene's record knows which objects an answer names, in order. So each token of the answer can be told which tokens it
-follows from: first the name in its own question, then the visual tokens of the object; in a list, those of the object
-before it too, so that none is named twice. Heads of the decoder's attention are told to look there:
-`finesight.train.looks`. What is not in the picture is looked for at the first token, which stands for "nowhere".
+follows from: first the name in its own question, then the visual tokens of the object. Heads of the decoder's attention
+are told to look there: `finesight.train.looks`. What is not in the picture is looked for at the first token, which
+stands for "nowhere".
+
 Pictures of text have looks of their own: `finesight.data.text_looks`.
 
 Legend: L tokens of a sample.
@@ -110,25 +111,21 @@ def looks_of_scene(
     starts = answer_starts(sample)
     if len(starts) != len(chosen):
         raise LayoutError(f"{len(chosen)} turns were chosen, the sample has {len(starts)} answers")
-    asked, seen, written = Collected(), Collected(), Collected()
+    asked, seen = Collected(), Collected()
     for start, turn in zip(starts, chosen, strict=True):
         (question, answer), task = record.turns[turn], tasks[turn]
         begins = _token_starts(sample, start, answer, tokenizer)
         rows = range(start - 1, start - 1 + len(begins))
         asked.add(rows, _words(sample, start, question, task.get("name", ""), tokenizer))
-        before: tuple[int, ...] = ()
         for look in looks_of_answer(task["kind"], answer, task["objects"]):
-            inside = [
+            inside = (
                 row
                 for row, begin in zip(rows, begins, strict=True)
                 if look.begin <= begin < look.end
-            ]
+            )
             box = cells.boxes[look.objects[0]] if len(look.objects) == 1 else None
             seen.add(inside, _covered(sample, cells, look.objects), box)
-            if before:
-                written.add(inside, _covered(sample, cells, before))
-            before = look.objects
-    return Looks(asked.targets(), seen.targets(), written.targets())
+    return Looks(asked.targets(), seen.targets())
 
 
 def _token_starts(sample: EncodedSample, start: int, text: str, tokenizer: Tokenizer) -> list[int]:

@@ -3,9 +3,9 @@
 
 A decoder finds out by itself that the answer to "where is the cat" stands in the cells of the cat, but only after far
 more scenes than a small machine can show. So heads are told. Of a scene: in the last layer of the first half, to look
-at the name in the question, with the first head, and at the object written last, with the last; in the first layer of
-the second half, to look at the object. Of a text, with the last head of the same layers: at the character written last,
-and at the next one. The heads between stay free.
+at the name in the question; in the first layer of the second half, to look at its object. Of a text, in the same
+layers: at the character written last, and at the next one. A scene's head is the first, a text's the last; those
+between stay free.
 
 Legend: T tokens of a pack, S samples, L tokens of a sample, R tokens of it that look, D hidden, E head size.
 """

@@ -130,28 +130,6 @@ def test_each_token_of_a_box_looks_at_the_cells_of_its_object(processor):
     assert "[56, 0, 112, 56]" in stretches[1][1]
 
 
-@pytest.mark.parametrize(("kind", "answer"), [("detect", TWO), ("count", f"{POINTS}\n2")])
-def test_what_follows_an_object_of_a_list_looks_back_at_it(processor, kind, answer):
-    sample, looks = _looks(processor, _record((kind, "Where is every cat?", answer, [0, 1])), [0])
-    first = int(sample.visual_index[0])
-    back = [
-        ((looks.written.wanted[0, which].nonzero().flatten() - first).tolist(), row)
-        for row, which in _rows(looks.written)
-    ]
-    assert [cells for cells, _ in groupby(back, key=lambda pair: pair[0])] == [[0], [2, 3, 6, 7]]
-    stretches = {str(cells): [] for cells, _ in back}
-    for cells, row in back:
-        stretches[str(cells)].append(row + 1)
-    ends = [look.end for look in looks_of_answer(kind, answer, [0, 1])]
-    assert _text(processor, sample, stretches["[0]"]) == answer[ends[0] : ends[1]]
-    assert answer[ends[1] :].startswith(_text(processor, sample, stretches["[2, 3, 6, 7]"])[:1])
-
-
-def test_an_answer_of_one_thing_looks_back_at_nothing(processor):
-    _, looks = _looks(processor, _record(("read_box", "What?", "cat", [1])), [0])
-    assert looks.written is None
-
-
 def test_turns_are_found_in_the_order_in_which_they_were_chosen(processor):
     record = _record(
         ("detect", "Locate every cat.", TWO, [0, 1]),
