@@ -21,7 +21,7 @@ def test_every_size_has_the_common_shape(name):
 def test_the_small_size_suits_every_exporter():
     config = named_config("tiny")
     assert config.text.head_dim == 64
-    assert config.text.mrope_section == (4, 14, 14)
+    assert config.text.mrope_section == (4, 8, 20)
     assert config.vision.head_dim in (32, 64)
     assert config.text.tie_word_embeddings
     widths = (config.vision.hidden_size, config.vision.intermediate_size)
