@@ -131,11 +131,17 @@ class Collected:
         )
 
 
-def answer_starts(sample: EncodedSample) -> list[int]:
-    """Place of the first token of each answer: where a run of learned tokens begins."""
+def answer_starts(sample: EncodedSample, number: int) -> list[int]:
+    """Place of the first token of each answer: where a run of learned tokens begins.
+
+    Raises:
+        LayoutError: there are not `number` answers.
+    """
     learned = sample.labels != IGNORE_INDEX
-    begins = learned & ~torch.cat([learned.new_zeros(1), learned[:-1]])
-    return [int(place) for place in torch.nonzero(begins)]
+    begins = torch.nonzero(learned & ~torch.cat([learned.new_zeros(1), learned[:-1]]))
+    if len(begins) != number:
+        raise LayoutError(f"{number} turns were chosen, the sample has {len(begins)} answers")
+    return [int(place) for place in begins]
 
 
 def check_tokens(sample: EncodedSample, start: int, ids: Sequence[int], text: str) -> None:

@@ -30,7 +30,6 @@ from finesight.data.look_targets import (
     tokens_over,
 )
 from finesight.data.record import Record
-from finesight.errors import LayoutError
 from finesight.text.tokenizer import Tokenizer
 
 __all__ = ["Look", "looks_of_answer", "looks_of_scene"]
@@ -108,9 +107,7 @@ def looks_of_scene(
     tasks = record.meta.get("tasks")
     if not tasks or not record.family.startswith("scene"):
         return Looks()
-    starts = answer_starts(sample)
-    if len(starts) != len(chosen):
-        raise LayoutError(f"{len(chosen)} turns were chosen, the sample has {len(starts)} answers")
+    starts = answer_starts(sample, len(chosen))
     asked, seen = Collected(), Collected()
     for start, turn in zip(starts, chosen, strict=True):
         (question, answer), task = record.turns[turn], tasks[turn]

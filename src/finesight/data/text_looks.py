@@ -24,7 +24,6 @@ from finesight.data.look_targets import (
     tokens_over,
 )
 from finesight.data.record import Record
-from finesight.errors import LayoutError
 from finesight.text.tokenizer import Tokenizer
 
 __all__ = ["looks_of_text"]
@@ -52,9 +51,7 @@ def looks_of_text(
     Raises:
         LayoutError: the sample does not hold these turns.
     """
-    starts = answer_starts(sample)
-    if len(starts) != len(chosen):
-        raise LayoutError(f"{len(chosen)} turns were chosen, the sample has {len(starts)} answers")
+    starts = answer_starts(sample, len(chosen))
     orders = [glyph.order for glyph in record.glyphs]
     cells = _cells(record, shape)
     written, read = Collected(), Collected()
