@@ -98,6 +98,12 @@ def test_the_recipes_read(path):
     assert sum(count for _, _, count in config.jobs()) >= 10_000
 
 
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("heldout_*.toml")), ids=lambda path: path.stem)
+def test_the_report_card_draws_from_the_other_side(path):
+    config = read_recipe(path, BuildConfig)
+    assert {part.options.split for part in config.parts} == {"heldout"}
+
+
 @pytest.mark.parametrize("stage", ["1_visual.toml", "2_multimodal.toml"])
 def test_every_source_of_a_stage_has_its_recipe(stage):
     sources = tomllib.loads((RECIPES / stage).read_text())["data"]["source"]
