@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import finesight
+
 FOLDER = Path(__file__).parents[2] / "examples"
 OWN_TESTS = {"demo.py", "make_media.py"}
 SCRIPTS = sorted(path.name for path in FOLDER.glob("*.py") if path.name not in OWN_TESTS)
@@ -32,3 +34,23 @@ def test_located_things_are_drawn_on_a_copy(tiny_model_folder, tmp_path, monkeyp
     monkeypatch.setattr(sys, "argv", ["x", str(tiny_model_folder), str(out)])
     runpy.run_path(str(FOLDER / "locate_and_draw.py"), run_name="__main__")
     assert out.is_file()
+
+
+def run_demo(out):
+    return runpy.run_path(str(FOLDER / "demo.py"))["main"](out)
+
+
+def test_demo_of_the_embedded_model_is_right_about_every_input(tmp_path, capsys):
+    assert run_demo(tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("The embedded model is a demonstration")
+    assert "5 of 5 answers are right" in printed
+    assert len(list(tmp_path.glob("[1-5]/*.png"))) == 5
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_demo_of_a_model_that_answers_wrong_fails(tiny_model_folder, tmp_path, monkeypatch, capsys):
+    load = finesight.load
+    monkeypatch.setattr(finesight, "load", lambda name: load(tiny_model_folder))
+    assert run_demo(tmp_path) == 1
+    assert "0 of 5 answers are right" in capsys.readouterr().out
