@@ -12,7 +12,8 @@ from pathlib import Path
 from tests.architecture.source import ROOT
 
 FENCE = re.compile(
-    r"(?:^<!-- not run: (?P<reason>[^\n]*?) -->\n+)?^```(?P<language>\w*)\n(?P<code>.*?)^```$",
+    r"(?:^<!-- (?P<when>not run|slow): (?P<reason>[^\n]*?) -->\n+)?"
+    r"^```(?P<language>\w*)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 QUOTED = re.compile(r"^<!-- code: .*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
@@ -23,11 +24,20 @@ INLINE_CODE = re.compile(r"`[^`\n]*`")
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block; `reason` says why it is not run, where it is not."""
+    """One fenced block.
+
+    Attributes:
+        language: what stands after the fence.
+        code: the lines inside.
+        line: of the page, where the code begins.
+        when: "not run", "slow" (run by `make test-slow`), or None: it is run each time.
+        reason: why, where `when` is not None.
+    """
 
     language: str
     code: str
     line: int
+    when: str | None
     reason: str | None
 
 
@@ -46,6 +56,7 @@ def blocks(text: str) -> list[Block]:
             match["language"],
             match["code"],
             own.count("\n", 0, match.start("code")) + 1,
+            match["when"],
             match["reason"],
         )
         for match in FENCE.finditer(own)

@@ -1,60 +1,128 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every block of Python in the docs is run, page by page, in a folder with a picture, a video and a PDF.
+"""What the docs show is run: each page top to bottom, in a fresh copy of the files that git tracks.
 
-Until the package carries trained weights, "tiny" is a model of the same shape with random ones: the
-pages show how to call things, not what a certain model answers.
+Python blocks of every page, and commands of the READMEs and of the how-to pages. A block with a comment
+`<!-- not run: why -->` is left out; one with `<!-- slow: why -->` and what follows it on its page is left to
+`make test-slow`.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests.architecture import pages
 from tests.architecture.source import ROOT
 
-RUN = [
-    page
-    for page in pages.all_pages()
-    if any(
-        block.language == "python" and block.reason is None
-        for block in pages.blocks(page.read_text(encoding="utf-8"))
-    )
-]
+LARGE = 1_000_000  # bytes; the weights are linked into the copy, all else is copied
+INSTALLED = ("venv", "torch", "package", "test", "data", "web", "system-test", "system-web")
 
 
-@pytest.fixture
-def workspace(tmp_path, monkeypatch, request):
-    picture, video_file = (request.getfixturevalue(name) for name in ("picture", "video_file"))
-    picture.save(tmp_path / "photo.png")
-    picture.save(tmp_path / "page.png")
-    picture.save(tmp_path / "paper.pdf", save_all=True, append_images=[picture])
-    shutil.copy(video_file, tmp_path / "clip.mp4")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def is_shown_command(page: Path, block: pages.Block) -> bool:
+    return block.language == "bash" and (page.parent == ROOT or page.parent.name == "how-to")
 
 
-@pytest.fixture
-def embedded_model(monkeypatch, request, page, tmp_path):
-    if "finesight.load(" not in page.read_text(encoding="utf-8"):
-        return
-    from finesight.api import checkpoints
-
-    if not any((checkpoints.ASSETS / checkpoints.EMBEDDED).glob("*.safetensors")):
-        folder = request.getfixturevalue("tiny_model_folder")
-        assets = tmp_path / "assets"
-        assets.mkdir()
-        (assets / checkpoints.EMBEDDED).symlink_to(folder)
-        monkeypatch.setattr(checkpoints, "ASSETS", assets)
-
-
-@pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
-@pytest.mark.usefixtures("workspace", "embedded_model")
-def test_blocks_of_a_page_run_in_order(page):
-    names = {"__name__": "__docs__"}
+def blocks_of(page: Path, *, slow: bool) -> list[pages.Block]:
+    """What is run of a page: all, or the part before its first slow block."""
+    kept = []
     for block in pages.blocks(page.read_text(encoding="utf-8")):
-        if block.language == "python" and block.reason is None:
+        if block.when == "slow" and not slow:
+            break
+        if block.when != "not run" and (
+            block.language == "python" or is_shown_command(page, block)
+        ):
+            kept.append(block)
+    return kept
+
+
+def needs_more_time(page: Path) -> bool:
+    return len(blocks_of(page, slow=True)) > len(blocks_of(page, slow=False))
+
+
+PAGES = [page for page in pages.all_pages() if page.name not in ("CONTRIBUTING.md", "README.zh.md")]
+QUICK = [page for page in PAGES if blocks_of(page, slow=False)]
+SLOW = [page for page in PAGES if needs_more_time(page)]
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture(scope="session")
+def tracked_files():
+    """Names of the files that a clone has."""
+    found = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [name for name in found.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.fixture
+def clone(tmp_path, tracked_files, monkeypatch):
+    """A fresh copy of the project as the working folder, with this environment as its .venv."""
+    root = tmp_path / "finesight"
+    for name in tracked_files:
+        source, copy = ROOT / name, root / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.stat().st_size > LARGE:
+            copy.symlink_to(source)
+        else:
+            shutil.copy2(source, copy)
+    (root / ".venv").symlink_to(sys.prefix)
+    binaries = tmp_path / "bin"
+    binaries.mkdir()
+    stamps = " ".join(f"-o .venv/stamps/{name}" for name in INSTALLED)
+    make = binaries / "make"  # installs nothing: what it would install is this environment
+    make.write_text(f'#!/bin/sh\nexec {shutil.which("make")} {stamps} "$@"\n')
+    make.chmod(0o755)
+    monkeypatch.chdir(root)
+    monkeypatch.setenv(
+        "PATH", os.pathsep.join((str(binaries), str(root / ".venv/bin"), os.environ["PATH"]))
+    )
+    monkeypatch.setenv("PYTHONPATH", str(root / "src"))
+    return root
+
+
+def run_shell(code: str) -> None:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", code], capture_output=True, text=True, timeout=3600
+    )
+    assert done.returncode == 0, f"{code}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+
+def run_page(page: Path, *, slow: bool) -> None:
+    names = {"__name__": "__docs__"}
+    for block in blocks_of(page, slow=slow):
+        if block.language == "python":
             # Line numbers of a failure are those of the page.
             code = compile("\n" * (block.line - 1) + block.code, str(page), "exec")
             exec(code, names)
+        else:
+            run_shell(block.code)
+
+
+@pytest.mark.parametrize("page", QUICK, ids=name_of)
+@pytest.mark.usefixtures("clone")
+def test_blocks_of_a_page_run_in_order(page):
+    run_page(page, slow=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", SLOW, ids=name_of)
+@pytest.mark.usefixtures("clone")
+def test_slow_pages_run_to_their_end(page):
+    run_page(page, slow=True)
+
+
+def test_every_page_with_commands_is_run():
+    shown = {page.name for page in PAGES if blocks_of(page, slow=True)}
+    assert {"README.md", *(page.name for page in (ROOT / "docs/how-to").glob("*.md"))} <= shown

@@ -12,7 +12,7 @@ import pytest
 import finesight
 
 FOLDER = Path(__file__).parents[2] / "examples"
-OWN_TESTS = {"demo.py", "make_media.py"}
+OWN_TESTS = {"demo.py", "make_benchmarks.py", "make_media.py"}
 SCRIPTS = sorted(path.name for path in FOLDER.glob("*.py") if path.name not in OWN_TESTS)
 
 
