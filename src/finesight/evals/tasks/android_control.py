@@ -121,8 +121,7 @@ def _task(level: str, published: dict[str, float], note: str) -> Task:
         published=published,
         notes=(
             note,
-            "the published scores of Qwen2.5-VL were given with the maintainers' own script; the prompt"
-            " maintainers-script is nearest to it",
+            "the maintainers of Qwen2.5-VL gave a script as their evaluation; the prompt maintainers-script asks as it does",
             "a click is right in the smallest element that holds the true point, or within 14 percent of the screen"
             " where no element is known; typed text must be equal, an app's name but for case",
         ),
