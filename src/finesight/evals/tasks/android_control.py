@@ -121,7 +121,8 @@ def _task(level: str, published: dict[str, float], note: str) -> Task:
         published=published,
         notes=(
             note,
-            "the maintainers of Qwen2.5-VL gave a script as their evaluation; the prompt maintainers-script asks as it does",
+            "the maintainers of Qwen2.5-VL gave a script as their evaluation; the prompt maintainers-script asks as it"
+            " does",
             "a click is right in the smallest element that holds the true point, or within 14 percent of the screen"
             " where no element is known; typed text must be equal, an app's name but for case",
         ),
