@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,11 @@ def test_episodes_are_played_resumed_reported_and_scored_again(finesight, pages)
     refused = finesight(*words, "--steps", 3)
     assert refused.code == 1
     assert "holds a run with environment=" in refused.err
+    settings = json.loads((Path("out") / "miniwob" / "run.json").read_text())
+    settings["environment"]["wording"] = "of an earlier version"
+    (Path("out") / "miniwob" / "run.json").write_text(json.dumps(settings))
+    refused = finesight(*words, "--limit", 4)
+    assert (refused.code, "of an earlier version" in refused.err) == (1, True)
 
 
 @needs_browser

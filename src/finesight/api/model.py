@@ -58,7 +58,7 @@ DTYPES = {
 LOCATE_PROMPTS = {
     "box": "Locate {phrase}, output its bbox coordinates using JSON format.",
     "point": (
-        "Point to {phrase}, output its coordinates in XML format <points x y>object</points>"
+        "point to {phrase}, output its coordinates in XML format <points x y>object</points>"
     ),
 }
 """Questions for `Model.locate`, in the words of the official cookbooks."""

@@ -193,7 +193,7 @@ def _play(
             screens=run.folder / "screens",
             manner=run.prompt.name if who.kind != "baseline" else "progress",
         )
-        return run(player, space, facts)
+        return run(player, space, {**facts, "wording": player.wording})
 
 
 def _player(

@@ -2,7 +2,8 @@
 """Names for what was asked: equal digests mean equal pixels, equal words and equal options.
 
 A picture counts by its content, never by its path, so that a moved copy is the same question and a changed picture
-under an old name is another one.
+under an old name is another one. A tool and a call count by their text, because the order of their keys reaches the
+model.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from PIL.Image import Image
 
 from finesight.conversation import Conversation, ImagePart, Sampling, TextPart, VideoPart
 from finesight.media.source import localize, source_name
+from finesight.text.chat_template import dump_json
 
 
 def request_digest(conversation: Conversation, *, reads_media: bool = True) -> str:
@@ -36,11 +38,12 @@ def request_digest(conversation: Conversation, *, reads_media: bool = True) -> s
         {
             "role": message.role,
             "parts": [_part(part, reads_media=reads_media) for part in message.parts],
-            "tool_calls": [dict(call) for call in message.tool_calls],
+            "tool_calls": [dump_json(dict(call)) for call in message.tool_calls],
         }
         for message in conversation.messages
     ]
-    return digest({"messages": messages, "tools": [dict(tool) for tool in conversation.tools]})
+    tools = [dump_json(dict(tool)) for tool in conversation.tools]
+    return digest({"messages": messages, "tools": tools})
 
 
 def sampling_values(sampling: Sampling) -> dict[str, Any]:

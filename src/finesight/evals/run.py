@@ -296,7 +296,7 @@ def _unchanged(sample: Sample, item: Item, responder: ItemResponder) -> Sample:
         ) from error
     if request != sample.request:
         raise EvalError(
-            f"item {item.id} was asked with other pictures, videos or options: its digest was"
+            f"item {item.id} was asked with other pictures, videos, tools, system text or options: its digest was"
             f" {sample.request[:12]}, now it is {request[:12]}",
             hint=hint,
         )

@@ -34,6 +34,16 @@ from finesight.parse.html_tags import (
 from finesight.parse.records import Problem
 from finesight.parse.tags import Tag, cut_tag, find_comments, find_tags, read_numbers, unescape
 
+PAGE_PROMPT = "QwenVL HTML "
+"""What asks for this form. Its blank belongs to it, and the official notebook puts it before the picture."""
+PAGE_SYSTEM = "You are a helpful assistant"
+"""System text, without a full stop, of the call whose answer the notebook prints."""
+PAGE_SYSTEM_LONG = (
+    "You are an AI specialized in recognizing and extracting text from images. Your mission is to analyze the image"
+    " document and generate the result in QwenVL Document Parser HTML format using specified tags while maintaining"
+    " user privacy and data integrity."
+)
+"""System text that the notebook defines, though neither of its calls passes it."""
 _START = re.compile(
     r"<(?:html|body|!doctype\s{1,4}html)\b"
     r"|<(?:p|h[1-6]|div|table|ul|ol|li|img|section|header|footer)\b[^<>]*\bdata-bbox\b",

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from PIL import Image
 
-from finesight.conversation import Sampling, TokenLogprob
+from finesight.conversation import Conversation, Message, Sampling, TokenLogprob
 from finesight.evals.cache import Cached
 from finesight.evals.request import folder_digest, request_digest
 from tests.support.replies import picture_record, reply, video_record
@@ -59,6 +59,30 @@ def test_everything_that_decides_the_answer_is_in_the_key(tmp_path):
     message = replace(asked.conversation.messages[0], parts=(replace(part, max_pixels=784),))
     smaller = replace(asked, conversation=replace(asked.conversation, messages=(message,)))
     keys.append(cached.key(smaller, Sampling()))
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_order_of_keys_counts_where_the_model_sees_it(tmp_path):
+    """A tool and a call are shown as JSON in the order of their keys."""
+    cached, plain = Cached(Counting(), tmp_path), item(1)
+    turn = plain.conversation.messages[0]
+
+    def with_tool(tool):
+        return replace(plain, conversation=replace(plain.conversation, tools=(tool,)))
+
+    def with_call(arguments):
+        call = {"name": "look", "arguments": arguments}
+        said = Message("assistant", (), tool_calls=(call,))
+        return replace(plain, conversation=Conversation((turn, said, turn)))
+
+    asked = [
+        plain,
+        with_tool({"name": "look", "description": "d"}),
+        with_tool({"description": "d", "name": "look"}),
+        with_call({"x": 1, "y": 2}),
+        with_call({"y": 2, "x": 1}),
+    ]
+    keys = [cached.key(each, Sampling()) for each in asked]
     assert len(set(keys)) == len(keys)
 
 

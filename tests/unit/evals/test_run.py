@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from finesight.conversation import Sampling
+from finesight.conversation import Conversation, Message, Sampling, TextPart
 from finesight.errors import ConfigError, EngineError, EvalError, PromptTooLong, RemoteError
 from finesight.evals.layout import broken_item
 from finesight.evals.responders import Constant, FromModel, Oracle, RandomChoice, Replay
@@ -189,7 +189,7 @@ def test_pictures_that_changed_under_their_names_are_refused(tmp_path):
     before = lines(folder)
     assert go(asked, Asked(), folder).num_asked == 0
     Image.new("RGB", (40, 30), "blue").save(path)
-    with pytest.raises(EvalError, match="item q2 was asked with other pictures, videos or options"):
+    with pytest.raises(EvalError, match="item q2 was asked with other pictures, videos, tools"):
         go(asked, Asked(), folder)
     path.unlink()
     with pytest.raises(EvalError, match=r"q2 was answered, but nobody can say .*a\.png") as raised:
@@ -280,6 +280,30 @@ def test_other_settings_are_refused(tmp_path):
         go([item(1)], Asked(), tmp_path, sampling=Sampling(max_new_tokens=7))
     with pytest.raises(EvalError, match="holds a run with prompt='paper', now it is 'terse'"):
         run(TOY, TOY.prompts[1], [item(1)], Asked(), folder=tmp_path, space="resized")
+
+
+def with_tool(**function):
+    tools = ({"type": "function", "function": function},)
+    return replace(item(1), conversation=replace(item(1).conversation, tools=tools))
+
+
+def test_a_tool_in_another_order_of_keys_is_another_question(tmp_path):
+    """The model reads a tool as JSON in the order of its keys."""
+    go([with_tool(name="look", description="a")], Asked(), tmp_path)
+    assert go([with_tool(name="look", description="a")], Asked(), tmp_path).num_asked == 0
+    with pytest.raises(EvalError, match=r"q1 was asked with other .*tools.* or options"):
+        go([with_tool(description="a", name="look")], Asked(), tmp_path)
+
+
+def test_another_system_text_is_another_question(tmp_path):
+    def with_system(text):
+        turns = item(1).conversation.messages
+        asked = Conversation((Message("system", (TextPart(text),)), *turns))
+        return replace(item(1), conversation=asked)
+
+    go([with_system("You are a helpful assistant.")], Asked(), tmp_path)
+    with pytest.raises(EvalError, match=r"q1 was asked with other .*system text"):
+        go([with_system("You are a helpful assistant")], Asked(), tmp_path)
 
 
 def test_a_copy_that_changed_is_refused(tmp_path):

@@ -7,19 +7,8 @@ import pytest
 
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
 from finesight.errors import ConfigError
-from finesight.text.chat_template import ControlToken, Segment, TextSegment, VisionSlot, render
-
-
-def written(segments: list[Segment]) -> str:
-    """The conversation as one string, one pad token per slot."""
-    return "".join(
-        segment.text
-        if isinstance(segment, TextSegment)
-        else segment.name
-        if isinstance(segment, ControlToken)
-        else segment.pad_name
-        for segment in segments
-    )
+from finesight.text.chat_template import ControlToken, TextSegment, VisionSlot, render
+from tests.support.written import written
 
 
 def said(role: str, *parts, **options) -> Message:

@@ -81,7 +81,7 @@ class Act:
             ("text", self.text),
             ("keys", list(self.keys) or None),
             ("pixels", pixels),
-            ("time", self.seconds),
+            ("time", _without_zero(self.seconds)),
             ("button", self.button),
             ("status", self.status),
         )
@@ -163,6 +163,11 @@ class Environment(Protocol):
 
 def _scaled(point: Point | None, scale: tuple[float, float]) -> Point | None:
     return None if point is None else Point(point.x * scale[0], point.y * scale[1])
+
+
+def _without_zero(seconds: float | None) -> float | None:
+    """A whole number of seconds as an integer: models say 2, and not 2.0."""
+    return int(seconds) if seconds is not None and float(seconds).is_integer() else seconds
 
 
 def _plain(value: Any) -> Any:

@@ -28,13 +28,15 @@ from finesight.errors import ActionRefused, EvalError, ParseError
 from finesight.evals.extract.places import FIRST_POINT
 from finesight.evals.live.environment import Act, Environment, Observation
 from finesight.evals.live.transcript import End, Episode, Step
+from finesight.evals.request import digest as digest_of
 from finesight.evals.responders import ItemResponder
 from finesight.evals.task import Answered, Budget, Item, Sight, Space
 from finesight.evals.tasks._common import Piece, conversation
-from finesight.evals.tasks._screen import SYSTEM, point_wish, progress, seen_size
+from finesight.evals.tasks._screen import call_as_json, point_wish, progress, seen_size
 from finesight.evals.tasks._screen_tools import computer_use, mobile_use
 from finesight.geometry import Point, Resize, Size
 from finesight.parse.action import read_action, read_tool_calls
+from finesight.text.chat_template import DEFAULT_SYSTEM, dump_json
 
 TOOLS = {"computer_use": computer_use, "mobile_use": mobile_use}
 MANNERS = ("progress", "point")
@@ -95,6 +97,15 @@ class Player:
         """Of whoever answers."""
         return self.inner.declares_resize
 
+    @property
+    def wording(self) -> str:
+        """Digest of the words around every task: an item of an environment does not hold them, so a run keeps this."""
+        if self.manner == "point":
+            return digest_of({"wish": point_wish("")})
+        name, done = self.environment.tool, Act(kind="wait", seconds=2.0).arguments((1.0, 1.0))
+        tool = dump_json(TOOLS[name](Size(1000, 1000)))
+        return digest_of({"tool": tool, "turn": progress("", [call_as_json(name, done)] * 2)})
+
     def answer(self, item: Item, sampling: Sampling) -> Reply:
         """Play one episode; its transcript is the text, its first screen the medium.
 
@@ -128,11 +139,12 @@ class Player:
             return _Question(conversation(wish, self.budget), (), size, path, digest)
         shown = self._shown(size)
         scale = Sight(self.space, size, shown).scales()
-        done = [turn.act.arguments(scale) for turn in turns if turn.act is not None]
+        tool = self.environment.tool
+        acts = [turn.act for turn in turns if turn.act is not None]
+        done = tuple(call_as_json(tool, act.arguments(scale)) for act in acts)
         pieces: list[Piece] = [progress(seen.instruction, done), ImagePart(source=str(path))]
-        tool = TOOLS[self.environment.tool](shown)
-        asked = replace(conversation(pieces, self.budget, system=SYSTEM), tools=(tool,))
-        return _Question(asked, tuple(map(str, done)), size, path, digest)
+        asked = conversation(pieces, self.budget, system=DEFAULT_SYSTEM)
+        return _Question(replace(asked, tools=(TOOLS[tool](shown),)), done, size, path, digest)
 
     def _shown(self, size: Size) -> Size:
         """The size that the tool names: numbers of answers are meant in it."""

@@ -15,10 +15,11 @@ from finesight.errors import ParseError
 from finesight.evals.metrics.boxes import point_in_box
 from finesight.evals.task import Answered, Extractor, Scored
 from finesight.evals.tasks._common import Piece, Question
-from finesight.evals.tasks._screen import call_in_words, progress
+from finesight.evals.tasks._screen import call_as_json, call_in_words, progress
 from finesight.evals.tasks._sums import average, mean, part
 from finesight.geometry import Size
 from finesight.parse.action import Action, read_action, read_tool_calls
+from finesight.text.chat_template import dump_json
 
 Step = dict[str, Any]
 NEAR = 0.14
@@ -97,11 +98,36 @@ def arguments(step: Step, width: float, height: float) -> dict[str, Any]:
 
 
 def ask(asked: Question, size: Size) -> list[Piece]:
-    """Goal and steps so far, in pixels the model sees, then the screen as it is now; earlier screens are not shown."""
+    """Goal and steps so far, then the screen as it is now; earlier screens are not shown.
+
+    A step is told as its whole call, with places in pixels that the model sees. Where the truth has `instructions`,
+    the last one is what is to be done now.
+    """
+    return _asked(asked, [call_as_json("mobile_use", each) for each in _done(asked, size)])
+
+
+def ask_with_arguments(asked: Question, size: Size) -> list[Piece]:
+    """As `ask`, but a step is told as the arguments of its call alone."""
+    return _asked(asked, [dump_json(each) for each in _done(asked, size)])
+
+
+def ask_with_instructions(asked: Question, size: Size) -> list[Piece]:
+    """As `ask`, but a step is told as the instruction it followed."""
+    del size
+    return _asked(asked, asked.truth["instructions"][:-1])
+
+
+def _asked(asked: Question, steps: Sequence[str]) -> list[Piece]:
+    instructions = asked.truth.get("instructions")
+    now = instructions[-1] if instructions else None
+    return [progress(asked.text, steps, instruction=now), *asked.media]
+
+
+def _done(asked: Question, size: Size) -> list[dict[str, Any]]:
+    """Arguments of the calls so far, on a screen of the size that the model sees."""
     width, height = asked.truth["screen"]
     scale = (size.width / width, size.height / height)
-    done = [_seen(step, scale, size) for step in asked.truth["history"]]
-    return [progress(asked.text, done), *asked.media]
+    return [_seen(step, scale, size) for step in asked.truth["history"]]
 
 
 def _seen(step: Step, scale: tuple[float, float], size: Size) -> dict[str, Any]:

@@ -6,7 +6,6 @@ The size named is the one the model sees after fitting to its grid, because the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +25,9 @@ from finesight.evals.tasks._common import (
 from finesight.evals.tasks._sums import Aggregate, average
 from finesight.geometry import Size
 from finesight.processor.resize import smart_resize
+from finesight.text.chat_template import DEFAULT_SYSTEM, dump_json
 
 COOKBOOK = "the agent cookbook of Qwen2.5-VL"
-SYSTEM = "You are a helpful assistant."
 Tool = Callable[[Size], dict[str, Any]]
 AskOnScreen = Callable[[Question, Size], Sequence[Piece]]
 """Parts of the user's turn; the size is that of the screen as the model sees it."""
@@ -52,25 +51,34 @@ def tool_prompt(name: str, source: str, read: Read, ask: AskOnScreen, tool: Tool
                 yield broken_item(question.where, question.reason)
                 continue
             size = seen_size(question.truth["screen"], budget)
-            asked = conversation(ask(question, size), budget, system=SYSTEM)
+            asked = conversation(ask(question, size), budget, system=DEFAULT_SYSTEM)
             yield as_item(question, replace(asked, tools=(tool(size),)))
 
     return Prompt(name, source, items)
 
 
-def progress(goal: str, calls: Iterable[Mapping[str, Any]]) -> str:
-    """A task and what was done for it so far, as the cookbook for telephones puts it: arguments of calls in order."""
-    steps = "".join(
-        f"Step {number}: {json.dumps(call, ensure_ascii=False)}; "
-        for number, call in enumerate(calls, 1)
-    )
+def progress(goal: str, steps: Iterable[str], *, instruction: str | None = None) -> str:
+    """A task and what was done for it so far, as the cookbook for telephones puts it; the screen follows at once.
+
+    Args:
+        goal: what is to be done.
+        steps: earlier steps in order; the cookbook tells each as its whole call, see `call_as_json`.
+        instruction: the present step in words, where a benchmark gives it (UI-S1 of X-PLUG/MobileAgent).
+    """
+    told = "".join(f"Step {number}: {step}; " for number, step in enumerate(steps, 1))
+    now = "" if instruction is None else f"\nCurrent step query: {instruction}"
     done = "You have done the following operation on the current device"
-    return f"The user query:  {goal}\nTask progress ({done}): {steps}\n"
+    return f"The user query:  {goal}{now}\nTask progress ({done}): {told}"
+
+
+def call_as_json(name: str, arguments: Mapping[str, Any]) -> str:
+    """The name of a tool and the arguments of its call, in the JSON of the released templates."""
+    return dump_json({"name": name, "arguments": dict(arguments)})
 
 
 def call_in_words(name: str, arguments: Mapping[str, Any]) -> str:
     """A call as models write it."""
-    return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
+    return f"<tool_call>\n{call_as_json(name, arguments)}\n</tool_call>"
 
 
 def click_in_words(box: Sequence[float]) -> str:

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tools `computer_use` and `mobile_use` as Qwen2.5-VL was shown them; their wording is part of the benchmark.
 
-Source: the agent cookbooks of Qwen2.5-VL.
+So is the order of their keys, which is not the same in every argument: a tool reaches the model as JSON in the order
+in which its keys are written here.
+
+Source: the cookbooks mobile_agent and computer_use of Qwen2.5-VL, and utils/agent_function_call.py beside them.
 """
 
 from __future__ import annotations
@@ -106,12 +109,24 @@ def mobile_use(screen: Size) -> dict[str, Any]:
             "text": _argument("string", f"Required only by {texts}"),
             "time": _argument("number", f"The seconds to wait. Required only by {waits}"),
             "button": {
-                **_argument("string", _BUTTONS),
+                "description": _BUTTONS,
                 "enum": ["Back", "Home", "Menu", "Enter"],
+                "type": "string",
             },
             "status": _status(),
         },
     )
+
+
+def mobile_use_short(screen: Size) -> dict[str, Any]:
+    """`mobile_use` without the two keys that qwen-agent adds, as scripts show it that write the tool out by hand."""
+    tool = mobile_use(screen)
+    function = {
+        name: value
+        for name, value in tool["function"].items()
+        if name not in ("name_for_human", "args_format")
+    }
+    return {**tool, "function": function}
 
 
 def _tool(

@@ -96,6 +96,13 @@ TASKS = (
         " height, width in pixels); field names from general knowledge",
         prompts=(
             _screen.tool_prompt("cookbook", _screen.COOKBOOK, questions, _mobile.ask, mobile_use),
+            _screen.tool_prompt(
+                "arguments",
+                f"{_screen.COOKBOOK}, but a step is told as the arguments of its call alone",
+                questions,
+                _mobile.ask_with_arguments,
+                mobile_use,
+            ),
         ),
         sampling=Sampling(max_new_tokens=512),
         extractors=(_mobile.READ_STEP,),

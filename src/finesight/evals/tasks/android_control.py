@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AndroidControl: the next step on a telephone, given the goal alone (high) or the step in words as well (low)."""
+"""AndroidControl: the next step on a telephone, given the goal alone (high) or the step in words as well (low).
+
+The maintainers' own script is known from copies only, which agree. It tells a step as the arguments of its call, where
+the cookbook tells the whole call, and shows a shorter tool. Both are here, as prompts with names.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,12 @@ from typing import Any
 
 from finesight.conversation import Sampling
 from finesight.errors import EvalError
-from finesight.evals.task import Task
+from finesight.evals.task import Prompt, Task
 from finesight.evals.tasks import _mobile, _published, _screen
 from finesight.evals.tasks._common import Broken, Question, Read
 from finesight.evals.tasks._places import numbers, size_of
 from finesight.evals.tasks._rows import Row, picture, reader, record, same
-from finesight.evals.tasks._screen_tools import mobile_use
+from finesight.evals.tasks._screen_tools import mobile_use, mobile_use_short
 
 COLUMNS = same("episode_id", "step", "goal", "step_instruction", "screenshot", "action")
 OPTIONAL = same("elements")
@@ -51,23 +55,24 @@ def questions(*, is_low: bool) -> Read:
 
     def read(folder: Path) -> Iterator[Question | Broken]:
         done: dict[str, list[_mobile.Step]] = {}
+        told: dict[str, list[str]] = {}
 
         def make(row: Row, below: Path) -> Question:
             step, shown = step_of(record(row["action"])), picture(row["screenshot"], below)
             size, episode = size_of(shown), str(row["episode_id"])
             history = done.setdefault(episode, [])
             screen = [size.width, size.height]
-            goal = (
-                f"{row['goal']} The next step: {row['step_instruction']}" if is_low else row["goal"]
-            )
+            instructions = told.setdefault(episode, [])
+            instructions.append(str(row["step_instruction"]))
             made = Question(
                 id=f"{episode}/{row['step']}",
-                text=goal,
+                text=row["goal"],
                 truth={
                     "step": step,
                     "screen": screen,
                     "history": list(history),
                     "elements": [numbers(box, 4) for box in row.get("elements") or ()],
+                    **({"instructions": list(instructions)} if is_low else {}),
                 },
                 oracle=_mobile.in_words(step, *screen),
                 media=(shown,),
@@ -83,6 +88,21 @@ def questions(*, is_low: bool) -> Read:
     return read
 
 
+def _prompts(read: Read, *, is_low: bool) -> tuple[Prompt, ...]:
+    """Ways to tell the steps so far; the first is the default."""
+
+    def told(name: str, source: str, ask: _screen.AskOnScreen, tool: _screen.Tool) -> Prompt:
+        return _screen.tool_prompt(name, source, read, ask, tool)
+
+    ui_s1 = "X-PLUG/MobileAgent, UI-S1: the step in words, and earlier steps as they were given"
+    script = "copies of the maintainers' script for AndroidControl (QwenLM/Qwen3-VL#904)"
+    return (
+        *((told("ui-s1", ui_s1, _mobile.ask_with_instructions, mobile_use),) if is_low else ()),
+        told("cookbook", _screen.COOKBOOK, _mobile.ask, mobile_use),
+        told("maintainers-script", script, _mobile.ask_with_arguments, mobile_use_short),
+    )
+
+
 def _task(level: str, published: dict[str, float], note: str) -> Task:
     read = questions(is_low=level == "low")
     return Task(
@@ -92,7 +112,7 @@ def _task(level: str, published: dict[str, float], note: str) -> Task:
         layout="android_control.jsonl, which `finesight eval convert` makes from the published TFRecords, one line per"
         " step in order: episode_id, step, goal, step_instruction, screenshot (a path), action (the published object),"
         " elements (boxes of the tree of accessibility, corners in pixels); file names from general knowledge",
-        prompts=(_screen.tool_prompt("cookbook", _screen.COOKBOOK, read, _mobile.ask, mobile_use),),
+        prompts=_prompts(read, is_low=level == "low"),
         sampling=Sampling(max_new_tokens=512),
         extractors=(_mobile.READ_STEP,),
         score=_mobile.score,
@@ -101,6 +121,8 @@ def _task(level: str, published: dict[str, float], note: str) -> Task:
         published=published,
         notes=(
             note,
+            "the maintainers of Qwen2.5-VL gave a script as their evaluation; the prompt maintainers-script asks as it"
+            " does",
             "a click is right in the smallest element that holds the true point, or within 14 percent of the screen"
             " where no element is known; typed text must be equal, an app's name but for case",
         ),

@@ -55,7 +55,7 @@ def _pixels(point: Any, width: int, height: int) -> list[float]:
 
 
 def ask_paper(asked: Question) -> list[Piece]:
-    """The JSON form of Qwen's cookbook."""
+    """This project's words; Qwen's cookbook shows the form of the answer, and no such question in English."""
     words = f"point to every {asked.text} in the image, output its coordinates in JSON format"
     return [*asked.media, words]
 
@@ -85,7 +85,12 @@ TASKS = (
         layout="the parquet files of allenai/pixmo-points-eval: label, points (x and y in percent), masks (one grid of"
         " truth values per point), image_sha256; pictures as images/{image_sha256}.jpg; names from general knowledge",
         prompts=(
-            prompt("paper", "Qwen2.5-VL cookbook, JSON form", questions, ask_paper),
+            prompt(
+                "paper",
+                "this project's wording, for the JSON form of the Qwen2.5-VL cookbook",
+                questions,
+                ask_paper,
+            ),
             prompt("xml", "Qwen2.5-VL cookbook, XML form", questions, ask_xml),
         ),
         sampling=Sampling(max_new_tokens=1024),

@@ -12,10 +12,12 @@ from finesight.conversation import Sampling
 from finesight.evals.metrics.tables import teds
 from finesight.evals.task import Answered, Extractor, Task
 from finesight.evals.tasks import _qa
-from finesight.evals.tasks._common import Question, prompt
+from finesight.evals.tasks._common import Piece, Question, prompt
 from finesight.evals.tasks._rows import Row, picture, reader, record
 from finesight.evals.tasks._sums import average, joined
+from finesight.parse.document_html import PAGE_PROMPT, PAGE_SYSTEM, PAGE_SYSTEM_LONG
 
+COOKBOOK = "the document cookbook of Qwen2.5-VL"
 QUESTION = "Write the table in the image as HTML, one <table> and nothing else."
 COLUMNS = {"id": ("filename",), "html": ("html",), "split": ("split",)}
 _TABLE = re.compile(r"<table\b.*?(?:</table>|\Z)", re.DOTALL | re.IGNORECASE)
@@ -50,6 +52,11 @@ def question(row: Row, folder: Path) -> Question:
         media=(picture(row["id"], folder, folder / str(row["split"])),),
         tags={"kind": "with spans" if is_complex else "plain"},
     )
+
+
+def ask_qwenvl(asked: Question) -> list[Piece]:
+    """QwenVL HTML: the words before the picture, as in the cookbook."""
+    return [PAGE_PROMPT, *asked.media]
 
 
 def _first(answered: Answered) -> str | None:
@@ -89,11 +96,13 @@ TASKS = (
         " html.cells; the pictures beside it, or in a folder named after the split",
         prompts=(
             prompt("html", "this project's wording", questions, _qa.ending("")),
+            prompt("qwenvl-html", COOKBOOK, questions, ask_qwenvl, system=PAGE_SYSTEM),
             prompt(
-                "qwenvl-html",
-                "official cookbook of Qwen2.5-VL for documents",
+                "qwenvl-html-long",
+                f"{COOKBOOK}, with the system text that it defines and does not pass",
                 questions,
-                lambda question: [*question.media, "QwenVL HTML"],
+                ask_qwenvl,
+                system=PAGE_SYSTEM_LONG,
             ),
         ),
         sampling=Sampling(max_new_tokens=4096),

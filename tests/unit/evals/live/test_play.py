@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from finesight.conversation import ImagePart, MediaRecord, Reply, Sampling, TextPart, Usage
 from finesight.errors import EvalError
+from finesight.evals.live import play as play_module
 from finesight.evals.live.environment import Act
 from finesight.evals.live.play import Player
 from finesight.evals.live.transcript import EPISODE, in_words
@@ -20,6 +22,7 @@ from finesight.evals.samples import read_samples
 from finesight.evals.task import Answered, Task
 from finesight.evals.tasks import _episodes
 from finesight.evals.tasks._screen import call_in_words
+from finesight.evals.tasks._screen_tools import computer_use
 from finesight.evals.tasks._sums import average
 from finesight.geometry import Point, Resize, Size
 from finesight.media.image import load_image
@@ -131,10 +134,11 @@ def test_the_model_sees_the_task_the_steps_so_far_and_the_present_screen_alone(t
     assert [item.id for item in inner.asked] == ["one/1", "one/2"]
     assert said_to(first) == (
         "The user query:  Click.\n"
-        "Task progress (You have done the following operation on the current device): \n"
+        "Task progress (You have done the following operation on the current device): "
     )
-    done = 'Step 1: {"action": "left_click", "coordinate": [150, 150]}; '
-    assert said_to(second).endswith(f"current device): {done}\n")
+    arguments = '{"action": "left_click", "coordinate": [150, 150]}'
+    done = f'Step 1: {{"name": "computer_use", "arguments": {arguments}}}; '
+    assert said_to(second).endswith(f"current device): {done}")
     (shown,) = second.conversation.media()
     assert isinstance(shown, ImagePart)
     assert load_image(shown.source).getpixel((0, 0)) == (40, 0, 0)
@@ -265,6 +269,23 @@ def test_a_run_keeps_episodes_like_answers(tmp_path):
             space="original",
             environment={"environment": "counter", "steps": 7},
         )
+
+
+def test_a_run_keeps_the_wording_of_its_questions(tmp_path, monkeypatch):
+    """An item of an environment is a goal alone: without this, other words around it would pass unnoticed."""
+    progress = player(Scripted(""), Counter(), tmp_path)
+    words = progress.wording
+    assert words == player(Scripted(""), Counter((800, 600)), tmp_path).wording
+    assert words != replace(progress, manner="point").wording
+    phone = Counter()
+    phone.tool = "mobile_use"
+    assert words != player(Scripted(""), phone, tmp_path).wording
+    with monkeypatch.context() as changed:
+        changed.setattr(play_module, "progress", lambda goal, steps: f"{goal} {list(steps)}")
+        assert words != progress.wording
+    reordered = {"computer_use": lambda size: dict(reversed(computer_use(size).items()))}
+    monkeypatch.setattr(play_module, "TOOLS", reordered)
+    assert words != progress.wording
 
 
 def test_a_run_that_was_killed_goes_on_and_gives_the_same_result(tmp_path):

@@ -128,12 +128,16 @@ def test_android_control(tmp_path, task):
     asked = check_whole(task, tmp_path, shuffled=0.0)
     said = words(asked[2])
     assert said.startswith("The user query:  Set an alarm.")
-    assert ("do 2" in said) == (task.name == "android_control_low")
+    is_low = task.name == "android_control_low"
+    assert ("\nCurrent step query: do 2\n" in said) == is_low
+    assert ("Step 1: do 0; Step 2: do 1; []" in said) == is_low
+    (number,) = (n for n, prompt in enumerate(task.prompts) if prompt.name == "cookbook")
     assert (
         "Task progress (You have done the following operation on the current device):"
-        ' Step 1: {"action": "open", "text": "Clock"};'
-        ' Step 2: {"action": "click", "coordinate": [101, 50]}; \n[]'
-    ) in said  # 644 x 476 is what the model sees of 640 x 480
+        ' Step 1: {"name": "mobile_use", "arguments": {"action": "open", "text": "Clock"}};'
+        ' Step 2: {"name": "mobile_use", "arguments": {"action": "click", "coordinate":'
+        " [101, 50]}}; []"
+    ) in words(items(task, tmp_path, number)[2])  # 644 x 476 is what the model sees of 640 x 480
     assert asked[0].conversation.tools[0]["function"]["name"] == "mobile_use"
     click = asked[1].truth
     assert task.score({"kind": "click", "point": [119, 41]}, click) == {"type": 1.0, "exact": 1.0}
