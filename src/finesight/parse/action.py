@@ -199,7 +199,7 @@ def _call(blocks: Sequence[JsonBlock], span: Span) -> ToolCall:
     if block.state != "closed":
         raise ParseError(f"a tool call is {block.state} before its end")
     if block.num_unset:
-        raise ParseError(f"a tool call leaves out the values of {block.num_unset} keys")
+        raise ParseError("a value of a tool call is left out or is no finite number")
     value = block.value
     inner = value.get("function") if isinstance(value, dict) else None
     if isinstance(value, dict) and isinstance(inner, dict):  # OpenAI's form

@@ -163,7 +163,7 @@ def _refused(groups: Sequence[Group], blocks: Sequence[JsonBlock]) -> Findings:
     """One problem for numbers that are not taken, if there are any."""
     if groups:
         said = ", ".join(f"{number:g}" for number in groups[0].numbers)
-        what = f"the numbers {said} do not say that they are a box, a point or a time"
+        what = f"nothing calls the numbers {said} a box, a point or a time"
         return Findings(problems=(Problem(groups[0].span, what),))
     for block in blocks:
         for visit in walk(block):

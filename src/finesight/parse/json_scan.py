@@ -32,8 +32,10 @@ _WORDS: dict[str, JsonValue] = {
     "True": True,
     "false": False,
     "False": False,
-    **dict.fromkeys(("null", "None", "undefined", "NaN", "nan", "Infinity", "inf"), None),
+    "null": None,
+    "None": None,
 }
+_UNSET_WORDS = ("undefined", "NaN", "nan", "Infinity", "inf")
 _GAP = re.compile(r"[\s\ufeff,，]*+")
 _BLANK = re.compile(r"\s*+")
 _NUMBER = re.compile(r"[-+]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][-+]?\d++)?(?![\w.])")
@@ -54,7 +56,7 @@ class JsonBlock:
         open_levels: containers on the path of last entries that were never closed, the outermost
             first.
         num_keys: keys read, in all objects together.
-        num_unset: keys among them whose value was left out, so that it became null.
+        num_unset: values that became null because they were left out or are no finite number.
         is_fenced: whether it stands in a fenced block.
     """
 
@@ -213,11 +215,14 @@ class Scanner:
         if match.end() >= self._end:
             return self._end
         if word:
-            if word.group(1) not in _WORDS:
+            if word.group(1) not in _WORDS and word.group(1) not in _UNSET_WORDS:
                 return None
-            top.add(_WORDS[word.group(1)])
+            self._num_unset += word.group(1) in _UNSET_WORDS
+            top.add(_WORDS.get(word.group(1)))
         else:
-            top.add(_number(match.group()))
+            value = _number(match.group())
+            self._num_unset += value is None
+            top.add(value)
         return match.end()
 
     def _string(self, at: int, top: _Frame) -> tuple[str | None, int]:

@@ -137,7 +137,7 @@ class Originals:
         These become problems: numbers outside the picture are no pixels of it.
         """
         return Findings(
-            boxes=tuple(box for box in found.boxes if self._fits(box, self._box_misfit(box))),
+            boxes=tuple(each for each in found.boxes if self._fits(each, self._box_misfit(each))),
             points=tuple(
                 each for each in found.points if self._fits(each, self._point_misfit(each))
             ),
@@ -149,7 +149,7 @@ class Originals:
 
     def _fits(self, found: FoundBox | FoundPoint | FoundEvent, misfit: str) -> bool:
         if misfit:
-            what = f"numbers that do not say what they are {misfit}"
+            what = f"numbers that nothing calls a box, a point or a time {misfit}"
             self.problems.append(Problem(found.span, what))
         return not misfit
 
@@ -162,7 +162,7 @@ class Originals:
         if size is None:
             return ""
         if box.clipped(size)[1]:
-            return f"leave the {size.width} x {size.height} pixels that the model saw"
+            return f"reach from {box.x1:g}, {box.y1:g} to {box.x2:g}, {box.y2:g} in {_pixels(size)}"
         return "" if min(box.width, box.height) >= 1 else "make a box thinner than a pixel"
 
     def _point_misfit(self, found: FoundPoint) -> str:
@@ -170,7 +170,7 @@ class Originals:
         if size is None:
             return ""
         if point.clipped(size)[1]:
-            return f"leave the {size.width} x {size.height} pixels that the model saw"
+            return f"reach {point.x:g}, {point.y:g} in {_pixels(size)}"
         are_shares = max(point.x, point.y) <= 1 and not (point.x + point.y).is_integer()
         return "are shares of a picture, not pixels" if are_shares else ""
 
@@ -179,9 +179,14 @@ class Originals:
         clock = None if index is None else self._media[index].clock
         if found.model_end_seconds <= found.model_start_seconds:
             return "are no stretch of time"
-        leaves = clock is not None and clock.to_source(found.model_end_seconds)[1]
-        return "leave the time that the model saw" if leaves else ""
+        if clock is not None and clock.to_source(found.model_end_seconds)[1]:
+            return f"reach {found.model_end_seconds:g} s, after the end of the video"
+        return ""
 
     def _note(self, span: Span, what: str, reason: str) -> None:
         if reason:
             self.problems.append(Problem(span, f"{what} has no place: {reason}"))
+
+
+def _pixels(size: Size) -> str:
+    return f"{size.width} x {size.height} pixels"
