@@ -64,9 +64,13 @@ def message_fields(entry: Any, place: Place) -> Fields:
     for key, value in ({} if holds_nothing(extra) else as_mapping(extra, place)).items():
         if holds_nothing(message.get(key)):
             message[key] = value
-        elif not holds_nothing(value) and message[key] != value:
+        elif not holds_nothing(value) and not _are_same(message[key], value):
             message[f"additional_kwargs.{key}"] = value
     return Fields(message, place)
+
+
+def _are_same(first: Any, second: Any) -> bool:
+    return isinstance(first, str) and isinstance(second, str) and first == second
 
 
 def _take_type(message: dict[str, Any], place: Place) -> None:
@@ -87,7 +91,8 @@ def _take_type(message: dict[str, Any], place: Place) -> None:
 
 def is_call(part: Any) -> bool:
     """Whether a part of a message's content is a tool call."""
-    return isinstance(part, Mapping) and part.get("type") in ("tool_use", "tool_call")
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    return isinstance(kind, str) and kind in ("tool_use", "tool_call")
 
 
 def media_source(fields: Fields, kind: str, place: Place) -> Any:

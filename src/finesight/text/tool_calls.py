@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from finesight.text.message_fields import Fields, Place, as_mapping
+from finesight.text.message_fields import Fields, Place, as_mapping, holds_nothing
 
 Call = Mapping[str, Any]
 
@@ -36,11 +36,13 @@ def read_calls(fields: Fields, said: Sequence[Any], role: str, place: Place) -> 
     """
     lists = [said]
     for key in _KEYS:
-        calls = fields.take(key) or ()
+        calls = fields.take(key)
+        if holds_nothing(calls):
+            continue
         if not isinstance(calls, Sequence) or isinstance(calls, str):
             raise place.error(f"{key} is a {type(calls).__name__}", hint="it is a list")
         lists.append(calls)
-    lists += [[call] for key in _SINGLE_KEYS if (call := fields.take(key))]
+    lists += [[call] for key in _SINGLE_KEYS if not holds_nothing(call := fields.take(key))]
     lists = [calls for calls in lists if calls]
     if lists and role != "assistant":
         raise place.error(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
@@ -312,6 +313,27 @@ def test_a_call_that_cannot_be_read_is_named(call, named):
         read_messages([{"role": "assistant", "tool_calls": [CALL, call]}])
     assert named in caught.value.message
     assert caught.value.message.startswith("message 0, tool call 1")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"role": "assistant", "tool_calls": np.zeros(3)},
+        {"role": "assistant", "function_call": np.zeros(3)},
+        {"role": "user", "content": [{"type": np.zeros(3), "text": "x"}]},
+        {"role": np.zeros(3), "content": "x"},
+        {"type": ["human"], "content": "x"},
+        {"type": "human", "role": ["user"], "content": "x"},
+        {"role": "user", "content": "x", "refusal": "y", "additional_kwargs": {"refusal": [1]}},
+        {"role": "user", "content": "x", "additional_kwargs": 3},
+        {"type": "human", "data": 3},
+        {"role": "user", "content": [{"type": "image", "source": 3}]},
+        {"role": "user", "content": [{"type": "image", "base64": 3}]},
+    ],
+)
+def test_wrong_types_are_refused(entry):
+    with pytest.raises(ConfigError, match="message 0"):
+        read_messages([entry])
 
 
 class Plain:
