@@ -1,26 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tool calls in a reply, and the actions of the `computer_use` and `mobile_use` tools.
 
-A call is `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`. One that is cut or broken
-becomes a problem, never a call with arguments missing: an agent that clicks on half an instruction
-does harm.
+A call is `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`. One that is cut or broken, or
+that says anything under a key that is not known, becomes a problem, never a call with arguments
+missing: an agent that clicks on half an instruction does harm.
 Source: the Nous function-call form of qwen-agent, and the Qwen2.5-VL cookbooks for computer and
 mobile use.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from finesight.errors import ParseError
 from finesight.geometry import Point
+from finesight.parse.coordinates import groups, number_of
 from finesight.parse.json_block import JsonBlock, find_blocks
 from finesight.parse.records import JsonValue, Problem, Span
 
 _CALL = re.compile(r"<tool_call>(?P<body>(?:[^<]++|<(?!/?tool_call>))*+)(?P<end></tool_call>)?")
 _POINT_ARGUMENTS = ("coordinate", "coordinate2")
+_ARGUMENT_KEYS = ("arguments", "parameters", "params", "args", "input")
+"""Where other formats (Llama, LangChain, Anthropic) write what Qwen calls the arguments."""
+_LABELS = ("id", "type", "index", "call_id")
+"""Keys that may stand beside the arguments and say nothing about what is to be done."""
 
 # tool -> action -> (required arguments, optional arguments)
 _MOUSE: tuple[tuple[str, ...], tuple[str, ...]] = ((), ("coordinate",))
@@ -172,12 +178,17 @@ def read_action(call: ToolCall) -> Action:
 
 def points_of(call: ToolCall) -> dict[str, Point]:
     """The arguments of a call that are coordinates, in pixels the model saw."""
-    found = {}
-    for name in _POINT_ARGUMENTS:
-        numbers = _two_numbers(call.arguments.get(name))
-        if numbers is not None:
-            found[name] = Point(*numbers)
-    return found
+    given = {name: _as_point(call.arguments.get(name)) for name in _POINT_ARGUMENTS}
+    return {name: point for name, point in given.items() if point is not None}
+
+
+def problems_of(call: ToolCall) -> tuple[Problem, ...]:
+    """The arguments of a call that should be coordinates, and that `points_of` cannot read."""
+    return tuple(
+        Problem(call.span, f"{name} of tool call {call.name[:60]!r} is {value!s:.60}, not [x, y]")
+        for name in _POINT_ARGUMENTS
+        if (value := call.arguments.get(name)) is not None and _as_point(value) is None
+    )
 
 
 def _call(blocks: Sequence[JsonBlock], span: Span) -> ToolCall:
@@ -187,56 +198,93 @@ def _call(blocks: Sequence[JsonBlock], span: Span) -> ToolCall:
     block = blocks[0]
     if block.state != "closed":
         raise ParseError(f"a tool call is {block.state} before its end")
+    if block.num_unset:
+        raise ParseError("a value of a tool call is left out or is no finite number")
     value = block.value
+    inner = value.get("function") if isinstance(value, dict) else None
+    if isinstance(value, dict) and isinstance(inner, dict):  # OpenAI's form
+        _refuse_unknown(value, ("function", *_LABELS))
+        value = inner
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         raise ParseError("a tool call does not name its tool")
-    arguments = value.get("arguments", {})
-    if isinstance(arguments, str):  # OpenAI's form: JSON within a string
-        inner = find_blocks(arguments)
-        arguments = inner[0].value if len(inner) == 1 and inner[0].state == "closed" else arguments
+    said = [key for key in _ARGUMENT_KEYS if key in value]
+    if len(said) > 1:
+        raise ParseError(f"tool call {value['name']!r} has both {said[0]} and {said[1]}")
+    _refuse_unknown(value, ("name", *said, *(_LABELS if said else ("type",))))
+    arguments = _unpacked(value[said[0]]) if said else {}
     if not isinstance(arguments, dict):
         raise ParseError(f"the arguments of tool call {value['name']!r} are no object")
     return ToolCall(str(value["name"]), arguments, span)
+
+
+def _refuse_unknown(value: Mapping[str, JsonValue], known: Sequence[str]) -> None:
+    """An unknown key may hold an argument, so the call is not carried out without it."""
+    if unknown := [key for key in value if key not in known]:
+        name = f" {value['name']!r}" if isinstance(value.get("name"), str) else ""
+        raise ParseError(f"tool call{name} has unknown keys: {', '.join(unknown)[:80]}")
+
+
+def _unpacked(arguments: JsonValue) -> JsonValue:
+    """Arguments that are JSON within a string (OpenAI's form), maybe more than once.
+
+    Null, an empty text and an empty list say that there are none.
+    """
+    while isinstance(arguments, str) and arguments.lstrip().startswith('"'):
+        try:
+            arguments = json.loads(arguments)
+        except ValueError:
+            return arguments
+    if not isinstance(arguments, str):
+        return {} if arguments is None or arguments == [] else arguments
+    if arguments.strip() in ("", "null"):
+        return {}
+    inner = find_blocks(arguments)
+    if len(inner) != 1 or not _is_alone(inner[0], arguments):
+        return arguments
+    is_whole = inner[0].state == "closed" and not inner[0].num_unset
+    return inner[0].value if is_whole else arguments
+
+
+def _is_alone(block: JsonBlock, text: str) -> bool:
+    """Whether nothing but the fence of a block stands around it."""
+    start, end = block.span
+    return not re.sub(r"```\w*", "", text[:start] + text[end:]).strip()
 
 
 def _bare_call(text: str) -> ToolCall | None:
     if not text.lstrip().startswith(("{", "```")) or "arguments" not in text:
         return None
     blocks = find_blocks(text)
-    if len(blocks) != 1 or blocks[0].state != "closed":
+    if len(blocks) != 1 or not _is_alone(blocks[0], text):
         return None
-    value, (start, end) = blocks[0].value, blocks[0].span
-    around = re.sub(r"```\w*", "", text[:start] + text[end:]).strip()
-    if around or not isinstance(value, dict) or set(value) != {"name", "arguments"}:
+    value = blocks[0].value
+    if not isinstance(value, dict) or set(value) != {"name", "arguments"}:
         return None
-    return _call(blocks, (start, end)) if isinstance(value["arguments"], dict) else None
+    try:
+        return _call(blocks, blocks[0].span)
+    except ParseError:  # an object of an answer that happens to have these keys
+        return None
 
 
 def _point(given: Mapping[str, JsonValue], name: str, where: str) -> Point | None:
     if given.get(name) is None:
         return None
-    numbers = _two_numbers(given[name])
-    if numbers is None:
+    point = _as_point(given[name])
+    if point is None:
         raise ParseError(f"{where}: {name} is {given[name]!r}, not [x, y]")
-    return Point(*numbers)
+    return point
 
 
-def _two_numbers(value: JsonValue) -> tuple[float, float] | None:
-    if not isinstance(value, list) or len(value) != 2:
-        return None
-    x, y = (_as_float(item) for item in value)
-    return (x, y) if x is not None and y is not None else None
-
-
-def _as_float(value: JsonValue) -> float | None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and isinstance(value, (int, float)) else None
+def _as_point(value: JsonValue) -> Point | None:
+    """The one place that a value gives."""
+    found = [] if value is None else list(groups(value, 2))
+    return Point(*found[0]) if len(found) == 1 and found[0] is not None else None
 
 
 def _number(given: Mapping[str, JsonValue], name: str, where: str) -> float | None:
     if given.get(name) is None:
         return None
-    number = _as_float(given[name])
+    number = None if isinstance(given[name], str) else number_of(given[name])
     if number is None:
         raise ParseError(f"{where}: {name} is {given[name]!r}, not a number")
     return number

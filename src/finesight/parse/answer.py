@@ -3,33 +3,28 @@
 
 Order of reading, so that nothing is read twice: the HTML page, then tool calls, then JSON, then the
 rest of the text. Events are read only if a video was shown, because "from 3 to 5 seconds" is
-otherwise just a sentence.
+otherwise just a sentence. Where all of that gives nothing, numbers that name no kind are looked at
+(`finesight.parse.bare`), and taken if they fit what was shown.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
 from finesight.conversation import FinishReason, MediaRecord, Reply, TokenLogprob, Usage
 from finesight.errors import ConfigError
-from finesight.parse.action import CallsFound, ToolCall, points_of, read_tool_calls
+from finesight.parse.action import CallsFound, read_tool_calls
 from finesight.parse.answer_records import AnswerBox, AnswerCall, AnswerEvent, AnswerPoint
+from finesight.parse.bare import read_bare
 from finesight.parse.document import DocumentPage
 from finesight.parse.document_html import read_document
 from finesight.parse.events import read_events
 from finesight.parse.grounding import blank, read_grounding
 from finesight.parse.json_block import find_blocks
-from finesight.parse.placement import Placer
-from finesight.parse.records import (
-    Findings,
-    FoundBox,
-    FoundEvent,
-    FoundPoint,
-    JsonValue,
-    Problem,
-    Span,
-)
+from finesight.parse.originals import Originals
+from finesight.parse.records import Findings, JsonValue, Problem
 
 __all__ = ["Answer", "AnswerBox", "AnswerCall", "AnswerEvent", "AnswerPoint", "read_answer"]
 
@@ -152,143 +147,45 @@ def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
     rest = blank(text, spans)
     blocks = find_blocks(rest)
     grounding = read_grounding(rest, is_cut=was_stopped, blocks=blocks)
-    has_video = any(record.kind == "video" for record in reply.media)
+    kinds = {record.kind for record in reply.media}
+    has_video = "video" in kinds
     events = read_events(rest, is_cut=was_stopped, blocks=blocks) if has_video else Findings()
     spans += [block.span for block in blocks if block.num_keys]
     spans += [box.span for box in grounding.boxes] + [point.span for point in grounding.points]
-    home = _Home(reply.media, blank(text, spans), spans, _checked_index(media_index, reply.media))
+    bare = Findings()
+    if not (page or calls.spans or grounding.boxes or grounding.points or events.events):
+        spans += [problem.span for problem in (*grounding.problems, *events.problems)]
+        bare = read_bare(
+            blank(text, spans),
+            blocks,
+            shows_picture="image" in kinds,
+            shows_video=has_video,
+            is_cut=was_stopped,
+        )
+    home = Originals(
+        reply.media, blank(text, spans), spans, _checked_index(media_index, reply.media)
+    )
+    bare = home.fitting(bare)
     document, document_index = home.page(page)
     return Answer(
         reply=reply,
-        boxes=tuple(home.box(found) for found in grounding.boxes),
-        points=tuple(home.point(found) for found in grounding.points),
-        events=tuple(home.event(found) for found in events.events),
+        boxes=tuple(home.box(found) for found in (*grounding.boxes, *bare.boxes)),
+        points=tuple(home.point(found) for found in (*grounding.points, *bare.points)),
+        events=tuple(home.event(found) for found in (*events.events, *bare.events)),
         tool_calls=tuple(home.call(call) for call in calls.calls),
         document=document,
         document_media_index=document_index,
         truncated=was_stopped or _is_cut(grounding, events, calls, page),
-        problems=tuple(
-            sorted(
-                {*grounding.problems, *events.problems, *calls.problems, *home.problems},
-                key=lambda problem: problem.span,
-            )
-        ),
+        problems=_sorted(grounding, events, bare, calls.problems, home.problems),
     )
 
 
-class _Home:
-    """Brings what was found to the media it belongs to."""
-
-    def __init__(
-        self, media: tuple[MediaRecord, ...], text: str, spans: list[Span], forced: int | None
-    ) -> None:
-        self._media = media
-        self._placer = Placer(media, text, blocks=spans, forced=forced)
-        self.problems: list[Problem] = []
-
-    def box(self, found: FoundBox) -> AnswerBox:
-        """A box in original pixels."""
-        placement = self._placer.place(found.media_name, found.span)
-        self._note(found.span, f"box {found.label[:60]!r}", placement.reason)
-        original, clipped = None, False
-        if placement.media_index is not None:
-            resize = self._media[placement.media_index].resize
-            original, clipped = resize.to_original(found.box_resized)
-        return AnswerBox(
-            box_resized=found.box_resized,
-            original=original,
-            label=found.label,
-            attributes=found.attributes,
-            media_index=placement.media_index,
-            placed_by=placement.placed_by,
-            clipped=clipped,
-            swapped=found.swapped,
-            span=found.span,
-        )
-
-    def point(self, found: FoundPoint) -> AnswerPoint:
-        """A point in original pixels."""
-        placement = self._placer.place(found.media_name, found.span)
-        self._note(found.span, f"point {found.label[:60]!r}", placement.reason)
-        original, clipped = None, False
-        if placement.media_index is not None:
-            resize = self._media[placement.media_index].resize
-            original, clipped = resize.point_to_original(found.point_resized)
-        return AnswerPoint(
-            point_resized=found.point_resized,
-            original=original,
-            label=found.label,
-            attributes=found.attributes,
-            media_index=placement.media_index,
-            placed_by=placement.placed_by,
-            clipped=clipped,
-            span=found.span,
-        )
-
-    def event(self, found: FoundEvent) -> AnswerEvent:
-        """An event in seconds of the source."""
-        placement = self._placer.place(found.media_name, found.span, kind="video")
-        index, placed_by, reason = placement.media_index, placement.placed_by, placement.reason
-        source, clipped = None, False
-        clock = None if index is None else self._media[index].clock
-        if index is not None and clock is None:
-            index, placed_by, reason = None, "", f"the clock of media {index} is not known"
-        if clock is not None:
-            start, start_moved = clock.to_source(found.model_start_seconds)
-            end, end_moved = clock.to_source(found.model_end_seconds)
-            source, clipped = (start, end), start_moved or end_moved
-        self._note(found.span, f"event {found.label[:60]!r}", reason)
-        return AnswerEvent(
-            model_start_seconds=found.model_start_seconds,
-            model_end_seconds=found.model_end_seconds,
-            source_seconds=source,
-            label=found.label,
-            attributes=found.attributes,
-            media_index=index,
-            placed_by=placed_by,
-            clipped=clipped,
-            swapped=found.swapped,
-            span=found.span,
-        )
-
-    def call(self, call: ToolCall) -> AnswerCall:
-        """A tool call with its coordinates in original pixels."""
-        given = points_of(call)
-        if not given:
-            return AnswerCall(name=call.name, arguments=call.arguments, span=call.span)
-        placement = self._placer.place("", call.span)
-        self._note(call.span, f"tool call {call.name[:60]!r}", placement.reason)
-        points, clipped = {}, False
-        if placement.media_index is not None:
-            resize = self._media[placement.media_index].resize
-            for name, point_resized in given.items():
-                points[name], moved = resize.point_to_original(point_resized)
-                clipped |= moved
-        return AnswerCall(
-            name=call.name,
-            arguments=call.arguments,
-            points=points,
-            media_index=placement.media_index,
-            placed_by=placement.placed_by,
-            clipped=clipped,
-            span=call.span,
-        )
-
-    def page(self, page: DocumentPage | None) -> tuple[DocumentPage | None, int | None]:
-        """A page with its boxes in original pixels too, and the index of its picture."""
-        if page is None:
-            return None, None
-        self.problems.extend(page.problems)
-        placement = self._placer.place("", page.span)
-        self._note(page.span, "page", placement.reason)
-        if placement.media_index is None:
-            return page, None
-        resize = self._media[placement.media_index].resize
-        return page.to_original(resize), placement.media_index
-
-    def _note(self, span: Span, what: str, reason: str) -> None:
-        if reason:
-            self.problems.append(Problem(span, f"{what} has no place: {reason}"))
+def _sorted(
+    grounding: Findings, events: Findings, bare: Findings, *others: Sequence[Problem]
+) -> tuple[Problem, ...]:
+    found = {problem for each in (grounding, events, bare) for problem in each.problems}
+    found.update(problem for problems in others for problem in problems)
+    return tuple(sorted(found, key=lambda problem: problem.span))
 
 
 def _is_cut(

@@ -13,7 +13,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from finesight.errors import ParseError
-from finesight.parse.grounding import BOX_KEYS, LABEL_KEYS, POINT_KEYS, blank
+from finesight.parse.coordinates import LABEL_KEYS, has_place, label_of, named_place, plain_key
+from finesight.parse.grounding import blank
 from finesight.parse.json_block import JsonBlock, ObjectVisit, find_blocks, walk
 from finesight.parse.placement import name_in_object
 from finesight.parse.records import Findings, FoundEvent, JsonValue, Problem, Span
@@ -22,6 +23,16 @@ from finesight.parse.times import parse_time, read_spans, scan_spans
 START_KEYS = ("start_time", "start", "start_seconds", "begin", "start_timestamp")
 END_KEYS = ("end_time", "end", "end_seconds", "stop", "end_timestamp")
 RANGE_KEYS = ("timestamp", "timestamps", "time", "time_range", "interval", "segment")
+LIST_KEYS = (
+    "relevantwindows",
+    "windows",
+    "timeranges",
+    "intervals",
+    "segments",
+    "moments",
+    "spans",
+)
+"""Ordinary words too; they count only with stretches of time, and without the marks between words."""
 _DESCRIPTION_KEYS = ("description", "event", "activity", "sentence", "caption", *LABEL_KEYS)
 _LEADING = re.compile(r"\W*+(?:(?:from|between|at|during|in)\b)?\W*+$", re.IGNORECASE)
 _LABEL_EDGES = " \t\n,;:.-–—[]()*"
@@ -52,12 +63,9 @@ def read_events(
     for block in found_blocks:
         for visit in walk(block):
             try:
-                event = _from_object(visit, block.span)
+                events.extend(_from_object(visit, block.span))
             except ParseError as error:
                 problems.append(Problem(block.span, error.message))
-                continue
-            if event is not None:
-                events.append(event)
     if not events:
         rest = blank(text, [block.span for block in found_blocks if block.num_keys])
         said = _from_sentences(rest, is_cut=is_cut, bare_numbers=bare_numbers)
@@ -70,35 +78,37 @@ def read_events(
     )
 
 
-def _from_object(visit: ObjectVisit, span: Span) -> FoundEvent | None:
-    """The event of one object; None if it speaks of no time, or of a place at a time."""
+def _from_object(visit: ObjectVisit, span: Span) -> list[FoundEvent]:
+    """The events of one object; none if it speaks of no time, or of a place at a time."""
     members = visit.members
-    if any(key in members for key in (*BOX_KEYS, *POINT_KEYS)):
-        return None
+    if has_place(members) or named_place(members, 4) is not None:
+        return []
     start_key, end_key = _first(members, START_KEYS), _first(members, END_KEYS)
-    range_key = _first(members, RANGE_KEYS)
+    range_key = _first(members, RANGE_KEYS) or _list_key(members)
     if not (start_key or end_key or range_key):
-        return None
+        return []
     if not visit.is_complete:
         raise ParseError("an event does not end")
     if start_key and end_key:
-        start, end = _seconds(members[start_key]), _seconds(members[end_key])
+        ranges = [(_seconds(members[start_key]), _seconds(members[end_key]))]
         used = {start_key, end_key}
     elif range_key and not (start_key or end_key):
-        start, end = _range(members[range_key])
+        ranges = _ranges(members[range_key])
         used = {range_key}
     else:
         raise ParseError(f"an event has {start_key or end_key} and not the other end")
-    texts = (members[key] for key in _DESCRIPTION_KEYS if key in members)
-    return FoundEvent(
-        model_start_seconds=min(start, end),
-        model_end_seconds=max(start, end),
-        label=next((value for value in texts if isinstance(value, str)), ""),
-        attributes={key: value for key, value in members.items() if key not in used},
-        swapped=end < start,
-        media_name=name_in_object(visit),
-        span=span,
-    )
+    return [
+        FoundEvent(
+            model_start_seconds=min(start, end),
+            model_end_seconds=max(start, end),
+            label=label_of(members, _DESCRIPTION_KEYS),
+            attributes={key: value for key, value in members.items() if key not in used},
+            swapped=end < start,
+            media_name=name_in_object(visit),
+            span=span,
+        )
+        for start, end in ranges
+    ]
 
 
 def _first(members: Mapping[str, JsonValue], keys: Sequence[str]) -> str | None:
@@ -114,18 +124,43 @@ def _seconds(value: JsonValue) -> float:
     return float(value)
 
 
+def _list_key(members: Mapping[str, JsonValue]) -> str | None:
+    """A key of several stretches of time."""
+    for key, value in members.items():
+        if plain_key(key) in LIST_KEYS and isinstance(value, list) and _are_ranges(value):
+            return key
+    return None
+
+
+def _are_ranges(value: Sequence[JsonValue]) -> bool:
+    return bool(value) and all(isinstance(item, list) or _said_range(item) for item in value)
+
+
+def _ranges(value: JsonValue) -> list[tuple[float, float]]:
+    """One stretch of time, or several in a list; objects in a list are left to themselves."""
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return []
+    if isinstance(value, list) and _are_ranges(value):
+        return [_range(item) for item in value]
+    return [_range(value)]
+
+
 def _range(value: JsonValue) -> tuple[float, float]:
     """Both ends of "a - b", of [a, b], or of a moment."""
     if isinstance(value, list):
         if len(value) != 2:
             raise ParseError(f"a stretch of time has {len(value)} ends, not two")
         return _seconds(value[0]), _seconds(value[1])
-    if isinstance(value, str):
-        spans = read_spans(value, bare_numbers=True)
-        if len(spans) == 1:
-            return spans[0].start_seconds, spans[0].end_seconds
+    if (said := _said_range(value)) is not None:
+        return said
     moment = _seconds(value)
     return moment, moment
+
+
+def _said_range(value: JsonValue) -> tuple[float, float] | None:
+    """Both ends of "a - b"."""
+    spans = read_spans(value, bare_numbers=True) if isinstance(value, str) else ()
+    return (spans[0].start_seconds, spans[0].end_seconds) if len(spans) == 1 else None
 
 
 def _from_sentences(text: str, *, is_cut: bool, bare_numbers: bool) -> Findings:

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes and points in a reply, in every form that Qwen2.5-VL was taught to write them.
+r"""Boxes and points in a reply, in every form that Qwen2.5-VL was taught to write them.
 
-================
-==================================================================================== JSON
-`{"bbox_2d": [x1, y1, x2, y2], "label": ...}`, `{"point_2d": [x, y], ...}`, alone, listed, nested
-XML               `<points x1="..." y1="..." x2="..." y2="..." alt="...">object</points>` plain
-lines       `x1,y1,x2,y2 object` legacy
-`<|object_ref_start|>object<|object_ref_end|><|box_start|>(x1,y1),(x2,y2)<|box_end|>`, quads too
-================
-====================================================================================
+| form | written as |
+|---|---|
+| JSON | `{"bbox_2d": [x1, y1, x2, y2], "label": ...}`, `{"point_2d": [x, y], ...}`, alone, listed, nested |
+| XML | `<points x1="..." y1="..." x2="..." y2="..." alt="...">object</points>` |
+| plain lines | `x1,y1,x2,y2 object` |
+| legacy | `<\|object_ref_start\|>object<\|object_ref_end\|><\|box_start\|>(x1,y1),(x2,y2)<\|box_end\|>`, quads too |
+
+Other names of these keys and other shapes of their numbers are read as well
+(`finesight.parse.coordinates`). Numbers that name no kind are the business of
+`finesight.parse.bare`.
 
 All coordinates are taken as pixels of the picture the model saw, also the legacy ones (Qwen2-VL
 meant thousandths there; models fine-tuned from Qwen2.5-VL with that form mean pixels). An object
@@ -24,17 +26,24 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 
 from finesight.geometry import Box, Point
+from finesight.parse.coordinates import (
+    BOX_KEYS,
+    POINT_KEYS,
+    QUAD_KEYS,
+    description,
+    groups,
+    named_place,
+    numbers_of,
+    place_key,
+    plain_key,
+)
 from finesight.parse.json_block import JsonBlock, ObjectVisit, find_blocks, walk
 from finesight.parse.placement import name_in_object
 from finesight.parse.records import Findings, FoundBox, FoundPoint, JsonValue, Problem, Span
 from finesight.parse.tags import Tag, cut_tag, find_tags, read_numbers
 
-BOX_KEYS = ("bbox_2d", "bbox", "box")
-POINT_KEYS = ("point_2d", "point")
-LABEL_KEYS = ("label", "text_content", "text", "name", "category", "description")
-
 _PAIR = re.compile(r"\(\s*+([-+\d.]++)\s*+,\s*+([-+\d.]++)\s*+\)")
-_NUMBER = r"[-+]?\d{1,7}(?:\.\d{1,6})?"
+_NUMBER = r"[-+]?\d{1,7}(?:\.\d++)?"
 _COMMA = r",[ \t]*+"
 _LINE = re.compile(
     rf"^[ \t]*+(?:[-*•][ \t]++)?[(\[]?({_NUMBER}){_COMMA}({_NUMBER}){_COMMA}({_NUMBER}){_COMMA}"
@@ -103,32 +112,49 @@ class _Reader:
         for visit in walk(block):
             if not visit.is_complete:
                 continue
-            if (key := _first_key(visit.members, BOX_KEYS)) is not None:
-                self._object_boxes(visit, key, block.span)
-            if (key := _first_key(visit.members, POINT_KEYS)) is not None:
+            self._object_boxes(visit, block.span)
+            if (key := place_key(visit.members, POINT_KEYS, 2)) is not None:
                 self._object_points(visit, key, block.span)
 
-    def _object_boxes(self, visit: ObjectVisit, key: str, span: Span) -> None:
-        label, attributes = _description(visit.members, key)
-        for numbers in _groups(visit.members[key], ("x1", "y1", "x2", "y2")):
+    def _object_boxes(self, visit: ObjectVisit, span: Span) -> None:
+        """Boxes under a key of boxes, of quads, or as members of the object itself."""
+        members = visit.members
+        if (key := place_key(members, BOX_KEYS, 4)) is not None:
+            quad = numbers_of(members[key], 8) if _are_pairs(members[key]) else None
+            found = [quad] if quad else groups(members[key], 4)
+            wanted = "four numbers"
+        elif (key := place_key(members, QUAD_KEYS, 8)) is not None:
+            found, wanted = groups(members[key], 8), "eight numbers"
+        elif (named := named_place(members, 4)) is not None and not _is_value_of_place(visit):
+            self._box(named[0], visit, sorted(named[1]), span)
+            return
+        else:
+            return
+        for numbers in found:
             if numbers is None:
-                self._complain(span, f"{key} is {_short(visit.members[key])}, not four numbers")
-                continue
-            box, swapped = ordered(numbers)
-            self.boxes.append(
-                FoundBox(
-                    box_resized=box,
-                    label=label,
-                    attributes=attributes,
-                    swapped=swapped,
-                    media_name=name_in_object(visit),
-                    span=span,
-                )
+                self._complain(span, f"{key} is {_short(members[key])}, not {wanted}")
+            else:
+                self._box(numbers, visit, [key], span)
+
+    def _box(
+        self, numbers: Sequence[float], visit: ObjectVisit, used: Sequence[str], span: Span
+    ) -> None:
+        label, attributes = description(visit.members, used)
+        box, swapped, polygon = _outline(numbers)
+        self.boxes.append(
+            FoundBox(
+                box_resized=box,
+                label=label,
+                attributes=attributes | polygon,
+                swapped=swapped,
+                media_name=name_in_object(visit),
+                span=span,
             )
+        )
 
     def _object_points(self, visit: ObjectVisit, key: str, span: Span) -> None:
-        label, attributes = _description(visit.members, key)
-        for numbers in _groups(visit.members[key], ("x", "y")):
+        label, attributes = description(visit.members, [key])
+        for numbers in groups(visit.members[key], 2):
             if numbers is None:
                 self._complain(span, f"{key} is {_short(visit.members[key])}, not two numbers")
                 continue
@@ -192,22 +218,12 @@ class _Reader:
             elif len(pairs) != len(corners) or len(corners) != (4 if is_quad else 2):
                 self._complain(span, f"a {match.group(1)} has {len(corners)} readable corners")
             else:
-                self._legacy_box(corners, label, span)
-
-    def _legacy_box(self, corners: list[tuple[float, float]], label: str, span: Span) -> None:
-        attributes: dict[str, JsonValue] = {}
-        swapped = False
-        if len(corners) == 2:
-            box, swapped = ordered((*corners[0], *corners[1]))
-        else:
-            xs, ys = [x for x, _ in corners], [y for _, y in corners]
-            box = Box(min(xs), min(ys), max(xs), max(ys))
-            attributes["polygon"] = [value for corner in corners for value in corner]
-        self.boxes.append(
-            FoundBox(
-                box_resized=box, label=label, attributes=attributes, swapped=swapped, span=span
-            )
-        )
+                box, swapped, polygon = _outline([value for corner in corners for value in corner])
+                self.boxes.append(
+                    FoundBox(
+                        box_resized=box, label=label, attributes=polygon, swapped=swapped, span=span
+                    )
+                )
 
     def read_lines(self, text: str, *, is_cut: bool) -> None:
         """Take lines of `x1,y1,x2,y2 object`."""
@@ -232,44 +248,22 @@ def ordered(numbers: Sequence[float]) -> tuple[Box, bool]:
     return Box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), x2 < x1 or y2 < y1
 
 
-def _first_key(members: Mapping[str, JsonValue], keys: Sequence[str]) -> str | None:
-    """The key that holds coordinates; the second name of a thing may also be an ordinary word."""
-    for key in keys:
-        if key in members and (key == keys[0] or isinstance(members[key], (list, dict))):
-            return key
-    return None
+def _outline(numbers: Sequence[float]) -> tuple[Box, bool, dict[str, JsonValue]]:
+    """The upright box of two corners or of a quad, whether its corners were swapped, and the quad."""
+    if len(numbers) == 4:
+        return *ordered(numbers), {}
+    xs, ys = numbers[::2], numbers[1::2]
+    return Box(min(xs), min(ys), max(xs), max(ys)), False, {"polygon": list(numbers)}
 
 
-def _description(members: Mapping[str, JsonValue], key: str) -> tuple[str, dict[str, JsonValue]]:
-    """Label and the other attributes of an object."""
-    texts = (members[name] for name in LABEL_KEYS if name in members)
-    label = next((text for text in texts if isinstance(text, str)), "")
-    return label, {name: value for name, value in members.items() if name not in (key, "label")}
+def _are_pairs(value: JsonValue) -> bool:
+    return isinstance(value, list) and all(isinstance(item, list) for item in value)
 
 
-def _groups(value: JsonValue, names: Sequence[str]) -> Iterator[list[float] | None]:
-    """One group of numbers, or several in a list of lists; None for what is no such group."""
-    if isinstance(value, list) and value and all(isinstance(item, list) for item in value):
-        for item in value:
-            yield _numbers(item, names)
-    elif value != []:  # an empty list says that there is none
-        yield _numbers(value, names)
-
-
-def _numbers(value: JsonValue, names: Sequence[str]) -> list[float] | None:
-    if isinstance(value, str):
-        numbers = read_numbers(value)
-        return numbers if numbers and len(numbers) == len(names) else None
-    if isinstance(value, dict):
-        value = [value.get(name) for name in names]
-    if not isinstance(value, list) or len(value) != len(names):
-        return None
-    found: list[float] = []
-    for item in value:
-        if isinstance(item, bool) or not isinstance(item, (int, float)):
-            return None
-        found.append(float(item))
-    return found
+def _is_value_of_place(visit: ObjectVisit) -> bool:
+    """Whether an object is what stands under a key of a place, so that it was read with that key."""
+    around = visit.enclosing[-1] if visit.enclosing else None
+    return isinstance(around, str) and plain_key(around) in (*BOX_KEYS, *QUAD_KEYS, *POINT_KEYS)
 
 
 def _tag_points(attributes: Mapping[str, str]) -> Iterator[list[float] | None]:

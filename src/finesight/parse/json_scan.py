@@ -3,8 +3,8 @@
 
 Taken beyond JSON: trailing, missing and doubled commas, single and curly quotes, bare keys,
 comments, Python's `None`, `True`, `False` and tuples, quotes inside quotes that were not escaped,
-line breaks inside strings, a closing bracket left out. `NaN` and the infinities become null,
-because no result can be made of them.
+backslashes of LaTeX that were not doubled, line breaks inside strings, a closing bracket left out.
+`NaN` and the infinities become null, because no result can be made of them.
 
 The scanner never goes back: a character is looked at a bounded number of times, so hostile text
 costs linear time. A structure that ends too early keeps what was whole; `open_levels` says which
@@ -26,19 +26,22 @@ _CLOSERS = {"[": "]", "{": "}", "(": ")"}
 _QUOTES = {'"': '"', "'": "'", "“": "”"}
 _STRING_STOPS = {quote: re.compile(rf"[{close}\\\n]") for quote, close in _QUOTES.items()}
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_RARE_ESCAPES = "bf"  # no answer needs them before a letter; there they begin \beta and \frac
 _WORDS: dict[str, JsonValue] = {
     "true": True,
     "True": True,
     "false": False,
     "False": False,
-    **dict.fromkeys(("null", "None", "undefined", "NaN", "nan", "Infinity", "inf"), None),
+    "null": None,
+    "None": None,
 }
+_UNSET_WORDS = ("undefined", "NaN", "nan", "Infinity", "inf")
 _GAP = re.compile(r"[\s\ufeff,，]*+")
 _BLANK = re.compile(r"\s*+")
 _NUMBER = re.compile(r"[-+]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][-+]?\d++)?(?![\w.])")
 _WORD = re.compile(r"[-+]?([A-Za-z_$][\w$]*+)")
 _UNICODE = re.compile(r"u([0-9a-fA-F]{4})(?:\\u([dD][c-fC-F][0-9a-fA-F]{2}))?")
-_LONGEST_INT = 18  # digits; longer runs are noise and would be slow to turn into an int
+_LONGEST_INT = 308  # digits; every int up to here is also a finite float, which coordinates become
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ class JsonBlock:
         open_levels: containers on the path of last entries that were never closed, the outermost
             first.
         num_keys: keys read, in all objects together.
+        num_unset: values that became null because they were left out or are no finite number.
         is_fenced: whether it stands in a fenced block.
     """
 
@@ -61,6 +65,7 @@ class JsonBlock:
     state: Literal["closed", "cut", "broken"]
     open_levels: int
     num_keys: int
+    num_unset: int = 0
     is_fenced: bool = False
 
 
@@ -105,12 +110,13 @@ class Scanner:
         self._last_comment_end = text.rfind("*/", start, end)
         self._stack: list[_Frame] = []
         self._num_keys = 0
+        self._num_unset = 0
 
     def read(self, start: int) -> JsonBlock:
         """Read the list or object whose opening bracket stands at `start`."""
         root = _Frame(self._text[start])
         self._stack = [root]
-        self._num_keys = 0
+        self._num_keys = self._num_unset = 0
         at: int | None = start + 1
         reached = start + 1
         while self._stack and at is not None:
@@ -126,6 +132,7 @@ class Scanner:
             state="cut" if is_cut else "broken" if self._stack else "closed",
             open_levels=len(self._stack),
             num_keys=self._num_keys,
+            num_unset=self._num_unset,
             is_fenced=self._is_fenced,
         )
 
@@ -170,8 +177,9 @@ class Scanner:
         for index in range(len(self._stack) - 1, -1, -1):
             if self._stack[index].closer == char:
                 for frame in self._stack[index:]:
-                    if frame.closer == "}":
-                        frame.add(None)  # a key without a value; nothing if there is none
+                    if frame.key is not None:  # a key without a value
+                        frame.add(None)
+                        self._num_unset += 1
                 del self._stack[index:]
                 return at + 1
         return None
@@ -207,11 +215,14 @@ class Scanner:
         if match.end() >= self._end:
             return self._end
         if word:
-            if word.group(1) not in _WORDS:
+            if word.group(1) not in _WORDS and word.group(1) not in _UNSET_WORDS:
                 return None
-            top.add(_WORDS[word.group(1)])
+            self._num_unset += word.group(1) in _UNSET_WORDS
+            top.add(_WORDS.get(word.group(1)))
         else:
-            top.add(_number(match.group()))
+            value = _number(match.group())
+            self._num_unset += value is None
+            top.add(value)
         return match.end()
 
     def _string(self, at: int, top: _Frame) -> tuple[str | None, int]:
@@ -251,17 +262,18 @@ class Scanner:
 
 
 def _number(text: str) -> JsonValue:
-    """An int or a float; null where it is not finite."""
-    if len(text) <= _LONGEST_INT and text.lstrip("+-").isdigit():
+    """An int, exact, or a float; null where it is not finite."""
+    digits = text.lstrip("+-")
+    if len(digits) <= _LONGEST_INT and digits.isdigit():
         return int(text)
     value = float(text)
     return value if abs(value) != float("inf") else None
 
 
 def _escape(text: str, at: int, end: int) -> tuple[str, int]:
-    """What a backslash before `at` stands for; an unknown escape stays as written."""
-    char = text[at : min(at + 1, end)]
-    if char in _ESCAPES:
+    """What a backslash before `at` stands for; an unknown escape, and LaTeX, stay as written."""
+    char, after = text[at : min(at + 1, end)], text[at + 1 : min(at + 2, end)]
+    if char in _ESCAPES and not (char in _RARE_ESCAPES and after.isalpha()):
         return _ESCAPES[char], at + 1
     if char == "u" and (match := _UNICODE.match(text, at, end)):
         high, low = int(match.group(1), 16), match.group(2)

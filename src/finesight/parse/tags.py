@@ -27,7 +27,7 @@ _ATTRIBUTE = re.compile(
         (?:=\s*+(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)'|(?P<bare>[^\s"'>]++)))?""",
     re.VERBOSE,
 )
-_NUMBER = re.compile(r"[-+]?(?:\d{1,12}(?:\.\d{0,12})?|\.\d{1,12})")
+_NUMBER = re.compile(r"[-+]?(?:\d{1,12}(?:\.\d*+)?|\.\d++)")
 
 
 @dataclass(frozen=True, slots=True)

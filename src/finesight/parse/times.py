@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from finesight.errors import ParseError
 from finesight.parse.records import Problem, Span
 
-_NUMBER = r"(?>\d{1,7}(?:\.\d{1,6})?)"
-_COLONS = r"(?>\d{1,4}:\d{1,2}(?::\d{1,2}){0,2}(?:[.,]\d{1,6})?)"
+_NUMBER = r"(?>\d{1,7}(?:\.\d{1,40})?)"
+_COLONS = r"(?>\d{1,4}:\d{1,2}(?::\d{1,2}){0,2}(?:[.,]\d{1,40})?)"
 _HOURS = r"\d{1,4}\s?(?:hours?|hrs?|h|小时)"
 _MINUTES = r"\d{1,6}\s?(?:minutes?|mins?|m|分钟|分)"
 _GLUE = r"\s{0,2}(?:and\s{1,2})?"
@@ -39,7 +39,7 @@ _MOMENT = re.compile(
     re.IGNORECASE,
 )
 _WHOLE = re.compile(
-    r"(?:(?P<h>\d{1,4}):)?(?P<m>\d{1,4}):(?P<s>\d{1,2}(?:[.,]\d{1,6})?)\s?s?"
+    r"(?:(?P<h>\d{1,4}):)?(?P<m>\d{1,4}):(?P<s>\d{1,2}(?:[.,]\d{1,40})?)\s?s?"
     r"|(?P<fh>\d{1,4}):(?P<fm>\d{1,2}):(?P<fs>\d{1,2}):(?P<ff>\d{1,3})",
     re.IGNORECASE,
 )

@@ -12,7 +12,11 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from numbers import Real
 from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
 
 from finesight.errors import ConfigError
 
@@ -23,14 +27,21 @@ class Place:
 
     message: int
     index: int | None = None
+    tool_call: int | None = None
 
     def part(self, index: int) -> Place:
         """The place of one part of this message."""
         return replace(self, index=index)
 
+    def call(self, index: int) -> Place:
+        """The place of one tool call of this message."""
+        return replace(self, tool_call=index)
+
     def error(self, what: str, *, hint: str = "") -> ConfigError:
         """An error that names this place."""
         where = f"message {self.message}"
+        if self.tool_call is not None:
+            where += f", tool call {self.tool_call}"
         if self.index is not None:
             where += f", part {self.index}"
         return ConfigError(f"{where}: {what}", hint=hint)
@@ -40,17 +51,15 @@ class Fields:
     """The keys of one dictionary, each taken once.
 
     Args:
-        mapping: the dictionary.
+        mapping: the dictionary, or a pydantic model of a client.
         place: where it stands.
 
     Raises:
-        ConfigError: it is no dictionary.
+        ConfigError: it is neither.
     """
 
     def __init__(self, mapping: Any, place: Place) -> None:
-        if not isinstance(mapping, Mapping):
-            raise place.error(f"a {type(mapping).__name__} stands where a dictionary belongs")
-        self._left: dict[str, Any] = dict(mapping)
+        self._left: dict[str, Any] = dict(as_mapping(mapping, place))
         self._known: set[str] = set()
         self._place = place
 
@@ -64,12 +73,21 @@ class Fields:
         self._known.add(key)
         return self._left.pop(key, None)
 
-    def merge(self, mapping: Mapping[str, Any], *, inside: str) -> None:
-        """Add the keys of a dictionary found inside this one."""
+    def merge(self, mapping: Mapping[str, Any], *, inside: str, less: Iterable[str] = ()) -> None:
+        """Add the keys of a dictionary found inside this one, less some."""
         for key, value in mapping.items():
-            if key in self._left:
+            if key in less:
+                continue
+            if self._left.get(key) is not None:
                 raise self.error(f"{key} stands both in the part and inside {inside}")
             self._left[key] = value
+
+    def text(self, key: str) -> str | None:
+        """A text, or None where the key is missing."""
+        value = self.take(key)
+        if value is not None and not isinstance(value, str):
+            raise self.error(f"{key} is a {type(value).__name__}", hint="it is a string")
+        return value
 
     def integer(self, key: str) -> int | None:
         """A whole number, or None where the key is missing."""
@@ -79,14 +97,16 @@ class Fields:
         raise self.error(f"{key}={value} is no whole number")
 
     def number(self, key: str) -> float | None:
-        """A finite number, or None where the key is missing."""
+        """A finite number that is not negative, or None where the key is missing."""
         return self.as_number(key, self.take(key))
 
     def numbers(self, key: str) -> tuple[float, ...] | None:
-        """A list of finite numbers, or None where the key is missing."""
+        """A list or array of finite numbers that are not negative, or None where the key is missing."""
         value = self.take(key)
         if value is None:
             return None
+        if isinstance(value, np.ndarray):
+            value = value.tolist()
         if not isinstance(value, (list, tuple)):
             raise self.error(f"{key} is a {type(value).__name__}, not a list of numbers")
         numbers = [self.as_number(f"{key}[{place}]", item) for place, item in enumerate(value)]
@@ -99,17 +119,24 @@ class Fields:
         return self._place.error(what, hint=hint)
 
     def as_number(self, key: str, value: Any) -> float | None:
-        """Check that a value is a finite number, maybe written as text; None stays None."""
+        """Check that a value is a finite number that is not negative, maybe written as text.
+
+        Scalars of numpy are numbers too; None stays None.
+        """
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            raise self.error(f"{key}={value!r} is a {type(value).__name__}, not a number")
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            value = value[()]
+        if isinstance(value, bool) or not isinstance(value, (Real, str)):
+            raise self.error(f"{key}={value!r:.80} is a {type(value).__name__}, not a number")
         try:
             number = float(value)
-        except ValueError as error:
-            raise self.error(f"{key}={value!r} is not a number") from error
+        except (ValueError, OverflowError) as error:
+            raise self.error(f"{key}={value!r:.80} is not a number") from error
         if not math.isfinite(number):
-            raise self.error(f"{key}={value} is not a finite number")
+            raise self.error(f"{key}={value!s:.80} is not a finite number")
+        if number < 0:
+            raise self.error(f"{key}={value!s:.80} is negative", hint="it is 0 or above")
         return number
 
     def choice(self, key: str, options: Mapping[str, str]) -> str:
@@ -122,13 +149,44 @@ class Fields:
             hint=f"nearest: {', '.join(nearest(str(value), options))}",
         )
 
-    def finish(self, *, without_effect: Iterable[str] = ()) -> None:
-        """Refuse every key that was not taken; an unset one (None) says nothing and may stay."""
+    def finish(self, *, without_effect: Iterable[str] = (), not_shown: Iterable[str] = ()) -> None:
+        """Refuse every key that was not taken; an unset one (None) says nothing and may stay.
+
+        Args:
+            without_effect: keys that may hold anything.
+            not_shown: keys that may be there as long as they hold nothing.
+        """
         for key, value in self._left.items():
             if value is None or key in without_effect:
                 continue
-            options = nearest(str(key), self._known)
-            raise self.error(f"unknown key {key!r}", hint=f"nearest: {', '.join(options)}")
+            if key not in not_shown:
+                options = nearest(str(key), self._known)
+                raise self.error(f"unknown key {key!r}", hint=f"nearest: {', '.join(options)}")
+            if not holds_nothing(value):
+                raise self.error(
+                    f"{key} is {value!s:.80}, which the model cannot be shown",
+                    hint="say it in content, or leave the key out",
+                )
+
+
+def as_mapping(value: Any, place: Place) -> Mapping[str, Any]:
+    """A dictionary as it is, and the fields of a pydantic model, as the clients of chat models use.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    if not isinstance(value, Mapping):
+        raise place.error(f"a {type(value).__name__} stands where a dictionary belongs")
+    return value
+
+
+def holds_nothing(value: Any) -> bool:
+    """Whether a value is null, false or empty, or holds nothing but such values."""
+    if isinstance(value, Mapping):
+        return all(holds_nothing(inner) for inner in value.values())
+    return value is None or value is False or (isinstance(value, (str, list, tuple)) and not value)
 
 
 def nearest(name: str, options: Iterable[str]) -> list[str]:

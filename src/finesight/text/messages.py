@@ -3,28 +3,40 @@
 
 Two dialects are read, also mixed: that of qwen-vl-utils (`{"type": "video", "video": ..., "fps":
 1}`) and that of the OpenAI chat format as vLLM and DashScope extend it (`{"type": "image_url",
-"image_url": {"url": ...}, "max_pixels": ...}`).
+"image_url": {"url": ...}, "max_pixels": ...}`). What the clients of chat models write around them
+is known to `finesight.text.client_shapes`.
 
 Nothing is ignored silently. A key, a type or a role that is not known is an error that names the
 place and the nearest known names; the few known keys that change nothing stand in
-`_WITHOUT_EFFECT`.
+`finesight.text.client_shapes`.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
+import numpy as np
+from pydantic import BaseModel
+
 from finesight.conversation import Conversation, ImagePart, Message, Part, Role, TextPart, VideoPart
 from finesight.errors import ConfigError
+from finesight.text.client_shapes import (
+    MESSAGE_LABELS,
+    NOT_SHOWN,
+    PART_LABELS,
+    ROLES,
+    is_call,
+    media_source,
+    message_fields,
+)
 from finesight.text.message_fields import Fields, Place
+from finesight.text.tool_calls import read_calls
 
-MessageLike = Mapping[str, Any] | Message
+MessageLike = Mapping[str, Any] | Message | BaseModel
 
-_ROLES = {name: name for name in ("system", "user", "assistant", "tool")} | {"developer": "system"}
 _KINDS = {
     "text": "text",
     "image": "image",
@@ -32,8 +44,12 @@ _KINDS = {
     "video": "video",
     "video_url": "video",
 }
-_WITHOUT_EFFECT = ("name", "tool_call_id", "uuid", "raw_fps")
-"""Labels for others, and the source rate of a frame list, which the model never sees."""
+_TYPES = _KINDS | {
+    "input_text": "text",
+    "output_text": "text",
+    "refusal": "refusal",
+    "input_image": "image",
+}
 
 _LOW_DETAIL_PIXELS = 512 * 512
 """OpenAI's `detail: "low"`: the picture is shown at 512 x 512."""
@@ -48,7 +64,8 @@ def conversation_from(
     """Read messages and tools.
 
     Args:
-        messages: dictionaries of either dialect, or `Message` records.
+        messages: dictionaries of either dialect, messages of a client that are pydantic models,
+            or `Message` records.
         tools: OpenAI tool signatures, `{"type": "function", "function": {"name": ...}}`.
 
     Raises:
@@ -76,51 +93,40 @@ def read_messages(messages: Sequence[MessageLike]) -> tuple[Message, ...]:
     )
 
 
-def _read_message(message: Mapping[str, Any], place: Place) -> Message:
-    fields = Fields(message, place)
-    role = fields.choice("role", _ROLES)
-    parts = _read_content(fields.take("content"), place)
-    calls = fields.take("tool_calls") or ()
-    if calls and role != "assistant":
-        raise place.error(
-            f"role {role!r} has tool_calls", hint="only assistant messages call tools"
-        )
-    if not isinstance(calls, Sequence) or isinstance(calls, str):
-        raise place.error(f"tool_calls is a {type(calls).__name__}", hint="it is a list")
-    tool_calls = tuple(_read_call(call, index, place) for index, call in enumerate(calls))
-    fields.finish(without_effect=_WITHOUT_EFFECT)
+def _read_message(message: Mapping[str, Any] | BaseModel, place: Place) -> Message:
+    fields = message_fields(message, place)
+    role = fields.choice("role", ROLES)
+    parts, said = _read_content(fields.take("content"), place)
+    if refusal := fields.text("refusal"):
+        parts = (*parts, TextPart(refusal))
+    tool_calls = read_calls(fields, said, role, place)
+    fields.finish(without_effect=MESSAGE_LABELS, not_shown=NOT_SHOWN)
     return Message(role=cast(Role, role), parts=parts, tool_calls=tool_calls)
 
 
-def _read_call(call: Any, index: int, place: Place) -> Mapping[str, Any]:
-    """A tool call as `{"name", "arguments"}`; OpenAI writes the arguments as a JSON string."""
-    inner = call.get("function", call) if isinstance(call, Mapping) else None
-    if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
-        raise place.error(f"tool call {index} has no name: {call!s:.120}")
-    arguments = inner.get("arguments", {})
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments or "{}")
-        except json.JSONDecodeError as error:
-            raise place.error(f"arguments of tool call {index} are no JSON: {error}") from error
-    if not isinstance(arguments, Mapping):
-        raise place.error(
-            f"arguments of tool call {index} are a {type(arguments).__name__}",
-            hint="they are an object of named values",
-        )
-    return {"name": inner["name"], "arguments": arguments}
-
-
-def _read_content(content: Any, place: Place) -> tuple[Part, ...]:
+def _read_content(content: Any, place: Place) -> tuple[tuple[Part, ...], list[Any]]:
+    """The parts of a message, and the tool calls that some clients write among them."""
     if content is None:
-        return ()
+        return (), []
     if isinstance(content, str):
-        return (TextPart(content),) if content else ()
+        return (TextPart(content),) if content else (), []
     if not isinstance(content, Sequence) or isinstance(content, bytes):
         raise place.error(
             f"content is a {type(content).__name__}", hint="it is a text or a list of parts"
         )
-    return tuple(read_part(part, place.part(index)) for index, part in enumerate(content))
+    parts: list[Part] = []
+    said: list[Any] = []
+    for index, entry in enumerate(content):
+        part = entry.model_dump() if isinstance(entry, BaseModel) else entry
+        if is_call(part):
+            said.append(part)
+        elif said:
+            raise place.part(index).error(
+                "the part follows a tool call", hint="calls come after everything that is said"
+            )
+        else:
+            parts.append(read_part(part, place.part(index)))
+    return tuple(parts), said
 
 
 def read_part(part: Any, place: Place = Place(0)) -> Part:  # noqa: B008  # frozen
@@ -135,15 +141,15 @@ def read_part(part: Any, place: Place = Place(0)) -> Part:  # noqa: B008  # froz
         return TextPart(part)
     fields = Fields(part, place)
     kind = _kind(fields, place)
-    if kind == "text":
-        text = fields.take("text")
+    if kind in ("text", "refusal"):
+        text = fields.take(kind)
         if not isinstance(text, str):
-            raise place.error(f"text is a {type(text).__name__}", hint="it is a string")
-        fields.finish(without_effect=_WITHOUT_EFFECT)
+            raise place.error(f"{kind} is a {type(text).__name__}", hint="it is a string")
+        fields.finish(without_effect=PART_LABELS, not_shown=NOT_SHOWN)
         return TextPart(text)
     source = _source(fields, kind, place)
     read = _read_image(source, fields, place) if kind == "image" else _read_video(source, fields)
-    fields.finish(without_effect=_WITHOUT_EFFECT)
+    fields.finish(without_effect=PART_LABELS, not_shown=NOT_SHOWN)
     try:
         read.check()
     except ConfigError as error:
@@ -154,7 +160,7 @@ def read_part(part: Any, place: Place = Place(0)) -> Part:  # noqa: B008  # froz
 def _kind(fields: Fields, place: Place) -> str:
     """What a part is: by its `type`, or by the one media or text key it has."""
     if fields.has("type"):
-        return fields.choice("type", _KINDS)
+        return fields.choice("type", _TYPES)
     present = {kind for key, kind in _KINDS.items() if fields.has(key)}
     if len(present) != 1:
         raise place.error("the part has no type", hint=f"add one of: {', '.join(_KINDS)}")
@@ -164,6 +170,8 @@ def _kind(fields: Fields, place: Place) -> str:
 def _source(fields: Fields, kind: str, place: Place) -> Any:
     """The media itself; options inside `{"url": ...}` join those beside it."""
     keys = [key for key in (kind, f"{kind}_url") if fields.has(key)]
+    if not keys and (value := media_source(fields, kind, place)) is not None:
+        return value
     if len(keys) != 1:
         raise place.error(
             f"the {kind} part has {len(keys)} of the keys {kind} and {kind}_url",
@@ -201,6 +209,8 @@ def _read_image(source: Any, fields: Fields, place: Place) -> ImagePart:
 def _read_video(source: Any, fields: Fields) -> VideoPart:
     if isinstance(source, str) and source.startswith(_FRAME_LIST_ADDRESS):
         source = _frames_of_address(source, fields)
+    if isinstance(source, np.ndarray) and source.ndim == 4:
+        source = list(source)
     return VideoPart(
         source=tuple(source) if isinstance(source, list) else source,
         fps=_read_fps(fields),
@@ -221,7 +231,7 @@ def _read_video(source: Any, fields: Fields) -> VideoPart:
 
 def _read_fps(fields: Fields) -> float | Literal["auto"] | None:
     value = fields.take("fps")
-    if value == "auto":
+    if isinstance(value, str) and value == "auto":
         return "auto"
     return fields.as_number("fps", value)
 

@@ -3,7 +3,13 @@ import pytest
 
 from finesight.errors import ParseError
 from finesight.geometry import Point
-from finesight.parse.action import ToolCall, points_of, read_action, read_tool_calls
+from finesight.parse.action import (
+    ToolCall,
+    points_of,
+    problems_of,
+    read_action,
+    read_tool_calls,
+)
 
 CLICK = (
     'I open it.\n<tool_call>\n{"name": "mobile_use", "arguments": '
@@ -38,6 +44,41 @@ def test_several_calls():
 )
 def test_what_models_write_instead(text):
     assert calls(text) == [("a", {"x": 1})]
+
+
+@pytest.mark.parametrize("key", ["arguments", "parameters", "params", "args", "input"])
+def test_where_other_formats_write_the_arguments(key):
+    assert calls(f'<tool_call>{{"name": "a", "{key}": {{"x": 1}}}}</tool_call>') == [
+        ("a", {"x": 1})
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"id": "call_1", "type": "function", "function": {"name": "a", "arguments": {"x": 1}}}',
+        '{"type": "tool_call", "name": "a", "args": {"x": 1}, "id": "call_1"}',
+        '{"name": "a", "arguments": "\\"{\\\\\\"x\\\\\\": 1}\\""}',
+    ],
+)
+def test_calls_of_other_clients(body):
+    assert calls(f"<tool_call>{body}</tool_call>") == [("a", {"x": 1})]
+
+
+@pytest.mark.parametrize(
+    "said", ["", ', "arguments": {}', ', "arguments": ""', ', "arguments": null', ', "args": []']
+)
+def test_a_call_without_arguments(said):
+    found = read_tool_calls(f'<tool_call>{{"name": "now"{said}}}</tool_call>')
+    assert [(call.name, call.arguments) for call in found.calls] == [("now", {})]
+    assert found.problems == ()
+
+
+@pytest.mark.parametrize("number", ["12345678901234567890", "-98765432109876543210987654321"])
+@pytest.mark.parametrize("form", ['{"x": %s}', '"{\\"x\\": %s}"'])
+def test_long_whole_numbers_are_exact(number, form):
+    body = '{"name": "a", "arguments": %s}' % (form % number)
+    assert calls(f"<tool_call>{body}</tool_call>") == [("a", {"x": int(number)})]
 
 
 def test_a_call_within_text_needs_its_tags():
@@ -76,6 +117,20 @@ def test_a_cut_call_is_reported_and_not_half_filled(text):
         '{"name": "a", "arguments": [1]}',
         '{"name": "a", "arguments": "x"}',
         '{"name": "a"} {"name": "b"}',
+        '{"name": "a", "path": "x"}',
+        '{"name": "a", "arguments": {"x": 1}, "path": "x"}',
+        '{"name": "a", "argument": {"x": 1}}',
+        '{"name": "a", "Arguments": {"x": 1}}',
+        '{"name": "a", "arguments": {}, "args": {"x": 1}}',
+        '{"name": "a", "id": 5}',
+        '{"type": "function", "function": {"name": "a"}, "x": 1}',
+        '{"name": "a", "arguments": }',
+        '{"name": "a", "arguments": {"x": }}',
+        '{"name": "a", "arguments": {"x": NaN}}',
+        '{"name": "a", "arguments": {"x": [1, 1e999]}}',
+        '{"name": "a", "arguments": false}',
+        '{"name": "a", "arguments": "call it with {}"}',
+        '{"name": "a", "arguments": "{\\"x\\": "}',
     ],
 )
 def test_a_broken_call_is_reported(body):
@@ -111,7 +166,7 @@ def test_actions_get_types():
         ("mobile_use", {}, "mobile_use has no action None"),
         ("mobile_use", {"action": "click"}, "mobile_use click lacks coordinate"),
         ("mobile_use", {"action": "click", "coordinate": [1]}, "coordinate is [1], not [x, y]"),
-        ("mobile_use", {"action": "click", "coordinate": ["1", 2]}, "not [x, y]"),
+        ("mobile_use", {"action": "click", "coordinate": ["one", 2]}, "not [x, y]"),
         ("mobile_use", {"action": "wait", "time": "2"}, "time is '2', not a number"),
         ("mobile_use", {"action": "wait", "time": True}, "time is True, not a number"),
         ("mobile_use", {"action": "wait", "time": 2, "text": "x"}, "takes no text"),
@@ -129,3 +184,32 @@ def test_a_wrong_action_names_the_argument(tool, arguments, message):
 def test_points_of_any_tool():
     call = ToolCall("x", {"coordinate": [1, 2], "coordinate2": "no", "other": [3, 4]})
     assert points_of(call) == {"coordinate": Point(1, 2)}
+
+
+@pytest.mark.parametrize(
+    "value", ["[3, 4.5]", '"[3, 4.5]"', '["3", "4.5"]', '{"x": 3, "y": "4.5"}', "[[3, 4.5]]"]
+)
+def test_every_shape_of_a_coordinate(value):
+    text = (
+        '<tool_call>{"name": "mobile_use", "arguments": {"action": "click", "coordinate": '
+        f"{value}}}}}</tool_call>"
+    )
+    (call,) = read_tool_calls(text).calls
+    assert points_of(call) == {"coordinate": Point(3, 4.5)}
+    assert read_action(call).point_resized == Point(3, 4.5)
+    assert problems_of(call) == ()
+
+
+@pytest.mark.parametrize(
+    "value", [[1], [1, 2, 3, 4], [[1, 2], [3, 4]], "=", "", {}, {"x": 1}, True, 3, [None, 2]]
+)
+def test_a_coordinate_of_another_shape_is_reported(value):
+    call = ToolCall("computer_use", {"action": "left_click", "coordinate": value})
+    assert points_of(call) == {}
+    (problem,) = problems_of(call)
+    assert problem.message.startswith("coordinate of tool call 'computer_use' is ")
+    assert problem.message.endswith(", not [x, y]")
+
+
+def test_no_coordinate_is_no_problem():
+    assert problems_of(ToolCall("x", {"coordinate": None, "other": "="})) == ()

@@ -103,6 +103,19 @@ def test_clicks_come_home():
     assert read_answer(reply(text, *history), media_index=-1).tool_calls[0].media_index == 1
 
 
+def test_a_click_without_its_place_is_reported():
+    text = (
+        '<tool_call>{"name": "computer_use", "arguments": {"action": "left_click", '
+        '"coordinate": [100, 50, 120, 70]}}</tool_call>'
+    )
+    answer = read_answer(reply(text, picture_record()))
+    assert answer.tool_calls[0].points == {}
+    (problem,) = answer.problems
+    assert problem.message == (
+        "coordinate of tool call 'computer_use' is [100, 50, 120, 70], not [x, y]"
+    )
+
+
 def test_a_call_without_coordinates_belongs_nowhere():
     text = '<tool_call>{"name": "weather", "arguments": {"city": "Oslo"}}</tool_call>'
     answer = read_answer(reply(text, picture_record(), picture_record()))

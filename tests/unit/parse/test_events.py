@@ -52,6 +52,43 @@ def test_several_events_in_a_line():
     assert events(text) == [(1, 2, "he comes"), (3, 4, "he goes"), (5, 6, "he is gone")]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        '"relevant_windows": [["00:05", "00:10"], [12, 20.5]]',
+        '"timestamps": [[5, 10], ["12", "20.5"]]',
+        '"moments": ["5 - 10", "00:12 - 00:20.50"]',
+        '"intervals": ["5s to 10s", [12, 20.5]]',
+    ],
+)
+def test_several_stretches_of_one_event(said):
+    assert events(f'{{{said}, "event": 7}}') == [(5, 10, "7"), (12, 20.5, "7")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"windows": 3}',
+        '{"moments": ["first", "last"]}',
+        '{"timestamps": []}',
+        '{"time": 3, "x1": 1, "y1": 2, "x2": 3, "y2": 4}',
+    ],
+)
+def test_what_is_no_stretch_of_time(text):
+    assert events(text) == []
+    assert messages(text) == []
+
+
+def test_a_list_of_events_is_left_to_them():
+    assert events('{"segments": [{"start": 1, "end": 2, "label": "a"}]}') == [(1, 2, "a")]
+
+
+def test_times_with_long_decimals():
+    text = '{"start": 1.12345678901234567890, "end": "00:02.12345678901234567890"}'
+    assert events(text) == [(1.1234567890123457, 2.1234567890123457, "")]
+    assert events("1.12345678901234567890 - 2.5 seconds")[0][0] == 1.1234567890123457
+
+
 def test_a_moment():
     assert events('{"time": "00:05", "event": "bang"}') == [(5.0, 5.0, "bang")]
 

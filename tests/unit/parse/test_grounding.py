@@ -44,6 +44,20 @@ def test_the_official_list():
         "[{'bbox_2d': (1, 2, 3, 4), 'label': 'a',},]",
         '{"bbox_2d": "1, 2, 3, 4", "label": "a"}',
         '{"bbox_2d": {"x1": 1, "y1": 2, "x2": 3, "y2": 4}, "label": "a"}',
+        '{"bbox_2d": {"xmin": 1, "ymin": 2, "xmax": 3, "ymax": 4}, "label": "a"}',
+        '{"bbox_2d": {"left": 1, "top": "2", "right": 3, "bottom": 4}, "label": "a"}',
+        '{"bbox_2d": ["1", "2.0", 3, 4], "label": "a"}',
+        '{"bbox_2d": [[1, 2], [3, 4]], "label": "a"}',
+        '{"bbox_2d": [["1", "2"], ["3", "4"]], "label": "a"}',
+        '{"bbox_2d": [[1, 2, 3, 4]], "label": "a"}',
+        '{"bbox-2d": [1, 2, 3, 4], "label": "a"}',
+        '{"box_2d": [1, 2, 3, 4], "label": "a"}',
+        '{"boundingBox": [1, 2, 3, 4], "label": "a"}',
+        '{"bounding_box": "[1, 2, 3, 4]", "label": "a"}',
+        '{"boxes": [[1, 2, 3, 4]], "label": "a"}',
+        '{"boxes": [{"bbox_2d": [1, 2, 3, 4], "label": "a"}]}',
+        '{"x1": 1, "y1": 2, "x2": 3, "y2": 4, "label": "a"}',
+        '{"x_min": "1", "y_min": "2", "x_max": "3", "y_max": "4", "label": "a"}',
         '{"bbox": [1.0, 2.0, 3.0, 4.0], "name": "a"}',
         '{"objects": {"found": [{"bbox_2d": [1, 2, 3, 4], "label": "a"}]}}',
         "1,2,3,4 a",
@@ -80,6 +94,81 @@ def test_one_label_with_several_boxes():
     assert corners(text) == [(1, 2, 3, 4, "cake"), (5, 6, 7, 8, "cake")]
 
 
+@pytest.mark.parametrize(
+    ("said", "label", "kept"),
+    [
+        ('"label": 7', "7", {}),
+        ('"label": 3.5', "3.5", {}),
+        ('"label": 12345678901234567890', "12345678901234567890", {}),
+        ('"label": true', "true", {}),
+        ('"label": ["cat", 7]', "cat, 7", {"label": ["cat", 7]}),
+        ('"label": {"name": "cat"}', "", {"label": {"name": "cat"}}),
+        ('"label": [["cat"]]', "", {"label": [["cat"]]}),
+        ('"label": null, "text_content": 2024', "2024", {"text_content": 2024}),
+        ('"category": 3', "3", {"category": 3}),
+    ],
+)
+@pytest.mark.parametrize("place", ['"bbox_2d": [1, 2, 3, 4]', '"point_2d": [1, 2]'])
+def test_a_label_that_is_no_text_is_not_lost(said, label, kept, place):
+    found = read_grounding(f"[{{{place}, {said}}}]")
+    (one,) = (*found.boxes, *found.points)
+    assert (one.label, one.attributes) == (label, kept)
+
+
+@pytest.mark.parametrize(
+    "latex",
+    [
+        r"\frac{1}{2}",
+        r"x \forall y",
+        r"\beta + \bar{x}",
+        r"\begin{cases} a \end{cases}",
+        r"\binom{n}{k}",
+        r"\underline{x}",
+        r"\alpha",
+    ],
+)
+def test_latex_in_a_label_stays_as_written(latex):
+    text = f'[{{"bbox_2d": [1, 2, 3, 4], "label": "{latex}"}}]'
+    assert corners(text) == [(1, 2, 3, 4, latex)]
+    assert corners(text.replace("\\", "\\\\")) == [(1, 2, 3, 4, latex)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"bbox_2d": [123.45678901234567890123, 2, 300, 4], "label": "a"}',
+        '{"bbox_2d": "123.45678901234567890123, 2, 300, 4", "label": "a"}',
+        "123.45678901234567890123,2,300,4 a",
+        "<|object_ref_start|>a<|object_ref_end|>"
+        "<|box_start|>(123.45678901234567890123,2),(300,4)<|box_end|>",
+    ],
+)
+def test_long_decimals_are_read(text):
+    assert corners(text) == [(123.45678901234567890123, 2, 300, 4, "a")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"quad_2d": [1, 2, 9, 3, 8, 7, 0, 6], "label": "a"}',
+        '{"quad_2d": [[1, 2], [9, 3], [8, 7], [0, 6]], "label": "a"}',
+        '{"bbox_2d": [[1, 2], [9, 3], [8, 7], [0, 6]], "label": "a"}',
+    ],
+)
+def test_quads_in_json(text):
+    (box,) = read_grounding(text).boxes
+    assert (box.box_resized, box.label) == (Box(0, 2, 9, 7), "a")
+    assert box.attributes == {"polygon": [1, 2, 9, 3, 8, 7, 0, 6]}
+
+
+def test_an_object_under_the_key_of_a_box_is_read_once():
+    text = (
+        '{"bbox_2d": [{"x1": 1, "y1": 2, "x2": 3, "y2": 4}, {"x1": 5, "y1": 6, "x2": 7, "y2": 8}]}'
+    )
+    assert [box[0] for box in corners(text)] == [1, 5]
+    assert messages(text) == []
+
+
 def test_an_empty_list_says_none():
     found = read_grounding('```json\n[]\n``` {"bbox_2d": [], "label": "cat"}')
     assert found.boxes == ()
@@ -94,7 +183,7 @@ def test_swapped_corners_are_put_in_order_and_flagged():
 
 @pytest.mark.parametrize(
     "value",
-    ["[1, 2, 3]", "[1, 2, NaN, 4]", '"left"', "null", '[1, 2, "3", 4]', "[1, 2, true, 4]", "{}"],
+    ["[1, 2, 3]", "[1, 2, NaN, 4]", '"left"', "null", '[1, 2, "c", 4]', "[1, 2, true, 4]", "{}"],
 )
 def test_a_box_without_four_numbers_is_reported(value):
     text = f'[{{"bbox_2d": {value}, "label": "x"}}, {{"bbox_2d": [1, 2, 3, 4]}}]'
@@ -103,7 +192,9 @@ def test_a_box_without_four_numbers_is_reported(value):
 
 
 def test_the_word_box_is_no_box():
-    assert messages('{"box": "a red box", "point": "the main point"}') == []
+    text = '{"box": "a red box", "boxes": ["red", "blue"], "point": "the main point"}'
+    assert messages(text) == []
+    assert corners(text) == []
 
 
 def test_a_cut_object_is_left_out_even_if_its_numbers_are_there():

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+
 import pytest
 
 from finesight.errors import ParseError
@@ -42,6 +44,9 @@ def complete(text):
         ('{"a": "\\u00e9\\ud83d\\ude00\\n"}', {"a": "é😀\n"}),
         ('{"a": "\\ud83d alone"}', {"a": "\ufffd alone"}),
         ('{"a": "\\lambda"}', {"a": "\\lambda"}),
+        (r'{"a": "\frac \beta \b \f \t"}', {"a": "\\frac \\beta \b \f \t"}),
+        ('{"a": 12345678901234567890}', {"a": 12345678901234567890}),
+        ('{"a": -1234567890123456789}', {"a": -1234567890123456789}),
         ('{"a": -1.5e3, "b": +2, "c": .5}', {"a": -1500.0, "b": 2, "c": 0.5}),
         ('{"a": 1e999}', {"a": None}),
         ("{“a”: “x”}", {"a": "x"}),
@@ -124,6 +129,25 @@ def test_regions_cut_at_fences():
         ('{"a": 1}', "json", True),
         ("four", "", False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ('{"a": null, "b": None}', 0),
+        ('{"a": }', 1),
+        ('{"a": [NaN, -Infinity, undefined, 1e999]}', 4),
+        ('{"a": ' + "9" * 308 + "}", 0),
+        ('{"a": ' + "9" * 309 + "}", 1),
+    ],
+)
+def test_values_that_became_null_are_counted(text, count):
+    assert only(text).num_unset == count
+    json.dumps(only(text).value, allow_nan=False)
+
+
+def test_every_whole_number_is_a_finite_float():
+    assert float(only('{"a": ' + "9" * 308 + "}").value["a"]) < float("inf")
 
 
 def test_read_json_gives_the_one_value():

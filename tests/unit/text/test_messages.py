@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -107,6 +108,44 @@ def test_video_parts(part, expected):
     assert read_part(part) == expected
 
 
+def test_numbers_of_numpy_are_numbers():
+    part = {
+        "video": ["a", "b"],
+        "timestamps": np.array([0, 2.5]),
+        "min_pixels": np.int64(3136),
+        "max_pixels": np.array(9999),
+        "total_pixels": np.float32(20000),
+    }
+    read = read_part(part)
+    assert read == VideoPart(
+        source=("a", "b"),
+        timestamps=(0.0, 2.5),
+        min_pixels=3136,
+        max_pixels=9999,
+        total_pixels=20000,
+    )
+    numbers = [*read.timestamps, read.min_pixels, read.max_pixels, read.total_pixels]
+    assert {type(number) for number in numbers} == {int, float}
+    assert read_part({"video": "a", "fps": np.float32(0.5)}) == VideoPart(source="a", fps=0.5)
+
+
+def test_pictures_of_numpy_are_pictures():
+    pixels = np.zeros((2, 28, 42, 3), np.uint8)
+    assert read_part({"type": "image", "image": pixels[0]}).source is not None
+    for frames in (pixels, list(pixels), tuple(pixels)):
+        read = read_part({"type": "video", "video": frames, "fps": np.int32(2)})
+        assert [frame.shape for frame in read.source] == [(28, 42, 3), (28, 42, 3)]
+        assert read.fps == 2.0
+
+
+def test_arguments_of_numpy_are_numbers():
+    arguments = {"at": np.array([1, 2]), "share": np.float64(0.5), "id": np.int64(7)}
+    call = {"name": "f", "arguments": arguments}
+    (message,) = read_messages([{"role": "assistant", "tool_calls": [call]}])
+    expected = {"at": [1, 2], "share": 0.5, "id": 7}
+    assert message.tool_calls == ({"name": "f", "arguments": expected},)
+
+
 def test_frames_in_one_address():
     frames = [b"one", b"two"]
     joined = ",".join(base64.b64encode(frame).decode() for frame in frames)
@@ -160,7 +199,21 @@ def test_tool_calls(arguments):
         ({"video": "a", "fps": 0}, "fps=0.0; it must be above 0", ""),
         ({"video": "a", "fps": True}, "fps=True is a bool", ""),
         ({"video": "a", "fps": "fast"}, "fps='fast' is not a number", ""),
-        ({"video": "a", "fps": float("nan")}, "not a finite number", ""),
+        ({"video": "a", "fps": float("nan")}, "fps=nan is not a finite number", ""),
+        ({"video": "a", "fps": np.float32("inf")}, "fps=inf is not a finite number", ""),
+        ({"video": "a", "fps": np.bool_(True)}, "fps=np.True_ is a bool", ""),
+        ({"video": "a", "fps": np.array([1, 2])}, "fps=array([1, 2]) is a ndarray", ""),
+        ({"video": "a", "fps": 10**400}, "is not a number", ""),
+        ({"video": "a", "fps": -1}, "fps=-1 is negative", "0 or above"),
+        ({"video": "a", "video_start": "-1.5"}, "video_start=-1.5 is negative", ""),
+        ({"video": "a", "video_end": float("inf")}, "video_end=inf is not a finite number", ""),
+        ({"video": "a", "total_pixels": -1}, "total_pixels=-1 is negative", ""),
+        ({"video": ["a"], "timestamps": [-1]}, "timestamps[0]=-1 is negative", ""),
+        ({"video": ["a"], "timestamps": np.array([np.nan])}, "timestamps[0]=nan", ""),
+        ({"video": ["a"], "sample_fps": float("nan")}, "sample_fps=nan", ""),
+        ({"image": "a", "max_pixels": float("nan")}, "max_pixels=nan", ""),
+        ({"image": "a", "min_pixels": np.int64(-1)}, "min_pixels=-1 is negative", ""),
+        ({"image": "a", "page": -1}, "page=-1 is negative", ""),
         ({"video": "a", "nframes": 2.5}, "nframes=2.5 is no whole number", ""),
         ({"video": "a", "video_start": 5, "video_end": 2}, "ends at 2.0 s", ""),
         ({"video": "a", "timestamps": [0]}, "only a list of frames takes", ""),

@@ -13,13 +13,25 @@ where a point is wanted.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from finesight.evals.task import Answered, Extractor
 from finesight.parse.action import points_of, read_tool_calls
+from finesight.parse.bare import (
+    BARE_FOUR,
+    BARE_TWO,
+    CORNERS,
+    FOUR,
+    NAMED,
+    TWO,
+    Group,
+    find_groups,
+    find_in_objects,
+    find_tagged,
+)
 from finesight.parse.grounding import ordered, read_grounding
-from finesight.parse.json_block import JsonBlock, find_blocks, walk
+from finesight.parse.json_block import find_blocks
 
 LONGEST_READ = 6000
 """Characters of an answer that are looked at: about a hundred labelled boxes."""
@@ -27,24 +39,7 @@ LONGEST_READ = 6000
 Found: TypeAlias = tuple[str, tuple[float, ...]]
 """A label, empty if none was said, and two numbers of a point or four of a box."""
 
-_N = r"([-+]?\d{1,7}(?:\.\d{1,6})?)"
-_GAP = r"\s{0,4},\s{0,4}"
-_FOUR = re.compile(rf"[\[(]\s{{0,4}}{_N}{_GAP}{_N}{_GAP}{_N}{_GAP}{_N}\s{{0,4}}[\])]")
-_CORNERS = re.compile(
-    rf"\(\s{{0,4}}{_N}{_GAP}{_N}\s{{0,4}}\)\s{{0,4}},?\s{{0,4}}\(\s{{0,4}}{_N}{_GAP}{_N}\s{{0,4}}\)"
-)
-_TWO = re.compile(rf"[\[(]\s{{0,4}}{_N}{_GAP}{_N}\s{{0,4}}[\])]")
-_TAG = re.compile(r"<(bbox|box|point|click|coordinate|coord)\b[^<>]{0,80}>([^<]{1,160})</?")
-_NAMED = re.compile(
-    rf"\bx\s{{0,3}}[=:]\s{{0,3}}{_N}[\s,;]{{1,6}}y\s{{0,3}}[=:]\s{{0,3}}{_N}", re.IGNORECASE
-)
-_BARE_FOUR = re.compile(
-    rf"{_N}(?:{_GAP}|\s{{1,4}}){_N}(?:{_GAP}|\s{{1,4}}){_N}(?:{_GAP}|\s{{1,4}}){_N}"
-)
-_BARE_TWO = re.compile(rf"{_N}(?:{_GAP}|\s{{1,4}}){_N}")
-_NUMBER = re.compile(_N)
 _DENIAL = re.compile(r"\b(?:no|none|not|nothing)\b|\[\s{0,8}\]|n't\b|没有", re.IGNORECASE)
-_PLACE_KEYS = ("coordinate", "coordinates", "position", "location", "click", "center", "centre")
 
 
 def _first_box(answered: Answered) -> list[float] | None:
@@ -99,16 +94,16 @@ def _boxes(text: str) -> list[Found]:
         )
         for box in read_grounding(text).boxes
     ]
-    return found or _tagged(text, 4) or _grouped(text, _FOUR, _CORNERS, _BARE_FOUR)
+    return found or _tagged(text, 4) or _found(find_groups(text, FOUR, CORNERS, BARE_FOUR))
 
 
 def _points(text: str) -> list[Found]:
-    return _said_points(text, _FOUR, _CORNERS)
+    return _said_points(text, FOUR, CORNERS)
 
 
 def _many_points(text: str) -> list[Found]:
     """As for one point, but pairs in a row are points: a list of them is no list of corners."""
-    return _said_points(text, _FOUR)
+    return _said_points(text, FOUR)
 
 
 def _said_points(text: str, *boxes: re.Pattern[str]) -> list[Found]:
@@ -132,50 +127,19 @@ def _said_points(text: str, *boxes: re.Pattern[str]) -> list[Found]:
     if placed:
         return [found for _, found in sorted(placed, key=lambda each: each[0])]
     return (
-        list(_in_objects(blocks))
+        [("", tuple(numbers)) for _, numbers, _, _ in find_in_objects(blocks)]
         or _tagged(text, 2, 4)
-        or [("", _floats(match.groups())) for match in _NAMED.finditer(text)]
-        or _grouped(text, *boxes)
-        or _grouped(text, _TWO, _BARE_FOUR)
-        or _grouped(text, _BARE_TWO)
+        or _found(find_groups(text, NAMED, *boxes, TWO, BARE_FOUR, BARE_TWO))
     )
-
-
-def _in_objects(blocks: Sequence[JsonBlock]) -> Iterator[Found]:
-    """`{"x": 1, "y": 2}` and `{"coordinate": [1, 2]}`."""
-    for block in blocks:
-        for visit in walk(block):
-            members = visit.members
-            pairs = [[members.get("x"), members.get("y")]]
-            pairs += [value for key in _PLACE_KEYS if isinstance(value := members.get(key), list)]
-            for pair in pairs:
-                numbers = [float(v) for v in pair if isinstance(v, (int, float))]
-                if len(numbers) == len(pair) and len(numbers) in (2, 4):
-                    yield "", tuple(numbers)
-                    break
 
 
 def _tagged(text: str, *counts: int) -> list[Found]:
     """What stands in tags that hold so many numbers."""
-    groups = (_floats(_NUMBER.findall(match[2])) for match in _TAG.finditer(text))
-    return [("", _in_order(numbers)) for numbers in groups if len(numbers) in counts]
+    return _found([group for group in find_tagged(text) if len(group.numbers) in counts])
 
 
-def _grouped(text: str, *patterns: re.Pattern[str]) -> list[Found]:
-    """Numbers in brackets; a pattern without them must be the whole answer."""
-    for pattern in patterns:
-        if pattern in (_BARE_FOUR, _BARE_TWO):
-            match = pattern.fullmatch(text.strip())
-            groups = [match.groups()] if match else []
-        else:
-            groups = [match.groups() for match in pattern.finditer(text)]
-        if groups:
-            return [("", _in_order(_floats(group))) for group in groups]
-    return []
-
-
-def _floats(values: Sequence[str]) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
+def _found(groups: Sequence[Group]) -> list[Found]:
+    return [(group.label, _in_order(group.numbers)) for group in groups]
 
 
 def _in_order(numbers: tuple[float, ...]) -> tuple[float, ...]:
@@ -185,11 +149,11 @@ def _in_order(numbers: tuple[float, ...]) -> tuple[float, ...]:
     return box.x1, box.y1, box.x2, box.y2
 
 
-FIRST_BOX = Extractor("first-box", "1", _first_box)
+FIRST_BOX = Extractor("first-box", "2", _first_box)
 """`[x1, y1, x2, y2]` of the first box; None without one."""
-ALL_BOXES = Extractor("all-boxes", "1", _all_boxes)
+ALL_BOXES = Extractor("all-boxes", "2", _all_boxes)
 """`[label, [x1, y1, x2, y2]]` of every box in the order said; empty where the answer says that there is none."""
-FIRST_POINT = Extractor("first-point", "1", _first_point)
+FIRST_POINT = Extractor("first-point", "2", _first_point)
 """`[x, y]` of the first point, or of the middle of the first box; None without one."""
-ALL_POINTS = Extractor("all-points", "2", _all_points)
+ALL_POINTS = Extractor("all-points", "3", _all_points)
 """`[x, y]` of every point or middle in the order said; empty where the answer says that there is none."""

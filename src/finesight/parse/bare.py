@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers that no key and no format calls a box, a point or a time: `[10, 20, 30, 40]`, `(5, 6)`.
+
+They are read only where a reply holds nothing else, because the same numbers may be anything. What
+they are taken for:
+
+| written as | taken for |
+|---|---|
+| `{"x": 5, "y": 6}`, `{"coordinate": [5, 6]}`, and four numbers under such a key | a point, a box |
+| `<bbox>1 2 3 4</bbox>`, `<ref>cat</ref><box>[[1, 2, 3, 4]]</box>`, `<click>5 6</click>` | a box, a point |
+| `[1, 2, 3, 4]`, `(1, 2), (3, 4)` anywhere; `1, 2, 3, 4` as the whole answer | a box |
+| `click(x=5, y=6)` anywhere; `(5, 6)`, `[[5, 6], [7, 8]]` as the whole answer about pictures | points |
+| `[5, 10]`, `[[5, 10], [12, 20]]` as the whole answer about videos | stretches of time |
+
+Other pairs, numbers without commas, and groups of four under an unknown key are problems.
+`finesight.parse.answer` makes a problem also of what does not fit the picture or video.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from finesight.geometry import Point
+from finesight.parse.coordinates import description, named_place, numbers_of, plain_key
+from finesight.parse.grounding import ordered
+from finesight.parse.json_block import JsonBlock, ObjectVisit, walk
+from finesight.parse.placement import name_in_object
+from finesight.parse.records import (
+    Findings,
+    FoundBox,
+    FoundEvent,
+    FoundPoint,
+    JsonValue,
+    Problem,
+    Span,
+)
+
+_N = r"([-+]?\d{1,7}(?:\.\d{1,40})?)"
+_GAP = r"\s{0,4},\s{0,4}"
+_LOOSE_GAP = rf"(?:{_GAP}|\s{{1,4}})"
+FOUR = re.compile(rf"[\[(]\s{{0,4}}{_N}{_GAP}{_N}{_GAP}{_N}{_GAP}{_N}\s{{0,4}}[\])]")
+CORNERS = re.compile(
+    rf"\(\s{{0,4}}{_N}{_GAP}{_N}\s{{0,4}}\)\s{{0,4}},?\s{{0,4}}\(\s{{0,4}}{_N}{_GAP}{_N}\s{{0,4}}\)"
+)
+TWO = re.compile(rf"[\[(]\s{{0,4}}{_N}{_GAP}{_N}\s{{0,4}}[\])]")
+NAMED = re.compile(
+    rf"\bx\s{{0,3}}[=:]\s{{0,3}}{_N}[\s,;]{{1,6}}y\s{{0,3}}[=:]\s{{0,3}}{_N}", re.IGNORECASE
+)
+BARE_FOUR = re.compile(rf"\s*+{_N}{_LOOSE_GAP}{_N}{_LOOSE_GAP}{_N}{_LOOSE_GAP}{_N}\s*+\Z")
+"""The whole of a text."""
+BARE_TWO = re.compile(rf"\s*+{_N}{_LOOSE_GAP}{_N}\s*+\Z")
+"""The whole of a text."""
+
+_TAG = re.compile(
+    r"(?:<ref>([^<]{0,200})</ref>\s{0,4})?"
+    r"<(bbox|box|point|click|coordinate|coord)\b[^<>]{0,80}>([^<]{1,160})</?"
+)
+_NUMBER = re.compile(_N)
+_PLACE_KEYS = ("coordinate", "coordinates", "position", "location", "click", "center", "centre")
+_SIZE_KEYS = ("w", "h", "width", "height")
+_CALL = re.compile(r"\w\(\s{0,3}\Z")
+_WRAPPING = re.compile(r"```\w*|</?answer>", re.IGNORECASE)
+_ONLY_NUMBERS = re.compile(r"[\s\d\[\](),.;+-]*+")
+_THOUSANDS = re.compile(r"\s*+\d{1,3}(?:,\d{3})++\s*+")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Two numbers of a point or four of a box.
+
+    Attributes:
+        numbers: as written.
+        span: where they stand.
+        label: what the answer calls them; empty if nothing.
+    """
+
+    numbers: tuple[float, ...]
+    span: Span
+    label: str = ""
+
+
+def find_groups(text: str, *patterns: re.Pattern[str]) -> list[Group]:
+    """The numbers in one of these forms: the first that occurs."""
+    for pattern in patterns:
+        if found := [Group(_floats(match), match.span()) for match in _matches(pattern, text)]:
+            return found
+    return []
+
+
+def find_tagged(text: str) -> list[Group]:
+    """The numbers in tags such as `<bbox>`, whatever their count."""
+    found: list[Group] = []
+    for match in _TAG.finditer(text):
+        fours = [_floats(four) for four in FOUR.finditer(match[3])]
+        several = fours or [tuple(float(number) for number in _NUMBER.findall(match[3]))]
+        found += [Group(numbers, match.span(), (match[1] or "").strip()) for numbers in several]
+    return found
+
+
+def find_in_objects(
+    blocks: Sequence[JsonBlock],
+) -> Iterator[tuple[ObjectVisit, list[float], list[str], Span]]:
+    """`{"x": 1, "y": 2}`, `{"coordinate": [1, 2]}`, and four numbers under such a key.
+
+    Yields:
+        The object, its two or four numbers, the keys that hold them, and the span of its block.
+    """
+    for block in blocks:
+        for visit in walk(block):
+            if visit.is_complete and (found := _in_object(visit)) is not None:
+                yield visit, *found, block.span
+
+
+def read_bare(
+    text: str,
+    blocks: Sequence[JsonBlock],
+    *,
+    shows_picture: bool,
+    shows_video: bool,
+    is_cut: bool = False,
+) -> Findings:
+    """Read the numbers of a reply in which nothing else was found.
+
+    Args:
+        text: the reply, with its JSON objects and everything else that was read blanked out.
+        blocks: its JSON.
+        shows_picture: whether the conversation shows a picture.
+        shows_video: whether it shows a video.
+        is_cut: whether the model was stopped before it was done; numbers that nothing encloses are
+            then not trusted.
+
+    Returns:
+        Results, and one problem where there are numbers that could be some and are not taken.
+    """
+    if not (shows_picture or shows_video):
+        return Findings()
+    if objects := [_object(*found) for found in find_in_objects(blocks)]:
+        return _merged(objects)
+    if tagged := [group for group in find_tagged(text) if group.numbers]:
+        return _merged([_place(group) for group in tagged])
+    named = find_groups(text, NAMED)
+    called = [
+        group for group in named if _CALL.search(text[max(group.span[0] - 5, 0) : group.span[0]])
+    ]
+    if places := called or find_groups(text, FOUR):
+        return _merged([_place(group) for group in places])
+    inner = _WRAPPING.sub(lambda match: " " * len(match[0]), text)
+    is_whole = _ONLY_NUMBERS.fullmatch(inner) is not None
+    pairs = find_groups(text, TWO)
+    corners = find_groups(text, CORNERS)
+    if corners and shows_picture and (not is_whole or len(pairs) == 2):
+        return _merged([_place(group) for group in corners])
+    if pairs and is_whole and shows_picture != shows_video:
+        return _merged([_place(group) if shows_picture else _time(group) for group in pairs])
+    if (four := find_groups(inner, BARE_FOUR)) and inner.count(",") == 3 and not is_cut:
+        return _merged([_place(four[0])])
+    return _refused(pairs or named or four or _bare_pair(inner), blocks)
+
+
+def _refused(groups: Sequence[Group], blocks: Sequence[JsonBlock]) -> Findings:
+    """One problem for numbers that are not taken, if there are any."""
+    if groups:
+        said = ", ".join(f"{number:g}" for number in groups[0].numbers)
+        what = f"nothing calls the numbers {said} a box, a point or a time"
+        return Findings(problems=(Problem(groups[0].span, what),))
+    for block in blocks:
+        for visit in walk(block):
+            for key, value in visit.members.items():
+                if isinstance(value, list) and numbers_of(value, 4) is not None:
+                    what = f"{key[:60]} holds four numbers and is not known as the key of a box"
+                    return Findings(problems=(Problem(block.span, what),))
+    return Findings()
+
+
+def _matches(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    if pattern in (BARE_FOUR, BARE_TWO):
+        match = pattern.match(text)
+        return iter([match] if match else [])
+    return pattern.finditer(text)
+
+
+def _floats(match: re.Match[str]) -> tuple[float, ...]:
+    return tuple(float(number) for number in match.groups())
+
+
+def _bare_pair(text: str) -> list[Group]:
+    """Two numbers that are a whole text; "1,234" is one number."""
+    return [] if _THOUSANDS.fullmatch(text) else find_groups(text, BARE_TWO)
+
+
+def _in_object(visit: ObjectVisit) -> tuple[list[float], list[str]] | None:
+    """The place of an object and the keys that say it."""
+    around = visit.enclosing[-1] if visit.enclosing else None
+    if isinstance(around, str) and plain_key(around) in _PLACE_KEYS:
+        return None  # it was read with the object around it
+    if (named := named_place(visit.members, 2)) is not None:
+        return named[0], sorted(named[1])
+    for key, value in visit.members.items():
+        if plain_key(key) in _PLACE_KEYS and isinstance(value, (list, dict)):
+            for count in (2, 4):
+                if (numbers := numbers_of(value, count)) is not None:
+                    return numbers, [key]
+    return None
+
+
+def _object(
+    visit: ObjectVisit, numbers: Sequence[float], used: Sequence[str], span: Span
+) -> Findings:
+    if len(numbers) == 2 and any(plain_key(key) in _SIZE_KEYS for key in visit.members):
+        what = "an object has a place and a size, not two corners"
+        return Findings(problems=(Problem(span, what),))
+    label, attributes = description(visit.members, used)
+    group = Group(tuple(numbers), span, label)
+    return _place(group, attributes=attributes, media_name=name_in_object(visit))
+
+
+def _place(
+    group: Group, *, attributes: Mapping[str, JsonValue] | None = None, media_name: str = ""
+) -> Findings:
+    """A point of two numbers, a box of four."""
+    if len(group.numbers) == 2:
+        point = FoundPoint(
+            point_resized=Point(*group.numbers),
+            label=group.label,
+            attributes=attributes or {},
+            media_name=media_name,
+            span=group.span,
+        )
+        return Findings(points=(point,))
+    if len(group.numbers) == 4:
+        box, swapped = ordered(group.numbers)
+        found = FoundBox(
+            box_resized=box,
+            label=group.label,
+            attributes=attributes or {},
+            swapped=swapped,
+            media_name=media_name,
+            span=group.span,
+        )
+        return Findings(boxes=(found,))
+    what = f"a tag holds {len(group.numbers)} numbers, not two or four"
+    return Findings(problems=(Problem(group.span, what),))
+
+
+def _time(group: Group) -> Findings:
+    start, end = sorted(group.numbers)
+    event = FoundEvent(
+        model_start_seconds=start,
+        model_end_seconds=end,
+        swapped=start != group.numbers[0],
+        span=group.span,
+    )
+    return Findings(events=(event,))
+
+
+def _merged(found: Sequence[Findings]) -> Findings:
+    return Findings(
+        boxes=tuple(box for each in found for box in each.boxes),
+        points=tuple(point for each in found for point in each.points),
+        events=tuple(event for each in found for event in each.events),
+        problems=tuple(problem for each in found for problem in each.problems),
+    )

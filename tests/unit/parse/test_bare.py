@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers that nothing calls a box, a point or a time."""
+
+import pytest
+
+from finesight.evals.extract.places import ALL_BOXES, ALL_POINTS, FIRST_BOX, FIRST_POINT
+from finesight.evals.task import Answered, Sight
+from finesight.geometry import Size
+from finesight.parse.answer import read_answer
+from tests.support.replies import picture_record, reply, video_record
+
+SEEN = Size(504, 252)
+
+
+def read(text, *media, **options):
+    answer = read_answer(reply(text, *(media or (picture_record(),)), **options))
+    boxes = [
+        (box.box_resized.x1, box.box_resized.y1, box.box_resized.x2, box.box_resized.y2, box.label)
+        for box in answer.boxes
+    ]
+    points = [(each.point_resized.x, each.point_resized.y, each.label) for each in answer.points]
+    events = [(event.model_start_seconds, event.model_end_seconds) for event in answer.events]
+    return boxes, points, events, [problem.message for problem in answer.problems]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[10, 20, 30, 40]",
+        "[30, 40, 10, 20]",
+        "```json\n[10, 20, 30, 40]\n```",
+        "[[10, 20, 30, 40]]",
+        "<answer>[10, 20, 30, 40]</answer>",
+        "10, 20, 30, 40",
+        "(10, 20), (30, 40)",
+        "<bbox>10,20,30,40</bbox>",
+        "<box>[[10, 20, 30, 40]]</box>",
+        "cat: [10, 20, 30, 40]",
+        "The cat is at [10.0, 20, 30, 40].",
+        '{"location": [10, 20, 30, 40]}',
+    ],
+)
+def test_a_box_that_fits_is_taken(text):
+    assert read(text) == ([(10, 20, 30, 40, "")], [], [], [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(50, 60)",
+        "[[50, 60]]",
+        "```json\n[50, 60]\n```",
+        "pyautogui.click(x=50, y=60)",
+        '{"x": 50, "y": "60"}',
+        '{"coordinate": [50, 60]}',
+        '{"center": {"x": 50, "y": 60}}',
+        "<click>50 60</click>",
+    ],
+)
+def test_a_point_that_fits_is_taken(text):
+    assert read(text) == ([], [(50, 60, "")], [], [])
+
+
+def test_labels_and_attributes_beside_the_numbers():
+    boxes, *_ = read("<ref>cat</ref><box>[[10, 20, 30, 40], [1, 2, 3, 4]]</box>")
+    assert boxes == [(10, 20, 30, 40, "cat"), (1, 2, 3, 4, "cat")]
+    (point,) = read_answer(
+        reply('{"x": 5, "y": 6, "label": 7, "color": "red"}', picture_record())
+    ).points
+    assert (point.label, point.attributes) == ("7", {"color": "red"})
+
+
+def test_a_list_of_pairs_is_a_list_of_points():
+    assert read("[(1, 2), (3, 4), (5, 6)]")[1] == [(1, 2, ""), (3, 4, ""), (5, 6, "")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[10, 20, 3000, 40]", "reach from 10, 20 to 3000, 40 in 504 x 252 pixels"),
+        ("[-10, 20, 30, 40]", "reach from -10, 20 to 30, 40 in 504 x 252 pixels"),
+        ("(50, 600)", "reach 50, 600 in 504 x 252 pixels"),
+        ("[0.1, 0.2, 0.3, 0.4]", "make a box thinner than a pixel"),
+        ("[0.25, 0.5]", "are shares of a picture, not pixels"),
+        ("about (12, 40) from the corner", "nothing calls the numbers 12, 40 a box"),
+        ("x = 3, y = 5", "nothing calls the numbers 3, 5 a box"),
+        ("500 400", "nothing calls the numbers 500, 400 a box"),
+        ("10 20 30 40", "nothing calls the numbers 10, 20, 30, 40 a box"),
+        ("<bbox>10, 20, 30</bbox>", "a tag holds 3 numbers, not two or four"),
+        ('{"scores": [1, 2, 3, 4]}', "scores holds four numbers and is not known"),
+        ('{"x": 1, "y": 2, "width": 3, "height": 4}', "a place and a size, not two corners"),
+    ],
+)
+def test_what_is_not_taken_is_a_problem(text, message):
+    boxes, points, events, problems = read(text)
+    assert (boxes, points, events) == ([], [], [])
+    assert len(problems) == 1
+    assert message in problems[0]
+
+
+@pytest.mark.parametrize("text", ["1,234", "12,345,678", "There are 3.", "<box>a</box>", "", "[]"])
+def test_ordinary_answers_are_no_problem(text):
+    assert read(text) == ([], [], [], [])
+
+
+def test_numbers_beside_a_proper_result_are_left_alone():
+    boxes, points, _, problems = read('(5, 6) and {"bbox_2d": [1, 2, 3, 4]} and [5, 6, 7, 8]')
+    assert (boxes, points, problems) == ([(1, 2, 3, 4, "")], [], [])
+
+
+def test_where_nothing_was_shown_numbers_are_numbers():
+    answer = read_answer(reply("[10, 20, 30, 40]"))
+    assert (answer.boxes, answer.problems) == ((), ())
+
+
+def test_a_stopped_answer_may_lack_digits():
+    boxes, *_, problems = read("10, 20, 30, 40", finish_reason="length")
+    assert boxes == []
+    assert len(problems) == 1
+    assert read("[10, 20, 30, 40]", finish_reason="length")[0] == [(10, 20, 30, 40, "")]
+
+
+def test_two_pictures_need_a_name():
+    media = (picture_record("a.png"), picture_record("b.png"))
+    named = read_answer(reply("Picture 2: [10, 20, 30, 40]", *media))
+    assert [box.media_index for box in named.boxes] == [1]
+    (unnamed,) = read_answer(reply("[10, 20, 30, 40]", *media)).boxes
+    assert unnamed.original is None
+
+
+@pytest.mark.parametrize(
+    ("text", "events"),
+    [
+        ("[0.5, 1.0]", [(0.5, 1)]),
+        ("[1.0, 0.5]", [(0.5, 1)]),
+        ("[[0, 0.5], [1, 1.5]]", [(0, 0.5), (1, 1.5)]),
+        ("(0.5, 1)", [(0.5, 1)]),
+    ],
+)
+def test_pairs_of_a_video_are_times(text, events):
+    assert read(text, video_record()) == ([], [], events, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1, 100]", "reach 100 s, after the end of the video"),
+        ("[1, 1]", "are no stretch of time"),
+        ("It is [0.5, 1].", "nothing calls the numbers 0.5, 1 a box, a point or a time"),
+    ],
+)
+def test_pairs_that_are_no_times_are_a_problem(text, message):
+    *found, problems = read(text, video_record())
+    assert found == [[], [], []]
+    assert message in problems[0]
+
+
+def test_a_pair_about_a_picture_and_a_video_may_be_either():
+    *found, problems = read("[0, 1]", picture_record(), video_record())
+    assert found == [[], [], []]
+    assert len(problems) == 1
+
+
+@pytest.mark.parametrize("extractor", [FIRST_BOX, ALL_BOXES, FIRST_POINT, ALL_POINTS])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[10, 20, 30, 40]", "(10, 20), (30, 40)", "10, 20, 30, 40", "10 20 30 40", "<bbox>1 2 3 4</bbox>",
+        "<box>(10,20),(30,40)</box>", "(500, 500)", "[0.5,0.5]", "click(x=5, y=6)", "x: 5, y: 6",
+        '{"x": 500, "y": 250}', '{"coordinate": [3, 4]}', "<point>5, 6</point>", "<click>5 6</click>",
+        "500, 400", "500 400", "[(1, 2), (3, 4), (5, 6)]", "click at (5, 6), not at (7, 8)",
+        '{"anything": [1, 2, 3, 4]}', "see [[1, 2, 3, 4], [5, 6, 7, 8]]",
+    ],
+)  # fmt: skip
+def test_what_the_evaluation_reads_is_read_or_a_problem(extractor, text):
+    scored = extractor.read(Answered(text, {}, (Sight("original", SEEN, SEEN),)))
+    boxes, points, _, problems = read(text)
+    assert not scored or boxes or points or problems

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from finesight.parse.coordinates import groups, numbers_of, place_key
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1, 2, 3, 4],
+        ["1", "2", "3", "4"],
+        "1, 2, 3, 4",
+        "[1 2 3 4]",
+        [[1, 2], [3, 4]],
+        ["1", 2.0, 3, "4."],
+        {"x1": 1, "y1": 2, "x2": 3, "y2": 4},
+        {"X-Min": 1, "Y-Min": 2, "X-Max": 3, "Y-Max": 4},
+        {"left": 1, "top": 2, "right": 3, "bottom": 4},
+    ],
+)
+def test_four_numbers(value):
+    assert numbers_of(value, 4) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        3,
+        "",
+        "here",
+        "1, 2, 3",
+        [],
+        {},
+        [1, 2, 3, None],
+        [1, 2, 3, True],
+        [1, 2, 3, "4px"],
+        [[1, 2], 3, 4],
+        [[1, 2], [3]],
+        [1, 2, 3, [4]],
+        {"x1": 1, "y1": 2, "x2": 3},
+        {"left": 1, "top": 2, "right": 3, "y2": 4},
+    ],
+)
+def test_what_is_no_four_numbers(value):
+    assert numbers_of(value, 4) is None
+
+
+def test_an_enormous_whole_number_is_a_float():
+    assert numbers_of([10**307, 1], 2) == [1e307, 1]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([1, 2], [[1, 2]]),
+        ([[1, 2], [3, 4]], [[1, 2], [3, 4]]),
+        ([{"x": 1, "y": 2}, [3, "b"]], [[1, 2], None]),
+        ([], []),
+        ([[]], [None]),
+        ("b", [None]),
+        ([{"point_2d": [1, 2]}], []),
+    ],
+)
+def test_one_group_or_several(value, expected):
+    assert list(groups(value, 2)) == expected
+
+
+@pytest.mark.parametrize("key", ["bbox_2d", "bbox-2d", "BBox2D", "bbox 2d"])
+def test_keys_are_compared_by_their_words(key):
+    assert place_key({"label": "a", key: [1, 2, 3, 4]}, ("bbox2d",), 4) == key
