@@ -111,11 +111,13 @@ class Imported:
         harness: who wrote them.
         file: name of their file.
         outputs: in the order of the file.
+        resizes: numbers in the answers are pixels that the model saw; see `Replay`.
     """
 
     harness: Harness
     file: str
     outputs: tuple[Output, ...] = field(repr=False)
+    resizes: bool = False
 
     @property
     def name(self) -> str:
@@ -129,8 +131,8 @@ class Imported:
 
     @property
     def declares_resize(self) -> bool:
-        """It is not logged."""
-        return False
+        """Whether sizes follow from the pixels given; they are never logged."""
+        return self.resizes
 
     def answer(self, item: Item, sampling: Sampling) -> Reply:
         """Always refuses: outputs must meet all items before one of them can be answered.
@@ -165,7 +167,7 @@ class Imported:
         ]
         texts = {key: each.text for key, each in found.items() if each.text is not None}
         return Match(
-            replay=Replay(self.name, texts, {}),
+            replay=Replay(self.name, texts, {}, self.resizes),
             by=by,
             items=len(truths),
             missing=tuple(name for name in truths if name not in found),
@@ -217,8 +219,12 @@ def harness_of(path: Path) -> Harness | None:
     return next((name for name, wanted in FIELDS.items() if set(wanted) <= set(first.found)), None)
 
 
-def load_outputs(path: Path) -> Imported | None:
+def load_outputs(path: Path, *, resizes: bool = False) -> Imported | None:
     """Read outputs that another harness logged; None if the file is of neither of them.
+
+    Args:
+        path: the file.
+        resizes: numbers in the answers are pixels that the model saw.
 
     Raises:
         EvalError: a row is broken, holds no answer, or holds several.
@@ -233,7 +239,7 @@ def load_outputs(path: Path) -> Imported | None:
         if row.error is not None or lacks:
             raise EvalError(f"{row.where}: {row.error or f'no {lacks[0]}, unlike the first row'}")
         outputs.append(read(row))
-    return Imported(harness, path.name, tuple(outputs))
+    return Imported(harness, path.name, tuple(outputs), resizes)
 
 
 def _lmms_output(row: RawRow) -> Output:

@@ -28,11 +28,13 @@ REASONS = {
     "no_answer": "there is no stored output",
     "environment": "the environment failed, or its record contradicts itself",
     "engine": "the model failed",
+    "no_size": "numbers were to be placed on a picture whose size for the model is not known",
     "extractor": "the rule that reads answers failed",
     "score": "the rule that scores failed",
 }
 """Reasons of failed items, in words."""
 
+_NO_SIZE = "its size is not known; put it into the copy, or say by --space what the numbers mean"
 NO_QUESTION = frozenset({"broken_row", "duplicate_id"})
 """Reasons for which there is no question: counted, but no part of any metric."""
 
@@ -70,6 +72,10 @@ def rejudge(task: Task, extractor: Extractor, sample: Sample, space: Space) -> S
     if sample.text is None:
         return named
     sights: tuple[Sight, ...] = sample.sights(space)
+    if extractor.is_placed and not sights:
+        lost = next((each for each in sample.media if each["kind"] == "image"), None)
+        said = lost["source"] if lost else "no picture was shown"
+        return replace(named, parsed=None, parts={}, error="no_size", message=f"{said}: {_NO_SIZE}")
     verdict = judge(task, extractor, Answered(sample.text, sample.truth, sights))
     return replace(
         named,

@@ -109,5 +109,5 @@ def _last(pattern: re.Pattern[str], text: str) -> str | None:
     return found
 
 
-MATHVISTA_RULE = Extractor("mathvista-rule", "1", _read)
+MATHVISTA_RULE = Extractor("mathvista-rule", "2", _read)
 """The official rules without their language model, ours where that would be asked; `normalise` comes after it."""

@@ -27,7 +27,7 @@ LONGEST_READ = 6000
 Found: TypeAlias = tuple[str, tuple[float, ...]]
 """A label, empty if none was said, and two numbers of a point or four of a box."""
 
-_N = r"([-+]?\d{1,7}(?:\.\d{1,6})?)"
+_N = r"([-+]?\d{1,7}+(?:\.\d{0,60}+)?)"
 _GAP = r"\s{0,4},\s{0,4}"
 _FOUR = re.compile(rf"[\[(]\s{{0,4}}{_N}{_GAP}{_N}{_GAP}{_N}{_GAP}{_N}\s{{0,4}}[\])]")
 _CORNERS = re.compile(
@@ -185,11 +185,11 @@ def _in_order(numbers: tuple[float, ...]) -> tuple[float, ...]:
     return box.x1, box.y1, box.x2, box.y2
 
 
-FIRST_BOX = Extractor("first-box", "1", _first_box)
+FIRST_BOX = Extractor("first-box", "2", _first_box, is_placed=True)
 """`[x1, y1, x2, y2]` of the first box; None without one."""
-ALL_BOXES = Extractor("all-boxes", "1", _all_boxes)
+ALL_BOXES = Extractor("all-boxes", "2", _all_boxes, is_placed=True)
 """`[label, [x1, y1, x2, y2]]` of every box in the order said; empty where the answer says that there is none."""
-FIRST_POINT = Extractor("first-point", "1", _first_point)
+FIRST_POINT = Extractor("first-point", "2", _first_point, is_placed=True)
 """`[x, y]` of the first point, or of the middle of the first box; None without one."""
-ALL_POINTS = Extractor("all-points", "2", _all_points)
+ALL_POINTS = Extractor("all-points", "3", _all_points, is_placed=True)
 """`[x, y]` of every point or middle in the order said; empty where the answer says that there is none."""

@@ -59,7 +59,7 @@ def _members(text: str) -> list[str] | None:
 
 
 def _same_rounded(a: str, b: str) -> bool:
-    first, second = evaluate(a), evaluate(b)
+    first, second = (evaluate(each, takes_prefix=True) for each in (a, b))
     if first is None or second is None:
         return False
     return round(first, DECIMALS) == round(second, DECIMALS)

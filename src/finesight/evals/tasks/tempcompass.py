@@ -113,7 +113,7 @@ TASKS = (
         prompts=(prompt("official", "the code published with TempCompass", questions, ask),),
         budget=_video.BUDGET,
         sampling=_video.SHORT_ANSWER,
-        extractors=(Extractor("tempcompass-option", f"1+{ROBUST_LETTER.version}", read_option),),
+        extractors=(Extractor("tempcompass-option", f"2+{ROBUST_LETTER.version}", read_option),),
         score=score,
         aggregate=average(by=("form", "aspect")),
         main="accuracy/macro/form",
