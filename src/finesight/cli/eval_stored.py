@@ -227,7 +227,9 @@ def _checked(task: Task, copy: Path, extractor: str | None) -> dict[str, Any]:
     broken, whole = lost_rows(items), usable(items)
     if not whole:
         reasons = ", ".join(f"{reason} ({len(rows)})" for reason, rows in broken.items())
-        raise EvalError(f"{copy} has no row that task {task.name} can use: {reasons or 'no row at all'}")
+        raise EvalError(
+            f"{copy} has no row that task {task.name} can use: {reasons or 'no row at all'}"
+        )
     found = asdict(check_task(task, whole, extractor=registry.find_extractor(task, extractor)))
     return {
         "task": task.name,

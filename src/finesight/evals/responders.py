@@ -221,9 +221,7 @@ class RandomChoice(_Baseline):
         return canned(draw.choice(choices) if choices else "")
 
 
-def canned(
-    text: str, reason: FinishReason = "stop", media: tuple[MediaRecord, ...] = ()
-) -> Reply:
+def canned(text: str, reason: FinishReason = "stop", media: tuple[MediaRecord, ...] = ()) -> Reply:
     """A reply that no model gave: no tokens were counted."""
     return Reply(text=text, token_ids=(), finish_reason=reason, usage=Usage(0, 0, 0), media=media)
 
@@ -248,7 +246,12 @@ def _shown(item: Item, said: Sequence[Resize]) -> tuple[MediaRecord, ...]:
     except MediaError:
         return ()
     return tuple(
-        MediaRecord("image", source_name(part.source), size, size.resized.area // _TOKEN_PIXELS)
+        MediaRecord(
+            kind="image",
+            source=source_name(part.source),
+            resize=size,
+            visual_tokens=size.resized.area // _TOKEN_PIXELS,
+        )
         for part, size in zip(pictures, sizes, strict=True)
     )
 

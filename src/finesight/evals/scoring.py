@@ -56,7 +56,7 @@ def judge(task: Task, extractor: Extractor, answered: Answered) -> Verdict:
     """
     try:
         parsed = extractor.read(answered)
-        plain = json.loads(json.dumps(parsed))
+        plain = json.loads(json.dumps(parsed, default=_plain))
     except Exception as error:
         return Verdict(error="extractor", message=_said(error))
     try:
@@ -110,6 +110,17 @@ def reason_of(error: Exception) -> str:
 def message_of(error: Exception) -> str:
     """What an error says, without its hint."""
     return error.message if isinstance(error, FinesightError) else _said(error)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of numpy as plain JSON values.
+
+    Raises:
+        TypeError: it is nothing of the kind.
+    """
+    if not hasattr(value, "tolist"):
+        raise TypeError(f"{type(value).__name__} is no JSON value")
+    return value.tolist()
 
 
 def _said(error: Exception) -> str:

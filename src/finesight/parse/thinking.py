@@ -66,7 +66,9 @@ def answer_span(text: str, *, keeps_text: bool = False) -> Span | None:
     """
     tags = list(_TAG.finditer(text))
     start = at = 0
-    while at < len(tags) and _opens(tags[at], "think") and not text[start : tags[at].start()].strip():
+    while (
+        at < len(tags) and _opens(tags[at], "think") and not text[start : tags[at].start()].strip()
+    ):
         end = _end_of_thought(tags, at)
         if end is None:
             return _answer_at_the_end(text, tags)
@@ -146,7 +148,9 @@ def _is_framed(text: str, tags: Sequence[re.Match[str]]) -> bool:
 
 def _has_closed_answer(tags: Sequence[re.Match[str]]) -> bool:
     """Whether the last `<answer>` has an end."""
-    last = next((place for place in range(len(tags) - 1, -1, -1) if _opens(tags[place], "answer")), None)
+    last = next(
+        (place for place in range(len(tags) - 1, -1, -1) if _opens(tags[place], "answer")), None
+    )
     return last is not None and any(_closes(tag, "answer") for tag in tags[last:])
 
 

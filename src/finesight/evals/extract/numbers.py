@@ -9,7 +9,7 @@ from finesight.evals.metrics.count import last_count
 from finesight.evals.task import Answered, Extractor
 
 _NUMBER = re.compile(
-    r"(?<![\w.,])-?(?:\d{1,3}(?:,\d{3})++(?!\d)|\d{1,18}+)(?:\.\d{1,18}+)?(?![\d\w]|[.,]\d)"
+    r"(?<![\w.,])-?(?:\d{1,3}(?:,\d{3})++(?!\d)|\d{1,300}+)(?:\.\d{1,300}+)?(?![\d\w]|[.,]\d)"
 )
 
 

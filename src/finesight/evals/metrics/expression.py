@@ -35,6 +35,8 @@ _SPELLINGS = (
 _PLAIN_FRACTION = re.compile(r"\\frac(?:\d\d|\{\d+\}\{\d+\})")
 _PREFIX_ENDS = (")", "}", "]", ".")
 _MOST_BITS = 1 << 14
+_LEAST_INEXACT = 2**53
+"""Whole numbers from here on stay whole, since a float does not tell them apart."""
 _FUNCTIONS: Mapping[str, Callable[[float], float]] = {
     "\\sin": math.sin,
     "\\cos": math.cos,
@@ -70,9 +72,12 @@ def evaluate(
         text = text.replace(spelling, sign)
     try:
         tokens = _tokens(text, takes_prefix=takes_prefix)
-        value = float(_Reader(tokens, symbols or {}, rational_only).read(takes_prefix))
+        number = _Reader(tokens, symbols or {}, rational_only).read(takes_prefix)
+        value = float(number)
     except (_NoValue, ArithmeticError, ValueError):
         return None
+    if isinstance(number, Fraction) and number.denominator == 1 and abs(value) >= _LEAST_INEXACT:
+        return int(number)
     return value if math.isfinite(value) else None
 
 
@@ -81,7 +86,8 @@ def _tokens(text: str, *, takes_prefix: bool) -> list[str]:
 
     Of a prefix the last is the first sign that no formula has; whether it may follow one is for the reader to say.
     """
-    tokens, at, end = [], 0, len(text.rstrip())
+    tokens: list[str] = []
+    at, end = 0, len(text.rstrip())
     while at < end:
         match = _TOKEN.match(text, at)
         if match is None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from finesight.evals.metrics.expression import evaluate
+from finesight.evals.metrics.texts import as_text
 
 DECIMALS = 2
 TOLERANCE = 1e-6
@@ -32,7 +33,7 @@ def is_equal_tight(a: str, b: str) -> bool:
 
 
 def _equal(a: str, b: str, same: Callable[[str, str], bool]) -> bool:
-    first, second = a.lower().strip(), b.lower().strip()
+    first, second = as_text(a).lower().strip(), as_text(b).lower().strip()
     if not first or not second:
         return False
     if first == second:

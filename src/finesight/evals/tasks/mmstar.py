@@ -84,8 +84,8 @@ TASKS = (
         title="MMStar",
         source="MMStar, arXiv 2403.20330",
         layout="MMStar.tsv with index, question, A to D, answer, category, l2_category, image; or mmstar.parquet of"
-        " Lin-Chen/MMStar, whose question ends with its options, `Options: A: ..., B: ...` or `Choices:` and a line `(A) ...` for each (column"
-        " names from general knowledge)",
+        " Lin-Chen/MMStar, whose question ends with its options, `Options: A: ..., B: ...` or `Choices:` and"
+        " a line `(A) ...` for each (column names from general knowledge)",
         prompts=_mcq.prompts(questions),
         sampling=Sampling(max_new_tokens=1024),
         extractors=_mcq.LETTERS,

@@ -27,6 +27,11 @@ FORMS = {
 COLUMNS = {"video": ("video_id", "video"), **same("question", "answer")}
 OPTIONAL = {"aspect": ("dim",)}
 _LABELLED = re.compile(r"^((?:(?:Caption|Sentence|Option) )?[A-D1-4])[.:] ?(.*)$", re.MULTILINE)
+_SAID = (
+    r"\b(?:answer|option|choice|caption|sentence|choose|select)(?: is| would be|:)?[\s:*\"'(]{{1,4}}"
+    r"(?:option )?({})(?=[.:)*\"',]|\s*$)"
+)
+_NOT_DENIED = r"(?! is (?:wrong|not|incorrect|false)\b)"
 _YES_NO = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 
 
@@ -90,12 +95,40 @@ def read_option(answered: Answered) -> str | None:
     if labels == list(ascii_uppercase[: len(labels)]):
         letter: str | None = ROBUST_LETTER.read(Answered(text, {"choices": words}))
         return letter
-    bare = text.lstrip("(*").lower()
+    bare = text.strip("(*.): ").lower()
     for label in labels:
-        if re.match(rf"{re.escape(label.lower())}(?![a-z0-9])", bare):
+        opens = re.match(rf"{re.escape(label.lower())}(?![a-z0-9])(?! or\b){_NOT_DENIED}", bare)
+        if opens or bare == label.split()[-1].lower():  # "1" is enough for Option 1
             return label
+    if (said := named_label(text, labels)) is not None:
+        return said
     place = ROBUST_LETTER.read(Answered(text, {"choices": words}))
     return labels[ascii_uppercase.index(place)] if place else None
+
+
+def named_label(text: str, labels: Sequence[str]) -> str | None:
+    """The one label that an answer names anywhere, such as Option 1, or the one that it says to be the answer.
+
+    A label that is a single letter or digit counts only behind "option" or where it is said to be the answer, because
+    a sentence may begin with A.
+    """
+    known = {label.lower(): label for label in labels}
+    either = "|".join(re.escape(label) for label in sorted(known, key=len, reverse=True))
+    if not either:
+        return None
+    found = {
+        known[match[2].lower()]
+        for match in re.finditer(
+            rf"(\boption )?\b({either})(?![\w'’-]){_NOT_DENIED}", text, re.IGNORECASE
+        )
+        if match[1] or len(match[2]) > 1
+    }
+    if len(found) == 1:
+        return found.pop()
+    said = {
+        known[match[1].lower()] for match in re.finditer(_SAID.format(either), text, re.IGNORECASE)
+    }
+    return said.pop() if len(said) == 1 else None
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
