@@ -90,12 +90,10 @@ class Match:
         yield f"{found} of {self.items} items have an output, matched by {self.by}"
         if self.num_targets:
             yield f"the log's target stands in the truth of {self.same_target} of {self.num_targets} items"
+        lost = "items whose output is lost: the model failed, or its cell was too short"
         for names, what in (
             (self.missing, "items without an output"),
-            (
-                self.failed,
-                "items whose output is lost: the model failed, or its cell was too short",
-            ),
+            (self.failed, lost),
             (self.unused, "outputs without an item"),
         ):
             if names:
@@ -111,7 +109,7 @@ class Imported:
         harness: who wrote them.
         file: name of their file.
         outputs: in the order of the file.
-        resizes: numbers in the answers are pixels that the model saw; see `Replay`.
+        resizes: see `Replay`.
     """
 
     harness: Harness
@@ -131,7 +129,7 @@ class Imported:
 
     @property
     def declares_resize(self) -> bool:
-        """Whether sizes follow from the pixels given; they are never logged."""
+        """Sizes follow from the pixels given, or are not known."""
         return self.resizes
 
     def answer(self, item: Item, sampling: Sampling) -> Reply:
@@ -224,7 +222,7 @@ def load_outputs(path: Path, *, resizes: bool = False) -> Imported | None:
 
     Args:
         path: the file.
-        resizes: numbers in the answers are pixels that the model saw.
+        resizes: see `Replay`.
 
     Raises:
         EvalError: a row is broken, holds no answer, or holds several.

@@ -2,8 +2,8 @@
 """A reply, read: boxes in original pixels, events in true seconds, the page, the tool calls.
 
 What the model only thought is not read. Order of reading, so that nothing is read twice: the HTML page,
-then tool calls, then JSON, then the rest of the text. Events are read only if a video was shown, because "from 3 to 5 seconds" is
-otherwise just a sentence.
+then tool calls, then JSON, then the rest of the text. Events are read only if a video was shown, because "from 3 to
+5 seconds" is otherwise just a sentence.
 """
 
 from __future__ import annotations

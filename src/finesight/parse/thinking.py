@@ -13,7 +13,7 @@ a tag counts only by its place:
 3. `<answer>`: the last one decides, whatever stands around it. Only behind a thought may its end
    be missing.
 
-What opens as HTML, JSON or a fence is a document, and neither 2 nor 3 counts in it. Tags are known in
+HTML, JSON and what stands in a fence are documents, and neither 2 nor 3 counts in them. Tags are known in
 either case, `<thinking>` like `<think>`; thoughts within thoughts are followed.
 """
 
@@ -26,7 +26,8 @@ from collections.abc import Sequence
 from finesight.parse.records import Span
 
 _TAG = re.compile(r"<(/?)(think|thinking|answer)\s{0,8}>", re.IGNORECASE)
-_DOCUMENT = ("<", "{", "[", "```")
+_ENDS_ITS_LINE = re.compile(r" *(?:[\r\n]|<answer)", re.IGNORECASE)
+_PAGE = re.compile(r"<(?:!doctype|html|body)\b", re.IGNORECASE)
 _ENDS_OF_SENTENCES = ".!?:;…。！？：)]}”’*$"
 _OPENING_SIGNS = string.ascii_letters + string.digits + "\\({[<*$"
 _NEAR = 80
@@ -58,8 +59,8 @@ def answer_span(text: str, *, keeps_text: bool = False) -> Span | None:
 
     Args:
         text: the reply.
-        keeps_text: the reply is compared as a whole, such as a page that was transcribed. Without a thought before it,
-            `<answer>` then counts only if it is the only one, and the first thing of the reply or the last.
+        keeps_text: the reply is compared as a whole, such as a page that was transcribed. Then `<answer>` counts only
+            if it is the only one, and the first thing of the reply, or of what follows a thought, or the last.
 
     Returns:
         None where thinking was cut off before there was an answer.
@@ -79,14 +80,19 @@ def answer_span(text: str, *, keeps_text: bool = False) -> Span | None:
     stray = _end_of_stray_thought(text, tags)
     if stray is not None:
         start, tags = tags[stray].end(), tags[stray + 1 :]
-    if start:
-        return _last_answer(text, tags) or (start, len(text))
-    is_well_formed = _is_framed(text, tags) if keeps_text else _has_closed_answer(tags)
-    return (_last_answer(text, tags) if is_well_formed else None) or (0, len(text))
+    if keeps_text:
+        counts = _is_framed(text, start, tags)
+    else:
+        counts = start > 0 or _has_closed_answer(tags)
+    return (_last_answer(text, tags) if counts else None) or (start, len(text))
 
 
 def _is_document(opening: str) -> bool:
-    return opening.lstrip().startswith(_DOCUMENT)
+    """Whether what stands before a tag opens a document, so that the tag stands in it."""
+    first = opening.lstrip()[:1]
+    if first in ("{", "["):
+        return any(opening.count(a) > opening.count(b) for a, b in ("{}", "[]"))
+    return first == "<" or opening.count("```") % 2 == 1 or _PAGE.search(opening) is not None
 
 
 def _opens(tag: re.Match[str], name: str) -> bool:
@@ -117,14 +123,14 @@ def _answer_at_the_end(text: str, tags: Sequence[re.Match[str]]) -> Span | None:
 
 def _end_of_stray_thought(text: str, tags: Sequence[re.Match[str]]) -> int | None:
     """The last end of a thought that nothing opened and that is no word of a sentence."""
-    depth, found = 0, None
+    depth, found = 0, []
     for place, tag in enumerate(tags):
         depth += _opens(tag, "think")
         if _closes(tag, "think"):
-            if depth == 0 and _ends_a_thought(text, tag):
-                found = place
+            if depth == 0:
+                found.append(place)
             depth = max(0, depth - 1)
-    return found
+    return next((place for place in reversed(found) if _ends_a_thought(text, tags[place])), None)
 
 
 def _ends_a_thought(text: str, tag: re.Match[str]) -> bool:
@@ -132,18 +138,18 @@ def _ends_a_thought(text: str, tag: re.Match[str]) -> bool:
     behind = text[tag.end() : tag.end() + _NEAR]
     if before[-1:] in ("`", '"', "'"):  # the tag is quoted
         return False
-    if not behind.strip() or re.match(r" *(?:[\r\n]|<answer)", behind, re.IGNORECASE):
+    if not behind.strip() or _ENDS_ITS_LINE.match(behind):
         return True
     return before[-1:] in ("", "\n", *_ENDS_OF_SENTENCES) or behind[0] in _OPENING_SIGNS
 
 
-def _is_framed(text: str, tags: Sequence[re.Match[str]]) -> bool:
-    """Whether the only answer of the reply is the first thing of it or the last."""
+def _is_framed(text: str, start: int, tags: Sequence[re.Match[str]]) -> bool:
+    """Whether the only answer from here on is the first thing or the last."""
     names = [(bool(tag[1]), tag[2].lower()) for tag in tags]
     if names not in ([(False, "answer")], [(False, "answer"), (True, "answer")]):
         return False
-    is_first = not text[: tags[0].start()].strip()
-    return is_first or (len(tags) == 2 and not text[tags[-1].end() :].strip())
+    is_first = not text[start : tags[0].start()].strip()
+    return is_first or (len(tags) == 2 and not text[tags[-1].end() :].strip(" .\r\n"))
 
 
 def _has_closed_answer(tags: Sequence[re.Match[str]]) -> bool:
