@@ -220,7 +220,7 @@ def test_stored_verdicts_of_mmmu_pro(mmmu_pro):
 @pytest.mark.skipif(REAL is None, reason="FINESIGHT_REAL_DATA names no folder")
 def test_the_plain_rule_loses_twenty_points_on_the_same_answers(mmmu_pro):
     plain = sum(_said(MMMU_LMMS, row) == row["answer"] for row in mmmu_pro)
-    assert plain / 1730 == pytest.approx(0.29, abs=0.01)
+    assert plain == 512  # 29.6 %, and chance gives a few of the 24 in which it reads nothing
     ours = [_said(ROBUST_LETTER, row) for row in mmmu_pro]
     assert ours.count(None) < 40
     right = sum(letter == row["answer"] for letter, row in zip(ours, mmmu_pro, strict=True))
