@@ -43,11 +43,9 @@ def is_open_correct(parsed: Sequence[str | float] | None, golds: str | Sequence[
         parsed: what `MMMU_OPEN` read.
         golds: the right answer, or several of which any will do.
     """
-    wanted = [
-        each
-        for gold in (golds if isinstance(golds, (list, tuple)) else [golds])
-        for each in normalise(gold)
-    ]
+    several = golds if isinstance(golds, (list, tuple)) else [golds]
+    there = [as_text(gold) for gold in several if gold == gold]  # NaN is an empty cell of a table
+    wanted = [each for gold in there if gold.strip() for each in normalise(gold)]
     return any(
         any(isinstance(each, str) and each in said for each in wanted)
         if isinstance(said, str)

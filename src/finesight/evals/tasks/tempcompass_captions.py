@@ -48,7 +48,7 @@ def read_named(answered: Answered) -> str | None:
     said = [str(label) for label, words in options if words and words.lower().rstrip(".") in text]
     if said:
         return said[0] if len(said) == 1 else None
-    return named_label(answered.text, [str(label) for label, _ in options])
+    return named_label(answered.text, options)
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
