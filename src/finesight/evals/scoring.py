@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import isnan
 from typing import Any
 
 from finesight.errors import (
@@ -57,12 +58,16 @@ def judge(task: Task, extractor: Extractor, answered: Answered) -> Verdict:
     try:
         parsed = extractor.read(answered)
         plain = json.loads(json.dumps(parsed, default=_plain))
+        parsed = plain if hasattr(parsed, "tolist") else parsed
     except Exception as error:
         return Verdict(error="extractor", message=_said(error))
     try:
         parts = {name: float(value) for name, value in task.score(parsed, answered.truth).items()}
     except Exception as error:
         return Verdict(parsed=plain, error="score", message=_said(error))
+    lost = [name for name, value in parts.items() if isnan(value)]
+    if lost:  # one would make the mean of all items NaN
+        return Verdict(parsed=plain, error="score", message=f"{lost[0]} is NaN")
     return Verdict(plain, parts)
 
 
