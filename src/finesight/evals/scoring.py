@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from math import isnan
 from typing import Any
 
+import numpy as np
+
 from finesight.errors import (
     AppError,
     EvalError,
@@ -35,6 +37,7 @@ REASONS = {
 }
 """Reasons of failed items, in words."""
 
+_NUMPY = (np.generic, np.ndarray)
 _NO_SIZE = "its size is not known; put it into the copy, or say by --space what the numbers mean"
 NO_QUESTION = frozenset({"broken_row", "duplicate_id"})
 """Reasons for which there is no question: counted, but no part of any metric."""
@@ -58,7 +61,7 @@ def judge(task: Task, extractor: Extractor, answered: Answered) -> Verdict:
     try:
         parsed = extractor.read(answered)
         plain = json.loads(json.dumps(parsed, default=_plain))
-        parsed = plain if hasattr(parsed, "tolist") else parsed
+        parsed = plain if isinstance(parsed, _NUMPY) else parsed
     except Exception as error:
         return Verdict(error="extractor", message=_said(error))
     try:
@@ -123,9 +126,9 @@ def _plain(value: Any) -> Any:
     Raises:
         TypeError: it is nothing of the kind.
     """
-    if not hasattr(value, "tolist"):
-        raise TypeError(f"{type(value).__name__} is no JSON value")
-    return value.tolist()
+    if isinstance(value, _NUMPY):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
 def _said(error: Exception) -> str:
