@@ -79,16 +79,35 @@ def test_list(finesight, toy):
 
 
 def test_check(finesight, toy):
-    told = finesight("eval", "check", "toy", "--data", "toy.jsonl").out
-    assert told == ("toy: 10 items: right answers 100.00, answers of others 0.00, silence 0.00\n")
+    outcome = finesight("eval", "check", "toy", "--data", "toy.jsonl")
+    assert outcome.code == 0
+    assert outcome.out == (
+        "toy: 10 items: right answers 100.00, answers of others 0.00, silence 0.00\n"
+    )
+
+
+def test_a_check_fails_where_rows_are_lost(finesight, toy):
     with (toy / "toy.jsonl").open("a") as file:
-        file.write("{\n")
-    told = finesight("eval", "check", "toy", "--data", "toy.jsonl", "--json").out
-    (found,) = json.loads(told)["checks"]
-    assert (found["num_items"], len(found["broken"])) == (10, 1)
-    told = finesight("eval", "check", "toy", "--data", "toy.jsonl", "--extractor", "bad").out
-    assert "1 broken rows, the first: toy.jsonl, line 11: not JSON" in told
-    assert "30 failures of rules, the first: q0: extractor: ZeroDivisionError" in told
+        file.write('{\n{"number": null}\n{"number": null}\n{"number": 3}\n')
+    outcome = finesight("eval", "check", "toy", "--data", "toy.jsonl", "--json")
+    (found,) = json.loads(outcome.out)["checks"]
+    assert (outcome.code, found["num_items"], len(found["broken"])) == (1, 10, 4)
+    assert found["broken_by_reason"]["nothing in column number"] == 2
+    assert found["broken_by_reason"]["its id stands more than once"] == 1
+    outcome = finesight("eval", "check", "toy", "--data", "toy.jsonl", "--extractor", "bad")
+    assert outcome.code == 1
+    assert "4 broken rows, the first: toy.jsonl, line 11: not JSON" in outcome.out
+    assert "\n  2 rows: nothing in column number\n" in outcome.out
+    assert "30 failures of rules, the first: q0: extractor: ZeroDivisionError" in outcome.out
+    assert "toy: 4 of 14 rows cannot be used, 30 failures of rules" in outcome.err
+    assert "finesight eval list NAME" in outcome.err
+
+
+def test_a_check_of_a_copy_without_a_usable_row_says_why(finesight, toy):
+    (toy / "toy.jsonl").write_text('{"number": null}\n')
+    outcome = finesight("eval", "check", "toy", "--data", "toy.jsonl")
+    assert outcome.code == 1
+    assert "has no row that task toy can use: nothing in column number (1)" in outcome.err
 
 
 def test_rescore_and_compare_and_report(finesight, toy):

@@ -77,7 +77,7 @@ CC_OCR = tuple(
 )
 
 RULES = (
-    Comparison("MMMU", "lmms_mmmu", read_by("mmmu"), letters.many_options),
+    Comparison("MMMU", "lmms_mmmu", read_by("mmmu", "mmmu-lmms"), letters.many_options),
     Comparison(
         "MMMU, short answers", "lmms_mmmu_open", scored_by("mmmu", "correct"), letters.short_word
     ),

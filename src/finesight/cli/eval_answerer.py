@@ -111,9 +111,15 @@ def _from_file(who: Answerer) -> ItemResponder:
     from finesight.evals.imports import load_outputs
     from finesight.evals.responders import Replay
 
-    imported = load_outputs(who.replay)
+    resizes = who.space == "resized"
+    if resizes:
+        sys.stderr.write(
+            "resized sizes that are not stored follow from the pixels of the benchmark, or of --min-pixels and"
+            " --max-pixels\n"
+        )
+    imported = load_outputs(who.replay, resizes=resizes)
     if imported is None:
-        return Replay.load(who.replay)
+        return Replay.load(who.replay, resizes=resizes)
     if who.cache is not None:
         raise ConfigError("--cache keeps answers of models; --replay has them", hint="leave it out")
     sys.stderr.write(

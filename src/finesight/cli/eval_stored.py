@@ -55,27 +55,20 @@ def check(
 ) -> None:
     """Read local copies whole and score right answers, answers of other questions, and silence.
 
-    Right answers must score full marks; if not, the copy or the rule of reading is at fault.
+    Right answers must score full marks; if not, the copy or the rule of reading is at fault. Rows that cannot be
+    used, ids that stand twice and rules that fail end the check with exit code 1.
     """
     with reported(debug=debug):
         from finesight.cli.eval_run import copy_of
         from finesight.evals import registry
-        from finesight.evals.check import check_task
-        from finesight.evals.layout import BROKEN
 
-        checks = []
-        for each in [registry.task(name) for name in task]:
-            copy = copy_of(each, data, len(task))
-            items = list(each.prompts[0].items(copy, each.budget))
-            whole = [item for item in items if BROKEN not in item.truth]
-            rule = registry.find_extractor(each, extractor)
-            broken = [f"{i.id}: {i.truth[BROKEN]}" for i in items if BROKEN in i.truth]
-            found = asdict(check_task(each, whole, extractor=rule))
-            checks.append({"task": each.name, **found, "broken": broken, "unit": each.unit})
+        tasks = [registry.task(name) for name in task]
+        checks = [_checked(each, copy_of(each, data, len(tasks)), extractor) for each in tasks]
         if as_json:
             print_json({"checks": checks})
         else:
             sys.stdout.write("".join(f"{_check_line(each)}\n" for each in checks))
+        _refuse_losses(checks)
 
 
 def rescore(
@@ -224,6 +217,46 @@ def _items(folders: Sequence[Path], data: Path, failures: int) -> dict[tuple[str
     return found
 
 
+def _checked(task: Task, copy: Path, extractor: str | None) -> dict[str, Any]:
+    """A check of one copy, and the rows that it lost."""
+    from finesight.errors import EvalError
+    from finesight.evals import registry
+    from finesight.evals.check import check_task, lost_rows, usable
+
+    items = list(task.prompts[0].items(copy, task.budget))
+    broken, whole = lost_rows(items), usable(items)
+    if not whole:
+        reasons = ", ".join(f"{reason} ({len(rows)})" for reason, rows in broken.items())
+        raise EvalError(
+            f"{copy} has no row that task {task.name} can use: {reasons or 'no row at all'}"
+        )
+    found = asdict(check_task(task, whole, extractor=registry.find_extractor(task, extractor)))
+    return {
+        "task": task.name,
+        **found,
+        "broken": [each for rows in broken.values() for each in rows],
+        "broken_by_reason": {reason: len(rows) for reason, rows in broken.items()},
+        "unit": task.unit,
+    }
+
+
+def _refuse_losses(checks: Sequence[Mapping[str, Any]]) -> None:
+    """Raise if a copy lost rows or a rule failed: what such a copy measures is another benchmark."""
+    from finesight.errors import EvalError
+
+    bad = [each for each in checks if each["broken"] or each["failures"]]
+    if bad:
+        counts = "; ".join(
+            f"{each['task']}: {len(each['broken'])} of {each['num_items'] + len(each['broken'])} rows cannot be used, "
+            f"{len(each['failures'])} failures of rules"
+            for each in bad
+        )
+        raise EvalError(
+            counts,
+            hint="compare the copy with the files that `finesight eval list NAME` names; --json shows every row",
+        )
+
+
 def _check_line(check: Mapping[str, Any]) -> str:
     """A check in words, with the first of what is wrong."""
     names = (("right answers", "oracle"), ("answers of others", "shuffled"), ("silence", "empty"))
@@ -232,7 +265,8 @@ def _check_line(check: Mapping[str, Any]) -> str:
     for said, key in (("broken rows", "broken"), ("failures of rules", "failures")):
         if check[key]:
             line += f"; {len(check[key])} {said}, the first: {check[key][0]}"
-    return line
+    reasons = check["broken_by_reason"].items()
+    return "\n".join((line, *(f"  {count} rows: {reason}" for reason, count in reasons)))
 
 
 def _described(task: Task) -> dict[str, Any]:

@@ -7,6 +7,7 @@ silence. A rule of reading that loses right answers, or a score that gives marks
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from finesight.media.image import image_size
 
 _UNSEEN = Size(1000, 1000)
 """Size given to pictures that are not there: a copy may lack them, and rules may need one."""
+_PARTICULARS = re.compile(r"'[^']{0,200}'|\"[^\"]{0,200}\"|\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,30 @@ def check_task(
         _value(task, rule, asked, texts, failures) for texts in (right, dealt(right), silence)
     )
     return Check(full, dealt_out, none, len(asked), tuple(failures))
+
+
+def lost_rows(items: Sequence[Item]) -> dict[str, list[str]]:
+    """Rows that are no questions, by reason: broken ones, and ids that stand more than once.
+
+    Reasons that differ in numbers and quoted words only are one.
+    """
+    lost: dict[str, list[str]] = {}
+    seen: set[str] = set()
+    for item in items:
+        reason = "its id stands more than once" if item.id in seen else item.truth.get(BROKEN)
+        seen.add(item.id)
+        if reason is not None:
+            lost.setdefault(_PARTICULARS.sub("...", reason), []).append(f"{item.id}: {reason}")
+    return lost
+
+
+def usable(items: Sequence[Item]) -> list[Item]:
+    """Items that are questions, each id once."""
+    whole: dict[str, Item] = {}
+    for item in items:
+        if BROKEN not in item.truth:
+            whole.setdefault(item.id, item)
+    return list(whole.values())
 
 
 def dealt(texts: Sequence[str]) -> list[str]:

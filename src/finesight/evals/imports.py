@@ -90,12 +90,10 @@ class Match:
         yield f"{found} of {self.items} items have an output, matched by {self.by}"
         if self.num_targets:
             yield f"the log's target stands in the truth of {self.same_target} of {self.num_targets} items"
+        lost = "items whose output is lost: the model failed, or its cell was too short"
         for names, what in (
             (self.missing, "items without an output"),
-            (
-                self.failed,
-                "items whose output is lost: the model failed, or its cell was too short",
-            ),
+            (self.failed, lost),
             (self.unused, "outputs without an item"),
         ):
             if names:
@@ -111,11 +109,13 @@ class Imported:
         harness: who wrote them.
         file: name of their file.
         outputs: in the order of the file.
+        resizes: see `Replay`.
     """
 
     harness: Harness
     file: str
     outputs: tuple[Output, ...] = field(repr=False)
+    resizes: bool = False
 
     @property
     def name(self) -> str:
@@ -129,8 +129,8 @@ class Imported:
 
     @property
     def declares_resize(self) -> bool:
-        """It is not logged."""
-        return False
+        """Sizes follow from the pixels given, or are not known."""
+        return self.resizes
 
     def answer(self, item: Item, sampling: Sampling) -> Reply:
         """Always refuses: outputs must meet all items before one of them can be answered.
@@ -165,7 +165,7 @@ class Imported:
         ]
         texts = {key: each.text for key, each in found.items() if each.text is not None}
         return Match(
-            replay=Replay(self.name, texts, {}),
+            replay=Replay(self.name, texts, {}, self.resizes),
             by=by,
             items=len(truths),
             missing=tuple(name for name in truths if name not in found),
@@ -217,8 +217,12 @@ def harness_of(path: Path) -> Harness | None:
     return next((name for name, wanted in FIELDS.items() if set(wanted) <= set(first.found)), None)
 
 
-def load_outputs(path: Path) -> Imported | None:
+def load_outputs(path: Path, *, resizes: bool = False) -> Imported | None:
     """Read outputs that another harness logged; None if the file is of neither of them.
+
+    Args:
+        path: the file.
+        resizes: see `Replay`.
 
     Raises:
         EvalError: a row is broken, holds no answer, or holds several.
@@ -233,7 +237,7 @@ def load_outputs(path: Path) -> Imported | None:
         if row.error is not None or lacks:
             raise EvalError(f"{row.where}: {row.error or f'no {lacks[0]}, unlike the first row'}")
         outputs.append(read(row))
-    return Imported(harness, path.name, tuple(outputs))
+    return Imported(harness, path.name, tuple(outputs), resizes)
 
 
 def _lmms_output(row: RawRow) -> Output:

@@ -9,21 +9,39 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, cast, get_args
+from typing import Any, Protocol, cast, get_args
 
-from finesight.conversation import FinishReason, Reply, Responder, Sampling, Usage
-from finesight.errors import EvalError
+from finesight.config.processor import ProcessorConfig
+from finesight.conversation import (
+    FinishReason,
+    ImagePart,
+    MediaRecord,
+    Reply,
+    Responder,
+    Sampling,
+    Usage,
+)
+from finesight.errors import EvalError, MediaError
 from finesight.evals.layout import rows
 from finesight.evals.task import Item
+from finesight.geometry import Resize, Size
+from finesight.media.image import image_size
+from finesight.media.source import source_name
+from finesight.processor.resize import fit_image
 
 STORED_COLUMNS = {
     "id": ("id", "pid", "question_id", "sample_id", "index", "_key"),
     "text": ("text", "response", "prediction", "output", "model_answer", "answer"),
     "reason": ("finish_reason",),
+    "media": ("media",),
 }
-"""What files of stored outputs call an item's id, its raw answer, and why it ended; the best name first."""
+"""What files of stored outputs call an item's id, its raw answer, why it ended, and what was shown; the best name
+first."""
+
+
+_TOKEN_PIXELS = 28 * 28
 
 
 class ItemResponder(Protocol):
@@ -97,21 +115,31 @@ class Replay(_Baseline):
     Attributes:
         stored: raw answer by item id.
         reasons: how answers ended, where that is known; the others count as ended by themselves.
+        resizes: numbers in the answers are pixels that the model saw. Where the outputs do not say how large a picture
+            was then, that follows from its file and the pixels that its item is given.
+        sizes: original and resized size of each picture by item id, where the outputs say them.
     """
 
     stored: Mapping[str, str]
     reasons: Mapping[str, FinishReason]
+    resizes: bool = False
+    sizes: Mapping[str, tuple[Resize, ...]] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, path: Path) -> Replay:
+    def load(cls, path: Path, *, resizes: bool = False) -> Replay:
         """Read stored outputs: JSON, JSONL, TSV, CSV or parquet; `samples.jsonl` of a run is one of them.
+
+        Args:
+            path: the file.
+            resizes: numbers in the answers are pixels that the model saw.
 
         Raises:
             EvalError: there is no such file, a row is broken, or an id stands twice.
         """
         stored: dict[str, str] = {}
         reasons: dict[str, FinishReason] = {}
-        optional = {name: STORED_COLUMNS[name] for name in ("text", "reason")}
+        sizes: dict[str, tuple[Resize, ...]] = {}
+        optional = {name: STORED_COLUMNS[name] for name in ("text", "reason", "media")}
         for row in rows(path, columns={"id": STORED_COLUMNS["id"]}, optional=optional):
             if row.error is not None or "text" not in row.values:
                 lacks = f"no column for the answer, such as {', '.join(optional['text'][:3])}"
@@ -123,14 +151,22 @@ class Replay(_Baseline):
                 stored[item_id] = str(row["text"])
             if row.get("reason") in get_args(FinishReason):
                 reasons[item_id] = cast("FinishReason", row["reason"])
-        return cls(f"replay of {path.name}", stored, reasons)
+            if said := _said_sizes(row.get("media")):
+                sizes[item_id] = said
+        return cls(f"replay of {path.name}", stored, reasons, resizes, sizes)
+
+    @property
+    def declares_resize(self) -> bool:
+        """Whether its replies say which size the model saw."""
+        return self.resizes
 
     def answer(self, item: Item, sampling: Sampling) -> Reply:
         """The stored output of the item."""
         del sampling
         if item.id not in self.stored:
             raise EvalError(f"item {item.id} has no stored output; there are {len(self.stored)}")
-        return canned(self.stored[item.id], self.reasons.get(item.id, "stop"))
+        media = _shown(item, self.sizes.get(item.id, ())) if self.resizes else ()
+        return canned(self.stored[item.id], self.reasons.get(item.id, "stop"), media)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +221,47 @@ class RandomChoice(_Baseline):
         return canned(draw.choice(choices) if choices else "")
 
 
-def canned(text: str, reason: FinishReason = "stop") -> Reply:
-    """A reply that no model gave: no tokens were counted and no picture was seen."""
-    return Reply(text=text, token_ids=(), finish_reason=reason, usage=Usage(0, 0, 0))
+def canned(text: str, reason: FinishReason = "stop", media: tuple[MediaRecord, ...] = ()) -> Reply:
+    """A reply that no model gave: no tokens were counted."""
+    return Reply(text=text, token_ids=(), finish_reason=reason, usage=Usage(0, 0, 0), media=media)
+
+
+def _said_sizes(media: Any) -> tuple[Resize, ...]:
+    """Sizes of pictures as `samples.jsonl` has them; none unless all are there."""
+    shown = media if isinstance(media, list) else []
+    pictures = [each for each in shown if isinstance(each, dict) and each.get("kind") == "image"]
+    if any(not each.get("original") or not each.get("resized") for each in pictures):
+        return ()
+    return tuple(Resize(Size(*each["original"]), Size(*each["resized"])) for each in pictures)
+
+
+def _shown(item: Item, said: Sequence[Resize]) -> tuple[MediaRecord, ...]:
+    """The pictures of an item with the size a model saw; none at all where a size cannot be known."""
+    parts = tuple(item.conversation.media())
+    pictures = [part for part in parts if isinstance(part, ImagePart)]
+    if len(pictures) != len(parts):
+        return ()  # nothing is placed on videos
+    try:
+        sizes = said if len(said) == len(pictures) else [_fitted(part) for part in pictures]
+    except MediaError:
+        return ()
+    return tuple(
+        MediaRecord(
+            kind="image",
+            source=source_name(part.source),
+            resize=size,
+            visual_tokens=size.resized.area // _TOKEN_PIXELS,
+        )
+        for part, size in zip(pictures, sizes, strict=True)
+    )
+
+
+def _fitted(part: ImagePart) -> Resize:
+    """What a model with Qwen2.5-VL's processor makes of a picture.
+
+    Raises:
+        MediaError: the file is not there or no picture, or it is a page, whose size is not known until it is drawn.
+    """
+    if part.page is not None:
+        raise MediaError("the size of a page is not known")
+    return fit_image(image_size(part.source), part, ProcessorConfig())

@@ -6,7 +6,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import isnan
 from typing import Any
+
+import numpy as np
 
 from finesight.errors import (
     AppError,
@@ -28,11 +31,14 @@ REASONS = {
     "no_answer": "there is no stored output",
     "environment": "the environment failed, or its record contradicts itself",
     "engine": "the model failed",
+    "no_size": "numbers were to be placed on a picture whose size for the model is not known",
     "extractor": "the rule that reads answers failed",
     "score": "the rule that scores failed",
 }
 """Reasons of failed items, in words."""
 
+_NUMPY = (np.generic, np.ndarray)
+_NO_SIZE = "its size is not known; put it into the copy, or say by --space what the numbers mean"
 NO_QUESTION = frozenset({"broken_row", "duplicate_id"})
 """Reasons for which there is no question: counted, but no part of any metric."""
 
@@ -54,13 +60,17 @@ def judge(task: Task, extractor: Extractor, answered: Answered) -> Verdict:
     """
     try:
         parsed = extractor.read(answered)
-        plain = json.loads(json.dumps(parsed))
+        plain = json.loads(json.dumps(parsed, default=_plain))
+        parsed = plain if isinstance(parsed, _NUMPY) else parsed
     except Exception as error:
         return Verdict(error="extractor", message=_said(error))
     try:
         parts = {name: float(value) for name, value in task.score(parsed, answered.truth).items()}
     except Exception as error:
         return Verdict(parsed=plain, error="score", message=_said(error))
+    lost = [name for name, value in parts.items() if isnan(value)]
+    if lost:  # one would make the mean of all items NaN
+        return Verdict(parsed=plain, error="score", message=f"{lost[0]} is NaN")
     return Verdict(plain, parts)
 
 
@@ -70,6 +80,10 @@ def rejudge(task: Task, extractor: Extractor, sample: Sample, space: Space) -> S
     if sample.text is None:
         return named
     sights: tuple[Sight, ...] = sample.sights(space)
+    if extractor.is_placed and not sights:
+        lost = next((each for each in sample.media if each["kind"] == "image"), None)
+        said = lost["source"] if lost else "no picture was shown"
+        return replace(named, parsed=None, parts={}, error="no_size", message=f"{said}: {_NO_SIZE}")
     verdict = judge(task, extractor, Answered(sample.text, sample.truth, sights))
     return replace(
         named,
@@ -104,6 +118,17 @@ def reason_of(error: Exception) -> str:
 def message_of(error: Exception) -> str:
     """What an error says, without its hint."""
     return error.message if isinstance(error, FinesightError) else _said(error)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of numpy as plain JSON values.
+
+    Raises:
+        TypeError: it is nothing of the kind.
+    """
+    if isinstance(value, _NUMPY):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
 def _said(error: Exception) -> str:

@@ -12,13 +12,14 @@ The way of one question:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from finesight.conversation import Conversation, Sampling
 from finesight.evals.judge import JudgeRule
 from finesight.geometry import Size
+from finesight.parse.thinking import answer_part
 
 Space = Literal["resized", "original", "relative_1000", "relative_1"]
 """What the numbers of a box or point mean: pixels the model saw, pixels of the file, thousandths, or shares.
@@ -94,12 +95,24 @@ class Extractor:
     Attributes:
         name: what results call it.
         version: changes whenever any answer would be read differently.
-        read: gives a plain JSON value, or None where there is no answer to be read.
+        rule: gives a plain JSON value, or None where there is no answer to be read; sees no thoughts.
+        keeps_text: the answer is compared as a whole, so that tags in the midst of it are text; see
+            `finesight.parse.thinking`.
+        is_placed: numbers of the answer are brought home to its picture, whose size must be known.
     """
 
     name: str
     version: str
-    read: Callable[[Answered], Any]
+    rule: Callable[[Answered], Any]
+    keeps_text: bool = False
+    is_placed: bool = False
+
+    def read(self, answered: Answered) -> Any:
+        """What the rule makes of the part that answers; None where thinking was cut off before it."""
+        part = answer_part(answered.text, keeps_text=self.keeps_text)
+        if part is None:
+            return None
+        return self.rule(answered if part == answered.text else replace(answered, text=part))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A reply, read: boxes in original pixels, events in true seconds, the page, the tool calls.
 
-Order of reading, so that nothing is read twice: the HTML page, then tool calls, then JSON, then the
-rest of the text. Events are read only if a video was shown, because "from 3 to 5 seconds" is
-otherwise just a sentence. Where all of that gives nothing, numbers that name no kind are looked at
-(`finesight.parse.bare`), and taken if they fit what was shown.
+What the model only thought is not read. Order of reading, so that nothing is read twice: the HTML
+page, then tool calls, then JSON, then the rest of the text. Events are read only if a video was
+shown, because "from 3 to 5 seconds" is otherwise just a sentence. Where all of that gives nothing,
+numbers that name no kind are looked at (`finesight.parse.bare`), and taken if they fit what was shown.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from finesight.parse.grounding import blank, read_grounding
 from finesight.parse.json_block import find_blocks
 from finesight.parse.originals import Originals
 from finesight.parse.records import Findings, JsonValue, Problem
+from finesight.parse.thinking import thought_spans
 
 __all__ = ["Answer", "AnswerBox", "AnswerCall", "AnswerEvent", "AnswerPoint", "read_answer"]
 
@@ -138,7 +139,7 @@ def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
     Raises:
         ConfigError: `media_index` is outside `reply.media`.
     """
-    text = reply.text
+    text = blank(reply.text, thought_spans(reply.text))
     was_stopped = reply.finish_reason in _CUT_REASONS
     page = read_document(text)
     spans = [page.span] if page else []

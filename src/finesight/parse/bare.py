@@ -37,7 +37,7 @@ from finesight.parse.records import (
     Span,
 )
 
-_N = r"([-+]?\d{1,7}(?:\.\d{1,40})?)"
+_N = r"([-+]?\d{1,7}+(?:\.\d{0,60}+)?)"
 _GAP = r"\s{0,4},\s{0,4}"
 _LOOSE_GAP = rf"(?:{_GAP}|\s{{1,4}})"
 FOUR = re.compile(rf"[\[(]\s{{0,4}}{_N}{_GAP}{_N}{_GAP}{_N}{_GAP}{_N}\s{{0,4}}[\])]")

@@ -91,5 +91,5 @@ def test_broken_outputs_and_empty_folders_are_errors(real, tmp_path):
 @pytest.mark.skipif(REAL is None, reason="FINESIGHT_REAL_DATA names no folder")
 def test_every_published_total_is_met():
     found = replay(Path(REAL))
-    assert len(found) == 6
+    assert len(found) == 8
     assert [each.system for each in found if not each.agrees] == []

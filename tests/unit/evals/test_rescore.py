@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from finesight.errors import ConfigError, EvalError
@@ -16,7 +17,8 @@ from finesight.evals.responders import Constant, Oracle
 from finesight.evals.results import load_result
 from finesight.evals.run import run
 from finesight.evals.samples import read_samples
-from finesight.evals.task import Extractor
+from finesight.evals.scoring import judge
+from finesight.evals.task import Answered, Extractor
 from tests.support.toy_eval import BAD, FIRST, TOY, WHOLE, item
 
 PROMPT = TOY.prompts[0]
@@ -120,6 +122,14 @@ def test_prompts_and_rules_by_name():
     assert raised.value.hint == "there are: paper, terse"
     with pytest.raises(ConfigError, match="no extractor 'x'"):
         find_extractor(TOY, "x")
+
+
+def test_values_of_numpy_and_nan_stop_no_run():
+    plain = Extractor("plain", "1", lambda answered: np.array([np.int64(1), 2]))
+    assert judge(TOY, plain, Answered("x", {"answer": "1"})).parsed == [1, 2]
+    lost = replace(TOY, score=lambda parsed, truth: {"hit": np.float64("nan")})
+    verdict = judge(lost, TOY.extractors[0], Answered("1", {"answer": "1"}))
+    assert (verdict.error, verdict.message, verdict.parts) == ("score", "hit is NaN", {})
 
 
 def test_a_rule_that_gives_no_json_is_a_failure_of_the_rule(tmp_path):

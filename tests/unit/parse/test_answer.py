@@ -133,6 +133,34 @@ def test_boxes_within_calls_and_pages_are_not_boxes_of_the_answer():
     assert answer.document_media_index == 0
 
 
+def test_what_was_only_thought_gives_no_results():
+    box = '{{"bbox_2d": [{0}, 2, 30, 40], "label": "{1}"}}'
+    point = '{{"point_2d": [{0}, 2], "label": "{1}"}}'
+    call = '<tool_call>{{"name": "{1}", "arguments": {{"n": {0}}}}}</tool_call>'
+    said = "\n".join((box, point, call))
+    thought, answered = said.format(1, "no"), said.format(9, "yes")
+    text = f"<think>Perhaps {thought}?</think>\n<answer>{answered}</answer> so."
+    answer = read_answer(reply(text, picture_record()))
+    assert [found.label for found in (*answer.boxes, *answer.points)] == ["yes", "yes"]
+    assert [found.name for found in answer.tool_calls] == ["yes"]
+    assert text[slice(*answer.boxes[0].span)] == box.format(9, "yes")
+    assert answer.text == text
+    cut = read_answer(reply(f"<think>Perhaps {thought}", picture_record(), finish_reason="length"))
+    assert (cut.boxes, cut.points, cut.tool_calls, cut.truncated) == ((), (), (), True)
+    (event,) = read_answer(
+        reply("from 0.25s to 0.5s?</think>\nfrom 0.5s to 1s", video_record())
+    ).events
+    assert (event.model_start_seconds, event.model_end_seconds) == (0.5, 1.0)
+
+
+def test_a_page_that_shows_the_tags_of_thoughts_is_whole():
+    page = "<html><body><p>Put it in <answer>C</answer>.</p><p>End with </think></p></body></html>"
+    for text in (page, f"```html\n{page}\n```", f"<think>A page.</think>\n{page}"):
+        answer = read_answer(reply(text, picture_record()))
+        words = [block.text for block in answer.document.blocks]
+        assert words == ["Put it in <answer>C</answer>.", "End with </think>"]
+
+
 @pytest.mark.parametrize("reason", ["length", "repetition", "cancelled"])
 def test_a_stopped_reply_is_truncated(reason):
     text = "1,2,3,4 cat\n5,6,7,8 do"

@@ -18,15 +18,15 @@ from finesight.parse.events import read_events
 LONGEST_READ = 4000
 """Characters of an answer that are looked at; one event needs a line."""
 
-_NUMBER = r"\d{1,7}(?:\.\d{1,6})?"
+_NUMBER = r"\d{1,7}+(?:\.\d{1,60}+)?"
 _PAIR = re.compile(rf"[\[(]\s{{0,4}}({_NUMBER})\s{{0,4}},\s{{0,4}}({_NUMBER})\s{{0,4}}[\])]")
 _CLOCK = r"\b(\d{1,2}:\d{2}(?::\d{2})?)\b"
-_SECONDS = r"(?<!\d)(\d{1,9}(?:\.\d{1,9})?)"
+_SECONDS = r"(?<!\d)(\d{1,9}(?:\.\d{1,60})?)"
 _LMMS_CLOCKS = re.compile(rf"{_CLOCK}\s{{0,9}}[–-]\s{{0,9}}{_CLOCK}")
 _LMMS_RANGE = re.compile(rf"{_SECONDS}\s{{0,9}}[–-]\s{{0,9}}{_SECONDS}")
 _LMMS_UNITS = re.compile(rf"{_SECONDS}\s{{0,9}}s?\s{{0,9}}[–-]\s{{0,9}}{_SECONDS}")
 _LMMS_CLOCK = re.compile(_CLOCK)
-_LMMS_NUMBER = re.compile(r"\b(\d{1,9}(?:\.\d{1,9})?)\b")
+_LMMS_NUMBER = re.compile(r"\b(\d{1,9}(?:\.\d{1,60})?)\b")
 _EXAMPLE = "a specific example is : 20.8 - 30.0 seconds"
 _KEYWORDS = ("start", "end", "happen")
 
@@ -79,5 +79,5 @@ def _lmms_seconds(time: str) -> float:
 
 EVENT_INTERVAL = Extractor("event-interval", "2", _event)
 """Ours; None where no time is said. A moment has two equal ends."""
-LMMS_INTERVAL = Extractor("lmms-interval", "2", _lmms)
+LMMS_INTERVAL = Extractor("lmms-interval", "3", _lmms)
 """As published; None where it would give nothing."""

@@ -5,6 +5,9 @@ In order: nothing said is nothing; an answer that is one of the choices, an inte
 is what stands in `The answer is "..."`. There the official way asks a language model. Ours goes on by rule: a letter or
 choice by `ROBUST_LETTER`, the last `\boxed{}`, what follows "answer is" or "answer:", the last number.
 
+A number for an integer question loses its decimals. That is the authors' present rule; until 2024 it had to be written
+as an integer, "3.4" was nothing, and most of the outputs that they published were scored so: `MATHVISTA_RULE_INT`.
+
 `normalise` then never leaves a choice open: the one with the fewest edits is taken, even for silence, which can be
 right by luck. It is done once only: among the choices "(b)" and "(d)", the choice "(b)" reads as the second.
 
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from rapidfuzz.distance import Levenshtein
@@ -46,9 +50,9 @@ def normalise(extraction: str | None, truth: Mapping[str, Any]) -> str | None:
     if truth.get("question_type") == "multi_choice" and choices:
         return _choice(said.strip(), choices)
     kind = truth.get("answer_type")
-    if kind in ("integer", "float"):
-        return _number(said, None if kind == "integer" else int(truth.get("precision") or 0))
-    return extraction
+    if kind == "integer":
+        return _whole(said)
+    return _rounded(said, truth.get("precision")) if kind == "float" else extraction
 
 
 def _read(answered: Answered) -> str | None:
@@ -82,14 +86,40 @@ def _choice(said: str, choices: Sequence[str]) -> str:
     return str(min(choices, key=lambda choice: Levenshtein.distance(letter, str(choice))))
 
 
-def _number(text: str, precision: int | None) -> str | None:
-    """The number as Python prints it; whole where there is no precision."""
+def _read_int(answered: Answered) -> str | None:
+    """As `_read`, but only an integer answers an integer question."""
+    found, truth = _read(answered), answered.truth
+    is_choice = truth.get("question_type") == "multi_choice" and truth.get("choices")
+    if found is None or is_choice or truth.get("answer_type") != "integer":
+        return found
+    return found if _as_int(found) is not None else None
+
+
+def _whole(text: str) -> str | None:
+    """The number without its decimals, exact if it is written without any."""
+    whole = _as_int(text)
     value = _as_float(text)
-    if value is None:
+    if whole is None and (value is None or not isfinite(value)):
+        return None
+    return str(whole if whole is not None or value is None else int(value))
+
+
+def _rounded(text: str, precision: Any) -> str | None:
+    """The number to so many decimals, as Python prints it; none where the copy does not say how many."""
+    value = _as_float(text)
+    try:
+        places = int(precision or 0)
+    except (OverflowError, TypeError, ValueError):  # such as NaN, an empty cell of a table
+        places = 0
+    return None if value is None else str(round(value, places))
+
+
+def _as_int(text: str) -> int | None:
+    if len(text) > _LONGEST_NUMBER:
         return None
     try:
-        return str(int(value)) if precision is None else str(round(value, precision))
-    except (OverflowError, ValueError):  # infinity and NaN are no integers
+        return int(text)
+    except ValueError:
         return None
 
 
@@ -109,5 +139,7 @@ def _last(pattern: re.Pattern[str], text: str) -> str | None:
     return found
 
 
-MATHVISTA_RULE = Extractor("mathvista-rule", "1", _read)
+MATHVISTA_RULE_INT = Extractor("mathvista-rule-int", "1", _read_int)
+"""The same by the authors' older rule, `int(extraction)`, for numbers published until 2024."""
+MATHVISTA_RULE = Extractor("mathvista-rule", "2", _read)
 """The official rules without their language model, ours where that would be asked; `normalise` comes after it."""

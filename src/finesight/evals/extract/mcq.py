@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from finesight.evals.extract.robust import ROBUST_LETTER
 from finesight.evals.task import Answered, Extractor
@@ -22,6 +22,7 @@ __all__ = [
     "LMMS_LETTER_AI2D",
     "LMMS_LETTER_BLINK",
     "LMMS_LETTER_MUIRBENCH",
+    "MMMU_LMMS",
     "MMMU_OFFICIAL",
     "MMMU_OFFICIAL_RANDOM",
     "MMMU_PRO_OFFICIAL",
@@ -36,6 +37,8 @@ _REFUSALS = (
     "I'm sorry, but without the image provided",
     "Cannot determine the answer",
 )
+_BETWEEN_BLANKS = (("({})", "({})"), (" {} ", " {} "))
+_BEFORE_BLANKS = (("({})", "({})"), ("{} ", " {} "), ("{}.", " {} "))
 _CAN_INFER_BLANKS = str.maketrans(dict.fromkeys(".()[],:;!*#{}", " "))
 _AT_START = re.compile(r"\s*([A-Z])\.")
 _VIDEOMME_PREFIXES = (
@@ -56,15 +59,24 @@ def lettered(answered: Answered) -> dict[str, str]:
 
 
 def _mmmu(answered: Answered) -> str | None:
-    return _mmmu_rule(answered.text, lettered(answered))
+    return _mmmu_rule(answered.text, lettered(answered), _BETWEEN_BLANKS)
 
 
-def _mmmu_rule(text: str, options: Mapping[str, str]) -> str | None:
-    """`(X)`, else `X ` or `X.`, else an option's text in more than five words; the last one wins."""
+def _mmmu_rule(
+    text: str, options: Mapping[str, str], forms: Sequence[tuple[str, str]]
+) -> str | None:
+    """The last letter in the first of these forms that any has, else an option's text in more than five words.
+
+    Args:
+        text: the answer.
+        options: texts by letter.
+        forms: how a letter is written, and by what its last place is found: the authors look for "A " but compare
+            the places of " A ".
+    """
     for mark in ",.!?;:'":
         text = text.strip(mark)
     text = f" {text} "
-    for form, place in (("({})", "({})"), ("{} ", " {} "), ("{}.", " {} ")):
+    for form, place in forms:
         found = [letter for letter in options if form.format(letter) in text]
         if found:
             return max(found, key=lambda letter: text.rfind(place.format(letter)))
@@ -78,18 +90,24 @@ def _mmmu_rule(text: str, options: Mapping[str, str]) -> str | None:
 def _mmmu_random(answered: Answered) -> str | None:
     """The published fallback is one stream of chance for all answers; here each answer has its own."""
     options = lettered(answered)
-    found = _mmmu_rule(answered.text, options)
+    found = _mmmu(answered)
     if found is not None or not options:
         return found
     seed = f"42 {answered.text}".encode("utf-8", errors="replace")
     return random.Random(seed).choice(list(options))
 
 
+def _mmmu_lmms(answered: Answered) -> str | None:
+    return _mmmu_rule(answered.text, lettered(answered), _BEFORE_BLANKS)
+
+
 def _mmmu_pro(answered: Answered) -> str | None:
-    options = lettered(answered)
+    """Among as many letters as the authors' code sees options, which one row nests in a second list."""
+    seen = answered.truth.get("num_official_options")
+    options = dict(list(lettered(answered).items())[:seen])
     _, found, tail = answered.text.rpartition("Answer:")
     inside = [letter for letter in options if letter in tail] if found else []
-    return inside[0] if len(inside) == 1 else _mmmu_rule(answered.text, options)
+    return inside[0] if len(inside) == 1 else _mmmu_rule(answered.text, options, _BEFORE_BLANKS)
 
 
 def _can_infer(answered: Answered) -> str | None:
@@ -157,16 +175,18 @@ def _videomme(answered: Answered) -> str | None:
     return match.group() if match else None
 
 
-MMMU_OFFICIAL = Extractor("mmmu-official", "1", _mmmu)
-"""The official rule; None where it would guess."""
-MMMU_OFFICIAL_RANDOM = Extractor("mmmu-official-random", "1", _mmmu_random)
-"""The official rule with a guess, the same for the same answer, where nothing can be read."""
-MMMU_PRO_OFFICIAL = Extractor("mmmu-pro-official", "1", _mmmu_pro)
-"""What follows the last "Answer:" if it holds one letter, else the MMMU rule; None where that would guess."""
-CAN_INFER = Extractor("can-infer", "1", _can_infer)
+MMMU_OFFICIAL = Extractor("mmmu-official", "2", _mmmu)
+"""The rule of MMMU's authors: `(X)`, else a letter between blanks; None where it would guess."""
+MMMU_OFFICIAL_RANDOM = Extractor("mmmu-official-random", "2", _mmmu_random)
+"""The same with a guess, the same for the same answer, where nothing can be read."""
+MMMU_LMMS = Extractor("mmmu-lmms", "1", _mmmu_lmms)
+"""The looser rule of lmms-eval for MMMU and MMMU-Pro: `(X)`, else `X ` or `X.`, so that "form of DNA will" is A."""
+MMMU_PRO_OFFICIAL = Extractor("mmmu-pro-official", "2", _mmmu_pro)
+"""The rule of MMMU-Pro's authors: what follows the last "Answer:" if it holds one letter, else the looser rule."""
+CAN_INFER = Extractor("can-infer", "2", _can_infer)
 """VLMEvalKit before it asks a judge."""
-LMMS_LETTER_MUIRBENCH = Extractor("lmms-letter-muirbench", "2", _muirbench)
-LMMS_LETTER_AI2D = Extractor("lmms-letter-ai2d", "2", _ai2d)
-LMMS_LETTER_BLINK = Extractor("lmms-letter-blink", "2", _blink)
-VIDEOMME_LETTER = Extractor("videomme-letter", "2", _videomme)
+LMMS_LETTER_MUIRBENCH = Extractor("lmms-letter-muirbench", "3", _muirbench)
+LMMS_LETTER_AI2D = Extractor("lmms-letter-ai2d", "3", _ai2d)
+LMMS_LETTER_BLINK = Extractor("lmms-letter-blink", "3", _blink)
+VIDEOMME_LETTER = Extractor("videomme-letter", "3", _videomme)
 """As published, for comparison: it misreads sentences."""

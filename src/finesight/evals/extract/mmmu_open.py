@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
+from finesight.evals.metrics.texts import as_text
 from finesight.evals.task import Answered, Extractor
 
 _ANNOUNCING = (*("could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result "),)
@@ -30,6 +31,8 @@ _NUMBERS = (
 LONGEST_READ = 40_000
 """Characters, from the end, of an answer that are looked at; solutions are a tenth of that."""
 
+_WHOLE = re.compile(r"[-+]?[\d,]+")
+_LEAST_INEXACT = 2**53  # whole numbers from here on stay whole: a float does not tell them apart
 _LONGEST_NUMBER = 300  # characters; beyond it a float is infinite or slow to read
 
 
@@ -40,9 +43,9 @@ def is_open_correct(parsed: Sequence[str | float] | None, golds: str | Sequence[
         parsed: what `MMMU_OPEN` read.
         golds: the right answer, or several of which any will do.
     """
-    wanted = [
-        each for gold in ([golds] if isinstance(golds, str) else golds) for each in normalise(gold)
-    ]
+    several = golds if isinstance(golds, (list, tuple)) else [golds]
+    there = [as_text(gold) for gold in several if gold == gold]  # NaN is an empty cell of a table
+    wanted = [each for gold in there if gold.strip() for each in normalise(gold)]
     return any(
         any(isinstance(each, str) and each in said for each in wanted)
         if isinstance(said, str)
@@ -51,9 +54,9 @@ def is_open_correct(parsed: Sequence[str | float] | None, golds: str | Sequence[
     )
 
 
-def normalise(text: str) -> list[str | float]:
+def normalise(value: object) -> list[str | float]:
     """A number to two decimals, or a text in lower case; one letter counts only next to a blank."""
-    stripped = text.strip()
+    stripped = as_text(value).strip()
     number = _number(stripped)
     if number is not None:
         return [round(number, 2)]
@@ -104,8 +107,10 @@ def _number(text: str) -> float | None:
         value = float(text.replace(",", ""))
     except ValueError:
         return None
+    if abs(value) >= _LEAST_INEXACT and (whole := _WHOLE.fullmatch(text)):
+        return int(whole[0].replace(",", ""))
     return value if math.isfinite(value) else None
 
 
-MMMU_OPEN = Extractor("mmmu-open", "1", _read)
+MMMU_OPEN = Extractor("mmmu-open", "2", _read)
 """Candidates of the official rule: texts in lower case and numbers to two decimals."""

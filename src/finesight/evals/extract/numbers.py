@@ -9,7 +9,7 @@ from finesight.evals.metrics.count import last_count
 from finesight.evals.task import Answered, Extractor
 
 _NUMBER = re.compile(
-    r"(?<![\w.,])-?(?:\d{1,3}(?:,\d{3})++(?!\d)|\d{1,18}+)(?:\.\d{1,18}+)?(?![\d\w]|[.,]\d)"
+    r"(?<![\w.,])-?(?:\d{1,3}(?:,\d{3})++(?!\d)|\d{1,300}+)(?:\.\d{1,300}+)?(?![\d\w]|[.,]\d)"
 )
 
 
@@ -25,5 +25,5 @@ def _read(answered: Answered) -> int | None:
     return last_count(answered.text)
 
 
-LAST_NUMBER = Extractor("last-number", "1", _read)
+LAST_NUMBER = Extractor("last-number", "2", _read)
 """Ours: the last whole number, in digits or as a word up to twenty; None without one."""

@@ -30,10 +30,10 @@ _FILLER = (
 )
 _STATED = re.compile(
     r"(?:\b(?:answer|correct (?:option|choice|letter)|best (?:option|choice))\b|答案|选项|选择|应选|选)"
-    r"[\s*_]{0,4}+(?:(?:is|was|would be|should be|must be|will be)\b|=|为|是|应为|应该是)?+"
+    r"[\s*_\"']{0,4}+(?:(?:is|was|would be|should be|must be|will be)\b|=|为|是|应为|应该是)?+"
     rf"[\s:：*_\-]{{0,6}}+{_FILLER}{{0,3}}+[\s:：*_]{{0,4}}+"
     r"(?:\\boxed\{|\\(?:text|textbf|mathrm|mathbf)\{|\\\(|\\\[|[\s(\[{$*_\"'“‘（【<]){0,6}+"
-    rf"(?-i:([A-Z])(?![A-Za-z0-9'’])(?:{_AS_WORD})|(?<=[(\[{{（【*])([a-z])(?=[)\]}}）】*])"
+    rf"(?-i:([A-Z])(?![A-Za-z0-9]|['’]\w)(?:{_AS_WORD})|(?<=[(\[{{（【*])([a-z])(?=[)\]}}）】*])"
     r"|([a-z])(?=[.)*\s]{0,4}(?:$|\n)))",
     re.IGNORECASE,
 )
@@ -43,7 +43,7 @@ _OPENING = re.compile(
 _SECOND = re.compile(r"[^\w\n]{0,6}([A-Z])(?=[)\].,:]|\s*$)")
 _MENTION = re.compile(
     rf"(?<!not )(?<!n't )(?:[(\[（【]([A-Z])[)\]）】]|(?<=ption )([A-Z])(?![\w'’-])"
-    rf"|(?<![\w'’(\[（【-])([A-Z])(?![\w'’]|-\w)(?:{_AS_WORD}))"
+    rf"|(?<![\w(\[（【-])(?<!\w['’])([A-Z])(?!\w|['’]\w|-\w)(?:{_AS_WORD}))"
     r"(?!\s{1,2}(?:is|was)\s{1,2}(?:wrong|incorrect|false|not)\b)"
 )
 _NEAR_THE_END = 500  # characters in which the text of an option is looked for
@@ -126,5 +126,5 @@ def _only_one(text: str, options: Mapping[str, str]) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
-ROBUST_LETTER = Extractor("robust-letter", "2", _read)
+ROBUST_LETTER = Extractor("robust-letter", "3", _read)
 """Ours, the default: None where the answer does not decide."""

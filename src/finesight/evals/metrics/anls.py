@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from rapidfuzz.distance import Levenshtein
 
 from finesight.errors import EvalError
+from finesight.evals.metrics.texts import as_text
 
 
 def anls(
@@ -43,13 +44,14 @@ def anls_raw_lengths(text: str, golds: Sequence[str], *, threshold: float = 0.5)
     Raises:
         EvalError: there is no gold answer.
     """
-    lengths = [max(len(text), len(gold)) for gold in golds]
+    raw = len(as_text(text))
+    lengths = [max(raw, len(as_text(gold))) for gold in golds]
     wanted = [_squeezed(gold, False) for gold in golds]
     return _best(_squeezed(text, False), wanted, lengths, threshold)
 
 
 def _squeezed(text: str, case_sensitive: bool) -> str:
-    squeezed = " ".join(text.split())
+    squeezed = " ".join(as_text(text).split())
     return squeezed if case_sensitive else squeezed.lower()
 
 

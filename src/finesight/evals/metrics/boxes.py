@@ -28,7 +28,7 @@ def box_hit(pred: Sequence[float], gold: Sequence[float], threshold: float = 0.5
 
 def point_in_box(point: Sequence[float], box: Sequence[float]) -> bool:
     """Whether a point lies inside a box or on its edge."""
-    if len(point) != 2 or len(box) != 4:
+    if not (_are(2, point) and _are(4, box)):
         return False
     x, y = point
     x1, y1, x2, y2 = box
@@ -39,13 +39,18 @@ def are_finite(values: Sequence[float]) -> bool:
     """Whether every value is a number that a float can hold."""
     try:
         return all(isfinite(value) for value in values)
-    except OverflowError:  # an int of hundreds of digits
+    except (OverflowError, TypeError):  # an int of hundreds of digits; no number
         return False
+
+
+def _are(count: int, values: Sequence[float] | None) -> bool:
+    """Whether these are so many numbers."""
+    return values is not None and len(values) == count and are_finite(values)
 
 
 def _box(values: Sequence[float]) -> Box | None:
     """None for what is no box with an area."""
-    if len(values) != 4 or not are_finite(values):
+    if not _are(4, values):
         return None
     x1, y1, x2, y2 = values
     return Box(x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None

@@ -11,15 +11,17 @@ from collections.abc import Sequence
 
 from rapidfuzz.distance import Levenshtein
 
+from finesight.evals.metrics.texts import as_text
+
 
 def cer(text: str, gold: str) -> float:
     """Character error rate, 0 and up; an empty truth gives 0 for silence and 1 for anything else."""
-    return _rate(text, gold)
+    return _rate(as_text(text), as_text(gold))
 
 
 def wer(text: str, gold: str) -> float:
     """Word error rate, 0 and up; an empty truth gives 0 for silence and 1 for anything else."""
-    return _rate(text.split(), gold.split())
+    return _rate(as_text(text).split(), as_text(gold).split())
 
 
 def cer_capped(text: str, gold: str) -> float:

@@ -6,6 +6,8 @@ An answer without a number is never right, never near, and its error is that of 
 
 from __future__ import annotations
 
+from math import inf
+
 from finesight.parse.numbers import read_numbers
 
 LONGEST_READ = 20_000
@@ -20,14 +22,28 @@ def last_count(text: str) -> int | None:
 
 def count_hit(pred: int | None, gold: int) -> bool:
     """Whether the count is right."""
-    return pred is not None and pred == gold
+    return _off(pred, gold) == 0
 
 
 def count_within_one(pred: int | None, gold: int) -> bool:
     """Whether the count is at most one off."""
-    return pred is not None and abs(pred - gold) <= 1
+    return _off(pred, gold) <= 1
 
 
 def count_error(pred: int | None, gold: int) -> float:
     """How many the count is off; the mean over items is the mean absolute error."""
-    return float(abs((pred or 0) - gold))
+    try:
+        return float(_off(0 if pred is None else pred, gold))
+    except OverflowError:
+        return inf
+
+
+def _off(pred: int | None, gold: int) -> float:
+    """Distance of two counts, exact for whole numbers of any size; infinite where one is no number."""
+    if pred is None:
+        return inf
+    try:
+        off = abs(pred - gold)
+        return off if off == off else inf  # NaN is equal to nothing
+    except (TypeError, ValueError, OverflowError):
+        return inf

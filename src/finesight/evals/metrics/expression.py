@@ -30,9 +30,13 @@ _SPELLINGS = (
     *(("÷", "/"), ("×", "*"), ("·", "*"), ("−", "-"), ("\\times", "*"), ("\\cdot", "*")),
     *(("\\div", "/"), ("\\dfrac", "\\frac"), ("\\tfrac", "\\frac"), ("\\left", "")),
     *(("\\right", ""), ("\\,", " "), ("\\ ", " "), ("$", ""), ("**", "^")),
+    *(("\\displaystyle", " "), ("\\qquad", " "), ("\\quad", " "), ("~", " ")),
 )
 _PLAIN_FRACTION = re.compile(r"\\frac(?:\d\d|\{\d+\}\{\d+\})")
+_PREFIX_ENDS = (")", "}", "]", ".")
 _MOST_BITS = 1 << 14
+_LEAST_INEXACT = 2**53
+"""Whole numbers from here on stay whole, since a float does not tell them apart."""
 _FUNCTIONS: Mapping[str, Callable[[float], float]] = {
     "\\sin": math.sin,
     "\\cos": math.cos,
@@ -47,7 +51,11 @@ class _NoValue(Exception):
 
 
 def evaluate(
-    text: str, *, symbols: Mapping[str, float] | None = None, rational_only: bool = False
+    text: str,
+    *,
+    symbols: Mapping[str, float] | None = None,
+    rational_only: bool = False,
+    takes_prefix: bool = False,
 ) -> float | None:
     """The value of a formula; None if it has none.
 
@@ -55,25 +63,39 @@ def evaluate(
         text: the formula and nothing else; "12 cm" has no value.
         symbols: values of single letters; without them a letter has none.
         rational_only: roots, pi and functions have no value either.
+        takes_prefix: a whole formula counts even if a full stop or a bracket that nothing opened follows, and then
+            anything. Such is the parser of latex2sympy: "1/4}. So it is" is 1/4, "1/4 + }" and "1/4 cm" are nothing.
     """
     if len(text) > MAX_LENGTH:
         return None
     for spelling, sign in _SPELLINGS:
         text = text.replace(spelling, sign)
     try:
-        value = float(_Reader(_tokens(text), symbols or {}, rational_only).read())
+        tokens = _tokens(text, takes_prefix=takes_prefix)
+        number = _Reader(tokens, symbols or {}, rational_only).read(takes_prefix)
+        value = float(number)
     except (_NoValue, ArithmeticError, ValueError):
         return None
+    if isinstance(number, Fraction) and number.denominator == 1 and abs(value) >= _LEAST_INEXACT:
+        return int(number)
     return value if math.isfinite(value) else None
 
 
-def _tokens(text: str) -> list[str]:
-    """Numbers without their commas, commands and single signs."""
-    tokens, at, end = [], 0, len(text.rstrip())
+def _tokens(text: str, *, takes_prefix: bool) -> list[str]:
+    """Numbers without their commas, commands and single signs.
+
+    Of a prefix the last is the first sign that no formula has; whether it may follow one is for the reader to say.
+    """
+    tokens: list[str] = []
+    at, end = 0, len(text.rstrip())
     while at < end:
         match = _TOKEN.match(text, at)
         if match is None:
+            if takes_prefix:
+                return [*tokens, text[at:].lstrip()[0]]
             raise _NoValue(text[at])
+        if takes_prefix and (match["number"] or "").endswith("."):
+            return [*tokens, match["number"].rstrip(".").replace(",", ""), "."]
         number = match["number"]
         tokens.append(number.replace(",", "") if number else match["command"] or match["sign"])
         at = match.end()
@@ -89,9 +111,9 @@ class _Reader:
         self.tokens, self.symbols, self.rational_only = tokens, symbols, rational_only
         self.at = self.depth = 0
 
-    def read(self) -> Number:
+    def read(self, takes_prefix: bool) -> Number:
         value = self._sum()
-        if self.at < len(self.tokens):
+        if self._peek() and not (takes_prefix and self._peek() in _PREFIX_ENDS):
             raise _NoValue(self.tokens[self.at])
         return value
 
@@ -124,7 +146,7 @@ class _Reader:
                 self._take()
                 other = self._signed()
                 value = value * other if token == "*" else value / other
-            elif token in ("+", "-", ")", "}", "]"):
+            elif token in ("+", "-", *_PREFIX_ENDS):
                 break
             else:
                 value *= self._power()

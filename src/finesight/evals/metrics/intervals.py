@@ -21,7 +21,7 @@ def temporal_iou(a: Sequence[float], b: Sequence[float]) -> float:
         a: start and end in seconds.
         b: the other; the order of the two does not matter.
     """
-    if len(a) != 2 or len(b) != 2 or not are_finite((*a, *b)):
+    if a is None or b is None or len(a) != 2 or len(b) != 2 or not are_finite((*a, *b)):
         return 0.0
     (a1, a2), (b1, b2) = sorted(a), sorted(b)
     hull = max(a2, b2) - min(a1, b1)

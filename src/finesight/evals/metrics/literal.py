@@ -14,7 +14,7 @@ from finesight.parse.json_block import find_blocks
 LONGEST_READ = 32_000
 """Characters; a longer text is no field of an answer."""
 
-_NUMBER = re.compile(r"[-+]?(?:\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})(?:[eE][-+]?\d{1,3})?")
+_NUMBER = re.compile(r"[-+]?(?:\d{1,300}(?:\.\d{0,300})?|\.\d{1,300})(?:[eE][-+]?\d{1,3})?")
 _PAIR = re.compile(
     r"[\"']?([^\W\d][\w ]{0,80}?)[\"']?\s{0,4}[:=]\s{0,4}[\"']?([^\n,\"'{}]{1,4000})[\"']?"
 )
@@ -25,8 +25,7 @@ def read_literal(text: str) -> Any:
     """A list, object, number, quoted text or truth value that is the whole text; None for anything else."""
     stripped = text.strip()[:LONGEST_READ]
     if _NUMBER.fullmatch(stripped):
-        number = float(stripped)
-        return int(number) if stripped.lstrip("+-").isdigit() else number
+        return int(stripped) if stripped.lstrip("+-").isdigit() else float(stripped)
     if stripped.lower() in _WORDS:
         return _WORDS[stripped.lower()]
     if len(stripped) > 1 and stripped[0] == stripped[-1] and stripped[0] in "\"'":

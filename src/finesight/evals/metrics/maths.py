@@ -4,6 +4,9 @@ r"""Equality of mathematical answers as MATH-Vision means it.
 Two answers are equal if they are the same in lower case, if they are tuples or lists of equal members, or if both have
 a value and the values agree to two decimals. An answer without a value is equal to itself only: "12 cm" is not "12".
 
+The authors read values with latex2sympy, whose parser takes the longest beginning that is a formula and says nothing of
+what follows a full stop or a bracket that nothing opened. So "\frac{7}{32}}.theansweris" has the value of 7/32.
+
 `is_equal_tight` is the variant of Qwen and VLMEvalKit: values agree to a millionth, and since theirs cannot evaluate
 roots, pi or functions, such an answer has no value there: "2\sqrt{2}" is not "2.8284271".
 
@@ -15,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from finesight.evals.metrics.expression import evaluate
+from finesight.evals.metrics.texts import as_text
 
 DECIMALS = 2
 TOLERANCE = 1e-6
@@ -32,7 +36,7 @@ def is_equal_tight(a: str, b: str) -> bool:
 
 
 def _equal(a: str, b: str, same: Callable[[str, str], bool]) -> bool:
-    first, second = a.lower().strip(), b.lower().strip()
+    first, second = as_text(a).lower().strip(), as_text(b).lower().strip()
     if not first or not second:
         return False
     if first == second:
@@ -59,12 +63,12 @@ def _members(text: str) -> list[str] | None:
 
 
 def _same_rounded(a: str, b: str) -> bool:
-    first, second = evaluate(a), evaluate(b)
+    first, second = (evaluate(each, takes_prefix=True) for each in (a, b))
     if first is None or second is None:
         return False
     return round(first, DECIMALS) == round(second, DECIMALS)
 
 
 def _same_tight(a: str, b: str) -> bool:
-    first, second = evaluate(a, rational_only=True), evaluate(b, rational_only=True)
+    first, second = (evaluate(x, rational_only=True, takes_prefix=True) for x in (a, b))
     return first is not None and second is not None and abs(first - second) < TOLERANCE

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from finesight.evals.metrics.texts import as_text
+
 FORMULA_KINDS = frozenset({"HME100k", "Handwritten Mathematical Expression Recognition"})
 """Names of the part whose answers are formulas: case counts there and blanks do not."""
 
@@ -28,8 +30,8 @@ def ocrbench_hit(text: str, golds: Sequence[str], kind: str) -> bool:
 
 
 def _words(text: str) -> str:
-    return text.lower().strip().replace("\n", " ")
+    return as_text(text).lower().strip().replace("\n", " ")
 
 
 def _formula(text: str) -> str:
-    return text.strip().replace("\n", " ").replace(" ", "")
+    return as_text(text).strip().replace("\n", " ").replace(" ", "")

@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 
 from finesight.errors import EvalError
+from finesight.evals.metrics.texts import as_text
 
 _NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _NUMBERS = {"none": "0", "ten": "10", **{w: str(n) for n, w in enumerate(_NUMBER_WORDS)}}
@@ -57,7 +58,7 @@ def vqa_accuracy(text: str, answers: Sequence[str]) -> float:
 
 def normalise_answer(text: str) -> str:
     """Lower case, digits for number words, apostrophes put back, without articles and punctuation."""
-    plain = text.lower().replace(",", "").replace("?", "").replace("'s", " 's")
+    plain = as_text(text).lower().replace(",", "").replace("?", "").replace("'s", " 's")
     plain = plain.replace("\n", " ").replace("\t", " ").strip()
     words = (_NUMBERS.get(word, word) for word in _without_punctuation(plain).split())
     return " ".join(_APOSTROPHES.get(word, word) for word in words if word not in _ARTICLES)

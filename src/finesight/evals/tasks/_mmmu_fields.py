@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from finesight.evals.layout import literal_list
 from finesight.evals.tasks._common import Question
 from finesight.evals.tasks._mcq import letter_of, numbered
 from finesight.evals.tasks._rows import Row, choice_columns, picture, pictures, texts
@@ -55,9 +57,24 @@ def question(row: Row, folder: Path) -> Question | tuple[()]:
     """A row with options or a free answer and pictures in numbered columns; none of another split."""
     if row.get("split") not in (None, "validation", "val"):
         return ()
-    choices = texts(row.get("options")) or choice_columns(row)
+    choices, _ = options(row.get("options"))
+    choices = choices or choice_columns(row)
     is_open = row.get("kind") in ("open", "short-answer") or not choices
     return as_question(row, () if is_open else choices, folder)
+
+
+def options(cell: Any) -> tuple[tuple[str, ...], int]:
+    """Texts of the options, and how many the authors' code sees: one for all that stand in a list within the list.
+
+    Raises:
+        EvalError: the cell is written as a list within a list and cannot be read.
+    """
+    if isinstance(cell, str) and cell.lstrip().startswith("[["):
+        cell = literal_list(cell)
+    if not isinstance(cell, (list, tuple)):
+        cell = texts(cell)
+    flat = [one for each in cell for one in (each if isinstance(each, (list, tuple)) else [each])]
+    return tuple(str(one) for one in flat), len(cell)
 
 
 def as_question(row: Row, choices: tuple[str, ...], folder: Path) -> Question:
@@ -65,7 +82,7 @@ def as_question(row: Row, choices: tuple[str, ...], folder: Path) -> Question:
     shown = {n: picture(row[f"image_{n}"], folder) for n in range(1, 8) if row.get(f"image_{n}")}
     if not shown:
         shown = dict(enumerate(pictures(row.get("image"), folder), 1))
-    options = tuple(numbered(text, shown) for text in choices)
+    asked = tuple(numbered(text, shown) for text in choices)
     golds = texts(row["answer"])
     answer = letter_of(golds[0], choices) if choices else golds[0]
     identity = str(row["id"])
@@ -73,10 +90,10 @@ def as_question(row: Row, choices: tuple[str, ...], folder: Path) -> Question:
     return Question(
         id=identity,
         text=numbered(row.get("question") or "", shown),
-        truth={"choices": list(options), "answer": answer, "golds": list(golds)},
+        truth={"choices": list(asked), "answer": answer, "golds": list(golds)},
         oracle=answer if choices else f"The answer is {answer}",
         media=tuple(shown[number] for number in sorted(shown)),
-        choices=options,
+        choices=asked,
         tags={
             "subject": subject,
             "domain": _DOMAIN_OF.get(subject, "other"),

@@ -75,7 +75,7 @@ questions = reader(
     question,
     optional=OPTIONAL,
 )
-RULE = either("rule", "1", lambda truth: ROBUST_LETTER if truth["choices"] else MATHVISION_OFFICIAL)
+RULE = either("rule", "2", lambda truth: ROBUST_LETTER if truth["choices"] else MATHVISION_OFFICIAL)
 
 TASKS = (
     Task(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from finesight.conversation import Sampling
-from finesight.evals.extract.mathvista import MATHVISTA_RULE, normalise
+from finesight.evals.extract.mathvista import MATHVISTA_RULE, MATHVISTA_RULE_INT, normalise
 from finesight.evals.judge_rules import VALUE
 from finesight.evals.task import Answered, Extractor, Task
 from finesight.evals.tasks import _published
@@ -106,7 +106,7 @@ TASKS = (
         " metadata, image or decoded_image",
         prompts=(prompt("official", "the query column of the benchmark", questions, ask),),
         sampling=Sampling(max_new_tokens=4096),
-        extractors=(SILENT_IS_WRONG, MATHVISTA_RULE),
+        extractors=(SILENT_IS_WRONG, MATHVISTA_RULE, MATHVISTA_RULE_INT),
         score=score,
         judge=VALUE,
         aggregate=average(by=TAGS),
@@ -116,6 +116,9 @@ TASKS = (
         notes=(
             "published scores read long answers with a language model; a rule reads them here, which costs some points,"
             " unless --judge does",
+            "mathvista-rule is the authors' present rule, which cuts the decimals off an answer to an integer question;"
+            " mathvista-rule-int is their older one, by which most published outputs were scored and such an answer is"
+            " wrong. The first, the default, is the present one, but silence is wrong",
             "the official rule takes the option nearest in letters, so a wrong reading can be right by luck",
         ),
     ),

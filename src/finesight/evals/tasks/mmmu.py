@@ -9,6 +9,7 @@ from typing import Any
 from finesight.conversation import Sampling
 from finesight.evals.extract.mcq import (
     CAN_INFER,
+    MMMU_LMMS,
     MMMU_OFFICIAL,
     MMMU_OFFICIAL_RANDOM,
     ROBUST_LETTER,
@@ -95,6 +96,7 @@ TASKS = (
         extractors=(
             OFFICIAL,
             _reader("mmmu-official-random", MMMU_OFFICIAL_RANDOM),
+            _reader("mmmu-lmms", MMMU_LMMS),
             _reader("mmmu-can-infer", CAN_INFER),
             _reader("mmmu-robust", ROBUST_LETTER),
         ),
@@ -109,6 +111,8 @@ TASKS = (
             "Qwen's script turns the 53 open questions into a choice between the gold answer and another, judged by a"
             " language model; here they stay open, which costs some points",
             "the official rule takes a random option where it reads none; here that is an extractor of its own",
+            "mmmu-official reads a letter that stands between blanks; lmms-eval, and MMMU-Pro behind its own rule, read"
+            ' any capital before a blank or full stop, such as the A of "DNA will": mmmu-lmms',
         ),
     ),
 )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from pathlib import Path
 
 from finesight.conversation import Sampling
@@ -21,26 +22,46 @@ OPTIONAL = {
     "ability": ("l2_category", "l2-category"),
     **{letter: (letter,) for letter in "ABCD"},
 }
-_WRITTEN = re.compile(r"(.*?)\n?\s*Options:\s*(A: .*)", re.DOTALL)
-_OPTION = re.compile(r"(?:^|,\s*|\n\s*)([A-D]): ")
+_HEADING = re.compile(r"\s*\b(?:Options|Choices)\s{0,4}:\s{0,4}", re.IGNORECASE)
+_LABELS = (r"{}\s{{0,2}}: ?", r"\({}\) ?", r"{}\. ?", r"{}\) ?")
+"""How the letter of an option is written; one row keeps to one of them."""
+_BOUNDARIES = (r"(?:[,;]\s{0,8}|\s{0,8}\n\s{0,8})", r"\s{1,8}")
+"""What stands between two options; the second only where there is none of the first."""
 
 
 def options_within(text: str) -> tuple[str, tuple[str, ...]]:
-    """Question and options of a row of the parquet copy, which writes `Options: A: ..., B: ...` in the question.
+    """Question and options of a row that writes both in the question, as the authors' own file does.
+
+    `Options: A: ape, B: bee` and `Choices:` with `(A) ape` on lines of their own are forms of that file; `A.` and `A)`
+    are read as well, and options without a heading where each has its line.
 
     Raises:
         EvalError: no options stand there.
     """
-    whole = _WRITTEN.fullmatch(text.strip())
-    if whole is None:
-        raise EvalError("there are neither columns A to D nor options within the question")
-    starts = list(_OPTION.finditer(whole[2]))
-    ends = [match.start() for match in starts[1:]] + [len(whole[2])]
-    found = tuple(
-        whole[2][match.end() : end].strip().rstrip(".")
-        for match, end in zip(starts, ends, strict=True)
-    )
-    return whole[1].strip(), found
+    text = text.strip()
+    headings = list(_HEADING.finditer(text))
+    places = [(match.start(), match.end()) for match in reversed(headings)]
+    places += [(match.start(), match.end()) for match in re.finditer(r"\n\s{0,8}", text)]
+    for end_of_question, start in places:
+        for label, boundary in product(_LABELS, _BOUNDARIES):
+            if len(found := _listed(text[start:], label, boundary)) > 1:
+                return text[:end_of_question].strip(), found
+    raise EvalError("there are neither columns A to D nor options within the question")
+
+
+def _listed(block: str, label: str, boundary: str) -> tuple[str, ...]:
+    """Texts of the options that a block of text begins with, each under the next letter."""
+    first = re.match(label.format("A"), block)
+    if first is None:
+        return ()
+    found, at = [], first.end()
+    for letter in "BCDEFGHI":
+        following = re.compile(f"{boundary}{label.format(letter)}").search(block, at)
+        if following is None:
+            break
+        found.append(block[at : following.start()])
+        at = following.end()
+    return tuple(text.strip().rstrip(".") for text in (*found, block[at:]))
 
 
 def question(row: Row, folder: Path) -> Question:
@@ -63,7 +84,8 @@ TASKS = (
         title="MMStar",
         source="MMStar, arXiv 2403.20330",
         layout="MMStar.tsv with index, question, A to D, answer, category, l2_category, image; or mmstar.parquet of"
-        " Lin-Chen/MMStar, whose question ends with `Options: A: ..., B: ...` (column names from general knowledge)",
+        " Lin-Chen/MMStar, whose question ends with its options, `Options: A: ..., B: ...` or `Choices:` and"
+        " a line `(A) ...` for each (column names from general knowledge)",
         prompts=_mcq.prompts(questions),
         sampling=Sampling(max_new_tokens=1024),
         extractors=_mcq.LETTERS,

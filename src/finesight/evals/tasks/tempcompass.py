@@ -27,6 +27,12 @@ FORMS = {
 COLUMNS = {"video": ("video_id", "video"), **same("question", "answer")}
 OPTIONAL = {"aspect": ("dim",)}
 _LABELLED = re.compile(r"^((?:(?:Caption|Sentence|Option) )?[A-D1-4])[.:] ?(.*)$", re.MULTILINE)
+_STATING = re.compile(
+    r"\b(?:best|correct|right|answer)\b[^.:\n]{0,120}?(?:\bis\b:?|:)[\s\"'*(]{1,4}", re.IGNORECASE
+)
+_LONGEST_OPTION = 500  # characters
+_NEITHER = re.compile(r"\bneither\b", re.IGNORECASE)
+_NOT_DENIED = r"(?! is (?:wrong|not|incorrect|false)\b)"
 _YES_NO = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 
 
@@ -90,12 +96,49 @@ def read_option(answered: Answered) -> str | None:
     if labels == list(ascii_uppercase[: len(labels)]):
         letter: str | None = ROBUST_LETTER.read(Answered(text, {"choices": words}))
         return letter
-    bare = text.lstrip("(*").lower()
+    bare = text.strip("(*.): ").lower()
     for label in labels:
-        if re.match(rf"{re.escape(label.lower())}(?![a-z0-9])", bare):
+        opens = re.match(rf"{re.escape(label.lower())}(?![a-z0-9])(?! or\b){_NOT_DENIED}", bare)
+        if opens or bare == label.split()[-1].lower():  # "1" is enough for Option 1
             return label
-    place = ROBUST_LETTER.read(Answered(text, {"choices": words}))
+    if (said := named_label(text, listed)) is not None:
+        return said
+    place = (
+        None if _NEITHER.search(text) else ROBUST_LETTER.read(Answered(text, {"choices": words}))
+    )
     return labels[ascii_uppercase.index(place)] if place else None
+
+
+def named_label(text: str, listed: Sequence[Sequence[str]]) -> str | None:
+    """The label of the one option that an answer says to be the best, or else of the only one that it names.
+
+    A label that is a single letter or digit counts only behind "option" or where it is said to be the best, because a
+    sentence may begin with A.
+
+    Args:
+        text: the answer.
+        listed: label and words of each option.
+    """
+    known = {str(label).lower(): str(label) for label, _ in listed}
+    either = "|".join(re.escape(label) for label in sorted(known, key=len, reverse=True))
+    if not either or _NEITHER.search(text):
+        return None
+    label = re.compile(rf"(?:option )?({either})(?=[.:)*\"',]|\s*$)", re.IGNORECASE)
+    said = set()
+    for stated in _STATING.finditer(text):
+        if found := label.match(text, stated.end()):
+            said.add(known[found[1].lower()])
+        tail = text[stated.end() : stated.end() + _LONGEST_OPTION].lower()
+        said |= {str(name) for name, words in listed if words and tail.startswith(words.lower())}
+    if said:
+        return said.pop() if len(said) == 1 else None
+    mention = rf"(\boption )?\b({either})(?![\w'’-]){_NOT_DENIED}"
+    named = {
+        known[found[2].lower()]
+        for found in re.finditer(mention, text, re.IGNORECASE)
+        if found[1] or len(found[2]) > 1
+    }
+    return named.pop() if len(named) == 1 else None
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
@@ -113,7 +156,7 @@ TASKS = (
         prompts=(prompt("official", "the code published with TempCompass", questions, ask),),
         budget=_video.BUDGET,
         sampling=_video.SHORT_ANSWER,
-        extractors=(Extractor("tempcompass-option", f"1+{ROBUST_LETTER.version}", read_option),),
+        extractors=(Extractor("tempcompass-option", f"2+{ROBUST_LETTER.version}", read_option),),
         score=score,
         aggregate=average(by=("form", "aspect")),
         main="accuracy/macro/form",

@@ -14,7 +14,7 @@ from finesight.evals.tasks import _video
 from finesight.evals.tasks._common import Piece, Question, prompt
 from finesight.evals.tasks._rows import Row, reader, same, split_files
 from finesight.evals.tasks._sums import average
-from finesight.evals.tasks.tempcompass import options
+from finesight.evals.tasks.tempcompass import named_label, options
 
 COLUMNS = {"video": ("video_id", "video"), **same("question", "mc_question", "mc_answer")}
 OPTIONAL = {"aspect": ("dim",)}
@@ -43,14 +43,12 @@ def ask(asked: Question) -> list[Piece]:
 
 
 def read_named(answered: Answered) -> str | None:
-    """The label of the one option whose words stand in the caption as they are."""
-    text = answered.text.lower()
-    said = [
-        str(label)
-        for label, words in answered.truth["options"]
-        if words and words.lower().rstrip(".") in text
-    ]
-    return said[0] if len(said) == 1 else None
+    """The label of the one option whose words stand in the caption as they are, or else of the one that it names."""
+    text, options = answered.text.lower(), answered.truth["options"]
+    said = [str(label) for label, words in options if words and words.lower().rstrip(".") in text]
+    if said:
+        return said[0] if len(said) == 1 else None
+    return named_label(answered.text, options)
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
@@ -75,7 +73,7 @@ TASKS = (
         ),
         budget=_video.BUDGET,
         sampling=Sampling(max_new_tokens=1024),
-        extractors=(Extractor("option-in-words", "1", read_named),),
+        extractors=(Extractor("option-in-words", "2", read_named),),
         score=score,
         judge=CAPTION,
         aggregate=average(by=("aspect",)),

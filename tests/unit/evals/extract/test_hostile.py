@@ -40,11 +40,21 @@ PIECES = (
     *('"', "[1, ", '{"a":[', "(A)", "A ", "a. ", "is ", "answer is ", "Answer: ", "answer**__**"),
     *(r"\boxed{", r"\frac", "so x = 1\n", "starts at 4 and ", '<points x1="1" ', "<tool_call>{"),
     *("答案", '{"bbox_2d": [1, 2, 3, 4], "label": "x"}, ', "x", "=", "\0", "<box>1,", "to "),
+    *(
+        "<think>",
+        "</think>",
+        "</think> ",
+        "<answer>",
+        "</answer>",
+        "<answer>B</answer>",
+        "</think>\n",
+    ),
+    *("<think></think>", "<think>A</think>\n", "a </think> b "),
 )
 
 
 def test_all_extractors_are_here():
-    assert len(EXTRACTORS) == 23
+    assert len(EXTRACTORS) == 25
     assert all(extractor.version for extractor in EXTRACTORS.values())
 
 

@@ -11,6 +11,7 @@ from finesight.evals.extract.mcq import (
     LMMS_LETTER_AI2D,
     LMMS_LETTER_BLINK,
     LMMS_LETTER_MUIRBENCH,
+    MMMU_LMMS,
     MMMU_OFFICIAL,
     MMMU_OFFICIAL_RANDOM,
     MMMU_PRO_OFFICIAL,
@@ -49,6 +50,32 @@ def test_the_official_rule_of_mmmu(text, letter):
     assert read(MMMU_OFFICIAL, text) == letter
     guess = read(MMMU_OFFICIAL_RANDOM, text)
     assert guess == letter if letter else guess in "ABCD"
+
+
+@pytest.mark.parametrize(
+    ("text", "official", "looser"),
+    [
+        ("The form of DNA will help", None, "A"),
+        ("B.C", None, "C"),
+        ("A cat is B", "B", "B"),
+        ("so B, or (A)", "A", "A"),
+        ("PLAN B it is", "B", "B"),
+        ("It is in the USA and A", "A", "A"),
+        ("It is B. Not C.", "C", "C"),
+        ("It is B.\nNothing else", None, "B"),
+    ],
+)
+def test_the_rules_of_mmmu_and_of_mmmu_pro_for_letters(text, official, looser):
+    assert read(MMMU_OFFICIAL, text) == official
+    assert read(MMMU_LMMS, text) == looser
+    assert read(MMMU_PRO_OFFICIAL, text) == looser
+
+
+def test_the_rule_of_mmmu_pro_knows_as_many_letters_as_the_authors_code():
+    nested = {**FRUIT, "num_official_options": 1}
+    assert read(MMMU_PRO_OFFICIAL, "Answer: B", nested) is None
+    assert read(MMMU_PRO_OFFICIAL, "Answer: A", nested) == "A"
+    assert read(ROBUST_LETTER, "Answer: B", nested) == "B"
 
 
 def test_guesses_are_the_same_again_and_spread():
@@ -133,6 +160,8 @@ def test_filters_of_other_harnesses(extractor, text, letter):
         *(("Because it is dark, D", "D"), ("A cat sits, so D", "D"), ("Best answer: C", "C")),
         *(("First I said A is best. Final answer: B", "B"), ("**Answer: C**", "C")),
         *(("<answer>C</answer>", "C"), ("Answer:\nC", "C"), ("the answer is not B, it is C", "C")),
+        *(("{'answer': 'C'}", "C"), ('{"why": "A or B?", "answer": "C"}', "C")),
+        *(("The answer is 'C'.", "C"), ("It's option 'b', isn't it? No: 'D'", "D")),
         *(
             ("", None),
             ("A or B", None),
@@ -190,8 +219,8 @@ def test_stored_verdicts_of_mmmu_pro(mmmu_pro):
 @pytest.mark.real_data
 @pytest.mark.skipif(REAL is None, reason="FINESIGHT_REAL_DATA names no folder")
 def test_the_plain_rule_loses_twenty_points_on_the_same_answers(mmmu_pro):
-    plain = sum(_said(MMMU_OFFICIAL_RANDOM, row) == row["answer"] for row in mmmu_pro)
-    assert plain / 1730 == pytest.approx(0.298, abs=0.005)
+    plain = sum(_said(MMMU_LMMS, row) == row["answer"] for row in mmmu_pro)
+    assert plain == 512  # 29.6 %, and chance gives a few of the 24 in which it reads nothing
     ours = [_said(ROBUST_LETTER, row) for row in mmmu_pro]
     assert ours.count(None) < 40
     right = sum(letter == row["answer"] for letter, row in zip(ours, mmmu_pro, strict=True))

@@ -55,6 +55,11 @@ def number(kind, precision=None):
         ("10", "", False),
         ("3", "First 5 apples.\nThus 3", True),
         ("12", "1.2e1", True),
+        ("12345678901234567", "so it is 12345678901234567", True),
+        ("12345678901234567", "so it is 12345678901234568", False),
+        ("12345678901234567", "so it is 12,345,678,901,234,567", True),
+        (float("nan"), "nan", False),
+        (3.5, "so 3.5", True),
     ],
 )
 def test_open_questions_of_mmmu(gold, text, is_right):
@@ -110,6 +115,10 @@ def test_published_answers_of_mmmu():
         ("14.0", number("integer"), "14"),
         ("fourteen", number("integer"), None),
         ("inf", number("integer"), None),
+        ("nan", number("integer"), None),
+        ("12345678901234567", number("integer"), "12345678901234567"),
+        ("0.64", number("float", float("nan")), "1.0"),
+        ("0.64", number("float", None), "1.0"),
         ("1" * 5000, number("integer"), None),
         ("[1, 2]", number("list"), "[1, 2]"),
         ("(b)", {**FRACTIONS, "choices": ["(c)", "(d)", "(a)", "(b)"]}, "(d)"),
@@ -174,7 +183,15 @@ def test_the_official_rule_of_mathvision(text, answer):
 
 @pytest.mark.real_data
 @needs_real
-@pytest.mark.parametrize(("system", "total"), [("Qwen-VL-Max", 474), ("Qwen-VL-Plus", 326)])
+@pytest.mark.parametrize(
+    ("system", "total"),
+    [
+        ("Qwen-VL-Max", 474),
+        ("Qwen-VL-Plus", 326),
+        ("InternLM-XComposer2-VL", 442),
+        ("InternLM-XComposer2-VL-CoT", 437),
+    ],
+)
 def test_published_answers_of_mathvision(system, total):
     folder = Path(REAL) / "mathvision"
     lines = (folder / "test.jsonl").read_text().splitlines()
@@ -221,7 +238,11 @@ def test_counts(text, count):
 
 @pytest.mark.parametrize(
     ("text", "last"),
-    [("from 1,200 to 3.5", "3.5"), ("x2 is -7.", "-7"), ("v1.2.3", None), ("", None)],
+    [
+        *(("from 1,200 to 3.5", "3.5"), ("x2 is -7.", "-7"), ("v1.2.3", None), ("", None)),
+        ("it is 0.12345678901234567890123", "0.12345678901234567890123"),
+        ("12345678901234567890123 m", "12345678901234567890123"),
+    ],
 )
 def test_the_last_number_in_digits(text, last):
     assert last_number_text(text) == last

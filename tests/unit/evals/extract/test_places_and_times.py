@@ -70,6 +70,34 @@ def test_shares_become_pixels():
     assert read(FIRST_POINT, "(1, 1)", sights) == [2.0, 1.0]
 
 
+LONG = "0.12345678901234567890123"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"({LONG}, {LONG})", f"[{LONG}, {LONG}]", f"{LONG} {LONG}", f"x={LONG}, y={LONG}"),
+        *(f"<point>{LONG} {LONG}</point>", f'{{"x": {LONG}, "y": {LONG}}}'),
+        *(f'{{"point_2d": [{LONG}, {LONG}]}}', f"pyautogui.click({LONG}, {LONG})"),
+        f"({LONG}, {LONG}), ({LONG}, {LONG})",
+    ],
+)
+def test_long_decimals_are_read(text):
+    x, y = read(FIRST_POINT, text)
+    assert (x, y) == (float(LONG), float(LONG))
+
+
+def test_long_decimals_of_boxes_and_times_are_read():
+    box = [float(LONG), 2.0, 3.0, 4.0 + float(LONG)]
+    for text in (f"[{LONG}, 2, 3, 4{LONG[1:]}]", f"<box>{LONG} 2 3 4{LONG[1:]}</box>"):
+        assert read(FIRST_BOX, text) == box
+    for rule in (EVENT_INTERVAL, LMMS_INTERVAL):
+        assert read(rule, f"[{LONG}, 8.123456789012] {LONG} - 8.123456789012") == [
+            float(LONG),
+            8.123456789012,
+        ]
+
+
 def test_without_a_picture_nothing_can_be_placed():
     for extractor in (FIRST_BOX, ALL_BOXES, FIRST_POINT, ALL_POINTS):
         assert read(extractor, TWO, ()) is None

@@ -116,6 +116,53 @@ def test_verdicts_are_those_of_math_verify(a, b):
     assert is_equal(a, b) is math_verify.verify(first, second, timeout_seconds=None)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r"\frac{7}{32}}.theansweris:\frac{7}{32", 7 / 32),
+        (r"\frac{1}{2}.theansweris\boxed{d", 0.5),
+        (r"\frac{55}{4}}squarecm.theansweris", 13.75),
+        (r"8+2\sqrt{2}}.x", 8 + 8**0.5),
+        (r"$\displaystyle \frac{3}{4}$", 0.75),
+        ("180.so it is", 180.0),
+        ("1,000.so", 1000.0),
+        ("2) and ?", 2.0),
+        ("2]", 2.0),
+        ("3}?", 3.0),
+        ("1+}", None),
+        ("1+.", None),
+        ("12 cm", None),
+        ("5?", None),
+        ("3.x + ?", 3.0),
+        ("5, 6", None),
+        ("}5", None),
+        (".", None),
+        ("", None),
+    ],
+)
+def test_the_longest_beginning_that_is_a_formula_has_a_value(text, value):
+    """Values are those of latex2sympy 1.9.1, which stops without a word at such a sign."""
+    found = evaluate(text, takes_prefix=True)
+    assert found == (value if value is None else pytest.approx(value))
+
+
+def test_only_a_prefix_may_have_anything_behind_it():
+    assert evaluate(r"\frac{7}{32}}.x") is None
+    assert is_equal(r"$\frac{7}{32}$", r"\frac{7}{32}}.theansweris")
+    assert is_equal_tight("12", "12}. So")
+    assert not is_equal("12", "12 so")
+
+
+def test_whole_numbers_of_any_size_are_compared_exactly():
+    long = "12345678901234567890"
+    assert evaluate(long) == int(long)
+    assert evaluate("2^{70}+1") == 2**70 + 1
+    assert is_equal(long, f"{long[:2]},345,678,901,234,567,890")
+    assert not is_equal(long, f"{long[:-1]}1")
+    assert not is_equal_tight(long, f"{long[:-1]}1")
+    assert evaluate("9" * 199) == int("9" * 199)
+
+
 @pytest.mark.parametrize("text", ["1" * 100_000, "(1," * 30_000, "\ud800" * 1000, "^" * 100_000])
 def test_hostile_answers_are_equal_to_nothing(text):
     start = time.perf_counter()

@@ -2,10 +2,13 @@
 import math
 
 import jiwer
+import numpy as np
 import pytest
 
 from finesight.errors import EvalError
+from finesight.evals.extract.mmmu_open import is_open_correct
 from finesight.evals.metrics.anls import anls, anls_raw_lengths
+from finesight.evals.metrics.boxes import iou, point_in_box
 from finesight.evals.metrics.chars import cer, cer_capped, wer, wer_capped
 from finesight.evals.metrics.count import (
     count_error,
@@ -13,7 +16,9 @@ from finesight.evals.metrics.count import (
     count_within_one,
     last_count,
 )
+from finesight.evals.metrics.intervals import temporal_iou
 from finesight.evals.metrics.kie import kie_score
+from finesight.evals.metrics.maths import is_equal, is_equal_tight
 from finesight.evals.metrics.ocrbench import ocrbench_hit
 from finesight.evals.metrics.relaxed import relaxed_match
 from finesight.evals.metrics.vqa import normalise_answer, vqa_accuracy
@@ -208,3 +213,40 @@ def test_hostile_texts_get_a_score(text):
         wer_capped(text, "gold"),
     ]
     assert all(math.isfinite(score) and 0 <= score <= 1 for score in scores)
+
+
+ODD = (
+    *(np.float64(3.5), np.float32("nan"), np.int64(7), np.bool_(True), np.str_("7"), math.nan),
+    *(math.inf, None, True, 7, 3.5, 10**400, "7", "nan", "inf", "1e999", "", [1, None]),
+)
+
+
+@pytest.mark.parametrize("said", ODD, ids=repr)
+def test_values_of_any_kind_are_compared_and_never_crash(said):
+    for gold in ODD:
+        for score in (
+            *(anls(said, [gold]), anls_raw_lengths(said, [gold]), vqa_accuracy(said, [gold] * 10)),
+            *(relaxed_match(said, gold), ocrbench_hit(said, [gold], "x"), is_equal(said, gold)),
+            *(count_hit(said, gold), count_within_one(said, gold), is_equal_tight(said, gold)),
+            *(kie_score({"a": said}, {"a": gold}), is_open_correct([said], [gold])),
+        ):
+            assert 0 <= float(score) <= 1
+        for error in (cer(said, gold), wer(said, gold), count_error(said, gold)):
+            assert error >= 0
+        assert iou([said] * 4, [gold] * 4) == 0.0
+        assert point_in_box([said, 1], [gold] * 4) in (True, False)
+        assert temporal_iou([said, 1], [gold, 2]) >= 0.0
+
+
+def test_numbers_of_numpy_are_read_as_those_of_python():
+    assert relaxed_match(np.float64(3.5), "3.5")
+    assert relaxed_match("3.4", np.float32(3.5))
+    assert not relaxed_match("3", np.float64("nan"))
+    assert anls(np.int64(12), ["12"]) == 1.0
+    assert is_equal(np.float64(0.5), r"\frac{1}{2}")
+    assert count_hit(np.int64(3), 3)
+    assert not count_hit(np.float64(3.5), 3)
+    assert not count_hit(3, math.nan)
+    assert count_error(None, np.int64(4)) == 4.0
+    assert not count_hit(10**20, 10**20 + 1)
+    assert is_open_correct([np.float64(2.0)], [np.int64(2)])

@@ -127,6 +127,34 @@ def test_mmstar(tmp_path):
     assert words(asked[0]).partition("\n")[0] == words(again[0]).partition("\n")[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (
+            "Which?\nOptions: A: ape, B: bee, wasp, C: cat, D: dog",
+            ("ape", "bee, wasp", "cat", "dog"),
+        ),
+        ("Which?\nOptions:\nA: ape\nB: bee", ("ape", "bee")),
+        ("Which? Options: A: ape. B: bee.", ("ape", "bee")),
+        ("Which?\nOptions: A: vitamin B: 1, B: 2:3", ("vitamin B: 1", "2:3")),
+        ("Hint: such as A, B.\nQuestion: Which?\nChoices:\n(A) 1 cm\n(B) 2 cm", ("1 cm", "2 cm")),
+        ("Which?\nChoices: (A) yes (B) no", ("yes", "no")),
+        ("Which?\nA. ape\nB. bee\nC. cat", ("ape", "bee", "cat")),
+        ("Which options: here?\nOptions: A) ape, B) bee", ("ape", "bee")),
+    ],
+)
+def test_options_of_mmstar_within_the_question(text, options):
+    asked, found = mmstar.options_within(text)
+    assert found == options
+    assert asked.endswith(("Which?", "here?"))
+
+
+def test_a_question_without_options_is_refused():
+    for text in ("Which?", "Which?\nA: ape", "Options: none", ""):
+        with pytest.raises(EvalError, match="neither columns A to D nor options"):
+            mmstar.options_within(text)
+
+
 def test_muirbench(tmp_path):
     made = [
         {

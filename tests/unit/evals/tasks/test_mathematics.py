@@ -11,6 +11,7 @@ import pytest
 
 from finesight.errors import EvalError
 from finesight.evals.check import check_task
+from finesight.evals.extract.mathvista import normalise
 from finesight.evals.scoring import judge
 from finesight.evals.task import Answered, Scored
 from finesight.evals.tasks.mathvision import TASKS as MATHVISION
@@ -27,6 +28,12 @@ from tests.support.benchmark_copies import (
 )
 
 REAL = os.environ.get("FINESIGHT_REAL_DATA")
+SYSTEMS = [
+    ("Qwen-VL-Max", 474),
+    ("Qwen-VL-Plus", 326),
+    ("InternLM-XComposer2-VL", 442),
+    ("InternLM-XComposer2-VL-CoT", 437),
+]
 needs_real = pytest.mark.skipif(REAL is None, reason="FINESIGHT_REAL_DATA names no folder")
 
 
@@ -114,11 +121,17 @@ def test_mathvista(tmp_path, mathvista_rows):
     assert task.score("0.64", asked[2].truth) == {"correct": 1.0}
     assert task.score("14.0", asked[1].truth) == {"correct": 1.0}
     assert task.score("fourteen", asked[1].truth) == {"correct": 0.0}
+    by_name = {rule.name: rule for rule in task.extractors}
+    assert task.extractors[0].name == "mathvista-rule-of-words"
+    for said, now, before in (("14.5", 1.0, 0.0), ("14.0", 1.0, 0.0), ("14", 1.0, 1.0)):
+        for name, correct in (("mathvista-rule", now), ("mathvista-rule-int", before)):
+            verdict = judge(task, by_name[name], Answered(said, asked[1].truth))
+            assert verdict.parts == {"correct": correct}, (name, said)
 
 
 @pytest.mark.real_data
 @needs_real
-@pytest.mark.parametrize(("system", "total"), [("Qwen-VL-Max", 474), ("Qwen-VL-Plus", 326)])
+@pytest.mark.parametrize(("system", "total"), SYSTEMS)
 def test_mathvision_gives_the_official_totals_again(system, total):
     folder = Path(REAL) / "mathvision"
     task = MATHVISION[0]
@@ -189,6 +202,27 @@ def test_mathvista_gives_the_published_score_of_bard_again():
         scored.append(Scored(item=item, parsed=row["extraction"], parts=parts))
     assert sum(one.parts["correct"] for one in scored) == 348
     assert task.aggregate(scored)["accuracy"] == pytest.approx(0.348)
+
+
+@pytest.mark.real_data
+@needs_real
+def test_predictions_stored_with_bard_are_those_of_the_older_rule_of_mathvista():
+    task = MATHVISTA[0]
+    rules = {rule.name: rule for rule in task.extractors}
+    outputs = json.loads((Path(REAL) / "mathvista" / "output_bard.json").read_text())
+    others = {"mathvista-rule": [], "mathvista-rule-int": []}
+    for name, row in outputs.items():
+        if row["answer_type"] != "integer" or row["question_type"] == "multi_choice":
+            continue
+        try:
+            float(row["extraction"])
+        except ValueError:
+            continue  # our rule would look for a number in it
+        for rule, wrong in others.items():
+            said = rules[rule].read(Answered(row["extraction"], row))
+            if (None if said is None else normalise(said, row)) != row["prediction"]:
+                wrong.append(name)
+    assert others == {"mathvista-rule": ["89", "617", "729"], "mathvista-rule-int": []}
 
 
 @pytest.mark.real_data

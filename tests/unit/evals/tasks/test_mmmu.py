@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 from pathlib import Path
@@ -11,12 +12,21 @@ import pytest
 
 from finesight.conversation import Conversation, ImagePart, TextPart
 from finesight.errors import EvalError
-from finesight.evals.layout import literal_list
+from finesight.evals.layout import BROKEN, literal_list
 from finesight.evals.scoring import judge
 from finesight.evals.task import Answered, Item, Scored
 from finesight.evals.tasks import mmmu, mmmu_pro
 from finesight.evals.tasks._mmmu_fields import subject_of
-from tests.support.benchmark_copies import cell, check_whole, items, parquet, text64, tsv, words
+from tests.support.benchmark_copies import (
+    cell,
+    check_whole,
+    items,
+    jsonl,
+    parquet,
+    text64,
+    tsv,
+    words,
+)
 
 REAL = os.environ.get("FINESIGHT_REAL_DATA")
 needs_real = pytest.mark.skipif(REAL is None, reason="FINESIGHT_REAL_DATA names no folder")
@@ -169,4 +179,53 @@ def test_mmmu_pro_gives_the_stored_verdicts_on_gpt4o_again():
         scored.append(Scored(item=item, parsed=verdict.parsed, parts=verdict.parts))
     assert len(scored) == 1730
     assert sum(one.parts["correct"] for one in scored) == 866
+    assert round(task.aggregate(scored)["accuracy"], 4) == 0.5006
+
+
+def test_options_in_a_list_within_the_list_are_read(tmp_path):
+    vision = mmmu_pro.TASKS[1]
+    row = {
+        "id": "validation_Accounting_29",
+        "answer": "B",
+        "subject": "Accounting",
+        "image": "a.png",
+    }
+    written = "[['A', 'B', 'Not enough information']]"
+    for options in (written, ast.literal_eval(written)):
+        jsonl(tmp_path / "vision.jsonl", [{**row, "options": options}])
+        (asked,) = items(vision, tmp_path)
+        assert asked.truth["choices"] == ["A", "B", "Not enough information"]
+        official, robust = vision.extractors[:2]
+        answered = Answered("So it is B.\n\nAnswer: B", asked.truth)
+        assert judge(vision, robust, answered).parts == {"correct": 1.0}
+        assert judge(vision, official, answered).parts == {"correct": 0.0}  # as published
+    standard = mmmu_pro.TASKS[0]
+    jsonl(tmp_path / "standard (10 options).jsonl", [{**row, "options": written, "question": "?"}])
+    assert words(items(standard, tmp_path)[0]).startswith("[]?\nA. A\nB. B\nC. Not enough")
+
+
+def test_options_that_cannot_be_read_are_counted(tmp_path):
+    row = {"id": "validation_Art_1", "answer": "B", "subject": "Art", "image": "a.png"}
+    jsonl(tmp_path / "vision.jsonl", [{**row, "options": "[['A', 'B'"}])
+    (asked,) = items(mmmu_pro.TASKS[1], tmp_path)
+    assert "is no list" in asked.truth[BROKEN]
+
+
+@pytest.mark.real_data
+@needs_real
+def test_all_questions_of_mmmu_pro_are_read_and_score_what_was_published(tmp_path):
+    task = mmmu_pro.TASKS[1]
+    lines = (Path(REAL) / "mmmu" / "mmmu_pro_gpt-4o_vision_cot.jsonl").read_text().splitlines()
+    stored = {row["id"]: row for row in map(json.loads, lines)}
+    keys = ("id", "options", "answer", "subject")
+    jsonl(
+        tmp_path / "vision.jsonl",
+        [{**{key: row[key] for key in keys}, "image": "x.png"} for row in stored.values()],
+    )
+    scored = []
+    for item in items(task, tmp_path):
+        verdict = judge(task, task.extractors[0], Answered(stored[item.id]["response"], item.truth))
+        assert verdict.parts["correct"] == stored[item.id]["if_right"], item.id
+        scored.append(Scored(item=item, parsed=verdict.parsed, parts=verdict.parts))
+    assert len(scored) == 1730
     assert round(task.aggregate(scored)["accuracy"], 4) == 0.5006

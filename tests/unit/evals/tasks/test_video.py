@@ -310,6 +310,28 @@ def test_tempcompass(tmp_path):
         assert read(Answered(said, lettered)) == label
     assert read(Answered("No, it does not.", asked[2].truth)) == "no"
     assert read(Answered("It rises.", asked[4].truth)) == "Caption 2"
+    assert read(Answered("<think>Caption 1?</think>Caption 2", asked[4].truth)) == "Caption 2"
+
+
+@pytest.mark.parametrize(
+    ("said", "label"),
+    [
+        ("The best option is Option 1: the dog is running", "Option 1"),
+        ("The best option to describe it is Option 1: it runs. Option 2 does not fit.", "Option 1"),
+        ("Option 2 is wrong. The best option is Option 1: a dog", "Option 1"),
+        ("The best option is: The dog runs.\n\nIt never sits, as Option 2 says.", "Option 1"),
+        ("The best option is Option 1, not Option 2.", "Option 1"),
+        ("I would go for option 2 here", "Option 2"),
+        ("**Option 2**", "Option 2"),
+        *(("1", "Option 1"), ("2.", "Option 2"), ("Option 1: x, as Option 2 is wrong", "Option 1")),
+        *(("Option 1 or Option 2", None), ("The best option is Option 12", None), ("3", None)),
+        ("Neither Option 1 nor Option 2 fits", None),
+        ("Neither of them: the dog sits", None),
+    ],
+)
+def test_tempcompass_reads_options_that_are_named(said, label):
+    options = {"options": [["Option 1", "The dog runs."], ["Option 2", "The dog sits."]]}
+    assert tempcompass.TASKS[0].extractors[0].read(Answered(said, options)) == label
 
 
 def test_tempcompass_captions(tmp_path):
@@ -328,6 +350,9 @@ def test_tempcompass_captions(tmp_path):
     assert read(Answered("Look: The ball is falling fast.", truth)) == "A"
     assert read(Answered("the ball is falling, then the ball is rising", truth)) is None
     assert read(Answered("It drops.", truth)) is None
+    assert read(Answered("The best option is Option B: it rises.", truth)) == "B"
+    assert read(Answered("The answer is A.", truth)) == "A"
+    assert read(Answered("A ball moves. B moves too", truth)) is None
 
 
 def test_charades_sta(tmp_path):

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is thought aloud is no answer; what merely mentions the tags is text."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from finesight.parse.thinking import answer_part, thought_spans
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("C", "C"),
+        ("", ""),
+        ("<think>Maybe B?</think>\nC", "\nC"),
+        ("<think>Maybe B?</think><answer>C</answer>", "C"),
+        ("  <think>B</think> <answer> C </answer>\n", " C "),
+        ("<THINK>B</Think>\n<Answer>C</ANSWER>", "C"),
+        ("<thinking>B</thinking>C", "C"),
+        ("<think>a <think>b</think> B</think>C", "C"),
+        ("<think>a <think> b</think>\nC", "\nC"),  # the second is only mentioned
+        ("<think>A</think><think>B</think>C", "C"),
+        ("<think></think>", ""),
+        ("<think>A</think><answer>C", "C"),  # cut off while it answered
+        ("<think>A <answer>A</answer>?</think><answer>C</answer>", "C"),
+        ("<think>A</think>\n\\boxed{C}", "\n\\boxed{C}"),
+        ("I wonder: A? No.</think>\nC", "\nC"),
+        ("Is it A? No</think>C", "C"),
+        ("A? No.</think> <answer>C</answer>", "C"),
+        ("A.</think> B.</think>\nC", "\nC"),
+        ('{"box": [1, 2]}</think>\nC', "\nC"),
+        ("<answer>C</answer> because A and B are larger", "C"),
+        ("It is A or C. <answer>C</answer>.", "C"),
+        ("<answer>A</answer> no, <answer>C</answer>", "C"),
+        ("<answer><answer>C</answer></answer>", "C"),
+        ("<think>so far A, but let me", None),
+        ("<think>", None),
+        ("<think>a <think>b", None),
+        ("<think>never ended <answer>C</answer>", "C"),
+        ("<think>the form is <answer>C</answer>, so", None),
+    ],
+)
+def test_the_part_that_answers(text, part):
+    assert answer_part(text) == part
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Write <answer> before the letter.",
+        "Use the </think> tag to end a thought.",
+        "The tag `</think>`\nends it.",
+        "The words <think>and</think> are tags.",
+        "<html><body><p>Put it in <answer>C</answer>.</p></body></html>",
+        "Here:\n```html\n<body>ends with </think>\n<answer>C</answer></body>\n```\nDone.",
+        '[{"label": "<answer>C</answer>"}, {"label": "</think>\\n"}]',
+        "<p>a</p>\n</think>\n<p>b</p>",
+    ],
+)
+def test_text_that_mentions_the_tags_is_kept(text):
+    assert answer_part(text) == text
+    assert answer_part(text, keeps_text=True) == text
+    assert answer_part(f"<think>hm</think>{text}", keeps_text=True) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("Write <answer>C</answer> at the end of it.", None),
+        ("first <answer>A</answer>, then <answer>C</answer>", None),
+        ("a line\n<think>x</think>\n<answer>y</answer>", None),
+        ("<answer>a page</answer>", "a page"),
+        ("Here it is: <answer>a page</answer>", "a page"),
+        ("<think>hm</think>\n<answer>a page", "a page"),
+        ("<think>hm</think>a page", "a page"),
+    ],
+)
+def test_of_a_transcript_only_a_frame_is_taken_off(text, part):
+    assert answer_part(text, keeps_text=True) == (text if part is None else part)
+
+
+def test_spans_of_thoughts_leave_the_answer_where_it_is():
+    text = "<think>B</think><answer>C</answer> so"
+    (_, start), (end, _) = thought_spans(text)
+    assert text[start:end] == "C"
+    assert thought_spans("C") == []
+    assert thought_spans("<think>B") == [(0, 8)]
+    assert thought_spans("") == []
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *(
+            "<think>",
+            "</think>",
+            "a </think> b ",
+            "<answer>",
+            "<answer>B</answer>",
+            "<think></think>",
+        ),
+        *("<think>A</think>\n", "```</think>", "<html></think>\n"),
+    ],
+)
+def test_hostile_replies_are_quick(piece):
+    text = piece * (100_000 // len(piece))
+    started = time.process_time()
+    answer_part(text)
+    assert time.process_time() - started < 0.2
