@@ -217,7 +217,8 @@ def _no_source(source: object, kind: str) -> UnsupportedMedia:
         hint = "a video is uint8[frames, height, width, 3]; one picture goes to images="
         if kind != "video":
             hint = "pixels are a picture and go to images="
-        return UnsupportedMedia(f"an {array_name(source)} is no {kind}", hint=hint)
+        what = "PDF" if kind == "document" else kind
+        return UnsupportedMedia(f"an {array_name(source)} is no {what}", hint=hint)
     return UnsupportedMedia(
         f"a {type(source).__name__} is no {kind} source",
         hint="give a path, bytes, an open file, or a data:, file:, http: or https: address",
