@@ -112,7 +112,7 @@ class VideoPart:
         resized_width: wanted width of a frame in pixels.
     """
 
-    source: MediaSource | Sequence[MediaSource]
+    source: MediaSource | tuple[MediaSource, ...]
     fps: float | Literal["auto"] | None = None
     nframes: int | None = None
     min_frames: int | None = None

@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 from finesight.errors import ConfigError, MediaError, UnsupportedMedia
 
 _LONGEST_SHOWN = 80
+_OPEN_BINARY = 'open it with mode "rb", and give it before it is closed'
 
 
 class ArrayLike(Protocol):
@@ -203,10 +204,12 @@ def read_if_open(source: Any) -> Any:
     except OSError as error:
         raise MediaError(f"the open file ({kind}) cannot be read: {error}") from error
     except (ValueError, AttributeError) as error:
-        raise UnsupportedMedia(f"the file object ({kind}) cannot be read: {error}") from error
+        raise UnsupportedMedia(
+            f"the file object ({kind}) cannot be read: {error}", hint=_OPEN_BINARY
+        ) from error
     if not isinstance(data, bytes):
         raise UnsupportedMedia(
             f"the file object ({kind}) gives {type(data).__name__} instead of bytes",
-            hint='open it with mode "rb"',
+            hint=_OPEN_BINARY,
         )
     return data

@@ -298,7 +298,7 @@ def as_conversations(conversations: Sequence[Messages]) -> list[Conversation]:
         ConfigError: it is a single conversation, or one of them is not understood.
     """
     entries = conversations if isinstance(conversations, (list, tuple)) else None
-    if entries is None or any(isinstance(entry, (Mapping, Message, str)) for entry in entries):
+    if entries is None or any(isinstance(entry, (Mapping, Message)) for entry in entries):
         raise ConfigError(
             f"a list of conversations is needed, not a {_kind_given(conversations)}",
             hint="put a single conversation into a list, or use answer(conversation)",

@@ -141,6 +141,9 @@ def _checked(name: str, value: Any) -> Any:
 
 def _unknown(name: str) -> ConfigError:
     known = AskOptions.__annotations__
+    if name in ("page", "pages"):
+        hint = 'pages stand beside their file: pdf=("scan.pdf", "1-3"), images=("scan.tif", "2-")'
+        return ConfigError(f"unknown option {name!r}", hint=hint)
     near = get_close_matches(name, (*known, *_MEDIA_ARGUMENTS), n=3)
     return ConfigError(
         f"unknown option {name!r}",

@@ -48,7 +48,7 @@ def media_parts(
     ]
 
 
-def image_part(source: ImageSource) -> ImagePart:
+def image_part(source: MediaSource | ImagePart) -> ImagePart:
     """A picture as a part."""
     return source if isinstance(source, ImagePart) else ImagePart(source=source)
 
@@ -65,9 +65,9 @@ def image_parts(source: ImageSource) -> list[ImagePart]:
     """
     from finesight.media.image import num_pages
 
-    if not _is_pair(source):
-        return [image_part(source)]
-    file, pages = source
+    file, pages = _with_pages(source)
+    if pages is None:
+        return [image_part(file)]
     if isinstance(file, ImagePart):
         raise ConfigError("an ImagePart stands beside pages", hint="set its own `page`")
     file = read_if_open(file)
@@ -79,7 +79,9 @@ def video_part(source: VideoSource) -> VideoPart:
     """A video as a part; a sequence of pictures is a list of frames."""
     if isinstance(source, VideoPart):
         return source
-    return VideoPart(source=tuple(source) if isinstance(source, list) else source)
+    if isinstance(source, Sequence) and not isinstance(source, (str, bytes, bytearray)):
+        return VideoPart(source=tuple(source))
+    return VideoPart(source=source)
 
 
 def pdf_parts(source: PdfSource) -> list[ImagePart]:
@@ -94,7 +96,7 @@ def pdf_parts(source: PdfSource) -> list[ImagePart]:
     """
     from finesight.media.pdf import num_pages
 
-    file, pages = source if _is_pair(source) else (source, None)
+    file, pages = _with_pages(source)
     file = read_if_open(file)
     count = num_pages(file)
     return [ImagePart(source=file, page=page) for page in page_numbers(pages, count)]
@@ -163,6 +165,11 @@ def _is_pair(value: Any) -> bool:
         return True
     numbers = plain_list(pages)
     return isinstance(numbers, tuple) and all(isinstance(number, int) for number in numbers)
+
+
+def _with_pages(source: Any) -> tuple[Any, Pages | None]:
+    """A file and its wanted pages; None where the file stands alone."""
+    return source if _is_pair(source) else (source, None)
 
 
 def _sources(value: Any) -> list[Any]:

@@ -115,7 +115,7 @@ def page_note(source: MediaSource | LocalSource, *, policy: FetchPolicy | None =
             return f"page {shown} is shown; {error.message}"
     if count == 1:
         return ""
-    return f"page {shown} of {count} is shown; others are given as for a PDF, by their numbers"
+    return f'page {shown} of {count} is shown; in Python, images=(file, "1-{count}") shows others'
 
 
 @contextmanager

@@ -88,7 +88,8 @@ def _tag(image: Image.Image, number: int) -> int | None:
     """One value of a tag of a TIFF; unsigned where a file says nothing of its sample format."""
     assert isinstance(image, TiffImageFile)
     value = image.tag_v2.get(number, _UNSIGNED if number == _SAMPLE_FORMAT else None)
-    return value[0] if isinstance(value, tuple) else value
+    first: int | None = value[0] if isinstance(value, tuple) else value
+    return first
 
 
 def _full_range(image: Image.Image, values: NDArray[np.generic], bits: int) -> float | None:

@@ -227,7 +227,7 @@ def _recordings(packets: _Packets, flags: NDArray[np.int8], base: Fraction) -> N
     """
     steps = np.diff(np.frombuffer(packets.dts, np.int64))
     is_key = flags[1:] & _KEY != 0
-    falls_back = (steps < 0) & (is_key | (steps < -1 / base))
+    falls_back = (steps < 0) & (is_key | (steps < -round(1 / base)))
     return np.concatenate([[0], np.cumsum(falls_back | (steps > _WRAP))]).astype(np.int64)
 
 

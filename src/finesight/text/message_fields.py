@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from finesight.errors import ConfigError
+from finesight.inputs import plain, plain_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +85,10 @@ class Fields:
 
     def numbers(self, key: str) -> tuple[float, ...] | None:
         """A list of finite numbers, or None where the key is missing."""
-        value = self.take(key)
+        value = plain_list(self.take(key))
         if value is None:
             return None
-        if not isinstance(value, (list, tuple)):
+        if not isinstance(value, tuple):
             raise self.error(f"{key} is a {type(value).__name__}, not a list of numbers")
         numbers = [self.as_number(f"{key}[{place}]", item) for place, item in enumerate(value)]
         if None in numbers:
@@ -100,6 +101,7 @@ class Fields:
 
     def as_number(self, key: str, value: Any) -> float | None:
         """Check that a value is a finite number, maybe written as text; None stays None."""
+        value = plain(value)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 
 from finesight.api import options
@@ -67,3 +70,85 @@ def test_said_options_win_over_the_checkpoints():
 def test_a_value_out_of_range_is_an_error():
     with pytest.raises(ConfigError, match=r"top_p=1\.5"):
         options.sampling_from({"top_p": 1.5}, Sampling())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("image", "images"),
+        ("video", "videos"),
+        ("pdfs", "pdf"),
+        ("max_tokens", "max_new_tokens"),
+        ("pages", 'pdf=("scan.pdf", "1-3")'),
+    ],
+)
+def test_near_names_are_suggested(wrong, right):
+    with pytest.raises(ConfigError, match=f"unknown option '{wrong}'") as caught:
+        options.checked_options({wrong: "a"})
+    assert right in caught.value.hint
+
+
+NUMBERS = [name for name in options.AskOptions.__annotations__ if name in options._LIMITS]
+
+
+@pytest.mark.parametrize(
+    "value", [math.nan, math.inf, -1e9, True, np.bool_(True), "3", [3], 10**400]
+)
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_is_no_number_is_refused_by_the_name_of_the_option(name, value):
+    if name == "seed" and value == -1e9:
+        pytest.skip("a seed may be negative")
+    with pytest.raises(ConfigError, match=f"^the option {name}="):
+        options.checked_options({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("system", 5, "a text"),
+        ("tools", "search", "a list of tools"),
+        ("stop", 5, "a text or a list of texts"),
+        ("add_vision_id", 1, "True or False"),
+        ("loop_guard", "yes", "True or False"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(name, value, expected):
+    with pytest.raises(ConfigError, match=f"^the option {name}=.*; it must be {expected}"):
+        options.checked_options({name: value})
+
+
+def test_none_leaves_an_option_out():
+    nothing = dict.fromkeys(options.AskOptions.__annotations__)
+    assert options.checked_options(nothing) == {}
+    assert options.sampling_from(nothing, Sampling(top_k=3)) == Sampling(top_k=3)
+
+
+def test_options_become_plain_numbers():
+    asked = {"fps": np.float32(2), "nframes": None, "max_pixels": np.array(5000), "seed": 3.0}
+    found = options.checked_options(asked)
+    assert found == {"fps": 2.0, "max_pixels": 5000, "seed": 3}
+    assert [type(value) for value in found.values()] == [float, int, int]
+    assert options.checked_options({"fps": "auto"}) == {"fps": "auto"}
+
+
+def test_the_question_is_a_text():
+    with pytest.raises(ConfigError, match="the question is a int"):
+        options.conversation_from(5, [], {})
+
+
+def test_a_tool_without_a_name_is_refused():
+    with pytest.raises(ConfigError, match="tool 0 has no function name"):
+        options.conversation_from("?", [], {"tools": [5]})
+
+
+def test_options_beside_a_conversation_are_those_of_sampling():
+    base = Sampling(temperature=0.5)
+    assert options.sampling_of(base, {"top_k": 3}, Sampling()) == Sampling(temperature=0.5, top_k=3)
+    assert options.sampling_of(None, {}, base) == base
+    for name in ("fps", "images", "system"):
+        with pytest.raises(ConfigError, match=f"{name} has no place beside a conversation"):
+            options.sampling_of(None, {name: 1}, base)
+    with pytest.raises(ConfigError, match="unknown option 'max_tokens'"):
+        options.sampling_of(None, {"max_tokens": 1}, base)
+    with pytest.raises(ConfigError, match="sampling is a dict"):
+        options.sampling_of({"top_k": 3}, {}, base)

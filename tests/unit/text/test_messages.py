@@ -157,7 +157,7 @@ def test_tool_calls(arguments):
         ({"image": "a", "video": "b"}, "no type", ""),
         ({"type": "text", "text": 3}, "text is a int", "string"),
         ({"video": "a", "fps": 1, "nframes": 4}, "both fps=1.0 and nframes=4", "not both"),
-        ({"video": "a", "fps": 0}, "fps=0.0; it must be above 0", ""),
+        ({"video": "a", "fps": 0}, "fps=0.0; it must be a number from 0.000001", ""),
         ({"video": "a", "fps": True}, "fps=True is a bool", ""),
         ({"video": "a", "fps": "fast"}, "fps='fast' is not a number", ""),
         ({"video": "a", "fps": float("nan")}, "not a finite number", ""),
