@@ -24,6 +24,7 @@ from finesight.inputs import (
     VIDEO_LIMITS,
     check_numbers,
     plain_list,
+    rank,
     read_if_open,
     settle,
     settle_numbers,
@@ -163,7 +164,7 @@ class VideoPart:
 
 def _video_source(source: Any) -> Any:
     """A frame list as a tuple, an open file as bytes; anything else as it is."""
-    if isinstance(source, (list, tuple)) or len(getattr(source, "shape", ())) == 4:
+    if isinstance(source, (list, tuple)) or rank(source) == 4:
         return tuple(read_if_open(frame) for frame in source)
     return read_if_open(source)
 

@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from finesight.errors import ConfigError, MediaError, UnsupportedMedia
 
 _LONGEST_SHOWN = 80
+_PLAIN = frozenset({int, float, bool, str, type(None)})  # most values; looked at first
 _OPEN_BINARY = 'open it with mode "rb", and give it before it is closed'
 
 
+@runtime_checkable
 class ArrayLike(Protocol):
     """An array of numpy, torch or another library that numpy can read."""
 
@@ -35,22 +38,28 @@ class ArrayLike(Protocol):
         """Type of the values."""
         ...
 
+    def item(self) -> Any:
+        """The one value of an array that holds one."""
+        ...
+
     def __array__(self) -> Any:
         """The values for numpy."""
         ...
 
 
+def rank(value: object) -> int | None:
+    """Number of axes of an array, 0 for a scalar of numpy or torch; None for what is no array."""
+    return len(value.shape) if isinstance(value, ArrayLike) else None
+
+
 def plain(value: Any) -> Any:
     """A scalar of numpy or torch, also a 0-d array, as the Python value it holds; others as is."""
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        return value.item()
-    return value
+    return value.item() if type(value) not in _PLAIN and rank(value) == 0 else value
 
 
 def plain_list(values: Any) -> Any:
-    """A list, range or 1-d array as a tuple of plain values; anything else as it is."""
-    is_vector = len(getattr(values, "shape", ())) == 1
-    if is_vector or isinstance(values, (list, tuple, range)):
+    """A list, tuple or 1-d array as a tuple of plain values; anything else as it is."""
+    if isinstance(values, (list, tuple)) or rank(values) == 1:
         return tuple(plain(value) for value in values)
     return values
 
@@ -194,16 +203,18 @@ def read_if_open(source: Any) -> Any:
         UnsupportedMedia: the file is closed, or open as text.
         MediaError: it cannot be read.
     """
-    if not callable(getattr(source, "read", None)):
+    try:
+        read = source.read
+    except AttributeError:
         return source
     kind = type(source).__name__
+    with suppress(AttributeError, OSError, ValueError):  # a pipe is read from where it stands
+        source.seek(0)  # a buffer that was just written stands at its end
     try:
-        if source.seekable():
-            source.seek(0)  # a buffer that was just written stands at its end
-        data = source.read()
+        data = read()
     except OSError as error:
         raise MediaError(f"the open file ({kind}) cannot be read: {error}") from error
-    except (ValueError, AttributeError) as error:
+    except ValueError as error:
         raise UnsupportedMedia(
             f"the file object ({kind}) cannot be read: {error}", hint=_OPEN_BINARY
         ) from error

@@ -6,6 +6,8 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
+import tempfile
 
 import numpy as np
 import pytest
@@ -155,6 +157,17 @@ def test_an_open_file_is_read_from_its_start(tmp_path):
         part = ImagePart(source=stream)
     assert part.source == b"of a file"  # also after it was closed
     assert VideoPart(source=[buffer, path]).source == (b"some bytes", path)
+
+
+def test_a_temporary_file_and_a_pipe(tmp_path):
+    with tempfile.NamedTemporaryFile() as stream:
+        stream.write(b"written")
+        assert read_if_open(stream) == b"written"
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as stream:
+        stream.write(b"through a pipe")
+    with os.fdopen(reading, "rb") as stream:
+        assert read_if_open(stream) == b"through a pipe"
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path):

@@ -161,7 +161,7 @@ def _is_pair(value: Any) -> bool:
     pages = plain(value[1])
     if isinstance(pages, str):
         return _PAGES_TEXT.fullmatch(pages) is not None
-    if pages is None or isinstance(pages, (int, float)):
+    if pages is None or isinstance(pages, (int, float, range)):
         return True
     numbers = plain_list(pages)
     return isinstance(numbers, tuple) and all(isinstance(number, int) for number in numbers)

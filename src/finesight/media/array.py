@@ -3,22 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeGuard
-
 import numpy as np
 from PIL import Image
 
 from finesight.errors import UnsupportedMedia
-
-if TYPE_CHECKING:
-    from finesight.inputs import ArrayLike
+from finesight.inputs import ArrayLike
 
 _PICTURE_HINT = "a picture is uint8[height, width, 3] in RGB, or [height, width], or with alpha 4"
-
-
-def is_array(source: object) -> TypeGuard[ArrayLike]:
-    """Whether a source is an array; a Pillow picture is none."""
-    return all(hasattr(source, name) for name in ("__array__", "shape", "dtype"))
 
 
 def array_name(array: ArrayLike) -> str:

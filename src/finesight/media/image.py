@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
 from PIL import Image
 
 from finesight.errors import DecodeError, MediaTooLarge, UnsupportedMedia
 from finesight.geometry import Size
-from finesight.media.array import is_array, picture_of_array
+from finesight.inputs import ArrayLike
+from finesight.media.array import picture_of_array
 from finesight.media.levels import stored_bits, to_rgb
 from finesight.media.refused import BROKEN, header_refused, pixels_refused, prepare_heif
 from finesight.media.source import LocalSource, kind_of, localize, source_name
@@ -49,6 +50,16 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = frozenset(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
+
+
+@runtime_checkable
+class _HoldsSeveral(Protocol):
+    """A Pillow picture of a format that can hold several; the others have no count."""
+
+    @property
+    def n_frames(self) -> int:
+        """Number of pictures in the file."""
+        ...
 
 
 def load_image(
@@ -125,7 +136,7 @@ def _opened(
     """A picture at the wanted page, its pixels not yet decoded, and its name."""
     name = source_name(source)
     with ExitStack() as stack:
-        if is_array(source):
+        if isinstance(source, ArrayLike):
             image = picture_of_array(source)
         elif isinstance(source, Image.Image):
             image = source
@@ -145,7 +156,7 @@ def _seek(image: Image.Image, page: int) -> None:
 
 def _count_pages(image: Image.Image, name: str) -> int:
     try:
-        return int(getattr(image, "n_frames", 1))  # formats of one picture have no count
+        return image.n_frames if isinstance(image, _HoldsSeveral) else 1
     except BROKEN as error:
         raise DecodeError(f"the pages of {name} cannot be counted: {error}") from error
 

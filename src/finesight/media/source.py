@@ -24,8 +24,8 @@ from urllib.parse import unquote, unquote_to_bytes
 from PIL.Image import Image
 
 from finesight.errors import DecodeError, FetchRefused, MediaError, UnsupportedMedia
-from finesight.inputs import read_if_open
-from finesight.media.array import array_name, is_array
+from finesight.inputs import ArrayLike, read_if_open
+from finesight.media.array import array_name
 from finesight.media.fetch import FetchPolicy, address_name, fetch_bytes, fetch_into
 
 if TYPE_CHECKING:
@@ -80,16 +80,16 @@ def source_name(source: object) -> str:
         return f"picture in memory ({source.width} x {source.height})"
     if isinstance(source, LocalSource):
         return source.name
-    if is_array(source):
+    if isinstance(source, ArrayLike):
         return array_name(source)
     if isinstance(source, bytes | bytearray | memoryview):
         return f"bytes ({len(source):,})"
     if isinstance(source, tuple | list):
         return f"list of {len(source)} frames"
-    if callable(getattr(source, "read", None)):
-        return f"open file ({type(source).__name__})"
-    if not isinstance(source, str):
+    if isinstance(source, os.PathLike):
         return _shortened(str(source))
+    if not isinstance(source, str):
+        return type(source).__name__
     scheme = _scheme(source)
     if scheme == "data":
         return f"data address ({source[5:].partition(',')[0][:60] or 'no type'})"
@@ -162,9 +162,7 @@ def at_hand(
 
     Errors as in `localize`.
     """
-    return (
-        source if isinstance(source, Image) or is_array(source) else localize(source, policy=policy)
-    )
+    return source if isinstance(source, (Image, ArrayLike)) else localize(source, policy=policy)
 
 
 def localize(
@@ -190,8 +188,8 @@ def localize(
     if isinstance(source, LocalSource):
         return source
     limits = policy or FetchPolicy()
-    name = source_name(source)
     source = read_if_open(source)
+    name = source_name(source)
     if isinstance(source, bytes | bytearray | memoryview):
         return _not_empty(LocalSource(name, bytes(source)))
     if isinstance(source, os.PathLike):
@@ -215,7 +213,7 @@ def localize(
 
 def _no_source(source: object, kind: str) -> UnsupportedMedia:
     """The error for something that cannot be opened as a file."""
-    if is_array(source):
+    if isinstance(source, ArrayLike):
         hint = "a video is uint8[frames, height, width, 3]; one picture goes to images="
         if kind != "video":
             hint = "pixels are a picture and go to images="
