@@ -140,10 +140,11 @@ class VideoPart:
 
     def check(self) -> None:
         """Raise `ConfigError` on numbers out of range and on contradicting options."""
-        if isinstance(self.fps, str) and self.fps != "auto":
+        is_named = isinstance(self.fps, str)
+        if is_named and self.fps != "auto":
             raise ConfigError(f"video has fps={self.fps!r}", hint='fps is a number or "auto"')
         numbers = {name: limit for name, limit in VIDEO_LIMITS.items() if name != "fps"}
-        check_numbers("video", self, numbers if self.fps == "auto" else VIDEO_LIMITS)
+        check_numbers("video", self, numbers if is_named else VIDEO_LIMITS)
         if self.fps is not None and self.nframes is not None:
             raise ConfigError(
                 f"video has both fps={self.fps} and nframes={self.nframes}",

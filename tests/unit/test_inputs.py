@@ -117,6 +117,7 @@ def test_what_is_no_number_in_range_is_refused_by_name(kind, field, value):
         (VideoPart(source="a.mp4", start_seconds=-1.0), "start_seconds=-1.0"),
         (VideoPart(source="a.mp4", end_seconds=-1), "end_seconds=-1"),
         (VideoPart(source="a.mp4", fps=-2.0), "fps=-2.0"),
+        (VideoPart(source="a.mp4", fps=np.array([1.0, 2.0])), "fps=array"),
         (VideoPart(source="a.mp4", fps=1e-300), "fps=1e-300"),
         (VideoPart(source="a.mp4", nframes=2.5), "nframes=2.5"),
         (ImagePart(source="a.png", max_pixels=-4), "max_pixels=-4"),

@@ -127,7 +127,7 @@ def _checked(name: str, value: Any) -> Any:
     label = f"the option {name}"
     if name in _LIMITS:
         value = _LIMITS[name].settled(value)
-        if not (name == "fps" and value == "auto"):
+        if not (name == "fps" and isinstance(value, str) and value == "auto"):
             _LIMITS[name].check(label, value)
         return value
     if name not in _TYPES:

@@ -247,7 +247,8 @@ def _origin(container: InputContainer, base: Fraction, first: int) -> int:
     start = container.start_time
     if container.format.name == "avi":  # counts from 0, but calls the first picture 1 or 2
         return first
-    return first if start is None else round(Fraction(start, av.time_base) / base)
+    # FFmpeg rounds it to microseconds; no frame is shown before it.
+    return first if start is None else min(first, round(Fraction(start, av.time_base) / base))
 
 
 def _is_counted(container: InputContainer, stream: VideoStream) -> bool:
