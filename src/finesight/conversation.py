@@ -13,19 +13,37 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, TypeAlias
 
 from finesight.errors import ConfigError
 from finesight.geometry import Clock, Resize
+from finesight.inputs import (
+    IMAGE_LIMITS,
+    SAMPLING_LIMITS,
+    TIMESTAMP_LIMITS,
+    VIDEO_LIMITS,
+    check_numbers,
+    plain_list,
+    rank,
+    read_if_open,
+    settle,
+    settle_numbers,
+    shown,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from finesight.inputs import ArrayLike
+
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "repetition", "tool_calls", "cancelled"]
 if TYPE_CHECKING:
-    MediaSource = str | bytes | Path | Image
-    """A path, raw bytes, a Pillow image, or a `data:`, `file:`, `http:` or `https:` address."""
+    MediaSource: TypeAlias = str | bytes | Path | Image | BinaryIO | ArrayLike
+    """A path, raw bytes, an open binary file, a Pillow image, an array of pixels (numpy or torch),
+    or a `data:`, `file:`, `http:` or `https:` address."""
+
+_LEAST_TEMPERATURE = 1e-6  # logits divided by less overflow float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +55,14 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePart:
-    """One picture, or one page of a PDF when `page` is set.
+    """One picture, or one page when `page` is set: of a PDF, or of a picture file that holds several.
+
+    An open file is read here, at once.
 
     Attributes:
-        source: path, bytes, Pillow image or address.
-        page: page of a PDF, counted from 0; None for a picture.
+        source: path, bytes, open binary file, Pillow image, array or address.
+        page: page of a PDF, page of a TIFF, frame of an animation, counted from 0; None for a
+            picture: the first where a file holds several.
         min_pixels: lower bound of the resized area; None takes the processor's.
         max_pixels: upper bound of the resized area; None takes the processor's.
         resized_height: wanted height in pixels, rounded to a multiple of 28; needs `resized_width` too.
@@ -55,8 +76,13 @@ class ImagePart:
     resized_height: int | None = None
     resized_width: int | None = None
 
+    def __post_init__(self) -> None:
+        settle_numbers(self, IMAGE_LIMITS)
+        object.__setattr__(self, "source", read_if_open(self.source))
+
     def check(self) -> None:
-        """Raise `ConfigError` on contradicting options."""
+        """Raise `ConfigError` on numbers out of range and on contradicting options."""
+        check_numbers("picture", self, IMAGE_LIMITS)
         _check_resized_pair(self.resized_height, self.resized_width)
         _check_pixel_budget(self.min_pixels, self.max_pixels)
 
@@ -65,8 +91,13 @@ class ImagePart:
 class VideoPart:
     """One video: a file, or a list of frames.
 
+    An open file is read here, at once; a list, and an array `uint8[F, H, W, 3]`, become a tuple of
+    frames. Frames without `timestamps`, `sample_fps` or `fps` are taken at the processor's rate,
+    which the record of the video then notes.
+
     Attributes:
-        source: path, bytes or address of a video file, or a tuple of picture sources (a frame list).
+        source: path, bytes, open binary file or address of a video file, or a frame list: a tuple or
+            list of picture sources, or an array `uint8[F, H, W, 3]`.
         fps: frames per second to sample; "auto" samples more where the picture changes; None takes the processor's.
         nframes: number of frames to sample; excludes `fps`.
         min_frames: least number of frames when `fps` decides.
@@ -102,19 +133,23 @@ class VideoPart:
         """Whether the source is a sequence of pictures instead of a file."""
         return isinstance(self.source, tuple)
 
+    def __post_init__(self) -> None:
+        settle_numbers(self, VIDEO_LIMITS)
+        object.__setattr__(self, "timestamps", plain_list(self.timestamps))
+        object.__setattr__(self, "source", _video_source(self.source))
+
     def check(self) -> None:
-        """Raise `ConfigError` on contradicting options."""
+        """Raise `ConfigError` on numbers out of range and on contradicting options."""
+        is_named = isinstance(self.fps, str)
+        if is_named and self.fps != "auto":
+            raise ConfigError(f"video has fps={self.fps!r}", hint='fps is a number or "auto"')
+        numbers = {name: limit for name, limit in VIDEO_LIMITS.items() if name != "fps"}
+        check_numbers("video", self, numbers if is_named else VIDEO_LIMITS)
         if self.fps is not None and self.nframes is not None:
             raise ConfigError(
                 f"video has both fps={self.fps} and nframes={self.nframes}",
                 hint="give one of the two, not both",
             )
-        if isinstance(self.fps, (int, float)) and not self.fps > 0:
-            raise ConfigError(f"video has fps={self.fps}; it must be above 0")
-        if isinstance(self.fps, str) and self.fps != "auto":
-            raise ConfigError(f"video has fps={self.fps!r}", hint='fps is a number or "auto"')
-        if self.nframes is not None and self.nframes < 1:
-            raise ConfigError(f"video has nframes={self.nframes}; it must be at least 1")
         if (
             self.start_seconds is not None
             and self.end_seconds is not None
@@ -126,6 +161,13 @@ class VideoPart:
         _check_frame_list(self)
         _check_resized_pair(self.resized_height, self.resized_width)
         _check_pixel_budget(self.min_pixels, self.max_pixels)
+
+
+def _video_source(source: Any) -> Any:
+    """A frame list as a tuple, an open file as bytes; anything else as it is."""
+    if isinstance(source, (list, tuple)) or rank(source) == 4:
+        return tuple(read_if_open(frame) for frame in source)
+    return read_if_open(source)
 
 
 def _check_frame_list(part: VideoPart) -> None:
@@ -141,6 +183,8 @@ def _check_frame_list(part: VideoPart) -> None:
         raise ConfigError(
             "video has both timestamps and sample_fps", hint="timestamps alone are enough"
         )
+    if part.timestamps is not None:
+        _check_timestamps(part.timestamps)
     if part.timestamps is not None and len(part.timestamps) != len(part.source):
         raise ConfigError(
             f"video has {len(part.source)} frames but {len(part.timestamps)} timestamps"
@@ -148,6 +192,13 @@ def _check_frame_list(part: VideoPart) -> None:
     for name in ("nframes", "start_seconds", "end_seconds"):
         if getattr(part, name) is not None:
             raise ConfigError(f"video is a list of frames and has {name}, which only a file takes")
+
+
+def _check_timestamps(timestamps: object) -> None:
+    if not isinstance(timestamps, tuple):
+        raise ConfigError(f"video has timestamps={shown(timestamps)}; it must be a list of seconds")
+    for index, seconds in enumerate(timestamps):
+        TIMESTAMP_LIMITS.check(f"video has timestamps[{index}]", seconds)
 
 
 def _check_resized_pair(height: int | None, width: int | None) -> None:
@@ -226,22 +277,30 @@ class Sampling:
     logprobs: int | None = None
     loop_guard: bool = True
 
+    def __post_init__(self) -> None:
+        settle_numbers(self, SAMPLING_LIMITS)
+        settle(self, ("loop_guard",))
+        stop: Any = (self.stop,) if isinstance(self.stop, str) else self.stop
+        object.__setattr__(self, "stop", tuple(stop) if isinstance(stop, list) else stop)
+
     def check(self) -> None:
         """Raise `ConfigError` on a value outside its range."""
-        limits = (
-            ("max_new_tokens", self.max_new_tokens >= 1, "at least 1"),
-            ("temperature", self.temperature >= 0, "at least 0"),
-            ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
-            ("top_k", self.top_k >= 0, "at least 0 (0 keeps all)"),
-            ("repetition_penalty", self.repetition_penalty > 0, "above 0"),
-            ("logprobs", self.logprobs is None or 0 <= self.logprobs <= 20, "between 0 and 20"),
-            ("stop", all(self.stop), "a list of strings that are not empty"),
-        )
-        for name, is_fine, expected in limits:
-            if not is_fine:
-                raise ConfigError(
-                    f"sampling has {name}={getattr(self, name)!r}; it must be {expected}"
-                )
+        check_numbers("sampling", self, SAMPLING_LIMITS)
+        if 0 < self.temperature < _LEAST_TEMPERATURE:
+            raise ConfigError(
+                f"sampling has temperature={self.temperature}; it must be 0, or at least "
+                f"{_LEAST_TEMPERATURE:f}",
+                hint="0 takes the best token each time",
+            )
+        texts: object = self.stop
+        if not isinstance(texts, tuple) or not all(isinstance(t, str) and t for t in texts):
+            raise ConfigError(
+                f"sampling has stop={shown(texts)}; it must be a list of strings that are not empty"
+            )
+        if not isinstance(self.loop_guard, bool):
+            raise ConfigError(
+                f"sampling has loop_guard={shown(self.loop_guard)}; it must be True or False"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,12 +310,13 @@ class MediaRecord:
     Attributes:
         kind: "image" or "video".
         source: what to call it: a path, an address, or "bytes" and the like.
-        page: page of a PDF counted from 0, else None.
+        page: the page that was asked for, counted from 0, of a PDF or a picture file; else None.
         resize: original and resized size.
         visual_tokens: number of tokens it took.
         clock: both clocks of a video; None for a picture.
         sample_fps: frames per second the model believes it saw; None for a picture.
-        notes: things a user should know: a repeated frame, colliding time positions, a capped frame count.
+        notes: things a user should know: a repeated frame, colliding time positions, a capped frame count, the
+            first of several pages.
     """
 
     kind: Literal["image", "video"]

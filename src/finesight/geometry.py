@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from finesight.errors import LayoutError
+from finesight.inputs import settle
 
 __all__ = ["Box", "Clock", "Point", "Resize", "Size", "iou"]
 
@@ -25,6 +26,9 @@ class Size:
 
     width: int
     height: int
+
+    def __post_init__(self) -> None:
+        settle(self, ("width", "height"))
 
     def check(self) -> None:
         """Raise `LayoutError` unless both sides are at least one pixel."""
@@ -44,6 +48,9 @@ class Point:
     x: float
     y: float
 
+    def __post_init__(self) -> None:
+        settle(self, ("x", "y"))
+
     def clipped(self, size: Size) -> tuple[Point, bool]:
         """Move the point into `size`; the flag says whether it had to move."""
         moved = Point(
@@ -60,6 +67,9 @@ class Box:
     y1: float
     x2: float
     y2: float
+
+    def __post_init__(self) -> None:
+        settle(self, ("x1", "y1", "x2", "y2"))
 
     @property
     def width(self) -> float:

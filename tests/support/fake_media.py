@@ -52,8 +52,12 @@ def use_sizes_of(monkeypatch, case: DrawnCase) -> None:
         fps = count / max(video.total_frames, 1e-6) * video.source_fps
         return FakeClip(Size(video.width, video.height), count, fps)
 
-    monkeypatch.setattr("finesight.processor.prepare.open_video", open_video)
-    monkeypatch.setattr(
-        "finesight.processor.prepare.image_size", lambda source, policy: Size(*case.images[source])
-    )
-    monkeypatch.setattr("finesight.processor.prepare.source_name", str)
+    fakes = {
+        "open_video": open_video,
+        "at_hand": lambda source, policy: source,
+        "image_size": lambda source: Size(*case.images[source]),
+        "page_note": lambda source: "",
+        "source_name": str,
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setattr(f"finesight.processor.prepare.{name}", fake)

@@ -46,8 +46,10 @@ def find_checkpoint(
 
     Raises:
         MissingWeights: there is no such model, or it is not complete.
-        ConfigError: the name can be none of the three.
+        ConfigError: the name can be none of the three, or there is no such hub.
     """
+    if hub not in (None, "huggingface", "modelscope"):
+        raise ConfigError(f"hub is {hub!r}", hint='it is "huggingface" or "modelscope"')
     if name == EMBEDDED:
         return _embedded(needs_weights=needs_weights)
     path = Path(name).expanduser()

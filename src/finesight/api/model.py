@@ -11,6 +11,7 @@ Legend: L tokens of a conversation, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
 
@@ -25,16 +26,19 @@ from finesight.api.checkpoints import (
 )
 from finesight.api.options import (
     AskOptions,
-    check_options,
+    SamplingOptions,
+    checked_options,
     conversation_from,
-    media_parts,
     sampling_from,
+    sampling_of,
 )
+from finesight.api.sources import media_parts
 from finesight.batch import EncodedSample, pack
-from finesight.conversation import Conversation, Reply, Sampling, StreamEvent
+from finesight.conversation import Conversation, Message, Reply, Sampling, StreamEvent
 from finesight.engine.engine import Engine, finished
 from finesight.engine.runner import OnStage, check_length
 from finesight.errors import ConfigError
+from finesight.inputs import shown
 from finesight.model.device import checked_device
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
@@ -43,7 +47,7 @@ from finesight.processor.processor import Processor
 from finesight.text.messages import conversation_from as read_conversation
 
 if TYPE_CHECKING:
-    from finesight.api.options import ImageSource, PdfSource, VideoSource
+    from finesight.api.sources import ImageSource, PdfSource, VideoSource
 
 Messages: TypeAlias = Conversation | Sequence[Mapping[str, Any]]
 """A `Conversation`, or messages in the format of qwen-vl-utils or OpenAI."""
@@ -113,8 +117,11 @@ class Model:
 
         Args:
             question: comes after the media.
-            images: one or a list of paths, addresses, bytes, Pillow images or `ImagePart`s.
-            videos: one or a list of paths, addresses, tuples of frames or `VideoPart`s.
+            images: one or a list of paths, addresses, bytes, open files, Pillow images, arrays
+                `uint8[H, W, 3]` or `ImagePart`s; of a file that holds several pictures the first,
+                or `(file, pages)`.
+            videos: one or a list of paths, addresses, bytes, open files, tuples of frames, arrays
+                `uint8[F, H, W, 3]` or `VideoPart`s.
             pdf: one or a list of PDFs, or `(PDF, pages)`; pages as a text count from 1 ("1-3").
             **options: see `AskOptions`.
 
@@ -124,7 +131,7 @@ class Model:
         Raises:
             FinesightError: an option, a source, or the length of it all.
         """
-        check_options(options)
+        options = checked_options(options)
         conversation = conversation_from(question, media_parts(images, videos, pdf), options)
         sampling = sampling_from(options, self.defaults)
         return read_answer(finished(self._stream(conversation, sampling, options)))
@@ -132,7 +139,7 @@ class Model:
     def locate(
         self,
         phrase: str,
-        image: ImageSource,
+        image: ImageSource | None = None,
         *,
         as_: Literal["box", "point"] = "box",
         **options: Unpack[AskOptions],
@@ -141,30 +148,57 @@ class Model:
 
         Args:
             phrase: for example "the red square".
-            image: one picture.
+            image: one picture, as `ask` takes it.
             as_: whether boxes or points are asked for.
             **options: see `AskOptions`.
 
         Raises:
             FinesightError: an option, or the picture.
         """
-        return self.ask(locate_question(phrase, as_), images=[image], **options)
+        question = locate_question(phrase, as_)
+        if image is None or "images" in options:
+            raise ConfigError(
+                "locate looks at one picture, given as image=",
+                hint=f'model.locate({shown(phrase)}, "photo.jpg"); ask takes several as images=',
+            )
+        return self.ask(question, images=[image], **options)
 
-    def answer(self, conversation: Messages, sampling: Sampling | None = None) -> Answer:
-        """Answer one conversation and read the answer back."""
-        return read_answer(self.respond([conversation], sampling)[0])
+    def answer(
+        self,
+        conversation: Messages,
+        sampling: Sampling | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> Answer:
+        """Answer one conversation and read the answer back.
+
+        Args:
+            conversation: records, or messages in the format of qwen-vl-utils or OpenAI.
+            sampling: None takes the checkpoint's defaults.
+            **options: single values over those of `sampling`, see `SamplingOptions`.
+
+        Raises:
+            FinesightError: an option, a message, its media, or the length of it all.
+        """
+        return read_answer(self.respond([conversation], sampling, **options)[0])
 
     def respond(
-        self, conversations: Sequence[Messages], sampling: Sampling | None = None
+        self,
+        conversations: Sequence[Messages],
+        sampling: Sampling | None = None,
+        **options: Unpack[SamplingOptions],
     ) -> list[Reply]:
         """Answer each conversation; replies come in the order of the conversations.
 
         Args:
-            conversations: records, or messages in the format of qwen-vl-utils or OpenAI.
+            conversations: a list of what `answer` takes.
             sampling: None takes the checkpoint's defaults.
+            **options: single values over those of `sampling`, see `SamplingOptions`.
+
+        Raises:
+            FinesightError: as `answer`.
         """
-        wanted = [as_conversation(entry) for entry in conversations]
-        return self.engine.respond(wanted, sampling or self.defaults)
+        chosen = sampling_of(sampling, options, self.defaults)
+        return self.engine.respond(as_conversations(conversations), chosen)
 
     def stream(
         self,
@@ -176,7 +210,7 @@ class Model:
         **options: Unpack[AskOptions],
     ) -> Iterator[StreamEvent]:
         """As `ask`, but piece by piece; the last event carries the whole reply."""
-        check_options(options)
+        options = checked_options(options)
         conversation = conversation_from(question, media_parts(images, videos, pdf), options)
         return self._stream(conversation, sampling_from(options, self.defaults), options)
 
@@ -213,7 +247,7 @@ class Model:
 
     def score(self, conversations: Sequence[Messages]) -> list[list[float]]:
         """Log-probability of each token of the assistant turns."""
-        return self.engine.score([as_conversation(entry) for entry in conversations])
+        return self.engine.score(as_conversations(conversations))
 
 
 def locate_question(phrase: str, as_: str) -> str:
@@ -222,11 +256,13 @@ def locate_question(phrase: str, as_: str) -> str:
     Raises:
         ConfigError: another shape than "box" or "point", or an empty phrase.
     """
-    words = phrase.split()
+    words = phrase.split() if isinstance(phrase, str) else []
     if not words:
-        raise ConfigError("the phrase to locate is empty")
-    if as_ not in LOCATE_PROMPTS:
-        raise ConfigError(f"as_ is {as_!r}", hint='it is "box" or "point"')
+        raise ConfigError(
+            f"the phrase to locate is {shown(phrase)}", hint='give a text such as "the red square"'
+        )
+    if not isinstance(as_, str) or as_ not in LOCATE_PROMPTS:
+        raise ConfigError(f"as_ is {shown(as_)}", hint='it is "box" or "point"')
     # "red square" is asked for as "the red square": models know the question in that form.
     is_bare = words[0].isascii() and words[0].lower() not in _DETERMINERS
     return LOCATE_PROMPTS[as_].format(phrase=f"the {phrase}" if is_bare else phrase)
@@ -255,6 +291,26 @@ def as_conversation(messages: Messages) -> Conversation:
     return read_conversation(messages)
 
 
+def as_conversations(conversations: Sequence[Messages]) -> list[Conversation]:
+    """Several conversations, each of any accepted kind.
+
+    Raises:
+        ConfigError: it is a single conversation, or one of them is not understood.
+    """
+    entries = conversations if isinstance(conversations, (list, tuple)) else None
+    if entries is None or any(isinstance(entry, (Mapping, Message)) for entry in entries):
+        raise ConfigError(
+            f"a list of conversations is needed, not a {_kind_given(conversations)}",
+            hint="put a single conversation into a list, or use answer(conversation)",
+        )
+    return [as_conversation(entry) for entry in entries]
+
+
+def _kind_given(conversations: object) -> str:
+    is_list = isinstance(conversations, (list, tuple))
+    return "list of messages" if is_list else type(conversations).__name__
+
+
 def load(
     name: str | Path = "tiny",
     *,
@@ -279,6 +335,8 @@ def load(
         WeightsError: there is no such model, or it is not complete.
         ConfigError: a file of the checkpoint, the device or the dtype is wrong.
     """
+    if not isinstance(name, (str, PathLike)):
+        raise ConfigError(f"the name of the model is {shown(name)}", hint='"tiny", or a folder')
     folder = find_checkpoint(name, hub=hub)
     on_stage("load", 0, 1)
     processor = load_processor(folder)
@@ -322,6 +380,6 @@ def checked_dtype(name: str | torch.dtype | None) -> torch.dtype | None:
     """
     if name is None or isinstance(name, torch.dtype):
         return name
-    if name not in DTYPES:
-        raise ConfigError(f"dtype is {name!r}", hint=f"it is one of {', '.join(DTYPES)}")
+    if not isinstance(name, str) or name not in DTYPES:
+        raise ConfigError(f"dtype is {shown(name)}", hint=f"it is one of {', '.join(DTYPES)}")
     return DTYPES[name]

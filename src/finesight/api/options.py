@@ -3,7 +3,8 @@
 
 One table of options serves `ask`, `locate`, `stream` and the command line. An option that cannot
 have an effect (`fps` without a video) is an error: most wrong results of other tools begin with an
-option that was taken and ignored.
+option that was taken and ignored. So is a value of the wrong type or out of range; None is the same
+as leaving the option out.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 from finesight.conversation import (
     Conversation,
-    ImagePart,
     Message,
     Part,
     Sampling,
@@ -23,20 +23,38 @@ from finesight.conversation import (
     VideoPart,
 )
 from finesight.errors import ConfigError
-
-if TYPE_CHECKING:
-    from finesight.conversation import MediaSource
-
-    ImageSource: TypeAlias = MediaSource | ImagePart
-    VideoSource: TypeAlias = MediaSource | Sequence[MediaSource] | VideoPart
-    PdfSource: TypeAlias = MediaSource | tuple[MediaSource, "Pages"]
-
-Pages: TypeAlias = str | int | Sequence[int]
-"""Pages of a PDF: numbers from 0, as in `ImagePart.page`, or a text from 1, such as "1-3,7"."""
+from finesight.inputs import IMAGE_LIMITS, SAMPLING_LIMITS, VIDEO_LIMITS, Limits, plain, shown
+from finesight.text.messages import conversation_from as read_conversation
 
 
-class AskOptions(TypedDict, total=False):
-    """Options of a question. What is left out comes from the checkpoint.
+class SamplingOptions(TypedDict, total=False):
+    """Options of how an answer is drawn. What is left out comes from the checkpoint.
+
+    Attributes:
+        max_new_tokens: largest number of tokens of the answer.
+        temperature: 0 takes the best token each time.
+        top_p: smallest set of tokens whose probability reaches this.
+        top_k: number of best tokens kept.
+        repetition_penalty: above 1 makes tokens already seen less likely.
+        stop: the answer ends before the first of these strings.
+        seed: of the random numbers.
+        logprobs: number of alternatives to report per token.
+        loop_guard: whether endless repetition is stopped.
+    """
+
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    repetition_penalty: float
+    stop: str | Sequence[str]
+    seed: int
+    logprobs: int
+    loop_guard: bool
+
+
+class AskOptions(SamplingOptions, total=False):
+    """Options of a question, besides those of `SamplingOptions`.
 
     Attributes:
         system: system message; without it the released template's own.
@@ -50,15 +68,6 @@ class AskOptions(TypedDict, total=False):
         max_pixels: upper bound of the area of each picture and frame.
         total_pixels: upper bound of all frames of a video together.
         fit_tokens: shrink the media until the prompt has at most this many tokens.
-        max_new_tokens: largest number of tokens of the answer.
-        temperature: 0 takes the best token each time.
-        top_p: smallest set of tokens whose probability reaches this.
-        top_k: number of best tokens kept.
-        repetition_penalty: above 1 makes tokens already seen less likely.
-        stop: the answer ends before the first of these strings.
-        seed: of the random numbers.
-        logprobs: number of alternatives to report per token.
-        loop_guard: whether endless repetition is stopped.
     """
 
     system: str
@@ -72,15 +81,6 @@ class AskOptions(TypedDict, total=False):
     max_pixels: int
     total_pixels: int
     fit_tokens: int
-    max_new_tokens: int
-    temperature: float
-    top_p: float
-    top_k: int
-    repetition_penalty: float
-    stop: str | Sequence[str]
-    seed: int
-    logprobs: int
-    loop_guard: bool
 
 
 _VIDEO_FIELDS = {
@@ -96,49 +96,110 @@ _IMAGE_FIELDS = ("min_pixels", "max_pixels")
 _ONLY_MEDIA = (*_IMAGE_FIELDS, "fit_tokens", "add_vision_id")
 _ONLY_VIDEO = tuple(name for name in _VIDEO_FIELDS if name not in _IMAGE_FIELDS)
 _SAMPLING_FIELDS = frozenset(entry.name for entry in fields(Sampling))
+_LIMITS: Mapping[str, Limits] = {
+    **SAMPLING_LIMITS,
+    **{name: IMAGE_LIMITS[name] for name in _IMAGE_FIELDS},
+    **{option: VIDEO_LIMITS[field_name] for option, field_name in _VIDEO_FIELDS.items()},
+    "fit_tokens": Limits(least=1, most=2**31 - 1, is_whole=True),
+}
+_TYPES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
+    "system": (str, "a text"),
+    "add_vision_id": (bool, "True or False"),
+    "loop_guard": (bool, "True or False"),
+    "tools": ((list, tuple), "a list of tools"),
+    "stop": ((str, list, tuple), "a text or a list of texts"),
+}
+_MEDIA_ARGUMENTS = ("images", "videos", "pdf")
 
 
-def check_options(options: AskOptions) -> None:
-    """Raise `ConfigError` on an option there is none of, with the nearest ones."""
+def checked_options(options: AskOptions) -> AskOptions:
+    """Options without those that are None, their numbers as plain Python ones.
+
+    Raises:
+        ConfigError: there is no such option (names the nearest ones), or its value is of another
+            type or out of range.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    return cast("AskOptions", {name: _checked(name, value) for name, value in given.items()})
+
+
+def _checked(name: str, value: Any) -> Any:
+    label = f"the option {name}"
+    if name in _LIMITS:
+        value = _LIMITS[name].settled(value)
+        if not (name == "fps" and isinstance(value, str) and value == "auto"):
+            _LIMITS[name].check(label, value)
+        return value
+    if name not in _TYPES:
+        raise _unknown(name)
+    kind, expected = _TYPES[name]
+    value = plain(value)
+    if not isinstance(value, kind):
+        raise ConfigError(f"{label}={shown(value)}; it must be {expected}")
+    return value
+
+
+def _unknown(name: str) -> ConfigError:
     known = AskOptions.__annotations__
-    for name in options:
-        if name not in known:
-            near = get_close_matches(name, known, n=3)
-            raise ConfigError(
-                f"unknown option {name!r}",
-                hint=f"did you mean {', '.join(near)}?"
-                if near
-                else f"there are {', '.join(known)}",
-            )
+    if name in ("page", "pages"):
+        hint = 'pages stand beside their file: pdf=("scan.pdf", "1-3"), images=("scan.tif", "2-")'
+        return ConfigError(f"unknown option {name!r}", hint=hint)
+    near = get_close_matches(name, (*known, *_MEDIA_ARGUMENTS), n=3)
+    return ConfigError(
+        f"unknown option {name!r}",
+        hint=f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}",
+    )
 
 
-def sampling_from(options: AskOptions, defaults: Sampling) -> Sampling:
-    """Options over the checkpoint's defaults.
+def sampling_from(options: AskOptions | SamplingOptions, defaults: Sampling) -> Sampling:
+    """Options over the checkpoint's defaults; those of the media are passed over.
 
     Raises:
         ConfigError: a value is out of range.
     """
-    given = {name: value for name, value in options.items() if name in _SAMPLING_FIELDS}
-    stop = given.get("stop")
-    if stop is not None:
-        given["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)  # type: ignore[arg-type]  # checked by Sampling
-    sampling = replace(defaults, **given)  # type: ignore[arg-type]  # AskOptions types each value
+    given = checked_options(cast("AskOptions", options)).items()
+    sampling = replace(defaults, **{k: v for k, v in given if k in _SAMPLING_FIELDS})  # type: ignore[arg-type]  # checked above
     sampling.check()
     return sampling
+
+
+def sampling_of(
+    sampling: Sampling | None, options: SamplingOptions, defaults: Sampling
+) -> Sampling:
+    """A sampling and options over it, for conversations that carry their media with them.
+
+    Raises:
+        ConfigError: no `Sampling`, or an option that does not say how an answer is drawn.
+    """
+    if sampling is not None and not isinstance(sampling, Sampling):
+        raise ConfigError(
+            f"sampling is a {type(sampling).__name__}",
+            hint="give finesight.conversation.Sampling(...), or its values: max_new_tokens=64",
+        )
+    foreign = [name for name in options if name not in _SAMPLING_FIELDS]
+    if foreign and foreign[0] in (*AskOptions.__annotations__, *_MEDIA_ARGUMENTS):
+        raise ConfigError(
+            f"the option {foreign[0]} has no place beside a conversation",
+            hint="it stands in the conversation itself; ask(question, ...) takes it as an option",
+        )
+    return sampling_from(options, sampling or defaults)
 
 
 def conversation_from(question: str, media: Sequence[Part], options: AskOptions) -> Conversation:
     """Media in order, then the question, after the system message if there is one.
 
     Raises:
-        ConfigError: an option has nothing to act on.
+        ConfigError: the question is no text, or an option is wrong or has nothing to act on.
     """
+    if not isinstance(question, str):
+        raise ConfigError(f"the question is a {type(question).__name__}", hint="it is a text")
+    options = checked_options(options)
     _check_effect(media, options)
     parts = (*(_with_options(part, options) for part in media), TextPart(question))
     messages = [Message("user", parts)]
     if "system" in options:
         messages.insert(0, Message("system", (TextPart(options["system"]),)))
-    return Conversation(tuple(messages), tools=tuple(options.get("tools", ())))
+    return read_conversation(messages, options.get("tools", ()))
 
 
 def _check_effect(media: Sequence[Part], options: AskOptions) -> None:
@@ -164,89 +225,3 @@ def _with_options(part: Part, options: AskOptions) -> Part:
         if option in options and getattr(part, field_name) is None
     }
     return replace(part, **given) if given else part
-
-
-def image_part(source: ImageSource) -> ImagePart:
-    """A picture as a part."""
-    return source if isinstance(source, ImagePart) else ImagePart(source=source)
-
-
-def video_part(source: VideoSource) -> VideoPart:
-    """A video as a part; a sequence of pictures is a list of frames."""
-    if isinstance(source, VideoPart):
-        return source
-    if isinstance(source, Sequence) and not isinstance(source, (str, bytes)):
-        return VideoPart(source=tuple(source))
-    return VideoPart(source=source)
-
-
-def pdf_parts(source: PdfSource) -> list[ImagePart]:
-    """The pages of a PDF, each as a picture.
-
-    Args:
-        source: a PDF, or a PDF and its wanted pages; without them, all.
-
-    Raises:
-        MediaError: the file is not a readable PDF.
-        ConfigError: a page is not there.
-    """
-    from finesight.media.pdf import num_pages
-
-    pages: Pages | None = None
-    if isinstance(source, tuple):
-        source, pages = source
-    count = num_pages(source)
-    wanted = range(count) if pages is None else page_numbers(pages, count)
-    return [ImagePart(source=source, page=page) for page in wanted]
-
-
-def page_numbers(pages: Pages, count: int) -> list[int]:
-    """Page numbers from 0.
-
-    Args:
-        pages: numbers from 0, or a text from 1 such as "1-3,7" or "5-".
-        count: pages of the file.
-
-    Raises:
-        ConfigError: a text of another form, or a page that is not there.
-    """
-    if isinstance(pages, str):
-        numbers = [n - 1 for piece in pages.split(",") for n in _page_range(piece, pages, count)]
-    else:
-        numbers = [pages] if isinstance(pages, int) else list(pages)
-    for number in numbers:
-        if not 0 <= number < count:
-            raise ConfigError(
-                f"page {number + 1} of {count} asked for, counted from 1",
-                hint="in Python, page numbers count from 0; as text, from 1",
-            )
-    return numbers
-
-
-def _page_range(piece: str, pages: str, count: int) -> range:
-    first, dash, last = (text.strip() for text in piece.partition("-"))
-    if first.isdecimal() and (last.isdecimal() or not last):
-        end = int(first) if not dash else int(last) if last else count
-        if int(first) <= end or not last:
-            return range(int(first), max(end, int(first)) + 1)
-    raise ConfigError(f"pages {pages!r} is not of a form such as 1-3,7 or 5-")
-
-
-def media_parts(
-    images: ImageSource | Sequence[ImageSource],
-    videos: VideoSource | Sequence[VideoSource],
-    pdf: PdfSource | Sequence[PdfSource],
-) -> list[Part]:
-    """Pictures, then videos, then pages, as parts; each argument is one or a list of them."""
-    return [
-        *(image_part(source) for source in _as_list(images)),
-        *(video_part(source) for source in _as_list(videos)),
-        *(page for source in _as_list(pdf) for page in pdf_parts(source)),
-    ]
-
-
-def _as_list(value: Any) -> list[Any]:
-    """A list or an empty tuple as it is, anything else (also a pair of PDF and pages) alone."""
-    if isinstance(value, list) or value == ():
-        return list(value)
-    return [value]

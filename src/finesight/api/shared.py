@@ -13,7 +13,7 @@ from finesight.api.options import AskOptions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from finesight.api.options import ImageSource, PdfSource, VideoSource
+    from finesight.api.sources import ImageSource, PdfSource, VideoSource
     from finesight.parse.answer import Answer
 
 
@@ -32,7 +32,7 @@ def ask(
 
 def locate(
     phrase: str,
-    image: ImageSource,
+    image: ImageSource | None = None,
     *,
     model: str | Path = "tiny",
     as_: Literal["box", "point"] = "box",

@@ -47,7 +47,8 @@ def locate(
         outputs = Outputs(as_json, save_overlay, report, lists_places=True)
         outputs.check()
         from finesight.api.model import locate_question
-        from finesight.api.options import conversation_from, image_part
+        from finesight.api.options import conversation_from
+        from finesight.api.sources import image_part
 
         given = options.given(
             {

@@ -149,7 +149,7 @@ def media_in_order(
         ConfigError: another number of `--pages` than of `--pdf`.
         MediaError: a PDF cannot be opened.
     """
-    from finesight.api.options import image_part, pdf_parts, video_part
+    from finesight.api.sources import image_part, pdf_parts, video_part
 
     if (len(pages) > 1 and len(pages) != len(pdfs)) or (pages and not pdfs):
         raise ConfigError(

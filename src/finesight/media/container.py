@@ -17,7 +17,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from finesight.errors import DecodeError, MediaTooLarge, UnsupportedMedia
-from finesight.media.source import LocalSource, kind_of
+from finesight.media.source import LocalSource, how_to_give, kind_of
 
 MAX_FRAME_PIXELS = 67_108_864
 """Largest frame that is decoded, in pixels: 8,192 x 8,192."""
@@ -71,7 +71,7 @@ def _open(local: LocalSource) -> InputContainer:
                 hint="was it saved completely? ffmpeg can often rebuild it: "
                 "ffmpeg -i broken.mp4 -c copy whole.mp4",
             ) from error
-        hint = "give it as an image" if "picture" in kind else "convert it to MP4"
+        hint = how_to_give(kind) or "convert it to MP4"
         raise UnsupportedMedia(f"{local.name} is no video but a {kind}", hint=hint) from error
 
 

@@ -137,15 +137,23 @@ class _Reader:
                     self._open(has_threads=False)
 
     def count_through(self, indices: Sequence[int]) -> Iterator[VideoFrame]:
-        """Frames by their number, for files whose timestamps do not tell the pictures apart."""
+        """Frames by their number, for files whose timestamps do not tell the pictures apart.
+
+        Where a clock starts anew, the times tell at least which pictures are none of those counted.
+        """
         wanted = deque(indices)
+        stored = self._timeline.stored_pts
+        number = 0
         try:
-            for number, frame in enumerate(self._container.decode(self._stream)):
+            for frame in self._container.decode(self._stream):
+                if stored is not None and number < len(stored) and frame.pts != stored[number]:
+                    continue
                 if wanted and number == wanted[0]:
                     wanted.popleft()
                     yield frame
                 if not wanted:
                     return
+                number += 1
         except av.FFmpegError as error:
             raise self._broken(int(self._timeline.pts[wanted[0]])) from error
         raise self._broken(int(self._timeline.pts[wanted[0]]))

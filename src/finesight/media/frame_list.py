@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -94,8 +93,6 @@ def _rate(part: VideoPart, config: ProcessorConfig) -> tuple[float, tuple[str, .
         return _mean_rate(part.timestamps, config.fps), ()
     if rate is None:
         return config.fps, (f"no timestamps: frames taken as {config.fps:g} per second",)
-    if not 0 < rate < math.inf:
-        raise ConfigError(f"video has sample_fps={rate}; it must be above 0 and finite")
     if part.fps not in (None, rate):
         raise ConfigError(
             f"video is a list of frames with fps={part.fps} and sample_fps={part.sample_fps}",
@@ -110,8 +107,6 @@ def _mean_rate(timestamps: tuple[float, ...], fallback: float) -> float:
             raise ConfigError(
                 f"timestamps run backwards at frame {index + 1}: {before} s, then {after} s"
             )
-    if not all(map(math.isfinite, timestamps)):
-        raise ConfigError("timestamps hold a value that is not finite")
     seconds = timestamps[-1] - timestamps[0]
     return (len(timestamps) - 1) / seconds if seconds > 0 else fallback
 

@@ -2,33 +2,35 @@
 """Open one picture from any source as the upright RGB picture that a viewer would show.
 
 What is undone here, once, so that nobody downstream meets it: EXIF orientation, transparency (on
-white), 16-bit and floating point values (scaled, not cut off), CMYK, palettes, bilevel pictures,
-animations (their first frame). The size is checked before any pixel is decoded. Formats are a
-closed list: Pillow would also hand PostScript files to Ghostscript.
+white), gray values of more than 8 bits (scaled, not cut off), CMYK, palettes, bilevel pictures. A
+file that holds several pictures (pages of a TIFF, frames of an animation) shows the first, or the
+page that is asked for. The size is checked before any pixel is decoded. Formats are a closed list:
+Pillow would also hand PostScript files to Ghostscript.
 
 Trade-off: colour profiles are not applied, as the reference does not apply them.
 """
 
 from __future__ import annotations
 
-import importlib
-import struct
-import zlib
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from finesight.errors import DecodeError, MediaTooLarge, UnsupportedMedia
 from finesight.geometry import Size
-from finesight.media.source import kind_of, localize, source_name
+from finesight.inputs import ArrayLike
+from finesight.media.array import picture_of_array
+from finesight.media.levels import stored_bits, to_rgb
+from finesight.media.refused import BROKEN, header_refused, pixels_refused, prepare_heif
+from finesight.media.source import LocalSource, kind_of, localize, source_name
 
 if TYPE_CHECKING:
     from finesight.conversation import MediaSource
     from finesight.media.fetch import FetchPolicy
 
-__all__ = ["MAX_IMAGE_PIXELS", "image_size", "load_image", "source_name"]
+__all__ = ["MAX_IMAGE_PIXELS", "image_size", "load_image", "num_pages", "page_note", "source_name"]
 
 MAX_IMAGE_PIXELS = 178_956_970
 """Largest picture taken by default, in pixels: where Pillow speaks of a decompression bomb."""
@@ -48,24 +50,31 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = frozenset(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
-# What Pillow's decoders raise on broken bytes; none of them is documented, all were met.
-_BROKEN = (
-    *(OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, AttributeError),
-    *(EOFError, OverflowError, struct.error, zlib.error, RuntimeError, AssertionError),
-)
+
+
+@runtime_checkable
+class _HoldsSeveral(Protocol):
+    """A Pillow picture of a format that can hold several; the others have no count."""
+
+    @property
+    def n_frames(self) -> int:
+        """Number of pictures in the file."""
+        ...
 
 
 def load_image(
-    source: MediaSource,
+    source: MediaSource | LocalSource,
     *,
+    page: int | None = None,
     max_image_pixels: int = MAX_IMAGE_PIXELS,
     policy: FetchPolicy | None = None,
 ) -> Image.Image:
     """Open a picture.
 
     Args:
-        source: path, bytes, Pillow image, `uint8[H, W, 3]`, or a `data:`, `file:`, `http:` or
-            `https:` address.
+        source: path, bytes, open binary file, Pillow image, `uint8[H, W, 3]` (also gray or with
+            alpha), or a `data:`, `file:`, `http:` or `https:` address.
+        page: which of several pictures in the file, counted from 0; None takes the first.
         max_image_pixels: largest width times height that is taken.
         policy: limits for addresses.
 
@@ -74,49 +83,95 @@ def load_image(
 
     Raises:
         DecodeError: empty, truncated or broken, or not a picture.
-        UnsupportedMedia: no pixels, or a format we do not read.
+        UnsupportedMedia: no pixels, a page that is not there, or a format we do not read.
         MediaTooLarge: more pixels than `max_image_pixels`.
         MediaError: the source cannot be opened or fetched.
     """
-    name = source_name(source)
-    if isinstance(source, np.ndarray):
-        source = _from_array(source)
-    if isinstance(source, Image.Image):
-        return _finish(source, name, max_image_pixels)
-    local = localize(source, policy=policy)
-    with local.open() as stream:
-        return _finish(_identify(stream, name), name, max_image_pixels)
+    with _opened(source, page, policy) as (image, name):
+        return _finish(image, name, max_image_pixels)
 
 
-def image_size(source: MediaSource, *, policy: FetchPolicy | None = None) -> Size:
+def image_size(
+    source: MediaSource | LocalSource,
+    *,
+    page: int | None = None,
+    policy: FetchPolicy | None = None,
+) -> Size:
     """Size of the upright picture, read from its header; errors as in `load_image`."""
+    with _opened(source, page, policy) as (image, name):
+        width, height = image.size
+        if width < 1 or height < 1:
+            raise _no_pixels(name, width, height)
+        # Pillow turns a TIFF by itself, and states the size it will then have.
+        is_sideways = _turn_of(image) in _SIDEWAYS and image.format != "TIFF"
+        return Size(height, width) if is_sideways else Size(width, height)
+
+
+def num_pages(source: MediaSource | LocalSource, *, policy: FetchPolicy | None = None) -> int:
+    """How many pictures a file holds: pages of a TIFF, frames of an animation; else 1.
+
+    Errors as in `load_image`.
+    """
+    with _opened(source, None, policy) as (image, name):
+        return _count_pages(image, name)
+
+
+def page_note(source: MediaSource | LocalSource, *, policy: FetchPolicy | None = None) -> str:
+    """What to say when one of several pictures is shown and none was asked for; empty for one."""
+    with _opened(source, None, policy) as (image, name):
+        shown = image.tell() + 1
+        try:
+            count = _count_pages(image, name)
+        except DecodeError as error:
+            return f"page {shown} is shown; {error.message}"
+    if count == 1:
+        return ""
+    return f'page {shown} of {count} is shown; in Python, images=(file, "1-{count}") shows others'
+
+
+@contextmanager
+def _opened(
+    source: MediaSource | LocalSource, page: int | None, policy: FetchPolicy | None
+) -> Iterator[tuple[Image.Image, str]]:
+    """A picture at the wanted page, its pixels not yet decoded, and its name."""
     name = source_name(source)
-    if isinstance(source, np.ndarray):
-        source = _from_array(source)
-    if isinstance(source, Image.Image):
-        return _upright_size(source, name)
-    local = localize(source, policy=policy)
-    with local.open() as stream:
-        return _upright_size(_identify(stream, name), name)
+    with ExitStack() as stack:
+        if isinstance(source, ArrayLike):
+            image = picture_of_array(source)
+        elif isinstance(source, Image.Image):
+            image = source
+            stack.callback(_seek, image, image.tell())  # left at the page where it was found
+        else:
+            local = localize(source, policy=policy)
+            image = _identify(stack.enter_context(local.open()), name)
+        if page is not None:
+            _turn_to(image, page, name)
+        yield image, name
 
 
-def _upright_size(image: Image.Image, name: str) -> Size:
-    width, height = image.size
-    if width < 1 or height < 1:
-        raise _no_pixels(name, width, height)
-    # Pillow turns a TIFF by itself, and states the size it will then have.
-    is_sideways = _turn_of(image) in _SIDEWAYS and image.format != "TIFF"
-    return Size(height, width) if is_sideways else Size(width, height)
+def _seek(image: Image.Image, page: int) -> None:
+    with suppress(*BROKEN):
+        image.seek(page)
 
 
-def _from_array(array: NDArray[np.generic]) -> Image.Image:
-    """A picture from decoded pixels, as frames of a video often come."""
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
-        raise UnsupportedMedia(
-            f"an array of {array.dtype}{list(array.shape)} is no picture",
-            hint="give uint8[height, width, 3] in RGB",
-        )
-    return Image.fromarray(array)
+def _count_pages(image: Image.Image, name: str) -> int:
+    try:
+        return image.n_frames if isinstance(image, _HoldsSeveral) else 1
+    except BROKEN as error:
+        raise DecodeError(f"the pages of {name} cannot be counted: {error}") from error
+
+
+def _turn_to(image: Image.Image, page: int, name: str) -> None:
+    count = _count_pages(image, name)
+    if not 0 <= page < count:
+        pages = "1 page" if count == 1 else f"{count} pages"
+        raise UnsupportedMedia(f"{name} has no page {page}: it has {pages}, counted from 0")
+    try:
+        image.seek(page)
+    except Image.DecompressionBombError as error:
+        raise _bomb(name, str(error)) from error
+    except BROKEN as error:
+        raise DecodeError(f"{name}, page {page}, is broken: {error}") from error
 
 
 def _identify(stream: BinaryIO, name: str) -> Image.Image:
@@ -124,50 +179,29 @@ def _identify(stream: BinaryIO, name: str) -> Image.Image:
     head = stream.read(32)
     kind = kind_of(head)
     if kind == "HEIF picture":
-        _prepare_heif(name)
+        prepare_heif(name)
     Image.init()
+    refusal: Exception | None = None
     for format_name in _FORMATS:
         factory, accept = Image.OPEN.get(format_name, (None, None))
-        if factory is None or (accept is not None and accept(head[:16]) is not True):
+        if factory is None or not _accepts(accept, head):
             continue
         stream.seek(0)
         try:
             return factory(stream, "")
         except Image.DecompressionBombError as error:
             raise _bomb(name, str(error)) from error
-        except (SyntaxError, IndexError, TypeError, struct.error):
-            continue  # the next format may know it, as with a BMP that is a DIB
-        except _BROKEN as error:
-            raise DecodeError(f"{name} is a broken {kind}: {error}", hint=_SAVE_AGAIN) from error
-    raise _not_a_picture(name, kind, head)
+        except BROKEN as error:  # the next format may know it, as with a BMP that is a DIB
+            refusal = refusal or error
+    raise header_refused(name, stream, refusal) from refusal
 
 
-_SAVE_AGAIN = "open it in a viewer and save it again"
-
-
-def _not_a_picture(name: str, kind: str, head: bytes) -> DecodeError | UnsupportedMedia:
-    if "picture" in kind and "HEIF" not in kind:
-        return DecodeError(
-            f"{name} is a broken {kind}, its header cannot be read", hint=_SAVE_AGAIN
-        )
-    if "video" in kind:
-        return UnsupportedMedia(f"{name} is no picture but a {kind}", hint="give it as a video")
-    if kind == "PDF document":
-        return UnsupportedMedia(f"{name} is no picture but a {kind}", hint="say which page to read")
-    if kind.startswith("file") or not head:
-        return DecodeError(f"{name} is no picture but a {kind}")
-    return UnsupportedMedia(f"{name} is no picture but a {kind}", hint="convert it to PNG or JPEG")
-
-
-def _prepare_heif(name: str) -> None:
-    """Let Pillow read HEIF, if the package for it is there."""
+def _accepts(accept: Callable[[bytes], Any] | None, head: bytes) -> bool:
+    """Whether a format knows the first bytes; some formats read beyond the end of a tiny file."""
     try:
-        importlib.import_module("pillow_heif").register_heif_opener()
-    except ImportError as error:
-        raise UnsupportedMedia(
-            f"{name} is a HEIF picture, and the package pillow-heif is not installed",
-            hint="pip install pillow-heif, or convert the picture to JPEG",
-        ) from error
+        return accept is None or accept(head[:16]) is True
+    except BROKEN:
+        return False
 
 
 def _bomb(name: str, detail: str) -> MediaTooLarge:
@@ -185,63 +219,24 @@ def _finish(image: Image.Image, name: str, max_image_pixels: int) -> Image.Image
         pixels = f"{width} x {height} = {width * height:,} pixels; at most {max_image_pixels:,}"
         raise _bomb(name, pixels)
     try:
+        bits = stored_bits(image)
         image.load()
-        return _to_rgb(_upright(image))
+        turn = _turn_of(image)
+        upright = to_rgb(image, bits)
+        return upright if turn is None else upright.transpose(turn)
     except Image.DecompressionBombError as error:
         raise _bomb(name, str(error)) from error
-    except _BROKEN as error:
-        what = image.format or image.mode
-        raise DecodeError(
-            f"{name} is a truncated or broken {what} picture: {error}", hint=_SAVE_AGAIN
-        ) from error
+    except BROKEN as error:
+        raise pixels_refused(name, image.format or image.mode, error) from error
 
 
 def _no_pixels(name: str, width: int, height: int) -> UnsupportedMedia:
     return UnsupportedMedia(f"{name} is {width} x {height} pixels; both sides need at least 1")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    turn = _turn_of(image)
-    return image if turn is None else image.transpose(turn)
-
-
 def _turn_of(image: Image.Image) -> Image.Transpose | None:
     """What brings a picture upright. An EXIF block that cannot be read asks for nothing."""
     try:
         return _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
-    except _BROKEN:
+    except BROKEN:
         return None
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_to_bytes(np.asarray(image), image.format)).convert("RGB")
-    if image.mode == "La":  # Pillow converts it to nothing else
-        image = image.convert("LA")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    image = image.convert("RGBA")
-    white = Image.new("RGB", image.size, (255, 255, 255))
-    white.paste(image, mask=image.getchannel("A"))
-    return white
-
-
-def _to_bytes(values: NDArray[np.generic], format_name: str | None) -> NDArray[np.uint8]:
-    """Scale gray values of more than 8 bits to 0..255.
-
-    16-bit files say their range themselves. For wider integers and floats it is read off the
-    values: 0..1 (floats only), 0..255 or 0..65535 where they fit, else from the least to the
-    largest.
-    """
-    gray = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(gray.min()), float(gray.max())
-    is_float = np.issubdtype(values.dtype, np.floating)
-    if values.dtype.itemsize == 2 or format_name in ("PPM", "PNG"):
-        low, high = 0.0, (1.0 if is_float else 65535.0)
-    elif low >= 0:
-        limits = (1.0, 255.0, 65535.0) if is_float else (255.0, 65535.0)
-        fitting = [limit for limit in limits if high <= limit]
-        low, high = (0.0, fitting[0]) if fitting else (low, high)
-    scaled = (gray - low) * (255.0 / ((high - low) or 1.0))
-    eight_bits: NDArray[np.uint8] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
-    return eight_bits

@@ -2,7 +2,8 @@
 """Count and render the pages of a PDF, through PDFium.
 
 A page is drawn as a reader shows it: turned as it says, forms and annotations filled in, on white.
-PDFium repairs what it can; what it cannot open is an error here, not an empty page.
+PDFium repairs what it can; what it cannot open is an error here, not an empty page. A page of a
+picture file (TIFF, animation) is asked for in the same way, and passed on to `media.image`.
 
 Trade-off: PDFium is not safe to use from several threads, so all calls wait for one lock. Use
 processes to render a large collection.
@@ -21,8 +22,8 @@ from PIL import Image
 
 from finesight.errors import DecodeError, MediaTooLarge, UnsupportedMedia
 from finesight.geometry import Size
-from finesight.media.image import MAX_IMAGE_PIXELS
-from finesight.media.source import LocalSource, kind_of, localize
+from finesight.media.image import MAX_IMAGE_PIXELS, image_size, load_image
+from finesight.media.source import LocalSource, at_hand, how_to_give, kind_of, localize
 
 if TYPE_CHECKING:
     from finesight.conversation import MediaSource
@@ -36,14 +37,14 @@ _WRONG_PASSWORD, _WRONG_SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
 _pdfium_lock = threading.Lock()
 
 
-def num_pages(source: MediaSource, *, policy: FetchPolicy | None = None) -> int:
+def num_pages(source: MediaSource | LocalSource, *, policy: FetchPolicy | None = None) -> int:
     """Number of pages of a PDF; errors as in `load_page`."""
     with _open(source, policy) as (document, _):
         return len(document)
 
 
 def page_size(
-    source: MediaSource,
+    source: MediaSource | LocalSource,
     page: int,
     *,
     dpi: float | None = None,
@@ -51,25 +52,29 @@ def page_size(
     policy: FetchPolicy | None = None,
 ) -> Size:
     """Size in pixels that `load_page` would give, without drawing; arguments and errors alike."""
+    source = at_hand(source, policy=policy)
+    if _is_picture(source):
+        return image_size(source, page=page)
     with _open(source, policy) as (document, name):
         return _fit(document, page, name, dpi, max_image_pixels)[1]
 
 
 def load_page(
-    source: MediaSource,
+    source: MediaSource | LocalSource,
     page: int,
     *,
     dpi: float | None = None,
     max_image_pixels: int = MAX_IMAGE_PIXELS,
     policy: FetchPolicy | None = None,
 ) -> Image.Image:
-    """Draw one page.
+    """Draw one page of a PDF, or open one page of a picture file that holds several.
 
     Args:
-        source: path, bytes, or a `data:`, `file:`, `http:` or `https:` address of a PDF.
+        source: path, bytes, open binary file, or a `data:`, `file:`, `http:` or `https:` address of a
+            PDF; or a picture as `load_image` takes it.
         page: number of the page, counted from 0.
-        dpi: pixels per inch; None takes `DEFAULT_DPI`, or less where a very large page would exceed
-            the limit.
+        dpi: pixels per inch of a PDF; None takes `DEFAULT_DPI`, or less where a very large page would
+            exceed the limit. A picture has its own pixels.
         max_image_pixels: largest width times height that is drawn.
         policy: limits for addresses.
 
@@ -82,6 +87,9 @@ def load_page(
         MediaTooLarge: the page at this `dpi` has more pixels than allowed.
         MediaError: the source cannot be opened or fetched.
     """
+    source = at_hand(source, policy=policy)
+    if _is_picture(source):
+        return load_image(source, page=page, max_image_pixels=max_image_pixels)
     with _open(source, policy) as (document, name):
         scale, _ = _fit(document, page, name, dpi, max_image_pixels)
         try:
@@ -92,13 +100,20 @@ def load_page(
         return picture.convert("RGB")
 
 
+def _is_picture(source: MediaSource | LocalSource) -> bool:
+    """Whether a source that is at hand is a picture: pixels in memory, or a file of a known kind."""
+    return not isinstance(source, LocalSource) or "picture" in kind_of(source.head())
+
+
 @contextmanager
 def _open(
-    source: MediaSource, policy: FetchPolicy | None
+    source: MediaSource | LocalSource, policy: FetchPolicy | None
 ) -> Iterator[tuple[pypdfium2.PdfDocument, str]]:
     """An open document and its name; everything that touches PDFium happens inside."""
     if isinstance(source, Image.Image):
-        raise UnsupportedMedia("a picture in memory has no PDF pages", hint="leave `page` out")
+        raise UnsupportedMedia(
+            "a picture in memory has no PDF pages", hint=how_to_give("picture in memory")
+        )
     local = localize(source, policy=policy, kind="document")
     with _pdfium_lock:
         document = _open_document(local)
@@ -126,7 +141,7 @@ def _not_opened(local: LocalSource, error: pypdfium2.PdfiumError) -> Exception:
         return DecodeError(
             f"{local.name} is a broken PDF: {error}", hint="was it saved completely?"
         )
-    return DecodeError(f"{local.name} is no PDF but a {kind}")
+    return DecodeError(f"{local.name} is no PDF but a {kind}", hint=how_to_give(kind))
 
 
 def _fit(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn whatever a user calls a picture, a video or a PDF into something that can be opened here.
 
-A source is a path, raw bytes, a `data:`, `file:`, `http:` or `https:` address. Bytes and small
-downloads stay in memory; videos from the network go to a temporary file that lives as long as the
+A source is a path, raw bytes, an open binary file, a `data:`, `file:`, `http:` or `https:` address.
+Bytes and small downloads stay in memory; videos from the network go to a temporary file that lives as long as the
 `LocalSource`. Only regular files are opened: a directory, a pipe or a device is refused before it
 is read.
 """
@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Literal
 from urllib.parse import unquote, unquote_to_bytes
 
-import numpy as np
 from PIL.Image import Image
 
 from finesight.errors import DecodeError, FetchRefused, MediaError, UnsupportedMedia
+from finesight.inputs import ArrayLike, read_if_open
+from finesight.media.array import array_name
 from finesight.media.fetch import FetchPolicy, address_name, fetch_bytes, fetch_into
 
 if TYPE_CHECKING:
@@ -41,14 +42,26 @@ _SIGNATURES: tuple[tuple[str, int, bytes], ...] = (
     ("WebP picture", 8, b"WEBP"),
     ("TIFF picture", 0, b"II*\0"),
     ("TIFF picture", 0, b"MM\0*"),
+    ("TIFF picture", 0, b"II+\0"),
+    ("TIFF picture", 0, b"MM\0+"),
+    ("JPEG 2000 picture", 4, b"jP  "),
+    ("QOI picture", 0, b"qoif"),
+    ("Photoshop file", 0, b"8BPS"),
     ("BMP picture", 0, b"BM"),
     ("HEIF picture", 4, b"ftyphei"),
     ("HEIF picture", 4, b"ftypmif1"),
+    ("HEIF picture", 4, b"ftypmsf1"),
     ("AVIF picture", 4, b"ftypavif"),
+    ("AVIF picture", 4, b"ftypavis"),
     ("SVG drawing", 0, b"<svg"),
     ("PDF document", 0, b"%PDF"),
     ("PostScript document", 0, b"%!PS"),
     ("MP4 video", 4, b"ftyp"),
+    ("QuickTime video", 4, b"moov"),
+    ("QuickTime video", 4, b"mdat"),
+    ("FLV video", 0, b"FLV\x01"),
+    ("MPEG video", 0, b"\0\0\1\xba"),
+    ("Windows Media video", 0, b"\x30\x26\xb2\x75"),
     ("Matroska or WebM video", 0, b"\x1a\x45\xdf\xa3"),
     ("AVI video", 8, b"AVI "),
     ("MPEG transport stream video", 0, b"\x47\x40"),
@@ -65,20 +78,28 @@ def source_name(source: object) -> str:
     """What to call a source in messages and records: a path, an address, or its kind."""
     if isinstance(source, Image):
         return f"picture in memory ({source.width} x {source.height})"
-    if isinstance(source, np.ndarray):
-        return f"array {list(source.shape)}"
+    if isinstance(source, LocalSource):
+        return source.name
+    if isinstance(source, ArrayLike):
+        return array_name(source)
     if isinstance(source, bytes | bytearray | memoryview):
         return f"bytes ({len(source):,})"
     if isinstance(source, tuple | list):
         return f"list of {len(source)} frames"
+    if isinstance(source, os.PathLike):
+        return _shortened(str(source))
     if not isinstance(source, str):
-        return str(source)
+        return type(source).__name__
     scheme = _scheme(source)
     if scheme == "data":
         return f"data address ({source[5:].partition(',')[0][:60] or 'no type'})"
     if scheme in ("http", "https"):
         return address_name(source)
-    return source if len(source) <= _LONGEST_NAME else source[: _LONGEST_NAME - 3] + "..."
+    return _shortened(source)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 3] + "..."
 
 
 def kind_of(head: bytes) -> str:
@@ -89,6 +110,17 @@ def kind_of(head: bytes) -> str:
     if len(head) >= 8 and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
         return "text file"
     return f"file that starts with {head[:8].hex(' ')}"
+
+
+def how_to_give(kind: str) -> str:
+    """The hint for a file that was given as another kind of media than it is; empty if unknown."""
+    if kind == "PDF document":
+        return "give it as a PDF: pdf= in Python, --pdf on the command line"
+    if "video" in kind:
+        return "give it as a video: videos= in Python, --video on the command line"
+    if "picture" in kind:
+        return "give it as a picture: images= in Python, --image on the command line"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -123,8 +155,18 @@ class LocalSource:
             return stream.read(num_bytes)
 
 
+def at_hand(
+    source: MediaSource | LocalSource, *, policy: FetchPolicy | None = None
+) -> MediaSource | LocalSource:
+    """A source that can be opened several times and is fetched once; pixels in memory as they are.
+
+    Errors as in `localize`.
+    """
+    return source if isinstance(source, (Image, ArrayLike)) else localize(source, policy=policy)
+
+
 def localize(
-    source: MediaSource,
+    source: MediaSource | LocalSource,
     *,
     policy: FetchPolicy | None = None,
     kind: Literal["picture", "document", "video"] = "picture",
@@ -132,7 +174,8 @@ def localize(
     """Find, fetch or unpack a source.
 
     Args:
-        source: a path, bytes, or a `data:`, `file:`, `http:` or `https:` address.
+        source: a path, bytes, an open binary file, or a `data:`, `file:`, `http:` or `https:`
+            address; what is already local comes back as it is.
         policy: limits for addresses; the default one if not given.
         kind: what is expected; videos have their own limits and are kept on disk.
 
@@ -142,19 +185,17 @@ def localize(
         DecodeError: an empty file, or a `data:` address that is not what it says.
         MediaError: the file is not there or may not be read.
     """
+    if isinstance(source, LocalSource):
+        return source
     limits = policy or FetchPolicy()
+    source = read_if_open(source)
     name = source_name(source)
-    if isinstance(source, np.ndarray):
-        return f"array {list(source.shape)}"
     if isinstance(source, bytes | bytearray | memoryview):
         return _not_empty(LocalSource(name, bytes(source)))
     if isinstance(source, os.PathLike):
         return _from_path(Path(source), name)
     if not isinstance(source, str):
-        raise UnsupportedMedia(
-            f"a {type(source).__name__} is no {kind} source",
-            hint="give a path, bytes, or a data:, file:, http: or https: address",
-        )
+        raise _no_source(source, kind)
     scheme = _scheme(source)
     if scheme == "data":
         return _not_empty(LocalSource(name, _read_data_address(source, name)))
@@ -168,6 +209,20 @@ def localize(
             hint="download the file and give its path",
         )
     return _from_path(Path(source), name)
+
+
+def _no_source(source: object, kind: str) -> UnsupportedMedia:
+    """The error for something that cannot be opened as a file."""
+    if isinstance(source, ArrayLike):
+        hint = "a video is uint8[frames, height, width, 3]; one picture goes to images="
+        if kind != "video":
+            hint = "pixels are a picture and go to images="
+        what = "PDF" if kind == "document" else kind
+        return UnsupportedMedia(f"an {array_name(source)} is no {what}", hint=hint)
+    return UnsupportedMedia(
+        f"a {type(source).__name__} is no {kind} source",
+        hint="give a path, bytes, an open file, or a data:, file:, http: or https: address",
+    )
 
 
 def _scheme(source: str) -> str:

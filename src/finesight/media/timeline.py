@@ -5,6 +5,9 @@ Reading the packets goes through the file once and costs some microseconds and 3
 per packet. It tells how many frames there are, when each is shown, from which key frame it can be
 decoded, whether the rate is constant, and whether the file ends before it should.
 
+Transport and program streams may be joined by laying one file behind the other. Their clock then
+starts anew in the middle; the times of the later recording are moved behind those of the earlier.
+
 Two orders meet here. *Presentation order* is what a viewer sees and what all indices count; *decode
 order* is how packets lie in the file, different wherever B-frames are used.
 """
@@ -33,6 +36,10 @@ _OFF_BEAT = 0.25
 _MISSING_END_SECONDS = 0.5
 _KNOWS_ITS_LENGTH = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # by header, not by guess
 
+_MAY_START_ANEW = ("mpegts", "mpeg")
+_WRAP = 2**32
+"""FFmpeg takes a clock that falls back far for one of 33 bits that ran over, and adds 2^33 to it."""
+
 _KEY, _HIDDEN = 1, 2
 
 
@@ -49,8 +56,11 @@ class Timeline:
         time_base: seconds per unit.
         origin: where the source's clock starts, in units of `time_base`.
         header_fps: rate the container states; 0 if none.
-        is_counted: timestamps lie in decode order, so that frames can only be found by counting.
+        is_counted: frames can only be found by going through the file from its start: timestamps
+            lie in decode order, or its clock starts anew.
         missing_from_seconds: where the file breaks off, if it does.
+        stored_pts: `int64[F]` the times as they stand in a file whose clock starts anew; else None.
+        restarts: `int64[R]` where it does, in units of `time_base`.
     """
 
     pts: NDArray[np.int64]
@@ -62,6 +72,8 @@ class Timeline:
     header_fps: float
     is_counted: bool
     missing_from_seconds: float | None
+    stored_pts: NDArray[np.int64] | None = None
+    restarts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def num_frames(self) -> int:
@@ -70,8 +82,12 @@ class Timeline:
 
     def times(self) -> NDArray[np.float64]:
         """`float64[F]` true time of each frame, in seconds from the source's start."""
+        return self.seconds(self.pts)
+
+    def seconds(self, pts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Times of the file's clock in seconds from the source's start."""
         base = self.time_base
-        return (self.pts - self.origin).astype(np.float64) * base.numerator / base.denominator
+        return (pts - self.origin).astype(np.float64) * base.numerator / base.denominator
 
     def key_before(self, pts: int) -> int:
         """Index of the last key frame that is shown at `pts` or before."""
@@ -170,8 +186,13 @@ def _no_frames(name: str, packets: _Packets) -> Exception:
 def _timeline(
     name: str, container: InputContainer, stream: VideoStream, packets: _Packets
 ) -> Timeline:
-    pts = np.frombuffer(packets.pts, np.int64)
+    stored = np.frombuffer(packets.pts, np.int64)
     flags = np.frombuffer(packets.flags, np.int8)
+    base = stream.time_base or Fraction(1, 1_000)
+    may_start_anew = container.format.name in _MAY_START_ANEW
+    part = _recordings(packets, flags, base) if may_start_anew else np.zeros(len(stored), np.int64)
+    shift = _shifts(stored, part, round(1 / (stream.average_rate or 1) / base))
+    pts = stored + shift[part]
     keys = np.flatnonzero(flags & _KEY)
     if len(keys) == 0:  # some old codecs mark none: everything is decoded from the start
         keys = np.zeros(1, np.int64)
@@ -182,18 +203,43 @@ def _timeline(
     shown, where = np.unique(pts[is_shown], return_index=True)
     if len(shown) == 0:
         raise _no_frames(name, packets)
-    base = stream.time_base or Fraction(1, 1_000)
+    starts_anew = len(shift) > 1
     return Timeline(
         pts=shown,
         num_bytes=np.frombuffer(packets.num_bytes, np.int64)[is_shown][where],
         key_pts=pts[keys],
-        key_dts=np.frombuffer(packets.dts, np.int64)[keys],
+        key_dts=(np.frombuffer(packets.dts, np.int64) + shift[part])[keys],
         time_base=base,
         origin=_origin(container, base, int(shown[0])),
         header_fps=float(stream.average_rate or 0),
-        is_counted=_is_counted(container, stream),
+        is_counted=starts_anew or _is_counted(container, stream),
         missing_from_seconds=_missing_from(container, packets, shown, base),
+        stored_pts=stored[is_shown][where] if starts_anew else None,
+        restarts=np.array([pts[part == number].min() for number in range(1, len(shift))], np.int64),
     )
+
+
+def _recordings(packets: _Packets, flags: NDArray[np.int8], base: Fraction) -> NDArray[np.int64]:
+    """Which of several joined recordings each packet belongs to, counted from 0.
+
+    Within a recording the decode times grow. A packet without one counts with its presentation
+    time, which falls back a little at pictures that are no key frames.
+    """
+    steps = np.diff(np.frombuffer(packets.dts, np.int64))
+    is_key = flags[1:] & _KEY != 0
+    falls_back = (steps < 0) & (is_key | (steps < -round(1 / base)))
+    return np.concatenate([[0], np.cumsum(falls_back | (steps > _WRAP))]).astype(np.int64)
+
+
+def _shifts(pts: NDArray[np.int64], part: NDArray[np.int64], usual_step: int) -> NDArray[np.int64]:
+    """`int64[R + 1]` what to add to the times of each recording, so that it begins where the one before ends."""
+    shifts = [0]
+    for number in range(1, int(part[-1]) + 1):
+        before = np.unique(pts[part == number - 1])
+        step = int(np.median(np.diff(before))) if len(before) > 1 else usual_step
+        end = int(before[-1]) + shifts[-1] + step
+        shifts.append(end - int(pts[part == number].min()))
+    return np.array(shifts, np.int64)
 
 
 def _origin(container: InputContainer, base: Fraction, first: int) -> int:
@@ -201,7 +247,8 @@ def _origin(container: InputContainer, base: Fraction, first: int) -> int:
     start = container.start_time
     if container.format.name == "avi":  # counts from 0, but calls the first picture 1 or 2
         return first
-    return first if start is None else round(Fraction(start, av.time_base) / base)
+    # FFmpeg rounds it to microseconds; no frame is shown before it.
+    return first if start is None else min(first, round(Fraction(start, av.time_base) / base))
 
 
 def _is_counted(container: InputContainer, stream: VideoStream) -> bool:

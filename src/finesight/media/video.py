@@ -88,7 +88,7 @@ def _open_file(part: VideoPart, config: ProcessorConfig, local: LocalSource) -> 
         indices=plan.indices,
         source_fps=timeline.fps,
         total_frames=last - first + 1,
-        notes=(*notes, *plan.notes),
+        notes=(*_restart_notes(timeline), *notes, *plan.notes),
         _read=partial(_read_file, local, timeline, stored),
     )
 
@@ -132,6 +132,16 @@ def _clip_range(part: VideoPart, timeline: Timeline, name: str) -> tuple[int, in
     if first > last:
         raise no_frame_between(start, end, duration)
     return first, last, tuple(notes)
+
+
+def _restart_notes(timeline: Timeline) -> tuple[str, ...]:
+    if not len(timeline.restarts):
+        return ()
+    first = float(timeline.seconds(timeline.restarts)[0])
+    return (
+        f"{len(timeline.restarts) + 1} recordings are joined in the file, the second from "
+        f"{first:.2f} s on; its clock starts anew there, and times are counted on",
+    )
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 
 This is where the two records that bring answers home are made, once: the resize, and the clock.
 It is also the place that says what a user should know about the media (time positions that
-collide), as notes of the `MediaRecord`.
+collide, the first of several pages), as notes of the `MediaRecord`.
 
 `measure_*` makes the record alone, without pixels: what `finesight plan` shows.
 """
@@ -11,8 +11,8 @@ collide), as notes of the `MediaRecord`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from PIL import Image
 from torch import Tensor
 
 from finesight.batch import VisionInput
@@ -22,8 +22,9 @@ from finesight.conversation import ImagePart, MediaRecord, VideoPart
 from finesight.errors import FinesightError
 from finesight.geometry import Resize, Size
 from finesight.media.fetch import FetchPolicy
-from finesight.media.image import image_size, load_image, source_name
+from finesight.media.image import image_size, load_image, page_note
 from finesight.media.pdf import load_page, page_size
+from finesight.media.source import LocalSource, at_hand, source_name
 from finesight.media.video import VideoClip, open_video
 from finesight.processor.mrope import colliding_pairs
 from finesight.processor.patchify import (
@@ -36,6 +37,9 @@ from finesight.processor.patchify import (
 from finesight.processor.resize import fit_image, fit_video
 from finesight.processor.windows import patch_positions, window_order
 
+if TYPE_CHECKING:
+    from finesight.conversation import MediaSource
+
 
 def prepare_image(
     part: ImagePart,
@@ -47,7 +51,7 @@ def prepare_image(
     """Load, resize and cut one picture or PDF page.
 
     Args:
-        part: the picture; its source may also be an array, uint8[H, W, 3].
+        part: the picture.
         vision: patch, merge and window sizes.
         config: budgets and normalisation.
         policy: limits for addresses.
@@ -55,8 +59,9 @@ def prepare_image(
     Raises:
         MediaError: the picture cannot be used; the message names the source.
     """
-    image = _open_image(part, policy)
-    record = _image_record(part, Size(*image.size), vision, config)
+    source = at_hand(part.source, policy=policy)
+    image = load_image(source) if part.page is None else load_page(source, part.page)
+    record = _image_record(part, source, Size(*image.size), vision, config)
     patches, _ = patchify_image(resize_image(image, record.resize.resized), vision, config)
     return vision_input(patches, record, vision)
 
@@ -95,7 +100,9 @@ def measure_image(
     policy: FetchPolicy | None = None,
 ) -> MediaRecord:
     """The record `prepare_image` would make."""
-    return _image_record(part, _image_size(part, policy), vision, config)
+    source = at_hand(part.source, policy=policy)
+    size = image_size(source) if part.page is None else page_size(source, part.page)
+    return _image_record(part, source, size, vision, config)
 
 
 def measure_video(
@@ -124,9 +131,14 @@ def position_seconds_of(record: MediaRecord, vision: VisionConfig) -> tuple[floa
 
 
 def _image_record(
-    part: ImagePart, size: Size, vision: VisionConfig, config: ProcessorConfig
+    part: ImagePart,
+    source: MediaSource | LocalSource,
+    size: Size,
+    vision: VisionConfig,
+    config: ProcessorConfig,
 ) -> MediaRecord:
-    name = source_name(part.source)
+    name = source_name(source)
+    note = page_note(source) if part.page is None else ""
     resize = _named(name, lambda: fit_image(size, part, config, factor=vision.resize_factor))
     return MediaRecord(
         kind="image",
@@ -134,6 +146,7 @@ def _image_record(
         page=part.page,
         resize=resize,
         visual_tokens=_tokens(resize, 1, vision),
+        notes=(note,) if note else (),
     )
 
 
@@ -187,18 +200,6 @@ def vision_input(patches: Tensor, record: MediaRecord, vision: VisionConfig) -> 
         position_seconds=position_seconds_of(record, vision),
         record=record,
     )
-
-
-def _open_image(part: ImagePart, policy: FetchPolicy | None) -> Image.Image:
-    if part.page is not None:
-        return load_page(part.source, part.page, policy=policy)
-    return load_image(part.source, policy=policy)
-
-
-def _image_size(part: ImagePart, policy: FetchPolicy | None) -> Size:
-    if part.page is not None:
-        return page_size(part.source, part.page, policy=policy)
-    return image_size(part.source, policy=policy)
 
 
 def _named(name: str, fit: Callable[[], Resize]) -> Resize:

@@ -36,7 +36,7 @@ from finesight.errors import ConfigError, RemoteError
 from finesight.geometry import Resize, Size
 from finesight.media.image import load_image
 from finesight.media.pdf import load_page
-from finesight.media.source import localize, source_name
+from finesight.media.source import LocalSource, at_hand, source_name
 from finesight.media.video import open_video
 
 Fit = Callable[[Size, ImagePart], Size]
@@ -163,8 +163,9 @@ def _picture_piece(address: str) -> dict[str, Any]:
 
 
 def _picture_address(part: ImagePart, payload: Payload, fit: Fit | None) -> str:
-    if fit is None and part.page is None and not isinstance(part.source, Image.Image):
-        with localize(part.source).open() as stream:
+    source = at_hand(part.source)
+    if fit is None and part.page is None and isinstance(source, LocalSource):
+        with source.open() as stream:
             content = stream.read()
         kind = next((kind for head, kind in _TYPES if content.startswith(head)), None)
         if kind is not None:

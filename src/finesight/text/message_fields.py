@@ -12,13 +12,12 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from numbers import Real
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel
 
 from finesight.errors import ConfigError
+from finesight.inputs import plain, plain_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +101,10 @@ class Fields:
 
     def numbers(self, key: str) -> tuple[float, ...] | None:
         """A list or array of finite numbers that are not negative, or None where the key is missing."""
-        value = self.take(key)
+        value = plain_list(self.take(key))
         if value is None:
             return None
-        if isinstance(value, np.ndarray):
-            value = value.tolist()
-        if not isinstance(value, (list, tuple)):
+        if not isinstance(value, tuple):
             raise self.error(f"{key} is a {type(value).__name__}, not a list of numbers")
         numbers = [self.as_number(f"{key}[{place}]", item) for place, item in enumerate(value)]
         if None in numbers:
@@ -123,11 +120,10 @@ class Fields:
 
         Scalars of numpy are numbers too; None stays None.
         """
+        value = plain(value)
         if value is None:
             return None
-        if isinstance(value, np.ndarray) and value.ndim == 0:
-            value = value[()]
-        if isinstance(value, bool) or not isinstance(value, (Real, str)):
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             raise self.error(f"{key}={value!r:.80} is a {type(value).__name__}, not a number")
         try:
             number = float(value)

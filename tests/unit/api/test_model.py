@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
 import finesight
 from finesight.api import shared
 from finesight.api.model import checked_dtype, locate_question
-from finesight.conversation import ImagePart, Sampling, VideoPart
+from finesight.conversation import Conversation, ImagePart, Sampling, VideoPart
 from finesight.errors import ConfigError, MediaError, PromptTooLong
+from finesight.geometry import Size
 from finesight.model.device import checked_device
 
 SHORT = {"max_new_tokens": 5}
@@ -43,6 +46,68 @@ def test_ask_in_words_equals_ask_in_records(model, picture):
     (reply,) = model.respond([messages(picture)], sampling)
     assert reply.token_ids == answer.token_ids
     assert model.answer(messages(picture), sampling).text == answer.text
+
+
+def test_answer_and_respond_take_single_values(model, picture):
+    wanted = model.answer(messages(picture), Sampling(max_new_tokens=3))
+    assert model.answer(messages(picture), max_new_tokens=3).token_ids == wanted.token_ids
+    assert (
+        model.answer(messages(picture), Sampling(), max_new_tokens=3).token_ids == wanted.token_ids
+    )
+    (reply,) = model.respond([messages(picture)], max_new_tokens=np.int64(3))
+    assert reply.token_ids == wanted.token_ids
+
+
+@pytest.mark.parametrize("call", [lambda m, c: m.respond(c), lambda m, c: m.score(c)])
+def test_several_conversations_are_a_list(model, picture, call):
+    for single in (messages(picture), Conversation(()), "What?", None):
+        with pytest.raises(ConfigError, match="a list of conversations is needed, not a") as caught:
+            call(model, single)
+        assert "answer(conversation)" in caught.value.hint
+
+
+def test_pixels_and_open_files_are_pictures_and_videos(model, picture):
+    wanted = model.ask("What?", images=picture, **SHORT).token_ids
+    pixels = np.asarray(picture.convert("RGB"))
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    for images in (pixels, [torch.from_numpy(pixels.copy())], stream):
+        assert model.ask("What?", images=images, **SHORT).token_ids == wanted
+    part = {"type": "image", "image": stream, "max_pixels": np.int64(4000)}
+    answer = model.answer(
+        [{"role": "user", "content": [part, {"type": "text", "text": "What?"}]}], **SHORT
+    )
+    assert answer.media[0].resize.resized.area <= 4000
+    frames = model.ask("What?", videos=np.stack([pixels] * 2), fps=np.float32(1), **SHORT)
+    assert frames.media[0].clock.source_seconds == (0.0, 1.0)
+    assert (
+        "no timestamps" in model.ask("?", videos=np.stack([pixels] * 2), **SHORT).media[0].notes[0]
+    )
+
+
+def test_the_first_of_several_pages_is_noted_and_others_are_given(model, picture):
+    stream = io.BytesIO()
+    picture.save(stream, "TIFF", save_all=True, append_images=[picture.resize((60, 40))])
+    (first,) = model.ask("What?", images=stream, **SHORT).media
+    assert first.notes[0].startswith("page 1 of 2 is shown")
+    assert model.processor.measure(ImagePart(source=stream)) == first
+    (second,) = model.ask("What?", images=(stream, "2"), **SHORT).media
+    assert (second.page, second.notes, second.resize.original) == (1, (), Size(60, 40))
+    assert model.processor.measure(ImagePart(source=stream, page=1)) == second
+
+
+@pytest.mark.parametrize("options", [{}, {"images": ["a.png"]}])
+def test_locate_without_its_picture_says_how(model, options):
+    with pytest.raises(ConfigError, match="locate looks at one picture, given as image="):
+        model.locate("the disc", **options)
+
+
+@pytest.mark.parametrize(
+    "given", [{"hub": "x"}, {"name": 5}, {"dtype": ["float32"]}, {"attention": 3}]
+)
+def test_load_refuses_what_it_does_not_know(tiny_model_folder, given):
+    with pytest.raises(ConfigError):
+        finesight.load(**({"name": tiny_model_folder} | given))
 
 
 def test_stream_joins_to_the_answer(model, picture):
@@ -150,7 +215,10 @@ def test_locate_asks_in_the_known_words(phrase, asked):
     assert locate_question(phrase, "box").startswith(asked)
 
 
-@pytest.mark.parametrize(("phrase", "shape"), [("", "box"), ("  ", "box"), ("x", "circle")])
+@pytest.mark.parametrize(
+    ("phrase", "shape"),
+    [("", "box"), ("  ", "box"), (5, "box"), ("x", "circle"), ("x", ["box"]), ("x", None)],
+)
 def test_locate_refuses_what_it_cannot_ask(phrase, shape):
     with pytest.raises(ConfigError):
         locate_question(phrase, shape)

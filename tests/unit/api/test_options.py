@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 
 from finesight.api import options
+from finesight.api.sources import media_parts
 from finesight.conversation import ImagePart, Sampling, TextPart, VideoPart
 from finesight.errors import ConfigError
 
@@ -15,25 +19,14 @@ def parts_of(conversation):
 
 
 def test_media_come_before_the_question():
-    media = options.media_parts(["a.png"], ["b.mp4"], ())
+    media = media_parts(["a.png"], ["b.mp4"], ())
     conversation = options.conversation_from("Why?", media, {})
     kinds = [type(part) for part in parts_of(conversation)]
     assert kinds == [ImagePart, VideoPart, TextPart]
 
 
-def test_one_source_needs_no_list():
-    assert options.media_parts("a.png", "b.mp4", ()) == options.media_parts(
-        ["a.png"], ["b.mp4"], ()
-    )
-
-
-def test_a_sequence_of_pictures_is_a_frame_list():
-    (part,) = options.media_parts((), [("f1.png", "f2.png")], ())
-    assert part == VideoPart(source=("f1.png", "f2.png"))
-
-
 def test_options_reach_their_parts():
-    media = options.media_parts(["a.png"], ["b.mp4"], ())
+    media = media_parts(["a.png"], ["b.mp4"], ())
     asked = options.AskOptions(fps=4.0, start=1.0, max_pixels=100_000, system="Be brief.")
     conversation = options.conversation_from("Why?", media, asked)
     picture, video, _ = parts_of(conversation)
@@ -57,14 +50,14 @@ def test_a_parts_own_options_win():
     ],
 )
 def test_an_option_without_effect_is_an_error(media, asked, what):
-    parts = options.media_parts(list(media), (), ())
+    parts = media_parts(list(media), (), ())
     with pytest.raises(ConfigError, match=what):
         options.conversation_from("?", parts, asked)
 
 
 def test_an_unknown_option_names_the_nearest():
     with pytest.raises(ConfigError, match="unknown option 'max_pixel'") as caught:
-        options.check_options({"max_pixel": 3})
+        options.checked_options({"max_pixel": 3})
     assert "max_pixels" in caught.value.hint
 
 
@@ -80,22 +73,82 @@ def test_a_value_out_of_range_is_an_error():
 
 
 @pytest.mark.parametrize(
-    ("pages", "numbers"),
+    ("wrong", "right"),
     [
-        ("1", [0]),
-        ("1-3,7", [0, 1, 2, 6]),
-        ("9-", [8, 9]),
-        (" 2 - 3 ", [1, 2]),
-        (4, [4]),
-        ([0, 2], [0, 2]),
-        (range(2), [0, 1]),
+        ("image", "images"),
+        ("video", "videos"),
+        ("pdfs", "pdf"),
+        ("max_tokens", "max_new_tokens"),
+        ("pages", 'pdf=("scan.pdf", "1-3")'),
     ],
 )
-def test_pages(pages, numbers):
-    assert options.page_numbers(pages, 10) == numbers
+def test_near_names_are_suggested(wrong, right):
+    with pytest.raises(ConfigError, match=f"unknown option '{wrong}'") as caught:
+        options.checked_options({wrong: "a"})
+    assert right in caught.value.hint
 
 
-@pytest.mark.parametrize("pages", ["0", "11", "3-1", "a", "", "1-2-3", "-3", 10, [-1], "12-"])
-def test_pages_that_are_not_there(pages):
-    with pytest.raises(ConfigError):
-        options.page_numbers(pages, 10)
+NUMBERS = [name for name in options.AskOptions.__annotations__ if name in options._LIMITS]
+
+
+@pytest.mark.parametrize(
+    "value", [math.nan, math.inf, -1e9, True, np.bool_(True), "3", [3], 10**400]
+)
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_is_no_number_is_refused_by_the_name_of_the_option(name, value):
+    if name == "seed" and value == -1e9:
+        pytest.skip("a seed may be negative")
+    with pytest.raises(ConfigError, match=f"^the option {name}="):
+        options.checked_options({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("system", 5, "a text"),
+        ("tools", "search", "a list of tools"),
+        ("stop", 5, "a text or a list of texts"),
+        ("add_vision_id", 1, "True or False"),
+        ("loop_guard", "yes", "True or False"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(name, value, expected):
+    with pytest.raises(ConfigError, match=f"^the option {name}=.*; it must be {expected}"):
+        options.checked_options({name: value})
+
+
+def test_none_leaves_an_option_out():
+    nothing = dict.fromkeys(options.AskOptions.__annotations__)
+    assert options.checked_options(nothing) == {}
+    assert options.sampling_from(nothing, Sampling(top_k=3)) == Sampling(top_k=3)
+
+
+def test_options_become_plain_numbers():
+    asked = {"fps": np.float32(2), "nframes": None, "max_pixels": np.array(5000), "seed": 3.0}
+    found = options.checked_options(asked)
+    assert found == {"fps": 2.0, "max_pixels": 5000, "seed": 3}
+    assert [type(value) for value in found.values()] == [float, int, int]
+    assert options.checked_options({"fps": "auto"}) == {"fps": "auto"}
+
+
+def test_the_question_is_a_text():
+    with pytest.raises(ConfigError, match="the question is a int"):
+        options.conversation_from(5, [], {})
+
+
+def test_a_tool_without_a_name_is_refused():
+    with pytest.raises(ConfigError, match="tool 0 has no function name"):
+        options.conversation_from("?", [], {"tools": [5]})
+
+
+def test_options_beside_a_conversation_are_those_of_sampling():
+    base = Sampling(temperature=0.5)
+    assert options.sampling_of(base, {"top_k": 3}, Sampling()) == Sampling(temperature=0.5, top_k=3)
+    assert options.sampling_of(None, {}, base) == base
+    for name in ("fps", "images", "system"):
+        with pytest.raises(ConfigError, match=f"{name} has no place beside a conversation"):
+            options.sampling_of(None, {name: 1}, base)
+    with pytest.raises(ConfigError, match="unknown option 'max_tokens'"):
+        options.sampling_of(None, {"max_tokens": 1}, base)
+    with pytest.raises(ConfigError, match="sampling is a dict"):
+        options.sampling_of({"top_k": 3}, {}, base)

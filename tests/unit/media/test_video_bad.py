@@ -126,7 +126,7 @@ def test_things_that_are_no_video(folder, config, clip):
     picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
     with pytest.raises(UnsupportedMedia, match="is no video but a PNG picture") as caught:
         read(picture, config)
-    assert caught.value.hint == "give it as an image"
+    assert "images= in Python, --image" in caught.value.hint
     empty = folder / "empty.mp4"
     empty.touch()
     with pytest.raises(DecodeError, match=r"is empty \(0 bytes\)"):

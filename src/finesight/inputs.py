@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values as users hand them in, brought to plain Python and checked.
+
+Numbers often come as scalars of numpy or torch, and media as open files. They are made plain where
+a record is built, so that nothing behind it meets them: such a scalar cannot be written as JSON,
+and an open file can be read only once.
+
+A number that is NaN, infinite, out of range or of another type is refused with the name of its
+field. A bool is no number here: `max_pixels=True` is a mistake.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, runtime_checkable
+
+from finesight.errors import ConfigError, MediaError, UnsupportedMedia
+
+_LONGEST_SHOWN = 80
+_PLAIN = frozenset({int, float, bool, str, type(None)})  # most values; looked at first
+_OPEN_BINARY = 'open it with mode "rb", and give it before it is closed'
+
+
+@runtime_checkable
+class ArrayLike(Protocol):
+    """An array of numpy, torch or another library that numpy can read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+        ...
+
+    @property
+    def dtype(self) -> Any:
+        """Type of the values."""
+        ...
+
+    def item(self) -> Any:
+        """The one value of an array that holds one."""
+        ...
+
+    def __array__(self) -> Any:
+        """The values for numpy."""
+        ...
+
+
+def rank(value: object) -> int | None:
+    """Number of axes of an array, 0 for a scalar of numpy or torch; None for what is no array."""
+    return len(value.shape) if isinstance(value, ArrayLike) else None
+
+
+def plain(value: Any) -> Any:
+    """A scalar of numpy or torch, also a 0-d array, as the Python value it holds; others as is."""
+    return value.item() if type(value) not in _PLAIN and rank(value) == 0 else value
+
+
+def plain_list(values: Any) -> Any:
+    """A list, tuple or 1-d array as a tuple of plain values; anything else as it is."""
+    if isinstance(values, (list, tuple)) or rank(values) == 1:
+        return tuple(plain(value) for value in values)
+    return values
+
+
+def shown(value: object) -> str:
+    """A value for a message, cut to a readable length."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of more than some thousand digits
+        return f"a {type(value).__name__} of thousands of digits"
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a number may be.
+
+    Attributes:
+        least: smallest value.
+        most: largest value.
+        excludes_least: whether the value must lie above `least`.
+        is_whole: whether it counts something.
+        is_optional: whether None is taken too.
+        unit: what it is counted in, for messages.
+    """
+
+    least: float
+    most: float
+    excludes_least: bool = False
+    is_whole: bool = False
+    is_optional: bool = False
+    unit: str = ""
+
+    def __str__(self) -> str:
+        kind = "a whole number" if self.is_whole else "a number"
+        unit = f" {self.unit}" if self.unit else ""
+        low, high = _digits(self.least), _digits(self.most)
+        span = f"above {low} and at most" if self.excludes_least else f"from {low} to"
+        return f"{kind} {span} {high}{unit}"
+
+    def settled(self, value: Any) -> Any:
+        """The value as a plain number; a float that counts something becomes an int."""
+        value = plain(value)
+        if self.is_whole and isinstance(value, float) and value.is_integer():
+            return int(value)
+        return value
+
+    def check(self, label: str, value: object) -> None:
+        """Raise `ConfigError`, which begins with `label`, unless a settled value is allowed."""
+        if value is None and self.is_optional:
+            return
+        if not self._holds(value):
+            raise ConfigError(f"{label}={shown(value)}; it must be {self}")
+
+    def _holds(self, value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return False
+        if self.is_whole and not isinstance(value, int):
+            return False
+        if isinstance(value, float) and not math.isfinite(value):
+            return False
+        return self.least <= value <= self.most and not (
+            self.excludes_least and value == self.least
+        )
+
+
+_LARGEST_INT = 2**31 - 1
+_PIXELS = Limits(least=1, most=2**53, is_whole=True, is_optional=True, unit="pixels")
+_SIDE = Limits(least=1, most=_LARGEST_INT, is_whole=True, is_optional=True, unit="pixels")
+_FRAMES = Limits(least=1, most=_LARGEST_INT, is_whole=True, is_optional=True)
+_CLIP_SECONDS = Limits(least=0, most=10**10, is_optional=True, unit="seconds")
+_RATE = Limits(least=0.000001, most=1_000_000, is_optional=True, unit="frames per second")
+
+TIMESTAMP_LIMITS = Limits(least=0, most=10**10, unit="seconds")
+"""What the time of a frame may be; clocks that count from 1970 are within."""
+
+IMAGE_LIMITS: Final[Mapping[str, Limits]] = {
+    "page": Limits(least=0, most=_LARGEST_INT, is_whole=True, is_optional=True),
+    # A larger lower bound would blow a small picture up to more pixels than are ever read.
+    "min_pixels": Limits(least=0, most=178_956_970, is_whole=True, is_optional=True, unit="pixels"),
+    "max_pixels": _PIXELS,
+    "resized_height": _SIDE,
+    "resized_width": _SIDE,
+}
+"""What the numbers of an `ImagePart` may be."""
+
+VIDEO_LIMITS: Final[Mapping[str, Limits]] = {
+    "fps": _RATE,
+    "nframes": _FRAMES,
+    "min_frames": _FRAMES,
+    "max_frames": _FRAMES,
+    "start_seconds": _CLIP_SECONDS,
+    "end_seconds": _CLIP_SECONDS,
+    "sample_fps": _RATE,
+    "min_pixels": IMAGE_LIMITS["min_pixels"],
+    "max_pixels": _PIXELS,
+    "total_pixels": _PIXELS,
+    "resized_height": _SIDE,
+    "resized_width": _SIDE,
+}
+"""What the numbers of a `VideoPart` may be; `fps` may also be "auto"."""
+
+SAMPLING_LIMITS: Final[Mapping[str, Limits]] = {
+    "max_new_tokens": Limits(least=1, most=_LARGEST_INT, is_whole=True),
+    "temperature": Limits(least=0, most=100),
+    "top_p": Limits(least=0, most=1, excludes_least=True),
+    "top_k": Limits(least=0, most=_LARGEST_INT, is_whole=True),
+    "repetition_penalty": Limits(least=0.01, most=100),
+    "seed": Limits(least=-(2**63), most=2**64 - 1, is_whole=True, is_optional=True),
+    "logprobs": Limits(least=0, most=20, is_whole=True, is_optional=True),
+}
+"""What the numbers of a `Sampling` may be."""
+
+
+def _digits(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6f}".rstrip("0").rstrip(".")
+
+
+def settle(record: object, names: Iterable[str]) -> None:
+    """Make fields of a frozen record plain; for `__post_init__`."""
+    for name in names:
+        object.__setattr__(record, name, plain(getattr(record, name)))
+
+
+def settle_numbers(record: object, limits: Mapping[str, Limits]) -> None:
+    """Make the numbers of a frozen record plain; for `__post_init__`."""
+    for name, limit in limits.items():
+        object.__setattr__(record, name, limit.settled(getattr(record, name)))
+
+
+def check_numbers(owner: str, record: object, limits: Mapping[str, Limits]) -> None:
+    """Raise `ConfigError`, which names the field, on a number out of its limits."""
+    for name, limit in limits.items():
+        limit.check(f"{owner} has {name}", getattr(record, name))
+
+
+def read_if_open(source: Any) -> Any:
+    """The content of an open binary file, from its start on; anything else as it is.
+
+    Raises:
+        UnsupportedMedia: the file is closed, or open as text.
+        MediaError: it cannot be read.
+    """
+    try:
+        read = source.read
+    except AttributeError:
+        return source
+    kind = type(source).__name__
+    with suppress(AttributeError, OSError, ValueError):  # a pipe is read from where it stands
+        source.seek(0)  # a buffer that was just written stands at its end
+    try:
+        data = read()
+    except OSError as error:
+        raise MediaError(f"the open file ({kind}) cannot be read: {error}") from error
+    except ValueError as error:
+        raise UnsupportedMedia(
+            f"the file object ({kind}) cannot be read: {error}", hint=_OPEN_BINARY
+        ) from error
+    if not isinstance(data, bytes):
+        raise UnsupportedMedia(
+            f"the file object ({kind}) gives {type(data).__name__} instead of bytes",
+            hint=_OPEN_BINARY,
+        )
+    return data
