@@ -47,6 +47,19 @@ def test_resized_pixels_of_an_endpoint_are_known_because_we_resize(tmp_path):
     assert fit(Size(1000, 500), ImagePart(source=b"", max_pixels=100 * 784)) == Size(392, 196)
 
 
+def test_sizes_of_stored_answers_in_resized_pixels_are_computed(tmp_path, capsys):
+    stored = tmp_path / "outputs.jsonl"
+    stored.write_text('{"id": "q1", "text": "2"}\n')
+    for space in ("resized", "original"):
+        who = replace(ENDPOINT, kind="replay", replay=stored, space=space)
+        responder, _ = responder_of(who, workers=1)
+        assert responder.declares_resize is (space == "resized")
+        assert ("--max-pixels" in capsys.readouterr().err) is (space == "resized")
+    stored.write_text('{"doc_id": 0, "filtered_resps": "2"}\n')
+    responder, _ = responder_of(replace(who, space="resized"), workers=1)
+    assert responder.declares_resize
+
+
 def test_what_is_missing_is_said():
     with pytest.raises(ConfigError, match="needs --space"):
         responder_of(replace(ENDPOINT, space=None), workers=1)
