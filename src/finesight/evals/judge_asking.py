@@ -17,6 +17,7 @@ from finesight.evals.responders import FromModel
 from finesight.evals.samples import Sample
 from finesight.evals.scoring import message_of, reason_of
 from finesight.evals.task import Item, Task
+from finesight.parse.thinking import answer_part
 
 PATIENCE = 5
 """Failures of the endpoint in a row after which the rest is not asked: it is down, and every try takes minutes."""
@@ -140,7 +141,7 @@ class Asker:
         )
         case = Case(
             question=sample.question,
-            text=sample.text or "",
+            text=answer_part(sample.text or "") or "",
             truth=sample.truth,
             score=lambda parsed: self._score(parsed, sample.truth),
         )

@@ -251,6 +251,14 @@ def test_both_scores_stand_side_by_side_and_name_their_judge(tmp_path):
     assert (lines[1]["by_rule"], lines[1]["parts"]) == ({"hit": 0.0}, {"hit": 1.0})
 
 
+def test_a_judge_is_not_shown_what_was_only_thought(tmp_path):
+    finished(tmp_path, lambda each: f"<think>even, or odd?</think>{odd_or_even(each)}")
+    model = Model(right_judge)
+    judge_run(tmp_path, JUDGED, Judge(responder=model, model="wise", where="http://here/v1"))
+    assert len(model.prompts) == 6
+    assert [prompt for prompt in model.prompts if "or odd?" in prompt] == []
+
+
 def test_the_identity_is_another_for_another_judge_and_another_prompt(tmp_path):
     finished(tmp_path, odd_or_even)
     judges = [

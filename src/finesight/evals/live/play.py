@@ -36,6 +36,7 @@ from finesight.evals.tasks._screen import call_as_json, point_wish, progress, se
 from finesight.evals.tasks._screen_tools import computer_use, mobile_use
 from finesight.geometry import Point, Resize, Size
 from finesight.parse.action import read_action, read_tool_calls
+from finesight.parse.thinking import answer_part
 from finesight.text.chat_template import DEFAULT_SYSTEM, dump_json
 
 TOOLS = {"computer_use": computer_use, "mobile_use": mobile_use}
@@ -160,7 +161,8 @@ class Player:
         """Ask, read the answer and carry it out; what cannot be is a problem of this turn and ends nothing."""
         question, reply = self._answered(item, seen, turns, sampling)
         try:
-            act = self._read(reply.text, self._sight(question, reply))
+            said = answer_part(reply.text) or ""  # what was only thought is no step
+            act = self._read(said, self._sight(question, reply))
             self.environment.act(act)
         except (ParseError, ActionRefused) as error:
             return _Turn(question, reply, None, error.message)

@@ -202,6 +202,12 @@ def test_the_first_of_two_calls_counts(tmp_path):
     assert environment.acts[0].point == Point(50.0, 60.0)
 
 
+def test_a_call_that_was_only_thought_is_not_carried_out(tmp_path):
+    environment = Counter()
+    play(Scripted(f"<think>{click(50, 60)}?</think>{click(70, 80)}"), tmp_path, environment)
+    assert environment.acts[0].point == Point(70.0, 80.0)
+
+
 def test_the_model_may_end_it(tmp_path):
     environment = Counter()
     done = call_in_words("computer_use", {"action": "terminate", "status": "failure"})
