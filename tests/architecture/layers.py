@@ -8,7 +8,7 @@
           └▶ engine │ data                        siblings
                └▶ processor │ model │ remote      siblings: they meet only in batch
                     └▶ media │ text │ parse │ present │ browser    siblings
-                         └▶ config ▶ conversation, batch ▶ geometry ▶ errors
+                         └▶ config ▶ conversation, batch ▶ geometry, threads ▶ errors
 
 An import inside a function counts like any other; so does one for types alone, where it names a
 layer of ours.
@@ -23,7 +23,7 @@ from tests.architecture.source import PACKAGE, Import, Module, layer_of
 
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("geometry",),
+    ("geometry", "threads"),
     ("conversation",),
     ("batch",),
     ("config",),
@@ -49,6 +49,7 @@ TORCH_FREE = (
     *(
         "errors",
         "geometry",
+        "threads",
         "conversation",
         "config",
         "parse",

@@ -41,6 +41,7 @@ from finesight.model.weights import load_model
 from finesight.parse.answer import Answer, read_answer
 from finesight.processor.processor import Processor
 from finesight.text.messages import conversation_from as read_conversation
+from finesight.threads import warn_if_spinning
 
 if TYPE_CHECKING:
     from finesight.api.options import ImageSource, PdfSource, VideoSource
@@ -284,6 +285,8 @@ def load(
     processor = load_processor(folder)
     network = load_network(folder, device=device, dtype=dtype, attention=attention)
     on_stage("load", 1, 1)
+    if network.device.type == "cpu":
+        warn_if_spinning()
     return Model(str(name), network, processor, read_generation_defaults(folder), on_stage=on_stage)
 
 

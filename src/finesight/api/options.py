@@ -226,10 +226,13 @@ def page_numbers(pages: Pages, count: int) -> list[int]:
 def _page_range(piece: str, pages: str, count: int) -> range:
     first, dash, last = (text.strip() for text in piece.partition("-"))
     if first.isdecimal() and (last.isdecimal() or not last):
+        for text in filter(None, (first, last)):  # before a range of that length is made
+            if len(text) > 9 or int(text) > count:
+                raise ConfigError(f"page {text[:20]} of {count} asked for, counted from 1")
         end = int(first) if not dash else int(last) if last else count
-        if int(first) <= end or not last:
-            return range(int(first), max(end, int(first)) + 1)
-    raise ConfigError(f"pages {pages!r} is not of a form such as 1-3,7 or 5-")
+        if int(first) <= end:
+            return range(int(first), end + 1)
+    raise ConfigError(f"pages {pages[:80]!r} is not of a form such as 1-3,7 or 5-")
 
 
 def media_parts(

@@ -18,7 +18,7 @@ def checked_device(name: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # "meta" has no numbers to read
     except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
         raise ConfigError(
             f"device {name!r} cannot be used: {str(error).splitlines()[0]}",
