@@ -11,6 +11,7 @@ Legend: L tokens of a conversation, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import dropwhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
 
@@ -63,6 +64,12 @@ LOCATE_PROMPTS = {
     ),
 }
 """Questions for `Model.locate`, in the words of the official cookbooks."""
+
+LOCATE_ALL_PROMPTS = {
+    "box": "Locate every {phrase} in the image and output the coordinates in JSON format.",
+    "point": LOCATE_PROMPTS["point"].replace("{phrase}", "every {phrase}"),
+}
+"""The same for every instance: of boxes in the authors' words for detection (ODinW), of points in ours."""
 
 _DETERMINERS = frozenset(
     ("the", "a", "an", "all", "any", "each", "every", "both", "this", "that", "these", "those")
@@ -136,6 +143,7 @@ class Model:
         image: ImageSource,
         *,
         as_: Literal["box", "point"] = "box",
+        all_: bool = False,
         **options: Unpack[AskOptions],
     ) -> Answer:
         """Find what a phrase describes.
@@ -144,12 +152,13 @@ class Model:
             phrase: for example "the red square".
             image: one picture.
             as_: whether boxes or points are asked for.
+            all_: ask for every instance; the phrase then names one: "red square".
             **options: see `AskOptions`.
 
         Raises:
             FinesightError: an option, or the picture.
         """
-        return self.ask(locate_question(phrase, as_), images=[image], **options)
+        return self.ask(locate_question(phrase, as_, all_=all_), images=[image], **options)
 
     def answer(self, conversation: Messages, sampling: Sampling | None = None) -> Answer:
         """Answer one conversation and read the answer back."""
@@ -217,8 +226,8 @@ class Model:
         return self.engine.score([as_conversation(entry) for entry in conversations])
 
 
-def locate_question(phrase: str, as_: str) -> str:
-    """The question that asks for boxes or points of a phrase.
+def locate_question(phrase: str, as_: str, *, all_: bool = False) -> str:
+    """The question that asks for boxes or points of a phrase, or of every instance of it.
 
     Raises:
         ConfigError: another shape than "box" or "point", or an empty phrase.
@@ -228,6 +237,9 @@ def locate_question(phrase: str, as_: str) -> str:
         raise ConfigError("the phrase to locate is empty")
     if as_ not in LOCATE_PROMPTS:
         raise ConfigError(f"as_ is {as_!r}", hint='it is "box" or "point"')
+    if all_:  # "every red square", also where "all the red square" or "the red square" was said
+        kept = [*dropwhile(lambda word: word.lower() in _DETERMINERS, words)] or words
+        return LOCATE_ALL_PROMPTS[as_].format(phrase=" ".join(kept))
     # "red square" is asked for as "the red square": models know the question in that form.
     is_bare = words[0].isascii() and words[0].lower() not in _DETERMINERS
     return LOCATE_PROMPTS[as_].format(phrase=f"the {phrase}" if is_bare else phrase)

@@ -57,7 +57,9 @@ def build() -> typer.Typer:
 def run(words: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        with reported(debug=False):  # of options, and of commands that do not report their errors themselves
+        with reported(
+            debug=False
+        ):  # of options, and of commands that do not report their errors themselves
             build()(args=list(words), prog_name="finesight", obj=CommandLine(tuple(words)))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1

@@ -40,7 +40,7 @@ def flushed() -> OSError | None:
     try:
         sys.stdout.flush()
     except OSError as error:
-        if sys.stdout is sys.__stdout__:
+        if sys.__stdout__ is not None and sys.stdout is sys.__stdout__:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return error
     return None

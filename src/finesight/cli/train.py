@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from finesight.cli import options
+
 if TYPE_CHECKING:
     from finesight.train.loop import Trainer
 
@@ -40,7 +42,7 @@ def train(
     evaluate_limit: Annotated[
         int, typer.Option(min=1, help="Items per row of each evaluation.")
     ] = 8,
-    threads: Annotated[int, typer.Option(help="CPU threads of the training itself.")] = 2,
+    threads: Annotated[int, options.THREADS] = 2,
 ) -> None:
     """Run a training recipe; a run that was stopped goes on from its newest checkpoint."""
     import torch
