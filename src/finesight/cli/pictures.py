@@ -75,7 +75,7 @@ def _expanded(image: str) -> list[str | bytes]:
 
 def _is_folder(image: str) -> bool:
     try:
-        return Path(image).is_dir()
+        return bool(image) and Path(image).is_dir()
     except OSError:  # too long for a name, as data: addresses are
         return False
 
