@@ -38,14 +38,10 @@ def prepare(count: int | None = None) -> None:
     """
     if count is not None:
         _check(count)
-    torch = sys.modules.get("torch")
-    if torch is None:
-        os.environ.setdefault(POLICY, "passive")
-        os.environ.setdefault(COUNT, str(count or physical_cores()))
-    if count is not None:
         os.environ[COUNT] = str(count)  # also for processes that are started from here
-        if torch is not None:
-            torch.set_num_threads(count)
+    if "torch" not in sys.modules:
+        os.environ.setdefault(POLICY, "passive")
+        os.environ.setdefault(COUNT, str(physical_cores()))
 
 
 @cache

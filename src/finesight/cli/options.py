@@ -131,6 +131,10 @@ def use_threads(count: int | None) -> int | None:
     from finesight.threads import prepare
 
     prepare(count)
+    if count is not None:
+        import torch
+
+        torch.set_num_threads(count)  # alone, it would take no more than its libraries think right
     return count
 
 

@@ -19,7 +19,11 @@ def checked_device(name: str) -> str:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # "meta" has no numbers to read
-    except (RuntimeError, AssertionError, ImportError) as error:  # torch asserts that it was built with CUDA
+    except (
+        RuntimeError,
+        AssertionError,
+        ImportError,
+    ) as error:  # torch asserts that it was built with CUDA
         raise ConfigError(
             f"device {name[:40]!r} cannot be used: {str(error).splitlines()[0][:200]}",
             hint="`finesight doctor` lists what this machine has",

@@ -150,6 +150,20 @@ def test_locate_asks_in_the_known_words(phrase, asked):
     assert locate_question(phrase, "box").startswith(asked)
 
 
+@pytest.mark.parametrize(
+    "phrase", ["red square", "the red square", "all the red square", "Every red square"]
+)
+def test_every_instance_is_asked_for_in_the_known_words(phrase):
+    assert locate_question(phrase, "box", all_=True) == (
+        "Locate every red square in the image and output the coordinates in JSON format."
+    )
+    assert locate_question(phrase, "point", all_=True).startswith("Point to every red square,")
+
+
+def test_a_phrase_of_determiners_is_kept():
+    assert "Locate every this in" in locate_question("this", "box", all_=True)
+
+
 @pytest.mark.parametrize(("phrase", "shape"), [("", "box"), ("  ", "box"), ("x", "circle")])
 def test_locate_refuses_what_it_cannot_ask(phrase, shape):
     with pytest.raises(ConfigError):

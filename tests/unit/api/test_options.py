@@ -95,7 +95,10 @@ def test_pages(pages, numbers):
     assert options.page_numbers(pages, 10) == numbers
 
 
-@pytest.mark.parametrize("pages", ["0", "11", "3-1", "a", "", "1-2-3", "-3", 10, [-1], "12-"])
+@pytest.mark.parametrize(
+    "pages",
+    ["0", "11", "3-1", "a", "", "1-2-3", "-3", 10, [-1], "12-", "9" * 5000, "1-" + "9" * 12],
+)
 def test_pages_that_are_not_there(pages):
     with pytest.raises(ConfigError):
         options.page_numbers(pages, 10)
