@@ -105,8 +105,11 @@ NumberMedia = Annotated[
 System = Annotated[str | None, typer.Option(help="System message.")]
 MaxNewTokens = Annotated[int | None, typer.Option(help="Largest number of tokens of the answer.")]
 Temperature = Annotated[float | None, typer.Option(help="0 takes the best token each time.")]
-TopP = Annotated[float | None, typer.Option(help="Draw from the tokens that make up this share.")]
-TopK = Annotated[int | None, typer.Option(help="Draw from this many best tokens.")]
+TopP = Annotated[
+    float | None,
+    typer.Option(help="Draw from the fewest tokens whose probabilities add up to this."),
+]
+TopK = Annotated[int | None, typer.Option(help="Draw from this many of the most likely tokens.")]
 RepetitionPenalty = Annotated[
     float | None, typer.Option(help="Above 1 makes tokens already seen less likely.")
 ]
@@ -138,14 +141,15 @@ def use_threads(count: int | None) -> int | None:
     return count
 
 
-THREADS = typer.Option(
-    "--threads",
-    callback=use_threads,
-    help="CPU threads to compute with.",
-    metavar="N",
-    show_default="OMP_NUM_THREADS, else one per core",
-)
-Threads = Annotated[int | None, THREADS]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        callback=use_threads,
+        help="CPU threads to compute with.",
+        metavar="N",
+        show_default="OMP_NUM_THREADS, else one per core",
+    ),
+]
 """Acts where it is declared: a command need not read the value."""
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]
