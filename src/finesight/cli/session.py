@@ -78,23 +78,27 @@ def run(
         FinesightError: whatever is wrong with the options, the media or the model.
     """
     outputs.check()
-    from finesight.api.artifacts import Artifacts
-
     streams = not outputs.as_json and not outputs.lists_places and sys.stdout.isatty()
     session = _Session(choice, options, streams=streams)
     for conversation in conversations[1:]:  # the first is read whole before the model is loaded
         session.measure(conversation)
-    done: list[Artifacts] = []
+    done: list[tuple[Conversation, Answer, dict[str, float]]] = []
     for conversation in conversations:
         answer, seconds = session.answer(conversation)
-        done.append(Artifacts(conversation, answer, session.processor.config, seconds))
+        done.append((conversation, answer, seconds))
         if outputs.lists_places:
             _say_nothing_found(answer, named=outputs.is_many)
         if not outputs.as_json and not streams:
             _write(answer, outputs)
-    files = _save(done, outputs)
+    files: list[str] = []
+    if outputs.overlay_folder is not None or outputs.report_file is not None:
+        from finesight.api.artifacts import Artifacts  # not before: drawing takes long to import
+
+        config = session.processor.config
+        drawn = [Artifacts(asked, answer, config, seconds) for asked, answer, seconds in done]
+        files = _save(drawn, outputs)
     if outputs.as_json:
-        answers = [each.answer.to_dict() for each in done]
+        answers = [answer.to_dict() for _, answer, _ in done]
         described = {
             "model": choice.name,
             "sampling": asdict(session.sampling),
