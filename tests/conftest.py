@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from finesight.threads import prepare
+
+prepare()  # before a test imports torch
+
 
 def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write golden files anew")

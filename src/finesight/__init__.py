@@ -6,7 +6,8 @@
     answer = model.ask("Read all the text in the image.", images=["page.png"])
 
 The names below are the public ones. They are imported on first use, so that `import finesight` is
-free: torch comes with the first model, not with the package.
+free: torch comes with the first model, not with the package. Before torch is loaded, its threads are set up (see
+`finesight.threads`).
 """
 
 from __future__ import annotations
@@ -62,6 +63,16 @@ _HOMES = {
 }
 """Where each public name lives."""
 
+_WITH_TORCH = frozenset(
+    {
+        "finesight.api.model",
+        "finesight.api.shared",
+        "finesight.processor.processor",
+        "finesight.processor.vision_info",
+    }
+)
+"""Modules of these that import torch."""
+
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = sorted((*_HOME_OF, "__version__"))
@@ -76,6 +87,10 @@ def __getattr__(name: str) -> object:
         return version("finesight")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'finesight' has no attribute {name!r}")
+    if _HOME_OF[name] in _WITH_TORCH:
+        from finesight.threads import prepare
+
+        prepare()
     value: object = getattr(import_module(_HOME_OF[name]), name)
     globals()[name] = value
     return value

@@ -8,7 +8,7 @@
           └▶ engine │ data                        siblings
                └▶ processor │ model │ remote      siblings: they meet only in batch
                     └▶ media │ text │ parse │ present │ browser    siblings
-                         └▶ config ▶ conversation, batch ▶ geometry ▶ inputs ▶ errors
+                         └▶ config ▶ conversation, batch ▶ geometry ▶ inputs, threads ▶ errors
 
 An import inside a function counts like any other; so does one for types alone, where it names a
 layer of ours.
@@ -23,7 +23,7 @@ from tests.architecture.source import PACKAGE, Import, Module, layer_of
 
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("inputs",),
+    ("inputs", "threads"),
     ("geometry",),
     ("conversation",),
     ("batch",),
@@ -51,6 +51,7 @@ TORCH_FREE = (
         "errors",
         "inputs",
         "geometry",
+        "threads",
         "conversation",
         "config",
         "parse",

@@ -95,6 +95,94 @@ def test_locate_prints_places_in_original_pixels(finesight, tiny_model_folder, p
     assert json.loads(outcome.out)["boxes"] == []
 
 
+NOT_FOUND = "not found; the model answered: "
+
+
+def test_locate_says_what_it_did_not_find(finesight, tiny_model_folder, picture_file):
+    words = ("--image", picture_file, "--model", tiny_model_folder, *SHORT)
+    outcome = finesight("locate", "the red square", *words)
+    assert (outcome.code, outcome.out) == (0, "")
+    answer = json.loads(finesight("locate", "the red square", *words, "--json").out)
+    assert NOT_FOUND + " ".join(answer["text"].split()) in outcome.err
+
+
+@pytest.fixture
+def folder_of_pictures(tmp_path, picture):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for name in ("img10.png", "img2.png"):
+        picture.save(folder / name)
+    return folder
+
+
+def test_locate_asks_about_each_picture(
+    finesight, tiny_model_folder, picture_file, folder_of_pictures
+):
+    images = ("--image", "many", "--image", picture_file)
+    words = ("locate", "red square", "--all", *images, "--model", tiny_model_folder, *SHORT)
+    outcome = finesight(*words, "--json", "--save-overlay", "out")
+    assert outcome.code == 0, outcome.err
+    said = json.loads(outcome.out)
+    sources = [each["media"][0]["source"] for each in said["pictures"]]
+    assert sources == ["many/img2.png", "many/img10.png", str(picture_file)]
+    assert said["files"] == [f"out/{name}.answer.png" for name in ("img2", "img10", "shapes")]
+    assert "folder many: pictures: 2\n" in outcome.err
+    assert all(f"{source}: not found" in outcome.err for source in sources)
+
+
+def test_a_broken_picture_is_found_before_the_model_is_loaded(
+    finesight, tiny_model_folder, folder_of_pictures
+):
+    (folder_of_pictures / "img11.png").write_bytes(b"no picture")
+    outcome = finesight("locate", "x", "--image", "many", "--model", tiny_model_folder, *SHORT)
+    assert outcome.code == 1
+    assert "img11.png" in outcome.err
+    assert "prompt tokens" not in outcome.err
+
+
+def test_a_folder_is_one_question_to_ask_and_plan(
+    finesight, ask, folder_of_pictures, tiny_model_folder
+):
+    media = json.loads(ask("What?", "--image", "many", "--json").out)["media"]
+    assert [entry["source"] for entry in media] == ["many/img2.png", "many/img10.png"]
+    planned = finesight("plan", "What?", "--image", "many", "--json", "--model", tiny_model_folder)
+    assert [entry["source"] for entry in json.loads(planned.out)["media"]] == [
+        "many/img2.png",
+        "many/img10.png",
+    ]
+
+
+@pytest.mark.parametrize("command", ["ask", "locate", "plan"])
+def test_a_picture_from_standard_input(tiny_model_folder, picture_file, tmp_path, command):
+    program = "import sys; from finesight.cli.main import main; sys.exit(main())"
+    words = ("What?", "--image", "-", "--json", *SHORT, "--model", tiny_model_folder)
+    with picture_file.open("rb") as picture:
+        done = subprocess.run(
+            [sys.executable, "-c", program, command, *map(str, words)],
+            stdin=picture,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    assert done.returncode == 0, done.stderr
+    (media,) = json.loads(done.stdout)["media"]
+    original = media["original"] if command != "plan" else media["resize"]["original"]
+    assert original == {"width": 112, "height": 84}
+
+
+def test_a_shrunk_picture_is_said_before_the_answer(ask, picture_file):
+    outcome = ask("What?", "--image", picture_file, "--min-pixels", 784, "--max-pixels", 784)
+    assert f"note: {picture_file}: it was shrunk from 112 x 84 to 28 x 28" in outcome.err
+    assert outcome.err.index("shrunk") < outcome.err.index("prompt tokens")
+    assert "shrunk" not in ask("What?", "--image", picture_file).err
+
+
+def test_the_embedded_model_says_once_what_it_was_trained_for(finesight, folder_of_pictures):
+    outcome = finesight("locate", "red square", "--image", "many", "--max-new-tokens", "8")
+    assert outcome.code == 0, outcome.err
+    assert outcome.err.count("tiny was trained for ") == 1
+
+
 def test_a_fresh_process_answers(tiny_model_folder, picture_file):
     done = subprocess.run(
         [

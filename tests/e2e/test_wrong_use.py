@@ -7,6 +7,7 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
 
 @pytest.fixture
@@ -23,6 +24,8 @@ def bad(tmp_path, picture_file):
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     shutil.copy(picture_file, tmp_path / "good.png")
+    (tmp_path / "nothing").mkdir()
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "good.pdf")
     return tmp_path
 
 
@@ -31,7 +34,8 @@ WRONG_MEDIA = [
     (("--image", "empty.png"), "empty.png"),
     (("--image", "cut.png"), "cut.png"),
     (("--image", "text.png"), "text.png"),
-    (("--image", "."), "."),
+    (("--image", ""), "directory"),
+    (("--image", "nothing"), "folder nothing holds no picture"),
     (("--video", "text.mp4"), "text.mp4"),
     (("--video", "good.png", "--nframes", "4", "--start", "9"), "good.png"),
     (("--pdf", "text.pdf"), "text.pdf"),
@@ -75,6 +79,18 @@ WRONG_OPTIONS = [
     (("--save-overlay", "good.png"), "is a file"),
     (("--device", "abacus"), "abacus"),
     (("--dtype", "int3"), "int3"),
+    (("--device", "meta"), "meta"),
+    (("--threads", "0"), "number of threads is 0; it must be from 1"),
+    (("--threads", "-2"), "number of threads is -2"),
+    (("--threads", "9" * 40), "number of threads"),
+    (("--seed", "9" * 20), "64 bits"),
+    (("--temperature", "inf"), "temperature"),
+    (("--system", "caf\udce9"), "not UTF-8"),
+    (("--pdf", "good.pdf", "--pages", "1-999999999999"), "page 999999999999 of 1"),
+    (("--pdf", "good.pdf", "--pages", "9" * 5000), "of 1 asked for"),
+    (("--save-overlay", "a" * 300), "File name too long"),
+    (("--report", "a" * 300), "File name too long"),
+    (("--image", "-", "--image", "-"), "given 2 times"),
 ]
 
 
@@ -105,6 +121,13 @@ def test_wrong_usage_exits_with_2(finesight, words):
     assert outcome.code == 2
     assert outcome.err
     assert outcome.out == ""
+
+
+def test_a_name_too_long_for_a_model_is_one_line(finesight):
+    outcome = finesight("plan", "What?", "--model", "a" * 5000)
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: model 'aaa")
+    assert len(outcome.err) < 300
 
 
 def change_config(folder, **values):

@@ -8,8 +8,9 @@ is drawn on the files themselves, and every file is written whole or not at all.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 
 from PIL import Image
@@ -26,7 +27,8 @@ from finesight.present.overlay import draw_answer, save_png
 from finesight.present.report import ReportEntry, write_report
 from finesight.present.sheet import MOST_FRAMES, chosen_frames, contact_sheet
 
-_LONGEST_NAME = 80
+_LONGEST_NAME = 150
+"""Bytes of a source's name that its overlay keeps; file systems take names of 255."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,12 @@ class Artifacts:
     config: ProcessorConfig = field(default_factory=ProcessorConfig)
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def save_overlays(self, folder: Path) -> list[Path]:
+    def save_overlays(self, folder: Path, *, taken: Collection[Path] = ()) -> list[Path]:
         """Draw the answer on a copy of every picture, and on a contact sheet of every video.
 
         Args:
             folder: made if need be; files are named after their sources.
+            taken: files of other answers, which keep their names.
 
         Returns:
             The files, in order of appearance.
@@ -61,7 +64,7 @@ class Artifacts:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FinesightError(f"folder {folder} cannot be made: {error.strerror}") from error
-        paths = [folder / f"{name}.png" for name in self._names()]
+        paths = self._paths(folder, taken)
         for index, (part, path) in enumerate(zip(self._parts(), paths, strict=True)):
             image = self._picture(part, index)
             if isinstance(part, ImagePart):
@@ -92,15 +95,17 @@ class Artifacts:
         ]
         return "\n".join(texts)
 
-    def _names(self) -> list[str]:
-        """A file name for each item, no two alike."""
-        names: list[str] = []
-        for index, record in enumerate(self.answer.media):
-            stem = re.sub(r"[^\w.-]+", "_", Path(record.source).stem)[:_LONGEST_NAME] or record.kind
+    def _paths(self, folder: Path, taken: Collection[Path]) -> list[Path]:
+        """A file for each item, no two alike."""
+        paths: list[Path] = []
+        for record in self.answer.media:
+            name = re.sub(r"[^\w.-]+", "_", Path(record.source).stem)
+            name = name.encode()[:_LONGEST_NAME].decode(errors="ignore") or record.kind
             page = "" if record.page is None else f"-page{record.page + 1}"
-            name = f"{stem}{page}.answer"
-            names.append(name if name not in names else f"{stem}{page}-{index + 1}.answer")
-        return names
+            numbers = chain([""], (f"-{number}" for number in count(2)))
+            tried = (folder / f"{name}{page}{number}.answer.png" for number in numbers)
+            paths.append(next(path for path in tried if path not in taken and path not in paths))
+        return paths
 
     def _picture(self, part: ImagePart | VideoPart, index: int) -> Image.Image:
         """The original picture, or a contact sheet of the frames the model saw."""
@@ -120,7 +125,7 @@ class Artifacts:
         )
 
 
-def save_report(path: Path, artifacts: Sequence[Artifacts], *, title: str = "finesight") -> None:
+def save_report(path: Path, artifacts: Iterable[Artifacts], *, title: str = "finesight") -> None:
     """Write questions, media and answers as one HTML page that needs no other file.
 
     Raises:
@@ -130,4 +135,4 @@ def save_report(path: Path, artifacts: Sequence[Artifacts], *, title: str = "fin
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FinesightError(f"folder {path.parent} cannot be made: {error.strerror}") from error
-    write_report(path, [entry.report_entry() for entry in artifacts], title=title)
+    write_report(path, (entry.report_entry() for entry in artifacts), title=title)

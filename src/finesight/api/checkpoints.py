@@ -23,6 +23,9 @@ EMBEDDED = "tiny"
 
 ASSETS = Path(__file__).parents[1] / "assets"
 
+TRAINED_FOR_FILE = "trained_for.txt"
+"""Beside the weights: what the model was trained for and what not, in a sentence or two for its users."""
+
 Hub = Literal["huggingface", "modelscope"]
 
 _PUBLISHED_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -53,7 +56,11 @@ def find_checkpoint(
     if name == EMBEDDED:
         return _embedded(needs_weights=needs_weights)
     path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:  # longer than a name can be
+        raise MissingWeights(f"model {str(name)[:160]!r}: {error.strerror}") from error
+    if is_folder:
         if not (path / "config.json").is_file():
             raise MissingWeights(
                 f"folder {path} has no config.json",
@@ -147,6 +154,21 @@ def _is_complete(folder: Path, *, needs_weights: bool) -> bool:
         return any(folder.glob("*.safetensors"))
     shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     return all((folder / shard).is_file() for shard in shards)
+
+
+def read_trained_for(folder: Path) -> str:
+    """What a model says that it was trained for, in one line; empty where its folder says nothing.
+
+    Raises:
+        ConfigError: the file is not UTF-8.
+    """
+    path = folder / TRAINED_FOR_FILE
+    if not path.is_file():
+        return ""
+    try:
+        return " ".join(path.read_text(encoding="utf-8").split())
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

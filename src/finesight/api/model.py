@@ -11,6 +11,7 @@ Legend: L tokens of a conversation, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import dropwhile
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
@@ -45,6 +46,7 @@ from finesight.model.weights import load_model
 from finesight.parse.answer import Answer, read_answer
 from finesight.processor.processor import Processor
 from finesight.text.messages import conversation_from as read_conversation
+from finesight.threads import warn_if_spinning
 
 if TYPE_CHECKING:
     from finesight.api.sources import ImageSource, PdfSource, VideoSource
@@ -66,6 +68,12 @@ LOCATE_PROMPTS = {
     ),
 }
 """Questions for `Model.locate`, in the words of the official cookbooks."""
+
+LOCATE_ALL_PROMPTS = {
+    "box": "Locate every {phrase} in the image and output the coordinates in JSON format.",
+    "point": LOCATE_PROMPTS["point"].replace("{phrase}", "every {phrase}"),
+}
+"""The same for every instance: of boxes in the authors' words for detection (ODinW), of points in ours."""
 
 _DETERMINERS = frozenset(
     ("the", "a", "an", "all", "any", "each", "every", "both", "this", "that", "these", "those")
@@ -142,6 +150,7 @@ class Model:
         image: ImageSource | None = None,
         *,
         as_: Literal["box", "point"] = "box",
+        all_: bool = False,
         **options: Unpack[AskOptions],
     ) -> Answer:
         """Find what a phrase describes.
@@ -150,12 +159,13 @@ class Model:
             phrase: for example "the red square".
             image: one picture, as `ask` takes it.
             as_: whether boxes or points are asked for.
+            all_: ask for every instance; the phrase then names one: "red square".
             **options: see `AskOptions`.
 
         Raises:
             FinesightError: an option, or the picture.
         """
-        question = locate_question(phrase, as_)
+        question = locate_question(phrase, as_, all_=all_)
         if image is None or "images" in options:
             raise ConfigError(
                 "locate looks at one picture, given as image=",
@@ -250,8 +260,8 @@ class Model:
         return self.engine.score(as_conversations(conversations))
 
 
-def locate_question(phrase: str, as_: str) -> str:
-    """The question that asks for boxes or points of a phrase.
+def locate_question(phrase: str, as_: str, *, all_: bool = False) -> str:
+    """The question that asks for boxes or points of a phrase, or of every instance of it.
 
     Raises:
         ConfigError: another shape than "box" or "point", or an empty phrase.
@@ -263,6 +273,9 @@ def locate_question(phrase: str, as_: str) -> str:
         )
     if not isinstance(as_, str) or as_ not in LOCATE_PROMPTS:
         raise ConfigError(f"as_ is {shown(as_)}", hint='it is "box" or "point"')
+    if all_:  # "every red square", also where "all the red square" or "the red square" was said
+        kept = [*dropwhile(lambda word: word.lower() in _DETERMINERS, words)] or words
+        return LOCATE_ALL_PROMPTS[as_].format(phrase=" ".join(kept))
     # "red square" is asked for as "the red square": models know the question in that form.
     is_bare = words[0].isascii() and words[0].lower() not in _DETERMINERS
     return LOCATE_PROMPTS[as_].format(phrase=f"the {phrase}" if is_bare else phrase)
@@ -342,6 +355,8 @@ def load(
     processor = load_processor(folder)
     network = load_network(folder, device=device, dtype=dtype, attention=attention)
     on_stage("load", 1, 1)
+    if network.device.type == "cpu":
+        warn_if_spinning()
     return Model(str(name), network, processor, read_generation_defaults(folder), on_stage=on_stage)
 
 

@@ -36,10 +36,11 @@ def locate(
     *,
     model: str | Path = "tiny",
     as_: Literal["box", "point"] = "box",
+    all_: bool = False,
     **options: Unpack[AskOptions],
 ) -> Answer:
     """Find what a phrase describes, with a model that is loaded on first use and kept."""
-    return _kept(str(model)).locate(phrase, image, as_=as_, **options)
+    return _kept(str(model)).locate(phrase, image, as_=as_, all_=all_, **options)
 
 
 @lru_cache(maxsize=1)

@@ -16,8 +16,7 @@ import typer
 from finesight.cli import ask, data, doctor, locate, plan, train
 from finesight.cli import eval as evaluation
 from finesight.cli.bench import command as bench
-from finesight.cli.errors import CommandLine, exit_code_of, say_error
-from finesight.errors import FinesightError
+from finesight.cli.errors import BUG, CommandLine, reported
 
 HELP = """All of Qwen2.5-VL in one code base: ask about pictures, videos and documents.
 
@@ -58,12 +57,16 @@ def build() -> typer.Typer:
 def run(words: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        build()(args=list(words), prog_name="finesight", obj=CommandLine(tuple(words)))
+        # errors of options, and of commands that do not report theirs themselves
+        with reported(debug=False):
+            build()(args=list(words), prog_name="finesight", obj=CommandLine(tuple(words)))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
-    except FinesightError as error:  # of a command that does not report its errors itself
-        say_error(error)
-        return exit_code_of(error)
+    except typer.Exit as end:
+        return end.exit_code
+    except Exception as error:
+        error.add_note(BUG)
+        raise
     return 0
 
 

@@ -42,6 +42,7 @@ def ask(
     seed: options.Seed = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
     """Ask about pictures, videos and PDF pages, shown in the order given.
@@ -82,4 +83,4 @@ def ask(
             pages=pages or [],
         )
         conversation = conversation_from(question, parts, given)
-        run(ModelChoice(model, device, dtype), conversation, given, outputs)
+        run(ModelChoice(model, device, dtype), [conversation], given, outputs)

@@ -30,6 +30,7 @@ def doctor(
     dtype: Annotated[
         str, typer.Option(help="Both networks compute in float32, bfloat16 or float16.")
     ] = "float32",
+    threads: options.Threads = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:

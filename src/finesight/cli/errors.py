@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a command ends: what a user sees of an error, and the exit code."""
+"""How a command ends: what a user sees of an error, and the exit code.
+
+Errors that a user or the machine can cause end as one line, "error: ...". Everything else is a mistake of ours and
+keeps its traceback, with a line that says so.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -12,9 +15,17 @@ from dataclasses import dataclass
 
 import typer
 
+from finesight.cli import streams
 from finesight.errors import ConfigError, FinesightError
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+
+BUG = "This is a bug in finesight. Please report it with the lines above and `finesight --version`."
+
+_CAUSED_OUTSIDE = (OSError, UnicodeError, OverflowError, MemoryError)
+"""Besides our own errors, what files, encodings, numbers and machines of users raise."""
+
+_LONGEST_NAME = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +51,16 @@ def reported(*, debug: bool) -> Iterator[None]:
     """
     try:
         yield
-    except FinesightError as error:
+    except (FinesightError, *_CAUSED_OUTSIDE) as error:
         if debug:
             traceback.print_exc()
-        say_error(error)
-        raise typer.Exit(exit_code_of(error)) from error
+        said = _as_ours(error)
+        if said.message:
+            say_error(said)
+        raise typer.Exit(exit_code_of(said)) from error
     except KeyboardInterrupt as interrupt:
         sys.stderr.write("\ninterrupted\n")
         raise typer.Exit(INTERRUPTED) from interrupt
-    except BrokenPipeError as error:  # `finesight ask ... | head`: whoever read has gone
-        _forget_output()
-        raise typer.Exit(FAILED) from error
 
 
 def exit_code_of(error: FinesightError) -> int:
@@ -65,6 +75,19 @@ def say_error(error: FinesightError) -> None:
         sys.stderr.write(f"  hint: {error.hint}\n")
 
 
-def _forget_output() -> None:
-    """Keep the interpreter from failing once more when it flushes standard output at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _as_ours(error: BaseException) -> FinesightError:
+    """An error with a message for users; without one where whoever read the output has gone."""
+    if isinstance(error, FinesightError):
+        return error
+    if isinstance(error, MemoryError):
+        return FinesightError("out of memory", hint="`finesight plan` says what a question takes")
+    if not isinstance(error, OSError):
+        return FinesightError(f"{error}", hint="--debug shows where")
+    if (of_output := streams.flushed()) is not None:
+        return FinesightError(streams.output_message(of_output))
+    if isinstance(error, BrokenPipeError):
+        return FinesightError("")
+    reason = error.strerror or str(error)
+    name = "" if error.filename is None else str(error.filename)
+    shown = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 3] + "..."
+    return FinesightError(f"{shown}: {reason}" if shown else reason)

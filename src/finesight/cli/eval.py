@@ -67,6 +67,7 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
     """Score a model on benchmarks, or on held-out pictures and on blank pictures beside them.

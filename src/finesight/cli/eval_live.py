@@ -91,6 +91,7 @@ def live(
     temperature: options.Temperature = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    threads: options.Threads = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:

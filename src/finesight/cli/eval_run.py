@@ -70,6 +70,7 @@ def run(
     temperature: options.Temperature = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    threads: options.Threads = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:

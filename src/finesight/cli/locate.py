@@ -10,6 +10,7 @@ import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
+from finesight.cli.pictures import expand, is_many
 from finesight.cli.session import ModelChoice, Outputs, run
 
 
@@ -24,9 +25,17 @@ def locate(
     phrase: Annotated[str, typer.Argument(help='What to find, such as "the red square".')],
     *,
     image: Annotated[
-        str, typer.Option("--image", help="Picture: path or address.", metavar="FILE")
+        list[str],
+        typer.Option(
+            "--image",
+            help="Picture: path, address, folder of pictures, or - for standard input. Repeatable.",
+            metavar="FILE",
+        ),
     ],
     shape: Annotated[Shape, typer.Option("--as", help="Boxes or points.")] = Shape.BOX,
+    every: Annotated[
+        bool, typer.Option("--all", help='Ask for every instance of the phrase: "red square".')
+    ] = False,
     model: options.ModelName = options.DEFAULT_MODEL,
     as_json: options.AsJson = False,
     save_overlay: options.SaveOverlay = None,
@@ -37,14 +46,17 @@ def locate(
     seed: options.Seed = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
     """Find what a phrase describes, in pixels of the picture as it is.
 
-    Prints one line per result: x1 y1 x2 y2 and the label, or x y and the label.
+    Prints one line per result: x1 y1 x2 y2 and the label, or x y and the label. Of several pictures
+    or a folder, each is asked about on its own, and lines begin with the picture's name. Where
+    nothing is found, standard error says so and shows the model's answer; the exit code is 0.
     """
     with reported(debug=debug):
-        outputs = Outputs(as_json, save_overlay, report, lists_places=True)
+        outputs = Outputs(as_json, save_overlay, report, lists_places=True, is_many=is_many(image))
         outputs.check()
         from finesight.api.model import locate_question
         from finesight.api.options import conversation_from
@@ -58,6 +70,10 @@ def locate(
                 "seed": seed,
             }
         )
-        question = locate_question(phrase, shape)
-        conversation = conversation_from(question, [image_part(image)], given)
-        run(ModelChoice(model, device, dtype), conversation, given, outputs)
+        question = locate_question(phrase, shape, all_=every)
+        conversations = [
+            conversation_from(question, [image_part(source)], given)
+            for sources in expand(image)
+            for source in sources
+        ]
+        run(ModelChoice(model, device, dtype), conversations, given, outputs)

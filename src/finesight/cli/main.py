@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import sys
 
+from finesight.cli import streams
+
 TYPE_CHECKING = False  # what `typing` has under this name, without importing it
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,17 +29,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, 1 if the work failed, 2 for wrong usage or configuration, 130 if interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if not streams.prepare():
+        sys.stderr.write(
+            "error: standard output is closed, results would be lost\n"
+            "  hint: send it to a file, or to /dev/null\n"
+        )
+        return 1
+    error = None
+    try:
+        code = _run(words)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        code = 130
+    except OSError as found:  # of the help; commands report their own
+        code, error = 1, found
+    error = streams.flushed() or error
+    if error is None:
+        return code
+    if message := streams.output_message(error):
+        sys.stderr.write(f"error: {message}\n")
+    return code or 1
+
+
+def _run(words: Sequence[str]) -> int:
     text = f"finesight {_version()}\n" if words == ["--version"] else frozen_help(words)
     if text is not None:
         sys.stdout.write(text)
         return 0
-    try:
-        from finesight.cli.app import run
+    from finesight.threads import prepare
 
-        return run(words)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return 130
+    prepare()  # before anything imports torch
+    from finesight.cli.app import run
+
+    return run(words)
 
 
 def frozen_help(words: Sequence[str]) -> str | None:

@@ -35,9 +35,10 @@ _TOKENS = re.compile(r"(\d+(?:\.\d+)?)(k?)", re.IGNORECASE)
 def read_tokens(text: str) -> int:
     """A number of tokens such as 8192, 8k (8 x 1024) or 1.5k."""
     found = _TOKENS.fullmatch(text.strip())
-    if not found or not float(found[1]):
-        raise typer.BadParameter(f"{text!r} is no number of tokens such as 8192 or 8k")
-    return int(float(found[1]) * (1024 if found[2] else 1))
+    number = float(found[1]) * (1024 if found[2] else 1) if found else 0.0
+    if not 1 <= number < 1e12:
+        raise typer.BadParameter(f"{text[:40]!r} is no number of tokens such as 8192 or 8k")
+    return int(number)
 
 
 ModelName = Annotated[
@@ -51,7 +52,11 @@ Dtype = Annotated[
 ]
 Images = Annotated[
     list[str] | None,
-    typer.Option("--image", help="Picture: path or address. Repeatable.", metavar="FILE"),
+    typer.Option(
+        "--image",
+        help="Picture: path, address, folder of pictures, or - for standard input. Repeatable.",
+        metavar="FILE",
+    ),
 ]
 Videos = Annotated[
     list[str] | None,
@@ -100,8 +105,11 @@ NumberMedia = Annotated[
 System = Annotated[str | None, typer.Option(help="System message.")]
 MaxNewTokens = Annotated[int | None, typer.Option(help="Largest number of tokens of the answer.")]
 Temperature = Annotated[float | None, typer.Option(help="0 takes the best token each time.")]
-TopP = Annotated[float | None, typer.Option(help="Draw from the tokens that make up this share.")]
-TopK = Annotated[int | None, typer.Option(help="Draw from this many best tokens.")]
+TopP = Annotated[
+    float | None,
+    typer.Option(help="Draw from the fewest tokens whose probabilities add up to this."),
+]
+TopK = Annotated[int | None, typer.Option(help="Draw from this many of the most likely tokens.")]
 RepetitionPenalty = Annotated[
     float | None, typer.Option(help="Above 1 makes tokens already seen less likely.")
 ]
@@ -109,7 +117,7 @@ Stop = Annotated[
     list[str] | None,
     typer.Option(help="End the answer before this text. Repeatable.", metavar="TEXT"),
 ]
-Seed = Annotated[int | None, typer.Option(help="Of the random numbers.")]
+Seed = Annotated[int | None, typer.Option(help="Random seed.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 SaveOverlay = Annotated[
     Path | None,
@@ -119,6 +127,31 @@ Report = Annotated[
     Path | None,
     typer.Option(help="Write question, media and answer as an HTML page.", metavar="FILE"),
 ]
+
+
+def use_threads(count: int | None) -> int | None:
+    """Set the number of threads while the command line is read, which is before torch is imported."""
+    from finesight.threads import prepare
+
+    prepare(count)
+    if count is not None:
+        import torch
+
+        torch.set_num_threads(count)  # alone, it would take no more than its libraries think right
+    return count
+
+
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        callback=use_threads,
+        help="CPU threads to compute with.",
+        metavar="N",
+        show_default="OMP_NUM_THREADS, else one per core",
+    ),
+]
+"""Acts where it is declared: a command need not read the value."""
+
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]
 
 
@@ -147,25 +180,25 @@ def media_in_order(
 
     Raises:
         ConfigError: another number of `--pages` than of `--pdf`.
-        MediaError: a PDF cannot be opened.
+        MediaError: a PDF cannot be opened, or a folder or standard input cannot be used.
     """
     from finesight.api.sources import image_part, pdf_parts, video_part
+    from finesight.cli.pictures import expand
 
     if (len(pages) > 1 and len(pages) != len(pdfs)) or (pages and not pdfs):
         raise ConfigError(
             f"{len(pages)} --pages for {len(pdfs)} --pdf", hint="give --pages once per --pdf"
         )
     page_texts = iter(pages if len(pages) == len(pdfs) else list(pages) * len(pdfs))
-    sources = {"image": iter(images), "video": iter(videos), "pdf": iter(pdfs)}
+    pictures, clips, documents = iter(expand(images)), iter(videos), iter(pdfs)
     parts: list[Part] = []
     for kind in media_kinds(words):
-        source = next(sources[kind])
         if kind == "image":
-            parts.append(image_part(source))
+            parts += [image_part(source) for source in next(pictures)]
         elif kind == "video":
-            parts.append(video_part(source))
+            parts.append(video_part(next(clips)))
         else:
-            wanted = next(page_texts, None)
+            source, wanted = next(documents), next(page_texts, None)
             parts += pdf_parts(source if wanted is None else (source, wanted))
     return parts
 

@@ -15,8 +15,13 @@ from finesight.errors import ConfigError
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON object on standard output, readable in every script."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    """One JSON object on standard output; escapes of JSON for characters that the output cannot hold."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    sys.stdout.write(text + "\n")
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -48,12 +53,17 @@ def check_writable(path: Path, *, is_folder: bool) -> None:
     """Find out before the long work whether its result can be kept.
 
     Raises:
-        ConfigError: the place is of another kind, or not ours to write to.
+        ConfigError: the place is of another kind, cannot be named so, or is not ours to write to.
     """
-    if is_folder and path.exists() and not path.is_dir():
-        raise ConfigError(f"{path} is a file, a folder is needed")
-    if not is_folder and path.is_dir():
-        raise ConfigError(f"{path} is a folder, a file is needed")
-    existing = next(parent for parent in (path, *path.resolve().parents) if parent.exists())
+    try:
+        if is_folder and path.exists() and not path.is_dir():
+            raise ConfigError(f"{path} is a file, a folder is needed")
+        if not is_folder and path.is_dir():
+            raise ConfigError(f"{path} is a folder, a file is needed")
+        existing = next(parent for parent in (path, *path.resolve().parents) if parent.exists())
+    except OSError as error:  # a name too long, a loop of links
+        raise ConfigError(f"{str(path)[:160]!r} cannot be written: {error.strerror}") from error
+    if not existing.is_dir() and existing != path:
+        raise ConfigError(f"{path} cannot be written: {existing} is a file")
     if not os.access(existing, os.W_OK):
         raise ConfigError(f"{path} cannot be written: no permission for {existing}")

@@ -39,6 +39,7 @@ def plan(
     max_new_tokens: options.MaxNewTokens = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    threads: options.Threads = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:

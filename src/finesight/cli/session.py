@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One question, one answer: what `ask` and `locate` share.
+"""A model that is loaded once, and where its answers go: what `ask` and `locate` share.
 
 Options, media and prompt are worked through before any weight is loaded, so that a wrong path costs
 a second and not the minutes a large model takes to load.
@@ -8,6 +8,7 @@ a second and not the minutes a large model takes to load.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +20,14 @@ if TYPE_CHECKING:
     from finesight.api.artifacts import Artifacts
     from finesight.api.checkpoints import GenerationDefaults
     from finesight.api.options import AskOptions
-    from finesight.config.processor import ProcessorConfig
-    from finesight.conversation import Conversation, Reply, Sampling
+    from finesight.conversation import Conversation, MediaRecord, Reply, Sampling
+    from finesight.model.vl import VisionLanguageModel
     from finesight.parse.answer import Answer
+
+_LONGEST_WORDS = 300
+"""Letters of an answer without places that are shown."""
+_MOST_NOTED = 5
+"""Pictures and videos of one question whose notes are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +41,22 @@ class ModelChoice:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What becomes of the answer.
+    """What becomes of the answers.
 
     Attributes:
         as_json: print one JSON object instead of the text.
         overlay_folder: draw the answer on copies of the media in this folder.
         report_file: write an HTML page.
         lists_places: print the boxes and points, one a line, instead of the model's own text.
+        is_many: there is a list of questions, one per picture: lines begin with the picture's name, and the JSON
+            object has the answers under "pictures".
     """
 
     as_json: bool
     overlay_folder: Path | None
     report_file: Path | None
     lists_places: bool = False
+    is_many: bool = False
 
     def check(self) -> None:
         """Raise `ConfigError` if a result could not be kept."""
@@ -59,74 +68,111 @@ class Outputs:
 
 def run(
     choice: ModelChoice,
-    conversation: Conversation,
+    conversations: Sequence[Conversation],
     options: AskOptions,
     outputs: Outputs,
 ) -> None:
-    """Answer a conversation and put the answer where it is wanted.
+    """Answer conversations, each on its own, and put the answers where they are wanted.
 
     Raises:
         FinesightError: whatever is wrong with the options, the media or the model.
     """
     outputs.check()
     streams = not outputs.as_json and not outputs.lists_places and sys.stdout.isatty()
-    with StageProgress(shows_answer=streams) as progress:
-        reply, sampling, config = _answer(choice, conversation, options, progress, streams=streams)
-    from finesight.parse.answer import read_answer
-
-    answer = read_answer(reply)
-    _say_end(answer, progress)
+    session = _Session(choice, options, streams=streams)
+    for conversation in conversations[1:]:  # the first is read whole before the model is loaded
+        session.measure(conversation)
+    done: list[tuple[Conversation, Answer, dict[str, float]]] = []
+    for conversation in conversations:
+        answer, seconds = session.answer(conversation)
+        done.append((conversation, answer, seconds))
+        if outputs.lists_places:
+            _say_nothing_found(answer, named=outputs.is_many)
+        if not outputs.as_json and not streams:
+            _write(answer, outputs)
     files: list[str] = []
     if outputs.overlay_folder is not None or outputs.report_file is not None:
-        from finesight.api.artifacts import Artifacts
+        from finesight.api.artifacts import Artifacts  # not before: drawing takes long to import
 
-        artifacts = Artifacts(conversation, answer, config, progress.stage_seconds())
-        files = _save(artifacts, outputs)
+        config = session.processor.config
+        drawn = [Artifacts(asked, answer, config, seconds) for asked, answer, seconds in done]
+        files = _save(drawn, outputs)
     if outputs.as_json:
+        answers = [answer.to_dict() for _, answer, _ in done]
         described = {
             "model": choice.name,
-            "sampling": asdict(sampling),
-            "seconds": progress.stage_seconds(),
+            "sampling": asdict(session.sampling),
+            "seconds": session.seconds,
             "files": files,
         }
-        print_json({**answer.to_dict(), **described})
-    elif outputs.lists_places:
-        sys.stdout.write("".join(line + "\n" for line in place_lines(answer)))
-    elif not streams:
-        sys.stdout.write(answer.text + "\n")
+        print_json({**({"pictures": answers} if outputs.is_many else answers[0]), **described})
 
 
-def _answer(
-    choice: ModelChoice,
-    conversation: Conversation,
-    options: AskOptions,
-    progress: StageProgress,
-    *,
-    streams: bool,
-) -> tuple[Reply, Sampling, ProcessorConfig]:
-    from finesight.api.checkpoints import find_checkpoint, read_generation_defaults
-    from finesight.api.model import Model, encode_question, load_network, load_processor
-    from finesight.api.options import sampling_from
+class _Session:
+    """One model for all questions, loaded when the first of them is encoded."""
 
-    folder = find_checkpoint(choice.name)
-    generation = read_generation_defaults(folder)
-    sampling = sampling_from(options, generation.sampling)
-    processor = load_processor(folder)
-    progress("media", 0, sum(1 for _ in conversation.media()))
-    sample = encode_question(processor, conversation, options)
-    progress("load", 0, 1)
-    network = load_network(folder, device=choice.device, dtype=choice.dtype)
-    _say_sampling(sampling, generation, folder)
-    engine = Model(choice.name, network, processor, generation, on_stage=progress).engine
-    for event in engine.stream_sample(sample, sampling, takes_calls=bool(conversation.tools)):
-        if streams:
-            sys.stdout.write(event.text)
-            sys.stdout.flush()
-        if event.reply is not None:
-            if streams:
-                sys.stdout.write("\n")
-            return event.reply, sampling, processor.config
-    raise AssertionError("a stream ends with its reply")
+    def __init__(self, choice: ModelChoice, options: AskOptions, *, streams: bool) -> None:
+        from finesight.api.checkpoints import find_checkpoint, read_generation_defaults
+        from finesight.api.model import load_processor
+        from finesight.api.options import sampling_from
+
+        self._choice, self._options, self._streams = choice, options, streams
+        self._folder = find_checkpoint(choice.name)
+        self._generation = read_generation_defaults(self._folder)
+        self.sampling = sampling_from(options, self._generation.sampling)
+        self.processor = load_processor(self._folder)
+        self._network: VisionLanguageModel | None = None
+        self.seconds: dict[str, float] = {}
+        """Of each stage, all questions together."""
+
+    def measure(self, conversation: Conversation) -> None:
+        """Find out from the headers of its media whether a question can be asked."""
+        self.processor.plan_media(conversation)
+
+    def answer(self, conversation: Conversation) -> tuple[Answer, dict[str, float]]:
+        """Answer one question and say what a user should know of it; the seconds of each stage too."""
+        from finesight.parse.answer import read_answer
+
+        with StageProgress(shows_answer=self._streams) as progress:
+            reply = self._reply(conversation, progress)
+        answer = read_answer(reply)
+        _say_end(answer, progress)
+        seconds = progress.stage_seconds()
+        for stage, spent in seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
+        return answer, seconds
+
+    def _reply(self, conversation: Conversation, progress: StageProgress) -> Reply:
+        from finesight.api.model import Model, encode_question, load_network
+
+        progress("media", 0, sum(1 for _ in conversation.media()))
+        sample = encode_question(self.processor, conversation, self._options)
+        _say_notes([item.record for item in sample.vision])
+        if self._network is None:
+            progress("load", 0, 1)
+            choice = self._choice
+            self._network = load_network(self._folder, device=choice.device, dtype=choice.dtype)
+            _say_model(choice.name, self._folder)
+            _say_sampling(self.sampling, self._generation, self._folder)
+        engine = Model(
+            self._choice.name, self._network, self.processor, self._generation, on_stage=progress
+        ).engine
+        takes_calls = bool(conversation.tools)
+        for event in engine.stream_sample(sample, self.sampling, takes_calls=takes_calls):
+            if self._streams:
+                sys.stdout.write(event.text + ("" if event.reply is None else "\n"))
+                sys.stdout.flush()
+            if event.reply is not None:
+                return event.reply
+        raise AssertionError("a stream ends with its reply")
+
+
+def _say_model(name: str, folder: Path) -> None:
+    """What the model was trained for, where its folder says so."""
+    from finesight.api.checkpoints import read_trained_for
+
+    if trained_for := read_trained_for(folder):
+        sys.stderr.write(f"{name} was trained for {trained_for}\n")
 
 
 def _say_sampling(sampling: Sampling, generation: GenerationDefaults, folder: Path) -> None:
@@ -158,15 +204,36 @@ def place_lines(answer: Answer) -> list[str]:
     ]
 
 
-def _save(artifacts: Artifacts, outputs: Outputs) -> list[str]:
+def _write(answer: Answer, outputs: Outputs) -> None:
+    """The answer as text on standard output."""
+    if not outputs.lists_places:
+        sys.stdout.write(answer.text + "\n")
+        return
+    start = f"{answer.media[0].source}\t" if outputs.is_many else ""
+    sys.stdout.write("".join(f"{start}{line}\n" for line in place_lines(answer)))
+    sys.stdout.flush()
+
+
+def _say_nothing_found(answer: Answer, *, named: bool) -> None:
+    """That there is no place in the answer, and what the model wrote instead."""
+    if place_lines(answer):
+        return
+    words = " ".join(answer.text.split())
+    shown = words if len(words) <= _LONGEST_WORDS else words[: _LONGEST_WORDS - 3] + "..."
+    start = f"{answer.media[0].source}: " if named else ""
+    sys.stderr.write(f"{start}not found; the model answered: {shown or '(nothing)'}\n")
+
+
+def _save(done: Sequence[Artifacts], outputs: Outputs) -> list[str]:
     """Write overlays and report, and say so; the paths written."""
     from finesight.api.artifacts import save_report
 
     files: list[Path] = []
     if outputs.overlay_folder is not None:
-        files += artifacts.save_overlays(outputs.overlay_folder)
+        for each in done:
+            files += each.save_overlays(outputs.overlay_folder, taken=files)
     if outputs.report_file is not None:
-        save_report(outputs.report_file, [artifacts])
+        save_report(outputs.report_file, done)
         files.append(outputs.report_file)
     for path in files:
         sys.stderr.write(f"wrote {path}\n")
@@ -174,7 +241,7 @@ def _save(artifacts: Artifacts, outputs: Outputs) -> list[str]:
 
 
 def _say_end(answer: Answer, progress: StageProgress) -> None:
-    """Counts and speeds on standard error, and what a user should know about the answer."""
+    """Counts and speeds on standard error, and results that could not be read."""
     usage = answer.usage
     decode_seconds = progress.seconds.get("decode", 0.0)  # from the first token on
     rate = (usage.completion_tokens - 1) / decode_seconds if decode_seconds > 0 else 0.0
@@ -183,6 +250,17 @@ def _say_end(answer: Answer, progress: StageProgress) -> None:
         f"{usage.completion_tokens} answer tokens at {rate:.1f} tokens/s, "
         f"finish: {answer.finish_reason}\n"
     )
-    for record in answer.media:
+    for problem in answer.problems:
+        sys.stderr.write(f"note: {problem.message}\n")
+
+
+def _say_notes(records: Sequence[MediaRecord]) -> None:
+    """What a user should know of the media, before time is spent on them."""
+    noted = [record for record in records if record.notes]
+    for record in noted[:_MOST_NOTED]:
+        page = "" if record.page is None else f" page {record.page + 1}"
         for note in record.notes:
-            sys.stderr.write(f"note: {record.source}: {note}\n")
+            sys.stderr.write(f"note: {record.source}{page}: {note}\n")
+    if len(noted) > _MOST_NOTED:
+        left = len(noted) - _MOST_NOTED
+        sys.stderr.write(f"note: there are such notes on {left} more; --json has them all\n")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from finesight.cli import options
+
 if TYPE_CHECKING:
     from finesight.train.loop import Trainer
 
@@ -40,17 +42,15 @@ def train(
     evaluate_limit: Annotated[
         int, typer.Option(min=1, help="Items per row of each evaluation.")
     ] = 8,
-    threads: Annotated[int, typer.Option(help="CPU threads of the training itself.")] = 2,
+    threads: options.Threads = None,
 ) -> None:
     """Run a training recipe; a run that was stopped goes on from its newest checkpoint."""
-    import torch
     from rich.console import Console
 
     from finesight.config.load import read_recipe
     from finesight.train import pretrain
     from finesight.train.recipe import PretrainRecipe
 
-    torch.set_num_threads(threads)
     console = Console(stderr=True)
     resolved = read_recipe(recipe, PretrainRecipe, overrides=override or ())
     score = None

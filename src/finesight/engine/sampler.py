@@ -23,6 +23,8 @@ from finesight.conversation import Sampling
 
 NEVER = float("-inf")
 """Logit of a token that cannot be drawn."""
+LEAST_TEMPERATURE = 1e-30
+"""Smaller ones count as this: float32 could not hold the quotients. Here too, only the best token can be drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Sampler:
         scores = self._penalised(logits)
         if sampling.temperature == 0:
             return scores
-        scores = scores / sampling.temperature
+        scores = scores / max(sampling.temperature, LEAST_TEMPERATURE)
         if sampling.top_k:
             scores = keep_top_k(scores, sampling.top_k)
         if sampling.top_p < 1:

@@ -18,10 +18,14 @@ def checked_device(name: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+        torch.zeros(1, device=device).item()  # "meta" has no numbers to read
+    except (
+        RuntimeError,
+        AssertionError,
+        ImportError,
+    ) as error:  # torch asserts that it was built with CUDA
         raise ConfigError(
-            f"device {name!r} cannot be used: {str(error).splitlines()[0]}",
+            f"device {name[:40]!r} cannot be used: {str(error).splitlines()[0][:200]}",
             hint="`finesight doctor` lists what this machine has",
         ) from error
     return name

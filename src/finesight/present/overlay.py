@@ -9,6 +9,7 @@ where there is room.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
@@ -95,16 +96,22 @@ def save_png(image: Image.Image, path: Path) -> None:
     Raises:
         FinesightError: the place cannot be written.
     """
-    draft = path.with_name(f".{path.name}.part")
+    draft = draft_of(path)
     try:
         image.save(draft, format="PNG")
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise FinesightError(
             f"picture {path} cannot be written: {error.strerror or error}",
             hint="name a folder that exists and that you may write to",
         ) from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def draft_of(path: Path) -> Path:
+    """A hidden file beside a file, to be written first; its name is no longer than file systems take."""
+    return path.with_name(f".{os.fsdecode(os.fsencode(path.name)[:200])}.part")
 
 
 def _enlargement(width: int, height: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from PIL import Image
 from finesight.conversation import MediaRecord
 from finesight.errors import FinesightError
 from finesight.present.marks import clock_text, marks_of, one_line, spans_of
-from finesight.present.overlay import draw_answer
+from finesight.present.overlay import draft_of, draw_answer
 from finesight.present.protocols import AnswerLike
 from finesight.present.report_page import PAGE, STYLE
 from finesight.present.report_tables import Table, tables_of
@@ -76,7 +76,7 @@ class _Entry:
 
 
 def write_report(
-    path: Path, entries: Sequence[ReportEntry], *, title: str = "finesight report"
+    path: Path, entries: Iterable[ReportEntry], *, title: str = "finesight report"
 ) -> None:
     """Write the report whole or not at all.
 
@@ -85,20 +85,21 @@ def write_report(
         FinesightError: the place cannot be written.
     """
     page = render_report(entries, title=title)
-    draft = path.with_name(f".{path.name}.part")
+    draft = draft_of(path)
     try:
         draft.write_text(page, encoding="utf-8", errors="replace")
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise FinesightError(
             f"report {path} cannot be written: {error.strerror or error}",
             hint="name a file in a folder that exists and that you may write to",
         ) from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
-def render_report(entries: Sequence[ReportEntry], *, title: str = "finesight report") -> str:
-    """The report as one HTML page."""
+def render_report(entries: Iterable[ReportEntry], *, title: str = "finesight report") -> str:
+    """The report as one HTML page; entries are used one by one, so that not all pictures are held at once."""
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     shown = [_entry(entry) for entry in entries]
     return environment.from_string(PAGE).render(title=title, style=Markup(STYLE), entries=shown)

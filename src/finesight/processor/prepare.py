@@ -34,11 +34,15 @@ from finesight.processor.patchify import (
     patchify_video,
     resize_image,
 )
-from finesight.processor.resize import fit_image, fit_video
+from finesight.processor.resize import fit_image, fit_video, frame_budget
 from finesight.processor.windows import patch_positions, window_order
 
 if TYPE_CHECKING:
     from finesight.conversation import MediaSource
+
+READABLE_SHRINK = 4
+"""Pixels of a picture over those the model sees: beyond, both sides are less than half of what they were, and the
+letters of a screen or a page, 12 to 16 pixels high, less than the 7 or so that reading takes."""
 
 
 def prepare_image(
@@ -146,7 +150,7 @@ def _image_record(
         page=part.page,
         resize=resize,
         visual_tokens=_tokens(resize, 1, vision),
-        notes=(note,) if note else (),
+        notes=(*((note,) if note else ()), *_shrink_notes(resize, part, config)),
     )
 
 
@@ -166,7 +170,11 @@ def _video_record(
         visual_tokens=_tokens(resize, len(seconds), vision),
         clock=clip.clock,
         sample_fps=clip.sample_fps,
-        notes=(*clip.notes, *_collision_notes(seconds, clip.sample_fps, vision)),
+        notes=(
+            *clip.notes,
+            *_collision_notes(seconds, clip.sample_fps, vision),
+            *_shrink_notes(resize, part, config, num_frames=clip.num_frames),
+        ),
     )
 
 
@@ -180,6 +188,29 @@ def _collision_notes(
     return (
         f"{colliding} of {len(seconds)} frame pairs share their time position with the pair "
         f"before: {sample_fps:g} frames per second are sampled and {limit} can be told apart",
+    )
+
+
+def _shrink_notes(
+    resize: Resize, part: ImagePart | VideoPart, config: ProcessorConfig, *, num_frames: int = 1
+) -> tuple[str, ...]:
+    """Says that text was lost, where a pixel budget has shrunk a picture or the frames of a video far enough."""
+    ratio = resize.original.area / resize.resized.area
+    if (
+        ratio <= READABLE_SHRINK or part.resized_height is not None
+    ):  # a size that was asked for is no surprise
+        return ()
+    if isinstance(part, VideoPart):
+        most = frame_budget(num_frames, part, config)[1]
+        what, more = "each frame", "sample fewer frames or cut the picture"
+    else:
+        most = config.max_pixels if part.max_pixels is None else part.max_pixels
+        what, more = "it", "crop it"
+    before, after = resize.original, resize.resized
+    return (
+        f"{what} was shrunk from {before.width} x {before.height} to {after.width} x {after.height}, "
+        f"to 1/{ratio:.0f} of its pixels, because at most {most:,.0f} are taken: small text is lost; "
+        f"raise max_pixels (--max-pixels), or {more}",
     )
 
 

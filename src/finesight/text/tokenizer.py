@@ -109,12 +109,23 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text; nothing in it is a control token."""
-        return self._backend.encode(text, add_special_tokens=False).ids
+        return self._encoding(text).ids
 
     def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
         """Token ids of a text, and the index of the character each token starts in."""
-        encoding = self._backend.encode(text, add_special_tokens=False)
+        encoding = self._encoding(text)
         return encoding.ids, [start for start, _ in encoding.offsets]
+
+    def _encoding(self, text: str) -> tokenizers.Encoding:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            around = text[max(0, error.start - 20) : error.end + 20]
+            raise ConfigError(
+                f"a text is not UTF-8 at character {error.start + 1}: {around!r}",
+                hint="convert it to UTF-8 first",
+            ) from error
+        return self._backend.encode(text, add_special_tokens=False)
 
     def special_id(self, name: str) -> int:
         """Id of a control token.

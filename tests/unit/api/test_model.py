@@ -216,6 +216,20 @@ def test_locate_asks_in_the_known_words(phrase, asked):
 
 
 @pytest.mark.parametrize(
+    "phrase", ["red square", "the red square", "all the red square", "Every red square"]
+)
+def test_every_instance_is_asked_for_in_the_known_words(phrase):
+    assert locate_question(phrase, "box", all_=True) == (
+        "Locate every red square in the image and output the coordinates in JSON format."
+    )
+    assert locate_question(phrase, "point", all_=True).startswith("point to every red square,")
+
+
+def test_a_phrase_of_determiners_is_kept():
+    assert "Locate every this in" in locate_question("this", "box", all_=True)
+
+
+@pytest.mark.parametrize(
     ("phrase", "shape"),
     [("", "box"), ("  ", "box"), (5, "box"), ("x", "circle"), ("x", ["box"]), ("x", None)],
 )

@@ -104,13 +104,14 @@ def test_a_device_is_for_the_network_alone(monkeypatch, capsys):
     assert "device 'abacus' cannot be used" in capsys.readouterr().err
     asked = []
     kept = Comparison("steps", 1.0, 1.0, 1.0, at_least=False)
+    monkeypatch.setattr("finesight.model.device.checked_device", lambda name: name)
     for name in ("bench_windows", "compare_with_transformers"):
         monkeypatch.setattr(
             f"finesight.cli.bench.network.{name}",
             lambda device, **_: asked.append(device) or kept,
         )
-    assert main(["bench", "--device", "meta"]) == 0
-    assert asked == ["meta", "meta"]
+    assert main(["bench", "--device", "cuda"]) == 0
+    assert asked == ["cuda", "cuda"]
 
 
 @pytest.mark.parametrize(("bar", "code"), [(2.0, 0), (0.5, 1)])

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from finesight.cli import options
+from finesight.cli import app, options
 from finesight.errors import ConfigError
 
 
@@ -52,6 +52,17 @@ def test_fps(text, value):
     assert options.read_fps(text) == value
 
 
+COMPUTING = ("ask", "locate", "plan", "train", "bench", "doctor", "eval", "eval run", "eval live")
+
+
+@pytest.mark.parametrize("command", COMPUTING)
+def test_every_command_that_computes_takes_threads(command):
+    found = typer.main.get_command(app.build())
+    for name in command.split():
+        found = found.commands[name]
+    assert "--threads" in [option for each in found.params for option in each.opts]
+
+
 def test_fps_of_another_kind():
     with pytest.raises(typer.BadParameter, match="fast"):
         options.read_fps("fast")
@@ -62,7 +73,7 @@ def test_token_counts(text, tokens):
     assert options.read_tokens(text) == tokens
 
 
-@pytest.mark.parametrize("text", ["", "k", "-1", "0", "8m"])
+@pytest.mark.parametrize("text", ["", "k", "-1", "0", "8m", "0.5", "9" * 400])
 def test_token_counts_of_another_kind(text):
     with pytest.raises(typer.BadParameter):
         options.read_tokens(text)

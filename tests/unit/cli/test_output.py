@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 import typer
 
-from finesight.cli.errors import reported
+from finesight.cli import app
+from finesight.cli.errors import BUG, reported
 from finesight.cli.output import check_writable, write_whole
 from finesight.errors import ConfigError, DecodeError
 
@@ -38,6 +39,11 @@ def test_wrong_places_are_refused_at_once(tmp_path):
     with pytest.raises(ConfigError, match="is a folder"):
         check_writable(tmp_path, is_folder=False)
     check_writable(tmp_path / "not" / "yet" / "there.html", is_folder=False)
+    for is_folder in (False, True):
+        with pytest.raises(ConfigError, match="file is a file"):
+            check_writable(tmp_path / "file" / "under", is_folder=is_folder)
+        with pytest.raises(ConfigError, match="File name too long"):
+            check_writable(tmp_path / ("a" * 300), is_folder=is_folder)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +73,54 @@ def test_debug_shows_the_traceback(capsys):
     with pytest.raises(typer.Exit), reported(debug=True):
         raise DecodeError("broken")
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(36, "File name too long", "a.png"), "error: a.png: File name too long\n"),
+        (
+            OSError(36, "File name too long", "a" * 5000),
+            f"error: {'a' * 157}...: File name too long\n",
+        ),
+        (OSError(28, "No space left on device"), "error: No space left on device\n"),
+        (PermissionError(13, "Permission denied", "x"), "error: x: Permission denied\n"),
+        (OverflowError("too large"), "error: too large\n  hint: --debug shows where\n"),
+        (MemoryError(), "error: out of memory\n"),
+        (BrokenPipeError(32, "Broken pipe"), ""),
+    ],
+)
+def test_what_users_and_machines_cause_is_one_line(error, said, capsys):
+    with pytest.raises(typer.Exit) as end, reported(debug=False):
+        raise error
+    assert end.value.exit_code == 1
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_bytes_of_another_encoding_are_an_error(capsys):
+    with pytest.raises(typer.Exit), reported(debug=False):
+        b"caf\xe9".decode()
+    assert capsys.readouterr().err.startswith("error: 'utf-8' codec can't decode byte 0xe9")
+
+
+def test_a_command_without_a_report_of_its_own_ends_alike(monkeypatch, capsys):
+    def build():
+        def command(**_):
+            raise OSError(21, "Is a directory", "recipe.toml")
+
+        return command
+
+    monkeypatch.setattr(app, "build", build)
+    assert app.run(["train"]) == 1
+    assert capsys.readouterr().err == "error: recipe.toml: Is a directory\n"
+
+
+def test_a_mistake_of_ours_says_that_it_is_one(monkeypatch):
+    monkeypatch.setattr(app, "build", lambda: lambda **_: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as caught:
+        app.run(["plan"])
+    assert caught.value.__notes__ == [BUG]
+    assert "bug in finesight" in BUG
 
 
 def test_mistakes_of_ours_are_not_dressed_up():

@@ -42,6 +42,21 @@ def test_logits_are_left_alone():
     assert torch.equal(LOGITS, before)
 
 
+@pytest.mark.parametrize("temperature", [1e-6, 1e-40, 1e-300, 5e-324])
+def test_a_tiny_temperature_takes_the_best(temperature):
+    sampling = Sampling(temperature=temperature, seed=3, top_k=4, top_p=0.9)
+    assert draw(sampling, 10) == [1] * 10
+    assert draw(sampling, 10, -LOGITS - 5) == [3] * 10
+    assert set(draw(sampling, 50, torch.tensor([0.0, 2.0, 2.0, 1.0]))) == {1, 2}  # a tie is drawn
+
+
+@pytest.mark.parametrize("seed", [-(2**63), 2**64 - 1])
+def test_the_ends_of_the_seeds(seed):
+    assert draw(Sampling(temperature=1.0, seed=seed), 3) == draw(
+        Sampling(temperature=1.0, seed=seed), 3
+    )
+
+
 def test_same_seed_same_tokens():
     sampling = Sampling(temperature=1.0, seed=11)
     assert draw(sampling, 30) == draw(sampling, 30)

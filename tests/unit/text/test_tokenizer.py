@@ -27,6 +27,14 @@ def test_control_tokens_in_text_stay_text(tiny_tokenizer, name):
     assert tiny_tokenizer.decode(ids) == text
 
 
+@pytest.mark.parametrize("text", ["caf\udce9", "\ud83d alone", "x" * 90 + "\udcff"])
+def test_text_that_is_not_utf8_is_named(tiny_tokenizer, text):
+    for encode in (tiny_tokenizer.encode, tiny_tokenizer.encode_with_starts):
+        with pytest.raises(ConfigError, match="not UTF-8 at character") as caught:
+            encode(text)
+        assert len(caught.value.message) < 160
+
+
 def test_ids_follow_the_names(tiny_tokenizer, tiny_backend):
     for name in (*SPECIAL_TOKENS, *ADDED_TEXT_TOKENS):
         index = tiny_tokenizer.special_id(name)

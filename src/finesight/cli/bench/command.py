@@ -42,7 +42,7 @@ def bench(
     device: Annotated[
         str, typer.Option(help=f"Torch device of the network: for {' and '.join(ON_ANY_DEVICE)}.")
     ] = "cpu",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    threads: options.Threads = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     debug: options.Debug = False,
 ) -> None:
@@ -56,7 +56,6 @@ def bench(
                 typer.echo(f"{name:8s} {what}")
             return
         chosen = _chosen(names or list(BENCHES if device == "cpu" else ON_ANY_DEVICE), device)
-        _use_threads(threads)
         _check_device(device)
         found: list[Comparison] = []
         for comparison in _run(chosen, shorten, device):
@@ -88,17 +87,6 @@ def _check_device(device: str) -> None:
     from finesight.model.device import checked_device
 
     checked_device(device)
-
-
-def _use_threads(threads: int | None) -> None:
-    if threads is None:
-        return
-    import os
-
-    import torch
-
-    torch.set_num_threads(threads)
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # for the processes that are started
 
 
 def _run(names: list[str], shorten: int, device: str) -> Iterator[Comparison]:

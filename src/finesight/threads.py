@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many threads torch computes with, and how they wait for each other.
+
+OpenMP's threads spin while they wait. On a machine whose cores are also wanted by others, each spinning thread
+keeps a core from the thread it waits for, and an answer takes 40 times as long. With the wait policy "passive"
+they sleep instead. The library reads both settings once, when torch loads it: they must stand in the environment
+before the first `import torch`, and changing them later has no effect.
+
+This module is the only one outside `cli` that reads or writes the environment. What the user has set stays.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from math import ceil
+from pathlib import Path
+
+from finesight.errors import ConfigError
+
+POLICY, COUNT = "OMP_WAIT_POLICY", "OMP_NUM_THREADS"
+
+_LEAST_LIMIT = 64
+"""So many threads may be asked for on any machine; beyond that, four per logical processor."""
+
+
+def prepare(count: int | None = None) -> None:
+    """Set the wait policy to passive and the number of threads, for the torch that is imported next.
+
+    Args:
+        count: threads wanted; None takes what the user has set in OMP_NUM_THREADS, else one per physical core.
+
+    Raises:
+        ConfigError: `count` is below 1, or far more than the machine has processors.
+    """
+    if count is not None:
+        _check(count)
+        os.environ[COUNT] = str(count)  # also for processes that are started from here
+    if "torch" not in sys.modules:
+        os.environ.setdefault(POLICY, "passive")
+        os.environ.setdefault(COUNT, str(physical_cores()))
+
+
+@cache
+def warn_if_spinning() -> None:
+    """Warn, once, where torch was loaded without a wait policy and has threads that wait for each other."""
+    torch = sys.modules.get("torch")
+    if torch is None or POLICY in os.environ or torch.get_num_threads() == 1:
+        return
+    warnings.warn(
+        f"torch was imported before finesight could set {POLICY}=passive: on a busy machine its threads may slow "
+        f"answers down 40 times. Set {POLICY}=passive in the environment, or call finesight.load before importing "
+        "torch, or torch.set_num_threads(1)",
+        stacklevel=3,  # where `load` was called
+    )
+
+
+def physical_cores() -> int:
+    """Cores this process may use; two logical processors of one core count once.
+
+    CPU affinity and the quota of a container count. Where the system does not say which logical processors share a
+    core (all but Linux), each counts.
+    """
+    if sys.platform != "linux":
+        return os.cpu_count() or 1
+    cores = {_siblings(index) for index in os.sched_getaffinity(0)}
+    return max(1, ceil(min([len(cores), *_quotas()])))
+
+
+def _check(count: int) -> None:
+    most = max(_LEAST_LIMIT, 4 * (os.cpu_count() or 1))
+    if not 1 <= count <= most:
+        shown = str(count) if abs(count) < 10**12 else "a number of more than 12 digits"
+        raise ConfigError(
+            f"the number of threads is {shown}; it must be from 1 to {most}",
+            hint=f"leave it out for one thread per core, here {physical_cores()}",
+        )
+
+
+def _siblings(index: int) -> str:
+    """The logical processors that share a core with this one, as the system lists them."""
+    return _read(f"/sys/devices/system/cpu/cpu{index}/topology/thread_siblings_list") or str(index)
+
+
+def _quotas() -> Iterator[float]:
+    """Processors that each limited control group around this process may use together."""
+    for line in _read("/proc/self/cgroup").splitlines():
+        _, controllers, group = line.split(":", 2)
+        for path in _with_parents(group):
+            if not controllers:  # version 2: "150000 100000", or "max 100000"
+                quota, _, period = _read(f"/sys/fs/cgroup{path}/cpu.max").partition(" ")
+            elif "cpu" in controllers.split(","):
+                folder = f"/sys/fs/cgroup/cpu{path}"
+                quota = _read(f"{folder}/cpu.cfs_quota_us")  # -1 without a limit
+                period = _read(f"{folder}/cpu.cfs_period_us")
+            else:
+                break
+            if quota.isdecimal() and period.isdecimal():
+                yield int(quota) / int(period)
+
+
+def _with_parents(group: str) -> Iterator[str]:
+    """A group and those around it; a container sees its own at the root, "" here."""
+    group = group.rstrip("/")
+    while group:
+        yield group
+        group = group.rpartition("/")[0]
+    yield ""
+
+
+def _read(path: str) -> str:
+    """A small file of the system, or nothing where there is no such file."""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
