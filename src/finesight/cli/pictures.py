@@ -14,8 +14,9 @@ from finesight.media.fetch import FetchPolicy
 MOST_IN_FOLDER = 1000
 """Pictures taken from one folder; a larger one is refused, so that none is left out in silence."""
 
-_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .bmp .dib .avif .heic .heif .jp2 .j2k .ppm .pgm .pbm .pnm .ico .qoi".split()
+_SUFFIX = re.compile(
+    r"\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|bmp|dib|avif|hei[cf]|jp2|j2k|p[pgbn]m|ico|qoi)",
+    re.IGNORECASE,
 )
 
 
@@ -70,7 +71,7 @@ def _standard_input() -> bytes:
 def _pictures_of(folder: Path) -> list[str]:
     """Pictures of a folder in natural order (2 before 10), without those in folders inside it."""
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-    found = [e for e in entries if e.suffix.lower() in _SUFFIXES and e.is_file()]
+    found = [e for e in entries if _SUFFIX.fullmatch(e.suffix) and e.is_file()]
     others = len(entries) - len(found)
     if not found:
         raise ConfigError(
