@@ -45,15 +45,26 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def check_writable(path: Path, *, is_folder: bool) -> None:
-    """Find out before the long work whether its result can be kept.
+    """Find out before the long work whether its result can be kept; leaves nothing behind.
 
     Raises:
-        ConfigError: the place is of another kind, or not ours to write to.
+        ConfigError: the place is of another kind, cannot be made, or is not ours to write to.
     """
-    if is_folder and path.exists() and not path.is_dir():
-        raise ConfigError(f"{path} is a file, a folder is needed")
-    if not is_folder and path.is_dir():
-        raise ConfigError(f"{path} is a folder, a file is needed")
-    existing = next(parent for parent in (path, *path.resolve().parents) if parent.exists())
-    if not os.access(existing, os.W_OK):
-        raise ConfigError(f"{path} cannot be written: no permission for {existing}")
+    try:
+        if is_folder and path.exists() and not path.is_dir():
+            raise ConfigError(f"{path} is a file, a folder is needed")
+        if not is_folder and path.exists() and not path.is_file():
+            kind = "folder" if path.is_dir() else "device"
+            raise ConfigError(f"{path} is a {kind}, a file is needed")
+        whole = path.absolute()
+        existing = next(each for each in (whole, *whole.parents) if each.is_dir())
+        missing = whole.relative_to(existing).parts
+        below = existing.joinpath(*missing[:1])
+        if (is_folder or missing[1:]) and below != existing and below.is_symlink() | below.exists():
+            raise ConfigError(f"{path} cannot be written: {below} is no folder")
+        # Permissions say nothing of /proc, of a full disk or of a name that is too long: only writing does.
+        with tempfile.TemporaryDirectory(dir=existing, prefix=".") as scratch:
+            Path(scratch, *missing).mkdir(parents=True, exist_ok=True)
+            Path(scratch, "probe").write_bytes(b"\n")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error

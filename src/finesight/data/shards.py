@@ -102,7 +102,7 @@ class ShardReader:
             self._parts: list[list[int]] = index["parts"]
             self._bytes = int(index["bytes"])
             self._sha256 = str(index["sha256"])
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ShardCorrupt(
                 f"shard {shard} has no readable index: {error!r}",
                 hint="build the data set again; complete shards are kept",
@@ -188,8 +188,11 @@ class ShardSet:
     def __init__(self, folder: Path) -> None:
         paths = sorted(folder.glob("*.tar"))
         if not paths:
+            what = (
+                "is a file, no folder of shards" if folder.is_file() else "holds no shard (*.tar)"
+            )
             raise DataError(
-                f"folder {folder} holds no shard (*.tar)",
+                f"{folder} {what}" if folder.exists() else f"there is no folder {folder}",
                 hint="make it with: finesight data build RECIPE.toml",
             )
         self.folder = folder
