@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from finesight.data.record import Record
 from finesight.data.shards import write_shard
 from finesight.evals import registry
+from finesight.evals.samples import Journal
 from tests.support.fake_endpoint import completion, serving
 from tests.support.toy_eval import TOY, write_copy
 
@@ -128,14 +129,81 @@ def test_shards(finesight, toy):
 
 def test_a_model_answers(finesight, toy, tiny_model_folder):
     given = ("--data", "toy.jsonl", "--out", "out", "--limit", 2, "--max-new-tokens", 3)
-    outcome = finesight(
-        "eval", "run", "toy", *given, "--model", tiny_model_folder, "--cache", "kept", "--json"
-    )
+    who = ("--model", tiny_model_folder, "--cache", "kept", "--json")
+    outcome = finesight("eval", "run", "toy", *given, *who, "--extractor", "whole")
     assert outcome.code == 0, outcome.err
     result = json.loads(outcome.out)["runs"][0]["result"]
     assert result["settings"]["sampling"]["max_new_tokens"] == 3
     assert "float32" in result["responder"]
     assert len(list((toy / "kept").rglob("*.json"))) == 2
+
+
+def test_a_run_in_which_nothing_was_read_is_no_success(finesight, toy):
+    """Scores are shown and kept, so that another rule can read the answers; some unread answers are no fault."""
+    (toy / "mute.json").write_text(
+        json.dumps({f"q{n}": {"text": "I cannot tell."} for n in range(10)})
+    )
+    outcome = finesight(*words("mute.json", "mute"))
+    assert outcome.code == 1
+    assert outcome.out.startswith("toy: accuracy 0.00 [0.00, 0.00], n=10, not read 100.0%")
+    assert "nothing could be read in any answer of toy (10)" in outcome.err
+    assert "'I cannot tell.'" in outcome.err
+    assert finesight(*words("mute.json", "mute"), "--json").code == 1
+    assert json.loads((toy / "mute" / "toy" / "result.json").read_text())["parse_fail_rate"] == 1
+    assert finesight("eval", "rescore", "mute", "--extractor", "whole").code == 0
+    assert finesight(*words("mute.json", "parts"), "--shard", "0/2").code == 1
+    assert finesight(*words("half.json", "half")).code == 0
+    failed = finesight(*words("mute.json", "bad"), "--extractor", "bad")
+    assert failed.code == 1
+    assert "nothing could be read" in failed.err
+
+
+def test_a_run_that_could_not_begin_leaves_nothing(finesight, toy):
+    (toy / "other.jsonl").write_text('{"name": "q0"}\n')
+    (toy / "empty.jsonl").write_text("")
+    wrong = {
+        ("--data", "nowhere"): "no copy at nowhere",
+        ("--data", "other.jsonl"): "no column",
+        ("--data", "empty.jsonl"): "no item to score",
+    }
+    for options, said in wrong.items():
+        failed = finesight(*words(), *options)
+        assert failed.code == 1
+        assert said in failed.err
+        assert not (toy / "out").exists()
+
+
+def test_settings_bind_a_folder_from_the_first_answer_on(finesight, toy):
+    """What failed before it was answered, also with a result of zeros, stops no other run."""
+    (toy / "strange.json").write_text(json.dumps({"another": {"text": "1"}}))
+    failed = finesight(*words("strange.json"))
+    assert failed.code == 1
+    assert "none of 10 items of toy was answered" in failed.err
+    done = finesight(*words(), "--prompt", "terse")
+    assert done.code == 0, done.err
+    assert done.out.startswith("toy: accuracy 100.00")
+    refused = finesight(*words(), "--prompt", "paper")
+    assert refused.code == 1
+    assert "holds a run with prompt='terse', now it is 'paper'" in refused.err
+
+
+def test_a_run_that_is_under_way_is_not_replaced(finesight, toy):
+    """It has no answer yet, but its journal is open."""
+    (toy / "strange.json").write_text(json.dumps({"another": {"text": "1"}}))
+    finesight(*words("strange.json"))
+    with Journal(toy / "out" / "toy" / "samples.jsonl"):
+        refused = finesight(*words(), "--prompt", "terse")
+    assert refused.code == 1
+    assert "another process writes to" in refused.err
+
+
+@pytest.mark.parametrize("place", ["right.json", "right.json/out", "/proc/nope", "x" * 300])
+def test_places_that_cannot_be_written_to_are_refused(finesight, toy, place):
+    before = sorted(path.name for path in toy.iterdir())
+    refused = finesight(*words(out=place))
+    assert refused.code == 2
+    assert place[:160] in refused.err
+    assert sorted(path.name for path in toy.iterdir()) == before
 
 
 WRONG = [

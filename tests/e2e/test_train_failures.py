@@ -67,7 +67,7 @@ CANNOT_BEGIN = {
     "no data": (1, 'data.source=[{path="empty"}]', "there is no folder empty"),
     "no shards": (1, 'data.source=[{path="."}]', "holds no shard"),
     "the run is a file": (2, "run.folder=recipe.toml", "recipe.toml is a file"),
-    "the run lies below a file": (2, "run.folder=recipe.toml/run", "recipe.toml is no folder"),
+    "the run lies below a file": (2, "run.folder=recipe.toml/run", "recipe.toml is a file"),
     "the run cannot be made": (2, "run.folder=/proc/nope", "/proc/nope cannot be written"),
     "a name that is too long": (2, f"run.folder={'x' * 300}", "File name too long"),
 }
@@ -148,6 +148,6 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(recipe, tmp_p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("finesight.train.checkpoint.save_file", full)
-    with pytest.raises(DataError, match="cannot be written: .*No space left"):
+    with pytest.raises(DataError, match=r"cannot be written: .*No space left"):
         trainer.save()
     assert list(whole.parent.iterdir()) == [whole] == checkpoints(whole.parent)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import traceback
@@ -16,13 +15,6 @@ import typer
 from finesight.errors import ConfigError, FinesightError
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
-_OF_THE_MACHINE = frozenset(
-    {
-        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS),
-        *(errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE),
-    }
-)
-"""What a disk or its owner says against reading and writing; other errors of the system are mistakes of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +50,6 @@ def reported(*, debug: bool) -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from interrupt
     except BrokenPipeError as error:  # `finesight ask ... | head`: whoever read has gone
         _forget_output()
-        raise typer.Exit(FAILED) from error
-    except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
-            raise
-        if debug:
-            traceback.print_exc()
-        say_error(FinesightError(f"{error.filename or 'the output'}: {error.strerror}"))
         raise typer.Exit(FAILED) from error
 
 

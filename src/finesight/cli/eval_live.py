@@ -13,7 +13,14 @@ import typer
 from finesight.cli import eval_options, options
 from finesight.cli.errors import reported
 from finesight.cli.eval_answerer import Answerer, only_one, responder_of
-from finesight.cli.eval_run import Changes, ProgressBar, given, refuse_silence, show
+from finesight.cli.eval_run import (
+    Changes,
+    ProgressBar,
+    given,
+    refuse_silence,
+    refuse_unread,
+    show,
+)
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -135,6 +142,7 @@ def live(
         else:
             done = _play(run, who, baseline, machine, steps)
         show([(run.task, done)], out, as_json=as_json)
+        refuse_unread([(run.task, done)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

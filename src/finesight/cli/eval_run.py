@@ -111,6 +111,7 @@ def run(
         done = _run_all(tasks, rules, (data, out), who, changes, part)
         verdicts = {} if judging is None else _judged(done, out, judging, workers)
         show(done, out, as_json=as_json, judged=verdicts)
+        refuse_unread([each for each in done if each[0].name not in verdicts])
 
 
 def _judge(
@@ -247,6 +248,25 @@ def refuse_silence(task: Task, done: RunResult) -> None:
         raise EvalError(
             f"none of {len(samples)} items of {task.name} was answered; the first: {first.message}",
             hint="mend that, then run the same command with --retry-errors",
+        )
+
+
+def refuse_unread(done: Sequence[tuple[Task, RunResult]]) -> None:
+    """Raise where answers came and nothing could be read in any of them: their score says nothing of the model."""
+    from finesight.errors import EvalError
+
+    unread = {}
+    for task, result in done:
+        answered = [sample for sample in result.samples if sample.text is not None]
+        if answered and all(each.parsed is None or each.error is not None for each in answered):
+            unread[task.name] = answered
+    if unread:
+        counts = ", ".join(f"{name} ({len(answered)})" for name, answered in unread.items())
+        first = next(iter(unread.values()))[0]
+        said = f"; {first.message}" if first.message else ""
+        raise EvalError(
+            f"nothing could be read in any answer of {counts}; the first: {first.text!r:.200}{said}",
+            hint="if answers are there, read them by another rule: finesight eval rescore FOLDER --extractor NAME",
         )
 
 

@@ -61,10 +61,11 @@ def check_writable(path: Path, *, is_folder: bool) -> None:
         missing = whole.relative_to(existing).parts
         below = existing.joinpath(*missing[:1])
         if (is_folder or missing[1:]) and below != existing and below.is_symlink() | below.exists():
-            raise ConfigError(f"{path} cannot be written: {below} is no folder")
+            kind = "file" if below.exists() else "link to nowhere"
+            raise ConfigError(f"{path} cannot be written: {below} is a {kind}")
         # Permissions say nothing of /proc, of a full disk or of a name that is too long: only writing does.
         with tempfile.TemporaryDirectory(dir=existing, prefix=".") as scratch:
             Path(scratch, *missing).mkdir(parents=True, exist_ok=True)
             Path(scratch, "probe").write_bytes(b"\n")
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+        raise ConfigError(f"{str(path)[:160]} cannot be written: {error.strerror}") from error
