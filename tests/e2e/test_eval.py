@@ -136,6 +136,11 @@ def test_a_model_answers(finesight, toy, tiny_model_folder):
     assert result["settings"]["sampling"]["max_new_tokens"] == 3
     assert "float32" in result["responder"]
     assert len(list((toy / "kept").rglob("*.json"))) == 2
+    unread = finesight("eval", "run", "toy", *given, "--model", tiny_model_folder)
+    assert unread.code == 1
+    assert "nothing could be read in any answer of toy (2)" in unread.err
+    alone = (*given[:2], "--limit", 1, "--max-new-tokens", 3, "--model", tiny_model_folder)
+    assert finesight("eval", "run", "toy", *alone, "--out", "alone").code == 0  # a look at it
 
 
 def test_a_run_in_which_nothing_was_read_is_no_success(finesight, toy):
@@ -225,11 +230,11 @@ WRONG = [
     (("eval", "compare", "a", "b"), 1, "run.json cannot be read"),
     (("eval", "--limit", "3", "list"), 2, "stand before `list`"),
     (("eval",), 2, "needs held-out data"),
-    (
-        ("eval", "--suite", "x", "--data", "y"),
-        2,
-        "the suites there are: card, offline, ocr-compare",
-    ),
+    (("eval", "--suite", "x", "--data", "y"), 2, "there are: card, offline, ocr-compare"),
+    (("eval", "--suite", "ofline", "--data", "y"), 2, "did you mean offline?"),
+    (("eval", "convert", "android-control", "a", "b"), 2, "did you mean android_control?"),
+    (("eval", "run", "toy", "--data", "toy.jsonl", "--prompt", "papr"), 2, "there are: paper"),
+    (("bench", "windos"), 2, "did you mean windows or video?"),
 ]
 
 
@@ -367,3 +372,50 @@ def test_a_comparison_needs_two(finesight, heldout):
     done = finesight("eval", "--suite", "ocr-compare", "--a", "tiny", "--b", "tiny", "--out", "y")
     assert done.code == 2
     assert "needs --out and --data or --real" in done.err
+
+
+LEAVES_NOTHING = {
+    "screens without pages": (("screens", "--real", "nope", "--out", "out"), "has no miniwob"),
+    "screens with half of the pages": (("screens", "--real", "half", "--out", "out"), "holds none"),
+    "no records": (("convert", "android_control", "half", "out"), "splits.json cannot be read"),
+    "an unknown system": (
+        (
+            "--suite",
+            "ocr-compare",
+            "--a",
+            "tiny",
+            "--b",
+            "./no",
+            "--data",
+            "heldout",
+            "--out",
+            "out",
+        ),
+        "there is no model folder './no'",
+    ),
+    "no text": (
+        ("--suite", "ocr-compare", "--a", "tiny", "--b", "tiny", "--real", "half", "--out", "out"),
+        "there is no text to be read",
+    ),
+    "a card of empty folders": (("--real", "half", "--out", "out"), "nothing to score in half"),
+    "a suite of empty folders": (
+        ("--suite", "offline", "--real", "half", "--out", "out"),
+        "holds none of the folders",
+    ),
+    "nobody's episodes": (
+        ("live", "miniwob", "--data", "half", "--replay", "no.jsonl", "--out", "out"),
+        "no.jsonl",
+    ),
+    "no pages to play on": (("live", "miniwob", "--data", "half", "--out", "out"), "no pages"),
+}
+
+
+@pytest.mark.parametrize("fault", LEAVES_NOTHING)
+def test_what_fails_at_once_leaves_nothing(finesight, heldout, tmp_path, fault):
+    (tmp_path / "half" / "miniwob" / "miniwob").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    words, said = LEAVES_NOTHING[fault]
+    failed = finesight("eval", *words)
+    assert failed.code == 1, failed.err
+    assert said in failed.err
+    assert sorted(tmp_path.rglob("*")) == before

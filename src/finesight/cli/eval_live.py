@@ -14,6 +14,7 @@ from finesight.cli import eval_options, options
 from finesight.cli.errors import reported
 from finesight.cli.eval_answerer import Answerer, only_one, responder_of
 from finesight.cli.eval_run import (
+    LEAST_UNREAD,
     Changes,
     ProgressBar,
     given,
@@ -142,7 +143,7 @@ def live(
         else:
             done = _play(run, who, baseline, machine, steps)
         show([(run.task, done)], out, as_json=as_json)
-        refuse_unread([(run.task, done)])
+        refuse_unread([(run.task, done)], least=1 if who.kind == "replay" else LEAST_UNREAD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

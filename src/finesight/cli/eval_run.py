@@ -111,7 +111,8 @@ def run(
         done = _run_all(tasks, rules, (data, out), who, changes, part)
         verdicts = {} if judging is None else _judged(done, out, judging, workers)
         show(done, out, as_json=as_json, judged=verdicts)
-        refuse_unread([each for each in done if each[0].name not in verdicts])
+        by_rule = [each for each in done if each[0].name not in verdicts]
+        refuse_unread(by_rule, least=1 if who.kind == "replay" else LEAST_UNREAD)
 
 
 def _judge(
@@ -251,14 +252,26 @@ def refuse_silence(task: Task, done: RunResult) -> None:
         )
 
 
-def refuse_unread(done: Sequence[tuple[Task, RunResult]]) -> None:
-    """Raise where answers came and nothing could be read in any of them: their score says nothing of the model."""
+LEAST_UNREAD = 2
+"""Answers of a model in which nothing was read that make a failure: one alone is a look at what it says."""
+
+
+def refuse_unread(done: Sequence[tuple[Task, RunResult]], *, least: int) -> None:
+    """Raise where answers came and nothing could be read in any of them: their score says nothing of the model.
+
+    Args:
+        done: runs.
+        least: answers of a run from which on this is a failure.
+
+    Raises:
+        EvalError: nothing was read in a run.
+    """
     from finesight.errors import EvalError
 
     unread = {}
     for task, result in done:
         answered = [sample for sample in result.samples if sample.text is not None]
-        if answered and all(each.parsed is None or each.error is not None for each in answered):
+        if len(answered) >= least and all(each.parsed is None or each.error is not None for each in answered):
             unread[task.name] = answered
     if unread:
         counts = ", ".join(f"{name} ({len(answered)})" for name, answered in unread.items())
