@@ -271,7 +271,9 @@ def refuse_unread(done: Sequence[tuple[Task, RunResult]], *, least: int) -> None
     unread = {}
     for task, result in done:
         answered = [sample for sample in result.samples if sample.text is not None]
-        if len(answered) >= least and all(each.parsed is None or each.error is not None for each in answered):
+        if len(answered) >= least and all(
+            each.parsed is None or each.error is not None for each in answered
+        ):
             unread[task.name] = answered
     if unread:
         counts = ", ".join(f"{name} ({len(answered)})" for name, answered in unread.items())
