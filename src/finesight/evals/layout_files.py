@@ -63,14 +63,12 @@ def read_parquet(path: Path, asked: Asked) -> Iterator[RawRow]:
     try:
         with parquet.ParquetFile(path) as file:
             found = tuple(file.schema_arrow.names)
-            has_decimals = "decimal" in str(file.schema_arrow)
+            exact = _without_decimals if "decimal" in str(file.schema_arrow) else _unchanged
             columns = [name for name in found if name in asked.names]
             number = 0
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=columns):
                 for values in batch.to_pylist():
-                    plain = {name: _plain(value, path.parent) for name, value in values.items()}
-                    if has_decimals:
-                        plain = {name: _without_decimals(value) for name, value in plain.items()}
+                    plain = {name: exact(_plain(cell, path.parent)) for name, cell in values.items()}
                     yield RawRow(where=f"{path}, row {number}", found=found, values=plain)
                     number += 1
     except (OSError, pyarrow.ArrowException) as error:
@@ -179,6 +177,10 @@ def _plain(value: Any, folder: Path) -> Any:
         return None if value["path"] is None else folder / value["path"]
     if isinstance(value, list):
         return [_plain(each, folder) for each in value]
+    return value
+
+
+def _unchanged(value: Any) -> Any:
     return value
 
 
