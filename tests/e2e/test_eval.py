@@ -11,8 +11,10 @@ from PIL import Image, ImageDraw
 
 from finesight.data.record import Record
 from finesight.data.shards import write_shard
+from finesight.errors import EvalError
 from finesight.evals import registry
-from finesight.evals.samples import Journal
+from finesight.evals.results import write_whole
+from finesight.evals.samples import Journal, write_lines
 from tests.support.fake_endpoint import completion, serving
 from tests.support.toy_eval import TOY, write_copy
 
@@ -202,13 +204,66 @@ def test_a_run_that_is_under_way_is_not_replaced(finesight, toy):
     assert "another process writes to" in refused.err
 
 
-@pytest.mark.parametrize("place", ["right.json", "right.json/out", "/proc/nope", "x" * 300])
-def test_places_that_cannot_be_written_to_are_refused(finesight, toy, place):
-    before = sorted(path.name for path in toy.iterdir())
-    refused = finesight(*words(out=place))
+@pytest.mark.parametrize("place", ["right.json", "right.json/out", "/proc/nope", "x" * 300, "half"])
+@pytest.mark.parametrize("option", ["--out", "--cache"])
+def test_places_that_cannot_be_written_to_are_refused(finesight, toy, place, option):
+    (toy / "half").mkdir()
+    (toy / "half" / "toy").write_text("a file where the folder of the task belongs")
+    place = "half/toy" if option == "--cache" and place == "half" else place
+    before = sorted(toy.rglob("*"))
+    refused = finesight(
+        "eval", "run", "toy", "--data", "toy.jsonl", "--model", "tiny", option, place
+    )
     assert refused.code == 2
     assert place[:160] in refused.err
-    assert sorted(path.name for path in toy.iterdir()) == before
+    assert sorted(toy.rglob("*")) == before
+
+
+def test_a_disk_that_fills_up_is_an_error_and_nothing_is_lost(finesight, toy, monkeypatch):
+    """The lines before stay; the command goes on with the rest once there is room."""
+    written = []
+
+    def flush_or_fail(self, sample):
+        if len(written) == 3:
+            self._file = FullDisk(self._file)
+        written.append(sample.id)
+        return append(self, sample)
+
+    append = Journal.append
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", flush_or_fail)
+        failed = finesight(*words())
+    assert failed.code == 1
+    assert "out/toy/samples.jsonl cannot be written: No space left on device" in failed.err
+    assert len((toy / "out" / "toy" / "samples.jsonl").read_text().splitlines()) == 3
+    assert finesight(*words()).out.startswith("toy: accuracy 100.00 [100.00, 100.00], n=10")
+
+
+class FullDisk:
+    """A file that takes nothing any more."""
+
+    def __init__(self, file):
+        self._file = file
+
+    def write(self, _):
+        raise OSError(28, "No space left on device")
+
+    def close(self):
+        self._file.close()
+        raise OSError(28, "No space left on device")
+
+
+def test_a_result_that_cannot_be_written_leaves_the_one_before(tmp_path):
+    write_whole(tmp_path / "result.json", "before")
+
+    def lines():
+        yield b"half"
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(EvalError, match=r"result\.json cannot be written: No space left"):
+        write_lines(tmp_path / "result.json", lines())
+    assert (tmp_path / "result.json").read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
 WRONG = [

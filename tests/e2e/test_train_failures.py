@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +117,31 @@ def test_the_right_command_after_wrong_ones_trains(train, recipe, tmp_path):
     assert failed.code == 1
     assert "do not fit the model of this recipe" in failed.err
     assert (tmp_path / "run" / "config.toml").read_text() == kept
+
+
+def test_another_mixture_is_another_run(train, tmp_path):
+    assert train().code == 0
+    kept = (tmp_path / "run" / "config.toml").read_text()
+    failed = train("--set", 'data.source=[{path="data"},{path="./data"}]')
+    assert failed.code == 2
+    assert "made with 1 data sources, the recipe has 2" in failed.err
+    assert (tmp_path / "run" / "config.toml").read_text() == kept
+
+
+def test_an_export_that_fails_leaves_no_folder(recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pretrain.start(recipe).save()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfile", full)
+        with pytest.raises(DataError, match=r"model folder new/m cannot be written: .*No space"):
+            pretrain.export(recipe.run.folder, recipe.model.folder, Path("new/m"))
+    assert list(Path("new").iterdir()) == []
+    pretrain.export(recipe.run.folder, recipe.model.folder, Path("new/m"))
+    assert (tmp_path / "new" / "m" / "tokenizer.json").exists()
 
 
 def test_a_recipe_of_another_kind_is_called_so(finesight, tmp_path):

@@ -189,7 +189,9 @@ def _play(
     from finesight.cli.output import check_writable
     from finesight.evals.live.play import Player
 
-    check_writable(run.folder, is_folder=True)
+    for place in (run.folder, who.cache):
+        if place is not None:
+            check_writable(place, is_folder=True)
     with closing(_environment(run.task.name, run.data, machine)) as environment:
         facts = {**environment.facts, "steps": steps}  # first: what is missing is said at once
         inner, space = _player(who, baseline, environment)

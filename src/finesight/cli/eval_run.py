@@ -153,7 +153,9 @@ def _run_all(
     from finesight.evals.run import run as run_task
 
     data, out = places
-    check_writable(out, is_folder=True)
+    for place in (*(out / each.name for each in tasks), who.cache):
+        if place is not None:
+            check_writable(place, is_folder=True)
     chosen = [
         (each, registry.find_prompt(each, rules[0]), registry.find_extractor(each, rules[1]))
         for each in tasks

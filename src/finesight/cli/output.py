@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from finesight.errors import ConfigError
+from finesight.errors import ConfigError, FinesightError
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -28,6 +28,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
     Raises:
         ConfigError: the place cannot be written to.
+        FinesightError: writing failed, as on a full disk; an existing file stays.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,6 +41,8 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         write(temporary)
         temporary.chmod(0o644)  # mkstemp makes files only their owner can read
         temporary.replace(path)
+    except OSError as error:
+        raise FinesightError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

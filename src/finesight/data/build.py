@@ -212,6 +212,11 @@ def _claim(config: BuildConfig, out: Path) -> None:
     draft = out / f".{RECIPE_FILE}.part"
     draft.write_text(_recipe_text(config), encoding="utf-8")
     draft.replace(out / RECIPE_FILE)
+    _remove_stale(out)
+
+
+def _remove_stale(out: Path) -> None:
+    """Remove the beginnings of shards whose processes are gone."""
     for stale in out.glob("*.partial-*"):  # of a build that was killed
         if not Path("/proc", stale.suffix.rpartition("-")[2]).exists():
             stale.unlink()
@@ -228,8 +233,13 @@ def _run(
     if workers <= 1:
         yield from map(_build_shard, tasks)
         return
-    with multiprocessing.get_context("spawn").Pool(min(workers, max(1, len(tasks)))) as pool:
+    pool = multiprocessing.get_context("spawn").Pool(min(workers, max(1, len(tasks))))
+    try:
         yield from pool.imap_unordered(_build_shard, tasks)
+    finally:
+        pool.terminate()
+        pool.join()
+        _remove_stale(out)  # of workers that were ended because another one failed
 
 
 def _build_shard(task: tuple[BuildConfig, Path, tuple[int, int, int]]) -> int:

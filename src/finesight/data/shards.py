@@ -50,6 +50,7 @@ def write_shard(shard: Path, records: Iterable[Record]) -> int:
 
     Raises:
         RecordInvalid: a record breaks the schema; nothing is left behind.
+        DataError: the shard cannot be written, as on a full disk; nothing is left behind.
     """
     partial = shard.with_suffix(f".partial-{os.getpid()}")
     rows: list[list[int]] = []
@@ -74,6 +75,8 @@ def write_shard(shard: Path, records: Iterable[Record]) -> int:
         }
         partial.replace(shard)
         _write_atomic(index_path(shard), json.dumps(index, separators=(",", ":")))
+    except OSError as error:
+        raise DataError(f"shard {shard} cannot be written: {error.strerror or error}") from error
     finally:
         partial.unlink(missing_ok=True)
     return len(rows)

@@ -68,7 +68,9 @@ def read_parquet(path: Path, asked: Asked) -> Iterator[RawRow]:
             number = 0
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=columns):
                 for values in batch.to_pylist():
-                    plain = {name: exact(_plain(cell, path.parent)) for name, cell in values.items()}
+                    plain = {
+                        name: exact(_plain(cell, path.parent)) for name, cell in values.items()
+                    }
                     yield RawRow(where=f"{path}, row {number}", found=found, values=plain)
                     number += 1
     except (OSError, pyarrow.ArrowException) as error:

@@ -240,7 +240,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
             f"{path} cannot be read: {error}", hint="give the folder of one task's run"
         ) from error
     if not isinstance(found, dict) or not {"task", "prompt", "space"} <= found.keys():
-        raise EvalError(f"{path} holds no settings of a run")
+        raise EvalError(f"{path} holds no settings of a run", hint="give another folder")
     return found
 
 

@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from finesight.config.load import write_recipe
 from finesight.config.model import ModelConfig
@@ -76,7 +77,10 @@ def export(run_folder: Path, model_folder: Path, target: Path) -> None:
     Args:
         run_folder: the run.
         model_folder: folder with the configuration and tokenizer files of the model.
-        target: folder to write; it is complete or not there at all.
+        target: folder to write; a new one is complete or not there at all.
+
+    Raises:
+        DataError: the run has no checkpoint, or the folder cannot be written.
     """
     _, parts = _newest(run_folder)
     config = ModelConfig.from_hf(
@@ -85,11 +89,20 @@ def export(run_folder: Path, model_folder: Path, target: Path) -> None:
     model = VisionLanguageModel(config)
     model.load_state_dict(_of_model(parts["average"]), strict=True)
     model.to(torch.bfloat16)
-    target.mkdir(parents=True, exist_ok=True)
-    for name in COMPANION_FILES:
-        if (model_folder / name).exists() and model_folder != target:
-            shutil.copyfile(model_folder / name, target / name)
-    save_model(model, target, max_shard_bytes=14 * 2**20)
+    whole = target.absolute()
+    draft = whole if whole.is_dir() else whole.with_name(f".{whole.name}.part")
+    try:
+        save_model(model, draft, max_shard_bytes=14 * 2**20)
+        for name in COMPANION_FILES:
+            if (model_folder / name).exists() and model_folder.absolute() != whole:
+                shutil.copyfile(model_folder / name, draft / name)
+        if draft != whole:
+            draft.replace(whole)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"model folder {target} cannot be written: {error}") from error
+    finally:
+        if draft != whole:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _start_from(trainer: Trainer, source: Path) -> None:

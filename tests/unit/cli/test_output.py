@@ -10,7 +10,7 @@ import typer
 
 from finesight.cli.errors import reported
 from finesight.cli.output import check_writable, write_whole
-from finesight.errors import ConfigError, DecodeError
+from finesight.errors import ConfigError, DecodeError, FinesightError
 
 
 def test_file_is_written_whole(tmp_path):
@@ -107,3 +107,16 @@ def test_a_check_leaves_nothing_behind(tmp_path):
 def test_a_device_is_no_file_to_be_replaced():
     with pytest.raises(ConfigError, match="/dev/null is a device, a file is needed"):
         check_writable(Path("/dev/null"), is_folder=False)
+
+
+def test_a_full_disk_is_named_and_the_file_before_stays(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("before")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(FinesightError, match=r"a\.txt cannot be written: No space left"):
+        write_whole(target, full)
+    assert target.read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

@@ -130,7 +130,7 @@ def test_a_bundle_that_fails_on_the_way_leaves_nothing(assets, tmp_path, monkeyp
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("finesight.data.sources.bundle._add", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DataError, match=r"a\.tar\.xz cannot be written: No space left"):
         bundle(assets, tmp_path / "a.tar.xz")
     assert list(tmp_path.iterdir()) == []
 

@@ -84,7 +84,7 @@ def test_places_that_cannot_be_written_to_are_refused(assets, tmp_path, command,
     }
     refused = run(*words[command])
     assert refused.exit_code == 2
-    assert str(out if place != "file" else tmp_path) in refused.output
+    assert str(out if place != "file" else tmp_path)[:120] in refused.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "scenes.toml"]
     assert (tmp_path / "file").read_text() == "mine"
 

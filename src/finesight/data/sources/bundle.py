@@ -65,7 +65,7 @@ def bundle(
         Faces kept and faces left out.
 
     Raises:
-        DataError: a part of the assets, or a font file of the catalogue, is missing.
+        DataError: a part of the assets, or a font file of the catalogue, is missing, or the file cannot be written.
     """
     missing = [name for name in (*PLAIN_FILES, CATALOGUE) if not (assets / name).is_file()]
     if missing:
@@ -99,6 +99,8 @@ def bundle(
             for name in PLAIN_FILES:
                 tar.add(assets / name, name)
         partial.replace(target)
+    except OSError as error:
+        raise DataError(f"{target} cannot be written: {error.strerror or error}") from error
     finally:
         partial.unlink(missing_ok=True)
     return len(faces), len(catalogue.faces) - len(faces)
@@ -111,7 +113,7 @@ def unbundle(source: Path, assets: Path) -> None:
     of it.
 
     Raises:
-        DataError: it is not a bundle, or is cut off.
+        DataError: it is not a bundle, or is cut off, or the folder cannot be written to.
     """
     hint = "make it with: finesight data bundle"
     if not source.is_file():
@@ -130,6 +132,8 @@ def unbundle(source: Path, assets: Path) -> None:
     except (tarfile.TarError, EOFError, lzma.LZMAError) as error:
         said = f"{source} ({_kind(source)}) cannot be unpacked: {error}"
         raise DataError(said, hint=hint) from error
+    except OSError as error:
+        raise DataError(f"{assets} cannot be filled: {error.strerror or error}") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
