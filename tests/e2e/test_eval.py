@@ -11,7 +11,10 @@ from PIL import Image, ImageDraw
 
 from finesight.data.record import Record
 from finesight.data.shards import write_shard
+from finesight.errors import EvalError
 from finesight.evals import registry
+from finesight.evals.results import write_whole
+from finesight.evals.samples import Journal, write_lines
 from tests.support.fake_endpoint import completion, serving
 from tests.support.toy_eval import TOY, write_copy
 
@@ -147,14 +150,139 @@ def test_shards(finesight, toy):
 
 def test_a_model_answers(finesight, toy, tiny_model_folder):
     given = ("--data", "toy.jsonl", "--out", "out", "--limit", 2, "--max-new-tokens", 3)
-    outcome = finesight(
-        "eval", "run", "toy", *given, "--model", tiny_model_folder, "--cache", "kept", "--json"
-    )
+    who = ("--model", tiny_model_folder, "--cache", "kept", "--json")
+    outcome = finesight("eval", "run", "toy", *given, *who, "--extractor", "whole")
     assert outcome.code == 0, outcome.err
     result = json.loads(outcome.out)["runs"][0]["result"]
     assert result["settings"]["sampling"]["max_new_tokens"] == 3
     assert "float32" in result["responder"]
     assert len(list((toy / "kept").rglob("*.json"))) == 2
+    unread = finesight("eval", "run", "toy", *given, "--model", tiny_model_folder)
+    assert unread.code == 1
+    assert "nothing could be read in any answer of toy (2)" in unread.err
+    alone = (*given[:2], "--limit", 1, "--max-new-tokens", 3, "--model", tiny_model_folder)
+    assert finesight("eval", "run", "toy", *alone, "--out", "alone").code == 0  # a look at it
+
+
+def test_a_run_in_which_nothing_was_read_is_no_success(finesight, toy):
+    """Scores are shown and kept, so that another rule can read the answers; some unread answers are no fault."""
+    (toy / "mute.json").write_text(
+        json.dumps({f"q{n}": {"text": "I cannot tell."} for n in range(10)})
+    )
+    outcome = finesight(*words("mute.json", "mute"))
+    assert outcome.code == 1
+    assert outcome.out.startswith("toy: accuracy 0.00 [0.00, 0.00], n=10, not read 100.0%")
+    assert "nothing could be read in any answer of toy (10)" in outcome.err
+    assert "'I cannot tell.'" in outcome.err
+    assert finesight(*words("mute.json", "mute"), "--json").code == 1
+    assert json.loads((toy / "mute" / "toy" / "result.json").read_text())["parse_fail_rate"] == 1
+    assert finesight("eval", "rescore", "mute", "--extractor", "whole").code == 0
+    assert finesight(*words("mute.json", "parts"), "--shard", "0/2").code == 1
+    assert finesight(*words("half.json", "half")).code == 0
+    failed = finesight(*words("mute.json", "bad"), "--extractor", "bad")
+    assert failed.code == 1
+    assert "nothing could be read" in failed.err
+
+
+def test_a_run_that_could_not_begin_leaves_nothing(finesight, toy):
+    (toy / "other.jsonl").write_text('{"name": "q0"}\n')
+    (toy / "empty.jsonl").write_text("")
+    wrong = {
+        ("--data", "nowhere"): "no copy at nowhere",
+        ("--data", "other.jsonl"): "no column",
+        ("--data", "empty.jsonl"): "no item to score",
+    }
+    for options, said in wrong.items():
+        failed = finesight(*words(), *options)
+        assert failed.code == 1
+        assert said in failed.err
+        assert not (toy / "out").exists()
+
+
+def test_settings_bind_a_folder_from_the_first_answer_on(finesight, toy):
+    """What failed before it was answered, also with a result of zeros, stops no other run."""
+    (toy / "strange.json").write_text(json.dumps({"another": {"text": "1"}}))
+    failed = finesight(*words("strange.json"))
+    assert failed.code == 1
+    assert "none of 10 items of toy was answered" in failed.err
+    done = finesight(*words(), "--prompt", "terse")
+    assert done.code == 0, done.err
+    assert done.out.startswith("toy: accuracy 100.00")
+    refused = finesight(*words(), "--prompt", "paper")
+    assert refused.code == 1
+    assert "holds a run with prompt='terse', now it is 'paper'" in refused.err
+
+
+def test_a_run_that_is_under_way_is_not_replaced(finesight, toy):
+    """It has no answer yet, but its journal is open."""
+    (toy / "strange.json").write_text(json.dumps({"another": {"text": "1"}}))
+    finesight(*words("strange.json"))
+    with Journal(toy / "out" / "toy" / "samples.jsonl"):
+        refused = finesight(*words(), "--prompt", "terse")
+    assert refused.code == 1
+    assert "another process writes to" in refused.err
+
+
+@pytest.mark.parametrize("place", ["right.json", "right.json/out", "/proc/nope", "x" * 300, "half"])
+@pytest.mark.parametrize("option", ["--out", "--cache"])
+def test_places_that_cannot_be_written_to_are_refused(finesight, toy, place, option):
+    (toy / "half").mkdir()
+    (toy / "half" / "toy").write_text("a file where the folder of the task belongs")
+    place = "half/toy" if option == "--cache" and place == "half" else place
+    before = sorted(toy.rglob("*"))
+    refused = finesight(
+        "eval", "run", "toy", "--data", "toy.jsonl", "--model", "tiny", option, place
+    )
+    assert refused.code == 2
+    assert place[:160] in refused.err
+    assert sorted(toy.rglob("*")) == before
+
+
+def test_a_disk_that_fills_up_is_an_error_and_nothing_is_lost(finesight, toy, monkeypatch):
+    """The lines before stay; the command goes on with the rest once there is room."""
+    written = []
+
+    def flush_or_fail(self, sample):
+        if len(written) == 3:
+            self._file = FullDisk(self._file)
+        written.append(sample.id)
+        return append(self, sample)
+
+    append = Journal.append
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", flush_or_fail)
+        failed = finesight(*words())
+    assert failed.code == 1
+    assert "out/toy/samples.jsonl cannot be written: No space left on device" in failed.err
+    assert len((toy / "out" / "toy" / "samples.jsonl").read_text().splitlines()) == 3
+    assert finesight(*words()).out.startswith("toy: accuracy 100.00 [100.00, 100.00], n=10")
+
+
+class FullDisk:
+    """A file that takes nothing any more."""
+
+    def __init__(self, file):
+        self._file = file
+
+    def write(self, _):
+        raise OSError(28, "No space left on device")
+
+    def close(self):
+        self._file.close()
+        raise OSError(28, "No space left on device")
+
+
+def test_a_result_that_cannot_be_written_leaves_the_one_before(tmp_path):
+    write_whole(tmp_path / "result.json", "before")
+
+    def lines():
+        yield b"half"
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(EvalError, match=r"result\.json cannot be written: No space left"):
+        write_lines(tmp_path / "result.json", lines())
+    assert (tmp_path / "result.json").read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
 WRONG = [
@@ -176,11 +304,11 @@ WRONG = [
     (("eval", "compare", "a", "b"), 1, "run.json cannot be read"),
     (("eval", "--limit", "3", "list"), 2, "stand before `list`"),
     (("eval",), 2, "needs held-out data"),
-    (
-        ("eval", "--suite", "x", "--data", "y"),
-        2,
-        "the suites there are: card, offline, ocr-compare",
-    ),
+    (("eval", "--suite", "x", "--data", "y"), 2, "there are: card, offline, ocr-compare"),
+    (("eval", "--suite", "ofline", "--data", "y"), 2, "did you mean offline?"),
+    (("eval", "convert", "android-control", "a", "b"), 2, "did you mean android_control?"),
+    (("eval", "run", "toy", "--data", "toy.jsonl", "--prompt", "papr"), 2, "there are: paper"),
+    (("bench", "windos"), 2, "did you mean windows or video?"),
 ]
 
 
@@ -318,3 +446,50 @@ def test_a_comparison_needs_two(finesight, heldout):
     done = finesight("eval", "--suite", "ocr-compare", "--a", "tiny", "--b", "tiny", "--out", "y")
     assert done.code == 2
     assert "needs --out and --data or --real" in done.err
+
+
+LEAVES_NOTHING = {
+    "screens without pages": (("screens", "--real", "nope", "--out", "out"), "has no miniwob"),
+    "screens with half of the pages": (("screens", "--real", "half", "--out", "out"), "holds none"),
+    "no records": (("convert", "android_control", "half", "out"), "splits.json cannot be read"),
+    "an unknown system": (
+        (
+            "--suite",
+            "ocr-compare",
+            "--a",
+            "tiny",
+            "--b",
+            "./no",
+            "--data",
+            "heldout",
+            "--out",
+            "out",
+        ),
+        "there is no model folder './no'",
+    ),
+    "no text": (
+        ("--suite", "ocr-compare", "--a", "tiny", "--b", "tiny", "--real", "half", "--out", "out"),
+        "there is no text to be read",
+    ),
+    "a card of empty folders": (("--real", "half", "--out", "out"), "nothing to score in half"),
+    "a suite of empty folders": (
+        ("--suite", "offline", "--real", "half", "--out", "out"),
+        "holds none of the folders",
+    ),
+    "nobody's episodes": (
+        ("live", "miniwob", "--data", "half", "--replay", "no.jsonl", "--out", "out"),
+        "no.jsonl",
+    ),
+    "no pages to play on": (("live", "miniwob", "--data", "half", "--out", "out"), "no pages"),
+}
+
+
+@pytest.mark.parametrize("fault", LEAVES_NOTHING)
+def test_what_fails_at_once_leaves_nothing(finesight, heldout, tmp_path, fault):
+    (tmp_path / "half" / "miniwob" / "miniwob").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    words, said = LEAVES_NOTHING[fault]
+    failed = finesight("eval", *words)
+    assert failed.code == 1, failed.err
+    assert said in failed.err
+    assert sorted(tmp_path.rglob("*")) == before

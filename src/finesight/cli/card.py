@@ -83,17 +83,13 @@ def evaluation(
     """
     from finesight.api.checkpoints import read_generation_defaults
     from finesight.api.model import load_processor
-    from finesight.cli.heldout import read_items
     from finesight.engine.engine import Engine
-    from finesight.errors import EvalError, FinesightError
+    from finesight.errors import FinesightError
     from finesight.evals.card import Examples
     from finesight.evals.heldout import as_scores
-    from finesight.evals.parts import CARD_PARTS, present
 
     none = Examples(most=0)
-    items = read_items(folders, limit=limit)
-    if not items and not present(CARD_PARTS, real)[0]:
-        raise EvalError(f"there is nothing to score in {', '.join(map(str, (*folders, *real)))}")
+    items = _items_of(folders, real, limit)
     processor = load_processor(model_folder)
     eos_ids = read_generation_defaults(model_folder).eos_ids
 
@@ -108,6 +104,22 @@ def evaluation(
             return {}
 
     return evaluate
+
+
+def _items_of(data: Sequence[Path], real: Sequence[Path], limit: int | None) -> list[HeldOutItem]:
+    """Held-out items.
+
+    Raises:
+        EvalError: there is none, and no benchmark on real data either.
+    """
+    from finesight.cli.heldout import read_items
+    from finesight.errors import EvalError
+    from finesight.evals.parts import CARD_PARTS, present
+
+    items = read_items(data, limit=limit)
+    if not items and not present(CARD_PARTS, real)[0]:
+        raise EvalError(f"there is nothing to score in {', '.join(map(str, (*data, *real)))}")
+    return items
 
 
 @contextmanager
@@ -132,9 +144,8 @@ def _score(
 ) -> list[RowScore]:
     from finesight.cli.eval_answerer import loaded_responder
     from finesight.cli.eval_suites import PartBars
-    from finesight.cli.heldout import read_items
 
-    items = read_items(data, limit=limit)
+    items = _items_of(data, real, limit)
     responder = loaded_responder(model, device)
     with PartBars() as bars:
         return _rows(

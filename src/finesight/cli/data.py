@@ -66,7 +66,10 @@ def bundle(
         from rich.console import Console
         from rich.progress import Progress
 
+        from finesight.cli.output import check_writable
         from finesight.data.sources import bundle as packing
+
+        check_writable(out, is_folder=False)
 
         with Progress(console=Console(stderr=True)) as bar:
             task = bar.add_task("cutting fonts", total=None)
@@ -88,8 +91,10 @@ def unbundle(
 ) -> None:
     """Unpack a bundle, so that `finesight data build` can draw from it."""
     with reported(debug=debug):
+        from finesight.cli.output import check_writable
         from finesight.data.sources import bundle as packing
 
+        check_writable(assets, is_folder=True)
         packing.unbundle(source, assets)
         typer.echo(f"{assets} is ready", err=True)
 
@@ -111,11 +116,13 @@ def build(
 
     console = Console(stderr=True)
     with reported(debug=debug):
-        from finesight.config.load import read_recipe
+        from finesight.cli.output import check_writable
+        from finesight.cli.recipe import read
         from finesight.data.build import BuildConfig
         from finesight.data.build import build as build_data
 
-        config = read_recipe(recipe, BuildConfig, overrides=override or ())
+        config = read(recipe, BuildConfig, override)
+        check_writable(out, is_folder=True)
         with Progress(
             "{task.description}",
             BarColumn(),
@@ -150,11 +157,19 @@ def inspect(
 ) -> None:
     """Check the shards and write an HTML page of samples, boxes and character centres drawn over them."""
     with reported(debug=debug):
-        from finesight.data.inspect import write_sheet
+        from finesight.cli.output import check_writable, write_whole
+        from finesight.data.inspect import sheet
 
         target = out or folder / "inspect.html"
-        shown = write_sheet(folder, target, num_samples=samples, seed=seed)
+        if out is not None:
+            check_writable(target, is_folder=False)
+        page, shown = sheet(folder, num_samples=samples, seed=seed)
+        write_whole(target, lambda path: _write(path, page))
     typer.echo(f"{target}: {shown} samples", err=True)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from finesight.cli import (
     options,
 )
 from finesight.cli.errors import reported
+from finesight.cli.names import did_you_mean
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -104,7 +105,7 @@ def evaluate(
             return
         if suite != "card":
             raise ConfigError(
-                f"--suite is {suite!r}", hint="the suites there are: card, offline, ocr-compare"
+                f"there is no suite {suite!r}", hint=did_you_mean(suite, eval_suites.SUITES)
             )
         card.show_card(
             model, data or (), real or (), out=out, limit=limit, device=device, as_json=as_json

@@ -12,6 +12,7 @@ import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
+from finesight.cli.names import did_you_mean
 from finesight.cli.output import print_json
 
 DATA_SETS = ("android_control",)
@@ -35,7 +36,7 @@ def convert(
 
         if name not in DATA_SETS:
             raise ConfigError(
-                f"there is no converter for {name!r}", hint=f"there is: {', '.join(DATA_SETS)}"
+                f"there is no converter for {name!r}", hint=did_you_mean(name, DATA_SETS)
             )
         from finesight.evals.convert.android_control import convert as convert_records
 

@@ -13,7 +13,15 @@ import typer
 from finesight.cli import eval_options, options
 from finesight.cli.errors import reported
 from finesight.cli.eval_answerer import Answerer, only_one, responder_of
-from finesight.cli.eval_run import Changes, ProgressBar, given, refuse_silence, show
+from finesight.cli.eval_run import (
+    LEAST_UNREAD,
+    Changes,
+    ProgressBar,
+    given,
+    refuse_silence,
+    refuse_unread,
+    show,
+)
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -136,6 +144,7 @@ def live(
         else:
             done = _play(run, who, baseline, machine, steps)
         show([(run.task, done)], out, as_json=as_json)
+        refuse_unread([(run.task, done)], least=1 if who.kind == "replay" else LEAST_UNREAD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +190,9 @@ def _play(
     from finesight.cli.output import check_writable
     from finesight.evals.live.play import Player
 
-    check_writable(run.folder, is_folder=True)
+    for place in (run.folder, who.cache):
+        if place is not None:
+            check_writable(place, is_folder=True)
     with closing(_environment(run.task.name, run.data, machine)) as environment:
         facts = {**environment.facts, "steps": steps}  # first: what is missing is said at once
         inner, space = _player(who, baseline, environment)

@@ -112,6 +112,8 @@ def run(
         done = _run_all(tasks, rules, (data, out), who, changes, part)
         verdicts = {} if judging is None else _judged(done, out, judging, workers)
         show(done, out, as_json=as_json, judged=verdicts)
+        by_rule = [each for each in done if each[0].name not in verdicts]
+        refuse_unread(by_rule, least=1 if who.kind == "replay" else LEAST_UNREAD)
 
 
 def _judge(
@@ -152,7 +154,9 @@ def _run_all(
     from finesight.evals.run import run as run_task
 
     data, out = places
-    check_writable(out, is_folder=True)
+    for place in (*(out / each.name for each in tasks), who.cache):
+        if place is not None:
+            check_writable(place, is_folder=True)
     chosen = [
         (each, registry.find_prompt(each, rules[0]), registry.find_extractor(each, rules[1]))
         for each in tasks
@@ -248,6 +252,39 @@ def refuse_silence(task: Task, done: RunResult) -> None:
         raise EvalError(
             f"none of {len(samples)} items of {task.name} was answered; the first: {first.message}",
             hint="mend that, then run the same command with --retry-errors",
+        )
+
+
+LEAST_UNREAD = 2
+"""Answers of a model in which nothing was read that make a failure: one alone is a look at what it says."""
+
+
+def refuse_unread(done: Sequence[tuple[Task, RunResult]], *, least: int) -> None:
+    """Raise where answers came and nothing could be read in any of them: their score says nothing of the model.
+
+    Args:
+        done: runs.
+        least: answers of a run from which on this is a failure.
+
+    Raises:
+        EvalError: nothing was read in a run.
+    """
+    from finesight.errors import EvalError
+
+    unread = {}
+    for task, result in done:
+        answered = [sample for sample in result.samples if sample.text is not None]
+        if len(answered) >= least and all(
+            each.parsed is None or each.error is not None for each in answered
+        ):
+            unread[task.name] = answered
+    if unread:
+        counts = ", ".join(f"{name} ({len(answered)})" for name, answered in unread.items())
+        first = next(iter(unread.values()))[0]
+        said = f"; {first.message}" if first.message else ""
+        raise EvalError(
+            f"nothing could be read in any answer of {counts}; the first: {first.text!r:.200}{said}",
+            hint="if answers are there, read them by another rule: finesight eval rescore FOLDER --extractor NAME",
         )
 
 

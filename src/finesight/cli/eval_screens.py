@@ -29,6 +29,8 @@ def screens(
         from finesight.evals.screens import miniwob, web_pages
         from finesight.evals.screens.record import write_set
 
+        miniwob.find_pages(real)
+        web_pages.find_sites(real)
         check_writable(out, is_folder=True)
         for name, draw in (
             ("miniwob_screens", miniwob.screens),

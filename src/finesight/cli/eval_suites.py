@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from finesight.evals.samples import Sample
 
 
+SUITES = ("card", "offline", "ocr-compare")
+
+
 def local_model(model: str, device: str) -> Answerer:
     """A model of this machine as the one who answers."""
     return Answerer(

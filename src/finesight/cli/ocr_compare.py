@@ -76,6 +76,7 @@ def ocr_compare(
     as_json: bool,
 ) -> None:
     """Make the set, have every system read it, compare; tables or one JSON object, files in `out`."""
+    from finesight.api.checkpoints import find_checkpoint
     from finesight.cli.ocr_set import write_set
 
     if out is None or not (data or real):
@@ -85,6 +86,11 @@ def ocr_compare(
         )
     answerers = systems.answerers()
     check_writable(out, is_folder=True)
+    for who in answerers.values():  # the second is asked hours after the first
+        if who.kind == "model":
+            find_checkpoint(who.model)
+        else:
+            responder_of(who, workers=1)
     write_set(out / "set", data, real, limit=limit)
     names = {}
     for folder, who in answerers.items():

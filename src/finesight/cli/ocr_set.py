@@ -50,7 +50,7 @@ def write_set(out: Path, folders: Sequence[Path], real: Path | None, *, limit: i
     """Make the set: `items.jsonl` and `pictures/`.
 
     Args:
-        out: folder; what is in it is replaced.
+        out: folder; what is in it is replaced once the new set is whole.
         folders: held-out data sets; records that are no text are passed over.
         real: folder of real data, for its scans; None leaves them out.
         limit: pictures per language and of each other row; None takes `PER_ROW`.
@@ -62,21 +62,27 @@ def write_set(out: Path, folders: Sequence[Path], real: Path | None, *, limit: i
         EvalError: a record is not held out, or there is nothing to read.
     """
     texts = _records(folders, limit or PER_ROW)
-    shutil.rmtree(out, ignore_errors=True)
-    (out / "pictures").mkdir(parents=True)
-    lines: list[str] = []
-    for number, item in enumerate(_items(texts, limit or PER_ROW)):
-        name = f"pictures/{number:05d}.png"
-        item.image.save(out / name)
-        lines.append(_line(item.id, name, item.text, item.picture, item.tags))
-    if real is not None:
-        lines += _scans(real / "ocr_scans")
-    if not lines:
+    scans = [] if real is None else list(_scans(real / "ocr_scans"))
+    if not texts and not scans:
         raise EvalError(
             f"there is no text to be read in {', '.join(map(str, folders)) or 'no folder'}",
             hint="give held-out text data with --data, or real scans with --real",
         )
-    (out / "items.jsonl").write_text("".join(lines), encoding="utf-8")
+    draft = out.with_name(f".{out.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
+    try:
+        (draft / "pictures").mkdir(parents=True)
+        lines: list[str] = []
+        for number, item in enumerate(_items(texts, limit or PER_ROW)):
+            name = f"pictures/{number:05d}.png"
+            item.image.save(draft / name)
+            lines.append(_line(item.id, name, item.text, item.picture, item.tags))
+        lines += scans
+        (draft / "items.jsonl").write_text("".join(lines), encoding="utf-8")
+        shutil.rmtree(out, ignore_errors=True)
+        draft.replace(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
     return len(lines)
 
 

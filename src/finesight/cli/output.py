@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from finesight.errors import ConfigError
+from finesight.errors import ConfigError, FinesightError
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -33,6 +33,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
     Raises:
         ConfigError: the place cannot be written to.
+        FinesightError: writing failed, as on a full disk; an existing file stays.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,25 +46,34 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         write(temporary)
         temporary.chmod(0o644)  # mkstemp makes files only their owner can read
         temporary.replace(path)
+    except OSError as error:
+        raise FinesightError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def check_writable(path: Path, *, is_folder: bool) -> None:
-    """Find out before the long work whether its result can be kept.
+    """Find out before the long work whether its result can be kept; leaves nothing behind.
 
     Raises:
-        ConfigError: the place is of another kind, cannot be named so, or is not ours to write to.
+        ConfigError: the place is of another kind, cannot be made, or is not ours to write to.
     """
     try:
         if is_folder and path.exists() and not path.is_dir():
             raise ConfigError(f"{path} is a file, a folder is needed")
-        if not is_folder and path.is_dir():
-            raise ConfigError(f"{path} is a folder, a file is needed")
-        existing = next(parent for parent in (path, *path.resolve().parents) if parent.exists())
-    except OSError as error:  # a name too long, a loop of links
-        raise ConfigError(f"{str(path)[:160]!r} cannot be written: {error.strerror}") from error
-    if not existing.is_dir() and existing != path:
-        raise ConfigError(f"{path} cannot be written: {existing} is a file")
-    if not os.access(existing, os.W_OK):
-        raise ConfigError(f"{path} cannot be written: no permission for {existing}")
+        if not is_folder and path.exists() and not path.is_file():
+            kind = "folder" if path.is_dir() else "device"
+            raise ConfigError(f"{path} is a {kind}, a file is needed")
+        whole = path.absolute()
+        existing = next(each for each in (whole, *whole.parents) if each.is_dir())
+        missing = whole.relative_to(existing).parts
+        below = existing.joinpath(*missing[:1])
+        if (is_folder or missing[1:]) and below != existing and below.is_symlink() | below.exists():
+            kind = "file" if below.exists() else "link to nowhere"
+            raise ConfigError(f"{path} cannot be written: {below} is a {kind}")
+        # Permissions say nothing of /proc, of a full disk or of a name that is too long: only writing does.
+        with tempfile.TemporaryDirectory(dir=existing, prefix=".") as scratch:
+            Path(scratch, *missing).mkdir(parents=True, exist_ok=True)
+            Path(scratch, "probe").write_bytes(b"\n")
+    except OSError as error:
+        raise ConfigError(f"{str(path)[:160]} cannot be written: {error.strerror}") from error

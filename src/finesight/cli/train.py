@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finesight.cli import options
+from finesight.cli.errors import reported
 
 if TYPE_CHECKING:
-    from finesight.train.loop import Trainer
+    from finesight.train.loop import Evaluate, Trainer
+    from finesight.train.recipe import PretrainRecipe
 
 
 def train(
@@ -43,27 +45,39 @@ def train(
         int, typer.Option(min=1, help="Items per row of each evaluation.")
     ] = 8,
     threads: options.Threads = None,
+    debug: options.Debug = False,
 ) -> None:
     """Run a training recipe; a run that was stopped goes on from its newest checkpoint."""
+    with reported(debug=debug):
+        from finesight.cli.output import check_writable
+        from finesight.cli.recipe import read
+        from finesight.train.recipe import PretrainRecipe
+
+        resolved = read(recipe, PretrainRecipe, override)
+        check_writable(resolved.run.folder, is_folder=True)
+        if export is not None:
+            check_writable(export, is_folder=True)
+        score = None
+        if evaluate or evaluate_real:
+            from finesight.cli.card import evaluation
+
+            score = evaluation(
+                evaluate or (),
+                resolved.model.folder,
+                limit=evaluate_limit,
+                real=evaluate_real or (),
+            )
+        _run(resolved, score, export)
+
+
+def _run(recipe: PretrainRecipe, score: Evaluate | None, export: Path | None) -> None:
+    """Train, say how it goes, and write the model."""
     from rich.console import Console
 
-    from finesight.config.load import read_recipe
     from finesight.train import pretrain
-    from finesight.train.recipe import PretrainRecipe
 
     console = Console(stderr=True)
-    resolved = read_recipe(recipe, PretrainRecipe, overrides=override or ())
-    score = None
-    if evaluate or evaluate_real:
-        from finesight.cli.card import evaluation
-
-        score = evaluation(
-            evaluate or (),
-            resolved.model.folder,
-            limit=evaluate_limit,
-            real=evaluate_real or (),
-        )
-    trainer = pretrain.start(resolved)
+    trainer = pretrain.start(recipe)
     for match, algorithm, lr, tensors, values in trainer.optimizers.table():
         console.print(
             f"{match:<40} {algorithm:<7} lr {lr:<8g} {tensors:4d} tensors {values:>12,d} values"
@@ -82,7 +96,7 @@ def train(
     signal.signal(signal.SIGINT, lambda *_: _stop(trainer))
     trainer.run(report=report, evaluate=score)
     if export is not None:
-        pretrain.export(resolved.run.folder, resolved.model.folder, export)
+        pretrain.export(recipe.run.folder, recipe.model.folder, export)
         console.print(f"wrote {export}")
 
 

@@ -20,6 +20,12 @@ from finesight.errors import ConfigError
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
+KINDS = {
+    "data": "finesight data build takes recipes of kind data",
+    "pretrain": "finesight train takes recipes of kind pretrain",
+}
+"""Kind of recipe -> the command for it."""
+
 
 def read_recipe(path: Path, kind: type[ModelT], *, overrides: Sequence[str] = ()) -> ModelT:
     """Read and check a recipe.
@@ -62,6 +68,7 @@ def validate(values: Mapping[str, Any], kind: type[ModelT], *, where: str) -> Mo
     Raises:
         ConfigError: with the dotted key, what was got, what was expected and the nearest valid names.
     """
+    _check_kind(values, kind, where)
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -76,7 +83,21 @@ def validate(values: Mapping[str, Any], kind: type[ModelT], *, where: str) -> Mo
                 f"{where}: unknown key {key}",
                 hint=f"did you mean {', '.join(near)}?" if near else "",
             ) from None
+        if first["type"] == "missing":
+            raise ConfigError(f"{where}: {key} is missing") from None
         raise ConfigError(f"{where}: {key} = {first.get('input')!r}: {first['msg']}") from None
+
+
+def _check_kind(values: Mapping[str, Any], kind: type[BaseModel], where: str) -> None:
+    """Raise for a recipe of another kind: all its other keys would be named as wrong."""
+    entry = kind.model_fields.get("kind")
+    found = values.get("kind")
+    if entry is None or found is None or found in get_args(entry.annotation):
+        return
+    wanted = " or ".join(map(repr, get_args(entry.annotation)))
+    near = difflib.get_close_matches(str(found), KINDS, n=1)
+    hint = f"did you mean {near[0]}?" if near and found not in KINDS else KINDS.get(str(found), "")
+    raise ConfigError(f"{where} is a recipe of kind {found!r}, kind {wanted} is needed", hint=hint)
 
 
 def write_recipe(config: BaseModel, path: Path) -> None:

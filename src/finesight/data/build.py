@@ -3,7 +3,8 @@
 
 Record `i` of shard `s` of part `p` is drawn from a seed hashed out of those names, so nothing depends on the number of
 workers or on what was built before. A complete shard is never made again (`finesight.data.shards`): to restart after
-a crash or a kill, run the same command. A recipe that changed under an unfinished folder is an error.
+a crash or a kill, run the same command. Another recipe for a folder that holds shards is an error. Nothing is written
+before the assets of every missing shard are loaded.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ __all__ = [
     "seed_of",
 ]
 
+RECIPE_FILE = "recipe.json"
 Progress = Callable[[int, int], None]
 """Called with records done and records wanted."""
 
@@ -149,16 +151,19 @@ def build(
         Counts and sizes.
 
     Raises:
-        ConfigError: `out` holds another recipe, or two parts have one name.
+        ConfigError: `out` holds shards of another recipe, or two parts have one name.
         DataError: an asset is missing.
     """
     started = time.monotonic()
     names = [part.name for part in config.parts]
     if len(set(names)) != len(names):
         raise ConfigError(f"two parts of the recipe have the same name: {names}")
-    _claim(config, out)
+    _refuse_another_recipe(config, out)
     jobs = list(config.jobs())
     missing = [job for job in jobs if not is_complete(_shard_path(config, out, job))]
+    for number in dict.fromkeys(job[0] for job in missing):
+        _builder(config.parts[number].model_dump_json(), config.assets)  # what it lacks is said now
+    _claim(config, out)
     total, todo = sum(job[2] for job in jobs), sum(job[2] for job in missing)
     done = total - todo
     for made in _run(config, out, missing, workers):
@@ -186,17 +191,32 @@ def seed_of(seed: int, part: str, shard: int, index: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def _claim(config: BuildConfig, out: Path) -> None:
-    """Write the recipe into the folder, or find the same one there."""
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "recipe.json"
-    text = json.dumps(config.model_dump(mode="json", exclude={"assets"}), indent=1)
-    if path.is_file() and path.read_text(encoding="utf-8") != text:
+def _recipe_text(config: BuildConfig) -> str:
+    return json.dumps(config.model_dump(mode="json", exclude={"assets"}), indent=1)
+
+
+def _refuse_another_recipe(config: BuildConfig, out: Path) -> None:
+    """Raise where shards would come to lie beside those of another recipe; one that left no shard does not count."""
+    path = out / RECIPE_FILE
+    is_another = path.is_file() and path.read_bytes() != _recipe_text(config).encode()
+    if is_another and any(map(is_complete, out.glob("*.tar"))):
         raise ConfigError(
             f"folder {out} was begun with another recipe (see {path})",
             hint="choose a new folder, or delete this one",
         )
-    path.write_text(text, encoding="utf-8")
+
+
+def _claim(config: BuildConfig, out: Path) -> None:
+    """Write the recipe into the folder, and remove what a build that was killed left there."""
+    out.mkdir(parents=True, exist_ok=True)
+    draft = out / f".{RECIPE_FILE}.part"
+    draft.write_text(_recipe_text(config), encoding="utf-8")
+    draft.replace(out / RECIPE_FILE)
+    _remove_stale(out)
+
+
+def _remove_stale(out: Path) -> None:
+    """Remove the beginnings of shards whose processes are gone."""
     for stale in out.glob("*.partial-*"):  # of a build that was killed
         if not Path("/proc", stale.suffix.rpartition("-")[2]).exists():
             stale.unlink()
@@ -213,8 +233,13 @@ def _run(
     if workers <= 1:
         yield from map(_build_shard, tasks)
         return
-    with multiprocessing.get_context("spawn").Pool(min(workers, max(1, len(tasks)))) as pool:
+    pool = multiprocessing.get_context("spawn").Pool(min(workers, max(1, len(tasks))))
+    try:
         yield from pool.imap_unordered(_build_shard, tasks)
+    finally:
+        pool.terminate()
+        pool.join()
+        _remove_stale(out)  # of workers that were ended because another one failed
 
 
 def _build_shard(task: tuple[BuildConfig, Path, tuple[int, int, int]]) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from finesight.data.record import Record, encode_record
 from finesight.data.shards import ShardSet
 
-__all__ = ["write_sheet"]
+__all__ = ["sheet"]
 
 ZOOM = 2
 STYLE = """
@@ -36,17 +36,16 @@ table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: 2px 12px 2
 """
 
 
-def write_sheet(folder: Path, out: Path, *, num_samples: int = 60, seed: int = 0) -> int:
-    """Write the page.
+def sheet(folder: Path, *, num_samples: int = 60, seed: int = 0) -> tuple[str, int]:
+    """The page.
 
     Args:
         folder: a data set.
-        out: HTML file to write.
         num_samples: most samples shown.
         seed: which samples.
 
     Returns:
-        Number of samples shown.
+        HTML, and the number of samples shown.
 
     Raises:
         DataError: the folder holds no data set.
@@ -62,15 +61,14 @@ def write_sheet(folder: Path, out: Path, *, num_samples: int = 60, seed: int = 0
         record.check()
     body = "\n".join(_figure(record) for record in records)
     title = html.escape(f"{folder.name}: {len(shards)} records in {len(shards.shards)} shards")
-    out.write_text(
+    page = (
         f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
         f"style-src 'unsafe-inline'\"><style>{STYLE}</style><h1>{title}</h1>{_summary(records)}"
         '<input type="checkbox" id="marks" checked> <label for="marks">boxes and character centres</label>'
-        f"<main>{body}</main></html>\n",
-        encoding="utf-8",
+        f"<main>{body}</main></html>\n"
     )
-    return len(records)
+    return page, len(records)
 
 
 def _summary(records: list[Record]) -> str:

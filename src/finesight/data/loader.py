@@ -28,7 +28,7 @@ from finesight.data.mixture import Cursor, Mixture, SourceConfig
 from finesight.data.record import Record
 from finesight.data.scene_looks import looks_of_scene
 from finesight.data.text_looks import looks_of_text
-from finesight.errors import ConfigError
+from finesight.errors import ConfigError, FinesightError
 from finesight.processor.processor import Processor
 from finesight.text import chat_template
 
@@ -98,7 +98,7 @@ class _Prepared:
     looks: Looks
 
 
-class PackStream(IterableDataset[TrainBatch]):
+class PackStream(IterableDataset[TrainBatch | FinesightError]):
     """Endless packs from a mixture.
 
     Each worker packs its own share of one stream of records; which records there are, and in which order, does not
@@ -130,8 +130,17 @@ class PackStream(IterableDataset[TrainBatch]):
             )
         self.vocabulary = DenseVocabulary.build(config.characters, config.objects)
 
-    def __iter__(self) -> Iterator[TrainBatch]:
-        """Packs, filled in the order of the stream until the next sample would not fit."""
+    def __iter__(self) -> Iterator[TrainBatch | FinesightError]:
+        """Packs, filled in the order of the stream until the next sample would not fit.
+
+        An error is the last thing that comes: raised in a worker it would arrive as the text of a traceback.
+        """
+        try:
+            yield from self._packs()
+        except FinesightError as error:
+            yield error
+
+    def _packs(self) -> Iterator[TrainBatch]:
         torch.set_num_threads(1)
         processor = Processor.from_folder(self._model_folder)
         mixture = Mixture(self._config.source, seed=self._config.seed)
@@ -252,7 +261,11 @@ def _leave_stopping_to_the_parent(_worker: int) -> None:
 
 
 def read_packs(stream: PackStream) -> Iterator[TrainBatch]:
-    """Packs of all workers in turn, each with the place of the whole stream after it."""
+    """Packs of all workers in turn, each with the place of the whole stream after it.
+
+    Raises:
+        FinesightError: a worker met it.
+    """
     loader = DataLoader(
         stream,
         batch_size=None,
@@ -262,6 +275,8 @@ def read_packs(stream: PackStream) -> Iterator[TrainBatch]:
     )
     places = list(stream.places)
     for made in loader:
+        if isinstance(made, FinesightError):
+            raise made
         places[made.worker] = made.cursor
         cursor = {"workers": list(places), "next": (made.worker + 1) % stream.num_workers}
         yield replace(made, cursor=cursor)

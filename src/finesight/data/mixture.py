@@ -84,7 +84,8 @@ class Mixture:
         cursor = start.copy() if start and start.taken else Cursor(0, [0] * len(self._sets))
         if len(cursor.taken) != len(self._sets):
             raise ConfigError(
-                f"cursor knows {len(cursor.taken)} sources, the mixture has {len(self._sets)}"
+                f"the run was made with {len(cursor.taken)} data sources, the recipe has {len(self._sets)}",
+                hint="another mixture is another run: give it its own run.folder, and model.start_from this one",
             )
         while True:
             random = np.random.default_rng((self._seed, cursor.drawn))

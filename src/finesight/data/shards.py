@@ -50,6 +50,7 @@ def write_shard(shard: Path, records: Iterable[Record]) -> int:
 
     Raises:
         RecordInvalid: a record breaks the schema; nothing is left behind.
+        DataError: the shard cannot be written, as on a full disk; nothing is left behind.
     """
     partial = shard.with_suffix(f".partial-{os.getpid()}")
     rows: list[list[int]] = []
@@ -74,6 +75,8 @@ def write_shard(shard: Path, records: Iterable[Record]) -> int:
         }
         partial.replace(shard)
         _write_atomic(index_path(shard), json.dumps(index, separators=(",", ":")))
+    except OSError as error:
+        raise DataError(f"shard {shard} cannot be written: {error.strerror or error}") from error
     finally:
         partial.unlink(missing_ok=True)
     return len(rows)
@@ -102,7 +105,7 @@ class ShardReader:
             self._parts: list[list[int]] = index["parts"]
             self._bytes = int(index["bytes"])
             self._sha256 = str(index["sha256"])
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ShardCorrupt(
                 f"shard {shard} has no readable index: {error!r}",
                 hint="build the data set again; complete shards are kept",
@@ -188,8 +191,11 @@ class ShardSet:
     def __init__(self, folder: Path) -> None:
         paths = sorted(folder.glob("*.tar"))
         if not paths:
+            what = (
+                "is a file, no folder of shards" if folder.is_file() else "holds no shard (*.tar)"
+            )
             raise DataError(
-                f"folder {folder} holds no shard (*.tar)",
+                f"{folder} {what}" if folder.exists() else f"there is no folder {folder}",
                 hint="make it with: finesight data build RECIPE.toml",
             )
         self.folder = folder

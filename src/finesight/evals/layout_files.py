@@ -14,10 +14,12 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from finesight.errors import EvalError
+from finesight.media.source import kind_of
 
 _LONGEST_REFERENCE = 64
 """A picture cell of a TSV up to this many characters is the index of another row, not a picture."""
@@ -61,16 +63,19 @@ def read_parquet(path: Path, asked: Asked) -> Iterator[RawRow]:
     try:
         with parquet.ParquetFile(path) as file:
             found = tuple(file.schema_arrow.names)
+            exact = _without_decimals if "decimal" in str(file.schema_arrow) else _unchanged
             columns = [name for name in found if name in asked.names]
             number = 0
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=columns):
                 for values in batch.to_pylist():
-                    plain = {name: _plain(value, path.parent) for name, value in values.items()}
+                    plain = {
+                        name: exact(_plain(cell, path.parent)) for name, cell in values.items()
+                    }
                     yield RawRow(where=f"{path}, row {number}", found=found, values=plain)
                     number += 1
     except (OSError, pyarrow.ArrowException) as error:
         raise EvalError(
-            f"{path} cannot be read as parquet: {str(error).splitlines()[0]}",
+            f"{path} cannot be read as parquet{_seen(path)}: {str(error).splitlines()[0]}",
             hint="copy the file again; a Git LFS pointer or a broken download looks like this",
         ) from error
 
@@ -95,7 +100,7 @@ def read_jsonl(path: Path, asked: Asked) -> Iterator[RawRow]:
             where = f"{path}, line {number}"
             try:
                 value = json.loads(line)
-            except ValueError as error:  # broken UTF-8 included
+            except (ValueError, RecursionError) as error:  # broken UTF-8 included
                 yield RawRow(where=where, error=f"not JSON: {error}")
                 continue
             yield _object_row(where, value)
@@ -107,8 +112,8 @@ def read_json(path: Path, asked: Asked) -> Iterator[RawRow]:
     with _opened(path) as file:
         try:
             content = json.load(file)
-        except ValueError as error:
-            raise EvalError(f"{path} is not JSON: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise EvalError(f"{path} is not JSON{_seen(path)}: {error}") from error
     if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
         yield from _coco_rows(path, content)
         return
@@ -142,6 +147,17 @@ def literal_list(text: str) -> list[Any]:
     return list(found)
 
 
+def _seen(path: Path) -> str:
+    """What a file that is no text seems to be, for messages; empty for text."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError:
+        return ""  # what is wrong with it is said already
+    kind = kind_of(head)
+    return "" if kind == "text file" or not head else f" but a {kind}"
+
+
 def _opened(path: Path) -> Any:
     try:
         return path.open("rb")
@@ -166,12 +182,29 @@ def _plain(value: Any, folder: Path) -> Any:
     return value
 
 
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+def _without_decimals(value: Any) -> Any:
+    """Numbers of columns that are wider than 64 bits, as JSON has them: whole ones stay exact."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {key: _without_decimals(each) for key, each in value.items()}
+    return [_without_decimals(each) for each in value] if isinstance(value, list) else value
+
+
 def _read_table(path: Path, asked: Asked, delimiter: str) -> Iterator[RawRow]:
     records = _records(path, delimiter)
     header = next(records, None)
     if header is None:
         raise EvalError(f"{path} is empty; a line of column names is needed")
     found = tuple(name.removeprefix("\ufeff") for name in header[1])
+    try:
+        "".join(found).encode()
+    except UnicodeEncodeError as error:
+        raise EvalError(f"{path} is no table{_seen(path)}: line 1 is not UTF-8") from error
     pictures = _TablePictures(path, delimiter, found, asked.pictures)
     for number, (_, cells) in enumerate(records):
         where = f"{path}, row {number}"
@@ -205,10 +238,13 @@ def _records(path: Path, delimiter: str, start: int = 0) -> Iterator[tuple[int, 
                 position += len(line)
                 yield line.decode("utf-8", errors="surrogateescape")
 
-        for cells in csv.reader(lines(), delimiter=delimiter):
-            if cells:
-                yield start, cells
-            start = position
+        try:
+            for cells in csv.reader(lines(), delimiter=delimiter):
+                if cells:
+                    yield start, cells
+                start = position
+        except csv.Error as error:
+            raise EvalError(f"{path} is no table from byte {start} on: {error}") from error
 
 
 class _TablePictures:

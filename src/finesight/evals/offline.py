@@ -20,7 +20,7 @@ from finesight.evals.goldens import Golden, replay
 from finesight.evals.parts import PARTS, Part, present
 from finesight.evals.report import Row, Table, needed_items, write_report
 from finesight.evals.responders import ItemResponder
-from finesight.evals.results import Result
+from finesight.evals.results import Result, write_whole
 from finesight.evals.run import run
 from finesight.evals.samples import Sample
 from finesight.evals.task import Item, Space
@@ -163,10 +163,7 @@ def save_offline(done: Offline, out: Path, *, model: str) -> dict[str, Any]:
         title=f"Offline suite: {model}",
         more=more,
     )
-    path = out / "offline.json"
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
+    write_whole(out / "offline.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return content
 
 

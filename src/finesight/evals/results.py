@@ -19,7 +19,7 @@ from typing import Any
 
 from finesight.errors import EvalError
 from finesight.evals.request import digest
-from finesight.evals.samples import Sample
+from finesight.evals.samples import Sample, write_lines
 from finesight.evals.scoring import scored
 from finesight.evals.spread import SEED, main_value, spread
 from finesight.evals.task import Extractor, Scored, Task
@@ -180,10 +180,8 @@ def save_result(folder: Path, result: Result) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    """Write a file whole or not at all; errors as in `write_lines`."""
+    write_lines(path, (text.encode("utf-8"),))
 
 
 def load_result(folder: Path) -> Result:

@@ -3,7 +3,7 @@
 
 One line per item goes to the folder's journal as soon as its answer is there, in the order of the items. Run the same
 call again after a crash and it goes on where the lines end. Items flow through: a benchmark of any size takes the
-memory of its answers.
+memory of its answers. The folder is made once there is a first item, and settings bind it from the first answer on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,14 @@ from finesight.evals.asking import Numbered, Worker, question_of
 from finesight.evals.layout import BROKEN
 from finesight.evals.request import request_digest, sampling_values
 from finesight.evals.responders import ItemResponder
-from finesight.evals.results import Result, save_result, summarise, versions
+from finesight.evals.results import (
+    RESULT_FILE,
+    Result,
+    save_result,
+    summarise,
+    versions,
+    write_whole,
+)
 from finesight.evals.samples import Journal, Sample, journal_name
 from finesight.evals.scoring import rejudge
 from finesight.evals.task import Budget, Extractor, Item, Prompt, Space, Task
@@ -89,8 +97,8 @@ def run(
         on_progress: told the number of items done, and the last of them.
 
     Raises:
-        EvalError: the folder holds a run with other settings, or answers in resized pixels are to be placed and the
-            responder does not say how it resizes.
+        EvalError: there is no item, the folder holds answers of other settings, or answers in resized pixels are to be
+            placed and the responder does not say how it resizes.
         ConfigError: a number is out of its range.
     """
     _check(space, responder, limit, shard, workers)
@@ -107,6 +115,7 @@ def run(
         "sampling": sampling_values(sampling),
         **({"environment": dict(environment)} if environment else {}),
     }
+    items = _with_a_first(task, items)
     _settle(folder, settings)
     worker = Worker(responder, sampling, extractor)
     most = 1 if workers == 1 else workers * _AHEAD
@@ -172,23 +181,49 @@ def _check(
         raise ConfigError(f"workers={workers} and limit={limit} must be at least 1")
 
 
+def _with_a_first(task: Task, items: Iterable[Item]) -> Iterator[Item]:
+    """The same items, the first of them read: what a copy lacks is said before a folder is made."""
+    reading = iter(items)
+    first = next(reading, None)
+    if first is None:
+        raise EvalError(f"task {task.name} has no item to score among 0 rows")
+    return chain((first,), reading)
+
+
 def _settle(folder: Path, settings: dict[str, Any]) -> None:
     """Keep the settings beside the answers; refuse to mix answers of two settings."""
     path = folder / SETTINGS_FILE
     folder.mkdir(parents=True, exist_ok=True)
     plain = json.loads(json.dumps(settings))
-    if not path.exists():
-        draft = path.with_name(f".{path.name}.part")
-        draft.write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        draft.replace(path)
+    before = read_settings(folder) if path.exists() else {}
+    changed = [name for name, value in plain.items() if before.get(name) != value]
+    if not changed:
         return
-    before = read_settings(folder)
-    for name, value in plain.items():
-        if before.get(name) != value:
+    if before:
+        journals = _unanswered(folder)
+        if journals is None:
+            name = changed[0]
             raise EvalError(
-                f"{folder} holds a run with {name}={before.get(name)!r}, now it is {value!r}",
+                f"{folder} holds a run with {name}={before.get(name)!r}, now it is {plain[name]!r}",
                 hint="give another folder; answers of two settings make no one number",
             )
+        for each in (*journals, folder / RESULT_FILE):
+            each.unlink(missing_ok=True)
+    write_whole(path, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+
+
+def _unanswered(folder: Path) -> list[Path] | None:
+    """Journals of a run in which nothing was answered, so that nothing is lost with them; None if there is an answer.
+
+    Raises:
+        EvalError: another process writes to one.
+    """
+    journals = sorted(folder.glob("samples*.jsonl"))
+    for path in journals:
+        with Journal(path) as journal:
+            if any(sample.text is not None for sample in journal.samples.values()):
+                return None
+    return journals
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -205,7 +240,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
             f"{path} cannot be read: {error}", hint="give the folder of one task's run"
         ) from error
     if not isinstance(found, dict) or not {"task", "prompt", "space"} <= found.keys():
-        raise EvalError(f"{path} holds no settings of a run")
+        raise EvalError(f"{path} holds no settings of a run", hint="give another folder")
     return found
 
 

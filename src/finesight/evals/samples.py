@@ -146,11 +146,31 @@ def read_samples(folder: Path) -> list[Sample]:
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> None:
-    """Write a journal anew, whole or not at all."""
+    """Write a journal anew, whole or not at all; errors as in `write_lines`."""
+    write_lines(path, (sample.line() for sample in samples))
+
+
+def write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        EvalError: it cannot be written, as on a full disk; nothing is left of it, and an older one stays.
+    """
     draft = path.with_name(f".{path.name}.part")
-    with draft.open("wb") as file:
-        file.writelines(sample.line() for sample in samples)
-    draft.replace(path)
+    try:
+        with draft.open("wb") as file:
+            file.writelines(lines)
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> EvalError:
+    return EvalError(
+        f"{path} cannot be written: {error.strerror or error}",
+        hint="make room, then run the same command: it goes on where the answers end",
+    )
 
 
 class Journal:
@@ -181,9 +201,16 @@ class Journal:
         """By id, in the order of the file."""
 
     def append(self, sample: Sample) -> None:
-        """Add one sample; it survives the end of this process once this returns."""
-        self._file.write(sample.line())
-        self._file.flush()
+        """Add one sample; it survives the end of this process once this returns.
+
+        Raises:
+            EvalError: it cannot be written, as on a full disk; those before it stay.
+        """
+        try:
+            self._file.write(sample.line())
+            self._file.flush()
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
         self.samples[sample.id] = sample
 
     def change(self, sample: Sample) -> None:
@@ -209,7 +236,11 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as failed:  # what could not be written a moment ago still cannot be
+            if error is None:
+                raise _unwritable(self.path, failed) from failed
 
 
 def _read(path: Path) -> tuple[list[Sample], int]:

@@ -24,7 +24,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from finesight.errors import DataError
 
@@ -65,23 +65,35 @@ def save_checkpoint(
 
     Returns:
         The finished folder.
+
+    Raises:
+        DataError: it cannot be written; the checkpoints before it stay.
     """
     final = folder / f"step_{state.step:08d}"
     writing = folder / f".writing_{state.step:08d}"
-    shutil.rmtree(writing, ignore_errors=True)
+    for left in folder.glob(".writing_*"):  # of a run that was killed while it wrote
+        shutil.rmtree(left)
     writing.mkdir(parents=True)
     tensors = {
         f"{part}/{name}": value.detach().contiguous()
         for part, group in parts.items()
         for name, value in group.items()
     }
-    save_file(tensors, writing / _TENSORS)
-    (writing / _STATE).write_text(json.dumps(asdict(state), indent=1), encoding="utf-8")
-    _sync(writing / _TENSORS)
-    _sync(writing / _STATE)
-    if final.exists():
-        shutil.rmtree(final)
-    writing.rename(final)
+    try:
+        save_file(tensors, writing / _TENSORS)
+        (writing / _STATE).write_text(json.dumps(asdict(state), indent=1), encoding="utf-8")
+        _sync(writing / _TENSORS)
+        _sync(writing / _STATE)
+        if final.exists():
+            shutil.rmtree(final)
+        writing.rename(final)
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"checkpoint {final} cannot be written: {error}",
+            hint="make room, then run the same command: it goes on from the checkpoint before",
+        ) from error
+    finally:
+        shutil.rmtree(writing, ignore_errors=True)
     _sync(folder)
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
@@ -107,6 +119,22 @@ def load_checkpoint(folder: Path) -> tuple[TrainState, dict[str, dict[str, Tenso
         part, _, name = full_name.partition("/")
         parts.setdefault(part, {})[name] = value
     return state, parts
+
+
+def load_fitting(module: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
+    """Load weights into a module of the same shape.
+
+    Raises:
+        DataError: names or shapes differ; names where the weights came from.
+    """
+    try:
+        module.load_state_dict(dict(tensors), strict=True)
+    except RuntimeError as error:
+        said = " ".join(str(error).split())[:300]
+        raise DataError(
+            f"the weights of {source} do not fit the model of this recipe: {said}",
+            hint="a run goes on with the model it began with, and starts from weights of its own size",
+        ) from error
 
 
 def checkpoints(folder: Path) -> list[Path]:

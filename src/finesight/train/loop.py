@@ -16,10 +16,17 @@ import torch
 from torch import Tensor
 
 from finesight.data.loader import PackStream, TrainBatch, read_packs
+from finesight.data.mixture import Cursor, Mixture
 from finesight.errors import DataError
 from finesight.model.vl import VisionLanguageModel
 from finesight.text.tokenizer import Tokenizer
-from finesight.train.checkpoint import TrainState, checkpoints, load_checkpoint, save_checkpoint
+from finesight.train.checkpoint import (
+    TrainState,
+    checkpoints,
+    load_checkpoint,
+    load_fitting,
+    save_checkpoint,
+)
 from finesight.train.dense import DenseHeads, NameHead, PlaceHead
 from finesight.train.ema import WeightAverage
 from finesight.train.learner import Learner, moved, weighted
@@ -82,7 +89,10 @@ class Trainer:
         if not saved:
             return False
         self.state, parts = load_checkpoint(saved[-1])
-        self.learner.load_state_dict(parts["learner"])
+        missing = {"learner", "average"} - parts.keys()
+        if missing:
+            raise DataError(f"checkpoint {saved[-1]} lacks {', '.join(sorted(missing))}")
+        load_fitting(self.learner, parts["learner"], saved[-1])
         self.average.load(parts["average"], self.state.average_updates)
         self.optimizers.load_state_tensors(parts.get("optimizer", {}))
         return True
@@ -134,13 +144,26 @@ class Trainer:
         self.average.update()
         return values
 
+    def check_data(self) -> None:
+        """Open every source and read a record at the present place, as the loader's workers will.
+
+        Raises:
+            ConfigError: the place was saved with another number of sources or workers.
+            DataError: there is no data, or it is broken.
+        """
+        stream = self._stream()
+        mixture = Mixture(self.recipe.data.source, seed=self.recipe.data.seed)
+        for place in stream.places:
+            next(mixture.stream(Cursor(**place)))
+
+    def _stream(self) -> PackStream:
+        cursor = dict(self.state.cursor) or None
+        return PackStream(self.recipe.data, self.recipe.model.folder, cursor)
+
     def packs(self) -> Iterator[list[TrainBatch]]:
         """Groups of packs, one group per optimizer step, from the present place in the data on."""
-        stream = PackStream(
-            self.recipe.data, self.recipe.model.folder, dict(self.state.cursor) or None
-        )
         group: list[TrainBatch] = []
-        for train_batch in read_packs(stream):
+        for train_batch in read_packs(self._stream()):
             group.append(train_batch)
             if len(group) == self.recipe.run.accumulate:
                 yield group

@@ -12,15 +12,17 @@ import shutil
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from finesight.config.load import write_recipe
 from finesight.config.model import ModelConfig
-from finesight.errors import DataError
+from finesight.errors import ConfigError, DataError
 from finesight.model.device import checked_device
 from finesight.model.init import init_weights
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model, save_model
-from finesight.train.checkpoint import checkpoints, load_checkpoint
+from finesight.processor.processor import Processor
+from finesight.train.checkpoint import checkpoints, load_checkpoint, load_fitting
 from finesight.train.loop import Trainer
 from finesight.train.recipe import PretrainRecipe
 
@@ -35,24 +37,38 @@ COMPANION_FILES = (
 
 
 def start(recipe: PretrainRecipe) -> Trainer:
-    """Make a trainer: resumed, started from other weights, or new.
+    """Make a trainer: resumed, started from other weights, or new; its folder is made once nothing is missing.
 
     Raises:
-        ConfigError: the device is not there.
-        DataError: `start_from` is neither a folder of safetensors nor a run with a checkpoint.
+        ConfigError: the device or a folder is not there, or the newest checkpoint was made with other data settings.
+        DataError: `start_from` is neither a folder of safetensors nor a run with a checkpoint, weights do not fit, or
+            there is no data.
+        WeightsError: the weights in `start_from` cannot be used.
     """
     device = checked_device(recipe.run.device)
     recipe = recipe.model_copy(update={"run": recipe.run.model_copy(update={"device": device})})
-    recipe.run.folder.mkdir(parents=True, exist_ok=True)
-    write_recipe(recipe, recipe.run.folder / "config.toml")
-    config_json = json.loads((recipe.model.folder / "config.json").read_text(encoding="utf-8"))
-    model = VisionLanguageModel(ModelConfig.from_hf(config_json))
+    _check_folder("model.folder", recipe.model.folder)
+    model = VisionLanguageModel(Processor.from_folder(recipe.model.folder).model_config)
     init_weights(model, seed=recipe.model.seed)
     model.to(device)
     trainer = Trainer(recipe, model)
     if not trainer.resume() and recipe.model.start_from is not None:
+        _check_folder("model.start_from", recipe.model.start_from)
         _start_from(trainer, recipe.model.start_from)
+    trainer.check_data()
+    recipe.run.folder.mkdir(parents=True, exist_ok=True)
+    draft = recipe.run.folder / ".config.toml.part"
+    write_recipe(recipe, draft)
+    draft.replace(recipe.run.folder / "config.toml")
     return trainer
+
+
+def _check_folder(key: str, folder: Path) -> None:
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{key} = {str(folder)!r}: there is no such folder",
+            hint=f"folders of a recipe are looked for in {Path.cwd()}; --set {key}=FOLDER names another",
+        )
 
 
 def export(run_folder: Path, model_folder: Path, target: Path) -> None:
@@ -61,7 +77,10 @@ def export(run_folder: Path, model_folder: Path, target: Path) -> None:
     Args:
         run_folder: the run.
         model_folder: folder with the configuration and tokenizer files of the model.
-        target: folder to write; it is complete or not there at all.
+        target: folder to write; a new one is complete or not there at all.
+
+    Raises:
+        DataError: the run has no checkpoint, or the folder cannot be written.
     """
     _, parts = _newest(run_folder)
     config = ModelConfig.from_hf(
@@ -70,11 +89,20 @@ def export(run_folder: Path, model_folder: Path, target: Path) -> None:
     model = VisionLanguageModel(config)
     model.load_state_dict(_of_model(parts["average"]), strict=True)
     model.to(torch.bfloat16)
-    target.mkdir(parents=True, exist_ok=True)
-    for name in COMPANION_FILES:
-        if (model_folder / name).exists() and model_folder != target:
-            shutil.copyfile(model_folder / name, target / name)
-    save_model(model, target, max_shard_bytes=14 * 2**20)
+    whole = target.absolute()
+    draft = whole if whole.is_dir() else whole.with_name(f".{whole.name}.part")
+    try:
+        save_model(model, draft, max_shard_bytes=14 * 2**20)
+        for name in COMPANION_FILES:
+            if (model_folder / name).exists() and model_folder.absolute() != whole:
+                shutil.copyfile(model_folder / name, draft / name)
+        if draft != whole:
+            draft.replace(whole)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"model folder {target} cannot be written: {error}") from error
+    finally:
+        if draft != whole:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _start_from(trainer: Trainer, source: Path) -> None:
@@ -93,7 +121,7 @@ def _start_from(trainer: Trainer, source: Path) -> None:
             raise DataError(f"run {source} does not fit this model: {wrong[:3]}")
     else:
         loaded = load_model(source, dtype=torch.float32)
-        trainer.model.load_state_dict(loaded.state_dict(), strict=True)
+        load_fitting(trainer.model, loaded.state_dict(), source)
     trainer.average.load(dict(trainer.learner.named_parameters()), 0)
 
 

@@ -72,3 +72,18 @@ def test_training_records_and_nothing_at_all_are_refused(tmp_path):
         made(tmp_path, record(0, split="train"))
     with pytest.raises(EvalError, match="there is no text to be read in no folder"):
         write_set(tmp_path / "set", [], tmp_path, limit=None)
+    assert list(tmp_path.glob("*set*")) == []
+
+
+def test_a_set_that_fails_on_the_way_leaves_the_older_one(tmp_path, monkeypatch):
+    made(tmp_path, record(0))
+    before = (tmp_path / "set" / "items.jsonl").read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("finesight.cli.ocr_set._line", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_set(tmp_path / "set", [tmp_path / "data"], None, limit=2)
+    assert (tmp_path / "set" / "items.jsonl").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "set"]

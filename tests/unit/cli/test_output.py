@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import typer
 
 from finesight.cli import app
 from finesight.cli.errors import BUG, reported
 from finesight.cli.output import check_writable, write_whole
-from finesight.errors import ConfigError, DecodeError
+from finesight.errors import ConfigError, DecodeError, FinesightError
 
 
 def test_file_is_written_whole(tmp_path):
@@ -126,3 +128,49 @@ def test_a_mistake_of_ours_says_that_it_is_one(monkeypatch):
 def test_mistakes_of_ours_are_not_dressed_up():
     with pytest.raises(ZeroDivisionError), reported(debug=False):
         _ = 1 / 0
+
+
+LONG = "x" * 300
+UNWRITABLE = {
+    "below a file": ("file/out", "file is a file"),
+    "a name that is too long": (LONG, "File name too long"),
+    "a long name below a folder to be made": (f"new/{LONG}", "File name too long"),
+    "where nothing can be made": ("/proc/nope", "/proc/nope cannot be written"),
+    "below what cannot be made": ("/proc/nope/deep", "/proc/nope/deep cannot be written"),
+    "a link to nowhere": ("link", "link is a link to nowhere"),
+}
+
+
+@pytest.mark.parametrize("name", UNWRITABLE)
+def test_places_that_cannot_be_made_are_refused_and_nothing_is_left(tmp_path, name):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    place, said = UNWRITABLE[name]
+    with pytest.raises(ConfigError) as error:
+        check_writable(tmp_path / place, is_folder=True)
+    assert said in str(error.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+
+
+def test_a_check_leaves_nothing_behind(tmp_path):
+    check_writable(tmp_path / "a" / "b", is_folder=True)
+    check_writable(tmp_path / "a" / "b.html", is_folder=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_is_no_file_to_be_replaced():
+    with pytest.raises(ConfigError, match="/dev/null is a device, a file is needed"):
+        check_writable(Path("/dev/null"), is_folder=False)
+
+
+def test_a_full_disk_is_named_and_the_file_before_stays(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("before")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(FinesightError, match=r"a\.txt cannot be written: No space left"):
+        write_whole(target, full)
+    assert target.read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

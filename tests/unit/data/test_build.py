@@ -13,7 +13,7 @@ import pytest
 
 from finesight.config.load import read_recipe
 from finesight.data.build import BuildConfig, build, seed_of
-from finesight.data.inspect import write_sheet
+from finesight.data.inspect import sheet
 from finesight.data.shards import ShardSet, is_complete
 from finesight.errors import ConfigError, DataError, ShardCorrupt
 
@@ -127,9 +127,8 @@ def test_an_unknown_key_names_itself(tmp_path):
 
 def test_the_sheet_shows_samples(assets, tmp_path):
     build(a_config(assets), tmp_path / "data")
-    out = tmp_path / "sheet.html"
-    assert write_sheet(tmp_path / "data", out, num_samples=10) == 10
-    page = out.read_text()
+    page, shown = sheet(tmp_path / "data", num_samples=10)
+    assert shown == 10
     assert page.count("<figure>") == 10
     assert "data:image/png;base64," in page
     assert "<script" not in page
@@ -143,7 +142,7 @@ def test_the_sheet_finds_a_changed_shard(assets, tmp_path):
     content[700] ^= 255
     shard.write_bytes(content)
     with pytest.raises(ShardCorrupt):
-        write_sheet(tmp_path, tmp_path / "sheet.html")
+        sheet(tmp_path)
 
 
 def test_a_killed_build_goes_on(assets, tmp_path):

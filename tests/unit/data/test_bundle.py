@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
+import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +91,53 @@ def test_a_cut_off_bundle_is_refused(assets, tmp_path, keep):
     (tmp_path / "cut.tar.xz").write_bytes(content[:keep])
     with pytest.raises(DataError, match="cannot be unpacked"):
         unbundle(tmp_path / "cut.tar.xz", tmp_path / "there")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar.xz", "cut.tar.xz"]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"), [(b"\x89PNG\r\n\x1a\n0000", "PNG picture"), (b"%PDF-1.7", "PDF document")]
+)
+def test_a_file_that_is_no_bundle_is_called_what_it_is(tmp_path, content, kind):
+    source = tmp_path / "assets.tar.xz"
+    source.write_bytes(content)
+    with pytest.raises(DataError, match=kind):
+        unbundle(source, tmp_path / "new" / "there")
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_bundle_of_something_else_changes_nothing(assets, tmp_path):
+    with tarfile.open(tmp_path / "other.tar.xz", "w:xz") as tar:
+        tar.add(assets / "words.tsv", "words.tsv")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "words.tsv").write_text("mine")
+    with pytest.raises(DataError, match=r"holds no icons\.json, icons\.npy, sentences\.tsv"):
+        unbundle(tmp_path / "other.tar.xz", tmp_path / "there")
+    assert (tmp_path / "there" / "words.tsv").read_text() == "mine"
+
+
+def test_a_folder_that_is_there_keeps_its_other_files(assets, tmp_path):
+    bundle(assets, tmp_path / "a.tar.xz")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "mine.txt").write_text("mine")
+    (tmp_path / "there" / "words.tsv").write_text("old")
+    unbundle(tmp_path / "a.tar.xz", tmp_path / "there")
+    assert (tmp_path / "there" / "mine.txt").read_text() == "mine"
+    assert (tmp_path / "there" / "words.tsv").read_text() == (assets / "words.tsv").read_text()
+
+
+def test_a_bundle_that_fails_on_the_way_leaves_nothing(assets, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("finesight.data.sources.bundle._add", full)
+    with pytest.raises(DataError, match=r"a\.tar\.xz cannot be written: No space left"):
+        bundle(assets, tmp_path / "a.tar.xz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_font_files_that_are_gone_are_named(assets, tmp_path):
+    shutil.copytree(assets, tmp_path / "assets")
+    face = replace(_face("DejaVuSans.ttf"), path="/nowhere/DejaVuSans.ttf")
+    FontCatalogue([face]).save(tmp_path / "assets" / "fonts.json")
+    with pytest.raises(DataError, match=r"1 of 1 font files .* such as /nowhere/DejaVuSans\.ttf"):
+        bundle(tmp_path / "assets", tmp_path / "a.tar.xz")

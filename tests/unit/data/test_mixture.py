@@ -71,7 +71,7 @@ def test_errors(folders, tmp_path) -> None:
         Mixture([], seed=0)
     with pytest.raises(DataError, match="holds no shard"):
         Mixture([SourceConfig(path=tmp_path)], seed=0)
-    with pytest.raises(ConfigError, match="3 sources, the mixture has 2"):
+    with pytest.raises(ConfigError, match="made with 3 data sources, the recipe has 2"):
         next(_mixture(folders).stream(Cursor(3, [1, 1, 1])))
 
 

@@ -101,3 +101,13 @@ def test_a_folder_of_shards_is_one_sequence(tmp_path):
 def test_an_empty_folder_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no shard"):
         ShardSet(tmp_path)
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("finesight.data.shards._add", full)
+    with pytest.raises(DataError, match=r"a\.tar cannot be written: No space left"):
+        write_shard(tmp_path / "a.tar", some_records(2))
+    assert list(tmp_path.iterdir()) == []

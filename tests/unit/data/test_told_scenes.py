@@ -10,7 +10,7 @@ import pytest
 
 from finesight.data.builders.scenes import Scenes
 from finesight.data.builders.told_scenes import ToldScenes, ToldScenesConfig
-from finesight.data.inspect import write_sheet
+from finesight.data.inspect import sheet
 from finesight.data.loader import LoaderConfig, PackStream
 from finesight.data.mixture import SourceConfig
 from finesight.data.record import Glyph, decode_record, encode_record
@@ -84,8 +84,7 @@ def test_shards_may_mix_records_with_and_without_pictures(assets, icons, tmp_pat
     back = list(ShardReader(tmp_path / "mixed-00000.tar"))
     assert [record.image is None for record in back] == [True, False] * 3
     assert [record.turns for record in back] == [record.turns for record in mixed]
-    write_sheet(tmp_path, tmp_path / "sheet.html")
-    page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
+    page, _ = sheet(tmp_path)
     assert page.count("<img") == 3
     assert mixed[0].context.split("\n")[0] in page
 

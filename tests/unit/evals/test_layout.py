@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+from decimal import Decimal
 
 import pyarrow
 import pytest
@@ -179,6 +180,74 @@ def test_what_is_no_copy_is_refused(tmp_path, name, said):
         values(tmp_path / name)
     with pytest.raises(EvalError, match="holds no file of"):
         values(tmp_path)
+
+
+LARGE = 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    "kind", [pyarrow.int64(), pyarrow.uint64(), pyarrow.decimal128(25, 0)], ids=str
+)
+def test_whole_numbers_of_parquet_are_exact_beside_missing_ones(tmp_path, kind):
+    table = pyarrow.table({"id": pyarrow.array([LARGE, None], kind), "question": ["q", "r"]})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    first, second = rows(tmp_path / "x.parquet", columns=COLUMNS)
+    assert repr(first["id"]) == str(LARGE)
+    assert second.error == "nothing in column id"
+
+
+def test_decimals_are_numbers_of_json(tmp_path):
+    """Also inside lists and structures; more digits than a double has stay exact in whole numbers."""
+    large = Decimal(10**24 + 1)
+    cells = {"id": [large], "question": [[Decimal("2.50")]], "image": [{"of": large}]}
+    kinds = {
+        "id": pyarrow.decimal128(38, 0),
+        "question": pyarrow.list_(pyarrow.decimal128(9, 2)),
+        "image": pyarrow.struct({"of": pyarrow.decimal256(60, 0)}),
+    }
+    table = pyarrow.table(cells, schema=pyarrow.schema(list(kinds.items())))
+    parquet.write_table(table, tmp_path / "x.parquet")
+    (found,) = values(tmp_path)
+    assert json.dumps(found) == json.dumps(
+        {"id": 10**24 + 1, "question": [2.5], "image": {"of": 10**24 + 1}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.json", f'[{{"id": {LARGE}, "question": {LARGE}}}]'),
+        ("x.jsonl", f'{{"id": {LARGE}, "question": {LARGE}}}\n'),
+        ("x.tsv", f"id\tquestion\n{LARGE}\t{LARGE}\n"),
+        ("x.csv", f"id,question\n{LARGE},{LARGE}\n"),
+    ],
+)
+def test_whole_numbers_of_text_files_are_exact(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    (found,) = values(tmp_path / name)
+    assert [str(value) for value in found.values()] == [str(LARGE)] * 2
+
+
+@pytest.mark.parametrize("suffix", ["json", "parquet", "tsv", "csv"])
+def test_a_picture_under_another_name_is_called_one(tmp_path, suffix):
+    path = tmp_path / f"x.{suffix}"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    with pytest.raises(EvalError, match="but a PNG picture"):
+        values(path)
+
+
+def test_a_table_with_a_lone_carriage_return_is_refused_where_it_stands(tmp_path):
+    (tmp_path / "x.tsv").write_bytes(b"id\tquestion\n1\tone\n2\ttw\ro\n")
+    with pytest.raises(EvalError, match=r"x\.tsv is no table from byte 18 on"):
+        values(tmp_path / "x.tsv")
+
+
+def test_json_that_nests_without_end_is_a_broken_row(tmp_path):
+    deep = "[" * 200_000
+    (tmp_path / "x.jsonl").write_text(f'{deep}\n{{"id": 1, "question": "q"}}\n')
+    first, second = rows(tmp_path / "x.jsonl", columns=COLUMNS)
+    assert first.error.startswith("not JSON: ")
+    assert second["id"] == 1
 
 
 def test_literal_lists():

@@ -426,3 +426,16 @@ def test_whole_answers_count_as_not_read_when_empty(tmp_path):
         extractor=WHOLE,
     )
     assert (done.result.parse_fail_rate, done.result.errors) == (1.0, {})
+
+
+def test_ids_and_answers_of_many_digits_stay_exact(tmp_path):
+    """From a stored answer through the journal to a score: 20 digits are five more than a double tells apart."""
+    large = 12_345_678_901_234_567_890
+    (tmp_path / "stored.json").write_text(f'[{{"id": {large}, "text": {large + 1}}}]')
+    stored = Replay.load(tmp_path / "stored.json")
+    asked = replace(item(0), id=str(large), truth={"number": large, "near": {"value": large - 1}})
+    run(TOY, PROMPT, [asked], stored, folder=tmp_path / "run", space="original", extractor=WHOLE)
+    (sample,) = read_samples(tmp_path / "run")
+    assert (sample.id, sample.text) == (str(large), str(large + 1))
+    assert sample.truth == {"number": large, "near": {"value": large - 1}}
+    assert f'"value": {large - 1}' in (tmp_path / "run" / "samples.jsonl").read_text()

@@ -11,6 +11,7 @@ import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
+from finesight.cli.names import did_you_mean
 
 if TYPE_CHECKING:
     from finesight.cli.bench.comparison import Comparison
@@ -72,7 +73,7 @@ def _chosen(names: list[str], device: str) -> list[str]:
 
     for name in names:
         if name not in BENCHES:
-            raise ConfigError(f"no benchmark {name!r}", hint=f"there are: {', '.join(BENCHES)}")
+            raise ConfigError(f"no benchmark {name!r}", hint=did_you_mean(name, tuple(BENCHES)))
         if device != "cpu" and name not in ON_ANY_DEVICE:
             raise ConfigError(
                 f"benchmark {name!r} measures the host, not device {device!r}",

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import io
 import logging
+import lzma
 import multiprocessing
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,6 +30,7 @@ from finesight.data.sources.fonts import (
     scripts_of,
 )
 from finesight.errors import DataError
+from finesight.media.source import kind_of
 
 __all__ = ["bundle", "unbundle"]
 
@@ -62,7 +65,7 @@ def bundle(
         Faces kept and faces left out.
 
     Raises:
-        DataError: a part of the assets is missing.
+        DataError: a part of the assets, or a font file of the catalogue, is missing, or the file cannot be written.
     """
     missing = [name for name in (*PLAIN_FILES, CATALOGUE) if not (assets / name).is_file()]
     if missing:
@@ -72,42 +75,84 @@ def bundle(
         )
     catalogue = FontCatalogue.read(assets / CATALOGUE)
     wanted = _wanted_codes(assets)
+    gone = [face.path for face in catalogue.faces if not Path(face.path).is_file()]
+    if gone:
+        raise DataError(
+            f"{len(gone)} of {len(catalogue.faces)} font files of {assets / CATALOGUE} are not there,"
+            f" such as {gone[0]}",
+            hint=f"run finesight data sources {assets}",
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".partial")
     faces: list[Face] = []
-    with tarfile.open(partial, "w:xz", preset=6) as tar:
-        for number, (face, content) in enumerate(_cut_all(catalogue.faces, wanted, workers)):
-            if content is not None:
-                faces.append(face)
-                _add(tar, face.path, content)
-            if progress:
-                progress(number + 1, len(catalogue.faces))
-        with tempfile.TemporaryDirectory() as folder:
-            FontCatalogue(faces).save(Path(folder) / CATALOGUE)
-            tar.add(Path(folder) / CATALOGUE, CATALOGUE)
-        for name in PLAIN_FILES:
-            tar.add(assets / name, name)
-    partial.replace(target)
+    try:
+        with tarfile.open(partial, "w:xz", preset=6) as tar:
+            for number, (face, content) in enumerate(_cut_all(catalogue.faces, wanted, workers)):
+                if content is not None:
+                    faces.append(face)
+                    _add(tar, face.path, content)
+                if progress:
+                    progress(number + 1, len(catalogue.faces))
+            with tempfile.TemporaryDirectory() as folder:
+                FontCatalogue(faces).save(Path(folder) / CATALOGUE)
+                tar.add(Path(folder) / CATALOGUE, CATALOGUE)
+            for name in PLAIN_FILES:
+                tar.add(assets / name, name)
+        partial.replace(target)
+    except OSError as error:
+        raise DataError(f"{target} cannot be written: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
     return len(faces), len(catalogue.faces) - len(faces)
 
 
 def unbundle(source: Path, assets: Path) -> None:
-    """Unpack a bundle into an assets folder.
+    """Unpack a bundle into an assets folder, which is touched only once the whole bundle is read.
+
+    Files that the folder has already are replaced; the catalogue comes last, so that no part of a bundle passes for all
+    of it.
 
     Raises:
-        DataError: it is not a bundle, or is cut off.
+        DataError: it is not a bundle, or is cut off, or the folder cannot be written to.
     """
-    assets.mkdir(parents=True, exist_ok=True)
+    hint = "make it with: finesight data bundle"
+    if not source.is_file():
+        what = "is a folder" if source.is_dir() else "is not there"
+        raise DataError(f"{source} {what}, a bundle is needed", hint=hint)
+    place = next(parent for parent in assets.absolute().parents if parent.is_dir())
+    draft = place / f".{assets.name}.part"
+    shutil.rmtree(draft, ignore_errors=True)  # of one that was killed
     try:
         with tarfile.open(source, "r:xz") as tar:
-            tar.extractall(assets, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(
-            f"{source} cannot be unpacked: {error}", hint="make it with: finesight data bundle"
-        ) from error
-    if not (assets / CATALOGUE).is_file():
-        raise DataError(
-            f"{source} holds no {CATALOGUE}", hint="make it with: finesight data bundle"
-        )
+            tar.extractall(draft, filter="data")
+        lacks = [name for name in (*PLAIN_FILES, CATALOGUE) if not (draft / name).is_file()]
+        if lacks:
+            raise DataError(f"{source} holds no {', '.join(lacks)}", hint=hint)
+        _move_over(draft, assets)
+    except (tarfile.TarError, EOFError, lzma.LZMAError) as error:
+        said = f"{source} ({_kind(source)}) cannot be unpacked: {error}"
+        raise DataError(said, hint=hint) from error
+    except OSError as error:
+        raise DataError(f"{assets} cannot be filled: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _kind(source: Path) -> str:
+    """What a file is that is no whole bundle."""
+    with source.open("rb") as file:
+        head = file.read(64)
+    if head.startswith(b"\xfd7zXZ"):
+        return "broken or cut off"
+    return kind_of(head) if head else "empty"
+
+
+def _move_over(source: Path, target: Path) -> None:
+    """Move the files below a folder to the same places below another, the catalogue last."""
+    files = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
+    for name in sorted(files, key=lambda name: (name == Path(CATALOGUE), name)):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(source / name, target / name)
 
 
 def _wanted_codes(assets: Path) -> frozenset[int]:

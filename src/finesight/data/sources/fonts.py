@@ -161,15 +161,21 @@ class FontCatalogue:
         """Read a catalogue that `save` wrote; relative paths of font files start at its folder.
 
         Raises:
-            DataError: it is missing.
+            DataError: it is missing or is no catalogue.
         """
         if not path.is_file():
             raise DataError(
                 f"font catalogue {path} is missing",
                 hint=f"run finesight data sources {path.parent}",
             )
-        rows = json.loads(path.read_text(encoding="utf-8"))["faces"]
-        return cls(_face_of(row, path.parent) for row in rows)
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))["faces"]
+            return cls([_face_of(row, path.parent) for row in rows])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path} is no font catalogue: {error!r}",
+                hint=f"run finesight data sources {path.parent}",
+            ) from error
 
 
 def _face_of(row: dict[str, object], folder: Path) -> Face:

@@ -101,16 +101,22 @@ class IconLibrary:
         """Read what `save` wrote; pixels are memory-mapped.
 
         Raises:
-            DataError: it is missing or the two files do not fit together.
+            DataError: it is missing, broken, or the two files do not fit together.
         """
         if not (assets / "icons.json").is_file():
             raise DataError(
                 f"icon sprites {assets / 'icons.json'} are missing",
                 hint=f"run finesight data sources {assets}",
             )
-        body = json.loads((assets / "icons.json").read_text(encoding="utf-8"))
-        drawings = [Drawing(**{**row, "box": tuple(row["box"])}) for row in body["drawings"]]
-        sprites = np.load(assets / "icons.npy", mmap_mode="r")
+        try:
+            body = json.loads((assets / "icons.json").read_text(encoding="utf-8"))
+            drawings = [Drawing(**{**row, "box": tuple(row["box"])}) for row in body["drawings"]]
+            sprites = np.load(assets / "icons.npy", mmap_mode="r")
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            raise DataError(
+                f"icon sprites {assets / 'icons.npy'} and icons.json cannot be read: {error}",
+                hint=f"run finesight data sources {assets} again",
+            ) from error
         if len(sprites) != len(drawings):
             raise DataError(
                 f"{assets / 'icons.npy'} holds {len(sprites)} sprites, icons.json {len(drawings)}",

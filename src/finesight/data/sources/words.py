@@ -107,7 +107,10 @@ def _rows(path: Path, num_fields: int) -> list[list[str]]:
         raise DataError(
             f"{path} is missing", hint=f"run scripts/install-training-assets.sh {path.parent}"
         )
-    rows = [row.split("\t") for row in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        rows = [row.split("\t") for row in path.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text in UTF-8: {error}") from error
     for number, row in enumerate(rows, 1):
         if len(row) != num_fields:
             raise DataError(f"{path} line {number} has {len(row)} fields, expected {num_fields}")

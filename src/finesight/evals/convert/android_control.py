@@ -11,9 +11,11 @@ The last picture of an episode, after its last action, is no step and is not wri
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +62,7 @@ def convert(
 
     Raises:
         EvalError: a file is missing or broken, a record lacks a feature, an action is unknown, or the target holds
-            steps already. What was written until then is no copy: the list of steps comes last.
+            steps already. Nothing is left of a copy that fails.
     """
     wanted = _episodes_of(source, split)
     files = sorted(each for each in source.glob("android_control*") if each.is_file())
@@ -71,12 +73,32 @@ def convert(
         )
     if (target / STEPS_FILE).exists():
         raise EvalError(f"{target / STEPS_FILE} is there already", hint="give another folder")
-    (target / SCREENS).mkdir(parents=True, exist_ok=True)
-    draft = target / f".{STEPS_FILE}.part"
+    reading = _examples(files)
+    first = next(reading, None)  # what is no record is said before a folder is made
+    if first is None:
+        raise EvalError(f"{files[0]} and {len(files) - 1} files beside it hold no record")
+    draft = target.absolute().with_name(f".{target.absolute().name}.part")
+    shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
+    try:
+        counts = _write(chain((first,), reading), draft, wanted, limit)
+        _move_over(draft, target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return counts
+
+
+def _write(
+    examples: Iterable[tuple[str, dict[str, list[Any]]]],
+    folder: Path,
+    wanted: set[int],
+    limit: int | None,
+) -> Converted:
+    """Write the steps of the wanted episodes, up to `limit` episodes, and their pictures."""
     found: set[int] = set()
     num_steps = num_other = 0
-    with draft.open("w", encoding="utf-8") as lines:
-        for where, features in _examples(files):
+    (folder / SCREENS).mkdir(parents=True)
+    with (folder / STEPS_FILE).open("w", encoding="utf-8") as lines:
+        for where, features in examples:
             if limit is not None and len(found) >= limit:
                 break
             episode = _episode(features, where)
@@ -86,12 +108,19 @@ def convert(
             if episode.id in found:
                 raise EvalError(f"{where} holds episode {episode.id} a second time")
             found.add(episode.id)
-            for step in _steps(episode, target, where):
+            for step in _steps(episode, folder, where):
                 lines.write(json.dumps(step, ensure_ascii=False) + "\n")
                 num_steps += 1
-    draft.replace(target / STEPS_FILE)
     absent = () if limit is not None else tuple(sorted(wanted - found))
     return Converted(len(found), num_steps, num_other, absent)
+
+
+def _move_over(draft: Path, target: Path) -> None:
+    """Move a whole copy to its folder, which may hold other files; the list of steps comes last."""
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(target / SCREENS, ignore_errors=True)  # of a copy without its list of steps
+    for name in (SCREENS, STEPS_FILE):
+        (draft / name).replace(target / name)
 
 
 def targets_in(elements: Sequence[Element], width: int, height: int) -> list[Box]:

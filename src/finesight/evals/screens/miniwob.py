@@ -47,18 +47,28 @@ def screens(real: Sequence[Path]) -> Iterator[Screen]:
         EvalError: MiniWoB++ is not there.
         ScreenUnavailable: there is no browser, or a page does not load.
     """
-    folder = next((root / "miniwob" for root in real if (root / "miniwob").is_dir()), None)
-    if folder is None:
-        raise EvalError(
-            f"{', '.join(map(str, real))} has no miniwob",
-            hint="python scripts/fetch_real_data.py DIR miniwob",
-        )
+    folder = find_pages(real)
     with Browser(VIEWPORT, scale=SCALE) as browser:
         for name in TASKS:
             for seed in SEEDS:
                 screen = episode(browser, folder / "miniwob" / f"{name}.html", seed)
                 if screen is not None:
                     yield screen
+
+
+def find_pages(real: Sequence[Path]) -> Path:
+    """The folder of MiniWoB++ in folders of real data.
+
+    Raises:
+        EvalError: it is not there.
+    """
+    folder = next((root / "miniwob" for root in real if (root / "miniwob").is_dir()), None)
+    if folder is None:
+        raise EvalError(
+            f"{', '.join(map(str, real))} has no miniwob",
+            hint="python scripts/fetch_real_data.py DIR miniwob",
+        )
+    return folder
 
 
 def episode(browser: Browser, page: Path, seed: int) -> Screen | None:

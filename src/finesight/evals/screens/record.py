@@ -12,6 +12,7 @@ import random
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -71,17 +72,19 @@ def write_set(screens: Iterable[Screen], folder: Path) -> int:
     Raises:
         EvalError: there is no element, or the folder cannot be written to.
     """
+    drawing = iter(screens)
+    first = next(drawing, None)  # what is missing is said before a folder is made
+    if first is None:
+        raise EvalError(f"no page gave an element for {folder}")
     draft = folder.with_name(f".{folder.name}.part")
     lines: list[str] = []
     try:
         shutil.rmtree(draft, ignore_errors=True)
         (draft / PICTURES).mkdir(parents=True)
-        for screen in screens:
+        for screen in chain((first,), drawing):
             file = f"{screen.name}.png"
             screen.picture.save(draft / PICTURES / file)
             lines += [_line(screen, target, file) for target in screen.targets]
-        if not lines:
-            raise EvalError(f"no page gave an element for {folder}")
         random.Random(0).shuffle(lines)
         (draft / ELEMENTS_FILE).write_text("".join(lines), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)

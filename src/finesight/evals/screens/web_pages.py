@@ -59,21 +59,12 @@ def screens(real: Sequence[Path]) -> Iterator[Screen]:
         EvalError: none of the sites is there.
         ScreenUnavailable: there is no browser, or a page does not load.
     """
-    found = {
-        name: next((root / name for root in real if (root / name).is_dir()), None) for name in SITES
-    }
-    if not any(found.values()):
-        raise EvalError(
-            f"{', '.join(map(str, real))} holds none of {', '.join(SITES)}",
-            hint=f"python scripts/fetch_real_data.py DIR {' '.join(SITES)}",
-        )
+    found = find_sites(real)
     with (
         Browser(VIEWPORT, timeout_seconds=PAGE_SECONDS) as browser,
         tempfile.TemporaryDirectory() as scratch,
     ):
         for name, folder in found.items():
-            if folder is None:
-                continue
             site = (folder / SITES[name]).resolve()
             for page in sorted(site.glob(PAGES[name])):
                 browser.open(_openable(page, site, Path(scratch)))
@@ -86,6 +77,22 @@ def screens(real: Sequence[Path]) -> Iterator[Screen]:
                         picture=browser.screenshot(),
                         targets=targets,
                     )
+
+
+def find_sites(real: Sequence[Path]) -> dict[str, Path]:
+    """The folder of each site that is there.
+
+    Raises:
+        EvalError: none of them is.
+    """
+    places = ((name, root / name) for name in SITES for root in reversed(real))
+    found = {name: folder for name, folder in places if folder.is_dir()}
+    if not found:
+        raise EvalError(
+            f"{', '.join(map(str, real))} holds none of {', '.join(SITES)}",
+            hint=f"python scripts/fetch_real_data.py DIR {' '.join(SITES)}",
+        )
+    return found
 
 
 def _openable(page: Path, site: Path, scratch: Path) -> Path:

@@ -59,8 +59,9 @@ def find(folder: Path, *patterns: str) -> list[Path]:
         EvalError: none matches.
     """
     if not folder.is_dir():
+        what = f"{folder} is a file, a folder is needed" if folder.is_file() else ""
         raise EvalError(
-            f"there is no copy at {folder}",
+            what or f"there is no copy at {folder}",
             hint="benchmarks are never downloaded; give the folder of a local copy",
         )
     for pattern in patterns:

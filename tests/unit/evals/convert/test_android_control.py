@@ -256,3 +256,20 @@ def test_the_command_says_what_it_wrote_and_writes_it_once(tmp_path):
     assert json.loads(one.stdout)["num_steps"] == 2
     other = CliRunner().invoke(build(), ["eval", "convert", "x", "a", "b"])
     assert (other.exit_code, "no converter for 'x'" in other.stderr) == (2, True)
+
+
+def test_nothing_is_left_of_a_copy_that_fails(tmp_path):
+    first = published(tmp_path / "first", content=gzip.compress(b"no record"))
+    with pytest.raises(EvalError, match="record 1"):
+        convert(first, tmp_path / "new" / "copy")
+    second = published(tmp_path / "second", example(7), example(7))
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "notes.txt").write_text("mine")
+    (tmp_path / ".copy.part" / "screens").mkdir(parents=True)  # of a process that was killed
+    with pytest.raises(EvalError, match="a second time"):
+        convert(second, tmp_path / "copy")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "first", "second"]
+    assert [path.name for path in (tmp_path / "copy").iterdir()] == ["notes.txt"]
+    convert(published(tmp_path / "third", example(7)), tmp_path / "copy")
+    found = sorted(path.name for path in (tmp_path / "copy").iterdir())
+    assert found == ["android_control.jsonl", "notes.txt", "screens"]

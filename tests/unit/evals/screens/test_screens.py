@@ -76,6 +76,24 @@ def test_a_set_is_written_whole_and_replaces_another(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
+def test_a_set_whose_drawing_fails_leaves_the_older_one(tmp_path):
+    target = Target(instruction="Click", box=Box(1, 2, 30, 20), kind="icon")
+    screen = Screen(name="a", source="site", picture=Image.new("RGB", (60, 40)), targets=(target,))
+
+    def broken(*before):
+        yield from before
+        raise EvalError("the page does not load")
+
+    with pytest.raises(EvalError, match="does not load"):
+        write_set(broken(), tmp_path / "new" / "set")
+    assert list(tmp_path.iterdir()) == []
+    write_set([screen], tmp_path / "set")
+    with pytest.raises(EvalError, match="does not load"):
+        write_set(broken(screen), tmp_path / "set")
+    assert len(open_lines(tmp_path / "set")) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
 def test_folders_that_are_missing_are_named(tmp_path):
     with pytest.raises(EvalError, match="holds none of sb_admin_2, gentelella"):
         next(web_pages.screens([tmp_path]))
