@@ -83,7 +83,7 @@ WRONG_OPTIONS = [
     (("--threads", "0"), "number of threads is 0; it must be from 1"),
     (("--threads", "-2"), "number of threads is -2"),
     (("--threads", "9" * 40), "number of threads"),
-    (("--seed", "9" * 20), "64 bits"),
+    (("--seed", "9" * 20), "seed="),
     (("--temperature", "inf"), "temperature"),
     (("--system", "caf\udce9"), "not UTF-8"),
     (("--pdf", "good.pdf", "--pages", "1-999999999999"), "page 999999999999 of 1"),
