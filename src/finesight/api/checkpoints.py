@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from finesight.config.published import end_tokens
 from finesight.conversation import Sampling
 from finesight.errors import ConfigError, FinesightError, MissingWeights
 
@@ -198,8 +199,7 @@ def _defaults(values: Mapping[str, Any], path: Path) -> GenerationDefaults:
         sampling.check()
     except ConfigError as error:
         raise ConfigError(f"{path}: {error.message}") from error
-    eos = values.get("eos_token_id", [])
-    eos_ids = (eos,) if isinstance(eos, int) else tuple(eos)
+    eos_ids = end_tokens(values.get("eos_token_id"), where=str(path))
     return GenerationDefaults(sampling, eos_ids, tuple(found))
 
 

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+_Positive = Annotated[float, Field(gt=0)]
 
 
 class ProcessorConfig(BaseModel):
@@ -15,31 +19,45 @@ class ProcessorConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_pixels: int = Field(4 * 28 * 28, description="least area of a resized picture, in pixels")
-    max_pixels: int = Field(
+    min_pixels: PositiveInt = Field(
+        4 * 28 * 28, description="least area of a resized picture, in pixels"
+    )
+    max_pixels: PositiveInt = Field(
         16_384 * 28 * 28, description="largest area of a resized picture, in pixels"
     )
-    max_side_ratio: int = Field(
+    max_side_ratio: PositiveInt = Field(
         200, description="longest side over shortest side that is still taken"
     )
     image_mean: tuple[float, float, float] = Field(
         (0.48145466, 0.4578275, 0.40821073), description="mean per channel, of values in 0..1"
     )
-    image_std: tuple[float, float, float] = Field(
+    image_std: tuple[_Positive, _Positive, _Positive] = Field(
         (0.26862954, 0.26130258, 0.27577711),
         description="standard deviation per channel, of values in 0..1",
     )
-    fps: float = Field(2.0, description="video frames per second when nothing is asked")
-    frame_factor: int = Field(2, description="the number of frames is a multiple of this")
-    min_frames: int = Field(4, description="least number of frames when fps decides")
-    max_frames: int = Field(768, description="largest number of frames when fps decides")
-    video_min_pixels: int = Field(
+    fps: _Positive = Field(2.0, description="video frames per second when nothing is asked")
+    frame_factor: PositiveInt = Field(2, description="the number of frames is a multiple of this")
+    min_frames: PositiveInt = Field(4, description="least number of frames when fps decides")
+    max_frames: PositiveInt = Field(768, description="largest number of frames when fps decides")
+    video_min_pixels: PositiveInt = Field(
         128 * 28 * 28, description="least area of a resized frame, in pixels"
     )
-    video_max_pixels: int = Field(
+    video_max_pixels: PositiveInt = Field(
         768 * 28 * 28, description="largest area of a resized frame, in pixels"
     )
-    video_total_pixels: int = Field(
+    video_total_pixels: PositiveInt = Field(
         int(128_000 * 28 * 28 * 0.9),
         description="largest area of all resized frames together, in pixels",
     )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ProcessorConfig:
+        for least, most in (
+            ("min_pixels", "max_pixels"),
+            ("min_frames", "max_frames"),
+            ("video_min_pixels", "video_max_pixels"),
+        ):
+            values = self.model_dump(include={least, most})
+            if values[least] > values[most]:
+                raise ValueError(f"{least} {values[least]} exceeds {most} {values[most]}")
+        return self

@@ -108,10 +108,21 @@ def test_without_do_sample_answers_are_greedy(folder):
     assert defaults(folder, do_sample=False, temperature=0.7).sampling.temperature == 0
 
 
-@pytest.mark.parametrize("values", [{"top_p": "high"}, {"max_new_tokens": 0}, {"top_k": True}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        *({"top_p": "high"}, {"max_new_tokens": 0}, {"top_k": True}),
+        *({"eos_token_id": value} for value in ("x", 7.5, [[1]], -1)),
+    ],
+)
 def test_wrong_values_name_the_file(folder, values):
     with pytest.raises(ConfigError, match=r"generation_config\.json"):
         defaults(folder, **values)
+
+
+@pytest.mark.parametrize("value", [None, []])
+def test_no_end_tokens(folder, value):
+    assert defaults(folder, eos_token_id=value).eos_ids == ()
 
 
 def test_a_broken_file_is_named(folder):
