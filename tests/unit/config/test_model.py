@@ -123,7 +123,7 @@ def test_left_out_values_are_the_defaults_of_transformers():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model_type": "llama"}, "model_type is 'llama', expected 'qwen2_5_vl'$"),
+        ({"model_type": "llama"}, "model_type is 'llama', expected 'qwen2_5_vl'\n"),
         ({"model_type": "qwen2_vl"}, "expected 'qwen2_5_vl': this is a Qwen2-VL model"),
         ({"model_type": "qwen3_vl"}, "expected 'qwen2_5_vl': this is a Qwen3-VL model"),
         ({"model_type": "qwen2"}, "text model, without a vision tower"),

@@ -155,10 +155,8 @@ def test_values_of_a_wrong_type_are_named(tmp_path):
     ],
 )
 def test_values_that_contradict_each_other_name_the_file(tmp_path, name, values, said):
-    files = {"preprocessor_config.json": OLD, "video_preprocessor_config.json": VIDEO}
-    files[name] = files[name] | values
-    for file, content in files.items():
-        write(tmp_path, file, content | {"image_mean": [0, 0, 0]})
+    write(tmp_path, "preprocessor_config.json", OLD)
+    write(tmp_path, name, (OLD if name == "preprocessor_config.json" else VIDEO) | values)
     with pytest.raises(ConfigError, match=said) as error:
         read_processor_config(tmp_path, VISION)
     assert str(tmp_path / name) in error.value.message
