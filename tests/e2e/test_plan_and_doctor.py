@@ -7,6 +7,7 @@ import json
 import shutil
 
 import pytest
+import torch
 
 from finesight.conversation import Conversation, ImagePart, Message, TextPart
 from finesight.processor.processor import Processor
@@ -147,6 +148,30 @@ def test_doctor_looks_at_the_machine(finesight):
     assert outcome.code == 0
     names = {finding["name"] for finding in json.loads(outcome.out)["machine"]}
     assert {"python", "torch", "cpu", "memory", "video codecs", "transformers"} <= names
+
+
+def test_doctor_says_how_many_threads_compute_and_how_they_wait(finesight, monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    findings = json.loads(finesight("doctor", "--json").out)["machine"]
+    (line,) = [finding["value"] for finding in findings if finding["name"] == "threads"]
+    assert line.startswith(f"{torch.get_num_threads()} of torch, ")
+    assert line.endswith("OMP_WAIT_POLICY active")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--dtype", "int4"), "--dtype int4 has no effect without --model"),
+        (("--dtype", "bfloat16", "--json"), "has no effect without --model"),
+        (("--dtype", "int4", "--model", "tiny"), "dtype is 'int4'"),
+        (("--dtype", "float64", "--model", "tiny"), "dtype is 'float64'"),
+    ],
+)
+def test_doctor_refuses_a_dtype_before_it_looks(finesight, words, said):
+    outcome = finesight("doctor", *words)
+    assert outcome.code == 2
+    assert said in outcome.err
+    assert outcome.out == ""
 
 
 def test_doctor_says_so_when_there_is_no_reference(finesight, tiny_model_folder, monkeypatch):
