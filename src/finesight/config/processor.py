@@ -3,11 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
-
-_Positive = Annotated[float, Field(gt=0)]
 
 
 class ProcessorConfig(BaseModel):
@@ -17,7 +13,7 @@ class ProcessorConfig(BaseModel):
     28 x 28 pixels.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     min_pixels: PositiveInt = Field(
         4 * 28 * 28, description="least area of a resized picture, in pixels"
@@ -31,11 +27,11 @@ class ProcessorConfig(BaseModel):
     image_mean: tuple[float, float, float] = Field(
         (0.48145466, 0.4578275, 0.40821073), description="mean per channel, of values in 0..1"
     )
-    image_std: tuple[_Positive, _Positive, _Positive] = Field(
+    image_std: tuple[float, float, float] = Field(
         (0.26862954, 0.26130258, 0.27577711),
         description="standard deviation per channel, of values in 0..1",
     )
-    fps: _Positive = Field(2.0, description="video frames per second when nothing is asked")
+    fps: float = Field(2.0, gt=0, description="video frames per second when nothing is asked")
     frame_factor: PositiveInt = Field(2, description="the number of frames is a multiple of this")
     min_frames: PositiveInt = Field(4, description="least number of frames when fps decides")
     max_frames: PositiveInt = Field(768, description="largest number of frames when fps decides")
@@ -60,4 +56,8 @@ class ProcessorConfig(BaseModel):
             values = self.model_dump(include={least, most})
             if values[least] > values[most]:
                 raise ValueError(f"{least} {values[least]} exceeds {most} {values[most]}")
+        if not all(value > 0 for value in self.image_std):
+            raise ValueError(
+                f"image_std {self.image_std} must be above 0: colours are divided by it"
+            )
         return self

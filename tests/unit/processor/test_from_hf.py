@@ -145,7 +145,11 @@ def test_values_of_a_wrong_type_are_named(tmp_path):
     [
         ("preprocessor_config.json", {"min_pixels": 10**9}, "min_pixels 1000000000 exceeds max_"),
         ("preprocessor_config.json", {"max_pixels": 0}, "max_pixels of the processor"),
-        ("preprocessor_config.json", {"image_std": [0.2, 0, 0.2]}, "image_std.1 of the processor"),
+        (
+            "preprocessor_config.json",
+            {"image_std": [0.2, 0, 0.2]},
+            r"image_std \(0.2, 0.0, 0.2\) must be above 0",
+        ),
         ("video_preprocessor_config.json", {"min_frames": 101}, "min_frames 101 exceeds max_frame"),
         (
             "video_preprocessor_config.json",
