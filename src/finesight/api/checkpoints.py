@@ -106,7 +106,7 @@ def _local_folder(name: str | Path) -> Path | None:
             raise file_mistake(path)
     except (OSError, RuntimeError) as error:  # too long, no permission, no such user
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"model {str(name)[:_SHOWN_LETTERS]!r}: {reason}") from error
+        raise MissingWeights(f"model {str(name)[:_SHOWN_LETTERS]!r}: {reason}") from error
     return None
 
 
