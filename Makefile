@@ -18,6 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= $(shell nproc)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 FAST := not slow and not gpu and not interop and not fuzz and not real_data
+site = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 pinned = $(shell grep -E '^$(1)==' constraints.txt)
 
 .PHONY: help setup setup-test setup-data setup-web demo check format lint types contracts budgets test test-slow \
@@ -29,7 +30,7 @@ help:  ## list the targets
 # ---------------------------------------------------------------------------------------------------- set-up
 
 setup: $(STAMPS)/package  ## make .venv and install finesight in it
-setup-test: $(STAMPS)/test $(STAMPS)/system-test $(STAMPS)/system-web  ## the same, with what checks and tests need
+setup-test: $(STAMPS)/test $(STAMPS)/torchvision $(STAMPS)/system-test $(STAMPS)/system-web  ## the same, with what checks and tests need
 setup-data: $(STAMPS)/data  ## the same, with what building the training data needs
 setup-web: $(STAMPS)/web $(STAMPS)/system-web  ## the same, with a browser for live tasks
 
@@ -53,6 +54,14 @@ $(STAMPS)/package: $(STAMPS)/torch pyproject.toml constraints.txt
 $(STAMPS)/test: $(STAMPS)/package
 	$(PIP) install -c constraints.txt -e '.[test,data,eval,web]'
 	$(PIP) install --no-deps '$(call pinned,torchvision)'
+	touch $@
+
+# Its compiled part is built for CUDA; beside a CPU-only torch it is imported only if its operators are declared first.
+$(STAMPS)/torchvision: src/finesight/doctor/torchvision_operators.py $(STAMPS)/test
+	cp $< $(site)/torchvision_operators.py
+	echo 'import torchvision_operators; torchvision_operators.declare_before_import()' > $(site)/torchvision_operators.pth
+	$(BIN)/python -m py_compile $(site)/torchvision_operators.py
+	$(BIN)/python -c 'import transformers; transformers.Qwen2_5_VLForConditionalGeneration'
 	touch $@
 
 $(STAMPS)/data: $(STAMPS)/package
@@ -105,7 +114,7 @@ bench: setup-test  ## speed and memory against their stated bars
 	$(BIN)/finesight bench
 
 # Their scorers run with our torch and pictures, seen through a path file, so that nothing large is fetched twice.
-$(STAMPS)/harnesses: $(STAMPS)/test scripts/harness-venv.sh
+$(STAMPS)/harnesses: $(STAMPS)/torchvision scripts/harness-venv.sh
 	scripts/harness-venv.sh $(BIN)/python
 	touch $@
 

@@ -26,6 +26,8 @@ rm -rf "$folder"
 "$python" -m venv --without-pip "$folder"
 site=$("$folder/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 "$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$site/torch-and-the-like.pth"
+# Path files in that folder are not read from here, and torchvision needs its own.
+echo 'import torchvision_operators; torchvision_operators.declare_before_import()' >> "$site/torch-and-the-like.pth"
 "$python" -m pip --disable-pip-version-check --python "$folder/bin/python" install --no-deps \
   --ignore-installed "${packages[@]}"  # never take away what is seen through the path file
 # sympy reads formulas with a later release of ANTLR than latex2sympy2; it lies where only those who ask for it look

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
+import torch
 
 from finesight.conversation import Conversation, ImagePart, Message, TextPart
 from finesight.processor.processor import Processor
@@ -71,11 +73,105 @@ def test_plan_for_people(finesight, tiny_model_folder, picture_file, video_file)
         assert said in outcome.out
 
 
+@pytest.fixture
+def no_hub(monkeypatch, tmp_path):
+    """No network, and nothing in the cache."""
+    import huggingface_hub.constants
+
+    def refuse(name, wanted):
+        raise AssertionError(f"asked for {name}")
+
+    for download in ("_from_huggingface", "_from_modelscope"):
+        monkeypatch.setattr(f"finesight.api.checkpoints.{download}", refuse)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+RELEASES = {
+    "Qwen/Qwen2.5-VL-3B-Instruct": 3_754_622_976,
+    "Qwen/Qwen2.5-VL-7B-Instruct": 8_292_166_656,
+    "Qwen/Qwen2.5-VL-32B-Instruct": 33_452_718_336,
+    "Qwen/Qwen2.5-VL-72B-Instruct": 73_410_777_344,
+    "qwen2.5vl:3b": 3_754_622_976,
+    "Qwen2.5-VL-7B": 8_292_166_656,
+}
+"""Names, and the parameters that the published weights have."""
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_a_release_is_planned_without_any_of_its_files(finesight, no_hub, picture_file, name):
+    words = ("plan", "What is this?", "--image", picture_file, "--model", name, "--json")
+    outcome = finesight(*words)
+    assert outcome.code == 0, outcome.err
+    plan = json.loads(outcome.out)
+    assert plan["parameters"] == RELEASES[name]
+    assert plan["weight_bytes"] == 2 * RELEASES[name]
+    assert plan["visual_tokens"] == 4 * 3  # 112 x 84 pixels in cells of 28 x 28
+    assert plan["context_tokens"] == 128_000
+    assert not plan["text_is_exact"]
+    assert "no file of it was read" in plan["source"]
+
+
+def test_estimated_text_is_marked_for_people(finesight, no_hub, picture_file):
+    words = ("plan", "What?", "--image", picture_file, "--model", "qwen2.5vl:3b")
+    said = finesight(*words).out
+    assert "source   the released shape of Qwen/Qwen2.5-VL-3B-Instruct" in said
+    assert "12 visual tokens (exact) and about" in said
+
+
+def test_a_release_in_the_cache_is_read_there(finesight, no_hub, tiny_model_folder):
+    name = "models--Qwen--Qwen2.5-VL-3B-Instruct"
+    snapshot = no_hub / name / "snapshots" / ("0" * 40)
+    shutil.copytree(tiny_model_folder, snapshot)
+    (no_hub / name / "refs").mkdir()
+    (no_hub / name / "refs" / "main").write_text("0" * 40)
+    outcome = json.loads(finesight("plan", "Q", "--model", "qwen2.5vl:3b", "--json").out)
+    assert outcome["source"] == str(snapshot)
+    assert outcome["text_is_exact"]
+    assert (
+        outcome["prompt_tokens"]
+        == json.loads(finesight("plan", "Q", "--model", tiny_model_folder, "--json").out)[
+            "prompt_tokens"
+        ]
+    )
+
+
+def test_a_folder_of_that_name_comes_first(finesight, no_hub, tiny_model_folder, tmp_path):
+    shutil.copytree(tiny_model_folder, tmp_path / "Qwen2.5-VL-7B")
+    outcome = json.loads(finesight("plan", "Q", "--model", "Qwen2.5-VL-7B", "--json").out)
+    assert outcome["source"] == "Qwen2.5-VL-7B"
+    assert outcome["text_is_exact"]
+
+
 def test_doctor_looks_at_the_machine(finesight):
     outcome = finesight("doctor", "--json")
     assert outcome.code == 0
     names = {finding["name"] for finding in json.loads(outcome.out)["machine"]}
     assert {"python", "torch", "cpu", "memory", "video codecs", "transformers"} <= names
+
+
+def test_doctor_says_how_many_threads_compute_and_how_they_wait(finesight, monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    findings = json.loads(finesight("doctor", "--json").out)["machine"]
+    (line,) = [finding["value"] for finding in findings if finding["name"] == "threads"]
+    assert line.startswith(f"{torch.get_num_threads()} of torch, ")
+    assert line.endswith("OMP_WAIT_POLICY active")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--dtype", "int4"), "--dtype int4 has no effect without --model"),
+        (("--dtype", "bfloat16", "--json"), "has no effect without --model"),
+        (("--dtype", "int4", "--model", "tiny"), "dtype is 'int4'"),
+        (("--dtype", "float64", "--model", "tiny"), "dtype is 'float64'"),
+    ],
+)
+def test_doctor_refuses_a_dtype_before_it_looks(finesight, words, said):
+    outcome = finesight("doctor", *words)
+    assert outcome.code == 2
+    assert said in outcome.err
+    assert outcome.out == ""
 
 
 def test_doctor_says_so_when_there_is_no_reference(finesight, tiny_model_folder, monkeypatch):

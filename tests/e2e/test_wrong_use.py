@@ -144,7 +144,20 @@ WRONG_MODELS = {
     "another width": lambda folder: change_config(folder, intermediate_size=128),
     "another depth": lambda folder: change_config(folder, num_hidden_layers=3),
     "cut weights": lambda folder: cut(next(folder.glob("*.safetensors"))),
+    "an adapter beside": lambda folder: (folder / "adapter_config.json").write_text("{}"),
+    "weights as a pickle": lambda folder: rename(folder, "pytorch_model.bin"),
+    "weights as GGUF": lambda folder: rename(folder, "model.gguf"),
+    "an end token that is none": lambda folder: change_config(folder, eos_token_id=["</s>"]),
+    "the generation after": lambda folder: change_config(folder, model_type="qwen3_vl"),
+    "quantised": lambda folder: change_config(folder, quantization_config={"quant_method": "awq"}),
+    "no pixels": lambda folder: (folder / "preprocessor_config.json").write_text(
+        '{"min_pixels": 9, "max_pixels": 8}'
+    ),
 }
+
+
+def rename(folder, name):
+    next(folder.glob("*.safetensors")).rename(folder / name)
 
 
 def cut(path):
@@ -161,6 +174,19 @@ def test_a_wrong_checkpoint_is_named(finesight, tiny_model_folder, tmp_path, fau
     assert outcome.err.startswith("error: ")
     assert str(folder) in outcome.err
     assert outcome.out == ""
+
+
+@pytest.mark.parametrize("command", ["ask", "plan", "doctor"])
+@pytest.mark.parametrize(
+    "name", ["Qwen/Qwen3-VL-8B-Instruct", "llava:7b", "good.png", "model.gguf"]
+)
+def test_what_is_no_model_is_told_apart_by_every_command(finesight, bad, command, name):
+    (bad / "model.gguf").write_bytes(b"GGUF\x03\0\0\0")
+    question = () if command == "doctor" else ("What?",)
+    outcome = finesight(command, *question, "--model", name)
+    assert outcome.code == 2
+    assert f"error: model {name} is " in outcome.err
+    assert "\n  hint: " in outcome.err
 
 
 def test_nan_in_a_weight_names_the_layer(finesight, tiny_model_folder, tmp_path):

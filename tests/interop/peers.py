@@ -71,9 +71,6 @@ def kit(name: str) -> Any:
 
 
 def lmms_anls(answer: str, truth: Mapping[str, Any]) -> float:
-    from tests.support.torchvision_ops import declare_torchvision_ops
-
-    declare_torchvision_ops()  # the file of their metrics imports everything else there is
     metrics = rules_of("lmms_eval.api.metrics")
     return float(metrics.anls(list(truth["golds"]), [answer])["anls"])
 
@@ -329,9 +326,6 @@ def lmms_mvbench(answer: str, truth: Mapping[str, Any]) -> str | None:
 
 
 def kit_mvbench(answer: str, truth: Mapping[str, Any]) -> str | None:
-    from tests.support.torchvision_ops import declare_torchvision_ops
-
-    declare_torchvision_ops()  # the file also holds their video transforms
     module = kit("utils.mvbench")
     return _hits(
         lambda letter: module.check_ans(answer, f"({letter}) {_index(truth)[letter]}"), truth

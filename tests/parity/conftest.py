@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.torchvision_ops import declare_torchvision_ops
-
 pytest.importorskip("transformers")
-declare_torchvision_ops()  # before any test module of this folder imports torchvision
 
 
 @pytest.fixture(scope="session")

@@ -14,14 +14,12 @@ import torch
 
 from finesight.errors import UnsupportedMedia
 from finesight.media.sampling import frame_indices, frame_range, smart_nframes
-from tests.support.torchvision_ops import declare_torchvision_ops
 
 pytestmark = pytest.mark.parity
 
 
 @pytest.fixture(scope="module")
 def reference():
-    declare_torchvision_ops()
     from qwen_vl_utils import vision_process
 
     return vision_process

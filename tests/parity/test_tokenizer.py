@@ -8,6 +8,7 @@ import unicodedata
 
 import pytest
 
+from finesight.api.checkpoints import ASSETS, EMBEDDED
 from finesight.text.special_tokens import ADDED_TEXT_TOKENS, SPECIAL_TOKENS
 from finesight.text.tokenizer import Tokenizer
 from tests.support.drawn_cases import TEXTS
@@ -85,3 +86,23 @@ def test_control_tokens_have_the_published_ids(tokenizer):
     for place, name in enumerate((*SPECIAL_TOKENS, *ADDED_TEXT_TOKENS)):
         assert tokenizer.special_id(name) == FIRST_SPECIAL_ID + place
     assert tokenizer.special_id("<|file_sep|>") == 151_664
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What is the total amount on this invoice, and when is it due?",
+        "Locate the red square, output its bbox coordinates using JSON format.",
+        '{"company": "", "date": "", "address": "", "total": 12.50, "items": [1, 2, 3]}',
+        "def area(box: Box) -> float:\n    return (box.x2 - box.x1) * (box.y2 - box.y1)\n",
+        "请识别出图中所有的文字，并翻译成英文。",
+        "画像の中のすべての文字を読んでください。",
+        "Прочитай весь текст на картинке и переведи его.",
+        "Lies den gesamten Text im Bild und fasse ihn zusammen.",
+    ],
+)
+def test_text_counted_with_the_embedded_vocabulary_is_right_to_twice_too_long(tokenizer, text):
+    """What `finesight plan` says of a release of which no file is here."""
+    embedded = Tokenizer.from_folder(ASSETS / EMBEDDED)
+    official = len(tokenizer.encode(text))
+    assert official <= len(embedded.encode(text)) <= 2.2 * official

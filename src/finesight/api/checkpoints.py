@@ -12,9 +12,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from finesight.api.mistaken import file_mistake, name_mistake
+from finesight.config.folder import check_folder
+from finesight.config.model import ModelConfig
+from finesight.config.published import end_tokens
+from finesight.config.sizes import RELEASE_NAMES
 from finesight.conversation import Sampling
 from finesight.errors import ConfigError, FinesightError, MissingWeights
 
@@ -35,6 +41,11 @@ _WANTED_FILES = ["*.json", "*.safetensors"]
 
 _SMALL_FILES = ["*.json"]
 
+_LIBRARIES = {"huggingface": "huggingface_hub", "modelscope": "modelscope"}
+
+_SHOWN_LETTERS = 160
+"""Letters of a wrong name that an error shows."""
+
 
 def find_checkpoint(
     name: str | Path, *, hub: Hub | None = None, needs_weights: bool = True
@@ -49,34 +60,57 @@ def find_checkpoint(
 
     Raises:
         MissingWeights: there is no such model, or it is not complete.
-        ConfigError: the name can be none of the three, or there is no such hub.
+        ConfigError: the name or the folder is something else: an adapter, a GGUF file, a picture, another family.
     """
-    if hub not in (None, "huggingface", "modelscope"):
-        raise ConfigError(f"hub is {hub!r}", hint='it is "huggingface" or "modelscope"')
+    if hub is not None and hub not in get_args(Hub):
+        raise ConfigError(f"hub is {hub!r}", hint=f"it is {' or '.join(get_args(Hub))}")
+    if not isinstance(name, str | Path) or not str(name):
+        raise ConfigError(
+            f"model is {name!r}", hint=f'give "{EMBEDDED}", a folder or a published name'
+        )
     if name == EMBEDDED:
         return _embedded(needs_weights=needs_weights)
-    path = Path(name).expanduser()
-    try:
-        is_folder = path.is_dir()
-    except OSError as error:  # longer than a name can be
-        raise MissingWeights(f"model {str(name)[:160]!r}: {error.strerror}") from error
-    if is_folder:
-        if not (path / "config.json").is_file():
-            raise MissingWeights(
-                f"folder {path} has no config.json",
-                hint="a checkpoint folder holds config.json, tokenizer.json and *.safetensors",
-            )
-        return path
-    if path.exists():
-        raise ConfigError(
-            f"model {path} is a file", hint="give the folder that holds config.json and the weights"
-        )
-    if isinstance(name, str) and _PUBLISHED_NAME.fullmatch(name) and not name.startswith("."):
-        return _published(name, hub, _WANTED_FILES if needs_weights else _SMALL_FILES)
+    folder = _local_folder(name)
+    if folder is not None:
+        check_folder(folder, needs_weights=needs_weights)
+        return folder
+    if isinstance(name, str):
+        mistake = name_mistake(name)
+        if mistake is not None:
+            raise mistake
+        if _PUBLISHED_NAME.fullmatch(name) and not name.startswith("."):
+            return _published(name, hub, needs_weights=needs_weights)
     raise MissingWeights(
         f"there is no model folder {str(name)!r}",
         hint=f'give "{EMBEDDED}", a folder, or a name such as Qwen/Qwen2.5-VL-3B-Instruct',
     )
+
+
+def cached_checkpoint(name: str) -> Path | None:
+    """Small files of a published model in the cache of Hugging Face; None if they are not all there.
+
+    Args:
+        name: a published name, with its owner.
+    """
+    try:
+        folder = _huggingface_cache(name, _SMALL_FILES)
+    except ImportError:
+        return None
+    return folder if folder is not None and _is_complete(folder, needs_weights=False) else None
+
+
+def _local_folder(name: str | Path) -> Path | None:
+    """The folder of that name, None if there is nothing of that name here."""
+    try:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            return path
+        if path.exists():
+            raise file_mistake(path)
+    except (OSError, RuntimeError) as error:  # too long, no permission, no such user
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise MissingWeights(f"model {str(name)[:_SHOWN_LETTERS]!r}: {reason}") from error
+    return None
 
 
 def _embedded(*, needs_weights: bool) -> Path:
@@ -89,52 +123,69 @@ def _embedded(*, needs_weights: bool) -> Path:
     return folder
 
 
-def _published(name: str, hub: Hub | None, wanted: list[str]) -> Path:
+def _published(name: str, hub: Hub | None, *, needs_weights: bool) -> Path:
     """Folder of a published model, downloaded if need be."""
-    order: tuple[Hub, ...] = (hub,) if hub else ("huggingface", "modelscope")
+    order: tuple[Hub, ...] = (hub,) if hub else get_args(Hub)
     failed: list[MissingWeights] = []
     for place in order:
         try:
-            return _ask(place, name, wanted)
+            return _ask(place, name, needs_weights=needs_weights)
         except ImportError:
             continue
         except MissingWeights as error:
             failed.append(error)
+    near = [known for known in get_close_matches(name, RELEASE_NAMES.values()) if known != name]
+    meant = f"did you mean {near[0]}? Or " if near else ""
     if failed:
         said = "; ".join(error.message for error in failed)
         raise MissingWeights(
             f"{name} is neither here nor reachable ({said})",
-            hint="check the name and the network, or download the folder and give its path",
+            hint=f"{meant}check the name and the network, or download the folder and give its path",
         ) from failed[-1]
+    library = " or ".join(_LIBRARIES[place] for place in order)
     raise MissingWeights(
-        f"{name} is no folder here, and no library to download it is installed",
-        hint="pip install huggingface_hub (or modelscope), or give a folder",
+        f"{name} is no folder here, and {library} to download it is not installed",
+        hint=f"{meant}pip install {library}, or give a folder",
     )
 
 
-def _ask(place: Hub, name: str, wanted: list[str]) -> Path:
-    """Folder of a model from one hub; whatever its library raises comes out as `MissingWeights`."""
-    download = {"huggingface": _from_huggingface, "modelscope": _from_modelscope}
+def _ask(place: Hub, name: str, *, needs_weights: bool) -> Path:
+    """Folder of a model from one hub; whatever its library raises comes out as `MissingWeights`.
+
+    The small files come first: a model of another family is refused before its weights are fetched.
+    """
+    download = {"huggingface": _from_huggingface, "modelscope": _from_modelscope}[place]
     try:
-        return download[place](name, wanted)
+        folder = download(name, _SMALL_FILES)
+        check_folder(folder, needs_weights=False)
+        ModelConfig.from_folder(folder)
+        return download(name, _WANTED_FILES) if needs_weights else folder
     except (ImportError, FinesightError):
         raise
     except Exception as error:  # both libraries raise whatever their HTTP client does
-        said = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         raise MissingWeights(f"{place}: {said}") from error
 
 
 def _from_huggingface(name: str, wanted: list[str]) -> Path:
     from huggingface_hub import snapshot_download
+
+    folder = _huggingface_cache(name, wanted)
+    # No request at all for a model that is complete in the cache.
+    if folder is not None and _is_complete(folder, needs_weights=wanted is _WANTED_FILES):
+        return folder
+    return Path(snapshot_download(name, allow_patterns=wanted))
+
+
+def _huggingface_cache(name: str, wanted: list[str]) -> Path | None:
+    """What the cache holds of a model, perhaps not all of it; None if nothing."""
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    try:  # no request at all for a model that is complete in the cache
-        folder = Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True))
-        if _is_complete(folder, needs_weights=wanted is _WANTED_FILES):
-            return folder
+    try:
+        return Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True))
     except LocalEntryNotFoundError:
-        folder = None  # nothing of it is here
-    return Path(snapshot_download(name, allow_patterns=wanted))
+        return None
 
 
 def _from_modelscope(name: str, wanted: list[str]) -> Path:
@@ -222,8 +273,7 @@ def _defaults(values: Mapping[str, Any], path: Path) -> GenerationDefaults:
         sampling.check()
     except ConfigError as error:
         raise ConfigError(f"{path}: {error.message}") from error
-    eos = values.get("eos_token_id", [])
-    eos_ids = (eos,) if isinstance(eos, int) else tuple(eos)
+    eos_ids = end_tokens(values.get("eos_token_id"), where=str(path))
     return GenerationDefaults(sampling, eos_ids, tuple(found))
 
 

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,8 +30,12 @@ def doctor(
         typer.Option(help="Check this model beside transformers: tiny, a folder, or a name."),
     ] = None,
     dtype: Annotated[
-        str, typer.Option(help="Both networks compute in float32, bfloat16 or float16.")
-    ] = "float32",
+        str | None,
+        typer.Option(
+            help="With --model: both networks compute in float32, bfloat16 or float16.",
+            show_default="float32",
+        ),
+    ] = None,
     threads: options.Threads = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -40,18 +46,36 @@ def doctor(
     model and through transformers, and names the first layer that differs.
     """
     with reported(debug=debug):
+        _check_options(model, dtype)
         findings = _look_at_machine()
         if not as_json:
             _print_findings(findings)
         report: dict[str, Any] = {"machine": [asdict(finding) for finding in findings]}
         is_right = True
         if model is not None:
-            report["model"] = _check_model(model, dtype, quiet=as_json)
+            report["model"] = _check_model(model, dtype or "float32", quiet=as_json)
             is_right = report["model"]["is_right"]
         if as_json:
             print_json(report)
         if not is_right:
             raise typer.Exit(FAILED)
+
+
+def _check_options(model: str | None, dtype: str | None) -> None:
+    """Refuse an option that has no effect, or a dtype there is no tolerance for."""
+    from finesight.doctor.check import TOLERANCE
+    from finesight.errors import ConfigError
+
+    if dtype is None:
+        return
+    if model is None:
+        raise ConfigError(
+            f"--dtype {dtype} has no effect without --model",
+            hint="name the model to check, for example --model tiny",
+        )
+    known = [str(entry).removeprefix("torch.") for entry in TOLERANCE]
+    if dtype not in known:
+        raise ConfigError(f"dtype is {dtype!r}", hint=f"it is one of {', '.join(known)}")
 
 
 def _look_at_machine() -> list[Finding]:
@@ -60,10 +84,10 @@ def _look_at_machine() -> list[Finding]:
     from finesight.errors import MissingWeights
 
     try:
-        embedded = find_checkpoint(EMBEDDED)
+        embedded: Path | None = find_checkpoint(EMBEDDED)
     except MissingWeights:
-        return machine_report(None)
-    return machine_report(embedded)
+        embedded = None
+    return machine_report(embedded, wait_policy=os.environ.get("OMP_WAIT_POLICY"))
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:

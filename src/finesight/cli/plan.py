@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,8 +17,9 @@ from finesight.cli.session import ModelChoice
 
 if TYPE_CHECKING:
     from finesight.api.options import AskOptions
-    from finesight.conversation import Conversation, MediaRecord
+    from finesight.conversation import Conversation, MediaRecord, Sampling
     from finesight.doctor.estimate import Estimate
+    from finesight.processor.processor import Processor
 
 
 def plan(
@@ -46,8 +49,9 @@ def plan(
     """Say what a question will take, before any weight is loaded.
 
     Prints visual tokens, effective frames per second, length, memory and time. Reads file headers
-    and the checkpoint's small files only. With --fit, prints the pixel budget
-    that makes the prompt fit.
+    and the checkpoint's small files only. A release (Qwen/Qwen2.5-VL-7B-Instruct, qwen2.5vl:3b)
+    needs no file and no network; its text is then estimated. With --fit, prints the pixel
+    budget that makes the prompt fit.
     """
     with reported(debug=debug):
         from finesight.api.options import conversation_from
@@ -83,21 +87,27 @@ def plan(
 def _estimate(
     choice: ModelChoice, conversation: Conversation, given: AskOptions, fit_tokens: int | None
 ) -> Estimate:
-    from finesight.api.checkpoints import find_checkpoint, read_generation_defaults
-    from finesight.api.model import DTYPES, checked_dtype, load_processor
+    from finesight.api.model import DTYPES, checked_dtype
     from finesight.api.options import sampling_from
     from finesight.doctor.estimate import Target, estimate
     from finesight.doctor.machine import measure_speed
     from finesight.model.device import checked_device
 
-    folder = find_checkpoint(choice.name, needs_weights=False)
-    processor = load_processor(folder)
-    sampling = sampling_from(given, read_generation_defaults(folder).sampling)
+    known = _known(choice.name)
+    sampling = sampling_from(given, known.sampling)
     device = checked_device(choice.device)
-    dtype = checked_dtype(choice.dtype) or DTYPES[processor.model_config.dtype]
+    dtype = checked_dtype(choice.dtype) or DTYPES[known.processor.model_config.dtype]
     speed = measure_speed(device, dtype)
     return estimate(
-        Target(choice.name, processor, device, dtype, speed),
+        Target(
+            name=choice.name,
+            source=known.source,
+            text_is_exact=known.text_is_exact,
+            processor=known.processor,
+            device=device,
+            dtype=dtype,
+            speed=speed,
+        ),
         conversation,
         max_new_tokens=sampling.max_new_tokens,
         fit_tokens=fit_tokens,
@@ -105,16 +115,57 @@ def _estimate(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a model without its weights."""
+
+    processor: Processor
+    sampling: Sampling
+    source: str
+    text_is_exact: bool
+
+
+def _known(name: str) -> _Known:
+    """Read the small files of a model; of a release that is not here, take its known shape."""
+    from finesight.api.checkpoints import (
+        EMBEDDED,
+        cached_checkpoint,
+        find_checkpoint,
+        read_generation_defaults,
+    )
+    from finesight.api.model import load_processor
+    from finesight.config.sizes import RELEASE_NAMES, released_size
+    from finesight.conversation import Sampling
+    from finesight.doctor.estimate import release_processor
+
+    size = released_size(name)
+    if size is None or Path(name).is_dir():
+        folder = find_checkpoint(name, needs_weights=False)
+    else:
+        cached = cached_checkpoint(RELEASE_NAMES[size])
+        if cached is None:
+            processor = release_processor(size, find_checkpoint(EMBEDDED, needs_weights=False))
+            source = f"the released shape of {RELEASE_NAMES[size]}, no file of it was read"
+            return _Known(processor, Sampling(), source, text_is_exact=False)
+        folder = cached
+    sampling = read_generation_defaults(folder).sampling
+    return _Known(load_processor(folder), sampling, str(folder), text_is_exact=True)
+
+
 def plan_lines(outcome: Estimate) -> list[str]:
     """The plan as lines for people."""
-    lines = [f"model    {outcome.model}: {outcome.parameters:,} parameters, {outcome.dtype}"]
+    lines = [
+        f"model    {outcome.model}: {outcome.parameters:,} parameters, {outcome.dtype}",
+        f"source   {outcome.source}",
+    ]
     lines += [media_line(record) for record in outcome.media]
     if outcome.budgets:
         lines += [f"to fit   {budget}" for budget in outcome.budgets]
     room = outcome.context_tokens - outcome.prompt_tokens - outcome.max_new_tokens
-    fits = f"{room:,} to spare" if room >= 0 else f"{-room:,} TOO MANY"
+    about = "" if outcome.text_is_exact else "about "
+    fits = about + (f"{room:,} to spare" if room >= 0 else f"{-room:,} TOO MANY")
     lines += [
-        f"prompt   {outcome.prompt_tokens:,} tokens, {outcome.visual_tokens:,} of them visual",
+        _prompt_line(outcome),
         f"context  {outcome.context_tokens:,} tokens: prompt and at most "
         f"{outcome.max_new_tokens:,} of answer leave {fits}",
         f"memory   {_size(outcome.memory_bytes)}: weights {_size(outcome.weight_bytes)}, "
@@ -127,6 +178,18 @@ def plan_lines(outcome: Estimate) -> list[str]:
         f"{outcome.bytes_per_second / 1e9:.0f} GB/s measured just now",
     ]
     return lines
+
+
+def _prompt_line(outcome: Estimate) -> str:
+    if outcome.text_is_exact:
+        return (
+            f"prompt   {outcome.prompt_tokens:,} tokens, {outcome.visual_tokens:,} of them visual"
+        )
+    text = outcome.prompt_tokens - outcome.visual_tokens
+    return (
+        f"prompt   {outcome.visual_tokens:,} visual tokens (exact) and about {text:,} of text,\n"
+        "         counted with the embedded model's vocabulary: from right to twice too many"
+    )
 
 
 def media_line(record: MediaRecord) -> str:

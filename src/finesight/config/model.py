@@ -15,12 +15,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from finesight.config.published import read_values, write_values
+from finesight.config.published import end_tokens, read_values, write_values
 from finesight.errors import ConfigError
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class VisionConfig(_Frozen):
@@ -155,8 +155,19 @@ class SpecialTokenIds(_Frozen):
     video_pad: int = Field(description="<|video_pad|>, one per visual token of a video")
     vision_start: int = Field(description="<|vision_start|>")
     vision_end: int = Field(description="<|vision_end|>")
-    eos: tuple[int, ...] = Field(description="tokens that end an answer")
+    eos: tuple[int, ...] = Field(
+        description="tokens that end an answer, besides <|im_end|>, which always does"
+    )
     pad: int = Field(description="<|endoftext|>")
+
+    def check_vocabulary(self, vocab_size: int) -> None:
+        """Raise `ValueError` for an id that the embedding has no row for."""
+        for name, value in self:
+            for index in value if isinstance(value, tuple) else (value,):
+                if not 0 <= index < vocab_size:
+                    raise ValueError(
+                        f"the {name} token has id {index}, outside the vocabulary of {vocab_size}"
+                    )
 
 
 class ModelConfig(_Frozen):
@@ -176,6 +187,7 @@ class ModelConfig(_Frozen):
                 f"vision out_hidden_size {self.vision.out_hidden_size} differs from "
                 f"text hidden_size {self.text.hidden_size}"
             )
+        self.special_tokens.check_vocabulary(self.text.vocab_size)
         return self
 
     @classmethod
@@ -204,9 +216,14 @@ class ModelConfig(_Frozen):
         generation = folder / "generation_config.json"
         if not generation.is_file():
             return config
-        eos = _read_json(generation).get("eos_token_id", config.special_tokens.eos)
-        ends = tuple(eos) if isinstance(eos, (list, tuple)) else (eos,)
+        ends = end_tokens(_read_json(generation).get("eos_token_id"), where=str(generation))
+        if not ends:
+            return config
         tokens = config.special_tokens.model_copy(update={"eos": ends})
+        try:
+            tokens.check_vocabulary(config.text.vocab_size)
+        except ValueError as error:
+            raise ConfigError(f"{generation}: {error}") from error
         return config.model_copy(update={"special_tokens": tokens})
 
     def to_hf(self) -> dict[str, Any]:

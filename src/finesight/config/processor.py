@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 
 class ProcessorConfig(BaseModel):
@@ -13,13 +13,15 @@ class ProcessorConfig(BaseModel):
     28 x 28 pixels.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    min_pixels: int = Field(4 * 28 * 28, description="least area of a resized picture, in pixels")
-    max_pixels: int = Field(
+    min_pixels: PositiveInt = Field(
+        4 * 28 * 28, description="least area of a resized picture, in pixels"
+    )
+    max_pixels: PositiveInt = Field(
         16_384 * 28 * 28, description="largest area of a resized picture, in pixels"
     )
-    max_side_ratio: int = Field(
+    max_side_ratio: PositiveInt = Field(
         200, description="longest side over shortest side that is still taken"
     )
     image_mean: tuple[float, float, float] = Field(
@@ -29,17 +31,33 @@ class ProcessorConfig(BaseModel):
         (0.26862954, 0.26130258, 0.27577711),
         description="standard deviation per channel, of values in 0..1",
     )
-    fps: float = Field(2.0, description="video frames per second when nothing is asked")
-    frame_factor: int = Field(2, description="the number of frames is a multiple of this")
-    min_frames: int = Field(4, description="least number of frames when fps decides")
-    max_frames: int = Field(768, description="largest number of frames when fps decides")
-    video_min_pixels: int = Field(
+    fps: float = Field(2.0, gt=0, description="video frames per second when nothing is asked")
+    frame_factor: PositiveInt = Field(2, description="the number of frames is a multiple of this")
+    min_frames: PositiveInt = Field(4, description="least number of frames when fps decides")
+    max_frames: PositiveInt = Field(768, description="largest number of frames when fps decides")
+    video_min_pixels: PositiveInt = Field(
         128 * 28 * 28, description="least area of a resized frame, in pixels"
     )
-    video_max_pixels: int = Field(
+    video_max_pixels: PositiveInt = Field(
         768 * 28 * 28, description="largest area of a resized frame, in pixels"
     )
-    video_total_pixels: int = Field(
+    video_total_pixels: PositiveInt = Field(
         int(128_000 * 28 * 28 * 0.9),
         description="largest area of all resized frames together, in pixels",
     )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ProcessorConfig:
+        for least, most in (
+            ("min_pixels", "max_pixels"),
+            ("min_frames", "max_frames"),
+            ("video_min_pixels", "video_max_pixels"),
+        ):
+            values = self.model_dump(include={least, most})
+            if values[least] > values[most]:
+                raise ValueError(f"{least} {values[least]} exceeds {most} {values[most]}")
+        if not all(value > 0 for value in self.image_std):
+            raise ValueError(
+                f"image_std {self.image_std} must be above 0: colours are divided by it"
+            )
+        return self

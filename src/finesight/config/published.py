@@ -45,6 +45,19 @@ TEXT_DEFAULTS: dict[str, Any] = {
     "rms_norm_eps": 1e-5,
 }
 
+_OTHER_FAMILIES = {
+    "qwen2": "a Qwen2 or Qwen2.5 text model, without a vision tower",
+    "qwen2_5_vl_text": "the text decoder of a Qwen2.5-VL alone",
+    "qwen2_vl": "a Qwen2-VL model, the generation before",
+    "qwen2_5_omni": "a Qwen2.5-Omni model",
+    "qwen2_5_omni_thinker": "part of a Qwen2.5-Omni model",
+    "qwen3": "a Qwen3 text model, without a vision tower",
+    "qwen3_vl": "a Qwen3-VL model, the generation after",
+    "qwen3_vl_moe": "a Qwen3-VL model, the generation after",
+    "colqwen2": "a ColQwen2 model, which embeds pages for search",
+}
+"""Values of `model_type` that are close enough to be taken for ours."""
+
 _ROPE_THETA = 1_000_000.0
 
 _MROPE_SECTION = [16, 24, 24]
@@ -72,15 +85,17 @@ def read_values(published: Mapping[str, Any]) -> dict[str, Any]:
     model_type = published.get("model_type")
     if model_type != MODEL_TYPE:
         raise ConfigError(
-            f"config.json: model_type is {model_type!r}, expected {MODEL_TYPE!r}",
-            hint="finesight runs Qwen2.5-VL checkpoints and its own small model",
+            f"config.json: model_type is {model_type!r}, expected {MODEL_TYPE!r}{_family(model_type)}",
+            hint="finesight runs Qwen2.5-VL models: Qwen/Qwen2.5-VL-3B-Instruct, -7B-, -32B- or -72B-Instruct, "
+            "folders fine-tuned from them, and its own small model, tiny",
         )
     quantised = published.get("quantization_config")
     if quantised:
         method = quantised.get("quant_method") if isinstance(quantised, Mapping) else quantised
         raise ConfigError(
             f"config.json: the weights are quantised with {method}, expected plain weights",
-            hint="use the original checkpoint; a smaller dtype can be asked for when loading",
+            hint="take the model this one was made from, such as Qwen/Qwen2.5-VL-7B-Instruct; "
+            "dtype bfloat16 halves the memory of float32",
         )
     text = _text_section(published)
     return {
@@ -89,6 +104,32 @@ def read_values(published: Mapping[str, Any]) -> dict[str, Any]:
         "special_tokens": _special_tokens(text, published),
         "dtype": _dtype(text, published),
     }
+
+
+def end_tokens(value: Any, *, where: str) -> tuple[int, ...]:
+    """Token ids from a value of `eos_token_id`; none for null and for an empty list.
+
+    Args:
+        value: what the file holds.
+        where: name of the file.
+
+    Raises:
+        ConfigError: the value is neither an id nor a list of ids.
+    """
+    ids = value if isinstance(value, list | tuple) else [] if value is None else [value]
+    for index in ids:
+        if isinstance(index, bool) or not isinstance(index, int) or index < 0:
+            raise ConfigError(
+                f"{where}: eos_token_id is {value!r}, expected the id of a token or a list of ids",
+                hint="remove the key: <|im_end|> ends an answer whatever it says",
+            )
+    return tuple(ids)
+
+
+def _family(model_type: object) -> str:
+    """What the model is, where its type is one that is often mistaken for Qwen2.5-VL."""
+    family = _OTHER_FAMILIES.get(str(model_type))
+    return f": this is {family}" if family else ""
 
 
 def _vision_values(published: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,13 +208,12 @@ def _special_tokens(text: Mapping[str, Any], published: Mapping[str, Any]) -> di
         value = text.get(key) if value is None else value
         return default if value is None else value
 
-    eos = read("eos_token_id", 151_645)
     return {
         "image_pad": read("image_token_id", 151_655),
         "video_pad": read("video_token_id", 151_656),
         "vision_start": read("vision_start_token_id", 151_652),
         "vision_end": read("vision_end_token_id", 151_653),
-        "eos": tuple(eos) if isinstance(eos, (list, tuple)) else (eos,),
+        "eos": end_tokens(read("eos_token_id", None), where="config.json"),
         "pad": read("pad_token_id", read("bos_token_id", 151_643)),
     }
 
@@ -204,7 +244,7 @@ def write_values(values: Mapping[str, Any]) -> dict[str, Any]:
         "architectures": [ARCHITECTURE],
         "model_type": MODEL_TYPE,
         "bos_token_id": tokens["pad"],
-        "eos_token_id": eos[0] if len(eos) == 1 else list(eos),
+        "eos_token_id": eos[0] if len(eos) == 1 else list(eos) or None,
         "pad_token_id": tokens["pad"],
         "image_token_id": tokens["image_pad"],
         "video_token_id": tokens["video_pad"],

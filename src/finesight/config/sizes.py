@@ -10,6 +10,7 @@ the vision intermediate size of 7B, the embedding rows of all).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -50,6 +51,15 @@ _RELEASES = {
 
 SIZE_NAMES = ("tiny", *_RELEASES)
 
+RELEASE_NAMES = {size: f"Qwen/Qwen2.5-VL-{size.upper()}-Instruct" for size in _RELEASES}
+"""The published name of each released size."""
+
+_WRITTEN = re.compile(r"(?:qwen/)?qwen2[._]5-?vl-?(\d+b)(?:-instruct)?", re.IGNORECASE)
+
+_OLLAMA_TAG = re.compile(r"qwen2\.5vl(?::(?:latest|(\d+b)(?:-[\w.-]+)?))?", re.IGNORECASE)
+
+_OLLAMA_LATEST = "7b"
+
 
 def named_config(
     name: str,
@@ -80,6 +90,16 @@ def named_config(
     if special_tokens is not None:
         changes["special_tokens"] = special_tokens
     return config.model_copy(update=changes)
+
+
+def released_size(name: str) -> str | None:
+    """The released size that a name means, however it is written; None if it means none.
+
+    Known are the published names with and without owner and `-Instruct`, in any case, and Ollama's.
+    """
+    found = _WRITTEN.fullmatch(name) or _OLLAMA_TAG.fullmatch(name)
+    size = (found[1] or _OLLAMA_LATEST).lower() if found else ""
+    return size if size in _RELEASES else None
 
 
 def _special_tokens(first: int) -> SpecialTokenIds:

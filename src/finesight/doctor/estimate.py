@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a question will take: tokens exactly, memory and time roughly, before any weight is loaded.
 
+A release needs no file of its own: its shape is known. Only its vocabulary is not, so its text is counted
+with the embedded model's, which is smaller: that is an estimate, from right to twice too many.
+
 Lengths come from the processor's own plan, operations and bytes from `model.flops`. Time is counted
 work over the speed just measured: good to a factor of two, and meant for deciding
 whether to wait, not for comparing.
@@ -12,17 +15,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from finesight.config.model import ModelConfig
+from finesight.config.sizes import named_config
 from finesight.conversation import Conversation, ImagePart, MediaRecord
 from finesight.doctor.machine import Speed
 from finesight.model import flops
 from finesight.processor.plan import SamplePlan
 from finesight.processor.prepare import grid_of_record
 from finesight.processor.processor import Processor
+from finesight.text.tokenizer import Tokenizer
 
 _TYPICAL_SHARE = 0.7
 """Share of the measured matrix product speed that a whole forward reaches."""
@@ -34,6 +40,8 @@ class Estimate:
 
     Attributes:
         model: name of the model.
+        source: where its values were read.
+        text_is_exact: whether text was counted with its own vocabulary; visual tokens are exact in any case.
         device: where it would run.
         dtype: of its weights.
         parameters: numbers in its weights.
@@ -54,6 +62,8 @@ class Estimate:
     """
 
     model: str
+    source: str
+    text_is_exact: bool
     device: str
     dtype: str
     parameters: int
@@ -103,6 +113,8 @@ class Target:
 
     Attributes:
         name: of the model.
+        source: where its values were read.
+        text_is_exact: whether the processor has the model's own vocabulary.
         processor: of the model; knows its configuration.
         device: "cpu", "cuda", ...
         dtype: of the weights.
@@ -110,10 +122,24 @@ class Target:
     """
 
     name: str
+    source: str
+    text_is_exact: bool
     processor: Processor
     device: str
     dtype: torch.dtype
     speed: Speed
+
+
+def release_processor(size: str, vocabulary_folder: Path) -> Processor:
+    """A processor with the shape and the budgets of a release, and another vocabulary.
+
+    Args:
+        size: such as "7b".
+        vocabulary_folder: a checkpoint whose tokenizer counts the text.
+    """
+    tokens = ModelConfig.from_folder(vocabulary_folder).special_tokens
+    config = named_config(size, special_tokens=tokens)
+    return Processor(Tokenizer.from_folder(vocabulary_folder), config)
 
 
 def estimate(
@@ -151,6 +177,8 @@ def estimate(
     step_bytes = flops.decode_bytes(text, length, bytes_per_number=size)
     return Estimate(
         model=target.name,
+        source=target.source,
+        text_is_exact=target.text_is_exact,
         device=target.device,
         dtype=str(target.dtype).removeprefix("torch."),
         parameters=flops.vision_parameters(vision) + flops.text_parameters(text),

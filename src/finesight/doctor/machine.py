@@ -7,6 +7,8 @@ The speed is measured in a fraction of a second and is good for an estimate, not
 from __future__ import annotations
 
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+
+from finesight.threads import physical_cores
 
 Status = Literal["ok", "missing", "slow", "note"]
 
@@ -63,18 +67,21 @@ class Speed:
     bytes_per_second: float
 
 
-def machine_report(embedded_model: Path | None) -> list[Finding]:
+def machine_report(embedded_model: Path | None, *, wait_policy: str | None = None) -> list[Finding]:
     """Look at everything that decides what can be run here.
 
     Args:
         embedded_model: folder of the embedded model; None if it is not part of this copy.
+        wait_policy: how OpenMP's threads wait: the value of OMP_WAIT_POLICY when torch was loaded.
     """
     return [
         *_software(),
         *_processors(),
+        _threads(torch.get_num_threads(), physical_cores(), wait_policy),
         *_memory(),
         *_media(),
         *_extras(),
+        *_torchvision(),
         _embedded(embedded_model),
     ]
 
@@ -127,7 +134,7 @@ def _software() -> Iterator[Finding]:
 
 def _processors() -> Iterator[Finding]:
     capability = torch.backends.cpu.get_cpu_capability()
-    yield Finding("cpu", f"{torch.get_num_threads()} threads, {capability}")
+    yield Finding("cpu", capability)
     if has_bfloat16():
         yield Finding("bfloat16 on the cpu", "in hardware")
     else:
@@ -146,6 +153,17 @@ def _processors() -> Iterator[Finding]:
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
         yield Finding(f"cuda:{index}", f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB")
+
+
+def _threads(count: int, cores: int, wait_policy: str | None) -> Finding:
+    value = f"{count} of torch, {cores} physical cores, OMP_WAIT_POLICY {wait_policy or 'not set'}"
+    if count > cores:
+        hint = f"more threads than cores slow each other down: set OMP_NUM_THREADS={cores}"
+        return Finding("threads", value, "slow", hint)
+    if count > 1 and wait_policy != "passive":
+        hint = "threads that spin while they wait slow a busy machine: set OMP_WAIT_POLICY=passive"
+        return Finding("threads", value, "note", hint)
+    return Finding("threads", value)
 
 
 def _memory() -> Iterator[Finding]:
@@ -179,6 +197,35 @@ def _extras() -> Iterator[Finding]:
             yield Finding(name, version(name))
         except PackageNotFoundError:
             yield Finding(name, "installed, version unknown")
+
+
+def _torchvision() -> Iterator[Finding]:
+    """Whether torchvision can be imported: where it is installed, transformers needs it."""
+    if find_spec("transformers") is None or find_spec("torchvision") is None:
+        return
+    command = [sys.executable, "-c", "import torchvision"]  # once it fails, a process is spoilt
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = version("torchvision")
+    if done.returncode == 0:
+        yield Finding("torchvision", found)
+        return
+    reason = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    yield Finding(
+        "torchvision",
+        f"{found} cannot be imported beside torch {torch.__version__}: {reason[-1]}",
+        "missing",
+        f"transformers has no Qwen2.5-VL then. Install the build for this torch: {_matching_build()}; "
+        "or pip uninstall torchvision",
+    )
+
+
+def _matching_build() -> str:
+    """The command that installs the torchvision made for the installed torch."""
+    minor = int(torch.__version__.split(".")[1])
+    build = "cpu" if torch.version.cuda is None else f"cu{torch.version.cuda.replace('.', '')}"
+    # torch 2.0 came with torchvision 0.15, and each release since with the next.
+    wanted = f"torchvision==0.{minor + 15}.*"
+    return f"pip install '{wanted}' --index-url https://download.pytorch.org/whl/{build}"
 
 
 def _embedded(folder: Path | None) -> Finding:

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import warnings
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from finesight.doctor.torchvision_operators import declare_operators
 from finesight.errors import ConfigError
 
 
@@ -30,7 +29,9 @@ def load_reference(folder: Path, dtype: torch.dtype) -> Any:
     reason = missing_reference()
     if reason:
         raise ConfigError("there is no reference to compare with", hint=reason)
-    _declare_torchvision_operators()
+    torchvision = find_spec("torchvision")
+    if torchvision is not None and torchvision.origin is not None:
+        declare_operators(Path(torchvision.origin).parent)
     try:
         from transformers import Qwen2_5_VLForConditionalGeneration
         from transformers.utils import logging
@@ -46,27 +47,3 @@ def load_reference(folder: Path, dtype: torch.dtype) -> Any:
         ) from error
     model.requires_grad_(False)
     return model
-
-
-@lru_cache(maxsize=1)
-def _declare_torchvision_operators() -> torch.library.Library | None:
-    """Let torchvision be imported where its compiled part does not load, as with CPU-only torch.
-
-    transformers imports torchvision if it is there, and that import fails on two operators which
-    nothing here runs. They are declared only if the compiled part cannot define them. The library
-    object must stay alive, so it is kept.
-    """
-    found = find_spec("torchvision")
-    is_known = "torchvision::nms" in torch._C._dispatch_get_all_op_names()
-    if found is None or found.origin is None or is_known:
-        return None
-    try:
-        for compiled in Path(found.origin).parent.glob("_C*.so"):
-            torch.ops.load_library(str(compiled))
-            return None
-    except OSError as error:  # built for another torch
-        warnings.warn(f"torchvision without its operators: {error}", stacklevel=2)
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return library

@@ -20,6 +20,7 @@ from finesight.engine.transcript import Transcript
 from finesight.errors import EngineError
 from finesight.model.vl import VisionLanguageModel
 from finesight.processor.processor import Processor
+from finesight.text.special_tokens import IM_END
 
 
 class Engine:
@@ -28,7 +29,7 @@ class Engine:
     Args:
         model: the network; put into evaluation mode.
         processor: from the same checkpoint.
-        eos_ids: further tokens that end an answer, besides those of the model's own configuration.
+        eos_ids: further tokens that end an answer, besides those of the model's own configuration and <|im_end|>.
         on_stage: told what is going on: `(stage, done, total)`.
     """
 
@@ -42,7 +43,9 @@ class Engine:
     ) -> None:
         self.model = model.eval()
         self.processor = processor
-        self.eos_ids = frozenset((*model.config.special_tokens.eos, *eos_ids))
+        # <|im_end|> closes every turn that is written here; files of fine-tuned models often leave it out.
+        turn_end = processor.tokenizer.special_id(IM_END)
+        self.eos_ids = frozenset((turn_end, *model.config.special_tokens.eos, *eos_ids))
         self._on_stage = on_stage
 
     def respond(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:

@@ -31,6 +31,7 @@ from torch import Tensor
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
+from finesight.config.folder import check_weight_files
 from finesight.config.model import ModelConfig
 from finesight.errors import MissingWeights, ShapeMismatch, WeightsError
 from finesight.model.vl import VisionLanguageModel
@@ -99,13 +100,14 @@ def load_model(
         The model, in evaluation mode.
 
     Raises:
-        ConfigError: `config.json` is missing or not one of this model.
+        ConfigError: `config.json` is missing or not one of this model, or an adapter lies beside the weights.
         MissingWeights: a file or a tensor is not there.
         ShapeMismatch: a tensor has another shape than the configuration says.
         WeightsError: a file is truncated or broken, a tensor is superfluous, quantised, or not finite.
     """
     folder = Path(folder)
     config = ModelConfig.from_folder(folder)
+    check_weight_files(folder)
     with torch.device("meta"), _NoInit():
         model = VisionLanguageModel(config, attention=attention)
     stored = _by_our_names(_list_tensors(folder))
@@ -137,15 +139,6 @@ def _list_tensors(folder: Path) -> dict[str, _Stored]:
     shards = (
         [folder / SINGLE] if (folder / SINGLE).is_file() else sorted(folder.glob("*.safetensors"))
     )
-    if not shards:
-        pickles = sorted(path.name for path in [*folder.glob("*.bin"), *folder.glob("*.pt*")])
-        raise MissingWeights(
-            f"{folder} holds no safetensors file"
-            + (f", only {', '.join(pickles[:_SHOWN])}" if pickles else ""),
-            hint="pickle files can run code and are never opened; save the model as safetensors"
-            if pickles
-            else "",
-        )
     found: dict[str, _Stored] = {}
     for path in shards:
         for name, entry in _read_header(path).items():
@@ -228,7 +221,7 @@ def _entry(path: Path, name: str, values: Mapping[str, Any], base: int) -> _Stor
     if dtype is None:
         raise WeightsError(
             f"tensor {name} in {path} is stored as {values['dtype']}, expected one of {', '.join(_DTYPES)}",
-            hint="quantised checkpoints are not loaded; use the original weights",
+            hint="quantised checkpoints are not loaded; use the weights they were made from",
         )
     shape = tuple(int(side) for side in values["shape"])
     start, stop = values["data_offsets"]

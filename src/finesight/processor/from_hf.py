@@ -2,7 +2,8 @@
 """`ProcessorConfig` from the files a published checkpoint folder carries, and back.
 
 Three layouts are in circulation: `preprocessor_config.json` with `min_pixels` and `max_pixels`; the
-same with `size: {shortest_edge, longest_edge}` and perhaps a `video_preprocessor_config.json`; and
+same with `size: {shortest_edge, longest_edge}`, or `size: {min_pixels, max_pixels}` as transformers
+4.45 to 4.48 saved it, and perhaps a `video_preprocessor_config.json`; and
 one `processor_config.json` that holds both. All are read. Where nothing is said about video, the
 budgets of qwen-vl-utils hold.
 
@@ -48,6 +49,11 @@ _HARMLESS = frozenset(
 
 _VALUE_KEYS = ("image_mean", "image_std", "min_frames", "max_frames", "min_pixels", "max_pixels")
 
+_PIXEL_KEYS = ("min_pixels", "max_pixels")
+
+_EDGES = {"shortest_edge": "min_pixels", "longest_edge": "max_pixels"}
+"""Names inside of `size`, of what are areas in pixels too."""
+
 _Section = tuple[Path, Mapping[str, Any]]
 
 
@@ -74,7 +80,10 @@ def read_processor_config(folder: str | Path, vision: VisionConfig) -> Processor
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{folder}: {where} of the processor: {first['msg']}") from error
+        said = f"{where} of the processor" if where else "the processor's values"
+        files = " and ".join(dict.fromkeys(str(path) for path, _ in filter(None, (images, videos))))
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{files}: {said}: {reason}") from error
 
 
 def write_processor_config(config: ProcessorConfig, vision: VisionConfig) -> dict[str, Any]:
@@ -148,18 +157,21 @@ def _read_section(section: _Section, vision: VisionConfig) -> dict[str, Any]:
                 hint="only the published Qwen2.5-VL processing is implemented",
             )
     # The older names win: the newer `size` is then a leftover of the class default.
-    return values | {key: keys[key] for key in ("min_pixels", "max_pixels") if keys.get(key)}
+    return values | {key: keys[key] for key in _PIXEL_KEYS if keys.get(key) is not None}
 
 
 def _pixels_of_size(size: Any, path: Path) -> dict[str, Any]:
-    if not isinstance(size, Mapping) or set(size) - {"min_pixels", "max_pixels"} != {
-        "shortest_edge",
-        "longest_edge",
-    }:
+    """The pixel budget inside of `size`, under any of its names; two names for one value must agree."""
+    given = dict(size) if isinstance(size, Mapping) else {}
+    pairs = [(_EDGES.get(key, key), value) for key, value in given.items() if value is not None]
+    values = dict(pairs)
+    agree = all(values[name] == value for name, value in pairs)
+    if set(values) != set(_PIXEL_KEYS) or not agree:
         raise ConfigError(
-            f"{path}: size = {size!r}", hint="expected shortest_edge and longest_edge, in pixels"
+            f"{path}: size = {size!r}",
+            hint="expected shortest_edge and longest_edge, or min_pixels and max_pixels: areas in pixels",
         )
-    return {"min_pixels": size["shortest_edge"], "max_pixels": size["longest_edge"]}
+    return values
 
 
 def _expected(vision: VisionConfig) -> dict[str, Callable[[Any], bool]]:

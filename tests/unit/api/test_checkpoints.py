@@ -8,13 +8,16 @@ import json
 import pytest
 
 from finesight.api import checkpoints
+from finesight.config.sizes import named_config
 from finesight.conversation import Sampling
 from finesight.errors import ConfigError, MissingWeights
 
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
+    """The names of a checkpoint's files, its configuration, and no weight."""
+    (tmp_path / "config.json").write_text(json.dumps(named_config("tiny").to_hf()))
+    (tmp_path / "model.safetensors").write_bytes(b"")
     return tmp_path
 
 
@@ -38,11 +41,32 @@ def test_a_file_is_no_model(folder):
         checkpoints.find_checkpoint(folder / "config.json")
 
 
-@pytest.mark.parametrize("name", ["./nowhere", "nowhere", "a/b/c", "/nowhere/at/all", ""])
+@pytest.mark.parametrize("name", ["./nowhere", "nowhere", "a/b/c", "/nowhere/at/all"])
 def test_no_such_folder(name):
     with pytest.raises(MissingWeights) as caught:
         checkpoints.find_checkpoint(name)
-    assert repr(name) in caught.value.message or name == ""
+    assert repr(name) in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["", None, 7])
+def test_what_can_be_no_name(name):
+    with pytest.raises(ConfigError, match=f"model is {name!r}"):
+        checkpoints.find_checkpoint(name)
+
+
+@pytest.mark.parametrize("name", ["a" * 9999, "~nobody-of-that-name/model"])
+def test_what_the_system_cannot_look_for(name):
+    with pytest.raises(MissingWeights, match="model '") as caught:
+        checkpoints.find_checkpoint(name)
+    assert len(caught.value.message) < 300
+
+
+@pytest.mark.parametrize("hub", ["github", "", 3, ["huggingface"]])
+@pytest.mark.parametrize("name", ["tiny", "Qwen/Qwen2.5-VL-3B-Instruct"])
+def test_an_unknown_hub(name, hub):
+    with pytest.raises(ConfigError, match="hub is") as caught:
+        checkpoints.find_checkpoint(name, hub=hub)
+    assert "huggingface or modelscope" in caught.value.hint
 
 
 def test_a_copy_without_the_embedded_model_says_so(tmp_path, monkeypatch):
@@ -74,8 +98,67 @@ def test_the_second_hub_is_asked_where_the_first_is_out_of_reach(monkeypatch, fo
         checkpoints.find_checkpoint("Qwen/Qwen2.5-VL-3B-Instruct", hub="huggingface")
 
 
+@pytest.mark.parametrize("missing", ["huggingface_hub", "modelscope"])
+def test_the_library_of_the_hub_that_was_asked_for_is_named(monkeypatch, missing):
+    def absent(name, wanted):
+        raise ImportError(missing)
+
+    for download in ("_from_huggingface", "_from_modelscope"):
+        monkeypatch.setattr(checkpoints, download, absent)
+    hub = missing.removesuffix("_hub")
+    with pytest.raises(
+        MissingWeights, match=f"{missing} to download it is not installed"
+    ) as caught:
+        checkpoints.find_checkpoint("someone/a-model", hub=hub)
+    assert caught.value.hint == f"pip install {missing}, or give a folder"
+
+
+def test_an_error_without_words_is_told_too(monkeypatch):
+    monkeypatch.setattr(checkpoints, "_from_huggingface", refusing(""))
+    with pytest.raises(MissingWeights, match="huggingface: OSError"):
+        checkpoints.find_checkpoint("Qwen/Qwen2.5-VL-3B-Instuct", hub="huggingface")
+
+
+def test_a_misspelt_release_is_guessed(monkeypatch):
+    monkeypatch.setattr(checkpoints, "_from_huggingface", refusing("404"))
+    with pytest.raises(MissingWeights) as caught:
+        checkpoints.find_checkpoint("Qwen/Qwen2.5-VL-3B-Instuct", hub="huggingface")
+    assert "did you mean Qwen/Qwen2.5-VL-3B-Instruct?" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model_type": "qwen3_vl"}, "this is a Qwen3-VL model"),
+        ({"quantization_config": {"quant_method": "awq"}}, "quantised with awq"),
+    ],
+)
+def test_a_published_model_that_cannot_be_run_is_refused_before_its_weights_are_fetched(
+    monkeypatch, folder, change, said
+):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    fetched = []
+    monkeypatch.setattr(
+        checkpoints, "_from_huggingface", lambda name, wanted: fetched.append(wanted) or folder
+    )
+    with pytest.raises(ConfigError, match=said):
+        checkpoints.find_checkpoint("someone/a-model", hub="huggingface")
+    assert fetched == [["*.json"]]
+
+
+def test_a_published_model_that_can_be_run_comes_with_its_weights(monkeypatch, folder):
+    fetched = []
+    monkeypatch.setattr(
+        checkpoints, "_from_huggingface", lambda name, wanted: fetched.append(wanted) or folder
+    )
+    assert checkpoints.find_checkpoint("someone/a-model", hub="huggingface") == folder
+    assert fetched == [["*.json"], ["*.json", "*.safetensors"]]
+
+
 def test_an_interrupted_download_is_not_complete(folder):
     (folder / "tokenizer.json").write_text("{}")
+    (folder / "model.safetensors").unlink()
     index = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     (folder / "one.safetensors").write_bytes(b"")
@@ -108,10 +191,21 @@ def test_without_do_sample_answers_are_greedy(folder):
     assert defaults(folder, do_sample=False, temperature=0.7).sampling.temperature == 0
 
 
-@pytest.mark.parametrize("values", [{"top_p": "high"}, {"max_new_tokens": 0}, {"top_k": True}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        *({"top_p": "high"}, {"max_new_tokens": 0}, {"top_k": True}),
+        *({"eos_token_id": value} for value in ("x", 7.5, [[1]], -1)),
+    ],
+)
 def test_wrong_values_name_the_file(folder, values):
     with pytest.raises(ConfigError, match=r"generation_config\.json"):
         defaults(folder, **values)
+
+
+@pytest.mark.parametrize("value", [None, []])
+def test_no_end_tokens(folder, value):
+    assert defaults(folder, eos_token_id=value).eos_ids == ()
 
 
 def test_a_broken_file_is_named(folder):

@@ -123,7 +123,11 @@ def test_left_out_values_are_the_defaults_of_transformers():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model_type": "qwen2_vl"}, "model_type is 'qwen2_vl', expected 'qwen2_5_vl'"),
+        ({"model_type": "llama"}, "model_type is 'llama', expected 'qwen2_5_vl'\n"),
+        ({"model_type": "qwen2_vl"}, "expected 'qwen2_5_vl': this is a Qwen2-VL model"),
+        ({"model_type": "qwen3_vl"}, "expected 'qwen2_5_vl': this is a Qwen3-VL model"),
+        ({"model_type": "qwen2"}, "text model, without a vision tower"),
+        ({"image_token_id": 151_936}, "image_pad token has id 151936, outside the vocabulary"),
         ({"vision_config": None}, "vision_config is missing"),
         ({"vision_config__hidden_act": "gelu"}, "vision_config.hidden_act is 'gelu'"),
         (
@@ -177,6 +181,31 @@ def test_a_folder_adds_the_end_tokens_of_its_generation_config(tmp_path):
     assert ModelConfig.from_folder(tmp_path).special_tokens.eos == (151_645, 151_643)
     (tmp_path / "generation_config.json").write_text('{"eos_token_id": 151643}')
     assert ModelConfig.from_folder(str(tmp_path)).special_tokens.eos == (151_643,)
+    for nothing in ("{}", '{"eos_token_id": null}', '{"eos_token_id": []}'):
+        (tmp_path / "generation_config.json").write_text(nothing)
+        assert ModelConfig.from_folder(tmp_path).special_tokens.eos == (151_645,)
+
+
+BROKEN_IDS = ("x", 7.5, [[1]], [151_645, None], -1, True, {"id": 5})
+
+
+@pytest.mark.parametrize("value", [*BROKEN_IDS, 152_000, [151_645, 152_000]])
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json"])
+def test_end_tokens_that_are_none_name_their_file(tmp_path, name, value):
+    (tmp_path / "config.json").write_text(json.dumps(RELEASED_3B))
+    content = RELEASED_3B if name == "config.json" else {}
+    (tmp_path / name).write_text(json.dumps(content | {"eos_token_id": value}))
+    with pytest.raises(ConfigError, match=name) as error:
+        ModelConfig.from_folder(tmp_path)
+    said = "outside the vocabulary of 151936" if value not in BROKEN_IDS else "eos_token_id is"
+    assert said in error.value.message
+
+
+@pytest.mark.parametrize("value", [None, []])
+def test_a_model_may_name_no_end_token(value):
+    config = ModelConfig.from_hf(changed(eos_token_id=value))
+    assert config.special_tokens.eos == ()
+    assert ModelConfig.from_hf(config.to_hf()) == config
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 
 from finesight.config.model import SpecialTokenIds
-from finesight.config.sizes import SIZE_NAMES, named_config
+from finesight.config.sizes import RELEASE_NAMES, SIZE_NAMES, named_config, released_size
 from finesight.errors import ConfigError
 
 
@@ -42,3 +42,17 @@ def test_an_unknown_size_names_the_nearest():
     with pytest.raises(ConfigError, match=r"'7bb'.*tiny, 3b, 7b, 32b, 72b") as error:
         named_config("7bb")
     assert "'7b'" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *((name, size) for size, name in RELEASE_NAMES.items()),
+        *(("Qwen2.5-VL-7B", "7b"), ("qwen2_5-vl-72b-instruct", "72b"), ("Qwen2.5VL-3B", "3b")),
+        *(("qwen2.5vl:3b", "3b"), ("qwen2.5vl:32b-q8_0", "32b"), ("qwen2.5vl:latest", "7b")),
+        *(("Qwen2.5-VL-14B", None), ("Qwen2-VL-7B", None), ("me/Qwen2.5-VL-7B", None)),
+        *(("Qwen2.5-VL-7B-Instruct-AWQ", None), ("tiny", None), ("", None)),
+    ],
+)
+def test_a_release_is_known_however_it_is_written(name, size):
+    assert released_size(name) == size

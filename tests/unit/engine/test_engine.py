@@ -31,6 +31,15 @@ def test_end_token_stops(answer, tiny_tokenizer):
     assert reply.usage.completion_tokens == len(reply.token_ids)
 
 
+@pytest.mark.parametrize("eos", [(), (3,)])
+def test_the_end_of_a_turn_ends_an_answer_whatever_the_files_say(says, processor, question, eos):
+    model = says("A red square.")
+    tokens = model.config.special_tokens.model_copy(update={"eos": eos})
+    model.config = model.config.model_copy(update={"special_tokens": tokens})
+    reply = ask(Engine(model, processor), question)
+    assert (reply.text, reply.finish_reason) == ("A red square.", "stop")
+
+
 def test_length_stops(answer):
     reply = answer("A red square.", max_new_tokens=3)
     assert reply.finish_reason == "length"

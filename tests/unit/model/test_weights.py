@@ -327,6 +327,12 @@ def test_pickles_are_never_opened(folder):
     assert "can run code" in error.value.hint
 
 
+def test_an_adapter_beside_the_weights_is_never_passed_over(folder):
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="LoRA adapter beside it"):
+        load_model(folder)
+
+
 def test_a_folder_without_weights_or_configuration(folder, tmp_path):
     (folder / SINGLE).unlink()
     with pytest.raises(MissingWeights, match="holds no safetensors file"):

@@ -54,7 +54,19 @@ def write(folder, name, content):
     (folder / name).write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize("content", [OLD, NEW, NEW | {"min_pixels": 3136, "max_pixels": 1_000_000}])
+SIZE = {"min_pixels": 3136, "max_pixels": 1_000_000}
+"""What transformers 4.45 to 4.48 wrote under `size`, beside the same two keys."""
+
+EDGES = {"shortest_edge": 3136, "longest_edge": 1_000_000}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(OLD, NEW, NEW | SIZE, OLD | {"size": SIZE}, NEW | {"size": SIZE}),
+        *(NEW | {"size": SIZE | EDGES}, NEW | {"size": EDGES | dict.fromkeys(SIZE)}),
+    ],
+)
 def test_picture_budget(tmp_path, content):
     write(tmp_path, "preprocessor_config.json", content)
     config = read_processor_config(tmp_path, VISION)
@@ -65,13 +77,15 @@ def test_picture_budget(tmp_path, content):
 
 
 @pytest.mark.parametrize("in_one_file", [False, True])
-def test_video_budget(tmp_path, in_one_file):
+@pytest.mark.parametrize("size", [VIDEO["size"], {"max_pixels": 500_000, "min_pixels": 50_176}])
+def test_video_budget(tmp_path, in_one_file, size):
+    video = VIDEO | {"size": size}
     if in_one_file:
-        both = {"image_processor": NEW, "video_processor": VIDEO, "processor_class": "x"}
+        both = {"image_processor": NEW, "video_processor": video, "processor_class": "x"}
         write(tmp_path, "processor_config.json", both)
     else:
         write(tmp_path, "preprocessor_config.json", NEW)
-        write(tmp_path, "video_preprocessor_config.json", VIDEO)
+        write(tmp_path, "video_preprocessor_config.json", video)
     config = read_processor_config(tmp_path, VISION)
     assert (config.min_pixels, config.max_pixels) == (3136, 1_000_000)
     assert (config.video_min_pixels, config.video_max_pixels) == (50_176, 500_000)
@@ -100,6 +114,9 @@ def test_older_names_win(tmp_path):
         ("cap_pixels_per_frame", False),
         ("size", {"height": 224, "width": 224}),
         ("size", 224),
+        ("size", {"min_pixels": 3136}),
+        ("size", {"shortest_edge": 3136, "longest_edge": 9999, "max_pixels": 8888}),
+        ("size", {"shortest_edge": 3136, "longest_edge": 9999, "width": 28}),
         ("sharpen", True),
     ],
 )
@@ -121,6 +138,32 @@ def test_values_of_a_wrong_type_are_named(tmp_path):
     write(tmp_path, "preprocessor_config.json", OLD | {"max_pixels": "large"})
     with pytest.raises(ConfigError, match="max_pixels of the processor"):
         read_processor_config(tmp_path, VISION)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("preprocessor_config.json", {"min_pixels": 10**9}, "min_pixels 1000000000 exceeds max_"),
+        ("preprocessor_config.json", {"max_pixels": 0}, "max_pixels of the processor"),
+        (
+            "preprocessor_config.json",
+            {"image_std": [0.2, 0, 0.2]},
+            r"image_std \(0.2, 0.0, 0.2\) must be above 0",
+        ),
+        ("video_preprocessor_config.json", {"min_frames": 101}, "min_frames 101 exceeds max_frame"),
+        (
+            "video_preprocessor_config.json",
+            {"size": {"min_pixels": 999, "max_pixels": 998}},
+            "video_min_pixels 999 exceeds video_max_pixels 998",
+        ),
+    ],
+)
+def test_values_that_contradict_each_other_name_the_file(tmp_path, name, values, said):
+    write(tmp_path, "preprocessor_config.json", OLD)
+    write(tmp_path, name, (OLD if name == "preprocessor_config.json" else VIDEO) | values)
+    with pytest.raises(ConfigError, match=said) as error:
+        read_processor_config(tmp_path, VISION)
+    assert str(tmp_path / name) in error.value.message
 
 
 def test_video_with_another_normalisation_is_refused(tmp_path):

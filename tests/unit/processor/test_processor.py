@@ -220,8 +220,8 @@ def test_missing_files_are_named(tmp_path, tiny_hf_config, name):
 
 def test_model_config_decides_ids(tiny_tokenizer, tiny_hf_config):
     config = ModelConfig.from_hf(tiny_hf_config)
-    ids = config.special_tokens.model_copy(update={"eos": (1, 2)})
-    with pytest.raises(ConfigError, match=r"<\|im_end\|> .* says 1 or 2"):
+    ids = config.special_tokens.model_copy(update={"video_pad": 1})
+    with pytest.raises(ConfigError, match=r"<\|video_pad\|> .* says 1"):
         Processor(tiny_tokenizer, config.model_copy(update={"special_tokens": ids}))
 
 

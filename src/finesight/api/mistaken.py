@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user gave as a model that is none: what it is, and what to type instead.
+
+Names from Ollama, addresses, quantised copies and other model families are known by how they are
+written, files by their first bytes. Nothing here asks the network.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from finesight.config.sizes import RELEASE_NAMES, released_size
+from finesight.errors import ConfigError
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+_HUB_PAGE = re.compile(
+    r"https?://(?:www\.)?(?:huggingface\.co|hf\.co|modelscope\.(?:cn|ai)/models)/([\w.-]+/[\w.-]+)"
+)
+
+_OLLAMA = re.compile(r"[\w.-]+(?:/[\w.-]+)*:[\w.-]+")
+
+_SIZE_INSIDE = re.compile(r"qwen2[._]5-?vl\W?(\d+b)", re.IGNORECASE)
+
+_QUANTISED = re.compile(
+    r"[-_.](awq|gptq|gguf|fp8|nf4|int[48]|[48]-?bit|bnb|mlx|exl[23]|w\d+a\d+|q\d_\w+)(?![a-z])",
+    re.IGNORECASE,
+)
+
+_OTHER_FAMILY = re.compile(r"qwen(?:2|3(?:\.\d)?)-?vl|qwen[23](?:\.5)?-omni|qvq", re.IGNORECASE)
+
+_GGUF_VISION = re.compile(rb"general\.architecture.{12}clip", re.DOTALL)
+
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+def name_mistake(name: str) -> ConfigError | None:
+    """The error for a name that no folder here has; None if it may be a published one."""
+    page = _HUB_PAGE.match(name)
+    if page or _ADDRESS.match(name):
+        hint = f"give the name alone: {page[1]}" if page else "give a folder or a published name"
+        return ConfigError(f"model {name} is an address", hint=hint)
+    size = released_size(name)
+    if size is not None and name != RELEASE_NAMES[size]:
+        what = "names no folder here"
+        if ":" in name or ("/" not in name and "-" not in name):
+            what = "is what Ollama calls a quantised GGUF file, which finesight does not load"
+        return ConfigError(f"model {name} {what}", hint=f"type {RELEASE_NAMES[size]}")
+    quantised = _QUANTISED.search(name)
+    if _SIZE_INSIDE.search(name) and quantised:
+        return ConfigError(
+            f"model {name} is a quantised copy ({quantised[1]}), which finesight does not load",
+            hint=f"type {_release_inside(name)}; its weights are not quantised",
+        )
+    if _OTHER_FAMILY.search(name):
+        return ConfigError(
+            f"model {name} is of another family, finesight runs Qwen2.5-VL",
+            hint=f"type one of {', '.join(RELEASE_NAMES.values())}",
+        )
+    if _OLLAMA.fullmatch(name):
+        return ConfigError(
+            f"model {name} is a name of Ollama's or of another program's",
+            hint=f"type a folder, or one of {', '.join(RELEASE_NAMES.values())}",
+        )
+    return None
+
+
+def file_mistake(path: Path) -> ConfigError:
+    """The error for a path that is no folder.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not path.is_file():
+        return ConfigError(f"model {path} is neither a folder nor a regular file")
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head.startswith(b"GGUF"):
+        is_tower = "mmproj" in path.name.lower() or _GGUF_VISION.search(head)
+        what = "the vision tower of a GGUF model (mmproj)" if is_tower else "a GGUF file"
+        return ConfigError(
+            f"model {path} is {what}, which llama.cpp and Ollama read and finesight does not",
+            hint=f"give the model it was made from: a folder, or {_release_inside(path.name)}",
+        )
+    folder = f"give the folder that holds config.json and the weights: {path.parent}"
+    if path.name.startswith("adapter_model"):
+        return ConfigError(
+            f"model {path} is a file with the weights of a LoRA adapter",
+            hint="merge the adapter into its model, and give the folder of the result",
+        )
+    if path.suffix == ".safetensors":
+        return ConfigError(
+            f"model {path} is a file with weights, perhaps some of them", hint=folder
+        )
+    if path.suffix in _PICKLES:
+        return ConfigError(
+            f"model {path} is a file with weights as a pickle, which can run code and is never opened",
+            hint="give a folder with *.safetensors",
+        )
+    return _other_file(path, head, folder)
+
+
+def _other_file(path: Path, head: bytes, folder: str) -> ConfigError:
+    from finesight.media.source import kind_of
+
+    if not head:
+        return ConfigError(f"model {path} is an empty file", hint=folder)
+    kind = kind_of(head)
+    for ending, option in (("picture", "--image"), ("video", "--video"), ("PDF document", "--pdf")):
+        if kind.endswith(ending):
+            return ConfigError(
+                f"model {path} is a file, a {kind}",
+                hint=f"give it as {option} (in Python as images, videos or pdf); --model takes tiny, "
+                "a folder or a published name",
+            )
+    return ConfigError(f"model {path} is a file, a {kind}", hint=folder)
+
+
+def _release_inside(text: str) -> str:
+    """The release that a longer name speaks of, or one to begin with."""
+    found = _SIZE_INSIDE.search(text)
+    return RELEASE_NAMES.get(found[1].lower() if found else "", RELEASE_NAMES["3b"])
