@@ -10,6 +10,7 @@ import base64
 import csv
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def write_ocrbench(folder: Path) -> None:
             table.writerow((index, question, f"['{word}']", "Regular Text Recognition", image))
 
 
-def write_lines(path: Path, rows: list[dict[str, object]]) -> None:
+def write_lines(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """One JSON object a line."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 

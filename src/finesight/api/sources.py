@@ -27,7 +27,8 @@ Pages: TypeAlias = str | int | Sequence[int]
 """Pages of a file: numbers from 0, as in `ImagePart.page`, or a text from 1, such as "1-3,7"; "1-"
 is all of them."""
 
-_PAGES_TEXT = re.compile(r"[\d\s,-]*")
+PAGES_TEXT = re.compile(r"[\d\s,-]+")
+"""What pages as a text are made of; any other text beside a file is a second file."""
 
 
 def media_parts(
@@ -160,7 +161,7 @@ def _is_pair(value: Any) -> bool:
         return False
     pages = plain(value[1])
     if isinstance(pages, str):
-        return _PAGES_TEXT.fullmatch(pages) is not None
+        return PAGES_TEXT.fullmatch(pages) is not None
     if pages is None or isinstance(pages, (int, float, range)):
         return True
     numbers = plain_list(pages)

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 from finesight.errors import ConfigError
+from finesight.inputs import shown
 
 if TYPE_CHECKING:
     from finesight.api.options import AskOptions
@@ -69,9 +70,9 @@ Pdfs = Annotated[
 Pages = Annotated[
     list[str] | None,
     typer.Option(
-        help="Pages of the PDF, from 1: 1-3,7 or 5-. Repeat it once per --pdf.",
+        help="Pages of the PDF, from 1: 1-3,7 or 5-. Repeat it once per --pdf. Without a PDF: of picture files.",
         metavar="PAGES",
-        show_default="all",
+        show_default="all; of a picture file the first",
     ),
 ]
 Fps = Annotated[
@@ -176,31 +177,47 @@ def media_in_order(
         images: values of `--image`, and so on.
         videos: values of `--video`.
         pdfs: values of `--pdf`.
-        pages: values of `--pages`: none, one for all PDFs, or one for each.
+        pages: values of `--pages`: none, one for all PDFs, or one for each. Without a PDF they are those of pictures.
 
     Raises:
-        ConfigError: another number of `--pages` than of `--pdf`.
+        ConfigError: another number of `--pages` than of `--pdf`, or of `--image` where there is no PDF.
         MediaError: a PDF cannot be opened, or a folder or standard input cannot be used.
     """
-    from finesight.api.sources import image_part, pdf_parts, video_part
+    from finesight.api.sources import image_parts, pdf_parts, video_part
     from finesight.cli.pictures import expand
 
-    if (len(pages) > 1 and len(pages) != len(pdfs)) or (pages and not pdfs):
-        raise ConfigError(
-            f"{len(pages)} --pages for {len(pdfs)} --pdf", hint="give --pages once per --pdf"
-        )
-    page_texts = iter(pages if len(pages) == len(pdfs) else list(pages) * len(pdfs))
+    paged = "pdf" if pdfs else "image"
+    page_texts = _pages_of(f"--{paged}", pdfs or images, pages)
     pictures, clips, documents = iter(expand(images)), iter(videos), iter(pdfs)
     parts: list[Part] = []
     for kind in media_kinds(words):
-        if kind == "image":
-            parts += [image_part(source) for source in next(pictures)]
-        elif kind == "video":
+        if kind == "video":
             parts.append(video_part(next(clips)))
-        else:
-            source, wanted = next(documents), next(page_texts, None)
-            parts += pdf_parts(source if wanted is None else (source, wanted))
+            continue
+        wanted = next(page_texts, None) if kind == paged else None
+        sources, parts_of = (
+            (next(pictures), image_parts) if kind == "image" else ([next(documents)], pdf_parts)
+        )
+        for source in sources:
+            parts += parts_of(source if wanted is None else (source, wanted))
     return parts
+
+
+def _pages_of(option: str, values: Sequence[str], pages: Sequence[str]) -> Iterator[str]:
+    """The pages for each value of a media option."""
+    from finesight.api.sources import PAGES_TEXT
+
+    if pages and not values:
+        raise ConfigError("--pages without a --pdf or --image", hint="give the file it belongs to")
+    if len(pages) > 1 and len(pages) != len(values):
+        raise ConfigError(
+            f"{len(pages)} --pages for {len(values)} {option}",
+            hint=f"give --pages once per {option}",
+        )
+    for text in pages:
+        if not PAGES_TEXT.fullmatch(text):
+            raise ConfigError(f"--pages {shown(text)} is not of a form such as 1-3,7 or 5-")
+    return iter(pages if len(pages) == len(values) else list(pages) * len(values))
 
 
 _MEDIA_OPTIONS = {"--image": "image", "--video": "video", "--pdf": "pdf"}

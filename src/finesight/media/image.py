@@ -126,7 +126,7 @@ def page_note(source: MediaSource | LocalSource, *, policy: FetchPolicy | None =
             return f"page {shown} is shown; {error.message}"
     if count == 1:
         return ""
-    return f'page {shown} of {count} is shown; in Python, images=(file, "1-{count}") shows others'
+    return f'page {shown} of {count} is shown; --pages 1-{count}, or images=(file, "1-{count}") in Python, shows others'
 
 
 @contextmanager

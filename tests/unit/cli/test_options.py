@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from PIL import Image
 import typer
 
 from finesight.cli import app, options
@@ -37,9 +38,48 @@ def test_only_options_count_not_their_values(words, kinds):
     assert options.media_kinds(words) == kinds
 
 
-def test_pages_without_a_pdf_are_refused():
-    with pytest.raises(ConfigError, match="1 --pages for 0 --pdf"):
+def test_pages_without_a_file_are_refused():
+    with pytest.raises(ConfigError, match="--pages without a --pdf or --image"):
         options.media_in_order([], images=[], videos=[], pdfs=[], pages=["1"])
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A TIFF of three pages."""
+    pages = [Image.new("RGB", (60, 40), colour) for colour in ("red", "green", "blue")]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    return str(tmp_path / "scan.tif")
+
+
+def shown_pages(words, **given):
+    parts = options.media_in_order(words, **{"videos": [], "pdfs": [], "pages": [], **given})
+    return [part.page for part in parts]
+
+
+def test_pages_of_a_picture_file(scan):
+    words = ["--image", scan]
+    assert shown_pages(words, images=[scan]) == [None]
+    assert shown_pages(words, images=[scan], pages=["2-"]) == [1, 2]
+    assert shown_pages([*words, *words], images=[scan, scan], pages=["3", "1"]) == [2, 0]
+    assert shown_pages([*words, *words], images=[scan, scan], pages=["2"]) == [1, 1]
+
+
+def test_pages_belong_to_the_pdf_where_there_is_one(scan, tmp_path):
+    pdf = str(tmp_path / "two.pdf")
+    Image.new("RGB", (60, 40)).save(pdf, save_all=True, append_images=[Image.new("RGB", (60, 40))])
+    words = ["--image", scan, "--pdf", pdf]
+    assert shown_pages(words, images=[scan], pdfs=[pdf], pages=["2"]) == [None, 1]
+
+
+@pytest.mark.parametrize("text", ["abc", "", "a.pdf", "1;2"])
+def test_pages_of_another_form_are_refused(scan, text):
+    with pytest.raises(ConfigError, match="is not of a form such as"):
+        shown_pages(["--image", scan], images=[scan], pages=[text])
+
+
+def test_another_number_of_pages_than_of_pictures_is_refused(scan):
+    with pytest.raises(ConfigError, match="2 --pages for 1 --image"):
+        shown_pages(["--image", scan], images=[scan], pages=["1", "2"])
 
 
 def test_given_keeps_what_was_said():
