@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from PIL import Image
 import typer
+from PIL import Image
 
 from finesight.cli import app, options
 from finesight.errors import ConfigError
