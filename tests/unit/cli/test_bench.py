@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from finesight.cli.bench.comparison import Comparison, best_in_turns
 from finesight.cli.bench.harness import bench_harness
 from finesight.cli.bench.media import bench_auto_frames, bench_long_video
 from finesight.cli.bench.network import bench_load, bench_windows, shortened_3b
-from finesight.cli.bench.start import bench_start
+from finesight.cli.bench.start import bench_busy, bench_start
 from finesight.cli.main import main
 
 
@@ -79,6 +80,14 @@ def test_start_measures_both_sides():
     assert min(helped.ours, helped.yardstick, asked.ours, asked.yardstick) > 0
     assert helped.name.startswith("seconds of --help")
     assert (helped.bar, asked.bar) == (5.0, 3.0)
+
+
+def test_a_busy_machine_is_measured_and_left_idle():
+    found = bench_busy(rounds=1)
+    assert min(found.ours, found.yardstick) > 0
+    assert (found.bar, found.at_least) == (0.7, True)
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert [each for each in commands if b"while True: pass" in each] == []
 
 
 def test_names_are_listed_and_unknown_ones_refused(capsys):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 BENCHES = {
     "start": "cold --help and a first answer, against bare Python and `import torch`; a minute",
+    "busy": "decoding while other processes keep every core busy, against one thread; a minute",
     "auto": 'whether fps="auto" gives short bursts a frame, beside even sampling; a minute',
     "video": "peak memory of 64 frames from an hour of 1080p; three minutes",
     "windows": "time per patch of windowed attention, 16,384 patches against 1,024; two minutes",
@@ -96,6 +97,7 @@ def _run(names: list[str], shorten: int, device: str) -> Iterator[Comparison]:
     blocks, layers = max(32 // shorten, 1), max(36 // shorten, 1)
     runs: dict[str, Callable[[], Comparison | Iterable[Comparison]]] = {
         "start": start.bench_start,
+        "busy": start.bench_busy,
         "auto": media.bench_auto_frames,
         "video": media.bench_long_video,
         "windows": lambda: network.bench_windows(device=device),
