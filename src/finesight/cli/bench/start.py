@@ -103,7 +103,8 @@ def _seconds_per_token(*words: str) -> float:
         env=environment,
     )
     found = json.loads(done.stdout)
-    return float(found["seconds"]["decode"]) / (found["usage"]["completion_tokens"] - 1)
+    seconds, tokens = found["seconds"]["decode"], found["usage"]["completion_tokens"]
+    return float(seconds / (tokens - 1))
 
 
 def _seconds(code: str, *words: str) -> float:
