@@ -21,7 +21,7 @@ FAST := not slow and not gpu and not interop and not fuzz and not real_data
 site = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 pinned = $(shell grep -E '^$(1)==' constraints.txt)
 
-.PHONY: help setup setup-test setup-data setup-web demo check format lint types contracts budgets test test-slow \
+.PHONY: help setup setup-test setup-data setup-eval setup-web demo check format lint types contracts budgets test test-slow \
         bench interop fuzz gpu-check check-real fix docs lock clean
 
 help:  ## list the targets
@@ -32,6 +32,7 @@ help:  ## list the targets
 setup: $(STAMPS)/package  ## make .venv and install finesight in it
 setup-test: $(STAMPS)/test $(STAMPS)/torchvision $(STAMPS)/system-test $(STAMPS)/system-web  ## the same, with what checks and tests need
 setup-data: $(STAMPS)/data  ## the same, with what building the training data needs
+setup-eval: $(STAMPS)/eval  ## the same, with the libraries that benchmarks are scored with
 setup-web: $(STAMPS)/web $(STAMPS)/system-web  ## the same, with a browser for live tasks
 
 $(STAMPS)/venv:
@@ -66,6 +67,10 @@ $(STAMPS)/torchvision: src/finesight/doctor/torchvision_operators.py $(STAMPS)/t
 
 $(STAMPS)/data: $(STAMPS)/package
 	$(PIP) install -c constraints.txt -e '.[data]'
+	touch $@
+
+$(STAMPS)/eval: $(STAMPS)/package
+	$(PIP) install -c constraints.txt -e '.[eval]'
 	touch $@
 
 $(STAMPS)/web: $(STAMPS)/package

@@ -6,10 +6,10 @@ They let every command of docs/how-to/score.md run without a download. Numbers o
     python examples/make_benchmarks.py copies
 """
 
+import argparse
 import base64
 import csv
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -71,6 +71,9 @@ def write_lines(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 if __name__ == "__main__":
-    copies = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="where the copies are written")
+    copies = parser.parse_args().folder
     write_mathvision(copies / "mathvision")
     write_ocrbench(copies / "ocrbench")
+    print(f"wrote {copies}/mathvision and {copies}/ocrbench")

@@ -20,7 +20,10 @@ from tests.architecture import pages
 from tests.architecture.source import ROOT
 
 LARGE = 1_000_000  # bytes; the weights are linked into the copy, all else is copied
-INSTALLED = ("venv", "torch", "package", "test", "data", "web", "system-test", "system-web")
+INSTALLED = (
+    *("venv", "torch", "package", "test", "torchvision", "data", "eval", "web"),
+    *("system-test", "system-web"),
+)
 
 
 def is_shown_command(page: Path, block: pages.Block) -> bool:

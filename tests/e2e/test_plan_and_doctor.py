@@ -179,7 +179,7 @@ def test_doctor_says_so_when_there_is_no_reference(finesight, tiny_model_folder,
 
     monkeypatch.setattr(reference, "find_spec", lambda name: None)
     outcome = finesight("doctor", "--model", tiny_model_folder)
-    assert outcome.code == 0
+    assert outcome.code == 1
     assert "not compared: transformers is not installed" in outcome.out
 
 

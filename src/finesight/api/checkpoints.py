@@ -134,7 +134,8 @@ def _published(name: str, hub: Hub | None, *, needs_weights: bool) -> Path:
             continue
         except MissingWeights as error:
             failed.append(error)
-    near = [known for known in get_close_matches(name, RELEASE_NAMES.values()) if known != name]
+    is_release = name in RELEASE_NAMES.values()
+    near = [] if is_release else get_close_matches(name, RELEASE_NAMES.values())
     meant = f"did you mean {near[0]}? Or " if near else ""
     if failed:
         said = "; ".join(error.message for error in failed)

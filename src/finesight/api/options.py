@@ -110,6 +110,13 @@ _TYPES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "stop": ((str, list, tuple), "a text or a list of texts"),
 }
 _MEDIA_ARGUMENTS = ("images", "videos", "pdf")
+_ELSEWHERE: Mapping[str, str] = {
+    "all": "locate takes it as all_=True",
+    "as": 'locate takes it as as_="point"',
+    "stream": "model.stream(question, ...) gives an answer piece by piece",
+    "model": 'finesight.load("NAME") chooses the model',
+}
+"""Words that users try as options, and where they are."""
 
 
 def checked_options(options: AskOptions) -> AskOptions:
@@ -144,6 +151,8 @@ def _unknown(name: str) -> ConfigError:
     if name in ("page", "pages"):
         hint = 'pages stand beside their file: pdf=("scan.pdf", "1-3"), images=("scan.tif", "2-")'
         return ConfigError(f"unknown option {name!r}", hint=hint)
+    if name in _ELSEWHERE:
+        return ConfigError(f"unknown option {name!r}", hint=_ELSEWHERE[name])
     near = get_close_matches(name, (*known, *_MEDIA_ARGUMENTS), n=3)
     return ConfigError(
         f"unknown option {name!r}",
@@ -160,7 +169,18 @@ def sampling_from(options: AskOptions | SamplingOptions, defaults: Sampling) -> 
     given = checked_options(cast("AskOptions", options)).items()
     sampling = replace(defaults, **{k: v for k, v in given if k in _SAMPLING_FIELDS})  # type: ignore[arg-type]  # checked above
     sampling.check()
+    _check_draws(dict(given), sampling)
     return sampling
+
+
+def _check_draws(given: Mapping[str, Any], sampling: Sampling) -> None:
+    """Raise `ConfigError` on an option that chooses among tokens where the best one is always taken."""
+    limited = [name for name in ("top_p", "top_k") if given.get(name) not in (None, 1.0, 0)]
+    if limited and sampling.temperature == 0:
+        raise ConfigError(
+            f"the option {limited[0]}={given[limited[0]]} has no effect at temperature 0, which takes the best token",
+            hint="give temperature above 0 as well",
+        )
 
 
 def sampling_of(

@@ -151,7 +151,7 @@ def _no_page(number: int | str, count: int) -> ConfigError:
     text = text if len(text) <= 20 else f"{text[:17]}..."
     return ConfigError(
         f"page {text} of {count} asked for, counted from 1",
-        hint="in Python, page numbers count from 0; as text, from 1",
+        hint=f"there are pages 1 to {count}; as numbers in Python they count from 0",
     )
 
 
@@ -174,12 +174,24 @@ def _with_pages(source: Any) -> tuple[Any, Pages | None]:
 
 
 def _sources(value: Any) -> list[Any]:
-    """A list or tuple of sources as a list; one source, also with its pages, alone."""
+    """A list or tuple of sources as a list; one source, also with its pages, alone.
+
+    Raises:
+        ConfigError: an empty list, as a search for files gives that finds none.
+    """
+    if isinstance(value, list) and not value:
+        raise ConfigError("an empty list of pictures or PDFs", hint="leave it out, or give a file")
     return list(value) if isinstance(value, (list, tuple)) and not _is_pair(value) else [value]
 
 
 def _videos(value: Any) -> list[Any]:
-    """A list of videos as it is; anything else, also a tuple of frames, alone."""
+    """A list of videos as it is; anything else, also a tuple of frames, alone.
+
+    Raises:
+        ConfigError: an empty list.
+    """
+    if isinstance(value, list) and not value:
+        raise ConfigError("an empty list of videos", hint="leave it out, or give a file")
     return (
         list(value)
         if isinstance(value, list) or (isinstance(value, tuple) and not value)

@@ -310,6 +310,7 @@ def show(
                 f"{task.name}: {len(result.samples)} items of this shard are answered; "
                 "`finesight eval rescore FOLDER` brings shards together\n"
             )
+    sys.stderr.write(f"answers and results are in {out}\n")
 
 
 def _described(

@@ -63,6 +63,8 @@ def _standard_input() -> bytes:
         )
     most = FetchPolicy().max_bytes  # as for a picture from the network
     data = sys.stdin.buffer.read(most + 1)
+    if not data:
+        raise ConfigError("--image - is given, and standard input is empty")
     if len(data) > most:
         raise MediaTooLarge(f"the picture from standard input has more than {most:,} bytes")
     return data

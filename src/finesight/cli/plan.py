@@ -170,6 +170,7 @@ def plan_lines(outcome: Estimate) -> list[str]:
         f"{outcome.max_new_tokens:,} of answer leave {fits}",
         f"memory   {_size(outcome.memory_bytes)}: weights {_size(outcome.weight_bytes)}, "
         f"cache {_size(outcome.cache_bytes)}, computing {_size(outcome.working_bytes)}",
+        *(() if outcome.fits_memory else (_too_large(outcome),)),
         f"time     about {_duration(outcome.seconds)} on {outcome.device}: "
         f"vision {_duration(outcome.vision_seconds)}, "
         f"prompt {_duration(outcome.prefill_seconds)}, "
@@ -178,6 +179,10 @@ def plan_lines(outcome: Estimate) -> list[str]:
         f"{outcome.bytes_per_second / 1e9:.0f} GB/s measured just now",
     ]
     return lines
+
+
+def _too_large(outcome: Estimate) -> str:
+    return f"         DOES NOT FIT: {outcome.device} has {_size(outcome.available_bytes)} free"
 
 
 def _prompt_line(outcome: Estimate) -> str:

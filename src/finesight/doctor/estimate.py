@@ -23,7 +23,7 @@ import torch
 from finesight.config.model import ModelConfig
 from finesight.config.sizes import named_config
 from finesight.conversation import Conversation, ImagePart, MediaRecord
-from finesight.doctor.machine import Speed
+from finesight.doctor.machine import Speed, available_bytes
 from finesight.model import flops
 from finesight.processor.plan import SamplePlan
 from finesight.processor.prepare import grid_of_record
@@ -54,6 +54,7 @@ class Estimate:
         weight_bytes: memory of the weights.
         cache_bytes: memory of keys and values, prompt and answer.
         working_bytes: memory while computing.
+        available_bytes: free memory of the device; 0 where it cannot be told.
         vision_seconds: time to encode the media.
         prefill_seconds: time to read the prompt.
         decode_seconds: time for the longest answer.
@@ -76,6 +77,7 @@ class Estimate:
     weight_bytes: int
     cache_bytes: int
     working_bytes: int
+    available_bytes: int
     vision_seconds: float
     prefill_seconds: float
     decode_seconds: float
@@ -93,6 +95,11 @@ class Estimate:
         return self.vision_seconds + self.prefill_seconds + self.decode_seconds
 
     @property
+    def fits_memory(self) -> bool:
+        """Whether the device has that much free memory, as far as that can be told."""
+        return not self.available_bytes or self.memory_bytes <= self.available_bytes
+
+    @property
     def fits_context(self) -> bool:
         """Whether prompt and longest answer fit the model's context."""
         return self.prompt_tokens + self.max_new_tokens <= self.context_tokens
@@ -102,6 +109,7 @@ class Estimate:
         totals = {
             "memory_bytes": self.memory_bytes,
             "seconds": self.seconds,
+            "fits_memory": self.fits_memory,
             "fits_context": self.fits_context,
         }
         return {**asdict(self), **totals}
@@ -191,6 +199,7 @@ def estimate(
         weight_bytes=flops.weight_bytes(config, bytes_per_number=size),
         cache_bytes=flops.cache_bytes(text, length, bytes_per_number=size),
         working_bytes=working_bytes(config, plan, size),
+        available_bytes=available_bytes(target.device),
         vision_seconds=flops.vision_flops(vision, grids) / flops_per_second,
         prefill_seconds=flops.prefill_flops(text, [plan.num_tokens]) / flops_per_second,
         decode_seconds=max_new_tokens * step_bytes / target.speed.bytes_per_second,

@@ -105,6 +105,13 @@ def memory_bytes() -> tuple[int, int]:
     return total, available
 
 
+def available_bytes(device: torch.device | str) -> int:
+    """Free memory of a device, in bytes; 0 where it cannot be told."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return memory_bytes()[1]
+
+
 def has_bfloat16(device: torch.device | str = "cpu") -> bool:
     """Whether bfloat16 is computed by the hardware and not emulated."""
     if torch.device(device).type == "cuda":

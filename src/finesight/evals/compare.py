@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finesight.errors import EvalError
+from finesight.evals.metrics.extras import missing
 from finesight.evals.run import read_settings
 from finesight.evals.samples import read_samples
 from finesight.evals.scoring import scored
@@ -141,11 +142,17 @@ def compare_scored(
 
 
 def mcnemar(lost: int, gained: int) -> float:
-    """Chance of a split at least this uneven if neither run were better; 1 where the runs agree."""
-    from scipy.stats import binomtest
+    """Chance of a split at least this uneven if neither run were better; 1 where the runs agree.
 
+    Raises:
+        EvalError: scipy is not installed.
+    """
     if lost + gained == 0:
         return 1.0
+    try:
+        from scipy.stats import binomtest
+    except ImportError as error:
+        raise missing("scipy", "the comparison of two runs") from error
     return float(binomtest(gained, lost + gained, 0.5).pvalue)
 
 
