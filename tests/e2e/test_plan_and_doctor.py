@@ -174,6 +174,20 @@ def test_doctor_refuses_a_dtype_before_it_looks(finesight, words, said):
     assert outcome.out == ""
 
 
+def test_plan_says_what_does_not_fit(finesight, picture_file, monkeypatch):
+    from finesight.doctor import estimate
+
+    words = ("plan", "What?", "--image", picture_file, "--model", "Qwen/Qwen2.5-VL-72B-Instruct")
+    monkeypatch.setattr(estimate, "available_bytes", lambda device: 16 * 2**30)
+    outcome = finesight(*words)
+    assert outcome.code == 0
+    assert "DOES NOT FIT: cpu has 16.0 GiB free" in outcome.out
+    assert json.loads(finesight(*words, "--json").out)["fits_memory"] is False
+    for known in (2**50, 0):  # 0: the system does not say
+        monkeypatch.setattr(estimate, "available_bytes", lambda device, known=known: known)
+        assert "DOES NOT FIT" not in finesight(*words).out
+
+
 def test_doctor_says_so_when_there_is_no_reference(finesight, tiny_model_folder, monkeypatch):
     from finesight.doctor import reference
 

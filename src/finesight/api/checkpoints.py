@@ -251,7 +251,7 @@ def read_generation_defaults(folder: Path) -> GenerationDefaults:
         return GenerationDefaults()
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds {type(values).__name__}, expected an object")

@@ -128,6 +128,8 @@ def page_numbers(pages: Pages | None, count: int) -> list[int]:
         if not 0 <= number < count:
             raise _no_page(number + 1, count)
         numbers.append(number)
+    if not numbers:
+        raise ConfigError(f"pages={shown(pages)} are none", hint="leave them out for all pages")
     return numbers
 
 

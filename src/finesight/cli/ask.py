@@ -81,6 +81,7 @@ def ask(
             videos=video or [],
             pdfs=pdf or [],
             pages=pages or [],
+            valued=options.valued_options(context),
         )
         conversation = conversation_from(question, parts, given)
         run(ModelChoice(model, device, dtype), [conversation], given, outputs)

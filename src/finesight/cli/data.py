@@ -157,12 +157,12 @@ def inspect(
 ) -> None:
     """Check the shards and write an HTML page of samples, boxes and character centres drawn over them."""
     with reported(debug=debug):
-        from finesight.cli.output import check_writable, write_whole
+        from finesight.cli.output import check_report, write_whole
         from finesight.data.inspect import sheet
 
         target = out or folder / "inspect.html"
         if out is not None:
-            check_writable(target, is_folder=False)
+            check_report(target)
         page, shown = sheet(folder, num_samples=samples, seed=seed)
         write_whole(target, lambda path: _write(path, page))
     typer.echo(f"{target}: {shown} samples", err=True)

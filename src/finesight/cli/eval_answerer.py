@@ -68,22 +68,42 @@ def responder_of(who: Answerer, *, workers: int) -> tuple[ItemResponder, Space]:
             f"--{who.kind} needs --space: what coordinates in its answers mean",
             hint="resized, original, relative_1000 or relative_1; any of them where a task has no coordinates",
         )
+    _refuse_idle(who, workers)
     responder: ItemResponder
     if who.kind == "endpoint":
         responder = _from_endpoint(who)
     elif who.kind == "replay":
         responder = _from_file(who)
     else:
-        if workers > 1:
-            raise ConfigError(
-                f"--workers {workers} is for endpoints", hint="a model here answers one at a time"
-            )
         responder = loaded_responder(who.model, who.device, who.dtype)
     if who.cache is not None:
         from finesight.evals.cache import Cached
 
         responder = Cached(responder, who.cache)
     return responder, who.space or "resized"
+
+
+def _refuse_idle(who: Answerer, workers: int) -> None:
+    """Raise `ConfigError` on an option that has no effect on this kind of answerer."""
+    of_endpoints: dict[str, object] = {
+        "--endpoint-model": who.endpoint_model,
+        "--workers": workers if workers > 1 else None,
+    }
+    of_models: dict[str, object] = {
+        "--device": who.device if who.device != "auto" else None,
+        "--dtype": who.dtype,
+    }
+    idle: dict[str, dict[str, object]] = {
+        "model": of_endpoints,
+        "endpoint": of_models,
+        "replay": {**of_endpoints, **of_models},
+    }
+    for option, value in idle[who.kind].items():
+        if value is not None:
+            owner = "endpoints" if option in of_endpoints else "models here"
+            raise ConfigError(
+                f"{option} {value} is for {owner}, and --{who.kind} answers", hint="leave it out"
+            )
 
 
 def matched(responder: ItemResponder, items: Callable[[], Iterable[Item]]) -> ItemResponder:

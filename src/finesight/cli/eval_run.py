@@ -150,6 +150,7 @@ def _run_all(
 ) -> list[tuple[Task, RunResult]]:
     """Run task after task with one model; everything that can be wrong is looked at first."""
     from finesight.cli.output import check_writable
+    from finesight.errors import ConfigError
     from finesight.evals import registry
     from finesight.evals.run import run as run_task
 
@@ -162,6 +163,10 @@ def _run_all(
         for each in tasks
     ]
     _refuse_live(tasks, who)
+    if who.kind == "replay" and (idle := [*given(changes.sampling)]):
+        raise ConfigError(
+            f"--{idle[0].replace('_', '-')} has no effect on stored answers", hint="leave it out"
+        )
     responder, space = responder_of(who, workers=part.workers)
     done = []
     for task, prompt, extractor in chosen:

@@ -139,10 +139,10 @@ def report(
 ) -> None:
     """Write an HTML page: scores, published scores beside them, and wrong answers with their pictures."""
     with reported(debug=debug):
-        from finesight.cli.output import check_writable
+        from finesight.cli.output import check_report
         from finesight.evals.report import write_report
 
-        check_writable(out, is_folder=False)
+        check_report(out)
         folders = run_folders(folder)
         items = {} if data is None else _items(folders, data, failures)
         write_report(out, folders, items=items, most_failures=failures)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Annotated
 
 import typer
@@ -32,6 +33,12 @@ def locate(
             metavar="FILE",
         ),
     ],
+    pages: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Pages of a picture file that holds several, from 1: 1-3,7 or 5-.", metavar="PAGES"
+        ),
+    ] = None,
     shape: Annotated[Shape, typer.Option("--as", help="Boxes or points.")] = Shape.BOX,
     every: Annotated[
         bool, typer.Option("--all", help='Ask for every instance of the phrase: "red square".')
@@ -56,11 +63,12 @@ def locate(
     nothing is found, standard error says so and shows the model's answer; the exit code is 0.
     """
     with reported(debug=debug):
-        outputs = Outputs(as_json, save_overlay, report, lists_places=True, is_many=is_many(image))
+        asks_many = is_many(image) or bool(pages)
+        outputs = Outputs(as_json, save_overlay, report, lists_places=True, is_many=asks_many)
         outputs.check()
         from finesight.api.model import locate_question
         from finesight.api.options import conversation_from
-        from finesight.api.sources import image_part
+        from finesight.api.sources import image_parts
 
         given = options.given(
             {
@@ -71,9 +79,11 @@ def locate(
             }
         )
         question = locate_question(phrase, shape, all_=every)
-        conversations = [
-            conversation_from(question, [image_part(source)], given)
-            for sources in expand(image)
-            for source in sources
-        ]
+        page_texts = options.pages_of("--image", image, pages or [])
+        conversations = []
+        for sources, wanted in zip_longest(expand(image), page_texts):
+            for source in sources:
+                paged = source if wanted is None else (source, wanted)
+                parts = image_parts(paged)
+                conversations += [conversation_from(question, [part], given) for part in parts]
         run(ModelChoice(model, device, dtype), conversations, given, outputs)

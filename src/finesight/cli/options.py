@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
+from typer.core import TyperOption
 
 from finesight.errors import ConfigError
 from finesight.inputs import shown
@@ -169,6 +170,7 @@ def media_in_order(
     videos: Sequence[str],
     pdfs: Sequence[str],
     pages: Sequence[str],
+    valued: Collection[str] = (),
 ) -> list[Part]:
     """Pictures, videos and PDF pages in the order they were given on the command line.
 
@@ -178,6 +180,7 @@ def media_in_order(
         videos: values of `--video`.
         pdfs: values of `--pdf`.
         pages: values of `--pages`: none, one for all PDFs, or one for each. Without a PDF they are those of pictures.
+        valued: as `media_kinds` takes it.
 
     Raises:
         ConfigError: another number of `--pages` than of `--pdf`, or of `--image` where there is no PDF.
@@ -187,10 +190,10 @@ def media_in_order(
     from finesight.cli.pictures import expand
 
     paged = "pdf" if pdfs else "image"
-    page_texts = _pages_of(f"--{paged}", pdfs or images, pages)
+    page_texts = pages_of(f"--{paged}", pdfs or images, pages)
     pictures, clips, documents = iter(expand(images)), iter(videos), iter(pdfs)
     parts: list[Part] = []
-    for kind in media_kinds(words):
+    for kind in media_kinds(words, valued):
         if kind == "video":
             parts.append(video_part(next(clips)))
             continue
@@ -203,7 +206,7 @@ def media_in_order(
     return parts
 
 
-def _pages_of(option: str, values: Sequence[str], pages: Sequence[str]) -> Iterator[str]:
+def pages_of(option: str, values: Sequence[str], pages: Sequence[str]) -> Iterator[str]:
     """The pages for each value of a media option."""
     from finesight.api.sources import PAGES_TEXT
 
@@ -223,8 +226,13 @@ def _pages_of(option: str, values: Sequence[str], pages: Sequence[str]) -> Itera
 _MEDIA_OPTIONS = {"--image": "image", "--video": "video", "--pdf": "pdf"}
 
 
-def media_kinds(words: Sequence[str]) -> list[str]:
-    """Which kind of media each media option of a command line gives, in order."""
+def media_kinds(words: Sequence[str], valued: Collection[str] = ()) -> list[str]:
+    """Which kind of media each media option of a command line gives, in order.
+
+    Args:
+        words: the command line.
+        valued: options that take a value besides those of media; a value may look like an option itself.
+    """
     kinds: list[str] = []
     remaining = iter(words)
     for word in remaining:
@@ -233,6 +241,16 @@ def media_kinds(words: Sequence[str]) -> list[str]:
         name, equals, _ = word.partition("=")
         if name in _MEDIA_OPTIONS:
             kinds.append(_MEDIA_OPTIONS[name])
-            if not equals:
-                next(remaining, None)  # the value, which may look like an option
+        if not equals and (name in _MEDIA_OPTIONS or name in valued):
+            next(remaining, None)
     return kinds
+
+
+def valued_options(context: typer.Context) -> frozenset[str]:
+    """The options of a command that take a value."""
+    return frozenset(
+        name
+        for parameter in context.command.params
+        if isinstance(parameter, TyperOption) and not parameter.is_flag
+        for name in parameter.opts
+    )

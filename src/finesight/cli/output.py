@@ -52,6 +52,19 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def check_report(path: Path) -> None:
+    """Find out whether an HTML page can be kept there; another ending would replace a picture or a run's answers.
+
+    Raises:
+        ConfigError: the name is not that of an HTML file, or the place cannot be written.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(
+            f"{str(path)[:160]} is no name of an HTML page", hint="give a name that ends in .html"
+        )
+    check_writable(path, is_folder=False)
+
+
 def check_writable(path: Path, *, is_folder: bool) -> None:
     """Find out before the long work whether its result can be kept; leaves nothing behind.
 

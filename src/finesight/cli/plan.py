@@ -75,6 +75,7 @@ def plan(
             videos=video or [],
             pdfs=pdf or [],
             pages=pages or [],
+            valued=options.valued_options(context),
         )
         conversation = conversation_from(question, parts, given)
         outcome = _estimate(ModelChoice(model, device, dtype), conversation, given, fit)

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finesight.cli.output import check_writable, print_json
+from finesight.cli.output import check_report, check_writable, print_json
 from finesight.cli.progress import StageProgress
+from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
     from finesight.api.artifacts import Artifacts
@@ -63,7 +64,7 @@ class Outputs:
         if self.overlay_folder is not None:
             check_writable(self.overlay_folder, is_folder=True)
         if self.report_file is not None:
-            check_writable(self.report_file, is_folder=False)
+            check_report(self.report_file)
 
 
 def run(
@@ -78,6 +79,9 @@ def run(
         FinesightError: whatever is wrong with the options, the media or the model.
     """
     outputs.check()
+    shows_media = any(True for each in conversations for _ in each.media())
+    if outputs.overlay_folder is not None and not shows_media:
+        raise ConfigError("--save-overlay draws on pictures and videos, and there is none")
     streams = not outputs.as_json and not outputs.lists_places and sys.stdout.isatty()
     session = _Session(choice, options, streams=streams)
     for conversation in conversations[1:]:  # the first is read whole before the model is loaded
@@ -199,9 +203,16 @@ def place_lines(answer: Answer) -> list[str]:
         if point.original is not None
     ]
     return [
-        "\t".join((*(f"{value:.0f}" for value in values), label))
+        "\t".join((*(f"{value:.0f}" for value in values), " ".join(label.split())))
         for values, label in (*corners, *places)
     ]
+
+
+def _name_of(answer: Answer) -> str:
+    """The picture an answer is about, in one line."""
+    record = answer.media[0]
+    page = "" if record.page is None else f" page {record.page + 1}"
+    return " ".join(f"{record.source}{page}".split())
 
 
 def _write(answer: Answer, outputs: Outputs) -> None:
@@ -209,7 +220,7 @@ def _write(answer: Answer, outputs: Outputs) -> None:
     if not outputs.lists_places:
         sys.stdout.write(answer.text + "\n")
         return
-    start = f"{answer.media[0].source}\t" if outputs.is_many else ""
+    start = f"{_name_of(answer)}\t" if outputs.is_many else ""
     sys.stdout.write("".join(f"{start}{line}\n" for line in place_lines(answer)))
     sys.stdout.flush()
 
@@ -220,7 +231,7 @@ def _say_nothing_found(answer: Answer, *, named: bool) -> None:
         return
     words = " ".join(answer.text.split())
     shown = words if len(words) <= _LONGEST_WORDS else words[: _LONGEST_WORDS - 3] + "..."
-    start = f"{answer.media[0].source}: " if named else ""
+    start = f"{_name_of(answer)}: " if named else ""
     sys.stderr.write(f"{start}not found; the model answered: {shown or '(nothing)'}\n")
 
 

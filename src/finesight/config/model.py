@@ -243,7 +243,7 @@ def _read_json(path: Path) -> dict[str, Any]:
             f"{path} is not a file",
             hint="a checkpoint folder holds config.json and safetensors files",
         ) from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} holds {type(content).__name__}, expected a JSON object")

@@ -155,7 +155,7 @@ def _list_indexed(folder: Path) -> dict[str, _Stored]:
     try:
         weight_map = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
         shards = sorted(set(weight_map.values()))
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path} is not an index of safetensors shards: {error!r}") from error
     headers: dict[str, dict[str, _Stored]] = {}
     for shard in shards:

@@ -33,7 +33,7 @@ from finesight.text.client_shapes import (
     message_fields,
 )
 from finesight.text.message_fields import Fields, Place
-from finesight.text.tool_calls import read_calls
+from finesight.text.tool_calls import as_json, read_calls
 
 MessageLike = Mapping[str, Any] | Message | BaseModel
 
@@ -78,7 +78,11 @@ def conversation_from(
                 f"tool {index} has no function name: {tool!s:.120}",
                 hint='a tool is {"type": "function", "function": {"name": ..., "parameters": ...}}',
             )
-    return Conversation(messages=read_messages(messages), tools=tuple(tools))
+    try:
+        plain_tools = tuple(as_json(tool) for tool in tools)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"a tool is no JSON: {error}") from error
+    return Conversation(messages=read_messages(messages), tools=plain_tools)
 
 
 def read_messages(messages: Sequence[MessageLike]) -> tuple[Message, ...]:

@@ -87,10 +87,19 @@ def _decoded(arguments: Any, place: Place) -> Any:
     try:
         while isinstance(arguments, str):
             arguments = json.loads(arguments, parse_constant=_refuse) if arguments.strip() else {}
-        arguments = json.loads(json.dumps(arguments, allow_nan=False, default=_plain))
+        arguments = as_json(arguments)
     except (TypeError, ValueError, RecursionError) as error:
         raise place.error(f"its arguments are no JSON: {error}") from error
     return {} if arguments is None or arguments == [] else arguments
+
+
+def as_json(value: Any) -> Any:
+    """A value in plain JSON types; scalars and arrays of numpy become Python numbers.
+
+    Raises:
+        TypeError, ValueError, RecursionError: it cannot be written as JSON.
+    """
+    return json.loads(json.dumps(value, allow_nan=False, default=_plain))
 
 
 def _refuse(constant: str) -> None:

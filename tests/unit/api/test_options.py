@@ -50,7 +50,7 @@ def test_a_parts_own_options_win():
     ],
 )
 def test_an_option_without_effect_is_an_error(media, asked, what):
-    parts = media_parts(list(media), (), ())
+    parts = media_parts(media, (), ())
     with pytest.raises(ConfigError, match=what):
         options.conversation_from("?", parts, asked)
 
@@ -154,3 +154,34 @@ def test_options_beside_a_conversation_are_those_of_sampling():
         options.sampling_of(None, {"max_tokens": 1}, base)
     with pytest.raises(ConfigError, match="sampling is a dict"):
         options.sampling_of({"top_k": 3}, {}, base)
+
+
+@pytest.mark.parametrize(("name", "value"), [("top_p", 0.5), ("top_k", 3)])
+def test_options_that_choose_among_tokens_need_a_temperature(name, value):
+    greedy = Sampling(temperature=0.0)
+    with pytest.raises(ConfigError, match=f"{name}={value} has no effect at temperature 0"):
+        options.sampling_from({name: value}, greedy)
+    assert options.sampling_from({name: value, "temperature": 0.5}, greedy).temperature == 0.5
+    assert options.sampling_from({name: 1.0 if name == "top_p" else 0}, greedy) == greedy
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [("all", "all_=True"), ("stream", "model.stream"), ("model", "finesight.load")],
+)
+def test_words_that_are_options_elsewhere_say_where(name, where):
+    with pytest.raises(ConfigError, match="unknown option") as caught:
+        options.checked_options({name: True})
+    assert where in caught.value.hint
+
+
+def test_values_of_tools_are_plain_json():
+    def asked(value):
+        tool = {"type": "function", "function": {"name": "f", "parameters": {"x": value}}}
+        return options.conversation_from("?", [], {"tools": [tool]})
+
+    (tool,) = asked(np.int64(3)).tools
+    assert type(tool["function"]["parameters"]["x"]) is int
+    for value in (math.nan, {1, 2}):
+        with pytest.raises(ConfigError, match="a tool is no JSON"):
+            asked(value)

@@ -129,3 +129,17 @@ def test_frames_in_every_form():
         assert part.is_frame_list
         assert len(part.source) == 2
     assert media_parts((), bytearray(b"a file"), ())[0].source == b"a file"
+
+
+@pytest.mark.parametrize("pages", [[], (), range(0), np.array([], dtype=int)])
+def test_no_pages_at_all_are_refused(pages):
+    with pytest.raises(ConfigError, match="are none"):
+        page_numbers(pages, 3)
+
+
+@pytest.mark.parametrize("name", ["images", "videos", "pdf"])
+def test_an_empty_list_is_refused_because_a_search_that_finds_nothing_gives_one(name):
+    given = {"images": (), "videos": (), "pdf": (), name: []}
+    with pytest.raises(ConfigError, match="an empty list of"):
+        media_parts(**given)
+    assert media_parts((), (), ()) == []

@@ -20,7 +20,7 @@ from tests.support.toy_eval import TOY
 ENDPOINT = Answerer(
     kind="endpoint",
     model="tiny",
-    device="cpu",
+    device="auto",
     dtype=None,
     endpoint="http://user:word@host:8000/v1",
     endpoint_model="m",
@@ -51,7 +51,7 @@ def test_sizes_of_stored_answers_in_resized_pixels_are_computed(tmp_path, capsys
     stored = tmp_path / "outputs.jsonl"
     stored.write_text('{"id": "q1", "text": "2"}\n')
     for space in ("resized", "original"):
-        who = replace(ENDPOINT, kind="replay", replay=stored, space=space)
+        who = replace(ENDPOINT, kind="replay", endpoint_model=None, replay=stored, space=space)
         responder, _ = responder_of(who, workers=1)
         assert responder.declares_resize is (space == "resized")
         assert ("--max-pixels" in capsys.readouterr().err) is (space == "resized")
@@ -75,3 +75,22 @@ def test_shards_and_copies(tmp_path):
     assert copy_of(TOY, tmp_path, 1) == tmp_path
     (tmp_path / "toy").mkdir()
     assert copy_of(TOY, tmp_path, 1) == copy_of(TOY, tmp_path, 2) == tmp_path / "toy"
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "workers", "said"),
+    [
+        ("model", {}, 1, "--endpoint-model m is for endpoints, and --model answers"),
+        ("model", {"endpoint_model": None}, 4, "--workers 4 is for endpoints"),
+        ("endpoint", {"device": "cuda"}, 1, "--device cuda is for models here"),
+        (
+            "replay",
+            {"endpoint_model": None, "dtype": "float16"},
+            1,
+            "--dtype float16 is for models",
+        ),
+    ],
+)
+def test_an_option_of_another_answerer_is_refused(kind, changes, workers, said):
+    with pytest.raises(ConfigError, match=said):
+        responder_of(replace(ENDPOINT, kind=kind, **changes), workers=workers)

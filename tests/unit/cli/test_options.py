@@ -38,6 +38,11 @@ def test_only_options_count_not_their_values(words, kinds):
     assert options.media_kinds(words) == kinds
 
 
+def test_values_of_other_options_count_neither():
+    words = ["--system", "--video", "--image", "a.png", "--stop=--pdf", "--json", "--pdf", "b.pdf"]
+    assert options.media_kinds(words, {"--system", "--stop"}) == ["image", "pdf"]
+
+
 def test_pages_without_a_file_are_refused():
     with pytest.raises(ConfigError, match="--pages without a --pdf or --image"):
         options.media_in_order([], images=[], videos=[], pdfs=[], pages=["1"])

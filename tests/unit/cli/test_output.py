@@ -10,7 +10,7 @@ import typer
 
 from finesight.cli import app
 from finesight.cli.errors import BUG, reported
-from finesight.cli.output import check_writable, write_whole
+from finesight.cli.output import check_report, check_writable, write_whole
 from finesight.errors import ConfigError, DecodeError, FinesightError
 
 
@@ -174,3 +174,16 @@ def test_a_full_disk_is_named_and_the_file_before_stays(tmp_path):
         write_whole(target, full)
     assert target.read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("name", ["photo.png", "samples.jsonl", "report", "page.html.txt"])
+def test_a_report_replaces_nothing_but_a_page(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"kept")
+    with pytest.raises(ConfigError, match="no name of an HTML page"):
+        check_report(path)
+    assert path.read_bytes() == b"kept"
+
+
+def test_a_page_may_be_replaced(tmp_path):
+    check_report(tmp_path / "page.HTML")

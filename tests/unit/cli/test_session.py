@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from finesight.cli import session
@@ -71,3 +73,15 @@ def test_notes_of_many_pages_do_not_fill_the_screen(capsys):
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "note: p.pdf page 1: blurred"
     assert lines[5:] == ["note: there are such notes on 15 more; --json has them all"]
+
+
+def test_a_label_of_several_lines_is_one_line():
+    found = answered('[{"bbox_2d": [50, 50, 100, 100], "label": "two\\nlines\\tand more"}]')
+    assert session.place_lines(found) == ["50\t50\t100\t100\ttwo lines and more"]
+
+
+def test_a_page_of_a_picture_file_is_named(capsys):
+    answer = answered(FOUND, "scan.tif")
+    paged = replace(answer, reply=replace(answer.reply, media=(replace(answer.media[0], page=1),)))
+    session._write(paged, places(is_many=True))
+    assert capsys.readouterr().out.startswith("scan.tif page 2\t50")

@@ -213,6 +213,7 @@ def test_a_model_may_name_no_end_token(value):
     [
         (None, "config.json is not a file"),
         (b"{", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
         (b"\xff", "is not JSON"),
         (b"[]", "holds list, expected a JSON object"),
     ],

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -87,3 +88,10 @@ def test_items_that_are_not_common_are_counted(tmp_path):
         compare(tmp_path / "a", tmp_path / "c", TOY)
     with pytest.raises(EvalError, match="holds a run of 'toy', not of 'other'"):
         compare(tmp_path / "a", tmp_path / "b", replace(TOY, name="other"))
+
+
+def test_a_missing_library_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    with pytest.raises(EvalError, match="scipy is not installed"):
+        mcnemar(1, 2)
+    assert mcnemar(0, 0) == 1.0
