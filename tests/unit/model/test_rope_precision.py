@@ -196,3 +196,15 @@ def test_rows_of_angles_are_taken_by_index():
     some = rotary.rows(torch.tensor([4, 1]))
     assert torch.equal(some.cos, rotary.cos[[4, 1]])
     assert torch.equal(some.sin, rotary.sin[[4, 1]])
+
+
+def test_yarn_lengthens_cosine_and_sine():
+    """Both factors carry the scale: a token at position 0 is longer by it, and so is every other."""
+    yarn = YarnConfig(factor=4.0, original_max_position_embeddings=32_768)
+    long = text_rotary(torch.tensor([[0, 5]] * 3), published_text(yarn=yarn))
+    scale = 0.1 * math.log(4) + 1
+    torch.testing.assert_close(long.cos[0, 0], torch.full((HEAD,), scale))
+    lengths = (long.cos**2 + long.sin**2).sqrt()
+    torch.testing.assert_close(lengths, torch.full_like(lengths, scale))
+    frequencies, _ = text_frequencies(published_text(yarn=yarn))
+    torch.testing.assert_close(long.sin[1, 0, HEAD // 2 :], (5 * frequencies).sin() * scale)
