@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+import weakref
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from finesight.conversation import Conversation, ImagePart, Message, TextPart, V
 from finesight.errors import ConfigError, FetchRefused, MediaError
 from finesight.geometry import Size
 from finesight.media.fetch import FetchPolicy
-from finesight.processor.patchify import patchify_video, resize_frames
+from finesight.processor.patchify import patchify_image, patchify_video, resize_frames
 from finesight.processor.prepare import prepare_image
 from finesight.processor.processor import Processor
 
@@ -268,11 +269,11 @@ def test_a_sample_without_media_has_no_visual_places(tiny_processor):
 
 
 def test_shrinking_is_smooth():
-    """Antialiased: a fine chequered pattern becomes even gray, not a pattern of its own."""
-    board = (np.indices((112, 112)).sum(0) % 2 * 255).astype(np.uint8)
-    frames = torch.from_numpy(np.broadcast_to(board, (1, 3, 112, 112)).copy())
-    small = resize_frames(frames, Size(28, 28)).float()
-    assert (small[..., 2:-2, 2:-2] - 127.5).abs().max() < 3
+    """Every fourth column is white: a quarter of the light is left, wherever the samples fall."""
+    stripes = torch.zeros(1, 3, 112, 112, dtype=torch.uint8)
+    stripes[..., ::4] = 255
+    small = resize_frames(stripes, Size(28, 28)).float()
+    assert (small[..., 2:-2] - 255 / 4).abs().max() < 8
 
 
 def test_black_stays_black_and_white_stays_white():
@@ -303,6 +304,48 @@ def test_three_frames_of_a_video_are_two_pairs():
     assert values[0, :, :, 0].unique().tolist() == pytest.approx([10], abs=1e-3)
     assert values[0, :, :, 1].unique().tolist() == pytest.approx([20], abs=1e-3)
     assert values[1].unique().tolist() == pytest.approx([30], abs=1e-3)
+
+
+def test_a_video_of_more_patches_than_a_patch_has_values():
+    """30 x 42 patches a pair: the second pair is cut like a picture of the same pixels."""
+    plain = ProcessorConfig()
+    frames = np.random.default_rng(0).integers(0, 256, (2, 420, 588, 3), dtype=np.uint8)
+    frames = frames.repeat(2, axis=0)
+    patches, grid = patchify_video(frames, 4, Size(588, 420), VISION, plain)
+    assert grid == (2, 30, 42)
+    for pair in range(2):
+        alone, _ = patchify_image(frames[2 * pair], VISION, plain)
+        assert torch.equal(patches[pair * 1260 : (pair + 1) * 1260], alone)
+
+
+def test_frames_are_dropped_as_they_come():
+    """A long video never lies in memory as a whole."""
+    alive = most = 0
+
+    def gone() -> None:
+        nonlocal alive
+        alive -= 1
+
+    def frames():
+        nonlocal alive, most
+        for value in range(40):
+            frame = np.full((28, 28, 3), value, dtype=np.uint8)
+            weakref.finalize(frame, gone)
+            alive += 1
+            most = max(most, alive)
+            yield frame
+
+    patchify_video(frames(), 40, Size(28, 28), VISION, ProcessorConfig())
+    assert most <= 5
+
+
+@pytest.mark.filterwarnings("error")
+def test_pixels_that_may_not_be_written_are_cut_without_a_warning():
+    pixels = np.zeros((28, 28, 3), dtype=np.uint8)
+    pixels.setflags(write=False)
+    assert patchify_image(pixels, VISION, ProcessorConfig())[1] == (1, 2, 2)
+    turned = np.zeros((3, 28, 28), dtype=np.uint8).transpose(1, 2, 0)
+    assert patchify_image(turned, VISION, ProcessorConfig())[1] == (1, 2, 2)
 
 
 def test_a_picture_of_an_array_is_prepared(tiny_processor):
