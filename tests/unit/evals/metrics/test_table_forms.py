@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from finesight.evals.metrics.ocrbench_v2 import score_v2
 from finesight.evals.metrics.ocrbench_v2_tables import chart_score, table_score
 from finesight.evals.metrics.tables import plain_table, table_words, teds
 
@@ -45,6 +46,16 @@ def test_the_question_decides_the_form():
     both = "From markdown to HTML."
     assert table_score(WHOLE, WHOLE, both) == 1.0
     assert table_score(MARKDOWN, MARKDOWN, both) == 0.0
+
+
+def test_a_question_for_markdown_is_not_misled_by_what_stands_in_a_cell():
+    gold = "|a|<t b|\n|-|-|\n|c|d|"
+    assert table_score(gold, gold, IN_MARKDOWN) > 0.9
+    assert table_score(gold, gold, UNSAID) == 0.0  # taken for HTML, of which there is none
+    truth = {"answers": [gold], "question": IN_MARKDOWN}
+    assert score_v2("table parsing en", gold, truth) > 0.9
+    assert score_v2("table parsing en", gold, {"answers": [gold]}) == 0.0
+    assert score_v2("table parsing en", WHOLE, {"answers": [WHOLE]}) == 1.0
 
 
 def test_the_gold_answer_decides_where_the_question_does_not():
