@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finesight.conversation import Sampling
@@ -63,6 +63,7 @@ def test_top_p_comes_after_the_temperature():
     assert torch.isfinite(warm).sum() == 2
 
 
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(
     st.lists(st.floats(-8, 8), min_size=1, max_size=30),
     st.floats(0.01, 0.99),
