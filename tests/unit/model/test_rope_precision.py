@@ -208,3 +208,9 @@ def test_yarn_lengthens_cosine_and_sine():
     torch.testing.assert_close(lengths, torch.full_like(lengths, scale))
     frequencies, _ = text_frequencies(published_text(yarn=yarn))
     torch.testing.assert_close(long.sin[1, 0, HEAD // 2 :], (5 * frequencies).sin() * scale)
+
+
+@pytest.mark.parametrize(("factor", "scale"), [(1.0, 1.0), (1.5, 0.1 * math.log(1.5) + 1)])
+def test_the_scale_of_small_factors(factor, scale):
+    yarn = YarnConfig(factor=factor, original_max_position_embeddings=32_768)
+    assert text_frequencies(published_text(yarn=yarn))[1] == pytest.approx(scale)
