@@ -21,8 +21,8 @@ FAST := not slow and not gpu and not interop and not fuzz and not real_data
 site = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 pinned = $(shell grep -E '^$(1)==' constraints.txt)
 
-.PHONY: help setup setup-test setup-data setup-eval setup-web demo check format lint types contracts budgets test test-slow \
-        bench interop fuzz gpu-check check-real fix docs lock clean
+.PHONY: help setup setup-test setup-data setup-eval setup-web demo check format lint types contracts budgets test \
+        test-slow bench interop fuzz mutants gpu-check check-real fix docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -129,6 +129,11 @@ interop: setup-test $(STAMPS)/harnesses  ## other engines and harnesses, each in
 fuzz: setup-test  ## the property tests with many more examples
 	$(PYTEST) tests/property --hypothesis-profile=fuzz -m 'not gpu'
 
+# One process unless JOBS is given: results are kept in mutants/, and a run that was stopped goes on where it was.
+mutants: setup-test  ## changes lines one by one: does a test fail? score per file, at least 90 %
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children $(if $(filter file,$(origin JOBS)),1,$(JOBS))
+	$(BIN)/python scripts/mutation_score.py
+
 gpu-check: setup-test  ## tests and benchmarks that need a CUDA device; writes runs/gpu-check
 	PYTHON=$(BIN)/python scripts/gpu-check.sh runs/gpu-check
 
@@ -151,5 +156,5 @@ lock: setup-test setup-data setup-web  ## write constraints.txt from what is ins
 	mv constraints.txt.new constraints.txt
 
 clean:  ## remove the environment and every cache
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

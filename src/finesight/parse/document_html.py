@@ -262,7 +262,11 @@ class _Builder:
             if frame.tag == name:
                 while len(self._stack) > index:
                     self._close_top()
+                if frame.role == "flat":
+                    self._add_run("\n")
                 return
+            if frame.role == "flat":
+                return  # what closes within a flattened table closes nothing around it
             if frame.role == "cell" and name not in ("tr", "table"):
                 return
             if frame.role == "block" and name in MARK_TAGS:

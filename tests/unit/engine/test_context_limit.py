@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The context is used to its last token and not beyond."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from finesight.api.model import load
+from finesight.config.model import ModelConfig
+from finesight.conversation import Conversation, ImagePart, Message, Sampling, TextPart
+from finesight.engine.engine import Engine
+from finesight.engine.runner import SequenceRunner, check_length, extended
+from finesight.errors import PromptTooLong
+from finesight.model.weights import load_model
+
+ANSWERED = Conversation(
+    (Message("user", (TextPart("What is this?"),)), Message("assistant", (TextPart("A cat."),)))
+)
+
+
+def limited(config: ModelConfig, tokens: int) -> ModelConfig:
+    text = config.text.model_copy(update={"max_position_embeddings": tokens})
+    return config.model_copy(update={"text": text})
+
+
+@pytest.mark.parametrize(("prompt", "answer"), [(4000, 96), (4096, 0), (1, 4095)])
+def test_prompt_and_answer_may_fill_the_context(prompt, answer):
+    check_length(prompt, answer, 4096)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "hint"),
+    [
+        (4000, 97, "lower max_new_tokens to 96, or"),
+        (4095, 2, "lower max_new_tokens to 1, or"),
+        (4096, 1, "^give pictures"),
+        (5000, 1, "^give pictures"),
+    ],
+)
+def test_one_token_more_is_refused_with_what_would_fit(prompt, answer, hint):
+    with pytest.raises(
+        PromptTooLong, match=f"{prompt} tokens.*{prompt + answer} together"
+    ) as found:
+        check_length(prompt, answer, 4096)
+    assert "context is 4096" in found.value.message
+    assert re.search(hint, found.value.hint)
+
+
+def test_an_answer_may_end_at_the_last_place(says, processor, question):
+    model = says("abcdefghij")
+    length = processor.encode(question).input_ids.numel()
+    model.config = limited(model.config, length + 3)
+    engine = Engine(model, processor)
+    reply = engine.respond([question], Sampling(max_new_tokens=3))[0]
+    assert len(reply.token_ids) == 3
+    with pytest.raises(PromptTooLong):
+        engine.respond([question], Sampling(max_new_tokens=4))
+
+
+def test_a_scored_conversation_may_fill_the_context(says, processor):
+    model = says("abc")
+    length = processor.encode(ANSWERED, add_generation_prompt=False).input_ids.numel()
+    model.config = limited(model.config, length)
+    assert Engine(model, processor).score([ANSWERED])[0]
+    model.config = limited(model.config, length - 1)
+    with pytest.raises(PromptTooLong, match=f"{length} tokens.*context is {length - 1}"):
+        Engine(model, processor).score([ANSWERED])
+
+
+def test_scores_of_every_token_up_to_the_limit(tiny_model_folder):
+    model = load(tiny_model_folder, device="cpu")
+    question = [{"role": "user", "content": "What is this?"}]
+    length = model.encode(question).input_ids.numel()
+    config = model.network.config
+    model.network.config = limited(config, length)
+    assert model.logits(question).shape[0] == length
+    model.network.config = limited(config, length - 1)
+    with pytest.raises(PromptTooLong):
+        model.logits(question)
+
+
+def with_picture(processor, picture):
+    return processor.encode(
+        Conversation((Message("user", (ImagePart(source=picture), TextPart("?"))),))
+    )
+
+
+def test_the_answer_goes_on_from_the_largest_position(processor, picture):
+    """A picture takes more tokens than positions, so an index is no position."""
+    sample = with_picture(processor, picture)
+    length, last = sample.input_ids.numel(), int(sample.position_ids.max())
+    assert last + 1 < length
+    longer = extended(sample, [7, 8, 9])
+    assert longer.input_ids[length:].tolist() == [7, 8, 9]
+    assert longer.position_ids[:, length:].tolist() == [[last + 1, last + 2, last + 3]] * 3
+    assert longer.labels[length:].tolist() == [-100] * 3
+    assert torch.equal(longer.position_ids[:, :length], sample.position_ids)
+    assert extended(sample, []) is sample
+
+
+def test_token_by_token_is_one_forward_over_the_longer_sample(
+    tiny_model_folder, processor, picture
+):
+    """What looks for the layer that gave NaN sees the numbers that the decoding saw."""
+    from finesight.batch import pack
+
+    network = load_model(tiny_model_folder).float().eval()
+    sample = with_picture(processor, picture)
+    runner = SequenceRunner(network, sample, 3, lambda *stage: None)
+    steps = [runner.prefill(), *(runner.step(token) for token in (7, 8, 9))]
+    with torch.inference_mode():
+        hidden = network(pack([extended(sample, [7, 8, 9])]))
+        whole = network.logits(hidden[-4:])
+    torch.testing.assert_close(torch.stack(steps), whole, atol=1e-4, rtol=1e-4)

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far one step goes: the schedule's factor, the clipping of gradients, the warm-up of the average."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from torch import nn
+
+from finesight.config.load import validate
+from finesight.data.record import Glyph, Record
+from finesight.data.shards import write_shard
+from finesight.train import pretrain
+from finesight.train.ema import WeightAverage
+from finesight.train.optim import GroupRule, OptimConfig, Optimizers
+from finesight.train.recipe import PretrainRecipe
+
+
+def optimizers(module: nn.Module, algorithm: str, **changes) -> Optimizers:
+    rule = GroupRule(match="*", algorithm=algorithm, lr=0.1)
+    return Optimizers(module, OptimConfig(group=(rule,), **changes))
+
+
+def moved(algorithm: str, lr_scale: float, *, steps: int = 1) -> torch.Tensor:
+    """How far the weight of a small layer goes, always under the same gradient."""
+    module = nn.Linear(4, 3, bias=False)
+    with torch.no_grad():
+        module.weight.zero_()
+    optimizer = optimizers(module, algorithm)
+    for _ in range(steps):
+        module.weight.grad = torch.arange(1.0, 13.0).reshape(3, 4)
+        optimizer.step(lr_scale)
+    return module.weight.detach().clone()
+
+
+@pytest.mark.parametrize("algorithm", ["adamw", "muon"])
+@pytest.mark.parametrize("scale", [0.5, 0.02, 2.0])
+def test_a_step_is_as_long_as_the_schedule_says(algorithm, scale):
+    torch.testing.assert_close(moved(algorithm, scale), scale * moved(algorithm, 1.0))
+
+
+def test_adamw_moves_by_its_rate():
+    """Adam's first step is the sign of the gradient times the rate."""
+    torch.testing.assert_close(moved("adamw", 0.25), torch.full((3, 4), -0.025))
+
+
+def test_a_factor_is_of_the_peak_and_not_of_the_step_before():
+    torch.testing.assert_close(
+        moved("adamw", 0.5, steps=3), 3 * moved("adamw", 0.5), rtol=1e-4, atol=0.0
+    )
+
+
+def test_a_factor_of_zero_moves_nothing():
+    assert (moved("adamw", 0.0) == 0).all()
+
+
+def first_moment(gradient: float, max_grad_norm: float) -> tuple[float, float]:
+    """Norm reported, and norm of what Adam was given; two parameters of one value each."""
+    module = nn.ParameterDict(
+        {"a": nn.Parameter(torch.zeros(1)), "b": nn.Parameter(torch.zeros(1))}
+    )
+    optimizer = optimizers(module, "adamw", max_grad_norm=max_grad_norm, betas=(0.5, 0.5))
+    module["a"].grad, module["b"].grad = torch.tensor([3 * gradient]), torch.tensor([4 * gradient])
+    norm = optimizer.step(1.0)
+    state = optimizer.state_tensors()
+    given = torch.cat([state["a|exp_avg"], state["b|exp_avg"]]) / 0.5
+    return norm, float(given.norm())
+
+
+def test_a_long_gradient_is_cut_to_the_limit_over_all_parameters():
+    norm, given = first_moment(gradient=20.0, max_grad_norm=2.0)
+    assert norm == pytest.approx(100.0)
+    assert given == pytest.approx(2.0, rel=1e-4)
+
+
+def test_a_short_gradient_is_left_as_it_is():
+    norm, given = first_moment(gradient=0.1, max_grad_norm=2.0)
+    assert (norm, given) == (pytest.approx(0.5), pytest.approx(0.5))
+
+
+def test_gradients_of_one_step_do_not_reach_the_next():
+    module = nn.Linear(2, 1, bias=False)
+    optimizer = optimizers(module, "adamw")
+    module.weight.grad = torch.ones(1, 2)
+    optimizer.step(1.0)
+    assert module.weight.grad is None
+
+
+def test_a_frozen_parameter_does_not_count_in_the_norm():
+    module = nn.ParameterDict(
+        {"a": nn.Parameter(torch.zeros(1)), "b": nn.Parameter(torch.zeros(1))}
+    )
+    rules = (
+        GroupRule(match="a", algorithm="frozen"),
+        GroupRule(match="b", algorithm="adamw", lr=0.1),
+    )
+    optimizer = Optimizers(module, OptimConfig(group=rules))
+    module["a"].grad, module["b"].grad = torch.tensor([300.0]), torch.tensor([0.5])
+    assert optimizer.step(1.0) == pytest.approx(0.5)
+
+
+# ---------------------------------------------------------------------------------------------------- the average
+
+
+def averages(decay: float, values: list[float]) -> list[float]:
+    """The average after each of these weights, from a start at 0."""
+    module = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        module.weight.zero_()
+    average = WeightAverage(module, decay)
+    found = []
+    for value in values:
+        with torch.no_grad():
+            module.weight.fill_(value)
+        average.update()
+        found.append(float(average.tensors["weight"]))
+    return found
+
+
+def test_a_young_average_forgets_its_start():
+    """Share of the old average: 1/11, then 2/12, then 3/13; with .999 from the start it would stay near 0."""
+    first = 10 / 11
+    second = first * 2 / 12 + 10 / 12
+    third = second * 3 / 13 + 10 / 13
+    assert averages(0.999, [1.0, 1.0, 1.0]) == pytest.approx([first, second, third], rel=1e-5)
+
+
+def test_a_grown_average_keeps_its_decay():
+    """From the tenth update on, 10/20 would exceed a decay of one half."""
+    found = averages(0.5, [0.0] * 30 + [1.0, 1.0])
+    assert found[-2:] == pytest.approx([0.5, 0.75])
+    assert averages(0.5, [0.0] * 9 + [1.0])[-1] == pytest.approx(0.5)
+    assert averages(0.5, [0.0] * 8 + [1.0])[-1] == pytest.approx(10 / 19)
+
+
+def test_an_average_put_back_goes_on_from_its_age():
+    module = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        module.weight.fill_(1.0)
+    average = WeightAverage(module, 0.999)
+    average.load({"weight": torch.zeros(1, 1)}, updates=90)
+    average.update()
+    assert float(average.tensors["weight"]) == pytest.approx(10 / 101, rel=1e-4)
+    assert average.updates == 91
+
+
+# ---------------------------------------------------------------------------------------------------- the trainer
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    words = ("ab", "cab", "bad", "dab", "abc", "dd")
+    write_shard(folder / "a.tar", [record(index, words[index % 6]) for index in range(18)])
+    return folder
+
+
+def record(index: int, word: str) -> Record:
+    picture = Image.new("RGB", (56, 28), "white")
+    ImageDraw.Draw(picture).text((6, 8), word, fill="black")
+    return Record(
+        id=f"text-{index}",
+        family="text",
+        image=np.array(picture),
+        turns=(("Read all the text in the image.", word),),
+        meta={"split": "train", "generator": "test", "seed": 0, "tasks": []},
+        glyphs=tuple(Glyph(char, 9.0 + 6 * n, 14.0, n) for n, char in enumerate(word)),
+    )
+
+
+def trainer(shards, tiny_model_folder, folder, **optim):
+    rule = {"match": "*", "algorithm": "adamw", "lr": 1e-3}
+    values = {
+        "kind": "pretrain",
+        "model": {"folder": str(tiny_model_folder), "seed": 3},
+        "data": {
+            "source": [{"path": str(shards)}],
+            "pack_tokens": 256,
+            "pack_patches": 128,
+            "characters": "abcd",
+            "objects": ["red square"],
+        },
+        "optim": {"group": [rule]} | optim,
+        "schedule": {"total_steps": 8, "warmup_steps": 4},
+        "loss": {"tokens": 1.0},
+        "run": {"folder": str(folder), "precision": "float32"},
+    }
+    return pretrain.start(validate(values, PretrainRecipe, where="test"))
+
+
+def test_the_first_step_of_a_warm_up(shards, tiny_model_folder, tmp_path):
+    """A quarter of the peak: no value moves further, and the average follows by ten elevenths."""
+    run = trainer(shards, tiny_model_folder, tmp_path)
+    before = {name: value.detach().clone() for name, value in run.learner.named_parameters()}
+    values = run.step(next(run.packs()))
+    after = {name: value.detach() for name, value in run.learner.named_parameters()}
+    assert values["lr_scale"] == 0.25
+    largest = max(float((after[name] - value).abs().max()) for name, value in before.items())
+    assert largest == pytest.approx(0.25e-3, rel=1e-2)
+    for name, value in before.items():
+        expected = torch.lerp(value, after[name], 10 / 11)
+        torch.testing.assert_close(run.average.tensors[name], expected)
+
+
+def test_a_group_of_packs_counts_as_their_mean(shards, tiny_model_folder, tmp_path):
+    """Twice the same pack is the same step."""
+    once, twice = (
+        trainer(shards, tiny_model_folder, tmp_path / name, max_grad_norm=1e9)
+        for name in ("once", "twice")
+    )
+    group = next(once.packs())
+    first, second = once.step(group), twice.step(group * 2)
+    assert second["grad_norm"] == pytest.approx(first["grad_norm"], rel=1e-4)
+    assert second["loss"] == pytest.approx(first["loss"])
+
+
+def test_a_run_clips_to_the_norm_of_its_recipe(shards, tiny_model_folder, tmp_path):
+    run = trainer(shards, tiny_model_folder, tmp_path, max_grad_norm=1e-3, betas=(0.5, 0.5))
+    norm = run.step(next(run.packs()))["grad_norm"]
+    moments = [v for k, v in run.optimizers.state_tensors().items() if k.endswith("|exp_avg")]
+    given = float(torch.cat([value.flatten() for value in moments]).norm()) / 0.5
+    assert norm > 2e-3
+    assert given == pytest.approx(1e-3, rel=1e-2)
