@@ -62,9 +62,11 @@ def test_a_size_of_another_kind_is_refused(tmp_path, size):
 
 
 def test_a_size_may_carry_the_older_names_beside_its_own(tmp_path):
-    both = {"shortest_edge": 3136, "longest_edge": 784_000, "min_pixels": 1, "max_pixels": 2}
-    config = read(tmp_path, {"size": both})
+    size = {"shortest_edge": 3136, "longest_edge": 784_000}
+    config = read(tmp_path, {"size": size | {"min_pixels": 3136, "max_pixels": 784_000}})
     assert (config.min_pixels, config.max_pixels) == (3136, 784_000)
+    with pytest.raises(ConfigError, match="size = "):
+        read(tmp_path, {"size": size | {"min_pixels": 1, "max_pixels": 2}})
 
 
 def test_each_older_name_wins_over_the_size(tmp_path):
