@@ -29,7 +29,6 @@ from finesight.evals.extract.mcq import ROBUST_LETTER
 from finesight.evals.extract.numbers import last_number_text
 from finesight.evals.task import Answered, Extractor
 
-_QUOTED = re.compile(r'The answer is "([^\n]*)"\.')
 _STATED = re.compile(r"\banswer(?: is|:)\s{0,3}([^\n]{1,200})", re.IGNORECASE)
 _LETTER = re.compile(r"\(([a-zA-Z])\)")
 _LONGEST_NUMBER = 300  # characters; longer ones are noise and slow to read
@@ -66,7 +65,7 @@ def _read(answered: Answered) -> str | None:
     kind = truth.get("answer_type")
     if kind in ("integer", "float") and _as_float(text) is not None:
         return text
-    if quoted := _last(_QUOTED, text):
+    if quoted := _quoted(text):
         return quoted
     if is_choice:
         return ROBUST_LETTER.read(answered) or _last(_STATED, text) or text
@@ -75,6 +74,16 @@ def _read(answered: Answered) -> str | None:
     if kind in ("integer", "float"):
         return last_number_text(stated or text) or last_number_text(text) or text
     return (stated or text).strip().rstrip(".")
+
+
+def _quoted(text: str) -> str | None:
+    """What stands in `The answer is "..."`: in the last line that has it, from its first opening to its last end."""
+    for line in reversed(text.split("\n")):
+        _, _, opened = line.partition('The answer is "')
+        quoted, end, _ = opened.rpartition('".')
+        if end:
+            return quoted
+    return None
 
 
 def _choice(said: str, choices: Sequence[str]) -> str:

@@ -49,6 +49,7 @@ PIECES = (
         "<answer>B</answer>",
         "</think>\n",
     ),
+    *('The answer is "', 'The answer is "".', 'The answer is "".\n', "The answer is '", '".'),
     *("<think></think>", "<think>A</think>\n", "a </think> b "),
 )
 

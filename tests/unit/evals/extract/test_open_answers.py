@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import os
+import re
 from collections import Counter
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -147,6 +149,20 @@ def test_normal_forms_of_mathvista(extraction, truth, normal):
 )
 def test_answers_of_mathvista(text, truth, normal):
     assert normalise(read(MATHVISTA_RULE, text, truth), truth) == normal
+
+
+def test_quoted_answers_are_those_of_the_published_pattern_of_mathvista():
+    """The longest of the last line that has one; their pattern takes quadratic time."""
+    published = re.compile(r'The answer is "([^\n]*)"\.')
+    quoted = 0
+    for pieces in product(('The answer is "', "5", '".', '"', "\n"), repeat=6):
+        found = published.findall("".join(pieces))
+        if found and found[-1]:
+            assert read(MATHVISTA_RULE, "".join(pieces), number("text")) == found[-1], pieces
+            quoted += 1
+    assert quoted > 500
+    apart = 'The answer is "5".\nThe answer is "7". "6".\nThe answer is "8"'
+    assert read(MATHVISTA_RULE, apart, number("integer")) == '7". "6'
 
 
 @pytest.mark.real_data
