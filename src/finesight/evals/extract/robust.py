@@ -30,13 +30,13 @@ _AS_WORD = r"(?<![AI])|(?=\s*(?:$|\n|because\b|since\b|as\b|is\b|or\b|and\b|[^\w
 _FILLER = (
     r"(?:(?:the|option|choice|letter|correct|best|most|likely|probably|clearly)\b[\s:*_]{0,4}+)"
 )
-_DENIED = (
+DENIED = (
     r"[*_)\]}）】\"'’”]{0,3}\s{1,2}(?:(?:is|was|seems|looks|must be|would be|can be)\s{1,2}"
     r"(?:(?:also|clearly|definitely|obviously|therefore|thus|simply|probably)\s{1,2})?"
     r"(?:wrong|incorrect|false|not|out|excluded|eliminated|impossible|unlikely|ruled out)\b"
     r"|(?:is|was|does|do|did|would|can|could)n['’]t\b|(?:does|do|did|would|can|could) not\b|cannot\b)"
 )
-_NOT_BEFORE = "".join(
+NOT_BEFORE = "".join(
     rf"(?<!{no}{link})"
     for no in ("not ", "Not ", "n't ", "n’t ")
     for link in ("", "be ", "option ", "be option ", "Option ", "be Option ", r"\*\*")
@@ -46,20 +46,20 @@ _STATED = re.compile(
     r"[\s*_\"']{0,4}+(?:(?:is|was|would be|should be|must be|will be)\b|=|为|是|应为|应该是)?+"
     rf"[\s:：*_\-]{{0,6}}+{_FILLER}{{0,3}}+[\s:：*_]{{0,4}}+"
     r"(?:\\boxed\{|\\(?:text|textbf|mathrm|mathbf)\{|\\\(|\\\[|[\s(\[{$*_\"'“‘（【<]){0,6}+"
-    rf"(?-i:([A-Z])(?![A-Za-z0-9]|['’]\w|{_DENIED})(?:{_AS_WORD})|(?<=[(\[{{（【*])([a-z])(?=[)\]}}）】*])(?!{_DENIED})"
+    rf"(?-i:([A-Z])(?![A-Za-z0-9]|['’]\w|{DENIED})(?:{_AS_WORD})|(?<=[(\[{{（【*])([a-z])(?=[)\]}}）】*])(?!{DENIED})"
     r"|([a-z])(?=[.)*\s]{0,4}(?:$|\n)))",
     re.IGNORECASE,
 )
 _OPENING = re.compile(
     r"[\s*_#>\"'`]{0,8}+(?:[(\[（【]([A-Za-z])[)\]）】]|([A-Z])(?:[.):：、,，]|\*\*|\s*\n|\s*$))"
-    rf"(?!{_DENIED})"
+    rf"(?!{DENIED})"
 )
-_NEXT = re.compile(rf"\W{{0,8}}([A-Za-z])(?![\w'’]|{_DENIED})[)\]）】.:：、]{{1,2}}\s*")
+_NEXT = re.compile(rf"\W{{0,8}}([A-Za-z])(?![\w'’]|{DENIED})[)\]）】.:：、]{{1,2}}\s*")
 _SECOND = re.compile(r"[^\w\n]{0,6}([A-Z])(?=[)\].,:]|\s*$)")
 _MENTION = re.compile(
-    rf"{_NOT_BEFORE}(?:[(\[（【]([A-Z])[)\]）】]|(?<=ption )([A-Z])(?![\w'’-])"
+    rf"{NOT_BEFORE}(?:[(\[（【]([A-Z])[)\]）】]|(?<=ption )([A-Z])(?![\w'’-])"
     rf"|(?<![\w(\[（【-])(?<!\w['’])([A-Z])(?!\w|['’]\w|-\w)(?:{_AS_WORD}))"
-    rf"(?!{_DENIED})"
+    rf"(?!{DENIED})"
 )
 _NEAR_THE_END = 500  # characters in which the text of an option is looked for
 
