@@ -36,11 +36,13 @@ DENIED = (
     r"(?:wrong|incorrect|false|not|out|excluded|eliminated|impossible|unlikely|ruled out)\b"
     r"|(?:is|was|does|do|did|would|can|could)n['’]t\b|(?:does|do|did|would|can|could) not\b|cannot\b)"
 )
+"""Pattern: what follows a label that is denied."""
 NOT_BEFORE = "".join(
     rf"(?<!{no}{link})"
     for no in ("not ", "Not ", "n't ", "n’t ")
     for link in ("", "be ", "option ", "be option ", "Option ", "be Option ", r"\*\*")
 )
+"""Pattern: what does not stand before a label, unless it is denied."""
 _STATED = re.compile(
     r"(?:\b(?:answer|correct (?:option|choice|letter)|best (?:option|choice))\b|答案|选项|选择|应选|选)"
     r"[\s*_\"']{0,4}+(?:(?:is|was|would be|should be|must be|will be)\b|=|为|是|应为|应该是)?+"
@@ -57,7 +59,7 @@ _OPENING = re.compile(
 _NEXT = re.compile(rf"\W{{0,8}}([A-Za-z])(?![\w'’]|{DENIED})[)\]）】.:：、]{{1,2}}\s*")
 _SECOND = re.compile(r"[^\w\n]{0,6}([A-Z])(?=[)\].,:]|\s*$)")
 _MENTION = re.compile(
-    rf"{NOT_BEFORE}(?:[(\[（【]([A-Z])[)\]）】]|(?<=ption )([A-Z])(?![\w'’-])"
+    rf"(?=[(\[（【A-Z]){NOT_BEFORE}(?:[(\[（【]([A-Z])[)\]）】]|(?<=ption )([A-Z])(?![\w'’-])"
     rf"|(?<![\w(\[（【-])(?<!\w['’])([A-Z])(?!\w|['’]\w|-\w)(?:{_AS_WORD}))"
     rf"(?!{DENIED})"
 )
