@@ -3,8 +3,9 @@ r"""MathVista: the official rules that need no judge, and the official normalisa
 
 In order: nothing said is nothing; an answer that is one of the choices, an integer or a number is taken as it is; so
 is what stands in `The answer is "..."`. There the official way asks a language model. Ours goes on by rule: a letter or
-choice by `ROBUST_LETTER`, the last `\boxed{}`, what follows "answer is" or "answer:", the last number. Fractions, powers
-of ten and the minus of typesetting are read by `MATHVISTA_RULE_OF_WORDS` alone: the others keep published numbers.
+choice by `ROBUST_LETTER`, the last `\boxed{}`, what follows "answer is" or "answer:", the last number. Fractions,
+powers of ten and the minus of typesetting are read by `MATHVISTA_RULE_OF_WORDS` alone: the others keep
+published numbers.
 
 A number for an integer question loses its decimals. That is the authors' present rule; until 2024 it had to be written
 as an integer, "3.4" was nothing, and most of the outputs that they published were scored so: `MATHVISTA_RULE_INT`.

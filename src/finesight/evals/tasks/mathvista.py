@@ -116,8 +116,8 @@ TASKS = (
             " unless --judge does",
             "mathvista-rule is the authors' present rule, which cuts the decimals off an answer to an integer question;"
             " mathvista-rule-int is their older one, by which most published outputs were scored and such an answer is"
-            " wrong. The first, the default, is the present one, but silence is wrong, and where a number is looked for it"
-            " also reads 1/2, 1.5e3 and the minus of typesetting",
+            " wrong. The first, the default, is the present one, but silence is wrong, and where a number is looked for"
+            " it also reads 1/2, 1.5e3 and the minus of typesetting",
             "the official rule takes the option nearest in letters, so a wrong reading can be right by luck",
         ),
     ),
