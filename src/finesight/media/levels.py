@@ -141,8 +141,8 @@ def _likely_range(values: NDArray[np.generic]) -> tuple[float, float]:
     """Which values are most likely black and white: 0..1 (floats only), 0..255, 0..65535, or the values' own.
 
     One value in a hundred may lie anywhere, and one in any but a tiny picture: a dead pixel, or what stands for no
-    data. The others may miss a range by a tenth, as resampling does beside an edge. Where none fits, from the least of them to
-    the largest is taken.
+    data. The others may miss a range by a tenth, as resampling does beside an edge. Where none fits, from the least
+    of them to the largest is taken.
     """
     gray = _finite(values).ravel()
     few = max(gray.size // 100, int(gray.size >= _FEWEST_FOR_AN_OUTLIER))
