@@ -7,6 +7,7 @@ are found by its id, and an oracle looks at its truth. `FromModel` puts any `Res
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from finesight.conversation import (
     Sampling,
     Usage,
 )
-from finesight.errors import EvalError, MediaError
+from finesight.errors import ConfigError, EvalError, MediaError
 from finesight.evals.layout import rows
 from finesight.evals.task import Item
 from finesight.geometry import Resize, Size
@@ -130,12 +131,14 @@ class Replay(_Baseline):
         """Read stored outputs: JSON, JSONL, TSV, CSV or parquet; `samples.jsonl` of a run is one of them.
 
         Args:
-            path: the file.
+            path: the file, or the folder of a run.
             resizes: numbers in the answers are pixels that the model saw.
 
         Raises:
+            ConfigError: a folder of anything else.
             EvalError: there is no such file, a row is broken, or an id stands twice.
         """
+        path = _file_of(path)
         stored: dict[str, str] = {}
         reasons: dict[str, FinishReason] = {}
         sizes: dict[str, tuple[Resize, ...]] = {}
@@ -151,7 +154,7 @@ class Replay(_Baseline):
                 stored[item_id] = str(row["text"])
             if row.get("reason") in get_args(FinishReason):
                 reasons[item_id] = cast("FinishReason", row["reason"])
-            if said := _said_sizes(row.get("media")):
+            if resizes and (said := _said_sizes(row.get("media"), row.where)):
                 sizes[item_id] = said
         return cls(f"replay of {path.name}", stored, reasons, resizes, sizes)
 
@@ -221,18 +224,67 @@ class RandomChoice(_Baseline):
         return canned(draw.choice(choices) if choices else "")
 
 
+def _file_of(path: Path) -> Path:
+    """The file itself, or the samples of a run's folder: other folders may hold questions of any benchmark.
+
+    Raises:
+        ConfigError: a folder without samples.
+    """
+    if not path.is_dir():
+        return path
+    samples = path / "samples.jsonl"
+    if not samples.is_file():
+        raise ConfigError(
+            f"{path} is a folder without samples.jsonl; stored answers are one file",
+            hint="give the file of answers itself, or the folder that `finesight eval run --out` made",
+        )
+    return samples
+
+
 def canned(text: str, reason: FinishReason = "stop", media: tuple[MediaRecord, ...] = ()) -> Reply:
     """A reply that no model gave: no tokens were counted."""
     return Reply(text=text, token_ids=(), finish_reason=reason, usage=Usage(0, 0, 0), media=media)
 
 
-def _said_sizes(media: Any) -> tuple[Resize, ...]:
-    """Sizes of pictures as `samples.jsonl` has them; none unless all are there."""
-    shown = media if isinstance(media, list) else []
-    pictures = [each for each in shown if isinstance(each, dict) and each.get("kind") == "image"]
-    if any(not each.get("original") or not each.get("resized") for each in pictures):
-        return ()
-    return tuple(Resize(Size(*each["original"]), Size(*each["resized"])) for each in pictures)
+def _said_sizes(media: Any, where: str) -> tuple[Resize, ...]:
+    """Sizes of pictures as `samples.jsonl` or `finesight ask --json` has them; none unless all are there.
+
+    Raises:
+        EvalError: what stands for a size is none.
+    """
+    if isinstance(media, dict):
+        raise EvalError(
+            f"{where}: media holds one object, not a list", hint="write it in brackets: [{...}]"
+        )
+    sizes: list[tuple[Size | None, Size | None]] = []
+    for number, each in enumerate(media if isinstance(media, list) else []):
+        if isinstance(each, dict) and each.get("kind", "image") == "image":
+            names = {name: f"{where}: media[{number}].{name}" for name in ("original", "resized")}
+            original, resized = (_size(each.get(name), field) for name, field in names.items())
+            sizes.append((original, resized))
+    known = [Resize(original, resized) for original, resized in sizes if original and resized]
+    return tuple(known) if len(known) == len(sizes) else ()
+
+
+def _size(said: Any, field: str) -> Size | None:
+    """Width and height as a pair or under their names; None where nothing is said."""
+    if said is None:
+        return None
+    sides = said
+    if isinstance(said, dict) and said.keys() == {"width", "height"}:
+        sides = [said["width"], said["height"]]
+    if (
+        not isinstance(sides, list)
+        or len(sides) != 2
+        or not all(isinstance(side, int | float) and side >= 1 and side % 1 == 0 for side in sides)
+        or any(isinstance(side, bool) for side in sides)
+    ):
+        raise EvalError(
+            f"{field} is {json.dumps(said, ensure_ascii=False, default=str)[:80]}, which is no size of a picture",
+            hint='write whole pixels from 1 on, as [width, height] or {"width": ..., "height": ...};'
+            " leave both sizes out if they are not known",
+        )
+    return Size(int(sides[0]), int(sides[1]))
 
 
 def _shown(item: Item, said: Sequence[Resize]) -> tuple[MediaRecord, ...]:

@@ -22,7 +22,7 @@ from finesight.errors import DecodeError, MediaTooLarge, UnsupportedMedia
 from finesight.geometry import Size
 from finesight.inputs import ArrayLike
 from finesight.media.array import picture_of_array
-from finesight.media.levels import stored_bits, to_rgb
+from finesight.media.levels import assumed_range, is_deep, stored_bits, to_rgb
 from finesight.media.refused import BROKEN, header_refused, pixels_refused, prepare_heif
 from finesight.media.source import LocalSource, kind_of, localize, source_name
 
@@ -30,7 +30,15 @@ if TYPE_CHECKING:
     from finesight.conversation import MediaSource
     from finesight.media.fetch import FetchPolicy
 
-__all__ = ["MAX_IMAGE_PIXELS", "image_size", "load_image", "num_pages", "page_note", "source_name"]
+__all__ = [
+    "MAX_IMAGE_PIXELS",
+    "image_size",
+    "load_image",
+    "num_pages",
+    "page_note",
+    "range_note",
+    "source_name",
+]
 
 MAX_IMAGE_PIXELS = 178_956_970
 """Largest picture taken by default, in pixels: where Pillow speaks of a decompression bomb."""
@@ -129,6 +137,19 @@ def page_note(source: MediaSource | LocalSource, *, policy: FetchPolicy | None =
     return f'page {shown} of {count} is shown; --pages 1-{count}, or images=(file, "1-{count}") in Python, shows others'
 
 
+def range_note(source: MediaSource | LocalSource, *, page: int | None = None) -> str:
+    """What to say when a picture does not tell which of its values is white; empty where it does.
+
+    Pixels are decoded only where that is open. A page of a PDF has nothing to say. Errors as in `load_image`.
+    """
+    if isinstance(source, LocalSource) and "picture" not in kind_of(source.head()):
+        return ""
+    with _opened(source, page, None) as (image, name):
+        if not is_deep(image):
+            return ""
+        return assumed_range(image, _decode(image, name, MAX_IMAGE_PIXELS))
+
+
 @contextmanager
 def _opened(
     source: MediaSource | LocalSource, page: int | None, policy: FetchPolicy | None
@@ -212,6 +233,17 @@ def _bomb(name: str, detail: str) -> MediaTooLarge:
 
 def _finish(image: Image.Image, name: str, max_image_pixels: int) -> Image.Image:
     """Check the size, decode, and bring to upright RGB."""
+    bits = _decode(image, name, max_image_pixels)
+    try:
+        turn = _turn_of(image)
+        upright = to_rgb(image, bits)
+        return upright if turn is None else upright.transpose(turn)
+    except BROKEN as error:
+        raise pixels_refused(name, image.format or image.mode, error) from error
+
+
+def _decode(image: Image.Image, name: str, max_image_pixels: int) -> int:
+    """Check the size and load the pixels; bits per sample in the file."""
     width, height = image.size
     if width < 1 or height < 1:
         raise _no_pixels(name, width, height)
@@ -221,13 +253,11 @@ def _finish(image: Image.Image, name: str, max_image_pixels: int) -> Image.Image
     try:
         bits = stored_bits(image)
         image.load()
-        turn = _turn_of(image)
-        upright = to_rgb(image, bits)
-        return upright if turn is None else upright.transpose(turn)
     except Image.DecompressionBombError as error:
         raise _bomb(name, str(error)) from error
     except BROKEN as error:
         raise pixels_refused(name, image.format or image.mode, error) from error
+    return bits
 
 
 def _no_pixels(name: str, width: int, height: int) -> UnsupportedMedia:

@@ -2,8 +2,10 @@
 """From the values a picture file stores to 8-bit RGB on white.
 
 Gray values of more than 8 bits are scaled, not cut off: a 12-bit file reaches white at 4,095. TIFF
-may count from white to black; the values are then turned over. PNG may name one stored value as
-transparent; it is looked for among the stored values, before they are scaled.
+may count from white to black; the values are then turned over. Floats and integers of 32 bits do not
+say which value is white; `assumed_range` then goes by what all but a few of the values are. PNG
+may name one stored value as transparent; it is looked for among the stored values, before they are
+scaled.
 
 Source: TIFF 6.0, PhotometricInterpretation and BitsPerSample; PNG specification, tRNS.
 """
@@ -21,6 +23,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _WHITE_IS_ZERO = 0
 _UNSIGNED = 1
+_FEWEST_FOR_AN_OUTLIER = 16  # pixels
+_TOLERANCE = 1.1  # how far the values of a picture may go beyond its range
 
 
 def stored_bits(image: Image.Image) -> int:
@@ -40,7 +44,7 @@ def to_rgb(image: Image.Image, bits: int) -> Image.Image:
         image: of any mode.
         bits: from `stored_bits`.
     """
-    if image.mode.startswith("I") or image.mode == "F":
+    if is_deep(image):
         return Image.fromarray(_deep_gray(image, bits)).convert("RGB")
     if image.mode == "La":  # Pillow converts it to nothing else
         image = image.convert("LA")
@@ -69,19 +73,51 @@ def _with_scaled_key(image: Image.Image, bits: int) -> Image.Image:
     return image
 
 
+def assumed_range(image: Image.Image, bits: int) -> str:
+    """What is taken for black and white where the picture does not say it; empty where it does.
+
+    Args:
+        image: loaded, of any mode.
+        bits: from `stored_bits`.
+    """
+    if not is_deep(image):
+        return ""
+    values = _stored_values(image, bits)
+    if _full_range(image, values, bits) is not None:
+        return ""
+    gray, (low, high) = _finite(values), _likely_range(values)
+    outside = int(np.count_nonzero((gray < low) | (gray > high)))
+    clipped = f"; {outside:,} of {values.size:,} values lie outside and are clipped"
+    return (
+        f"the picture does not say how dark or bright its values are: {low:g} to {high:g} is taken for the full range"
+        f"{clipped if outside else ''}"
+    )
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether gray of more than 8 bits, or floats, is stored; known before pixels are loaded."""
+    return image.mode.startswith("I") or image.mode == "F"
+
+
 def _deep_gray(image: Image.Image, bits: int) -> NDArray[np.uint8]:
     """Gray of more than 8 bits as `uint8[H, W]`."""
-    values: NDArray[np.generic] = np.asarray(image)
-    is_tiff = isinstance(image, TiffImageFile)
-    if is_tiff and bits == 32 and image.mode == "I" and _tag(image, _SAMPLE_FORMAT) == _UNSIGNED:
-        values = values.view(np.uint32)  # Pillow has no unsigned mode of 32 bits
-    gray = _to_bytes(values, _full_range(image, values, bits))
-    if is_tiff and _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO:
+    values = _stored_values(image, bits)
+    full = _full_range(image, values, bits)
+    gray = _to_bytes(values, *(_likely_range(values) if full is None else (0.0, full)))
+    if isinstance(image, TiffImageFile) and _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO:
         gray = 255 - gray
     key = image.info.get("transparency")
     if isinstance(key, int):
         gray[values == key] = 255
     return gray
+
+
+def _stored_values(image: Image.Image, bits: int) -> NDArray[np.generic]:
+    values: NDArray[np.generic] = np.asarray(image)
+    is_unsigned = isinstance(image, TiffImageFile) and _tag(image, _SAMPLE_FORMAT) == _UNSIGNED
+    if is_unsigned and bits == 32 and image.mode == "I":
+        values = values.view(np.uint32)  # Pillow has no unsigned mode of 32 bits
+    return values
 
 
 def _tag(image: Image.Image, number: int) -> int | None:
@@ -101,21 +137,29 @@ def _full_range(image: Image.Image, values: NDArray[np.generic], bits: int) -> f
     return None
 
 
-def _to_bytes(values: NDArray[np.generic], full: float | None) -> NDArray[np.uint8]:
-    """Scale values to 0..255.
+def _likely_range(values: NDArray[np.generic]) -> tuple[float, float]:
+    """Which values are most likely black and white: 0..1 (floats only), 0..255, 0..65535, or the values' own.
 
-    Without a stated range it is read off the values: 0..1 (floats only), 0..255 or 0..65535 where
-    they fit, else from the least to the largest.
+    One value in a hundred may lie anywhere, and one in any but a tiny picture: a dead pixel, or what stands for no
+    data. The others may miss a range by a tenth, as resampling does beside an edge. Where none fits, from the least
+    of them to the largest is taken.
     """
-    gray = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(gray.min()), float(gray.max())
-    if full is not None:
-        low, high = 0.0, full
-    elif low >= 0:
-        is_float = np.issubdtype(values.dtype, np.floating)
-        limits = (1.0, 255.0, 65535.0) if is_float else (255.0, 65535.0)
-        fitting = [limit for limit in limits if high <= limit]
-        low, high = (0.0, fitting[0]) if fitting else (low, high)
-    scaled = (gray - low) * (255.0 / ((high - low) or 1.0))
+    gray = _finite(values).ravel()
+    few = max(gray.size // 100, int(gray.size >= _FEWEST_FOR_AN_OUTLIER))
+    ordered = np.partition(gray, (few, gray.size - 1 - few))
+    low, high = float(ordered[few]), float(ordered[gray.size - 1 - few])
+    limits = (1.0, 255.0, 65535.0) if np.issubdtype(values.dtype, np.floating) else (255.0, 65535.0)
+    fitting = [limit for limit in limits if high <= _TOLERANCE * limit]
+    return (0.0, fitting[0]) if fitting and low >= (1 - _TOLERANCE) * max(high, 0) else (low, high)
+
+
+def _finite(values: NDArray[np.generic]) -> NDArray[np.float32]:
+    """As floats; what is no number is 0."""
+    return np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _to_bytes(values: NDArray[np.generic], low: float, high: float) -> NDArray[np.uint8]:
+    """Scale `low`..`high` to 0..255; values outside are clipped."""
+    scaled = (_finite(values) - low) * (255.0 / ((high - low) or 1.0))
     eight_bits: NDArray[np.uint8] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
     return eight_bits

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from finesight.errors import ConfigError, EvalError
 from finesight.evals.imports import load_outputs
 from finesight.evals.rescore import rescore
 from finesight.evals.responders import Replay
@@ -78,6 +79,51 @@ def test_sizes_that_are_stored_count_whatever_the_pixels_now(copy, tmp_path):
     cut = [{"kind": "image", "original": [400, 300], "resized": None}]
     path = stored(tmp_path / "samples.jsonl", items, BOX.format(102, 205), media=cut)
     assert scored(Replay.load(path, resizes=True), copy, tmp_path / "other").value == 1.0
+
+
+@pytest.mark.parametrize("kind", [{"kind": "image"}, {}])
+def test_sizes_are_read_as_answers_in_json_say_them(copy, tmp_path, kind):
+    items = list(PROMPT.items(copy, TASK.budget))
+    original, resized = {"width": 400, "height": 300}, {"width": 800.0, "height": 600}
+    media = [{"kind": "video", "original": "?"}, {**kind, "original": original, "resized": resized}]
+    path = stored(tmp_path / "samples.jsonl", items, BOX.format(200, 400), media=media)
+    assert scored(Replay.load(path, resizes=True), copy, tmp_path / "out").value == 1.0
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        *([80], [80, 100, 3], "100x80", 80, [84, None], [0, 112], [84, -1], [True, 2], [1.5, 2]),
+        *({}, {"width": 84}, {"width": 84, "height": "112"}, {"w": 84, "h": 112}, False, []),
+    ],
+)
+@pytest.mark.parametrize("field", ["original", "resized"])
+def test_what_is_no_size_is_refused_by_row_and_field(tmp_path, size, field):
+    media = {"kind": "image", "original": [84, 112], "resized": [84, 112]}
+    rows = [
+        {"id": "1", "text": "x", "media": [media]},
+        {"id": "2", "text": "x", "media": [media, {**media, field: size}]},
+    ]
+    path = jsonl(tmp_path / "outputs.jsonl", rows)
+    with pytest.raises(EvalError, match=rf"outputs.jsonl, .*media\[1\]\.{field} is .*no size"):
+        Replay.load(path, resizes=True)
+    assert Replay.load(path).stored == {"1": "x", "2": "x"}  # sizes are not needed
+    jsonl(path, [{"id": "1", "text": "x", "media": media}])
+    with pytest.raises(EvalError, match="media holds one object, not a list"):
+        Replay.load(path, resizes=True)
+
+
+def test_a_folder_is_stored_answers_only_if_it_is_a_run(copy, tmp_path):
+    items = list(PROMPT.items(copy, TASK.budget))
+    path = stored(tmp_path / "outputs.jsonl", items, BOX.format(102, 205))
+    first = scored(Replay.load(path, resizes=True), copy, tmp_path / "run")
+    again = Replay.load(tmp_path / "run", resizes=True)
+    assert again == Replay.load(tmp_path / "run" / "samples.jsonl", resizes=True)
+    assert scored(again, copy, tmp_path / "again").value == first.value == 1.0
+    for folder in (copy, tmp_path):
+        with pytest.raises(ConfigError, match="is a folder without samples") as caught:
+            Replay.load(folder)
+        assert "give the file of answers" in caught.value.hint
 
 
 def test_outputs_of_another_harness_are_placed_likewise(copy, tmp_path):

@@ -11,8 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from finesight.config.processor import ProcessorConfig
+from finesight.conversation import ImagePart
 from finesight.errors import DecodeError, UnsupportedMedia
-from finesight.media.image import image_size, load_image
+from finesight.media.image import image_size, load_image, range_note
+from finesight.processor.prepare import measure_image, prepare_image
+from tests.support.model_cases import small_config
 
 SIDE = 8
 BLACK_IS_ZERO, WHITE_IS_ZERO = 1, 0
@@ -108,6 +112,80 @@ def test_32_bits_without_sign_beyond_half_of_their_range():
     pixels = np.asarray(load_image(tiff(struct.pack("<I", 0) * (SIDE**2 // 2) + half, 32)))
     assert pixels[0, 0, 0] == 0
     assert pixels[-1, 0, 0] == 255
+
+
+def deep(kind: str, values, **more) -> bytes:
+    """A TIFF of 32 bits: `f` floats, `i` with sign, `I` without."""
+    formats = {"f": FLOAT, "i": SIGNED, "I": UNSIGNED}
+    data = np.asarray(values, f"<{'u4' if kind == 'I' else kind + '4'}").tobytes()
+    return tiff(data, 32, sample_format=formats[kind], **more)
+
+
+RAMP = np.arange(SIDE**2) / (SIDE**2 - 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "odd", "full"),
+    [
+        *(("f", RAMP, 1.002, 1), ("f", RAMP, 3000.0, 1), ("f", RAMP, -9999.0, 1)),
+        *(("f", RAMP * 1.05 - 0.02, 1.0, 1), ("f", RAMP * 0.3 + 0.1, -0.001, 1)),
+        *(("f", RAMP * 255, 256.5, 255), ("f", RAMP * 60_000, 70_000, 65_535)),
+        *(
+            ("i", RAMP * 198, 300, 255),
+            ("I", RAMP * 198, 2**32 - 1, 255),
+            ("i", RAMP * 198, -1, 255),
+        ),
+        *(("i", RAMP * 65_535, 70_000, 65_535), ("f", RAMP, np.nan, 1), ("f", RAMP, np.inf, 1)),
+    ],
+)
+def test_one_odd_value_does_not_decide_the_range(kind, values, odd, full):
+    values = np.array(values).astype({"f": "f4", "i": "i4", "I": "u4"}[kind])
+    expected = np.clip(np.rint(values.astype("f4") * (255 / full)), 0, 255)
+    values[20] = odd
+    data = deep(kind, values)
+    pixels = np.asarray(load_image(data))[..., 0].ravel()
+    others = np.arange(SIDE**2) != 20
+    assert (abs(pixels[others] - expected[others]) <= 1).all()
+    if np.isfinite(odd):
+        assert pixels[20] == (0 if odd < 0 else 255)
+    assert f": 0 to {full:g} is taken for the full range" in range_note(data)
+    assert image_size(data).width == SIDE
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "low", "high"),
+    [("f", RAMP * 2 - 1, -1, 1), ("f", RAMP * 0.1 - 0.05, -0.05, 0.05), ("I", RAMP * 3e9, 0, 3e9)],
+)
+def test_values_of_no_usual_range_go_from_the_least_to_the_largest(kind, values, low, high):
+    pixels = np.asarray(load_image(deep(kind, values)))[..., 0].ravel()
+    assert (pixels[0], pixels[-1]) == (0, 255)
+    assert 120 <= pixels[SIDE**2 // 2] <= 135
+    assert "is taken for the full range; 2 of 64 values lie outside" in range_note(
+        deep(kind, values)
+    )
+
+
+def test_the_range_is_noted_only_where_it_is_assumed(tmp_path):
+    data = deep("f", RAMP)
+    vision, config = small_config().vision, ProcessorConfig()
+    for part in (ImagePart(source=data), ImagePart(source=data, page=0)):
+        for record in (
+            prepare_image(part, vision, config).record,
+            measure_image(part, vision, config),
+        ):
+            (note, *_) = record.notes
+            assert note.endswith(": 0 to 1 is taken for the full range")
+    stated = (
+        tiff(repeated("<H", 999), 16),
+        tiff(bytes(64), 8),
+        png(16, 0, b"\x03\xe8" * 8),
+        png(8, 2, b"\1\2\3" * 8),
+        Image.new("I;16", (8, 8), 300),
+        np.zeros((8, 8, 3), np.uint8),
+    )
+    assert [range_note(source) for source in stated] == [""] * len(stated)
+    assert "0 to 255 is taken" in range_note(Image.new("I", (8, 8), 200))
+    assert "0 to 1 is taken" in range_note(Image.new("F", (1, 1), 0.5))
 
 
 def test_orientation_of_a_deep_picture_does_not_lose_its_depth():

@@ -3,7 +3,9 @@ r"""MathVista: the official rules that need no judge, and the official normalisa
 
 In order: nothing said is nothing; an answer that is one of the choices, an integer or a number is taken as it is; so
 is what stands in `The answer is "..."`. There the official way asks a language model. Ours goes on by rule: a letter or
-choice by `ROBUST_LETTER`, the last `\boxed{}`, what follows "answer is" or "answer:", the last number.
+choice by `ROBUST_LETTER`, the last `\boxed{}`, what follows "answer is" or "answer:", the last number. Fractions,
+powers of ten and the minus of typesetting are read by `MATHVISTA_RULE_OF_WORDS` alone: the others keep
+published numbers.
 
 A number for an integer question loses its decimals. That is the authors' present rule; until 2024 it had to be written
 as an integer, "3.4" was nothing, and most of the outputs that they published were scored so: `MATHVISTA_RULE_INT`.
@@ -18,7 +20,7 @@ Source: "MathVista" (2023), the evaluation code of the authors.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -26,10 +28,9 @@ from rapidfuzz.distance import Levenshtein
 
 from finesight.evals.extract.boxed import last_boxed
 from finesight.evals.extract.mcq import ROBUST_LETTER
-from finesight.evals.extract.numbers import last_number_text
+from finesight.evals.extract.numbers import last_number_text, last_value_text
 from finesight.evals.task import Answered, Extractor
 
-_QUOTED = re.compile(r'The answer is "([^\n]*)"\.')
 _STATED = re.compile(r"\banswer(?: is|:)\s{0,3}([^\n]{1,200})", re.IGNORECASE)
 _LETTER = re.compile(r"\(([a-zA-Z])\)")
 _LONGEST_NUMBER = 300  # characters; longer ones are noise and slow to read
@@ -55,7 +56,9 @@ def normalise(extraction: str | None, truth: Mapping[str, Any]) -> str | None:
     return _rounded(said, truth.get("precision")) if kind == "float" else extraction
 
 
-def _read(answered: Answered) -> str | None:
+def _read(
+    answered: Answered, last_number: Callable[[str], str | None] = last_number_text
+) -> str | None:
     text, truth = answered.text, answered.truth
     choices = truth.get("choices") or []
     is_choice = truth.get("question_type") == "multi_choice" and bool(choices)
@@ -66,15 +69,25 @@ def _read(answered: Answered) -> str | None:
     kind = truth.get("answer_type")
     if kind in ("integer", "float") and _as_float(text) is not None:
         return text
-    if quoted := _last(_QUOTED, text):
+    if quoted := _quoted(text):
         return quoted
     if is_choice:
         return ROBUST_LETTER.read(answered) or _last(_STATED, text) or text
     boxed = last_boxed(text)
     stated = boxed if boxed is not None else _last(_STATED, text)
     if kind in ("integer", "float"):
-        return last_number_text(stated or text) or last_number_text(text) or text
+        return (last_number(stated) if stated else None) or last_number(text) or text
     return (stated or text).strip().rstrip(".")
+
+
+def _quoted(text: str) -> str | None:
+    """What stands in `The answer is "..."`: in the last line that has it, from its first opening to its last end."""
+    for line in reversed(text.split("\n")):
+        _, _, opened = line.partition('The answer is "')
+        quoted, end, _ = opened.rpartition('".')
+        if end:
+            return quoted
+    return None
 
 
 def _choice(said: str, choices: Sequence[str]) -> str:
@@ -139,7 +152,13 @@ def _last(pattern: re.Pattern[str], text: str) -> str | None:
     return found
 
 
-MATHVISTA_RULE_INT = Extractor("mathvista-rule-int", "1", _read_int)
+def _read_words(answered: Answered) -> str | None:
+    return _read(answered, last_value_text) if answered.text.strip() else None
+
+
+MATHVISTA_RULE_OF_WORDS = Extractor("mathvista-rule-of-words", "3", _read_words)
+"""As `MATHVISTA_RULE`, but silence is wrong, and where a number is looked for, "−3", "1/2" and "1.5e3" are numbers."""
+MATHVISTA_RULE_INT = Extractor("mathvista-rule-int", "2", _read_int)
 """The same by the authors' older rule, `int(extraction)`, for numbers published until 2024."""
-MATHVISTA_RULE = Extractor("mathvista-rule", "2", _read)
+MATHVISTA_RULE = Extractor("mathvista-rule", "3", _read)
 """The official rules without their language model, ours where that would be asked; `normalise` comes after it."""

@@ -11,6 +11,39 @@ from finesight.evals.task import Answered, Extractor
 _NUMBER = re.compile(
     r"(?<![\w.,])-?(?:\d{1,3}(?:,\d{3})++(?!\d)|\d{1,300}+)(?:\.\d{1,300}+)?(?![\d\w]|[.,]\d)"
 )
+_VALUE = re.compile(
+    r"(?=[\d\\−－-])(?<![\w.,])(?P<sign>[-−－]?)(?=[\d\\])(?:"
+    r"\\[dt]?frac\{(?P<over>\d{1,15})\}\{(?P<under>\d{1,15})\}"
+    r"|(?<!\d/)(?<!\d/-)(?:(?P<whole>\d{1,3})\ )?(?P<above>\d{1,15})/(?P<below>\d{1,15})(?![\w/]|[.,]\d)"
+    r"|(?P<plain>(?:\d{1,3}(?:,\d{3})++(?!\d)|\d{1,300}+)(?:\.\d{1,300}+)?)"
+    r"(?:e(?P<power>[-−+]?\d{1,3})"
+    r"|\s?(?:[×x*·]|\\times|\\cdot)\s?10\s?(?:\^|\*\*)\s?\{?(?P<raised>[-−+]?\d{1,3})\}?)?(?!\w|[.,]\d))",
+    re.IGNORECASE,
+)
+_MINUS = str.maketrans("−－", "--")
+
+
+def last_value_text(text: str) -> str | None:
+    r"""The last number of a text as `float` reads it; None if there is none.
+
+    Beyond `last_number_text` it knows the minus of typesetting, powers of ten, and fractions such as 1/2, 2 1/2 and
+    `\frac{1}{2}`, which it divides out. A date such as 1/2/2020 is no fraction.
+    """
+    found = list(_VALUE.finditer(text))
+    return next((value for match in reversed(found) if (value := _value(match))), None)
+
+
+def _value(match: re.Match[str]) -> str | None:
+    """A number as `float` reads it; None for a division by zero."""
+    sign = match["sign"].translate(_MINUS)
+    if match["plain"]:
+        power = (match["power"] or match["raised"] or "").translate(_MINUS)
+        return sign + match["plain"].replace(",", "") + (f"e{power}" if power else "")
+    over, under = match["over"] or match["above"], match["under"] or match["below"]
+    if not int(under):
+        return None
+    value = (int(match["whole"] or 0) * int(under) + int(over)) / int(under)
+    return f"{sign}{int(value) if value.is_integer() else value}"
 
 
 def last_number_text(text: str) -> str | None:

@@ -10,7 +10,9 @@ In this order, the first that decides wins:
 5. the answer is the text of an option;
 6. in what is left exactly one option is named, by letter or else by text.
 
-A capital A or I in a sentence is a word unless something marks it as a letter, such as "option" before it.
+A capital A or I in a sentence is a word unless something marks it as a letter, such as "option" before it. A letter
+that is denied, as in "answer B is incorrect" or "not (B)", is not named. An answer that says the options again does not
+open with a letter: "(A) red (B) blue. I pick the second".
 """
 
 from __future__ import annotations
@@ -28,23 +30,38 @@ _AS_WORD = r"(?<![AI])|(?=\s*(?:$|\n|because\b|since\b|as\b|is\b|or\b|and\b|[^\w
 _FILLER = (
     r"(?:(?:the|option|choice|letter|correct|best|most|likely|probably|clearly)\b[\s:*_]{0,4}+)"
 )
+DENIED = (
+    r"[*_)\]}）】\"'’”]{0,3}\s{1,2}(?:(?:is|was|seems|looks|must be|would be|can be)\s{1,2}"
+    r"(?:(?:also|clearly|definitely|obviously|therefore|thus|simply|probably)\s{1,2})?"
+    r"(?:wrong|incorrect|false|not|out|excluded|eliminated|impossible|unlikely|ruled out)\b"
+    r"|(?:is|was|does|do|did|would|can|could)n['’]t\b|(?:does|do|did|would|can|could) not\b|cannot\b)"
+)
+"""Pattern: what follows a label that is denied."""
+NOT_BEFORE = "".join(
+    rf"(?<!{no}{link})"
+    for no in ("not ", "Not ", "n't ", "n’t ")
+    for link in ("", "be ", "option ", "be option ", "Option ", "be Option ", r"\*\*")
+)
+"""Pattern: what does not stand before a label, unless it is denied."""
 _STATED = re.compile(
     r"(?:\b(?:answer|correct (?:option|choice|letter)|best (?:option|choice))\b|答案|选项|选择|应选|选)"
     r"[\s*_\"']{0,4}+(?:(?:is|was|would be|should be|must be|will be)\b|=|为|是|应为|应该是)?+"
     rf"[\s:：*_\-]{{0,6}}+{_FILLER}{{0,3}}+[\s:：*_]{{0,4}}+"
     r"(?:\\boxed\{|\\(?:text|textbf|mathrm|mathbf)\{|\\\(|\\\[|[\s(\[{$*_\"'“‘（【<]){0,6}+"
-    rf"(?-i:([A-Z])(?![A-Za-z0-9]|['’]\w)(?:{_AS_WORD})|(?<=[(\[{{（【*])([a-z])(?=[)\]}}）】*])"
+    rf"(?-i:([A-Z])(?![A-Za-z0-9]|['’]\w|{DENIED})(?:{_AS_WORD})|(?<=[(\[{{（【*])([a-z])(?=[)\]}}）】*])(?!{DENIED})"
     r"|([a-z])(?=[.)*\s]{0,4}(?:$|\n)))",
     re.IGNORECASE,
 )
 _OPENING = re.compile(
     r"[\s*_#>\"'`]{0,8}+(?:[(\[（【]([A-Za-z])[)\]）】]|([A-Z])(?:[.):：、,，]|\*\*|\s*\n|\s*$))"
+    rf"(?!{DENIED})"
 )
+_NEXT = re.compile(rf"\W{{0,8}}([A-Za-z])(?![\w'’]|{DENIED})[)\]）】.:：、]{{1,2}}\s*")
 _SECOND = re.compile(r"[^\w\n]{0,6}([A-Z])(?=[)\].,:]|\s*$)")
 _MENTION = re.compile(
-    rf"(?<!not )(?<!n't )(?:[(\[（【]([A-Z])[)\]）】]|(?<=ption )([A-Z])(?![\w'’-])"
+    rf"(?=[(\[（【A-Z]){NOT_BEFORE}(?:[(\[（【]([A-Z])[)\]）】]|(?<=ption )([A-Z])(?![\w'’-])"
     rf"|(?<![\w(\[（【-])(?<!\w['’])([A-Z])(?!\w|['’]\w|-\w)(?:{_AS_WORD}))"
-    r"(?!\s{1,2}(?:is|was)\s{1,2}(?:wrong|incorrect|false|not)\b)"
+    rf"(?!{DENIED})"
 )
 _NEAR_THE_END = 500  # characters in which the text of an option is looked for
 
@@ -100,7 +117,24 @@ def _opening(text: str, options: Mapping[str, str]) -> str | None:
     if match is None or ((second := _SECOND.match(text, match.end())) and second[1] in options):
         return None  # "(A), (B)" lists letters
     letter = (match[1] or match[2]).upper()
-    return letter if letter in options else None
+    return None if letter not in options or _lists(text, match.end(), letter, options) else letter
+
+
+def _lists(text: str, start: int, letter: str, options: Mapping[str, str]) -> bool:
+    """Whether a letter's own option follows it, and then the next letter with its option."""
+    end = _behind(text, start, options[letter])
+    following = None if end is None else _NEXT.match(text, end)
+    if following is None or ord(following[1].upper()) != ord(letter) + 1:
+        return False
+    option = options.get(following[1].upper())
+    return option is not None and _behind(text, following.end(), option) is not None
+
+
+def _behind(text: str, start: int, option: str) -> int | None:
+    """Where the text of an option ends that stands at a place."""
+    words = r"\s+".join(map(re.escape, option.split()))
+    found = re.compile(rf"\W{{0,8}}{words}(?!\w)", re.IGNORECASE).match(text, start)
+    return found.end() if found and words else None
 
 
 def _same_text(text: str, options: Mapping[str, str]) -> str | None:
@@ -126,5 +160,5 @@ def _only_one(text: str, options: Mapping[str, str]) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
-ROBUST_LETTER = Extractor("robust-letter", "3", _read)
+ROBUST_LETTER = Extractor("robust-letter", "4", _read)
 """Ours, the default: None where the answer does not decide."""

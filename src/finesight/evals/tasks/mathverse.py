@@ -75,7 +75,11 @@ questions = reader(
     question,
     optional=OPTIONAL,
 )
-RULE = either("rule", "2", lambda truth: ROBUST_LETTER if truth["choices"] else MATHVISION_OFFICIAL)
+RULE = either(
+    "rule",
+    f"2+{ROBUST_LETTER.version}",
+    lambda truth: ROBUST_LETTER if truth["choices"] else MATHVISION_OFFICIAL,
+)
 
 TASKS = (
     Task(

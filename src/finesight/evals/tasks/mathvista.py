@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from finesight.conversation import Sampling
-from finesight.evals.extract.mathvista import MATHVISTA_RULE, MATHVISTA_RULE_INT, normalise
+from finesight.evals.extract.mathvista import (
+    MATHVISTA_RULE,
+    MATHVISTA_RULE_INT,
+    MATHVISTA_RULE_OF_WORDS,
+    normalise,
+)
 from finesight.evals.judge_rules import VALUE
-from finesight.evals.task import Answered, Extractor, Task
+from finesight.evals.task import Task
 from finesight.evals.tasks import _published
 from finesight.evals.tasks._common import Piece, Question, prompt
 from finesight.evals.tasks._mcq import lettered
@@ -89,13 +94,6 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"correct": float(normal is not None and normal == truth["answer"])}
 
 
-def read_words(answered: Answered) -> Any:
-    """The official rule for answers that say anything; it would take an option for silence too."""
-    return MATHVISTA_RULE.read(answered) if answered.text.strip() else None
-
-
-SILENT_IS_WRONG = Extractor("mathvista-rule-of-words", MATHVISTA_RULE.version, read_words)
-
 TASKS = (
     Task(
         name="mathvista",
@@ -106,7 +104,7 @@ TASKS = (
         " metadata, image or decoded_image",
         prompts=(prompt("official", "the query column of the benchmark", questions, ask),),
         sampling=Sampling(max_new_tokens=4096),
-        extractors=(SILENT_IS_WRONG, MATHVISTA_RULE, MATHVISTA_RULE_INT),
+        extractors=(MATHVISTA_RULE_OF_WORDS, MATHVISTA_RULE, MATHVISTA_RULE_INT),
         score=score,
         judge=VALUE,
         aggregate=average(by=TAGS),
@@ -118,7 +116,8 @@ TASKS = (
             " unless --judge does",
             "mathvista-rule is the authors' present rule, which cuts the decimals off an answer to an integer question;"
             " mathvista-rule-int is their older one, by which most published outputs were scored and such an answer is"
-            " wrong. The first, the default, is the present one, but silence is wrong",
+            " wrong. The first, the default, is the present one, but silence is wrong, and where a number is looked for"
+            " it also reads 1/2, 1.5e3 and the minus of typesetting",
             "the official rule takes the option nearest in letters, so a wrong reading can be right by luck",
         ),
     ),

@@ -55,7 +55,9 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
 
 
 READER = either(
-    "letter-or-line", "2", lambda truth: ROBUST_LETTER if truth["choices"] else LAST_LINE
+    "letter-or-line",
+    f"2+{ROBUST_LETTER.version}",
+    lambda truth: ROBUST_LETTER if truth["choices"] else LAST_LINE,
 )
 questions = reader(("RealWorldQA.tsv", *split_files("test")), COLUMNS, question, optional=OPTIONAL)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from finesight.conversation import VideoPart
 from finesight.errors import EvalError
-from finesight.evals.extract.robust import ROBUST_LETTER
+from finesight.evals.extract.robust import DENIED, NOT_BEFORE, ROBUST_LETTER
 from finesight.evals.task import Answered, Extractor, Task
 from finesight.evals.tasks import _published, _video
 from finesight.evals.tasks._common import Broken, Piece, Question, prompt
@@ -32,8 +32,13 @@ _STATING = re.compile(
 )
 _LONGEST_OPTION = 500  # characters
 _NEITHER = re.compile(r"\bneither\b", re.IGNORECASE)
-_NOT_DENIED = r"(?! is (?:wrong|not|incorrect|false)\b)"
 _YES_NO = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
+_ALONE = re.compile(r"\b(yes|no)\b(?=\s*(?:[^\w\s]|$))", re.IGNORECASE)
+_NO_ANSWER = re.compile(
+    r"\b(?:yes(?: or |/)no|no(?: or |/)yes"
+    r"|no (?:reasonable )?(?:doubts?|question|uncertainty|ambiguity|mistake|mistaking|denying|wonder))\b",
+    re.IGNORECASE,
+)
 
 
 def options(text: str, answer: str) -> list[list[str]]:
@@ -89,8 +94,7 @@ def read_option(answered: Answered) -> str | None:
     text = answered.text.strip()
     listed = answered.truth["options"]
     if not listed:
-        found = _YES_NO.search(text)
-        return found[1].lower() if found else None
+        return _yes_or_no(text)
     labels = [str(label) for label, _ in listed]
     words = [str(said) for _, said in listed]
     if labels == list(ascii_uppercase[: len(labels)]):
@@ -98,7 +102,7 @@ def read_option(answered: Answered) -> str | None:
         return letter
     bare = text.strip("(*.): ").lower()
     for label in labels:
-        opens = re.match(rf"{re.escape(label.lower())}(?![a-z0-9])(?! or\b){_NOT_DENIED}", bare)
+        opens = re.match(rf"{re.escape(label.lower())}(?![a-z0-9])(?! or\b)(?!{DENIED})", bare)
         if opens or bare == label.split()[-1].lower():  # "1" is enough for Option 1
             return label
     if (said := named_label(text, listed)) is not None:
@@ -107,6 +111,14 @@ def read_option(answered: Answered) -> str | None:
         None if _NEITHER.search(text) else ROBUST_LETTER.read(Answered(text, {"choices": words}))
     )
     return labels[ascii_uppercase.index(place)] if place else None
+
+
+def _yes_or_no(text: str) -> str | None:
+    """How the answer opens, or else the first of yes and no that stands for itself, or else the first of any kind."""
+    text = _NO_ANSWER.sub("-", text)  # "no doubt" says neither
+    opening = _YES_NO.match(text.lstrip(" \t\n*_\"'`(["))
+    found = opening or _ALONE.search(text) or _YES_NO.search(text)
+    return found[1].lower() if found else None
 
 
 def named_label(text: str, listed: Sequence[Sequence[str]]) -> str | None:
@@ -132,7 +144,7 @@ def named_label(text: str, listed: Sequence[Sequence[str]]) -> str | None:
         said |= {str(name) for name, words in listed if words and tail.startswith(words.lower())}
     if said:
         return said.pop() if len(said) == 1 else None
-    mention = rf"(\boption )?\b({either})(?![\w'’-]){_NOT_DENIED}"
+    mention = rf"(?<!not the ){NOT_BEFORE}(\boption )?\b({either})(?![\w'’-])(?!{DENIED})"
     named = {
         known[found[2].lower()]
         for found in re.finditer(mention, text, re.IGNORECASE)
@@ -156,7 +168,7 @@ TASKS = (
         prompts=(prompt("official", "the code published with TempCompass", questions, ask),),
         budget=_video.BUDGET,
         sampling=_video.SHORT_ANSWER,
-        extractors=(Extractor("tempcompass-option", f"2+{ROBUST_LETTER.version}", read_option),),
+        extractors=(Extractor("tempcompass-option", f"3+{ROBUST_LETTER.version}", read_option),),
         score=score,
         aggregate=average(by=("form", "aspect")),
         main="accuracy/macro/form",

@@ -101,7 +101,11 @@ TASKS = (
         budget=_video.BUDGET,
         sampling=Sampling(max_new_tokens=1024),
         extractors=(
-            either("robust-or-open", "2", lambda of: ROBUST_LETTER if of["choices"] else MMMU_OPEN),
+            either(
+                "robust-or-open",
+                f"2+{ROBUST_LETTER.version}",
+                lambda of: ROBUST_LETTER if of["choices"] else MMMU_OPEN,
+            ),
             either("mmmu-official", "2", lambda of: MMMU_OFFICIAL if of["choices"] else MMMU_OPEN),
         ),
         score=score,

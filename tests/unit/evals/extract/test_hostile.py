@@ -49,12 +49,25 @@ PIECES = (
         "<answer>B</answer>",
         "</think>\n",
     ),
+    *(
+        "1/",
+        "1 2/",
+        "1e",
+        "−1",
+        "5 x 10^",
+        r"\frac{1}{",
+        "1,000,",
+        "not ",
+        "(A) apple (B) ",
+        "is not ",
+    ),
+    *('The answer is "', 'The answer is "".', 'The answer is "".\n', "The answer is '", '".'),
     *("<think></think>", "<think>A</think>\n", "a </think> b "),
 )
 
 
 def test_all_extractors_are_here():
-    assert len(EXTRACTORS) == 25
+    assert len(EXTRACTORS) == 26
     assert all(extractor.version for extractor in EXTRACTORS.values())
 
 

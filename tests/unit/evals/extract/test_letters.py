@@ -238,3 +238,41 @@ def test_the_plain_rule_loses_twenty_points_on_the_same_answers(mmmu_pro):
 )
 def test_the_robust_rule_where_another_word_is_near(text, letter):
     assert read(ROBUST_LETTER, text, COLOURS) == letter
+
+
+LISTED = {"choices": ["red", "dark red", "a cat", "blue"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("(A) red (B) dark red (C) a cat (D) blue. I pick the third", None),
+        ("A. red\nB. dark red\nC. a cat\nD. blue\nI pick the third", None),
+        ("(a) Red, (b) Dark Red, (c) a cat, (d) blue: the third", None),
+        ("**A) red**\n**B) dark red**\nThe first one", None),
+        ("(A) red (B) dark red (C) a cat (D) blue\n\nC", "C"),
+        ("(A) red (B) dark red (C) a cat (D) blue. The answer is D.", "D"),
+        ("(B) dark red. (A) red is too light.", "B"),
+        ("A. red\n\nB is too dark.", "A"),
+        ("(A) red. (B) is wrong.", "A"),
+    ],
+)
+def test_options_that_are_said_again_are_no_answer(text, letter):
+    assert read(ROBUST_LETTER, text, LISTED) == letter
+
+
+@pytest.mark.parametrize(
+    "denied",
+    [
+        *("answer {} is incorrect", "Answer ({}) is wrong", "The answer {} cannot be right"),
+        *("answer {} does not fit", "answer: ({}) isn't right", "Answer **{}** is also wrong"),
+        *("option {} is ruled out", "({}) is incorrect", "**{}** is clearly false", "{}) is wrong"),
+        *("Not ({})", "Not option {}", "It cannot be {}", "It can't be option {}", "not **{}**"),
+    ],
+)
+@pytest.mark.parametrize("letter", ["A", "B"])
+def test_a_denied_letter_is_not_the_answer(denied, letter):
+    denied = denied.format(letter)
+    assert read(ROBUST_LETTER, f"{denied}.", COLOURS) is None
+    assert read(ROBUST_LETTER, f"{denied}, so C", COLOURS) == "C"
+    assert read(ROBUST_LETTER, f"{denied}. The answer is (D).", COLOURS) == "D"

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import os
+import re
 from collections import Counter
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from finesight.evals.extract.boxed import BOXED, MATHVISION_OFFICIAL, last_boxed
-from finesight.evals.extract.mathvista import MATHVISTA_RULE, normalise
+from finesight.evals.extract.mathvista import MATHVISTA_RULE, MATHVISTA_RULE_OF_WORDS, normalise
 from finesight.evals.extract.mmmu_open import MMMU_OPEN, is_open_correct
 from finesight.evals.extract.numbers import LAST_NUMBER, last_number_text
 from finesight.evals.extract.text import LAST_LINE, VERBATIM, WHOLE_TEXT
@@ -147,6 +149,48 @@ def test_normal_forms_of_mathvista(extraction, truth, normal):
 )
 def test_answers_of_mathvista(text, truth, normal):
     assert normalise(read(MATHVISTA_RULE, text, truth), truth) == normal
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "ours", "published"),
+    [
+        ("The answer is −3", number("integer"), "-3", "3"),
+        ("It falls to −3.25 degrees", number("float", 2), "-3.25", "3.25"),
+        ("The ratio is 1/2.", number("float", 1), "0.5", "2.0"),
+        ("It takes 2 1/2 hours", number("float", 1), "2.5", "2.0"),
+        (r"so \boxed{-\frac{3}{4}}", number("float", 2), "-0.75", "4.0"),
+        (r"$\dfrac{8}{4}$ apples", number("integer"), "2", "4"),
+        ("Answer: 1.5e3", number("integer"), "1500", None),
+        ("about 1.5 × 10^3 m", number("integer"), "1500", "3"),
+        (r"$2.5 \times 10^{-1}$", number("float", 2), "0.25", "-1.0"),
+        ("on 1/2/2020", number("integer"), "2020", "2020"),
+        ("from 2-3", number("integer"), "3", "3"),
+        ("It is 1,200.5 m", number("float", 1), "1200.5", "1200.5"),
+        ("5/0", number("integer"), None, "0"),
+        ("7, as 3/0 is none", number("integer"), "7", "0"),
+        ("", number("integer"), None, None),
+        (" ", number("integer"), None, None),
+    ],
+)
+def test_numbers_that_only_our_rule_of_mathvista_reads(text, kind, ours, published):
+    said = read(MATHVISTA_RULE_OF_WORDS, text, kind)
+    assert (said if said is None else normalise(said, kind)) == ours
+    said = read(MATHVISTA_RULE, text, kind)
+    assert (said if said is None else normalise(said, kind)) == published
+
+
+def test_quoted_answers_are_those_of_the_published_pattern_of_mathvista():
+    """The longest of the last line that has one; their pattern takes quadratic time."""
+    published = re.compile(r'The answer is "([^\n]*)"\.')
+    quoted = 0
+    for pieces in product(('The answer is "', "5", '".', '"', "\n"), repeat=6):
+        found = published.findall("".join(pieces))
+        if found and found[-1]:
+            assert read(MATHVISTA_RULE, "".join(pieces), number("text")) == found[-1], pieces
+            quoted += 1
+    assert quoted > 500
+    apart = 'The answer is "5".\nThe answer is "7". "6".\nThe answer is "8"'
+    assert read(MATHVISTA_RULE, apart, number("integer")) == '7". "6'
 
 
 @pytest.mark.real_data

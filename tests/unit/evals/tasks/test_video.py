@@ -334,6 +334,46 @@ def test_tempcompass_reads_options_that_are_named(said, label):
     assert tempcompass.TASKS[0].extractors[0].read(Answered(said, options)) == label
 
 
+@pytest.mark.parametrize(
+    ("said", "label"),
+    [
+        *(("{} does not match; {other} matches.", "{other}"), ("{} doesn't fit.", None)),
+        *(("{} is not right, {other} is.", "{other}"), ("{} cannot be it", None)),
+        *(("Not {}", None), ("not {}, but {other}", "{other}"), ("It is not the {}.", None)),
+        *(("It can't be {}", None), ("**{}** is incorrect.", None), ("{} matches.", "{}")),
+        *(("{other} matches, {} does not.", "{other}"), ("I choose {}, not {other}", "{}")),
+    ],
+)
+@pytest.mark.parametrize("name", ["Caption", "Option", "Sentence"])
+def test_tempcompass_reads_no_label_that_is_denied(said, label, name):
+    one, two = f"{name} 1", f"{name} 2"
+    options = {"options": [[one, "The dog runs."], [two, "The dog sits."]]}
+    found = tempcompass.TASKS[0].extractors[0].read(Answered(said.format(one, other=two), options))
+    assert found == (label and label.format(one, other=two))
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        *(
+            ("There is no doubt: yes", "yes"),
+            ("No doubt, yes.", "yes"),
+            ("No doubt it falls", None),
+        ),
+        *(("Without question, no.", "no"), ("No question about it: yes", "yes"), ("Nope", None)),
+        *(("Yes or no? I say no.", "no"), ("It has no wings, so yes.", "yes"), ("**No**", "no")),
+        *(("No, yes would be wrong.", "no"), ("I say no because it rises", "no"), ("YES!", "yes")),
+        *(
+            ("There is no ball", "no"),
+            ("Answer: No", "no"),
+            ("It is falling, so the answer is yes", "yes"),
+        ),
+    ],
+)
+def test_tempcompass_reads_yes_and_no(said, answer):
+    assert tempcompass.TASKS[0].extractors[0].read(Answered(said, {"options": []})) == answer
+
+
 def test_tempcompass_captions(tmp_path):
     task = tempcompass_captions.TASKS[0]
     listed = "What happens?\nA. the ball is falling\nB. the ball is rising"
