@@ -8,11 +8,12 @@ they are taken for:
 |---|---|
 | `{"x": 5, "y": 6}`, `{"coordinate": [5, 6]}`, and four numbers under such a key | a point, a box |
 | `<bbox>1 2 3 4</bbox>`, `<ref>cat</ref><box>[[1, 2, 3, 4]]</box>`, `<click>5 6</click>` | a box, a point |
-| `[1, 2, 3, 4]`, `(1, 2), (3, 4)` anywhere; `1, 2, 3, 4` as the whole answer | a box |
+| `[1, 2, 3, 4]` anywhere; `(1, 2), (3, 4)`, `1, 2, 3, 4` as the whole answer | a box |
 | `click(x=5, y=6)` anywhere; `(5, 6)`, `[[5, 6], [7, 8]]` as the whole answer about pictures | points |
 | `[5, 10]`, `[[5, 10], [12, 20]]` as the whole answer about videos | stretches of time |
 
-Other pairs, numbers without commas, and groups of four under an unknown key are problems.
+Other pairs, numbers without commas, groups of four under an unknown key and what stands in the fence of a
+program are problems.
 `finesight.parse.answer` makes a problem also of what does not fit the picture or video.
 """
 
@@ -24,8 +25,8 @@ from dataclasses import dataclass
 
 from finesight.geometry import Point
 from finesight.parse.coordinates import description, named_place, numbers_of, plain_key
-from finesight.parse.grounding import ordered
-from finesight.parse.json_block import JsonBlock, ObjectVisit, walk
+from finesight.parse.grounding import blank, ordered
+from finesight.parse.json_block import JsonBlock, ObjectVisit, regions, walk
 from finesight.parse.placement import name_in_object
 from finesight.parse.records import (
     Findings,
@@ -60,7 +61,10 @@ _TAG = re.compile(
 _NUMBER = re.compile(_N)
 _PLACE_KEYS = ("coordinate", "coordinates", "position", "location", "click", "center", "centre")
 _SIZE_KEYS = ("w", "h", "width", "height")
-_CALL = re.compile(r"\w\(\s{0,3}\Z")
+_CALL = re.compile(
+    r"(?:click|tap|press|touch|hover|drag\w{0,8}|move\w{0,8}|point)\(\s{0,3}\Z", re.IGNORECASE
+)
+_EQUATION = re.compile(r"\s{0,3}\)\s{0,3}=")
 _WRAPPING = re.compile(r"```\w*|</?answer>", re.IGNORECASE)
 _ONLY_NUMBERS = re.compile(r"[\s\d\[\](),.;+-]*+")
 _THOUSANDS = re.compile(r"\s*+\d{1,3}(?:,\d{3})++\s*+")
@@ -140,23 +144,33 @@ def read_bare(
         return _merged(objects)
     if tagged := [group for group in find_tagged(text) if group.numbers]:
         return _merged([_place(group) for group in tagged])
+    code = [(region.start, region.end) for region in regions(text) if region.is_code]
+    program, text = text, blank(text, code)
     named = find_groups(text, NAMED)
-    called = [
-        group for group in named if _CALL.search(text[max(group.span[0] - 5, 0) : group.span[0]])
-    ]
+    called = [group for group in named if _is_call(text, group)]
+    if called and is_cut and called[-1].span[1] >= len(text.rstrip()):
+        what = "the last numbers were cut before their end"
+        cut = Findings(problems=(Problem(called[-1].span, what),))
+        return _merged([*(_place(group) for group in called[:-1]), cut])
     if places := called or find_groups(text, FOUR):
         return _merged([_place(group) for group in places])
     inner = _WRAPPING.sub(lambda match: " " * len(match[0]), text)
     is_whole = _ONLY_NUMBERS.fullmatch(inner) is not None
     pairs = find_groups(text, TWO)
-    corners = find_groups(text, CORNERS)
-    if corners and shows_picture and (not is_whole or len(pairs) == 2):
-        return _merged([_place(group) for group in corners])
+    if is_whole and shows_picture and len(pairs) == 2 and (four := find_groups(text, CORNERS)):
+        return _merged([_place(group) for group in four])
     if pairs and is_whole and shows_picture != shows_video:
         return _merged([_place(group) if shows_picture else _time(group) for group in pairs])
     if (four := find_groups(inner, BARE_FOUR)) and inner.count(",") == 3 and not is_cut:
         return _merged([_place(four[0])])
-    return _refused(pairs or named or four or _bare_pair(inner), blocks)
+    in_code = find_groups(program, NAMED, FOUR, CORNERS) if code else []
+    return _refused(pairs or named or four or _bare_pair(inner) or in_code, blocks)
+
+
+def _is_call(text: str, group: Group) -> bool:
+    """Whether `x=5, y=6` are the arguments of something that is done, such as a click."""
+    before = text[max(group.span[0] - 24, 0) : group.span[0]]
+    return _CALL.search(before) is not None and not _EQUATION.match(text, group.span[1])
 
 
 def _refused(groups: Sequence[Group], blocks: Sequence[JsonBlock]) -> Findings:

@@ -5,7 +5,7 @@ r"""Boxes and points in a reply, in every form that Qwen2.5-VL was taught to wri
 |---|---|
 | JSON | `{"bbox_2d": [x1, y1, x2, y2], "label": ...}`, `{"point_2d": [x, y], ...}`, alone, listed, nested |
 | XML | `<points x1="..." y1="..." x2="..." y2="..." alt="...">object</points>` |
-| plain lines | `x1,y1,x2,y2 object` |
+| plain lines | `x1,y1,x2,y2 object`, if all lines outside of JSON and of code are of this form |
 | legacy | `<\|object_ref_start\|>object<\|object_ref_end\|><\|box_start\|>(x1,y1),(x2,y2)<\|box_end\|>`, quads too |
 
 Other names of these keys and other shapes of their numbers are read as well
@@ -37,7 +37,7 @@ from finesight.parse.coordinates import (
     place_key,
     plain_key,
 )
-from finesight.parse.json_block import JsonBlock, ObjectVisit, find_blocks, walk
+from finesight.parse.json_block import JsonBlock, ObjectVisit, find_blocks, regions, walk
 from finesight.parse.placement import name_in_object
 from finesight.parse.records import Findings, FoundBox, FoundPoint, JsonValue, Problem, Span
 from finesight.parse.tags import Tag, cut_tag, find_tags, read_numbers
@@ -46,17 +46,25 @@ _PAIR = re.compile(r"\(\s*+([-+\d.]++)\s*+,\s*+([-+\d.]++)\s*+\)")
 _NUMBER = r"[-+]?\d{1,7}(?:\.\d++)?"
 _COMMA = r",[ \t]*+"
 _LINE = re.compile(
-    rf"^[ \t]*+(?:[-*•][ \t]++)?[(\[]?({_NUMBER}){_COMMA}({_NUMBER}){_COMMA}({_NUMBER}){_COMMA}"
+    rf"[ \t]*+(?:[-*•][ \t]++)?(?P<open>[(\[])?({_NUMBER})(?P<gap>{_COMMA})({_NUMBER}){_COMMA}({_NUMBER}){_COMMA}"
     rf"({_NUMBER})[)\]]?"
-    r"(?:[ \t]*+[:,]|(?=[ \t]))[ \t]*+([^\s\d,][^\n]*+)$",
-    re.MULTILINE,
+    r"(?:[ \t]*+(?P<mark>[:,])|(?=[ \t]))[ \t]*+"
+    r"(?![^\n]*[(\[][ \t]{0,4}[-+]?\d{1,7}[ \t]{0,4},)"
+    r"(?P<label>[^\s\d,][^\n]*+)"
 )
+"""A whole line; words that hold more numbers in brackets are no object."""
+_NO_OBJECT = re.compile(r"(?:and|or|to|is|are|was|were)\b|[%$€]", re.IGNORECASE)
+_TEXT_OF_LINE = re.compile(r"[^\n\r]++")
 _REFERENCE = re.compile(r"<\|object_ref_start\|>([^<]*+)<\|object_ref_end\|>")
 _LEGACY = re.compile(r"<\|(box|quad)_start\|>([^<]*+)(<\|(?:box|quad)_end\|>)?")
 
 
 def read_grounding(
-    text: str, *, is_cut: bool = False, blocks: Sequence[JsonBlock] | None = None
+    text: str,
+    *,
+    is_cut: bool = False,
+    blocks: Sequence[JsonBlock] | None = None,
+    shows_picture: bool = True,
 ) -> Findings:
     """Read all boxes and points of a text.
 
@@ -64,6 +72,7 @@ def read_grounding(
         text: the reply, or a part of it with everything else blanked out.
         is_cut: whether the model was stopped before it was done; the last line is then not trusted.
         blocks: the JSON of the text if it was already found.
+        shows_picture: whether the conversation shows a picture; without one, plain lines are not read.
 
     Returns:
         What was found in reading order, in pixels the model saw.
@@ -75,7 +84,8 @@ def read_grounding(
         reader.read_block(block)
     reader.read_points_tags(rest)
     reader.read_legacy(rest)
-    reader.read_lines(rest, is_cut=is_cut)
+    if shows_picture:
+        reader.read_lines(rest, is_cut=is_cut)
     return Findings(
         boxes=tuple(sorted(reader.boxes, key=lambda box: box.span[0])),
         points=tuple(sorted(reader.points, key=lambda point: point.span[0])),
@@ -226,17 +236,29 @@ class _Reader:
                 )
 
     def read_lines(self, text: str, *, is_cut: bool) -> None:
-        """Take lines of `x1,y1,x2,y2 object`."""
-        end = len(text.rstrip())
-        for match in _LINE.finditer(text):
-            if is_cut and match.end() >= end:
-                self._complain(match.span(), "the last line was cut before its end")
-                continue
-            box, swapped = ordered([float(number) for number in match.groups()[:4]])
-            label = match.group(5).strip()
-            self.boxes.append(
-                FoundBox(box_resized=box, label=label, swapped=swapped, span=match.span())
-            )
+        """Take lines of `x1,y1,x2,y2 object`, if there are no other lines."""
+        spans = _line_spans(text)
+        if is_cut and spans and spans[-1][1] >= len(text.rstrip()):
+            last = spans.pop()
+            if _LINE.fullmatch(text, *last):
+                self._complain(last, "the last line was cut before its end")
+        lines = [line for span in spans if (line := _LINE.fullmatch(text, *span))]
+        boxes = [ordered([float(number) for number in line.group(2, 4, 5, 6)]) for line in lines]
+        are_clear = len(lines) == len(spans) and not any(
+            swapped or box.x1 >= box.x2 or box.y1 >= box.y2 for box, swapped in boxes
+        )
+        are_clear &= not any(_NO_OBJECT.match(line["label"]) for line in lines)
+        is_listed = len(lines) > 1 or all(line["gap"] == "," or _is_marked(line) for line in lines)
+        if are_clear and is_listed:
+            self.boxes += [
+                FoundBox(
+                    box_resized=box, label=line["label"].strip(), is_unmarked=True, span=line.span()
+                )
+                for line, (box, _) in zip(lines, boxes, strict=True)
+            ]
+        elif bare := [line for line in lines if not line["open"]]:
+            what = "four numbers and words are read as a box only in a reply of such lines, corners in order"
+            self._complain(bare[0].span(), f"{what}: {_short(bare[0][0].strip())}")
 
     def _complain(self, span: Span, message: str) -> None:
         self.problems.append(Problem(span, message))
@@ -246,6 +268,22 @@ def ordered(numbers: Sequence[float]) -> tuple[Box, bool]:
     """A box with its corners in order; the flag says they were not."""
     x1, y1, x2, y2 = numbers
     return Box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), x2 < x1 or y2 < y1
+
+
+def _line_spans(text: str) -> list[Span]:
+    """The lines that hold anything, less fences and code."""
+    return [
+        line.span()
+        for region in regions(text)
+        if not region.is_code
+        for line in _TEXT_OF_LINE.finditer(text, region.start, region.end)
+        if line[0].strip()
+    ]
+
+
+def _is_marked(line: re.Match[str]) -> bool:
+    """Whether brackets or a colon set the numbers of a line apart from its words."""
+    return bool(line["open"]) or line["mark"] == ":"
 
 
 def _outline(numbers: Sequence[float]) -> tuple[Box, bool, dict[str, JsonValue]]:

@@ -22,6 +22,19 @@ _FENCE = re.compile(
     r"^[ \t]*+```(\w*+)|(?<=[\]}>])[ \t]*+```(\w*+)|```(json|xml|html|python|plaintext)\b",
     re.MULTILINE,
 )
+_DATA_FENCES = (
+    "json",
+    "jsonl",
+    "text",
+    "txt",
+    "plain",
+    "plaintext",
+    "xml",
+    "html",
+    "csv",
+    "markdown",
+    "md",
+)
 _OPENER = re.compile(r"[\[{]")
 
 
@@ -40,6 +53,11 @@ class Region:
     end: int
     info: str = ""
     is_fenced: bool = False
+
+    @property
+    def is_code(self) -> bool:
+        """Whether the fence says that it holds a program; numbers in it are no results."""
+        return bool(self.info) and self.info not in _DATA_FENCES
 
 
 @dataclass(frozen=True, slots=True)

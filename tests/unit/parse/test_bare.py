@@ -82,6 +82,15 @@ def test_a_list_of_pairs_is_a_list_of_points():
         ("(50, 600)", "reach 50, 600 in 504 x 252 pixels"),
         ("[0.1, 0.2, 0.3, 0.4]", "make a box thinner than a pixel"),
         ("[0.25, 0.5]", "are shares of a picture, not pixels"),
+        (
+            "1, 2, 3, 4 and 5 are the numbers on the clock.",
+            "read as a box only in a reply of such lines",
+        ),
+        ("2019,2020,2021,2022: the years", "reach from 2019, 2020 to 2021, 2022 in 504 x 252"),
+        ("f(x=1, y=2) = 3", "nothing calls the numbers 1, 2 a box"),
+        ("click(x=1, y=2) = 3", "nothing calls the numbers 1, 2 a box"),
+        ("The points (1, 2), (3, 4) lie on the graph", "nothing calls the numbers 1, 2 a box"),
+        ("```python\nx = [1, 2, 3, 4]\n```", "nothing calls the numbers 1, 2, 3, 4 a box"),
         ("about (12, 40) from the corner", "nothing calls the numbers 12, 40 a box"),
         ("x = 3, y = 5", "nothing calls the numbers 3, 5 a box"),
         ("500 400", "nothing calls the numbers 500, 400 a box"),
@@ -118,6 +127,15 @@ def test_a_stopped_answer_may_lack_digits():
     assert boxes == []
     assert len(problems) == 1
     assert read("[10, 20, 30, 40]", finish_reason="length")[0] == [(10, 20, 30, 40, "")]
+    text = "[10, 20, 300, 40] and [10, 20, 30, 4"
+    assert read(text, finish_reason="length")[0] == [(10, 20, 300, 40, "")]
+
+
+def test_a_stopped_call_may_lack_digits():
+    _, points, _, problems = read("click(x=5, y=6", finish_reason="length")
+    assert (points, problems) == ([], ["the last numbers were cut before their end"])
+    assert read("click(x=5, y=6)\nclick(x=7, y=8", finish_reason="length")[1] == [(5, 6, "")]
+    assert read("click(x=5, y=6)", finish_reason="length")[1] == [(5, 6, "")]
 
 
 def test_two_pictures_need_a_name():

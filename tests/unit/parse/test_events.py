@@ -137,3 +137,10 @@ def test_a_cut_list_keeps_the_whole_events():
 def test_a_time_at_the_end_of_a_cut_reply_is_not_trusted():
     assert events("00:01 - 00:1", is_cut=True) == []
     assert messages("00:01 - 00:1", is_cut=True) == ["the last time was cut before its end"]
+
+
+@pytest.mark.parametrize("text", ["ratio 16:9 and 4:3 (4:3)", "at 16:9", "[2:1]"])
+def test_a_ratio_is_no_time(text):
+    assert events(text) == []
+    assert messages(text) == []
+    assert events("at 0:05 (1:02:03)")[0][:2] == (5, 5)

@@ -61,7 +61,7 @@ def test_the_official_list():
         '{"bbox": [1.0, 2.0, 3.0, 4.0], "name": "a"}',
         '{"objects": {"found": [{"bbox_2d": [1, 2, 3, 4], "label": "a"}]}}',
         "1,2,3,4 a",
-        "Boxes:\n- 1, 2, 3, 4: a\n",
+        "- 1, 2, 3, 4: a\n",
         "(1,2,3,4) a",
         "<|object_ref_start|>a<|object_ref_end|><|box_start|>(1,2),(3,4)<|box_end|>",
     ],
@@ -72,7 +72,7 @@ def test_every_form_of_one_box(text):
 
 
 def test_several_blocks_and_forms_come_in_reading_order():
-    text = '5,5,6,6 first\n```json\n[{"bbox_2d": [1,1,2,2]}]\n```\nand\n```json\n{"bbox_2d": [3,3,4,4]}\n```'
+    text = '5,5,6,6 first\n```json\n[{"bbox_2d": [1,1,2,2]}]\n```\n\n```json\n{"bbox_2d": [3,3,4,4]}\n```'
     assert [box[0] for box in corners(text)] == [5, 1, 3]
 
 
@@ -291,3 +291,29 @@ def test_a_broken_legacy_box_is_reported(text):
 
 def test_blanking_keeps_offsets_and_lines():
     assert blank("ab\ncdef", [(1, 5), (4, 6)]) == "a \n   f"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1, 2, 3, 4 and 5 are the numbers on the clock.",
+        "10, 20, 30, 40 dollars",
+        "Boxes of the shop:\n10,20,30,40 dollars",
+        "1,2,3,4 cat\n9,9,3,4 dog",
+        "1,2,1,4 cat",
+    ],
+)
+def test_prose_that_begins_with_numbers_is_no_box(text):
+    assert corners(text) == []
+    assert len(messages(text)) == 1
+
+
+def test_lines_of_boxes_may_be_written_with_blanks():
+    text = "```\n10, 20, 30, 40 a cat\n50, 60, 70, 80 a dog\n```"
+    assert corners(text) == [(10, 20, 30, 40, "a cat"), (50, 60, 70, 80, "a dog")]
+    assert corners(text.replace("```\n1", "```python\n1")) == []
+
+
+def test_lines_are_no_boxes_without_a_picture():
+    found = read_grounding("1,2,3,4 cat", shows_picture=False)
+    assert (found.boxes, found.problems) == ((), ())
