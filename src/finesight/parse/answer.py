@@ -17,7 +17,7 @@ from finesight.conversation import FinishReason, MediaRecord, Reply, TokenLogpro
 from finesight.errors import ConfigError
 from finesight.parse.action import CallsFound, read_tool_calls
 from finesight.parse.answer_records import AnswerBox, AnswerCall, AnswerEvent, AnswerPoint
-from finesight.parse.bare import read_bare
+from finesight.parse.bare import read_bare, read_beside
 from finesight.parse.document import DocumentPage
 from finesight.parse.document_html import read_document
 from finesight.parse.events import read_events
@@ -165,6 +165,8 @@ def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
             shows_video=has_video,
             is_cut=was_stopped,
         )
+    elif (grounding.boxes or grounding.points) and "image" in kinds:
+        bare = Findings(problems=read_beside(blank(text, spans), grounding.boxes))
     home = Originals(
         reply.media, blank(text, spans), spans, _checked_index(media_index, reply.media)
     )

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from finesight.geometry import Point
-from finesight.parse.coordinates import description, named_place, numbers_of, plain_key
+from finesight.parse.coordinates import beside, description, named_place, numbers_of, plain_key
 from finesight.parse.grounding import blank, ordered
 from finesight.parse.json_block import JsonBlock, ObjectVisit, regions, walk
 from finesight.parse.placement import name_in_object
@@ -114,7 +114,9 @@ def find_in_objects(
     for block in blocks:
         for visit in walk(block):
             if visit.is_complete and (found := _in_object(visit)) is not None:
-                yield visit, *found, block.span
+                numbers, keys = found
+                said = beside(visit.members[keys[0]], len(numbers))
+                yield visit.saying(said), numbers, keys, block.span
 
 
 def read_bare(
@@ -171,6 +173,23 @@ def _is_call(text: str, group: Group) -> bool:
     """Whether `x=5, y=6` are the arguments of something that is done, such as a click."""
     before = text[max(group.span[0] - 24, 0) : group.span[0]]
     return _CALL.search(before) is not None and not _EQUATION.match(text, group.span[1])
+
+
+def read_beside(text: str, boxes: Sequence[FoundBox]) -> tuple[Problem, ...]:
+    """One problem where a reply that gives results also holds four numbers that nothing calls a box.
+
+    Args:
+        text: the reply, with everything that was read blanked out.
+        boxes: what was found; numbers that only say one of these again are no problem.
+    """
+    said = {(box.x1, box.y1, box.x2, box.y2) for box in (each.box_resized for each in boxes)}
+    found = [*find_tagged(text), *find_groups(text, FOUR), *find_groups(text, CORNERS)]
+    for group in found:
+        if len(group.numbers) == 4 and group.numbers not in said:
+            shown = ", ".join(f"{number:g}" for number in group.numbers)
+            what = f"beside other results, nothing calls the numbers {shown} a box"
+            return (Problem(group.span, what),)
+    return ()
 
 
 def _refused(groups: Sequence[Group], blocks: Sequence[JsonBlock]) -> Findings:

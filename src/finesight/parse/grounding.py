@@ -30,8 +30,10 @@ from finesight.parse.coordinates import (
     BOX_KEYS,
     POINT_KEYS,
     QUAD_KEYS,
+    described_groups,
     description,
-    groups,
+    equal_keys,
+    loose_places,
     named_place,
     numbers_of,
     place_key,
@@ -119,9 +121,20 @@ class _Reader:
         self.is_cut |= block.state == "cut"
         if block.state != "closed":
             self._complain(block.span, f"JSON is {block.state} at character {block.span[1]}")
+        for key in block.repeated:
+            self._complain(
+                block.span, f"key {key[:60]!r} stands twice in one object; the last counts"
+            )
+        for numbers in loose_places(block.value):
+            what = f"{_short(numbers)} stands among objects, and nothing calls it a box or a point"
+            self._complain(block.span, what)
         for visit in walk(block):
             if not visit.is_complete:
                 continue
+            for first, second in equal_keys(visit.members, (*BOX_KEYS, *QUAD_KEYS, *POINT_KEYS)):
+                self._complain(
+                    block.span, f"{first!r} and {second!r} are one key; only {second!r} counts"
+                )
             self._object_boxes(visit, block.span)
             if (key := place_key(visit.members, POINT_KEYS, 2)) is not None:
                 self._object_points(visit, key, block.span)
@@ -131,20 +144,20 @@ class _Reader:
         members = visit.members
         if (key := place_key(members, BOX_KEYS, 4)) is not None:
             quad = numbers_of(members[key], 8) if _are_pairs(members[key]) else None
-            found = [quad] if quad else groups(members[key], 4)
+            found = [(quad, {})] if quad else described_groups(members[key], 4)
             wanted = "four numbers"
         elif (key := place_key(members, QUAD_KEYS, 8)) is not None:
-            found, wanted = groups(members[key], 8), "eight numbers"
+            found, wanted = described_groups(members[key], 8), "eight numbers"
         elif (named := named_place(members, 4)) is not None and not _is_value_of_place(visit):
             self._box(named[0], visit, sorted(named[1]), span)
             return
         else:
             return
-        for numbers in found:
+        for numbers, said in found:
             if numbers is None:
                 self._complain(span, f"{key} is {_short(members[key])}, not {wanted}")
             else:
-                self._box(numbers, visit, [key], span)
+                self._box(numbers, visit.saying(said), [key], span)
 
     def _box(
         self, numbers: Sequence[float], visit: ObjectVisit, used: Sequence[str], span: Span
@@ -163,17 +176,18 @@ class _Reader:
         )
 
     def _object_points(self, visit: ObjectVisit, key: str, span: Span) -> None:
-        label, attributes = description(visit.members, [key])
-        for numbers in groups(visit.members[key], 2):
+        for numbers, said in described_groups(visit.members[key], 2):
             if numbers is None:
                 self._complain(span, f"{key} is {_short(visit.members[key])}, not two numbers")
                 continue
+            own = visit.saying(said)
+            label, attributes = description(own.members, [key])
             self.points.append(
                 FoundPoint(
                     point_resized=Point(*numbers),
                     label=label,
                     attributes=attributes,
-                    media_name=name_in_object(visit),
+                    media_name=name_in_object(own),
                     span=span,
                 )
             )

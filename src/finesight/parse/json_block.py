@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from finesight.errors import ParseError
 from finesight.parse.json_scan import JsonBlock, Scanner
@@ -73,6 +73,10 @@ class ObjectVisit:
     members: dict[str, JsonValue]
     enclosing: tuple[dict[str, JsonValue] | str, ...]
     is_complete: bool
+
+    def saying(self, said: dict[str, JsonValue]) -> ObjectVisit:
+        """The object with what an object within it says too, which goes first."""
+        return replace(self, members={**self.members, **said}) if said else self
 
 
 def regions(text: str) -> Iterator[Region]:

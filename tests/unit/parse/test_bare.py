@@ -112,9 +112,20 @@ def test_ordinary_answers_are_no_problem(text):
     assert read(text) == ([], [], [], [])
 
 
-def test_numbers_beside_a_proper_result_are_left_alone():
+def test_four_numbers_beside_a_proper_result_are_a_problem():
     boxes, points, _, problems = read('(5, 6) and {"bbox_2d": [1, 2, 3, 4]} and [5, 6, 7, 8]')
-    assert (boxes, points, problems) == ([(1, 2, 3, 4, "")], [], [])
+    assert (boxes, points) == ([(1, 2, 3, 4, "")], [])
+    assert problems == ["beside other results, nothing calls the numbers 5, 6, 7, 8 a box"]
+
+
+@pytest.mark.parametrize("said", ["[1, 2, 3, 4]", "(1, 2), (3, 4)", "(5, 6)", "nothing"])
+def test_numbers_that_say_a_box_again_are_no_problem(said):
+    boxes, _, _, problems = read(f'{{"bbox_2d": [1, 2, 3, 4]}}: {said}')
+    assert (len(boxes), problems) == (1, [])
+
+
+def test_a_label_within_a_place_is_kept():
+    assert read('{"center": {"x": 5, "y": 6, "label": "cat"}}')[1] == [(5, 6, "cat")]
 
 
 def test_where_nothing_was_shown_numbers_are_numbers():

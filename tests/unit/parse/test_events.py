@@ -27,6 +27,9 @@ def test_the_official_list():
     "text",
     [
         '{"start": 3, "end": 5.5, "event": "a"}',
+        '{"Start": 3, "End": 5.5, "event": "a"}',
+        '{"startTime": "00:03", "endTime": "00:05.50", "event": "a"}',
+        '{"TimeRange": [3, 5.5], "event": "a"}',
         '{"start_time": "3", "end_time": "5.5s", "label": "a"}',
         '{"timestamp": "3 - 5.5 seconds", "event": "a"}',
         '{"timestamp": "00:03 - 00:05.50", "event": "a"}',
@@ -111,6 +114,7 @@ def test_a_box_at_a_time_is_a_box():
     ("value", "message"),
     [
         ('{"start_time": "00:03"}', "an event has start_time and not the other end"),
+        ('{"Start": 1, "start": 2, "end": 3}', "an event has both 'Start' and 'start'"),
         ('{"end": 3}', "an event has end and not the other end"),
         ('{"start": "soon", "end": 3}', "'soon' is no time"),
         ('{"start": null, "end": 3}', "None is no time"),

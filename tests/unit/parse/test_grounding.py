@@ -294,6 +294,49 @@ def test_blanking_keeps_offsets_and_lines():
 
 
 @pytest.mark.parametrize(
+    ("text", "label", "kept", "media_name"),
+    [
+        ('{"boxes": [{"x1": 1, "y1": 2, "x2": 30, "y2": 40, "label": "cat"}]}', "cat", {}, ""),
+        ('{"boxes": [{"x1": 1, "y1": 2, "x2": 30, "y2": 40}], "label": "cat"}', "cat", {}, ""),
+        (
+            '{"box": {"left": 1, "top": 2, "right": 30, "bottom": 40, "label": "cat", "sure": 1}, "label": "x"}',
+            "cat", {"sure": 1}, "",
+        ),
+        (
+            '{"boxes": [{"x1": 1, "y1": 2, "x2": 30, "y2": 40, "label": "cat", "image": 2}]}',
+            "cat", {"image": 2}, "Picture 2",
+        ),
+        ('{"point": {"x": 1, "y": 2, "label": "cat"}}', "cat", {}, ""),
+    ],
+)  # fmt: skip
+def test_what_is_said_beside_named_coordinates_is_kept(text, label, kept, media_name):
+    found = read_grounding(text)
+    (one,) = (*found.boxes, *found.points)
+    assert (one.label, one.attributes) == (label, kept)
+    assert one.media_name.lower().replace("image", "picture") == media_name.lower()
+
+
+def test_numbers_among_objects_are_reported():
+    text = '[{"bbox_2d": [1, 2, 3, 4], "label": "cat"}, [50, 60, 70, 80]]'
+    assert corners(text) == [(1, 2, 3, 4, "cat")]
+    (message,) = messages(text)
+    assert "[50, 60, 70, 80] stands among objects" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"bbox": [9, 9, 10, 10], "BBox": [1, 2, 3, 4]}', "'bbox' and 'BBox' are one key"),
+        ('{"bbox": [9, 9, 10, 10], "bbox": [1, 2, 3, 4]}', "key 'bbox' stands twice"),
+        ('{"bbox": [1, 2, 3, 4], "n": 1, "n": 1}', "key 'n' stands twice"),
+    ],
+)
+def test_of_equal_keys_the_last_counts_and_a_problem_says_so(text, message):
+    assert corners(text) == [(1, 2, 3, 4, "")]
+    assert message in messages(text)[0]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "1, 2, 3, 4 and 5 are the numbers on the clock.",
