@@ -56,7 +56,8 @@ BARE_TWO = re.compile(rf"\s*+{_N}{_LOOSE_GAP}{_N}\s*+\Z")
 
 _TAG = re.compile(
     r"(?:<ref>([^<]{0,200})</ref>\s{0,4})?"
-    r"<(bbox|box|point|click|coordinate|coord)\b[^<>]{0,80}>([^<]{1,160})</?"
+    r"<(bbox|box|point|click|coordinate|coord)\b[^<>]{0,80}>([^<]{1,160})</?",
+    re.IGNORECASE,
 )
 _NUMBER = re.compile(_N)
 _PLACE_KEYS = ("coordinate", "coordinates", "position", "location", "click", "center", "centre")
@@ -144,10 +145,9 @@ def read_bare(
         return Findings()
     if objects := [_object(*found) for found in find_in_objects(blocks)]:
         return _merged(objects)
+    program, text = text, _without_programs(text)
     if tagged := [group for group in find_tagged(text) if group.numbers]:
         return _merged([_place(group) for group in tagged])
-    code = [(region.start, region.end) for region in regions(text) if region.is_code]
-    program, text = text, blank(text, code)
     named = find_groups(text, NAMED)
     called = [group for group in named if _is_call(text, group)]
     if called and is_cut and called[-1].span[1] >= len(text.rstrip()):
@@ -165,8 +165,13 @@ def read_bare(
         return _merged([_place(group) if shows_picture else _time(group) for group in pairs])
     if (four := find_groups(inner, BARE_FOUR)) and inner.count(",") == 3 and not is_cut:
         return _merged([_place(four[0])])
-    in_code = find_groups(program, NAMED, FOUR, CORNERS) if code else []
+    in_code = find_groups(program, NAMED, FOUR, CORNERS) if program != text else []
     return _refused(pairs or named or four or _bare_pair(inner) or in_code, blocks)
+
+
+def _without_programs(text: str) -> str:
+    """The text with the fences of programs made blank."""
+    return blank(text, [(region.start, region.end) for region in regions(text) if region.is_code])
 
 
 def _is_call(text: str, group: Group) -> bool:
@@ -183,6 +188,7 @@ def read_beside(text: str, boxes: Sequence[FoundBox]) -> tuple[Problem, ...]:
         boxes: what was found; numbers that only say one of these again are no problem.
     """
     said = {(box.x1, box.y1, box.x2, box.y2) for box in (each.box_resized for each in boxes)}
+    text = _without_programs(text)
     found = [*find_tagged(text), *find_groups(text, FOUR), *find_groups(text, CORNERS)]
     for group in found:
         if len(group.numbers) == 4 and group.numbers not in said:
@@ -231,7 +237,7 @@ def _in_object(visit: ObjectVisit) -> tuple[list[float], list[str]] | None:
     if (named := named_place(visit.members, 2)) is not None:
         return named[0], sorted(named[1])
     for key, value in visit.members.items():
-        if plain_key(key) in _PLACE_KEYS and isinstance(value, (list, dict)):
+        if plain_key(key) in _PLACE_KEYS and isinstance(value, (list, dict, str)):
             for count in (2, 4):
                 if (numbers := numbers_of(value, count)) is not None:
                     return numbers, [key]

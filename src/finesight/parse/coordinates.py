@@ -18,7 +18,7 @@ from finesight.parse.tags import read_numbers
 
 BOX_KEYS = ("bbox2d", "bbox", "box", "boundingbox", "boundingbox2d", "box2d", "bboxes", "boxes")
 QUAD_KEYS = ("quad2d", "quad", "polygon2d")
-POINT_KEYS = ("point2d", "points2d", "point")
+POINT_KEYS = ("point2d", "points2d", "point", "points")
 LABEL_KEYS = ("label", "text_content", "text", "name", "category", "description")
 
 _NAMES: Mapping[int, tuple[tuple[str, ...], ...]] = {
@@ -60,7 +60,11 @@ def place_key(members: Mapping[str, JsonValue], keys: Sequence[str], count: int)
 
 def has_place(members: Mapping[str, JsonValue]) -> bool:
     """Whether an object has a key of a box or of a point."""
-    return any(plain_key(key) in (*BOX_KEYS, *QUAD_KEYS, *POINT_KEYS) for key in members)
+    return any(
+        (plain := plain_key(key)) in (*BOX_KEYS, *QUAD_KEYS, *POINT_KEYS)
+        and (plain != "points" or isinstance(value, list))  # a score otherwise
+        for key, value in members.items()
+    )
 
 
 def groups(value: JsonValue, count: int) -> Iterator[list[float] | None]:
@@ -170,7 +174,9 @@ def description(
 def _holds_place(plain: str, value: JsonValue, count: int) -> bool:
     if plain.endswith("2d"):
         return True
-    if plain.endswith("es") and isinstance(value, list):
+    if plain == "points" and not isinstance(value, list):
+        return False
+    if plain.endswith("s") and isinstance(value, list):
         return any(numbers_of(item, count) is not None for item in value)
     return isinstance(value, (list, dict)) or numbers_of(value, count) is not None
 

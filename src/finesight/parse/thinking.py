@@ -122,7 +122,8 @@ def _decided(
 
 def _without(span: Span, left_out: Sequence[Span]) -> list[Span]:
     """A stretch of text less others, which come in order."""
-    kept, at = [], span[0]
+    kept: list[Span] = []
+    at = span[0]
     for start, end in left_out:
         if end > at and start < span[1]:
             kept.append((at, start))
@@ -138,7 +139,8 @@ def _tags(text: str) -> list[re.Match[str]]:
         return []
     texts = [match.span() for match in _TOOL_CALL.finditer(text)]
     texts += [block.span for block in find_blocks(text) if block.state == "closed"]
-    kept, at = [], 0
+    kept: list[re.Match[str]] = []
+    at = 0
     texts.sort()
     reach = 0
     for tag in tags:
@@ -152,7 +154,8 @@ def _tags(text: str) -> list[re.Match[str]]:
 
 def _outside_quotes(text: str, tags: Sequence[re.Match[str]]) -> list[re.Match[str]]:
     """Tags that are not in quotes, neither alone nor as a pair."""
-    kept, at = [], 0
+    kept: list[re.Match[str]] = []
+    at = 0
     while at < len(tags):
         close = _QUOTES.get(text[tags[at].start() - 1 : tags[at].start()] or " ")
         pair = at + 1 < len(tags) and not tags[at]["close"] and bool(tags[at + 1]["close"])
@@ -250,7 +253,9 @@ def _later_thoughts(
     text: str, tags: Sequence[re.Match[str]]
 ) -> tuple[list[Span], list[re.Match[str]], int | None]:
     """Whole thoughts behind the start of the answer, the tags outside of them, and where one is opened for good."""
-    thoughts, kept, at, has_end = [], [], 0, True
+    thoughts: list[Span] = []
+    kept: list[re.Match[str]] = []
+    at, has_end = 0, True
     while at < len(tags):
         if not _opens(tags[at], "think"):
             kept.append(tags[at])

@@ -54,6 +54,9 @@ def test_a_box_that_fits_is_taken(text):
         '{"x": 50, "y": "60"}',
         '{"coordinate": [50, 60]}',
         '{"center": {"x": 50, "y": 60}}',
+        '{"location": "50, 60"}',
+        '{"points": [[50, 60]]}',
+        "<Click>50 60</Click>",
         "<click>50 60</click>",
     ],
 )

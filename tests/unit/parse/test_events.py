@@ -29,6 +29,7 @@ def test_the_official_list():
         '{"start": 3, "end": 5.5, "event": "a"}',
         '{"Start": 3, "End": 5.5, "event": "a"}',
         '{"startTime": "00:03", "endTime": "00:05.50", "event": "a"}',
+        '{"start": 3, "end": 5.5, "event": "a", "points": 10}',
         '{"TimeRange": [3, 5.5], "event": "a"}',
         '{"start_time": "3", "end_time": "5.5s", "label": "a"}',
         '{"timestamp": "3 - 5.5 seconds", "event": "a"}',

@@ -192,7 +192,7 @@ def test_a_box_without_four_numbers_is_reported(value):
 
 
 def test_the_word_box_is_no_box():
-    text = '{"box": "a red box", "boxes": ["red", "blue"], "point": "the main point"}'
+    text = '{"box": "a red box", "boxes": ["red", "blue"], "point": "the main point", "points": [3, 4]}'
     assert messages(text) == []
     assert corners(text) == []
 
@@ -220,6 +220,14 @@ def test_numbers_alone_are_no_box(text):
 def test_points_in_json():
     text = '[{"point_2d": [10, 20], "label": "pin"}, {"point_2d": [[1, 2], [3, 4]], "label": "b"}]'
     assert places(text) == [(10, 20, "pin"), (1, 2, "b"), (3, 4, "b")]
+
+
+def test_a_list_of_points():
+    assert places('{"points": [[1, 2], [3, 4], [5, 6]], "label": "a"}') == [
+        (1, 2, "a"),
+        (3, 4, "a"),
+        (5, 6, "a"),
+    ]
 
 
 def test_points_in_xml():

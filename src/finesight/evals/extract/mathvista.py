@@ -139,7 +139,7 @@ def _last(pattern: re.Pattern[str], text: str) -> str | None:
     return found
 
 
-MATHVISTA_RULE_INT = Extractor("mathvista-rule-int", "1", _read_int)
+MATHVISTA_RULE_INT = Extractor("mathvista-rule-int", "2", _read_int)
 """The same by the authors' older rule, `int(extraction)`, for numbers published until 2024."""
-MATHVISTA_RULE = Extractor("mathvista-rule", "2", _read)
+MATHVISTA_RULE = Extractor("mathvista-rule", "3", _read)
 """The official rules without their language model, ours where that would be asked; `normalise` comes after it."""

@@ -126,5 +126,5 @@ def _only_one(text: str, options: Mapping[str, str]) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
-ROBUST_LETTER = Extractor("robust-letter", "3", _read)
+ROBUST_LETTER = Extractor("robust-letter", "4", _read)
 """Ours, the default: None where the answer does not decide."""

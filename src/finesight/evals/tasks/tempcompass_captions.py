@@ -73,7 +73,7 @@ TASKS = (
         ),
         budget=_video.BUDGET,
         sampling=Sampling(max_new_tokens=1024),
-        extractors=(Extractor("option-in-words", "2", read_named),),
+        extractors=(Extractor("option-in-words", "3", read_named),),
         score=score,
         judge=CAPTION,
         aggregate=average(by=("aspect",)),
