@@ -121,9 +121,9 @@ class _Reader:
         self.is_cut |= block.state == "cut"
         if block.state != "closed":
             self._complain(block.span, f"JSON is {block.state} at character {block.span[1]}")
-        for key in block.repeated:
+        for name in block.repeated:
             self._complain(
-                block.span, f"key {key[:60]!r} stands twice in one object; the last counts"
+                block.span, f"key {name[:60]!r} stands twice in one object; the last counts"
             )
         for numbers in loose_places(block.value):
             what = f"{_short(numbers)} stands among objects, and nothing calls it a box or a point"

@@ -140,9 +140,8 @@ def _tags(text: str) -> list[re.Match[str]]:
     texts = [match.span() for match in _TOOL_CALL.finditer(text)]
     texts += [block.span for block in find_blocks(text) if block.state == "closed"]
     kept: list[re.Match[str]] = []
-    at = 0
     texts.sort()
-    reach = 0
+    at = reach = 0
     for tag in tags:
         while at < len(texts) and texts[at][0] < tag.start():
             reach = max(reach, texts[at][1])
@@ -157,8 +156,8 @@ def _outside_quotes(text: str, tags: Sequence[re.Match[str]]) -> list[re.Match[s
     kept: list[re.Match[str]] = []
     at = 0
     while at < len(tags):
-        close = _QUOTES.get(text[tags[at].start() - 1 : tags[at].start()] or " ")
-        pair = at + 1 < len(tags) and not tags[at]["close"] and bool(tags[at + 1]["close"])
+        close = _QUOTES.get(text[tags[at].start() - 1 : tags[at].start()])
+        pair = close and at + 1 < len(tags) and not tags[at]["close"] and tags[at + 1]["close"]
         if close and text.startswith(close, tags[at].end()):
             at += 1
         elif close and pair and text.startswith(close, tags[at + 1].end()):
@@ -173,19 +172,21 @@ def _outside_documents(text: str, start: int, tags: Sequence[re.Match[str]]) -> 
     """The tags from here on that stand in no page, no fence and no JSON that never ends."""
     if not tags or _opens_a_document(text[start : tags[0].start()].lstrip(_BLANK)):
         return []
-    kept, seen, depth, num_fences = [], start, 0, 0
+    kept: list[re.Match[str]] = []
+    seen, depth, num_fences = start, 0, 0
     for tag in tags:
         gap = text[seen : tag.start()]
         seen = tag.end()
-        if depth == 0:  # a thought may speak of pages and fences
+        if gap and depth == 0:  # a thought may speak of pages and fences
             if _PAGE.search(gap):
                 return kept
             num_fences += gap.count("```")
         if num_fences % 2 == 0:
             kept.append(tag)
-            is_word = _opens(tag, "think") and _is_word(text, tag)
-            depth += _opens(tag, "think") and not is_word
-            depth = max(0, depth - _closes(tag, "think"))
+            if _closes(tag, "think"):
+                depth = max(0, depth - 1)
+            elif _opens(tag, "think"):
+                depth += not _is_word(text, tag)
     return kept
 
 
@@ -197,11 +198,11 @@ def _opens_a_document(opening: str) -> bool:
 
 
 def _opens(tag: re.Match[str], name: str) -> bool:
-    return not tag["close"] and tag["name"].lower().startswith(name)
+    return not tag["close"] and tag["name"][0].lower() == name[0]
 
 
 def _closes(tag: re.Match[str], name: str) -> bool:
-    return bool(tag["close"]) and tag["name"].lower().startswith(name)
+    return bool(tag["close"]) and tag["name"][0].lower() == name[0]
 
 
 def _end_of_thought(tags: Sequence[re.Match[str]], at: int) -> int | None:
@@ -324,28 +325,26 @@ def _empty_answers(text: str, tags: Sequence[re.Match[str]]) -> list[Span]:
     ]
 
 
-def _opened_answers(text: str, tags: Sequence[re.Match[str]]) -> list[int]:
-    """Which tags open an answer; one without an end within a sentence is a word of it."""
-    ends = [place for place, tag in enumerate(tags) if _closes(tag, "answer")]
-    last = ends[-1] if ends else -1
-    return [
-        place
-        for place, tag in enumerate(tags)
-        if _opens(tag, "answer") and (place < last or not _is_word(text, tag))
-    ]
+def _opened_answer(text: str, tags: Sequence[re.Match[str]]) -> int | None:
+    """Which tag opens the last answer; one without an end within a sentence is a word of it."""
+    has_end = False
+    for place in range(len(tags) - 1, -1, -1):
+        has_end |= _closes(tags[place], "answer")
+        if _opens(tags[place], "answer") and (has_end or not _is_word(text, tags[place])):
+            return place
+    return None
 
 
 def _has_closed_answer(text: str, tags: Sequence[re.Match[str]]) -> bool:
     """Whether the last `<answer>` has an end."""
-    opened = _opened_answers(text, tags)
-    return bool(opened) and any(_closes(tag, "answer") for tag in tags[opened[-1] :])
+    place = _opened_answer(text, tags)
+    return place is not None and any(_closes(tag, "answer") for tag in tags[place:])
 
 
 def _last_answer(text: str, tags: Sequence[re.Match[str]], stop: int) -> Span | None:
     """What stands in the last `<answer>`, up to its end or that of the reply."""
-    opened = _opened_answers(text, tags)
-    if not opened:
+    place = _opened_answer(text, tags)
+    if place is None:
         return None
-    place = opened[-1]
     ends = [tag.start() for tag in tags[place + 1 :] if _closes(tag, "answer")]
     return tags[place].end(), ends[0] if ends else stop
