@@ -46,6 +46,8 @@ _BLANK = " \t\r\n\ufeff"
 _ENDS_OF_SENTENCES = ".!?:;…。！？：)]}”’*$>"
 _OPENING_SIGNS = string.ascii_letters + string.digits + "\\({[<*$"
 _QUOTES = {"`": "`", '"': '"', "'": "'", "“": "”"}
+_BREAKS = frozenset(("", "\n", *_ENDS_OF_SENTENCES))
+_STARTS = frozenset(("", "\r", "\n", *_OPENING_SIGNS))
 _NEAR = 80
 """Characters around a tag that are looked at."""
 
@@ -138,7 +140,8 @@ def _tags(text: str) -> list[re.Match[str]]:
     if not tags:
         return []
     texts = [match.span() for match in _TOOL_CALL.finditer(text)]
-    texts += [block.span for block in find_blocks(text) if block.state == "closed"]
+    blocks = find_blocks(text) if "{" in text or "[" in text else []
+    texts += [block.span for block in blocks if block.state == "closed"]
     kept: list[re.Match[str]] = []
     texts.sort()
     at = reach = 0
@@ -236,7 +239,7 @@ def _stray_ends(
     for place, tag in enumerate(tags):
         depth += _opens(tag, "think")
         if _closes(tag, "think"):
-            if depth == 0 and _ends_a_thought(text, tag, keeps_text=keeps_text):
+            if depth == 0:
                 found.append(place)
             depth = max(0, depth - 1)
     trailing, at = None, len(tags) - 1
@@ -244,10 +247,15 @@ def _stray_ends(
         next_start = tags[at + 1].start() if at + 1 < len(tags) else len(text)
         if text[tags[at].end() : next_start].strip(_BLANK):
             break
-        if found[-1] == at:
-            trailing = found.pop()
+        if found[-1] == at and _ends_a_thought(text, tags[found.pop()], keeps_text=keeps_text):
+            trailing = at
         at -= 1
-    return found[-1] if found else None, trailing
+    ends = (
+        place
+        for place in reversed(found)
+        if _ends_a_thought(text, tags[place], keeps_text=keeps_text)
+    )
+    return next(ends, None), trailing
 
 
 def _later_thoughts(
@@ -278,7 +286,7 @@ def _later_thoughts(
 def _around(text: str, tag: re.Match[str]) -> tuple[bool, str]:
     """Whether a tag stands within a sentence, judged by what is before it, and what is behind it."""
     before = text[max(0, tag.start() - _NEAR) : tag.start()].rstrip(" ")
-    is_within = before[-1:] not in ("", "\n", *_ENDS_OF_SENTENCES)
+    is_within = before[-1:] not in _BREAKS
     return is_within, text[tag.end() : tag.end() + _NEAR]
 
 
@@ -294,7 +302,7 @@ def _ends_a_thought(text: str, tag: re.Match[str], *, keeps_text: bool) -> bool:
 def _is_word(text: str, tag: re.Match[str]) -> bool:
     """Whether a sentence goes on around a tag that opens something."""
     is_within, behind = _around(text, tag)
-    return is_within and behind[:1] not in ("", "\r", "\n", *_OPENING_SIGNS)
+    return is_within and behind[:1] not in _STARTS
 
 
 def _are_words(text: str, opening: re.Match[str], closing: re.Match[str]) -> bool:
