@@ -2,7 +2,8 @@
 """Tool calls in a reply, and the actions of the `computer_use` and `mobile_use` tools.
 
 A call is `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`. One that is cut or broken, or
-that says anything under a key that is not known, becomes a problem, never a call with arguments
+that says anything under a key that is not known or stands twice, in a comment or around its JSON, becomes a
+problem, never a call with arguments
 missing: an agent that clicks on half an instruction does harm.
 Source: the Nous function-call form of qwen-agent, and the Qwen2.5-VL cookbooks for computer and
 mobile use.
@@ -130,7 +131,10 @@ def read_tool_calls(text: str) -> CallsFound:
         spans.append(match.span())
         blocks = find_blocks(match["body"])
         try:
-            calls.append(_call(blocks, match.span()))
+            call = _call(blocks, match.span())
+            if not _is_alone(blocks[0], match["body"]):
+                raise ParseError(f"tool call {call.name[:60]!r} holds text around its JSON")
+            calls.append(call)
         except ParseError as error:
             problems.append(Problem(match.span(), error.message))
             is_cut |= match["end"] is None and match.end() == len(text)
@@ -198,6 +202,10 @@ def _call(blocks: Sequence[JsonBlock], span: Span) -> ToolCall:
     block = blocks[0]
     if block.state != "closed":
         raise ParseError(f"a tool call is {block.state} before its end")
+    if block.repeated:
+        raise ParseError(f"a tool call has key {block.repeated[0][:60]!r} twice")
+    if block.num_comments:
+        raise ParseError("a tool call holds a comment")
     if block.num_unset:
         raise ParseError("a value of a tool call is left out or is no finite number")
     value = block.value
@@ -241,7 +249,10 @@ def _unpacked(arguments: JsonValue) -> JsonValue:
     inner = find_blocks(arguments)
     if len(inner) != 1 or not _is_alone(inner[0], arguments):
         return arguments
-    is_whole = inner[0].state == "closed" and not inner[0].num_unset
+    first = inner[0]
+    is_whole = first.state == "closed" and not (
+        first.num_unset or first.repeated or first.num_comments
+    )
     return inner[0].value if is_whole else arguments
 
 

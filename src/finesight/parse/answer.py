@@ -17,7 +17,7 @@ from finesight.conversation import FinishReason, MediaRecord, Reply, TokenLogpro
 from finesight.errors import ConfigError
 from finesight.parse.action import CallsFound, read_tool_calls
 from finesight.parse.answer_records import AnswerBox, AnswerCall, AnswerEvent, AnswerPoint
-from finesight.parse.bare import read_bare
+from finesight.parse.bare import read_bare, read_beside
 from finesight.parse.document import DocumentPage
 from finesight.parse.document_html import read_document
 from finesight.parse.events import read_events
@@ -147,8 +147,10 @@ def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
     spans += calls.spans
     rest = blank(text, spans)
     blocks = find_blocks(rest)
-    grounding = read_grounding(rest, is_cut=was_stopped, blocks=blocks)
     kinds = {record.kind for record in reply.media}
+    grounding = read_grounding(
+        rest, is_cut=was_stopped, blocks=blocks, shows_picture="image" in kinds
+    )
     has_video = "video" in kinds
     events = read_events(rest, is_cut=was_stopped, blocks=blocks) if has_video else Findings()
     spans += [block.span for block in blocks if block.num_keys]
@@ -163,14 +165,17 @@ def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
             shows_video=has_video,
             is_cut=was_stopped,
         )
+    elif (grounding.boxes or grounding.points) and "image" in kinds:
+        bare = Findings(problems=read_beside(blank(text, spans), grounding.boxes))
     home = Originals(
         reply.media, blank(text, spans), spans, _checked_index(media_index, reply.media)
     )
     bare = home.fitting(bare)
+    boxes = [box for box in grounding.boxes if not box.is_unmarked or home.fits_box(box)]
     document, document_index = home.page(page)
     return Answer(
         reply=reply,
-        boxes=tuple(home.box(found) for found in (*grounding.boxes, *bare.boxes)),
+        boxes=tuple(home.box(found) for found in (*boxes, *bare.boxes)),
         points=tuple(home.point(found) for found in (*grounding.points, *bare.points)),
         events=tuple(home.event(found) for found in (*events.events, *bare.events)),
         tool_calls=tuple(home.call(call) for call in calls.calls),

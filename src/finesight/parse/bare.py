@@ -8,11 +8,12 @@ they are taken for:
 |---|---|
 | `{"x": 5, "y": 6}`, `{"coordinate": [5, 6]}`, and four numbers under such a key | a point, a box |
 | `<bbox>1 2 3 4</bbox>`, `<ref>cat</ref><box>[[1, 2, 3, 4]]</box>`, `<click>5 6</click>` | a box, a point |
-| `[1, 2, 3, 4]`, `(1, 2), (3, 4)` anywhere; `1, 2, 3, 4` as the whole answer | a box |
+| `[1, 2, 3, 4]` anywhere; `(1, 2), (3, 4)`, `1, 2, 3, 4` as the whole answer | a box |
 | `click(x=5, y=6)` anywhere; `(5, 6)`, `[[5, 6], [7, 8]]` as the whole answer about pictures | points |
 | `[5, 10]`, `[[5, 10], [12, 20]]` as the whole answer about videos | stretches of time |
 
-Other pairs, numbers without commas, and groups of four under an unknown key are problems.
+Other pairs, numbers without commas, groups of four under an unknown key and what stands in the fence of a
+program are problems.
 `finesight.parse.answer` makes a problem also of what does not fit the picture or video.
 """
 
@@ -23,9 +24,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from finesight.geometry import Point
-from finesight.parse.coordinates import description, named_place, numbers_of, plain_key
-from finesight.parse.grounding import ordered
-from finesight.parse.json_block import JsonBlock, ObjectVisit, walk
+from finesight.parse.coordinates import beside, description, named_place, numbers_of, plain_key
+from finesight.parse.grounding import blank, ordered
+from finesight.parse.json_block import JsonBlock, ObjectVisit, regions, walk
 from finesight.parse.placement import name_in_object
 from finesight.parse.records import (
     Findings,
@@ -55,12 +56,16 @@ BARE_TWO = re.compile(rf"\s*+{_N}{_LOOSE_GAP}{_N}\s*+\Z")
 
 _TAG = re.compile(
     r"(?:<ref>([^<]{0,200})</ref>\s{0,4})?"
-    r"<(bbox|box|point|click|coordinate|coord)\b[^<>]{0,80}>([^<]{1,160})</?"
+    r"<(bbox|box|point|click|coordinate|coord)\b[^<>]{0,80}>([^<]{1,160})</?",
+    re.IGNORECASE,
 )
 _NUMBER = re.compile(_N)
 _PLACE_KEYS = ("coordinate", "coordinates", "position", "location", "click", "center", "centre")
 _SIZE_KEYS = ("w", "h", "width", "height")
-_CALL = re.compile(r"\w\(\s{0,3}\Z")
+_CALL = re.compile(
+    r"(?:click|tap|press|touch|hover|drag\w{0,8}|move\w{0,8}|point)\(\s{0,3}\Z", re.IGNORECASE
+)
+_EQUATION = re.compile(r"\s{0,3}\)\s{0,3}=")
 _WRAPPING = re.compile(r"```\w*|</?answer>", re.IGNORECASE)
 _ONLY_NUMBERS = re.compile(r"[\s\d\[\](),.;+-]*+")
 _THOUSANDS = re.compile(r"\s*+\d{1,3}(?:,\d{3})++\s*+")
@@ -110,7 +115,9 @@ def find_in_objects(
     for block in blocks:
         for visit in walk(block):
             if visit.is_complete and (found := _in_object(visit)) is not None:
-                yield visit, *found, block.span
+                numbers, keys = found
+                said = beside(visit.members[keys[0]], len(numbers))
+                yield visit.saying(said), numbers, keys, block.span
 
 
 def read_bare(
@@ -138,25 +145,57 @@ def read_bare(
         return Findings()
     if objects := [_object(*found) for found in find_in_objects(blocks)]:
         return _merged(objects)
+    program, text = text, _without_programs(text)
     if tagged := [group for group in find_tagged(text) if group.numbers]:
         return _merged([_place(group) for group in tagged])
     named = find_groups(text, NAMED)
-    called = [
-        group for group in named if _CALL.search(text[max(group.span[0] - 5, 0) : group.span[0]])
-    ]
+    called = [group for group in named if _is_call(text, group)]
+    if called and is_cut and called[-1].span[1] >= len(text.rstrip()):
+        what = "the last numbers were cut before their end"
+        cut = Findings(problems=(Problem(called[-1].span, what),))
+        return _merged([*(_place(group) for group in called[:-1]), cut])
     if places := called or find_groups(text, FOUR):
         return _merged([_place(group) for group in places])
     inner = _WRAPPING.sub(lambda match: " " * len(match[0]), text)
     is_whole = _ONLY_NUMBERS.fullmatch(inner) is not None
     pairs = find_groups(text, TWO)
-    corners = find_groups(text, CORNERS)
-    if corners and shows_picture and (not is_whole or len(pairs) == 2):
-        return _merged([_place(group) for group in corners])
+    if is_whole and shows_picture and len(pairs) == 2 and (four := find_groups(text, CORNERS)):
+        return _merged([_place(group) for group in four])
     if pairs and is_whole and shows_picture != shows_video:
         return _merged([_place(group) if shows_picture else _time(group) for group in pairs])
     if (four := find_groups(inner, BARE_FOUR)) and inner.count(",") == 3 and not is_cut:
         return _merged([_place(four[0])])
-    return _refused(pairs or named or four or _bare_pair(inner), blocks)
+    in_code = find_groups(program, NAMED, FOUR, CORNERS) if program != text else []
+    return _refused(pairs or named or four or _bare_pair(inner) or in_code, blocks)
+
+
+def _without_programs(text: str) -> str:
+    """The text with the fences of programs made blank."""
+    return blank(text, [(region.start, region.end) for region in regions(text) if region.is_code])
+
+
+def _is_call(text: str, group: Group) -> bool:
+    """Whether `x=5, y=6` are the arguments of something that is done, such as a click."""
+    before = text[max(group.span[0] - 24, 0) : group.span[0]]
+    return _CALL.search(before) is not None and not _EQUATION.match(text, group.span[1])
+
+
+def read_beside(text: str, boxes: Sequence[FoundBox]) -> tuple[Problem, ...]:
+    """One problem where a reply that gives results also holds four numbers that nothing calls a box.
+
+    Args:
+        text: the reply, with everything that was read blanked out.
+        boxes: what was found; numbers that only say one of these again are no problem.
+    """
+    said = {(box.x1, box.y1, box.x2, box.y2) for box in (each.box_resized for each in boxes)}
+    text = _without_programs(text)
+    found = [*find_tagged(text), *find_groups(text, FOUR), *find_groups(text, CORNERS)]
+    for group in found:
+        if len(group.numbers) == 4 and group.numbers not in said:
+            shown = ", ".join(f"{number:g}" for number in group.numbers)
+            what = f"beside other results, nothing calls the numbers {shown} a box"
+            return (Problem(group.span, what),)
+    return ()
 
 
 def _refused(groups: Sequence[Group], blocks: Sequence[JsonBlock]) -> Findings:
@@ -198,7 +237,7 @@ def _in_object(visit: ObjectVisit) -> tuple[list[float], list[str]] | None:
     if (named := named_place(visit.members, 2)) is not None:
         return named[0], sorted(named[1])
     for key, value in visit.members.items():
-        if plain_key(key) in _PLACE_KEYS and isinstance(value, (list, dict)):
+        if plain_key(key) in _PLACE_KEYS and isinstance(value, (list, dict, str)):
             for count in (2, 4):
                 if (numbers := numbers_of(value, count)) is not None:
                     return numbers, [key]

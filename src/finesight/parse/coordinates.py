@@ -18,7 +18,7 @@ from finesight.parse.tags import read_numbers
 
 BOX_KEYS = ("bbox2d", "bbox", "box", "boundingbox", "boundingbox2d", "box2d", "bboxes", "boxes")
 QUAD_KEYS = ("quad2d", "quad", "polygon2d")
-POINT_KEYS = ("point2d", "points2d", "point")
+POINT_KEYS = ("point2d", "points2d", "point", "points")
 LABEL_KEYS = ("label", "text_content", "text", "name", "category", "description")
 
 _NAMES: Mapping[int, tuple[tuple[str, ...], ...]] = {
@@ -33,6 +33,15 @@ _MARKS = re.compile(r"[\W_]+")
 def plain_key(key: str) -> str:
     """A key without its case and without the marks between its words."""
     return _MARKS.sub("", key).lower()
+
+
+def equal_keys(members: Mapping[str, JsonValue], keys: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Keys of an object that are one of these keys and differ only in case and marks; the last one counts."""
+    given: dict[str, str] = {}
+    for key in members:
+        if (plain := plain_key(key)) in given and plain in keys:
+            yield given[plain], key
+        given[plain] = key
 
 
 def place_key(members: Mapping[str, JsonValue], keys: Sequence[str], count: int) -> str | None:
@@ -51,24 +60,44 @@ def place_key(members: Mapping[str, JsonValue], keys: Sequence[str], count: int)
 
 def has_place(members: Mapping[str, JsonValue]) -> bool:
     """Whether an object has a key of a box or of a point."""
-    return any(plain_key(key) in (*BOX_KEYS, *QUAD_KEYS, *POINT_KEYS) for key in members)
+    return any(
+        (plain := plain_key(key)) in (*BOX_KEYS, *QUAD_KEYS, *POINT_KEYS)
+        and (plain != "points" or isinstance(value, list))  # a score otherwise
+        for key, value in members.items()
+    )
 
 
 def groups(value: JsonValue, count: int) -> Iterator[list[float] | None]:
-    """One group of so many numbers, or several in a list; None for what is no such group.
+    """One group of so many numbers, or several in a list; None for what is no such group."""
+    return (numbers for numbers, _ in described_groups(value, count))
+
+
+def described_groups(
+    value: JsonValue, count: int
+) -> Iterator[tuple[list[float] | None, dict[str, JsonValue]]]:
+    """As `groups`, each with what its own object says beside the numbers.
 
     Two pairs are the corners of one box. An object that has a place of its own is left to itself.
     """
     if value == []:  # an empty list says that there is none
         return
     if (one := numbers_of(value, count)) is not None:
-        yield one
+        yield one, beside(value, count)
     elif isinstance(value, list) and all(isinstance(item, (list, dict)) for item in value):
         for item in value:
             if not isinstance(item, dict) or not has_place(item):
-                yield numbers_of(item, count)
+                yield numbers_of(item, count), beside(item, count)
     else:
-        yield None
+        yield None, {}
+
+
+def beside(value: JsonValue, count: int) -> dict[str, JsonValue]:
+    """What an object of named coordinates says beside them; nothing where the value is no object."""
+    if not isinstance(value, dict):
+        return {}
+    names = {name for each in _NAMES[count] for name in each} if count in _NAMES else set()
+    names |= set(_SIDES) if count == 4 else set()
+    return {key: said for key, said in value.items() if plain_key(key) not in names}
 
 
 def numbers_of(value: JsonValue, count: int) -> list[float] | None:
@@ -95,6 +124,22 @@ def named_place(
         if (numbers := _named(members, (names,))) is not None:
             return numbers, {given[name] for name in names}
     return None
+
+
+def loose_places(value: JsonValue) -> Iterator[JsonValue]:
+    """Lists of two or four numbers in a list that holds places as objects too."""
+    if isinstance(value, list) and any(
+        isinstance(item, dict) and (has_place(item) or named_place(item, 4)) for item in value
+    ):
+        yield from (
+            item
+            for item in value
+            if isinstance(item, (list, str)) and (numbers_of(item, 4) or numbers_of(item, 2))
+        )
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for item in inner:
+        if isinstance(item, (dict, list)):
+            yield from loose_places(item)
 
 
 def number_of(value: JsonValue) -> float | None:
@@ -129,7 +174,9 @@ def description(
 def _holds_place(plain: str, value: JsonValue, count: int) -> bool:
     if plain.endswith("2d"):
         return True
-    if plain.endswith("es") and isinstance(value, list):
+    if plain == "points" and not isinstance(value, list):
+        return False
+    if plain.endswith("s") and isinstance(value, list):
         return any(numbers_of(item, count) is not None for item in value)
     return isinstance(value, (list, dict)) or numbers_of(value, count) is not None
 

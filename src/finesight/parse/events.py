@@ -13,16 +13,24 @@ import re
 from collections.abc import Mapping, Sequence
 
 from finesight.errors import ParseError
-from finesight.parse.coordinates import LABEL_KEYS, has_place, label_of, named_place, plain_key
+from finesight.parse.coordinates import (
+    LABEL_KEYS,
+    equal_keys,
+    has_place,
+    label_of,
+    named_place,
+    plain_key,
+)
 from finesight.parse.grounding import blank
 from finesight.parse.json_block import JsonBlock, ObjectVisit, find_blocks, walk
 from finesight.parse.placement import name_in_object
 from finesight.parse.records import Findings, FoundEvent, JsonValue, Problem, Span
 from finesight.parse.times import parse_time, read_spans, scan_spans
 
-START_KEYS = ("start_time", "start", "start_seconds", "begin", "start_timestamp")
-END_KEYS = ("end_time", "end", "end_seconds", "stop", "end_timestamp")
-RANGE_KEYS = ("timestamp", "timestamps", "time", "time_range", "interval", "segment")
+START_KEYS = ("starttime", "start", "startseconds", "begin", "starttimestamp")
+END_KEYS = ("endtime", "end", "endseconds", "stop", "endtimestamp")
+RANGE_KEYS = ("timestamp", "timestamps", "time", "timerange", "interval", "segment")
+"""Without their case and the marks between their words."""
 LIST_KEYS = (
     "relevantwindows",
     "windows",
@@ -89,6 +97,8 @@ def _from_object(visit: ObjectVisit, span: Span) -> list[FoundEvent]:
         return []
     if not visit.is_complete:
         raise ParseError("an event does not end")
+    for first, second in equal_keys(members, (*START_KEYS, *END_KEYS, *RANGE_KEYS)):
+        raise ParseError(f"an event has both {first!r} and {second!r}, which are one key")
     if start_key and end_key:
         ranges = [(_seconds(members[start_key]), _seconds(members[end_key]))]
         used = {start_key, end_key}
@@ -112,7 +122,8 @@ def _from_object(visit: ObjectVisit, span: Span) -> list[FoundEvent]:
 
 
 def _first(members: Mapping[str, JsonValue], keys: Sequence[str]) -> str | None:
-    return next((key for key in keys if key in members), None)
+    given = {plain_key(key): key for key in members}
+    return next((given[key] for key in keys if key in given), None)
 
 
 def _seconds(value: JsonValue) -> float:

@@ -5,7 +5,7 @@ r"""Boxes and points in a reply, in every form that Qwen2.5-VL was taught to wri
 |---|---|
 | JSON | `{"bbox_2d": [x1, y1, x2, y2], "label": ...}`, `{"point_2d": [x, y], ...}`, alone, listed, nested |
 | XML | `<points x1="..." y1="..." x2="..." y2="..." alt="...">object</points>` |
-| plain lines | `x1,y1,x2,y2 object` |
+| plain lines | `x1,y1,x2,y2 object`, if all lines outside of JSON and of code are of this form |
 | legacy | `<\|object_ref_start\|>object<\|object_ref_end\|><\|box_start\|>(x1,y1),(x2,y2)<\|box_end\|>`, quads too |
 
 Other names of these keys and other shapes of their numbers are read as well
@@ -30,14 +30,16 @@ from finesight.parse.coordinates import (
     BOX_KEYS,
     POINT_KEYS,
     QUAD_KEYS,
+    described_groups,
     description,
-    groups,
+    equal_keys,
+    loose_places,
     named_place,
     numbers_of,
     place_key,
     plain_key,
 )
-from finesight.parse.json_block import JsonBlock, ObjectVisit, find_blocks, walk
+from finesight.parse.json_block import JsonBlock, ObjectVisit, find_blocks, regions, walk
 from finesight.parse.placement import name_in_object
 from finesight.parse.records import Findings, FoundBox, FoundPoint, JsonValue, Problem, Span
 from finesight.parse.tags import Tag, cut_tag, find_tags, read_numbers
@@ -46,17 +48,25 @@ _PAIR = re.compile(r"\(\s*+([-+\d.]++)\s*+,\s*+([-+\d.]++)\s*+\)")
 _NUMBER = r"[-+]?\d{1,7}(?:\.\d++)?"
 _COMMA = r",[ \t]*+"
 _LINE = re.compile(
-    rf"^[ \t]*+(?:[-*•][ \t]++)?[(\[]?({_NUMBER}){_COMMA}({_NUMBER}){_COMMA}({_NUMBER}){_COMMA}"
+    rf"[ \t]*+(?:[-*•][ \t]++)?(?P<open>[(\[])?({_NUMBER})(?P<gap>{_COMMA})({_NUMBER}){_COMMA}({_NUMBER}){_COMMA}"
     rf"({_NUMBER})[)\]]?"
-    r"(?:[ \t]*+[:,]|(?=[ \t]))[ \t]*+([^\s\d,][^\n]*+)$",
-    re.MULTILINE,
+    r"(?:[ \t]*+(?P<mark>[:,])|(?=[ \t]))[ \t]*+"
+    r"(?![^\n]*[(\[][ \t]{0,4}[-+]?\d{1,7}[ \t]{0,4},)"
+    r"(?P<label>[^\s\d,][^\n]*+)"
 )
+"""A whole line; words that hold more numbers in brackets are no object."""
+_NO_OBJECT = re.compile(r"(?:and|or|to|is|are|was|were)\b|[%$€]", re.IGNORECASE)
+_TEXT_OF_LINE = re.compile(r"[^\n\r]++")
 _REFERENCE = re.compile(r"<\|object_ref_start\|>([^<]*+)<\|object_ref_end\|>")
 _LEGACY = re.compile(r"<\|(box|quad)_start\|>([^<]*+)(<\|(?:box|quad)_end\|>)?")
 
 
 def read_grounding(
-    text: str, *, is_cut: bool = False, blocks: Sequence[JsonBlock] | None = None
+    text: str,
+    *,
+    is_cut: bool = False,
+    blocks: Sequence[JsonBlock] | None = None,
+    shows_picture: bool = True,
 ) -> Findings:
     """Read all boxes and points of a text.
 
@@ -64,6 +74,7 @@ def read_grounding(
         text: the reply, or a part of it with everything else blanked out.
         is_cut: whether the model was stopped before it was done; the last line is then not trusted.
         blocks: the JSON of the text if it was already found.
+        shows_picture: whether the conversation shows a picture; without one, plain lines are not read.
 
     Returns:
         What was found in reading order, in pixels the model saw.
@@ -75,7 +86,8 @@ def read_grounding(
         reader.read_block(block)
     reader.read_points_tags(rest)
     reader.read_legacy(rest)
-    reader.read_lines(rest, is_cut=is_cut)
+    if shows_picture:
+        reader.read_lines(rest, is_cut=is_cut)
     return Findings(
         boxes=tuple(sorted(reader.boxes, key=lambda box: box.span[0])),
         points=tuple(sorted(reader.points, key=lambda point: point.span[0])),
@@ -109,9 +121,20 @@ class _Reader:
         self.is_cut |= block.state == "cut"
         if block.state != "closed":
             self._complain(block.span, f"JSON is {block.state} at character {block.span[1]}")
+        for name in block.repeated:
+            self._complain(
+                block.span, f"key {name[:60]!r} stands twice in one object; the last counts"
+            )
+        for numbers in loose_places(block.value):
+            what = f"{_short(numbers)} stands among objects, and nothing calls it a box or a point"
+            self._complain(block.span, what)
         for visit in walk(block):
             if not visit.is_complete:
                 continue
+            for first, second in equal_keys(visit.members, (*BOX_KEYS, *QUAD_KEYS, *POINT_KEYS)):
+                self._complain(
+                    block.span, f"{first!r} and {second!r} are one key; only {second!r} counts"
+                )
             self._object_boxes(visit, block.span)
             if (key := place_key(visit.members, POINT_KEYS, 2)) is not None:
                 self._object_points(visit, key, block.span)
@@ -121,20 +144,20 @@ class _Reader:
         members = visit.members
         if (key := place_key(members, BOX_KEYS, 4)) is not None:
             quad = numbers_of(members[key], 8) if _are_pairs(members[key]) else None
-            found = [quad] if quad else groups(members[key], 4)
+            found = [(quad, {})] if quad else described_groups(members[key], 4)
             wanted = "four numbers"
         elif (key := place_key(members, QUAD_KEYS, 8)) is not None:
-            found, wanted = groups(members[key], 8), "eight numbers"
+            found, wanted = described_groups(members[key], 8), "eight numbers"
         elif (named := named_place(members, 4)) is not None and not _is_value_of_place(visit):
             self._box(named[0], visit, sorted(named[1]), span)
             return
         else:
             return
-        for numbers in found:
+        for numbers, said in found:
             if numbers is None:
                 self._complain(span, f"{key} is {_short(members[key])}, not {wanted}")
             else:
-                self._box(numbers, visit, [key], span)
+                self._box(numbers, visit.saying(said), [key], span)
 
     def _box(
         self, numbers: Sequence[float], visit: ObjectVisit, used: Sequence[str], span: Span
@@ -153,17 +176,18 @@ class _Reader:
         )
 
     def _object_points(self, visit: ObjectVisit, key: str, span: Span) -> None:
-        label, attributes = description(visit.members, [key])
-        for numbers in groups(visit.members[key], 2):
+        for numbers, said in described_groups(visit.members[key], 2):
             if numbers is None:
                 self._complain(span, f"{key} is {_short(visit.members[key])}, not two numbers")
                 continue
+            own = visit.saying(said)
+            label, attributes = description(own.members, [key])
             self.points.append(
                 FoundPoint(
                     point_resized=Point(*numbers),
                     label=label,
                     attributes=attributes,
-                    media_name=name_in_object(visit),
+                    media_name=name_in_object(own),
                     span=span,
                 )
             )
@@ -226,17 +250,29 @@ class _Reader:
                 )
 
     def read_lines(self, text: str, *, is_cut: bool) -> None:
-        """Take lines of `x1,y1,x2,y2 object`."""
-        end = len(text.rstrip())
-        for match in _LINE.finditer(text):
-            if is_cut and match.end() >= end:
-                self._complain(match.span(), "the last line was cut before its end")
-                continue
-            box, swapped = ordered([float(number) for number in match.groups()[:4]])
-            label = match.group(5).strip()
-            self.boxes.append(
-                FoundBox(box_resized=box, label=label, swapped=swapped, span=match.span())
-            )
+        """Take lines of `x1,y1,x2,y2 object`, if there are no other lines."""
+        spans = _line_spans(text)
+        if is_cut and spans and spans[-1][1] >= len(text.rstrip()):
+            last = spans.pop()
+            if _LINE.fullmatch(text, *last):
+                self._complain(last, "the last line was cut before its end")
+        lines = [line for span in spans if (line := _LINE.fullmatch(text, *span))]
+        boxes = [ordered([float(number) for number in line.group(2, 4, 5, 6)]) for line in lines]
+        are_clear = len(lines) == len(spans) and not any(
+            swapped or box.x1 >= box.x2 or box.y1 >= box.y2 for box, swapped in boxes
+        )
+        are_clear &= not any(_NO_OBJECT.match(line["label"]) for line in lines)
+        is_listed = len(lines) > 1 or all(line["gap"] == "," or _is_marked(line) for line in lines)
+        if are_clear and is_listed:
+            self.boxes += [
+                FoundBox(
+                    box_resized=box, label=line["label"].strip(), is_unmarked=True, span=line.span()
+                )
+                for line, (box, _) in zip(lines, boxes, strict=True)
+            ]
+        elif bare := [line for line in lines if not line["open"]]:
+            what = "four numbers and words are read as a box only in a reply of such lines, corners in order"
+            self._complain(bare[0].span(), f"{what}: {_short(bare[0][0].strip())}")
 
     def _complain(self, span: Span, message: str) -> None:
         self.problems.append(Problem(span, message))
@@ -246,6 +282,22 @@ def ordered(numbers: Sequence[float]) -> tuple[Box, bool]:
     """A box with its corners in order; the flag says they were not."""
     x1, y1, x2, y2 = numbers
     return Box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), x2 < x1 or y2 < y1
+
+
+def _line_spans(text: str) -> list[Span]:
+    """The lines that hold anything, less fences and code."""
+    return [
+        line.span()
+        for region in regions(text)
+        if not region.is_code
+        for line in _TEXT_OF_LINE.finditer(text, region.start, region.end)
+        if line[0].strip()
+    ]
+
+
+def _is_marked(line: re.Match[str]) -> bool:
+    """Whether brackets or a colon set the numbers of a line apart from its words."""
+    return bool(line["open"]) or line["mark"] == ":"
 
 
 def _outline(numbers: Sequence[float]) -> tuple[Box, bool, dict[str, JsonValue]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from finesight.errors import ParseError
 from finesight.parse.json_scan import JsonBlock, Scanner
@@ -21,6 +21,19 @@ __all__ = ["JsonBlock", "ObjectVisit", "Region", "find_blocks", "read_json", "re
 _FENCE = re.compile(
     r"^[ \t]*+```(\w*+)|(?<=[\]}>])[ \t]*+```(\w*+)|```(json|xml|html|python|plaintext)\b",
     re.MULTILINE,
+)
+_DATA_FENCES = (
+    "json",
+    "jsonl",
+    "text",
+    "txt",
+    "plain",
+    "plaintext",
+    "xml",
+    "html",
+    "csv",
+    "markdown",
+    "md",
 )
 _OPENER = re.compile(r"[\[{]")
 
@@ -41,6 +54,11 @@ class Region:
     info: str = ""
     is_fenced: bool = False
 
+    @property
+    def is_code(self) -> bool:
+        """Whether the fence says that it holds a program; numbers in it are no results."""
+        return bool(self.info) and self.info not in _DATA_FENCES
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectVisit:
@@ -55,6 +73,10 @@ class ObjectVisit:
     members: dict[str, JsonValue]
     enclosing: tuple[dict[str, JsonValue] | str, ...]
     is_complete: bool
+
+    def saying(self, said: dict[str, JsonValue]) -> ObjectVisit:
+        """The object with what an object within it says too, which goes first."""
+        return replace(self, members={**self.members, **said}) if said else self
 
 
 def regions(text: str) -> Iterator[Region]:

@@ -58,6 +58,8 @@ class JsonBlock:
         num_keys: keys read, in all objects together.
         num_unset: values that became null because they were left out or are no finite number.
         is_fenced: whether it stands in a fenced block.
+        repeated: keys that stand more than once in one object, of which the last counts.
+        num_comments: comments between its values.
     """
 
     value: list[JsonValue] | dict[str, JsonValue]
@@ -67,14 +69,17 @@ class JsonBlock:
     num_keys: int
     num_unset: int = 0
     is_fenced: bool = False
+    repeated: tuple[str, ...] = ()
+    num_comments: int = 0
 
 
 class _Frame:
     """A container that is being read."""
 
-    __slots__ = ("closer", "items", "key", "members")
+    __slots__ = ("closer", "items", "key", "members", "repeated")
 
-    def __init__(self, opener: str) -> None:
+    def __init__(self, opener: str, repeated: dict[str, None]) -> None:
+        self.repeated = repeated
         self.closer = _CLOSERS[opener]
         self.members: dict[str, JsonValue] = {}
         self.items: list[JsonValue] = []
@@ -88,6 +93,8 @@ class _Frame:
         if self.closer != "}":
             self.items.append(value)
         elif self.key is not None:
+            if self.key in self.members:
+                self.repeated[self.key] = None
             self.members.pop(self.key, None)  # the last of two equal keys counts, and comes last
             self.members[self.key] = value
             self.key = None
@@ -111,12 +118,15 @@ class Scanner:
         self._stack: list[_Frame] = []
         self._num_keys = 0
         self._num_unset = 0
+        self._num_comments = 0
+        self._repeated: dict[str, None] = {}
 
     def read(self, start: int) -> JsonBlock:
         """Read the list or object whose opening bracket stands at `start`."""
-        root = _Frame(self._text[start])
+        self._repeated = {}
+        root = _Frame(self._text[start], self._repeated)
         self._stack = [root]
-        self._num_keys = self._num_unset = 0
+        self._num_keys = self._num_unset = self._num_comments = 0
         at: int | None = start + 1
         reached = start + 1
         while self._stack and at is not None:
@@ -134,6 +144,8 @@ class Scanner:
             num_keys=self._num_keys,
             num_unset=self._num_unset,
             is_fenced=self._is_fenced,
+            repeated=tuple(self._repeated),
+            num_comments=self._num_comments,
         )
 
     def _skip(self, at: int) -> int:
@@ -143,9 +155,11 @@ class Scanner:
             gap = _GAP.match(text, at, end)
             at = gap.end() if gap else at
             if text.startswith(("//", "#"), at) and at < end:
+                self._num_comments += 1
                 line_end = text.find("\n", at, end)
                 at = end if line_end < 0 else line_end
             elif text.startswith("/*", at) and at + 2 <= self._last_comment_end:
+                self._num_comments += 1
                 at = text.find("*/", at + 2, end) + 2
             else:
                 return at
@@ -160,7 +174,7 @@ class Scanner:
         if char in _CLOSERS:
             if len(self._stack) >= MAX_DEPTH:
                 return None
-            frame = _Frame(char)
+            frame = _Frame(char, self._repeated)
             top.add(frame.value)
             self._stack.append(frame)
             return at + 1

@@ -137,7 +137,7 @@ class Originals:
         These become problems: numbers outside the picture are no pixels of it.
         """
         return Findings(
-            boxes=tuple(each for each in found.boxes if self._fits(each, self._box_misfit(each))),
+            boxes=tuple(each for each in found.boxes if self.fits_box(each)),
             points=tuple(
                 each for each in found.points if self._fits(each, self._point_misfit(each))
             ),
@@ -146,6 +146,10 @@ class Originals:
             ),
             problems=found.problems,
         )
+
+    def fits_box(self, found: FoundBox) -> bool:
+        """Whether a box that nothing calls one fits its picture; if not, a problem says so."""
+        return self._fits(found, self._box_misfit(found))
 
     def _fits(self, found: FoundBox | FoundPoint | FoundEvent, misfit: str) -> bool:
         if misfit:

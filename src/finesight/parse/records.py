@@ -42,6 +42,7 @@ class FoundBox:
         swapped: whether the corners had to be put in order.
         media_name: the picture or video the model named for it, such as "Picture 2"; empty if it
             named none.
+        is_unmarked: it is four numbers and words of a line, so that it counts only if it fits the picture.
         span: the block of text it comes from.
     """
 
@@ -50,6 +51,7 @@ class FoundBox:
     attributes: Mapping[str, JsonValue] = field(default_factory=dict)
     swapped: bool = False
     media_name: str = ""
+    is_unmarked: bool = False
     span: Span = (0, 0)
 
 

@@ -9,12 +9,16 @@ a tag counts only by its place:
 1. `<think>` that opens the reply: what follows its end answers. One that never ends was cut off, and
    nothing answers.
 2. `</think>` that nothing opened, since some chat templates put `<think>` into the prompt: what
-   follows answers, if the tag ends a thought. In the middle of a sentence it is text.
-3. `<answer>`: the last one decides, whatever stands around it. Only behind a thought may its end
-   be missing.
+   follows answers, if the tag ends a thought. In the middle of a sentence it is text. Where nothing
+   follows, what stands before it answers.
+3. `<think>...</think>` further on: what stands around it answers. Where the end is missing, what stands
+   before it answers.
+4. `<answer>`: the last one that holds anything decides, whatever stands around it. Only behind a thought
+   may its end be missing.
 
-HTML, JSON and what stands in a fence are documents, and neither 2 nor 3 counts in them. Tags are known in
-either case, `<thinking>` like `<think>`; thoughts within thoughts are followed.
+Strings of JSON, tool calls and tags in quotes are text for all of these. HTML, JSON that is not closed and
+what stands in a fence are documents, and none but 1 counts in them. Tags are known in either case,
+`<thinking>` like `<think>`; thoughts within thoughts are followed.
 """
 
 from __future__ import annotations
@@ -22,14 +26,28 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
+from itertools import pairwise
 
+from finesight.parse.json_block import find_blocks
 from finesight.parse.records import Span
 
-_TAG = re.compile(r"<(/?)(think|thinking|answer)\s{0,8}>", re.IGNORECASE)
+_TAG = re.compile(
+    r"(?P<bold>\*\*)?<(?P<close>/?)(?P<name>think|thinking|answer)\s{0,8}>(?(bold)\*\*)",
+    re.IGNORECASE,
+)
 _ENDS_ITS_LINE = re.compile(r" *(?:[\r\n]|<answer)", re.IGNORECASE)
 _PAGE = re.compile(r"<(?:!doctype|html|body)\b", re.IGNORECASE)
-_ENDS_OF_SENTENCES = ".!?:;…。！？：)]}”’*$"
+_MARKUP = re.compile(
+    r"<(?!/?(?:tool_call|points?|ref|b?box|click|coord(?:inate)?)\b)[A-Za-z!/?]", re.IGNORECASE
+)
+"""What opens a page; the tags of results open none."""
+_TOOL_CALL = re.compile(r"<tool_call>(?=\s{0,80}[{`])(?:[^<]++|<(?!/?tool_call>))*+</tool_call>")
+_BLANK = " \t\r\n\ufeff"
+_ENDS_OF_SENTENCES = ".!?:;…。！？：)]}”’*$>"
 _OPENING_SIGNS = string.ascii_letters + string.digits + "\\({[<*$"
+_QUOTES = {"`": "`", '"': '"', "'": "'", "“": "”"}
+_BREAKS = frozenset(("", "\n", *_ENDS_OF_SENTENCES))
+_STARTS = frozenset(("", "\r", "\n", *_OPENING_SIGNS))
 _NEAR = 80
 """Characters around a tag that are looked at."""
 
@@ -39,68 +57,155 @@ def answer_part(text: str, *, keeps_text: bool = False) -> str | None:
 
     Args:
         text: the reply.
-        keeps_text: see `answer_span`.
+        keeps_text: see `answer_spans`.
 
     Returns:
         None where thinking was cut off before there was an answer.
     """
-    span = answer_span(text, keeps_text=keeps_text)
-    return None if span is None else text[slice(*span)]
+    spans = answer_spans(text, keeps_text=keeps_text)
+    return None if spans is None else "".join(text[slice(*span)] for span in spans)
 
 
 def thought_spans(text: str) -> list[Span]:
-    """Where a reply does not answer: before its answer and behind it; all of it where thinking was cut off."""
-    start, end = answer_span(text) or (len(text), len(text))
-    return [span for span in ((0, start), (end, len(text))) if span[0] < span[1]]
+    """Where a reply does not answer; all of it where thinking was cut off."""
+    return _without((0, len(text)), answer_spans(text) or [])
 
 
-def answer_span(text: str, *, keeps_text: bool = False) -> Span | None:
-    """Where a reply answers.
+def answer_spans(text: str, *, keeps_text: bool = False) -> list[Span] | None:
+    """Where a reply answers, in order.
 
     Args:
         text: the reply.
         keeps_text: the reply is compared as a whole, such as a page that was transcribed. Then `<answer>` counts only
-            if it is the only one, and the first thing of the reply, or of what follows a thought, or the last.
+            if it is the only one, and the first thing of the reply, or of what follows a thought, or the last; and
+            thoughts count only before the answer.
 
     Returns:
         None where thinking was cut off before there was an answer.
     """
-    tags = list(_TAG.finditer(text))
+    tags = _tags(text)
     start = at = 0
-    while (
-        at < len(tags) and _opens(tags[at], "think") and not text[start : tags[at].start()].strip()
-    ):
+    while at < len(tags) and _opens(tags[at], "think"):
+        if text[start : tags[at].start()].strip(_BLANK):
+            break
         end = _end_of_thought(tags, at)
         if end is None:
             return _answer_at_the_end(text, tags)
         start, at = tags[end].end(), end + 1
-    tags = tags[at:]
-    if not tags or _is_document(text[start : tags[0].start()]):
-        return start, len(text)
-    stray = _end_of_stray_thought(text, tags)
+    tags = _outside_documents(text, start, tags[at:])
+    stop = len(text)
+    stray, trailing = _stray_ends(text, tags, keeps_text=keeps_text)
+    if trailing is not None:
+        stop, tags = tags[trailing].start(), tags[:trailing]
     if stray is not None:
         start, tags = tags[stray].end(), tags[stray + 1 :]
     if keeps_text:
-        counts = _is_framed(text, start, tags)
-    else:
-        counts = start > 0 or _has_closed_answer(tags)
-    return (_last_answer(text, tags) if counts else None) or (start, len(text))
+        framed = _last_answer(text, tags, stop) if _is_framed(text, start, tags) else None
+        return [framed or (start, stop)]
+    thoughts, tags, cut = _later_thoughts(text, tags)
+    if cut is not None:
+        if (at_end := _answer_at_the_end(text, tags)) is not None:
+            return at_end
+        stop, tags = cut, [tag for tag in tags if tag.end() <= cut]
+    return _decided(text, (start, stop), tags, thoughts)
 
 
-def _is_document(opening: str) -> bool:
-    """Whether what stands before a tag opens a document, so that the tag stands in it."""
-    first = opening.lstrip()[:1]
-    if first in ("{", "["):
+def _decided(
+    text: str, span: Span, tags: Sequence[re.Match[str]], thoughts: Sequence[Span]
+) -> list[Span]:
+    """The last `<answer>` that counts, or else the whole span, less thoughts and empty answers."""
+    empty = _empty_answers(text, tags)
+    ends = {offset for pair in empty for offset in pair}
+    tags = [tag for tag in tags if tag.start() not in ends and tag.end() not in ends]
+    counts = span[0] > 0 or bool(thoughts) or _has_closed_answer(text, tags)
+    found = (_last_answer(text, tags, span[1]) if counts else None) or span
+    return _without(found, sorted([*thoughts, *empty]))
+
+
+def _without(span: Span, left_out: Sequence[Span]) -> list[Span]:
+    """A stretch of text less others, which come in order."""
+    kept: list[Span] = []
+    at = span[0]
+    for start, end in left_out:
+        if end > at and start < span[1]:
+            kept.append((at, start))
+            at = end
+    kept.append((at, span[1]))
+    return [(start, end) for start, end in kept if start < end]
+
+
+def _tags(text: str) -> list[re.Match[str]]:
+    """The tags outside of JSON, of tool calls and of quotes."""
+    tags = list(_TAG.finditer(text))
+    if not tags:
+        return []
+    texts = [match.span() for match in _TOOL_CALL.finditer(text)]
+    blocks = find_blocks(text) if "{" in text or "[" in text else []
+    texts += [block.span for block in blocks if block.state == "closed"]
+    kept: list[re.Match[str]] = []
+    texts.sort()
+    at = reach = 0
+    for tag in tags:
+        while at < len(texts) and texts[at][0] < tag.start():
+            reach = max(reach, texts[at][1])
+            at += 1
+        if tag.start() >= reach:
+            kept.append(tag)
+    return _outside_quotes(text, kept)
+
+
+def _outside_quotes(text: str, tags: Sequence[re.Match[str]]) -> list[re.Match[str]]:
+    """Tags that are not in quotes, neither alone nor as a pair."""
+    kept: list[re.Match[str]] = []
+    at = 0
+    while at < len(tags):
+        close = _QUOTES.get(text[tags[at].start() - 1 : tags[at].start()])
+        pair = close and at + 1 < len(tags) and not tags[at]["close"] and tags[at + 1]["close"]
+        if close and text.startswith(close, tags[at].end()):
+            at += 1
+        elif close and pair and text.startswith(close, tags[at + 1].end()):
+            at += 2
+        else:
+            kept.append(tags[at])
+            at += 1
+    return kept
+
+
+def _outside_documents(text: str, start: int, tags: Sequence[re.Match[str]]) -> list[re.Match[str]]:
+    """The tags from here on that stand in no page, no fence and no JSON that never ends."""
+    if not tags or _opens_a_document(text[start : tags[0].start()].lstrip(_BLANK)):
+        return []
+    kept: list[re.Match[str]] = []
+    seen, depth, num_fences = start, 0, 0
+    for tag in tags:
+        gap = text[seen : tag.start()]
+        seen = tag.end()
+        if gap and depth == 0:  # a thought may speak of pages and fences
+            if _PAGE.search(gap):
+                return kept
+            num_fences += gap.count("```")
+        if num_fences % 2 == 0:
+            kept.append(tag)
+            if _closes(tag, "think"):
+                depth = max(0, depth - 1)
+            elif _opens(tag, "think"):
+                depth += not _is_word(text, tag)
+    return kept
+
+
+def _opens_a_document(opening: str) -> bool:
+    """Whether what stands before a tag opens a page, or JSON that is not closed before the tag."""
+    if opening[:1] in ("{", "["):
         return any(opening.count(a) > opening.count(b) for a, b in ("{}", "[]"))
-    return first == "<" or opening.count("```") % 2 == 1 or _PAGE.search(opening) is not None
+    return _MARKUP.match(opening) is not None
 
 
 def _opens(tag: re.Match[str], name: str) -> bool:
-    return not tag[1] and tag[2].lower().startswith(name)
+    return not tag["close"] and tag["name"][0].lower() == name[0]
 
 
 def _closes(tag: re.Match[str], name: str) -> bool:
-    return bool(tag[1]) and tag[2].lower().startswith(name)
+    return bool(tag["close"]) and tag["name"][0].lower() == name[0]
 
 
 def _end_of_thought(tags: Sequence[re.Match[str]], at: int) -> int | None:
@@ -115,14 +220,21 @@ def _end_of_thought(tags: Sequence[re.Match[str]], at: int) -> int | None:
     return last
 
 
-def _answer_at_the_end(text: str, tags: Sequence[re.Match[str]]) -> Span | None:
+def _answer_at_the_end(text: str, tags: Sequence[re.Match[str]]) -> list[Span] | None:
     """The answer that ends a reply whose thought was never ended."""
-    is_last = _closes(tags[-1], "answer") and not text[tags[-1].end() :].strip()
-    return _last_answer(text, tags) if is_last else None
+    if not tags or not _closes(tags[-1], "answer") or text[tags[-1].end() :].strip():
+        return None
+    span = _last_answer(text, tags, len(text))
+    return None if span is None or not text[slice(*span)].strip() else [span]
 
 
-def _end_of_stray_thought(text: str, tags: Sequence[re.Match[str]]) -> int | None:
-    """The last end of a thought that nothing opened and that is no word of a sentence."""
+def _stray_ends(
+    text: str, tags: Sequence[re.Match[str]], *, keeps_text: bool
+) -> tuple[int | None, int | None]:
+    """Ends of thoughts that nothing opened and that are no words of a sentence.
+
+    The last one with something behind it, and the first of those with nothing behind them.
+    """
     depth, found = 0, []
     for place, tag in enumerate(tags):
         depth += _opens(tag, "think")
@@ -130,41 +242,117 @@ def _end_of_stray_thought(text: str, tags: Sequence[re.Match[str]]) -> int | Non
             if depth == 0:
                 found.append(place)
             depth = max(0, depth - 1)
-    return next((place for place in reversed(found) if _ends_a_thought(text, tags[place])), None)
+    trailing, at = None, len(tags) - 1
+    while found and at >= 0:
+        next_start = tags[at + 1].start() if at + 1 < len(tags) else len(text)
+        if text[tags[at].end() : next_start].strip(_BLANK):
+            break
+        if found[-1] == at and _ends_a_thought(text, tags[found.pop()], keeps_text=keeps_text):
+            trailing = at
+        at -= 1
+    ends = (
+        place
+        for place in reversed(found)
+        if _ends_a_thought(text, tags[place], keeps_text=keeps_text)
+    )
+    return next(ends, None), trailing
 
 
-def _ends_a_thought(text: str, tag: re.Match[str]) -> bool:
+def _later_thoughts(
+    text: str, tags: Sequence[re.Match[str]]
+) -> tuple[list[Span], list[re.Match[str]], int | None]:
+    """Whole thoughts behind the start of the answer, the tags outside of them, and where one is opened for good."""
+    thoughts: list[Span] = []
+    kept: list[re.Match[str]] = []
+    at, has_end = 0, True
+    while at < len(tags):
+        if not _opens(tags[at], "think"):
+            kept.append(tags[at])
+            at += 1
+            continue
+        end = _end_of_thought(tags, at) if has_end else None
+        has_end = end is not None
+        if end is None:
+            if not _is_word(text, tags[at]):
+                return thoughts, [*kept, *tags[at + 1 :]], tags[at].start()
+            at += 1
+            continue
+        if not _are_words(text, tags[at], tags[end]):
+            thoughts.append((tags[at].start(), tags[end].end()))
+        at = end + 1
+    return thoughts, kept, None
+
+
+def _around(text: str, tag: re.Match[str]) -> tuple[bool, str]:
+    """Whether a tag stands within a sentence, judged by what is before it, and what is behind it."""
     before = text[max(0, tag.start() - _NEAR) : tag.start()].rstrip(" ")
-    behind = text[tag.end() : tag.end() + _NEAR]
-    if before[-1:] in ("`", '"', "'"):  # the tag is quoted
-        return False
-    if not behind.strip() or _ENDS_ITS_LINE.match(behind):
+    is_within = before[-1:] not in _BREAKS
+    return is_within, text[tag.end() : tag.end() + _NEAR]
+
+
+def _ends_a_thought(text: str, tag: re.Match[str], *, keeps_text: bool) -> bool:
+    is_within, behind = _around(text, tag)
+    if not behind.strip():
+        return not (is_within and keeps_text)
+    if not is_within or _ENDS_ITS_LINE.match(behind) or behind[0] in _OPENING_SIGNS:
         return True
-    return before[-1:] in ("", "\n", *_ENDS_OF_SENTENCES) or behind[0] in _OPENING_SIGNS
+    return not (keeps_text or text[tag.start() - 1].isspace())
+
+
+def _is_word(text: str, tag: re.Match[str]) -> bool:
+    """Whether a sentence goes on around a tag that opens something."""
+    is_within, behind = _around(text, tag)
+    return is_within and behind[:1] not in _STARTS
+
+
+def _are_words(text: str, opening: re.Match[str], closing: re.Match[str]) -> bool:
+    """Whether a sentence goes on around a pair of tags."""
+    behind = _around(text, closing)[1].lstrip(" ")[:1]
+    goes_on = behind.islower() or behind in (".", ",", ";", ":", ")")
+    ends = _ends_a_thought(text, closing, keeps_text=True)
+    return _around(text, opening)[0] and goes_on and not ends
 
 
 def _is_framed(text: str, start: int, tags: Sequence[re.Match[str]]) -> bool:
     """Whether the only answer from here on is the first thing or the last."""
-    names = [(bool(tag[1]), tag[2].lower()) for tag in tags]
+    names = [(bool(tag["close"]), tag["name"].lower()) for tag in tags]
     if names not in ([(False, "answer")], [(False, "answer"), (True, "answer")]):
         return False
-    is_first = not text[start : tags[0].start()].strip()
+    is_first = not text[start : tags[0].start()].strip(_BLANK)
     return is_first or (len(tags) == 2 and not text[tags[-1].end() :].strip(" .\r\n"))
 
 
-def _has_closed_answer(tags: Sequence[re.Match[str]]) -> bool:
+def _empty_answers(text: str, tags: Sequence[re.Match[str]]) -> list[Span]:
+    """Pairs of tags with nothing between them."""
+    return [
+        (tag.start(), following.end())
+        for tag, following in pairwise(tags)
+        if _opens(tag, "answer")
+        and _closes(following, "answer")
+        and not text[tag.end() : following.start()].strip(_BLANK)
+    ]
+
+
+def _opened_answer(text: str, tags: Sequence[re.Match[str]]) -> int | None:
+    """Which tag opens the last answer; one without an end within a sentence is a word of it."""
+    has_end = False
+    for place in range(len(tags) - 1, -1, -1):
+        has_end |= _closes(tags[place], "answer")
+        if _opens(tags[place], "answer") and (has_end or not _is_word(text, tags[place])):
+            return place
+    return None
+
+
+def _has_closed_answer(text: str, tags: Sequence[re.Match[str]]) -> bool:
     """Whether the last `<answer>` has an end."""
-    last = next(
-        (place for place in range(len(tags) - 1, -1, -1) if _opens(tags[place], "answer")), None
-    )
-    return last is not None and any(_closes(tag, "answer") for tag in tags[last:])
+    place = _opened_answer(text, tags)
+    return place is not None and any(_closes(tag, "answer") for tag in tags[place:])
 
 
-def _last_answer(text: str, tags: Sequence[re.Match[str]]) -> Span | None:
+def _last_answer(text: str, tags: Sequence[re.Match[str]], stop: int) -> Span | None:
     """What stands in the last `<answer>`, up to its end or that of the reply."""
-    opened = [place for place, tag in enumerate(tags) if _opens(tag, "answer")]
-    if not opened:
+    place = _opened_answer(text, tags)
+    if place is None:
         return None
-    place = opened[-1]
     ends = [tag.start() for tag in tags[place + 1 :] if _closes(tag, "answer")]
-    return tags[place].end(), ends[0] if ends else len(text)
+    return tags[place].end(), ends[0] if ends else stop

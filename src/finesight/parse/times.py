@@ -18,6 +18,8 @@ from finesight.parse.records import Problem, Span
 
 _NUMBER = r"(?>\d{1,7}(?:\.\d{1,40})?)"
 _COLONS = r"(?>\d{1,4}:\d{1,2}(?::\d{1,2}){0,2}(?:[.,]\d{1,40})?)"
+_CLOCK = r"(?>\d{1,4}(?::\d{2}){1,3}(?:[.,]\d{1,40})?)"
+"""What stands alone needs both digits of its fields: 16:9 is a ratio."""
 _HOURS = r"\d{1,4}\s?(?:hours?|hrs?|h|小时)"
 _MINUTES = r"\d{1,6}\s?(?:minutes?|mins?|m|分钟|分)"
 _GLUE = r"\s{0,2}(?:and\s{1,2})?"
@@ -26,6 +28,7 @@ _UNITS = (
     rf"{_HOURS}(?:{_GLUE}{_MINUTES})?|\d{{1,6}}\s?(?:minutes?|mins?|min|分钟)"
 )
 _TIMED = rf"(?:{_COLONS}(?![:.]?\d)(?:\s?s)?(?![A-Za-z0-9])|(?:{_UNITS})(?![A-Za-z0-9]))"
+_TIMED_CLOCK = rf"(?:{_CLOCK}(?![:.]?\d)(?:\s?s)?(?![A-Za-z0-9])|(?:{_UNITS})(?![A-Za-z0-9]))"
 _ANY = rf"(?:{_TIMED}|{_NUMBER}(?![A-Za-z0-9:]))"
 _EDGE = r"(?<![A-Za-z0-9_.:,])"
 _TO = r"\s{0,3}(?:-|–|—|~|to|until|till|through|至|到)\s{0,3}"
@@ -35,7 +38,7 @@ _BETWEEN = re.compile(rf"\bbetween\s{{1,3}}({_ANY})\s{{1,3}}and\s{{1,3}}({_TIMED
 _AT = rf"(?:ing|s)?(?:\s{{1,2}}times?)?(?:\s{{1,2}}is|\s?:)?\s{{1,3}}(?:at\s{{1,3}})?({_ANY})"
 _START_END = re.compile(rf"\b(?:start|begin){_AT}\D{{0,40}}?\b(?:end|stop){_AT}", re.IGNORECASE)
 _MOMENT = re.compile(
-    rf"\b(?:at|around|about|in|after|@)\s{{1,3}}({_TIMED})(?!\s?[ap]\.?m)|{_EDGE}({_COLONS})(?=[\])])",
+    rf"\b(?:at|around|about|in|after|@)\s{{1,3}}({_TIMED_CLOCK})(?!\s?[ap]\.?m)|{_EDGE}({_CLOCK})(?=[\])])",
     re.IGNORECASE,
 )
 _WHOLE = re.compile(

@@ -131,6 +131,13 @@ def test_a_cut_call_is_reported_and_not_half_filled(text):
         '{"name": "a", "arguments": false}',
         '{"name": "a", "arguments": "call it with {}"}',
         '{"name": "a", "arguments": "{\\"x\\": "}',
+        '{"name": "a", "arguments": {"x": 1, "x": 2}}',
+        '{"name": "a", "name": "b"}',
+        '{"name": "a", "arguments": "{\\"x\\": 1, \\"x\\": 2}"}',
+        '{"name": "a", "arguments": {"x": 1 /* or 2 */}}',
+        '{"name": "a", "arguments": {"x": 1}} // or 2',
+        'first {"name": "a", "arguments": {"x": 1}}',
+        '{"name": "a", "arguments": {"x": 1}} twice',
     ],
 )
 def test_a_broken_call_is_reported(body):

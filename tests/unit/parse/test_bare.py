@@ -54,6 +54,9 @@ def test_a_box_that_fits_is_taken(text):
         '{"x": 50, "y": "60"}',
         '{"coordinate": [50, 60]}',
         '{"center": {"x": 50, "y": 60}}',
+        '{"location": "50, 60"}',
+        '{"points": [[50, 60]]}',
+        "<Click>50 60</Click>",
         "<click>50 60</click>",
     ],
 )
@@ -82,6 +85,15 @@ def test_a_list_of_pairs_is_a_list_of_points():
         ("(50, 600)", "reach 50, 600 in 504 x 252 pixels"),
         ("[0.1, 0.2, 0.3, 0.4]", "make a box thinner than a pixel"),
         ("[0.25, 0.5]", "are shares of a picture, not pixels"),
+        (
+            "1, 2, 3, 4 and 5 are the numbers on the clock.",
+            "read as a box only in a reply of such lines",
+        ),
+        ("2019,2020,2021,2022: the years", "reach from 2019, 2020 to 2021, 2022 in 504 x 252"),
+        ("f(x=1, y=2) = 3", "nothing calls the numbers 1, 2 a box"),
+        ("click(x=1, y=2) = 3", "nothing calls the numbers 1, 2 a box"),
+        ("The points (1, 2), (3, 4) lie on the graph", "nothing calls the numbers 1, 2 a box"),
+        ("```python\nx = [1, 2, 3, 4]\n```", "nothing calls the numbers 1, 2, 3, 4 a box"),
         ("about (12, 40) from the corner", "nothing calls the numbers 12, 40 a box"),
         ("x = 3, y = 5", "nothing calls the numbers 3, 5 a box"),
         ("500 400", "nothing calls the numbers 500, 400 a box"),
@@ -103,9 +115,20 @@ def test_ordinary_answers_are_no_problem(text):
     assert read(text) == ([], [], [], [])
 
 
-def test_numbers_beside_a_proper_result_are_left_alone():
+def test_four_numbers_beside_a_proper_result_are_a_problem():
     boxes, points, _, problems = read('(5, 6) and {"bbox_2d": [1, 2, 3, 4]} and [5, 6, 7, 8]')
-    assert (boxes, points, problems) == ([(1, 2, 3, 4, "")], [], [])
+    assert (boxes, points) == ([(1, 2, 3, 4, "")], [])
+    assert problems == ["beside other results, nothing calls the numbers 5, 6, 7, 8 a box"]
+
+
+@pytest.mark.parametrize("said", ["[1, 2, 3, 4]", "(1, 2), (3, 4)", "(5, 6)", "nothing"])
+def test_numbers_that_say_a_box_again_are_no_problem(said):
+    boxes, _, _, problems = read(f'{{"bbox_2d": [1, 2, 3, 4]}}: {said}')
+    assert (len(boxes), problems) == (1, [])
+
+
+def test_a_label_within_a_place_is_kept():
+    assert read('{"center": {"x": 5, "y": 6, "label": "cat"}}')[1] == [(5, 6, "cat")]
 
 
 def test_where_nothing_was_shown_numbers_are_numbers():
@@ -118,6 +141,15 @@ def test_a_stopped_answer_may_lack_digits():
     assert boxes == []
     assert len(problems) == 1
     assert read("[10, 20, 30, 40]", finish_reason="length")[0] == [(10, 20, 30, 40, "")]
+    text = "[10, 20, 300, 40] and [10, 20, 30, 4"
+    assert read(text, finish_reason="length")[0] == [(10, 20, 300, 40, "")]
+
+
+def test_a_stopped_call_may_lack_digits():
+    _, points, _, problems = read("click(x=5, y=6", finish_reason="length")
+    assert (points, problems) == ([], ["the last numbers were cut before their end"])
+    assert read("click(x=5, y=6)\nclick(x=7, y=8", finish_reason="length")[1] == [(5, 6, "")]
+    assert read("click(x=5, y=6)", finish_reason="length")[1] == [(5, 6, "")]
 
 
 def test_two_pictures_need_a_name():

@@ -27,6 +27,10 @@ def test_the_official_list():
     "text",
     [
         '{"start": 3, "end": 5.5, "event": "a"}',
+        '{"Start": 3, "End": 5.5, "event": "a"}',
+        '{"startTime": "00:03", "endTime": "00:05.50", "event": "a"}',
+        '{"start": 3, "end": 5.5, "event": "a", "points": 10}',
+        '{"TimeRange": [3, 5.5], "event": "a"}',
         '{"start_time": "3", "end_time": "5.5s", "label": "a"}',
         '{"timestamp": "3 - 5.5 seconds", "event": "a"}',
         '{"timestamp": "00:03 - 00:05.50", "event": "a"}',
@@ -111,6 +115,7 @@ def test_a_box_at_a_time_is_a_box():
     ("value", "message"),
     [
         ('{"start_time": "00:03"}', "an event has start_time and not the other end"),
+        ('{"Start": 1, "start": 2, "end": 3}', "an event has both 'Start' and 'start'"),
         ('{"end": 3}', "an event has end and not the other end"),
         ('{"start": "soon", "end": 3}', "'soon' is no time"),
         ('{"start": null, "end": 3}', "None is no time"),
@@ -137,3 +142,10 @@ def test_a_cut_list_keeps_the_whole_events():
 def test_a_time_at_the_end_of_a_cut_reply_is_not_trusted():
     assert events("00:01 - 00:1", is_cut=True) == []
     assert messages("00:01 - 00:1", is_cut=True) == ["the last time was cut before its end"]
+
+
+@pytest.mark.parametrize("text", ["ratio 16:9 and 4:3 (4:3)", "at 16:9", "[2:1]"])
+def test_a_ratio_is_no_time(text):
+    assert events(text) == []
+    assert messages(text) == []
+    assert events("at 0:05 (1:02:03)")[0][:2] == (5, 5)

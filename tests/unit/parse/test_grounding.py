@@ -61,7 +61,7 @@ def test_the_official_list():
         '{"bbox": [1.0, 2.0, 3.0, 4.0], "name": "a"}',
         '{"objects": {"found": [{"bbox_2d": [1, 2, 3, 4], "label": "a"}]}}',
         "1,2,3,4 a",
-        "Boxes:\n- 1, 2, 3, 4: a\n",
+        "- 1, 2, 3, 4: a\n",
         "(1,2,3,4) a",
         "<|object_ref_start|>a<|object_ref_end|><|box_start|>(1,2),(3,4)<|box_end|>",
     ],
@@ -72,7 +72,7 @@ def test_every_form_of_one_box(text):
 
 
 def test_several_blocks_and_forms_come_in_reading_order():
-    text = '5,5,6,6 first\n```json\n[{"bbox_2d": [1,1,2,2]}]\n```\nand\n```json\n{"bbox_2d": [3,3,4,4]}\n```'
+    text = '5,5,6,6 first\n```json\n[{"bbox_2d": [1,1,2,2]}]\n```\n\n```json\n{"bbox_2d": [3,3,4,4]}\n```'
     assert [box[0] for box in corners(text)] == [5, 1, 3]
 
 
@@ -192,7 +192,7 @@ def test_a_box_without_four_numbers_is_reported(value):
 
 
 def test_the_word_box_is_no_box():
-    text = '{"box": "a red box", "boxes": ["red", "blue"], "point": "the main point"}'
+    text = '{"box": "a red box", "boxes": ["red", "blue"], "point": "the main point", "points": [3, 4]}'
     assert messages(text) == []
     assert corners(text) == []
 
@@ -220,6 +220,14 @@ def test_numbers_alone_are_no_box(text):
 def test_points_in_json():
     text = '[{"point_2d": [10, 20], "label": "pin"}, {"point_2d": [[1, 2], [3, 4]], "label": "b"}]'
     assert places(text) == [(10, 20, "pin"), (1, 2, "b"), (3, 4, "b")]
+
+
+def test_a_list_of_points():
+    assert places('{"points": [[1, 2], [3, 4], [5, 6]], "label": "a"}') == [
+        (1, 2, "a"),
+        (3, 4, "a"),
+        (5, 6, "a"),
+    ]
 
 
 def test_points_in_xml():
@@ -291,3 +299,72 @@ def test_a_broken_legacy_box_is_reported(text):
 
 def test_blanking_keeps_offsets_and_lines():
     assert blank("ab\ncdef", [(1, 5), (4, 6)]) == "a \n   f"
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "kept", "media_name"),
+    [
+        ('{"boxes": [{"x1": 1, "y1": 2, "x2": 30, "y2": 40, "label": "cat"}]}', "cat", {}, ""),
+        ('{"boxes": [{"x1": 1, "y1": 2, "x2": 30, "y2": 40}], "label": "cat"}', "cat", {}, ""),
+        (
+            '{"box": {"left": 1, "top": 2, "right": 30, "bottom": 40, "label": "cat", "sure": 1}, "label": "x"}',
+            "cat", {"sure": 1}, "",
+        ),
+        (
+            '{"boxes": [{"x1": 1, "y1": 2, "x2": 30, "y2": 40, "label": "cat", "image": 2}]}',
+            "cat", {"image": 2}, "Picture 2",
+        ),
+        ('{"point": {"x": 1, "y": 2, "label": "cat"}}', "cat", {}, ""),
+    ],
+)  # fmt: skip
+def test_what_is_said_beside_named_coordinates_is_kept(text, label, kept, media_name):
+    found = read_grounding(text)
+    (one,) = (*found.boxes, *found.points)
+    assert (one.label, one.attributes) == (label, kept)
+    assert one.media_name.lower().replace("image", "picture") == media_name.lower()
+
+
+def test_numbers_among_objects_are_reported():
+    text = '[{"bbox_2d": [1, 2, 3, 4], "label": "cat"}, [50, 60, 70, 80]]'
+    assert corners(text) == [(1, 2, 3, 4, "cat")]
+    (message,) = messages(text)
+    assert "[50, 60, 70, 80] stands among objects" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"bbox": [9, 9, 10, 10], "BBox": [1, 2, 3, 4]}', "'bbox' and 'BBox' are one key"),
+        ('{"bbox": [9, 9, 10, 10], "bbox": [1, 2, 3, 4]}', "key 'bbox' stands twice"),
+        ('{"bbox": [1, 2, 3, 4], "n": 1, "n": 1}', "key 'n' stands twice"),
+    ],
+)
+def test_of_equal_keys_the_last_counts_and_a_problem_says_so(text, message):
+    assert corners(text) == [(1, 2, 3, 4, "")]
+    assert message in messages(text)[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1, 2, 3, 4 and 5 are the numbers on the clock.",
+        "10, 20, 30, 40 dollars",
+        "Boxes of the shop:\n10,20,30,40 dollars",
+        "1,2,3,4 cat\n9,9,3,4 dog",
+        "1,2,1,4 cat",
+    ],
+)
+def test_prose_that_begins_with_numbers_is_no_box(text):
+    assert corners(text) == []
+    assert len(messages(text)) == 1
+
+
+def test_lines_of_boxes_may_be_written_with_blanks():
+    text = "```\n10, 20, 30, 40 a cat\n50, 60, 70, 80 a dog\n```"
+    assert corners(text) == [(10, 20, 30, 40, "a cat"), (50, 60, 70, 80, "a dog")]
+    assert corners(text.replace("```\n1", "```python\n1")) == []
+
+
+def test_lines_are_no_boxes_without_a_picture():
+    found = read_grounding("1,2,3,4 cat", shows_picture=False)
+    assert (found.boxes, found.problems) == ((), ())

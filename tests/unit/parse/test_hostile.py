@@ -88,6 +88,16 @@ SEEDS = {
     "named boxes": 'Picture 1: {"bbox_2d": [1, 2, 3, 4]}',
     "ordinals": "second picture ",
     "number words": "twenty ",
+    "lines of prose": "1, 2, 3, 4 and 5 are\n",
+    "open brackets of lines": "1,2,3,4 cat (((((11111",
+    "repeated keys": '{"a": 1, "a": 2, ',
+    "loose places": '[{"bbox_2d": [1, 2, 3, 4]}, [5, 6, 7, 8], ',
+    "thoughts": "so <think>(1, 2)</think>\n",
+    "opened thoughts": "a <think> b",
+    "quoted thoughts": '"<think>',
+    "empty answers": "<answer></answer>",
+    "programs": "```python\nx = [1, 2, 3, 4]\n```\n",
+    "calls with digits": "click(x=1, y=2",
 }
 
 

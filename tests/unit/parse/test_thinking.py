@@ -47,9 +47,67 @@ def test_the_part_that_answers(text, part):
     assert answer_part(text) == part
 
 
+BOX = '{"bbox_2d": [5, 6, 70, 80]}'
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (f"<think>hm</think>{BOX}</think>", BOX),
+        (f"{BOX}\n</think>", f"{BOX}\n"),
+        (f"hm.</think>{BOX}</think></think>\n", BOX),
+        ("so A</think> B", " B"),
+        ("The answer: C</think></answer>", "The answer: C"),
+    ],
+)
+def test_an_end_with_nothing_behind_it_takes_no_answer_away(text, part):
+    assert answer_part(text) == part
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (f"Sure! <think>(1, 2)</think>\n{BOX}", f"Sure! \n{BOX}"),
+        (f"\ufeff<think>(1, 2)</think>{BOX}", BOX),
+        (f"**<think>**(1, 2)**</think>**\n{BOX}", f"\n{BOX}"),
+        (f"{BOX}\n<think>(1, 2)</think>", f"{BOX}\n"),
+        (f"{BOX}\n<think>(1, 2)</think>\n{BOX}", f"{BOX}\n\n{BOX}"),
+        (f"Sure! <think>a page <html></think>\n{BOX}", f"Sure! \n{BOX}"),
+        (f"<answer><think>(1, 2)</think>{BOX}</answer>", BOX),
+        (f"<|box_start|>(1,2),(3,4)<|box_end|></think>{BOX}", BOX),
+        (r"right answer <think>Let me check: \boxed{99}", "right answer "),
+        ("C\n<think>or <answer>D</answer>, so", "C\n"),
+    ],
+)
+def test_a_thought_is_one_wherever_it_stands(text, part):
+    assert answer_part(text) == part
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (f"{BOX} <answer></answer>", f"{BOX} "),
+        ("<answer>C</answer> <answer> </answer>", "C"),
+        ("<think>x</think><answer></answer>", ""),
+        (
+            f"<think>x</think>\n{BOX}\nThe final <answer> is above",
+            f"\n{BOX}\nThe final <answer> is above",
+        ),
+        ("<think>x</think>The answer is <answer>C", "C"),
+    ],
+)
+def test_an_answer_that_holds_nothing_decides_nothing(text, part):
+    assert answer_part(text) == part
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        'I type it.\n<tool_call>{"name": "a", "arguments": {"text": "<answer>42</answer>"}}</tool_call>',
+        'Two:\n{"label": "a sign that says: </think>"}\n' + BOX,
+        'It says: {"label": "<think>a</think>"} ' + BOX,
+        "The sign says `<think>no</think>`, in white.",
+        'The sign says "</think>", in white.',
         "Write <answer> before the letter.",
         "Use the </think> tag to end a thought.",
         "The tag `</think>`\nends it.",
@@ -102,7 +160,8 @@ def test_spans_of_thoughts_leave_the_answer_where_it_is():
             "<answer>B</answer>",
             "<think></think>",
         ),
-        *("<think>A</think>\n", "```</think>", "<html></think>\n"),
+        *("<think>A</think>\n", "```</think>", "<html></think>\n", "a <think> b ", "a <think>"),
+        *("`<think>`", "<answer></answer>", "**<think>**", "</think>\n", "<tool_call>{ </think>"),
     ],
 )
 def test_hostile_replies_are_quick(piece):

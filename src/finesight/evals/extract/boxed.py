@@ -120,7 +120,7 @@ def _braced_fraction(match: re.Match[str]) -> str:
     return f"\\frac{{{match[1]}}}" + (f"{{{match[2]}}}" if match[2] else "")
 
 
-BOXED = Extractor("boxed", "2", _read_boxed)
+BOXED = Extractor("boxed", "3", _read_boxed)
 """Ours: the last box; None without one."""
-MATHVISION_OFFICIAL = Extractor("mathvision-official", "2", _read_mathvision)
+MATHVISION_OFFICIAL = Extractor("mathvision-official", "3", _read_mathvision)
 """The official rule; the whole text, tidied, where nothing else applies."""

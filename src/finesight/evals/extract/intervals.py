@@ -77,7 +77,7 @@ def _lmms_seconds(time: str) -> float:
     return total
 
 
-EVENT_INTERVAL = Extractor("event-interval", "2", _event)
+EVENT_INTERVAL = Extractor("event-interval", "3", _event)
 """Ours; None where no time is said. A moment has two equal ends."""
-LMMS_INTERVAL = Extractor("lmms-interval", "3", _lmms)
+LMMS_INTERVAL = Extractor("lmms-interval", "4", _lmms)
 """As published; None where it would give nothing."""

@@ -175,18 +175,18 @@ def _videomme(answered: Answered) -> str | None:
     return match.group() if match else None
 
 
-MMMU_OFFICIAL = Extractor("mmmu-official", "2", _mmmu)
+MMMU_OFFICIAL = Extractor("mmmu-official", "3", _mmmu)
 """The rule of MMMU's authors: `(X)`, else a letter between blanks; None where it would guess."""
-MMMU_OFFICIAL_RANDOM = Extractor("mmmu-official-random", "2", _mmmu_random)
+MMMU_OFFICIAL_RANDOM = Extractor("mmmu-official-random", "3", _mmmu_random)
 """The same with a guess, the same for the same answer, where nothing can be read."""
-MMMU_LMMS = Extractor("mmmu-lmms", "1", _mmmu_lmms)
+MMMU_LMMS = Extractor("mmmu-lmms", "2", _mmmu_lmms)
 """The looser rule of lmms-eval for MMMU and MMMU-Pro: `(X)`, else `X ` or `X.`, so that "form of DNA will" is A."""
-MMMU_PRO_OFFICIAL = Extractor("mmmu-pro-official", "2", _mmmu_pro)
+MMMU_PRO_OFFICIAL = Extractor("mmmu-pro-official", "3", _mmmu_pro)
 """The rule of MMMU-Pro's authors: what follows the last "Answer:" if it holds one letter, else the looser rule."""
-CAN_INFER = Extractor("can-infer", "2", _can_infer)
+CAN_INFER = Extractor("can-infer", "3", _can_infer)
 """VLMEvalKit before it asks a judge."""
-LMMS_LETTER_MUIRBENCH = Extractor("lmms-letter-muirbench", "3", _muirbench)
-LMMS_LETTER_AI2D = Extractor("lmms-letter-ai2d", "3", _ai2d)
-LMMS_LETTER_BLINK = Extractor("lmms-letter-blink", "3", _blink)
-VIDEOMME_LETTER = Extractor("videomme-letter", "3", _videomme)
+LMMS_LETTER_MUIRBENCH = Extractor("lmms-letter-muirbench", "4", _muirbench)
+LMMS_LETTER_AI2D = Extractor("lmms-letter-ai2d", "4", _ai2d)
+LMMS_LETTER_BLINK = Extractor("lmms-letter-blink", "4", _blink)
+VIDEOMME_LETTER = Extractor("videomme-letter", "4", _videomme)
 """As published, for comparison: it misreads sentences."""

@@ -112,5 +112,5 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-MMMU_OPEN = Extractor("mmmu-open", "2", _read)
+MMMU_OPEN = Extractor("mmmu-open", "3", _read)
 """Candidates of the official rule: texts in lower case and numbers to two decimals."""

@@ -58,5 +58,5 @@ def _read(answered: Answered) -> int | None:
     return last_count(answered.text)
 
 
-LAST_NUMBER = Extractor("last-number", "2", _read)
+LAST_NUMBER = Extractor("last-number", "3", _read)
 """Ours: the last whole number, in digits or as a word up to twenty; None without one."""

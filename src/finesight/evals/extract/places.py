@@ -149,11 +149,11 @@ def _in_order(numbers: tuple[float, ...]) -> tuple[float, ...]:
     return box.x1, box.y1, box.x2, box.y2
 
 
-FIRST_BOX = Extractor("first-box", "2", _first_box, is_placed=True)
+FIRST_BOX = Extractor("first-box", "3", _first_box, is_placed=True)
 """`[x1, y1, x2, y2]` of the first box; None without one."""
-ALL_BOXES = Extractor("all-boxes", "2", _all_boxes, is_placed=True)
+ALL_BOXES = Extractor("all-boxes", "3", _all_boxes, is_placed=True)
 """`[label, [x1, y1, x2, y2]]` of every box in the order said; empty where the answer says that there is none."""
-FIRST_POINT = Extractor("first-point", "2", _first_point, is_placed=True)
+FIRST_POINT = Extractor("first-point", "3", _first_point, is_placed=True)
 """`[x, y]` of the first point, or of the middle of the first box; None without one."""
-ALL_POINTS = Extractor("all-points", "3", _all_points, is_placed=True)
+ALL_POINTS = Extractor("all-points", "4", _all_points, is_placed=True)
 """`[x, y]` of every point or middle in the order said; empty where the answer says that there is none."""

@@ -18,9 +18,9 @@ def _last_line(answered: Answered) -> str | None:
     return answered.text.rstrip().rsplit("\n", 1)[-1].strip() or None
 
 
-VERBATIM = Extractor("verbatim", "2", _verbatim, keeps_text=True)
+VERBATIM = Extractor("verbatim", "3", _verbatim, keeps_text=True)
 """The answer as it came, for metrics to which blanks around it matter."""
-WHOLE_TEXT = Extractor("whole-text", "2", _whole, keeps_text=True)
+WHOLE_TEXT = Extractor("whole-text", "3", _whole, keeps_text=True)
 """The answer without blanks around it; silence is an empty text."""
-LAST_LINE = Extractor("last-line", "2", _last_line)
+LAST_LINE = Extractor("last-line", "3", _last_line)
 """The last line that holds anything; None for silence."""

@@ -167,4 +167,4 @@ def _tail(text: str, *, keeps_lines: bool) -> str:
     return tail.removeprefix(" ").strip("\n").rstrip() if keeps_lines else bare
 
 
-FIELDS = Extractor("mega-fields", "3", read_fields)
+FIELDS = Extractor("mega-fields", "4", read_fields)

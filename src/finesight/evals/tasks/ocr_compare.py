@@ -48,7 +48,7 @@ def _read(answered: Answered) -> str | None:
     return lines_in(answered.text) if wants_json else answered.text.strip()
 
 
-TEXT_OR_LINES = Extractor("text-or-lines", "2", _read, keeps_text=True)
+TEXT_OR_LINES = Extractor("text-or-lines", "3", _read, keeps_text=True)
 """The whole answer, or the lines of its JSON where JSON was wanted."""
 
 

@@ -69,9 +69,9 @@ def _first_with_heads(answered: Answered) -> str | None:
     return None if found is None else _HEAD_CELL.sub(r"\1td", found)
 
 
-HTML_TABLE = Extractor("html-table", "2", _first, keeps_text=True)
+HTML_TABLE = Extractor("html-table", "3", _first, keeps_text=True)
 """The first table, to its end or to the end of the answer."""
-HEADS_AS_CELLS = Extractor("html-table-heads-as-cells", "2", _first_with_heads, keeps_text=True)
+HEADS_AS_CELLS = Extractor("html-table-heads-as-cells", "3", _first_with_heads, keeps_text=True)
 """The same with `th` taken for `td`, which is all that the benchmark writes."""
 
 
