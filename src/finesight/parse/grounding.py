@@ -5,7 +5,7 @@ r"""Boxes and points in a reply, in every form that Qwen2.5-VL was taught to wri
 |---|---|
 | JSON | `{"bbox_2d": [x1, y1, x2, y2], "label": ...}`, `{"point_2d": [x, y], ...}`, alone, listed, nested |
 | XML | `<points x1="..." y1="..." x2="..." y2="..." alt="...">object</points>` |
-| plain lines | `x1,y1,x2,y2 object`, if all lines outside of JSON and of code are of this form |
+| plain lines | `x1,y1,x2,y2 object`; with blanks behind the commas only if all lines are of this form |
 | legacy | `<\|object_ref_start\|>object<\|object_ref_end\|><\|box_start\|>(x1,y1),(x2,y2)<\|box_end\|>`, quads too |
 
 Other names of these keys and other shapes of their numbers are read as well
@@ -250,7 +250,7 @@ class _Reader:
                 )
 
     def read_lines(self, text: str, *, is_cut: bool) -> None:
-        """Take lines of `x1,y1,x2,y2 object`, if there are no other lines."""
+        """Take lines of `x1,y1,x2,y2 object`: written tightly or marked, or where there are several and no others."""
         spans = _line_spans(text)
         if is_cut and spans and spans[-1][1] >= len(text.rstrip()):
             last = spans.pop()
@@ -258,20 +258,21 @@ class _Reader:
                 self._complain(last, "the last line was cut before its end")
         lines = [line for span in spans if (line := _LINE.fullmatch(text, *span))]
         boxes = [ordered([float(number) for number in line.group(2, 4, 5, 6)]) for line in lines]
-        are_clear = len(lines) == len(spans) and not any(
-            swapped or box.x1 >= box.x2 or box.y1 >= box.y2 for box, swapped in boxes
-        )
-        are_clear &= not any(_NO_OBJECT.match(line["label"]) for line in lines)
-        is_listed = len(lines) > 1 or all(line["gap"] == "," or _is_marked(line) for line in lines)
+        are_clear = all(map(_is_box_and_object, lines, boxes))
+        is_listed = len(lines) == len(spans) > 1 or all(map(_is_marked, lines))
         if are_clear and is_listed:
             self.boxes += [
                 FoundBox(
-                    box_resized=box, label=line["label"].strip(), is_unmarked=True, span=line.span()
+                    box_resized=box,
+                    label=line["label"].strip(),
+                    is_unmarked=True,
+                    swapped=swapped,
+                    span=line.span(),
                 )
-                for line, (box, _) in zip(lines, boxes, strict=True)
+                for line, (box, swapped) in zip(lines, boxes, strict=True)
             ]
         elif bare := [line for line in lines if not line["open"]]:
-            what = "four numbers and words are read as a box only in a reply of such lines, corners in order"
+            what = "four numbers and words are read as a box only in a reply of such lines"
             self._complain(bare[0].span(), f"{what}: {_short(bare[0][0].strip())}")
 
     def _complain(self, span: Span, message: str) -> None:
@@ -296,8 +297,16 @@ def _line_spans(text: str) -> list[Span]:
 
 
 def _is_marked(line: re.Match[str]) -> bool:
-    """Whether brackets or a colon set the numbers of a line apart from its words."""
-    return bool(line["open"]) or line["mark"] == ":"
+    """Whether the numbers are set apart from the words: `1,2,3,4 cat`, `[1, 2, 3, 4] cat`, `1, 2, 3, 4: cat`."""
+    return line["gap"] == "," or bool(line["open"]) or line["mark"] == ":"
+
+
+def _is_box_and_object(line: re.Match[str], found: tuple[Box, bool]) -> bool:
+    """Whether a line has an area and names an object; corners in another order need the tight form."""
+    box, swapped = found
+    has_area = box.x1 < box.x2 and box.y1 < box.y2
+    is_in_order = not swapped or line["gap"] == ","
+    return has_area and is_in_order and not _NO_OBJECT.match(line["label"])
 
 
 def _outline(numbers: Sequence[float]) -> tuple[Box, bool, dict[str, JsonValue]]:

@@ -47,7 +47,7 @@ def test_a_run_and_its_rescoring_are_judged(copy, tmp_path):
         assert done.exit_code == 0, done.output
         by_rule, judged = done.stdout.splitlines()
         assert "accuracy 33.33" in by_rule
-        assert by_rule.endswith("by rule letter-or-line 2")
+        assert by_rule.endswith("by rule letter-or-line 2+4")
         assert "accuracy 66.67" in judged
         assert judged.endswith("judged by wise (open-answer 1): ambiguous 1, plain 1, read 1")
         assert len(server.requests) == 2

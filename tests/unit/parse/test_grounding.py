@@ -349,8 +349,8 @@ def test_of_equal_keys_the_last_counts_and_a_problem_says_so(text, message):
     [
         "1, 2, 3, 4 and 5 are the numbers on the clock.",
         "10, 20, 30, 40 dollars",
-        "Boxes of the shop:\n10,20,30,40 dollars",
-        "1,2,3,4 cat\n9,9,3,4 dog",
+        "Boxes of the shop:\n10, 20, 30, 40 dollars",
+        "1, 2, 3, 4 cat\n9, 9, 3, 4 dog",
         "1,2,1,4 cat",
     ],
 )
