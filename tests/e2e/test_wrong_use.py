@@ -75,7 +75,7 @@ WRONG_OPTIONS = [
     (("--max-pixels", "-4", "--image", "good.png"), "max_pixels=-4"),
     (("--pages", "1"), "--pages"),
     (("--min-pixels", "9000", "--max-pixels", "4000", "--image", "good.png"), "min_pixels=9000"),
-    (("--report", "."), "is a folder"),
+    (("--report", "."), "no name of an HTML page"),
     (("--save-overlay", "good.png"), "is a file"),
     (("--device", "abacus"), "abacus"),
     (("--dtype", "int3"), "int3"),
@@ -89,7 +89,7 @@ WRONG_OPTIONS = [
     (("--pdf", "good.pdf", "--pages", "1-999999999999"), "page 999999999999 of 1"),
     (("--pdf", "good.pdf", "--pages", "9" * 5000), "of 1 asked for"),
     (("--save-overlay", "a" * 300), "File name too long"),
-    (("--report", "a" * 300), "File name too long"),
+    (("--report", "a" * 300 + ".html"), "File name too long"),
     (("--image", "-", "--image", "-"), "given 2 times"),
 ]
 

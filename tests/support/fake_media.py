@@ -57,6 +57,7 @@ def use_sizes_of(monkeypatch, case: DrawnCase) -> None:
         "at_hand": lambda source, policy: source,
         "image_size": lambda source: Size(*case.images[source]),
         "page_note": lambda source: "",
+        "range_note": lambda source, page: "",
         "source_name": str,
     }
     for name, fake in fakes.items():
