@@ -171,5 +171,5 @@ def test_hostile_replies_are_quick(piece):
         answer_part(text)
         return time.process_time() - started
 
-    # Quadratic time would take minutes: a hundred times the length, ten thousand times the seconds.
+    # Linear time takes some tenths of a second for a million characters; quadratic time takes minutes.
     assert min(seconds(1_000_000) for _ in range(2)) < 10
