@@ -25,7 +25,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("inputs", "threads"),
     ("geometry",),
-    ("conversation",),
+    ("conversation", "attention_plan"),
     ("batch",),
     ("config",),
     ("media", "text", "parse", "present", "browser"),

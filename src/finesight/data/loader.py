@@ -209,7 +209,7 @@ class PackStream(IterableDataset[TrainBatch | FinesightError]):
 
 def _packed(ready: Sequence[_Prepared], cursor: dict[str, Any], worker: int) -> TrainBatch:
     batch = pack([one.sample for one in ready])
-    starts = batch.text.cu_seqlens_q[:-1].tolist()
+    starts = batch.attention.cu_seqlens_q[:-1].tolist()
     return TrainBatch(
         batch=batch,
         dense=DenseTargets.join([one.dense for one in ready]),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One sequence on its way through the network: pictures once, prompt once, then token by token.
+"""Single-sequence prefill and decode.
 
 The only file of the engine that calls the model. Pictures are encoded one after the other: that
 bounds memory on many pictures and lets progress be shown; the tower never mixes them anyway.
@@ -10,21 +10,14 @@ Legend: L prompt tokens, M visual tokens, D decoder width, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from finesight.batch import (
-    IGNORE_INDEX,
-    EncodedSample,
-    PackedBatch,
-    TextLayout,
-    VisionLayout,
-    pack,
-    pack_vision,
-)
+from finesight.attention_plan import AttentionPlan
+from finesight.batch import IGNORE_INDEX, EncodedSample, PackedBatch, pack, pack_vision
 from finesight.engine.nonfinite import first_nonfinite
 from finesight.errors import EngineError, PromptTooLong
 from finesight.model.cache import KVCache
@@ -44,10 +37,11 @@ class SequenceRunner:
     Args:
         model: the network, in evaluation mode.
         sample: prompt and media.
-        max_new_tokens: rows to keep free in the cache.
-        on_stage: told what is going on.
+        max_new_tokens: slots to keep free in the KV cache.
+        on_stage: progress callback `(stage, done, total)`.
 
     Raises:
+        LayoutError: lengths inside the sample disagree.
         PromptTooLong: prompt and answer together exceed the model's context.
     """
 
@@ -60,43 +54,52 @@ class SequenceRunner:
     ) -> None:
         self._model, self._sample, self._on_stage = model, sample, on_stage
         self._answer: list[int] = []
+        self._num_cached = 0
         length = sample.input_ids.numel()
         check_length(length, max_new_tokens, model.config.text.max_position_embeddings)
-        self._cache = KVCache(
+        sample.check()
+        # One block for the whole sequence: its keys are contiguous and read in place.
+        self._kv = KVCache(
             model.config.text,
+            1,
             length + max_new_tokens,
             dtype=model.dtype,
             device=model.device,
         )
-        self._row = _one_token_row(model.device)
 
     @torch.inference_mode()
     def prefill(self) -> Tensor:
         """Read the prompt; float[V], scores of the first token of the answer."""
-        embeds = encode_media(self._model, self._sample, self._on_stage)
-        length = self._sample.input_ids.numel()
+        sample = self._sample
+        embeds = encode_media(self._model, sample, self._on_stage)
+        length = sample.input_ids.numel()
         self._on_stage("prefill", 0, length)
-        batch = replace(pack([self._sample]), patches=None, vision=None).to(self._model.device)
-        hidden = self._model(batch, vision_embeds=embeds, cache=self._cache)
-        logits = self._finite(self._model.logits(hidden[-1:])[0])
+        batch = PackedBatch.from_tokens(
+            sample.input_ids, sample.position_ids, self._plan(length), sample.visual_index
+        )
+        logits = self._logits(batch, embeds)
         self._on_stage("prefill", length, length)
         return logits
 
     @torch.inference_mode()
     def step(self, token_id: int) -> Tensor:
         """Append one token of the answer; float[V], scores of the next."""
-        position = self._cache.length + self._sample.rope_delta
+        position = self._num_cached + self._sample.rope_delta
         self._answer.append(token_id)
-        device = self._model.device
-        batch = replace(
-            self._row,
-            input_ids=torch.tensor([token_id], device=device),
-            position_ids=torch.full((3, 1), position, device=device),
+        batch = PackedBatch.from_tokens(
+            torch.tensor([token_id]), torch.full((3, 1), position), self._plan(1)
         )
-        hidden = self._model(batch, cache=self._cache)
-        return self._finite(self._model.logits(hidden)[0])
+        return self._logits(batch, None)
 
-    def _finite(self, logits: Tensor) -> Tensor:
+    def _plan(self, num_new: int) -> AttentionPlan:
+        """Attention of the next tokens of the sequence."""
+        self._num_cached += num_new
+        return AttentionPlan.paged([num_new], [self._num_cached], [[0]], self._kv.block_size)
+
+    def _logits(self, batch: PackedBatch, vision_embeds: Tensor | None) -> Tensor:
+        """float[V], scores of the token after the batch."""
+        hidden = self._model(batch.to(self._model.device), vision_embeds=vision_embeds, kv=self._kv)
+        logits: Tensor = self._model.logits(hidden[-1:])[0]
         if bool(torch.isfinite(logits).all()):
             return logits
         where = first_nonfinite(self._model, pack([extended(self._sample, self._answer)]))
@@ -135,8 +138,7 @@ def encode_media(
     parts = []
     for item in sample.vision:
         on_stage("vision", done, total)
-        layout = _layout_to(pack_vision([item]), model.device)
-        parts.append(model.encode_vision(item.patches.to(model.device, model.dtype), layout))
+        parts.append(model.encode_vision(pack_vision([item]).to(model.device)))
         done += item.num_visual_tokens
     on_stage("vision", total, total)
     return torch.cat(parts)
@@ -155,22 +157,3 @@ def extended(sample: EncodedSample, answer: list[int]) -> EncodedSample:
         labels=torch.cat([sample.labels, torch.full_like(tokens, IGNORE_INDEX)]),
         position_ids=torch.cat([sample.position_ids, positions], dim=1),
     )
-
-
-def _one_token_row(device: torch.device) -> PackedBatch:
-    """A pack of one text token, whose id and position are put in at each step."""
-    zero = torch.zeros(1, dtype=torch.int64)
-    return PackedBatch(
-        input_ids=zero,
-        labels=torch.full_like(zero, IGNORE_INDEX),
-        position_ids=zero.expand(3, 1),
-        text=TextLayout.from_lengths([1]),
-        sample_ids=zero,
-        visual_index=zero[:0],
-    ).to(device)
-
-
-def _layout_to(layout: VisionLayout, device: torch.device) -> VisionLayout:
-    values: dict[str, Any] = {entry.name: getattr(layout, entry.name) for entry in fields(layout)}
-    moved = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
-    return VisionLayout(**{**values, **moved})

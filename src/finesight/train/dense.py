@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from finesight.data.dense import BLANK, CHAR_SLOTS, DenseTargets
 from finesight.data.look_targets import LookTargets
+from finesight.model.head import OutputHead
 
 _CELLS = 8.0
 """Cells of one unit of `PlaceHead`: a middling picture's side, so that its numbers are of the size of 1."""
@@ -195,13 +196,13 @@ class NameHead(nn.Module):
         self.register_buffer("shares", shares, persistent=False)
 
     def forward(
-        self, states: Tensor, embedding: Tensor, targets: DenseTargets
+        self, states: Tensor, vocabulary: OutputHead, targets: DenseTargets
     ) -> dict[str, Tensor]:
         """Loss of the cells that an object covers.
 
         Args:
             states: float[M, D], the decoder's states at the visual tokens.
-            embedding: float[V, D], the output embedding; it gets no gradient.
+            vocabulary: the output head; it gets no gradient.
             targets: targets of the same M cells.
 
         Returns:
@@ -212,8 +213,7 @@ class NameHead(nn.Module):
         if not rows.numel():
             return {}
         ids, shares = self.names[targets.objects[rows]], self.shares[targets.objects[rows]]
-        directions = F.normalize(embedding.detach().float(), dim=1)
-        cosines = F.linear(F.normalize(self.norm(states[rows]).float(), dim=1), directions)
+        cosines = vocabulary.cosines(self.norm(states[rows]))
         scores = (_SHARPNESS * cosines).float().log_softmax(1)
         best = scores.detach().argmax(1, keepdim=True)
         right = ((ids == best) & (shares > 0)).any(1).float()

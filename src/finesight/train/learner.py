@@ -17,7 +17,7 @@ from finesight.model.language import TextLayer
 from finesight.model.vl import VisionLanguageModel
 from finesight.train.dense import DenseHeads, NameHead, PlaceHead
 from finesight.train.looks import look_loss
-from finesight.train.loss import answer_weights, target_rows, token_loss
+from finesight.train.loss import answer_weights, target_rows
 from finesight.train.recipe import LossSection
 
 LOSSES = {
@@ -78,8 +78,8 @@ class Learner(nn.Module):
         batch = train_batch.batch
         results: dict[str, Tensor] = {}
         visual = None
-        if batch.patches is not None and batch.vision is not None:
-            visual = self.model.encode_vision(batch.patches, batch.vision)
+        if batch.vision is not None:
+            visual = self.model.encode_vision(batch.vision)
             if weights.characters or weights.objects or weights.boxes:
                 results |= self.heads(visual, train_batch.dense)
             if not weights.reaches_vision:
@@ -101,7 +101,7 @@ class Learner(nn.Module):
             hidden = self.model(batch, vision_embeds=visual)
         if weights.names and visual is not None:
             states = calls[first].output[batch.visual_index]
-            results |= self.name_head(states, self.model.output_embedding, train_batch.dense)
+            results |= self.name_head(states, self.model.lm_head, train_batch.dense)
         if weights.places and visual is not None:
             states = calls[first].output[batch.visual_index]
             results |= self.place_head(states, train_batch.dense)
@@ -120,12 +120,13 @@ class Learner(nn.Module):
                     loss, share = look_loss(layer.self_attn, states, rotary, looks, head)
                     results |= {name: loss, f"{name}_share": share}
         rows, targets = target_rows(batch)
-        results["tokens"], results["token_acc"] = token_loss(
+        loss_sum, _, is_right = self.model.lm_head.loss(
             hidden[rows],
-            self.model.output_embedding,
             targets,
             answer_weights(rows, weights.balance) if weights.balance else None,
         )
+        results["tokens"] = loss_sum / len(rows)
+        results["token_acc"] = is_right.float().mean()
         return results
 
 

@@ -111,7 +111,7 @@ def test_packs_of_text_alone_hold_the_context_once_and_no_picture(
     write_shard(tmp_path / "told-00000.tar", told)
     config = LoaderConfig(source=(SourceConfig(path=tmp_path),), pack_tokens=3000, max_turns=3)
     made = next(iter(PackStream(config, tiny_model_folder)))
-    assert made.batch.patches is None
+    assert made.batch.vision is None
     assert made.batch.visual_index.numel() == 0
     assert made.dense.objects.numel() == 0
     assert made.num_samples > 1

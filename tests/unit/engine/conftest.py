@@ -29,14 +29,12 @@ class ScriptedModel(torch.nn.Module):
         self.vision_calls = 0
         self.positions: list[list[int]] = []
 
-    def encode_vision(self, patches, layout):
+    def encode_vision(self, vision):
         self.vision_calls += 1
-        return torch.zeros(patches.shape[0] // 4, self.config.text.hidden_size)
+        return torch.zeros(vision.patches.shape[0] // 4, self.config.text.hidden_size)
 
-    def forward(self, batch, *, vision_embeds=None, cache=None):
-        start = cache.length if cache is not None else 0
-        if cache is not None:
-            cache.plan(batch.text, "sdpa").commit()
+    def forward(self, batch, *, vision_embeds=None, kv=None):
+        start = batch.attention.key_lengths[0] - batch.attention.query_lengths[0]
         if start == 0:
             self.prompt_tokens = batch.input_ids.numel()
         self.positions.append(batch.position_ids[:, -1].tolist())

@@ -23,7 +23,7 @@ from finesight.cli.bench.comparison import Comparison, best_in_turns, resident_b
 if TYPE_CHECKING:
     import torch
 
-    from finesight.batch import PackedBatch, VisionLayout
+    from finesight.batch import PackedBatch, VisionBatch
     from finesight.config.model import ModelConfig
     from finesight.model.vl import VisionLanguageModel
 
@@ -140,25 +140,23 @@ class _OurSide:
 
         self.model = model
         self.grid = (1, side // 14, side // 14)
-        self.patches, self.layout = random_picture(model.config, self.grid, device=model.device)
+        self.picture = random_picture(model.config, self.grid, device=model.device)
         self.ids = torch.arange(prompt_tokens, device=model.device) % 1000
-        self.cache = KVCache(
-            model.config.text, prompt_tokens + 64, dtype=model.dtype, device=model.device
+        self.kv = KVCache(
+            model.config.text, 1, prompt_tokens + 64, dtype=model.dtype, device=model.device
         )
 
     def vision(self) -> torch.Tensor:
-        return self.model.encode_vision(self.patches, self.layout)
+        return self.model.encode_vision(self.picture)
 
     def prefill(self) -> torch.Tensor:
-        self.cache.truncate(0)
-        hidden = self.model(text_batch(self.ids, 0), cache=self.cache)
+        hidden = self.model(text_batch(self.ids, 0, self.kv.block_size), kv=self.kv)
         return self.model.logits(hidden[-1:])
 
     def decode(self, new_tokens: int) -> None:
-        self.cache.truncate(self.ids.numel())
-        for _ in range(new_tokens):
-            batch = text_batch(self.ids[:1], self.cache.length)
-            self.model.logits(self.model(batch, cache=self.cache)).argmax()
+        for step in range(new_tokens):
+            batch = text_batch(self.ids[:1], self.ids.numel() + step, self.kv.block_size)
+            self.model.logits(self.model(batch, kv=self.kv)).argmax()
 
 
 class _TheirSide:
@@ -168,8 +166,8 @@ class _TheirSide:
         import torch
 
         self.reference = reference
-        self.patches = ours.patches
-        self.grid = torch.tensor([ours.grid], device=ours.patches.device)
+        self.patches = ours.picture.patches
+        self.grid = torch.tensor([ours.grid], device=ours.ids.device)
         self.ids = ours.ids
         self.cache: Any = None
 
@@ -205,27 +203,20 @@ def _positions(start: int, count: int, device: torch.device) -> torch.Tensor:
     return torch.arange(start, start + count, device=device).expand(3, -1)
 
 
-def text_batch(ids: torch.Tensor, start: int) -> PackedBatch:
-    """A pack of text alone that continues at position `start`."""
-    import torch
+def text_batch(ids: torch.Tensor, start: int, block_size: int) -> PackedBatch:
+    """Text that continues at position `start` a sequence in block 0 of a KV cache."""
+    from finesight.attention_plan import AttentionPlan
+    from finesight.batch import PackedBatch
 
-    from finesight.batch import PackedBatch, TextLayout
-
-    batch = PackedBatch(
-        input_ids=ids,
-        labels=torch.full_like(ids, -100),
-        position_ids=_positions(start, ids.numel(), ids.device),
-        text=TextLayout.from_lengths([ids.numel()]),
-        sample_ids=torch.zeros_like(ids),
-        visual_index=ids[:0],
-    )
-    return batch.to(ids.device)
+    count = ids.numel()
+    plan = AttentionPlan.paged([count], [start + count], [[0]], block_size)
+    return PackedBatch.from_tokens(ids, _positions(start, count, ids.device), plan).to(ids.device)
 
 
 def random_picture(
     config: ModelConfig, grid: tuple[int, int, int], *, device: torch.device
-) -> tuple[torch.Tensor, VisionLayout]:
-    """Patches of noise and their layout."""
+) -> VisionBatch:
+    """A picture of noise."""
     import torch
 
     from finesight.batch import VisionInput, pack_vision
@@ -249,7 +240,7 @@ def random_picture(
             visual_tokens=order.numel(),
         ),
     )
-    return item.patches.to(device), pack_vision([item]).to(device)
+    return pack_vision([item]).to(device)
 
 
 def bench_windows(*, blocks: int = 2, rounds: int = 3, device: str = "cpu") -> Comparison:
@@ -257,6 +248,7 @@ def bench_windows(*, blocks: int = 2, rounds: int = 3, device: str = "cpu") -> C
     import torch
 
     from finesight.model.attention import check_backend
+    from finesight.model.rope import vision_rotary
     from finesight.model.vision import VisionTransformer
 
     config = shortened_3b(blocks=blocks).vision.model_copy(update={"full_attention_layers": ()})
@@ -266,13 +258,16 @@ def bench_windows(*, blocks: int = 2, rounds: int = 3, device: str = "cpu") -> C
         tower = tower.to(device, torch.bfloat16)
 
         def blocks_of(grid: tuple[int, int, int]) -> Callable[[], None]:
-            patches, layout = random_picture(model_config, grid, device=torch.device(device))
-            plan, states = tower.plan(layout), tower.patch_embed(patches)
+            picture = random_picture(model_config, grid, device=torch.device(device))
+            rotary, states = (
+                vision_rotary(picture.position_hw, config),
+                tower.patch_embed(picture.patches),
+            )
 
             def run() -> None:
                 current = states.clone()
                 for block in tower.blocks:
-                    current = block(current, plan.rotary, plan.window)
+                    current = block(current, rotary, picture.window)
 
             return run
 
