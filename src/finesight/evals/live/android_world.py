@@ -22,7 +22,7 @@ from PIL import Image
 
 from finesight.errors import ActionRefused, EvalError, ScreenUnavailable
 from finesight.evals.live.environment import Act, Observation, Outcome, ToolName
-from finesight.evals.tasks._mobile import scrolled
+from finesight.evals.tasks.screens.mobile import scrolled
 from finesight.geometry import Point
 
 Family = Literal["android_world", "miniwob"]

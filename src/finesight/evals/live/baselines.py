@@ -9,10 +9,10 @@ from __future__ import annotations
 import random
 from typing import Literal, Protocol
 
+from finesight.evals.core.responders import Constant, ItemResponder, Oracle
+from finesight.evals.core.task import Item
 from finesight.evals.live.environment import Act
-from finesight.evals.responders import Constant, ItemResponder, Oracle
-from finesight.evals.task import Item
-from finesight.evals.tasks._screen import call_in_words
+from finesight.evals.tasks.screens.screen_questions import call_in_words
 from finesight.geometry import Size
 
 Baseline = Literal["oracle", "random", "constant"]
