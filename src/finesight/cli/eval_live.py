@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from finesight.evals.core.responders import ItemResponder
     from finesight.evals.core.run import RunResult
     from finesight.evals.core.task import Prompt, Space, Task
-    from finesight.evals.live.environment import Environment
+    from finesight.screen.environment import Environment
 
 TaskName = Annotated[str, typer.Argument(help="miniwob, osworld, android_world or mobile_miniwob.")]
 BaselineName = Literal["oracle", "random", "constant"]

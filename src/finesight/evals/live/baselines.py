@@ -11,9 +11,9 @@ from typing import Literal, Protocol
 
 from finesight.evals.core.responders import Constant, ItemResponder, Oracle
 from finesight.evals.core.task import Item
-from finesight.evals.live.environment import Act
-from finesight.evals.tasks.screens.screen_questions import call_in_words
 from finesight.geometry import Size
+from finesight.screen.act import Act
+from finesight.screen.history import call_in_words
 
 Baseline = Literal["oracle", "random", "constant"]
 

@@ -16,11 +16,11 @@ from finesight.evals.core.registry import task
 from finesight.evals.core.responders import Constant
 from finesight.evals.core.run import run
 from finesight.evals.live.android_world import AndroidWorld
-from finesight.evals.live.environment import Act
 from finesight.evals.live.play import Player
 from finesight.evals.live.stored import stored_successes
-from finesight.evals.tasks.screens.screen_questions import call_in_words
 from finesight.geometry import Point
+from finesight.screen.act import Act
+from finesight.screen.history import call_in_words
 from tests.support.benchmark_copies import jsonl
 
 

@@ -15,12 +15,12 @@ from finesight.evals.core.registry import task
 from finesight.evals.core.run import run
 from finesight.evals.core.task import Task
 from finesight.evals.live.baselines import baseline
-from finesight.evals.live.environment import Act
 from finesight.evals.live.miniwob import MiniWob, pages_folder, read_pages
 from finesight.evals.live.play import Player
 from finesight.evals.report.report import write_report
 from finesight.evals.tasks.screens import episode_items, miniwob
 from finesight.geometry import Box, Point, Size
+from finesight.screen.act import Act
 from tests.support.miniwob_pages import PAGES, write_pages
 from tests.support.pages import needs_browser
 

@@ -14,12 +14,12 @@ from finesight.errors import ActionRefused, AppError, EvalError, ScreenUnavailab
 from finesight.evals.core.registry import task
 from finesight.evals.core.responders import Constant
 from finesight.evals.core.run import run
-from finesight.evals.live.environment import Act
 from finesight.evals.live.osworld import OsWorld, command
 from finesight.evals.live.play import Player
 from finesight.evals.live.stored import OsWorldRecords
-from finesight.evals.tasks.screens.screen_questions import call_in_words
 from finesight.geometry import Point
+from finesight.screen.act import Act
+from finesight.screen.history import call_in_words
 from tests.support.benchmark_copies import as_json
 
 OSWORLD = task("osworld")

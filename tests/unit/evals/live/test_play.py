@@ -18,14 +18,14 @@ from finesight.evals.core.results import load_result
 from finesight.evals.core.run import run
 from finesight.evals.core.task import Answered, Task
 from finesight.evals.live import play as play_module
-from finesight.evals.live.environment import Act
 from finesight.evals.live.play import Player
 from finesight.evals.tasks.screens import episode_items
-from finesight.evals.tasks.screens.screen_questions import call_in_words
-from finesight.evals.tasks.screens.screen_tools import computer_use
 from finesight.evals.tasks.shared.aggregates import average
 from finesight.geometry import Point, Resize, Size
 from finesight.media.image import load_image
+from finesight.screen.act import Act
+from finesight.screen.history import call_in_words
+from finesight.screen.tools import computer_use
 from tests.support.fake_environment import Counter
 
 SAMPLING = Sampling(max_new_tokens=64)

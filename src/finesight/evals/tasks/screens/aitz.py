@@ -14,9 +14,10 @@ from finesight.errors import EvalError
 from finesight.evals.core.task import Task
 from finesight.evals.tasks.grounding.places import numbers, size_of
 from finesight.evals.tasks.screens import mobile, screen_questions
-from finesight.evals.tasks.screens.screen_tools import mobile_use
 from finesight.evals.tasks.shared.columns import Row, picture, reader, same
 from finesight.evals.tasks.shared.questions import Broken, Question
+from finesight.screen.act import scrolled
+from finesight.screen.tools import mobile_use
 
 COLUMNS = {
     **same("episode_id", "step_id", "instruction", "result_action_type"),
@@ -45,7 +46,7 @@ def step_of(row: Row, screen: list[int]) -> mobile.Step:
         touch, lift = _values(row["result_touch_yx"], 2), _values(row["result_lift_yx"], 2)
         if dist(touch, lift) <= TAP:
             return {"kind": "click", "point": [touch[1] * screen[0], touch[0] * screen[1]]}
-        return {"kind": "scroll", "direction": mobile.scrolled(touch[::-1], lift[::-1])}
+        return {"kind": "scroll", "direction": scrolled(touch[::-1], lift[::-1])}
     if number not in KINDS:
         raise EvalError(f"action {number} is unknown")
     if KINDS[number] == "type":

@@ -16,10 +16,10 @@ from finesight.errors import EvalError
 from finesight.evals.core.task import Prompt, Task
 from finesight.evals.tasks.grounding.places import numbers, size_of
 from finesight.evals.tasks.screens import mobile, screen_questions
-from finesight.evals.tasks.screens.screen_tools import mobile_use, mobile_use_short
 from finesight.evals.tasks.shared import report_tables
 from finesight.evals.tasks.shared.columns import Row, picture, reader, record, same
 from finesight.evals.tasks.shared.questions import Broken, Question, Read
+from finesight.screen.tools import mobile_use, mobile_use_short
 
 COLUMNS = same("episode_id", "step", "goal", "step_instruction", "screenshot", "action")
 OPTIONAL = same("elements")

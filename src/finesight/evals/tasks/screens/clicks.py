@@ -11,9 +11,9 @@ from finesight.evals.core.task import Task
 from finesight.evals.extract.places import FIRST_POINT
 from finesight.evals.tasks.grounding.places import size_of
 from finesight.evals.tasks.screens import screen_questions
-from finesight.evals.tasks.screens.screen_tools import computer_use
 from finesight.evals.tasks.shared.columns import Row, picture
 from finesight.evals.tasks.shared.questions import Question, Read, prompt
+from finesight.screen.tools import computer_use
 
 _PLATFORMS = {
     **dict.fromkeys(("ios", "android", "mobile"), "mobile"),

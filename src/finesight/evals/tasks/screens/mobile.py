@@ -14,11 +14,12 @@ from typing import Any
 from finesight.errors import ParseError
 from finesight.evals.core.task import Answered, Extractor, Scored
 from finesight.evals.metrics.boxes import point_in_box
-from finesight.evals.tasks.screens.screen_questions import call_as_json, call_in_words, progress
 from finesight.evals.tasks.shared.aggregates import average, mean, part
 from finesight.evals.tasks.shared.questions import Piece, Question
 from finesight.geometry import Size
 from finesight.parse.action import Action, read_action, read_tool_calls
+from finesight.screen.act import scrolled
+from finesight.screen.history import call_as_json, call_in_words, progress
 from finesight.text.chat_template import dump_json
 
 Step = dict[str, Any]
@@ -59,14 +60,6 @@ def _as_step(action: Action, scale: tuple[float, float]) -> Step | None:
     if action.kind == "terminate":
         return {"kind": "done" if action.status == "success" else "impossible"}
     return {"kind": action.kind}
-
-
-def scrolled(start: Sequence[float], end: Sequence[float]) -> str:
-    """Where a swipe scrolls to: a finger that goes up shows what is further down."""
-    across, down = end[0] - start[0], end[1] - start[1]
-    if abs(across) > abs(down):
-        return "left" if across > 0 else "right"
-    return "up" if down > 0 else "down"
 
 
 READ_STEP = Extractor("mobile-use-step", "3", read_step, is_placed=True)

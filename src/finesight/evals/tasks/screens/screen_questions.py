@@ -6,7 +6,7 @@ The size named is the one the model sees after fitting to its grid, because the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from finesight.evals.tasks.shared.questions import (
 )
 from finesight.geometry import Size
 from finesight.processor.resize import smart_resize
-from finesight.text.chat_template import DEFAULT_SYSTEM, dump_json
+from finesight.screen.history import call_in_words
+from finesight.text.chat_template import DEFAULT_SYSTEM
 
 COOKBOOK = "the agent cookbook of Qwen2.5-VL"
 Tool = Callable[[Size], dict[str, Any]]
@@ -55,30 +56,6 @@ def tool_prompt(name: str, source: str, read: Read, ask: AskOnScreen, tool: Tool
             yield as_item(question, replace(asked, tools=(tool(size),)))
 
     return Prompt(name, source, items)
-
-
-def progress(goal: str, steps: Iterable[str], *, instruction: str | None = None) -> str:
-    """A task and what was done for it so far, as the cookbook for telephones puts it; the screen follows at once.
-
-    Args:
-        goal: what is to be done.
-        steps: earlier steps in order; the cookbook tells each as its whole call, see `call_as_json`.
-        instruction: the present step in words, where a benchmark gives it (UI-S1 of X-PLUG/MobileAgent).
-    """
-    told = "".join(f"Step {number}: {step}; " for number, step in enumerate(steps, 1))
-    now = "" if instruction is None else f"\nCurrent step query: {instruction}"
-    done = "You have done the following operation on the current device"
-    return f"The user query:  {goal}{now}\nTask progress ({done}): {told}"
-
-
-def call_as_json(name: str, arguments: Mapping[str, Any]) -> str:
-    """The name of a tool and the arguments of its call, in the JSON of the released templates."""
-    return dump_json({"name": name, "arguments": dict(arguments)})
-
-
-def call_in_words(name: str, arguments: Mapping[str, Any]) -> str:
-    """A call as models write it."""
-    return f"<tool_call>\n{call_as_json(name, arguments)}\n</tool_call>"
 
 
 def click_in_words(box: Sequence[float]) -> str:

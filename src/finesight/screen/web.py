@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from finesight.browser.browser import Browser
 from finesight.errors import ActionRefused
-from finesight.evals.live.environment import Act
 from finesight.geometry import Point, Size
+from finesight.screen.act import Act
 
 SETTLE_SECONDS = 0.15
 """Given to a page after each step: handlers run, and what they changed is drawn."""
