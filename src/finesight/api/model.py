@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A loaded model, with the verbs of its users.
+"""A model with its processor: ask, locate, respond, stream, logits, score.
 
-Everything here is a few lines over the engine: build a conversation, answer it, read the answer
-back. What a verb can do, a `Responder` can do as well; use `Model.respond` where many questions are
-asked at once.
+Each method builds a `Request`, lets the engine answer it, and parses the answer. Use
+`Model.respond` where many questions are asked at once.
 
 Legend: L tokens of a conversation, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import dropwhile
 from os import PathLike
 from pathlib import Path
@@ -37,7 +37,8 @@ from finesight.api.sources import media_parts
 from finesight.batch import EncodedSample, pack
 from finesight.conversation import Conversation, Message, Reply, Sampling, StreamEvent
 from finesight.engine.engine import Engine, finished
-from finesight.engine.runner import OnStage, check_length
+from finesight.engine.request import OnStage, Request, no_progress
+from finesight.engine.runner import check_length
 from finesight.errors import ConfigError
 from finesight.inputs import shown
 from finesight.model.device import checked_device
@@ -81,31 +82,48 @@ _DETERMINERS = frozenset(
 
 
 class Model:
-    """A network, its processor and its answering defaults. Made by `load`.
+    """A network, its processor and its answering defaults. Made by `load` or `open_model`.
 
     Args:
         name: what to call it in records and reports.
-        network: the weights.
+        load_weights: makes the network; called when it is first needed.
         processor: from the same checkpoint.
-        generation: what the checkpoint wants unless the user says otherwise.
-        on_stage: told what is going on, for progress: `(stage, done, total)`.
+        generation: the checkpoint's sampling defaults and end tokens.
+        on_stage: progress callback `(stage, done, total)`.
     """
 
     def __init__(
         self,
         name: str,
-        network: VisionLanguageModel,
+        load_weights: Callable[[], VisionLanguageModel],
         processor: Processor,
-        generation: GenerationDefaults | None = None,
+        generation: GenerationDefaults,
         *,
-        on_stage: OnStage = lambda stage, done, total: None,
+        on_stage: OnStage = no_progress,
     ) -> None:
         self.name = name
-        self.network = network
         self.processor = processor
-        self.generation = generation or GenerationDefaults()
+        self.generation = generation
+        self._load_weights = load_weights
         self._on_stage = on_stage
-        self.engine = Engine(network, processor, eos_ids=self.generation.eos_ids, on_stage=on_stage)
+
+    @cached_property
+    def network(self) -> VisionLanguageModel:
+        """The network with its weights; loaded at the first use."""
+        self._on_stage("load", 0, 1)
+        network = self._load_weights()
+        self._on_stage("load", 1, 1)
+        return network
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Answers requests with the network; loads its weights at the first use."""
+        return Engine(
+            self.network,
+            self.processor,
+            eos_ids=self.generation.eos_ids,
+            on_stage=self._on_stage,
+        )
 
     @property
     def defaults(self) -> Sampling:
@@ -139,10 +157,8 @@ class Model:
         Raises:
             FinesightError: an option, a source, or the length of it all.
         """
-        options = checked_options(options)
-        conversation = conversation_from(question, media_parts(images, videos, pdf), options)
-        sampling = sampling_from(options, self.defaults)
-        return read_answer(finished(self._stream(conversation, sampling, options)))
+        events = self.stream(question, images=images, videos=videos, pdf=pdf, **options)
+        return read_answer(finished(events))
 
     def locate(
         self,
@@ -222,16 +238,29 @@ class Model:
         """As `ask`, but piece by piece; the last event carries the whole reply."""
         options = checked_options(options)
         conversation = conversation_from(question, media_parts(images, videos, pdf), options)
-        return self._stream(conversation, sampling_from(options, self.defaults), options)
+        request = self.request(conversation, options)
+        return self.engine.stream_request(request, self.prepare(request))
 
-    def _stream(
-        self, conversation: Conversation, sampling: Sampling, options: AskOptions
-    ) -> Iterator[StreamEvent]:
-        num_items = sum(1 for _ in conversation.media())
-        self._on_stage("media", 0, num_items)
-        sample = encode_question(self.processor, conversation, options)
-        self._on_stage("media", num_items, num_items)
-        return self.engine.stream_sample(sample, sampling, takes_calls=bool(conversation.tools))
+    def request(self, conversation: Conversation, options: AskOptions) -> Request:
+        """A conversation with the options of `ask`, over the checkpoint's defaults.
+
+        Raises:
+            ConfigError: an option is out of its range.
+        """
+        return Request(
+            conversation=conversation,
+            sampling=sampling_from(options, self.defaults),
+            add_vision_id=options.get("add_vision_id", False),
+            fit_tokens=options.get("fit_tokens"),
+        )
+
+    def prepare(self, request: Request) -> EncodedSample:
+        """Read and encode the media and text of a request; needs no weights.
+
+        Raises:
+            FinesightError: the media cannot be read, or cannot be made to fit.
+        """
+        return request.encode(self.processor, self._on_stage)
 
     def encode(self, messages: Messages, *, add_generation_prompt: bool = True) -> EncodedSample:
         """The numbers the network is given for a conversation."""
@@ -281,22 +310,6 @@ def locate_question(phrase: str, as_: str, *, all_: bool = False) -> str:
     return LOCATE_PROMPTS[as_].format(phrase=f"the {phrase}" if is_bare else phrase)
 
 
-def encode_question(
-    processor: Processor, conversation: Conversation, options: AskOptions
-) -> EncodedSample:
-    """Encode a conversation up to the opening of the answer, as the options want it.
-
-    Raises:
-        FinesightError: the media cannot be read, or cannot be made to fit.
-    """
-    add_vision_id = options.get("add_vision_id", False)
-    if "fit_tokens" in options:
-        conversation = processor.fit_into(
-            conversation, options["fit_tokens"], add_vision_id=add_vision_id
-        )
-    return processor.encode(conversation, add_vision_id=add_vision_id)
-
-
 def as_conversation(messages: Messages) -> Conversation:
     """Messages of any accepted kind as a `Conversation`."""
     if isinstance(messages, Conversation):
@@ -331,7 +344,7 @@ def load(
     dtype: str | torch.dtype | None = None,
     attention: str = "sdpa",
     hub: Hub | None = None,
-    on_stage: OnStage = lambda stage, done, total: None,
+    on_stage: OnStage = no_progress,
 ) -> Model:
     """Load a model.
 
@@ -342,7 +355,7 @@ def load(
         dtype: of the weights; None takes the checkpoint's.
         attention: back end of the attention.
         hub: where to ask for a published name.
-        on_stage: told what is going on, for progress.
+        on_stage: progress callback `(stage, done, total)`.
 
     Raises:
         WeightsError: there is no such model, or it is not complete.
@@ -351,13 +364,36 @@ def load(
     if not isinstance(name, (str, PathLike)):
         raise ConfigError(f"the name of the model is {shown(name)}", hint='"tiny", or a folder')
     folder = find_checkpoint(name, hub=hub)
-    on_stage("load", 0, 1)
-    processor = load_processor(folder)
-    network = load_network(folder, device=device, dtype=dtype, attention=attention)
-    on_stage("load", 1, 1)
-    if network.device.type == "cpu":
+    model = open_model(
+        str(name), folder, device=device, dtype=dtype, attention=attention, on_stage=on_stage
+    )
+    if model.network.device.type == "cpu":
         warn_if_spinning()
-    return Model(str(name), network, processor, read_generation_defaults(folder), on_stage=on_stage)
+    return model
+
+
+def open_model(
+    name: str,
+    folder: Path,
+    *,
+    device: str = "auto",
+    dtype: str | torch.dtype | None = None,
+    attention: str = "sdpa",
+    on_stage: OnStage = no_progress,
+) -> Model:
+    """As `load` from a checkpoint folder, but the weights are read when they are first needed.
+
+    So a wrong option or a missing picture is reported before minutes are spent on loading.
+    """
+    return Model(
+        name,
+        lambda: load_model(
+            folder, device=checked_device(device), dtype=checked_dtype(dtype), attention=attention
+        ),
+        load_processor(folder),
+        read_generation_defaults(folder),
+        on_stage=on_stage,
+    )
 
 
 def load_processor(folder: Path) -> Processor:
@@ -372,19 +408,6 @@ def load_processor(folder: Path) -> Processor:
         if str(folder) in error.message:
             raise
         raise ConfigError(f"{folder}: {error.message}", hint=error.hint) from error
-
-
-def load_network(
-    folder: Path,
-    *,
-    device: str = "auto",
-    dtype: str | torch.dtype | None = None,
-    attention: str = "sdpa",
-) -> VisionLanguageModel:
-    """Load the weights of a checkpoint folder; arguments and errors as in `load`."""
-    return load_model(
-        folder, device=checked_device(device), dtype=checked_dtype(dtype), attention=attention
-    )
 
 
 def checked_dtype(name: str | torch.dtype | None) -> torch.dtype | None:
