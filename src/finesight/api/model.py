@@ -238,29 +238,9 @@ class Model:
         """As `ask`, but piece by piece; the last event carries the whole reply."""
         options = checked_options(options)
         conversation = conversation_from(question, media_parts(images, videos, pdf), options)
-        request = self.request(conversation, options)
-        return self.engine.stream_request(request, self.prepare(request))
-
-    def request(self, conversation: Conversation, options: AskOptions) -> Request:
-        """A conversation with the options of `ask`, over the checkpoint's defaults.
-
-        Raises:
-            ConfigError: an option is out of its range.
-        """
-        return Request(
-            conversation=conversation,
-            sampling=sampling_from(options, self.defaults),
-            add_vision_id=options.get("add_vision_id", False),
-            fit_tokens=options.get("fit_tokens"),
-        )
-
-    def prepare(self, request: Request) -> EncodedSample:
-        """Read and encode the media and text of a request; needs no weights.
-
-        Raises:
-            FinesightError: the media cannot be read, or cannot be made to fit.
-        """
-        return request.encode(self.processor, self._on_stage)
+        request = request_from(conversation, options, self.defaults)
+        sample = request.encode(self.processor, self._on_stage)  # before the weights are loaded
+        return self.engine.stream_request(request, sample)
 
     def encode(self, messages: Messages, *, add_generation_prompt: bool = True) -> EncodedSample:
         """The numbers the network is given for a conversation."""
@@ -308,6 +288,20 @@ def locate_question(phrase: str, as_: str, *, all_: bool = False) -> str:
     # "red square" is asked for as "the red square": models know the question in that form.
     is_bare = words[0].isascii() and words[0].lower() not in _DETERMINERS
     return LOCATE_PROMPTS[as_].format(phrase=f"the {phrase}" if is_bare else phrase)
+
+
+def request_from(conversation: Conversation, options: AskOptions, defaults: Sampling) -> Request:
+    """A conversation with the options of `ask`, over a checkpoint's defaults.
+
+    Raises:
+        ConfigError: an option is out of its range.
+    """
+    return Request(
+        conversation=conversation,
+        sampling=sampling_from(options, defaults),
+        add_vision_id=options.get("add_vision_id", False),
+        fit_tokens=options.get("fit_tokens"),
+    )
 
 
 def as_conversation(messages: Messages) -> Conversation:

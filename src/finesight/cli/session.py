@@ -154,8 +154,10 @@ class _Session:
         return answer, seconds
 
     def _reply(self, conversation: Conversation) -> Reply:
-        request = self._model.request(conversation, self._options)
-        sample = self._model.prepare(request)
+        from finesight.api.model import request_from
+
+        request = request_from(conversation, self._options, self._model.defaults)
+        sample = request.encode(self.processor, self._progress)
         _say_notes([item.record for item in sample.vision])
         engine = self._model.engine
         if not self._is_introduced:
