@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from finesight.batch import pack
+from finesight.attention_plan import AttentionPlan
+from finesight.batch import PackedBatch, pack
 from finesight.config.sizes import named_config
 from finesight.errors import ConfigError, LayoutError
+from finesight.model.cache import KVCache
 from finesight.model.init import init_weights
 from finesight.model.rope import vision_rotary
 from finesight.model.vl import VisionLanguageModel
@@ -155,3 +157,15 @@ def test_layers_compile_without_a_graph_break(model):
     states = torch.randn(vision.patches.shape[0], 32, requires_grad=True)
     explained = torch._dynamo.explain(block)(states, rotary, vision.window)
     assert explained.graph_break_count == 0
+
+
+def test_a_forward_asks_the_device_nothing(model):
+    """On the meta device there is no value to read: a length or an index that the host wants would fail."""
+    model.to("meta")
+    with torch.inference_mode():
+        assert model(pack(SAMPLES).to("meta")).device.type == "meta"
+        kv = KVCache(model.config.text, 8, 4, device="meta")
+        plan = AttentionPlan.paged([5, 1], [5, 14], [[6, 1], [0, 2, 4, 7]], 4)
+        ids = torch.zeros(6, dtype=torch.int64)
+        batch = PackedBatch.from_tokens(ids, torch.zeros(3, 6), plan).to("meta")
+        assert model.logits(model(batch, kv=kv)).shape == (6, 160)

@@ -31,7 +31,11 @@ def case() -> tuple[TextAttention, Tensor, Rotary]:
     """Two samples in one row, positions starting over."""
     torch.manual_seed(0)
     positions = torch.cat([torch.arange(length) for length in LENGTHS]).expand(3, -1)
-    return TextAttention(CONFIG), torch.randn(sum(LENGTHS), 32), text_rotary(positions, CONFIG)
+    return (
+        TextAttention(CONFIG, 0, "sdpa"),
+        torch.randn(sum(LENGTHS), 32),
+        text_rotary(positions, CONFIG),
+    )
 
 
 def _targets(rows: list[int], which: list[int], wanted: list[list[int]]) -> LookTargets:
