@@ -34,7 +34,7 @@ from finesight.processor.patchify import (
     patchify_video,
     resize_image,
 )
-from finesight.processor.resize import fit_image, fit_video, frame_budget
+from finesight.processor.resize import fit_image, fit_video, frame_budget, image_budget
 from finesight.processor.windows import patch_positions, window_order
 
 if TYPE_CHECKING:
@@ -204,13 +204,15 @@ def _shrink_notes(
         most = frame_budget(num_frames, part, config)[1]
         what, more = "each frame", "sample fewer frames or cut the picture"
     else:
-        most = config.max_pixels if part.max_pixels is None else part.max_pixels
+        most = image_budget(part, config)[1]
         what, more = "it", "crop it"
+    is_low = isinstance(part, ImagePart) and part.detail == "low"
+    lever = 'leave out detail "low"' if is_low else "raise max_pixels (--max-pixels)"
     before, after = resize.original, resize.resized
     return (
         f"{what} was shrunk from {before.width} x {before.height} to {after.width} x {after.height}, "
         f"to 1/{ratio:.0f} of its pixels, because at most {most:,.0f} are taken: small text is lost; "
-        f"raise max_pixels (--max-pixels), or {more}",
+        f"{lever}, or {more}",
     )
 
 

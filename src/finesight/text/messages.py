@@ -51,9 +51,6 @@ _TYPES = _KINDS | {
     "input_image": "image",
 }
 
-_LOW_DETAIL_PIXELS = 512 * 512
-"""OpenAI's `detail: "low"`: the picture is shown at 512 x 512."""
-
 _FRAME_LIST_ADDRESS = "data:video/jpeg;base64,"
 """vLLM's address of a frame list: JPEG files in base64, joined by commas."""
 
@@ -195,18 +192,17 @@ def _read_image(source: Any, fields: Fields, place: Place) -> ImagePart:
         raise place.error(
             "image is a list", hint="one part per picture; a list of frames is a video"
         )
-    max_pixels = fields.integer("max_pixels")
+    detail = None
     if fields.has("detail"):
         detail = fields.choice("detail", {name: name for name in ("auto", "low", "high")})
-        if detail == "low" and max_pixels is None:
-            max_pixels = _LOW_DETAIL_PIXELS
     return ImagePart(
         source=source,
         page=fields.integer("page"),
         min_pixels=fields.integer("min_pixels"),
-        max_pixels=max_pixels,
+        max_pixels=fields.integer("max_pixels"),
         resized_height=fields.integer("resized_height"),
         resized_width=fields.integer("resized_width"),
+        detail="low" if detail == "low" else None,
     )
 
 
@@ -252,7 +248,7 @@ def _frames_of_address(address: str, fields: Fields) -> tuple[bytes, ...]:
         ) from error
 
 
-_IMAGE_KEYS = ("page", "min_pixels", "max_pixels", "resized_height", "resized_width")
+_IMAGE_KEYS = ("page", "min_pixels", "max_pixels", "resized_height", "resized_width", "detail")
 _VIDEO_KEYS = {
     "fps": "fps",
     "nframes": "nframes",

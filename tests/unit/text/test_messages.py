@@ -35,7 +35,7 @@ def read_part(part):
         ({"image_url": {"url": "a.png", "detail": "auto"}}, ImagePart(source="a.png")),
         (
             {"type": "image_url", "image_url": {"url": "a.png", "detail": "low"}, "uuid": "7"},
-            ImagePart(source="a.png", max_pixels=512 * 512),
+            ImagePart(source="a.png", detail="low"),
         ),
         (
             {
@@ -281,6 +281,7 @@ def test_written_messages_are_read_back():
     messages = (
         Message("system", (TextPart("s"),)),
         Message("user", (ImagePart(source="a", page=2, max_pixels=9999), TextPart("x"))),
+        Message("user", (ImagePart(source="a", detail="low"),)),
         Message("assistant", (), ({"name": "f", "arguments": {"a": 1}},)),
         Message("tool", (VideoPart(source=("a", "b"), timestamps=(0.0, 1.5), total_pixels=9999),)),
         Message("user", (VideoPart(source="v", fps=0.5, start_seconds=1.0, end_seconds=2.0),)),
