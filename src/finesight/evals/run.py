@@ -97,8 +97,8 @@ def run(
         on_progress: told the number of items done, and the last of them.
 
     Raises:
-        EvalError: there is no item, the folder holds answers of other settings, or answers in resized pixels are to be
-            placed and the responder does not say how it resizes.
+        EvalError: there is no item, the folder holds answers of other settings, or more answers than `limit` takes, or
+            answers in resized pixels are to be placed and the responder does not say how it resizes.
         ConfigError: a number is out of its range.
     """
     _check(space, responder, limit, shard, workers)
@@ -131,6 +131,9 @@ def run(
                 selected.append(_kept(sample, journal, task, extractor, space))
                 if on_progress:
                     on_progress(len(selected), selected[-1])
+        left_out = len(journal.samples.keys() - {sample.id for sample in selected})
+        if shard[1] == 1 and limit is not None and left_out:
+            raise _smaller(folder, limit, len(selected), left_out)
         journal.put_in_order()
     result = None
     if shard[1] == 1:
@@ -138,6 +141,17 @@ def run(
         save_result(folder, result)
     num_asked = sum(1 for sample in selected if sample.id not in known)
     return RunResult(result=result, samples=tuple(selected), num_asked=num_asked)
+
+
+def _smaller(folder: Path, limit: int, num_selected: int, left_out: int) -> EvalError:
+    """The error for a limit that would replace the result of a larger run by that of a smaller one."""
+    total = num_selected + left_out
+    return EvalError(
+        f"{folder} holds {total} answers, and with a limit of {limit} its result would be of {num_selected}; no result"
+        " was written",
+        hint="leave the limit out or raise it (--limit), or give another folder; finesight eval rescore FOLDER scores"
+        f" all {total}",
+    )
 
 
 def _kept(

@@ -231,6 +231,22 @@ def test_a_limit_keeps_groups_whole(tmp_path):
     assert [line["number"] for line in lines(tmp_path)] == list(range(11))
 
 
+def test_a_smaller_limit_does_not_replace_a_larger_result(tmp_path):
+    items = [item(n) for n in range(8)]
+    go(items, Asked(), tmp_path, limit=8)
+    before = load_result(tmp_path)
+    responder = Asked()
+    with pytest.raises(
+        EvalError, match="holds 8 answers, and with a limit of 3 its result"
+    ) as caught:
+        go(items, responder, tmp_path, limit=3)
+    assert "--limit" in caught.value.hint
+    assert responder.ids == []
+    assert load_result(tmp_path) == before
+    assert go(items, responder, tmp_path, limit=8).result == before
+    assert go([*items, item(8)], responder, tmp_path, limit=9).result.n == 9
+
+
 def test_a_limit_without_groups_stops_reading(tmp_path):
     def endless():
         number = 0
