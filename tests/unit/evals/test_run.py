@@ -19,6 +19,7 @@ from PIL import Image
 from finesight.conversation import Conversation, Message, Sampling, TextPart
 from finesight.errors import ConfigError, EngineError, EvalError, PromptTooLong, RemoteError
 from finesight.evals.layout import broken_item
+from finesight.evals.live.stored import stored_successes
 from finesight.evals.responders import Constant, FromModel, Oracle, RandomChoice, Replay
 from finesight.evals.results import load_result
 from finesight.evals.run import run
@@ -402,6 +403,10 @@ def test_stored_outputs_are_replayed(tmp_path):
     path.write_text('{"id": "q1", "text": "x"}\n' * 2)
     with pytest.raises(EvalError, match="a second output for item 'q1'"):
         Replay.load(path)
+    for read in (Replay.load, stored_successes):
+        with pytest.raises(EvalError, match=r"there is no file .*nowhere.json") as caught:
+            read(tmp_path / "nowhere.json")
+        assert "the file of stored answers" in caught.value.hint
 
 
 def test_an_endpoint_under_pressure_answers_everything(tmp_path):
