@@ -69,7 +69,7 @@ def scrolled(start: Sequence[float], end: Sequence[float]) -> str:
     return "up" if down > 0 else "down"
 
 
-READ_STEP = Extractor("mobile-use-step", "3", read_step, is_placed=True)
+READ_STEP = Extractor("mobile-use-step", "4", read_step, is_placed=True)
 
 
 def in_words(step: Step, width: float, height: float) -> str:

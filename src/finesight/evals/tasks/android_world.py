@@ -44,7 +44,7 @@ def _task(name: str, title: str, source: str, published: dict[str, float]) -> Ta
         title=title,
         source=source,
         layout=LAYOUT,
-        prompts=(_episodes.progress_prompt(episodes),),
+        prompts=(_episodes.progress_prompt(episodes), _episodes.answer_prompt(episodes)),
         sampling=_episodes.SAMPLING,
         extractors=(EPISODE,),
         score=_episodes.score,
@@ -54,6 +54,7 @@ def _task(name: str, title: str, source: str, published: dict[str, float]) -> Ta
         published=published,
         notes=(
             "the mean of successes; a task counts as solved only if the model said so or the task ended by itself",
+            "tasks that ask a question need the action `answer`, which Qwen2.5-VL's tool lacks: --prompt answer",
             "GPT-4o, Gemini and Qwen2-VL were shown marks on the elements in some of these rows",
         ),
     )
