@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -131,9 +131,7 @@ def run(
                 selected.append(_kept(sample, journal, task, extractor, space))
                 if on_progress:
                     on_progress(len(selected), selected[-1])
-        left_out = len(journal.samples.keys() - {sample.id for sample in selected})
-        if shard[1] == 1 and limit is not None and left_out:
-            raise _smaller(folder, limit, len(selected), left_out)
+        _refuse_smaller(folder, limit if shard[1] == 1 else None, selected, journal)
         journal.put_in_order()
     result = None
     if shard[1] == 1:
@@ -143,15 +141,18 @@ def run(
     return RunResult(result=result, samples=tuple(selected), num_asked=num_asked)
 
 
-def _smaller(folder: Path, limit: int, num_selected: int, left_out: int) -> EvalError:
-    """The error for a limit that would replace the result of a larger run by that of a smaller one."""
-    total = num_selected + left_out
-    return EvalError(
-        f"{folder} holds {total} answers, and with a limit of {limit} its result would be of {num_selected}; no result"
-        " was written",
-        hint="leave the limit out or raise it (--limit), or give another folder; finesight eval rescore FOLDER scores"
-        f" all {total}",
-    )
+def _refuse_smaller(
+    folder: Path, limit: int | None, selected: Sequence[Sample], journal: Journal
+) -> None:
+    """Raise where a limit would replace the result of a larger run by that of a smaller one."""
+    count, kept = len(selected), len(journal.samples)
+    if limit is not None and count < kept:
+        raise EvalError(
+            f"{folder} holds {kept} answers, and with a limit of {limit} its result would be of {count}; no result"
+            " was written",
+            hint="leave the limit out or raise it (--limit), or give another folder; finesight eval rescore FOLDER"
+            f" scores all {kept}",
+        )
 
 
 def _kept(

@@ -22,7 +22,7 @@ from finesight.conversation import ImagePart, MediaRecord, VideoPart
 from finesight.errors import FinesightError
 from finesight.geometry import Resize, Size
 from finesight.media.fetch import FetchPolicy
-from finesight.media.image import image_size, load_image, page_note, range_note
+from finesight.media.image import image_size, load_image, picture_notes
 from finesight.media.pdf import load_page, page_size
 from finesight.media.source import LocalSource, at_hand, source_name
 from finesight.media.video import VideoClip, open_video
@@ -142,7 +142,6 @@ def _image_record(
     config: ProcessorConfig,
 ) -> MediaRecord:
     name = source_name(source)
-    said = (page_note(source) if part.page is None else "", range_note(source, page=part.page))
     resize = _named(name, lambda: fit_image(size, part, config, factor=vision.resize_factor))
     return MediaRecord(
         kind="image",
@@ -150,7 +149,7 @@ def _image_record(
         page=part.page,
         resize=resize,
         visual_tokens=_tokens(resize, 1, vision),
-        notes=(*filter(None, said), *_shrink_notes(resize, part, config)),
+        notes=(*picture_notes(source, page=part.page), *_shrink_notes(resize, part, config)),
     )
 
 
