@@ -177,6 +177,13 @@ def test_a_shrunk_picture_is_said_before_the_answer(ask, picture_file):
     assert "shrunk" not in ask("What?", "--image", picture_file).err
 
 
+def test_markers_of_pictures_are_said_to_be_plain_text(finesight, tiny_model_folder, picture_file):
+    words = ("ask", "<image> What?", "--image", picture_file, "--max-new-tokens", 2)
+    said = finesight(*words, "--model", tiny_model_folder).err
+    assert "note: message 0 holds <image> as often as it has such parts (1)" in said
+    assert "Warning" not in said
+
+
 def test_the_embedded_model_says_once_what_it_was_trained_for(finesight, folder_of_pictures):
     outcome = finesight("locate", "red square", "--image", "many", "--max-new-tokens", "8")
     assert outcome.code == 0, outcome.err

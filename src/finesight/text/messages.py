@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
@@ -51,6 +52,9 @@ _TYPES = _KINDS | {
     "input_image": "image",
 }
 
+_MARKERS: Mapping[str, type[Part]] = {"<image>": ImagePart, "<video>": VideoPart}
+"""Places of media in the texts of LLaVA, ShareGPT and the training code of Qwen2.5-VL."""
+
 _FRAME_LIST_ADDRESS = "data:video/jpeg;base64,"
 """vLLM's address of a frame list: JPEG files in base64, joined by commas."""
 
@@ -64,6 +68,9 @@ def conversation_from(
         messages: dictionaries of either dialect, messages of a client that are pydantic models,
             or `Message` records.
         tools: OpenAI tool signatures, `{"type": "function", "function": {"name": ...}}`.
+
+    Warns:
+        UserWarning: a text marks the places of its media by `<image>` or `<video>`.
 
     Raises:
         ConfigError: something is not known; names message, part, key and the nearest names.
@@ -79,7 +86,23 @@ def conversation_from(
         plain_tools = tuple(as_json(tool) for tool in tools)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"a tool is no JSON: {error}") from error
-    return Conversation(messages=read_messages(messages), tools=plain_tools)
+    read = read_messages(messages)
+    for number, message in enumerate(read):
+        _warn_of_markers(message, number)
+    return Conversation(messages=read, tools=plain_tools)
+
+
+def _warn_of_markers(message: Message, number: int) -> None:
+    """Warn where a text marks the places of its media, as data sets of other models do: here they are plain text."""
+    text = "".join(part.text for part in message.parts if isinstance(part, TextPart))
+    for marker, kind in _MARKERS.items():
+        count = sum(isinstance(part, kind) for part in message.parts)
+        if count and text.count(marker) == count:
+            warnings.warn(
+                f"message {number} holds {marker} as often as it has such parts ({count}): the marker is plain text to"
+                " this model, and media stand where their parts stand, before a question; leave the marker out",
+                stacklevel=3,  # where `conversation_from` was called
+            )
 
 
 def read_messages(messages: Sequence[MessageLike]) -> tuple[Message, ...]:
