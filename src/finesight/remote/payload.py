@@ -155,7 +155,10 @@ def _pieces(
     if isinstance(part, TextPart):
         yield {"type": "text", "text": part.text}
     elif isinstance(part, ImagePart):
-        yield _picture_piece(_picture_address(part, payload, fit))
+        piece = _picture_piece(_picture_address(part, payload, fit))
+        if part.detail is not None and fit is None:
+            piece["image_url"]["detail"] = part.detail
+        yield piece
     else:
         yield from _video_pieces(part, config)
 

@@ -78,6 +78,14 @@ def test_pictures_go_as_they_are(server, tmp_path):
     assert Image.open(io.BytesIO(third)).size == (8, 9)
 
 
+def test_low_detail_is_passed_on_where_the_endpoint_decides(server):
+    part = ImagePart(source=Image.new("RGB", (8, 9)), detail="low")
+    for fit, expected in ((None, "low"), (lambda size, part: Size(28, 28), None)):
+        endpoint(server, fit=fit).respond([ask("Which?", part)], Sampling())
+        (piece, _) = server.requests[-1][2]["messages"][0]["content"]
+        assert piece["image_url"].get("detail") == expected
+
+
 def test_pictures_resized_here_have_a_record(server, tmp_path):
     path = tmp_path / "a.bmp"
     Image.new("RGB", (60, 40), "red").save(path)
