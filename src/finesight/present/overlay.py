@@ -21,7 +21,7 @@ from finesight.errors import FinesightError, LayoutError
 from finesight.geometry import Box, Point
 from finesight.present.fonts import Font, font_for
 from finesight.present.marks import Colour, Mark, ink_on, marks_of
-from finesight.present.protocols import AnswerLike
+from finesight.parse.answer import Answer
 
 SMALLEST_LONG_SIDE = 512
 """Pictures with a shorter long side are enlarged before anything is drawn."""
@@ -47,7 +47,7 @@ class _Pen:
         return self.line * 2.5
 
 
-def draw_answer(image: Image.Image, answer: AnswerLike, *, media_index: int = 0) -> Image.Image:
+def draw_answer(image: Image.Image, answer: Answer, *, media_index: int = 0) -> Image.Image:
     """Draw what an answer says about one picture on a copy of it.
 
     Args:

@@ -21,7 +21,7 @@ from finesight.conversation import MediaRecord
 from finesight.errors import FinesightError
 from finesight.present.marks import clock_text, marks_of, one_line, spans_of
 from finesight.present.overlay import draft_of, draw_answer
-from finesight.present.protocols import AnswerLike
+from finesight.parse.answer import Answer
 from finesight.present.report_page import PAGE, STYLE
 from finesight.present.report_tables import Table, tables_of
 from finesight.present.timeline import timeline_svg
@@ -46,7 +46,7 @@ class ReportEntry:
     """
 
     question: str
-    answer: AnswerLike
+    answer: Answer
     pictures: Mapping[int, Image.Image] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
 
@@ -130,7 +130,7 @@ def _entry(entry: ReportEntry) -> _Entry:
     )
 
 
-def _media(answer: AnswerLike, index: int, picture: Image.Image | None) -> _Media:
+def _media(answer: Answer, index: int, picture: Image.Image | None) -> _Media:
     record = answer.media[index]
     marks = marks_of(answer, media_index=index) if record.kind == "image" else ()
     spans = spans_of(answer, media_index=index)
@@ -156,7 +156,7 @@ def _media(answer: AnswerLike, index: int, picture: Image.Image | None) -> _Medi
     )
 
 
-def _ordinal(answer: AnswerLike, index: int) -> int:
+def _ordinal(answer: Answer, index: int) -> int:
     """Which picture or which video it is, counted from 1 as the prompt counts them."""
     kind = answer.media[index].kind
     return sum(1 for record in answer.media[: index + 1] if record.kind == kind)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from finesight.geometry import Box, Point
 from finesight.present.marks import Mark, TimeSpan, clock_text, ink_on, marks_of, one_line, spans_of
-from finesight.present.protocols import AnswerLike, Placed
+from finesight.parse.answer import Answer
+from finesight.parse.records import AnswerItem
 
 _LAST_COLUMNS = ("as the model wrote it", "flags", "more")
 _LONGEST_TEXT = 400
@@ -44,13 +45,13 @@ class Table:
     has_numbers: bool = True
 
 
-def tables_of(answer: AnswerLike) -> tuple[Table, ...]:
+def tables_of(answer: Answer) -> tuple[Table, ...]:
     """The tables of an answer that have rows."""
     tables = (_boxes(answer), _points(answer), _events(answer), _calls(answer))
     return tuple(table for table in tables if table.rows)
 
 
-def _boxes(answer: AnswerLike) -> Table:
+def _boxes(answer: Answer) -> Table:
     marks = _marks(answer)
     rows = []
     for box in answer.boxes:
@@ -66,7 +67,7 @@ def _boxes(answer: AnswerLike) -> Table:
     return _table("Boxes", ("label", "x1, y1, x2, y2", *_LAST_COLUMNS), rows)
 
 
-def _points(answer: AnswerLike) -> Table:
+def _points(answer: Answer) -> Table:
     marks = _marks(answer)
     for box in answer.boxes:  # boxes are numbered first
         if box.media_index in marks:
@@ -85,7 +86,7 @@ def _points(answer: AnswerLike) -> Table:
     return _table("Points", ("label", "x, y", *_LAST_COLUMNS), rows)
 
 
-def _events(answer: AnswerLike) -> Table:
+def _events(answer: Answer) -> Table:
     spans = {index: iter(spans_of(answer, media_index=index)) for index in range(len(answer.media))}
     rows = []
     for event in answer.events:
@@ -103,7 +104,7 @@ def _events(answer: AnswerLike) -> Table:
     return _table("Events", ("event", "in the source", *_LAST_COLUMNS), rows)
 
 
-def _calls(answer: AnswerLike) -> Table:
+def _calls(answer: Answer) -> Table:
     rows = [
         Row(
             (
@@ -125,7 +126,7 @@ def _table(title: str, header: Sequence[str], rows: Sequence[Row]) -> Table:
     return Table(title, ("", *(header[place] for place in used)), kept)
 
 
-def _marks(answer: AnswerLike) -> dict[int | None, Iterator[Mark]]:
+def _marks(answer: Answer) -> dict[int | None, Iterator[Mark]]:
     return {index: iter(marks_of(answer, media_index=index)) for index in range(len(answer.media))}
 
 
@@ -138,14 +139,14 @@ def _row(cells: tuple[Cell, ...], mark: Mark | TimeSpan | None) -> Row:
     return Row(cells, mark.number, colour, ink)
 
 
-def _flags(thing: Placed, *, is_swapped: bool = False) -> str:
+def _flags(thing: AnswerItem, *, is_swapped: bool = False) -> str:
     flags = ["clipped"] if thing.clipped else []
     flags += ["corners swapped"] if is_swapped else []
     flags += ["picture not known"] if thing.media_index is None else []
     return ", ".join(flags)
 
 
-def _attributes(thing: Placed) -> str:
+def _attributes(thing: AnswerItem) -> str:
     """What else was said; the label is not repeated."""
     kept = {key: value for key, value in thing.attributes.items() if value != thing.label}
     return _short(json.dumps(kept, ensure_ascii=False)) if kept else ""
