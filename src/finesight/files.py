@@ -103,7 +103,8 @@ def whole_folder(
     """
     whole = path.absolute()
     before = whole.with_name(f".{whole.name}.old")
-    with _reported(path, error), _draft_folder(whole) as draft:
+    draft_path = whole.with_name(f".{whole.name}.part")
+    with _reported(path, error), _draft_folder(draft_path) as draft:
         yield draft
         if sync:
             for each in (*draft.rglob("*"), draft):
@@ -135,7 +136,9 @@ def filled_folder(
         FinesightError: of the class `error`; the folder cannot be written.
     """
     whole = path.absolute()
-    with _reported(path, error), _draft_folder(whole) as draft:
+    # Inside the folder, or where it will be made: a rename works within one file system.
+    place = next(each for each in (whole, *whole.parents) if each.is_dir())
+    with _reported(path, error), _draft_folder(place / f".{whole.name}.part") as draft:
         yield draft
         files = [each.relative_to(draft) for each in draft.rglob("*") if each.is_file()]
         for file in sorted(files, key=lambda file: (str(file) in last, file)):
@@ -154,8 +157,7 @@ def remove_drafts(folder: Path) -> None:
 
 
 @contextmanager
-def _draft_folder(whole: Path) -> Iterator[Path]:
-    draft = whole.with_name(f".{whole.name}.part")
+def _draft_folder(draft: Path) -> Iterator[Path]:
     shutil.rmtree(draft, ignore_errors=True)
     try:
         draft.mkdir(parents=True)

@@ -144,6 +144,14 @@ def test_files_are_added_to_a_folder_and_the_list_of_them_comes_last(tmp_path, m
     assert (tmp_path / "set" / "mine.txt").read_text() == "before"
 
 
+def test_nothing_is_left_of_a_folder_that_could_not_be_filled(tmp_path):
+    with pytest.raises(DecodeError):
+        fail(
+            files.filled_folder(tmp_path / "new" / "set", last=()), DecodeError("no"), name="a.txt"
+        )
+    assert names(tmp_path) == []
+
+
 WRITER = """
 import sys
 from pathlib import Path

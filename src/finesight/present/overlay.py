@@ -19,9 +19,9 @@ from PIL import Image, ImageDraw
 
 from finesight.errors import FinesightError, LayoutError
 from finesight.geometry import Box, Point
+from finesight.parse.answer import Answer
 from finesight.present.fonts import Font, font_for
 from finesight.present.marks import Colour, Mark, ink_on, marks_of
-from finesight.parse.answer import Answer
 
 SMALLEST_LONG_SIDE = 512
 """Pictures with a shorter long side are enlarged before anything is drawn."""

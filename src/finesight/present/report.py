@@ -19,9 +19,9 @@ from PIL import Image
 
 from finesight.conversation import MediaRecord
 from finesight.errors import FinesightError
+from finesight.parse.answer import Answer
 from finesight.present.marks import clock_text, marks_of, one_line, spans_of
 from finesight.present.overlay import draft_of, draw_answer
-from finesight.parse.answer import Answer
 from finesight.present.report_page import PAGE, STYLE
 from finesight.present.report_tables import Table, tables_of
 from finesight.present.timeline import timeline_svg

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from finesight.geometry import Box, Point
-from finesight.present.marks import Mark, TimeSpan, clock_text, ink_on, marks_of, one_line, spans_of
 from finesight.parse.answer import Answer
 from finesight.parse.records import AnswerItem
+from finesight.present.marks import Mark, TimeSpan, clock_text, ink_on, marks_of, one_line, spans_of
 
 _LAST_COLUMNS = ("as the model wrote it", "flags", "more")
 _LONGEST_TEXT = 400
