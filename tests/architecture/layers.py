@@ -6,8 +6,8 @@
     cli, interop, api, doctor
      └▶ train │ server │ evals │ apps             siblings, but train ▶ data, server ▶ engine
           └▶ engine │ data                        siblings
-               └▶ processor │ model │ remote │ present    siblings: they meet only in batch
-                    └▶ media │ text │ parse │ browser     siblings
+               └▶ processor │ model │ remote │ present │ screen    processor and model meet only in batch
+                    └▶ media │ text │ parse │ browser              siblings
                          └▶ config ▶ conversation, batch ▶ geometry ▶ inputs, threads, files ▶ errors
 
 An import inside a function counts like any other; so does one for types alone, where it names a
@@ -29,7 +29,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("batch",),
     ("config",),
     ("media", "text", "parse", "browser"),
-    ("processor", "model", "remote", "present"),
+    ("processor", "model", "remote", "present", "screen"),
     ("engine", "data"),
     ("train", "server", "evals", "apps"),
     ("doctor", "api"),
@@ -60,6 +60,7 @@ TORCH_FREE = (
         "remote",
         "present",
         "browser",
+        "screen",
     ),
     *("apps", "evals.metrics", "cli", ""),
 )

@@ -20,7 +20,7 @@ MAY_READ_ENVIRONMENT: dict[str, str] = {
 MAY_PROBE_ATTRIBUTES: dict[str, str] = {}
 MAY_TAKE_KEYWORDS: dict[str, str] = {}
 MAY_CATCH_ANYTHING: dict[str, str] = {
-    "finesight.evals.scoring": "a rule that fails on one answer is counted and must not end a run",
+    "finesight.evals.core.scoring": "a rule that fails on one answer is counted and must not end a run",
 }
 """Dotted module name (with `:function` where that is enough) -> why it may."""
 

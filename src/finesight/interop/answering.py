@@ -19,7 +19,7 @@ from finesight.conversation import (
     VideoPart,
 )
 from finesight.errors import ConfigError
-from finesight.evals.task import Budget
+from finesight.evals.core.task import Budget
 
 _OF_PICTURES = ("min_pixels", "max_pixels")
 

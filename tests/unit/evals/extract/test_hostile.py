@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from finesight.evals.core.task import Answered, Extractor, Sight
 from finesight.evals.extract import (
     boxed,
     intervals,
@@ -17,7 +18,6 @@ from finesight.evals.extract import (
     places,
     text,
 )
-from finesight.evals.task import Answered, Extractor, Sight
 from finesight.geometry import Size
 
 MODULES = (boxed, intervals, mathvista, mcq, mmmu_open, numbers, places, text)
