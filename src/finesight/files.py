@@ -26,7 +26,7 @@ _LONGEST_NAME = 200
 
 @contextmanager
 def whole_file(
-    path: Path, *, error: type[FinesightError] = FinesightError, parents: bool = False
+    path: Path, *, error: type[FinesightError] | None = FinesightError, parents: bool = False
 ) -> Iterator[Path]:
     """Give the path of a draft to write; it becomes `path` when the block ends without an error.
 
@@ -34,7 +34,7 @@ def whole_file(
 
     Args:
         path: the file; an existing one is replaced.
-        error: raised instead of an `OSError`.
+        error: raised instead of an `OSError`; None lets that pass.
         parents: whether its folder is made if need be.
 
     Raises:
@@ -57,7 +57,7 @@ def write_bytes(
     path: Path,
     content: bytes,
     *,
-    error: type[FinesightError] = FinesightError,
+    error: type[FinesightError] | None = FinesightError,
     parents: bool = False,
 ) -> None:
     """Write a file; arguments and errors as in `whole_file`."""
@@ -66,14 +66,22 @@ def write_bytes(
 
 
 def write_text(
-    path: Path, text: str, *, error: type[FinesightError] = FinesightError, parents: bool = False
+    path: Path,
+    text: str,
+    *,
+    error: type[FinesightError] | None = FinesightError,
+    parents: bool = False,
 ) -> None:
     """Write a file in UTF-8; arguments and errors as in `whole_file`."""
     write_bytes(path, text.encode("utf-8"), error=error, parents=parents)
 
 
 def write_json(
-    path: Path, value: Any, *, error: type[FinesightError] = FinesightError, parents: bool = False
+    path: Path,
+    value: Any,
+    *,
+    error: type[FinesightError] | None = FinesightError,
+    parents: bool = False,
 ) -> None:
     """Write a value as indented JSON; half of a surrogate pair is escaped. Otherwise as `whole_file`."""
     text = json.dumps(value, indent=2, ensure_ascii=False)

@@ -25,6 +25,7 @@ from finesight.errors import EvalError
 from finesight.evals.convert.messages import Element, elements_of, features_of, names
 from finesight.evals.convert.tfrecord import records
 from finesight.evals.tasks.screens.android_control import step_of
+from finesight.files import filled_folder
 
 STEPS_FILE = "android_control.jsonl"
 SCREENS = "screens"
@@ -77,13 +78,9 @@ def convert(
     first = next(reading, None)  # what is no record is said before a folder is made
     if first is None:
         raise EvalError(f"{files[0]} and {len(files) - 1} files beside it hold no record")
-    draft = target.absolute().with_name(f".{target.absolute().name}.part")
-    shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
-    try:
+    with filled_folder(target, last=(STEPS_FILE,), error=EvalError) as draft:
         counts = _write(chain((first,), reading), draft, wanted, limit)
-        _move_over(draft, target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(target / SCREENS, ignore_errors=True)  # of a copy without its list of steps
     return counts
 
 
@@ -113,14 +110,6 @@ def _write(
                 num_steps += 1
     absent = () if limit is not None else tuple(sorted(wanted - found))
     return Converted(len(found), num_steps, num_other, absent)
-
-
-def _move_over(draft: Path, target: Path) -> None:
-    """Move a whole copy to its folder, which may hold other files; the list of steps comes last."""
-    target.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(target / SCREENS, ignore_errors=True)  # of a copy without its list of steps
-    for name in (SCREENS, STEPS_FILE):
-        (draft / name).replace(target / name)
 
 
 def targets_in(elements: Sequence[Element], width: int, height: int) -> list[Box]:

@@ -7,18 +7,18 @@ in the table with its reasons: the suite is there to be read whole.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from finesight import files
 from finesight.errors import EvalError
 from finesight.evals.core import registry
 from finesight.evals.core.journal import Sample
 from finesight.evals.core.responders import ItemResponder
-from finesight.evals.core.results import Result, write_whole
+from finesight.evals.core.results import Result
 from finesight.evals.core.run import run
 from finesight.evals.core.task import Item, Space
 from finesight.evals.report.report import Row, Table, needed_items, write_report
@@ -163,7 +163,7 @@ def save_offline(done: Offline, out: Path, *, model: str) -> dict[str, Any]:
         title=f"Offline suite: {model}",
         more=more,
     )
-    write_whole(out / "offline.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    files.write_json(out / "offline.json", content, error=EvalError)
     return content
 
 
