@@ -82,7 +82,7 @@ def write_set(
     scans = [] if real is None else list(_scans(real / "ocr_scans"))
     if not chosen and not scans:
         raise EvalError(
-            f"there is nothing to read: 0 held-out pictures of text, and no scans in {real or 'no folder'}",
+            f"there is no text to be read: 0 held-out pictures of text, and no scans in {real or 'no folder'}",
             hint="give held-out text data with --data, or real scans with --real",
         )
     with files.whole_folder(out, error=EvalError) as draft:

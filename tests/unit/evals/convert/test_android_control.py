@@ -265,7 +265,9 @@ def test_nothing_is_left_of_a_copy_that_fails(tmp_path):
     second = published(tmp_path / "second", example(7), example(7))
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "notes.txt").write_text("mine")
-    (tmp_path / "copy" / ".copy.part" / "screens").mkdir(parents=True)  # of a process that was killed
+    (tmp_path / "copy" / ".copy.part" / "screens").mkdir(
+        parents=True
+    )  # of a process that was killed
     with pytest.raises(EvalError, match="a second time"):
         convert(second, tmp_path / "copy")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "first", "second"]

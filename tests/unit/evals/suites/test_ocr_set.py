@@ -72,7 +72,7 @@ def test_training_records_and_nothing_at_all_are_refused(tmp_path):
     with pytest.raises(EvalError, match="split 'train', not heldout"):
         made(tmp_path, record(0, split="train"))
     with pytest.raises(
-        EvalError, match="nothing to read: 0 held-out pictures of text, and no scans in"
+        EvalError, match="there is no text to be read: 0 held-out pictures of text, and no scans in"
     ):
         write_set(tmp_path / "set", [], tmp_path, limit=None)
     assert list(tmp_path.glob("*set*")) == []
