@@ -308,7 +308,6 @@ WRONG = [
     (("eval", "--suite", "ofline", "--data", "y"), 2, "did you mean offline?"),
     (("eval", "convert", "android-control", "a", "b"), 2, "did you mean android_control?"),
     (("eval", "run", "toy", "--data", "toy.jsonl", "--prompt", "papr"), 2, "there are: paper"),
-    (("bench", "windos"), 2, "did you mean windows or video?"),
 ]
 
 
