@@ -18,7 +18,7 @@ from finesight.errors import ConfigError
 if TYPE_CHECKING:
     from finesight.evals.core.responders import ItemResponder
     from finesight.evals.core.task import Space
-    from finesight.evals.report.report import Table
+    from finesight.present.page import Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,12 +136,22 @@ def one_line(text: str) -> str:
     return " ".join("".join(kept).split())
 
 
+def shortened(text: str, longest: int) -> str:
+    """A text, or its beginning with an ellipsis."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
 def clock_text(seconds: float) -> str:
     """Seconds as `mm:ss.ff`, with hours in front once there are any."""
     minutes, rest = divmod(round(max(seconds, 0.0) * 100), 6000)
     hours, minutes = divmod(minutes, 60)
     head = f"{hours}:" if hours else ""
     return f"{head}{minutes:02d}:{rest // 100:02d}.{rest % 100:02d}"
+
+
+def hex_of(colour: Colour) -> str:
+    """A colour as HTML and SVG write it."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def ink_on(colour: Colour) -> Colour:

@@ -14,8 +14,8 @@ from finesight.evals.core.compare import compare_scored
 from finesight.evals.core.journal import Sample, read_samples
 from finesight.evals.core.scoring import scored
 from finesight.evals.core.task import Task
-from finesight.evals.report.report import Row, Table
 from finesight.evals.tasks.packaged.ocr_compare import ROWS
+from finesight.present.page import Row, Table
 
 TASK = "ocr_compare"
 FEW = 10
@@ -116,7 +116,7 @@ def tables(rows: Sequence[ComparedRow], failed: Sequence[Failing]) -> list[Table
                 f"{each.n} of {each.num_pictures} pictures",
                 each.says,
             ),
-            is_ours=each.row == "all",
+            is_strong=each.row == "all",
         )
         for each in rows
     )

@@ -21,9 +21,10 @@ from finesight.evals.core.responders import ItemResponder
 from finesight.evals.core.results import Result
 from finesight.evals.core.run import run
 from finesight.evals.core.task import Item, Space
-from finesight.evals.report.report import Row, Table, needed_items, write_report
+from finesight.evals.report.report import needed_items, write_report
 from finesight.evals.suites.goldens import Golden, replay
 from finesight.evals.suites.parts import PARTS, Part, present
+from finesight.present.page import Row, Table
 
 OnPart = Callable[[str, int, Sample], None]
 """Told the benchmark, the number of its items done, and the last of them."""
@@ -183,7 +184,7 @@ def goldens_table(goldens: Sequence[Golden]) -> Table:
         for each in goldens
     )
     header = ("benchmark", "stored outputs of", "ours", "official", "agree", "n")
-    return Table("Stored outputs scored again", header, rows)
+    return Table("Stored outputs scored again", header, rows, ("ours", "official", "n"))
 
 
 def _shown_items(done: Offline, out: Path) -> dict[tuple[str, str], Item]:
