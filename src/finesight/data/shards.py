@@ -20,9 +20,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from finesight import files
 from finesight.data.record import Record, decode_record, encode_record
 from finesight.errors import DataError, ShardCorrupt
+from finesight.files import whole_file, write_text
 
 __all__ = ["ShardReader", "ShardSet", "index_path", "is_complete", "write_shard"]
 
@@ -55,7 +55,7 @@ def write_shard(shard: Path, records: Iterable[Record]) -> int:
     """
     rows: list[list[int]] = []
     names: list[str] = []
-    with files.whole_file(shard, error=DataError, parents=True) as partial:
+    with whole_file(shard, error=DataError, parents=True) as partial:
         with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
             for record in records:
                 record.check()
@@ -73,7 +73,7 @@ def write_shard(shard: Path, records: Iterable[Record]) -> int:
             "parts": rows,
         }
     listed = json.dumps(index, separators=(",", ":"))
-    files.write_text(index_path(shard), listed, error=DataError)
+    write_text(index_path(shard), listed, error=DataError)
     return len(rows)
 
 

@@ -105,7 +105,7 @@ class Figure:
         drawing: an SVG made with `finesight.present.svg`.
         alt: says what the picture shows.
         caption: below it.
-        texts: below the caption.
+        texts: below the caption: what is said of a text, and the text.
     """
 
     title: str = ""
@@ -113,7 +113,7 @@ class Figure:
     drawing: Markup | None = None
     alt: str = ""
     caption: str = ""
-    texts: tuple[str, ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()
     kind: ClassVar[str] = "figure"
 
 

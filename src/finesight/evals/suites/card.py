@@ -245,13 +245,12 @@ def _page(
 
 
 def _figure(example: Example) -> Figure:
-    wanted = f"wanted: {_short(example.wanted)}"
-    said = (f"said: {_short(example.said)}", f"blind: {_short(example.blind)}")
+    texts = [("wanted", example.wanted), ("said", example.said), ("blind", example.blind)]
     return Figure(
         picture=data_address(example.picture, longest_side=480),
         alt=example.id,
         caption=_short(example.question),
-        texts=(wanted, *said) if example.wanted else said,
+        texts=tuple((lead, _short(text)) for lead, text in texts if text),
     )
 
 
