@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A loaded model, with the verbs of its users.
+"""A loaded model: ask, locate, answer, stream, score.
 
-Everything here is a few lines over the engine: build a conversation, answer it, read the answer
-back. What a verb can do, a `Responder` can do as well; use `Model.respond` where many questions are
-asked at once.
+Each method is a few lines over the engine: build a conversation, answer it, parse the answer. Use
+`Model.respond` to ask many questions at once.
 
 Legend: L tokens of a conversation, V vocabulary.
 """
@@ -87,8 +86,8 @@ class Model:
         name: what to call it in records and reports.
         network: the weights.
         processor: from the same checkpoint.
-        generation: what the checkpoint wants unless the user says otherwise.
-        on_stage: told what is going on, for progress: `(stage, done, total)`.
+        generation: the checkpoint's defaults for what the user does not say.
+        on_stage: progress callback `(stage, done, total)`.
     """
 
     def __init__(
@@ -342,7 +341,7 @@ def load(
         dtype: of the weights; None takes the checkpoint's.
         attention: back end of the attention.
         hub: where to ask for a published name.
-        on_stage: told what is going on, for progress.
+        on_stage: progress callback `(stage, done, total)`.
 
     Raises:
         WeightsError: there is no such model, or it is not complete.

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from finesight.data.record import Record, encode_record
 from finesight.data.shards import ShardSet
-from finesight.present.page import Figure, Gallery, Page, Row, Section, Table, render_page
+from finesight.present.page import Figure, Gallery, Page, Section, Table, TableRow, render_page
 from finesight.present.svg import drawing, element
 
 __all__ = ["sheet"]
@@ -65,7 +65,7 @@ def _summary(records: list[Record]) -> Table:
         counts = Counter(str(record.meta[key]) for record in records if key in record.meta)
         if counts:
             text = ", ".join(f"{value} {number}" for value, number in counts.most_common(12))
-            rows.append(Row((key, text)))
+            rows.append(TableRow((key, text)))
     return Table("", ("key", "records"), tuple(rows))
 
 

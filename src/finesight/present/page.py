@@ -29,7 +29,7 @@ LONGEST_SIDE = 1600
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Short facts side by side; warnings come last and stand out."""
+    """Short facts side by side; warnings come last, in another colour."""
 
     facts: tuple[str, ...]
     warnings: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One row of a table.
 
     Attributes:
@@ -85,7 +85,7 @@ class Table:
 
     title: str
     header: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     numbers: Collection[str] = ()
     kind: ClassVar[str] = "table"
 
@@ -127,7 +127,7 @@ class Gallery:
     kind: ClassVar[str] = "gallery"
 
 
-Part = Facts | Notes | Text | Table | Figure | Gallery
+PagePart = Facts | Notes | Text | Table | Figure | Gallery
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Section:
     """
 
     title: str
-    parts: tuple[Part, ...]
+    parts: tuple[PagePart, ...]
     source: str = ""
 
 

@@ -29,10 +29,10 @@ from finesight.present.page import (
     Figure,
     Notes,
     Page,
-    Part,
-    Row,
+    PagePart,
     Section,
     Table,
+    TableRow,
     Text,
     data_address,
     render_page,
@@ -95,7 +95,7 @@ def _page(entries: Iterable[ReportEntry], title: str) -> Page:
 
 def _section(entry: ReportEntry) -> Section:
     answer = entry.answer
-    parts: list[Part] = [Text("", answer.text or "(the answer is empty)"), _facts(entry)]
+    parts: list[PagePart] = [Text("", answer.text or "(the answer is empty)"), _facts(entry)]
     for index in range(len(answer.media)):
         parts += _media(answer, index, entry.pictures.get(index))
     parts += tables_of(answer)
@@ -123,7 +123,7 @@ def _facts(entry: ReportEntry) -> Facts:
     return Facts(tuple(facts), tuple(warnings))
 
 
-def _media(answer: Answer, index: int, picture: Image.Image | None) -> Iterator[Part]:
+def _media(answer: Answer, index: int, picture: Image.Image | None) -> Iterator[PagePart]:
     record = answer.media[index]
     is_image = record.kind == "image"
     marks = marks_of(answer, media_index=index) if is_image else ()
@@ -169,9 +169,9 @@ def tables_of(answer: Answer) -> list[Table]:
     """The tables of an answer that have rows; things that are drawn have their number and colour."""
     marks = _marks(answer)
 
-    def row(item: AnswerBox | AnswerPoint | AnswerEvent, original: str, written: str) -> Row:
+    def row(item: AnswerBox | AnswerPoint | AnswerEvent, original: str, written: str) -> TableRow:
         cells = (_short(item.label), original, written, _flags(item), _attributes(item))
-        return Row(cells, marks.get(id(item)))
+        return TableRow(cells, marks.get(id(item)))
 
     boxes = [row(each, _place(each.original), _place(each.box_resized)) for each in answer.boxes]
     points = [
@@ -186,7 +186,7 @@ def tables_of(answer: Answer) -> list[Table]:
         for each in answer.events
     ]
     calls = [
-        Row(
+        TableRow(
             (
                 _short(call.name),
                 _short(json.dumps(dict(call.arguments), ensure_ascii=False)),
@@ -217,10 +217,10 @@ def _marks(answer: Answer) -> dict[int, Mark | TimeSpan]:
     return found
 
 
-def _table(title: str, header: Sequence[str], rows: Sequence[Row]) -> Table:
+def _table(title: str, header: Sequence[str], rows: Sequence[TableRow]) -> Table:
     """A table without the columns in which no row has a text."""
     used = [place for place in range(len(header)) if any(row.cells[place] for row in rows)]
-    kept = tuple(Row(tuple(row.cells[place] for place in used), row.mark) for row in rows)
+    kept = tuple(TableRow(tuple(row.cells[place] for place in used), row.mark) for row in rows)
     return Table(title, tuple(header[place] for place in used), kept, _NUMBERS)
 
 

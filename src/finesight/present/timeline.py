@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events of a video as bars over a time axis: an SVG for pages, and where the bars go for pictures.
 
-Bars that overlap in time lie in lanes of their own. Letters take the colour of the page around them
-(`currentColor`), so that one SVG suits light and dark. Times are true seconds of the source.
+Bars that overlap in time get lanes of their own. Letters take the colour of the page around them
+(`currentColor`), so that one SVG fits light and dark pages. Times are seconds of the source.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def timeline_svg(
     Args:
         spans: the events.
         start_seconds: left end of the axis.
-        end_seconds: right end of the axis; the axis grows where an event lies outside.
+        end_seconds: right end of the axis; the axis grows where an event is outside.
         width: in the SVG's own units.
     """
     first, last = axis_ends(spans, start_seconds, end_seconds)

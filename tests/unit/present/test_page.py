@@ -17,9 +17,9 @@ from finesight.present.page import (
     Gallery,
     Notes,
     Page,
-    Row,
     Section,
     Table,
+    TableRow,
     Text,
     render_page,
     write_page,
@@ -61,7 +61,10 @@ def everything(text):
         Text(text, text),
         Text(text, text, is_folded=True),
         Table(
-            text, (text, "n"), (Row((text, "1"), mark), Row((text, "2"), is_strong=True)), ("n",)
+            text,
+            (text, "n"),
+            (TableRow((text, "1"), mark), TableRow((text, "2"), is_strong=True)),
+            ("n",),
         ),
         figure,
         Gallery(text, (figure,)),
@@ -94,7 +97,7 @@ def test_numbers_marks_and_strong_rows_of_a_table():
     assert '<td class="n">1</td>' in html
     assert '<tr class="strong">' in html
     assert 'style="background:#d62746;color:#ffffff">7</span>' in html
-    plain = Table("", ("a",), (Row(("b",)),))
+    plain = Table("", ("a",), (TableRow(("b",)),))
     html = render_page(Page(title="t", sections=[Section("", (plain,))]))
     assert "swatch" not in html.partition("</style>")[2]
     assert "<h2" not in html

@@ -33,7 +33,7 @@ PLACE_KEYS = ("boxes", "box", "bbox", "points", "point")
 """Keys of a truth or an answer that hold places, in pixels of the original."""
 
 SEEN_KEY = "targets"
-"""Key of a parsed answer that holds true places: of episodes, only the page itself knew them."""
+"""Key of a parsed answer that holds the right places; in episodes they are known to the page alone."""
 
 ERROR_PARTS = frozenset({"error", "wrong_format"})
 """Parts of a score that are errors although the quoted metric counts marks."""

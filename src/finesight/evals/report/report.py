@@ -20,7 +20,17 @@ from finesight.evals.core.task import Item
 from finesight.evals.judge.ask import FAILURES
 from finesight.evals.judge.run import Judged, load_judged
 from finesight.evals.report.failures import failure_section, wrong
-from finesight.present.page import Facts, Notes, Page, Part, Row, Section, Table, Text, write_page
+from finesight.present.page import (
+    Facts,
+    Notes,
+    Page,
+    PagePart,
+    Section,
+    Table,
+    TableRow,
+    Text,
+    write_page,
+)
 
 MOST_FAILURES = 24
 """Wrong answers shown per run."""
@@ -97,9 +107,9 @@ def _failed(result: Result, samples: Sequence[Sample], most: int) -> list[Sample
     return wrong(samples, most=most, higher_is_better=result.higher_is_better)
 
 
-def _overview_row(result: Result) -> Row:
+def _overview_row(result: Result) -> TableRow:
     who = (result.task, result.responder, result.prompt, result.extractor)
-    return Row((*who, result.main, *_value_cells(result), f"{result.n:,}"))
+    return TableRow((*who, result.main, *_value_cells(result), f"{result.n:,}"))
 
 
 def _value_cells(result: Result) -> tuple[str, str]:
@@ -116,10 +126,10 @@ def _judged_tables(judged: Sequence[Judged]) -> list[Table]:
         for result in (each.by_rule, each.result):
             who = result.judged_by or f"rule {result.extractor} {result.extractor_version}"
             cells = (result.task, result.responder, who, result.main, *_value_cells(result))
-            rows.append(Row((*cells, f"{result.n:,}"), is_strong=bool(result.judged_by)))
+            rows.append(TableRow((*cells, f"{result.n:,}"), is_strong=bool(result.judged_by)))
     tables = [Table("By rule and by judge", JUDGED, tuple(rows), NUMBERS)]
     kept = tuple(
-        Row((each.result.task, each.result.judged_by, FAILURES[reason], f"{count:,}"))
+        TableRow((each.result.task, each.result.judged_by, FAILURES[reason], f"{count:,}"))
         for each in judged
         for reason, count in each.failures.items()
     )
@@ -150,7 +160,7 @@ def _section(result: Result) -> Section:
         warnings.append(f"not read: {result.parse_fail_rate:.1%}")
     if result.truncated_rate:
         warnings.append(f"cut short: {result.truncated_rate:.1%}")
-    parts: list[Part] = [Facts(tuple(facts), tuple(warnings))]
+    parts: list[PagePart] = [Facts(tuple(facts), tuple(warnings))]
     if result.notes:
         parts.append(Notes(tuple(result.notes)))
     settings = json.dumps(dict(result.settings), indent=2, ensure_ascii=False)
@@ -160,11 +170,11 @@ def _section(result: Result) -> Section:
 
 def _tables(result: Result) -> list[Table]:
     tables = [_beside_published(result)]
-    metrics = (Row((name, f"{value:.4f}")) for name, value in result.metrics.items())
+    metrics = (TableRow((name, f"{value:.4f}")) for name, value in result.metrics.items())
     tables.append(Table("Metrics", ("metric", "value"), tuple(metrics), NUMBERS))
     for tag, values in result.breakdown.items():
         rows = tuple(
-            Row((name, _scaled(each["value"], result.unit), f"{each['n'] or 0:,.0f}"))
+            TableRow((name, _scaled(each["value"], result.unit), f"{each['n'] or 0:,.0f}"))
             for name, each in values.items()
         )
         tables.append(Table(f"By {tag}", (tag, result.main, "n"), rows, (result.main, "n")))
@@ -174,11 +184,13 @@ def _tables(result: Result) -> list[Table]:
 def _beside_published(result: Result) -> Table:
     """Ours among the published numbers, best first; chance is one of them."""
     value, ends = _value_cells(result)
-    rows = [(result.value * result.unit, Row((result.responder, value, ends), is_strong=True))]
-    rows += [(number, Row((name, f"{number:g}", ""))) for name, number in result.published.items()]
+    rows = [(result.value * result.unit, TableRow((result.responder, value, ends), is_strong=True))]
+    rows += [
+        (number, TableRow((name, f"{number:g}", ""))) for name, number in result.published.items()
+    ]
     if result.chance is not None:
         chance = result.chance * result.unit
-        rows.append((chance, Row(("random answers", f"{chance:.2f}", ""))))
+        rows.append((chance, TableRow(("random answers", f"{chance:.2f}", ""))))
     rows.sort(key=lambda pair: pair[0], reverse=result.higher_is_better)
     header = ("system", result.main, "95 % interval")
     return Table("Beside published numbers", header, tuple(row for _, row in rows), header[1:])

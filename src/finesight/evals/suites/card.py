@@ -3,7 +3,7 @@
 
 A row that a model was never trained for is shown like any other and marked, so that nobody takes it for a failure, nor
 for a promise. Which rows it was trained for is written by whoever trained it, in `trained_on.json` beside its weights:
-a JSON list of rows, where `text_*` stands for all that begin so. Without the file nothing is claimed.
+a JSON list of rows, where `text_*` means all that begin so. Without the file nothing is claimed.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from finesight.present.page import (
     Figure,
     Gallery,
     Page,
-    Part,
-    Row,
+    PagePart,
     Section,
     Table,
+    TableRow,
     data_address,
     write_page,
 )
@@ -46,8 +46,8 @@ EXAMPLES_PER_ROW = 4
 Trained = Literal["trained", "not trained", "not stated"]
 
 _FOOTER = (
-    "cer: character errors over characters, lower is better; all others: higher is better. Beside each score stands "
-    "the same model on blank pictures. Examples are the first of their row, not chosen."
+    "cer: character errors over characters, lower is better; all others: higher is better. Beside each score is "
+    "that of the same model on blank pictures. Examples are the first of their row, not chosen."
 )
 _BAR, _GAP, _LABEL, _WIDTH = 12, 18, 250, 400
 _LONGEST_TEXT = 600
@@ -219,7 +219,7 @@ def _page(
 ) -> Page:
     header = ("row", "measure", "score", "blank", "times blank", "n", "failed", "training")
     scores = tuple(
-        Row(
+        TableRow(
             (
                 *(row.row, row.measure, f"{row.score:.3f}", f"{row.blank:.3f}"),
                 *(f"{row.beats_blank:.1f}", str(row.num_items), str(row.num_failed)),
@@ -228,8 +228,10 @@ def _page(
         )
         for row in rows
     )
-    absent = tuple(Row((row.row, f"no data: {row.needs} is not there", row.how)) for row in no_data)
-    parts: list[Part] = [Figure(drawing=bars), Table("", header, scores, header[2:7])]
+    absent = tuple(
+        TableRow((row.row, f"no data: {row.needs} is not there", row.how)) for row in no_data
+    )
+    parts: list[PagePart] = [Figure(drawing=bars), Table("", header, scores, header[2:7])]
     if absent:
         parts.append(Table("No data", ("row", "what is missing", "what to do"), absent))
     sections = [Section("", tuple(parts))]

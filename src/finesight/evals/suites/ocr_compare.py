@@ -15,7 +15,7 @@ from finesight.evals.core.journal import Sample, read_samples
 from finesight.evals.core.scoring import scored
 from finesight.evals.core.task import Task
 from finesight.evals.tasks.packaged.ocr_compare import ROWS
-from finesight.present.page import Row, Table
+from finesight.present.page import Table, TableRow
 
 TASK = "ocr_compare"
 FEW = 10
@@ -107,7 +107,7 @@ def failings(runs: Mapping[str, Path]) -> list[Failing]:
 def tables(rows: Sequence[ComparedRow], failed: Sequence[Failing]) -> list[Table]:
     """Rows and failures for the report page."""
     compared = tuple(
-        Row(
+        TableRow(
             (
                 each.row,
                 f"{each.first} / {each.second}",
@@ -122,7 +122,7 @@ def tables(rows: Sequence[ComparedRow], failed: Sequence[Failing]) -> list[Table
     )
     header = ("row", "systems", "character errors", "second less first", "items", "says")
     fails = tuple(
-        Row(
+        TableRow(
             (each.system, *(str(n) for n in _counts(each)), str(each.n)),
         )
         for each in failed

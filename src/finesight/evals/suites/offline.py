@@ -24,7 +24,7 @@ from finesight.evals.core.task import Item, Space
 from finesight.evals.report.report import needed_items, write_report
 from finesight.evals.suites.goldens import Golden, replay
 from finesight.evals.suites.parts import PARTS, Part, present
-from finesight.present.page import Row, Table
+from finesight.present.page import Table, TableRow
 
 OnPart = Callable[[str, int, Sample], None]
 """Told the benchmark, the number of its items done, and the last of them."""
@@ -171,7 +171,7 @@ def save_offline(done: Offline, out: Path, *, model: str) -> dict[str, Any]:
 def goldens_table(goldens: Sequence[Golden]) -> Table:
     """Stored outputs of other systems: our totals beside the published ones."""
     rows = tuple(
-        Row(
+        TableRow(
             (
                 each.benchmark,
                 each.system,
