@@ -78,7 +78,7 @@ class FetchRefused(MediaError):
 
 
 class LayoutError(FinesightError, ValueError):
-    """Two counts that must agree in a packed sample do not."""
+    """Inconsistent lengths in a packed sample."""
 
 
 class WeightsError(FinesightError):
@@ -94,7 +94,7 @@ class ShapeMismatch(WeightsError):
 
 
 class EngineError(FinesightError):
-    """Generation cannot go on."""
+    """Generation failed."""
 
 
 class PromptTooLong(EngineError):
@@ -130,7 +130,7 @@ class ShardCorrupt(DataError):
 
 
 class EvalError(FinesightError):
-    """An evaluation cannot give a number that means what it says."""
+    """An evaluation cannot give a valid score."""
 
 
 class RemoteError(FinesightError):
