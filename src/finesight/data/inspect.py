@@ -84,27 +84,26 @@ def _picture(record: Record) -> Markup:
     png, _ = encode_record(record)
     height, width = record.pixels.shape[:2]
     zoom = _ZOOM if width * _ZOOM <= 540 else 1
-    image = element(
-        "image",
-        href=f"data:image/png;base64,{base64.b64encode(png).decode()}",
-        width=width,
-        height=height,
-        style="image-rendering: pixelated",
-    )
-    size = str(width * zoom)
-    return drawing(width, height, record.id, image, _marks(record), width=size)
+    image = {
+        "href": f"data:image/png;base64,{base64.b64encode(png).decode()}",
+        "width": width,
+        "height": height,
+        "style": "image-rendering: pixelated",
+    }
+    parts = (element("image", image), _marks(record))
+    return drawing((width, height), record.id, parts, {"width": width * zoom})
 
 
 def _marks(record: Record) -> Markup:
     marks = []
     for thing in record.objects:
         x1, y1, x2, y2 = thing.box
+        line = {"fill": "none", "stroke": _MARK}
         marks += [
-            element("rect", x=x1, y=y1, width=x2 - x1, height=y2 - y1, fill="none", stroke=_MARK),
-            element("text", thing.name, x=x1, y=max(8, y1 - 2), fill=_MARK),
+            element("rect", {"x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1, **line}),
+            element("text", {"x": x1, "y": max(8, y1 - 2), "fill": _MARK}, thing.name),
         ]
-    marks += [
-        element("circle", element("title", glyph.char), cx=glyph.x, cy=glyph.y, r=1, fill=_MARK)
-        for glyph in record.glyphs
-    ]
-    return element("g", *marks, class_="marks", font_size="7")
+    for glyph in record.glyphs:
+        dot = {"cx": glyph.x, "cy": glyph.y, "r": 1, "fill": _MARK}
+        marks.append(element("circle", dot, element("title", {}, glyph.char)))
+    return element("g", {"class": "marks", "font-size": 7}, *marks)

@@ -42,17 +42,18 @@ def timeline_svg(
         x = _SIDE + (tick - first) * scale
         text = clock_text(tick).removesuffix(".00")
         line = f"M{x:.1f} {_MARGIN - 4} V{bottom + 4}"
+        ink = {"fill": "currentColor", "text-anchor": "middle"}
         parts += [
-            element("path", d=line, stroke="currentColor", opacity="0.2"),
-            element("text", text, x=x, y=bottom + 18, text_anchor="middle", fill="currentColor"),
+            element("path", {"d": line, "stroke": "currentColor", "opacity": "0.2"}),
+            element("text", {"x": x, "y": bottom + 18, **ink}, text),
         ]
     parts += [
         _bar(span, lane, _SIDE + (span.start_seconds - first) * scale, scale, width)
         for span, lane in zip(spans, lanes, strict=True)
     ]
     label = f"{len(spans)} events from {clock_text(first)} to {clock_text(last)}"
-    font = {"font_family": "system-ui, sans-serif", "font_size": "12"}
-    return drawing(width, bottom + _AXIS, label, *parts, **font)
+    font = {"font-family": "system-ui, sans-serif", "font-size": "12"}
+    return drawing((width, bottom + _AXIS), label, parts, font)
 
 
 def lanes_of(spans: Sequence[TimeSpan], *, shortest_seconds: float = 0.0) -> list[int]:
@@ -96,9 +97,11 @@ def _bar(span: TimeSpan, lane: int, x: float, scale: float, width: int) -> Marku
     stretch = f"{clock_text(span.start_seconds)} – {clock_text(span.end_seconds)}"
     label = f"{span.number} {span.label}".strip()
     room = max(int((width - x - 4) / 7), 2)
+    bar = {"x": x, "y": y + 16, "width": length, "height": 8, "rx": 2, "fill": hex_of(span.colour)}
     return element(
         "g",
-        element("title", f"{label} ({stretch})"),
-        element("rect", x=x, y=y + 16, width=length, height=8, rx=2, fill=hex_of(span.colour)),
-        element("text", shortened(label, room), x=x, y=y + 12, fill="currentColor"),
+        {},
+        element("title", {}, f"{label} ({stretch})"),
+        element("rect", bar),
+        element("text", {"x": x, "y": y + 12, "fill": "currentColor"}, shortened(label, room)),
     )

@@ -50,7 +50,7 @@ def everything(text):
     figure = Figure(
         title=text,
         picture="data:image/png;base64,AA",
-        drawing=drawing(9, 9, text, element("text", text, x=1.25)),
+        drawing=drawing((9, 9), text, [element("text", {"x": 1.25}, text)], {}),
         alt=text,
         caption=text,
         texts=((text, text),),
@@ -118,10 +118,14 @@ def test_a_page_is_written_whole_with_halves_of_pairs_replaced(tmp_path):
 
 
 def test_svg_is_escaped_and_its_numbers_are_short():
-    inner = element("g", element("text", "a < b & c", x=1.26, y=2.0), class_="marks", font_size="7")
+    inner = element(
+        "g",
+        {"class": "marks", "font-size": 7},
+        element("text", {"x": 1.26, "y": 2.0}, "a < b & c"),
+    )
     assert inner == '<g class="marks" font-size="7"><text x="1.3" y="2">a &lt; b &amp; c</text></g>'
     assert isinstance(inner, Markup)
-    root = ElementTree.fromstring(drawing(10, 2.5, '"<>&', inner, width="10"))
+    root = ElementTree.fromstring(drawing((10, 2.5), '"<>&', [inner], {"width": 10}))
     assert root.attrib["viewBox"] == "0 0 10 2.5"
     assert root.attrib["aria-label"] == '"<>&'
-    assert element("text", fill='"><script>') == '<text fill="&#34;&gt;&lt;script&gt;"></text>'
+    assert element("text", {"fill": '"><script>'}) == '<text fill="&#34;&gt;&lt;script&gt;"></text>'

@@ -164,35 +164,26 @@ def draw_rows(rows: Sequence[RowScore], states: Mapping[str, Trained]) -> Markup
     """
     step = 2 * _BAR + _GAP
     height = step * len(rows) + 2 * _GAP
-    hatch = element(
-        "pattern",
-        element("rect", width=6, height=6, fill="#e8c48c"),
-        element("line", x1=0, y1=0, x2=0, y2=6, stroke="#9a4b00", stroke_width=2),
-        id="h",
-        width=6,
-        height=6,
-        patternUnits="userSpaceOnUse",
-        patternTransform="rotate(45)",
-    )
     title = "share right, 0 to 1: on pictures, and below it on blank ones"
+    parts = [
+        _hatch(),
+        element("rect", {"width": "100%", "height": "100%", "fill": "#ffffff"}),
+        element("text", {"x": _LABEL, "y": 13, "fill": "#5c6068"}, title),
+    ]
+    for number, row in enumerate(rows):
+        parts += _bars(row, states[row.row], 2 * _GAP - 8 + number * step)
     width = _LABEL + _WIDTH + 60
-    return drawing(
-        width,
-        height,
-        "share right by row",
-        element("defs", hatch),
-        element("rect", width="100%", height="100%", fill="#ffffff"),
-        element("text", title, x=_LABEL, y=13, fill="#5c6068"),
-        *(
-            bar
-            for number, row in enumerate(rows)
-            for bar in _bars(row, states[row.row], 2 * _GAP - 8 + number * step)
-        ),
-        width=str(width),
-        height=str(height),
-        font_family="sans-serif",
-        font_size="12",
-    )
+    style = {"width": width, "height": height, "font-family": "sans-serif", "font-size": 12}
+    return drawing((width, height), "share right by row", parts, style)
+
+
+def _hatch() -> Markup:
+    """The pattern of rows that were not trained for."""
+    line = {"x1": 0, "y1": 0, "x2": 0, "y2": 6, "stroke": "#9a4b00", "stroke-width": 2}
+    tile = {"width": 6, "height": 6}
+    units = {"patternUnits": "userSpaceOnUse", "patternTransform": "rotate(45)"}
+    inner = (element("rect", {**tile, "fill": "#e8c48c"}), element("line", line))
+    return element("defs", {}, element("pattern", {"id": "h", **tile, **units}, *inner))
 
 
 def _bars(row: RowScore, state: Trained, top: int) -> list[Markup]:
@@ -200,12 +191,14 @@ def _bars(row: RowScore, state: Trained, top: int) -> list[Markup]:
     mark = " (not trained)" if state == "not trained" else ""
     colour = "url(#h)" if state == "not trained" else "#2b6cb0"
     label = f"{row.row}{mark}, n={row.num_items}"
+    ink = {"fill": "#1c1d20"}
+    bar = {"x": _LABEL, "height": _BAR}
     end = _LABEL + seen * _WIDTH + 4
     return [
-        element("text", label, x=_LABEL - 8, y=top + _BAR + 3, text_anchor="end", fill="#1c1d20"),
-        element("rect", x=_LABEL, y=top, width=seen * _WIDTH, height=_BAR, fill=colour),
-        element("rect", x=_LABEL, y=top + _BAR, width=blind * _WIDTH, height=_BAR, fill="#b5b8bf"),
-        element("text", f"{seen:.3f}", x=end, y=top + _BAR - 2, fill="#1c1d20"),
+        element("text", {"x": _LABEL - 8, "y": top + _BAR + 3, "text-anchor": "end", **ink}, label),
+        element("rect", {**bar, "y": top, "width": seen * _WIDTH, "fill": colour}),
+        element("rect", {**bar, "y": top + _BAR, "width": blind * _WIDTH, "fill": "#b5b8bf"}),
+        element("text", {"x": end, "y": top + _BAR - 2, **ink}, f"{seen:.3f}"),
     ]
 
 
