@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -82,9 +81,9 @@ def write_report(
     tables = [*more, *_judged_tables(judged)]
     if len(runs) > 1:
         overview = tuple(_overview_row(result) for result, _ in runs)
-        tables.insert(0, Table("", OVERVIEW, overview, NUMBERS))
+        tables.insert(0, Table("Runs", OVERVIEW, overview, NUMBERS))
     sections = chain(
-        (Section(table.title, (replace(table, title=""),)) for table in tables),
+        (Section("", (table,)) for table in tables),
         _run_sections(runs, items or {}, most_failures),
     )
     page = Page(title=title, sections=sections, footer=FOOTER)
