@@ -38,7 +38,7 @@ def read_items(folders: Sequence[Path], *, limit: int | None = None) -> list[Hel
 def read_texts(folders: Sequence[Path]) -> Iterator[TextPicture]:
     """Upright pictures of text of held-out data sets; errors as in `read_items`."""
     for record in _records(folders):
-        if record.family == "text" and not record.meta.get("direction", 0):
+        if "language" in record.meta and not record.meta.get("direction", 0):
             image, language = Image.fromarray(record.pixels), str(record.meta["language"])
             yield TextPicture(record.id, image, record.turns[0][1], language)
 
