@@ -116,7 +116,7 @@ test-slow: setup-test  ## the full-size variants: 300 drawn parity cases, large 
 	$(PYTEST) -m 'slow and not gpu and not interop' --durations=15
 
 bench: setup-test  ## speed and memory against their stated bars
-	$(BIN)/finesight bench
+	$(BIN)/python -m benchmarks
 
 # Their scorers run with our torch and pictures, seen through a path file, so that nothing large is fetched twice.
 $(STAMPS)/harnesses: $(STAMPS)/torchvision scripts/harness-venv.sh

@@ -168,7 +168,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(recipe, tmp_p
     monkeypatch.chdir(tmp_path)
     trainer = pretrain.start(recipe)
     whole = trainer.save()
-    (whole.parent / ".writing_00000009").mkdir()  # of a run that was killed
+    (whole.parent / ".step_00000009.part").mkdir()  # of a run that was killed
 
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -21,6 +21,7 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from finesight import files
 from finesight.data.builders.scenes import Scenes, ScenesConfig
 from finesight.data.builders.text_lines import TextLines, TextLinesConfig
 from finesight.data.builders.text_sheets import TextSheets, TextSheetsConfig
@@ -30,7 +31,7 @@ from finesight.data.shards import ShardReader, is_complete, write_shard
 from finesight.data.sources.fonts import FontCatalogue, Split
 from finesight.data.sources.icons import IconLibrary
 from finesight.data.sources.words import WordLists
-from finesight.errors import ConfigError
+from finesight.errors import ConfigError, DataError
 
 __all__ = [
     "BuildConfig",
@@ -209,17 +210,8 @@ def _refuse_another_recipe(config: BuildConfig, out: Path) -> None:
 def _claim(config: BuildConfig, out: Path) -> None:
     """Write the recipe into the folder, and remove what a build that was killed left there."""
     out.mkdir(parents=True, exist_ok=True)
-    draft = out / f".{RECIPE_FILE}.part"
-    draft.write_text(_recipe_text(config), encoding="utf-8")
-    draft.replace(out / RECIPE_FILE)
-    _remove_stale(out)
-
-
-def _remove_stale(out: Path) -> None:
-    """Remove the beginnings of shards whose processes are gone."""
-    for stale in out.glob("*.partial-*"):  # of a build that was killed
-        if not Path("/proc", stale.suffix.rpartition("-")[2]).exists():
-            stale.unlink()
+    files.write_text(out / RECIPE_FILE, _recipe_text(config), error=DataError)
+    files.remove_drafts(out)
 
 
 def _shard_path(config: BuildConfig, out: Path, job: tuple[int, int, int]) -> Path:
@@ -239,7 +231,7 @@ def _run(
     finally:
         pool.terminate()
         pool.join()
-        _remove_stale(out)  # of workers that were ended because another one failed
+        files.remove_drafts(out)  # of workers that were ended because another one failed
 
 
 def _build_shard(task: tuple[BuildConfig, Path, tuple[int, int, int]]) -> int:

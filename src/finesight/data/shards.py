@@ -22,6 +22,7 @@ from pathlib import Path
 
 from finesight.data.record import Record, decode_record, encode_record
 from finesight.errors import DataError, ShardCorrupt
+from finesight.files import whole_file, write_text
 
 __all__ = ["ShardReader", "ShardSet", "index_path", "is_complete", "write_shard"]
 
@@ -52,11 +53,9 @@ def write_shard(shard: Path, records: Iterable[Record]) -> int:
         RecordInvalid: a record breaks the schema; nothing is left behind.
         DataError: the shard cannot be written, as on a full disk; nothing is left behind.
     """
-    partial = shard.with_suffix(f".partial-{os.getpid()}")
     rows: list[list[int]] = []
     names: list[str] = []
-    shard.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with whole_file(shard, error=DataError, parents=True) as partial:
         with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
             for record in records:
                 record.check()
@@ -73,12 +72,8 @@ def write_shard(shard: Path, records: Iterable[Record]) -> int:
             "ids": names,
             "parts": rows,
         }
-        partial.replace(shard)
-        _write_atomic(index_path(shard), json.dumps(index, separators=(",", ":")))
-    except OSError as error:
-        raise DataError(f"shard {shard} cannot be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    listed = json.dumps(index, separators=(",", ":"))
+    write_text(index_path(shard), listed, error=DataError)
     return len(rows)
 
 
@@ -232,12 +227,6 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> tuple[int, int]:
     start = tar.offset + tarfile.BLOCKSIZE  # a USTAR header is one block; names are under 100 bytes
     tar.addfile(info, io.BytesIO(content))
     return start, len(content)
-
-
-def _write_atomic(path: Path, text: str) -> None:
-    partial = path.with_suffix(f".partial-{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _sha256(path: Path) -> str:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 
+from finesight import files
 from finesight.config.load import write_recipe
 from finesight.config.model import ModelConfig
 from finesight.errors import ConfigError, DataError
@@ -57,9 +59,8 @@ def start(recipe: PretrainRecipe) -> Trainer:
         _start_from(trainer, recipe.model.start_from)
     trainer.check_data()
     recipe.run.folder.mkdir(parents=True, exist_ok=True)
-    draft = recipe.run.folder / ".config.toml.part"
-    write_recipe(recipe, draft)
-    draft.replace(recipe.run.folder / "config.toml")
+    with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
+        write_recipe(recipe, draft)
     return trainer
 
 
@@ -90,19 +91,15 @@ def export(run_folder: Path, model_folder: Path, target: Path) -> None:
     model.load_state_dict(_of_model(parts["average"]), strict=True)
     model.to(torch.bfloat16)
     whole = target.absolute()
-    draft = whole if whole.is_dir() else whole.with_name(f".{whole.name}.part")
+    is_new = not whole.is_dir()
     try:
-        save_model(model, draft, max_shard_bytes=14 * 2**20)
-        for name in COMPANION_FILES:
-            if (model_folder / name).exists() and model_folder.absolute() != whole:
-                shutil.copyfile(model_folder / name, draft / name)
-        if draft != whole:
-            draft.replace(whole)
+        with files.whole_folder(whole, error=None) if is_new else nullcontext(whole) as draft:
+            save_model(model, draft, max_shard_bytes=14 * 2**20)
+            for name in COMPANION_FILES:
+                if (model_folder / name).exists() and model_folder.absolute() != whole:
+                    shutil.copyfile(model_folder / name, draft / name)
     except (OSError, SafetensorError) as error:
         raise DataError(f"model folder {target} cannot be written: {error}") from error
-    finally:
-        if draft != whole:
-            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _start_from(trainer: Trainer, source: Path) -> None:

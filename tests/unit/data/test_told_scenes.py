@@ -85,7 +85,7 @@ def test_shards_may_mix_records_with_and_without_pictures(assets, icons, tmp_pat
     assert [record.image is None for record in back] == [True, False] * 3
     assert [record.turns for record in back] == [record.turns for record in mixed]
     page, _ = sheet(tmp_path)
-    assert page.count("<img") == 3
+    assert page.count("<image ") == 3
     assert mixed[0].context.split("\n")[0] in page
 
 

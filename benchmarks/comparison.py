@@ -3,9 +3,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,16 @@ def best_in_turns(runs: Sequence[Callable[[], object]], rounds: int) -> list[flo
             if round_number:
                 best[index] = min(best[index], time.perf_counter() - start)
     return best
+
+
+def in_process(module: str, function: str, argument: str) -> dict[str, float]:
+    """Run `module.function(argument)` in a fresh Python and read the JSON it writes."""
+    code = f"from {module} import {function} as run; run({argument!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=_ROOT
+    )
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
 
 
 def resident_bytes(key: str) -> int:

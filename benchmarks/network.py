@@ -9,7 +9,6 @@ where that is asked; speed does not depend on their values.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finesight.cli.bench.comparison import Comparison, best_in_turns, resident_bytes
+from benchmarks.comparison import Comparison, best_in_turns, in_process, resident_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -289,20 +288,15 @@ def bench_load(*, blocks: int = 32, layers: int = 36, rounds: int = 3) -> list[C
         size = write_random_checkpoint(config, Path(folder), max_shard_bytes=10**9)
         loading, reading, peak = float("inf"), float("inf"), 0.0
         for _ in range(rounds):
-            reading = min(reading, _in_process("read_files", folder)["seconds"])
-            measured = _in_process("load_and_touch", folder)
+            reading = min(
+                reading, in_process("benchmarks.network", "read_files", folder)["seconds"]
+            )
+            measured = in_process("benchmarks.network", "load_and_touch", folder)
             loading, peak = min(loading, measured["seconds"]), max(peak, measured["peak_bytes"])
     return [
         Comparison("peak bytes of loading against the weights", peak, size, 1.05, at_least=False),
         Comparison("seconds of loading against reading", loading, reading, 1.3, at_least=False),
     ]
-
-
-def _in_process(function: str, folder: str) -> dict[str, float]:
-    code = f"from finesight.cli.bench.network import {function} as run; run({folder!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    result: dict[str, float] = json.loads(done.stdout)
-    return result
 
 
 def read_files(folder: str) -> None:

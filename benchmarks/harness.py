@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
-from finesight.cli.bench.comparison import Comparison
+from benchmarks.comparison import Comparison
 from finesight.conversation import Conversation, Reply, Sampling, Usage
 
 _NUM_ITEMS = 3040

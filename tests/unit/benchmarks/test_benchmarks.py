@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from finesight.cli.bench.comparison import Comparison, best_in_turns
-from finesight.cli.bench.harness import bench_harness
-from finesight.cli.bench.media import bench_auto_frames, bench_long_video
-from finesight.cli.bench.network import bench_load, bench_windows, shortened_3b
-from finesight.cli.bench.start import bench_busy, bench_start
-from finesight.cli.main import main
+from benchmarks.__main__ import main
+from benchmarks.comparison import Comparison, best_in_turns
+from benchmarks.harness import bench_harness
+from benchmarks.media import bench_auto_frames, bench_long_video
+from benchmarks.network import bench_load, bench_windows, shortened_3b
+from benchmarks.start import bench_busy, bench_start
 
 
 def test_a_speed_is_met_from_below_and_a_cost_from_above():
@@ -98,7 +98,7 @@ def started_from_here(text):
 
 
 def test_names_are_listed_and_unknown_ones_refused(capsys):
-    assert main(["bench", "--list"]) == 0
+    assert main(["--list"]) == 0
     listed = capsys.readouterr().out
     assert [line.split()[0] for line in listed.splitlines()] == [
         "start",
@@ -110,36 +110,38 @@ def test_names_are_listed_and_unknown_ones_refused(capsys):
         "load",
         "speed",
     ]
-    assert main(["bench", "sped"]) == 2
+    assert main(["sped"]) == 2
     assert "no benchmark 'sped'" in capsys.readouterr().err
+    assert main(["windos"]) == 2
+    assert "did you mean windows or video?" in capsys.readouterr().err
 
 
 def test_a_device_is_for_the_network_alone(monkeypatch, capsys):
-    assert main(["bench", "windows", "load", "--device", "meta"]) == 2
+    assert main(["windows", "load", "--device", "meta"]) == 2
     assert "'load' measures the host, not device 'meta'" in capsys.readouterr().err
-    assert main(["bench", "windows", "--device", "abacus"]) == 2
+    assert main(["windows", "--device", "abacus"]) == 2
     assert "device 'abacus' cannot be used" in capsys.readouterr().err
     asked = []
     kept = Comparison("steps", 1.0, 1.0, 1.0, at_least=False)
     monkeypatch.setattr("finesight.model.device.checked_device", lambda name: name)
     for name in ("bench_windows", "compare_with_transformers"):
         monkeypatch.setattr(
-            f"finesight.cli.bench.network.{name}",
+            f"benchmarks.network.{name}",
             lambda device, **_: asked.append(device) or kept,
         )
-    assert main(["bench", "--device", "cuda"]) == 0
+    assert main(["--device", "cuda"]) == 0
     assert asked == ["cuda", "cuda"]
 
 
 @pytest.mark.parametrize(("bar", "code"), [(2.0, 0), (0.5, 1)])
 def test_a_missed_bar_is_said_and_fails(monkeypatch, capsys, bar, code):
     kept = Comparison("memory", 3.0, 3.0, bar, at_least=False, note="beside it")
-    monkeypatch.setattr("finesight.cli.bench.network.bench_windows", lambda device: kept)
-    assert main(["bench", "windows"]) == code
+    monkeypatch.setattr("benchmarks.network.bench_windows", lambda device: kept)
+    assert main(["windows"]) == code
     line = capsys.readouterr().out
     assert line.startswith("MISSED" if code else "ok")
     assert line.rstrip().endswith("; beside it")
-    assert main(["bench", "windows", "--json"]) == code
+    assert main(["windows", "--json"]) == code
     report = json.loads(capsys.readouterr().out)
     assert report["results"][0]["ratio"] == 1.0
     assert report["results"][0]["is_met"] is (code == 0)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from finesight.cli.bench.comparison import Comparison
+from benchmarks.comparison import Comparison
 
 _RUN = "import sys; from finesight.cli.main import main; sys.exit(main(sys.argv[1:]))"
 _ROUNDS = 7

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from finesight.data.record import Record
-from finesight.data.shards import ShardSet
+from finesight import files
 from finesight.errors import EvalError
 from finesight.evals.tasks.packaged.ocr_scans import SCANS
 
@@ -28,13 +26,30 @@ _MARGIN = 14
 
 
 @dataclass(frozen=True, slots=True)
+class TextPicture:
+    """A held-out picture of text.
+
+    Attributes:
+        id: of its record.
+        image: the picture, RGB.
+        text: what it says.
+        language: of the text.
+    """
+
+    id: str
+    image: Image.Image
+    text: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetItem:
     """One picture to be read.
 
     Attributes:
         id: unique in the set.
         image: the picture.
-        text: what stands in it.
+        text: what it says.
         picture: shared by all copies of one picture.
         tags: rows it counts in.
     """
@@ -46,12 +61,14 @@ class SetItem:
     tags: dict[str, str]
 
 
-def write_set(out: Path, folders: Sequence[Path], real: Path | None, *, limit: int | None) -> int:
+def write_set(
+    out: Path, texts: Iterable[TextPicture], real: Path | None, *, limit: int | None
+) -> int:
     """Make the set: `items.jsonl` and `pictures/`.
 
     Args:
         out: folder; what is in it is replaced once the new set is whole.
-        folders: held-out data sets; records that are no text are passed over.
+        texts: pictures of held-out data sets.
         real: folder of real data, for its scans; None leaves them out.
         limit: pictures per language and of each other row; None takes `PER_ROW`.
 
@@ -59,65 +76,52 @@ def write_set(out: Path, folders: Sequence[Path], real: Path | None, *, limit: i
         Number of items.
 
     Raises:
-        EvalError: a record is not held out, or there is nothing to read.
+        EvalError: there is nothing to read, or the folder cannot be written.
     """
-    texts = _records(folders, limit or PER_ROW)
+    chosen = _in_turn(texts, limit or PER_ROW)
     scans = [] if real is None else list(_scans(real / "ocr_scans"))
-    if not texts and not scans:
+    if not chosen and not scans:
         raise EvalError(
-            f"there is no text to be read in {', '.join(map(str, folders)) or 'no folder'}",
+            f"there is no text to be read: 0 held-out pictures of text, and no scans in {real or 'no folder'}",
             hint="give held-out text data with --data, or real scans with --real",
         )
-    draft = out.with_name(f".{out.name}.part")
-    shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
-    try:
-        (draft / "pictures").mkdir(parents=True)
+    with files.whole_folder(out, error=EvalError) as draft:
+        (draft / "pictures").mkdir()
         lines: list[str] = []
-        for number, item in enumerate(_items(texts, limit or PER_ROW)):
+        for number, item in enumerate(_items(chosen, limit or PER_ROW)):
             name = f"pictures/{number:05d}.png"
             item.image.save(draft / name)
             lines.append(_line(item.id, name, item.text, item.picture, item.tags))
         lines += scans
         (draft / "items.jsonl").write_text("".join(lines), encoding="utf-8")
-        shutil.rmtree(out, ignore_errors=True)
-        draft.replace(out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return len(lines)
 
 
-def _records(folders: Sequence[Path], per_language: int) -> list[Record]:
-    """Text records, the languages in turn, so that any beginning of the list holds all of them."""
-    found: dict[str, list[Record]] = {}
-    for folder in folders:
-        for record in ShardSet(folder):
-            if record.meta["split"] != "heldout":
-                raise EvalError(
-                    f"record {record.id} in {folder} is of split {record.meta['split']!r}, not heldout"
-                )
-            if record.family == "text" and not record.meta.get("direction", 0):
-                kept = found.setdefault(str(record.meta["language"]), [])
-                if len(kept) < per_language:
-                    kept.append(record)
+def _in_turn(texts: Iterable[TextPicture], per_language: int) -> list[TextPicture]:
+    """Some pictures of each language in turn, so that any beginning of the list holds all languages."""
+    found: dict[str, list[TextPicture]] = {}
+    for each in texts:
+        kept = found.setdefault(each.language, [])
+        if len(kept) < per_language:
+            kept.append(each)
     longest = max(map(len, found.values()), default=0)
     return [kept[place] for place in range(longest) for kept in found.values() if place < len(kept)]
 
 
-def _items(records: Sequence[Record], limit: int) -> Iterator[SetItem]:
-    for place, record in enumerate(records):
-        image, text = Image.fromarray(record.pixels), record.turns[0][1]
-        tags = {"kind": "text", "language": str(record.meta["language"])}
+def _items(texts: Sequence[TextPicture], limit: int) -> Iterator[SetItem]:
+    for place, each in enumerate(texts):
+        tags = {"kind": "text", "language": each.language}
         if place < limit:
             tags |= {"resolution": "as drawn", "direction": "upright"}
-        yield SetItem(record.id, image, text, record.id, tags)
+        yield SetItem(each.id, each.image, each.text, each.id, tags)
         if place < limit:
-            yield from _copies(record.id, image, text)
-    for first in range(0, min(len(records), limit * LINES_PER_PAGE), LINES_PER_PAGE):
-        members = records[first : first + LINES_PER_PAGE]
+            yield from _copies(each.id, each.image, each.text)
+    for first in range(0, min(len(texts), limit * LINES_PER_PAGE), LINES_PER_PAGE):
+        members = texts[first : first + LINES_PER_PAGE]
         if len(members) > 1:
-            text = "\n".join(record.turns[0][1] for record in members)
+            text = "\n".join(each.text for each in members)
             # other members make another page, whose answers must not be taken for this one's
-            name = f"page/{sha256(' '.join(record.id for record in members).encode()).hexdigest()[:12]}"
+            name = f"page/{sha256(' '.join(each.id for each in members).encode()).hexdigest()[:12]}"
             yield SetItem(name, _page(members), text, name, {"kind": "long page"})
 
 
@@ -136,15 +140,15 @@ def _copies(name: str, image: Image.Image, text: str) -> Iterator[SetItem]:
     yield SetItem(f"{name}/json", image, text, name, {"kind": "json"})
 
 
-def _page(members: Sequence[Record]) -> Image.Image:
+def _page(members: Sequence[TextPicture]) -> Image.Image:
     """Pictures under each other on white."""
-    heights = [record.pixels.shape[0] + _MARGIN for record in members]
-    width = max(record.pixels.shape[1] for record in members) + 2 * _MARGIN
-    page = Image.new("RGB", (width, sum(heights) + _MARGIN), "white")
+    height = sum(each.image.height + _MARGIN for each in members) + _MARGIN
+    width = max(each.image.width for each in members) + 2 * _MARGIN
+    page = Image.new("RGB", (width, height), "white")
     top = _MARGIN
-    for record, height in zip(members, heights, strict=True):
-        page.paste(Image.fromarray(record.pixels), (_MARGIN, top))
-        top += height
+    for each in members:
+        page.paste(each.image, (_MARGIN, top))
+        top += each.image.height + _MARGIN
     return page
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight bench`: run benchmarks, print ratios, say which bars are kept."""
+"""`python -m benchmarks`: run benchmarks, print ratios, say which bars are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +13,11 @@ import typer
 from finesight.cli import options
 from finesight.cli.errors import reported
 from finesight.cli.names import did_you_mean
+from finesight.errors import ConfigError
+from finesight.threads import prepare
 
 if TYPE_CHECKING:
-    from finesight.cli.bench.comparison import Comparison
+    from benchmarks.comparison import Comparison
 
 BENCHES = {
     "start": "cold --help and a first answer, against bare Python and `import torch`; a minute",
@@ -27,9 +30,20 @@ BENCHES = {
     "speed": "vision, prefill and decoding of the 3B shape beside transformers; needs 17 GB of memory",
 }
 
-
 ON_ANY_DEVICE = ("windows", "speed")
 """Benchmarks of the network alone; the others measure the host."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command line; returns 0, 1 if a bar is missed, 2 for wrong usage, 130 if interrupted."""
+    prepare()  # before anything imports torch
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command()(bench)
+    try:
+        app(args=None if words is None else list(words), prog_name="python -m benchmarks")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return 0
 
 
 def bench(
@@ -70,8 +84,6 @@ def bench(
 
 
 def _chosen(names: list[str], device: str) -> list[str]:
-    from finesight.errors import ConfigError
-
     for name in names:
         if name not in BENCHES:
             raise ConfigError(f"no benchmark {name!r}", hint=did_you_mean(name, tuple(BENCHES)))
@@ -92,7 +104,7 @@ def _check_device(device: str) -> None:
 
 
 def _run(names: list[str], shorten: int, device: str) -> Iterator[Comparison]:
-    from finesight.cli.bench import harness, media, network, start
+    from benchmarks import harness, media, network, start
 
     blocks, layers = max(32 // shorten, 1), max(36 // shorten, 1)
     runs: dict[str, Callable[[], Comparison | Iterable[Comparison]]] = {
@@ -137,3 +149,7 @@ def _print_json(found: list[Comparison], device: str) -> None:
             ],
         }
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

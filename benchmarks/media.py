@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Literal
 
-from finesight.cli.bench.comparison import Comparison, resident_bytes
+from benchmarks.comparison import Comparison, in_process, resident_bytes
 
 _LIMIT_BYTES = 1_000_000_000
 _NUM_CLIPS = 6
@@ -20,12 +19,12 @@ _FRAME_BUDGET = 16
 
 def bench_long_video(*, seconds: int = 3600, width: int = 1920, height: int = 1080) -> Comparison:
     """Peak memory of preparing 64 frames of an hour, in a process of its own, above what it had before."""
-    from finesight.cli.bench.clips import write_long_video
+    from benchmarks.clips import write_long_video
 
     with tempfile.TemporaryDirectory(prefix="finesight-bench-") as folder:
         path = Path(folder) / "long.mp4"
         write_long_video(path, seconds=seconds, width=width, height=height)
-        found = in_process("finesight.cli.bench.media", "prepare_long_video", str(path))
+        found = in_process("benchmarks.media", "prepare_long_video", str(path))
     name = f"peak bytes of 64 frames from {seconds:,} s of {width} x {height} against 1 GB"
     note = f"{found['pairs']:.0f} frame pairs, last at {found['last']:.2f} s"
     return Comparison(name, found["extra"], _LIMIT_BYTES, 1.0, at_least=False, note=note)
@@ -53,7 +52,7 @@ def prepare_long_video(path: str) -> None:
 
 def bench_auto_frames(*, clips: int = _NUM_CLIPS, seconds: int = 40) -> Comparison:
     """Share of short bursts in still clips that get no frame, at the same frame budget as even sampling."""
-    from finesight.cli.bench.clips import BurstClip, write_burst_clip
+    from benchmarks.clips import BurstClip, write_burst_clip
     from finesight.config.processor import ProcessorConfig
     from finesight.conversation import VideoPart
     from finesight.media.video import open_video
@@ -83,11 +82,3 @@ def bench_auto_frames(*, clips: int = _NUM_CLIPS, seconds: int = 40) -> Comparis
         at_least=False,
         note=f"even sampling misses {1 - even / total:.2f}",
     )
-
-
-def in_process(module: str, function: str, argument: str) -> dict[str, float]:
-    """Run `module.function(argument)` in a fresh Python and read the JSON it writes."""
-    code = f"from {module} import {function} as run; run({argument!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    result: dict[str, float] = json.loads(done.stdout)
-    return result

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from finesight.cli.ocr_set import write_set
+from finesight.cli.heldout import read_texts
 from finesight.data.record import Record
 from finesight.data.shards import write_shard
 from finesight.errors import EvalError
 from finesight.evals.core import registry
+from finesight.evals.suites.ocr_set import write_set
 from tests.support.benchmark_copies import items, save
 
 
@@ -26,7 +27,7 @@ def record(number, language="en", *, split="heldout", family="text", **meta):
 
 def made(tmp_path, *records, real=None, limit=2):
     write_shard(tmp_path / "data" / "a.tar", list(records))
-    count = write_set(tmp_path / "set", [tmp_path / "data"], real, limit=limit)
+    count = write_set(tmp_path / "set", read_texts([tmp_path / "data"]), real, limit=limit)
     lines = (tmp_path / "set" / "items.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == count
     return {row["id"]: row for row in map(json.loads, lines)}
@@ -70,7 +71,9 @@ def test_other_pages_have_other_names(tmp_path):
 def test_training_records_and_nothing_at_all_are_refused(tmp_path):
     with pytest.raises(EvalError, match="split 'train', not heldout"):
         made(tmp_path, record(0, split="train"))
-    with pytest.raises(EvalError, match="there is no text to be read in no folder"):
+    with pytest.raises(
+        EvalError, match="there is no text to be read: 0 held-out pictures of text, and no scans in"
+    ):
         write_set(tmp_path / "set", [], tmp_path, limit=None)
     assert list(tmp_path.glob("*set*")) == []
 
@@ -82,8 +85,8 @@ def test_a_set_that_fails_on_the_way_leaves_the_older_one(tmp_path, monkeypatch)
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("finesight.cli.ocr_set._line", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_set(tmp_path / "set", [tmp_path / "data"], None, limit=2)
+    monkeypatch.setattr("finesight.evals.suites.ocr_set._line", full)
+    with pytest.raises(EvalError, match="set cannot be written: No space left"):
+        write_set(tmp_path / "set", read_texts([tmp_path / "data"]), None, limit=2)
     assert (tmp_path / "set" / "items.jsonl").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "set"]
