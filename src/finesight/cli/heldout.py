@@ -46,8 +46,8 @@ def read_items(folders: Sequence[Path], *, limit: int | None = None) -> list[Hel
 
 
 def _items(record: Record) -> Iterator[HeldOutItem]:
-    image = Image.fromarray(record.pixels)
-    if record.family == "text":
+    image = Image.fromarray(record.picture)
+    if "language" in record.meta:  # a picture of text
         question, answer = record.turns[0]
         name = record.id.partition("-")[0]
         is_latin = record.meta["language"] in LATIN_LANGUAGES
@@ -60,7 +60,8 @@ def _items(record: Record) -> Iterator[HeldOutItem]:
         scene_row = _row_of(task["kind"], answer)
         if scene_row is None:
             continue
-        boxes = tuple(Box(*record.objects[index].box) for index in task["objects"])
+        things = record.truth[0].objects or ()
+        boxes = tuple(Box(*things[index].box) for index in task["objects"])
         yield HeldOutItem(
             id=f"{record.id}/{number}",
             row=scene_row,

@@ -95,7 +95,7 @@ def _records(folders: Sequence[Path], per_language: int) -> list[Record]:
                 raise EvalError(
                     f"record {record.id} in {folder} is of split {record.meta['split']!r}, not heldout"
                 )
-            if record.family == "text" and not record.meta.get("direction", 0):
+            if "language" in record.meta and not record.meta.get("direction", 0):
                 kept = found.setdefault(str(record.meta["language"]), [])
                 if len(kept) < per_language:
                     kept.append(record)
@@ -105,7 +105,7 @@ def _records(folders: Sequence[Path], per_language: int) -> list[Record]:
 
 def _items(records: Sequence[Record], limit: int) -> Iterator[SetItem]:
     for place, record in enumerate(records):
-        image, text = Image.fromarray(record.pixels), record.turns[0][1]
+        image, text = Image.fromarray(record.picture), record.turns[0][1]
         tags = {"kind": "text", "language": str(record.meta["language"])}
         if place < limit:
             tags |= {"resolution": "as drawn", "direction": "upright"}
@@ -138,12 +138,12 @@ def _copies(name: str, image: Image.Image, text: str) -> Iterator[SetItem]:
 
 def _page(members: Sequence[Record]) -> Image.Image:
     """Pictures under each other on white."""
-    heights = [record.pixels.shape[0] + _MARGIN for record in members]
-    width = max(record.pixels.shape[1] for record in members) + 2 * _MARGIN
+    heights = [record.picture.shape[0] + _MARGIN for record in members]
+    width = max(record.picture.shape[1] for record in members) + 2 * _MARGIN
     page = Image.new("RGB", (width, sum(heights) + _MARGIN), "white")
     top = _MARGIN
     for record, height in zip(members, heights, strict=True):
-        page.paste(Image.fromarray(record.pixels), (_MARGIN, top))
+        page.paste(Image.fromarray(record.picture), (_MARGIN, top))
         top += height
     return page
 

@@ -13,8 +13,13 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from finesight.data.record import Record, encode_record
+import numpy as np
+import numpy.typing as npt
+
+from finesight.conversation import ImagePart, Message, VideoPart
+from finesight.data.record import Record, Truth, text_of
 from finesight.data.shards import ShardSet
+from finesight.data.stored import as_png
 
 __all__ = ["sheet"]
 
@@ -83,41 +88,57 @@ def _summary(records: list[Record]) -> str:
 
 
 def _figure(record: Record) -> str:
-    turns = "".join(
-        f'<div class="q">{html.escape(question)}</div><pre>{html.escape(answer)}</pre>'
-        for question, answer in record.turns
-    )
+    said = "".join(map(_message, record.conversation.messages))
     shown = {key: value for key, value in record.meta.items() if key not in ("tasks", "sources")}
-    top = f"<pre>{html.escape(record.context)}</pre>" if record.context else ""
-    if record.image is not None:
-        top = _picture(record) + top
+    media = list(record.conversation.media())
+    truth = record.truth or (Truth(),) * len(media)
+    top = "".join(_media(part, known) for part, known in zip(media, truth, strict=True))
     return (
-        f'<figure>{top}<figcaption>{turns}<div class="meta">{html.escape(f"{record.id} {shown}")}</div></figcaption>'
+        f'<figure>{top}<figcaption>{said}<div class="meta">{html.escape(f"{record.id} {shown}")}</div></figcaption>'
         "</figure>"
     )
 
 
-def _picture(record: Record) -> str:
-    png, _ = encode_record(record)
-    height, width = record.pixels.shape[:2]
+def _message(message: Message) -> str:
+    """Answers as they are written, everything else dimmed."""
+    text = html.escape(text_of(message))
+    calls = "".join(f"<pre>{html.escape(str(dict(call)))}</pre>" for call in message.tool_calls)
+    if message.role == "assistant":
+        return f"<pre>{text}</pre>{calls}"
+    return f'<div class="q">{text}</div>'
+
+
+def _media(part: ImagePart | VideoPart, truth: Truth) -> str:
+    """A picture with its truth, the frames of a video that is given as pictures, or a line about a file."""
+    sources = part.source if isinstance(part.source, tuple) else (part.source,)
+    pictures = [_picture(each, truth) for each in sources if isinstance(each, np.ndarray)]
+    if pictures:
+        return "".join(pictures)
+    size = sum(len(each) for each in sources if isinstance(each, bytes))
+    return f"<p>a video of {size:,} bytes</p>"
+
+
+def _picture(pixels: npt.NDArray[np.uint8], truth: Truth) -> str:
+    height, width = pixels.shape[:2]
     zoom = ZOOM if width * ZOOM <= 540 else 1
     return (
         f'<div class="pic"><img alt="" width="{width * zoom}" height="{height * zoom}" '
-        f'src="data:image/png;base64,{base64.b64encode(png).decode()}">{_marks(record, zoom)}</div>'
+        f'src="data:image/png;base64,{base64.b64encode(as_png(pixels)).decode()}">'
+        f"{_marks(truth, (width, height), zoom)}</div>"
     )
 
 
-def _marks(record: Record, zoom: int) -> str:
-    height, width = record.pixels.shape[:2]
+def _marks(truth: Truth, size: tuple[int, int], zoom: int) -> str:
+    width, height = size
     boxes = "".join(
         f'<rect x="{x1}" y="{y1}" width="{x2 - x1}" height="{y2 - y1}"/>'
         f'<text x="{x1}" y="{max(8, y1 - 2)}">{html.escape(thing.name)}</text>'
-        for thing in record.objects
+        for thing in truth.objects or ()
         for x1, y1, x2, y2 in (thing.box,)
     )
     dots = "".join(
         f'<circle cx="{glyph.x:.1f}" cy="{glyph.y:.1f}" r="1"><title>{html.escape(glyph.char)}</title></circle>'
-        for glyph in record.glyphs
+        for glyph in truth.glyphs or ()
     )
     return (
         f'<svg viewBox="0 0 {width} {height}" width="{width * zoom}" height="{height * zoom}">'

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shards: webdataset-style tar files with an index beside each, read in order or at random.
 
-`NAME-00003.tar` holds `<id>.png` (where there is a picture) and `<id>.json` of some thousand records; any tar or
-webdataset reader can open it. `NAME-00003.index.json` holds the byte range of every part, the size and the SHA-256 of
-the tar. The index is written last, by rename: a shard with an index is complete, a shard without one never existed. So
-a build killed at any moment restarts by making the missing shards, and a truncated tar is found when it is opened, not
-in the middle of a run.
+`NAME-00003.tar` holds `<id>.0.png` and what other media a record has, then its `<id>.json`, of some thousand records;
+any tar or webdataset reader can open it. `NAME-00003.index.json` holds the byte range of every file, the size and the
+SHA-256 of the tar. The index is written last, by rename: a shard with an index is complete, a shard without one never
+existed. So a build killed at any moment restarts by making the missing shards, and a truncated tar is found when it is
+opened, not in the middle of a run.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from finesight.data.record import Record, decode_record, encode_record
+from finesight.data.record import Record
+from finesight.data.stored import decode_record, encode_record
 from finesight.errors import DataError, ShardCorrupt
 
 __all__ = ["ShardReader", "ShardSet", "index_path", "is_complete", "write_shard"]
 
-FORMAT = 1
+FORMAT = 2
+"""2: a record is a conversation. 1 held one picture with pairs of questions and answers."""
 
 
 def index_path(shard: Path) -> Path:
@@ -60,11 +62,11 @@ def write_shard(shard: Path, records: Iterable[Record]) -> int:
         with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
             for record in records:
                 record.check()
-                png, body = encode_record(record)
+                files, body = encode_record(record)
                 names.append(record.id)
-                picture = _add(tar, f"{record.id}.png", png) if png else None
-                text = _add(tar, f"{record.id}.json", body)
-                rows.append([*(picture or (text[0], 0)), *text])
+                row = [_add(tar, f"{record.id}.{name}", content) for name, content in files]
+                row.append(_add(tar, f"{record.id}.json", body))
+                rows.append([number for place in row for number in place])
         index = {
             "format": FORMAT,
             "num_records": len(rows),
@@ -93,6 +95,7 @@ class ShardReader:
 
     Raises:
         ShardCorrupt: the index is missing or does not fit the tar.
+        DataError: the shard was written by a version with another format.
     """
 
     def __init__(self, shard: Path) -> None:
@@ -101,6 +104,7 @@ class ShardReader:
         self.path = shard
         try:
             index = json.loads(index_path(shard).read_text(encoding="utf-8"))
+            _check_format(shard, index["format"])
             self.ids: list[str] = index["ids"]
             self._parts: list[list[int]] = index["parts"]
             self._bytes = int(index["bytes"])
@@ -127,12 +131,16 @@ class ShardReader:
             IndexError: no such record.
             ShardCorrupt: its bytes do not decode.
         """
-        picture_at, picture_size, body_at, body_size = self._parts[index]
-        # The body follows its picture in the tar: one system call reads both.
-        both = self._read(picture_at, body_at + body_size - picture_at)
-        png, body = both[:picture_size], both[body_at - picture_at :]
+        row = self._parts[index]
+        start, end = row[0], row[-2] + row[-1]
+        # The files of a record follow each other in the tar: one system call reads them all.
+        whole = self._read(start, end - start)
+        *files, body = (
+            whole[at - start : at - start + size]
+            for at, size in zip(row[::2], row[1::2], strict=True)
+        )
         try:
-            return decode_record(png, body)
+            return decode_record(files, body)
         except DataError as error:
             raise ShardCorrupt(f"shard {self.path}, record {index}: {error.message}") from error
 
@@ -142,12 +150,6 @@ class ShardReader:
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_descriptor": None, "_owner": -1}
-
-    def body(self, index: int) -> dict[str, object]:
-        """The JSON part alone: answers "what is in here" without decoding pictures."""
-        _, _, at, size = self._parts[index]
-        body: dict[str, object] = json.loads(self._read(at, size))
-        return body
 
     def verify(self) -> None:
         """Raise `ShardCorrupt` unless the tar has the SHA-256 of its index."""
@@ -223,6 +225,15 @@ class ShardSet:
             raise IndexError(f"record {index} of {len(self)} in {self.folder}")
         number = bisect_right(self._ends, index)
         return self.shards[number], index - (self._ends[number - 1] if number else 0)
+
+
+def _check_format(shard: Path, found: object) -> None:
+    if found != FORMAT:
+        raise DataError(
+            f"shard {shard} has format {found}, this version reads {FORMAT}",
+            hint="draw the data set again, into a new folder: finesight data build RECIPE.toml --out NEW; "
+            "a recipe draws the same pictures and questions as before",
+        )
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> tuple[int, int]:

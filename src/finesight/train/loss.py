@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Next-token cross-entropy, computed only where there is something to learn.
 
-A vocabulary-wide row of logits is the widest thing a small model computes, and most tokens of a sample (the picture,
-the question) have no target. So rows are chosen first and logits are made for those alone.
+A row of logits as wide as the vocabulary is the largest thing that a small model computes, and most tokens of a sample
+(the picture, the question) have no target. So rows are chosen first (`finesight.data.next_token`), and logits are made
+for those alone.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from finesight.batch import IGNORE_INDEX, PackedBatch
-
 _SCORES_AT_A_TIME = 2**21
 """Logits held at once: 8 MiB of float32, which a last-level cache holds."""
 
@@ -22,51 +21,10 @@ _FEWEST_ROWS = 64
 """Rows scored at once however wide the vocabulary; fewer would starve the matrix product."""
 
 
-def target_rows(batch: PackedBatch) -> tuple[Tensor, Tensor]:
-    """Rows whose next token is learned, and those tokens.
-
-    Works on CPU tensors before they move to a device, so that the choice costs no synchronisation.
-
-    Returns:
-        `int64[R]` rows of the hidden states, and `int64[R]` targets.
-
-    Worked example: labels `[-100, -100, 7, 9]` of one sample give rows `[1, 2]` and targets `[7, 9]`; the first token
-    of a sample is never a target of the sample before it.
-    """
-    following = batch.labels[1:]
-    same_sample = batch.sample_ids[1:] == batch.sample_ids[:-1]
-    rows = torch.nonzero((following != IGNORE_INDEX) & same_sample).squeeze(1)
-    return rows, following[rows]
-
-
-def answer_weights(rows: Tensor, balance: float) -> Tensor:
-    """Weights that keep long answers from ruling over short ones.
-
-    A number says in one token what a list of boxes says in a hundred. With a plain mean over tokens the number is a
-    hundredth of the lesson; "square averaging" (`balance` 0.5) makes it a tenth (InternVL 2.5, arXiv 2412.05271).
-
-    Args:
-        rows: int64[R], ascending, as `target_rows` gives them; rows without a gap are one answer.
-        balance: a token weighs as the length of its answer to the power `-balance`: 0 weighs tokens alike, 1 answers.
-
-    Returns:
-        float32[R], with a mean of 1.
-
-    Worked example: answers of 1 and 4 tokens with balance 0.5 weigh `1` and `4 x 0.5` before they are scaled to
-    `5/3` and `4 x 5/6`.
-    """
-    begins = torch.ones_like(rows, dtype=torch.bool)
-    begins[1:] = rows.diff() > 1
-    answer = begins.cumsum(0) - 1
-    lengths = answer.bincount()[answer]
-    weights = lengths.float() ** -balance
-    return weights / weights.mean()
-
-
 def token_loss(
     hidden: Tensor, weight: Tensor, targets: Tensor, row_weights: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy of `hidden @ weight.T`, and how many of the tokens were the best guess.
+    """Sum of the cross-entropies of `hidden @ weight.T`, and how many of the tokens were the best guess.
 
     Logits of all rows never exist at once: a few rows are scored at a time, and their gradient is made while they are
     still in the cache. Under autocast the products are done in its dtype, sums in float32.
@@ -78,7 +36,7 @@ def token_loss(
         row_weights: float32[R], factors of the rows; None weighs all alike.
 
     Returns:
-        Scalar float32 loss, the sum of the weighted rows over R, and scalar share of right tokens.
+        Scalar float32 sum of the weighted losses of the rows, and scalar number of right tokens.
     """
     scored: tuple[Tensor, Tensor] = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
         hidden, weight, targets, row_weights
@@ -118,20 +76,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
             weight_grad += low_slope.T @ part
         ctx.save_for_backward(hidden_grad, weight_grad)
         ctx.dtypes = hidden.dtype, weight.dtype
-        share = right / len(rows)
-        ctx.mark_non_differentiable(share)
-        return loss / len(rows), share
+        ctx.mark_non_differentiable(right)
+        return loss, right
 
     @staticmethod
     def backward(
-        ctx: Any, loss_grad: Tensor, _share_grad: Tensor
+        ctx: Any, loss_grad: Tensor, _right_grad: Tensor
     ) -> tuple[Tensor, Tensor, None, None]:
         hidden_grad, weight_grad = ctx.saved_tensors
-        factor = loss_grad / len(hidden_grad)
         hidden_dtype, weight_dtype = ctx.dtypes
         return (
-            (hidden_grad * factor).to(hidden_dtype),
-            (weight_grad * factor).to(weight_dtype),
+            (hidden_grad * loss_grad).to(hidden_dtype),
+            (weight_grad * loss_grad).to(weight_dtype),
             None,
             None,
         )
