@@ -10,14 +10,13 @@ file, because the processor chooses its frames.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
 
 from finesight.conversation import Conversation, ImagePart, Message, Part, TextPart
 from finesight.data.record import Augmentation, Glyph, Record, Truth
@@ -76,7 +75,7 @@ def encode_record(record: Record) -> tuple[list[tuple[str, bytes]], bytes]:
     )
     try:
         return files, _BODY.dump_json(body, exclude_defaults=True)
-    except PydanticSerializationError as error:
+    except ValueError as error:  # pydantic has a name for it only in its core
         raise RecordInvalid(f"record {record.id!r} cannot be written as JSON: {error}") from error
 
 
@@ -159,12 +158,14 @@ def _rounded(truth: Truth) -> Truth:
     return replace(truth, glyphs=tuple(glyphs))
 
 
-def _messages(entries: Sequence[Mapping[str, Any]], files: Sequence[bytes]) -> Iterator[Message]:
-    for entry in entries:
-        given = {name: value for name, value in entry.items() if name != "is_target"}
-        (message,) = read_messages([given])
+def _messages(entries: Sequence[dict[str, Any]], files: Sequence[bytes]) -> Iterator[Message]:
+    targets = [entry.pop("is_target", True) for entry in entries]
+    for message, is_target in zip(read_messages(entries), targets, strict=True):
+        if is_target and all(isinstance(part, TextPart) for part in message.parts):
+            yield message  # as nearly all are
+            continue
         parts = tuple(_filled(part, files) for part in message.parts)
-        yield replace(message, parts=parts, is_target=entry.get("is_target", True))
+        yield replace(message, parts=parts, is_target=is_target)
 
 
 def _filled(part: Part, files: Sequence[bytes]) -> Part:
