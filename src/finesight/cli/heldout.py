@@ -29,7 +29,7 @@ def read_items(folders: Sequence[Path], *, limit: int | None = None) -> list[Hel
         limit: items per row at most; None takes all.
 
     Raises:
-        EvalError: a record belongs to the training split.
+        EvalError: a record belongs to the training split, or is neither text nor a scene with tasks.
     """
     kept: dict[str, list[HeldOutItem]] = {}
     for folder in folders:
@@ -54,6 +54,11 @@ def _items(record: Record) -> Iterator[HeldOutItem]:
         row = f"text_{name}" if is_latin else "text_other_scripts"
         yield HeldOutItem(id=record.id, row=row, image=image, question=question, answer=answer)
         return
+    if "tasks" not in record.meta:
+        raise EvalError(
+            f"record {record.id} has neither a language nor tasks in its meta",
+            hint="the report card scores what `finesight data build` draws",
+        )
     for number, ((question, answer), task) in enumerate(
         zip(record.turns, record.meta["tasks"], strict=True)
     ):

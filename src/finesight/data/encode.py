@@ -89,7 +89,7 @@ class TrainingEncoder:
     def __init__(self, config: EncoderConfig, processor: Processor) -> None:
         self._config = config
         self._processor = processor
-        self.vocabulary = DenseVocabulary.build(config.characters, config.objects)
+        self._vocabulary = DenseVocabulary.build(config.characters, config.objects)
 
     def encode(self, record: Record, random: np.random.Generator) -> TrainSample:
         """Encode one reading of a record.
@@ -159,7 +159,7 @@ class TrainingEncoder:
             pairs, height, width = item.grid_thw
             resize = item.record.resize
             targets = dense_targets(
-                known, self.vocabulary, resize, rows=height // merge, columns=width // merge
+                known, self._vocabulary, resize, rows=height // merge, columns=width // merge
             )
             parts += [targets] * pairs
         return DenseTargets.join(parts)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from finesight.batch import EncodedSample, PackedBatch, pack
-from finesight.data.dense import DenseTargets, DenseVocabulary
+from finesight.data.dense import DenseTargets
 from finesight.data.encode import EncoderConfig, TrainingEncoder, TrainSample
 from finesight.data.mixture import Cursor, Mixture, SourceConfig
 from finesight.data.next_token import NextTokenTargets, next_token_targets
@@ -101,7 +101,6 @@ class PackStream(IterableDataset[TrainBatch | FinesightError]):
                 f"the run was made with {len(self.places)} loader workers, the recipe says {config.workers}",
                 hint=f"resume with data.workers = {len(self.places)}, or start a new run from its weights",
             )
-        self.vocabulary = DenseVocabulary.build(config.characters, config.objects)
 
     def at(self, cursor: Mapping[str, Any]) -> PackStream:
         """The same stream from another place on."""

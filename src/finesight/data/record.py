@@ -11,7 +11,7 @@ builder whose answers name places draws sides that are multiples of 28, which th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
@@ -225,27 +225,15 @@ class Record:
 
 
 def asked_about(
-    media: Sequence[ImagePart | VideoPart],
-    turns: Sequence[tuple[str, str]],
-    *,
-    before: Sequence[Message] = (),
-) -> Conversation:
-    """A conversation that shows media with its first question.
-
-    Args:
-        media: pictures and videos, in order.
-        turns: questions with their answers.
-        before: messages that come first, such as a system message.
-    """
-    return Conversation((*before, *_turns(media, turns)))
-
-
-def _turns(
     media: Sequence[ImagePart | VideoPart], turns: Sequence[tuple[str, str]]
-) -> Iterator[Message]:
+) -> Conversation:
+    """A conversation of questions with their answers that shows pictures and videos with the first question."""
+    messages: list[Message] = []
     for index, (question, answer) in enumerate(turns):
-        yield Message("user", (*(() if index else media), TextPart(question)))
-        yield Message("assistant", (TextPart(answer),))
+        shown = () if index else media
+        messages.append(Message("user", (*shown, TextPart(question))))
+        messages.append(Message("assistant", (TextPart(answer),)))
+    return Conversation(tuple(messages))
 
 
 def text_of(message: Message) -> str:

@@ -25,7 +25,7 @@ from finesight.train.meters import Sum
 
 
 class ForwardPass:
-    """What the model computes for one pack; each part is computed once, when an objective first asks for it.
+    """What the model computes for one pack. Visual tokens are computed once, when an objective first asks for them.
 
     Args:
         model: the network.

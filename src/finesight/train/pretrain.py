@@ -58,11 +58,10 @@ def start(recipe: PretrainRecipe) -> Trainer:
     model = VisionLanguageModel(Processor.from_folder(recipe.model.folder).model_config)
     init_weights(model, seed=recipe.model.seed)
     model.to(device)
-    data = PackStream(recipe.data, recipe.model.folder)
     trainer = Trainer(
         model,
-        objectives(recipe, model.config.text.hidden_size, data.vocabulary),
-        data,
+        objectives(recipe, model.config.text.hidden_size),
+        PackStream(recipe.data, recipe.model.folder),
         optim=recipe.optim,
         schedule=recipe.schedule,
         run=recipe.run,
@@ -78,15 +77,12 @@ def start(recipe: PretrainRecipe) -> Trainer:
     return trainer
 
 
-def objectives(
-    recipe: PretrainRecipe, hidden_size: int, vocabulary: DenseVocabulary
-) -> list[Objective]:
-    """What the recipe's losses ask for.
+def objectives(recipe: PretrainRecipe, hidden_size: int) -> list[Objective]:
+    """What the recipe's losses ask for: those with a weight.
 
     Args:
-        recipe: whose weights are above 0.
+        recipe: with at least one weight above 0.
         hidden_size: width of a visual token.
-        vocabulary: classes of dense supervision.
     """
     loss, found = recipe.loss, list[Objective]()
     if loss.tokens:
@@ -95,6 +91,7 @@ def objectives(
         )
     dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
     if parts := {name: weight for name, weight in dense.items() if weight}:
+        vocabulary = DenseVocabulary.build(recipe.data.characters, recipe.data.objects)
         with torch.random.fork_rng(devices=[]):  # the same heads whatever was drawn before
             torch.manual_seed(recipe.model.seed)
             heads = DenseSupervision(

@@ -42,6 +42,12 @@ def test_rows_of_text_and_scenes(tmp_path) -> None:
     assert len(read_items([tmp_path], limit=1)) == 5
 
 
+def test_records_that_no_row_knows_are_refused(tmp_path) -> None:
+    write_shard(tmp_path / "a.tar", [_record("x-0", (("q", "a"),))])
+    with pytest.raises(EvalError, match="x-0 has neither a language nor tasks"):
+        read_items([tmp_path])
+
+
 def test_training_records_are_refused(tmp_path) -> None:
     record = _record("x-0", (("q", "a"),), split="train", meta={"language": "en"})
     write_shard(tmp_path / "a.tar", [record])

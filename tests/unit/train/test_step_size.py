@@ -14,7 +14,7 @@ from finesight.data.encode import EncoderConfig, TrainingEncoder
 from finesight.data.loader import _packed
 from finesight.data.record import Glyph, Record, SceneObject, Truth
 from finesight.data.shards import write_shard
-from finesight.errors import DataError
+from finesight.errors import ConfigError, DataError
 from finesight.processor.processor import Processor
 from finesight.train import pretrain
 from finesight.train.checkpoint import checkpoints
@@ -176,7 +176,7 @@ def record(index: int, word: str) -> Record:
     )
 
 
-def trainer(shards, tiny_model_folder, folder, loss=None, **optim):
+def trainer(shards, tiny_model_folder, folder, loss=None, run=None, **optim):
     rule = {"match": "*", "algorithm": "adamw", "lr": 1e-3}
     values = {
         "kind": "pretrain",
@@ -191,7 +191,7 @@ def trainer(shards, tiny_model_folder, folder, loss=None, **optim):
         "optim": {"group": [rule]} | optim,
         "schedule": {"total_steps": 8, "warmup_steps": 4},
         "loss": loss or {"tokens": 1.0},
-        "run": {"folder": str(folder), "precision": "float32"},
+        "run": {"folder": str(folder), "precision": "float32"} | (run or {}),
     }
     return pretrain.start(validate(values, PretrainRecipe, where="test"))
 
@@ -259,6 +259,39 @@ def scene(index: int) -> Record:
         truth=Truth(objects=(SceneObject((10, 10, 51, 51), "red square"),)),
         meta={"split": "train", "generator": "test"},
     )
+
+
+def test_packs_without_a_target_are_an_error(shards, tiny_model_folder, tmp_path):
+    """Scenes alone, where only characters are learned."""
+    run = trainer(shards, tiny_model_folder, tmp_path, loss={"tokens": 0.0, "characters": 1.0})
+    encoder = TrainingEncoder(EncoderConfig(), Processor.from_folder(tiny_model_folder))
+    sample = encoder.encode(scene(0), np.random.default_rng(0))
+    with pytest.raises(DataError, match="no target for any loss") as caught:
+        run.step([_packed([sample], {}, 0, is_checked=True)])
+    assert "loss.tokens" in caught.value.hint
+
+
+def test_gradient_checkpointing_is_the_same_step(shards, tiny_model_folder, tmp_path):
+    plain, checked = (
+        trainer(shards, tiny_model_folder, tmp_path / name, run={"gradient_checkpointing": on})
+        for name, on in (("plain", False), ("checked", True))
+    )
+    assert (
+        plain.model.visual.gradient_checkpointing,
+        checked.model.visual.gradient_checkpointing,
+    ) == (
+        False,
+        True,
+    )
+    group = next(plain.packs())
+    first, second = means(plain.step(group)), means(checked.step(group))
+    for name, value in first.items():
+        assert value == pytest.approx(second[name], rel=1e-5), name
+
+
+def test_a_recipe_that_learns_nothing_is_refused(shards, tiny_model_folder, tmp_path):
+    with pytest.raises(ConfigError, match="there is nothing to learn"):
+        trainer(shards, tiny_model_folder, tmp_path, loss={"tokens": 0.0})
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_is_not_saved(
