@@ -56,14 +56,12 @@ def write_shard(shard: Path, records: Iterable[Record]) -> int:
     """
     partial = shard.with_suffix(f".partial-{os.getpid()}")
     rows: list[list[int]] = []
-    names: list[str] = []
     shard.parent.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
             for record in records:
                 record.check()
                 files, body = encode_record(record)
-                names.append(record.id)
                 row = [_add(tar, f"{record.id}.{name}", content) for name, content in files]
                 row.append(_add(tar, f"{record.id}.json", body))
                 rows.append([number for place in row for number in place])
@@ -72,7 +70,6 @@ def write_shard(shard: Path, records: Iterable[Record]) -> int:
             "num_records": len(rows),
             "bytes": partial.stat().st_size,
             "sha256": _sha256(partial),
-            "ids": names,
             "parts": rows,
         }
         partial.replace(shard)
@@ -87,8 +84,9 @@ def write_shard(shard: Path, records: Iterable[Record]) -> int:
 class ShardReader:
     """One shard: `len`, random access, iteration, and a full check.
 
-    Opening reads the index and compares the size; reading a record reads only its own bytes. The file handle is
-    opened on first use in each process, so a reader may be sent to worker processes.
+    Opening reads the index and compares the size; reading a record reads only its own bytes. The file is opened on
+    first use and read by position, so a reader may be sent to worker processes, and one process does not move another's
+    place.
 
     Args:
         shard: path of the tar.
@@ -100,12 +98,10 @@ class ShardReader:
 
     def __init__(self, shard: Path) -> None:
         self._descriptor: int | None = None
-        self._owner = -1
         self.path = shard
         try:
             index = json.loads(index_path(shard).read_text(encoding="utf-8"))
             _check_format(shard, index["format"])
-            self.ids: list[str] = index["ids"]
             self._parts: list[list[int]] = index["parts"]
             self._bytes = int(index["bytes"])
             self._sha256 = str(index["sha256"])
@@ -149,7 +145,7 @@ class ShardReader:
             yield self[index]
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_descriptor": None, "_owner": -1}
+        return {**self.__dict__, "_descriptor": None}
 
     def verify(self) -> None:
         """Raise `ShardCorrupt` unless the tar has the SHA-256 of its index."""
@@ -161,7 +157,7 @@ class ShardReader:
 
     def close(self) -> None:
         """Close the file; a later read opens it again."""
-        if self._descriptor is not None and self._owner == os.getpid():
+        if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor = None
 
@@ -169,8 +165,8 @@ class ShardReader:
         self.close()
 
     def _read(self, start: int, size: int) -> bytes:
-        if self._descriptor is None or self._owner != os.getpid():
-            self._descriptor, self._owner = os.open(self.path, os.O_RDONLY), os.getpid()
+        if self._descriptor is None:
+            self._descriptor = os.open(self.path, os.O_RDONLY)
         found = os.pread(self._descriptor, size, start)
         if len(found) != size:
             raise ShardCorrupt(
@@ -208,23 +204,20 @@ class ShardSet:
         return self._ends[-1]
 
     def __getitem__(self, index: int) -> Record:
-        shard, offset = self.locate(index)
-        return shard[offset]
-
-    def __iter__(self) -> Iterator[Record]:
-        for shard in self.shards:
-            yield from shard
-
-    def locate(self, index: int) -> tuple[ShardReader, int]:
-        """The shard that holds a record, and the record's number in it.
+        """Record by number.
 
         Raises:
             IndexError: no such record.
+            ShardCorrupt: its bytes do not decode.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"record {index} of {len(self)} in {self.folder}")
         number = bisect_right(self._ends, index)
-        return self.shards[number], index - (self._ends[number - 1] if number else 0)
+        return self.shards[number][index - (self._ends[number - 1] if number else 0)]
+
+    def __iter__(self) -> Iterator[Record]:
+        for shard in self.shards:
+            yield from shard
 
 
 def _check_format(shard: Path, found: object) -> None:
