@@ -357,9 +357,8 @@ def heldout(tmp_path):
     """A held-out data set of one word, drawn here."""
     picture = Image.new("RGB", (84, 28), "white")
     ImageDraw.Draw(picture).text((8, 8), "cat", fill="black")
-    record = Record(
+    record = Record.of_picture(
         id="words-0",
-        family="text",
         image=np.array(picture),
         turns=(("Read all the text in the image.", "cat"),),
         meta={"split": "heldout", "generator": "test", "seed": 0, "language": "en"},

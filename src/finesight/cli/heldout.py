@@ -24,7 +24,7 @@ def read_items(folders: Sequence[Path], *, limit: int | None = None) -> list[Hel
         limit: items per row at most; None takes all.
 
     Raises:
-        EvalError: a record belongs to the training split.
+        EvalError: a record belongs to the training split, or is neither text nor a scene with tasks.
     """
     kept: dict[str, list[HeldOutItem]] = {}
     for record in _records(folders):
@@ -39,7 +39,7 @@ def read_texts(folders: Sequence[Path]) -> Iterator[TextPicture]:
     """Upright pictures of text of held-out data sets; errors as in `read_items`."""
     for record in _records(folders):
         if "language" in record.meta and not record.meta.get("direction", 0):
-            image, language = Image.fromarray(record.pixels), str(record.meta["language"])
+            image, language = Image.fromarray(record.picture), str(record.meta["language"])
             yield TextPicture(record.id, image, record.turns[0][1], language)
 
 
@@ -54,19 +54,25 @@ def _records(folders: Sequence[Path]) -> Iterator[Record]:
 
 
 def _items(record: Record) -> Iterator[HeldOutItem]:
-    image = Image.fromarray(record.pixels)
-    if record.family == "text":
+    image = Image.fromarray(record.picture)
+    if "language" in record.meta:  # a picture of text
         question, answer = record.turns[0]
         row = text_row(record.id.partition("-")[0], record.meta["language"])
         yield HeldOutItem(id=record.id, row=row, image=image, question=question, answer=answer)
         return
+    if "tasks" not in record.meta:
+        raise EvalError(
+            f"record {record.id} has neither a language nor tasks in its meta",
+            hint="the report card scores what `finesight data build` draws",
+        )
     for number, ((question, answer), task) in enumerate(
         zip(record.turns, record.meta["tasks"], strict=True)
     ):
         row_name = scene_row(task["kind"], answer)
         if row_name is None:
             continue
-        boxes = tuple(Box(*record.objects[index].box) for index in task["objects"])
+        things = record.truth[0].objects or ()
+        boxes = tuple(Box(*things[index].box) for index in task["objects"])
         yield HeldOutItem(
             id=f"{record.id}/{number}",
             row=row_name,

@@ -25,7 +25,6 @@ from finesight import files
 from finesight.data.builders.scenes import Scenes, ScenesConfig
 from finesight.data.builders.text_lines import TextLines, TextLinesConfig
 from finesight.data.builders.text_sheets import TextSheets, TextSheetsConfig
-from finesight.data.builders.told_scenes import ToldScenes, ToldScenesConfig
 from finesight.data.record import Record
 from finesight.data.shards import ShardReader, is_complete, write_shard
 from finesight.data.sources.fonts import FontCatalogue, Split
@@ -80,14 +79,7 @@ class ScenePart(_Part):
     options: ScenesConfig = Field(ScenesConfig(), description="what to draw")
 
 
-class ToldPart(_Part):
-    """Records of the builder that tells scenes in words."""
-
-    builder: Literal["told"] = Field("told", description="which builder")
-    options: ToldScenesConfig = Field(ToldScenesConfig(), description="what to tell")
-
-
-PartConfig = Annotated[TextPart | SheetPart | ScenePart | ToldPart, Field(discriminator="builder")]
+PartConfig = Annotated[TextPart | SheetPart | ScenePart, Field(discriminator="builder")]
 
 
 class BuildConfig(BaseModel):
@@ -174,15 +166,13 @@ def build(
     return BuildSummary(todo, total - todo, time.monotonic() - started, _rows(config, out))
 
 
-def make_builder(part: TextPart | SheetPart | ScenePart | ToldPart, assets: Path) -> Builder:
+def make_builder(part: TextPart | SheetPart | ScenePart, assets: Path) -> Builder:
     """The builder of a part with its assets loaded."""
     words = _words(assets, part.options.split)
     if isinstance(part, TextPart):
         return TextLines(part.options, _fonts(assets), words)
     if isinstance(part, SheetPart):
         return TextSheets(part.options, _fonts(assets), words)
-    if isinstance(part, ToldPart):
-        return ToldScenes(part.options, _icons(assets), _fonts(assets), words)
     return Scenes(part.options, _icons(assets), _fonts(assets), words)
 
 

@@ -12,10 +12,14 @@ import random
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 
-from finesight.data.record import Record, encode_record
+from finesight.conversation import ImagePart, Message, VideoPart
+from finesight.data.record import Record, Truth, text_of
 from finesight.data.shards import ShardSet
+from finesight.data.stored import as_png
 from finesight.present.page import Figure, Gallery, Page, Section, Table, TableRow, render_page
 from finesight.present.svg import drawing, element
 
@@ -71,39 +75,57 @@ def _summary(records: list[Record]) -> Table:
 
 def _figure(record: Record) -> Figure:
     shown = {key: value for key, value in record.meta.items() if key not in ("tasks", "sources")}
-    context = [("", record.context)] if record.context else []
+    media = list(record.conversation.media())
+    truth = record.truth or (Truth(),) * len(media)
+    drawn = [_media(part, known) for part, known in zip(media, truth, strict=True)]
     return Figure(
-        drawing=None if record.image is None else _picture(record),
+        drawing=Markup("").join(drawn) if drawn else None,
         caption=f"{record.id} {shown}",
-        texts=(*context, *record.turns),
+        texts=tuple(map(_message, record.conversation.messages)),
     )
 
 
-def _picture(record: Record) -> Markup:
+def _message(message: Message) -> tuple[str, str]:
+    """Who speaks, and the words with the tool calls."""
+    calls = [str(dict(call)) for call in message.tool_calls]
+    return message.role, "\n".join((text_of(message), *calls))
+
+
+def _media(part: ImagePart | VideoPart, truth: Truth) -> Markup:
+    """A picture with its truth, the frames of a video that is given as pictures, or the size of a video file."""
+    sources = part.source if isinstance(part.source, tuple) else (part.source,)
+    pictures = [_picture(each, truth) for each in sources if isinstance(each, np.ndarray)]
+    if pictures:
+        return Markup("").join(pictures)
+    size = sum(len(each) for each in sources if isinstance(each, bytes))
+    text = element("text", {"x": 4, "y": 16, "font-size": 12}, f"a video of {size:,} bytes")
+    return drawing((240, 24), "a video file", (text,), {"width": 240})
+
+
+def _picture(pixels: npt.NDArray[np.uint8], truth: Truth) -> Markup:
     """The picture with its truth over it."""
-    png, _ = encode_record(record)
-    height, width = record.pixels.shape[:2]
+    height, width = pixels.shape[:2]
     zoom = _ZOOM if width * _ZOOM <= 540 else 1
     image = {
-        "href": f"data:image/png;base64,{base64.b64encode(png).decode()}",
+        "href": f"data:image/png;base64,{base64.b64encode(as_png(pixels)).decode()}",
         "width": width,
         "height": height,
         "style": "image-rendering: pixelated",
     }
-    parts = (element("image", image), _marks(record))
-    return drawing((width, height), record.id, parts, {"width": width * zoom})
+    parts = (element("image", image), _marks(truth))
+    return drawing((width, height), "picture with its truth", parts, {"width": width * zoom})
 
 
-def _marks(record: Record) -> Markup:
+def _marks(truth: Truth) -> Markup:
     marks = []
-    for thing in record.objects:
+    for thing in truth.objects or ():
         x1, y1, x2, y2 = thing.box
         line = {"fill": "none", "stroke": _MARK}
         marks += [
             element("rect", {"x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1, **line}),
             element("text", {"x": x1, "y": max(8, y1 - 2), "fill": _MARK}, thing.name),
         ]
-    for glyph in record.glyphs:
+    for glyph in truth.glyphs or ():
         dot = {"cx": glyph.x, "cy": glyph.y, "r": 1, "fill": _MARK}
         marks.append(element("circle", dot, element("title", {}, glyph.char)))
     return element("g", {"class": "marks", "font-size": 7}, *marks)

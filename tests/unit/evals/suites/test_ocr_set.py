@@ -18,11 +18,11 @@ from finesight.evals.suites.ocr_set import write_set
 from tests.support.benchmark_copies import items, save
 
 
-def record(number, language="en", *, split="heldout", family="text", **meta):
+def record(number, language="en", *, split="heldout", **meta):
     meta = {"split": split, "generator": "test", "seed": 0, "language": language, **meta}
     image = np.full((28, 56, 3), 255, dtype=np.uint8)
     turns = (("Read.", f"text {number}"),)
-    return Record(id=f"r{number}", family=family, image=image, turns=turns, meta=meta)
+    return Record.of_picture(id=f"r{number}", image=image, turns=turns, meta=meta)
 
 
 def made(tmp_path, *records, real=None, limit=2):
