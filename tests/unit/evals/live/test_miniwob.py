@@ -19,6 +19,7 @@ from finesight.evals.live.miniwob import MiniWob, pages_folder, read_pages
 from finesight.evals.live.play import Player
 from finesight.evals.report.report import write_report
 from finesight.evals.tasks.screens import episode_items, miniwob
+from finesight.evals.tasks.shared.questions import prompts
 from finesight.geometry import Box, Point, Size
 from finesight.screen.act import Act
 from tests.support.miniwob_pages import PAGES, write_pages
@@ -149,7 +150,7 @@ def own_task() -> Task:
         title="ours",
         source="tests",
         layout="pages",
-        prompts=(episode_items.progress_prompt(episodes),),
+        prompts=prompts(episodes, episode_items.ACTS),
         extractors=task("miniwob").extractors,
         score=miniwob.score,
         aggregate=miniwob.aggregate,

@@ -21,6 +21,7 @@ from finesight.evals.live import play as play_module
 from finesight.evals.live.play import Player
 from finesight.evals.tasks.screens import episode_items
 from finesight.evals.tasks.shared.aggregates import average
+from finesight.evals.tasks.shared.questions import prompts
 from finesight.geometry import Point, Resize, Size
 from finesight.media.image import load_image
 from finesight.screen.act import Act
@@ -78,7 +79,7 @@ TASK = Task(
     title="Counter",
     source="nowhere",
     layout="nothing",
-    prompts=(episode_items.progress_prompt(lambda folder: [episode()]),),
+    prompts=prompts(lambda folder: [episode()], episode_items.ACTS),
     sampling=SAMPLING,
     extractors=(EPISODE,),
     score=episode_items.score,

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from finesight.conversation import Sampling
-from finesight.evals.core.task import Budget, Extractor, Task
+from finesight.evals.core.benchmark import Benchmark, Build
+from finesight.evals.core.task import Extractor, Task
 from finesight.evals.extract.mcq import (
     CAN_INFER,
     MMMU_LMMS,
@@ -17,11 +17,20 @@ from finesight.evals.extract.mcq import (
 )
 from finesight.evals.extract.mmmu_open import MMMU_OPEN, is_open_correct
 from finesight.evals.judge.rules import OPEN_ANSWER
-from finesight.evals.tasks.choice import mmmu_fields, multiple_choice
-from finesight.evals.tasks.shared import report_tables
+from finesight.evals.tasks.choice import mmmu_fields
+from finesight.evals.tasks.choice.multiple_choice import (
+    DIRECT,
+    LMMS,
+    QWEN,
+    ask_qwen,
+    ask_qwen_at_marks,
+    at_marks,
+    is_letter,
+    lettered,
+)
 from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.columns import reader
-from finesight.evals.tasks.shared.questions import TOKEN_PIXELS, Piece, Question, either, prompt
+from finesight.evals.tasks.shared.columns import row_reader
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either, prompts
 
 ONE_WORD = "Answer the question using a single word or phrase."
 THINK = (
@@ -31,39 +40,21 @@ THINK = (
 )
 
 
-questions = reader(
-    mmmu_fields.VALIDATION,
-    mmmu_fields.COLUMNS,
-    mmmu_fields.question,
-    optional=mmmu_fields.OPTIONAL,
-    pictures=mmmu_fields.PICTURES,
-)
-
-
 def ask_lmms(question: Question) -> list[Piece]:
     """Question, options and a wish, pictures where they are mentioned."""
-    options = (
-        f"{multiple_choice.lettered(question.choices)}\n\n{multiple_choice.DIRECT}"
-        if question.choices
-        else f"\n{ONE_WORD}"
-    )
-    return multiple_choice.at_marks(f"{question.text}\n{options}", question.media)
-
-
-def ask_paper(question: Question) -> list[Piece]:
-    """Qwen's words; an open question gets no options."""
-    return multiple_choice.ask_qwen_at_marks(question)
+    options = f"{lettered(question.choices)}\n\n{DIRECT}" if question.choices else f"\n{ONE_WORD}"
+    return at_marks(f"{question.text}\n{options}", question.media)
 
 
 def ask_paper_thinking(question: Question) -> list[Piece]:
     """Qwen's words with leave to think."""
-    return [*ask_paper(question), THINK]
+    return [*ask_qwen_at_marks(question), THINK]
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """A letter is compared, a short answer searched for the gold ones."""
     if truth["choices"]:
-        return multiple_choice.is_letter(parsed, truth)
+        return is_letter(parsed, truth)
     return {"correct": float(parsed is not None and is_open_correct(parsed, truth["golds"]))}
 
 
@@ -75,50 +66,29 @@ def _reader(name: str, letters: Extractor) -> Extractor:
 
 OFFICIAL = _reader("mmmu-official", MMMU_OFFICIAL)
 
-TASKS = (
-    Task(
-        name="mmmu",
-        title="MMMU val",
-        source="MMMU, arXiv 2311.16502; github.com/MMMU-Benchmark/MMMU",
-        layout=mmmu_fields.LAYOUT,
-        prompts=(
-            prompt("paper", multiple_choice.QWEN, questions, ask_paper),
-            prompt(
-                "paper-cot",
-                f"{multiple_choice.QWEN}, with its sentence on thinking",
-                questions,
-                ask_paper_thinking,
-            ),
-            prompt("lmms-eval", multiple_choice.LMMS, questions, ask_lmms),
-            prompt(
-                "vlmevalkit",
-                f"{multiple_choice.QWEN}, pictures first",
-                questions,
-                multiple_choice.ask_qwen,
-            ),
+
+def build(benchmark: Benchmark) -> Task:
+    """MMMU as Qwen, lmms-eval and VLMEvalKit ask it."""
+    read = row_reader(benchmark, mmmu_fields.question)
+    return benchmark.task(
+        prompts(
+            read,
+            Wording("paper", QWEN, ask_qwen_at_marks),
+            Wording("paper-cot", f"{QWEN}, with its sentence on thinking", ask_paper_thinking),
+            Wording("lmms-eval", LMMS, ask_lmms),
+            Wording("vlmevalkit", f"{QWEN}, pictures first", ask_qwen),
         ),
-        budget=Budget(min_pixels=1280 * TOKEN_PIXELS, max_pixels=5120 * TOKEN_PIXELS),
-        sampling=Sampling(max_new_tokens=2048),
-        extractors=(
+        (
             OFFICIAL,
             _reader("mmmu-official-random", MMMU_OFFICIAL_RANDOM),
             _reader("mmmu-lmms", MMMU_LMMS),
             _reader("mmmu-can-infer", CAN_INFER),
             _reader("mmmu-robust", ROBUST_LETTER),
         ),
-        score=score,
+        score,
+        average(by=benchmark.by),
         judge=OPEN_ANSWER,
-        aggregate=average(by=("domain", "subject", "kind")),
-        main="accuracy",
-        chance=0.24,
-        published=report_tables.row(report_tables.GENERAL, "68.3 69.1 70.1 64.5 70.2 58.6 53.1"),
-        notes=(
-            "58.6 of the 7B model was reproduced by nobody without thinking and a judge: 48 to 51 is usual",
-            "Qwen's script turns the 53 open questions into a choice between the gold answer and another, judged by a"
-            " language model; here they stay open, which costs some points",
-            "the official rule takes a random option where it reads none; here that is an extractor of its own",
-            "mmmu-official reads a letter that stands between blanks; lmms-eval, and MMMU-Pro behind its own rule, read"
-            ' any capital before a blank or full stop, such as the A of "DNA will": mmmu-lmms',
-        ),
-    ),
-)
+    )
+
+
+TASKS: Mapping[str, Build] = {"mmmu": build}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Columns, subjects and domains of MMMU and MMMU-Pro."""
+"""Rows of MMMU and MMMU-Pro: options, numbered pictures, subjects and domains."""
 
 from __future__ import annotations
 
@@ -11,31 +11,6 @@ from finesight.evals.tasks.choice.multiple_choice import letter_of, numbered
 from finesight.evals.tasks.shared.columns import Row, choice_columns, picture, pictures, texts
 from finesight.evals.tasks.shared.questions import Question
 
-LAYOUT = (
-    "the parquet files validation-*.parquet of MMMU/MMMU, all in one folder or one folder per subject, with id,"
-    " question, options, answer, question_type, image_1 to image_7; or MMMU_DEV_VAL.tsv with index, question, A to I,"
-    " answer, image, split"
-)
-PICTURES = ("image", *(f"image_{number}" for number in range(1, 8)))
-VALIDATION = (
-    *("validation-*.parquet", "data/validation-*.parquet", "*/validation-*.parquet"),
-    *("validation.jsonl", "MMMU_DEV_VAL.tsv"),
-)
-COLUMNS = {
-    "id": ("id", "index"),
-    "question": ("question",),
-    "answer": ("answer",),
-}
-OPTIONAL = {
-    "question": ("question",),
-    "options": ("options",),
-    "kind": ("question_type",),
-    "subject": ("subject", "category"),
-    "split": ("split",),
-    "image": ("image",),
-    **{f"image_{number}": (f"image_{number}",) for number in range(1, 8)},
-    **{letter: (letter,) for letter in "ABCDEFGHI"},
-}
 DOMAINS = {
     "Art and Design": ("Art", "Art_Theory", "Design", "Music"),
     "Business": ("Accounting", "Economics", "Finance", "Manage", "Marketing"),

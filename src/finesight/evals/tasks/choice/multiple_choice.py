@@ -7,15 +7,26 @@ The truth of such a question is `choices`, texts by position, and `answer`, a le
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any
 
 from finesight.conversation import ImagePart
 from finesight.errors import EvalError
-from finesight.evals.core.task import Prompt
+from finesight.evals.core.benchmark import Benchmark
+from finesight.evals.core.judgement import JudgeRule
+from finesight.evals.core.task import Aggregate, Extractor, Task
 from finesight.evals.extract.mcq import CAN_INFER, ROBUST_LETTER
-from finesight.evals.tasks.shared.questions import Media, Piece, Question, Read, prompt
+from finesight.evals.judge.rules import CHOICE
+from finesight.evals.tasks.shared.aggregates import average
+from finesight.evals.tasks.shared.questions import (
+    Media,
+    Piece,
+    Question,
+    Read,
+    Wording,
+    prompts,
+)
 
 LMMS = "lmms-eval"
 QWEN = "Qwen's evaluation script for MMMU; VLMEvalKit's custom prompt of Qwen2-VL"
@@ -24,6 +35,9 @@ SELECT = "Please select the correct answer from the options above."
 SELECT_ZH = "请直接回答选项字母。"
 LETTERS = (ROBUST_LETTER, CAN_INFER)
 """How the letter is read where the benchmark has no rule of its own that is proven."""
+
+Letter = Callable[[Any, Sequence[str]], str]
+"""The letter of an answer, as the copies of a benchmark give it, among these options."""
 
 _MARK = re.compile(r"<image (\d+)>")
 _LABEL = re.compile(r"^\s*\(?([A-Z])[).:]\s+")
@@ -68,6 +82,16 @@ def letter_at(place: Any, choices: Sequence[str]) -> str:
     if not text.isdigit() or int(text) >= len(choices):
         raise EvalError(f"answer {text!r} is no place among {len(choices)} options, counted from 0")
     return ascii_uppercase[int(text)]
+
+
+def letter_or_place(value: Any, choices: Sequence[str]) -> str:
+    """The letter of an answer that is given as a letter in some copies, in others as a place counted from 0.
+
+    Raises:
+        EvalError: there is no such option.
+    """
+    text = str(value)
+    return text if any(map(str.isalpha, text)) else letter_at(text, choices)
 
 
 def letter_of_text(answer: Any, choices: Sequence[str]) -> str:
@@ -151,12 +175,31 @@ def numbered(text: str, pictures: Mapping[int, ImagePart]) -> str:
     return _MARK.sub(renumber, text)
 
 
-def prompts(read: Read) -> tuple[Prompt, ...]:
-    """Qwen's way of asking first, that of lmms-eval beside it."""
-    return (
-        prompt("vlmevalkit", QWEN, read, ask_qwen),
-        prompt("lmms-eval", LMMS, read, ask_lmms),
-    )
+WORDINGS = (Wording("vlmevalkit", QWEN, ask_qwen), Wording("lmms-eval", LMMS, ask_lmms))
+"""Qwen's way of asking first, that of lmms-eval beside it."""
+
+
+def task(
+    benchmark: Benchmark,
+    read: Read,
+    *,
+    wordings: Sequence[Wording] = WORDINGS,
+    extractors: tuple[Extractor, ...] = LETTERS,
+    aggregate: Aggregate | None = None,
+    judge: JudgeRule | None = CHOICE,
+) -> Task:
+    """A benchmark whose every question has options and a letter for an answer.
+
+    Args:
+        benchmark: what is said of it.
+        read: reads its questions.
+        wordings: ways to ask, the default first.
+        extractors: ways to read a letter, the default first.
+        aggregate: adds up the scores; None takes the mean, broken down as the benchmark says.
+        judge: how a language model may judge.
+    """
+    added = aggregate or average(by=benchmark.by)
+    return benchmark.task(prompts(read, *wordings), extractors, is_letter, added, judge=judge)
 
 
 def question(
@@ -167,6 +210,7 @@ def question(
     media: Sequence[Media],
     *,
     tags: Mapping[str, str] | None = None,
+    cluster: str | None = None,
 ) -> Question:
     """A question with options and a letter for an answer."""
     bare = unlettered(choices)
@@ -177,5 +221,6 @@ def question(
         oracle=letter_of(answer, bare),
         media=tuple(media),
         choices=bare,
+        cluster=cluster,
         tags=tags or {},
     )

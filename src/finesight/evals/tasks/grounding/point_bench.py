@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Sampling
+from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.task import Task
 from finesight.evals.extract.places import ALL_POINTS
 from finesight.evals.metrics.points import in_region, point_bench_binary, point_bench_count
@@ -18,11 +18,8 @@ from finesight.evals.tasks.grounding.places import (
     run_lengths,
 )
 from finesight.evals.tasks.shared.aggregates import average, joined
-from finesight.evals.tasks.shared.columns import Row, find, picture, reader, same
-from finesight.evals.tasks.shared.questions import Piece, Question, prompt
-
-COLUMNS = same("image_filename", "mask_filename", "category", "user_input")
-OPTIONAL = same("count", "id")
+from finesight.evals.tasks.shared.columns import Row, find, picture, row_reader
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, prompts
 
 
 def question(row: Row, folder: Path) -> Question:
@@ -70,31 +67,15 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"correct": float(right), "inside": sum(inside) / len(inside) if inside else 0.0}
 
 
-questions = reader(
-    ("data.json", "*.json", "*/*.json", "*.jsonl", "*.parquet"),
-    COLUMNS,
-    question,
-    optional=OPTIONAL,
-    pictures=(),
-)
+def build(benchmark: Benchmark) -> Task:
+    """Points, asked for in the form of Qwen's cookbook."""
+    wording = Wording("cookbook", "the form of Qwen2.5-VL's cookbook", ask)
+    return benchmark.task(
+        prompts(row_reader(benchmark, question), wording),
+        (ALL_POINTS,),
+        score,
+        joined(average(by=benchmark.by), average("inside", name="share_inside")),
+    )
 
-TASKS = (
-    Task(
-        name="point_bench",
-        title="Point-Bench",
-        source="PointArena, arXiv 2505.09990",
-        layout="data.json of PointArena/pointarena-data (image_filename, mask_filename, category, user_input, count),"
-        " with images/ and masks/, each with a folder per category or none",
-        prompts=(prompt("cookbook", "the form of Qwen2.5-VL's cookbook", questions, ask),),
-        sampling=Sampling(max_new_tokens=1024),
-        extractors=(ALL_POINTS,),
-        score=score,
-        aggregate=joined(average(by=("category",)), average("inside", name="share_inside")),
-        main="accuracy",
-        notes=(
-            "no number of this model is in the report",
-            "counting needs as many points as things, all inside; other kinds need the first point inside",
-            "one harness prints the share of points inside, which is higher",
-        ),
-    ),
-)
+
+TASKS: Mapping[str, Build] = {"point_bench": build}

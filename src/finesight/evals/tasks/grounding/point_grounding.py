@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Sampling
 from finesight.errors import EvalError
+from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.task import Task
 from finesight.evals.extract.places import ALL_POINTS
 from finesight.evals.metrics.points import pointing_f1
@@ -22,13 +22,10 @@ from finesight.evals.tasks.grounding.places import (
     run_lengths_of,
     size_of,
 )
-from finesight.evals.tasks.shared import report_tables
 from finesight.evals.tasks.shared.aggregates import average, joined
-from finesight.evals.tasks.shared.columns import Row, picture, reader, split_files
-from finesight.evals.tasks.shared.questions import Piece, Question, prompt
+from finesight.evals.tasks.shared.columns import Row, picture, row_reader
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, prompts
 
-COLUMNS = {"label": ("label",), "points": ("points",), "masks": ("masks",)}
-OPTIONAL = {"image": ("image", "image_path"), "sha": ("image_sha256",), "id": ("id", "index")}
 NONE = "There are none."
 
 
@@ -79,38 +76,26 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"f1": f1, "precision": precision, "recall": recall}
 
 
-questions = reader(
-    split_files("test", "train", "data"), COLUMNS, question, optional=OPTIONAL, pictures=()
+WORDINGS = (
+    Wording(
+        "paper", "this project's wording, for the JSON form of the Qwen2.5-VL cookbook", ask_paper
+    ),
+    Wording("xml", "Qwen2.5-VL cookbook, XML form", ask_xml),
 )
 
-TASKS = (
-    Task(
-        name="point_grounding",
-        title="PixMo points, a stand-in for PointGrounding",
-        source="Molmo and PixMo, arXiv 2409.17146",
-        layout="the parquet files of allenai/pixmo-points-eval: label, points (x and y in percent), masks (one grid of"
-        " truth values per point), image_sha256; pictures as images/{image_sha256}.jpg; names from general knowledge",
-        prompts=(
-            prompt(
-                "paper",
-                "this project's wording, for the JSON form of the Qwen2.5-VL cookbook",
-                questions,
-                ask_paper,
-            ),
-            prompt("xml", "Qwen2.5-VL cookbook, XML form", questions, ask_xml),
-        ),
-        sampling=Sampling(max_new_tokens=1024),
-        extractors=(ALL_POINTS,),
-        score=score,
-        aggregate=joined(
-            average("f1", name="f1", by=("count",)),
+
+def build(benchmark: Benchmark) -> Task:
+    """Points on the data of PixMo."""
+    return benchmark.task(
+        prompts(row_reader(benchmark, question), *WORDINGS),
+        (ALL_POINTS,),
+        score,
+        joined(
+            average("f1", name="f1", by=benchmark.by),
             average("precision", name="precision"),
             average("recall", name="recall"),
         ),
-        main="f1",
-        published=report_tables.row(report_tables.GROUNDING, "- - 69.2 - 67.5 67.3 58.3"),
-        notes=(
-            "published numbers are of a collection that was never published: they are no target for this one",
-        ),
-    ),
-)
+    )
+
+
+TASKS: Mapping[str, Build] = {"point_grounding": build}

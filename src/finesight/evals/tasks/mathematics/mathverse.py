@@ -8,22 +8,16 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from finesight.conversation import Sampling
+from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.task import Task
 from finesight.evals.extract.boxed import MATHVISION_OFFICIAL
 from finesight.evals.extract.mcq import ROBUST_LETTER
 from finesight.evals.judge.rules import SOLUTION
 from finesight.evals.metrics.maths import is_equal
-from finesight.evals.tasks.shared import report_tables
 from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.columns import Row, picture, reader, record, same, split_files
-from finesight.evals.tasks.shared.questions import Piece, Question, either, prompt
+from finesight.evals.tasks.shared.columns import Row, picture, record, row_reader
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either, prompts
 
-COLUMNS = {
-    "id": ("sample_index",),
-    **same("problem_index", "problem_version", "question", "answer", "question_type", "image"),
-}
-OPTIONAL = same("query_cot", "query_wo", "metadata")
 LETTERS = 5
 """Options stand in the words of the question and are not counted; no question has more."""
 
@@ -69,41 +63,26 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"correct": float(is_equal(str(parsed), truth["answer"]))}
 
 
-questions = reader(
-    ("testmini.json", *split_files("testmini"), "testmini.parquet"),
-    COLUMNS,
-    question,
-    optional=OPTIONAL,
-)
 RULE = either(
     "rule",
     f"2+{ROBUST_LETTER.version}",
     lambda truth: ROBUST_LETTER if truth["choices"] else MATHVISION_OFFICIAL,
 )
 
-TASKS = (
-    Task(
-        name="mathverse",
-        title="MathVerse testmini, by rule",
-        source="MathVerse, arXiv 2403.14624",
-        layout="testmini.json or testmini.parquet of AI4Math/MathVerse: sample_index, problem_index, problem_version,"
-        " question, answer, question_type, image, query_wo, query_cot, metadata; pictures in images/",
-        prompts=(
-            prompt("cot", "query_cot of the benchmark", questions, ask_thinking),
-            prompt("direct", "query_wo of the benchmark", questions, ask_direct),
+
+def build(benchmark: Benchmark) -> Task:
+    """Asked with steps or without, in the words of the benchmark."""
+    return benchmark.task(
+        prompts(
+            row_reader(benchmark, question),
+            Wording("cot", "query_cot of the benchmark", ask_thinking),
+            Wording("direct", "query_wo of the benchmark", ask_direct),
         ),
-        sampling=Sampling(max_new_tokens=4096),
-        extractors=(RULE,),
-        score=score,
+        (RULE,),
+        score,
+        average(by=benchmark.by),
         judge=SOLUTION,
-        aggregate=average(by=("version", "kind", "subject")),
-        main="accuracy",
-        chance=0.14,
-        published=report_tables.row(report_tables.GENERAL, "- 50.2 51.7 - 57.6 49.2 47.6"),
-        notes=(
-            "published numbers are judged by a language model; these are read by rule and not comparable without"
-            " --judge",
-            "which of the versions the report's mini means is not known: all five are here, each under version",
-        ),
-    ),
-)
+    )
+
+
+TASKS: Mapping[str, Build] = {"mathverse": build}

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FETCH = "fetch it with scripts/fetch_real_data.py"
-NOT_PRINTED = "no number of this is in the report, nor elsewhere"
 
 
 def balanced(labels: Sequence[int], per_label: int, *, seed: int = 0) -> list[int]:

@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import ImagePart, Sampling
+from finesight.conversation import ImagePart
 from finesight.errors import EvalError
+from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.task import Task
 from finesight.evals.extract.numbers import LAST_NUMBER
 from finesight.evals.metrics.count import count_hit
 from finesight.evals.tasks.packaged import copies
-from finesight.evals.tasks.reading import open_questions
+from finesight.evals.tasks.reading.open_questions import ending
 from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.questions import Question, prompt
+from finesight.evals.tasks.shared.questions import Question, Wording, prompts
 
 QUESTION = "Which digit is written in the image?"
 FILE = "data/digits.csv.gz"
@@ -59,28 +60,14 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"correct": float(count_hit(parsed, truth["number"]))}
 
 
-TASKS = (
-    Task(
-        name="digits",
-        title="Digits of scikit-learn, 100 of them",
-        source="Optical Recognition of Handwritten Digits, UCI; scikit-learn",
-        layout="data/digits.csv.gz of sklearn/datasets, as scripts/fetch_real_data.py leaves it in sklearn/",
-        prompts=(
-            prompt(
-                "number",
-                "this project's wording",
-                questions,
-                open_questions.ending("Answer with just the digit."),
-            ),
-        ),
-        sampling=Sampling(max_new_tokens=32),
-        extractors=(LAST_NUMBER,),
-        score=score,
-        aggregate=average(by=("digit",)),
-        main="accuracy",
-        chance=0.1,
-        notes=(
-            f"{copies.NOT_PRINTED}: ten pictures of each digit, drawn with seed 0, enlarged to 224",
-        ),
-    ),
-)
+WORDING = Wording("number", "this project's wording", ending("Answer with just the digit."))
+
+
+def build(benchmark: Benchmark) -> Task:
+    """One digit for each picture."""
+    return benchmark.task(
+        prompts(questions, WORDING), (LAST_NUMBER,), score, average(by=benchmark.by)
+    )
+
+
+TASKS: Mapping[str, Build] = {"digits": build}

@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from finesight.conversation import ImagePart, Sampling
+from finesight.conversation import ImagePart
 from finesight.errors import EvalError
+from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.task import Task
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.tasks.packaged import copies
-from finesight.evals.tasks.reading import open_questions
+from finesight.evals.tasks.reading.open_questions import ONE_WORD, best, short_answer
 from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.questions import Question
+from finesight.evals.tasks.shared.questions import Question, prompts
 
 NUM_QUESTIONS = 200
 FILE = "test/questions.json"
@@ -55,23 +56,14 @@ def is_same(said: str, gold: str) -> bool:
     return said.strip().rstrip(".").lower() == gold.lower()
 
 
-TASKS = (
-    Task(
-        name="easy_vqa",
-        title="easy-VQA, 200 of the test part",
-        source="easy-vqa 1.0, github.com/vzhou842/easy-VQA",
-        layout="test/questions.json and test/images/N.png, as scripts/fetch_real_data.py leaves them in easy_vqa/",
-        prompts=open_questions.prompts(questions, open_questions.ONE_WORD),
-        sampling=Sampling(max_new_tokens=32),
-        extractors=(WHOLE_TEXT,),
-        score=open_questions.best(is_same),
-        aggregate=average("score", by=("answer",)),
-        main="accuracy",
-        chance=0.4,
-        notes=(
-            "numbers for this form are not in the report: one question on each of 200 pictures, drawn with seed 0",
-            "chance is that of whoever knows whether a word or yes or no is wanted",
-            "shapes and colours alone; this is no test of photographs",
-        ),
-    ),
-)
+def build(benchmark: Benchmark) -> Task:
+    """Asked for one word."""
+    return benchmark.task(
+        prompts(questions, *short_answer(ONE_WORD)),
+        (WHOLE_TEXT,),
+        best(is_same),
+        average("score", by=benchmark.by),
+    )
+
+
+TASKS: Mapping[str, Build] = {"easy_vqa": build}

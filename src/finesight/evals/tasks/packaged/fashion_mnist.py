@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finesight.conversation import ImagePart, Sampling
+from finesight.conversation import ImagePart
 from finesight.errors import EvalError
+from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.task import Task
 from finesight.evals.tasks.choice import multiple_choice
 from finesight.evals.tasks.packaged import copies
-from finesight.evals.tasks.shared.aggregates import average
 from finesight.evals.tasks.shared.questions import Question
 
 if TYPE_CHECKING:
@@ -70,22 +70,9 @@ def questions(folder: Path) -> Iterator[Question]:
         )
 
 
-TASKS = (
-    Task(
-        name="fashion_mnist",
-        title="Fashion-MNIST, 100 of the test part",
-        source="Fashion-MNIST, arXiv 1708.07747",
-        layout=f"{IMAGES} and {LABELS}, as scripts/fetch_real_data.py leaves them in fashion_mnist/",
-        prompts=multiple_choice.prompts(questions),
-        sampling=Sampling(max_new_tokens=64),
-        extractors=multiple_choice.LETTERS,
-        score=multiple_choice.is_letter,
-        aggregate=average(by=("kind",)),
-        main="accuracy",
-        chance=0.1,
-        notes=(
-            "numbers for this form are not in the report: ten pictures of each kind, seed 0, enlarged to 224",
-            "people reach about 83 % on the small pictures; Shirt, T-shirt, Pullover and Coat look alike",
-        ),
-    ),
-)
+def build(benchmark: Benchmark) -> Task:
+    """Ten kinds to choose from; no judge is needed."""
+    return multiple_choice.task(benchmark, questions, judge=None)
+
+
+TASKS: Mapping[str, Build] = {"fashion_mnist": build}

