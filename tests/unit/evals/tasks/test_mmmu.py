@@ -17,7 +17,6 @@ from finesight.evals.core.rows import BROKEN, literal_list
 from finesight.evals.core.scoring import judge
 from finesight.evals.core.task import Answered, Item, Scored
 from finesight.evals.tasks.choice import mmmu, mmmu_pro
-from finesight.evals.tasks.choice.mmmu_fields import subject_of
 from tests.support.benchmark_copies import (
     cell,
     check_whole,
@@ -105,7 +104,7 @@ def test_mmmu_reads_letters_and_short_answers_by_their_own_rules():
     number = {"choices": [], "golds": ["2.83"]}
     assert judge(TASK, mmmu.OFFICIAL, Answered("The answer is 2.83", number)).parts["correct"] == 1
     assert judge(TASK, mmmu.OFFICIAL, Answered("2.8", number)).parts["correct"] == 0
-    assert subject_of("validation_Art_Theory_3") == "Art_Theory"
+    assert mmmu.subject_of("validation_Art_Theory_3") == "Art_Theory"
 
 
 def test_mmmu_says_which_column_is_missing(tmp_path, rows):
@@ -148,7 +147,7 @@ def test_mmmu_gives_the_published_score_of_llava_again():
             "answer": gold,
             "golds": gold if isinstance(gold, list) else [gold],
         }
-        tags = {"subject": subject_of(name)}
+        tags = {"subject": mmmu.subject_of(name)}
         verdict = judge(TASK, mmmu.OFFICIAL, Answered(outputs[name], truth))
         item = Item(id=name, conversation=Conversation(()), truth=truth, tags=tags)
         scored.append(Scored(item=item, parsed=verdict.parsed, parts=verdict.parts))

@@ -23,7 +23,7 @@ from finesight.conversation import (
 from finesight.evals.core import registry
 from finesight.evals.core.task import Item
 from finesight.evals.live.play import Player
-from finesight.evals.tasks.grounding import odinw13, point_grounding, refcoco
+from finesight.evals.tasks.grounding import odinw13, points, refcoco
 from finesight.evals.tasks.shared.questions import Question
 from finesight.evals.tasks.video import charades_sta
 from finesight.geometry import Resize, Size
@@ -297,7 +297,7 @@ def in_words(pieces) -> str:
             " format <points x y>object</points>",
         ),
         (
-            in_words(point_grounding.ask_xml(question("cake"))),
+            in_words(points.ask_xml(question("cake"))),
             "point to the cake, output its coordinates in XML format <points x y>object</points>",
         ),
         # QwenLM/Qwen3-VL#991 and #839, by the maintainers

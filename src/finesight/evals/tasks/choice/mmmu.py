@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Extractor, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.rows import literal_list
+from finesight.evals.core.task import Extractor
 from finesight.evals.extract.mcq import (
     CAN_INFER,
     MMMU_LMMS,
@@ -17,7 +19,6 @@ from finesight.evals.extract.mcq import (
 )
 from finesight.evals.extract.mmmu_open import MMMU_OPEN, is_open_correct
 from finesight.evals.judge.rules import OPEN_ANSWER
-from finesight.evals.tasks.choice import mmmu_fields
 from finesight.evals.tasks.choice.multiple_choice import (
     DIRECT,
     LMMS,
@@ -26,11 +27,13 @@ from finesight.evals.tasks.choice.multiple_choice import (
     ask_qwen_at_marks,
     at_marks,
     is_letter,
+    letter_of,
     lettered,
+    numbered,
 )
-from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.columns import row_reader
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either, prompts
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.columns import Row, choice_columns, picture, pictures, texts
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either
 
 ONE_WORD = "Answer the question using a single word or phrase."
 THINK = (
@@ -38,17 +41,86 @@ THINK = (
     " Avoid repeating steps indefinitely—provide your best guess even if unsure. Determine whether to think step by"
     " step based on the difficulty of the question, considering all relevant information before answering."
 )
+DOMAINS = {
+    "Art and Design": ("Art", "Art_Theory", "Design", "Music"),
+    "Business": ("Accounting", "Economics", "Finance", "Manage", "Marketing"),
+    "Science": ("Biology", "Chemistry", "Geography", "Math", "Physics"),
+    "Health and Medicine": (
+        *("Basic_Medical_Science", "Clinical_Medicine", "Diagnostics_and_Laboratory_Medicine"),
+        *("Pharmacy", "Public_Health"),
+    ),
+    "Humanities and Social Science": ("History", "Literature", "Sociology", "Psychology"),
+    "Tech and Engineering": (
+        *("Agriculture", "Architecture_and_Engineering", "Computer_Science", "Electronics"),
+        *("Energy_and_Power", "Materials", "Mechanical_Engineering"),
+    ),
+}
+_DOMAIN_OF = {subject: domain for domain, subjects in DOMAINS.items() for subject in subjects}
 
 
-def ask_lmms(question: Question) -> list[Piece]:
+def question(row: Row, folder: Path) -> Question | tuple[()]:
+    """A row with options or a free answer and pictures in numbered columns; none of another split."""
+    if row.get("split") not in (None, "validation", "val"):
+        return ()
+    choices, _ = options(row.get("options"))
+    choices = choices or choice_columns(row)
+    is_open = row.get("kind") in ("open", "short-answer") or not choices
+    return as_question(row, () if is_open else choices, folder)
+
+
+def options(cell: Any) -> tuple[tuple[str, ...], int]:
+    """Texts of the options, and how many the authors' code sees: one for all that stand in a list within the list.
+
+    Raises:
+        EvalError: the cell is written as a list within a list and cannot be read.
+    """
+    if isinstance(cell, str) and cell.lstrip().startswith("[["):
+        cell = literal_list(cell)
+    if not isinstance(cell, (list, tuple)):
+        cell = texts(cell)
+    flat = [one for each in cell for one in (each if isinstance(each, (list, tuple)) else [each])]
+    return tuple(str(one) for one in flat), len(cell)
+
+
+def as_question(row: Row, choices: tuple[str, ...], folder: Path) -> Question:
+    """A row with its pictures numbered by position."""
+    shown = {n: picture(row[f"image_{n}"], folder) for n in range(1, 8) if row.get(f"image_{n}")}
+    if not shown:
+        shown = dict(enumerate(pictures(row.get("image"), folder), 1))
+    asked = tuple(numbered(text, shown) for text in choices)
+    golds = texts(row["answer"])
+    answer = letter_of(golds[0], choices) if choices else golds[0]
+    identity = str(row["id"])
+    subject = row.get("subject") or subject_of(identity)
+    return Question(
+        id=identity,
+        text=numbered(row.get("question") or "", shown),
+        truth={"choices": list(asked), "answer": answer, "golds": list(golds)},
+        oracle=answer if choices else f"The answer is {answer}",
+        media=tuple(shown[number] for number in sorted(shown)),
+        choices=asked,
+        tags={
+            "subject": subject,
+            "domain": _DOMAIN_OF.get(subject, "other"),
+            "kind": "choice" if choices else "open",
+        },
+    )
+
+
+def subject_of(identity: str) -> str:
+    """`validation_Art_Theory_3` is of Art_Theory."""
+    return "_".join(identity.split("_")[1:-1]) or identity
+
+
+def ask_lmms(asked: Question) -> list[Piece]:
     """Question, options and a wish, pictures where they are mentioned."""
-    options = f"{lettered(question.choices)}\n\n{DIRECT}" if question.choices else f"\n{ONE_WORD}"
-    return at_marks(f"{question.text}\n{options}", question.media)
+    wish = f"{lettered(asked.choices)}\n\n{DIRECT}" if asked.choices else f"\n{ONE_WORD}"
+    return at_marks(f"{asked.text}\n{wish}", asked.media)
 
 
-def ask_paper_thinking(question: Question) -> list[Piece]:
+def ask_paper_thinking(asked: Question) -> list[Piece]:
     """Qwen's words with leave to think."""
-    return [*ask_qwen_at_marks(question), THINK]
+    return [*ask_qwen_at_marks(asked), THINK]
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
@@ -66,29 +138,21 @@ def _reader(name: str, letters: Extractor) -> Extractor:
 
 OFFICIAL = _reader("mmmu-official", MMMU_OFFICIAL)
 
-
-def build(benchmark: Benchmark) -> Task:
-    """MMMU as Qwen, lmms-eval and VLMEvalKit ask it."""
-    read = row_reader(benchmark, mmmu_fields.question)
-    return benchmark.task(
-        prompts(
-            read,
-            Wording("paper", QWEN, ask_qwen_at_marks),
-            Wording("paper-cot", f"{QWEN}, with its sentence on thinking", ask_paper_thinking),
-            Wording("lmms-eval", LMMS, ask_lmms),
-            Wording("vlmevalkit", f"{QWEN}, pictures first", ask_qwen),
-        ),
-        (
+TASKS: Mapping[str, Build] = {
+    "mmmu": build(
+        rows(question),
+        Wording("paper", QWEN, ask_qwen_at_marks),
+        Wording("paper-cot", f"{QWEN}, with its sentence on thinking", ask_paper_thinking),
+        Wording("lmms-eval", LMMS, ask_lmms),
+        Wording("vlmevalkit", f"{QWEN}, pictures first", ask_qwen),
+        extractors=(
             OFFICIAL,
             _reader("mmmu-official-random", MMMU_OFFICIAL_RANDOM),
             _reader("mmmu-lmms", MMMU_LMMS),
             _reader("mmmu-can-infer", CAN_INFER),
             _reader("mmmu-robust", ROBUST_LETTER),
         ),
-        score,
-        average(by=benchmark.by),
+        score=score,
         judge=OPEN_ANSWER,
     )
-
-
-TASKS: Mapping[str, Build] = {"mmmu": build}
+}

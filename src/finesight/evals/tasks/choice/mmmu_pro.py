@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Task
+from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.mcq import CAN_INFER, MMMU_PRO_OFFICIAL, ROBUST_LETTER
-from finesight.evals.tasks.choice import mmmu_fields, multiple_choice
-from finesight.evals.tasks.shared.columns import Row, row_reader
+from finesight.evals.tasks.choice import mmmu, multiple_choice
+from finesight.evals.tasks.shared.build import rows
+from finesight.evals.tasks.shared.columns import Row
 from finesight.evals.tasks.shared.questions import Ask, Piece, Question, Wording
 
 STEPS = (
@@ -32,8 +32,8 @@ SEEN_STEPS = (
 
 def question(row: Row, folder: Path) -> Question:
     """A row of either form; the picture of the vision form says the question."""
-    choices, seen = mmmu_fields.options(row["options"])
-    made = mmmu_fields.as_question(row, choices, folder)
+    choices, seen = mmmu.options(row["options"])
+    made = mmmu.as_question(row, choices, folder)
     if seen == len(choices):
         return made
     return replace(made, truth={**made.truth, "num_official_options": seen})
@@ -56,16 +56,11 @@ def ask_seen(ending: str) -> Ask:
 
 def pro(asks: Mapping[str, Ask]) -> Build:
     """A form of the benchmark, asked in these ways, the default first."""
-
-    def build(benchmark: Benchmark) -> Task:
-        return multiple_choice.task(
-            benchmark,
-            row_reader(benchmark, question),
-            wordings=[Wording(name, "official configuration", ask) for name, ask in asks.items()],
-            extractors=(MMMU_PRO_OFFICIAL, ROBUST_LETTER, CAN_INFER),
-        )
-
-    return build
+    return multiple_choice.choice(
+        rows(question),
+        wordings=[Wording(name, "official configuration", ask) for name, ask in asks.items()],
+        extractors=(MMMU_PRO_OFFICIAL, ROBUST_LETTER, CAN_INFER),
+    )
 
 
 WRITTEN = pro({"cot": ask_with(STEPS), "direct": ask_with(DIRECT)})

@@ -13,20 +13,14 @@ from typing import Any
 
 from finesight.conversation import ImagePart
 from finesight.errors import EvalError
-from finesight.evals.core.benchmark import Benchmark
+from finesight.evals.core.benchmark import Build
 from finesight.evals.core.judgement import JudgeRule
-from finesight.evals.core.task import Aggregate, Extractor, Task
+from finesight.evals.core.task import Extractor
 from finesight.evals.extract.mcq import CAN_INFER, ROBUST_LETTER
 from finesight.evals.judge.rules import CHOICE
 from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.questions import (
-    Media,
-    Piece,
-    Question,
-    Read,
-    Wording,
-    prompts,
-)
+from finesight.evals.tasks.shared.build import Reader, Total, build
+from finesight.evals.tasks.shared.questions import Media, Piece, Question, Wording
 
 LMMS = "lmms-eval"
 QWEN = "Qwen's evaluation script for MMMU; VLMEvalKit's custom prompt of Qwen2-VL"
@@ -179,27 +173,16 @@ WORDINGS = (Wording("vlmevalkit", QWEN, ask_qwen), Wording("lmms-eval", LMMS, as
 """Qwen's way of asking first, that of lmms-eval beside it."""
 
 
-def task(
-    benchmark: Benchmark,
-    read: Read,
+def choice(
+    read: Reader,
     *,
     wordings: Sequence[Wording] = WORDINGS,
     extractors: tuple[Extractor, ...] = LETTERS,
-    aggregate: Aggregate | None = None,
+    total: Total = average,
     judge: JudgeRule | None = CHOICE,
-) -> Task:
-    """A benchmark whose every question has options and a letter for an answer.
-
-    Args:
-        benchmark: what is said of it.
-        read: reads its questions.
-        wordings: ways to ask, the default first.
-        extractors: ways to read a letter, the default first.
-        aggregate: adds up the scores; None takes the mean, broken down as the benchmark says.
-        judge: how a language model may judge.
-    """
-    added = aggregate or average(by=benchmark.by)
-    return benchmark.task(prompts(read, *wordings), extractors, is_letter, added, judge=judge)
+) -> Build:
+    """A benchmark whose every question has options and a letter for an answer; see `build`."""
+    return build(read, *wordings, extractors=extractors, score=is_letter, total=total, judge=judge)
 
 
 def question(

@@ -8,14 +8,14 @@ options, in the official wording, and in how scores are added up; see `TASKS` at
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Extractor, Task
 from finesight.evals.extract.mcq import (
     LMMS_LETTER_AI2D,
     LMMS_LETTER_BLINK,
@@ -30,27 +30,27 @@ from finesight.evals.tasks.choice.multiple_choice import (
     LETTERS,
     LMMS,
     QWEN,
-    WORDINGS,
     Letter,
     ask_qwen,
     ask_qwen_at_marks,
     at_marks,
+    choice,
     is_letter,
     letter_or_place,
     lettered,
 )
 from finesight.evals.tasks.choice.written_options import split_options
-from finesight.evals.tasks.shared.aggregates import average, circular
+from finesight.evals.tasks.shared.aggregates import circular
+from finesight.evals.tasks.shared.build import benchmark_rows, build
 from finesight.evals.tasks.shared.columns import (
     Row,
     choice_columns,
     picture,
     pictures,
-    row_reader,
     tags_of,
     texts,
 )
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either, prompts
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either
 
 ROTATION = 1_000_000
 """Rows of one question of MMBench have the same index modulo this."""
@@ -89,78 +89,30 @@ def read_row(
     )
 
 
-def choice(
-    *,
-    letter: Letter | None = None,
-    options: Callable[[Row], Row] | None = None,
-    wordings: tuple[Wording, ...] = WORDINGS,
-    extractors: tuple[Extractor, ...] = (),
-) -> Build:
-    """A benchmark of such rows.
-
-    Args:
-        letter: see `read_row`.
-        options: gives a row the options that its copy writes elsewhere.
-        wordings: ways to ask, the default first.
-        extractors: ways to read a letter beside the usual ones.
-    """
-
-    def build(benchmark: Benchmark) -> Task:
-        def make(row: Row, folder: Path) -> Question:
-            return read_row(options(row) if options else row, folder, benchmark, letter=letter)
-
-        return multiple_choice.task(
-            benchmark,
-            row_reader(benchmark, make),
-            wordings=wordings,
-            extractors=(*LETTERS, *extractors),
-        )
-
-    return build
+def read_mmbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
+    """A row of MMBench, grouped with the rows that ask the same with the options in another order."""
+    index, hint = int(row["id"]), str(row.get("hint") or "")
+    group = str(index % ROTATION)
+    made = replace(read_row(row, folder, benchmark), id=str(index), group=group, cluster=group)
+    return replace(made, hint="" if hint == "nan" else hint)
 
 
-def mmbench(benchmark: Benchmark) -> Task:
-    """Each question is asked with its options in every rotation, and counts if all of them are right."""
-
-    def make(row: Row, folder: Path) -> Question:
-        index, hint = int(row["id"]), str(row.get("hint") or "")
-        group = str(index % ROTATION)
-        made = replace(read_row(row, folder, benchmark), id=str(index), group=group, cluster=group)
-        return replace(made, hint="" if hint == "nan" else hint)
-
-    read = row_reader(benchmark, make)
-    return multiple_choice.task(benchmark, read, aggregate=circular(by=benchmark.by))
+def read_mmstar(row: Row, folder: Path, benchmark: Benchmark) -> Question:
+    """A row of MMStar; options are written into the question where there are no columns A to D."""
+    if not choice_columns(row):
+        text, options = split_options(str(row["question"]))
+        row = replace(row, values={**row.values, "question": text, "options": options})
+    return read_row(row, folder, benchmark)
 
 
-def options_of_mmstar(row: Row) -> Row:
-    """The row with the options that are written into its question, where it has no columns A to D."""
-    if choice_columns(row):
-        return row
-    text, options = split_options(str(row["question"]))
-    return replace(row, values={**row.values, "question": text, "options": options})
-
-
-def ask_blink(asked: Question) -> list[Piece]:
-    """Pictures, then the complete wording of the benchmark."""
+def ask_plain(asked: Question) -> list[Piece]:
+    """Pictures, then the text of the benchmark as it stands."""
     return [*asked.media, asked.text]
 
 
 def ask_blink_lmms(asked: Question) -> list[Piece]:
     """The same behind a note that asks for the letter alone."""
     return [*asked.media, f"{NOTE}{asked.text}"]
-
-
-def muirbench(benchmark: Benchmark) -> Task:
-    """Several pictures for a question, and for each question a twin that cannot be answered."""
-    return multiple_choice.task(
-        benchmark,
-        row_reader(benchmark, lambda row, folder: read_muirbench(row, folder, benchmark)),
-        wordings=(
-            Wording("vlmevalkit", QWEN, ask_qwen_at_marks),
-            Wording("lmms-eval", LMMS, ask_lmms_at_marks),
-        ),
-        extractors=(*LETTERS, LMMS_LETTER_MUIRBENCH),
-    )
 
 
 def read_muirbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
@@ -191,22 +143,6 @@ def ask_lmms_at_marks(asked: Question) -> list[Piece]:
     return at_marks(f"{asked.text}\n{lettered(asked.choices)}\n{DIRECT}", asked.media)
 
 
-def realworldqa(benchmark: Benchmark) -> Task:
-    """Options in columns, or a question that says itself how to answer in a word."""
-    read = row_reader(benchmark, lambda row, folder: read_realworldqa(row, folder, benchmark))
-    return benchmark.task(
-        prompts(
-            read,
-            Wording("vlmevalkit", QWEN, ask_realworldqa),
-            Wording("lmms-eval", LMMS, lambda asked: [*asked.media, asked.text]),
-        ),
-        (LETTER_OR_LINE,),
-        score_realworldqa,
-        average(),
-        judge=OPEN_ANSWER,
-    )
-
-
 def read_realworldqa(row: Row, folder: Path, benchmark: Benchmark) -> Question:
     """One row, with options or without."""
     if choice_columns(row):
@@ -223,7 +159,7 @@ def read_realworldqa(row: Row, folder: Path, benchmark: Benchmark) -> Question:
 
 def ask_realworldqa(asked: Question) -> list[Piece]:
     """As for MMMU where there are options, else the question as it stands."""
-    return ask_qwen(asked) if asked.choices else [*asked.media, asked.text]
+    return ask_qwen(asked) if asked.choices else ask_plain(asked)
 
 
 def plain(text: str) -> str:
@@ -244,20 +180,39 @@ LETTER_OR_LINE = either(
     lambda truth: ROBUST_LETTER if truth["choices"] else LAST_LINE,
 )
 
+MMBENCH = choice(benchmark_rows(read_mmbench), total=circular)
 TASKS: Mapping[str, Build] = {
-    "ai2d": choice(letter=letter_or_place, extractors=(LMMS_LETTER_AI2D,)),
+    "ai2d": choice(
+        benchmark_rows(partial(read_row, letter=letter_or_place)),
+        extractors=(*LETTERS, LMMS_LETTER_AI2D),
+    ),
     "blink": choice(
+        benchmark_rows(read_row),
         wordings=(
-            Wording("official", "the column prompt of the benchmark", ask_blink),
+            Wording("official", "the column prompt of the benchmark", ask_plain),
             Wording("lmms-eval", LMMS, ask_blink_lmms),
         ),
-        extractors=(LMMS_LETTER_BLINK,),
+        extractors=(*LETTERS, LMMS_LETTER_BLINK),
     ),
-    "mmbench_cn": mmbench,
-    "mmbench_en": mmbench,
-    "mmbench_en_v11": mmbench,
-    "mmstar": choice(options=options_of_mmstar),
-    "muirbench": muirbench,
-    "realworldqa": realworldqa,
-    "seed_bench_2_plus": choice(),
+    "mmbench_cn": MMBENCH,
+    "mmbench_en": MMBENCH,
+    "mmbench_en_v11": MMBENCH,
+    "mmstar": choice(benchmark_rows(read_mmstar)),
+    "muirbench": choice(
+        benchmark_rows(read_muirbench),
+        wordings=(
+            Wording("vlmevalkit", QWEN, ask_qwen_at_marks),
+            Wording("lmms-eval", LMMS, ask_lmms_at_marks),
+        ),
+        extractors=(*LETTERS, LMMS_LETTER_MUIRBENCH),
+    ),
+    "realworldqa": build(
+        benchmark_rows(read_realworldqa),
+        Wording("vlmevalkit", QWEN, ask_realworldqa),
+        Wording("lmms-eval", LMMS, ask_plain),
+        extractors=(LETTER_OR_LINE,),
+        score=score_realworldqa,
+        judge=OPEN_ANSWER,
+    ),
+    "seed_bench_2_plus": choice(benchmark_rows(read_row)),
 }

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Aggregate, Scored, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Aggregate, Scored
 from finesight.evals.extract.numbers import LAST_NUMBER
 from finesight.evals.metrics.count import count_error, count_hit, count_within_one
 from finesight.evals.tasks.shared.aggregates import average, joined, mean, part
-from finesight.evals.tasks.shared.columns import Row, picture, row_reader
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, prompts
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.columns import Row, picture
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording
 
 DETECT = (
     "Please first output bbox coordinates and names of every item in this image in JSON format, and then answer how"
@@ -73,12 +74,8 @@ PAPER = Wording("paper", "the detect-then-count prompt of the report and cookboo
 PLAIN = Wording("plain", "the number alone, as lmms-eval asks", ask_plain)
 
 
-def build(benchmark: Benchmark) -> Task:
-    """Counts, after boxes or alone."""
-    read = row_reader(benchmark, question)
-    return benchmark.task(
-        prompts(read, PAPER, PLAIN), (LAST_NUMBER,), score, total(by=benchmark.by)
+TASKS: Mapping[str, Build] = {
+    "countbench": build(
+        rows(question), PAPER, PLAIN, extractors=(LAST_NUMBER,), score=score, total=total
     )
-
-
-TASKS: Mapping[str, Build] = {"countbench": build}
+}

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Task
+from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.places import FIRST_BOX
 from finesight.evals.metrics.boxes import iou
 from finesight.evals.tasks.grounding.places import boxes_in_words, corners
 from finesight.evals.tasks.shared.aggregates import average, joined
-from finesight.evals.tasks.shared.columns import Row, picture, row_reader, texts
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, prompts
+from finesight.evals.tasks.shared.build import build, only, rows
+from finesight.evals.tasks.shared.columns import Row, picture, texts
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording
 
 THRESHOLD = 0.5
 
@@ -54,25 +54,19 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"hit": float(overlap >= THRESHOLD), "iou": overlap}
 
 
-def build(benchmark: Benchmark) -> Task:
-    """One split of one of the three data sets."""
-    return benchmark.task(
-        prompts(
-            row_reader(benchmark, question),
-            Wording("paper", "the authors of Qwen2.5-VL", ask_paper),
-            Wording("qwen3", "the authors of Qwen3-VL", ask_qwen3),
-        ),
-        (FIRST_BOX,),
-        score,
-        joined(average("hit", name="acc@0.5"), average("iou", name="mean_iou")),
-    )
-
-
+REFCOCO = build(
+    rows(question),
+    Wording("paper", "the authors of Qwen2.5-VL", ask_paper),
+    Wording("qwen3", "the authors of Qwen3-VL", ask_qwen3),
+    extractors=(FIRST_BOX,),
+    score=score,
+    total=only(joined(average("hit", name="acc@0.5"), average("iou", name="mean_iou"))),
+)
 TASKS: Mapping[str, Build] = dict.fromkeys(
     (
         *("refcoco_val", "refcoco_testa", "refcoco_testb"),
         *("refcoco_plus_val", "refcoco_plus_testa", "refcoco_plus_testb"),
         *("refcocog_val", "refcocog_test"),
     ),
-    build,
+    REFCOCO,
 )

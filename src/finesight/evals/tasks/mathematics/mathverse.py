@@ -8,15 +8,14 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Task
+from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.boxed import MATHVISION_OFFICIAL
 from finesight.evals.extract.mcq import ROBUST_LETTER
 from finesight.evals.judge.rules import SOLUTION
 from finesight.evals.metrics.maths import is_equal
-from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.columns import Row, picture, record, row_reader
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either, prompts
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.columns import Row, picture, record
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either
 
 LETTERS = 5
 """Options stand in the words of the question and are not counted; no question has more."""
@@ -70,19 +69,13 @@ RULE = either(
 )
 
 
-def build(benchmark: Benchmark) -> Task:
-    """Asked with steps or without, in the words of the benchmark."""
-    return benchmark.task(
-        prompts(
-            row_reader(benchmark, question),
-            Wording("cot", "query_cot of the benchmark", ask_thinking),
-            Wording("direct", "query_wo of the benchmark", ask_direct),
-        ),
-        (RULE,),
-        score,
-        average(by=benchmark.by),
+TASKS: Mapping[str, Build] = {
+    "mathverse": build(
+        rows(question),
+        Wording("cot", "query_cot of the benchmark", ask_thinking),
+        Wording("direct", "query_wo of the benchmark", ask_direct),
+        extractors=(RULE,),
+        score=score,
         judge=SOLUTION,
     )
-
-
-TASKS: Mapping[str, Build] = {"mathverse": build}
+}

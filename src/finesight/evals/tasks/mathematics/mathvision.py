@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Task
+from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.boxed import BOXED, MATHVISION_OFFICIAL
 from finesight.evals.judge.rules import SOLUTION
 from finesight.evals.metrics.maths import is_equal
 from finesight.evals.tasks.choice.multiple_choice import LMMS, lettered
-from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.columns import Row, picture, row_reader, texts
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, prompts
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.columns import Row, picture, texts
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording
 
 BOX_IT = 'Please solve the problem step by step and put your answer in one "\\boxed{}".'
 
@@ -51,15 +50,11 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"correct": float(any(is_equal(gold, parsed) for gold in golds))}
 
 
-def build(benchmark: Benchmark) -> Task:
-    """One split, asked as lmms-eval does."""
-    return benchmark.task(
-        prompts(row_reader(benchmark, question), Wording("lmms-eval", LMMS, ask)),
-        (MATHVISION_OFFICIAL, BOXED),
-        score,
-        average(by=benchmark.by),
-        judge=SOLUTION,
-    )
-
-
-TASKS: Mapping[str, Build] = {"mathvision": build, "mathvision_mini": build}
+MATHVISION = build(
+    rows(question),
+    Wording("lmms-eval", LMMS, ask),
+    extractors=(MATHVISION_OFFICIAL, BOXED),
+    score=score,
+    judge=SOLUTION,
+)
+TASKS: Mapping[str, Build] = {"mathvision": MATHVISION, "mathvision_mini": MATHVISION}

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Task
+from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.mathvista import (
     MATHVISTA_RULE,
     MATHVISTA_RULE_INT,
@@ -17,9 +16,9 @@ from finesight.evals.extract.mathvista import (
 )
 from finesight.evals.judge.rules import VALUE
 from finesight.evals.tasks.choice.multiple_choice import lettered
-from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.columns import Row, picture, record, row_reader, texts
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, prompts
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.columns import Row, picture, record, texts
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording
 
 TAGS = ("task", "source", "context", "language")
 _WISHES = {
@@ -82,16 +81,12 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"correct": float(normal is not None and normal == truth["answer"])}
 
 
-def build(benchmark: Benchmark) -> Task:
-    """Asked in the words of the benchmark, read by its rules."""
-    wording = Wording("official", "the query column of the benchmark", ask)
-    return benchmark.task(
-        prompts(row_reader(benchmark, question), wording),
-        (MATHVISTA_RULE_OF_WORDS, MATHVISTA_RULE, MATHVISTA_RULE_INT),
-        score,
-        average(by=benchmark.by),
+TASKS: Mapping[str, Build] = {
+    "mathvista": build(
+        rows(question),
+        Wording("official", "the query column of the benchmark", ask),
+        extractors=(MATHVISTA_RULE_OF_WORDS, MATHVISTA_RULE, MATHVISTA_RULE_INT),
+        score=score,
         judge=VALUE,
     )
-
-
-TASKS: Mapping[str, Build] = {"mathvista": build}
+}

@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Scored, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Scored
 from finesight.evals.metrics.mega import SUPPORTED, score_field
 from finesight.evals.tasks.choice.multiple_choice import at_marks
 from finesight.evals.tasks.mega import fields
 from finesight.evals.tasks.shared.aggregates import mean, part
-from finesight.evals.tasks.shared.columns import row_reader
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, prompts
+from finesight.evals.tasks.shared.build import build, only, rows
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording
 
 
 def ask(asked: Question) -> list[Piece]:
@@ -64,15 +64,12 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     }
 
 
-def build(benchmark: Benchmark) -> Task:
-    """The core set with its one worked example."""
-    wording = Wording("official", "the benchmark's one worked example", ask)
-    return benchmark.task(
-        prompts(row_reader(benchmark, fields.question), wording),
-        (fields.FIELDS,),
-        score,
-        aggregate,
+TASKS: Mapping[str, Build] = {
+    "mega_bench": build(
+        rows(fields.question),
+        Wording("official", "the benchmark's one worked example", ask),
+        extractors=(fields.FIELDS,),
+        score=score,
+        total=only(aggregate),
     )
-
-
-TASKS: Mapping[str, Build] = {"mega_bench": build}
+}

@@ -10,12 +10,12 @@ from pathlib import Path
 from PIL import Image
 
 from finesight.conversation import ImagePart
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Task
+from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.numbers import LAST_NUMBER
 from finesight.evals.tasks.grounding import countbench
 from finesight.evals.tasks.packaged import copies
-from finesight.evals.tasks.shared.questions import Question, Wording, prompts
+from finesight.evals.tasks.shared.build import build, whole
+from finesight.evals.tasks.shared.questions import Question, Wording
 
 QUESTION = "How many coins are there in the image?"
 PER_ROW = 6
@@ -66,17 +66,13 @@ def questions(folder: Path) -> Iterator[Question]:
         )
 
 
-PAPER = "the detect-then-count prompt of the report"
-
-
-def build(benchmark: Benchmark) -> Task:
-    """Counted and asked as in CountBench, the number alone by default."""
-    return benchmark.task(
-        prompts(questions, countbench.PLAIN, Wording("paper", PAPER, countbench.ask_paper)),
-        (LAST_NUMBER,),
-        countbench.score,
-        countbench.total(by=benchmark.by),
+TASKS: Mapping[str, Build] = {
+    "coins": build(
+        whole(questions),
+        countbench.PLAIN,
+        Wording("paper", "the detect-then-count prompt of the report", countbench.ask_paper),
+        extractors=(LAST_NUMBER,),
+        score=countbench.score,
+        total=countbench.total,
     )
-
-
-TASKS: Mapping[str, Build] = {"coins": build}
+}

@@ -10,13 +10,12 @@ from pathlib import Path
 
 from finesight.conversation import ImagePart
 from finesight.errors import EvalError
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Task
+from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.tasks.packaged import copies
-from finesight.evals.tasks.reading.open_questions import ONE_WORD, best, short_answer
-from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.questions import Question, prompts
+from finesight.evals.tasks.reading.open_questions import ONE_WORD, accuracy, best, short_answer
+from finesight.evals.tasks.shared.build import build, whole
+from finesight.evals.tasks.shared.questions import Question
 
 NUM_QUESTIONS = 200
 FILE = "test/questions.json"
@@ -56,14 +55,12 @@ def is_same(said: str, gold: str) -> bool:
     return said.strip().rstrip(".").lower() == gold.lower()
 
 
-def build(benchmark: Benchmark) -> Task:
-    """Asked for one word."""
-    return benchmark.task(
-        prompts(questions, *short_answer(ONE_WORD)),
-        (WHOLE_TEXT,),
-        best(is_same),
-        average("score", by=benchmark.by),
+TASKS: Mapping[str, Build] = {
+    "easy_vqa": build(
+        whole(questions),
+        *short_answer(ONE_WORD),
+        extractors=(WHOLE_TEXT,),
+        score=best(is_same),
+        total=accuracy,
     )
-
-
-TASKS: Mapping[str, Build] = {"easy_vqa": build}
+}

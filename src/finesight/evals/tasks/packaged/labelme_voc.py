@@ -4,32 +4,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Task
 from finesight.evals.extract.places import ALL_BOXES
 from finesight.evals.tasks.grounding import odinw13
+from finesight.evals.tasks.shared.build import build, only
 from finesight.evals.tasks.shared.columns import find, row_reader
-from finesight.evals.tasks.shared.questions import Broken, Question, Wording, prompts
+from finesight.evals.tasks.shared.questions import Broken, Question, Wording
 
 
-def questions(folder: Path, benchmark: Benchmark) -> Iterator[Question | Broken]:
+def questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Broken]:
     """One question per photograph and category, also where there is none of it."""
     path = find(folder, *benchmark.files)[0]
     make = odinw13.question_maker("labelme", path, one_per_category=True)
     yield from row_reader(benchmark, make, files=(path.name,))(path.parent)
 
 
-def build(benchmark: Benchmark) -> Task:
-    """Asked and scored as ODinW-13."""
-    wording = Wording("paper", "the report's wording for detection", odinw13.ask_paper)
-    return benchmark.task(
-        prompts(lambda folder: questions(folder, benchmark), wording),
-        (ALL_BOXES,),
-        odinw13.score,
-        odinw13.aggregate,
+TASKS: Mapping[str, Build] = {
+    "labelme_voc": build(
+        lambda benchmark: partial(questions, benchmark),
+        Wording("paper", "the report's wording for detection", odinw13.ask_paper),
+        extractors=(ALL_BOXES,),
+        score=odinw13.score,
+        total=only(odinw13.aggregate),
     )
-
-
-TASKS: Mapping[str, Build] = {"labelme_voc": build}
+}

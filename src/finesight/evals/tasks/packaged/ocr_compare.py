@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Answered, Extractor, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Answered, Extractor
 from finesight.evals.metrics.chars import cer_capped
 from finesight.evals.tasks.reading.open_questions import ending
 from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.columns import Row, picture, record, row_reader
-from finesight.evals.tasks.shared.questions import Question, Wording, prompts
+from finesight.evals.tasks.shared.build import build, only, rows
+from finesight.evals.tasks.shared.columns import Row, picture, record
+from finesight.evals.tasks.shared.questions import Question, Wording
 
 READ_TEXT = "Read all the text in the image."
 READ_JSON = (
@@ -75,21 +76,13 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"cer": cer_capped(said, gold)}
 
 
-WORDING = Wording(
-    "read",
-    "official wording of Qwen2.5-VL's OCR examples; this project's for JSON",
-    ending(""),
-)
-
-
-def build(benchmark: Benchmark) -> Task:
-    """Character errors, in all and for each row."""
-    return benchmark.task(
-        prompts(row_reader(benchmark, question), WORDING),
-        (TEXT_OR_LINES,),
-        score,
-        average("cer", name="cer", by=ROWS, failed=1.0),
+WORDING = "official wording of Qwen2.5-VL's OCR examples; this project's for JSON"
+TASKS: Mapping[str, Build] = {
+    "ocr_compare": build(
+        rows(question),
+        Wording("read", WORDING, ending("")),
+        extractors=(TEXT_OR_LINES,),
+        score=score,
+        total=only(average("cer", name="cer", by=ROWS, failed=1.0)),
     )
-
-
-TASKS: Mapping[str, Build] = {"ocr_compare": build}
+}

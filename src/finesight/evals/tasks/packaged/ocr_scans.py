@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scanned pages of tesseract-ocr/test with their text, upright and turned."""
+"""Scanned pages of tesseract-ocr/test, upright and turned, and a photographed page of scikit-image, with their texts.
+
+The text of the photograph was read by eye; it is unevenly lit, and curved at its edge.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from finesight.conversation import ImagePart
 from finesight.errors import EvalError
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Aggregate, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Aggregate
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.metrics.chars import cer_capped, wer_capped
+from finesight.evals.tasks.packaged.copies import needed
 from finesight.evals.tasks.reading.open_questions import ending
 from finesight.evals.tasks.shared.aggregates import average, joined
-from finesight.evals.tasks.shared.questions import Broken, Piece, Question, Wording, prompts
+from finesight.evals.tasks.shared.build import build, whole
+from finesight.evals.tasks.shared.questions import Broken, Piece, Question, Read, Wording
 
 QUESTION = "Read all the text in the image."
 SCANS = {
@@ -26,6 +33,20 @@ SCANS = {
     "phototest-rotated-R.png": ("phototest.gold.txt", "turned right"),
 }
 """Picture -> file of its text, and how it is turned."""
+HEADING = "Region-based segmentation"
+LINES = (
+    "Let us first determine markers of the coins and the",
+    "background. These markers are pixels that we can label",
+    "unambiguously as either object or background. Here,",
+    "the markers are found at the two extreme parts of the",
+    "histogram of grey values:",
+)
+PARTS = {
+    "heading": ((0, 6, 384, 36), HEADING),
+    "paragraph": ((0, 44, 384, 140), "\n".join(LINES)),
+    "both": ((0, 0, 384, 148), "\n".join((HEADING, *LINES))),
+}
+"""Part of the page -> its box in pixels of page.png, and its text. Below 148 a line is cut off: it is never shown."""
 
 
 def questions(folder: Path) -> Iterator[Question | Broken]:
@@ -59,6 +80,26 @@ def questions(folder: Path) -> Iterator[Question | Broken]:
         )
 
 
+def page_questions(folder: Path) -> Iterator[Question]:
+    """One question per part of the page.
+
+    Raises:
+        EvalError: the page is not there.
+    """
+    with Image.open(needed(folder, "page.png")) as opened:
+        page = opened.convert("RGB")
+    for name, (box, text) in PARTS.items():
+        yield Question(
+            id=name,
+            text=QUESTION,
+            truth={"text": text},
+            oracle=text,
+            media=(ImagePart(source=page.crop(box)),),
+            cluster="page.png",
+            tags={"part": name},
+        )
+
+
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Errors by characters and by words, each 1 at most; runs of blanks and line ends count as one blank."""
     said, gold = (" ".join(str(text or "").split()) for text in (parsed, truth["text"]))
@@ -86,14 +127,12 @@ def ask_only_text(asked: Question) -> list[Piece]:
     return [*asked.media, wish]
 
 
-def build(benchmark: Benchmark) -> Task:
-    """Whole pages, in either of the official wordings."""
-    return benchmark.task(
-        prompts(questions, READ, Wording("only-text", OFFICIAL, ask_only_text)),
-        (WHOLE_TEXT,),
-        score,
-        total(by=benchmark.by),
-    )
+def scans(read: Read, *wordings: Wording) -> Build:
+    """Pages of these questions, asked in these wordings."""
+    return build(whole(read), *wordings, extractors=(WHOLE_TEXT,), score=score, total=total)
 
 
-TASKS: Mapping[str, Build] = {"ocr_scans": build}
+TASKS: Mapping[str, Build] = {
+    "ocr_scans": scans(questions, READ, Wording("only-text", OFFICIAL, ask_only_text)),
+    "page_scan": scans(page_questions, READ),
+}

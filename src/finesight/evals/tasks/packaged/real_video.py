@@ -10,12 +10,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Task
+from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.intervals import EVENT_INTERVAL
 from finesight.evals.tasks.choice import multiple_choice
 from finesight.evals.tasks.packaged.clips import CLIPS, RABBIT, Clip, Frames, video
-from finesight.evals.tasks.shared.questions import Question, Wording, prompts
+from finesight.evals.tasks.shared.build import build, whole
+from finesight.evals.tasks.shared.questions import Question
 from finesight.evals.tasks.video import charades_sta, video_choice
 
 SECONDS_EACH = 2
@@ -102,26 +102,13 @@ def moments(folder: Path) -> Iterator[Question]:
         )
 
 
-def video_facts(benchmark: Benchmark) -> Task:
-    """What comes when, with options."""
-    return multiple_choice.task(
-        benchmark,
-        facts,
-        wordings=video_choice.WORDINGS,
-        extractors=video_choice.LETTERS,
-        judge=None,
-    )
-
-
-def video_moments(benchmark: Benchmark) -> Task:
-    """When it is shown, asked and scored as in Charades-STA."""
-    wording = Wording("paper", charades_sta.COOKBOOK, charades_sta.ask_paper)
-    return benchmark.task(
-        prompts(moments, wording),
-        (EVENT_INTERVAL,),
-        charades_sta.score,
-        charades_sta.total(by=benchmark.by),
-    )
-
-
-TASKS: Mapping[str, Build] = {"video_facts": video_facts, "video_moments": video_moments}
+TASKS: Mapping[str, Build] = {
+    "video_facts": video_choice.video_choice(whole(facts), judge=None),
+    "video_moments": build(
+        whole(moments),
+        charades_sta.PAPER,
+        extractors=(EVENT_INTERVAL,),
+        score=charades_sta.score,
+        total=charades_sta.total,
+    ),
+}

@@ -10,15 +10,14 @@ from typing import Any
 
 from finesight.conversation import ImagePart
 from finesight.errors import EvalError
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Task
+from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.metrics.extras import missing
 from finesight.evals.metrics.relaxed import relaxed_match
 from finesight.evals.tasks.packaged.vega_tables import ChartTable, tables
 from finesight.evals.tasks.reading.open_questions import ONE_WORD, short_answer
-from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.questions import Question, prompts
+from finesight.evals.tasks.shared.build import build, whole
+from finesight.evals.tasks.shared.questions import Question
 
 _INCHES, _DPI = (6.4, 4.0), 100
 
@@ -114,14 +113,8 @@ def _is_same(said: str, gold: str) -> bool:
     return said.lower() == gold.lower()
 
 
-def build(benchmark: Benchmark) -> Task:
-    """Asked for one word, as ChartQA."""
-    return benchmark.task(
-        prompts(questions, *short_answer(ONE_WORD)),
-        (WHOLE_TEXT,),
-        score,
-        average(by=benchmark.by),
+TASKS: Mapping[str, Build] = {
+    "vega_charts": build(
+        whole(questions), *short_answer(ONE_WORD), extractors=(WHOLE_TEXT,), score=score
     )
-
-
-TASKS: Mapping[str, Build] = {"vega_charts": build}
+}

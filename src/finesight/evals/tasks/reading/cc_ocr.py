@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from finesight.errors import EvalError
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Scored, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Scored
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.metrics.cc_ocr import (
     field_counts,
@@ -21,8 +21,9 @@ from finesight.evals.metrics.cc_ocr import (
 )
 from finesight.evals.tasks.reading.open_questions import ending
 from finesight.evals.tasks.shared.aggregates import by_tag, mean, part
-from finesight.evals.tasks.shared.columns import Row, picture, row_reader
-from finesight.evals.tasks.shared.questions import Question, Wording, prompts
+from finesight.evals.tasks.shared.build import build, only, rows
+from finesight.evals.tasks.shared.columns import Row, picture
+from finesight.evals.tasks.shared.questions import Question, Wording
 
 TRACKS = ("multi_scene_ocr", "multi_lan_ocr", "doc_parsing", "kie")
 PAGES = ("doc", "table", "formula", "molecular")
@@ -109,12 +110,12 @@ def _num_fields(one: Scored) -> float:
     return float(sum(1 for _ in fields(one.item.truth["answer"])))
 
 
-def build(benchmark: Benchmark) -> Task:
-    """The four tracks as the authors ask and score them."""
-    wording = Wording("official", "the benchmark's wording of each set", ending(""))
-    return benchmark.task(
-        prompts(row_reader(benchmark, question), wording), (WHOLE_TEXT,), score, aggregate
+TASKS: Mapping[str, Build] = {
+    "cc_ocr": build(
+        rows(question),
+        Wording("official", "the benchmark's wording of each set", ending("")),
+        extractors=(WHOLE_TEXT,),
+        score=score,
+        total=only(aggregate),
     )
-
-
-TASKS: Mapping[str, Build] = {"cc_ocr": build}
+}

@@ -9,15 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Scored, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Scored
 from finesight.evals.extract.text import VERBATIM
 from finesight.evals.metrics.literal import read_literal
 from finesight.evals.metrics.ocrbench_v2 import official_total, score_v2
 from finesight.evals.tasks.reading.open_questions import PLAIN
 from finesight.evals.tasks.shared.aggregates import part
-from finesight.evals.tasks.shared.columns import Row, picture, row_reader
-from finesight.evals.tasks.shared.questions import Question, prompts
+from finesight.evals.tasks.shared.build import build, only, rows
+from finesight.evals.tasks.shared.columns import Row, picture
+from finesight.evals.tasks.shared.questions import Question
 
 LANGUAGES = ("en", "cn")
 
@@ -81,14 +82,17 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     return {**dict.fromkeys(LANGUAGES, 0.0), **metrics}
 
 
-def build(benchmark: Benchmark) -> Task:
+def of_language(language: str) -> Build:
     """The questions of one language."""
-    return benchmark.task(
-        prompts(row_reader(benchmark, partial(question_of, benchmark.main)), PLAIN),
-        (VERBATIM,),
-        score,
-        aggregate,
+    return build(
+        rows(partial(question_of, language)),
+        PLAIN,
+        extractors=(VERBATIM,),
+        score=score,
+        total=only(aggregate),
     )
 
 
-TASKS: Mapping[str, Build] = {"ocrbench_v2_cn": build, "ocrbench_v2_en": build}
+TASKS: Mapping[str, Build] = {
+    f"ocrbench_v2_{language}": of_language(language) for language in LANGUAGES
+}

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from finesight.errors import EvalError
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Scored, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Scored
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.metrics.page_blocks import Block, Kind
 from finesight.evals.metrics.page_match import page_distances
 from finesight.evals.tasks.reading.open_questions import ending
 from finesight.evals.tasks.shared.aggregates import by_tag, mean, part
-from finesight.evals.tasks.shared.columns import Row, picture, record, row_reader
-from finesight.evals.tasks.shared.questions import Question, Wording, prompts
+from finesight.evals.tasks.shared.build import build, only, rows
+from finesight.evals.tasks.shared.columns import Row, picture, record
+from finesight.evals.tasks.shared.questions import Question, Wording
 
 LANGUAGES = {"en": ("english",), "zh": ("simplified_chinese", "en_ch_mixed")}
 TEXT = ("text_block", "title", "code_txt", "code_txt_caption", "reference")
@@ -151,16 +152,17 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     return metrics
 
 
-def build(benchmark: Benchmark) -> Task:
-    """The pages of one language, which the name of the benchmark ends with."""
-    language = benchmark.name.rpartition("_")[2]
-    wording = Wording("official", "after OmniDocBench's prompt for Qwen2-VL", ending(""))
-    return benchmark.task(
-        prompts(row_reader(benchmark, partial(_of, language)), wording),
-        (WHOLE_TEXT,),
-        score,
-        aggregate,
+def of_language(language: str) -> Build:
+    """The pages of one language."""
+    return build(
+        rows(partial(_of, language)),
+        Wording("official", "after OmniDocBench's prompt for Qwen2-VL", ending("")),
+        extractors=(WHOLE_TEXT,),
+        score=score,
+        total=only(aggregate),
     )
 
 
-TASKS: Mapping[str, Build] = {"omnidocbench_en": build, "omnidocbench_zh": build}
+TASKS: Mapping[str, Build] = {
+    f"omnidocbench_{language}": of_language(language) for language in LANGUAGES
+}

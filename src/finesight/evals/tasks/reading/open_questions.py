@@ -10,19 +10,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Extractor, Score, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Aggregate, Score
 from finesight.evals.extract.text import VERBATIM, WHOLE_TEXT
 from finesight.evals.metrics.anls import anls, anls_raw_lengths
 from finesight.evals.metrics.ocrbench import ocrbench_hit
 from finesight.evals.metrics.relaxed import relaxed_match
 from finesight.evals.metrics.vqa import vqa_accuracy
 from finesight.evals.tasks.shared.aggregates import average, joined
-from finesight.evals.tasks.shared.columns import Row, picture, row_reader, texts
-from finesight.evals.tasks.shared.questions import Ask, Piece, Question, Wording, prompts
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.columns import Row, picture, texts
+from finesight.evals.tasks.shared.questions import Ask, Piece, Question, Wording
 
 ONE_PHRASE = "Answer the question using a single word or phrase."
 ONE_WORD = "Answer the question with a single word."
@@ -118,46 +120,41 @@ def score_documents(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def questions(
-    *wordings: Wording,
-    score: Score,
-    read: Callable[[Row, Path], Question] = read_row,
-    parts: Sequence[str] = ("score",),
-    extractor: Extractor = WHOLE_TEXT,
-) -> Build:
-    """A benchmark of open questions.
-
-    Args:
-        wordings: ways to ask, the default first.
-        score: compares an answer with the gold ones.
-        read: makes a question of a row.
-        parts: of the score; each is averaged under its own name, a single `score` as accuracy.
-        extractor: what of an answer is compared.
-    """
-
-    def build(benchmark: Benchmark) -> Task:
-        means = [
-            average(part, name="accuracy" if part == "score" else part, by=benchmark.by)
-            for part in parts
-        ]
-        return benchmark.task(
-            prompts(row_reader(benchmark, read), *wordings), (extractor,), score, joined(*means)
-        )
-
-    return build
+def documents_total(*, by: Sequence[str]) -> Aggregate:
+    """Both means of similarity."""
+    return joined(*(average(part, name=part, by=by) for part in ("anls", "anls_raw_lengths")))
 
 
-documents = questions(
+accuracy = partial(average, "score")
+DOCUMENTS = build(
+    rows(read_row),
     *short_answer(ONE_PHRASE),
+    extractors=(VERBATIM,),
     score=score_documents,
-    parts=("anls", "anls_raw_lengths"),
-    extractor=VERBATIM,
+    total=documents_total,
 )
-
 TASKS: Mapping[str, Build] = {
-    "chartqa": questions(*short_answer(ONE_WORD), score=best(relaxed_match), read=read_chartqa),
-    "docvqa": documents,
-    "infovqa": documents,
-    "ocrbench": questions(PLAIN, score=score_ocrbench, read=read_ocrbench),
-    "textvqa": questions(*short_answer(ONE_PHRASE), score=score_textvqa, read=read_textvqa),
+    "chartqa": build(
+        rows(read_chartqa),
+        *short_answer(ONE_WORD),
+        extractors=(WHOLE_TEXT,),
+        score=best(relaxed_match),
+        total=accuracy,
+    ),
+    "docvqa": DOCUMENTS,
+    "infovqa": DOCUMENTS,
+    "ocrbench": build(
+        rows(read_ocrbench),
+        PLAIN,
+        extractors=(WHOLE_TEXT,),
+        score=score_ocrbench,
+        total=accuracy,
+    ),
+    "textvqa": build(
+        rows(read_textvqa),
+        *short_answer(ONE_PHRASE),
+        extractors=(WHOLE_TEXT,),
+        score=score_textvqa,
+        total=accuracy,
+    ),
 }

@@ -7,22 +7,15 @@ with it `point` in pixels of the original, `direction` of what is scrolled to, o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from math import dist
-from pathlib import Path
 from typing import Any
 
-from finesight.conversation import ImagePart
 from finesight.errors import ParseError
-from finesight.evals.core.benchmark import Benchmark
-from finesight.evals.core.task import Answered, Extractor, Scored, Task
+from finesight.evals.core.task import Answered, Extractor, Scored
 from finesight.evals.metrics.boxes import point_in_box
-from finesight.evals.tasks.grounding.places import size_of
-from finesight.evals.tasks.screens.screen_questions import ToolWording, tool_prompts
 from finesight.evals.tasks.shared.aggregates import average, mean, part
-from finesight.evals.tasks.shared.columns import Row, row_reader
-from finesight.evals.tasks.shared.questions import Broken, Piece, Question, Read
+from finesight.evals.tasks.shared.questions import Piece, Question
 from finesight.geometry import Size
 from finesight.parse.action import Action, read_action, read_tool_calls
 from finesight.screen.act import scrolled
@@ -138,79 +131,6 @@ def _seen(step: Step, scale: tuple[float, float], size: Size) -> dict[str, Any]:
         name: [round(number) for number in value] if isinstance(value, list) else value
         for name, value in arguments(step, size.width, size.height).items()
     }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedStep:
-    """One row of a recorded episode.
-
-    Attributes:
-        episode: it is of.
-        number: within the episode.
-        goal: of the episode.
-        step: what was done.
-        shown: the screen.
-        elements: boxes on it, as corners in pixels.
-        instruction: what was to be done, where that is told.
-        tags: to break scores down by, beside the kind of step.
-    """
-
-    episode: str
-    number: str
-    goal: str
-    step: Step
-    shown: ImagePart
-    elements: Sequence[Sequence[float]]
-    instruction: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-def steps(benchmark: Benchmark, read: Callable[[Row, Path], RecordedStep]) -> Read:
-    """Reads steps in their order, each with those that came before it in its episode.
-
-    Args:
-        benchmark: names files and columns.
-        read: makes a step of a row and the folder of the copy.
-    """
-
-    def questions(folder: Path) -> Iterator[Question | Broken]:
-        done: dict[str, list[RecordedStep]] = {}
-
-        def make(row: Row, below: Path) -> Question:
-            found = read(row, below)
-            history = done.setdefault(found.episode, [])
-            history.append(found)
-            return _question(history)
-
-        yield from row_reader(benchmark, make)(folder)
-
-    return questions
-
-
-def _question(history: Sequence[RecordedStep]) -> Question:
-    """The last of these steps, to be found from the ones before."""
-    last, size = history[-1], size_of(history[-1].shown)
-    instructions = [each.instruction for each in history if each.instruction is not None]
-    return Question(
-        id=f"{last.episode}/{last.number}",
-        text=last.goal,
-        truth={
-            "step": last.step,
-            "screen": [size.width, size.height],
-            "history": [each.step for each in history[:-1]],
-            "elements": list(last.elements),
-            **({"instructions": instructions} if instructions else {}),
-        },
-        oracle=in_words(last.step, size.width, size.height),
-        media=(last.shown,),
-        cluster=last.episode,
-        tags={"kind": last.step["kind"], **last.tags},
-    )
-
-
-def task(benchmark: Benchmark, read: Read, *wordings: ToolWording) -> Task:
-    """A benchmark of next steps, asked in these ways, the default first."""
-    return benchmark.task(tool_prompts(read, *wordings), (READ_STEP,), score, aggregate)
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from finesight.conversation import VideoPart
-from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Aggregate, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Aggregate
 from finesight.evals.extract.intervals import EVENT_INTERVAL, LMMS_INTERVAL
 from finesight.evals.metrics.intervals import temporal_iou
 from finesight.evals.tasks.grounding.places import numbers
 from finesight.evals.tasks.shared.aggregates import average, joined
-from finesight.evals.tasks.shared.columns import Row, row_reader
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, prompts
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.columns import Row
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording
 from finesight.evals.tasks.video.video_choice import video_file
 
-COOKBOOK = "Qwen2.5-VL cookbook on videos"
 LEVELS = (0.3, 0.5, 0.7)
 LMMS_WORDS = (
     "Please find the visual event described by a sentence in the video, determining its starting and ending times. The"
@@ -70,18 +70,15 @@ def total(*, by: Sequence[str] = ()) -> Aggregate:
     return joined(average("iou", name="miou", by=by), *levels)
 
 
-def build(benchmark: Benchmark) -> Task:
-    """Charades-STA as Qwen's cookbook and lmms-eval ask it."""
-    return benchmark.task(
-        prompts(
-            row_reader(benchmark, question),
-            Wording("paper", COOKBOOK, ask_paper),
-            Wording("lmms-eval", "lmms-eval", ask_lmms),
-        ),
-        (EVENT_INTERVAL, LMMS_INTERVAL),
-        score,
-        total(),
+PAPER = Wording("paper", "Qwen2.5-VL cookbook on videos", ask_paper)
+
+TASKS: Mapping[str, Build] = {
+    "charades_sta": build(
+        rows(question),
+        PAPER,
+        Wording("lmms-eval", "lmms-eval", ask_lmms),
+        extractors=(EVENT_INTERVAL, LMMS_INTERVAL),
+        score=score,
+        total=total,
     )
-
-
-TASKS: Mapping[str, Build] = {"charades_sta": build}
+}

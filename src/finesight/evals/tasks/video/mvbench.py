@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from finesight.conversation import VideoPart
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Task
 from finesight.evals.tasks.choice import multiple_choice
 from finesight.evals.tasks.choice.multiple_choice import letter_of_text
 from finesight.evals.tasks.shared.columns import Row, find, row_reader
@@ -26,18 +26,8 @@ FRAMES_PER_SECOND = 3.0
 """Of the one task of MVBench that comes as pictures instead of videos."""
 
 
-def build(benchmark: Benchmark) -> Task:
-    """A benchmark whose parts are files; parts whose file is not there are left out."""
-    return multiple_choice.task(
-        benchmark,
-        lambda folder: read_parts(folder, benchmark),
-        wordings=WORDINGS,
-        extractors=video_choice.LETTERS,
-    )
-
-
-def read_parts(folder: Path, benchmark: Benchmark) -> Iterator[Question | Broken]:
-    """Questions of all parts that are there.
+def read_parts(benchmark: Benchmark, folder: Path) -> Iterator[Question | Broken]:
+    """Questions of all parts whose file is there.
 
     Raises:
         EvalError: none is.
@@ -81,4 +71,9 @@ def _seconds(value: Any) -> float | None:
     return None if value is None or value == "" else float(value)
 
 
-TASKS: Mapping[str, Build] = {"mlvu": build, "mvbench": build}
+PARTS = multiple_choice.choice(
+    lambda benchmark: partial(read_parts, benchmark),
+    wordings=WORDINGS,
+    extractors=video_choice.LETTERS,
+)
+TASKS: Mapping[str, Build] = {"mlvu": PARTS, "mvbench": PARTS}

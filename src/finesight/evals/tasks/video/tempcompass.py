@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TempCompass: action, direction, speed, order and change of attributes in short videos, asked in three forms."""
+"""TempCompass: action, direction, speed, order and change of attributes in short videos, in four forms.
+
+Three forms have an answer to be read. The fourth is a caption, right if a question about the video can be answered from
+it alone: a benchmark of its own.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any
 
 from finesight.conversation import VideoPart
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Answered, Extractor, Task
+from finesight.evals.core.task import Answered, Extractor
 from finesight.evals.extract.robust import DENIED, NOT_BEFORE, ROBUST_LETTER
-from finesight.evals.tasks.shared.aggregates import average
+from finesight.evals.judge.rules import CAPTION
+from finesight.evals.tasks.choice.multiple_choice import is_letter
+from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, row_reader
-from finesight.evals.tasks.shared.questions import Broken, Piece, Question, Wording, prompts
+from finesight.evals.tasks.shared.questions import Broken, Piece, Question, Wording
 from finesight.evals.tasks.video.video_choice import video_file
 
 FORMS = {
@@ -60,7 +65,7 @@ def _make(form: str, row: Row, folder: Path) -> Question:
     right = next((label for label, _ in listed if answer.startswith(label)), answer)
     video = VideoPart(source=video_file(str(row["video"]), folder, "videos"))
     return Question(
-        id=row.where.rpartition("/")[2],
+        id=f"{form}/{row.where.rpartition('/')[2]}",
         text=row["question"],
         truth={"options": listed, "answer": right},
         oracle=answer,
@@ -71,16 +76,11 @@ def _make(form: str, row: Row, folder: Path) -> Question:
     )
 
 
-def questions(folder: Path, benchmark: Benchmark) -> Iterator[Question | Broken]:
+def questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Broken]:
     """Reads the three forms, each a folder of its own."""
     for form in FORMS:
         files = [*(f"{form}/{file}" for file in benchmark.files), f"{form}.json"]
-
-        def make(row: Row, below: Path, form: str = form) -> Question:
-            made = _make(form, row, below)
-            return replace(made, id=f"{form}/{made.id}")
-
-        yield from row_reader(benchmark, make, files=files)(folder)
+        yield from row_reader(benchmark, partial(_make, form), files=files)(folder)
 
 
 def ask(asked: Question) -> list[Piece]:
@@ -152,23 +152,52 @@ def named_label(text: str, listed: Sequence[Sequence[str]]) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
-def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """The right label, or the right one of yes and no."""
-    return {"correct": float(parsed is not None and parsed == truth["answer"])}
-
-
 OFFICIAL = "the code published with TempCompass"
 OPTION = Extractor("tempcompass-option", f"3+{ROBUST_LETTER.version}", read_option)
 
 
-def build(benchmark: Benchmark) -> Task:
-    """The three forms that a rule can read."""
-    return benchmark.task(
-        prompts(lambda folder: questions(folder, benchmark), Wording("official", OFFICIAL, ask)),
-        (OPTION,),
-        score,
-        average(by=benchmark.by),
+def caption_question(row: Row, folder: Path) -> Question:
+    """One row: what to write about, and the question that is put to the caption."""
+    answer = str(row["mc_answer"]).strip()
+    listed = options(row["mc_question"], answer)
+    right = next(each for each in listed if answer.startswith(each[0]))
+    return Question(
+        id=row.where.rpartition("/")[2],
+        text=row["question"],
+        truth={"options": listed, "answer": right[0], "asked_of_caption": row["mc_question"]},
+        oracle=right[1],
+        media=(VideoPart(source=video_file(str(row["video"]), folder, "videos")),),
+        cluster=str(row["video"]),
+        tags={"aspect": row["aspect"]} if row.get("aspect") else {},
     )
 
 
-TASKS: Mapping[str, Build] = {"tempcompass": build}
+def ask_caption(asked: Question) -> list[Piece]:
+    """Video, then what to write about."""
+    return [*asked.media, asked.text]
+
+
+def read_named(answered: Answered) -> str | None:
+    """The label of the one option whose words stand in the caption as they are, or else of the one that it names."""
+    text, options = answered.text.lower(), answered.truth["options"]
+    said = [str(label) for label, words in options if words and words.lower().rstrip(".") in text]
+    if said:
+        return said[0] if len(said) == 1 else None
+    return named_label(answered.text, options)
+
+
+TASKS: Mapping[str, Build] = {
+    "tempcompass": build(
+        lambda benchmark: partial(questions, benchmark),
+        Wording("official", OFFICIAL, ask),
+        extractors=(OPTION,),
+        score=is_letter,
+    ),
+    "tempcompass_captions": build(
+        rows(caption_question),
+        Wording("official", OFFICIAL, ask_caption),
+        extractors=(Extractor("option-in-words", "3", read_named),),
+        score=is_letter,
+        judge=CAPTION,
+    ),
+}

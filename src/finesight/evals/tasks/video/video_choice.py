@@ -6,18 +6,23 @@ The other benchmarks on videos have files of their own; they find videos and ask
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from finesight.conversation import VideoPart
 from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Task
 from finesight.evals.extract.mcq import ROBUST_LETTER, VIDEOMME_LETTER
 from finesight.evals.tasks.choice import multiple_choice
-from finesight.evals.tasks.choice.multiple_choice import Letter, letter_at, letter_or_place
+from finesight.evals.tasks.choice.multiple_choice import (
+    Letter,
+    choice,
+    letter_at,
+    letter_or_place,
+)
 from finesight.evals.tasks.choice.written_options import split_lines
-from finesight.evals.tasks.shared.columns import Row, row_reader, tags_of, texts
+from finesight.evals.tasks.shared.build import benchmark_rows
+from finesight.evals.tasks.shared.columns import Row, tags_of, texts
 from finesight.evals.tasks.shared.questions import Piece, Question, Wording
 
 LETTERS = (ROBUST_LETTER, VIDEOMME_LETTER)
@@ -112,19 +117,11 @@ WORDINGS = (
 """The wording of Video-MME first, that of lmms-eval beside it."""
 
 
-def choice(read: Callable[[Row, Path, Benchmark], Question]) -> Build:
-    """A benchmark of questions with options on videos, whose rows this function reads."""
-
-    def build(benchmark: Benchmark) -> Task:
-        rows = row_reader(benchmark, lambda row, folder: read(row, folder, benchmark))
-        return multiple_choice.task(benchmark, rows, wordings=WORDINGS, extractors=LETTERS)
-
-    return build
-
+video_choice = partial(choice, wordings=WORDINGS, extractors=LETTERS)
 
 TASKS: Mapping[str, Build] = {
-    "egoschema": choice(partial(read_row, letter=letter_or_place)),
-    "longvideobench": choice(partial(read_row, letter=letter_at)),
-    "lvbench": choice(read_lvbench),
-    "video_mme": choice(read_row),
+    "egoschema": video_choice(benchmark_rows(partial(read_row, letter=letter_or_place))),
+    "longvideobench": video_choice(benchmark_rows(partial(read_row, letter=letter_at))),
+    "lvbench": video_choice(benchmark_rows(read_lvbench)),
+    "video_mme": video_choice(benchmark_rows(read_row)),
 }

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from finesight.conversation import VideoPart
 from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Scored, Task
+from finesight.evals.core.task import Scored
 from finesight.evals.extract.mcq import MMMU_OFFICIAL, ROBUST_LETTER
 from finesight.evals.extract.mmmu_open import MMMU_OPEN
 from finesight.evals.judge.rules import OPEN_ANSWER
 from finesight.evals.tasks.choice import mmmu
 from finesight.evals.tasks.choice.multiple_choice import LMMS, letter_of, lettered, unlettered
 from finesight.evals.tasks.shared.aggregates import average
+from finesight.evals.tasks.shared.build import build, only
 from finesight.evals.tasks.shared.columns import Row, picture, row_reader, texts
 from finesight.evals.tasks.shared.questions import (
     Broken,
@@ -23,7 +24,6 @@ from finesight.evals.tasks.shared.questions import (
     Question,
     Wording,
     either,
-    prompts,
 )
 from finesight.evals.tasks.video.video_choice import video_file
 
@@ -63,7 +63,7 @@ def _make(track: str, row: Row, folder: Path) -> Question:
     )
 
 
-def questions(folder: Path, benchmark: Benchmark) -> Iterator[Question | Broken]:
+def questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Broken]:
     """Reads the three tracks, each a folder of its own."""
     for track in TRACKS:
         files = [f"{track}/{file}" for file in benchmark.files]
@@ -93,15 +93,13 @@ ROBUST_OR_OPEN = either(
 OFFICIAL = either("mmmu-official", "2", lambda of: MMMU_OFFICIAL if of["choices"] else MMMU_OPEN)
 
 
-def build(benchmark: Benchmark) -> Task:
-    """The three tracks as lmms-eval asks them."""
-    return benchmark.task(
-        prompts(lambda folder: questions(folder, benchmark), Wording("lmms-eval", LMMS, ask)),
-        (ROBUST_OR_OPEN, OFFICIAL),
-        mmmu.score,
-        aggregate,
+TASKS: Mapping[str, Build] = {
+    "video_mmmu": build(
+        lambda benchmark: partial(questions, benchmark),
+        Wording("lmms-eval", LMMS, ask),
+        extractors=(ROBUST_OR_OPEN, OFFICIAL),
+        score=mmmu.score,
+        total=only(aggregate),
         judge=OPEN_ANSWER,
     )
-
-
-TASKS: Mapping[str, Build] = {"video_mmmu": build}
+}
