@@ -18,8 +18,8 @@ from finesight.evals.core.judgement import JudgeRule
 from finesight.evals.core.task import Extractor
 from finesight.evals.extract.mcq import CAN_INFER, ROBUST_LETTER
 from finesight.evals.judge.rules import CHOICE
-from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.build import Reader, Total, build
+from finesight.evals.tasks.shared.aggregates import Total, average
+from finesight.evals.tasks.shared.build import Reader, build
 from finesight.evals.tasks.shared.questions import Media, Piece, Question, Wording
 
 LMMS = "lmms-eval"

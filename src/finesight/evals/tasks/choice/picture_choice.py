@@ -50,7 +50,7 @@ from finesight.evals.tasks.shared.columns import (
     tags_of,
     texts,
 )
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either, say
 
 ROTATION = 1_000_000
 """Rows of one question of MMBench have the same index modulo this."""
@@ -105,16 +105,6 @@ def read_mmstar(row: Row, folder: Path, benchmark: Benchmark) -> Question:
     return read_row(row, folder, benchmark)
 
 
-def ask_plain(asked: Question) -> list[Piece]:
-    """Pictures, then the text of the benchmark as it stands."""
-    return [*asked.media, asked.text]
-
-
-def ask_blink_lmms(asked: Question) -> list[Piece]:
-    """The same behind a note that asks for the letter alone."""
-    return [*asked.media, f"{NOTE}{asked.text}"]
-
-
 def read_muirbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
     """One row; its `<image>` marks are numbered, in the question first, then in the options."""
     count = 0
@@ -159,7 +149,7 @@ def read_realworldqa(row: Row, folder: Path, benchmark: Benchmark) -> Question:
 
 def ask_realworldqa(asked: Question) -> list[Piece]:
     """As for MMMU where there are options, else the question as it stands."""
-    return ask_qwen(asked) if asked.choices else ask_plain(asked)
+    return ask_qwen(asked) if asked.choices else [*asked.media, asked.text]
 
 
 def plain(text: str) -> str:
@@ -189,8 +179,8 @@ TASKS: Mapping[str, Build] = {
     "blink": choice(
         benchmark_rows(read_row),
         wordings=(
-            Wording("official", "the column prompt of the benchmark", ask_plain),
-            Wording("lmms-eval", LMMS, ask_blink_lmms),
+            Wording("official", "the column prompt of the benchmark", say()),
+            Wording("lmms-eval", LMMS, say(f"{NOTE}{{text}}")),
         ),
         extractors=(*LETTERS, LMMS_LETTER_BLINK),
     ),
@@ -209,7 +199,7 @@ TASKS: Mapping[str, Build] = {
     "realworldqa": build(
         benchmark_rows(read_realworldqa),
         Wording("vlmevalkit", QWEN, ask_realworldqa),
-        Wording("lmms-eval", LMMS, ask_plain),
+        Wording("lmms-eval", LMMS, say()),
         extractors=(LETTER_OR_LINE,),
         score=score_realworldqa,
         judge=OPEN_ANSWER,

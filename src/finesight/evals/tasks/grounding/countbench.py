@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from finesight.evals.core.benchmark import Build
-from finesight.evals.core.task import Aggregate, Scored
+from finesight.evals.core.task import Scored
 from finesight.evals.extract.numbers import LAST_NUMBER
 from finesight.evals.metrics.count import count_error, count_hit, count_within_one
-from finesight.evals.tasks.shared.aggregates import average, joined, mean, part
+from finesight.evals.tasks.shared.aggregates import mean, means, part
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 
 DETECT = (
     "Please first output bbox coordinates and names of every item in this image in JSON format, and then answer how"
-    " many items are there in the image. The question is: {question}"
+    " many items are there in the image. The question is: {text}"
 )
 
 
@@ -33,16 +33,6 @@ def question(row: Row, folder: Path) -> Question:
         media=(picture(row["image"], folder),),
         tags={"number": str(number)},
     )
-
-
-def ask_paper(asked: Question) -> list[Piece]:
-    """Boxes first, then the number, as Qwen's cookbook asks."""
-    return [*asked.media, DETECT.format(question=asked.text)]
-
-
-def ask_plain(asked: Question) -> list[Piece]:
-    """The number alone."""
-    return [*asked.media, f"{asked.text}\nAnswer with just a number."]
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
@@ -61,21 +51,15 @@ def mean_error(scored: Sequence[Scored]) -> dict[str, float]:
     return {"mean_absolute_error": mean(errors)}
 
 
-def total(*, by: Sequence[str]) -> Aggregate:
-    """The share of right counts, of counts at most one off, and the mean error.
-
-    Args:
-        by: tags that the share of right counts is broken down by.
-    """
-    return joined(average(by=by), average("near", name="within_one"), mean_error)
-
-
-PAPER = Wording("paper", "the detect-then-count prompt of the report and cookbook", ask_paper)
-PLAIN = Wording("plain", "the number alone, as lmms-eval asks", ask_plain)
+TOTAL = means({"correct": "accuracy", "near": "within_one"}, mean_error)
+PAPER = Wording("paper", "the detect-then-count prompt of the report and cookbook", say(DETECT))
+PLAIN = Wording(
+    "plain", "the number alone, as lmms-eval asks", say("{text}\nAnswer with just a number.")
+)
 
 
 TASKS: Mapping[str, Build] = {
     "countbench": build(
-        rows(question), PAPER, PLAIN, extractors=(LAST_NUMBER,), score=score, total=total
+        rows(question), PAPER, PLAIN, extractors=(LAST_NUMBER,), score=score, total=TOTAL
     )
 }

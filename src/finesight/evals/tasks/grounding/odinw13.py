@@ -21,11 +21,11 @@ from finesight.evals.tasks.shared.aggregates import mean
 from finesight.evals.tasks.shared.columns import Row, find, picture, row_reader
 from finesight.evals.tasks.shared.questions import (
     Broken,
-    Piece,
     Question,
     Read,
     Wording,
     prompts,
+    say,
 )
 
 COLLECTIONS = (
@@ -128,20 +128,6 @@ def _right_words(objects: Sequence[Mapping[str, Any]], asked: Sequence[str]) -> 
     return f"```json\n[{', '.join(parts)}]\n```" if parts else "There are none."
 
 
-def ask_paper(asked: Question) -> list[Piece]:
-    """One category, in the words the authors gave."""
-    return [
-        *asked.media,
-        f"Locate every {asked.text} in the image and output the coordinates in JSON format.",
-    ]
-
-
-def ask_qwen3(asked: Question) -> list[Piece]:
-    """All categories at once, in the words of the next model."""
-    wish = f"Locate every instance that belongs to the following categories: '{asked.text}'."
-    return [*asked.media, f"{wish} Report bbox coordinates in JSON format."]
-
-
 def said_boxes(parsed: Any, asked: Sequence[str]) -> list[tuple[str, list[float]]]:
     """Boxes said; where one category was asked for, every box is meant to be of it."""
     only = asked[0] if len(asked) == 1 else None
@@ -175,6 +161,14 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
         "map" if kind == "ap" else kind: mean(metrics[f"{kind}/{name}"] for name in collections)
         for kind in kinds
     } | metrics
+
+
+ask_paper = say("Locate every {text} in the image and output the coordinates in JSON format.")
+"""One category, in the words the authors gave."""
+ask_qwen3 = say(
+    "Locate every instance that belongs to the following categories: '{text}'. Report bbox coordinates in JSON format."
+)
+"""All categories at once, in the words of the next model."""
 
 
 def build(benchmark: Benchmark) -> Task:

@@ -6,13 +6,12 @@ The report's PointGrounding is the authors' own collection and was never publish
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Build
-from finesight.evals.core.task import Aggregate
 from finesight.evals.extract.places import ALL_POINTS
 from finesight.evals.metrics.points import (
     in_region,
@@ -29,10 +28,10 @@ from finesight.evals.tasks.grounding.places import (
     run_lengths_of,
     size_of,
 )
-from finesight.evals.tasks.shared.aggregates import average, joined
+from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, find, picture
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 
 
 def read_point_bench(row: Row, folder: Path) -> Question:
@@ -63,11 +62,6 @@ def read_point_bench(row: Row, folder: Path) -> Question:
     )
 
 
-def ask_json(asked: Question) -> list[Piece]:
-    """The request, and the form of answer of Qwen's cookbook."""
-    return [*asked.media, f"{asked.text}\nOutput the point coordinates in JSON format."]
-
-
 def score_point_bench(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Right by the rule of the kind, and the share of points that lie where they should."""
     mask = mask_of(truth["mask"])
@@ -78,11 +72,6 @@ def score_point_bench(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]
     )
     inside = [in_region(point, mask) for point in parsed or ()]
     return {"correct": float(right), "inside": sum(inside) / len(inside) if inside else 0.0}
-
-
-def total_point_bench(*, by: Sequence[str]) -> Aggregate:
-    """The share of right answers, and the share of points that lie inside."""
-    return joined(average(by=by), average("inside", name="share_inside"))
 
 
 def read_pixmo(row: Row, folder: Path) -> Question:
@@ -113,18 +102,6 @@ def _pixels(point: Any, width: int, height: int) -> list[float]:
     return [x / 100 * width, y / 100 * height]
 
 
-def ask_paper(asked: Question) -> list[Piece]:
-    """This project's words; Qwen's cookbook shows the form of the answer, and no such question in English."""
-    words = f"point to every {asked.text} in the image, output its coordinates in JSON format"
-    return [*asked.media, words]
-
-
-def ask_xml(asked: Question) -> list[Piece]:
-    """The XML form of Qwen's cookbook."""
-    form = "<points x y>object</points>"
-    return [*asked.media, f"point to the {asked.text}, output its coordinates in XML format {form}"]
-
-
 def score_pixmo(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Precision, recall and F1; where nothing is meant, pointing at nothing is right, but silence is not."""
     masks = [mask_of(mask) for mask in truth["masks"]]
@@ -132,27 +109,31 @@ def score_pixmo(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"f1": f1, "precision": precision, "recall": recall}
 
 
-def total_pixmo(*, by: Sequence[str]) -> Aggregate:
-    """Mean F1, precision and recall."""
-    f1 = average("f1", name="f1", by=by)
-    return joined(f1, average("precision", name="precision"), average("recall", name="recall"))
-
-
+COOKBOOK = Wording(
+    "cookbook",
+    "the form of Qwen2.5-VL's cookbook",
+    say("{text}\nOutput the point coordinates in JSON format."),
+)
+ask_every = say("point to every {text} in the image, output its coordinates in JSON format")
+"""This project's words; Qwen's cookbook shows the form of the answer, and no such question in English."""
+ask_xml = say(
+    "point to the {text}, output its coordinates in XML format <points x y>object</points>"
+)
 JSON_FORM = "this project's wording, for the JSON form of the Qwen2.5-VL cookbook"
 TASKS: Mapping[str, Build] = {
     "point_bench": build(
         rows(read_point_bench),
-        Wording("cookbook", "the form of Qwen2.5-VL's cookbook", ask_json),
+        COOKBOOK,
         extractors=(ALL_POINTS,),
         score=score_point_bench,
-        total=total_point_bench,
+        total=means({"correct": "accuracy", "inside": "share_inside"}),
     ),
     "point_grounding": build(
         rows(read_pixmo),
-        Wording("paper", JSON_FORM, ask_paper),
+        Wording("paper", JSON_FORM, ask_every),
         Wording("xml", "Qwen2.5-VL cookbook, XML form", ask_xml),
         extractors=(ALL_POINTS,),
         score=score_pixmo,
-        total=total_pixmo,
+        total=means({"f1": "f1", "precision": "precision", "recall": "recall"}),
     ),
 }

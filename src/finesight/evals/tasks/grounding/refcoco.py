@@ -11,10 +11,10 @@ from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.places import FIRST_BOX
 from finesight.evals.metrics.boxes import iou
 from finesight.evals.tasks.grounding.places import boxes_in_words, corners
-from finesight.evals.tasks.shared.aggregates import average, joined
-from finesight.evals.tasks.shared.build import build, only, rows
+from finesight.evals.tasks.shared.aggregates import means
+from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, texts
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 
 THRESHOLD = 0.5
 
@@ -36,31 +36,23 @@ def question(row: Row, folder: Path) -> Sequence[Question]:
     ]
 
 
-def ask_paper(asked: Question) -> list[Piece]:
-    """The wording the authors gave on request."""
-    words = f"Locate {asked.text} in this image and output the bbox coordinates in JSON format."
-    return [*asked.media, words]
-
-
-def ask_qwen3(asked: Question) -> list[Piece]:
-    """The wording of the next model."""
-    wish = f'Locate every object that matches the description "{asked.text}" in the image.'
-    return [*asked.media, f"{wish} Report bbox coordinates in JSON format."]
-
-
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Overlap of the first box, and whether it reaches a half; no box overlaps nothing."""
     overlap = iou(parsed, truth["box"]) if parsed else 0.0
     return {"hit": float(overlap >= THRESHOLD), "iou": overlap}
 
 
+ask_paper = say("Locate {text} in this image and output the bbox coordinates in JSON format.")
+ask_qwen3 = say(
+    'Locate every object that matches the description "{text}" in the image. Report bbox coordinates in JSON format.'
+)
 REFCOCO = build(
     rows(question),
     Wording("paper", "the authors of Qwen2.5-VL", ask_paper),
     Wording("qwen3", "the authors of Qwen3-VL", ask_qwen3),
     extractors=(FIRST_BOX,),
     score=score,
-    total=only(joined(average("hit", name="acc@0.5"), average("iou", name="mean_iou"))),
+    total=means({"hit": "acc@0.5", "iou": "mean_iou"}),
 )
 TASKS: Mapping[str, Build] = dict.fromkeys(
     (

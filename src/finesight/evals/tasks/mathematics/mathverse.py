@@ -15,7 +15,7 @@ from finesight.evals.judge.rules import SOLUTION
 from finesight.evals.metrics.maths import is_equal
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, record
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either
+from finesight.evals.tasks.shared.questions import Question, Wording, either, say
 
 LETTERS = 5
 """Options stand in the words of the question and are not counted; no question has more."""
@@ -43,16 +43,6 @@ def question(row: Row, folder: Path) -> Question | Sequence[Question]:
     )
 
 
-def ask_thinking(asked: Question) -> list[Piece]:
-    """The benchmark's query that asks for steps."""
-    return [*asked.media, asked.text]
-
-
-def ask_direct(asked: Question) -> list[Piece]:
-    """The benchmark's query for an answer alone."""
-    return [*asked.media, asked.hint]
-
-
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """The letter, or equality as MATH-Vision means it."""
     if not parsed:
@@ -72,8 +62,8 @@ RULE = either(
 TASKS: Mapping[str, Build] = {
     "mathverse": build(
         rows(question),
-        Wording("cot", "query_cot of the benchmark", ask_thinking),
-        Wording("direct", "query_wo of the benchmark", ask_direct),
+        Wording("cot", "query_cot of the benchmark", say()),
+        Wording("direct", "query_wo of the benchmark", say("{hint}")),
         extractors=(RULE,),
         score=score,
         judge=SOLUTION,

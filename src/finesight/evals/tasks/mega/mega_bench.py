@@ -11,8 +11,8 @@ from finesight.evals.core.task import Scored
 from finesight.evals.metrics.mega import SUPPORTED, score_field
 from finesight.evals.tasks.choice.multiple_choice import at_marks
 from finesight.evals.tasks.mega import fields
-from finesight.evals.tasks.shared.aggregates import mean, part
-from finesight.evals.tasks.shared.build import build, only, rows
+from finesight.evals.tasks.shared.aggregates import mean, only, part
+from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.questions import Piece, Question, Wording
 
 

@@ -15,7 +15,7 @@ from finesight.evals.extract.numbers import LAST_NUMBER
 from finesight.evals.tasks.grounding import countbench
 from finesight.evals.tasks.packaged import copies
 from finesight.evals.tasks.shared.build import build, whole
-from finesight.evals.tasks.shared.questions import Question, Wording
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 
 QUESTION = "How many coins are there in the image?"
 PER_ROW = 6
@@ -70,9 +70,9 @@ TASKS: Mapping[str, Build] = {
     "coins": build(
         whole(questions),
         countbench.PLAIN,
-        Wording("paper", "the detect-then-count prompt of the report", countbench.ask_paper),
+        Wording("paper", "the detect-then-count prompt of the report", say(countbench.DETECT)),
         extractors=(LAST_NUMBER,),
         score=countbench.score,
-        total=countbench.total,
+        total=countbench.TOTAL,
     )
 }

@@ -13,7 +13,7 @@ from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.tasks.packaged import copies
-from finesight.evals.tasks.reading.open_questions import ONE_WORD, accuracy, best, short_answer
+from finesight.evals.tasks.reading.open_questions import ACCURACY, ONE_WORD, best, short_answer
 from finesight.evals.tasks.shared.build import build, whole
 from finesight.evals.tasks.shared.questions import Question
 
@@ -61,6 +61,6 @@ TASKS: Mapping[str, Build] = {
         *short_answer(ONE_WORD),
         extractors=(WHOLE_TEXT,),
         score=best(is_same),
-        total=accuracy,
+        total=ACCURACY,
     )
 }

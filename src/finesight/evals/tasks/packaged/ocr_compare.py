@@ -15,11 +15,10 @@ from typing import Any
 from finesight.evals.core.benchmark import Build
 from finesight.evals.core.task import Answered, Extractor
 from finesight.evals.metrics.chars import cer_capped
-from finesight.evals.tasks.reading.open_questions import ending
-from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.build import build, only, rows
+from finesight.evals.tasks.shared.aggregates import average, only
+from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, record
-from finesight.evals.tasks.shared.questions import Question, Wording
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 
 READ_TEXT = "Read all the text in the image."
 READ_JSON = (
@@ -80,7 +79,7 @@ WORDING = "official wording of Qwen2.5-VL's OCR examples; this project's for JSO
 TASKS: Mapping[str, Build] = {
     "ocr_compare": build(
         rows(question),
-        Wording("read", WORDING, ending("")),
+        Wording("read", WORDING, say()),
         extractors=(TEXT_OR_LINES,),
         score=score,
         total=only(average("cer", name="cer", by=ROWS, failed=1.0)),

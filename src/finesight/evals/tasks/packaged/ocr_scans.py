@@ -6,7 +6,7 @@ The text of the photograph was read by eye; it is unevenly lit, and curved at it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,12 @@ from PIL import Image
 from finesight.conversation import ImagePart
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Build
-from finesight.evals.core.task import Aggregate
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.metrics.chars import cer_capped, wer_capped
 from finesight.evals.tasks.packaged.copies import needed
-from finesight.evals.tasks.reading.open_questions import ending
-from finesight.evals.tasks.shared.aggregates import average, joined
+from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, whole
-from finesight.evals.tasks.shared.questions import Broken, Piece, Question, Read, Wording
+from finesight.evals.tasks.shared.questions import Broken, Question, Read, Wording, say
 
 QUESTION = "Read all the text in the image."
 SCANS = {
@@ -106,33 +104,18 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"cer": cer_capped(said, gold), "wer": wer_capped(said, gold)}
 
 
-def total(*, by: Sequence[str]) -> Aggregate:
-    """The mean errors; an item that failed counts as all wrong.
-
-    Args:
-        by: tags that errors by characters are broken down by.
-    """
-    return joined(
-        average("cer", name="cer", by=by, failed=1.0), average("wer", name="wer", failed=1.0)
-    )
-
-
+TOTAL = means({"cer": "cer", "wer": "wer"}, failed=1.0)
+ONLY_TEXT = "Please output only the text content from the image without any additional descriptions or formatting."
 OFFICIAL = "official wording of Qwen2.5-VL's OCR examples"
-READ = Wording("read", OFFICIAL, ending(""))
-
-
-def ask_only_text(asked: Question) -> list[Piece]:
-    """The picture and a wish for its text alone."""
-    wish = "Please output only the text content from the image without any additional descriptions or formatting."
-    return [*asked.media, wish]
+READ = Wording("read", OFFICIAL, say())
 
 
 def scans(read: Read, *wordings: Wording) -> Build:
     """Pages of these questions, asked in these wordings."""
-    return build(whole(read), *wordings, extractors=(WHOLE_TEXT,), score=score, total=total)
+    return build(whole(read), *wordings, extractors=(WHOLE_TEXT,), score=score, total=TOTAL)
 
 
 TASKS: Mapping[str, Build] = {
-    "ocr_scans": scans(questions, READ, Wording("only-text", OFFICIAL, ask_only_text)),
+    "ocr_scans": scans(questions, READ, Wording("only-text", OFFICIAL, say(ONLY_TEXT))),
     "page_scan": scans(page_questions, READ),
 }

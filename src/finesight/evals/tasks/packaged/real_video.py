@@ -109,6 +109,6 @@ TASKS: Mapping[str, Build] = {
         charades_sta.PAPER,
         extractors=(EVENT_INTERVAL,),
         score=charades_sta.score,
-        total=charades_sta.total,
+        total=charades_sta.TOTAL,
     ),
 }

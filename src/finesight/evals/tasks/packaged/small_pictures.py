@@ -21,9 +21,8 @@ from finesight.evals.extract.numbers import LAST_NUMBER
 from finesight.evals.metrics.count import count_hit
 from finesight.evals.tasks.choice import multiple_choice
 from finesight.evals.tasks.packaged.copies import needed
-from finesight.evals.tasks.reading.open_questions import ending
 from finesight.evals.tasks.shared.build import build, whole
-from finesight.evals.tasks.shared.questions import Question, Wording
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,7 +141,7 @@ def enlarged(pixels: NDArray[np.uint8], side: int) -> Image.Image:
     return image.resize(size, Image.Resampling.BICUBIC)
 
 
-DIGIT = Wording("number", "this project's wording", ending("Answer with just the digit."))
+DIGIT = Wording("number", "this project's wording", say("{text}\nAnswer with just the digit."))
 TASKS: Mapping[str, Build] = {
     "digits": build(whole(digit_questions), DIGIT, extractors=(LAST_NUMBER,), score=score_digit),
     "fashion_mnist": multiple_choice.choice(whole(product_questions), judge=None),

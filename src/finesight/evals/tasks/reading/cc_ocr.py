@@ -19,11 +19,10 @@ from finesight.evals.metrics.cc_ocr import (
     page_score,
     reading_f1,
 )
-from finesight.evals.tasks.reading.open_questions import ending
-from finesight.evals.tasks.shared.aggregates import by_tag, mean, part
-from finesight.evals.tasks.shared.build import build, only, rows
+from finesight.evals.tasks.shared.aggregates import by_tag, mean, only, part
+from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture
-from finesight.evals.tasks.shared.questions import Question, Wording
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 
 TRACKS = ("multi_scene_ocr", "multi_lan_ocr", "doc_parsing", "kie")
 PAGES = ("doc", "table", "formula", "molecular")
@@ -113,7 +112,7 @@ def _num_fields(one: Scored) -> float:
 TASKS: Mapping[str, Build] = {
     "cc_ocr": build(
         rows(question),
-        Wording("official", "the benchmark's wording of each set", ending("")),
+        Wording("official", "the benchmark's wording of each set", say()),
         extractors=(WHOLE_TEXT,),
         score=score,
         total=only(aggregate),

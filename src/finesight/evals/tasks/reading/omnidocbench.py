@@ -14,11 +14,10 @@ from finesight.evals.core.task import Scored
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.metrics.page_blocks import Block, Kind
 from finesight.evals.metrics.page_match import page_distances
-from finesight.evals.tasks.reading.open_questions import ending
-from finesight.evals.tasks.shared.aggregates import by_tag, mean, part
-from finesight.evals.tasks.shared.build import build, only, rows
+from finesight.evals.tasks.shared.aggregates import by_tag, mean, only, part
+from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, record
-from finesight.evals.tasks.shared.questions import Question, Wording
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 
 LANGUAGES = {"en": ("english",), "zh": ("simplified_chinese", "en_ch_mixed")}
 TEXT = ("text_block", "title", "code_txt", "code_txt_caption", "reference")
@@ -156,7 +155,7 @@ def of_language(language: str) -> Build:
     """The pages of one language."""
     return build(
         rows(partial(_of, language)),
-        Wording("official", "after OmniDocBench's prompt for Qwen2-VL", ending("")),
+        Wording("official", "after OmniDocBench's prompt for Qwen2-VL", say()),
         extractors=(WHOLE_TEXT,),
         score=score,
         total=only(aggregate),

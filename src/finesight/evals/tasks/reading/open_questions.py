@@ -10,45 +10,35 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from finesight.evals.core.benchmark import Build
-from finesight.evals.core.task import Aggregate, Score
+from finesight.evals.core.task import Score
 from finesight.evals.extract.text import VERBATIM, WHOLE_TEXT
 from finesight.evals.metrics.anls import anls, anls_raw_lengths
 from finesight.evals.metrics.ocrbench import ocrbench_hit
 from finesight.evals.metrics.relaxed import relaxed_match
 from finesight.evals.metrics.vqa import vqa_accuracy
-from finesight.evals.tasks.shared.aggregates import average, joined
+from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, texts
-from finesight.evals.tasks.shared.questions import Ask, Piece, Question, Wording
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 
 ONE_PHRASE = "Answer the question using a single word or phrase."
 ONE_WORD = "Answer the question with a single word."
 SHORT = "Please try to answer the question with short words or phrases if possible."
 
 
-def ending(words: str) -> Ask:
-    """The picture, the question, and these words on a line of their own."""
-
-    def ask(question: Question) -> list[Piece]:
-        return [*question.media, f"{question.text}\n{words}" if words else question.text]
-
-    return ask
-
-
 def short_answer(lmms: str) -> tuple[Wording, ...]:
     """Qwen's wish for a short answer first, that of lmms-eval beside it."""
     return (
-        Wording("vlmevalkit", "VLMEvalKit's custom prompt of Qwen2-VL", ending(SHORT)),
-        Wording("lmms-eval", "lmms-eval", ending(lmms)),
+        Wording("vlmevalkit", "VLMEvalKit's custom prompt of Qwen2-VL", say(f"{{text}}\n{SHORT}")),
+        Wording("lmms-eval", "lmms-eval", say(f"{{text}}\n{lmms}")),
     )
 
 
-PLAIN = Wording("official", "the question as it stands", ending(""))
+PLAIN = Wording("official", "the question as it stands", say())
 
 
 def read_row(row: Row, folder: Path) -> Question:
@@ -120,18 +110,13 @@ def score_documents(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def documents_total(*, by: Sequence[str]) -> Aggregate:
-    """Both means of similarity."""
-    return joined(*(average(part, name=part, by=by) for part in ("anls", "anls_raw_lengths")))
-
-
-accuracy = partial(average, "score")
+ACCURACY = means({"score": "accuracy"})
 DOCUMENTS = build(
     rows(read_row),
     *short_answer(ONE_PHRASE),
     extractors=(VERBATIM,),
     score=score_documents,
-    total=documents_total,
+    total=means({"anls": "anls", "anls_raw_lengths": "anls_raw_lengths"}),
 )
 TASKS: Mapping[str, Build] = {
     "chartqa": build(
@@ -139,7 +124,7 @@ TASKS: Mapping[str, Build] = {
         *short_answer(ONE_WORD),
         extractors=(WHOLE_TEXT,),
         score=best(relaxed_match),
-        total=accuracy,
+        total=ACCURACY,
     ),
     "docvqa": DOCUMENTS,
     "infovqa": DOCUMENTS,
@@ -148,13 +133,13 @@ TASKS: Mapping[str, Build] = {
         PLAIN,
         extractors=(WHOLE_TEXT,),
         score=score_ocrbench,
-        total=accuracy,
+        total=ACCURACY,
     ),
     "textvqa": build(
         rows(read_textvqa),
         *short_answer(ONE_PHRASE),
         extractors=(WHOLE_TEXT,),
         score=score_textvqa,
-        total=accuracy,
+        total=ACCURACY,
     ),
 }

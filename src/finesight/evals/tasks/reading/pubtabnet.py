@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from finesight.evals.core.benchmark import Build
-from finesight.evals.core.task import Aggregate, Answered, Extractor
+from finesight.evals.core.task import Answered, Extractor
 from finesight.evals.metrics.tables import teds
-from finesight.evals.tasks.reading.open_questions import ending
-from finesight.evals.tasks.shared.aggregates import average, joined
+from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, record
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, say
 from finesight.parse.document_html import PAGE_PROMPT, PAGE_SYSTEM, PAGE_SYSTEM_LONG
 
 COOKBOOK = "the document cookbook of Qwen2.5-VL"
@@ -83,20 +82,15 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"teds": teds(said, gold), "structure": teds(said, gold, structure_only=True)}
 
 
-def total(*, by: Sequence[str]) -> Aggregate:
-    """Mean TEDS with and without the contents of the cells."""
-    return joined(average("teds", name="teds", by=by), average("structure", name="structure"))
-
-
 LONG = f"{COOKBOOK}, with the system text that it defines and does not pass"
 TASKS: Mapping[str, Build] = {
     "pubtabnet": build(
         rows(question),
-        Wording("html", "this project's wording", ending("")),
+        Wording("html", "this project's wording", say()),
         Wording("qwenvl-html", COOKBOOK, ask_qwenvl, PAGE_SYSTEM),
         Wording("qwenvl-html-long", LONG, ask_qwenvl, PAGE_SYSTEM_LONG),
         extractors=(HTML_TABLE, HEADS_AS_CELLS),
         score=score,
-        total=total,
+        total=means({"teds": "teds", "structure": "structure"}),
     )
 }

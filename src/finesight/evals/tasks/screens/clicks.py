@@ -13,16 +13,16 @@ from finesight.evals.extract.places import FIRST_POINT
 from finesight.evals.tasks.grounding.places import corners, numbers, scaled, size_of
 from finesight.evals.tasks.screens.screen_questions import (
     COOKBOOK,
+    POINT_WISH,
     ToolWording,
     ask_click,
-    ask_point,
-    click_accuracy,
     click_in_words,
     score_click,
     tool_prompts,
 )
+from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.columns import Row, picture, row_reader
-from finesight.evals.tasks.shared.questions import Question, Wording, prompts
+from finesight.evals.tasks.shared.questions import Question, Wording, prompts, say
 from finesight.geometry import Size
 from finesight.screen.tools import computer_use
 
@@ -98,11 +98,11 @@ def clicks(
         return benchmark.task(
             (
                 *tool_prompts(read, ToolWording("cookbook", COOKBOOK, ask_click, computer_use)),
-                *prompts(read, Wording("point", "a plain wish for a point", ask_point)),
+                *prompts(read, Wording("point", "a plain wish for a point", say(POINT_WISH))),
             ),
             (FIRST_POINT,),
             score_click,
-            click_accuracy(benchmark.by),
+            means({"hit": "accuracy", "wrong_format": "wrong_format"})(by=benchmark.by),
         )
 
     return build

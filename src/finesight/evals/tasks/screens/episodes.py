@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from finesight.evals.core.task import Scored
 from finesight.evals.live.miniwob import pages_folder, read_pages
 from finesight.evals.live.stored import EPISODE_COLUMNS, episode_name
 from finesight.evals.metrics.boxes import point_in_box
-from finesight.evals.tasks.shared.aggregates import average, mean, part
-from finesight.evals.tasks.shared.build import build, only, whole
+from finesight.evals.tasks.shared.aggregates import average, mean, means, only, part
+from finesight.evals.tasks.shared.build import build, whole
 from finesight.evals.tasks.shared.questions import Broken, Piece, Question, Wording
 
 NUM_SEEDS = 5
@@ -180,8 +179,13 @@ def aggregate_osworld(scored: Sequence[Scored]) -> dict[str, float]:
     }
 
 
-success = partial(average, "success", name="success")
-ANDROID = build(whole(android_episodes), ACTS, extractors=(EPISODE,), score=score, total=success)
+ANDROID = build(
+    whole(android_episodes),
+    ACTS,
+    extractors=(EPISODE,),
+    score=score,
+    total=means({"success": "success"}),
+)
 TASKS: Mapping[str, Build] = {
     "android_world": ANDROID,
     "miniwob": build(

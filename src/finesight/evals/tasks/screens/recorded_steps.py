@@ -81,8 +81,9 @@ def read_steps(benchmark: Benchmark, read: Callable[[Row, Path], RecordedStep]) 
         def make(row: Row, below: Path) -> Question:
             found = read(row, below)
             history = done.setdefault(found.episode, [])
+            asked = _question([*history, found])
             history.append(found)
-            return _question(history)
+            return asked
 
         yield from row_reader(benchmark, make)(folder)
 

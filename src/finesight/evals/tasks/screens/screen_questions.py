@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from finesight.evals.core.rows import broken_item
-from finesight.evals.core.task import Aggregate, Budget, Item, Prompt
+from finesight.evals.core.task import Budget, Item, Prompt
 from finesight.evals.metrics.boxes import point_in_box
-from finesight.evals.tasks.shared.aggregates import average
 from finesight.evals.tasks.shared.questions import (
     Broken,
     Piece,
@@ -90,23 +89,18 @@ def ask_click(asked: Question, size: Size) -> list[Piece]:
     return [*asked.media, asked.text]
 
 
-def ask_point(asked: Question) -> list[Piece]:
-    """Screen and a wish for a point in JSON, without a tool."""
-    return [*asked.media, point_wish(asked.text)]
+POINT_WISH = (
+    'Point to the element for "{text}" in the image, output its coordinates in JSON format.'
+)
+"""Asks for a point in JSON, without a tool."""
 
 
 def point_wish(text: str) -> str:
-    """The wish itself."""
-    return f'Point to the element for "{text}" in the image, output its coordinates in JSON format.'
+    """The wish for a point on what this text names."""
+    return POINT_WISH.format(text=text)
 
 
 def score_click(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """The point lies in the box or on its edge; an answer without a point is wrong and counted apart."""
     hit = parsed is not None and point_in_box(parsed, truth["box"])
     return {"hit": float(hit), "wrong_format": float(parsed is None)}
-
-
-def click_accuracy(by: Sequence[str]) -> Aggregate:
-    """Share of clicks that hit, over samples and broken down; and the share without a point."""
-    hits, unread = average("hit", by=by), average("wrong_format", name="wrong_format")
-    return lambda scored: {**hits(scored), **unread(scored)}

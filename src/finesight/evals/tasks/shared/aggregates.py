@@ -6,11 +6,18 @@ An item that failed has no parts and counts as 0 everywhere, unless the caller s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
-from finesight.evals.core.task import Scored
+from finesight.evals.core.task import Aggregate, Scored
 
-Aggregate = Callable[[Sequence[Scored]], Mapping[str, float]]
+
+class Total(Protocol):
+    """Adds up scores and breaks them down by tags, such as `average`."""
+
+    def __call__(self, *, by: Sequence[str]) -> Aggregate:
+        """Adds up, broken down by these tags."""
+        ...
 
 
 def mean(values: Iterable[float]) -> float:
@@ -59,11 +66,38 @@ def average(
     return total
 
 
+def means(metrics: Mapping[str, str], *more: Aggregate, failed: float = 0.0) -> Total:
+    """The means of several parts of the score; the first is broken down by tags.
+
+    Args:
+        metrics: part of the score -> what its mean is called.
+        more: what else is added up.
+        failed: what a failed item counts as.
+    """
+    (first, title), *others = metrics.items()
+
+    def total(*, by: Sequence[str]) -> Aggregate:
+        rest = [average(key, name=name, failed=failed) for key, name in others]
+        return joined(average(first, name=title, by=by, failed=failed), *rest, *more)
+
+    return total
+
+
 def joined(*sums: Aggregate) -> Aggregate:
     """The metrics of several sums in one table."""
 
     def total(scored: Sequence[Scored]) -> dict[str, float]:
         return {key: number for one in sums for key, number in one(scored).items()}
+
+    return total
+
+
+def only(aggregate: Aggregate) -> Total:
+    """Adds up with a function that knows its own tags."""
+
+    def total(*, by: Sequence[str]) -> Aggregate:
+        del by
+        return aggregate
 
     return total
 

@@ -5,25 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.judgement import JudgeRule
-from finesight.evals.core.task import Aggregate, Extractor, Score, Task
-from finesight.evals.tasks.shared.aggregates import average
+from finesight.evals.core.task import Extractor, Score, Task
+from finesight.evals.tasks.shared.aggregates import Total, average
 from finesight.evals.tasks.shared.columns import Row, row_reader
 from finesight.evals.tasks.shared.questions import Question, Read, Wording, prompts
 
 Reader = Callable[[Benchmark], Read]
 """Reads the copies of a benchmark."""
-
-
-class Total(Protocol):
-    """Adds up scores and breaks them down by tags, such as `average`."""
-
-    def __call__(self, *, by: Sequence[str]) -> Aggregate:
-        """Adds up, broken down by these tags."""
-        ...
 
 
 def build(
@@ -65,13 +56,3 @@ def benchmark_rows(make: Callable[[Row, Path, Benchmark], Question]) -> Reader:
 def whole(read: Read) -> Reader:
     """Reads with a function that knows the files of the copy itself."""
     return lambda benchmark: read
-
-
-def only(aggregate: Aggregate) -> Total:
-    """Adds up with a function that knows its own tags."""
-
-    def total(*, by: Sequence[str]) -> Aggregate:
-        del by
-        return aggregate
-
-    return total

@@ -71,6 +71,15 @@ Ask = Callable[[Question], Sequence[Piece]]
 """The parts of the user's turn, in reading order."""
 
 
+def say(form: str = "{text}") -> Ask:
+    """Pictures and videos, then these words.
+
+    Args:
+        form: the words; `{text}` and `{hint}` stand for those of the question.
+    """
+    return lambda asked: [*asked.media, form.format(text=asked.text, hint=asked.hint)]
+
+
 @dataclass(frozen=True, slots=True)
 class Wording:
     """A way to ask, whatever the copy that is read.

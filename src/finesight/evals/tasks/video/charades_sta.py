@@ -3,27 +3,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from finesight.conversation import VideoPart
 from finesight.evals.core.benchmark import Build
-from finesight.evals.core.task import Aggregate
 from finesight.evals.extract.intervals import EVENT_INTERVAL, LMMS_INTERVAL
 from finesight.evals.metrics.intervals import temporal_iou
 from finesight.evals.tasks.grounding.places import numbers
-from finesight.evals.tasks.shared.aggregates import average, joined
+from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, say
 from finesight.evals.tasks.video.video_choice import video_file
 
 LEVELS = (0.3, 0.5, 0.7)
-LMMS_WORDS = (
+TOTAL = means({"iou": "miou", **{f"r{level}": f"recall@{level}" for level in LEVELS}})
+"""The mean overlap, and the share of answers that reach each level."""
+LMMS_WORDS = (  # slips of the pen are lmms-eval's
     "Please find the visual event described by a sentence in the video, determining its starting and ending times. The"
     " format should be: 'The event happens in the start time - end time'. For example, The event 'person turn a light"
-    " on' happens in the 24.3 - 30.4 seonds. Now I will give you the textual sentence: {query}Please return its start"
+    " on' happens in the 24.3 - 30.4 seonds. Now I will give you the textual sentence: {text}Please return its start"
     " time and end time."
 )
 
@@ -49,25 +50,10 @@ def ask_paper(asked: Question) -> list[Piece]:
     return [*asked.media, words]
 
 
-def ask_lmms(asked: Question) -> list[Piece]:
-    """The wording of lmms-eval, its slips of the pen included."""
-    return [*asked.media, LMMS_WORDS.format(query=asked.text)]
-
-
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Overlap in time, and whether it reaches each level."""
     overlap = temporal_iou(parsed, truth["span"]) if parsed else 0.0
     return {"iou": overlap, **{f"r{level}": float(overlap >= level) for level in LEVELS}}
-
-
-def total(*, by: Sequence[str] = ()) -> Aggregate:
-    """The mean overlap, and the share of answers that reach each level.
-
-    Args:
-        by: tags that the overlap is broken down by.
-    """
-    levels = [average(f"r{level}", name=f"recall@{level}") for level in LEVELS]
-    return joined(average("iou", name="miou", by=by), *levels)
 
 
 PAPER = Wording("paper", "Qwen2.5-VL cookbook on videos", ask_paper)
@@ -76,9 +62,9 @@ TASKS: Mapping[str, Build] = {
     "charades_sta": build(
         rows(question),
         PAPER,
-        Wording("lmms-eval", "lmms-eval", ask_lmms),
+        Wording("lmms-eval", "lmms-eval", say(LMMS_WORDS)),
         extractors=(EVENT_INTERVAL, LMMS_INTERVAL),
         score=score,
-        total=total,
+        total=TOTAL,
     )
 }

@@ -22,7 +22,7 @@ from finesight.evals.judge.rules import CAPTION
 from finesight.evals.tasks.choice.multiple_choice import is_letter
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, row_reader
-from finesight.evals.tasks.shared.questions import Broken, Piece, Question, Wording
+from finesight.evals.tasks.shared.questions import Broken, Question, Wording, say
 from finesight.evals.tasks.video.video_choice import video_file
 
 FORMS = {
@@ -81,11 +81,6 @@ def questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Broken]
     for form in FORMS:
         files = [*(f"{form}/{file}" for file in benchmark.files), f"{form}.json"]
         yield from row_reader(benchmark, partial(_make, form), files=files)(folder)
-
-
-def ask(asked: Question) -> list[Piece]:
-    """Video, question with its options, the form's own wish."""
-    return [*asked.media, f"{asked.text}\n{asked.hint}"]
 
 
 def read_option(answered: Answered) -> str | None:
@@ -172,11 +167,6 @@ def caption_question(row: Row, folder: Path) -> Question:
     )
 
 
-def ask_caption(asked: Question) -> list[Piece]:
-    """Video, then what to write about."""
-    return [*asked.media, asked.text]
-
-
 def read_named(answered: Answered) -> str | None:
     """The label of the one option whose words stand in the caption as they are, or else of the one that it names."""
     text, options = answered.text.lower(), answered.truth["options"]
@@ -189,13 +179,13 @@ def read_named(answered: Answered) -> str | None:
 TASKS: Mapping[str, Build] = {
     "tempcompass": build(
         lambda benchmark: partial(questions, benchmark),
-        Wording("official", OFFICIAL, ask),
+        Wording("official", OFFICIAL, say("{text}\n{hint}")),
         extractors=(OPTION,),
         score=is_letter,
     ),
     "tempcompass_captions": build(
         rows(caption_question),
-        Wording("official", OFFICIAL, ask_caption),
+        Wording("official", OFFICIAL, say()),
         extractors=(Extractor("option-in-words", "3", read_named),),
         score=is_letter,
         judge=CAPTION,

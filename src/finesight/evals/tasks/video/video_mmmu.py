@@ -15,8 +15,8 @@ from finesight.evals.extract.mmmu_open import MMMU_OPEN
 from finesight.evals.judge.rules import OPEN_ANSWER
 from finesight.evals.tasks.choice import mmmu
 from finesight.evals.tasks.choice.multiple_choice import LMMS, letter_of, lettered, unlettered
-from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.build import build, only
+from finesight.evals.tasks.shared.aggregates import average, only
+from finesight.evals.tasks.shared.build import build
 from finesight.evals.tasks.shared.columns import Row, picture, row_reader, texts
 from finesight.evals.tasks.shared.questions import (
     Broken,
