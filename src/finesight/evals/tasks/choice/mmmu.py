@@ -133,7 +133,7 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
 def _reader(name: str, letters: Extractor) -> Extractor:
     """Letters by this rule, short answers by the official one."""
     version = f"{letters.version}+{MMMU_OPEN.version}"
-    return either(name, version, lambda truth: letters if truth["choices"] else MMMU_OPEN)
+    return either(name, version, letters, MMMU_OPEN)
 
 
 OFFICIAL = _reader("mmmu-official", MMMU_OFFICIAL)

@@ -58,7 +58,7 @@ def pro(asks: Mapping[str, Ask]) -> Build:
     """A form of the benchmark, asked in these ways, the default first."""
     return multiple_choice.choice(
         rows(question),
-        wordings=[Wording(name, "official configuration", ask) for name, ask in asks.items()],
+        ways=[Wording(name, "official configuration", ask) for name, ask in asks.items()],
         extractors=(MMMU_PRO_OFFICIAL, ROBUST_LETTER, CAN_INFER),
     )
 

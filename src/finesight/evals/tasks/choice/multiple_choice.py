@@ -20,7 +20,7 @@ from finesight.evals.extract.mcq import CAN_INFER, ROBUST_LETTER
 from finesight.evals.judge.rules import CHOICE
 from finesight.evals.tasks.shared.aggregates import Total, average
 from finesight.evals.tasks.shared.build import Reader, build
-from finesight.evals.tasks.shared.questions import Media, Piece, Question, Wording
+from finesight.evals.tasks.shared.questions import Media, Piece, Question, Way, Wording
 
 LMMS = "lmms-eval"
 QWEN = "Qwen's evaluation script for MMMU; VLMEvalKit's custom prompt of Qwen2-VL"
@@ -176,13 +176,13 @@ WORDINGS = (Wording("vlmevalkit", QWEN, ask_qwen), Wording("lmms-eval", LMMS, as
 def choice(
     read: Reader,
     *,
-    wordings: Sequence[Wording] = WORDINGS,
+    ways: Sequence[Way] = WORDINGS,
     extractors: tuple[Extractor, ...] = LETTERS,
     total: Total = average,
     judge: JudgeRule | None = CHOICE,
 ) -> Build:
     """A benchmark whose every question has options and a letter for an answer; see `build`."""
-    return build(read, *wordings, extractors=extractors, score=is_letter, total=total, judge=judge)
+    return build(read, *ways, extractors=extractors, score=is_letter, total=total, judge=judge)
 
 
 def question(

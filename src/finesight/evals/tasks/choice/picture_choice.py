@@ -164,11 +164,7 @@ def score_realworldqa(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]
     return {"correct": float(parsed is not None and plain(str(parsed)) == plain(truth["answer"]))}
 
 
-LETTER_OR_LINE = either(
-    "letter-or-line",
-    f"2+{ROBUST_LETTER.version}",
-    lambda truth: ROBUST_LETTER if truth["choices"] else LAST_LINE,
-)
+LETTER_OR_LINE = either("letter-or-line", f"2+{ROBUST_LETTER.version}", ROBUST_LETTER, LAST_LINE)
 
 MMBENCH = choice(benchmark_rows(read_mmbench), total=circular)
 TASKS: Mapping[str, Build] = {
@@ -178,7 +174,7 @@ TASKS: Mapping[str, Build] = {
     ),
     "blink": choice(
         benchmark_rows(read_row),
-        wordings=(
+        ways=(
             Wording("official", "the column prompt of the benchmark", say()),
             Wording("lmms-eval", LMMS, say(f"{NOTE}{{text}}")),
         ),
@@ -190,7 +186,7 @@ TASKS: Mapping[str, Build] = {
     "mmstar": choice(benchmark_rows(read_mmstar)),
     "muirbench": choice(
         benchmark_rows(read_muirbench),
-        wordings=(
+        ways=(
             Wording("vlmevalkit", QWEN, ask_qwen_at_marks),
             Wording("lmms-eval", LMMS, ask_lmms_at_marks),
         ),

@@ -52,12 +52,7 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"correct": float(is_equal(str(parsed), truth["answer"]))}
 
 
-RULE = either(
-    "rule",
-    f"2+{ROBUST_LETTER.version}",
-    lambda truth: ROBUST_LETTER if truth["choices"] else MATHVISION_OFFICIAL,
-)
-
+RULE = either("rule", f"2+{ROBUST_LETTER.version}", ROBUST_LETTER, MATHVISION_OFFICIAL)
 
 TASKS: Mapping[str, Build] = {
     "mathverse": build(

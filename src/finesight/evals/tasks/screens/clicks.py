@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Task
 from finesight.evals.extract.places import FIRST_POINT
 from finesight.evals.tasks.grounding.places import corners, numbers, scaled, size_of
 from finesight.evals.tasks.screens.screen_questions import (
@@ -18,11 +18,11 @@ from finesight.evals.tasks.screens.screen_questions import (
     ask_click,
     click_in_words,
     score_click,
-    tool_prompts,
 )
 from finesight.evals.tasks.shared.aggregates import means
-from finesight.evals.tasks.shared.columns import Row, picture, row_reader
-from finesight.evals.tasks.shared.questions import Question, Wording, prompts, say
+from finesight.evals.tasks.shared.build import benchmark_rows, build
+from finesight.evals.tasks.shared.columns import Row, picture
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 from finesight.geometry import Size
 from finesight.screen.tools import computer_use
 
@@ -67,45 +67,50 @@ def with_size(cell: Any, size: Size) -> list[float]:
     return corners(cell)
 
 
+def read_row(
+    row: Row,
+    folder: Path,
+    benchmark: Benchmark,
+    *,
+    box_of: Callable[[Any, Size], list[float]],
+    tags_of: Callable[[Row], dict[str, str]],
+) -> Question:
+    """A row with `file_name`, `instruction` and `bbox`; `image` may be there.
+
+    Args:
+        row: the row.
+        folder: of the copy.
+        benchmark: says where pictures lie.
+        box_of: reads the box, whatever it is counted in.
+        tags_of: what the row is broken down by.
+    """
+    places = [folder / name for name in benchmark.folders]
+    shown = picture(row.get("image") or row["file_name"], *places)
+    size = size_of(shown)
+    box = box_of(row["bbox"], size)
+    return Question(
+        id=f"{row['file_name']} {' '.join(f'{value:g}' for value in box)} {row['instruction']}",
+        text=str(row["instruction"]),
+        truth={"box": box, "screen": [size.width, size.height]},
+        oracle=click_in_words(box),
+        media=(shown,),
+        cluster=str(row["file_name"]),
+        tags=tags_of(row),
+    )
+
+
 def clicks(
     box_of: Callable[[Any, Size], list[float]], tags_of: Callable[[Row], dict[str, str]]
 ) -> Build:
-    """A benchmark of clicks.
-
-    Args:
-        box_of: reads the box of a row, whatever it is counted in.
-        tags_of: what a row is broken down by.
-    """
-
-    def build(benchmark: Benchmark) -> Task:
-        def make(row: Row, folder: Path) -> Question:
-            places = [folder / name for name in benchmark.folders]
-            shown = picture(row.get("image") or row["file_name"], *places)
-            size = size_of(shown)
-            box = box_of(row["bbox"], size)
-            place = f"{row['file_name']} {' '.join(f'{value:g}' for value in box)}"
-            return Question(
-                id=f"{place} {row['instruction']}",
-                text=str(row["instruction"]),
-                truth={"box": box, "screen": [size.width, size.height]},
-                oracle=click_in_words(box),
-                media=(shown,),
-                cluster=str(row["file_name"]),
-                tags=tags_of(row),
-            )
-
-        read = row_reader(benchmark, make)
-        return benchmark.task(
-            (
-                *tool_prompts(read, ToolWording("cookbook", COOKBOOK, ask_click, computer_use)),
-                *prompts(read, Wording("point", "a plain wish for a point", say(POINT_WISH))),
-            ),
-            (FIRST_POINT,),
-            score_click,
-            means({"hit": "accuracy", "wrong_format": "wrong_format"})(by=benchmark.by),
-        )
-
-    return build
+    """A benchmark of clicks; see `read_row`."""
+    return build(
+        benchmark_rows(partial(read_row, box_of=box_of, tags_of=tags_of)),
+        ToolWording("cookbook", COOKBOOK, ask_click, computer_use),
+        Wording("point", "a plain wish for a point", say(POINT_WISH)),
+        extractors=(FIRST_POINT,),
+        score=score_click,
+        total=means({"hit": "accuracy", "wrong_format": "wrong_format"}),
+    )
 
 
 TASKS: Mapping[str, Build] = {

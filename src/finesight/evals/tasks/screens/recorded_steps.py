@@ -19,11 +19,12 @@ from typing import Any
 from finesight.conversation import ImagePart
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Task
 from finesight.evals.tasks.grounding.places import numbers, size_of
 from finesight.evals.tasks.screens import mobile
 from finesight.evals.tasks.screens.mobile import GROUNDED, Step
-from finesight.evals.tasks.screens.screen_questions import COOKBOOK, ToolWording, tool_prompts
+from finesight.evals.tasks.screens.screen_questions import COOKBOOK, ToolWording
+from finesight.evals.tasks.shared.aggregates import only
+from finesight.evals.tasks.shared.build import build
 from finesight.evals.tasks.shared.columns import Row, picture, record, row_reader
 from finesight.evals.tasks.shared.questions import Broken, Question, Read
 from finesight.screen.act import scrolled
@@ -185,14 +186,15 @@ def read_android_control(row: Row, folder: Path, *, is_low: bool) -> RecordedSte
     )
 
 
-def steps(read: Callable[[Row, Path], RecordedStep], *wordings: ToolWording) -> Build:
+def steps(read: Callable[[Row, Path], RecordedStep], *ways: ToolWording) -> Build:
     """A benchmark of next steps, asked in these ways, the default first."""
-
-    def build(benchmark: Benchmark) -> Task:
-        asked = tool_prompts(read_steps(benchmark, read), *wordings)
-        return benchmark.task(asked, (mobile.READ_STEP,), mobile.score, mobile.aggregate)
-
-    return build
+    return build(
+        lambda benchmark: read_steps(benchmark, read),
+        *ways,
+        extractors=(mobile.READ_STEP,),
+        score=mobile.score,
+        total=only(mobile.aggregate),
+    )
 
 
 CALLS = ToolWording("cookbook", COOKBOOK, mobile.ask, mobile_use)

@@ -6,22 +6,13 @@ The size named is the one the model sees after fitting to its grid, because the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from finesight.evals.core.rows import broken_item
-from finesight.evals.core.task import Budget, Item, Prompt
+from finesight.evals.core.task import Budget, Item
 from finesight.evals.metrics.boxes import point_in_box
-from finesight.evals.tasks.shared.questions import (
-    Broken,
-    Piece,
-    Question,
-    Read,
-    as_item,
-    conversation,
-)
+from finesight.evals.tasks.shared.questions import Piece, Question, as_item, conversation
 from finesight.geometry import Size
 from finesight.processor.resize import smart_resize
 from finesight.screen.history import call_in_words
@@ -44,7 +35,7 @@ def seen_size(screen: Sequence[float], budget: Budget) -> Size:
 
 @dataclass(frozen=True, slots=True)
 class ToolWording:
-    """A way to ask that offers a tool.
+    """A way to ask that offers a tool; the truth of its questions has `screen`, width and height of the original.
 
     Attributes:
         name: of the prompt.
@@ -58,23 +49,11 @@ class ToolWording:
     ask: AskOnScreen
     tool: Tool
 
-
-def tool_prompts(read: Read, *wordings: ToolWording) -> tuple[Prompt, ...]:
-    """Prompts that offer a tool; the truth of their questions has `screen`, width and height of the original."""
-    return tuple(_tool_prompt(read, each) for each in wordings)
-
-
-def _tool_prompt(read: Read, wording: ToolWording) -> Prompt:
-    def items(folder: Path, budget: Budget) -> Iterator[Item]:
-        for question in read(folder):
-            if isinstance(question, Broken):
-                yield broken_item(question.where, question.reason)
-                continue
-            size = seen_size(question.truth["screen"], budget)
-            asked = conversation(wording.ask(question, size), budget, system=DEFAULT_SYSTEM)
-            yield as_item(question, replace(asked, tools=(wording.tool(size),)))
-
-    return Prompt(wording.name, wording.source, items)
+    def item(self, question: Question, budget: Budget) -> Item:
+        """The question as it is asked within a budget."""
+        size = seen_size(question.truth["screen"], budget)
+        asked = conversation(self.ask(question, size), budget, system=DEFAULT_SYSTEM)
+        return as_item(question, replace(asked, tools=(self.tool(size),)))
 
 
 def click_in_words(box: Sequence[float]) -> str:

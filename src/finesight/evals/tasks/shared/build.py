@@ -11,7 +11,7 @@ from finesight.evals.core.judgement import JudgeRule
 from finesight.evals.core.task import Extractor, Score, Task
 from finesight.evals.tasks.shared.aggregates import Total, average
 from finesight.evals.tasks.shared.columns import Row, row_reader
-from finesight.evals.tasks.shared.questions import Question, Read, Wording, prompts
+from finesight.evals.tasks.shared.questions import Question, Read, Way, prompts
 
 Reader = Callable[[Benchmark], Read]
 """Reads the copies of a benchmark."""
@@ -19,7 +19,7 @@ Reader = Callable[[Benchmark], Read]
 
 def build(
     read: Reader,
-    *wordings: Wording,
+    *ways: Way,
     extractors: tuple[Extractor, ...],
     score: Score,
     total: Total = average,
@@ -29,7 +29,7 @@ def build(
 
     Args:
         read: `rows` of a copy, the `whole` of it, or a function of the benchmark.
-        wordings: ways to ask, the default first.
+        ways: to ask, the default first.
         extractors: ways to read an answer, the default first.
         score: parts of the score of one item.
         total: adds up the scores, broken down by the tags that the benchmark names.
@@ -37,7 +37,7 @@ def build(
     """
 
     def made(benchmark: Benchmark) -> Task:
-        asked = prompts(read(benchmark), *wordings)
+        asked = prompts(read(benchmark), *ways)
         return benchmark.task(asked, extractors, score, total(by=benchmark.by), judge=judge)
 
     return made

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from finesight.conversation import Conversation, ImagePart, Message, Part, TextPart, VideoPart
 from finesight.evals.core.rows import broken_item
@@ -18,9 +18,6 @@ from finesight.evals.core.task import Answered, Budget, Extractor, Item, Prompt
 
 Media = ImagePart | VideoPart
 Piece = str | Media
-
-TOKEN_PIXELS = 28 * 28
-"""Pixels of one visual token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +77,27 @@ def say(form: str = "{text}") -> Ask:
     return lambda asked: [*asked.media, form.format(text=asked.text, hint=asked.hint)]
 
 
+class Way(Protocol):
+    """A way to ask, whatever the copy that is read: a `Wording`, or a record that also offers a tool or subtitles."""
+
+    @property
+    def name(self) -> str:
+        """Of the prompt."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Where its words come from."""
+        ...
+
+    def item(self, question: Question, budget: Budget) -> Item:
+        """The question as it is asked within a budget."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """A way to ask, whatever the copy that is read.
+    """A way to ask with words alone.
 
     Attributes:
         name: of the prompt.
@@ -96,22 +111,25 @@ class Wording:
     ask: Ask
     system: str | None = None
 
+    def item(self, question: Question, budget: Budget) -> Item:
+        """The question as it is asked within a budget."""
+        return as_item(question, conversation(self.ask(question), budget, system=self.system))
 
-def prompts(read: Read, *wordings: Wording) -> tuple[Prompt, ...]:
-    """Prompts that read alike and ask in these words; the first is the default."""
-    return tuple(_prompt(read, each) for each in wordings)
+
+def prompts(read: Read, *ways: Way) -> tuple[Prompt, ...]:
+    """Prompts that read alike and ask in these ways; the first is the default."""
+    return tuple(_prompt(read, each) for each in ways)
 
 
-def _prompt(read: Read, wording: Wording) -> Prompt:
+def _prompt(read: Read, way: Way) -> Prompt:
     def items(folder: Path, budget: Budget) -> Iterator[Item]:
-        for question in read(folder):
-            if isinstance(question, Broken):
-                yield broken_item(question.where, question.reason)
-                continue
-            asked = conversation(wording.ask(question), budget, system=wording.system)
-            yield as_item(question, asked)
+        for found in read(folder):
+            if isinstance(found, Broken):
+                yield broken_item(found.where, found.reason)
+            else:
+                yield way.item(found, budget)
 
-    return Prompt(wording.name, wording.source, items)
+    return Prompt(way.name, way.source, items)
 
 
 def conversation(
@@ -160,10 +178,10 @@ def as_item(question: Question, asked: Conversation) -> Item:
     )
 
 
-def either(name: str, version: str, choose: Callable[[Mapping[str, Any]], Extractor]) -> Extractor:
-    """An extractor that reads by one rule or another, as the kind of the question says."""
+def either(name: str, version: str, letter: Extractor, other: Extractor) -> Extractor:
+    """An extractor that reads a letter where a question has options, and by another rule where it has none."""
 
     def read(answered: Answered) -> Any:
-        return choose(answered.truth).read(answered)
+        return (letter if answered.truth["choices"] else other).read(answered)
 
     return Extractor(name, version, read)

@@ -73,7 +73,7 @@ def _seconds(value: Any) -> float | None:
 
 PARTS = multiple_choice.choice(
     lambda benchmark: partial(read_parts, benchmark),
-    wordings=WORDINGS,
+    ways=WORDINGS,
     extractors=video_choice.LETTERS,
 )
 TASKS: Mapping[str, Build] = {"mlvu": PARTS, "mvbench": PARTS}

@@ -117,7 +117,7 @@ WORDINGS = (
 """The wording of Video-MME first, that of lmms-eval beside it."""
 
 
-video_choice = partial(choice, wordings=WORDINGS, extractors=LETTERS)
+video_choice = partial(choice, ways=WORDINGS, extractors=LETTERS)
 
 TASKS: Mapping[str, Build] = {
     "egoschema": video_choice(benchmark_rows(partial(read_row, letter=letter_or_place))),

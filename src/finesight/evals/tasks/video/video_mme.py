@@ -1,26 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Video-MME with subtitles: what is said in a video is told before the question."""
+"""Video-MME with subtitles: what is said in a video is told before the question; see `video_choice` for the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from finesight.conversation import VideoPart
 from finesight.errors import MediaError
 from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.rows import broken_item
-from finesight.evals.core.task import Budget, Item, Prompt, Task
-from finesight.evals.judge.rules import CHOICE
-from finesight.evals.tasks.choice.multiple_choice import is_letter
-from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.columns import Row, row_reader
+from finesight.evals.core.task import Budget, Item
+from finesight.evals.tasks.choice.multiple_choice import choice
+from finesight.evals.tasks.shared.build import benchmark_rows
+from finesight.evals.tasks.shared.columns import Row
 from finesight.evals.tasks.shared.questions import (
-    Broken,
     Piece,
     Question,
-    Read,
     as_item,
     conversation,
     within,
@@ -61,24 +58,27 @@ def _with_lines(asked: Question, subtitles: Sequence[srt.Subtitle]) -> Question:
     return replace(asked, hint="\n".join(srt.lines_of(subtitles)))
 
 
-def subtitled_prompt(
-    name: str, source: str, read: Read, tell: Callable[[Question, Budget], Question]
-) -> Prompt:
-    """A `Prompt` whose questions come with subtitles, chosen by the budget of frames."""
+@dataclass(frozen=True, slots=True)
+class SubtitleWording:
+    """A way to ask with subtitles before the question.
 
-    def items(folder: Path, budget: Budget) -> Iterator[Item]:
-        for asked in read(folder):
-            if isinstance(asked, Broken):
-                yield broken_item(asked.where, asked.reason)
-                continue
-            try:
-                told = tell(asked, budget)
-            except MediaError as error:
-                yield broken_item(f"question {asked.id}", f"its subtitles: {error.message}")
-                continue
-            yield as_item(told, conversation(ask_subtitled(told), budget))
+    Attributes:
+        name: of the prompt.
+        source: where its words come from.
+        tell: chooses the subtitles, by the budget of frames.
+    """
 
-    return Prompt(name, source, items)
+    name: str
+    source: str
+    tell: Callable[[Question, Budget], Question]
+
+    def item(self, question: Question, budget: Budget) -> Item:
+        """The question as it is asked within a budget; a broken one where its video cannot be opened."""
+        try:
+            told = self.tell(question, budget)
+        except MediaError as error:
+            return broken_item(f"question {question.id}", f"its subtitles: {error.message}")
+        return as_item(told, conversation(ask_subtitled(told), budget))
 
 
 def ask_subtitled(asked: Question) -> list[Piece]:
@@ -93,19 +93,13 @@ def ask_subtitled(asked: Question) -> list[Piece]:
 AT_FRAMES = "Qwen's and VLMEvalKit's wording; subtitles of the frames that are shown"
 
 
-def build(benchmark: Benchmark) -> Task:
-    """Video-MME with subtitles; without them it is one of the benchmarks of `video_choice`."""
-    read = row_reader(benchmark, lambda row, folder: subtitled(row, folder, benchmark))
-    return benchmark.task(
-        (
-            subtitled_prompt("vlmevalkit", AT_FRAMES, read, told_at_frames),
-            subtitled_prompt("all-subtitles", "the same wording; all subtitles", read, told_all),
+TASKS: Mapping[str, Build] = {
+    "video_mme_subtitles": choice(
+        benchmark_rows(subtitled),
+        ways=(
+            SubtitleWording("vlmevalkit", AT_FRAMES, told_at_frames),
+            SubtitleWording("all-subtitles", "the same wording; all subtitles", told_all),
         ),
-        LETTERS,
-        is_letter,
-        average(by=benchmark.by),
-        judge=CHOICE,
+        extractors=LETTERS,
     )
-
-
-TASKS: Mapping[str, Build] = {"video_mme_subtitles": build}
+}

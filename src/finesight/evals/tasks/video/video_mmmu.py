@@ -85,12 +85,8 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     return {"overall": metrics["accuracy/macro/track"], **metrics}
 
 
-ROBUST_OR_OPEN = either(
-    "robust-or-open",
-    f"2+{ROBUST_LETTER.version}",
-    lambda of: ROBUST_LETTER if of["choices"] else MMMU_OPEN,
-)
-OFFICIAL = either("mmmu-official", "2", lambda of: MMMU_OFFICIAL if of["choices"] else MMMU_OPEN)
+ROBUST_OR_OPEN = either("robust-or-open", f"2+{ROBUST_LETTER.version}", ROBUST_LETTER, MMMU_OPEN)
+OFFICIAL = either("mmmu-official", "2", MMMU_OFFICIAL, MMMU_OPEN)
 
 
 TASKS: Mapping[str, Build] = {
