@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MMMU-Pro: MMMU made harder, with up to ten options, and once more with the whole question inside the picture."""
+"""MMMU-Pro: harder forms of MMMU, with up to ten options or with the whole question inside the picture."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Multiple choice: how options are written, how a question with options is asked, when an answer is right.
+"""Multiple choice: options and their letters, prompts, the score, and the task that has them all.
 
 The truth of such a question is `choices`, texts by position, and `answer`, a letter by position.
 """
@@ -28,17 +28,17 @@ DIRECT = "Answer with the option's letter from the given choices directly."
 SELECT = "Please select the correct answer from the options above."
 SELECT_ZH = "请直接回答选项字母。"
 LETTERS = (ROBUST_LETTER, CAN_INFER)
-"""How the letter is read where the benchmark has no rule of its own that is proven."""
+"""Extractors of a benchmark without an official rule."""
 
 Letter = Callable[[Any, Sequence[str]], str]
-"""The letter of an answer, as the copies of a benchmark give it, among these options."""
+"""Answer as a copy gives it, and the options -> the letter of the answer."""
 
 _MARK = re.compile(r"<image (\d+)>")
 _LABEL = re.compile(r"^\s*\(?([A-Z])[).:]\s+")
 
 
 def lettered(choices: Sequence[str], form: str = "{letter}. {text}") -> str:
-    """Options one to a line, each under its letter."""
+    """One option per line, each behind its letter."""
     pairs = zip(ascii_uppercase, choices, strict=False)
     return "\n".join(form.format(letter=letter, text=text) for letter, text in pairs)
 

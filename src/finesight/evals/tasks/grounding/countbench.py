@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CountBench: how many there are, from two to ten."""
+"""CountBench: count objects in a picture, two to ten of them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ODinW-13: object detection in thirteen collections from the wild, by average precision.
 
-Annotations are in COCO's form, those of each collection in a folder of its own.
+Annotations are in COCO format, one folder for each collection.
 """
 
 from __future__ import annotations

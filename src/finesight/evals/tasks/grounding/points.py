@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Points: Point-Bench, and everything a phrase means on PixMo, by Molmo's rule on its own data.
+"""Pointing: Point-Bench, and PixMo points by Molmo's rule.
 
 The report's PointGrounding is the authors' own collection and was never published; PixMo is the nearest open one.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RefCOCO, RefCOCO+ and RefCOCOg: find the one thing that a phrase means."""
+"""RefCOCO, RefCOCO+ and RefCOCOg: the box of the object that a phrase describes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MathVerse: the same geometry problems in five versions, with ever more said only by the drawing; read by rule."""
+"""MathVerse: geometry problems in five versions, each with more of the problem in the drawing alone; read by rule."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ancient coins on one photograph of scikit-image, counted: all 24, whole rows, and beginnings of rows."""
+"""Ancient coins on one photograph of scikit-image, to be counted: all 24, whole rows, and beginnings of rows."""
 
 from __future__ import annotations
 

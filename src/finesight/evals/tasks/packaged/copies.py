@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of the copies that scripts/fetch_real_data.py leaves."""
+"""Files of the copies that scripts/fetch_real_data.py writes."""
 
 from __future__ import annotations
 

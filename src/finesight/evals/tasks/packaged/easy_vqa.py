@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""easy-VQA: one drawn shape, and questions on its kind and its colour; drawn and asked by a program of others."""
+"""easy-VQA: a picture of one shape, and questions about its kind and colour."""
 
 from __future__ import annotations
 

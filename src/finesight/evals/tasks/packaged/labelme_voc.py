@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Three photographs of VOC2011 with boxes of labelme's examples: every category is asked on every photograph."""
+"""Object detection on three photographs of VOC2011 with the boxes of labelme's examples, one question per category."""
 
 from __future__ import annotations
 

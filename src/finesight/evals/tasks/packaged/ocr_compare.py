@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading as users ask for it: sizes, languages, directions, JSON, long pages, scans; the set is made where it is run.
+"""OCR by sizes, languages, directions, JSON, long pages and scans; the data set is made on the machine that runs it.
 
-Every item stands only in the rows that it was made for, so that a row of languages is not mixed with shrunken copies.
+An item counts only in the rows that it was made for: a row of languages holds no shrunken copies.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real videos cut and put together: what comes first, what is shown at a second, how long it is, when it is shown."""
+"""Real videos cut and joined: questions on order, content at a second and length, and on when something is shown."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PubTabNet: tables of scientific articles as pictures, wanted as HTML."""
+"""PubTabNet: pictures of tables in scientific articles, to be written as HTML."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clicks: an instruction, a screen, and the box that must be hit. ScreenSpot, its successors, and recorded pages."""
+"""Clicks on an element that an instruction names: ScreenSpot, v2 and Pro, and recorded web pages."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions about screens: shown with a tool to act by, whose description names the size of the screen.
+"""Questions about screens, asked with the description of a tool.
 
-The size named is the one the model sees after fitting to its grid, because the coordinates it says are meant there.
+The description names the size of the screen after resizing, because the coordinates of an answer are pixels of that.
 """
 
 from __future__ import annotations

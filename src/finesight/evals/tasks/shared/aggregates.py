@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adding up: means over all items, over the values of a tag, and over groups.
+"""Aggregates of scores: means over all items, over the values of a tag, and over groups.
 
 An item that failed has no parts and counts as 0 everywhere, unless the caller says what it counts as.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a benchmark and its functions to a task: most benchmarks are one call of `build`."""
+"""Tasks of benchmarks: most are one call of `build` with their functions."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the files of a local copy to questions: which files, which columns, and what stands in a cell.
+"""Questions of a local copy: its files, its rows, and the values of cells.
 
 A row that cannot be used becomes a `Broken`, which is counted and never asked; it is not dropped.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every benchmark file needs: a question as its copy tells it, and ways to ask it.
+"""Questions of benchmarks, and ways to ask them.
 
 Reading and asking are kept apart. A task reads the rows of its copy into `Question`s once; each `Prompt` then turns
 the same questions into conversations. So a new way of asking never touches the reading, nor the truth.

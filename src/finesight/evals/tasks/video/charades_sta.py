@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Charades-STA: when does the described event happen?"""
+"""Charades-STA: the time span of a described event."""
 
 from __future__ import annotations
 

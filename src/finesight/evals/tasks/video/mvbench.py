@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MVBench and MLVU: many small tasks of watching, each a JSON file of its own with a folder of videos."""
+"""MVBench and MLVU: small tasks on videos, one JSON file and one folder of videos for each."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """TempCompass: action, direction, speed, order and change of attributes in short videos, in four forms.
 
-Three forms have an answer to be read. The fourth is a caption, right if a question about the video can be answered from
-it alone: a benchmark of its own.
+Three forms are questions with an answer. The fourth asks for a caption, which is right if a question about the video
+can be answered from it alone; it is a benchmark of its own.
 """
 
 from __future__ import annotations

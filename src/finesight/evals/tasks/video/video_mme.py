@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Video-MME with subtitles: what is said in a video is told before the question; see `video_choice` for the rest."""
+"""Video-MME with subtitles before the question; Video-MME without them is in `video_choice`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Video-MMMU: lectures, and questions that ask to see, to understand, and to use what was taught."""
+"""Video-MMMU: questions on lectures, in three tracks: perception, comprehension and adaptation."""
 
 from __future__ import annotations
 
