@@ -11,7 +11,7 @@ from finesight.evals.core.task import Scored
 from finesight.evals.metrics.mega import SUPPORTED, score_field
 from finesight.evals.tasks.choice.multiple_choice import at_marks
 from finesight.evals.tasks.mega import fields
-from finesight.evals.tasks.shared.aggregates import mean, only, part
+from finesight.evals.tasks.shared.aggregates import mean, part
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.questions import Piece, Question, Wording
 
@@ -70,6 +70,6 @@ TASKS: Mapping[str, Build] = {
         Wording("official", "the benchmark's one worked example", ask),
         extractors=(fields.FIELDS,),
         score=score,
-        total=only(aggregate),
+        aggregate=aggregate,
     )
 }

@@ -10,7 +10,6 @@ from pathlib import Path
 from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.extract.places import ALL_BOXES
 from finesight.evals.tasks.grounding import odinw13
-from finesight.evals.tasks.shared.aggregates import only
 from finesight.evals.tasks.shared.build import build
 from finesight.evals.tasks.shared.columns import find, row_reader
 from finesight.evals.tasks.shared.questions import Broken, Question, Wording
@@ -29,6 +28,6 @@ TASKS: Mapping[str, Build] = {
         Wording("paper", "the report's wording for detection", odinw13.ask_paper),
         extractors=(ALL_BOXES,),
         score=odinw13.score,
-        total=only(odinw13.aggregate),
+        aggregate=odinw13.aggregate,
     )
 }

@@ -15,7 +15,7 @@ from typing import Any
 from finesight.evals.core.benchmark import Build
 from finesight.evals.core.task import Answered, Extractor
 from finesight.evals.metrics.chars import cer_capped
-from finesight.evals.tasks.shared.aggregates import average, only
+from finesight.evals.tasks.shared.aggregates import average
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, record
 from finesight.evals.tasks.shared.questions import Question, Wording, say
@@ -82,6 +82,6 @@ TASKS: Mapping[str, Build] = {
         Wording("read", WORDING, say()),
         extractors=(TEXT_OR_LINES,),
         score=score,
-        total=only(average("cer", name="cer", by=ROWS, failed=1.0)),
+        aggregate=average("cer", name="cer", by=ROWS, failed=1.0),
     )
 }

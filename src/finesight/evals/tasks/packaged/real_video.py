@@ -16,7 +16,8 @@ from finesight.evals.tasks.choice import multiple_choice
 from finesight.evals.tasks.packaged.clips import CLIPS, RABBIT, Clip, Frames, video
 from finesight.evals.tasks.shared.build import build, whole
 from finesight.evals.tasks.shared.questions import Question
-from finesight.evals.tasks.video import charades_sta, video_choice
+from finesight.evals.tasks.video import charades_sta
+from finesight.evals.tasks.video.video_choice import choice_on_video
 
 SECONDS_EACH = 2
 """Shown of each video in a row of several."""
@@ -103,7 +104,7 @@ def moments(folder: Path) -> Iterator[Question]:
 
 
 TASKS: Mapping[str, Build] = {
-    "video_facts": video_choice.video_choice(whole(facts), judge=None),
+    "video_facts": choice_on_video(whole(facts), judge=None),
     "video_moments": build(
         whole(moments),
         charades_sta.PAPER,

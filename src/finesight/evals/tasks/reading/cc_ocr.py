@@ -19,7 +19,7 @@ from finesight.evals.metrics.cc_ocr import (
     page_score,
     reading_f1,
 )
-from finesight.evals.tasks.shared.aggregates import by_tag, mean, only, part
+from finesight.evals.tasks.shared.aggregates import by_tag, mean, part
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture
 from finesight.evals.tasks.shared.questions import Question, Wording, say
@@ -115,6 +115,6 @@ TASKS: Mapping[str, Build] = {
         Wording("official", "the benchmark's wording of each set", say()),
         extractors=(WHOLE_TEXT,),
         score=score,
-        total=only(aggregate),
+        aggregate=aggregate,
     )
 }

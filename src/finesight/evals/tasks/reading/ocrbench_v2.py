@@ -15,7 +15,7 @@ from finesight.evals.extract.text import VERBATIM
 from finesight.evals.metrics.literal import read_literal
 from finesight.evals.metrics.ocrbench_v2 import official_total, score_v2
 from finesight.evals.tasks.reading.open_questions import PLAIN
-from finesight.evals.tasks.shared.aggregates import only, part
+from finesight.evals.tasks.shared.aggregates import part
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture
 from finesight.evals.tasks.shared.questions import Question
@@ -89,7 +89,7 @@ def of_language(language: str) -> Build:
         PLAIN,
         extractors=(VERBATIM,),
         score=score,
-        total=only(aggregate),
+        aggregate=aggregate,
     )
 
 

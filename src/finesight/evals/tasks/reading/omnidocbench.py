@@ -14,7 +14,7 @@ from finesight.evals.core.task import Scored
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.metrics.page_blocks import Block, Kind
 from finesight.evals.metrics.page_match import page_distances
-from finesight.evals.tasks.shared.aggregates import by_tag, mean, only, part
+from finesight.evals.tasks.shared.aggregates import by_tag, mean, part
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, record
 from finesight.evals.tasks.shared.questions import Question, Wording, say
@@ -158,7 +158,7 @@ def of_language(language: str) -> Build:
         Wording("official", "after OmniDocBench's prompt for Qwen2-VL", say()),
         extractors=(WHOLE_TEXT,),
         score=score,
-        total=only(aggregate),
+        aggregate=aggregate,
     )
 
 

@@ -20,7 +20,7 @@ from finesight.evals.core.task import Scored
 from finesight.evals.live.miniwob import pages_folder, read_pages
 from finesight.evals.live.stored import EPISODE_COLUMNS, episode_name
 from finesight.evals.metrics.boxes import point_in_box
-from finesight.evals.tasks.shared.aggregates import average, mean, means, only, part
+from finesight.evals.tasks.shared.aggregates import average, mean, means, part
 from finesight.evals.tasks.shared.build import build, whole
 from finesight.evals.tasks.shared.questions import Broken, Piece, Question, Wording
 
@@ -194,7 +194,7 @@ TASKS: Mapping[str, Build] = {
         POINTS,
         extractors=(EPISODE,),
         score=score_miniwob,
-        total=only(aggregate_miniwob),
+        aggregate=aggregate_miniwob,
     ),
     "mobile_miniwob": ANDROID,
     "osworld": build(
@@ -202,6 +202,6 @@ TASKS: Mapping[str, Build] = {
         ACTS,
         extractors=(EPISODE,),
         score=score,
-        total=only(aggregate_osworld),
+        aggregate=aggregate_osworld,
     ),
 }

@@ -23,7 +23,6 @@ from finesight.evals.tasks.grounding.places import numbers, size_of
 from finesight.evals.tasks.screens import mobile
 from finesight.evals.tasks.screens.mobile import GROUNDED, Step
 from finesight.evals.tasks.screens.screen_questions import COOKBOOK, ToolWording
-from finesight.evals.tasks.shared.aggregates import only
 from finesight.evals.tasks.shared.build import build
 from finesight.evals.tasks.shared.columns import Row, picture, record, row_reader
 from finesight.evals.tasks.shared.questions import Broken, Question, Read
@@ -193,7 +192,7 @@ def steps(read: Callable[[Row, Path], RecordedStep], *ways: ToolWording) -> Buil
         *ways,
         extractors=(mobile.READ_STEP,),
         score=mobile.score,
-        total=only(mobile.aggregate),
+        aggregate=mobile.aggregate,
     )
 
 

@@ -92,16 +92,6 @@ def joined(*sums: Aggregate) -> Aggregate:
     return total
 
 
-def only(aggregate: Aggregate) -> Total:
-    """Adds up with a function that knows its own tags."""
-
-    def total(*, by: Sequence[str]) -> Aggregate:
-        del by
-        return aggregate
-
-    return total
-
-
 def circular(*, key: str = "correct", by: Sequence[str] = ()) -> Aggregate:
     """A group counts only if every one of its items is right; beside it the plain mean of items."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.judgement import JudgeRule
-from finesight.evals.core.task import Extractor, Score, Task
+from finesight.evals.core.task import Aggregate, Extractor, Score, Task
 from finesight.evals.tasks.shared.aggregates import Total, average
 from finesight.evals.tasks.shared.columns import Row, row_reader
 from finesight.evals.tasks.shared.questions import Question, Read, Way, prompts
@@ -23,6 +23,7 @@ def build(
     extractors: tuple[Extractor, ...],
     score: Score,
     total: Total = average,
+    aggregate: Aggregate | None = None,
     judge: JudgeRule | None = None,
 ) -> Build:
     """A function that makes the task.
@@ -33,12 +34,14 @@ def build(
         extractors: ways to read an answer, the default first.
         score: parts of the score of one item.
         total: adds up the scores, broken down by the tags that the benchmark names.
+        aggregate: adds up the scores instead, with tags of its own.
         judge: how a language model may judge.
     """
 
     def made(benchmark: Benchmark) -> Task:
         asked = prompts(read(benchmark), *ways)
-        return benchmark.task(asked, extractors, score, total(by=benchmark.by), judge=judge)
+        added = aggregate or total(by=benchmark.by)
+        return benchmark.task(asked, extractors, score, added, judge=judge)
 
     return made
 

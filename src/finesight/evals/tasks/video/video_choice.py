@@ -117,11 +117,11 @@ WORDINGS = (
 """The wording of Video-MME first, that of lmms-eval beside it."""
 
 
-video_choice = partial(choice, ways=WORDINGS, extractors=LETTERS)
+choice_on_video = partial(choice, ways=WORDINGS, extractors=LETTERS)
 
 TASKS: Mapping[str, Build] = {
-    "egoschema": video_choice(benchmark_rows(partial(read_row, letter=letter_or_place))),
-    "longvideobench": video_choice(benchmark_rows(partial(read_row, letter=letter_at))),
-    "lvbench": video_choice(benchmark_rows(read_lvbench)),
-    "video_mme": video_choice(benchmark_rows(read_row)),
+    "egoschema": choice_on_video(benchmark_rows(partial(read_row, letter=letter_or_place))),
+    "longvideobench": choice_on_video(benchmark_rows(partial(read_row, letter=letter_at))),
+    "lvbench": choice_on_video(benchmark_rows(read_lvbench)),
+    "video_mme": choice_on_video(benchmark_rows(read_row)),
 }

@@ -15,7 +15,7 @@ from finesight.evals.extract.mmmu_open import MMMU_OPEN
 from finesight.evals.judge.rules import OPEN_ANSWER
 from finesight.evals.tasks.choice import mmmu
 from finesight.evals.tasks.choice.multiple_choice import LMMS, letter_of, lettered, unlettered
-from finesight.evals.tasks.shared.aggregates import average, only
+from finesight.evals.tasks.shared.aggregates import average
 from finesight.evals.tasks.shared.build import build
 from finesight.evals.tasks.shared.columns import Row, picture, row_reader, texts
 from finesight.evals.tasks.shared.questions import (
@@ -95,7 +95,7 @@ TASKS: Mapping[str, Build] = {
         Wording("lmms-eval", LMMS, ask),
         extractors=(ROBUST_OR_OPEN, OFFICIAL),
         score=mmmu.score,
-        total=only(aggregate),
+        aggregate=aggregate,
         judge=OPEN_ANSWER,
     )
 }
