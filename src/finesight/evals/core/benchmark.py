@@ -28,20 +28,18 @@ from finesight.evals.core.judgement import JudgeRule
 from finesight.evals.core.task import Aggregate, Budget, Extractor, Prompt, Score, Task
 
 _PLACES = ("{0}-*.parquet", "data/{0}-*.parquet", "*/{0}-*.parquet", "{0}.parquet")
-_FILES = (*_PLACES, "{0}.jsonl", "{0}.json", "{0}.tsv")
-
-
-def split_files(*splits: str) -> tuple[str, ...]:
-    """Where copies keep a split: parquet as published, or one file of JSON or of tab-separated cells."""
-    return tuple(file.format(split) for split in splits for file in _FILES)
+_SPLIT_FILES = (*_PLACES, "{0}.jsonl", "{0}.json", "{0}.tsv")
+"""Where copies keep a split: parquet as published, or one file of JSON or of tab-separated cells."""
 
 
 def _all_files(listed: Any) -> Any:
+    if not isinstance(listed, list):
+        return listed
     files: list[Any] = []
     for each in listed:
         if isinstance(each, dict) and {"split"} <= each.keys() <= {"split", "folder"}:
             folder = f"{each['folder']}/" if "folder" in each else ""
-            files += [f"{folder}{file}" for file in split_files(each["split"])]
+            files += [f"{folder}{file.format(each['split'])}" for file in _SPLIT_FILES]
         else:
             files.append(each)
     return files

@@ -70,6 +70,8 @@ def test_what_is_written_short_is_read_whole(read):
         ('published.general = "1 2"', r"\[test\]: published\.general has 2 numbers, .* 3 columns"),
         ('published.ocr = "1 2 3"', r"\[test\]: unknown key published\.ocr"),
         ('files = [{ spilt = "a" }]', r"\[test\]: files"),
+        ('files = "a.tsv"', r"\[test\]: files = 'a.tsv'"),
+        ('columns = "image"', r"\[test\]: columns = 'image'"),
         ("title = ", r"tasks\.toml cannot be read"),
     ],
 )
