@@ -69,6 +69,10 @@ def ask(question: Question) -> list[Piece]:
 
 ACTS = Wording("progress", PROGRESS, ask)
 """The way in which Qwen2.5-VL is asked to act."""
+ANSWERS = Wording(
+    "answer", f"{PROGRESS}; the tool has the action `answer` as that of Qwen3-VL has it", ask
+)
+"""The same with a tool that has the action `answer`, for tasks that ask a question."""
 POINTS = Wording("point", "a plain wish for a point", ask)
 """For models that point but know no tools: each answer is a point, and it is clicked."""
 
@@ -182,6 +186,7 @@ def aggregate_osworld(scored: Sequence[Scored]) -> dict[str, float]:
 ANDROID = build(
     whole(android_episodes),
     ACTS,
+    ANSWERS,
     extractors=(EPISODE,),
     score=score,
     total=means({"success": "success"}),
