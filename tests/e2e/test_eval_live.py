@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from finesight.evals.live import miniwob as environment
-from finesight.evals.tasks.screens import miniwob
+from finesight.evals.tasks.screens import episodes
 from tests.support.benchmark_copies import as_json, jsonl
 from tests.support.fake_endpoint import completion, serving
 from tests.support.miniwob_pages import PAGES, write_pages
@@ -26,7 +26,7 @@ def pages(monkeypatch, tmp_path):
     """Two pages of our own in the place of the thirty."""
     copy = write_pages(tmp_path / "pages")
     monkeypatch.setattr(environment, "read_pages", lambda: PAGES)
-    monkeypatch.setattr(miniwob, "read_pages", lambda: PAGES)
+    monkeypatch.setattr(episodes, "read_pages", lambda: PAGES)
     monkeypatch.setattr(environment, "SOLUTIONS", copy / "solutions.js")
     return copy
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from finesight.conversation import TextPart
+from finesight.evals.core import registry
 from finesight.evals.core.rows import BROKEN
 from finesight.evals.core.self_check import check_task
 from finesight.evals.core.task import Budget, Task
@@ -70,6 +71,10 @@ def as_json(path: Path, content: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content), encoding="utf-8")
     return path
+
+
+def named(*names: str) -> list[Task]:
+    return [registry.task(name) for name in names]
 
 
 def items(task: Task, folder: Path, prompt: int = 0) -> list:

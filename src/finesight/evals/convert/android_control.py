@@ -24,7 +24,7 @@ from finesight.errors import EvalError
 from finesight.evals.convert.messages import Element, elements_of, features_of, names
 from finesight.evals.convert.tfrecord import records
 from finesight.evals.core.digests import digest
-from finesight.evals.tasks.screens.android_control import step_of
+from finesight.evals.tasks.screens.recorded_steps import step_of
 from finesight.files import write_text
 
 STEPS_FILE = "android_control.jsonl"

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """All benchmarks by name, found by looking through the families of `finesight.evals.tasks`.
 
-A module of a family that says `TASKS = (Task(...), ...)` is found; there is no list to keep. Modules without it are
-shared by the family.
+A family is a package with a file `tasks.toml`, which says what its benchmarks are; see `finesight.evals.core`.
+Its modules say `TASKS = {name: function}`, functions that make a task of such a table. Modules without it are shared by
+the family.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from types import MappingProxyType
 
 from finesight.errors import ConfigError, EvalError
+from finesight.evals.core.benchmark import Build, read_benchmarks, read_tables
 from finesight.evals.core.task import Extractor, Prompt, Task
 
 PACKAGE = "finesight.evals.tasks"
+BENCHMARKS_FILE = "tasks.toml"
+TABLES_FILE = "report_tables.toml"
 
 
 @lru_cache(maxsize=8)
@@ -25,24 +30,41 @@ def tasks(package: str = PACKAGE) -> Mapping[str, Task]:
     """Every benchmark, sorted by name.
 
     Args:
-        package: a package whose sub-packages are families of benchmarks.
+        package: a package whose sub-packages are families of benchmarks, beside a file of printed tables.
 
     Raises:
-        EvalError: a `TASKS` is not a tuple of tasks, or two tasks have one name.
+        EvalError: a benchmark has no function or a function no benchmark, or two have one name.
+        ConfigError: a `tasks.toml` is wrong.
     """
+    (root,) = map(Path, importlib.import_module(package).__path__)
+    tables = read_tables(root / TABLES_FILE)
     found: dict[str, Task] = {}
-    root = importlib.import_module(package)
-    for module in pkgutil.walk_packages(root.__path__, f"{package}."):
-        listed = vars(importlib.import_module(module.name)).get("TASKS", ())
-        if not isinstance(listed, tuple) or not all(isinstance(each, Task) for each in listed):
-            raise EvalError(
-                f"TASKS of {module.name} is no tuple of tasks but {type(listed).__name__}"
-            )
-        for each in listed:
-            if each.name in found:
-                raise EvalError(f"{module.name} has a second task called {each.name!r}")
-            found[each.name] = each
+    for path in sorted(root.glob(f"*/{BENCHMARKS_FILE}")):
+        functions = _functions(f"{package}.{path.parent.name}", path.parent)
+        benchmarks = read_benchmarks(path, tables)
+        if functions.keys() != benchmarks.keys():
+            alone = ", ".join(sorted(functions.keys() ^ benchmarks.keys()))
+            raise EvalError(f"only one of {path} and TASKS of the modules beside it has: {alone}")
+        for name, benchmark in benchmarks.items():
+            if name in found:
+                raise EvalError(f"{path} has a second benchmark called {name!r}")
+            found[name] = functions[name](benchmark)
     return MappingProxyType(dict(sorted(found.items())))
+
+
+def _functions(family: str, folder: Path) -> dict[str, Build]:
+    """What the modules of a family call `TASKS`, put together."""
+    functions: dict[str, Build] = {}
+    for module in pkgutil.iter_modules([str(folder)], f"{family}."):
+        listed = vars(importlib.import_module(module.name)).get("TASKS", {})
+        if not isinstance(listed, Mapping) or not all(map(callable, listed.values())):
+            raise EvalError(
+                f"TASKS of {module.name} is no mapping of names to functions but {type(listed).__name__}"
+            )
+        if twice := functions.keys() & listed.keys():
+            raise EvalError(f"{module.name} has a second function for {', '.join(sorted(twice))}")
+        functions |= listed
+    return functions
 
 
 def task(name: str, package: str = PACKAGE) -> Task:

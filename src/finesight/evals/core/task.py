@@ -166,6 +166,11 @@ class Prompt:
     items: Callable[[Path, Budget], Iterator[Item]]
 
 
+Score = Callable[[Any, Mapping[str, Any]], Mapping[str, float]]
+"""What was read and the truth -> parts of the score."""
+Aggregate = Callable[[Sequence[Scored]], Mapping[str, float]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One benchmark.
@@ -198,8 +203,8 @@ class Task:
     layout: str
     prompts: tuple[Prompt, ...]
     extractors: tuple[Extractor, ...]
-    score: Callable[[Any, Mapping[str, Any]], Mapping[str, float]]
-    aggregate: Callable[[Sequence[Scored]], Mapping[str, float]]
+    score: Score
+    aggregate: Aggregate
     main: str
     budget: Budget = field(default_factory=Budget)
     sampling: Sampling = field(default_factory=Sampling)

@@ -8,16 +8,16 @@ import json
 import pytest
 
 from finesight.errors import ConfigError, EvalError
+from finesight.evals.core import registry
 from finesight.evals.core.rescore import rescore
 from finesight.evals.core.responders import Replay
 from finesight.evals.core.results import load_result
 from finesight.evals.core.run import run
 from finesight.evals.core.task import Budget
 from finesight.evals.responders.harness_logs import load_outputs
-from finesight.evals.tasks.grounding import refcoco
 from tests.support.benchmark_copies import jsonl, save
 
-TASK = refcoco.TASKS[0]
+TASK = registry.task("refcoco_val")
 PROMPT = TASK.prompts[0]
 BOX = '{{"bbox_2d": [{0}, {0}, {1}, {1}], "label": "cup"}}'
 
@@ -149,9 +149,8 @@ def test_a_picture_that_is_not_there_is_an_error_of_its_item(copy, tmp_path):
 
 
 def test_without_places_no_picture_is_needed(copy, tmp_path):
-    from finesight.evals.tasks.mathematics import mathvision
 
-    task = mathvision.TASKS[0]
+    task = registry.task("mathvision")
     row = {"id": "1", "question": "?", "options": [], "answer": "60", "image": "no.png"}
     jsonl(copy / "test.jsonl", [{**row, "level": 1, "subject": "algebra"}])
     items = list(task.prompts[0].items(copy, task.budget))

@@ -83,6 +83,16 @@ def test_a_task_is_checked_without_a_model():
         check_task(TOY, [replace(item(1), truth={"answer": "2"})])
 
 
+TOYS = """
+[toy]
+title = "Toy"
+source = "nowhere"
+layout = "nothing"
+max_new_tokens = 8
+notes = []
+"""
+
+
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     folder = tmp_path / "toy_tasks" / "toys"
@@ -90,7 +100,11 @@ def package(tmp_path, monkeypatch):
     for each in (folder, folder.parent):
         (each / "__init__.py").write_text("")
     (folder / "shared.py").write_text("WORDS = 'shared by the family'")
-    (folder / "toy.py").write_text("from tests.support.toy_eval import TOY\nTASKS = (TOY,)")
+    (folder / "toy.py").write_text(
+        "from tests.support.toy_eval import TOY\nTASKS = {'toy': lambda benchmark: TOY}"
+    )
+    (folder / "tasks.toml").write_text(TOYS)
+    (folder.parent / "report_tables.toml").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
     tasks.cache_clear()
     yield folder
@@ -107,9 +121,17 @@ def test_tasks_are_found_by_looking(package):
     assert raised.value.hint.startswith("did you mean toy?")
 
 
-def test_a_list_of_tasks_that_is_none_is_named(package):
-    (package / "second.py").write_text("TASKS = [1]")
-    with pytest.raises(EvalError, match=r"TASKS of toy_tasks\.toys\.second is no tuple of tasks"):
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        ("[1]", r"TASKS of toy_tasks\.toys\.second is no mapping of names to functions"),
+        ("{'toy': print}", r"toy_tasks\.toys\.\w+ has a second function for toy"),
+        ("{'other': print}", r"only one of .*tasks\.toml and TASKS .* has: other"),
+    ],
+)
+def test_functions_and_tables_that_do_not_fit_are_named(package, listed, message):
+    (package / "second.py").write_text(f"TASKS = {listed}")
+    with pytest.raises(EvalError, match=message):
         tasks("toy_tasks")
 
 

@@ -18,7 +18,14 @@ from finesight.evals.live.baselines import baseline
 from finesight.evals.live.miniwob import MiniWob, pages_folder, read_pages
 from finesight.evals.live.play import Player
 from finesight.evals.report.report import write_report
-from finesight.evals.tasks.screens import episode_items, miniwob
+from finesight.evals.tasks.screens.episodes import (
+    ACTS,
+    NUM_SEEDS,
+    aggregate_miniwob,
+    episode,
+    score_miniwob,
+)
+from finesight.evals.tasks.shared.questions import prompts
 from finesight.geometry import Box, Point, Size
 from finesight.screen.act import Act
 from tests.support.miniwob_pages import PAGES, write_pages
@@ -142,17 +149,17 @@ def own_task() -> Task:
                 tags = {"page": page.name, "family": page.family}
                 tags["target"] = "known" if page.has_target else "unknown"
                 config = {"page": page.name, "seed": seed}
-                yield episode_items.episode(f"{page.name}/{seed}", page.name, config, tags)
+                yield episode(f"{page.name}/{seed}", page.name, config, tags)
 
     return Task(
         name="miniwob",
         title="ours",
         source="tests",
         layout="pages",
-        prompts=(episode_items.progress_prompt(episodes),),
+        prompts=prompts(episodes, ACTS),
         extractors=task("miniwob").extractors,
-        score=miniwob.score,
-        aggregate=miniwob.aggregate,
+        score=score_miniwob,
+        aggregate=aggregate_miniwob,
         main="success",
         is_live=True,
     )
@@ -199,13 +206,13 @@ def test_a_first_click_is_measured_against_what_the_page_says():
     truth = {"episode": "click-two/0"}
     parsed = {"episode": "click-two/0", "score": 0.0, "facts": {"raw_reward": 0}}
     parsed |= {"targets": [[0, 0, 10, 10], [20, 20, 30, 30]], "point": [25, 25]}
-    assert miniwob.score(parsed, truth) == {"success": 0.0, "full": 0.0, "in_box": 1.0}
-    assert miniwob.score({**parsed, "point": [15, 15]}, truth)["in_box"] == 0.0
-    assert miniwob.score({**parsed, "point": None}, truth)["in_box"] == 0.0
-    assert miniwob.score(parsed, {"episode": "other"})["in_box"] == 0.0
+    assert score_miniwob(parsed, truth) == {"success": 0.0, "full": 0.0, "in_box": 1.0}
+    assert score_miniwob({**parsed, "point": [15, 15]}, truth)["in_box"] == 0.0
+    assert score_miniwob({**parsed, "point": None}, truth)["in_box"] == 0.0
+    assert score_miniwob(parsed, {"episode": "other"})["in_box"] == 0.0
     won = {**parsed, "score": 1.0, "facts": {"raw_reward": 0.4}, "targets": []}
-    assert miniwob.score(won, truth) == {"success": 1.0, "full": 0.0, "in_box": 1.0}
-    assert miniwob.score(None, truth) == {"success": 0.0, "full": 0.0, "in_box": 0.0}
+    assert score_miniwob(won, truth) == {"success": 1.0, "full": 0.0, "in_box": 1.0}
+    assert score_miniwob(None, truth) == {"success": 0.0, "full": 0.0, "in_box": 0.0}
 
 
 def test_a_folder_without_pages_is_named(tmp_path, copy):
@@ -224,7 +231,7 @@ def test_thirty_pages_are_listed_half_of_them_decided_by_one_click():
 def test_pages_that_a_copy_lacks_are_broken_rows(copy):
     benchmark = task("miniwob")
     items = list(benchmark.prompts[0].items(copy, benchmark.budget))
-    assert len(items) == 30 * miniwob.NUM_SEEDS
+    assert len(items) == 30 * NUM_SEEDS
     assert items[0].truth == {"broken_row": f"there is no click-test.html in {copy / 'miniwob'}"}
 
 

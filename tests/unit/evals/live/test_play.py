@@ -19,8 +19,9 @@ from finesight.evals.core.run import run
 from finesight.evals.core.task import Answered, Task
 from finesight.evals.live import play as play_module
 from finesight.evals.live.play import Player
-from finesight.evals.tasks.screens import episode_items
+from finesight.evals.tasks.screens import episodes as of_screens
 from finesight.evals.tasks.shared.aggregates import average
+from finesight.evals.tasks.shared.questions import prompts
 from finesight.geometry import Point, Resize, Size
 from finesight.media.image import load_image
 from finesight.screen.act import Act
@@ -64,7 +65,7 @@ def click(x=150, y=150):
 
 def episode(name="one", clicks=2):
     config = {"clicks": clicks}
-    return episode_items.episode(name, f"click {clicks} times", config, {"clicks": str(clicks)})
+    return of_screens.episode(name, f"click {clicks} times", config, {"clicks": str(clicks)})
 
 
 def items(*episodes):
@@ -78,10 +79,10 @@ TASK = Task(
     title="Counter",
     source="nowhere",
     layout="nothing",
-    prompts=(episode_items.progress_prompt(lambda folder: [episode()]),),
+    prompts=prompts(lambda folder: [episode()], of_screens.ACTS),
     sampling=SAMPLING,
     extractors=(EPISODE,),
-    score=episode_items.score,
+    score=of_screens.score,
     aggregate=average("success", name="success"),
     main="success",
     is_live=True,
@@ -336,8 +337,8 @@ def test_stored_episodes_are_scored_like_played_ones(tmp_path):
 def test_the_transcript_of_another_episode_is_worth_nothing():
     question = episode()
     own = EPISODE.read(Answered(question.oracle, question.truth))
-    assert episode_items.score(own, question.truth) == {"success": 1.0}
-    assert episode_items.score(own, episode("other").truth) == {"success": 0.0}
+    assert of_screens.score(own, question.truth) == {"success": 1.0}
+    assert of_screens.score(own, episode("other").truth) == {"success": 0.0}
     for text in ("", "[]", "{}", "no", '{"episode": "one", "score": 1}'):
         assert EPISODE.read(Answered(text, {})) is None
 

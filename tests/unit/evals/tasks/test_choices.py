@@ -6,17 +6,9 @@ from __future__ import annotations
 import pytest
 
 from finesight.errors import EvalError
+from finesight.evals.core import registry
 from finesight.evals.core.rows import BROKEN
 from finesight.evals.core.task import Scored
-from finesight.evals.tasks.choice import (
-    ai2d,
-    blink,
-    mmbench,
-    mmstar,
-    muirbench,
-    realworldqa,
-    seed_bench_2_plus,
-)
 from finesight.evals.tasks.choice.multiple_choice import (
     at_marks,
     letter_at,
@@ -24,10 +16,12 @@ from finesight.evals.tasks.choice.multiple_choice import (
     numbered,
     unlettered,
 )
+from finesight.evals.tasks.choice.written_options import split_options
 from tests.support.benchmark_copies import (
     cell,
     check_whole,
     items,
+    named,
     parquet,
     png,
     save,
@@ -75,18 +69,20 @@ def test_pictures_stand_where_they_are_mentioned():
 def test_ai2d(tmp_path):
     options = {"options": list(ANIMALS), "answer": str, "image": cell}
     parquet(tmp_path / "one" / "data" / "test-00000-of-00002.parquet", rows(**options))
-    asked = check_whole(ai2d.TASKS[0], tmp_path / "one", shuffled=0.0)
+    asked = check_whole(registry.task("ai2d"), tmp_path / "one", shuffled=0.0)
     assert words(asked[1]) == (
         "[]Question: Which is 1?\nOptions:\nA. ape\nB. bee\nC. cat\nD. dog\n"
         "Please select the correct answer from the options above."
     )
     assert [item.truth["answer"] for item in asked] == list("ABCD")
     tsv(tmp_path / "two" / "AI2D_TEST.tsv", rows(index=str, category="x", **LETTERS))
-    asked = check_whole(ai2d.TASKS[0], tmp_path / "two", shuffled=0.0)
+    asked = check_whole(registry.task("ai2d"), tmp_path / "two", shuffled=0.0)
     assert asked[2].conversation.messages[0].parts[0].source == png(2)
 
 
-@pytest.mark.parametrize("task", mmbench.TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize(
+    "task", named("mmbench_en", "mmbench_cn", "mmbench_en_v11"), ids=lambda task: task.name
+)
 def test_mmbench_counts_a_question_if_all_rotations_are_right(tmp_path, task):
     stem = task.layout.partition(".tsv")[0]
     rotated = [
@@ -123,12 +119,12 @@ def test_mmbench_counts_a_question_if_all_rotations_are_right(tmp_path, task):
 def test_mmstar(tmp_path):
     both = {"index": lambda n: n, "category": "a", "l2_category": "b"}
     tsv(tmp_path / "one" / "MMStar.tsv", rows(**both, **LETTERS))
-    asked = check_whole(mmstar.TASKS[0], tmp_path / "one", shuffled=0.0)
+    asked = check_whole(registry.task("mmstar"), tmp_path / "one", shuffled=0.0)
     written = rows(**both, image=png)
     for row in written:
         row["question"] += "\nOptions: A: ape, B: bee, wasp, C: cat, D: dog"
     parquet(tmp_path / "two" / "mmstar.parquet", written)
-    again = check_whole(mmstar.TASKS[0], tmp_path / "two", shuffled=0.0)
+    again = check_whole(registry.task("mmstar"), tmp_path / "two", shuffled=0.0)
     assert again[0].truth["choices"] == ["ape", "bee, wasp", "cat", "dog"]
     assert words(asked[0]).partition("\n")[0] == words(again[0]).partition("\n")[0]
 
@@ -150,7 +146,7 @@ def test_mmstar(tmp_path):
     ],
 )
 def test_options_of_mmstar_within_the_question(text, options):
-    asked, found = mmstar.options_within(text)
+    asked, found = split_options(text)
     assert found == options
     assert asked.endswith(("Which?", "here?"))
 
@@ -158,7 +154,7 @@ def test_options_of_mmstar_within_the_question(text, options):
 def test_a_question_without_options_is_refused():
     for text in ("Which?", "Which?\nA: ape", "Options: none", ""):
         with pytest.raises(EvalError, match="neither columns A to D nor options"):
-            mmstar.options_within(text)
+            split_options(text)
 
 
 def test_muirbench(tmp_path):
@@ -177,7 +173,7 @@ def test_muirbench(tmp_path):
         for n in range(4)
     ]
     parquet(tmp_path / "data" / "test-00000-of-00001.parquet", made)
-    asked = check_whole(muirbench.TASKS[0], tmp_path, shuffled=0.0)
+    asked = check_whole(registry.task("muirbench"), tmp_path, shuffled=0.0)
     assert words(asked[0]).startswith("Question: What do [] and [] share?\nOptions:\nA. []\nB. fur")
     assert asked[0].cluster == asked[1].cluster == "0+1"
 
@@ -198,9 +194,9 @@ def test_blink(tmp_path):
     for n, row in enumerate(made):
         folder = "Counting" if n % 2 else "Relative_Depth"
         parquet(tmp_path / folder / f"val-0000{n}-of-00004.parquet", [row])
-    asked = check_whole(blink.TASKS[0], tmp_path, shuffled=0.0)
+    asked = check_whole(registry.task("blink"), tmp_path, shuffled=0.0)
     assert words(asked[0]).startswith("[][]How many in 1?")
-    metrics = blink.TASKS[0].aggregate(
+    metrics = registry.task("blink").aggregate(
         [
             Scored(item=item, parsed="A", parts={"correct": float(item.id == "val_0")})
             for item in asked
@@ -212,7 +208,7 @@ def test_blink(tmp_path):
 
 
 def test_realworldqa(tmp_path):
-    task = realworldqa.TASKS[0]
+    task = registry.task("realworldqa")
     tsv(tmp_path / "one" / "RealWorldQA.tsv", rows(index=str, **LETTERS))
     check_whole(task, tmp_path / "one", shuffled=0.0)
     answers = ("A", "Yes", "3", "Left")
@@ -223,7 +219,7 @@ def test_realworldqa(tmp_path):
 
 
 def test_seed_bench_2_plus(tmp_path):
-    task = seed_bench_2_plus.TASKS[0]
+    task = registry.task("seed_bench_2_plus")
     tsv(tmp_path / "one" / "SEEDBench2_Plus.tsv", rows(index=str, category="Map", **LETTERS))
     check_whole(task, tmp_path / "one", shuffled=0.0)
     named = {f"choice_{letter.lower()}": animal for letter, animal in LETTERS.items()}
@@ -243,27 +239,7 @@ def test_a_row_that_cannot_be_used_is_counted_with_its_reason(tmp_path):
     made[1]["answer"] = "E"
     made[2]["answer"] = ""
     tsv(tmp_path / "AI2D_TEST.tsv", made)
-    found = items(ai2d.TASKS[0], tmp_path)
+    found = items(registry.task("ai2d"), tmp_path)
     assert [BROKEN in item.truth for item in found] == [False, True, True, False]
     assert found[1].truth[BROKEN] == "answer 'E' is none of the 4 options"
     assert found[1].id.endswith("AI2D_TEST.tsv, row 1")
-
-
-@pytest.mark.parametrize(
-    ("task", "name"),
-    [
-        (ai2d.TASKS[0], "AI2D_TEST.tsv"),
-        (mmbench.TASKS[0], "MMBench_DEV_EN.tsv"),
-        (mmstar.TASKS[0], "MMStar.tsv"),
-        (realworldqa.TASKS[0], "RealWorldQA.tsv"),
-        (seed_bench_2_plus.TASKS[0], "SEEDBench2_Plus.tsv"),
-        (muirbench.TASKS[0], "test.jsonl"),
-        (blink.TASKS[0], "val.jsonl"),
-    ],
-    ids=lambda value: getattr(value, "name", None),
-)
-def test_a_missing_column_is_named(tmp_path, task, name):
-    head = '{"strange": 1}\n' if name.endswith("jsonl") else "strange\tother\n1\t2\n"
-    (tmp_path / name).write_text(head)
-    with pytest.raises(EvalError, match=r"no column .* Found: strange"):
-        items(task, tmp_path)

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from finesight.errors import EvalError
+from finesight.evals.core import registry
 from finesight.evals.core.scoring import judge
 from finesight.evals.core.self_check import check_task
 from finesight.evals.core.task import Answered, Scored
 from finesight.evals.extract.mathvista import normalise
-from finesight.evals.tasks.mathematics.mathvision import TASKS as MATHVISION
-from finesight.evals.tasks.mathematics.mathvista import TASKS as MATHVISTA
 from tests.support.benchmark_copies import (
     as_json,
     cell,
@@ -56,7 +55,7 @@ def test_mathvision_reads_its_lines(tmp_path, mathvision_rows):
     jsonl(tmp_path / "test.jsonl", mathvision_rows)
     for number in range(1, 5):
         save(tmp_path / "images" / f"{number}.jpg", number)
-    asked = check_whole(MATHVISION[0], tmp_path, shuffled=0.0)
+    asked = check_whole(registry.task("mathvision"), tmp_path, shuffled=0.0)
     assert [item.tags["level"] for item in asked] == ["1", "2", "3", "4"]
     assert words(asked[0]).startswith(
         '[]Please solve the problem step by step and put your answer in one "\\boxed{}".'
@@ -69,7 +68,7 @@ def test_mathvision_reads_parquet_and_counts_an_option_by_its_text(tmp_path, mat
     for row in mathvision_rows:
         row |= {"decoded_image": cell(row["level"])}
     parquet(tmp_path / "data" / "testmini-00000-of-00001.parquet", mathvision_rows)
-    task = MATHVISION[1]
+    task = registry.task("mathvision_mini")
     asked = check_whole(task, tmp_path, shuffled=0.0)
     assert isinstance(asked[0].conversation.messages[0].parts[0].source, bytes)
     assert task.score("0.5", asked[0].truth) == {"correct": 1.0}
@@ -79,9 +78,9 @@ def test_mathvision_reads_parquet_and_counts_an_option_by_its_text(tmp_path, mat
 def test_mathvision_says_which_column_is_missing(tmp_path, mathvision_rows):
     jsonl(tmp_path / "test.jsonl", [{"key": 1, "text": "?"} for _ in mathvision_rows])
     with pytest.raises(EvalError, match=r"no column id .* Found: key, text"):
-        items(MATHVISION[0], tmp_path)
+        items(registry.task("mathvision"), tmp_path)
     with pytest.raises(EvalError, match=r"holds none of testmini.jsonl"):
-        items(MATHVISION[1], tmp_path)
+        items(registry.task("mathvision_mini"), tmp_path)
 
 
 @pytest.fixture
@@ -110,7 +109,7 @@ def mathvista_rows() -> dict[str, dict]:
 
 def test_mathvista(tmp_path, mathvista_rows):
     as_json(tmp_path / "testmini.json", mathvista_rows)
-    task = MATHVISTA[0]
+    task = registry.task("mathvista")
     asked = check_whole(task, tmp_path, shuffled=0.0, best=1.0)
     assert words(asked[0]) == (
         "[]Hint: Please answer the question and provide the correct option letter, e.g., A, B, C, D, at the end.\n"
@@ -134,7 +133,7 @@ def test_mathvista(tmp_path, mathvista_rows):
 @pytest.mark.parametrize(("system", "total"), SYSTEMS)
 def test_mathvision_gives_the_official_totals_again(system, total):
     folder = Path(REAL) / "mathvision"
-    task = MATHVISION[0]
+    task = registry.task("mathvision")
     outputs = {
         row["id"]: row
         for row in map(json.loads, (folder / f"outputs/{system}.jsonl").read_text().splitlines())
@@ -165,9 +164,9 @@ def test_mathvision_gives_the_official_totals_again(system, total):
 @pytest.mark.parametrize(
     ("task", "folder", "lost"),
     [
-        (MATHVISION[0], "mathvision", 6),
-        (MATHVISION[1], "mathvision", 0),
-        (MATHVISTA[0], "mathvista", 0),
+        (registry.task("mathvision"), "mathvision", 6),
+        (registry.task("mathvision_mini"), "mathvision", 0),
+        (registry.task("mathvista"), "mathvista", 0),
     ],
     ids=lambda value: getattr(value, "name", None),
 )
@@ -183,7 +182,7 @@ def test_right_answers_of_the_real_copy_are_read(task, folder, lost):
 @pytest.mark.real_data
 @needs_real
 def test_mathvision_testmini_has_its_pictures():
-    asked = items(MATHVISION[1], Path(REAL) / "mathvision")
+    asked = items(registry.task("mathvision_mini"), Path(REAL) / "mathvision")
     assert len(asked) == 304
     assert all(part.source.is_file() for item in asked for part in item.conversation.media())
 
@@ -192,7 +191,7 @@ def test_mathvision_testmini_has_its_pictures():
 @needs_real
 def test_mathvista_gives_the_published_score_of_bard_again():
     folder = Path(REAL) / "mathvista"
-    task = MATHVISTA[0]
+    task = registry.task("mathvista")
     outputs = json.loads((folder / "output_bard.json").read_text())
     scored = []
     for item in items(task, folder):
@@ -207,7 +206,7 @@ def test_mathvista_gives_the_published_score_of_bard_again():
 @pytest.mark.real_data
 @needs_real
 def test_predictions_stored_with_bard_are_those_of_the_older_rule_of_mathvista():
-    task = MATHVISTA[0]
+    task = registry.task("mathvista")
     rules = {rule.name: rule for rule in task.extractors}
     outputs = json.loads((Path(REAL) / "mathvista" / "output_bard.json").read_text())
     others = {"mathvista-rule": [], "mathvista-rule-int": []}
@@ -232,11 +231,13 @@ def test_mathvista_asks_in_the_words_of_the_benchmark():
     outputs = json.loads((folder / "output_bard.json").read_text())
     others = [
         item.id
-        for item in items(MATHVISTA[0], folder)
+        for item in items(registry.task("mathvista"), folder)
         if words(item).removeprefix("[]") != outputs[item.id]["query"].strip()
     ]
     assert len(others) == 10  # Bard was asked with the options in another order
     for name in others:
-        asked = words(next(item for item in items(MATHVISTA[0], folder) if item.id == name))
+        asked = words(
+            next(item for item in items(registry.task("mathvista"), folder) if item.id == name)
+        )
         said = asked.removeprefix("[]").partition("\nChoices:")[0]
         assert said == outputs[name]["query"].partition("\nChoices:")[0]

@@ -12,16 +12,17 @@ import pytest
 
 from finesight.conversation import Conversation, ImagePart, TextPart
 from finesight.errors import EvalError
+from finesight.evals.core import registry
 from finesight.evals.core.rows import BROKEN, literal_list
 from finesight.evals.core.scoring import judge
 from finesight.evals.core.task import Answered, Item, Scored
 from finesight.evals.tasks.choice import mmmu, mmmu_pro
-from finesight.evals.tasks.choice.mmmu_fields import subject_of
 from tests.support.benchmark_copies import (
     cell,
     check_whole,
     items,
     jsonl,
+    named,
     parquet,
     text64,
     tsv,
@@ -30,7 +31,7 @@ from tests.support.benchmark_copies import (
 
 REAL = os.environ.get("FINESIGHT_REAL_DATA")
 needs_real = pytest.mark.skipif(REAL is None, reason="FINESIGHT_REAL_DATA names no folder")
-TASK = mmmu.TASKS[0]
+TASK = registry.task("mmmu")
 NONE = {f"image_{number}": None for number in range(3, 8)}
 
 
@@ -103,7 +104,7 @@ def test_mmmu_reads_letters_and_short_answers_by_their_own_rules():
     number = {"choices": [], "golds": ["2.83"]}
     assert judge(TASK, mmmu.OFFICIAL, Answered("The answer is 2.83", number)).parts["correct"] == 1
     assert judge(TASK, mmmu.OFFICIAL, Answered("2.8", number)).parts["correct"] == 0
-    assert subject_of("validation_Art_Theory_3") == "Art_Theory"
+    assert mmmu.subject_of("validation_Art_Theory_3") == "Art_Theory"
 
 
 def test_mmmu_says_which_column_is_missing(tmp_path, rows):
@@ -113,7 +114,7 @@ def test_mmmu_says_which_column_is_missing(tmp_path, rows):
 
 
 def test_mmmu_pro_shows_pictures_by_their_numbers(tmp_path, rows):
-    standard, vision, four = mmmu_pro.TASKS
+    standard, vision, four = named("mmmu_pro_standard", "mmmu_pro_vision", "mmmu_pro_four")
     for row in rows:
         row |= {"subject": "Art"}
         row |= {} if row["answer"] in "ABC" else {"answer": "C", "options": "['1', '2', '3']"}
@@ -146,7 +147,7 @@ def test_mmmu_gives_the_published_score_of_llava_again():
             "answer": gold,
             "golds": gold if isinstance(gold, list) else [gold],
         }
-        tags = {"subject": subject_of(name)}
+        tags = {"subject": mmmu.subject_of(name)}
         verdict = judge(TASK, mmmu.OFFICIAL, Answered(outputs[name], truth))
         item = Item(id=name, conversation=Conversation(()), truth=truth, tags=tags)
         scored.append(Scored(item=item, parsed=verdict.parsed, parts=verdict.parts))
@@ -168,7 +169,7 @@ def domain(metrics, *subjects: str) -> float:
 @pytest.mark.real_data
 @needs_real
 def test_mmmu_pro_gives_the_stored_verdicts_on_gpt4o_again():
-    task = mmmu_pro.TASKS[1]
+    task = registry.task("mmmu_pro_vision")
     lines = (Path(REAL) / "mmmu" / "mmmu_pro_gpt-4o_vision_cot.jsonl").read_text().splitlines()
     scored = []
     for row in map(json.loads, lines):
@@ -183,7 +184,7 @@ def test_mmmu_pro_gives_the_stored_verdicts_on_gpt4o_again():
 
 
 def test_options_in_a_list_within_the_list_are_read(tmp_path):
-    vision = mmmu_pro.TASKS[1]
+    vision = registry.task("mmmu_pro_vision")
     row = {
         "id": "validation_Accounting_29",
         "answer": "B",
@@ -199,7 +200,7 @@ def test_options_in_a_list_within_the_list_are_read(tmp_path):
         answered = Answered("So it is B.\n\nAnswer: B", asked.truth)
         assert judge(vision, robust, answered).parts == {"correct": 1.0}
         assert judge(vision, official, answered).parts == {"correct": 0.0}  # as published
-    standard = mmmu_pro.TASKS[0]
+    standard = registry.task("mmmu_pro_standard")
     jsonl(tmp_path / "standard (10 options).jsonl", [{**row, "options": written, "question": "?"}])
     assert words(items(standard, tmp_path)[0]).startswith("[]?\nA. A\nB. B\nC. Not enough")
 
@@ -207,14 +208,14 @@ def test_options_in_a_list_within_the_list_are_read(tmp_path):
 def test_options_that_cannot_be_read_are_counted(tmp_path):
     row = {"id": "validation_Art_1", "answer": "B", "subject": "Art", "image": "a.png"}
     jsonl(tmp_path / "vision.jsonl", [{**row, "options": "[['A', 'B'"}])
-    (asked,) = items(mmmu_pro.TASKS[1], tmp_path)
+    (asked,) = items(registry.task("mmmu_pro_vision"), tmp_path)
     assert "is no list" in asked.truth[BROKEN]
 
 
 @pytest.mark.real_data
 @needs_real
 def test_all_questions_of_mmmu_pro_are_read_and_score_what_was_published(tmp_path):
-    task = mmmu_pro.TASKS[1]
+    task = registry.task("mmmu_pro_vision")
     lines = (Path(REAL) / "mmmu" / "mmmu_pro_gpt-4o_vision_cot.jsonl").read_text().splitlines()
     stored = {row["id"]: row for row in map(json.loads, lines)}
     keys = ("id", "options", "answer", "subject")

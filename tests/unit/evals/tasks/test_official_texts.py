@@ -20,11 +20,10 @@ from finesight.conversation import (
     Sampling,
     TextPart,
 )
+from finesight.evals.core import registry
 from finesight.evals.core.task import Item
 from finesight.evals.live.play import Player
-from finesight.evals.tasks.grounding import odinw13, point_grounding, refcoco
-from finesight.evals.tasks.reading import pubtabnet
-from finesight.evals.tasks.screens import aitz, android_control, screenspot_v2
+from finesight.evals.tasks.grounding import odinw13, points, refcoco
 from finesight.evals.tasks.shared.questions import Question
 from finesight.evals.tasks.video import charades_sta
 from finesight.geometry import Resize, Size
@@ -33,7 +32,7 @@ from finesight.screen.act import Act
 from finesight.screen.history import call_as_json, call_in_words
 from finesight.screen.tools import computer_use, mobile_use, mobile_use_short
 from finesight.text.chat_template import dump_json
-from tests.support.benchmark_copies import as_json, items, jsonl, save
+from tests.support.benchmark_copies import as_json, items, jsonl, named, save
 from tests.support.fake_environment import Counter
 from tests.support.replies import reply
 from tests.support.written import prompt_of, system_of
@@ -121,7 +120,7 @@ ACTIONS = (
 
 
 def test_android_control_asks_as_cell_9(tmp_path):
-    high, low = android_control.TASKS
+    high, low = named("android_control_high", "android_control_low")
     folder = phone_steps(tmp_path, ACTIONS)
     assert digest(prompt_of(items(high, folder)[1].conversation)) == CELL_9
     told = prompt_of(items(low, folder, prompts(low)["cookbook"])[1].conversation)
@@ -184,7 +183,9 @@ def user_turn(item) -> str:
 
 def test_the_low_level_tells_the_step_and_earlier_ones_in_words(tmp_path):
     """X-PLUG/MobileAgent at f7702e4, UI-S1/x/data/agent/mobile_use.py, with its step instructions."""
-    asked = items(android_control.TASKS[1], phone_steps(tmp_path, ACTIONS, "Save a file."))
+    asked = items(
+        registry.task("android_control_low"), phone_steps(tmp_path, ACTIONS, "Save a file.")
+    )
     assert user_turn(asked[0]) == (
         f"The user query:  Save a file.\nCurrent step query: do 0\n{DONE} {PICTURE}"
     )
@@ -198,7 +199,7 @@ def test_the_low_level_tells_the_step_and_earlier_ones_in_words(tmp_path):
 def test_the_script_of_the_maintainers_tells_arguments_and_shows_a_shorter_tool(
     tmp_path, number, now
 ):
-    task = android_control.TASKS[number]
+    task = registry.task(("android_control_high", "android_control_low")[number])
     folder = phone_steps(tmp_path, ACTIONS, "Save a file.")
     asked = items(task, folder, prompts(task)["maintainers-script"])[2]
     assert user_turn(asked) == (
@@ -210,7 +211,7 @@ def test_the_script_of_the_maintainers_tells_arguments_and_shows_a_shorter_tool(
 
 
 def test_aitz_tells_whole_calls_or_arguments(tmp_path):
-    task = aitz.TASKS[0]
+    task = registry.task("aitz")
     save(tmp_path / "test" / "general" / "E" / "0.png", 0, PHONE)
     rows = [
         {
@@ -244,7 +245,7 @@ def test_screenspot_sends_the_computer_tool(tmp_path):
         "data_source": "web",
     }
     as_json(tmp_path / "screenspot_web_v2.json", [row])
-    (asked,) = items(screenspot_v2.TASKS[0], tmp_path)
+    (asked,) = items(registry.task("screenspot_v2"), tmp_path)
     assert digest(system_of(asked.conversation)) == (
         "5cd5fac8e8a00730daa9fbbec582a1c39e4aff3acfe091f34a37a6ff4189b6c8"
     )
@@ -253,7 +254,7 @@ def test_screenspot_sends_the_computer_tool(tmp_path):
 
 def test_a_page_is_asked_for_in_qwenvl_html_with_either_system_text(tmp_path):
     """document_parsing: cell 11 defines both texts, cell 13 prints the frame of the call."""
-    (task,) = pubtabnet.TASKS
+    (task,) = named("pubtabnet")
     html = {"cells": [], "structure": {"tokens": ["<tbody>", "</tbody>"]}}
     jsonl(tmp_path / "PubTabNet_2.0.0.jsonl", [{"filename": "0.png", "split": "val", "html": html}])
     save(tmp_path / "0.png")
@@ -296,7 +297,7 @@ def in_words(pieces) -> str:
             " format <points x y>object</points>",
         ),
         (
-            in_words(point_grounding.ask_xml(question("cake"))),
+            in_words(points.ask_xml(question("cake"))),
             "point to the cake, output its coordinates in XML format <points x y>object</points>",
         ),
         # QwenLM/Qwen3-VL#991 and #839, by the maintainers

@@ -8,14 +8,8 @@ import pytest
 from PIL import Image
 
 from finesight.errors import EvalError
+from finesight.evals.core import registry
 from finesight.evals.core.task import Answered, Scored, Sight
-from finesight.evals.tasks.grounding import (
-    countbench,
-    odinw13,
-    point_bench,
-    point_grounding,
-    refcoco,
-)
 from finesight.evals.tasks.grounding.places import mask_of, run_lengths_of
 from finesight.geometry import Size
 from tests.support.benchmark_copies import (
@@ -28,8 +22,10 @@ from tests.support.benchmark_copies import (
     words,
 )
 
+REFCOCO = [task for name, task in registry.tasks().items() if name.startswith("refcoco")]
 
-@pytest.mark.parametrize("task", refcoco.TASKS, ids=lambda task: task.name)
+
+@pytest.mark.parametrize("task", REFCOCO, ids=lambda task: task.name)
 def test_refcoco(tmp_path, task):
     folder = task.layout.split()[2]
     split = task.title.split()[-1]
@@ -56,7 +52,7 @@ def test_refcoco(tmp_path, task):
 
 
 def test_boxes_are_brought_home_from_what_the_model_saw(tmp_path):
-    task = refcoco.TASKS[0]
+    task = registry.task("refcoco_val")
     sight = Sight("resized", Size(64, 48), Size(56, 56))
     read = task.extractors[0].read(Answered('{"bbox_2d": [28, 28, 56, 56]}', {}, (sight,)))
     assert read == pytest.approx([32, 24, 64, 48])
@@ -78,7 +74,7 @@ def coco(folder, names, boxes):
 
 
 def test_odinw13(tmp_path):
-    task = odinw13.TASKS[0]
+    task = registry.task("odinw13")
     boxes = [(1, 1, 5, 5, 10, 10), (1, 2, 30, 20, 12, 8), (2, 1, 40, 2, 9, 20)]
     coco(tmp_path / "Aquarium" / "v2" / "test", ["things", "fish", "shark"], boxes)
     coco(tmp_path / "Pothole" / "valid", ["hole"], [(1, 0, 1, 1, 30, 30)])
@@ -107,7 +103,7 @@ def test_odinw13(tmp_path):
 
 
 def test_odinw13_gives_the_known_precision_for_one_of_two_boxes(tmp_path):
-    task = odinw13.TASKS[0]
+    task = registry.task("odinw13")
     coco(tmp_path / "Raccoon" / "test", ["raccoon"], [(1, 0, 0, 0, 20, 20), (1, 0, 40, 20, 20, 20)])
     asked = items(task, tmp_path)
     parsed = [["anything", [0, 0, 20, 20]]]
@@ -126,7 +122,7 @@ def test_masks_survive_as_numbers():
 
 
 def test_point_grounding(tmp_path):
-    task = point_grounding.TASKS[0]
+    task = registry.task("point_grounding")
     masks = np.zeros((4, 48, 64), dtype=bool)
     for n in range(4):
         masks[n, 10:20, 15 * n : 15 * n + 10] = True
@@ -153,7 +149,7 @@ def test_point_grounding(tmp_path):
 
 
 def test_point_bench(tmp_path):
-    task = point_bench.TASKS[0]
+    task = registry.task("point_bench")
     rows = []
     for n, category in enumerate(("spatial", "affordance", "counting", "counting")):
         save(tmp_path / "images" / category / f"{n}.jpg", n)
@@ -178,7 +174,7 @@ def test_point_bench(tmp_path):
 
 
 def test_countbench(tmp_path):
-    task = countbench.TASKS[0]
+    task = registry.task("countbench")
     rows = [
         {"image": cell(n), "question": "How many cups?", "number": n + 2, "text": f"{n} cups"}
         for n in range(4)
@@ -199,19 +195,3 @@ def test_countbench(tmp_path):
     assert metrics["accuracy"] == 0.25
     assert metrics["within_one"] == 0.75
     assert metrics["mean_absolute_error"] == 1.0
-
-
-@pytest.mark.parametrize(
-    ("task", "name"),
-    [
-        (refcoco.TASKS[0], "val.jsonl"),
-        (countbench.TASKS[0], "test.jsonl"),
-        (point_grounding.TASKS[0], "test.jsonl"),
-        (point_bench.TASKS[0], "data.jsonl"),
-    ],
-    ids=lambda value: getattr(value, "name", None),
-)
-def test_a_missing_column_is_named(tmp_path, task, name):
-    (tmp_path / name).write_text('{"strange": 1}\n')
-    with pytest.raises(EvalError, match=r"no column .* Found: strange"):
-        items(task, tmp_path)

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import pytest
 
-from finesight.errors import EvalError
+from finesight.evals.core import registry
 from finesight.evals.core.task import Answered, Scored
-from finesight.evals.tasks.reading import chartqa, docvqa, ocrbench, textvqa
 from tests.support.benchmark_copies import (
     cell,
     check_whole,
     items,
+    named,
     parquet,
     text64,
     tsv,
@@ -22,7 +22,7 @@ ANSWERS = ("Wembley", "3rd of May", "blue", "1998")
 
 
 def test_textvqa(tmp_path):
-    task = textvqa.TASKS[0]
+    task = registry.task("textvqa")
     rows = [
         {
             "image_id": f"p{n // 2}",
@@ -46,7 +46,7 @@ def test_textvqa(tmp_path):
     assert task.score("2", three) == {"score": pytest.approx(0.9)}
 
 
-@pytest.mark.parametrize("task", docvqa.TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize("task", named("docvqa", "infovqa"), ids=lambda task: task.name)
 def test_documents(tmp_path, task):
     folder = task.layout.split()[2]
     rows = [
@@ -79,7 +79,7 @@ def test_documents(tmp_path, task):
 
 
 def test_chartqa(tmp_path):
-    task = chartqa.TASKS[0]
+    task = registry.task("chartqa")
     answers = ("10", "Blue", "[49, 46]", "5%")
     kinds = ("human_test", "human_test", "augmented_test", "augmented_test")
     rows = [
@@ -107,7 +107,7 @@ def test_chartqa(tmp_path):
 
 
 def test_ocrbench(tmp_path):
-    task = ocrbench.TASKS[0]
+    task = registry.task("ocrbench")
     rows = [
         {
             "dataset": "HME100k" if n == 3 else "IIIT5K",
@@ -136,20 +136,3 @@ def test_ocrbench(tmp_path):
     ]
     tsv(tmp_path / "two" / "OCRBench.tsv", flat)
     check_whole(task, tmp_path / "two", shuffled=0.0)
-
-
-@pytest.mark.parametrize(
-    ("task", "name"),
-    [
-        (textvqa.TASKS[0], "validation.jsonl"),
-        (docvqa.TASKS[0], "validation.jsonl"),
-        (docvqa.TASKS[1], "validation.jsonl"),
-        (chartqa.TASKS[0], "test.jsonl"),
-        (ocrbench.TASKS[0], "test.jsonl"),
-    ],
-    ids=lambda value: getattr(value, "name", None),
-)
-def test_a_missing_column_is_named(tmp_path, task, name):
-    (tmp_path / name).write_text('{"strange": 1}\n')
-    with pytest.raises(EvalError, match=r"no column .* Found: strange"):
-        items(task, tmp_path)

@@ -17,7 +17,7 @@ from finesight.errors import EvalError
 from finesight.evals.core import registry
 from finesight.evals.core.self_check import check_task
 from finesight.evals.suites.parts import PARTS
-from finesight.evals.tasks.packaged import coins, copies, fashion_mnist, vega_charts
+from finesight.evals.tasks.packaged import coins, small_pictures, vega_charts
 from finesight.evals.tasks.packaged.clips import CLIPS, FPS, SIZE
 from finesight.evals.tasks.packaged.vega_tables import ChartTable
 from tests.support.benchmark_copies import as_json, check_whole, items, jsonl, save, words
@@ -68,31 +68,33 @@ def test_coins_are_cut_between_and_never_twice_alike(tmp_path):
 
 def test_rows_are_drawn_evenly_and_always_alike():
     labels = [place % 3 for place in range(60)]
-    chosen = copies.balanced(labels, 4)
+    chosen = small_pictures.balanced(labels, 4)
     assert sorted(labels[place] for place in chosen) == [0] * 4 + [1] * 4 + [2] * 4
     assert len(set(chosen)) == 12
-    assert chosen == copies.balanced(labels, 4) != copies.balanced(labels, 4, seed=1)
+    assert (
+        chosen == small_pictures.balanced(labels, 4) != small_pictures.balanced(labels, 4, seed=1)
+    )
     with pytest.raises(EvalError, match="label 0 has 20 rows, 21 are wanted"):
-        copies.balanced(labels, 21)
+        small_pictures.balanced(labels, 21)
 
 
 def test_products_have_ten_kinds_to_choose_from(tmp_path):
     labels = np.repeat(np.arange(10, dtype=np.uint8), 12)
     images = np.zeros((120, 28, 28), np.uint8) + labels[:, None, None]
-    idx(tmp_path / fashion_mnist.IMAGES, images)
-    idx(tmp_path / fashion_mnist.LABELS, labels)
+    idx(tmp_path / small_pictures.IMAGES, images)
+    idx(tmp_path / small_pictures.LABELS, labels)
     asked = check_whole(registry.task("fashion_mnist"), tmp_path, shuffled=0.25)
     assert len(asked) == 100
     for item in asked[:20]:  # picture and truth are of one row
         picture = item.conversation.messages[0].parts[0].source
         assert picture.size == (224, 224)
         assert "ABCDEFGHIJ"[picture.getpixel((5, 5))[0]] == item.truth["answer"]
-    idx(tmp_path / fashion_mnist.LABELS, labels.astype("<i4").view(np.uint8))
-    (tmp_path / fashion_mnist.IMAGES).write_bytes(gzip.compress(b"\0\0\x0d\1\0\0\0\1xxxx"))
+    idx(tmp_path / small_pictures.LABELS, labels.astype("<i4").view(np.uint8))
+    (tmp_path / small_pictures.IMAGES).write_bytes(gzip.compress(b"\0\0\x0d\1\0\0\0\1xxxx"))
     with pytest.raises(EvalError, match="no array of bytes in IDX form"):
         items(registry.task("fashion_mnist"), tmp_path)
     short = bytes((0, 0, 8, 1)) + struct.pack(">i", 9) + b"abc"
-    (tmp_path / fashion_mnist.IMAGES).write_bytes(gzip.compress(short))
+    (tmp_path / small_pictures.IMAGES).write_bytes(gzip.compress(short))
     with pytest.raises(EvalError, match=r"holds 3 values, its head says \[9\]"):
         items(registry.task("fashion_mnist"), tmp_path)
 

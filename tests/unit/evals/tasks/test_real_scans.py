@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from finesight.errors import EvalError
+from finesight.evals.core import registry
 from finesight.evals.core.rows import BROKEN
 from finesight.evals.core.task import Answered
-from finesight.evals.tasks.packaged.ocr_scans import TASKS as SCANS
 from finesight.evals.tasks.reading.pubtabnet import HEADS_AS_CELLS, HTML_TABLE, table_of
-from finesight.evals.tasks.reading.pubtabnet import TASKS as TABLES
 from tests.support.benchmark_copies import check_whole, items, jsonl, save, words
 
 REAL = os.environ.get("FINESIGHT_REAL_DATA")
@@ -34,7 +33,7 @@ def scans(tmp_path):
 
 
 def test_scans_that_are_there_are_asked(scans):
-    asked = check_whole(SCANS[0], scans, shuffled=0.3, best=0.0)
+    asked = check_whole(registry.task("ocr_scans"), scans, shuffled=0.3, best=0.0)
     assert [item.tags["turn"] for item in asked] == [
         *("upright", "upright", "upside down", "turned left")
     ]
@@ -42,7 +41,7 @@ def test_scans_that_are_there_are_asked(scans):
 
 
 def test_errors_are_counted_with_blanks_taken_alike(scans):
-    task, truth = SCANS[0], {"text": "one two\nthree"}
+    task, truth = registry.task("ocr_scans"), {"text": "one two\nthree"}
     assert task.score("one  two three", truth) == {"cer": 0.0, "wer": 0.0}
     assert task.score("one two", truth)["wer"] == pytest.approx(1 / 3)
     assert task.score(None, truth) == {"cer": 1.0, "wer": 1.0}
@@ -51,11 +50,11 @@ def test_errors_are_counted_with_blanks_taken_alike(scans):
 
 def test_a_scan_without_its_text_is_a_broken_row(scans, tmp_path):
     (scans / "eurotext.txt").unlink()
-    asked = items(SCANS[0], scans)
+    asked = items(registry.task("ocr_scans"), scans)
     assert "eurotext.txt cannot be read" in asked[0].truth[BROKEN]
     assert len(asked) == 4
     with pytest.raises(EvalError, match=r"holds none of eurotext.tif"):
-        items(SCANS[0], tmp_path / "nothing")
+        items(registry.task("ocr_scans"), tmp_path / "nothing")
 
 
 def test_tables_are_put_together_from_structure_and_cells():
@@ -76,12 +75,12 @@ def test_pubtabnet(tmp_path):
     jsonl(tmp_path / "PubTabNet_2.0.0.jsonl", [row(0), row(1, other)])
     save(tmp_path / "val" / "0.png", 0)
     save(tmp_path / "1.png", 1)
-    asked = check_whole(TABLES[0], tmp_path, shuffled=0.9)
+    asked = check_whole(registry.task("pubtabnet"), tmp_path, shuffled=0.9)
     sources = [item.conversation.messages[0].parts[0].source for item in asked]
     assert sources == [tmp_path / "val" / "0.png", tmp_path / "1.png"]
     assert asked[0].tags == {"kind": "with spans"}
     jsonl(tmp_path / "PubTabNet_2.0.0.jsonl", [row(0, CELLS[:1])])
-    assert "1 cells for 3 places" in items(TABLES[0], tmp_path)[0].truth[BROKEN]
+    assert "1 cells for 3 places" in items(registry.task("pubtabnet"), tmp_path)[0].truth[BROKEN]
 
 
 @pytest.mark.parametrize(
@@ -101,8 +100,9 @@ def test_the_first_table_of_an_answer(text, read):
 
 @pytest.mark.real_data
 @needs_real
-@pytest.mark.parametrize(("task", "count"), [(SCANS[0], 5), (TABLES[0], 20)], ids=["ocr", "tables"])
-def test_the_real_copies_are_whole(task, count):
+@pytest.mark.parametrize(("name", "count"), [("ocr_scans", 5), ("pubtabnet", 20)])
+def test_the_real_copies_are_whole(name, count):
+    task = registry.task(name)
     best, shuffled = (1.0, 0.5) if task.higher_is_better else (0.0, 0.3)
     asked = check_whole(task, Path(REAL) / task.name, shuffled=shuffled, best=best)
     assert len(asked) == count

@@ -5,15 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from finesight.errors import EvalError
+from finesight.evals.core import registry
 from finesight.evals.core.task import Answered, Sight
 from finesight.evals.tasks.screens import (
-    aitz,
-    android_control,
     mobile,
-    screenspot,
-    screenspot_pro,
-    screenspot_v2,
 )
 from finesight.geometry import Size
 from tests.support.benchmark_copies import (
@@ -22,6 +17,7 @@ from tests.support.benchmark_copies import (
     check_whole,
     items,
     jsonl,
+    named,
     parquet,
     save,
     words,
@@ -56,7 +52,7 @@ def test_screenspot(tmp_path):
         for n in range(4)
     ]
     parquet(tmp_path / "data" / "test-00000-of-00001.parquet", rows)
-    asked = check_clicks(screenspot.TASKS[0], tmp_path)
+    asked = check_clicks(registry.task("screenspot"), tmp_path)
     assert asked[1].truth["box"] == pytest.approx([160, 48, 288, 96])
     groups = [item.tags["group"] for item in asked]
     assert groups == ["mobile text", "desktop icon", "web text", "mobile icon"]
@@ -73,7 +69,7 @@ def test_screenspot_v2(tmp_path):
             "data_source": platform,
         }
         as_json(tmp_path / f"screenspot_{platform}_v2.json", [row])
-    asked = check_clicks(screenspot_v2.TASKS[0], tmp_path)
+    asked = check_clicks(registry.task("screenspot_v2"), tmp_path)
     assert asked[1].truth["box"] == [100, 10, 150, 30]
 
 
@@ -93,7 +89,7 @@ def test_screenspot_pro(tmp_path):
             }
         )
     as_json(tmp_path / "annotations" / "freecad_linux.json", rows)
-    asked = check_clicks(screenspot_pro.TASKS[0], tmp_path)
+    asked = check_clicks(registry.task("screenspot_pro"), tmp_path)
     assert asked[0].tags["application"] == "freecad"
 
 
@@ -109,7 +105,9 @@ ACTIONS = (
 )
 
 
-@pytest.mark.parametrize("task", android_control.TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize(
+    "task", named("android_control_high", "android_control_low"), ids=lambda task: task.name
+)
 def test_android_control(tmp_path, task):
     save(tmp_path / "screens" / "0.png", 0, SCREEN)
     rows = [
@@ -173,7 +171,7 @@ def test_without_elements_a_near_click_counts():
 
 
 def test_aitz(tmp_path):
-    task = aitz.TASKS[0]
+    task = registry.task("aitz")
     save(tmp_path / "test" / "general" / "E1" / "E1_0.png", 0, SCREEN)
     moves = (
         (4, "", [0.1, 0.5], [0.1, 0.5]),
@@ -204,22 +202,3 @@ def test_aitz(tmp_path):
     assert asked[0].truth["elements"] == [[300, 40, 340, 60]]
     assert asked[1].truth["step"] == {"kind": "scroll", "direction": "down"}
     assert [item.tags["kind"] for item in asked[2:]] == ["type", "back", "enter", "done"]
-
-
-@pytest.mark.parametrize(
-    ("task", "name"),
-    [
-        (screenspot.TASKS[0], "test.jsonl"),
-        (screenspot_v2.TASKS[0], "test.jsonl"),
-        (screenspot_pro.TASKS[0], "test.jsonl"),
-        (android_control.TASKS[0], "android_control.jsonl"),
-    ],
-    ids=lambda value: getattr(value, "name", None),
-)
-def test_a_missing_column_is_named(tmp_path, task, name):
-    (tmp_path / name).write_text('{"strange": 1}\n')
-    with pytest.raises(EvalError, match=r"no column .* Found: strange"):
-        items(task, tmp_path)
-    as_json(tmp_path / "test" / "a" / "b.json", [{"strange": 1}])
-    with pytest.raises(EvalError, match=r"no column .* Found: strange"):
-        items(aitz.TASKS[0], tmp_path / "test")

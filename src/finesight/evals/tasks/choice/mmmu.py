@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Sampling
-from finesight.evals.core.task import Budget, Extractor, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.rows import literal_list
+from finesight.evals.core.task import Extractor
 from finesight.evals.extract.mcq import (
     CAN_INFER,
     MMMU_LMMS,
@@ -17,11 +19,21 @@ from finesight.evals.extract.mcq import (
 )
 from finesight.evals.extract.mmmu_open import MMMU_OPEN, is_open_correct
 from finesight.evals.judge.rules import OPEN_ANSWER
-from finesight.evals.tasks.choice import mmmu_fields, multiple_choice
-from finesight.evals.tasks.shared import report_tables
-from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.columns import reader
-from finesight.evals.tasks.shared.questions import TOKEN_PIXELS, Piece, Question, either, prompt
+from finesight.evals.tasks.choice.multiple_choice import (
+    DIRECT,
+    LMMS,
+    QWEN,
+    ask_qwen,
+    ask_qwen_at_marks,
+    at_marks,
+    is_letter,
+    letter_of,
+    lettered,
+    numbered,
+)
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.columns import Row, choice_columns, picture, pictures, texts
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either
 
 ONE_WORD = "Answer the question using a single word or phrase."
 THINK = (
@@ -29,76 +41,110 @@ THINK = (
     " Avoid repeating steps indefinitely—provide your best guess even if unsure. Determine whether to think step by"
     " step based on the difficulty of the question, considering all relevant information before answering."
 )
+DOMAINS = {
+    "Art and Design": ("Art", "Art_Theory", "Design", "Music"),
+    "Business": ("Accounting", "Economics", "Finance", "Manage", "Marketing"),
+    "Science": ("Biology", "Chemistry", "Geography", "Math", "Physics"),
+    "Health and Medicine": (
+        *("Basic_Medical_Science", "Clinical_Medicine", "Diagnostics_and_Laboratory_Medicine"),
+        *("Pharmacy", "Public_Health"),
+    ),
+    "Humanities and Social Science": ("History", "Literature", "Sociology", "Psychology"),
+    "Tech and Engineering": (
+        *("Agriculture", "Architecture_and_Engineering", "Computer_Science", "Electronics"),
+        *("Energy_and_Power", "Materials", "Mechanical_Engineering"),
+    ),
+}
+_DOMAIN_OF = {subject: domain for domain, subjects in DOMAINS.items() for subject in subjects}
 
 
-questions = reader(
-    mmmu_fields.VALIDATION,
-    mmmu_fields.COLUMNS,
-    mmmu_fields.question,
-    optional=mmmu_fields.OPTIONAL,
-    pictures=mmmu_fields.PICTURES,
-)
+def question(row: Row, folder: Path) -> Question | tuple[()]:
+    """A row with options or a free answer and pictures in numbered columns; none of another split."""
+    if row.get("split") not in (None, "validation", "val"):
+        return ()
+    choices, _ = options(row.get("options"))
+    choices = choices or choice_columns(row)
+    is_open = row.get("kind") in ("open", "short-answer") or not choices
+    return as_question(row, () if is_open else choices, folder)
 
 
-def ask_lmms(question: Question) -> list[Piece]:
-    """Question, options and a wish, pictures where they are mentioned."""
-    options = (
-        f"{multiple_choice.lettered(question.choices)}\n\n{multiple_choice.DIRECT}"
-        if question.choices
-        else f"\n{ONE_WORD}"
+def options(cell: Any) -> tuple[tuple[str, ...], int]:
+    """Texts of the options, and how many the authors' code sees: one for all that stand in a list within the list.
+
+    Raises:
+        EvalError: the cell is written as a list within a list and cannot be read.
+    """
+    if isinstance(cell, str) and cell.lstrip().startswith("[["):
+        cell = literal_list(cell)
+    if not isinstance(cell, (list, tuple)):
+        cell = texts(cell)
+    flat = [one for each in cell for one in (each if isinstance(each, (list, tuple)) else [each])]
+    return tuple(str(one) for one in flat), len(cell)
+
+
+def as_question(row: Row, choices: tuple[str, ...], folder: Path) -> Question:
+    """A row with its pictures numbered by position."""
+    shown = {n: picture(row[f"image_{n}"], folder) for n in range(1, 8) if row.get(f"image_{n}")}
+    if not shown:
+        shown = dict(enumerate(pictures(row.get("image"), folder), 1))
+    asked = tuple(numbered(text, shown) for text in choices)
+    golds = texts(row["answer"])
+    answer = letter_of(golds[0], choices) if choices else golds[0]
+    identity = str(row["id"])
+    subject = row.get("subject") or subject_of(identity)
+    return Question(
+        id=identity,
+        text=numbered(row.get("question") or "", shown),
+        truth={"choices": list(asked), "answer": answer, "golds": list(golds)},
+        oracle=answer if choices else f"The answer is {answer}",
+        media=tuple(shown[number] for number in sorted(shown)),
+        choices=asked,
+        tags={
+            "subject": subject,
+            "domain": _DOMAIN_OF.get(subject, "other"),
+            "kind": "choice" if choices else "open",
+        },
     )
-    return multiple_choice.at_marks(f"{question.text}\n{options}", question.media)
 
 
-def ask_paper(question: Question) -> list[Piece]:
-    """Qwen's words; an open question gets no options."""
-    return multiple_choice.ask_qwen_at_marks(question)
+def subject_of(identity: str) -> str:
+    """`validation_Art_Theory_3` is of Art_Theory."""
+    return "_".join(identity.split("_")[1:-1]) or identity
 
 
-def ask_paper_thinking(question: Question) -> list[Piece]:
+def ask_lmms(asked: Question) -> list[Piece]:
+    """Question, options and a wish, pictures where they are mentioned."""
+    wish = f"{lettered(asked.choices)}\n\n{DIRECT}" if asked.choices else f"\n{ONE_WORD}"
+    return at_marks(f"{asked.text}\n{wish}", asked.media)
+
+
+def ask_paper_thinking(asked: Question) -> list[Piece]:
     """Qwen's words with leave to think."""
-    return [*ask_paper(question), THINK]
+    return [*ask_qwen_at_marks(asked), THINK]
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """A letter is compared, a short answer searched for the gold ones."""
     if truth["choices"]:
-        return multiple_choice.is_letter(parsed, truth)
+        return is_letter(parsed, truth)
     return {"correct": float(parsed is not None and is_open_correct(parsed, truth["golds"]))}
 
 
 def _reader(name: str, letters: Extractor) -> Extractor:
     """Letters by this rule, short answers by the official one."""
     version = f"{letters.version}+{MMMU_OPEN.version}"
-    return either(name, version, lambda truth: letters if truth["choices"] else MMMU_OPEN)
+    return either(name, version, letters, MMMU_OPEN)
 
 
 OFFICIAL = _reader("mmmu-official", MMMU_OFFICIAL)
 
-TASKS = (
-    Task(
-        name="mmmu",
-        title="MMMU val",
-        source="MMMU, arXiv 2311.16502; github.com/MMMU-Benchmark/MMMU",
-        layout=mmmu_fields.LAYOUT,
-        prompts=(
-            prompt("paper", multiple_choice.QWEN, questions, ask_paper),
-            prompt(
-                "paper-cot",
-                f"{multiple_choice.QWEN}, with its sentence on thinking",
-                questions,
-                ask_paper_thinking,
-            ),
-            prompt("lmms-eval", multiple_choice.LMMS, questions, ask_lmms),
-            prompt(
-                "vlmevalkit",
-                f"{multiple_choice.QWEN}, pictures first",
-                questions,
-                multiple_choice.ask_qwen,
-            ),
-        ),
-        budget=Budget(min_pixels=1280 * TOKEN_PIXELS, max_pixels=5120 * TOKEN_PIXELS),
-        sampling=Sampling(max_new_tokens=2048),
+TASKS: Mapping[str, Build] = {
+    "mmmu": build(
+        rows(question),
+        Wording("paper", QWEN, ask_qwen_at_marks),
+        Wording("paper-cot", f"{QWEN}, with its sentence on thinking", ask_paper_thinking),
+        Wording("lmms-eval", LMMS, ask_lmms),
+        Wording("vlmevalkit", f"{QWEN}, pictures first", ask_qwen),
         extractors=(
             OFFICIAL,
             _reader("mmmu-official-random", MMMU_OFFICIAL_RANDOM),
@@ -108,17 +154,5 @@ TASKS = (
         ),
         score=score,
         judge=OPEN_ANSWER,
-        aggregate=average(by=("domain", "subject", "kind")),
-        main="accuracy",
-        chance=0.24,
-        published=report_tables.row(report_tables.GENERAL, "68.3 69.1 70.1 64.5 70.2 58.6 53.1"),
-        notes=(
-            "58.6 of the 7B model was reproduced by nobody without thinking and a judge: 48 to 51 is usual",
-            "Qwen's script turns the 53 open questions into a choice between the gold answer and another, judged by a"
-            " language model; here they stay open, which costs some points",
-            "the official rule takes a random option where it reads none; here that is an extractor of its own",
-            "mmmu-official reads a letter that stands between blanks; lmms-eval, and MMMU-Pro behind its own rule, read"
-            ' any capital before a blank or full stop, such as the A of "DNA will": mmmu-lmms',
-        ),
-    ),
-)
+    )
+}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Multiple choice: how options are written, how a question with options is asked, when an answer is right.
+"""Multiple choice: options and their letters, prompts, the score, and the task that has them all.
 
 The truth of such a question is `choices`, texts by position, and `answer`, a letter by position.
 """
@@ -7,15 +7,20 @@ The truth of such a question is `choices`, texts by position, and `answer`, a le
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any
 
 from finesight.conversation import ImagePart
 from finesight.errors import EvalError
-from finesight.evals.core.task import Prompt
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.judgement import JudgeRule
+from finesight.evals.core.task import Extractor
 from finesight.evals.extract.mcq import CAN_INFER, ROBUST_LETTER
-from finesight.evals.tasks.shared.questions import Media, Piece, Question, Read, prompt
+from finesight.evals.judge.rules import CHOICE
+from finesight.evals.tasks.shared.aggregates import Total, average
+from finesight.evals.tasks.shared.build import Reader, build
+from finesight.evals.tasks.shared.questions import Media, Piece, Question, Way, Wording
 
 LMMS = "lmms-eval"
 QWEN = "Qwen's evaluation script for MMMU; VLMEvalKit's custom prompt of Qwen2-VL"
@@ -23,14 +28,17 @@ DIRECT = "Answer with the option's letter from the given choices directly."
 SELECT = "Please select the correct answer from the options above."
 SELECT_ZH = "请直接回答选项字母。"
 LETTERS = (ROBUST_LETTER, CAN_INFER)
-"""How the letter is read where the benchmark has no rule of its own that is proven."""
+"""Extractors of a benchmark without an official rule."""
+
+Letter = Callable[[Any, Sequence[str]], str]
+"""Answer as a copy gives it, and the options -> the letter of the answer."""
 
 _MARK = re.compile(r"<image (\d+)>")
 _LABEL = re.compile(r"^\s*\(?([A-Z])[).:]\s+")
 
 
 def lettered(choices: Sequence[str], form: str = "{letter}. {text}") -> str:
-    """Options one to a line, each under its letter."""
+    """One option per line, each behind its letter."""
     pairs = zip(ascii_uppercase, choices, strict=False)
     return "\n".join(form.format(letter=letter, text=text) for letter, text in pairs)
 
@@ -68,6 +76,16 @@ def letter_at(place: Any, choices: Sequence[str]) -> str:
     if not text.isdigit() or int(text) >= len(choices):
         raise EvalError(f"answer {text!r} is no place among {len(choices)} options, counted from 0")
     return ascii_uppercase[int(text)]
+
+
+def letter_or_place(value: Any, choices: Sequence[str]) -> str:
+    """The letter of an answer that is given as a letter in some copies, in others as a place counted from 0.
+
+    Raises:
+        EvalError: there is no such option.
+    """
+    text = str(value)
+    return text if any(map(str.isalpha, text)) else letter_at(text, choices)
 
 
 def letter_of_text(answer: Any, choices: Sequence[str]) -> str:
@@ -151,12 +169,20 @@ def numbered(text: str, pictures: Mapping[int, ImagePart]) -> str:
     return _MARK.sub(renumber, text)
 
 
-def prompts(read: Read) -> tuple[Prompt, ...]:
-    """Qwen's way of asking first, that of lmms-eval beside it."""
-    return (
-        prompt("vlmevalkit", QWEN, read, ask_qwen),
-        prompt("lmms-eval", LMMS, read, ask_lmms),
-    )
+WORDINGS = (Wording("vlmevalkit", QWEN, ask_qwen), Wording("lmms-eval", LMMS, ask_lmms))
+"""Qwen's way of asking first, that of lmms-eval beside it."""
+
+
+def choice(
+    read: Reader,
+    *,
+    ways: Sequence[Way] = WORDINGS,
+    extractors: tuple[Extractor, ...] = LETTERS,
+    total: Total = average,
+    judge: JudgeRule | None = CHOICE,
+) -> Build:
+    """A benchmark whose every question has options and a letter for an answer; see `build`."""
+    return build(read, *ways, extractors=extractors, score=is_letter, total=total, judge=judge)
 
 
 def question(
@@ -167,6 +193,7 @@ def question(
     media: Sequence[Media],
     *,
     tags: Mapping[str, str] | None = None,
+    cluster: str | None = None,
 ) -> Question:
     """A question with options and a letter for an answer."""
     bare = unlettered(choices)
@@ -177,5 +204,6 @@ def question(
         oracle=letter_of(answer, bare),
         media=tuple(media),
         choices=bare,
+        cluster=cluster,
         tags=tags or {},
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CountBench: how many there are, from two to ten."""
+"""CountBench: count objects in a picture, two to ten of them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Sampling
-from finesight.evals.core.task import Scored, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Scored
 from finesight.evals.extract.numbers import LAST_NUMBER
 from finesight.evals.metrics.count import count_error, count_hit, count_within_one
-from finesight.evals.tasks.shared.aggregates import average, joined, mean, part
-from finesight.evals.tasks.shared.columns import Row, picture, reader, split_files
-from finesight.evals.tasks.shared.questions import Piece, Question, prompt
+from finesight.evals.tasks.shared.aggregates import mean, means, part
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.columns import Row, picture
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 
-COLUMNS = {
-    "image": ("image",),
-    "question": ("question",),
-    "number": ("number", "answer"),
-}
-OPTIONAL = {"id": ("id", "index", "image_url")}
 DETECT = (
     "Please first output bbox coordinates and names of every item in this image in JSON format, and then answer how"
-    " many items are there in the image. The question is: {question}"
+    " many items are there in the image. The question is: {text}"
 )
 
 
@@ -38,16 +33,6 @@ def question(row: Row, folder: Path) -> Question:
         media=(picture(row["image"], folder),),
         tags={"number": str(number)},
     )
-
-
-def ask_paper(asked: Question) -> list[Piece]:
-    """Boxes first, then the number, as Qwen's cookbook asks."""
-    return [*asked.media, DETECT.format(question=asked.text)]
-
-
-def ask_plain(asked: Question) -> list[Piece]:
-    """The number alone."""
-    return [*asked.media, f"{asked.text}\nAnswer with just a number."]
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
@@ -66,40 +51,15 @@ def mean_error(scored: Sequence[Scored]) -> dict[str, float]:
     return {"mean_absolute_error": mean(errors)}
 
 
-questions = reader(split_files("test", "train"), COLUMNS, question, optional=OPTIONAL)
-
-TASKS = (
-    Task(
-        name="countbench",
-        title="CountBench",
-        source="CountBench, arXiv 2302.12066",
-        layout="the parquet files test-*.parquet of vikhyatk/CountBenchQA: image, question, number",
-        prompts=(
-            prompt(
-                "paper",
-                "the detect-then-count prompt of the report and cookbook",
-                questions,
-                ask_paper,
-            ),
-            prompt("plain", "the number alone, as lmms-eval asks", questions, ask_plain),
-        ),
-        sampling=Sampling(max_new_tokens=2048),
-        extractors=(LAST_NUMBER,),
-        score=score,
-        aggregate=joined(average(by=("number",)), average("near", name="within_one"), mean_error),
-        main="accuracy",
-        chance=0.11,
-        published={
-            "Gemini-1.5-Pro": 85.5,
-            "GPT-4o": 87.9,
-            "Claude-3.5-Sonnet": 89.7,
-            "Molmo-72B": 91.2,
-            "InternVL2.5-78B": 72.1,
-            "Qwen2.5-VL-72B": 93.6,
-        },
-        notes=(
-            "one harness puts the caption, which names the number, into the prompt; its scores are too high",
-            "the last number said counts; the cookbook's prompt is given the question, which names what to count",
-        ),
-    ),
+TOTAL = means({"correct": "accuracy", "near": "within_one"}, mean_error)
+PAPER = Wording("paper", "the detect-then-count prompt of the report and cookbook", say(DETECT))
+PLAIN = Wording(
+    "plain", "the number alone, as lmms-eval asks", say("{text}\nAnswer with just a number.")
 )
+
+
+TASKS: Mapping[str, Build] = {
+    "countbench": build(
+        rows(question), PAPER, PLAIN, extractors=(LAST_NUMBER,), score=score, total=TOTAL
+    )
+}

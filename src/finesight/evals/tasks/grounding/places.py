@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes and points: right answers in words, and forms in which copies write places.
+"""Boxes, points and masks: right answers as text, and the formats of local copies.
 
 The truth is always in pixels of the original picture. What the numbers of an answer mean is declared by the system
-that answers; the extractors bring them home, so that nothing here ever tries several readings.
+that answers; the extractors map them to the original picture, so that nothing here tries several readings.
 """
 
 from __future__ import annotations

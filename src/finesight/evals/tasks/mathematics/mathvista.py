@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Sampling
-from finesight.evals.core.task import Task
+from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.mathvista import (
     MATHVISTA_RULE,
     MATHVISTA_RULE_INT,
@@ -17,25 +16,10 @@ from finesight.evals.extract.mathvista import (
 )
 from finesight.evals.judge.rules import VALUE
 from finesight.evals.tasks.choice.multiple_choice import lettered
-from finesight.evals.tasks.shared import report_tables
-from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.columns import (
-    Row,
-    picture,
-    reader,
-    record,
-    same,
-    split_files,
-    texts,
-)
-from finesight.evals.tasks.shared.questions import Piece, Question, prompt
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.columns import Row, picture, record, texts
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording
 
-COLUMNS = {
-    **same("question", "answer", "question_type", "answer_type", "metadata"),
-    "id": ("pid", "id"),
-    "image": ("decoded_image", "image"),
-}
-OPTIONAL = same("choices", "unit", "precision")
 TAGS = ("task", "source", "context", "language")
 _WISHES = {
     "integer": ("an integer answer", "value", "1, 2, 3"),
@@ -78,11 +62,6 @@ def question(row: Row, folder: Path) -> Question:
     )
 
 
-questions = reader(
-    ("testmini.json", *split_files("testmini")), COLUMNS, question, optional=OPTIONAL
-)
-
-
 def words(question: Question) -> str:
     """What stands in the column `query` of the published copy."""
     options = (
@@ -102,31 +81,12 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"correct": float(normal is not None and normal == truth["answer"])}
 
 
-TASKS = (
-    Task(
-        name="mathvista",
-        title="MathVista testmini",
-        source="MathVista, arXiv 2310.02255; github.com/lupantech/MathVista",
-        layout="testmini.json, an object of questions by pid, with images/ beside it; or the parquet files testmini-*"
-        " of AI4Math/MathVista. Columns pid, question, choices, unit, precision, answer, question_type, answer_type,"
-        " metadata, image or decoded_image",
-        prompts=(prompt("official", "the query column of the benchmark", questions, ask),),
-        sampling=Sampling(max_new_tokens=4096),
+TASKS: Mapping[str, Build] = {
+    "mathvista": build(
+        rows(question),
+        Wording("official", "the query column of the benchmark", ask),
         extractors=(MATHVISTA_RULE_OF_WORDS, MATHVISTA_RULE, MATHVISTA_RULE_INT),
         score=score,
         judge=VALUE,
-        aggregate=average(by=TAGS),
-        main="accuracy",
-        chance=0.179,
-        published=report_tables.row(report_tables.GENERAL, "67.7 63.8 72.3 70.5 74.8 68.2 62.3"),
-        notes=(
-            "published scores read long answers with a language model; a rule reads them here, which costs some points,"
-            " unless --judge does",
-            "mathvista-rule is the authors' present rule, which cuts the decimals off an answer to an integer question;"
-            " mathvista-rule-int is their older one, by which most published outputs were scored and such an answer is"
-            " wrong. The first, the default, is the present one, but silence is wrong, and where a number is looked for"
-            " it also reads 1/2, 1.5e3 and the minus of typesetting",
-            "the official rule takes the option nearest in letters, so a wrong reading can be right by luck",
-        ),
-    ),
-)
+    )
+}

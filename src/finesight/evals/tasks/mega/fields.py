@@ -14,12 +14,10 @@ from finesight.conversation import ImagePart, VideoPart
 from finesight.errors import EvalError
 from finesight.evals.core.task import Answered, Extractor
 from finesight.evals.metrics.literal import read_python
-from finesight.evals.tasks.shared.columns import Row, same
+from finesight.evals.tasks.shared.columns import Row
 from finesight.evals.tasks.shared.questions import Media, Question
 from finesight.parse.json_block import find_blocks
 
-COLUMNS = same("id", "task_name", "task_description", "query_text", "answer", "metric_info")
-OPTIONAL = same("global_media", "example_text", "example_media", "query_media", "eval_context")
 _VIDEOS = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 _MARK = re.compile(r"<(?:image|video)>")
 _ANSWER = re.compile(r"answer\s{0,9}:", re.IGNORECASE)

@@ -6,15 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from finesight.conversation import Sampling
-from finesight.evals.core.task import Scored, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Scored
 from finesight.evals.metrics.mega import SUPPORTED, score_field
 from finesight.evals.tasks.choice.multiple_choice import at_marks
 from finesight.evals.tasks.mega import fields
-from finesight.evals.tasks.shared import report_tables
 from finesight.evals.tasks.shared.aggregates import mean, part
-from finesight.evals.tasks.shared.columns import reader, split_files
-from finesight.evals.tasks.shared.questions import Piece, Question, prompt
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording
 
 
 def ask(asked: Question) -> list[Piece]:
@@ -65,32 +64,12 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     }
 
 
-questions = reader(
-    tuple(f"core/{file}" for file in split_files("test")) + split_files("test"),
-    fields.COLUMNS,
-    fields.question,
-    optional=fields.OPTIONAL,
-    pictures=(),
-)
-
-TASKS = (
-    Task(
-        name="mega_bench",
-        title="MegaBench core, without what needs a judge",
-        source="MEGA-Bench, arXiv 2410.10563",
-        layout="the folder core of TIGER-Lab/MEGA-Bench with test-*.parquet: id, task_name, task_description,"
-        " global_media, example_text, example_media, query_text, query_media, answer, metric_info; pictures and videos"
-        " under the paths that rows name",
-        prompts=(prompt("official", "the benchmark's one worked example", questions, ask),),
-        sampling=Sampling(max_new_tokens=4096),
+TASKS: Mapping[str, Build] = {
+    "mega_bench": build(
+        rows(fields.question),
+        Wording("official", "the benchmark's one worked example", ask),
         extractors=(fields.FIELDS,),
         score=score,
         aggregate=aggregate,
-        main="core",
-        published=report_tables.row(report_tables.GENERAL, "52.1 54.2 45.6 46.8 51.3 36.8 28.9"),
-        notes=(
-            "core is the mean over the tasks that can be scored here: see coverage before comparing with anything",
-            "published numbers are of all tasks, the open ones judged by a language model",
-        ),
-    ),
-)
+    )
+}

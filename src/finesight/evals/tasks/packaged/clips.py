@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Short real videos put together at known seconds, so that what is shown when is certain."""
+"""Short real videos joined at known seconds, so that the content of each second is known."""
 
 from __future__ import annotations
 

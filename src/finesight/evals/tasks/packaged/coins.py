@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ancient coins on one photograph of scikit-image, counted: all 24, whole rows, and beginnings of rows."""
+"""Ancient coins on one photograph of scikit-image, to be counted: all 24, whole rows, and beginnings of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
 
 from PIL import Image
 
-from finesight.conversation import ImagePart, Sampling
-from finesight.evals.core.task import Task
+from finesight.conversation import ImagePart
+from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.numbers import LAST_NUMBER
 from finesight.evals.tasks.grounding import countbench
 from finesight.evals.tasks.packaged import copies
-from finesight.evals.tasks.shared.aggregates import average, joined
-from finesight.evals.tasks.shared.questions import Question, prompt
+from finesight.evals.tasks.shared.build import build, whole
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 
 QUESTION = "How many coins are there in the image?"
 PER_ROW = 6
@@ -66,32 +66,13 @@ def questions(folder: Path) -> Iterator[Question]:
         )
 
 
-TASKS = (
-    Task(
-        name="coins",
-        title="Coins of scikit-image",
-        source="scikit-image 0.26, skimage/data/coins.png: Greek coins from Pompeii",
-        layout="coins.png of scikit-image: its data folder, as scripts/fetch_real_data.py leaves it in skimage/",
-        prompts=(
-            prompt("plain", "the number alone, as lmms-eval asks", questions, countbench.ask_plain),
-            prompt(
-                "paper",
-                "the detect-then-count prompt of the report",
-                questions,
-                countbench.ask_paper,
-            ),
-        ),
-        sampling=Sampling(max_new_tokens=1024),
+TASKS: Mapping[str, Build] = {
+    "coins": build(
+        whole(questions),
+        countbench.PLAIN,
+        Wording("paper", "the detect-then-count prompt of the report", say(countbench.DETECT)),
         extractors=(LAST_NUMBER,),
         score=countbench.score,
-        aggregate=joined(
-            average(by=("number",)), average("near", name="within_one"), countbench.mean_error
-        ),
-        main="accuracy",
-        chance=0.16,
-        notes=(
-            f"{copies.NOT_PRINTED}: 26 cuts of one photograph, counted by eye",
-            "whoever always says 6 is right on four cuts, the most that one number gives",
-        ),
-    ),
-)
+        total=countbench.TOTAL,
+    )
+}

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""easy-VQA: one drawn shape, and questions on its kind and its colour; drawn and asked by a program of others."""
+"""easy-VQA: a picture of one shape, and questions about its kind and colour."""
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from finesight.conversation import ImagePart, Sampling
+from finesight.conversation import ImagePart
 from finesight.errors import EvalError
-from finesight.evals.core.task import Task
+from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.tasks.packaged import copies
-from finesight.evals.tasks.reading import open_questions
-from finesight.evals.tasks.shared.aggregates import average
+from finesight.evals.tasks.reading.open_questions import ACCURACY, ONE_WORD, best, short_answer
+from finesight.evals.tasks.shared.build import build, whole
 from finesight.evals.tasks.shared.questions import Question
 
 NUM_QUESTIONS = 200
@@ -55,23 +55,12 @@ def is_same(said: str, gold: str) -> bool:
     return said.strip().rstrip(".").lower() == gold.lower()
 
 
-TASKS = (
-    Task(
-        name="easy_vqa",
-        title="easy-VQA, 200 of the test part",
-        source="easy-vqa 1.0, github.com/vzhou842/easy-VQA",
-        layout="test/questions.json and test/images/N.png, as scripts/fetch_real_data.py leaves them in easy_vqa/",
-        prompts=open_questions.prompts(questions, open_questions.ONE_WORD),
-        sampling=Sampling(max_new_tokens=32),
+TASKS: Mapping[str, Build] = {
+    "easy_vqa": build(
+        whole(questions),
+        *short_answer(ONE_WORD),
         extractors=(WHOLE_TEXT,),
-        score=open_questions.best(is_same),
-        aggregate=average("score", by=("answer",)),
-        main="accuracy",
-        chance=0.4,
-        notes=(
-            "numbers for this form are not in the report: one question on each of 200 pictures, drawn with seed 0",
-            "chance is that of whoever knows whether a word or yes or no is wanted",
-            "shapes and colours alone; this is no test of photographs",
-        ),
-    ),
-)
+        score=best(is_same),
+        total=ACCURACY,
+    )
+}

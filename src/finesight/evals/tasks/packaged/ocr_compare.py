@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading as users ask for it: sizes, languages, directions, JSON, long pages, scans; the set is made where it is run.
+"""OCR by sizes, languages, directions, JSON, long pages and scans; the data set is made on the machine that runs it.
 
-Every item stands only in the rows that it was made for, so that a row of languages is not mixed with shrunken copies.
+An item counts only in the rows that it was made for: a row of languages holds no shrunken copies.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Sampling
-from finesight.evals.core.task import Answered, Extractor, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Answered, Extractor
 from finesight.evals.metrics.chars import cer_capped
-from finesight.evals.tasks.reading import open_questions
 from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.columns import Row, picture, reader, record, same
-from finesight.evals.tasks.shared.questions import Question, prompt
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.columns import Row, picture, record
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 
 READ_TEXT = "Read all the text in the image."
 READ_JSON = (
@@ -75,31 +75,13 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"cer": cer_capped(said, gold)}
 
 
-TASKS = (
-    Task(
-        name="ocr_compare",
-        title="Reading compared",
-        source="this project; pictures from held-out data sets and real scans",
-        layout="items.jsonl with id, image, text, picture (shared by copies of one picture) and tags (kind and, for"
-        " the rows an item counts in, resolution, language, direction); `finesight eval --suite ocr-compare` makes it",
-        prompts=(
-            prompt(
-                "read",
-                "official wording of Qwen2.5-VL's OCR examples; this project's for JSON",
-                reader(("items.jsonl",), same("id", "image", "text", "picture", "tags"), question),
-                open_questions.ending(""),
-            ),
-        ),
-        sampling=Sampling(max_new_tokens=1024),
+WORDING = "official wording of Qwen2.5-VL's OCR examples; this project's for JSON"
+TASKS: Mapping[str, Build] = {
+    "ocr_compare": build(
+        rows(question),
+        Wording("read", WORDING, say()),
         extractors=(TEXT_OR_LINES,),
         score=score,
         aggregate=average("cer", name="cer", by=ROWS, failed=1.0),
-        main="cer",
-        higher_is_better=False,
-        notes=(
-            "numbers of this are not in the report: the pictures are made where it is run",
-            "an answer that is no JSON where JSON was wanted counts as all wrong",
-            "drawn text is easier than photographs, and long pages are put together from single lines",
-        ),
-    ),
-)
+    )
+}

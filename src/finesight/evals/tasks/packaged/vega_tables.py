@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real tables of vega-datasets as small charts' worth of names and values."""
+"""Real tables of vega-datasets, cut to the names and values of small charts."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Sampling
 from finesight.errors import EvalError
-from finesight.evals.core.task import Scored, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Scored
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.metrics.cc_ocr import (
     field_counts,
@@ -19,23 +19,13 @@ from finesight.evals.metrics.cc_ocr import (
     page_score,
     reading_f1,
 )
-from finesight.evals.tasks.reading import open_questions
-from finesight.evals.tasks.shared import report_tables
 from finesight.evals.tasks.shared.aggregates import by_tag, mean, part
-from finesight.evals.tasks.shared.columns import Row, picture, reader
-from finesight.evals.tasks.shared.questions import Question, prompt
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.columns import Row, picture
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 
 TRACKS = ("multi_scene_ocr", "multi_lan_ocr", "doc_parsing", "kie")
 PAGES = ("doc", "table", "formula", "molecular")
-COLUMNS = {
-    "id": ("image_name", "index", "id"),
-    "question": ("question", "prompt"),
-    "answer": ("answer", "ground_truth"),
-    "image": ("image",),
-    "track": ("category", "track"),
-    "kind": ("l2-category", "op"),
-    "subset": ("split", "dataset", "subset"),
-}
 
 
 def question(row: Row, folder: Path) -> Question:
@@ -119,35 +109,12 @@ def _num_fields(one: Scored) -> float:
     return float(sum(1 for _ in fields(one.item.truth["answer"])))
 
 
-questions = reader(
-    ("CCOCR*.tsv", "*/*/*.tsv", "*.tsv", "*/*.parquet", "*.parquet", "*.jsonl"), COLUMNS, question
-)
-
-TASKS = (
-    Task(
-        name="cc_ocr",
-        title="CC-OCR",
-        source="CC-OCR, arXiv 2412.02210",
-        layout="CCOCR.tsv, or the files TRACK/KIND/SET.tsv of the authors' data set: image_name, question, answer,"
-        " category (the track), l2-category (the kind), split (the set), image",
-        prompts=(
-            prompt(
-                "official",
-                "the benchmark's wording of each set",
-                questions,
-                open_questions.ending(""),
-            ),
-        ),
-        sampling=Sampling(max_new_tokens=8192),
+TASKS: Mapping[str, Build] = {
+    "cc_ocr": build(
+        rows(question),
+        Wording("official", "the benchmark's wording of each set", say()),
         extractors=(WHOLE_TEXT,),
         score=score,
         aggregate=aggregate,
-        main="overall",
-        published=report_tables.row(report_tables.OCR, "62.5 73.0 66.9 64.7 79.8 77.8 74.5"),
-        notes=(
-            "rules of the authors' code, weak spots included; of their two F1 of words it is the mean over items",
-            "a track is the mean of its sets; fields of a set are counted together, which is the F1 of the paper",
-            "VLMEvalKit's total takes the likeness of trees for fields instead, which is another number",
-        ),
-    ),
-)
+    )
+}

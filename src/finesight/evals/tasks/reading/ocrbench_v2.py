@@ -5,23 +5,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Sampling
-from finesight.evals.core.task import Scored, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Scored
 from finesight.evals.extract.text import VERBATIM
 from finesight.evals.metrics.literal import read_literal
 from finesight.evals.metrics.ocrbench_v2 import official_total, score_v2
-from finesight.evals.tasks.reading import open_questions
-from finesight.evals.tasks.shared import report_tables
+from finesight.evals.tasks.reading.open_questions import PLAIN
 from finesight.evals.tasks.shared.aggregates import part
-from finesight.evals.tasks.shared.columns import Row, picture, reader, same, split_files
-from finesight.evals.tasks.shared.questions import Question, prompt
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.columns import Row, picture
+from finesight.evals.tasks.shared.questions import Question
 
-COLUMNS = {**same("id", "type", "question", "answers"), "image": ("image", "image_path")}
-OPTIONAL = same("eval", "bbox", "bbox_list", "content", "dataset_name")
-LANGUAGES = {"en": "English", "cn": "Chinese"}
+LANGUAGES = ("en", "cn")
 
 
 def plain(value: Any) -> Any:
@@ -83,40 +82,17 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     return {**dict.fromkeys(LANGUAGES, 0.0), **metrics}
 
 
-def _task(language: str, published: str) -> Task:
-    def make(row: Row, folder: Path) -> Question | Sequence[Question]:
-        return question_of(language, row, folder)
-
-    questions = reader(
-        (*split_files("test"), "OCRBench_v2.json", "*/OCRBench_v2.json"),
-        COLUMNS,
-        make,
-        optional=OPTIONAL,
-    )
-    return Task(
-        name=f"ocrbench_v2_{language}",
-        title=f"OCRBench v2, {LANGUAGES[language]}",
-        source="OCRBench v2, arXiv 2501.00321",
-        layout="the parquet files test-*.parquet of ling99/OCRBench_v2, or OCRBench_v2.json with pictures beside it:"
-        " id, type, question, answers, eval, bbox, bbox_list, content, image or image_path",
-        prompts=(
-            prompt("official", "the question as it stands", questions, open_questions.ending("")),
-        ),
-        sampling=Sampling(max_new_tokens=8192),
+def of_language(language: str) -> Build:
+    """The questions of one language."""
+    return build(
+        rows(partial(question_of, language)),
+        PLAIN,
         extractors=(VERBATIM,),
         score=score,
         aggregate=aggregate,
-        main=language,
-        published=report_tables.row(report_tables.OCR, published),
-        notes=(
-            "the mean of category means, as the authors reckon; other harnesses weigh by items: see *_by_sample",
-            "pages and tables need thousands of tokens; a limit of 128, seen elsewhere, makes them unanswerable",
-            "questions ask for thousandths themselves, so boxes are compared as they are said",
-        ),
     )
 
 
-TASKS = (
-    _task("en", "45.2 51.9 46.5 49.8 61.5 56.3 54.3"),
-    _task("cn", "39.6 43.1 32.2 52.1 63.7 57.2 52.1"),
-)
+TASKS: Mapping[str, Build] = {
+    f"ocrbench_v2_{language}": of_language(language) for language in LANGUAGES
+}

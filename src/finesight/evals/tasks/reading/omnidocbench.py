@@ -3,36 +3,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Sampling
 from finesight.errors import EvalError
-from finesight.evals.core.task import Scored, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Scored
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.metrics.page_blocks import Block, Kind
 from finesight.evals.metrics.page_match import page_distances
-from finesight.evals.tasks.reading import open_questions
-from finesight.evals.tasks.shared import report_tables
 from finesight.evals.tasks.shared.aggregates import by_tag, mean, part
-from finesight.evals.tasks.shared.columns import Row, picture, reader, record, same
-from finesight.evals.tasks.shared.questions import Question, prompt
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.columns import Row, picture, record
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 
-COLUMNS = same("layout_dets", "page_info")
-OPTIONAL = same("extra")
 LANGUAGES = {"en": ("english",), "zh": ("simplified_chinese", "en_ch_mixed")}
 TEXT = ("text_block", "title", "code_txt", "code_txt_caption", "reference")
 OTHER = (
     *("figure_caption", "figure_footnote", "table_caption", "table_footnote", "equation_caption"),
-    *(
-        "code_algorithm",
-        "code_algorithm_caption",
-        "header",
-        "footer",
-        "page_footnote",
-        "page_number",
-    ),
+    *("code_algorithm", "code_algorithm_caption", "header", "footer", "page_footnote"),
+    "page_number",
 )
 """Blocks that an answer may hold without gain or loss."""
 KINDS: Mapping[str, tuple[Kind, str]] = {
@@ -159,50 +151,17 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     return metrics
 
 
-def _make(language: str) -> Callable[[Row, Path], Question | Sequence[Question]]:
-    return lambda row, folder: _of(language, row, folder)
-
-
-def _task(language: str, title: str, published: str) -> Task:
-    questions = reader(
-        ("OmniDocBench.json",), COLUMNS, _make(language), optional=OPTIONAL, pictures=()
-    )
-    return Task(
-        name=f"omnidocbench_{language}",
-        title=f"OmniDocBench, {title}",
-        source="OmniDocBench, arXiv 2412.07626",
-        layout="OmniDocBench.json, a list of pages with layout_dets (category_type, order, anno_id, text, latex, html),"
-        " page_info (image_path, page_attribute) and extra (relation), and images/",
-        prompts=(
-            prompt(
-                "official",
-                "after OmniDocBench's prompt for Qwen2-VL",
-                questions,
-                open_questions.ending(""),
-            ),
-        ),
-        sampling=Sampling(max_new_tokens=32000),
+def of_language(language: str) -> Build:
+    """The pages of one language."""
+    return build(
+        rows(partial(_of, language)),
+        Wording("official", "after OmniDocBench's prompt for Qwen2-VL", say()),
         extractors=(WHOLE_TEXT,),
         score=score,
         aggregate=aggregate,
-        main="edit_distance",
-        higher_is_better=False,
-        unit=1.0,
-        chance=1.0,
-        published=report_tables.row(report_tables.OCR, published),
-        notes=(
-            "the mean of four distances, each a mean over pages: text, formulas, tables and reading order, after blocks"
-            " are matched as the authors do it: end to end, neighbours joined",
-            "what differs: matching follows our own rules; LaTeX within a line is compared by its letters, not turned"
-            " into signs; systems of equations are not split; tables in LaTeX count as text; formulas are compared by"
-            " edits alone, because CDM needs a LaTeX that draws",
-            "text that matches nothing costs nothing, as with the authors; its share is told as extra",
-            "the wording follows the five parts of the authors' prompt, shortened",
-        ),
     )
 
 
-TASKS = (
-    _task("en", "English", ".330 .230 .265 .275 .226 .308 .409"),
-    _task("zh", "Chinese", ".381 .281 .435 .324 .324 .398 .543"),
-)
+TASKS: Mapping[str, Build] = {
+    f"omnidocbench_{language}": of_language(language) for language in LANGUAGES
+}

@@ -1,69 +1,83 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open questions on one picture: how they are asked, and what their rows have in common.
+"""Open questions on one picture: ChartQA, DocVQA, InfographicVQA, OCRBench and TextVQA.
 
-The truth of such a question is `golds`, right answers of which any will do.
+The truth of such a question is `golds`, right answers of which any will do. The benchmarks differ in the metric that
+compares an answer with them; see `TASKS` at the end.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from finesight.evals.core.task import Prompt
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Score
+from finesight.evals.extract.text import VERBATIM, WHOLE_TEXT
+from finesight.evals.metrics.anls import anls, anls_raw_lengths
+from finesight.evals.metrics.ocrbench import ocrbench_hit
+from finesight.evals.metrics.relaxed import relaxed_match
+from finesight.evals.metrics.vqa import vqa_accuracy
+from finesight.evals.tasks.shared.aggregates import means
+from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, texts
-from finesight.evals.tasks.shared.questions import Ask, Piece, Question, Read, prompt
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 
-SHORT = "Please try to answer the question with short words or phrases if possible."
 ONE_PHRASE = "Answer the question using a single word or phrase."
 ONE_WORD = "Answer the question with a single word."
-VLMEVALKIT = "VLMEvalKit's custom prompt of Qwen2-VL"
-
-COLUMNS = {
-    "question": ("question", "query"),
-    "golds": ("answers", "answer", "label"),
-    "image": ("image",),
-}
-"""A question, its answers and its picture, under the names of the usual copies."""
+SHORT = "Please try to answer the question with short words or phrases if possible."
 
 
-def ending(words: str) -> Ask:
-    """The picture, the question, and these words on a line of their own."""
-
-    def ask(question: Question) -> list[Piece]:
-        return [*question.media, f"{question.text}\n{words}" if words else question.text]
-
-    return ask
-
-
-def prompts(read: Read, lmms: str, *, qwen: str = SHORT) -> tuple[Prompt, ...]:
+def short_answer(lmms: str) -> tuple[Wording, ...]:
     """Qwen's wish for a short answer first, that of lmms-eval beside it."""
     return (
-        prompt("vlmevalkit", VLMEVALKIT, read, ending(qwen)),
-        prompt("lmms-eval", "lmms-eval", read, ending(lmms)),
+        Wording("vlmevalkit", "VLMEvalKit's custom prompt of Qwen2-VL", say(f"{{text}}\n{SHORT}")),
+        Wording("lmms-eval", "lmms-eval", say(f"{{text}}\n{lmms}")),
     )
 
 
-def question(
-    row: Row, folder: Path, identity: str, *, tags: Mapping[str, str] | None = None
-) -> Question:
-    """A row of `COLUMNS`."""
+PLAIN = Wording("official", "the question as it stands", say())
+
+
+def read_row(row: Row, folder: Path) -> Question:
+    """A row with `question`, `golds` and `image`; `id` and `picture_id` may be there."""
     golds = texts(row["golds"])
     cluster = row.get("picture_id")
     return Question(
-        id=identity,
+        id=str(row.get("id", row.where)),
         text=str(row["question"]),
         truth={"golds": list(golds)},
         oracle=golds[0],
         media=(picture(row["image"], folder, folder / "images"),),
         cluster=None if cluster is None else str(cluster),
-        tags=tags or {},
     )
 
 
-def best(
-    metric: Callable[[str, str], float | bool],
-) -> Callable[[Any, Mapping[str, Any]], dict[str, float]]:
+def read_chartqa(row: Row, folder: Path) -> Question:
+    """A row; copies write the half as human_test, test_human or 0."""
+    half = str(row["half"])
+    is_human = half == "0" or "human" in half
+    return replace(read_row(row, folder), tags={"half": "human" if is_human else "augmented"})
+
+
+def read_textvqa(row: Row, folder: Path) -> Question:
+    """A row; the question begins with a capital, as both harnesses write it."""
+    made = read_row(row, folder)
+    most_given = Counter(made.truth["golds"]).most_common(1)[0][0]
+    return replace(made, text=made.text[:1].upper() + made.text[1:], oracle=most_given)
+
+
+def read_ocrbench(row: Row, folder: Path) -> Question:
+    """A row; how an answer is compared depends on its kind, and for formulas on the data set."""
+    made, kind = read_row(row, folder), row["kind"]
+    dataset = str(row.get("dataset", kind))
+    truth = {**made.truth, "kind": dataset if dataset == "HME100k" else kind}
+    return replace(made, truth=truth, tags={"kind": kind, "dataset": dataset})
+
+
+def best(metric: Callable[[str, str], float | bool]) -> Score:
     """The best value of a metric over the gold answers, as part `score`; no answer is 0."""
 
     def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
@@ -75,13 +89,57 @@ def best(
     return score
 
 
-def over_all(
-    metric: Callable[[str, Sequence[str]], float | bool],
-) -> Callable[[Any, Mapping[str, Any]], dict[str, float]]:
-    """The value of a metric that knows all gold answers, as part `score`; no answer is 0."""
+def score_textvqa(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+    """Agreement with the ten people; no answer is 0."""
+    answered = parsed is not None and str(parsed).strip()
+    return {"score": float(vqa_accuracy(str(parsed), truth["golds"])) if answered else 0.0}
 
-    def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-        answered = parsed is not None and str(parsed).strip()
-        return {"score": float(metric(str(parsed), truth["golds"])) if answered else 0.0}
 
-    return score
+def score_ocrbench(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+    """A gold answer stands in the answer."""
+    return {"score": float(ocrbench_hit(str(parsed or ""), truth["golds"], truth["kind"]))}
+
+
+def score_documents(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+    """Similarity to the nearest gold answer, and as other harnesses reckon it, who let blanks count as an answer."""
+    text = "" if parsed is None else str(parsed)
+    golds = truth["golds"]
+    return {
+        "anls": anls(text, golds) if text.strip() else 0.0,
+        "anls_raw_lengths": anls_raw_lengths(text, golds),
+    }
+
+
+ACCURACY = means({"score": "accuracy"})
+DOCUMENTS = build(
+    rows(read_row),
+    *short_answer(ONE_PHRASE),
+    extractors=(VERBATIM,),
+    score=score_documents,
+    total=means({"anls": "anls", "anls_raw_lengths": "anls_raw_lengths"}),
+)
+TASKS: Mapping[str, Build] = {
+    "chartqa": build(
+        rows(read_chartqa),
+        *short_answer(ONE_WORD),
+        extractors=(WHOLE_TEXT,),
+        score=best(relaxed_match),
+        total=ACCURACY,
+    ),
+    "docvqa": DOCUMENTS,
+    "infovqa": DOCUMENTS,
+    "ocrbench": build(
+        rows(read_ocrbench),
+        PLAIN,
+        extractors=(WHOLE_TEXT,),
+        score=score_ocrbench,
+        total=ACCURACY,
+    ),
+    "textvqa": build(
+        rows(read_textvqa),
+        *short_answer(ONE_PHRASE),
+        extractors=(WHOLE_TEXT,),
+        score=score_textvqa,
+        total=ACCURACY,
+    ),
+}

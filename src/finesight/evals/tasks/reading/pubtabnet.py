@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PubTabNet: tables of scientific articles as pictures, wanted as HTML."""
+"""PubTabNet: pictures of tables in scientific articles, to be written as HTML."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Sampling
-from finesight.evals.core.task import Answered, Extractor, Task
+from finesight.evals.core.benchmark import Build
+from finesight.evals.core.task import Answered, Extractor
 from finesight.evals.metrics.tables import teds
-from finesight.evals.tasks.reading import open_questions
-from finesight.evals.tasks.shared.aggregates import average, joined
-from finesight.evals.tasks.shared.columns import Row, picture, reader, record
-from finesight.evals.tasks.shared.questions import Piece, Question, prompt
+from finesight.evals.tasks.shared.aggregates import means
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.columns import Row, picture, record
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, say
 from finesight.parse.document_html import PAGE_PROMPT, PAGE_SYSTEM, PAGE_SYSTEM_LONG
 
 COOKBOOK = "the document cookbook of Qwen2.5-VL"
 QUESTION = "Write the table in the image as HTML, one <table> and nothing else."
-COLUMNS = {"id": ("filename",), "html": ("html",), "split": ("split",)}
 _TABLE = re.compile(r"<table\b.*?(?:</table>|\Z)", re.DOTALL | re.IGNORECASE)
 _HEAD_CELL = re.compile(r"(</?)th\b", re.IGNORECASE)
 
@@ -83,40 +82,15 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"teds": teds(said, gold), "structure": teds(said, gold, structure_only=True)}
 
 
-questions = reader(
-    ("PubTabNet_Examples.jsonl", "PubTabNet_2.0.0.jsonl"), COLUMNS, question, pictures=()
-)
-
-TASKS = (
-    Task(
-        name="pubtabnet",
-        title="PubTabNet",
-        source="PubTabNet, arXiv 1911.10683; github.com/ibm-aur-nlp/PubTabNet",
-        layout="PubTabNet_Examples.jsonl (or PubTabNet_2.0.0.jsonl) with filename, split, html.structure.tokens and"
-        " html.cells; the pictures beside it, or in a folder named after the split",
-        prompts=(
-            prompt("html", "this project's wording", questions, open_questions.ending("")),
-            prompt("qwenvl-html", COOKBOOK, questions, ask_qwenvl, system=PAGE_SYSTEM),
-            prompt(
-                "qwenvl-html-long",
-                f"{COOKBOOK}, with the system text that it defines and does not pass",
-                questions,
-                ask_qwenvl,
-                system=PAGE_SYSTEM_LONG,
-            ),
-        ),
-        sampling=Sampling(max_new_tokens=4096),
+LONG = f"{COOKBOOK}, with the system text that it defines and does not pass"
+TASKS: Mapping[str, Build] = {
+    "pubtabnet": build(
+        rows(question),
+        Wording("html", "this project's wording", say()),
+        Wording("qwenvl-html", COOKBOOK, ask_qwenvl, PAGE_SYSTEM),
+        Wording("qwenvl-html-long", LONG, ask_qwenvl, PAGE_SYSTEM_LONG),
         extractors=(HTML_TABLE, HEADS_AS_CELLS),
         score=score,
-        aggregate=joined(
-            average("teds", name="teds", by=("kind",)), average("structure", name="structure")
-        ),
-        main="teds",
-        notes=(
-            "numbers of this are not in the report",
-            "the 20 published examples are training pictures of the benchmark; they say little, and nothing of its"
-            " validation score",
-            "a th is not read as a cell unless the second rule of reading is chosen",
-        ),
-    ),
-)
+        total=means({"teds": "teds", "structure": "structure"}),
+    )
+}

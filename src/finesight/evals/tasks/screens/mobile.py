@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps on telephones: one form for the actions of data sets and of models, and when two of them are the same.
+"""Steps on telephones: one format for the actions of data sets and models, prompts, and the score.
 
 A step is plain JSON: `kind` (click, long_press, scroll, type, open, home, back, enter, wait, done, impossible), and
 with it `point` in pixels of the original, `direction` of what is scrolled to, or `text`.

@@ -1,28 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions about screens: shown with a tool to act by, whose description names the size of the screen.
+"""Questions about screens, asked with the description of a tool.
 
-The size named is the one the model sees after fitting to its grid, because the coordinates it says are meant there.
+The description names the size of the screen after resizing, because the coordinates of an answer are pixels of that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from finesight.evals.core.rows import broken_item
-from finesight.evals.core.task import Budget, Item, Prompt
+from finesight.evals.core.task import Budget, Item
 from finesight.evals.metrics.boxes import point_in_box
-from finesight.evals.tasks.shared.aggregates import Aggregate, average
-from finesight.evals.tasks.shared.questions import (
-    Broken,
-    Piece,
-    Question,
-    Read,
-    as_item,
-    conversation,
-)
+from finesight.evals.tasks.shared.questions import Piece, Question, as_item, conversation
 from finesight.geometry import Size
 from finesight.processor.resize import smart_resize
 from finesight.screen.history import call_in_words
@@ -43,19 +33,27 @@ def seen_size(screen: Sequence[float], budget: Budget) -> Size:
     return Size(columns, rows)
 
 
-def tool_prompt(name: str, source: str, read: Read, ask: AskOnScreen, tool: Tool) -> Prompt:
-    """A `Prompt` that offers a tool; the truth of its questions has `screen`, width and height of the original."""
+@dataclass(frozen=True, slots=True)
+class ToolWording:
+    """A way to ask that offers a tool; the truth of its questions has `screen`, width and height of the original.
 
-    def items(folder: Path, budget: Budget) -> Iterator[Item]:
-        for question in read(folder):
-            if isinstance(question, Broken):
-                yield broken_item(question.where, question.reason)
-                continue
-            size = seen_size(question.truth["screen"], budget)
-            asked = conversation(ask(question, size), budget, system=DEFAULT_SYSTEM)
-            yield as_item(question, replace(asked, tools=(tool(size),)))
+    Attributes:
+        name: of the prompt.
+        source: where its words come from.
+        ask: puts a question into words.
+        tool: describes the tool on a screen of the size that the model sees.
+    """
 
-    return Prompt(name, source, items)
+    name: str
+    source: str
+    ask: AskOnScreen
+    tool: Tool
+
+    def item(self, question: Question, budget: Budget) -> Item:
+        """The question as it is asked within a budget."""
+        size = seen_size(question.truth["screen"], budget)
+        asked = conversation(self.ask(question, size), budget, system=DEFAULT_SYSTEM)
+        return as_item(question, replace(asked, tools=(self.tool(size),)))
 
 
 def click_in_words(box: Sequence[float]) -> str:
@@ -70,23 +68,18 @@ def ask_click(asked: Question, size: Size) -> list[Piece]:
     return [*asked.media, asked.text]
 
 
-def ask_point(asked: Question) -> list[Piece]:
-    """Screen and a wish for a point in JSON, without a tool."""
-    return [*asked.media, point_wish(asked.text)]
+POINT_WISH = (
+    'Point to the element for "{text}" in the image, output its coordinates in JSON format.'
+)
+"""Asks for a point in JSON, without a tool."""
 
 
 def point_wish(text: str) -> str:
-    """The wish itself."""
-    return f'Point to the element for "{text}" in the image, output its coordinates in JSON format.'
+    """The wish for a point on what this text names."""
+    return POINT_WISH.format(text=text)
 
 
 def score_click(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """The point lies in the box or on its edge; an answer without a point is wrong and counted apart."""
     hit = parsed is not None and point_in_box(parsed, truth["box"])
     return {"hit": float(hit), "wrong_format": float(parsed is None)}
-
-
-def click_accuracy(by: Sequence[str]) -> Aggregate:
-    """Share of clicks that hit, over samples and broken down; and the share without a point."""
-    hits, unread = average("hit", by=by), average("wrong_format", name="wrong_format")
-    return lambda scored: {**hits(scored), **unread(scored)}

@@ -1,16 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adding up: means over all items, over the values of a tag, and over groups.
+"""Aggregates of scores: means over all items, over the values of a tag, and over groups.
 
 An item that failed has no parts and counts as 0 everywhere, unless the caller says what it counts as.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
-from finesight.evals.core.task import Scored
+from finesight.evals.core.task import Aggregate, Scored
 
-Aggregate = Callable[[Sequence[Scored]], Mapping[str, float]]
+
+class Total(Protocol):
+    """Adds up scores and breaks them down by tags, such as `average`."""
+
+    def __call__(self, *, by: Sequence[str]) -> Aggregate:
+        """Adds up, broken down by these tags."""
+        ...
 
 
 def mean(values: Iterable[float]) -> float:
@@ -55,6 +62,23 @@ def average(
             metrics |= {f"{name}/{tag}/{value}": number for value, number in means.items()}
             metrics[f"{name}/macro/{tag}"] = mean(means.values())
         return metrics
+
+    return total
+
+
+def means(metrics: Mapping[str, str], *more: Aggregate, failed: float = 0.0) -> Total:
+    """The means of several parts of the score; the first is broken down by tags.
+
+    Args:
+        metrics: part of the score -> what its mean is called.
+        more: what else is added up.
+        failed: what a failed item counts as.
+    """
+    (first, title), *others = metrics.items()
+
+    def total(*, by: Sequence[str]) -> Aggregate:
+        rest = [average(key, name=name, failed=failed) for key, name in others]
+        return joined(average(first, name=title, by=by, failed=failed), *rest, *more)
 
     return total
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the files of a local copy to questions: which files, which columns, and what stands in a cell.
+"""Questions of a local copy: its files, its rows, and the values of cells.
 
 A row that cannot be used becomes a `Broken`, which is counted and never asked; it is not dropped.
 """
@@ -14,42 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from finesight.conversation import ImagePart
 from finesight.errors import EvalError
-from finesight.evals.core.rows import Row, literal_list, rows
+from finesight.evals.core.benchmark import Benchmark
+from finesight.evals.core.rows import Row as Row
+from finesight.evals.core.rows import literal_list, rows
 from finesight.evals.tasks.shared.questions import Broken, Question, Read
 
 if TYPE_CHECKING:
     from finesight.conversation import MediaSource
 
-__all__ = [
-    "Columns",
-    "Make",
-    "Row",
-    "choice_columns",
-    "find",
-    "picture",
-    "pictures",
-    "reader",
-    "record",
-    "same",
-    "split_files",
-    "texts",
-]
-
-Columns = Mapping[str, Sequence[str]]
 Make = Callable[[Row, Path], Question | Sequence[Question]]
 """Turns a row and the folder of its copy into a question, several, or none."""
-
-
-def same(*names: str) -> dict[str, tuple[str, ...]]:
-    """Columns that every copy calls as we do."""
-    return {name: (name,) for name in names}
-
-
-def split_files(*splits: str) -> tuple[str, ...]:
-    """Where copies keep a split: parquet as published, or one file of JSON or of tab-separated cells."""
-    places = ("{0}-*.parquet", "data/{0}-*.parquet", "*/{0}-*.parquet", "{0}.parquet")
-    files = (*places, "{0}.jsonl", "{0}.json", "{0}.tsv")
-    return tuple(file.format(split) for split in splits for file in files)
 
 
 def find(folder: Path, *patterns: str) -> list[Path]:
@@ -74,30 +48,32 @@ def find(folder: Path, *patterns: str) -> list[Path]:
     )
 
 
-def reader(
-    files: Sequence[str],
-    columns: Columns,
-    make: Make,
-    *,
-    optional: Columns | None = None,
-    pictures: Sequence[str] = ("image",),
-) -> Read:
-    """A function that reads the questions of a copy.
+def row_reader(benchmark: Benchmark, make: Make, *, files: Sequence[str] = ()) -> Read:
+    """A function that reads the questions of a copy of a benchmark.
 
     Args:
-        files: patterns below the folder, the best first.
-        columns: that a copy must have; a row with nothing in one of them is broken.
+        benchmark: names files and columns; a row with nothing in one that a copy must have is broken.
         make: turns a row into questions.
-        optional: columns that it may have.
-        pictures: our names of the columns that hold pictures.
+        files: patterns below the folder instead of those of the benchmark.
     """
 
     def read(folder: Path) -> Iterator[Question | Broken]:
-        for path in find(folder, *files):
-            for row in rows(path, columns=columns, optional=optional, pictures=pictures):
+        for path in find(folder, *(files or benchmark.files)):
+            found = rows(
+                path,
+                columns=benchmark.columns,
+                optional=benchmark.optional,
+                pictures=benchmark.pictures,
+            )
+            for row in found:
                 yield from _made(row, folder, make)
 
     return read
+
+
+def tags_of(row: Row, names: Sequence[str]) -> dict[str, str]:
+    """Tags of a question: the columns of these names that hold something."""
+    return {name: str(row[name]) for name in names if row.get(name)}
 
 
 def _made(row: Row, folder: Path, make: Make) -> Sequence[Question | Broken]:

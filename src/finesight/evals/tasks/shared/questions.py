@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every benchmark file needs: a question as its copy tells it, and ways to ask it.
+"""Questions of benchmarks, and ways to ask them.
 
 Reading and asking are kept apart. A task reads the rows of its copy into `Question`s once; each `Prompt` then turns
 the same questions into conversations. So a new way of asking never touches the reading, nor the truth.
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from finesight.conversation import Conversation, ImagePart, Message, Part, TextPart, VideoPart
 from finesight.evals.core.rows import broken_item
@@ -18,9 +18,6 @@ from finesight.evals.core.task import Answered, Budget, Extractor, Item, Prompt
 
 Media = ImagePart | VideoPart
 Piece = str | Media
-
-TOKEN_PIXELS = 28 * 28
-"""Pixels of one visual token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,28 +63,73 @@ class Broken:
 
 
 Read = Callable[[Path], Iterable[Question | Broken]]
+"""Reads the questions of a local copy."""
 Ask = Callable[[Question], Sequence[Piece]]
+"""The parts of the user's turn, in reading order."""
 
 
-def prompt(name: str, source: str, read: Read, ask: Ask, *, system: str | None = None) -> Prompt:
-    """A `Prompt` that reads with one function and asks with another.
+def say(form: str = "{text}") -> Ask:
+    """Pictures and videos, then these words.
 
     Args:
+        form: the words; `{text}` and `{hint}` stand for those of the question.
+    """
+    return lambda asked: [*asked.media, form.format(text=asked.text, hint=asked.hint)]
+
+
+class Way(Protocol):
+    """A way to ask, whatever the copy that is read: a `Wording`, or a record that also offers a tool or subtitles."""
+
+    @property
+    def name(self) -> str:
+        """Of the prompt."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Where its words come from."""
+        ...
+
+    def item(self, question: Question, budget: Budget) -> Item:
+        """The question as it is asked within a budget."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A way to ask with words alone.
+
+    Attributes:
         name: of the prompt.
         source: where its words come from.
-        read: gives the questions of a local copy.
-        ask: the parts of the user's turn, in reading order.
+        ask: puts a question into words.
         system: text of the system turn; None leaves the model's own.
     """
 
-    def items(folder: Path, budget: Budget) -> Iterator[Item]:
-        for question in read(folder):
-            if isinstance(question, Broken):
-                yield broken_item(question.where, question.reason)
-            else:
-                yield as_item(question, conversation(ask(question), budget, system=system))
+    name: str
+    source: str
+    ask: Ask
+    system: str | None = None
 
-    return Prompt(name, source, items)
+    def item(self, question: Question, budget: Budget) -> Item:
+        """The question as it is asked within a budget."""
+        return as_item(question, conversation(self.ask(question), budget, system=self.system))
+
+
+def prompts(read: Read, *ways: Way) -> tuple[Prompt, ...]:
+    """Prompts that read alike and ask in these ways; the first is the default."""
+    return tuple(_prompt(read, each) for each in ways)
+
+
+def _prompt(read: Read, way: Way) -> Prompt:
+    def items(folder: Path, budget: Budget) -> Iterator[Item]:
+        for found in read(folder):
+            if isinstance(found, Broken):
+                yield broken_item(found.where, found.reason)
+            else:
+                yield way.item(found, budget)
+
+    return Prompt(way.name, way.source, items)
 
 
 def conversation(
@@ -136,10 +178,10 @@ def as_item(question: Question, asked: Conversation) -> Item:
     )
 
 
-def either(name: str, version: str, choose: Callable[[Mapping[str, Any]], Extractor]) -> Extractor:
-    """An extractor that reads by one rule or another, as the kind of the question says."""
+def either(name: str, version: str, letter: Extractor, other: Extractor) -> Extractor:
+    """An extractor that reads a letter where a question has options, and by another rule where it has none."""
 
     def read(answered: Answered) -> Any:
-        return choose(answered.truth).read(answered)
+        return (letter if answered.truth["choices"] else other).read(answered)
 
     return Extractor(name, version, read)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Subtitles: what is said in an SRT file, all of it or at the times of the frames that are shown."""
+"""Subtitles of an SRT file: all of them, or those at the times of the frames that are shown."""
 
 from __future__ import annotations
 

@@ -1,32 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TempCompass: action, direction, speed, order and change of attributes in short videos, asked in three forms."""
+"""TempCompass: action, direction, speed, order and change of attributes in short videos, in four forms.
+
+Three forms are questions with an answer. The fourth asks for a caption, which is right if a question about the video
+can be answered from it alone; it is a benchmark of its own.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any
 
 from finesight.conversation import VideoPart
 from finesight.errors import EvalError
-from finesight.evals.core.task import Answered, Extractor, Task
+from finesight.evals.core.benchmark import Benchmark, Build
+from finesight.evals.core.task import Answered, Extractor
 from finesight.evals.extract.robust import DENIED, NOT_BEFORE, ROBUST_LETTER
-from finesight.evals.tasks.shared import report_tables
-from finesight.evals.tasks.shared.aggregates import average
-from finesight.evals.tasks.shared.columns import Row, reader, same, split_files
-from finesight.evals.tasks.shared.questions import Broken, Piece, Question, prompt
-from finesight.evals.tasks.video import clips
+from finesight.evals.judge.rules import CAPTION
+from finesight.evals.tasks.choice.multiple_choice import is_letter
+from finesight.evals.tasks.shared.build import build, rows
+from finesight.evals.tasks.shared.columns import Row, row_reader
+from finesight.evals.tasks.shared.questions import Broken, Question, Wording, say
+from finesight.evals.tasks.video.video_choice import video_file
 
 FORMS = {
     "multi-choice": "Please directly give the best option:",
     "yes_no": "Please answer yes or no:",
     "caption_matching": "Please directly give the best option:",
 }
-COLUMNS = {"video": ("video_id", "video"), **same("question", "answer")}
-OPTIONAL = {"aspect": ("dim",)}
 _LABELLED = re.compile(r"^((?:(?:Caption|Sentence|Option) )?[A-D1-4])[.:] ?(.*)$", re.MULTILINE)
 _STATING = re.compile(
     r"\b(?:best|correct|right|answer)\b[^.:\n]{0,120}?(?:\bis\b:?|:)[\s\"'*(]{1,4}", re.IGNORECASE
@@ -60,9 +63,9 @@ def _make(form: str, row: Row, folder: Path) -> Question:
     answer = str(row["answer"]).strip()
     listed = options(row["question"], answer)
     right = next((label for label, _ in listed if answer.startswith(label)), answer)
-    video = VideoPart(source=clips.video_file(str(row["video"]), folder, "videos"))
+    video = VideoPart(source=video_file(str(row["video"]), folder, "videos"))
     return Question(
-        id=row.where.rpartition("/")[2],
+        id=f"{form}/{row.where.rpartition('/')[2]}",
         text=row["question"],
         truth={"options": listed, "answer": right},
         oracle=answer,
@@ -73,21 +76,11 @@ def _make(form: str, row: Row, folder: Path) -> Question:
     )
 
 
-def questions(folder: Path) -> Iterator[Question | Broken]:
+def questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Broken]:
     """Reads the three forms, each a folder of its own."""
     for form in FORMS:
-        files = [f"{form}/{file}" for file in split_files("test")]
-
-        def make(row: Row, below: Path, form: str = form) -> Question | Sequence[Question]:
-            made = _make(form, row, below)
-            return replace(made, id=f"{form}/{made.id}")
-
-        yield from reader([*files, f"{form}.json"], COLUMNS, make, optional=OPTIONAL)(folder)
-
-
-def ask(asked: Question) -> list[Piece]:
-    """Video, question with its options, the form's own wish."""
-    return [*asked.media, f"{asked.text}\n{asked.hint}"]
+        files = [*(f"{form}/{file}" for file in benchmark.files), f"{form}.json"]
+        yield from row_reader(benchmark, partial(_make, form), files=files)(folder)
 
 
 def read_option(answered: Answered) -> str | None:
@@ -154,30 +147,47 @@ def named_label(text: str, listed: Sequence[Sequence[str]]) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
-def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """The right label, or the right one of yes and no."""
-    return {"correct": float(parsed is not None and parsed == truth["answer"])}
+OFFICIAL = "the code published with TempCompass"
+OPTION = Extractor("tempcompass-option", f"3+{ROBUST_LETTER.version}", read_option)
 
 
-TASKS = (
-    Task(
-        name="tempcompass",
-        title="TempCompass, three forms",
-        source="TempCompass, arXiv 2403.00476",
-        layout="the folders multi-choice, yes_no and caption_matching of lmms-lab/TempCompass, each with test-*.parquet"
-        " (video_id, question, answer, dim), and videos/{video_id}.mp4; column names from general knowledge",
-        prompts=(prompt("official", "the code published with TempCompass", questions, ask),),
-        budget=clips.BUDGET,
-        sampling=clips.SHORT_ANSWER,
-        extractors=(Extractor("tempcompass-option", f"3+{ROBUST_LETTER.version}", read_option),),
-        score=score,
-        aggregate=average(by=("form", "aspect")),
-        main="accuracy/macro/form",
-        chance=0.42,
-        published=report_tables.row(report_tables.VIDEO, "67.1 73.8 74.8 71.7 64.4"),
-        notes=(
-            "published numbers are the mean of four forms; captions need a judge and are the task tempcompass_captions",
-            "the published reading asks a language model where no rule fits; here such an answer is wrong",
-        ),
+def caption_question(row: Row, folder: Path) -> Question:
+    """One row: what to write about, and the question that is put to the caption."""
+    answer = str(row["mc_answer"]).strip()
+    listed = options(row["mc_question"], answer)
+    right = next(each for each in listed if answer.startswith(each[0]))
+    return Question(
+        id=row.where.rpartition("/")[2],
+        text=row["question"],
+        truth={"options": listed, "answer": right[0], "asked_of_caption": row["mc_question"]},
+        oracle=right[1],
+        media=(VideoPart(source=video_file(str(row["video"]), folder, "videos")),),
+        cluster=str(row["video"]),
+        tags={"aspect": row["aspect"]} if row.get("aspect") else {},
+    )
+
+
+def read_named(answered: Answered) -> str | None:
+    """The label of the one option whose words stand in the caption as they are, or else of the one that it names."""
+    text, options = answered.text.lower(), answered.truth["options"]
+    said = [str(label) for label, words in options if words and words.lower().rstrip(".") in text]
+    if said:
+        return said[0] if len(said) == 1 else None
+    return named_label(answered.text, options)
+
+
+TASKS: Mapping[str, Build] = {
+    "tempcompass": build(
+        lambda benchmark: partial(questions, benchmark),
+        Wording("official", OFFICIAL, say("{text}\n{hint}")),
+        extractors=(OPTION,),
+        score=is_letter,
     ),
-)
+    "tempcompass_captions": build(
+        rows(caption_question),
+        Wording("official", OFFICIAL, say()),
+        extractors=(Extractor("option-in-words", "3", read_named),),
+        score=is_letter,
+        judge=CAPTION,
+    ),
+}
