@@ -280,7 +280,8 @@ class Sampling:
     def __post_init__(self) -> None:
         settle_numbers(self, SAMPLING_LIMITS)
         settle(self, ("loop_guard",))
-        stop: Any = (self.stop,) if isinstance(self.stop, str) else self.stop
+        given: object = self.stop
+        stop = (given,) if isinstance(given, str) else given
         object.__setattr__(self, "stop", tuple(stop) if isinstance(stop, list) else stop)
 
     def check(self) -> None:

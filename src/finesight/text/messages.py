@@ -87,10 +87,9 @@ def conversation_from(
 
 def read_messages(messages: Sequence[MessageLike]) -> tuple[Message, ...]:
     """Read messages; see `conversation_from`."""
-    if isinstance(messages, (str, bytes)) or not isinstance(messages, Sequence):
-        raise ConfigError(
-            f"messages are a {type(messages).__name__}", hint="give a list of messages"
-        )
+    given: object = messages
+    if isinstance(given, (str, bytes)) or not isinstance(given, Sequence):
+        raise ConfigError(f"messages are a {type(given).__name__}", hint="give a list of messages")
     return tuple(
         message if isinstance(message, Message) else _read_message(message, Place(index))
         for index, message in enumerate(messages)
