@@ -6,7 +6,7 @@
     cli, interop, api, doctor
      └▶ train │ server │ evals │ apps             siblings, but train ▶ data, server ▶ engine
           └▶ engine │ data                        siblings
-               └▶ processor │ model │ remote      siblings: they meet only in batch
+               └▶ processor │ model │ remote │ screen    siblings: processor and model meet only in batch
                     └▶ media │ text │ parse │ present │ browser    siblings
                          └▶ config ▶ conversation, batch ▶ geometry ▶ inputs, threads ▶ errors
 
@@ -30,7 +30,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("batch",),
     ("config",),
     ("media", "text", "parse", "present", "browser"),
-    ("processor", "model", "remote"),
+    ("processor", "model", "remote", "screen"),
     ("engine", "data"),
     ("train", "server", "evals", "apps"),
     ("doctor", "api"),
@@ -60,6 +60,7 @@ TORCH_FREE = (
         "remote",
         "present",
         "browser",
+        "screen",
     ),
     *("apps", "evals.metrics", "cli", ""),
 )

@@ -12,6 +12,7 @@ from functools import cache
 
 import pytest
 import typer
+from PIL import Image, ImageChops, ImageStat
 
 from finesight.cli.app import build
 from tests.architecture import pages
@@ -38,6 +39,20 @@ def run_script(name, *arguments):
 def test_what_is_copied_from_the_code_is_up_to_date(script):
     done = run_script(script)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_pictures_of_the_explanations_show_what_the_code_computes(tmp_path):
+    done = run_script("draw_explanations.py", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    drawn = sorted(tmp_path.glob("*.png"))
+    assert [path.stem for path in drawn] == sorted(
+        path.stem for path in (ROOT / "docs" / "explanation").glob("*.md")
+    )
+    for path in drawn:
+        with Image.open(path) as new, Image.open(ROOT / "docs" / "images" / path.name) as kept:
+            assert new.size == kept.size, path.name
+            difference = ImageChops.difference(new.convert("L"), kept.convert("L"))
+            assert ImageStat.Stat(difference).mean[0] < 0.5, f"{path.name}: run the script again"
 
 
 def test_a_stale_quote_is_seen_and_renewed(tmp_path):

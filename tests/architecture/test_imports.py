@@ -34,7 +34,7 @@ BAD_DIRECTION = {
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import finesight.media.image",
     ),
     "sideways": ("finesight.model.vision", "from finesight.processor.windows import window_order"),
-    "sideways, at the top": ("finesight.evals.run", "from finesight.train import loop"),
+    "sideways, at the top": ("finesight.evals.core.run", "from finesight.train import loop"),
     "configuration needs no tensors": ("finesight.config.a", "import finesight.batch"),
     "apps reach a model through Responder": ("finesight.apps.a", "import finesight.engine.engine"),
     "builders reach a model through Responder": (

@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 
-from finesight.evals import registry
-from finesight.evals.scoring import REASONS
+from finesight.evals.core import registry
+from finesight.evals.core.scoring import REASONS
 from finesight.remote import client
 from tests.support.benchmark_copies import parquet, save
 from tests.support.fake_endpoint import completion, serving

@@ -12,9 +12,9 @@ from PIL import Image, ImageDraw
 from finesight.data.record import Record
 from finesight.data.shards import write_shard
 from finesight.errors import EvalError
-from finesight.evals import registry
-from finesight.evals.results import write_whole
-from finesight.evals.samples import Journal, write_lines
+from finesight.evals.core import registry
+from finesight.evals.core.journal import Journal, write_lines
+from finesight.evals.core.results import write_whole
 from tests.support.fake_endpoint import completion, serving
 from tests.support.toy_eval import TOY, write_copy
 

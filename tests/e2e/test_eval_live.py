@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from finesight.evals.live import miniwob as environment
-from finesight.evals.tasks import miniwob
+from finesight.evals.tasks.screens import miniwob
 from tests.support.benchmark_copies import as_json, jsonl
 from tests.support.fake_endpoint import completion, serving
 from tests.support.miniwob_pages import PAGES, write_pages

@@ -20,7 +20,7 @@ NUM_ITEMS = 304
 COMMAND = "import sys; from finesight.cli.main import main; sys.exit(main())"
 TORN = """
 import os, signal
-from finesight.evals.samples import Journal
+from finesight.evals.core.journal import Journal
 
 def append(self, sample, left=[40]):
     left[0] -= 1

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from finesight.evals import registry
+from finesight.evals.core import registry
+from finesight.evals.core.task import Answered, Sight, Task
 from finesight.evals.metrics.detection import coco_average_precision
 from finesight.evals.metrics.maths import is_equal, is_equal_tight
 from finesight.evals.metrics.mega import score_field
-from finesight.evals.task import Answered, Sight, Task
-from finesight.evals.tasks.odinw13 import said_boxes
+from finesight.evals.tasks.grounding.odinw13 import said_boxes
 from finesight.geometry import Size
 from tests.interop.pairs import Pair
 

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from finesight.conversation import TextPart
-from finesight.evals.check import check_task
-from finesight.evals.layout import BROKEN
-from finesight.evals.task import Budget, Task
+from finesight.evals.core.rows import BROKEN
+from finesight.evals.core.self_check import check_task
+from finesight.evals.core.task import Budget, Task
 
 
 def png(number: int = 0, size: tuple[int, int] = (64, 48)) -> bytes:

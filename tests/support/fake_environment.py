@@ -6,8 +6,8 @@ from __future__ import annotations
 from PIL import Image
 
 from finesight.errors import ActionRefused, ScreenUnavailable
-from finesight.evals.live.environment import Observation, Outcome
 from finesight.geometry import Box
+from finesight.screen.environment import Observation, Outcome
 
 
 class Counter:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from finesight.conversation import Conversation, ImagePart, Message, TextPart
-from finesight.evals.layout import broken_item, rows
-from finesight.evals.task import Budget, Extractor, Item, Prompt, Task
+from finesight.evals.core.rows import broken_item, rows
+from finesight.evals.core.task import Budget, Extractor, Item, Prompt, Task
 
 
 def item(number, *, group=None, cluster=None, image=None, item_id=None, tags=None):

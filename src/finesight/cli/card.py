@@ -15,8 +15,8 @@ from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
     from finesight.conversation import Responder
-    from finesight.evals.card import Examples, NoData
-    from finesight.evals.heldout import HeldOutItem, RowScore
+    from finesight.evals.suites.card import Examples, NoData
+    from finesight.evals.suites.heldout import HeldOutItem, RowScore
     from finesight.model.vl import VisionLanguageModel
 
 
@@ -37,8 +37,8 @@ def show_card(
 ) -> None:
     """Score a model on held-out and on real data; a table or one JSON object on standard output, files in `out`."""
     from finesight.api.checkpoints import find_checkpoint
-    from finesight.evals.card import Examples, read_trained, trained_for, write_card
-    from finesight.evals.heldout import as_table
+    from finesight.evals.suites.card import Examples, read_trained, trained_for, write_card
+    from finesight.evals.suites.heldout import as_table
 
     if not data and not real:
         raise ConfigError(
@@ -85,8 +85,8 @@ def evaluation(
     from finesight.api.model import load_processor
     from finesight.engine.engine import Engine
     from finesight.errors import FinesightError
-    from finesight.evals.card import Examples
-    from finesight.evals.heldout import as_scores
+    from finesight.evals.suites.card import Examples
+    from finesight.evals.suites.heldout import as_scores
 
     none = Examples(most=0)
     items = _items_of(folders, real, limit)
@@ -114,7 +114,7 @@ def _items_of(data: Sequence[Path], real: Sequence[Path], limit: int | None) -> 
     """
     from finesight.cli.heldout import read_items
     from finesight.errors import EvalError
-    from finesight.evals.parts import CARD_PARTS, present
+    from finesight.evals.suites.parts import CARD_PARTS, present
 
     items = read_items(data, limit=limit)
     if not items and not present(CARD_PARTS, real)[0]:
@@ -172,10 +172,10 @@ def _rows(
     on_progress: Callable[[str, int], None] | None = None,
 ) -> list[RowScore]:
     """Rows of held-out items, then those of the benchmarks on real data that are there."""
-    from finesight.evals.card_rows import score_part
-    from finesight.evals.heldout import score_rows
-    from finesight.evals.parts import CARD_PARTS, present
-    from finesight.evals.responders import FromModel
+    from finesight.evals.core.responders import FromModel
+    from finesight.evals.suites.card_rows import score_part
+    from finesight.evals.suites.heldout import score_rows
+    from finesight.evals.suites.parts import CARD_PARTS, present
 
     rows: list[RowScore] = []
     if items:
@@ -205,8 +205,8 @@ def _rows(
 
 def _no_data(data: Sequence[Path], real: Sequence[Path]) -> list[NoData]:
     """Rows of the card that nothing was given for."""
-    from finesight.evals.card import NoData
-    from finesight.evals.parts import CARD_PARTS, present
+    from finesight.evals.suites.card import NoData
+    from finesight.evals.suites.parts import CARD_PARTS, present
 
     missing = [] if data else [NoData(HELD_OUT, "a held-out data set", HOW_HELD_OUT)]
     absent = present(CARD_PARTS, real)[1]

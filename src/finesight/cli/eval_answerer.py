@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
-    from finesight.evals.responders import FromModel, ItemResponder
-    from finesight.evals.task import Item, Space
+    from finesight.evals.core.responders import FromModel, ItemResponder
+    from finesight.evals.core.task import Item, Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ def responder_of(who: Answerer, *, workers: int) -> tuple[ItemResponder, Space]:
     else:
         responder = loaded_responder(who.model, who.device, who.dtype)
     if who.cache is not None:
-        from finesight.evals.cache import Cached
+        from finesight.evals.responders.cache import Cached
 
         responder = Cached(responder, who.cache)
     return responder, who.space or "resized"
@@ -116,7 +116,7 @@ def matched(responder: ItemResponder, items: Callable[[], Iterable[Item]]) -> It
     Raises:
         EvalError: outputs and items do not belong together.
     """
-    from finesight.evals.imports import Imported
+    from finesight.evals.responders.harness_logs import Imported
 
     if not isinstance(responder, Imported):
         return responder
@@ -128,8 +128,8 @@ def matched(responder: ItemResponder, items: Callable[[], Iterable[Item]]) -> It
 
 def _from_file(who: Answerer) -> ItemResponder:
     """Stored outputs, our own or those of another harness."""
-    from finesight.evals.imports import load_outputs
-    from finesight.evals.responders import Replay
+    from finesight.evals.core.responders import Replay
+    from finesight.evals.responders.harness_logs import load_outputs
 
     resizes = who.space == "resized"
     if resizes:
@@ -152,8 +152,8 @@ def loaded_responder(model: str, device: str, dtype: str | None = None) -> FromM
     """A model of this machine, named by the digest of its files and the type of its weights."""
     from finesight.api import load
     from finesight.api.checkpoints import find_checkpoint
-    from finesight.evals.request import folder_digest
-    from finesight.evals.responders import FromModel
+    from finesight.evals.core.digests import folder_digest
+    from finesight.evals.core.responders import FromModel
 
     digest = folder_digest(find_checkpoint(model))
     loaded = load(model, device=device, dtype=dtype)
@@ -163,7 +163,7 @@ def loaded_responder(model: str, device: str, dtype: str | None = None) -> FromM
 
 def _from_endpoint(who: Answerer) -> ItemResponder:
     from finesight.config.processor import ProcessorConfig
-    from finesight.evals.responders import FromModel
+    from finesight.evals.core.responders import FromModel
     from finesight.media.fetch import address_name
     from finesight.processor.resize import fit_image
     from finesight.remote.client import Endpoint

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
-    from finesight.evals.judge import Judge
-    from finesight.evals.judging import Judged
-    from finesight.evals.task import Task
+    from finesight.evals.core.judgement import Judge
+    from finesight.evals.core.task import Task
+    from finesight.evals.judge.run import Judged
 
 
 def judge_of(
@@ -36,8 +36,8 @@ def judge_of(
     if url is None or model is None:
         lacks = "--judge-model" if model is None else "--judge"
         raise ConfigError(f"a judge needs {lacks} too", hint="an address and the name of a model")
-    from finesight.evals.judge import Judge
-    from finesight.evals.judging import rule_of
+    from finesight.evals.core.judgement import Judge
+    from finesight.evals.judge.run import rule_of
     from finesight.media.fetch import address_name
     from finesight.remote.client import Endpoint
 
@@ -52,7 +52,7 @@ def judged(folder: Path, task: Task, judge: Judge, *, workers: int) -> Judged:
     from rich.console import Console
     from rich.progress import Progress
 
-    from finesight.evals.judging import judge_run
+    from finesight.evals.judge.run import judge_run
 
     with Progress(console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task(f"judging {task.name}", total=None)
@@ -70,6 +70,6 @@ def judged(folder: Path, task: Task, judge: Judge, *, workers: int) -> Judged:
 
 
 def _failures(found: Judged) -> list[str]:
-    from finesight.evals.judge_asking import FAILURES
+    from finesight.evals.judge.ask import FAILURES
 
     return [f"{count} x {reason}: {FAILURES[reason]}" for reason, count in found.failures.items()]

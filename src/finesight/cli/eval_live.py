@@ -25,10 +25,10 @@ from finesight.cli.eval_run import (
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
-    from finesight.evals.live.environment import Environment
-    from finesight.evals.responders import ItemResponder
-    from finesight.evals.run import RunResult
-    from finesight.evals.task import Prompt, Space, Task
+    from finesight.evals.core.responders import ItemResponder
+    from finesight.evals.core.run import RunResult
+    from finesight.evals.core.task import Prompt, Space, Task
+    from finesight.screen.environment import Environment
 
 TaskName = Annotated[str, typer.Argument(help="miniwob, osworld, android_world or mobile_miniwob.")]
 BaselineName = Literal["oracle", "random", "constant"]
@@ -109,7 +109,7 @@ def live(
     score that its environment gave. The screens themselves are in DIR/TASK/screens.
     """
     with reported(debug=debug):
-        from finesight.evals import registry
+        from finesight.evals.core import registry
 
         named = {"model": model, "endpoint": endpoint, "baseline": baseline, "replay": replay}
         who = Answerer(
@@ -162,7 +162,7 @@ class _Run:
     def __call__(
         self, responder: ItemResponder, space: Space, facts: dict[str, object]
     ) -> RunResult:
-        from finesight.evals.run import run
+        from finesight.evals.core.run import run
 
         task, prompt = self.task, self.prompt
         with ProgressBar(task.name, self.limit) as bar:
@@ -245,8 +245,8 @@ def _baseline(kind: BaselineName, environment: Environment) -> ItemResponder:
 
 def _stored(task: str, path: Path) -> ItemResponder:
     """Episodes as the scripts of their benchmark, or we, left them."""
+    from finesight.evals.core.responders import Replay
     from finesight.evals.live.stored import OsWorldRecords, stored_successes
-    from finesight.evals.responders import Replay
 
     if task == "osworld" and path.is_dir():
         return OsWorldRecords(path)
@@ -256,7 +256,7 @@ def _stored(task: str, path: Path) -> ItemResponder:
 
 
 def _live_task(name: str) -> Task:
-    from finesight.evals import registry
+    from finesight.evals.core import registry
 
     found = registry.task(name)
     if not found.is_live:

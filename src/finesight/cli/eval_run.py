@@ -16,11 +16,11 @@ from finesight.cli.eval_answerer import Answerer, matched, only_one, responder_o
 from finesight.cli.output import print_json
 
 if TYPE_CHECKING:
-    from finesight.evals.judge import Judge
-    from finesight.evals.judging import Judged
-    from finesight.evals.run import RunResult
-    from finesight.evals.samples import Sample
-    from finesight.evals.task import Task
+    from finesight.evals.core.journal import Sample
+    from finesight.evals.core.judgement import Judge
+    from finesight.evals.core.run import RunResult
+    from finesight.evals.core.task import Task
+    from finesight.evals.judge.run import Judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def run(
     by rule is given as well.
     """
     with reported(debug=debug):
-        from finesight.evals import registry
+        from finesight.evals.core import registry
 
         tasks = [registry.task(name) for name in task]
         named = {"model": model, "endpoint": endpoint, "replay": replay}
@@ -151,8 +151,8 @@ def _run_all(
     """Run task after task with one model; everything that can be wrong is looked at first."""
     from finesight.cli.output import check_writable
     from finesight.errors import ConfigError
-    from finesight.evals import registry
-    from finesight.evals.run import run as run_task
+    from finesight.evals.core import registry
+    from finesight.evals.core.run import run as run_task
 
     data, out = places
     for place in (*(out / each.name for each in tasks), who.cache):

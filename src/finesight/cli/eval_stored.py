@@ -17,8 +17,8 @@ from finesight.cli.output import print_json
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from finesight.evals.compare import Comparison
-    from finesight.evals.task import Item, Task
+    from finesight.evals.core.compare import Comparison
+    from finesight.evals.core.task import Item, Task
 
 Folders = Annotated[
     list[Path], typer.Argument(help="Folders of runs, or a folder of such folders.")
@@ -33,7 +33,7 @@ def show_tasks(
 ) -> None:
     """List the benchmarks, or say all about one: files, prompts, rules of reading, published scores."""
     with reported(debug=debug):
-        from finesight.evals import registry
+        from finesight.evals.core import registry
 
         chosen = registry.tasks().values() if name is None else [registry.task(name)]
         if as_json:
@@ -60,7 +60,7 @@ def check(
     """
     with reported(debug=debug):
         from finesight.cli.eval_run import copy_of
-        from finesight.evals import registry
+        from finesight.evals.core import registry
 
         tasks = [registry.task(name) for name in task]
         checks = [_checked(each, copy_of(each, data, len(tasks)), extractor) for each in tasks]
@@ -88,8 +88,8 @@ def rescore(
     """
     with reported(debug=debug):
         from finesight.cli.eval_judge import judge_of, judged
-        from finesight.evals import registry
-        from finesight.evals.rescore import rescore as rescore_run
+        from finesight.evals.core import registry
+        from finesight.evals.core.rescore import rescore as rescore_run
 
         runs = [(each, _task_of(each)) for each in run_folders(folder)]
         who = judge_of(judge, judge_model, judge_key, tasks=[task for _, task in runs])
@@ -115,7 +115,7 @@ def compare(
 ) -> None:
     """Say whether the second run is better than the first, item by item."""
     with reported(debug=debug):
-        from finesight.evals.compare import compare as compare_runs
+        from finesight.evals.core.compare import compare as compare_runs
 
         found = compare_runs(first, second, _task_of(first))
         if as_json:
@@ -140,7 +140,7 @@ def report(
     """Write an HTML page: scores, published scores beside them, and wrong answers with their pictures."""
     with reported(debug=debug):
         from finesight.cli.output import check_report
-        from finesight.evals.report import write_report
+        from finesight.evals.report.report import write_report
 
         check_report(out)
         folders = run_folders(folder)
@@ -156,7 +156,7 @@ def run_folders(paths: Sequence[Path]) -> list[Path]:
         ConfigError: one holds no run.
     """
     from finesight.errors import ConfigError
-    from finesight.evals.run import SETTINGS_FILE
+    from finesight.evals.core.run import SETTINGS_FILE
 
     found: list[Path] = []
     for path in paths:
@@ -190,8 +190,8 @@ def comparison_lines(found: Comparison) -> list[str]:
 
 
 def _task_of(folder: Path) -> Task:
-    from finesight.evals import registry
-    from finesight.evals.run import read_settings
+    from finesight.evals.core import registry
+    from finesight.evals.core.run import read_settings
 
     return registry.task(str(read_settings(folder)["task"]))
 
@@ -199,10 +199,10 @@ def _task_of(folder: Path) -> Task:
 def _items(folders: Sequence[Path], data: Path, failures: int) -> dict[tuple[str, str], Item]:
     """Questions whose pictures the page shows, read from the copy."""
     from finesight.cli.eval_run import copy_of
-    from finesight.evals import registry
-    from finesight.evals.report import needed_items
-    from finesight.evals.run import read_settings
-    from finesight.evals.task import Budget
+    from finesight.evals.core import registry
+    from finesight.evals.core.run import read_settings
+    from finesight.evals.core.task import Budget
+    from finesight.evals.report.report import needed_items
 
     found: dict[tuple[str, str], Item] = {}
     for folder in folders:
@@ -220,8 +220,8 @@ def _items(folders: Sequence[Path], data: Path, failures: int) -> dict[tuple[str
 def _checked(task: Task, copy: Path, extractor: str | None) -> dict[str, Any]:
     """A check of one copy, and the rows that it lost."""
     from finesight.errors import EvalError
-    from finesight.evals import registry
-    from finesight.evals.check import check_task, lost_rows, usable
+    from finesight.evals.core import registry
+    from finesight.evals.core.self_check import check_task, lost_rows, usable
 
     items = list(task.prompts[0].items(copy, task.budget))
     broken, whole = lost_rows(items), usable(items)

@@ -13,7 +13,7 @@ from finesight.cli.output import check_writable, print_json
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
-    from finesight.evals.samples import Sample
+    from finesight.evals.core.journal import Sample
 
 
 SUITES = ("card", "offline", "ocr-compare")
@@ -39,7 +39,7 @@ def offline(
     who: Answerer, real: Sequence[Path], out: Path | None, *, limit: int | None, as_json: bool
 ) -> None:
     """Run the suite on real data; a table or one JSON object on standard output, files in `out`."""
-    from finesight.evals.offline import run_offline, save_offline
+    from finesight.evals.suites.offline import run_offline, save_offline
 
     if not real or out is None:
         given = ", ".join(map(str, real)) or None

@@ -11,7 +11,7 @@ from PIL import Image
 from finesight.data.record import Record
 from finesight.data.shards import ShardSet
 from finesight.errors import EvalError
-from finesight.evals.heldout import HeldOutItem
+from finesight.evals.suites.heldout import HeldOutItem
 from finesight.geometry import Box
 
 LATIN_LANGUAGES = ("en", "de", "fr", "es", "it", "pt")

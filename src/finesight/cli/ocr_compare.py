@@ -16,9 +16,9 @@ from finesight.cli.output import check_writable, print_json, write_whole
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
-    from finesight.evals.report import Table
-    from finesight.evals.responders import ItemResponder
-    from finesight.evals.task import Space
+    from finesight.evals.core.responders import ItemResponder
+    from finesight.evals.core.task import Space
+    from finesight.evals.report.report import Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +109,8 @@ def ocr_compare(
 
 def ask_all(responder: ItemResponder, space: Space, out: Path, folder: str) -> None:
     """Have one system read the whole set; answers that are there already are kept."""
-    from finesight.evals import registry
-    from finesight.evals.run import run
+    from finesight.evals.core import registry
+    from finesight.evals.core.run import run
 
     task = registry.task("ocr_compare")
     with PartBars() as bars:
@@ -132,8 +132,8 @@ def summarise(out: Path, names: Mapping[str, str]) -> tuple[dict[str, Any], list
         out: folder of the runs.
         names: folder of each run below it -> who answered.
     """
-    from finesight.evals.ocr_compare import compare_rows, failings, tables
-    from finesight.evals.report import write_report
+    from finesight.evals.report.report import write_report
+    from finesight.evals.suites.ocr_compare import compare_rows, failings, tables
 
     runs = {name: out / name for name in names}
     rows, failed = compare_rows(runs), failings(runs)

@@ -16,7 +16,7 @@ from PIL import Image
 from finesight.data.record import Record
 from finesight.data.shards import ShardSet
 from finesight.errors import EvalError
-from finesight.evals.tasks.ocr_scans import SCANS
+from finesight.evals.tasks.packaged.ocr_scans import SCANS
 
 SIZES = {"half": 0.5, "as drawn": 1.0, "double": 2.0, "four times": 4.0}
 TURNS = {"turned 90": 90, "turned 180": 180, "turned 270": 270}

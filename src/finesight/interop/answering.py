@@ -19,7 +19,7 @@ from finesight.conversation import (
     VideoPart,
 )
 from finesight.errors import ConfigError
-from finesight.evals.task import Budget
+from finesight.evals.core.task import Budget
 from finesight.inputs import VIDEO_LIMITS
 
 _OF_PICTURES = ("min_pixels", "max_pixels")

@@ -13,7 +13,7 @@ from finesight.cli.eval_options import read_shard
 from finesight.cli.eval_run import copy_of
 from finesight.conversation import ImagePart
 from finesight.errors import ConfigError
-from finesight.evals.cache import Cached
+from finesight.evals.responders.cache import Cached
 from finesight.geometry import Size
 from tests.support.toy_eval import TOY
 

@@ -13,7 +13,7 @@ from finesight.cli.ocr_set import write_set
 from finesight.data.record import Record
 from finesight.data.shards import write_shard
 from finesight.errors import EvalError
-from finesight.evals import registry
+from finesight.evals.core import registry
 from tests.support.benchmark_copies import items, save
 
 

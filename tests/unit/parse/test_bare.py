@@ -3,8 +3,8 @@
 
 import pytest
 
+from finesight.evals.core.task import Answered, Sight
 from finesight.evals.extract.places import ALL_BOXES, ALL_POINTS, FIRST_BOX, FIRST_POINT
-from finesight.evals.task import Answered, Sight
 from finesight.geometry import Size
 from finesight.parse.answer import read_answer
 from tests.support.replies import picture_record, reply, video_record

@@ -49,10 +49,10 @@ class _Instant:
 
 def bench_harness(*, num_items: int = _NUM_ITEMS) -> list[Comparison]:
     """A run of MATH-Vision's size over pictures on disk with instant answers, then the same answers scored again."""
-    from finesight.evals import registry
-    from finesight.evals.rescore import rescore
-    from finesight.evals.responders import FromModel
-    from finesight.evals.run import run
+    from finesight.evals.core import registry
+    from finesight.evals.core.rescore import rescore
+    from finesight.evals.core.responders import FromModel
+    from finesight.evals.core.run import run
 
     task = registry.task("mathvision")
     with tempfile.TemporaryDirectory(prefix="finesight-bench-") as folder:

@@ -24,7 +24,7 @@ from PIL import Image
 from finesight.errors import EvalError
 from finesight.evals.convert.messages import Element, elements_of, features_of, names
 from finesight.evals.convert.tfrecord import records
-from finesight.evals.tasks.android_control import step_of
+from finesight.evals.tasks.screens.android_control import step_of
 
 STEPS_FILE = "android_control.jsonl"
 SCREENS = "screens"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from finesight.evals.task import Answered, Extractor
+from finesight.evals.core.task import Answered, Extractor
 
 LETTERS = "ABCDE"
 BOX = "oxed{"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from finesight.evals.task import Answered, Extractor
+from finesight.evals.core.task import Answered, Extractor
 from finesight.parse.events import read_events
 
 LONGEST_READ = 4000

@@ -26,10 +26,10 @@ from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
+from finesight.evals.core.task import Answered, Extractor
 from finesight.evals.extract.boxed import last_boxed
 from finesight.evals.extract.mcq import ROBUST_LETTER
 from finesight.evals.extract.numbers import last_number_text, last_value_text
-from finesight.evals.task import Answered, Extractor
 
 _STATED = re.compile(r"\banswer(?: is|:)\s{0,3}([^\n]{1,200})", re.IGNORECASE)
 _LETTER = re.compile(r"\(([a-zA-Z])\)")

@@ -14,8 +14,8 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 
+from finesight.evals.core.task import Answered, Extractor
 from finesight.evals.extract.robust import ROBUST_LETTER
-from finesight.evals.task import Answered, Extractor
 
 __all__ = [
     "CAN_INFER",

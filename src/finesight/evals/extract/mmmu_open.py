@@ -15,8 +15,8 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
+from finesight.evals.core.task import Answered, Extractor
 from finesight.evals.metrics.texts import as_text
-from finesight.evals.task import Answered, Extractor
 
 _ANNOUNCING = (*("could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result "),)
 _TRIVIAL = frozenset({":", ",", ".", "!", "?", ";", "'"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import re
 
+from finesight.evals.core.task import Answered, Extractor
 from finesight.evals.metrics.count import last_count
-from finesight.evals.task import Answered, Extractor
 
 _NUMBER = re.compile(
     r"(?<![\w.,])-?(?:\d{1,3}(?:,\d{3})++(?!\d)|\d{1,300}+)(?:\.\d{1,300}+)?(?![\d\w]|[.,]\d)"

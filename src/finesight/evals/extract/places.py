@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from finesight.evals.task import Answered, Extractor
+from finesight.evals.core.task import Answered, Extractor
 from finesight.parse.action import points_of, read_tool_calls
 from finesight.parse.bare import (
     BARE_FOUR,

@@ -21,8 +21,8 @@ import re
 import string
 from collections.abc import Mapping
 
+from finesight.evals.core.task import Answered, Extractor
 from finesight.evals.extract.boxed import last_boxed
-from finesight.evals.task import Answered, Extractor
 
 _EDGES = " \t\r\n.,:;!?\"'`*_()[]{}<>$#。，：；！？（）【】“”\\"
 _DRESSED = re.compile(r"\\(?:text|textbf|mathbf|mathrm|rm|bf)\b")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from finesight.evals.task import Answered, Extractor
+from finesight.evals.core.task import Answered, Extractor
 
 
 def _verbatim(answered: Answered) -> str:

@@ -21,9 +21,9 @@ from typing import Any, Literal
 from PIL import Image
 
 from finesight.errors import ActionRefused, EvalError, ScreenUnavailable
-from finesight.evals.live.environment import Act, Observation, Outcome, ToolName
-from finesight.evals.tasks._mobile import scrolled
 from finesight.geometry import Point
+from finesight.screen.act import Act, ToolName, scrolled
+from finesight.screen.environment import Observation, Outcome
 
 Family = Literal["android_world", "miniwob"]
 PACKAGE = "android_world"

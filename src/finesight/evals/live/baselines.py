@@ -9,11 +9,11 @@ from __future__ import annotations
 import random
 from typing import Literal, Protocol
 
-from finesight.evals.live.environment import Act
-from finesight.evals.responders import Constant, ItemResponder, Oracle
-from finesight.evals.task import Item
-from finesight.evals.tasks._screen import call_in_words
+from finesight.evals.core.responders import Constant, ItemResponder, Oracle
+from finesight.evals.core.task import Item
 from finesight.geometry import Size
+from finesight.screen.act import Act
+from finesight.screen.history import call_in_words
 
 Baseline = Literal["oracle", "random", "constant"]
 

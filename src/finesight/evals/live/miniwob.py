@@ -19,9 +19,10 @@ from typing import Any
 
 from finesight.browser.browser import Browser
 from finesight.errors import EvalError, ScreenUnavailable
-from finesight.evals.live.environment import Act, Observation, Outcome, ToolName
-from finesight.evals.live.web import Mouse
 from finesight.geometry import Box, Point, Size
+from finesight.screen.act import Act, ToolName
+from finesight.screen.environment import Observation, Outcome
+from finesight.screen.web import Mouse
 
 ASSETS = Path(__file__).parents[2] / "assets" / "miniwob"
 SOLUTIONS = ASSETS / "solutions.js"

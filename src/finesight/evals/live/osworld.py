@@ -20,8 +20,9 @@ from typing import Any, Protocol, cast
 from PIL import Image
 
 from finesight.errors import ActionRefused, EvalError, ScreenUnavailable
-from finesight.evals.live.environment import Act, Observation, Outcome, ToolName
 from finesight.geometry import Point, Size
+from finesight.screen.act import Act, ToolName
+from finesight.screen.environment import Observation, Outcome
 
 PACKAGE = "desktop-env"
 PAUSE_SECONDS = 2.0

@@ -25,18 +25,20 @@ from finesight.conversation import (
     Usage,
 )
 from finesight.errors import ActionRefused, EvalError, ParseError
+from finesight.evals.core.digests import digest as digest_of
+from finesight.evals.core.episode import End, Episode, Step
+from finesight.evals.core.responders import ItemResponder
+from finesight.evals.core.task import Answered, Budget, Item, Sight, Space
 from finesight.evals.extract.places import FIRST_POINT
-from finesight.evals.live.environment import Act, Environment, Observation
-from finesight.evals.live.transcript import End, Episode, Step
-from finesight.evals.request import digest as digest_of
-from finesight.evals.responders import ItemResponder
-from finesight.evals.task import Answered, Budget, Item, Sight, Space
-from finesight.evals.tasks._common import Piece, conversation
-from finesight.evals.tasks._screen import call_as_json, point_wish, progress, seen_size
-from finesight.evals.tasks._screen_tools import computer_use, mobile_use
+from finesight.evals.tasks.screens.screen_questions import point_wish, seen_size
+from finesight.evals.tasks.shared.questions import Piece, conversation
 from finesight.geometry import Point, Resize, Size
 from finesight.parse.action import read_action, read_tool_calls
 from finesight.parse.thinking import answer_part
+from finesight.screen.act import Act
+from finesight.screen.environment import Environment, Observation
+from finesight.screen.history import call_as_json, progress
+from finesight.screen.tools import computer_use, mobile_use
 from finesight.text.chat_template import DEFAULT_SYSTEM, dump_json
 
 TOOLS = {"computer_use": computer_use, "mobile_use": mobile_use}

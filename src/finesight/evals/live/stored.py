@@ -14,10 +14,10 @@ from typing import Any
 
 from finesight.conversation import Reply, Sampling
 from finesight.errors import AppError, EvalError
-from finesight.evals.layout import rows
-from finesight.evals.live.transcript import Episode, Step
-from finesight.evals.responders import Replay, canned
-from finesight.evals.task import Item
+from finesight.evals.core.episode import Episode, Step
+from finesight.evals.core.responders import Replay, canned
+from finesight.evals.core.rows import rows
+from finesight.evals.core.task import Item
 
 EPISODE_COLUMNS = {
     "task": ("task", "task_template", "task_name"),

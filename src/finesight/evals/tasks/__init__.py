@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One file per benchmark, each with its `TASKS`; files that begin with an underscore are shared by several."""
+"""One package per family of benchmarks; a module with `TASKS` is a benchmark, the others are shared by the family."""

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from finesight.cli.app import build
 from finesight.errors import EvalError
-from finesight.evals.check import check_task
 from finesight.evals.convert.android_control import convert, targets_in
 from finesight.evals.convert.messages import Element, elements_of, features_of, message
 from finesight.evals.convert.tfrecord import masked_checksum, records
-from finesight.evals.registry import task
+from finesight.evals.core.registry import task
+from finesight.evals.core.self_check import check_task
 from tests.support.benchmark_copies import items
 
 SIZE = (108, 240)

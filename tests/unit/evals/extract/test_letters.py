@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from finesight.evals.core.task import Answered
 from finesight.evals.extract.mcq import (
     CAN_INFER,
     LMMS_LETTER_AI2D,
@@ -18,7 +19,6 @@ from finesight.evals.extract.mcq import (
     ROBUST_LETTER,
     VIDEOMME_LETTER,
 )
-from finesight.evals.task import Answered
 
 REAL = os.environ.get("FINESIGHT_REAL_DATA")
 FRUIT = {"choices": ["apple", "banana", "cherry", "date"]}

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from finesight.evals.core.task import Answered
 from finesight.evals.extract.boxed import BOXED, MATHVISION_OFFICIAL, last_boxed
 from finesight.evals.extract.mathvista import MATHVISTA_RULE, MATHVISTA_RULE_OF_WORDS, normalise
 from finesight.evals.extract.mmmu_open import MMMU_OPEN, is_open_correct
 from finesight.evals.extract.numbers import LAST_NUMBER, last_number_text
 from finesight.evals.extract.text import LAST_LINE, VERBATIM, WHOLE_TEXT
 from finesight.evals.metrics.maths import is_equal
-from finesight.evals.task import Answered
 
 REAL = os.environ.get("FINESIGHT_REAL_DATA")
 needs_real = pytest.mark.skipif(REAL is None, reason="FINESIGHT_REAL_DATA names no folder")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
+from finesight.evals.core.task import Answered, Sight
 from finesight.evals.extract.intervals import EVENT_INTERVAL, LMMS_INTERVAL
 from finesight.evals.extract.places import ALL_BOXES, ALL_POINTS, FIRST_BOX, FIRST_POINT
-from finesight.evals.task import Answered, Sight
 from finesight.geometry import Size
 
 ORIGINAL, RESIZED = Size(2000, 1000), Size(1000, 400)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from finesight.evals import registry
+from finesight.evals.core import registry
+from finesight.evals.core.task import Answered, Sight
 from finesight.evals.extract.boxed import BOXED, MATHVISION_OFFICIAL
 from finesight.evals.extract.intervals import EVENT_INTERVAL, LMMS_INTERVAL
 from finesight.evals.extract.mathvista import MATHVISTA_RULE, MATHVISTA_RULE_INT
@@ -15,7 +16,6 @@ from finesight.evals.extract.numbers import LAST_NUMBER
 from finesight.evals.extract.places import ALL_BOXES, ALL_POINTS, FIRST_BOX, FIRST_POINT
 from finesight.evals.extract.robust import ROBUST_LETTER
 from finesight.evals.extract.text import LAST_LINE, VERBATIM, WHOLE_TEXT
-from finesight.evals.task import Answered, Sight
 from finesight.geometry import Size
 
 SIGHTS = (Sight("original", Size(100, 100), Size(100, 100)),)

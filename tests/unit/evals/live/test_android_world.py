@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 from finesight.errors import ActionRefused, EvalError, ScreenUnavailable
+from finesight.evals.core.registry import task
+from finesight.evals.core.responders import Constant
+from finesight.evals.core.run import run
 from finesight.evals.live.android_world import AndroidWorld
-from finesight.evals.live.environment import Act
 from finesight.evals.live.play import Player
 from finesight.evals.live.stored import stored_successes
-from finesight.evals.registry import task
-from finesight.evals.responders import Constant
-from finesight.evals.run import run
-from finesight.evals.tasks._screen import call_in_words
 from finesight.geometry import Point
+from finesight.screen.act import Act
+from finesight.screen.history import call_in_words
 from tests.support.benchmark_copies import jsonl
 
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from finesight.errors import ActionRefused, EvalError, ScreenUnavailable
+from finesight.evals.core.registry import task
+from finesight.evals.core.run import run
+from finesight.evals.core.task import Task
 from finesight.evals.live.baselines import baseline
-from finesight.evals.live.environment import Act
 from finesight.evals.live.miniwob import MiniWob, pages_folder, read_pages
 from finesight.evals.live.play import Player
-from finesight.evals.registry import task
-from finesight.evals.report import write_report
-from finesight.evals.run import run
-from finesight.evals.task import Task
-from finesight.evals.tasks import _episodes, miniwob
+from finesight.evals.report.report import write_report
+from finesight.evals.tasks.screens import episode_items, miniwob
 from finesight.geometry import Box, Point, Size
+from finesight.screen.act import Act
 from tests.support.miniwob_pages import PAGES, write_pages
 from tests.support.pages import needs_browser
 
@@ -142,14 +142,14 @@ def own_task() -> Task:
                 tags = {"page": page.name, "family": page.family}
                 tags["target"] = "known" if page.has_target else "unknown"
                 config = {"page": page.name, "seed": seed}
-                yield _episodes.episode(f"{page.name}/{seed}", page.name, config, tags)
+                yield episode_items.episode(f"{page.name}/{seed}", page.name, config, tags)
 
     return Task(
         name="miniwob",
         title="ours",
         source="tests",
         layout="pages",
-        prompts=(_episodes.progress_prompt(episodes),),
+        prompts=(episode_items.progress_prompt(episodes),),
         extractors=task("miniwob").extractors,
         score=miniwob.score,
         aggregate=miniwob.aggregate,

@@ -11,15 +11,15 @@ import pytest
 from PIL import Image
 
 from finesight.errors import ActionRefused, AppError, EvalError, ScreenUnavailable
-from finesight.evals.live.environment import Act
+from finesight.evals.core.registry import task
+from finesight.evals.core.responders import Constant
+from finesight.evals.core.run import run
 from finesight.evals.live.osworld import OsWorld, command
 from finesight.evals.live.play import Player
 from finesight.evals.live.stored import OsWorldRecords
-from finesight.evals.registry import task
-from finesight.evals.responders import Constant
-from finesight.evals.run import run
-from finesight.evals.tasks._screen import call_in_words
 from finesight.geometry import Point
+from finesight.screen.act import Act
+from finesight.screen.history import call_in_words
 from tests.support.benchmark_copies import as_json
 
 OSWORLD = task("osworld")

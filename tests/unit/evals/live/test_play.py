@@ -11,21 +11,21 @@ import pytest
 
 from finesight.conversation import ImagePart, MediaRecord, Reply, Sampling, TextPart, Usage
 from finesight.errors import EvalError
+from finesight.evals.core.episode import EPISODE, in_words
+from finesight.evals.core.journal import read_samples
+from finesight.evals.core.responders import Replay
+from finesight.evals.core.results import load_result
+from finesight.evals.core.run import run
+from finesight.evals.core.task import Answered, Task
 from finesight.evals.live import play as play_module
-from finesight.evals.live.environment import Act
 from finesight.evals.live.play import Player
-from finesight.evals.live.transcript import EPISODE, in_words
-from finesight.evals.responders import Replay
-from finesight.evals.results import load_result
-from finesight.evals.run import run
-from finesight.evals.samples import read_samples
-from finesight.evals.task import Answered, Task
-from finesight.evals.tasks import _episodes
-from finesight.evals.tasks._screen import call_in_words
-from finesight.evals.tasks._screen_tools import computer_use
-from finesight.evals.tasks._sums import average
+from finesight.evals.tasks.screens import episode_items
+from finesight.evals.tasks.shared.aggregates import average
 from finesight.geometry import Point, Resize, Size
 from finesight.media.image import load_image
+from finesight.screen.act import Act
+from finesight.screen.history import call_in_words
+from finesight.screen.tools import computer_use
 from tests.support.fake_environment import Counter
 
 SAMPLING = Sampling(max_new_tokens=64)
@@ -64,11 +64,11 @@ def click(x=150, y=150):
 
 def episode(name="one", clicks=2):
     config = {"clicks": clicks}
-    return _episodes.episode(name, f"click {clicks} times", config, {"clicks": str(clicks)})
+    return episode_items.episode(name, f"click {clicks} times", config, {"clicks": str(clicks)})
 
 
 def items(*episodes):
-    from finesight.evals.tasks._common import as_item, conversation
+    from finesight.evals.tasks.shared.questions import as_item, conversation
 
     return [as_item(each, conversation([each.text], TASK.budget)) for each in episodes]
 
@@ -78,10 +78,10 @@ TASK = Task(
     title="Counter",
     source="nowhere",
     layout="nothing",
-    prompts=(_episodes.progress_prompt(lambda folder: [episode()]),),
+    prompts=(episode_items.progress_prompt(lambda folder: [episode()]),),
     sampling=SAMPLING,
     extractors=(EPISODE,),
-    score=_episodes.score,
+    score=episode_items.score,
     aggregate=average("success", name="success"),
     main="success",
     is_live=True,
@@ -336,8 +336,8 @@ def test_stored_episodes_are_scored_like_played_ones(tmp_path):
 def test_the_transcript_of_another_episode_is_worth_nothing():
     question = episode()
     own = EPISODE.read(Answered(question.oracle, question.truth))
-    assert _episodes.score(own, question.truth) == {"success": 1.0}
-    assert _episodes.score(own, episode("other").truth) == {"success": 0.0}
+    assert episode_items.score(own, question.truth) == {"success": 1.0}
+    assert episode_items.score(own, episode("other").truth) == {"success": 0.0}
     for text in ("", "[]", "{}", "no", '{"episode": "one", "score": 1}'):
         assert EPISODE.read(Answered(text, {})) is None
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 
 from finesight.errors import EvalError
-from finesight.evals.layout import BROKEN
-from finesight.evals.task import Scored
-from finesight.evals.tasks import (
+from finesight.evals.core.rows import BROKEN
+from finesight.evals.core.task import Scored
+from finesight.evals.tasks.choice import (
     ai2d,
     blink,
     mmbench,
@@ -17,7 +17,13 @@ from finesight.evals.tasks import (
     realworldqa,
     seed_bench_2_plus,
 )
-from finesight.evals.tasks._mcq import at_marks, letter_at, letter_of, numbered, unlettered
+from finesight.evals.tasks.choice.multiple_choice import (
+    at_marks,
+    letter_at,
+    letter_of,
+    numbered,
+    unlettered,
+)
 from tests.support.benchmark_copies import (
     cell,
     check_whole,

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from finesight.evals.core.registry import task, tasks
 from finesight.evals.live.miniwob import read_pages
-from finesight.evals.registry import task, tasks
 from tests.support.benchmark_copies import as_json, check_whole, jsonl
 
 

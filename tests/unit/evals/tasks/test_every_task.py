@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from finesight.evals.registry import tasks
-from finesight.evals.task import Task
+from finesight.evals.core.registry import tasks
+from finesight.evals.core.task import Task
 
 EVERY = list(tasks().values())
 NOT_PRINTED = re.compile(r"not in the report|no number of this|numbers for this form")

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from finesight.errors import EvalError
-from finesight.evals.check import check_task
+from finesight.evals.core.scoring import judge
+from finesight.evals.core.self_check import check_task
+from finesight.evals.core.task import Answered, Scored
 from finesight.evals.extract.mathvista import normalise
-from finesight.evals.scoring import judge
-from finesight.evals.task import Answered, Scored
-from finesight.evals.tasks.mathvision import TASKS as MATHVISION
-from finesight.evals.tasks.mathvista import TASKS as MATHVISTA
+from finesight.evals.tasks.mathematics.mathvision import TASKS as MATHVISION
+from finesight.evals.tasks.mathematics.mathvista import TASKS as MATHVISTA
 from tests.support.benchmark_copies import (
     as_json,
     cell,

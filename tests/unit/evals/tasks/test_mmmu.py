@@ -12,11 +12,11 @@ import pytest
 
 from finesight.conversation import Conversation, ImagePart, TextPart
 from finesight.errors import EvalError
-from finesight.evals.layout import BROKEN, literal_list
-from finesight.evals.scoring import judge
-from finesight.evals.task import Answered, Item, Scored
-from finesight.evals.tasks import mmmu, mmmu_pro
-from finesight.evals.tasks._mmmu_fields import subject_of
+from finesight.evals.core.rows import BROKEN, literal_list
+from finesight.evals.core.scoring import judge
+from finesight.evals.core.task import Answered, Item, Scored
+from finesight.evals.tasks.choice import mmmu, mmmu_pro
+from finesight.evals.tasks.choice.mmmu_fields import subject_of
 from tests.support.benchmark_copies import (
     cell,
     check_whole,

@@ -20,24 +20,18 @@ from finesight.conversation import (
     Sampling,
     TextPart,
 )
-from finesight.evals.live.environment import Act
+from finesight.evals.core.task import Item
 from finesight.evals.live.play import Player
-from finesight.evals.task import Item
-from finesight.evals.tasks import (
-    aitz,
-    android_control,
-    charades_sta,
-    odinw13,
-    point_grounding,
-    pubtabnet,
-    refcoco,
-    screenspot_v2,
-)
-from finesight.evals.tasks._common import Question
-from finesight.evals.tasks._screen import call_as_json, call_in_words
-from finesight.evals.tasks._screen_tools import computer_use, mobile_use, mobile_use_short
+from finesight.evals.tasks.grounding import odinw13, point_grounding, refcoco
+from finesight.evals.tasks.reading import pubtabnet
+from finesight.evals.tasks.screens import aitz, android_control, screenspot_v2
+from finesight.evals.tasks.shared.questions import Question
+from finesight.evals.tasks.video import charades_sta
 from finesight.geometry import Resize, Size
 from finesight.parse.document_html import PAGE_PROMPT, PAGE_SYSTEM_LONG
+from finesight.screen.act import Act
+from finesight.screen.history import call_as_json, call_in_words
+from finesight.screen.tools import computer_use, mobile_use, mobile_use_short
 from finesight.text.chat_template import dump_json
 from tests.support.benchmark_copies import as_json, items, jsonl, save
 from tests.support.fake_environment import Counter

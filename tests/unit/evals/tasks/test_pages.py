@@ -9,17 +9,12 @@ import pytest
 
 from finesight.conversation import Conversation
 from finesight.errors import EvalError
-from finesight.evals.check import check_task
-from finesight.evals.task import Answered, Item, Scored
-from finesight.evals.tasks import (
-    _mega_fields,
-    cc_ocr,
-    mathverse,
-    mega_bench,
-    ocrbench_v2,
-    omnidocbench,
-)
-from finesight.evals.tasks._common import Broken
+from finesight.evals.core.self_check import check_task
+from finesight.evals.core.task import Answered, Item, Scored
+from finesight.evals.tasks.mathematics import mathverse
+from finesight.evals.tasks.mega import fields, mega_bench
+from finesight.evals.tasks.reading import cc_ocr, ocrbench_v2, omnidocbench
+from finesight.evals.tasks.shared.questions import Broken
 from tests.support.benchmark_copies import (
     as_json,
     cell,
@@ -381,7 +376,7 @@ def test_fields_of_mega_bench_that_are_missing_or_left_out():
 def test_a_point_of_mega_bench_lies_in_a_box_of_the_context(tmp_path):
     row = mega_row("points", 1, {"at": "?"}, {"at": "xml_norm_point_in_bbox"}, "answer_string")
     row["eval_context"] = "{'bounding_boxes': ['(0.1, 0.1, 0.2, 0.2)']}"
-    truth = _mega_fields.question(row, tmp_path).truth
+    truth = fields.question(row, tmp_path).truth
     for at, score in (("0.15, 0.15", 1.0), ("0.5, 0.5", 0.0)):
         said = {"at": f"<point>{at}</point>"}
         assert mega_bench.TASKS[0].score(said, truth)["score"] == score

@@ -8,9 +8,15 @@ import pytest
 from PIL import Image
 
 from finesight.errors import EvalError
-from finesight.evals.task import Answered, Scored, Sight
-from finesight.evals.tasks import countbench, odinw13, point_bench, point_grounding, refcoco
-from finesight.evals.tasks._places import mask_of, run_lengths_of
+from finesight.evals.core.task import Answered, Scored, Sight
+from finesight.evals.tasks.grounding import (
+    countbench,
+    odinw13,
+    point_bench,
+    point_grounding,
+    refcoco,
+)
+from finesight.evals.tasks.grounding.places import mask_of, run_lengths_of
 from finesight.geometry import Size
 from tests.support.benchmark_copies import (
     as_json,
@@ -88,7 +94,7 @@ def test_odinw13(tmp_path):
     assert words(asked[0]) == (
         "[]Locate every fish in the image and output the coordinates in JSON format."
     )
-    from finesight.evals.check import check_task
+    from finesight.evals.core.self_check import check_task
 
     for prompt in range(2):
         found = check_task(task, items(task, tmp_path, prompt))

@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from finesight.errors import EvalError
-from finesight.evals.task import Answered, Scored
-from finesight.evals.tasks import chartqa, docvqa, ocrbench, textvqa
+from finesight.evals.core.task import Answered, Scored
+from finesight.evals.tasks.reading import chartqa, docvqa, ocrbench, textvqa
 from tests.support.benchmark_copies import (
     cell,
     check_whole,

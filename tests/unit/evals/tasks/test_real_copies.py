@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from finesight.errors import EvalError
-from finesight.evals import registry
-from finesight.evals.check import check_task
-from finesight.evals.parts import PARTS
-from finesight.evals.tasks import _real, coins, fashion_mnist, vega_charts
-from finesight.evals.tasks._real_video import CLIPS, FPS, SIZE
-from finesight.evals.tasks._vega_tables import ChartTable
+from finesight.evals.core import registry
+from finesight.evals.core.self_check import check_task
+from finesight.evals.suites.parts import PARTS
+from finesight.evals.tasks.packaged import coins, copies, fashion_mnist, vega_charts
+from finesight.evals.tasks.packaged.clips import CLIPS, FPS, SIZE
+from finesight.evals.tasks.packaged.vega_tables import ChartTable
 from tests.support.benchmark_copies import as_json, check_whole, items, jsonl, save, words
 from tests.support.clips import write_clip
 
@@ -68,12 +68,12 @@ def test_coins_are_cut_between_and_never_twice_alike(tmp_path):
 
 def test_rows_are_drawn_evenly_and_always_alike():
     labels = [place % 3 for place in range(60)]
-    chosen = _real.balanced(labels, 4)
+    chosen = copies.balanced(labels, 4)
     assert sorted(labels[place] for place in chosen) == [0] * 4 + [1] * 4 + [2] * 4
     assert len(set(chosen)) == 12
-    assert chosen == _real.balanced(labels, 4) != _real.balanced(labels, 4, seed=1)
+    assert chosen == copies.balanced(labels, 4) != copies.balanced(labels, 4, seed=1)
     with pytest.raises(EvalError, match="label 0 has 20 rows, 21 are wanted"):
-        _real.balanced(labels, 21)
+        copies.balanced(labels, 21)
 
 
 def test_products_have_ten_kinds_to_choose_from(tmp_path):

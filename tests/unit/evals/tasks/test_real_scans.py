@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from finesight.errors import EvalError
-from finesight.evals.layout import BROKEN
-from finesight.evals.task import Answered
-from finesight.evals.tasks.ocr_scans import TASKS as SCANS
-from finesight.evals.tasks.pubtabnet import HEADS_AS_CELLS, HTML_TABLE, table_of
-from finesight.evals.tasks.pubtabnet import TASKS as TABLES
+from finesight.evals.core.rows import BROKEN
+from finesight.evals.core.task import Answered
+from finesight.evals.tasks.packaged.ocr_scans import TASKS as SCANS
+from finesight.evals.tasks.reading.pubtabnet import HEADS_AS_CELLS, HTML_TABLE, table_of
+from finesight.evals.tasks.reading.pubtabnet import TASKS as TABLES
 from tests.support.benchmark_copies import check_whole, items, jsonl, save, words
 
 REAL = os.environ.get("FINESIGHT_REAL_DATA")

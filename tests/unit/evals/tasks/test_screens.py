@@ -6,11 +6,11 @@ from __future__ import annotations
 import pytest
 
 from finesight.errors import EvalError
-from finesight.evals.task import Answered, Sight
-from finesight.evals.tasks import (
-    _mobile,
+from finesight.evals.core.task import Answered, Sight
+from finesight.evals.tasks.screens import (
     aitz,
     android_control,
+    mobile,
     screenspot,
     screenspot_pro,
     screenspot_v2,
@@ -153,7 +153,7 @@ def test_steps_are_read_in_pixels_of_the_original():
 
     def read(arguments: str):
         call = f'<tool_call>{{"name": "mobile_use", "arguments": {arguments}}}</tool_call>'
-        return _mobile.READ_STEP.read(Answered(call, {}, sights))
+        return mobile.READ_STEP.read(Answered(call, {}, sights))
 
     assert read('{"action": "click", "coordinate": [10, 20]}') == {
         "kind": "click",
@@ -164,12 +164,12 @@ def test_steps_are_read_in_pixels_of_the_original():
     assert read('{"action": "system_button", "button": "Back"}') == {"kind": "back"}
     assert read('{"action": "terminate", "status": "failure"}') == {"kind": "impossible"}
     assert read('{"action": "fly"}') is None
-    assert _mobile.READ_STEP.read(Answered("I would click.", {}, sights)) is None
+    assert mobile.READ_STEP.read(Answered("I would click.", {}, sights)) is None
 
 
 def test_without_elements_a_near_click_counts():
-    assert _mobile.reaches([110, 10], [100, 10], [], [1000, 1000])
-    assert not _mobile.reaches([300, 10], [100, 10], [], [1000, 1000])
+    assert mobile.reaches([110, 10], [100, 10], [], [1000, 1000])
+    assert not mobile.reaches([300, 10], [100, 10], [], [1000, 1000])
 
 
 def test_aitz(tmp_path):

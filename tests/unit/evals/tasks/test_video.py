@@ -7,9 +7,9 @@ import pytest
 
 from finesight.conversation import VideoPart
 from finesight.errors import EvalError
-from finesight.evals.layout import BROKEN
-from finesight.evals.task import Answered, Budget, Scored
-from finesight.evals.tasks import (
+from finesight.evals.core.rows import BROKEN
+from finesight.evals.core.task import Answered, Budget, Scored
+from finesight.evals.tasks.video import (
     charades_sta,
     egoschema,
     longvideobench,
@@ -21,7 +21,7 @@ from finesight.evals.tasks import (
     video_mme,
     video_mmmu,
 )
-from finesight.evals.tasks._subtitles import Subtitle, lines_of, read_srt, seen_at
+from finesight.evals.tasks.video.srt import Subtitle, lines_of, read_srt, seen_at
 from tests.support.benchmark_copies import (
     as_json,
     cell,

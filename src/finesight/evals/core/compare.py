@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is one run better than another? Asked item by item, over the items both answered.
+
+Two runs over the same questions are far more alike than their separate intervals suggest: what is hard for one is hard
+for the other. So differences are taken per picture before they are spread.
+
+Sources: McNemar 1947, exact binomial form; Efron and Tibshirani, "An Introduction to the Bootstrap", chapter 8 (paired
+data).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from finesight.errors import EvalError
+from finesight.evals.core.journal import read_samples
+from finesight.evals.core.run import read_settings
+from finesight.evals.core.scoring import scored
+from finesight.evals.core.statistics import (
+    Floats,
+    cluster_of,
+    cluster_sums,
+    grouped,
+    interval,
+    main_value,
+    resampled_means,
+    slow_resamples,
+    unit_values,
+    wide_interval,
+)
+from finesight.evals.core.task import Scored, Task
+from finesight.evals.metrics.extras import missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two runs over their common items.
+
+    Attributes:
+        task: the benchmark.
+        main: the metric compared.
+        unit: what it is multiplied by when printed.
+        first: its value in the first run.
+        second: its value in the second.
+        difference: second less first.
+        interval: of the difference, paired bootstrap, 95 %.
+        num_resamples: of the bootstrap.
+        n: common items.
+        only_first: items that only the first run has.
+        only_second: items that only the second run has.
+        lost: units right in the first run only; None where units are not simply right or wrong.
+        gained: units right in the second run only.
+        p_value: exact two-sided McNemar test on these two numbers.
+    """
+
+    task: str
+    main: str
+    unit: float
+    first: float
+    second: float
+    difference: float
+    interval: tuple[float, float]
+    num_resamples: int
+    n: int
+    only_first: int
+    only_second: int
+    lost: int | None
+    gained: int | None
+    p_value: float | None
+
+
+def compare(first: Path, second: Path, task: Task) -> Comparison:
+    """Compare two runs of one benchmark.
+
+    Args:
+        first: folder of a run, such as the baseline.
+        second: folder of the other.
+        task: their benchmark.
+
+    Raises:
+        EvalError: one holds another benchmark, or they have no item in common.
+    """
+    for folder in (first, second):
+        found = read_settings(folder)["task"]
+        if found != task.name:
+            raise EvalError(f"{folder} holds a run of {found!r}, not of {task.name!r}")
+    a, b = (_by_id(folder) for folder in (first, second))
+    common = [name for name in a if name in b]
+    if not common:
+        raise EvalError(f"{first} ({len(a)} items) and {second} ({len(b)} items) share no item")
+    return compare_scored(
+        task,
+        [a[name] for name in common],
+        [b[name] for name in common],
+        only=(len(a) - len(common), len(b) - len(common)),
+    )
+
+
+def compare_scored(
+    task: Task, first: Sequence[Scored], second: Sequence[Scored], *, only: tuple[int, int]
+) -> Comparison:
+    """Compare scores of the same items in the same order.
+
+    Args:
+        task: the benchmark.
+        first: of one run.
+        second: of the other.
+        only: number of items that only the one or the other run had.
+    """
+    values = (unit_values(task, first), unit_values(task, second))
+    before, after = main_value(task, first), main_value(task, second)
+    difference = after - before
+    lost = gained = p_value = None
+    if values[0] is not None and values[1] is not None:
+        drawn = _drawn_differences(values[0], values[1], first)
+        ends = interval(drawn)
+        if {*values[0].values(), *values[1].values()} <= {0.0, 1.0}:
+            lost = sum(values[0][unit] > values[1][unit] for unit in values[0])
+            gained = sum(values[0][unit] < values[1][unit] for unit in values[0])
+            p_value = mcnemar(lost, gained)
+    else:
+        drawn = _drawn_slowly(task, first, second)
+        ends = wide_interval(difference, drawn)
+    return Comparison(
+        task=task.name,
+        main=task.main,
+        unit=task.unit,
+        first=before,
+        second=after,
+        difference=difference,
+        interval=ends,
+        num_resamples=len(drawn),
+        n=len(first),
+        only_first=only[0],
+        only_second=only[1],
+        lost=lost,
+        gained=gained,
+        p_value=p_value,
+    )
+
+
+def mcnemar(lost: int, gained: int) -> float:
+    """Chance of a split at least this uneven if neither run were better; 1 where the runs agree.
+
+    Raises:
+        EvalError: scipy is not installed.
+    """
+    if lost + gained == 0:
+        return 1.0
+    try:
+        from scipy.stats import binomtest
+    except ImportError as error:
+        raise missing("scipy", "the comparison of two runs") from error
+    return float(binomtest(gained, lost + gained, 0.5).pvalue)
+
+
+def _by_id(folder: Path) -> dict[str, Scored]:
+    return {each.item.id: each for each in scored(read_samples(folder))}
+
+
+def _drawn_differences(
+    first: Mapping[str, float], second: Mapping[str, float], items: Sequence[Scored]
+) -> Floats:
+    """Differences of means on resampled clusters, sums per cluster being enough."""
+    differences = {unit: second[unit] - first[unit] for unit in first}
+    return resampled_means(*cluster_sums(differences, grouped(items, cluster_of)))
+
+
+def _drawn_slowly(task: Task, first: Sequence[Scored], second: Sequence[Scored]) -> Floats:
+    """The metric computed anew on each resample, on the same clusters for both runs: equal seed, equal picks."""
+    drawn = [
+        slow_resamples(grouped(items, cluster_of), lambda sample: main_value(task, sample))
+        for items in (first, second)
+    ]
+    return drawn[1] - drawn[0]

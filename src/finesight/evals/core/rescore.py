@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Score stored answers anew, with another rule or with the same one after it was mended: no model, no data.
+
+Shards of a run are brought together on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from finesight.errors import EvalError
+from finesight.evals.core.journal import journal_name, read_samples, write_samples
+from finesight.evals.core.results import Result, save_result, summarise, versions
+from finesight.evals.core.run import read_settings
+from finesight.evals.core.scoring import rejudge
+from finesight.evals.core.task import Extractor, Space, Task
+
+
+def rescore(folder: Path, task: Task, extractor: Extractor | None = None) -> Result:
+    """Read and score every stored answer of a run again, and write its result.
+
+    Raw answers stay as they are. What was read, and the parts of the score, are replaced.
+
+    Args:
+        folder: of a run.
+        task: the benchmark it ran.
+        extractor: the rule to read with; None takes the task's first.
+
+    Raises:
+        EvalError: the folder holds no run, one of another benchmark, or one whose shards are not all there.
+    """
+    settings: Mapping[str, Any] = read_settings(folder)
+    if settings["task"] != task.name:
+        raise EvalError(f"{folder} holds a run of {settings['task']!r}, not of {task.name!r}")
+    rule = extractor or task.extractors[0]
+    space = cast("Space", settings["space"])
+    samples = [rejudge(task, rule, sample, space) for sample in read_samples(folder)]
+    result = summarise(task, samples, rule, {**settings, "versions": versions()})
+    whole = folder / journal_name((0, 1))
+    write_samples(whole, samples)
+    for shard in folder.glob("samples-*.jsonl"):
+        shard.unlink()  # all of it is in the whole journal now
+    save_result(folder, result)
+    return result

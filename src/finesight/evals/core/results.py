@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The number a run gives, with all that is needed to know what it means.
+
+A score without its prompt, pixels, sampling, rule of reading, failures and error bars is a rumour. All of it is in one
+JSON file; its identity is a digest of everything that decided the answers, so that two runs with one identity asked
+the same questions in the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+from finesight.errors import EvalError
+from finesight.evals.core.digests import digest
+from finesight.evals.core.journal import Sample, write_lines
+from finesight.evals.core.scoring import scored
+from finesight.evals.core.statistics import SEED, main_value, spread
+from finesight.evals.core.task import Extractor, Scored, Task
+
+SCHEMA = 1
+RESULT_FILE = "result.json"
+CUT_SHORT = ("length", "repetition")
+"""Reasons of ending that mean an answer was not finished."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One run, added up; every value is plain JSON.
+
+    Attributes:
+        schema: version of this record.
+        task: name of the benchmark.
+        prompt: name of the way it asked.
+        responder: who answered.
+        extractor: name of the rule that read the answers.
+        extractor_version: its version.
+        metrics: of the benchmark.
+        main: the metric that is quoted.
+        unit: what it is multiplied by when printed.
+        higher_is_better: whether a larger one is better.
+        standard_error: of the quoted metric, clustered; None where there is one cluster only.
+        interval: lower and upper end of its bootstrap interval, 95 %.
+        num_resamples: of the bootstrap.
+        n: items that were scored, failed ones included.
+        num_clusters: independent pictures or videos among them.
+        parse_fail_rate: share of the answers in which nothing could be read.
+        truncated_rate: share of the answers that were cut short.
+        errors: failed items by reason.
+        breakdown: tag -> value -> number of items and quoted metric (None where it has no meaning for so few).
+        chance: quoted metric of random answers; None where that is 0.
+        published: quoted metric of other systems, in printed units.
+        notes: what a reader must know.
+        tokens: tokens of all answers.
+        seconds: time of all answers together.
+        settings: prompt, pixels, frames, sampling, judge, seed and versions.
+        identity: digest of the settings and of every request.
+    """
+
+    schema: int
+    task: str
+    prompt: str
+    responder: str
+    extractor: str
+    extractor_version: str
+    metrics: Mapping[str, float]
+    main: str
+    unit: float
+    higher_is_better: bool
+    standard_error: float | None
+    interval: Sequence[float]
+    num_resamples: int
+    n: int
+    num_clusters: int
+    parse_fail_rate: float
+    truncated_rate: float
+    errors: Mapping[str, int]
+    breakdown: Mapping[str, Mapping[str, Mapping[str, float | None]]]
+    chance: float | None
+    published: Mapping[str, float]
+    notes: Sequence[str]
+    tokens: int
+    seconds: float
+    settings: Mapping[str, Any]
+    identity: str
+
+    @property
+    def value(self) -> float:
+        """The quoted metric, not multiplied."""
+        return self.metrics[self.main]
+
+    @property
+    def judged_by(self) -> str:
+        """Who judged, and by which prompts; empty for a score by rule."""
+        judge = self.settings.get("judge")
+        if not judge:
+            return ""
+        return f"judged by {judge['model']} ({judge['rule']} {judge['version']})"
+
+    def line(self) -> str:
+        """The quoted metric as it is said: value, interval, and what went wrong."""
+        low, high = (end * self.unit for end in self.interval)
+        said = f"{self.task}: {self.main} {self.value * self.unit:.2f} [{low:.2f}, {high:.2f}], n={self.n}"
+        said += f", not read {self.parse_fail_rate:.1%}, cut short {self.truncated_rate:.1%}"
+        failed = ", ".join(f"{reason} {count}" for reason, count in self.errors.items())
+        return f"{said}, failed: {failed}" if failed else said
+
+
+def summarise(
+    task: Task, samples: Sequence[Sample], extractor: Extractor, settings: Mapping[str, Any]
+) -> Result:
+    """Add samples up.
+
+    Args:
+        task: the benchmark.
+        samples: all of one run, read and scored.
+        extractor: that read them.
+        settings: of the run, with its versions.
+
+    Raises:
+        EvalError: the benchmark gives no metric of the name it quotes, or there is no item.
+    """
+    items = scored(samples)
+    if not items:
+        raise EvalError(f"task {task.name} has no item to score among {len(samples)} rows")
+    metrics = {name: float(value) for name, value in task.aggregate(items).items()}
+    if task.main not in metrics:
+        raise EvalError(f"task {task.name} quotes {task.main!r} but gives {sorted(metrics)}")
+    sure = spread(task, items)
+    answered = [sample for sample in samples if sample.text is not None]
+    read = [sample for sample in answered if sample.error is None]
+    whole = {"judge": None, **settings, "bootstrap_seed": SEED}
+    rule = {"extractor": extractor.name, "extractor_version": extractor.version}
+    requests = sorted((sample.id, sample.request) for sample in samples)
+    return Result(
+        schema=SCHEMA,
+        task=task.name,
+        prompt=str(settings["prompt"]),
+        responder=str(settings["responder"]),
+        extractor=extractor.name,
+        extractor_version=extractor.version,
+        metrics=metrics,
+        main=task.main,
+        unit=task.unit,
+        higher_is_better=task.higher_is_better,
+        standard_error=None if isnan(sure.standard_error) else sure.standard_error,
+        interval=[sure.low, sure.high],
+        num_resamples=sure.num_resamples,
+        n=len(items),
+        num_clusters=sure.num_clusters,
+        parse_fail_rate=_share([sample.parsed is None for sample in read]),
+        truncated_rate=_share([sample.finish_reason in CUT_SHORT for sample in answered]),
+        errors=_counts(samples),
+        breakdown=_breakdown(task, items),
+        chance=task.chance,
+        published=dict(task.published),
+        notes=list(task.notes),
+        tokens=sum(sample.num_tokens for sample in answered),
+        seconds=round(sum(sample.seconds for sample in answered), 3),
+        settings=whole,
+        identity=digest({"settings": whole, "rule": rule, "requests": requests}),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a score besides the rules themselves."""
+    return {"finesight": version("finesight"), "python": platform.python_version()}
+
+
+def save_result(folder: Path, result: Result) -> None:
+    """Write a result whole or not at all."""
+    text = json.dumps(asdict(result), indent=2, ensure_ascii=False)
+    write_whole(folder / RESULT_FILE, f"{text}\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all; errors as in `write_lines`."""
+    write_lines(path, (text.encode("utf-8"),))
+
+
+def load_result(folder: Path) -> Result:
+    """Read a result.
+
+    Raises:
+        EvalError: there is none, or it is not of this version; names what differs.
+    """
+    path = folder / RESULT_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EvalError(
+            f"{folder} holds no {RESULT_FILE}",
+            hint="finish the run, or bring its shards together: finesight eval rescore FOLDER",
+        ) from None
+    except ValueError as error:
+        raise EvalError(f"{path} is not JSON: {error}") from error
+    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+        found = values.get("schema") if isinstance(values, dict) else type(values).__name__
+        raise EvalError(
+            f"{path} has schema {found!r}, this version reads {SCHEMA}",
+            hint="finesight eval rescore writes it anew from the stored answers",
+        )
+    names = {each.name for each in fields(Result)}
+    if values.keys() != names:
+        raise EvalError(
+            f"{path} lacks {sorted(names - values.keys())}, has too much {sorted(values.keys() - names)}",
+            hint="finesight eval rescore writes it anew from the stored answers",
+        )
+    return Result(**values)
+
+
+def _share(flags: Sequence[bool]) -> float:
+    return sum(flags) / len(flags) if flags else 0.0
+
+
+def _counts(samples: Sequence[Sample]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for sample in samples:
+        if sample.error is not None:
+            counts[sample.error] = counts.get(sample.error, 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def _breakdown(
+    task: Task, items: Sequence[Scored]
+) -> dict[str, dict[str, dict[str, float | None]]]:
+    """The quoted metric for each value of each tag."""
+    parts: dict[str, dict[str, list[Scored]]] = {}
+    for each in items:
+        for tag, value in each.item.tags.items():
+            parts.setdefault(tag, {}).setdefault(value, []).append(each)
+    return {
+        tag: {
+            value: {"n": float(len(members)), "value": _value_of_part(task, members)}
+            for value, members in sorted(values.items())
+        }
+        for tag, values in parts.items()
+    }
+
+
+def _value_of_part(task: Task, members: Sequence[Scored]) -> float | None:
+    try:
+        return main_value(task, members)
+    except (ArithmeticError, LookupError, ValueError):
+        return None  # such as a mean over subjects where a part has one subject only

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read local copies of benchmarks: the same columns, whatever the format and whatever the copy calls them.
+
+A task names the columns it needs, each with the names that copies use for it. A copy that lacks one is refused with
+the names that were found instead; a single broken row is not: it comes with a reason, so that it can be counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from finesight.conversation import Conversation
+from finesight.errors import EvalError
+from finesight.evals.core.formats import (
+    Asked,
+    RawRow,
+    Reader,
+    literal_list,
+    read_csv,
+    read_json,
+    read_jsonl,
+    read_parquet,
+    read_tsv,
+)
+from finesight.evals.core.task import Item
+
+__all__ = ["BROKEN", "READERS", "Row", "broken_item", "literal_list", "rows"]
+
+READERS: Mapping[str, Reader] = {
+    ".parquet": read_parquet,
+    ".tsv": read_tsv,
+    ".jsonl": read_jsonl,
+    ".csv": read_csv,
+    ".json": read_json,
+}
+"""Suffix -> reader. Of a folder only files of the first suffix that occurs are read: JSON beside parquet is a note."""
+
+BROKEN = "broken_row"
+"""Key of an item's truth that says why its row could not be used; see `broken_item`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row under the names of its task.
+
+    Attributes:
+        where: file and row, for messages.
+        values: by our names; an optional column that is not there is not in it.
+        error: why the row cannot be used; None if it can.
+    """
+
+    where: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        """Value of a required column, or of an optional one that is there."""
+        return self.values[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Value of an optional column."""
+        return self.values.get(name, default)
+
+
+def rows(
+    path: Path,
+    *,
+    columns: Mapping[str, Sequence[str]],
+    optional: Mapping[str, Sequence[str]] | None = None,
+    pictures: Iterable[str] = ("image",),
+) -> Iterator[Row]:
+    """Read a local copy row by row.
+
+    Args:
+        path: a file, or a folder whose files of one format are read in the order of their names.
+        columns: our name of each needed column -> names that copies give it, the best first.
+        optional: likewise, for columns that need not be there.
+        pictures: those of our names whose cells in TSV and CSV are base64 pictures, or the index of the row that holds
+            one. In parquet a picture is known by its structure, and given as bytes, or as a path if it has none.
+
+    Raises:
+        EvalError: there is no such copy, it cannot be opened, or its first row lacks a needed column.
+    """
+    wanted = _Columns(columns, optional or {})
+    asked = Asked(wanted.names(), frozenset(wanted.names(of=pictures)))
+    reader, files = _files(path)
+    is_first = True
+    for file in files:
+        for raw in reader(file, asked):
+            row = wanted.row(raw)
+            if is_first and raw.error is None and row.error and wanted.missing(raw.found):
+                raise EvalError(
+                    f"{raw.where}: {row.error}",
+                    hint="give another copy of this benchmark, or rename the columns",
+                )
+            is_first = is_first and raw.error is not None
+            yield row
+
+
+def broken_item(row_id: str, reason: str) -> Item:
+    """An item that stands for a row that could not be used: it is counted, never asked.
+
+    Args:
+        row_id: unique among the items, such as `Row.where`.
+        reason: what is wrong with the row, such as `Row.error`.
+    """
+    return Item(id=row_id, conversation=Conversation(()), truth={BROKEN: reason})
+
+
+class _Columns:
+    """Names that a task asks for, and what they are called in a file."""
+
+    def __init__(
+        self, required: Mapping[str, Sequence[str]], optional: Mapping[str, Sequence[str]]
+    ) -> None:
+        self._required = required
+        self._all = {**required, **optional}
+        self._known: dict[tuple[str, ...], dict[str, str]] = {}
+
+    def names(self, *, of: Iterable[str] | None = None) -> frozenset[str]:
+        """All names that files may use, of some of our names or of all."""
+        ours = self._all.keys() if of is None else of
+        return frozenset(name for our in ours for name in self._all.get(our, ()))
+
+    def missing(self, found: Sequence[str]) -> list[str]:
+        """Needed columns that a row lacks."""
+        return [our for our in self._required if our not in self._resolved(tuple(found))]
+
+    def row(self, raw: RawRow) -> Row:
+        """A raw row under our names."""
+        if raw.error is not None:
+            return Row(raw.where, error=raw.error)
+        if missing := self.missing(raw.found):
+            lacks = "; ".join(f"{our} (accepted: {', '.join(self._all[our])})" for our in missing)
+            return Row(raw.where, error=f"no column {lacks}. Found: {', '.join(raw.found)}")
+        resolved = self._resolved(raw.found)
+        values = {our: raw.values[name] for our, name in resolved.items() if name in raw.values}
+        empty = [our for our in self._required if values.get(our) is None]
+        if empty:
+            return Row(raw.where, values, error=f"nothing in column {', '.join(empty)}")
+        return Row(raw.where, values)
+
+    def _resolved(self, found: tuple[str, ...]) -> dict[str, str]:
+        if found not in self._known:
+            self._known[found] = {
+                our: next(name for name in names if name in found)
+                for our, names in self._all.items()
+                if any(name in found for name in names)
+            }
+        return self._known[found]
+
+
+def _files(path: Path) -> tuple[Reader, list[Path]]:
+    """The reader of a copy, and its files in order."""
+    kinds = ", ".join(READERS)
+    if path.is_file():
+        if path.suffix not in READERS:
+            raise EvalError(f"{path} ends with {path.suffix!r}, not with one of {kinds}")
+        return READERS[path.suffix], [path]
+    if not path.is_dir():
+        raise EvalError(
+            f"there is no copy at {path}",
+            hint="benchmarks are never downloaded; give the file or folder of a local copy",
+        )
+    for suffix, reader in READERS.items():
+        if files := sorted(path.rglob(f"*{suffix}")):
+            return reader, files
+    held = sorted(each.name for each in path.iterdir())[:10]
+    raise EvalError(f"{path} holds no file of {kinds}; found: {', '.join(held) or 'nothing'}")

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read one answer and score it; whatever goes wrong there is counted under a reason and stops nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from math import isnan
+from typing import Any
+
+import numpy as np
+
+from finesight.errors import (
+    AppError,
+    EvalError,
+    FinesightError,
+    MediaError,
+    PromptTooLong,
+    RemoteError,
+)
+from finesight.evals.core.journal import Sample
+from finesight.evals.core.task import Answered, Extractor, Scored, Sight, Space, Task
+
+REASONS = {
+    "broken_row": "a row of the copy could not be used",
+    "duplicate_id": "an id stood twice",
+    "missing_media": "a picture or video is not there or cannot be read",
+    "endpoint": "the endpoint did not answer",
+    "too_long": "prompt and answer exceed the context",
+    "no_answer": "there is no stored output",
+    "environment": "the environment failed, or its record contradicts itself",
+    "engine": "the model failed",
+    "no_size": "numbers were to be placed on a picture whose size for the model is not known",
+    "extractor": "the rule that reads answers failed",
+    "score": "the rule that scores failed",
+}
+"""Reasons of failed items, in words."""
+
+_NUMPY = (np.generic, np.ndarray)
+_NO_SIZE = "its size is not known; put it into the copy, or say by --space what the numbers mean"
+NO_QUESTION = frozenset({"broken_row", "duplicate_id"})
+"""Reasons for which there is no question: counted, but no part of any metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one answer."""
+
+    parsed: Any = None
+    parts: Mapping[str, float] = field(default_factory=dict)
+    error: str | None = None
+    message: str | None = None
+
+
+def judge(task: Task, extractor: Extractor, answered: Answered) -> Verdict:
+    """Read an answer and score it.
+
+    Whatever a rule raises is the rule's failure on this answer: models write what no rule foresaw.
+    """
+    try:
+        parsed = extractor.read(answered)
+        plain = json.loads(json.dumps(parsed, default=_plain))
+        parsed = plain if isinstance(parsed, _NUMPY) else parsed
+    except Exception as error:
+        return Verdict(error="extractor", message=_said(error))
+    try:
+        parts = {name: float(value) for name, value in task.score(parsed, answered.truth).items()}
+    except Exception as error:
+        return Verdict(parsed=plain, error="score", message=_said(error))
+    lost = [name for name, value in parts.items() if isnan(value)]
+    if lost:  # one would make the mean of all items NaN
+        return Verdict(parsed=plain, error="score", message=f"{lost[0]} is NaN")
+    return Verdict(plain, parts)
+
+
+def rejudge(task: Task, extractor: Extractor, sample: Sample, space: Space) -> Sample:
+    """A sample with its answer read and scored anew; without an answer it stays what it is."""
+    named = replace(sample, extractor=extractor.name, extractor_version=extractor.version)
+    if sample.text is None:
+        return named
+    sights: tuple[Sight, ...] = sample.sights(space)
+    if extractor.is_placed and not sights:
+        lost = next((each for each in sample.media if each["kind"] == "image"), None)
+        said = lost["source"] if lost else "no picture was shown"
+        return replace(named, parsed=None, parts={}, error="no_size", message=f"{said}: {_NO_SIZE}")
+    verdict = judge(task, extractor, Answered(sample.text, sample.truth, sights))
+    return replace(
+        named,
+        parsed=verdict.parsed,
+        parts=verdict.parts,
+        error=verdict.error,
+        message=verdict.message,
+    )
+
+
+def scored(samples: Iterable[Sample]) -> list[Scored]:
+    """Samples as metrics see them; rows that are no questions are left out."""
+    return [
+        Scored(item=each.item(), parsed=each.parsed, parts=each.parts, error=each.error)
+        for each in samples
+        if each.error not in NO_QUESTION
+    ]
+
+
+def reason_of(error: Exception) -> str:
+    """The reason an answer that did not come is counted under."""
+    kinds: tuple[tuple[type[Exception], str], ...] = (
+        (MediaError, "missing_media"),
+        (RemoteError, "endpoint"),
+        (PromptTooLong, "too_long"),
+        (AppError, "environment"),
+        (EvalError, "no_answer"),
+    )
+    return next((reason for kind, reason in kinds if isinstance(error, kind)), "engine")
+
+
+def message_of(error: Exception) -> str:
+    """What an error says, without its hint."""
+    return error.message if isinstance(error, FinesightError) else _said(error)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of numpy as plain JSON values.
+
+    Raises:
+        TypeError: it is nothing of the kind.
+    """
+    if isinstance(value, _NUMPY):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Put one answer after another to a judge; an answer it does not settle keeps its score by rule, under a reason."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from finesight.conversation import Reply, Sampling
+from finesight.errors import EngineError, EvalError, FinesightError, RemoteError
+from finesight.evals.core.journal import Sample
+from finesight.evals.core.judgement import (
+    SAMPLING,
+    Case,
+    Judge,
+    JudgeRule,
+    Nonsense,
+    as_conversation,
+)
+from finesight.evals.core.responders import FromModel
+from finesight.evals.core.scoring import message_of, reason_of
+from finesight.evals.core.task import Item, Task
+from finesight.evals.responders.cache import Cached
+from finesight.parse.thinking import answer_part
+
+PATIENCE = 5
+"""Failures of the endpoint in a row after which the rest is not asked: it is down, and every try takes minutes."""
+
+FAILURES = {
+    "nonsense": "the judge did not answer in the form asked for",
+    "cut_short": "the judge's answer was cut short",
+    "endpoint": "the judge's endpoint did not answer",
+    "not_asked": "not asked any more, after its endpoint had failed again and again",
+    "too_long": "the answer is too long for the judge",
+    "engine": "the judge failed",
+    "score": "the rule that scores failed on what the judge read",
+}
+"""Reasons for which an item keeps its score by rule, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What became of one answer; a line of `judgements.jsonl`.
+
+    Attributes:
+        id: of the item.
+        verdict: one of `finesight.evals.core.judgement.VERDICTS`; None where the judge settled nothing.
+        parsed: what was read.
+        parts: parts of the score: the judge's, or by rule where it settled nothing.
+        by_rule: parts of the score by rule.
+        said: raw replies of the judge, in order.
+        failure: one of `FAILURES`; None if there is a verdict.
+        message: what exactly failed.
+    """
+
+    id: str
+    verdict: str | None
+    parsed: Any
+    parts: Mapping[str, float]
+    by_rule: Mapping[str, float]
+    said: Sequence[str]
+    failure: str | None = None
+    message: str | None = None
+
+
+class CutShort(EvalError):
+    """The judge ran out of tokens."""
+
+
+class NotAsked(EvalError):
+    """The judge is down."""
+
+
+@dataclass(slots=True)
+class Gate:
+    """A judge behind a gate that shuts once it failed too often in a row; what is on disk never comes here.
+
+    Attributes:
+        inner: the judge, named with the rule that asks it.
+    """
+
+    inner: FromModel
+    _num_failed: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def name(self) -> str:
+        """Of the judge."""
+        return self.inner.name
+
+    @property
+    def reads_media(self) -> bool:
+        """A judge is shown no pictures, so there is nothing to be there."""
+        return False
+
+    @property
+    def declares_resize(self) -> bool:
+        """There is nothing to resize."""
+        return False
+
+    def answer(self, item: Item, sampling: Sampling) -> Reply:
+        """The judge's reply; errors of a model that runs here come out as `EngineError`."""
+        with self._lock:
+            if self._num_failed >= PATIENCE:
+                raise NotAsked(f"the judge's endpoint had failed {PATIENCE} times in a row")
+        try:
+            reply = self.inner.answer(item, sampling)
+        except RemoteError:
+            with self._lock:
+                self._num_failed += 1
+            raise
+        except (MemoryError, RuntimeError) as error:  # torch is out of memory: RuntimeError
+            raise EngineError(message_of(error)) from error
+        with self._lock:
+            self._num_failed = 0
+        return reply
+
+
+class Asker:
+    """Judges answers of one run; may be called from several threads.
+
+    Args:
+        task: the benchmark.
+        rule: how its answers are judged.
+        judge: who judges.
+        cache: folder that keeps what the judge said.
+    """
+
+    def __init__(self, task: Task, rule: JudgeRule, judge: Judge, cache: Path) -> None:
+        self._task, self._rule = task, rule
+        name = f"judge {judge.name}, {rule.name} {rule.version}"
+        gate = Gate(FromModel(judge.responder, name, declares_resize=False))
+        self._cached = Cached(gate, cache)
+
+    def judgement(self, sample: Sample) -> Judgement:
+        """What becomes of an answer; its score by rule wherever the judge settles nothing."""
+        said: list[str] = []
+        kept = Judgement(
+            id=sample.id,
+            verdict=None,
+            parsed=sample.parsed,
+            parts=sample.parts,
+            by_rule=sample.parts,
+            said=said,
+        )
+        case = Case(
+            question=sample.question,
+            text=answer_part(sample.text or "") or "",
+            truth=sample.truth,
+            score=lambda parsed: self._score(parsed, sample.truth),
+        )
+        try:
+            ruling = self._rule.decide(case, lambda prompt: self._ask(prompt, said))
+        except FinesightError as error:
+            return replace(kept, failure=_failure_of(error), message=message_of(error))
+        return replace(kept, verdict=ruling.verdict, parsed=ruling.parsed, parts=ruling.parts)
+
+    def _score(self, parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+        """Parts of a score; whatever a rule raises on words that it did not foresee is an `EvalError`."""
+        try:
+            return {name: float(value) for name, value in self._task.score(parsed, truth).items()}
+        except Exception as error:
+            raise EvalError(message_of(error)) from error
+
+    def _ask(self, prompt: str, said: list[str]) -> str:
+        """The reply to a prompt, from disk where it is known."""
+        item = Item(id=self._rule.name, conversation=as_conversation(prompt), truth={})
+        reply = self._cached.answer(item, SAMPLING)
+        said.append(reply.text)
+        if reply.finish_reason in ("length", "repetition"):
+            raise CutShort(
+                f"the judge's answer did not end within {SAMPLING.max_new_tokens} tokens"
+            )
+        return reply.text
+
+
+def _failure_of(error: FinesightError) -> str:
+    """One of `FAILURES`."""
+    kinds = ((Nonsense, "nonsense"), (CutShort, "cut_short"), (NotAsked, "not_asked"))
+    named = next((reason for kind, reason in kinds if isinstance(error, kind)), None)
+    reason = named or reason_of(error)
+    return reason if reason in FAILURES else "score"

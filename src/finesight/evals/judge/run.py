@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judge the stored answers of a run: a second score beside the one by rule, and all that was said on the way.
+
+Nothing of the run itself changes. `judgements.jsonl` gets one line per item, `judged.json` the score with the name of
+its judge. An item the judge could not settle keeps its score by rule and is counted under the reason.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from finesight.errors import EvalError
+from finesight.evals.core.digests import digest, sampling_values
+from finesight.evals.core.journal import Sample, read_samples
+from finesight.evals.core.judgement import SAMPLING, Judge, JudgeRule
+from finesight.evals.core.results import Result, load_result, summarise, write_whole
+from finesight.evals.core.task import Extractor, Task
+from finesight.evals.judge.ask import Asker, Judgement
+
+JUDGED_FILE = "judged.json"
+JUDGEMENTS_FILE = "judgements.jsonl"
+CACHE_FOLDER = "judge"
+
+OnJudged = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A judged run.
+
+    Attributes:
+        judge: model, endpoint, rule, version and sampling; part of the result's identity.
+        verdicts: items by verdict.
+        failures: items that kept their score by rule, by reason.
+        answers: digest of the answers that were judged.
+        by_rule: the result by rule, which always stands beside it.
+        result: the judged result.
+    """
+
+    judge: Mapping[str, Any]
+    verdicts: Mapping[str, int]
+    failures: Mapping[str, int]
+    answers: str
+    by_rule: Result
+    result: Result
+
+    def lines(self) -> list[str]:
+        """Both scores as they are said, and what the judge could not do."""
+        rule = f"rule {self.by_rule.extractor} {self.by_rule.extractor_version}"
+        kept = ", ".join(f"{reason} {count}" for reason, count in self.failures.items())
+        counts = ", ".join(f"{verdict} {count}" for verdict, count in self.verdicts.items())
+        said = f"{self.result.line()}; {self.result.judged_by}: {counts or 'nothing settled'}"
+        return [
+            f"{self.by_rule.line()}; by {rule}",
+            f"{said}; score by rule kept: {kept}" if kept else said,
+        ]
+
+
+def judge_run(
+    folder: Path,
+    task: Task,
+    judge: Judge,
+    *,
+    workers: int = 1,
+    on_judged: OnJudged | None = None,
+) -> Judged:
+    """Judge every stored answer of a finished run and write the result beside the one by rule.
+
+    Args:
+        folder: of a run with its result.
+        task: the benchmark it ran.
+        judge: who judges; with more than one worker it is called from several threads.
+        workers: threads.
+        on_judged: told how many of how many answers are judged.
+
+    Raises:
+        EvalError: the benchmark is not judged, or the folder holds no finished run of it.
+    """
+    rule, by_rule = rule_of(task), load_result(folder)
+    if by_rule.task != task.name:
+        raise EvalError(f"{folder} holds a run of {by_rule.task!r}, not of {task.name!r}")
+    samples = read_samples(folder)
+    asker = Asker(task, rule, judge, judge.cache or folder / CACHE_FOLDER)
+    answered = [sample for sample in samples if sample.text is not None]
+    judgements: dict[str, Judgement] = {}
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        for done, each in enumerate(pool.map(asker.judgement, answered), 1):
+            judgements[each.id] = each
+            if on_judged:
+                on_judged(done, len(answered))
+    judged = _added_up(task, by_rule, samples, judgements, describe(judge, rule))
+    _save(folder, judged, judgements.values())
+    return judged
+
+
+def rule_of(task: Task) -> JudgeRule:
+    """The way a benchmark is judged.
+
+    Raises:
+        EvalError: it is scored by rule alone.
+    """
+    if task.judge is None:
+        raise EvalError(
+            f"task {task.name} is scored by rule alone: there is nothing to judge",
+            hint="leave --judge out for it; `finesight eval list NAME` says which judge a task takes",
+        )
+    return task.judge
+
+
+def describe(judge: Judge, rule: JudgeRule) -> dict[str, Any]:
+    """A judge as plain JSON values: what makes two judged numbers comparable."""
+    return {
+        "model": judge.model,
+        "endpoint": judge.where,
+        "rule": rule.name,
+        "version": rule.version,
+        "sampling": sampling_values(SAMPLING),
+    }
+
+
+def load_judged(folder: Path) -> Judged | None:
+    """The judged result of a run; None if it was never judged.
+
+    Raises:
+        EvalError: it cannot be read, or the answers or their score by rule have changed since.
+    """
+    path = folder / JUDGED_FILE
+    if not path.exists():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        for name in ("by_rule", "result"):
+            values[name] = Result(**values[name])
+        judged = Judged(**values)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise EvalError(
+            f"{path} cannot be read: {error}", hint="judge anew; what was said is kept"
+        ) from error
+    now = (answers_digest(read_samples(folder)), load_result(folder).identity)
+    if (judged.answers, judged.by_rule.identity) != now:
+        raise EvalError(
+            f"{folder} was run or scored again after it was judged",
+            hint="judge it again with `finesight eval rescore --judge`; what was said is kept",
+        )
+    return judged
+
+
+def answers_digest(samples: Sequence[Sample]) -> str:
+    """Digest of what was answered."""
+    return digest({sample.id: sample.text for sample in samples})
+
+
+def _added_up(
+    task: Task,
+    by_rule: Result,
+    samples: Sequence[Sample],
+    judgements: Mapping[str, Judgement],
+    judge: Mapping[str, Any],
+) -> Judged:
+    """The judged result of samples, some of them with no answer to be judged."""
+    marked = [_marked(sample, judgements.get(sample.id)) for sample in samples]
+    settings = {**by_rule.settings, "judge": judge}
+    extractor = Extractor(by_rule.extractor, by_rule.extractor_version, lambda _: None)
+    verdicts = Counter(each.verdict for each in judgements.values() if each.verdict)
+    failures = Counter(each.failure for each in judgements.values() if each.failure)
+    return Judged(
+        judge=dict(judge),
+        verdicts=dict(sorted(verdicts.items())),
+        failures=dict(sorted(failures.items())),
+        answers=answers_digest(samples),
+        by_rule=by_rule,
+        result=summarise(task, marked, extractor, settings),
+    )
+
+
+def _marked(sample: Sample, judgement: Judgement | None) -> Sample:
+    """A sample as its judge sees it; without a verdict it stays what it was by rule."""
+    if judgement is None or judgement.verdict is None:
+        return sample
+    parts, parsed = judgement.parts, judgement.parsed
+    return replace(sample, parts=parts, parsed=parsed, error=None, message=None)
+
+
+def _save(folder: Path, judged: Judged, judgements: Iterable[Judgement]) -> None:
+    """Both files, each whole or not at all; escaped, because raw text may hold half a surrogate pair."""
+    lines = (f"{json.dumps(asdict(each))}\n" for each in judgements)
+    write_whole(folder / JUDGEMENTS_FILE, "".join(lines))
+    write_whole(folder / JUDGED_FILE, f"{json.dumps(asdict(judged), indent=2)}\n")

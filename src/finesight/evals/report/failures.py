@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wrong answers with their pictures, gold and predicted places drawn on them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from finesight.config.processor import ProcessorConfig
+from finesight.conversation import ImagePart, VideoPart
+from finesight.errors import FinesightError, MediaError
+from finesight.evals.core.episode import in_words
+from finesight.evals.core.journal import Sample
+from finesight.evals.core.scoring import NO_QUESTION, REASONS
+from finesight.evals.core.task import Item
+from finesight.geometry import Box, Point
+from finesight.media.image import load_image
+from finesight.media.pdf import load_page
+from finesight.media.video import open_video
+from finesight.present.marks import marks_from
+from finesight.present.overlay import draw_marks
+from finesight.present.report import data_address
+from finesight.present.sheet import chosen_frames, contact_sheet
+
+LONGEST_SIDE = 640
+"""Of an embedded picture, in pixels."""
+
+PLACE_KEYS = ("boxes", "box", "bbox", "points", "point")
+"""Keys of a truth or an answer that hold places, in pixels of the original."""
+
+SEEN_KEY = "targets"
+"""Key of a parsed answer that holds true places: of episodes, only the page itself knew them."""
+
+ERROR_PARTS = frozenset({"error", "wrong_format"})
+"""Parts of a score that are errors although the quoted metric counts marks."""
+
+_MOST_PICTURES = 4
+_MOST_FRAMES = 9
+_STRIP_WIDTH = 960
+_LONGEST_TEXT = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture to show; without an address it is only named."""
+
+    address: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One wrong answer as the page shows it."""
+
+    id: str
+    question: str
+    text: str
+    parsed: str
+    truth: str
+    facts: tuple[str, ...]
+    error: str
+    pictures: tuple[Picture, ...]
+
+
+def wrong(samples: Sequence[Sample], *, most: int, higher_is_better: bool = True) -> list[Sample]:
+    """Samples that failed or did not score full marks, spread over the run if there are too many.
+
+    Args:
+        samples: of a run.
+        most: number of samples at most.
+        higher_is_better: whether parts of a score are marks; otherwise they are errors.
+    """
+    found = [sample for sample in samples if is_wrong(sample, higher_is_better=higher_is_better)]
+    if len(found) <= most:
+        return found
+    return [found[place * len(found) // most] for place in range(most)]
+
+
+def failure_of(sample: Sample, item: Item | None) -> Failure:
+    """What the page shows of a wrong answer.
+
+    Args:
+        sample: the answer.
+        item: its question from the copy, for pictures that are no files of their own; None if there is no copy.
+    """
+    parts = [f"{name}: {value:.3g}" for name, value in sample.parts.items()]
+    facts = (*parts, f"finish: {sample.finish_reason}", f"{sample.num_tokens} tokens")
+    error = f"{REASONS.get(sample.error, sample.error)}: {sample.message}" if sample.error else ""
+    return Failure(
+        id=sample.id,
+        question=_short(sample.question) or "(no words)",
+        text="(no answer)"
+        if sample.text is None
+        else _short(in_words(sample.text)) or "(the answer is empty)",
+        parsed="nothing" if sample.parsed is None else _as_text(sample.parsed),
+        truth=_as_text({key: value for key, value in sample.truth.items() if key != "oracle"}),
+        facts=facts if sample.text is not None else (),
+        error=error,
+        pictures=tuple(_pictures(sample, item)),
+    )
+
+
+def shapes_in(value: Any) -> Iterator[Box | Point]:
+    """Boxes (four numbers) and points (two numbers) in a JSON value, however they are nested."""
+    if isinstance(value, Mapping):
+        keyed = [value[key] for key in PLACE_KEYS if key in value]
+        for each in keyed or value.values():
+            yield from shapes_in(each)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        numbers = [float(each) for each in value if isinstance(each, int | float)]
+        if len(numbers) == len(value) == 4:
+            yield Box(*numbers)
+        elif len(numbers) == len(value) == 2:
+            yield Point(*numbers)
+        elif not numbers:
+            for each in value:
+                yield from shapes_in(each)
+
+
+def is_wrong(sample: Sample, *, higher_is_better: bool) -> bool:
+    """Whether an answer failed or lost a mark."""
+    if sample.error is not None:
+        return sample.error not in NO_QUESTION
+    if not higher_is_better:
+        return any(sample.parts.values())
+    return any(value < 1 for name, value in sample.parts.items() if name not in ERROR_PARTS)
+
+
+def _pictures(sample: Sample, item: Item | None) -> Iterator[Picture]:
+    parts = [] if item is None else list(item.conversation.media())
+    for index, media in enumerate(sample.media[:_MOST_PICTURES]):
+        name = str(media["source"])
+        part = parts[index] if index < len(parts) else None
+        if media["kind"] != "image":
+            yield _strip(part if isinstance(part, VideoPart) else None, name)
+            continue
+        try:
+            image = _open(part if isinstance(part, ImagePart) else None, name)
+        except MediaError as error:
+            yield Picture("", f"{name} (not shown: {error.message})")
+            continue
+        if index == 0:
+            image = with_places(image, sample)
+        yield Picture(data_address(image, longest_side=LONGEST_SIDE), name)
+
+
+def _strip(part: VideoPart | None, name: str) -> Picture:
+    """Frames of a video with their times: of those the model was shown, or of the file where only that is known."""
+    asked = part or VideoPart(source=Path(name), max_frames=_MOST_FRAMES)
+    try:
+        clip = open_video(asked, ProcessorConfig())
+        shown = clip.only(chosen_frames(clip.num_frames, _MOST_FRAMES))
+        frames = [Image.fromarray(frame) for frame in shown.frames()]
+    except FinesightError as error:
+        return Picture("", f"{name} (not shown: {error.message})")
+    sheet = contact_sheet(frames, shown.clock.source_seconds, width=_STRIP_WIDTH)
+    said = f"{shown.num_frames} of the {clip.num_frames} frames that were asked about"
+    if part is None:
+        said = f"{shown.num_frames} frames of the file; those that were asked about need the copy"
+    return Picture(data_address(sheet, longest_side=max(sheet.size)), f"{name} ({said})")
+
+
+def _open(part: ImagePart | None, name: str) -> Image.Image:
+    if part is not None and part.page is not None:
+        return load_page(part.source, part.page)
+    return load_image(Path(name) if part is None else part.source)
+
+
+def with_places(image: Image.Image, sample: Sample) -> Image.Image:
+    """A picture with the places meant and said; the picture itself where none are meant."""
+    truth = {key: sample.truth[key] for key in PLACE_KEYS if key in sample.truth}
+    seen = _seen(sample)
+    if not truth and not seen:
+        return image
+    gold = [*shapes_in(truth), *shapes_in(seen)]
+    shapes: list[tuple[Box | Point, str]] = [(shape, "gold") for shape in gold]
+    shapes += [(shape, "predicted") for shape in shapes_in(sample.parsed)]
+    return draw_marks(image, marks_from(shapes))
+
+
+def _seen(sample: Sample) -> Any:
+    """True places that came with the answer."""
+    return sample.parsed.get(SEEN_KEY, ()) if isinstance(sample.parsed, Mapping) else ()
+
+
+def _as_text(value: Any) -> str:
+    is_text = isinstance(value, str)
+    return _short(value if is_text else json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"

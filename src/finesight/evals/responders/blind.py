@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same question on blank pictures: what is answered right then was not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from PIL import Image
+
+from finesight.config.processor import ProcessorConfig
+from finesight.conversation import Conversation, ImagePart, Part, Reply, Sampling, VideoPart
+from finesight.evals.core.responders import ItemResponder
+from finesight.evals.core.task import Item
+from finesight.geometry import Size
+from finesight.media.image import image_size
+from finesight.media.pdf import page_size
+from finesight.media.video import open_video
+
+BLANK_COLOUR = (200, 200, 200)
+"""Grey of the blank pictures: neither paper nor ink."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blind:
+    """A responder that is shown nothing: each picture and frame is blank, in its own size and number.
+
+    Attributes:
+        seeing: who answers.
+    """
+
+    seeing: ItemResponder
+
+    @property
+    def name(self) -> str:
+        """Says that the pictures were blank."""
+        return f"{self.seeing.name}, blank pictures"
+
+    @property
+    def reads_media(self) -> bool:
+        """Sizes are read, so pictures must be there."""
+        return True
+
+    @property
+    def declares_resize(self) -> bool:
+        """As the one who answers does."""
+        return self.seeing.declares_resize
+
+    def answer(self, item: Item, sampling: Sampling) -> Reply:
+        """The answer to the item's words alone."""
+        return self.seeing.answer(replace(item, conversation=blanked(item.conversation)), sampling)
+
+
+def blank(size: Size) -> Image.Image:
+    """One blank picture."""
+    return Image.new("RGB", (size.width, size.height), BLANK_COLOUR)
+
+
+def blanked(conversation: Conversation) -> Conversation:
+    """A conversation with blank pictures and videos; words, sizes, times and limits stay.
+
+    Raises:
+        MediaError: a picture or video is not there.
+    """
+    messages = tuple(
+        replace(message, parts=tuple(_blank_part(part) for part in message.parts))
+        for message in conversation.messages
+    )
+    return replace(conversation, messages=messages)
+
+
+def _blank_part(part: Part) -> Part:
+    if isinstance(part, ImagePart):
+        return _blank_image(part)
+    return _blank_video(part) if isinstance(part, VideoPart) else part
+
+
+def _blank_image(part: ImagePart) -> ImagePart:
+    if part.page is None:
+        return replace(part, source=blank(image_size(part.source)))
+    return replace(part, source=blank(page_size(part.source, part.page)), page=None)
+
+
+def _blank_video(part: VideoPart) -> VideoPart:
+    """As many blank frames at the same times; frames of a file are those that would be shown of it."""
+    if isinstance(part.source, tuple):
+        return replace(part, source=tuple(blank(image_size(frame)) for frame in part.source))
+    clip = open_video(part, ProcessorConfig())
+    return replace(
+        part,
+        source=(blank(clip.size),) * clip.num_frames,
+        timestamps=clip.clock.source_seconds,
+        fps=None,
+        nframes=None,
+        min_frames=None,
+        max_frames=None,
+        start_seconds=None,
+        end_seconds=None,
+    )

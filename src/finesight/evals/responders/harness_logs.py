@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Outputs that other harnesses logged, as stored outputs of our items, to be read and scored by our rules.
+
+Two are known by their fields: the sample log of lmms-eval (`--log_samples`, one JSON object per line with `doc_id` and
+`filtered_resps`; seen in 0.7.3) and the result table of VLMEvalKit (TSV, JSON or XLSX with `index` and `prediction`;
+seen in ms-vlmeval 0.0.20). Either says of an output what its own copy of the benchmark calls it, so outputs meet items
+by the column whose values most often are ids of items. A log without any such column, as lmms-eval has written it since
+it leaves the documents out, is matched by place: its `doc_id` counts the rows of the split.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from zipfile import BadZipFile
+
+from finesight.conversation import Reply, Sampling
+from finesight.errors import EvalError
+from finesight.evals.core.formats import Asked, RawRow
+from finesight.evals.core.responders import STORED_COLUMNS, Replay
+from finesight.evals.core.rows import READERS
+from finesight.evals.core.task import Item
+
+Harness = Literal["lmms-eval", "VLMEvalKit"]
+
+FIELDS: Mapping[Harness, tuple[str, ...]] = {
+    "lmms-eval": ("doc_id", "filtered_resps"),
+    "VLMEvalKit": ("index", "prediction"),
+}
+"""What every row of a harness has, and no other file of stored outputs."""
+
+_ID_NAMES = ("index", *(name for name in STORED_COLUMNS["id"] if name not in ("index", "_key")))
+_FAILED = "Failed to obtain answer"
+"""How VLMEvalKit begins the prediction of a question that was never answered."""
+_LONGEST_CELL = 32_767
+"""Characters that a cell of a spreadsheet holds; the rest of a longer answer is lost when the file is written."""
+_CHOICES = ("choices", "options")
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One logged output.
+
+    Attributes:
+        where: file and row, for messages.
+        ids: what it calls its question: column -> value.
+        place: row of the question in the split, counted from 0; None where the log does not say.
+        text: the raw answer; None where the model failed, or where a spreadsheet cut it.
+        target: the right answer as the log has it; None if it has none.
+    """
+
+    where: str
+    ids: Mapping[str, str]
+    place: int | None
+    text: str | None
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """Outputs that met their items.
+
+    Attributes:
+        replay: answers those items.
+        by: the column that matched, or "place".
+        items: number of items.
+        missing: items without an output.
+        failed: items whose output says that the model failed, or is cut.
+        unused: outputs without an item, as the log calls them.
+        same_target: matched items whose truth holds the log's target, of `num_targets` that could be looked at.
+        num_targets: see `same_target`.
+    """
+
+    replay: Replay
+    by: str
+    items: int
+    missing: tuple[str, ...]
+    failed: tuple[str, ...]
+    unused: tuple[str, ...]
+    same_target: int
+    num_targets: int
+
+    def lines(self) -> Iterator[str]:
+        """What a reader of the score must know, line by line."""
+        found = self.items - len(self.missing)
+        yield f"{found} of {self.items} items have an output, matched by {self.by}"
+        if self.num_targets:
+            yield f"the log's target stands in the truth of {self.same_target} of {self.num_targets} items"
+        lost = "items whose output is lost: the model failed, or its cell was too short"
+        for names, what in (
+            (self.missing, "items without an output"),
+            (self.failed, lost),
+            (self.unused, "outputs without an item"),
+        ):
+            if names:
+                more = ", ..." if len(names) > _SHOWN else ""
+                yield f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Outputs of a harness before they met any item; `match` makes them answer.
+
+    Attributes:
+        harness: who wrote them.
+        file: name of their file.
+        outputs: in the order of the file.
+        resizes: see `Replay`.
+    """
+
+    harness: Harness
+    file: str
+    outputs: tuple[Output, ...] = field(repr=False)
+    resizes: bool = False
+
+    @property
+    def name(self) -> str:
+        """What results call it."""
+        return f"replay of {self.file} ({self.harness})"
+
+    @property
+    def reads_media(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def declares_resize(self) -> bool:
+        """Sizes follow from the pixels given, or are not known."""
+        return self.resizes
+
+    def answer(self, item: Item, sampling: Sampling) -> Reply:
+        """Always refuses: outputs must meet all items before one of them can be answered.
+
+        Raises:
+            EvalError: always.
+        """
+        raise EvalError(f"item {item.id}: {self.file} was not matched", hint="call `match` first")
+
+    def match(self, items: Iterable[Item]) -> Match:
+        """Find the output of each item.
+
+        Args:
+            items: of the whole benchmark in its order; none of them is asked.
+
+        Raises:
+            EvalError: no output belongs to any item, two belong to one, or places lie behind the last item.
+        """
+        truths = _by_name(items)
+        by, keys = self._keys(list(truths))
+        found: dict[str, Output] = {}
+        for output, key in zip(self.outputs, keys, strict=True):
+            if key in found:
+                raise EvalError(
+                    f"{output.where}: a second output for item {key!r}; the first: {found[key].where}",
+                    hint="give the log of one run with one answer per question",
+                )
+            if key is not None:
+                found[key] = output
+        told = [
+            (truths[key], each.target) for key, each in found.items() if each.target is not None
+        ]
+        texts = {key: each.text for key, each in found.items() if each.text is not None}
+        return Match(
+            replay=Replay(self.name, texts, {}, self.resizes),
+            by=by,
+            items=len(truths),
+            missing=tuple(name for name in truths if name not in found),
+            failed=tuple(name for name in truths if name in found and name not in texts),
+            unused=tuple(
+                _called(output)
+                for output, key in zip(self.outputs, keys, strict=True)
+                if key is None
+            ),
+            same_target=sum(target in set(_leaves(truth)) for truth, target in told),
+            num_targets=len(told),
+        )
+
+    def _keys(self, names: Sequence[str]) -> tuple[str, list[str | None]]:
+        """What outputs are matched by, and the item of each."""
+        known = set(names)
+        columns = dict.fromkeys(name for output in self.outputs for name in output.ids)
+        hits = {c: sum(output.ids.get(c) in known for output in self.outputs) for c in columns}
+        best = max(hits, key=hits.__getitem__, default="")
+        if best and hits[best]:
+            ids = [output.ids.get(best) for output in self.outputs]
+            return f"column {best}", [each if each in known else None for each in ids]
+        places = [output.place for output in self.outputs]
+        if None in places:
+            tried = ", ".join(columns) or "none"
+            raise EvalError(
+                f"{self.file} has no output of any of {len(names)} items; columns tried: {tried}; "
+                f"the first: {_called(self.outputs[0])}, the first item: {names[:1]}",
+                hint="is it the log of this benchmark, and of this split?",
+            )
+        behind = [place for place in places if place is not None and place >= len(names)]
+        if behind:
+            raise EvalError(
+                f"{self.file} has an output for row {max(behind)}, the copy has {len(names)} items",
+                hint="give a copy of the split that lmms-eval ran, in its order",
+            )
+        return "place in the split", [names[place] for place in places if place is not None]
+
+
+def harness_of(path: Path) -> Harness | None:
+    """Who wrote a file of outputs, by the fields of its first row; None if it is neither.
+
+    Raises:
+        EvalError: the file is not there, cannot be opened, or is a table that needs openpyxl.
+    """
+    first = next((row for row in _rows(path) if row.error is None), None)
+    if first is None:
+        return None
+    return next((name for name, wanted in FIELDS.items() if set(wanted) <= set(first.found)), None)
+
+
+def load_outputs(path: Path, *, resizes: bool = False) -> Imported | None:
+    """Read outputs that another harness logged; None if the file is of neither of them.
+
+    Args:
+        path: the file.
+        resizes: see `Replay`.
+
+    Raises:
+        EvalError: a row is broken, holds no answer, or holds several.
+    """
+    harness = harness_of(path)
+    if harness is None:
+        return None
+    read = _lmms_output if harness == "lmms-eval" else _kit_output
+    outputs = []
+    for row in _rows(path):
+        lacks = [name for name in FIELDS[harness] if name not in row.found]
+        if row.error is not None or lacks:
+            raise EvalError(f"{row.where}: {row.error or f'no {lacks[0]}, unlike the first row'}")
+        outputs.append(read(row))
+    return Imported(harness, path.name, tuple(outputs), resizes)
+
+
+def _lmms_output(row: RawRow) -> Output:
+    """`resps` is the raw answer; it is left out where `filtered_resps` is the same."""
+    values = row.values
+    text = values.get("resps", values["filtered_resps"])
+    while isinstance(text, list) and len(text) == 1:
+        text = text[0]
+    if not isinstance(text, str):
+        shown = json.dumps(text, ensure_ascii=False)[:80]
+        raise EvalError(
+            f"{row.where}: the output is no single text: {shown}",
+            hint="logs of one generated answer per question can be scored anew; others cannot",
+        )
+    nested = [values.get("doc"), *(each for each in values.values() if isinstance(each, dict))]
+    ids = {
+        name: _plain_id(inner[name])
+        for inner in reversed([each for each in nested if isinstance(each, dict)])
+        for name in _ID_NAMES
+        if isinstance(inner.get(name), str | int)
+    }
+    target = values.get("target")
+    return Output(
+        where=row.where,
+        ids=ids,
+        place=int(values["doc_id"]),
+        text=text,
+        target=None if target in (None, "", "None") else str(target),
+    )
+
+
+def _kit_output(row: RawRow) -> Output:
+    """An empty cell is an empty answer; a failure is written into the answer's own cell."""
+    values = row.values
+    text = "" if values["prediction"] is None else str(values["prediction"])
+    is_cut = ".xlsx, row" in row.where and len(text) >= _LONGEST_CELL
+    is_lost = is_cut or text.startswith(_FAILED)
+    ids = {name: _plain_id(values[name]) for name in _ID_NAMES if values.get(name) is not None}
+    target = values.get("answer")
+    return Output(
+        where=row.where,
+        ids=ids,
+        place=None,
+        text=None if is_lost else text,
+        target=None if target in (None, "") else str(target),
+    )
+
+
+def _plain_id(value: Any) -> str:
+    """An id as text; spreadsheets turn 7 into 7.0."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _called(output: Output) -> str:
+    first = next(iter(output.ids.items()), ("doc_id", str(output.place)))
+    return f"{first[0]} {first[1]}"
+
+
+def _by_name(items: Iterable[Item]) -> dict[str, Mapping[str, Any]]:
+    """Truths in the order of the rows; an id that comes again gets a name of its own, so that places stay right."""
+    truths: dict[str, Mapping[str, Any]] = {}
+    for number, item in enumerate(items):
+        truths[item.id if item.id not in truths else f"{item.id} (again, row {number})"] = (
+            item.truth
+        )
+    return truths
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """Texts and numbers of a truth, without what there was to choose from: that holds the target of every item."""
+    if isinstance(value, Mapping):
+        value = [each for name, each in value.items() if name not in _CHOICES]
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _leaves(each)
+    else:
+        yield str(value)
+
+
+def _rows(path: Path) -> Iterator[RawRow]:
+    """Rows of a file of outputs; of a folder or another kind of file none, which are read elsewhere."""
+    if path.suffix == ".xlsx":
+        yield from _read_xlsx(path)
+    elif path.is_file() and path.suffix in READERS and path.suffix != ".parquet":
+        names = frozenset((*_ID_NAMES, "prediction", "answer"))
+        yield from READERS[path.suffix](path, Asked(names, frozenset()))
+
+
+def _read_xlsx(path: Path) -> Iterator[RawRow]:
+    """Rows of the first sheet under its first line."""
+    if not path.is_file():
+        raise EvalError(f"there is no file {path}")
+    try:
+        import openpyxl
+    except ModuleNotFoundError as error:
+        raise EvalError(
+            f"{path.name} is a spreadsheet, and openpyxl is not installed",
+            hint="pip install openpyxl; or set PRED_FORMAT=tsv in VLMEvalKit",
+        ) from error
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except (OSError, BadZipFile, KeyError, ValueError) as error:
+        raise EvalError(f"{path} cannot be read as a spreadsheet: {error}") from error
+    lines = book.worksheets[0].iter_rows(values_only=True)
+    found = tuple(str(name) for name in next(lines, ()))
+    for number, cells in enumerate(lines):
+        values = dict(zip(found, cells, strict=False))
+        yield RawRow(where=f"{path}, row {number}", found=found, values=values)
+    book.close()

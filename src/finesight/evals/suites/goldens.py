@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stored outputs of other systems, scored again: our total must be the one that was published with them.
+
+No model is asked. Where a total differs, a rule of reading or of scoring is not the official one, and numbers of that
+benchmark must not be set beside published ones.
+
+Each source is read from the folder that its project gives out; one that is not there is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finesight.errors import EvalError, FinesightError
+from finesight.evals.core import registry
+from finesight.evals.core.rows import literal_list
+from finesight.evals.core.scoring import judge
+from finesight.evals.core.task import Answered, Task
+from finesight.evals.extract.mathvista import normalise
+from finesight.evals.metrics.tables import teds
+from finesight.evals.tasks.choice.mmmu import OFFICIAL as MMMU_OFFICIAL
+
+LLAVA_ON_MMMU = 0.367
+"""Overall accuracy that the MMMU repository prints for its stored outputs of LLaVA-1.5-13B."""
+
+PUBTABNET_SAMPLE = 0.8997
+"""Mean TEDS of PubTabNet's sample predictions, by the authors' program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """One set of stored outputs.
+
+    Attributes:
+        benchmark: its name.
+        system: who answered.
+        ours: marks of all outputs together, as this package scores them.
+        official: what was published with them, in the unit of `ours`.
+        n: outputs.
+        tolerance: half of the last digit that is published; 0 where whole marks are.
+    """
+
+    benchmark: str
+    system: str
+    ours: float
+    official: float
+    n: int
+    tolerance: float = 0.0
+
+    @property
+    def agrees(self) -> bool:
+        """Whether ours is the published total, to the digits that are published."""
+        return abs(self.ours - self.official) <= self.tolerance + 1e-9
+
+
+def replay(real: Path) -> list[Golden]:
+    """Score every stored output below a folder of real data.
+
+    Args:
+        real: holds mathvision, mathvista, mmmu and pubtabnet, or some of them.
+
+    Raises:
+        EvalError: a file is there and does not hold what it should.
+    """
+    found: list[Golden] = []
+    for each in (_mathvision, _mathvista, _mmmu, _mmmu_pro, _pubtabnet):
+        found += _read(each, real)
+    return found
+
+
+def _read(source: Callable[[Path], Iterator[Golden]], real: Path) -> Sequence[Golden]:
+    try:
+        return list(source(real))
+    except FinesightError:
+        raise
+    except (KeyError, ValueError, TypeError) as error:
+        raise EvalError(
+            f"stored outputs in {real} cannot be scored by {source.__name__[1:]}: "
+            f"{type(error).__name__}: {error}",
+            hint="give the unchanged files of the project, or leave its folder out",
+        ) from error
+
+
+def _mathvision(real: Path) -> Iterator[Golden]:
+    """Marks per output; the official total stands as "right/all" beside the outputs."""
+    folder = real / "mathvision"
+    questions = {row["id"]: row for row in _lines(folder / "test.jsonl")}
+    task = registry.task("mathvision")
+    for path in sorted(folder.glob("outputs/*_result.json")):
+        system = path.stem.removesuffix("_result")
+        outputs = _lines(path.with_name(f"{system}.jsonl"))
+        if not questions or not outputs:
+            continue
+        right = 0.0
+        for row in outputs:
+            question = questions[row["id"]]
+            truth = {"answer": question["answer"], "choices": question["options"]}
+            right += _marks(task, row["response"], truth)
+        official = _json(path)["-all"].partition("/")[0]
+        yield Golden("MATH-Vision", system, right, float(official), len(outputs))
+
+
+def _mathvista(real: Path) -> Iterator[Golden]:
+    """Marks per stored extraction: the official reading asked a language model, its results are in the file."""
+    rows = _json(real / "mathvista" / "output_bard.json")
+    scores = _json(real / "mathvista" / "scores_bard.json")
+    if rows and scores:
+        right = sum(normalise(row["extraction"], row) == row["answer"] for row in rows.values())
+        official = float(scores["average"]["correct"])
+        yield Golden("MathVista", "Bard", float(right), official, len(rows))
+
+
+def _mmmu(real: Path) -> Iterator[Golden]:
+    """Share of right answers; the stored outputs of questions with options are letters already."""
+    golds = _json(real / "mmmu" / "answer_dict_val.json")
+    outputs = _json(real / "mmmu" / "llava1.5_13b_total_val_output.json")
+    if not golds or not outputs:
+        return
+    task, right = registry.task("mmmu"), 0.0
+    for name, row in golds.items():
+        gold, is_choice = row["ground_truth"], row["question_type"] == "multiple-choice"
+        truth = {
+            "choices": list("ABCDEFGHI") if is_choice else [],  # the file keeps no options
+            "answer": gold,
+            "golds": gold if isinstance(gold, list) else [gold],
+        }
+        verdict = judge(task, MMMU_OFFICIAL, Answered(outputs[name], truth))
+        right += verdict.parts.get("correct", 0.0)
+    share = right / len(golds)
+    yield Golden("MMMU", "LLaVA-1.5-13B", share, LLAVA_ON_MMMU, len(golds), tolerance=0.0005)
+
+
+def _mmmu_pro(real: Path) -> Iterator[Golden]:
+    """Marks per output; the official verdict stands with each."""
+    rows = _lines(real / "mmmu" / "mmmu_pro_gpt-4o_vision_cot.jsonl")
+    if not rows:
+        return
+    task = registry.task("mmmu_pro_vision")
+    right = sum(
+        _marks(
+            task,
+            row["response"],
+            {"choices": literal_list(row["options"]), "answer": row["answer"]},
+        )
+        for row in rows
+    )
+    official = float(sum(bool(row["if_right"]) for row in rows))
+    yield Golden("MMMU-Pro vision", "GPT-4o", right, official, len(rows))
+
+
+def _pubtabnet(real: Path) -> Iterator[Golden]:
+    """Mean TEDS of the sample predictions."""
+    gold = _json(real / "pubtabnet" / "sample_gt.json")
+    pred = _json(real / "pubtabnet" / "sample_pred.json")
+    if gold and pred:
+        scores = [teds(pred.get(name, ""), row["html"]) for name, row in gold.items()]
+        mean = sum(scores) / len(scores)
+        sample = PUBTABNET_SAMPLE
+        yield Golden("PubTabNet", "sample", mean, sample, len(scores), tolerance=5e-5)
+
+
+def _marks(task: Task, text: str, truth: dict[str, Any]) -> float:
+    verdict = judge(task, task.extractors[0], Answered(text, truth))
+    return float(verdict.parts.get("correct", 0.0))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """Content of a file; nothing if it is not there."""
+    if not path.is_file():
+        return {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name} holds {type(found).__name__}, an object was expected")
+    return found
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """Lines of a file; none if it is not there."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Charts drawn here from real tables of vega-datasets: every value in them is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from finesight.conversation import ImagePart, Sampling
+from finesight.errors import EvalError
+from finesight.evals.core.task import Task
+from finesight.evals.extract.text import WHOLE_TEXT
+from finesight.evals.metrics.extras import missing
+from finesight.evals.metrics.relaxed import relaxed_match
+from finesight.evals.tasks.packaged import copies
+from finesight.evals.tasks.packaged.vega_tables import ChartTable, tables
+from finesight.evals.tasks.reading import open_questions
+from finesight.evals.tasks.shared.aggregates import average
+from finesight.evals.tasks.shared.questions import Question
+
+_INCHES, _DPI = (6.4, 4.0), 100
+
+
+def questions(folder: Path) -> Iterator[Question]:
+    """Three questions per chart: one value, the largest, the smallest. Every other chart has its values written in.
+
+    Raises:
+        EvalError: a table is not there, two names share a value, or matplotlib is not installed.
+    """
+    for number, table in enumerate(_mixed(tables(folder))):
+        has_values = number % 2 == 0
+        ordered = sorted(table.values, key=lambda name: table.values[name])
+        if len(set(table.values.values())) != len(ordered):
+            raise EvalError(f"chart {table.id} has two equal values: {dict(table.values)}")
+        picture = ImagePart(source=drawn(table, has_values=has_values))
+        asked = ordered[len(ordered) // 2]
+        rows = (
+            (
+                "value",
+                f"What is the {table.quantity} for {table.thing} {asked}?",
+                _short(table.values[asked]),
+            ),
+            ("largest", f"Which {table.thing} has the largest {table.quantity}?", ordered[-1]),
+            ("smallest", f"Which {table.thing} has the smallest {table.quantity}?", ordered[0]),
+        )
+        for kind, text, gold in rows:
+            yield Question(
+                id=f"{table.id} {kind}",
+                text=text,
+                truth={"golds": [gold], "is_number": kind == "value"},
+                oracle=gold,
+                media=(picture,),
+                cluster=table.id,
+                tags={"kind": kind, "values": "written" if has_values else "to be read off"},
+            )
+
+
+def _mixed(found: list[ChartTable]) -> list[ChartTable]:
+    """Charts in an order in which neighbours are of different tables."""
+    step = 5
+    return [table for start in range(step) for table in found[start::step]]
+
+
+def drawn(table: ChartTable, *, has_values: bool) -> bytes:
+    """The chart as PNG.
+
+    Args:
+        table: what it shows.
+        has_values: write each value beside its mark.
+
+    Raises:
+        EvalError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise missing("matplotlib", "drawing charts of vega-datasets") from error
+    figure: Any = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
+    axes = figure.add_subplot()
+    names, values = list(table.values), list(table.values.values())
+    if table.is_line:
+        axes.plot(names, values, marker="o")
+    else:
+        axes.bar(names, values, width=0.6)
+        axes.grid(axis="y", alpha=0.4)
+        axes.set_axisbelow(True)
+    if has_values:
+        for name, value in table.values.items():
+            axes.annotate(
+                _short(value), (name, value), (0, 4), textcoords="offset points", ha="center"
+            )
+    axes.margins(y=0.15)  # room for values above the highest
+    axes.set_title(table.title)
+    data = BytesIO()
+    FigureCanvasAgg(figure).print_png(data, metadata={"Software": None})  # type: ignore[no-untyped-call]  # matplotlib
+    return data.getvalue()
+
+
+def _short(value: float) -> str:
+    return f"{value:.10g}"
+
+
+def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+    """A value may be five percent off; a name must be said, also where it is a year."""
+    said = str(parsed or "").strip().rstrip(".")
+    is_right = relaxed_match if truth["is_number"] else _is_same
+    return {"correct": float(bool(said) and any(is_right(said, gold) for gold in truth["golds"]))}
+
+
+def _is_same(said: str, gold: str) -> bool:
+    return said.lower() == gold.lower()
+
+
+TASKS = (
+    Task(
+        name="vega_charts",
+        title="Charts of vega-datasets",
+        source="vega-datasets 0.9.0; drawn by matplotlib",
+        layout="tables of vega_datasets/_data (cars.json, stocks.csv, seattle-weather.csv and others), as"
+        " scripts/fetch_real_data.py leaves them in vega/",
+        prompts=open_questions.prompts(questions, open_questions.ONE_WORD),
+        sampling=Sampling(max_new_tokens=64),
+        extractors=(WHOLE_TEXT,),
+        score=score,
+        aggregate=average(by=("kind", "values")),
+        main="accuracy",
+        notes=(
+            f"{copies.NOT_PRINTED}: the data are real, the charts are drawn here, plainer than those of ChartQA",
+            "relaxed accuracy as in ChartQA for values; names and years must be said exactly",
+            "another version of matplotlib draws slightly other pictures",
+        ),
+    ),
+)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kept answers are found by what was asked, and never by anything less."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+from PIL import Image
+
+from finesight.conversation import Conversation, Message, Sampling, TokenLogprob
+from finesight.evals.core.digests import folder_digest, request_digest
+from finesight.evals.responders.cache import Cached
+from tests.support.replies import picture_record, reply, video_record
+from tests.support.toy_eval import item
+
+
+class Counting:
+    reads_media, declares_resize = True, True
+
+    def __init__(self, name="model 1"):
+        self.name = name
+        self.times = 0
+
+    def answer(self, item, sampling):
+        self.times += 1
+        whole = reply(f"answer {self.times}", picture_record(), video_record())
+        return replace(whole, logprobs=(TokenLogprob(1, "a", -0.5, ((1, "a", -0.5),)),))
+
+
+def picture(path, colour):
+    Image.new("RGB", (20, 10), colour).save(path)
+    return path
+
+
+def test_a_kept_reply_is_the_reply(tmp_path):
+    inner = Counting()
+    cached = Cached(inner, tmp_path)
+    first = cached.answer(item(1), Sampling())
+    assert cached.answer(item(1), Sampling()) == first
+    assert Cached(Counting(), tmp_path).answer(item(1), Sampling()) == first
+    assert inner.times == 1
+    assert (cached.name, cached.reads_media, cached.declares_resize) == ("model 1", True, True)
+
+
+def test_everything_that_decides_the_answer_is_in_the_key(tmp_path):
+    path = picture(tmp_path / "a.png", "red")
+    cached = Cached(Counting(), tmp_path / "cache")
+    asked = item(1, image=path)
+    keys = [
+        cached.key(asked, Sampling()),
+        cached.key(asked, Sampling(max_new_tokens=5)),
+        cached.key(item(2, image=path), Sampling()),
+        cached.key(item(1), Sampling()),
+        Cached(Counting("model 2"), tmp_path).key(asked, Sampling()),
+        cached.key(item(1, image=picture(tmp_path / "b.png", "blue")), Sampling()),
+    ]
+    part = asked.conversation.messages[0].parts[0]
+    message = replace(asked.conversation.messages[0], parts=(replace(part, max_pixels=784),))
+    smaller = replace(asked, conversation=replace(asked.conversation, messages=(message,)))
+    keys.append(cached.key(smaller, Sampling()))
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_order_of_keys_counts_where_the_model_sees_it(tmp_path):
+    """A tool and a call are shown as JSON in the order of their keys."""
+    cached, plain = Cached(Counting(), tmp_path), item(1)
+    turn = plain.conversation.messages[0]
+
+    def with_tool(tool):
+        return replace(plain, conversation=replace(plain.conversation, tools=(tool,)))
+
+    def with_call(arguments):
+        call = {"name": "look", "arguments": arguments}
+        said = Message("assistant", (), tool_calls=(call,))
+        return replace(plain, conversation=Conversation((turn, said, turn)))
+
+    asked = [
+        plain,
+        with_tool({"name": "look", "description": "d"}),
+        with_tool({"description": "d", "name": "look"}),
+        with_call({"x": 1, "y": 2}),
+        with_call({"y": 2, "x": 1}),
+    ]
+    keys = [cached.key(each, Sampling()) for each in asked]
+    assert len(set(keys)) == len(keys)
+
+
+def test_pixels_count_not_paths(tmp_path):
+    first = picture(tmp_path / "a.png", "red")
+    second = picture(tmp_path / "b.png", "red")
+    digests = {
+        request_digest(item(1, image=source).conversation)
+        for source in (first, str(second), first.read_bytes())
+    }
+    assert len(digests) == 1
+    before = request_digest(item(1, image=first).conversation)
+    picture(first, "green")
+    assert request_digest(item(1, image=first).conversation) != before
+    named = [
+        request_digest(item(1, image=p).conversation, reads_media=False) for p in (first, second)
+    ]
+    assert named[0] != named[1]
+
+
+def test_only_certain_answers_are_kept(tmp_path):
+    inner = Counting()
+    cached = Cached(inner, tmp_path)
+    for _ in range(2):
+        cached.answer(item(1), Sampling(temperature=0.7, seed=1))
+    assert inner.times == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_entry_is_written_anew(tmp_path):
+    inner = Counting()
+    cached = Cached(inner, tmp_path)
+    cached.answer(item(1), Sampling())
+    (entry,) = tmp_path.rglob("*.json")
+    whole = entry.read_text()
+    for damage in (whole[:40], "", "[]", "{}"):
+        entry.write_text(damage)
+        cached.answer(item(1), Sampling())
+    assert inner.times == 5
+    assert cached.answer(item(1), Sampling()).text == "answer 5"
+    assert list(tmp_path.rglob("*.part")) == []
+
+
+def test_many_threads_share_a_folder(tmp_path):
+    cached = Cached(Counting(), tmp_path)
+    threads = [
+        threading.Thread(target=cached.answer, args=(item(n % 5), Sampling())) for n in range(40)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(list(tmp_path.rglob("*.json"))) == 5
+
+
+def test_the_digest_of_a_checkpoint_sees_every_file(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"12345")
+    before = folder_digest(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"12346")
+    assert folder_digest(tmp_path) != before

