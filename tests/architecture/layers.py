@@ -163,23 +163,31 @@ def is_torch_free(name: str) -> bool:
 
 def cycle(modules: Sequence[Module]) -> str:
     """Modules that import each other in a circle, lazily or not; empty if there is no circle."""
+    try:
+        in_order(modules)
+    except CycleError as error:
+        return " -> ".join(error.args[1])
+    return ""
+
+
+def in_order(modules: Sequence[Module]) -> list[str]:
+    """Names of the modules, each after those it imports.
+
+    Raises:
+        CycleError: there is no such order.
+    """
     known = frozenset(module.name for module in modules)
     graph = {
         module.name: {
             target
             for found in module.imports
-            if not found.typing_only
+            if not found.typing_only and module.layer  # the package itself imports lazily
             for target in inner_targets(found, known)
             if target in known and target != module.name
         }
         for module in modules
-        if module.layer
     }
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        return " -> ".join(error.args[1])
-    return ""
+    return list(TopologicalSorter(graph).static_order())
 
 
 def external_modules(modules: Sequence[Module]) -> list[str]:

@@ -40,7 +40,12 @@ def run(body, *words, stops=False, **settings):
     """
     clean = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     done = subprocess.run(
-        [sys.executable, "-c", WATCHED.replace("BODY", body).replace("STOPS", str(stops)), *map(str, words)],
+        [
+            sys.executable,
+            "-c",
+            WATCHED.replace("BODY", body).replace("STOPS", str(stops)),
+            *map(str, words),
+        ],
         capture_output=True,
         text=True,
         timeout=300,
