@@ -11,7 +11,7 @@ from PIL import Image
 
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
 from finesight.errors import ConfigError
-from finesight.text.messages import conversation_from, read_messages, write_messages
+from finesight.text.messages import conversation_from, read_messages
 
 PICTURE = Image.new("RGB", (28, 28))
 
@@ -275,14 +275,3 @@ def test_records_pass_through():
     tool = {"type": "function", "function": {"name": "f"}}
     expected = Conversation((message, message), (tool,))
     assert conversation_from([message, {"role": "user", "content": "x"}], [tool]) == expected
-
-
-def test_written_messages_are_read_back():
-    messages = (
-        Message("system", (TextPart("s"),)),
-        Message("user", (ImagePart(source="a", page=2, max_pixels=9999), TextPart("x"))),
-        Message("assistant", (), ({"name": "f", "arguments": {"a": 1}},)),
-        Message("tool", (VideoPart(source=("a", "b"), timestamps=(0.0, 1.5), total_pixels=9999),)),
-        Message("user", (VideoPart(source="v", fps=0.5, start_seconds=1.0, end_seconds=2.0),)),
-    )
-    assert read_messages(write_messages(messages)) == messages
