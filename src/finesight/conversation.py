@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is asked and what comes back: conversations, sampling, replies, and the seam to any model.
+"""Conversations, sampling and replies, and the protocols by which the rest of the code reaches a model.
 
 A conversation is a tuple of messages, a message a tuple of parts in reading order. Pictures and videos are parts
-among others; there is no second list of media beside the text. `finesight.text.messages` reads the dictionaries of
+like text; there is no separate list of media. `finesight.text.messages` reads the dictionaries of
 qwen-vl-utils and of the OpenAI chat format into these records.
 
 Everything above the engine sees a model only through `Responder`, `Scorer` or `Embedder`.
@@ -262,7 +262,7 @@ class Sampling:
         top_k: number of best tokens kept; 0 keeps all.
         repetition_penalty: divides the positive logits of tokens seen, multiplies the negative ones; 1 is off.
         stop: the answer ends before the first of these strings.
-        seed: of the random numbers; None draws one and reports nothing.
+        seed: random seed; None draws one, which is not reported.
         logprobs: number of best alternatives to report per token; None reports no log-probabilities at all.
         loop_guard: stop with `finish_reason="repetition"` when a line or a cycle of tokens repeats without end.
     """
@@ -306,7 +306,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaRecord:
-    """What was done to one picture or video, for bringing answers back to it.
+    """What was done to one picture or video; maps coordinates and times of answers back to it.
 
     Attributes:
         kind: "image" or "video".

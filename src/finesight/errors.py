@@ -77,7 +77,7 @@ class FetchRefused(MediaError):
 
 
 class LayoutError(FinesightError, ValueError):
-    """Two counts that must agree in a packed sample do not."""
+    """Inconsistent lengths in a packed sample."""
 
 
 class WeightsError(FinesightError):
@@ -93,7 +93,7 @@ class ShapeMismatch(WeightsError):
 
 
 class EngineError(FinesightError):
-    """Generation cannot go on."""
+    """Generation failed."""
 
 
 class PromptTooLong(EngineError):
@@ -129,7 +129,7 @@ class ShardCorrupt(DataError):
 
 
 class EvalError(FinesightError):
-    """An evaluation cannot give a number that means what it says."""
+    """An evaluation cannot give a valid score."""
 
 
 class RemoteError(FinesightError):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Places in pictures and moments in videos, and the two records that bring them home.
+"""Boxes, points and times, and the two records that map them to the original picture and video.
 
-A model sees a *resized* picture and a *regular* clock. A user has the original picture and the true clock.
-`Resize` and `Clock` are made once, when the media is prepared, and travel to the reply; nobody derives them again.
+A model sees a *resized* picture and an *evenly spaced* clock. A user has the original picture and its true times.
+`Resize` and `Clock` are made once, when the media is prepared, and are part of the reply; nothing computes them again.
 
 Frames of reference: a bare `Box` or `Point` is in original pixels; a variable that ends in `_resized` is in the
 pixels the model saw. x grows to the right, y downwards; a box is `(x1, y1, x2, y2)`, right and bottom edges exclusive.
@@ -137,12 +137,12 @@ class Resize:
         return self.original.height / self.resized.height
 
     def point_to_original(self, point_resized: Point) -> tuple[Point, bool]:
-        """Bring a point the model gave back to original pixels; the flag says it was clipped."""
+        """Map a point in the model's pixels to original pixels; the flag says whether it was clipped."""
         inside, clipped = point_resized.clipped(self.resized)
         return Point(inside.x * self.scale_x, inside.y * self.scale_y), clipped
 
     def to_original(self, box_resized: Box) -> tuple[Box, bool]:
-        """Bring a box the model gave back to original pixels; the flag says it was clipped."""
+        """Map a box in the model's pixels to original pixels; the flag says whether it was clipped."""
         inside, clipped = box_resized.clipped(self.resized)
         sx, sy = self.scale_x, self.scale_y
         return Box(inside.x1 * sx, inside.y1 * sy, inside.x2 * sx, inside.y2 * sy), clipped
@@ -186,8 +186,8 @@ class Clock:
     def to_source(self, model_second: float) -> tuple[float, bool]:
         """Turn a time the model stated into a time of the source.
 
-        Linear between frames. The last frame lasts as long as the step before it, so that the end of the
-        last event can be said; beyond that, and before the first frame, the time is clamped and flagged.
+        Linear between frames. The last frame lasts as long as the step before it, so that an event can end
+        with it. Times beyond that, and before the first frame, are clamped and flagged.
 
         Returns:
             The source time in seconds, and whether it had to be clamped.

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find where a video changes, cheaply, for `fps="auto"`.
 
-A clip is looked through at a few frames per second as thumbnails. Each is compared with the last
-one that was *noted*, not with the one before, so that slow changes add up until they count and
-noise, which does not add up, never does. The measure is the mean of the few values that differ
-most: a small thing moving in a large still picture counts.
+A few frames per second are decoded as thumbnails. Each is compared with the last one that was
+*noted*, not with the one before: slow changes add up until they are noted, and noise does not. The
+measure is the mean of the few values that differ most, so a small object moving in a large still
+picture is noticed.
 
 Decoding an hour of high definition takes minutes. Of a clip with more pixels than a fixed amount,
 all key frames are looked at, and of the groups between them those in which the encoder spent most
 bytes: it spends them where the picture changes.
 
-Trade-off: in such a long clip, under steady noise, a small short movement between two key frames
-can go unseen.
+In such a long clip, under steady noise, a small short movement between two key frames can be
+missed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _MOST_CHANGED = 4
 _NOISE_MULTIPLE = 3.0
 _LEAST_DIFFERENCE, _MOST_DIFFERENCE = 6.0, 24.0  # levels of 0..255 that count as a change
 _BUSY_SECONDS = 0.25
-_STILL_BYTES = 64.0  # what a picture without change costs; twice nothing is nothing
+_STILL_BYTES = 64.0  # bytes of a frame without change; a ratio to 0 bytes means nothing
 
 
 def scan_changes(

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open a video file with FFmpeg, strictly and without surprises.
+"""Open a video file with FFmpeg, with strict error handling and a closed list of containers.
 
-Strictly: a decoder that meets broken data stops instead of painting over it. Without surprises:
-only containers that hold their own data are opened, because a playlist makes FFmpeg open the files
-and addresses it names.
+A decoder that meets broken data stops instead of concealing the error. Only containers that hold
+their own data are opened, because a playlist makes FFmpeg open the files and addresses it names.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ def _open(local: LocalSource) -> InputContainer:
     file = local.data if not isinstance(local.data, bytes) else local.open()
     options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
     try:
-        # Titles and the like may be in any encoding; nobody reads them here.
+        # Metadata may be in any encoding and is not used here.
         return av.open(file, "r", options=options, metadata_errors="replace")
     except av.FFmpegError as error:
         kind = kind_of(local.head())

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decode chosen frames of a video, and little else.
+"""Decode chosen frames of a video.
 
 For each wanted frame the decoder starts at the key frame before it; frames of the same group are
 decoded in one go. Pictures that nothing refers to (most B-frames) are skipped inside the decoder
 unless they are wanted. One frame is held at a time, so an hour of video costs no more memory than a
 second.
 
-What comes out is exact: the frame whose presentation time was asked for, or an error that names the
-file and the time. A group whose pictures refer to the group before (an "open" one) fails when
-started alone, so before giving up the decoder starts one and two key frames earlier, and minds only
-what fails from the nearest one on.
+The result is the frame whose presentation time was asked for, or an error that names the file and
+the time. A group whose pictures refer to the group before (an open GOP) cannot be decoded alone, so
+the decoder then starts one and two key frames earlier, and ignores errors before the nearest one.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from finesight.media.timeline import Timeline
 
 _KEYS_BACK = 2
 _SKIPS_EXACTLY = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "vp9"})
-"""Decoders that may be told before each packet whether its picture is wanted; others decode all."""
+"""Decoders that take a skip setting for each packet; others decode all."""
 
 _WORTH_A_SEEK = 8
 """Frames between two wanted ones from which on jumping is cheaper than decoding through."""

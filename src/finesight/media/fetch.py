@@ -5,7 +5,7 @@ A server that opens addresses for its users can be turned against its own networ
 redirect or a name that resolves to `127.0.0.1` or `169.254.169.254` reads what only the server may
 read. So every name is resolved here, every resulting address is checked, and the connection is made
 to the checked address itself, not to the name a second time. The time limit holds for the whole
-transfer, a trickle of single bytes included.
+transfer, also where bytes arrive one by one.
 
 Trade-off: proxies from the environment are not used, because behind a proxy nobody can check the
 address.
@@ -255,7 +255,7 @@ class _GuardedBackend(httpcore.NetworkBackend):
         raise httpcore.ConnectError(str(failure)) from failure
 
     def _resolve(self, host: str, port: int) -> list[str]:
-        """Addresses of a host, in the resolver's order; one bad address spoils them all."""
+        """Addresses of a host, in the resolver's order; refused if any of them is not public."""
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
@@ -275,7 +275,7 @@ class _GuardedBackend(httpcore.NetworkBackend):
 
 
 class _TimedStream(httpcore.NetworkStream):
-    """A connection that stops at a deadline, however often it is fed a byte."""
+    """A connection that stops at a deadline, even while bytes still arrive."""
 
     def __init__(self, inner: httpcore.NetworkStream, deadline: float) -> None:
         self._inner = inner

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open one picture from any source as the upright RGB picture that a viewer would show.
 
-What is undone here, once, so that nobody downstream meets it: EXIF orientation, transparency (on
-white), gray values of more than 8 bits (scaled, not cut off), CMYK, palettes, bilevel pictures. A
+Converted here, so that no later step has to: EXIF orientation, transparency (on white), gray values
+of more than 8 bits (scaled, not cut off), CMYK, palettes, bilevel pictures. A
 file that holds several pictures (pages of a TIFF, frames of an animation) shows the first, or the
 page that is asked for. The size is checked before any pixel is decoded. Formats are a closed list:
-Pillow would also hand PostScript files to Ghostscript.
+Pillow would also pass PostScript files to Ghostscript.
 
-Trade-off: colour profiles are not applied, as the reference does not apply them.
+Colour profiles are not applied, as in the reference.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def num_pages(source: MediaSource | LocalSource, *, policy: FetchPolicy | None =
 
 
 def page_note(source: MediaSource | LocalSource, *, policy: FetchPolicy | None = None) -> str:
-    """What to say when one of several pictures is shown and none was asked for; empty for one."""
+    """Note for a file of several pictures of which none was asked for; empty for a single picture."""
     with _opened(source, None, policy) as (image, name):
         shown = image.tell() + 1
         try:
@@ -138,9 +138,9 @@ def page_note(source: MediaSource | LocalSource, *, policy: FetchPolicy | None =
 
 
 def range_note(source: MediaSource | LocalSource, *, page: int | None = None) -> str:
-    """What to say when a picture does not tell which of its values is white; empty where it does.
+    """Note for a picture whose file does not say which value is white; empty where it does.
 
-    Pixels are decoded only where that is open. A page of a PDF has nothing to say. Errors as in `load_image`.
+    Pixels are decoded only where the header leaves it open. A page of a PDF has no note. Errors as in `load_image`.
     """
     if isinstance(source, LocalSource) and "picture" not in kind_of(source.head()):
         return ""
@@ -161,7 +161,7 @@ def _opened(
             image = picture_of_array(source)
         elif isinstance(source, Image.Image):
             image = source
-            stack.callback(_seek, image, image.tell())  # left at the page where it was found
+            stack.callback(_seek, image, image.tell())  # the caller's picture keeps its page
         else:
             local = localize(source, policy=policy)
             image = _identify(stack.enter_context(local.open()), name)
@@ -212,7 +212,7 @@ def _identify(stream: BinaryIO, name: str) -> Image.Image:
             return factory(stream, "")
         except Image.DecompressionBombError as error:
             raise _bomb(name, str(error)) from error
-        except BROKEN as error:  # the next format may know it, as with a BMP that is a DIB
+        except BROKEN as error:  # another format may read it, such as DIB for some BMP files
             refusal = refusal or error
     raise header_refused(name, stream, refusal) from refusal
 
@@ -265,7 +265,7 @@ def _no_pixels(name: str, width: int, height: int) -> UnsupportedMedia:
 
 
 def _turn_of(image: Image.Image) -> Image.Transpose | None:
-    """What brings a picture upright. An EXIF block that cannot be read asks for nothing."""
+    """The transposition that makes a picture upright. An EXIF block that cannot be read is ignored."""
     try:
         return _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
     except BROKEN:

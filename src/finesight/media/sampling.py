@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which frames of a clip are shown: pure arithmetic on counts, rates and times, no pixels.
+"""Frame sampling: arithmetic on counts, rates and times, no pixels.
 
-Three ways, one budget:
+There are three rules:
 
 - evenly by index, as qwen-vl-utils does it (`smart_nframes`, `frame_indices`), for a constant rate;
-- evenly by time (`timed_indices`), for a variable rate, where equal steps in index are not equal
-steps in time; - where the picture changes (`adaptive_indices`), for `fps="auto"`.
+- evenly by time (`timed_indices`), for a variable rate, where equal steps in index are not equal steps in time;
+- where the picture changes (`adaptive_indices`), for `fps="auto"`.
 
-Source: qwen-vl-utils 0.0.14 for the first; its index arithmetic runs in float32 through
-`torch.linspace`, and rounding there decides between neighbouring frames, so the same arithmetic is
-written out here without torch.
+Source: qwen-vl-utils 0.0.14 for the first rule. It computes indices in float32 with `torch.linspace`,
+whose rounding decides between neighbouring frames, so the same arithmetic is written out here
+without torch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CLUSTER_GAP_SECONDS = 1.0
 """Changes closer together than this belong to one event."""
 
 STILL_GAP_SECONDS = 5.0
-"""With frames to spare, no part of a changing clip goes unseen for longer than this."""
+"""Where the budget allows, no gap between frames of a changing clip is longer than this."""
 
 
 def smart_nframes(
@@ -147,7 +147,7 @@ def timed_indices(times: Sequence[float], count: int) -> list[int]:
     chosen: list[int] = []
     for number, wanted in enumerate(np.linspace(clock[0], clock[-1], count)):
         lowest = chosen[-1] + 1 if chosen else 0
-        highest = len(clock) - (count - number)  # leaves a frame for each one still to come
+        highest = len(clock) - (count - number)  # leaves a frame for each of the remaining times
         chosen.append(min(max(_nearest(clock, float(wanted)), lowest), highest))
     return chosen
 
@@ -164,8 +164,8 @@ def adaptive_indices(
 
     The first frames go to an even coverage of `minimum` frames. Each event (changes that follow
     each other closely) then gets one frame before any gets two; what is left is shared in
-    proportion to how much happens, and last, long still stretches of a changing clip are looked
-    into. A clip without change keeps its `minimum` frames.
+    proportion to the amount of change, and last, long still stretches of a changing clip get a
+    frame. A clip without change keeps its `minimum` frames.
 
     Args:
         times: time of each frame in seconds, increasing.
@@ -190,7 +190,7 @@ def adaptive_indices(
     )  # an event may lie on a frame already there
     if events:
         _fill_gaps(chosen, clock, budget, STILL_GAP_SECONDS)
-    if len(chosen) % 2 and len(chosen) < budget:  # an even number wastes no half of a frame pair
+    if len(chosen) % 2 and len(chosen) < budget:  # an even number fills the last frame pair
         _fill_gaps(chosen, clock, len(chosen) + 1, 0.0)
     return sorted(chosen)
 
@@ -212,9 +212,9 @@ def _events(
 
 def _shares(events: Sequence[Sequence[int]], frames: int) -> list[int]:
     """How many frames each event gets, `frames` in all at most."""
-    if len(events) > frames:  # not one for each: every so-maniest, so that the whole clip is heard
-        lucky = {round(place) for place in np.linspace(0, len(events) - 1, max(frames, 0))}
-        return [int(number in lucky) for number in range(len(events))]
+    if len(events) > frames:  # fewer frames than events: pick evenly spaced events
+        picked = {round(place) for place in np.linspace(0, len(events) - 1, max(frames, 0))}
+        return [int(number in picked) for number in range(len(events))]
     wanted = [len(event) for event in events]
     spare = frames - len(events)
     extra = sum(wanted) - len(events)
@@ -229,7 +229,7 @@ def _shares(events: Sequence[Sequence[int]], frames: int) -> list[int]:
 
 
 def _spread(event: Sequence[int], share: int) -> list[int]:
-    """`share` frames of an event; a single one stands before its middle, as the last is its aftermath."""
+    """`share` frames of an event; a single one lies before its middle, as the last frame already shows the result."""
     if share == 1:
         return [event[(len(event) - 1) // 2]]
     return [event[round(place)] for place in np.linspace(0, len(event) - 1, share)]

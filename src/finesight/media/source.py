@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turn whatever a user calls a picture, a video or a PDF into something that can be opened here.
+"""Resolve a media source (path, bytes, file, address) to local data that can be opened.
 
 A source is a path, raw bytes, an open binary file, a `data:`, `file:`, `http:` or `https:` address.
 Bytes and small downloads stay in memory; videos from the network go to a temporary file that lives as long as the
@@ -134,7 +134,9 @@ class LocalSource:
 
     name: str
     data: Path | bytes
-    _keep: object = field(default=None, repr=False)  # a temporary file is deleted with its owner
+    _keep: object = field(
+        default=None, repr=False
+    )  # deletes the temporary file together with this object
 
     def open(self) -> BinaryIO:
         """A fresh handle at the start.

@@ -8,7 +8,7 @@ decoded, whether the rate is constant, and whether the file ends before it shoul
 Transport and program streams may be joined by laying one file behind the other. Their clock then
 starts anew in the middle; the times of the later recording are moved behind those of the earlier.
 
-Two orders meet here. *Presentation order* is what a viewer sees and what all indices count; *decode
+There are two orders. *Presentation order* is what a viewer sees and what all indices count; *decode
 order* is how packets lie in the file, different wherever B-frames are used.
 """
 

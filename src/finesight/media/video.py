@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open a video file or a list of frames, and choose the frames that are shown.
 
-`open_video` decides everything before a frame is decoded for good: which frames, their true times,
-the size, what a user should know. `VideoClip.frames()` then decodes only those, one at a time.
+`open_video` decides which frames are shown, with their true times, their size and notes for the
+user. `VideoClip.frames()` then decodes only those, one at a time.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _clip_range(part: VideoPart, timeline: Timeline, name: str) -> tuple[int, in
             timeline.num_frames, timeline.fps, start_seconds=start, end_seconds=end
         )
         return first, last, tuple(notes)
-    # By true time, forgiving the rounding of a clock in milliseconds.
+    # By true time; the tolerance covers times that were rounded to milliseconds.
     slack = float(timeline.time_base) / 2
     first = int(np.searchsorted(times, (start or 0.0) - slack))
     last = timeline.num_frames - 1

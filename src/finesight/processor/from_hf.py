@@ -7,9 +7,9 @@ same with `size: {shortest_edge, longest_edge}`, or `size: {min_pixels, max_pixe
 one `processor_config.json` that holds both. All are read. Where nothing is said about video, the
 budgets of qwen-vl-utils hold.
 
-Every key is either read, or checked to say what this processor does anyway, or on the list of keys
-that cannot change a pixel. Anything else is an error: an option that is passed over in silence is
-how two programs come to see different pictures.
+Every key is read, or checked to agree with what this processor does, or on the list of keys that
+cannot change a pixel. Any other key is an error: options that are ignored silently make two programs
+see different pictures.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 Text advances all three together. A picture or video spans a box: rows and columns count merged
 cells, time counts ids per second of video, and the token after it starts one past the largest
 position used. Time is absolute: a frame pair shown at second s stands `floor(s *
-tokens_per_second)` after the video's start, the product taken in float64 and rounded down only
-then, so that no frame rate lets the clock run slow.
+tokens_per_second)` after the video's start. The product is taken in float64 and rounded down last;
+rounding the seconds first would make the clock run slow at some frame rates.
 
 Worked example, 3 text tokens, a picture of 2 x 3 cells, 2 text tokens:
 time   `0 1 2 | 3 3 3 3 3 3 | 6 7`, row `0 1 2 | 3 3 3 4 4 4 | 6 7`, column `0 1 2 | 3 4 5 3 4 5 | 6

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One picture or video, from its source to a `VisionInput`.
 
-This is where the two records that bring answers home are made, once: the resize, and the clock.
-It is also the place that says what a user should know about the media (time positions that
-collide, the first of several pages), as notes of the `MediaRecord`.
+The two records that map answers back to the original, resize and clock, are made only here. So are
+the notes of the `MediaRecord` for the user, such as colliding time positions or the first of several
+pages.
 
 `measure_*` makes the record alone, without pixels: what `finesight plan` shows.
 """
@@ -194,7 +194,7 @@ def _collision_notes(
 def _shrink_notes(
     resize: Resize, part: ImagePart | VideoPart, config: ProcessorConfig, *, num_frames: int = 1
 ) -> tuple[str, ...]:
-    """Says that text was lost, where a pixel budget has shrunk a picture or the frames of a video far enough."""
+    """A note that text has become unreadable, where a pixel budget has shrunk a picture or video far enough."""
     ratio = resize.original.area / resize.resized.area
     if (
         ratio <= READABLE_SHRINK or part.resized_height is not None

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What size a picture or a frame is given before it is cut into patches.
+"""The size of a picture or frame before it is cut into patches.
 
-Both sides become multiples of 28 pixels (a patch of 14, merged 2 x 2) and the area comes to lie
-within a budget, the shape kept as far as the grid allows. The result is a `Resize`, made once and
-carried to the reply.
+Both sides become multiples of 28 pixels (a patch of 14, merged 2 x 2) and the area is fitted into a
+pixel budget; the aspect ratio is kept as far as the grid allows. The result is a `Resize`, which is
+made once and is part of the reply.
 
 Rounding is part of the format the weights were trained on: Python's `round` takes the even
 neighbour at .5.

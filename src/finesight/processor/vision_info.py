@@ -2,8 +2,8 @@
 """`process_vision_info` and its two helpers, for programs written for qwen-vl-utils.
 
 Same arguments, same results: pictures as resized Pillow images, videos as float32[F, 3, H, W] tensors
-of whole numbers, and the rates the reference processor needs. Our own `Processor` does not go this
-way; it keeps the records that bring answers back to the original.
+of whole numbers, and the rates the reference processor needs. Our own `Processor` does not use this
+module; it keeps the records that map answers back to the original.
 
 Three things are done better on purpose: pictures are turned upright by their EXIF orientation, a
 video that cannot be read is an error instead of a try with another reader, and `fps` beside a list
