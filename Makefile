@@ -174,5 +174,5 @@ lock: setup-test setup-data setup-web $(STAMPS)/audit  ## write constraints.txt 
 	mv constraints.txt.new constraints.txt
 
 clean:  ## remove the environment and every cache
-	rm -rf $(VENV) .venv-* build dist mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* build dist mutants .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -149,6 +149,7 @@ def test_spans_of_thoughts_leave_the_answer_where_it_is():
     assert thought_spans("") == []
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "piece",
     [

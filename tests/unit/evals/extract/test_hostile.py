@@ -20,6 +20,7 @@ from finesight.evals.extract import (
 )
 from finesight.geometry import Size
 
+pytestmark = pytest.mark.no_cover
 MODULES = (boxed, intervals, mathvista, mcq, mmmu_open, numbers, places, text)
 EXTRACTORS = {
     value.name: value
