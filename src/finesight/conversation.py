@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     """A path, raw bytes, an open binary file, a Pillow image, an array of pixels (numpy or torch),
     or a `data:`, `file:`, `http:` or `https:` address."""
 
+LOW_DETAIL_PIXELS = 512 * 512
+"""OpenAI's `detail: "low"`: the picture is shown at 512 x 512."""
+
 _LEAST_TEMPERATURE = 1e-6  # logits divided by less overflow float32
 
 
@@ -69,6 +72,7 @@ class ImagePart:
         max_pixels: upper bound of the resized area; None takes the processor's.
         resized_height: wanted height in pixels, rounded to a multiple of 28; needs `resized_width` too.
         resized_width: wanted width in pixels.
+        detail: "low" takes at most `LOW_DETAIL_PIXELS`, and never more than without it.
     """
 
     source: MediaSource
@@ -77,6 +81,7 @@ class ImagePart:
     max_pixels: int | None = None
     resized_height: int | None = None
     resized_width: int | None = None
+    detail: Literal["low"] | None = None
 
     def __post_init__(self) -> None:
         settle_numbers(self, IMAGE_LIMITS)
@@ -85,6 +90,8 @@ class ImagePart:
     def check(self) -> None:
         """Raise `ConfigError` on numbers out of range and on contradicting options."""
         check_numbers("picture", self, IMAGE_LIMITS)
+        if self.detail not in (None, "low"):
+            raise ConfigError(f"picture has detail={self.detail!r}", hint='it is "low" or None')
         check_resized_pair(self.resized_height, self.resized_width)
         check_pixel_budget(self.min_pixels, self.max_pixels)
 
@@ -181,11 +188,7 @@ def _check_frame_list(part: VideoPart) -> None:
             "video has both timestamps and sample_fps", hint="timestamps alone are enough"
         )
     if part.timestamps is not None:
-        check_timestamps(part.timestamps)
-    if part.timestamps is not None and len(part.timestamps) != len(part.source):
-        raise ConfigError(
-            f"video has {len(part.source)} frames but {len(part.timestamps)} timestamps"
-        )
+        check_timestamps(part.timestamps, num_frames=len(part.source))
     for name in ("nframes", "start_seconds", "end_seconds"):
         if getattr(part, name) is not None:
             raise ConfigError(f"video is a list of frames and has {name}, which only a file takes")

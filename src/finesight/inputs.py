@@ -196,12 +196,14 @@ def check_numbers(owner: str, record: object, limits: Mapping[str, Limits]) -> N
         limit.check(f"{owner} has {name}", getattr(record, name))
 
 
-def check_timestamps(timestamps: object) -> None:
-    """Raise `ConfigError` unless these are times of frames in seconds."""
+def check_timestamps(timestamps: object, *, num_frames: int) -> None:
+    """Raise `ConfigError` unless these are times in seconds, one for each frame."""
     if not isinstance(timestamps, tuple):
         raise ConfigError(f"video has timestamps={shown(timestamps)}; it must be a list of seconds")
     for index, seconds in enumerate(timestamps):
         TIMESTAMP_LIMITS.check(f"video has timestamps[{index}]", seconds)
+    if len(timestamps) != num_frames:
+        raise ConfigError(f"video has {num_frames} frames but {len(timestamps)} timestamps")
 
 
 def check_resized_pair(height: int | None, width: int | None) -> None:

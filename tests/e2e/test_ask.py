@@ -174,6 +174,25 @@ def test_a_shrunk_picture_is_said_before_the_answer(ask, picture_file):
     assert "shrunk" not in ask("What?", "--image", picture_file).err
 
 
+def test_the_embedded_model_points_at_each_of_several_things(finesight, tmp_path):
+    picture, corners = Image.new("RGB", (448, 448), "white"), ((30, 40), (240, 60), (120, 300))
+    for x, y in corners:
+        picture.paste("red", (x, y, x + 70, y + 70))
+    picture.save(tmp_path / "red.png")
+    words = ("locate", "red square", "--all", "--as", "point", "--image", "red.png", "--json")
+    points = [point["point"] for point in json.loads(finesight(*words).out)["points"]]
+    assert len(points) == 3
+    for x, y in corners:
+        assert sum(x <= at[0] <= x + 70 and y <= at[1] <= y + 70 for at in points) == 1
+
+
+def test_markers_of_pictures_are_said_to_be_plain_text(finesight, tiny_model_folder, picture_file):
+    words = ("ask", "<image> What?", "--image", picture_file, "--max-new-tokens", 2)
+    said = finesight(*words, "--model", tiny_model_folder).err
+    assert "note: message 0 holds <image> as often as it has such parts (1)" in said
+    assert "Warning" not in said
+
+
 def test_the_embedded_model_says_once_what_it_was_trained_for(finesight, folder_of_pictures):
     outcome = finesight("locate", "red square", "--image", "many", "--max-new-tokens", "8")
     assert outcome.code == 0, outcome.err

@@ -36,6 +36,8 @@ Hub = Literal["huggingface", "modelscope"]
 
 _PUBLISHED_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
+_SIZE = re.compile(r"(?<!\d)(\d+b)(?![a-z0-9])")
+
 _WANTED_FILES = ["*.json", "*.safetensors"]
 """What a checkpoint needs; merges and vocabulary stand in tokenizer.json, and pickles stay out."""
 
@@ -69,9 +71,11 @@ def find_checkpoint(
             f"model is {name!r}", hint=f'give "{EMBEDDED}", a folder or a published name'
         )
     if name == EMBEDDED:
+        _refuse_hub(hub, f"the embedded model {EMBEDDED!r}")
         return _embedded(needs_weights=needs_weights)
     folder = _local_folder(name)
     if folder is not None:
+        _refuse_hub(hub, f"the folder {str(folder)!r}")
         check_folder(folder, needs_weights=needs_weights)
         return folder
     if isinstance(name, str):
@@ -80,10 +84,31 @@ def find_checkpoint(
             raise mistake
         if _PUBLISHED_NAME.fullmatch(name) and not name.startswith("."):
             return _published(name, hub, needs_weights=needs_weights)
+    meant = f"did you mean {near}? Else " if (near := _nearest(str(name))) else ""
     raise MissingWeights(
         f"there is no model folder {str(name)!r}",
-        hint=f'give "{EMBEDDED}", a folder, or a name such as Qwen/Qwen2.5-VL-3B-Instruct',
+        hint=f'{meant}give "{EMBEDDED}", a folder, or a name such as Qwen/Qwen2.5-VL-3B-Instruct',
     )
+
+
+def _refuse_hub(hub: Hub | None, what: str) -> None:
+    """Raise `ConfigError` where a hub is given for a model that is here."""
+    if hub is not None:
+        raise ConfigError(
+            f"hub={hub!r} is given for {what}, which needs none",
+            hint="leave hub out, or give a published name such as Qwen/Qwen2.5-VL-3B-Instruct",
+        )
+
+
+def _nearest(name: str) -> str:
+    """The known name that a wrong one is closest to, by its spelling or by its size; empty if it is close to none."""
+    lower = name.lower()[:_SHOWN_LETTERS]
+    size = _SIZE.search(lower)
+    if size and size[1] in RELEASE_NAMES and "/" not in lower:
+        return RELEASE_NAMES[size[1]]
+    known = {each.lower(): each for each in (EMBEDDED, *RELEASE_NAMES.values())}
+    near = get_close_matches(lower, known, n=1)
+    return known[near[0]] if near else ""
 
 
 def cached_checkpoint(name: str) -> Path | None:

@@ -71,9 +71,10 @@ LOCATE_PROMPTS = {
 
 LOCATE_ALL_PROMPTS = {
     "box": "Locate every {phrase} in the image and output the coordinates in JSON format.",
-    "point": LOCATE_PROMPTS["point"].replace("{phrase}", "every {phrase}"),
+    "point": "Point to each {phrase}, output the point coordinates in JSON format.",
 }
-"""The same for every instance: of boxes in the authors' words for detection (ODinW), of points in ours."""
+"""The same for every instance: of boxes in the authors' words for detection (ODinW), of points in JSON,
+since models end their answer after one tag of the XML form."""
 
 _DETERMINERS = frozenset(
     ("the", "a", "an", "all", "any", "each", "every", "both", "this", "that", "these", "those")

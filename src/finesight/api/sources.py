@@ -151,9 +151,12 @@ def _page_range(piece: str, pages: str, count: int) -> range:
 def _no_page(number: int | str, count: int) -> ConfigError:
     text = str(number)
     text = text if len(text) <= 20 else f"{text[:17]}..."
+    there = f"there are pages 1 to {count}"
+    if count == 1:
+        there = "the file holds one page; only PDF, TIFF and animations (GIF, PNG, WebP) hold more"
     return ConfigError(
         f"page {text} of {count} asked for, counted from 1",
-        hint=f"there are pages 1 to {count}; as numbers in Python they count from 0",
+        hint=f"{there}; as numbers in Python they count from 0",
     )
 
 

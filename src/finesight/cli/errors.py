@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
 
 import typer
 
@@ -26,6 +29,7 @@ _CAUSED_OUTSIDE = (OSError, UnicodeError, OverflowError, MemoryError)
 """Besides our own errors, what files, encodings, numbers and machines of users raise."""
 
 _LONGEST_NAME = 160
+_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class CommandLine:
 
 @contextmanager
 def reported(*, debug: bool) -> Iterator[None]:
-    """Turn errors a user can cause into a message and an exit code.
+    """Turn errors a user can cause into a message and an exit code, and our warnings into notes.
 
     Args:
         debug: show the traceback too.
@@ -50,7 +54,9 @@ def reported(*, debug: bool) -> Iterator[None]:
         typer.Exit: with the exit code of the error.
     """
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = _say_warning
+            yield
     except (FinesightError, *_CAUSED_OUTSIDE) as error:
         if debug:
             traceback.print_exc()
@@ -61,6 +67,20 @@ def reported(*, debug: bool) -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         sys.stderr.write("\ninterrupted\n")
         raise typer.Exit(INTERRUPTED) from interrupt
+
+
+def _say_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning on standard error: those of finesight as a note, those of libraries as Python writes them."""
+    is_ours = Path(filename).is_relative_to(_PACKAGE)
+    said = warnings.formatwarning(message, category, filename, lineno, line)
+    (file or sys.stderr).write(f"note: {message}\n" if is_ours else said)
 
 
 def exit_code_of(error: FinesightError) -> int:

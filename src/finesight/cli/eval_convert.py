@@ -29,7 +29,10 @@ def convert(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Turn published files into the local copy of a benchmark; every checksum in them is looked at."""
+    """Turn published files into the local copy of a benchmark; every checksum in them is looked at.
+
+    After an interruption, run the same command again: whole files are not converted anew.
+    """
     with reported(debug=debug):
         from finesight.cli.output import check_writable
         from finesight.errors import ConfigError
@@ -47,6 +50,8 @@ def convert(
             sys.stderr.write(
                 f"{len(found.missing)} episodes of split {split} are in no record, such as {first}\n"
             )
+        if found.num_kept_files:
+            sys.stderr.write(f"{found.num_kept_files} files had been converted before\n")
         if as_json:
             print_json({"name": name, "split": split, **asdict(found)})
         else:

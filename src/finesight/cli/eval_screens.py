@@ -24,7 +24,10 @@ def screens(
     ],
     debug: options.Debug = False,
 ) -> None:
-    """Record web pages once, so that benchmarks on them need no browser. Needs Chromium."""
+    """Record web pages once, so that benchmarks on them need no browser. Needs Chromium.
+
+    Each of the two sets is written whole or not at all; an interrupted command records its set anew.
+    """
     with reported(debug=debug):
         from finesight.evals.screens import miniwob, web_pages
         from finesight.evals.screens.record import write_set

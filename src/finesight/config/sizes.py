@@ -13,10 +13,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 from finesight.config.model import ModelConfig, SpecialTokenIds, TextConfig, VisionConfig
 from finesight.errors import ConfigError
 
+_TINY = Path(__file__).parents[1] / "assets" / "tiny"
+"""Its config.json is the only source of the small model's shape and ids."""
 _FULL_ATTENTION_LAYERS = (7, 15, 23, 31)
 
 
@@ -83,7 +86,7 @@ def named_config(
             f"no size is named {name!r}, there are {', '.join(SIZE_NAMES)}",
             hint=f"did you mean {near[0]!r}?" if near else "a folder is loaded by its path",
         )
-    config = _tiny() if name == "tiny" else _release(_RELEASES[name])
+    config = ModelConfig.from_folder(_TINY) if name == "tiny" else _release(_RELEASES[name])
     changes: dict[str, TextConfig | SpecialTokenIds] = {}
     if vocab_size is not None:
         changes["text"] = config.text.model_copy(update={"vocab_size": vocab_size})
@@ -135,32 +138,5 @@ def _release(size: _Release) -> ModelConfig:
             mrope_section=(16, 24, 24),
         ),
         special_tokens=_special_tokens(151_643),
-        dtype="bfloat16",
-    )
-
-
-def _tiny() -> ModelConfig:
-    return ModelConfig(
-        vision=VisionConfig(
-            depth=8,
-            hidden_size=192,
-            intermediate_size=512,
-            num_heads=6,
-            out_hidden_size=256,
-            full_attention_layers=(3, 7),
-        ),
-        text=TextConfig(
-            vocab_size=12_032,
-            hidden_size=256,
-            intermediate_size=768,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            tie_word_embeddings=True,
-            mrope_section=(4, 8, 20),
-            rope_theta=30_000.0,
-            max_position_embeddings=32_768,
-        ),
-        special_tokens=_special_tokens(12_000),
         dtype="bfloat16",
     )

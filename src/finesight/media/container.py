@@ -7,11 +7,14 @@ their own data are opened, because a playlist makes FFmpeg open the files and ad
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -25,6 +28,29 @@ _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,gif,ogg,mxf,nut,ivf,"
     "apng,rm,dv,h264,hevc,m4v,obu"
 )
+
+# Start code, kind of unit, and what it holds up to the next start code.
+_SEQUENCE_HEADERS = {
+    "mpeg1video": re.compile(rb"\x00\x00\x01\xb3(.{3})", re.DOTALL),
+    "mpeg2video": re.compile(rb"\x00\x00\x01\xb3(.{3})", re.DOTALL),
+    "mpeg4": re.compile(rb"\x00\x00\x01[\x20-\x2f](.+?)\x00\x00\x01", re.DOTALL),
+    "h264": re.compile(rb"\x00\x00\x01[\x07\x27\x47\x67](.+?)\x00\x00\x01", re.DOTALL),
+    "hevc": re.compile(rb"\x00\x00\x01\x42\x01(.+?)\x00\x00\x01", re.DOTALL),
+}
+_HEADER_BYTES = 4096
+
+
+def sequence_header(packet: Packet[Any], codec: str) -> bytes:
+    """What a key frame's packet says of the size of the frames, coded; empty where it says nothing.
+
+    Source: ISO 13818-2, 6.2.2.1 (sequence header); ISO 14496-2 (video object layer); ITU-T H.264 and H.265, 7.3.2
+    (sequence parameter set).
+    """
+    pattern = _SEQUENCE_HEADERS.get(codec)
+    if pattern is None or not packet.is_keyframe:
+        return b""
+    found = pattern.search(bytes(packet)[:_HEADER_BYTES])
+    return found[1] if found else b""
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import av
@@ -23,13 +23,17 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from finesight.errors import DecodeError
-from finesight.media.container import open_container
+from finesight.geometry import Size
+from finesight.media.container import open_container, sequence_header
 from finesight.media.source import LocalSource
 from finesight.media.timeline import Timeline
 
 _KEYS_BACK = 2
 _SKIPS_EXACTLY = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "vp9"})
 """Decoders that take a skip setting for each packet; others decode all."""
+
+_LOSES_ITS_LAST = frozenset({"mpeg1video", "mpeg2video"})
+"""Decoders that forget the picture they still hold when the size changes, unless they are emptied before."""
 
 _WORTH_A_SEEK = 8
 """Frames between two wanted ones from which on jumping is cheaper than decoding through."""
@@ -71,6 +75,33 @@ def decode_frames(
             yield from reader.decode_run(run)
 
 
+def changed_sizes(local: LocalSource, timeline: Timeline) -> list[tuple[int, Size]]:
+    """The places where the frames of a video change their size, and the new size, as stored.
+
+    Only the frames at `timeline.changes` are decoded. One that cannot be decoded is left to the reader of all frames.
+
+    Returns:
+        Presentation times in the unit of the timeline, with the size from there on.
+    """
+    starts = dict(timeline.changes)
+    found: list[tuple[int, Size]] = []
+    if not starts:
+        return found
+    with open_container(local, is_thumbnail=True, has_threads=False) as (container, stream):
+        codec, timed = stream.codec_context, -1
+        for packet in container.demux(stream):
+            timed += packet.pts is not None
+            if packet.pts is None or timed not in starts:
+                continue
+            with suppress(av.FFmpegError):
+                frames = [*codec.decode(packet), *codec.decode(None)]
+                found += [(starts[timed], Size(each.width, each.height)) for each in frames[:1]]
+            codec.flush_buffers()
+            if timed == max(starts):
+                break
+    return found
+
+
 def _runs(timeline: Timeline, indices: Sequence[int]) -> Iterator[list[int]]:
     """Wanted presentation times in groups that are best decoded in one go."""
     run: list[int] = []
@@ -104,6 +135,7 @@ class _Reader:
         self._is_thumbnail = is_thumbnail
         self._open(has_threads=True)
         self.lead = 0
+        self._header = b""
 
     def _open(self, *, has_threads: bool) -> None:
         self._stack.close()
@@ -144,7 +176,7 @@ class _Reader:
         stored = self._timeline.stored_pts
         number = 0
         try:
-            for frame in self._container.decode(self._stream):
+            for frame in self._frames_in_order():
                 if stored is not None and number < len(stored) and frame.pts != stored[number]:
                     continue
                 if wanted and number == wanted[0]:
@@ -156,6 +188,20 @@ class _Reader:
         except av.FFmpegError as error:
             raise self._broken(int(self._timeline.pts[wanted[0]])) from error
         raise self._broken(int(self._timeline.pts[wanted[0]]))
+
+    def _frames_in_order(self) -> Iterator[VideoFrame]:
+        for packet in self._container.demux(self._stream):
+            yield from self._decode(packet)
+
+    def _decode(self, packet: Packet[Any]) -> list[VideoFrame]:
+        """The frames that a packet brings out; before the size changes, also those the decoder still holds."""
+        codec, held = self._stream.codec_context, []
+        if codec.name in _LOSES_ITS_LAST and (header := sequence_header(packet, codec.name)):
+            if self._header not in (b"", header):
+                held = codec.decode(None)
+                codec.flush_buffers()
+            self._header = header
+        return held + codec.decode(packet)
 
     def _broken(self, pts: int) -> DecodeError:
         seconds = float((pts - self._timeline.origin) * self._timeline.time_base)
@@ -199,7 +245,7 @@ class _Reader:
             try:
                 if packet.is_corrupt and not self._is_transport:
                     raise _FrameMissing
-                frames = codec.decode(packet)
+                frames = self._decode(packet)
             except (av.FFmpegError, _FrameMissing):
                 if not is_near:
                     continue

@@ -36,6 +36,7 @@ __all__ = [
     "load_image",
     "num_pages",
     "page_note",
+    "picture_notes",
     "range_note",
     "source_name",
 ]
@@ -148,6 +149,12 @@ def range_note(source: MediaSource | LocalSource, *, page: int | None = None) ->
         if not is_deep(image):
             return ""
         return assumed_range(image, _decode(image, name, MAX_IMAGE_PIXELS))
+
+
+def picture_notes(source: MediaSource | LocalSource, *, page: int | None = None) -> tuple[str, ...]:
+    """`page_note` where no page was asked for, and `range_note`; errors as in `load_image`."""
+    found = (page_note(source) if page is None else "", range_note(source, page=page))
+    return tuple(filter(None, found))
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _WHITE_IS_ZERO = 0
 _UNSIGNED = 1
+_LARGEST = tuple(2.0**bits - 1 for bits in (8, 10, 12, 14, 16))
 _FEWEST_FOR_AN_OUTLIER = 16  # pixels
 _TOLERANCE = 1.1  # how far the values of a picture may go beyond its range
 
@@ -138,7 +139,10 @@ def _full_range(image: Image.Image, values: NDArray[np.generic], bits: int) -> f
 
 
 def _likely_range(values: NDArray[np.generic]) -> tuple[float, float]:
-    """Which values are most likely black and white: 0..1 (floats only), 0..255, 0..65535, or the values' own.
+    """Which values are most likely black and white.
+
+    0..1 (floats only), or 0 to the largest value of 8, 10, 12, 14 or 16 bits, the depths of cameras and scanners: the
+    smallest of these ranges that the values fit.
 
     One value in a hundred may lie anywhere, and one in any but a tiny picture: a dead pixel, or what stands for no
     data. The others may miss a range by a tenth, as resampling does beside an edge. Where none fits, from the least
@@ -148,7 +152,7 @@ def _likely_range(values: NDArray[np.generic]) -> tuple[float, float]:
     few = max(gray.size // 100, int(gray.size >= _FEWEST_FOR_AN_OUTLIER))
     ordered = np.partition(gray, (few, gray.size - 1 - few))
     low, high = float(ordered[few]), float(ordered[gray.size - 1 - few])
-    limits = (1.0, 255.0, 65535.0) if np.issubdtype(values.dtype, np.floating) else (255.0, 65535.0)
+    limits = (1.0, *_LARGEST) if np.issubdtype(values.dtype, np.floating) else _LARGEST
     fitting = [limit for limit in limits if high <= _TOLERANCE * limit]
     return (0.0, fitting[0]) if fitting and low >= (1 - _TOLERANCE) * max(high, 0) else (low, high)
 

@@ -49,6 +49,14 @@ _SIGNATURES: tuple[tuple[str, int, bytes], ...] = (
     ("QOI picture", 0, b"qoif"),
     ("Photoshop file", 0, b"8BPS"),
     ("BMP picture", 0, b"BM"),
+    ("BMP picture", 0, b"\x28\0\0\0"),  # without its file header (DIB)
+    ("ICO picture", 0, b"\0\0\1\0"),
+    ("JPEG 2000 picture", 0, b"\xff\x4f\xff\x51"),
+    *(
+        ("PPM, PGM or PBM picture", 0, f"P{letter}{blank}".encode())
+        for letter in "123456fy"
+        for blank in " \t\r\n"
+    ),
     ("HEIF picture", 4, b"ftyphei"),
     ("HEIF picture", 4, b"ftypmif1"),
     ("HEIF picture", 4, b"ftypmsf1"),

@@ -27,7 +27,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from finesight.errors import DecodeError, UnsupportedMedia
-from finesight.media.container import open_container
+from finesight.media.container import open_container, sequence_header
 from finesight.media.source import LocalSource
 
 _OFF_BEAT = 0.25
@@ -61,6 +61,8 @@ class Timeline:
         missing_from_seconds: where the file breaks off, if it does.
         stored_pts: `int64[F]` the times as they stand in a file whose clock starts anew; else None.
         restarts: `int64[R]` where it does, in units of `time_base`.
+        changes: where a stream may change the size of its frames: the number of the packet, counted from 0 in decode
+            order, and its presentation time. Only streams that may be joined are looked at.
     """
 
     pts: NDArray[np.int64]
@@ -74,6 +76,7 @@ class Timeline:
     missing_from_seconds: float | None
     stored_pts: NDArray[np.int64] | None = None
     restarts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    changes: tuple[tuple[int, int], ...] = ()
 
     @property
     def num_frames(self) -> int:
@@ -126,7 +129,7 @@ def read_timeline(local: LocalSource) -> Timeline:
         DecodeError: broken from the start, or without a single frame.
     """
     with open_container(local) as (container, stream):
-        packets = _Packets(stream)
+        packets = _Packets(stream, may_change=container.format.name in _MAY_START_ANEW)
         try:
             for packet in container.demux():  # all streams: the last of them tells the length
                 packets.add(packet)
@@ -144,12 +147,15 @@ class _Packets:
     """What is kept of the packets, in decode order."""
 
     stream: VideoStream
+    may_change: bool
     pts: array[int] = field(default_factory=lambda: array("q"))
     dts: array[int] = field(default_factory=lambda: array("q"))
     num_bytes: array[int] = field(default_factory=lambda: array("q"))
     flags: array[int] = field(default_factory=lambda: array("b"))  # _KEY, _HIDDEN
     num_untimed: int = 0
     end_seconds: float = 0.0
+    header: bytes = b""
+    changes: list[int] = field(default_factory=list)
 
     def add(self, packet: Packet[Any]) -> None:
         """Note one packet; those of other streams only for their end."""
@@ -163,11 +169,20 @@ class _Packets:
         if packet.pts is None:  # the second field of a frame, or a file without any times
             self.num_untimed += 1
             return
+        if self.may_change:
+            self._note_header(packet)
         is_hidden = packet.is_discard or self._is_hidden_vp8(packet)
         self.pts.append(packet.pts)
         self.dts.append(packet.pts if packet.dts is None else packet.dts)
         self.num_bytes.append(packet.size)
         self.flags.append(_KEY * packet.is_keyframe + _HIDDEN * is_hidden)
+
+    def _note_header(self, packet: Packet[Any]) -> None:
+        """Note a packet that describes the frames in other words than those before it."""
+        header = sequence_header(packet, self.stream.codec_context.name) or self.header
+        if self.header not in (b"", header):
+            self.changes.append(len(self.pts))
+        self.header = header
 
     def _is_hidden_vp8(self, packet: Packet[Any]) -> bool:
         """VP8 stores reference pictures that are never shown as packets of their own (RFC 6386, 9.1)."""
@@ -216,6 +231,7 @@ def _timeline(
         missing_from_seconds=_missing_from(container, packets, shown, base),
         stored_pts=stored[is_shown][where] if starts_anew else None,
         restarts=np.array([pts[part == number].min() for number in range(1, len(shift))], np.int64),
+        changes=tuple((number, int(pts[number])) for number in packets.changes),
     )
 
 

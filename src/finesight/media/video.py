@@ -22,7 +22,7 @@ from finesight.errors import DecodeError, UnsupportedMedia
 from finesight.geometry import Clock, Size
 from finesight.media.change import scan_changes
 from finesight.media.clip import Pixels, VideoClip
-from finesight.media.decode import decode_frames
+from finesight.media.decode import changed_sizes, decode_frames
 from finesight.media.fetch import FetchPolicy
 from finesight.media.frame_list import open_frame_list, unpack_jpeg_address
 from finesight.media.pixels import FrameConverter, upright_size
@@ -88,7 +88,12 @@ def _open_file(part: VideoPart, config: ProcessorConfig, local: LocalSource) -> 
         indices=plan.indices,
         source_fps=timeline.fps,
         total_frames=last - first + 1,
-        notes=(*_restart_notes(timeline), *notes, *plan.notes),
+        notes=(
+            *_restart_notes(timeline),
+            *_size_notes(local, timeline, (first, last), stored),
+            *notes,
+            *plan.notes,
+        ),
         _read=partial(_read_file, local, timeline, stored),
     )
 
@@ -141,6 +146,25 @@ def _restart_notes(timeline: Timeline) -> tuple[str, ...]:
     return (
         f"{len(timeline.restarts) + 1} recordings are joined in the file, the second from "
         f"{first:.2f} s on; its clock starts anew there, and times are counted on",
+    )
+
+
+def _size_notes(
+    local: LocalSource, timeline: Timeline, span: tuple[int, int], stored: Size
+) -> tuple[str, ...]:
+    """Says that frames of another size are scaled to that of the first one shown."""
+    first, last = (int(timeline.pts[place]) for place in span)
+    changed = [each for each in changed_sizes(local, timeline) if first < each[0] <= last]
+    sizes = [stored, *(size for _, size in changed)]
+    new = [each for before, each in zip(sizes, changed, strict=False) if each[1] != before]
+    if not new:
+        return ()
+    pts, size = new[0]
+    second = float(timeline.seconds(np.array([pts]))[0])
+    times = "once" if len(new) == 1 else f"{len(new)} times"
+    return (
+        f"the frames change their size {times}: from {second:.2f} s on they are {size.width} x {size.height};"
+        f" all are scaled to {stored.width} x {stored.height}, the size of the first frame shown",
     )
 
 

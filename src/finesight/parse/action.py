@@ -51,6 +51,7 @@ _ACTIONS: Mapping[str, Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = 
         "long_press": (("coordinate", "time"), ()),
         "swipe": (("coordinate", "coordinate2"), ()),
         "type": (("text",), ()),
+        "answer": (("text",), ()),
         "system_button": (("button",), ()),
         "open": (("text",), ()),
         "wait": (("time",), ()),
@@ -87,7 +88,7 @@ class Action:
         kind: what to do, in the tool's own words.
         point_resized: where, in pixels the model saw.
         point2_resized: where a swipe ends.
-        text: what to type, the app to open, or the key event.
+        text: what to type, the app to open, the key event, or the answer to a question.
         keys: keys to press together.
         pixels: how far to scroll; up is positive.
         seconds: how long to wait or to press.

@@ -25,7 +25,7 @@ from finesight.parse.grounding import blank, read_grounding
 from finesight.parse.json_block import find_blocks
 from finesight.parse.originals import Originals
 from finesight.parse.records import Findings, JsonValue, Problem
-from finesight.parse.thinking import thought_spans
+from finesight.parse.thinking import is_thought_cut, thought_spans
 
 __all__ = ["Answer", "AnswerBox", "AnswerCall", "AnswerEvent", "AnswerPoint", "read_answer"]
 
@@ -48,7 +48,7 @@ class Answer:
         document: the page the reply holds, if any.
         document_media_index: the picture that the page belongs to; None if there is none or it is
             not known, and then its blocks have no `box`, only `box_resized`.
-        truncated: whether the model was stopped before it was done, or a structure ends too early.
+        truncated: whether the model was stopped before it was done, or a thought or a structure ends too early.
         problems: what looked like a result and could not be read, and results that could not be
             placed.
     """
@@ -139,7 +139,8 @@ def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
     Raises:
         ConfigError: `media_index` is outside `reply.media`.
     """
-    text = blank(reply.text, thought_spans(reply.text))
+    thoughts = thought_spans(reply.text)
+    text = blank(reply.text, thoughts)
     was_stopped = reply.finish_reason in _CUT_REASONS
     page = read_document(text)
     spans = [page.span] if page else []
@@ -179,7 +180,9 @@ def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
         tool_calls=tuple(home.call(call) for call in calls.calls),
         document=document,
         document_media_index=document_index,
-        truncated=was_stopped or _is_cut(grounding, events, calls, page),
+        truncated=was_stopped
+        or is_thought_cut(reply.text, thoughts)
+        or _is_cut(grounding, events, calls, page),
         problems=_sorted(grounding, events, bare, calls.problems, home.problems),
     )
 

@@ -71,6 +71,21 @@ def thought_spans(text: str) -> list[Span]:
     return _without((0, len(text)), answer_spans(text) or [])
 
 
+def is_thought_cut(text: str, thoughts: Sequence[Span]) -> bool:
+    """Whether a reply ends within a thought.
+
+    Args:
+        text: the reply.
+        thoughts: its `thought_spans`.
+    """
+    if not thoughts or thoughts[-1][1] != len(text):
+        return False
+    tags = [tag for tag in _tags(text) if tag.start() >= thoughts[-1][0]]
+    return (
+        bool(tags) and _opens(tags[0], "think") and not any(_closes(tag, "think") for tag in tags)
+    )
+
+
 def answer_spans(text: str, *, keeps_text: bool = False) -> list[Span] | None:
     """Where a reply answers, in order.
 

@@ -118,6 +118,8 @@ def _shrink(
     cell = vision.resize_factor**2
     area = max(cell, int(record.resize.resized.area * share))
     plain = replace(part, resized_height=None, resized_width=None)
+    if isinstance(plain, ImagePart):
+        plain = replace(plain, detail=None)
     return replace(plain, min_pixels=min(area, cell), max_pixels=area)
 
 

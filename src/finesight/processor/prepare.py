@@ -22,7 +22,7 @@ from finesight.conversation import ImagePart, MediaRecord, VideoPart
 from finesight.errors import FinesightError
 from finesight.geometry import Resize, Size
 from finesight.media.fetch import FetchPolicy
-from finesight.media.image import image_size, load_image, page_note, range_note
+from finesight.media.image import image_size, load_image, picture_notes
 from finesight.media.pdf import load_page, page_size
 from finesight.media.source import LocalSource, at_hand, source_name
 from finesight.media.video import VideoClip, open_video
@@ -34,7 +34,7 @@ from finesight.processor.patchify import (
     patchify_video,
     resize_image,
 )
-from finesight.processor.resize import fit_image, fit_video, frame_budget
+from finesight.processor.resize import fit_image, fit_video, frame_budget, image_budget
 from finesight.processor.windows import patch_positions, window_order
 
 if TYPE_CHECKING:
@@ -142,7 +142,6 @@ def _image_record(
     config: ProcessorConfig,
 ) -> MediaRecord:
     name = source_name(source)
-    said = (page_note(source) if part.page is None else "", range_note(source, page=part.page))
     resize = _named(name, lambda: fit_image(size, part, config, factor=vision.resize_factor))
     return MediaRecord(
         kind="image",
@@ -150,7 +149,7 @@ def _image_record(
         page=part.page,
         resize=resize,
         visual_tokens=_tokens(resize, 1, vision),
-        notes=(*filter(None, said), *_shrink_notes(resize, part, config)),
+        notes=(*picture_notes(source, page=part.page), *_shrink_notes(resize, part, config)),
     )
 
 
@@ -204,13 +203,15 @@ def _shrink_notes(
         most = frame_budget(num_frames, part, config)[1]
         what, more = "each frame", "sample fewer frames or cut the picture"
     else:
-        most = config.max_pixels if part.max_pixels is None else part.max_pixels
+        most = image_budget(part, config)[1]
         what, more = "it", "crop it"
+    is_low = isinstance(part, ImagePart) and part.detail == "low"
+    lever = 'leave out detail "low"' if is_low else "raise max_pixels (--max-pixels)"
     before, after = resize.original, resize.resized
     return (
         f"{what} was shrunk from {before.width} x {before.height} to {after.width} x {after.height}, "
         f"to 1/{ratio:.0f} of its pixels, because at most {most:,.0f} are taken: small text is lost; "
-        f"raise max_pixels (--max-pixels), or {more}",
+        f"{lever}, or {more}",
     )
 
 

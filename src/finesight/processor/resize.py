@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 
 from finesight.config.processor import ProcessorConfig
-from finesight.conversation import ImagePart, VideoPart
+from finesight.conversation import LOW_DETAIL_PIXELS, ImagePart, VideoPart
 from finesight.errors import ConfigError, UnsupportedMedia
 from finesight.geometry import Resize, Size
 
@@ -93,9 +93,18 @@ def fit_image(size: Size, part: ImagePart, config: ProcessorConfig, *, factor: i
         config: budgets for what the part leaves open.
         factor: pixels per grid cell side.
     """
+    wanted = (part.resized_height, part.resized_width)
+    return _fit(size, wanted, image_budget(part, config), config, factor)
+
+
+def image_budget(part: ImagePart, config: ProcessorConfig) -> tuple[float, float]:
+    """Least and largest area of one picture, in pixels; `detail="low"` never raises the largest."""
     least = config.min_pixels if part.min_pixels is None else part.min_pixels
     most = config.max_pixels if part.max_pixels is None else part.max_pixels
-    return _fit(size, (part.resized_height, part.resized_width), (least, most), config, factor)
+    if part.detail == "low":
+        most = min(most, LOW_DETAIL_PIXELS)
+        least = min(least, most) if part.min_pixels is None else least
+    return least, most
 
 
 def fit_video(

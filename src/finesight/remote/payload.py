@@ -2,7 +2,8 @@
 """A conversation as the JSON of the OpenAI chat-completions format, and its answer as a `Reply`.
 
 The format has no video: a video is sent as its frames, each under the time at which it is shown. Pictures go as
-base64 data addresses, so that the endpoint fetches nothing.
+base64 data addresses, so that the endpoint fetches nothing. What a user should know of a picture stands in its record;
+where there is none, because the endpoint decides on the size, it is given as a Python warning.
 
 Source: OpenAI API reference, "Create chat completion"; `top_k` and `repetition_penalty` are additions of vLLM and
 SGLang and are sent only where they are asked for.
@@ -13,7 +14,8 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +36,7 @@ from finesight.conversation import (
 )
 from finesight.errors import ConfigError, RemoteError
 from finesight.geometry import Resize, Size
-from finesight.media.image import load_image
+from finesight.media.image import load_image, picture_notes
 from finesight.media.pdf import load_page
 from finesight.media.source import LocalSource, at_hand, source_name
 from finesight.media.video import open_video
@@ -153,7 +155,10 @@ def _pieces(
     if isinstance(part, TextPart):
         yield {"type": "text", "text": part.text}
     elif isinstance(part, ImagePart):
-        yield _picture_piece(_picture_address(part, payload, fit))
+        piece = _picture_piece(_picture_address(part, payload, fit))
+        if part.detail is not None and fit is None:
+            piece["image_url"]["detail"] = part.detail
+        yield piece
     else:
         yield from _video_pieces(part, config)
 
@@ -171,6 +176,7 @@ def _picture_address(part: ImagePart, payload: Payload, fit: Fit | None) -> str:
         if kind is not None:
             return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
     is_page = part.page is not None
+    notes = picture_notes(source, page=part.page)
     image = load_page(part.source, part.page or 0) if is_page else load_image(part.source)
     if fit is not None:
         original = Size(image.width, image.height)
@@ -182,9 +188,17 @@ def _picture_address(part: ImagePart, payload: Payload, fit: Fit | None) -> str:
             page=part.page,
             resize=Resize(original, resized),
             visual_tokens=resized.area // 28**2,
+            notes=notes,
         )
         payload.media.append(record)
+    else:
+        _warn(part, notes)
     return _png_address(image)
+
+
+def _warn(part: ImagePart | VideoPart, notes: Sequence[str]) -> None:
+    for note in notes:
+        warnings.warn(f"{source_name(part.source)}: {note}", stacklevel=2)
 
 
 def _png_address(image: Image.Image) -> str:
@@ -197,6 +211,7 @@ def _png_address(image: Image.Image) -> str:
 def _video_pieces(part: VideoPart, config: ProcessorConfig) -> Iterator[dict[str, Any]]:
     """Frames of a video, each after the second at which it is shown."""
     clip = open_video(part, config)
+    _warn(part, clip.notes)
     for second, pixels in zip(clip.clock.model_seconds, clip.frames(), strict=True):
         yield {"type": "text", "text": f"<{second:.1f} seconds>"}
         buffer = io.BytesIO()

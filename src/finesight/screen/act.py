@@ -21,7 +21,7 @@ class Act:
         kind: what to do, in the words of the tool.
         point: where.
         point2: where a swipe ends.
-        text: what to type, the app to open, or the key event of a telephone.
+        text: what to type, the app to open, the key event of a telephone, or the answer to a question.
         keys: keys to press together.
         pixels: how far to scroll; up is positive.
         seconds: how long to wait or to press.

@@ -96,13 +96,27 @@ def computer_use(screen: Size) -> dict[str, Any]:
 
 def mobile_use(screen: Size) -> dict[str, Any]:
     """The tool for telephones, on a screen of the size that the model sees."""
+    return _mobile_use(screen, _MOBILE_ACTIONS, "`action=key`, `action=type`, and `action=open`.")
+
+
+def mobile_use_answering(screen: Size) -> dict[str, Any]:
+    """`mobile_use` with the action `answer` for tasks that ask a question, in the words of Qwen3-VL's tool."""
+    actions: dict[str, str] = {}
+    for action, meaning in _MOBILE_ACTIONS.items():
+        actions[action] = meaning
+        if action == "type":
+            actions["answer"] = "Output the answer."
+    texts = "`action=key`, `action=type`, `action=answer`, and `action=open`."
+    return _mobile_use(screen, actions, texts)
+
+
+def _mobile_use(screen: Size, actions: Mapping[str, str], texts: str) -> dict[str, Any]:
     touches = "`action=click`, `action=long_press`, and `action=swipe`."
-    texts = "`action=key`, `action=type`, and `action=open`."
     waits = "`action=long_press` and `action=wait`."
     return _tool(
         "mobile_use",
         _MOBILE.format(width=screen.width, height=screen.height),
-        _MOBILE_ACTIONS,
+        actions,
         {
             "coordinate": _argument("array", f"{_POINT} {touches}"),
             "coordinate2": _argument("array", f"{_POINT} `action=swipe`."),

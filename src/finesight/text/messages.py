@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
@@ -51,8 +52,8 @@ _TYPES = _KINDS | {
     "input_image": "image",
 }
 
-_LOW_DETAIL_PIXELS = 512 * 512
-"""OpenAI's `detail: "low"`: the picture is shown at 512 x 512."""
+_MARKERS: Mapping[str, type[Part]] = {"<image>": ImagePart, "<video>": VideoPart}
+"""Places of media in the texts of LLaVA, ShareGPT and the training code of Qwen2.5-VL."""
 
 _FRAME_LIST_ADDRESS = "data:video/jpeg;base64,"
 """vLLM's address of a frame list: JPEG files in base64, joined by commas."""
@@ -68,6 +69,9 @@ def conversation_from(
             or `Message` records.
         tools: OpenAI tool signatures, `{"type": "function", "function": {"name": ...}}`.
 
+    Warns:
+        UserWarning: a text marks the places of its media by `<image>` or `<video>`.
+
     Raises:
         ConfigError: something is not known; names message, part, key and the nearest names.
     """
@@ -82,7 +86,23 @@ def conversation_from(
         plain_tools = tuple(as_json(tool) for tool in tools)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"a tool is no JSON: {error}") from error
-    return Conversation(messages=read_messages(messages), tools=plain_tools)
+    read = read_messages(messages)
+    for number, message in enumerate(read):
+        _warn_of_markers(message, number)
+    return Conversation(messages=read, tools=plain_tools)
+
+
+def _warn_of_markers(message: Message, number: int) -> None:
+    """Warn where a text marks the places of its media, as data sets of other models do: here they are plain text."""
+    text = "".join(part.text for part in message.parts if isinstance(part, TextPart))
+    for marker, kind in _MARKERS.items():
+        count = sum(isinstance(part, kind) for part in message.parts)
+        if count and text.count(marker) == count:
+            warnings.warn(
+                f"message {number} holds {marker} as often as it has such parts ({count}): the marker is plain text to"
+                " this model, and media stand where their parts stand, before a question; leave the marker out",
+                stacklevel=3,  # where `conversation_from` was called
+            )
 
 
 def read_messages(messages: Sequence[MessageLike]) -> tuple[Message, ...]:
@@ -194,18 +214,17 @@ def _read_image(source: Any, fields: Fields, place: Place) -> ImagePart:
         raise place.error(
             "image is a list", hint="one part per picture; a list of frames is a video"
         )
-    max_pixels = fields.integer("max_pixels")
+    detail = None
     if fields.has("detail"):
         detail = fields.choice("detail", {name: name for name in ("auto", "low", "high")})
-        if detail == "low" and max_pixels is None:
-            max_pixels = _LOW_DETAIL_PIXELS
     return ImagePart(
         source=source,
         page=fields.integer("page"),
         min_pixels=fields.integer("min_pixels"),
-        max_pixels=max_pixels,
+        max_pixels=fields.integer("max_pixels"),
         resized_height=fields.integer("resized_height"),
         resized_width=fields.integer("resized_width"),
+        detail="low" if detail == "low" else None,
     )
 
 

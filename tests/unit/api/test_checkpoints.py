@@ -48,6 +48,36 @@ def test_no_such_folder(name):
     assert repr(name) in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        *(("Tiny", "tiny"), ("tny", "tiny"), ("7b", "Qwen/Qwen2.5-VL-7B-Instruct")),
+        *(("72B", "Qwen/Qwen2.5-VL-72B-Instruct"), ("qwen-3b", "Qwen/Qwen2.5-VL-3B-Instruct")),
+        ("Qwen2.5-VL-7-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct"),
+    ],
+)
+def test_a_name_close_to_a_known_one(name, meant):
+    with pytest.raises(MissingWeights, match="there is no model folder") as caught:
+        checkpoints.find_checkpoint(name)
+    assert caught.value.hint.startswith(f"did you mean {meant}? ")
+
+
+@pytest.mark.parametrize("name", ["nowhere", "./models/mine", "14b"])
+def test_a_name_close_to_none(name):
+    with pytest.raises(MissingWeights) as caught:
+        checkpoints.find_checkpoint(name)
+    assert "did you mean" not in caught.value.hint
+
+
+@pytest.mark.parametrize("hub", ["huggingface", "modelscope"])
+def test_a_hub_beside_a_model_that_is_here(folder, hub):
+    for name in ("tiny", folder, str(folder)):
+        with pytest.raises(ConfigError, match=f"hub='{hub}' is given for the") as caught:
+            checkpoints.find_checkpoint(name, hub=hub)
+        assert str(name) in caught.value.message
+        assert "leave hub out" in caught.value.hint
+
+
 @pytest.mark.parametrize("name", ["", None, 7])
 def test_what_can_be_no_name(name):
     with pytest.raises(ConfigError, match=f"model is {name!r}"):

@@ -222,7 +222,9 @@ def test_every_instance_is_asked_for_in_the_known_words(phrase):
     assert locate_question(phrase, "box", all_=True) == (
         "Locate every red square in the image and output the coordinates in JSON format."
     )
-    assert locate_question(phrase, "point", all_=True).startswith("point to every red square,")
+    assert locate_question(phrase, "point", all_=True) == (
+        "Point to each red square, output the point coordinates in JSON format."
+    )
 
 
 def test_a_phrase_of_determiners_is_kept():

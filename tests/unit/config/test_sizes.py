@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from finesight.api.checkpoints import ASSETS
 from finesight.config.model import SpecialTokenIds
 from finesight.config.sizes import RELEASE_NAMES, SIZE_NAMES, named_config, released_size
 from finesight.errors import ConfigError
@@ -29,6 +32,17 @@ def test_the_small_size_suits_every_exporter():
     assert all(width % 64 == 0 for width in widths)
     gaps = {layer + 1 for layer in config.vision.full_attention_layers}
     assert gaps == {4, 8}
+
+
+def test_ids_of_the_small_size_are_those_of_its_tokenizer():
+    ids = named_config("tiny").special_tokens
+    added = json.loads((ASSETS / "tiny" / "tokenizer.json").read_text("utf-8"))["added_tokens"]
+    known = {each["content"]: each["id"] for each in added}
+    names = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+    found = (ids.vision_start, ids.vision_end, ids.image_pad, ids.video_pad)
+    assert found == tuple(known[name] for name in names)
+    assert ids.eos == (known["<|im_end|>"], known["<|endoftext|>"])
+    assert ids.pad == known["<|endoftext|>"]
 
 
 def test_a_tokenizer_brings_its_own_rows_and_ids():

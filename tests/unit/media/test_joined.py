@@ -57,6 +57,34 @@ def test_times_of_the_second_follow_those_of_the_first(folder, config, starts):
     )
 
 
+SIZES = [((128, 72), (256, 144)), ((256, 144), (128, 72)), ((128, 72), (144, 256))]
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video", "mpeg4"])
+@pytest.mark.parametrize(("before", "after"), SIZES)
+def test_frames_of_another_size_are_scaled_and_it_is_said(folder, config, codec, before, after):
+    """The MPEG-2 decoder forgets the picture it holds when the size changes, unless it is emptied."""
+    parts = []
+    for number, size in enumerate((before, after)):
+        frames = (numbered_frame(index, *size) for index in range(30 * number, 30 * (number + 1)))
+        parts.append(write_clip(folder / f"{number}.ts", frames, fps=25, codec=codec))
+    path = joined(folder, "sizes.ts", *parts)
+    clip = open_video(VideoPart(source=path, nframes=60), config)
+    assert shown(clip) == list(range(60))
+    assert (clip.size.width, clip.size.height) == before
+    assert clip.notes[1:] == (
+        f"the frames change their size once: from 1.20 s on they are {after[0]} x {after[1]}; "
+        f"all are scaled to {before[0]} x {before[1]}, the size of the first frame shown",
+    )
+    early = open_video(VideoPart(source=path, nframes=8, end_seconds=1.0), config)
+    assert not any("size" in note for note in early.notes)
+
+
+def test_the_same_size_again_is_no_change(folder, config):
+    path = joined(folder, "same.ts", recording(folder, range(20)), recording(folder, range(20, 40)))
+    assert len(open_video(VideoPart(source=path, nframes=4), config).notes) == 1
+
+
 def test_a_short_recording_before_a_long_one(folder, config):
     first, second = recording(folder, range(6)), recording(folder, range(6, 26))
     clip = open_video(

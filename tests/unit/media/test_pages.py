@@ -9,7 +9,8 @@ import struct
 import pytest
 from PIL import Image
 
-from finesight.errors import DecodeError, UnsupportedMedia
+from finesight.api.sources import image_parts, pdf_parts
+from finesight.errors import ConfigError, DecodeError, UnsupportedMedia
 from finesight.geometry import Size
 from finesight.media.image import image_size, load_image, num_pages, page_note
 from finesight.media.pdf import load_page, page_size
@@ -70,6 +71,20 @@ def test_one_picture_is_its_own_first_page():
         assert strongest(load_page(source, 0)) == 1
         with pytest.raises(UnsupportedMedia, match="has no page 1: it has 1 page, counted from 0"):
             load_page(source, 1)
+
+
+@pytest.mark.parametrize("format_name", ["ICO", "PPM", "BMP", "DIB", "QOI", "JPEG2000", "JPEG"])
+def test_formats_of_one_picture_have_a_first_page(tmp_path, format_name):
+    path = tmp_path / "picture"
+    Image.new("RGB", (32, 32), COLOURS[1]).save(path, format_name)
+    (part,) = image_parts((path, "1"))
+    assert strongest(load_page(path, part.page)) == 1
+    assert page_size(path, 0) == Size(32, 32)
+    with pytest.raises(ConfigError, match="page 2 of 1 asked for") as caught:
+        image_parts((path, "2"))
+    assert "only PDF, TIFF and animations" in caught.value.hint
+    with pytest.raises(DecodeError, match=r"is no PDF but a .* picture"):
+        pdf_parts(path)
 
 
 @pytest.mark.parametrize("page", [-1, 3, 99])

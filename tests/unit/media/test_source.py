@@ -120,3 +120,7 @@ def test_kinds():
     assert kind_of(b"RIFF1234AVI LIST") == "AVI video"
     assert kind_of(b"#EXTM3U\n#EXT-X") == "playlist"
     assert kind_of(b"PK\x03\x04...") == "ZIP archive"
+    assert kind_of(b"\0\0\1\0\2\0\x20\x20") == "ICO picture"
+    assert kind_of(b"P6\n2 2\n255\n......") == "PPM, PGM or PBM picture"
+    assert kind_of(b"P6 is a street") == "PPM, PGM or PBM picture"  # only its reader can tell
+    assert kind_of(b"Paragraph 6 ...") == "text file"

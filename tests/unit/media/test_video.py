@@ -241,6 +241,8 @@ def test_a_stream_that_changes_its_size(folder, config):
     found = open_video(VideoPart(source=joined, nframes=20), config)
     assert {frame.shape for frame in found.frames()} == {(72, 128, 3)}
     assert numbers(found) == list(range(20))
+    (note,) = found.notes
+    assert "from 1.00 s on they are 256 x 144; all are scaled to 128 x 72" in note
 
 
 def test_pictures_of_vp8_that_are_never_shown(folder, config):

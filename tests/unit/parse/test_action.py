@@ -163,6 +163,7 @@ def test_actions_get_types():
     assert (swipe.point_resized, swipe.point2_resized) == (Point(1, 2), Point(3, 4))
     assert action("mobile_use", action="system_button", button="Home").button == "Home"
     assert action("mobile_use", action="type", text="né").text == "né"
+    assert action("mobile_use", action="answer", text="7:30").text == "7:30"
 
 
 @pytest.mark.parametrize(

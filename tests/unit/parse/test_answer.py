@@ -172,6 +172,36 @@ def test_a_stopped_reply_is_truncated(reason):
 @pytest.mark.parametrize(
     "text",
     [
+        "<think>Let me look",
+        "  <think>\nHm",
+        "**<think>** Hm",
+        "4\n<think>or 5",
+        "<THINKING>a <think>b",
+    ],
+)
+def test_a_cut_thought_is_truncated_whatever_the_reason_of_the_end(text):
+    assert read_answer(reply(text, picture_record())).truncated
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>Well.</think>4",
+        "4 <think>Well.</think>",
+        "<think>Well. <answer>4</answer>",
+        "Models write `<think>` first.",
+        "Well.</think>",
+        "4",
+        "",
+    ],
+)
+def test_an_ended_thought_is_not_truncated(text):
+    assert not read_answer(reply(text, picture_record())).truncated
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         '[{"bbox_2d": [1, 2, 3, 4]}, {"bbox_2d": [1',
         "```json\n[",
         '<points x1="1" y1="2" alt="a',

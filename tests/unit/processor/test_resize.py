@@ -61,6 +61,33 @@ def test_a_part_overrides_the_processor():
     )
 
 
+@pytest.mark.parametrize(
+    ("model", "part", "most"),
+    [
+        ({}, {}, 512 * 512),
+        ({"max_pixels": 100_352}, {}, 100_352),
+        ({}, {"max_pixels": 50_176}, 50_176),
+        ({}, {"max_pixels": 1_000_000}, 512 * 512),
+    ],
+)
+def test_low_detail_takes_the_smaller_budget_and_never_more(model, part, most):
+    config, size = CONFIG.model_copy(update=model), Size(1000, 1000)
+    low = fit_image(size, ImagePart(source="a", detail="low", **part), config).resized
+    assert low.area <= most
+    assert low == fit_image(size, ImagePart(source="a", max_pixels=most), config).resized
+
+
+def test_low_detail_lowers_the_least_area_of_a_model_that_wants_more():
+    config = CONFIG.model_copy(update={"min_pixels": 600 * 600})
+    size = fit_image(Size(1000, 1000), ImagePart(source="a", detail="low"), config).resized
+    assert size.area <= 512 * 512
+
+
+def test_another_detail_is_refused():
+    with pytest.raises(ConfigError, match="picture has detail='high'"):
+        ImagePart(source="a", detail="high").check()
+
+
 def test_wanted_size_is_rounded_to_the_grid():
     part = ImagePart(source="a", resized_height=290, resized_width=400)
     assert fit_image(Size(9, 9), part, CONFIG).resized == Size(width=392, height=280)

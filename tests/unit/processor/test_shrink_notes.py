@@ -32,6 +32,14 @@ def test_sizes_factor_and_remedies(tiny_processor, screen):
         assert remedy in note
 
 
+def test_low_detail_is_named_as_the_remedy(tiny_processor):
+    part = ImagePart(source=Image.new("RGB", (1400, 1400)), detail="low")
+    (note,) = notes(tiny_processor, part)
+    assert "at most 262,144" in note
+    assert 'leave out detail "low", or crop it' in note
+    assert "max-pixels" not in note
+
+
 def test_the_budget_of_the_checkpoint_counts_as_well(tiny_processor, screen, monkeypatch):
     monkeypatch.setattr(tiny_processor, "config", ProcessorConfig(max_pixels=28 * 28 * 8))
     assert len(notes(tiny_processor, ImagePart(source=screen))) == 1

@@ -78,6 +78,14 @@ def test_pictures_go_as_they_are(server, tmp_path):
     assert Image.open(io.BytesIO(third)).size == (8, 9)
 
 
+def test_low_detail_is_passed_on_where_the_endpoint_decides(server):
+    part = ImagePart(source=Image.new("RGB", (8, 9)), detail="low")
+    for fit, expected in ((None, "low"), (lambda size, part: Size(28, 28), None)):
+        endpoint(server, fit=fit).respond([ask("Which?", part)], Sampling())
+        (piece, _) = server.requests[-1][2]["messages"][0]["content"]
+        assert piece["image_url"].get("detail") == expected
+
+
 def test_pictures_resized_here_have_a_record(server, tmp_path):
     path = tmp_path / "a.bmp"
     Image.new("RGB", (60, 40), "red").save(path)
@@ -86,6 +94,26 @@ def test_pictures_resized_here_have_a_record(server, tmp_path):
     assert Image.open(io.BytesIO(sent_pictures(server)[0])).size == (56, 28)
     assert reply.media[0].resize.original == Size(60, 40)
     assert reply.media[0].resize.resized == Size(56, 28)
+
+
+def test_what_a_user_should_know_of_pictures_is_said(server, tmp_path):
+    path = tmp_path / "deep.tiff"
+    pages = [Image.new("I", (60, 40), 3000), Image.new("I", (60, 40), 9)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    resized = endpoint(server, fit=lambda size, part: Size(56, 28))
+    (reply,) = resized.respond([ask("Which?", ImagePart(source=path))], Sampling())
+    pages_said, range_said = reply.media[0].notes
+    assert "page 1 of 2 is shown" in pages_said
+    assert "0 to 4095 is taken for the full range" in range_said
+    with pytest.warns(UserWarning, match="is shown|is taken") as caught:
+        endpoint(server).respond([ask("Which?", ImagePart(source=path))], Sampling())
+    assert [str(each.message) for each in caught] == [
+        f"{path}: {pages_said}",
+        f"{path}: {range_said}",
+    ]
+    video = VideoPart(source=(Image.new("RGB", (32, 32)),) * 3, sample_fps=2.0)
+    with pytest.warns(UserWarning, match="list of 3 frames"):
+        endpoint(server).respond([ask("What?", video)], Sampling())
 
 
 def test_a_video_is_frames_with_their_times(server):

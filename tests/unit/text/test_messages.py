@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import warnings
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def read_part(part):
         ({"image_url": {"url": "a.png", "detail": "auto"}}, ImagePart(source="a.png")),
         (
             {"type": "image_url", "image_url": {"url": "a.png", "detail": "low"}, "uuid": "7"},
-            ImagePart(source="a.png", max_pixels=512 * 512),
+            ImagePart(source="a.png", detail="low"),
         ),
         (
             {
@@ -275,3 +276,29 @@ def test_records_pass_through():
     tool = {"type": "function", "function": {"name": "f"}}
     expected = Conversation((message, message), (tool,))
     assert conversation_from([message, {"role": "user", "content": "x"}], [tool]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "media", "warns"),
+    [
+        ("<image>\nWhat?", [{"image": "a"}], True),
+        ("<image><image>", [{"image": "a"}, {"image": "b"}], True),
+        ("<video> What?", [{"video": "a"}], True),
+        ("What does <image> mean?", [], False),
+        ("What do <image> and <image> mean?", [{"image": "a"}], False),
+        ("<video> What?", [{"image": "a"}], False),
+        ("What?", [{"image": "a"}], False),
+    ],
+)
+def test_markers_of_media_are_warned_of_and_stay_text(text, media, warns):
+    content = [*media, {"text": text}]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = conversation_from(
+            [{"role": "system", "content": "s"}, {"role": "user", "content": content}]
+        )
+    assert found.messages[1].parts[-1] == TextPart(text)
+    assert len(caught) == warns
+    if warns:
+        assert "message 1 holds <" in str(caught[0].message)
+        assert caught[0].filename == __file__

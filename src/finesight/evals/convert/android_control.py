@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from io import BytesIO
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,8 @@ from PIL import Image
 from finesight.errors import EvalError
 from finesight.evals.convert.messages import Element, elements_of, features_of, names
 from finesight.evals.convert.tfrecord import records
+from finesight.evals.core.digests import digest
+from finesight.evals.core.results import write_whole
 from finesight.evals.tasks.screens.android_control import step_of
 
 STEPS_FILE = "android_control.jsonl"
@@ -41,12 +42,14 @@ class Converted:
         num_steps: lines of `STEPS_FILE`, and pictures.
         num_other: episodes of other splits, read and passed over.
         missing: episodes of the split that no record holds.
+        num_kept_files: files that an interrupted call had converted already.
     """
 
     num_episodes: int
     num_steps: int
     num_other: int
     missing: tuple[int, ...]
+    num_kept_files: int
 
 
 def convert(
@@ -62,7 +65,8 @@ def convert(
 
     Raises:
         EvalError: a file is missing or broken, a record lacks a feature, an action is unknown, or the target holds
-            steps already. Nothing is left of a copy that fails.
+            steps already. Nothing is left of a copy that fails; one that is interrupted goes on after its last whole
+            file.
     """
     wanted = _episodes_of(source, split)
     files = sorted(each for each in source.glob("android_control*") if each.is_file())
@@ -73,46 +77,96 @@ def convert(
         )
     if (target / STEPS_FILE).exists():
         raise EvalError(f"{target / STEPS_FILE} is there already", hint="give another folder")
-    reading = _examples(files)
-    first = next(reading, None)  # what is no record is said before a folder is made
-    if first is None:
+    if next(_examples(files), None) is None:  # what is no record is said before a folder is made
         raise EvalError(f"{files[0]} and {len(files) - 1} files beside it hold no record")
     draft = target.absolute().with_name(f".{target.absolute().name}.part")
-    shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
     try:
-        counts = _write(chain((first,), reading), draft, wanted, limit)
+        counts = _write(files, draft, wanted, limit)
         _move_over(draft, target)
-    finally:
+    except Exception:
         shutil.rmtree(draft, ignore_errors=True)
+        raise
+    shutil.rmtree(draft, ignore_errors=True)
     return counts
 
 
-def _write(
-    examples: Iterable[tuple[str, dict[str, list[Any]]]],
-    folder: Path,
-    wanted: set[int],
-    limit: int | None,
-) -> Converted:
-    """Write the steps of the wanted episodes, up to `limit` episodes, and their pictures."""
+def _write(files: Sequence[Path], folder: Path, wanted: set[int], limit: int | None) -> Converted:
+    """Write the steps of the wanted episodes, up to `limit` episodes, and their pictures.
+
+    Each finished file leaves a part behind; a part of an interrupted call is taken as it is.
+    """
+    parts: list[_Part] = []
     found: set[int] = set()
-    num_steps = num_other = 0
-    (folder / SCREENS).mkdir(parents=True)
+    num_kept = 0
+    _begin(folder, files, wanted, limit)
+    for path in files:
+        left = None if limit is None else limit - len(found)
+        if left == 0:
+            break
+        kept = folder / f"{path.name}.json"
+        part = _kept_part(kept)
+        num_kept += part is not None
+        if part is None:
+            part = _part(path, folder, wanted, found, left)
+            write_whole(kept, json.dumps(asdict(part), ensure_ascii=False))
+        parts.append(part)
+        found.update(part.episodes)
     with (folder / STEPS_FILE).open("w", encoding="utf-8") as lines:
-        for where, features in examples:
-            if limit is not None and len(found) >= limit:
-                break
-            episode = _episode(features, where)
-            if episode.id not in wanted:
-                num_other += 1
-                continue
-            if episode.id in found:
-                raise EvalError(f"{where} holds episode {episode.id} a second time")
-            found.add(episode.id)
-            for step in _steps(episode, folder, where):
-                lines.write(json.dumps(step, ensure_ascii=False) + "\n")
-                num_steps += 1
-    absent = () if limit is not None else tuple(sorted(wanted - found))
-    return Converted(len(found), num_steps, num_other, absent)
+        lines.writelines(f"{step}\n" for part in parts for step in part.steps)
+    return Converted(
+        num_episodes=len(found),
+        num_steps=sum(len(part.steps) for part in parts),
+        num_other=sum(part.num_other for part in parts),
+        missing=() if limit is not None else tuple(sorted(wanted - found)),
+        num_kept_files=num_kept,
+    )
+
+
+def _begin(folder: Path, files: Sequence[Path], wanted: set[int], limit: int | None) -> None:
+    """Make the folder of the draft; one that was begun with other files or another choice is removed."""
+    facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    cause = digest({"files": facts, "wanted": sorted(wanted), "limit": limit})
+    marked = folder / "of.txt"
+    if not marked.exists() or marked.read_text(encoding="utf-8") != cause:
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / SCREENS).mkdir(parents=True)
+        write_whole(marked, cause)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one file gave: its episodes, lines of `STEPS_FILE`, and episodes of other splits."""
+
+    episodes: list[int]
+    steps: list[str]
+    num_other: int
+
+
+def _part(path: Path, folder: Path, wanted: set[int], before: set[int], left: int | None) -> _Part:
+    """Convert one file, up to `left` episodes of it."""
+    episodes: list[int] = []
+    steps: list[str] = []
+    num_other = 0
+    for where, features in _examples((path,)):
+        if left is not None and len(episodes) >= left:
+            break
+        episode = _episode(features, where)
+        if episode.id not in wanted:
+            num_other += 1
+            continue
+        if episode.id in before or episode.id in episodes:
+            raise EvalError(f"{where} holds episode {episode.id} a second time")
+        episodes.append(episode.id)
+        steps += [json.dumps(each, ensure_ascii=False) for each in _steps(episode, folder, where)]
+    return _Part(episodes, steps, num_other)
+
+
+def _kept_part(path: Path) -> _Part | None:
+    """The part that an interrupted call finished; None if there is none that can be read."""
+    try:
+        return _Part(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _move_over(draft: Path, target: Path) -> None:

@@ -138,7 +138,7 @@ class Replay(_Baseline):
             ConfigError: a folder of anything else.
             EvalError: there is no such file, a row is broken, or an id stands twice.
         """
-        path = _file_of(path)
+        path = file_of_answers(path)
         stored: dict[str, str] = {}
         reasons: dict[str, FinishReason] = {}
         sizes: dict[str, tuple[Resize, ...]] = {}
@@ -224,12 +224,18 @@ class RandomChoice(_Baseline):
         return canned(draw.choice(choices) if choices else "")
 
 
-def _file_of(path: Path) -> Path:
+def file_of_answers(path: Path) -> Path:
     """The file itself, or the samples of a run's folder: other folders may hold questions of any benchmark.
 
     Raises:
         ConfigError: a folder without samples.
+        EvalError: there is nothing at this path.
     """
+    if not path.exists():
+        raise EvalError(
+            f"there is no file {path}",
+            hint="give the file of stored answers, or the folder of a run",
+        )
     if not path.is_dir():
         return path
     samples = path / "samples.jsonl"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -97,8 +97,8 @@ def run(
         on_progress: told the number of items done, and the last of them.
 
     Raises:
-        EvalError: there is no item, the folder holds answers of other settings, or answers in resized pixels are to be
-            placed and the responder does not say how it resizes.
+        EvalError: there is no item, the folder holds answers of other settings, or more answers than `limit` takes, or
+            answers in resized pixels are to be placed and the responder does not say how it resizes.
         ConfigError: a number is out of its range.
     """
     _check(space, responder, limit, shard, workers)
@@ -131,6 +131,7 @@ def run(
                 selected.append(_kept(sample, journal, task, extractor, space))
                 if on_progress:
                     on_progress(len(selected), selected[-1])
+        _refuse_smaller(folder, limit if shard[1] == 1 else None, selected, journal)
         journal.put_in_order()
     result = None
     if shard[1] == 1:
@@ -138,6 +139,20 @@ def run(
         save_result(folder, result)
     num_asked = sum(1 for sample in selected if sample.id not in known)
     return RunResult(result=result, samples=tuple(selected), num_asked=num_asked)
+
+
+def _refuse_smaller(
+    folder: Path, limit: int | None, selected: Sequence[Sample], journal: Journal
+) -> None:
+    """Raise where a limit would replace the result of a larger run by that of a smaller one."""
+    count, kept = len(selected), len(journal.samples)
+    if limit is not None and count < kept:
+        raise EvalError(
+            f"{folder} holds {kept} answers, and with a limit of {limit} its result would be of {count}; no result"
+            " was written",
+            hint="leave the limit out or raise it (--limit), or give another folder; finesight eval rescore FOLDER"
+            f" scores all {kept}",
+        )
 
 
 def _kept(

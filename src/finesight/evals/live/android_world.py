@@ -151,6 +151,8 @@ class AndroidWorld:
                 return {"action_type": "input_text", "text": act.text, **self._field()}
             case "open":
                 return {"action_type": "open_app", "app_name": act.text}
+            case "answer":
+                return {"action_type": "answer", "text": act.text}
             case "system_button" if act.button in _BUTTONS:
                 return {"action_type": _BUTTONS[act.button]}
             case "wait":

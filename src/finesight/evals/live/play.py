@@ -38,11 +38,12 @@ from finesight.parse.thinking import answer_part
 from finesight.screen.act import Act
 from finesight.screen.environment import Environment, Observation
 from finesight.screen.history import call_as_json, progress
-from finesight.screen.tools import computer_use, mobile_use
+from finesight.screen.tools import computer_use, mobile_use, mobile_use_answering
 from finesight.text.chat_template import DEFAULT_SYSTEM, dump_json
 
 TOOLS = {"computer_use": computer_use, "mobile_use": mobile_use}
-MANNERS = ("progress", "point")
+ANSWERING_TOOLS = {**TOOLS, "mobile_use": mobile_use_answering}
+MANNERS = ("progress", "answer", "point")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +57,8 @@ class Player:
         most_steps: answers per episode at most.
         budget: pixels of a screenshot.
         screens: folder for the screenshots that were shown, named by their digests.
-        manner: of asking: "progress" offers a tool and tells the steps so far; "point" wishes for a point, which is
-            clicked.
+        manner: of asking: "progress" offers a tool and tells the steps so far; "answer" does the same with a tool for
+            telephones that has the action `answer`; "point" wishes for a point, which is clicked.
     """
 
     inner: ItemResponder
@@ -106,7 +107,7 @@ class Player:
         if self.manner == "point":
             return digest_of({"wish": point_wish("")})
         name, done = self.environment.tool, Act(kind="wait", seconds=2.0).arguments((1.0, 1.0))
-        tool = dump_json(TOOLS[name](Size(1000, 1000)))
+        tool = dump_json(self._tool(Size(1000, 1000)))
         return digest_of({"tool": tool, "turn": progress("", [call_as_json(name, done)] * 2)})
 
     def answer(self, item: Item, sampling: Sampling) -> Reply:
@@ -147,7 +148,11 @@ class Player:
         done = tuple(call_as_json(tool, act.arguments(scale)) for act in acts)
         pieces: list[Piece] = [progress(seen.instruction, done), ImagePart(source=str(path))]
         asked = conversation(pieces, self.budget, system=DEFAULT_SYSTEM)
-        return _Question(replace(asked, tools=(TOOLS[tool](shown),)), done, size, path, digest)
+        return _Question(replace(asked, tools=(self._tool(shown),)), done, size, path, digest)
+
+    def _tool(self, screen: Size) -> dict[str, Any]:
+        tools = ANSWERING_TOOLS if self.manner == "answer" else TOOLS
+        return tools[self.environment.tool](screen)
 
     def _shown(self, size: Size) -> Size:
         """The size that the tool names: numbers of answers are meant in it."""
@@ -176,7 +181,7 @@ class Player:
         Raises:
             ParseError: none that can be read.
         """
-        if self.manner == "progress":
+        if self.manner != "point":
             return Act.placed(read_action(_only_call(text)), sight.scales())
         place = FIRST_POINT.read(Answered(text, {}, (sight,)))
         if place is None:
@@ -196,7 +201,7 @@ class Player:
         question = self._question(seen, turns)
         reply = self.inner.answer(Item(id=name, conversation=question.asked, truth={}), sampling)
         resized = self._sight(question, reply).resized
-        is_named = self.space == "resized" and self.manner == "progress"
+        is_named = self.space == "resized" and self.manner != "point"
         if not is_named or resized == self._shown(question.size):
             return question, reply
         self._resized[question.size] = resized

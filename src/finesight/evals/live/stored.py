@@ -15,7 +15,7 @@ from typing import Any
 from finesight.conversation import Reply, Sampling
 from finesight.errors import AppError, EvalError
 from finesight.evals.core.episode import Episode, Step
-from finesight.evals.core.responders import Replay, canned
+from finesight.evals.core.responders import Replay, canned, file_of_answers
 from finesight.evals.core.rows import rows
 from finesight.evals.core.task import Item
 
@@ -90,7 +90,7 @@ def stored_successes(path: Path) -> Replay:
     stored: dict[str, str] = {}
     optional = {"instance": EPISODE_COLUMNS["instance"]}
     columns = {name: EPISODE_COLUMNS[name] for name in ("task", "success")}
-    for row in rows(path, columns=columns, optional=optional):
+    for row in rows(file_of_answers(path), columns=columns, optional=optional):
         if row.error is not None:
             raise EvalError(f"{row.where}: {row.error}")
         key = episode_name(row["task"], row.get("instance"))

@@ -117,9 +117,9 @@ def dict_box_tuple(said: Any, gold: Any) -> float:
 
 
 def point_in_any_box(said: Any, gold: Any) -> float:
-    """The point lies in one of the boxes; `gold` lists them, by itself or under "bounding_boxes"."""
+    """The point lies in one of the boxes; `gold` is one or lists them, by itself or under "bounding_boxes"."""
     listed = gold["bounding_boxes"] if isinstance(gold, dict) else gold
-    each = listed if isinstance(listed, (list, tuple)) else [listed]
+    each = listed if isinstance(listed, (list, tuple)) and not _is_numbers(listed, 4) else [listed]
     regions = [box for item in each for box in _boxes(item)] or _boxes(listed)
     point = _point(said)
     return float(point is not None and any(boxes.point_in_box(point, box) for box in regions))

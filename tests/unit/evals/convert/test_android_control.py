@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import struct
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
@@ -14,6 +16,7 @@ from typer.testing import CliRunner
 
 from finesight.cli.app import build
 from finesight.errors import EvalError
+from finesight.evals.convert import android_control
 from finesight.evals.convert.android_control import convert, targets_in
 from finesight.evals.convert.messages import Element, elements_of, features_of, message
 from finesight.evals.convert.tfrecord import masked_checksum, records
@@ -256,6 +259,40 @@ def test_the_command_says_what_it_wrote_and_writes_it_once(tmp_path):
     assert json.loads(one.stdout)["num_steps"] == 2
     other = CliRunner().invoke(build(), ["eval", "convert", "x", "a", "b"])
     assert (other.exit_code, "no converter for 'x'" in other.stderr) == (2, True)
+
+
+def test_an_interrupted_copy_goes_on_after_its_last_whole_file(tmp_path, monkeypatch):
+    source = published(tmp_path / "src", example(7), episodes=[7, 8, 9])
+    next(source.glob("android_control*")).rename(source / "android_control-00000")
+    for number, episode in ((1, example(8)), (2, example(9))):
+        other = published(tmp_path / f"of-{number}", episode)
+        next(other.glob("android_control*")).rename(source / f"android_control-{number:05}")
+    whole = convert(source, tmp_path / "whole")
+    read = []
+
+    def records_until(path):
+        read.append(path.name)
+        if len(read) == 4:  # the first file is looked into before anything is written
+            raise KeyboardInterrupt
+        yield from records(path)
+
+    monkeypatch.setattr(android_control, "records", records_until)
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+    shutil.copytree(tmp_path / ".copy.part", tmp_path / ".other.part")
+    other = convert(
+        source, tmp_path / "other", limit=1
+    )  # what another call has begun is no part of it
+    assert (other.num_episodes, other.num_kept_files) == (1, 0)
+    assert len(list((tmp_path / "other" / "screens").iterdir())) == other.num_steps
+    read[:] = ["of the calls before"] * 10
+    again = convert(source, tmp_path / "copy")
+    assert read[10:] == ["android_control-00000", "android_control-00002"]
+    assert again == replace(whole, num_kept_files=2)
+    for name in ("android_control.jsonl", *(f"screens/{n}-1.png" for n in (7, 8, 9))):
+        assert (tmp_path / "copy" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not (tmp_path / ".copy.part").exists()
 
 
 def test_nothing_is_left_of_a_copy_that_fails(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from finesight.errors import ActionRefused, EvalError, ScreenUnavailable
-from finesight.evals.core.registry import task
+from finesight.evals.core.registry import find_prompt, task
 from finesight.evals.core.responders import Constant
 from finesight.evals.core.run import run
 from finesight.evals.live.android_world import AndroidWorld
@@ -121,6 +122,7 @@ def test_steps_are_actions_of_the_package(package):
         Act(kind="swipe", point=Point(50, 200), point2=Point(50, 20)),
         Act(kind="system_button", button="Back"),
         Act(kind="open", text="Clock"),
+        Act(kind="answer", text="7:30"),
         Act(kind="wait", seconds=1),
     ):
         environment.act(act)
@@ -130,6 +132,7 @@ def test_steps_are_actions_of_the_package(package):
         {"action_type": "scroll", "direction": "down"},
         {"action_type": "navigate_back"},
         {"action_type": "open_app", "app_name": "Clock"},
+        {"action_type": "answer", "text": "7:30"},
         {"action_type": "wait"},
     ]
     with pytest.raises(ActionRefused, match=r"has no action for .*Menu"):
@@ -170,6 +173,41 @@ def test_a_page_ends_by_itself(package, tmp_path):
     assert (done.result.value, done.result.n) == (1.0, 2)
     assert [sample.parsed["end"] for sample in done.samples] == ["over", "over"]
     assert [sample.parsed["num_steps"] for sample in done.samples] == [2, 2]
+
+
+def test_a_question_is_answered_with_a_tool_that_can(package, tmp_path):
+    asked = []
+
+    class Answers(Constant):
+        def answer(self, item, sampling):
+            (tool,) = item.conversation.tools
+            asked.append(tool["function"]["parameters"]["properties"])
+            says = {"action": "terminate", "status": "success"}
+            if len(asked) == 1:
+                says = {"action": "answer", "text": "7:30"}
+            return replace(super().answer(item, sampling), text=call_in_words("mobile_use", says))
+
+    benchmark = task("android_world")
+    prompt = find_prompt(benchmark, "answer")
+    player = Player(
+        inner=Answers("answers", ""),
+        environment=AndroidWorld(),
+        space="original",
+        most_steps=5,
+        screens=tmp_path / "screens",
+        manner=prompt.name,
+    )
+    copy = jsonl(tmp_path / "tasks.jsonl", [{"task": "SetAlarm"}])
+    folder = tmp_path / "run"
+    items = prompt.items(copy, benchmark.budget)
+    (sample,) = run(benchmark, prompt, items, player, folder=folder, space="original").samples
+    assert sample.parsed["end"] == "terminated"
+    assert package.actions == [{"action_type": "answer", "text": "7:30"}]
+    action, text = asked[0]["action"], asked[0]["text"]["description"]
+    assert "* `answer`: Output the answer.\n" in action["description"]
+    assert action["enum"].index("answer") == action["enum"].index("type") + 1
+    assert "`action=answer`" in text
+    assert player.wording != replace(player, manner="progress").wording
 
 
 @pytest.mark.skipif(find_spec("android_world") is not None, reason="android_world is installed")

@@ -45,7 +45,7 @@ def _task(name: str, title: str, source: str, published: dict[str, float]) -> Ta
         title=title,
         source=source,
         layout=LAYOUT,
-        prompts=(episode_items.progress_prompt(episodes),),
+        prompts=(episode_items.progress_prompt(episodes), episode_items.answer_prompt(episodes)),
         sampling=episode_items.SAMPLING,
         extractors=(EPISODE,),
         score=episode_items.score,
@@ -55,6 +55,7 @@ def _task(name: str, title: str, source: str, published: dict[str, float]) -> Ta
         published=published,
         notes=(
             "the mean of successes; a task counts as solved only if the model said so or the task ended by itself",
+            "tasks that ask a question need the action `answer`, which Qwen2.5-VL's tool lacks: --prompt answer",
             "GPT-4o, Gemini and Qwen2-VL were shown marks on the elements in some of these rows",
         ),
     )

@@ -55,6 +55,12 @@ def progress_prompt(read: Read) -> Prompt:
     return prompt("progress", PROGRESS, read, lambda question: [question.text])
 
 
+def answer_prompt(read: Read) -> Prompt:
+    """As `progress_prompt`, with a tool that has the action `answer`, for tasks that ask a question."""
+    source = f"{PROGRESS}; the tool has the action `answer` as that of Qwen3-VL has it"
+    return prompt("answer", source, read, lambda question: [question.text])
+
+
 def point_prompt(read: Read) -> Prompt:
     """For models that point but know no tools: each answer is a point, and it is clicked."""
     return prompt("point", "a plain wish for a point", read, lambda question: [question.text])

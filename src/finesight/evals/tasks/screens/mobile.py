@@ -62,7 +62,7 @@ def _as_step(action: Action, scale: tuple[float, float]) -> Step | None:
     return {"kind": action.kind}
 
 
-READ_STEP = Extractor("mobile-use-step", "3", read_step, is_placed=True)
+READ_STEP = Extractor("mobile-use-step", "4", read_step, is_placed=True)
 
 
 def in_words(step: Step, width: float, height: float) -> str:
