@@ -127,7 +127,7 @@ test-pythons: setup-test  ## the quick tests with Python 3.12 and 3.13, where th
 	scripts/test-pythons.sh
 
 bench: setup-test  ## speed and memory against their stated bars
-	$(BIN)/finesight bench
+	$(BIN)/python -m benchmarks
 
 # Their scorers run with our torch and pictures, seen through a path file, so that nothing large is fetched twice.
 $(STAMPS)/harnesses: $(STAMPS)/torchvision scripts/harness-venv.sh

@@ -166,8 +166,10 @@ def absolute_time() -> None:
         axes.text(source - 60, -0.32, f"{source:g} s", ha="center", fontsize=9)
     said = 1.25
     back, _ = clock.to_source(said)
-    ends = (said, 1), (back - 60, 0)
-    axes.add_patch(FancyArrowPatch(*ends, arrowstyle="->", mutation_scale=14, color="#2f855a"))
+    arrow = FancyArrowPatch(
+        (said, 1), (back - 60, 0), arrowstyle="->", mutation_scale=14, color="#2f855a"
+    )
+    axes.add_patch(arrow)
     answer = f"answer {said:g} s\n= {back:g} s"
     axes.text(said, 0.4, answer, ha="right", color="#2f855a", fontsize=9)
     axes.text(-0.12, 1, "model seconds", ha="right", va="center")

@@ -18,7 +18,6 @@ failed=0
 # Only the files that hold such tests: the others may need packages that are not there.
 mapfile -t files < <(grep -rl --include='test_*.py' 'pytest.mark.gpu' tests)
 "$python" -m pytest -q -p no:cacheprovider -m gpu --durations=10 "${files[@]}" 2>&1 | tee "$out/tests.txt" || failed=1
-"$python" -W ignore -c 'import sys; from finesight.cli.main import main; sys.exit(main())' \
-    bench --device cuda --json >"$out/bench.json" || failed=1
+"$python" -W ignore -m benchmarks --device cuda --json >"$out/bench.json" || failed=1
 cat "$out/bench.json"
 exit "$failed"

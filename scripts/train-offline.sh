@@ -27,13 +27,13 @@ finesight() { "$python" -W ignore -c 'import sys; from finesight.cli.main import
 
 draw_all() {
     finesight data unbundle "$1" runs/assets
-    for set in sheets scenes told text; do
+    for set in sheets scenes text; do
         finesight data build "$recipes/data_$set.toml" --out "$work/$set" --workers "$workers"
     done
 }
 
 wait_for_pictures() {  # the first shards are enough to begin with: a stage reads what is there when it starts
-    for set in sheets scenes told text; do
+    for set in sheets scenes text; do
         for _ in $(seq 120); do
             compgen -G "$work/$set/*.tar" >/dev/null && break
             sleep 2

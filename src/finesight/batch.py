@@ -1,25 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """What crosses from the processor to the model: one media item, one sample, one pack.
 
-There is no padding and no attention mask. A pack is one row of tokens and one row of patches, with cumulative lengths
-that say where samples, frames and windows end. `pack` joins samples by shifting indices; it computes nothing else.
+There is no padding and no attention mask. A pack is one row of tokens and one row of patches; an `AttentionPlan` says
+where samples, frame pairs and windows end. `pack` joins samples by shifting indices and makes the plans.
 
 Legend: T tokens of a pack, L tokens of a sample, S samples, N patches, M = N / 4 visual tokens, I grids,
-P values of a patch, W windows, G frame pairs. All index tensors live where the batch lives.
+P values of a patch, W windows. All tensors of a batch live on one device.
 
 Worked example: two samples of 7 and 5 tokens, a picture of 4 visual tokens in the first, in tokens 2..5:
-`cu_seqlens_q = [0, 7, 12]`, `visual_index = [2, 3, 4, 5]`, `sample_ids = [0]*7 + [1]*5`.
+`attention.cu_seqlens_q = [0, 7, 12]`, `visual_index = [2, 3, 4, 5]`, `sample_ids = [0]*7 + [1]*5`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from finesight.attention_plan import AttentionPlan, map_tensors
 from finesight.conversation import MediaRecord
 from finesight.errors import LayoutError
 
@@ -30,7 +32,7 @@ MERGE_AREA = 4
 """Patches per visual token: 2 x 2, in every published size."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class VisionInput:
     """One picture or video, cut into patches.
 
@@ -38,7 +40,7 @@ class VisionInput:
         patches: float32[N, P], in merge order (2 x 2 blocks of patches are neighbours).
         grid_thw: frame pairs, patch rows, patch columns.
         position_hw: int64[N, 2], row and column of each patch, in the order of `patches`.
-        window_order: int64[M], the visual token that stands at each place once windows are contiguous.
+        window_order: int64[M], the visual token at each place once windows are contiguous.
         window_lengths: int64[W], visual tokens in each window; windows never cross a frame pair.
         position_seconds: seconds from the clip's start at which the position ids place each frame pair;
             empty for a picture.
@@ -58,6 +60,17 @@ class VisionInput:
         """Places this item takes in the token row (M)."""
         t, h, w = self.grid_thw
         return t * h * w // MERGE_AREA
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of everything that the network sees of this item: equal for equal pixels, grid and clock.
+
+        Computed when first asked for: hashing the patches takes longer than 3 % of preparing them.
+        """
+        content = hashlib.blake2b(digest_size=16)
+        content.update(repr((self.patches.dtype, self.grid_thw, self.position_seconds)).encode())
+        content.update(self.patches.contiguous().view(torch.uint8).numpy().data)
+        return content.hexdigest()
 
     def check(self) -> None:
         """Raise `LayoutError` where two of the lengths disagree."""
@@ -118,65 +131,40 @@ class EncodedSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VisionLayout:
-    """How the patches of a pack are grouped.
+class VisionBatch:
+    """The pictures and videos of a pack.
 
     Attributes:
+        patches: float32[N, P], in merge order.
         grid_thw: int64[I, 3].
         position_hw: int64[N, 2], row and column of each patch, in merge order.
-        cu_seqlens_frame: int32[G+1], patches before each frame pair: the groups of full-attention layers.
-        cu_seqlens_window: int32[W+1], patches before each window: the groups of windowed layers.
-        max_seqlen_frame: patches of the largest frame pair.
-        max_seqlen_window: patches of the largest window.
-        window_index: int64[M], visual token at each place of the window order.
+        window_index: int64[M], the visual token at each place of the window order, in which all blocks compute.
         window_restore: int64[M], inverse of `window_index`.
+        window: attention inside windows, rows in window order.
+        frame: attention inside frame pairs, rows in window order too: windows never leave their frame pair.
     """
 
+    patches: Tensor
     grid_thw: Tensor
     position_hw: Tensor
-    cu_seqlens_frame: Tensor
-    cu_seqlens_window: Tensor
-    max_seqlen_frame: int
-    max_seqlen_window: int
     window_index: Tensor
     window_restore: Tensor
+    window: AttentionPlan
+    frame: AttentionPlan
 
-    def to(self, device: torch.device | str) -> VisionLayout:
-        """Copy of the layout with every tensor on `device`."""
-        return _map_tensors(self, lambda tensor: tensor.to(device))
+    def check(self) -> None:
+        """Raise `LayoutError` where two of the lengths disagree; synchronises with the device."""
+        num_patches = self.patches.shape[0]
+        _same(int(self.grid_thw.prod(dim=1).sum()), num_patches, "grids against patches")
+        _same(self.position_hw.shape[0], num_patches, "patch positions against patches")
+        _same(int(self.frame.cu_seqlens_q[-1]), num_patches, "frame pairs against patches")
+        _same(int(self.window.cu_seqlens_q[-1]), num_patches, "windows against patches")
+        _same(self.window_index.numel(), num_patches // MERGE_AREA, "window index against patches")
+        _permutation(self.window_index, "window index")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextLayout:
-    """How the tokens of a pack are grouped.
-
-    Attributes:
-        cu_seqlens_q: int32[S+1], query tokens before each sample.
-        cu_seqlens_k: int32[S+1], key tokens before each sample; equal to `cu_seqlens_q` without a cache.
-        max_seqlen_q: query tokens of the longest sample.
-        max_seqlen_k: key tokens of the longest sample.
-        block_table: int32[S, B], cache blocks of each sample, for a paged cache.
-        slot_mapping: int64[T], cache slot of each new token, for a paged cache.
-    """
-
-    cu_seqlens_q: Tensor
-    cu_seqlens_k: Tensor
-    max_seqlen_q: int
-    max_seqlen_k: int
-    block_table: Tensor | None = None
-    slot_mapping: Tensor | None = None
-
-    @classmethod
-    def from_lengths(cls, lengths: Sequence[int]) -> TextLayout:
-        """Layout of samples that stand one after the other, without a cache."""
-        cu_seqlens = cumulative(torch.tensor(lengths, dtype=torch.int64))
-        longest = max(lengths)
-        return cls(
-            cu_seqlens_q=cu_seqlens,
-            cu_seqlens_k=cu_seqlens,
-            max_seqlen_q=longest,
-            max_seqlen_k=longest,
-        )
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> VisionBatch:
+        """Copy of the batch with every tensor on `device`."""
+        return map_tensors(self, lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,53 +175,67 @@ class PackedBatch:
         input_ids: int64[T].
         labels: int64[T], not shifted; -100 is not learned.
         position_ids: int64[3, T].
-        text: where samples end.
+        attention: which tokens attend to which.
         sample_ids: int64[T], the sample each token belongs to.
         visual_index: int64[M], places of the visual tokens.
-        patches: float32[N, P], or None for text alone.
-        vision: how the patches are grouped, or None for text alone.
+        vision: the pictures and videos, or None for text alone.
     """
 
     input_ids: Tensor
     labels: Tensor
     position_ids: Tensor
-    text: TextLayout
+    attention: AttentionPlan
     sample_ids: Tensor
     visual_index: Tensor
-    patches: Tensor | None = None
-    vision: VisionLayout | None = None
+    vision: VisionBatch | None = None
+
+    @classmethod
+    def from_tokens(
+        cls,
+        input_ids: Tensor,
+        position_ids: Tensor,
+        attention: AttentionPlan,
+        visual_index: Tensor | None = None,
+    ) -> PackedBatch:
+        """Tokens of one inference step, without labels; visual tokens, if any, are encoded before.
+
+        Args:
+            input_ids: int64[T].
+            position_ids: int64[3, T].
+            attention: whose sequences the tokens belong to, one after the other.
+            visual_index: int64[M], places of visual tokens among them.
+        """
+        device = input_ids.device
+        return cls(
+            input_ids=input_ids,
+            labels=torch.full_like(input_ids, IGNORE_INDEX),
+            position_ids=position_ids,
+            attention=attention,
+            sample_ids=_sample_ids(attention.query_lengths).to(device),
+            visual_index=input_ids[:0] if visual_index is None else visual_index,
+        )
 
     def check(self) -> None:
         """Raise `LayoutError` where two of the lengths disagree; synchronises with the device."""
         total = self.input_ids.numel()
         _same(self.labels.numel(), total, "labels against input_ids")
         _same(self.position_ids.shape[1], total, "position_ids against input_ids")
-        _same(int(self.text.cu_seqlens_q[-1]), total, "cu_seqlens_q[-1] against input_ids")
+        _same(int(self.attention.cu_seqlens_q[-1]), total, "cu_seqlens_q[-1] against input_ids")
         _same(self.sample_ids.numel(), total, "sample_ids against input_ids")
-        if self.vision is None or self.patches is None:
+        if self.vision is None:
             _same(self.visual_index.numel(), 0, "visual placeholders of a pack without patches")
             return
-        layout, num_patches = self.vision, self.patches.shape[0]
-        _same(int(layout.grid_thw.prod(dim=1).sum()), num_patches, "grids against patches")
-        _same(
-            self.visual_index.numel(),
-            num_patches // MERGE_AREA,
-            "visual placeholders against grids",
-        )
-        _same(layout.position_hw.shape[0], num_patches, "patch positions against patches")
-        _same(int(layout.cu_seqlens_frame[-1]), num_patches, "cu_seqlens_frame[-1] against patches")
-        _same(
-            int(layout.cu_seqlens_window[-1]), num_patches, "cu_seqlens_window[-1] against patches"
-        )
-        _permutation(layout.window_index, "window index")
+        self.vision.check()
+        num_visual = self.vision.window_index.numel()
+        _same(self.visual_index.numel(), num_visual, "visual placeholders against grids")
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> PackedBatch:
         """Copy of the batch with every tensor on `device`."""
-        return _map_tensors(self, lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        return map_tensors(self, lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> PackedBatch:
         """Copy of the batch in page-locked memory."""
-        return _map_tensors(self, lambda tensor: tensor.pin_memory())
+        return map_tensors(self, lambda tensor: tensor.pin_memory())
 
 
 def pack(samples: Sequence[EncodedSample]) -> PackedBatch:
@@ -251,60 +253,38 @@ def pack(samples: Sequence[EncodedSample]) -> PackedBatch:
         input_ids=torch.cat([sample.input_ids for sample in samples]),
         labels=torch.cat([sample.labels for sample in samples]),
         position_ids=torch.cat([sample.position_ids for sample in samples], dim=1),
-        text=TextLayout.from_lengths(lengths),
-        sample_ids=torch.repeat_interleave(torch.arange(len(samples)), torch.tensor(lengths)),
+        attention=AttentionPlan.from_lengths(lengths, causal=True),
+        sample_ids=_sample_ids(lengths),
         visual_index=torch.cat(
             [sample.visual_index + start for sample, start in zip(samples, starts, strict=True)]
         ),
-        patches=torch.cat([item.patches for item in items]) if items else None,
         vision=pack_vision(items) if items else None,
     )
 
 
-def pack_vision(items: Sequence[VisionInput]) -> VisionLayout:
-    """Join the layouts of media items, in order; windows and frame pairs stay apart."""
-    grids = torch.tensor([item.grid_thw for item in items], dtype=torch.int64)  # [I, 3]
-    num_tokens = torch.tensor([item.num_visual_tokens for item in items])
-    shifts = (num_tokens.cumsum(0) - num_tokens).tolist()
+def pack_vision(items: Sequence[VisionInput]) -> VisionBatch:
+    """Join media items, in order; windows and frame pairs stay apart."""
+    window_lengths = torch.cat([item.window_lengths for item in items]) * MERGE_AREA  # [W], patches
+    frame_lengths = [h * w for t, h, w in (item.grid_thw for item in items) for _ in range(t)]
+    starts = [0]
+    for item in items:
+        starts.append(starts[-1] + item.num_visual_tokens)
     window_index = torch.cat(
-        [item.window_order + shift for item, shift in zip(items, shifts, strict=True)]
+        [item.window_order + start for item, start in zip(items, starts[:-1], strict=True)]
     )
-    frame_lengths = torch.repeat_interleave(
-        grids[:, 1] * grids[:, 2], grids[:, 0]
-    )  # [G], in patches
-    window_lengths = (
-        torch.cat([item.window_lengths for item in items]) * MERGE_AREA
-    )  # [W], in patches
-    return VisionLayout(
-        grid_thw=grids,
+    return VisionBatch(
+        patches=torch.cat([item.patches for item in items]),
+        grid_thw=torch.tensor([item.grid_thw for item in items]),
         position_hw=torch.cat([item.position_hw for item in items]),
-        cu_seqlens_frame=cumulative(frame_lengths),
-        cu_seqlens_window=cumulative(window_lengths),
-        max_seqlen_frame=int(frame_lengths.max()),
-        max_seqlen_window=int(window_lengths.max()),
         window_index=window_index,
         window_restore=torch.argsort(window_index),
+        window=AttentionPlan.from_lengths(window_lengths.tolist(), causal=False),
+        frame=AttentionPlan.from_lengths(frame_lengths, causal=False),
     )
 
 
-def cumulative(lengths: Tensor) -> Tensor:
-    """int32[n+1] sums of the first 0, 1, ..., n lengths."""
-    return torch.nn.functional.pad(lengths.cumsum(0), (1, 0)).to(torch.int32)
-
-
-RecordT = TypeVar("RecordT", bound="PackedBatch | TextLayout | VisionLayout")
-
-
-def _map_tensors(record: RecordT, change: Callable[[Tensor], Tensor]) -> RecordT:
-    """Copy of a frozen record, and of records inside it, with `change` applied to every tensor."""
-    changed: dict[str, Any] = {}
-    for entry in fields(record):
-        value = getattr(record, entry.name)
-        if isinstance(value, Tensor):
-            changed[entry.name] = change(value)
-        elif isinstance(value, (TextLayout, VisionLayout)):
-            changed[entry.name] = _map_tensors(value, change)
-    return replace(record, **changed)
+def _sample_ids(lengths: Sequence[int]) -> Tensor:
+    return torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
 
 
 def _same(got: int, expected: int, what: str) -> None:

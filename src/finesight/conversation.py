@@ -68,8 +68,8 @@ class ImagePart:
         source: path, bytes, open binary file, Pillow image, array or address.
         page: page of a PDF, page of a TIFF, frame of an animation, counted from 0; None for a
             picture: the first where a file holds several.
-        min_pixels: lower bound of the resized area; None takes the processor's.
-        max_pixels: upper bound of the resized area; None takes the processor's.
+        min_pixels: least area after resizing, in pixels; None takes the processor's.
+        max_pixels: largest area after resizing, in pixels; None takes the processor's.
         resized_height: wanted height in pixels, rounded to a multiple of 28; needs `resized_width` too.
         resized_width: wanted width in pixels.
         detail: "low" takes at most `LOW_DETAIL_PIXELS`, and never more than without it.
@@ -111,13 +111,13 @@ class VideoPart:
         nframes: number of frames to sample; excludes `fps`.
         min_frames: least number of frames when `fps` decides.
         max_frames: largest number of frames when `fps` decides.
-        start_seconds: where the clip starts in the file.
-        end_seconds: where the clip ends in the file.
+        start_seconds: where the clip starts in the file, in seconds.
+        end_seconds: where the clip ends in the file, in seconds.
         timestamps: true time of each frame of a frame list, in seconds, not decreasing.
         sample_fps: frames per second of a frame list without timestamps.
-        min_pixels: lower bound of the resized area of a frame.
-        max_pixels: upper bound of the resized area of a frame.
-        total_pixels: upper bound of all resized frames together.
+        min_pixels: least area of a frame after resizing, in pixels.
+        max_pixels: largest area of a frame after resizing, in pixels.
+        total_pixels: largest area of all frames together, in pixels.
         resized_height: wanted height of a frame in pixels; needs `resized_width` too.
         resized_width: wanted width of a frame in pixels.
     """
@@ -236,17 +236,18 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How an answer is drawn.
+    """How an answer is drawn. The help of the command line quotes this list.
 
     Attributes:
         max_new_tokens: largest number of tokens of the answer.
-        temperature: 0 takes the best token each time (greedy).
-        top_p: smallest set of tokens whose probability reaches this; 1 keeps all.
-        top_k: number of best tokens kept; 0 keeps all.
-        repetition_penalty: divides the positive logits of tokens seen, multiplies the negative ones; 1 is off.
-        stop: the answer ends before the first of these strings.
+        temperature: 0 takes the most likely token each time (greedy).
+        top_p: draw from the fewest tokens whose probabilities add up to this; 1 keeps all.
+        top_k: draw from this many of the most likely tokens; 0 keeps all.
+        repetition_penalty: above 1 makes tokens already seen less likely: divides their positive logits, multiplies
+            their negative ones; 1 is off.
+        stop: the answer ends before the first of these texts.
         seed: random seed; None draws one, which is not reported.
-        logprobs: number of best alternatives to report per token; None reports no log-probabilities at all.
+        logprobs: number of alternatives to report per token; None reports no log-probabilities at all.
         loop_guard: stop with `finish_reason="repetition"` when a line or a cycle of tokens repeats without end.
     """
 

@@ -13,8 +13,7 @@ from finesight.data.record import Record
 from finesight.data.shards import write_shard
 from finesight.errors import EvalError
 from finesight.evals.core import registry
-from finesight.evals.core.journal import Journal, write_lines
-from finesight.evals.core.results import write_whole
+from finesight.evals.core.journal import Journal, write_samples
 from tests.support.fake_endpoint import completion, serving
 from tests.support.toy_eval import TOY, write_copy
 
@@ -272,17 +271,18 @@ class FullDisk:
         raise OSError(28, "No space left on device")
 
 
-def test_a_result_that_cannot_be_written_leaves_the_one_before(tmp_path):
-    write_whole(tmp_path / "result.json", "before")
+def test_answers_that_cannot_be_written_anew_leave_those_before(tmp_path):
+    path = tmp_path / "samples.jsonl"
+    path.write_text("before")
 
-    def lines():
-        yield b"half"
-        raise OSError(28, "No space left on device")
+    class Full:
+        def line(self):
+            raise OSError(28, "No space left on device")
 
-    with pytest.raises(EvalError, match=r"result\.json cannot be written: No space left"):
-        write_lines(tmp_path / "result.json", lines())
-    assert (tmp_path / "result.json").read_text() == "before"
-    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+    with pytest.raises(EvalError, match=r"samples\.jsonl cannot be written: No space left"):
+        write_samples(path, [Full()])
+    assert path.read_text() == "before"
+    assert [each.name for each in tmp_path.iterdir()] == ["samples.jsonl"]
 
 
 WRONG = [
@@ -308,7 +308,6 @@ WRONG = [
     (("eval", "--suite", "ofline", "--data", "y"), 2, "did you mean offline?"),
     (("eval", "convert", "android-control", "a", "b"), 2, "did you mean android_control?"),
     (("eval", "run", "toy", "--data", "toy.jsonl", "--prompt", "papr"), 2, "there are: paper"),
-    (("bench", "windos"), 2, "did you mean windows or video?"),
 ]
 
 
@@ -358,9 +357,8 @@ def heldout(tmp_path):
     """A held-out data set of one word, drawn here."""
     picture = Image.new("RGB", (84, 28), "white")
     ImageDraw.Draw(picture).text((8, 8), "cat", fill="black")
-    record = Record(
+    record = Record.of_picture(
         id="words-0",
-        family="text",
         image=np.array(picture),
         turns=(("Read all the text in the image.", "cat"),),
         meta={"split": "heldout", "generator": "test", "seed": 0, "language": "en"},

@@ -17,11 +17,11 @@ from PIL import Image, ImageDraw
 
 from finesight.cli.card import evaluation
 from finesight.config.load import validate, write_recipe
-from finesight.data.record import Glyph, Record, SceneObject
+from finesight.data.record import Glyph, Record, SceneObject, Truth
 from finesight.data.shards import write_shard
 from finesight.errors import ConfigError, DataError, EvalError
 from finesight.train import pretrain
-from finesight.train.checkpoint import checkpoints
+from finesight.train.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from finesight.train.recipe import PretrainRecipe
 
 WORDS = ("ab", "cat", "d1", "Eg", "fog", "hi")
@@ -34,10 +34,10 @@ def _text_record(index: int) -> Record:
     glyphs = tuple(Glyph(char, 9.0 + 6 * place, 14.0, place) for place, char in enumerate(word))
     return _record(
         f"text-{index}",
-        "text",
         picture,
         (("Read all the text in the image.", word),),
-        glyphs=glyphs,
+        Truth(glyphs=glyphs),
+        allows=("move", "invert"),
     )
 
 
@@ -51,20 +51,17 @@ def _scene_record(index: int) -> Record:
         ("How many red squares are there in the image?", "1"),
         ("Point to the red square.", point),
     )
-    tasks = [
-        {"kind": kind, "name": "red square", "objects": [0]} for kind in ("count", "point_xml")
-    ]
-    return _record(f"scene-{index}", "scene", picture, turns, tasks, objects=(thing,))
+    return _record(f"scene-{index}", picture, turns, Truth(objects=(thing,)))
 
 
-def _record(name, family, picture, turns, tasks=(), **truth) -> Record:
-    return Record(
+def _record(name, picture, turns, truth, allows=()) -> Record:
+    return Record.of_picture(
         id=name,
-        family=family,
         image=np.array(picture),
         turns=turns,
-        meta={"split": "train", "generator": "test", "seed": 0, "tasks": list(tasks)},
-        **truth,
+        truth=truth,
+        allows=allows,
+        meta={"split": "train", "generator": "test", "seed": 0},
     )
 
 
@@ -105,20 +102,6 @@ def _recipe(shards: Path, model_folder: Path, folder: Path, **changes) -> Pretra
     return validate(values, PretrainRecipe, where="test")
 
 
-def _scene_recipe(
-    shards: Path, model_folder: Path, folder: Path, loss: dict[str, float]
-) -> PretrainRecipe:
-    """Scenes alone, the same at every reading."""
-    return _recipe(
-        shards,
-        model_folder,
-        folder,
-        data={"source": [{"path": str(shards / "scenes")}], "jitter": 0.0},
-        schedule={"total_steps": 60, "warmup_steps": 4, "decay_steps": 20},
-        loss=loss,
-    )
-
-
 def _train(recipe: PretrainRecipe) -> pretrain.Trainer:
     trainer = pretrain.start(recipe)
     trainer.run(report=lambda step, values: None)
@@ -142,10 +125,10 @@ def test_stopped_and_resumed_is_the_same_as_unbroken(
     assert resumed.state.step == unbroken.state.step == 6
     assert resumed.state.samples == unbroken.state.samples
     assert resumed.state.cursor == unbroken.state.cursor
-    for name, value in unbroken.learner.state_dict().items():
-        assert torch.equal(value, resumed.learner.state_dict()[name]), name
-    for name, value in unbroken.average.tensors.items():
-        assert torch.equal(value, resumed.average.tensors[name]), name
+    for name, value in unbroken.weights.state_dict().items():
+        assert torch.equal(value, resumed.weights.state_dict()[name]), name
+    for name, value in unbroken.average.module.state_dict().items():
+        assert torch.equal(value, resumed.average.module.state_dict()[name]), name
 
 
 def test_a_stopped_run_keeps_its_last_step(shards, tiny_model_folder, tmp_path) -> None:
@@ -158,44 +141,6 @@ def test_a_stopped_run_keeps_its_last_step(shards, tiny_model_folder, tmp_path) 
     trainer.run(report=stop_at_two)
     assert trainer.state.step == 2
     assert pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "a")).state.step == 2
-
-
-def test_the_decoder_learns_where_a_cell_lies(shards, tiny_model_folder, tmp_path) -> None:
-    """Same pictures, same steps: with the head inside the decoder the places become known."""
-    errors: list[float] = []
-    recipe = _scene_recipe(shards, tiny_model_folder, tmp_path / "a", {"places": 1.0})
-    trainer = pretrain.start(recipe)
-    trainer.run(report=lambda step, values: errors.append(values["place_error"]))
-    assert errors[-1] < 0.5 * errors[0]
-    assert not any(layer._forward_hooks for layer in trainer.model.model.layers)
-
-
-def test_the_decoder_learns_where_to_look(shards, tiny_model_folder, tmp_path) -> None:
-    """At the name in the question and at the square."""
-    shares: list[dict[str, float]] = []
-    recipe = _scene_recipe(shards, tiny_model_folder, tmp_path / "a", {"looks": 1.0, "names": 0.3})
-    pretrain.start(recipe).run(report=lambda step, values: shares.append(values))
-    for name in ("asked_share", "seen_share"):
-        assert shares[0][name] < 0.3
-        assert shares[-1][name] > 0.7
-    assert shares[-1]["names"] < 0.5 * shares[0]["names"]
-
-
-def test_the_decoder_learns_where_it_reads(shards, tiny_model_folder, tmp_path) -> None:
-    """In one of two cells with the letter before, and with the next one; at the first token after the last."""
-    shares: list[dict[str, float]] = []
-    recipe = _recipe(
-        shards,
-        tiny_model_folder,
-        tmp_path / "a",
-        data={"source": [{"path": str(shards / "text")}], "spelled_share": 1.0},
-        schedule={"total_steps": 60, "warmup_steps": 4, "decay_steps": 20},
-        loss={"looks": 1.0},
-    )
-    pretrain.start(recipe).run(report=lambda step, values: shares.append(values))
-    for name in ("written_share", "read_share"):
-        assert shares[0][name] < 0.3
-        assert shares[-1][name] > 0.7
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -264,8 +209,8 @@ def test_averaged_weights_are_scored_on_held_out_data(
     assert [row["step"] for row in rows] == [2, 4, 6, 6]
     assert all(0 <= row["card/text_text"] <= 1 >= row["card/text_text/blank"] for row in rows)
     plain = _train(_recipe(shards, tiny_model_folder, tmp_path / "b"))
-    for name, value in plain.learner.state_dict().items():  # looking changes nothing
-        assert torch.equal(value, scored.learner.state_dict()[name]), name
+    for name, value in plain.weights.state_dict().items():  # looking changes nothing
+        assert torch.equal(value, scored.weights.state_dict()[name]), name
 
 
 def test_averaged_weights_are_scored_on_real_data(shards, tiny_model_folder, tmp_path) -> None:
@@ -297,7 +242,7 @@ def test_loss_falls_and_the_export_answers(shards, tiny_model_folder, tmp_path) 
     assert rows[-1]["characters"] < rows[0]["characters"]
     pretrain.export(tmp_path / "run", tiny_model_folder, tmp_path / "model")
     loaded = pretrain.load_model(tmp_path / "model", dtype=torch.float32)
-    average = pretrain.start(recipe).average.tensors["model.model.norm.weight"]
+    average = pretrain.start(recipe).average.module.get_parameter("model.model.norm.weight")
     assert torch.equal(loaded.model.norm.weight, average.to(torch.bfloat16).float())
     assert (tmp_path / "model" / "tokenizer.json").exists()
 
@@ -307,8 +252,61 @@ def test_next_stage_starts_from_averaged_weights(shards, tiny_model_folder, tmp_
     model = {"start_from": str(tmp_path / "first")}
     second = pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "second", model=model))
     assert second.state.step == 0
-    for name, value in second.learner.named_parameters():
-        assert torch.equal(value, first.average.tensors[name]), name
+    assert second.notes == []
+    for name, value in second.weights.named_parameters():
+        assert torch.equal(value, first.average.module.get_parameter(name)), name
+
+
+def test_heads_that_do_not_fit_the_next_stage_are_named(
+    finesight, shards, tiny_model_folder, tmp_path, monkeypatch
+) -> None:
+    """Another alphabet begins its heads anew; a stage without dense supervision leaves them out. Both are said."""
+    _train(_recipe(shards, tiny_model_folder, tmp_path / "first"))
+    model = {"start_from": str(tmp_path / "first")}
+    data = {"characters": "abc"}
+    second = pretrain.start(
+        _recipe(shards, tiny_model_folder, tmp_path / "second", model=model, data=data)
+    )
+    assert [note.partition(": ")[2] for note in second.notes] == [
+        "2 tensors of dense left out, this run has no place for them",
+        "nothing that fits 2 tensors of dense, which begin anew",
+    ]
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # those of this process stay
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    alone = {"characters": 0.0, "objects": 0.0, "boxes": 0.0}
+    recipe = _recipe(shards, tiny_model_folder, tmp_path / "third", model=model, loss=alone)
+    write_recipe(recipe, tmp_path / "recipe.toml")
+    done = finesight("train", "recipe.toml", "--set", "schedule.total_steps=4")
+    assert done.code == 0, done.err
+    assert "7 tensors of dense left out" in done.err
+
+
+def test_a_run_of_a_version_with_other_heads_is_not_resumed_but_started_from(
+    shards, tiny_model_folder, tmp_path
+) -> None:
+    trainer = _train(_recipe(shards, tiny_model_folder, tmp_path / "old"))
+    (newest,) = checkpoints(tmp_path / "old" / "checkpoints")
+    state, parts = load_checkpoint(newest)
+    gone = {"name_head.norm.weight": torch.ones(4), "place_head.norm.weight": torch.ones(4)}
+    old = {
+        "learner": parts["weights"] | gone,
+        "average": parts["average"] | {name: value.clone() for name, value in gone.items()},
+        "optimizer": parts["optimizer"],
+    }
+    save_checkpoint(newest.parent, state, old, keep=1)
+    with pytest.raises(
+        DataError, match="has average, learner, optimizer but not weights"
+    ) as caught:
+        pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "old"))
+    assert "model.start_from" in caught.value.hint
+    model = {"start_from": str(tmp_path / "old")}
+    new = pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "new", model=model))
+    assert [note.partition(": ")[2] for note in new.notes] == [
+        "1 tensors of name_head, 1 tensors of place_head left out, this run has no place for them"
+    ]
+    for name, value in new.model.named_parameters():
+        wanted = trainer.average.module.get_parameter(f"model.{name}")
+        assert torch.equal(value, wanted), name
 
 
 def test_start_from_exported_weights_alone(shards, tiny_model_folder, tmp_path) -> None:
@@ -358,7 +356,6 @@ def test_a_run_on_a_gpu_learns_and_resumes(shards, tiny_model_folder, tmp_path) 
         tmp_path / "a",
         run=run,
         schedule={"total_steps": 40},
-        loss={"places": 1.0, "names": 0.3, "looks": 0.3},
     )
     first = pretrain.start(recipe)
     first.run(report=lambda step, values: first.stop() if step == 20 else None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a cold start must not pay for; how long it takes is measured by `finesight bench start`."""
+"""What a cold start must not pay for; how long it takes is measured by `python -m benchmarks start`."""
 
 from __future__ import annotations
 

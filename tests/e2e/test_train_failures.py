@@ -13,7 +13,7 @@ import torch
 
 from finesight.config.load import validate, write_recipe
 from finesight.data.loader import PackStream, read_packs
-from finesight.data.record import Glyph, Record
+from finesight.data.record import Glyph, Record, Truth
 from finesight.data.shards import write_shard
 from finesight.errors import DataError, ShardCorrupt
 from finesight.train import pretrain
@@ -22,12 +22,11 @@ from finesight.train.recipe import PretrainRecipe
 
 
 def record(index):
-    return Record(
+    return Record.of_picture(
         id=f"text-{index}",
-        family="text",
         image=np.full((28, 56, 3), 200, np.uint8),
         turns=(("Read all the text in the image.", "ab"),),
-        glyphs=(Glyph("a", 9.0, 14.0, 0), Glyph("b", 15.0, 14.0, 1)),
+        truth=Truth(glyphs=(Glyph("a", 9.0, 14.0, 0), Glyph("b", 15.0, 14.0, 1))),
         meta={"split": "train", "generator": "test", "seed": index, "tasks": []},
     )
 
@@ -157,7 +156,7 @@ def test_a_recipe_of_another_kind_is_called_so(finesight, tmp_path):
 def test_what_a_worker_meets_is_no_traceback(recipe, tmp_path):
     shard = tmp_path / "data" / "a.tar"
     content = shard.read_bytes()
-    shard.write_bytes(content.replace(b'"turns"', b'"burns"'))
+    shard.write_bytes(content.replace(b'"messages"', b'"massages"'))
     with pytest.raises(ShardCorrupt) as error:
         list(read_packs(PackStream(recipe.data, recipe.model.folder)))
     assert error.value.message.startswith(f"shard {shard}, record ")
@@ -168,7 +167,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(recipe, tmp_p
     monkeypatch.chdir(tmp_path)
     trainer = pretrain.start(recipe)
     whole = trainer.save()
-    (whole.parent / ".writing_00000009").mkdir()  # of a run that was killed
+    (whole.parent / ".step_00000009.part").mkdir()  # of a run that was killed
 
     def full(*_):
         raise OSError(28, "No space left on device")

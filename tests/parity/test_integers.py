@@ -10,7 +10,8 @@ fails, and so does a listed one that does not differ. Every case is compared wit
 from __future__ import annotations
 
 import random
-from itertools import groupby
+from bisect import bisect_right
+from itertools import groupby, pairwise
 
 import pytest
 import torch
@@ -127,12 +128,27 @@ def test_drawn_conversation(number, processor, reference, monkeypatch):
     assert torch.equal(sample.input_ids, expected.input_ids)
     assert sample.labels.tolist() == published_labels(reference, sample.input_ids.tolist())
     if sample.vision:
-        layout = pack_vision(sample.vision)
-        assert torch.equal(layout.window_index, expected.window_index)
-        assert torch.equal(layout.cu_seqlens_window, expected.cu_seqlens_window)
-        assert torch.equal(layout.cu_seqlens_frame, expected.cu_seqlens_frame)
-        assert torch.equal(layout.position_hw, expected.position_hw)
+        vision = pack_vision(sample.vision)
+        window_index, window_lengths = largest_windows_first(expected)
+        assert vision.window_index.tolist() == window_index
+        assert vision.window.query_lengths == window_lengths
+        assert torch.equal(vision.frame.cu_seqlens_q, expected.cu_seqlens_frame)
+        assert torch.equal(vision.position_hw, expected.position_hw)
     check_positions(number, sample, expected)
+
+
+def largest_windows_first(expected) -> tuple[list[int], tuple[int, ...]]:
+    """The reference's windows, the largest of each frame pair first: their tokens, and patches of each.
+
+    The reference leaves them left to right and top to bottom; what attends to what is the same.
+    """
+    frames = expected.cu_seqlens_frame.tolist()
+    windows = [
+        (bisect_right(frames, start), expected.window_index[start // 4 : stop // 4].tolist())
+        for start, stop in pairwise(expected.cu_seqlens_window.tolist())
+    ]
+    ordered = [tokens for _, tokens in sorted(windows, key=lambda one: (one[0], -len(one[1])))]
+    return [token for tokens in ordered for token in tokens], tuple(4 * len(t) for t in ordered)
 
 
 def published_labels(reference, ids: list[int]) -> list[int]:

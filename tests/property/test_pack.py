@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from finesight.attention_plan import cumulative
 from finesight.batch import (
     IGNORE_INDEX,
     EncodedSample,
     VisionInput,
-    cumulative,
     pack,
     pack_vision,
 )
@@ -73,7 +73,7 @@ def test_every_sample_can_be_cut_out_of_the_pack(samples):
         sample.check()
     batch = pack(samples)
     batch.check()
-    borders = batch.text.cu_seqlens_q.tolist()
+    borders = batch.attention.cu_seqlens_q.tolist()
     assert len(borders) == len(samples) + 1
     for number, sample in enumerate(samples):
         rows = slice(borders[number], borders[number + 1])
@@ -83,27 +83,28 @@ def test_every_sample_can_be_cut_out_of_the_pack(samples):
         assert set(batch.sample_ids[rows].tolist()) == {number}
         inside = (batch.visual_index >= rows.start) & (batch.visual_index < rows.stop)
         assert torch.equal(batch.visual_index[inside] - rows.start, sample.visual_index)
-    assert batch.text.max_seqlen_q == max(sample.input_ids.numel() for sample in samples)
+    assert batch.attention.max_seqlen_q == max(sample.input_ids.numel() for sample in samples)
 
 
 @given(st.lists(GRIDS, min_size=1, max_size=4))
 def test_windows_and_frames_of_a_pack_cover_each_patch_once(grids):
-    layout = pack_vision([item(grid) for grid in grids])
+    vision = pack_vision([item(grid) for grid in grids])
     num_patches = sum(t * h * w for t, h, w in grids)
-    assert layout.cu_seqlens_frame.tolist()[-1] == num_patches
-    assert layout.cu_seqlens_window.tolist()[-1] == num_patches
-    assert layout.cu_seqlens_frame.numel() == 1 + sum(t for t, _, _ in grids)
-    assert int(layout.cu_seqlens_window.diff().min()) > 0  # no empty window
-    assert int(layout.cu_seqlens_window.diff().max()) == layout.max_seqlen_window <= 64
-    order = layout.window_index
-    assert torch.equal(order[layout.window_restore], torch.arange(num_patches // 4))
+    frames, windows = vision.frame.cu_seqlens_q, vision.window.cu_seqlens_q
+    assert frames.tolist()[-1] == num_patches
+    assert windows.tolist()[-1] == num_patches
+    assert frames.numel() == 1 + sum(t for t, _, _ in grids)
+    assert int(windows.diff().min()) > 0  # no empty window
+    assert int(windows.diff().max()) == vision.window.max_seqlen_q <= 64
+    order = vision.window_index
+    assert torch.equal(order[vision.window_restore], torch.arange(num_patches // 4))
     # A window never leaves its frame pair: borders of frames are borders of windows.
-    assert set(layout.cu_seqlens_frame.tolist()) <= set(layout.cu_seqlens_window.tolist())
+    assert set(frames.tolist()) <= set(windows.tolist())
 
 
 @given(st.lists(st.integers(0, 50), max_size=20))
 def test_cumulative_lengths_begin_at_zero_and_end_at_the_sum(lengths):
-    sums = cumulative(torch.tensor(lengths, dtype=torch.int64))
+    sums = cumulative(lengths)
     assert sums.dtype == torch.int32
     assert sums[0] == 0
     assert sums[-1] == sum(lengths)

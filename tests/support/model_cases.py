@@ -167,11 +167,12 @@ def vision_input(grid: Grid, generator: torch.Generator, vision: VisionConfig) -
 
 
 def slow_windows(thw: tuple[int, int, int], window_cells: int) -> tuple[list[int], list[int]]:
-    """Visit the windows one by one, and the cells of each."""
+    """Visit the windows one by one, and the cells of each; the largest windows of a frame pair come first."""
     t, rows, columns = thw[0], thw[1] // 2, thw[2] // 2
     order: list[int] = []
     lengths: list[int] = []
     for pair in range(t):
+        windows: list[list[int]] = []
         for top in range(0, rows, window_cells):
             for left in range(0, columns, window_cells):
                 cells = [
@@ -179,8 +180,10 @@ def slow_windows(thw: tuple[int, int, int], window_cells: int) -> tuple[list[int
                     for row in range(top, min(top + window_cells, rows))
                     for column in range(left, min(left + window_cells, columns))
                 ]
-                order += cells
-                lengths.append(len(cells))
+                windows.append(cells)
+        for cells in sorted(windows, key=len, reverse=True):
+            order += cells
+            lengths.append(len(cells))
     return order, lengths
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Python door: load a model, ask it, locate things, get its scores.
+"""The Python interface: load a model, ask it, locate things, get its scores.
 
-The names come lazily: options and checkpoint folders are looked at without torch, so that a wrong
+Names are imported lazily: options and checkpoint folders are checked without torch, so that a wrong
 command line is refused at once.
 """
 

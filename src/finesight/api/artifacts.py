@@ -131,8 +131,5 @@ def save_report(path: Path, artifacts: Iterable[Artifacts], *, title: str = "fin
     Raises:
         FinesightError: a source cannot be opened again, or the file cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FinesightError(f"folder {path.parent} cannot be made: {error.strerror}") from error
-    write_report(path, (entry.report_entry() for entry in artifacts), title=title)
+    entries = (entry.report_entry() for entry in artifacts)
+    write_report(path, entries, title=title, parents=True)

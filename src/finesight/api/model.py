@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A loaded model, with the verbs of its users.
+"""A model with its processor: ask, locate, respond, stream, logits, score.
 
-Everything here is a few lines over the engine: build a conversation, answer it, read the answer
-back. What a verb can do, a `Responder` can do as well; use `Model.respond` where many questions are
-asked at once.
+Each method builds a `Request`, lets the engine answer it, and parses the answer. Use
+`Model.respond` where many questions are asked at once.
 
 Legend: L tokens of a conversation, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import dropwhile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
@@ -25,6 +24,7 @@ from finesight.api.checkpoints import (
     find_checkpoint,
     read_generation_defaults,
 )
+from finesight.api.locate import locate_question
 from finesight.api.options import (
     AskOptions,
     SamplingOptions,
@@ -37,7 +37,8 @@ from finesight.api.sources import media_parts
 from finesight.batch import EncodedSample, pack
 from finesight.conversation import Conversation, Message, Reply, Sampling, StreamEvent
 from finesight.engine.engine import Engine, finished
-from finesight.engine.runner import OnStage, check_length
+from finesight.engine.request import OnStage, Request, no_progress
+from finesight.engine.runner import check_length
 from finesight.errors import ConfigError
 from finesight.inputs import shown
 from finesight.model.device import checked_device
@@ -61,52 +62,50 @@ DTYPES = {
     "float64": torch.float64,
 }
 
-LOCATE_PROMPTS = {
-    "box": "Locate {phrase}, output its bbox coordinates using JSON format.",
-    "point": (
-        "point to {phrase}, output its coordinates in XML format <points x y>object</points>"
-    ),
-}
-"""Questions for `Model.locate`, in the words of the official cookbooks."""
-
-LOCATE_ALL_PROMPTS = {
-    "box": "Locate every {phrase} in the image and output the coordinates in JSON format.",
-    "point": "Point to each {phrase}, output the point coordinates in JSON format.",
-}
-"""The same for every instance: of boxes in the authors' words for detection (ODinW), of points in JSON,
-since models end their answer after one tag of the XML form."""
-
-_DETERMINERS = frozenset(
-    ("the", "a", "an", "all", "any", "each", "every", "both", "this", "that", "these", "those")
-)
-
 
 class Model:
-    """A network, its processor and its answering defaults. Made by `load`.
+    """A network, its processor and its answering defaults. Made by `load` or `open_model`.
 
     Args:
         name: what to call it in records and reports.
-        network: the weights.
+        load_weights: makes the network; called when it is first needed.
         processor: from the same checkpoint.
-        generation: what the checkpoint wants unless the user says otherwise.
-        on_stage: told what is going on, for progress: `(stage, done, total)`.
+        generation: the checkpoint's sampling defaults and end tokens.
+        on_stage: progress callback `(stage, done, total)`.
     """
 
     def __init__(
         self,
         name: str,
-        network: VisionLanguageModel,
+        load_weights: Callable[[], VisionLanguageModel],
         processor: Processor,
-        generation: GenerationDefaults | None = None,
+        generation: GenerationDefaults,
         *,
-        on_stage: OnStage = lambda stage, done, total: None,
+        on_stage: OnStage = no_progress,
     ) -> None:
         self.name = name
-        self.network = network
         self.processor = processor
-        self.generation = generation or GenerationDefaults()
+        self.generation = generation
+        self._load_weights = load_weights
         self._on_stage = on_stage
-        self.engine = Engine(network, processor, eos_ids=self.generation.eos_ids, on_stage=on_stage)
+
+    @cached_property
+    def network(self) -> VisionLanguageModel:
+        """The network with its weights; loaded at the first use."""
+        self._on_stage("load", 0, 1)
+        network = self._load_weights()
+        self._on_stage("load", 1, 1)
+        return network
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Answers requests with the network; loads its weights at the first use."""
+        return Engine(
+            self.network,
+            self.processor,
+            eos_ids=self.generation.eos_ids,
+            on_stage=self._on_stage,
+        )
 
     @property
     def defaults(self) -> Sampling:
@@ -140,10 +139,8 @@ class Model:
         Raises:
             FinesightError: an option, a source, or the length of it all.
         """
-        options = checked_options(options)
-        conversation = conversation_from(question, media_parts(images, videos, pdf), options)
-        sampling = sampling_from(options, self.defaults)
-        return read_answer(finished(self._stream(conversation, sampling, options)))
+        events = self.stream(question, images=images, videos=videos, pdf=pdf, **options)
+        return read_answer(finished(events))
 
     def locate(
         self,
@@ -223,16 +220,9 @@ class Model:
         """As `ask`, but piece by piece; the last event carries the whole reply."""
         options = checked_options(options)
         conversation = conversation_from(question, media_parts(images, videos, pdf), options)
-        return self._stream(conversation, sampling_from(options, self.defaults), options)
-
-    def _stream(
-        self, conversation: Conversation, sampling: Sampling, options: AskOptions
-    ) -> Iterator[StreamEvent]:
-        num_items = sum(1 for _ in conversation.media())
-        self._on_stage("media", 0, num_items)
-        sample = encode_question(self.processor, conversation, options)
-        self._on_stage("media", num_items, num_items)
-        return self.engine.stream_sample(sample, sampling, takes_calls=bool(conversation.tools))
+        request = request_from(conversation, options, self.defaults)
+        sample = request.encode(self.processor, self._on_stage)  # before the weights are loaded
+        return self.engine.stream_request(request, sample)
 
     def encode(self, messages: Messages, *, add_generation_prompt: bool = True) -> EncodedSample:
         """The numbers the network is given for a conversation."""
@@ -261,41 +251,18 @@ class Model:
         return self.engine.score(as_conversations(conversations))
 
 
-def locate_question(phrase: str, as_: str, *, all_: bool = False) -> str:
-    """The question that asks for boxes or points of a phrase, or of every instance of it.
+def request_from(conversation: Conversation, options: AskOptions, defaults: Sampling) -> Request:
+    """A conversation with the options of `ask`, over a checkpoint's defaults.
 
     Raises:
-        ConfigError: another shape than "box" or "point", or an empty phrase.
+        ConfigError: an option is out of its range.
     """
-    words = phrase.split() if isinstance(phrase, str) else []
-    if not words:
-        raise ConfigError(
-            f"the phrase to locate is {shown(phrase)}", hint='give a text such as "the red square"'
-        )
-    if not isinstance(as_, str) or as_ not in LOCATE_PROMPTS:
-        raise ConfigError(f"as_ is {shown(as_)}", hint='it is "box" or "point"')
-    if all_:  # "every red square", also where "all the red square" or "the red square" was said
-        kept = [*dropwhile(lambda word: word.lower() in _DETERMINERS, words)] or words
-        return LOCATE_ALL_PROMPTS[as_].format(phrase=" ".join(kept))
-    # "red square" is asked for as "the red square": models know the question in that form.
-    is_bare = words[0].isascii() and words[0].lower() not in _DETERMINERS
-    return LOCATE_PROMPTS[as_].format(phrase=f"the {phrase}" if is_bare else phrase)
-
-
-def encode_question(
-    processor: Processor, conversation: Conversation, options: AskOptions
-) -> EncodedSample:
-    """Encode a conversation up to the opening of the answer, as the options want it.
-
-    Raises:
-        FinesightError: the media cannot be read, or cannot be made to fit.
-    """
-    add_vision_id = options.get("add_vision_id", False)
-    if "fit_tokens" in options:
-        conversation = processor.fit_into(
-            conversation, options["fit_tokens"], add_vision_id=add_vision_id
-        )
-    return processor.encode(conversation, add_vision_id=add_vision_id)
+    return Request(
+        conversation=conversation,
+        sampling=sampling_from(options, defaults),
+        add_vision_id=options.get("add_vision_id", False),
+        fit_tokens=options.get("fit_tokens"),
+    )
 
 
 def as_conversation(messages: Messages) -> Conversation:
@@ -332,7 +299,7 @@ def load(
     dtype: str | torch.dtype | None = None,
     attention: str = "sdpa",
     hub: Hub | None = None,
-    on_stage: OnStage = lambda stage, done, total: None,
+    on_stage: OnStage = no_progress,
 ) -> Model:
     """Load a model.
 
@@ -343,7 +310,7 @@ def load(
         dtype: of the weights; None takes the checkpoint's.
         attention: back end of the attention.
         hub: where to ask for a published name.
-        on_stage: told what is going on, for progress.
+        on_stage: progress callback `(stage, done, total)`.
 
     Raises:
         WeightsError: there is no such model, or it is not complete.
@@ -352,13 +319,36 @@ def load(
     if not isinstance(name, (str, PathLike)):
         raise ConfigError(f"the name of the model is {shown(name)}", hint='"tiny", or a folder')
     folder = find_checkpoint(name, hub=hub)
-    on_stage("load", 0, 1)
-    processor = load_processor(folder)
-    network = load_network(folder, device=device, dtype=dtype, attention=attention)
-    on_stage("load", 1, 1)
-    if network.device.type == "cpu":
+    model = open_model(
+        str(name), folder, device=device, dtype=dtype, attention=attention, on_stage=on_stage
+    )
+    if model.network.device.type == "cpu":
         warn_if_spinning()
-    return Model(str(name), network, processor, read_generation_defaults(folder), on_stage=on_stage)
+    return model
+
+
+def open_model(
+    name: str,
+    folder: Path,
+    *,
+    device: str = "auto",
+    dtype: str | torch.dtype | None = None,
+    attention: str = "sdpa",
+    on_stage: OnStage = no_progress,
+) -> Model:
+    """As `load` from a checkpoint folder, but the weights are read when they are first needed.
+
+    So a wrong option or a missing picture is reported before minutes are spent on loading.
+    """
+    return Model(
+        name,
+        lambda: load_model(
+            folder, device=checked_device(device), dtype=checked_dtype(dtype), attention=attention
+        ),
+        load_processor(folder),
+        read_generation_defaults(folder),
+        on_stage=on_stage,
+    )
 
 
 def load_processor(folder: Path) -> Processor:
@@ -373,19 +363,6 @@ def load_processor(folder: Path) -> Processor:
         if str(folder) in error.message:
             raise
         raise ConfigError(f"{folder}: {error.message}", hint=error.hint) from error
-
-
-def load_network(
-    folder: Path,
-    *,
-    device: str = "auto",
-    dtype: str | torch.dtype | None = None,
-    attention: str = "sdpa",
-) -> VisionLanguageModel:
-    """Load the weights of a checkpoint folder; arguments and errors as in `load`."""
-    return load_model(
-        folder, device=checked_device(device), dtype=checked_dtype(dtype), attention=attention
-    )
 
 
 def checked_dtype(name: str | torch.dtype | None) -> torch.dtype | None:

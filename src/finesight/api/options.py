@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be said beside a question, and how it becomes a conversation and a sampling.
+"""Options of a question, and how they become a conversation and a sampling.
 
 One table of options serves `ask`, `locate`, `stream` and the command line. An option that cannot
 have an effect (`fps` without a video) is an error: most wrong results of other tools begin with an
@@ -28,18 +28,9 @@ from finesight.text.messages import conversation_from as read_conversation
 
 
 class SamplingOptions(TypedDict, total=False):
-    """Options of how an answer is drawn. What is left out comes from the checkpoint.
+    """Options of how an answer is drawn: the fields of `finesight.conversation.Sampling`, explained there.
 
-    Attributes:
-        max_new_tokens: largest number of tokens of the answer.
-        temperature: 0 takes the best token each time.
-        top_p: smallest set of tokens whose probability reaches this.
-        top_k: number of best tokens kept.
-        repetition_penalty: above 1 makes tokens already seen less likely.
-        stop: the answer ends before the first of these strings.
-        seed: of the random numbers.
-        logprobs: number of alternatives to report per token.
-        loop_guard: whether endless repetition is stopped.
+    What is left out comes from the checkpoint.
     """
 
     max_new_tokens: int
@@ -56,17 +47,13 @@ class SamplingOptions(TypedDict, total=False):
 class AskOptions(SamplingOptions, total=False):
     """Options of a question, besides those of `SamplingOptions`.
 
+    `min_pixels` and `max_pixels` are those of each `ImagePart` and `VideoPart`; `fps`, `nframes`, `start`, `end` (both
+    in seconds) and `total_pixels` are those of each `VideoPart` in `finesight.conversation`, and are explained there.
+
     Attributes:
         system: system message; without it the released template's own.
         add_vision_id: write "Picture 1: " and the like before each picture and video.
         tools: functions the model may call, as OpenAI tool mappings.
-        fps: frames per second of each video, or "auto".
-        nframes: number of frames of each video; excludes `fps`.
-        start: where each video clip starts, in seconds.
-        end: where each video clip ends, in seconds.
-        min_pixels: lower bound of the area of each picture and frame.
-        max_pixels: upper bound of the area of each picture and frame.
-        total_pixels: upper bound of all frames of a video together.
         fit_tokens: shrink the media until the prompt has at most this many tokens.
     """
 
@@ -200,7 +187,7 @@ def sampling_of(
     if foreign and foreign[0] in (*AskOptions.__annotations__, *_MEDIA_ARGUMENTS):
         raise ConfigError(
             f"the option {foreign[0]} has no place beside a conversation",
-            hint="it stands in the conversation itself; ask(question, ...) takes it as an option",
+            hint="it belongs to the conversation itself; ask(question, ...) takes it as an option",
         )
     return sampling_from(options, sampling or defaults)
 

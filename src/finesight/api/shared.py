@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verbs without a model in hand: it is loaded on first use and kept until another is named."""
+"""Module-level functions that load a model on first use and keep it until another is named."""
 
 from __future__ import annotations
 

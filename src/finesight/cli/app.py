@@ -15,7 +15,6 @@ import typer
 
 from finesight.cli import ask, data, doctor, locate, plan, train
 from finesight.cli import eval as evaluation
-from finesight.cli.bench import command as bench
 from finesight.cli.errors import BUG, CommandLine, reported
 
 HELP = """All of Qwen2.5-VL in one code base: ask about pictures, videos and documents.
@@ -45,7 +44,6 @@ def build() -> typer.Typer:
         ("locate", locate.locate),
         ("plan", plan.plan),
         ("train", train.train),
-        ("bench", bench.bench),
         ("doctor", doctor.doctor),
     ):
         app.command(name)(handler)

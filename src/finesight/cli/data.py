@@ -157,19 +157,15 @@ def inspect(
 ) -> None:
     """Check the shards and write an HTML page of samples, boxes and character centres drawn over them."""
     with reported(debug=debug):
-        from finesight.cli.output import check_report, write_whole
+        from finesight import files
+        from finesight.cli.output import check_report
         from finesight.data.inspect import sheet
 
         target = out or folder / "inspect.html"
-        if out is not None:
-            check_report(target)
+        check_report(target)
         page, shown = sheet(folder, num_samples=samples, seed=seed)
-        write_whole(target, lambda path: _write(path, page))
+        files.write_text(target, page, parents=True)
     typer.echo(f"{target}: {shown} samples", err=True)
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from finesight.cli.options import said
+from finesight.conversation import VideoPart
+
 
 def read_shard(text: str) -> tuple[int, int]:
     """A shard from a command line: its number, counted from 0, and how many there are."""
@@ -71,7 +74,7 @@ Cache = Annotated[
     typer.Option(help="Keep answers here across runs, by pixels and words.", metavar="DIR"),
 ]
 VideoFps = Annotated[float | None, typer.Option(help="Frames per second of videos.")]
-MaxFrames = Annotated[int | None, typer.Option(help="Frames of a video at most.")]
+MaxFrames = Annotated[int | None, typer.Option(help=said(VideoPart, "max_frames"))]
 JudgeUrl = Annotated[
     str | None,
     typer.Option(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Held-out shards as items of the report card."""
+"""Held-out records as what evaluation asks about: `data` and `evals` do not know each other."""
 
 from __future__ import annotations
 
@@ -11,14 +11,9 @@ from PIL import Image
 from finesight.data.record import Record
 from finesight.data.shards import ShardSet
 from finesight.errors import EvalError
-from finesight.evals.suites.heldout import HeldOutItem
+from finesight.evals.suites.heldout import HeldOutItem, scene_row, text_row
+from finesight.evals.suites.ocr_set import TextPicture
 from finesight.geometry import Box
-
-LATIN_LANGUAGES = ("en", "de", "fr", "es", "it", "pt")
-"""Languages whose rows are scored under the name of their data set; others share one row."""
-
-POINT_KINDS = ("refer", "point_xml", "point_json")
-"""Tasks that ask for places of things."""
 
 
 def read_items(folders: Sequence[Path], *, limit: int | None = None) -> list[HeldOutItem]:
@@ -29,52 +24,60 @@ def read_items(folders: Sequence[Path], *, limit: int | None = None) -> list[Hel
         limit: items per row at most; None takes all.
 
     Raises:
-        EvalError: a record belongs to the training split.
+        EvalError: a record belongs to the training split, or is neither text nor a scene with tasks.
     """
     kept: dict[str, list[HeldOutItem]] = {}
+    for record in _records(folders):
+        for item in _items(record):
+            row = kept.setdefault(item.row, [])
+            if limit is None or len(row) < limit:
+                row.append(item)
+    return [item for row in kept.values() for item in row]
+
+
+def read_texts(folders: Sequence[Path]) -> Iterator[TextPicture]:
+    """Upright pictures of text of held-out data sets; errors as in `read_items`."""
+    for record in _records(folders):
+        if "language" in record.meta and not record.meta.get("direction", 0):
+            image, language = Image.fromarray(record.picture), str(record.meta["language"])
+            yield TextPicture(record.id, image, record.turns[0][1], language)
+
+
+def _records(folders: Sequence[Path]) -> Iterator[Record]:
     for folder in folders:
         for record in ShardSet(folder):
             if record.meta["split"] != "heldout":
                 raise EvalError(
                     f"record {record.id} in {folder} is of split {record.meta['split']!r}, not heldout"
                 )
-            for item in _items(record):
-                row = kept.setdefault(item.row, [])
-                if limit is None or len(row) < limit:
-                    row.append(item)
-    return [item for row in kept.values() for item in row]
+            yield record
 
 
 def _items(record: Record) -> Iterator[HeldOutItem]:
-    image = Image.fromarray(record.pixels)
-    if record.family == "text":
+    image = Image.fromarray(record.picture)
+    if "language" in record.meta:  # a picture of text
         question, answer = record.turns[0]
-        name = record.id.partition("-")[0]
-        is_latin = record.meta["language"] in LATIN_LANGUAGES
-        row = f"text_{name}" if is_latin else "text_other_scripts"
+        row = text_row(record.id.partition("-")[0], record.meta["language"])
         yield HeldOutItem(id=record.id, row=row, image=image, question=question, answer=answer)
         return
+    if "tasks" not in record.meta:
+        raise EvalError(
+            f"record {record.id} has neither a language nor tasks in its meta",
+            hint="the report card scores what `finesight data build` draws",
+        )
     for number, ((question, answer), task) in enumerate(
         zip(record.turns, record.meta["tasks"], strict=True)
     ):
-        scene_row = _row_of(task["kind"], answer)
-        if scene_row is None:
+        row_name = scene_row(task["kind"], answer)
+        if row_name is None:
             continue
-        boxes = tuple(Box(*record.objects[index].box) for index in task["objects"])
+        things = record.truth[0].objects or ()
+        boxes = tuple(Box(*things[index].box) for index in task["objects"])
         yield HeldOutItem(
             id=f"{record.id}/{number}",
-            row=scene_row,
+            row=row_name,
             image=image,
             question=question,
-            answer=str(len(boxes)) if scene_row == "count" else answer,
+            answer=str(len(boxes)) if row_name == "count" else answer,
             boxes=boxes,
         )
-
-
-def _row_of(kind: str, answer: str) -> str | None:
-    """The row a scene question is scored in, or None if in none."""
-    if kind == "count":
-        return "count"
-    if answer == "none":
-        return "absent"
-    return "point" if kind in POINT_KINDS else None

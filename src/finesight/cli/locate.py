@@ -66,7 +66,7 @@ def locate(
         asks_many = is_many(image) or bool(pages)
         outputs = Outputs(as_json, save_overlay, report, lists_places=True, is_many=asks_many)
         outputs.check()
-        from finesight.api.model import locate_question
+        from finesight.api.locate import locate_question
         from finesight.api.options import conversation_from
         from finesight.api.sources import image_parts
 

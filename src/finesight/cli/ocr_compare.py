@@ -3,22 +3,22 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finesight import files
 from finesight.cli.eval_answerer import Answerer, responder_of
 from finesight.cli.eval_suites import PartBars, local_model
-from finesight.cli.output import check_writable, print_json, write_whole
+from finesight.cli.output import check_writable, print_json
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
     from finesight.evals.core.responders import ItemResponder
     from finesight.evals.core.task import Space
-    from finesight.evals.report.report import Table
+    from finesight.present.page import Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,8 @@ def ocr_compare(
 ) -> None:
     """Make the set, have every system read it, compare; tables or one JSON object, files in `out`."""
     from finesight.api.checkpoints import find_checkpoint
-    from finesight.cli.ocr_set import write_set
+    from finesight.cli.heldout import read_texts
+    from finesight.evals.suites.ocr_set import write_set
 
     if out is None or not (data or real):
         raise ConfigError(
@@ -91,7 +92,7 @@ def ocr_compare(
             find_checkpoint(who.model)
         else:
             responder_of(who, workers=1)
-    write_set(out / "set", data, real, limit=limit)
+    write_set(out / "set", read_texts(data), real, limit=limit)
     names = {}
     for folder, who in answerers.items():
         responder, space = responder_of(who, workers=1)
@@ -144,12 +145,7 @@ def summarise(out: Path, names: Mapping[str, str]) -> tuple[dict[str, Any], list
         "failures": [asdict(each) for each in failed],
     }
     shown = tables(rows, failed)
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-    def write(path: Path) -> None:
-        path.write_text(text, encoding="utf-8")
-
-    write_whole(out / "ocr_compare.json", write)
+    files.write_json(out / "ocr_compare.json", content)
     write_report(
         out / "ocr_compare.html", list(runs.values()), title="Reading compared", more=shown
     )

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that several commands share, each said once."""
+"""Options that several commands share; help of fields of records is quoted from their docstrings."""
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 from typer.core import TyperOption
 
+from finesight.conversation import ImagePart, Sampling, VideoPart
 from finesight.errors import ConfigError
 from finesight.inputs import shown
 
@@ -19,6 +21,16 @@ if TYPE_CHECKING:
     from finesight.conversation import Part
 
 DEFAULT_MODEL = "tiny"
+
+_FIELD = re.compile(r"^    (\w+): (.+?)(?=\n    \w+: |\n\n|\Z)", re.MULTILINE | re.DOTALL)
+
+
+def said(record: type, name: str, *more: str) -> str:
+    """Help of an option: what the docstring of a record says of its field, less what None means there."""
+    meanings = dict(_FIELD.findall(inspect.getdoc(record) or ""))
+    text = " ".join(meanings.get(name, "").partition("; None")[0].split()).rstrip(".")
+    text = re.sub(r"`(\w+)`", lambda found: "--" + found[1].replace("_", "-"), text)
+    return " ".join([f"{text[:1].upper()}{text[1:]}.", *more])
 
 
 def read_fps(text: str) -> float | Literal["auto"]:
@@ -81,17 +93,15 @@ Fps = Annotated[
     typer.Option(
         parser=read_fps,
         metavar="NUMBER|auto",
-        help="Video frames per second; auto takes more where the picture changes.",
+        help=said(VideoPart, "fps"),
         show_default="the checkpoint's",
     ),
 ]
-NumFrames = Annotated[int | None, typer.Option("--nframes", help="Video frames; instead of --fps.")]
-Start = Annotated[float | None, typer.Option(help="Where the video clip starts, in seconds.")]
-End = Annotated[float | None, typer.Option(help="Where the video clip ends, in seconds.")]
-MinPixels = Annotated[int | None, typer.Option(help="Least area of a picture or frame, in pixels.")]
-MaxPixels = Annotated[
-    int | None, typer.Option(help="Largest area of a picture or frame, in pixels.")
-]
+NumFrames = Annotated[int | None, typer.Option("--nframes", help=said(VideoPart, "nframes"))]
+Start = Annotated[float | None, typer.Option(help=said(VideoPart, "start_seconds"))]
+End = Annotated[float | None, typer.Option(help=said(VideoPart, "end_seconds"))]
+MinPixels = Annotated[int | None, typer.Option(help=said(ImagePart, "min_pixels"))]
+MaxPixels = Annotated[int | None, typer.Option(help=said(ImagePart, "max_pixels"))]
 Fit = Annotated[
     Any,
     typer.Option(
@@ -105,21 +115,19 @@ NumberMedia = Annotated[
     bool, typer.Option("--add-vision-id", help="Call the media Picture 1, Video 1 and so on.")
 ]
 System = Annotated[str | None, typer.Option(help="System message.")]
-MaxNewTokens = Annotated[int | None, typer.Option(help="Largest number of tokens of the answer.")]
-Temperature = Annotated[float | None, typer.Option(help="0 takes the best token each time.")]
+MaxNewTokens = Annotated[int | None, typer.Option(help=said(Sampling, "max_new_tokens"))]
+Temperature = Annotated[float | None, typer.Option(help=said(Sampling, "temperature"))]
 TopP = Annotated[
     float | None,
-    typer.Option(help="Draw from the fewest tokens whose probabilities add up to this."),
+    typer.Option(help=said(Sampling, "top_p")),
 ]
-TopK = Annotated[int | None, typer.Option(help="Draw from this many of the most likely tokens.")]
-RepetitionPenalty = Annotated[
-    float | None, typer.Option(help="Above 1 makes tokens already seen less likely.")
-]
+TopK = Annotated[int | None, typer.Option(help=said(Sampling, "top_k"))]
+RepetitionPenalty = Annotated[float | None, typer.Option(help=said(Sampling, "repetition_penalty"))]
 Stop = Annotated[
     list[str] | None,
-    typer.Option(help="End the answer before this text. Repeatable.", metavar="TEXT"),
+    typer.Option(help=said(Sampling, "stop", "Repeatable."), metavar="TEXT"),
 ]
-Seed = Annotated[int | None, typer.Option(help="Random seed.")]
+Seed = Annotated[int | None, typer.Option(help=said(Sampling, "seed"))]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 SaveOverlay = Annotated[
     Path | None,

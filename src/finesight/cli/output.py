@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results: to standard output whole, to files whole or not at all."""
+"""Results on standard output, and whether files can be written before the long work begins."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from finesight.errors import ConfigError, FinesightError
+from finesight.errors import ConfigError
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -22,34 +21,6 @@ def print_json(value: Mapping[str, Any]) -> None:
     except UnicodeEncodeError:
         text = json.dumps(value, indent=2)
     sys.stdout.write(text + "\n")
-
-
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Have a file written beside its place and moved there once it is complete.
-
-    Args:
-        path: where it belongs; an existing file is replaced.
-        write: writes the file it is given, which has the same suffix.
-
-    Raises:
-        ConfigError: the place cannot be written to.
-        FinesightError: writing failed, as on a full disk; an existing file stays.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        temporary.chmod(0o644)  # mkstemp makes files only their owner can read
-        temporary.replace(path)
-    except OSError as error:
-        raise FinesightError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def check_report(path: Path) -> None:

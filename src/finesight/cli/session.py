@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from finesight.api.checkpoints import GenerationDefaults
     from finesight.api.options import AskOptions
     from finesight.conversation import Conversation, MediaRecord, Reply, Sampling
-    from finesight.model.vl import VisionLanguageModel
     from finesight.parse.answer import Answer
 
 _LONGEST_WORDS = 300
@@ -113,19 +112,26 @@ def run(
 
 
 class _Session:
-    """One model for all questions, loaded when the first of them is encoded."""
+    """One model for all questions; its weights are loaded when the first of them is encoded."""
 
     def __init__(self, choice: ModelChoice, options: AskOptions, *, streams: bool) -> None:
-        from finesight.api.checkpoints import find_checkpoint, read_generation_defaults
-        from finesight.api.model import load_processor
+        from finesight.api.checkpoints import find_checkpoint
+        from finesight.api.model import open_model
         from finesight.api.options import sampling_from
 
-        self._choice, self._options, self._streams = choice, options, streams
+        self._options, self._streams = options, streams
         self._folder = find_checkpoint(choice.name)
-        self._generation = read_generation_defaults(self._folder)
-        self.sampling = sampling_from(options, self._generation.sampling)
-        self.processor = load_processor(self._folder)
-        self._network: VisionLanguageModel | None = None
+        self._progress = StageProgress(shows_answer=streams)
+        self._model = open_model(
+            choice.name,
+            self._folder,
+            device=choice.device,
+            dtype=choice.dtype,
+            on_stage=lambda stage, done, total: self._progress(stage, done, total),
+        )
+        self.processor = self._model.processor
+        self.sampling = sampling_from(options, self._model.defaults)
+        self._is_introduced = False
         self.seconds: dict[str, float] = {}
         """Of each stage, all questions together."""
 
@@ -134,35 +140,31 @@ class _Session:
         self.processor.plan_media(conversation)
 
     def answer(self, conversation: Conversation) -> tuple[Answer, dict[str, float]]:
-        """Answer one question and say what a user should know of it; the seconds of each stage too."""
+        """Answer one question and print its notes; the seconds of each stage too."""
         from finesight.parse.answer import read_answer
 
-        with StageProgress(shows_answer=self._streams) as progress:
-            reply = self._reply(conversation, progress)
+        self._progress = StageProgress(shows_answer=self._streams)
+        with self._progress:
+            reply = self._reply(conversation)
         answer = read_answer(reply)
-        _say_end(answer, progress)
-        seconds = progress.stage_seconds()
+        _say_end(answer, self._progress)
+        seconds = self._progress.stage_seconds()
         for stage, spent in seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
         return answer, seconds
 
-    def _reply(self, conversation: Conversation, progress: StageProgress) -> Reply:
-        from finesight.api.model import Model, encode_question, load_network
+    def _reply(self, conversation: Conversation) -> Reply:
+        from finesight.api.model import request_from
 
-        progress("media", 0, sum(1 for _ in conversation.media()))
-        sample = encode_question(self.processor, conversation, self._options)
+        request = request_from(conversation, self._options, self._model.defaults)
+        sample = request.encode(self.processor, self._progress)
         _say_notes([item.record for item in sample.vision])
-        if self._network is None:
-            progress("load", 0, 1)
-            choice = self._choice
-            self._network = load_network(self._folder, device=choice.device, dtype=choice.dtype)
-            _say_model(choice.name, self._folder)
-            _say_sampling(self.sampling, self._generation, self._folder)
-        engine = Model(
-            self._choice.name, self._network, self.processor, self._generation, on_stage=progress
-        ).engine
-        takes_calls = bool(conversation.tools)
-        for event in engine.stream_sample(sample, self.sampling, takes_calls=takes_calls):
+        engine = self._model.engine
+        if not self._is_introduced:
+            self._is_introduced = True
+            _say_model(self._model.name, self._folder)
+            _say_sampling(self.sampling, self._model.generation, self._folder)
+        for event in engine.stream_request(request, sample):
             if self._streams:
                 sys.stdout.write(event.text + ("" if event.reply is None else "\n"))
                 sys.stdout.flush()

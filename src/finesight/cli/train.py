@@ -14,7 +14,7 @@ from finesight.cli.errors import reported
 
 if TYPE_CHECKING:
     from finesight.train.loop import Evaluate, Trainer
-    from finesight.train.recipe import PretrainRecipe
+    from finesight.train.recipe import TrainRecipe
 
 
 def train(
@@ -51,9 +51,9 @@ def train(
     with reported(debug=debug):
         from finesight.cli.output import check_writable
         from finesight.cli.recipe import read
-        from finesight.train.recipe import PretrainRecipe
+        from finesight.train.recipe import TrainRecipe
 
-        resolved = read(recipe, PretrainRecipe, override)
+        resolved = read(recipe, TrainRecipe, override)
         check_writable(resolved.run.folder, is_folder=True)
         if export is not None:
             check_writable(export, is_folder=True)
@@ -70,7 +70,7 @@ def train(
         _run(resolved, score, export)
 
 
-def _run(recipe: PretrainRecipe, score: Evaluate | None, export: Path | None) -> None:
+def _run(recipe: TrainRecipe, score: Evaluate | None, export: Path | None) -> None:
     """Train, say how it goes, and write the model."""
     from rich.console import Console
 
@@ -82,6 +82,8 @@ def _run(recipe: PretrainRecipe, score: Evaluate | None, export: Path | None) ->
         console.print(
             f"{match:<40} {algorithm:<7} lr {lr:<8g} {tensors:4d} tensors {values:>12,d} values"
         )
+    for note in trainer.notes:
+        console.print(note, soft_wrap=True, highlight=False)
     if trainer.state.step:
         console.print(
             f"going on from step {trainer.state.step} ({trainer.state.samples:,} samples)"
@@ -102,7 +104,7 @@ def _run(recipe: PretrainRecipe, score: Evaluate | None, export: Path | None) ->
 
 def _of_all(trainer: Trainer) -> str:
     """How far a run has come: "/2400", or ", 31% of 50 minutes" where the clock ends it and not the steps."""
-    schedule = trainer.recipe.schedule
+    schedule = trainer.schedule
     if schedule.total_minutes is None:
         return f"/{schedule.total_steps}"
     return f", {trainer.place / schedule.total_steps:.0%} of {schedule.total_minutes:g} minutes"

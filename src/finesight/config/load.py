@@ -8,13 +8,13 @@ with the nearest valid names; nothing is ignored.
 from __future__ import annotations
 
 import difflib
-import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+import tomli_w
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from finesight.errors import ConfigError
 
@@ -32,7 +32,7 @@ def read_recipe(path: Path, kind: type[ModelT], *, overrides: Sequence[str] = ()
 
     Args:
         path: the TOML file.
-        kind: what it must describe.
+        kind: what it must describe; may be a union of models that their `kind` tells apart.
         overrides: `dotted.key=value` items; values are TOML, and bare words are strings.
 
     Raises:
@@ -68,44 +68,56 @@ def validate(values: Mapping[str, Any], kind: type[ModelT], *, where: str) -> Mo
     Raises:
         ConfigError: with the dotted key, what was got, what was expected and the nearest valid names.
     """
-    _check_kind(values, kind, where)
+    kinds = _models(kind)
+    _check_kind(values, kinds, where)
     try:
-        return kind.model_validate(values)
+        return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         # A misspelt key is reported before the required key it was meant to be.
         first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-        key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+        place = (
+            first["loc"][1:] if len(kinds) > 1 else first["loc"]
+        )  # a union puts the kind before it
+        key = ".".join(str(part) for part in place) or "(top level)"
         if first["type"] == "extra_forbidden":
             near = difflib.get_close_matches(
-                str(first["loc"][-1]), sorted(_all_field_names(kind)), n=3
+                str(first["loc"][-1]), sorted(set().union(*map(_all_field_names, kinds))), n=3
             )
             raise ConfigError(
                 f"{where}: unknown key {key}",
                 hint=f"did you mean {', '.join(near)}?" if near else "",
             ) from None
+        if first["type"] == "union_tag_not_found":
+            raise ConfigError(f"{where}: kind is missing") from None
         if first["type"] == "missing":
             raise ConfigError(f"{where}: {key} is missing") from None
         raise ConfigError(f"{where}: {key} = {first.get('input')!r}: {first['msg']}") from None
 
 
-def _check_kind(values: Mapping[str, Any], kind: type[BaseModel], where: str) -> None:
+def _models(kind: Any) -> list[type[BaseModel]]:
+    """The model, or the members of a union of models."""
+    if isinstance(kind, type):
+        return [kind]
+    return [model for part in get_args(kind) if part is not None for model in _models(part)]
+
+
+def _check_kind(values: Mapping[str, Any], kinds: Sequence[type[BaseModel]], where: str) -> None:
     """Raise for a recipe of another kind: all its other keys would be named as wrong."""
-    entry = kind.model_fields.get("kind")
+    entries = [model.model_fields["kind"] for model in kinds if "kind" in model.model_fields]
+    known = [name for entry in entries for name in get_args(entry.annotation)]
     found = values.get("kind")
-    if entry is None or found is None or found in get_args(entry.annotation):
+    if not known or found is None or found in known:
         return
-    wanted = " or ".join(map(repr, get_args(entry.annotation)))
     near = difflib.get_close_matches(str(found), KINDS, n=1)
     hint = f"did you mean {near[0]}?" if near and found not in KINDS else KINDS.get(str(found), "")
+    wanted = " or ".join(map(repr, known))
     raise ConfigError(f"{where} is a recipe of kind {found!r}, kind {wanted} is needed", hint=hint)
 
 
 def write_recipe(config: BaseModel, path: Path) -> None:
     """Write everything that was resolved as a recipe that runs again."""
-    path.write_text(
-        "\n".join(_toml_lines(config.model_dump(mode="json", exclude_none=True))) + "\n",
-        encoding="utf-8",
-    )
+    values = config.model_dump(mode="json", exclude_none=True)
+    path.write_text(tomli_w.dumps(values), encoding="utf-8")
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -149,32 +161,3 @@ def _all_field_names(kind: type[BaseModel]) -> set[str]:
             if isinstance(part, type) and issubclass(part, BaseModel):
                 names |= _all_field_names(part)
     return names
-
-
-def _toml_lines(values: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """TOML text of nested dictionaries: plain values first, then tables, then arrays of tables."""
-    lines = [
-        f"{key} = {_toml_value(value)}" for key, value in values.items() if not _is_table(value)
-    ]
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            lines += ["", f"[{name}]", *_toml_lines(value, f"{name}.")]
-        elif _is_table(value):
-            for entry in value:
-                lines += ["", f"[[{name}]]", *_toml_lines(entry, f"{name}.")]
-    return lines
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict) or (
-        isinstance(value, list) and bool(value) and isinstance(value[0], dict)
-    )
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(_toml_value(entry) for entry in value)}]"
-    return json.dumps(
-        value, ensure_ascii=False
-    )  # strings, numbers and booleans look the same in TOML

@@ -7,28 +7,33 @@ few pixels changes every patch they stand in, which costs far less than drawing 
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
-from finesight.data.record import Glyph, Record
+from finesight.data.record import Glyph, SceneObject, Truth
 
 _MOST_SQUEEZE = 0.25
 _MOST_STRETCH = 0.12
 
 
-def squeeze(record: Record, random: np.random.Generator, strength: float) -> Record:
-    """Shrink a picture of text a little and put it anywhere in a canvas of its old size.
+def squeeze(
+    image: npt.NDArray[np.uint8], truth: Truth, random: np.random.Generator, strength: float
+) -> tuple[npt.NDArray[np.uint8], Truth]:
+    """Shrink a picture a little and put it anywhere in a canvas of its old size, and its truth with it.
 
-    The freed border continues the picture's own edge. Only for records whose answers name no place.
+    The freed border continues the picture's own edge. Only for pictures whose answers name no place.
 
     Args:
-        record: a picture with its glyphs and without objects.
+        image: uint8[H, W, 3].
+        truth: what is known about it.
         random: decides how much and where.
         strength: 0 changes nothing; 1 shrinks by up to a quarter, and by up to an eighth more in one direction.
     """
-    height, width = record.pixels.shape[:2]
+    height, width = image.shape[:2]
     scale = 1 - strength * _MOST_SQUEEZE * random.random() ** 2
     aspect = random.uniform(-1, 1) * strength * _MOST_STRETCH
     new_width = max(round(width * scale * min(1, 1 - aspect)), 1)
@@ -36,20 +41,39 @@ def squeeze(record: Record, random: np.random.Generator, strength: float) -> Rec
     left = int(random.integers(0, width - new_width + 1))
     top = int(random.integers(0, height - new_height + 1))
     small = np.asarray(
-        Image.fromarray(record.pixels).resize((new_width, new_height), Image.Resampling.BILINEAR)
+        Image.fromarray(image).resize((new_width, new_height), Image.Resampling.BILINEAR)
     )
     border = ((top, height - new_height - top), (left, width - new_width - left), (0, 0))
-    factor_x, factor_y = new_width / width, new_height / height
-    glyphs = tuple(
-        Glyph(item.char, item.x * factor_x + left, item.y * factor_y + top, item.order)
-        for item in record.glyphs
-    )
-    return replace(record, image=np.pad(small, border, mode="edge"), glyphs=glyphs)
+    moved = _moved(truth, (new_width / width, new_height / height), (left, top))
+    return np.pad(small, border, mode="edge"), moved
+
+
+def _moved(truth: Truth, factors: tuple[float, float], by: tuple[int, int]) -> Truth:
+    """The truth of a picture that was scaled by `factors` and then shifted."""
+    (factor_x, factor_y), (left, top) = factors, by
+    if truth.glyphs is not None:
+        glyphs = tuple(
+            Glyph(item.char, item.x * factor_x + left, item.y * factor_y + top, item.order)
+            for item in truth.glyphs
+        )
+        truth = replace(truth, glyphs=glyphs)
+    if truth.objects is not None:
+        objects = []
+        for (x1, y1, x2, y2), name in truth.objects:
+            start = math.floor(x1 * factor_x + left), math.floor(y1 * factor_y + top)
+            end = math.ceil(x2 * factor_x + left), math.ceil(y2 * factor_y + top)
+            objects.append(SceneObject((*start, *end), name))
+        truth = replace(truth, objects=tuple(objects))
+    return truth
 
 
 def jitter(
-    image: np.ndarray, random: np.random.Generator, strength: float, *, may_invert: bool = True
-) -> np.ndarray:
+    image: npt.NDArray[np.uint8],
+    random: np.random.Generator,
+    strength: float,
+    *,
+    may_invert: bool = True,
+) -> npt.NDArray[np.uint8]:
     """Change contrast, brightness, polarity, colour balance and noise of a picture; no pixel moves.
 
     Args:

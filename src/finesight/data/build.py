@@ -21,16 +21,16 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from finesight import files
 from finesight.data.builders.scenes import Scenes, ScenesConfig
 from finesight.data.builders.text_lines import TextLines, TextLinesConfig
 from finesight.data.builders.text_sheets import TextSheets, TextSheetsConfig
-from finesight.data.builders.told_scenes import ToldScenes, ToldScenesConfig
 from finesight.data.record import Record
 from finesight.data.shards import ShardReader, is_complete, write_shard
 from finesight.data.sources.fonts import FontCatalogue, Split
 from finesight.data.sources.icons import IconLibrary
 from finesight.data.sources.words import WordLists
-from finesight.errors import ConfigError
+from finesight.errors import ConfigError, DataError
 
 __all__ = [
     "BuildConfig",
@@ -79,14 +79,7 @@ class ScenePart(_Part):
     options: ScenesConfig = Field(ScenesConfig(), description="what to draw")
 
 
-class ToldPart(_Part):
-    """Records of the builder that tells scenes in words."""
-
-    builder: Literal["told"] = Field("told", description="which builder")
-    options: ToldScenesConfig = Field(ToldScenesConfig(), description="what to tell")
-
-
-PartConfig = Annotated[TextPart | SheetPart | ScenePart | ToldPart, Field(discriminator="builder")]
+PartConfig = Annotated[TextPart | SheetPart | ScenePart, Field(discriminator="builder")]
 
 
 class BuildConfig(BaseModel):
@@ -173,15 +166,13 @@ def build(
     return BuildSummary(todo, total - todo, time.monotonic() - started, _rows(config, out))
 
 
-def make_builder(part: TextPart | SheetPart | ScenePart | ToldPart, assets: Path) -> Builder:
+def make_builder(part: TextPart | SheetPart | ScenePart, assets: Path) -> Builder:
     """The builder of a part with its assets loaded."""
     words = _words(assets, part.options.split)
     if isinstance(part, TextPart):
         return TextLines(part.options, _fonts(assets), words)
     if isinstance(part, SheetPart):
         return TextSheets(part.options, _fonts(assets), words)
-    if isinstance(part, ToldPart):
-        return ToldScenes(part.options, _icons(assets), _fonts(assets), words)
     return Scenes(part.options, _icons(assets), _fonts(assets), words)
 
 
@@ -209,17 +200,8 @@ def _refuse_another_recipe(config: BuildConfig, out: Path) -> None:
 def _claim(config: BuildConfig, out: Path) -> None:
     """Write the recipe into the folder, and remove what a build that was killed left there."""
     out.mkdir(parents=True, exist_ok=True)
-    draft = out / f".{RECIPE_FILE}.part"
-    draft.write_text(_recipe_text(config), encoding="utf-8")
-    draft.replace(out / RECIPE_FILE)
-    _remove_stale(out)
-
-
-def _remove_stale(out: Path) -> None:
-    """Remove the beginnings of shards whose processes are gone."""
-    for stale in out.glob("*.partial-*"):  # of a build that was killed
-        if not Path("/proc", stale.suffix.rpartition("-")[2]).exists():
-            stale.unlink()
+    files.write_text(out / RECIPE_FILE, _recipe_text(config), error=DataError)
+    files.remove_drafts(out)
 
 
 def _shard_path(config: BuildConfig, out: Path, job: tuple[int, int, int]) -> Path:
@@ -239,7 +221,7 @@ def _run(
     finally:
         pool.terminate()
         pool.join()
-        _remove_stale(out)  # of workers that were ended because another one failed
+        files.remove_drafts(out)  # of workers that were ended because another one failed
 
 
 def _build_shard(task: tuple[BuildConfig, Path, tuple[int, int, int]]) -> int:

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Targets for each visual token: the characters and the object that stand in its cell.
+"""Targets of visual tokens: the characters and the object that stand in the cell of each.
 
-A small model that must learn to see through a language model alone stays a language model for a long time. Drawn
-pictures know where every character and object is, so each 28 x 28 cell can be told directly. The targets feed temporary
-heads (`finesight.train.dense`) that are dropped before a model is exported.
+A small model that must learn to see through its language loss alone stays a language model for a long time. Drawn
+pictures know where every character and object is, so each 28 x 28 cell of the picture that the model sees can be
+supervised by itself (`finesight.train.dense`).
 
-Legend: M cells of a picture in row-major order (the order of visual tokens), K character slots per cell.
+Targets are lists of what is known, not grids with gaps: their numbers are shapes, which cost no synchronisation.
+
+Legend: M visual tokens of a pack, one per cell, row by row; K character slots per cell; R cells of pictures whose
+characters are known; Q slots that are learned; O cells of pictures whose objects are known; B cells with an object.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +21,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from finesight.data.record import Record
+from finesight.data.record import Glyph, SceneObject, Truth
+from finesight.geometry import Resize
 
 CHAR_SLOTS = 6
 """Characters kept per cell (K): a 28-pixel cell holds about five of the smallest letters drawn."""
 
 BLANK = 0
-"""Character class of an unused slot."""
+"""Character class of a slot after the last character of its cell."""
 
 OTHER = 1
 """Character class of a letter outside the alphabet."""
@@ -32,7 +36,7 @@ OTHER = 1
 
 @dataclass(frozen=True, slots=True)
 class DenseVocabulary:
-    """Classes of the two heads.
+    """Classes of characters and objects.
 
     Attributes:
         characters: class of each character, from 2 on (0 is blank, 1 is any other).
@@ -51,147 +55,164 @@ class DenseVocabulary:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DenseTargets:
-    """Targets of the cells of one picture, or of all pictures of a pack.
+    """What is known of the visual tokens of one picture or video, or of a pack.
 
     Attributes:
-        characters: int64[M, K], classes in reading order, blank where unused; -100 throughout where the picture's
-            characters are not known.
-        objects: int64[M], class of the object over the cell's middle, 0 for background; -100 where not known.
-        boxes: float32[M, 4], distances from the cell's middle to the object's left, top, right and bottom edge, in
-            cells; only meaningful where `objects` is above 0.
-        places: float32[M, 2], the cell's middle from the left and the top of the picture, in cells.
+        num_cells: visual tokens, whether anything is known of them or not (M).
+        text_cells: int64[R], visual tokens whose characters are known.
+        slots: int64[Q], slots that are learned, counted over `[R, K]`: each character, and the first blank after them.
+        characters: int64[Q], their classes.
+        object_cells: int64[O], visual tokens of which it is known what covers their middle.
+        objects: int64[O], its class, 0 for background.
+        box_cells: int64[B], visual tokens whose middle an object covers.
+        boxes: float32[B, 4], from the cell's middle to that object's left, top, right and bottom edge, in cells.
     """
 
+    num_cells: int
+    text_cells: Tensor
+    slots: Tensor
     characters: Tensor
+    object_cells: Tensor
     objects: Tensor
+    box_cells: Tensor
     boxes: Tensor
-    places: Tensor
 
     @classmethod
-    def none(cls) -> DenseTargets:
-        """Targets of a sample without a picture."""
-        return cls(
-            torch.zeros(0, CHAR_SLOTS, dtype=torch.int64),
-            torch.zeros(0, dtype=torch.int64),
-            torch.zeros(0, 4),
-            torch.zeros(0, 2),
-        )
-
-    @classmethod
-    def join(cls, parts: Sequence[DenseTargets]) -> DenseTargets:
+    def join(cls, parts: Iterable[DenseTargets]) -> DenseTargets:
         """Targets of several pictures, in order."""
-        if len(parts) == 1:
-            return parts[0]
+        known = list(parts)
+        cells = np.cumsum([0, *(part.num_cells for part in known)])
+        slots = np.cumsum([0, *(part.text_cells.numel() for part in known)]) * CHAR_SLOTS
+
+        def shifted(name: str, by: npt.NDArray[np.int64]) -> Tensor:
+            found = [
+                getattr(part, name) + int(shift) for part, shift in zip(known, by, strict=False)
+            ]
+            return torch.cat(found) if found else torch.zeros(0, dtype=torch.int64)
+
+        def joined(name: str, empty: Tensor) -> Tensor:
+            return torch.cat([empty, *(getattr(part, name) for part in known)])
+
+        none = torch.zeros(0, dtype=torch.int64)
         return cls(
-            torch.cat([part.characters for part in parts]),
-            torch.cat([part.objects for part in parts]),
-            torch.cat([part.boxes for part in parts]),
-            torch.cat([part.places for part in parts]),
+            num_cells=int(cells[-1]),
+            text_cells=shifted("text_cells", cells),
+            slots=shifted("slots", slots),
+            characters=joined("characters", none),
+            object_cells=shifted("object_cells", cells),
+            objects=joined("objects", none),
+            box_cells=shifted("box_cells", cells),
+            boxes=joined("boxes", torch.zeros(0, 4)),
         )
 
 
 def dense_targets(
-    record: Record, vocabulary: DenseVocabulary, *, rows: int, columns: int, cell: int
+    truth: Truth, vocabulary: DenseVocabulary, resize: Resize, *, rows: int, columns: int
 ) -> DenseTargets:
-    """Targets of a picture whose resized size is `rows` x `columns` cells of `cell` pixels.
+    """Targets of a picture that the model sees as `rows` x `columns` cells.
 
-    Positions of the record are in its own pixels and are scaled to the resized picture.
+    Args:
+        truth: in pixels of the picture before it was resized.
+        vocabulary: classes.
+        resize: what the processor did to the picture; it maps the truth to the picture that the model sees.
+        rows: rows of visual tokens.
+        columns: columns of visual tokens.
     """
-    height, width = record.pixels.shape[:2]
-    scale = np.array([columns * cell / width, rows * cell / height])
-    characters = np.full(
-        (rows * columns, CHAR_SLOTS), BLANK if record.glyphs else -100, dtype=np.int64
-    )
-    filled = np.zeros(rows * columns, dtype=np.int64)
-    for glyph in record.glyphs:  # in reading order
-        column, row = (np.array([glyph.x, glyph.y]) * scale // cell).astype(int)
-        if (
-            0 <= row < rows
-            and 0 <= column < columns
-            and filled[row * columns + column] < CHAR_SLOTS
-        ):
-            place = row * columns + column
-            characters[place, filled[place]] = vocabulary.characters.get(glyph.char, OTHER)
-            filled[place] += 1
-    objects, boxes = _object_targets(
-        record, vocabulary, rows=rows, columns=columns, cell=cell, scale=scale
-    )
-    middle_x, middle_y = _middles(rows, columns)
+    original = resize.original
+    scale = np.array([columns / original.width, rows / original.height])  # cells per pixel
+    text_cells = rows * columns if truth.glyphs is not None else 0
+    slots, characters = _characters(truth.glyphs or (), vocabulary, scale, (rows, columns))
+    empty = np.zeros(0, dtype=np.int64)
+    object_cells = objects = box_cells = empty
+    boxes = np.zeros((0, 4), dtype=np.float32)
+    if truth.objects is not None:  # a picture without objects is known to be empty
+        owners = cell_owners(truth.objects, scale, (rows, columns))
+        classes = [vocabulary.objects.get(thing.name, -1) for thing in truth.objects]
+        of_cells = np.array([*classes, 0], dtype=np.int64)[owners]  # the last is the background
+        object_cells = np.flatnonzero(of_cells >= 0)
+        objects = of_cells[object_cells]
+        box_cells = np.flatnonzero(of_cells > 0)
+        boxes = _edges(truth.objects, owners, scale, (rows, columns))[box_cells]
     return DenseTargets(
-        torch.from_numpy(characters),
-        torch.from_numpy(objects),
-        torch.from_numpy(boxes),
-        torch.from_numpy(np.stack([middle_x, middle_y], axis=1).astype(np.float32)),
+        num_cells=rows * columns,
+        text_cells=torch.arange(text_cells),
+        slots=torch.from_numpy(slots if text_cells else empty),
+        characters=torch.from_numpy(characters if text_cells else empty),
+        object_cells=torch.from_numpy(object_cells),
+        objects=torch.from_numpy(objects),
+        box_cells=torch.from_numpy(box_cells),
+        boxes=torch.from_numpy(boxes),
     )
 
 
-def _middles(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each cell's middle from the left and from the top, in cells."""
-    return np.tile(np.arange(columns) + 0.5, rows), np.repeat(np.arange(rows) + 0.5, columns)
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectCells:
-    """Where the objects of a picture lie among its cells.
-
-    Attributes:
-        owners: int64[M], index of the smallest object over each cell's middle, -1 for none.
-        boxes: float32[O, 4], left, top, right and bottom edge of each object, in cells.
-    """
-
-    owners: Tensor
-    boxes: Tensor
-
-    @classmethod
-    def of(cls, record: Record, *, rows: int, columns: int) -> ObjectCells:
-        """Of a picture that is shown as `rows` x `columns` cells."""
-        height, width = record.pixels.shape[:2]
-        scale = np.tile([columns / width, rows / height], 2)
-        boxes = _corners(record) * scale
-        x1, y1, x2, y2 = boxes.T
-        middles = np.floor((y1 + y2) / 2) * columns + np.floor((x1 + x2) / 2)
-        middle_x, middle_y = _middles(rows, columns)
-        owners = np.full(rows * columns, -1, dtype=np.int64)
-        for index in np.argsort(-(x2 - x1) * (y2 - y1), kind="stable"):  # the smallest last
-            inside = (middle_x >= x1[index]) & (middle_x <= x2[index])
-            inside &= (middle_y >= y1[index]) & (middle_y <= y2[index])
-            # an object smaller than a cell may miss every middle: then the cell of its own middle stands for it
-            inside[int(middles[index])] = True
-            owners[inside] = index
-        return cls(
-            owners=torch.from_numpy(owners),
-            boxes=torch.from_numpy(boxes.astype(np.float32)),
-        )
-
-
-def _corners(record: Record) -> npt.NDArray[np.float64]:
-    """float64[O, 4], the objects' boxes."""
-    return np.array([item.box for item in record.objects], dtype=np.float64).reshape(-1, 4)
-
-
-def _object_targets(
-    record: Record,
+def _characters(
+    glyphs: Sequence[Glyph],
     vocabulary: DenseVocabulary,
-    *,
-    rows: int,
-    columns: int,
-    cell: int,
-    scale: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Class and edge distances of the object over each cell's middle."""
-    known = record.family.startswith("scene")  # a scene without objects is known to be empty
-    objects = np.full(rows * columns, 0 if known else -100, dtype=np.int64)
-    boxes = np.zeros((rows * columns, 4), dtype=np.float32)
-    if not known or not record.objects:
-        return objects, boxes
-    owners = ObjectCells.of(record, rows=rows, columns=columns).owners.numpy()
-    covered = owners >= 0
-    classes = np.array([vocabulary.objects.get(item.name, -100) for item in record.objects])
-    objects[covered] = classes[owners[covered]]
-    x1, y1, x2, y2 = (_corners(record)[owners] * np.tile(scale, 2) / cell).T
-    middle_x, middle_y = _middles(rows, columns)
-    edges = np.stack([middle_x - x1, middle_y - y1, x2 - middle_x, y2 - middle_y], axis=1)
-    boxes[covered] = edges[covered]
-    return objects, boxes
+    scale: npt.NDArray[np.float64],
+    shape: tuple[int, int],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Slots that are learned and their classes: a cell's characters in reading order, then one blank."""
+    rows, columns = shape
+    grid = np.full((rows * columns, CHAR_SLOTS), BLANK, dtype=np.int64)
+    filled = np.zeros(rows * columns, dtype=np.int64)
+    for glyph in glyphs:
+        column, row = int(glyph.x * scale[0]), int(glyph.y * scale[1])
+        cell = row * columns + column
+        if row < rows and column < columns and filled[cell] < CHAR_SLOTS:
+            grid[cell, filled[cell]] = vocabulary.characters.get(glyph.char, OTHER)
+            filled[cell] += 1
+    # Most slots are blank; only the first blank of a cell says something new: how many characters there are.
+    slots = np.flatnonzero(np.arange(CHAR_SLOTS) <= filled[:, None])
+    return slots, grid.ravel()[slots]
+
+
+def cell_owners(
+    objects: Sequence[SceneObject], scale: npt.NDArray[np.float64], shape: tuple[int, int]
+) -> npt.NDArray[np.int64]:
+    """Index of the smallest object over each cell's middle, -1 for none.
+
+    Args:
+        objects: in pixels.
+        scale: cells per pixel, horizontally and vertically.
+        shape: rows and columns of cells.
+    """
+    rows, columns = shape
+    boxes = _corners(objects) * np.tile(scale, 2)
+    x1, y1, x2, y2 = boxes.T
+    homes = np.floor((y1 + y2) / 2) * columns + np.floor((x1 + x2) / 2)
+    x, y = _middles(shape)
+    owners = np.full(rows * columns, -1, dtype=np.int64)
+    for index in np.argsort(-(x2 - x1) * (y2 - y1), kind="stable"):  # the smallest last
+        inside = (x >= x1[index]) & (x <= x2[index]) & (y >= y1[index]) & (y <= y2[index])
+        # an object smaller than a cell may miss every middle: then it owns the cell of its own middle
+        inside[int(homes[index])] = True
+        owners[inside] = index
+    return owners
+
+
+def _edges(
+    objects: Sequence[SceneObject],
+    owners: npt.NDArray[np.int64],
+    scale: npt.NDArray[np.float64],
+    shape: tuple[int, int],
+) -> npt.NDArray[np.float32]:
+    """float32[M, 4], from each cell's middle to the edges of the object that owns it; 0 where there is none."""
+    x, y = _middles(shape)
+    boxes = np.vstack([_corners(objects) * np.tile(scale, 2), np.zeros((1, 4))])
+    x1, y1, x2, y2 = boxes[owners].T
+    edges = np.stack([x - x1, y - y1, x2 - x, y2 - y], axis=1)
+    edges[owners < 0] = 0
+    return edges.astype(np.float32)
+
+
+def _corners(objects: Sequence[SceneObject]) -> npt.NDArray[np.float64]:
+    """float64[O, 4], the objects' boxes."""
+    return np.array([item.box for item in objects], dtype=np.float64).reshape(-1, 4)
+
+
+def _middles(shape: tuple[int, int]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Each cell's middle from the left and from the top, in cells."""
+    rows, columns = shape
+    return np.tile(np.arange(columns) + 0.5, rows), np.repeat(np.arange(rows) + 0.5, columns)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shards: webdataset-style tar files with an index beside each, read in order or at random.
 
-`NAME-00003.tar` holds `<id>.png` (where there is a picture) and `<id>.json` of some thousand records; any tar or
-webdataset reader can open it. `NAME-00003.index.json` holds the byte range of every part, the size and the SHA-256 of
-the tar. The index is written last, by rename: a shard with an index is complete, a shard without one never existed. So
-a build killed at any moment restarts by making the missing shards, and a truncated tar is found when it is opened, not
-in the middle of a run.
+`NAME-00003.tar` holds `<id>.0.png` and what other media a record has, then its `<id>.json`, of some thousand records;
+any tar or webdataset reader can open it. `NAME-00003.index.json` holds the byte range of every file, the size and the
+SHA-256 of the tar. The index is written last, by rename: a shard with an index is complete, a shard without one never
+existed. So a build killed at any moment restarts by making the missing shards, and a truncated tar is found when it is
+opened, not in the middle of a run.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from finesight.data.record import Record, decode_record, encode_record
+from finesight.data.record import Record
+from finesight.data.stored import decode_record, encode_record
 from finesight.errors import DataError, ShardCorrupt
+from finesight.files import whole_file, write_text
 
 __all__ = ["ShardReader", "ShardSet", "index_path", "is_complete", "write_shard"]
 
-FORMAT = 1
+FORMAT = 2
+"""2: a record is a conversation. 1 held one picture with pairs of questions and answers."""
 
 
 def index_path(shard: Path) -> Path:
@@ -52,56 +55,48 @@ def write_shard(shard: Path, records: Iterable[Record]) -> int:
         RecordInvalid: a record breaks the schema; nothing is left behind.
         DataError: the shard cannot be written, as on a full disk; nothing is left behind.
     """
-    partial = shard.with_suffix(f".partial-{os.getpid()}")
     rows: list[list[int]] = []
-    names: list[str] = []
-    shard.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with whole_file(shard, error=DataError, parents=True) as partial:
         with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
             for record in records:
                 record.check()
-                png, body = encode_record(record)
-                names.append(record.id)
-                picture = _add(tar, f"{record.id}.png", png) if png else None
-                text = _add(tar, f"{record.id}.json", body)
-                rows.append([*(picture or (text[0], 0)), *text])
+                files, body = encode_record(record)
+                row = [_add(tar, f"{record.id}.{name}", content) for name, content in files]
+                row.append(_add(tar, f"{record.id}.json", body))
+                rows.append([number for place in row for number in place])
         index = {
             "format": FORMAT,
             "num_records": len(rows),
             "bytes": partial.stat().st_size,
             "sha256": _sha256(partial),
-            "ids": names,
             "parts": rows,
         }
-        partial.replace(shard)
-        _write_atomic(index_path(shard), json.dumps(index, separators=(",", ":")))
-    except OSError as error:
-        raise DataError(f"shard {shard} cannot be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    listed = json.dumps(index, separators=(",", ":"))
+    write_text(index_path(shard), listed, error=DataError)
     return len(rows)
 
 
 class ShardReader:
     """One shard: `len`, random access, iteration, and a full check.
 
-    Opening reads the index and compares the size; reading a record reads only its own bytes. The file handle is
-    opened on first use in each process, so a reader may be sent to worker processes.
+    Opening reads the index and compares the size; reading a record reads only its own bytes. The file is opened on
+    first use and read by position, so a reader may be sent to worker processes, and one process does not move another's
+    place.
 
     Args:
         shard: path of the tar.
 
     Raises:
         ShardCorrupt: the index is missing or does not fit the tar.
+        DataError: the shard was written by a version with another format.
     """
 
     def __init__(self, shard: Path) -> None:
         self._descriptor: int | None = None
-        self._owner = -1
         self.path = shard
         try:
             index = json.loads(index_path(shard).read_text(encoding="utf-8"))
-            self.ids: list[str] = index["ids"]
+            _check_format(shard, index["format"])
             self._parts: list[list[int]] = index["parts"]
             self._bytes = int(index["bytes"])
             self._sha256 = str(index["sha256"])
@@ -127,12 +122,16 @@ class ShardReader:
             IndexError: no such record.
             ShardCorrupt: its bytes do not decode.
         """
-        picture_at, picture_size, body_at, body_size = self._parts[index]
-        # The body follows its picture in the tar: one system call reads both.
-        both = self._read(picture_at, body_at + body_size - picture_at)
-        png, body = both[:picture_size], both[body_at - picture_at :]
+        row = self._parts[index]
+        start, end = row[0], row[-2] + row[-1]
+        # The files of a record follow each other in the tar: one system call reads them all.
+        whole = self._read(start, end - start)
+        *files, body = (
+            whole[at - start : at - start + size]
+            for at, size in zip(row[::2], row[1::2], strict=True)
+        )
         try:
-            return decode_record(png, body)
+            return decode_record(files, body)
         except DataError as error:
             raise ShardCorrupt(f"shard {self.path}, record {index}: {error.message}") from error
 
@@ -141,13 +140,7 @@ class ShardReader:
             yield self[index]
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_descriptor": None, "_owner": -1}
-
-    def body(self, index: int) -> dict[str, object]:
-        """The JSON part alone: answers "what is in here" without decoding pictures."""
-        _, _, at, size = self._parts[index]
-        body: dict[str, object] = json.loads(self._read(at, size))
-        return body
+        return {**self.__dict__, "_descriptor": None}
 
     def verify(self) -> None:
         """Raise `ShardCorrupt` unless the tar has the SHA-256 of its index."""
@@ -159,7 +152,7 @@ class ShardReader:
 
     def close(self) -> None:
         """Close the file; a later read opens it again."""
-        if self._descriptor is not None and self._owner == os.getpid():
+        if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor = None
 
@@ -167,8 +160,8 @@ class ShardReader:
         self.close()
 
     def _read(self, start: int, size: int) -> bytes:
-        if self._descriptor is None or self._owner != os.getpid():
-            self._descriptor, self._owner = os.open(self.path, os.O_RDONLY), os.getpid()
+        if self._descriptor is None:
+            self._descriptor = os.open(self.path, os.O_RDONLY)
         found = os.pread(self._descriptor, size, start)
         if len(found) != size:
             raise ShardCorrupt(
@@ -206,23 +199,29 @@ class ShardSet:
         return self._ends[-1]
 
     def __getitem__(self, index: int) -> Record:
-        shard, offset = self.locate(index)
-        return shard[offset]
+        """Record by number.
+
+        Raises:
+            IndexError: no such record.
+            ShardCorrupt: its bytes do not decode.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"record {index} of {len(self)} in {self.folder}")
+        number = bisect_right(self._ends, index)
+        return self.shards[number][index - (self._ends[number - 1] if number else 0)]
 
     def __iter__(self) -> Iterator[Record]:
         for shard in self.shards:
             yield from shard
 
-    def locate(self, index: int) -> tuple[ShardReader, int]:
-        """The shard that holds a record, and the record's number in it.
 
-        Raises:
-            IndexError: no such record.
-        """
-        if not 0 <= index < len(self):
-            raise IndexError(f"record {index} of {len(self)} in {self.folder}")
-        number = bisect_right(self._ends, index)
-        return self.shards[number], index - (self._ends[number - 1] if number else 0)
+def _check_format(shard: Path, found: object) -> None:
+    if found != FORMAT:
+        raise DataError(
+            f"shard {shard} has format {found}, this version reads {FORMAT}",
+            hint="draw the data set again, into a new folder: finesight data build RECIPE.toml --out NEW; "
+            "a recipe draws the same pictures and questions as before",
+        )
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> tuple[int, int]:
@@ -232,12 +231,6 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> tuple[int, int]:
     start = tar.offset + tarfile.BLOCKSIZE  # a USTAR header is one block; names are under 100 bytes
     tar.addfile(info, io.BytesIO(content))
     return start, len(content)
-
-
-def _write_atomic(path: Path, text: str) -> None:
-    partial = path.with_suffix(f".partial-{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _sha256(path: Path) -> str:

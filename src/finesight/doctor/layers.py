@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from finesight.attention_plan import AttentionPlan
 from finesight.batch import EncodedSample, PackedBatch, pack
+from finesight.model.attention import VARLEN_BLOCK_MULTIPLE
 from finesight.model.cache import KVCache
 from finesight.model.vl import VisionLanguageModel
 
@@ -51,27 +53,33 @@ def our_states(network: VisionLanguageModel, batch: PackedBatch) -> LayerStates:
 def _visual_tokens(
     network: VisionLanguageModel, batch: PackedBatch, states: LayerStates
 ) -> Tensor | None:
-    if batch.patches is None or batch.vision is None:
+    if batch.vision is None:
         return None
-    embeds = network.encode_vision(batch.patches, batch.vision)
+    embeds = network.encode_vision(batch.vision)
     states.text["visual.merger"] = embeds
     return embeds
 
 
 @torch.inference_mode()
 def our_cached_logits(network: VisionLanguageModel, samples: list[EncodedSample]) -> list[Tensor]:
-    """Scores of each sample, read side by side into one cache, the last token in a step of its own."""
+    """Scores of each sample, read side by side into one KV cache, the last token in a step of its own."""
     device, count = network.device, len(samples)
-    longest = max(sample.input_ids.numel() for sample in samples)
-    cache = KVCache(
-        network.config.text, longest, num_sequences=count, dtype=network.dtype, device=device
-    )
-    prompts = pack([_cut(sample, 0, -1) for sample in samples]).to(device)
-    first = network.logits(network(prompts, cache=cache))
-    last = network.logits(
-        network(pack([_cut(sample, -1, None) for sample in samples]).to(device), cache=cache)
-    )
     lengths = [sample.input_ids.numel() - 1 for sample in samples]
+    block_size = -(-(max(lengths) + 1) // VARLEN_BLOCK_MULTIPLE) * VARLEN_BLOCK_MULTIPLE
+    kv = KVCache(network.config.text, count, block_size, dtype=network.dtype, device=device)
+    blocks = [[index] for index in range(count)]
+    prompts = replace(
+        pack([_cut(sample, 0, -1) for sample in samples]),
+        attention=AttentionPlan.paged(lengths, lengths, blocks, block_size),
+    )
+    first = network.logits(network(prompts.to(device), kv=kv))
+    ends = replace(
+        pack([_cut(sample, -1, None) for sample in samples]),
+        attention=AttentionPlan.paged(
+            [1] * count, [length + 1 for length in lengths], blocks, block_size
+        ),
+    )
+    last = network.logits(network(ends.to(device), kv=kv))
     parts = zip(torch.split(first, lengths), torch.split(last, 1), strict=True)
     return [torch.cat(part) for part in parts]
 

@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine: conversations in, replies out, one after the other.
+"""The engine: requests in, a reply or an error for each out.
 
-The simple one. Each conversation has a cache and a random generator of its own, so an answer never
-depends on what else is asked; the price is that nothing is computed together. It stands behind
-`Responder`, as any other engine will.
+Requests are answered in groups of at most `max_sequences`; the sequences of a group share the
+forward passes. Each has its own sampler and random generator. With one sequence at a time, the
+default, an answer does not depend on what else is asked; in larger groups sums are rounded
+differently, so that nearly equal scores may change places.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
+from collections.abc import Sequence as SequenceOf
 
 import torch
 
 from finesight.batch import IGNORE_INDEX, EncodedSample, pack
-from finesight.conversation import Conversation, Reply, Sampling, StreamEvent, Usage
-from finesight.engine.runner import OnStage, SequenceRunner, check_length
-from finesight.engine.sampler import Sampler
+from finesight.conversation import Conversation, Reply, Sampling, StreamEvent
+from finesight.engine.nonfinite import first_nonfinite
+from finesight.engine.request import OnStage, Request, no_progress
+from finesight.engine.runner import Runner, check_length
+from finesight.engine.sampler import Sampler, pick_rows
+from finesight.engine.sequence import Sequence
 from finesight.engine.transcript import Transcript
-from finesight.errors import EngineError
+from finesight.errors import ConfigError, EngineError, FinesightError
 from finesight.model.vl import VisionLanguageModel
 from finesight.processor.processor import Processor
 from finesight.text.special_tokens import IM_END
@@ -30,7 +35,11 @@ class Engine:
         model: the network; put into evaluation mode.
         processor: from the same checkpoint.
         eos_ids: further tokens that end an answer, besides those of the model's own configuration and <|im_end|>.
-        on_stage: told what is going on: `(stage, done, total)`.
+        max_sequences: sequences that are decoded together.
+        on_stage: progress callback `(stage, done, total)`.
+
+    Raises:
+        ConfigError: `max_sequences` is less than 1.
     """
 
     def __init__(
@@ -39,22 +48,54 @@ class Engine:
         processor: Processor,
         *,
         eos_ids: Collection[int] = (),
-        on_stage: OnStage = lambda stage, done, total: None,
+        max_sequences: int = 1,
+        on_stage: OnStage = no_progress,
     ) -> None:
+        if max_sequences < 1:
+            raise ConfigError(f"max_sequences is {max_sequences}; it must be at least 1")
         self.model = model.eval()
         self.processor = processor
         # <|im_end|> closes every turn that is written here; files of fine-tuned models often leave it out.
         turn_end = processor.tokenizer.special_id(IM_END)
         self.eos_ids = frozenset((turn_end, *model.config.special_tokens.eos, *eos_ids))
+        self.max_sequences = max_sequences
         self._on_stage = on_stage
 
-    def respond(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+    def respond(self, conversations: SequenceOf[Conversation], sampling: Sampling) -> list[Reply]:
         """Answer each conversation; replies come in the order of the conversations.
 
         Raises:
-            FinesightError: a conversation cannot be encoded or does not fit the context.
+            FinesightError: a conversation cannot be encoded, does not fit the context, or cannot be answered; those
+                after it are not answered.
         """
-        return [finished(self.stream(conversation, sampling)) for conversation in conversations]
+        requests = [Request(conversation=each, sampling=sampling) for each in conversations]
+        replies: dict[int, Reply] = {}
+        for index, outcome in self.run(requests):
+            if isinstance(outcome, FinesightError):
+                raise outcome
+            replies[index] = outcome
+        return [replies[index] for index in range(len(requests))]
+
+    def run(self, requests: SequenceOf[Request]) -> Iterator[tuple[int, Reply | FinesightError]]:
+        """Answer requests; an error of one does not touch the others.
+
+        Yields:
+            Index of a request with its reply or its error, as soon as it is known.
+        """
+        for start in range(0, len(requests), self.max_sequences):
+            group: dict[Sequence, int] = {}
+            for index in range(start, min(start + self.max_sequences, len(requests))):
+                request = requests[index]
+                try:
+                    sample = request.encode(self.processor, self._on_stage)
+                    group[self._sequence(request, sample)] = index
+                except FinesightError as error:
+                    yield index, error
+            for sequence, outcome in self._decode(list(group)):
+                if isinstance(outcome, FinesightError):
+                    yield group[sequence], outcome
+                elif outcome.reply is not None:
+                    yield group[sequence], outcome.reply
 
     def stream(self, conversation: Conversation, sampling: Sampling) -> Iterator[StreamEvent]:
         """Answer one conversation piece by piece.
@@ -64,59 +105,77 @@ class Engine:
         Raises:
             FinesightError: the conversation cannot be encoded or does not fit the context.
         """
-        sampling.check()
-        sample = self.encode(conversation)
-        return self.stream_sample(sample, sampling, takes_calls=bool(conversation.tools))
+        request = Request(conversation=conversation, sampling=sampling)
+        return self.stream_request(request, request.encode(self.processor, self._on_stage))
 
-    def encode(self, conversation: Conversation) -> EncodedSample:
-        """Encode a conversation up to the opening of the answer."""
-        num_items = sum(1 for _ in conversation.media())
-        self._on_stage("media", 0, num_items)
-        sample = self.processor.encode(conversation)
-        self._on_stage("media", num_items, num_items)
-        return sample
-
-    def stream_sample(
-        self, sample: EncodedSample, sampling: Sampling, *, takes_calls: bool = False
-    ) -> Iterator[StreamEvent]:
-        """Answer an encoded conversation piece by piece.
+    def stream_request(self, request: Request, sample: EncodedSample) -> Iterator[StreamEvent]:
+        """Answer an encoded request piece by piece; the last event carries the whole reply.
 
         Args:
-            sample: ends with the opening of an assistant turn.
-            sampling: how to draw.
-            takes_calls: whether a tool call ends with `finish_reason="tool_calls"`.
+            request: what is asked.
+            sample: from its `encode`.
+
+        Raises:
+            PromptTooLong: prompt and answer exceed the context.
         """
-        sampling.check()
-        runner = SequenceRunner(self.model, sample, sampling.max_new_tokens, self._on_stage)
+        return self._pieces(self._sequence(request, sample))
+
+    def _pieces(self, sequence: Sequence) -> Iterator[StreamEvent]:
+        for _, outcome in self._decode([sequence]):
+            if isinstance(outcome, FinesightError):
+                raise outcome
+            yield outcome
+
+    def _sequence(self, request: Request, sample: EncodedSample) -> Sequence:
+        sampling = request.sampling
+        limit = self.model.config.text.max_position_embeddings
+        check_length(sample.input_ids.numel(), sampling.max_new_tokens, limit)
+        sample.check()
         transcript = Transcript(
             self.processor.tokenizer,
             sampling,
             self.eos_ids,
-            takes_calls=takes_calls,
+            takes_calls=bool(request.conversation.tools),
         )
-        return self._generate(runner, Sampler(sampling, sample.input_ids), transcript, sample)
+        return Sequence(sample, Sampler(sampling, sample.input_ids), transcript)
 
-    def _generate(
-        self,
-        runner: SequenceRunner,
-        sampler: Sampler,
-        transcript: Transcript,
-        sample: EncodedSample,
-    ) -> Iterator[StreamEvent]:
-        logits = runner.prefill()
-        while True:
-            shown = transcript.push(sampler.pick(logits))
-            num_tokens = len(transcript.token_ids)
-            self._on_stage("decode", num_tokens, sampler.sampling.max_new_tokens)
-            if transcript.finish_reason is not None:
-                reply = _reply(transcript, sample)
-                yield StreamEvent(text=shown, num_tokens=num_tokens, reply=reply)
-                return
-            yield StreamEvent(text=shown, num_tokens=num_tokens)
-            logits = runner.step(transcript.token_ids[-1])
+    def _decode(
+        self, sequences: list[Sequence]
+    ) -> Iterator[tuple[Sequence, StreamEvent | FinesightError]]:
+        """Write the answers of a group, all of them one token further in each step."""
+        if not sequences:
+            return
+        runner = Runner(self.model, sequences, self._on_stage)
+        total = sum(sequence.sampler.sampling.max_new_tokens for sequence in sequences)
+        done = 0
+        while sequences:
+            logits = runner.step(sequences)
+            finite = torch.isfinite(logits).all(dim=1).tolist()
+            for sequence in (
+                each for each, fits in zip(sequences, finite, strict=True) if not fits
+            ):
+                yield sequence, self._nonfinite(sequence)
+            if not all(finite):
+                sequences = [each for each, fits in zip(sequences, finite, strict=True) if fits]
+                logits = logits[finite]
+            picks = pick_rows(logits, [sequence.sampler for sequence in sequences])
+            done += len(picks)
+            self._on_stage("decode", done, total)
+            for sequence, pick in zip(sequences, picks, strict=True):
+                shown = sequence.transcript.push(pick)
+                yield sequence, _event(sequence, shown)
+            sequences = [each for each in sequences if each.transcript.finish_reason is None]
+
+    def _nonfinite(self, sequence: Sequence) -> EngineError:
+        where = first_nonfinite(self.model, pack([sequence.so_far()]))
+        return EngineError(
+            f"the scores of token {len(sequence.transcript.token_ids) + 1} of the answer are not finite; "
+            f"the first layer that gave NaN or infinity is {where}",
+            hint="run `finesight doctor`; try dtype float32, or another copy of the weights",
+        )
 
     @torch.inference_mode()
-    def score(self, conversations: Sequence[Conversation]) -> list[list[float]]:
+    def score(self, conversations: SequenceOf[Conversation]) -> list[list[float]]:
         """Log-probability of each target token: the answers' own tokens and their end tokens.
 
         Raises:
@@ -143,17 +202,11 @@ def finished(events: Iterator[StreamEvent]) -> Reply:
     raise EngineError("the answer ended without a reply")
 
 
-def _reply(transcript: Transcript, sample: EncodedSample) -> Reply:
-    assert transcript.finish_reason is not None
-    return Reply(
-        text=transcript.text,
-        token_ids=tuple(transcript.token_ids),
-        finish_reason=transcript.finish_reason,
-        usage=Usage(
-            prompt_tokens=sample.input_ids.numel(),
-            visual_tokens=sample.visual_index.numel(),
-            completion_tokens=len(transcript.token_ids),
-        ),
-        media=sample.media,
-        logprobs=tuple(transcript.logprobs),
+def _event(sequence: Sequence, shown: str) -> StreamEvent:
+    transcript = sequence.transcript
+    is_over = transcript.finish_reason is not None
+    return StreamEvent(
+        text=shown,
+        num_tokens=len(transcript.token_ids),
+        reply=sequence.reply() if is_over else None,
     )

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sees an answer that goes round in circles, while it is being written.
+"""Detects endless repetition in an answer while it is generated.
 
-Vision-language models loop: the same table row, the same box, the same sentence until the token
-limit. A repetition penalty is no cure, for it forbids true repeats too (thirty equal cells are
-thirty equal cells). This guard changes no probability. It watches the tokens and says stop once a
-repeat is longer than real documents have.
+Vision-language models loop: the same table row, box or sentence until the token limit. A repetition
+penalty also suppresses true repeats, such as thirty equal cells of a table. This guard changes no
+probability. It stops an answer once a repetition is longer than real documents have.
 
 Two rules, both on tokens:
 

@@ -33,7 +33,7 @@ def first_nonfinite(model: VisionLanguageModel, batch: PackedBatch) -> str:
         For example `visual.blocks.0.attn.qkv (its weight holds 3 such values)`.
     """
     batch = batch.to(model.device)
-    if batch.patches is not None and not bool(torch.isfinite(batch.patches).all()):
+    if batch.vision is not None and not bool(torch.isfinite(batch.vision.patches).all()):
         return "none: the patches of the pictures already hold such values"
     found: list[str] = []
     handles = [
@@ -42,7 +42,7 @@ def first_nonfinite(model: VisionLanguageModel, batch: PackedBatch) -> str:
     try:
         hidden = model(batch)
         if not bool(torch.isfinite(model.logits(hidden)).all()):
-            found.append(_described("lm_head", model.lm_head or model.model.embed_tokens))
+            found.append(_described("lm_head", model.lm_head))
     except _FoundError:
         return found[0]
     finally:

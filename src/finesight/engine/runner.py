@@ -1,109 +1,105 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One sequence on its way through the network: pictures once, prompt once, then token by token.
+"""Prefill and decode of several sequences over one KV cache.
 
 The only file of the engine that calls the model. Pictures are encoded one after the other: that
 bounds memory on many pictures and lets progress be shown; the tower never mixes them anyway.
 
-Legend: L prompt tokens, M visual tokens, D decoder width, V vocabulary.
+Legend: S sequences, T tokens of a step, M visual tokens, D decoder width, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import fields, replace
-from typing import Any, Literal
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-from finesight.batch import (
-    IGNORE_INDEX,
-    EncodedSample,
-    PackedBatch,
-    TextLayout,
-    VisionLayout,
-    pack,
-    pack_vision,
-)
-from finesight.engine.nonfinite import first_nonfinite
-from finesight.errors import EngineError, PromptTooLong
+from finesight.attention_plan import AttentionPlan
+from finesight.batch import EncodedSample, PackedBatch, pack_vision
+from finesight.engine.request import OnStage
+from finesight.engine.sequence import Sequence
+from finesight.errors import PromptTooLong
 from finesight.model.cache import KVCache
 from finesight.model.vl import VisionLanguageModel
 
-StageName = Literal["load", "media", "vision", "prefill", "decode"]
-OnStage = Callable[[StageName, int, int], None]
-"""Called with a stage, what is done of it and how much there is.
-
-Loading and media count items, vision counts visual tokens, prefill and decode count tokens.
-"""
+_BLOCK_MULTIPLE = 256
+"""Block sizes that the varlen kernel takes where several sequences share a cache."""
 
 
-class SequenceRunner:
-    """Runs one encoded conversation.
+class Runner:
+    """Runs sequences that were given blocks of one KV cache.
 
     Args:
         model: the network, in evaluation mode.
-        sample: prompt and media.
-        max_new_tokens: rows to keep free in the cache.
-        on_stage: told what is going on.
-
-    Raises:
-        PromptTooLong: prompt and answer together exceed the model's context.
+        sequences: get one block each, large enough for prompt and answer.
+        on_stage: progress callback.
     """
 
     def __init__(
-        self,
-        model: VisionLanguageModel,
-        sample: EncodedSample,
-        max_new_tokens: int,
-        on_stage: OnStage,
+        self, model: VisionLanguageModel, sequences: list[Sequence], on_stage: OnStage
     ) -> None:
-        self._model, self._sample, self._on_stage = model, sample, on_stage
-        self._answer: list[int] = []
-        length = sample.input_ids.numel()
-        check_length(length, max_new_tokens, model.config.text.max_position_embeddings)
-        self._cache = KVCache(
-            model.config.text,
-            length + max_new_tokens,
-            dtype=model.dtype,
-            device=model.device,
+        self._model, self._on_stage = model, on_stage
+        block_size = max(sequence.max_tokens for sequence in sequences)
+        if len(sequences) > 1:
+            block_size = -(-block_size // _BLOCK_MULTIPLE) * _BLOCK_MULTIPLE
+        for index, sequence in enumerate(sequences):
+            sequence.blocks = (index,)
+        self._kv = KVCache(
+            model.config.text, len(sequences), block_size, dtype=model.dtype, device=model.device
         )
-        self._row = _one_token_row(model.device)
 
     @torch.inference_mode()
-    def prefill(self) -> Tensor:
-        """Read the prompt; float[V], scores of the first token of the answer."""
-        embeds = encode_media(self._model, self._sample, self._on_stage)
-        length = self._sample.input_ids.numel()
-        self._on_stage("prefill", 0, length)
-        batch = replace(pack([self._sample]), patches=None, vision=None).to(self._model.device)
-        hidden = self._model(batch, vision_embeds=embeds, cache=self._cache)
-        logits = self._finite(self._model.logits(hidden[-1:])[0])
-        self._on_stage("prefill", length, length)
+    def step(self, sequences: list[Sequence]) -> Tensor:
+        """One forward pass over the tokens of each sequence that are not in the cache yet.
+
+        Sequences that are new (prefill) and others (decode) may be mixed.
+
+        Args:
+            sequences: some of those that the runner was made with.
+
+        Returns:
+            float[S, V], scores of the token after each sequence.
+        """
+        new = [sequence.sample for sequence in sequences if sequence.needs_prefill]
+        embeds = [encode_media(self._model, sample, self._on_stage) for sample in new]
+        prompt_tokens = sum(sample.input_ids.numel() for sample in new)
+        if new:
+            self._on_stage("prefill", 0, prompt_tokens)
+        batch = self._batch(sequences)
+        hidden = self._model(
+            batch.to(self._model.device),
+            vision_embeds=torch.cat(embeds) if batch.visual_index.numel() else None,
+            kv=self._kv,
+        )
+        for sequence, length in zip(sequences, batch.attention.query_lengths, strict=True):
+            sequence.num_cached += length
+        last = [end - 1 for end in accumulate(batch.attention.query_lengths)]
+        logits: Tensor = self._model.logits(hidden[last])
+        if new:
+            self._on_stage("prefill", prompt_tokens, prompt_tokens)
         return logits
 
-    @torch.inference_mode()
-    def step(self, token_id: int) -> Tensor:
-        """Append one token of the answer; float[V], scores of the next."""
-        position = self._cache.length + self._sample.rope_delta
-        self._answer.append(token_id)
-        device = self._model.device
-        batch = replace(
-            self._row,
-            input_ids=torch.tensor([token_id], device=device),
-            position_ids=torch.full((3, 1), position, device=device),
+    def _batch(self, sequences: list[Sequence]) -> PackedBatch:
+        """The tokens of one forward pass, on the CPU."""
+        tokens, positions = zip(*(sequence.next_tokens() for sequence in sequences), strict=True)
+        lengths = [ids.numel() for ids in tokens]
+        starts = [0, *accumulate(lengths)]
+        places = [
+            sequence.sample.visual_index + start
+            for sequence, start in zip(sequences, starts, strict=False)
+            if sequence.needs_prefill
+        ]
+        plan = AttentionPlan.paged(
+            lengths,
+            [each.num_cached + length for each, length in zip(sequences, lengths, strict=True)],
+            [sequence.blocks for sequence in sequences],
+            self._kv.block_size,
         )
-        hidden = self._model(batch, cache=self._cache)
-        return self._finite(self._model.logits(hidden)[0])
-
-    def _finite(self, logits: Tensor) -> Tensor:
-        if bool(torch.isfinite(logits).all()):
-            return logits
-        where = first_nonfinite(self._model, pack([extended(self._sample, self._answer)]))
-        raise EngineError(
-            f"the scores of token {len(self._answer) + 1} of the answer are not finite; "
-            f"the first layer that gave NaN or infinity is {where}",
-            hint="run `finesight doctor`; try dtype float32, or another copy of the weights",
+        return PackedBatch.from_tokens(
+            torch.cat(tokens),
+            torch.cat(positions, dim=1),
+            plan,
+            torch.cat(places) if places else None,
         )
 
 
@@ -121,56 +117,18 @@ def check_length(prompt_tokens: int, max_new_tokens: int, max_position_embedding
     )
 
 
-def encode_media(
-    model: VisionLanguageModel, sample: EncodedSample, on_stage: OnStage
-) -> Tensor | None:
+def encode_media(model: VisionLanguageModel, sample: EncodedSample, on_stage: OnStage) -> Tensor:
     """Encode all media of a sample, one item at a time.
 
     Returns:
-        `[M, D]` in order of appearance, or None for text alone.
+        `[M, D]` in order of appearance; no row for text alone.
     """
-    if not sample.vision:
-        return None
     total, done = sample.visual_index.numel(), 0
-    parts = []
+    parts = [torch.empty(0, model.config.text.hidden_size, dtype=model.dtype, device=model.device)]
     for item in sample.vision:
         on_stage("vision", done, total)
-        layout = _layout_to(pack_vision([item]), model.device)
-        parts.append(model.encode_vision(item.patches.to(model.device, model.dtype), layout))
+        parts.append(model.encode_vision(pack_vision([item]).to(model.device)))
         done += item.num_visual_tokens
-    on_stage("vision", total, total)
+    if sample.vision:
+        on_stage("vision", total, total)
     return torch.cat(parts)
-
-
-def extended(sample: EncodedSample, answer: list[int]) -> EncodedSample:
-    """A sample with the tokens of its answer appended."""
-    if not answer:
-        return sample
-    tokens = torch.tensor(answer)
-    start = sample.input_ids.numel() + sample.rope_delta
-    positions = torch.arange(start, start + len(answer)).expand(3, -1)
-    return replace(
-        sample,
-        input_ids=torch.cat([sample.input_ids, tokens]),
-        labels=torch.cat([sample.labels, torch.full_like(tokens, IGNORE_INDEX)]),
-        position_ids=torch.cat([sample.position_ids, positions], dim=1),
-    )
-
-
-def _one_token_row(device: torch.device) -> PackedBatch:
-    """A pack of one text token, whose id and position are put in at each step."""
-    zero = torch.zeros(1, dtype=torch.int64)
-    return PackedBatch(
-        input_ids=zero,
-        labels=torch.full_like(zero, IGNORE_INDEX),
-        position_ids=zero.expand(3, 1),
-        text=TextLayout.from_lengths([1]),
-        sample_ids=zero,
-        visual_index=zero[:0],
-    ).to(device)
-
-
-def _layout_to(layout: VisionLayout, device: torch.device) -> VisionLayout:
-    values: dict[str, Any] = {entry.name: getattr(layout, entry.name) for entry in fields(layout)}
-    moved = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
-    return VisionLayout(**{**values, **moved})

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From one row of logits to one token.
+"""Token sampling: repetition penalty, temperature, top-k, top-p, draw.
 
-The order is the one users of transformers know: repetition penalty over prompt and answer, then
-temperature, top-k, top-p, then the draw. Log-probabilities are reported from the untouched logits,
+The order is that of transformers: repetition penalty over prompt and answer, then temperature,
+top-k, top-p, then the draw. Log-probabilities are reported from the untouched logits,
 so that they mean the same at every temperature.
 
-The draw uses one uniform number per token from a generator that belongs to the request and lives on
-the CPU. So an answer depends on its seed alone: not on the device, nor on what else is answered
-beside it.
+The draw uses one uniform number per token from the request's own generator, on the CPU. So the draw
+does not depend on the device or on other requests.
 
-Legend: V vocabulary. Parity: tests/parity/test_sampling_scores.py.
+Legend: S sequences, V vocabulary. Parity: tests/parity/test_sampling_scores.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +24,7 @@ from finesight.conversation import Sampling
 NEVER = float("-inf")
 """Logit of a token that cannot be drawn."""
 LEAST_TEMPERATURE = 1e-30
-"""Smaller ones count as this: float32 could not hold the quotients. Here too, only the best token can be drawn."""
+"""Smaller temperatures count as this one, at which only the best token can be drawn: float32 overflows below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,13 @@ class Sampler:
             self._generator.seed()
         else:
             self._generator.manual_seed(sampling.seed)
+
+    @property
+    def is_plain_greedy(self) -> bool:
+        """Whether the best token of the untouched logits is all that is asked for."""
+        sampling = self.sampling
+        is_untouched = sampling.repetition_penalty == 1.0 and sampling.logprobs is None
+        return is_untouched and sampling.temperature == 0
 
     def pick(self, logits: Tensor) -> Pick:
         """Draw the next token.
@@ -108,6 +115,20 @@ class Sampler:
         uniform = torch.rand((), generator=self._generator, dtype=torch.float64).item()
         target = cumulative[-1] * uniform
         return int(torch.searchsorted(cumulative, target, right=True))
+
+
+def pick_rows(logits: Tensor, samplers: Sequence[Sampler]) -> list[Pick]:
+    """Draw the next token of several sequences.
+
+    Args:
+        logits: float[S, V], untouched; not changed.
+        samplers: one per row.
+    """
+    best = logits.argmax(dim=1).tolist()  # one transfer for all greedy rows
+    return [
+        Pick(best[row]) if sampler.is_plain_greedy else sampler.pick(logits[row])
+        for row, sampler in enumerate(samplers)
+    ]
 
 
 def keep_top_k(scores: Tensor, top_k: int) -> Tensor:

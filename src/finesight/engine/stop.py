@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stop strings in text that arrives in pieces.
 
-A stop string may begin in one token and end three tokens later. Text that could still become one is
-held back, so nothing of a stop string is ever shown; text that no longer can is let go at once.
+A stop string may begin in one token and end several tokens later. Text that may be the beginning of
+a stop string is held back, so no part of one is ever shown; other text is passed on at once.
 """
 
 from __future__ import annotations

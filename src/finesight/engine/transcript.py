@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One answer while it is being written: its tokens, its text so far, and whether it is over.
+"""The tokens and text of one answer so far, and why it ended.
 
 Everything that can end an answer is decided here, in one order: end token, stop string, loop,
 length. The network is not known here, so all of it is tested with scripted tokens.

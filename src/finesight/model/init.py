@@ -13,6 +13,7 @@ import math
 import torch
 from torch import nn
 
+from finesight.model.head import OutputHead
 from finesight.model.vl import VisionLanguageModel
 
 RESIDUAL_WRITERS = ("attn.proj", "self_attn.o_proj", "mlp.down_proj")
@@ -36,6 +37,10 @@ def init_weights(model: VisionLanguageModel, *, seed: int) -> None:
     for name, module in model.named_modules():
         if isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=EMBEDDING_STD, generator=generator)
+        elif isinstance(module, OutputHead):
+            if module.weight is not None:
+                std = module.weight.shape[1] ** -0.5
+                nn.init.normal_(module.weight, std=std, generator=generator)
         elif isinstance(module, (nn.Linear, nn.Conv3d)):
             std = module.weight[0].numel() ** -0.5
             if name.endswith(RESIDUAL_WRITERS):

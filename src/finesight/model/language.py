@@ -12,18 +12,28 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from finesight.attention_plan import AttentionPlan
 from finesight.config.model import TextConfig
-from finesight.model.attention import SegmentPlan, attend
-from finesight.model.cache import CachePlan, attend_cached
-from finesight.model.layers import RMSNorm, SwiGLU, add_
+from finesight.model.attention import Backend, attend, attend_paged
+from finesight.model.cache import KVCache
+from finesight.model.chunks import add_
+from finesight.model.layers import RMSNorm, SwiGLU
 from finesight.model.rope import Rotary, apply_rotary, text_rotary
 
 
 class TextAttention(nn.Module):
-    """Causal self-attention inside each sample, several query heads sharing one key-value head."""
+    """Causal self-attention inside each sample, several query heads sharing one key-value head.
 
-    def __init__(self, config: TextConfig) -> None:
+    Args:
+        config: the decoder's shape.
+        layer: index of the layer, whose keys and values a KV cache holds.
+        attention: the back end.
+    """
+
+    def __init__(self, config: TextConfig, layer: int, attention: Backend) -> None:
         super().__init__()
+        self.layer = layer
+        self.attention = attention
         self.head_dim = config.head_dim
         kv_width = config.num_key_value_heads * config.head_dim
         self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
@@ -32,9 +42,9 @@ class TextAttention(nn.Module):
         self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
 
     def forward(
-        self, states: Tensor, rotary: Rotary, plan: SegmentPlan | CachePlan, layer: int
+        self, states: Tensor, rotary: Rotary, plan: AttentionPlan, kv: KVCache | None
     ) -> Tensor:
-        """Map `[T, D]` to `[T, D]`; with a cache, `layer` says which keys and values to extend."""
+        """Map `[T, D]` to `[T, D]`; a KV cache is written at the plan's slots, then attended to."""
         q = apply_rotary(
             self.q_proj(states).unflatten(-1, (-1, self.head_dim)), rotary
         )  # [T, H, E]
@@ -42,28 +52,30 @@ class TextAttention(nn.Module):
             self.k_proj(states).unflatten(-1, (-1, self.head_dim)), rotary
         )  # [T, K, E]
         v = self.v_proj(states).unflatten(-1, (-1, self.head_dim))
-        if isinstance(plan, CachePlan):
-            out = attend_cached(q, k, v, plan, layer)
+        if kv is None:
+            out = attend(q, k, v, plan, self.attention)
         else:
-            out = attend(q, k, v, plan)
+            assert plan.slot_mapping is not None
+            keys, values = kv.write(self.layer, k, v, plan.slot_mapping)
+            out = attend_paged(q, keys, values, plan, self.attention)
         return self.o_proj(out.flatten(1))  # type: ignore[no-any-return]  # nn.Module call
 
 
 class TextLayer(nn.Module):
     """Attention and feed-forward, each on normalised states and added to them."""
 
-    def __init__(self, config: TextConfig) -> None:
+    def __init__(self, config: TextConfig, layer: int, attention: Backend) -> None:
         super().__init__()
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.self_attn = TextAttention(config)
+        self.self_attn = TextAttention(config, layer, attention)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = SwiGLU(config.hidden_size, config.intermediate_size, bias=False)
 
     def forward(
-        self, states: Tensor, rotary: Rotary, plan: SegmentPlan | CachePlan, layer: int
+        self, states: Tensor, rotary: Rotary, plan: AttentionPlan, kv: KVCache | None
     ) -> Tensor:
         """Map `[T, D]` to `[T, D]`; `states` is overwritten where no gradient is recorded."""
-        attended = self.self_attn(self.input_layernorm(states), rotary, plan, layer)
+        attended = self.self_attn(self.input_layernorm(states), rotary, plan, kv)
         states = add_(states, attended)
         return add_(states, self.mlp(self.post_attention_layernorm(states)))
 
@@ -73,33 +85,41 @@ class TextDecoder(nn.Module):
 
     Args:
         config: the decoder's shape.
+        attention: the back end of all its layers.
     """
 
-    def __init__(self, config: TextConfig) -> None:
+    def __init__(self, config: TextConfig, *, attention: Backend) -> None:
         super().__init__()
         self.config = config
         self.gradient_checkpointing = False
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.layers = nn.ModuleList(TextLayer(config) for _ in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(
+            TextLayer(config, layer, attention) for layer in range(config.num_hidden_layers)
+        )
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
     def forward(
-        self, states: Tensor, position_ids: Tensor, plan: SegmentPlan | CachePlan
+        self,
+        states: Tensor,
+        position_ids: Tensor,
+        plan: AttentionPlan,
+        kv: KVCache | None = None,
     ) -> Tensor:
         """Run the layers.
 
         Args:
             states: `[T, D]`, token embeddings with visual tokens in their places; overwritten without gradients.
             position_ids: int64[3, T].
-            plan: the samples, or the samples and their cache.
+            plan: which tokens attend to which.
+            kv: keys and values to extend and to attend to.
 
         Returns:
             `[T, D]`, normalised.
         """
         rotary = text_rotary(position_ids, self.config)
-        for index, layer in enumerate(self.layers):
+        for layer in self.layers:
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                states = checkpoint(layer, states, rotary, plan, index, use_reentrant=False)
+                states = checkpoint(layer, states, rotary, plan, kv, use_reentrant=False)
             else:
-                states = layer(states, rotary, plan, index)
+                states = layer(states, rotary, plan, kv)
         return self.norm(states)  # type: ignore[no-any-return]  # nn.Module call

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from finesight.config.model import TextConfig, VisionConfig, YarnConfig
-from finesight.model.layers import in_slices, slice_rows
+from finesight.model.chunks import chunk_rows, in_chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Rotary:
 
 def apply_rotary(states: Tensor, rotary: Rotary) -> Tensor:
     """Turn the heads `[N, H, E]` by the angles of their rows, in float32; the result has their dtype."""
-    return in_slices(_turn, slice_rows(states), states, rotary.cos, rotary.sin)
+    return in_chunks(_turn, chunk_rows(states), states, rotary.cos, rotary.sin)
 
 
 def _turn(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ def vision_rotary(position_hw: Tensor, config: VisionConfig) -> Rotary:
         position_hw: int64[N, 2], row and column of each patch within its frame.
         config: head size and base.
     """
-    frequencies = vision_frequencies(config).to(position_hw.device)  # [E/4]
+    frequencies = _vision_constants(config, position_hw.device)  # [E/4]
     angles = position_hw.float().unsqueeze(-1) * frequencies  # [N, 2, E/4]
     return _rotary(angles.flatten(1))
 
@@ -69,10 +69,26 @@ def text_rotary(position_ids: Tensor, config: TextConfig) -> Rotary:
         position_ids: int64[3, T].
         config: head size, base, sections and YaRN.
     """
+    frequencies, axis, scale = _text_constants(config, position_ids.device)  # [E/2], [E/2]
+    positions = position_ids.float()[axis]  # [E/2, T]
+    return _rotary(positions.T * frequencies, scale)
+
+
+# A copy to a device waits for it, so constants are copied once per device, not in each forward.
+@lru_cache(maxsize=16)
+def _vision_constants(config: VisionConfig, device: torch.device) -> Tensor:
+    """float32[E/4], radians per patch."""
+    with torch.inference_mode(False):
+        return vision_frequencies(config).to(device)
+
+
+@lru_cache(maxsize=16)
+def _text_constants(config: TextConfig, device: torch.device) -> tuple[Tensor, Tensor, float]:
+    """float32[E/2] radians per position, int64[E/2] axis of each rotary pair, scale of cosine and sine."""
     frequencies, scale = text_frequencies(config)
-    axis = torch.repeat_interleave(torch.arange(3), torch.tensor(config.mrope_section))  # [E/2]
-    positions = position_ids.float()[axis.to(position_ids.device)]  # [E/2, T]
-    return _rotary(positions.T * frequencies.to(position_ids.device), scale)
+    with torch.inference_mode(False):
+        axis = torch.arange(3).repeat_interleave(torch.tensor(config.mrope_section))
+        return frequencies.to(device), axis.to(device), scale
 
 
 @lru_cache(maxsize=16)

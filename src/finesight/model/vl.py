@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole network: vision tower, decoder, output head.
 
-`forward` returns hidden states, not logits: a vocabulary of 152,064 makes 600 KB of float32 per token, so logits are
-computed only for the rows that are asked (`logits`).
+`forward` returns hidden states, not logits: a vocabulary of 152,064 makes 600 KB of float32 per token, so the output
+head scores only the rows it is given (`logits`, `lm_head.loss`). It asks the device nothing and plans nothing: the
+batch brings its plans along.
 
 Legend: T packed tokens, N patches, M visual tokens, P values of a patch, D decoder width, V vocabulary.
 Source: Qwen2.5-VL report (arXiv 2502.13923), section 2.1; parity: tests/parity/test_logits.py.
@@ -12,13 +13,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from finesight.batch import PackedBatch, VisionLayout
+from finesight.batch import PackedBatch, VisionBatch
 from finesight.config.model import ModelConfig
 from finesight.errors import LayoutError
-from finesight.model.attention import check_backend, plan_segments
+from finesight.model.attention import check_backend
 from finesight.model.cache import KVCache
+from finesight.model.head import OutputHead
 from finesight.model.language import TextDecoder
 from finesight.model.vision import VisionTransformer
 
@@ -40,12 +41,12 @@ class VisionLanguageModel(nn.Module):
     def __init__(self, config: ModelConfig, *, attention: str = "sdpa") -> None:
         super().__init__()
         self.config = config
-        self.attention = check_backend(attention)
-        self.visual = VisionTransformer(config.vision, attention=self.attention)
-        self.model = TextDecoder(config.text)
-        self.lm_head: nn.Linear | None = None
-        if not config.text.tie_word_embeddings:
-            self.lm_head = nn.Linear(config.text.hidden_size, config.text.vocab_size, bias=False)
+        backend = check_backend(attention)
+        text = config.text
+        self.visual = VisionTransformer(config.vision, attention=backend)
+        self.model = TextDecoder(text, attention=backend)
+        tied_to = self.model.embed_tokens if text.tie_word_embeddings else None
+        self.lm_head = OutputHead(text.hidden_size, text.vocab_size, tied_to=tied_to)
 
     @property
     def device(self) -> torch.device:
@@ -58,7 +59,7 @@ class VisionLanguageModel(nn.Module):
         return self.model.embed_tokens.weight.dtype
 
     def num_parameters(self) -> int:
-        """Numbers in all weights; a tied output head counts once."""
+        """Parameter count; tied weights once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def set_gradient_checkpointing(self, enabled: bool) -> None:
@@ -66,42 +67,42 @@ class VisionLanguageModel(nn.Module):
         self.visual.gradient_checkpointing = enabled
         self.model.gradient_checkpointing = enabled
 
-    def encode_vision(self, patches: Tensor, layout: VisionLayout) -> Tensor:
-        """Turn patches into visual tokens.
-
-        Args:
-            patches: float[N, P], in merge order.
-            layout: how they are grouped.
-
-        Returns:
-            `[M, D]`, in order of appearance.
-        """
-        return self.visual(patches, layout)  # type: ignore[no-any-return]  # nn.Module call
+    def encode_vision(self, vision: VisionBatch) -> Tensor:
+        """Turn the patches of a pack into visual tokens, `[M, D]` in order of appearance."""
+        return self.visual(vision)  # type: ignore[no-any-return]  # nn.Module call
 
     def forward(
         self,
         batch: PackedBatch,
         *,
         vision_embeds: Tensor | None = None,
-        cache: KVCache | None = None,
+        kv: KVCache | None = None,
     ) -> Tensor:
         """Run the decoder over a pack.
 
         Args:
-            batch: the samples; with a cache, sample s continues the cache's sequence s, and `position_ids` must say
-                where (`batch.text.cu_seqlens_k` is not read, the cache knows what it holds).
+            batch: the tokens; its plan says which attend to which and, with a KV cache, where their keys go.
             vision_embeds: `[M, D]`, visual tokens encoded before; without them the batch's patches are encoded.
-            cache: keys and values to attend to and to extend; use it without gradients.
+            kv: keys and values to extend and to attend to; use it without gradients.
 
         Returns:
             `[T, D]`, hidden states after the final norm.
 
         Raises:
-            LayoutError: the number of visual tokens is not the number of their places.
+            LayoutError: the number of visual tokens is not the number of their places, or only one of `kv` and the
+                plan's slots is given.
         """
+        is_paged = batch.attention.slot_mapping is not None
+        if is_paged != (kv is not None):
+            raise LayoutError(
+                "the plan places keys in a KV cache, but forward got none"
+                if is_paged
+                else "forward got a KV cache, but the plan places no keys in it",
+                hint="with a cache, make the plan with AttentionPlan.paged and pass kv",
+            )
         states = self.model.embed_tokens(batch.input_ids)
-        if vision_embeds is None and batch.patches is not None and batch.vision is not None:
-            vision_embeds = self.encode_vision(batch.patches, batch.vision)
+        if vision_embeds is None and batch.vision is not None:
+            vision_embeds = self.encode_vision(batch.vision)
         num_places = batch.visual_index.numel()
         num_embeds = 0 if vision_embeds is None else vision_embeds.shape[0]
         if num_places != num_embeds:
@@ -111,23 +112,7 @@ class VisionLanguageModel(nn.Module):
             )
         if vision_embeds is not None:
             states = states.index_copy(0, batch.visual_index, vision_embeds.to(states.dtype))
-        if cache is not None:
-            plan = cache.plan(batch.text, self.attention)
-            hidden: Tensor = self.model(states, batch.position_ids, plan)
-            plan.commit()
-            return hidden
-        segments = plan_segments(
-            batch.text.cu_seqlens_q,
-            batch.text.max_seqlen_q,
-            causal=True,
-            backend=self.attention,
-        )
-        return self.model(states, batch.position_ids, segments)  # type: ignore[no-any-return]  # nn.Module call
-
-    @property
-    def output_embedding(self) -> Tensor:
-        """`[V, D]`, what hidden states are compared with; the input embedding itself where the two are tied."""
-        return self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
+        return self.model(states, batch.position_ids, batch.attention, kv)  # type: ignore[no-any-return]  # nn.Module call
 
     def logits(self, hidden_rows: Tensor, *, float32: bool = False) -> Tensor:
         """Score the vocabulary for some rows of hidden states.
@@ -139,5 +124,5 @@ class VisionLanguageModel(nn.Module):
         Returns:
             `[rows, V]`.
         """
-        scores = functional.linear(hidden_rows, self.output_embedding)
+        scores: Tensor = self.lm_head(hidden_rows)
         return scores.float() if float32 else scores

@@ -19,7 +19,6 @@ import json
 import math
 import mmap
 import struct
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from torch import Tensor
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
+from finesight import files
 from finesight.config.folder import check_weight_files
 from finesight.config.model import ModelConfig
 from finesight.errors import MissingWeights, ShapeMismatch, WeightsError
@@ -374,19 +374,19 @@ def save_model(
         )
     dtype = str(dtypes.pop()).removeprefix("torch.")
     config = model.config.model_copy(update={"dtype": dtype}).to_hf()
-    folder.mkdir(parents=True, exist_ok=True)
     shards = _cut_shards(model.state_dict(), max_shard_bytes)
     names = _shard_names(len(shards))
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
+    with files.filled_folder(folder, last=(INDEX, "config.json"), error=None) as draft:
         for name, tensors in zip(names, shards, strict=True):
-            save_file(tensors, Path(temporary) / name, metadata={"format": "pt"})
-            (Path(temporary) / name).chmod(
-                0o644
-            )  # safetensors makes files only their owner can read
+            save_file(tensors, draft / name, metadata={"format": "pt"})
+            (draft / name).chmod(0o644)  # safetensors makes files only their owner can read
         if len(shards) > 1:
-            _write_json(Path(temporary) / INDEX, _index(shards, names))
-        _write_json(Path(temporary) / "config.json", config)
-        _move_all(Path(temporary), folder)
+            _write_json(draft / INDEX, _index(shards, names))
+        _write_json(draft / "config.json", config)
+    written = {*names, INDEX} if len(shards) > 1 else {*names}
+    for stale in [folder / INDEX, *folder.glob("model*.safetensors")]:
+        if stale.name not in written:
+            stale.unlink(missing_ok=True)
 
 
 def _cut_shards(state: Mapping[str, Tensor], max_bytes: int) -> list[dict[str, Tensor]]:
@@ -415,14 +415,3 @@ def _index(shards: list[dict[str, Tensor]], names: list[str]) -> dict[str, Any]:
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def _move_all(source: Path, folder: Path) -> None:
-    written = {path.name for path in source.iterdir()}
-    for name in sorted(
-        written, key=lambda name: name.endswith(".json")
-    ):  # what names the shards comes last
-        (source / name).replace(folder / name)
-    for stale in [folder / INDEX, *folder.glob("model*.safetensors")]:
-        if stale.name not in written:
-            stale.unlink(missing_ok=True)

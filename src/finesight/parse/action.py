@@ -20,7 +20,7 @@ from finesight.errors import ParseError
 from finesight.geometry import Point
 from finesight.parse.coordinates import groups, number_of
 from finesight.parse.json_block import JsonBlock, find_blocks
-from finesight.parse.records import JsonValue, Problem, Span
+from finesight.parse.records import AnswerCall, Findings, JsonValue, Problem, Span
 
 _CALL = re.compile(r"<tool_call>(?P<body>(?:[^<]++|<(?!/?tool_call>))*+)(?P<end></tool_call>)?")
 _POINT_ARGUMENTS = ("coordinate", "coordinate2")
@@ -64,21 +64,6 @@ _CHOICES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """One call of a tool.
-
-    Attributes:
-        name: of the tool.
-        arguments: as the model gave them; coordinates are in pixels the model saw.
-        span: where the call stands in the text.
-    """
-
-    name: str
-    arguments: Mapping[str, JsonValue]
-    span: Span = (0, 0)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
     """One step on a screen, checked against the tool that was offered.
@@ -108,28 +93,16 @@ class Action:
     status: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CallsFound:
-    """Calls of a reply in order, what could not be read, and whether the last one is cut."""
-
-    calls: tuple[ToolCall, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    spans: tuple[Span, ...] = ()
-    is_cut: bool = False
-
-
-def read_tool_calls(text: str) -> CallsFound:
+def read_tool_calls(text: str) -> Findings:
     """Read the tool calls of a reply.
 
     A reply that consists of nothing but `{"name": ..., "arguments": {...}}` counts as a call
     without its tags.
     """
-    calls: list[ToolCall] = []
+    calls: list[AnswerCall] = []
     problems: list[Problem] = []
-    spans: list[Span] = []
     is_cut = False
     for match in _CALL.finditer(text):
-        spans.append(match.span())
         blocks = find_blocks(match["body"])
         try:
             call = _call(blocks, match.span())
@@ -139,13 +112,12 @@ def read_tool_calls(text: str) -> CallsFound:
         except ParseError as error:
             problems.append(Problem(match.span(), error.message))
             is_cut |= match["end"] is None and match.end() == len(text)
-    if not spans and (bare := _bare_call(text)) is not None:
+    if not calls and not problems and (bare := _bare_call(text)) is not None:
         calls.append(bare)
-        spans.append(bare.span)
-    return CallsFound(tuple(calls), tuple(problems), tuple(spans), is_cut)
+    return Findings(calls=tuple(calls), problems=tuple(problems), is_cut=is_cut)
 
 
-def read_action(call: ToolCall) -> Action:
+def read_action(call: AnswerCall) -> Action:
     """Check a call of `computer_use` or `mobile_use` and give its arguments their types.
 
     Raises:
@@ -181,13 +153,13 @@ def read_action(call: ToolCall) -> Action:
     )
 
 
-def points_of(call: ToolCall) -> dict[str, Point]:
+def points_of(call: AnswerCall) -> dict[str, Point]:
     """The arguments of a call that are coordinates, in pixels the model saw."""
     given = {name: _as_point(call.arguments.get(name)) for name in _POINT_ARGUMENTS}
     return {name: point for name, point in given.items() if point is not None}
 
 
-def problems_of(call: ToolCall) -> tuple[Problem, ...]:
+def problems_of(call: AnswerCall) -> tuple[Problem, ...]:
     """The arguments of a call that should be coordinates, and that `points_of` cannot read."""
     return tuple(
         Problem(call.span, f"{name} of tool call {call.name[:60]!r} is {value!s:.60}, not [x, y]")
@@ -196,7 +168,7 @@ def problems_of(call: ToolCall) -> tuple[Problem, ...]:
     )
 
 
-def _call(blocks: Sequence[JsonBlock], span: Span) -> ToolCall:
+def _call(blocks: Sequence[JsonBlock], span: Span) -> AnswerCall:
     """The call within one pair of tags."""
     if len(blocks) != 1:
         raise ParseError(f"a tool call holds {len(blocks)} JSON values, not one")
@@ -223,7 +195,7 @@ def _call(blocks: Sequence[JsonBlock], span: Span) -> ToolCall:
     arguments = _unpacked(value[said[0]]) if said else {}
     if not isinstance(arguments, dict):
         raise ParseError(f"the arguments of tool call {value['name']!r} are no object")
-    return ToolCall(str(value["name"]), arguments, span)
+    return AnswerCall(str(value["name"]), arguments, span)
 
 
 def _refuse_unknown(value: Mapping[str, JsonValue], known: Sequence[str]) -> None:
@@ -263,7 +235,7 @@ def _is_alone(block: JsonBlock, text: str) -> bool:
     return not re.sub(r"```\w*", "", text[:start] + text[end:]).strip()
 
 
-def _bare_call(text: str) -> ToolCall | None:
+def _bare_call(text: str) -> AnswerCall | None:
     if not text.lstrip().startswith(("{", "```")) or "arguments" not in text:
         return None
     blocks = find_blocks(text)

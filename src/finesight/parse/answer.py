@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A reply, read: boxes in original pixels, events in true seconds, the page, the tool calls.
+"""A reply, read: boxes in original pixels, events in source seconds, the page, the tool calls.
 
 What the model only thought is not read. Order of reading, so that nothing is read twice: the HTML
 page, then tool calls, then JSON, then the rest of the text. Events are read only if a video was
@@ -15,8 +15,7 @@ from math import isfinite
 
 from finesight.conversation import FinishReason, MediaRecord, Reply, TokenLogprob, Usage
 from finesight.errors import ConfigError
-from finesight.parse.action import CallsFound, read_tool_calls
-from finesight.parse.answer_records import AnswerBox, AnswerCall, AnswerEvent, AnswerPoint
+from finesight.parse.action import read_tool_calls
 from finesight.parse.bare import read_bare, read_beside
 from finesight.parse.document import DocumentPage
 from finesight.parse.document_html import read_document
@@ -24,7 +23,15 @@ from finesight.parse.events import read_events
 from finesight.parse.grounding import blank, read_grounding
 from finesight.parse.json_block import find_blocks
 from finesight.parse.originals import Originals
-from finesight.parse.records import Findings, JsonValue, Problem
+from finesight.parse.records import (
+    AnswerBox,
+    AnswerCall,
+    AnswerEvent,
+    AnswerPoint,
+    Findings,
+    JsonValue,
+    Problem,
+)
 from finesight.parse.thinking import is_thought_cut, thought_spans
 
 __all__ = ["Answer", "AnswerBox", "AnswerCall", "AnswerEvent", "AnswerPoint", "read_answer"]
@@ -145,7 +152,8 @@ def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
     page = read_document(text)
     spans = [page.span] if page else []
     calls = read_tool_calls(blank(text, spans))
-    spans += calls.spans
+    called = [call.span for call in calls.calls] + [problem.span for problem in calls.problems]
+    spans += called
     rest = blank(text, spans)
     blocks = find_blocks(rest)
     kinds = {record.kind for record in reply.media}
@@ -155,7 +163,7 @@ def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
     spans += [block.span for block in blocks if block.num_keys]
     spans += [box.span for box in grounding.boxes] + [point.span for point in grounding.points]
     bare = Findings()
-    if not (page or calls.spans or grounding.boxes or grounding.points or events.events):
+    if not (page or called or grounding.boxes or grounding.points or events.events):
         spans += [problem.span for problem in (*grounding.problems, *events.problems)]
         bare = read_bare(
             blank(text, spans),
@@ -166,39 +174,32 @@ def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
         )
     elif (grounding.boxes or grounding.points) and shows_picture:
         bare = Findings(problems=read_beside(blank(text, spans), grounding.boxes))
-    home = Originals(
+    originals = Originals(
         reply.media, blank(text, spans), spans, _checked_index(media_index, reply.media)
     )
-    bare = home.fitting(bare)
-    boxes = [box for box in grounding.boxes if not box.is_unmarked or home.fits_box(box)]
-    document, document_index = home.page(page)
+    bare = originals.fitting(bare)
+    boxes = [box for box in grounding.boxes if not box.is_unmarked or originals.fits_box(box)]
+    document, document_index = originals.page(page)
+    found = (grounding, events, bare, calls)
     return Answer(
         reply=reply,
-        boxes=tuple(home.box(found) for found in (*boxes, *bare.boxes)),
-        points=tuple(home.point(found) for found in (*grounding.points, *bare.points)),
-        events=tuple(home.event(found) for found in (*events.events, *bare.events)),
-        tool_calls=tuple(home.call(call) for call in calls.calls),
+        boxes=tuple(originals.box(box) for box in (*boxes, *bare.boxes)),
+        points=tuple(originals.point(point) for point in (*grounding.points, *bare.points)),
+        events=tuple(originals.event(event) for event in (*events.events, *bare.events)),
+        tool_calls=tuple(originals.call(call) for call in calls.calls),
         document=document,
         document_media_index=document_index,
         truncated=was_stopped
         or is_thought_cut(reply.text, thoughts)
-        or _is_cut(grounding, events, calls, page),
-        problems=_sorted(grounding, events, bare, calls.problems, home.problems),
+        or any(each.is_cut for each in found)
+        or (page is not None and page.is_cut),
+        problems=_sorted([*found, Findings(problems=tuple(originals.problems))]),
     )
 
 
-def _sorted(
-    grounding: Findings, events: Findings, bare: Findings, *others: Sequence[Problem]
-) -> tuple[Problem, ...]:
-    found = {problem for each in (grounding, events, bare) for problem in each.problems}
-    found.update(problem for problems in others for problem in problems)
-    return tuple(sorted(found, key=lambda problem: problem.span))
-
-
-def _is_cut(
-    grounding: Findings, events: Findings, calls: CallsFound, page: DocumentPage | None
-) -> bool:
-    return grounding.is_cut or events.is_cut or calls.is_cut or (page is not None and page.is_cut)
+def _sorted(found: Sequence[Findings]) -> tuple[Problem, ...]:
+    problems = {problem for each in found for problem in each.problems}
+    return tuple(sorted(problems, key=lambda problem: problem.span))
 
 
 def _checked_index(index: int | None, media: tuple[MediaRecord, ...]) -> int | None:

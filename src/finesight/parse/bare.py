@@ -29,10 +29,10 @@ from finesight.parse.grounding import blank, ordered
 from finesight.parse.json_block import JsonBlock, ObjectVisit, regions, walk
 from finesight.parse.placement import name_in_object
 from finesight.parse.records import (
+    AnswerBox,
+    AnswerEvent,
+    AnswerPoint,
     Findings,
-    FoundBox,
-    FoundEvent,
-    FoundPoint,
     JsonValue,
     Problem,
     Span,
@@ -180,7 +180,7 @@ def _is_call(text: str, group: Group) -> bool:
     return _CALL.search(before) is not None and not _EQUATION.match(text, group.span[1])
 
 
-def read_beside(text: str, boxes: Sequence[FoundBox]) -> tuple[Problem, ...]:
+def read_beside(text: str, boxes: Sequence[AnswerBox]) -> tuple[Problem, ...]:
     """One problem where a reply that gives results also holds four numbers that nothing calls a box.
 
     Args:
@@ -260,7 +260,7 @@ def _place(
 ) -> Findings:
     """A point of two numbers, a box of four."""
     if len(group.numbers) == 2:
-        point = FoundPoint(
+        point = AnswerPoint(
             point_resized=Point(*group.numbers),
             label=group.label,
             attributes=attributes or {},
@@ -270,7 +270,7 @@ def _place(
         return Findings(points=(point,))
     if len(group.numbers) == 4:
         box, swapped = ordered(group.numbers)
-        found = FoundBox(
+        found = AnswerBox(
             box_resized=box,
             label=group.label,
             attributes=attributes or {},
@@ -285,7 +285,7 @@ def _place(
 
 def _time(group: Group) -> Findings:
     start, end = sorted(group.numbers)
-    event = FoundEvent(
+    event = AnswerEvent(
         model_start_seconds=start,
         model_end_seconds=end,
         swapped=start != group.numbers[0],

@@ -24,7 +24,7 @@ from finesight.parse.coordinates import (
 from finesight.parse.grounding import blank
 from finesight.parse.json_block import JsonBlock, ObjectVisit, find_blocks, walk
 from finesight.parse.placement import name_in_object
-from finesight.parse.records import Findings, FoundEvent, JsonValue, Problem, Span
+from finesight.parse.records import AnswerEvent, Findings, JsonValue, Problem, Span
 from finesight.parse.times import parse_time, read_spans, scan_spans
 
 START_KEYS = ("starttime", "start", "startseconds", "begin", "starttimestamp")
@@ -66,7 +66,7 @@ def read_events(
         Events in reading order, in seconds on the clock the model saw.
     """
     found_blocks = find_blocks(text) if blocks is None else blocks
-    events: list[FoundEvent] = []
+    events: list[AnswerEvent] = []
     problems: list[Problem] = []
     for block in found_blocks:
         for visit in walk(block):
@@ -86,7 +86,7 @@ def read_events(
     )
 
 
-def _from_object(visit: ObjectVisit, span: Span) -> list[FoundEvent]:
+def _from_object(visit: ObjectVisit, span: Span) -> list[AnswerEvent]:
     """The events of one object; none if it speaks of no time, or of a place at a time."""
     members = visit.members
     if has_place(members) or named_place(members, 4) is not None:
@@ -108,7 +108,7 @@ def _from_object(visit: ObjectVisit, span: Span) -> list[FoundEvent]:
     else:
         raise ParseError(f"an event has {start_key or end_key} and not the other end")
     return [
-        FoundEvent(
+        AnswerEvent(
             model_start_seconds=min(start, end),
             model_end_seconds=max(start, end),
             label=label_of(members, _DESCRIPTION_KEYS),
@@ -178,14 +178,14 @@ def _from_sentences(text: str, *, is_cut: bool, bare_numbers: bool) -> Findings:
     """Events line by line. The label is what a line says after its time, or else the whole line."""
     spans, problems = scan_spans(text, bare_numbers=bare_numbers)
     end_of_text = len(text.rstrip())
-    events: list[FoundEvent] = []
+    events: list[AnswerEvent] = []
     dropped: list[Problem] = []
     for span, label in zip(spans, _labels(text, [each.span for each in spans]), strict=True):
         if is_cut and span.span[1] >= end_of_text:
             dropped.append(Problem(span.span, "the last time was cut before its end"))
             continue
         events.append(
-            FoundEvent(
+            AnswerEvent(
                 model_start_seconds=min(span.start_seconds, span.end_seconds),
                 model_end_seconds=max(span.start_seconds, span.end_seconds),
                 label=label,

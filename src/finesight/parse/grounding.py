@@ -41,7 +41,7 @@ from finesight.parse.coordinates import (
 )
 from finesight.parse.json_block import JsonBlock, ObjectVisit, find_blocks, regions, walk
 from finesight.parse.placement import name_in_object
-from finesight.parse.records import Findings, FoundBox, FoundPoint, JsonValue, Problem, Span
+from finesight.parse.records import AnswerBox, AnswerPoint, Findings, JsonValue, Problem, Span
 from finesight.parse.tags import Tag, cut_tag, find_tags, read_numbers
 
 _PAIR = re.compile(r"\(\s*+([-+\d.]++)\s*+,\s*+([-+\d.]++)\s*+\)")
@@ -111,8 +111,8 @@ class _Reader:
     """Collects what the formats give."""
 
     def __init__(self) -> None:
-        self.boxes: list[FoundBox] = []
-        self.points: list[FoundPoint] = []
+        self.boxes: list[AnswerBox] = []
+        self.points: list[AnswerPoint] = []
         self.problems: list[Problem] = []
         self.is_cut = False
 
@@ -165,7 +165,7 @@ class _Reader:
         label, attributes = description(visit.members, used)
         box, swapped, polygon = _outline(numbers)
         self.boxes.append(
-            FoundBox(
+            AnswerBox(
                 box_resized=box,
                 label=label,
                 attributes=attributes | polygon,
@@ -183,7 +183,7 @@ class _Reader:
             own = visit.saying(said)
             label, attributes = description(own.members, [key])
             self.points.append(
-                FoundPoint(
+                AnswerPoint(
                     point_resized=Point(*numbers),
                     label=label,
                     attributes=attributes,
@@ -222,7 +222,7 @@ class _Reader:
                 self._complain(span, "a points tag does not give an x and a y as numbers")
                 continue
             self.points.append(
-                FoundPoint(point_resized=Point(*numbers), label=label, attributes=extra, span=span)
+                AnswerPoint(point_resized=Point(*numbers), label=label, attributes=extra, span=span)
             )
 
     def read_legacy(self, text: str) -> None:
@@ -244,7 +244,7 @@ class _Reader:
             else:
                 box, swapped, polygon = _outline([value for corner in corners for value in corner])
                 self.boxes.append(
-                    FoundBox(
+                    AnswerBox(
                         box_resized=box, label=label, attributes=polygon, swapped=swapped, span=span
                     )
                 )
@@ -262,7 +262,7 @@ class _Reader:
         is_listed = len(lines) == len(spans) > 1 or all(map(_is_marked, lines))
         if are_clear and is_listed:
             self.boxes += [
-                FoundBox(
+                AnswerBox(
                     box_resized=box,
                     label=line["label"].strip(),
                     is_unmarked=True,

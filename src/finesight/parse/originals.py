@@ -1,24 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the readers found, brought to the picture or video it belongs to: original pixels, true seconds."""
+"""Places what the readers found: the picture or video it belongs to, original pixels, source seconds."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from finesight.conversation import MediaRecord
-from finesight.geometry import Size
-from finesight.parse.action import ToolCall, points_of, problems_of
-from finesight.parse.answer_records import AnswerBox, AnswerCall, AnswerEvent, AnswerPoint
+from finesight.geometry import Resize, Size
+from finesight.parse.action import points_of, problems_of
 from finesight.parse.document import DocumentPage
-from finesight.parse.placement import Placer
-from finesight.parse.records import Findings, FoundBox, FoundEvent, FoundPoint, Problem, Span
+from finesight.parse.placement import Placement, Placer
+from finesight.parse.records import (
+    AnswerBox,
+    AnswerCall,
+    AnswerEvent,
+    AnswerPoint,
+    Findings,
+    Problem,
+    Span,
+)
 
 
 class Originals:
-    """Brings what was found to the media it belongs to.
+    """Places the records of one reply.
 
     Args:
         media: what the conversation showed.
         text: the reply with its structured parts blanked out.
-        spans: where those parts stand.
+        spans: where those parts are.
         forced: index of the media that all results belong to; None leaves it to the rule of
             `finesight.parse.placement`.
     """
@@ -30,93 +39,69 @@ class Originals:
         self._placer = Placer(media, text, blocks=spans, forced=forced)
         self.problems: list[Problem] = []
 
-    def box(self, found: FoundBox) -> AnswerBox:
-        """A box in original pixels."""
-        placement = self._placer.place(found.media_name, found.span)
-        self._note(found.span, f"box {found.label[:60]!r}", placement.reason)
-        original, clipped = None, False
-        if placement.media_index is not None:
-            resize = self._media[placement.media_index].resize
-            original, clipped = resize.to_original(found.box_resized)
-        return AnswerBox(
-            box_resized=found.box_resized,
+    def box(self, box: AnswerBox) -> AnswerBox:
+        """A box with its place in original pixels."""
+        placement, resize = self._picture(box.media_name, box.span, f"box {box.label[:60]!r}")
+        original, clipped = resize.to_original(box.box_resized) if resize else (None, False)
+        return replace(
+            box,
             original=original,
-            label=found.label,
-            attributes=found.attributes,
             media_index=placement.media_index,
             placed_by=placement.placed_by,
             clipped=clipped,
-            swapped=found.swapped,
-            span=found.span,
         )
 
-    def point(self, found: FoundPoint) -> AnswerPoint:
-        """A point in original pixels."""
-        placement = self._placer.place(found.media_name, found.span)
-        self._note(found.span, f"point {found.label[:60]!r}", placement.reason)
-        original, clipped = None, False
-        if placement.media_index is not None:
-            resize = self._media[placement.media_index].resize
-            original, clipped = resize.point_to_original(found.point_resized)
-        return AnswerPoint(
-            point_resized=found.point_resized,
+    def point(self, point: AnswerPoint) -> AnswerPoint:
+        """A point with its place in original pixels."""
+        placement, resize = self._picture(
+            point.media_name, point.span, f"point {point.label[:60]!r}"
+        )
+        original, clipped = (
+            resize.point_to_original(point.point_resized) if resize else (None, False)
+        )
+        return replace(
+            point,
             original=original,
-            label=found.label,
-            attributes=found.attributes,
             media_index=placement.media_index,
             placed_by=placement.placed_by,
             clipped=clipped,
-            span=found.span,
         )
 
-    def event(self, found: FoundEvent) -> AnswerEvent:
-        """An event in seconds of the source."""
-        placement = self._placer.place(found.media_name, found.span, kind="video")
-        index, placed_by, reason = placement.media_index, placement.placed_by, placement.reason
-        source, clipped = None, False
+    def event(self, event: AnswerEvent) -> AnswerEvent:
+        """An event with its seconds of the source."""
+        placement = self._placer.place(event.media_name, event.span, kind="video")
+        index = placement.media_index
         clock = None if index is None else self._media[index].clock
         if index is not None and clock is None:
-            index, placed_by, reason = None, "", f"the clock of media {index} is not known"
+            placement = Placement(None, reason=f"the clock of media {index} is not known")
+        self._note(event.span, f"event {event.label[:60]!r}", placement.reason)
+        source, clipped = None, False
         if clock is not None:
-            start, start_moved = clock.to_source(found.model_start_seconds)
-            end, end_moved = clock.to_source(found.model_end_seconds)
+            start, start_moved = clock.to_source(event.model_start_seconds)
+            end, end_moved = clock.to_source(event.model_end_seconds)
             source, clipped = (start, end), start_moved or end_moved
-        self._note(found.span, f"event {found.label[:60]!r}", reason)
-        return AnswerEvent(
-            model_start_seconds=found.model_start_seconds,
-            model_end_seconds=found.model_end_seconds,
+        return replace(
+            event,
             source_seconds=source,
-            label=found.label,
-            attributes=found.attributes,
-            media_index=index,
-            placed_by=placed_by,
+            media_index=placement.media_index,
+            placed_by=placement.placed_by,
             clipped=clipped,
-            swapped=found.swapped,
-            span=found.span,
         )
 
-    def call(self, call: ToolCall) -> AnswerCall:
+    def call(self, call: AnswerCall) -> AnswerCall:
         """A tool call with its coordinates in original pixels."""
         self.problems.extend(problems_of(call))
         given = points_of(call)
         if not given:
-            return AnswerCall(name=call.name, arguments=call.arguments, span=call.span)
-        placement = self._placer.place("", call.span)
-        self._note(call.span, f"tool call {call.name[:60]!r}", placement.reason)
-        points, clipped = {}, False
-        if placement.media_index is not None:
-            resize = self._media[placement.media_index].resize
-            for name, point_resized in given.items():
-                points[name], moved = resize.point_to_original(point_resized)
-                clipped |= moved
-        return AnswerCall(
-            name=call.name,
-            arguments=call.arguments,
-            points=points,
+            return call
+        placement, resize = self._picture("", call.span, f"tool call {call.name[:60]!r}")
+        placed = {name: resize.point_to_original(each) for name, each in given.items() if resize}
+        return replace(
+            call,
+            points={name: point for name, (point, _) in placed.items()},
             media_index=placement.media_index,
             placed_by=placement.placed_by,
-            clipped=clipped,
-            span=call.span,
+            clipped=any(moved for _, moved in placed.values()),
         )
 
     def page(self, page: DocumentPage | None) -> tuple[DocumentPage | None, int | None]:
@@ -124,12 +109,8 @@ class Originals:
         if page is None:
             return None, None
         self.problems.extend(page.problems)
-        placement = self._placer.place("", page.span)
-        self._note(page.span, "page", placement.reason)
-        if placement.media_index is None:
-            return page, None
-        resize = self._media[placement.media_index].resize
-        return page.to_original(resize), placement.media_index
+        placement, resize = self._picture("", page.span, "page")
+        return page if resize is None else page.to_original(resize), placement.media_index
 
     def fitting(self, found: Findings) -> Findings:
         """Numbers that name no kind, less those that do not fit what was shown.
@@ -147,21 +128,21 @@ class Originals:
             problems=found.problems,
         )
 
-    def fits_box(self, found: FoundBox) -> bool:
+    def fits_box(self, found: AnswerBox) -> bool:
         """Whether a box that nothing calls one fits its picture; if not, a problem says so."""
         return self._fits(found, self._box_misfit(found))
 
-    def _fits(self, found: FoundBox | FoundPoint | FoundEvent, misfit: str) -> bool:
+    def _fits(self, found: AnswerBox | AnswerPoint | AnswerEvent, misfit: str) -> bool:
         if misfit:
             what = f"numbers that nothing calls a box, a point or a time {misfit}"
             self.problems.append(Problem(found.span, what))
         return not misfit
 
-    def _seen(self, found: FoundBox | FoundPoint) -> Size | None:
+    def _seen(self, found: AnswerBox | AnswerPoint) -> Size | None:
         index = self._placer.place(found.media_name, found.span).media_index
         return None if index is None else self._media[index].resize.resized
 
-    def _box_misfit(self, found: FoundBox) -> str:
+    def _box_misfit(self, found: AnswerBox) -> str:
         size, box = self._seen(found), found.box_resized
         if size is None:
             return ""
@@ -169,7 +150,7 @@ class Originals:
             return f"reach from {box.x1:g}, {box.y1:g} to {box.x2:g}, {box.y2:g} in {_pixels(size)}"
         return "" if min(box.width, box.height) >= 1 else "make a box thinner than a pixel"
 
-    def _point_misfit(self, found: FoundPoint) -> str:
+    def _point_misfit(self, found: AnswerPoint) -> str:
         size, point = self._seen(found), found.point_resized
         if size is None:
             return ""
@@ -178,7 +159,7 @@ class Originals:
         are_shares = max(point.x, point.y) <= 1 and not (point.x + point.y).is_integer()
         return "are shares of a picture, not pixels" if are_shares else ""
 
-    def _event_misfit(self, found: FoundEvent) -> str:
+    def _event_misfit(self, found: AnswerEvent) -> str:
         index = self._placer.place(found.media_name, found.span, kind="video").media_index
         clock = None if index is None else self._media[index].clock
         if found.model_end_seconds <= found.model_start_seconds:
@@ -186,6 +167,13 @@ class Originals:
         if clock is not None and clock.to_source(found.model_end_seconds)[1]:
             return f"reach {found.model_end_seconds:g} s, after the end of the video"
         return ""
+
+    def _picture(self, name: str, span: Span, what: str) -> tuple[Placement, Resize | None]:
+        """The picture of a result and how it was resized; a problem where it is not known."""
+        placement = self._placer.place(name, span)
+        self._note(span, what, placement.reason)
+        index = placement.media_index
+        return placement, None if index is None else self._media[index].resize
 
     def _note(self, span: Span, what: str, reason: str) -> None:
         if reason:

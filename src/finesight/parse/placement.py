@@ -25,9 +25,7 @@ from typing import Literal
 
 from finesight.conversation import MediaRecord
 from finesight.parse.json_block import ObjectVisit
-from finesight.parse.records import JsonValue, Span
-
-PlacedBy = Literal["caller", "name", "only", "heading", ""]
+from finesight.parse.records import JsonValue, PlacedBy, Span
 
 _KEYS = {
     **dict.fromkeys(("image_id", "picture_id", "image", "picture", "img_id"), "picture"),

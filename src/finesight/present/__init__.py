@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people look at: pictures with the answer drawn on them, contact sheets, timelines, reports.
+"""What people look at: pictures with the answer drawn on them, contact sheets, timelines, HTML pages.
 
-Takes records and Pillow images and gives images, SVG or HTML; it opens no media and reads no text
-of a model beyond showing it, escaped. What it needs of an answer stands in `marks` as protocols,
-because `parse` is a sibling.
+Takes answers and Pillow images and gives images, SVG or HTML. It opens no media, and it shows the
+text of a model without interpreting it.
 """

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from finesight.geometry import Box, Point
-from finesight.present.protocols import AnswerLike, BlockLike
+from finesight.parse.answer import Answer
+from finesight.parse.document import Block
 
 Colour = tuple[int, int, int]
 
@@ -67,7 +68,7 @@ class TimeSpan:
     number: int
 
 
-def marks_of(answer: AnswerLike, *, media_index: int = 0) -> tuple[Mark, ...]:
+def marks_of(answer: Answer, *, media_index: int = 0) -> tuple[Mark, ...]:
     """All boxes and points of one picture: found things, clicks, page blocks."""
     shapes: list[tuple[Box | Point, str]] = []
     for box in answer.boxes:
@@ -97,7 +98,7 @@ def marks_from(shapes: Iterable[tuple[Box | Point, str]]) -> tuple[Mark, ...]:
     )
 
 
-def spans_of(answer: AnswerLike, *, media_index: int) -> tuple[TimeSpan, ...]:
+def spans_of(answer: Answer, *, media_index: int) -> tuple[TimeSpan, ...]:
     """All events of an answer that belong to one video."""
     found = [
         (event.source_seconds, one_line(event.label))
@@ -135,12 +136,22 @@ def one_line(text: str) -> str:
     return " ".join("".join(kept).split())
 
 
+def shortened(text: str, longest: int) -> str:
+    """A text, or its beginning with an ellipsis."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
 def clock_text(seconds: float) -> str:
     """Seconds as `mm:ss.ff`, with hours in front once there are any."""
     minutes, rest = divmod(round(max(seconds, 0.0) * 100), 6000)
     hours, minutes = divmod(minutes, 60)
     head = f"{hours}:" if hours else ""
     return f"{head}{minutes:02d}:{rest // 100:02d}.{rest % 100:02d}"
+
+
+def hex_of(colour: Colour) -> str:
+    """A colour as HTML and SVG write it."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def ink_on(colour: Colour) -> Colour:
@@ -156,7 +167,7 @@ def _is_drawable(char: str) -> bool:
     return char.isspace() or category not in ("Cc", "Cf", "Cs", "Co", "Cn")
 
 
-def _all_blocks(blocks: Sequence[BlockLike]) -> Iterator[BlockLike]:
+def _all_blocks(blocks: Sequence[Block]) -> Iterator[Block]:
     for block in blocks:
         yield block
         yield from _all_blocks(block.children)

@@ -9,7 +9,6 @@ where there is room.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
@@ -17,11 +16,12 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from finesight.errors import FinesightError, LayoutError
+from finesight import files
+from finesight.errors import LayoutError
 from finesight.geometry import Box, Point
+from finesight.parse.answer import Answer
 from finesight.present.fonts import Font, font_for
 from finesight.present.marks import Colour, Mark, ink_on, marks_of
-from finesight.present.protocols import AnswerLike
 
 SMALLEST_LONG_SIDE = 512
 """Pictures with a shorter long side are enlarged before anything is drawn."""
@@ -47,7 +47,7 @@ class _Pen:
         return self.line * 2.5
 
 
-def draw_answer(image: Image.Image, answer: AnswerLike, *, media_index: int = 0) -> Image.Image:
+def draw_answer(image: Image.Image, answer: Answer, *, media_index: int = 0) -> Image.Image:
     """Draw what an answer says about one picture on a copy of it.
 
     Args:
@@ -96,22 +96,8 @@ def save_png(image: Image.Image, path: Path) -> None:
     Raises:
         FinesightError: the place cannot be written.
     """
-    draft = draft_of(path)
-    try:
+    with files.whole_file(path) as draft:
         image.save(draft, format="PNG")
-        draft.replace(path)
-    except OSError as error:
-        raise FinesightError(
-            f"picture {path} cannot be written: {error.strerror or error}",
-            hint="name a folder that exists and that you may write to",
-        ) from error
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def draft_of(path: Path) -> Path:
-    """A hidden file beside a file, to be written first; its name is no longer than file systems take."""
-    return path.with_name(f".{os.fsdecode(os.fsencode(path.name)[:200])}.part")
 
 
 def _enlargement(width: int, height: int) -> int:

@@ -1,35 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One HTML file that shows questions, answers, and everything that was done to get them.
-
-Self-contained: pictures are embedded, nothing is fetched, no script runs. Text of the model is
-shown, never interpreted.
-"""
+"""One HTML page that shows questions, answers, and everything that was done to get them."""
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jinja2 import Environment
-from markupsafe import Markup
 from PIL import Image
 
 from finesight.conversation import MediaRecord
-from finesight.errors import FinesightError
-from finesight.present.marks import clock_text, marks_of, one_line, spans_of
-from finesight.present.overlay import draft_of, draw_answer
-from finesight.present.protocols import AnswerLike
-from finesight.present.report_page import PAGE, STYLE
-from finesight.present.report_tables import Table, tables_of
+from finesight.geometry import Box, Point
+from finesight.parse.answer import Answer
+from finesight.parse.records import AnswerBox, AnswerEvent, AnswerPoint
+from finesight.present.marks import (
+    Mark,
+    TimeSpan,
+    clock_text,
+    marks_of,
+    one_line,
+    shortened,
+    spans_of,
+)
+from finesight.present.overlay import draw_answer
+from finesight.present.page import (
+    Facts,
+    Figure,
+    Notes,
+    Page,
+    PagePart,
+    Section,
+    Table,
+    TableRow,
+    Text,
+    data_address,
+    render_page,
+    write_page,
+)
 from finesight.present.timeline import timeline_svg
 
-LONGEST_SIDE = 1600
-"""Of an embedded picture; a larger one is scaled down after the marks are drawn."""
+FOOTER = "Coordinates are pixels of the original pictures; times are seconds of the source."
 
+_WRITTEN = "as the model wrote it"
+_NUMBERS = ("x1, y1, x2, y2", "x, y", "in the source", _WRITTEN, "x, y in the original")
 _FINE_REASONS = ("stop", "tool_calls")
+_LONGEST_CELL = 400
+"""Characters of one cell; the answer itself is shown above in full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,68 +63,50 @@ class ReportEntry:
     """
 
     question: str
-    answer: AnswerLike
+    answer: Answer
     pictures: Mapping[int, Image.Image] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Media:
-    title: str
-    source: str
-    facts: tuple[str, ...]
-    notes: tuple[str, ...]
-    picture: Markup
-    alt: str
-    timeline: Markup
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    question: str
-    text: str
-    finish_reason: str
-    is_warning: bool
-    truncated: bool
-    facts: tuple[str, ...]
-    media: tuple[_Media, ...]
-    tables: tuple[Table, ...]
-    problems: tuple[str, ...]
-
-
 def write_report(
-    path: Path, entries: Iterable[ReportEntry], *, title: str = "finesight report"
+    path: Path,
+    entries: Iterable[ReportEntry],
+    *,
+    title: str = "finesight report",
+    parents: bool = False,
 ) -> None:
-    """Write the report whole or not at all.
+    """Write the report whole or not at all; with `parents` its folder is made if need be.
 
     Raises:
         LayoutError: a picture has another size than the one its answer speaks of.
         FinesightError: the place cannot be written.
     """
-    page = render_report(entries, title=title)
-    draft = draft_of(path)
-    try:
-        draft.write_text(page, encoding="utf-8", errors="replace")
-        draft.replace(path)
-    except OSError as error:
-        raise FinesightError(
-            f"report {path} cannot be written: {error.strerror or error}",
-            hint="name a file in a folder that exists and that you may write to",
-        ) from error
-    finally:
-        draft.unlink(missing_ok=True)
+    write_page(path, _page(entries, title), parents=parents)
 
 
 def render_report(entries: Iterable[ReportEntry], *, title: str = "finesight report") -> str:
-    """The report as one HTML page; entries are used one by one, so that not all pictures are held at once."""
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    shown = [_entry(entry) for entry in entries]
-    return environment.from_string(PAGE).render(title=title, style=Markup(STYLE), entries=shown)
+    """The report as HTML."""
+    return render_page(_page(entries, title))
 
 
-def _entry(entry: ReportEntry) -> _Entry:
+def _page(entries: Iterable[ReportEntry], title: str) -> Page:
+    return Page(title=title, sections=map(_section, entries), footer=FOOTER)
+
+
+def _section(entry: ReportEntry) -> Section:
     answer = entry.answer
-    usage = answer.usage
+    parts: list[PagePart] = [Text("", answer.text or "(the answer is empty)"), _facts(entry)]
+    for index in range(len(answer.media)):
+        parts += _media(answer, index, entry.pictures.get(index))
+    parts += tables_of(answer)
+    if answer.problems:
+        problems = tuple(one_line(problem.message) for problem in answer.problems)
+        parts.append(Notes(problems, "Not read", is_warning=True))
+    return Section(entry.question, tuple(parts))
+
+
+def _facts(entry: ReportEntry) -> Facts:
+    answer, usage = entry.answer, entry.answer.usage
     facts = [
         f"{usage.prompt_tokens:,} prompt tokens, {usage.visual_tokens:,} of them visual",
         f"{usage.completion_tokens:,} answer tokens",
@@ -115,51 +114,39 @@ def _entry(entry: ReportEntry) -> _Entry:
     if usage.cached_tokens:
         facts.append(f"{usage.cached_tokens:,} from the cache")
     facts += [f"{name}: {seconds:.2f} s" for name, seconds in entry.timings.items()]
-    return _Entry(
-        question=entry.question,
-        text=answer.text,
-        finish_reason=answer.finish_reason,
-        is_warning=answer.finish_reason not in _FINE_REASONS,
-        truncated=answer.truncated,
-        facts=tuple(facts),
-        media=tuple(
-            _media(answer, index, entry.pictures.get(index)) for index in range(len(answer.media))
-        ),
-        tables=tables_of(answer),
-        problems=tuple(one_line(problem.message) for problem in answer.problems),
-    )
+    warnings = ["truncated"] if answer.truncated else []
+    finish = f"finish: {answer.finish_reason}"
+    if answer.finish_reason in _FINE_REASONS:
+        facts.insert(0, finish)
+    else:
+        warnings.insert(0, finish)
+    return Facts(tuple(facts), tuple(warnings))
 
 
-def _media(answer: AnswerLike, index: int, picture: Image.Image | None) -> _Media:
+def _media(answer: Answer, index: int, picture: Image.Image | None) -> Iterator[PagePart]:
     record = answer.media[index]
-    marks = marks_of(answer, media_index=index) if record.kind == "image" else ()
+    is_image = record.kind == "image"
+    marks = marks_of(answer, media_index=index) if is_image else ()
+    if picture is not None and is_image:
+        picture = draw_answer(picture, answer, media_index=index)
     spans = spans_of(answer, media_index=index)
-    embedded = Markup()
-    if picture is not None:
-        is_image = record.kind == "image"
-        embedded = data_address(
-            draw_answer(picture, answer, media_index=index) if is_image else picture
-        )
-    timeline = Markup()
-    if spans and record.clock is not None:
-        times = record.clock.source_seconds
-        svg = timeline_svg(spans, start_seconds=times[0], end_seconds=times[-1])
-        timeline = Markup(svg)  # timeline_svg escapes its labels
-    return _Media(
-        title=f"{'Picture' if record.kind == 'image' else 'Video'} {_ordinal(answer, index)}",
-        source=record.source,
-        facts=_media_facts(record),
-        notes=record.notes,
-        picture=embedded,
+    # counted from 1 among media of its kind, as the prompt counts them
+    number = sum(1 for each in answer.media[: index + 1] if each.kind == record.kind)
+    yield Figure(
+        title=f"{'Picture' if is_image else 'Video'} {number}",
+        picture="" if picture is None else data_address(picture),
+        drawing=timeline_svg(spans, *_ends(record)) if spans else None,
         alt=f"{record.source} with {len(marks)} marks" if marks else record.source,
-        timeline=timeline,
+        caption=record.source,
     )
+    yield Facts(_media_facts(record))
+    if record.notes:
+        yield Notes(record.notes)
 
 
-def _ordinal(answer: AnswerLike, index: int) -> int:
-    """Which picture or which video it is, counted from 1 as the prompt counts them."""
-    kind = answer.media[index].kind
-    return sum(1 for record in answer.media[: index + 1] if record.kind == kind)
+def _ends(record: MediaRecord) -> tuple[float, float]:
+    assert record.clock is not None, "an event is placed by the clock of its video"
+    return record.clock.source_seconds[0], record.clock.source_seconds[-1]
 
 
 def _media_facts(record: MediaRecord) -> tuple[str, ...]:
@@ -174,21 +161,98 @@ def _media_facts(record: MediaRecord) -> tuple[str, ...]:
     if record.sample_fps is not None:
         facts.append(f"{record.sample_fps:.3g} frames per second")
     if record.clock is not None:
-        times = record.clock.source_seconds
-        stretch = f"{clock_text(times[0])} – {clock_text(times[-1])}"
-        facts.append(f"{len(times)} frames, {stretch}")
+        facts.append(f"{len(record.clock.source_seconds)} frames, {_stretch(_ends(record))}")
     return tuple(facts)
 
 
-def data_address(image: Image.Image, *, longest_side: int = LONGEST_SIDE) -> Markup:
-    """A picture as a data address; JPEG, or PNG where that is smaller (drawings, screens)."""
-    shown = image.convert("RGB")
-    if max(shown.size) > longest_side:
-        shown.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
-    best, kind = b"", ""
-    for name, options in (("jpeg", {"quality": 88}), ("png", {"optimize": True})):
-        buffer = io.BytesIO()
-        shown.save(buffer, format=name, **options)
-        if not best or buffer.tell() < len(best):
-            best, kind = buffer.getvalue(), name
-    return Markup(f"data:image/{kind};base64,{base64.b64encode(best).decode('ascii')}")
+def tables_of(answer: Answer) -> list[Table]:
+    """The tables of an answer that have rows; things that are drawn have their number and colour."""
+    marks = _marks(answer)
+
+    def row(item: AnswerBox | AnswerPoint | AnswerEvent, original: str, written: str) -> TableRow:
+        cells = (_short(item.label), original, written, _flags(item), _attributes(item))
+        return TableRow(cells, marks.get(id(item)))
+
+    boxes = [row(each, _place(each.original), _place(each.box_resized)) for each in answer.boxes]
+    points = [
+        row(each, _place(each.original), _place(each.point_resized)) for each in answer.points
+    ]
+    events = [
+        row(
+            each,
+            _stretch(each.source_seconds),
+            _stretch((each.model_start_seconds, each.model_end_seconds)),
+        )
+        for each in answer.events
+    ]
+    calls = [
+        TableRow(
+            (
+                _short(call.name),
+                _short(json.dumps(dict(call.arguments), ensure_ascii=False)),
+                "; ".join(map(_place, call.points.values())),
+            )
+        )
+        for call in answer.tool_calls
+    ]
+    last = (_WRITTEN, "flags", "more")
+    tables = (
+        _table("Boxes", ("label", "x1, y1, x2, y2", *last), boxes),
+        _table("Points", ("label", "x, y", *last), points),
+        _table("Events", ("event", "in the source", *last), events),
+        _table("Tool calls", ("tool", "arguments", "x, y in the original"), calls),
+    )
+    return [table for table in tables if table.rows]
+
+
+def _marks(answer: Answer) -> dict[int, Mark | TimeSpan]:
+    """What is drawn of boxes, points and events, by the id of their records."""
+    found: dict[int, Mark | TimeSpan] = {}
+    for index in range(len(answer.media)):
+        # marks come in the order of the records; calls and page blocks follow and have no row
+        placed = [id(each) for each in (*answer.boxes, *answer.points) if each.media_index == index]
+        found.update(zip(placed, marks_of(answer, media_index=index), strict=False))
+        events = [id(each) for each in answer.events if each.media_index == index]
+        found.update(zip(events, spans_of(answer, media_index=index), strict=True))
+    return found
+
+
+def _table(title: str, header: Sequence[str], rows: Sequence[TableRow]) -> Table:
+    """A table without the columns in which no row has a text."""
+    used = [place for place in range(len(header)) if any(row.cells[place] for row in rows)]
+    kept = tuple(TableRow(tuple(row.cells[place] for place in used), row.mark) for row in rows)
+    return Table(title, tuple(header[place] for place in used), kept, _NUMBERS)
+
+
+def _flags(item: AnswerBox | AnswerPoint | AnswerEvent) -> str:
+    flags = ["clipped"] if item.clipped else []
+    flags += ["corners swapped"] if isinstance(item, AnswerBox) and item.swapped else []
+    flags += ["picture not known"] if item.media_index is None else []
+    return ", ".join(flags)
+
+
+def _attributes(item: AnswerBox | AnswerPoint | AnswerEvent) -> str:
+    """What else was said; the label is not repeated."""
+    kept = {key: value for key, value in item.attributes.items() if value != item.label}
+    return _short(json.dumps(kept, ensure_ascii=False)) if kept else ""
+
+
+def _place(place: Box | Point | None) -> str:
+    if place is None:
+        return "not known"
+    values: tuple[float, ...]
+    if isinstance(place, Box):
+        values = (place.x1, place.y1, place.x2, place.y2)
+    else:
+        values = (place.x, place.y)
+    return ", ".join(f"{value:.1f}".removesuffix(".0") for value in values)
+
+
+def _stretch(seconds: tuple[float, float] | None) -> str:
+    if seconds is None:
+        return "not known"
+    return f"{clock_text(seconds[0])} – {clock_text(seconds[1])}"
+
+
+def _short(text: str) -> str:
+    return shortened(one_line(text), _LONGEST_CELL)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A contact sheet: frames of a video with their true times, and the events as bars under them.
+"""A contact sheet: frames of a video with their times in the source, and the events as bars under them.
 
 A frame within an event has a rim in the event's colour. More frames than fit are thinned evenly,
 first and last kept.
@@ -39,7 +39,7 @@ def contact_sheet(
 
     Args:
         frames: pictures of one size, in order.
-        seconds: true time of each in the source.
+        seconds: time of each in the source.
         spans: events to mark.
         most_frames: frames shown at most.
         width: of the sheet in pixels.
@@ -107,7 +107,7 @@ def chosen_frames(num_frames: int, most: int) -> list[int]:
 
 
 def _columns(num_frames: int, aspect: float) -> int:
-    """Columns for a sheet about as wide as high; wide frames stand in fewer columns."""
+    """Columns for a sheet about as wide as high; wide frames take fewer columns."""
     wanted = round(sqrt(num_frames * 1.6 / aspect))
     return max(1, min(wanted, num_frames, 8))
 
@@ -120,7 +120,7 @@ def _draw_axis(
     top: int,
     width: int,
 ) -> None:
-    """Bars of the events over a scale of true times."""
+    """Bars of the events over a scale of source times."""
     first, last = axis_ends(spans, *clip)
     left, scale = 4 * _GAP, (width - 8 * _GAP) / (last - first)
     bottom = top + _GAP + (max(lanes) + 1) * _BAR

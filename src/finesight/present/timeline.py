@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events of a video as bars over a time axis: an SVG for pages, and where the bars go for pictures.
 
-Bars that overlap in time lie in lanes of their own. Letters take the colour of the page around them
-(`currentColor`), so that one SVG suits light and dark. Times are true seconds of the source.
+Bars that overlap in time get lanes of their own. Letters take the colour of the page around them
+(`currentColor`), so that one SVG fits light and dark pages. Times are seconds of the source.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 
-from finesight.present.marks import TimeSpan, clock_text
+from markupsafe import Markup
+
+from finesight.present.marks import TimeSpan, clock_text, hex_of, shortened
+from finesight.present.svg import drawing, element
 
 _LANE = 30
 _MARGIN = 12
@@ -21,37 +23,37 @@ _SHORTEST_BAR = 3.0  # so that a moment is seen
 
 
 def timeline_svg(
-    spans: Sequence[TimeSpan], *, start_seconds: float, end_seconds: float, width: int = 960
-) -> str:
+    spans: Sequence[TimeSpan], start_seconds: float, end_seconds: float, *, width: int = 960
+) -> Markup:
     """Draw events as an SVG that grows with the page.
 
     Args:
         spans: the events.
         start_seconds: left end of the axis.
-        end_seconds: right end of the axis; the axis grows where an event lies outside.
+        end_seconds: right end of the axis; the axis grows where an event is outside.
         width: in the SVG's own units.
     """
     first, last = axis_ends(spans, start_seconds, end_seconds)
     scale = (width - 2 * _SIDE) / (last - first)
     lanes = lanes_of(spans, shortest_seconds=110 / scale)
     bottom = _MARGIN + _LANE * (max(lanes, default=-1) + 1)
-    parts = [
-        f'<svg class="timeline" viewBox="0 0 {width} {bottom + _AXIS}" role="img" '
-        f'aria-label="{len(spans)} events from {clock_text(first)} to {clock_text(last)}" '
-        'xmlns="http://www.w3.org/2000/svg" font-family="system-ui, sans-serif" font-size="12">'
-    ]
+    parts = []
     for tick in ticks(first, last):
         x = _SIDE + (tick - first) * scale
-        parts.append(
-            f'<path d="M{x:.1f} {_MARGIN - 4} V{bottom + 4}" stroke="currentColor" opacity="0.2"/>'
-            f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle" fill="currentColor">'
-            f"{_tick_text(tick)}</text>"
-        )
-    parts.extend(
+        text = clock_text(tick).removesuffix(".00")
+        line = f"M{x:.1f} {_MARGIN - 4} V{bottom + 4}"
+        ink = {"fill": "currentColor", "text-anchor": "middle"}
+        parts += [
+            element("path", {"d": line, "stroke": "currentColor", "opacity": "0.2"}),
+            element("text", {"x": x, "y": bottom + 18, **ink}, text),
+        ]
+    parts += [
         _bar(span, lane, _SIDE + (span.start_seconds - first) * scale, scale, width)
         for span, lane in zip(spans, lanes, strict=True)
-    )
-    return "".join([*parts, "</svg>"])
+    ]
+    label = f"{len(spans)} events from {clock_text(first)} to {clock_text(last)}"
+    font = {"font-family": "system-ui, sans-serif", "font-size": "12"}
+    return drawing((width, bottom + _AXIS), label, parts, font)
 
 
 def lanes_of(spans: Sequence[TimeSpan], *, shortest_seconds: float = 0.0) -> list[int]:
@@ -89,21 +91,17 @@ def ticks(first: float, last: float, *, most: int = 9) -> list[float]:
     return found
 
 
-def _bar(span: TimeSpan, lane: int, x: float, scale: float, width: int) -> str:
+def _bar(span: TimeSpan, lane: int, x: float, scale: float, width: int) -> Markup:
     y = _MARGIN + lane * _LANE
     length = max((span.end_seconds - span.start_seconds) * scale, _SHORTEST_BAR)
-    colour = "#{:02x}{:02x}{:02x}".format(*span.colour)
     stretch = f"{clock_text(span.start_seconds)} – {clock_text(span.end_seconds)}"
     label = f"{span.number} {span.label}".strip()
-    room = int((width - x - 4) / 7)
-    short = label if len(label) <= room else label[: max(room - 1, 1)] + "…"
-    return (
-        f"<g><title>{html.escape(f'{label} ({stretch})')}</title>"
-        f'<rect x="{x:.1f}" y="{y + 16}" width="{length:.1f}" height="8" rx="2" fill="{colour}"/>'
-        f'<text x="{x:.1f}" y="{y + 12}" fill="currentColor">{html.escape(short)}</text></g>'
+    room = max(int((width - x - 4) / 7), 2)
+    bar = {"x": x, "y": y + 16, "width": length, "height": 8, "rx": 2, "fill": hex_of(span.colour)}
+    return element(
+        "g",
+        {},
+        element("title", {}, f"{label} ({stretch})"),
+        element("rect", bar),
+        element("text", {"x": x, "y": y + 12, "fill": "currentColor"}, shortened(label, room)),
     )
-
-
-def _tick_text(seconds: float) -> str:
-    text = clock_text(seconds)
-    return text.removesuffix(".00")

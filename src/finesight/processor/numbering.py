@@ -11,9 +11,8 @@ Legend: L tokens of the sample, M visual tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -101,20 +100,8 @@ class _Row:
         self.labels += ids if is_target else [IGNORE_INDEX] * len(ids)
 
     def flush(self) -> None:
-        """Tokenize the text segments waiting: neighbours of one kind as one run."""
+        """Tokenize the text segments waiting as one run."""
         waiting, self.pending = self.pending, []
-        for by_character, run in groupby(waiting, key=lambda segment: segment.by_character):
-            if by_character:
-                self._add_characters(run)
-            else:
-                self._add_text(list(run))
-
-    def _add_characters(self, run: Iterable[TextSegment]) -> None:
-        for segment in run:
-            for character in segment.text:
-                self.add(self.tokenizer.encode(character), is_target=segment.is_target)
-
-    def _add_text(self, waiting: list[TextSegment]) -> None:
         text = "".join(segment.text for segment in waiting)
         if not text:
             return

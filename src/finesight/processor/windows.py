@@ -3,8 +3,9 @@
 
 A frame pair is tiled with windows of 4 x 4 merged cells (112 x 112 pixels). Windows at the right
 and lower edge are as small as what is left: there is no padding, and no empty window. Tokens are
-reordered so that windows are contiguous, row by row inside a window, windows left to right and top
-to bottom, frame pairs one after the other.
+reordered so that windows are contiguous, row by row inside a window. Frame pairs stay one after the
+other; inside a frame pair the largest windows come first, equal ones left to right and top to
+bottom, so that attention computes windows of equal length together without moving them.
 
 Results depend only on the grid and are cached; the tensors are shared, so never write into them.
 
@@ -50,10 +51,12 @@ def _window_order(
     window_of = (
         row_window[:, None] * windows_wide + column_window
     ).flatten()  # [cells of one pair]
-    order = torch.argsort(window_of, stable=True)  # stable: row by row inside a window
     lengths = torch.bincount(window_of)
+    by_length = torch.argsort(lengths, descending=True, stable=True)
+    rank = torch.argsort(by_length)[window_of]  # place of each cell's window, largest first
+    order = torch.argsort(rank, stable=True)  # stable: row by row inside a window
     starts = torch.arange(pairs) * (cell_rows * cell_columns)
-    return (starts[:, None] + order).flatten(), lengths.repeat(pairs)
+    return (starts[:, None] + order).flatten(), lengths[by_length].repeat(pairs)
 
 
 def patch_positions(grid_thw: tuple[int, int, int], merge: int = 2) -> Tensor:

@@ -38,12 +38,10 @@ class TextSegment:
     Attributes:
         text: the characters.
         is_target: whether a training learns to write it.
-        by_character: tokenize every character on its own; a training may ask for it, an answer never needs it.
     """
 
     text: str
     is_target: bool = False
-    by_character: bool = False
 
 
 @dataclass(frozen=True, slots=True)

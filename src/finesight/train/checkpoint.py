@@ -14,7 +14,6 @@ resume from. It holds tensors in safetensors and the rest in JSON: nothing is pi
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from finesight import files
 from finesight.errors import DataError
 
 _TENSORS = "train.safetensors"
@@ -70,31 +70,22 @@ def save_checkpoint(
         DataError: it cannot be written; the checkpoints before it stay.
     """
     final = folder / f"step_{state.step:08d}"
-    writing = folder / f".writing_{state.step:08d}"
-    for left in folder.glob(".writing_*"):  # of a run that was killed while it wrote
+    for left in folder.glob(".step_*"):  # of a run that was killed while it wrote
         shutil.rmtree(left)
-    writing.mkdir(parents=True)
     tensors = {
         f"{part}/{name}": value.detach().contiguous()
         for part, group in parts.items()
         for name, value in group.items()
     }
     try:
-        save_file(tensors, writing / _TENSORS)
-        (writing / _STATE).write_text(json.dumps(asdict(state), indent=1), encoding="utf-8")
-        _sync(writing / _TENSORS)
-        _sync(writing / _STATE)
-        if final.exists():
-            shutil.rmtree(final)
-        writing.rename(final)
+        with files.whole_folder(final, error=None, sync=True) as writing:
+            save_file(tensors, writing / _TENSORS)
+            (writing / _STATE).write_text(json.dumps(asdict(state), indent=1), encoding="utf-8")
     except (OSError, SafetensorError) as error:
         raise DataError(
             f"checkpoint {final} cannot be written: {error}",
             hint="make room, then run the same command: it goes on from the checkpoint before",
         ) from error
-    finally:
-        shutil.rmtree(writing, ignore_errors=True)
-    _sync(folder)
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
     return final
@@ -142,12 +133,3 @@ def checkpoints(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if _NAME.match(path.name))
-
-
-def _sync(path: Path) -> None:
-    """Make a file or folder durable before something depends on it."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,64 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exponential moving average of weights: what is evaluated and shipped.
 
-With a flat learning rate the average stands where a decay would have led, most of the way, at no cost in steps.
+With a flat learning rate the average is about where a decay would have led, at no cost in steps. The copy is kept by
+`torch.optim.swa_utils`; the warm-up is ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 
-class WeightAverage:
-    """Running average of a module's parameters, in float32.
+def averaged(module: nn.Module, decay: float) -> AveragedModel:
+    """A copy of a module that follows its weights: call `update_parameters(module)` after each step.
+
+    Update number n keeps the share `min(decay, n / (n + 10))` of the old average: a young one must forget its start.
 
     Args:
         module: whose parameters are averaged.
         decay: share of the old average kept at each update, once warmed up.
     """
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.updates = 0
-        self._module = module
-        self.tensors = {
-            name: value.detach().float().clone() for name, value in module.named_parameters()
-        }
-
     @torch.no_grad()
-    def update(self) -> None:
-        """Move the average towards the present weights."""
-        self.updates += 1
-        decay = min(
-            self.decay, self.updates / (self.updates + 10)
-        )  # a young average must forget its start
-        for name, value in self._module.named_parameters():
-            self.tensors[name].lerp_(value.float(), 1 - decay)
+    def follow(own: Sequence[Tensor], present: Sequence[Tensor], _on_device: Tensor | int) -> None:
+        number = int(
+            average.n_averaged
+        )  # of the host: reading the copy on a device would wait for it
+        kept = min(decay, number / (number + 10))
+        torch._foreach_lerp_(list(own), list(present), 1 - kept)
 
-    def load(self, tensors: dict[str, Tensor], updates: int) -> None:
-        """Take over an average that was saved, onto the module's device."""
-        places = {name: value.device for name, value in self._module.named_parameters()}
-        self.tensors = {
-            name: value.detach().float().to(places[name], copy=True)
-            for name, value in tensors.items()
-        }
-        self.updates = updates
+    average = AveragedModel(module, multi_avg_fn=follow)
+    average.n_averaged.fill_(1)  # torch would take the first weights as they are
+    return average.requires_grad_(False).eval()
 
-    @contextmanager
-    def applied(self) -> Iterator[None]:
-        """Run with the averaged weights in the module, and put the present ones back afterwards."""
-        present = {name: value.detach().clone() for name, value in self._module.named_parameters()}
-        self._write(self.tensors)
-        try:
-            yield
-        finally:
-            self._write(present)
 
-    @torch.no_grad()
-    def _write(self, tensors: dict[str, Tensor]) -> None:
-        for name, value in self._module.named_parameters():
-            value.copy_(tensors[name])
+def num_updates(average: AveragedModel) -> int:
+    """How often the average was updated."""
+    return int(average.n_averaged) - 1
+
+
+def restore(average: AveragedModel, updates: int) -> None:
+    """Set how often an average whose weights were loaded has been updated."""
+    average.n_averaged.fill_(updates + 1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training loop: packs in, checkpoints and a log out.
 
-Everything that changes is in `Trainer`: weights, temporary heads, optimizers, average, place in the data. A run that is
-killed goes on from its newest checkpoint and sees the same packs as an unbroken run.
+Everything that changes is in `Trainer`: weights, those of the objectives included, optimizers, average, place in the
+data. A run that is killed goes on from its newest checkpoint and sees the same packs as an unbroken run.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from finesight.data.loader import PackStream, TrainBatch, read_packs
-from finesight.data.mixture import Cursor, Mixture
 from finesight.errors import DataError
 from finesight.model.vl import VisionLanguageModel
-from finesight.text.tokenizer import Tokenizer
 from finesight.train.checkpoint import (
     TrainState,
     checkpoints,
@@ -27,162 +25,201 @@ from finesight.train.checkpoint import (
     load_fitting,
     save_checkpoint,
 )
-from finesight.train.dense import DenseHeads, NameHead, PlaceHead
-from finesight.train.ema import WeightAverage
-from finesight.train.learner import Learner, moved, weighted
-from finesight.train.meters import Meters
-from finesight.train.optim import Optimizers
-from finesight.train.recipe import PretrainRecipe
-from finesight.train.schedule import lr_scale, schedule_step
+from finesight.train.ema import averaged, num_updates, restore
+from finesight.train.meters import Meters, Sum
+from finesight.train.objective import ForwardPass, Objective, normalised, total_targets
+from finesight.train.optim import OptimConfig, Optimizers
+from finesight.train.recipe import RunSection
+from finesight.train.schedule import ScheduleConfig, lr_scale, schedule_step
 
 Evaluate = Callable[[VisionLanguageModel], dict[str, float]]
 """Takes the model with averaged weights, gives named scores; handed in by the caller."""
 
+Report = Callable[[int, dict[str, float]], None]
+"""Takes a step and the values that belong to it."""
+
+MODEL = "model"
+"""Name under which the network's weights stand beside those of the objectives."""
+
 
 class Trainer:
-    """One run, from its recipe.
+    """One run.
 
     Args:
-        recipe: what to do.
         model: the network, in float32 on the run's device.
+        objectives: what is learned; the weights of those that have some are trained and saved with the model.
+        data: where packs come from.
+        optim: rules over the names of all weights: `model.*`, and `<objective>.*`.
+        schedule: learning rate over the steps.
+        run: length, precision and what is written.
     """
 
-    def __init__(self, recipe: PretrainRecipe, model: VisionLanguageModel) -> None:
-        self.recipe = recipe
-        stream = PackStream(recipe.data, recipe.model.folder)
-        with torch.random.fork_rng(devices=[]):  # the same heads whatever was drawn before
-            torch.manual_seed(recipe.model.seed)
-            heads = DenseHeads(
-                model.config.text.hidden_size,
-                num_characters=len(stream.vocabulary.characters) + 2,
-                num_objects=len(stream.vocabulary.objects) + 1,
-            ).to(recipe.run.device)
-            place_head = PlaceHead(model.config.text.hidden_size).to(recipe.run.device)
-            name_head = NameHead(
-                model.config.text.hidden_size,
-                _name_tokens(recipe.data.objects, Tokenizer.from_folder(recipe.model.folder)),
-            ).to(recipe.run.device)
-        self.learner = Learner(model, heads, place_head, name_head)
-        self.optimizers = Optimizers(self.learner, recipe.optim)
-        self.average = WeightAverage(self.learner, recipe.run.average_decay)
+    def __init__(
+        self,
+        model: VisionLanguageModel,
+        objectives: Sequence[Objective],
+        data: PackStream,
+        *,
+        optim: OptimConfig,
+        schedule: ScheduleConfig,
+        run: RunSection,
+    ) -> None:
+        self.model = model
+        self.objectives = list(objectives)
+        self.schedule = schedule
+        self.settings = run
+        self.notes: list[str] = []  # what a user should know about how the run began
+        owned = {one.name: one for one in objectives if isinstance(one, nn.Module)}
+        self.weights = nn.ModuleDict({MODEL: model, **owned}).to(run.device)
+        self.optimizers = Optimizers(self.weights, optim)
+        self.average = averaged(self.weights, run.average_decay)
         self.state = TrainState(step=0, cursor={}, samples=0, average_updates=0, seconds=0.0)
-        self.checkpoint_folder = recipe.run.folder / "checkpoints"
+        self.checkpoint_folder = run.folder / "checkpoints"
+        self._data = data
+        self._device = torch.device(run.device)
+        self._unread_loss: Tensor | None = None
         self._is_told_to_stop = False
-
-    @property
-    def model(self) -> VisionLanguageModel:
-        """The network being trained."""
-        return self.learner.model
+        model.set_gradient_checkpointing(run.gradient_checkpointing)
 
     @property
     def place(self) -> int:
-        """Where the run stands in its schedule; at `total_steps` it is over."""
-        return schedule_step(self.state.step, self.state.seconds, self.recipe.schedule)
+        """Where the run is in its schedule; at `total_steps` it is over."""
+        return schedule_step(self.state.step, self.state.seconds, self.schedule)
 
     def stop(self) -> None:
         """Ask a run to end after its present step, with a checkpoint; may be called from a signal handler."""
         self._is_told_to_stop = True
 
     def resume(self) -> bool:
-        """Go on from the newest checkpoint, if there is one."""
+        """Go on from the newest checkpoint, if there is one.
+
+        Raises:
+            DataError: it cannot be read, does not fit, or was written by a version with other objectives.
+        """
         saved = checkpoints(self.checkpoint_folder)
         if not saved:
             return False
-        self.state, parts = load_checkpoint(saved[-1])
-        missing = {"learner", "average"} - parts.keys()
+        state, parts = load_checkpoint(saved[-1])
+        missing = {"weights", "average"} - parts.keys()
         if missing:
-            raise DataError(f"checkpoint {saved[-1]} lacks {', '.join(sorted(missing))}")
-        load_fitting(self.learner, parts["learner"], saved[-1])
-        self.average.load(parts["average"], self.state.average_updates)
+            raise DataError(
+                f"checkpoint {saved[-1]} has {', '.join(sorted(parts))} but not {', '.join(sorted(missing))}: "
+                "an earlier version wrote it, with temporary heads that are gone",
+                hint="start a new run from its weights: another run.folder, and model.start_from = this one",
+            )
+        load_fitting(self.weights, parts["weights"], saved[-1])
+        load_fitting(self.average.module, parts["average"], saved[-1])
+        restore(self.average, state.average_updates)
         self.optimizers.load_state_tensors(parts.get("optimizer", {}))
+        self.state = state
         return True
 
     def save(self) -> Path:
-        """Write a checkpoint."""
+        """Write a checkpoint.
+
+        Raises:
+            DataError: the last loss is not finite, or the checkpoint cannot be written.
+        """
+        self._check_last_loss()
         parts: dict[str, dict[str, Tensor]] = {
-            "learner": {name: value.detach() for name, value in self.learner.named_parameters()},
-            "average": self.average.tensors,
+            "weights": dict(self.weights.named_parameters()),
+            "average": dict(self.average.module.named_parameters()),
             "optimizer": self.optimizers.state_tensors(),
         }
         return save_checkpoint(
-            self.checkpoint_folder, self.state, parts, keep=self.recipe.run.keep_checkpoints
+            self.checkpoint_folder, self.state, parts, keep=self.settings.keep_checkpoints
         )
 
-    def step(self, train_batches: list[TrainBatch]) -> dict[str, float]:
+    def step(self, packs: list[TrainBatch]) -> dict[str, Sum]:
         """One optimizer step over one or more packs.
 
+        Nothing in it waits for the device: the loss is checked at the beginning of the next step, and before anything
+        is saved.
+
         Returns:
-            Means of losses and shares, the gradient norm and the learning-rate factor.
+            Losses, shares, the gradient norm and the learning-rate factor, still on the device.
 
         Raises:
-            DataError: the loss is not finite; nothing was updated.
+            DataError: the loss of the step before is not finite, or the packs have no target.
         """
-        weights = self.recipe.loss
-        device = torch.device(self.recipe.run.device)
-        dtype = getattr(torch, self.recipe.run.precision)
-        meters = Meters()
-        for train_batch in train_batches:
-            with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-                results = self.learner(moved(train_batch, device), weights)
-                loss = weighted(results, weights)
-            (loss / len(train_batches)).backward()
-            meters.add(
-                {
-                    **{name: float(value.detach()) for name, value in results.items()},
-                    "loss": float(loss.detach()),
-                }
-            )
-        values = meters.means()
-        if not values["loss"] < float("inf"):
+        self._check_last_loss()
+        totals = total_targets(self.objectives, packs)
+        if not any(totals.values()):
             raise DataError(
-                f"loss is {values['loss']} at step {self.state.step}",
-                hint="lower the learning rate",
+                f"step {self.state.step} has no target for any loss of the recipe",
+                hint="records without a picture teach the decoder alone: give loss.tokens a weight, or leave them out",
             )
-        scale = lr_scale(self.place, self.recipe.schedule)
-        values["grad_norm"] = self.optimizers.step(scale)
-        values["lr_scale"] = scale
-        self.average.update()
-        return values
+        meters = Meters()
+        for pack in packs:
+            self._backward(pack, totals, meters)
+        scale = lr_scale(self.place, self.schedule)
+        loss = torch.as_tensor(meters.sums["loss"].total)
+        norm = self.optimizers.step(scale)
+        self.average.update_parameters(self.weights)
+        self._unread_loss = loss
+        return {
+            **meters.sums,
+            "loss": Sum(loss),
+            "grad_norm": Sum(norm),
+            "lr_scale": Sum(scale),
+        }
 
-    def check_data(self) -> None:
-        """Open every source and read a record at the present place, as the loader's workers will.
+    def _backward(self, pack: TrainBatch, totals: dict[str, float], meters: Meters) -> None:
+        """Add the gradients of one pack, and what it says for the log."""
+        counts = [objective.num_targets(pack) for objective in self.objectives]
+        forward = ForwardPass(self.model, pack.to(self._device))
+        dtype = getattr(torch, self.settings.precision)
+        losses: list[Tensor] = []
+        with torch.autocast(self._device.type, dtype=dtype, enabled=dtype != torch.float32):
+            for objective, count in zip(self.objectives, counts, strict=True):
+                if any(count.values()):
+                    found = objective(forward)
+                    losses.append(normalised(found, objective, totals))
+                    sums = {
+                        part: Sum(one.detach(), count[part]) for part, one in found.sums.items()
+                    }
+                    meters.add(sums | found.values)
+        if losses:
+            loss = torch.stack(losses).sum()
+            loss.backward()
+            meters.add({"loss": Sum(loss.detach())})
 
-        Raises:
-            ConfigError: the place was saved with another number of sources or workers.
-            DataError: there is no data, or it is broken.
-        """
-        stream = self._stream()
-        mixture = Mixture(self.recipe.data.source, seed=self.recipe.data.seed)
-        for place in stream.places:
-            next(mixture.stream(Cursor(**place)))
-
-    def _stream(self) -> PackStream:
-        cursor = dict(self.state.cursor) or None
-        return PackStream(self.recipe.data, self.recipe.model.folder, cursor)
+    def _check_last_loss(self) -> None:
+        loss, self._unread_loss = self._unread_loss, None
+        if loss is not None and not torch.isfinite(loss):
+            raise DataError(
+                f"the loss of step {self.state.step} is {float(loss)}",
+                hint="lower the learning rate; the run goes on from the checkpoint before",
+            )
 
     def packs(self) -> Iterator[list[TrainBatch]]:
         """Groups of packs, one group per optimizer step, from the present place in the data on."""
         group: list[TrainBatch] = []
-        for train_batch in read_packs(self._stream()):
-            group.append(train_batch)
-            if len(group) == self.recipe.run.accumulate:
+        for pack in read_packs(self._data.at(self.state.cursor)):
+            group.append(pack)
+            if len(group) == self.settings.accumulate:
                 yield group
                 group = []
 
-    def run(
-        self, *, report: Callable[[int, dict[str, float]], None], evaluate: Evaluate | None = None
-    ) -> None:
+    def check_data(self) -> None:
+        """Read a record of every source at the present place; see `PackStream.check`."""
+        self._data.at(self.state.cursor).check()
+
+    def run(self, *, report: Report, evaluate: Evaluate | None = None) -> None:
         """Train to the end of the schedule, until the time is up, or until `stop` is called.
 
         Args:
             report: called with step and mean values every `log_every` steps and at each evaluation.
             evaluate: scores the averaged model.
+
+        Raises:
+            DataError: a loss is not finite, or a checkpoint or the log cannot be written.
         """
-        settings, total = self.recipe.run, self.recipe.schedule.total_steps
+        settings = self.settings
         began = saved = time.monotonic()
         earlier, meters = self.state.seconds, Meters()
         for group in self.packs():
-            if self._is_told_to_stop or self.place >= total:
+            if self._is_told_to_stop or self.place >= self.schedule.total_steps:
                 break
             if _is_over(began, settings.max_minutes):
                 break
@@ -191,7 +228,6 @@ class Trainer:
             step = self.state.step
             if step % settings.log_every == 0:
                 self._report(report, meters.means() | self._rates())
-                meters = Meters()
             if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
                 self.save()
                 saved = time.monotonic()
@@ -203,36 +239,27 @@ class Trainer:
 
     def evaluated(self, evaluate: Evaluate) -> dict[str, float]:
         """Scores of the averaged weights."""
-        with self.average.applied():
-            self.learner.eval()
-            scores = evaluate(self.model)
-            self.learner.train()
-        return scores
+        model = self.average.module.get_submodule(MODEL)
+        assert isinstance(model, VisionLanguageModel)
+        return evaluate(model)
 
     def _advance(self, group: list[TrainBatch], seconds: float) -> None:
         self.state = TrainState(
             step=self.state.step + 1,
             cursor=group[-1].cursor,
-            samples=self.state.samples + sum(train_batch.num_samples for train_batch in group),
-            average_updates=self.average.updates,
+            samples=self.state.samples + sum(pack.num_samples for pack in group),
+            average_updates=num_updates(self.average),
             seconds=seconds,
         )
 
     def _rates(self) -> dict[str, float]:
         return {"samples": self.state.samples, "seconds": round(self.state.seconds, 1)}
 
-    def _report(
-        self, report: Callable[[int, dict[str, float]], None], values: dict[str, float]
-    ) -> None:
-        self.recipe.run.folder.mkdir(parents=True, exist_ok=True)
-        with (self.recipe.run.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+    def _report(self, report: Report, values: dict[str, float]) -> None:
+        self.settings.folder.mkdir(parents=True, exist_ok=True)
+        with (self.settings.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps({"step": self.state.step, **values}) + "\n")
         report(self.state.step, values)
-
-
-def _name_tokens(names: Sequence[str], tokenizer: Tokenizer) -> list[list[int]]:
-    """Token ids of names as they stand inside a sentence."""
-    return [tokenizer.encode(f" {name}") for name in dict.fromkeys(names)]
 
 
 def _is_over(began: float, max_minutes: float | None) -> bool:

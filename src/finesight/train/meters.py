@@ -1,25 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running means of named values."""
+"""Means of values that are logged, added up on the device and read once per log line."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Sum(NamedTuple):
+    """A sum and the number of things summed: what a mean over packs, steps and ranks is made from.
+
+    Attributes:
+        total: scalar tensor or number.
+        number: how many, scalar tensor or number.
+    """
+
+    total: Tensor | float
+    number: Tensor | float = 1.0
 
 
 class Meters:
-    """Means of values that may come at different times."""
+    """Named sums since the start, or since the last reading.
+
+    Attributes:
+        sums: as they are, not read from the device.
+    """
 
     def __init__(self) -> None:
-        self._sums: defaultdict[str, float] = defaultdict(float)
-        self._counts: defaultdict[str, int] = defaultdict(int)
+        self.sums: dict[str, Sum] = {}
 
-    def add(self, values: Mapping[str, float]) -> None:
-        """Count each value once."""
+    def add(self, values: Mapping[str, Sum]) -> None:
+        """Add values to those of the same names."""
         for name, value in values.items():
-            self._sums[name] += value
-            self._counts[name] += 1
+            before = self.sums.get(name, Sum(0.0, 0.0))
+            self.sums[name] = Sum(before.total + value.total, before.number + value.number)
 
     def means(self) -> dict[str, float]:
-        """Mean of each value since the start."""
-        return {name: self._sums[name] / self._counts[name] for name in self._sums}
+        """Mean of each value of at least one thing, read from the device in one transfer; the sums start anew."""
+        scalars = [scalar for value in self.sums.values() for scalar in value]
+        device = next((one.device for one in scalars if isinstance(one, Tensor)), None)
+        read = torch.stack(
+            [torch.as_tensor(one, dtype=torch.float64, device=device) for one in scalars]
+        ).tolist()
+        names, self.sums = list(self.sums), {}
+        pairs = zip(names, read[::2], read[1::2], strict=True)
+        return {name: total / number for name, total, number in pairs if number}

@@ -126,14 +126,14 @@ class Optimizers:
             for value in members.values()
         ]
 
-    def step(self, lr_scale: float) -> float:
+    def step(self, lr_scale: float) -> Tensor:
         """Clip the gradients, update every parameter, clear the gradients.
 
         Args:
             lr_scale: factor on each rule's peak rate.
 
         Returns:
-            Norm of the gradients before clipping.
+            Scalar norm of the gradients before clipping.
         """
         norm = torch.nn.utils.clip_grad_norm_(self.trained(), self.config.max_grad_norm)
         for optimizer in self._optimizers:
@@ -141,7 +141,7 @@ class Optimizers:
                 group["lr"] = group["peak_lr"] * lr_scale
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return float(norm)
+        return norm
 
     def state_tensors(self) -> dict[str, Tensor]:
         """All optimizer state, as `<parameter>|<key>` tensors."""

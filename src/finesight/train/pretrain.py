@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
+from finesight import files
 from finesight.config.load import write_recipe
 from finesight.config.model import ModelConfig
+from finesight.data.dense import DenseVocabulary
+from finesight.data.loader import PackStream
 from finesight.errors import ConfigError, DataError
 from finesight.model.device import checked_device
 from finesight.model.init import init_weights
@@ -23,7 +30,9 @@ from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model, save_model
 from finesight.processor.processor import Processor
 from finesight.train.checkpoint import checkpoints, load_checkpoint, load_fitting
-from finesight.train.loop import Trainer
+from finesight.train.dense import DenseSupervision
+from finesight.train.loop import MODEL, Trainer
+from finesight.train.objective import NextToken, Objective
 from finesight.train.recipe import PretrainRecipe
 
 COMPANION_FILES = (
@@ -51,16 +60,49 @@ def start(recipe: PretrainRecipe) -> Trainer:
     model = VisionLanguageModel(Processor.from_folder(recipe.model.folder).model_config)
     init_weights(model, seed=recipe.model.seed)
     model.to(device)
-    trainer = Trainer(recipe, model)
+    trainer = Trainer(
+        model,
+        objectives(recipe, model.config.text.hidden_size),
+        PackStream(recipe.data, recipe.model.folder),
+        optim=recipe.optim,
+        schedule=recipe.schedule,
+        run=recipe.run,
+    )
     if not trainer.resume() and recipe.model.start_from is not None:
         _check_folder("model.start_from", recipe.model.start_from)
         _start_from(trainer, recipe.model.start_from)
     trainer.check_data()
     recipe.run.folder.mkdir(parents=True, exist_ok=True)
-    draft = recipe.run.folder / ".config.toml.part"
-    write_recipe(recipe, draft)
-    draft.replace(recipe.run.folder / "config.toml")
+    with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
+        write_recipe(recipe, draft)
     return trainer
+
+
+def objectives(recipe: PretrainRecipe, hidden_size: int) -> list[Objective]:
+    """What the recipe's losses ask for: those with a weight.
+
+    Args:
+        recipe: with at least one weight above 0.
+        hidden_size: width of a visual token.
+    """
+    loss, found = recipe.loss, list[Objective]()
+    if loss.tokens:
+        found.append(
+            NextToken(loss.tokens, balance=loss.balance, reaches_vision=loss.reaches_vision)
+        )
+    dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
+    if parts := {name: weight for name, weight in dense.items() if weight}:
+        vocabulary = DenseVocabulary.build(recipe.data.characters, recipe.data.objects)
+        with torch.random.fork_rng(devices=[]):  # the same heads whatever was drawn before
+            torch.manual_seed(recipe.model.seed)
+            heads = DenseSupervision(
+                hidden_size,
+                num_characters=len(vocabulary.characters) + 2,
+                num_objects=len(vocabulary.objects) + 1,
+                parts=parts,
+            )
+        found.append(heads)
+    return found
 
 
 def _check_folder(key: str, folder: Path) -> None:
@@ -90,51 +132,65 @@ def export(run_folder: Path, model_folder: Path, target: Path) -> None:
     model.load_state_dict(_of_model(parts["average"]), strict=True)
     model.to(torch.bfloat16)
     whole = target.absolute()
-    draft = whole if whole.is_dir() else whole.with_name(f".{whole.name}.part")
+    is_new = not whole.is_dir()
     try:
-        save_model(model, draft, max_shard_bytes=14 * 2**20)
-        for name in COMPANION_FILES:
-            if (model_folder / name).exists() and model_folder.absolute() != whole:
-                shutil.copyfile(model_folder / name, draft / name)
-        if draft != whole:
-            draft.replace(whole)
+        with files.whole_folder(whole, error=None) if is_new else nullcontext(whole) as draft:
+            save_model(model, draft, max_shard_bytes=14 * 2**20)
+            for name in COMPANION_FILES:
+                if (model_folder / name).exists() and model_folder.absolute() != whole:
+                    shutil.copyfile(model_folder / name, draft / name)
     except (OSError, SafetensorError) as error:
         raise DataError(f"model folder {target} cannot be written: {error}") from error
-    finally:
-        if draft != whole:
-            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _start_from(trainer: Trainer, source: Path) -> None:
-    """Take weights from a model folder or another run; temporary heads come along where shapes agree."""
+    """Take weights from a model folder or another run; those of objectives come along where they fit."""
     if checkpoints(source / "checkpoints"):
         _, parts = _newest(source)
-        wanted = trainer.learner.state_dict()
-        fitting = {
-            name: value
-            for name, value in parts["average"].items()
-            if name.startswith("model.") or (name in wanted and wanted[name].shape == value.shape)
-        }
-        missing, unexpected = trainer.learner.load_state_dict(fitting, strict=False)
-        wrong = [name for name in [*missing, *unexpected] if name.startswith("model.")]
-        if wrong:
-            raise DataError(f"run {source} does not fit this model: {wrong[:3]}")
+        load_fitting(trainer.model, _of_model(parts["average"]), source)
+        _take_objectives(trainer, parts["average"], source)
     else:
         loaded = load_model(source, dtype=torch.float32)
         load_fitting(trainer.model, loaded.state_dict(), source)
-    trainer.average.load(dict(trainer.learner.named_parameters()), 0)
+    trainer.average.module.load_state_dict(trainer.weights.state_dict())
 
 
-def _newest(run_folder: Path) -> tuple[object, dict[str, dict[str, torch.Tensor]]]:
+def _take_objectives(trainer: Trainer, saved: dict[str, Tensor], source: Path) -> None:
+    """Take the weights of objectives that fit, and note which are left out and which begin anew."""
+    wanted = {
+        name: value
+        for name, value in trainer.weights.state_dict().items()
+        if not name.startswith(f"{MODEL}.")
+    }
+    others = {name: value for name, value in saved.items() if not name.startswith(f"{MODEL}.")}
+    fitting = {
+        name: value
+        for name, value in others.items()
+        if name in wanted and wanted[name].shape == value.shape
+    }
+    trainer.weights.load_state_dict(fitting, strict=False)
+    if left := sorted(others.keys() - fitting.keys()):
+        trainer.notes.append(f"{source}: {_groups(left)} left out, this run has no place for them")
+    if new := sorted(wanted.keys() - fitting.keys()):
+        trainer.notes.append(f"{source}: nothing that fits {_groups(new)}, which begin anew")
+
+
+def _groups(names: Sequence[str]) -> str:
+    """Names of tensors, those of one objective together: "6 tensors of dense"."""
+    counts = Counter(name.partition(".")[0] for name in names)
+    return ", ".join(f"{number} tensors of {group}" for group, number in counts.items())
+
+
+def _newest(run_folder: Path) -> tuple[object, dict[str, dict[str, Tensor]]]:
     saved = checkpoints(run_folder / "checkpoints")
     if not saved:
         raise DataError(f"run {run_folder} has no finished checkpoint")
     return load_checkpoint(saved[-1])
 
 
-def _of_model(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _of_model(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {
-        name.removeprefix("model."): value
+        name.removeprefix(f"{MODEL}."): value
         for name, value in tensors.items()
-        if name.startswith("model.")
+        if name.startswith(f"{MODEL}.")
     }

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a pre-training recipe says. Each part is defined beside the code that obeys it."""
+"""What a training recipe says. Each part is defined beside the code that obeys it.
+
+`TrainRecipe` is a recipe of any kind that `finesight train` takes; its kind stands in `kind`.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -32,7 +35,7 @@ class ModelSection(_Section):
 
 
 class LossSection(_Section):
-    """Weights of the losses; 0 leaves a part out of the computation."""
+    """Weights of the losses; 0 leaves a loss out of the computation. Each is a mean over its targets in a step."""
 
     tokens: float = Field(1.0, ge=0, description="next token")
     balance: float = Field(
@@ -44,39 +47,21 @@ class LossSection(_Section):
     )
     reaches_vision: bool = Field(
         True,
-        description="whether the next-token loss trains the vision tower; False protects a young one",
+        description="whether the next-token loss trains the vision tower; False: do not train an immature tower on it",
     )
-    characters: float = Field(0.0, ge=0, description="temporary head: characters in each cell")
-    objects: float = Field(0.0, ge=0, description="temporary head: object over each cell")
-    boxes: float = Field(0.0, ge=0, description="temporary head: edges of that object")
-    places: float = Field(
-        0.0,
-        ge=0,
-        description="temporary head inside the decoder: place, row and column of each cell, edges of its object and of "
-        "the object that an answer speaks of; needs `tokens`",
+    characters: float = Field(
+        0.0, ge=0, description="dense supervision: characters in the cell of each visual token"
     )
-
-    names: float = Field(
-        0.0,
-        ge=0,
-        description="temporary head inside the decoder: name of each cell's object, as tokens; needs `tokens`",
-    )
-    looks: float = Field(
-        0.0,
-        ge=0,
-        description="attention of the decoder: whether it looks at the name asked for and at the object that it writes "
-        "about; needs `tokens`",
-    )
+    objects: float = Field(0.0, ge=0, description="dense supervision: object over the cell")
+    boxes: float = Field(0.0, ge=0, description="dense supervision: edges of that object")
 
     @model_validator(mode="after")
-    def _decoder_runs(self) -> LossSection:
-        for name in ("places", "names", "looks"):
-            if getattr(self, name) and not self.tokens:
-                raise ConfigError(
-                    f"loss.{name} is {getattr(self, name)}, but loss.tokens is 0: the decoder that it trains "
-                    "does not run",
-                    hint=f"give loss.tokens a weight, or set loss.{name} = 0",
-                )
+    def _learns_something(self) -> LossSection:
+        if not (self.tokens or self.characters or self.objects or self.boxes):
+            raise ConfigError(
+                "every weight of [loss] is 0: there is nothing to learn",
+                hint="give loss.tokens, loss.characters, loss.objects or loss.boxes a weight",
+            )
         return self
 
 
@@ -89,6 +74,10 @@ class RunSection(_Section):
     )
     device: str = Field("cpu", description="torch device; auto takes CUDA where it is")
     accumulate: int = Field(1, ge=1, description="packs per optimizer step")
+    gradient_checkpointing: bool = Field(
+        False,
+        description="recompute each block in the backward pass: less memory, a third more time",
+    )
     average_decay: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights")
     checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")
     keep_checkpoints: int = Field(2, ge=1, description="newest checkpoints kept")
@@ -111,3 +100,8 @@ class PretrainRecipe(_Section):
     schedule: ScheduleConfig
     loss: LossSection = LossSection()
     run: RunSection
+
+
+TrainRecipe: TypeAlias = PretrainRecipe
+"""A recipe of any kind that `finesight train` takes. A further kind joins as
+`Annotated[PretrainRecipe | Other, Field(discriminator="kind")]`, which `finesight.config.load` reads as well."""

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from finesight.cli.heldout import read_items
-from finesight.data.record import Record, SceneObject
+from finesight.data.record import Record, SceneObject, Truth
 from finesight.data.shards import write_shard
 from finesight.errors import EvalError
 from finesight.geometry import Box
@@ -11,9 +11,9 @@ from finesight.geometry import Box
 IMAGE = np.zeros((56, 56, 3), dtype=np.uint8)
 
 
-def _record(name: str, family: str, turns, *, split: str = "heldout", **rest) -> Record:
+def _record(name: str, turns, *, split: str = "heldout", **rest) -> Record:
     meta = {"split": split, "generator": "test", "seed": 0, **rest.pop("meta", {})}
-    return Record(id=name, family=family, image=IMAGE, turns=turns, meta=meta, **rest)
+    return Record.of_picture(id=name, image=IMAGE, turns=turns, meta=meta, **rest)
 
 
 def test_rows_of_text_and_scenes(tmp_path) -> None:
@@ -25,13 +25,12 @@ def test_rows_of_text_and_scenes(tmp_path) -> None:
     ]
     scene = _record(
         "scene-0",
-        "scene",
         (("how many", "points\n1"), ("locate", "box"), ("point", "none"), ("all", "boxes")),
-        objects=(SceneObject((1, 2, 30, 40), "cat"),),
+        truth=Truth(objects=(SceneObject((1, 2, 30, 40), "cat"),)),
         meta={"tasks": tasks},
     )
     words = [
-        _record(f"words7-00000-{index}", "text", (("read", "word"),), meta={"language": language})
+        _record(f"words7-00000-{index}", (("read", "word"),), meta={"language": language})
         for index, language in enumerate(("en", "de", "ru"))
     ]
     write_shard(tmp_path / "a.tar", [*words, scene])
@@ -43,8 +42,14 @@ def test_rows_of_text_and_scenes(tmp_path) -> None:
     assert len(read_items([tmp_path], limit=1)) == 5
 
 
+def test_records_that_no_row_knows_are_refused(tmp_path) -> None:
+    write_shard(tmp_path / "a.tar", [_record("x-0", (("q", "a"),))])
+    with pytest.raises(EvalError, match="x-0 has neither a language nor tasks"):
+        read_items([tmp_path])
+
+
 def test_training_records_are_refused(tmp_path) -> None:
-    record = _record("x-0", "text", (("q", "a"),), split="train", meta={"language": "en"})
+    record = _record("x-0", (("q", "a"),), split="train", meta={"language": "en"})
     write_shard(tmp_path / "a.tar", [record])
     with pytest.raises(EvalError, match="split 'train', not heldout"):
         read_items([tmp_path])

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 import typer
 from PIL import Image
 
+from finesight.api.options import SamplingOptions
 from finesight.cli import app, options
+from finesight.conversation import ImagePart, Sampling, VideoPart
 from finesight.errors import ConfigError
 
 
@@ -97,7 +101,7 @@ def test_fps(text, value):
     assert options.read_fps(text) == value
 
 
-COMPUTING = ("ask", "locate", "plan", "train", "bench", "doctor", "eval", "eval run", "eval live")
+COMPUTING = ("ask", "locate", "plan", "train", "doctor", "eval", "eval run", "eval live")
 
 
 @pytest.mark.parametrize("command", COMPUTING)
@@ -122,3 +126,23 @@ def test_token_counts(text, tokens):
 def test_token_counts_of_another_kind(text):
     with pytest.raises(typer.BadParameter):
         options.read_tokens(text)
+
+
+@pytest.mark.parametrize("record", [Sampling, VideoPart, ImagePart])
+def test_help_quotes_every_field_of_a_record(record):
+    for field in fields(record):
+        text = options.said(record, field.name)
+        assert len(text) > 10, field.name
+        assert text.endswith(".")
+        assert "None" not in text
+
+
+def test_help_of_a_field_speaks_of_options():
+    assert options.said(Sampling, "seed") == "Random seed."
+    assert options.said(VideoPart, "nframes", "So.") == (
+        "Number of frames to sample; excludes --fps. So."
+    )
+
+
+def test_python_takes_the_fields_of_a_sampling_as_options():
+    assert {*SamplingOptions.__annotations__} == {field.name for field in fields(Sampling)}

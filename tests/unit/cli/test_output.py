@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files whole or not at all, and errors as people can read them."""
+"""Places that cannot be written to, and errors as people can read them."""
 
 from __future__ import annotations
 
@@ -10,28 +10,8 @@ import typer
 
 from finesight.cli import app
 from finesight.cli.errors import BUG, reported
-from finesight.cli.output import check_report, check_writable, write_whole
-from finesight.errors import ConfigError, DecodeError, FinesightError
-
-
-def test_file_is_written_whole(tmp_path):
-    write_whole(tmp_path / "new" / "a.txt", lambda path: path.write_text("text"))
-    assert (tmp_path / "new" / "a.txt").read_text() == "text"
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.txt"]
-
-
-def test_nothing_is_left_of_a_write_that_fails(tmp_path):
-    target = tmp_path / "a.txt"
-    target.write_text("before")
-
-    def fail(path):
-        path.write_text("half")
-        raise DecodeError("broken")
-
-    with pytest.raises(DecodeError):
-        write_whole(target, fail)
-    assert target.read_text() == "before"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+from finesight.cli.output import check_report, check_writable
+from finesight.errors import ConfigError, DecodeError
 
 
 def test_wrong_places_are_refused_at_once(tmp_path):
@@ -161,19 +141,6 @@ def test_a_check_leaves_nothing_behind(tmp_path):
 def test_a_device_is_no_file_to_be_replaced():
     with pytest.raises(ConfigError, match="/dev/null is a device, a file is needed"):
         check_writable(Path("/dev/null"), is_folder=False)
-
-
-def test_a_full_disk_is_named_and_the_file_before_stays(tmp_path):
-    target = tmp_path / "a.txt"
-    target.write_text("before")
-
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(FinesightError, match=r"a\.txt cannot be written: No space left"):
-        write_whole(target, full)
-    assert target.read_text() == "before"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
 @pytest.mark.parametrize("name", ["photo.png", "samples.jsonl", "report", "page.html.txt"])

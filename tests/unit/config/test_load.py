@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import BaseModel, ConfigDict, Field
 
 from finesight.config.load import read_recipe, read_toml, validate, write_recipe
 from finesight.errors import ConfigError
@@ -87,3 +89,34 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
 def test_message_of_a_model_validator() -> None:
     with pytest.raises(ConfigError, match="exceed total_steps"):
         validate({"total_steps": 1, "warmup_steps": 5}, ScheduleConfig, where="here")
+
+
+class _First(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["first"]
+    steps: int
+
+
+class _Second(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["second"]
+    pairs: int
+
+
+EITHER = Annotated[_First | _Second, Field(discriminator="kind")]
+
+
+def test_the_kind_of_a_recipe_decides_what_it_may_say() -> None:
+    found = validate({"kind": "second", "pairs": 3}, EITHER, where="here")
+    assert found == _Second(kind="second", pairs=3)
+    for values, said in {
+        ("second", "steps"): "unknown key steps",
+        ("first", "steps", "x"): "steps = 'x'",
+        ("first", "pear"): "unknown key pear",
+        ("third", "steps"): "recipe of kind 'third', kind 'first' or 'second' is needed",
+    }.items():
+        kind, key, *rest = values
+        with pytest.raises(ConfigError, match=said):
+            validate({"kind": kind, key: rest[0] if rest else 1}, EITHER, where="here")
+    with pytest.raises(ConfigError, match="here: kind is missing"):
+        validate({"steps": 1}, EITHER, where="here")

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from finesight.data.sources.font_scan import scan_fonts
 from finesight.data.sources.icons import SPRITE, Drawing, IconLibrary
 from finesight.data.sources.words import WordLists, split_of_word
+from finesight.processor.processor import Processor
 
 WORDS = {
     "en": "of to the cat dog tree house stone river window bread paper green light water street "
@@ -22,6 +23,11 @@ WORDS = {
     "bottle pencil carpet mirror basket hammer ticket travel nature season village mountain",
     "ru": "на он мир дом вода рука город земля книга время слово дерево работа дорога человек",
 }
+
+
+@pytest.fixture
+def tiny_processor(tiny_model_folder) -> Processor:
+    return Processor.from_folder(tiny_model_folder)
 
 
 def matplotlib_fonts() -> list[Path]:

@@ -7,52 +7,55 @@ import numpy as np
 import pytest
 
 from finesight.data.augment import jitter, squeeze
-from finesight.data.record import Glyph, Record
-
-META = {"split": "train", "generator": "test", "seed": 0}
+from finesight.data.record import Glyph, SceneObject, Truth
 
 
-def dots(width: int = 112, height: int = 56) -> Record:
+def dots(width: int = 112, height: int = 56) -> tuple[np.ndarray, Truth]:
     """A white picture with a black block around each glyph's middle."""
     image = np.full((height, width, 3), 255, np.uint8)
     glyphs = []
     for order, x in enumerate((14, 42, 98)):
         image[20:32, x - 6 : x + 6] = 0
         glyphs.append(Glyph("a", float(x), 26.0, order))
-    return Record(
-        id="dots",
-        family="text",
-        image=image,
-        turns=(("Q", "aaa"),),
-        glyphs=tuple(glyphs),
-        meta=META,
-    )
+    return image, Truth(glyphs=tuple(glyphs))
 
 
 def test_glyphs_stay_on_their_ink():
-    record = dots()
+    image, truth = dots()
     changed = 0
     for seed in range(50):
-        moved = squeeze(record, np.random.default_rng(seed), 1.0)
-        moved.check()
-        assert moved.image.shape == record.image.shape
-        for glyph in moved.glyphs:
-            assert moved.image[int(glyph.y), int(glyph.x)].max() < 60
-        changed += not np.array_equal(moved.image, record.image)
+        moved, known = squeeze(image, truth, np.random.default_rng(seed), 1.0)
+        assert moved.shape == image.shape
+        assert known.objects is None
+        for glyph in known.glyphs:
+            assert moved[int(glyph.y), int(glyph.x)].max() < 60
+        changed += not np.array_equal(moved, image)
     assert changed > 40
 
 
+def test_boxes_stay_around_their_ink():
+    image = np.full((56, 112, 3), 255, np.uint8)
+    image[10:40, 20:60] = 0
+    truth = Truth(objects=(SceneObject((20, 10, 60, 40), "block"),))
+    for seed in range(20):
+        moved, known = squeeze(image, truth, np.random.default_rng(seed), 1.0)
+        rows, columns = np.nonzero(moved.max(axis=2) < 128)
+        found = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        assert known.objects[0].box == pytest.approx(found, abs=1.01)
+
+
 def test_the_border_goes_on_with_the_edge():
-    record = dots()
-    moved = squeeze(record, np.random.default_rng(3), 1.0)
-    assert (moved.image[0] == 255).all()
-    assert (moved.image[:, -1] == 255).all()
+    moved, _ = squeeze(*dots(), np.random.default_rng(3), 1.0)
+    assert (moved[0] == 255).all()
+    assert (moved[:, -1] == 255).all()
 
 
 def test_no_strength_no_change():
-    record = dots()
-    assert np.array_equal(squeeze(record, np.random.default_rng(0), 0.0).image, record.image)
-    assert jitter(record.image, np.random.default_rng(0), 0.0) is record.image
+    image, truth = dots()
+    moved, known = squeeze(image, truth, np.random.default_rng(0), 0.0)
+    assert np.array_equal(moved, image)
+    assert known == truth
+    assert jitter(image, np.random.default_rng(0), 0.0) is image
 
 
 @pytest.mark.parametrize("may_invert", [True, False])

@@ -165,7 +165,7 @@ def test_a_killed_build_goes_on(assets, tmp_path):
         time.sleep(0.02)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    (broken / f"text-00001.partial-{child.pid}").write_bytes(b"half a shard")
+    (broken / f".text-00001.tar.{child.pid}-1.part").write_bytes(b"half a shard")
     assert build(config, broken).kept >= 8
     build(config, tmp_path / "whole")
     assert contents(broken) == contents(tmp_path / "whole")

@@ -20,7 +20,7 @@ def folders(tmp_path_factory) -> Path:
     image = np.zeros((28, 28, 3), dtype=np.uint8)
     for name, count in (("a", 7), ("b", 5)):
         records = [
-            Record(id=f"{name}{index}", family="text", image=image, turns=(("q", "a"),), meta=META)
+            Record.of_picture(id=f"{name}{index}", image=image, turns=(("q", "a"),), meta=META)
             for index in range(count)
         ]
         write_shard(root / name / "0.tar", records)

@@ -53,7 +53,7 @@ def test_records_are_valid_and_repeatable(assets, catalogue, icons, drawn):
     for record in drawn:
         record.check()
     again = builder(assets, catalogue, icons, difficulty=0.0, turns=(4, 4)).record("r7", 7)
-    assert np.array_equal(again.image, drawn[7].image)
+    assert np.array_equal(again.picture, drawn[7].picture)
     assert again.turns == drawn[7].turns
 
 
@@ -65,17 +65,17 @@ def test_boxes_hold_their_ink(assets, catalogue, icons):
     checked = 0
     for seed in range(200):
         record = made.record("r", seed)
-        if len(record.objects) != 1:
+        if len(record.truth[0].objects) != 1:
             continue
-        paper = np.median(record.image.reshape(-1, 3), axis=0)
-        if (record.image == paper).all(axis=2).mean() < 0.7:
+        paper = np.median(record.picture.reshape(-1, 3), axis=0)
+        if (record.picture == paper).all(axis=2).mean() < 0.7:
             continue  # a background with a texture
-        differs = np.abs(record.image - paper).max(axis=2) > 24
+        differs = np.abs(record.picture - paper).max(axis=2) > 24
         rows, columns = np.nonzero(differs)
         if not len(rows):
             continue
         found = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-        assert found == pytest.approx(record.objects[0].box, abs=1)
+        assert found == pytest.approx(record.truth[0].objects[0].box, abs=1)
         checked += 1
     assert checked >= 5
 
@@ -84,7 +84,7 @@ def test_answers_agree_with_the_truth(drawn):
     seen = Counter()
     for record in drawn:
         for (question, answer), task in zip(record.turns, record.meta["tasks"], strict=True):
-            found = [record.objects[index] for index in task["objects"]]
+            found = [record.truth[0].objects[index] for index in task["objects"]]
             seen[task["kind"]] += 1
             if task["kind"] == "count":
                 assert read_count(answer) == len(found)
@@ -119,7 +119,7 @@ def test_class_questions_mean_every_object_of_the_class(drawn):
             if task["kind"] in ("detect", "count", "point_json"):
                 expected = [
                     index
-                    for index, thing in enumerate(record.objects)
+                    for index, thing in enumerate(record.truth[0].objects)
                     if thing.name == task["name"] and index not in words
                 ]
                 assert task["objects"] == expected
@@ -127,14 +127,14 @@ def test_class_questions_mean_every_object_of_the_class(drawn):
 
 def test_objects_are_listed_by_their_top_edge(drawn):
     for record in drawn:
-        edges = [(thing.box[1], thing.box[0]) for thing in record.objects]
+        edges = [(thing.box[1], thing.box[0]) for thing in record.truth[0].objects]
         assert edges == sorted(edges)
 
 
 def test_things_stay_visible(drawn):
     for record in drawn:
-        for index, one in enumerate(record.objects):
-            for other in record.objects[index + 1 :]:
+        for index, one in enumerate(record.truth[0].objects):
+            for other in record.truth[0].objects[index + 1 :]:
                 width = min(one.box[2], other.box[2]) - max(one.box[0], other.box[0])
                 height = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
                 if width > 0 and height > 0:

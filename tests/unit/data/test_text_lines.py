@@ -42,9 +42,9 @@ def records(made, count=40):
 def test_the_same_seed_gives_the_same_record(assets, catalogue):
     first, second = (builder(assets, catalogue, difficulty=0.8) for _ in range(2))
     one, other = first.record("a", 5), second.record("a", 5)
-    assert np.array_equal(one.image, other.image)
-    assert (one.turns, one.glyphs, one.meta) == (other.turns, other.glyphs, other.meta)
-    assert not np.array_equal(first.record("a", 6).image, one.image)
+    assert np.array_equal(one.picture, other.picture)
+    assert (one.turns, one.truth, one.meta) == (other.turns, other.truth, other.meta)
+    assert not np.array_equal(first.record("a", 6).picture, one.picture)
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_stages_have_their_sizes(assets, catalogue, stage, most_letters, most_wi
         text = record.turns[0][1]
         assert 1 <= len(text) <= most_letters
         assert "\n" not in text
-        assert record.image.shape[1] <= most_width
-        assert record.image.shape[0] <= 56
+        assert record.picture.shape[1] <= most_width
+        assert record.picture.shape[0] <= 56
 
 
 def test_blocks_have_rows(assets, catalogue):
@@ -67,15 +67,17 @@ def test_blocks_have_rows(assets, catalogue):
         rows = record.turns[0][1].split("\n")
         assert 2 <= len(rows) <= 5
         assert max(map(len, rows)) <= 30
-        assert record.image.shape[1] <= 336
-        assert record.image.shape[0] <= 196
+        assert record.picture.shape[1] <= 336
+        assert record.picture.shape[0] <= 196
 
 
 def test_glyphs_spell_the_answer(assets, catalogue):
     for record in records(builder(assets, catalogue, turned_share=0.5)):
         text = record.turns[0][1]
-        assert [glyph.char for glyph in record.glyphs] == [char for char in text if char.strip()]
-        assert all(text[glyph.order] == glyph.char for glyph in record.glyphs)
+        assert [glyph.char for glyph in record.truth[0].glyphs] == [
+            char for char in text if char.strip()
+        ]
+        assert all(text[glyph.order] == glyph.char for glyph in record.truth[0].glyphs)
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])

@@ -31,23 +31,25 @@ def records(made, count=12):
 
 def letters_per_patch(drawn):
     drawn = list(drawn)
-    patches = sum(record.image.shape[0] * record.image.shape[1] for record in drawn) / 14**2
-    return sum(len(record.glyphs) for record in drawn) / patches
+    patches = sum(record.picture.shape[0] * record.picture.shape[1] for record in drawn) / 14**2
+    return sum(len(record.truth[0].glyphs) for record in drawn) / patches
 
 
 def test_the_same_seed_gives_the_same_record(assets, catalogue):
     first, second = (sheets(assets, catalogue, difficulty=0.8) for _ in range(2))
     one, other = first.record("a", 5), second.record("a", 5)
-    assert np.array_equal(one.image, other.image)
-    assert (one.turns, one.glyphs, one.meta) == (other.turns, other.glyphs, other.meta)
-    assert not np.array_equal(first.record("a", 6).image, one.image)
+    assert np.array_equal(one.picture, other.picture)
+    assert (one.turns, one.truth, one.meta) == (other.turns, other.truth, other.meta)
+    assert not np.array_equal(first.record("a", 6).picture, one.picture)
 
 
 def test_glyphs_spell_the_answer(assets, catalogue):
     for record in records(sheets(assets, catalogue, turned_share=0.5)):
         text = record.turns[0][1]
-        assert [glyph.char for glyph in record.glyphs] == [char for char in text if char.strip()]
-        assert all(text[glyph.order] == glyph.char for glyph in record.glyphs)
+        assert [glyph.char for glyph in record.truth[0].glyphs] == [
+            char for char in text if char.strip()
+        ]
+        assert all(text[glyph.order] == glyph.char for glyph in record.truth[0].glyphs)
 
 
 def test_rows_stand_below_each_other_and_letters_beside_each_other(assets, catalogue):
@@ -57,7 +59,7 @@ def test_rows_stand_below_each_other_and_letters_beside_each_other(assets, catal
         start = 0
         previous = -1.0
         for row in rows:
-            inside = [g for g in record.glyphs if start <= g.order < start + len(row)]
+            inside = [g for g in record.truth[0].glyphs if start <= g.order < start + len(row)]
             middle = float(np.median([glyph.y for glyph in inside]))
             assert middle > previous
             across = [glyph.x for glyph in inside]
@@ -69,9 +71,9 @@ def test_ink_is_where_the_glyphs_say(assets, catalogue):
     """Around a letter's middle a picture is not one colour; the same for sheets turned any way."""
     found = []
     for record in records(sheets(assets, catalogue, turned_share=0.75, difficulty=0.0)):
-        for glyph in record.glyphs:
+        for glyph in record.truth[0].glyphs:
             x, y = int(glyph.x), int(glyph.y)
-            around = record.image[max(y - 8, 0) : y + 8, max(x - 6, 0) : x + 6].astype(int)
+            around = record.picture[max(y - 8, 0) : y + 8, max(x - 6, 0) : x + 6].astype(int)
             found.append(around.max() - around.min() > 60)
     assert np.mean(found) > 0.97
 
@@ -88,7 +90,7 @@ def test_sides_are_as_asked_and_every_quarter_turn_occurs(assets, catalogue):
     seen = set()
     for record in records(made, 30):
         degrees = record.meta["direction"]
-        height, width = record.image.shape[:2]
+        height, width = record.picture.shape[:2]
         if degrees in (90, 270):
             height, width = width, height
         assert 168 <= width <= 224
@@ -110,7 +112,7 @@ def test_one_paper_keeps_one_ink(assets, catalogue):
     options = {"difficulty": 0.0, "turned_share": 0.0}
     for share, few in ((1.0, True), (0.0, False)):
         for record in records(sheets(assets, catalogue, one_paper_share=share, **options), 6):
-            edge = record.image[:, 0]
+            edge = record.picture[:, 0]
             assert (len(np.unique(edge, axis=0)) == 1) == few
 
 

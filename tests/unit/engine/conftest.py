@@ -14,7 +14,8 @@ from finesight.processor.processor import Processor
 class ScriptedModel(torch.nn.Module):
     """Gives logits from a function of the step: `script(step) -> float32[V]`.
 
-    Hidden states hold one number, the index of their token; that is all `logits` needs.
+    Hidden states hold two numbers, the step of their token in its answer and the block of their sequence; that is all
+    that `logits` needs.
     """
 
     device = torch.device("cpu")
@@ -25,26 +26,36 @@ class ScriptedModel(torch.nn.Module):
         self.config = config
         self.script = script
         self.lm_head = torch.nn.Identity()
-        self.prompt_tokens = 0
+        self.prompt_tokens: dict[int, int] = {}
+        self.broken: set[tuple[int, int]] = set()
+        """Block and step of logits that are NaN."""
         self.vision_calls = 0
         self.positions: list[list[int]] = []
 
-    def encode_vision(self, patches, layout):
+    def encode_vision(self, vision):
         self.vision_calls += 1
-        return torch.zeros(patches.shape[0] // 4, self.config.text.hidden_size)
+        return torch.zeros(vision.patches.shape[0] // 4, self.config.text.hidden_size)
 
-    def forward(self, batch, *, vision_embeds=None, cache=None):
-        start = cache.length if cache is not None else 0
-        if cache is not None:
-            cache.plan(batch.text, "sdpa").commit()
-        if start == 0:
-            self.prompt_tokens = batch.input_ids.numel()
+    def forward(self, batch, *, vision_embeds=None, kv=None):
+        plan = batch.attention
+        hidden = []
+        for index, (new, total) in enumerate(
+            zip(plan.query_lengths, plan.key_lengths, strict=True)
+        ):
+            block = -1 - index if plan.block_table is None else int(plan.block_table[index, 0])
+            if new == total:
+                self.prompt_tokens[block] = total
+            start = total - new - self.prompt_tokens[block] + 1
+            hidden += [[step, block] for step in range(start, start + new)]
         self.positions.append(batch.position_ids[:, -1].tolist())
-        return torch.arange(start, start + batch.input_ids.numel()).float()[:, None]
+        return torch.tensor(hidden).float()
 
     def logits(self, hidden):
-        steps = [int(row) - self.prompt_tokens + 1 for row in hidden[:, 0]]
-        return torch.stack([self.script(step) for step in steps])
+        rows = [self.script(int(step)) for step, _ in hidden]
+        for row, (step, block) in zip(rows, hidden.int().tolist(), strict=True):
+            if (block, step) in self.broken:
+                row.fill_(float("nan"))
+        return torch.stack(rows)
 
 
 @pytest.fixture(scope="session")

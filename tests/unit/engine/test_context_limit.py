@@ -12,7 +12,10 @@ from finesight.api.model import load
 from finesight.config.model import ModelConfig
 from finesight.conversation import Conversation, ImagePart, Message, Sampling, TextPart
 from finesight.engine.engine import Engine
-from finesight.engine.runner import SequenceRunner, check_length, extended
+from finesight.engine.runner import Runner, check_length
+from finesight.engine.sampler import Pick, Sampler
+from finesight.engine.sequence import Sequence, extended
+from finesight.engine.transcript import Transcript
 from finesight.errors import PromptTooLong
 from finesight.model.weights import load_model
 
@@ -109,8 +112,14 @@ def test_token_by_token_is_one_forward_over_the_longer_sample(
 
     network = load_model(tiny_model_folder).float().eval()
     sample = with_picture(processor, picture)
-    runner = SequenceRunner(network, sample, 3, lambda *stage: None)
-    steps = [runner.prefill(), *(runner.step(token) for token in (7, 8, 9))]
+    sampling = Sampling(max_new_tokens=3)
+    transcript = Transcript(processor.tokenizer, sampling, ())
+    sequence = Sequence(sample, Sampler(sampling, sample.input_ids), transcript)
+    runner = Runner(network, [sequence], lambda *stage: None)
+    steps = [runner.step([sequence])[0]]
+    for token in (7, 8, 9):
+        transcript.push(Pick(token))
+        steps.append(runner.step([sequence])[0])
     with torch.inference_mode():
         hidden = network(pack([extended(sample, [7, 8, 9])]))
         whole = network.logits(hidden[-4:])

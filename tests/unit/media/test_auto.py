@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from finesight.cli.bench.clips import BurstClip, write_burst_clip
+from benchmarks.clips import BurstClip, write_burst_clip
 from finesight.conversation import VideoPart
 from finesight.geometry import Size
 from finesight.media import change as change_module

@@ -6,17 +6,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finesight.batch import cumulative
+from finesight import attention_plan
+from finesight.attention_plan import AttentionPlan
 from finesight.errors import ConfigError, LayoutError
-from finesight.model import attention
-from finesight.model.attention import attend, check_backend, plan_segments
+from finesight.model import attention_cpu
+from finesight.model.attention import attend, attend_paged, check_backend
 
 LENGTHS = [[5], [4, 2, 4], [1, 1, 1], [9, 3, 3, 7, 8, 3], [64, 48, 64, 36]]
 
 
-def plan(lengths, *, causal, backend="sdpa", rows=None):
-    cu_seqlens = cumulative(torch.tensor(lengths))
-    return plan_segments(cu_seqlens, max(lengths), causal=causal, backend=backend, rows=rows)
+def plan(lengths, *, causal):
+    return AttentionPlan.from_lengths(lengths, causal=causal)
 
 
 def draw_qkv(rows, heads=4, kv_heads=2, size=8, dtype=torch.float64, seed=0):
@@ -49,7 +49,7 @@ def test_both_cpu_back_ends_do_what_the_definition_says(lengths, causal):
     q, k, v = draw_qkv(sum(lengths))
     expected = by_hand(q, k, v, lengths, causal)
     for backend in ("sdpa", "reference"):
-        out = attend(q, k, v, plan(lengths, causal=causal, backend=backend))
+        out = attend(q, k, v, plan(lengths, causal=causal), backend)
         torch.testing.assert_close(out, expected, atol=1e-12, rtol=0)
 
 
@@ -59,7 +59,7 @@ def test_gradients_of_the_back_ends_agree(lengths, causal):
     grads = []
     for backend in ("sdpa", "reference"):
         inputs = [part.requires_grad_() for part in draw_qkv(sum(lengths))]
-        out = attend(*inputs, plan(lengths, causal=causal, backend=backend))
+        out = attend(*inputs, plan(lengths, causal=causal), backend)
         weight = torch.randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=out.dtype)
         (out * weight).sum().backward()
         grads.append([part.grad for part in inputs])
@@ -67,11 +67,11 @@ def test_gradients_of_the_back_ends_agree(lengths, causal):
 
 
 def test_long_segments_with_gradients_use_the_fused_kernel_and_agree():
-    length = attention._MAX_WRITTEN_OUT + 1
+    length = attention_cpu._MAX_WRITTEN_OUT + 1
     grads = []
     for backend in ("sdpa", "reference"):
         inputs = [part.requires_grad_() for part in draw_qkv(length)]
-        attend(*inputs, plan([length], causal=True, backend=backend)).square().sum().backward()
+        attend(*inputs, plan([length], causal=True), backend).square().sum().backward()
         grads.append([part.grad for part in inputs])
     torch.testing.assert_close(grads[0], grads[1], atol=1e-12, rtol=0)
 
@@ -80,10 +80,8 @@ def test_half_precision_pictures_in_blocks_of_rows():
     """Longer than a block, not a multiple of it; two segments; a gather around it."""
     lengths = [700, 600, 700]
     q, k, v = draw_qkv(sum(lengths), kv_heads=4, dtype=torch.bfloat16)
-    ours = attend(q, k, v, plan(lengths, causal=False))
-    truth = attend(
-        q.double(), k.double(), v.double(), plan(lengths, causal=False, backend="reference")
-    )
+    ours = attend(q, k, v, plan(lengths, causal=False), "sdpa")
+    truth = attend(q.double(), k.double(), v.double(), plan(lengths, causal=False), "reference")
     assert ours.dtype == torch.bfloat16
     error = (ours.double() - truth).square().mean().sqrt() / truth.square().mean().sqrt()
     assert error < 0.01
@@ -92,18 +90,18 @@ def test_half_precision_pictures_in_blocks_of_rows():
 def test_equal_neighbours_are_one_batch_and_nothing_moves():
     made = plan([4, 4, 4, 2, 2], causal=False)
     assert made.order is None
-    assert [(b.start, b.num_segments, b.length) for b in made.batches] == [(0, 3, 4), (12, 2, 2)]
+    assert made.batches == ((3, 4), (2, 2))
 
 
 def test_the_worked_example_of_the_module():
     made = plan([4, 2, 4], causal=False)
     assert made.order.tolist() == [0, 1, 2, 3, 6, 7, 8, 9, 4, 5]
-    assert [(b.num_segments, b.length) for b in made.batches] == [(2, 4), (1, 2)]
+    assert made.batches == ((2, 4), (1, 2))
 
 
 def test_causal_segments_of_similar_length_share_a_batch():
     made = plan([10, 9, 8, 7], causal=True)
-    assert [(b.num_segments, b.length) for b in made.batches] == [(3, 10), (1, 7)]
+    assert made.batches == ((3, 10), (1, 7))
     assert len(made.order) == 37
     assert made.order[made.restore].tolist() == list(range(34))
 
@@ -112,32 +110,72 @@ def test_causal_segments_of_similar_length_share_a_batch():
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=30),
     causal=st.booleans(),
-    seed=st.integers(0, 99),
 )
-def test_every_plan_covers_every_row_once(lengths, causal, seed):
-    rows = torch.randperm(sum(lengths), generator=torch.Generator().manual_seed(seed))
-    for given_rows in (None, rows):
-        made = plan(lengths, causal=causal, rows=given_rows)
-        places = sum(batch.num_segments * batch.length for batch in made.batches)
-        if made.order is None:
-            assert places == sum(lengths)
-            continue
-        assert len(made.order) == places
-        assert made.order[made.restore].tolist() == list(range(sum(lengths)))
-        assert places <= attention._MAX_CAUSAL_WASTE * sum(lengths)
+def test_every_plan_covers_every_row_once(lengths, causal):
+    made = plan(lengths, causal=causal)
+    places = sum(count * length for count, length in made.batches)
+    if made.order is None:
+        assert places == sum(lengths)
+        return
+    assert len(made.order) == places
+    assert made.order[made.restore].tolist() == list(range(sum(lengths)))
+    assert places <= attention_plan._MAX_CAUSAL_WASTE * sum(lengths)
 
 
-def test_segments_out_of_place_are_computed_where_they_are():
-    lengths, rows = [3, 5, 3], torch.randperm(11, generator=torch.Generator().manual_seed(0))
-    q, k, v = draw_qkv(11)
-    moved = attend(q, k, v, plan(lengths, causal=False, rows=rows))
-    in_place = attend(q[rows], k[rows], v[rows], plan(lengths, causal=False))
-    torch.testing.assert_close(moved[rows], in_place)
+def store_of(keys, values, blocks, block_size):
+    """A KV cache full of NaN but for the keys and values of each sequence in its blocks."""
+    num_blocks = 1 + max(max(owned) for owned in blocks)
+    stores = []
+    for parts in (keys, values):
+        store = torch.full((num_blocks, block_size, *parts[0].shape[1:]), float("nan"))
+        store = store.to(parts[0])
+        for rows, owned in zip(parts, blocks, strict=True):
+            for token, row in enumerate(rows):
+                store[owned[token // block_size], token % block_size] = row
+        stores.append(store)
+    return stores
 
 
-def test_other_back_ends_refuse_segments_out_of_place():
-    with pytest.raises(LayoutError, match="in place"):
-        plan([2], causal=False, backend="reference", rows=torch.arange(2))
+BLOCKS = {
+    "one block each": (16, [[2], [0], [1]]),
+    "blocks that follow each other": (4, [[4, 5, 6], [0, 1], [7, 8, 9, 10]]),
+    "scattered blocks": (3, [[9, 2, 7, 0], [4, 1], [3, 8, 12, 5, 6]]),
+}
+
+
+@pytest.mark.parametrize("backend", ["sdpa", "reference"])
+@pytest.mark.parametrize("where", BLOCKS)
+def test_new_tokens_over_paged_keys_are_the_last_rows_of_the_whole_sequence(where, backend):
+    """A decode step, a whole prompt and a later piece of a prompt in one call."""
+    block_size, blocks = BLOCKS[where]
+    totals, new = [11, 5, 13], [1, 5, 4]
+    whole = [draw_qkv(total, seed=seed) for seed, total in enumerate(totals)]
+    keys, values = store_of([k for _, k, _ in whole], [v for _, _, v in whole], blocks, block_size)
+    made = AttentionPlan.paged(new, totals, blocks, block_size)
+    q = torch.cat([rows[-count:] for (rows, _, _), count in zip(whole, new, strict=True)])
+    out = attend_paged(q, keys, values, made, backend)
+    expected = [by_hand(*parts, [total], True) for parts, total in zip(whole, totals, strict=True)]
+    expected = torch.cat([rows[-count:] for rows, count in zip(expected, new, strict=True)])
+    torch.testing.assert_close(out, expected, atol=1e-12, rtol=0)
+
+
+def test_a_single_sequence_in_one_block_is_read_in_place(monkeypatch):
+    q, k, v = draw_qkv(9)
+    keys, values = store_of([k], [v], [[1]], 16)
+    seen = []
+    monkeypatch.setattr(
+        "finesight.model.attention.attend_sequence", lambda *parts: seen.append(parts) or parts[0]
+    )
+    attend_paged(q[-1:], keys, values, AttentionPlan.paged([1], [9], [[1]], 16), "sdpa")
+    assert seen[0][1].data_ptr() == keys[1].data_ptr()
+    assert seen[0][2].data_ptr() == values[1].data_ptr()
+
+
+def test_blocks_that_the_varlen_kernel_does_not_take_are_named():
+    made = AttentionPlan.paged([1, 1], [3, 4], [[0], [1]], 16)
+    store = torch.zeros(2, 16, 2, 8)
+    with pytest.raises(LayoutError, match=r"blocks of 16 slots.*multiples of 256"):
+        attend_paged(torch.zeros(2, 4, 8), store, store, made, "varlen")
 
 
 def test_an_unknown_back_end_is_named():
@@ -150,12 +188,31 @@ def test_an_unknown_back_end_is_named():
 @pytest.mark.parametrize("lengths", LENGTHS)
 def test_varlen_agrees_with_the_reference(lengths, causal):
     parts = [part.cuda() for part in draw_qkv(sum(lengths), size=64, dtype=torch.bfloat16)]
-    cu_seqlens = cumulative(torch.tensor(lengths)).cuda()
+    made = plan(lengths, causal=causal).to("cuda")
     grads = []
     for backend in ("varlen", "reference"):
-        made = plan_segments(cu_seqlens, max(lengths), causal=causal, backend=backend)
         inputs = [part.clone().requires_grad_() for part in parts]
-        out = attend(*inputs, made)
+        out = attend(*inputs, made, backend)
         out.float().square().sum().backward()
         grads.append([out, *(part.grad for part in inputs)])
     torch.testing.assert_close(grads[0], grads[1], atol=3e-2, rtol=3e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("blocks", [[[3]], [[2, 0], [4], [1, 3]]])
+def test_varlen_over_paged_keys_agrees_with_the_reference(blocks):
+    """One sequence read in place, and several in scattered blocks: a decode step, a prompt, a piece of a prompt."""
+    totals, new = [400, 200, 300][: len(blocks)], [1, 200, 40][: len(blocks)]
+    whole = [
+        draw_qkv(total, size=64, dtype=torch.bfloat16, seed=seed)
+        for seed, total in enumerate(totals)
+    ]
+    block_size = 512 if len(blocks) == 1 else 256
+    keys, values = store_of([k for _, k, _ in whole], [v for _, _, v in whole], blocks, block_size)
+    made = AttentionPlan.paged(new, totals, blocks, block_size).to("cuda")
+    q = torch.cat([rows[-count:] for (rows, _, _), count in zip(whole, new, strict=True)])
+    found, expected = (
+        attend_paged(q.cuda(), keys.cuda(), values.cuda(), made, backend)
+        for backend in ("varlen", "reference")
+    )
+    torch.testing.assert_close(found, expected, atol=3e-2, rtol=3e-2)

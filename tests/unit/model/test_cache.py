@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from finesight.batch import PackedBatch, TextLayout, pack
-from finesight.errors import LayoutError, PromptTooLong
+from finesight.attention_plan import AttentionPlan
+from finesight.batch import PackedBatch, pack
+from finesight.errors import LayoutError
 from finesight.model.cache import KVCache
 from finesight.model.vl import VisionLanguageModel
 from tests.support.model_cases import Grid, randomize, sample_from, small_config
@@ -27,20 +28,22 @@ def model(request):
     return network
 
 
-def piece(samples, starts, stops) -> PackedBatch:
-    """The tokens `start:stop` of each sample as one text pack."""
+def piece(kv, samples, starts, stops) -> PackedBatch:
+    """The tokens `start:stop` of each sample, sample s in block s of the cache; media come with the first piece."""
     parts = [
         replace(
             sample,
             input_ids=sample.input_ids[start:stop],
             labels=sample.labels[start:stop],
             position_ids=sample.position_ids[:, start:stop],
-            visual_index=sample.visual_index[:0],
-            vision=(),
+            visual_index=sample.visual_index if start == 0 else sample.visual_index[:0],
+            vision=sample.vision if start == 0 else (),
         )
         for sample, start, stop in zip(samples, starts, stops, strict=True)
     ]
-    return pack(parts)
+    new = [stop - start for start, stop in zip(starts, stops, strict=True)]
+    blocks = [[index] for index in range(len(samples))]
+    return replace(pack(parts), attention=AttentionPlan.paged(new, stops, blocks, kv.block_size))
 
 
 def lengths(samples):
@@ -57,38 +60,26 @@ def test_prefill_then_token_by_token_is_one_forward(model, count):
     samples = SAMPLES[:count]
     prompts = [length - 5 for length in lengths(samples)]
     expected = whole(model, samples)
-    cache = KVCache(CONFIG.text, 64, num_sequences=count)
+    kv = KVCache(CONFIG.text, count, 64)
     with torch.inference_mode():
-        batch = pack([cut(s, p) for s, p in zip(samples, prompts, strict=True)])
-        found = [list(part) for part in model(batch, cache=cache).split(prompts)]
+        batch = piece(kv, samples, [0] * count, prompts)
+        found = [list(part) for part in model(batch, kv=kv).split(prompts)]
         for step in range(5):
             starts = [prompt + step for prompt in prompts]
-            rows = model(piece(samples, starts, [s + 1 for s in starts]), cache=cache)
+            rows = model(piece(kv, samples, starts, [s + 1 for s in starts]), kv=kv)
             for parts, row in zip(found, rows, strict=True):
                 parts.append(row)
-    assert cache.lengths == lengths(samples)
     for parts, states in zip(found, expected, strict=True):
         torch.testing.assert_close(torch.stack(parts), states, atol=1e-5, rtol=1e-5)
-
-
-def cut(sample, length):
-    """The first tokens of a sample; its media must lie in them."""
-    assert sample.visual_index.numel() == 0 or int(sample.visual_index.max()) < length
-    return replace(
-        sample,
-        input_ids=sample.input_ids[:length],
-        labels=sample.labels[:length],
-        position_ids=sample.position_ids[:, :length],
-    )
 
 
 def test_a_prompt_in_pieces_is_one_forward(model):
     """Later pieces are shorter than what they look back on: causal from the end, not from the start."""
     sample = SAMPLES[1]
-    cache = KVCache(CONFIG.text, 12)
+    kv = KVCache(CONFIG.text, 1, 12)
     with torch.inference_mode():
         parts = [
-            model(piece([sample], [start], [stop]), cache=cache)
+            model(piece(kv, [sample], [start], [stop]), kv=kv)
             for start, stop in ((0, 5), (5, 7), (7, 8), (8, 12))
         ]
     torch.testing.assert_close(torch.cat(parts), whole(model, [sample])[0], atol=1e-5, rtol=1e-5)
@@ -96,61 +87,57 @@ def test_a_prompt_in_pieces_is_one_forward(model):
 
 def test_vision_embeds_with_a_cache(model):
     sample = SAMPLES[0]
-    batch = pack([sample])
+    kv = KVCache(CONFIG.text, 1, 64)
+    batch = piece(kv, [sample], [0], lengths([sample]))
     with torch.inference_mode():
-        embeds = model.encode_vision(batch.patches, batch.vision)
-        text_only = replace(batch, patches=None, vision=None)
-        states = model(text_only, vision_embeds=embeds, cache=KVCache(CONFIG.text, 64))
+        embeds = model.encode_vision(batch.vision)
+        states = model(replace(batch, vision=None), vision_embeds=embeds, kv=kv)
     torch.testing.assert_close(states, whole(model, [sample])[0], atol=1e-5, rtol=1e-5)
 
 
-def test_truncate_goes_back_and_another_ending_follows(model):
+def test_another_ending_is_written_over_the_first(model):
     first, second = sample_from([12], 1), sample_from([12], 5)
     second = replace(second, input_ids=torch.cat([first.input_ids[:8], second.input_ids[8:]]))
-    cache = KVCache(CONFIG.text, 12)
+    kv = KVCache(CONFIG.text, 1, 12)
     with torch.inference_mode():
-        model(pack([first]), cache=cache)
-        cache.truncate(8)
-        tail = model(piece([second], [8], [12]), cache=cache)
+        model(piece(kv, [first], [0], [12]), kv=kv)
+        tail = model(piece(kv, [second], [8], [12]), kv=kv)
     torch.testing.assert_close(tail, whole(model, [second])[0][8:], atol=1e-5, rtol=1e-5)
-    with pytest.raises(LayoutError, match="12 tokens to 13"):
-        cache.truncate(13)
 
 
 def test_a_step_writes_one_row_and_moves_nothing(model):
-    cache = KVCache(CONFIG.text, 40)
+    kv = KVCache(CONFIG.text, 1, 40)
+    sample = sample_from([13], 7)
     with torch.inference_mode():
-        model(pack([SAMPLES[1]]), cache=cache)
-        cache.keys[:, :, 12:] = 0  # a single sequence's free places are not cleared
-        before, pointer = cache.keys.clone(), cache.keys.data_ptr()
-        model(pack([sample_from([1], 7)]), cache=cache)
-    assert cache.keys.data_ptr() == pointer
-    changed = (cache.keys != before).any(-1).any(-1)[:, 0]
+        model(piece(kv, [sample], [0], [12]), kv=kv)
+        kv.keys[:, :, 12:] = 0  # free slots are not cleared
+        before, pointer = kv.keys.clone(), kv.keys.data_ptr()
+        model(piece(kv, [sample], [12], [13]), kv=kv)
+    assert kv.keys.data_ptr() == pointer
+    changed = (kv.keys != before).any(-1).any(-1)[:, 0]
     assert changed.nonzero()[:, 1].unique().tolist() == [12]
 
 
-def test_a_full_cache_says_so():
-    cache = KVCache(CONFIG.text, 10)
-    with pytest.raises(PromptTooLong, match=r"12 tokens.*holds 10"):
-        cache.plan(TextLayout.from_lengths([12]), "sdpa")
+def test_a_plan_without_a_cache_and_a_cache_without_a_plan_are_refused(model):
+    kv = KVCache(CONFIG.text, 1, 12)
+    with pytest.raises(LayoutError, match="places keys in a KV cache, but forward got none"):
+        model(piece(kv, SAMPLES[1:2], [0], [12]))
+    with pytest.raises(LayoutError, match="the plan places no keys in it"):
+        model(pack(SAMPLES[1:2]), kv=kv)
 
 
-def test_another_number_of_samples_is_refused():
-    cache = KVCache(CONFIG.text, 10, num_sequences=2)
-    with pytest.raises(LayoutError, match="1 samples against a cache of 2"):
-        cache.plan(TextLayout.from_lengths([4]), "sdpa")
-
-
-def test_size_and_length():
-    cache = KVCache(CONFIG.text, 10, num_sequences=2, dtype=torch.bfloat16)
-    assert cache.num_bytes == 2 * 3 * 2 * 10 * 2 * 16 * 2
-    assert (cache.max_tokens, cache.length) == (10, 0)
+def test_sizes():
+    kv = KVCache(CONFIG.text, 2, 10, dtype=torch.bfloat16)
+    assert kv.num_bytes == 2 * 3 * 2 * 10 * 2 * 16 * 2
+    assert (kv.num_blocks, kv.block_size) == (2, 10)
 
 
 def test_half_precision_cache_under_a_float32_model(model):
-    cache = KVCache(CONFIG.text, 20, dtype=torch.bfloat16)
+    kv = KVCache(CONFIG.text, 1, 20, dtype=torch.bfloat16)
+    sample = sample_from([13], 1)
     with torch.inference_mode():
-        states = model(pack([SAMPLES[1]]), cache=cache)
-        step = model(pack([sample_from([1], 7)]), cache=cache)
+        states = model(piece(kv, [sample], [0], [12]), kv=kv)
+        step = model(piece(kv, [sample], [12], [13]), kv=kv)
     assert states.dtype == step.dtype == torch.float32
     assert states.isfinite().all()
+    torch.testing.assert_close(step, whole(model, [sample])[0][12:], atol=0.1, rtol=0.1)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from finesight.attention_plan import AttentionPlan
 from finesight.batch import pack
 from finesight.model.cache import KVCache
 from finesight.model.vl import VisionLanguageModel
@@ -37,16 +38,20 @@ def cut(sample, start, stop):
 
 @pytest.mark.parametrize("backend", ["sdpa", "reference"])
 def test_sequences_of_several_lengths_read_nothing_but_what_they_wrote(memory_full_of_nan, backend):
-    """The short sequence is read up to the length of the long one, under a mask: 0 times NaN is NaN."""
+    """Reading the short sequence up to the length of the long one, under a mask, would give NaN: 0 times NaN is NaN."""
     model = VisionLanguageModel(CONFIG, attention=backend).eval()
     randomize(model)
     samples = [sample_from([length], seed) for seed, length in enumerate((3, 17, 9))]
     prompts = [sample.input_ids.numel() - 1 for sample in samples]
-    cache = KVCache(CONFIG.text, 24, num_sequences=3)
+    kv = KVCache(CONFIG.text, 3, 24)
+    totals, blocks = [prompt + 1 for prompt in prompts], [[0], [1], [2]]
     with torch.inference_mode():
-        model(pack([cut(s, 0, p) for s, p in zip(samples, prompts, strict=True)]), cache=cache)
+        first = pack([cut(s, 0, p) for s, p in zip(samples, prompts, strict=True)])
+        plan = AttentionPlan.paged(prompts, prompts, blocks, kv.block_size)
+        model(replace(first, attention=plan), kv=kv)
         step = pack([cut(s, p, p + 1) for s, p in zip(samples, prompts, strict=True)])
-        found = model(step, cache=cache)
+        plan = AttentionPlan.paged([1, 1, 1], totals, blocks, kv.block_size)
+        found = model(replace(step, attention=plan), kv=kv)
         expected = torch.stack([model(pack([sample]))[-1] for sample in samples])
     assert found.isfinite().all()
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
@@ -56,9 +61,11 @@ def test_one_sequence_reads_nothing_but_what_it_wrote(memory_full_of_nan):
     model = VisionLanguageModel(CONFIG, attention="sdpa").eval()
     randomize(model)
     sample = sample_from([12], 1)
-    cache = KVCache(CONFIG.text, 40)
+    kv = KVCache(CONFIG.text, 1, 40)
     with torch.inference_mode():
-        model(pack([cut(sample, 0, 11)]), cache=cache)
-        found = model(pack([cut(sample, 11, 12)]), cache=cache)
+        plan = AttentionPlan.paged([11], [11], [[0]], kv.block_size)
+        model(replace(pack([cut(sample, 0, 11)]), attention=plan), kv=kv)
+        plan = AttentionPlan.paged([1], [12], [[0]], kv.block_size)
+        found = model(replace(pack([cut(sample, 11, 12)]), attention=plan), kv=kv)
         expected = model(pack([sample]))[-1:]
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from finesight.attention_plan import AttentionPlan
 from finesight.batch import pack
 from finesight.config.sizes import SIZE_NAMES, named_config
 from finesight.model import flops
@@ -31,7 +34,7 @@ def test_vision_operations_are_what_torch_counts(grid):
     sample = sample_from([1, Grid(grid, 1.0 if grid[0] > 1 else 0.0)])
     model = VisionLanguageModel(config)
     batch = pack([sample])
-    expected = counted(lambda: model.encode_vision(batch.patches, batch.vision))
+    expected = counted(lambda: model.encode_vision(batch.vision))
     assert flops.vision_flops(config.vision, [grid]) == expected
 
 
@@ -49,13 +52,13 @@ def test_prefill_operations_are_what_torch_counts_but_for_the_causal_half():
 def test_decode_operations_are_what_torch_counts():
     config = small_config()
     model = VisionLanguageModel(config)
-    cache = KVCache(config.text, 32)
+    kv = KVCache(config.text, 1, 32)
+    prompt, token = pack([sample_from([20])]), pack([sample_from([1])])
+    prompt = replace(prompt, attention=AttentionPlan.paged([20], [20], [[0]], 32))
+    step = replace(token, attention=AttentionPlan.paged([1], [21], [[0]], 32))
     with torch.inference_mode():
-        model(pack([sample_from([20])]), cache=cache)
-    step = pack([sample_from([1])])
-    assert flops.decode_flops(config.text, 20) == counted(
-        lambda: model.logits(model(step, cache=cache))
-    )
+        model(prompt, kv=kv)
+    assert flops.decode_flops(config.text, 20) == counted(lambda: model.logits(model(step, kv=kv)))
 
 
 @pytest.mark.parametrize("name", SIZE_NAMES)
@@ -72,7 +75,7 @@ def test_parameters_are_what_the_model_has(name):
 
 def test_cache_bytes_are_what_the_cache_takes():
     text = small_config().text
-    cache = KVCache(text, 100, dtype=torch.bfloat16)
+    cache = KVCache(text, 1, 100, dtype=torch.bfloat16)
     assert flops.cache_bytes(text, 100, bytes_per_number=2) == cache.num_bytes
 
 

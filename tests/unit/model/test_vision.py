@@ -31,20 +31,20 @@ def item(thw, seed=0):
 
 @torch.inference_mode()
 def encode(tower, items):
-    return tower(torch.cat([part.patches for part in items]), pack_vision(items))
+    return tower(pack_vision(items))
 
 
-def test_windowed_blocks_move_no_row(tower):
-    """Windows of equal length are neighbours once the tower has put them into its own order."""
-    items = [item((1, 10, 18)), item((2, 26, 6)), item((1, 2, 2))]
-    plan = tower.plan(pack_vision(items))
-    assert plan.window.order is None
-    assert len(plan.window.batches) == len({batch.length for batch in plan.window.batches})
-    assert plan.order[plan.restore].tolist() == list(range(plan.order.numel()))
+def test_a_single_picture_moves_no_row():
+    """Windows of equal length are neighbours in the window order."""
+    vision = pack_vision([item((1, 10, 18))])
+    assert vision.window.order is None
+    assert vision.frame.order is None
+    lengths = [length for _, length in vision.window.batches]
+    assert len(lengths) == len(set(lengths))
 
 
-def test_a_single_picture_moves_no_row_in_full_blocks_either(tower):
-    assert tower.plan(pack_vision([item((1, 10, 18))])).frame.order is None
+def test_frame_pairs_of_equal_size_move_no_row_in_full_blocks():
+    assert pack_vision([item((3, 10, 18)), item((1, 10, 18))]).frame.order is None
 
 
 def test_frame_pairs_and_pictures_do_not_see_each_other(tower):
@@ -66,7 +66,7 @@ def test_back_ends_agree_on_drawn_cases(tower, seed):
     sample = sample_from([1, Grid((1, 4, 6)), *draw_runs(seed, 400)], seed)
     batch = pack([sample])
     with torch.inference_mode():
-        ours, theirs = (network(batch.patches, batch.vision) for network in (tower, other))
+        ours, theirs = (network(batch.vision) for network in (tower, other))
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 
 

@@ -6,10 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from finesight.batch import pack
+from finesight.attention_plan import AttentionPlan
+from finesight.batch import PackedBatch, pack
 from finesight.config.sizes import named_config
 from finesight.errors import ConfigError, LayoutError
+from finesight.model.cache import KVCache
 from finesight.model.init import init_weights
+from finesight.model.rope import vision_rotary
 from finesight.model.vl import VisionLanguageModel
 from tests.support.model_cases import Grid, randomize, sample_from, small_config
 
@@ -91,14 +94,14 @@ def test_a_frozen_tower_gets_no_gradient(model):
 def test_visual_tokens_encoded_before_are_used(model):
     batch = pack(SAMPLES)
     with torch.inference_mode():
-        embeds = model.encode_vision(batch.patches, batch.vision)
+        embeds = model.encode_vision(batch.vision)
         expected = model(batch)
-        reused = model(replace(batch, patches=None, vision=None), vision_embeds=embeds)
+        reused = model(replace(batch, vision=None), vision_embeds=embeds)
     assert torch.equal(reused, expected)
 
 
 def test_placeholders_without_pictures_are_an_error(model):
-    batch = replace(pack(SAMPLES), patches=None, vision=None)
+    batch = replace(pack(SAMPLES), vision=None)
     with pytest.raises(LayoutError, match="41 places for visual tokens but 0 visual tokens"):
         model(batch)
 
@@ -110,10 +113,10 @@ def test_more_placeholders_than_visual_tokens_are_an_error(model):
 
 def test_inference_does_not_write_into_its_inputs(model):
     batch = pack(SAMPLES)
-    patches, weight = batch.patches.clone(), model.model.embed_tokens.weight.clone()
+    patches, weight = batch.vision.patches.clone(), model.model.embed_tokens.weight.clone()
     with torch.inference_mode():
         model(batch)
-    assert torch.equal(batch.patches, patches)
+    assert torch.equal(batch.vision.patches, patches)
     assert torch.equal(model.model.embed_tokens.weight, weight)
 
 
@@ -122,7 +125,7 @@ def test_logits_rows_and_dtype(model):
     half = VisionLanguageModel(small_config(tie_word_embeddings=True)).to(torch.bfloat16)
     assert half.logits(hidden).dtype == torch.bfloat16
     assert half.logits(hidden, float32=True).dtype == torch.float32
-    assert half.lm_head is None
+    assert "lm_head.weight" not in half.state_dict()
     assert half.logits(hidden).shape == (3, 160)
     assert (half.dtype, half.device.type) == (torch.bfloat16, "cpu")
 
@@ -148,9 +151,21 @@ def test_starting_weights_depend_on_the_seed_alone_and_keep_states_at_size_one()
 
 def test_layers_compile_without_a_graph_break(model):
     """With the plan given, nothing in a block depends on data."""
-    batch = pack(SAMPLES[:1])
-    plan = model.visual.plan(batch.vision)
+    vision = pack(SAMPLES[:1]).vision
+    rotary = vision_rotary(vision.position_hw, model.config.vision)
     block = model.visual.blocks[0]
-    states = torch.randn(batch.patches.shape[0], 32, requires_grad=True)
-    explained = torch._dynamo.explain(block)(states, plan.rotary, plan.window)
+    states = torch.randn(vision.patches.shape[0], 32, requires_grad=True)
+    explained = torch._dynamo.explain(block)(states, rotary, vision.window)
     assert explained.graph_break_count == 0
+
+
+def test_a_forward_asks_the_device_nothing(model):
+    """On the meta device there is no value to read: a length or an index that the host wants would fail."""
+    model.to("meta")
+    with torch.inference_mode():
+        assert model(pack(SAMPLES).to("meta")).device.type == "meta"
+        kv = KVCache(model.config.text, 8, 4, device="meta")
+        plan = AttentionPlan.paged([5, 1], [5, 14], [[6, 1], [0, 2, 4, 7]], 4)
+        ids = torch.zeros(6, dtype=torch.int64)
+        batch = PackedBatch.from_tokens(ids, torch.zeros(3, 6), plan).to("meta")
+        assert model.logits(model(batch, kv=kv)).shape == (6, 160)

@@ -3,13 +3,8 @@ import pytest
 
 from finesight.errors import ParseError
 from finesight.geometry import Point
-from finesight.parse.action import (
-    ToolCall,
-    points_of,
-    problems_of,
-    read_action,
-    read_tool_calls,
-)
+from finesight.parse.action import points_of, problems_of, read_action, read_tool_calls
+from finesight.parse.records import AnswerCall
 
 CLICK = (
     'I open it.\n<tool_call>\n{"name": "mobile_use", "arguments": '
@@ -148,7 +143,7 @@ def test_a_broken_call_is_reported(body):
 
 
 def action(tool, **arguments):
-    return read_action(ToolCall(tool, arguments))
+    return read_action(AnswerCall(tool, arguments))
 
 
 def test_actions_get_types():
@@ -185,12 +180,12 @@ def test_actions_get_types():
 )
 def test_a_wrong_action_names_the_argument(tool, arguments, message):
     with pytest.raises(ParseError) as caught:
-        read_action(ToolCall(tool, arguments))
+        read_action(AnswerCall(tool, arguments))
     assert message in str(caught.value)
 
 
 def test_points_of_any_tool():
-    call = ToolCall("x", {"coordinate": [1, 2], "coordinate2": "no", "other": [3, 4]})
+    call = AnswerCall("x", {"coordinate": [1, 2], "coordinate2": "no", "other": [3, 4]})
     assert points_of(call) == {"coordinate": Point(1, 2)}
 
 
@@ -212,7 +207,7 @@ def test_every_shape_of_a_coordinate(value):
     "value", [[1], [1, 2, 3, 4], [[1, 2], [3, 4]], "=", "", {}, {"x": 1}, True, 3, [None, 2]]
 )
 def test_a_coordinate_of_another_shape_is_reported(value):
-    call = ToolCall("computer_use", {"action": "left_click", "coordinate": value})
+    call = AnswerCall("computer_use", {"action": "left_click", "coordinate": value})
     assert points_of(call) == {}
     (problem,) = problems_of(call)
     assert problem.message.startswith("coordinate of tool call 'computer_use' is ")
@@ -220,4 +215,4 @@ def test_a_coordinate_of_another_shape_is_reported(value):
 
 
 def test_no_coordinate_is_no_problem():
-    assert problems_of(ToolCall("x", {"coordinate": None, "other": "="})) == ()
+    assert problems_of(AnswerCall("x", {"coordinate": None, "other": "="})) == ()

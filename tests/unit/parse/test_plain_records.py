@@ -7,9 +7,9 @@ import pytest
 
 from finesight.errors import ParseError
 from finesight.geometry import Box, Point, Resize, Size
-from finesight.parse.answer_records import AnswerBox, AnswerCall, AnswerEvent, AnswerPoint
 from finesight.parse.document import Block, Cell, DocumentPage, Run
 from finesight.parse.document_render import bbox_text, render_html
+from finesight.parse.records import AnswerBox, AnswerCall, AnswerEvent, AnswerPoint
 
 PLACED = {"label": "cat", "attributes": {"color": "red"}, "media_index": 1, "placed_by": "name"}
 UNPLACED = {"label": "", "attributes": {}, "media_index": None, "placed_by": ""}

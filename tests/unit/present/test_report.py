@@ -9,7 +9,8 @@ from PIL import Image
 
 from finesight.errors import FinesightError
 from finesight.parse.answer import read_answer
-from finesight.present.report import LONGEST_SIDE, ReportEntry, render_report, write_report
+from finesight.present.page import LONGEST_SIDE
+from finesight.present.report import ReportEntry, render_report, write_report
 from tests.support.replies import picture_record, reply, video_record
 
 EVIL = """</pre><script>alert(1)</script><img src=x onerror="alert(2)">{{ 7 * 7 }}"'"""

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -223,25 +222,3 @@ def test_model_config_decides_ids(tiny_tokenizer, tiny_hf_config):
     ids = config.special_tokens.model_copy(update={"video_pad": 1})
     with pytest.raises(ConfigError, match=r"<\|video_pad\|> .* says 1"):
         Processor(tiny_tokenizer, config.model_copy(update={"special_tokens": ids}))
-
-
-def test_spelled_text_is_one_token_per_character_and_stays_the_same_text(
-    tiny_processor: Processor,
-) -> None:
-    conversation = Conversation(
-        (Message("user", (TextPart("Read it."),)), Message("assistant", (TextPart("Über 12 €"),)))
-    )
-    segments = chat_template.render(conversation, add_generation_prompt=False)
-    spelled = [
-        replace(segment, by_character=True)
-        if isinstance(segment, chat_template.TextSegment) and segment.is_target
-        else segment
-        for segment in segments
-    ]
-    whole = tiny_processor.assemble(segments, [])
-    by_character = tiny_processor.assemble(spelled, [])
-    decode = tiny_processor.tokenizer.decode
-    assert decode(by_character.input_ids.tolist()) == decode(whole.input_ids.tolist())
-    answer = by_character.labels[by_character.labels != -100].tolist()
-    assert len(answer) == sum(len(tiny_processor.tokenizer.encode(c)) for c in "Über 12 €") + 2
-    assert decode(answer).startswith("Über 12 €")

@@ -38,6 +38,11 @@ def test_windows_stay_inside_a_frame_pair():
         start += length
 
 
+def test_the_largest_windows_of_each_frame_pair_come_first():
+    _, lengths = window_order((2, 18, 10), VISION)
+    assert lengths.tolist() == [16, 16, 4, 4, 4, 1] * 2
+
+
 def test_patch_positions_in_merge_order():
     positions = patch_positions((2, 4, 4)).tolist()
     first_cells = [[0, 0], [0, 1], [1, 0], [1, 1], [0, 2], [0, 3], [1, 2], [1, 3]]

@@ -10,10 +10,16 @@ from PIL import Image, ImageDraw
 from torch import nn
 
 from finesight.config.load import validate
-from finesight.data.record import Glyph, Record
+from finesight.data.encode import EncoderConfig, TrainingEncoder
+from finesight.data.loader import _packed
+from finesight.data.record import Glyph, Record, SceneObject, Truth
 from finesight.data.shards import write_shard
+from finesight.errors import ConfigError, DataError
+from finesight.processor.processor import Processor
 from finesight.train import pretrain
-from finesight.train.ema import WeightAverage
+from finesight.train.checkpoint import checkpoints
+from finesight.train.ema import averaged, num_updates, restore
+from finesight.train.meters import Meters
 from finesight.train.optim import GroupRule, OptimConfig, Optimizers
 from finesight.train.recipe import PretrainRecipe
 
@@ -66,7 +72,7 @@ def first_moment(gradient: float, max_grad_norm: float) -> tuple[float, float]:
     norm = optimizer.step(1.0)
     state = optimizer.state_tensors()
     given = torch.cat([state["a|exp_avg"], state["b|exp_avg"]]) / 0.5
-    return norm, float(given.norm())
+    return float(norm), float(given.norm())
 
 
 def test_a_long_gradient_is_cut_to_the_limit_over_all_parameters():
@@ -109,13 +115,13 @@ def averages(decay: float, values: list[float]) -> list[float]:
     module = nn.Linear(1, 1, bias=False)
     with torch.no_grad():
         module.weight.zero_()
-    average = WeightAverage(module, decay)
+    average = averaged(module, decay)
     found = []
     for value in values:
         with torch.no_grad():
             module.weight.fill_(value)
-        average.update()
-        found.append(float(average.tensors["weight"]))
+        average.update_parameters(module)
+        found.append(float(average.module.weight))
     return found
 
 
@@ -139,11 +145,12 @@ def test_an_average_put_back_goes_on_from_its_age():
     module = nn.Linear(1, 1, bias=False)
     with torch.no_grad():
         module.weight.fill_(1.0)
-    average = WeightAverage(module, 0.999)
-    average.load({"weight": torch.zeros(1, 1)}, updates=90)
-    average.update()
-    assert float(average.tensors["weight"]) == pytest.approx(10 / 101, rel=1e-4)
-    assert average.updates == 91
+    average = averaged(module, 0.999)
+    average.module.load_state_dict({"weight": torch.zeros(1, 1)})
+    restore(average, updates=90)
+    average.update_parameters(module)
+    assert float(average.module.weight) == pytest.approx(10 / 101, rel=1e-4)
+    assert num_updates(average) == 91
 
 
 # ---------------------------------------------------------------------------------------------------- the trainer
@@ -160,17 +167,16 @@ def shards(tmp_path_factory):
 def record(index: int, word: str) -> Record:
     picture = Image.new("RGB", (56, 28), "white")
     ImageDraw.Draw(picture).text((6, 8), word, fill="black")
-    return Record(
+    return Record.of_picture(
         id=f"text-{index}",
-        family="text",
         image=np.array(picture),
         turns=(("Read all the text in the image.", word),),
         meta={"split": "train", "generator": "test", "seed": 0, "tasks": []},
-        glyphs=tuple(Glyph(char, 9.0 + 6 * n, 14.0, n) for n, char in enumerate(word)),
+        truth=Truth(glyphs=tuple(Glyph(c, 9.0 + 6 * n, 14.0, n) for n, c in enumerate(word))),
     )
 
 
-def trainer(shards, tiny_model_folder, folder, **optim):
+def trainer(shards, tiny_model_folder, folder, loss=None, run=None, **optim):
     rule = {"match": "*", "algorithm": "adamw", "lr": 1e-3}
     values = {
         "kind": "pretrain",
@@ -184,8 +190,8 @@ def trainer(shards, tiny_model_folder, folder, **optim):
         },
         "optim": {"group": [rule]} | optim,
         "schedule": {"total_steps": 8, "warmup_steps": 4},
-        "loss": {"tokens": 1.0},
-        "run": {"folder": str(folder), "precision": "float32"},
+        "loss": loss or {"tokens": 1.0},
+        "run": {"folder": str(folder), "precision": "float32"} | (run or {}),
     }
     return pretrain.start(validate(values, PretrainRecipe, where="test"))
 
@@ -193,15 +199,15 @@ def trainer(shards, tiny_model_folder, folder, **optim):
 def test_the_first_step_of_a_warm_up(shards, tiny_model_folder, tmp_path):
     """A quarter of the peak: no value moves further, and the average follows by ten elevenths."""
     run = trainer(shards, tiny_model_folder, tmp_path)
-    before = {name: value.detach().clone() for name, value in run.learner.named_parameters()}
+    before = {name: value.detach().clone() for name, value in run.weights.named_parameters()}
     values = run.step(next(run.packs()))
-    after = {name: value.detach() for name, value in run.learner.named_parameters()}
-    assert values["lr_scale"] == 0.25
+    after = {name: value.detach() for name, value in run.weights.named_parameters()}
+    assert values["lr_scale"].total == 0.25
     largest = max(float((after[name] - value).abs().max()) for name, value in before.items())
     assert largest == pytest.approx(0.25e-3, rel=1e-2)
     for name, value in before.items():
         expected = torch.lerp(value, after[name], 10 / 11)
-        torch.testing.assert_close(run.average.tensors[name], expected)
+        torch.testing.assert_close(run.average.module.get_parameter(name), expected)
 
 
 def test_a_group_of_packs_counts_as_their_mean(shards, tiny_model_folder, tmp_path):
@@ -211,14 +217,101 @@ def test_a_group_of_packs_counts_as_their_mean(shards, tiny_model_folder, tmp_pa
         for name in ("once", "twice")
     )
     group = next(once.packs())
-    first, second = once.step(group), twice.step(group * 2)
+    first, second = means(once.step(group)), means(twice.step(group * 2))
     assert second["grad_norm"] == pytest.approx(first["grad_norm"], rel=1e-4)
     assert second["loss"] == pytest.approx(first["loss"])
+    assert second["tokens"] == pytest.approx(first["tokens"])
+
+
+def means(values):
+    meters = Meters()
+    meters.add(values)
+    return meters.means()
+
+
+def test_a_target_weighs_the_same_in_whichever_pack_it_stands(shards, tiny_model_folder, tmp_path):
+    """Two packs of different sizes are the same step as both in one pack: no mean of means."""
+    loss = {"tokens": 1.0, "balance": 0.5, "characters": 0.7, "objects": 0.2, "boxes": 0.1}
+    apart, together = (
+        trainer(shards, tiny_model_folder, tmp_path / name, loss=loss, max_grad_norm=1e9)
+        for name in ("apart", "together")
+    )
+    encoder = TrainingEncoder(
+        EncoderConfig(characters="abcd", objects=("red square",), jitter=0.0),
+        Processor.from_folder(tiny_model_folder),
+    )
+    records = [record(0, "a"), record(1, "dabcab"), record(2, "bad"), scene(3), record(4, "ab")]
+    samples = [encoder.encode(one, np.random.default_rng(0)) for one in records]
+    packs = [_packed(part, {}, 0, is_checked=True) for part in (samples, samples[:2], samples[2:])]
+    first, second = means(apart.step(packs[1:])), means(together.step(packs[:1]))
+    assert first.keys() == second.keys() >= {"tokens", "characters", "objects", "boxes", "char_acc"}
+    for name, value in first.items():
+        assert value == pytest.approx(second[name], rel=1e-4), name
+
+
+def scene(index: int) -> Record:
+    picture = Image.new("RGB", (84, 56), "white")
+    ImageDraw.Draw(picture).rectangle((10, 10, 50, 50), fill="red")
+    return Record.of_picture(
+        id=f"scene-{index}",
+        image=np.array(picture),
+        turns=(("How many?", "1"),),
+        truth=Truth(objects=(SceneObject((10, 10, 51, 51), "red square"),)),
+        meta={"split": "train", "generator": "test"},
+    )
+
+
+def test_packs_without_a_target_are_an_error(shards, tiny_model_folder, tmp_path):
+    """Scenes alone, where only characters are learned."""
+    run = trainer(shards, tiny_model_folder, tmp_path, loss={"tokens": 0.0, "characters": 1.0})
+    encoder = TrainingEncoder(EncoderConfig(), Processor.from_folder(tiny_model_folder))
+    sample = encoder.encode(scene(0), np.random.default_rng(0))
+    with pytest.raises(DataError, match="no target for any loss") as caught:
+        run.step([_packed([sample], {}, 0, is_checked=True)])
+    assert "loss.tokens" in caught.value.hint
+
+
+def test_gradient_checkpointing_is_the_same_step(shards, tiny_model_folder, tmp_path):
+    plain, checked = (
+        trainer(shards, tiny_model_folder, tmp_path / name, run={"gradient_checkpointing": on})
+        for name, on in (("plain", False), ("checked", True))
+    )
+    assert (
+        plain.model.visual.gradient_checkpointing,
+        checked.model.visual.gradient_checkpointing,
+    ) == (
+        False,
+        True,
+    )
+    group = next(plain.packs())
+    first, second = means(plain.step(group)), means(checked.step(group))
+    for name, value in first.items():
+        assert value == pytest.approx(second[name], rel=1e-5), name
+
+
+def test_a_recipe_that_learns_nothing_is_refused(shards, tiny_model_folder, tmp_path):
+    with pytest.raises(ConfigError, match="there is nothing to learn"):
+        trainer(shards, tiny_model_folder, tmp_path, loss={"tokens": 0.0})
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_is_not_saved(
+    shards, tiny_model_folder, tmp_path
+):
+    run = trainer(shards, tiny_model_folder, tmp_path)
+    packs = run.packs()
+    run.step(next(packs))
+    kept = run.save()
+    with torch.no_grad():
+        run.model.model.norm.weight.fill_(float("nan"))
+    run.step(next(packs))
+    with pytest.raises(DataError, match="the loss of step 0 is nan"):
+        run.save()
+    assert checkpoints(run.checkpoint_folder) == [kept]
 
 
 def test_a_run_clips_to_the_norm_of_its_recipe(shards, tiny_model_folder, tmp_path):
     run = trainer(shards, tiny_model_folder, tmp_path, max_grad_norm=1e-3, betas=(0.5, 0.5))
-    norm = run.step(next(run.packs()))["grad_norm"]
+    norm = float(run.step(next(run.packs()))["grad_norm"].total)
     moments = [v for k, v in run.optimizers.state_tensors().items() if k.endswith("|exp_avg")]
     given = float(torch.cat([value.flatten() for value in moments]).norm()) / 0.5
     assert norm > 2e-3

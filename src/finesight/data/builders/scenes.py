@@ -26,7 +26,7 @@ from finesight.data.builders.sprites import (
     shape_cutout,
     word_cutout,
 )
-from finesight.data.record import Record, SceneObject
+from finesight.data.record import Record, SceneObject, Truth
 from finesight.data.sources.concepts import alike
 from finesight.data.sources.fonts import FontCatalogue, Split
 from finesight.data.sources.icons import IconLibrary
@@ -114,8 +114,6 @@ class Scenes:
         words: word lists of the config's split.
     """
 
-    family = "scene"
-
     def __init__(
         self, config: ScenesConfig, icons: IconLibrary, fonts: FontCatalogue, words: WordLists
     ) -> None:
@@ -143,12 +141,11 @@ class Scenes:
         image = wear(np.array(canvas), rng, difficulty)
         plan = self._plan(rng, placed, target)
         turns = ask(rng, plan, rng.randint(*config.turns), config.absent_share)
-        return Record(
+        return Record.of_picture(
             id=record_id,
-            family=self.family,
             image=np.ascontiguousarray(image),
             turns=tuple((turn.question, turn.answer) for turn in turns),
-            objects=plan.objects,
+            truth=Truth(objects=plan.objects),
             meta={
                 "split": config.split,
                 "generator": "scenes/2",

@@ -26,7 +26,7 @@ from finesight.data.builders.drawing import Ink, draw_rows, measure_row, turn, w
 from finesight.data.builders.paper import background, ink_and_paper, lay, wear
 from finesight.data.builders.phrases import OTHER_LANGUAGES, Phrase, PhraseSource
 from finesight.data.builders.questions import READ_TEXT, READ_TEXT_WEIGHTS, choose
-from finesight.data.record import Record
+from finesight.data.record import Record, Truth
 from finesight.data.sources.fonts import Face, FontCatalogue, Split
 from finesight.data.sources.words import SCRIPTS, WordLists
 from finesight.errors import ConfigError, DataError
@@ -103,8 +103,6 @@ class TextLines:
         words: word lists of the config's split.
     """
 
-    family = "text"
-
     def __init__(self, config: TextLinesConfig, fonts: FontCatalogue, words: WordLists) -> None:
         self.config = config
         self.fonts = fonts
@@ -136,12 +134,12 @@ class TextLines:
         degrees = self._direction(rng, phrases)
         image, glyphs = turn(picture, ink.glyphs, degrees)
         text = "\n".join(phrase.text for phrase in phrases)
-        return Record(
+        return Record.of_picture(
             id=record_id,
-            family=self.family,
             image=image,
             turns=((choose(rng, READ_TEXT, READ_TEXT_WEIGHTS), text),),
-            glyphs=glyphs,
+            truth=Truth(glyphs=glyphs),
+            allows=("move", "invert"),
             meta=self._meta(seed, stage, phrases, face, degrees, difficulty),
         )
 

@@ -5,7 +5,7 @@ A word on its own leaves most of its picture empty, and a vision tower works as 
 one. A sheet stacks strips without a gap, so that the same work shows nearly twice as many letters. A part of the sheets
 is one paper with one ink, as pages are; the others change colours from strip to strip.
 
-Sheets teach the temporary heads (`finesight.train.dense`). Their transcriptions are long, so a decoder learns from the
+Sheets are for dense supervision (`finesight.train.dense`). Their transcriptions are long, so a decoder learns from the
 pictures of `finesight.data.builders.text_lines` instead.
 """
 
@@ -22,7 +22,7 @@ from finesight.data.builders.drawing import draw_rows, measure_row, turn, warp
 from finesight.data.builders.paper import Colour, background, ink_and_paper, lay, wear
 from finesight.data.builders.phrases import OTHER_LANGUAGES, UNSPACED, Phrase, PhraseSource
 from finesight.data.builders.questions import READ_TEXT, READ_TEXT_WEIGHTS, choose
-from finesight.data.record import Glyph, Record
+from finesight.data.record import Glyph, Record, Truth
 from finesight.data.sources.fonts import Face, FontCatalogue, Split, load_font
 from finesight.data.sources.words import SCRIPTS, WordLists
 from finesight.errors import ConfigError, DataError
@@ -115,8 +115,6 @@ class TextSheets:
         words: word lists of the config's split.
     """
 
-    family = "text"
-
     def __init__(self, config: TextSheetsConfig, fonts: FontCatalogue, words: WordLists) -> None:
         self.config = config
         self.fonts = fonts
@@ -134,9 +132,8 @@ class TextSheets:
         picture, glyphs = _stack(strips, height)
         degrees = rng.choice((90, 180, 270)) if rng.random() < config.turned_share else 0
         image, glyphs = turn(picture, glyphs, degrees)
-        return Record(
+        return Record.of_picture(
             id=record_id,
-            family=self.family,
             image=image,
             turns=(
                 (
@@ -144,7 +141,8 @@ class TextSheets:
                     "\n".join(strip.text for strip in strips),
                 ),
             ),
-            glyphs=glyphs,
+            truth=Truth(glyphs=glyphs),
+            allows=("move", "invert"),
             meta={
                 "split": config.split,
                 "generator": "text_sheets/1",

@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
+from finesight import files
 from finesight.errors import DataError
 
 __all__ = ["Asset", "install", "read_manifest"]
@@ -118,9 +119,7 @@ def install(directory: Path, font_table: Path) -> list[Asset]:
     if (
         not path.is_file() or path.read_text(encoding="utf-8") != text
     ):  # else the catalogues stay valid
-        partial = directory / "manifest.json.partial"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        files.write_text(path, text, error=DataError)
     return assets
 
 

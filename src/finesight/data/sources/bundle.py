@@ -12,7 +12,6 @@ import io
 import logging
 import lzma
 import multiprocessing
-import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from pathlib import Path
 from fontTools import subset
 from fontTools.ttLib import TTFont, TTLibError
 
+from finesight import files
 from finesight.data.sources.fonts import (
     Face,
     FontCatalogue,
@@ -82,27 +82,22 @@ def bundle(
             f" such as {gone[0]}",
             hint=f"run finesight data sources {assets}",
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".partial")
     faces: list[Face] = []
-    try:
-        with tarfile.open(partial, "w:xz", preset=6) as tar:
-            for number, (face, content) in enumerate(_cut_all(catalogue.faces, wanted, workers)):
-                if content is not None:
-                    faces.append(face)
-                    _add(tar, face.path, content)
-                if progress:
-                    progress(number + 1, len(catalogue.faces))
-            with tempfile.TemporaryDirectory() as folder:
-                FontCatalogue(faces).save(Path(folder) / CATALOGUE)
-                tar.add(Path(folder) / CATALOGUE, CATALOGUE)
-            for name in PLAIN_FILES:
-                tar.add(assets / name, name)
-        partial.replace(target)
-    except OSError as error:
-        raise DataError(f"{target} cannot be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        files.whole_file(target, error=DataError, parents=True) as partial,
+        tarfile.open(partial, "w:xz", preset=6) as tar,
+    ):
+        for number, (face, content) in enumerate(_cut_all(catalogue.faces, wanted, workers)):
+            if content is not None:
+                faces.append(face)
+                _add(tar, face.path, content)
+            if progress:
+                progress(number + 1, len(catalogue.faces))
+        with tempfile.TemporaryDirectory() as folder:
+            FontCatalogue(faces).save(Path(folder) / CATALOGUE)
+            tar.add(Path(folder) / CATALOGUE, CATALOGUE)
+        for name in PLAIN_FILES:
+            tar.add(assets / name, name)
     return len(faces), len(catalogue.faces) - len(faces)
 
 
@@ -119,23 +114,18 @@ def unbundle(source: Path, assets: Path) -> None:
     if not source.is_file():
         what = "is a folder" if source.is_dir() else "is not there"
         raise DataError(f"{source} {what}, a bundle is needed", hint=hint)
-    place = next(parent for parent in assets.absolute().parents if parent.is_dir())
-    draft = place / f".{assets.name}.part"
-    shutil.rmtree(draft, ignore_errors=True)  # of one that was killed
     try:
-        with tarfile.open(source, "r:xz") as tar:
-            tar.extractall(draft, filter="data")
-        lacks = [name for name in (*PLAIN_FILES, CATALOGUE) if not (draft / name).is_file()]
-        if lacks:
-            raise DataError(f"{source} holds no {', '.join(lacks)}", hint=hint)
-        _move_over(draft, assets)
+        with files.filled_folder(assets, last=(CATALOGUE,), error=None) as draft:
+            with tarfile.open(source, "r:xz") as tar:
+                tar.extractall(draft, filter="data")
+            lacks = [name for name in (*PLAIN_FILES, CATALOGUE) if not (draft / name).is_file()]
+            if lacks:
+                raise DataError(f"{source} holds no {', '.join(lacks)}", hint=hint)
     except (tarfile.TarError, EOFError, lzma.LZMAError) as error:
         said = f"{source} ({_kind(source)}) cannot be unpacked: {error}"
         raise DataError(said, hint=hint) from error
     except OSError as error:
         raise DataError(f"{assets} cannot be filled: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _kind(source: Path) -> str:
@@ -145,14 +135,6 @@ def _kind(source: Path) -> str:
     if head.startswith(b"\xfd7zXZ"):
         return "broken or cut off"
     return kind_of(head) if head else "empty"
-
-
-def _move_over(source: Path, target: Path) -> None:
-    """Move the files below a folder to the same places below another, the catalogue last."""
-    files = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
-    for name in sorted(files, key=lambda name: (name == Path(CATALOGUE), name)):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(source / name, target / name)
 
 
 def _wanted_codes(assets: Path) -> frozenset[int]:

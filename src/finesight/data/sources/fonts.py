@@ -20,6 +20,7 @@ from typing import Literal
 
 from PIL import ImageFont
 
+from finesight import files
 from finesight.errors import DataError
 
 __all__ = ["Face", "FontCatalogue", "Split", "load_font"]
@@ -151,10 +152,8 @@ class FontCatalogue:
             }
             for face in self.faces
         ]
-        partial = path.with_suffix(".partial")
         body = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-        partial.write_text(f'{{"format": 1, "faces": [\n{body}\n]}}\n', encoding="utf-8")
-        partial.replace(path)
+        files.write_text(path, f'{{"format": 1, "faces": [\n{body}\n]}}\n', error=DataError)
 
     @classmethod
     def read(cls, path: Path) -> FontCatalogue:

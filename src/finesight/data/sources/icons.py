@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from finesight import files
 from finesight.data.sources.assets import ICON_SETS
 from finesight.data.sources.concepts import concepts
 from finesight.data.sources.fonts import Split
@@ -88,13 +89,14 @@ class IconLibrary:
 
     def save(self, assets: Path) -> None:
         """Write `icons.npy`, then `icons.json`, each by rename."""
-        with (assets / "icons.npy.partial").open("wb") as out:
+        with (
+            files.whole_file(assets / "icons.npy", error=DataError) as draft,
+            draft.open("wb") as out,
+        ):
             np.save(out, self._sprites)
-        (assets / "icons.npy.partial").replace(assets / "icons.npy")
         rows = ",\n".join(json.dumps(asdict(drawing)) for drawing in self.drawings)
-        partial = assets / "icons.json.partial"
-        partial.write_text(f'{{"format": 1, "drawings": [\n{rows}\n]}}\n', encoding="utf-8")
-        partial.replace(assets / "icons.json")
+        text = f'{{"format": 1, "drawings": [\n{rows}\n]}}\n'
+        files.write_text(assets / "icons.json", text, error=DataError)
 
     @classmethod
     def read(cls, assets: Path) -> IconLibrary:

@@ -24,8 +24,8 @@ from finesight.errors import EvalError
 from finesight.evals.convert.messages import Element, elements_of, features_of, names
 from finesight.evals.convert.tfrecord import records
 from finesight.evals.core.digests import digest
-from finesight.evals.core.results import write_whole
 from finesight.evals.tasks.screens.android_control import step_of
+from finesight.files import write_text
 
 STEPS_FILE = "android_control.jsonl"
 SCREENS = "screens"
@@ -108,7 +108,7 @@ def _write(files: Sequence[Path], folder: Path, wanted: set[int], limit: int | N
         num_kept += part is not None
         if part is None:
             part = _part(path, folder, wanted, found, left)
-            write_whole(kept, json.dumps(asdict(part), ensure_ascii=False))
+            write_text(kept, json.dumps(asdict(part), ensure_ascii=False), error=EvalError)
         parts.append(part)
         found.update(part.episodes)
     with (folder / STEPS_FILE).open("w", encoding="utf-8") as lines:
@@ -130,7 +130,7 @@ def _begin(folder: Path, files: Sequence[Path], wanted: set[int], limit: int | N
     if not marked.exists() or marked.read_text(encoding="utf-8") != cause:
         shutil.rmtree(folder, ignore_errors=True)
         (folder / SCREENS).mkdir(parents=True)
-        write_whole(marked, cause)
+        write_text(marked, cause, error=EvalError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from finesight.conversation import Conversation
 from finesight.errors import EvalError
 from finesight.evals.core.task import Item, Sight, Space
+from finesight.files import whole_file
 from finesight.geometry import Size
 
 _SHARD_NAME = re.compile(r"samples-(\d+)-of-(\d+)\.jsonl")
@@ -146,24 +147,13 @@ def read_samples(folder: Path) -> list[Sample]:
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> None:
-    """Write a journal anew, whole or not at all; errors as in `write_lines`."""
-    write_lines(path, (sample.line() for sample in samples))
-
-
-def write_lines(path: Path, lines: Iterable[bytes]) -> None:
-    """Write a file whole or not at all.
+    """Write a journal anew, whole or not at all.
 
     Raises:
         EvalError: it cannot be written, as on a full disk; nothing is left of it, and an older one stays.
     """
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        with draft.open("wb") as file:
-            file.writelines(lines)
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
+    with whole_file(path, error=EvalError) as draft, draft.open("wb") as file:
+        file.writelines(sample.line() for sample in samples)
 
 
 def _unwritable(path: Path, error: OSError) -> EvalError:

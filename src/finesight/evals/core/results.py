@@ -17,9 +17,10 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
+from finesight import files
 from finesight.errors import EvalError
 from finesight.evals.core.digests import digest
-from finesight.evals.core.journal import Sample, write_lines
+from finesight.evals.core.journal import Sample
 from finesight.evals.core.scoring import scored
 from finesight.evals.core.statistics import SEED, main_value, spread
 from finesight.evals.core.task import Extractor, Scored, Task
@@ -174,14 +175,12 @@ def versions() -> dict[str, str]:
 
 
 def save_result(folder: Path, result: Result) -> None:
-    """Write a result whole or not at all."""
-    text = json.dumps(asdict(result), indent=2, ensure_ascii=False)
-    write_whole(folder / RESULT_FILE, f"{text}\n")
+    """Write a result whole or not at all.
 
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all; errors as in `write_lines`."""
-    write_lines(path, (text.encode("utf-8"),))
+    Raises:
+        EvalError: it cannot be written, as on a full disk; an older one stays.
+    """
+    files.write_json(folder / RESULT_FILE, asdict(result), error=EvalError)
 
 
 def load_result(folder: Path) -> Result:

@@ -19,6 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from finesight import files
 from finesight.conversation import Sampling
 from finesight.errors import ConfigError, EvalError, MediaError
 from finesight.evals.core.digests import request_digest, sampling_values
@@ -30,7 +31,6 @@ from finesight.evals.core.results import (
     save_result,
     summarise,
     versions,
-    write_whole,
 )
 from finesight.evals.core.rows import BROKEN
 from finesight.evals.core.scoring import rejudge
@@ -224,7 +224,7 @@ def _settle(folder: Path, settings: dict[str, Any]) -> None:
             )
         for each in (*journals, folder / RESULT_FILE):
             each.unlink(missing_ok=True)
-    write_whole(path, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+    files.write_json(path, plain, error=EvalError)
 
 
 def _unanswered(folder: Path) -> list[Path] | None:

@@ -15,11 +15,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from finesight import files
 from finesight.errors import EvalError
 from finesight.evals.core.digests import digest, sampling_values
 from finesight.evals.core.journal import Sample, read_samples
 from finesight.evals.core.judgement import SAMPLING, Judge, JudgeRule
-from finesight.evals.core.results import Result, load_result, summarise, write_whole
+from finesight.evals.core.results import Result, load_result, summarise
 from finesight.evals.core.task import Extractor, Task
 from finesight.evals.judge.ask import Asker, Judgement
 
@@ -190,5 +191,7 @@ def _marked(sample: Sample, judgement: Judgement | None) -> Sample:
 def _save(folder: Path, judged: Judged, judgements: Iterable[Judgement]) -> None:
     """Both files, each whole or not at all; escaped, because raw text may hold half a surrogate pair."""
     lines = (f"{json.dumps(asdict(each))}\n" for each in judgements)
-    write_whole(folder / JUDGEMENTS_FILE, "".join(lines))
-    write_whole(folder / JUDGED_FILE, f"{json.dumps(asdict(judged), indent=2)}\n")
+    files.write_text(folder / JUDGEMENTS_FILE, "".join(lines), error=EvalError)
+    files.write_text(
+        folder / JUDGED_FILE, f"{json.dumps(asdict(judged), indent=2)}\n", error=EvalError
+    )

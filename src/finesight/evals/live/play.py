@@ -8,7 +8,6 @@ runner that asks questions also plays: journal, resume, shards and errors are th
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from PIL.Image import Image
 
+from finesight import files
 from finesight.conversation import (
     Conversation,
     ImagePart,
@@ -289,12 +289,8 @@ def _kept(screenshot: Image, folder: Path) -> tuple[Path, str]:
     digest = hashlib.sha256(screenshot.tobytes()).hexdigest()
     path = folder.resolve() / f"{digest[:16]}.png"
     if not path.exists():
-        data = io.BytesIO()
-        screenshot.save(data, "PNG")
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".part")
-        draft.write_bytes(data.getvalue())
-        draft.replace(path)
+        with files.whole_file(path, error=None, parents=True) as draft:
+            screenshot.save(draft, "PNG")
     return path, digest
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,9 @@ from finesight.geometry import Box, Point
 from finesight.media.image import load_image
 from finesight.media.pdf import load_page
 from finesight.media.video import open_video
-from finesight.present.marks import marks_from
+from finesight.present.marks import marks_from, shortened
 from finesight.present.overlay import draw_marks
-from finesight.present.report import data_address
+from finesight.present.page import Facts, Figure, Section, Text, data_address
 from finesight.present.sheet import chosen_frames, contact_sheet
 
 LONGEST_SIDE = 640
@@ -34,7 +33,7 @@ PLACE_KEYS = ("boxes", "box", "bbox", "points", "point")
 """Keys of a truth or an answer that hold places, in pixels of the original."""
 
 SEEN_KEY = "targets"
-"""Key of a parsed answer that holds true places: of episodes, only the page itself knew them."""
+"""Key of a parsed answer that holds the right places; in episodes they are known to the page alone."""
 
 ERROR_PARTS = frozenset({"error", "wrong_format"})
 """Parts of a score that are errors although the quoted metric counts marks."""
@@ -43,28 +42,6 @@ _MOST_PICTURES = 4
 _MOST_FRAMES = 9
 _STRIP_WIDTH = 960
 _LONGEST_TEXT = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture to show; without an address it is only named."""
-
-    address: str
-    alt: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """One wrong answer as the page shows it."""
-
-    id: str
-    question: str
-    text: str
-    parsed: str
-    truth: str
-    facts: tuple[str, ...]
-    error: str
-    pictures: tuple[Picture, ...]
 
 
 def wrong(samples: Sequence[Sample], *, most: int, higher_is_better: bool = True) -> list[Sample]:
@@ -81,7 +58,7 @@ def wrong(samples: Sequence[Sample], *, most: int, higher_is_better: bool = True
     return [found[place * len(found) // most] for place in range(most)]
 
 
-def failure_of(sample: Sample, item: Item | None) -> Failure:
+def failure_section(sample: Sample, item: Item | None) -> Section:
     """What the page shows of a wrong answer.
 
     Args:
@@ -91,17 +68,20 @@ def failure_of(sample: Sample, item: Item | None) -> Failure:
     parts = [f"{name}: {value:.3g}" for name, value in sample.parts.items()]
     facts = (*parts, f"finish: {sample.finish_reason}", f"{sample.num_tokens} tokens")
     error = f"{REASONS.get(sample.error, sample.error)}: {sample.message}" if sample.error else ""
-    return Failure(
-        id=sample.id,
-        question=_short(sample.question) or "(no words)",
-        text="(no answer)"
-        if sample.text is None
-        else _short(in_words(sample.text)) or "(the answer is empty)",
-        parsed="nothing" if sample.parsed is None else _as_text(sample.parsed),
-        truth=_as_text({key: value for key, value in sample.truth.items() if key != "oracle"}),
-        facts=facts if sample.text is not None else (),
-        error=error,
-        pictures=tuple(_pictures(sample, item)),
+    answer = "(no answer)"
+    if sample.text is not None:
+        answer = _short(in_words(sample.text)) or "(the answer is empty)"
+    truth = {key: value for key, value in sample.truth.items() if key != "oracle"}
+    return Section(
+        _short(sample.question) or "(no words)",
+        (
+            *_figures(sample, item),
+            Text("Answer", answer),
+            Text("Read as", "nothing" if sample.parsed is None else _as_text(sample.parsed)),
+            Text("Truth", _as_text(truth)),
+            Facts(facts if sample.text is not None else (), (error,) if error else ()),
+        ),
+        source=sample.id,
     )
 
 
@@ -131,7 +111,7 @@ def is_wrong(sample: Sample, *, higher_is_better: bool) -> bool:
     return any(value < 1 for name, value in sample.parts.items() if name not in ERROR_PARTS)
 
 
-def _pictures(sample: Sample, item: Item | None) -> Iterator[Picture]:
+def _figures(sample: Sample, item: Item | None) -> Iterator[Figure]:
     parts = [] if item is None else list(item.conversation.media())
     for index, media in enumerate(sample.media[:_MOST_PICTURES]):
         name = str(media["source"])
@@ -142,14 +122,15 @@ def _pictures(sample: Sample, item: Item | None) -> Iterator[Picture]:
         try:
             image = _open(part if isinstance(part, ImagePart) else None, name)
         except MediaError as error:
-            yield Picture("", f"{name} (not shown: {error.message})")
+            yield Figure(caption=f"{name} (not shown: {error.message})")
             continue
         if index == 0:
             image = with_places(image, sample)
-        yield Picture(data_address(image, longest_side=LONGEST_SIDE), name)
+        address = data_address(image, longest_side=LONGEST_SIDE)
+        yield Figure(picture=address, alt=name, caption=name)
 
 
-def _strip(part: VideoPart | None, name: str) -> Picture:
+def _strip(part: VideoPart | None, name: str) -> Figure:
     """Frames of a video with their times: of those the model was shown, or of the file where only that is known."""
     asked = part or VideoPart(source=Path(name), max_frames=_MOST_FRAMES)
     try:
@@ -157,12 +138,13 @@ def _strip(part: VideoPart | None, name: str) -> Picture:
         shown = clip.only(chosen_frames(clip.num_frames, _MOST_FRAMES))
         frames = [Image.fromarray(frame) for frame in shown.frames()]
     except FinesightError as error:
-        return Picture("", f"{name} (not shown: {error.message})")
+        return Figure(caption=f"{name} (not shown: {error.message})")
     sheet = contact_sheet(frames, shown.clock.source_seconds, width=_STRIP_WIDTH)
     said = f"{shown.num_frames} of the {clip.num_frames} frames that were asked about"
     if part is None:
         said = f"{shown.num_frames} frames of the file; those that were asked about need the copy"
-    return Picture(data_address(sheet, longest_side=max(sheet.size)), f"{name} ({said})")
+    address = data_address(sheet, longest_side=max(sheet.size))
+    return Figure(picture=address, alt=name, caption=f"{name} ({said})")
 
 
 def _open(part: ImagePart | None, name: str) -> Image.Image:
@@ -194,4 +176,4 @@ def _as_text(value: Any) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+    return shortened(text, _LONGEST_TEXT)

@@ -7,12 +7,9 @@ Self-contained: pictures are embedded and small, nothing is fetched, no script r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-
-from jinja2 import Environment
-from markupsafe import Markup
 
 from finesight.errors import EvalError
 from finesight.evals.core.journal import Sample, read_samples
@@ -21,45 +18,29 @@ from finesight.evals.core.scoring import REASONS
 from finesight.evals.core.task import Item
 from finesight.evals.judge.ask import FAILURES
 from finesight.evals.judge.run import Judged, load_judged
-from finesight.evals.report.failures import Failure, failure_of, wrong
-from finesight.evals.report.page import PAGE, STYLE_MORE
-from finesight.present.report_page import STYLE
+from finesight.evals.report.failures import failure_section, wrong
+from finesight.present.page import (
+    Facts,
+    Notes,
+    Page,
+    PagePart,
+    Section,
+    Table,
+    TableRow,
+    Text,
+    write_page,
+)
 
 MOST_FAILURES = 24
 """Wrong answers shown per run."""
 
+FOOTER = (
+    "Intervals are 95 % bootstrap intervals over pictures. Published numbers are quoted from their sources; their "
+    "prompts, pixels and rules of reading may differ. Boxes are drawn in pixels of the original pictures."
+)
 JUDGED = ("task", "answered by", "scored by", "metric", "value", "95 % interval", "n")
+NUMBERS = ("value", "95 % interval", "n")
 OVERVIEW = ("task", "answered by", "prompt", "read by", "metric", "value", "95 % interval", "n")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Cells of a table; ours are set in bold."""
-
-    cells: tuple[str, ...]
-    is_ours: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of numbers."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[Row, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """One run as the page shows it."""
-
-    title: str
-    facts: tuple[str, ...]
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...]
-    tables: tuple[Table, ...]
-    settings: str
-    failures: tuple[Failure, ...]
 
 
 def needed_items(folder: Path, *, most_failures: int = MOST_FAILURES) -> set[str]:
@@ -97,57 +78,37 @@ def write_report(
     """
     runs = [(load_result(folder), read_samples(folder)) for folder in folders]
     judged = [found for folder in folders if (found := load_judged(folder)) is not None]
-    page = render_report(
-        runs,
-        items=items or {},
-        most_failures=most_failures,
-        title=title,
-        more=[*more, *_judged_tables(judged)],
+    tables = [*more, *_judged_tables(judged)]
+    if len(runs) > 1:
+        overview = tuple(_overview_row(result) for result, _ in runs)
+        tables.insert(0, Table("Runs", OVERVIEW, overview, NUMBERS))
+    sections = chain(
+        (Section("", (table,)) for table in tables),
+        _run_sections(runs, items or {}, most_failures),
     )
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(page, encoding="utf-8", errors="replace")
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise EvalError(
-            f"report {path} cannot be written: {error.strerror or error}",
-            hint="name a file in a folder that you may write to",
-        ) from error
+    page = Page(title=title, sections=sections, footer=FOOTER)
+    write_page(path, page, error=EvalError, parents=True)
 
 
-def render_report(
+def _run_sections(
     runs: Sequence[tuple[Result, Sequence[Sample]]],
-    *,
     items: Mapping[tuple[str, str], Item],
-    most_failures: int = MOST_FAILURES,
-    title: str = "Benchmarks",
-    more: Sequence[Table] = (),
-) -> str:
-    """The report as one HTML page; arguments as in `write_report`."""
-    shown = []
+    most_failures: int,
+) -> Iterator[Section]:
+    """Each run, followed by its wrong answers."""
     for result, samples in runs:
-        failures = tuple(
-            failure_of(sample, items.get((result.task, sample.id)))
-            for sample in _failed(result, samples, most_failures)
-        )
-        shown.append(_shown(result, failures))
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    overview = Table("Runs", OVERVIEW, tuple(_overview_row(result) for result, _ in runs))
-    style = Markup(STYLE + STYLE_MORE)
-    return environment.from_string(PAGE).render(
-        title=title, style=style, overview=overview, more=more, runs=shown
-    )
+        yield _section(result)
+        for sample in _failed(result, samples, most_failures):
+            yield failure_section(sample, items.get((result.task, sample.id)))
 
 
 def _failed(result: Result, samples: Sequence[Sample], most: int) -> list[Sample]:
     return wrong(samples, most=most, higher_is_better=result.higher_is_better)
 
 
-def _overview_row(result: Result) -> Row:
+def _overview_row(result: Result) -> TableRow:
     who = (result.task, result.responder, result.prompt, result.extractor)
-    return Row((*who, result.main, *_value_cells(result), f"{result.n:,}"))
+    return TableRow((*who, result.main, *_value_cells(result), f"{result.n:,}"))
 
 
 def _value_cells(result: Result) -> tuple[str, str]:
@@ -164,18 +125,20 @@ def _judged_tables(judged: Sequence[Judged]) -> list[Table]:
         for result in (each.by_rule, each.result):
             who = result.judged_by or f"rule {result.extractor} {result.extractor_version}"
             cells = (result.task, result.responder, who, result.main, *_value_cells(result))
-            rows.append(Row((*cells, f"{result.n:,}"), is_ours=bool(result.judged_by)))
-    tables = [Table("By rule and by judge", JUDGED, tuple(rows))]
+            rows.append(TableRow((*cells, f"{result.n:,}"), is_strong=bool(result.judged_by)))
+    tables = [Table("By rule and by judge", JUDGED, tuple(rows), NUMBERS)]
     kept = tuple(
-        Row((each.result.task, each.result.judged_by, FAILURES[reason], f"{count:,}"))
+        TableRow((each.result.task, each.result.judged_by, FAILURES[reason], f"{count:,}"))
         for each in judged
         for reason, count in each.failures.items()
     )
     header = ("task", "judge", "why the score by rule was kept", "items")
-    return [*tables, Table("Not settled by the judge", header, kept)] if kept else tables
+    return (
+        [*tables, Table("Not settled by the judge", header, kept, ("items",))] if kept else tables
+    )
 
 
-def _shown(result: Result, failures: tuple[Failure, ...]) -> Shown:
+def _section(result: Result) -> Section:
     value, ends = _value_cells(result)
     facts = [
         f"{result.main} {value} [{ends}]",
@@ -196,41 +159,40 @@ def _shown(result: Result, failures: tuple[Failure, ...]) -> Shown:
         warnings.append(f"not read: {result.parse_fail_rate:.1%}")
     if result.truncated_rate:
         warnings.append(f"cut short: {result.truncated_rate:.1%}")
-    return Shown(
-        title=f"{result.task}: {result.responder}",
-        facts=tuple(facts),
-        warnings=tuple(warnings),
-        notes=tuple(result.notes),
-        tables=tuple(_tables(result)),
-        settings=json.dumps(dict(result.settings), indent=2, ensure_ascii=False),
-        failures=failures,
-    )
+    parts: list[PagePart] = [Facts(tuple(facts), tuple(warnings))]
+    if result.notes:
+        parts.append(Notes(tuple(result.notes)))
+    settings = json.dumps(dict(result.settings), indent=2, ensure_ascii=False)
+    parts += [*_tables(result), Text("Settings", settings, is_folded=True)]
+    return Section(f"{result.task}: {result.responder}", tuple(parts))
 
 
 def _tables(result: Result) -> list[Table]:
     tables = [_beside_published(result)]
-    metrics = (Row((name, f"{value:.4f}")) for name, value in result.metrics.items())
-    tables.append(Table("Metrics", ("metric", "value"), tuple(metrics)))
+    metrics = (TableRow((name, f"{value:.4f}")) for name, value in result.metrics.items())
+    tables.append(Table("Metrics", ("metric", "value"), tuple(metrics), NUMBERS))
     for tag, values in result.breakdown.items():
         rows = tuple(
-            Row((name, _scaled(each["value"], result.unit), f"{each['n'] or 0:,.0f}"))
+            TableRow((name, _scaled(each["value"], result.unit), f"{each['n'] or 0:,.0f}"))
             for name, each in values.items()
         )
-        tables.append(Table(f"By {tag}", (tag, result.main, "n"), rows))
+        tables.append(Table(f"By {tag}", (tag, result.main, "n"), rows, (result.main, "n")))
     return tables
 
 
 def _beside_published(result: Result) -> Table:
     """Ours among the published numbers, best first; chance is one of them."""
     value, ends = _value_cells(result)
-    rows = [(result.value * result.unit, Row((result.responder, value, ends), is_ours=True))]
-    rows += [(number, Row((name, f"{number:g}", ""))) for name, number in result.published.items()]
+    rows = [(result.value * result.unit, TableRow((result.responder, value, ends), is_strong=True))]
+    rows += [
+        (number, TableRow((name, f"{number:g}", ""))) for name, number in result.published.items()
+    ]
     if result.chance is not None:
         chance = result.chance * result.unit
-        rows.append((chance, Row(("random answers", f"{chance:.2f}", ""))))
+        rows.append((chance, TableRow(("random answers", f"{chance:.2f}", ""))))
     rows.sort(key=lambda pair: pair[0], reverse=result.higher_is_better)
     header = ("system", result.main, "95 % interval")
-    return Table("Beside published numbers", header, tuple(row for _, row in rows))
+    return Table("Beside published numbers", header, tuple(row for _, row in rows), header[1:])
 
 
 def _scaled(value: float | None, unit: float) -> str:

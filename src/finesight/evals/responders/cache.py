@@ -8,12 +8,11 @@ there, so a process that dies leaves whole entries or none, and many processes m
 from __future__ import annotations
 
 import json
-import os
-import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from finesight import files
 from finesight.conversation import MediaRecord, Reply, Sampling, TokenLogprob, Usage
 from finesight.evals.core.digests import digest, request_digest, sampling_values
 from finesight.evals.core.responders import ItemResponder
@@ -79,10 +78,8 @@ def _read(path: Path) -> Reply | None:
 
 
 def _write(path: Path, reply: Reply) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
-    draft.write_text(json.dumps(asdict(reply)), encoding="utf-8")
-    draft.replace(path)
+    # An `OSError` ends the run, where a `FinesightError` would count as a failed item.
+    files.write_text(path, json.dumps(asdict(reply)), error=None, parents=True)
 
 
 def _reply(values: dict[str, Any]) -> Reply:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
@@ -18,6 +17,7 @@ from typing import Literal
 
 from PIL import Image
 
+from finesight import files
 from finesight.errors import EvalError
 from finesight.geometry import Box
 
@@ -76,23 +76,15 @@ def write_set(screens: Iterable[Screen], folder: Path) -> int:
     first = next(drawing, None)  # what is missing is said before a folder is made
     if first is None:
         raise EvalError(f"no page gave an element for {folder}")
-    draft = folder.with_name(f".{folder.name}.part")
     lines: list[str] = []
-    try:
-        shutil.rmtree(draft, ignore_errors=True)
-        (draft / PICTURES).mkdir(parents=True)
+    with files.whole_folder(folder, error=EvalError) as draft:
+        (draft / PICTURES).mkdir()
         for screen in chain((first,), drawing):
             file = f"{screen.name}.png"
             screen.picture.save(draft / PICTURES / file)
             lines += [_line(screen, target, file) for target in screen.targets]
         random.Random(0).shuffle(lines)
         (draft / ELEMENTS_FILE).write_text("".join(lines), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.replace(folder)
-    except OSError as error:
-        raise EvalError(f"{folder} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return len(lines)
 
 

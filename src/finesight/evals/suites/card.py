@@ -3,7 +3,7 @@
 
 A row that a model was never trained for is shown like any other and marked, so that nobody takes it for a failure, nor
 for a promise. Which rows it was trained for is written by whoever trained it, in `trained_on.json` beside its weights:
-a JSON list of rows, where `text_*` stands for all that begin so. Without the file nothing is claimed.
+a JSON list of rows, where `text_*` means all that begin so. Without the file nothing is claimed.
 """
 
 from __future__ import annotations
@@ -12,23 +12,32 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import Environment
 from markupsafe import Markup
 
+from finesight import files
 from finesight.errors import EvalError
-from finesight.evals.suites.card_page import CARD_PAGE, CARD_STYLE
 from finesight.evals.suites.card_rows import Example
 from finesight.evals.suites.heldout import AskedItem, RowScore
 from finesight.geometry import Box, Point
 from finesight.parse.answer import read_answer
-from finesight.present.marks import marks_from
+from finesight.present.marks import marks_from, shortened
 from finesight.present.overlay import draw_marks
-from finesight.present.report import data_address
-from finesight.present.report_page import STYLE
+from finesight.present.page import (
+    Facts,
+    Figure,
+    Gallery,
+    Page,
+    PagePart,
+    Section,
+    Table,
+    TableRow,
+    data_address,
+    write_page,
+)
+from finesight.present.svg import drawing, element
 
 TRAINED_FILE = "trained_on.json"
 EXAMPLES_PER_ROW = 4
@@ -36,6 +45,10 @@ EXAMPLES_PER_ROW = 4
 
 Trained = Literal["trained", "not trained", "not stated"]
 
+_FOOTER = (
+    "cer: character errors over characters, lower is better; all others: higher is better. Beside each score is "
+    "that of the same model on blank pictures. Examples are the first of their row, not chosen."
+)
 _BAR, _GAP, _LABEL, _WIDTH = 12, 18, 250, 400
 _LONGEST_TEXT = 600
 
@@ -135,24 +148,14 @@ def write_card(
         EvalError: the folder cannot be written to.
     """
     states = {row.row: trained_for(row.row, trained) for row in rows}
-    drawing = draw_rows(rows, states)
-    page = _page(str(content["model"]), rows, examples, states, drawing, no_data)
-    text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-    files = {"card.json": text, "card.svg": drawing, "card.html": page}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, whole in files.items():
-            draft = out / f".{name}.part"
-            draft.write_text(whole, encoding="utf-8", errors="replace")
-            draft.replace(out / name)
-    except OSError as error:
-        raise EvalError(
-            f"report card {out} cannot be written: {error.strerror or error}",
-            hint="name a folder that you may write to",
-        ) from error
+    bars = draw_rows(rows, states)
+    page = _page(str(content["model"]), rows, examples, states, bars, no_data)
+    files.write_json(out / "card.json", content, error=EvalError, parents=True)
+    files.write_text(out / "card.svg", f"{bars}\n", error=EvalError)
+    write_page(out / "card.html", page, error=EvalError)
 
 
-def draw_rows(rows: Sequence[RowScore], states: Mapping[str, Trained]) -> str:
+def draw_rows(rows: Sequence[RowScore], states: Mapping[str, Trained]) -> Markup:
     """Two bars per row, seeing and blind, as SVG; rows that were not trained for are hatched and marked.
 
     Args:
@@ -161,30 +164,41 @@ def draw_rows(rows: Sequence[RowScore], states: Mapping[str, Trained]) -> str:
     """
     step = 2 * _BAR + _GAP
     height = step * len(rows) + 2 * _GAP
+    title = "share right, 0 to 1: on pictures, and below it on blank ones"
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LABEL + _WIDTH + 60}" height="{height}"'
-        ' font-family="sans-serif" font-size="12" role="img" aria-label="share right by row">',
-        '<defs><pattern id="h" width="6" height="6" patternUnits="userSpaceOnUse"'
-        ' patternTransform="rotate(45)"><rect width="6" height="6" fill="#e8c48c"/>'
-        '<line x1="0" y1="0" x2="0" y2="6" stroke="#9a4b00" stroke-width="2"/></pattern></defs>',
-        f'<rect width="100%" height="100%" fill="#ffffff"/><text x="{_LABEL}" y="13" fill="#5c6068">'
-        "share right, 0 to 1: on pictures, and below it on blank ones</text>",
+        _hatch(),
+        element("rect", {"width": "100%", "height": "100%", "fill": "#ffffff"}),
+        element("text", {"x": _LABEL, "y": 13, "fill": "#5c6068"}, title),
     ]
     for number, row in enumerate(rows):
         parts += _bars(row, states[row.row], 2 * _GAP - 8 + number * step)
-    return "".join([*parts, "</svg>\n"])
+    width = _LABEL + _WIDTH + 60
+    style = {"width": width, "height": height, "font-family": "sans-serif", "font-size": 12}
+    return drawing((width, height), "share right by row", parts, style)
 
 
-def _bars(row: RowScore, state: Trained, top: int) -> list[str]:
+def _hatch() -> Markup:
+    """The pattern of rows that were not trained for."""
+    line = {"x1": 0, "y1": 0, "x2": 0, "y2": 6, "stroke": "#9a4b00", "stroke-width": 2}
+    tile = {"width": 6, "height": 6}
+    units = {"patternUnits": "userSpaceOnUse", "patternTransform": "rotate(45)"}
+    inner = (element("rect", {**tile, "fill": "#e8c48c"}), element("line", line))
+    return element("defs", {}, element("pattern", {"id": "h", **tile, **units}, *inner))
+
+
+def _bars(row: RowScore, state: Trained, top: int) -> list[Markup]:
     seen, blind = (min(1.0, max(0.0, value)) for value in row.shares)
     mark = " (not trained)" if state == "not trained" else ""
     colour = "url(#h)" if state == "not trained" else "#2b6cb0"
-    label = escape(f"{row.row}{mark}, n={row.num_items}")
+    label = f"{row.row}{mark}, n={row.num_items}"
+    ink = {"fill": "#1c1d20"}
+    bar = {"x": _LABEL, "height": _BAR}
+    end = _LABEL + seen * _WIDTH + 4
     return [
-        f'<text x="{_LABEL - 8}" y="{top + _BAR + 3}" text-anchor="end" fill="#1c1d20">{label}</text>',
-        f'<rect x="{_LABEL}" y="{top}" width="{seen * _WIDTH:.1f}" height="{_BAR}" fill="{colour}"/>',
-        f'<rect x="{_LABEL}" y="{top + _BAR}" width="{blind * _WIDTH:.1f}" height="{_BAR}" fill="#b5b8bf"/>',
-        f'<text x="{_LABEL + seen * _WIDTH + 4:.1f}" y="{top + _BAR - 2}" fill="#1c1d20">{seen:.3f}</text>',
+        element("text", {"x": _LABEL - 8, "y": top + _BAR + 3, "text-anchor": "end", **ink}, label),
+        element("rect", {**bar, "y": top, "width": seen * _WIDTH, "fill": colour}),
+        element("rect", {**bar, "y": top + _BAR, "width": blind * _WIDTH, "fill": "#b5b8bf"}),
+        element("text", {"x": end, "y": top + _BAR - 2, **ink}, f"{seen:.3f}"),
     ]
 
 
@@ -193,44 +207,50 @@ def _page(
     rows: Sequence[RowScore],
     examples: Examples,
     states: Mapping[str, Trained],
-    drawing: str,
+    bars: Markup,
     no_data: Sequence[NoData],
-) -> str:
-    shown = [
-        {
-            "score": row,
-            "state": states[row.row],
-            "groups": [
-                (title, [_shown(each) for each in examples.kept.get((row.row, is_right), ())])
-                for title, is_right in (("Right", True), ("Wrong", False))
-            ],
-        }
+) -> Page:
+    header = ("row", "measure", "score", "blank", "times blank", "n", "failed", "training")
+    scores = tuple(
+        TableRow(
+            (
+                *(row.row, row.measure, f"{row.score:.3f}", f"{row.blank:.3f}"),
+                *(f"{row.beats_blank:.1f}", str(row.num_items), str(row.num_failed)),
+                states[row.row],
+            )
+        )
         for row in rows
-    ]
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(CARD_PAGE).render(
-        title=f"Report card: {model}",
-        rows=shown,
-        no_data=no_data,
-        style=Markup(STYLE + CARD_STYLE),
-        drawing=Markup(drawing),  # every label in it is escaped
+    )
+    absent = tuple(
+        TableRow((row.row, f"no data: {row.needs} is not there", row.how)) for row in no_data
+    )
+    parts: list[PagePart] = [Figure(drawing=bars), Table("", header, scores, header[2:7])]
+    if absent:
+        parts.append(Table("No data", ("row", "what is missing", "what to do"), absent))
+    sections = [Section("", tuple(parts))]
+    for row in rows:
+        galleries = tuple(
+            Gallery(title, tuple(map(_figure, examples.kept.get((row.row, is_right), ()))))
+            for title, is_right in (("Right", True), ("Wrong", False))
+        )
+        untrained = states[row.row] == "not trained"
+        warning = (Facts((), ("the model was never trained for this",)),) if untrained else ()
+        sections.append(Section(row.row, (*warning, *galleries)))
+    return Page(title=f"Report card: {model}", sections=sections, footer=_FOOTER)
+
+
+def _figure(example: Example) -> Figure:
+    texts = [("wanted", example.wanted), ("said", example.said), ("blind", example.blind)]
+    return Figure(
+        picture=data_address(example.picture, longest_side=480),
+        alt=example.id,
+        caption=_short(example.question),
+        texts=tuple((lead, _short(text)) for lead, text in texts if text),
     )
 
 
-def _shown(example: Example) -> dict[str, Any]:
-    """One answer as the page takes it."""
-    return {
-        "id": example.id,
-        "picture": data_address(example.picture, longest_side=480),
-        "question": _short(example.question),
-        "wanted": _short(example.wanted),
-        "said": _short(example.said),
-        "blind": _short(example.blind),
-    }
-
-
 def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+    return shortened(text, _LONGEST_TEXT)
 
 
 def _example_of(asked: AskedItem) -> Example:

@@ -39,6 +39,12 @@ from finesight.parse.numbers import read_count
 ERROR_RATES = frozenset({"cer"})
 """Measures of which less is better."""
 
+LATIN_LANGUAGES = ("en", "de", "fr", "es", "it", "pt")
+"""Languages whose rows are scored under the name of their data set; others share one row."""
+
+POINT_KINDS = ("refer", "point_xml", "point_json")
+"""Tasks that ask for places of things."""
+
 SAMPLING = Sampling(max_new_tokens=256)
 """Greedy, long enough for every answer asked."""
 
@@ -115,6 +121,20 @@ class AskedItem:
     seen: Reply
     blind: Reply
     is_right: bool
+
+
+def text_row(name: str, language: str) -> str:
+    """The row that a picture of text of a data set is scored in."""
+    return f"text_{name}" if language in LATIN_LANGUAGES else "text_other_scripts"
+
+
+def scene_row(kind: str, answer: str) -> str | None:
+    """The row that a question about a scene is scored in; None if in none."""
+    if kind == "count":
+        return "count"
+    if answer == "none":
+        return "absent"
+    return "point" if kind in POINT_KINDS else None
 
 
 def score_rows(

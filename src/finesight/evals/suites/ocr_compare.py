@@ -14,8 +14,8 @@ from finesight.evals.core.compare import compare_scored
 from finesight.evals.core.journal import Sample, read_samples
 from finesight.evals.core.scoring import scored
 from finesight.evals.core.task import Task
-from finesight.evals.report.report import Row, Table
 from finesight.evals.tasks.packaged.ocr_compare import ROWS
+from finesight.present.page import Table, TableRow
 
 TASK = "ocr_compare"
 FEW = 10
@@ -107,7 +107,7 @@ def failings(runs: Mapping[str, Path]) -> list[Failing]:
 def tables(rows: Sequence[ComparedRow], failed: Sequence[Failing]) -> list[Table]:
     """Rows and failures for the report page."""
     compared = tuple(
-        Row(
+        TableRow(
             (
                 each.row,
                 f"{each.first} / {each.second}",
@@ -116,13 +116,13 @@ def tables(rows: Sequence[ComparedRow], failed: Sequence[Failing]) -> list[Table
                 f"{each.n} of {each.num_pictures} pictures",
                 each.says,
             ),
-            is_ours=each.row == "all",
+            is_strong=each.row == "all",
         )
         for each in rows
     )
     header = ("row", "systems", "character errors", "second less first", "items", "says")
     fails = tuple(
-        Row(
+        TableRow(
             (each.system, *(str(n) for n in _counts(each)), str(each.n)),
         )
         for each in failed

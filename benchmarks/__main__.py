@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks`: run benchmarks, print ratios, say which bars are kept."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finesight.cli import options
+from finesight.cli.errors import reported
+from finesight.cli.names import did_you_mean
+from finesight.errors import ConfigError
+from finesight.threads import prepare
+
+if TYPE_CHECKING:
+    from benchmarks.comparison import Comparison
+
+BENCHES = {
+    "start": "cold --help and a first answer, against bare Python and `import torch`; a minute",
+    "busy": "decoding while other processes keep every core busy, against one thread; a minute",
+    "auto": 'whether fps="auto" gives short bursts a frame, beside even sampling; a minute',
+    "video": "peak memory of 64 frames from an hour of 1080p; three minutes",
+    "windows": "time per patch of windowed attention, 16,384 patches against 1,024; two minutes",
+    "harness": "what an evaluation costs beside its model's time; half a minute",
+    "load": "loading a 3B-shaped checkpoint against reading its files; needs 8 GB of disk and of memory",
+    "speed": "vision, prefill and decoding of the 3B shape beside transformers; needs 17 GB of memory",
+}
+
+ON_ANY_DEVICE = ("windows", "speed")
+"""Benchmarks of the network alone; the others measure the host."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command line; returns 0, 1 if a bar is missed, 2 for wrong usage, 130 if interrupted."""
+    prepare()  # before anything imports torch
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command()(bench)
+    try:
+        app(args=None if words is None else list(words), prog_name="python -m benchmarks")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return 0
+
+
+def bench(
+    names: Annotated[
+        list[str] | None, typer.Argument(help=f"Any of: {', '.join(BENCHES)}. Default: all.")
+    ] = None,
+    *,
+    list_them: Annotated[bool, typer.Option("--list", help="Say what there is.")] = False,
+    shorten: Annotated[
+        int, typer.Option(min=1, help="Divide blocks and layers of the 3B shape by this.")
+    ] = 1,
+    device: Annotated[
+        str, typer.Option(help=f"Torch device of the network: for {' and '.join(ON_ANY_DEVICE)}.")
+    ] = "cpu",
+    threads: options.Threads = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    debug: options.Debug = False,
+) -> None:
+    """Measure speed and memory against stated bars, in turns with what they are compared to.
+
+    Ratios are what counts: machines differ and may be shared. Exit code 1 if a bar is missed.
+    """
+    with reported(debug=debug):
+        if list_them:
+            for name, what in BENCHES.items():
+                typer.echo(f"{name:8s} {what}")
+            return
+        chosen = _chosen(names or list(BENCHES if device == "cpu" else ON_ANY_DEVICE), device)
+        _check_device(device)
+        found: list[Comparison] = []
+        for comparison in _run(chosen, shorten, device):
+            found.append(comparison)
+            typer.echo(_line(comparison), err=as_json)
+        if as_json:
+            _print_json(found, device)
+        if not all(comparison.is_met for comparison in found):
+            raise typer.Exit(1)
+
+
+def _chosen(names: list[str], device: str) -> list[str]:
+    for name in names:
+        if name not in BENCHES:
+            raise ConfigError(f"no benchmark {name!r}", hint=did_you_mean(name, tuple(BENCHES)))
+        if device != "cpu" and name not in ON_ANY_DEVICE:
+            raise ConfigError(
+                f"benchmark {name!r} measures the host, not device {device!r}",
+                hint=f"on a device there are: {', '.join(ON_ANY_DEVICE)}",
+            )
+    return names
+
+
+def _check_device(device: str) -> None:
+    if device == "cpu":
+        return  # it is always there, and some benchmarks must not load torch before they measure
+    from finesight.model.device import checked_device
+
+    checked_device(device)
+
+
+def _run(names: list[str], shorten: int, device: str) -> Iterator[Comparison]:
+    from benchmarks import harness, media, network, start
+
+    blocks, layers = max(32 // shorten, 1), max(36 // shorten, 1)
+    runs: dict[str, Callable[[], Comparison | Iterable[Comparison]]] = {
+        "start": start.bench_start,
+        "busy": start.bench_busy,
+        "auto": media.bench_auto_frames,
+        "video": media.bench_long_video,
+        "windows": lambda: network.bench_windows(device=device),
+        "harness": harness.bench_harness,
+        "load": lambda: network.bench_load(blocks=blocks, layers=layers),
+        "speed": lambda: network.compare_with_transformers(
+            blocks=blocks, layers=layers, device=device
+        ),
+    }
+    for name in names:
+        typer.echo(f"{name}: {BENCHES[name]}", err=True)
+        found = runs[name]()
+        yield from found if isinstance(found, Iterable) else [found]
+
+
+def _line(comparison: Comparison) -> str:
+    return f"{'ok    ' if comparison.is_met else 'MISSED'}  {comparison}"
+
+
+def _print_json(found: list[Comparison], device: str) -> None:
+    import platform
+    from importlib.metadata import version
+
+    import torch
+
+    from finesight.cli.output import print_json
+
+    print_json(
+        {
+            "finesight": version("finesight"),
+            "torch": torch.__version__,
+            "device": device,
+            "threads": torch.get_num_threads(),
+            "machine": platform.processor() or platform.machine(),
+            "results": [
+                {**asdict(item), "ratio": item.ratio, "is_met": item.is_met} for item in found
+            ],
+        }
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

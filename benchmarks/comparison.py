@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a benchmark gives back: two sides of one thing, and the bar between them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One thing measured on two sides.
+
+    Attributes:
+        name: what was done.
+        ours: seconds, bytes or a share, of this project.
+        yardstick: the same of what it is measured against.
+        bar: the ratio that must be kept, `at_least` or at most.
+        at_least: whether a larger ratio is better: then it is yardstick / ours (how many times as fast).
+        note: a figure to read beside it.
+    """
+
+    name: str
+    ours: float
+    yardstick: float
+    bar: float
+    at_least: bool
+    note: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """Times as fast, or times as much."""
+        return self.yardstick / self.ours if self.at_least else self.ours / self.yardstick
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the bar is kept."""
+        return self.ratio >= self.bar if self.at_least else self.ratio <= self.bar
+
+    def __str__(self) -> str:
+        sign = ">=" if self.at_least else "<="
+        measured = f"{self.ours:.4g} against {self.yardstick:.4g}"
+        note = f"; {self.note}" if self.note else ""
+        return f"{self.name}: {measured}, ratio {self.ratio:.2f} (bar {sign} {self.bar}){note}"
+
+
+def best_in_turns(runs: Sequence[Callable[[], object]], rounds: int) -> list[float]:
+    """Least seconds of each run over some rounds, after one round that does not count."""
+    best = [float("inf")] * len(runs)
+    for round_number in range(rounds + 1):
+        for index, run in enumerate(runs):
+            start = time.perf_counter()
+            run()
+            if round_number:
+                best[index] = min(best[index], time.perf_counter() - start)
+    return best
+
+
+def in_process(module: str, function: str, argument: str) -> dict[str, float]:
+    """Run `module.function(argument)` in a fresh Python and read the JSON it writes."""
+    code = f"from {module} import {function} as run; run({argument!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=_ROOT
+    )
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
+
+
+def resident_bytes(key: str) -> int:
+    """Bytes of memory that this process has (`VmRSS`) or had at most (`VmHWM`); Linux only."""
+    with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123  # measured processes import little
+        for line in status:
+            if line.startswith(key + ":"):
+                return 1024 * int(line.split()[1])
+    raise RuntimeError(f"/proc/self/status has no {key}")

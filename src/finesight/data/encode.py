@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a record to a training sample: choose questions, change the pictures a little, encode.
+
+Pictures are drawn once and stored as they are; cheap changes make each reading of them different, which is worth more
+than drawing anew. The encoder is that of serving (`finesight.processor`). What is known about a picture follows what
+the processor does to its pixels, by the `Resize` of its media record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from finesight.batch import EncodedSample
+from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
+from finesight.data.augment import jitter, squeeze
+from finesight.data.dense import DenseTargets, DenseVocabulary, dense_targets
+from finesight.data.record import Record, Truth
+from finesight.data.spelling import is_transcription, spelled
+from finesight.errors import FinesightError, RecordInvalid
+from finesight.processor.processor import Processor
+
+__all__ = ["EncoderConfig", "TrainSample", "TrainingEncoder"]
+
+_MAX_FRAME_PAIRS = 3
+_VIDEO_FPS = (0.5, 1.0, 2.0, 4.0)
+_ONE_TOKEN_PIXELS = 28 * 28
+
+
+class EncoderConfig(BaseModel):
+    """How records become samples."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_turns: int = Field(
+        4, ge=1, description="questions asked about one picture, where they come in any order"
+    )
+    jitter: float = Field(1.0, ge=0, le=1, description="strength of the picture jitter; 0 is off")
+    squeeze: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="how far pictures are shrunk and moved, where no answer names a place; 0 is off",
+    )
+    video_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of single pictures shown as a still video of a few frames",
+    )
+    spelled_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of plain transcriptions whose answer is one token per character: a small model then learns "
+        "to copy letters and need not know every word piece",
+    )
+    characters: str = Field("", description="alphabet of dense supervision")
+    objects: tuple[str, ...] = Field((), description="object names of dense supervision")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSample:
+    """One sample with the targets of its visual tokens."""
+
+    sample: EncodedSample
+    dense: DenseTargets
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A picture or video as it is shown this time, and what is known about it."""
+
+    part: ImagePart | VideoPart
+    truth: Truth
+
+
+class TrainingEncoder:
+    """Turns records into samples.
+
+    Args:
+        config: what is varied, and the classes of dense supervision.
+        processor: that of the model.
+    """
+
+    def __init__(self, config: EncoderConfig, processor: Processor) -> None:
+        self._config = config
+        self._processor = processor
+        self._vocabulary = DenseVocabulary.build(config.characters, config.objects)
+
+    def encode(self, record: Record, random: np.random.Generator) -> TrainSample:
+        """Encode one reading of a record.
+
+        Args:
+            record: checked when it was stored.
+            random: decides what is asked and how pictures are changed.
+
+        Raises:
+            RecordInvalid: the record cannot be encoded; names it and says why.
+        """
+        conversation = record.conversation
+        if record.any_order:
+            conversation = _some_turns(conversation, random, self._config.max_turns)
+        media = list(conversation.media())
+        truth = record.truth or (Truth(),) * len(media)
+        shown = [
+            self._shown(record, part, known, random, is_alone=len(media) == 1)
+            for part, known in zip(media, truth, strict=True)
+        ]
+        is_spelled = random.random() < self._config.spelled_share
+        conversation = _with_media(conversation, [one.part for one in shown])
+        try:
+            sample = self._processor.encode(conversation, add_generation_prompt=False)
+        except FinesightError as error:
+            raise RecordInvalid(
+                f"record {record.id!r}: {error.message}", hint=error.hint
+            ) from error
+        if is_spelled and len(shown) == 1 and is_transcription(conversation, shown[0].truth):
+            sample = spelled(sample, self._processor.tokenizer)
+        return TrainSample(sample, self._dense(sample, [one.truth for one in shown]))
+
+    def _shown(
+        self,
+        record: Record,
+        part: ImagePart | VideoPart,
+        truth: Truth,
+        random: np.random.Generator,
+        *,
+        is_alone: bool,
+    ) -> _Shown:
+        """A picture with its pixels changed, now and then as a video that stands still; a video as it is."""
+        if not isinstance(part, ImagePart) or not isinstance(part.source, np.ndarray):
+            return _Shown(part, truth)
+        pixels = part.source
+        if "move" in record.allows and self._config.squeeze:
+            pixels, truth = squeeze(pixels, truth, random, self._config.squeeze)
+        num_frames = 1
+        if is_alone and random.random() < self._config.video_share:
+            num_frames = 2 * int(random.integers(1, _MAX_FRAME_PAIRS + 1))
+        may_invert = "invert" in record.allows
+        frames = tuple(
+            jitter(pixels, random, self._config.jitter, may_invert=may_invert)
+            for _ in range(num_frames)
+        )
+        if num_frames == 1:
+            return _Shown(replace(part, source=frames[0]), truth)
+        # The usual floor of 128 tokens for a video would enlarge a small picture many times.
+        fps = float(random.choice(_VIDEO_FPS))
+        return _Shown(VideoPart(source=frames, sample_fps=fps, min_pixels=_ONE_TOKEN_PIXELS), truth)
+
+    def _dense(self, sample: EncodedSample, truth: Sequence[Truth]) -> DenseTargets:
+        """Targets of all visual tokens; those of a picture once for each pair of frames."""
+        merge = self._processor.model_config.vision.spatial_merge_size
+        parts: list[DenseTargets] = []
+        for item, known in zip(sample.vision, truth, strict=True):
+            pairs, height, width = item.grid_thw
+            resize = item.record.resize
+            targets = dense_targets(
+                known, self._vocabulary, resize, rows=height // merge, columns=width // merge
+            )
+            parts += [targets] * pairs
+        return DenseTargets.join(parts)
+
+
+def _some_turns(conversation: Conversation, random: np.random.Generator, most: int) -> Conversation:
+    """Some questions with their answers, in any order; the media come with the first of them."""
+    messages = conversation.messages
+    first = 1 if messages[0].role == "system" else 0
+    chosen = random.permutation((len(messages) - first) // 2)[:most].tolist()
+    media = tuple(conversation.media())
+    turns: list[Message] = list(messages[:first])
+    for place, index in enumerate(chosen):
+        asked, said = messages[first + 2 * index : first + 2 * index + 2]
+        text = tuple(part for part in asked.parts if isinstance(part, TextPart))
+        turns += [replace(asked, parts=(*(() if place else media), *text)), said]
+    return replace(conversation, messages=tuple(turns))
+
+
+def _with_media(conversation: Conversation, media: Sequence[ImagePart | VideoPart]) -> Conversation:
+    """The conversation with other media in the same places."""
+    left: Iterator[ImagePart | VideoPart] = iter(media)
+    messages = tuple(
+        replace(
+            message,
+            parts=tuple(
+                part if isinstance(part, TextPart) else next(left) for part in message.parts
+            ),
+        )
+        for message in conversation.messages
+    )
+    return replace(conversation, messages=messages)

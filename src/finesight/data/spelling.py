@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spelled targets: the answers of a sample written with one token per character.
+
+A small model that writes word pieces has to know which letters each of them stands for. Spelled, a transcription is
+what it seems to be: copying one letter after another (docs/decisions/0013-spelled-transcriptions.md). The text of an
+answer, and what a model reads, stay the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from finesight.batch import IGNORE_INDEX, EncodedSample
+from finesight.conversation import Conversation
+from finesight.data.record import Truth, text_of
+from finesight.text.tokenizer import Tokenizer
+
+__all__ = ["is_transcription", "spelled"]
+
+
+def is_transcription(conversation: Conversation, truth: Truth) -> bool:
+    """Whether each answer consists of exactly the picture's characters, in reading order, and white space."""
+    chars = "".join(glyph.char for glyph in truth.glyphs or ())
+    answers = [
+        "".join(text_of(message).split())
+        for message in conversation.messages
+        if message.role == "assistant"
+    ]
+    return bool(chars) and all(answer == chars for answer in answers)
+
+
+def spelled(sample: EncodedSample, tokenizer: Tokenizer) -> EncodedSample:
+    """The sample with every learned text as one token per character; control tokens stay.
+
+    A token of text moves all three position ids by one, so each token more moves all that follows it by one place and
+    by one position; `rope_delta`, the difference of the two, stays what it was.
+    """
+    ids, labels, positions = sample.input_ids.tolist(), sample.labels.tolist(), sample.position_ids
+    control = set(tokenizer.special_ids.values())
+    new_ids: list[int] = []
+    new_labels: list[int] = []
+    new_positions: list[torch.Tensor] = []
+    new_place = torch.zeros(len(ids), dtype=torch.int64)
+    begin = 0
+    while begin < len(ids):
+        end = begin + 1
+        pieces = ids[begin:end]
+        is_text = labels[begin] != IGNORE_INDEX and ids[begin] not in control
+        if is_text:
+            while end < len(ids) and labels[end] != IGNORE_INDEX and ids[end] not in control:
+                end += 1
+            pieces = [
+                token
+                for char in tokenizer.decode(ids[begin:end])
+                for token in tokenizer.encode(char)
+            ]
+        new_place[begin] = len(new_ids)
+        shift = len(new_ids) - begin
+        first = positions[:, begin : begin + 1] + shift
+        new_positions.append(first + torch.arange(len(pieces)))
+        new_ids += pieces
+        new_labels += pieces if labels[begin] != IGNORE_INDEX else [IGNORE_INDEX]
+        begin = end
+    return replace(
+        sample,
+        input_ids=torch.tensor(new_ids),
+        labels=torch.tensor(new_labels),
+        position_ids=torch.cat(new_positions, dim=1),
+        visual_index=new_place[sample.visual_index],
+    )

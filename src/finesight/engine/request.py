@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the engine is asked: a conversation, how its media are encoded, and how its answer is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from finesight.batch import EncodedSample
+from finesight.conversation import Conversation, Sampling
+from finesight.processor.processor import Processor
+
+StageName = Literal["load", "media", "vision", "prefill", "decode"]
+OnStage = Callable[[StageName, int, int], None]
+"""Progress callback `(stage, done, total)`.
+
+Loading and media count items, vision counts visual tokens, prefill and decode count tokens.
+"""
+
+
+def no_progress(stage: StageName, done: int, total: int) -> None:
+    """The progress callback that does nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One conversation to be answered.
+
+    Attributes:
+        conversation: ends with a turn that is not the assistant's.
+        sampling: how the answer is drawn.
+        add_vision_id: whether pictures and videos are numbered in the prompt.
+        fit_tokens: largest number of tokens of the prompt; media are made smaller to fit. None leaves them.
+    """
+
+    conversation: Conversation
+    sampling: Sampling = field(default_factory=Sampling)
+    add_vision_id: bool = False
+    fit_tokens: int | None = None
+
+    def encode(self, processor: Processor, on_stage: OnStage = no_progress) -> EncodedSample:
+        """The prompt up to the opening of the answer, its media read and encoded to patches.
+
+        Args:
+            processor: from the checkpoint that answers.
+            on_stage: progress callback.
+
+        Raises:
+            FinesightError: an option is wrong, the media cannot be read, or they cannot be made to fit.
+        """
+        self.sampling.check()
+        conversation = self.conversation
+        num_items = sum(1 for _ in conversation.media())
+        on_stage("media", 0, num_items)
+        if self.fit_tokens is not None:
+            conversation = processor.fit_into(
+                conversation, self.fit_tokens, add_vision_id=self.add_vision_id
+            )
+        sample = processor.encode(conversation, add_vision_id=self.add_vision_id)
+        on_stage("media", num_items, num_items)
+        return sample

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Atomic writes: a file or folder is complete under its name, or it is not there.
+
+Everything is written to a draft in the same folder and renamed when it is complete. A process that is
+killed leaves at most a hidden draft (`.NAME.….part`); the file that was there before stays. Nothing
+is forced to disk except where `sync` asks for it: without it a rename survives the end of the process,
+but perhaps not a loss of power.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from finesight.errors import FinesightError
+
+_LONGEST_NAME = 200
+"""Bytes of a file's name that its draft keeps; file systems take names of 255."""
+
+
+@contextmanager
+def whole_file(
+    path: Path, *, error: type[FinesightError] | None = FinesightError, parents: bool = False
+) -> Iterator[Path]:
+    """Give the path of a draft to write; it becomes `path` when the block ends without an error.
+
+    Drafts of several processes and threads do not collide; the last one to finish stays.
+
+    Args:
+        path: the file; an existing one is replaced.
+        error: raised instead of an `OSError`; None lets that pass.
+        parents: whether its folder is made if need be.
+
+    Raises:
+        FinesightError: of the class `error`; the file cannot be written, and nothing is left of it.
+    """
+    name = os.fsdecode(os.fsencode(path.name)[:_LONGEST_NAME])
+    draft = path.with_name(f".{name}.{os.getpid()}-{threading.get_ident()}.part")
+    with _reported(path, error):
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield draft
+            draft.replace(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+
+
+def write_bytes(
+    path: Path,
+    content: bytes,
+    *,
+    error: type[FinesightError] | None = FinesightError,
+    parents: bool = False,
+) -> None:
+    """Write a file; arguments and errors as in `whole_file`."""
+    with whole_file(path, error=error, parents=parents) as draft:
+        draft.write_bytes(content)
+
+
+def write_text(
+    path: Path,
+    text: str,
+    *,
+    error: type[FinesightError] | None = FinesightError,
+    parents: bool = False,
+) -> None:
+    """Write a file in UTF-8; arguments and errors as in `whole_file`."""
+    write_bytes(path, text.encode("utf-8"), error=error, parents=parents)
+
+
+def write_json(
+    path: Path,
+    value: Any,
+    *,
+    error: type[FinesightError] | None = FinesightError,
+    parents: bool = False,
+) -> None:
+    """Write a value as indented JSON; half of a surrogate pair is escaped. Otherwise as `whole_file`."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        content = text.encode("utf-8")
+    except UnicodeEncodeError:
+        content = json.dumps(value, indent=2).encode("utf-8")
+    write_bytes(path, content + b"\n", error=error, parents=parents)
+
+
+@contextmanager
+def whole_folder(
+    path: Path, *, error: type[FinesightError] | None = FinesightError, sync: bool = False
+) -> Iterator[Path]:
+    """Give an empty draft folder to fill; it becomes `path` when the block ends without an error.
+
+    Its parents are made if need be. A draft that a killed process left is removed first, so only one process at a time
+    may write a folder.
+
+    Args:
+        path: the folder; an existing one is replaced.
+        error: raised instead of an `OSError`; None lets that pass.
+        sync: whether files, names and the rename are forced to disk.
+
+    Raises:
+        FinesightError: of the class `error`; the folder cannot be written, and the one before stays.
+    """
+    whole = path.absolute()
+    before = whole.with_name(f".{whole.name}.old")
+    draft_path = whole.with_name(f".{whole.name}.part")
+    with _reported(path, error), _draft_folder(draft_path) as draft:
+        yield draft
+        if sync:
+            for each in (*draft.rglob("*"), draft):
+                _sync(each)
+        shutil.rmtree(before, ignore_errors=True)
+        if whole.is_dir():
+            whole.replace(before)
+        draft.replace(whole)
+        if sync:
+            _sync(whole.parent)
+        shutil.rmtree(before, ignore_errors=True)
+
+
+@contextmanager
+def filled_folder(
+    path: Path, *, last: Collection[str], error: type[FinesightError] | None = FinesightError
+) -> Iterator[Path]:
+    """Give an empty draft folder; when the block ends without an error its files move to the same places below `path`.
+
+    Other files of `path` stay. The new files appear one after the other: those that name the rest must come last, so
+    that no part of them is taken for all.
+
+    Args:
+        path: the folder, made if need be.
+        last: names of the files that are moved last.
+        error: raised instead of an `OSError`; None lets that pass.
+
+    Raises:
+        FinesightError: of the class `error`; the folder cannot be written.
+    """
+    whole = path.absolute()
+    # Inside the folder, or where it will be made: a rename works within one file system.
+    place = next(each for each in (whole, *whole.parents) if each.is_dir())
+    with _reported(path, error), _draft_folder(place / f".{whole.name}.part") as draft:
+        yield draft
+        files = [each.relative_to(draft) for each in draft.rglob("*") if each.is_file()]
+        for file in sorted(files, key=lambda file: (str(file) in last, file)):
+            (whole / file).parent.mkdir(parents=True, exist_ok=True)
+            (draft / file).replace(whole / file)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove drafts of files whose processes are gone, where the system says which are (Linux)."""
+    if not Path("/proc/self").exists():
+        return
+    for draft in folder.glob(".*.part"):
+        process = "".join(draft.suffixes[-2:-1]).strip(".").partition("-")[0]
+        if process.isdecimal() and not Path("/proc", process).exists():
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _draft_folder(draft: Path) -> Iterator[Path]:
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def _reported(path: Path, error: type[FinesightError] | None) -> Iterator[None]:
+    """Turn an `OSError` into an error that names the path."""
+    try:
+        yield
+    except OSError as failure:
+        if error is None:
+            raise
+        raise error(
+            f"{path} cannot be written: {failure.strerror or failure}",
+            hint="make room there, or name a place that exists and that you may write to",
+        ) from failure
+
+
+def _sync(path: Path) -> None:
+    """Force a file or folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

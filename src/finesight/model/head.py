@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The output head: hidden states to scores of the vocabulary, and the cross-entropy of those scores.
+
+A row of logits over a vocabulary of 152,064 takes 600 KB of float32, and most tokens (the picture, the question) have
+no target. So callers choose rows first, and `loss` never holds the logits of all rows at once.
+
+Legend: R rows of hidden states, D decoder width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_LOGITS_PER_CHUNK = 2**21
+"""Logits held at once by `loss`: 8 MiB of float32, which a last-level cache holds."""
+
+_MIN_CHUNK_ROWS = 64
+"""Rows scored at once however wide the vocabulary; fewer would starve the matrix product."""
+
+
+class OutputHead(nn.Module):
+    """Linear map from hidden states to the vocabulary; the only module that reads its weight.
+
+    With its own weight it is stored as `lm_head.weight`. A tied head has no parameter: it uses the token embedding's,
+    which is stored and counted once, as the published checkpoints do.
+
+    Args:
+        width: D.
+        vocab_size: V.
+        tied_to: the token embedding whose weight is shared; None gives the head a weight of its own.
+    """
+
+    def __init__(self, width: int, vocab_size: int, *, tied_to: nn.Embedding | None) -> None:
+        super().__init__()
+        # In a tuple the embedding is no submodule, so that its weight keeps its one published name.
+        self._tied_to = None if tied_to is None else (tied_to,)
+        if tied_to is None:
+            linear = nn.Linear(width, vocab_size, bias=False)  # its initialisation
+            self.weight = linear.weight
+        else:
+            self.register_parameter("weight", None)
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether the weight is the token embedding's."""
+        return self._tied_to is not None
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Logits `[R, V]` of hidden states `[R, D]`, in their dtype."""
+        return functional.linear(rows, self._vocabulary())
+
+    def loss(
+        self, rows: Tensor, targets: Tensor, row_weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Cross-entropy of the logits against target tokens, chunk by chunk.
+
+        The gradient of a chunk is made while its logits are still in the cache. Under autocast the products are done
+        in its dtype, sums in float32.
+
+        Args:
+            rows: float[R, D], hidden states.
+            targets: int64[R].
+            row_weights: float32[R], factors of the rows in the sum; None weighs all 1.
+
+        Returns:
+            Scalar float32, the weighted sum of the token losses, with a gradient; float32[R], the token losses before
+            weighting; bool[R], whether the target was the best guess. The latter two have no gradient.
+        """
+        found: tuple[Tensor, Tensor, Tensor] = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            rows, self._vocabulary(), targets, row_weights
+        )
+        return found
+
+    def cosines(self, rows: Tensor) -> Tensor:
+        """float32[R, V], cosine of each row with each token's direction; the head's weight gets no gradient."""
+        directions = functional.normalize(self._vocabulary().detach().float(), dim=1)
+        return functional.linear(functional.normalize(rows.float(), dim=1), directions)
+
+    def _vocabulary(self) -> Tensor:
+        """`[V, D]`, the direction of each token."""
+        return self.weight if self._tied_to is None else self._tied_to[0].weight
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Product and cross-entropy in one, with the gradients made on the way forward."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, row_weights: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        kind = hidden.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        rows, low_weight = hidden.to(dtype), weight.to(dtype)
+        hidden_grad = torch.empty_like(rows)
+        weight_grad = torch.zeros_like(weight, dtype=torch.float32)
+        token_losses = torch.empty(len(rows), device=hidden.device)
+        is_right = torch.empty(len(rows), dtype=torch.bool, device=hidden.device)
+        step = max(_LOGITS_PER_CHUNK // weight.shape[0], _MIN_CHUNK_ROWS)
+        for begin in range(0, len(rows), step):
+            chunk = slice(begin, begin + step)
+            part, wanted = rows[chunk], targets[chunk, None]
+            scores = functional.linear(part, low_weight).float()
+            is_right[chunk] = scores.argmax(dim=-1) == wanted[:, 0]
+            log_sum = scores.logsumexp(dim=-1, keepdim=True)
+            token_losses[chunk] = (log_sum - scores.gather(1, wanted))[:, 0]
+            slope = scores.sub_(log_sum).exp_()  # the softmax; minus one at the target below
+            slope.scatter_add_(1, wanted, torch.full_like(log_sum, -1.0))
+            if row_weights is not None:
+                slope.mul_(row_weights[chunk, None])
+            low_slope = slope.to(dtype)
+            torch.mm(low_slope, low_weight, out=hidden_grad[chunk])
+            weight_grad += low_slope.T @ part
+        ctx.save_for_backward(hidden_grad, weight_grad)
+        ctx.dtypes = hidden.dtype, weight.dtype
+        ctx.mark_non_differentiable(token_losses, is_right)
+        weighted = token_losses if row_weights is None else token_losses * row_weights
+        return weighted.sum(), token_losses, is_right
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        hidden_grad, weight_grad = ctx.saved_tensors
+        hidden_dtype, weight_dtype = ctx.dtypes
+        return (
+            (hidden_grad * grads[0]).to(hidden_dtype),
+            (weight_grad * grads[0]).to(weight_dtype),
+            None,
+            None,
+        )

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every training recipe of the embedded model takes a step, on a CPU and on a few drawn pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from finesight.config.load import read_recipe
+from finesight.data.record import Glyph, Record, SceneObject, Truth
+from finesight.data.shards import write_shard
+from finesight.train import pretrain
+from finesight.train.recipe import TrainRecipe
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "src/finesight/assets/tiny"
+RECIPES = sorted(
+    path
+    for path in (ROOT / "recipes/tiny").rglob("*.toml")
+    if "[schedule]" in path.read_text(encoding="utf-8")
+)
+
+
+def records():
+    image = np.full((84, 84, 3), 220, np.uint8)
+    meta = {"split": "train", "generator": "test"}
+    for index in range(4):
+        yield Record.of_picture(
+            id=f"text-{index}",
+            image=image,
+            turns=(("Read all the text in the image.", "ab"),),
+            truth=Truth(glyphs=(Glyph("a", 9.0, 14.0, 0), Glyph("b", 15.0, 14.0, 1))),
+            allows=("move", "invert"),
+            meta=meta,
+        )
+        yield Record.of_picture(
+            id=f"scene-{index}",
+            image=image,
+            turns=(("How many cats are there in the image?", "1"),),
+            truth=Truth(objects=(SceneObject((3, 3, 60, 40), "cat"),)),
+            meta=meta,
+        )
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_recipe_takes_a_step(path, tmp_path):
+    write_shard(tmp_path / "data" / "a.tar", records())
+    changes = [
+        f"model.folder={TINY}",
+        f"model.start_from={TINY}",
+        f'data.source=[{{path="{tmp_path / "data"}"}}]',
+        "data.pack_tokens=256",
+        "data.pack_patches=256",
+        "data.workers=1",
+        f"run.folder={tmp_path / 'run'}",
+        "run.device=cpu",
+        "run.precision=float32",
+    ]
+    recipe = read_recipe(path, TrainRecipe, overrides=changes)
+    trainer = pretrain.start(recipe)
+    values = trainer.step(next(trainer.packs()))
+    trainer.save()
+    asked = {
+        name for name in ("tokens", "characters", "objects", "boxes") if getattr(recipe.loss, name)
+    }
+    assert asked <= values.keys()
+    assert len(RECIPES) == 7

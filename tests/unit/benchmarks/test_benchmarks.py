@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.comparison import Comparison, best_in_turns
+from benchmarks.harness import bench_harness
+from benchmarks.media import bench_auto_frames, bench_long_video
+from benchmarks.network import bench_load, bench_windows, shortened_3b
+from benchmarks.start import bench_busy, bench_start
+
+
+def test_a_speed_is_met_from_below_and_a_cost_from_above():
+    faster = Comparison("vision", 2.0, 3.0, 1.2, at_least=True)
+    assert faster.ratio == 1.5
+    assert faster.is_met
+    heavier = Comparison("memory", 3.0, 2.0, 1.05, at_least=False)
+    assert heavier.ratio == 1.5
+    assert not heavier.is_met
+    assert str(heavier) == "memory: 3 against 2, ratio 1.50 (bar <= 1.05)"
+
+
+def test_sides_take_turns_and_the_first_round_does_not_count():
+    calls = []
+    best = best_in_turns([lambda: calls.append("a"), lambda: calls.append("b")], 2)
+    assert calls == ["a", "b"] * 3
+    assert all(0 <= seconds < 1 for seconds in best)
+
+
+@pytest.mark.parametrize(("blocks", "full"), [(32, (7, 15, 23, 31)), (8, (7,)), (2, (1,))])
+def test_a_shortened_shape_keeps_one_full_block_in_eight(blocks, full):
+    config = shortened_3b(blocks=blocks, layers=3)
+    assert config.vision.full_attention_layers == full
+    assert config.text.num_hidden_layers == 3
+    assert config.text.hidden_size == 2048
+
+
+def test_bursts_are_found_where_even_sampling_misses_them():
+    found = bench_auto_frames(clips=1)
+    assert found.is_met
+    assert "even sampling misses 0." in found.note
+    assert "misses 0.00" not in found.note  # otherwise the clips would prove nothing
+
+
+def test_a_long_video_is_measured_in_a_process_of_its_own():
+    found = bench_long_video(seconds=120, width=64, height=48)
+    assert 0 < found.ours < 200e6
+    assert found.note == "32 frame pairs, last at 119.96 s"
+
+
+def test_the_harness_is_measured_on_answers_of_which_some_are_right():
+    per_item, again = bench_harness(num_items=60)
+    assert per_item.ours > 0
+    assert again.ours > 0
+    assert again.name == "seconds of scoring 60 stored answers again"
+    assert again.note.endswith("% of them right")
+    assert again.note != "0% of them right"
+
+
+def test_loading_is_measured_against_reading():
+    peak, time = bench_load(blocks=1, layers=1, rounds=1)
+    assert peak.yardstick > 8e8  # the embedding alone has 622 MB
+    assert 0.5 < peak.ratio < 1.5
+    assert time.ours > 0
+
+
+def test_windows_are_measured_per_patch():
+    found = bench_windows(blocks=1, rounds=1)
+    assert min(found.ours, found.yardstick) > 0
+    assert found.bar == 1.3
+
+
+def test_start_measures_both_sides():
+    helped, asked = bench_start(rounds=1)
+    # which is larger is for the benchmark to say: a test must not depend on a busy machine
+    assert min(helped.ours, helped.yardstick, asked.ours, asked.yardstick) > 0
+    assert helped.name.startswith("seconds of --help")
+    assert (helped.bar, asked.bar) == (5.0, 3.0)
+
+
+def test_a_busy_machine_is_measured_and_left_idle():
+    found = bench_busy(rounds=1)
+    assert min(found.ours, found.yardstick) > 0
+    assert (found.bar, found.at_least) == (0.7, True)
+    assert started_from_here("while True: pass") == []
+
+
+def started_from_here(text):
+    """Commands of this process's children that hold a text."""
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    commands = [Path(f"/proc/{child}/cmdline").read_text() for child in children]
+    return [command for command in commands if text in command]
+
+
+def test_names_are_listed_and_unknown_ones_refused(capsys):
+    assert main(["--list"]) == 0
+    listed = capsys.readouterr().out
+    assert [line.split()[0] for line in listed.splitlines()] == [
+        "start",
+        "busy",
+        "auto",
+        "video",
+        "windows",
+        "harness",
+        "load",
+        "speed",
+    ]
+    assert main(["sped"]) == 2
+    assert "no benchmark 'sped'" in capsys.readouterr().err
+    assert main(["windos"]) == 2
+    assert "did you mean windows or video?" in capsys.readouterr().err
+
+
+def test_a_device_is_for_the_network_alone(monkeypatch, capsys):
+    assert main(["windows", "load", "--device", "meta"]) == 2
+    assert "'load' measures the host, not device 'meta'" in capsys.readouterr().err
+    assert main(["windows", "--device", "abacus"]) == 2
+    assert "device 'abacus' cannot be used" in capsys.readouterr().err
+    asked = []
+    kept = Comparison("steps", 1.0, 1.0, 1.0, at_least=False)
+    monkeypatch.setattr("finesight.model.device.checked_device", lambda name: name)
+    for name in ("bench_windows", "compare_with_transformers"):
+        monkeypatch.setattr(
+            f"benchmarks.network.{name}",
+            lambda device, **_: asked.append(device) or kept,
+        )
+    assert main(["--device", "cuda"]) == 0
+    assert asked == ["cuda", "cuda"]
+
+
+@pytest.mark.parametrize(("bar", "code"), [(2.0, 0), (0.5, 1)])
+def test_a_missed_bar_is_said_and_fails(monkeypatch, capsys, bar, code):
+    kept = Comparison("memory", 3.0, 3.0, bar, at_least=False, note="beside it")
+    monkeypatch.setattr("benchmarks.network.bench_windows", lambda device: kept)
+    assert main(["windows"]) == code
+    line = capsys.readouterr().out
+    assert line.startswith("MISSED" if code else "ok")
+    assert line.rstrip().endswith("; beside it")
+    assert main(["windows", "--json"]) == code
+    report = json.loads(capsys.readouterr().out)
+    assert report["results"][0]["ratio"] == 1.0
+    assert report["results"][0]["is_met"] is (code == 0)
