@@ -18,11 +18,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= $(shell nproc)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 FAST := not slow and not gpu and not interop and not fuzz and not real_data
+QUICK = $(PYTEST) -n $(JOBS) --dist loadfile -m '$(FAST)' --durations=15
+# How long the command after `time` took.
+export TIMEFORMAT := %0lR on the clock, %0U + %0S s of processor time
 site = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 pinned = $(shell grep -E '^$(1)==' constraints.txt)
 
-.PHONY: help setup setup-test setup-data setup-eval setup-web demo check format lint types contracts budgets test \
-        test-slow bench interop fuzz mutants gpu-check check-real fix docs lock clean
+.PHONY: help setup setup-test setup-data setup-eval setup-web demo check format lint types dead coverage test \
+        test-slow test-pythons bench interop fuzz mutants gpu-check check-real audit release fix docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,6 +80,10 @@ $(STAMPS)/web: $(STAMPS)/package
 	$(PIP) install -c constraints.txt -e '.[web]'
 	touch $@
 
+$(STAMPS)/audit: $(STAMPS)/package
+	$(PIP) install -c constraints.txt -e '.[audit]'
+	touch $@
+
 $(STAMPS)/system-web: scripts/install-system-packages.sh $(STAMPS)/venv
 	scripts/install-system-packages.sh web
 	touch $@
@@ -92,7 +99,7 @@ demo: setup  ## the main job with the embedded model on bundled pictures, a vide
 
 # ---------------------------------------------------------------------------------------------------- checks
 
-check: format lint types contracts budgets test  ## everything CI asks for
+check: format lint types dead coverage  ## everything CI asks for
 
 format: setup-test  ## is the layout of the code as ruff writes it
 	$(BIN)/ruff format --check .
@@ -103,17 +110,21 @@ lint: setup-test  ## ruff's rules
 types: setup-test  ## mypy, strict
 	$(BIN)/mypy
 
-contracts: setup-test  ## who may import what, and nothing happens at import
-	$(PYTEST) -q tests/architecture/test_imports.py tests/architecture/test_import_effects.py
+dead: setup-test  ## code that nothing reaches
+	$(BIN)/vulture
 
-budgets: setup-test  ## how long a file or a function may be
-	$(PYTEST) -q tests/architecture/test_budgets.py
+test: setup-test  ## all quick tests: behaviour, who may import what, budgets
+	time $(QUICK)
 
-test: setup-test  ## all quick tests
-	$(PYTEST) -n $(JOBS) --dist loadfile -m '$(FAST)' --durations=15
+coverage: setup-test  ## the same tests, and what of the code they ran: lines of all, branches of the core
+	time $(QUICK) --cov --cov-report=json:$(VENV)/coverage.json
+	$(BIN)/python scripts/coverage_gate.py $(VENV)/coverage.json
 
 test-slow: setup-test  ## the full-size variants: 300 drawn parity cases, large pictures, long videos
 	$(PYTEST) -m 'slow and not gpu and not interop' --durations=15
+
+test-pythons: setup-test  ## the quick tests with Python 3.12 and 3.13, where they are installed
+	scripts/test-pythons.sh
 
 bench: setup-test  ## speed and memory against their stated bars
 	$(BIN)/python -m benchmarks
@@ -141,6 +152,13 @@ check-real: setup-test  ## real data in the folder FINESIGHT_REAL_DATA
 	test -d "$${FINESIGHT_REAL_DATA:?set FINESIGHT_REAL_DATA to the folder with the real data}"
 	$(PYTEST) -m real_data --durations=15
 
+audit: $(STAMPS)/audit  ## known vulnerabilities of what is pinned; asks the network
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip || { \
+	  echo 'pip-audit found something, or could not reach its data base (see above)' >&2; exit 1; }
+
+release: $(STAMPS)/package  ## may this commit be tagged: one version everywhere, a section of the change log, no change left
+	$(BIN)/python scripts/check_release.py
+
 # ---------------------------------------------------------------------------------------------------- upkeep
 
 fix: setup-test  ## let ruff mend what it can
@@ -151,10 +169,10 @@ docs: setup-test  ## renew the code quoted in docs/ and the generated reference 
 	$(BIN)/python scripts/quote_code.py --write
 	$(BIN)/python scripts/make_reference.py --write
 
-lock: setup-test setup-data setup-web  ## write constraints.txt from what is installed; use a fresh .venv
+lock: setup-test setup-data setup-web $(STAMPS)/audit  ## write constraints.txt from what is installed; use a fresh .venv
 	scripts/lock.sh $(BIN)/python > constraints.txt.new
 	mv constraints.txt.new constraints.txt
 
 clean:  ## remove the environment and every cache
-	rm -rf $(VENV) build dist mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* build dist mutants .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,6 +6,7 @@ Nothing is downloaded and nothing depends on the clock: every random number has 
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -18,6 +19,15 @@ prepare()  # before a test imports torch
 
 def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write golden files anew")
+
+
+def pytest_collection():
+    gc.disable()  # thousands of tests and all of torch are walked through again and again, and nothing of it is garbage
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

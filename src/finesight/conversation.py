@@ -5,7 +5,7 @@ A conversation is a tuple of messages, a message a tuple of parts in reading ord
 like text; there is no separate list of media. `finesight.text.messages` reads the dictionaries of
 qwen-vl-utils and of the OpenAI chat format into these records.
 
-Everything above the engine sees a model only through `Responder`, `Scorer` or `Embedder`.
+Everything above the engine sees a model only through `Responder` or `Scorer`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from finesight.geometry import Clock, Resize
 from finesight.inputs import (
     IMAGE_LIMITS,
     SAMPLING_LIMITS,
-    TIMESTAMP_LIMITS,
     VIDEO_LIMITS,
     check_numbers,
+    check_pixel_budget,
+    check_resized_pair,
+    check_timestamps,
     plain_list,
     rank,
     read_if_open,
@@ -90,8 +92,8 @@ class ImagePart:
         check_numbers("picture", self, IMAGE_LIMITS)
         if self.detail not in (None, "low"):
             raise ConfigError(f"picture has detail={self.detail!r}", hint='it is "low" or None')
-        _check_resized_pair(self.resized_height, self.resized_width)
-        _check_pixel_budget(self.min_pixels, self.max_pixels)
+        check_resized_pair(self.resized_height, self.resized_width)
+        check_pixel_budget(self.min_pixels, self.max_pixels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,17 +159,12 @@ class VideoPart:
                 f"video has both fps={self.fps} and nframes={self.nframes}",
                 hint="give one of the two, not both",
             )
-        if (
-            self.start_seconds is not None
-            and self.end_seconds is not None
-            and self.end_seconds <= self.start_seconds
-        ):
-            raise ConfigError(
-                f"video ends at {self.end_seconds} s, not after its start at {self.start_seconds} s"
-            )
+        start, end = self.start_seconds, self.end_seconds
+        if start is not None and end is not None and end <= start:
+            raise ConfigError(f"video ends at {end} s, not after its start at {start} s")
         _check_frame_list(self)
-        _check_resized_pair(self.resized_height, self.resized_width)
-        _check_pixel_budget(self.min_pixels, self.max_pixels)
+        check_resized_pair(self.resized_height, self.resized_width)
+        check_pixel_budget(self.min_pixels, self.max_pixels)
 
 
 def _video_source(source: Any) -> Any:
@@ -191,31 +188,10 @@ def _check_frame_list(part: VideoPart) -> None:
             "video has both timestamps and sample_fps", hint="timestamps alone are enough"
         )
     if part.timestamps is not None:
-        _check_timestamps(part.timestamps)
-    if part.timestamps is not None and len(part.timestamps) != len(part.source):
-        raise ConfigError(
-            f"video has {len(part.source)} frames but {len(part.timestamps)} timestamps"
-        )
+        check_timestamps(part.timestamps, num_frames=len(part.source))
     for name in ("nframes", "start_seconds", "end_seconds"):
         if getattr(part, name) is not None:
             raise ConfigError(f"video is a list of frames and has {name}, which only a file takes")
-
-
-def _check_timestamps(timestamps: object) -> None:
-    if not isinstance(timestamps, tuple):
-        raise ConfigError(f"video has timestamps={shown(timestamps)}; it must be a list of seconds")
-    for index, seconds in enumerate(timestamps):
-        TIMESTAMP_LIMITS.check(f"video has timestamps[{index}]", seconds)
-
-
-def _check_resized_pair(height: int | None, width: int | None) -> None:
-    if (height is None) != (width is None):
-        raise ConfigError(f"resized_height={height} and resized_width={width} go together")
-
-
-def _check_pixel_budget(min_pixels: int | None, max_pixels: int | None) -> None:
-    if min_pixels is not None and max_pixels is not None and min_pixels > max_pixels:
-        raise ConfigError(f"min_pixels={min_pixels} exceeds max_pixels={max_pixels}")
 
 
 Part = TextPart | ImagePart | VideoPart
@@ -288,7 +264,8 @@ class Sampling:
     def __post_init__(self) -> None:
         settle_numbers(self, SAMPLING_LIMITS)
         settle(self, ("loop_guard",))
-        stop: Any = (self.stop,) if isinstance(self.stop, str) else self.stop
+        given: object = self.stop
+        stop = (given,) if isinstance(given, str) else given
         object.__setattr__(self, "stop", tuple(stop) if isinstance(stop, list) else stop)
 
     def check(self) -> None:
@@ -398,14 +375,6 @@ class Scorer(Protocol):
 
     def score(self, conversations: Sequence[Conversation]) -> list[list[float]]:
         """Log-probability of each target token of each conversation."""
-        ...
-
-
-class Embedder(Protocol):
-    """Anything that turns a conversation into one vector for search."""
-
-    def embed(self, conversations: Sequence[Conversation]) -> list[list[float]]:
-        """One unit vector per conversation."""
         ...
 
 

@@ -27,8 +27,7 @@
     ├─ RemoteError                    an endpoint that is not there, refuses, or answers junk
     └─ AppError
        ├─ ActionRefused
-       ├─ ScreenUnavailable
-       └─ PageUnreadable
+       └─ ScreenUnavailable
 
 A message says what happened, with both values, and where; the hint says what to do next.
 """
@@ -147,7 +146,3 @@ class ActionRefused(AppError):
 
 class ScreenUnavailable(AppError):
     """There is no screen to look at or act on."""
-
-
-class PageUnreadable(AppError):
-    """A document page could not be read."""

@@ -196,6 +196,28 @@ def check_numbers(owner: str, record: object, limits: Mapping[str, Limits]) -> N
         limit.check(f"{owner} has {name}", getattr(record, name))
 
 
+def check_timestamps(timestamps: object, *, num_frames: int) -> None:
+    """Raise `ConfigError` unless these are times in seconds, one for each frame."""
+    if not isinstance(timestamps, tuple):
+        raise ConfigError(f"video has timestamps={shown(timestamps)}; it must be a list of seconds")
+    for index, seconds in enumerate(timestamps):
+        TIMESTAMP_LIMITS.check(f"video has timestamps[{index}]", seconds)
+    if len(timestamps) != num_frames:
+        raise ConfigError(f"video has {num_frames} frames but {len(timestamps)} timestamps")
+
+
+def check_resized_pair(height: int | None, width: int | None) -> None:
+    """Raise `ConfigError` where one of the two sides is given without the other."""
+    if (height is None) != (width is None):
+        raise ConfigError(f"resized_height={height} and resized_width={width} go together")
+
+
+def check_pixel_budget(min_pixels: int | None, max_pixels: int | None) -> None:
+    """Raise `ConfigError` where the lower bound of a picture's area exceeds the upper one."""
+    if min_pixels is not None and max_pixels is not None and min_pixels > max_pixels:
+        raise ConfigError(f"min_pixels={min_pixels} exceeds max_pixels={max_pixels}")
+
+
 def read_if_open(source: Any) -> Any:
     """The content of an open binary file, from its start on; anything else as it is.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits that keep code readable: lengths, positional parameters, depth of nesting."""
+"""Limits that keep code readable and that ruff does not have: lengths and depth of nesting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from tests.architecture.source import Module, functions
 
 FILE_LINES, FILE_LINES_MOST = 350, 500
 FUNCTION_LINES, FUNCTION_LINES_MOST = 35, 80
-POSITIONAL_MOST = 6
 NESTING_MOST = 4
 SHARE = 0.9
 """This share of files and functions keeps the lower limit; the upper one holds for all."""
@@ -41,18 +40,6 @@ def function_lengths(modules: Sequence[Module]) -> list[Measured]:
     ]
 
 
-def positional_parameters(modules: Sequence[Module]) -> list[Measured]:
-    """Without `self` or `cls`."""
-    return [
-        Measured(
-            len(node.args.posonlyargs) + len(node.args.args) - (is_method and not _is_static(node)),
-            f"{module.path}:{name}",
-        )
-        for module in modules
-        for name, node, is_method in functions(module.tree)
-    ]
-
-
 def nesting_depths(modules: Sequence[Module]) -> list[Measured]:
     """Blocks inside blocks of one function; `elif` opens none, a function inside starts anew."""
     return [
@@ -73,10 +60,6 @@ def too_many_over(measured: Sequence[Measured], limit: int) -> list[str]:
     kept = ceil(SHARE * len(measured))
     breaks = over(measured, limit)
     return breaks if len(measured) - len(breaks) < kept else []
-
-
-def _is_static(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    return any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in node.decorator_list)
 
 
 def _depth(body: Sequence[ast.stmt]) -> int:

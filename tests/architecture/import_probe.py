@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Import each module alone, in a process of its own, and tell what that did.
+"""Import modules and tell what that did.
 
 Started by `test_import_effects`.
 
-Standard input: JSON `{"preload": [...], "modules": [...], "heavy": [...]}`. Standard output: JSON,
-module -> list of effects. The libraries in `preload` are imported once, then each module is
-imported in a forked child: a fresh process for each costs milliseconds instead of seconds, and what
-the libraries do at import is not blamed on the module.
+Standard input: JSON `{"preload": [...], "groups": [[...], ...], "heavy": [...]}`. Standard output: JSON, module -> list
+of effects. The libraries in `preload` are imported once, so that what they do at import is not blamed on a module. Then
+each group is imported in a forked child, module by module.
 """
 
 from __future__ import annotations
@@ -74,41 +73,44 @@ def listen(heard: list[str]) -> Callable[[str, tuple[object, ...]], None]:
     return hook
 
 
-def effects_of(module: str, heavy: list[str]) -> list[str]:
+def effects_of(module: str, heavy: list[str], heard: list[str]) -> list[str]:
     """What importing `module` did, in words; runs in the child."""
-    before, heard = snapshot(), []
-    sys.addaudithook(listen(heard))
+    heard.clear()
+    before, known, start = snapshot(), set(sys.modules), os.fstat(1).st_size
     try:
         importlib.import_module(module)
     except BaseException:
-        return [f"cannot be imported alone: {traceback.format_exc(limit=-3)}"]
+        return [f"cannot be imported: {traceback.format_exc(limit=-3)}"]
     found = list(heard)
     after = snapshot()
     found += [f"changes the {name}" for name in before if after[name] != before[name]]
-    found += [f"loads {name}" for name in heavy if name in sys.modules]
+    found += [f"loads {name}" for name in heavy if name in sys.modules and name not in known]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if words := os.pread(1, 300, start):
+        found.append(f"prints {words.decode(errors='replace')!r}")
     return found
 
 
-def probe(module: str, heavy: list[str]) -> list[str]:
-    """`effects_of` in a forked child, with what it printed."""
-    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as report:
+def probe(modules: list[str], heavy: list[str]) -> dict[str, list[str]]:
+    """Effects of modules that are imported one after the other in a forked child."""
+    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile("w+") as report:
         child = os.fork()
         if child == 0:
             os.dup2(printed.fileno(), 1)
             os.dup2(printed.fileno(), 2)
-            found = effects_of(module, heavy)
-            sys.stdout.flush()
-            sys.stderr.flush()
-            report.write(json.dumps(found).encode())
-            report.flush()
+            heard: list[str] = []
+            sys.addaudithook(listen(heard))
+            for module in modules:
+                json.dump([module, effects_of(module, heavy, heard)], report)
+                report.write("\n")
+                report.flush()
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        printed.seek(0)
         report.seek(0)
-        words = printed.read().decode(errors="replace")
-        answer = report.read()
-        found = json.loads(answer) if status == 0 and answer else [f"ends the process: {status}"]
-        return found + ([f"prints {words[:300]!r}"] if words else [])
+        effects = dict(map(json.loads, report))
+    missing = [module for module in modules if module not in effects]
+    return effects | {module: [f"ends the process: {status}"] for module in missing[:1]}
 
 
 def main() -> None:
@@ -120,7 +122,10 @@ def main() -> None:
         "pydantic" in sys.modules
     ):  # it looks for plug-ins on disk when the first model class is made
         sys.modules["pydantic"].create_model("Warm", value=(int, 0))
-    json.dump({module: probe(module, order["heavy"]) for module in order["modules"]}, sys.stdout)
+    effects: dict[str, list[str]] = {}
+    for modules in order["groups"]:
+        effects |= probe(modules, order["heavy"])
+    json.dump(effects, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from graphlib import CycleError, TopologicalSorter
 
 from tests.architecture.source import PACKAGE, Import, Module, layer_of
 
@@ -108,8 +109,6 @@ def layer_breaks(modules: Sequence[Module]) -> list[str]:
             breaks.append(f"{module.path}: the layer {module.layer!r} has no place in LEVELS")
             continue
         for found in module.imports:
-            if found.relative:
-                breaks.append(f"{module.path}:{found.line}: relative import")
             for target in inner_targets(found, known):
                 breaks.extend(_break(module, found, target))
     return breaks
@@ -163,49 +162,33 @@ def is_torch_free(name: str) -> bool:
     return any(inner == layer or (layer and inner.startswith(f"{layer}.")) for layer in TORCH_FREE)
 
 
-def cycles(modules: Sequence[Module]) -> list[str]:
-    """Groups of modules that import each other, lazily or not."""
+def cycle(modules: Sequence[Module]) -> str:
+    """Modules that import each other in a circle, lazily or not; empty if there is no circle."""
+    try:
+        in_order(modules)
+    except CycleError as error:
+        return " -> ".join(error.args[1])
+    return ""
+
+
+def in_order(modules: Sequence[Module]) -> list[str]:
+    """Names of the modules, each after those it imports.
+
+    Raises:
+        CycleError: there is no such order.
+    """
     known = frozenset(module.name for module in modules)
     graph = {
         module.name: {
             target
             for found in module.imports
-            if not found.typing_only
+            if not found.typing_only and module.layer  # the package itself imports lazily
             for target in inner_targets(found, known)
             if target in known and target != module.name
         }
         for module in modules
-        if module.layer
     }
-    return [" -> ".join(group) for group in _loops(graph)]
-
-
-def _loops(graph: dict[str, set[str]]) -> list[list[str]]:
-    """Strongly connected groups of more than one node, by Tarjan's algorithm."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    loops: list[list[str]] = []
-
-    def visit(node: str) -> None:
-        index[node] = low[node] = len(index)
-        stack.append(node)
-        for following in sorted(graph.get(node, ())):
-            if following not in index:
-                visit(following)
-                low[node] = min(low[node], low[following])
-            elif following in stack:
-                low[node] = min(low[node], index[following])
-        if low[node] == index[node]:
-            group = stack[stack.index(node) :]
-            del stack[stack.index(node) :]
-            if len(group) > 1:
-                loops.append(sorted(group))
-
-    for node in sorted(graph):
-        if node not in index:
-            visit(node)
-    return loops
+    return list(TopologicalSorter(graph).static_order())
 
 
 def external_modules(modules: Sequence[Module]) -> list[str]:

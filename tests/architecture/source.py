@@ -7,14 +7,12 @@ import ast
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "finesight"
-IGNORED_FOLDERS = frozenset(
-    {".git", ".venv", ".harnesses", "runs", "build", "dist", "node_modules"}
-)
+IGNORED_FOLDERS = frozenset({".git", ".harnesses", "runs", "build", "dist", "node_modules"})
 PROGRAMS = ("scripts", "examples", "benchmarks")
 
 
@@ -27,7 +25,6 @@ class Import:
     line: int
     lazy: bool = False
     typing_only: bool = False
-    relative: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Module:
         """The first name below the package: `text`; `""` for the package itself."""
         return layer_of(self.name)
 
-    @property
+    @cached_property
     def imports(self) -> list[Import]:
         return list(_imports(self.tree))
 
@@ -91,7 +88,8 @@ def text_files(*suffixes: str) -> Iterator[Path]:
 
 
 def _is_ignored(folder: str) -> bool:
-    return folder in IGNORED_FOLDERS or folder.endswith(("_cache", ".egg-info"))
+    is_environment = folder.startswith(".venv")
+    return is_environment or folder in IGNORED_FOLDERS or folder.endswith(("_cache", ".egg-info"))
 
 
 def functions(
@@ -122,9 +120,7 @@ def _imports(tree: ast.Module) -> Iterator[Import]:
                     yield Import(alias.name, (), child.lineno, lazy, typing_only)
             elif isinstance(child, ast.ImportFrom):
                 names = tuple(alias.name for alias in child.names)
-                yield Import(
-                    child.module or "", names, child.lineno, lazy, typing_only, child.level > 0
-                )
+                yield Import(child.module or "", names, child.lineno, lazy, typing_only)
             elif isinstance(child, ast.If) and _is_type_checking(child.test):
                 for inner in child.body:
                     yield from walk(ast.Module([inner], []), lazy, True)

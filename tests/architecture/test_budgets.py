@@ -31,11 +31,6 @@ def test_most_functions_are_short():
     assert budgets.too_many_over(lengths, budgets.FUNCTION_LINES) == []
 
 
-def test_parameters_beyond_six_are_named():
-    counts = budgets.positional_parameters(everything())
-    assert budgets.over(counts, budgets.POSITIONAL_MOST) == []
-
-
 def test_nesting_stays_shallow():
     assert budgets.over(budgets.nesting_depths(everything()), budgets.NESTING_MOST) == []
 
@@ -63,19 +58,6 @@ def test_a_long_file_is_measured():
     assert budgets.over(budgets.file_lengths(sample("x = 1\n" * 501)), 500) == [
         "finesight/sample.py: 501, at most 500"
     ]
-
-
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [
-        ("def f(a, b, /, c, d, e, f, g): ...", 7),
-        ("def f(a, *, b, c, d, e, f, g, h): ...", 1),
-        ("class A:\n    def f(self, a, b): ...", 2),
-        ("class A:\n    @staticmethod\n    def f(a, b): ...", 2),
-    ],
-)
-def test_positional_parameters_are_counted(text, count):
-    assert [item.value for item in budgets.positional_parameters(sample(text))] == [count]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def test_no_module_imports_what_its_layer_must_do_without():
 
 
 def test_no_modules_import_each_other():
-    assert layers.cycles(modules()) == []
+    assert layers.cycle(modules()) == ""
 
 
 def test_the_whole_package_was_read():
@@ -43,7 +43,6 @@ BAD_DIRECTION = {
     ),
     "training is handed its evaluation": ("finesight.train.loop", "import finesight.engine"),
     "the package as a shortcut": ("finesight.engine.a", "import finesight"),
-    "relative": ("finesight.engine.a", "from . import engine"),
     "unknown layer": ("finesight.helpers.a", "import re"),
     "eager package": ("finesight", "from finesight.api import load"),
 }
@@ -97,4 +96,5 @@ def test_a_right_arrow_passes(name, text):
 def test_two_modules_that_import_each_other_are_named():
     first = Module.parse("finesight.text.a", "def f():\n    from finesight.text import b")
     second = Module.parse("finesight.text.b", "import finesight.text.a")
-    assert layers.cycles([first, second]) == ["finesight.text.a -> finesight.text.b"]
+    found = layers.cycle([first, second]).split(" -> ")
+    assert set(found) == {"finesight.text.a", "finesight.text.b"}

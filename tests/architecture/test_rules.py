@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules of honesty over the whole tree; each is also shown a sample that breaks it."""
+"""Rules over the whole tree; each is also shown a sample that breaks it."""
 
 from __future__ import annotations
 
@@ -41,37 +41,23 @@ def test_no_file_names_a_place_of_one_machine():
 
 def test_exceptions_name_modules_that_exist():
     known = {module.name for module in modules()}
-    tables = (
-        rules.MAY_READ_ENVIRONMENT,
-        rules.MAY_PROBE_ATTRIBUTES,
-        rules.MAY_TAKE_KEYWORDS,
-        rules.MAY_CATCH_ANYTHING,
-    )
+    tables = (rules.MAY_PROBE_ATTRIBUTES, rules.MAY_TAKE_KEYWORDS)
     assert {name.split(":")[0] for table in tables for name in table} <= known
 
 
 BAD = [
     (rules.licence_line, '"""A module."""'),
     (rules.licence_line, '#!/usr/bin/env python\n"""A module."""'),
-    (rules.module_docstring, "x = 1"),
     (rules.unfinished, "x = 1  # TO" + "DO"),
     (rules.unfinished, "def f():\n    raise NotImplemented" + "Error"),
     (rules.silenced, "x = 1  # type: ignore"),
     (rules.silenced, "x = 1  # type: ignore[arg-type]"),
     (rules.silenced, "x = 1  # no" + "qa"),
     (rules.silenced, "x = 1  # no" + "qa: E501"),
-    (rules.star_imports, "from os.path import *"),
-    (rules.environment, "import os\nx = os.environ.get('A')"),
-    (rules.environment, "from os import getenv"),
     (rules.probing, "hasattr(a, 'b')"),
     (rules.probing, "getattr(a, 'b', None)"),
     (rules.loose_keywords, "def f(a, **options): ..."),
     (rules.loose_keywords, "class A:\n    def f(self, **options): ..."),
-    (rules.swallowing, "try:\n    f()\nexcept OSError:\n    pass"),
-    (rules.swallowing, "try:\n    f()\nexcept Exception:\n    x = 1"),
-    (rules.swallowing, "try:\n    f()\nexcept (ValueError, Exception) as error:\n    print(error)"),
-    (rules.swallowing, "try:\n    f()\nexcept:\n    x = 1"),
-    (rules.global_state, "def f():\n    global x\n    x = 1"),
 ]
 
 
@@ -88,19 +74,12 @@ FINE = [
     (rules.probing, "getattr(a, name)"),
     (rules.loose_keywords, "def _f(**options): ..."),
     (rules.loose_keywords, "def f(**options: Unpack[Options]): ..."),
-    (rules.swallowing, "try:\n    f()\nexcept Exception as error:\n    raise A from error"),
-    (rules.swallowing, "try:\n    f()\nexcept OSError:\n    x = 1"),
 ]
 
 
 @pytest.mark.parametrize(("rule", "text"), FINE)
 def test_what_is_right_passes(rule, text):
     assert list(rule(Module.parse("finesight.sample.a", text))) == []
-
-
-def test_the_door_reads_the_environment():
-    module = Module.parse("finesight.cli.main", "import os\nx = os.environ['A']")
-    assert list(rules.environment(module)) == []
 
 
 @pytest.mark.parametrize(

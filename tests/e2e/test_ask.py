@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -153,19 +154,15 @@ def test_a_folder_is_one_question_to_ask_and_plan(
 
 
 @pytest.mark.parametrize("command", ["ask", "locate", "plan"])
-def test_a_picture_from_standard_input(tiny_model_folder, picture_file, tmp_path, command):
-    program = "import sys; from finesight.cli.main import main; sys.exit(main())"
+def test_a_picture_from_standard_input(
+    finesight, tiny_model_folder, picture_file, monkeypatch, command
+):
     words = ("What?", "--image", "-", "--json", *SHORT, "--model", tiny_model_folder)
-    with picture_file.open("rb") as picture:
-        done = subprocess.run(
-            [sys.executable, "-c", program, command, *map(str, words)],
-            stdin=picture,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-    assert done.returncode == 0, done.stderr
-    (media,) = json.loads(done.stdout)["media"]
+    with io.TextIOWrapper(picture_file.open("rb")) as standard_input:
+        monkeypatch.setattr(sys, "stdin", standard_input)
+        outcome = finesight(command, *words)
+    assert outcome.code == 0, outcome.err
+    (media,) = json.loads(outcome.out)["media"]
     original = media["original"] if command != "plan" else media["resize"]["original"]
     assert original == {"width": 112, "height": 84}
 
@@ -202,21 +199,17 @@ def test_the_embedded_model_says_once_what_it_was_trained_for(finesight, folder_
     assert outcome.err.count("tiny was trained for ") == 1
 
 
-def test_a_fresh_process_answers(tiny_model_folder, picture_file):
-    done = subprocess.run(
-        [
-            *(
-                sys.executable,
-                "-c",
-                "import sys; from finesight.cli.main import main; sys.exit(main())",
-            ),
-            *("ask", "What is this?", "--image", str(picture_file), *SHORT),
-            *("--model", str(tiny_model_folder)),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+def test_a_fresh_process_answers_about_what_comes_through_a_pipe(tiny_model_folder, picture_file):
+    program = "import sys; from finesight.cli.main import main; sys.exit(main())"
+    words = ("ask", "What is this?", "--image", "-", *SHORT, "--model", str(tiny_model_folder))
+    with picture_file.open("rb") as picture:
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words],
+            stdin=picture,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
     assert done.returncode == 0, done.stderr
     assert done.stdout
     assert "Traceback" not in done.stderr

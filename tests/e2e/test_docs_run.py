@@ -3,12 +3,15 @@
 
 Python blocks of every page, and commands of the READMEs and of the how-to pages. A block with a comment
 `<!-- not run: why -->` is left out; one with `<!-- slow: why -->` and what follows it on its page is left to
-`make test-slow`.
+`make test-slow`. The READMEs are run by a shell, word for word; commands of the how-to pages that need none are called
+in this process.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,9 +19,11 @@ from pathlib import Path
 
 import pytest
 
+from finesight.cli.main import main
 from tests.architecture import pages
 from tests.architecture.source import ROOT
 
+PLAIN = ("finesight ", "python ", "make ")
 LARGE = 1_000_000  # bytes; the weights are linked into the copy, all else is copied
 INSTALLED = (
     *("venv", "torch", "package", "test", "torchvision", "data", "eval", "web"),
@@ -102,6 +107,22 @@ def run_shell(code: str) -> None:
     assert done.returncode == 0, f"{code}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
 
 
+def is_plain(code: str) -> bool:
+    """Whether each line is one command that the shell hands on as it stands."""
+    lines = code.splitlines()
+    return all(line.startswith(PLAIN) and not re.search(r"[|&;<>$`*\\]", line) for line in lines)
+
+
+def run_plain(code: str) -> None:
+    """Run commands one by one, those of finesight in this process: a fresh one takes seconds to import torch."""
+    for line in code.splitlines():
+        program, *words = shlex.split(line, comments=True)
+        if program == "finesight":
+            assert main(words) == 0, line
+        else:
+            run_shell(line)
+
+
 def run_page(page: Path, *, slow: bool) -> None:
     names = {"__name__": "__docs__"}
     for block in blocks_of(page, slow=slow):
@@ -109,6 +130,8 @@ def run_page(page: Path, *, slow: bool) -> None:
             # Line numbers of a failure are those of the page.
             code = compile("\n" * (block.line - 1) + block.code, str(page), "exec")
             exec(code, names)
+        elif page.parent != ROOT and is_plain(block.code):
+            run_plain(block.code)
         else:
             run_shell(block.code)
 

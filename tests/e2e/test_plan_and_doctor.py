@@ -150,6 +150,13 @@ def test_doctor_looks_at_the_machine(finesight):
     assert {"python", "torch", "cpu", "memory", "video codecs", "transformers"} <= names
 
 
+@pytest.fixture
+def no_look_at_torchvision(monkeypatch):
+    """It is imported in a process of its own, which takes seconds."""
+    monkeypatch.setattr("finesight.doctor.machine._torchvision", list)
+
+
+@pytest.mark.usefixtures("no_look_at_torchvision")
 def test_doctor_says_how_many_threads_compute_and_how_they_wait(finesight, monkeypatch):
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     findings = json.loads(finesight("doctor", "--json").out)["machine"]
@@ -188,6 +195,7 @@ def test_plan_says_what_does_not_fit(finesight, picture_file, monkeypatch):
         assert "DOES NOT FIT" not in finesight(*words).out
 
 
+@pytest.mark.usefixtures("no_look_at_torchvision")
 def test_doctor_says_so_when_there_is_no_reference(finesight, tiny_model_folder, monkeypatch):
     from finesight.doctor import reference
 
@@ -198,6 +206,7 @@ def test_doctor_says_so_when_there_is_no_reference(finesight, tiny_model_folder,
 
 
 @pytest.mark.parity
+@pytest.mark.usefixtures("no_look_at_torchvision")
 def test_doctor_finds_the_tiny_model_right(finesight, tiny_model_folder):
     pytest.importorskip("transformers")
     outcome = finesight("doctor", "--model", tiny_model_folder)

@@ -7,7 +7,7 @@ import json
 
 import pytest
 import torch
-from transformers import Qwen2_5_VLForConditionalGeneration
+import transformers  # its classes are imported when they are named
 
 from finesight.batch import pack
 from finesight.config.model import ModelConfig
@@ -39,7 +39,7 @@ def test_names_and_shapes_of_the_releases(name):
     config = named_config(name)
     with torch.device("meta"):
         model = VisionLanguageModel(config)
-        reference = Qwen2_5_VLForConditionalGeneration(their_config(config))
+        reference = transformers.Qwen2_5_VLForConditionalGeneration(their_config(config))
     reference.tie_weights()
     theirs = {published_name(key): p.shape for key, p in reference.named_parameters()}
     ours = {key: parameter.shape for key, parameter in model.named_parameters()}
@@ -52,7 +52,7 @@ def test_names_and_shapes_of_the_releases(name):
 def test_transformers_loads_what_we_save(tmp_path, tied, max_shard_bytes):
     model = build(tie_word_embeddings=tied)
     save_model(model, tmp_path, max_shard_bytes=max_shard_bytes)
-    reference, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+    reference, report = transformers.Qwen2_5_VLForConditionalGeneration.from_pretrained(
         tmp_path, output_loading_info=True
     )
     assert not any(report.values()), report
@@ -80,7 +80,9 @@ def test_yarn_travels_in_both_directions(tmp_path):
     model = VisionLanguageModel(yarn_config()).eval()
     randomize(model)
     save_model(model, tmp_path / "ours")
-    reference = Qwen2_5_VLForConditionalGeneration.from_pretrained(tmp_path / "ours").eval()
+    reference = transformers.Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        tmp_path / "ours"
+    ).eval()
     assert (logits(model) - reference_logits(reference, SAMPLE)).abs().max() <= 1e-4
     reference.save_pretrained(tmp_path / "theirs")
     assert torch.equal(logits(load_model(tmp_path / "theirs")), logits(model))

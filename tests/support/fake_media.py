@@ -56,8 +56,7 @@ def use_sizes_of(monkeypatch, case: DrawnCase) -> None:
         "open_video": open_video,
         "at_hand": lambda source, policy: source,
         "image_size": lambda source: Size(*case.images[source]),
-        "page_note": lambda source: "",
-        "range_note": lambda source, page: "",
+        "picture_notes": lambda source, page: (),
         "source_name": str,
     }
     for name, fake in fakes.items():

@@ -4,19 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from finesight.batch import EncodedSample
 from finesight.config.model import ModelConfig
 from finesight.model.vl import VisionLanguageModel
 
+if TYPE_CHECKING:
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
 
 def their_config(config: ModelConfig) -> Qwen2_5_VLConfig:
     """Read from the published dictionary, as from a file."""
+    from transformers import Qwen2_5_VLConfig  # takes seconds
+
     return Qwen2_5_VLConfig(**config.to_hf())
 
 
@@ -30,6 +34,8 @@ def their_name(name: str) -> str:
 
 def reference_of(model: VisionLanguageModel) -> Qwen2_5_VLForConditionalGeneration:
     """Build the reference from the configuration and copy the weights, name by name."""
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
     reference = Qwen2_5_VLForConditionalGeneration(their_config(model.config)).to(model.dtype)
     state = {their_name(name): tensor for name, tensor in model.state_dict().items()}
     missing, unexpected = reference.load_state_dict(state, strict=False)

@@ -23,6 +23,9 @@ seen = []
 def watch(event, arguments):
     if event == "import" and arguments[0] == "torch" and not seen:
         seen.append([os.environ.get(name) for name in {SETTINGS!r}])
+        if STOPS:
+            print(json.dumps([seen, None]), file=sys.stderr, flush=True)
+            os._exit(0)
 sys.addaudithook(watch)
 BODY
 torch = sys.modules.get("torch")
@@ -30,11 +33,19 @@ print(json.dumps([seen, torch and torch.get_num_threads()]), file=sys.stderr)
 """
 
 
-def run(body, *words, **settings):
-    """What a fresh process with these settings alone saw: at the import of torch, and torch's count."""
+def run(body, *words, stops=False, **settings):
+    """What a fresh process with these settings alone saw: at the import of torch, and torch's count.
+
+    With `stops` it ends where the import of torch begins, and there is no count.
+    """
     clean = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     done = subprocess.run(
-        [sys.executable, "-c", WATCHED.replace("BODY", body), *map(str, words)],
+        [
+            sys.executable,
+            "-c",
+            WATCHED.replace("BODY", body).replace("STOPS", str(stops)),
+            *map(str, words),
+        ],
         capture_output=True,
         text=True,
         timeout=300,
@@ -62,7 +73,11 @@ PLAN = ("plan", "What?")
     ],
 )
 def test_torch_finds_the_settings(body, words):
-    _, seen, count = run(body, *words)
+    assert run(body, *words, stops=True) == ("", [["passive", CORES]], None)
+
+
+def test_torch_keeps_to_the_settings():
+    _, seen, count = run(COMMAND, *PLAN)
     assert seen == [["passive", CORES]]
     assert count == int(CORES)
 
@@ -88,10 +103,16 @@ EXAMPLES = sorted(
 )
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_examples_leave_torch_to_finesight(path):
+def test_examples_leave_torch_to_finesight():
     """None imports torch itself; it comes with `finesight.load`, which sets the threads up."""
-    assert run("import runpy; runpy.run_path(sys.argv[1])", path)[1:] == ([], None)
+    body = """
+import runpy
+for path in sys.argv[1:]:
+    runpy.run_path(path)
+    assert "torch" not in sys.modules, path
+"""
+    assert EXAMPLES
+    assert run(body, *EXAMPLES)[1:] == ([], None)
 
 
 LOAD_TWICE = """

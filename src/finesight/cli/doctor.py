@@ -62,20 +62,21 @@ def doctor(
 
 
 def _check_options(model: str | None, dtype: str | None) -> None:
-    """Refuse an option that has no effect, or a dtype there is no tolerance for."""
+    """Refuse an option that has no effect, a dtype there is no tolerance for, and what is no model."""
+    from finesight.api.checkpoints import find_checkpoint
     from finesight.doctor.check import TOLERANCE
     from finesight.errors import ConfigError
 
-    if dtype is None:
-        return
-    if model is None:
+    if model is None and dtype is not None:
         raise ConfigError(
             f"--dtype {dtype} has no effect without --model",
             hint="name the model to check, for example --model tiny",
         )
     known = [str(entry).removeprefix("torch.") for entry in TOLERANCE]
-    if dtype not in known:
+    if dtype is not None and dtype not in known:
         raise ConfigError(f"dtype is {dtype!r}", hint=f"it is one of {', '.join(known)}")
+    if model is not None:
+        find_checkpoint(model)
 
 
 def _look_at_machine() -> list[Finding]:

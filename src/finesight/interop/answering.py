@@ -20,6 +20,7 @@ from finesight.conversation import (
 )
 from finesight.errors import ConfigError
 from finesight.evals.core.task import Budget
+from finesight.inputs import VIDEO_LIMITS
 
 _OF_PICTURES = ("min_pixels", "max_pixels")
 
@@ -95,10 +96,11 @@ def budget_of(
     )
 
 
-def _whole(name: str, value: float | None) -> int | None:
-    if value is not None and (isinstance(value, str) or value != int(value)):
-        raise ConfigError(f"{name} is {value!r}", hint="give a whole number")
-    return None if value is None else int(value)
+def _whole(name: str, value: object) -> int | None:
+    limits = VIDEO_LIMITS[name]
+    number: int | None = limits.settled(value)
+    limits.check(name, number)
+    return number
 
 
 def _with_budget(part: Part, budget: Budget) -> Part:

@@ -16,9 +16,10 @@ import os
 import re
 import stat
 import tempfile
-from dataclasses import dataclass, field
+import weakref
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 from urllib.parse import unquote, unquote_to_bytes
 
 from PIL.Image import Image
@@ -142,9 +143,6 @@ class LocalSource:
 
     name: str
     data: Path | bytes
-    _keep: object = field(
-        default=None, repr=False
-    )  # deletes the temporary file together with this object
 
     def open(self) -> BinaryIO:
         """A fresh handle at the start.
@@ -301,13 +299,15 @@ def _from_web(url: str, name: str, limits: FetchPolicy, kind: str) -> LocalSourc
             allow_private=limits.allow_private,
         )
         return LocalSource(name, data)
-    keep: IO[bytes] = tempfile.NamedTemporaryFile(prefix="finesight-")  # noqa: SIM115  # kept open
-    fetch_into(
-        url,
-        keep,
-        max_bytes=limits.max_video_bytes,
-        timeout_seconds=limits.video_timeout_seconds,
-        allow_private=limits.allow_private,
-    )
-    keep.flush()
-    return LocalSource(name, Path(keep.name), keep)
+    handle, path = tempfile.mkstemp(prefix="finesight-")
+    source = LocalSource(name, Path(path))
+    weakref.finalize(source, Path(path).unlink)  # deleted with its owner, or when the process ends
+    with open(handle, "wb") as file:  # noqa: PTH123  # an open handle, not a path
+        fetch_into(
+            url,
+            file,
+            max_bytes=limits.max_video_bytes,
+            timeout_seconds=limits.video_timeout_seconds,
+            allow_private=limits.allow_private,
+        )
+    return source

@@ -157,11 +157,9 @@ def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
     rest = blank(text, spans)
     blocks = find_blocks(rest)
     kinds = {record.kind for record in reply.media}
-    grounding = read_grounding(
-        rest, is_cut=was_stopped, blocks=blocks, shows_picture="image" in kinds
-    )
-    has_video = "video" in kinds
-    events = read_events(rest, is_cut=was_stopped, blocks=blocks) if has_video else Findings()
+    shows_picture, shows_video = "image" in kinds, "video" in kinds
+    grounding = read_grounding(rest, is_cut=was_stopped, blocks=blocks, shows_picture=shows_picture)
+    events = read_events(rest, is_cut=was_stopped, blocks=blocks) if shows_video else Findings()
     spans += [block.span for block in blocks if block.num_keys]
     spans += [box.span for box in grounding.boxes] + [point.span for point in grounding.points]
     bare = Findings()
@@ -170,11 +168,11 @@ def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
         bare = read_bare(
             blank(text, spans),
             blocks,
-            shows_picture="image" in kinds,
-            shows_video=has_video,
+            shows_picture=shows_picture,
+            shows_video=shows_video,
             is_cut=was_stopped,
         )
-    elif (grounding.boxes or grounding.points) and "image" in kinds:
+    elif (grounding.boxes or grounding.points) and shows_picture:
         bare = Findings(problems=read_beside(blank(text, spans), grounding.boxes))
     originals = Originals(
         reply.media, blank(text, spans), spans, _checked_index(media_index, reply.media)

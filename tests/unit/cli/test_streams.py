@@ -75,7 +75,7 @@ def test_json_stays_json(written, encoding):
     assert ("图" in written(encoding, lambda: print_json(plain))[0]) is (encoding == "utf-8")
 
 
-@pytest.mark.parametrize("words", [("plan", "What?"), ("--help",), ("--version",)])
+@pytest.mark.parametrize("words", [("eval", "list"), ("--help",), ("--version",)])
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no full disk to write to")
 def test_a_full_disk_is_an_error(words):
     code, _, err = outcome(*words, shell="> /dev/full")
@@ -84,7 +84,7 @@ def test_a_full_disk_is_an_error(words):
     assert err.endswith("No space left on device\n")
 
 
-@pytest.mark.parametrize("words", [("plan", "What?"), ("--help",)])
+@pytest.mark.parametrize("words", [("eval", "list"), ("--help",)])
 def test_a_closed_standard_output_is_an_error_at_once(words):
     code, _, err = outcome(*words, shell=">&-")
     assert code == 1
@@ -93,9 +93,9 @@ def test_a_closed_standard_output_is_an_error_at_once(words):
 
 
 def test_without_standard_error_the_result_comes_all_the_same():
-    code, out, _ = outcome("plan", "What?", shell="2>&-")
+    code, out, _ = outcome("eval", "list", shell="2>&-")
     assert code == 0
-    assert out.startswith(b"model ")
+    assert b"mathvision" in out
 
 
 @pytest.mark.parametrize("words", [("eval", "list"), ("--help",)])

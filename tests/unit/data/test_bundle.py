@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib import get_data_path
 
 from finesight.data.sources.bundle import bundle, unbundle
 from finesight.data.sources.fonts import (
@@ -27,6 +26,8 @@ from finesight.errors import DataError
 
 
 def _face(name: str) -> Face:
+    from matplotlib import get_data_path
+
     path = Path(get_data_path()) / "fonts" / "ttf" / name
     bitmap = bitmap_of_codes(range(0x20, 0x250))
     return Face(

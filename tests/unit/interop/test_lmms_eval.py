@@ -152,6 +152,12 @@ def test_what_cannot_be_asked_names_its_document(model, messages, said):
     assert told.value.message.startswith("toy, document 1: ")
 
 
+@pytest.mark.parametrize("number", [1.5, float("inf"), float("nan"), "many", -1, True])
+def test_a_budget_that_is_no_whole_number_is_refused(model, number):
+    with pytest.raises(ConfigError, match=rf"max_pixels={number!r}; it must be a whole number"):
+        lmms_eval.FinesightLmms(max_pixels=number)
+
+
 def test_what_is_not_offered_is_said(model):
     adapter = made()
     requests = asked_of(lambda doc: user(text("x")), adapter, kind="loglikelihood")
@@ -159,8 +165,6 @@ def test_what_is_not_offered_is_said(model):
         adapter.loglikelihood(requests)
     with pytest.raises(ConfigError, match="batch_size is 8"):
         made(batch_size=8)
-    with pytest.raises(ConfigError, match=r"max_pixels is 1\.5"):
-        lmms_eval.FinesightLmms(max_pixels=1.5)
     adapter._world_size = 2
     with pytest.raises(ConfigError, match="started as 2 processes"):
         adapter.generate_until(requests)

@@ -116,11 +116,13 @@ def cpu_seconds(name, size):
     return time.process_time() - started
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", SEEDS)
 def test_no_text_is_slow_to_read(name):
     assert cpu_seconds(name, SHORT) < MOST_SECONDS
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", LONG)
 def test_long_texts_take_linear_time(name):
     assert cpu_seconds(name, SIZE) < MOST_SECONDS
@@ -128,6 +130,7 @@ def test_long_texts_take_linear_time(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SEEDS)
+@pytest.mark.no_cover
 def test_every_long_text_takes_linear_time(name):
     assert cpu_seconds(name, 2 * SIZE) < 4 * cpu_seconds(name, SIZE) + 1
 

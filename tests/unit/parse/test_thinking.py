@@ -149,6 +149,7 @@ def test_spans_of_thoughts_leave_the_answer_where_it_is():
     assert thought_spans("") == []
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "piece",
     [
@@ -172,4 +173,4 @@ def test_hostile_replies_are_quick(piece):
         return time.process_time() - started
 
     # Linear time takes some tenths of a second for a million characters; quadratic time takes minutes.
-    assert min(seconds(1_000_000) for _ in range(2)) < 10
+    assert seconds(1_000_000) < 10 or seconds(1_000_000) < 10

@@ -146,7 +146,8 @@ def test_a_picture_of_another_size_is_refused():
 
 def test_a_picture_is_written_whole_or_not_at_all(tmp_path):
     save_png(grey(10, 10), tmp_path / "a.png")
-    assert Image.open(tmp_path / "a.png").size == (10, 10)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == (10, 10)
     with pytest.raises(FinesightError, match="cannot be written"):
         save_png(grey(10, 10), tmp_path / "missing" / "a.png")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

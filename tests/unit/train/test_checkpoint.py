@@ -68,6 +68,7 @@ def test_killed_while_writing_leaves_whole_checkpoints(tmp_path: Path) -> None:
     time.sleep(0.013)  # somewhere inside a later write
     os.kill(writer.pid, signal.SIGKILL)
     writer.wait()
+    writer.stdout.close()
     saved = checkpoints(tmp_path)
     state, parts = load_checkpoint(saved[-1])
     assert state.step >= last

@@ -166,12 +166,13 @@ def _cut(task: tuple[int, Face, frozenset[int]]) -> tuple[Face, bytes | None]:
     )
     options.ignore_missing_glyphs = options.ignore_missing_unicodes = True
     try:
-        font = TTFont(face.path, fontNumber=face.index, lazy=True)
-        cutter = subset.Subsetter(options)
-        cutter.populate(unicodes=kept)
-        cutter.subset(font)
-        written = io.BytesIO()
-        font.save(written)
+        with Path(face.path).open("rb") as file:
+            font = TTFont(file, fontNumber=face.index, lazy=True)
+            cutter = subset.Subsetter(options)
+            cutter.populate(unicodes=kept)
+            cutter.subset(font)
+            written = io.BytesIO()
+            font.save(written)
     except (TTLibError, subset.Subsetter.SubsettingError, AssertionError, KeyError, ValueError):
         return face, None  # a handful of old files cannot be rewritten; the summary counts them
     content = written.getvalue()

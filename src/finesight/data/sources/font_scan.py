@@ -124,8 +124,9 @@ def _faces_of(path: str, package: str, licence: str, dropped: Counter[str]) -> I
     """Faces of a file by their own names and character maps, before rendering."""
     try:
         is_collection = path.lower().endswith(".ttc")
-        tables = TTCollection(path, lazy=True).fonts if is_collection else [TTFont(path, lazy=True)]
-        described = [_describe(table, Path(path)) for table in tables]
+        with Path(path).open("rb") as file:
+            tables = TTCollection(file, lazy=True) if is_collection else [TTFont(file, lazy=True)]
+            described = [_describe(table, Path(path)) for table in tables]
     except (TTLibError, OSError, KeyError):
         dropped["broken"] += 1
         return

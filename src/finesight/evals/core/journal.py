@@ -178,7 +178,11 @@ class Journal:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = _locked(path)
-        samples, whole = _read(path)
+        try:
+            samples, whole = _read(path)
+        except EvalError:
+            self._file.close()
+            raise
         if drops_failed:
             samples = [sample for sample in samples if sample.text is not None]
             write_samples(path, samples)

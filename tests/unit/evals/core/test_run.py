@@ -29,7 +29,7 @@ from tests.support.fake_endpoint import completion, serving
 from tests.support.replies import picture_record, reply
 from tests.support.toy_eval import BAD, PROMPT, TOY, WHOLE, group_hit, item
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 class Asked:

@@ -20,6 +20,7 @@ from finesight.evals.extract import (
 )
 from finesight.geometry import Size
 
+pytestmark = pytest.mark.no_cover
 MODULES = (boxed, intervals, mathvista, mcq, mmmu_open, numbers, places, text)
 EXTRACTORS = {
     value.name: value
@@ -77,12 +78,36 @@ def test_hostile_answers(name):
     slow = []
     for piece in PIECES:
         answer = piece * (LENGTH // max(len(piece), 1))
-        for truth in TRUTHS:
+        for truth in map(Watched, TRUTHS):
             answered = Answered(answer, truth, SIGHTS)
-            best = min(_seconds(EXTRACTORS[name], answered) for _ in range(2))
-            if best > SECONDS and not _is_linear(EXTRACTORS[name], answered):
-                slow.append((piece, round(best, 3)))
+            seconds = _seconds(EXTRACTORS[name], answered)
+            if seconds > SECONDS and not _is_linear(EXTRACTORS[name], answered):
+                slow.append((piece, round(seconds, 3)))
+            if not truth.was_read:
+                break  # every other truth gives the same
     assert slow == []
+
+
+class Watched(dict):
+    """A truth that knows whether anybody looked into it."""
+
+    was_read = False
+
+    def __getitem__(self, key):
+        self.was_read = True
+        return super().__getitem__(key)
+
+    def __contains__(self, key):
+        self.was_read = True
+        return super().__contains__(key)
+
+    def __iter__(self):
+        self.was_read = True
+        return super().__iter__()
+
+    def get(self, key, default=None):
+        self.was_read = True
+        return super().get(key, default)
 
 
 def _is_linear(extractor, answered):

@@ -42,7 +42,10 @@ def test_copies_pages_and_languages(tmp_path):
     assert {name.partition("/")[2] for name in rows if name.startswith("r0/")} == {
         *("half", "double", "four times", "turned 90", "turned 180", "turned 270", "json")
     }
-    size = {name: Image.open(tmp_path / "set" / row["image"]).size for name, row in rows.items()}
+    size = {}
+    for name, row in rows.items():
+        with Image.open(tmp_path / "set" / row["image"]) as picture:
+            size[name] = picture.size
     assert (size["r0/half"], size["r0/four times"]) == ((28, 14), (224, 112))
     assert size["r3/turned 90"] == (28, 56)
     (page,) = (row for name, row in rows.items() if name.startswith("page/"))
