@@ -8,7 +8,7 @@
           └▶ engine │ data                        siblings
                └▶ processor │ model │ remote      siblings: they meet only in batch
                     └▶ media │ text │ parse │ present │ browser    siblings
-                         └▶ config ▶ conversation, batch ▶ geometry ▶ inputs, threads ▶ errors
+                         └▶ config ▶ batch ▶ conversation, attention_plan ▶ geometry ▶ inputs, threads ▶ errors
 
 An import inside a function counts like any other; so does one for types alone, where it names a
 layer of ours.
