@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from finesight.parse.thinking import answer_part, thought_spans
@@ -147,29 +145,3 @@ def test_spans_of_thoughts_leave_the_answer_where_it_is():
     assert thought_spans("C") == []
     assert thought_spans("<think>B") == [(0, 8)]
     assert thought_spans("") == []
-
-
-@pytest.mark.parametrize(
-    "piece",
-    [
-        *(
-            "<think>",
-            "</think>",
-            "a </think> b ",
-            "<answer>",
-            "<answer>B</answer>",
-            "<think></think>",
-        ),
-        *("<think>A</think>\n", "```</think>", "<html></think>\n", "a <think> b ", "a <think>"),
-        *("`<think>`", "<answer></answer>", "**<think>**", "</think>\n", "<tool_call>{ </think>"),
-    ],
-)
-def test_hostile_replies_are_quick(piece):
-    def seconds(length):
-        text = piece * (length // len(piece))
-        started = time.process_time()
-        answer_part(text)
-        return time.process_time() - started
-
-    # Linear time takes some tenths of a second for a million characters; quadratic time takes minutes.
-    assert min(seconds(1_000_000) for _ in range(2)) < 10
