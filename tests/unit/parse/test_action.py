@@ -103,6 +103,7 @@ def test_where_a_call_without_tags_stands(before):
         '{"name": "a", "arguments": {}, "id": 1}',
         '{"name": "a", "arguments": {"x": }}',
         '["name", "arguments"]',
+        'An example: {"name": "a", "arguments": {}}',
     ],
 )
 def test_an_object_of_an_answer_is_no_call(text):

@@ -37,6 +37,7 @@ def read(text, *media, **options):
         "<box>[[10, 20, 30, 40]]</box>",
         "cat: [10, 20, 30, 40]",
         "The cat is at [10.0, 20, 30, 40].",
+        "\n10 , 20 ,30,40\n",
         '{"location": [10, 20, 30, 40]}',
     ],
 )
@@ -51,6 +52,9 @@ def test_a_box_that_fits_is_taken(text):
         "[[50, 60]]",
         "```json\n[50, 60]\n```",
         "pyautogui.click(x=50, y=60)",
+        "pyautogui.moveToSmooth(x=50.000000, y=60.000000)",
+        "Tap( x: 50; Y: 60 )",
+        '{"screen": {"center": {"x": 50, "y": 60}}}',
         '{"x": 50, "y": "60"}',
         '{"coordinate": [50, 60]}',
         '{"center": {"x": 50, "y": 60}}',
@@ -62,6 +66,58 @@ def test_a_box_that_fits_is_taken(text):
 )
 def test_a_point_that_fits_is_taken(text):
     assert read(text) == ([], [(50, 60, "")], [], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "media", "where"),
+    [
+        ("It is at [10, 20, 30, 40].", picture_record(), "[10, 20, 30, 40]"),
+        ("[30, 40, 10, 20]", picture_record(), "[30, 40, 10, 20]"),
+        ("<answer>10, 20, 30, 40</answer>", picture_record(), "<answer>10, 20, 30, 40</answer>"),
+        ("click(x=50, y=60) now", picture_record(), "x=50, y=60"),
+        ('see {"x": 50, "y": 60}', picture_record(), '{"x": 50, "y": 60}'),
+        ('at {"location": [10, 20, 30, 40]}', picture_record(), '{"location": [10, 20, 30, 40]}'),
+        ("```\n[0.5, 1.0]\n```", video_record(), "[0.5, 1.0]"),
+        ("a <ref>cat</ref><box>1 2 3 4</box>.", picture_record(), "<ref>cat</ref><box>1 2 3 4</"),
+    ],
+)
+def test_where_a_result_stands(text, media, where):
+    answer = read_answer(reply(text, media))
+    (found,) = (*answer.boxes, *answer.points, *answer.events)
+    assert text[slice(*found.span)] == where
+    assert (found.label, found.attributes) == ("cat" if ">cat<" in text else "", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "media", "swapped"),
+    [
+        ("[10, 20, 30, 40]", picture_record(), False),
+        ("[30, 40, 10, 20]", picture_record(), True),
+        ("[0.5, 1.0]", video_record(), False),
+        ("[1.0, 0.5]", video_record(), True),
+    ],
+)
+def test_turned_corners_and_ends_are_told(text, media, swapped):
+    answer = read_answer(reply(text, media))
+    (found,) = (*answer.boxes, *answer.events)
+    assert found.swapped is swapped
+
+
+@pytest.mark.parametrize("place", ['"location": [10, 20, 30, 40]', '"x": 5, "y": 6'])
+def test_an_object_that_names_its_picture(place):
+    media = (picture_record("a.png"), picture_record("b.png"))
+    said = f'{{"image": "b.png", "label": "cat", "color": "red", {place}}}'
+    answer = read_answer(reply(said, *media))
+    (found,) = (*answer.boxes, *answer.points)
+    assert (found.media_index, found.placed_by, found.label) == (1, "name", "cat")
+    assert found.attributes["color"] == "red"
+
+
+def test_tags_one_after_another():
+    boxes, points, *_ = read(
+        "<bbox>1 2 3 4</bbox>, <click>5 6</click>, <ref> a </ref><box>5 6 7 8</box>"
+    )
+    assert (boxes, points) == ([(1, 2, 3, 4, ""), (5, 6, 7, 8, "a")], [(5, 6, "")])
 
 
 def test_labels_and_attributes_beside_the_numbers():
@@ -108,6 +164,54 @@ def test_what_is_not_taken_is_a_problem(text, message):
     assert (boxes, points, events) == ([], [], [])
     assert len(problems) == 1
     assert message in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        (
+            "so click(x=5, y=6",
+            {"x=5, y=6": "the last numbers were cut before their end"},
+        ),
+        (
+            '{"bbox_2d": [1, 2, 3, 4]} and (5, 6), (7, 8)',
+            {"(5, 6), (7, 8)": "beside other results, nothing calls the numbers 5, 6, 7, 8 a box"},
+        ),
+        (
+            'a {"scores": [1, 2, 3, 4]}',
+            {
+                '{"scores": [1, 2, 3, 4]}': "scores holds four numbers and is not known as the key of a box"
+            },
+        ),
+        (
+            'a {"x": 1, "y": 2, "w": 3}',
+            {'{"x": 1, "y": 2, "w": 3}': "an object has a place and a size, not two corners"},
+        ),
+        (
+            "a <bbox>1, 2, 3</bbox>",
+            {"<bbox>1, 2, 3</": "a tag holds 3 numbers, not two or four"},
+        ),
+        (
+            "```python\nclick(x=1, y=2)\n```",
+            {"x=1, y=2": "nothing calls the numbers 1, 2 a box, a point or a time"},
+        ),
+        (
+            "```python\nbox = (1, 2), (3, 4)\n```",
+            {"(1, 2), (3, 4)": "nothing calls the numbers 1, 2, 3, 4 a box, a point or a time"},
+        ),
+    ],
+)
+def test_where_a_problem_stands(text, problems):
+    answer = read_answer(reply(text, picture_record(), finish_reason="length"))
+    found = {text[slice(*problem.span)]: problem.message for problem in answer.problems}
+    assert found == problems
+
+
+@pytest.mark.parametrize(
+    "text", ['{"scores": [1, 2]}', '{"when": "1, 2, 3, 4"}', '{"n": 4}', "(5, 6", "[1, 2"]
+)
+def test_other_numbers_under_a_key_are_no_problem(text):
+    assert read(text) == ([], [], [], [])
 
 
 @pytest.mark.parametrize("text", ["1,234", "12,345,678", "There are 3.", "<box>a</box>", "", "[]"])
