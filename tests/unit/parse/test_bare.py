@@ -51,6 +51,7 @@ def test_a_box_that_fits_is_taken(text):
         "(50, 60)",
         "[[50, 60]]",
         "```json\n[50, 60]\n```",
+        "(50.0, 60)",
         "pyautogui.click(x=50, y=60)",
         "pyautogui.moveToSmooth(x=50.000000, y=60.000000)",
         "Tap( x: 50; Y: 60 )",
@@ -129,6 +130,14 @@ def test_labels_and_attributes_beside_the_numbers():
     assert (point.label, point.attributes) == ("7", {"color": "red"})
 
 
+def test_the_smallest_box_and_points_near_the_corner():
+    assert read("[10, 20, 11, 21]")[0] == [(10, 20, 11, 21, "")]
+    assert read("[10, 20, 10.5, 40]")[0] == []
+    assert read("[10, 20, 30, 20.5]")[0] == []
+    for x, y in ((0, 0), (0, 1), (1, 1), (1.5, 0.75), (50.5, 60)):
+        assert read(f"({x}, {y})")[1] == [(x, y, "")]
+
+
 def test_a_list_of_pairs_is_a_list_of_points():
     assert read("[(1, 2), (3, 4), (5, 6)]")[1] == [(1, 2, ""), (3, 4, ""), (5, 6, "")]
 
@@ -141,6 +150,9 @@ def test_a_list_of_pairs_is_a_list_of_points():
         ("(50, 600)", "reach 50, 600 in 504 x 252 pixels"),
         ("[0.1, 0.2, 0.3, 0.4]", "make a box thinner than a pixel"),
         ("[0.25, 0.5]", "are shares of a picture, not pixels"),
+        ("(0.5, 0.5)", "are shares of a picture, not pixels"),
+        ("(0.25, 0.75)", "are shares of a picture, not pixels"),
+        ("(1, 0.5)", "are shares of a picture, not pixels"),
         (
             "1, 2, 3, 4 and 5 are the numbers on the clock.",
             "read as a box only in a reply of such lines",
@@ -190,6 +202,27 @@ def test_what_is_not_taken_is_a_problem(text, message):
         (
             "a <bbox>1, 2, 3</bbox>",
             {"<bbox>1, 2, 3</": "a tag holds 3 numbers, not two or four"},
+        ),
+        (
+            "a [10, 20, 3000, 40]",
+            {
+                "[10, 20, 3000, 40]": "numbers that nothing calls a box, a point or a time reach"
+                " from 10, 20 to 3000, 40 in 504 x 252 pixels"
+            },
+        ),
+        (
+            "[0.1, 0.2, 0.3, 0.4]",
+            {
+                "[0.1, 0.2, 0.3, 0.4]": "numbers that nothing calls a box, a point or a time make a"
+                " box thinner than a pixel"
+            },
+        ),
+        (
+            "[0.5, 0.25]",
+            {
+                "[0.5, 0.25]": "numbers that nothing calls a box, a point or a time are shares of a"
+                " picture, not pixels"
+            },
         ),
         (
             "```python\nclick(x=1, y=2)\n```",
@@ -262,6 +295,20 @@ def test_two_pictures_need_a_name():
     assert [box.media_index for box in named.boxes] == [1]
     (unnamed,) = read_answer(reply("[10, 20, 30, 40]", *media)).boxes
     assert unnamed.original is None
+    (point,) = read_answer(reply("(50, 60)", *media)).points
+    assert point.original is None
+    videos = (video_record("a.mp4"), video_record("b.mp4"))
+    (event,) = read_answer(reply("[0.5, 1.0]", *videos)).events
+    assert event.media_index is None
+
+
+@pytest.mark.parametrize("place", ['"x": 100, "y": 6', '"location": [1, 2, 100, 6]'])
+def test_numbers_are_compared_with_the_picture_that_is_named(place):
+    media = (picture_record("a.png"), picture_record("b.png", resized=(56, 56)))
+    answer = read_answer(reply(f'{{"image": "b.png", {place}}}', *media))
+    assert (answer.boxes, answer.points) == ((), ())
+    (problem,) = answer.problems
+    assert problem.message.endswith(" in 56 x 56 pixels")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,12 @@ from finesight.parse.thinking import answer_part, thought_spans
         ("Hm.\n<think>A</think>\n<answer>C", "C"),
         ("C\n<think>or <answer>D</answer>", "D"),
         ("<answer>C</answer><think>or D", "C"),
+        ("<think>x <answer> </answer>", None),
+        ("A or B </think>\nC", "\nC"),
+        ("A.</think>\nB.</think>\nC\n</think>", "\nC\n"),
+        ("C\n</think>\ufeff\n", "C\n"),
+        ("The answer is <answer> C </answer>", " C "),
+        ("Put <answer>C</answer> and a <think> b <answer>D</answer>", "D"),
     ],
 )
 def test_the_part_that_answers(text, part):
@@ -79,6 +85,10 @@ def test_an_end_with_nothing_behind_it_takes_no_answer_away(text, part):
         (f"<answer><think>(1, 2)</think>{BOX}</answer>", BOX),
         (f"<|box_start|>(1,2),(3,4)<|box_end|></think>{BOX}", BOX),
         ("<answer>C</answer>\n<think>B</think>", "C"),
+        ("Sure!\n<think>x <think>y</think>\nz</think>\nC", "Sure!\n\nC"),
+        ("Hm.\n<think>A</think>\nso\n<think>B</think>\nC", "Hm.\n\nso\n\nC"),
+        ("Sure, <think>x.</think> so it is", "Sure,  so it is"),
+        ("Sure!\n<think>and</think> so", "Sure!\n so"),
         (r"right answer <think>Let me check: \boxed{99}", "right answer "),
         ("C\n<think>or <answer>D</answer>, so", "C\n"),
     ],
@@ -124,6 +134,10 @@ def test_an_answer_that_holds_nothing_decides_nothing(text, part):
         'I type.\n<tool_call>{"text": <answer>42</answer></tool_call>',
         BOX + '\n{"label": "</think>"}\n' + BOX,
         'It says "<answer>x',
+        "Here:\n```\nends with </think>\n<answer>C</answer>\n```\nDone.",
+        '{"label": "a\n</think>\nb',
+        '["a\n</think>\nb',
+        *(f"The tags <think>and</think>{sign} so" for sign in ".,;:)"),
     ],
 )
 def test_text_that_mentions_the_tags_is_kept(text):
@@ -139,9 +153,15 @@ def test_text_that_mentions_the_tags_is_kept(text):
         ('"<think>a</think>" is a tag, and so is this: <answer>C</answer>', "C"),
         ('The tag "</think>" is no answer: <answer>C</answer>', "C"),
         ('He says "<answer>C</answer>', "C"),
+        ("```\na\n```\n<answer>C</answer>", "C"),
+        (
+            "Sure! <think>a</think>\n```\n<answer>b</answer>\n```",
+            "Sure! \n```\n<answer>b</answer>\n```",
+        ),
+        ("Sure!\n<think>a\n<think>b</think>\n```\n</think>\n<answer>C</answer>", "C"),
     ],
 )
-def test_quoted_tags_are_words_and_the_others_count(text, part):
+def test_tags_in_quotes_and_fences_are_text_and_the_others_count(text, part):
     assert answer_part(text) == part
 
 
@@ -165,6 +185,11 @@ def test_an_end_within_a_sentence_is_a_word_of_a_transcript_alone(text, part):
         ("<think>hm</think>\n<answer>a page", "a page"),
         ("<think>hm</think>a page", "a page"),
         ("<think>hm</think>\n<answer>a page\n</think>", "a page\n"),
+        ("a page\n</think>", "a page\n"),
+        ("a thought\n</think> a page", " a page"),
+        ("A thought. </think> a page", " a page"),
+        ("Here it is: <answer>a page</answer>.\r\n", "a page"),
+        ("\ufeff<answer>a page</answer> so", "a page"),
     ],
 )
 def test_of_a_transcript_only_a_frame_is_taken_off(text, part):
