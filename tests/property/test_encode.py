@@ -14,6 +14,7 @@ from finesight.config.model import ModelConfig
 from finesight.config.processor import ProcessorConfig
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
 from finesight.processor.processor import Processor
+from finesight.text.messages import read_messages, write_messages
 
 TEXTS = st.text(max_size=20) | st.sampled_from(
     ["<|im_end|>", "<tool_call>", "<|image_pad|>", "\n\n"]
@@ -98,3 +99,13 @@ def test_text_comes_back(tiny_tokenizer, text):
     assert starts == sorted(starts)
     stream = tiny_tokenizer.stream()
     assert "".join(stream.push(token) for token in ids) + stream.finish() == text
+
+
+@given(conversation=CONVERSATIONS)
+def test_written_messages_are_read_back(conversation):
+    plain = [Message(m.role, m.parts) for m in conversation.messages]
+    back = read_messages(write_messages(plain))
+    for old, new in zip(plain, back, strict=True):
+        assert new.role == old.role
+        assert len(new.parts) == len(old.parts)
+        assert [type(part) for part in new.parts] == [type(part) for part in old.parts]

@@ -268,3 +268,54 @@ def _frames_of_address(address: str, fields: Fields) -> tuple[bytes, ...]:
         raise fields.error(
             f"the frames of {_FRAME_LIST_ADDRESS}... are no base64: {error}"
         ) from error
+
+
+_IMAGE_KEYS = ("page", "min_pixels", "max_pixels", "resized_height", "resized_width", "detail")
+_VIDEO_KEYS = {
+    "fps": "fps",
+    "nframes": "nframes",
+    "min_frames": "min_frames",
+    "max_frames": "max_frames",
+    "start_seconds": "video_start",
+    "end_seconds": "video_end",
+    "sample_fps": "sample_fps",
+    "min_pixels": "min_pixels",
+    "max_pixels": "max_pixels",
+    "total_pixels": "total_pixels",
+    "resized_height": "resized_height",
+    "resized_width": "resized_width",
+}
+
+
+def write_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Write messages in the dialect of qwen-vl-utils; `read_messages` reads them back as they were.
+
+    Sources are passed on as they are. `is_target` is a matter of training and is not written.
+    """
+    written: list[dict[str, Any]] = []
+    for message in messages:
+        entry: dict[str, Any] = {
+            "role": message.role,
+            "content": [_write_part(part) for part in message.parts],
+        }
+        if message.tool_calls:
+            entry["tool_calls"] = [
+                {"type": "function", "function": dict(call)} for call in message.tool_calls
+            ]
+        written.append(entry)
+    return written
+
+
+def _write_part(part: Part) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, ImagePart):
+        options = {key: getattr(part, key) for key in _IMAGE_KEYS}
+        entry: dict[str, Any] = {"type": "image", "image": part.source}
+    else:
+        options = {key: getattr(part, name) for name, key in _VIDEO_KEYS.items()}
+        source = list(part.source) if isinstance(part.source, tuple) else part.source
+        times = None if part.timestamps is None else list(part.timestamps)
+        entry = {"type": "video", "video": source}
+        options["timestamps"] = times
+    return entry | {key: value for key, value in options.items() if value is not None}

@@ -13,7 +13,7 @@ holds such bytes back until the rest arrives, and the pieces it gives out join t
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -97,6 +97,11 @@ class Tokenizer:
     def vocab_size(self) -> int:
         """Number of tokens, control tokens included (embeddings may have more rows)."""
         return self._backend.get_vocab_size(with_added_tokens=True)
+
+    @property
+    def special_ids(self) -> Mapping[str, int]:
+        """Every control token by name."""
+        return self._ids
 
     def is_hidden(self, token_id: int) -> bool:
         """Whether the token never shows in an answer."""

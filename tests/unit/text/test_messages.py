@@ -12,7 +12,7 @@ from PIL import Image
 
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
 from finesight.errors import ConfigError
-from finesight.text.messages import conversation_from, read_messages
+from finesight.text.messages import conversation_from, read_messages, write_messages
 
 PICTURE = Image.new("RGB", (28, 28))
 
@@ -302,3 +302,15 @@ def test_markers_of_media_are_warned_of_and_stay_text(text, media, warns):
     if warns:
         assert "message 1 holds <" in str(caught[0].message)
         assert caught[0].filename == __file__
+
+
+def test_written_messages_are_read_back():
+    messages = (
+        Message("system", (TextPart("s"),)),
+        Message("user", (ImagePart(source="a", page=2, max_pixels=9999), TextPart("x"))),
+        Message("user", (ImagePart(source="a", detail="low"),)),
+        Message("assistant", (), ({"name": "f", "arguments": {"a": 1}},)),
+        Message("tool", (VideoPart(source=("a", "b"), timestamps=(0.0, 1.5), total_pixels=9999),)),
+        Message("user", (VideoPart(source="v", fps=0.5, start_seconds=1.0, end_seconds=2.0),)),
+    )
+    assert read_messages(write_messages(messages)) == messages
