@@ -270,7 +270,7 @@ def _frames_of_address(address: str, fields: Fields) -> tuple[bytes, ...]:
         ) from error
 
 
-_IMAGE_KEYS = ("page", "min_pixels", "max_pixels", "resized_height", "resized_width")
+_IMAGE_KEYS = ("page", "min_pixels", "max_pixels", "resized_height", "resized_width", "detail")
 _VIDEO_KEYS = {
     "fps": "fps",
     "nframes": "nframes",

@@ -308,6 +308,7 @@ def test_written_messages_are_read_back():
     messages = (
         Message("system", (TextPart("s"),)),
         Message("user", (ImagePart(source="a", page=2, max_pixels=9999), TextPart("x"))),
+        Message("user", (ImagePart(source="a", detail="low"),)),
         Message("assistant", (), ({"name": "f", "arguments": {"a": 1}},)),
         Message("tool", (VideoPart(source=("a", "b"), timestamps=(0.0, 1.5), total_pixels=9999),)),
         Message("user", (VideoPart(source="v", fps=0.5, start_seconds=1.0, end_seconds=2.0),)),
