@@ -20,10 +20,14 @@ from finesight.cli import (
     eval_screens,
     eval_stored,
     eval_suites,
+    ocr_compare,
     options,
 )
 from finesight.cli.errors import reported
+from finesight.cli.eval_answerer import LocalModel
 from finesight.cli.names import did_you_mean
+from finesight.cli.session import ModelChoice
+from finesight.errors import ConfigError
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -76,8 +80,6 @@ def evaluate(
     Without a command: the report card. Options of a command stand after its name.
     """
     with reported(debug=debug):
-        from finesight.errors import ConfigError
-
         if context.invoked_subcommand is not None:
             if data or real or out or a or b or endpoint or limit is not None or as_json:
                 raise ConfigError(
@@ -86,30 +88,25 @@ def evaluate(
                 )
             return
         if suite == "offline":
-            who = eval_suites.local_model(model, device)
+            who = LocalModel(ModelChoice(model, device, None))
             eval_suites.offline(who, real or (), out, limit=limit, as_json=as_json)
-            return
-        if suite == "ocr-compare":
-            from finesight.cli.ocr_compare import Systems, ocr_compare
-
-            systems = Systems(
-                a=a,
-                b=b,
+        elif suite == "ocr-compare":
+            compared = ocr_compare.systems(
+                {"a": a, "b": b},
+                device,
                 endpoint=endpoint,
                 endpoint_model=endpoint_model,
                 api_key=api_key,
-                device=device,
             )
             scans = eval_suites.with_scans(real or ())
-            ocr_compare(systems, data or (), scans, out, limit=limit, as_json=as_json)
-            return
-        if suite != "card":
+            ocr_compare.ocr_compare(compared, data or (), scans, out, limit=limit, as_json=as_json)
+        elif suite == "card":
+            who = LocalModel(ModelChoice(model, device, None))
+            card.show_card(who, data or (), real or (), out=out, limit=limit, as_json=as_json)
+        else:
             raise ConfigError(
                 f"there is no suite {suite!r}", hint=did_you_mean(suite, eval_suites.SUITES)
             )
-        card.show_card(
-            model, data or (), real or (), out=out, limit=limit, device=device, as_json=as_json
-        )
 
 
 for _name, _handler in (

@@ -63,6 +63,9 @@ Shard = Annotated[
     Any, typer.Option(parser=read_shard, metavar="I/N", help="Only this part of the items: 0/4.")
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Questions under way at once; for endpoints.")]
+Batch = Annotated[
+    int, typer.Option(min=1, help="Questions handed to a model together; for models here.")
+]
 RetryErrors = Annotated[
     bool, typer.Option("--retry-errors", help="Ask items anew that had failed.")
 ]

@@ -59,7 +59,7 @@ def check(
     used, ids that stand twice and rules that fail end the check with exit code 1.
     """
     with reported(debug=debug):
-        from finesight.cli.eval_run import copy_of
+        from finesight.cli.eval_benchmark import copy_of
         from finesight.evals.core import registry
 
         tasks = [registry.task(name) for name in task]
@@ -156,7 +156,7 @@ def run_folders(paths: Sequence[Path]) -> list[Path]:
         ConfigError: one holds no run.
     """
     from finesight.errors import ConfigError
-    from finesight.evals.core.run import SETTINGS_FILE
+    from finesight.evals.core.settings import SETTINGS_FILE
 
     found: list[Path] = []
     for path in paths:
@@ -191,16 +191,16 @@ def comparison_lines(found: Comparison) -> list[str]:
 
 def _task_of(folder: Path) -> Task:
     from finesight.evals.core import registry
-    from finesight.evals.core.run import read_settings
+    from finesight.evals.core.settings import read_settings
 
     return registry.task(str(read_settings(folder)["task"]))
 
 
 def _items(folders: Sequence[Path], data: Path, failures: int) -> dict[tuple[str, str], Item]:
     """Questions whose pictures the page shows, read from the copy."""
-    from finesight.cli.eval_run import copy_of
+    from finesight.cli.eval_benchmark import copy_of
     from finesight.evals.core import registry
-    from finesight.evals.core.run import read_settings
+    from finesight.evals.core.settings import read_settings
     from finesight.evals.core.task import Budget
     from finesight.evals.report.report import needed_items
 

@@ -11,7 +11,8 @@ from PIL import Image
 from finesight.data.record import Record
 from finesight.data.shards import ShardSet
 from finesight.errors import EvalError
-from finesight.evals.suites.heldout import HeldOutItem
+from finesight.evals.core.task import Item
+from finesight.evals.suites.heldout import ROW, held_out_item
 from finesight.geometry import Box
 
 LATIN_LANGUAGES = ("en", "de", "fr", "es", "it", "pt")
@@ -21,7 +22,7 @@ POINT_KINDS = ("refer", "point_xml", "point_json")
 """Tasks that ask for places of things."""
 
 
-def read_items(folders: Sequence[Path], *, limit: int | None = None) -> list[HeldOutItem]:
+def read_items(folders: Sequence[Path], *, limit: int | None = None) -> list[Item]:
     """Items of every record of held-out data sets.
 
     Args:
@@ -31,7 +32,7 @@ def read_items(folders: Sequence[Path], *, limit: int | None = None) -> list[Hel
     Raises:
         EvalError: a record belongs to the training split.
     """
-    kept: dict[str, list[HeldOutItem]] = {}
+    kept: dict[str, list[Item]] = {}
     for folder in folders:
         for record in ShardSet(folder):
             if record.meta["split"] != "heldout":
@@ -39,20 +40,20 @@ def read_items(folders: Sequence[Path], *, limit: int | None = None) -> list[Hel
                     f"record {record.id} in {folder} is of split {record.meta['split']!r}, not heldout"
                 )
             for item in _items(record):
-                row = kept.setdefault(item.row, [])
+                row = kept.setdefault(item.tags[ROW], [])
                 if limit is None or len(row) < limit:
                     row.append(item)
     return [item for row in kept.values() for item in row]
 
 
-def _items(record: Record) -> Iterator[HeldOutItem]:
+def _items(record: Record) -> Iterator[Item]:
     image = Image.fromarray(record.pixels)
     if record.family == "text":
         question, answer = record.turns[0]
         name = record.id.partition("-")[0]
         is_latin = record.meta["language"] in LATIN_LANGUAGES
         row = f"text_{name}" if is_latin else "text_other_scripts"
-        yield HeldOutItem(id=record.id, row=row, image=image, question=question, answer=answer)
+        yield held_out_item(name=record.id, row=row, image=image, question=question, answer=answer)
         return
     for number, ((question, answer), task) in enumerate(
         zip(record.turns, record.meta["tasks"], strict=True)
@@ -61,8 +62,8 @@ def _items(record: Record) -> Iterator[HeldOutItem]:
         if scene_row is None:
             continue
         boxes = tuple(Box(*record.objects[index].box) for index in task["objects"])
-        yield HeldOutItem(
-            id=f"{record.id}/{number}",
+        yield held_out_item(
+            name=f"{record.id}/{number}",
             row=scene_row,
             image=image,
             question=question,

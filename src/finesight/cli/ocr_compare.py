@@ -6,68 +6,60 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finesight.cli.eval_answerer import Answerer, responder_of
-from finesight.cli.eval_suites import PartBars, local_model
+from finesight.cli.eval_answerer import LocalModel, RemoteModel, remote_model
+from finesight.cli.eval_benchmark import Bars
 from finesight.cli.output import check_writable, print_json, write_whole
+from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
-    from finesight.evals.core.responders import ItemResponder
     from finesight.evals.core.task import Space
     from finesight.evals.report.report import Table
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Systems:
-    """Who is compared, as the command line says it.
+def systems(
+    models: Mapping[str, str | None],
+    device: str,
+    *,
+    endpoint: str | None,
+    endpoint_model: str | None,
+    api_key: str,
+) -> dict[str, LocalModel | RemoteModel]:
+    """Who is compared, by the names of their folders.
 
-    Attributes:
-        a: model here; None leaves it out.
-        b: another model here; None leaves it out.
+    Args:
+        models: models here by name; None leaves one out.
+        device: of the models here.
         endpoint: base address of an API; None leaves it out.
         endpoint_model: what the endpoint calls its model.
         api_key: of the endpoint.
-        device: of the models here.
+
+    Raises:
+        ConfigError: there are fewer than two, or the model of the endpoint is not named.
     """
-
-    a: str | None
-    b: str | None
-    endpoint: str | None
-    endpoint_model: str | None
-    api_key: str
-    device: str
-
-    def answerers(self) -> dict[str, Answerer]:
-        """Those who answer, by the names of their folders.
-
-        Raises:
-            ConfigError: there are fewer than two.
-        """
-        models = {"a": self.a, "b": self.b}
-        found = {name: local_model(model, self.device) for name, model in models.items() if model}
-        if self.endpoint:
-            found["endpoint"] = replace(
-                local_model("", self.device),
-                kind="endpoint",
-                endpoint=self.endpoint,
-                endpoint_model=self.endpoint_model,
-                api_key=self.api_key,
-                space="original",  # nothing here asks for coordinates
-            )
-        if len(found) < 2:
-            raise ConfigError(
-                f"ocr-compare needs two systems, got {', '.join(found) or 'none'}",
-                hint="give two of --a MODEL, --b MODEL and --endpoint URL",
-            )
-        return found
+    found: dict[str, LocalModel | RemoteModel] = {
+        name: LocalModel(ModelChoice(model, device, None))
+        for name, model in models.items()
+        if model
+    }
+    if endpoint:
+        space: Space = "original"  # nothing here asks for coordinates
+        found["endpoint"] = remote_model(endpoint, endpoint_model, api_key, space)
+    if len(found) < 2:
+        raise ConfigError(
+            f"ocr-compare needs two systems, got {', '.join(found) or 'none'}",
+            hint="give two of --a MODEL, --b MODEL and --endpoint URL",
+        )
+    return found
 
 
 def ocr_compare(
-    systems: Systems,
+    compared: Mapping[str, LocalModel | RemoteModel],
     data: Sequence[Path],
     real: Path | None,
     out: Path | None,
@@ -76,7 +68,6 @@ def ocr_compare(
     as_json: bool,
 ) -> None:
     """Make the set, have every system read it, compare; tables or one JSON object, files in `out`."""
-    from finesight.api.checkpoints import find_checkpoint
     from finesight.cli.ocr_set import write_set
 
     if out is None or not (data or real):
@@ -84,20 +75,13 @@ def ocr_compare(
             f"--suite ocr-compare needs --out and --data or --real, got {out}, {len(data)} folders, {real}",
             hint="--data names held-out text, --real the folder that holds ocr_scans",
         )
-    answerers = systems.answerers()
     check_writable(out, is_folder=True)
-    for who in answerers.values():  # the second is asked hours after the first
-        if who.kind == "model":
-            find_checkpoint(who.model)
-        else:
-            responder_of(who, workers=1)
+    for who in compared.values():  # the second is asked hours after the first
+        who.check()
     write_set(out / "set", data, real, limit=limit)
     names = {}
-    for folder, who in answerers.items():
-        responder, space = responder_of(who, workers=1)
-        names[folder] = responder.name
-        ask_all(responder, space, out, folder)
-        del responder  # one model in memory at a time
+    for folder, who in compared.items():
+        names[folder] = _ask_all(who, out, folder)
     content, tables = summarise(out, names)
     if as_json:
         print_json(content)
@@ -107,22 +91,23 @@ def ocr_compare(
         sys.stderr.write(f"wrote {out / 'ocr_compare.json'} and {out / 'ocr_compare.html'}\n")
 
 
-def ask_all(responder: ItemResponder, space: Space, out: Path, folder: str) -> None:
-    """Have one system read the whole set; answers that are there already are kept."""
+def _ask_all(who: LocalModel | RemoteModel, out: Path, folder: str) -> str:
+    """Have one system read the whole set, and give its name; answers that are there already are kept."""
     from finesight.evals.core import registry
     from finesight.evals.core.run import run
 
-    task = registry.task("ocr_compare")
-    with PartBars() as bars:
+    task, responder = registry.task("ocr_compare"), who.responder()
+    with Bars() as bars:
         run(
             task,
             task.prompts[0],
             task.prompts[0].items(out / "set", task.budget),
             responder,
             folder=out / folder,
-            space=space,
-            on_progress=lambda done, sample: bars(folder, done, sample),
+            space=who.space,
+            on_progress=partial(bars, folder),
         )
+    return responder.name
 
 
 def summarise(out: Path, names: Mapping[str, str]) -> tuple[dict[str, Any], list[Table]]:

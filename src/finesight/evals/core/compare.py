@@ -16,8 +16,8 @@ from pathlib import Path
 
 from finesight.errors import EvalError
 from finesight.evals.core.journal import read_samples
-from finesight.evals.core.run import read_settings
 from finesight.evals.core.scoring import scored
+from finesight.evals.core.settings import read_settings
 from finesight.evals.core.statistics import (
     Floats,
     cluster_of,
@@ -83,9 +83,7 @@ def compare(first: Path, second: Path, task: Task) -> Comparison:
         EvalError: one holds another benchmark, or they have no item in common.
     """
     for folder in (first, second):
-        found = read_settings(folder)["task"]
-        if found != task.name:
-            raise EvalError(f"{folder} holds a run of {found!r}, not of {task.name!r}")
+        read_settings(folder, task)
     a, b = (_by_id(folder) for folder in (first, second))
     common = [name for name in a if name in b]
     if not common:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from finesight.conversation import ImagePart
 from finesight.errors import EvalError, MediaError
 from finesight.evals.core.rows import BROKEN
-from finesight.evals.core.scoring import judge
-from finesight.evals.core.task import Answered, Extractor, Item, Scored, Sight, Task
+from finesight.evals.core.scoring import score_answer
+from finesight.evals.core.task import Answered, CoordinateFrame, Extractor, Item, Scored, Task
 from finesight.geometry import Size
 from finesight.media.image import image_size
 
@@ -123,17 +123,17 @@ def _value(
 ) -> float:
     scored = []
     for item, text in zip(items, texts, strict=True):
-        verdict = judge(task, rule, Answered(text, item.truth, _sights(item)))
-        if verdict.error is not None:
-            failures.append(f"{item.id}: {verdict.error}: {verdict.message} on {text[:60]!r}")
-        one = Scored(item=item, parsed=verdict.parsed, parts=verdict.parts, error=verdict.error)
+        found = score_answer(task, rule, Answered(text, item.truth, _frames(item)))
+        if found.error is not None:
+            failures.append(f"{item.id}: {found.error}: {found.message} on {text[:60]!r}")
+        one = Scored(item=item, parsed=found.parsed, parts=found.parts, error=found.error)
         scored.append(one)
     return float(task.aggregate(scored)[task.main])
 
 
-def _sights(item: Item) -> tuple[Sight, ...]:
+def _frames(item: Item) -> tuple[CoordinateFrame, ...]:
     sizes = [_size(part) for part in item.conversation.media() if isinstance(part, ImagePart)]
-    return tuple(Sight("original", size, size) for size in sizes)
+    return tuple(CoordinateFrame("original", size, size) for size in sizes)
 
 
 def _size(part: ImagePart) -> Size:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ask one item and write down what was shown and what came back, or why nothing did."""
+"""Ask items and note what was shown and what came back, or why nothing did."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from finesight.conversation import (
@@ -15,10 +17,10 @@ from finesight.conversation import (
     Sampling,
     TextPart,
 )
-from finesight.errors import FinesightError, MediaError
+from finesight.errors import MediaError
 from finesight.evals.core.digests import request_digest
 from finesight.evals.core.journal import Sample
-from finesight.evals.core.responders import ItemResponder
+from finesight.evals.core.responders import BatchResponder, ItemResponder, attempt
 from finesight.evals.core.scoring import message_of, reason_of
 from finesight.evals.core.task import Extractor, Item
 from finesight.media.image import image_size
@@ -31,20 +33,55 @@ class Numbered:
 
     item: Item
     number: int
-    error: str | None
-    message: str | None
+    error: str | None = None
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Makes the sample of one item, not yet read and scored: rules may need the main thread."""
+    """Makes samples of items, not yet read and scored: rules may need the main thread."""
 
     responder: ItemResponder
     sampling: Sampling
     extractor: Extractor
 
-    def sample(self, numbered: Numbered) -> Sample:
-        """Ask, or say why not."""
+    def samples(self, batch: Sequence[Numbered]) -> list[Sample]:
+        """Ask the questions of a batch together; one that fails is noted as failed and loses no other.
+
+        Args:
+            batch: items in order. An item that is no question is not asked.
+        """
+        started = time.perf_counter()
+        requests: dict[int, str] = {}
+        outcomes: dict[int, Reply | Exception] = {}
+        for each in batch:
+            if each.error is None:
+                request = attempt(partial(self._request, each.item))
+                if isinstance(request, str):
+                    requests[each.number] = request
+                else:
+                    outcomes[each.number] = request
+        ready = [each for each in batch if each.number in requests]
+        replies = self._replies([each.item for each in ready])
+        outcomes |= {each.number: reply for each, reply in zip(ready, replies, strict=True)}
+        seconds = round((time.perf_counter() - started) / len(batch), 4)
+        return [
+            self._sample(each, requests.get(each.number, ""), outcomes.get(each.number), seconds)
+            for each in batch
+        ]
+
+    def _request(self, item: Item) -> str:
+        return request_digest(item.conversation, reads_media=self.responder.reads_media)
+
+    def _replies(self, items: Sequence[Item]) -> list[Reply | Exception]:
+        if isinstance(self.responder, BatchResponder):
+            return self.responder.answer_many(items, self.sampling)
+        return [attempt(partial(self.responder.answer, item, self.sampling)) for item in items]
+
+    def _sample(
+        self, numbered: Numbered, request: str, outcome: Reply | Exception | None, seconds: float
+    ) -> Sample:
+        """What came back for an item; None stands for an item that was not asked."""
         item = numbered.item
         blank = Sample(
             id=item.id,
@@ -67,28 +104,19 @@ class Worker:
             cluster=item.cluster,
             tags=item.tags,
         )
-        if numbered.error is not None:
+        if outcome is None:
             return blank
-        started = time.perf_counter()
-        try:
-            request = request_digest(item.conversation, reads_media=self.responder.reads_media)
-            reply = self.responder.answer(item, self.sampling)
-        except (
-            FinesightError,
-            MemoryError,
-            RuntimeError,
-        ) as error:  # torch is out of memory: RuntimeError
-            seconds = time.perf_counter() - started
-            reason, message = reason_of(error), message_of(error)
-            return replace(blank, error=reason, message=message, seconds=round(seconds, 4))
+        if isinstance(outcome, Exception):
+            reason, message = reason_of(outcome), message_of(outcome)
+            return replace(blank, error=reason, message=message, seconds=seconds)
         return replace(
             blank,
             request=request,
-            text=reply.text,
-            num_tokens=reply.usage.completion_tokens,
-            finish_reason=reply.finish_reason,
-            media=_media(item.conversation, reply),
-            seconds=round(time.perf_counter() - started, 4),
+            text=outcome.text,
+            num_tokens=outcome.usage.completion_tokens,
+            finish_reason=outcome.finish_reason,
+            media=_media(item.conversation, outcome),
+            seconds=seconds,
         )
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Reply, Sampling
-from finesight.errors import EngineError, EvalError, FinesightError, RemoteError
+from finesight.conversation import Conversation, Reply, Responder, Sampling
+from finesight.errors import EvalError, RemoteError
 from finesight.evals.core.journal import Sample
 from finesight.evals.core.judgement import (
     SAMPLING,
@@ -20,10 +20,10 @@ from finesight.evals.core.judgement import (
     Nonsense,
     as_conversation,
 )
-from finesight.evals.core.responders import FromModel
+from finesight.evals.core.responders import ANSWER_ERRORS
 from finesight.evals.core.scoring import message_of, reason_of
 from finesight.evals.core.task import Item, Task
-from finesight.evals.responders.cache import Cached
+from finesight.evals.responders.model import FromModel
 from finesight.parse.thinking import answer_part
 
 PATIENCE = 5
@@ -79,44 +79,27 @@ class Gate:
     """A judge behind a gate that shuts once it failed too often in a row; what is on disk never comes here.
 
     Attributes:
-        inner: the judge, named with the rule that asks it.
+        inner: the judge.
     """
 
-    inner: FromModel
+    inner: Responder
     _num_failed: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @property
-    def name(self) -> str:
-        """Of the judge."""
-        return self.inner.name
-
-    @property
-    def reads_media(self) -> bool:
-        """A judge is shown no pictures, so there is nothing to be there."""
-        return False
-
-    @property
-    def declares_resize(self) -> bool:
-        """There is nothing to resize."""
-        return False
-
-    def answer(self, item: Item, sampling: Sampling) -> Reply:
-        """The judge's reply; errors of a model that runs here come out as `EngineError`."""
+    def respond(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+        """The judge's replies."""
         with self._lock:
             if self._num_failed >= PATIENCE:
                 raise NotAsked(f"the judge's endpoint had failed {PATIENCE} times in a row")
         try:
-            reply = self.inner.answer(item, sampling)
+            replies = self.inner.respond(conversations, sampling)
         except RemoteError:
             with self._lock:
                 self._num_failed += 1
             raise
-        except (MemoryError, RuntimeError) as error:  # torch is out of memory: RuntimeError
-            raise EngineError(message_of(error)) from error
         with self._lock:
             self._num_failed = 0
-        return reply
+        return replies
 
 
 class Asker:
@@ -132,8 +115,7 @@ class Asker:
     def __init__(self, task: Task, rule: JudgeRule, judge: Judge, cache: Path) -> None:
         self._task, self._rule = task, rule
         name = f"judge {judge.name}, {rule.name} {rule.version}"
-        gate = Gate(FromModel(judge.responder, name, declares_resize=False))
-        self._cached = Cached(gate, cache)
+        self._judge = FromModel(Gate(judge.responder), name, cache=cache)
 
     def judgement(self, sample: Sample) -> Judgement:
         """What becomes of an answer; its score by rule wherever the judge settles nothing."""
@@ -154,7 +136,7 @@ class Asker:
         )
         try:
             ruling = self._rule.decide(case, lambda prompt: self._ask(prompt, said))
-        except FinesightError as error:
+        except ANSWER_ERRORS as error:
             return replace(kept, failure=_failure_of(error), message=message_of(error))
         return replace(kept, verdict=ruling.verdict, parsed=ruling.parsed, parts=ruling.parts)
 
@@ -168,7 +150,7 @@ class Asker:
     def _ask(self, prompt: str, said: list[str]) -> str:
         """The reply to a prompt, from disk where it is known."""
         item = Item(id=self._rule.name, conversation=as_conversation(prompt), truth={})
-        reply = self._cached.answer(item, SAMPLING)
+        reply = self._judge.answer(item, SAMPLING)
         said.append(reply.text)
         if reply.finish_reason in ("length", "repetition"):
             raise CutShort(
@@ -177,7 +159,7 @@ class Asker:
         return reply.text
 
 
-def _failure_of(error: FinesightError) -> str:
+def _failure_of(error: Exception) -> str:
     """One of `FAILURES`."""
     kinds = ((Nonsense, "nonsense"), (CutShort, "cut_short"), (NotAsked, "not_asked"))
     named = next((reason for kind, reason in kinds if isinstance(error, kind)), None)

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any, Literal
 from zipfile import BadZipFile
 
-from finesight.conversation import Reply, Sampling
 from finesight.errors import EvalError
 from finesight.evals.core.formats import Asked, RawRow
-from finesight.evals.core.responders import STORED_COLUMNS, Replay
 from finesight.evals.core.rows import READERS
 from finesight.evals.core.task import Item
+from finesight.evals.responders.replay import STORED_COLUMNS, Replay
 
 Harness = Literal["lmms-eval", "VLMEvalKit"]
 
@@ -109,36 +108,18 @@ class Imported:
         harness: who wrote them.
         file: name of their file.
         outputs: in the order of the file.
-        resizes: see `Replay`.
+        declares_resize: see `Replay`.
     """
 
     harness: Harness
     file: str
     outputs: tuple[Output, ...] = field(repr=False)
-    resizes: bool = False
+    declares_resize: bool = False
 
     @property
     def name(self) -> str:
         """What results call it."""
         return f"replay of {self.file} ({self.harness})"
-
-    @property
-    def reads_media(self) -> bool:
-        """Never."""
-        return False
-
-    @property
-    def declares_resize(self) -> bool:
-        """Sizes follow from the pixels given, or are not known."""
-        return self.resizes
-
-    def answer(self, item: Item, sampling: Sampling) -> Reply:
-        """Always refuses: outputs must meet all items before one of them can be answered.
-
-        Raises:
-            EvalError: always.
-        """
-        raise EvalError(f"item {item.id}: {self.file} was not matched", hint="call `match` first")
 
     def match(self, items: Iterable[Item]) -> Match:
         """Find the output of each item.
@@ -165,7 +146,7 @@ class Imported:
         ]
         texts = {key: each.text for key, each in found.items() if each.text is not None}
         return Match(
-            replay=Replay(self.name, texts, {}, self.resizes),
+            replay=Replay(self.name, texts, declares_resize=self.declares_resize),
             by=by,
             items=len(truths),
             missing=tuple(name for name in truths if name not in found),
@@ -217,12 +198,12 @@ def harness_of(path: Path) -> Harness | None:
     return next((name for name, wanted in FIELDS.items() if set(wanted) <= set(first.found)), None)
 
 
-def load_outputs(path: Path, *, resizes: bool = False) -> Imported | None:
+def load_outputs(path: Path, *, declares_resize: bool = False) -> Imported | None:
     """Read outputs that another harness logged; None if the file is of neither of them.
 
     Args:
         path: the file.
-        resizes: see `Replay`.
+        declares_resize: see `Replay`.
 
     Raises:
         EvalError: a row is broken, holds no answer, or holds several.
@@ -237,7 +218,7 @@ def load_outputs(path: Path, *, resizes: bool = False) -> Imported | None:
         if row.error is not None or lacks:
             raise EvalError(f"{row.where}: {row.error or f'no {lacks[0]}, unlike the first row'}")
         outputs.append(read(row))
-    return Imported(harness, path.name, tuple(outputs), resizes)
+    return Imported(harness, path.name, tuple(outputs), declares_resize)
 
 
 def _lmms_output(row: RawRow) -> Output:

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report card as files: JSON, a drawing, and one page with right and wrong answers as pictures.
 
-A row that a model was never trained for is shown like any other and marked, so that nobody takes it for a failure, nor
-for a promise. Which rows it was trained for is written by whoever trained it, in `trained_on.json` beside its weights:
-a JSON list of rows, where `text_*` stands for all that begin so. Without the file nothing is claimed.
+A row that a model was never trained for is marked as such. The rows it was trained for are listed in `trained_on.json`
+beside its weights: a JSON list of rows, where `text_*` stands for all that begin so. Without the file nothing is
+claimed.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from html import escape
 from pathlib import Path
@@ -21,12 +21,7 @@ from markupsafe import Markup
 
 from finesight.errors import EvalError
 from finesight.evals.suites.card_page import CARD_PAGE, CARD_STYLE
-from finesight.evals.suites.card_rows import Example
-from finesight.evals.suites.heldout import AskedItem, RowScore
-from finesight.geometry import Box, Point
-from finesight.parse.answer import read_answer
-from finesight.present.marks import marks_from
-from finesight.present.overlay import draw_marks
+from finesight.evals.suites.card_rows import Example, RowScore
 from finesight.present.report import data_address
 from finesight.present.report_page import STYLE
 
@@ -38,33 +33,6 @@ Trained = Literal["trained", "not trained", "not stated"]
 
 _BAR, _GAP, _LABEL, _WIDTH = 12, 18, 250, 400
 _LONGEST_TEXT = 600
-
-
-@dataclass(slots=True)
-class Examples:
-    """Keeps the first right and the first wrong answers of each row.
-
-    Attributes:
-        most: of each kind and row.
-        kept: by row and by whether they are right.
-    """
-
-    most: int = EXAMPLES_PER_ROW
-    kept: dict[tuple[str, bool], list[Example]] = field(default_factory=dict)
-
-    def __call__(self, asked: AskedItem) -> None:
-        """Keep an answer about a held-out picture if there is room."""
-        if len(self._room(asked.item.row, asked.is_right)) < self.most:
-            self.add(_example_of(asked))
-
-    def add(self, example: Example) -> None:
-        """Keep an answer of a benchmark if there is room."""
-        room = self._room(example.row, example.is_right)
-        if len(room) < self.most:
-            room.append(example)
-
-    def _room(self, row: str, is_right: bool) -> list[Example]:
-        return self.kept.setdefault((row, is_right), [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +84,6 @@ def write_card(
     out: Path,
     content: Mapping[str, Any],
     rows: Sequence[RowScore],
-    examples: Examples,
     *,
     trained: Sequence[str] | None,
     no_data: Sequence[NoData] = (),
@@ -127,7 +94,6 @@ def write_card(
         out: folder; it is made if it is not there.
         content: what `card.json` holds, the same as is printed.
         rows: of the card.
-        examples: answers to show.
         trained: rows the model was trained for; None where that is not stated.
         no_data: rows that could not be scored.
 
@@ -136,7 +102,7 @@ def write_card(
     """
     states = {row.row: trained_for(row.row, trained) for row in rows}
     drawing = draw_rows(rows, states)
-    page = _page(str(content["model"]), rows, examples, states, drawing, no_data)
+    page = _page(str(content["model"]), rows, states, drawing, no_data)
     text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
     files = {"card.json": text, "card.svg": drawing, "card.html": page}
     try:
@@ -191,7 +157,6 @@ def _bars(row: RowScore, state: Trained, top: int) -> list[str]:
 def _page(
     model: str,
     rows: Sequence[RowScore],
-    examples: Examples,
     states: Mapping[str, Trained],
     drawing: str,
     no_data: Sequence[NoData],
@@ -201,7 +166,7 @@ def _page(
             "score": row,
             "state": states[row.row],
             "groups": [
-                (title, [_shown(each) for each in examples.kept.get((row.row, is_right), ())])
+                (title, [_shown(each) for each in row.examples if each.is_right is is_right])
                 for title, is_right in (("Right", True), ("Wrong", False))
             ],
         }
@@ -231,24 +196,3 @@ def _shown(example: Example) -> dict[str, Any]:
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
-
-
-def _example_of(asked: AskedItem) -> Example:
-    """An answer about a held-out picture, with the places meant and said drawn on it."""
-    item, image = asked.item, asked.item.image
-    if item.boxes:
-        found = read_answer(asked.seen)
-        shapes: list[tuple[Box | Point, str]] = [(box, "gold") for box in item.boxes]
-        shapes += [(place.point, "said") for place in found.points]
-        shapes += [(place.box, "said") for place in found.boxes]
-        image = draw_marks(image, marks_from(shapes))
-    return Example(
-        id=item.id,
-        row=item.row,
-        picture=image,
-        question=item.question,
-        wanted=item.answer,
-        said=asked.seen.text or "(the answer is empty)",
-        blind=asked.blind.text or "(the answer is empty)",
-        is_right=asked.is_right,
-    )

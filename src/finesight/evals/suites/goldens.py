@@ -18,7 +18,7 @@ from typing import Any
 from finesight.errors import EvalError, FinesightError
 from finesight.evals.core import registry
 from finesight.evals.core.rows import literal_list
-from finesight.evals.core.scoring import judge
+from finesight.evals.core.scoring import score_answer
 from finesight.evals.core.task import Answered, Task
 from finesight.evals.extract.mathvista import normalise
 from finesight.evals.metrics.tables import teds
@@ -128,8 +128,8 @@ def _mmmu(real: Path) -> Iterator[Golden]:
             "answer": gold,
             "golds": gold if isinstance(gold, list) else [gold],
         }
-        verdict = judge(task, MMMU_OFFICIAL, Answered(outputs[name], truth))
-        right += verdict.parts.get("correct", 0.0)
+        found = score_answer(task, MMMU_OFFICIAL, Answered(outputs[name], truth))
+        right += found.parts.get("correct", 0.0)
     share = right / len(golds)
     yield Golden("MMMU", "LLaVA-1.5-13B", share, LLAVA_ON_MMMU, len(golds), tolerance=0.0005)
 
@@ -164,8 +164,8 @@ def _pubtabnet(real: Path) -> Iterator[Golden]:
 
 
 def _marks(task: Task, text: str, truth: dict[str, Any]) -> float:
-    verdict = judge(task, task.extractors[0], Answered(text, truth))
-    return float(verdict.parts.get("correct", 0.0))
+    found = score_answer(task, task.extractors[0], Answered(text, truth))
+    return float(found.parts.get("correct", 0.0))
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from finesight.errors import EvalError
 from finesight.evals.core import registry
-from finesight.evals.core.journal import Sample
 from finesight.evals.core.responders import ItemResponder
 from finesight.evals.core.results import Result, write_whole
 from finesight.evals.core.run import run
@@ -25,8 +25,8 @@ from finesight.evals.report.report import Row, Table, needed_items, write_report
 from finesight.evals.suites.goldens import Golden, replay
 from finesight.evals.suites.parts import PARTS, Part, present
 
-OnPart = Callable[[str, int, Sample], None]
-"""Told the benchmark, the number of its items done, and the last of them."""
+OnPart = Callable[[str, int], None]
+"""Told the benchmark and the number of its items done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,7 @@ def run_offline(
             folder=out / part.task,
             space=space,
             limit=limit,
-            on_progress=_named(part.task, on_progress),
+            on_progress=on_progress and partial(on_progress, part.task),
         )
         if done.result is not None:
             results.append(done.result)
@@ -197,9 +197,3 @@ def _shown_items(done: Offline, out: Path) -> dict[tuple[str, str], Item]:
             if item.id in wanted:
                 items[task.name, item.id] = item
     return items
-
-
-def _named(name: str, told: OnPart | None) -> Callable[[int, Sample], None] | None:
-    if told is None:
-        return None
-    return lambda done, sample: told(name, done, sample)

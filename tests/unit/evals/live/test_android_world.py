@@ -13,7 +13,7 @@ import pytest
 
 from finesight.errors import ActionRefused, EvalError, ScreenUnavailable
 from finesight.evals.core.registry import task
-from finesight.evals.core.responders import Constant
+from finesight.evals.core.responders import Baseline
 from finesight.evals.core.run import run
 from finesight.evals.live.android_world import AndroidWorld
 from finesight.evals.live.play import Player
@@ -152,7 +152,7 @@ def test_a_page_ends_by_itself(package, tmp_path):
     says = call_in_words("mobile_use", {"action": "click", "coordinate": [5, 5]})
     benchmark = task("mobile_miniwob")
     player = Player(
-        inner=Constant("taps", says),
+        inner=Baseline("taps", lambda _: says),
         environment=AndroidWorld("miniwob"),
         space="original",
         most_steps=5,

@@ -10,9 +10,8 @@ import sys
 import openpyxl
 import pytest
 
-from finesight.conversation import Sampling
 from finesight.errors import EvalError
-from finesight.evals.responders.harness_logs import Imported, harness_of, load_outputs
+from finesight.evals.responders.harness_logs import harness_of, load_outputs
 from tests.support.toy_eval import item
 
 ITEMS = [item(number) for number in (1, 2, 3)]
@@ -206,10 +205,3 @@ def test_another_benchmark_is_refused(tmp_path):
     path = table(tmp_path / "a.tsv", [predicted("mm-1", "a")])
     with pytest.raises(EvalError, match="no output of any of 3 items; columns tried: index; "):
         load_outputs(path).match(ITEMS)
-
-
-def test_nothing_is_answered_before_it_is_matched():
-    outputs = Imported("lmms-eval", "a.jsonl", ())
-    assert (outputs.reads_media, outputs.declares_resize) == (False, False)
-    with pytest.raises(EvalError, match="was not matched"):
-        outputs.answer(ITEMS[0], Sampling())

@@ -12,11 +12,16 @@ from finesight.conversation import Conversation, MediaRecord, Message, VideoPart
 from finesight.errors import EvalError
 from finesight.evals.core import registry
 from finesight.evals.core.journal import read_samples
-from finesight.evals.core.responders import FromModel
 from finesight.evals.core.task import Item
 from finesight.evals.responders.blind import BLANK_COLOUR
-from finesight.evals.suites.card_rows import is_right, picture_of, score_part
-from finesight.evals.suites.heldout import ERROR_RATES
+from finesight.evals.responders.model import FromModel
+from finesight.evals.suites.card_rows import (
+    ERROR_RATES,
+    card_task,
+    is_right,
+    picture_of,
+    score_row,
+)
 from finesight.evals.suites.parts import CARD_PARTS, PARTS, Part, present
 from finesight.evals.tasks.packaged.coins import EDGES
 from finesight.geometry import Resize, Size
@@ -56,19 +61,18 @@ def coins(tmp_path):
 
 def test_a_row_is_a_task_seeing_and_blind(coins, tmp_path):
     model, told = Looking(), []
-    row = score_part(
-        COINS,
+    row = score_row(
+        card_task(COINS),
         coins,
         FromModel(model, "me"),
-        "resized",
         tmp_path / "out",
         limit=8,
         most_examples=2,
         on_progress=lambda name, done: told.append((name, done)),
     )
-    assert (row.score.row, row.score.measure, row.score.num_items) == ("coins", "accuracy", 8)
-    assert 0 < row.score.score < 1
-    assert (row.score.blank, row.score.num_failed) == (0.0, 0)
+    assert (row.row, row.measure, row.num_items) == ("coins", "accuracy", 8)
+    assert 0 < row.score < 1
+    assert (row.blank, row.num_failed) == (0.0, 0)
     assert model.sizes[:8] == model.sizes[8:]  # a blank picture has the size of its twin
     assert model.tokens == {COINS.card_tokens}
     assert told[-1] == ("coins", 16)
@@ -80,10 +84,10 @@ def test_a_row_is_a_task_seeing_and_blind(coins, tmp_path):
 def test_it_goes_on_where_it_was_and_refuses_another_model(coins, tmp_path):
     model = Looking()
     for _ in range(2):
-        score_part(COINS, coins, FromModel(model, "me"), "resized", tmp_path, limit=2)
+        score_row(card_task(COINS), coins, FromModel(model, "me"), tmp_path, limit=2)
     assert len(model.sizes) == 4
     with pytest.raises(EvalError, match="responder='me'"):
-        score_part(COINS, coins, FromModel(model, "other"), "resized", tmp_path, limit=2)
+        score_row(card_task(COINS), coins, FromModel(model, "other"), tmp_path, limit=2)
 
 
 def test_what_fails_is_counted(coins, tmp_path):
@@ -91,10 +95,10 @@ def test_what_fails_is_counted(coins, tmp_path):
         def respond(self, conversations, sampling):
             raise EvalError("no answer today")
 
-    row = score_part(
-        COINS, coins, FromModel(Failing(), "me"), "resized", tmp_path, limit=3, most_examples=1
+    row = score_row(
+        card_task(COINS), coins, FromModel(Failing(), "me"), tmp_path, limit=3, most_examples=1
     )
-    assert (row.score.score, row.score.num_items, row.score.num_failed) == (0.0, 3, 3)
+    assert (row.score, row.num_items, row.num_failed) == (0.0, 3, 3)
     assert row.examples[0].said == "(no answer: no answer today)"
 
 
@@ -102,10 +106,10 @@ def test_right_means_full_marks_in_the_quoted_metric(coins, tmp_path):
     task = registry.task("coins")
     item = next(iter(task.prompts[0].items(coins, task.budget)))
     assert picture_of(item).size == item.conversation.messages[0].parts[0].source.size
-    done = score_part(COINS, coins, FromModel(Looking(), "me"), "resized", tmp_path, limit=26)
+    done = score_row(card_task(COINS), coins, FromModel(Looking(), "me"), tmp_path, limit=26)
     samples = read_samples(tmp_path / "coins" / "seen")
     right = [sample for sample in samples if is_right(task, sample)]
-    assert len(right) == round(done.score.score * 26) == 4 + 1
+    assert len(right) == round(done.score * 26) == 4 + 1
 
 
 def test_a_video_is_shown_as_some_of_its_frames():

@@ -9,9 +9,10 @@ import pytest
 
 from finesight.errors import EvalError
 from finesight.evals.core import registry
-from finesight.evals.core.responders import Constant, Oracle, Replay
+from finesight.evals.core.responders import Baseline
 from finesight.evals.core.run import run
 from finesight.evals.core.self_check import stored_oracle
+from finesight.evals.responders.replay import Replay
 from finesight.evals.suites.ocr_compare import Failing, compare_rows, failings, tables
 from finesight.evals.tasks.packaged.ocr_compare import lines_in
 from tests.support.benchmark_copies import check_whole, jsonl, save
@@ -52,8 +53,8 @@ def test_the_set_is_read_and_right_answers_are_right(copy):
 
 def test_rows_hold_their_own_items_and_paired_differences(copy, tmp_path):
     runs = {
-        "good": answered(copy, tmp_path / "a", Oracle("good", stored_oracle)),
-        "bad": answered(copy, tmp_path / "b", Constant("bad", "nothing of it")),
+        "good": answered(copy, tmp_path / "a", Baseline("good", stored_oracle)),
+        "bad": answered(copy, tmp_path / "b", Baseline("bad", lambda _: "nothing of it")),
     }
     rows = {each.row: each for each in compare_rows(runs)}
     assert {name: each.n for name, each in rows.items()} == {

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from finesight.errors import EvalError
-from finesight.evals.core.task import Answered, Scored, Sight
+from finesight.evals.core.task import Answered, CoordinateFrame, Scored
 from finesight.evals.tasks.grounding import (
     countbench,
     odinw13,
@@ -57,8 +57,8 @@ def test_refcoco(tmp_path, task):
 
 def test_boxes_are_brought_home_from_what_the_model_saw(tmp_path):
     task = refcoco.TASKS[0]
-    sight = Sight("resized", Size(64, 48), Size(56, 56))
-    read = task.extractors[0].read(Answered('{"bbox_2d": [28, 28, 56, 56]}', {}, (sight,)))
+    frame = CoordinateFrame("resized", Size(64, 48), Size(56, 56))
+    read = task.extractors[0].read(Answered('{"bbox_2d": [28, 28, 56, 56]}', {}, (frame,)))
     assert read == pytest.approx([32, 24, 64, 48])
 
 
