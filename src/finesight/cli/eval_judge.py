@@ -13,8 +13,8 @@ from finesight.cli.eval_benchmark import Bars
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
-    from finesight.evals.core.judgement import Judge
     from finesight.evals.core.task import Task
+    from finesight.evals.judge.ask import Judge
     from finesight.evals.judge.run import Judged
 
 
@@ -44,7 +44,7 @@ def judge_of(
     if url is None or model is None:
         lacks = "--judge-model" if model is None else "--judge"
         raise ConfigError(f"a judge needs {lacks} too", hint="an address and the name of a model")
-    from finesight.evals.core.judgement import Judge
+    from finesight.evals.judge.ask import Judge
     from finesight.evals.judge.run import rule_of
     from finesight.media.fetch import address_name
     from finesight.remote.client import Endpoint

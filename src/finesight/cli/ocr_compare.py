@@ -6,14 +6,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finesight.cli.eval_answerer import LocalModel, RemoteModel, remote_model
 from finesight.cli.eval_benchmark import Bars
-from finesight.cli.output import check_writable, print_json, write_whole
+from finesight.cli.output import check_writable, print_json
 from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
 
@@ -82,7 +81,7 @@ def ocr_compare(
     names = {}
     for folder, who in compared.items():
         names[folder] = _ask_all(who, out, folder)
-    content, tables = summarise(out, names)
+    content, tables = _summarise(out, names)
     if as_json:
         print_json(content)
     else:
@@ -110,13 +109,9 @@ def _ask_all(who: LocalModel | RemoteModel, out: Path, folder: str) -> str:
     return responder.name
 
 
-def summarise(out: Path, names: Mapping[str, str]) -> tuple[dict[str, Any], list[Table]]:
-    """Compare the finished runs in a folder; writes `ocr_compare.json` and `ocr_compare.html`.
-
-    Args:
-        out: folder of the runs.
-        names: folder of each run below it -> who answered.
-    """
+def _summarise(out: Path, names: Mapping[str, str]) -> tuple[dict[str, Any], list[Table]]:
+    """Compare the runs in a folder, named with who answered; writes `ocr_compare.json` and `ocr_compare.html`."""
+    from finesight.evals.core.results import write_whole
     from finesight.evals.report.report import write_report
     from finesight.evals.suites.ocr_compare import compare_rows, failings, tables
 
@@ -125,16 +120,11 @@ def summarise(out: Path, names: Mapping[str, str]) -> tuple[dict[str, Any], list
     content = {
         "suite": "ocr-compare",
         "systems": dict(names),
-        "rows": [{**asdict(each), "says": each.says} for each in rows],
-        "failures": [asdict(each) for each in failed],
+        "rows": [each.values() for each in rows],
+        "failures": failed,
     }
     shown = tables(rows, failed)
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-    def write(path: Path) -> None:
-        path.write_text(text, encoding="utf-8")
-
-    write_whole(out / "ocr_compare.json", write)
+    write_whole(out / "ocr_compare.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     write_report(
         out / "ocr_compare.html", list(runs.values()), title="Reading compared", more=shown
     )

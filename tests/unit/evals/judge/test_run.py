@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from finesight.errors import EvalError, PromptTooLong, RemoteError
-from finesight.evals.core.judgement import Case, Judge, Nonsense
+from finesight.evals.core.judgement import Case, Nonsense
 from finesight.evals.core.registry import task, tasks
 from finesight.evals.core.rescore import rescore
 from finesight.evals.core.responders import Baseline
@@ -19,7 +19,7 @@ from finesight.evals.core.results import load_result
 from finesight.evals.core.run import run
 from finesight.evals.core.task import Item
 from finesight.evals.core.worker import question_of
-from finesight.evals.judge.ask import PATIENCE
+from finesight.evals.judge.ask import PATIENCE, Judge
 from finesight.evals.judge.rules import (
     CAPTION,
     CHOICE,
