@@ -150,14 +150,13 @@ def _no_data(data: Sequence[Path], real: Sequence[Path]) -> list[NoData]:
 
 
 def _print_table(rows: Sequence[RowScore], no_data: Sequence[NoData]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from finesight.cli.eval_benchmark import print_table
 
-    table = Table("row", "measure", "score", "blank", "times blank", "n", "failed")
+    header = ("row", "measure", "score", "blank", "times blank", "n", "failed")
+    cells = []
     for row in rows:
-        times = f"{row.beats_blank:.1f}"
-        counts = (str(row.num_items), str(row.num_failed))
-        table.add_row(row.row, row.measure, f"{row.score:.3f}", f"{row.blank:.3f}", times, *counts)
-    Console().print(table)
+        numbers = (f"{row.score:.3f}", f"{row.blank:.3f}", f"{row.beats_blank:.1f}")
+        cells.append((row.row, row.measure, *numbers, str(row.num_items), str(row.num_failed)))
+    print_table(header, cells)
     for absent in no_data:
         sys.stderr.write(f"{absent.row}: no data, {absent.needs} is not there: {absent.how}\n")

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finesight.cli.output import print_json
 from finesight.errors import EvalError
 
 if TYPE_CHECKING:
@@ -164,6 +166,27 @@ class Bars:
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(name, total=total)
         self._bars.update(self._tasks[name], completed=done)
+
+
+def print_result(lines: Iterable[str], content: Mapping[str, Any], *, as_json: bool) -> None:
+    """A result on standard output: one JSON object, or text line by line."""
+    if as_json:
+        print_json(content)
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+def print_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None
+) -> None:
+    """A table on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header, title=title)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
 
 
 def _refuse_silence(name: str, done: RunResult) -> None:

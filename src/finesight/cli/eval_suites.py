@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from finesight.cli.eval_answerer import LocalModel
-from finesight.cli.eval_benchmark import Bars
+from finesight.cli.eval_benchmark import Bars, print_table
 from finesight.cli.output import check_writable, print_json
 from finesight.errors import ConfigError
 
@@ -48,19 +48,15 @@ def with_scans(real: Sequence[Path]) -> Path | None:
 
 
 def _print_offline(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("row", "measure", "value", "95 %, or official", "n", "note")
+    cells = []
     for row in rows:
+        name = row["row"]
         if "official" in row:
+            name += f", {row['answered_by']}"
             beside, note = f"{row['official']:g}", "agrees" if row["agrees"] else "DIFFERS"
         else:
-            low, high = row["interval"]
-            beside = f"{low:.2f} – {high:.2f}"
+            beside = " – ".join(f"{end:.2f}" for end in row["interval"])
             note = f"not read {row['not_read']:.0%}, cut short {row['cut_short']:.0%}"
             note += "".join(f", {reason}: {count}" for reason, count in row["failed"].items())
-        value = f"{row['value']:.6g}"
-        name = f"{row['row']}, {row['answered_by']}" if "official" in row else row["row"]
-        table.add_row(name, row["measure"], value, beside, str(row["n"]), note)
-    Console().print(table)
+        cells.append((name, row["measure"], f"{row['value']:.6g}", beside, str(row["n"]), note))
+    print_table(("row", "measure", "value", "95 %, or official", "n", "note"), cells)

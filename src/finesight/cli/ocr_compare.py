@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finesight.cli.eval_answerer import LocalModel, RemoteModel, remote_model
-from finesight.cli.eval_benchmark import Bars
+from finesight.cli.eval_benchmark import Bars, print_table
 from finesight.cli.output import check_writable, print_json
 from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
@@ -86,7 +86,7 @@ def ocr_compare(
         print_json(content)
     else:
         for table in tables:
-            _print(table)
+            print_table(table.header, [row.cells for row in table.rows], table.title)
         sys.stderr.write(f"wrote {out / 'ocr_compare.json'} and {out / 'ocr_compare.html'}\n")
 
 
@@ -129,13 +129,3 @@ def _summarise(out: Path, names: Mapping[str, str]) -> tuple[dict[str, Any], lis
         out / "ocr_compare.html", list(runs.values()), title="Reading compared", more=shown
     )
     return content, shown
-
-
-def _print(table: Table) -> None:
-    from rich.console import Console
-    from rich.table import Table as Printed
-
-    printed = Printed(*table.header, title=table.title)
-    for row in table.rows:
-        printed.add_row(*row.cells)
-    Console().print(printed)

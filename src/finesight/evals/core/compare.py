@@ -69,6 +69,24 @@ class Comparison:
     gained: int | None
     p_value: float | None
 
+    def lines(self) -> list[str]:
+        """The comparison in words."""
+        first, second, difference = (
+            value * self.unit for value in (self.first, self.second, self.difference)
+        )
+        low, high = (end * self.unit for end in self.interval)
+        lines = [
+            f"{self.task}: {self.main} {first:.2f} -> {second:.2f}, "
+            f"difference {difference:+.2f} [{low:+.2f}, {high:+.2f}] over {self.n} common items"
+        ]
+        if self.only_first or self.only_second:
+            only = f"{self.only_first} items of the first, {self.only_second} of the second"
+            lines.append(f"not common: {only}")
+        if self.p_value is not None:
+            counts = f"lost {self.lost}, gained {self.gained}"
+            lines.append(f"{counts}, McNemar p = {self.p_value:.4g}")
+        return lines
+
 
 def compare(first: Path, second: Path, task: Task) -> Comparison:
     """Compare two runs of one benchmark.

@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from typing import Any
 
 from finesight.conversation import (
     Conversation,
     ImagePart,
-    MediaRecord,
     Reply,
     Sampling,
     TextPart,
+    VideoPart,
 )
 from finesight.errors import MediaError
 from finesight.evals.core.digests import request_digest
@@ -23,6 +23,7 @@ from finesight.evals.core.journal import Sample
 from finesight.evals.core.responders import BatchResponder, ItemResponder, attempt
 from finesight.evals.core.scoring import message_of, reason_of
 from finesight.evals.core.task import Extractor, Item
+from finesight.geometry import Size
 from finesight.media.image import image_size
 from finesight.media.source import source_name
 
@@ -129,41 +130,35 @@ def question_of(conversation: Conversation) -> str:
 
 def _media(conversation: Conversation, reply: Reply) -> list[dict[str, Any]]:
     """What was shown, as the reply says it; without records, sizes come from the files that are there."""
-    if reply.media:
-        return [_recorded(record) for record in reply.media]
-    shown: list[dict[str, Any]] = []
-    for part in conversation.media():
-        kind = "image" if isinstance(part, ImagePart) else "video"
-        size = _size(part) if isinstance(part, ImagePart) else None
-        shown.append(
-            {
-                "kind": kind,
-                "source": source_name(part.source),
-                "original": size,
-                "resized": None,
-                "fps": None,
-            }
-        )
-    return shown
+    if not reply.media:
+        return [_shown(part) for part in conversation.media()]
+    return [
+        {
+            "kind": record.kind,
+            "source": record.source,
+            "original": list(astuple(record.resize.original)),
+            "resized": list(astuple(record.resize.resized)),
+            "fps": record.sample_fps,
+        }
+        for record in reply.media
+    ]
 
 
-def _recorded(record: MediaRecord) -> dict[str, Any]:
-    original, resized = record.resize.original, record.resize.resized
+def _shown(part: ImagePart | VideoPart) -> dict[str, Any]:
+    is_image = isinstance(part, ImagePart)
+    size = size_of(part) if isinstance(part, ImagePart) else None
     return {
-        "kind": record.kind,
-        "source": record.source,
-        "original": [original.width, original.height],
-        "resized": [resized.width, resized.height],
-        "fps": record.sample_fps,
+        "kind": "image" if is_image else "video",
+        "source": source_name(part.source),
+        "original": size and list(astuple(size)),
+        "resized": None,
+        "fps": None,
     }
 
 
-def _size(part: ImagePart) -> list[int] | None:
+def size_of(part: ImagePart) -> Size | None:
     """Size of a picture; None where stored answers are scored without their pictures, and for PDF pages."""
-    if part.page is not None:
-        return None
     try:
-        size = image_size(part.source)
+        return image_size(part.source) if part.page is None else None
     except MediaError:
         return None
-    return [size.width, size.height]

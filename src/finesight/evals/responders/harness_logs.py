@@ -58,6 +58,25 @@ class Output:
     text: str | None
     target: str | None
 
+    @classmethod
+    def of(
+        cls,
+        row: RawRow,
+        text: str | None,
+        target: object,
+        ids: Mapping[str, str],
+        place: int | None = None,
+    ) -> Output:
+        """The output of a row; an empty target is none."""
+        said = None if target in (None, "") else str(target)
+        return cls(where=row.where, ids=ids, place=place, text=text, target=said)
+
+    @property
+    def called(self) -> str:
+        """What its log calls the question, for messages."""
+        name, value = next(iter(self.ids.items()), ("doc_id", self.place))
+        return f"{name} {value}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
@@ -133,17 +152,18 @@ class Imported:
         truths = _by_name(items)
         by, keys = self._keys(list(truths))
         found: dict[str, Output] = {}
+        unused: list[str] = []
         for output, key in zip(self.outputs, keys, strict=True):
-            if key in found:
+            if key is None:
+                unused.append(output.called)
+            elif key in found:
                 raise EvalError(
                     f"{output.where}: a second output for item {key!r}; the first: {found[key].where}",
                     hint="give the log of one run with one answer per question",
                 )
-            if key is not None:
+            else:
                 found[key] = output
-        told = [
-            (truths[key], each.target) for key, each in found.items() if each.target is not None
-        ]
+        targets = {key: each.target for key, each in found.items() if each.target is not None}
         texts = {key: each.text for key, each in found.items() if each.text is not None}
         return Match(
             replay=Replay(self.name, texts, declares_resize=self.declares_resize),
@@ -151,13 +171,9 @@ class Imported:
             items=len(truths),
             missing=tuple(name for name in truths if name not in found),
             failed=tuple(name for name in truths if name in found and name not in texts),
-            unused=tuple(
-                _called(output)
-                for output, key in zip(self.outputs, keys, strict=True)
-                if key is None
-            ),
-            same_target=sum(target in set(_leaves(truth)) for truth, target in told),
-            num_targets=len(told),
+            unused=tuple(unused),
+            same_target=sum(said in set(_leaves(truths[key])) for key, said in targets.items()),
+            num_targets=len(targets),
         )
 
     def _keys(self, names: Sequence[str]) -> tuple[str, list[str | None]]:
@@ -169,21 +185,20 @@ class Imported:
         if best and hits[best]:
             ids = [output.ids.get(best) for output in self.outputs]
             return f"column {best}", [each if each in known else None for each in ids]
-        places = [output.place for output in self.outputs]
-        if None in places:
+        places = [output.place for output in self.outputs if output.place is not None]
+        if len(places) < len(self.outputs):
             tried = ", ".join(columns) or "none"
             raise EvalError(
                 f"{self.file} has no output of any of {len(names)} items; columns tried: {tried}; "
-                f"the first: {_called(self.outputs[0])}, the first item: {names[:1]}",
+                f"the first: {self.outputs[0].called}, the first item: {names[:1]}",
                 hint="is it the log of this benchmark, and of this split?",
             )
-        behind = [place for place in places if place is not None and place >= len(names)]
-        if behind:
+        if max(places) >= len(names):
             raise EvalError(
-                f"{self.file} has an output for row {max(behind)}, the copy has {len(names)} items",
+                f"{self.file} has an output for row {max(places)}, the copy has {len(names)} items",
                 hint="give a copy of the split that lmms-eval ran, in its order",
             )
-        return "place in the split", [names[place] for place in places if place is not None]
+        return "place in the split", [names[place] for place in places]
 
 
 def harness_of(path: Path) -> Harness | None:
@@ -233,21 +248,19 @@ def _lmms_output(row: RawRow) -> Output:
             f"{row.where}: the output is no single text: {shown}",
             hint="logs of one generated answer per question can be scored anew; others cannot",
         )
-    nested = [values.get("doc"), *(each for each in values.values() if isinstance(each, dict))]
+    nested = [
+        each
+        for each in (*reversed(list(values.values())), values.get("doc"))
+        if isinstance(each, dict)
+    ]
     ids = {
         name: _plain_id(inner[name])
-        for inner in reversed([each for each in nested if isinstance(each, dict)])
+        for inner in nested  # the document itself has the last word
         for name in _ID_NAMES
         if isinstance(inner.get(name), str | int)
     }
-    target = values.get("target")
-    return Output(
-        where=row.where,
-        ids=ids,
-        place=int(values["doc_id"]),
-        text=text,
-        target=None if target in (None, "", "None") else str(target),
-    )
+    target = None if values.get("target") == "None" else values.get("target")
+    return Output.of(row, text, target, ids, place=int(values["doc_id"]))
 
 
 def _kit_output(row: RawRow) -> Output:
@@ -257,24 +270,12 @@ def _kit_output(row: RawRow) -> Output:
     is_cut = ".xlsx, row" in row.where and len(text) >= _LONGEST_CELL
     is_lost = is_cut or text.startswith(_FAILED)
     ids = {name: _plain_id(values[name]) for name in _ID_NAMES if values.get(name) is not None}
-    target = values.get("answer")
-    return Output(
-        where=row.where,
-        ids=ids,
-        place=None,
-        text=None if is_lost else text,
-        target=None if target in (None, "") else str(target),
-    )
+    return Output.of(row, None if is_lost else text, values.get("answer"), ids)
 
 
 def _plain_id(value: Any) -> str:
     """An id as text; spreadsheets turn 7 into 7.0."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _called(output: Output) -> str:
-    first = next(iter(output.ids.items()), ("doc_id", str(output.place)))
-    return f"{first[0]} {first[1]}"
 
 
 def _by_name(items: Iterable[Item]) -> dict[str, Mapping[str, Any]]:

@@ -65,7 +65,8 @@ class Replay:
             ConfigError: a folder of anything else.
             EvalError: there is no such file, a row is broken, or an id stands twice.
         """
-        path = _file_of(path)
+        if path.is_dir():
+            path = _samples_in(path)
         stored: dict[str, str] = {}
         reasons: dict[str, FinishReason] = {}
         sizes: dict[str, tuple[Resize, ...]] = {}
@@ -94,18 +95,16 @@ class Replay:
         return canned(self.stored[item.id], self.reasons.get(item.id, "stop"), media)
 
 
-def _file_of(path: Path) -> Path:
-    """The file itself, or the samples of a run's folder: other folders may hold questions of any benchmark.
+def _samples_in(folder: Path) -> Path:
+    """The samples of a run's folder: other folders may hold questions of any benchmark.
 
     Raises:
         ConfigError: a folder without samples.
     """
-    if not path.is_dir():
-        return path
-    samples = path / "samples.jsonl"
+    samples = folder / "samples.jsonl"
     if not samples.is_file():
         raise ConfigError(
-            f"{path} is a folder without samples.jsonl; stored answers are one file",
+            f"{folder} is a folder without samples.jsonl; stored answers are one file",
             hint="give the file of answers itself, or the folder that `finesight eval run --out` made",
         )
     return samples
@@ -121,14 +120,16 @@ def _said_sizes(media: Any, where: str) -> tuple[Resize, ...]:
         raise EvalError(
             f"{where}: media holds one object, not a list", hint="write it in brackets: [{...}]"
         )
-    sizes: list[tuple[Size | None, Size | None]] = []
+    sizes: list[Resize | None] = []
     for number, each in enumerate(media if isinstance(media, list) else []):
         if isinstance(each, dict) and each.get("kind", "image") == "image":
-            names = {name: f"{where}: media[{number}].{name}" for name in ("original", "resized")}
-            original, resized = (_size(each.get(name), field) for name, field in names.items())
-            sizes.append((original, resized))
-    known = [Resize(original, resized) for original, resized in sizes if original and resized]
-    return tuple(known) if len(known) == len(sizes) else ()
+            original, resized = (
+                _size(each.get(name), f"{where}: media[{number}].{name}")
+                for name in ("original", "resized")
+            )
+            sizes.append(Resize(original, resized) if original and resized else None)
+    known = tuple(size for size in sizes if size is not None)
+    return known if len(known) == len(sizes) else ()
 
 
 def _size(said: Any, field: str) -> Size | None:
@@ -138,11 +139,9 @@ def _size(said: Any, field: str) -> Size | None:
     sides = said
     if isinstance(said, dict) and said.keys() == {"width", "height"}:
         sides = [said["width"], said["height"]]
-    if (
-        not isinstance(sides, list)
-        or len(sides) != 2
-        or not all(isinstance(side, int | float) and side >= 1 and side % 1 == 0 for side in sides)
-        or any(isinstance(side, bool) for side in sides)
+    is_pair = isinstance(sides, list) and len(sides) == 2
+    if not is_pair or not all(
+        type(side) in (int, float) and side % 1 == 0 < side for side in sides
     ):
         raise EvalError(
             f"{field} is {json.dumps(said, ensure_ascii=False, default=str)[:80]}, which is no size of a picture",
