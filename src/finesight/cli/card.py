@@ -119,11 +119,11 @@ def _tasks(
     from finesight.cli.heldout import read_items
     from finesight.evals.suites.card_rows import card_task
     from finesight.evals.suites.heldout import held_out_tasks
-    from finesight.evals.suites.parts import CARD_PARTS, present
+    from finesight.evals.suites.real_tasks import CARD_TASKS, present
 
     held_out = held_out_tasks(read_items(data, limit=limit))
     found = [(task, Path()) for task in held_out]  # its items are read already
-    found += [(card_task(part), copy) for part, copy in present(CARD_PARTS, real)[0]]
+    found += [(card_task(part), copy) for part, copy in present(CARD_TASKS, real)[0]]
     if not found:
         raise EvalError(f"there is nothing to score in {', '.join(map(str, (*data, *real)))}")
     return found
@@ -142,10 +142,10 @@ def _answers(out: Path | None) -> Iterator[Path]:
 def _no_data(data: Sequence[Path], real: Sequence[Path]) -> list[NoData]:
     """Rows of the card that nothing was given for."""
     from finesight.evals.suites.card import NoData
-    from finesight.evals.suites.parts import CARD_PARTS, present
+    from finesight.evals.suites.real_tasks import CARD_TASKS, present
 
     missing = [] if data else [NoData(HELD_OUT, "a held-out data set", HOW_HELD_OUT)]
-    absent = present(CARD_PARTS, real)[1]
+    absent = present(CARD_TASKS, real)[1]
     return missing + [NoData(part.task, ", ".join(part.needs), part.how) for part in absent]
 
 

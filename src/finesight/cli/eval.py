@@ -50,7 +50,7 @@ def evaluate(
             " ocr-compare: systems side by side."
         ),
     ] = "card",
-    model: Annotated[str, typer.Option(help="tiny, a folder, or a published name.")] = "tiny",
+    model: eval_options.Model = None,
     a: Annotated[
         str | None, typer.Option("--a", help="ocr-compare: a model.", metavar="MODEL")
     ] = None,
@@ -60,18 +60,15 @@ def evaluate(
     endpoint: eval_options.EndpointUrl = None,
     endpoint_model: eval_options.EndpointModel = None,
     api_key: eval_options.ApiKey = "",
-    real: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder of real data; may be repeated.", metavar="DIR"),
-    ] = None,
+    real: Annotated[list[Path] | None, eval_options.REAL] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write answers, JSON and a page here.", metavar="DIR")
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Items per row or benchmark at most.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    as_json: options.AsJson = False,
+    device: options.Device = "auto",
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -87,8 +84,8 @@ def evaluate(
                     hint="options of a command stand after its name",
                 )
             return
+        who = LocalModel(ModelChoice(model or options.DEFAULT_MODEL, device, None))
         if suite == "offline":
-            who = LocalModel(ModelChoice(model, device, None))
             eval_suites.offline(who, real or (), out, limit=limit, as_json=as_json)
         elif suite == "ocr-compare":
             compared = ocr_compare.systems(
@@ -101,7 +98,6 @@ def evaluate(
             scans = eval_suites.with_scans(real or ())
             ocr_compare.ocr_compare(compared, data or (), scans, out, limit=limit, as_json=as_json)
         elif suite == "card":
-            who = LocalModel(ModelChoice(model, device, None))
             card.show_card(who, data or (), real or (), out=out, limit=limit, as_json=as_json)
         else:
             raise ConfigError(

@@ -25,6 +25,7 @@ Data = Annotated[
         metavar="DIR",
     ),
 ]
+REAL = typer.Option(help="Folder of real data; may be repeated.", metavar="DIR")
 Out = Annotated[Path, typer.Option(help="Answers and results go to DIR/TASK.", metavar="DIR")]
 Model = Annotated[
     str | None, typer.Option(help="tiny, a folder, or a published name.", show_default="tiny")

@@ -18,8 +18,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from finesight.errors import ConfigError, EvalError, MediaError
-from finesight.evals.core.digests import request_digest, sampling_values
+from finesight.errors import ConfigError, EvalError
+from finesight.evals.core.digests import sampling_values
 from finesight.evals.core.journal import Journal, Sample, journal_name
 from finesight.evals.core.responders import ItemResponder
 from finesight.evals.core.results import Result, save_result, summarise, versions
@@ -27,7 +27,7 @@ from finesight.evals.core.rows import BROKEN
 from finesight.evals.core.scoring import rescored
 from finesight.evals.core.settings import settle
 from finesight.evals.core.task import Extractor, Item, Prompt, Space, Task
-from finesight.evals.core.worker import Numbered, Worker, question_of
+from finesight.evals.core.worker import Numbered, Worker
 
 _AHEAD = 4
 """Batches per worker that may wait for an earlier one, so that the file keeps the order of the items."""
@@ -105,7 +105,6 @@ def run(
     }
     items = _with_a_first(task, items)
     settle(folder, settings)
-    worker = Worker(responder, task.sampling, extractor)
     most = 1 if workers == 1 else workers * _AHEAD
     selected: list[Sample] = []
     with (
@@ -113,9 +112,10 @@ def run(
         ThreadPoolExecutor(max_workers=workers) as pool,
     ):
         known = dict(journal.samples)
+        worker = Worker(responder, task.sampling, extractor, known)
         chosen = _chosen(_numbered(items), limit=limit, shard=shard)
         batches = _batches(chosen, batch)
-        with closing(_in_order(pool, worker, batches, known, most=most)) as asked:
+        with closing(_in_order(pool, worker, batches, most=most)) as asked:
             for sample in asked:
                 selected.append(_kept(sample, journal, task, extractor, space))
                 if on_progress:
@@ -217,39 +217,20 @@ def _shard_of(name: str, count: int) -> int:
 
 
 def _in_order(
-    pool: ThreadPoolExecutor,
-    worker: Worker,
-    batches: Iterable[Sequence[Numbered]],
-    known: Mapping[str, Sample],
-    *,
-    most: int,
+    pool: ThreadPoolExecutor, worker: Worker, batches: Iterable[Sequence[Numbered]], *, most: int
 ) -> Generator[Sample, None, None]:
-    """Samples in the order of the items, those already known as they are; `most` batches are under way at once."""
-    waiting: deque[tuple[Sequence[Numbered], Future[list[Sample]] | None]] = deque()
+    """Samples in the order of the items; `most` batches are under way at once."""
+    waiting: deque[Future[list[Sample]]] = deque()
     try:
         for batch in batches:
-            asked = [each for each in batch if each.item.id not in known]
-            for each in batch:
-                if each.item.id in known:
-                    _check_unchanged(known[each.item.id], each.item, worker.responder)
-            waiting.append((batch, pool.submit(worker.samples, asked) if asked else None))
+            waiting.append(pool.submit(worker.samples, batch))
             while len(waiting) >= most:
-                yield from _finished(*waiting.popleft(), known)
+                yield from waiting.popleft().result()
         while waiting:
-            yield from _finished(*waiting.popleft(), known)
+            yield from waiting.popleft().result()
     finally:
-        for _, left in waiting:
-            if left is not None:
-                left.cancel()
-
-
-def _finished(
-    batch: Sequence[Numbered], future: Future[list[Sample]] | None, known: Mapping[str, Sample]
-) -> Iterator[Sample]:
-    """Samples of a batch in order."""
-    new = iter(() if future is None else future.result())
-    for each in batch:
-        yield known[each.item.id] if each.item.id in known else next(new)
+        for left in waiting:
+            left.cancel()
 
 
 def _batches(chosen: Iterable[Numbered], size: int) -> Iterator[list[Numbered]]:
@@ -257,33 +238,3 @@ def _batches(chosen: Iterable[Numbered], size: int) -> Iterator[list[Numbered]]:
     items = iter(chosen)
     while batch := list(islice(items, size)):
         yield batch
-
-
-def _check_unchanged(sample: Sample, item: Item, responder: ItemResponder) -> None:
-    """Raise unless a sample that is there already answers what the item asks now: the same words, the same pixels.
-
-    A sample that failed was asked nothing, or nothing that is known.
-    """
-    question = question_of(item.conversation)
-    hint = "the local copy or the prompt changed; give another folder"
-    if sample.question != question:
-        raise EvalError(
-            f"item {item.id} was asked {sample.question[:80]!r}, now it is {question[:80]!r}",
-            hint=hint,
-        )
-    if not sample.request:
-        return
-    try:
-        request = request_digest(item.conversation, reads_media=responder.reads_media)
-    except MediaError as error:
-        raise EvalError(
-            f"item {item.id} was answered, but nobody can say whether its media are still the same:"
-            f" {error.message}",
-            hint="put them back, or score what is stored: finesight eval rescore FOLDER",
-        ) from error
-    if request != sample.request:
-        raise EvalError(
-            f"item {item.id} was asked with other pictures, videos, tools, system text or options: its digest was"
-            f" {sample.request[:12]}, now it is {request[:12]}",
-            hint=hint,
-        )

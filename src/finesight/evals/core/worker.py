@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from finesight.conversation import (
     TextPart,
     VideoPart,
 )
-from finesight.errors import MediaError
+from finesight.errors import EvalError, MediaError
 from finesight.evals.core.digests import request_digest
 from finesight.evals.core.journal import Sample
 from finesight.evals.core.responders import BatchResponder, ItemResponder, attempt
@@ -40,23 +40,37 @@ class Numbered:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Makes samples of items, not yet read and scored: rules may need the main thread."""
+    """Makes samples of items, not yet read and scored: rules may need the main thread.
+
+    Attributes:
+        responder: answers.
+        sampling: how answers are drawn.
+        extractor: rule that will read them.
+        known: samples that are there already, by id.
+    """
 
     responder: ItemResponder
     sampling: Sampling
     extractor: Extractor
+    known: Mapping[str, Sample]
 
     def samples(self, batch: Sequence[Numbered]) -> list[Sample]:
         """Ask the questions of a batch together; one that fails is noted as failed and loses no other.
 
         Args:
-            batch: items in order. An item that is no question is not asked.
+            batch: items in order. One that is known or no question is not asked.
+
+        Raises:
+            EvalError: an item asks something else than its known sample answers.
         """
         started = time.perf_counter()
+        known = [self.known.get(each.item.id) for each in batch]
         requests: dict[int, str] = {}
         outcomes: dict[int, Reply | Exception] = {}
-        for each in batch:
-            if each.error is None:
+        for each, sample in zip(batch, known, strict=True):
+            if sample is not None:
+                self._check_unchanged(sample, each.item)
+            elif each.error is None:
                 request = attempt(partial(self._request, each.item))
                 if isinstance(request, str):
                     requests[each.number] = request
@@ -65,14 +79,44 @@ class Worker:
         ready = [each for each in batch if each.number in requests]
         replies = self._replies([each.item for each in ready])
         outcomes |= {each.number: reply for each, reply in zip(ready, replies, strict=True)}
-        seconds = round((time.perf_counter() - started) / len(batch), 4)
+        seconds = round((time.perf_counter() - started) / max(len(outcomes), 1), 4)
         return [
-            self._sample(each, requests.get(each.number, ""), outcomes.get(each.number), seconds)
-            for each in batch
+            sample
+            or self._sample(each, requests.get(each.number, ""), outcomes.get(each.number), seconds)
+            for each, sample in zip(batch, known, strict=True)
         ]
 
     def _request(self, item: Item) -> str:
         return request_digest(item.conversation, reads_media=self.responder.reads_media)
+
+    def _check_unchanged(self, sample: Sample, item: Item) -> None:
+        """Raise unless a sample that is there already answers what the item asks now: the same words, the same pixels.
+
+        A sample that failed was asked nothing, or nothing that is known.
+        """
+        question = question_of(item.conversation)
+        hint = "the local copy or the prompt changed; give another folder"
+        if sample.question != question:
+            raise EvalError(
+                f"item {item.id} was asked {sample.question[:80]!r}, now it is {question[:80]!r}",
+                hint=hint,
+            )
+        if not sample.request:
+            return
+        try:
+            request = self._request(item)
+        except MediaError as error:
+            raise EvalError(
+                f"item {item.id} was answered, but nobody can say whether its media are still the same:"
+                f" {error.message}",
+                hint="put them back, or score what is stored: finesight eval rescore FOLDER",
+            ) from error
+        if request != sample.request:
+            raise EvalError(
+                f"item {item.id} was asked with other pictures, videos, tools, system text or options: its digest was"
+                f" {sample.request[:12]}, now it is {request[:12]}",
+                hint=hint,
+            )
 
     def _replies(self, items: Sequence[Item]) -> list[Reply | Exception]:
         if isinstance(self.responder, BatchResponder):

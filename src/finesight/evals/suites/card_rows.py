@@ -27,7 +27,7 @@ from finesight.evals.core.statistics import main_value
 from finesight.evals.core.task import Item, Task
 from finesight.evals.report.failures import is_wrong, with_places
 from finesight.evals.responders.model import FromModel
-from finesight.evals.suites.parts import Part
+from finesight.evals.suites.real_tasks import RealTask
 from finesight.media.image import load_image
 from finesight.media.pdf import load_page
 from finesight.media.video import open_video
@@ -114,7 +114,7 @@ class RowScore:
         }
 
 
-def card_task(part: Part) -> Task:
+def card_task(part: RealTask) -> Task:
     """The benchmark of a part as the card runs it: one prompt, and answers of the length that the card gives."""
     task = registry.task(part.task)
     return replace(

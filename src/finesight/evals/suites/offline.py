@@ -23,7 +23,7 @@ from finesight.evals.core.settings import read_settings
 from finesight.evals.core.task import Budget, Item, Space
 from finesight.evals.report.report import MOST_FAILURES, Row, Table, needed_items, write_report
 from finesight.evals.suites.goldens import Golden, replay
-from finesight.evals.suites.parts import PARTS, Part, present
+from finesight.evals.suites.real_tasks import REAL_TASKS, RealTask, present
 
 OnPart = Callable[[str, int], None]
 """Told the benchmark and the number of its items done."""
@@ -42,7 +42,7 @@ class Offline:
 
     results: tuple[Result, ...]
     goldens: tuple[Golden, ...]
-    missing: tuple[Part, ...]
+    missing: tuple[RealTask, ...]
     copies: Mapping[str, Path]
 
     def table(self) -> list[dict[str, Any]]:
@@ -72,7 +72,7 @@ def run_offline(
     Raises:
         EvalError: there is nothing that could be run, or a copy is broken.
     """
-    there, missing = present(PARTS, real)
+    there, missing = present(REAL_TASKS, real)
     if not there:
         names = sorted({name for part in missing for name in part.needs})
         raise EvalError(

