@@ -39,7 +39,7 @@ def show_card(
     from finesight.api.checkpoints import find_checkpoint
     from finesight.cli.eval_benchmark import Bars
     from finesight.evals.suites.card import EXAMPLES_PER_ROW, read_trained, trained_for, write_card
-    from finesight.evals.suites.card_rows import score_card
+    from finesight.evals.suites.card_rows import Card
 
     if not data and not real:
         raise ConfigError(
@@ -51,14 +51,14 @@ def show_card(
     trained = read_trained(find_checkpoint(who.choice.name))
     tasks = _tasks(data, real, limit)
     with _answers(out) as folder, Bars() as bars:
-        rows = score_card(
-            tasks,
-            who.responder(),
-            folder,
+        card = Card(
+            model=who.responder(),
+            out=folder,
             limit=limit,
             most_examples=EXAMPLES_PER_ROW,
             on_progress=bars,
         )
+        rows = card.rows(tasks)
     no_data = _no_data(data, real)
     table = {row.row: {**row.table(), "training": trained_for(row.row, trained)} for row in rows}
     missing = {row.row: {"needs": row.needs, "how": row.how} for row in no_data}
@@ -90,7 +90,7 @@ def evaluation(
     from finesight.api.model import load_processor
     from finesight.engine.engine import Engine
     from finesight.evals.responders.model import FromModel
-    from finesight.evals.suites.card_rows import as_scores, score_card
+    from finesight.evals.suites.card_rows import Card, as_scores
 
     tasks = _tasks(folders, real, limit)
     processor = load_processor(model_folder)
@@ -100,7 +100,7 @@ def evaluation(
         engine = FromModel(Engine(model, processor, eos_ids=eos_ids), "training")
         try:
             with _answers(None) as out:
-                return as_scores(score_card(tasks, engine, out, limit=limit))
+                return as_scores(Card(model=engine, out=out, limit=limit).rows(tasks))
         except FinesightError as error:  # hours of training must not end because a score is missing
             sys.stderr.write(f"this evaluation gives no score: {error.message}\n")
             return {}

@@ -24,7 +24,7 @@ from finesight.cli import (
     options,
 )
 from finesight.cli.errors import reported
-from finesight.cli.eval_answerer import LocalModel
+from finesight.cli.eval_answerer import LocalModel, RemoteModel
 from finesight.cli.names import did_you_mean
 from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
@@ -88,13 +88,18 @@ def evaluate(
         if suite == "offline":
             eval_suites.offline(who, real or (), out, limit=limit, as_json=as_json)
         elif suite == "ocr-compare":
-            compared = ocr_compare.systems(
-                {"a": a, "b": b},
-                device,
-                endpoint=endpoint,
-                endpoint_model=endpoint_model,
-                api_key=api_key,
-            )
+            compared: dict[str, LocalModel | RemoteModel] = {
+                name: LocalModel(ModelChoice(each, device, None))
+                for name, each in (("a", a), ("b", b))
+                if each
+            }
+            if endpoint:
+                compared["endpoint"] = RemoteModel(
+                    url=endpoint,
+                    model=endpoint_model,
+                    api_key=api_key,
+                    space="original",  # nothing here asks for coordinates
+                )
             scans = eval_suites.with_scans(real or ())
             ocr_compare.ocr_compare(compared, data or (), scans, out, limit=limit, as_json=as_json)
         elif suite == "card":

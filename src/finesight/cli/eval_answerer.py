@@ -35,12 +35,6 @@ class LocalModel:
     space: Space = "resized"
     cache: Path | None = None
 
-    def check(self) -> None:
-        """Raise if there is no such model."""
-        from finesight.api.checkpoints import find_checkpoint
-
-        find_checkpoint(self.choice.name)
-
     def responder(self) -> FromModel:
         """The loaded model, named by the digest of its files and the type of its weights."""
         from finesight.api import load
@@ -68,23 +62,27 @@ class RemoteModel:
     """
 
     url: str
-    model: str
+    model: str | None
     api_key: str
     space: Space
     cache: Path | None = None
 
-    def check(self) -> None:
-        """Raise if the address is none."""
-        self.responder()
-
     def responder(self) -> FromModel:
-        """The endpoint, named by its model, its address and what it is sent."""
+        """The endpoint, named by its model, its address and what it is sent.
+
+        Raises:
+            ConfigError: it is not said what the API calls its model.
+        """
         from finesight.config.processor import ProcessorConfig
         from finesight.evals.responders.model import FromModel
         from finesight.media.fetch import address_name
         from finesight.processor.resize import fit_image
         from finesight.remote.client import Endpoint
 
+        if self.model is None:
+            raise ConfigError(
+                "--endpoint needs --endpoint-model", hint="what the API calls its model"
+            )
         config = ProcessorConfig()
         fits = self.space == "resized"
         client = Endpoint(
@@ -176,21 +174,10 @@ def answerer_of(
         _refuse_idle(kind, "models", {"cache": cache})
         return StoredOutputs(replay, space)
     if endpoint is not None and space is not None:
-        return remote_model(endpoint, endpoint_model, api_key, space, cache)
+        return RemoteModel(
+            url=endpoint, model=endpoint_model, api_key=api_key, space=space, cache=cache
+        )
     return LocalModel(ModelChoice(model or DEFAULT_MODEL, device, dtype), space or "resized", cache)
-
-
-def remote_model(
-    url: str, model: str | None, api_key: str, space: Space, cache: Path | None = None
-) -> RemoteModel:
-    """A model behind an API.
-
-    Raises:
-        ConfigError: it is not said what the API calls its model.
-    """
-    if model is None:
-        raise ConfigError("--endpoint needs --endpoint-model", hint="what the API calls its model")
-    return RemoteModel(url=url, model=model, api_key=api_key, space=space, cache=cache)
 
 
 def only_one(named: Mapping[str, object]) -> str:

@@ -10,51 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finesight.cli.eval_answerer import LocalModel, RemoteModel, remote_model
+from finesight.cli.eval_answerer import LocalModel, RemoteModel
 from finesight.cli.eval_benchmark import Bars, print_table
 from finesight.cli.output import check_writable, print_json
-from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
-    from finesight.evals.core.task import Space
     from finesight.evals.report.report import Table
-
-
-def systems(
-    models: Mapping[str, str | None],
-    device: str,
-    *,
-    endpoint: str | None,
-    endpoint_model: str | None,
-    api_key: str,
-) -> dict[str, LocalModel | RemoteModel]:
-    """Who is compared, by the names of their folders.
-
-    Args:
-        models: models here by name; None leaves one out.
-        device: of the models here.
-        endpoint: base address of an API; None leaves it out.
-        endpoint_model: what the endpoint calls its model.
-        api_key: of the endpoint.
-
-    Raises:
-        ConfigError: there are fewer than two, or the model of the endpoint is not named.
-    """
-    found: dict[str, LocalModel | RemoteModel] = {
-        name: LocalModel(ModelChoice(model, device, None))
-        for name, model in models.items()
-        if model
-    }
-    if endpoint:
-        space: Space = "original"  # nothing here asks for coordinates
-        found["endpoint"] = remote_model(endpoint, endpoint_model, api_key, space)
-    if len(found) < 2:
-        raise ConfigError(
-            f"ocr-compare needs two systems, got {', '.join(found) or 'none'}",
-            hint="give two of --a MODEL, --b MODEL and --endpoint URL",
-        )
-    return found
 
 
 def ocr_compare(
@@ -66,7 +28,17 @@ def ocr_compare(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """Make the set, have every system read it, compare; tables or one JSON object, files in `out`."""
+    """Make the set, have every system read it, compare; tables or one JSON object, files in `out`.
+
+    Args:
+        compared: systems by the names of their folders.
+        data: folders of held-out text.
+        real: folder of real data, for its scans.
+        out: folder of the runs and of the result.
+        limit: pictures per language and of each other row.
+        as_json: print one JSON object.
+    """
+    from finesight.api.checkpoints import find_checkpoint
     from finesight.cli.ocr_set import write_set
 
     if out is None or not (data or real):
@@ -74,9 +46,17 @@ def ocr_compare(
             f"--suite ocr-compare needs --out and --data or --real, got {out}, {len(data)} folders, {real}",
             hint="--data names held-out text, --real the folder that holds ocr_scans",
         )
+    if len(compared) < 2:
+        raise ConfigError(
+            f"ocr-compare needs two systems, got {', '.join(compared) or 'none'}",
+            hint="give two of --a MODEL, --b MODEL and --endpoint URL",
+        )
     check_writable(out, is_folder=True)
     for who in compared.values():  # the second is asked hours after the first
-        who.check()
+        if isinstance(who, LocalModel):
+            find_checkpoint(who.choice.name)
+        else:
+            who.responder()
     write_set(out / "set", data, real, limit=limit)
     names = {}
     for folder, who in compared.items():

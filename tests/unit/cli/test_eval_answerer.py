@@ -58,7 +58,7 @@ def test_what_is_missing_is_said():
     with pytest.raises(ConfigError, match="needs --space"):
         endpoint(space=None)
     with pytest.raises(ConfigError, match="needs --endpoint-model"):
-        endpoint(endpoint_model=None)
+        endpoint(endpoint_model=None).responder()
     assert only_one({"model": None, "endpoint": None}) == "model"
     with pytest.raises(ConfigError, match="both --endpoint and --replay"):
         only_one({"model": None, "endpoint": "x", "replay": "y"})

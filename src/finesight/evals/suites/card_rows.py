@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import count, islice
 from math import isfinite
 from pathlib import Path
 
@@ -37,9 +37,6 @@ ERROR_RATES = frozenset({"cer"})
 
 _STRIP = 4
 """Frames of a video that stand for it on the page."""
-
-OnRow = Callable[[str, int], None]
-"""Told the row and the number of its items done, on pictures and on blank ones together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,100 +121,76 @@ def card_task(part: RealTask) -> Task:
     )
 
 
-def score_row(
-    task: Task,
-    copy: Path,
-    model: FromModel,
-    out: Path,
-    *,
-    limit: int | None = None,
-    most_examples: int = 0,
-    on_progress: OnRow | None = None,
-) -> RowScore:
-    """Run one benchmark twice, on its pictures and on blank ones; run again to go on after a crash.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """How the rows of a card are made; run again to go on after a crash.
 
-    Args:
-        task: the benchmark.
-        copy: its local copy.
+    Attributes:
         model: answers in resized pixels.
-        out: answers go to SEEN and BLANK below a folder of the benchmark here.
-        limit: items at most.
-        most_examples: right answers to keep, and as many wrong ones.
-        on_progress: told of every item.
-
-    Raises:
-        EvalError: the copy is broken, or `out` holds answers of another model or limit of tokens.
+        out: answers go to SEEN and BLANK below a folder of each benchmark here.
+        limit: items per row at most.
+        most_examples: right answers to keep per row, and as many wrong ones.
+        on_progress: told the row and the number of its items done, on pictures and on blank ones together.
     """
-    num_done = 0
 
-    def count(done: int) -> None:
-        nonlocal num_done
-        del done
-        num_done += 1
-        if on_progress:
-            on_progress(task.name, num_done)
+    model: FromModel
+    out: Path
+    limit: int | None = None
+    most_examples: int = 0
+    on_progress: Callable[[str, int], None] | None = None
 
-    def asked(who: FromModel, name: str) -> RunResult:
+    def rows(self, tasks: Sequence[tuple[Task, Path]]) -> list[RowScore]:
+        """Score benchmarks, each with its local copy.
+
+        Raises:
+            EvalError: no item of any of them was answered; further errors as in `row`.
+        """
+        rows = [self.row(task, copy) for task, copy in tasks]
+        if all(row.num_failed == row.num_items for row in rows):
+            raise EvalError(
+                f"{self.model.name} answered no item of {len(rows)} rows",
+                hint=f"samples.jsonl of each row says why: {self.out}",
+            )
+        return rows
+
+    def row(self, task: Task, copy: Path) -> RowScore:
+        """Run one benchmark twice, on its pictures and on blank ones.
+
+        Raises:
+            EvalError: the copy is broken, or `out` holds answers of another model or limit of tokens.
+        """
+        done = count(1)
+        seen = self._run(task, copy, self.model, "seen", done)
+        blind = self._run(task, copy, self.model.blind(), "blank", done)
+        assert seen.result is not None  # only a shard has none
+        assert blind.result is not None
+        twins = {sample.id: sample for sample in blind.samples}
+        items = task.prompts[0].items(copy, task.budget)
+        chosen = _chosen(task, seen.samples, self.most_examples)
+        return RowScore(
+            row=task.name,
+            measure=task.main,
+            score=seen.result.value,
+            blank=blind.result.value,
+            num_items=seen.result.n,
+            num_failed=sum(seen.result.errors.values()),
+            examples=tuple(_examples(chosen, twins, items)),
+        )
+
+    def _run(
+        self, task: Task, copy: Path, model: FromModel, name: str, done: Iterator[int]
+    ) -> RunResult:
+        told = self.on_progress
         return run(
             task,
             task.prompts[0],
             task.prompts[0].items(copy, task.budget),
-            who,
-            folder=out / task.name / name,
-            space="resized",
-            limit=limit,
-            on_progress=count,
-        )
-
-    seen, blind = asked(model, "seen"), asked(model.blind(), "blank")
-    assert seen.result is not None  # only a shard has none
-    assert blind.result is not None
-    chosen = _chosen(task, seen.samples, most_examples)
-    twins = {sample.id: sample for sample in blind.samples}
-    items = task.prompts[0].items(copy, task.budget)
-    return RowScore(
-        row=task.name,
-        measure=task.main,
-        score=seen.result.value,
-        blank=blind.result.value,
-        num_items=seen.result.n,
-        num_failed=sum(seen.result.errors.values()),
-        examples=tuple(_examples(chosen, twins, items)),
-    )
-
-
-def score_card(
-    tasks: Sequence[tuple[Task, Path]],
-    model: FromModel,
-    out: Path,
-    *,
-    limit: int | None = None,
-    most_examples: int = 0,
-    on_progress: OnRow | None = None,
-) -> list[RowScore]:
-    """Score the rows of a card; arguments as in `score_row`.
-
-    Raises:
-        EvalError: there is no row, or no item of any row was answered.
-    """
-    rows = [
-        score_row(
-            task,
-            copy,
             model,
-            out,
-            limit=limit,
-            most_examples=most_examples,
-            on_progress=on_progress,
+            folder=self.out / task.name / name,
+            space="resized",
+            limit=self.limit,
+            on_progress=(lambda _: told(task.name, next(done))) if told else None,
         )
-        for task, copy in tasks
-    ]
-    if all(row.num_failed == row.num_items for row in rows):
-        raise EvalError(
-            f"{model.name} answered no item of {len(rows)} rows",
-            hint=f"samples.jsonl of each row says why: {out}",
-        )
-    return rows
 
 
 def as_scores(rows: Sequence[RowScore]) -> dict[str, float]:

@@ -20,7 +20,7 @@ from finesight.evals.suites.card import (
     trained_for,
     write_card,
 )
-from finesight.evals.suites.card_rows import RowScore, as_scores, score_card
+from finesight.evals.suites.card_rows import Card, RowScore, as_scores
 from finesight.evals.suites.heldout import held_out_item, held_out_tasks
 from finesight.geometry import Box, Resize, Size
 
@@ -54,7 +54,8 @@ def item(row, answer="", boxes=(), number=0):
 def card_of(items, text, folder):
     tasks = [(task, folder) for task in held_out_tasks(items)]
     model = FromModel(Scripted(text), "scripted")
-    return score_card(tasks, model, folder, most_examples=EXAMPLES_PER_ROW)
+    card = Card(model=model, out=folder, most_examples=EXAMPLES_PER_ROW)
+    return card.rows(tasks)
 
 
 def test_right_and_wrong_answers_are_kept_up_to_a_number(tmp_path):

@@ -17,10 +17,10 @@ from finesight.evals.responders.blind import BLANK_COLOUR
 from finesight.evals.responders.model import FromModel
 from finesight.evals.suites.card_rows import (
     ERROR_RATES,
+    Card,
     card_task,
     is_right,
     picture_of,
-    score_row,
 )
 from finesight.evals.suites.real_tasks import CARD_TASKS, REAL_TASKS, RealTask, present
 from finesight.evals.tasks.packaged.coins import EDGES
@@ -61,15 +61,14 @@ def coins(tmp_path):
 
 def test_a_row_is_a_task_seeing_and_blind(coins, tmp_path):
     model, told = Looking(), []
-    row = score_row(
-        card_task(COINS),
-        coins,
-        FromModel(model, "me"),
-        tmp_path / "out",
+    card = Card(
+        model=FromModel(model, "me"),
+        out=tmp_path / "out",
         limit=8,
         most_examples=2,
         on_progress=lambda name, done: told.append((name, done)),
     )
+    row = card.row(card_task(COINS), coins)
     assert (row.row, row.measure, row.num_items) == ("coins", "accuracy", 8)
     assert 0 < row.score < 1
     assert (row.blank, row.num_failed) == (0.0, 0)
@@ -84,10 +83,10 @@ def test_a_row_is_a_task_seeing_and_blind(coins, tmp_path):
 def test_it_goes_on_where_it_was_and_refuses_another_model(coins, tmp_path):
     model = Looking()
     for _ in range(2):
-        score_row(card_task(COINS), coins, FromModel(model, "me"), tmp_path, limit=2)
+        Card(model=FromModel(model, "me"), out=tmp_path, limit=2).row(card_task(COINS), coins)
     assert len(model.sizes) == 4
     with pytest.raises(EvalError, match="responder='me'"):
-        score_row(card_task(COINS), coins, FromModel(model, "other"), tmp_path, limit=2)
+        Card(model=FromModel(model, "other"), out=tmp_path, limit=2).row(card_task(COINS), coins)
 
 
 def test_what_fails_is_counted(coins, tmp_path):
@@ -95,8 +94,8 @@ def test_what_fails_is_counted(coins, tmp_path):
         def respond(self, conversations, sampling):
             raise EvalError("no answer today")
 
-    row = score_row(
-        card_task(COINS), coins, FromModel(Failing(), "me"), tmp_path, limit=3, most_examples=1
+    row = Card(model=FromModel(Failing(), "me"), out=tmp_path, limit=3, most_examples=1).row(
+        card_task(COINS), coins
     )
     assert (row.score, row.num_items, row.num_failed) == (0.0, 3, 3)
     assert row.examples[0].said == "(no answer: no answer today)"
@@ -106,7 +105,9 @@ def test_right_means_full_marks_in_the_quoted_metric(coins, tmp_path):
     task = registry.task("coins")
     item = next(iter(task.prompts[0].items(coins, task.budget)))
     assert picture_of(item).size == item.conversation.messages[0].parts[0].source.size
-    done = score_row(card_task(COINS), coins, FromModel(Looking(), "me"), tmp_path, limit=26)
+    done = Card(model=FromModel(Looking(), "me"), out=tmp_path, limit=26).row(
+        card_task(COINS), coins
+    )
     samples = read_samples(tmp_path / "coins" / "seen")
     right = [sample for sample in samples if is_right(task, sample)]
     assert len(right) == round(done.score * 26) == 4 + 1

@@ -8,7 +8,7 @@ from finesight.evals.core.results import load_result
 from finesight.evals.core.task import Item
 from finesight.evals.responders.blind import BLANK_COLOUR
 from finesight.evals.responders.model import FromModel
-from finesight.evals.suites.card_rows import score_card
+from finesight.evals.suites.card_rows import Card
 from finesight.evals.suites.heldout import held_out_item, held_out_tasks
 from finesight.geometry import Box, Resize, Size
 
@@ -48,7 +48,7 @@ def score(tmp_path):
     def rows(items, answers, blank="none"):
         model = FromModel(Scripted(answers, blank), "scripted")
         tasks = [(task, tmp_path) for task in held_out_tasks(items)]
-        return {row.row: row for row in score_card(tasks, model, tmp_path)}
+        return {row.row: row for row in Card(model=model, out=tmp_path).rows(tasks)}
 
     return rows
 
@@ -112,6 +112,6 @@ def test_a_model_that_answers_nothing_has_no_card(tmp_path) -> None:
 
     (task,) = held_out_tasks([_item("text_words", "a", "hello")])
     with pytest.raises(EvalError, match="me answered no item of 1 rows"):
-        score_card([(task, tmp_path)], FromModel(Failing(), "me"), tmp_path)
+        Card(model=FromModel(Failing(), "me"), out=tmp_path).rows([(task, tmp_path)])
     result = load_result(tmp_path / "text_words" / "seen")
     assert (result.errors, result.metrics) == ({"no_answer": 1}, {"cer": 1.0})
