@@ -18,8 +18,8 @@ from typing import Any, Literal
 from zipfile import BadZipFile
 
 from finesight.errors import EvalError
-from finesight.evals.core.formats import Asked, RawRow
-from finesight.evals.core.rows import READERS
+from finesight.evals.core.formats import Asked
+from finesight.evals.core.rows import READERS, Row
 from finesight.evals.core.task import Item
 from finesight.evals.responders.replay import STORED_COLUMNS, Replay
 
@@ -61,7 +61,7 @@ class Output:
     @classmethod
     def of(
         cls,
-        row: RawRow,
+        row: Row,
         text: str | None,
         target: object,
         ids: Mapping[str, str],
@@ -236,7 +236,7 @@ def load_outputs(path: Path, *, declares_resize: bool = False) -> Imported | Non
     return Imported(harness, path.name, tuple(outputs), declares_resize)
 
 
-def _lmms_output(row: RawRow) -> Output:
+def _lmms_output(row: Row) -> Output:
     """`resps` is the raw answer; it is left out where `filtered_resps` is the same."""
     values = row.values
     text = values.get("resps", values["filtered_resps"])
@@ -263,7 +263,7 @@ def _lmms_output(row: RawRow) -> Output:
     return Output.of(row, text, target, ids, place=int(values["doc_id"]))
 
 
-def _kit_output(row: RawRow) -> Output:
+def _kit_output(row: Row) -> Output:
     """An empty cell is an empty answer; a failure is written into the answer's own cell."""
     values = row.values
     text = "" if values["prediction"] is None else str(values["prediction"])
@@ -299,7 +299,7 @@ def _leaves(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-def _rows(path: Path) -> Iterator[RawRow]:
+def _rows(path: Path) -> Iterator[Row]:
     """Rows of a file of outputs; of a folder or another kind of file none, which are read elsewhere."""
     if path.suffix == ".xlsx":
         yield from _read_xlsx(path)
@@ -308,7 +308,7 @@ def _rows(path: Path) -> Iterator[RawRow]:
         yield from READERS[path.suffix](path, Asked(names, frozenset()))
 
 
-def _read_xlsx(path: Path) -> Iterator[RawRow]:
+def _read_xlsx(path: Path) -> Iterator[Row]:
     """Rows of the first sheet under its first line."""
     if not path.is_file():
         raise EvalError(f"there is no file {path}")
@@ -327,5 +327,5 @@ def _read_xlsx(path: Path) -> Iterator[RawRow]:
     found = tuple(str(name) for name in next(lines, ()))
     for number, cells in enumerate(lines):
         values = dict(zip(found, cells, strict=False))
-        yield RawRow(where=f"{path}, row {number}", found=found, values=values)
+        yield Row(f"{path}, row {number}", found=found, values=values)
     book.close()
