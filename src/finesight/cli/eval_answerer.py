@@ -217,7 +217,7 @@ def matched(
 
     if not isinstance(responder, Imported):
         return responder
-    match = responder.match(items())
-    for line in match.lines():
+    replay, lines = responder.match(items())
+    for line in lines:
         sys.stderr.write(f"{responder.file}: {line}\n")
-    return match.replay
+    return replay

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -46,23 +47,6 @@ MachineImage = Annotated[
     str | None, typer.Option(help="osworld: image of the virtual computer.", metavar="FILE")
 ]
 ConsolePort = Annotated[int, typer.Option(help="android_world, mobile_miniwob: of the emulator.")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """What environments need besides the copy of their tasks; each looks at its own.
-
-    Attributes:
-        scale: of screenshots of pages.
-        provider: of a virtual computer.
-        vm: its image.
-        console_port: of an emulator.
-    """
-
-    scale: float
-    provider: str
-    vm: str | None
-    console_port: int
 
 
 def live(
@@ -128,7 +112,15 @@ def live(
             for place in (benchmark.folder, cache):
                 if place is not None:
                     check_writable(place, is_folder=True)
-            machine = Machine(scale=scale, provider=provider, vm=vm, console_port=console_port)
+            machine = partial(
+                _environment,
+                task,
+                data,
+                scale=scale,
+                provider=provider,
+                vm=vm,
+                console_port=console_port,
+            )
             done = _play(benchmark, extent, who, machine, steps)
         show({task: done}, out, as_json=as_json)
         refuse_unread({task: done}, least=1 if kind == "replay" else LEAST_UNREAD)
@@ -138,14 +130,14 @@ def _play(
     benchmark: Benchmark,
     extent: Extent,
     who: Answerer | BaselineName,
-    machine: Machine,
+    machine: Callable[[], Environment],
     steps: int,
 ) -> RunResult:
-    """Play with a model, an endpoint or a baseline."""
+    """Play on a machine with a model, an endpoint or a baseline."""
     from finesight.evals.live.play import Player
 
     task, prompt = benchmark.task, benchmark.prompt
-    with closing(_environment(task.name, benchmark.copy, machine)) as environment:
+    with closing(machine()) as environment:
         facts = {**environment.facts, "steps": steps}  # first: what is missing is said at once
         inner, space = _player(who, environment)
         player = Player(
@@ -168,19 +160,22 @@ def _player(who: Answerer | BaselineName, environment: Environment) -> tuple[Ite
     return who.responder(), who.space
 
 
-def _environment(task: str, data: Path, machine: Machine) -> Environment:
+def _environment(
+    task: str, data: Path, *, scale: float, provider: str, vm: str | None, console_port: int
+) -> Environment:
+    """What a benchmark is played on; each kind takes its own of the options."""
     if task == "miniwob":
         from finesight.evals.live.miniwob import MiniWob
 
-        return MiniWob(data, scale=machine.scale)
+        return MiniWob(data, scale=scale)
     if task == "osworld":
         from finesight.evals.live.osworld import OsWorld
 
-        return OsWorld(provider=machine.provider, path_to_vm=machine.vm)
+        return OsWorld(provider=provider, path_to_vm=vm)
     from finesight.evals.live.android_world import AndroidWorld, Family
 
     family: Family = "android_world" if task == "android_world" else "miniwob"
-    return AndroidWorld(family, console_port=machine.console_port)
+    return AndroidWorld(family, console_port=console_port)
 
 
 def _baseline(kind: BaselineName, environment: Environment) -> Baseline:

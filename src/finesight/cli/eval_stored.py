@@ -85,15 +85,15 @@ def rescore(
         from finesight.evals.core import registry
         from finesight.evals.core.rescore import rescore as rescore_run
 
-        runs = [(each, _task_of(each)) for each in run_folders(folder)]
-        who = judge_of(judge, judge_model, judge_key, tasks=[task for _, task in runs])
+        runs = {each: _task_of(each) for each in run_folders(folder)}
+        who = judge_of(judge, judge_model, judge_key, tasks=runs.values())
         found: list[dict[str, Any]] = []
         lines: list[str] = []
-        for each, task in runs:
+        for each, task in runs.items():
             result = rescore_run(each, task, registry.find_extractor(task, extractor))
-            verdict = None if who is None else judged(each, task, who, workers=workers)
-            found.append(asdict(result) | ({"judged": asdict(verdict)} if verdict else {}))
-            lines += verdict.lines() if verdict else [result.line()]
+            second = None if who is None else judged(each, task, who, workers=workers)
+            found.append(asdict(result) | ({"judged": asdict(second)} if second else {}))
+            lines += second.lines() if second else [result.line()]
         print_result(lines, {"results": found}, as_json=as_json)
 
 
@@ -133,11 +133,8 @@ def report(
 
         check_report(out)
         folders = run_folders(folder)
-        copies = (
-            {}
-            if data is None
-            else {each: copy_of(_task_of(each), data, len(folders)) for each in folders}
-        )
+        drawn = folders if data is not None else ()
+        copies = {each: copy_of(_task_of(each), data or Path(), len(folders)) for each in drawn}
         items = shown_items(copies, most_failures=failures)
         write_report(out, folders, items=items, most_failures=failures)
         sys.stderr.write(f"wrote {out}\n")

@@ -78,47 +78,6 @@ class Output:
         return f"{name} {value}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
-    """Outputs that met their items.
-
-    Attributes:
-        replay: answers those items.
-        by: the column that matched, or "place".
-        items: number of items.
-        missing: items without an output.
-        failed: items whose output says that the model failed, or is cut.
-        unused: outputs without an item, as the log calls them.
-        same_target: matched items whose truth holds the log's target, of `num_targets` that could be looked at.
-        num_targets: see `same_target`.
-    """
-
-    replay: Replay
-    by: str
-    items: int
-    missing: tuple[str, ...]
-    failed: tuple[str, ...]
-    unused: tuple[str, ...]
-    same_target: int
-    num_targets: int
-
-    def lines(self) -> Iterator[str]:
-        """What a reader of the score must know, line by line."""
-        found = self.items - len(self.missing)
-        yield f"{found} of {self.items} items have an output, matched by {self.by}"
-        if self.num_targets:
-            yield f"the log's target stands in the truth of {self.same_target} of {self.num_targets} items"
-        lost = "items whose output is lost: the model failed, or its cell was too short"
-        for names, what in (
-            (self.missing, "items without an output"),
-            (self.failed, lost),
-            (self.unused, "outputs without an item"),
-        ):
-            if names:
-                more = ", ..." if len(names) > _SHOWN else ""
-                yield f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"
-
-
 @dataclass(frozen=True, slots=True)
 class Imported:
     """Outputs of a harness before they met any item; `match` makes them answer.
@@ -140,11 +99,14 @@ class Imported:
         """What results call it."""
         return f"replay of {self.file} ({self.harness})"
 
-    def match(self, items: Iterable[Item]) -> Match:
+    def match(self, items: Iterable[Item]) -> tuple[Replay, list[str]]:
         """Find the output of each item.
 
         Args:
             items: of the whole benchmark in its order; none of them is asked.
+
+        Returns:
+            The outputs as answers of those items, and what a reader of the score must know, line by line.
 
         Raises:
             EvalError: no output belongs to any item, two belong to one, or places lie behind the last item.
@@ -165,16 +127,16 @@ class Imported:
                 found[key] = output
         targets = {key: each.target for key, each in found.items() if each.target is not None}
         texts = {key: each.text for key, each in found.items() if each.text is not None}
-        return Match(
-            replay=Replay(self.name, texts, declares_resize=self.declares_resize),
-            by=by,
-            items=len(truths),
-            missing=tuple(name for name in truths if name not in found),
-            failed=tuple(name for name in truths if name in found and name not in texts),
-            unused=tuple(unused),
-            same_target=sum(said in set(_leaves(truths[key])) for key, said in targets.items()),
-            num_targets=len(targets),
-        )
+        lines = [f"{len(found)} of {len(truths)} items have an output, matched by {by}"]
+        if targets:
+            same = sum(said in set(_leaves(truths[key])) for key, said in targets.items())
+            said = f"the log's target stands in the truth of {same} of {len(targets)} items"
+            lines.append(said)
+        lost = "items whose output is lost: the model failed, or its cell was too short"
+        lines += _listed("items without an output", [name for name in truths if name not in found])
+        lines += _listed(lost, [name for name in truths if name in found and name not in texts])
+        lines += _listed("outputs without an item", unused)
+        return Replay(self.name, texts, declares_resize=self.declares_resize), lines
 
     def _keys(self, names: Sequence[str]) -> tuple[str, list[str | None]]:
         """What outputs are matched by, and the item of each."""
@@ -199,6 +161,12 @@ class Imported:
                 hint="give a copy of the split that lmms-eval ran, in its order",
             )
         return "place in the split", [names[place] for place in places]
+
+
+def _listed(what: str, names: Sequence[str]) -> list[str]:
+    """A line that counts names and shows the first of them; none where there is no name."""
+    more = ", ..." if len(names) > _SHOWN else ""
+    return [f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"] if names else []
 
 
 def harness_of(path: Path) -> Harness | None:
