@@ -114,7 +114,7 @@ class StoredOutputs:
     space: Space
 
     def responder(self) -> Replay | Imported:
-        """The outputs; those of another harness have yet to meet their items, see `matched`."""
+        """The outputs; those of another harness are not yet matched with items, see `matched`."""
         from finesight.evals.responders.harness_logs import load_outputs
         from finesight.evals.responders.replay import Replay
 
@@ -204,7 +204,7 @@ def _refuse_idle(kind: str, owner: str, values: Mapping[str, object]) -> None:
 def matched(
     responder: ItemResponder | Imported, items: Callable[[], Iterable[Item]]
 ) -> ItemResponder:
-    """A responder that answers these items: outputs of another harness first have to meet them.
+    """A responder that answers these items: outputs of another harness are first matched with them.
 
     Args:
         responder: any.

@@ -26,7 +26,7 @@ def judge_of(
     tasks: Iterable[Task],
     shard: tuple[int, int] = (0, 1),
 ) -> Judge | None:
-    """Who judges; None where nobody is to. What it says is kept in the folder of each run.
+    """The judge, or None where none is given. Its replies are kept in the folder of each run.
 
     Args:
         url: base address of its API.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A language model as a judge: what a benchmark may ask it about an answer, and what its reply may mean.
 
-The score by rule comes first and is kept; the judge's score is given beside it. A judge that does not answer in the
-form it was asked for has decided nothing (`Nonsense`); its reply is counted and never guessed at.
+The score by rule is always kept; the judge's score is a second one. A judge that does not answer in the form it was
+asked for has decided nothing (`Nonsense`); this is counted, and its meaning is never guessed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Score stored answers anew, with another rule or with the same one after it was mended: no model, no data.
+"""Score stored answers again, by another rule or by the same one after it was corrected; without model and data.
 
-Shards of a run are brought together on the way.
+Shards of a run are joined into one journal.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class BatchResponder(ItemResponder, Protocol):
     """An `ItemResponder` that takes several items at once."""
 
     def answer_many(self, items: Sequence[Item], sampling: Sampling) -> list[Reply | Exception]:
-        """One reply per item, in order; the error of an item stands in its place and loses no other reply."""
+        """One reply per item, in order, or the error of that item; an error loses no other reply."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def rows(
 
 
 def broken_item(row_id: str, reason: str) -> Item:
-    """An item that stands for a row that could not be used: it is counted, never asked.
+    """The item of a row that could not be used: it is counted, never asked.
 
     Args:
         row_id: unique among the items, such as `Row.where`.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ask every item, keep every answer, and stop for nothing but a wrong call.
+"""Run a benchmark: ask every item and keep every answer; an item that fails is counted and ends nothing.
 
-One line per item goes to the folder's journal as soon as its answer is there, in the order of the items. Run the same
-call again after a crash and it goes on where the lines end. Items flow through: a benchmark of any size takes the
-memory of its answers. The folder is made once there is a first item, and settings bind it from the first answer on.
+One line per item is added to the folder's journal as soon as its answer is there, in the order of the items. The same
+call after a crash continues where the lines end. Items are read as they are needed, so a run takes the memory of its
+answers only. The folder is made once there is a first item, and its settings are fixed from the first answer on.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def run(
         batch: items that a thread hands to a `BatchResponder` at once; others are asked one by one.
         retry_errors: ask items anew that had failed before.
         environment: what else decides the answers, in plain JSON values: of episodes the environment and its limits.
-        on_progress: told the number of items done.
+        on_progress: called with the number of items done.
 
     Raises:
         EvalError: there is no item, the folder holds answers of other settings, or answers in resized pixels are to be
@@ -171,7 +171,7 @@ def _check(
 
 
 def _with_a_first(task: Task, items: Iterable[Item]) -> Iterator[Item]:
-    """The same items, the first of them read: what a copy lacks is said before a folder is made."""
+    """The same items with the first of them read, so that a copy that lacks something fails before a folder is made."""
     reading = iter(items)
     first = next(reading, None)
     if first is None:

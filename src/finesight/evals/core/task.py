@@ -2,7 +2,7 @@
 """What a benchmark is: how its copy is read, what is asked, how an answer is read, scored and added up.
 
 A task is data and four functions, each named and versioned where a score depends on it. The model sees nothing but a
-`Conversation`; nothing here knows a model, and no model knows a task.
+`Conversation`; tasks do not depend on models, nor models on tasks.
 
 The way of one question:
 

@@ -3,9 +3,9 @@
 
 Of captions it is asked which option follows from them.
 
-Reading and marking are kept apart: whoever reads an answer is not shown the gold one, so that it cannot be found where
-it is not. What was read is marked by the benchmark's own rule wherever that rule can tell, and only what it does not
-find equal goes to the judge a second time, gold answer beside it.
+Reading and scoring are separate questions: when the judge reads an answer it is not shown the gold answer, so that it
+cannot read the gold answer into it. What was read is scored by the benchmark's own rule. Only where that rule finds no
+equality is the judge asked again, this time with the gold answer.
 
 Everything quoted to a judge is one JSON object, which no answer can break out of. Its reply counts by its last line.
 """
@@ -131,7 +131,7 @@ def plain_letter(text: str, options: Mapping[str, str]) -> str | None:
 def _chosen(
     case: Case, ask: Ask, form: str, quoted: Mapping[str, Any], labels: Sequence[str]
 ) -> Ruling:
-    """The label that the judge names; silence chooses nothing and is not shown to it."""
+    """The label that the judge names; an empty answer chooses nothing, and the judge is not asked."""
     if not case.text.strip():
         return Ruling("none", None, case.score(None))
     said = _asked(ask, form, "CHOICE", **quoted)
@@ -153,7 +153,7 @@ def _compared(case: Case, value: str, ask: Ask) -> Ruling:
 
 
 def _unread(case: Case, said: str, *, none: bool = True) -> Ruling | None:
-    """The ruling where an answer holds no one thing; nothing that is no one thing scores as silence."""
+    """The ruling where an answer holds nothing or several things; both score like an empty answer."""
     word = said.rstrip(".").upper()
     if word == "NONE" and none:
         return Ruling("none", None, case.score(None))
@@ -161,7 +161,7 @@ def _unread(case: Case, said: str, *, none: bool = True) -> Ruling | None:
 
 
 def _asked(ask: Ask, form: str, key: str, **quoted: Any) -> str:
-    """Ask, and give what stands behind the key in the last line of the reply.
+    """Ask, and give what follows the key in the last line of the reply.
 
     Raises:
         Nonsense: the last line does not begin with the key, or nothing follows it.

@@ -40,7 +40,7 @@ class Judged:
         verdicts: items by verdict.
         failures: items that kept their score by rule, by reason.
         answers: digest of the answers that were judged.
-        by_rule: the result by rule, which always stands beside it.
+        by_rule: the result by rule.
         result: the judged result.
     """
 
@@ -52,7 +52,7 @@ class Judged:
     result: Result
 
     def lines(self) -> list[str]:
-        """Both scores as they are said, and what the judge could not do."""
+        """Both scores in words, and what the judge could not do."""
         rule = f"rule {self.by_rule.extractor} {self.by_rule.extractor_version}"
         kept = ", ".join(f"{reason} {count}" for reason, count in self.failures.items())
         counts = ", ".join(f"{verdict} {count}" for verdict, count in self.verdicts.items())
@@ -78,7 +78,7 @@ def judge_run(
         task: the benchmark it ran.
         judge: who judges; with more than one worker it is called from several threads.
         workers: threads.
-        on_judged: told how many of how many answers are judged.
+        on_judged: called with the number of answers judged, and of all.
 
     Raises:
         EvalError: the benchmark is not judged, or the folder holds no finished run of it.

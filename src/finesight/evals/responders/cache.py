@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replies kept on disk, found again by what was asked: pixels, words, sampling, and who was asked.
 
-An entry is written beside its place and moved there, so a process that dies leaves whole entries or none, and many
+An entry is written under another name and then moved, so a process that dies leaves whole entries or none, and many
 processes may share a folder.
 """
 

@@ -3,9 +3,9 @@
 
 Two are known by their fields: the sample log of lmms-eval (`--log_samples`, one JSON object per line with `doc_id` and
 `filtered_resps`; seen in 0.7.3) and the result table of VLMEvalKit (TSV, JSON or XLSX with `index` and `prediction`;
-seen in ms-vlmeval 0.0.20). Either says of an output what its own copy of the benchmark calls it, so outputs meet items
-by the column whose values most often are ids of items. A log without any such column, as lmms-eval has written it since
-it leaves the documents out, is matched by place: its `doc_id` counts the rows of the split.
+seen in ms-vlmeval 0.0.20). Either names its outputs as its own copy of the benchmark does, so they are matched with
+items by the column whose values most often are ids of items. A log without such a column, as lmms-eval has written it
+since it leaves the documents out, is matched by place: its `doc_id` counts the rows of the split.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Outputs of a harness before they met any item; `match` makes them answer.
+    """Outputs of a harness, not yet matched with items; see `match`.
 
     Attributes:
         harness: who wrote them.

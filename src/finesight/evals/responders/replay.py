@@ -63,7 +63,7 @@ class Replay:
 
         Raises:
             ConfigError: a folder of anything else.
-            EvalError: there is no such file, a row is broken, or an id stands twice.
+            EvalError: there is no such file, a row is broken, or an id occurs twice.
         """
         if path.is_dir():
             path = _samples_in(path)
@@ -114,7 +114,7 @@ def _said_sizes(media: Any, where: str) -> tuple[Resize, ...]:
     """Sizes of pictures as `samples.jsonl` or `finesight ask --json` has them; none unless all are there.
 
     Raises:
-        EvalError: what stands for a size is none.
+        EvalError: a value is no size of a picture.
     """
     if isinstance(media, dict):
         raise EvalError(

@@ -2,7 +2,7 @@
 """The report card as files: JSON, a drawing, and one page with right and wrong answers as pictures.
 
 A row that a model was never trained for is marked as such. The rows it was trained for are listed in `trained_on.json`
-beside its weights: a JSON list of rows, where `text_*` stands for all that begin so. Without the file nothing is
+beside its weights: a JSON list of rows, where `text_*` means all that begin with it. Without the file nothing is
 claimed.
 """
 

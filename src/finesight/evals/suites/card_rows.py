@@ -36,7 +36,7 @@ ERROR_RATES = frozenset({"cer"})
 """Measures of which less is better."""
 
 _STRIP = 4
-"""Frames of a video that stand for it on the page."""
+"""Frames of a video that the page shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ class Card:
         out: answers go to SEEN and BLANK below a folder of each benchmark here.
         limit: items per row at most.
         most_examples: right answers to keep per row, and as many wrong ones.
-        on_progress: told the row and the number of its items done, on pictures and on blank ones together.
+        on_progress: called with the row and the number of its items done, on pictures and on blank ones together.
     """
 
     model: FromModel
@@ -247,7 +247,7 @@ def _said(sample: Sample) -> str:
 
 
 def picture_of(item: Item) -> Image.Image:
-    """What stands for an item: its first picture, or some frames of its video side by side.
+    """The picture of an item on the page: its first picture, or some frames of its video side by side.
 
     Raises:
         MediaError: it is not there.

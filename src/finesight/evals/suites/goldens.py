@@ -2,7 +2,7 @@
 """Stored outputs of other systems, scored again: our total must be the one that was published with them.
 
 No model is asked. Where a total differs, a rule of reading or of scoring is not the official one, and numbers of that
-benchmark must not be set beside published ones.
+benchmark must not be compared with published ones.
 
 Each source is read from the folder that its project gives out; one that is not there is passed over.
 """
@@ -82,7 +82,7 @@ def replay(real: Path) -> list[Golden]:
 
 
 def _mathvision(real: Path) -> Iterator[Golden]:
-    """Marks per output; the official total stands as "right/all" beside the outputs."""
+    """Marks per output; the official total is kept as "right/all" with the outputs."""
     folder = real / "mathvision"
     questions = {row["id"]: row for row in _lines(folder / "test.jsonl")}
     task = registry.task("mathvision")
@@ -130,7 +130,7 @@ def _mmmu(real: Path) -> Iterator[Golden]:
 
 
 def _mmmu_pro(real: Path) -> Iterator[Golden]:
-    """Marks per output; the official verdict stands with each."""
+    """Marks per output; the official verdict is kept with each."""
     rows = _lines(real / "mmmu" / "mmmu_pro_gpt-4o_vision_cot.jsonl")
     if not rows:
         return

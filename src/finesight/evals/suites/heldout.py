@@ -75,10 +75,10 @@ def held_out_tasks(items: Iterable[Item]) -> list[Task]:
     rows: dict[str, list[Item]] = {}
     for item in items:
         rows.setdefault(item.tags[ROW], []).append(item)
-    return [_task(row, members) for row, members in rows.items()]
+    return [_row_task(row, members) for row, members in rows.items()]
 
 
-def _task(row: str, items: Sequence[Item]) -> Task:
+def _row_task(row: str, items: Sequence[Item]) -> Task:
     is_text = row.startswith("text_")
     if not is_text and row not in _RULES:
         raise EvalError(

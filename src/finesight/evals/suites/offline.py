@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """All benchmarks on real data that need no download, one after another, and stored outputs scored again.
 
-What a folder of real data lacks is named, not skipped in silence. A benchmark that could not be answered at all stays
-in the table with its reasons: the suite is there to be read whole.
+Benchmarks that a folder of real data lacks are listed. A benchmark that could not be answered at all stays in the table
+with its reasons.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from finesight.evals.suites.goldens import Golden, replay
 from finesight.evals.suites.real_tasks import REAL_TASKS, RealTask, present
 
 OnPart = Callable[[str, int], None]
-"""Told the benchmark and the number of its items done."""
+"""Called with the benchmark and the number of its items done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def run_offline(
         real: folders of real data, each with a folder per source; the first that has a source counts.
         out: answers go to a folder per benchmark here.
         limit: items per benchmark at most.
-        on_progress: told of every item.
+        on_progress: called with the benchmark and the number of its items done.
 
     Raises:
         EvalError: there is nothing that could be run, or a copy is broken.
