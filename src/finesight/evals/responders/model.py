@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from finesight.conversation import Conversation, Reply, Responder, Sampling
+from finesight.errors import EngineError
 from finesight.evals.core.responders import attempt
 from finesight.evals.core.task import Item
 from finesight.evals.responders.blind import blanked
@@ -84,9 +85,17 @@ class FromModel:
     ) -> list[Reply | Exception]:
         if not conversations:
             return []
-        together = attempt(partial(self.responder.respond, conversations, sampling))
+        together = attempt(partial(self._respond, conversations, sampling))
         if not isinstance(together, Exception):
-            return list(together)
+            return [*together]
         if len(conversations) == 1:
             return [together]
         return [each for one in conversations for each in self._replies([one], sampling)]
+
+    def _respond(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+        replies = self.responder.respond(conversations, sampling)
+        if len(replies) != len(conversations):
+            raise EngineError(
+                f"{self.name} gave {len(replies)} replies to {len(conversations)} questions"
+            )
+        return replies

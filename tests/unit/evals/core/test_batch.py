@@ -91,3 +91,14 @@ def test_kept_answers_are_not_asked_in_a_batch(tmp_path):
     go(map(item, range(5)), who, tmp_path / "b", batch=5)
     assert model.sizes == [2, 3]
     assert [sample.text for sample in read_samples(tmp_path / "b")] == ["2"] * 5
+
+
+def test_a_model_that_loses_replies_is_asked_one_by_one(tmp_path):
+    class Forgetful(Together):
+        def respond(self, conversations, sampling):
+            return super().respond(conversations, sampling)[:1]
+
+    model = Forgetful()
+    done = go(map(item, range(3)), FromModel(model, "m"), tmp_path, batch=3)
+    assert [sample.error for sample in done.samples] == [None] * 3
+    assert model.sizes == [3, 1, 1, 1]
