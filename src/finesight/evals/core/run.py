@@ -86,8 +86,8 @@ def run(
         on_progress: called with the number of items done.
 
     Raises:
-        EvalError: there is no item, the folder holds answers of other settings, or answers in resized pixels are to be
-            placed and the responder does not say how it resizes.
+        EvalError: there is no item, the folder holds answers of other settings, or more answers than `limit` takes, or
+            answers in resized pixels are to be placed and the responder does not say how it resizes.
         ConfigError: a number is out of its range.
     """
     _check(space, responder, shard, {"workers": workers, "batch": batch, "limit": limit})
@@ -120,6 +120,7 @@ def run(
                 selected.append(_kept(sample, journal, task, extractor, space))
                 if on_progress:
                     on_progress(len(selected))
+        _refuse_smaller(folder, limit if shard[1] == 1 else None, selected, journal)
         journal.put_in_order()
     result = None
     if shard[1] == 1:
@@ -127,6 +128,20 @@ def run(
         save_result(folder, result)
     num_asked = sum(1 for sample in selected if sample.id not in known)
     return RunResult(result=result, samples=tuple(selected), num_asked=num_asked)
+
+
+def _refuse_smaller(
+    folder: Path, limit: int | None, selected: Sequence[Sample], journal: Journal
+) -> None:
+    """Raise where a limit would replace the result of a larger run by that of a smaller one."""
+    count, kept = len(selected), len(journal.samples)
+    if limit is not None and count < kept:
+        raise EvalError(
+            f"{folder} holds {kept} answers, and with a limit of {limit} its result would be of {count}; no result"
+            " was written",
+            hint="leave the limit out or raise it (--limit), or give another folder; finesight eval rescore FOLDER"
+            f" scores all {kept}",
+        )
 
 
 def _kept(

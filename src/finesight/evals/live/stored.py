@@ -18,7 +18,7 @@ from finesight.evals.core.episode import Episode, Step
 from finesight.evals.core.responders import canned
 from finesight.evals.core.rows import rows
 from finesight.evals.core.task import Item
-from finesight.evals.responders.replay import Replay
+from finesight.evals.responders.replay import Replay, file_of_answers
 
 EPISODE_COLUMNS = {
     "task": ("task", "task_template", "task_name"),
@@ -91,7 +91,7 @@ def stored_successes(path: Path) -> Replay:
     stored: dict[str, str] = {}
     optional = {"instance": EPISODE_COLUMNS["instance"]}
     columns = {name: EPISODE_COLUMNS[name] for name in ("task", "success")}
-    for row in rows(path, columns=columns, optional=optional):
+    for row in rows(file_of_answers(path), columns=columns, optional=optional):
         if row.error is not None:
             raise EvalError(f"{row.where}: {row.error}")
         key = episode_name(row["task"], row.get("instance"))

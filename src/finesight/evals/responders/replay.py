@@ -65,8 +65,7 @@ class Replay:
             ConfigError: a folder of anything else.
             EvalError: there is no such file, a row is broken, or an id occurs twice.
         """
-        if path.is_dir():
-            path = _samples_in(path)
+        path = file_of_answers(path)
         stored: dict[str, str] = {}
         reasons: dict[str, FinishReason] = {}
         sizes: dict[str, tuple[Resize, ...]] = {}
@@ -95,16 +94,24 @@ class Replay:
         return canned(self.stored[item.id], self.reasons.get(item.id, "stop"), media)
 
 
-def _samples_in(folder: Path) -> Path:
-    """The samples of a run's folder: other folders may hold questions of any benchmark.
+def file_of_answers(path: Path) -> Path:
+    """The file itself, or the samples of a run's folder: other folders may hold questions of any benchmark.
 
     Raises:
         ConfigError: a folder without samples.
+        EvalError: there is nothing at this path.
     """
-    samples = folder / "samples.jsonl"
+    if not path.exists():
+        raise EvalError(
+            f"there is no file {path}",
+            hint="give the file of stored answers, or the folder of a run",
+        )
+    if not path.is_dir():
+        return path
+    samples = path / "samples.jsonl"
     if not samples.is_file():
         raise ConfigError(
-            f"{folder} is a folder without samples.jsonl; stored answers are one file",
+            f"{path} is a folder without samples.jsonl; stored answers are one file",
             hint="give the file of answers itself, or the folder that `finesight eval run --out` made",
         )
     return samples

@@ -23,6 +23,7 @@ from finesight.evals.core.responders import Baseline
 from finesight.evals.core.results import load_result
 from finesight.evals.core.rows import broken_item
 from finesight.evals.core.run import run
+from finesight.evals.live.stored import stored_successes
 from finesight.evals.responders.model import FromModel
 from finesight.evals.responders.replay import Replay
 from finesight.remote.client import Endpoint
@@ -233,6 +234,22 @@ def test_a_limit_keeps_groups_whole(tmp_path):
     assert [line["number"] for line in lines(tmp_path)] == list(range(11))
 
 
+def test_a_smaller_limit_does_not_replace_a_larger_result(tmp_path):
+    items = [item(n) for n in range(8)]
+    go(items, Asked(), tmp_path, limit=8)
+    before = load_result(tmp_path)
+    responder = Asked()
+    with pytest.raises(
+        EvalError, match="holds 8 answers, and with a limit of 3 its result"
+    ) as caught:
+        go(items, responder, tmp_path, limit=3)
+    assert "--limit" in caught.value.hint
+    assert responder.ids == []
+    assert load_result(tmp_path) == before
+    assert go(items, responder, tmp_path, limit=8).result == before
+    assert go([*items, item(8)], responder, tmp_path, limit=9).result.n == 9
+
+
 def test_a_limit_without_groups_stops_reading(tmp_path):
     def endless():
         number = 0
@@ -396,6 +413,10 @@ def test_stored_outputs_are_replayed(tmp_path):
     path.write_text('{"id": "q1", "text": "x"}\n' * 2)
     with pytest.raises(EvalError, match="a second output for item 'q1'"):
         Replay.load(path)
+    for read in (Replay.load, stored_successes):
+        with pytest.raises(EvalError, match=r"there is no file .*nowhere.json") as caught:
+            read(tmp_path / "nowhere.json")
+        assert "the file of stored answers" in caught.value.hint
 
 
 def test_an_endpoint_under_pressure_answers_everything(tmp_path):
