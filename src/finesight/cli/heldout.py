@@ -12,14 +12,8 @@ from finesight.data.record import Record
 from finesight.data.shards import ShardSet
 from finesight.errors import EvalError
 from finesight.evals.core.task import Item
-from finesight.evals.suites.heldout import ROW, held_out_item
+from finesight.evals.suites.heldout import ROW, held_out_item, scene_row, text_row
 from finesight.geometry import Box
-
-LATIN_LANGUAGES = ("en", "de", "fr", "es", "it", "pt")
-"""Languages whose rows are scored under the name of their data set; others share one row."""
-
-POINT_KINDS = ("refer", "point_xml", "point_json")
-"""Tasks that ask for places of things."""
 
 
 def read_items(folders: Sequence[Path], *, limit: int | None = None) -> list[Item]:
@@ -50,32 +44,21 @@ def _items(record: Record) -> Iterator[Item]:
     image = Image.fromarray(record.pixels)
     if record.family == "text":
         question, answer = record.turns[0]
-        name = record.id.partition("-")[0]
-        is_latin = record.meta["language"] in LATIN_LANGUAGES
-        row = f"text_{name}" if is_latin else "text_other_scripts"
+        row = text_row(record.id.partition("-")[0], record.meta["language"])
         yield held_out_item(name=record.id, row=row, image=image, question=question, answer=answer)
         return
     for number, ((question, answer), task) in enumerate(
         zip(record.turns, record.meta["tasks"], strict=True)
     ):
-        scene_row = _row_of(task["kind"], answer)
-        if scene_row is None:
+        row_name = scene_row(task["kind"], answer)
+        if row_name is None:
             continue
         boxes = tuple(Box(*record.objects[index].box) for index in task["objects"])
         yield held_out_item(
             name=f"{record.id}/{number}",
-            row=scene_row,
+            row=row_name,
             image=image,
             question=question,
-            answer=str(len(boxes)) if scene_row == "count" else answer,
+            answer=str(len(boxes)) if row_name == "count" else answer,
             boxes=boxes,
         )
-
-
-def _row_of(kind: str, answer: str) -> str | None:
-    """The row a scene question is scored in, or None if in none."""
-    if kind == "count":
-        return "count"
-    if answer == "none":
-        return "absent"
-    return "point" if kind in POINT_KINDS else None

@@ -34,11 +34,31 @@ from finesight.geometry import Box, Point, Resize
 from finesight.parse.answer import read_answer
 from finesight.parse.numbers import read_count
 
+LATIN_LANGUAGES = ("en", "de", "fr", "es", "it", "pt")
+"""Languages whose rows are scored under the name of their data set; others share one row."""
+
+POINT_KINDS = ("refer", "point_xml", "point_json")
+"""Tasks that ask for places of things."""
+
 SAMPLING = Sampling(max_new_tokens=256)
 """Greedy, long enough for every answer asked."""
 
 ROW = "row"
 """Tag of an item that names its row."""
+
+
+def text_row(name: str, language: str) -> str:
+    """The row that a picture of text of a data set is scored in."""
+    return f"text_{name}" if language in LATIN_LANGUAGES else "text_other_scripts"
+
+
+def scene_row(kind: str, answer: str) -> str | None:
+    """The row that a question about a scene is scored in; None if in none."""
+    if kind == "count":
+        return "count"
+    if answer == "none":
+        return "absent"
+    return "point" if kind in POINT_KINDS else None
 
 
 def held_out_item(
