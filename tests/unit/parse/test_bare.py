@@ -3,7 +3,7 @@
 
 import pytest
 
-from finesight.evals.core.task import Answered, Sight
+from finesight.evals.core.task import Answered, CoordinateFrame
 from finesight.evals.extract.places import ALL_BOXES, ALL_POINTS, FIRST_BOX, FIRST_POINT
 from finesight.geometry import Size
 from finesight.parse.answer import read_answer
@@ -356,6 +356,6 @@ def test_a_pair_about_a_picture_and_a_video_may_be_either():
     ],
 )  # fmt: skip
 def test_what_the_evaluation_reads_is_read_or_a_problem(extractor, text):
-    scored = extractor.read(Answered(text, {}, (Sight("original", SEEN, SEEN),)))
+    scored = extractor.read(Answered(text, {}, (CoordinateFrame("original", SEEN, SEEN),)))
     boxes, points, _, problems = read(text)
     assert not scored or boxes or points or problems
