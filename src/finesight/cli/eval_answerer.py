@@ -29,11 +29,14 @@ class LocalModel:
         choice: which, where, in which dtype.
         space: what coordinates in its answers mean.
         cache: folder that keeps its answers; None keeps none.
+        batch: sequences that are decoded together. More than one are part of its name: sums are then rounded
+            differently, so that answers may differ.
     """
 
     choice: ModelChoice
     space: Space = "resized"
     cache: Path | None = None
+    batch: int = 1
 
     def responder(self) -> FromModel:
         """The loaded model, named by the digest of its files and the type of its weights."""
@@ -45,8 +48,11 @@ class LocalModel:
         name, choice = self.choice.name, self.choice
         digest = folder_digest(find_checkpoint(name))
         loaded = load(name, device=choice.device, dtype=choice.dtype)
+        loaded.engine.max_sequences = self.batch
         dtype = str(next(loaded.network.parameters()).dtype).removeprefix("torch.")
-        return FromModel(loaded.engine, f"{name} ({digest[:12]}, {dtype})", cache=self.cache)
+        together = f", {self.batch} together" if self.batch > 1 else ""
+        described = f"{name} ({digest[:12]}, {dtype}{together})"
+        return FromModel(loaded.engine, described, cache=self.cache)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +183,8 @@ def answerer_of(
         return RemoteModel(
             url=endpoint, model=endpoint_model, api_key=api_key, space=space, cache=cache
         )
-    return LocalModel(ModelChoice(model or DEFAULT_MODEL, device, dtype), space or "resized", cache)
+    choice = ModelChoice(model or DEFAULT_MODEL, device, dtype)
+    return LocalModel(choice, space or "resized", cache, batch)
 
 
 def only_one(named: Mapping[str, object]) -> str:

@@ -68,7 +68,7 @@ Shard = Annotated[
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Questions under way at once; for endpoints.")]
 Batch = Annotated[
-    int, typer.Option(min=1, help="Questions handed to a model together; for models here.")
+    int, typer.Option(min=1, help="Questions that a local model answers together.")
 ]
 RetryErrors = Annotated[
     bool, typer.Option("--retry-errors", help="Ask items anew that had failed.")

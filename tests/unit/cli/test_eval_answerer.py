@@ -27,6 +27,13 @@ def endpoint(**changes):
     return answerer_of(**{**ENDPOINT, **changes})
 
 
+def test_a_batch_is_decoded_together_and_named(tiny_model_folder):
+    alone = answerer_of(model=str(tiny_model_folder)).responder()
+    together = answerer_of(model=str(tiny_model_folder), batch=4).responder()
+    assert (alone.responder.max_sequences, together.responder.max_sequences) == (1, 4)
+    assert together.name == alone.name.replace(")", ", 4 together)")
+
+
 def test_an_endpoint_gets_files_as_they_are(capsys):
     who = endpoint(workers=4)
     responder = who.responder()
