@@ -67,9 +67,7 @@ Shard = Annotated[
     Any, typer.Option(parser=read_shard, metavar="I/N", help="Only this part of the items: 0/4.")
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Questions under way at once; for endpoints.")]
-Batch = Annotated[
-    int, typer.Option(min=1, help="Questions that a local model answers together.")
-]
+Batch = Annotated[int, typer.Option(min=1, help="Questions that a local model answers together.")]
 RetryErrors = Annotated[
     bool, typer.Option("--retry-errors", help="Ask items anew that had failed.")
 ]
