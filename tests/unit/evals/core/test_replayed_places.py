@@ -136,7 +136,8 @@ def test_outputs_of_another_harness_are_placed_likewise(copy, tmp_path):
     lines = [{"doc_id": n, "target": "", "filtered_resps": text} for n in range(len(items))]
     outputs = load_outputs(jsonl(tmp_path / "samples_refcoco.jsonl", lines), declares_resize=True)
     assert outputs.declares_resize
-    assert scored(outputs.match(items).replay, copy, tmp_path / "out").value == 1.0
+    replay, _ = outputs.match(items)
+    assert scored(replay, copy, tmp_path / "out").value == 1.0
 
 
 def test_a_picture_that_is_not_there_is_an_error_of_its_item(copy, tmp_path):
