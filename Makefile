@@ -153,8 +153,8 @@ check-real: setup-test  ## real data in the folder FINESIGHT_REAL_DATA
 	$(PYTEST) -m real_data --durations=15
 
 audit: $(STAMPS)/audit  ## known vulnerabilities of what is pinned; asks the network
-	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip || { \
-	  echo 'pip-audit found something, or could not reach its data base (see above)' >&2; exit 1; }
+	$(BIN)/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip || { \
+	  echo 'FAILED: a pinned version has a known fault, or the lists of faults were not reached (see above)' >&2; exit 1; }
 
 release: $(STAMPS)/package  ## may this commit be tagged: one version everywhere, a section of the change log, no change left
 	$(BIN)/python scripts/check_release.py

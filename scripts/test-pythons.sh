@@ -20,9 +20,8 @@ quick='not slow and not gpu and not interop and not fuzz and not real_data'
 torch=$(grep -E '^torch==' constraints.txt)
 torchvision=$(grep -E '^torchvision==' constraints.txt)
 
-environment() {  # INTERPRETER FOLDER: make it, unless it is there
-  [[ -e $2/ready ]] && return
-  rm -rf "$2"
+environment() {  # INTERPRETER FOLDER: make it, or bring it up to date
+  [[ $2/ready -nt pyproject.toml && $2/ready -nt constraints.txt ]] && return
   "$1" -m venv "$2" &&
     "$2/bin/python" -m pip --disable-pip-version-check install "$torch" &&
     "$2/bin/python" -m pip --disable-pip-version-check install -c constraints.txt -e '.[test,data,eval,web]' &&
