@@ -110,20 +110,15 @@ class Scanner:
         is_fenced: whether the stretch is a fenced block; only noted in the blocks.
     """
 
-    def __init__(self, text: str, start: int, end: int, *, is_fenced: bool = False) -> None:
+    def __init__(self, text: str, start: int, end: int, *, is_fenced: bool) -> None:
         self._text = text
         self._end = end
         self._is_fenced = is_fenced
         self._last_comment_end = text.rfind("*/", start, end)
-        self._stack: list[_Frame] = []
-        self._num_keys = 0
-        self._num_unset = 0
-        self._num_comments = 0
-        self._repeated: dict[str, None] = {}
 
     def read(self, start: int) -> JsonBlock:
         """Read the list or object whose opening bracket stands at `start`."""
-        self._repeated = {}
+        self._repeated: dict[str, None] = {}
         root = _Frame(self._text[start], self._repeated)
         self._stack = [root]
         self._num_keys = self._num_unset = self._num_comments = 0

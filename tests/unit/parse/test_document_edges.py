@@ -107,6 +107,21 @@ def test_tables(body, rows):
     ]
 
 
+@pytest.mark.parametrize(
+    ("body", "messages"),
+    [
+        ("<title>t</title><p>a</p>", []),
+        ("<table><tr><td><img></td></tr></table>", ["a picture within a table cell was left out"]),
+        (
+            "<table><tr><td><table><tr><td>a</td></tr></table></td></tr></table>",
+            ["a table within a table cell was flattened"],
+        ),
+    ],
+)
+def test_what_is_said_of_a_page(body, messages):
+    assert [problem.message for problem in page(body).problems] == messages
+
+
 def test_a_cell_after_its_table_means_nothing():
     assert read("<table><tr><td>a</td></tr></table><td>b</td>") == [("table", [["a"]]), ("", "b")]
     assert read("<p>a</td>b</p>") == [("p", "ab")]

@@ -23,6 +23,7 @@ def state(text: str):
     [
         ('{"a": 1, "b": 2}', {"a": 1, "b": 2}),
         ('{"a": 1, "a": 2}', {"a": 2}),
+        ('{"a": 1, "b": 2, "a": 3}', {"b": 2, "a": 3}),
         ("{'a': 'b'}", {"a": "b"}),
         ("{“a”: “b”}", {"a": "b"}),
         ("{a: 1}", {"a": 1}),
@@ -67,6 +68,14 @@ def state(text: str):
         ('{"url": "http://a/b", "c": 1}', {"url": "http://a/b", "c": 1}),
         ('{"a": "b" /* c */, "d": 1}', {"a": "b", "d": 1}),
         ('{"a": "b" // c\n}', {"a": "b"}),
+        ('{\n"a": 1 // one\n, "b": 2\n}', {"a": 1, "b": 2}),
+        ('{"a": "say "X" to"}', {"a": 'say "X" to'}),
+        (r'{"a": "\beta \frac \bx1"}', {"a": r"\beta \frac \bx1"}),
+        (r'{"a": "\udc00\udc00"}', {"a": "\ufffd\ufffd"}),
+        (r'{"a": "\ud800!"}', {"a": "\ufffd!"}),
+        (r'{"a": "\X"}', {"a": r"\X"}),
+        ('{"a": %s}' % ("1" * 308), {"a": int("1" * 308)}),
+        ('{"a": %s}' % ("1" * 309), {"a": float("1" * 309)}),
     ],
 )
 def test_what_is_forgiven(text, read):
@@ -101,6 +110,10 @@ def test_a_cut_text_says_so_and_a_broken_one_too():
     assert state('{"a": 1, "b": 2 ')[1] == "cut"
     assert state('{"a": 1, ! }')[1] == "broken"
     assert state('{"a": 1, "b": word}')[1] == "broken"
+    assert state('{"a": 1, "b')[1] == "cut"
+    assert state('{"a": 1, b')[1] == "cut"
+    assert state('{"a": 1, b X 1}')[1] == "broken"
+    assert state('{"a": 1, "b": /*/ 1}')[1] == "broken"
 
 
 def test_a_closing_quote_that_was_forgotten():
@@ -114,6 +127,7 @@ def test_as_deep_as_it_goes():
     deep = '{"a": ' + "[" * 63 + "]" * 63 + "}"
     assert state(deep)[1] == "closed"
     deeper = '{"a": ' + "[" * 64 + "]" * 64 + "}"
+    assert find_blocks(deeper)[0].state == "broken"
     assert all(block.state != "closed" or not block.num_keys for block in find_blocks(deeper))
 
 
@@ -125,6 +139,28 @@ def test_keys_are_counted_in_all_objects():
     assert (first.num_keys, second.num_keys) == (1, 2)
 
 
+def test_comments_repeated_keys_and_unset_values_are_counted():
+    (block,) = find_blocks('{"a": 1, // x\n # y\n /* z */ "b": 2 /* w */}')
+    assert (block.value, block.num_comments) == ({"a": 1, "b": 2}, 4)
+    (block,) = find_blocks('[NaN, inf, undefined, 1e999, -2e999, 3, None, {"a": }]')
+    assert (block.num_unset, block.num_comments, block.repeated) == (6, 0, ())
+    (block,) = find_blocks('{"a": 1, "b": {"c": 1, "c": 2}, "a": 3}')
+    assert (block.value, block.repeated) == ({"b": {"c": 2}, "a": 3}, ("c", "a"))
+
+
+@pytest.mark.parametrize("after", ["}", "  }", "]", '{"c": 1}', "\n \t}"])
+def test_a_forgotten_quote_ends_at_its_line(after):
+    text = f'{{"x": 1, "a": "b\n{after}'
+    block = find_blocks(text)[0]
+    assert (block.value, block.state) == ({"x": 1}, "broken")
+    assert text[slice(*block.span)] == '{"x": 1, "a": '
+
+
+def test_a_string_does_not_reach_beyond_its_fence():
+    (block,) = find_blocks('```json\n{"x": 1, "a": "b\n```\nand "c": 2}')
+    assert (block.value, block.state) == ({"x": 1}, "cut")
+
+
 def test_blocks_of_fences_and_of_text():
     text = '{"a": 1}\n```json\n{"b": 2}\n```\n{"c": 3}'
     found = [(block.value, block.is_fenced) for block in find_blocks(text)]
@@ -133,4 +169,4 @@ def test_blocks_of_fences_and_of_text():
 
 def test_a_comment_does_not_reach_beyond_its_fence():
     text = '```json\n{"a": 1 /* x }\n```\n*/ {"b": 2}'
-    assert [block.value for block in find_blocks(text)][-1] == {"b": 2}
+    assert [block.value for block in find_blocks(text)] == [{"a": 1}, {"b": 2}]

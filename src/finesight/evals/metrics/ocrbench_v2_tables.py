@@ -24,9 +24,8 @@ def table_score(text: str, gold: str, question: str) -> float:
     asked = question.lower()
     if "html" not in asked and ("markdown" in asked or "<t" not in gold):
         return teds(_from_markdown(text), _from_markdown(gold))
-    flat = text.replace("\n", "")
-    start = next((flat.index(part) for part in _PARTS if part in flat), None)
-    return teds(_as_table(flat[start:]), _as_table(gold)) if start is not None else 0.0
+    start = next((text.index(part) for part in _PARTS if part in text), None)
+    return teds(_as_table(text[start:]), _as_table(gold)) if start is not None else 0.0
 
 
 def chart_score(text: str, gold: Mapping[str, Any]) -> float:

@@ -74,15 +74,10 @@ def _without_punctuation(text: str) -> str:
     return _PERIOD.sub("", out)
 
 
-def _spellings() -> dict[str, str]:
-    """Contractions by every spelling that lacks one or all of their apostrophes."""
-    table: dict[str, str] = {}
-    for word in _CONTRACTIONS:
-        for at, letter in enumerate(word):
-            if letter == "'":
-                table[word[:at] + word[at + 1 :]] = word
-        table[word.replace("'", "")] = word
-    return table
-
-
-_APOSTROPHES = _spellings()
+_APOSTROPHES = {
+    word[:at] + word[at + 1 :]: word
+    for word in _CONTRACTIONS
+    for at, letter in enumerate(word)
+    if letter == "'"
+} | {word.replace("'", ""): word for word in _CONTRACTIONS}
+"""Contractions by every spelling that lacks one or all of their apostrophes."""

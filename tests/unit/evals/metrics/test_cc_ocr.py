@@ -38,7 +38,11 @@ def test_reading_is_counted_in_the_tokens_of_its_set(text, gold, subset, is_scen
         ("```latex\nabcd\n```", "abcd", "doc", 4 / 9),  # the word behind the fence counts
         ("```latex\nx ^ 2\n```", "x^2", "formula", 1.0),
         ("\\noindent x", "x", "formula", 1 / 10),
+        ("x\t^\n2", "x^2", "formula", 1.0),
+        ("abcd", "ab\ncd", "doc", 1.0),
+        ("Here:\n```\nabcd", "abcd", "doc", 1.0),
         ("<smiles>C C O</smiles>", "CCO", "molecular", 1.0),
+        ("C\nC", "CC", "molecular", 1.0),
         ("CCN", "CCO", "molecular", 2 / 3),
         ("", "CCO", "molecular", 0.0),
     ],
@@ -57,6 +61,11 @@ def test_tables_are_compared_as_trees_without_blanks():
     assert page_score(fenced, gold, "table") == 1.0
     assert page_score(_table("<td>ab</td>"), gold, "table") == pytest.approx(2 / 3)
     assert page_score("no table", gold, "table") == 0.0
+    assert page_score(f"{_table('<td>x</td>')} or {fenced}", gold, "table") == 1.0
+    comma = _table("<td>a,b</td>")
+    assert page_score(comma.replace(",", "，"), comma, "table") == 1.0
+    assert page_score(comma, comma.replace(",", ",\n"), "table") == 1.0
+    assert page_score(comma.replace(",", "\n,"), comma, "table") == 1.0
 
 
 def test_a_cell_with_a_span_is_an_element_whose_text_is_not_compared():
@@ -64,6 +73,10 @@ def test_a_cell_with_a_span_is_an_element_whose_text_is_not_compared():
     assert page_score(said, gold, "table") == 1.0
     other = _table('<td colspan="3">a</td>')
     assert page_score(other, gold, "table") == 1 / 2
+
+
+def test_a_line_break_within_a_field_is_dropped():
+    assert field_counts('{"a":\n"1\n2"}', {"a": "12"}) == (1, 0)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import math
 import time
 
 import math_verify
@@ -69,6 +70,13 @@ def test_equality_to_two_decimals(a, b, is_same):
         ("-2^2", -4.0),
         ("25%", 0.25),
         ("5!", 120.0),
+        ("0!", 1.0),
+        ("100!", float(math.factorial(100))),
+        ("101!", None),
+        (r"\sqrt{0}", 0.0),
+        ("0^0.5", 0.0),
+        ("7-2-1", 4.0),
+        ("0.5-0.25+x", None),
         (r"\sqrt[3]{8}", 2.0),
         (r"\sqrt{16}\times 2", 8.0),
         (r"3 \cdot 4 \div 6", 2.0),

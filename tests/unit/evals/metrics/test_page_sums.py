@@ -79,6 +79,17 @@ def test_how_far_apart_a_match_may_be(said, text, extra):
     assert found["extra"] == pytest.approx(extra)
 
 
+def test_blocks_that_hold_nothing_are_not_missed():
+    nothing = page_distances([], "")
+    assert page_distances(texts("***"), "") == nothing
+    assert page_distances([Block("formula", r"\quad")], "") == nothing
+
+
+def test_the_words_of_a_table_are_no_table():
+    found = page_distances([Block("table", table("ab", "cd"))], "abcd")
+    assert (found["table"], found["tree"], found["extra"]) == (1.0, 1.0, 1.0)
+
+
 def test_the_nearest_blocks_are_matched():
     golds, said = texts("abcdefghij", "abcdefghix"), texts("abcdefghix", "abcdefghij")
     found = [(match.golds, match.said) for match in match_blocks(golds, said)]

@@ -24,6 +24,7 @@ IN_HTML, IN_MARKDOWN, UNSAID = "Write it as HTML.", "Write it as MARKDOWN.", "Re
         f"<table>{ROWS}",  # its end was cut off
         f"Here it is:\n<table>{ROWS}</table>",
         f"```html\n<html>\n<body>\n<table>\n{ROWS}\n</table>\n</body>\n</html>\n```",
+        f"<table>{ROWS}</table><table><tr><td>z</td></tr></table>",
         WHOLE.replace("><", ">\n<"),
         WHOLE.replace(">a<", ">\na<"),
     ],
@@ -96,6 +97,7 @@ def test_an_empty_cell_of_markdown_holds_a_blank():
     empty = "|a||\n|-|-|\n|c|d|"
     assert table_score(empty, empty, IN_MARKDOWN) == 1.0
     assert table_score(empty, MARKDOWN, IN_MARKDOWN) == pytest.approx(5 / 6)
+    assert table_score("|a|X|\n|-|-|\n|c|d|", empty, IN_MARKDOWN) == pytest.approx(5 / 6)
     assert table_score("|a| |\n|-|-|\n|c|d|", empty, IN_MARKDOWN) == 1.0
     assert table_score("|a|XX|\n|-|-|\n|c|d|", empty, IN_MARKDOWN) < 1.0
 
@@ -108,6 +110,7 @@ def test_charts_are_rows_of_keys_and_values():
     assert chart_score('{"north": 125, "south": 80}', gold) == pytest.approx(1 - 1 / 5 / 6)
     assert chart_score('{"nord": 120, "south": 80}', gold) == pytest.approx(1 - 2 / 5 / 6)
     assert chart_score("no object", gold) == 0.0
+    assert chart_score("no object", {}) == 0.0
 
 
 # ---------------------------------------------------------------------------------------------------- trees
