@@ -51,8 +51,8 @@ def bench_harness(*, num_items: int = _NUM_ITEMS) -> list[Comparison]:
     """A run of MATH-Vision's size over pictures on disk with instant answers, then the same answers scored again."""
     from finesight.evals.core import registry
     from finesight.evals.core.rescore import rescore
-    from finesight.evals.core.responders import FromModel
     from finesight.evals.core.run import run
+    from finesight.evals.responders.model import FromModel
 
     task = registry.task("mathvision")
     with tempfile.TemporaryDirectory(prefix="finesight-bench-") as folder:

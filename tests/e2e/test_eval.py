@@ -377,8 +377,12 @@ def test_the_card_is_printed_and_written(finesight, heldout, tmp_path):
     assert "video_facts" in content["no_data"]
     assert json.loads((tmp_path / "card" / "card.json").read_text()) == content
     assert {each.name for each in (tmp_path / "card").iterdir()} == {
-        *("card.json", "card.svg", "card.html")
+        *("card.json", "card.svg", "card.html", "answers")
     }
+    kept = tmp_path / "card" / "answers" / "text_words"
+    results = [json.loads((kept / run / "result.json").read_text()) for run in ("seen", "blank")]
+    row = content["rows"]["text_words"]
+    assert [round(each["metrics"]["cer"], 4) for each in results] == [row["score"], row["blank"]]
     assert (
         "not stated" not in (tmp_path / "card" / "card.html").read_text()
     )  # the embedded model states it

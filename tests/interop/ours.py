@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from finesight.evals.core import registry
-from finesight.evals.core.task import Answered, Sight, Task
+from finesight.evals.core.task import Answered, CoordinateFrame, Task
 from finesight.evals.metrics.detection import coco_average_precision
 from finesight.evals.metrics.maths import is_equal, is_equal_tight
 from finesight.evals.metrics.mega import score_field
@@ -28,8 +28,8 @@ def _task(name: str) -> Task:
 def _answered(pair: Pair) -> Answered:
     """The answer with the picture it is about, if any: numbers are pixels of the file."""
     size = pair.truth.get("size")
-    sights = (Sight("original", Size(*size), Size(*size)),) if size else ()
-    return Answered(pair.answer, pair.truth, sights)
+    frames = (CoordinateFrame("original", Size(*size), Size(*size)),) if size else ()
+    return Answered(pair.answer, pair.truth, frames)
 
 
 def scored_by(task: str, part: str, extractor: str | None = None) -> Ours:

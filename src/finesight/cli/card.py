@@ -11,34 +11,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finesight.cli.output import check_writable, print_json
-from finesight.errors import ConfigError
+from finesight.errors import ConfigError, EvalError, FinesightError
 
 if TYPE_CHECKING:
-    from finesight.conversation import Responder
-    from finesight.evals.suites.card import Examples, NoData
-    from finesight.evals.suites.heldout import HeldOutItem, RowScore
+    from finesight.cli.eval_answerer import LocalModel
+    from finesight.evals.core.task import Task
+    from finesight.evals.suites.card import NoData
+    from finesight.evals.suites.card_rows import RowScore
     from finesight.model.vl import VisionLanguageModel
 
 
 HELD_OUT = "text_*, point, count, absent"
-"""Rows of held-out data sets; which they are exactly stands in the data."""
+"""Rows of held-out data sets; the data decide which of them there are."""
 HOW_HELD_OUT = "finesight data build recipes/tiny/heldout_text.toml --out DIR, then --data DIR"
 
 
 def show_card(
-    model: str,
+    who: LocalModel,
     data: Sequence[Path],
     real: Sequence[Path],
     *,
     out: Path | None,
     limit: int | None,
-    device: str,
     as_json: bool,
 ) -> None:
     """Score a model on held-out and on real data; a table or one JSON object on standard output, files in `out`."""
     from finesight.api.checkpoints import find_checkpoint
-    from finesight.evals.suites.card import Examples, read_trained, trained_for, write_card
-    from finesight.evals.suites.heldout import as_table
+    from finesight.cli.eval_benchmark import Bars
+    from finesight.evals.suites.card import EXAMPLES_PER_ROW, read_trained, trained_for, write_card
+    from finesight.evals.suites.card_rows import Card
 
     if not data and not real:
         raise ConfigError(
@@ -47,23 +48,27 @@ def show_card(
         )
     if out is not None:
         check_writable(out, is_folder=True)
-    trained = read_trained(find_checkpoint(model))
-    examples = Examples()
-    with _answers(out) as folder:
-        rows = _score(model, data, real, folder, examples, limit=limit, device=device)
+    trained = read_trained(find_checkpoint(who.choice.name))
+    tasks = _tasks(data, real, limit)
+    with _answers(out) as folder, Bars() as bars:
+        card = Card(
+            model=who.responder(),
+            out=folder,
+            limit=limit,
+            most_examples=EXAMPLES_PER_ROW,
+            on_progress=bars,
+        )
+        rows = card.rows(tasks)
     no_data = _no_data(data, real)
-    table = {
-        name: {**row, "training": trained_for(name, trained)}
-        for name, row in as_table(rows).items()
-    }
+    table = {row.row: {**row.table(), "training": trained_for(row.row, trained)} for row in rows}
     missing = {row.row: {"needs": row.needs, "how": row.how} for row in no_data}
-    content = {"suite": "card", "model": model, "rows": table, "no_data": missing}
+    content = {"suite": "card", "model": who.choice.name, "rows": table, "no_data": missing}
     if as_json:
         print_json(content)
     else:
         _print_table(rows, no_data)
     if out is not None:
-        write_card(out, content, rows, examples, trained=trained, no_data=no_data)
+        write_card(out, content, rows, trained=trained, no_data=no_data)
         sys.stderr.write(f"wrote card.json, card.svg and card.html to {out}\n")
 
 
@@ -84,21 +89,18 @@ def evaluation(
     from finesight.api.checkpoints import read_generation_defaults
     from finesight.api.model import load_processor
     from finesight.engine.engine import Engine
-    from finesight.errors import FinesightError
-    from finesight.evals.suites.card import Examples
-    from finesight.evals.suites.heldout import as_scores
+    from finesight.evals.responders.model import FromModel
+    from finesight.evals.suites.card_rows import Card, as_scores
 
-    none = Examples(most=0)
-    items = _items_of(folders, real, limit)
+    tasks = _tasks(folders, real, limit)
     processor = load_processor(model_folder)
     eos_ids = read_generation_defaults(model_folder).eos_ids
 
     def evaluate(model: VisionLanguageModel) -> dict[str, float]:
-        engine = Engine(model, processor, eos_ids=eos_ids)
+        engine = FromModel(Engine(model, processor, eos_ids=eos_ids), "training")
         try:
             with _answers(None) as out:
-                rows = _rows(engine, "training", items, real, out, limit=limit, examples=none)
-                return as_scores(rows)
+                return as_scores(Card(model=engine, out=out, limit=limit).rows(tasks))
         except FinesightError as error:  # hours of training must not end because a score is missing
             sys.stderr.write(f"this evaluation gives no score: {error.message}\n")
             return {}
@@ -106,25 +108,30 @@ def evaluation(
     return evaluate
 
 
-def _items_of(data: Sequence[Path], real: Sequence[Path], limit: int | None) -> list[HeldOutItem]:
-    """Held-out items.
+def _tasks(
+    data: Sequence[Path], real: Sequence[Path], limit: int | None
+) -> list[tuple[Task, Path]]:
+    """Benchmarks of the rows, each with its local copy: held-out data first.
 
     Raises:
-        EvalError: there is none, and no benchmark on real data either.
+        EvalError: there is none.
     """
     from finesight.cli.heldout import read_items
-    from finesight.errors import EvalError
-    from finesight.evals.suites.parts import CARD_PARTS, present
+    from finesight.evals.suites.card_rows import card_task
+    from finesight.evals.suites.heldout import held_out_tasks
+    from finesight.evals.suites.real_tasks import CARD_TASKS, present
 
-    items = read_items(data, limit=limit)
-    if not items and not present(CARD_PARTS, real)[0]:
+    held_out = held_out_tasks(read_items(data, limit=limit))
+    found = [(task, Path()) for task in held_out]  # its items are read already
+    found += [(card_task(part), copy) for part, copy in present(CARD_TASKS, real)[0]]
+    if not found:
         raise EvalError(f"there is nothing to score in {', '.join(map(str, (*data, *real)))}")
-    return items
+    return found
 
 
 @contextmanager
 def _answers(out: Path | None) -> Iterator[Path]:
-    """A folder for the answers of benchmarks: below `out`, or one that is gone afterwards."""
+    """A folder for the answers: below `out`, or one that is gone afterwards."""
     if out is not None:
         yield out / "answers"
         return
@@ -132,96 +139,24 @@ def _answers(out: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _score(
-    model: str,
-    data: Sequence[Path],
-    real: Sequence[Path],
-    out: Path,
-    examples: Examples,
-    *,
-    limit: int | None,
-    device: str,
-) -> list[RowScore]:
-    from finesight.cli.eval_answerer import loaded_responder
-    from finesight.cli.eval_suites import PartBars
-
-    items = _items_of(data, real, limit)
-    responder = loaded_responder(model, device)
-    with PartBars() as bars:
-        return _rows(
-            responder.responder,
-            responder.name,
-            items,
-            real,
-            out,
-            limit=limit,
-            examples=examples,
-            on_progress=bars.count,
-        )
-
-
-def _rows(
-    engine: Responder,
-    name: str,
-    items: Sequence[HeldOutItem],
-    real: Sequence[Path],
-    out: Path,
-    *,
-    limit: int | None,
-    examples: Examples,
-    on_progress: Callable[[str, int], None] | None = None,
-) -> list[RowScore]:
-    """Rows of held-out items, then those of the benchmarks on real data that are there."""
-    from finesight.evals.core.responders import FromModel
-    from finesight.evals.suites.card_rows import score_part
-    from finesight.evals.suites.heldout import score_rows
-    from finesight.evals.suites.parts import CARD_PARTS, present
-
-    rows: list[RowScore] = []
-    if items:
-        told = on_progress
-        rows += score_rows(
-            engine,
-            items,
-            on_progress=(lambda done, total: told("held-out", done)) if told else None,
-            on_asked=examples,
-        )
-    for part, copy in present(CARD_PARTS, real)[0]:
-        row = score_part(
-            part,
-            copy,
-            FromModel(engine, name),
-            "resized",
-            out,
-            limit=limit,
-            most_examples=examples.most,
-            on_progress=on_progress,
-        )
-        rows.append(row.score)
-        for example in row.examples:
-            examples.add(example)
-    return rows
-
-
 def _no_data(data: Sequence[Path], real: Sequence[Path]) -> list[NoData]:
     """Rows of the card that nothing was given for."""
     from finesight.evals.suites.card import NoData
-    from finesight.evals.suites.parts import CARD_PARTS, present
+    from finesight.evals.suites.real_tasks import CARD_TASKS, present
 
     missing = [] if data else [NoData(HELD_OUT, "a held-out data set", HOW_HELD_OUT)]
-    absent = present(CARD_PARTS, real)[1]
+    absent = present(CARD_TASKS, real)[1]
     return missing + [NoData(part.task, ", ".join(part.needs), part.how) for part in absent]
 
 
 def _print_table(rows: Sequence[RowScore], no_data: Sequence[NoData]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from finesight.cli.eval_benchmark import print_table
 
-    table = Table("row", "measure", "score", "blank", "times blank", "n", "failed")
+    header = ("row", "measure", "score", "blank", "times blank", "n", "failed")
+    cells = []
     for row in rows:
-        times = f"{row.beats_blank:.1f}"
-        counts = (str(row.num_items), str(row.num_failed))
-        table.add_row(row.row, row.measure, f"{row.score:.3f}", f"{row.blank:.3f}", times, *counts)
-    Console().print(table)
+        numbers = (f"{row.score:.3f}", f"{row.blank:.3f}", f"{row.beats_blank:.1f}")
+        cells.append((row.row, row.measure, *numbers, str(row.num_items), str(row.num_failed)))
+    print_table(header, cells)
     for absent in no_data:
         sys.stderr.write(f"{absent.row}: no data, {absent.needs} is not there: {absent.how}\n")

@@ -20,10 +20,14 @@ from finesight.cli import (
     eval_screens,
     eval_stored,
     eval_suites,
+    ocr_compare,
     options,
 )
 from finesight.cli.errors import reported
+from finesight.cli.eval_answerer import LocalModel, RemoteModel
 from finesight.cli.names import did_you_mean
+from finesight.cli.session import ModelChoice
+from finesight.errors import ConfigError
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -46,7 +50,7 @@ def evaluate(
             " ocr-compare: systems side by side."
         ),
     ] = "card",
-    model: Annotated[str, typer.Option(help="tiny, a folder, or a published name.")] = "tiny",
+    model: eval_options.Model = None,
     a: Annotated[
         str | None, typer.Option("--a", help="ocr-compare: a model.", metavar="MODEL")
     ] = None,
@@ -56,18 +60,15 @@ def evaluate(
     endpoint: eval_options.EndpointUrl = None,
     endpoint_model: eval_options.EndpointModel = None,
     api_key: eval_options.ApiKey = "",
-    real: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder of real data; may be repeated.", metavar="DIR"),
-    ] = None,
+    real: Annotated[list[Path] | None, eval_options.REAL] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write answers, JSON and a page here.", metavar="DIR")
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Items per row or benchmark at most.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    as_json: options.AsJson = False,
+    device: options.Device = "auto",
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -76,8 +77,6 @@ def evaluate(
     Without a command: the report card. Options of a command stand after its name.
     """
     with reported(debug=debug):
-        from finesight.errors import ConfigError
-
         if context.invoked_subcommand is not None:
             if data or real or out or a or b or endpoint or limit is not None or as_json:
                 raise ConfigError(
@@ -85,31 +84,30 @@ def evaluate(
                     hint="options of a command stand after its name",
                 )
             return
+        who = LocalModel(ModelChoice(model or options.DEFAULT_MODEL, device, None))
         if suite == "offline":
-            who = eval_suites.local_model(model, device)
             eval_suites.offline(who, real or (), out, limit=limit, as_json=as_json)
-            return
-        if suite == "ocr-compare":
-            from finesight.cli.ocr_compare import Systems, ocr_compare
-
-            systems = Systems(
-                a=a,
-                b=b,
-                endpoint=endpoint,
-                endpoint_model=endpoint_model,
-                api_key=api_key,
-                device=device,
-            )
+        elif suite == "ocr-compare":
+            compared: dict[str, LocalModel | RemoteModel] = {
+                name: LocalModel(ModelChoice(each, device, None))
+                for name, each in (("a", a), ("b", b))
+                if each
+            }
+            if endpoint:
+                compared["endpoint"] = RemoteModel(
+                    url=endpoint,
+                    model=endpoint_model,
+                    api_key=api_key,
+                    space="original",  # nothing here asks for coordinates
+                )
             scans = eval_suites.with_scans(real or ())
-            ocr_compare(systems, data or (), scans, out, limit=limit, as_json=as_json)
-            return
-        if suite != "card":
+            ocr_compare.ocr_compare(compared, data or (), scans, out, limit=limit, as_json=as_json)
+        elif suite == "card":
+            card.show_card(who, data or (), real or (), out=out, limit=limit, as_json=as_json)
+        else:
             raise ConfigError(
                 f"there is no suite {suite!r}", hint=did_you_mean(suite, eval_suites.SUITES)
             )
-        card.show_card(
-            model, data or (), real or (), out=out, limit=limit, device=device, as_json=as_json
-        )
 
 
 for _name, _handler in (

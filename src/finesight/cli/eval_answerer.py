@@ -7,42 +7,184 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from finesight.cli.options import DEFAULT_MODEL
+from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
-    from finesight.evals.core.responders import FromModel, ItemResponder
+    from finesight.evals.core.responders import ItemResponder
     from finesight.evals.core.task import Item, Space
+    from finesight.evals.responders.harness_logs import Imported
+    from finesight.evals.responders.model import FromModel
+    from finesight.evals.responders.replay import Replay
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A model of this machine.
+
+    Attributes:
+        choice: which, where, in which dtype.
+        space: what coordinates in its answers mean.
+        cache: folder that keeps its answers; None keeps none.
+        batch: sequences that are decoded together. More than one are part of its name: sums are then rounded
+            differently, so that answers may differ.
+    """
+
+    choice: ModelChoice
+    space: Space = "resized"
+    cache: Path | None = None
+    batch: int = 1
+
+    def responder(self) -> FromModel:
+        """The loaded model, named by the digest of its files and the type of its weights."""
+        from finesight.api import load
+        from finesight.api.checkpoints import find_checkpoint
+        from finesight.evals.core.digests import folder_digest
+        from finesight.evals.responders.model import FromModel
+
+        name, choice = self.choice.name, self.choice
+        digest = folder_digest(find_checkpoint(name))
+        loaded = load(name, device=choice.device, dtype=choice.dtype)
+        loaded.engine.max_sequences = self.batch
+        dtype = str(next(loaded.network.parameters()).dtype).removeprefix("torch.")
+        together = f", {self.batch} together" if self.batch > 1 else ""
+        described = f"{name} ({digest[:12]}, {dtype}{together})"
+        return FromModel(loaded.engine, described, cache=self.cache)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answerer:
-    """Who is to answer, as the command line says it.
+class RemoteModel:
+    """A model behind an OpenAI-compatible API.
 
     Attributes:
-        kind: "model", "endpoint" or "replay"; fields of the others are not looked at.
-        model: tiny, a folder, or a published name.
-        device: of the model.
-        dtype: of its weights; None takes the checkpoint's.
-        endpoint: base address.
-        endpoint_model: what the endpoint calls its model.
-        api_key: of the endpoint; empty sends none.
-        replay: file of stored outputs.
-        space: what coordinates in answers mean; None takes what a model here does.
-        cache: folder that keeps answers; None keeps none.
+        url: base address.
+        model: what the API calls it.
+        api_key: empty sends none.
+        space: what coordinates in its answers mean; "resized" has pictures resized before they are sent.
+        cache: folder that keeps its answers; None keeps none.
     """
 
-    kind: str
-    model: str
-    device: str
-    dtype: str | None
-    endpoint: str
-    endpoint_model: str | None
+    url: str
+    model: str | None
     api_key: str
-    replay: Path
-    space: Space | None
-    cache: Path | None
+    space: Space
+    cache: Path | None = None
+
+    def responder(self) -> FromModel:
+        """The endpoint, named by its model, its address and what it is sent.
+
+        Raises:
+            ConfigError: it is not said what the API calls its model.
+        """
+        from finesight.config.processor import ProcessorConfig
+        from finesight.evals.responders.model import FromModel
+        from finesight.media.fetch import address_name
+        from finesight.processor.resize import fit_image
+        from finesight.remote.client import Endpoint
+
+        if self.model is None:
+            raise ConfigError(
+                "--endpoint needs --endpoint-model", hint="what the API calls its model"
+            )
+        config = ProcessorConfig()
+        fits = self.space == "resized"
+        client = Endpoint(
+            url=self.url,
+            model=self.model,
+            api_key=self.api_key,
+            config=config,
+            fit=(lambda size, part: fit_image(size, part, config).resized) if fits else None,
+        )
+        if not fits:
+            sys.stderr.write(
+                "pictures are sent as they are: the endpoint decides on their pixels\n"
+            )
+        how = "resized here" if fits else "pictures as they are"
+        name = f"{self.model} at {address_name(self.url)} ({how})"
+        return FromModel(client, name, declares_resize=fits, cache=self.cache)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOutputs:
+    """Answers that were given before, by us or in another harness.
+
+    Attributes:
+        path: their file, or the folder of a run.
+        space: what coordinates in them mean.
+    """
+
+    path: Path
+    space: Space
+
+    def responder(self) -> Replay | Imported:
+        """The outputs; those of another harness are not yet matched with items, see `matched`."""
+        from finesight.evals.responders.harness_logs import load_outputs
+        from finesight.evals.responders.replay import Replay
+
+        is_resized = self.space == "resized"
+        if is_resized:
+            sys.stderr.write(
+                "resized sizes that are not stored follow from the pixels of the benchmark, or of --min-pixels and"
+                " --max-pixels\n"
+            )
+        imported = load_outputs(self.path, declares_resize=is_resized)
+        if imported is None:
+            return Replay.load(self.path, declares_resize=is_resized)
+        count = len(imported.outputs)
+        sys.stderr.write(f"{imported.file}: {count} outputs logged by {imported.harness}\n")
+        return imported
+
+
+Answerer: TypeAlias = LocalModel | RemoteModel | StoredOutputs
+
+
+def answerer_of(
+    *,
+    model: str | None = None,
+    endpoint: str | None = None,
+    endpoint_model: str | None = None,
+    api_key: str = "",
+    replay: Path | None = None,
+    space: Space | None = None,
+    cache: Path | None = None,
+    device: str = "auto",
+    dtype: str | None = None,
+    workers: int = 1,
+    batch: int = 1,
+) -> Answerer:
+    """Who is to answer, by the options of a command.
+
+    Raises:
+        ConfigError: two are given, something needed is not said, or an option has no effect on this kind.
+    """
+    kind = only_one({"model": model, "endpoint": endpoint, "replay": replay})
+    if kind != "model" and space is None:
+        raise ConfigError(
+            f"--{kind} needs --space: what coordinates in its answers mean",
+            hint="resized, original, relative_1000 or relative_1; any of them where a task has no coordinates",
+        )
+    of_endpoints = {"endpoint-model": endpoint_model, "workers": workers if workers > 1 else None}
+    of_models = {
+        "device": device if device != "auto" else None,
+        "dtype": dtype,
+        "batch": batch if batch > 1 else None,
+    }
+    if kind != "endpoint":
+        _refuse_idle(kind, "endpoints", of_endpoints)
+    if kind != "model":
+        _refuse_idle(kind, "models here", of_models)
+    if replay is not None and space is not None:
+        _refuse_idle(kind, "models", {"cache": cache})
+        return StoredOutputs(replay, space)
+    if endpoint is not None and space is not None:
+        return RemoteModel(
+            url=endpoint, model=endpoint_model, api_key=api_key, space=space, cache=cache
+        )
+    choice = ModelChoice(model or DEFAULT_MODEL, device, dtype)
+    return LocalModel(choice, space or "resized", cache, batch)
 
 
 def only_one(named: Mapping[str, object]) -> str:
@@ -57,57 +199,19 @@ def only_one(named: Mapping[str, object]) -> str:
     return found[0] if found else "model"
 
 
-def responder_of(who: Answerer, *, workers: int) -> tuple[ItemResponder, Space]:
-    """Who answers, and what coordinates in the answers mean.
-
-    Raises:
-        ConfigError: something needed is not said.
-    """
-    if who.kind != "model" and who.space is None:
-        raise ConfigError(
-            f"--{who.kind} needs --space: what coordinates in its answers mean",
-            hint="resized, original, relative_1000 or relative_1; any of them where a task has no coordinates",
-        )
-    _refuse_idle(who, workers)
-    responder: ItemResponder
-    if who.kind == "endpoint":
-        responder = _from_endpoint(who)
-    elif who.kind == "replay":
-        responder = _from_file(who)
-    else:
-        responder = loaded_responder(who.model, who.device, who.dtype)
-    if who.cache is not None:
-        from finesight.evals.responders.cache import Cached
-
-        responder = Cached(responder, who.cache)
-    return responder, who.space or "resized"
-
-
-def _refuse_idle(who: Answerer, workers: int) -> None:
+def _refuse_idle(kind: str, owner: str, values: Mapping[str, object]) -> None:
     """Raise `ConfigError` on an option that has no effect on this kind of answerer."""
-    of_endpoints: dict[str, object] = {
-        "--endpoint-model": who.endpoint_model,
-        "--workers": workers if workers > 1 else None,
-    }
-    of_models: dict[str, object] = {
-        "--device": who.device if who.device != "auto" else None,
-        "--dtype": who.dtype,
-    }
-    idle: dict[str, dict[str, object]] = {
-        "model": of_endpoints,
-        "endpoint": of_models,
-        "replay": {**of_endpoints, **of_models},
-    }
-    for option, value in idle[who.kind].items():
+    for option, value in values.items():
         if value is not None:
-            owner = "endpoints" if option in of_endpoints else "models here"
             raise ConfigError(
-                f"{option} {value} is for {owner}, and --{who.kind} answers", hint="leave it out"
+                f"--{option} {value} is for {owner}, and --{kind} answers", hint="leave it out"
             )
 
 
-def matched(responder: ItemResponder, items: Callable[[], Iterable[Item]]) -> ItemResponder:
-    """A responder that answers these items: outputs of another harness first have to meet them.
+def matched(
+    responder: ItemResponder | Imported, items: Callable[[], Iterable[Item]]
+) -> ItemResponder:
+    """A responder that answers these items: outputs of another harness are first matched with them.
 
     Args:
         responder: any.
@@ -120,67 +224,7 @@ def matched(responder: ItemResponder, items: Callable[[], Iterable[Item]]) -> It
 
     if not isinstance(responder, Imported):
         return responder
-    match = responder.match(items())
-    for line in match.lines():
+    replay, lines = responder.match(items())
+    for line in lines:
         sys.stderr.write(f"{responder.file}: {line}\n")
-    return match.replay
-
-
-def _from_file(who: Answerer) -> ItemResponder:
-    """Stored outputs, our own or those of another harness."""
-    from finesight.evals.core.responders import Replay
-    from finesight.evals.responders.harness_logs import load_outputs
-
-    resizes = who.space == "resized"
-    if resizes:
-        sys.stderr.write(
-            "resized sizes that are not stored follow from the pixels of the benchmark, or of --min-pixels and"
-            " --max-pixels\n"
-        )
-    imported = load_outputs(who.replay, resizes=resizes)
-    if imported is None:
-        return Replay.load(who.replay, resizes=resizes)
-    if who.cache is not None:
-        raise ConfigError("--cache keeps answers of models; --replay has them", hint="leave it out")
-    sys.stderr.write(
-        f"{imported.file}: {len(imported.outputs)} outputs logged by {imported.harness}\n"
-    )
-    return imported
-
-
-def loaded_responder(model: str, device: str, dtype: str | None = None) -> FromModel:
-    """A model of this machine, named by the digest of its files and the type of its weights."""
-    from finesight.api import load
-    from finesight.api.checkpoints import find_checkpoint
-    from finesight.evals.core.digests import folder_digest
-    from finesight.evals.core.responders import FromModel
-
-    digest = folder_digest(find_checkpoint(model))
-    loaded = load(model, device=device, dtype=dtype)
-    kept = str(next(loaded.network.parameters()).dtype).removeprefix("torch.")
-    return FromModel(loaded.engine, f"{model} ({digest[:12]}, {kept})")
-
-
-def _from_endpoint(who: Answerer) -> ItemResponder:
-    from finesight.config.processor import ProcessorConfig
-    from finesight.evals.core.responders import FromModel
-    from finesight.media.fetch import address_name
-    from finesight.processor.resize import fit_image
-    from finesight.remote.client import Endpoint
-
-    if who.endpoint_model is None:
-        raise ConfigError("--endpoint needs --endpoint-model", hint="what the API calls its model")
-    config = ProcessorConfig()
-    fits = who.space == "resized"
-    client = Endpoint(
-        url=who.endpoint,
-        model=who.endpoint_model,
-        api_key=who.api_key,
-        config=config,
-        fit=(lambda size, part: fit_image(size, part, config).resized) if fits else None,
-    )
-    if not fits:
-        sys.stderr.write("pictures are sent as they are: the endpoint decides on their pixels\n")
-    how = "resized here" if fits else "pictures as they are"
-    name = f"{who.endpoint_model} at {address_name(who.endpoint)} ({how})"
-    return FromModel(client, name, declares_resize=fits)
+    return replay

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,22 +13,16 @@ import typer
 
 from finesight.cli import eval_options, options
 from finesight.cli.errors import reported
-from finesight.cli.eval_answerer import Answerer, only_one, responder_of
-from finesight.cli.eval_run import (
-    LEAST_UNREAD,
-    Changes,
-    ProgressBar,
-    given,
-    refuse_silence,
-    refuse_unread,
-    show,
-)
+from finesight.cli.eval_answerer import Answerer, StoredOutputs, answerer_of, only_one
+from finesight.cli.eval_benchmark import LEAST_UNREAD, Benchmark, Extent, changed, refuse_unread
+from finesight.cli.eval_run import show
+from finesight.cli.output import check_writable
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
-    from finesight.evals.core.responders import ItemResponder
+    from finesight.evals.core.responders import Baseline, ItemResponder
     from finesight.evals.core.run import RunResult
-    from finesight.evals.core.task import Prompt, Space, Task
+    from finesight.evals.core.task import Space, Task
     from finesight.screen.environment import Environment
 
 TaskName = Annotated[str, typer.Argument(help="miniwob, osworld, android_world or mobile_miniwob.")]
@@ -52,23 +47,6 @@ MachineImage = Annotated[
     str | None, typer.Option(help="osworld: image of the virtual computer.", metavar="FILE")
 ]
 ConsolePort = Annotated[int, typer.Option(help="android_world, mobile_miniwob: of the emulator.")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """What environments need besides the copy of their tasks; each looks at its own.
-
-    Attributes:
-        scale: of screenshots of pages.
-        provider: of a virtual computer.
-        vm: its image.
-        console_port: of an emulator.
-    """
-
-    scale: float
-    provider: str
-    vm: str | None
-    console_port: int
 
 
 def live(
@@ -109,130 +87,98 @@ def live(
     score that its environment gave. The screens themselves are in DIR/TASK/screens.
     """
     with reported(debug=debug):
-        from finesight.evals.core import registry
-
         named = {"model": model, "endpoint": endpoint, "baseline": baseline, "replay": replay}
-        who = Answerer(
-            kind=only_one(named),
-            model=model or options.DEFAULT_MODEL,
-            device=device,
-            dtype=dtype,
-            endpoint=endpoint or "",
-            endpoint_model=endpoint_model,
-            api_key=api_key,
-            replay=replay or Path(),
-            space=space,
-            cache=cache,
-        )
-        changes = Changes(
+        kind = only_one(named)
+        found = changed(
+            _live_task(task),
             budget={"min_pixels": min_pixels, "max_pixels": max_pixels},
             sampling={"max_new_tokens": max_new_tokens, "temperature": temperature},
         )
-        machine = Machine(scale=scale, provider=provider, vm=vm, console_port=console_port)
-        found = _changed(_live_task(task), changes)
-        run = _Run(
-            task=found,
-            prompt=registry.find_prompt(found, prompt),
-            data=data,
-            folder=out / task,
-            limit=limit,
-            shard=shard or (0, 1),
-            retry_errors=retry_errors,
-        )
-        if who.kind == "replay":
-            done = run(_stored(task, who.replay), "original", {})
+        benchmark = Benchmark.of(found, data, out, prompt=prompt)
+        extent = Extent(limit=limit, shard=shard or (0, 1), retry_errors=retry_errors)
+        if replay is not None:
+            done = benchmark.run(_stored(task, replay), "original", extent)
         else:
-            done = _play(run, who, baseline, machine, steps)
-        show([(run.task, done)], out, as_json=as_json)
-        refuse_unread([(run.task, done)], least=1 if who.kind == "replay" else LEAST_UNREAD)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
-    """One benchmark, and which of its episodes are wanted."""
-
-    task: Task
-    prompt: Prompt
-    data: Path
-    folder: Path
-    limit: int | None
-    shard: tuple[int, int]
-    retry_errors: bool
-
-    def __call__(
-        self, responder: ItemResponder, space: Space, facts: dict[str, object]
-    ) -> RunResult:
-        from finesight.evals.core.run import run
-
-        task, prompt = self.task, self.prompt
-        with ProgressBar(task.name, self.limit) as bar:
-            done = run(
-                task,
-                prompt,
-                prompt.items(self.data, task.budget),
-                responder,
-                folder=self.folder,
+            who = baseline or answerer_of(
+                model=model,
+                endpoint=endpoint,
+                endpoint_model=endpoint_model,
+                api_key=api_key,
                 space=space,
-                limit=self.limit,
-                shard=self.shard,
-                retry_errors=self.retry_errors,
-                environment=facts,
-                on_progress=bar,
+                cache=cache,
+                device=device,
+                dtype=dtype,
             )
-        refuse_silence(task, done)
-        return done
+            for place in (benchmark.folder, cache):
+                if place is not None:
+                    check_writable(place, is_folder=True)
+            machine = partial(
+                _environment,
+                task,
+                data,
+                scale=scale,
+                provider=provider,
+                vm=vm,
+                console_port=console_port,
+            )
+            done = _play(benchmark, extent, who, machine, steps)
+        show({task: done}, out, as_json=as_json)
+        refuse_unread({task: done}, least=1 if kind == "replay" else LEAST_UNREAD)
 
 
 def _play(
-    run: _Run, who: Answerer, baseline: BaselineName | None, machine: Machine, steps: int
+    benchmark: Benchmark,
+    extent: Extent,
+    who: Answerer | BaselineName,
+    machine: Callable[[], Environment],
+    steps: int,
 ) -> RunResult:
-    """Play with a model, an endpoint or a baseline."""
-    from finesight.cli.output import check_writable
+    """Play on a machine with a model, an endpoint or a baseline."""
     from finesight.evals.live.play import Player
 
-    for place in (run.folder, who.cache):
-        if place is not None:
-            check_writable(place, is_folder=True)
-    with closing(_environment(run.task.name, run.data, machine)) as environment:
+    task, prompt = benchmark.task, benchmark.prompt
+    with closing(machine()) as environment:
         facts = {**environment.facts, "steps": steps}  # first: what is missing is said at once
-        inner, space = _player(who, baseline, environment)
+        inner, space = _player(who, environment)
         player = Player(
             inner=inner,
             environment=environment,
             space=space,
             most_steps=steps,
-            budget=run.task.budget,
-            screens=run.folder / "screens",
-            manner=run.prompt.name if who.kind != "baseline" else "progress",
+            budget=task.budget,
+            screens=benchmark.folder / "screens",
+            manner="progress" if isinstance(who, str) else prompt.name,
         )
-        return run(player, space, {**facts, "wording": player.wording})
+        return benchmark.run(player, space, extent, {**facts, "wording": player.wording})
 
 
-def _player(
-    who: Answerer, baseline: BaselineName | None, environment: Environment
-) -> tuple[ItemResponder, Space]:
+def _player(who: Answerer | BaselineName, environment: Environment) -> tuple[ItemResponder, Space]:
     """Who answers one screen at a time, and what coordinates in the answers mean."""
-    if baseline is None:
-        return responder_of(who, workers=1)
-    return _baseline(baseline, environment), "original"
+    if isinstance(who, str):
+        return _baseline(who, environment), "original"
+    assert not isinstance(who, StoredOutputs)  # stored episodes are not played again
+    return who.responder(), who.space
 
 
-def _environment(task: str, data: Path, machine: Machine) -> Environment:
+def _environment(
+    task: str, data: Path, *, scale: float, provider: str, vm: str | None, console_port: int
+) -> Environment:
+    """What a benchmark is played on; each kind takes its own of the options."""
     if task == "miniwob":
         from finesight.evals.live.miniwob import MiniWob
 
-        return MiniWob(data, scale=machine.scale)
+        return MiniWob(data, scale=scale)
     if task == "osworld":
         from finesight.evals.live.osworld import OsWorld
 
-        return OsWorld(provider=machine.provider, path_to_vm=machine.vm)
+        return OsWorld(provider=provider, path_to_vm=vm)
     from finesight.evals.live.android_world import AndroidWorld, Family
 
     family: Family = "android_world" if task == "android_world" else "miniwob"
-    return AndroidWorld(family, console_port=machine.console_port)
+    return AndroidWorld(family, console_port=console_port)
 
 
-def _baseline(kind: BaselineName, environment: Environment) -> ItemResponder:
+def _baseline(kind: BaselineName, environment: Environment) -> Baseline:
     from finesight.evals.live.baselines import baseline
     from finesight.evals.live.miniwob import MiniWob
 
@@ -245,8 +191,8 @@ def _baseline(kind: BaselineName, environment: Environment) -> ItemResponder:
 
 def _stored(task: str, path: Path) -> ItemResponder:
     """Episodes as the scripts of their benchmark, or we, left them."""
-    from finesight.evals.core.responders import Replay
     from finesight.evals.live.stored import OsWorldRecords, stored_successes
+    from finesight.evals.responders.replay import Replay
 
     if task == "osworld" and path.is_dir():
         return OsWorldRecords(path)
@@ -264,12 +210,3 @@ def _live_task(name: str) -> Task:
             f"task {name} is no live one", hint="its questions are asked by `finesight eval run`"
         )
     return found
-
-
-def _changed(task: Task, changes: Changes) -> Task:
-    """The task with other pixels and sampling, where they are given."""
-    return replace(
-        task,
-        budget=replace(task.budget, **given(changes.budget)),
-        sampling=replace(task.sampling, **given(changes.sampling)),
-    )

@@ -28,6 +28,7 @@ Data = Annotated[
         metavar="DIR",
     ),
 ]
+REAL = typer.Option(help="Folder of real data; may be repeated.", metavar="DIR")
 Out = Annotated[Path, typer.Option(help="Answers and results go to DIR/TASK.", metavar="DIR")]
 Model = Annotated[
     str | None, typer.Option(help="tiny, a folder, or a published name.", show_default="tiny")
@@ -66,6 +67,7 @@ Shard = Annotated[
     Any, typer.Option(parser=read_shard, metavar="I/N", help="Only this part of the items: 0/4.")
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Questions under way at once; for endpoints.")]
+Batch = Annotated[int, typer.Option(min=1, help="Questions that a local model answers together.")]
 RetryErrors = Annotated[
     bool, typer.Option("--retry-errors", help="Ask items anew that had failed.")
 ]

@@ -9,16 +9,14 @@ from typing import Annotated
 
 import typer
 
-from finesight.cli import options
+from finesight.cli import eval_options, options
 from finesight.cli.errors import reported
 from finesight.cli.output import check_writable
 
 
 def screens(
     *,
-    real: Annotated[
-        list[Path], typer.Option(help="Folder of real data; may be repeated.", metavar="DIR")
-    ],
+    real: Annotated[list[Path], eval_options.REAL],
     out: Annotated[
         Path, typer.Option(help="web_pages and miniwob_screens go here.", metavar="DIR")
     ],

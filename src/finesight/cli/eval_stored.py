@@ -12,13 +12,13 @@ import typer
 
 from finesight.cli import eval_options, options
 from finesight.cli.errors import reported
-from finesight.cli.output import print_json
+from finesight.cli.eval_benchmark import copy_of, print_result
+from finesight.errors import ConfigError, EvalError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from finesight.evals.core.compare import Comparison
-    from finesight.evals.core.task import Item, Task
+    from finesight.evals.core.task import Task
 
 Folders = Annotated[
     list[Path], typer.Argument(help="Folders of runs, or a folder of such folders.")
@@ -36,13 +36,11 @@ def show_tasks(
         from finesight.evals.core import registry
 
         chosen = registry.tasks().values() if name is None else [registry.task(name)]
-        if as_json:
-            print_json({"tasks": [_described(each) for each in chosen]})
-        elif name is None:
-            for each in chosen:
-                sys.stdout.write(f"{each.name:28} {each.title} ({each.main})\n")
-        else:
-            sys.stdout.write("".join(f"{line}\n" for line in _details(registry.task(name))))
+        lines = [f"{each.name:28} {each.title} ({each.main})" for each in chosen]
+        if name is not None:
+            lines = _details(registry.task(name))
+        content = {"tasks": [_described(each) for each in chosen]}
+        print_result(lines, content, as_json=as_json)
 
 
 def check(
@@ -59,15 +57,11 @@ def check(
     used, ids that stand twice and rules that fail end the check with exit code 1.
     """
     with reported(debug=debug):
-        from finesight.cli.eval_run import copy_of
         from finesight.evals.core import registry
 
         tasks = [registry.task(name) for name in task]
         checks = [_checked(each, copy_of(each, data, len(tasks)), extractor) for each in tasks]
-        if as_json:
-            print_json({"checks": checks})
-        else:
-            sys.stdout.write("".join(f"{_check_line(each)}\n" for each in checks))
+        print_result(map(_check_line, checks), {"checks": checks}, as_json=as_json)
         _refuse_losses(checks)
 
 
@@ -91,19 +85,16 @@ def rescore(
         from finesight.evals.core import registry
         from finesight.evals.core.rescore import rescore as rescore_run
 
-        runs = [(each, _task_of(each)) for each in run_folders(folder)]
-        who = judge_of(judge, judge_model, judge_key, tasks=[task for _, task in runs])
+        runs = {each: _task_of(each) for each in run_folders(folder)}
+        who = judge_of(judge, judge_model, judge_key, tasks=runs.values())
         found: list[dict[str, Any]] = []
         lines: list[str] = []
-        for each, task in runs:
+        for each, task in runs.items():
             result = rescore_run(each, task, registry.find_extractor(task, extractor))
-            verdict = None if who is None else judged(each, task, who, workers=workers)
-            found.append(asdict(result) | ({"judged": asdict(verdict)} if verdict else {}))
-            lines += verdict.lines() if verdict else [result.line()]
-        if as_json:
-            print_json({"results": found})
-        else:
-            sys.stdout.write("".join(f"{line}\n" for line in lines))
+            second = None if who is None else judged(each, task, who, workers=workers)
+            found.append(asdict(result) | ({"judged": asdict(second)} if second else {}))
+            lines += second.lines() if second else [result.line()]
+        print_result(lines, {"results": found}, as_json=as_json)
 
 
 def compare(
@@ -118,10 +109,7 @@ def compare(
         from finesight.evals.core.compare import compare as compare_runs
 
         found = compare_runs(first, second, _task_of(first))
-        if as_json:
-            print_json(asdict(found))
-        else:
-            sys.stdout.write("".join(f"{line}\n" for line in comparison_lines(found)))
+        print_result(found.lines(), asdict(found), as_json=as_json)
 
 
 def report(
@@ -141,10 +129,13 @@ def report(
     with reported(debug=debug):
         from finesight.cli.output import check_report
         from finesight.evals.report.report import write_report
+        from finesight.evals.suites.offline import shown_items
 
         check_report(out)
         folders = run_folders(folder)
-        items = {} if data is None else _items(folders, data, failures)
+        drawn = folders if data is not None else ()
+        copies = {each: copy_of(_task_of(each), data or Path(), len(folders)) for each in drawn}
+        items = shown_items(copies, most_failures=failures)
         write_report(out, folders, items=items, most_failures=failures)
         sys.stderr.write(f"wrote {out}\n")
 
@@ -155,8 +146,7 @@ def run_folders(paths: Sequence[Path]) -> list[Path]:
     Raises:
         ConfigError: one holds no run.
     """
-    from finesight.errors import ConfigError
-    from finesight.evals.core.run import SETTINGS_FILE
+    from finesight.evals.core.settings import SETTINGS_FILE
 
     found: list[Path] = []
     for path in paths:
@@ -170,56 +160,15 @@ def run_folders(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def comparison_lines(found: Comparison) -> list[str]:
-    """A comparison in words."""
-    first, second, difference = (
-        value * found.unit for value in (found.first, found.second, found.difference)
-    )
-    low, high = (end * found.unit for end in found.interval)
-    lines = [
-        f"{found.task}: {found.main} {first:.2f} -> {second:.2f}, "
-        f"difference {difference:+.2f} [{low:+.2f}, {high:+.2f}] over {found.n} common items"
-    ]
-    if found.only_first or found.only_second:
-        lines.append(
-            f"not common: {found.only_first} items of the first, {found.only_second} of the second"
-        )
-    if found.p_value is not None:
-        lines.append(f"lost {found.lost}, gained {found.gained}, McNemar p = {found.p_value:.4g}")
-    return lines
-
-
 def _task_of(folder: Path) -> Task:
     from finesight.evals.core import registry
-    from finesight.evals.core.run import read_settings
+    from finesight.evals.core.settings import read_settings
 
     return registry.task(str(read_settings(folder)["task"]))
 
 
-def _items(folders: Sequence[Path], data: Path, failures: int) -> dict[tuple[str, str], Item]:
-    """Questions whose pictures the page shows, read from the copy."""
-    from finesight.cli.eval_run import copy_of
-    from finesight.evals.core import registry
-    from finesight.evals.core.run import read_settings
-    from finesight.evals.core.task import Budget
-    from finesight.evals.report.report import needed_items
-
-    found: dict[tuple[str, str], Item] = {}
-    for folder in folders:
-        task = _task_of(folder)
-        wanted = needed_items(folder, most_failures=failures)
-        settings = read_settings(folder)
-        prompt = registry.find_prompt(task, str(settings["prompt"]))
-        budget = Budget(**settings["budget"])  # a video is sampled as it was for the model
-        for item in prompt.items(copy_of(task, data, len(folders)), budget):
-            if item.id in wanted:
-                found[task.name, item.id] = item
-    return found
-
-
 def _checked(task: Task, copy: Path, extractor: str | None) -> dict[str, Any]:
     """A check of one copy, and the rows that it lost."""
-    from finesight.errors import EvalError
     from finesight.evals.core import registry
     from finesight.evals.core.self_check import check_task, lost_rows, usable
 
@@ -242,8 +191,6 @@ def _checked(task: Task, copy: Path, extractor: str | None) -> dict[str, Any]:
 
 def _refuse_losses(checks: Sequence[Mapping[str, Any]]) -> None:
     """Raise if a copy lost rows or a rule failed: what such a copy measures is another benchmark."""
-    from finesight.errors import EvalError
-
     bad = [each for each in checks if each["broken"] or each["failures"]]
     if bad:
         counts = "; ".join(

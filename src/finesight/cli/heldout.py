@@ -11,12 +11,13 @@ from PIL import Image
 from finesight.data.record import Record
 from finesight.data.shards import ShardSet
 from finesight.errors import EvalError
-from finesight.evals.suites.heldout import HeldOutItem, scene_row, text_row
+from finesight.evals.core.task import Item
+from finesight.evals.suites.heldout import ROW, held_out_item, scene_row, text_row
 from finesight.evals.suites.ocr_set import TextPicture
 from finesight.geometry import Box
 
 
-def read_items(folders: Sequence[Path], *, limit: int | None = None) -> list[HeldOutItem]:
+def read_items(folders: Sequence[Path], *, limit: int | None = None) -> list[Item]:
     """Items of every record of held-out data sets.
 
     Args:
@@ -26,10 +27,10 @@ def read_items(folders: Sequence[Path], *, limit: int | None = None) -> list[Hel
     Raises:
         EvalError: a record belongs to the training split, or is neither text nor a scene with tasks.
     """
-    kept: dict[str, list[HeldOutItem]] = {}
+    kept: dict[str, list[Item]] = {}
     for record in _records(folders):
         for item in _items(record):
-            row = kept.setdefault(item.row, [])
+            row = kept.setdefault(item.tags[ROW], [])
             if limit is None or len(row) < limit:
                 row.append(item)
     return [item for row in kept.values() for item in row]
@@ -53,12 +54,12 @@ def _records(folders: Sequence[Path]) -> Iterator[Record]:
             yield record
 
 
-def _items(record: Record) -> Iterator[HeldOutItem]:
+def _items(record: Record) -> Iterator[Item]:
     image = Image.fromarray(record.picture)
     if "language" in record.meta:  # a picture of text
         question, answer = record.turns[0]
         row = text_row(record.id.partition("-")[0], record.meta["language"])
-        yield HeldOutItem(id=record.id, row=row, image=image, question=question, answer=answer)
+        yield held_out_item(name=record.id, row=row, image=image, question=question, answer=answer)
         return
     if "tasks" not in record.meta:
         raise EvalError(
@@ -73,8 +74,8 @@ def _items(record: Record) -> Iterator[HeldOutItem]:
             continue
         things = record.truth[0].objects or ()
         boxes = tuple(Box(*things[index].box) for index in task["objects"])
-        yield HeldOutItem(
-            id=f"{record.id}/{number}",
+        yield held_out_item(
+            name=f"{record.id}/{number}",
             row=row_name,
             image=image,
             question=question,

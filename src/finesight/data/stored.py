@@ -22,6 +22,7 @@ from finesight.conversation import Conversation, ImagePart, Message, Part, TextP
 from finesight.data.record import Augmentation, Glyph, Record, Truth
 from finesight.errors import FinesightError, RecordInvalid
 from finesight.media.image import load_image
+from finesight.media.pdf import load_page
 from finesight.text.messages import read_messages, write_messages
 
 __all__ = ["as_png", "decode_record", "encode_record"]
@@ -184,4 +185,5 @@ def _file(name: Any, files: Sequence[bytes]) -> bytes:
 
 
 def _pixels(name: Any, files: Sequence[bytes], *, page: int | None = None) -> np.ndarray:
-    return np.array(load_image(_file(name, files), page=page))
+    content = _file(name, files)
+    return np.array(load_image(content) if page is None else load_page(content, page))

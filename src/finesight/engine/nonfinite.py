@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where NaN or infinity first came up, by module name.
+"""Find the first module whose output holds NaN or infinity.
 
 Run only after the scores of a token turned out not to be finite: the whole row is computed once
-more with a hook on every module. A module that holds others ends after them, so the first to end
-with a broken output is the innermost one.
+more with a forward hook on every module. A module that holds others ends after them, so the first
+to end with a broken output is the innermost one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from finesight.batch import PackedBatch
+from finesight.model.head import OutputHead
 from finesight.model.vl import VisionLanguageModel
 
 
@@ -40,8 +41,7 @@ def first_nonfinite(model: VisionLanguageModel, batch: PackedBatch) -> str:
         module.register_forward_hook(_watch(name, found)) for name, module in model.named_modules()
     ]
     try:
-        hidden = model(batch)
-        if not bool(torch.isfinite(model.logits(hidden)).all()):
+        if not bool(torch.isfinite(model.logits(model(batch))).all()):
             found.append(_described("lm_head", model.lm_head))
     except _FoundError:
         return found[0]
@@ -64,7 +64,8 @@ def _watch(name: str, found: list[str]) -> Callable[[nn.Module, object, object],
 
 def _described(name: str, module: nn.Module) -> str:
     """Name of a module, with the count of broken values in its own weights."""
-    for kind, parameter in module.named_parameters(recurse=False):
+    owner = module.weight_owner if isinstance(module, OutputHead) else module
+    for kind, parameter in owner.named_parameters(recurse=False):
         broken = int((~torch.isfinite(parameter)).sum())
         if broken:
             return f"{name} (its {kind} holds {broken} such values)"

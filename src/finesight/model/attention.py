@@ -75,8 +75,8 @@ def attend_paged(
         backend: who computes.
 
     Returns:
-        `[T, H, E]`; a token sees the past of its sequence and itself. Slots that no sequence of the plan has written
-        are not read, so whatever they hold (NaN, another sequence) has no influence.
+        `[T, H, E]`; a token sees the past of its sequence and itself. Other slots, the free ones of its last block
+        included, have no influence, whatever they hold.
     """
     if backend == "varlen":
         return _attend_varlen_paged(q, keys, values, plan)

@@ -45,9 +45,9 @@ class OutputHead(nn.Module):
             self.register_parameter("weight", None)
 
     @property
-    def is_tied(self) -> bool:
-        """Whether the weight is the token embedding's."""
-        return self._tied_to is not None
+    def weight_owner(self) -> nn.Module:
+        """The module that holds the weight: this one, or the token embedding."""
+        return self if self._tied_to is None else self._tied_to[0]
 
     def forward(self, rows: Tensor) -> Tensor:
         """Logits `[R, V]` of hidden states `[R, D]`, in their dtype."""

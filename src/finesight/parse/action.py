@@ -236,8 +236,6 @@ def _is_alone(block: JsonBlock, text: str) -> bool:
 
 
 def _bare_call(text: str) -> AnswerCall | None:
-    if not text.lstrip().startswith(("{", "```")) or "arguments" not in text:
-        return None
     blocks = find_blocks(text)
     if len(blocks) != 1 or not _is_alone(blocks[0], text):
         return None
@@ -261,7 +259,7 @@ def _point(given: Mapping[str, JsonValue], name: str, where: str) -> Point | Non
 
 def _as_point(value: JsonValue) -> Point | None:
     """The one place that a value gives."""
-    found = [] if value is None else list(groups(value, 2))
+    found = list(groups(value, 2))
     return Point(*found[0]) if len(found) == 1 and found[0] is not None else None
 
 

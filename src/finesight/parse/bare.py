@@ -126,7 +126,7 @@ def read_bare(
     *,
     shows_picture: bool,
     shows_video: bool,
-    is_cut: bool = False,
+    is_cut: bool,
 ) -> Findings:
     """Read the numbers of a reply in which nothing else was found.
 
@@ -165,7 +165,7 @@ def read_bare(
         return _merged([_place(group) if shows_picture else _time(group) for group in pairs])
     if (four := find_groups(inner, BARE_FOUR)) and inner.count(",") == 3 and not is_cut:
         return _merged([_place(four[0])])
-    in_code = find_groups(program, NAMED, FOUR, CORNERS) if program != text else []
+    in_code = find_groups(program, NAMED, FOUR, CORNERS)
     return _refused(pairs or named or four or _bare_pair(inner) or in_code, blocks)
 
 

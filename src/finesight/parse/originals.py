@@ -156,7 +156,8 @@ class Originals:
             return ""
         if point.clipped(size)[1]:
             return f"reach {point.x:g}, {point.y:g} in {_pixels(size)}"
-        are_shares = max(point.x, point.y) <= 1 and not (point.x + point.y).is_integer()
+        are_whole = point.x.is_integer() and point.y.is_integer()
+        are_shares = max(point.x, point.y) <= 1 and not are_whole
         return "are shares of a picture, not pixels" if are_shares else ""
 
     def _event_misfit(self, found: AnswerEvent) -> str:

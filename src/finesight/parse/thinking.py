@@ -155,8 +155,7 @@ def _tags(text: str) -> list[re.Match[str]]:
     if not tags:
         return []
     texts = [match.span() for match in _TOOL_CALL.finditer(text)]
-    blocks = find_blocks(text) if "{" in text or "[" in text else []
-    texts += [block.span for block in blocks if block.state == "closed"]
+    texts += [block.span for block in find_blocks(text) if block.state == "closed"]
     kept: list[re.Match[str]] = []
     texts.sort()
     at = reach = 0

@@ -133,8 +133,8 @@ class Trainer:
     def step(self, packs: list[TrainBatch]) -> dict[str, Sum]:
         """One optimizer step over one or more packs.
 
-        Nothing in it waits for the device: the loss is checked at the beginning of the next step, and before anything
-        is saved.
+        It waits for the device once, at its beginning: the loss of the step before must be finite. The last loss is
+        checked before anything is saved.
 
         Returns:
             Losses, shares, the gradient norm and the learning-rate factor, still on the device.

@@ -6,7 +6,6 @@ from finesight.cli.heldout import read_items
 from finesight.data.record import Record, SceneObject, Truth
 from finesight.data.shards import write_shard
 from finesight.errors import EvalError
-from finesight.geometry import Box
 
 IMAGE = np.zeros((56, 56, 3), dtype=np.uint8)
 
@@ -35,10 +34,10 @@ def test_rows_of_text_and_scenes(tmp_path) -> None:
     ]
     write_shard(tmp_path / "a.tar", [*words, scene])
     items = read_items([tmp_path])
-    rows = [item.row for item in items]
+    rows = [item.tags["row"] for item in items]
     assert rows == ["text_words7", "text_words7", "text_other_scripts", "count", "point", "absent"]
-    assert items[3].answer == "1"
-    assert items[4].boxes == (Box(1, 2, 30, 40),)
+    assert items[3].truth["answer"] == "1"
+    assert items[4].truth["boxes"] == [[1, 2, 30, 40]]
     assert len(read_items([tmp_path], limit=1)) == 5
 
 

@@ -129,6 +129,21 @@ def test_files_are_stored_as_they_are_and_named_by_what_they_are():
     assert (back.source, back.fps) == (video.source, 1.0)
 
 
+def test_a_page_of_a_document_comes_back_as_its_pixels():
+    file = io.BytesIO()
+    pages = [Image.new("RGB", (60, 40), colour) for colour in ("white", "red")]
+    pages[0].save(file, "PDF", save_all=True, append_images=pages[1:])
+    part = ImagePart(source=file.getvalue(), page=1)
+    record = Record(id="page", conversation=asked_about((part,), (("Colour?", "Red."),)), meta=META)
+    record.check()
+    back = stored(record)
+    (shown,) = back.conversation.media()
+    assert shown.page is None
+    assert np.median(back.picture.reshape(-1, 3), axis=0).tolist() == pytest.approx(
+        [255, 0, 0], abs=4
+    )
+
+
 TWO = (Message("user", (TextPart("Q"),)), Message("assistant", (TextPart("A"),)))
 SHOWN_LATE = (*TWO, Message("user", (ImagePart(source=pixels()), TextPart("Q"))), TWO[1])
 

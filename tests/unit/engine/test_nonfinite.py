@@ -35,6 +35,15 @@ def test_a_broken_weight_is_named(network, processor, picture, layer):
     assert "token 1 of the answer" in caught.value.message
 
 
+def test_a_broken_row_of_the_tied_head_is_named(network, processor, picture):
+    """The embedding of a token that the prompt does not use: only the output head reads it."""
+    assert not list(network.lm_head.parameters())
+    with torch.no_grad():
+        network.model.embed_tokens.weight[-1, 0] = float("nan")
+    with pytest.raises(EngineError, match=r"lm_head \(its weight holds 1 such values\)"):
+        ask(network, processor, ImagePart(source=picture), TextPart("What?"))
+
+
 def test_values_that_grow_too_large_are_named(network, processor, picture):
     with torch.no_grad():
         network.model.layers[0].mlp.up_proj.weight.mul_(1e30)

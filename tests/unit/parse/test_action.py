@@ -3,8 +3,14 @@ import pytest
 
 from finesight.errors import ParseError
 from finesight.geometry import Point
-from finesight.parse.action import points_of, problems_of, read_action, read_tool_calls
-from finesight.parse.records import AnswerCall
+from finesight.parse.action import (
+    Action,
+    points_of,
+    problems_of,
+    read_action,
+    read_tool_calls,
+)
+from finesight.parse.records import AnswerCall, Findings
 
 CLICK = (
     'I open it.\n<tool_call>\n{"name": "mobile_use", "arguments": '
@@ -80,6 +86,29 @@ def test_a_call_within_text_needs_its_tags():
     assert calls('For example {"name": "a", "arguments": {}} is a call.') == []
 
 
+@pytest.mark.parametrize("before", ["", "\n ", "```json\n"])
+def test_where_a_call_without_tags_stands(before):
+    body = '{"name": "a", "arguments": {}}'
+    found = read_tool_calls(f"{before}{body}")
+    assert [call.span for call in found.calls] == [(len(before), len(before) + len(body))]
+    assert found.spans == (found.calls[0].span,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "a", "arguments": {}} and more',
+        '{"name": "a", "arguments": {}} {"name": "b", "arguments": {}}',
+        '{"name": "a", "arguments": {}, "id": 1}',
+        '{"name": "a", "arguments": {"x": }}',
+        '["name", "arguments"]',
+        'An example: {"name": "a", "arguments": {}}',
+    ],
+)
+def test_an_object_of_an_answer_is_no_call(text):
+    assert read_tool_calls(text) == Findings()
+
+
 def test_markup_within_an_argument():
     text = '<tool_call>{"name": "a", "arguments": {"html": "<p>1 < 2</p>"}}</tool_call>'
     assert calls(text) == [("a", {"html": "<p>1 < 2</p>"})]
@@ -97,8 +126,21 @@ def test_markup_within_an_argument():
 def test_a_cut_call_is_reported_and_not_half_filled(text):
     found = read_tool_calls(text)
     assert found.calls == ()
-    assert len(found.problems) == 1
+    (problem,) = found.problems
+    assert text[slice(*problem.span)] == text[text.index("<tool_call>") :]
+    assert found.spans == (problem.span,)
     assert found.is_cut
+
+
+def test_a_call_that_the_next_one_begins_in_is_broken_and_not_cut():
+    found = read_tool_calls(f'<tool_call>{{"name": "a", {CLICK}')
+    assert [call.name for call in found.calls] == ["mobile_use"]
+    assert len(found.problems) == 1
+    assert not found.is_cut
+    broken = read_tool_calls("<tool_call>{}</tool_call>")
+    assert (len(broken.problems), broken.is_cut) == (1, False)
+    later = read_tool_calls("<tool_call>{}</tool_call><tool_call>{")
+    assert (len(later.problems), later.is_cut) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -146,19 +188,42 @@ def action(tool, **arguments):
     return read_action(AnswerCall(tool, arguments))
 
 
-def test_actions_get_types():
-    assert action("computer_use", action="left_click", coordinate=[3, 4.5]).point_resized == Point(
-        3, 4.5
-    )
-    assert action("computer_use", action="key", keys=["ctrl", "c"]).keys == ("ctrl", "c")
-    assert action("computer_use", action="scroll", pixels=-5).pixels == -5
-    assert action("computer_use", action="wait", time=2).seconds == 2
-    assert action("computer_use", action="terminate", status="success").status == "success"
-    swipe = action("mobile_use", action="swipe", coordinate=[1, 2], coordinate2=[3, 4])
-    assert (swipe.point_resized, swipe.point2_resized) == (Point(1, 2), Point(3, 4))
-    assert action("mobile_use", action="system_button", button="Home").button == "Home"
-    assert action("mobile_use", action="type", text="né").text == "né"
-    assert action("mobile_use", action="answer", text="7:30").text == "7:30"
+@pytest.mark.parametrize(
+    ("tool", "arguments", "typed"),
+    [
+        ("computer_use", {"action": "left_click"}, {}),
+        (
+            "computer_use",
+            {"action": "left_click", "coordinate": [3, 4.5]},
+            {"point_resized": Point(3, 4.5)},
+        ),
+        ("computer_use", {"action": "key", "keys": ["ctrl", "c"]}, {"keys": ("ctrl", "c")}),
+        ("computer_use", {"action": "key", "keys": "esc"}, {"keys": ("esc",)}),
+        (
+            "computer_use",
+            {"action": "scroll", "pixels": -5, "coordinate": [1, 2]},
+            {"pixels": -5, "point_resized": Point(1, 2)},
+        ),
+        ("computer_use", {"action": "wait", "time": 2}, {"seconds": 2}),
+        ("computer_use", {"action": "terminate", "status": "success"}, {"status": "success"}),
+        (
+            "mobile_use",
+            {"action": "swipe", "coordinate": [1, 2], "coordinate2": [3, 4]},
+            {"point_resized": Point(1, 2), "point2_resized": Point(3, 4)},
+        ),
+        (
+            "mobile_use",
+            {"action": "long_press", "coordinate": [1, 2], "time": 0.5},
+            {"point_resized": Point(1, 2), "seconds": 0.5},
+        ),
+        ("mobile_use", {"action": "system_button", "button": "Home"}, {"button": "Home"}),
+        ("mobile_use", {"action": "type", "text": "né"}, {"text": "né"}),
+        ("mobile_use", {"action": "answer", "text": "7:30"}, {"text": "7:30"}),
+    ],
+)
+def test_actions_get_types(tool, arguments, typed):
+    expected = Action(tool=tool, kind=arguments["action"], **typed)
+    assert action(tool, **arguments) == expected
 
 
 @pytest.mark.parametrize(
@@ -168,14 +233,51 @@ def test_actions_get_types():
         ("mobile_use", {"action": "fly"}, "mobile_use has no action 'fly'"),
         ("mobile_use", {}, "mobile_use has no action None"),
         ("mobile_use", {"action": "click"}, "mobile_use click lacks coordinate"),
-        ("mobile_use", {"action": "click", "coordinate": [1]}, "coordinate is [1], not [x, y]"),
+        (
+            "mobile_use",
+            {"action": "click", "coordinate": [1]},
+            "mobile_use click: coordinate is [1], not [x, y]",
+        ),
         ("mobile_use", {"action": "click", "coordinate": ["one", 2]}, "not [x, y]"),
-        ("mobile_use", {"action": "wait", "time": "2"}, "time is '2', not a number"),
+        (
+            "mobile_use",
+            {"action": "swipe", "coordinate": [1, 2], "coordinate2": 3},
+            "mobile_use swipe: coordinate2 is 3, not [x, y]",
+        ),
+        (
+            "mobile_use",
+            {"action": "wait", "time": "2"},
+            "mobile_use wait: time is '2', not a number",
+        ),
         ("mobile_use", {"action": "wait", "time": True}, "time is True, not a number"),
         ("mobile_use", {"action": "wait", "time": 2, "text": "x"}, "takes no text"),
-        ("mobile_use", {"action": "system_button", "button": "Off"}, "button is 'Off'"),
-        ("computer_use", {"action": "key", "keys": [1]}, "not a list of keys"),
-        ("computer_use", {"action": "type", "text": 3}, "text is 3, not a text"),
+        (
+            "mobile_use",
+            {"action": "system_button", "button": "Off"},
+            "mobile_use system_button: button is 'Off'",
+        ),
+        (
+            "computer_use",
+            {"action": "scroll", "pixels": [1]},
+            "computer_use scroll: pixels is [1], not a number",
+        ),
+        (
+            "computer_use",
+            {"action": "terminate", "status": "done"},
+            "computer_use terminate: status is 'done'",
+        ),
+        (
+            "computer_use",
+            {"action": "key", "keys": [1]},
+            "computer_use key: keys is [1], not a list of keys",
+        ),
+        ("computer_use", {"action": "key", "keys": []}, "keys is [], not a list of keys"),
+        ("computer_use", {"action": "key", "keys": 5}, "keys is 5, not a list of keys"),
+        (
+            "computer_use",
+            {"action": "type", "text": 3},
+            "computer_use type: text is 3, not a text",
+        ),
     ],
 )
 def test_a_wrong_action_names_the_argument(tool, arguments, message):
@@ -207,9 +309,10 @@ def test_every_shape_of_a_coordinate(value):
     "value", [[1], [1, 2, 3, 4], [[1, 2], [3, 4]], "=", "", {}, {"x": 1}, True, 3, [None, 2]]
 )
 def test_a_coordinate_of_another_shape_is_reported(value):
-    call = AnswerCall("computer_use", {"action": "left_click", "coordinate": value})
+    call = AnswerCall("computer_use", {"action": "left_click", "coordinate": value}, (7, 9))
     assert points_of(call) == {}
     (problem,) = problems_of(call)
+    assert problem.span == (7, 9)
     assert problem.message.startswith("coordinate of tool call 'computer_use' is ")
     assert problem.message.endswith(", not [x, y]")
 

@@ -10,6 +10,7 @@ import pytest
 
 from finesight.parse.answer import read_answer
 from finesight.parse.numbers import read_count
+from finesight.parse.thinking import answer_part
 from finesight.parse.times import read_spans
 from tests.support.replies import picture_record, reply, video_record
 
@@ -154,3 +155,30 @@ def test_every_long_text_takes_linear_time(name):
 def test_long_things_are_read_or_reported(text):
     answer = read_answer(reply(text, picture_record(), video_record()))
     json.dumps(answer.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *(
+            "<think>",
+            "</think>",
+            "a </think> b ",
+            "<answer>",
+            "<answer>B</answer>",
+            "<think></think>",
+        ),
+        *("<think>A</think>\n", "```</think>", "<html></think>\n", "a <think> b ", "a <think>"),
+        *("`<think>`", "<answer></answer>", "**<think>**", "</think>\n", "<tool_call>{ </think>"),
+    ],
+)
+@pytest.mark.no_cover
+def test_thoughts_and_answers_take_linear_time(piece):
+    def seconds(length):
+        text = piece * (length // len(piece))
+        started = time.process_time()
+        answer_part(text)
+        return time.process_time() - started
+
+    # Linear time takes some tenths of a second for a million characters; quadratic time takes minutes.
+    assert min(seconds(1_000_000) for _ in range(2)) < 10

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from finesight.parse.thinking import answer_part, thought_spans
@@ -41,6 +39,17 @@ from finesight.parse.thinking import answer_part, thought_spans
         ("<think>a <think>b", None),
         ("<think>never ended <answer>C</answer>", "C"),
         ("<think>the form is <answer>C</answer>, so", None),
+        ("<answer>C", "<answer>C"),  # only behind a thought may an end be missing
+        ("It is:\n<answer>C", "It is:\n<answer>C"),
+        ("Hm.\n<think>A</think>\n<answer>C", "C"),
+        ("C\n<think>or <answer>D</answer>", "D"),
+        ("<answer>C</answer><think>or D", "C"),
+        ("<think>x <answer> </answer>", None),
+        ("A or B </think>\nC", "\nC"),
+        ("A.</think>\nB.</think>\nC\n</think>", "\nC\n"),
+        ("C\n</think>\ufeff\n", "C\n"),
+        ("The answer is <answer> C </answer>", " C "),
+        ("Put <answer>C</answer> and a <think> b <answer>D</answer>", "D"),
     ],
 )
 def test_the_part_that_answers(text, part):
@@ -75,6 +84,11 @@ def test_an_end_with_nothing_behind_it_takes_no_answer_away(text, part):
         (f"Sure! <think>a page <html></think>\n{BOX}", f"Sure! \n{BOX}"),
         (f"<answer><think>(1, 2)</think>{BOX}</answer>", BOX),
         (f"<|box_start|>(1,2),(3,4)<|box_end|></think>{BOX}", BOX),
+        ("<answer>C</answer>\n<think>B</think>", "C"),
+        ("Sure!\n<think>x <think>y</think>\nz</think>\nC", "Sure!\n\nC"),
+        ("Hm.\n<think>A</think>\nso\n<think>B</think>\nC", "Hm.\n\nso\n\nC"),
+        ("Sure, <think>x.</think> so it is", "Sure,  so it is"),
+        ("Sure!\n<think>and</think> so", "Sure!\n so"),
         (r"right answer <think>Let me check: \boxed{99}", "right answer "),
         ("C\n<think>or <answer>D</answer>, so", "C\n"),
     ],
@@ -116,12 +130,48 @@ def test_an_answer_that_holds_nothing_decides_nothing(text, part):
         "Here:\n```html\n<body>ends with </think>\n<answer>C</answer></body>\n```\nDone.",
         '[{"label": "<answer>C</answer>"}, {"label": "</think>\\n"}]',
         "<p>a</p>\n</think>\n<p>b</p>",
+        "\ufeff\n<p>a</p>\n</think>\n<p>b</p>",
+        'I type.\n<tool_call>{"text": <answer>42</answer></tool_call>',
+        BOX + '\n{"label": "</think>"}\n' + BOX,
+        'It says "<answer>x',
+        "Here:\n```\nends with </think>\n<answer>C</answer>\n```\nDone.",
+        '{"label": "a\n</think>\nb',
+        '["a\n</think>\nb',
+        *(f"The tags <think>and</think>{sign} so" for sign in ".,;:)"),
     ],
 )
 def test_text_that_mentions_the_tags_is_kept(text):
     assert answer_part(text) == text
     assert answer_part(text, keeps_text=True) == text
     assert answer_part(f"<think>hm</think>{text}", keeps_text=True) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ('<answer>"<think>a</think>" is C</answer>', '"<think>a</think>" is C'),
+        ('"<think>a</think>" is a tag, and so is this: <answer>C</answer>', "C"),
+        ('The tag "</think>" is no answer: <answer>C</answer>', "C"),
+        ('He says "<answer>C</answer>', "C"),
+        ("```\na\n```\n<answer>C</answer>", "C"),
+        (
+            "Sure! <think>a</think>\n```\n<answer>b</answer>\n```",
+            "Sure! \n```\n<answer>b</answer>\n```",
+        ),
+        ("Sure!\n<think>a\n<think>b</think>\n```\n</think>\n<answer>C</answer>", "C"),
+    ],
+)
+def test_tags_in_quotes_and_fences_are_text_and_the_others_count(text, part):
+    assert answer_part(text) == part
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [("It ends with </think>", "It ends with "), ("Is it A? No</think> C", " C")],
+)
+def test_an_end_within_a_sentence_is_a_word_of_a_transcript_alone(text, part):
+    assert answer_part(text) == part
+    assert answer_part(text, keeps_text=True) == text
 
 
 @pytest.mark.parametrize(
@@ -134,6 +184,12 @@ def test_text_that_mentions_the_tags_is_kept(text):
         ("Here it is: <answer>a page</answer>", "a page"),
         ("<think>hm</think>\n<answer>a page", "a page"),
         ("<think>hm</think>a page", "a page"),
+        ("<think>hm</think>\n<answer>a page\n</think>", "a page\n"),
+        ("a page\n</think>", "a page\n"),
+        ("a thought\n</think> a page", " a page"),
+        ("A thought. </think> a page", " a page"),
+        ("Here it is: <answer>a page</answer>.\r\n", "a page"),
+        ("\ufeff<answer>a page</answer> so", "a page"),
     ],
 )
 def test_of_a_transcript_only_a_frame_is_taken_off(text, part):
@@ -145,32 +201,6 @@ def test_spans_of_thoughts_leave_the_answer_where_it_is():
     (_, start), (end, _) = thought_spans(text)
     assert text[start:end] == "C"
     assert thought_spans("C") == []
+    assert thought_spans("Put <answer>C</answer> there") == [(0, 12), (13, 28)]
     assert thought_spans("<think>B") == [(0, 8)]
     assert thought_spans("") == []
-
-
-@pytest.mark.no_cover
-@pytest.mark.parametrize(
-    "piece",
-    [
-        *(
-            "<think>",
-            "</think>",
-            "a </think> b ",
-            "<answer>",
-            "<answer>B</answer>",
-            "<think></think>",
-        ),
-        *("<think>A</think>\n", "```</think>", "<html></think>\n", "a <think> b ", "a <think>"),
-        *("`<think>`", "<answer></answer>", "**<think>**", "</think>\n", "<tool_call>{ </think>"),
-    ],
-)
-def test_hostile_replies_are_quick(piece):
-    def seconds(length):
-        text = piece * (length // len(piece))
-        started = time.process_time()
-        answer_part(text)
-        return time.process_time() - started
-
-    # Linear time takes some tenths of a second for a million characters; quadratic time takes minutes.
-    assert seconds(1_000_000) < 10 or seconds(1_000_000) < 10

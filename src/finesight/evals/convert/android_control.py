@@ -21,7 +21,7 @@ from typing import Any
 from PIL import Image
 
 from finesight.errors import EvalError
-from finesight.evals.convert.messages import Element, elements_of, features_of, names
+from finesight.evals.convert.messages import Element, elements_of, features_of
 from finesight.evals.convert.tfrecord import records
 from finesight.evals.core.digests import digest
 from finesight.evals.tasks.screens.recorded_steps import step_of
@@ -256,7 +256,10 @@ def _episode(features: Mapping[str, list[Any]], where: str) -> _Episode:
 
 def _list(features: Mapping[str, list[Any]], name: str, where: str) -> list[Any]:
     if not features.get(name):
-        raise EvalError(f"{where} lacks feature {name!r}", hint=f"it has {names(features)}")
+        raise EvalError(
+            f"{where} lacks feature {name!r}",
+            hint=f"it has {', '.join(sorted(features)) or 'nothing'}",
+        )
     return features[name]
 
 

@@ -7,7 +7,7 @@ Only the fields that are read are declared; protocol buffers pass over the other
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,7 +17,7 @@ from finesight.evals.metrics.extras import missing
 
 PACKAGE = "finesight"
 Field = tuple[int, str, bool]
-"""Number, type, and whether it is repeated; a type that begins with a capital is a message."""
+"""Number, type, and whether it is repeated; a type is a name of `SCHEMA` or of protocol buffers."""
 SCHEMA: Mapping[str, Mapping[str, Field]] = {
     "BytesList": {"value": (1, "bytes", True)},
     "FloatList": {"value": (1, "float", True)},
@@ -71,7 +71,7 @@ def features_of(content: bytes, where: str) -> dict[str, list[Any]]:
     """Features of an example by name: bytes, floats or integers.
 
     Raises:
-        EvalError: these bytes are no example, or a feature stands twice; names where.
+        EvalError: these bytes are no example, or a feature occurs twice; names where.
     """
     found: dict[str, list[Any]] = {}
     for entry in _parsed("Example", content, where).features.feature:
@@ -133,36 +133,19 @@ def _classes() -> dict[str, Any]:
     file = descriptor_pb2.FileDescriptorProto(
         name="finesight.proto", package=PACKAGE, syntax="proto3"
     )
+    kinds = descriptor_pb2.FieldDescriptorProto
     for name, fields in SCHEMA.items():
         declared = file.message_type.add(name=name)
         for field, (number, kind, is_repeated) in fields.items():
-            declared.field.add(**_declared(field, number, kind, is_repeated=is_repeated))
+            label = kinds.LABEL_REPEATED if is_repeated else kinds.LABEL_OPTIONAL
+            added = declared.field.add(name=field, number=number, label=label)
+            if kind in SCHEMA:
+                added.type, added.type_name = kinds.TYPE_MESSAGE, f".{PACKAGE}.{kind}"
+            else:
+                added.type = kinds.Type.Value(f"TYPE_{kind.upper()}")
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return {
         name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}"))
         for name in SCHEMA
     }
-
-
-def _declared(name: str, number: int, kind: str, *, is_repeated: bool) -> dict[str, Any]:
-    """A field as descriptors say it."""
-    from google.protobuf.descriptor_pb2 import (  # type: ignore[import-untyped]  # no stubs
-        FieldDescriptorProto as Declaration,
-    )
-
-    is_message = kind[0].isupper()
-    values: dict[str, Any] = {
-        "name": name,
-        "number": number,
-        "label": Declaration.LABEL_REPEATED if is_repeated else Declaration.LABEL_OPTIONAL,
-        "type": Declaration.TYPE_MESSAGE
-        if is_message
-        else Declaration.Type.Value(f"TYPE_{kind.upper()}"),
-    }
-    return values | ({"type_name": f".{PACKAGE}.{kind}"} if is_message else {})
-
-
-def names(found: Mapping[str, Sequence[Any]]) -> str:
-    """Names of features, for messages."""
-    return ", ".join(sorted(found)) or "nothing"

@@ -10,16 +10,15 @@ data).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from finesight.errors import EvalError
 from finesight.evals.core.journal import read_samples
-from finesight.evals.core.run import read_settings
 from finesight.evals.core.scoring import scored
+from finesight.evals.core.settings import read_settings
 from finesight.evals.core.statistics import (
-    Floats,
     cluster_of,
     cluster_sums,
     grouped,
@@ -70,6 +69,24 @@ class Comparison:
     gained: int | None
     p_value: float | None
 
+    def lines(self) -> list[str]:
+        """The comparison in words."""
+        first, second, difference = (
+            value * self.unit for value in (self.first, self.second, self.difference)
+        )
+        low, high = (end * self.unit for end in self.interval)
+        lines = [
+            f"{self.task}: {self.main} {first:.2f} -> {second:.2f}, "
+            f"difference {difference:+.2f} [{low:+.2f}, {high:+.2f}] over {self.n} common items"
+        ]
+        if self.only_first or self.only_second:
+            only = f"{self.only_first} items of the first, {self.only_second} of the second"
+            lines.append(f"not common: {only}")
+        if self.p_value is not None:
+            counts = f"lost {self.lost}, gained {self.gained}"
+            lines.append(f"{counts}, McNemar p = {self.p_value:.4g}")
+        return lines
+
 
 def compare(first: Path, second: Path, task: Task) -> Comparison:
     """Compare two runs of one benchmark.
@@ -83,19 +100,31 @@ def compare(first: Path, second: Path, task: Task) -> Comparison:
         EvalError: one holds another benchmark, or they have no item in common.
     """
     for folder in (first, second):
-        found = read_settings(folder)["task"]
-        if found != task.name:
-            raise EvalError(f"{folder} holds a run of {found!r}, not of {task.name!r}")
-    a, b = (_by_id(folder) for folder in (first, second))
-    common = [name for name in a if name in b]
-    if not common:
-        raise EvalError(f"{first} ({len(a)} items) and {second} ({len(b)} items) share no item")
-    return compare_scored(
-        task,
-        [a[name] for name in common],
-        [b[name] for name in common],
-        only=(len(a) - len(common), len(b) - len(common)),
-    )
+        read_settings(folder, task)
+    a, b = (scored(read_samples(folder)) for folder in (first, second))
+    pairs = in_common((str(first), a), (str(second), b))
+    ones, twos = [one for one, _ in pairs], [two for _, two in pairs]
+    return compare_scored(task, ones, twos, only=(len(a) - len(pairs), len(b) - len(pairs)))
+
+
+def in_common(
+    first: tuple[str, Sequence[Scored]], second: tuple[str, Sequence[Scored]]
+) -> list[tuple[Scored, Scored]]:
+    """The items that two runs share, in the order of the first.
+
+    Args:
+        first: name and items of one run.
+        second: of the other.
+
+    Raises:
+        EvalError: there is none.
+    """
+    twins = {each.item.id: each for each in second[1]}
+    pairs = [(each, twins[each.item.id]) for each in first[1] if each.item.id in twins]
+    if not pairs:
+        sizes = " and ".join(f"{name} ({len(items)} items)" for name, items in (first, second))
+        raise EvalError(f"{sizes} share no item")
+    return pairs
 
 
 def compare_scored(
@@ -109,27 +138,31 @@ def compare_scored(
         second: of the other.
         only: number of items that only the one or the other run had.
     """
-    values = (unit_values(task, first), unit_values(task, second))
+    one, two = unit_values(task, first), unit_values(task, second)
     before, after = main_value(task, first), main_value(task, second)
-    difference = after - before
     lost = gained = p_value = None
-    if values[0] is not None and values[1] is not None:
-        drawn = _drawn_differences(values[0], values[1], first)
+    if one is not None and two is not None:
+        differences = {unit: two[unit] - one[unit] for unit in one}
+        drawn = resampled_means(*cluster_sums(differences, grouped(first, cluster_of)))
         ends = interval(drawn)
-        if {*values[0].values(), *values[1].values()} <= {0.0, 1.0}:
-            lost = sum(values[0][unit] > values[1][unit] for unit in values[0])
-            gained = sum(values[0][unit] < values[1][unit] for unit in values[0])
+        if {*one.values(), *two.values()} <= {0.0, 1.0}:
+            lost = sum(each < 0 for each in differences.values())
+            gained = sum(each > 0 for each in differences.values())
             p_value = mcnemar(lost, gained)
-    else:
-        drawn = _drawn_slowly(task, first, second)
-        ends = wide_interval(difference, drawn)
+    else:  # equal seed, equal picks: both runs are drawn on the same clusters
+        draws = [
+            slow_resamples(grouped(items, cluster_of), lambda drawn: main_value(task, drawn))
+            for items in (first, second)
+        ]
+        drawn = draws[1] - draws[0]
+        ends = wide_interval(after - before, drawn)
     return Comparison(
         task=task.name,
         main=task.main,
         unit=task.unit,
         first=before,
         second=after,
-        difference=difference,
+        difference=after - before,
         interval=ends,
         num_resamples=len(drawn),
         n=len(first),
@@ -154,24 +187,3 @@ def mcnemar(lost: int, gained: int) -> float:
     except ImportError as error:
         raise missing("scipy", "the comparison of two runs") from error
     return float(binomtest(gained, lost + gained, 0.5).pvalue)
-
-
-def _by_id(folder: Path) -> dict[str, Scored]:
-    return {each.item.id: each for each in scored(read_samples(folder))}
-
-
-def _drawn_differences(
-    first: Mapping[str, float], second: Mapping[str, float], items: Sequence[Scored]
-) -> Floats:
-    """Differences of means on resampled clusters, sums per cluster being enough."""
-    differences = {unit: second[unit] - first[unit] for unit in first}
-    return resampled_means(*cluster_sums(differences, grouped(items, cluster_of)))
-
-
-def _drawn_slowly(task: Task, first: Sequence[Scored], second: Sequence[Scored]) -> Floats:
-    """The metric computed anew on each resample, on the same clusters for both runs: equal seed, equal picks."""
-    drawn = [
-        slow_resamples(grouped(items, cluster_of), lambda sample: main_value(task, sample))
-        for items in (first, second)
-    ]
-    return drawn[1] - drawn[0]

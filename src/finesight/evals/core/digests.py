@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names for what was asked: equal digests mean equal pixels, equal words and equal options.
+"""Digests of what was asked: equal digests mean equal pixels, equal words and equal options.
 
 A picture counts by its content, never by its path, so that a moved copy is the same question and a changed picture
 under an old name is another one. A tool and a call count by their text, because the order of their keys reaches the

@@ -27,21 +27,30 @@ _ROWS_AT_ONCE = 64
 _MOST_FIELD_BYTES = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawRow:
-    """A row under the names its file uses.
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a file.
 
     Attributes:
         where: file and row, for messages.
-        found: all column names there are, read or not.
-        values: of the columns that were asked for.
-        error: why the row cannot be used.
+        values: of the columns that were asked for, under the names of the file or of the task that asked; an optional
+            column that is not there is not in it.
+        error: why the row cannot be used; None if it can.
+        found: all column names that the file has, read or not.
     """
 
     where: str
-    found: tuple[str, ...] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
+    found: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Any:
+        """Value of a required column, or of an optional one that is there."""
+        return self.values[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Value of an optional column."""
+        return self.values.get(name, default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +61,10 @@ class Asked:
     pictures: frozenset[str]
 
 
-Reader = Callable[[Path, Asked], Iterator[RawRow]]
+Reader = Callable[[Path, Asked], Iterator[Row]]
 
 
-def read_parquet(path: Path, asked: Asked) -> Iterator[RawRow]:
+def read_parquet(path: Path, asked: Asked) -> Iterator[Row]:
     """Rows of one parquet file; a picture structure becomes its bytes, or its path where it has none."""
     import pyarrow
     from pyarrow import parquet
@@ -71,7 +80,7 @@ def read_parquet(path: Path, asked: Asked) -> Iterator[RawRow]:
                     plain = {
                         name: exact(_plain(cell, path.parent)) for name, cell in values.items()
                     }
-                    yield RawRow(where=f"{path}, row {number}", found=found, values=plain)
+                    yield Row(f"{path}, row {number}", found=found, values=plain)
                     number += 1
     except (OSError, pyarrow.ArrowException) as error:
         raise EvalError(
@@ -80,17 +89,38 @@ def read_parquet(path: Path, asked: Asked) -> Iterator[RawRow]:
         ) from error
 
 
-def read_tsv(path: Path, asked: Asked) -> Iterator[RawRow]:
-    """Rows of a tab-separated file with base64 pictures, as VLMEvalKit writes it."""
-    return _read_table(path, asked, "\t")
+def read_table(path: Path, asked: Asked, *, delimiter: str) -> Iterator[Row]:
+    """Rows of a table in text, with base64 pictures as VLMEvalKit writes them."""
+    records = _records(path, delimiter)
+    header = next(records, None)
+    if header is None:
+        raise EvalError(f"{path} is empty; a line of column names is needed")
+    found = tuple(name.removeprefix("\ufeff") for name in header[1])
+    try:
+        "".join(found).encode()
+    except UnicodeEncodeError as error:
+        raise EvalError(f"{path} is no table{_seen(path)}: line 1 is not UTF-8") from error
+    pictures = _TablePictures(path, delimiter, found, asked.pictures)
+    for number, (_, cells) in enumerate(records):
+        where = f"{path}, row {number}"
+        if len(cells) != len(found):
+            yield Row(where, found=found, error=f"{len(cells)} cells, not {len(found)}")
+            continue
+        values = {n: c for n, c in zip(found, cells, strict=True) if n in asked.names}
+        try:
+            "".join(values.values()).encode()
+            for name in asked.pictures & values.keys():
+                values[name] = pictures.of(name, values[name])
+        except UnicodeEncodeError:
+            yield Row(where, found=found, error="not UTF-8")
+            continue
+        except EvalError as error:
+            yield Row(where, found=found, error=error.message)
+            continue
+        yield Row(where, found=found, values=values)
 
 
-def read_csv(path: Path, asked: Asked) -> Iterator[RawRow]:
-    """Rows of a comma-separated file; otherwise as `read_tsv`."""
-    return _read_table(path, asked, ",")
-
-
-def read_jsonl(path: Path, asked: Asked) -> Iterator[RawRow]:
+def read_jsonl(path: Path, asked: Asked) -> Iterator[Row]:
     """One JSON object per line; blank lines are passed over."""
     del asked
     with _opened(path) as file:
@@ -101,12 +131,12 @@ def read_jsonl(path: Path, asked: Asked) -> Iterator[RawRow]:
             try:
                 value = json.loads(line)
             except (ValueError, RecursionError) as error:  # broken UTF-8 included
-                yield RawRow(where=where, error=f"not JSON: {error}")
+                yield Row(where, error=f"not JSON: {error}")
                 continue
             yield _object_row(where, value)
 
 
-def read_json(path: Path, asked: Asked) -> Iterator[RawRow]:
+def read_json(path: Path, asked: Asked) -> Iterator[Row]:
     """A list of objects, objects by key (given as column `_key`), one list under some key, or COCO."""
     del asked
     with _opened(path) as file:
@@ -165,10 +195,10 @@ def _opened(path: Path) -> Any:
         raise EvalError(f"{path} cannot be opened: {error.strerror}") from error
 
 
-def _object_row(where: str, value: object) -> RawRow:
+def _object_row(where: str, value: object) -> Row:
     if not isinstance(value, dict):
-        return RawRow(where=where, error=f"a {type(value).__name__} where an object is needed")
-    return RawRow(where=where, found=tuple(value), values=value)
+        return Row(where, error=f"a {type(value).__name__} where an object is needed")
+    return Row(where, found=tuple(value), values=value)
 
 
 def _plain(value: Any, folder: Path) -> Any:
@@ -193,36 +223,6 @@ def _without_decimals(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_decimals(each) for key, each in value.items()}
     return [_without_decimals(each) for each in value] if isinstance(value, list) else value
-
-
-def _read_table(path: Path, asked: Asked, delimiter: str) -> Iterator[RawRow]:
-    records = _records(path, delimiter)
-    header = next(records, None)
-    if header is None:
-        raise EvalError(f"{path} is empty; a line of column names is needed")
-    found = tuple(name.removeprefix("\ufeff") for name in header[1])
-    try:
-        "".join(found).encode()
-    except UnicodeEncodeError as error:
-        raise EvalError(f"{path} is no table{_seen(path)}: line 1 is not UTF-8") from error
-    pictures = _TablePictures(path, delimiter, found, asked.pictures)
-    for number, (_, cells) in enumerate(records):
-        where = f"{path}, row {number}"
-        if len(cells) != len(found):
-            yield RawRow(where=where, found=found, error=f"{len(cells)} cells, not {len(found)}")
-            continue
-        values = {n: c for n, c in zip(found, cells, strict=True) if n in asked.names}
-        try:
-            "".join(values.values()).encode()
-            for name in asked.pictures & values.keys():
-                values[name] = pictures.of(name, values[name])
-        except UnicodeEncodeError:
-            yield RawRow(where=where, found=found, error="not UTF-8")
-            continue
-        except EvalError as error:
-            yield RawRow(where=where, found=found, error=error.message)
-            continue
-        yield RawRow(where=where, found=found, values=values)
 
 
 def _records(path: Path, delimiter: str, start: int = 0) -> Iterator[tuple[int, list[str]]]:
@@ -283,7 +283,7 @@ class _TablePictures:
         return cells[self._found.index(name)]
 
 
-def _coco_rows(path: Path, content: Mapping[str, Any]) -> Iterator[RawRow]:
+def _coco_rows(path: Path, content: Mapping[str, Any]) -> Iterator[Row]:
     """One row per picture with its objects: corners in original pixels, and the category's name."""
     names = {each["id"]: each["name"] for each in content.get("categories", ())}
     objects: dict[Any, list[dict[str, Any]]] = {each["id"]: [] for each in content["images"]}
@@ -291,7 +291,7 @@ def _coco_rows(path: Path, content: Mapping[str, Any]) -> Iterator[RawRow]:
         where = f"{path}, annotation {number}"
         box = each.get("bbox")
         if each.get("image_id") not in objects or not box or len(box) != 4:
-            yield RawRow(where=where, error="annotation without a picture or without a box")
+            yield Row(where, error="annotation without a picture or without a box")
             continue
         x, y, width, height = box
         found = {
@@ -307,7 +307,7 @@ def _coco_rows(path: Path, content: Mapping[str, Any]) -> Iterator[RawRow]:
             "image": _coco_picture(path.parent, str(picture["file_name"])),
             "objects": objects[picture["id"]],
         }
-        yield RawRow(where=f"{path}, picture {picture['id']}", found=tuple(values), values=values)
+        yield Row(f"{path}, picture {picture['id']}", found=tuple(values), values=values)
 
 
 def _coco_picture(folder: Path, name: str) -> Path:

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from finesight.conversation import Conversation
 from finesight.errors import EvalError
-from finesight.evals.core.task import Item, Sight, Space
+from finesight.evals.core.task import CoordinateFrame, Item, Space
 from finesight.files import whole_file
 from finesight.geometry import Size
 
@@ -97,16 +97,16 @@ class Sample:
             tags=self.tags,
         )
 
-    def sights(self, space: Space) -> tuple[Sight, ...]:
+    def frames(self, space: Space) -> tuple[CoordinateFrame, ...]:
         """One per picture; none at all if a size that `space` needs is not known."""
         pictures = [each for each in self.media if each["kind"] == "image"]
-        sights = []
+        frames = []
         for each in pictures:
             resized = each["resized"] or (None if space == "resized" else each["original"])
             if each["original"] is None or resized is None:
                 return ()
-            sights.append(Sight(space, Size(*each["original"]), Size(*resized)))
-        return tuple(sights)
+            frames.append(CoordinateFrame(space, Size(*each["original"]), Size(*resized)))
+        return tuple(frames)
 
 
 _NAMES = {each.name for each in fields(Sample)}

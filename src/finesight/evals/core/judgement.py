@@ -1,39 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A language model as a judge: what it may be asked about an answer, and what its reply may mean.
+"""A language model as a judge: what a benchmark may ask it about an answer, and what its reply may mean.
 
-A judge only ever comes second. The score by rule is there before it and stays; the judge's score stands beside it under
-the judge's name. A judge reads words alone, at temperature 0, and what it said is kept on disk: the same judge is never
-asked the same thing twice, so judging that was cut off goes on where it ended.
-
-A judge that does not answer in the form it was asked for has said nothing: `Nonsense`, counted, never guessed at.
+The score by rule is always kept; the judge's score is a second one. A judge that does not answer in the form it was
+asked for has decided nothing (`Nonsense`); this is counted, and its meaning is never guessed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from finesight.conversation import Conversation, Message, Responder, Sampling, TextPart
 from finesight.errors import EvalError
 
 Ask = Callable[[str], str]
 """Puts one prompt to the judge and gives its raw reply."""
 
 Verdict = Literal["plain", "read", "none", "ambiguous", "equal", "different"]
-VERDICTS: Mapping[Verdict, str] = {
-    "plain": "clear without a judge",
-    "read": "read by the judge",
-    "none": "holds no answer",
-    "ambiguous": "holds several answers, counted as wrong",
-    "equal": "means the same as the gold answer",
-    "different": "means something else",
-}
-"""What may become of an answer, in words."""
-
-SAMPLING = Sampling(max_new_tokens=1024, temperature=0.0)
-"""How every judge answers; room to think before the line that counts."""
+"""Clear without a judge; read by the judge; holds no answer; holds several, which counts as wrong; means the same as
+the gold answer; means something else."""
 
 
 class Nonsense(EvalError):
@@ -62,7 +47,7 @@ class Ruling:
     """What a judge decided.
 
     Attributes:
-        verdict: one of `VERDICTS`.
+        verdict: what became of the answer.
         parsed: what was read; None if nothing, or if there was more than one answer.
         parts: parts of the score.
     """
@@ -85,30 +70,3 @@ class JudgeRule:
     name: str
     version: str
     decide: Callable[[Case, Ask], Ruling]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
-    """Who judges.
-
-    Attributes:
-        responder: an endpoint, an engine, or a fake.
-        model: what the endpoint calls it.
-        where: address of the endpoint, without what is secret; or whatever else tells two judges of one name apart.
-        cache: folder that keeps what it said; None takes one inside the run's folder.
-    """
-
-    responder: Responder
-    model: str
-    where: str
-    cache: Path | None = None
-
-    @property
-    def name(self) -> str:
-        """Model and address."""
-        return f"{self.model} at {self.where}"
-
-
-def as_conversation(prompt: str) -> Conversation:
-    """A prompt as the judge is asked it."""
-    return Conversation((Message("user", (TextPart(prompt),)),))

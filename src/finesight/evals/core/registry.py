@@ -11,10 +11,11 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from finesight.errors import ConfigError, EvalError
 from finesight.evals.core.benchmark import Build, read_benchmarks, read_tables
@@ -23,6 +24,8 @@ from finesight.evals.core.task import Extractor, Prompt, Task
 PACKAGE = "finesight.evals.tasks"
 BENCHMARKS_FILE = "tasks.toml"
 TABLES_FILE = "report_tables.toml"
+
+Named = TypeVar("Named", Prompt, Extractor)
 
 
 @lru_cache(maxsize=8)
@@ -89,13 +92,7 @@ def find_prompt(task: Task, name: str | None) -> Prompt:
     Raises:
         ConfigError: the task has none of that name; names those it has.
     """
-    if name is None:
-        return task.prompts[0]
-    found = next((each for each in task.prompts if each.name == name), None)
-    if found is None:
-        names = ", ".join(each.name for each in task.prompts)
-        raise ConfigError(f"task {task.name} has no prompt {name!r}", hint=f"there are: {names}")
-    return found
+    return _named(task, "prompt", task.prompts, name)
 
 
 def find_extractor(task: Task, name: str | None) -> Extractor:
@@ -104,10 +101,12 @@ def find_extractor(task: Task, name: str | None) -> Extractor:
     Raises:
         ConfigError: the task has none of that name; names those it has.
     """
-    if name is None:
-        return task.extractors[0]
-    found = next((each for each in task.extractors if each.name == name), None)
+    return _named(task, "extractor", task.extractors, name)
+
+
+def _named(task: Task, kind: str, known: Sequence[Named], name: str | None) -> Named:
+    found = known[0] if name is None else next((each for each in known if each.name == name), None)
     if found is None:
-        names = ", ".join(each.name for each in task.extractors)
-        raise ConfigError(f"task {task.name} has no extractor {name!r}", hint=f"there are: {names}")
+        names = ", ".join(each.name for each in known)
+        raise ConfigError(f"task {task.name} has no {kind} {name!r}", hint=f"there are: {names}")
     return found

@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Score stored answers anew, with another rule or with the same one after it was mended: no model, no data.
+"""Score stored answers again, by another rule or by the same one after it was corrected; without model and data.
 
-Shards of a run are brought together on the way.
+Shards of a run are joined into one journal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from finesight.errors import EvalError
 from finesight.evals.core.journal import journal_name, read_samples, write_samples
 from finesight.evals.core.results import Result, save_result, summarise, versions
-from finesight.evals.core.run import read_settings
-from finesight.evals.core.scoring import rejudge
+from finesight.evals.core.scoring import rescored
+from finesight.evals.core.settings import read_settings
 from finesight.evals.core.task import Extractor, Space, Task
 
 
@@ -31,12 +29,10 @@ def rescore(folder: Path, task: Task, extractor: Extractor | None = None) -> Res
     Raises:
         EvalError: the folder holds no run, one of another benchmark, or one whose shards are not all there.
     """
-    settings: Mapping[str, Any] = read_settings(folder)
-    if settings["task"] != task.name:
-        raise EvalError(f"{folder} holds a run of {settings['task']!r}, not of {task.name!r}")
+    settings = read_settings(folder, task)
     rule = extractor or task.extractors[0]
     space = cast("Space", settings["space"])
-    samples = [rejudge(task, rule, sample, space) for sample in read_samples(folder)]
+    samples = [rescored(task, rule, sample, space) for sample in read_samples(folder)]
     result = summarise(task, samples, rule, {**settings, "versions": versions()})
     whole = folder / journal_name((0, 1))
     write_samples(whole, samples)

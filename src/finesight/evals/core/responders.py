@@ -1,48 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whoever answers the items of a benchmark: a model, stored outputs, or a baseline that knows a little too much.
+"""Sources of answers as the runner sees them: a model, stored outputs, or a baseline.
 
-The runner sees `ItemResponder` and nothing else. It differs from `Responder` in one point, the item: stored outputs
-are found by its id, and an oracle looks at its truth. `FromModel` puts any `Responder` behind it.
+`ItemResponder` differs from `Responder` in one point, the item: stored outputs are found by its id, and a baseline may
+look at its truth. Models and stored outputs are in `finesight.evals.responders`.
 """
 
 from __future__ import annotations
 
-import json
-import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol, cast, get_args
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
-from finesight.config.processor import ProcessorConfig
-from finesight.conversation import (
-    FinishReason,
-    ImagePart,
-    MediaRecord,
-    Reply,
-    Responder,
-    Sampling,
-    Usage,
-)
-from finesight.errors import ConfigError, EvalError, MediaError
-from finesight.evals.core.rows import rows
+from finesight.conversation import FinishReason, MediaRecord, Reply, Sampling, Usage
+from finesight.errors import FinesightError
 from finesight.evals.core.task import Item
-from finesight.geometry import Resize, Size
-from finesight.media.image import image_size
-from finesight.media.source import source_name
-from finesight.processor.resize import fit_image
 
-STORED_COLUMNS = {
-    "id": ("id", "pid", "question_id", "sample_id", "index", "_key"),
-    "text": ("text", "response", "prediction", "output", "model_answer", "answer"),
-    "reason": ("finish_reason",),
-    "media": ("media",),
-}
-"""What files of stored outputs call an item's id, its raw answer, why it ended, and what was shown; the best name
-first."""
+ANSWER_ERRORS = (FinesightError, MemoryError, RuntimeError)
+"""What a source of answers may raise; torch reports a lack of memory as a `RuntimeError`."""
 
-
-_TOKEN_PIXELS = 28 * 28
+Value = TypeVar("Value")
 
 
 class ItemResponder(Protocol):
@@ -68,118 +44,27 @@ class ItemResponder(Protocol):
         """
 
 
+@runtime_checkable
+class BatchResponder(ItemResponder, Protocol):
+    """An `ItemResponder` that takes several items at once."""
+
+    def answer_many(self, items: Sequence[Item], sampling: Sampling) -> list[Reply | Exception]:
+        """One reply per item, in order, or the error of that item; an error loses no other reply."""
+
+
 @dataclass(frozen=True, slots=True)
-class FromModel:
-    """A `Responder` asked item by item.
+class Baseline:
+    """Answers made from the item itself without a model; its truth may be used.
 
     Attributes:
-        responder: an engine, an endpoint, or a fake.
-        name: model and digest of its weights, or model and address of an endpoint.
-        declares_resize: whether its replies hold media records.
-    """
-
-    responder: Responder
-    name: str
-    declares_resize: bool = True
-
-    @property
-    def reads_media(self) -> bool:
-        """A model looks at its pictures."""
-        return True
-
-    def answer(self, item: Item, sampling: Sampling) -> Reply:
-        """The model's reply."""
-        return self.responder.respond([item.conversation], sampling)[0]
-
-
-@dataclass(frozen=True, slots=True)
-class _Baseline:
-    """What all that never look at a picture have in common."""
-
-    name: str
-
-    @property
-    def reads_media(self) -> bool:
-        """Never."""
-        return False
-
-    @property
-    def declares_resize(self) -> bool:
-        """There is none."""
-        return False
-
-
-@dataclass(frozen=True, slots=True)
-class Replay(_Baseline):
-    """Answers that were given before.
-
-    Attributes:
-        stored: raw answer by item id.
-        reasons: how answers ended, where that is known; the others count as ended by themselves.
-        resizes: numbers in the answers are pixels that the model saw. Where the outputs do not say how large a picture
-            was then, that follows from its file and the pixels that its item is given.
-        sizes: original and resized size of each picture by item id, where the outputs say them.
-    """
-
-    stored: Mapping[str, str]
-    reasons: Mapping[str, FinishReason]
-    resizes: bool = False
-    sizes: Mapping[str, tuple[Resize, ...]] = field(default_factory=dict)
-
-    @classmethod
-    def load(cls, path: Path, *, resizes: bool = False) -> Replay:
-        """Read stored outputs: JSON, JSONL, TSV, CSV or parquet; `samples.jsonl` of a run is one of them.
-
-        Args:
-            path: the file, or the folder of a run.
-            resizes: numbers in the answers are pixels that the model saw.
-
-        Raises:
-            ConfigError: a folder of anything else.
-            EvalError: there is no such file, a row is broken, or an id stands twice.
-        """
-        path = file_of_answers(path)
-        stored: dict[str, str] = {}
-        reasons: dict[str, FinishReason] = {}
-        sizes: dict[str, tuple[Resize, ...]] = {}
-        optional = {name: STORED_COLUMNS[name] for name in ("text", "reason", "media")}
-        for row in rows(path, columns={"id": STORED_COLUMNS["id"]}, optional=optional):
-            if row.error is not None or "text" not in row.values:
-                lacks = f"no column for the answer, such as {', '.join(optional['text'][:3])}"
-                raise EvalError(f"{row.where}: {row.error or lacks}")
-            item_id = str(row["id"])
-            if item_id in stored:
-                raise EvalError(f"{row.where}: a second output for item {item_id!r}")
-            if row["text"] is not None:  # a run notes its failed items so
-                stored[item_id] = str(row["text"])
-            if row.get("reason") in get_args(FinishReason):
-                reasons[item_id] = cast("FinishReason", row["reason"])
-            if resizes and (said := _said_sizes(row.get("media"), row.where)):
-                sizes[item_id] = said
-        return cls(f"replay of {path.name}", stored, reasons, resizes, sizes)
-
-    @property
-    def declares_resize(self) -> bool:
-        """Whether its replies say which size the model saw."""
-        return self.resizes
-
-    def answer(self, item: Item, sampling: Sampling) -> Reply:
-        """The stored output of the item."""
-        del sampling
-        if item.id not in self.stored:
-            raise EvalError(f"item {item.id} has no stored output; there are {len(self.stored)}")
-        media = _shown(item, self.sizes.get(item.id, ())) if self.resizes else ()
-        return canned(self.stored[item.id], self.reasons.get(item.id, "stop"), media)
-
-
-@dataclass(frozen=True, slots=True)
-class Oracle(_Baseline):
-    """Answers made from the item itself, its truth included.
-
-    Attributes:
+        name: see `ItemResponder`.
         text_of: gives the answer.
     """
 
+    reads_media: ClassVar[bool] = False
+    declares_resize: ClassVar[bool] = False
+
+    name: str
     text_of: Callable[[Item], str]
 
     def answer(self, item: Item, sampling: Sampling) -> Reply:
@@ -188,138 +73,14 @@ class Oracle(_Baseline):
         return canned(self.text_of(item))
 
 
-@dataclass(frozen=True, slots=True)
-class Constant(_Baseline):
-    """The same answer to everything.
-
-    Attributes:
-        text: the answer.
-    """
-
-    text: str
-
-    def answer(self, item: Item, sampling: Sampling) -> Reply:
-        """Always the same."""
-        del item, sampling
-        return canned(self.text)
-
-
-@dataclass(frozen=True, slots=True)
-class RandomChoice(_Baseline):
-    """One of an item's choices, drawn anew for each item and equal in every order of items.
-
-    Attributes:
-        choices_of: gives the answers to choose from, such as letters.
-        seed: another one draws other answers.
-    """
-
-    choices_of: Callable[[Item], Sequence[str]]
-    seed: int = 0
-
-    def answer(self, item: Item, sampling: Sampling) -> Reply:
-        """A drawn choice; nothing where there are no choices."""
-        del sampling
-        choices = self.choices_of(item)
-        draw = random.Random(f"{self.seed}/{item.id}")
-        return canned(draw.choice(choices) if choices else "")
-
-
-def file_of_answers(path: Path) -> Path:
-    """The file itself, or the samples of a run's folder: other folders may hold questions of any benchmark.
-
-    Raises:
-        ConfigError: a folder without samples.
-        EvalError: there is nothing at this path.
-    """
-    if not path.exists():
-        raise EvalError(
-            f"there is no file {path}",
-            hint="give the file of stored answers, or the folder of a run",
-        )
-    if not path.is_dir():
-        return path
-    samples = path / "samples.jsonl"
-    if not samples.is_file():
-        raise ConfigError(
-            f"{path} is a folder without samples.jsonl; stored answers are one file",
-            hint="give the file of answers itself, or the folder that `finesight eval run --out` made",
-        )
-    return samples
-
-
 def canned(text: str, reason: FinishReason = "stop", media: tuple[MediaRecord, ...] = ()) -> Reply:
     """A reply that no model gave: no tokens were counted."""
     return Reply(text=text, token_ids=(), finish_reason=reason, usage=Usage(0, 0, 0), media=media)
 
 
-def _said_sizes(media: Any, where: str) -> tuple[Resize, ...]:
-    """Sizes of pictures as `samples.jsonl` or `finesight ask --json` has them; none unless all are there.
-
-    Raises:
-        EvalError: what stands for a size is none.
-    """
-    if isinstance(media, dict):
-        raise EvalError(
-            f"{where}: media holds one object, not a list", hint="write it in brackets: [{...}]"
-        )
-    sizes: list[tuple[Size | None, Size | None]] = []
-    for number, each in enumerate(media if isinstance(media, list) else []):
-        if isinstance(each, dict) and each.get("kind", "image") == "image":
-            names = {name: f"{where}: media[{number}].{name}" for name in ("original", "resized")}
-            original, resized = (_size(each.get(name), field) for name, field in names.items())
-            sizes.append((original, resized))
-    known = [Resize(original, resized) for original, resized in sizes if original and resized]
-    return tuple(known) if len(known) == len(sizes) else ()
-
-
-def _size(said: Any, field: str) -> Size | None:
-    """Width and height as a pair or under their names; None where nothing is said."""
-    if said is None:
-        return None
-    sides = said
-    if isinstance(said, dict) and said.keys() == {"width", "height"}:
-        sides = [said["width"], said["height"]]
-    if (
-        not isinstance(sides, list)
-        or len(sides) != 2
-        or not all(isinstance(side, int | float) and side >= 1 and side % 1 == 0 for side in sides)
-        or any(isinstance(side, bool) for side in sides)
-    ):
-        raise EvalError(
-            f"{field} is {json.dumps(said, ensure_ascii=False, default=str)[:80]}, which is no size of a picture",
-            hint='write whole pixels from 1 on, as [width, height] or {"width": ..., "height": ...};'
-            " leave both sizes out if they are not known",
-        )
-    return Size(int(sides[0]), int(sides[1]))
-
-
-def _shown(item: Item, said: Sequence[Resize]) -> tuple[MediaRecord, ...]:
-    """The pictures of an item with the size a model saw; none at all where a size cannot be known."""
-    parts = tuple(item.conversation.media())
-    pictures = [part for part in parts if isinstance(part, ImagePart)]
-    if len(pictures) != len(parts):
-        return ()  # nothing is placed on videos
+def attempt(call: Callable[[], Value]) -> Value | Exception:
+    """What a call gives, or the error it ended with if it is one of `ANSWER_ERRORS`."""
     try:
-        sizes = said if len(said) == len(pictures) else [_fitted(part) for part in pictures]
-    except MediaError:
-        return ()
-    return tuple(
-        MediaRecord(
-            kind="image",
-            source=source_name(part.source),
-            resize=size,
-            visual_tokens=size.resized.area // _TOKEN_PIXELS,
-        )
-        for part, size in zip(pictures, sizes, strict=True)
-    )
-
-
-def _fitted(part: ImagePart) -> Resize:
-    """What a model with Qwen2.5-VL's processor makes of a picture.
-
-    Raises:
-        MediaError: the file is not there or no picture, or it is a page, whose size is not known until it is drawn.
-    """
-    if part.page is not None:
-        raise MediaError("the size of a page is not known")
-    return fit_image(image_size(part.source), part, ProcessorConfig())
+        return call()
+    except ANSWER_ERRORS as error:
+        return error

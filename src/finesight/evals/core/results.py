@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The number a run gives, with all that is needed to know what it means.
+"""The result of a run: its metrics with everything that decides what they mean.
 
-A score without its prompt, pixels, sampling, rule of reading, failures and error bars is a rumour. All of it is in one
-JSON file; its identity is a digest of everything that decided the answers, so that two runs with one identity asked
-the same questions in the same way.
+Prompt, pixels, sampling, rule of reading, failures and error bars are in the same JSON file. Its identity is a digest
+of everything that decided the answers: two runs of one identity asked the same questions in the same way.
 """
 
 from __future__ import annotations
@@ -105,7 +104,7 @@ class Result:
         return f"judged by {judge['model']} ({judge['rule']} {judge['version']})"
 
     def line(self) -> str:
-        """The quoted metric as it is said: value, interval, and what went wrong."""
+        """The quoted metric in one line of text: value, interval, and what went wrong."""
         low, high = (end * self.unit for end in self.interval)
         said = f"{self.task}: {self.main} {self.value * self.unit:.2f} [{low:.2f}, {high:.2f}], n={self.n}"
         said += f", not read {self.parse_fail_rate:.1%}, cut short {self.truncated_rate:.1%}"

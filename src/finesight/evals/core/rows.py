@@ -8,22 +8,20 @@ the names that were found instead; a single broken row is not: it comes with a r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from finesight.conversation import Conversation
 from finesight.errors import EvalError
 from finesight.evals.core.formats import (
     Asked,
-    RawRow,
     Reader,
+    Row,
     literal_list,
-    read_csv,
     read_json,
     read_jsonl,
     read_parquet,
-    read_tsv,
+    read_table,
 )
 from finesight.evals.core.task import Item
 
@@ -31,38 +29,15 @@ __all__ = ["BROKEN", "READERS", "Row", "broken_item", "literal_list", "rows"]
 
 READERS: Mapping[str, Reader] = {
     ".parquet": read_parquet,
-    ".tsv": read_tsv,
+    ".tsv": partial(read_table, delimiter="\t"),
     ".jsonl": read_jsonl,
-    ".csv": read_csv,
+    ".csv": partial(read_table, delimiter=","),
     ".json": read_json,
 }
 """Suffix -> reader. Of a folder only files of the first suffix that occurs are read: JSON beside parquet is a note."""
 
 BROKEN = "broken_row"
 """Key of an item's truth that says why its row could not be used; see `broken_item`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row under the names of its task.
-
-    Attributes:
-        where: file and row, for messages.
-        values: by our names; an optional column that is not there is not in it.
-        error: why the row cannot be used; None if it can.
-    """
-
-    where: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-    error: str | None = None
-
-    def __getitem__(self, name: str) -> Any:
-        """Value of a required column, or of an optional one that is there."""
-        return self.values[name]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Value of an optional column."""
-        return self.values.get(name, default)
 
 
 def rows(
@@ -101,7 +76,7 @@ def rows(
 
 
 def broken_item(row_id: str, reason: str) -> Item:
-    """An item that stands for a row that could not be used: it is counted, never asked.
+    """The item of a row that could not be used: it is counted, never asked.
 
     Args:
         row_id: unique among the items, such as `Row.where`.
@@ -129,7 +104,7 @@ class _Columns:
         """Needed columns that a row lacks."""
         return [our for our in self._required if our not in self._resolved(tuple(found))]
 
-    def row(self, raw: RawRow) -> Row:
+    def row(self, raw: Row) -> Row:
         """A raw row under our names."""
         if raw.error is not None:
             return Row(raw.where, error=raw.error)

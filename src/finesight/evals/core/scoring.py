@@ -20,7 +20,7 @@ from finesight.errors import (
     RemoteError,
 )
 from finesight.evals.core.journal import Sample
-from finesight.evals.core.task import Answered, Extractor, Scored, Sight, Space, Task
+from finesight.evals.core.task import Answered, Extractor, Scored, Space, Task
 
 REASONS = {
     "broken_row": "a row of the copy could not be used",
@@ -44,8 +44,15 @@ NO_QUESTION = frozenset({"broken_row", "duplicate_id"})
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of one answer."""
+class AnswerScore:
+    """One answer, read and scored by rule.
+
+    Attributes:
+        parsed: what was read; None if nothing.
+        parts: parts of the score; empty where a rule failed.
+        error: one of `REASONS`; None if no rule failed.
+        message: what exactly failed.
+    """
 
     parsed: Any = None
     parts: Mapping[str, float] = field(default_factory=dict)
@@ -53,7 +60,7 @@ class Verdict:
     message: str | None = None
 
 
-def judge(task: Task, extractor: Extractor, answered: Answered) -> Verdict:
+def score_answer(task: Task, extractor: Extractor, answered: Answered) -> AnswerScore:
     """Read an answer and score it.
 
     Whatever a rule raises is the rule's failure on this answer: models write what no rule foresaw.
@@ -63,34 +70,30 @@ def judge(task: Task, extractor: Extractor, answered: Answered) -> Verdict:
         plain = json.loads(json.dumps(parsed, default=_plain))
         parsed = plain if isinstance(parsed, _NUMPY) else parsed
     except Exception as error:
-        return Verdict(error="extractor", message=_said(error))
+        return AnswerScore(error="extractor", message=_said(error))
     try:
         parts = {name: float(value) for name, value in task.score(parsed, answered.truth).items()}
     except Exception as error:
-        return Verdict(parsed=plain, error="score", message=_said(error))
+        return AnswerScore(parsed=plain, error="score", message=_said(error))
     lost = [name for name, value in parts.items() if isnan(value)]
     if lost:  # one would make the mean of all items NaN
-        return Verdict(parsed=plain, error="score", message=f"{lost[0]} is NaN")
-    return Verdict(plain, parts)
+        return AnswerScore(parsed=plain, error="score", message=f"{lost[0]} is NaN")
+    return AnswerScore(plain, parts)
 
 
-def rejudge(task: Task, extractor: Extractor, sample: Sample, space: Space) -> Sample:
+def rescored(task: Task, extractor: Extractor, sample: Sample, space: Space) -> Sample:
     """A sample with its answer read and scored anew; without an answer it stays what it is."""
     named = replace(sample, extractor=extractor.name, extractor_version=extractor.version)
     if sample.text is None:
         return named
-    sights: tuple[Sight, ...] = sample.sights(space)
-    if extractor.is_placed and not sights:
+    frames = sample.frames(space)
+    if extractor.is_placed and not frames:
         lost = next((each for each in sample.media if each["kind"] == "image"), None)
         said = lost["source"] if lost else "no picture was shown"
         return replace(named, parsed=None, parts={}, error="no_size", message=f"{said}: {_NO_SIZE}")
-    verdict = judge(task, extractor, Answered(sample.text, sample.truth, sights))
+    found = score_answer(task, extractor, Answered(sample.text, sample.truth, frames))
     return replace(
-        named,
-        parsed=verdict.parsed,
-        parts=verdict.parts,
-        error=verdict.error,
-        message=verdict.message,
+        named, parsed=found.parsed, parts=found.parts, error=found.error, message=found.message
     )
 
 

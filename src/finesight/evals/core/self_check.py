@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does a benchmark measure what it says? Right answers must score full marks, nobody's answers must not.
+"""Sanity check of a benchmark with oracle, shuffled and empty answers; it needs no model.
 
-Three answerers that need no model: one that knows the truth, the same answers dealt to the wrong questions, and
-silence. A rule of reading that loses right answers, or a score that gives marks for nothing, shows at once.
+Right answers must score full marks, and the same answers given to other questions, or none at all, must not. This finds
+rules of reading that lose right answers, and scores that give marks for nothing.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from finesight.conversation import ImagePart
-from finesight.errors import EvalError, MediaError
+from finesight.errors import EvalError
 from finesight.evals.core.rows import BROKEN
-from finesight.evals.core.scoring import judge
-from finesight.evals.core.task import Answered, Extractor, Item, Scored, Sight, Task
+from finesight.evals.core.scoring import score_answer
+from finesight.evals.core.task import Answered, CoordinateFrame, Extractor, Item, Scored, Task
+from finesight.evals.core.worker import size_of
 from finesight.geometry import Size
-from finesight.media.image import image_size
 
 _UNSEEN = Size(1000, 1000)
 """Size given to pictures that are not there: a copy may lack them, and rules may need one."""
@@ -123,23 +123,15 @@ def _value(
 ) -> float:
     scored = []
     for item, text in zip(items, texts, strict=True):
-        verdict = judge(task, rule, Answered(text, item.truth, _sights(item)))
-        if verdict.error is not None:
-            failures.append(f"{item.id}: {verdict.error}: {verdict.message} on {text[:60]!r}")
-        one = Scored(item=item, parsed=verdict.parsed, parts=verdict.parts, error=verdict.error)
+        found = score_answer(task, rule, Answered(text, item.truth, _frames(item)))
+        if found.error is not None:
+            failures.append(f"{item.id}: {found.error}: {found.message} on {text[:60]!r}")
+        one = Scored(item=item, parsed=found.parsed, parts=found.parts, error=found.error)
         scored.append(one)
     return float(task.aggregate(scored)[task.main])
 
 
-def _sights(item: Item) -> tuple[Sight, ...]:
-    sizes = [_size(part) for part in item.conversation.media() if isinstance(part, ImagePart)]
-    return tuple(Sight("original", size, size) for size in sizes)
-
-
-def _size(part: ImagePart) -> Size:
-    if part.page is not None:
-        return _UNSEEN
-    try:
-        return image_size(part.source)
-    except MediaError:
-        return _UNSEEN
+def _frames(item: Item) -> tuple[CoordinateFrame, ...]:
+    pictures = [part for part in item.conversation.media() if isinstance(part, ImagePart)]
+    sizes = [size_of(part) or _UNSEEN for part in pictures]
+    return tuple(CoordinateFrame("original", size, size) for size in sizes)

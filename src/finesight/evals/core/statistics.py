@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How sure a score is: errors that know that questions about one picture stand or fall together.
+"""Clustered standard errors and bootstrap intervals: answers about one picture are correlated.
 
 A *unit* is what is right or wrong: an item, or the items of one group. Where a metric is the mean of its units, sums
 per cluster are enough and thousands of resamples cost nothing. Any other metric (mean of means, average precision) is

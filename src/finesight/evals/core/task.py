@@ -2,7 +2,7 @@
 """What a benchmark is: how its copy is read, what is asked, how an answer is read, scored and added up.
 
 A task is data and four functions, each named and versioned where a score depends on it. The model sees nothing but a
-`Conversation`; nothing here knows a model, and no model knows a task.
+`Conversation`; tasks do not depend on models, nor models on tasks.
 
 The way of one question:
 
@@ -49,8 +49,8 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What is needed to place numbers of an answer on its picture.
+class CoordinateFrame:
+    """Coordinate frame of an answer: what is needed to place its numbers on its picture.
 
     Attributes:
         space: what the numbers mean.
@@ -80,12 +80,12 @@ class Answered:
     Attributes:
         text: the raw answer.
         truth: of the item; extractors may read choices and answer types from it, never the gold answer.
-        sights: one per picture, in order.
+        frames: coordinate frame of each picture, in order.
     """
 
     text: str
     truth: Mapping[str, Any]
-    sights: tuple[Sight, ...] = ()
+    frames: tuple[CoordinateFrame, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,9 @@ class Extractor:
         name: what results call it.
         version: changes whenever any answer would be read differently.
         rule: gives a plain JSON value, or None where there is no answer to be read; sees no thoughts.
-        keeps_text: the answer is compared as a whole, so that tags in the midst of it are text; see
+        keeps_text: the answer is compared as a whole, so that tags inside it are text; see
             `finesight.parse.thinking`.
-        is_placed: numbers of the answer are brought home to its picture, whose size must be known.
+        is_placed: numbers of the answer are mapped to original pixels of its picture, whose size must be known.
     """
 
     name: str

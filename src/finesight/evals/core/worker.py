@@ -1,26 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ask one item and write down what was shown and what came back, or why nothing did."""
+"""Ask items and note what was shown and what came back, or why nothing did."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
+from functools import partial
 from typing import Any
 
 from finesight.conversation import (
     Conversation,
     ImagePart,
-    MediaRecord,
     Reply,
     Sampling,
     TextPart,
+    VideoPart,
 )
-from finesight.errors import FinesightError, MediaError
+from finesight.errors import EvalError, MediaError
 from finesight.evals.core.digests import request_digest
 from finesight.evals.core.journal import Sample
-from finesight.evals.core.responders import ItemResponder
+from finesight.evals.core.responders import BatchResponder, ItemResponder, attempt
 from finesight.evals.core.scoring import message_of, reason_of
 from finesight.evals.core.task import Extractor, Item
+from finesight.geometry import Size
 from finesight.media.image import image_size
 from finesight.media.source import source_name
 
@@ -31,20 +34,99 @@ class Numbered:
 
     item: Item
     number: int
-    error: str | None
-    message: str | None
+    error: str | None = None
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Makes the sample of one item, not yet read and scored: rules may need the main thread."""
+    """Makes samples of items, not yet read and scored: rules may need the main thread.
+
+    Attributes:
+        responder: answers.
+        sampling: how answers are drawn.
+        extractor: rule that will read them.
+        known: samples that are there already, by id.
+    """
 
     responder: ItemResponder
     sampling: Sampling
     extractor: Extractor
+    known: Mapping[str, Sample]
 
-    def sample(self, numbered: Numbered) -> Sample:
-        """Ask, or say why not."""
+    def samples(self, batch: Sequence[Numbered]) -> list[Sample]:
+        """Ask the questions of a batch together; one that fails is noted as failed and loses no other.
+
+        Args:
+            batch: items in order. One that is known or no question is not asked.
+
+        Raises:
+            EvalError: an item asks something else than its known sample answers.
+        """
+        started = time.perf_counter()
+        known = [self.known.get(each.item.id) for each in batch]
+        requests: dict[int, str] = {}
+        outcomes: dict[int, Reply | Exception] = {}
+        for each, sample in zip(batch, known, strict=True):
+            if sample is not None:
+                self._check_unchanged(sample, each.item)
+            elif each.error is None:
+                request = attempt(partial(self._request, each.item))
+                if isinstance(request, str):
+                    requests[each.number] = request
+                else:
+                    outcomes[each.number] = request
+        ready = [each for each in batch if each.number in requests]
+        replies = self._replies([each.item for each in ready])
+        outcomes |= {each.number: reply for each, reply in zip(ready, replies, strict=True)}
+        seconds = round((time.perf_counter() - started) / max(len(outcomes), 1), 4)
+        return [
+            sample
+            or self._sample(each, requests.get(each.number, ""), outcomes.get(each.number), seconds)
+            for each, sample in zip(batch, known, strict=True)
+        ]
+
+    def _request(self, item: Item) -> str:
+        return request_digest(item.conversation, reads_media=self.responder.reads_media)
+
+    def _check_unchanged(self, sample: Sample, item: Item) -> None:
+        """Raise unless a sample that is there already answers what the item asks now: the same words, the same pixels.
+
+        A sample that failed was asked nothing, or nothing that is known.
+        """
+        question = question_of(item.conversation)
+        hint = "the local copy or the prompt changed; give another folder"
+        if sample.question != question:
+            raise EvalError(
+                f"item {item.id} was asked {sample.question[:80]!r}, now it is {question[:80]!r}",
+                hint=hint,
+            )
+        if not sample.request:
+            return
+        try:
+            request = self._request(item)
+        except MediaError as error:
+            raise EvalError(
+                f"item {item.id} was answered, but nobody can say whether its media are still the same:"
+                f" {error.message}",
+                hint="put them back, or score what is stored: finesight eval rescore FOLDER",
+            ) from error
+        if request != sample.request:
+            raise EvalError(
+                f"item {item.id} was asked with other pictures, videos, tools, system text or options: its digest was"
+                f" {sample.request[:12]}, now it is {request[:12]}",
+                hint=hint,
+            )
+
+    def _replies(self, items: Sequence[Item]) -> list[Reply | Exception]:
+        if isinstance(self.responder, BatchResponder):
+            return self.responder.answer_many(items, self.sampling)
+        return [attempt(partial(self.responder.answer, item, self.sampling)) for item in items]
+
+    def _sample(
+        self, numbered: Numbered, request: str, outcome: Reply | Exception | None, seconds: float
+    ) -> Sample:
+        """What came back for an item; None stands for an item that was not asked."""
         item = numbered.item
         blank = Sample(
             id=item.id,
@@ -67,28 +149,19 @@ class Worker:
             cluster=item.cluster,
             tags=item.tags,
         )
-        if numbered.error is not None:
+        if outcome is None:
             return blank
-        started = time.perf_counter()
-        try:
-            request = request_digest(item.conversation, reads_media=self.responder.reads_media)
-            reply = self.responder.answer(item, self.sampling)
-        except (
-            FinesightError,
-            MemoryError,
-            RuntimeError,
-        ) as error:  # torch is out of memory: RuntimeError
-            seconds = time.perf_counter() - started
-            reason, message = reason_of(error), message_of(error)
-            return replace(blank, error=reason, message=message, seconds=round(seconds, 4))
+        if isinstance(outcome, Exception):
+            reason, message = reason_of(outcome), message_of(outcome)
+            return replace(blank, error=reason, message=message, seconds=seconds)
         return replace(
             blank,
             request=request,
-            text=reply.text,
-            num_tokens=reply.usage.completion_tokens,
-            finish_reason=reply.finish_reason,
-            media=_media(item.conversation, reply),
-            seconds=round(time.perf_counter() - started, 4),
+            text=outcome.text,
+            num_tokens=outcome.usage.completion_tokens,
+            finish_reason=outcome.finish_reason,
+            media=_media(item.conversation, outcome),
+            seconds=seconds,
         )
 
 
@@ -101,41 +174,35 @@ def question_of(conversation: Conversation) -> str:
 
 def _media(conversation: Conversation, reply: Reply) -> list[dict[str, Any]]:
     """What was shown, as the reply says it; without records, sizes come from the files that are there."""
-    if reply.media:
-        return [_recorded(record) for record in reply.media]
-    shown: list[dict[str, Any]] = []
-    for part in conversation.media():
-        kind = "image" if isinstance(part, ImagePart) else "video"
-        size = _size(part) if isinstance(part, ImagePart) else None
-        shown.append(
-            {
-                "kind": kind,
-                "source": source_name(part.source),
-                "original": size,
-                "resized": None,
-                "fps": None,
-            }
-        )
-    return shown
+    if not reply.media:
+        return [_shown(part) for part in conversation.media()]
+    return [
+        {
+            "kind": record.kind,
+            "source": record.source,
+            "original": list(astuple(record.resize.original)),
+            "resized": list(astuple(record.resize.resized)),
+            "fps": record.sample_fps,
+        }
+        for record in reply.media
+    ]
 
 
-def _recorded(record: MediaRecord) -> dict[str, Any]:
-    original, resized = record.resize.original, record.resize.resized
+def _shown(part: ImagePart | VideoPart) -> dict[str, Any]:
+    is_image = isinstance(part, ImagePart)
+    size = size_of(part) if isinstance(part, ImagePart) else None
     return {
-        "kind": record.kind,
-        "source": record.source,
-        "original": [original.width, original.height],
-        "resized": [resized.width, resized.height],
-        "fps": record.sample_fps,
+        "kind": "image" if is_image else "video",
+        "source": source_name(part.source),
+        "original": size and list(astuple(size)),
+        "resized": None,
+        "fps": None,
     }
 
 
-def _size(part: ImagePart) -> list[int] | None:
+def size_of(part: ImagePart) -> Size | None:
     """Size of a picture; None where stored answers are scored without their pictures, and for PDF pages."""
-    if part.page is not None:
-        return None
     try:
-        size = image_size(part.source)
+        return image_size(part.source) if part.page is None else None
     except MediaError:
         return None
-    return [size.width, size.height]

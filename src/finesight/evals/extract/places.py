@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes and points of answers, brought home to pixels of the original picture.
+"""Boxes and points of answers, in pixels of the original picture.
 
-Numbers mean what the sight of the first picture declares, never what would fit the truth: pixels the model saw, pixels
-of the file, thousandths or shares. Nothing is clipped; a place outside the picture stays outside. Corners in the wrong
-order are put in order, as everywhere in `finesight.parse`.
+Numbers mean what the coordinate frame of the first picture declares, never what would fit the truth: pixels the model
+saw, pixels of the file, thousandths or shares. Nothing is clipped; a place outside the picture stays outside. Corners
+in the wrong order are put in order, as everywhere in `finesight.parse`.
 
 What is tried, in this order, and only the first that gives anything counts: tool calls, the forms that Qwen2.5-VL was
 taught, JSON with `x` and `y`, tags such as `<bbox>`, `x=500, y=500`, numbers in brackets. A box stands for its middle
@@ -66,13 +66,13 @@ def _home(
     answered: Answered, read: Callable[[str], list[Found]]
 ) -> list[tuple[str, list[float]]] | None:
     """What was found in pixels of the original; None where nothing was, unless the answer denies it."""
-    if not answered.sights:
+    if not answered.frames:
         return None
     text = answered.text[:LONGEST_READ]
     found = read(text)
     if not found:
         return [] if _DENIAL.search(text) else None
-    scale_x, scale_y = answered.sights[0].scales()
+    scale_x, scale_y = answered.frames[0].scales()
     return [
         (label, [value * (scale_y if at % 2 else scale_x) for at, value in enumerate(numbers)])
         for label, numbers in found

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Put one answer after another to a judge; an answer it does not settle keeps its score by rule, under a reason."""
+"""Put answers to a judge; an answer it does not settle keeps its score by rule, under a reason.
+
+A judge reads words alone, at temperature 0, and its replies are kept on disk: the same judge is never asked the same
+thing twice, so judging that was cut off goes on where it ended.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +13,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Reply, Sampling
-from finesight.errors import EngineError, EvalError, FinesightError, RemoteError
+from finesight.conversation import Conversation, Message, Reply, Responder, Sampling, TextPart
+from finesight.errors import EvalError, RemoteError
 from finesight.evals.core.journal import Sample
-from finesight.evals.core.judgement import (
-    SAMPLING,
-    Case,
-    Judge,
-    JudgeRule,
-    Nonsense,
-    as_conversation,
-)
-from finesight.evals.core.responders import FromModel
+from finesight.evals.core.judgement import Case, JudgeRule, Nonsense
+from finesight.evals.core.responders import ANSWER_ERRORS
+from finesight.evals.core.results import CUT_SHORT
 from finesight.evals.core.scoring import message_of, reason_of
 from finesight.evals.core.task import Item, Task
-from finesight.evals.responders.cache import Cached
+from finesight.evals.responders.model import FromModel
 from finesight.parse.thinking import answer_part
+
+SAMPLING = Sampling(max_new_tokens=1024, temperature=0.0)
+"""How every judge answers; room to think before the line that counts."""
 
 PATIENCE = 5
 """Failures of the endpoint in a row after which the rest is not asked: it is down, and every try takes minutes."""
@@ -42,12 +43,29 @@ FAILURES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Who judges.
+
+    Attributes:
+        responder: an endpoint, an engine, or a fake.
+        model: what the endpoint calls it.
+        where: address of the endpoint, without what is secret; or whatever else tells two judges of one name apart.
+        cache: folder that keeps its replies; None takes one inside the run's folder.
+    """
+
+    responder: Responder
+    model: str
+    where: str
+    cache: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """What became of one answer; a line of `judgements.jsonl`.
 
     Attributes:
         id: of the item.
-        verdict: one of `finesight.evals.core.judgement.VERDICTS`; None where the judge settled nothing.
+        verdict: see `finesight.evals.core.judgement`; None where the judge settled nothing.
         parsed: what was read.
         parts: parts of the score: the judge's, or by rule where it settled nothing.
         by_rule: parts of the score by rule.
@@ -75,48 +93,31 @@ class NotAsked(EvalError):
 
 
 @dataclass(slots=True)
-class Gate:
-    """A judge behind a gate that shuts once it failed too often in a row; what is on disk never comes here.
+class Patient:
+    """A responder that is not asked any more once it failed too often in a row.
 
     Attributes:
-        inner: the judge, named with the rule that asks it.
+        inner: an endpoint.
     """
 
-    inner: FromModel
+    inner: Responder
     _num_failed: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @property
-    def name(self) -> str:
-        """Of the judge."""
-        return self.inner.name
-
-    @property
-    def reads_media(self) -> bool:
-        """A judge is shown no pictures, so there is nothing to be there."""
-        return False
-
-    @property
-    def declares_resize(self) -> bool:
-        """There is nothing to resize."""
-        return False
-
-    def answer(self, item: Item, sampling: Sampling) -> Reply:
-        """The judge's reply; errors of a model that runs here come out as `EngineError`."""
+    def respond(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+        """Replies of the endpoint."""
         with self._lock:
             if self._num_failed >= PATIENCE:
                 raise NotAsked(f"the judge's endpoint had failed {PATIENCE} times in a row")
         try:
-            reply = self.inner.answer(item, sampling)
+            replies = self.inner.respond(conversations, sampling)
         except RemoteError:
             with self._lock:
                 self._num_failed += 1
             raise
-        except (MemoryError, RuntimeError) as error:  # torch is out of memory: RuntimeError
-            raise EngineError(message_of(error)) from error
         with self._lock:
             self._num_failed = 0
-        return reply
+        return replies
 
 
 class Asker:
@@ -131,9 +132,8 @@ class Asker:
 
     def __init__(self, task: Task, rule: JudgeRule, judge: Judge, cache: Path) -> None:
         self._task, self._rule = task, rule
-        name = f"judge {judge.name}, {rule.name} {rule.version}"
-        gate = Gate(FromModel(judge.responder, name, declares_resize=False))
-        self._cached = Cached(gate, cache)
+        name = f"judge {judge.model} at {judge.where}, {rule.name} {rule.version}"
+        self._judge = FromModel(Patient(judge.responder), name, cache=cache)
 
     def judgement(self, sample: Sample) -> Judgement:
         """What becomes of an answer; its score by rule wherever the judge settles nothing."""
@@ -154,7 +154,7 @@ class Asker:
         )
         try:
             ruling = self._rule.decide(case, lambda prompt: self._ask(prompt, said))
-        except FinesightError as error:
+        except ANSWER_ERRORS as error:
             return replace(kept, failure=_failure_of(error), message=message_of(error))
         return replace(kept, verdict=ruling.verdict, parsed=ruling.parsed, parts=ruling.parts)
 
@@ -167,17 +167,17 @@ class Asker:
 
     def _ask(self, prompt: str, said: list[str]) -> str:
         """The reply to a prompt, from disk where it is known."""
-        item = Item(id=self._rule.name, conversation=as_conversation(prompt), truth={})
-        reply = self._cached.answer(item, SAMPLING)
+        asked = Conversation((Message("user", (TextPart(prompt),)),))
+        item = Item(id=self._rule.name, conversation=asked, truth={})
+        reply = self._judge.answer(item, SAMPLING)
         said.append(reply.text)
-        if reply.finish_reason in ("length", "repetition"):
-            raise CutShort(
-                f"the judge's answer did not end within {SAMPLING.max_new_tokens} tokens"
-            )
+        if reply.finish_reason in CUT_SHORT:
+            limit = SAMPLING.max_new_tokens
+            raise CutShort(f"the judge's answer did not end within {limit} tokens")
         return reply.text
 
 
-def _failure_of(error: FinesightError) -> str:
+def _failure_of(error: Exception) -> str:
     """One of `FAILURES`."""
     kinds = ((Nonsense, "nonsense"), (CutShort, "cut_short"), (NotAsked, "not_asked"))
     named = next((reason for kind, reason in kinds if isinstance(error, kind)), None)

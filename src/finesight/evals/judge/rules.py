@@ -3,9 +3,9 @@
 
 Of captions it is asked which option follows from them.
 
-Reading and marking are kept apart: whoever reads an answer is not shown the gold one, so that it cannot be found where
-it is not. What was read is marked by the benchmark's own rule wherever that rule can tell, and only what it does not
-find equal goes to the judge a second time, gold answer beside it.
+Reading and scoring are separate questions: when the judge reads an answer it is not shown the gold answer, so that it
+cannot read the gold answer into it. What was read is scored by the benchmark's own rule. Only where that rule finds no
+equality is the judge asked again, this time with the gold answer.
 
 Everything quoted to a judge is one JSON object, which no answer can break out of. Its reply counts by its last line.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any
 
@@ -72,16 +72,11 @@ _LONGEST_SAID = 120
 def choose(case: Case, ask: Ask) -> Ruling:
     """Which option an answer chose; a bare letter needs no judge."""
     options = lettered(case.truth)
-    if not case.text.strip():
-        return Ruling("none", None, case.score(None))
     plain = plain_letter(case.text, options)
     if plain is not None:
         return Ruling("plain", plain, case.score(plain))
-    said = _asked(ask, _CHOICE, "CHOICE", question=case.question, options=options, answer=case.text)
-    letter = said.strip("().").upper()
-    if letter in options:
-        return Ruling("read", letter, case.score(letter))
-    return _unread(case, said) or _refuse(said, f"one of {', '.join(options)}, NONE or AMBIGUOUS")
+    quoted = {"question": case.question, "options": options, "answer": case.text}
+    return _chosen(case, ask, _CHOICE, quoted, list(options))
 
 
 def give_value(case: Case, ask: Ask) -> Ruling:
@@ -113,22 +108,10 @@ def answer_openly(case: Case, ask: Ask) -> Ruling:
 
 def choose_from_caption(case: Case, ask: Ask) -> Ruling:
     """Which option follows from a caption; the truth has `asked_of_caption` and the labelled `options`."""
-    if not case.text.strip():
-        return Ruling("none", None, case.score(None))
     labels = [str(label) for label, _ in case.truth["options"]]
-    said = _asked(
-        ask,
-        _CAPTION,
-        "CHOICE",
-        question=case.truth["asked_of_caption"],
-        labels=labels,
-        description=case.text,
-    )
-    bare = said.strip("().").lower()
-    label = next((each for each in labels if each.lower() == bare), None)
-    if label is not None:
-        return Ruling("read", label, case.score(label))
-    return _unread(case, said) or _refuse(said, f"one of {', '.join(labels)}, NONE or AMBIGUOUS")
+    question = case.truth["asked_of_caption"]
+    quoted = {"question": question, "labels": labels, "description": case.text}
+    return _chosen(case, ask, _CAPTION, quoted, labels)
 
 
 def lettered(truth: Mapping[str, Any]) -> dict[str, str]:
@@ -145,6 +128,20 @@ def plain_letter(text: str, options: Mapping[str, str]) -> str | None:
     return match[1] if not rest or rest == options[match[1]].strip().rstrip(".") else None
 
 
+def _chosen(
+    case: Case, ask: Ask, form: str, quoted: Mapping[str, Any], labels: Sequence[str]
+) -> Ruling:
+    """The label that the judge names; an empty answer chooses nothing, and the judge is not asked."""
+    if not case.text.strip():
+        return Ruling("none", None, case.score(None))
+    said = _asked(ask, form, "CHOICE", **quoted)
+    bare = said.strip("().").lower()
+    label = next((each for each in labels if each.lower() == bare), None)
+    if label is not None:
+        return Ruling("read", label, case.score(label))
+    return _unread(case, said) or _refuse(said, f"one of {', '.join(labels)}, NONE or AMBIGUOUS")
+
+
 def _compared(case: Case, value: str, ask: Ask) -> Ruling:
     golds = [str(gold) for gold in case.truth.get("golds") or [case.truth["answer"]]]
     said = _asked(ask, _SAME, "SAME", question=case.question, right=golds, given=value).upper()
@@ -156,7 +153,7 @@ def _compared(case: Case, value: str, ask: Ask) -> Ruling:
 
 
 def _unread(case: Case, said: str, *, none: bool = True) -> Ruling | None:
-    """The ruling where an answer holds no one thing; nothing that is no one thing scores as silence."""
+    """The ruling where an answer holds nothing or several things; both score like an empty answer."""
     word = said.rstrip(".").upper()
     if word == "NONE" and none:
         return Ruling("none", None, case.score(None))
@@ -164,7 +161,7 @@ def _unread(case: Case, said: str, *, none: bool = True) -> Ruling | None:
 
 
 def _asked(ask: Ask, form: str, key: str, **quoted: Any) -> str:
-    """Ask, and give what stands behind the key in the last line of the reply.
+    """Ask, and give what follows the key in the last line of the reply.
 
     Raises:
         Nonsense: the last line does not begin with the key, or nothing follows it.

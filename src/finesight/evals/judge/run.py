@@ -19,10 +19,11 @@ from finesight import files
 from finesight.errors import EvalError
 from finesight.evals.core.digests import digest, sampling_values
 from finesight.evals.core.journal import Sample, read_samples
-from finesight.evals.core.judgement import SAMPLING, Judge, JudgeRule
+from finesight.evals.core.judgement import JudgeRule
 from finesight.evals.core.results import Result, load_result, summarise
+from finesight.evals.core.settings import read_settings
 from finesight.evals.core.task import Extractor, Task
-from finesight.evals.judge.ask import Asker, Judgement
+from finesight.evals.judge.ask import SAMPLING, Asker, Judge, Judgement
 
 JUDGED_FILE = "judged.json"
 JUDGEMENTS_FILE = "judgements.jsonl"
@@ -40,7 +41,7 @@ class Judged:
         verdicts: items by verdict.
         failures: items that kept their score by rule, by reason.
         answers: digest of the answers that were judged.
-        by_rule: the result by rule, which always stands beside it.
+        by_rule: the result by rule.
         result: the judged result.
     """
 
@@ -52,7 +53,7 @@ class Judged:
     result: Result
 
     def lines(self) -> list[str]:
-        """Both scores as they are said, and what the judge could not do."""
+        """Both scores in words, and what the judge could not do."""
         rule = f"rule {self.by_rule.extractor} {self.by_rule.extractor_version}"
         kept = ", ".join(f"{reason} {count}" for reason, count in self.failures.items())
         counts = ", ".join(f"{verdict} {count}" for verdict, count in self.verdicts.items())
@@ -78,14 +79,13 @@ def judge_run(
         task: the benchmark it ran.
         judge: who judges; with more than one worker it is called from several threads.
         workers: threads.
-        on_judged: told how many of how many answers are judged.
+        on_judged: called with the number of answers judged, and of all.
 
     Raises:
         EvalError: the benchmark is not judged, or the folder holds no finished run of it.
     """
     rule, by_rule = rule_of(task), load_result(folder)
-    if by_rule.task != task.name:
-        raise EvalError(f"{folder} holds a run of {by_rule.task!r}, not of {task.name!r}")
+    read_settings(folder, task)
     samples = read_samples(folder)
     asker = Asker(task, rule, judge, judge.cache or folder / CACHE_FOLDER)
     answered = [sample for sample in samples if sample.text is not None]
@@ -95,9 +95,35 @@ def judge_run(
             judgements[each.id] = each
             if on_judged:
                 on_judged(done, len(answered))
-    judged = _added_up(task, by_rule, samples, judgements, describe(judge, rule))
-    _save(folder, judged, judgements.values())
+    described = {
+        "model": judge.model,
+        "endpoint": judge.where,
+        "rule": rule.name,
+        "version": rule.version,
+        "sampling": sampling_values(SAMPLING),
+    }
+    marked = [_marked(sample, judgements.get(sample.id)) for sample in samples]
+    extractor = Extractor(by_rule.extractor, by_rule.extractor_version, lambda _: None)
+    settings = {**by_rule.settings, "judge": described}
+    judged = Judged(
+        judge=described,
+        verdicts=_counts(each.verdict for each in judgements.values()),
+        failures=_counts(each.failure for each in judgements.values()),
+        answers=answers_digest(samples),
+        by_rule=by_rule,
+        result=summarise(task, marked, extractor, settings),
+    )
+    # escaped, because raw text may hold half a surrogate pair
+    lines = "".join(f"{json.dumps(asdict(each))}\n" for each in judgements.values())
+    files.write_text(folder / JUDGEMENTS_FILE, lines, error=EvalError)
+    files.write_text(
+        folder / JUDGED_FILE, f"{json.dumps(asdict(judged), indent=2)}\n", error=EvalError
+    )
     return judged
+
+
+def _counts(names: Iterable[str | None]) -> dict[str, int]:
+    return dict(sorted(Counter(name for name in names if name).items()))
 
 
 def rule_of(task: Task) -> JudgeRule:
@@ -112,17 +138,6 @@ def rule_of(task: Task) -> JudgeRule:
             hint="leave --judge out for it; `finesight eval list NAME` says which judge a task takes",
         )
     return task.judge
-
-
-def describe(judge: Judge, rule: JudgeRule) -> dict[str, Any]:
-    """A judge as plain JSON values: what makes two judged numbers comparable."""
-    return {
-        "model": judge.model,
-        "endpoint": judge.where,
-        "rule": rule.name,
-        "version": rule.version,
-        "sampling": sampling_values(SAMPLING),
-    }
 
 
 def load_judged(folder: Path) -> Judged | None:
@@ -157,41 +172,9 @@ def answers_digest(samples: Sequence[Sample]) -> str:
     return digest({sample.id: sample.text for sample in samples})
 
 
-def _added_up(
-    task: Task,
-    by_rule: Result,
-    samples: Sequence[Sample],
-    judgements: Mapping[str, Judgement],
-    judge: Mapping[str, Any],
-) -> Judged:
-    """The judged result of samples, some of them with no answer to be judged."""
-    marked = [_marked(sample, judgements.get(sample.id)) for sample in samples]
-    settings = {**by_rule.settings, "judge": judge}
-    extractor = Extractor(by_rule.extractor, by_rule.extractor_version, lambda _: None)
-    verdicts = Counter(each.verdict for each in judgements.values() if each.verdict)
-    failures = Counter(each.failure for each in judgements.values() if each.failure)
-    return Judged(
-        judge=dict(judge),
-        verdicts=dict(sorted(verdicts.items())),
-        failures=dict(sorted(failures.items())),
-        answers=answers_digest(samples),
-        by_rule=by_rule,
-        result=summarise(task, marked, extractor, settings),
-    )
-
-
 def _marked(sample: Sample, judgement: Judgement | None) -> Sample:
     """A sample as its judge sees it; without a verdict it stays what it was by rule."""
     if judgement is None or judgement.verdict is None:
         return sample
     parts, parsed = judgement.parts, judgement.parsed
     return replace(sample, parts=parts, parsed=parsed, error=None, message=None)
-
-
-def _save(folder: Path, judged: Judged, judgements: Iterable[Judgement]) -> None:
-    """Both files, each whole or not at all; escaped, because raw text may hold half a surrogate pair."""
-    lines = (f"{json.dumps(asdict(each))}\n" for each in judgements)
-    files.write_text(folder / JUDGEMENTS_FILE, "".join(lines), error=EvalError)
-    files.write_text(
-        folder / JUDGED_FILE, f"{json.dumps(asdict(judged), indent=2)}\n", error=EvalError
-    )

@@ -9,13 +9,13 @@ from __future__ import annotations
 import random
 from typing import Literal, Protocol
 
-from finesight.evals.core.responders import Constant, ItemResponder, Oracle
+from finesight.evals.core.responders import Baseline
 from finesight.evals.core.task import Item
 from finesight.geometry import Size
 from finesight.screen.act import Act
 from finesight.screen.history import call_in_words
 
-Baseline = Literal["oracle", "random", "constant"]
+BaselineKind = Literal["oracle", "random", "constant"]
 
 
 class Solvable(Protocol):
@@ -25,9 +25,7 @@ class Solvable(Protocol):
         """The next step; raises `EvalError` where there is none."""
 
 
-def baseline(
-    kind: Baseline, environment: Solvable, screen: Size, *, seed: int = 0
-) -> ItemResponder:
+def baseline(kind: BaselineKind, environment: Solvable, screen: Size, *, seed: int = 0) -> Baseline:
     """A player; its places are in pixels of the screenshot.
 
     Args:
@@ -38,10 +36,11 @@ def baseline(
         seed: of the places that are drawn.
     """
     if kind == "oracle":
-        return Oracle("oracle", lambda item: _solved(environment, item))
+        return Baseline("oracle", lambda item: _solved(environment, item))
     if kind == "random":
-        return Oracle(f"random clicks, seed {seed}", lambda item: _anywhere(item, screen, seed))
-    return Constant("clicks on the middle", _click(screen.width // 2, screen.height // 2))
+        return Baseline(f"random clicks, seed {seed}", lambda item: _anywhere(item, screen, seed))
+    middle = _click(screen.width // 2, screen.height // 2)
+    return Baseline("clicks on the middle", lambda _: middle)
 
 
 def _solved(environment: Solvable, item: Item) -> str:

@@ -28,7 +28,7 @@ from finesight.errors import ActionRefused, EvalError, ParseError
 from finesight.evals.core.digests import digest as digest_of
 from finesight.evals.core.episode import End, Episode, Step
 from finesight.evals.core.responders import ItemResponder
-from finesight.evals.core.task import Answered, Budget, Item, Sight, Space
+from finesight.evals.core.task import Answered, Budget, CoordinateFrame, Item, Space
 from finesight.evals.extract.places import FIRST_POINT
 from finesight.evals.tasks.screens.screen_questions import point_wish, seen_size
 from finesight.evals.tasks.shared.questions import Piece, conversation
@@ -142,7 +142,7 @@ class Player:
             wish: list[Piece] = [ImagePart(source=str(path)), point_wish(seen.instruction)]
             return _Question(conversation(wish, self.budget), (), size, path, digest)
         shown = self._shown(size)
-        scale = Sight(self.space, size, shown).scales()
+        scale = CoordinateFrame(self.space, size, shown).scales()
         tool = self.environment.tool
         acts = [turn.act for turn in turns if turn.act is not None]
         done = tuple(call_as_json(tool, act.arguments(scale)) for act in acts)
@@ -169,21 +169,21 @@ class Player:
         question, reply = self._answered(item, seen, turns, sampling)
         try:
             said = answer_part(reply.text) or ""  # what was only thought is no step
-            act = self._read(said, self._sight(question, reply))
+            act = self._read(said, self._frame(question, reply))
             self.environment.act(act)
         except (ParseError, ActionRefused) as error:
             return _Turn(question, reply, None, error.message)
         return _Turn(question, reply, act, "")
 
-    def _read(self, text: str, sight: Sight) -> Act:
+    def _read(self, text: str, frame: CoordinateFrame) -> Act:
         """The step that an answer means.
 
         Raises:
             ParseError: none that can be read.
         """
         if self.manner != "point":
-            return Act.placed(read_action(_only_call(text)), sight.scales())
-        place = FIRST_POINT.read(Answered(text, {}, (sight,)))
+            return Act.placed(read_action(_only_call(text)), frame.scales())
+        place = FIRST_POINT.read(Answered(text, {}, (frame,)))
         if place is None:
             raise ParseError("the answer holds no point")
         kind = "left_click" if self.environment.tool == "computer_use" else "click"
@@ -200,7 +200,7 @@ class Player:
         name = f"{item.id}/{len(turns) + 1}"
         question = self._question(seen, turns)
         reply = self.inner.answer(Item(id=name, conversation=question.asked, truth={}), sampling)
-        resized = self._sight(question, reply).resized
+        resized = self._frame(question, reply).resized
         is_named = self.space == "resized" and self.manner != "point"
         if not is_named or resized == self._shown(question.size):
             return question, reply
@@ -209,9 +209,9 @@ class Player:
         asked = Item(id=name, conversation=question.asked, truth={})
         return question, self.inner.answer(asked, sampling)
 
-    def _sight(self, question: _Question, reply: Reply) -> Sight:
+    def _frame(self, question: _Question, reply: Reply) -> CoordinateFrame:
         resized = reply.media[0].resize.resized if reply.media else question.size
-        return Sight(self.space, question.size, resized)
+        return CoordinateFrame(self.space, question.size, resized)
 
     def _reply(self, item: Item, seen: Observation, turns: Sequence[_Turn], end: End) -> Reply:
         outcome = self.environment.evaluate()

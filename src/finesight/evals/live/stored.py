@@ -15,9 +15,10 @@ from typing import Any
 from finesight.conversation import Reply, Sampling
 from finesight.errors import AppError, EvalError
 from finesight.evals.core.episode import Episode, Step
-from finesight.evals.core.responders import Replay, canned, file_of_answers
+from finesight.evals.core.responders import canned
 from finesight.evals.core.rows import rows
 from finesight.evals.core.task import Item
+from finesight.evals.responders.replay import Replay, file_of_answers
 
 EPISODE_COLUMNS = {
     "task": ("task", "task_template", "task_name"),

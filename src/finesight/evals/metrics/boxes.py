@@ -49,8 +49,5 @@ def _are(count: int, values: Sequence[float] | None) -> bool:
 
 
 def _box(values: Sequence[float]) -> Box | None:
-    """None for what is no box with an area."""
-    if not _are(4, values):
-        return None
-    x1, y1, x2, y2 = values
-    return Box(x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
+    """None for what is no box."""
+    return Box(*values) if _are(4, values) else None

@@ -10,15 +10,10 @@ _LETTER = re.compile(r"\(?([A-Za-z])\)?")
 _DROPPED = str.maketrans(dict.fromkeys(" -\n\t.", None))
 
 
-def field_text(value: Any) -> str:
-    """A field as a text."""
-    return value if isinstance(value, str) else str(value)
-
-
 def exact(said: Any, gold: Any) -> float:
     """Equal texts; for a gold letter, the letter that a longer answer begins with: "(A) a cat" is "A"."""
-    text, wanted = field_text(said), field_text(gold)
-    if len(wanted) == 1 and wanted.isalpha() and len(text) > 1 and (match := _LETTER.match(text)):
+    text, wanted = str(said), str(gold)
+    if len(wanted) == 1 and wanted.isalpha() and (match := _LETTER.match(text)):
         text = match[1]
     return float(text == wanted)
 
@@ -29,4 +24,4 @@ def simple(said: Any, gold: Any) -> float:
 
 
 def _bare(value: Any) -> str:
-    return field_text(value).translate(_DROPPED).lower()
+    return str(value).translate(_DROPPED).lower()

@@ -12,7 +12,7 @@ from finesight.evals.metrics import boxes
 from finesight.evals.metrics.expression import evaluate
 from finesight.evals.metrics.literal import read_literal, read_python
 from finesight.evals.metrics.mega_sets import as_list, over_keys
-from finesight.evals.metrics.mega_strings import field_text, simple
+from finesight.evals.metrics.mega_strings import simple
 
 _BOX_TAG = re.compile(r"<box>([^<]{0,200})</box>")
 _POINT_TAG = re.compile(r"<point>([^<]{0,200})</point>")
@@ -68,8 +68,8 @@ def boxed_numbers_match(said: Any, gold: Any) -> float:
     """`numbers_match` of what stands in the first box of each."""
     parts = []
     for value in (said, gold):
-        match = _BOXED.search(field_text(value))
-        parts.append(match[1] if match else field_text(value))
+        match = _BOXED.search(str(value))
+        parts.append(match[1] if match else str(value))
     return numbers_match(*parts)
 
 
@@ -156,7 +156,7 @@ def _number(value: Any) -> float:
 
 def _assigned(value: Any) -> str:
     """What stands behind the first sign of equality."""
-    text = _DELIMITERS.sub("", field_text(value))
+    text = _DELIMITERS.sub("", str(value))
     match = _ASSIGNED.search(text[:2000])
     return match[1].strip() if match else text
 

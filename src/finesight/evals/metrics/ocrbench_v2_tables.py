@@ -22,14 +22,11 @@ def table_score(text: str, gold: str, question: str) -> float:
     HTML counts from the first `<body` or `<table` on; an answer without either scores 0.
     """
     asked = question.lower()
-    is_markdown = (
-        "markdown" in asked if "markdown" in asked or "html" in asked else "<t" not in gold
-    )
-    if is_markdown and "html" not in asked:
+    if "html" not in asked and ("markdown" in asked or "<t" not in gold):
         return teds(_from_markdown(text), _from_markdown(gold))
     flat = text.replace("\n", "")
     start = next((flat.index(part) for part in _PARTS if part in flat), None)
-    return teds(_wrapped(flat[start:]), _wrapped(gold)) if start is not None else 0.0
+    return teds(_as_table(flat[start:]), _as_table(gold)) if start is not None else 0.0
 
 
 def chart_score(text: str, gold: Mapping[str, Any]) -> float:
@@ -38,14 +35,10 @@ def chart_score(text: str, gold: Mapping[str, Any]) -> float:
     return teds(_from_object(said), _from_object(gold)) if said else 0.0
 
 
-def _wrapped(html: str) -> str:
+def _as_table(html: str) -> str:
+    """Rows that stand in no table become one; the reader of HTML closes what is open."""
     flat = html.replace("\n", "")
-    if "<table" in flat and "</table>" not in flat:
-        flat = f"{flat}</table>"
-    elif "<table" not in flat:
-        flat = f"<table>{flat}" if "</table>" in flat else f"<table>{flat}</table>"
-    flat = flat if "<body>" in flat else f"<body>{flat}</body>"
-    return flat if "<html>" in flat else f"<html>{flat}</html>"
+    return flat if "<table" in flat else f"<table>{flat}"
 
 
 def _from_markdown(text: str) -> str:
@@ -55,7 +48,7 @@ def _from_markdown(text: str) -> str:
     rows = [line.strip().split("|")[1:-1] for line in (lines[0], *lines[2:])]
     cells = ("".join(f"<td>{cell.strip() or ' '}</td>" for cell in row) for row in rows)
     body = "".join(f"<tr>{row}</tr>" for row in cells)
-    return f"<html><body><table>{body}</table></body></html>"
+    return f"<table>{body}</table>"
 
 
 def _from_object(data: Mapping[str, Any]) -> str:
@@ -63,4 +56,4 @@ def _from_object(data: Mapping[str, Any]) -> str:
     rows = "".join(
         f"<tr><td>{key}</td><td>{' '.join(str(value))}</td></tr>" for key, value in data.items()
     )
-    return f"<html><body><table>{rows}</table></body></html>"
+    return f"<table>{rows}</table>"

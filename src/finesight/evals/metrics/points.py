@@ -91,7 +91,7 @@ def _matches(
         from scipy.optimize import linear_sum_assignment
     except ModuleNotFoundError as error:
         raise missing("scipy", "matching points") from error
-    said = np.nan_to_num(np.asarray(pred, dtype=float), nan=1e9, posinf=1e9, neginf=-1e9)
-    steps = np.clip(said, -1e9, 1e9)[:, None, :] - np.asarray(gold, dtype=float)[None, :, :]
+    said = np.clip(np.nan_to_num(np.asarray(pred, dtype=float), nan=1e9), -1e9, 1e9)
+    steps = said[:, None, :] - np.asarray(gold, dtype=float)[None, :, :]
     rows, columns = linear_sum_assignment(np.sqrt((steps**2).sum(-1)))
     return list(zip(rows.tolist(), columns.tolist(), strict=True))

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same question on blank pictures: what is answered right then was not seen."""
+"""The same question on blank pictures: what a model still answers correctly, it did not see."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from PIL import Image
 
 from finesight.config.processor import ProcessorConfig
-from finesight.conversation import Conversation, ImagePart, Part, Reply, Sampling, VideoPart
-from finesight.evals.core.responders import ItemResponder
-from finesight.evals.core.task import Item
+from finesight.conversation import Conversation, ImagePart, Part, VideoPart
 from finesight.geometry import Size
 from finesight.media.image import image_size
 from finesight.media.pdf import page_size
@@ -18,36 +16,6 @@ from finesight.media.video import open_video
 
 BLANK_COLOUR = (200, 200, 200)
 """Grey of the blank pictures: neither paper nor ink."""
-
-
-@dataclass(frozen=True, slots=True)
-class Blind:
-    """A responder that is shown nothing: each picture and frame is blank, in its own size and number.
-
-    Attributes:
-        seeing: who answers.
-    """
-
-    seeing: ItemResponder
-
-    @property
-    def name(self) -> str:
-        """Says that the pictures were blank."""
-        return f"{self.seeing.name}, blank pictures"
-
-    @property
-    def reads_media(self) -> bool:
-        """Sizes are read, so pictures must be there."""
-        return True
-
-    @property
-    def declares_resize(self) -> bool:
-        """As the one who answers does."""
-        return self.seeing.declares_resize
-
-    def answer(self, item: Item, sampling: Sampling) -> Reply:
-        """The answer to the item's words alone."""
-        return self.seeing.answer(replace(item, conversation=blanked(item.conversation)), sampling)
 
 
 def blank(size: Size) -> Image.Image:

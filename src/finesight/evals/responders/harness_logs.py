@@ -3,9 +3,9 @@
 
 Two are known by their fields: the sample log of lmms-eval (`--log_samples`, one JSON object per line with `doc_id` and
 `filtered_resps`; seen in 0.7.3) and the result table of VLMEvalKit (TSV, JSON or XLSX with `index` and `prediction`;
-seen in ms-vlmeval 0.0.20). Either says of an output what its own copy of the benchmark calls it, so outputs meet items
-by the column whose values most often are ids of items. A log without any such column, as lmms-eval has written it since
-it leaves the documents out, is matched by place: its `doc_id` counts the rows of the split.
+seen in ms-vlmeval 0.0.20). Either names its outputs as its own copy of the benchmark does, so they are matched with
+items by the column whose values most often are ids of items. A log without such a column, as lmms-eval has written it
+since it leaves the documents out, is matched by place: its `doc_id` counts the rows of the split.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any, Literal
 from zipfile import BadZipFile
 
-from finesight.conversation import Reply, Sampling
 from finesight.errors import EvalError
-from finesight.evals.core.formats import Asked, RawRow
-from finesight.evals.core.responders import STORED_COLUMNS, Replay
-from finesight.evals.core.rows import READERS
+from finesight.evals.core.formats import Asked
+from finesight.evals.core.rows import READERS, Row
 from finesight.evals.core.task import Item
+from finesight.evals.responders.replay import STORED_COLUMNS, Replay
 
 Harness = Literal["lmms-eval", "VLMEvalKit"]
 
@@ -59,92 +58,55 @@ class Output:
     text: str | None
     target: str | None
 
+    @classmethod
+    def of(
+        cls,
+        row: Row,
+        text: str | None,
+        target: object,
+        ids: Mapping[str, str],
+        place: int | None = None,
+    ) -> Output:
+        """The output of a row; an empty target is none."""
+        said = None if target in (None, "") else str(target)
+        return cls(where=row.where, ids=ids, place=place, text=text, target=said)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
-    """Outputs that met their items.
-
-    Attributes:
-        replay: answers those items.
-        by: the column that matched, or "place".
-        items: number of items.
-        missing: items without an output.
-        failed: items whose output says that the model failed, or is cut.
-        unused: outputs without an item, as the log calls them.
-        same_target: matched items whose truth holds the log's target, of `num_targets` that could be looked at.
-        num_targets: see `same_target`.
-    """
-
-    replay: Replay
-    by: str
-    items: int
-    missing: tuple[str, ...]
-    failed: tuple[str, ...]
-    unused: tuple[str, ...]
-    same_target: int
-    num_targets: int
-
-    def lines(self) -> Iterator[str]:
-        """What a reader of the score must know, line by line."""
-        found = self.items - len(self.missing)
-        yield f"{found} of {self.items} items have an output, matched by {self.by}"
-        if self.num_targets:
-            yield f"the log's target stands in the truth of {self.same_target} of {self.num_targets} items"
-        lost = "items whose output is lost: the model failed, or its cell was too short"
-        for names, what in (
-            (self.missing, "items without an output"),
-            (self.failed, lost),
-            (self.unused, "outputs without an item"),
-        ):
-            if names:
-                more = ", ..." if len(names) > _SHOWN else ""
-                yield f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"
+    @property
+    def called(self) -> str:
+        """What its log calls the question, for messages."""
+        name, value = next(iter(self.ids.items()), ("doc_id", self.place))
+        return f"{name} {value}"
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Outputs of a harness before they met any item; `match` makes them answer.
+    """Outputs of a harness, not yet matched with items; see `match`.
 
     Attributes:
         harness: who wrote them.
         file: name of their file.
         outputs: in the order of the file.
-        resizes: see `Replay`.
+        declares_resize: see `Replay`.
     """
 
     harness: Harness
     file: str
     outputs: tuple[Output, ...] = field(repr=False)
-    resizes: bool = False
+    declares_resize: bool = False
 
     @property
     def name(self) -> str:
         """What results call it."""
         return f"replay of {self.file} ({self.harness})"
 
-    @property
-    def reads_media(self) -> bool:
-        """Never."""
-        return False
-
-    @property
-    def declares_resize(self) -> bool:
-        """Sizes follow from the pixels given, or are not known."""
-        return self.resizes
-
-    def answer(self, item: Item, sampling: Sampling) -> Reply:
-        """Always refuses: outputs must meet all items before one of them can be answered.
-
-        Raises:
-            EvalError: always.
-        """
-        raise EvalError(f"item {item.id}: {self.file} was not matched", hint="call `match` first")
-
-    def match(self, items: Iterable[Item]) -> Match:
+    def match(self, items: Iterable[Item]) -> tuple[Replay, list[str]]:
         """Find the output of each item.
 
         Args:
             items: of the whole benchmark in its order; none of them is asked.
+
+        Returns:
+            The outputs as answers of those items, and what a reader of the score must know, line by line.
 
         Raises:
             EvalError: no output belongs to any item, two belong to one, or places lie behind the last item.
@@ -152,32 +114,29 @@ class Imported:
         truths = _by_name(items)
         by, keys = self._keys(list(truths))
         found: dict[str, Output] = {}
+        unused: list[str] = []
         for output, key in zip(self.outputs, keys, strict=True):
-            if key in found:
+            if key is None:
+                unused.append(output.called)
+            elif key in found:
                 raise EvalError(
                     f"{output.where}: a second output for item {key!r}; the first: {found[key].where}",
                     hint="give the log of one run with one answer per question",
                 )
-            if key is not None:
+            else:
                 found[key] = output
-        told = [
-            (truths[key], each.target) for key, each in found.items() if each.target is not None
-        ]
+        targets = {key: each.target for key, each in found.items() if each.target is not None}
         texts = {key: each.text for key, each in found.items() if each.text is not None}
-        return Match(
-            replay=Replay(self.name, texts, {}, self.resizes),
-            by=by,
-            items=len(truths),
-            missing=tuple(name for name in truths if name not in found),
-            failed=tuple(name for name in truths if name in found and name not in texts),
-            unused=tuple(
-                _called(output)
-                for output, key in zip(self.outputs, keys, strict=True)
-                if key is None
-            ),
-            same_target=sum(target in set(_leaves(truth)) for truth, target in told),
-            num_targets=len(told),
-        )
+        lines = [f"{len(found)} of {len(truths)} items have an output, matched by {by}"]
+        if targets:
+            same = sum(said in set(_leaves(truths[key])) for key, said in targets.items())
+            said = f"the log's target stands in the truth of {same} of {len(targets)} items"
+            lines.append(said)
+        lost = "items whose output is lost: the model failed, or its cell was too short"
+        lines += _listed("items without an output", [name for name in truths if name not in found])
+        lines += _listed(lost, [name for name in truths if name in found and name not in texts])
+        lines += _listed("outputs without an item", unused)
+        return Replay(self.name, texts, declares_resize=self.declares_resize), lines
 
     def _keys(self, names: Sequence[str]) -> tuple[str, list[str | None]]:
         """What outputs are matched by, and the item of each."""
@@ -188,21 +147,26 @@ class Imported:
         if best and hits[best]:
             ids = [output.ids.get(best) for output in self.outputs]
             return f"column {best}", [each if each in known else None for each in ids]
-        places = [output.place for output in self.outputs]
-        if None in places:
+        places = [output.place for output in self.outputs if output.place is not None]
+        if len(places) < len(self.outputs):
             tried = ", ".join(columns) or "none"
             raise EvalError(
                 f"{self.file} has no output of any of {len(names)} items; columns tried: {tried}; "
-                f"the first: {_called(self.outputs[0])}, the first item: {names[:1]}",
+                f"the first: {self.outputs[0].called}, the first item: {names[:1]}",
                 hint="is it the log of this benchmark, and of this split?",
             )
-        behind = [place for place in places if place is not None and place >= len(names)]
-        if behind:
+        if max(places) >= len(names):
             raise EvalError(
-                f"{self.file} has an output for row {max(behind)}, the copy has {len(names)} items",
+                f"{self.file} has an output for row {max(places)}, the copy has {len(names)} items",
                 hint="give a copy of the split that lmms-eval ran, in its order",
             )
-        return "place in the split", [names[place] for place in places if place is not None]
+        return "place in the split", [names[place] for place in places]
+
+
+def _listed(what: str, names: Sequence[str]) -> list[str]:
+    """A line that counts names and shows the first of them; none where there is no name."""
+    more = ", ..." if len(names) > _SHOWN else ""
+    return [f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"] if names else []
 
 
 def harness_of(path: Path) -> Harness | None:
@@ -217,12 +181,12 @@ def harness_of(path: Path) -> Harness | None:
     return next((name for name, wanted in FIELDS.items() if set(wanted) <= set(first.found)), None)
 
 
-def load_outputs(path: Path, *, resizes: bool = False) -> Imported | None:
+def load_outputs(path: Path, *, declares_resize: bool = False) -> Imported | None:
     """Read outputs that another harness logged; None if the file is of neither of them.
 
     Args:
         path: the file.
-        resizes: see `Replay`.
+        declares_resize: see `Replay`.
 
     Raises:
         EvalError: a row is broken, holds no answer, or holds several.
@@ -237,10 +201,10 @@ def load_outputs(path: Path, *, resizes: bool = False) -> Imported | None:
         if row.error is not None or lacks:
             raise EvalError(f"{row.where}: {row.error or f'no {lacks[0]}, unlike the first row'}")
         outputs.append(read(row))
-    return Imported(harness, path.name, tuple(outputs), resizes)
+    return Imported(harness, path.name, tuple(outputs), declares_resize)
 
 
-def _lmms_output(row: RawRow) -> Output:
+def _lmms_output(row: Row) -> Output:
     """`resps` is the raw answer; it is left out where `filtered_resps` is the same."""
     values = row.values
     text = values.get("resps", values["filtered_resps"])
@@ -252,48 +216,34 @@ def _lmms_output(row: RawRow) -> Output:
             f"{row.where}: the output is no single text: {shown}",
             hint="logs of one generated answer per question can be scored anew; others cannot",
         )
-    nested = [values.get("doc"), *(each for each in values.values() if isinstance(each, dict))]
+    nested = [
+        each
+        for each in (*reversed(list(values.values())), values.get("doc"))
+        if isinstance(each, dict)
+    ]
     ids = {
         name: _plain_id(inner[name])
-        for inner in reversed([each for each in nested if isinstance(each, dict)])
+        for inner in nested  # the document itself has the last word
         for name in _ID_NAMES
         if isinstance(inner.get(name), str | int)
     }
-    target = values.get("target")
-    return Output(
-        where=row.where,
-        ids=ids,
-        place=int(values["doc_id"]),
-        text=text,
-        target=None if target in (None, "", "None") else str(target),
-    )
+    target = None if values.get("target") == "None" else values.get("target")
+    return Output.of(row, text, target, ids, place=int(values["doc_id"]))
 
 
-def _kit_output(row: RawRow) -> Output:
+def _kit_output(row: Row) -> Output:
     """An empty cell is an empty answer; a failure is written into the answer's own cell."""
     values = row.values
     text = "" if values["prediction"] is None else str(values["prediction"])
     is_cut = ".xlsx, row" in row.where and len(text) >= _LONGEST_CELL
     is_lost = is_cut or text.startswith(_FAILED)
     ids = {name: _plain_id(values[name]) for name in _ID_NAMES if values.get(name) is not None}
-    target = values.get("answer")
-    return Output(
-        where=row.where,
-        ids=ids,
-        place=None,
-        text=None if is_lost else text,
-        target=None if target in (None, "") else str(target),
-    )
+    return Output.of(row, None if is_lost else text, values.get("answer"), ids)
 
 
 def _plain_id(value: Any) -> str:
     """An id as text; spreadsheets turn 7 into 7.0."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _called(output: Output) -> str:
-    first = next(iter(output.ids.items()), ("doc_id", str(output.place)))
-    return f"{first[0]} {first[1]}"
 
 
 def _by_name(items: Iterable[Item]) -> dict[str, Mapping[str, Any]]:
@@ -317,7 +267,7 @@ def _leaves(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-def _rows(path: Path) -> Iterator[RawRow]:
+def _rows(path: Path) -> Iterator[Row]:
     """Rows of a file of outputs; of a folder or another kind of file none, which are read elsewhere."""
     if path.suffix == ".xlsx":
         yield from _read_xlsx(path)
@@ -326,7 +276,7 @@ def _rows(path: Path) -> Iterator[RawRow]:
         yield from READERS[path.suffix](path, Asked(names, frozenset()))
 
 
-def _read_xlsx(path: Path) -> Iterator[RawRow]:
+def _read_xlsx(path: Path) -> Iterator[Row]:
     """Rows of the first sheet under its first line."""
     if not path.is_file():
         raise EvalError(f"there is no file {path}")
@@ -345,5 +295,5 @@ def _read_xlsx(path: Path) -> Iterator[RawRow]:
     found = tuple(str(name) for name in next(lines, ()))
     for number, cells in enumerate(lines):
         values = dict(zip(found, cells, strict=False))
-        yield RawRow(where=f"{path}, row {number}", found=found, values=values)
+        yield Row(f"{path}, row {number}", found=found, values=values)
     book.close()

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report card as files: JSON, a drawing, and one page with right and wrong answers as pictures.
 
-A row that a model was never trained for is shown like any other and marked, so that nobody takes it for a failure, nor
-for a promise. Which rows it was trained for is written by whoever trained it, in `trained_on.json` beside its weights:
-a JSON list of rows, where `text_*` means all that begin so. Without the file nothing is claimed.
+A row that a model was never trained for is marked as such. The rows it was trained for are listed in `trained_on.json`
+beside its weights: a JSON list of rows, where `text_*` means all that begin with it. Without the file nothing is
+claimed.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
@@ -19,12 +19,8 @@ from markupsafe import Markup
 
 from finesight import files
 from finesight.errors import EvalError
-from finesight.evals.suites.card_rows import Example
-from finesight.evals.suites.heldout import AskedItem, RowScore
-from finesight.geometry import Box, Point
-from finesight.parse.answer import read_answer
-from finesight.present.marks import marks_from, shortened
-from finesight.present.overlay import draw_marks
+from finesight.evals.suites.card_rows import Example, RowScore
+from finesight.present.marks import shortened
 from finesight.present.page import (
     Facts,
     Figure,
@@ -51,33 +47,6 @@ _FOOTER = (
 )
 _BAR, _GAP, _LABEL, _WIDTH = 12, 18, 250, 400
 _LONGEST_TEXT = 600
-
-
-@dataclass(slots=True)
-class Examples:
-    """Keeps the first right and the first wrong answers of each row.
-
-    Attributes:
-        most: of each kind and row.
-        kept: by row and by whether they are right.
-    """
-
-    most: int = EXAMPLES_PER_ROW
-    kept: dict[tuple[str, bool], list[Example]] = field(default_factory=dict)
-
-    def __call__(self, asked: AskedItem) -> None:
-        """Keep an answer about a held-out picture if there is room."""
-        if len(self._room(asked.item.row, asked.is_right)) < self.most:
-            self.add(_example_of(asked))
-
-    def add(self, example: Example) -> None:
-        """Keep an answer of a benchmark if there is room."""
-        room = self._room(example.row, example.is_right)
-        if len(room) < self.most:
-            room.append(example)
-
-    def _room(self, row: str, is_right: bool) -> list[Example]:
-        return self.kept.setdefault((row, is_right), [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +98,6 @@ def write_card(
     out: Path,
     content: Mapping[str, Any],
     rows: Sequence[RowScore],
-    examples: Examples,
     *,
     trained: Sequence[str] | None,
     no_data: Sequence[NoData] = (),
@@ -140,7 +108,6 @@ def write_card(
         out: folder; it is made if it is not there.
         content: what `card.json` holds, the same as is printed.
         rows: of the card.
-        examples: answers to show.
         trained: rows the model was trained for; None where that is not stated.
         no_data: rows that could not be scored.
 
@@ -149,7 +116,7 @@ def write_card(
     """
     states = {row.row: trained_for(row.row, trained) for row in rows}
     bars = draw_rows(rows, states)
-    page = _page(str(content["model"]), rows, examples, states, bars, no_data)
+    page = _page(str(content["model"]), rows, states, bars, no_data)
     files.write_json(out / "card.json", content, error=EvalError, parents=True)
     files.write_text(out / "card.svg", f"{bars}\n", error=EvalError)
     write_page(out / "card.html", page, error=EvalError)
@@ -205,7 +172,6 @@ def _bars(row: RowScore, state: Trained, top: int) -> list[Markup]:
 def _page(
     model: str,
     rows: Sequence[RowScore],
-    examples: Examples,
     states: Mapping[str, Trained],
     bars: Markup,
     no_data: Sequence[NoData],
@@ -230,7 +196,9 @@ def _page(
     sections = [Section("", tuple(parts))]
     for row in rows:
         galleries = tuple(
-            Gallery(title, tuple(map(_figure, examples.kept.get((row.row, is_right), ()))))
+            Gallery(
+                title, tuple(_figure(each) for each in row.examples if each.is_right is is_right)
+            )
             for title, is_right in (("Right", True), ("Wrong", False))
         )
         untrained = states[row.row] == "not trained"
@@ -251,24 +219,3 @@ def _figure(example: Example) -> Figure:
 
 def _short(text: str) -> str:
     return shortened(text, _LONGEST_TEXT)
-
-
-def _example_of(asked: AskedItem) -> Example:
-    """An answer about a held-out picture, with the places meant and said drawn on it."""
-    item, image = asked.item, asked.item.image
-    if item.boxes:
-        found = read_answer(asked.seen)
-        shapes: list[tuple[Box | Point, str]] = [(box, "gold") for box in item.boxes]
-        shapes += [(place.point, "said") for place in found.points]
-        shapes += [(place.box, "said") for place in found.boxes]
-        image = draw_marks(image, marks_from(shapes))
-    return Example(
-        id=item.id,
-        row=item.row,
-        picture=image,
-        question=item.question,
-        wanted=item.answer,
-        said=asked.seen.text or "(the answer is empty)",
-        blind=asked.blind.text or "(the answer is empty)",
-        is_right=asked.is_right,
-    )

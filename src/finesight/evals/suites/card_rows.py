@@ -1,41 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of the report card that are benchmarks: a task, a limit, and the same items on blank pictures.
+"""Rows of the report card: each is a benchmark, run on its pictures and again on blank ones.
 
-Questions, rules of reading and scores are the task's own. Only answers may be
-shorter than in a run of it, because a small model that has begun to repeat itself would never end.
+What a model gets right on blank pictures it did not see, so a row counts only as far as it beats its second run.
+Questions, rules of reading and scores are the task's own. Only answers may be shorter than in a run of it, because a
+small model that has begun to repeat itself would never end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count, islice
+from math import isfinite
 from pathlib import Path
 
 from PIL import Image
 
 from finesight.config.processor import ProcessorConfig
 from finesight.conversation import ImagePart, VideoPart
+from finesight.errors import EvalError
 from finesight.evals.core import registry
 from finesight.evals.core.journal import Sample
-from finesight.evals.core.responders import ItemResponder
-from finesight.evals.core.results import Result
 from finesight.evals.core.run import RunResult, run
 from finesight.evals.core.scoring import scored
 from finesight.evals.core.statistics import main_value
-from finesight.evals.core.task import Item, Space, Task
+from finesight.evals.core.task import Item, Task
 from finesight.evals.report.failures import is_wrong, with_places
-from finesight.evals.responders.blind import Blind
-from finesight.evals.suites.heldout import RowScore
-from finesight.evals.suites.parts import Part
+from finesight.evals.responders.model import FromModel
+from finesight.evals.suites.real_tasks import RealTask
 from finesight.media.image import load_image
 from finesight.media.pdf import load_page
 from finesight.media.video import open_video
 
-_STRIP = 4
-"""Frames of a video that stand for it on the page."""
+ERROR_RATES = frozenset({"cer"})
+"""Measures of which less is better."""
 
-OnRow = Callable[[str, int], None]
-"""Told the row and the number of its items done, seeing and blind together."""
+_STRIP = 4
+"""Frames of a video that the page shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,6 @@ class Example:
 
     Attributes:
         id: of the item.
-        row: it belongs to.
         picture: with places meant and said drawn on it.
         question: what was asked.
         wanted: the right answer; empty where the picture shows it.
@@ -54,7 +54,6 @@ class Example:
     """
 
     id: str
-    row: str
     picture: Image.Image
     question: str
     wanted: str
@@ -64,86 +63,143 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskRow:
-    """One row with what it was made of.
+class RowScore:
+    """One row of the report card.
 
     Attributes:
-        score: the row.
+        row: its name.
+        measure: "cer" (lower is better), "accuracy", or another metric of a benchmark, 0..1.
+        score: on the pictures.
+        blank: on blank pictures.
+        num_items: items scored.
+        num_failed: items among them that got no answer; they count as wrong.
         examples: the first right and the first wrong answers.
     """
 
-    score: RowScore
-    examples: tuple[Example, ...]
+    row: str
+    measure: str
+    score: float
+    blank: float
+    num_items: int
+    num_failed: int = 0
+    examples: tuple[Example, ...] = ()
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """What is right on pictures and on blank ones, 0..1: the score, or one minus the error rate."""
+        if self.measure in ERROR_RATES:
+            return 1 - self.score, 1 - self.blank
+        return self.score, self.blank
+
+    @property
+    def beats_blank(self) -> float:
+        """How many times better than on blank pictures: of accuracy, or of one minus the error rate."""
+        seen, blind = self.shares
+        if blind > 0:
+            return seen / blind
+        return float("inf") if seen > 0 else 0.0
+
+    def table(self) -> dict[str, str | float | int | None]:
+        """The row in plain JSON values; `times_blank` is None where nothing was right on blank pictures."""
+        return {
+            "measure": self.measure,
+            "score": round(self.score, 4),
+            "blank": round(self.blank, 4),
+            "times_blank": round(self.beats_blank, 2) if isfinite(self.beats_blank) else None,
+            "n": self.num_items,
+            "failed": self.num_failed,
+        }
 
 
-def score_part(
-    part: Part,
-    copy: Path,
-    responder: ItemResponder,
-    space: Space,
-    out: Path,
-    *,
-    limit: int | None = None,
-    most_examples: int = 0,
-    on_progress: OnRow | None = None,
-) -> TaskRow:
-    """Run one benchmark twice, seeing and blind; run again to go on after a crash.
-
-    Args:
-        part: the benchmark.
-        copy: its local copy.
-        responder: who answers.
-        space: what numbers in its answers mean.
-        out: answers go to SEEN and BLANK below a folder of the benchmark here.
-        limit: items at most.
-        most_examples: right answers to keep, and as many wrong ones.
-        on_progress: told of every item.
-
-    Raises:
-        EvalError: the copy is broken, or `out` holds answers of another model or limit of tokens.
-    """
+def card_task(part: RealTask) -> Task:
+    """The benchmark of a part as the card runs it: one prompt, and answers of the length that the card gives."""
     task = registry.task(part.task)
-    prompt = registry.find_prompt(task, part.prompt)
-    num_done = 0
+    return replace(
+        task,
+        prompts=(registry.find_prompt(task, part.prompt),),
+        sampling=replace(task.sampling, max_new_tokens=part.card_tokens),
+    )
 
-    def told(done: int, sample: Sample) -> None:
-        del done, sample
-        nonlocal num_done
-        num_done += 1
-        if on_progress:
-            on_progress(task.name, num_done)
 
-    def asked(who: ItemResponder, name: str) -> RunResult:
-        return run(
-            task,
-            prompt,
-            prompt.items(copy, task.budget),
-            who,
-            folder=out / task.name / name,
-            space=space,
-            sampling=replace(task.sampling, max_new_tokens=part.card_tokens),
-            limit=limit,
-            on_progress=told,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """How the rows of a card are made; run again to go on after a crash.
+
+    Attributes:
+        model: answers in resized pixels.
+        out: answers go to SEEN and BLANK below a folder of each benchmark here.
+        limit: items per row at most.
+        most_examples: right answers to keep per row, and as many wrong ones.
+        on_progress: called with the row and the number of its items done, on pictures and on blank ones together.
+    """
+
+    model: FromModel
+    out: Path
+    limit: int | None = None
+    most_examples: int = 0
+    on_progress: Callable[[str, int], None] | None = None
+
+    def rows(self, tasks: Sequence[tuple[Task, Path]]) -> list[RowScore]:
+        """Score benchmarks, each with its local copy.
+
+        Raises:
+            EvalError: no item of any of them was answered; further errors as in `row`.
+        """
+        rows = [self.row(task, copy) for task, copy in tasks]
+        if all(row.num_failed == row.num_items for row in rows):
+            raise EvalError(
+                f"{self.model.name} answered no item of {len(rows)} rows",
+                hint=f"samples.jsonl of each row says why: {self.out}",
+            )
+        return rows
+
+    def row(self, task: Task, copy: Path) -> RowScore:
+        """Run one benchmark twice, on its pictures and on blank ones.
+
+        Raises:
+            EvalError: the copy is broken, or `out` holds answers of another model or limit of tokens.
+        """
+        done = count(1)
+        seen = self._run(task, copy, self.model, "seen", done)
+        blind = self._run(task, copy, self.model.blind(), "blank", done)
+        assert seen.result is not None  # only a shard has none
+        assert blind.result is not None
+        twins = {sample.id: sample for sample in blind.samples}
+        items = task.prompts[0].items(copy, task.budget)
+        chosen = _chosen(task, seen.samples, self.most_examples)
+        return RowScore(
+            row=task.name,
+            measure=task.main,
+            score=seen.result.value,
+            blank=blind.result.value,
+            num_items=seen.result.n,
+            num_failed=sum(seen.result.errors.values()),
+            examples=tuple(_examples(chosen, twins, items)),
         )
 
-    seen, blind = asked(responder, "seen"), asked(Blind(responder), "blank")
-    results = _whole(seen), _whole(blind)
-    row = RowScore(
-        row=task.name,
-        measure=task.main,
-        score=results[0].value,
-        blank=results[1].value,
-        num_items=results[0].n,
-        num_failed=sum(results[0].errors.values()),
-    )
-    chosen = _chosen(task, seen.samples, blind.samples, most_examples)
-    examples = _examples(task, chosen, prompt.items(copy, task.budget)) if chosen else ()
-    return TaskRow(row, tuple(examples))
+    def _run(
+        self, task: Task, copy: Path, model: FromModel, name: str, done: Iterator[int]
+    ) -> RunResult:
+        told = self.on_progress
+        return run(
+            task,
+            task.prompts[0],
+            task.prompts[0].items(copy, task.budget),
+            model,
+            folder=self.out / task.name / name,
+            space="resized",
+            limit=self.limit,
+            on_progress=(lambda _: told(task.name, next(done))) if told else None,
+        )
 
 
-def _whole(done: RunResult) -> Result:
-    assert done.result is not None  # only a shard has none
-    return done.result
+def as_scores(rows: Sequence[RowScore]) -> dict[str, float]:
+    """Rows as named numbers, for the log of a training: `card/ROW` and, on blank pictures, `card/ROW/blank`."""
+    scores: dict[str, float] = {}
+    for row in rows:
+        scores[f"card/{row.row}"] = row.score
+        scores[f"card/{row.row}/blank"] = row.blank
+    return scores
 
 
 def is_right(task: Task, sample: Sample) -> bool:
@@ -156,42 +212,30 @@ def is_right(task: Task, sample: Sample) -> bool:
     return value >= 1 or not is_wrong(sample, higher_is_better=True)
 
 
-def _chosen(
-    task: Task, seen: Sequence[Sample], blind: Sequence[Sample], most: int
-) -> dict[str, tuple[Sample, Sample, bool]]:
-    """The first right and the first wrong answers by id, each with its blind twin."""
-    twins = {sample.id: sample for sample in blind}
-    kept: dict[bool, list[Sample]] = {True: [], False: []}
-    for sample in seen:
-        room = kept[is_right(task, sample)]
-        if len(room) < most and sample.id in twins:
-            room.append(sample)
-    return {
-        sample.id: (sample, twins[sample.id], right)
-        for right, samples in kept.items()
-        for sample in samples
-    }
+def _chosen(task: Task, samples: Sequence[Sample], most: int) -> dict[str, tuple[Sample, bool]]:
+    """The first right and the first wrong answers by id, and whether they are right."""
+    chosen: dict[str, tuple[Sample, bool]] = {}
+    for right in (True, False):
+        found = (sample for sample in samples if is_right(task, sample) is right)
+        chosen |= {sample.id: (sample, right) for sample in islice(found, most)}
+    return chosen
 
 
 def _examples(
-    task: Task, chosen: dict[str, tuple[Sample, Sample, bool]], items: Iterator[Item]
+    chosen: Mapping[str, tuple[Sample, bool]],
+    twins: Mapping[str, Sample],
+    items: Iterator[Item],
 ) -> Iterator[Example]:
-    left = len(chosen)
-    for item in items:
-        if not left:
-            return
-        if item.id not in chosen:
-            continue
-        left -= 1
-        sample, twin, right = chosen[item.id]
+    """Chosen answers with their pictures, each beside the answer on a blank picture."""
+    for item in islice((each for each in items if each.id in chosen), len(chosen)):
+        sample, right = chosen[item.id]
         yield Example(
             id=item.id,
-            row=task.name,
             picture=with_places(picture_of(item), sample),
             question=sample.question,
             wanted=str(item.truth.get("oracle", "")),
             said=_said(sample),
-            blind=_said(twin),
+            blind=_said(twins[item.id]),
             is_right=right,
         )
 
@@ -203,7 +247,7 @@ def _said(sample: Sample) -> str:
 
 
 def picture_of(item: Item) -> Image.Image:
-    """What stands for an item: its first picture, or some frames of its video side by side.
+    """The picture of an item on the page: its first picture, or some frames of its video side by side.
 
     Raises:
         MediaError: it is not there.

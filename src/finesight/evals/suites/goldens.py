@@ -2,7 +2,7 @@
 """Stored outputs of other systems, scored again: our total must be the one that was published with them.
 
 No model is asked. Where a total differs, a rule of reading or of scoring is not the official one, and numbers of that
-benchmark must not be set beside published ones.
+benchmark must not be compared with published ones.
 
 Each source is read from the folder that its project gives out; one that is not there is passed over.
 """
@@ -10,7 +10,7 @@ Each source is read from the folder that its project gives out; one that is not 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from typing import Any
 from finesight.errors import EvalError, FinesightError
 from finesight.evals.core import registry
 from finesight.evals.core.rows import literal_list
-from finesight.evals.core.scoring import judge
-from finesight.evals.core.task import Answered, Task
+from finesight.evals.core.scoring import score_answer
+from finesight.evals.core.task import Answered, Extractor, Task
 from finesight.evals.extract.mathvista import normalise
 from finesight.evals.metrics.tables import teds
 from finesight.evals.tasks.choice.mmmu import OFFICIAL as MMMU_OFFICIAL
@@ -67,41 +67,37 @@ def replay(real: Path) -> list[Golden]:
         EvalError: a file is there and does not hold what it should.
     """
     found: list[Golden] = []
-    for each in (_mathvision, _mathvista, _mmmu, _mmmu_pro, _pubtabnet):
-        found += _read(each, real)
+    for source in (_mathvision, _mathvista, _mmmu, _mmmu_pro, _pubtabnet):
+        try:
+            found += source(real)
+        except FinesightError:
+            raise
+        except (KeyError, ValueError, TypeError) as error:
+            raise EvalError(
+                f"stored outputs in {real} cannot be scored by {source.__name__[1:]}: "
+                f"{type(error).__name__}: {error}",
+                hint="give the unchanged files of the project, or leave its folder out",
+            ) from error
     return found
 
 
-def _read(source: Callable[[Path], Iterator[Golden]], real: Path) -> Sequence[Golden]:
-    try:
-        return list(source(real))
-    except FinesightError:
-        raise
-    except (KeyError, ValueError, TypeError) as error:
-        raise EvalError(
-            f"stored outputs in {real} cannot be scored by {source.__name__[1:]}: "
-            f"{type(error).__name__}: {error}",
-            hint="give the unchanged files of the project, or leave its folder out",
-        ) from error
-
-
 def _mathvision(real: Path) -> Iterator[Golden]:
-    """Marks per output; the official total stands as "right/all" beside the outputs."""
+    """Marks per output; the official total is kept as "right/all" with the outputs."""
     folder = real / "mathvision"
     questions = {row["id"]: row for row in _lines(folder / "test.jsonl")}
     task = registry.task("mathvision")
     for path in sorted(folder.glob("outputs/*_result.json")):
         system = path.stem.removesuffix("_result")
         outputs = _lines(path.with_name(f"{system}.jsonl"))
-        if not questions or not outputs:
-            continue
-        right = 0.0
-        for row in outputs:
-            question = questions[row["id"]]
-            truth = {"answer": question["answer"], "choices": question["options"]}
-            right += _marks(task, row["response"], truth)
-        official = _json(path)["-all"].partition("/")[0]
-        yield Golden("MATH-Vision", system, right, float(official), len(outputs))
+        answers = [
+            (row["response"], {"answer": asked["answer"], "choices": asked["options"]})
+            for row in outputs
+            if questions
+            for asked in [questions[row["id"]]]
+        ]
+        if answers:
+            official = float(_json(path)["-all"].partition("/")[0])
+            yield Golden("MATH-Vision", system, _marks(task, answers), official, len(answers))
 
 
 def _mathvista(real: Path) -> Iterator[Golden]:
@@ -120,7 +116,7 @@ def _mmmu(real: Path) -> Iterator[Golden]:
     outputs = _json(real / "mmmu" / "llava1.5_13b_total_val_output.json")
     if not golds or not outputs:
         return
-    task, right = registry.task("mmmu"), 0.0
+    answers = []
     for name, row in golds.items():
         gold, is_choice = row["ground_truth"], row["question_type"] == "multiple-choice"
         truth = {
@@ -128,27 +124,22 @@ def _mmmu(real: Path) -> Iterator[Golden]:
             "answer": gold,
             "golds": gold if isinstance(gold, list) else [gold],
         }
-        verdict = judge(task, MMMU_OFFICIAL, Answered(outputs[name], truth))
-        right += verdict.parts.get("correct", 0.0)
-    share = right / len(golds)
+        answers.append((outputs[name], truth))
+    share = _marks(registry.task("mmmu"), answers, MMMU_OFFICIAL) / len(golds)
     yield Golden("MMMU", "LLaVA-1.5-13B", share, LLAVA_ON_MMMU, len(golds), tolerance=0.0005)
 
 
 def _mmmu_pro(real: Path) -> Iterator[Golden]:
-    """Marks per output; the official verdict stands with each."""
+    """Marks per output; the official verdict is kept with each."""
     rows = _lines(real / "mmmu" / "mmmu_pro_gpt-4o_vision_cot.jsonl")
     if not rows:
         return
-    task = registry.task("mmmu_pro_vision")
-    right = sum(
-        _marks(
-            task,
-            row["response"],
-            {"choices": literal_list(row["options"]), "answer": row["answer"]},
-        )
+    answers = [
+        (row["response"], {"choices": literal_list(row["options"]), "answer": row["answer"]})
         for row in rows
-    )
+    ]
     official = float(sum(bool(row["if_right"]) for row in rows))
+    right = _marks(registry.task("mmmu_pro_vision"), answers)
     yield Golden("MMMU-Pro vision", "GPT-4o", right, official, len(rows))
 
 
@@ -163,9 +154,13 @@ def _pubtabnet(real: Path) -> Iterator[Golden]:
         yield Golden("PubTabNet", "sample", mean, sample, len(scores), tolerance=5e-5)
 
 
-def _marks(task: Task, text: str, truth: dict[str, Any]) -> float:
-    verdict = judge(task, task.extractors[0], Answered(text, truth))
-    return float(verdict.parts.get("correct", 0.0))
+def _marks(
+    task: Task, answers: Sequence[tuple[str, dict[str, Any]]], extractor: Extractor | None = None
+) -> float:
+    """Marks of answers with their truths, all together."""
+    rule = extractor or task.extractors[0]
+    scores = (score_answer(task, rule, Answered(*each)) for each in answers)
+    return sum(score.parts.get("correct", 0.0) for score in scores)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from finesight.errors import EvalError
 from finesight.evals.core import registry
-from finesight.evals.core.compare import compare_scored
+from finesight.evals.core.compare import Comparison, compare_scored, in_common
 from finesight.evals.core.journal import Sample, read_samples
 from finesight.evals.core.scoring import scored
-from finesight.evals.core.task import Task
+from finesight.evals.core.task import Scored
 from finesight.evals.tasks.packaged.ocr_compare import ROWS
 from finesight.present.page import Table, TableRow
 
@@ -21,8 +21,17 @@ TASK = "ocr_compare"
 FEW = 10
 """Pictures below which a row is marked: its interval says little."""
 
+FAILS: Mapping[str, Callable[[Sample, str], bool]] = {
+    "empty": lambda _, text: not text.strip(),
+    "loop": lambda sample, _: sample.finish_reason == "repetition",
+    "truncated": lambda sample, _: sample.finish_reason == "length",
+    "not_json": lambda sample, _: sample.tags.get("kind") == "json" and sample.parsed is None,
+}
+"""Ways in which an answer fails: without a character, stopped because it repeated itself, stopped at its length, no
+JSON where JSON was wanted."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True)
 class ComparedRow:
     """One row of two systems.
 
@@ -30,56 +39,53 @@ class ComparedRow:
         row: "all", or tag and value such as "language de".
         first: name of the one system.
         second: name of the other.
-        n: items that both were asked.
-        num_pictures: different pictures among them.
-        cer_first: mean character error, 0..1.
-        cer_second: likewise.
-        difference: second less first; below 0 the second is better.
-        interval: of the difference, paired bootstrap over pictures, 95 %.
+        num_pictures: different pictures among its items.
+        found: character errors of both, 0..1; where the difference is below 0 the second is better.
     """
 
     row: str
     first: str
     second: str
-    n: int
     num_pictures: int
-    cer_first: float
-    cer_second: float
-    difference: float
-    interval: tuple[float, float]
+    found: Comparison
 
     @property
     def says(self) -> str:
         """What the row supports, in words."""
         if self.num_pictures < FEW:
             return f"too few pictures: {self.num_pictures}"
-        low, high = self.interval
+        low, high = self.found.interval
         if low > 0 or high < 0:
             return f"{self.first if low > 0 else self.second} reads better"
         return "no difference seen"
 
+    def values(self) -> dict[str, Any]:
+        """The row in plain JSON values."""
+        return {
+            "row": self.row,
+            "first": self.first,
+            "second": self.second,
+            "n": self.found.n,
+            "num_pictures": self.num_pictures,
+            "cer_first": self.found.first,
+            "cer_second": self.found.second,
+            "difference": self.found.difference,
+            "interval": self.found.interval,
+            "says": self.says,
+        }
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failing:
-    """How a system fails.
-
-    Attributes:
-        system: its name.
-        n: items it was asked.
-        empty: answers without a character.
-        loop: answers stopped because they repeated themselves.
-        truncated: answers stopped at their length.
-        not_json: answers that are no JSON where JSON was wanted.
-        none: items without an answer.
-    """
-
-    system: str
-    n: int
-    empty: int
-    loop: int
-    truncated: int
-    not_json: int
-    none: int
+    def cells(self) -> tuple[str, ...]:
+        """The row of a table; one picture has no interval."""
+        low, high = self.found.interval
+        ends = f"[{low:+.3f}, {high:+.3f}]" if self.num_pictures > 1 else "(no interval)"
+        return (
+            self.row,
+            f"{self.first} / {self.second}",
+            f"{self.found.first:.3f} / {self.found.second:.3f}",
+            f"{self.found.difference:+.3f} {ends}",
+            f"{self.found.n} of {self.num_pictures} pictures",
+            self.says,
+        )
 
 
 def compare_rows(runs: Mapping[str, Path]) -> list[ComparedRow]:
@@ -93,98 +99,47 @@ def compare_rows(runs: Mapping[str, Path]) -> list[ComparedRow]:
     """
     if len(runs) < 2:
         raise EvalError(f"there is nothing to compare: systems {', '.join(runs) or 'none'}")
+    answers = {name: scored(read_samples(folder)) for name, folder in runs.items()}
+    first, *others = answers
     task = registry.task(TASK)
-    samples = {name: read_samples(folder) for name, folder in runs.items()}
-    first, *others = samples
-    return [row for other in others for row in _pair(task, samples, first, other)]
-
-
-def failings(runs: Mapping[str, Path]) -> list[Failing]:
-    """How each system fails."""
-    return [_failing(name, read_samples(folder)) for name, folder in runs.items()]
-
-
-def tables(rows: Sequence[ComparedRow], failed: Sequence[Failing]) -> list[Table]:
-    """Rows and failures for the report page."""
-    compared = tuple(
-        TableRow(
-            (
-                each.row,
-                f"{each.first} / {each.second}",
-                f"{each.cer_first:.3f} / {each.cer_second:.3f}",
-                f"{each.difference:+.3f} {_ends(each)}",
-                f"{each.n} of {each.num_pictures} pictures",
-                each.says,
-            ),
-            is_strong=each.row == "all",
-        )
-        for each in rows
-    )
-    header = ("row", "systems", "character errors", "second less first", "items", "says")
-    fails = tuple(
-        TableRow(
-            (each.system, *(str(n) for n in _counts(each)), str(each.n)),
-        )
-        for each in failed
-    )
-    names = ("system", "empty", "loop", "truncated", "no JSON", "no answer", "items")
-    return [Table("Compared", header, compared), Table("How they fail", names, fails)]
-
-
-def _ends(each: ComparedRow) -> str:
-    """The interval in words; one picture has none."""
-    low, high = each.interval
-    return f"[{low:+.3f}, {high:+.3f}]" if each.num_pictures > 1 else "(no interval)"
-
-
-def _counts(each: Failing) -> tuple[int, ...]:
-    return (each.empty, each.loop, each.truncated, each.not_json, each.none)
-
-
-def _pair(
-    task: Task, samples: Mapping[str, Sequence[Sample]], first: str, second: str
-) -> list[ComparedRow]:
-    a, b = ({each.item.id: each for each in scored(samples[name])} for name in (first, second))
-    common = [name for name in a if name in b]
-    if not common:
-        raise EvalError(f"{first} ({len(a)} items) and {second} ({len(b)} items) share no item")
-    groups: dict[str, list[str]] = {"all": common}
-    for tag in ROWS:
-        for value in sorted(
-            {a[name].item.tags[tag] for name in common if tag in a[name].item.tags}
-        ):
-            members = [name for name in common if a[name].item.tags.get(tag) == value]
-            groups[f"{tag} {value}"] = members
     rows = []
-    for row, names in groups.items():
-        ones, others = [a[name] for name in names], [b[name] for name in names]
-        found = compare_scored(task, ones, others, only=(0, 0))
-        rows.append(
-            ComparedRow(
-                row=row,
-                first=first,
-                second=second,
-                n=found.n,
-                num_pictures=len({each.item.cluster for each in ones}),
-                cer_first=found.first,
-                cer_second=found.second,
-                difference=found.difference,
-                interval=found.interval,
-            )
-        )
+    for other in others:
+        pairs = in_common((first, answers[first]), (other, answers[other]))
+        for row, members in _groups(pairs).items():
+            ones, twos = [one for one, _ in members], [two for _, two in members]
+            found = compare_scored(task, ones, twos, only=(0, 0))
+            num_pictures = len({one.item.cluster for one in ones})
+            rows.append(ComparedRow(row, first, other, num_pictures, found))
     return rows
 
 
-def _failing(name: str, samples: Sequence[Sample]) -> Failing:
-    def count(found: Any) -> int:
-        return sum(1 for each in samples if each.text is not None and found(each))
+def failings(runs: Mapping[str, Path]) -> list[dict[str, Any]]:
+    """How many answers of each system fail in which way (`FAILS`); `none` counts items without an answer."""
+    found = []
+    for name, folder in runs.items():
+        samples = read_samples(folder)
+        said = [(each, each.text) for each in samples if each.text is not None]
+        counts = {way: sum(fails(*each) for each in said) for way, fails in FAILS.items()}
+        lost = len(samples) - len(said)
+        found.append({"system": name, "n": len(samples), **counts, "none": lost})
+    return found
 
-    return Failing(
-        system=name,
-        n=len(samples),
-        empty=count(lambda each: not each.text.strip()),
-        loop=count(lambda each: each.finish_reason == "repetition"),
-        truncated=count(lambda each: each.finish_reason == "length"),
-        not_json=count(lambda each: each.tags.get("kind") == "json" and each.parsed is None),
-        none=sum(1 for each in samples if each.text is None),
-    )
+
+def tables(rows: Sequence[ComparedRow], failed: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """Rows and failures for the report page."""
+    header = ("row", "systems", "character errors", "second less first", "items", "says")
+    compared = tuple(TableRow(each.cells(), is_strong=each.row == "all") for each in rows)
+    names = ("system", "empty", "loop", "truncated", "no JSON", "no answer", "items")
+    keys = ("system", *FAILS, "none", "n")
+    fails = tuple(TableRow(tuple(str(each[key]) for key in keys)) for each in failed)
+    return [Table("Compared", header, compared), Table("How they fail", names, fails)]
+
+
+def _groups(pairs: Sequence[tuple[Scored, Scored]]) -> dict[str, list[tuple[Scored, Scored]]]:
+    """All pairs, and those of each value of each tag."""
+    groups = {"all": list(pairs)}
+    for tag in ROWS:
+        tagged = [pair for pair in pairs if tag in pair[0].item.tags]
+        for value in sorted({one.item.tags[tag] for one, _ in tagged}):
+            groups[f"{tag} {value}"] = [each for each in tagged if each[0].item.tags[tag] == value]
+    return groups

@@ -1,33 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """All benchmarks on real data that need no download, one after another, and stored outputs scored again.
 
-What a folder of real data lacks is named, not skipped in silence. A benchmark that could not be answered at all stays
-in the table with its reasons: the suite is there to be read whole.
+Benchmarks that a folder of real data lacks are listed. A benchmark that could not be answered at all stays in the table
+with its reasons.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from finesight import files
 from finesight.errors import EvalError
 from finesight.evals.core import registry
-from finesight.evals.core.journal import Sample
 from finesight.evals.core.responders import ItemResponder
 from finesight.evals.core.results import Result
 from finesight.evals.core.run import run
-from finesight.evals.core.task import Item, Space
-from finesight.evals.report.report import needed_items, write_report
+from finesight.evals.core.settings import read_settings
+from finesight.evals.core.task import Budget, Item, Space
+from finesight.evals.report.report import MOST_FAILURES, needed_items, write_report
 from finesight.evals.suites.goldens import Golden, replay
-from finesight.evals.suites.parts import PARTS, Part, present
+from finesight.evals.suites.real_tasks import REAL_TASKS, RealTask, present
 from finesight.present.page import Table, TableRow
 
-OnPart = Callable[[str, int, Sample], None]
-"""Told the benchmark, the number of its items done, and the last of them."""
+OnPart = Callable[[str, int], None]
+"""Called with the benchmark and the number of its items done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,40 +43,12 @@ class Offline:
 
     results: tuple[Result, ...]
     goldens: tuple[Golden, ...]
-    missing: tuple[Part, ...]
+    missing: tuple[RealTask, ...]
     copies: Mapping[str, Path]
 
     def table(self) -> list[dict[str, Any]]:
         """One row per benchmark and per set of stored outputs, in plain JSON values."""
-        rows: list[dict[str, Any]] = []
-        for result in self.results:
-            low, high = (end * result.unit for end in result.interval)
-            rows.append(
-                {
-                    "row": result.task,
-                    "answered_by": result.responder,
-                    "measure": result.main,
-                    "value": round(result.value * result.unit, 4),
-                    "interval": [round(low, 4), round(high, 4)],
-                    "n": result.n,
-                    "not_read": round(result.parse_fail_rate, 4),
-                    "cut_short": round(result.truncated_rate, 4),
-                    "failed": dict(result.errors),
-                }
-            )
-        rows += [
-            {
-                "row": f"replay: {each.benchmark}",
-                "answered_by": each.system,
-                "measure": "total",
-                "value": round(each.ours, 4),
-                "official": each.official,
-                "agrees": each.agrees,
-                "n": each.n,
-            }
-            for each in self.goldens
-        ]
-        return rows
+        return [*map(_result_row, self.results), *map(_golden_row, self.goldens)]
 
 
 def run_offline(
@@ -96,12 +68,12 @@ def run_offline(
         real: folders of real data, each with a folder per source; the first that has a source counts.
         out: answers go to a folder per benchmark here.
         limit: items per benchmark at most.
-        on_progress: told of every item.
+        on_progress: called with the benchmark and the number of its items done.
 
     Raises:
         EvalError: there is nothing that could be run, or a copy is broken.
     """
-    there, missing = present(PARTS, real)
+    there, missing = present(REAL_TASKS, real)
     if not there:
         names = sorted({name for part in missing for name in part.needs})
         raise EvalError(
@@ -120,10 +92,10 @@ def run_offline(
             folder=out / part.task,
             space=space,
             limit=limit,
-            on_progress=_named(part.task, on_progress),
+            on_progress=on_progress and partial(on_progress, part.task),
         )
-        if done.result is not None:
-            results.append(done.result)
+        assert done.result is not None  # only a shard has none
+        results.append(done.result)
     return Offline(
         results=tuple(results),
         goldens=tuple(golden for root in real for golden in replay(root)),
@@ -155,14 +127,12 @@ def save_offline(done: Offline, out: Path, *, model: str) -> dict[str, Any]:
         },
         "goldens": [asdict(each) for each in done.goldens],
     }
-    folders = [out / result.task for result in done.results]
-    more = [goldens_table(done.goldens)] if done.goldens else []
     write_report(
         out / "offline.html",
-        folders,
-        items=_shown_items(done, out),
+        [out / result.task for result in done.results],
+        items=shown_items({out / name: copy for name, copy in done.copies.items()}),
         title=f"Offline suite: {model}",
-        more=more,
+        more=[goldens_table(done.goldens)] if done.goldens else [],
     )
     files.write_json(out / "offline.json", content, error=EvalError)
     return content
@@ -170,37 +140,61 @@ def save_offline(done: Offline, out: Path, *, model: str) -> dict[str, Any]:
 
 def goldens_table(goldens: Sequence[Golden]) -> Table:
     """Stored outputs of other systems: our totals beside the published ones."""
-    rows = tuple(
-        TableRow(
-            (
-                each.benchmark,
-                each.system,
-                f"{each.ours:.6g}",
-                f"{each.official:.6g}",
-                "yes" if each.agrees else "NO",
-                f"{each.n:,}",
-            )
-        )
-        for each in goldens
-    )
+    rows = []
+    for each in goldens:
+        totals = (f"{each.ours:.6g}", f"{each.official:.6g}", "yes" if each.agrees else "NO")
+        rows.append(TableRow((each.benchmark, each.system, *totals, f"{each.n:,}")))
     header = ("benchmark", "stored outputs of", "ours", "official", "agree", "n")
-    return Table("Stored outputs scored again", header, rows, ("ours", "official", "n"))
+    return Table("Stored outputs scored again", header, tuple(rows), ("ours", "official", "n"))
 
 
-def _shown_items(done: Offline, out: Path) -> dict[tuple[str, str], Item]:
-    """Items that the page shows, by benchmark and id: some pictures are cut or drawn only when they are asked."""
+def _result_row(result: Result) -> dict[str, Any]:
+    low, high = (round(end * result.unit, 4) for end in result.interval)
+    return {
+        "row": result.task,
+        "answered_by": result.responder,
+        "measure": result.main,
+        "value": round(result.value * result.unit, 4),
+        "interval": [low, high],
+        "n": result.n,
+        "not_read": round(result.parse_fail_rate, 4),
+        "cut_short": round(result.truncated_rate, 4),
+        "failed": dict(result.errors),
+    }
+
+
+def _golden_row(golden: Golden) -> dict[str, Any]:
+    return {
+        "row": f"replay: {golden.benchmark}",
+        "answered_by": golden.system,
+        "measure": "total",
+        "value": round(golden.ours, 4),
+        "official": golden.official,
+        "agrees": golden.agrees,
+        "n": golden.n,
+    }
+
+
+def shown_items(
+    copies: Mapping[Path, Path], *, most_failures: int = MOST_FAILURES
+) -> dict[tuple[str, str], Item]:
+    """Questions that a report shows, by benchmark and id: some pictures are cut or drawn only when they are asked.
+
+    Args:
+        copies: local copy by folder of a run.
+        most_failures: wrong answers shown per run.
+    """
     items: dict[tuple[str, str], Item] = {}
-    for result in done.results:
-        task = registry.task(result.task)
-        prompt = registry.find_prompt(task, result.prompt)
-        wanted = needed_items(out / task.name)
-        for item in islice(prompt.items(done.copies[task.name], task.budget), result.n):
+    for folder, copy in copies.items():
+        settings = read_settings(folder)
+        task = registry.task(str(settings["task"]))
+        prompt = registry.find_prompt(task, str(settings["prompt"]))
+        budget = Budget(**settings["budget"])  # a video is sampled as it was for the model
+        wanted = needed_items(folder, most_failures=most_failures)
+        for item in prompt.items(copy, budget):
             if item.id in wanted:
                 items[task.name, item.id] = item
+                wanted.remove(item.id)
+            if not wanted:
+                break
     return items
-
-
-def _named(name: str, told: OnPart | None) -> Callable[[int, Sample], None] | None:
-    if told is None:
-        return None
-    return lambda done, sample: told(name, done, sample)

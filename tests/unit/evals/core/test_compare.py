@@ -10,7 +10,7 @@ import pytest
 
 from finesight.errors import EvalError
 from finesight.evals.core.compare import compare, compare_scored, mcnemar
-from finesight.evals.core.responders import Oracle
+from finesight.evals.core.responders import Baseline
 from finesight.evals.core.run import run
 from finesight.evals.core.task import Scored
 from tests.support.toy_eval import PROMPT, TOY, group_hit, item
@@ -78,7 +78,7 @@ def test_any_metric_can_be_compared():
 
 
 def test_items_that_are_not_common_are_counted(tmp_path):
-    oracle = Oracle("oracle", lambda each: each.truth["answer"])
+    oracle = Baseline("oracle", lambda each: each.truth["answer"])
     for name, numbers in (("a", range(5)), ("b", range(2, 9)), ("c", range(20, 22))):
         run(TOY, PROMPT, map(item, numbers), oracle, folder=tmp_path / name, space="original")
     found = compare(tmp_path / "a", tmp_path / "b", TOY)

@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from finesight.errors import ConfigError, EvalError
 from finesight.evals.core import registry
 from finesight.evals.core.rescore import rescore
-from finesight.evals.core.responders import Replay
 from finesight.evals.core.results import load_result
 from finesight.evals.core.run import run
 from finesight.evals.core.task import Budget
 from finesight.evals.responders.harness_logs import load_outputs
+from finesight.evals.responders.replay import Replay
 from tests.support.benchmark_copies import jsonl, save
 
 TASK = registry.task("refcoco_val")
@@ -49,9 +50,9 @@ def stored(path, items, text, **more):
 
 
 def scored(responder, copy, out, budget=None):
-    budget = budget or TASK.budget
-    items = PROMPT.items(copy, budget)
-    return run(TASK, PROMPT, items, responder, folder=out, space="resized", budget=budget).result
+    task = replace(TASK, budget=budget or TASK.budget)
+    items = PROMPT.items(copy, task.budget)
+    return run(task, PROMPT, items, responder, folder=out, space="resized").result
 
 
 def test_sizes_follow_from_the_pixels_that_are_given(copy, tmp_path):
@@ -59,7 +60,7 @@ def test_sizes_follow_from_the_pixels_that_are_given(copy, tmp_path):
     items = list(PROMPT.items(copy, budget))
     text = '{"bbox_2d": [77, 74.7, 154, 149.3], "label": "cup"}'
     path = stored(tmp_path / "outputs.jsonl", items, text)
-    responder = Replay.load(path, resizes=True)
+    responder = Replay.load(path, declares_resize=True)
     assert responder.declares_resize
     result = scored(responder, copy, tmp_path / "small", budget)
     assert (result.value, result.parse_fail_rate, result.errors) == (1.0, 0.0, {})
@@ -67,7 +68,10 @@ def test_sizes_follow_from_the_pixels_that_are_given(copy, tmp_path):
     (media,) = json.loads(line)["media"]
     assert (media["original"], media["resized"]) == ([400, 300], [308, 224])
     as_it_is = Budget(max_pixels=10_000 * 784)  # 392 x 308
-    assert scored(Replay.load(path, resizes=True), copy, tmp_path / "as", as_it_is).value == 0.0
+    assert (
+        scored(Replay.load(path, declares_resize=True), copy, tmp_path / "as", as_it_is).value
+        == 0.0
+    )
     assert rescore(tmp_path / "small", TASK).value == 1.0
 
 
@@ -75,10 +79,10 @@ def test_sizes_that_are_stored_count_whatever_the_pixels_now(copy, tmp_path):
     items = list(PROMPT.items(copy, TASK.budget))
     media = [{"kind": "image", "original": [400, 300], "resized": [800, 600]}]
     path = stored(tmp_path / "samples.jsonl", items, BOX.format(200, 400), media=media)
-    assert scored(Replay.load(path, resizes=True), copy, tmp_path / "out").value == 1.0
+    assert scored(Replay.load(path, declares_resize=True), copy, tmp_path / "out").value == 1.0
     cut = [{"kind": "image", "original": [400, 300], "resized": None}]
     path = stored(tmp_path / "samples.jsonl", items, BOX.format(102, 205), media=cut)
-    assert scored(Replay.load(path, resizes=True), copy, tmp_path / "other").value == 1.0
+    assert scored(Replay.load(path, declares_resize=True), copy, tmp_path / "other").value == 1.0
 
 
 @pytest.mark.parametrize("kind", [{"kind": "image"}, {}])
@@ -87,7 +91,7 @@ def test_sizes_are_read_as_answers_in_json_say_them(copy, tmp_path, kind):
     original, resized = {"width": 400, "height": 300}, {"width": 800.0, "height": 600}
     media = [{"kind": "video", "original": "?"}, {**kind, "original": original, "resized": resized}]
     path = stored(tmp_path / "samples.jsonl", items, BOX.format(200, 400), media=media)
-    assert scored(Replay.load(path, resizes=True), copy, tmp_path / "out").value == 1.0
+    assert scored(Replay.load(path, declares_resize=True), copy, tmp_path / "out").value == 1.0
 
 
 @pytest.mark.parametrize(
@@ -106,19 +110,19 @@ def test_what_is_no_size_is_refused_by_row_and_field(tmp_path, size, field):
     ]
     path = jsonl(tmp_path / "outputs.jsonl", rows)
     with pytest.raises(EvalError, match=rf"outputs.jsonl, .*media\[1\]\.{field} is .*no size"):
-        Replay.load(path, resizes=True)
+        Replay.load(path, declares_resize=True)
     assert Replay.load(path).stored == {"1": "x", "2": "x"}  # sizes are not needed
     jsonl(path, [{"id": "1", "text": "x", "media": media}])
     with pytest.raises(EvalError, match="media holds one object, not a list"):
-        Replay.load(path, resizes=True)
+        Replay.load(path, declares_resize=True)
 
 
 def test_a_folder_is_stored_answers_only_if_it_is_a_run(copy, tmp_path):
     items = list(PROMPT.items(copy, TASK.budget))
     path = stored(tmp_path / "outputs.jsonl", items, BOX.format(102, 205))
-    first = scored(Replay.load(path, resizes=True), copy, tmp_path / "run")
-    again = Replay.load(tmp_path / "run", resizes=True)
-    assert again == Replay.load(tmp_path / "run" / "samples.jsonl", resizes=True)
+    first = scored(Replay.load(path, declares_resize=True), copy, tmp_path / "run")
+    again = Replay.load(tmp_path / "run", declares_resize=True)
+    assert again == Replay.load(tmp_path / "run" / "samples.jsonl", declares_resize=True)
     assert scored(again, copy, tmp_path / "again").value == first.value == 1.0
     for folder in (copy, tmp_path):
         with pytest.raises(ConfigError, match="is a folder without samples") as caught:
@@ -130,16 +134,17 @@ def test_outputs_of_another_harness_are_placed_likewise(copy, tmp_path):
     items = list(PROMPT.items(copy, TASK.budget))
     text = BOX.format(102, 205)
     lines = [{"doc_id": n, "target": "", "filtered_resps": text} for n in range(len(items))]
-    outputs = load_outputs(jsonl(tmp_path / "samples_refcoco.jsonl", lines), resizes=True)
+    outputs = load_outputs(jsonl(tmp_path / "samples_refcoco.jsonl", lines), declares_resize=True)
     assert outputs.declares_resize
-    assert scored(outputs.match(items).replay, copy, tmp_path / "out").value == 1.0
+    replay, _ = outputs.match(items)
+    assert scored(replay, copy, tmp_path / "out").value == 1.0
 
 
 def test_a_picture_that_is_not_there_is_an_error_of_its_item(copy, tmp_path):
     items = list(PROMPT.items(copy, TASK.budget))
     path = stored(tmp_path / "outputs.jsonl", items, BOX.format(102, 205))
     (copy / "1.png").unlink()
-    result = scored(Replay.load(path, resizes=True), copy, tmp_path / "out")
+    result = scored(Replay.load(path, declares_resize=True), copy, tmp_path / "out")
     assert (result.value, result.errors) == (0.5, {"no_size": 1})
     assert load_result(tmp_path / "out").errors == {"no_size": 1}
     last = json.loads((tmp_path / "out" / "samples.jsonl").read_text().splitlines()[-1])
@@ -149,12 +154,11 @@ def test_a_picture_that_is_not_there_is_an_error_of_its_item(copy, tmp_path):
 
 
 def test_without_places_no_picture_is_needed(copy, tmp_path):
-
     task = registry.task("mathvision")
     row = {"id": "1", "question": "?", "options": [], "answer": "60", "image": "no.png"}
     jsonl(copy / "test.jsonl", [{**row, "level": 1, "subject": "algebra"}])
     items = list(task.prompts[0].items(copy, task.budget))
     path = stored(tmp_path / "outputs.jsonl", items, r"\boxed{60}")
-    replay = Replay.load(path, resizes=True)
+    replay = Replay.load(path, declares_resize=True)
     done = run(task, task.prompts[0], items, replay, folder=tmp_path / "out", space="resized")
     assert done.result.value == 1.0

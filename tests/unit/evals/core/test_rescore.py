@@ -13,16 +13,16 @@ from finesight.errors import ConfigError, EvalError
 from finesight.evals.core.journal import read_samples
 from finesight.evals.core.registry import find_extractor, find_prompt, task, tasks
 from finesight.evals.core.rescore import rescore
-from finesight.evals.core.responders import Constant, Oracle
+from finesight.evals.core.responders import Baseline
 from finesight.evals.core.results import load_result
 from finesight.evals.core.run import run
-from finesight.evals.core.scoring import judge
+from finesight.evals.core.scoring import score_answer
 from finesight.evals.core.self_check import check_task, dealt
 from finesight.evals.core.task import Answered, Extractor
 from tests.support.toy_eval import BAD, FIRST, TOY, WHOLE, item
 
 PROMPT = TOY.prompts[0]
-WORDY = Oracle("wordy", lambda each: f"It is {each.truth['answer']}.")
+WORDY = Baseline("wordy", lambda each: f"It is {each.truth['answer']}.")
 
 
 def test_another_rule_gives_another_number(tmp_path):
@@ -149,9 +149,9 @@ def test_prompts_and_rules_by_name():
 
 def test_values_of_numpy_and_nan_stop_no_run():
     plain = Extractor("plain", "1", lambda answered: np.array([np.int64(1), 2]))
-    assert judge(TOY, plain, Answered("x", {"answer": "1"})).parsed == [1, 2]
+    assert score_answer(TOY, plain, Answered("x", {"answer": "1"})).parsed == [1, 2]
     lost = replace(TOY, score=lambda parsed, truth: {"hit": np.float64("nan")})
-    verdict = judge(lost, TOY.extractors[0], Answered("1", {"answer": "1"}))
+    verdict = score_answer(lost, TOY.extractors[0], Answered("1", {"answer": "1"}))
     assert (verdict.error, verdict.message, verdict.parts) == ("score", "hit is NaN", {})
 
 
@@ -161,7 +161,7 @@ def test_a_rule_that_gives_no_json_is_a_failure_of_the_rule(tmp_path):
         TOY,
         PROMPT,
         [item(1)],
-        Constant("c", "2"),
+        Baseline("c", lambda _: "2"),
         folder=tmp_path,
         space="original",
         extractor=odd,

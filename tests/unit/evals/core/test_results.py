@@ -12,7 +12,7 @@ import pytest
 
 from finesight.conversation import Sampling
 from finesight.errors import EvalError
-from finesight.evals.core.responders import Constant, Oracle
+from finesight.evals.core.responders import Baseline
 from finesight.evals.core.results import load_result, save_result
 from finesight.evals.core.run import run
 from finesight.evals.core.statistics import clustered_error, redrawn, spread, unit_values
@@ -28,12 +28,12 @@ def scored(hits, **options):
 
 
 def right_if(wanted):
-    return Oracle("some", lambda each: each.truth["answer"] if wanted(each) else "none")
+    return Baseline("some", lambda each: each.truth["answer"] if wanted(each) else "none")
 
 
-def go(folder, responder, numbers=range(8), **options):
+def go(folder, responder, numbers=range(8), task=TOY, **options):
     items = [item(n, cluster=f"picture {n // 2}") for n in numbers]
-    return run(TOY, PROMPT, items, responder, folder=folder, space="original", **options).result
+    return run(task, PROMPT, items, responder, folder=folder, space="original", **options).result
 
 
 def test_the_clustered_error_by_hand():
@@ -98,19 +98,20 @@ def test_a_result_holds_what_it_means(tmp_path):
 
 
 def test_the_identity_is_that_of_the_questions_and_the_way_of_asking(tmp_path):
-    first = go(tmp_path / "a", Constant("c", "1"))
-    assert go(tmp_path / "b", Constant("c", "1")).identity == first.identity
+    first = go(tmp_path / "a", Baseline("c", lambda _: "1"))
+    assert go(tmp_path / "b", Baseline("c", lambda _: "1")).identity == first.identity
+    shorter = replace(TOY, sampling=Sampling(max_new_tokens=9))
     others = [
-        go(tmp_path / "c", Constant("c", "1"), sampling=Sampling(max_new_tokens=9)),
-        go(tmp_path / "d", Constant("c", "1"), numbers=range(9)),
-        go(tmp_path / "e", Constant("other", "1")),
-        go(tmp_path / "f", Constant("c", "1"), extractor=TOY.extractors[1]),
+        go(tmp_path / "c", Baseline("c", lambda _: "1"), task=shorter),
+        go(tmp_path / "d", Baseline("c", lambda _: "1"), numbers=range(9)),
+        go(tmp_path / "e", Baseline("other", lambda _: "1")),
+        go(tmp_path / "f", Baseline("c", lambda _: "1"), extractor=TOY.extractors[1]),
     ]
     assert first.identity not in {each.identity for each in others}
 
 
 def test_a_result_of_another_schema_is_refused(tmp_path):
-    result = go(tmp_path, Constant("c", "1"))
+    result = go(tmp_path, Baseline("c", lambda _: "1"))
     path = tmp_path / "result.json"
     values = json.loads(path.read_text())
     path.write_text(json.dumps({**values, "schema": 0}))
@@ -132,7 +133,14 @@ def test_a_result_of_another_schema_is_refused(tmp_path):
 
 def test_what_cannot_be_a_number_is_refused(tmp_path):
     with pytest.raises(EvalError, match="no item to score among 0 rows"):
-        go(tmp_path / "a", Constant("c", "1"), numbers=())
+        go(tmp_path / "a", Baseline("c", lambda _: "1"), numbers=())
     task = replace(TOY, main="anls")
     with pytest.raises(EvalError, match=r"quotes 'anls' but gives \['accuracy'\]"):
-        run(task, PROMPT, [item(1)], Constant("c", "1"), folder=tmp_path / "b", space="original")
+        run(
+            task,
+            PROMPT,
+            [item(1)],
+            Baseline("c", lambda _: "1"),
+            folder=tmp_path / "b",
+            space="original",
+        )

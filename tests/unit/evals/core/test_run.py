@@ -19,11 +19,13 @@ from PIL import Image
 from finesight.conversation import Conversation, Message, Sampling, TextPart
 from finesight.errors import ConfigError, EngineError, EvalError, PromptTooLong, RemoteError
 from finesight.evals.core.journal import Journal, read_samples
-from finesight.evals.core.responders import Constant, FromModel, Oracle, RandomChoice, Replay
+from finesight.evals.core.responders import Baseline
 from finesight.evals.core.results import load_result
 from finesight.evals.core.rows import broken_item
 from finesight.evals.core.run import run
 from finesight.evals.live.stored import stored_successes
+from finesight.evals.responders.model import FromModel
+from finesight.evals.responders.replay import Replay
 from finesight.remote.client import Endpoint
 from tests.support.fake_endpoint import completion, serving
 from tests.support.replies import picture_record, reply
@@ -102,7 +104,7 @@ def test_the_file_cut_at_any_byte_is_completed(tmp_path):
 CHILD = """
 import sys, time
 from pathlib import Path
-from finesight.evals.core.responders import Oracle
+from finesight.evals.core.responders import Baseline
 from finesight.evals.core.run import run
 from tests.support.toy_eval import PROMPT, TOY, item
 
@@ -110,7 +112,7 @@ def slow(item):
     time.sleep(0.01)
     return item.truth["answer"]
 
-run(TOY, PROMPT, map(item, range(60)), Oracle("slow", slow), folder=Path(sys.argv[1]),
+run(TOY, PROMPT, map(item, range(60)), Baseline("slow", slow), folder=Path(sys.argv[1]),
     space="original", workers=int(sys.argv[2]))
 """
 
@@ -293,8 +295,9 @@ def test_threads_keep_the_order(tmp_path):
 
 def test_other_settings_are_refused(tmp_path):
     go([item(1)], Asked(), tmp_path)
+    longer = replace(TOY, sampling=Sampling(max_new_tokens=7))
     with pytest.raises(EvalError, match="holds a run with sampling="):
-        go([item(1)], Asked(), tmp_path, sampling=Sampling(max_new_tokens=7))
+        run(longer, PROMPT, [item(1)], Asked(), folder=tmp_path, space="resized")
     with pytest.raises(EvalError, match="holds a run with prompt='paper', now it is 'terse'"):
         run(TOY, TOY.prompts[1], [item(1)], Asked(), folder=tmp_path, space="resized")
 
@@ -358,7 +361,7 @@ def test_a_line_broken_in_the_middle_is_named(tmp_path):
         go(map(item, range(3)), Asked(), tmp_path)
 
 
-def test_sights_come_from_the_reply_or_from_the_file(tmp_path):
+def test_frames_come_from_the_reply_or_from_the_file(tmp_path):
     path = tmp_path / "a.png"
     Image.new("RGB", (60, 40)).save(path)
 
@@ -367,20 +370,27 @@ def test_sights_come_from_the_reply_or_from_the_file(tmp_path):
             return reply("2", picture_record(original=(60, 40), resized=(56, 28)))
 
     seen = go([item(1, image=path)], Seeing(), tmp_path / "a").samples[0]
-    (sight,) = seen.sights("resized")
-    assert (sight.original.width, sight.resized.width) == (60, 56)
-    constant = Constant("two", "2")
+    (frame,) = seen.frames("resized")
+    assert (frame.original.width, frame.resized.width) == (60, 56)
+    constant = Baseline("two", lambda _: "2")
     options = {"folder": tmp_path / "b", "space": "original"}
     here, gone = run(
         TOY, PROMPT, [item(1, image=path), item(2, image="no.png")], constant, **options
     ).samples
-    assert here.sights("relative_1000")[0].original.height == 40
-    assert here.sights("resized") == ()
-    assert (gone.error, gone.sights("original")) == (None, ())
+    assert here.frames("relative_1000")[0].original.height == 40
+    assert here.frames("resized") == ()
+    assert (gone.error, gone.frames("original")) == (None, ())
 
 
 def test_half_a_surrogate_pair_stays_raw(tmp_path):
-    done = run(TOY, PROMPT, [item(1)], Constant("c", "\ud83d 2"), folder=tmp_path, space="original")
+    done = run(
+        TOY,
+        PROMPT,
+        [item(1)],
+        Baseline("c", lambda _: "\ud83d 2"),
+        folder=tmp_path,
+        space="original",
+    )
     assert done.samples[0].text == read_samples(tmp_path)[0].text == "\ud83d 2"
 
 
@@ -426,14 +436,10 @@ def test_an_endpoint_under_pressure_answers_everything(tmp_path):
     assert len(server.requests) == 60
 
 
-def test_baselines():
-    drawn = RandomChoice("random", lambda item: item.truth["choices"], seed=1)
-    texts = [drawn.answer(item(n), Sampling()).text for n in range(40)]
-    assert set(texts) == {"1", "2", "4"}
-    assert texts == [drawn.answer(item(n), Sampling()).text for n in range(40)]
-    assert RandomChoice("random", lambda item: ()).answer(item(1), Sampling()).text == ""
-    oracle = Oracle("oracle", lambda item: item.truth["answer"])
+def test_a_baseline_may_look_at_the_truth():
+    oracle = Baseline("oracle", lambda item: item.truth["answer"])
     assert oracle.answer(item(4), Sampling()).text == "8"
+    assert (oracle.reads_media, oracle.declares_resize) == (False, False)
 
 
 def test_whole_answers_count_as_not_read_when_empty(tmp_path):
@@ -441,7 +447,7 @@ def test_whole_answers_count_as_not_read_when_empty(tmp_path):
         TOY,
         PROMPT,
         [item(1)],
-        Constant("c", ""),
+        Baseline("c", lambda _: ""),
         folder=tmp_path,
         space="original",
         extractor=WHOLE,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from finesight.evals.core.task import Answered, Extractor, Sight
+from finesight.evals.core.task import Answered, CoordinateFrame, Extractor
 from finesight.evals.extract import (
     boxed,
     intervals,
@@ -30,7 +30,7 @@ EXTRACTORS = {
 }
 LENGTH = 100_000
 SECONDS = 0.05
-SIGHTS = (Sight("resized", Size(200, 100), Size(100, 50)),)
+SIGHTS = (CoordinateFrame("resized", Size(200, 100), Size(100, 50)),)
 TRUTHS = (
     {},
     {"choices": ["apple", "banana", "a", "1"]},

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from finesight.evals.core.task import Answered, Sight
+from finesight.evals.core.task import Answered, CoordinateFrame
 from finesight.evals.extract.intervals import EVENT_INTERVAL, LMMS_INTERVAL
 from finesight.evals.extract.places import ALL_BOXES, ALL_POINTS, FIRST_BOX, FIRST_POINT
 from finesight.geometry import Size
 
 ORIGINAL, RESIZED = Size(2000, 1000), Size(1000, 400)
-AS_SEEN = (Sight("original", ORIGINAL, ORIGINAL),)
+AS_SEEN = (CoordinateFrame("original", ORIGINAL, ORIGINAL),)
 CALL = '<tool_call>{"name": "computer_use", "arguments": {"action": "left_click", "coordinate": [5, 6]}}</tool_call>'
 TWO = '```json\n[{"bbox_2d": [1, 2, 3, 4], "label": "cat"}, {"bbox_2d": [5, 6, 9, 8], "label": "dog"}]\n```'
 
 
-def read(extractor, text, sights=AS_SEEN):
-    return extractor.read(Answered(text, {}, sights))
+def read(extractor, text, frames=AS_SEEN):
+    return extractor.read(Answered(text, {}, frames))
 
 
 @pytest.mark.parametrize(
@@ -55,19 +55,19 @@ def test_first_points(text, point):
     ],
 )
 def test_numbers_mean_what_the_sight_declares(space, point):
-    sights = (Sight(space, ORIGINAL, RESIZED),)
-    assert read(FIRST_POINT, "(500, 200)", sights) == point
-    assert read(ALL_POINTS, "(500, 200)", sights) == [point]
+    frames = (CoordinateFrame(space, ORIGINAL, RESIZED),)
+    assert read(FIRST_POINT, "(500, 200)", frames) == point
+    assert read(ALL_POINTS, "(500, 200)", frames) == [point]
     x, y = point
-    assert read(FIRST_BOX, "[500, 200, 1000, 400]", sights) == [x, y, 2 * x, 2 * y]
+    assert read(FIRST_BOX, "[500, 200, 1000, 400]", frames) == [x, y, 2 * x, 2 * y]
 
 
 def test_shares_become_pixels():
-    sights = (Sight("relative_1", ORIGINAL, RESIZED),)
-    assert read(FIRST_POINT, "[0.5,0.5]", sights) == [1000.0, 500.0]
-    assert read(FIRST_POINT, "(1, 1)", sights) == [2000.0, 1000.0]
-    sights = (Sight("relative_1000", ORIGINAL, RESIZED),)
-    assert read(FIRST_POINT, "(1, 1)", sights) == [2.0, 1.0]
+    frames = (CoordinateFrame("relative_1", ORIGINAL, RESIZED),)
+    assert read(FIRST_POINT, "[0.5,0.5]", frames) == [1000.0, 500.0]
+    assert read(FIRST_POINT, "(1, 1)", frames) == [2000.0, 1000.0]
+    frames = (CoordinateFrame("relative_1000", ORIGINAL, RESIZED),)
+    assert read(FIRST_POINT, "(1, 1)", frames) == [2.0, 1.0]
 
 
 LONG = "0.12345678901234567890123"

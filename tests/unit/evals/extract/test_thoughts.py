@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from finesight.evals.core import registry
-from finesight.evals.core.task import Answered, Sight
+from finesight.evals.core.task import Answered, CoordinateFrame
 from finesight.evals.extract.boxed import BOXED, MATHVISION_OFFICIAL
 from finesight.evals.extract.intervals import EVENT_INTERVAL, LMMS_INTERVAL
 from finesight.evals.extract.mathvista import MATHVISTA_RULE, MATHVISTA_RULE_INT
@@ -18,7 +18,7 @@ from finesight.evals.extract.robust import ROBUST_LETTER
 from finesight.evals.extract.text import LAST_LINE, VERBATIM, WHOLE_TEXT
 from finesight.geometry import Size
 
-SIGHTS = (Sight("original", Size(100, 100), Size(100, 100)),)
+SIGHTS = (CoordinateFrame("original", Size(100, 100), Size(100, 100)),)
 TRUTH = {"choices": ["krill", "whale", "plankton", "leopard"]}
 INTEGER = {"question_type": "free_form", "answer_type": "integer", "choices": None}
 BOX = '{{"bbox_2d": [{0}, {0}, 20, 30], "label": "{1}"}}'

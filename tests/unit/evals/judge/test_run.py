@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from finesight.errors import EvalError, PromptTooLong, RemoteError
-from finesight.evals.core.judgement import Case, Judge, Nonsense
+from finesight.evals.core.judgement import Case, Nonsense
 from finesight.evals.core.registry import task, tasks
 from finesight.evals.core.rescore import rescore
-from finesight.evals.core.responders import Oracle, Replay
+from finesight.evals.core.responders import Baseline
 from finesight.evals.core.results import load_result
 from finesight.evals.core.run import run
 from finesight.evals.core.task import Item
 from finesight.evals.core.worker import question_of
-from finesight.evals.judge.ask import PATIENCE
+from finesight.evals.judge.ask import PATIENCE, Judge
 from finesight.evals.judge.rules import (
     CAPTION,
     CHOICE,
@@ -30,6 +30,7 @@ from finesight.evals.judge.rules import (
 )
 from finesight.evals.judge.run import judge_run, load_judged
 from finesight.evals.report.report import write_report
+from finesight.evals.responders.replay import Replay
 from tests.support.replies import reply
 from tests.support.toy_eval import PROMPT, TOY, item
 
@@ -215,7 +216,7 @@ def letters(number):
 
 
 def finished(folder, text_of, count=6, by=JUDGED):
-    oracle = Oracle("words", text_of)
+    oracle = Baseline("words", text_of)
     run(by, PROMPT, map(letters, range(count)), oracle, folder=folder, space="original")
     return folder
 
@@ -381,7 +382,7 @@ def test_half_a_surrogate_pair_is_judged_and_written(tmp_path):
 
 
 def test_items_without_an_answer_count_as_before(tmp_path):
-    oracle = Oracle("half", lambda each: odd_or_even(each) if each.id != "q0" else 1 / 0)
+    oracle = Baseline("half", lambda each: odd_or_even(each) if each.id != "q0" else 1 / 0)
     with pytest.raises(ZeroDivisionError):
         finished(tmp_path / "a", oracle.text_of)
 

@@ -14,7 +14,7 @@ import pytest
 
 from finesight.errors import ActionRefused, EvalError, ScreenUnavailable
 from finesight.evals.core.registry import find_prompt, task
-from finesight.evals.core.responders import Constant
+from finesight.evals.core.responders import Baseline
 from finesight.evals.core.run import run
 from finesight.evals.live.android_world import AndroidWorld
 from finesight.evals.live.play import Player
@@ -155,7 +155,7 @@ def test_a_page_ends_by_itself(package, tmp_path):
     says = call_in_words("mobile_use", {"action": "click", "coordinate": [5, 5]})
     benchmark = task("mobile_miniwob")
     player = Player(
-        inner=Constant("taps", says),
+        inner=Baseline("taps", lambda _: says),
         environment=AndroidWorld("miniwob"),
         space="original",
         most_steps=5,
@@ -178,19 +178,18 @@ def test_a_page_ends_by_itself(package, tmp_path):
 def test_a_question_is_answered_with_a_tool_that_can(package, tmp_path):
     asked = []
 
-    class Answers(Constant):
-        def answer(self, item, sampling):
-            (tool,) = item.conversation.tools
-            asked.append(tool["function"]["parameters"]["properties"])
-            says = {"action": "terminate", "status": "success"}
-            if len(asked) == 1:
-                says = {"action": "answer", "text": "7:30"}
-            return replace(super().answer(item, sampling), text=call_in_words("mobile_use", says))
+    def step(item):
+        (tool,) = item.conversation.tools
+        asked.append(tool["function"]["parameters"]["properties"])
+        says = {"action": "terminate", "status": "success"}
+        if len(asked) == 1:
+            says = {"action": "answer", "text": "7:30"}
+        return call_in_words("mobile_use", says)
 
     benchmark = task("android_world")
     prompt = find_prompt(benchmark, "answer")
     player = Player(
-        inner=Answers("answers", ""),
+        inner=Baseline("answers", step),
         environment=AndroidWorld(),
         space="original",
         most_steps=5,

@@ -12,7 +12,7 @@ from PIL import Image
 
 from finesight.errors import ActionRefused, AppError, EvalError, ScreenUnavailable
 from finesight.evals.core.registry import task
-from finesight.evals.core.responders import Constant
+from finesight.evals.core.responders import Baseline
 from finesight.evals.core.run import run
 from finesight.evals.live.osworld import OsWorld, command
 from finesight.evals.live.play import Player
@@ -129,7 +129,7 @@ def play(desktop, copy, folder, status):
     environment = OsWorld(make=lambda: desktop)
     says = call_in_words("computer_use", {"action": "terminate", "status": status})
     player = Player(
-        inner=Constant("gives up", says),
+        inner=Baseline("gives up", lambda _: says),
         environment=environment,
         space="original",
         most_steps=3,

@@ -13,12 +13,12 @@ from finesight.conversation import ImagePart, MediaRecord, Reply, Sampling, Text
 from finesight.errors import EvalError
 from finesight.evals.core.episode import EPISODE, in_words
 from finesight.evals.core.journal import read_samples
-from finesight.evals.core.responders import Replay
 from finesight.evals.core.results import load_result
 from finesight.evals.core.run import run
 from finesight.evals.core.task import Answered, Task
 from finesight.evals.live import play as play_module
 from finesight.evals.live.play import Player
+from finesight.evals.responders.replay import Replay
 from finesight.evals.tasks.screens import episodes as of_screens
 from finesight.evals.tasks.shared.aggregates import average
 from finesight.evals.tasks.shared.questions import prompts

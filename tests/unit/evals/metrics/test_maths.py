@@ -90,9 +90,9 @@ def test_values(text, value):
     ],
 )
 def test_what_has_no_value(text):
-    start = time.perf_counter()
+    start = time.process_time()
     assert evaluate(text) is None
-    assert time.perf_counter() - start < 0.05
+    assert time.process_time() - start < 0.05
 
 
 def test_letters_have_the_values_they_are_given():
@@ -165,10 +165,10 @@ def test_whole_numbers_of_any_size_are_compared_exactly():
 
 @pytest.mark.parametrize("text", ["1" * 100_000, "(1," * 30_000, "\ud800" * 1000, "^" * 100_000])
 def test_hostile_answers_are_equal_to_nothing(text):
-    start = time.perf_counter()
+    start = time.process_time()
     assert not is_equal(text, "12")
     assert not is_equal_tight("(1,2)", text)
-    assert time.perf_counter() - start < 0.05
+    assert time.process_time() - start < 0.05
 
 
 def test_percent_signs_of_latex_have_no_value():

@@ -31,10 +31,11 @@ def test_overlap():
     "box",
     [
         *((NAN, 0, 1, 1), (10, 10, 0, 0), (0, 0, math.inf, 1), (), (1, 2, 3), (0, 0, 0, 0)),
-        *((10**400, 0, 1, 1), (-1e300, -1e300, 1e300, 1e300)),
+        *((10**400, 0, 1, 1), (-1e300, -1e300, 1e300, 1e300), (10, 0, 0, 10), (0, 10, 10, 0)),
     ],
 )
 def test_what_is_no_box_overlaps_nothing(box):
+    assert iou(box, box) == 0.0
     assert iou(box, (0, 0, 10, 10)) == 0.0
     assert iou((0, 0, 10, 10), box) == 0.0
     assert not box_hit(box, (0, 0, 10, 10))

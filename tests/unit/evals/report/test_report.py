@@ -14,7 +14,7 @@ from PIL import Image
 from finesight.conversation import Conversation, Message, TextPart, VideoPart
 from finesight.errors import EvalError
 from finesight.evals.core.journal import read_samples
-from finesight.evals.core.responders import Oracle
+from finesight.evals.core.responders import Baseline
 from finesight.evals.core.run import run
 from finesight.evals.core.task import Extractor
 from finesight.evals.report.failures import is_wrong, shapes_in, wrong
@@ -27,7 +27,7 @@ EVIL = """</pre><script>alert(1)</script><img src=x onerror="alert(2)">{{ 7 * 7 
 
 
 def go(folder, text_of, items=None, task=TOY):
-    responder = Oracle("model", text_of)
+    responder = Baseline("model", text_of)
     asked = map(item, range(5)) if items is None else items
     run(task, PROMPT, asked, responder, folder=folder, space="original")
     return folder

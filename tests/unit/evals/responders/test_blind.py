@@ -8,9 +8,9 @@ from PIL import Image
 
 from finesight.conversation import Conversation, ImagePart, Message, Sampling, TextPart, VideoPart
 from finesight.errors import MediaError
-from finesight.evals.core.responders import FromModel
 from finesight.evals.core.task import Item
-from finesight.evals.responders.blind import BLANK_COLOUR, Blind, blanked
+from finesight.evals.responders.blind import BLANK_COLOUR, blanked
+from finesight.evals.responders.model import FromModel
 from tests.support.benchmark_copies import save
 from tests.support.clips import numbered, write_clip
 from tests.support.replies import reply
@@ -66,7 +66,7 @@ def test_the_responder_is_shown_blank_pictures_and_says_so(tmp_path):
             return [reply("a cat")]
 
     item = Item(id="1", conversation=asked(ImagePart(source=save(tmp_path / "a.png"))), truth={})
-    blind = Blind(FromModel(Watching(), "me"))
+    blind = FromModel(Watching(), "me").blind()
     assert blind.answer(item, Sampling()).text == "a cat"
     assert (blind.name, blind.reads_media, blind.declares_resize) == (
         *("me, blank pictures", True, True),

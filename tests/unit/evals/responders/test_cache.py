@@ -5,27 +5,39 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 from PIL import Image
 
 from finesight.conversation import Conversation, Message, Sampling, TokenLogprob
 from finesight.evals.core.digests import folder_digest, request_digest
-from finesight.evals.responders.cache import Cached
+from finesight.evals.responders.cache import reply_path
+from finesight.evals.responders.model import FromModel
 from tests.support.replies import picture_record, reply, video_record
 from tests.support.toy_eval import item
 
 
 class Counting:
-    reads_media, declares_resize = True, True
+    """Gives another reply each time."""
 
-    def __init__(self, name="model 1"):
-        self.name = name
+    def __init__(self):
         self.times = 0
 
-    def answer(self, item, sampling):
+    def respond(self, conversations, sampling):
+        return [self.one() for _ in conversations]
+
+    def one(self):
         self.times += 1
         whole = reply(f"answer {self.times}", picture_record(), video_record())
         return replace(whole, logprobs=(TokenLogprob(1, "a", -0.5, ((1, "a", -0.5),)),))
+
+
+def cached(inner, folder, name="model 1"):
+    return FromModel(inner, name, cache=folder)
+
+
+def key(asked, sampling=None, *, name="model 1"):
+    return reply_path(Path("cache"), name, asked.conversation, sampling or Sampling())
 
 
 def picture(path, colour):
@@ -35,36 +47,34 @@ def picture(path, colour):
 
 def test_a_kept_reply_is_the_reply(tmp_path):
     inner = Counting()
-    cached = Cached(inner, tmp_path)
-    first = cached.answer(item(1), Sampling())
-    assert cached.answer(item(1), Sampling()) == first
-    assert Cached(Counting(), tmp_path).answer(item(1), Sampling()) == first
+    model = cached(inner, tmp_path)
+    first = model.answer(item(1), Sampling())
+    assert model.answer(item(1), Sampling()) == first
+    assert cached(Counting(), tmp_path).answer(item(1), Sampling()) == first
     assert inner.times == 1
-    assert (cached.name, cached.reads_media, cached.declares_resize) == ("model 1", True, True)
 
 
 def test_everything_that_decides_the_answer_is_in_the_key(tmp_path):
     path = picture(tmp_path / "a.png", "red")
-    cached = Cached(Counting(), tmp_path / "cache")
     asked = item(1, image=path)
     keys = [
-        cached.key(asked, Sampling()),
-        cached.key(asked, Sampling(max_new_tokens=5)),
-        cached.key(item(2, image=path), Sampling()),
-        cached.key(item(1), Sampling()),
-        Cached(Counting("model 2"), tmp_path).key(asked, Sampling()),
-        cached.key(item(1, image=picture(tmp_path / "b.png", "blue")), Sampling()),
+        key(asked),
+        key(asked, Sampling(max_new_tokens=5)),
+        key(item(2, image=path)),
+        key(item(1)),
+        key(asked, name="model 2"),
+        key(item(1, image=picture(tmp_path / "b.png", "blue"))),
     ]
     part = asked.conversation.messages[0].parts[0]
     message = replace(asked.conversation.messages[0], parts=(replace(part, max_pixels=784),))
     smaller = replace(asked, conversation=replace(asked.conversation, messages=(message,)))
-    keys.append(cached.key(smaller, Sampling()))
+    keys.append(key(smaller))
     assert len(set(keys)) == len(keys)
 
 
-def test_the_order_of_keys_counts_where_the_model_sees_it(tmp_path):
+def test_the_order_of_keys_counts_where_the_model_sees_it():
     """A tool and a call are shown as JSON in the order of their keys."""
-    cached, plain = Cached(Counting(), tmp_path), item(1)
+    plain = item(1)
     turn = plain.conversation.messages[0]
 
     def with_tool(tool):
@@ -82,7 +92,7 @@ def test_the_order_of_keys_counts_where_the_model_sees_it(tmp_path):
         with_call({"x": 1, "y": 2}),
         with_call({"y": 2, "x": 1}),
     ]
-    keys = [cached.key(each, Sampling()) for each in asked]
+    keys = [key(each) for each in asked]
     assert len(set(keys)) == len(keys)
 
 
@@ -105,31 +115,31 @@ def test_pixels_count_not_paths(tmp_path):
 
 def test_only_certain_answers_are_kept(tmp_path):
     inner = Counting()
-    cached = Cached(inner, tmp_path)
+    model = cached(inner, tmp_path)
     for _ in range(2):
-        cached.answer(item(1), Sampling(temperature=0.7, seed=1))
+        model.answer(item(1), Sampling(temperature=0.7, seed=1))
     assert inner.times == 2
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_entry_is_written_anew(tmp_path):
     inner = Counting()
-    cached = Cached(inner, tmp_path)
-    cached.answer(item(1), Sampling())
+    model = cached(inner, tmp_path)
+    model.answer(item(1), Sampling())
     (entry,) = tmp_path.rglob("*.json")
     whole = entry.read_text()
     for damage in (whole[:40], "", "[]", "{}"):
         entry.write_text(damage)
-        cached.answer(item(1), Sampling())
+        model.answer(item(1), Sampling())
     assert inner.times == 5
-    assert cached.answer(item(1), Sampling()).text == "answer 5"
+    assert model.answer(item(1), Sampling()).text == "answer 5"
     assert list(tmp_path.rglob("*.part")) == []
 
 
 def test_many_threads_share_a_folder(tmp_path):
-    cached = Cached(Counting(), tmp_path)
+    model = cached(Counting(), tmp_path)
     threads = [
-        threading.Thread(target=cached.answer, args=(item(n % 5), Sampling())) for n in range(40)
+        threading.Thread(target=model.answer, args=(item(n % 5), Sampling())) for n in range(40)
     ]
     for thread in threads:
         thread.start()

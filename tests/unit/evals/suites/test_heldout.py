@@ -4,8 +4,12 @@ from PIL import Image
 
 from finesight.conversation import MediaRecord, Reply, Usage
 from finesight.errors import EvalError
+from finesight.evals.core.results import load_result
+from finesight.evals.core.task import Item
 from finesight.evals.responders.blind import BLANK_COLOUR
-from finesight.evals.suites.heldout import HeldOutItem, as_table, score_rows
+from finesight.evals.responders.model import FromModel
+from finesight.evals.suites.card_rows import Card
+from finesight.evals.suites.heldout import held_out_item, held_out_tasks
 from finesight.geometry import Box, Resize, Size
 
 
@@ -32,20 +36,26 @@ class Scripted:
         ]
 
 
-def _item(row: str, question: str, answer: str = "", boxes: tuple[Box, ...] = ()) -> HeldOutItem:
+def _item(row: str, question: str, answer: str = "", boxes: tuple[Box, ...] = ()) -> Item:
     image = Image.new("RGB", (56, 56), "white")
-    return HeldOutItem(
-        id=question, row=row, image=image, question=question, answer=answer, boxes=boxes
+    return held_out_item(
+        name=question, row=row, image=image, question=question, answer=answer, boxes=boxes
     )
 
 
-def _score(items, answers, blank="none"):
-    return {row.row: row for row in score_rows(Scripted(answers, blank), items)}
+@pytest.fixture
+def score(tmp_path):
+    def rows(items, answers, blank="none"):
+        model = FromModel(Scripted(answers, blank), "scripted")
+        tasks = [(task, tmp_path) for task in held_out_tasks(items)]
+        return {row.row: row for row in Card(model=model, out=tmp_path).rows(tasks)}
+
+    return rows
 
 
-def test_character_errors_are_counted_over_all_characters() -> None:
+def test_character_errors_are_counted_over_all_characters(score) -> None:
     items = [_item("text_words", "a", "hello"), _item("text_words", "b", "abcdefghij")]
-    row = _score(items, {"a": "hallo", "b": "abcdefghij"}, blank="xxxxxxxxxxxxxxxxxxxxxxx")[
+    row = score(items, {"a": "hallo", "b": "abcdefghij"}, blank="xxxxxxxxxxxxxxxxxxxxxxx")[
         "text_words"
     ]
     assert row.measure == "cer"
@@ -54,7 +64,7 @@ def test_character_errors_are_counted_over_all_characters() -> None:
     assert row.num_items == 2
 
 
-def test_first_place_said_must_lie_in_a_box() -> None:
+def test_first_place_said_must_lie_in_a_box(score) -> None:
     box = (Box(10, 10, 30, 30),)
     answers = {
         "point": '<points x1="20" y1="20" alt="cat">cat</points>',
@@ -62,20 +72,19 @@ def test_first_place_said_must_lie_in_a_box() -> None:
         "far": '<points x1="50" y1="50" alt="cat">cat</points>',
         "nothing": "I see a cat",
     }
-    row = _score([_item("point", name, boxes=box) for name in answers], answers)["point"]
+    row = score([_item("point", name, boxes=box) for name in answers], answers)["point"]
     assert row.score == 0.5
     assert row.blank == 0.0
     assert row.beats_blank == float("inf")
 
 
-def test_count_and_absent() -> None:
+def test_count_and_absent(score) -> None:
     items = [_item("count", "a", "3"), _item("count", "b", "0"), _item("absent", "c", "none")]
-    rows = _score(items, {"a": "3", "b": "There are 2.", "c": "None."}, blank="0")
+    rows = score(items, {"a": "3", "b": "There are 2.", "c": "None."}, blank="0")
     assert (rows["count"].score, rows["count"].blank) == (0.5, 0.5)
     assert (rows["absent"].score, rows["absent"].blank) == (1.0, 0.0)
-    table = as_table(list(rows.values()))
-    assert table["absent"]["times_blank"] is None  # JSON has no infinity
-    assert table["count"] == {
+    assert rows["absent"].table()["times_blank"] is None  # JSON has no infinity
+    assert rows["count"].table() == {
         "measure": "accuracy",
         "score": 0.5,
         "blank": 0.5,
@@ -85,8 +94,24 @@ def test_count_and_absent() -> None:
     }
 
 
-def test_nothing_to_score_and_unknown_rows() -> None:
-    with pytest.raises(EvalError, match="nothing to score"):
-        score_rows(Scripted({}, ""), [])
+def test_a_point_without_a_box_is_wrong_and_an_unread_count_too(score) -> None:
+    items = [_item("point", "a"), _item("count", "b", "2")]
+    rows = score(items, {"a": '<points x1="20" y1="20" alt="cat">cat</points>', "b": "many"})
+    assert (rows["point"].score, rows["count"].score) == (0.0, 0.0)
+
+
+def test_an_unknown_row_is_refused() -> None:
     with pytest.raises(EvalError, match="row 'taste'"):
-        score_rows(Scripted({"a": "x"}, ""), [_item("taste", "a")])
+        held_out_tasks([_item("taste", "a")])
+
+
+def test_a_model_that_answers_nothing_has_no_card(tmp_path) -> None:
+    class Failing:
+        def respond(self, conversations, sampling) -> list[Reply]:
+            raise EvalError("no answer today")
+
+    (task,) = held_out_tasks([_item("text_words", "a", "hello")])
+    with pytest.raises(EvalError, match="me answered no item of 1 rows"):
+        Card(model=FromModel(Failing(), "me"), out=tmp_path).rows([(task, tmp_path)])
+    result = load_result(tmp_path / "text_words" / "seen")
+    assert (result.errors, result.metrics) == ({"no_answer": 1}, {"cer": 1.0})

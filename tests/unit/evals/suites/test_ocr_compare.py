@@ -9,10 +9,11 @@ import pytest
 
 from finesight.errors import EvalError
 from finesight.evals.core import registry
-from finesight.evals.core.responders import Constant, Oracle, Replay
+from finesight.evals.core.responders import Baseline
 from finesight.evals.core.run import run
 from finesight.evals.core.self_check import stored_oracle
-from finesight.evals.suites.ocr_compare import Failing, compare_rows, failings, tables
+from finesight.evals.responders.replay import Replay
+from finesight.evals.suites.ocr_compare import compare_rows, failings, tables
 from finesight.evals.tasks.packaged.ocr_compare import lines_in
 from tests.support.benchmark_copies import check_whole, jsonl, save
 
@@ -52,11 +53,11 @@ def test_the_set_is_read_and_right_answers_are_right(copy):
 
 def test_rows_hold_their_own_items_and_paired_differences(copy, tmp_path):
     runs = {
-        "good": answered(copy, tmp_path / "a", Oracle("good", stored_oracle)),
-        "bad": answered(copy, tmp_path / "b", Constant("bad", "nothing of it")),
+        "good": answered(copy, tmp_path / "a", Baseline("good", stored_oracle)),
+        "bad": answered(copy, tmp_path / "b", Baseline("bad", lambda _: "nothing of it")),
     }
     rows = {each.row: each for each in compare_rows(runs)}
-    assert {name: each.n for name, each in rows.items()} == {
+    assert {name: each.found.n for name, each in rows.items()} == {
         "all": 14,
         "kind text": 12,
         "kind other size": 1,
@@ -66,9 +67,10 @@ def test_rows_hold_their_own_items_and_paired_differences(copy, tmp_path):
         "language en": 6,
     }
     whole = rows["all"]
-    assert (whole.num_pictures, whole.cer_first) == (12, 0.0)
-    assert whole.difference == whole.cer_second > 0.5
-    assert 0 < whole.interval[0] <= whole.difference <= whole.interval[1]
+    found = whole.found
+    assert (whole.num_pictures, found.first) == (12, 0.0)
+    assert found.difference == found.second > 0.5
+    assert 0 < found.interval[0] <= found.difference <= found.interval[1]
     assert whole.says == "good reads better"
     assert rows["kind json"].says == "too few pictures: 1"
     (compared, _) = tables(list(rows.values()), [])
@@ -85,7 +87,8 @@ def test_how_a_system_fails(copy, tmp_path):
     responder = Replay("replay", {**stored, "p0/json": "not JSON"}, reasons)
     runs = {"one": answered(copy, tmp_path / "a", responder)}
     (found,) = failings(runs)
-    assert found == Failing(system="one", n=14, empty=1, loop=1, truncated=1, not_json=1, none=1)
+    counts = {"empty": 1, "loop": 1, "truncated": 1, "not_json": 1, "none": 1}
+    assert found == {"system": "one", "n": 14, **counts}
     with pytest.raises(EvalError, match="nothing to compare: systems one"):
         compare_rows(runs)
     shown = tables([], [found])

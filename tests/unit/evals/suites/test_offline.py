@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from finesight.errors import EvalError
-from finesight.evals.core.responders import Constant, Oracle
+from finesight.evals.core.responders import Baseline
 from finesight.evals.core.self_check import stored_oracle
 from finesight.evals.suites.goldens import Golden, replay
 from finesight.evals.suites.offline import run_offline, save_offline
@@ -39,11 +39,11 @@ def real(tmp_path):
 def test_what_is_there_is_run_and_what_is_not_is_named(real, tmp_path):
     told = []
     done = run_offline(
-        Oracle("oracle", stored_oracle),
+        Baseline("oracle", stored_oracle),
         "original",
         [tmp_path / "elsewhere", real],
         tmp_path / "out",
-        on_progress=lambda name, count, sample: told.append((name, count, sample.id)),
+        on_progress=lambda name, count: told.append((name, count)),
     )
     assert [(each.task, each.value) for each in done.results] == [
         ("ocr_scans", 0.0),
@@ -53,12 +53,12 @@ def test_what_is_there_is_run_and_what_is_not_is_named(real, tmp_path):
     assert missing[:3] == ["page_scan", "pubtabnet", "vega_charts"]
     assert all(part.how for part in done.missing)
     assert done.goldens == (Golden("MATH-Vision", "Other", 1.0, 1.0, 2),)
-    assert told == [("ocr_scans", 1, "phototest.tif"), ("mathvision_mini", 1, "1")]
+    assert told == [("ocr_scans", 1), ("mathvision_mini", 1)]
 
 
 def test_table_json_and_page(real, tmp_path):
     out = tmp_path / "out"
-    done = run_offline(Constant("constant", "nonsense"), "original", [real], out, limit=1)
+    done = run_offline(Baseline("constant", lambda _: "nonsense"), "original", [real], out, limit=1)
     content = save_offline(done, out, model="<tiny>")
     assert json.loads((out / "offline.json").read_text()) == content
     assert [row["row"] for row in content["rows"]] == [
@@ -84,7 +84,9 @@ def test_broken_outputs_and_empty_folders_are_errors(real, tmp_path):
     with pytest.raises(EvalError, match="cannot be scored by mathvision: KeyError"):
         replay(real)
     with pytest.raises(EvalError, match="no holds none of the folders easy_vqa, fashion_mnist"):
-        run_offline(Constant("constant", ""), "original", [tmp_path / "no"], tmp_path / "out")
+        run_offline(
+            Baseline("constant", lambda _: ""), "original", [tmp_path / "no"], tmp_path / "out"
+        )
 
 
 @pytest.mark.real_data

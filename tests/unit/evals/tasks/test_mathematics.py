@@ -11,7 +11,7 @@ import pytest
 
 from finesight.errors import EvalError
 from finesight.evals.core import registry
-from finesight.evals.core.scoring import judge
+from finesight.evals.core.scoring import score_answer
 from finesight.evals.core.self_check import check_task
 from finesight.evals.core.task import Answered, Scored
 from finesight.evals.extract.mathvista import normalise
@@ -124,7 +124,7 @@ def test_mathvista(tmp_path, mathvista_rows):
     assert task.extractors[0].name == "mathvista-rule-of-words"
     for said, now, before in (("14.5", 1.0, 0.0), ("14.0", 1.0, 0.0), ("14", 1.0, 1.0)):
         for name, correct in (("mathvista-rule", now), ("mathvista-rule-int", before)):
-            verdict = judge(task, by_name[name], Answered(said, asked[1].truth))
+            verdict = score_answer(task, by_name[name], Answered(said, asked[1].truth))
             assert verdict.parts == {"correct": correct}, (name, said)
 
 
@@ -141,7 +141,7 @@ def test_mathvision_gives_the_official_totals_again(system, total):
     scored = []
     for item in items(task, folder):
         row = outputs[item.id]
-        verdict = judge(task, task.extractors[0], Answered(row["response"], item.truth))
+        verdict = score_answer(task, task.extractors[0], Answered(row["response"], item.truth))
         assert verdict.parts["correct"] == row["correct"], row
         scored.append(Scored(item=item, parsed=verdict.parsed, parts=verdict.parts))
     assert len(scored) == 3040

@@ -14,7 +14,7 @@ from finesight.conversation import Conversation, ImagePart, TextPart
 from finesight.errors import EvalError
 from finesight.evals.core import registry
 from finesight.evals.core.rows import BROKEN, literal_list
-from finesight.evals.core.scoring import judge
+from finesight.evals.core.scoring import score_answer
 from finesight.evals.core.task import Answered, Item, Scored
 from finesight.evals.tasks.choice import mmmu, mmmu_pro
 from tests.support.benchmark_copies import (
@@ -99,11 +99,14 @@ def test_mmmu_from_tab_separated_cells(tmp_path):
 
 def test_mmmu_reads_letters_and_short_answers_by_their_own_rules():
     choice = {"choices": ["apple", "banana", "cherry", "date"], "answer": "B"}
-    assert judge(TASK, mmmu.OFFICIAL, Answered("(B)", choice)).parts == {"correct": 1.0}
-    assert judge(TASK, mmmu.OFFICIAL, Answered("**B**", choice)).parts == {"correct": 0.0}
+    assert score_answer(TASK, mmmu.OFFICIAL, Answered("(B)", choice)).parts == {"correct": 1.0}
+    assert score_answer(TASK, mmmu.OFFICIAL, Answered("**B**", choice)).parts == {"correct": 0.0}
     number = {"choices": [], "golds": ["2.83"]}
-    assert judge(TASK, mmmu.OFFICIAL, Answered("The answer is 2.83", number)).parts["correct"] == 1
-    assert judge(TASK, mmmu.OFFICIAL, Answered("2.8", number)).parts["correct"] == 0
+    assert (
+        score_answer(TASK, mmmu.OFFICIAL, Answered("The answer is 2.83", number)).parts["correct"]
+        == 1
+    )
+    assert score_answer(TASK, mmmu.OFFICIAL, Answered("2.8", number)).parts["correct"] == 0
     assert mmmu.subject_of("validation_Art_Theory_3") == "Art_Theory"
 
 
@@ -148,7 +151,7 @@ def test_mmmu_gives_the_published_score_of_llava_again():
             "golds": gold if isinstance(gold, list) else [gold],
         }
         tags = {"subject": mmmu.subject_of(name)}
-        verdict = judge(TASK, mmmu.OFFICIAL, Answered(outputs[name], truth))
+        verdict = score_answer(TASK, mmmu.OFFICIAL, Answered(outputs[name], truth))
         item = Item(id=name, conversation=Conversation(()), truth=truth, tags=tags)
         scored.append(Scored(item=item, parsed=verdict.parsed, parts=verdict.parts))
     metrics = TASK.aggregate(scored)
@@ -174,7 +177,7 @@ def test_mmmu_pro_gives_the_stored_verdicts_on_gpt4o_again():
     scored = []
     for row in map(json.loads, lines):
         truth = {"choices": literal_list(row["options"]), "answer": row["answer"]}
-        verdict = judge(task, task.extractors[0], Answered(row["response"], truth))
+        verdict = score_answer(task, task.extractors[0], Answered(row["response"], truth))
         assert verdict.parts["correct"] == row["if_right"], row["id"]
         item = Item(id=row["id"], conversation=Conversation(()), truth=truth)
         scored.append(Scored(item=item, parsed=verdict.parsed, parts=verdict.parts))
@@ -198,8 +201,8 @@ def test_options_in_a_list_within_the_list_are_read(tmp_path):
         assert asked.truth["choices"] == ["A", "B", "Not enough information"]
         official, robust = vision.extractors[:2]
         answered = Answered("So it is B.\n\nAnswer: B", asked.truth)
-        assert judge(vision, robust, answered).parts == {"correct": 1.0}
-        assert judge(vision, official, answered).parts == {"correct": 0.0}  # as published
+        assert score_answer(vision, robust, answered).parts == {"correct": 1.0}
+        assert score_answer(vision, official, answered).parts == {"correct": 0.0}  # as published
     standard = registry.task("mmmu_pro_standard")
     jsonl(tmp_path / "standard (10 options).jsonl", [{**row, "options": written, "question": "?"}])
     assert words(items(standard, tmp_path)[0]).startswith("[]?\nA. A\nB. B\nC. Not enough")
@@ -225,7 +228,9 @@ def test_all_questions_of_mmmu_pro_are_read_and_score_what_was_published(tmp_pat
     )
     scored = []
     for item in items(task, tmp_path):
-        verdict = judge(task, task.extractors[0], Answered(stored[item.id]["response"], item.truth))
+        verdict = score_answer(
+            task, task.extractors[0], Answered(stored[item.id]["response"], item.truth)
+        )
         assert verdict.parts["correct"] == stored[item.id]["if_right"], item.id
         scored.append(Scored(item=item, parsed=verdict.parsed, parts=verdict.parts))
     assert len(scored) == 1730

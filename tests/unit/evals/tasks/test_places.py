@@ -9,7 +9,7 @@ from PIL import Image
 
 from finesight.errors import EvalError
 from finesight.evals.core import registry
-from finesight.evals.core.task import Answered, Scored, Sight
+from finesight.evals.core.task import Answered, CoordinateFrame, Scored
 from finesight.evals.tasks.grounding.places import mask_of, run_lengths_of
 from finesight.geometry import Size
 from tests.support.benchmark_copies import (
@@ -53,8 +53,8 @@ def test_refcoco(tmp_path, task):
 
 def test_boxes_are_brought_home_from_what_the_model_saw(tmp_path):
     task = registry.task("refcoco_val")
-    sight = Sight("resized", Size(64, 48), Size(56, 56))
-    read = task.extractors[0].read(Answered('{"bbox_2d": [28, 28, 56, 56]}', {}, (sight,)))
+    frame = CoordinateFrame("resized", Size(64, 48), Size(56, 56))
+    read = task.extractors[0].read(Answered('{"bbox_2d": [28, 28, 56, 56]}', {}, (frame,)))
     assert read == pytest.approx([32, 24, 64, 48])
 
 

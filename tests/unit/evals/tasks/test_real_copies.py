@@ -16,7 +16,7 @@ from PIL import Image
 from finesight.errors import EvalError
 from finesight.evals.core import registry
 from finesight.evals.core.self_check import check_task
-from finesight.evals.suites.parts import PARTS
+from finesight.evals.suites.real_tasks import REAL_TASKS
 from finesight.evals.tasks.packaged import coins, small_pictures, vega_charts
 from finesight.evals.tasks.packaged.clips import CLIPS, FPS, SIZE
 from finesight.evals.tasks.packaged.vega_tables import ChartTable
@@ -251,7 +251,7 @@ def test_recorded_screens_are_clicked_on(tmp_path):
 @pytest.mark.skipif(REAL is None, reason="FINESIGHT_REAL_DATA names no folder")
 @pytest.mark.parametrize("name", NUM_ITEMS)
 def test_the_real_copy_is_whole(name):
-    part = next(part for part in PARTS if part.task == name)
+    part = next(part for part in REAL_TASKS if part.task == name)
     copy = part.copy_in([Path(REAL)])
     if copy is None:
         pytest.skip(f"{REAL} lacks {part.needs}: {part.how}")

