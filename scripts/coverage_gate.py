@@ -59,7 +59,7 @@ def shares(files: Mapping[str, Any]) -> list[tuple[str, float, float]]:
             (
                 f"the branches of {package}",
                 share(inner, "covered_branches", "num_branches"),
-                BRANCHES,
+                least,
             )
         )
     return rows
