@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= $(shell nproc)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 FAST := not slow and not gpu and not interop and not fuzz and not real_data
-QUICK = $(PYTEST) -n $(JOBS) --dist loadfile -m '$(FAST)' --durations=15
+QUICK := $(PYTEST) -n $(JOBS) --dist loadfile --durations=15
 # How long the command after `time` took.
 export TIMEFORMAT := %0lR on the clock, %0U + %0S s of processor time
 site = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
@@ -114,10 +114,11 @@ dead: setup-test  ## code that nothing reaches
 	$(BIN)/vulture
 
 test: setup-test  ## all quick tests: behaviour, who may import what, budgets
-	time $(QUICK)
+	time $(QUICK) -m '$(FAST)'
 
 coverage: setup-test  ## the same tests, and what of the code they ran: lines of all, branches of the core
-	time $(QUICK) --cov --cov-report=json:$(VENV)/coverage.json
+	time $(QUICK) -m '$(FAST) and not no_cover' --cov --cov-report=json:$(VENV)/coverage.json
+	time $(QUICK) -m '$(FAST) and no_cover' $$(grep -rl mark.no_cover tests)
 	$(BIN)/python scripts/coverage_gate.py $(VENV)/coverage.json
 
 test-slow: setup-test  ## the full-size variants: 300 drawn parity cases, large pictures, long videos

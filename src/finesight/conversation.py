@@ -38,13 +38,12 @@ if TYPE_CHECKING:
 
     from finesight.inputs import ArrayLike
 
-Role = Literal["system", "user", "assistant", "tool"]
-FinishReason = Literal["stop", "length", "repetition", "tool_calls", "cancelled"]
-if TYPE_CHECKING:
     MediaSource: TypeAlias = str | bytes | Path | Image | BinaryIO | ArrayLike
     """A path, raw bytes, an open binary file, a Pillow image, an array of pixels (numpy or torch),
     or a `data:`, `file:`, `http:` or `https:` address."""
 
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "repetition", "tool_calls", "cancelled"]
 LOW_DETAIL_PIXELS = 512 * 512
 """OpenAI's `detail: "low"`: the picture is shown at 512 x 512."""
 

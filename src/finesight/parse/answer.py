@@ -140,8 +140,7 @@ def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
             of `finesight.parse.placement`.
 
     Returns:
-        What was found. Text that holds no result gives an answer without results; nothing is raised
-        for it.
+        What was found; a text that holds no result gives an answer without results.
 
     Raises:
         ConfigError: `media_index` is outside `reply.media`.
@@ -174,9 +173,8 @@ def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
         )
     elif (grounding.boxes or grounding.points) and shows_picture:
         bare = Findings(problems=read_beside(blank(text, spans), grounding.boxes))
-    originals = Originals(
-        reply.media, blank(text, spans), spans, _checked_index(media_index, reply.media)
-    )
+    index = _checked_index(media_index, reply.media)
+    originals = Originals(reply.media, blank(text, spans), spans, index)
     bare = originals.fitting(bare)
     boxes = [box for box in grounding.boxes if not box.is_unmarked or originals.fits_box(box)]
     document, document_index = originals.page(page)
@@ -189,12 +187,14 @@ def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
         tool_calls=tuple(originals.call(call) for call in calls.calls),
         document=document,
         document_media_index=document_index,
-        truncated=was_stopped
-        or is_thought_cut(reply.text, thoughts)
-        or any(each.is_cut for each in found)
-        or (page is not None and page.is_cut),
+        truncated=was_stopped or is_thought_cut(reply.text, thoughts) or _is_cut(found, page),
         problems=_sorted([*found, Findings(problems=tuple(originals.problems))]),
     )
+
+
+def _is_cut(found: Sequence[Findings], page: DocumentPage | None) -> bool:
+    """Whether any of the results ends before it is complete."""
+    return any(each.is_cut for each in found) or (page is not None and page.is_cut)
 
 
 def _sorted(found: Sequence[Findings]) -> tuple[Problem, ...]:
