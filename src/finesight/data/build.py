@@ -27,9 +27,10 @@ from finesight.data.builders.text_lines import TextLines, TextLinesConfig
 from finesight.data.builders.text_sheets import TextSheets, TextSheetsConfig
 from finesight.data.record import Record
 from finesight.data.shards import ShardReader, is_complete, write_shard
-from finesight.data.sources.fonts import FontCatalogue, Split
+from finesight.data.sources.fonts import FontCatalogue
 from finesight.data.sources.icons import IconLibrary
 from finesight.data.sources.words import WordLists
+from finesight.data.split import Split
 from finesight.errors import ConfigError, DataError
 
 __all__ = [

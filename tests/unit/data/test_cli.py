@@ -107,10 +107,10 @@ def test_a_wrong_recipe_says_what_it_is(assets, tmp_path):
 
 
 BROKEN = {
-    "fonts.json": "is no font catalogue",
+    "fonts.json": "is not a font catalogue",
     "icons.json": "cannot be read",
     "icons.npy": "cannot be read",
-    "words.tsv": "is no text in UTF-8",
+    "words.tsv": "is not UTF-8 text",
 }
 
 
