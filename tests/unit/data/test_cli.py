@@ -65,7 +65,7 @@ def test_a_build_that_cannot_begin_leaves_nothing_and_stops_no_other(assets, tmp
     assert run("build", recipe, "--out", out).exit_code == 0
     other = run("build", recipe, "--out", out, "--set", "seed=9")
     assert other.exit_code == 2
-    assert "was begun with another recipe" in other.output
+    assert "has shards of another recipe" in other.output
 
 
 @pytest.mark.parametrize("command", ["build", "bundle", "unbundle", "inspect"])

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the options of all builders share: the cell size and ranges of whole numbers."""
+"""Types of the builders' options, and the cell size."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from finesight.errors import ConfigError
 
-__all__ = ["CELL", "Range"]
+__all__ = ["CELL", "Range", "Share"]
 
 CELL = 28
 """Side of the cell of one visual token, in pixels."""
@@ -24,3 +24,6 @@ def _check_range(values: tuple[int, int]) -> tuple[int, int]:
 
 Range = Annotated[tuple[int, int], AfterValidator(_check_range)]
 """Smallest and largest allowed value, both included."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+"""A probability, or a strength."""

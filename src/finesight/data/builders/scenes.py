@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from finesight.data.builders.options import CELL, Range
+from finesight.data.builders.options import CELL, Range, Share
 from finesight.data.builders.paper import MAX_SIDE, Colour, background, contrast, wear
 from finesight.data.builders.phrases import PhraseSource
 from finesight.data.builders.scene_questions import ScenePlan, ask
@@ -53,40 +53,28 @@ class ScenesConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    split: Split = Field(default="train", description="split of the drawings, fonts and words")
-    sides: Range = Field(default=(140, 280), description="shortest and longest side, in pixels")
+    split: Split = Field("train", description="split of the drawings, fonts and words")
+    sides: Range = Field((140, 280), description="shortest and longest side, in pixels")
     sprite_pixels: Range = Field(
-        default=(24, 80), description="smallest and largest longer side of an object, in pixels"
+        (24, 80), description="range of the longer side of an object, in pixels"
     )
-    max_objects: int = Field(default=10, ge=1, description="largest number of objects of one name")
-    crowd_share: float = Field(default=0.55, ge=0, le=1, description="share of scenes with a crowd")
-    empty_share: float = Field(
-        default=0.02, ge=0, le=1, description="share of scenes without objects"
-    )
-    shape_share: float = Field(
-        default=0.15, ge=0, le=1, description="share of objects that are shapes"
-    )
-    word_share: float = Field(default=0.20, ge=0, le=1, description="share of scenes with words")
-    absent_share: float = Field(
-        default=0.25,
-        ge=0,
-        le=1,
-        description="share of questions by object name that ask for an absent object",
+    max_objects: int = Field(10, ge=1, description="largest number of objects of one name")
+    crowd_share: Share = Field(0.55, description="share of scenes with a crowd")
+    empty_share: Share = Field(0.02, description="share of scenes without objects")
+    shape_share: Share = Field(0.15, description="share of objects that are shapes")
+    word_share: Share = Field(0.20, description="share of scenes with words")
+    absent_share: Share = Field(
+        0.25, description="share of questions by object name that ask for an absent object"
     )
     max_covered: float = Field(
-        default=0.3, ge=0, le=0.4, description="largest share of a box that another object covers"
+        0.3, ge=0, le=0.4, description="largest share of a box that another object covers"
     )
-    tilt_degrees: float = Field(default=12.0, ge=0, description="largest rotation of a drawing")
-    vary_drawings: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="strength of changes of a drawing's aspect ratio, shear and colours",
+    tilt_degrees: float = Field(12.0, ge=0, description="largest rotation of a drawing")
+    vary_drawings: Share = Field(
+        0.0, description="strength of changes of a drawing's aspect ratio, shear and colours"
     )
-    turns: Range = Field(default=(2, 4), description="fewest and most questions")
-    difficulty: float = Field(
-        default=0.2, ge=0, le=1, description="largest strength of degradations"
-    )
+    turns: Range = Field((2, 4), description="fewest and most questions")
+    difficulty: Share = Field(0.2, description="largest strength of degradations")
 
     @model_validator(mode="after")
     def _ranges(self) -> ScenesConfig:

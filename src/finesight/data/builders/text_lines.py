@@ -22,7 +22,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from finesight.data.builders.drawing import Ink, draw_rows, measure_row, turn, warp
-from finesight.data.builders.options import CELL, Range
+from finesight.data.builders.options import CELL, Range, Share
 from finesight.data.builders.paper import Look, render
 from finesight.data.builders.phrases import Phrase, PhraseSource
 from finesight.data.builders.transcription import transcription
@@ -44,35 +44,29 @@ class TextLinesConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stages: dict[Stage, float] = Field(
-        default={"letters": 0.10, "groups": 0.15, "words": 0.40, "lines": 0.25, "blocks": 0.10},
+        {"letters": 0.10, "groups": 0.15, "words": 0.40, "lines": 0.25, "blocks": 0.10},
         description="share of each stage; the shares are normalised",
     )
-    split: Split = Field(default="train", description="split of the fonts and words")
-    difficulty: float = Field(
-        default=0.2,
-        ge=0,
-        le=1,
+    split: Split = Field("train", description="split of the fonts and words")
+    difficulty: Share = Field(
+        0.2,
         description="largest strength of degradations: contrast, texture, blur, noise, JPEG, slant",
     )
-    turned_share: float = Field(
-        default=0.1, ge=0, le=1, description="share of pictures rotated by 90, 180 or 270 degrees"
+    turned_share: Share = Field(
+        0.1, description="share of pictures rotated by 90, 180 or 270 degrees"
     )
-    other_scripts: float = Field(
-        default=0.12, ge=0, le=1, description="share of phrases not in Latin letters"
-    )
-    min_font_pixels: int = Field(default=12, ge=8, description="smallest size, pixels per em")
-    max_font_pixels: int = Field(default=26, description="largest size, pixels per em")
-    word_letters: Range = Field(default=(2, 12), description="fewest and most characters of a word")
-    line_letters: Range = Field(default=(8, 40), description="fewest and most characters of a line")
+    other_scripts: Share = Field(0.12, description="share of phrases not in Latin letters")
+    min_font_pixels: int = Field(12, ge=8, description="smallest size, pixels per em")
+    max_font_pixels: int = Field(26, description="largest size, pixels per em")
+    word_letters: Range = Field((2, 12), description="fewest and most characters of a word")
+    line_letters: Range = Field((8, 40), description="fewest and most characters of a line")
     block_letters: Range = Field(
-        default=(6, 30), description="fewest and most characters of a row of a block"
+        (6, 30), description="fewest and most characters of a row of a block"
     )
     max_block_pixels: tuple[int, int] = Field(
-        default=(336, 196), description="largest width and height of a block, in pixels"
+        (336, 196), description="largest width and height of a block, in pixels"
     )
-    max_line_pixels: int = Field(
-        default=560, le=980, description="largest width of a row, in pixels"
-    )
+    max_line_pixels: int = Field(560, le=980, description="largest width of a row, in pixels")
 
     @model_validator(mode="after")
     def _ranges(self) -> TextLinesConfig:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from finesight.data.builders.drawing import draw_rows, measure_row, row_length, turn, warp
-from finesight.data.builders.options import CELL, Range
+from finesight.data.builders.options import CELL, Range, Share
 from finesight.data.builders.paper import Look, render
 from finesight.data.builders.phrases import UNSPACED, Phrase, PhraseSource
 from finesight.data.builders.transcription import transcription
@@ -46,34 +46,25 @@ class TextSheetsConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    split: Split = Field(default="train", description="split of the fonts and words")
-    width: Range = Field(default=(168, 392), description="smallest and largest width, in pixels")
-    height: Range = Field(default=(140, 336), description="smallest and largest height, in pixels")
+    split: Split = Field("train", description="split of the fonts and words")
+    width: Range = Field((168, 392), description="smallest and largest width, in pixels")
+    height: Range = Field((140, 336), description="smallest and largest height, in pixels")
     font_pixels: Range = Field(
-        default=(12, 28), description="smallest and largest usual size, pixels per em"
+        (12, 28), description="smallest and largest usual size, pixels per em"
     )
-    large_share: float = Field(
-        default=0.06, ge=0, le=1, description="share of strips that are larger than usual"
+    large_share: Share = Field(0.06, description="share of strips that are larger than usual")
+    large_pixels: int = Field(52, description="largest size of such strips")
+    words_share: Share = Field(
+        0.45, description="share of strips of single words, numbers and codes"
     )
-    large_pixels: int = Field(default=52, description="largest size of such strips")
-    words_share: float = Field(
-        default=0.45, ge=0, le=1, description="share of strips of single words, numbers and codes"
+    other_scripts: Share = Field(0.08, description="share of strips not in Latin letters")
+    turned_share: Share = Field(
+        0.45, description="share of sheets rotated by 90, 180 or 270 degrees"
     )
-    other_scripts: float = Field(
-        default=0.08, ge=0, le=1, description="share of strips not in Latin letters"
+    one_paper_share: Share = Field(
+        0.4, description="share of sheets with one background and one ink colour"
     )
-    turned_share: float = Field(
-        default=0.45, ge=0, le=1, description="share of sheets rotated by 90, 180 or 270 degrees"
-    )
-    one_paper_share: float = Field(
-        default=0.4,
-        ge=0,
-        le=1,
-        description="share of sheets with one background and one ink colour",
-    )
-    difficulty: float = Field(
-        default=0.4, ge=0, le=1, description="largest strength of degradations"
-    )
+    difficulty: Share = Field(0.4, description="largest strength of degradations")
 
     @model_validator(mode="after")
     def _ranges(self) -> TextSheetsConfig:
