@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values as users hand them in, brought to plain Python and checked.
+"""Convert values from users to plain Python, and check them.
 
-Numbers often come as scalars of numpy or torch, and media as open files. They are made plain where
-a record is built, so that nothing behind it meets them: such a scalar cannot be written as JSON,
+Scalars of numpy or torch and open files are converted where a record is built: such a scalar cannot be written as JSON,
 and an open file can be read only once.
 
-A number that is NaN, infinite, out of range or of another type is refused with the name of its
-field. A bool is no number here: `max_pixels=True` is a mistake.
+A number that is NaN, infinite, out of range or of another type is an error with the name of its field. A bool is not a
+number: `max_pixels=True` is an error.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from typing import Any, Final, Protocol, runtime_checkable
 from finesight.errors import ConfigError, MediaError, UnsupportedMedia
 
 _LONGEST_SHOWN = 80
-_PLAIN = frozenset({int, float, bool, str, type(None)})  # most values; looked at first
-_OPEN_BINARY = 'open it with mode "rb", and give it before it is closed'
+_PLAIN = frozenset({int, float, bool, str, type(None)})  # the common types, checked first
+_OPEN_BINARY = 'open it with mode "rb", and pass it before it is closed'
 
 
 @runtime_checkable
@@ -39,51 +38,51 @@ class ArrayLike(Protocol):
         ...
 
     def item(self) -> Any:
-        """The one value of an array that holds one."""
+        """The value of an array with one element."""
         ...
 
     def __array__(self) -> Any:
-        """The values for numpy."""
+        """The array as a numpy array."""
         ...
 
 
 def rank(value: object) -> int | None:
-    """Number of axes of an array, 0 for a scalar of numpy or torch; None for what is no array."""
+    """Number of axes of an array, 0 for a scalar of numpy or torch; None for other values."""
     return len(value.shape) if isinstance(value, ArrayLike) else None
 
 
 def plain(value: Any) -> Any:
-    """A scalar of numpy or torch, also a 0-d array, as the Python value it holds; others as is."""
+    """The Python value of a scalar of numpy or torch or of a 0-d array; other values unchanged."""
     return value.item() if type(value) not in _PLAIN and rank(value) == 0 else value
 
 
 def plain_list(values: Any) -> Any:
-    """A list, tuple or 1-d array as a tuple of plain values; anything else as it is."""
+    """A list, tuple or 1-d array as a tuple of plain values; other values unchanged."""
     if isinstance(values, (list, tuple)) or rank(values) == 1:
         return tuple(plain(value) for value in values)
     return values
 
 
 def shown(value: object) -> str:
-    """A value for a message, cut to a readable length."""
+    """`repr` of a value for a message, cut to 80 characters."""
     try:
         text = repr(value)
-    except ValueError:  # Python writes no integer of more than some thousand digits
+    except ValueError:  # Python does not print integers of more than 4,300 digits
         return f"a {type(value).__name__} of thousands of digits"
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a number may be.
+    """Allowed values of a number.
 
     Attributes:
         least: smallest value.
         most: largest value.
-        excludes_least: whether the value must lie above `least`.
-        is_whole: whether it counts something.
-        is_optional: whether None is taken too.
-        unit: what it is counted in, for messages.
+        excludes_least: whether `least` itself is not allowed.
+        is_whole: whether it must be a whole number.
+        is_optional: whether None is allowed.
+        unit: unit, for messages.
     """
 
     least: float
@@ -101,14 +100,14 @@ class Limits:
         return f"{kind} {span} {high}{unit}"
 
     def settled(self, value: Any) -> Any:
-        """The value as a plain number; a float that counts something becomes an int."""
+        """The value as a plain number; a float becomes an int if the number must be whole."""
         value = plain(value)
         if self.is_whole and isinstance(value, float) and value.is_integer():
             return int(value)
         return value
 
     def check(self, label: str, value: object) -> None:
-        """Raise `ConfigError`, which begins with `label`, unless a settled value is allowed."""
+        """Raise `ConfigError`, starting with `label`, unless a plain value is allowed."""
         if value is None and self.is_optional:
             return
         if not self._holds(value):
@@ -134,17 +133,17 @@ _CLIP_SECONDS = Limits(least=0, most=10**10, is_optional=True, unit="seconds")
 _RATE = Limits(least=0.000001, most=1_000_000, is_optional=True, unit="frames per second")
 
 TIMESTAMP_LIMITS = Limits(least=0, most=10**10, unit="seconds")
-"""What the time of a frame may be; clocks that count from 1970 are within."""
+"""Allowed times of a frame; seconds since 1970 are within."""
 
 IMAGE_LIMITS: Final[Mapping[str, Limits]] = {
     "page": Limits(least=0, most=_LARGEST_INT, is_whole=True, is_optional=True),
-    # A larger lower bound would blow a small picture up to more pixels than are ever read.
+    # A larger lower bound would enlarge a small picture beyond the largest size that is read.
     "min_pixels": Limits(least=0, most=178_956_970, is_whole=True, is_optional=True, unit="pixels"),
     "max_pixels": _PIXELS,
     "resized_height": _SIDE,
     "resized_width": _SIDE,
 }
-"""What the numbers of an `ImagePart` may be."""
+"""Allowed numbers of an `ImagePart`."""
 
 VIDEO_LIMITS: Final[Mapping[str, Limits]] = {
     "fps": _RATE,
@@ -160,7 +159,7 @@ VIDEO_LIMITS: Final[Mapping[str, Limits]] = {
     "resized_height": _SIDE,
     "resized_width": _SIDE,
 }
-"""What the numbers of a `VideoPart` may be; `fps` may also be "auto"."""
+"""Allowed numbers of a `VideoPart`; `fps` may also be "auto"."""
 
 SAMPLING_LIMITS: Final[Mapping[str, Limits]] = {
     "max_new_tokens": Limits(least=1, most=_LARGEST_INT, is_whole=True),
@@ -171,7 +170,7 @@ SAMPLING_LIMITS: Final[Mapping[str, Limits]] = {
     "seed": Limits(least=-(2**63), most=2**64 - 1, is_whole=True, is_optional=True),
     "logprobs": Limits(least=0, most=20, is_whole=True, is_optional=True),
 }
-"""What the numbers of a `Sampling` may be."""
+"""Allowed numbers of a `Sampling`."""
 
 
 def _digits(value: float) -> str:
@@ -179,19 +178,19 @@ def _digits(value: float) -> str:
 
 
 def settle(record: object, names: Iterable[str]) -> None:
-    """Make fields of a frozen record plain; for `__post_init__`."""
+    """Convert fields of a frozen record to plain values; for `__post_init__`."""
     for name in names:
         object.__setattr__(record, name, plain(getattr(record, name)))
 
 
 def settle_numbers(record: object, limits: Mapping[str, Limits]) -> None:
-    """Make the numbers of a frozen record plain; for `__post_init__`."""
+    """Convert the numbers of a frozen record to plain values; for `__post_init__`."""
     for name, limit in limits.items():
         object.__setattr__(record, name, limit.settled(getattr(record, name)))
 
 
 def check_numbers(owner: str, record: object, limits: Mapping[str, Limits]) -> None:
-    """Raise `ConfigError`, which names the field, on a number out of its limits."""
+    """Raise `ConfigError`, with the name of the field, for a number outside its limits."""
     for name, limit in limits.items():
         limit.check(f"{owner} has {name}", getattr(record, name))
 
@@ -207,19 +206,19 @@ def check_timestamps(timestamps: object, *, num_frames: int) -> None:
 
 
 def check_resized_pair(height: int | None, width: int | None) -> None:
-    """Raise `ConfigError` where one of the two sides is given without the other."""
+    """Raise `ConfigError` if only one of the two sides is given."""
     if (height is None) != (width is None):
         raise ConfigError(f"resized_height={height} and resized_width={width} go together")
 
 
 def check_pixel_budget(min_pixels: int | None, max_pixels: int | None) -> None:
-    """Raise `ConfigError` where the lower bound of a picture's area exceeds the upper one."""
+    """Raise `ConfigError` if the lower bound of a picture's area exceeds the upper one."""
     if min_pixels is not None and max_pixels is not None and min_pixels > max_pixels:
         raise ConfigError(f"min_pixels={min_pixels} exceeds max_pixels={max_pixels}")
 
 
 def read_if_open(source: Any) -> Any:
-    """The content of an open binary file, from its start on; anything else as it is.
+    """The content of an open binary file, from its start; other values unchanged.
 
     Raises:
         UnsupportedMedia: the file is closed, or open as text.
@@ -230,8 +229,8 @@ def read_if_open(source: Any) -> Any:
     except AttributeError:
         return source
     kind = type(source).__name__
-    with suppress(AttributeError, OSError, ValueError):  # a pipe is read from where it stands
-        source.seek(0)  # a buffer that was just written stands at its end
+    with suppress(AttributeError, OSError, ValueError):  # a pipe cannot seek
+        source.seek(0)  # the position of a buffer that was just written is its end
     try:
         data = read()
     except OSError as error:
@@ -242,7 +241,7 @@ def read_if_open(source: Any) -> Any:
         ) from error
     if not isinstance(data, bytes):
         raise UnsupportedMedia(
-            f"the file object ({kind}) gives {type(data).__name__} instead of bytes",
+            f"the file object ({kind}) returns {type(data).__name__}, expected bytes",
             hint=_OPEN_BINARY,
         )
     return data

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many threads torch computes with, and how they wait for each other.
+"""Number and wait policy of torch's OpenMP threads.
 
-OpenMP's threads spin while they wait. On a machine whose cores are also wanted by others, each spinning thread
-keeps a core from the thread it waits for, and an answer takes 40 times as long. With the wait policy "passive"
-they sleep instead. The library reads both settings once, when torch loads it: they must stand in the environment
-before the first `import torch`, and changing them later has no effect.
+OpenMP threads spin while they wait. On a machine with other load, a spinning thread can occupy the core that the other
+threads need, and an answer takes 40 times as long. With the wait policy "passive" they sleep. OpenMP reads both
+settings once, when torch loads it: they must be in the environment before the first `import torch`.
 
-This module is the only one outside `cli` that reads or writes the environment. What the user has set stays.
+Apart from `cli`, only this module reads or writes the environment. It does not change what the user has set.
 """
 
 from __future__ import annotations
@@ -24,21 +23,21 @@ from finesight.errors import ConfigError
 POLICY, COUNT = "OMP_WAIT_POLICY", "OMP_NUM_THREADS"
 
 _LEAST_LIMIT = 64
-"""So many threads may be asked for on any machine; beyond that, four per logical processor."""
+"""Largest number of threads on a small machine; otherwise four per logical processor."""
 
 
 def prepare(count: int | None = None) -> None:
-    """Set the wait policy to passive and the number of threads, for the torch that is imported next.
+    """Set the wait policy to passive and the number of threads, before torch is imported.
 
     Args:
-        count: threads wanted; None takes what the user has set in OMP_NUM_THREADS, else one per physical core.
+        count: number of threads; None uses OMP_NUM_THREADS if set, else one per physical core.
 
     Raises:
-        ConfigError: `count` is below 1, or far more than the machine has processors.
+        ConfigError: `count` is below 1, or far above the number of processors.
     """
     if count is not None:
         _check(count)
-        os.environ[COUNT] = str(count)  # also for processes that are started from here
+        os.environ[COUNT] = str(count)  # child processes inherit it
     if "torch" not in sys.modules:
         os.environ.setdefault(POLICY, "passive")
         os.environ.setdefault(COUNT, str(physical_cores()))
@@ -46,7 +45,7 @@ def prepare(count: int | None = None) -> None:
 
 @cache
 def warn_if_spinning() -> None:
-    """Warn, once, where torch was loaded without a wait policy and has threads that wait for each other."""
+    """Warn once if torch was loaded without a wait policy and has more than one thread."""
     torch = sys.modules.get("torch")
     if torch is None or POLICY in os.environ or torch.get_num_threads() == 1:
         return
@@ -59,10 +58,9 @@ def warn_if_spinning() -> None:
 
 
 def physical_cores() -> int:
-    """Cores this process may use; two logical processors of one core count once.
+    """Physical cores that this process may use, limited by CPU affinity and the quota of a container.
 
-    CPU affinity and the quota of a container count. Where the system does not say which logical processors share a
-    core (all but Linux), each counts.
+    On systems other than Linux, the number of logical processors.
     """
     if sys.platform != "linux":
         return os.cpu_count() or 1
@@ -81,12 +79,12 @@ def _check(count: int) -> None:
 
 
 def _siblings(index: int) -> str:
-    """The logical processors that share a core with this one, as the system lists them."""
+    """Logical processors on the core of this one, in the notation of the system, as in "0,4"."""
     return _read(f"/sys/devices/system/cpu/cpu{index}/topology/thread_siblings_list") or str(index)
 
 
 def _quotas() -> Iterator[float]:
-    """Processors that each limited control group around this process may use together."""
+    """Processor quota of each control group of this process, in processors; groups without a limit are left out."""
     for line in _read("/proc/self/cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
         for path in _with_parents(group):
@@ -103,7 +101,7 @@ def _quotas() -> Iterator[float]:
 
 
 def _with_parents(group: str) -> Iterator[str]:
-    """A group and those around it; a container sees its own at the root, "" here."""
+    """A control group and its parents, up to the root "", which in a container is the container's own group."""
     group = group.rstrip("/")
     while group:
         yield group
@@ -112,7 +110,7 @@ def _with_parents(group: str) -> Iterator[str]:
 
 
 def _read(path: str) -> str:
-    """A small file of the system, or nothing where there is no such file."""
+    """Content of a system file, "" if it cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError:

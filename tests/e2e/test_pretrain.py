@@ -230,7 +230,7 @@ def test_averaged_weights_are_scored_on_real_data(shards, tiny_model_folder, tmp
 def test_another_number_of_workers_cannot_resume(shards, tiny_model_folder, tmp_path) -> None:
     _train(_recipe(shards, tiny_model_folder, tmp_path / "a"))
     changed = _recipe(shards, tiny_model_folder, tmp_path / "a", data={"workers": 2})
-    with pytest.raises(ConfigError, match="made with 1 loader workers, the recipe says 2"):
+    with pytest.raises(ConfigError, match="made with 1 loader workers, the recipe has 2"):
         next(pretrain.start(changed).packs())
 
 
@@ -268,8 +268,8 @@ def test_heads_that_do_not_fit_the_next_stage_are_named(
         _recipe(shards, tiny_model_folder, tmp_path / "second", model=model, data=data)
     )
     assert [note.partition(": ")[2] for note in second.notes] == [
-        "2 tensors of dense left out, this run has no place for them",
-        "nothing that fits 2 tensors of dense, which begin anew",
+        "ignored 2 tensors of dense, which this run does not have",
+        "no weights for 2 tensors of dense, which start from random weights",
     ]
     monkeypatch.setattr("signal.signal", lambda *_: None)  # those of this process stay
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
@@ -278,7 +278,7 @@ def test_heads_that_do_not_fit_the_next_stage_are_named(
     write_recipe(recipe, tmp_path / "recipe.toml")
     done = finesight("train", "recipe.toml", "--set", "schedule.total_steps=4")
     assert done.code == 0, done.err
-    assert "7 tensors of dense left out" in done.err
+    assert "ignored 7 tensors of dense" in done.err
 
 
 def test_a_run_of_a_version_with_other_heads_is_not_resumed_but_started_from(
@@ -302,7 +302,7 @@ def test_a_run_of_a_version_with_other_heads_is_not_resumed_but_started_from(
     model = {"start_from": str(tmp_path / "old")}
     new = pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "new", model=model))
     assert [note.partition(": ")[2] for note in new.notes] == [
-        "1 tensors of name_head, 1 tensors of place_head left out, this run has no place for them"
+        "ignored 1 tensors of name_head, 1 tensors of place_head, which this run does not have"
     ]
     for name, value in new.model.named_parameters():
         wanted = trainer.average.module.get_parameter(f"model.{name}")

@@ -85,7 +85,7 @@ def test_what_cannot_begin_is_named_and_leaves_nothing(train, tmp_path, fault):
 
 
 def test_folders_of_a_recipe_start_where_the_command_does(train, tmp_path):
-    assert f"are looked for in {tmp_path}" in train("--set", "model.folder=src/assets").err
+    assert f"are relative to {tmp_path}" in train("--set", "model.folder=src/assets").err
 
 
 @pytest.mark.parametrize("number", [0, -1])

@@ -176,7 +176,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     path.write_text("words")
     with (
         path.open() as stream,
-        pytest.raises(UnsupportedMedia, match="gives str instead") as caught,
+        pytest.raises(UnsupportedMedia, match="returns str, expected bytes") as caught,
     ):
         read_if_open(stream)
     assert "rb" in caught.value.hint

@@ -33,7 +33,7 @@ def sources(
     console = Console(stderr=True)
     with reported(debug=debug):
         from finesight.data.sources.font_scan import scan_fonts
-        from finesight.data.sources.fonts import SPLITS
+        from finesight.data.split import SPLITS
         from finesight.data.sources.icons import rasterise_icons
 
         with console.status("opening every font face"):

@@ -107,7 +107,7 @@ def _of_all(trainer: Trainer) -> str:
     schedule = trainer.schedule
     if schedule.total_minutes is None:
         return f"/{schedule.total_steps}"
-    return f", {trainer.place / schedule.total_steps:.0%} of {schedule.total_minutes:g} minutes"
+    return f", {trainer.schedule_step / schedule.total_steps:.0%} of {schedule.total_minutes:g} minutes"
 
 
 def _stop(trainer: Trainer) -> None:

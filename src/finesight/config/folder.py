@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files a model folder holds, looked at before any of them is opened.
+"""Check by its file names that a folder is a model checkpoint, before any file is opened.
 
-A folder that is something else gets an error that says what it is and what to type: an adapter without its model, a
-model with an adapter that would be passed over, weights as a pickle or as GGUF, the folder around a checkpoint.
+For other folders, the error states what was found and what to do: a LoRA adapter without its model, a model with an
+adapter that would not be applied, weights as pickle or GGUF, the parent folder of a checkpoint.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _ADAPTER_FILES = (_ADAPTER_CONFIG, "adapter_model*.safetensors", "adapter_model*
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 _SHOWN = 5
-"""Names that an error lists before it only counts."""
+"""Number of names in an error message; the rest is counted."""
 
 
 def check_folder(folder: Path, *, needs_weights: bool = True) -> None:
-    """Check that a folder holds a checkpoint, by the names of its files.
+    """Check that a folder holds a checkpoint.
 
     Args:
         folder: an existing folder.
@@ -41,7 +41,7 @@ def check_folder(folder: Path, *, needs_weights: bool = True) -> None:
 
 
 def check_weight_files(folder: Path) -> None:
-    """Check that the weights of a folder are a whole model as safetensors, and nothing beside it.
+    """Check that a folder holds a whole model as safetensors, and no LoRA adapter.
 
     Raises:
         ConfigError: there is a LoRA adapter, alone or beside the model.
@@ -52,7 +52,7 @@ def check_weight_files(folder: Path) -> None:
     if adapters and weights:
         raise ConfigError(
             f"{folder} holds a whole model and a LoRA adapter beside it ({', '.join(adapters)}), "
-            "which would change the answers and is not applied",
+            "which would change the answers but is not applied",
             hint=f"move {', '.join(adapters)} to another folder to use the model without it, or merge it: "
             + _merge(folder),
         )
@@ -74,7 +74,7 @@ def _without_configuration(folder: Path) -> FinesightError:
     )
     return MissingWeights(
         f"folder {folder} has no config.json",
-        hint=f"a checkpoint lies inside it, give that folder: {_some(map(str, inner))}"
+        hint=f"a folder inside it holds a checkpoint, use that one: {_some(map(str, inner))}"
         if inner
         else "a checkpoint folder holds config.json, tokenizer.json and *.safetensors",
     )
@@ -85,17 +85,17 @@ def _adapter_alone(folder: Path) -> ConfigError:
         values = json.loads((folder / _ADAPTER_CONFIG).read_text(encoding="utf-8"))
         base = values["base_model_name_or_path"]
     except (OSError, ValueError, TypeError, KeyError):
-        base = None  # the adapter is named all the same
+        base = None  # the message does not need it
     made_for = f" for {base}" if isinstance(base, str) and base else ""
     return ConfigError(
         f"{folder} is a LoRA adapter{made_for}, not a whole model",
-        hint="merge it into its model first, and give the folder of the result: "
+        hint="merge it into its model first, and use the folder of the result: "
         + _merge(folder, base if made_for else "BASE"),
     )
 
 
 def _merge(adapter: Path, base: str | None = None) -> str:
-    """The Python line that merges an adapter, with peft."""
+    """Python code that merges an adapter, with peft."""
     return (
         f"model = Qwen2_5_VLForConditionalGeneration.from_pretrained({str(base or 'MODEL')!r}); "
         f"PeftModel.from_pretrained(model, {str(adapter)!r}).merge_and_unload().save_pretrained('merged'), "
@@ -109,13 +109,13 @@ def _without_safetensors(folder: Path) -> MissingWeights:
     hint = "a checkpoint folder holds config.json, tokenizer.json and *.safetensors"
     if pickles:
         hint = (
-            "pickle files can run code and are never opened; if you trust it, convert it once: "
+            "pickle files can run code and are never opened; if you trust this one, convert it once: "
             f"Qwen2_5_VLForConditionalGeneration.from_pretrained({str(folder)!r}).save_pretrained('converted'), "
             "then copy tokenizer.json and preprocessor_config.json into it"
         )
     elif ggufs:
         hint = (
-            "GGUF files are for llama.cpp and Ollama; give the model they were made from, "
+            "GGUF files are for llama.cpp and Ollama; use the model they were made from, "
             "such as Qwen/Qwen2.5-VL-7B-Instruct"
         )
     return MissingWeights(f"{folder} holds no safetensors file{only}", hint=hint)

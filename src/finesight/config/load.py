@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read a recipe: one TOML file, at most one `extends`, and `--set` on top.
+"""Read recipes: a TOML file, the file it `extends`, and `--set` overrides.
 
-What is resolved can be written back as a runnable recipe, so a run always says how it was made. Unknown keys are errors
-with the nearest valid names; nothing is ignored.
+The resolved recipe can be written as a TOML file, which a run stores. An unknown key is an error that lists the nearest
+valid names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KINDS = {
     "data": "finesight data build takes recipes of kind data",
     "pretrain": "finesight train takes recipes of kind pretrain",
 }
-"""Kind of recipe -> the command for it."""
+"""Command for each kind of recipe."""
 
 
 def read_recipe(path: Path, kind: type[ModelT], *, overrides: Sequence[str] = ()) -> ModelT:
@@ -32,11 +32,11 @@ def read_recipe(path: Path, kind: type[ModelT], *, overrides: Sequence[str] = ()
 
     Args:
         path: the TOML file.
-        kind: what it must describe; may be a union of models that their `kind` tells apart.
-        overrides: `dotted.key=value` items; values are TOML, and bare words are strings.
+        kind: model of the recipe, or a union of models with different values of `kind`.
+        overrides: `dotted.key=value` items; a value is TOML, or else a string.
 
     Raises:
-        ConfigError: the file cannot be read, or a key or value is wrong; names the file and the dotted key.
+        ConfigError: the file cannot be read, or a key or value is wrong; contains the file and the dotted key.
     """
     values = read_toml(path)
     for item in overrides:
@@ -45,7 +45,7 @@ def read_recipe(path: Path, kind: type[ModelT], *, overrides: Sequence[str] = ()
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file and what it extends, as plain dictionaries.
+    """Read a TOML file, merged with the file it extends.
 
     Raises:
         ConfigError: the file cannot be read, is not TOML, or extends a file that extends another.
@@ -66,7 +66,7 @@ def validate(values: Mapping[str, Any], kind: type[ModelT], *, where: str) -> Mo
     """Check values against a model.
 
     Raises:
-        ConfigError: with the dotted key, what was got, what was expected and the nearest valid names.
+        ConfigError: contains the dotted key, the value, what was expected and the nearest valid names.
     """
     kinds = _models(kind)
     _check_kind(values, kinds, where)
@@ -75,10 +75,8 @@ def validate(values: Mapping[str, Any], kind: type[ModelT], *, where: str) -> Mo
     except ValidationError as error:
         # A misspelt key is reported before the required key it was meant to be.
         first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-        place = (
-            first["loc"][1:] if len(kinds) > 1 else first["loc"]
-        )  # a union puts the kind before it
-        key = ".".join(str(part) for part in place) or "(top level)"
+        location = first["loc"][1:] if len(kinds) > 1 else first["loc"]  # a union prepends the kind
+        key = ".".join(map(str, location)) or "(top level)"
         if first["type"] == "extra_forbidden":
             near = difflib.get_close_matches(
                 str(first["loc"][-1]), sorted(set().union(*map(_all_field_names, kinds))), n=3
@@ -102,7 +100,7 @@ def _models(kind: Any) -> list[type[BaseModel]]:
 
 
 def _check_kind(values: Mapping[str, Any], kinds: Sequence[type[BaseModel]], where: str) -> None:
-    """Raise for a recipe of another kind: all its other keys would be named as wrong."""
+    """Raise for a recipe of another kind, whose keys would all be errors."""
     entries = [model.model_fields["kind"] for model in kinds if "kind" in model.model_fields]
     known = [name for entry in entries for name in get_args(entry.annotation)]
     found = values.get("kind")
@@ -115,7 +113,7 @@ def _check_kind(values: Mapping[str, Any], kinds: Sequence[type[BaseModel]], whe
 
 
 def write_recipe(config: BaseModel, path: Path) -> None:
-    """Write everything that was resolved as a recipe that runs again."""
+    """Write a resolved recipe as TOML, which `read_recipe` reads."""
     values = config.model_dump(mode="json", exclude_none=True)
     path.write_text(tomli_w.dumps(values), encoding="utf-8")
 

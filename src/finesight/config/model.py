@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The numbers that define a model, and where they are read from.
+"""Model configuration: vision tower, text decoder, ids of special tokens.
 
-Three groups: the vision tower, the text decoder, the ids of special tokens. They come from a published `config.json`
-(`ModelConfig.from_hf`) or from one of the named sizes. Names follow the field; the few that differ from the
-published files are mapped in `from_hf` and nowhere else.
+It is read from a published `config.json` (`ModelConfig.from_hf`) or is one of the named sizes
+(`finesight.config.sizes`). Names that differ from the published files are mapped in `finesight.config.published`.
 """
 
 from __future__ import annotations
@@ -37,10 +36,10 @@ class VisionConfig(_Frozen):
         description="blocks that attend over a whole frame pair"
     )
     in_channels: int = Field(default=3, description="colour channels")
-    patch_size: int = Field(default=14, description="pixels per patch side")
+    patch_size: int = Field(default=14, description="side of a patch in pixels")
     temporal_patch_size: int = Field(default=2, description="frames per patch")
-    spatial_merge_size: int = Field(default=2, description="patches per visual token side")
-    window_size: int = Field(default=112, description="pixels per window side")
+    spatial_merge_size: int = Field(default=2, description="side of a visual token in patches")
+    window_size: int = Field(default=112, description="side of a window in pixels")
     tokens_per_second: int = Field(default=2, description="temporal positions per second of video")
     rms_norm_eps: float = Field(default=1e-6, description="epsilon of every RMSNorm")
     rope_theta: float = Field(default=10_000.0, description="base of the 2D rotary frequencies")
@@ -52,12 +51,12 @@ class VisionConfig(_Frozen):
 
     @property
     def patch_values(self) -> int:
-        """Numbers in one flattened patch (P)."""
+        """Values per flattened patch (P)."""
         return self.in_channels * self.temporal_patch_size * self.patch_size**2
 
     @property
     def resize_factor(self) -> int:
-        """Sides of a resized picture are multiples of this many pixels."""
+        """Divisor of the sides of a resized picture, in pixels."""
         return self.patch_size * self.spatial_merge_size
 
     @property
@@ -67,7 +66,7 @@ class VisionConfig(_Frozen):
 
     @property
     def window_cells(self) -> int:
-        """Merged cells per window side."""
+        """Side of a window in visual tokens."""
         return self.window_size // self.resize_factor
 
     @model_validator(mode="after")
@@ -79,7 +78,7 @@ class VisionConfig(_Frozen):
             )
         if self.spatial_merge_size != 2:
             raise ValueError(
-                f"spatial_merge_size {self.spatial_merge_size}: packs join 2 x 2 patches, nothing else"
+                f"spatial_merge_size {self.spatial_merge_size}, expected 2: only 2 x 2 patches can be merged"
             )
         if self.window_size % self.resize_factor:
             raise ValueError(
@@ -98,7 +97,7 @@ class YarnConfig(_Frozen):
     factor: float = Field(description="how many times longer than the original context")
     original_max_position_embeddings: int = Field(description="context the model was trained with")
     beta_fast: float = Field(
-        default=32.0, description="rotations above which a frequency is left alone"
+        default=32.0, description="rotations above which a frequency is not changed"
     )
     beta_slow: float = Field(
         default=1.0, description="rotations below which a frequency is fully interpolated"
@@ -149,19 +148,17 @@ class TextConfig(_Frozen):
 
 
 class SpecialTokenIds(_Frozen):
-    """Ids the model itself must know; checked against the tokenizer when both are loaded."""
+    """Special token ids that the model uses; compared with the tokenizer when both are loaded."""
 
     image_pad: int = Field(description="<|image_pad|>, one per visual token of a picture")
     video_pad: int = Field(description="<|video_pad|>, one per visual token of a video")
     vision_start: int = Field(description="<|vision_start|>")
     vision_end: int = Field(description="<|vision_end|>")
-    eos: tuple[int, ...] = Field(
-        description="tokens that end an answer, besides <|im_end|>, which always does"
-    )
+    eos: tuple[int, ...] = Field(description="tokens that end an answer, in addition to <|im_end|>")
     pad: int = Field(description="<|endoftext|>")
 
     def check_vocabulary(self, vocab_size: int) -> None:
-        """Raise `ValueError` for an id that the embedding has no row for."""
+        """Raise `ValueError` for an id without a row in the embedding."""
         for name, value in self:
             for index in value if isinstance(value, tuple) else (value,):
                 if not 0 <= index < vocab_size:
@@ -171,13 +168,13 @@ class SpecialTokenIds(_Frozen):
 
 
 class ModelConfig(_Frozen):
-    """Everything needed to build the network."""
+    """Configuration of the whole model."""
 
     vision: VisionConfig
     text: TextConfig
     special_tokens: SpecialTokenIds
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        default="bfloat16", description="dtype the weights are stored in"
+        default="bfloat16", description="dtype of the stored weights"
     )
 
     @model_validator(mode="after")
@@ -195,7 +192,7 @@ class ModelConfig(_Frozen):
         """Read a published `config.json` (flat or with `text_config`).
 
         Raises:
-            ConfigError: another model type, or a missing or contradicting value.
+            ConfigError: another model type, or a missing or inconsistent value.
         """
         try:
             return cls.model_validate(read_values(config_json))
@@ -209,7 +206,7 @@ class ModelConfig(_Frozen):
         """Read the `config.json` of a checkpoint folder, and the end tokens of its `generation_config.json`.
 
         Raises:
-            ConfigError: no such folder or file, no JSON object in it, or values that do not fit.
+            ConfigError: no such folder or file, not a JSON object, or inconsistent values.
         """
         folder = Path(folder)
         config = cls.from_hf(_read_json(folder / "config.json"))
@@ -230,7 +227,7 @@ class ModelConfig(_Frozen):
         """The published flat `config.json`, which transformers, vLLM and llama.cpp read.
 
         Raises:
-            ConfigError: a value that the published format cannot say.
+            ConfigError: a value that the published format cannot represent.
         """
         return write_values(self.model_dump())
 
@@ -251,7 +248,6 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 __all__ = [
-    "ConfigError",
     "ModelConfig",
     "SpecialTokenIds",
     "TextConfig",

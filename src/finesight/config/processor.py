@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The numbers that say how pictures and videos are fitted and cut."""
+"""Processor configuration: pixel and frame budgets, normalisation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 class ProcessorConfig(BaseModel):
     """Pixel budgets, frame budgets and normalisation.
 
-    Defaults are those of qwen-vl-utils and of the released `preprocessor_config.json`; a "visual token" is
-    28 x 28 pixels.
+    Defaults are those of qwen-vl-utils and of the released `preprocessor_config.json`. A visual token is 28 x 28
+    pixels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -22,7 +22,7 @@ class ProcessorConfig(BaseModel):
         16_384 * 28 * 28, description="largest area of a resized picture, in pixels"
     )
     max_side_ratio: PositiveInt = Field(
-        200, description="longest side over shortest side that is still taken"
+        200, description="largest ratio of longest to shortest side"
     )
     image_mean: tuple[float, float, float] = Field(
         (0.48145466, 0.4578275, 0.40821073), description="mean per channel, of values in 0..1"
@@ -31,10 +31,10 @@ class ProcessorConfig(BaseModel):
         (0.26862954, 0.26130258, 0.27577711),
         description="standard deviation per channel, of values in 0..1",
     )
-    fps: float = Field(2.0, gt=0, description="video frames per second when nothing is asked")
+    fps: float = Field(2.0, gt=0, description="sampled video frames per second by default")
     frame_factor: PositiveInt = Field(2, description="the number of frames is a multiple of this")
-    min_frames: PositiveInt = Field(4, description="least number of frames when fps decides")
-    max_frames: PositiveInt = Field(768, description="largest number of frames when fps decides")
+    min_frames: PositiveInt = Field(4, description="least number of frames sampled by fps")
+    max_frames: PositiveInt = Field(768, description="largest number of frames sampled by fps")
     video_min_pixels: PositiveInt = Field(
         128 * 28 * 28, description="least area of a resized frame, in pixels"
     )

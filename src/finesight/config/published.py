@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between a published `config.json` and the values of our own records.
+"""Convert between a published `config.json` and the values of `ModelConfig`, as plain dictionaries.
 
-Two layouts exist: flat (what the releases hold, what llama.cpp and vLLM read, what we write) and with the text values
-under `text_config` (what newer transformers save). Both may leave out what equals the class defaults of transformers,
-so those defaults are listed here. Only plain dictionaries pass through; the records are in `config/model.py`.
+There are two layouts: flat (the releases, llama.cpp, vLLM, our own files) and with the text values under `text_config`
+(newer transformers). Both may omit values that equal the class defaults of transformers, which are therefore listed
+here.
 
 Source: the releases' config.json; transformers `configuration_qwen2_5_vl.py` for defaults and spellings.
 """
@@ -56,7 +56,7 @@ _OTHER_FAMILIES = {
     "qwen3_vl_moe": "a Qwen3-VL model, the generation after",
     "colqwen2": "a ColQwen2 model, which embeds pages for search",
 }
-"""Values of `model_type` that are close enough to be taken for ours."""
+"""Other values of `model_type` that are easily confused with Qwen2.5-VL, for the error message."""
 
 _ROPE_THETA = 1_000_000.0
 
@@ -65,7 +65,7 @@ _MROPE_SECTION = [16, 24, 24]
 _VISION_RENAMES = {"full_attention_layers": "fullatt_block_indexes"}
 
 _FIXED_VISION = {"rms_norm_eps": 1e-6, "rope_theta": 10_000.0}
-"""What the published format has no key for."""
+"""Values without a key in the published format."""
 
 _YARN_KEYS = (
     "factor",
@@ -80,7 +80,7 @@ def read_values(published: Mapping[str, Any]) -> dict[str, Any]:
     """Values for `ModelConfig`, as nested dictionaries.
 
     Raises:
-        ConfigError: another model type, or a value we cannot honour.
+        ConfigError: another model type, or a value that is not supported.
     """
     model_type = published.get("model_type")
     if model_type != MODEL_TYPE:
@@ -94,7 +94,7 @@ def read_values(published: Mapping[str, Any]) -> dict[str, Any]:
         method = quantised.get("quant_method") if isinstance(quantised, Mapping) else quantised
         raise ConfigError(
             f"config.json: the weights are quantised with {method}, expected plain weights",
-            hint="take the model this one was made from, such as Qwen/Qwen2.5-VL-7B-Instruct; "
+            hint="use the model this one was made from, such as Qwen/Qwen2.5-VL-7B-Instruct; "
             "dtype bfloat16 halves the memory of float32",
         )
     text = _text_section(published)
@@ -107,10 +107,10 @@ def read_values(published: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def end_tokens(value: Any, *, where: str) -> tuple[int, ...]:
-    """Token ids from a value of `eos_token_id`; none for null and for an empty list.
+    """Token ids from a value of `eos_token_id`; empty for null and for an empty list.
 
     Args:
-        value: what the file holds.
+        value: the value in the file.
         where: name of the file.
 
     Raises:
@@ -121,13 +121,13 @@ def end_tokens(value: Any, *, where: str) -> tuple[int, ...]:
         if isinstance(index, bool) or not isinstance(index, int) or index < 0:
             raise ConfigError(
                 f"{where}: eos_token_id is {value!r}, expected the id of a token or a list of ids",
-                hint="remove the key: <|im_end|> ends an answer whatever it says",
+                hint="remove the key: <|im_end|> always ends an answer",
             )
     return tuple(ids)
 
 
 def _family(model_type: object) -> str:
-    """What the model is, where its type is one that is often mistaken for Qwen2.5-VL."""
+    """Description of a model type that is easily confused with Qwen2.5-VL, or ""."""
     family = _OTHER_FAMILIES.get(str(model_type))
     return f": this is {family}" if family else ""
 
@@ -151,7 +151,7 @@ def _vision_values(published: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text_section(published: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The mapping that holds the text values; copies beside it must agree."""
+    """The mapping with the text values; top-level copies of them must be equal."""
     text = published.get("text_config")
     if text is None:
         return published
@@ -173,7 +173,7 @@ def _text_values(text: Mapping[str, Any], published: Mapping[str, Any]) -> dict[
             hint="no release uses sliding windows, and this implementation has none",
         )
     values = {key: text.get(key, default) for key, default in TEXT_DEFAULTS.items()}
-    # transformers before 5 kept the flag inside text_config and left the outer one at its default.
+    # transformers before 5 stored the flag inside text_config, and the default outside.
     values["tie_word_embeddings"] = bool(
         published.get("tie_word_embeddings") or text.get("tie_word_embeddings")
     )
@@ -236,7 +236,7 @@ def write_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """A flat published `config.json` from the dumped values of a `ModelConfig`.
 
     Raises:
-        ConfigError: a value the published format has no key for.
+        ConfigError: a value without a key in the published format.
     """
     text, tokens = values["text"], values["special_tokens"]
     eos = tokens["eos"]
@@ -270,8 +270,8 @@ def _vision_section(vision: Mapping[str, Any]) -> dict[str, Any]:
     for key, fixed in _FIXED_VISION.items():
         if vision[key] != fixed:
             raise ConfigError(
-                f"vision.{key} is {vision[key]}, but a published config.json always means {fixed}",
-                hint="keep the published value, or other programs will compute something else",
+                f"vision.{key} is {vision[key]}, but the published format has no key for it and means {fixed}",
+                hint="use the published value: other programs would compute something else",
             )
     ours = {theirs: ours for ours, theirs in _VISION_RENAMES.items()}
     section = {key: vision[ours.get(key, key)] for key in VISION_DEFAULTS}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The named sizes: the four releases, and the small model that ships with this project.
+"""Configurations of the named sizes: the four releases, and the embedded model tiny.
 
-The small shape is one that every exporter takes (text head size 64, widths that are multiples of 64, full-attention
-layers evenly spaced and ending at the last one, tied embeddings).
+The shape of tiny works with every exporter: text head size 64, widths that are multiples of 64, full-attention layers
+at equal distances up to the last one, tied embeddings.
 
 Source: Qwen2.5-VL report, Table 1, corrected where the released config.json differs (both intermediate sizes of 3B,
 the vision intermediate size of 7B, the embedding rows of all).
@@ -19,13 +19,13 @@ from finesight.config.model import ModelConfig, SpecialTokenIds, TextConfig, Vis
 from finesight.errors import ConfigError
 
 _TINY = Path(__file__).parents[1] / "assets" / "tiny"
-"""Its config.json is the only source of the small model's shape and ids."""
+"""Folder of the embedded model; its config.json defines the size tiny."""
 _FULL_ATTENTION_LAYERS = (7, 15, 23, 31)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Release:
-    """What differs between the releases."""
+    """Values that differ between the releases."""
 
     vision_inner: int
     hidden: int
@@ -74,7 +74,7 @@ def named_config(
 
     Args:
         name: one of `SIZE_NAMES`.
-        vocab_size: rows of the embedding, where a tokenizer asks for others than the size's own.
+        vocab_size: rows of the embedding, for a tokenizer of another size.
         special_tokens: ids from that tokenizer.
 
     Raises:
@@ -83,7 +83,7 @@ def named_config(
     if name not in SIZE_NAMES:
         near = get_close_matches(name, SIZE_NAMES)
         raise ConfigError(
-            f"no size is named {name!r}, there are {', '.join(SIZE_NAMES)}",
+            f"unknown size {name!r}, expected one of {', '.join(SIZE_NAMES)}",
             hint=f"did you mean {near[0]!r}?" if near else "a folder is loaded by its path",
         )
     config = ModelConfig.from_folder(_TINY) if name == "tiny" else _release(_RELEASES[name])
@@ -96,9 +96,9 @@ def named_config(
 
 
 def released_size(name: str) -> str | None:
-    """The released size that a name means, however it is written; None if it means none.
+    """The released size of a model name; None for other names.
 
-    Known are the published names with and without owner and `-Instruct`, in any case, and Ollama's.
+    Accepts published names with or without owner and `-Instruct`, in any case, and the names of Ollama.
     """
     found = _WRITTEN.fullmatch(name) or _OLLAMA_TAG.fullmatch(name)
     size = (found[1] or _OLLAMA_LATEST).lower() if found else ""
@@ -106,7 +106,7 @@ def released_size(name: str) -> str | None:
 
 
 def _special_tokens(first: int) -> SpecialTokenIds:
-    """Ids of the official order of special tokens, of which <|endoftext|> is the first."""
+    """Ids in the official order of special tokens, which starts with <|endoftext|>."""
     return SpecialTokenIds(
         pad=first,
         eos=(first + 2, first),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cheap changes that make each reading of a stored picture a different one.
+"""Image augmentation: shrink and move a stored picture, change its colours.
 
-A small model remembers a drawn picture after two readings and then learns nothing more from it. Moving the letters by a
-few pixels changes every patch they stand in, which costs far less than drawing anew.
+A small model memorises a drawn picture after two epochs. Moving the letters by a few pixels changes every patch, and
+costs far less than drawing a new picture.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _MOST_STRETCH = 0.12
 def squeeze(
     image: npt.NDArray[np.uint8], truth: Truth, random: np.random.Generator, strength: float
 ) -> tuple[npt.NDArray[np.uint8], Truth]:
-    """Shrink a picture a little and put it anywhere in a canvas of its old size, and its truth with it.
+    """Shrink a picture and its truth, and move them to a random place in a canvas of the old size.
 
-    The freed border continues the picture's own edge. Only for pictures whose answers name no place.
+    The border repeats the edge pixels. Only for pictures whose answers have no coordinates.
 
     Args:
         image: uint8[H, W, 3].
-        truth: what is known about it.
-        random: decides how much and where.
-        strength: 0 changes nothing; 1 shrinks by up to a quarter, and by up to an eighth more in one direction.
+        truth: in pixels of `image`.
+        random: generator of scale and place.
+        strength: 0 changes nothing; 1 shrinks by up to 25%, and by up to 12% more in one direction.
     """
     height, width = image.shape[:2]
     scale = 1 - strength * _MOST_SQUEEZE * random.random() ** 2
@@ -49,7 +49,7 @@ def squeeze(
 
 
 def _moved(truth: Truth, factors: tuple[float, float], by: tuple[int, int]) -> Truth:
-    """The truth of a picture that was scaled by `factors` and then shifted."""
+    """The truth of a picture that was scaled by `factors`, then shifted."""
     (factor_x, factor_y), (left, top) = factors, by
     if truth.glyphs is not None:
         glyphs = tuple(
@@ -74,13 +74,13 @@ def jitter(
     *,
     may_invert: bool = True,
 ) -> npt.NDArray[np.uint8]:
-    """Change contrast, brightness, polarity, colour balance and noise of a picture; no pixel moves.
+    """Change contrast, brightness, polarity, colour balance and noise of a picture.
 
     Args:
         image: uint8[H, W, 3].
-        random: decides what happens.
+        random: generator of the changes.
         strength: 0 changes nothing, 1 is the full range.
-        may_invert: whether the picture may become its negative.
+        may_invert: whether the colours may be inverted.
     """
     if strength == 0 or random.random() > 0.8 * strength + 0.1:
         return image

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build a data set: a recipe goes in, a folder of shards comes out, the same on every machine and after every crash.
+"""Build a data set, a folder of shards, from a recipe.
 
-Record `i` of shard `s` of part `p` is drawn from a seed hashed out of those names, so nothing depends on the number of
-workers or on what was built before. A complete shard is never made again (`finesight.data.shards`): to restart after
-a crash or a kill, run the same command. Another recipe for a folder that holds shards is an error. Nothing is written
-before the assets of every missing shard are loaded.
+The seed of a record is a hash of the recipe's seed, the part, the shard and the record's index, so a record does not
+depend on the number of workers or on earlier builds. Complete shards are kept (`finesight.data.shards`): run the same
+command again after a crash. A folder with shards of another recipe is an error. Nothing is written before the assets
+of every missing shard are loaded.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from finesight.data.builders.text_lines import TextLines, TextLinesConfig
 from finesight.data.builders.text_sheets import TextSheets, TextSheetsConfig
 from finesight.data.record import Record
 from finesight.data.shards import ShardReader, is_complete, write_shard
-from finesight.data.sources.fonts import FontCatalogue, Split
+from finesight.data.sources.fonts import FontCatalogue
 from finesight.data.sources.icons import IconLibrary
 from finesight.data.sources.words import WordLists
+from finesight.data.split import Split
 from finesight.errors import ConfigError, DataError
 
 __all__ = [
@@ -43,17 +44,17 @@ __all__ = [
 
 RECIPE_FILE = "recipe.json"
 Progress = Callable[[int, int], None]
-"""Called with records done and records wanted."""
+"""Called with the number of records done and of all records."""
 
 
 class _Part(BaseModel):
-    """What every part of a recipe says; `builder` comes first, and each kind of part narrows it."""
+    """Fields of every part of a recipe; `builder` is first, so that it is written first."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    builder: str = Field(description="which builder")
+    builder: str = Field(description="name of the builder")
     name: str = Field(
-        pattern=r"^[a-z0-9_]+$", description="name of the part, first word of its shards"
+        pattern=r"^[a-z0-9_]+$", description="name of the part; its shards are named NAME-00000.tar"
     )
     num_records: int = Field(ge=1, description="records to draw")
 
@@ -61,22 +62,22 @@ class _Part(BaseModel):
 class TextPart(_Part):
     """Records drawn by the text builder."""
 
-    builder: Literal["text"] = Field("text", description="which builder")
-    options: TextLinesConfig = Field(TextLinesConfig(), description="what to draw")
+    builder: Literal["text"] = Field("text", description="name of the builder")
+    options: TextLinesConfig = Field(TextLinesConfig(), description="options of the builder")
 
 
 class SheetPart(_Part):
     """Records drawn by the sheet builder."""
 
-    builder: Literal["sheets"] = Field("sheets", description="which builder")
-    options: TextSheetsConfig = Field(TextSheetsConfig(), description="what to draw")
+    builder: Literal["sheets"] = Field("sheets", description="name of the builder")
+    options: TextSheetsConfig = Field(TextSheetsConfig(), description="options of the builder")
 
 
 class ScenePart(_Part):
     """Records drawn by the scene builder."""
 
-    builder: Literal["scenes"] = Field("scenes", description="which builder")
-    options: ScenesConfig = Field(ScenesConfig(), description="what to draw")
+    builder: Literal["scenes"] = Field("scenes", description="name of the builder")
+    options: ScenesConfig = Field(ScenesConfig(), description="options of the builder")
 
 
 PartConfig = Annotated[TextPart | SheetPart | ScenePart, Field(discriminator="builder")]
@@ -91,10 +92,10 @@ class BuildConfig(BaseModel):
     assets: Path = Field(
         Path("runs/assets"), description="folder of scripts/install-training-assets.sh"
     )
-    seed: int = Field(0, description="changes every record")
+    seed: int = Field(0, description="seed of all records")
     shard_records: int = Field(5000, ge=1, description="records per shard")
     parts: tuple[PartConfig, ...] = Field(
-        min_length=1, description="what to draw, one after another"
+        min_length=1, description="parts of the data set, built in this order"
     )
 
     def jobs(self) -> Iterator[tuple[int, int, int]]:
@@ -105,7 +106,7 @@ class BuildConfig(BaseModel):
 
 
 class Builder(Protocol):
-    """Anything that draws the record of a seed."""
+    """Draws the record of a seed."""
 
     def record(self, record_id: str, seed: int) -> Record:
         """Draw one record."""
@@ -114,12 +115,12 @@ class Builder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BuildSummary:
-    """What a build did.
+    """Result of a build.
 
     Attributes:
-        made: records drawn now.
+        made: records drawn in this build.
         kept: records of shards that were complete before.
-        seconds: time it took.
+        seconds: duration of the build.
         rows: per part: name, records, shards, bytes.
     """
 
@@ -155,7 +156,7 @@ def build(
     jobs = list(config.jobs())
     missing = [job for job in jobs if not is_complete(_shard_path(config, out, job))]
     for number in dict.fromkeys(job[0] for job in missing):
-        _builder(config.parts[number].model_dump_json(), config.assets)  # what it lacks is said now
+        _builder(config.parts[number].model_dump_json(), config.assets)  # raises on a missing asset
     _claim(config, out)
     total, todo = sum(job[2] for job in jobs), sum(job[2] for job in missing)
     done = total - todo
@@ -167,7 +168,7 @@ def build(
 
 
 def make_builder(part: TextPart | SheetPart | ScenePart, assets: Path) -> Builder:
-    """The builder of a part with its assets loaded."""
+    """The builder of a part, with its assets loaded."""
     words = _words(assets, part.options.split)
     if isinstance(part, TextPart):
         return TextLines(part.options, _fonts(assets), words)
@@ -177,7 +178,7 @@ def make_builder(part: TextPart | SheetPart | ScenePart, assets: Path) -> Builde
 
 
 def seed_of(seed: int, part: str, shard: int, index: int) -> int:
-    """Seed of a record: 63 bits of a hash of the names, independent of everything else."""
+    """Seed of a record: 63 bits of the SHA-256 of the arguments."""
     digest = hashlib.sha256(f"{seed}/{part}/{shard}/{index}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
@@ -187,18 +188,18 @@ def _recipe_text(config: BuildConfig) -> str:
 
 
 def _refuse_another_recipe(config: BuildConfig, out: Path) -> None:
-    """Raise where shards would come to lie beside those of another recipe; one that left no shard does not count."""
+    """Raise if the folder has complete shards of another recipe."""
     path = out / RECIPE_FILE
     is_another = path.is_file() and path.read_bytes() != _recipe_text(config).encode()
     if is_another and any(map(is_complete, out.glob("*.tar"))):
         raise ConfigError(
-            f"folder {out} was begun with another recipe (see {path})",
+            f"folder {out} has shards of another recipe (see {path})",
             hint="choose a new folder, or delete this one",
         )
 
 
 def _claim(config: BuildConfig, out: Path) -> None:
-    """Write the recipe into the folder, and remove what a build that was killed left there."""
+    """Write the recipe into the folder, and remove unfinished files of a killed build."""
     out.mkdir(parents=True, exist_ok=True)
     files.write_text(out / RECIPE_FILE, _recipe_text(config), error=DataError)
     files.remove_drafts(out)
@@ -221,7 +222,7 @@ def _run(
     finally:
         pool.terminate()
         pool.join()
-        files.remove_drafts(out)  # of workers that were ended because another one failed
+        files.remove_drafts(out)  # of workers that were terminated because another one failed
 
 
 def _build_shard(task: tuple[BuildConfig, Path, tuple[int, int, int]]) -> int:
@@ -238,7 +239,7 @@ def _build_shard(task: tuple[BuildConfig, Path, tuple[int, int, int]]) -> int:
 
 @lru_cache(maxsize=4)
 def _builder(part: str, assets: Path) -> Builder:
-    """One builder per part and process; the part travels as JSON because it must be hashable."""
+    """One builder per part and process; the part is JSON because the key of the cache must be hashable."""
     return make_builder(TypeAdapter[PartConfig](PartConfig).validate_json(part), assets)
 
 

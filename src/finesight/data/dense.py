@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Targets of visual tokens: the characters and the object that stand in the cell of each.
+"""Targets of dense supervision: the characters and the object in the cell of each visual token.
 
-A small model that must learn to see through its language loss alone stays a language model for a long time. Drawn
-pictures know where every character and object is, so each 28 x 28 cell of the picture that the model sees can be
-supervised by itself (`finesight.train.dense`).
+The truth of drawn pictures gives each 28 x 28 cell of the resized picture targets of its own
+(`finesight.train.dense`). With the language loss alone, a small model ignores its pictures for a long time.
 
-Targets are lists of what is known, not grids with gaps: their numbers are shapes, which cost no synchronisation.
+Targets are lists of cells, not grids with gaps, so that their numbers are shapes and cost no synchronisation.
 
 Legend: M visual tokens of a pack, one per cell, row by row; K character slots per cell; R cells of pictures whose
 characters are known; Q slots that are learned; O cells of pictures whose objects are known; B cells with an object.
@@ -25,13 +24,13 @@ from finesight.data.record import Glyph, SceneObject, Truth
 from finesight.geometry import Resize
 
 CHAR_SLOTS = 6
-"""Characters kept per cell (K): a 28-pixel cell holds about five of the smallest letters drawn."""
+"""Characters kept per cell (K); a 28-pixel cell has about five of the smallest letters drawn."""
 
 BLANK = 0
 """Character class of a slot after the last character of its cell."""
 
 OTHER = 1
-"""Character class of a letter outside the alphabet."""
+"""Character class of a character outside the alphabet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class DenseVocabulary:
 
     @classmethod
     def build(cls, characters: str, objects: Sequence[str]) -> DenseVocabulary:
-        """Number the characters and the object names in the order given."""
+        """Number the characters and the object names in the given order."""
         return cls(
             {char: index + 2 for index, char in enumerate(dict.fromkeys(characters))},
             {name: index + 1 for index, name in enumerate(dict.fromkeys(objects))},
@@ -57,17 +56,17 @@ class DenseVocabulary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseTargets:
-    """What is known of the visual tokens of one picture or video, or of a pack.
+    """Targets of the visual tokens of one picture or video, or of a pack.
 
     Attributes:
-        num_cells: visual tokens, whether anything is known of them or not (M).
+        num_cells: number of visual tokens, with or without targets (M).
         text_cells: int64[R], visual tokens whose characters are known.
-        slots: int64[Q], slots that are learned, counted over `[R, K]`: each character, and the first blank after them.
+        slots: int64[Q], slots with a target, as flat indices of `[R, K]`: each character, and the first blank after it.
         characters: int64[Q], their classes.
-        object_cells: int64[O], visual tokens of which it is known what covers their middle.
-        objects: int64[O], its class, 0 for background.
-        box_cells: int64[B], visual tokens whose middle an object covers.
-        boxes: float32[B, 4], from the cell's middle to that object's left, top, right and bottom edge, in cells.
+        object_cells: int64[O], visual tokens whose object is known.
+        objects: int64[O], class of the object over the centre of the cell, 0 for background.
+        box_cells: int64[B], visual tokens with an object over their centre.
+        boxes: float32[B, 4], from the cell's centre to that object's left, top, right and bottom edge, in cells.
     """
 
     num_cells: int
@@ -81,7 +80,7 @@ class DenseTargets:
 
     @classmethod
     def join(cls, parts: Iterable[DenseTargets]) -> DenseTargets:
-        """Targets of several pictures, in order."""
+        """Concatenate the targets of several pictures."""
         known = list(parts)
         cells = np.cumsum([0, *(part.num_cells for part in known)])
         slots = np.cumsum([0, *(part.text_cells.numel() for part in known)]) * CHAR_SLOTS
@@ -111,12 +110,12 @@ class DenseTargets:
 def dense_targets(
     truth: Truth, vocabulary: DenseVocabulary, resize: Resize, *, rows: int, columns: int
 ) -> DenseTargets:
-    """Targets of a picture that the model sees as `rows` x `columns` cells.
+    """Targets of a picture of `rows` x `columns` visual tokens.
 
     Args:
         truth: in pixels of the picture before it was resized.
         vocabulary: classes.
-        resize: what the processor did to the picture; it maps the truth to the picture that the model sees.
+        resize: original and resized size of the picture.
         rows: rows of visual tokens.
         columns: columns of visual tokens.
     """
@@ -127,7 +126,7 @@ def dense_targets(
     empty = np.zeros(0, dtype=np.int64)
     object_cells = objects = box_cells = empty
     boxes = np.zeros((0, 4), dtype=np.float32)
-    if truth.objects is not None:  # a picture without objects is known to be empty
+    if truth.objects is not None:  # an empty tuple means background everywhere
         owners = cell_owners(truth.objects, scale, (rows, columns))
         classes = [vocabulary.objects.get(thing.name, -1) for thing in truth.objects]
         of_cells = np.array([*classes, 0], dtype=np.int64)[owners]  # the last is the background
@@ -153,7 +152,7 @@ def _characters(
     scale: npt.NDArray[np.float64],
     shape: tuple[int, int],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Slots that are learned and their classes: a cell's characters in reading order, then one blank."""
+    """Slots with a target and their classes: a cell's characters in reading order, then one blank."""
     rows, columns = shape
     grid = np.full((rows * columns, CHAR_SLOTS), BLANK, dtype=np.int64)
     filled = np.zeros(rows * columns, dtype=np.int64)
@@ -163,7 +162,7 @@ def _characters(
         if row < rows and column < columns and filled[cell] < CHAR_SLOTS:
             grid[cell, filled[cell]] = vocabulary.characters.get(glyph.char, OTHER)
             filled[cell] += 1
-    # Most slots are blank; only the first blank of a cell says something new: how many characters there are.
+    # Only the first blank of a cell is a target: it gives the number of characters; most slots are blank.
     slots = np.flatnonzero(np.arange(CHAR_SLOTS) <= filled[:, None])
     return slots, grid.ravel()[slots]
 
@@ -171,7 +170,7 @@ def _characters(
 def cell_owners(
     objects: Sequence[SceneObject], scale: npt.NDArray[np.float64], shape: tuple[int, int]
 ) -> npt.NDArray[np.int64]:
-    """Index of the smallest object over each cell's middle, -1 for none.
+    """Index of the smallest object over each cell's centre, -1 for none.
 
     Args:
         objects: in pixels.
@@ -181,13 +180,13 @@ def cell_owners(
     rows, columns = shape
     boxes = _corners(objects) * np.tile(scale, 2)
     x1, y1, x2, y2 = boxes.T
-    homes = np.floor((y1 + y2) / 2) * columns + np.floor((x1 + x2) / 2)
-    x, y = _middles(shape)
+    own_cells = np.floor((y1 + y2) / 2) * columns + np.floor((x1 + x2) / 2)
+    x, y = _centres(shape)
     owners = np.full(rows * columns, -1, dtype=np.int64)
     for index in np.argsort(-(x2 - x1) * (y2 - y1), kind="stable"):  # the smallest last
         inside = (x >= x1[index]) & (x <= x2[index]) & (y >= y1[index]) & (y <= y2[index])
-        # an object smaller than a cell may miss every middle: then it owns the cell of its own middle
-        inside[int(homes[index])] = True
+        # A small object may cover no cell centre: it also owns the cell of its own centre.
+        inside[int(own_cells[index])] = True
         owners[inside] = index
     return owners
 
@@ -198,8 +197,8 @@ def _edges(
     scale: npt.NDArray[np.float64],
     shape: tuple[int, int],
 ) -> npt.NDArray[np.float32]:
-    """float32[M, 4], from each cell's middle to the edges of the object that owns it; 0 where there is none."""
-    x, y = _middles(shape)
+    """float32[M, 4], from each cell's centre to the edges of the object that owns it; 0 without one."""
+    x, y = _centres(shape)
     boxes = np.vstack([_corners(objects) * np.tile(scale, 2), np.zeros((1, 4))])
     x1, y1, x2, y2 = boxes[owners].T
     edges = np.stack([x - x1, y - y1, x2 - x, y2 - y], axis=1)
@@ -212,7 +211,7 @@ def _corners(objects: Sequence[SceneObject]) -> npt.NDArray[np.float64]:
     return np.array([item.box for item in objects], dtype=np.float64).reshape(-1, 4)
 
 
-def _middles(shape: tuple[int, int]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Each cell's middle from the left and from the top, in cells."""
+def _centres(shape: tuple[int, int]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Coordinates `x` and `y` of each cell's centre, in cells."""
     rows, columns = shape
     return np.tile(np.arange(columns) + 0.5, rows), np.repeat(np.arange(rows) + 0.5, columns)

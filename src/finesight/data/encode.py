@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a record to a training sample: choose questions, change the pictures a little, encode.
+"""Encode a record as a training sample: choose questions, augment the pictures, tokenise, make dense targets.
 
-Pictures are drawn once and stored as they are; cheap changes make each reading of them different, which is worth more
-than drawing anew. The encoder is that of serving (`finesight.processor`). What is known about a picture follows what
-the processor does to its pixels, by the `Resize` of its media record.
+Each epoch augments the stored pictures differently. The processor is the one used for inference
+(`finesight.processor`). The truth of a picture is mapped to the resized picture by the `Resize` of its media record.
 """
 
 from __future__ import annotations
@@ -31,40 +30,40 @@ _ONE_TOKEN_PIXELS = 28 * 28
 
 
 class EncoderConfig(BaseModel):
-    """How records become samples."""
+    """Augmentation and targets of training samples."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_turns: int = Field(
-        4, ge=1, description="questions asked about one picture, where they come in any order"
+        4, ge=1, description="most questions of a sample, for records with independent questions"
     )
-    jitter: float = Field(1.0, ge=0, le=1, description="strength of the picture jitter; 0 is off")
+    jitter: float = Field(1.0, ge=0, le=1, description="strength of the colour jitter; 0 is off")
     squeeze: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="how far pictures are shrunk and moved, where no answer names a place; 0 is off",
+        description="strength of shrinking and moving, for pictures whose answers have no coordinates; 0 is off",
     )
     video_share: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="share of single pictures shown as a still video of a few frames",
+        description="share of single pictures shown as a video of two to six equal frames",
     )
     spelled_share: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="share of plain transcriptions whose answer is one token per character: a small model then learns "
-        "to copy letters and need not know every word piece",
+        description="share of plain transcriptions with one token per character: a small model then learns to copy "
+        "letters, without the spelling of every token",
     )
-    characters: str = Field("", description="alphabet of dense supervision")
-    objects: tuple[str, ...] = Field((), description="object names of dense supervision")
+    characters: str = Field("", description="character classes of dense supervision")
+    objects: tuple[str, ...] = Field((), description="object classes of dense supervision")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSample:
-    """One sample with the targets of its visual tokens."""
+    """One sample with the dense targets of its visual tokens."""
 
     sample: EncodedSample
     dense: DenseTargets
@@ -72,18 +71,18 @@ class TrainSample:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A picture or video as it is shown this time, and what is known about it."""
+    """An augmented picture or video, and its truth."""
 
     part: ImagePart | VideoPart
     truth: Truth
 
 
 class TrainingEncoder:
-    """Turns records into samples.
+    """Encodes records as training samples.
 
     Args:
-        config: what is varied, and the classes of dense supervision.
-        processor: that of the model.
+        config: augmentation, and the classes of dense supervision.
+        processor: processor of the model.
     """
 
     def __init__(self, config: EncoderConfig, processor: Processor) -> None:
@@ -92,14 +91,14 @@ class TrainingEncoder:
         self._vocabulary = DenseVocabulary.build(config.characters, config.objects)
 
     def encode(self, record: Record, random: np.random.Generator) -> TrainSample:
-        """Encode one reading of a record.
+        """Encode a record once.
 
         Args:
-            record: checked when it was stored.
-            random: decides what is asked and how pictures are changed.
+            record: a record that was checked when it was stored.
+            random: generator of the choice of questions and the augmentation.
 
         Raises:
-            RecordInvalid: the record cannot be encoded; names it and says why.
+            RecordInvalid: the record cannot be encoded.
         """
         conversation = record.conversation
         if record.any_order:
@@ -131,7 +130,7 @@ class TrainingEncoder:
         *,
         is_alone: bool,
     ) -> _Shown:
-        """A picture with its pixels changed, now and then as a video that stands still; a video as it is."""
+        """The augmented picture, in some cases as a video of equal frames; a video is unchanged."""
         if not isinstance(part, ImagePart) or not isinstance(part.source, np.ndarray):
             return _Shown(part, truth)
         pixels = part.source
@@ -147,12 +146,12 @@ class TrainingEncoder:
         )
         if num_frames == 1:
             return _Shown(replace(part, source=frames[0]), truth)
-        # The usual floor of 128 tokens for a video would enlarge a small picture many times.
+        # The default minimum of 128 tokens for a video would enlarge a small picture many times.
         fps = float(random.choice(_VIDEO_FPS))
         return _Shown(VideoPart(source=frames, sample_fps=fps, min_pixels=_ONE_TOKEN_PIXELS), truth)
 
     def _dense(self, sample: EncodedSample, truth: Sequence[Truth]) -> DenseTargets:
-        """Targets of all visual tokens; those of a picture once for each pair of frames."""
+        """Targets of all visual tokens; those of a picture are repeated for each frame pair."""
         merge = self._processor.model_config.vision.spatial_merge_size
         parts: list[DenseTargets] = []
         for item, known in zip(sample.vision, truth, strict=True):
@@ -166,7 +165,7 @@ class TrainingEncoder:
 
 
 def _some_turns(conversation: Conversation, random: np.random.Generator, most: int) -> Conversation:
-    """Some questions with their answers, in any order; the media come with the first of them."""
+    """Some questions with their answers, in random order; the media are in the first question."""
     messages = conversation.messages
     first = 1 if messages[0].role == "system" else 0
     chosen = random.permutation((len(messages) - first) // 2)[:most].tolist()
@@ -180,7 +179,7 @@ def _some_turns(conversation: Conversation, random: np.random.Generator, most: i
 
 
 def _with_media(conversation: Conversation, media: Sequence[ImagePart | VideoPart]) -> Conversation:
-    """The conversation with other media in the same places."""
+    """The conversation with its media replaced."""
     left: Iterator[ImagePart | VideoPart] = iter(media)
     messages = tuple(
         replace(

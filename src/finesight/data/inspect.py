@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look at a data set: one self-contained HTML page of samples with their truth drawn over them.
+"""Show samples of a data set with their truth on one self-contained HTML page.
 
-Pictures are embedded, boxes and character centres are vector marks on top that can be switched off, and every shard is
-checked against its checksum first. The page runs no script and loads nothing.
+Pictures are embedded; boxes and character centres are vector marks that can be switched off. Every shard is first
+checked against its checksum. The page has no script and loads no other file.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def sheet(folder: Path, *, num_samples: int = 60, seed: int = 0) -> tuple[str, i
 
     Args:
         folder: a data set.
-        num_samples: most samples shown.
-        seed: which samples.
+        num_samples: largest number of samples.
+        seed: seed of the choice of samples.
 
     Returns:
         HTML, and the number of samples shown.
 
     Raises:
-        DataError: the folder holds no data set.
-        ShardCorrupt: a shard does not fit its index.
+        DataError: the folder has no shard.
+        ShardCorrupt: a shard does not match its index.
         RecordInvalid: a shown record breaks the schema.
     """
     shards = ShardSet(folder)
@@ -63,7 +63,7 @@ def sheet(folder: Path, *, num_samples: int = 60, seed: int = 0) -> tuple[str, i
 
 
 def _summary(records: list[Record]) -> Table:
-    """Counts of the shown samples by what their meta says."""
+    """Number of shown samples by value of each key of `meta`."""
     rows = []
     for key in ("stage", "kind", "language", "direction", "split"):
         counts = Counter(str(record.meta[key]) for record in records if key in record.meta)
@@ -86,13 +86,13 @@ def _figure(record: Record) -> Figure:
 
 
 def _message(message: Message) -> tuple[str, str]:
-    """Who speaks, and the words with the tool calls."""
+    """Role, and text with tool calls."""
     calls = [str(dict(call)) for call in message.tool_calls]
     return message.role, "\n".join((text_of(message), *calls))
 
 
 def _media(part: ImagePart | VideoPart, truth: Truth) -> Markup:
-    """A picture with its truth, the frames of a video that is given as pictures, or the size of a video file."""
+    """A picture with its truth, the frames of a video given as pictures, or the size of a video file."""
     sources = part.source if isinstance(part.source, tuple) else (part.source,)
     pictures = [_picture(each, truth) for each in sources if isinstance(each, np.ndarray)]
     if pictures:
@@ -103,7 +103,7 @@ def _media(part: ImagePart | VideoPart, truth: Truth) -> Markup:
 
 
 def _picture(pixels: npt.NDArray[np.uint8], truth: Truth) -> Markup:
-    """The picture with its truth over it."""
+    """The picture with its truth drawn over it."""
     height, width = pixels.shape[:2]
     zoom = _ZOOM if width * _ZOOM <= 540 else 1
     image = {

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From shards to packs: draw records from the mixture, encode them, pack them.
-
-Runs in worker processes beside the training.
-"""
+"""Data loader: draw records from the mixture, encode and pack them, in worker processes."""
 
 from __future__ import annotations
 
@@ -26,32 +23,30 @@ from finesight.errors import ConfigError, FinesightError
 from finesight.processor.processor import Processor
 
 _CHECKED_PACKS = 2
-"""Packs of each worker whose lengths are all compared; what is wrong is wrong from the first one on."""
+"""Number of packs of each worker that are checked; a wrong layout is wrong from the first pack on."""
 
 
 class LoaderConfig(EncoderConfig):
-    """What is fed and in which portions."""
+    """Sources, packing and workers of the data loader."""
 
-    source: tuple[SourceConfig, ...] = Field(description="folders of shards with their shares")
-    pack_tokens: int = Field(
-        2048, ge=64, description="tokens of one pack, text and visual together"
-    )
-    pack_patches: int = Field(8192, ge=64, description="patches of one pack")
-    workers: int = Field(1, ge=1, description="processes that prepare packs")
-    seed: int = Field(0, description="fixes the order and the jitter")
+    source: tuple[SourceConfig, ...] = Field(description="folders of shards with their weights")
+    pack_tokens: int = Field(2048, ge=64, description="most tokens of a pack, text and visual")
+    pack_patches: int = Field(8192, ge=64, description="most patches of a pack")
+    workers: int = Field(1, ge=1, description="worker processes of the data loader")
+    seed: int = Field(0, description="seed of the order and the augmentation")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainBatch:
-    """One pack with what training needs beside it.
+    """One pack with its training targets.
 
     Attributes:
         batch: the pack.
-        next_tokens: which of its tokens are learned.
+        next_tokens: targets of next-token prediction.
         dense: targets of its visual tokens.
-        cursor: place in the data after this pack, as a plain mapping.
+        cursor: position in the data after this pack, as a plain mapping.
         num_samples: samples in the pack.
-        worker: which worker made it.
+        worker: index of the worker that made it.
     """
 
     batch: PackedBatch
@@ -72,15 +67,14 @@ class TrainBatch:
 
 
 class PackStream(IterableDataset[TrainBatch | FinesightError]):
-    """Endless packs from a mixture.
+    """Endless stream of packs from a mixture.
 
-    Each worker packs its own share of one stream of records; which records there are, and in which order, does not
-    depend on the number of workers.
+    Each worker packs its own share of one stream of records. The stream does not depend on the number of workers.
 
     Args:
-        config: what is fed.
+        config: sources, packing and workers.
         model_folder: folder with `tokenizer.json`, `config.json` and `preprocessor_config.json`.
-        cursor: where to start, from the last pack of `read_packs`; an empty one starts at the beginning.
+        cursor: position to start from, of the last pack of `read_packs`; an empty one is the beginning.
 
     Raises:
         ConfigError: the cursor was made with another number of workers.
@@ -92,35 +86,35 @@ class PackStream(IterableDataset[TrainBatch | FinesightError]):
         self._config = config
         self._model_folder = model_folder
         self.num_workers = config.workers
-        self.places: list[dict[str, Any]] = [{} for _ in range(config.workers)]
+        self.cursors: list[dict[str, Any]] = [{} for _ in range(config.workers)]
         self.first_worker = 0
         if cursor:
-            self.places, self.first_worker = list(cursor["workers"]), int(cursor["next"])
-        if len(self.places) != config.workers:
+            self.cursors, self.first_worker = list(cursor["workers"]), int(cursor["next"])
+        if len(self.cursors) != config.workers:
             raise ConfigError(
-                f"the run was made with {len(self.places)} loader workers, the recipe says {config.workers}",
-                hint=f"resume with data.workers = {len(self.places)}, or start a new run from its weights",
+                f"the run was made with {len(self.cursors)} loader workers, the recipe has {config.workers}",
+                hint=f"resume with data.workers = {len(self.cursors)}, or start a new run from its weights",
             )
 
     def at(self, cursor: Mapping[str, Any]) -> PackStream:
-        """The same stream from another place on."""
+        """The same stream from another position."""
         return PackStream(self._config, self._model_folder, cursor)
 
     def check(self) -> None:
-        """Open every source and read a record at the present place, as the workers will.
+        """Open every source, and read a record at the position of each worker.
 
         Raises:
-            ConfigError: the place was saved with another number of sources.
-            DataError: there is no data, or it is broken.
+            ConfigError: the position was saved with another number of sources.
+            DataError: a source has no data, or it is corrupt.
         """
         mixture = Mixture(self._config.source, seed=self._config.seed)
-        for place in self.places:
-            next(mixture.stream(Cursor(**place)))
+        for cursor in self.cursors:
+            next(mixture.stream(Cursor(**cursor)))
 
     def __iter__(self) -> Iterator[TrainBatch | FinesightError]:
-        """Packs, filled in the order of the stream until the next sample would not fit.
+        """Packs, each filled in the order of the stream until the next sample would not fit.
 
-        An error is the last thing that comes: raised in a worker it would arrive as the text of a traceback.
+        An error is yielded as the last item: raised in a worker, it would arrive as the text of a traceback.
         """
         try:
             yield from self._packs()
@@ -132,9 +126,9 @@ class PackStream(IterableDataset[TrainBatch | FinesightError]):
         encoder = TrainingEncoder(self._config, Processor.from_folder(self._model_folder))
         mixture = Mixture(self._config.source, seed=self._config.seed)
         info = get_worker_info()
-        # Packs come from the workers in turn, and the turn of a resumed run need not begin with worker 0.
+        # The DataLoader takes packs from its workers in turn, from worker 0 on; a resumed run may start at another.
         worker = (self.first_worker + (info.id if info else 0)) % self.num_workers
-        start = Cursor(**self.places[worker])
+        start = Cursor(**self.cursors[worker])
         ready: list[TrainSample] = []
         num_tokens = num_patches = num_packs = 0
         before = start
@@ -190,29 +184,29 @@ def _moved(targets: Any, device: torch.device) -> Any:
     return replace(targets, **tensors)
 
 
-def _leave_stopping_to_the_parent(_worker: int) -> None:
-    """Ctrl-C and most supervisors signal a whole process group: a worker that obeyed would take the run with it."""
+def _ignore_stop_signals(_worker: int) -> None:
+    """Ignore Ctrl-C and SIGTERM, which often go to the whole process group: the main process stops the workers."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
 
 
 def read_packs(stream: PackStream) -> Iterator[TrainBatch]:
-    """Packs of all workers in turn, each with the place of the whole stream after it.
+    """Packs of all workers in turn, each with the position of the whole stream after it.
 
     Raises:
-        FinesightError: a worker met it.
+        FinesightError: an error in a worker.
     """
     loader = DataLoader(
         stream,
         batch_size=None,
         num_workers=stream.num_workers,
         prefetch_factor=8,
-        worker_init_fn=_leave_stopping_to_the_parent,
+        worker_init_fn=_ignore_stop_signals,
     )
-    places = list(stream.places)
-    for made in loader:
-        if isinstance(made, FinesightError):
-            raise made
-        places[made.worker] = made.cursor
-        cursor = {"workers": list(places), "next": (made.worker + 1) % stream.num_workers}
-        yield replace(made, cursor=cursor)
+    cursors = list(stream.cursors)
+    for batch in loader:
+        if isinstance(batch, FinesightError):
+            raise batch
+        cursors[batch.worker] = batch.cursor
+        cursor = {"workers": list(cursors), "next": (batch.worker + 1) % stream.num_workers}
+        yield replace(batch, cursor=cursor)

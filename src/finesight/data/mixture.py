@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw records from weighted sources in an order that a seed fixes and a cursor resumes.
+"""Draw records from weighted sources, in an order given by a seed and resumable from a cursor.
 
-The stream is a pure function of the seed and of how many records were drawn, so a run that stops and goes on sees
-exactly what an unbroken run would have seen. Within a source every record comes once per epoch, in an order of its own.
+The stream is a pure function of the seed and the number of records drawn, so a resumed run gets exactly the records of
+an uninterrupted run. Within a source, every record is drawn once per epoch, in an order that changes with the epoch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from finesight.errors import ConfigError
 
 
 class SourceConfig(BaseModel):
-    """One folder of shards and its share."""
+    """One folder of shards and its weight."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,7 +32,7 @@ class SourceConfig(BaseModel):
 
 @dataclass(slots=True)
 class Cursor:
-    """Place in the stream.
+    """Position in the stream.
 
     Attributes:
         drawn: records drawn so far.
@@ -43,7 +43,7 @@ class Cursor:
     taken: list[int] = field(default_factory=list)
 
     def copy(self) -> Cursor:
-        """A cursor that does not move with this one."""
+        """An independent copy."""
         return Cursor(self.drawn, list(self.taken))
 
 
@@ -52,7 +52,7 @@ class Mixture:
 
     Args:
         sources: folders and weights.
-        seed: fixes the order.
+        seed: seed of the order.
 
     Raises:
         ConfigError: there is no source.
@@ -71,21 +71,21 @@ class Mixture:
     def stream(
         self, start: Cursor | None = None, *, worker: int = 0, num_workers: int = 1
     ) -> Iterator[tuple[Record, np.random.Generator, Cursor]]:
-        """Records from `start` on; of several workers each takes every `num_workers`-th draw of the same stream.
+        """Records from `start` on; each of several workers takes every `num_workers`-th draw of the same stream.
 
         Args:
-            start: where to go on; None is the beginning.
-            worker: which of the workers this is, from 0.
-            num_workers: how many share the stream.
+            start: position to start from; None is the beginning.
+            worker: index of this worker, from 0.
+            num_workers: number of workers that share the stream.
 
         Yields:
-            The record, a random generator that belongs to this draw, and the cursor after it.
+            The record, the random generator of this draw, and the cursor after it.
         """
         cursor = start.copy() if start and start.taken else Cursor(0, [0] * len(self._sets))
         if len(cursor.taken) != len(self._sets):
             raise ConfigError(
                 f"the run was made with {len(cursor.taken)} data sources, the recipe has {len(self._sets)}",
-                hint="another mixture is another run: give it its own run.folder, and model.start_from this one",
+                hint="start a new run with the other mixture: another run.folder, and model.start_from = this run",
             )
         while True:
             random = np.random.default_rng((self._seed, cursor.drawn))
@@ -93,12 +93,12 @@ class Mixture:
             drawn, taken = cursor.drawn, cursor.taken[source]
             cursor.drawn += 1
             cursor.taken[source] += 1
-            if drawn % num_workers == worker:  # the draws of the others are only counted
+            if drawn % num_workers == worker:  # draws of other workers are only counted
                 record = self._sets[source][self._index(source, taken)]
                 yield record, random, cursor.copy()
 
     def _index(self, source: int, taken: int) -> int:
-        """Record number `taken` of a source, through the order of its epoch."""
+        """Index of the record that draw number `taken` of a source gives, by the order of its epoch."""
         size = len(self._sets[source])
         epoch, place = divmod(taken, size)
         known, order = self._orders.get(source, (-1, np.empty(0)))

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Targets of next-token prediction: which rows of a pack are learned, and the length of the answer each stands in.
+"""Targets of next-token prediction: the rows of a pack with a target, and the length of each one's answer.
 
-They are chosen by the loader's workers, on the CPU: how many there are is then known before the pack is on a device,
-and choosing them costs no synchronisation.
+They are computed by the loader's workers on the CPU, so that their number is known without a device synchronisation.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from finesight.batch import IGNORE_INDEX, PackedBatch
 
 @dataclass(frozen=True, slots=True)
 class NextTokenTargets:
-    """What a pack teaches about next tokens.
+    """Next-token targets of a pack.
 
     Attributes:
-        rows: int64[R], ascending rows of the hidden states whose next token is learned.
-        targets: int64[R], those tokens.
-        lengths: float32[R], number of targets of the answer that each belongs to.
+        rows: int64[R], ascending rows of the hidden states that predict a target.
+        targets: int64[R], the next token of each row.
+        lengths: float32[R], number of targets in the answer of each row.
     """
 
     rows: Tensor
@@ -31,9 +30,7 @@ class NextTokenTargets:
 
 
 def next_token_targets(batch: PackedBatch) -> NextTokenTargets:
-    """Targets of a pack.
-
-    Rows without a gap between them are one answer.
+    """Targets of a pack; contiguous rows are one answer.
 
     Worked example: labels `[-100, -100, 7, 9]` of one sample give rows `[1, 2]` and targets `[7, 9]`, both of an answer
     of length 2; the first token of a sample is never a target of the sample before it.

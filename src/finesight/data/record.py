@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One training or evaluation sample: a conversation, and what is known about its pictures beside it.
+"""Record: one training or evaluation sample, a conversation with optional ground truth for its pictures.
 
-A record is made by a builder, stored in a shard (`finesight.data.stored`), and encoded by the loader. It holds whatever
-a conversation holds: pictures, videos, a system message, tools, turns. The truth (`glyphs`, `objects`) is optional; it
-is kept so that new questions, dense targets and checks need no new pictures.
+A record is made by a builder, stored in a shard (`finesight.data.stored`), and encoded by the loader. Its conversation
+may have pictures, videos, a system message, tools and several turns. The truth (`glyphs`, `objects`) allows new
+questions, dense targets and checks without new pictures.
 
-Truth is in pixels of the stored picture. Places that an answer names are those of the picture that the model sees: a
-builder whose answers name places draws sides that are multiples of 28, which the processor leaves as they are.
+Truth is in pixels of the stored picture. Coordinates in an answer are in pixels of the resized picture: a builder whose
+answers have coordinates draws sides that are multiples of 28, which the processor does not resize.
 """
 
 from __future__ import annotations
@@ -21,24 +21,23 @@ import numpy as np
 import numpy.typing as npt
 
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
+from finesight.data.split import SPLITS
 from finesight.errors import ConfigError, RecordInvalid
 
 __all__ = ["Augmentation", "Glyph", "Record", "SceneObject", "Truth", "asked_about", "text_of"]
 
-SPLITS = ("train", "heldout")
-
 Augmentation = Literal["move", "invert"]
-"""A change of the pixels that only some answers survive: to move them, to show the negative."""
+"""A change of the pixels that keeps only some answers true: to move the content, to invert the colours."""
 
 
 class Glyph(NamedTuple):
     """One drawn character.
 
     Attributes:
-        char: the character (never a space).
+        char: the character, not white space.
         x: centre of its advance box, in pixels from the left.
         y: centre of its row's ink, in pixels from the top.
-        order: its index among the characters in reading order, spaces and line ends counted.
+        order: its index in the text, counting spaces and line ends.
     """
 
     char: str
@@ -48,11 +47,11 @@ class Glyph(NamedTuple):
 
 
 class SceneObject(NamedTuple):
-    """One visible thing.
+    """One visible object.
 
     Attributes:
         box: `(x1, y1, x2, y2)` in whole pixels, right and bottom exclusive.
-        name: what it is called in answers.
+        name: its name in answers.
     """
 
     box: tuple[int, int, int, int]
@@ -61,11 +60,11 @@ class SceneObject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is known about one picture; None where it is not known, empty where there is nothing.
+    """Ground truth of one picture; None if unknown, empty if the picture has none.
 
     Attributes:
         glyphs: every drawn character, in reading order.
-        objects: every visible thing, in reading order.
+        objects: every visible object, in reading order.
     """
 
     glyphs: tuple[Glyph, ...] | None = None
@@ -74,16 +73,16 @@ class Truth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A conversation with its media inside, and optional truth.
+    """A conversation with its media, and optional truth.
 
     Attributes:
         id: unique in its data set.
-        conversation: what is learned; pictures are `uint8[H, W, 3]`, videos are bytes of a file or tuples of pictures.
-        truth: one entry per picture and video, in order of appearance; empty where nothing is known.
-        any_order: whether its turns are questions that do not depend on each other, so that a reading may ask some of
-            them, in any order. Then all media stand in the first user message.
-        allows: changes of the pixels that leave every answer true.
-        meta: where it came from: split, generator, and what the builder adds (seed, fonts, language, tasks).
+        conversation: pictures are `uint8[H, W, 3]` or bytes of a file, videos bytes of a file or tuples of pictures.
+        truth: one entry per picture and video, in order of appearance; empty if nothing is known.
+        any_order: whether its turns are independent questions: the loader may choose some of them, in any order. All
+            media are then in the first user message.
+        allows: changes of the pixels that keep every answer true.
+        meta: split, generator, and what the builder adds (seed, fonts, language, tasks).
     """
 
     id: str
@@ -104,7 +103,7 @@ class Record:
         allows: tuple[Augmentation, ...] = (),
         meta: Mapping[str, Any],
     ) -> Record:
-        """A record of one picture, `uint8[H, W, 3]`, with questions that do not depend on each other."""
+        """A record of one picture, `uint8[H, W, 3]`, with independent questions."""
         return cls(
             id=id,
             conversation=asked_about((ImagePart(source=image),), turns),
@@ -137,7 +136,7 @@ class Record:
         )
 
     def check(self) -> None:
-        """Raise `RecordInvalid`, naming the field, unless everything fits together."""
+        """Raise `RecordInvalid`, which names the field, unless the record is consistent."""
         if not self.id or any(char in self.id for char in "/. \n"):
             self._fail("id", f"{self.id!r} is empty or has a slash, dot or space")
         self._check_messages()
@@ -161,7 +160,7 @@ class Record:
         messages = self.conversation.messages
         learned = [index for index, message in enumerate(messages) if _is_learned(message)]
         if not learned:
-            self._fail("messages", "there is no answer to learn")
+            self._fail("messages", "there is no assistant message to learn from")
         for index, message in enumerate(messages):
             has_media = any(not isinstance(part, TextPart) for part in message.parts)
             if not (text_of(message).strip() or has_media or message.tool_calls):
@@ -171,12 +170,11 @@ class Record:
             roles = [message.role for message in asked]
             if roles != ["user", "assistant"] * (len(roles) // 2):
                 self._fail(
-                    "messages", f"roles {roles} are not questions with answers, in any order"
+                    "messages",
+                    f"roles {roles}, expected pairs of user and assistant, because any_order is set",
                 )
             if any(not isinstance(part, TextPart) for turn in asked[1:] for part in turn.parts):
-                self._fail(
-                    "messages", "media after the first user message, but turns come in any order"
-                )
+                self._fail("messages", "media after the first user message, but any_order is set")
 
     def _check_media(self, where: str, part: ImagePart | VideoPart) -> None:
         try:
@@ -192,25 +190,30 @@ class Record:
             elif not isinstance(source, bytes):
                 self._fail(
                     where,
-                    f"the source is a {type(source).__name__}; a record holds pixels, or bytes of a file",
+                    f"the source is a {type(source).__name__}, expected pixels or the bytes of a file",
                 )
 
     def _check_truth(self, where: str, truth: Truth, part: ImagePart | VideoPart) -> None:
         if not isinstance(part.source, np.ndarray):
-            self._fail(where, f"it needs a picture as pixels, not {type(part).__name__} of a file")
+            self._fail(
+                where,
+                f"the source of this {type(part).__name__} is a file, expected a picture as pixels",
+            )
         height, width = part.source.shape[:2]
         order = -1
         for index, glyph in enumerate(truth.glyphs or ()):
             here = f"{where}.glyphs[{index}]"
             if not glyph.char.strip():
-                self._fail(here, f"character {glyph.char!r} is blank")
+                self._fail(here, f"character {glyph.char!r} is white space")
             if not (0 <= glyph.x <= width and 0 <= glyph.y <= height):
                 self._fail(
                     here,
                     f"({glyph.x:.1f}, {glyph.y:.1f}) is outside the {width} x {height} picture",
                 )
             if glyph.order <= order:
-                self._fail(here, f"order {glyph.order} does not rise")
+                self._fail(
+                    here, f"order {glyph.order} is not above {order}, that of the character before"
+                )
             order = glyph.order
         for index, thing in enumerate(truth.objects or ()):
             here = f"{where}.objects[{index}]"
@@ -227,7 +230,7 @@ class Record:
 def asked_about(
     media: Sequence[ImagePart | VideoPart], turns: Sequence[tuple[str, str]]
 ) -> Conversation:
-    """A conversation of questions with their answers that shows pictures and videos with the first question."""
+    """A conversation of questions and answers; the media are in the first question."""
     messages: list[Message] = []
     for index, (question, answer) in enumerate(turns):
         shown = () if index else media
@@ -237,7 +240,7 @@ def asked_about(
 
 
 def text_of(message: Message) -> str:
-    """The text of a message, its media left out."""
+    """The text of a message, without its media."""
     return "".join(part.text for part in message.parts if isinstance(part, TextPart))
 
 

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shards: webdataset-style tar files with an index beside each, read in order or at random.
+"""Shards: webdataset-style tar files, each with an index, read sequentially or at random.
 
-`NAME-00003.tar` holds `<id>.0.png` and what other media a record has, then its `<id>.json`, of some thousand records;
-any tar or webdataset reader can open it. `NAME-00003.index.json` holds the byte range of every file, the size and the
-SHA-256 of the tar. The index is written last, by rename: a shard with an index is complete, a shard without one never
-existed. So a build killed at any moment restarts by making the missing shards, and a truncated tar is found when it is
-opened, not in the middle of a run.
+`NAME-00003.tar` contains the media of some thousand records (`<id>.0.png`, ...), each followed by its `<id>.json`. Any
+tar or webdataset reader can read it. `NAME-00003.index.json` contains the byte range of every file, and the size and
+SHA-256 of the tar. The index is written last, by rename, so a shard with an index is complete. After a kill, a build
+makes the shards without an index. A truncated tar is detected when it is opened.
 """
 
 from __future__ import annotations
@@ -28,21 +27,21 @@ from finesight.files import whole_file, write_text
 __all__ = ["ShardReader", "ShardSet", "index_path", "is_complete", "write_shard"]
 
 FORMAT = 2
-"""2: a record is a conversation. 1 held one picture with pairs of questions and answers."""
+"""2: a record is a conversation. 1: a record was one picture with pairs of questions and answers."""
 
 
 def index_path(shard: Path) -> Path:
-    """Where the index of a shard lies."""
+    """Path of the index of a shard."""
     return shard.with_suffix(".index.json")
 
 
 def is_complete(shard: Path) -> bool:
-    """Whether the shard was written to its end."""
+    """Whether the shard and its index exist."""
     return shard.is_file() and index_path(shard).is_file()
 
 
 def write_shard(shard: Path, records: Iterable[Record]) -> int:
-    """Write records to a shard, all or nothing.
+    """Write records to a shard; on an error, no shard is written.
 
     Args:
         shard: path of the tar, ending in `.tar`.
@@ -52,8 +51,8 @@ def write_shard(shard: Path, records: Iterable[Record]) -> int:
         Number of records written.
 
     Raises:
-        RecordInvalid: a record breaks the schema; nothing is left behind.
-        DataError: the shard cannot be written, as on a full disk; nothing is left behind.
+        RecordInvalid: a record breaks the schema.
+        DataError: the shard cannot be written, as on a full disk.
     """
     rows: list[list[int]] = []
     with whole_file(shard, error=DataError, parents=True) as partial:
@@ -80,14 +79,13 @@ class ShardReader:
     """One shard: `len`, random access, iteration, and a full check.
 
     Opening reads the index and compares the size; reading a record reads only its own bytes. The file is opened on
-    first use and read by position, so a reader may be sent to worker processes, and one process does not move another's
-    place.
+    first use and read at given offsets, so a reader can be pickled for worker processes and needs no file position.
 
     Args:
         shard: path of the tar.
 
     Raises:
-        ShardCorrupt: the index is missing or does not fit the tar.
+        ShardCorrupt: the index is missing or does not match the tar.
         DataError: the shard was written by a version with another format.
     """
 
@@ -108,8 +106,8 @@ class ShardReader:
         size = shard.stat().st_size if shard.is_file() else 0
         if size != self._bytes:
             raise ShardCorrupt(
-                f"shard {shard} has {size} bytes, its index says {self._bytes}",
-                hint="delete it and its index and build again; only this shard is made anew",
+                f"shard {shard} has {size} bytes, but {self._bytes} in its index",
+                hint="delete it and its index and build again; only this shard is made again",
             )
 
     def __len__(self) -> int:
@@ -124,7 +122,7 @@ class ShardReader:
         """
         row = self._parts[index]
         start, end = row[0], row[-2] + row[-1]
-        # The files of a record follow each other in the tar: one system call reads them all.
+        # The files of a record are contiguous in the tar: one system call reads them all.
         whole = self._read(start, end - start)
         *files, body = (
             whole[at - start : at - start + size]
@@ -147,7 +145,7 @@ class ShardReader:
         found = _sha256(self.path)
         if found != self._sha256:
             raise ShardCorrupt(
-                f"shard {self.path} has SHA-256 {found}, its index says {self._sha256}"
+                f"shard {self.path} has SHA-256 {found}, but {self._sha256} in its index"
             )
 
     def close(self) -> None:
@@ -178,14 +176,16 @@ class ShardSet:
 
     Raises:
         DataError: the folder has no shard.
-        ShardCorrupt: a shard does not fit its index, or has none.
+        ShardCorrupt: a shard does not match its index, or has none.
     """
 
     def __init__(self, folder: Path) -> None:
         paths = sorted(folder.glob("*.tar"))
         if not paths:
             what = (
-                "is a file, no folder of shards" if folder.is_file() else "holds no shard (*.tar)"
+                "is a file, not a folder of shards"
+                if folder.is_file()
+                else "holds no shard (*.tar)"
             )
             raise DataError(
                 f"{folder} {what}" if folder.exists() else f"there is no folder {folder}",
@@ -225,7 +225,7 @@ def _check_format(shard: Path, found: object) -> None:
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> tuple[int, int]:
-    """Append a file; where its bytes start and how many they are."""
+    """Append a file; returns the offset and the number of its bytes."""
     info = tarfile.TarInfo(name)
     info.size = len(content)
     start = tar.offset + tarfile.BLOCKSIZE  # a USTAR header is one block; names are under 100 bytes

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spelled targets: the answers of a sample written with one token per character.
+"""Spelled targets: tokenise the answers of a sample with one token per character.
 
-A small model that writes word pieces has to know which letters each of them stands for. Spelled, a transcription is
-what it seems to be: copying one letter after another (docs/decisions/0013-spelled-transcriptions.md). The text of an
-answer, and what a model reads, stay the same.
+A small model that writes subword tokens must first learn the spelling of each token. Spelled, a transcription is
+copied letter by letter (docs/decisions/0013-spelled-transcriptions.md). The text of the answer and the prompt do not
+change.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["is_transcription", "spelled"]
 
 
 def is_transcription(conversation: Conversation, truth: Truth) -> bool:
-    """Whether each answer consists of exactly the picture's characters, in reading order, and white space."""
+    """Whether each answer is the picture's characters in reading order, apart from white space."""
     chars = "".join(glyph.char for glyph in truth.glyphs or ())
     answers = [
         "".join(text_of(message).split())
@@ -32,17 +32,17 @@ def is_transcription(conversation: Conversation, truth: Truth) -> bool:
 
 
 def spelled(sample: EncodedSample, tokenizer: Tokenizer) -> EncodedSample:
-    """The sample with every learned text as one token per character; control tokens stay.
+    """The sample with every target text as one token per character; control tokens are unchanged.
 
-    A token of text moves all three position ids by one, so each token more moves all that follows it by one place and
-    by one position; `rope_delta`, the difference of the two, stays what it was.
+    Each additional token shifts all later tokens by one index and by one in all three position ids, so `rope_delta`,
+    the difference of the two, does not change.
     """
     ids, labels, positions = sample.input_ids.tolist(), sample.labels.tolist(), sample.position_ids
     control = set(tokenizer.special_ids.values())
     new_ids: list[int] = []
     new_labels: list[int] = []
     new_positions: list[torch.Tensor] = []
-    new_place = torch.zeros(len(ids), dtype=torch.int64)
+    new_index = torch.zeros(len(ids), dtype=torch.int64)
     begin = 0
     while begin < len(ids):
         end = begin + 1
@@ -56,7 +56,7 @@ def spelled(sample: EncodedSample, tokenizer: Tokenizer) -> EncodedSample:
                 for char in tokenizer.decode(ids[begin:end])
                 for token in tokenizer.encode(char)
             ]
-        new_place[begin] = len(new_ids)
+        new_index[begin] = len(new_ids)
         shift = len(new_ids) - begin
         first = positions[:, begin : begin + 1] + shift
         new_positions.append(first + torch.arange(len(pieces)))
@@ -68,5 +68,5 @@ def spelled(sample: EncodedSample, tokenizer: Tokenizer) -> EncodedSample:
         input_ids=torch.tensor(new_ids),
         labels=torch.tensor(new_labels),
         position_ids=torch.cat(new_positions, dim=1),
-        visual_index=new_place[sample.visual_index],
+        visual_index=new_index[sample.visual_index],
     )

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A record as bytes: its media as files, the rest as JSON.
+"""Serialise a record: its media as files, the rest as JSON.
 
-The JSON holds the messages in the dialect of qwen-vl-utils (`finesight.text.messages`); where a picture stands, it
-names a file of the record: `{"type": "image", "image": "0.png"}`. A picture given as pixels is stored as PNG, bytes are
-stored as they are. Pictures are decoded when a record is read, so that a broken one names its record; a video stays a
-file, because the processor chooses its frames.
+The JSON contains the messages in the format of qwen-vl-utils (`finesight.text.messages`), with the names of the
+record's files as media: `{"type": "image", "image": "0.png"}`. Pixels are stored as PNG, bytes unchanged. Pictures are
+decoded when a record is read, so that an error can name the record. Videos are not decoded, because the processor
+chooses their frames.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _SUFFIXES = (
     (b"ftyp", 4, "mp4"),
     (b"\x1a\x45\xdf\xa3", 0, "webm"),
 )
-"""First bytes of a file, where they stand, and how its name ends; other files end in "bin"."""
+"""Magic bytes, their offset, and the file name extension; the extension of other files is "bin"."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """The JSON of a record; what has its default is not written."""
+    """The JSON of a record; default values are not written."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", defer_build=True)
 
@@ -56,10 +56,10 @@ _BODY = TypeAdapter(_Body)
 
 
 def encode_record(record: Record) -> tuple[list[tuple[str, bytes]], bytes]:
-    """A record as files and JSON.
+    """Serialise a record.
 
     Returns:
-        `(name, content)` of each file, names as in `0.png`, and the JSON.
+        `(name, content)` of each file, with names such as `0.png`, and the JSON.
 
     Raises:
         RecordInvalid: a value of `meta` or of the tools cannot be written as JSON.
@@ -76,7 +76,7 @@ def encode_record(record: Record) -> tuple[list[tuple[str, bytes]], bytes]:
     )
     try:
         return files, _BODY.dump_json(body, exclude_defaults=True)
-    except ValueError as error:  # pydantic has a name for it only in its core
+    except ValueError as error:  # its subclass is only in pydantic_core
         raise RecordInvalid(f"record {record.id!r} cannot be written as JSON: {error}") from error
 
 
@@ -84,11 +84,11 @@ def decode_record(files: Sequence[bytes], body: bytes) -> Record:
     """Inverse of `encode_record`; pictures are writable and own their memory.
 
     Args:
-        files: contents in the order in which `encode_record` gave them.
+        files: contents in the order of `encode_record`.
         body: the JSON.
 
     Raises:
-        RecordInvalid: a part does not decode, or a field is missing, not known or of another form.
+        RecordInvalid: a file does not decode, or a field is missing, unknown or of the wrong type.
     """
     try:
         stored = _BODY.validate_json(body)
@@ -101,8 +101,8 @@ def decode_record(files: Sequence[bytes], body: bytes) -> Record:
     try:
         messages = tuple(_messages(stored.messages, files))
     except (FinesightError, IndexError, ValueError) as error:
-        said = error.message if isinstance(error, FinesightError) else error
-        raise RecordInvalid(f"record {stored.id!r}, media: {said}") from error
+        reason = error.message if isinstance(error, FinesightError) else error
+        raise RecordInvalid(f"record {stored.id!r}, media: {reason}") from error
     return Record(
         id=stored.id,
         conversation=Conversation(messages, tuple(stored.tools)),
@@ -116,7 +116,7 @@ def decode_record(files: Sequence[bytes], body: bytes) -> Record:
 def _named_messages(
     messages: Sequence[Message], files: list[tuple[str, bytes]]
 ) -> list[dict[str, Any]]:
-    """Messages with names in place of their media, whose contents are added to `files`."""
+    """Messages with file names in place of their media, whose contents are appended to `files`."""
     written = []
     for message in messages:
         named = replace(message, parts=tuple(_named(part, files) for part in message.parts))
@@ -139,8 +139,8 @@ def _named(part: Part, files: list[tuple[str, bytes]]) -> Part:
 
 def _add(source: Any, files: list[tuple[str, bytes]]) -> str:
     content = source if isinstance(source, bytes) else as_png(source)
-    fits = (suffix for head, at, suffix in _SUFFIXES if content[at : at + len(head)] == head)
-    files.append((f"{len(files)}.{next(fits, 'bin')}", content))
+    found = (suffix for head, at, suffix in _SUFFIXES if content[at : at + len(head)] == head)
+    files.append((f"{len(files)}.{next(found, 'bin')}", content))
     return files[-1][0]
 
 
@@ -152,7 +152,7 @@ def as_png(pixels: np.ndarray) -> bytes:
 
 
 def _rounded(truth: Truth) -> Truth:
-    """Centres of characters to a tenth of a pixel, which is better than they are known."""
+    """Character centres rounded to a tenth of a pixel."""
     if truth.glyphs is None:
         return truth
     glyphs = (Glyph(one.char, round(one.x, 1), round(one.y, 1), one.order) for one in truth.glyphs)
@@ -163,14 +163,14 @@ def _messages(entries: Sequence[dict[str, Any]], files: Sequence[bytes]) -> Iter
     targets = [entry.pop("is_target", True) for entry in entries]
     for message, is_target in zip(read_messages(entries), targets, strict=True):
         if is_target and all(isinstance(part, TextPart) for part in message.parts):
-            yield message  # as nearly all are
+            yield message  # the common case: nothing to replace
             continue
         parts = tuple(_filled(part, files) for part in message.parts)
         yield replace(message, parts=parts, is_target=is_target)
 
 
 def _filled(part: Part, files: Sequence[bytes]) -> Part:
-    """The part with its media in place of their names."""
+    """The part with its media in place of the file names."""
     if isinstance(part, TextPart):
         return part
     if isinstance(part, ImagePart):

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints that survive a kill at any moment.
+"""Atomic checkpoints.
 
-A checkpoint is a folder written under another name and renamed when it is whole; the newest whole one is the one to
-resume from. It holds tensors in safetensors and the rest in JSON: nothing is pickled.
+A checkpoint is a folder that is written under a temporary name and renamed when complete; a run resumes from the
+newest. Tensors are stored as safetensors, other state as JSON: nothing is pickled.
 
 ::
 
     runs/<name>/checkpoints/step_00001200/
         train.safetensors      weights, averaged weights, optimizer state, temporary heads
-        state.json             step, place in the data, counts
+        state.json             step, position in the data, counts
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _NAME = re.compile(r"^step_(\d{8})$")
 
 @dataclass(frozen=True, slots=True)
 class TrainState:
-    """Where a run stands.
+    """State of a run besides its tensors.
 
     Attributes:
         step: optimizer steps done.
-        cursor: place in the data stream, as the loader gave it with the last pack.
-        samples: samples learned from.
+        cursor: position in the data, of the last pack.
+        samples: samples trained on.
         average_updates: updates of the averaged weights.
-        seconds: time spent training.
+        seconds: training time.
     """
 
     step: int
@@ -55,23 +55,23 @@ class TrainState:
 def save_checkpoint(
     folder: Path, state: TrainState, parts: Mapping[str, Mapping[str, Tensor]], *, keep: int
 ) -> Path:
-    """Write a checkpoint and drop the oldest.
+    """Write a checkpoint, and delete the oldest.
 
     Args:
-        folder: where the run's checkpoints lie.
-        state: where the run stands.
+        folder: folder of the run's checkpoints.
+        state: state of the run.
         parts: named groups of tensors, as in `{"model": {...}, "optimizer": {...}}`.
         keep: number of newest checkpoints to keep.
 
     Returns:
-        The finished folder.
+        The folder of the checkpoint.
 
     Raises:
-        DataError: it cannot be written; the checkpoints before it stay.
+        DataError: it cannot be written; earlier checkpoints are kept.
     """
     final = folder / f"step_{state.step:08d}"
-    for left in folder.glob(".step_*"):  # of a run that was killed while it wrote
-        shutil.rmtree(left)
+    for unfinished in folder.glob(".step_*"):  # of a run that was killed while writing
+        shutil.rmtree(unfinished)
     tensors = {
         f"{part}/{name}": value.detach().contiguous()
         for part, group in parts.items()
@@ -84,7 +84,7 @@ def save_checkpoint(
     except (OSError, SafetensorError) as error:
         raise DataError(
             f"checkpoint {final} cannot be written: {error}",
-            hint="make room, then run the same command: it goes on from the checkpoint before",
+            hint="free disk space, then run the same command: it resumes from the last checkpoint",
         ) from error
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
@@ -95,7 +95,7 @@ def load_checkpoint(folder: Path) -> tuple[TrainState, dict[str, dict[str, Tenso
     """Read one checkpoint folder.
 
     Raises:
-        DataError: a file is missing, truncated or not what it should be.
+        DataError: a file is missing, truncated or malformed.
     """
     try:
         state = TrainState(**json.loads((folder / _STATE).read_text(encoding="utf-8")))
@@ -103,7 +103,7 @@ def load_checkpoint(folder: Path) -> tuple[TrainState, dict[str, dict[str, Tenso
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise DataError(
             f"checkpoint {folder} cannot be read: {error}",
-            hint="delete this folder to resume from the one before it",
+            hint="delete this folder to resume from the checkpoint before it",
         ) from error
     parts: dict[str, dict[str, Tensor]] = {}
     for full_name, value in tensors.items():
@@ -113,18 +113,18 @@ def load_checkpoint(folder: Path) -> tuple[TrainState, dict[str, dict[str, Tenso
 
 
 def load_fitting(module: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
-    """Load weights into a module of the same shape.
+    """Load weights into a module with the same names and shapes.
 
     Raises:
-        DataError: names or shapes differ; names where the weights came from.
+        DataError: names or shapes differ; the message contains `source`.
     """
     try:
         module.load_state_dict(dict(tensors), strict=True)
     except RuntimeError as error:
-        said = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).split())[:300]
         raise DataError(
-            f"the weights of {source} do not fit the model of this recipe: {said}",
-            hint="a run goes on with the model it began with, and starts from weights of its own size",
+            f"the weights of {source} do not fit the model of this recipe: {reason}",
+            hint="resume a run with its own model, and start a new one from weights of the same model size",
         ) from error
 
 

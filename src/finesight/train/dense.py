@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dense supervision: each visual token is asked which characters stand in its cell, and which object covers it.
+"""Dense supervision: predict the characters and the object in the cell of each visual token.
 
-Linear heads on the merger's output, the vectors that the language model reads, give the vision tower a signal at each
-cell from the first step. They are temporary: a run keeps them in its checkpoints beside the model, an export leaves
-them out.
+Linear heads on the merger's output give the vision tower a loss at every cell from the first step. The heads are
+temporary: checkpoints contain them, exported models do not.
 
 Legend: M visual tokens, D hidden, K character slots per cell, C character classes, N object classes (background
 included); R, Q, O and B as in `finesight.data.dense`.
@@ -22,13 +21,13 @@ from finesight.train.objective import ForwardPass, Losses
 
 
 class DenseSupervision(nn.Module):
-    """Classify the cells of pictures whose characters or objects are known.
+    """Predict characters, objects and boxes for pictures with truth.
 
     Args:
         hidden_size: width of a visual token (D).
-        num_characters: character classes, blank and other included (C).
-        num_objects: object classes, background included (N).
-        parts: weights of the losses `characters`, `objects` and `boxes`; a part that is left out is not computed.
+        num_characters: character classes, including blank and other (C).
+        num_objects: object classes, including background (N).
+        parts: weights of the losses `characters`, `objects` and `boxes`; missing ones are not computed.
     """
 
     name = "dense"
@@ -44,7 +43,7 @@ class DenseSupervision(nn.Module):
         self.boxes = nn.Linear(hidden_size, 4)
 
     def num_targets(self, pack: TrainBatch) -> dict[str, float]:
-        """Slots with a class, cells with a class, cells with an object."""
+        """Character slots with a target, cells with an object class, cells with a box."""
         targets = pack.dense
         counts = {
             "characters": len(targets.characters),
@@ -56,8 +55,7 @@ class DenseSupervision(nn.Module):
     def forward(self, forward: ForwardPass) -> Losses:
         """Losses of the parts that have targets in the pack.
 
-        For the log, `char_acc` and `object_acc`: shares of right classes among characters, and among cells that an
-        object covers.
+        For the log, the accuracies `char_acc` of characters and `object_acc` of cells with an object.
         """
         visual, targets = forward.visual_tokens, forward.pack.dense
         found = Losses({}, {})
@@ -71,7 +69,7 @@ class DenseSupervision(nn.Module):
         if "boxes" in self.parts and len(targets.box_cells):
             edges = self.boxes(states[targets.box_cells]).float()
             distance = F.smooth_l1_loss(edges, targets.boxes, beta=0.1, reduction="sum")
-            found.sums["boxes"] = distance / 4  # the mean over the edges of a cell
+            found.sums["boxes"] = distance / 4  # the mean over the four edges of a cell
         return found
 
     def _characters(self, states: Tensor, targets: DenseTargets, found: Losses) -> None:
@@ -87,7 +85,7 @@ class DenseSupervision(nn.Module):
 
 
 @torch.no_grad()
-def _accuracy(logits: Tensor, classes: Tensor, nothing: int) -> Sum:
-    """Right guesses among the targets that are not the class for nothing."""
-    counted = classes != nothing
+def _accuracy(logits: Tensor, classes: Tensor, ignored: int) -> Sum:
+    """Correct predictions among targets of all classes but `ignored`."""
+    counted = classes != ignored
     return Sum(((logits.argmax(-1) == classes) & counted).sum(), counted.sum())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exponential moving average of weights: what is evaluated and shipped.
+"""Exponential moving average of the weights, for evaluation and export.
 
-With a flat learning rate the average is about where a decay would have led, at no cost in steps. The copy is kept by
-`torch.optim.swa_utils`; the warm-up is ours.
+With a constant learning rate, the averaged weights are about as good as weights after a decay, without its steps. The
+copy is that of `torch.optim.swa_utils`, with a warm-up of the decay.
 """
 
 from __future__ import annotations
@@ -15,33 +15,31 @@ from torch.optim.swa_utils import AveragedModel
 
 
 def averaged(module: nn.Module, decay: float) -> AveragedModel:
-    """A copy of a module that follows its weights: call `update_parameters(module)` after each step.
+    """A copy of a module with averaged weights: call `update_parameters(module)` after each step.
 
-    Update number n keeps the share `min(decay, n / (n + 10))` of the old average: a young one must forget its start.
+    The decay of update number n is `min(decay, n / (n + 10))`, so that the initial weights are soon forgotten.
 
     Args:
-        module: whose parameters are averaged.
-        decay: share of the old average kept at each update, once warmed up.
+        module: the module to average.
+        decay: share of the old average kept at each update, after the warm-up.
     """
 
     @torch.no_grad()
-    def follow(own: Sequence[Tensor], present: Sequence[Tensor], _on_device: Tensor | int) -> None:
-        number = int(
-            average.n_averaged
-        )  # of the host: reading the copy on a device would wait for it
+    def update(own: Sequence[Tensor], current: Sequence[Tensor], _number: Tensor | int) -> None:
+        number = int(average.n_averaged)  # on the host; `_number` is a copy on the device
         kept = min(decay, number / (number + 10))
-        torch._foreach_lerp_(list(own), list(present), 1 - kept)
+        torch._foreach_lerp_(list(own), list(current), 1 - kept)
 
-    average = AveragedModel(module, multi_avg_fn=follow)
-    average.n_averaged.fill_(1)  # torch would take the first weights as they are
+    average = AveragedModel(module, multi_avg_fn=update)
+    average.n_averaged.fill_(1)  # at 0, torch copies the weights at the first update
     return average.requires_grad_(False).eval()
 
 
 def num_updates(average: AveragedModel) -> int:
-    """How often the average was updated."""
+    """Number of updates of the average."""
     return int(average.n_averaged) - 1
 
 
 def restore(average: AveragedModel, updates: int) -> None:
-    """Set how often an average whose weights were loaded has been updated."""
+    """Set the number of updates of an average whose weights were loaded."""
     average.n_averaged.fill_(updates + 1)

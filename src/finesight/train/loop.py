@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop: packs in, checkpoints and a log out.
+"""The training loop, with checkpoints and a log.
 
-Everything that changes is in `Trainer`: weights, those of the objectives included, optimizers, average, place in the
-data. A run that is killed goes on from its newest checkpoint and sees the same packs as an unbroken run.
+`Trainer` has all state of a run: weights of the model and the objectives, optimizers, averaged weights, position in the
+data. A killed run resumes from its newest checkpoint, with the same packs as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ from finesight.train.recipe import RunSection
 from finesight.train.schedule import ScheduleConfig, lr_scale, schedule_step
 
 Evaluate = Callable[[VisionLanguageModel], dict[str, float]]
-"""Takes the model with averaged weights, gives named scores; handed in by the caller."""
+"""Scores a model; returns the scores by name."""
 
 Report = Callable[[int, dict[str, float]], None]
-"""Takes a step and the values that belong to it."""
+"""Called with a step and its values by name."""
 
 MODEL = "model"
-"""Name under which the network's weights stand beside those of the objectives."""
+"""Name of the model in `Trainer.weights`, beside the names of the objectives."""
 
 
 class Trainer:
-    """One run.
+    """One training run.
 
     Args:
         model: the network, in float32 on the run's device.
-        objectives: what is learned; the weights of those that have some are trained and saved with the model.
-        data: where packs come from.
+        objectives: losses to minimise; those that are modules are trained and saved with the model.
+        data: stream of packs.
         optim: rules over the names of all weights: `model.*`, and `<objective>.*`.
-        schedule: learning rate over the steps.
-        run: length, precision and what is written.
+        schedule: learning-rate schedule.
+        run: device, precision, checkpoints, log and evaluations.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Trainer:
         self.objectives = list(objectives)
         self.schedule = schedule
         self.settings = run
-        self.notes: list[str] = []  # what a user should know about how the run began
+        self.notes: list[str] = []  # for the user, about the start of the run
         owned = {one.name: one for one in objectives if isinstance(one, nn.Module)}
         self.weights = nn.ModuleDict({MODEL: model, **owned}).to(run.device)
         self.optimizers = Optimizers(self.weights, optim)
@@ -78,20 +78,20 @@ class Trainer:
         self._data = data
         self._device = torch.device(run.device)
         self._unread_loss: Tensor | None = None
-        self._is_told_to_stop = False
+        self._must_stop = False
         model.set_gradient_checkpointing(run.gradient_checkpointing)
 
     @property
-    def place(self) -> int:
-        """Where the run is in its schedule; at `total_steps` it is over."""
+    def schedule_step(self) -> int:
+        """Effective step of the schedule; the run ends at `total_steps`."""
         return schedule_step(self.state.step, self.state.seconds, self.schedule)
 
     def stop(self) -> None:
-        """Ask a run to end after its present step, with a checkpoint; may be called from a signal handler."""
-        self._is_told_to_stop = True
+        """Let `run` end after the current step, with a checkpoint; may be called from a signal handler."""
+        self._must_stop = True
 
     def resume(self) -> bool:
-        """Go on from the newest checkpoint, if there is one.
+        """Resume from the newest checkpoint; returns whether there is one.
 
         Raises:
             DataError: it cannot be read, does not fit, or was written by a version with other objectives.
@@ -104,8 +104,8 @@ class Trainer:
         if missing:
             raise DataError(
                 f"checkpoint {saved[-1]} has {', '.join(sorted(parts))} but not {', '.join(sorted(missing))}: "
-                "an earlier version wrote it, with temporary heads that are gone",
-                hint="start a new run from its weights: another run.folder, and model.start_from = this one",
+                "an earlier version wrote it, with other temporary heads",
+                hint="start a new run from its weights: another run.folder, and model.start_from = this run",
             )
         load_fitting(self.weights, parts["weights"], saved[-1])
         load_fitting(self.average.module, parts["average"], saved[-1])
@@ -133,26 +133,26 @@ class Trainer:
     def step(self, packs: list[TrainBatch]) -> dict[str, Sum]:
         """One optimizer step over one or more packs.
 
-        It waits for the device once, at its beginning: the loss of the step before must be finite. The last loss is
-        checked before anything is saved.
+        The only device synchronisation is the check of the previous loss, which must be finite. The last loss is
+        checked by `save`.
 
         Returns:
-            Losses, shares, the gradient norm and the learning-rate factor, still on the device.
+            Losses, accuracies, the gradient norm and the learning-rate factor, on the device.
 
         Raises:
-            DataError: the loss of the step before is not finite, or the packs have no target.
+            DataError: the previous loss is not finite, or the packs have no target.
         """
         self._check_last_loss()
         totals = total_targets(self.objectives, packs)
         if not any(totals.values()):
             raise DataError(
                 f"step {self.state.step} has no target for any loss of the recipe",
-                hint="records without a picture teach the decoder alone: give loss.tokens a weight, or leave them out",
+                hint="records without a picture need the next-token loss: set loss.tokens above 0, or remove them",
             )
         meters = Meters()
         for pack in packs:
             self._backward(pack, totals, meters)
-        scale = lr_scale(self.place, self.schedule)
+        scale = lr_scale(self.schedule_step, self.schedule)
         loss = torch.as_tensor(meters.sums["loss"].total)
         norm = self.optimizers.step(scale)
         self.average.update_parameters(self.weights)
@@ -165,7 +165,7 @@ class Trainer:
         }
 
     def _backward(self, pack: TrainBatch, totals: dict[str, float], meters: Meters) -> None:
-        """Add the gradients of one pack, and what it says for the log."""
+        """Add the gradients of one pack, and its values for the log."""
         counts = [objective.num_targets(pack) for objective in self.objectives]
         forward = ForwardPass(self.model, pack.to(self._device))
         dtype = getattr(torch, self.settings.precision)
@@ -189,11 +189,11 @@ class Trainer:
         if loss is not None and not torch.isfinite(loss):
             raise DataError(
                 f"the loss of step {self.state.step} is {float(loss)}",
-                hint="lower the learning rate; the run goes on from the checkpoint before",
+                hint="lower the learning rate; the run resumes from its last checkpoint",
             )
 
     def packs(self) -> Iterator[list[TrainBatch]]:
-        """Groups of packs, one group per optimizer step, from the present place in the data on."""
+        """Groups of packs, one group per optimizer step, from the current position in the data."""
         group: list[TrainBatch] = []
         for pack in read_packs(self._data.at(self.state.cursor)):
             group.append(pack)
@@ -202,15 +202,15 @@ class Trainer:
                 group = []
 
     def check_data(self) -> None:
-        """Read a record of every source at the present place; see `PackStream.check`."""
+        """Read a record of every source at the current position; see `PackStream.check`."""
         self._data.at(self.state.cursor).check()
 
     def run(self, *, report: Report, evaluate: Evaluate | None = None) -> None:
-        """Train to the end of the schedule, until the time is up, or until `stop` is called.
+        """Train until the schedule or the time limit ends, or `stop` is called.
 
         Args:
-            report: called with step and mean values every `log_every` steps and at each evaluation.
-            evaluate: scores the averaged model.
+            report: called with step and mean values every `log_every` steps, and with the scores of each evaluation.
+            evaluate: scores the model with averaged weights.
 
         Raises:
             DataError: a loss is not finite, or a checkpoint or the log cannot be written.
@@ -219,7 +219,7 @@ class Trainer:
         began = saved = time.monotonic()
         earlier, meters = self.state.seconds, Meters()
         for group in self.packs():
-            if self._is_told_to_stop or self.place >= self.schedule.total_steps:
+            if self._must_stop or self.schedule_step >= self.schedule.total_steps:
                 break
             if _is_over(began, settings.max_minutes):
                 break

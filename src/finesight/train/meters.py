@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Means of values that are logged, added up on the device and read once per log line."""
+"""Means for the log, summed on the device and read once per log line."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor
 
 
 class Sum(NamedTuple):
-    """A sum and the number of things summed: what a mean over packs, steps and ranks is made from.
+    """A sum and its number of values, from which a mean over packs and steps is computed.
 
     Attributes:
         total: scalar tensor or number.
-        number: how many, scalar tensor or number.
+        number: scalar tensor or number.
     """
 
     total: Tensor | float
@@ -23,23 +23,23 @@ class Sum(NamedTuple):
 
 
 class Meters:
-    """Named sums since the start, or since the last reading.
+    """Named sums since the last call of `means`.
 
     Attributes:
-        sums: as they are, not read from the device.
+        sums: current sums, on the device.
     """
 
     def __init__(self) -> None:
         self.sums: dict[str, Sum] = {}
 
     def add(self, values: Mapping[str, Sum]) -> None:
-        """Add values to those of the same names."""
+        """Add values to the sums of the same names."""
         for name, value in values.items():
             before = self.sums.get(name, Sum(0.0, 0.0))
             self.sums[name] = Sum(before.total + value.total, before.number + value.number)
 
     def means(self) -> dict[str, float]:
-        """Mean of each value of at least one thing, read from the device in one transfer; the sums start anew."""
+        """Mean of each sum with a positive number, read in one transfer; resets the sums."""
         scalars = [scalar for value in self.sums.values() for scalar in value]
         device = next((one.device for one in scalars if isinstance(one, Tensor)), None)
         read = torch.stack(

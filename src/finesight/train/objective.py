@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training minimises: objectives over one forward pass of the model.
+"""Training objectives, computed from one forward pass of the model.
 
-The trainer knows no head and no target. It asks each objective how many targets a pack has, lets it compute sums of
-losses, and divides each sum by the number of targets of the whole optimizer step. So a target weighs the same in
-whichever pack it stands.
-
-`ForwardPass` is the only place where training calls the model.
+Each objective has a number of targets per pack and computes sums of losses. The trainer divides each sum by the number
+of targets of the whole optimizer step, so the weight of a target does not depend on the size of its pack.
 """
 
 from __future__ import annotations
@@ -24,11 +21,11 @@ from finesight.train.meters import Sum
 
 
 class ForwardPass:
-    """What the model computes for one pack. Visual tokens are computed once, when an objective first asks for them.
+    """The model on one pack; visual tokens are computed once, on first use.
 
     Args:
         model: the network.
-        pack: on the device of the model.
+        pack: a pack on the device of the model.
     """
 
     def __init__(self, model: VisionLanguageModel, pack: TrainBatch) -> None:
@@ -37,7 +34,7 @@ class ForwardPass:
 
     @cached_property
     def visual_tokens(self) -> Tensor | None:
-        """`[M, D]`, what the decoder reads of the pictures; None for a pack of text alone."""
+        """`[M, D]`, output of the merger; None for a pack without pictures."""
         vision = self.pack.batch.vision
         return None if vision is None else self._model.encode_vision(vision)
 
@@ -45,7 +42,7 @@ class ForwardPass:
         """`[T, D]`, states after the decoder's final norm.
 
         Args:
-            reaches_vision: whether gradients go on into the vision tower.
+            reaches_vision: whether gradients flow into the vision tower.
         """
         visual = self.visual_tokens
         if visual is not None and not reaches_vision:
@@ -56,18 +53,18 @@ class ForwardPass:
     def token_loss(
         self, hidden: Tensor, targets: Tensor, weights: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Sum of the cross-entropies of rows of `hidden`, and the number of right guesses."""
+        """Sum of the cross-entropies of rows of `hidden`, and the number of correct predictions."""
         loss, _, is_right = self._model.lm_head.loss(hidden, targets, weights)
         return loss, is_right.sum()
 
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """What an objective found in one pack.
+    """Losses of an objective for one pack.
 
     Attributes:
-        sums: by part, the scalar sum of the losses of its targets.
-        values: for the log alone.
+        sums: scalar sum of the losses of each part.
+        values: other values, for the log only.
     """
 
     sums: dict[str, Tensor]
@@ -75,38 +72,38 @@ class Losses:
 
 
 class Objective(Protocol):
-    """One thing that is learned. An objective with weights of its own is an `nn.Module` as well."""
+    """A loss, or several. An objective with weights of its own is an `nn.Module`, too."""
 
     @property
     def name(self) -> str:
-        """Under which its weights are stored."""
+        """Prefix of the names of its weights."""
         ...
 
     @property
     def parts(self) -> Mapping[str, float]:
-        """Weight of each of its losses by name; each is normalised by its own number of targets."""
+        """Weight of each loss by name; each loss is normalised by its own number of targets."""
         ...
 
     def num_targets(self, pack: TrainBatch) -> dict[str, float]:
-        """Targets of each part in a pack that is still on the host; targets that weigh differently count by weight."""
+        """Sum of the target weights of each part, for a pack on the host."""
         ...
 
     def __call__(self, forward: ForwardPass) -> Losses:
-        """Losses of each part that has targets in the pack."""
+        """Losses of the parts that have targets in the pack."""
         ...
 
 
 class NextToken:
-    """Predict the next token of what an assistant says.
+    """Next-token prediction of the assistant messages.
 
     Args:
-        weight: of the loss.
-        balance: a token weighs as the length of its answer to the power `-balance`: 0 weighs all tokens alike, 1 all
-            answers. A count is one token, a list of boxes a hundred; with 0 the count has a hundredth of the weight,
-            with 0.5 ("square averaging", InternVL 2.5, arXiv 2412.05271) a tenth.
-        reaches_vision: whether the vision tower learns from it.
+        weight: weight of the loss.
+        balance: the weight of a token is the length of its answer to the power `-balance`: 0 weighs all tokens
+            equally, 1 all answers, 0.5 is "square averaging" (InternVL 2.5, arXiv 2412.05271). A count is one token, a
+            list of boxes a hundred: with 0 the count has a hundredth of the list's weight, with 0.5 a tenth.
+        reaches_vision: whether the loss trains the vision tower.
 
-    Worked example: answers of 1 and 4 tokens with balance 0.5 count `1 + 4 x 0.5 = 3` targets.
+    Worked example: answers of 1 and 4 tokens with balance 0.5 have `1 + 4 x 0.5 = 3` targets.
     """
 
     name = "tokens"
@@ -119,11 +116,11 @@ class NextToken:
         self._reaches_vision = reaches_vision
 
     def num_targets(self, pack: TrainBatch) -> dict[str, float]:
-        """The sum of the weights of all learned tokens."""
+        """Sum of the weights of all target tokens."""
         return {"tokens": float((pack.next_tokens.lengths**-self._balance).sum())}
 
     def __call__(self, forward: ForwardPass) -> Losses:
-        """Loss `tokens` and, for the log, the share `token_acc` of right guesses."""
+        """Loss `tokens` and, for the log, the accuracy `token_acc`."""
         learned = forward.pack.next_tokens
         hidden = forward.hidden(reaches_vision=self._reaches_vision)
         weights = learned.lengths**-self._balance if self._balance else None
@@ -133,10 +130,7 @@ class NextToken:
 
 
 def total_targets(objectives: list[Objective], packs: list[TrainBatch]) -> dict[str, float]:
-    """Targets of each part in all packs of an optimizer step: what its loss is divided by.
-
-    A run on several ranks adds up the counts of all ranks here, and nowhere else.
-    """
+    """Targets of each part in all packs of an optimizer step, the divisor of its loss."""
     totals: dict[str, float] = {}
     for objective in objectives:
         for pack in packs:
@@ -146,6 +140,6 @@ def total_targets(objectives: list[Objective], packs: list[TrainBatch]) -> dict[
 
 
 def normalised(losses: Losses, objective: Objective, totals: Mapping[str, float]) -> Tensor:
-    """Weighted sum of an objective's losses, each over the number of its targets in the whole step."""
+    """Weighted sum of an objective's losses, each divided by its number of targets in the whole step."""
     parts = [objective.parts[part] * total / totals[part] for part, total in losses.sums.items()]
     return torch.stack(parts).sum()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Optimizers: ordered rules give every parameter its algorithm and its rate.
+"""Optimizers: ordered rules choose the algorithm and the learning rate of every parameter.
 
-Hidden matrices learn several times faster with Muon (orthogonalised momentum); embeddings, norms, biases and the patch
-embedding stay with AdamW. Which is which is said by the recipe, as rules over parameter names: the first match wins, a
-parameter without a rule and a rule without a parameter are errors, and the table is printed at the start of a run.
+Hidden matrices learn several times faster with Muon (orthogonalised momentum); AdamW is for embeddings, norms, biases
+and the patch embedding. The recipe has rules over parameter names, of which the first match wins. A parameter without a
+rule and a rule without a parameter are errors. The table of rules is printed at the start of a run.
 Source: Jordan et al. 2024 (Muon); Liu et al. 2025, arXiv 2502.16982 (rates matched to AdamW's update size).
 """
 
@@ -21,46 +21,46 @@ from finesight.errors import ConfigError
 
 
 class GroupRule(BaseModel):
-    """One rule: which parameters, and how they learn."""
+    """One rule: a name pattern with optimizer settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     match: str = Field(
-        description="shell pattern over the parameter name, as in `visual.blocks.*.weight`"
+        description="shell pattern of parameter names, as in `model.visual.blocks.*.weight`"
     )
     algorithm: Literal["muon", "adamw", "frozen"] = Field(
-        description="how the parameters are updated"
+        description="optimizer; frozen parameters are not updated"
     )
     lr: float = Field(0.0, ge=0, description="peak learning rate")
     weight_decay: float = Field(
         0.0, ge=0, description="decoupled weight decay, multiplied by the rate"
     )
     ndim: int | None = Field(
-        None, description="only parameters of this many dimensions; None takes all"
+        None, description="only parameters with this number of dimensions; None matches all"
     )
 
 
 class OptimConfig(BaseModel):
-    """Rules in order, and what is shared."""
+    """Ordered rules, and settings of all groups."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     group: tuple[GroupRule, ...] = Field(
         description="rules; the first that matches a parameter wins"
     )
-    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's averaging factors")
-    momentum: float = Field(0.95, ge=0, lt=1, description="Muon's momentum")
-    max_grad_norm: float = Field(1.0, gt=0, description="gradients are scaled down to this norm")
+    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW betas")
+    momentum: float = Field(0.95, ge=0, lt=1, description="momentum of Muon")
+    max_grad_norm: float = Field(1.0, gt=0, description="norm to which gradients are clipped")
 
 
 def assign(
     named: Iterable[tuple[str, Tensor]], config: OptimConfig
 ) -> list[tuple[GroupRule, dict[str, Tensor]]]:
-    """Give each parameter to the first rule that matches it.
+    """Assign each parameter to the first rule that matches it.
 
     Raises:
-        ConfigError: a parameter matches no rule, a rule matches no parameter, or Muon meets a parameter that is
-            not a matrix.
+        ConfigError: a parameter matches no rule, a rule matches no parameter, or a Muon rule matches a parameter that
+            is not a matrix.
     """
     groups: list[tuple[GroupRule, dict[str, Tensor]]] = [(rule, {}) for rule in config.group]
     for name, parameter in named:
@@ -83,16 +83,16 @@ def assign(
         ]
         if wrong:
             raise ConfigError(
-                f"optim.group {index} gives {wrong[0]} to muon, which takes matrices only"
+                f"optim.group {index} assigns {wrong[0]} to muon, which is for matrices only"
             )
     return groups
 
 
 class Optimizers:
-    """Muon and AdamW behind one face.
+    """Muon and AdamW as one optimizer.
 
-    State is given and taken as named tensors, so that a checkpoint needs no pickle and does not depend on the order
-    of the rules.
+    The state is a mapping of named tensors, so that a checkpoint needs no pickle and does not depend on the order of
+    the rules.
     """
 
     def __init__(self, module: nn.Module, config: OptimConfig) -> None:
@@ -127,13 +127,13 @@ class Optimizers:
         ]
 
     def step(self, lr_scale: float) -> Tensor:
-        """Clip the gradients, update every parameter, clear the gradients.
+        """Clip the gradients, update the parameters, clear the gradients.
 
         Args:
-            lr_scale: factor on each rule's peak rate.
+            lr_scale: factor on the peak rate of each rule.
 
         Returns:
-            Scalar norm of the gradients before clipping.
+            Norm of the gradients before clipping, a scalar.
         """
         norm = torch.nn.utils.clip_grad_norm_(self.trained(), self.config.max_grad_norm)
         for optimizer in self._optimizers:
@@ -144,7 +144,7 @@ class Optimizers:
         return norm
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """All optimizer state, as `<parameter>|<key>` tensors."""
+        """All optimizer state; names are `<parameter>|<key>`."""
         return {
             f"{self._names[parameter]}|{key}": torch.as_tensor(value)
             for optimizer in self._optimizers
@@ -153,10 +153,10 @@ class Optimizers:
         }
 
     def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Put state back that `state_tensors` gave.
+        """Load the result of `state_tensors`.
 
         Raises:
-            ConfigError: the state names a parameter that this run does not train.
+            ConfigError: the state has a parameter that this run does not train.
         """
         owners = {
             self._names[parameter]: (optimizer, parameter)
@@ -168,13 +168,13 @@ class Optimizers:
             name, _, key = full_name.partition("|")
             if name not in owners:
                 raise ConfigError(
-                    f"optimizer state for {name}, which this run does not train",
-                    hint="resume with the same rules",
+                    f"the checkpoint has optimizer state of {name}, which this run does not train",
+                    hint="resume with the same [[optim.group]] rules",
                 )
             optimizer, parameter = owners[name]
-            # torch keeps the count of steps on the host, everything shaped like the parameter beside it
-            place = parameter.device if value.ndim else value.device
-            optimizer.state[parameter][key] = value.to(place, copy=True)
+            # torch keeps the step count on the host, other state on the device of the parameter
+            device = parameter.device if value.ndim else value.device
+            optimizer.state[parameter][key] = value.to(device, copy=True)
 
     def table(self) -> list[tuple[str, str, float, int, int]]:
         """One row per rule: pattern, algorithm, peak rate, number of tensors, number of values."""

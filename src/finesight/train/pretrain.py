@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start or go on with a pre-training run, and take a model out of it.
+"""Start or resume a pre-training run, and export its model.
 
-A run starts from random weights, from a folder of safetensors, or from the averaged weights of another run; it goes on
-by itself where a checkpoint of its own lies in its folder.
+A run starts from random weights, from a folder of safetensors, or from the averaged weights of another run. If its
+folder has a checkpoint, it resumes.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ COMPANION_FILES = (
     "video_preprocessor_config.json",
     "generation_config.json",
 )
-"""Files that make a folder of weights usable; copied along with every export."""
+"""Files of a model folder besides config.json and weights; every export copies them."""
 
 
 def start(recipe: PretrainRecipe) -> Trainer:
-    """Make a trainer: resumed, started from other weights, or new; its folder is made once nothing is missing.
+    """Make a trainer: resumed, started from other weights, or new. The run folder is made after all checks.
 
     Raises:
-        ConfigError: the device or a folder is not there, or the newest checkpoint was made with other data settings.
-        DataError: `start_from` is neither a folder of safetensors nor a run with a checkpoint, weights do not fit, or
-            there is no data.
+        ConfigError: the device or a folder does not exist, or the newest checkpoint was made with other data settings.
+        DataError: `start_from` is neither a folder of safetensors nor a run with a checkpoint, weights do not fit the
+            model, or a source has no data.
         WeightsError: the weights in `start_from` cannot be used.
     """
     device = checked_device(recipe.run.device)
@@ -79,10 +79,10 @@ def start(recipe: PretrainRecipe) -> Trainer:
 
 
 def objectives(recipe: PretrainRecipe, hidden_size: int) -> list[Objective]:
-    """What the recipe's losses ask for: those with a weight.
+    """Objectives of the losses with a weight above 0.
 
     Args:
-        recipe: with at least one weight above 0.
+        recipe: a recipe with at least one such loss.
         hidden_size: width of a visual token.
     """
     loss, found = recipe.loss, list[Objective]()
@@ -93,7 +93,7 @@ def objectives(recipe: PretrainRecipe, hidden_size: int) -> list[Objective]:
     dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
     if parts := {name: weight for name, weight in dense.items() if weight}:
         vocabulary = DenseVocabulary.build(recipe.data.characters, recipe.data.objects)
-        with torch.random.fork_rng(devices=[]):  # the same heads whatever was drawn before
+        with torch.random.fork_rng(devices=[]):  # the heads depend on the seed alone
             torch.manual_seed(recipe.model.seed)
             heads = DenseSupervision(
                 hidden_size,
@@ -109,7 +109,7 @@ def _check_folder(key: str, folder: Path) -> None:
     if not folder.is_dir():
         raise ConfigError(
             f"{key} = {str(folder)!r}: there is no such folder",
-            hint=f"folders of a recipe are looked for in {Path.cwd()}; --set {key}=FOLDER names another",
+            hint=f"folders of a recipe are relative to {Path.cwd()}; --set {key}=FOLDER uses another",
         )
 
 
@@ -117,9 +117,9 @@ def export(run_folder: Path, model_folder: Path, target: Path) -> None:
     """Write the averaged weights of a run's newest checkpoint as a model folder in bfloat16.
 
     Args:
-        run_folder: the run.
+        run_folder: folder of the run.
         model_folder: folder with the configuration and tokenizer files of the model.
-        target: folder to write; a new one is complete or not there at all.
+        target: folder to write; a new one is made only when complete.
 
     Raises:
         DataError: the run has no checkpoint, or the folder cannot be written.
@@ -144,7 +144,7 @@ def export(run_folder: Path, model_folder: Path, target: Path) -> None:
 
 
 def _start_from(trainer: Trainer, source: Path) -> None:
-    """Take weights from a model folder or another run; those of objectives come along where they fit."""
+    """Load weights of a model folder or of another run, whose objectives' weights are used if they fit."""
     if checkpoints(source / "checkpoints"):
         _, parts = _newest(source)
         load_fitting(trainer.model, _of_model(parts["average"]), source)
@@ -156,7 +156,7 @@ def _start_from(trainer: Trainer, source: Path) -> None:
 
 
 def _take_objectives(trainer: Trainer, saved: dict[str, Tensor], source: Path) -> None:
-    """Take the weights of objectives that fit, and note which are left out and which begin anew."""
+    """Load the weights of objectives that fit; note which are ignored and which start from random weights."""
     wanted = {
         name: value
         for name, value in trainer.weights.state_dict().items()
@@ -169,14 +169,16 @@ def _take_objectives(trainer: Trainer, saved: dict[str, Tensor], source: Path) -
         if name in wanted and wanted[name].shape == value.shape
     }
     trainer.weights.load_state_dict(fitting, strict=False)
-    if left := sorted(others.keys() - fitting.keys()):
-        trainer.notes.append(f"{source}: {_groups(left)} left out, this run has no place for them")
+    if ignored := sorted(others.keys() - fitting.keys()):
+        trainer.notes.append(f"{source}: ignored {_groups(ignored)}, which this run does not have")
     if new := sorted(wanted.keys() - fitting.keys()):
-        trainer.notes.append(f"{source}: nothing that fits {_groups(new)}, which begin anew")
+        trainer.notes.append(
+            f"{source}: no weights for {_groups(new)}, which start from random weights"
+        )
 
 
 def _groups(names: Sequence[str]) -> str:
-    """Names of tensors, those of one objective together: "6 tensors of dense"."""
+    """Number of tensors of each objective, as in "6 tensors of dense"."""
     counts = Counter(name.partition(".")[0] for name in names)
     return ", ".join(f"{number} tensors of {group}" for group, number in counts.items())
 

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training recipe says. Each part is defined beside the code that obeys it.
-
-`TrainRecipe` is a recipe of any kind that `finesight train` takes; its kind stands in `kind`.
-"""
+"""Schema of training recipes; each section is defined in the module that uses it."""
 
 from __future__ import annotations
 
@@ -22,57 +19,61 @@ class _Section(BaseModel):
 
 
 class ModelSection(_Section):
-    """Where the network comes from."""
+    """Configuration and initial weights of the model."""
 
     folder: Path = Field(
         description="folder with config.json, tokenizer.json and preprocessor_config.json"
     )
     start_from: Path | None = Field(
         None,
-        description="folder of safetensors to start from, or a run folder whose averaged weights are taken",
+        description="initial weights: a folder of safetensors, or a run folder, whose averaged weights are used",
     )
-    seed: int = Field(0, description="seed of the weights when starting from nothing")
+    seed: int = Field(0, description="seed of the random initialisation")
 
 
 class LossSection(_Section):
-    """Weights of the losses; 0 leaves a loss out of the computation. Each is a mean over its targets in a step."""
+    """Weights of the losses. A loss is the mean over its targets in a step; with weight 0 it is not computed."""
 
-    tokens: float = Field(1.0, ge=0, description="next token")
+    tokens: float = Field(1.0, ge=0, description="next-token prediction")
     balance: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="how far short answers are kept from drowning in long ones: 0 weighs all tokens alike, 1 all "
-        "answers, 0.5 lies between (square averaging)",
+        description="weight of short answers against long ones: 0 weighs all tokens equally, 1 all answers, 0.5 is "
+        "square averaging",
     )
     reaches_vision: bool = Field(
         True,
-        description="whether the next-token loss trains the vision tower; False: do not train an immature tower on it",
+        description="whether the next-token loss trains the vision tower; False for a tower that is not trained yet",
     )
     characters: float = Field(
         0.0, ge=0, description="dense supervision: characters in the cell of each visual token"
     )
-    objects: float = Field(0.0, ge=0, description="dense supervision: object over the cell")
-    boxes: float = Field(0.0, ge=0, description="dense supervision: edges of that object")
+    objects: float = Field(
+        0.0, ge=0, description="dense supervision: object over the centre of the cell"
+    )
+    boxes: float = Field(
+        0.0, ge=0, description="dense supervision: edges of that object, relative to the centre"
+    )
 
     @model_validator(mode="after")
     def _learns_something(self) -> LossSection:
         if not (self.tokens or self.characters or self.objects or self.boxes):
             raise ConfigError(
                 "every weight of [loss] is 0: there is nothing to learn",
-                hint="give loss.tokens, loss.characters, loss.objects or loss.boxes a weight",
+                hint="set loss.tokens, loss.characters, loss.objects or loss.boxes above 0",
             )
         return self
 
 
 class RunSection(_Section):
-    """Length, precision and what is written."""
+    """Device, precision, checkpoints, log and evaluations."""
 
-    folder: Path = Field(description="where checkpoints and the log go")
+    folder: Path = Field(description="folder for checkpoints and the log")
     precision: Literal["float32", "bfloat16"] = Field(
         "bfloat16", description="autocast dtype; weights stay float32"
     )
-    device: str = Field("cpu", description="torch device; auto takes CUDA where it is")
+    device: str = Field("cpu", description="torch device; auto uses CUDA if available")
     accumulate: int = Field(1, ge=1, description="packs per optimizer step")
     gradient_checkpointing: bool = Field(
         False,
@@ -80,20 +81,20 @@ class RunSection(_Section):
     )
     average_decay: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights")
     checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")
-    keep_checkpoints: int = Field(2, ge=1, description="newest checkpoints kept")
+    keep_checkpoints: int = Field(2, ge=1, description="number of newest checkpoints to keep")
     log_every: int = Field(20, ge=1, description="steps between log lines")
     evaluate_every: int = Field(
-        0, ge=0, description="steps between evaluations; 0 only evaluates at the end"
+        0, ge=0, description="steps between evaluations; 0 evaluates only at the end"
     )
     max_minutes: float | None = Field(
-        None, gt=0, description="stop and save after this time; None runs all steps"
+        None, gt=0, description="stop and save after this time; None has no limit"
     )
 
 
 class PretrainRecipe(_Section):
     """One pre-training run."""
 
-    kind: Literal["pretrain"] = Field(description="what this recipe is for")
+    kind: Literal["pretrain"] = Field(description="kind of recipe")
     model: ModelSection
     data: LoaderConfig
     optim: OptimConfig
@@ -103,5 +104,5 @@ class PretrainRecipe(_Section):
 
 
 TrainRecipe: TypeAlias = PretrainRecipe
-"""A recipe of any kind that `finesight train` takes. A further kind joins as
+"""All recipes of `finesight train`. To add a kind, use
 `Annotated[PretrainRecipe | Other, Field(discriminator="kind")]`, which `finesight.config.load` reads as well."""

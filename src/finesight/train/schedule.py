@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learning-rate schedule: warm up, stay, decay (WSD).
+"""Learning-rate schedule: warm-up, stable phase, decay (WSD).
 
-WSD is chosen over cosine because its long flat part has no end written into it: a run can be prolonged, or resumed from
-weights alone after a short warm-up, and the decay is run when a model is to be shipped.
+In contrast to a cosine schedule, the stable phase does not depend on the length of the run: a run can be prolonged, or
+started from weights alone after a short warm-up, and the decay is added for a release.
 Source: Hu et al. 2024, MiniCPM, arXiv 2404.06395.
 """
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class ScheduleConfig(BaseModel):
-    """Steps of the three phases, or their shares of a stretch of time."""
+    """Lengths of the three phases, in steps or as shares of a time budget."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -24,10 +24,12 @@ class ScheduleConfig(BaseModel):
     total_minutes: float | None = Field(
         None,
         gt=0,
-        description="length of the whole run by the clock: the phases keep their shares of total_steps, whatever a "
-        "step takes, and the run ends with the time; for machines held for a fixed time",
+        description="time budget: the phases keep their shares of total_steps, at any speed, and the run ends after "
+        "this time",
     )
-    final_ratio: float = Field(0.02, ge=0, le=1, description="rate at the end over the peak rate")
+    final_ratio: float = Field(
+        0.02, ge=0, le=1, description="final rate, relative to the peak rate"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> ScheduleConfig:
@@ -40,15 +42,15 @@ class ScheduleConfig(BaseModel):
 
 
 def schedule_step(step: int, seconds: float, config: ScheduleConfig) -> int:
-    """Place in the schedule: the step itself, or, by the clock, the step that such a share of the time stands for.
+    """Effective step of the schedule; with a time budget, elapsed fraction x total steps.
 
     Args:
         step: optimizer steps done.
-        seconds: time trained so far, over all sessions of the run.
+        seconds: training time so far, including that before a resume.
         config: the schedule.
 
-    Worked example, 100 steps in 10 minutes: after 3 minutes the place is 30, however many steps were done; but the
-    warm-up is always counted in steps.
+    Worked example, 100 steps in 10 minutes: after 3 minutes it is 30, for any number of steps done. The warm-up is
+    always counted in steps.
     """
     if config.total_minutes is None or step < config.warmup_steps:
         return step
@@ -62,8 +64,8 @@ def lr_scale(step: int, config: ScheduleConfig) -> float:
     """
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
-    left = config.total_steps - step
-    if config.decay_steps and left < config.decay_steps:
-        share = max(left, 0) / config.decay_steps
+    remaining = config.total_steps - step
+    if config.decay_steps and remaining < config.decay_steps:
+        share = max(remaining, 0) / config.decay_steps
         return config.final_ratio + (1 - config.final_ratio) * share
     return 1.0

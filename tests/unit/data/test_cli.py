@@ -65,7 +65,7 @@ def test_a_build_that_cannot_begin_leaves_nothing_and_stops_no_other(assets, tmp
     assert run("build", recipe, "--out", out).exit_code == 0
     other = run("build", recipe, "--out", out, "--set", "seed=9")
     assert other.exit_code == 2
-    assert "was begun with another recipe" in other.output
+    assert "has shards of another recipe" in other.output
 
 
 @pytest.mark.parametrize("command", ["build", "bundle", "unbundle", "inspect"])
@@ -107,10 +107,10 @@ def test_a_wrong_recipe_says_what_it_is(assets, tmp_path):
 
 
 BROKEN = {
-    "fonts.json": "is no font catalogue",
+    "fonts.json": "is not a font catalogue",
     "icons.json": "cannot be read",
     "icons.npy": "cannot be read",
-    "words.tsv": "is no text in UTF-8",
+    "words.tsv": "is not UTF-8 text",
 }
 
 

@@ -141,7 +141,7 @@ def test_training_text_has_no_heldout_word(assets, catalogue):
 
 
 def test_phrases_never_end_in_a_space(words):
-    source = PhraseSource(words, 0.2, ["ru"])
+    source = PhraseSource(words, 0.2)
     rng = random.Random(0)
     for _ in range(200):
         for phrase in (source.letters(rng, 4), source.word(rng, 2, 7)):

@@ -119,8 +119,8 @@ def test_one_paper_keeps_one_ink(assets, catalogue):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"width": (300, 200)}, "width runs from 300 to 200"),
-        ({"height": (150, 200)}, "no multiple of 28"),
+        ({"width": (300, 200)}, "width\n.* runs from 300 to 200"),
+        ({"height": (150, 200)}, "not a multiple of 28"),
         ({"large_pixels": 20}, "large_pixels is 20"),
         ({"unknown": 1}, "unknown"),
     ],

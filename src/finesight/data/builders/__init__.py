@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builders: a seed goes in, one record with its truth comes out."""
+"""Builders draw the record of a seed, with its truth."""

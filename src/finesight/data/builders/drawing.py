@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw rows of text as an ink mask and know where each character went.
+"""Draw rows of text as an ink mask, with the position of each character.
 
-A mask is drawn upright first (`draw_rows`), then warped a little (`warp`) together with its points, laid on paper
-(`finesight.data.builders.paper`), and only then turned by quarter turns (`turn`). Every step moves the character
-centres with the pixels.
+A mask is drawn upright (`draw_rows`), rotated and sheared a little (`warp`), composited over a background
+(`finesight.data.builders.paper`), then rotated by quarter turns (`turn`). Each step moves the character centres with
+the pixels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from finesight.data.record import Glyph
 from finesight.data.sources.fonts import Face, load_font
 
-__all__ = ["Ink", "draw_rows", "measure_row", "turn", "warp"]
+__all__ = ["Ink", "draw_rows", "measure_row", "row_length", "turn", "warp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Ink:
     """A drawn mask with its characters.
 
     Attributes:
-        mask: `uint8` picture of mode "L": 0 is paper, 255 is ink.
+        mask: picture of mode "L": 0 is background, 255 is ink.
         glyphs: characters in reading order, in pixels of the mask.
     """
 
@@ -39,10 +39,19 @@ class Ink:
 def measure_row(text: str, face: Face, size: int, right_to_left: bool) -> tuple[int, int, int, int]:
     """Ink box `(left, top, right, bottom)` of a row drawn at the origin with anchor "ls"."""
     font = load_font(face.path, face.index, size, right_to_left)
-    box = font.getbbox(text, anchor="ls", direction="rtl" if right_to_left else None)
-    return (
-        math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3])
-    )  # fmt: skip
+    left, top, right, bottom = font.getbbox(text, anchor="ls", direction=_direction(right_to_left))
+    return math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)
+
+
+def row_length(text: str, face: Face, size: int, right_to_left: bool) -> float:
+    """Advance width of a row, in pixels."""
+    font = load_font(face.path, face.index, size, right_to_left)
+    return font.getlength(text, direction=_direction(right_to_left))
+
+
+def _direction(right_to_left: bool) -> str | None:
+    """Pillow's name for the direction; the basic layout engine takes none."""
+    return "rtl" if right_to_left else None
 
 
 def draw_rows(
@@ -58,18 +67,18 @@ def draw_rows(
     Args:
         rows: texts, top to bottom.
         origins: left end of each baseline, in pixels.
-        face: what to draw with; must cover the texts.
+        face: font face that covers the texts.
         size: pixels per em.
         canvas: width and height of the mask.
         right_to_left: the rows are Arabic or Hebrew.
 
     Returns:
-        The mask with one `Glyph` per character that is no space; orders count spaces and line ends.
+        The mask with one `Glyph` per character other than white space; `order` counts spaces and line ends.
     """
     font = load_font(face.path, face.index, size, right_to_left)
     mask = Image.new("L", canvas)
     pen = ImageDraw.Draw(mask)
-    direction = "rtl" if right_to_left else None
+    direction = _direction(right_to_left)
     glyphs: list[Glyph] = []
     order = 0
     for text, (left, baseline) in zip(rows, origins, strict=True):
@@ -89,10 +98,10 @@ def draw_rows(
 def _centres(text: str, font: ImageFont.FreeTypeFont, right_to_left: bool) -> list[float]:
     """Centre of each character's advance, from the left end of the row.
 
-    Prefix widths include kerning. In Arabic the last letter of a prefix takes its final shape, so the centres are
-    good to a pixel or two there, exact elsewhere.
+    Prefix widths include kerning. In Arabic the last letter of a prefix takes its final form, so the error is a pixel
+    or two there.
     """
-    direction = "rtl" if right_to_left else None
+    direction = _direction(right_to_left)
     edges = [0.0]
     edges += [font.getlength(text[:end], direction=direction) for end in range(1, len(text) + 1)]
     centres = [(edges[index] + edges[index + 1]) / 2 for index in range(len(text))]
@@ -102,7 +111,7 @@ def _centres(text: str, font: ImageFont.FreeTypeFont, right_to_left: bool) -> li
 def warp(ink: Ink, rng: random.Random, strength: float) -> Ink:
     """Rotate by up to 2.5 degrees and shear by up to 0.12 about the centre, times `strength`.
 
-    Characters near the border of a wide row would leave the picture, so the angle is bounded by the row's length.
+    The angle is also bounded by the aspect ratio, so that the ends of a wide row stay inside the picture.
     """
     width, height = ink.mask.size
     longest = math.atan2(0.12 * height, width / 2)
@@ -129,15 +138,15 @@ def warp(ink: Ink, rng: random.Random, strength: float) -> Ink:
 def turn(
     image: npt.NDArray[np.uint8], glyphs: Sequence[Glyph], degrees: int
 ) -> tuple[npt.NDArray[np.uint8], tuple[Glyph, ...]]:
-    """Turn a picture and its characters counter-clockwise by 0, 90, 180 or 270 degrees.
+    """Rotate a picture and its characters counter-clockwise by 0, 90, 180 or 270 degrees.
 
     Args:
         image: `uint8[H, W, 3]`.
         glyphs: in pixels of `image`.
-        degrees: quarter turns.
+        degrees: multiple of 90.
 
     Returns:
-        The turned picture (contiguous) and the characters where they are now, in the same reading order.
+        The rotated picture (contiguous) and its characters at their new positions, in the same order.
     """
     height, width = image.shape[:2]
     moved = []

@@ -1,28 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Paper, ink colours and wear: what lies between a clean mask and a photograph of it.
+"""Backgrounds, colours and degradations of drawn pictures.
 
-`difficulty` in 0..1 scales everything: at 0 dark ink on plain light paper, at 1 any pair of colours down to a luminance
-contrast of 1.8, gradients and textures, blur, noise and JPEG. Contrast is measured with the WCAG ratio and guaranteed,
-so no record asks for what cannot be seen.
+`difficulty` in 0..1 scales everything: at 0 dark ink on plain light paper, at 1 any pair of colours down to a WCAG
+contrast ratio of 1.8, gradients and textures, blur, noise and JPEG. The least contrast is guaranteed.
 """
 
 from __future__ import annotations
 
 import io
 import random
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-__all__ = ["background", "contrast", "ink_and_paper", "lay", "wear"]
+__all__ = ["Look", "background", "contrast", "ink_and_paper", "render", "wear"]
 
 Colour = tuple[int, int, int]
 Picture = npt.NDArray[np.uint8]
 
 TEXTURE = 512
 MAX_SIDE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Colours and degradation of a piece of text.
+
+    Attributes:
+        ink: sRGB.
+        paper: sRGB of the background.
+        difficulty: strength of texture and degradations, in 0..1.
+    """
+
+    ink: Colour
+    paper: Colour
+    difficulty: float
+
+    @classmethod
+    def draw(cls, rng: random.Random, difficulty: float) -> Look:
+        """Draw two colours of enough contrast."""
+        return cls(*ink_and_paper(rng, difficulty), difficulty)
 
 
 def contrast(first: Colour, second: Colour) -> float:
@@ -40,9 +60,9 @@ def _luminance(colour: Colour) -> float:
 
 
 def ink_and_paper(rng: random.Random, difficulty: float) -> tuple[Colour, Colour]:
-    """Two colours whose contrast is at least 9 at difficulty 0 and 1.8 at difficulty 1.
+    """Ink and paper whose contrast is at least 9 at difficulty 0 and 1.8 at difficulty 1.
 
-    Light ink on dark paper grows from a tenth to two fifths of the pairs.
+    The share of light ink on dark paper rises from 0.1 to 0.4.
     """
     if rng.random() < 0.25:  # print: black on white
         shade = rng.randrange(30)
@@ -69,7 +89,7 @@ def ink_and_paper(rng: random.Random, difficulty: float) -> tuple[Colour, Colour
 def background(
     rng: random.Random, paper: Colour, size: tuple[int, int], difficulty: float
 ) -> Picture:
-    """Paper of one colour, with a slope or a soft texture at higher difficulty: `uint8[H, W, 3]`.
+    """Paper of one colour, with a gradient or a soft texture at higher difficulty: `uint8[H, W, 3]`.
 
     Sides are at most `MAX_SIDE` pixels.
     """
@@ -94,7 +114,7 @@ def background(
 
 @lru_cache(maxsize=16)
 def _texture(number: int) -> npt.NDArray[np.float32]:
-    """Soft noise of unit spread, from fine grain to broad clouds, repeated to `TEXTURE + MAX_SIDE` a side."""
+    """Smooth noise of unit variance, fine or coarse by `number`, tiled to `TEXTURE + MAX_SIDE` a side."""
     rng = np.random.default_rng(number)
     cells = TEXTURE >> (number % 5 + 1)
     small = Image.fromarray(rng.integers(0, 256, (cells, cells), dtype=np.uint8))
@@ -103,16 +123,16 @@ def _texture(number: int) -> npt.NDArray[np.float32]:
     return np.tile(unit, (MAX_SIDE // TEXTURE + 2,) * 2)
 
 
-def lay(mask: Image.Image, ink: Colour, paper: Picture) -> Picture:
-    """Ink over paper by the mask: `uint8[H, W, 3]`."""
-    share = np.asarray(mask, np.uint16)[:, :, None]
-    colours = np.asarray(ink, np.uint16)
-    mixed = (paper * (255 - share) + colours * share + 127) // 255
-    return mixed.astype(np.uint8)
+def render(mask: Image.Image, rng: random.Random, look: Look) -> Picture:
+    """Composite ink over a background by its mask, then degrade: `uint8[H, W, 3]`."""
+    paper = background(rng, look.paper, mask.size, look.difficulty)
+    alpha = np.asarray(mask, np.uint16)[:, :, None]
+    mixed = (paper * (255 - alpha) + np.asarray(look.ink, np.uint16) * alpha + 127) // 255
+    return wear(mixed.astype(np.uint8), rng, look.difficulty)
 
 
 def wear(picture: Picture, rng: random.Random, difficulty: float) -> Picture:
-    """Blur, noise and JPEG, each with a chance and a strength that grow with the difficulty."""
+    """Degrade by blur, noise and JPEG; probability and strength of each grow with the difficulty."""
     if rng.random() < 0.5 * difficulty:
         radius = rng.uniform(0.2, 0.35 + 0.55 * difficulty)
         blurred = Image.fromarray(picture).filter(ImageFilter.GaussianBlur(radius))

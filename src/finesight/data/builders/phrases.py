@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is written in a text picture: letters, words, numbers, codes, lines.
+"""Random texts for pictures: letters, words, numbers, codes, lines.
 
-Everything random comes from the `random.Random` handed in, so a seed gives the same text for ever. Numbers and
-codes are drawn afresh on both sides of the split; words come from the lists of one side only.
+All randomness comes from the given `random.Random`, so a seed always gives the same text. Words come from the lists of
+one split; numbers and codes are random in both.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
+from finesight.data.sources.fonts import FontCatalogue
 from finesight.data.sources.words import SCRIPTS, WordLists
 from finesight.errors import DataError
 
@@ -19,21 +19,21 @@ __all__ = ["Phrase", "PhraseSource"]
 CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DIGITS = "0123456789"
 CLEAR_LETTERS = "ABDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-"""Letters for random strings, where no word tells "I" from "l" or "O" from "0"."""
+"""Letters for random strings, where no context distinguishes "I" from "l" or "O" from "0"."""
 SAME_ALONE = frozenset("cCkKoO0pPsSuUvVwWxXyYzZIl1jJ.,'\"-_/:;<>()[]")
-"""Characters that nobody can name when they stand alone: the other case, or nothing to compare the height with."""
+"""Characters that are ambiguous alone: their case, height or position cannot be compared with a neighbour."""
 UPSIDE_DOWN = frozenset("0168969oOsSxXzZHINuUndpqblmwWMiI|-+=.:,'()[]/%<>*#$ ")
-"""Characters that are characters upside down as well."""
+"""Characters that look like a character when rotated by 180 degrees."""
 ACCENTED = "ÀÁÂÄÇÈÉÊËÌÍÎÏÑÒÓÔÖÙÚÛÜàáâäçèéêëìíîïñòóôöùúûüß"
 SYMBOLS = "!?&@#%*+-=/()[]<>:;.,'\"$€£_"
 OTHER_LETTERS: dict[str, str] = {
     "ru": "АБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯабвгдежзийклмнопрстуфхцчшщъыьэюя",
     "el": "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩαβγδεζηθικλμνξοπρστυφχψω",
 }
-LATIN_LANGUAGES = ("en", "de", "fr", "es", "it", "pt")
-LATIN_WEIGHTS = (0.55, 0.11, 0.10, 0.10, 0.07, 0.07)
-OTHER_LANGUAGES = ("ru", "el", "zh", "ja", "ko", "ar", "he", "vi")
-OTHER_WEIGHTS = (0.30, 0.14, 0.16, 0.12, 0.10, 0.08, 0.05, 0.05)
+LATIN_LANGUAGES = {"en": 0.55, "de": 0.11, "fr": 0.10, "es": 0.10, "it": 0.07, "pt": 0.07}
+OTHER_LANGUAGES = {
+    "ru": 0.30, "el": 0.14, "zh": 0.16, "ja": 0.12, "ko": 0.10, "ar": 0.08, "he": 0.05, "vi": 0.05,
+}  # fmt: skip
 UNSPACED = frozenset({"zh", "ja"})
 RIGHT_TO_LEFT = frozenset({"ar", "he"})
 CURRENCIES = ("${}", "€{}", "£{}", "{} €", "{} EUR", "{} USD", "{}%", "{} kg", "{} km", "{} ml")
@@ -45,9 +45,9 @@ class Phrase:
     """One row of text.
 
     Attributes:
-        text: as it is to be read.
+        text: the characters in reading order.
         language: of its words; "en" for letters, numbers and codes.
-        kind: what it is: letters, word, number, code, symbols, line, sentence.
+        kind: letters, word, number, symbols, line or sentence.
     """
 
     text: str
@@ -56,17 +56,17 @@ class Phrase:
 
     @property
     def script(self) -> str:
-        """Script a face must cover, a key of `fonts.SCRIPT_SAMPLES`."""
+        """Script that a face must cover, a key of `fonts.SCRIPT_SAMPLES`."""
         return SCRIPTS[self.language]
 
     @property
     def has_clear_top(self) -> bool:
-        """Whether a reader can tell which way up the text stands."""
+        """Whether the text shows which way is up."""
         return sum(char not in UPSIDE_DOWN for char in self.text) >= 2
 
     @property
     def is_right_to_left(self) -> bool:
-        """Whether the first character stands rightmost."""
+        """Whether the text is written from right to left."""
         return self.language in RIGHT_TO_LEFT
 
 
@@ -76,29 +76,31 @@ class PhraseSource:
     Args:
         words: word lists of one split.
         other_share: share of phrases in scripts other than Latin.
-        languages: other languages that faces can draw; the rest are left out.
+        fonts: leave out languages whose script no face of the split covers; None keeps all.
 
     Raises:
         DataError: there is no word of a language written in Latin letters.
     """
 
     def __init__(
-        self, words: WordLists, other_share: float, languages: Sequence[str] = OTHER_LANGUAGES
+        self, words: WordLists, other_share: float, fonts: FontCatalogue | None = None
     ) -> None:
         self.words = words
         self.other_share = other_share
-        self._latin = _weighted(LATIN_LANGUAGES, LATIN_WEIGHTS, set(words.by_language))
-        self._others = _weighted(
-            OTHER_LANGUAGES, OTHER_WEIGHTS, set(words.by_language) & set(languages)
-        )
+        self._latin = _weights(LATIN_LANGUAGES, words)
+        self._others = {
+            language: weight
+            for language, weight in _weights(OTHER_LANGUAGES, words).items()
+            if fonts is None or fonts.has(words.split, SCRIPTS[language])
+        }
         if not self._latin:
-            raise DataError(f"the {words.split} word lists hold none of {LATIN_LANGUAGES}")
+            raise DataError(f"the {words.split} word lists hold none of {tuple(LATIN_LANGUAGES)}")
 
     def letters(self, rng: random.Random, most: int) -> Phrase:
         """One to `most` letters, digits or signs, of any alphabet we draw; never blank."""
         count = rng.randint(1, most)
-        if self._others and rng.random() < self.other_share:
-            language = self._other(rng)
+        if self._is_other(rng):
+            language = _draw(rng, self._others)
             return Phrase(self._other_letters(rng, language, count), language, "letters")
         roll = rng.random()
         if roll < 0.62:
@@ -117,19 +119,19 @@ class PhraseSource:
 
     def word(self, rng: random.Random, low: int = 2, high: int = 7) -> Phrase:
         """A word, number or random string of `low` to `high` characters."""
-        if self._others and rng.random() < self.other_share:
-            language = self._other(rng)
+        if self._is_other(rng):
+            language = _draw(rng, self._others)
             return Phrase(self._other_word(rng, language, low, high), language, "word")
         roll = rng.random()
         if roll < 0.70:
             language = _draw(rng, self._latin)
             return Phrase(_cased(rng, self.words.word(rng, language, low, high)), language, "word")
-        return _no_word(rng, roll, "en", low, high)
+        return _number_or_code(rng, roll, "en", low, high)
 
     def line(self, rng: random.Random, low: int = 8, high: int = 24) -> Phrase:
         """Words, numbers or part of a sentence, `low` to `high` characters long."""
-        if self._others and rng.random() < self.other_share:
-            language = self._other(rng)
+        if self._is_other(rng):
+            language = _draw(rng, self._others)
             high = min(high, 12) if language in UNSPACED else high
         else:
             language = _draw(rng, self._latin)
@@ -148,17 +150,17 @@ class PhraseSource:
         )
 
     def word_like(self, rng: random.Random, other: Phrase, low: int, high: int) -> Phrase:
-        """One more word, number or random string that a face for `other` can draw, for sheets."""
+        """One more word, number or random string that a face for `other` covers, for sheets."""
         if other.language in self._others:
             return Phrase(self._other_word(rng, other.language, low, high), other.language, "word")
         roll = rng.random()
         if roll < 0.70:
             word = _cased(rng, self.words.word(rng, other.language, low, high))
             return Phrase(word, other.language, "word")
-        return _no_word(rng, roll, other.language, low, high)
+        return _number_or_code(rng, roll, other.language, low, high)
 
     def _words_up_to(self, rng: random.Random, language: str, want: int) -> str:
-        """Words until `want` characters are reached; the last one may be left out to keep the bound."""
+        """Words and numbers joined, at most `want` characters."""
         separator = "" if language in UNSPACED else " "
         case = rng.choice(("lower", "sentence", "sentence", "title", "upper"))
         text = ""
@@ -184,16 +186,14 @@ class PhraseSource:
         piece = self.words.word(rng, language, 1, 11)
         return piece + "," if rng.random() < 0.06 else piece
 
-    def _other(self, rng: random.Random) -> str:
-        return _draw(rng, self._others)
+    def _is_other(self, rng: random.Random) -> bool:
+        """Whether the next phrase is in a script other than Latin."""
+        return bool(self._others) and rng.random() < self.other_share
 
     def _other_letters(self, rng: random.Random, language: str, count: int) -> str:
-        pool = OTHER_LETTERS.get(language) or self.words.word(rng, language, 1, 6)
-        return (
-            "".join(rng.choice(pool) for _ in range(count))
-            if language in OTHER_LETTERS
-            else pool[:count]
-        )
+        if language in OTHER_LETTERS:
+            return "".join(rng.choice(OTHER_LETTERS[language]) for _ in range(count))
+        return self.words.word(rng, language, 1, 6)[:count]
 
     def _other_word(self, rng: random.Random, language: str, low: int, high: int) -> str:
         if language in UNSPACED:
@@ -203,8 +203,8 @@ class PhraseSource:
         return _cased(rng, self.words.word(rng, language, low, high))
 
 
-def _no_word(rng: random.Random, roll: float, language: str, low: int, high: int) -> Phrase:
-    """A number up to a roll of 0.85, above that a random string, from 0.95 on with signs in it."""
+def _number_or_code(rng: random.Random, roll: float, language: str, low: int, high: int) -> Phrase:
+    """A number for `roll` below 0.85, else a random string, which has signs from 0.95 on."""
     if roll < 0.85:
         return Phrase(_number(rng, low, high), language, "number")
     pool = CLEAR_LETTERS + DIGITS if roll < 0.95 else CLEAR_LETTERS + DIGITS + SYMBOLS
@@ -212,13 +212,13 @@ def _no_word(rng: random.Random, roll: float, language: str, low: int, high: int
     return Phrase("".join(rng.choice(pool) for _ in range(count)), language, "symbols")
 
 
-def _weighted(names: Sequence[str], weights: Sequence[float], known: Set[str]) -> dict[str, float]:
-    """Languages that are known, with their weights."""
-    return {name: weight for name, weight in zip(names, weights, strict=True) if name in known}
+def _weights(languages: dict[str, float], words: WordLists) -> dict[str, float]:
+    """Weights of the languages that have words."""
+    return {name: weight for name, weight in languages.items() if name in words.by_language}
 
 
-def _draw(rng: random.Random, weighted: dict[str, float]) -> str:
-    return rng.choices(list(weighted), list(weighted.values()))[0]
+def _draw(rng: random.Random, weights: dict[str, float]) -> str:
+    return rng.choices(list(weights), list(weights.values()))[0]
 
 
 def _cased(rng: random.Random, word: str) -> str:
@@ -281,7 +281,7 @@ def _code(rng: random.Random) -> str:
 
 
 def _excerpt(rng: random.Random, sentence: str, want: int, by_words: bool) -> str:
-    """A run of the sentence of at most `want` characters, at word borders where words are spaced."""
+    """A part of the sentence of at most `want` characters, cut at spaces if `by_words`."""
     if not by_words:
         start = rng.randrange(max(1, len(sentence) - want))
         return sentence[start : start + want]

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions about a scene, with answers in the official forms.
+"""Questions about a scene, with answers in the official formats.
 
-Boxes are a JSON list in a fenced block, one tab-indented object per line; points are XML or JSON. A count is the points
-of what is counted, then the number: a small model sees one thing at a time better than how many there are, and its user
-sees what it counted. What is not there is "none", or "0" for a count. Objects are listed by their top edge, then their
-left edge: an order that a model can know while it writes.
+Boxes are a JSON list in a fenced block, one tab-indented object per line; points are XML or JSON. The answer to a count
+is the points of the counted objects, then the number: a small model locates objects one by one better than it
+estimates a number, and the user can check it. The answer about an absent object is "none", or "0" for a count. Objects
+are sorted by their top edge, then their left edge.
 
-Wordings are those of the Qwen2.5-VL cookbooks first, then a few of our own.
+The first wordings are those of the Qwen2.5-VL cookbooks; a few paraphrases follow.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,17 +57,17 @@ UNCOUNTED = frozenset({"glasses", "sunglasses", "scissors", "jeans", "shorts", "
                        "cherries", "fries", "socks", "gloves", "pancakes", "blueberries", "sushi", "bread", "rice",
                        "honey", "lightning", "salad", "broccoli", "popcorn", "bacon", "fish", "tropical fish", "deer",
                        "shrimp", "luggage", "garlic", "candy", "cheese", "corn"})  # fmt: skip
-"""Names that are their own plural."""
+"""Names whose plural is the same word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question with its answer and what an evaluation needs to judge it.
+    """A question with its answer and what an evaluation needs to score it.
 
     Attributes:
-        question: asked.
-        answer: in the official form.
-        task: kind, name, indices of the objects meant.
+        question: text of the user.
+        answer: in the official format.
+        task: kind of question, object name, indices of the objects in the answer.
     """
 
     question: str
@@ -80,10 +80,10 @@ class ScenePlan:
     """What can be asked about a scene.
 
     Attributes:
-        objects: every thing in listing order; words are objects named by their text.
+        objects: every object, sorted by top edge, then left edge; the name of a word is its text.
         words: indices of the objects that are words.
-        absent: names that are not in the scene, to be asked for.
-        target: name that fills a crowded scene, or "".
+        absent: names of objects that are not in the scene, for questions about absent objects.
+        target: name of the crowd (the object that is repeated), or "".
     """
 
     objects: tuple[SceneObject, ...]
@@ -93,19 +93,19 @@ class ScenePlan:
     names: Counter[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        named = (thing.name for index, thing in enumerate(self.objects) if index not in self.words)
+        named = (self.objects[index].name for index in self.indices())
         object.__setattr__(self, "names", Counter(named))
 
-    def indices(self, name: str) -> list[int]:
-        """Objects of a name, words left out."""
+    def indices(self, names: Container[str] | None = None) -> list[int]:
+        """Objects that are not words: those with one of the names, or all."""
         return [
             index
             for index, thing in enumerate(self.objects)
-            if thing.name == name and index not in self.words
+            if index not in self.words and (names is None or thing.name in names)
         ]
 
     def some_name(self, rng: random.Random) -> str:
-        """A name in the scene: mostly the crowd's, if there is a crowd."""
+        """Name of an object in the scene: in 80% of the draws that of the crowd, if there is one."""
         if self.target in self.names and rng.random() < 0.8:
             return self.target
         return rng.choice(sorted(self.names))
@@ -115,10 +115,10 @@ def ask(rng: random.Random, plan: ScenePlan, num_turns: int, absent_share: float
     """Draw up to `num_turns` different questions.
 
     Args:
-        rng: source of chance.
+        rng: random generator.
         plan: the scene.
-        num_turns: most questions.
-        absent_share: share of class questions that ask for what is not there.
+        num_turns: largest number of questions.
+        absent_share: share of questions by object name that ask for an absent object.
     """
     turns: list[Turn] = []
     seen: set[str] = set()
@@ -136,62 +136,58 @@ def ask(rng: random.Random, plan: ScenePlan, num_turns: int, absent_share: float
 
 
 def _detect(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | None:
-    name = _class_name(rng, plan, is_absent)
-    found = plan.indices(name)
+    name = _name(rng, plan, is_absent)
+    found = plan.indices([name])
     question = rng.choice(DETECT).format(name=name)
     return Turn(question, _boxes(plan, found), _task("detect", name, found))
 
 
 def _count(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | None:
-    # 0 and 1 would rule otherwise: few absent classes, few questions where there is no crowd or beside it.
+    # Without these shares most counts would be 0 or 1.
     is_absent = is_absent and rng.random() < 0.35
     has_crowd = plan.target in plan.names
     if not has_crowd and rng.random() < 0.85:
         return None
     is_crowd = has_crowd and not is_absent and rng.random() < 0.9
-    name = plan.target if is_crowd else _class_name(rng, plan, is_absent)
-    found = plan.indices(name)
+    name = plan.target if is_crowd else _name(rng, plan, is_absent)
+    found = plan.indices([name])
     question = rng.choice(COUNT).format(plural=plural(name))
     answer = f"{_points_xml(plan, found, name)}\n{len(found)}" if found else "0"
     return Turn(question, answer, _task("count", name, found))
 
 
 def _absent_count(rng: random.Random, plan: ScenePlan) -> Turn:
-    """What can always be asked."""
+    """A question that every scene allows."""
     name = rng.choice(plan.absent)
     return Turn(rng.choice(COUNT).format(plural=plural(name)), "0", _task("count", name, []))
 
 
 def _point_json(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | None:
-    name = _class_name(rng, plan, is_absent)
-    found = plan.indices(name)
-    rows = [
-        f'{{"point_2d": {list(_centre(plan.objects[index]))}, "label": {_quoted(name)}}}'
-        for index in found
-    ]
+    name = _name(rng, plan, is_absent)
+    found = plan.indices([name])
+    rows = [_row("point_2d", _centre(plan.objects[index]), "label", name) for index in found]
     question = rng.choice(POINT_JSON).format(name=name)
     return Turn(question, _fenced(rows), _task("point_json", name, found))
 
 
 def _point_xml(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | None:
     if is_absent or not plan.names:
-        name = phrase = _class_name(rng, plan, True)
+        name = phrase = _name(rng, plan, True)
         found: list[int] = []
     else:
         name, phrase, found = _referred(rng, plan)
         if not found and plan.names[name] <= 5:
-            phrase, found = name, plan.indices(name)
+            phrase, found = name, plan.indices([name])
         if not found:
             return None
     question = rng.choice(POINT_XML).format(phrase=phrase)
-    if not found:
-        return Turn(question, NONE, _task("point_xml", name, found))
-    return Turn(question, _points_xml(plan, found, phrase), _task("point_xml", name, found))
+    answer = _points_xml(plan, found, phrase) if found else NONE
+    return Turn(question, answer, _task("point_xml", name, found))
 
 
 def _refer(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | None:
     if is_absent or not plan.names:
-        name = _class_name(rng, plan, True)
+        name = _name(rng, plan, True)
         return Turn(rng.choice(REFER).format(phrase=name), NONE, _task("refer", name, []))
     name, phrase, found = _referred(rng, plan)
     if not found:
@@ -211,7 +207,7 @@ def _name_box(rng: random.Random, plan: ScenePlan, _is_absent: bool) -> Turn | N
 
 
 def _list_all(rng: random.Random, plan: ScenePlan, _is_absent: bool) -> Turn | None:
-    found = [index for index in range(len(plan.objects)) if index not in plan.words]
+    found = plan.indices()
     if len(found) > 8:
         return None
     return Turn(rng.choice(LIST_ALL), _boxes(plan, found), _task("list_all", "", found))
@@ -223,11 +219,7 @@ def _categories(rng: random.Random, plan: ScenePlan, _is_absent: bool) -> Turn |
     present = rng.sample(sorted(plan.names), min(len(plan.names), rng.randint(1, 2)))
     asked = [*present, *rng.sample(plan.absent, min(len(plan.absent), rng.randint(0, 2)))]
     rng.shuffle(asked)
-    found = [
-        index
-        for index, thing in enumerate(plan.objects)
-        if index not in plan.words and thing.name in asked
-    ]
+    found = plan.indices(asked)
     if len(found) > 8:
         return None
     question = rng.choice(CATEGORIES).format(names=", ".join(asked))
@@ -235,8 +227,8 @@ def _categories(rng: random.Random, plan: ScenePlan, _is_absent: bool) -> Turn |
 
 
 def _present(rng: random.Random, plan: ScenePlan, _is_absent: bool) -> Turn | None:
-    name = _class_name(rng, plan, rng.random() < 0.5)
-    found = plan.indices(name)
+    name = _name(rng, plan, rng.random() < 0.5)
+    found = plan.indices([name])
     answer = "Yes" if found else "No"
     return Turn(rng.choice(PRESENT).format(name=name), answer, _task("present", name, found))
 
@@ -247,11 +239,8 @@ def _spotting(rng: random.Random, plan: ScenePlan, _is_absent: bool) -> Turn | N
     found = sorted(plan.words)
     if len(found) == 1 and rng.random() < 0.4:
         return Turn(READ[0], plan.objects[found[0]].name, _task("read", "", found))
-    rows = [
-        f'{{"bbox_2d": {list(plan.objects[index].box)}, "text_content": {_quoted(plan.objects[index].name)}}}'
-        for index in found
-    ]
-    return Turn(rng.choice(SPOTTING), _fenced(rows), _task("spotting", "", found))
+    answer = _boxes(plan, found, "text_content")
+    return Turn(rng.choice(SPOTTING), answer, _task("spotting", "", found))
 
 
 _KINDS: dict[str, tuple[Callable[[random.Random, ScenePlan, bool], Turn | None], float]] = {
@@ -269,9 +258,9 @@ _KINDS: dict[str, tuple[Callable[[random.Random, ScenePlan, bool], Turn | None],
 
 
 def _referred(rng: random.Random, plan: ScenePlan) -> tuple[str, str, list[int]]:
-    """A name, a phrase that fits exactly one object of it, and that object; no object if no phrase is clear."""
+    """A name, a phrase for exactly one of its objects, and that object; no object if every phrase is ambiguous."""
     name = plan.some_name(rng)
-    found = plan.indices(name)
+    found = plan.indices([name])
     if len(found) == 1:
         return name, name, found
     ways = list(_EXTREMES)
@@ -279,10 +268,8 @@ def _referred(rng: random.Random, plan: ScenePlan) -> tuple[str, str, list[int]]
     for way in ways:
         measure, least, sign = _EXTREMES[way]
         ranked = sorted(found, key=lambda index: -sign * measure(plan.objects[index]))
-        first, second = (measure(plan.objects[index]) for index in ranked[:2])
-        gap = first / second if way in ("largest", "smallest") else abs(first - second)
-        if way == "smallest":
-            gap = second / first
+        low, high = sorted(measure(plan.objects[index]) for index in ranked[:2])
+        gap = high / low if measure is _area else high - low
         if gap >= least:
             return name, f"{way} {name}", ranked[:1]
     return name, name, []
@@ -301,11 +288,12 @@ _EXTREMES: dict[str, tuple[Callable[[SceneObject], float], float, int]] = {
     "largest": (_area, 1.4, 1),
     "smallest": (_area, 1.4, -1),
 }
-"""Way of referring: measure, how clear it must be (twice the pixels, or a ratio), and whether more is meant."""
+"""Superlative: measure, least difference to the next object (twice the pixels, or a ratio of areas), and 1 for the
+largest value or -1 for the smallest."""
 
 
 def plural(name: str) -> str:
-    """English plural of a name of our list."""
+    """English plural of an object name."""
     if name in UNCOUNTED:
         return name
     irregular = {
@@ -327,16 +315,13 @@ def plural(name: str) -> str:
     return f"{head} {last}" if head else last
 
 
-def _class_name(rng: random.Random, plan: ScenePlan, is_absent: bool) -> str:
+def _name(rng: random.Random, plan: ScenePlan, is_absent: bool) -> str:
     return rng.choice(plan.absent) if is_absent or not plan.names else plan.some_name(rng)
 
 
-def _boxes(plan: ScenePlan, indices: Sequence[int]) -> str:
-    rows = [
-        f'{{"bbox_2d": {list(plan.objects[index].box)}, "label": {_quoted(plan.objects[index].name)}}}'
-        for index in indices
-    ]
-    return _fenced(rows)
+def _boxes(plan: ScenePlan, indices: Sequence[int], name_key: str = "label") -> str:
+    things = (plan.objects[index] for index in indices)
+    return _fenced([_row("bbox_2d", thing.box, name_key, thing.name) for thing in things])
 
 
 def _points_xml(plan: ScenePlan, indices: Sequence[int], phrase: str) -> str:
@@ -351,8 +336,8 @@ def _fenced(rows: Sequence[str]) -> str:
     return "```json\n[\n\t" + ",\n\t".join(rows) + "\n]\n```" if rows else NONE
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _row(place_key: str, place: Sequence[int], name_key: str, name: str) -> str:
+    return json.dumps({place_key: place, name_key: name}, ensure_ascii=False)
 
 
 def _centre(thing: SceneObject) -> tuple[int, int]:

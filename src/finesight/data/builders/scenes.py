@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small scenes: drawings, coloured shapes and words on a background, with exact boxes and several questions each.
 
-Half of the scenes hold a crowd: one to ten of one thing, evenly, so that counting cannot be guessed from how full a
-picture is. Things never cover more than a stated share of each other, and stand out from the background by colour.
+Half of the scenes have a crowd: one to ten objects of one name, all numbers about equally often, so that a count cannot
+be guessed. Objects overlap at most by a given share, and their colours differ from the background.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from finesight.data.builders.options import CELL, Range, Share
 from finesight.data.builders.paper import MAX_SIDE, Colour, background, contrast, wear
 from finesight.data.builders.phrases import PhraseSource
 from finesight.data.builders.scene_questions import ScenePlan, ask
@@ -28,66 +29,58 @@ from finesight.data.builders.sprites import (
 )
 from finesight.data.record import Record, SceneObject, Truth
 from finesight.data.sources.concepts import alike
-from finesight.data.sources.fonts import FontCatalogue, Split
+from finesight.data.sources.fonts import FontCatalogue
 from finesight.data.sources.icons import IconLibrary
 from finesight.data.sources.words import WordLists
+from finesight.data.split import Split
 from finesight.errors import ConfigError
 
 __all__ = ["Scenes", "ScenesConfig"]
 
-CELL = 28
 PLACE_TRIES = 24
 NUM_ABSENT = 6
-SAME_COVERED = 0.06
-"""Largest covered share between two things of one name: their number must be seen."""
-STANDS_OUT = 60.0
-"""Least distance in RGB between a thing's mean colour and the background."""
+MAX_SAME_COVERED = 0.06
+"""Largest covered share of a box by an object of the same name, so that they can be counted."""
+MIN_COLOUR_DISTANCE = 60.0
+"""Least distance in RGB between the mean colour of an object and the background."""
+
+_Box = tuple[int, int, int, int]
+"""`(x1, y1, x2, y2)` in pixels."""
 
 
 class ScenesConfig(BaseModel):
-    """What scenes are drawn."""
+    """Options of scenes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    split: Split = Field(
-        default="train", description="side of the split of drawings, fonts and words"
+    split: Split = Field("train", description="split of the drawings, fonts and words")
+    sides: Range = Field((140, 280), description="shortest and longest side, in pixels")
+    sprite_pixels: Range = Field(
+        (24, 80), description="range of the longer side of an object, in pixels"
     )
-    sides: tuple[int, int] = Field(
-        default=(140, 280), description="shortest and longest side, pixels"
-    )
-    sprite_pixels: tuple[int, int] = Field(
-        default=(24, 80), description="longer side of a thing, pixels"
-    )
-    max_objects: int = Field(default=10, ge=1, description="most things of one name")
-    crowd_share: float = Field(default=0.55, ge=0, le=1, description="share of scenes with a crowd")
-    empty_share: float = Field(default=0.02, ge=0, le=1, description="share of scenes with nothing")
-    shape_share: float = Field(
-        default=0.15, ge=0, le=1, description="share of things that are shapes"
-    )
-    word_share: float = Field(default=0.20, ge=0, le=1, description="share of scenes with words")
-    absent_share: float = Field(
-        default=0.25, ge=0, le=1, description="share of class questions about what is not there"
+    max_objects: int = Field(10, ge=1, description="largest number of objects of one name")
+    crowd_share: Share = Field(0.55, description="share of scenes with a crowd")
+    empty_share: Share = Field(0.02, description="share of scenes without objects")
+    shape_share: Share = Field(0.15, description="share of objects that are shapes")
+    word_share: Share = Field(0.20, description="share of scenes with words")
+    absent_share: Share = Field(
+        0.25, description="share of questions by object name that ask for an absent object"
     )
     max_covered: float = Field(
-        default=0.3, ge=0, le=0.4, description="largest share of a box that others may cover"
+        0.3, ge=0, le=0.4, description="largest share of a box that another object covers"
     )
-    tilt_degrees: float = Field(default=12.0, ge=0, description="largest tilt of a drawing")
-    vary_drawings: float = Field(
-        default=0.0, ge=0, le=1, description="how much the form and colours of a drawing change"
+    tilt_degrees: float = Field(12.0, ge=0, description="largest rotation of a drawing")
+    vary_drawings: Share = Field(
+        0.0, description="strength of changes of a drawing's aspect ratio, shear and colours"
     )
-    turns: tuple[int, int] = Field(default=(2, 4), description="fewest and most questions")
-    difficulty: float = Field(default=0.2, ge=0, le=1, description="largest wear of the picture")
+    turns: Range = Field((2, 4), description="fewest and most questions")
+    difficulty: Share = Field(0.2, description="largest strength of degradations")
 
     @model_validator(mode="after")
     def _ranges(self) -> ScenesConfig:
-        for name, (low, high) in (
-            ("sides", self.sides), ("sprite_pixels", self.sprite_pixels), ("turns", self.turns)
-        ):  # fmt: skip
-            if not 1 <= low <= high:
-                raise ConfigError(f"{name} runs from {low} to {high}")
         if self.sides[0] % CELL or self.sides[1] > MAX_SIDE:
             raise ConfigError(
-                f"sides {self.sides}: from a multiple of {CELL} to at most {MAX_SIDE}"
+                f"sides {self.sides}, expected a multiple of {CELL} and at most {MAX_SIDE}"
             )
         return self
 
@@ -99,7 +92,7 @@ class _Placed:
     top: int
 
     @property
-    def box(self) -> tuple[int, int, int, int]:
+    def box(self) -> _Box:
         width, height = self.cutout.picture.size
         return self.left, self.top, self.left + width, self.top + height
 
@@ -109,7 +102,7 @@ class Scenes:
 
     Args:
         config: what to draw.
-        icons: the drawings.
+        icons: sprites of the drawings.
         fonts: the font catalogue, for words.
         words: word lists of the config's split.
     """
@@ -158,7 +151,7 @@ class Scenes:
         )
 
     def _names(self, rng: random.Random) -> tuple[list[str], str]:
-        """Names of the things to place, and the name of the crowd or ""."""
+        """Names of the objects to place, and the name of the crowd or ""."""
         roll = rng.random()
         if roll < self.config.empty_share:
             return [], ""
@@ -182,10 +175,10 @@ class Scenes:
     def _place(
         self, rng: random.Random, names: Sequence[str], size: tuple[int, int]
     ) -> list[_Placed]:
-        """Things at free places, largest first; what finds no place is made smaller, never left out."""
+        """Objects at free places, largest first; one that fits nowhere is made smaller, down to 14 pixels."""
         low, high = self.config.sprite_pixels
-        roomy = int(0.85 * (size[0] * size[1] / max(1, len(names))) ** 0.5)
-        high = max(low + 4, min(high, roomy))
+        fitting = int(0.85 * (size[0] * size[1] / max(1, len(names))) ** 0.5)
+        high = max(low + 4, min(high, fitting))
         sizes = sorted((rng.randint(low, high) for _ in names), reverse=True)
         order = list(names)
         rng.shuffle(order)
@@ -193,12 +186,12 @@ class Scenes:
         for name, pixels in zip(order, sizes, strict=True):
             while True:
                 cutout = self._cutout(rng, name, pixels)
-                spot = self._free_spot(rng, cutout, placed, size)
-                if spot:
-                    placed.append(_Placed(cutout, *spot))
+                found = _free_place(rng, cutout, size, placed, max_covered=self.config.max_covered)
+                if found:
+                    placed.append(found)
                     break
                 pixels = int(pixels * 0.85)
-                if pixels < 14:  # a full picture: a smaller thing could not be seen
+                if pixels < 14:  # the picture is full; a smaller object could not be recognised
                     break
         return placed
 
@@ -216,31 +209,8 @@ class Scenes:
             vary=self.config.vary_drawings,
         )
 
-    def _free_spot(
-        self, rng: random.Random, cutout: Cutout, placed: Sequence[_Placed], size: tuple[int, int]
-    ) -> tuple[int, int] | None:
-        width, height = cutout.picture.size
-        if width + 2 > size[0] or height + 2 > size[1]:
-            return None
-        for _ in range(PLACE_TRIES):
-            left, top = rng.randint(0, size[0] - width), rng.randint(0, size[1] - height)
-            box = (left, top, left + width, top + height)
-            if self._is_free(box, cutout.name, placed):
-                return left, top
-        return None
-
-    def _is_free(
-        self, box: tuple[int, int, int, int], name: str, placed: Sequence[_Placed]
-    ) -> bool:
-        """Whether a thing at `box` leaves the others visible; things of one name hardly touch."""
-        for item in placed:
-            limit = SAME_COVERED if item.cutout.name == name else self.config.max_covered
-            if _covered(item.box, box) > limit or _covered(box, item.box) > limit:
-                return False
-        return True
-
     def _background(self, rng: random.Random, colours: Sequence[Colour]) -> Colour:
-        """A colour that every thing stands out from, or the best of some tries."""
+        """A colour at least `MIN_COLOUR_DISTANCE` from every object, or the most distant of twelve draws."""
         best, best_distance = (255, 255, 255), -1.0
         for _ in range(12):
             shade = rng.choice((245, 225, 200, 120, 60, 30))
@@ -248,14 +218,14 @@ class Scenes:
             distance = min((_distance(paper, colour) for colour in colours), default=255.0)
             if distance > best_distance:
                 best, best_distance = paper, distance
-            if distance >= STANDS_OUT:
+            if distance >= MIN_COLOUR_DISTANCE:
                 break
         return best
 
     def _words(
         self, rng: random.Random, paper: Colour, placed: Sequence[_Placed], size: tuple[int, int]
     ) -> list[_Placed]:
-        """One or two words where they cover nothing."""
+        """One or two words at places where they cover nothing."""
         found: list[_Placed] = []
         for _ in range(rng.randint(1, 2)):
             phrase = self.phrases.word(rng, 3, 7)
@@ -264,20 +234,13 @@ class Scenes:
                 continue
             colour = _ink_on(rng, paper)
             cutout = word_cutout(face, phrase.text, rng.randint(14, 24), colour)
-            width, height = cutout.picture.size
-            if width + 4 > size[0] or height + 4 > size[1]:
-                continue
-            for _ in range(PLACE_TRIES):
-                left = rng.randint(2, size[0] - width - 2)
-                top = rng.randint(2, size[1] - height - 2)
-                box = (left, top, left + width, top + height)
-                if not any(_covered(box, item.box) for item in [*placed, *found]):
-                    found.append(_Placed(cutout, left, top))
-                    break
+            word = _free_place(rng, cutout, size, [*placed, *found], max_covered=0.0, margin=2)
+            if word:
+                found.append(word)
         return found
 
     def _plan(self, rng: random.Random, placed: Sequence[_Placed], target: str) -> ScenePlan:
-        """Objects in listing order, and names to ask for that are not there."""
+        """Objects sorted by top edge, then left edge, and names of absent objects."""
         ordered = sorted(placed, key=lambda item: (item.top, item.left))
         objects = tuple(SceneObject(item.box, item.cutout.name) for item in ordered)
         words = frozenset(index for index, item in enumerate(ordered) if item.cutout.kind == "word")
@@ -290,8 +253,35 @@ class Scenes:
         return ScenePlan(objects, words, tuple(absent), target)
 
 
-def _covered(box: tuple[int, int, int, int], by: tuple[int, int, int, int]) -> float:
-    """Share of `box` that lies under `by`."""
+def _free_place(
+    rng: random.Random,
+    cutout: Cutout,
+    size: tuple[int, int],
+    placed: Sequence[_Placed],
+    *,
+    max_covered: float,
+    margin: int = 0,
+) -> _Placed | None:
+    """A place where the object and `placed` stay visible, `margin` pixels from the border; None if none is found."""
+    right = size[0] - margin - cutout.picture.width
+    bottom = size[1] - margin - cutout.picture.height
+    if min(right, bottom) < 2:
+        return None
+    for _ in range(PLACE_TRIES):
+        new = _Placed(cutout, rng.randint(margin, right), rng.randint(margin, bottom))
+        if all(_stay_visible(new, item, max_covered) for item in placed):
+            return new
+    return None
+
+
+def _stay_visible(first: _Placed, second: _Placed, max_covered: float) -> bool:
+    is_same = first.cutout.name == second.cutout.name
+    limit = min(MAX_SAME_COVERED, max_covered) if is_same else max_covered
+    return max(_covered(first.box, second.box), _covered(second.box, first.box)) <= limit
+
+
+def _covered(box: _Box, by: _Box) -> float:
+    """Share of `box` that is covered by `by`."""
     width = min(box[2], by[2]) - max(box[0], by[0])
     height = min(box[3], by[3]) - max(box[1], by[1])
     if width <= 0 or height <= 0:

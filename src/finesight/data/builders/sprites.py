@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Things to put into a scene: icon drawings, coloured shapes, words, each as a cut-out with a name.
+"""Objects of a scene: icon drawings, coloured shapes and words, each as a named RGBA picture.
 
-A cut-out is an RGBA picture trimmed to its ink, already scaled, turned and mirrored, so that its size is its box.
+The picture is scaled, rotated, mirrored and cropped to its ink, so its size is that of the object's box.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ COLOURS: dict[str, Colour] = {
 SHAPES = ("circle", "square", "triangle", "star", "diamond", "hexagon")
 SUPERSAMPLE = 4
 _MOST_STRETCH = 0.25
-"""Logarithm of width over height, against the drawing's own."""
+"""Largest change of the logarithm of width over height."""
 _MOST_SHEAR = 0.25
-"""Pixels across for each pixel down."""
+"""Largest horizontal shift per row, in pixels."""
 _MOST_HUE = 0.5
-"""Radians: a leaf may turn olive or teal, but not red."""
+"""Largest hue rotation, in radians: green may become olive or teal, but not red."""
 OPAQUE = 64
-"""Alpha from which a pixel counts as ink for boxes."""
+"""Alpha above which a pixel counts as ink."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cutout:
-    """A thing ready to be pasted.
+    """An object that can be pasted into a scene.
 
     Attributes:
-        name: what it is called in answers; for words, the word.
+        name: its name in answers; for words, the word.
         kind: "icon", "shape" or "word".
         source: drawing or face id, empty for shapes.
-        picture: RGBA, trimmed to its ink.
-        colour: mean colour of its ink, for choosing a background it stands out from.
+        picture: RGBA, cropped to its ink.
+        colour: mean colour of its ink; the background is chosen to differ from it.
     """
 
     name: str
@@ -68,17 +68,16 @@ def icon_cutout(
     """A drawing whose longer side is about `size` pixels, mirrored half the time.
 
     Args:
-        rng: source of chance.
+        rng: random generator.
         library: holds the drawing's pixels.
-        drawing: which one.
-        size: pixels of the longer side, before it is turned.
-        tilt: turned by up to so many degrees.
-        vary: 0 keeps the drawing's form and colours, 1 changes them as much as its name bears. There are few drawings
-            of a thing; one that always looks the same is known by its colours, not by its form.
+        drawing: the drawing.
+        size: pixels of the longer side, before rotation.
+        tilt: largest rotation, in degrees.
+        vary: strength of changes of aspect ratio, shear and colours; 0 changes nothing, 1 as much as the name allows.
+            There are few drawings of each object; unvaried, a model recognises them by their colours alone.
     """
-    picture = library.sprite(drawing).convert(
-        "RGBa"
-    )  # premultiplied: no conversion at each step below
+    # Premultiplied alpha: no conversion at each of the next steps.
+    picture = library.sprite(drawing).convert("RGBa")
     if rng.random() < 0.5:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     scale = size / max(picture.size)
@@ -94,11 +93,11 @@ def icon_cutout(
     picture = picture.convert("RGBA")
     if vary:
         picture = _recoloured(rng, picture, vary)
-    return Cutout(drawing.name, "icon", drawing.id, _trim(picture), _mean_colour(picture))
+    return Cutout(drawing.name, "icon", drawing.id, _cropped(picture), _mean_colour(picture))
 
 
 def _sheared(picture: Image.Image, slope: float) -> Image.Image:
-    """Each row moved by `slope` pixels against the one above it."""
+    """Shift each row by `slope` pixels against the row above it."""
     extra = abs(slope) * picture.height
     size = (picture.width + math.ceil(extra), picture.height)
     shift = -extra if slope > 0 else 0.0
@@ -108,14 +107,14 @@ def _sheared(picture: Image.Image, slope: float) -> Image.Image:
 
 
 def _recoloured(rng: random.Random, picture: Image.Image, vary: float) -> Image.Image:
-    """Hue turned a little, colours stronger or fainter, now and then none at all, lighter or darker."""
+    """Change hue, saturation (at times to grey) and brightness."""
     pixels = np.asarray(picture).astype(np.float32)
     grey = pixels[:, :, :3] @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     angle = vary * rng.uniform(-_MOST_HUE, _MOST_HUE)
     strength = 1 + vary * rng.uniform(-0.6, 0.3)
     if rng.random() < 0.1 * vary:
         strength = 0.0
-    # A turn about the grey axis: Rodrigues' formula for the axis (1, 1, 1) / sqrt(3).
+    # A rotation about the grey axis: Rodrigues' formula for the axis (1, 1, 1) / sqrt(3).
     cosine, sine = math.cos(angle), math.sin(angle) / 3**0.5
     turn = np.full((3, 3), (1 - cosine) / 3, dtype=np.float32) + np.float32(cosine) * np.eye(3)
     turn += sine * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
@@ -134,14 +133,14 @@ def _mean_colour(picture: Image.Image) -> Colour:
 
 
 def shape_cutout(rng: random.Random, colour: str, shape: str, size: int) -> Cutout:
-    """A filled shape "red circle" about `size` pixels wide, its colour a little varied."""
+    """A filled shape, as in "red circle", about `size` pixels wide; its colour varies a little."""
     red, green, blue = (min(255, max(0, value + rng.randint(-12, 12))) for value in COLOURS[colour])
     mask = _shape_mask(shape).resize((size, size), Image.Resampling.BOX)
     if shape == "square" or shape == "triangle":
         mask = mask.rotate(rng.uniform(-8, 8), Image.Resampling.BICUBIC, expand=True)
     picture = Image.new("RGBA", mask.size, (red, green, blue, 0))
     picture.putalpha(mask)
-    return Cutout(f"{colour} {shape}", "shape", "", _trim(picture), (red, green, blue))
+    return Cutout(f"{colour} {shape}", "shape", "", _cropped(picture), (red, green, blue))
 
 
 @lru_cache(maxsize=len(SHAPES))
@@ -172,7 +171,7 @@ def _corners(shape: str, side: int) -> list[tuple[float, float]]:
 
 
 def word_cutout(face: Face, text: str, size: int, colour: Colour) -> Cutout:
-    """A word at `size` pixels per em, trimmed to its ink."""
+    """A word at `size` pixels per em, cropped to its ink."""
     font = load_font(face.path, face.index, size)
     left, top, right, bottom = font.getbbox(text, anchor="ls")
     canvas = (math.ceil(right - left) + 4, math.ceil(bottom - top) + 4)
@@ -180,10 +179,10 @@ def word_cutout(face: Face, text: str, size: int, colour: Colour) -> Cutout:
     ImageDraw.Draw(mask).text((2 - left, 2 - top), text, fill=255, font=font, anchor="ls")
     picture = Image.new("RGBA", canvas, (*colour, 0))
     picture.putalpha(mask)
-    return Cutout(text, "word", face.id, _trim(picture), colour)
+    return Cutout(text, "word", face.id, _cropped(picture), colour)
 
 
-def _trim(picture: Image.Image) -> Image.Image:
+def _cropped(picture: Image.Image) -> Image.Image:
     ink = np.asarray(picture.getchannel("A")) > OPAQUE
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     if not len(rows):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of text: from single letters in one visual token to short blocks, in four directions.
+"""Pictures of text, from single letters in one visual token to short blocks, in four directions.
 
-Stages follow a curriculum, because a small model that meets whole words first stays a language model: it must learn
-that one 28 x 28 cell holds letters before it can learn to go from cell to cell.
+The stages are a curriculum: a small model learns to read one 28 x 28 cell before it can learn to read on from cell to
+cell. Trained on whole words at first, it ignores the picture.
 
     letters   one to two characters, 28 x 28 pixels
     groups    one to four characters, 28 or 56 pixels wide
@@ -10,85 +10,70 @@ that one 28 x 28 cell holds letters before it can learn to go from cell to cell.
     lines     several words, one row
     blocks    two to five rows
 
-Rows are drawn at final size: rows of 12 to 26 pixels per em in pictures whose sides are multiples of 28, which the
-processor leaves as they are. The vertical place in the picture varies, so that rows do not sit on the token grid.
+Rows have 12 to 26 pixels per em. The sides of a picture are multiples of 28, which the processor does not resize. The
+vertical position varies, so that rows are not aligned to the token grid.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from finesight.data.builders.drawing import Ink, draw_rows, measure_row, turn, warp
-from finesight.data.builders.paper import background, ink_and_paper, lay, wear
-from finesight.data.builders.phrases import OTHER_LANGUAGES, Phrase, PhraseSource
-from finesight.data.builders.questions import READ_TEXT, READ_TEXT_WEIGHTS, choose
-from finesight.data.record import Record, Truth
-from finesight.data.sources.fonts import Face, FontCatalogue, Split
-from finesight.data.sources.words import SCRIPTS, WordLists
+from finesight.data.builders.options import CELL, Range, Share
+from finesight.data.builders.paper import Look, render
+from finesight.data.builders.phrases import Phrase, PhraseSource
+from finesight.data.builders.transcription import transcription
+from finesight.data.record import Record
+from finesight.data.sources.fonts import Face, FontCatalogue
+from finesight.data.sources.words import WordLists
+from finesight.data.split import Split
 from finesight.errors import ConfigError, DataError
 
 __all__ = ["TextLines", "TextLinesConfig"]
 
 Stage = Literal["letters", "groups", "words", "lines", "blocks"]
-CELL = 28
 TRIES = 40
 
 
 class TextLinesConfig(BaseModel):
-    """What text pictures are drawn."""
+    """Options of text pictures."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stages: dict[Stage, float] = Field(
-        default={"letters": 0.10, "groups": 0.15, "words": 0.40, "lines": 0.25, "blocks": 0.10},
+        {"letters": 0.10, "groups": 0.15, "words": 0.40, "lines": 0.25, "blocks": 0.10},
         description="share of each stage; the shares are normalised",
     )
-    split: Split = Field(default="train", description="side of the split of fonts and words")
-    difficulty: float = Field(
-        default=0.2,
-        ge=0,
-        le=1,
-        description="largest wear: contrast, texture, blur, noise, JPEG, slant",
+    split: Split = Field("train", description="split of the fonts and words")
+    difficulty: Share = Field(
+        0.2,
+        description="largest strength of degradations: contrast, texture, blur, noise, JPEG, slant",
     )
-    turned_share: float = Field(
-        default=0.1, ge=0, le=1, description="share of pictures turned by 90, 180 or 270 degrees"
+    turned_share: Share = Field(
+        0.1, description="share of pictures rotated by 90, 180 or 270 degrees"
     )
-    other_scripts: float = Field(
-        default=0.12, ge=0, le=1, description="share of phrases not in Latin letters"
-    )
-    min_font_pixels: int = Field(default=12, ge=8, description="smallest size, pixels per em")
-    max_font_pixels: int = Field(default=26, description="largest size, pixels per em")
-    word_letters: tuple[int, int] = Field(
-        default=(2, 12), description="fewest and most characters of a word"
-    )
-    line_letters: tuple[int, int] = Field(
-        default=(8, 40), description="fewest and most characters of a line"
-    )
-    block_letters: tuple[int, int] = Field(
-        default=(6, 30), description="same, for each row of a block"
+    other_scripts: Share = Field(0.12, description="share of phrases not in Latin letters")
+    min_font_pixels: int = Field(12, ge=8, description="smallest size, pixels per em")
+    max_font_pixels: int = Field(26, description="largest size, pixels per em")
+    word_letters: Range = Field((2, 12), description="fewest and most characters of a word")
+    line_letters: Range = Field((8, 40), description="fewest and most characters of a line")
+    block_letters: Range = Field(
+        (6, 30), description="fewest and most characters of a row of a block"
     )
     max_block_pixels: tuple[int, int] = Field(
-        default=(336, 196), description="largest width, height of a block"
+        (336, 196), description="largest width and height of a block, in pixels"
     )
-    max_line_pixels: int = Field(
-        default=560, le=980, description="largest width of a row, in pixels"
-    )
+    max_line_pixels: int = Field(560, le=980, description="largest width of a row, in pixels")
 
     @model_validator(mode="after")
     def _ranges(self) -> TextLinesConfig:
-        pairs = {
-            "font_pixels": (self.min_font_pixels, self.max_font_pixels),
-            "word_letters": self.word_letters,
-            "line_letters": self.line_letters,
-            "block_letters": self.block_letters,
-        }
-        for name, (low, high) in pairs.items():
-            if not 1 <= low <= high:
-                raise ConfigError(f"{name} runs from {low} to {high}")
+        if self.min_font_pixels > self.max_font_pixels:
+            raise ConfigError(
+                f"min_font_pixels {self.min_font_pixels} exceeds max_font_pixels {self.max_font_pixels}"
+            )
         if not self.stages or min(self.stages.values()) < 0 or not any(self.stages.values()):
             raise ConfigError(f"stages {self.stages} have no positive share")
         return self
@@ -106,8 +91,7 @@ class TextLines:
     def __init__(self, config: TextLinesConfig, fonts: FontCatalogue, words: WordLists) -> None:
         self.config = config
         self.fonts = fonts
-        drawable = [name for name in OTHER_LANGUAGES if fonts.has(config.split, SCRIPTS[name])]
-        self.phrases = PhraseSource(words, config.other_scripts, drawable)
+        self.phrases = PhraseSource(words, config.other_scripts, fonts)
 
     def record(self, record_id: str, seed: int) -> Record:
         """Draw the record of a seed; the same seed, config and assets give the same record."""
@@ -115,7 +99,7 @@ class TextLines:
         config = self.config
         stage = rng.choices(list(config.stages), list(config.stages.values()))[0]
         difficulty = config.difficulty * rng.random()
-        for _ in range(TRIES):  # a phrase may be too wide or need letters that the face lacks
+        for _ in range(TRIES):  # a phrase may be too wide, or have characters that the face lacks
             phrases = self._phrases(rng, stage)
             face = self._face(rng, phrases)
             ink = self._draw(rng, stage, phrases, face) if face else None
@@ -128,47 +112,33 @@ class TextLines:
             )
         if difficulty > 0.1 and rng.random() < 0.6:
             ink = warp(ink, rng, difficulty)
-        colour, paper = ink_and_paper(rng, difficulty)
-        picture = lay(ink.mask, colour, background(rng, paper, ink.mask.size, difficulty))
-        picture = wear(picture, rng, difficulty)
+        picture = render(ink.mask, rng, Look.draw(rng, difficulty))
         degrees = self._direction(rng, phrases)
         image, glyphs = turn(picture, ink.glyphs, degrees)
-        text = "\n".join(phrase.text for phrase in phrases)
-        return Record.of_picture(
-            id=record_id,
+        return transcription(
+            rng,
+            record_id=record_id,
             image=image,
-            turns=((choose(rng, READ_TEXT, READ_TEXT_WEIGHTS), text),),
-            truth=Truth(glyphs=glyphs),
-            allows=("move", "invert"),
-            meta=self._meta(seed, stage, phrases, face, degrees, difficulty),
+            rows=[phrase.text for phrase in phrases],
+            glyphs=glyphs,
+            meta={
+                "split": config.split,
+                "generator": "text_lines/1",
+                "seed": seed,
+                "stage": stage,
+                "kind": phrases[0].kind,
+                "language": phrases[0].language,
+                "font": face.id,
+                "direction": degrees,
+                "difficulty": round(difficulty, 3),
+            },
         )
 
     def _direction(self, rng: random.Random, phrases: list[Phrase]) -> int:
-        """Degrees to turn by; nothing is turned that would read as something else."""
+        """Degrees to rotate by; 0 for text that would be ambiguous when rotated."""
         if rng.random() >= self.config.turned_share or phrases[0].kind == "letters":
             return 0
         return rng.choice((90, 180, 270)) if phrases[0].has_clear_top else 0
-
-    def _meta(
-        self,
-        seed: int,
-        stage: Stage,
-        phrases: list[Phrase],
-        face: Face,
-        degrees: int,
-        difficulty: float,
-    ) -> Mapping[str, object]:
-        return {
-            "split": self.config.split,
-            "generator": "text_lines/1",
-            "seed": seed,
-            "stage": stage,
-            "kind": phrases[0].kind,
-            "language": phrases[0].language,
-            "font": face.id,
-            "direction": degrees,
-            "difficulty": round(difficulty, 3),
-        }
 
     def _phrases(self, rng: random.Random, stage: Stage) -> list[Phrase]:
         config = self.config
@@ -184,7 +154,7 @@ class TextLines:
         return [first, *(self.phrases.row_like(rng, first, low, high) for _ in range(more))]
 
     def _face(self, rng: random.Random, phrases: list[Phrase]) -> Face | None:
-        """A face of the split that covers every character, or None after some draws."""
+        """A face of the split that covers every character, or None after six draws."""
         text = "".join(phrase.text for phrase in phrases)
         for _ in range(6):
             face = self.fonts.choose(rng, self.config.split, phrases[0].script)
@@ -195,7 +165,7 @@ class TextLines:
     def _draw(
         self, rng: random.Random, stage: Stage, phrases: list[Phrase], face: Face
     ) -> Ink | None:
-        """The ink on a canvas of whole cells, or None where it cannot fit."""
+        """The ink on a canvas of whole cells, or None if it does not fit."""
         rtl = phrases[0].is_right_to_left
         texts = [phrase.text for phrase in phrases]
         size = rng.randint(self.config.min_font_pixels, self.config.max_font_pixels)
@@ -220,7 +190,9 @@ class TextLines:
         left = rng.randint(1, canvas[0] - width - 1)
         origins = []
         for row, box in enumerate(boxes):
-            shift = width - (box[2] - box[0]) if rtl else 0  # rows of Arabic end at the right
+            shift = (
+                width - (box[2] - box[0]) if rtl else 0
+            )  # rows of Arabic are aligned to the right
             origins.append((left - box[0] + shift, top - boxes[0][1] + row * leading))
         return draw_rows(texts, origins, face, size, canvas, rtl)
 
@@ -236,7 +208,7 @@ class TextLines:
 
     @staticmethod
     def _side(rng: random.Random, needed: int, limit: int, stage: Stage) -> int:
-        """A multiple of 28 that holds `needed` plus a margin; now and then one cell larger."""
+        """A multiple of 28 that holds `needed` plus a margin; in 12% of the cases one cell larger."""
         margin = 2 if needed + 6 > CELL and needed + 2 <= CELL else 6
         side = -(-(needed + margin) // CELL) * CELL
         if stage not in ("letters", "groups") and rng.random() < 0.12:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where training pictures get their fonts, words and drawings from."""
+"""Fonts, words and drawings for training pictures."""

