@@ -70,6 +70,9 @@ ICON_SETS: dict[str, str] = {
 }  # fmt: skip
 """npm icon sets under `npm/`, each with its required licence."""
 
+DOCUMENTATION = Path("/usr/share/doc")
+"""Where Debian keeps the copyright file of each package."""
+
 COARSE = re.compile(
     r"fuck|shit|cunt|bitch|whore|nigg|fagg|slut|porn|piss|wank|penis|vagina|dick|cock|pussy|rape|nazi|putain|"
     r"puta|mierda|merda|cazzo|ficken|arsch|scheiss|hure|hitler|хуй|хуе|пизд|ебат|бляд|erecti|boob|tits|nude|sexo|sexe"
@@ -158,7 +161,7 @@ def font_asset(package: str, licence: str) -> Asset:
         DataError: it is not installed, or its licence is not allowed or not confirmed.
     """
     version = _run("dpkg-query", "-W", "-f", "${Version}", package)
-    copyright_file = Path("/usr/share/doc") / package / "copyright"
+    copyright_file = DOCUMENTATION / package / "copyright"
     if not version or not copyright_file.is_file():
         raise DataError(
             f"font package {package} is not installed with its copyright file",

