@@ -172,9 +172,9 @@ def _some_turns(conversation: Conversation, random: np.random.Generator, most: i
     media = tuple(conversation.media())
     turns: list[Message] = list(messages[:first])
     for place, index in enumerate(chosen):
-        asked, said = messages[first + 2 * index : first + 2 * index + 2]
-        text = tuple(part for part in asked.parts if isinstance(part, TextPart))
-        turns += [replace(asked, parts=(*(() if place else media), *text)), said]
+        question, answer = messages[first + 2 * index : first + 2 * index + 2]
+        text = tuple(part for part in question.parts if isinstance(part, TextPart))
+        turns += [replace(question, parts=(*(() if place else media), *text)), answer]
     return replace(conversation, messages=tuple(turns))
 
 
