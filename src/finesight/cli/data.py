@@ -33,8 +33,8 @@ def sources(
     console = Console(stderr=True)
     with reported(debug=debug):
         from finesight.data.sources.font_scan import scan_fonts
-        from finesight.data.split import SPLITS
         from finesight.data.sources.icons import rasterise_icons
+        from finesight.data.split import SPLITS
 
         with console.status("opening every font face"):
             catalogue, report = scan_fonts(assets)
