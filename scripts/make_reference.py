@@ -74,9 +74,10 @@ def settings() -> Iterator[type[BaseModel]]:
         found = importlib.import_module(package)
         for entry in pkgutil.walk_packages(found.__path__, f"{package}."):
             module = importlib.import_module(entry.name)
-            for kind in vars(module).values():
+            for name, kind in vars(module).items():
                 is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
-                if is_model and kind.__module__ == entry.name and not kind.__name__.startswith("_"):
+                is_own = is_model and (kind.__module__, kind.__name__) == (entry.name, name)
+                if is_own and kind.model_fields and not name.startswith("_"):
                     yield kind
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small recipe from shards to an exported model, and the promise that a stopped run loses nothing."""
+"""A small recipe from shards to an exported model; a stopped run resumes without a difference."""
 
 import json
 import os
@@ -147,7 +147,7 @@ def test_a_stopped_run_keeps_its_last_step(shards, tiny_model_folder, tmp_path) 
 def test_a_signal_to_the_whole_group_keeps_the_last_step(
     shards, tiny_model_folder, tmp_path, number
 ) -> None:
-    """What Ctrl-C in a terminal and a supervisor do: the loader's workers get the signal too, here before the run."""
+    """As with Ctrl-C in a terminal, the loader's workers get the signal, too, here before the run."""
     folder = tmp_path / "run"
     schedule = {"total_steps": 100_000, "warmup_steps": 2, "decay_steps": 2}
     data = {"workers": 2}
@@ -260,7 +260,7 @@ def test_next_stage_starts_from_averaged_weights(shards, tiny_model_folder, tmp_
 def test_heads_that_do_not_fit_the_next_stage_are_named(
     finesight, shards, tiny_model_folder, tmp_path, monkeypatch
 ) -> None:
-    """Another alphabet begins its heads anew; a stage without dense supervision leaves them out. Both are said."""
+    """Heads for another alphabet start from random weights; a stage without dense supervision ignores them."""
     _train(_recipe(shards, tiny_model_folder, tmp_path / "first"))
     model = {"start_from": str(tmp_path / "first")}
     data = {"characters": "abc"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A training that cannot begin says what is missing and leaves nothing; the next command is not refused for it."""
+"""A training that cannot start reports what is missing and writes no file, so that the next command works."""
 
 from __future__ import annotations
 

@@ -12,17 +12,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from finesight.config.published import end_tokens, read_values, write_values
+from finesight.config.settings import Settings
 from finesight.errors import ConfigError
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class _Finite(Settings):
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
-class VisionConfig(_Frozen):
+class VisionConfig(_Finite):
     """Shape of the vision tower and its merger."""
 
     depth: int = Field(description="number of blocks")
@@ -91,7 +92,7 @@ class VisionConfig(_Frozen):
         return self
 
 
-class YarnConfig(_Frozen):
+class YarnConfig(_Finite):
     """YaRN context extension (Peng et al. 2023, arXiv 2309.00071)."""
 
     factor: float = Field(description="how many times longer than the original context")
@@ -107,7 +108,7 @@ class YarnConfig(_Frozen):
     )
 
 
-class TextConfig(_Frozen):
+class TextConfig(_Finite):
     """Shape of the text decoder."""
 
     vocab_size: int = Field(description="rows of the embedding")
@@ -147,7 +148,7 @@ class TextConfig(_Frozen):
         return self
 
 
-class SpecialTokenIds(_Frozen):
+class SpecialTokenIds(_Finite):
     """Special token ids that the model uses; compared with the tokenizer when both are loaded."""
 
     image_pad: int = Field(description="<|image_pad|>, one per visual token of a picture")
@@ -167,7 +168,7 @@ class SpecialTokenIds(_Frozen):
                     )
 
 
-class ModelConfig(_Frozen):
+class ModelConfig(_Finite):
     """Configuration of the whole model."""
 
     vision: VisionConfig

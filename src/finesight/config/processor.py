@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import ConfigDict, Field, PositiveInt, model_validator
+
+from finesight.config.settings import Settings
 
 
-class ProcessorConfig(BaseModel):
+class ProcessorConfig(Settings):
     """Pixel budgets, frame budgets and normalisation.
 
     Defaults are those of qwen-vl-utils and of the released `preprocessor_config.json`. A visual token is 28 x 28
     pixels.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     min_pixels: PositiveInt = Field(
         4 * 28 * 28, description="least area of a resized picture, in pixels"
@@ -53,9 +55,9 @@ class ProcessorConfig(BaseModel):
             ("min_frames", "max_frames"),
             ("video_min_pixels", "video_max_pixels"),
         ):
-            values = self.model_dump(include={least, most})
-            if values[least] > values[most]:
-                raise ValueError(f"{least} {values[least]} exceeds {most} {values[most]}")
+            low, high = getattr(self, least), getattr(self, most)
+            if low > high:
+                raise ValueError(f"{least} {low} exceeds {most} {high}")
         if not all(value > 0 for value in self.image_std):
             raise ValueError(
                 f"image_std {self.image_std} must be above 0: colours are divided by it"

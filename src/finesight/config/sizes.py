@@ -52,6 +52,10 @@ _RELEASES = {
     ),
 }  # fmt: skip
 
+_RELEASED_TOKENS = SpecialTokenIds(
+    pad=151_643, eos=(151_645, 151_643), vision_start=151_652, vision_end=151_653, image_pad=151_655, video_pad=151_656
+)  # fmt: skip
+
 SIZE_NAMES = ("tiny", *_RELEASES)
 
 RELEASE_NAMES = {size: f"Qwen/Qwen2.5-VL-{size.upper()}-Instruct" for size in _RELEASES}
@@ -105,18 +109,6 @@ def released_size(name: str) -> str | None:
     return size if size in _RELEASES else None
 
 
-def _special_tokens(first: int) -> SpecialTokenIds:
-    """Ids in the official order of special tokens, which starts with <|endoftext|>."""
-    return SpecialTokenIds(
-        pad=first,
-        eos=(first + 2, first),
-        vision_start=first + 9,
-        vision_end=first + 10,
-        image_pad=first + 12,
-        video_pad=first + 13,
-    )
-
-
 def _release(size: _Release) -> ModelConfig:
     return ModelConfig(
         vision=VisionConfig(
@@ -137,6 +129,6 @@ def _release(size: _Release) -> ModelConfig:
             tie_word_embeddings=size.tied,
             mrope_section=(16, 24, 24),
         ),
-        special_tokens=_special_tokens(151_643),
+        special_tokens=_RELEASED_TOKENS,
         dtype="bfloat16",
     )

@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from finesight import files
+from finesight.config.settings import Settings
 from finesight.data.builders.scenes import Scenes, ScenesConfig
 from finesight.data.builders.text_lines import TextLines, TextLinesConfig
 from finesight.data.builders.text_sheets import TextSheets, TextSheetsConfig
@@ -47,10 +48,8 @@ Progress = Callable[[int, int], None]
 """Called with the number of records done and of all records."""
 
 
-class _Part(BaseModel):
+class _Part(Settings):
     """Fields of every part of a recipe; `builder` is first, so that it is written first."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     builder: str = Field(description="name of the builder")
     name: str = Field(
@@ -83,10 +82,16 @@ class ScenePart(_Part):
 PartConfig = Annotated[TextPart | SheetPart | ScenePart, Field(discriminator="builder")]
 
 
-class BuildConfig(BaseModel):
-    """One data set."""
+class Job(NamedTuple):
+    """One shard to build: index of its part, its number in the part, number of records."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    part: int
+    shard: int
+    num_records: int
+
+
+class BuildConfig(Settings):
+    """One data set."""
 
     kind: Literal["data"] = Field("data", description="kind of recipe")
     assets: Path = Field(
@@ -98,11 +103,11 @@ class BuildConfig(BaseModel):
         min_length=1, description="parts of the data set, built in this order"
     )
 
-    def jobs(self) -> Iterator[tuple[int, int, int]]:
-        """`(part, shard, number of records)` of every shard."""
+    def jobs(self) -> Iterator[Job]:
+        """Every shard of the data set."""
         for number, part in enumerate(self.parts):
             for shard, start in enumerate(range(0, part.num_records, self.shard_records)):
-                yield number, shard, min(self.shard_records, part.num_records - start)
+                yield Job(number, shard, min(self.shard_records, part.num_records - start))
 
 
 class Builder(Protocol):
@@ -155,10 +160,10 @@ def build(
     _refuse_another_recipe(config, out)
     jobs = list(config.jobs())
     missing = [job for job in jobs if not is_complete(_shard_path(config, out, job))]
-    for number in dict.fromkeys(job[0] for job in missing):
+    for number in dict.fromkeys(job.part for job in missing):
         _builder(config.parts[number].model_dump_json(), config.assets)  # raises on a missing asset
     _claim(config, out)
-    total, todo = sum(job[2] for job in jobs), sum(job[2] for job in missing)
+    total, todo = sum(job.num_records for job in jobs), sum(job.num_records for job in missing)
     done = total - todo
     for made in _run(config, out, missing, workers):
         done += made
@@ -205,13 +210,11 @@ def _claim(config: BuildConfig, out: Path) -> None:
     files.remove_drafts(out)
 
 
-def _shard_path(config: BuildConfig, out: Path, job: tuple[int, int, int]) -> Path:
-    return out / f"{config.parts[job[0]].name}-{job[1]:05}.tar"
+def _shard_path(config: BuildConfig, out: Path, job: Job) -> Path:
+    return out / f"{config.parts[job.part].name}-{job.shard:05}.tar"
 
 
-def _run(
-    config: BuildConfig, out: Path, jobs: list[tuple[int, int, int]], workers: int
-) -> Iterator[int]:
+def _run(config: BuildConfig, out: Path, jobs: list[Job], workers: int) -> Iterator[int]:
     tasks = [(config, out, job) for job in jobs]
     if workers <= 1:
         yield from map(_build_shard, tasks)
@@ -225,16 +228,16 @@ def _run(
         files.remove_drafts(out)  # of workers that were terminated because another one failed
 
 
-def _build_shard(task: tuple[BuildConfig, Path, tuple[int, int, int]]) -> int:
+def _build_shard(task: tuple[BuildConfig, Path, Job]) -> int:
     """Draw one shard; runs in a worker process."""
-    config, out, (number, shard, count) = task
-    part = config.parts[number]
+    config, out, job = task
+    part, shard = config.parts[job.part], job.shard
     builder = _builder(part.model_dump_json(), config.assets)
     records = (
         builder.record(f"{part.name}-{shard:05}-{i:05}", seed_of(config.seed, part.name, shard, i))
-        for i in range(count)
+        for i in range(job.num_records)
     )
-    return write_shard(_shard_path(config, out, (number, shard, count)), records)
+    return write_shard(_shard_path(config, out, job), records)
 
 
 @lru_cache(maxsize=4)
@@ -261,7 +264,7 @@ def _icons(assets: Path) -> IconLibrary:
 def _rows(config: BuildConfig, out: Path) -> tuple[tuple[str, int, int, int], ...]:
     rows = []
     for number, part in enumerate(config.parts):
-        paths = [_shard_path(config, out, job) for job in config.jobs() if job[0] == number]
+        paths = [_shard_path(config, out, job) for job in config.jobs() if job.part == number]
         records = sum(len(ShardReader(path)) for path in paths)
         rows.append((part.name, records, len(paths), sum(path.stat().st_size for path in paths)))
     return tuple(rows)

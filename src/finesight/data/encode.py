@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from finesight.batch import EncodedSample
+from finesight.config.settings import Settings
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
 from finesight.data.augment import jitter, squeeze
 from finesight.data.dense import DenseTargets, DenseVocabulary, dense_targets
@@ -29,10 +30,8 @@ _VIDEO_FPS = (0.5, 1.0, 2.0, 4.0)
 _ONE_TOKEN_PIXELS = 28 * 28
 
 
-class EncoderConfig(BaseModel):
+class EncoderConfig(Settings):
     """Augmentation and targets of training samples."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_turns: int = Field(
         4, ge=1, description="most questions of a sample, for records with independent questions"
@@ -172,9 +171,9 @@ def _some_turns(conversation: Conversation, random: np.random.Generator, most: i
     media = tuple(conversation.media())
     turns: list[Message] = list(messages[:first])
     for place, index in enumerate(chosen):
-        asked, said = messages[first + 2 * index : first + 2 * index + 2]
-        text = tuple(part for part in asked.parts if isinstance(part, TextPart))
-        turns += [replace(asked, parts=(*(() if place else media), *text)), said]
+        question, answer = messages[first + 2 * index : first + 2 * index + 2]
+        text = tuple(part for part in question.parts if isinstance(part, TextPart))
+        turns += [replace(question, parts=(*(() if place else media), *text)), answer]
     return replace(conversation, messages=tuple(turns))
 
 

@@ -12,17 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from finesight.config.settings import Settings
 from finesight.data.record import Record
 from finesight.data.shards import ShardSet
 from finesight.errors import ConfigError
 
 
-class SourceConfig(BaseModel):
+class SourceConfig(Settings):
     """One folder of shards and its weight."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path = Field(description="folder of shards")
     weight: float = Field(

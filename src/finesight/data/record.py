@@ -130,9 +130,9 @@ class Record:
         """Text of each user message and of the answer that follows it."""
         messages = self.conversation.messages
         return tuple(
-            (text_of(asked), text_of(said))
-            for asked, said in pairwise(messages)
-            if (asked.role, said.role) == ("user", "assistant")
+            (text_of(question), text_of(answer))
+            for question, answer in pairwise(messages)
+            if (question.role, answer.role) == ("user", "assistant")
         )
 
     def check(self) -> None:
@@ -166,14 +166,14 @@ class Record:
             if not (text_of(message).strip() or has_media or message.tool_calls):
                 self._fail(f"messages[{index}]", f"the {message.role} message is empty")
         if self.any_order:
-            asked = messages[1:] if messages[0].role == "system" else messages
-            roles = [message.role for message in asked]
+            turns = messages[1:] if messages[0].role == "system" else messages
+            roles = [message.role for message in turns]
             if roles != ["user", "assistant"] * (len(roles) // 2):
                 self._fail(
                     "messages",
                     f"roles {roles}, expected pairs of user and assistant, because any_order is set",
                 )
-            if any(not isinstance(part, TextPart) for turn in asked[1:] for part in turn.parts):
+            if any(not isinstance(part, TextPart) for turn in turns[1:] for part in turn.parts):
                 self._fail("messages", "media after the first user message, but any_order is set")
 
     def _check_media(self, where: str, part: ImagePart | VideoPart) -> None:

@@ -8,6 +8,7 @@ data. A killed run resumes from its newest checkpoint, with the same packs as an
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -217,11 +218,11 @@ class Trainer:
         """
         settings = self.settings
         began = saved = time.monotonic()
+        end = began + 60 * (settings.max_minutes or math.inf)
         earlier, meters = self.state.seconds, Meters()
         for group in self.packs():
-            if self._must_stop or self.schedule_step >= self.schedule.total_steps:
-                break
-            if _is_over(began, settings.max_minutes):
+            is_done = self.schedule_step >= self.schedule.total_steps
+            if self._must_stop or is_done or time.monotonic() > end:
                 break
             meters.add(self.step(group))
             self._advance(group, earlier + time.monotonic() - began)
@@ -260,7 +261,3 @@ class Trainer:
         with (self.settings.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps({"step": self.state.step, **values}) + "\n")
         report(self.state.step, values)
-
-
-def _is_over(began: float, max_minutes: float | None) -> bool:
-    return max_minutes is not None and time.monotonic() - began > 60 * max_minutes

@@ -14,16 +14,15 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from finesight.config.settings import Settings
 from finesight.errors import ConfigError
 
 
-class GroupRule(BaseModel):
+class GroupRule(Settings):
     """One rule: a name pattern with optimizer settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     match: str = Field(
         description="shell pattern of parameter names, as in `model.visual.blocks.*.weight`"
@@ -40,10 +39,8 @@ class GroupRule(BaseModel):
     )
 
 
-class OptimConfig(BaseModel):
+class OptimConfig(Settings):
     """Ordered rules, and settings of all groups."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     group: tuple[GroupRule, ...] = Field(
         description="rules; the first that matches a parameter wins"

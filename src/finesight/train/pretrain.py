@@ -157,12 +157,10 @@ def _start_from(trainer: Trainer, source: Path) -> None:
 
 def _take_objectives(trainer: Trainer, saved: dict[str, Tensor], source: Path) -> None:
     """Load the weights of objectives that fit; note which are ignored and which start from random weights."""
-    wanted = {
-        name: value
-        for name, value in trainer.weights.state_dict().items()
-        if not name.startswith(f"{MODEL}.")
-    }
-    others = {name: value for name, value in saved.items() if not name.startswith(f"{MODEL}.")}
+    wanted, others = (
+        {name: value for name, value in tensors.items() if not name.startswith(f"{MODEL}.")}
+        for tensors in (trainer.weights.state_dict(), saved)
+    )
     fitting = {
         name: value
         for name, value in others.items()

@@ -6,19 +6,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from finesight.config.settings import Settings
 from finesight.data.loader import LoaderConfig
 from finesight.errors import ConfigError
 from finesight.train.optim import OptimConfig
 from finesight.train.schedule import ScheduleConfig
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ModelSection(_Section):
+class ModelSection(Settings):
     """Configuration and initial weights of the model."""
 
     folder: Path = Field(
@@ -31,7 +28,7 @@ class ModelSection(_Section):
     seed: int = Field(0, description="seed of the random initialisation")
 
 
-class LossSection(_Section):
+class LossSection(Settings):
     """Weights of the losses. A loss is the mean over its targets in a step; with weight 0 it is not computed."""
 
     tokens: float = Field(1.0, ge=0, description="next-token prediction")
@@ -66,7 +63,7 @@ class LossSection(_Section):
         return self
 
 
-class RunSection(_Section):
+class RunSection(Settings):
     """Device, precision, checkpoints, log and evaluations."""
 
     folder: Path = Field(description="folder for checkpoints and the log")
@@ -91,7 +88,7 @@ class RunSection(_Section):
     )
 
 
-class PretrainRecipe(_Section):
+class PretrainRecipe(Settings):
     """One pre-training run."""
 
     kind: Literal["pretrain"] = Field(description="kind of recipe")

@@ -8,13 +8,13 @@ Source: Hu et al. 2024, MiniCPM, arXiv 2404.06395.
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from finesight.config.settings import Settings
 
 
-class ScheduleConfig(BaseModel):
+class ScheduleConfig(Settings):
     """Lengths of the three phases, in steps or as shares of a time budget."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     total_steps: int = Field(ge=1, description="optimizer steps of the whole run")
     warmup_steps: int = Field(

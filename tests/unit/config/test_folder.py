@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model folder holds besides a checkpoint, or instead of one."""
+"""Folders with other files than a checkpoint, or with a checkpoint and an adapter."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class _Second(BaseModel):
 EITHER = Annotated[_First | _Second, Field(discriminator="kind")]
 
 
-def test_the_kind_of_a_recipe_decides_what_it_may_say() -> None:
+def test_the_kind_of_a_recipe_selects_its_schema() -> None:
     found = validate({"kind": "second", "pairs": 3}, EITHER, where="here")
     assert found == _Second(kind="second", pairs=3)
     for values, said in {

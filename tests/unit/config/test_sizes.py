@@ -68,5 +68,5 @@ def test_an_unknown_size_names_the_nearest():
         *(("Qwen2.5-VL-7B-Instruct-AWQ", None), ("tiny", None), ("", None)),
     ],
 )
-def test_a_release_is_known_however_it_is_written(name, size):
+def test_all_spellings_of_a_release(name, size):
     assert released_size(name) == size

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every reading of a stored picture differs, and its truth moves with it."""
+"""Augmentation changes a picture and its truth together."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def test_the_sheet_finds_a_changed_shard(assets, tmp_path):
 
 
 def test_a_killed_build_goes_on(assets, tmp_path):
-    """SIGKILL in the middle: what was complete stays, the rest is made, the bytes are those of an unbroken build."""
+    """After SIGKILL, complete shards are kept and the others built; the bytes equal those of an uninterrupted build."""
     program = (
         "import sys, time\n"
         "from pathlib import Path\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drawing assets travel as one file and draw the same on the other side."""
+"""A bundle of drawing assets draws the same pictures as the full assets."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def assets(tmp_path_factory) -> Path:
     return folder
 
 
-def test_there_and_back(assets, tmp_path):
+def test_a_bundle_draws_the_same(assets, tmp_path):
     assert bundle(assets, tmp_path / "a.tar.xz") == (2, 0)
     unbundle(tmp_path / "a.tar.xz", tmp_path / "there")
     before = FontCatalogue.read(assets / "fonts.json").faces

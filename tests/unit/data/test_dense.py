@@ -25,7 +25,7 @@ def _targets(truth: Truth, size: tuple[int, int], rows: int, columns: int) -> De
 
 
 def _cells(targets: DenseTargets) -> list[list[int]]:
-    """Learned classes of each cell whose characters are known."""
+    """Target classes of each cell whose characters are known."""
     found: list[list[int]] = [[] for _ in targets.text_cells]
     pairs = zip(targets.slots.tolist(), targets.characters.tolist(), strict=True)
     for slot, char in pairs:

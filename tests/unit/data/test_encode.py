@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From records to samples: what is asked, how pictures vary, and that the truth follows what the model sees."""
+"""Records to samples: choice of questions, augmentation, truth in resized pictures."""
 
 from __future__ import annotations
 

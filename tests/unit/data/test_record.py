@@ -63,7 +63,7 @@ def jpeg(height: int, width: int) -> bytes:
 
 
 def a_talk() -> Record:
-    """Everything that a conversation may hold: a file, pixels, a video, a system message, tools, a turn not learned."""
+    """All that a conversation may contain: a file, pixels, a video, a system message, tools, a turn without targets."""
     weather = {
         "type": "function",
         "function": {"name": "weather", "parameters": {"type": "object"}},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers written with one token per character: the same text in the same places."""
+"""Answers with one token per character have the same text and consistent positions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_it_is_one_token_per_character_and_stays_the_same_text(tiny_processor):
 
 
 def test_positions_are_those_of_a_row_of_that_length(tiny_processor):
-    """Text, an answer, then a picture: all after the answer moves, in places and in positions."""
+    """Text, an answer, then a picture: index and position ids of all after the answer are shifted."""
     messages = (
         Message("user", (TextPart("Read it."),)),
         Message("assistant", (TextPart("the text in the image"),)),

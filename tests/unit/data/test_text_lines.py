@@ -82,7 +82,7 @@ def test_glyphs_spell_the_answer(assets, catalogue):
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_characters_move_with_the_pixels(sans, degrees):
-    """A lone dark glyph on white: its ink must lie around the place that is said."""
+    """A single dark glyph on white: its position is the centre of its ink."""
     ink = draw_rows(["W"], [(30.0, 40.0)], sans, 24, (112, 56))
     image = np.repeat(255 - np.asarray(ink.mask)[:, :, None], 3, axis=2)
     turned, glyphs = turn(image, ink.glyphs, degrees)

@@ -68,7 +68,7 @@ def test_rows_stand_below_each_other_and_letters_beside_each_other(assets, catal
 
 
 def test_ink_is_where_the_glyphs_say(assets, catalogue):
-    """Around a letter's middle a picture is not one colour; the same for sheets turned any way."""
+    """A picture is not of one colour around the centre of a letter, in any rotation."""
     found = []
     for record in records(sheets(assets, catalogue, turned_share=0.75, difficulty=0.0)):
         for glyph in record.truth[0].glyphs:

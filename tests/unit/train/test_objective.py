@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What objectives count, and how their losses are weighed against each other."""
+"""Numbers of targets, and weights of the losses."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Pass:
     ("balance", "shares"), [(0.0, [1 / 5, 4 / 5]), (0.5, [1 / 3, 2 / 3]), (1.0, [0.5, 0.5])]
 )
 def test_balance_weighs_an_answer_of_one_token_and_one_of_four(balance, shares) -> None:
-    """From all tokens alike, through square averaging, to all answers alike."""
+    """0 weighs all tokens equally, 0.5 is square averaging, 1 weighs all answers equally."""
     torch.manual_seed(0)
     hidden = torch.randn(5, 5)
     given = pack([1, 4])

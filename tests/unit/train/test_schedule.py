@@ -23,7 +23,7 @@ def test_phases_must_fit() -> None:
         ScheduleConfig(total_steps=10, warmup_steps=6, decay_steps=5)
 
 
-def test_by_the_clock() -> None:
+def test_with_a_time_budget() -> None:
     config = ScheduleConfig(total_steps=100, warmup_steps=5, decay_steps=40, total_minutes=10)
     assert schedule_step(3, 300.0, config) == 3  # the warm-up is counted in steps
     assert schedule_step(12, 0.0, config) == 5
@@ -31,6 +31,6 @@ def test_by_the_clock() -> None:
     assert schedule_step(12, 600.0, config) == 100
 
 
-def test_without_a_clock_the_step_is_the_place() -> None:
+def test_without_a_time_budget_the_step_counts() -> None:
     config = ScheduleConfig(total_steps=100, warmup_steps=5)
     assert schedule_step(77, 1e9, config) == 77

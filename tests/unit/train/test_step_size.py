@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far one step goes: the schedule's factor, the clipping of gradients, the warm-up of the average."""
+"""Size of an optimizer step: schedule factor, gradient clipping, warm-up of the average."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def optimizers(module: nn.Module, algorithm: str, **changes) -> Optimizers:
 
 
 def moved(algorithm: str, lr_scale: float, *, steps: int = 1) -> torch.Tensor:
-    """How far the weight of a small layer goes, always under the same gradient."""
+    """Change of the weight of a small layer, always with the same gradient."""
     module = nn.Linear(4, 3, bias=False)
     with torch.no_grad():
         module.weight.zero_()
@@ -63,7 +63,7 @@ def test_a_factor_of_zero_moves_nothing():
 
 
 def first_moment(gradient: float, max_grad_norm: float) -> tuple[float, float]:
-    """Norm reported, and norm of what Adam was given; two parameters of one value each."""
+    """Reported norm, and norm of the gradients in Adam, for two parameters of one value each."""
     module = nn.ParameterDict(
         {"a": nn.Parameter(torch.zeros(1)), "b": nn.Parameter(torch.zeros(1))}
     )
@@ -125,23 +125,23 @@ def averages(decay: float, values: list[float]) -> list[float]:
     return found
 
 
-def test_a_young_average_forgets_its_start():
-    """Share of the old average: 1/11, then 2/12, then 3/13; with .999 from the start it would stay near 0."""
+def test_the_decay_of_the_average_is_warmed_up():
+    """The decay is 1/11, 2/12, 3/13; with .999 from the start, the average would stay near 0."""
     first = 10 / 11
     second = first * 2 / 12 + 10 / 12
     third = second * 3 / 13 + 10 / 13
     assert averages(0.999, [1.0, 1.0, 1.0]) == pytest.approx([first, second, third], rel=1e-5)
 
 
-def test_a_grown_average_keeps_its_decay():
-    """From the tenth update on, 10/20 would exceed a decay of one half."""
+def test_the_decay_of_the_average_is_bounded():
+    """From the tenth update on, the decay is the given one half, below n / (n + 10)."""
     found = averages(0.5, [0.0] * 30 + [1.0, 1.0])
     assert found[-2:] == pytest.approx([0.5, 0.75])
     assert averages(0.5, [0.0] * 9 + [1.0])[-1] == pytest.approx(0.5)
     assert averages(0.5, [0.0] * 8 + [1.0])[-1] == pytest.approx(10 / 19)
 
 
-def test_an_average_put_back_goes_on_from_its_age():
+def test_a_restored_average_continues_its_warm_up():
     module = nn.Linear(1, 1, bias=False)
     with torch.no_grad():
         module.weight.fill_(1.0)
@@ -197,7 +197,7 @@ def trainer(shards, tiny_model_folder, folder, loss=None, run=None, **optim):
 
 
 def test_the_first_step_of_a_warm_up(shards, tiny_model_folder, tmp_path):
-    """A quarter of the peak: no value moves further, and the average follows by ten elevenths."""
+    """A quarter of the peak rate bounds the change; the average takes ten elevenths of it."""
     run = trainer(shards, tiny_model_folder, tmp_path)
     before = {name: value.detach().clone() for name, value in run.weights.named_parameters()}
     values = run.step(next(run.packs()))
@@ -211,7 +211,7 @@ def test_the_first_step_of_a_warm_up(shards, tiny_model_folder, tmp_path):
 
 
 def test_a_group_of_packs_counts_as_their_mean(shards, tiny_model_folder, tmp_path):
-    """Twice the same pack is the same step."""
+    """The same pack twice gives the same step."""
     once, twice = (
         trainer(shards, tiny_model_folder, tmp_path / name, max_grad_norm=1e9)
         for name in ("once", "twice")
@@ -229,8 +229,8 @@ def means(values):
     return meters.means()
 
 
-def test_a_target_weighs_the_same_in_whichever_pack_it_stands(shards, tiny_model_folder, tmp_path):
-    """Two packs of different sizes are the same step as both in one pack: no mean of means."""
+def test_the_weight_of_a_target_does_not_depend_on_its_pack(shards, tiny_model_folder, tmp_path):
+    """Two packs of different sizes give the same step as one pack with both, not a mean of means."""
     loss = {"tokens": 1.0, "balance": 0.5, "characters": 0.7, "objects": 0.2, "boxes": 0.1}
     apart, together = (
         trainer(shards, tiny_model_folder, tmp_path / name, loss=loss, max_grad_norm=1e9)

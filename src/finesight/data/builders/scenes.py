@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from finesight.config.settings import Settings
 from finesight.data.builders.options import CELL, Range, Share
 from finesight.data.builders.paper import MAX_SIDE, Colour, background, contrast, wear
 from finesight.data.builders.phrases import PhraseSource
@@ -48,10 +49,8 @@ _Box = tuple[int, int, int, int]
 """`(x1, y1, x2, y2)` in pixels."""
 
 
-class ScenesConfig(BaseModel):
+class ScenesConfig(Settings):
     """Options of scenes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     split: Split = Field("train", description="split of the drawings, fonts and words")
     sides: Range = Field((140, 280), description="shortest and longest side, in pixels")

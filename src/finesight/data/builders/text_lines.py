@@ -19,8 +19,9 @@ from __future__ import annotations
 import random
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from finesight.config.settings import Settings
 from finesight.data.builders.drawing import Ink, draw_rows, measure_row, turn, warp
 from finesight.data.builders.options import CELL, Range, Share
 from finesight.data.builders.paper import Look, render
@@ -38,10 +39,8 @@ Stage = Literal["letters", "groups", "words", "lines", "blocks"]
 TRIES = 40
 
 
-class TextLinesConfig(BaseModel):
+class TextLinesConfig(Settings):
     """Options of text pictures."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stages: dict[Stage, float] = Field(
         {"letters": 0.10, "groups": 0.15, "words": 0.40, "lines": 0.25, "blocks": 0.10},

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from finesight.config.settings import Settings
 from finesight.data.builders.drawing import draw_rows, measure_row, row_length, turn, warp
 from finesight.data.builders.options import CELL, Range, Share
 from finesight.data.builders.paper import Look, render
@@ -41,10 +42,8 @@ WORDS_LETTERS = (4, 16)
 """Fewest and most characters of several words appended at once."""
 
 
-class TextSheetsConfig(BaseModel):
+class TextSheetsConfig(Settings):
     """Options of text sheets."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     split: Split = Field("train", description="split of the fonts and words")
     width: Range = Field((168, 392), description="smallest and largest width, in pixels")

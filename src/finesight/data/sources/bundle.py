@@ -121,8 +121,8 @@ def unbundle(source: Path, assets: Path) -> None:
             if lacks:
                 raise DataError(f"{source} holds no {', '.join(lacks)}", hint=hint)
     except (tarfile.TarError, EOFError, lzma.LZMAError) as error:
-        said = f"{source} ({_kind(source)}) cannot be unpacked: {error}"
-        raise DataError(said, hint=hint) from error
+        message = f"{source} ({_kind(source)}) cannot be unpacked: {error}"
+        raise DataError(message, hint=hint) from error
     except OSError as error:
         raise DataError(f"{assets} cannot be filled: {error.strerror or error}") from error
 
