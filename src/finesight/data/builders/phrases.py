@@ -120,13 +120,8 @@ class PhraseSource:
     def word(self, rng: random.Random, low: int = 2, high: int = 7) -> Phrase:
         """A word, number or random string of `low` to `high` characters."""
         if self._is_other(rng):
-            language = _draw(rng, self._others)
-            return Phrase(self._other_word(rng, language, low, high), language, "word")
-        roll = rng.random()
-        if roll < 0.70:
-            language = _draw(rng, self._latin)
-            return Phrase(_cased(rng, self.words.word(rng, language, low, high)), language, "word")
-        return _number_or_code(rng, roll, "en", low, high)
+            return self._other_word(rng, _draw(rng, self._others), low, high)
+        return self._latin_word(rng, None, low, high)
 
     def line(self, rng: random.Random, low: int = 8, high: int = 24) -> Phrase:
         """Words, numbers or part of a sentence, `low` to `high` characters long."""
@@ -152,12 +147,16 @@ class PhraseSource:
     def word_like(self, rng: random.Random, other: Phrase, low: int, high: int) -> Phrase:
         """One more word, number or random string that a face for `other` covers, for sheets."""
         if other.language in self._others:
-            return Phrase(self._other_word(rng, other.language, low, high), other.language, "word")
+            return self._other_word(rng, other.language, low, high)
+        return self._latin_word(rng, other.language, low, high)
+
+    def _latin_word(self, rng: random.Random, language: str | None, low: int, high: int) -> Phrase:
+        """A word, number or random string; None draws the language."""
         roll = rng.random()
-        if roll < 0.70:
-            word = _cased(rng, self.words.word(rng, other.language, low, high))
-            return Phrase(word, other.language, "word")
-        return _number_or_code(rng, roll, other.language, low, high)
+        if roll >= 0.70:
+            return _number_or_code(rng, roll, language or "en", low, high)
+        language = language or _draw(rng, self._latin)
+        return Phrase(_cased(rng, self.words.word(rng, language, low, high)), language, "word")
 
     def _words_up_to(self, rng: random.Random, language: str, want: int) -> str:
         """Words and numbers joined, at most `want` characters."""
@@ -195,12 +194,14 @@ class PhraseSource:
             return "".join(rng.choice(OTHER_LETTERS[language]) for _ in range(count))
         return self.words.word(rng, language, 1, 6)[:count]
 
-    def _other_word(self, rng: random.Random, language: str, low: int, high: int) -> str:
+    def _other_word(self, rng: random.Random, language: str, low: int, high: int) -> Phrase:
         if language in UNSPACED:
-            return "".join(self.words.word(rng, language, 1, 3) for _ in range(2))[: min(high, 6)]
-        if language == "ko":
-            return self.words.word(rng, language, 2, min(high, 6))
-        return _cased(rng, self.words.word(rng, language, low, high))
+            word = "".join(self.words.word(rng, language, 1, 3) for _ in range(2))[: min(high, 6)]
+        elif language == "ko":
+            word = self.words.word(rng, language, 2, min(high, 6))
+        else:
+            word = _cased(rng, self.words.word(rng, language, low, high))
+        return Phrase(word, language, "word")
 
 
 def _number_or_code(rng: random.Random, roll: float, language: str, low: int, high: int) -> Phrase:

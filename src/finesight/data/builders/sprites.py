@@ -14,8 +14,9 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
+from finesight.data.builders.drawing import draw_rows, measure_row
 from finesight.data.builders.paper import Colour
-from finesight.data.sources.fonts import Face, load_font
+from finesight.data.sources.fonts import Face
 from finesight.data.sources.icons import Drawing, IconLibrary
 
 __all__ = ["COLOURS", "SHAPES", "Cutout", "icon_cutout", "shape_cutout", "word_cutout"]
@@ -172,11 +173,9 @@ def _corners(shape: str, side: int) -> list[tuple[float, float]]:
 
 def word_cutout(face: Face, text: str, size: int, colour: Colour) -> Cutout:
     """A word at `size` pixels per em, cropped to its ink."""
-    font = load_font(face.path, face.index, size)
-    left, top, right, bottom = font.getbbox(text, anchor="ls")
-    canvas = (math.ceil(right - left) + 4, math.ceil(bottom - top) + 4)
-    mask = Image.new("L", canvas)
-    ImageDraw.Draw(mask).text((2 - left, 2 - top), text, fill=255, font=font, anchor="ls")
+    left, top, right, bottom = measure_row(text, face, size, right_to_left=False)
+    canvas = (right - left + 4, bottom - top + 4)
+    mask = draw_rows([text], [(2 - left, 2 - top)], face, size, canvas).mask
     picture = Image.new("RGBA", canvas, (*colour, 0))
     picture.putalpha(mask)
     return Cutout(text, "word", face.id, _cropped(picture), colour)

@@ -37,16 +37,7 @@ def transcription(
     glyphs: tuple[Glyph, ...],
     meta: Mapping[str, Any],
 ) -> Record:
-    """A record that asks for the text of a picture.
-
-    Args:
-        rng: chooses the wording of the question.
-        record_id: id of the record.
-        image: `uint8[H, W, 3]`.
-        rows: the text, top to bottom.
-        glyphs: its characters, in pixels of `image`.
-        meta: where it came from.
-    """
+    """A record of a text picture, `uint8[H, W, 3]`, with its rows from top to bottom; `glyphs` are in its pixels."""
     question = rng.choices(list(QUESTIONS), list(QUESTIONS.values()))[0]
     return Record.of_picture(
         id=record_id,
