@@ -345,5 +345,5 @@ class Plain:
 
 @pytest.mark.parametrize("entry", [Plain(), ("user", "x"), 3, None])
 def test_other_objects_are_named_by_their_type(entry):
-    with pytest.raises(ConfigError, match=f"a {type(entry).__name__} stands where"):
+    with pytest.raises(ConfigError, match=f"a {type(entry).__name__} is given instead"):
         read_messages([entry])
