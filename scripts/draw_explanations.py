@@ -92,7 +92,7 @@ def windows() -> None:
     right.set(xlim=(0, bounds[-1]), ylim=(bounds[-1], 0), xticks=bounds, yticks=bounds)
     right.tick_params(labelsize=7, labelrotation=45)
     right.set(aspect="equal", xlabel="key patch", ylabel="query patch")
-    right.set_title(f"windowed layers: cu_seqlens_window = {bounds}", fontsize=8)
+    right.set_title(f"windowed layers: window.cu_seqlens_q = {bounds}", fontsize=8)
     _save(figure, "windows")
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Block-diagonal attention metadata: which rows attend to which, built on the host before a forward pass.
 
-Rows of several segments (samples, frame pairs, windows, sequences) stand one after the other; a row attends only
-inside its segment. `pack` makes plans of packed samples, a scheduler makes plans over a paged KV cache. Building reads
-no device: lengths are plain numbers, and whatever a back end needs besides is prepared here, once, not in each layer.
+Rows of several segments (samples, frame pairs, windows, sequences) are concatenated; a row attends only
+inside its segment. `pack` makes plans of packed samples, a scheduler makes plans over a paged KV cache. Building
+does not synchronise with a device: lengths are plain numbers. Everything a back end needs is computed once per pass.
 
 Legend: T query rows, S segments, R places of rows grouped by length, B blocks of the longest sequence.
 Worked example: lengths [4, 2, 4] give `cu_seqlens_q = [0, 4, 6, 10]`; grouped by length, the rows are taken in the
@@ -24,7 +24,7 @@ from torch import Tensor
 from finesight.errors import LayoutError
 
 _MAX_CAUSAL_WASTE = 1.25
-"""A causal batch may be this much longer than its shortest segment: fewer calls for a little more work."""
+"""Maximum ratio of longest to shortest segment in a causal batch: fewer calls for a little padding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,18 +34,18 @@ class AttentionPlan:
     Attributes:
         query_lengths: query rows of each segment.
         key_lengths: key rows of each segment; without a KV cache the same.
-        causal: whether a row sees only itself and what precedes it; queries are the last rows of their keys.
+        causal: whether a row attends only to itself and earlier rows; queries are the last rows of their keys.
         max_seqlen_q: query rows of the longest segment.
         max_seqlen_k: key rows of the longest segment.
         cu_seqlens_q: int32[S+1], query rows before each segment.
         cu_seqlens_k: int32[S+1], key rows before each segment.
         batches: number of segments and their (padded) length, for each batch of equal lengths; without a KV cache only.
-        order: int64[R], row at each place of the batches (R > T where segments are padded); None if all are in place.
+        order: int64[R], row at each place of the batches (R > T if segments are padded); None if it is the identity.
         restore: int64[T], place of each row in `order`.
-        block_table: int32[S, B], blocks of each sequence in the KV cache, filled up with 0.
+        block_table: int32[S, B], blocks of each sequence in the KV cache, padded with 0.
         slot_mapping: int64[T], slot of each new row in the KV cache: block * block size + offset.
         seqused_k: int32[S], `key_lengths` as a tensor.
-        first_slots: first slot of each sequence whose blocks follow each other in memory, -1 of any other.
+        first_slots: first slot of each sequence with contiguous blocks, -1 for others.
     """
 
     query_lengths: tuple[int, ...]
@@ -183,7 +183,7 @@ def _first_slot(blocks: list[int], block_size: int) -> int:
 def _group_by_length(
     lengths: Sequence[int], *, causal: bool
 ) -> tuple[tuple[tuple[int, int], ...], Tensor | None, Tensor | None]:
-    """Sort the segments by length, longest first, and cut them into batches.
+    """Sort the segments by length, longest first, and split them into batches.
 
     Returns:
         Number and padded length of the segments of each batch, `order` and `restore` of the plan.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What crosses from the processor to the model: one media item, one sample, one pack.
+"""Inputs of the model: one media item, one sample, one pack of samples.
 
-There is no padding and no attention mask. A pack is one row of tokens and one row of patches; an `AttentionPlan` says
-where samples, frame pairs and windows end. `pack` joins samples by shifting indices and makes the plans.
+There is no padding and no attention mask. A pack is one row of tokens and one row of patches; an `AttentionPlan` has
+the limits of samples, frame pairs and windows. `pack` joins samples by shifting indices and makes the plans.
 
 Legend: T tokens of a pack, L tokens of a sample, S samples, N patches, M = N / 4 visual tokens, I grids,
 P values of a patch, W windows. All tensors of a batch live on one device.
@@ -26,7 +26,7 @@ from finesight.conversation import MediaRecord
 from finesight.errors import LayoutError
 
 IGNORE_INDEX = -100
-"""Label of a token that is not learned (the default `ignore_index` of torch's cross-entropy)."""
+"""Label of a token that is not a target (the default `ignore_index` of torch's cross-entropy)."""
 
 MERGE_AREA = 4
 """Patches per visual token: 2 x 2, in every published size."""
@@ -40,11 +40,11 @@ class VisionInput:
         patches: float32[N, P], in merge order (2 x 2 blocks of patches are neighbours).
         grid_thw: frame pairs, patch rows, patch columns.
         position_hw: int64[N, 2], row and column of each patch, in the order of `patches`.
-        window_order: int64[M], the visual token at each place once windows are contiguous.
+        window_order: int64[M], the visual token at each place of the order in which windows are contiguous.
         window_lengths: int64[W], visual tokens in each window; windows never cross a frame pair.
         position_seconds: seconds from the clip's start at which the position ids place each frame pair;
             empty for a picture.
-        record: what happened to the pixels and the clock.
+        record: resize and clock of the item.
     """
 
     patches: Tensor
@@ -57,15 +57,15 @@ class VisionInput:
 
     @property
     def num_visual_tokens(self) -> int:
-        """Places this item takes in the token row (M)."""
+        """Number of visual tokens of this item (M)."""
         t, h, w = self.grid_thw
         return t * h * w // MERGE_AREA
 
     @cached_property
     def digest(self) -> str:
-        """Hash of everything that the network sees of this item: equal for equal pixels, grid and clock.
+        """Hash of the model input of this item: equal for equal pixels, grid and clock.
 
-        Computed when first asked for: hashing the patches takes longer than 3 % of preparing them.
+        Computed on first use: hashing the patches takes over 3 % of the time of preparing them.
         """
         content = hashlib.blake2b(digest_size=16)
         content.update(repr((self.patches.dtype, self.grid_thw, self.position_seconds)).encode())
@@ -73,7 +73,7 @@ class VisionInput:
         return content.hexdigest()
 
     def check(self) -> None:
-        """Raise `LayoutError` where two of the lengths disagree."""
+        """Raise `LayoutError` if lengths are inconsistent."""
         t, h, w = self.grid_thw
         where = f"{self.record.source}: grid {t} x {h} x {w}"
         _same(self.patches.shape[0], t * h * w, f"{where}, patches")
@@ -95,7 +95,7 @@ class EncodedSample:
 
     Attributes:
         input_ids: int64[L].
-        labels: int64[L], the token itself where it is learned, else -100; not shifted.
+        labels: int64[L], the token itself if it is a target, else -100; not shifted.
         position_ids: int64[3, L], time, row and column.
         rope_delta: add to a token's index to get its position once generation starts.
         visual_index: int64[M], places of the visual tokens of all items, in order.
@@ -115,7 +115,7 @@ class EncodedSample:
         return tuple(item.record for item in self.vision)
 
     def check(self) -> None:
-        """Raise `LayoutError` where two of the lengths disagree."""
+        """Raise `LayoutError` if lengths are inconsistent."""
         length = self.input_ids.numel()
         _same(self.labels.numel(), length, "labels against input_ids")
         _same(self.position_ids.shape[1], length, "position_ids against input_ids")
@@ -153,7 +153,7 @@ class VisionBatch:
     frame: AttentionPlan
 
     def check(self) -> None:
-        """Raise `LayoutError` where two of the lengths disagree; synchronises with the device."""
+        """Raise `LayoutError` if lengths are inconsistent; synchronises with the device."""
         num_patches = self.patches.shape[0]
         _same(int(self.grid_thw.prod(dim=1).sum()), num_patches, "grids against patches")
         _same(self.position_hw.shape[0], num_patches, "patch positions against patches")
@@ -173,7 +173,7 @@ class PackedBatch:
 
     Attributes:
         input_ids: int64[T].
-        labels: int64[T], not shifted; -100 is not learned.
+        labels: int64[T], not shifted; -100 is no target.
         position_ids: int64[3, T].
         attention: which tokens attend to which.
         sample_ids: int64[T], the sample each token belongs to.
@@ -202,7 +202,7 @@ class PackedBatch:
         Args:
             input_ids: int64[T].
             position_ids: int64[3, T].
-            attention: whose sequences the tokens belong to, one after the other.
+            attention: plan of the sequences of the tokens, which are one after the other.
             visual_index: int64[M], places of visual tokens among them.
         """
         device = input_ids.device
@@ -216,7 +216,7 @@ class PackedBatch:
         )
 
     def check(self) -> None:
-        """Raise `LayoutError` where two of the lengths disagree; synchronises with the device."""
+        """Raise `LayoutError` if lengths are inconsistent; synchronises with the device."""
         total = self.input_ids.numel()
         _same(self.labels.numel(), total, "labels against input_ids")
         _same(self.position_ids.shape[1], total, "position_ids against input_ids")

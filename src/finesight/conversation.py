@@ -5,7 +5,7 @@ A conversation is a tuple of messages, a message a tuple of parts in reading ord
 like text; there is no separate list of media. `finesight.text.messages` reads the dictionaries of
 qwen-vl-utils and of the OpenAI chat format into these records.
 
-Everything above the engine sees a model only through `Responder` or `Scorer`.
+Code above the engine uses a model only through `Responder`, `Scorer` or `Streamer`.
 """
 
 from __future__ import annotations
@@ -61,12 +61,11 @@ class TextPart:
 class ImagePart:
     """One picture, or one page when `page` is set: of a PDF, or of a picture file that holds several.
 
-    An open file is read here, at once.
+    An open file is read at once.
 
     Attributes:
         source: path, bytes, open binary file, Pillow image, array or address.
-        page: page of a PDF, page of a TIFF, frame of an animation, counted from 0; None for a
-            picture: the first where a file holds several.
+        page: page of a PDF or TIFF or frame of an animation, counted from 0; None takes the first picture.
         min_pixels: least area after resizing, in pixels; None takes the processor's.
         max_pixels: largest area after resizing, in pixels; None takes the processor's.
         resized_height: wanted height in pixels, rounded to a multiple of 28; needs `resized_width` too.
@@ -99,9 +98,8 @@ class ImagePart:
 class VideoPart:
     """One video: a file, or a list of frames.
 
-    An open file is read here, at once; a list, and an array `uint8[F, H, W, 3]`, become a tuple of
-    frames. Frames without `timestamps`, `sample_fps` or `fps` are taken at the processor's rate,
-    which the record of the video then notes.
+    An open file is read at once; a list or an array `uint8[F, H, W, 3]` becomes a tuple of frames.
+    Frames without `timestamps`, `sample_fps` or `fps` have the processor's rate, with a note in the record.
 
     Attributes:
         source: path, bytes, open binary file or address of a video file, or a frame list: a tuple or
@@ -110,8 +108,8 @@ class VideoPart:
         nframes: number of frames to sample; excludes `fps`.
         min_frames: least number of frames when `fps` decides.
         max_frames: largest number of frames when `fps` decides.
-        start_seconds: where the clip starts in the file, in seconds.
-        end_seconds: where the clip ends in the file, in seconds.
+        start_seconds: start of the clip in the file, in seconds.
+        end_seconds: end of the clip in the file, in seconds.
         timestamps: true time of each frame of a frame list, in seconds, not decreasing.
         sample_fps: frames per second of a frame list without timestamps.
         min_pixels: least area of a frame after resizing, in pixels.
@@ -167,14 +165,14 @@ class VideoPart:
 
 
 def _video_source(source: Any) -> Any:
-    """A frame list as a tuple, an open file as bytes; anything else as it is."""
+    """A frame list as a tuple, an open file as bytes; anything else unchanged."""
     if isinstance(source, (list, tuple)) or rank(source) == 4:
         return tuple(read_if_open(frame) for frame in source)
     return read_if_open(source)
 
 
 def _check_frame_list(part: VideoPart) -> None:
-    """Options that only a frame list takes, and options that a frame list does not take."""
+    """Check options that only a frame list has, and options that it does not have."""
     if not isinstance(part.source, tuple):
         for name in ("timestamps", "sample_fps"):
             if getattr(part, name) is not None:
@@ -201,10 +199,10 @@ class Message:
     """One turn.
 
     Attributes:
-        role: who speaks.
-        parts: what is said and shown, in reading order.
+        role: author of the turn.
+        parts: text and media, in reading order.
         tool_calls: calls of an assistant turn, each a mapping with `name` and `arguments`.
-        is_target: whether an assistant turn is learned from in training.
+        is_target: whether an assistant turn is a training target.
     """
 
     role: Role
@@ -215,7 +213,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What a model is given.
+    """The input of a model.
 
     Attributes:
         messages: turns in order.
@@ -235,7 +233,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How an answer is drawn. The help of the command line quotes this list.
+    """Sampling parameters. The help of the command line quotes this list.
 
     Attributes:
         max_new_tokens: largest number of tokens of the answer.
@@ -289,17 +287,17 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaRecord:
-    """What was done to one picture or video; maps coordinates and times of answers back to it.
+    """Resize and clock of one picture or video, which map coordinates and times of answers back to it.
 
     Attributes:
         kind: "image" or "video".
-        source: what to call it: a path, an address, or "bytes" and the like.
-        page: the page that was asked for, counted from 0, of a PDF or a picture file; else None.
+        source: its name: a path, an address, or "bytes" and the like.
+        page: the requested page of a PDF or picture file, counted from 0; else None.
         resize: original and resized size.
         visual_tokens: number of tokens it took.
         clock: both clocks of a video; None for a picture.
-        sample_fps: frames per second the model believes it saw; None for a picture.
-        notes: things a user should know: a repeated frame, colliding time positions, a capped frame count, the
+        sample_fps: frames per second on the model's clock; None for a picture.
+        notes: information for the user: a repeated frame, colliding time positions, a capped frame count, the
             first of several pages.
     """
 
@@ -315,7 +313,7 @@ class MediaRecord:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens counted for one reply."""
+    """Token counts of one reply."""
 
     prompt_tokens: int
     visual_tokens: int
@@ -328,7 +326,7 @@ class TokenLogprob:
     """Log-probability of one token of the answer, with the best alternatives at its place.
 
     Attributes:
-        token_id: the token taken.
+        token_id: the chosen token.
         text: its text.
         logprob: natural logarithm of its probability before temperature and truncation.
         top: `(token_id, text, logprob)` of the best tokens, best first.
@@ -342,15 +340,15 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What a model answered.
+    """The answer of a model.
 
     Attributes:
         text: the answer without stop strings and end tokens.
         token_ids: tokens of the answer, the end token included if one came.
-        finish_reason: why it ended.
+        finish_reason: why the answer ended.
         usage: token counts.
         media: one record per picture or video of the conversation, in order of appearance.
-        logprobs: per token, if asked for.
+        logprobs: per token, if requested.
     """
 
     text: str
@@ -362,7 +360,7 @@ class Reply:
 
 
 class Responder(Protocol):
-    """Anything that answers conversations: our engine, an HTTP endpoint, a scripted fake."""
+    """Answers conversations: the engine, an HTTP endpoint, a scripted fake."""
 
     def respond(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """Answer each conversation; replies come in the order of the conversations."""
@@ -370,7 +368,7 @@ class Responder(Protocol):
 
 
 class Scorer(Protocol):
-    """Anything that tells how likely given assistant turns are."""
+    """Computes log-probabilities of given assistant turns."""
 
     def score(self, conversations: Sequence[Conversation]) -> list[list[float]]:
         """Log-probability of each target token of each conversation."""
@@ -379,10 +377,10 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamEvent:
-    """A piece of an answer that is being written.
+    """A piece of a streamed answer.
 
     Attributes:
-        text: new text, whole characters only and never a part of a stop string; may be empty.
+        text: new text, complete characters only and never part of a stop string; may be empty.
         num_tokens: tokens of the answer so far.
         reply: the finished reply, on the last event only.
     """
@@ -393,8 +391,8 @@ class StreamEvent:
 
 
 class Streamer(Protocol):
-    """Anything that answers piece by piece."""
+    """Streams answers."""
 
     def stream(self, conversation: Conversation, sampling: Sampling) -> Iterator[StreamEvent]:
-        """Yield pieces as they come; the last event carries the whole reply."""
+        """Yield pieces as they are generated; the last event has the complete reply."""
         ...

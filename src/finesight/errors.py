@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every error that finesight raises on purpose, in one tree.
+"""The exception tree of finesight.
 
 ::
 
     FinesightError(message, *, hint="")
-    ├─ ConfigError (ValueError)       a file, a dotted key, what was got and what was expected
+    ├─ ConfigError (ValueError)       a file, a dotted key, the given and the expected value
     ├─ MediaError
-    │  ├─ DecodeError                 the bytes are not what they claim to be, or end too early
-    │  ├─ UnsupportedMedia            a format, a shape or a combination of options we do not take
+    │  ├─ DecodeError                 the bytes are not of the stated format, or end too early
+    │  ├─ UnsupportedMedia            an unsupported format, shape or combination of options
     │  ├─ MediaTooLarge               more pixels, bytes or seconds than the stated limit
-    │  └─ FetchRefused                a source we will not open: private address, redirect, directory
+    │  └─ FetchRefused                a source that must not be opened: private address, redirect, directory
     ├─ LayoutError (ValueError)       placeholders against grids, cu_seqlens, window index
     ├─ WeightsError
     │  ├─ MissingWeights              a tensor, a shard or a whole folder is not there
@@ -24,7 +24,7 @@
     │  ├─ RecordInvalid
     │  └─ ShardCorrupt
     ├─ EvalError                      task and sample id
-    ├─ RemoteError                    an endpoint that is not there, refuses, or answers junk
+    ├─ RemoteError                    an endpoint that does not answer, refuses, or answers invalidly
     └─ AppError
        ├─ ActionRefused
        └─ ScreenUnavailable
@@ -36,7 +36,7 @@ from __future__ import annotations
 
 
 class FinesightError(Exception):
-    """Base of all errors a user can cause or meet.
+    """Base of all errors for users.
 
     Args:
         message: what happened, the two values that disagree, and where.
@@ -61,11 +61,11 @@ class MediaError(FinesightError):
 
 
 class DecodeError(MediaError):
-    """The bytes are truncated, broken or not of the format they claim."""
+    """The bytes are truncated, broken or not of the stated format."""
 
 
 class UnsupportedMedia(MediaError):
-    """The media is intact but of a kind, shape or option combination we do not take."""
+    """The media is intact, but its kind, shape or combination of options is not supported."""
 
 
 class MediaTooLarge(MediaError):
@@ -89,7 +89,7 @@ class MissingWeights(WeightsError):
 
 
 class ShapeMismatch(WeightsError):
-    """A tensor has another shape than the model asks for."""
+    """A tensor has another shape than in the model."""
 
 
 class EngineError(FinesightError):
@@ -101,7 +101,7 @@ class PromptTooLong(EngineError):
 
 
 class QueueFull(EngineError):
-    """The engine takes no more requests now."""
+    """The request queue of the engine is full."""
 
 
 class OutOfBlocks(EngineError):
@@ -113,7 +113,7 @@ class Cancelled(EngineError):
 
 
 class ParseError(FinesightError):
-    """Text does not have the structure it was asked to have."""
+    """Text does not have the expected structure."""
 
 
 class DataError(FinesightError):
@@ -133,7 +133,7 @@ class EvalError(FinesightError):
 
 
 class RemoteError(FinesightError):
-    """An endpoint did not answer, refused, or answered with something that is no answer."""
+    """An endpoint did not answer, refused, or answered with something that is not a reply."""
 
 
 class AppError(FinesightError):
@@ -145,4 +145,4 @@ class ActionRefused(AppError):
 
 
 class ScreenUnavailable(AppError):
-    """There is no screen to look at or act on."""
+    """There is no screen to capture or control."""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Atomic writes: a file or folder is complete under its name, or it is not there.
+"""Atomic writes of files and folders: each is complete under its name, or absent.
 
 Everything is written to a draft in the same folder and renamed when it is complete. A process that is
 killed leaves at most a hidden draft (`.NAME.….part`); the file that was there before stays. Nothing
-is forced to disk except where `sync` asks for it: without it a rename survives the end of the process,
-but perhaps not a loss of power.
+is flushed to disk unless `sync` is set: without it a rename survives the end of the process,
+but perhaps not a power failure.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from typing import Any
 from finesight.errors import FinesightError
 
 _LONGEST_NAME = 200
-"""Bytes of a file's name that its draft keeps; file systems take names of 255."""
+"""Bytes of a file's name that its draft keeps; file systems allow names of 255."""
 
 
 @contextmanager
 def whole_file(
     path: Path, *, error: type[FinesightError] | None = FinesightError, parents: bool = False
 ) -> Iterator[Path]:
-    """Give the path of a draft to write; it becomes `path` when the block ends without an error.
+    """Yield the path of a draft to write; it becomes `path` when the block ends without an error.
 
     Drafts of several processes and threads do not collide; the last one to finish stays.
 
     Args:
         path: the file; an existing one is replaced.
         error: raised instead of an `OSError`; None lets that pass.
-        parents: whether its folder is made if need be.
+        parents: whether its folder is created if missing.
 
     Raises:
-        FinesightError: of the class `error`; the file cannot be written, and nothing is left of it.
+        FinesightError: of the class `error`; the file cannot be written; the draft is removed.
     """
     name = os.fsdecode(os.fsencode(path.name)[:_LONGEST_NAME])
     draft = path.with_name(f".{name}.{os.getpid()}-{threading.get_ident()}.part")
@@ -96,15 +96,15 @@ def write_json(
 def whole_folder(
     path: Path, *, error: type[FinesightError] | None = FinesightError, sync: bool = False
 ) -> Iterator[Path]:
-    """Give an empty draft folder to fill; it becomes `path` when the block ends without an error.
+    """Yield an empty draft folder to fill; it becomes `path` when the block ends without an error.
 
-    Its parents are made if need be. A draft that a killed process left is removed first, so only one process at a time
-    may write a folder.
+    Its parents are created if missing. A draft left by a killed process is removed first, so only one process at a
+    time may write a folder.
 
     Args:
         path: the folder; an existing one is replaced.
         error: raised instead of an `OSError`; None lets that pass.
-        sync: whether files, names and the rename are forced to disk.
+        sync: whether files, names and the rename are flushed to disk.
 
     Raises:
         FinesightError: of the class `error`; the folder cannot be written, and the one before stays.
@@ -130,13 +130,13 @@ def whole_folder(
 def filled_folder(
     path: Path, *, last: Collection[str], error: type[FinesightError] | None = FinesightError
 ) -> Iterator[Path]:
-    """Give an empty draft folder; when the block ends without an error its files move to the same places below `path`.
+    """Yield an empty draft folder; its files move to the same places in `path` when the block ends without an error.
 
-    Other files of `path` stay. The new files appear one after the other: those that name the rest must come last, so
-    that no part of them is taken for all.
+    Other files of `path` stay. The new files appear one by one. Files that refer to others must come last, so
+    that an incomplete set is never used.
 
     Args:
-        path: the folder, made if need be.
+        path: the folder, created if missing.
         last: names of the files that are moved last.
         error: raised instead of an `OSError`; None lets that pass.
 
@@ -144,7 +144,7 @@ def filled_folder(
         FinesightError: of the class `error`; the folder cannot be written.
     """
     whole = path.absolute()
-    # Inside the folder, or where it will be made: a rename works within one file system.
+    # Inside the folder or its nearest existing parent, because a rename needs one file system.
     place = next(each for each in (whole, *whole.parents) if each.is_dir())
     with _reported(path, error), _draft_folder(place / f".{whole.name}.part") as draft:
         yield draft
@@ -155,7 +155,7 @@ def filled_folder(
 
 
 def remove_drafts(folder: Path) -> None:
-    """Remove drafts of files whose processes are gone, where the system says which are (Linux)."""
+    """Remove drafts of files whose processes have ended, if the system lists processes (Linux)."""
     if not Path("/proc/self").exists():
         return
     for draft in folder.glob(".*.part"):
@@ -176,7 +176,7 @@ def _draft_folder(draft: Path) -> Iterator[Path]:
 
 @contextmanager
 def _reported(path: Path, error: type[FinesightError] | None) -> Iterator[None]:
-    """Turn an `OSError` into an error that names the path."""
+    """Convert an `OSError` to an error with the path."""
     try:
         yield
     except OSError as failure:
@@ -184,12 +184,12 @@ def _reported(path: Path, error: type[FinesightError] | None) -> Iterator[None]:
             raise
         raise error(
             f"{path} cannot be written: {failure.strerror or failure}",
-            hint="make room there, or name a place that exists and that you may write to",
+            hint="free some space, or give a path that exists and is writable",
         ) from failure
 
 
 def _sync(path: Path) -> None:
-    """Force a file or folder to disk."""
+    """Flush a file or folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -219,6 +219,6 @@ def test_every_page_of_the_docs_is_linked_from_another():
     assert orphans == []
 
 
-def test_the_tutorial_has_thirteen_stops():
-    stops = sorted(path.name for path in (ROOT / "docs/tutorial").glob("[0-9]*.md"))
-    assert [name[:2] for name in stops] == [f"{number:02}" for number in range(1, 14)]
+def test_the_tutorial_has_fourteen_steps():
+    steps = sorted(path.name for path in (ROOT / "docs/tutorial").glob("[0-9]*.md"))
+    assert [name[:2] for name in steps] == [f"{number:02}" for number in range(1, 15)]

@@ -61,7 +61,7 @@ def test_a_full_disk_is_named_and_the_file_before_stays(tmp_path):
     target.write_text("before")
     with pytest.raises(DataError, match=r"a\.txt cannot be written: No space left") as failed:
         fail(files.whole_file(target, error=DataError), FULL)
-    assert "make room" in failed.value.hint
+    assert "free some space" in failed.value.hint
     assert target.read_text() == "before"
     assert names(tmp_path) == ["a.txt"]
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine: requests in, a reply or an error for each out.
+"""The engine: answers requests with a local model.
 
 Requests are answered in groups of at most `max_sequences`; the sequences of a group share the
 forward passes. Each has its own sampler and random generator. With one sequence at a time, the
-default, an answer does not depend on what else is asked; in larger groups sums are rounded
-differently, so that nearly equal scores may change places.
+default, an answer does not depend on other requests. In larger groups sums are rounded
+differently, so that nearly equal logits may swap their order.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Engine:
     Args:
         model: the network; put into evaluation mode.
         processor: from the same checkpoint.
-        eos_ids: further tokens that end an answer, besides those of the model's own configuration and <|im_end|>.
+        eos_ids: further tokens that end an answer, in addition to those of the model's configuration and <|im_end|>.
         max_sequences: sequences that are decoded together.
         on_stage: progress callback `(stage, done, total)`.
 
@@ -55,7 +55,7 @@ class Engine:
             raise ConfigError(f"max_sequences is {max_sequences}; it must be at least 1")
         self.model = model.eval()
         self.processor = processor
-        # <|im_end|> closes every turn that is written here; files of fine-tuned models often leave it out.
+        # <|im_end|> ends every turn of the chat format; configurations of fine-tuned models often omit it.
         turn_end = processor.tokenizer.special_id(IM_END)
         self.eos_ids = frozenset((turn_end, *model.config.special_tokens.eos, *eos_ids))
         self.max_sequences = max_sequences
@@ -77,10 +77,10 @@ class Engine:
         return [replies[index] for index in range(len(requests))]
 
     def run(self, requests: SequenceOf[Request]) -> Iterator[tuple[int, Reply | FinesightError]]:
-        """Answer requests; an error of one does not touch the others.
+        """Answer requests; an error of one does not affect the others.
 
         Yields:
-            Index of a request with its reply or its error, as soon as it is known.
+            Index of a request with its reply or its error, as soon as it is available.
         """
         for start in range(0, len(requests), self.max_sequences):
             group: dict[Sequence, int] = {}
@@ -112,7 +112,7 @@ class Engine:
         """Answer an encoded request piece by piece; the last event carries the whole reply.
 
         Args:
-            request: what is asked.
+            request: the conversation and its options.
             sample: from its `encode`.
 
         Raises:
@@ -142,7 +142,7 @@ class Engine:
     def _decode(
         self, sequences: list[Sequence]
     ) -> Iterator[tuple[Sequence, StreamEvent | FinesightError]]:
-        """Write the answers of a group, all of them one token further in each step."""
+        """Generate the answers of a group, one token each per step."""
         if not sequences:
             return
         runner = Runner(self.model, sequences, self._on_stage)

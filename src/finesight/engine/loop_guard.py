@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detects endless repetition in an answer while it is generated.
 
-Vision-language models loop: the same table row, box or sentence until the token limit. A repetition
-penalty also suppresses true repeats, such as thirty equal cells of a table. This guard changes no
-probability. It stops an answer once a repetition is longer than real documents have.
+Vision-language models may repeat the same table row, box or sentence until the token limit. A repetition
+penalty also suppresses legitimate repeats, such as thirty equal cells of a table. This guard changes no
+probability. It stops an answer once a repetition is longer than in real documents.
 
 Two rules, both on tokens:
 
-* **Cycle.** The answer ends in a stretch where every token equals the one `period` tokens before.
-  How much is too much depends on what is repeated. A *plain* cycle has few different tokens (`0, 0,
-  0`, `<td></td>`, dotted lines, rows of zeros): real tables are full of them. A *rich* cycle is a
-  sentence or a box with numbers: nobody writes that thirty times.
+* **Cycle.** The answer ends in a run where every token equals the one `period` tokens before.
+  The limit depends on what is repeated. A *plain* cycle has few different tokens (`0, 0,
+  0`, `<td></td>`, dotted lines, rows of zeros) and is common in real tables. A *rich* cycle is a
+  sentence or a box with numbers, which real documents do not repeat thirty times.
 * **Line.** One rich line makes up at least half of the last 64 lines, even with other lines
   between.
 
@@ -19,8 +19,8 @@ Two rules, both on tokens:
 | plain: at most 6 different tokens | 128 copies or 1,024 tokens | 4 copies |
 | rich | 32 copies or 640 tokens | 4 copies |
 
-Box lists whose entries share a beginning are no cycle: their numbers differ. A loop that counts
-upwards is not seen; no exact rule can tell it from a list.
+Box lists whose entries share a beginning are not a cycle: their numbers differ. A loop that counts
+upwards is not detected; no exact rule can distinguish it from a list.
 
 Cost: one dictionary look-up per token, whatever the period (amortised O(1)); memory grows with
 the answer.
@@ -32,7 +32,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 ANCHOR_TOKENS = 4
-"""Tokens that must agree before two places count as the same."""
+"""Number of equal tokens that make two positions count as the same."""
 
 PLAIN_DISTINCT = 6
 """A cycle or line with at most this many different tokens is plain."""
@@ -47,14 +47,14 @@ PLAIN_LIMIT = (128, 1024)
 """Copies, or tokens, at which a plain cycle is a loop."""
 
 LINE_WINDOW = 64
-"""Lines the line rule looks back on; half of them being one rich line is a loop."""
+"""Last lines that the line rule checks; if half of them are one rich line, it is a loop."""
 
 
 class LoopGuard:
-    """Watches one answer.
+    """Loop detector of one answer.
 
     Args:
-        ends_line: whether a token's text holds a line break; None leaves the line rule out.
+        ends_line: whether a token's text contains a line break; None disables the line rule.
     """
 
     def __init__(self, ends_line: Callable[[int], bool] | None = None) -> None:
@@ -62,11 +62,11 @@ class LoopGuard:
         self._last_seen: dict[tuple[int, ...], int] = {}
         self._period = 0
         self._matched = 0  # tokens at the end that equal the one `_period` before them
-        self._limit = 0  # tokens that a stretch of this period may have
+        self._limit = 0  # largest run of this period that is not a loop
         self._lines = _LineWindow(ends_line) if ends_line is not None else None
 
     def push(self, token_id: int) -> bool:
-        """Take the next token; True once the answer is a loop."""
+        """Add the next token; True once the answer is a loop."""
         tokens = self._tokens
         tokens.append(token_id)
         if self._period and tokens[-1 - self._period] == token_id:
@@ -80,7 +80,7 @@ class LoopGuard:
         return is_loop
 
     def _anchor(self) -> None:
-        """Remember where the last tokens stand; a cycle may begin where they stood before."""
+        """Store the position of the last tokens; a cycle may begin at their previous position."""
         tokens = self._tokens
         if len(tokens) < ANCHOR_TOKENS:
             return
@@ -94,7 +94,7 @@ class LoopGuard:
         """Tokens at which the current cycle is a loop; known after its first full copy."""
         if not self._limit:
             if self._matched < self._period:
-                return len(self._tokens) + 1  # not one whole copy yet: out of reach
+                return len(self._tokens) + 1  # not one complete copy yet: no limit
             distinct = len(set(self._tokens[-self._period :]))
             copies, total = PLAIN_LIMIT if distinct <= PLAIN_DISTINCT else RICH_LIMIT
             self._limit = max(MIN_COPIES * self._period, min(copies * self._period, total))
@@ -111,7 +111,7 @@ class _LineWindow:
         self._counts: Counter[tuple[int, ...]] = Counter()
 
     def push(self, token_id: int) -> bool:
-        """Take the next token; True if it ends a line that fills half of the window."""
+        """Add the next token; True if it ends a line that fills half of the window."""
         self._line.append(token_id)
         if not self._ends_line(token_id):
             return False

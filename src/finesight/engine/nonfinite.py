@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find the first module whose output holds NaN or infinity.
+"""Finds the first module whose output contains NaN or infinity.
 
-Run only after the scores of a token turned out not to be finite: the whole row is computed once
-more with a forward hook on every module. A module that holds others ends after them, so the first
-to end with a broken output is the innermost one.
+Used only after the logits of a token were not finite: the forward pass is repeated with a forward hook on
+every module. Inner modules finish before outer ones, so the first module with a broken output is the
+innermost one.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from finesight.model.vl import VisionLanguageModel
 
 
 class _FoundError(Exception):
-    """Ends the run at the first broken output."""
+    """Stops the forward pass at the first broken output."""
 
 
 @torch.inference_mode()
 def first_nonfinite(model: VisionLanguageModel, batch: PackedBatch) -> str:
-    """Name the first module whose output is not finite, and whether its weights already are not.
+    """Name the first module whose output is not finite, and the number of non-finite weights in it.
 
     Args:
         model: the network.
@@ -52,7 +52,7 @@ def first_nonfinite(model: VisionLanguageModel, batch: PackedBatch) -> str:
 
 
 def _watch(name: str, found: list[str]) -> Callable[[nn.Module, object, object], None]:
-    """A hook that ends the run when its module gave something that is not finite."""
+    """A forward hook that stops the pass if the output of its module is not finite."""
 
     def hook(module: nn.Module, inputs: object, output: object) -> None:
         if isinstance(output, Tensor) and not bool(torch.isfinite(output).all()):

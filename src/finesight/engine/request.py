@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the engine is asked: a conversation, how its media are encoded, and how its answer is drawn."""
+"""A request to the engine: a conversation and the options of encoding and sampling."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Loading and media count items, vision counts visual tokens, prefill and decode c
 
 
 def no_progress(stage: StageName, done: int, total: int) -> None:
-    """The progress callback that does nothing."""
+    """A progress callback that does nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +29,9 @@ class Request:
 
     Attributes:
         conversation: ends with a turn that is not the assistant's.
-        sampling: how the answer is drawn.
+        sampling: sampling parameters.
         add_vision_id: whether pictures and videos are numbered in the prompt.
-        fit_tokens: largest number of tokens of the prompt; media are made smaller to fit. None leaves them.
+        fit_tokens: maximum number of prompt tokens; media are shrunk to fit. None does not shrink.
     """
 
     conversation: Conversation
@@ -40,10 +40,10 @@ class Request:
     fit_tokens: int | None = None
 
     def encode(self, processor: Processor, on_stage: OnStage = no_progress) -> EncodedSample:
-        """The prompt up to the opening of the answer, its media read and encoded to patches.
+        """Encode the prompt, with its media as patches, up to the start of the answer.
 
         Args:
-            processor: from the checkpoint that answers.
+            processor: from the checkpoint of the model.
             on_stage: progress callback.
 
         Raises:

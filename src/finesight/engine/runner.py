@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prefill and decode of several sequences over one KV cache.
 
-The only file of the engine that calls the model. Pictures are encoded one after the other: that
-bounds memory on many pictures and lets progress be shown; the tower never mixes them anyway.
+The only file of the engine that calls the model. Pictures are encoded one by one, which bounds memory and
+allows progress reports; the vision tower does not mix them in any case.
 
 Legend: S sequences, T tokens of a step, M visual tokens, D decoder width, V vocabulary.
 """
@@ -23,11 +23,11 @@ from finesight.model.cache import KVCache
 from finesight.model.vl import VisionLanguageModel
 
 _BLOCK_MULTIPLE = 256
-"""Block sizes that the varlen kernel takes where several sequences share a cache."""
+"""The varlen kernel needs block sizes that are a multiple of this if several sequences share a cache."""
 
 
 class Runner:
-    """Runs sequences that were given blocks of one KV cache.
+    """Runs sequences over one KV cache.
 
     Args:
         model: the network, in evaluation mode.
@@ -55,10 +55,10 @@ class Runner:
         Sequences that are new (prefill) and others (decode) may be mixed.
 
         Args:
-            sequences: some of those that the runner was made with.
+            sequences: some of those the runner was created with.
 
         Returns:
-            float[S, V], scores of the token after each sequence.
+            float[S, V], logits of the next token of each sequence.
         """
         new = [sequence.sample for sequence in sequences if sequence.needs_prefill]
         embeds = [encode_media(self._model, sample, self._on_stage) for sample in new]

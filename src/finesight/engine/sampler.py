@@ -2,10 +2,10 @@
 """Token sampling: repetition penalty, temperature, top-k, top-p, draw.
 
 The order is that of transformers: repetition penalty over prompt and answer, then temperature,
-top-k, top-p, then the draw. Log-probabilities are reported from the untouched logits,
-so that they mean the same at every temperature.
+top-k, top-p, then the draw. Log-probabilities are those of the unmodified logits,
+so that they do not depend on the temperature.
 
-The draw uses one uniform number per token from the request's own generator, on the CPU. So the draw
+The draw uses one uniform number per token from the request's own generator, on the CPU. It
 does not depend on the device or on other requests.
 
 Legend: S sequences, V vocabulary. Parity: tests/parity/test_sampling_scores.py.
@@ -24,7 +24,7 @@ from finesight.conversation import Sampling
 NEVER = float("-inf")
 """Logit of a token that cannot be drawn."""
 LEAST_TEMPERATURE = 1e-30
-"""Smaller temperatures count as this one, at which only the best token can be drawn: float32 overflows below."""
+"""Lower bound of the temperature: at this value only the best token can be drawn, below it float32 overflows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Pick:
 
     Attributes:
         token_id: the token.
-        logprob: natural logarithm of its probability in the untouched logits; None if not asked.
+        logprob: natural logarithm of its probability under the unmodified logits; None if not requested.
         top: `(token_id, logprob)` of the likeliest tokens, best first.
     """
 
@@ -46,7 +46,7 @@ class Sampler:
     """Draws the tokens of one answer.
 
     Args:
-        sampling: how to draw.
+        sampling: sampling parameters.
         prompt_ids: int64[L], tokens before the answer; the repetition penalty counts them as seen.
     """
 
@@ -61,7 +61,7 @@ class Sampler:
 
     @property
     def is_plain_greedy(self) -> bool:
-        """Whether the best token of the untouched logits is all that is asked for."""
+        """Whether the result is the argmax of the unmodified logits, without log-probabilities."""
         sampling = self.sampling
         is_untouched = sampling.repetition_penalty == 1.0 and sampling.logprobs is None
         return is_untouched and sampling.temperature == 0
@@ -70,7 +70,7 @@ class Sampler:
         """Draw the next token.
 
         Args:
-            logits: float[V], untouched; not changed.
+            logits: float[V], unmodified; not written to.
         """
         raw = logits.float()
         scores = self.scores(raw)
@@ -82,7 +82,7 @@ class Sampler:
         return _with_logprobs(raw, token_id, self.sampling.logprobs)
 
     def scores(self, logits: Tensor) -> Tensor:
-        """Logits after penalty, temperature and truncation; what can no longer be drawn is -inf.
+        """Logits after penalty, temperature and truncation; excluded tokens are -inf.
 
         Args:
             logits: float32[V].
@@ -109,7 +109,7 @@ class Sampler:
         return logits.index_put((seen,), changed)
 
     def _draw(self, scores: Tensor) -> int:
-        """Invert the cumulative distribution at one uniform number."""
+        """Inverse transform sampling with one uniform number."""
         # float64: in float32 the sum of 150,000 terms is off by more than the smallest of them.
         cumulative = scores.softmax(dim=0, dtype=torch.float64).cumsum(dim=0)
         uniform = torch.rand((), generator=self._generator, dtype=torch.float64).item()
@@ -121,7 +121,7 @@ def pick_rows(logits: Tensor, samplers: Sequence[Sampler]) -> list[Pick]:
     """Draw the next token of several sequences.
 
     Args:
-        logits: float[S, V], untouched; not changed.
+        logits: float[S, V], unmodified; not written to.
         samplers: one per row.
     """
     best = logits.argmax(dim=1).tolist()  # one transfer for all greedy rows
@@ -132,13 +132,13 @@ def pick_rows(logits: Tensor, samplers: Sequence[Sampler]) -> list[Pick]:
 
 
 def keep_top_k(scores: Tensor, top_k: int) -> Tensor:
-    """Rule out all but the `top_k` best tokens; ties with the last of them stay."""
+    """Exclude all but the `top_k` best tokens; ties with the last of them stay."""
     threshold = scores.topk(min(top_k, scores.numel())).values[-1]
     return scores.masked_fill(scores < threshold, NEVER)
 
 
 def keep_top_p(scores: Tensor, top_p: float) -> Tensor:
-    """Rule out the least likely tokens that together have at most 1 - top_p; the best one stays."""
+    """Exclude the least likely tokens with a total probability of at most 1 - top_p; the best one stays."""
     ascending, order = scores.sort()
     ruled_out = ascending.softmax(dim=0).cumsum(dim=0) <= 1 - top_p
     ruled_out[-1] = False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state of one request while it is answered: its prompt, its part of the KV cache, its answer so far."""
+"""The state of one request during generation: prompt, KV cache blocks, answer so far."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Sequence:
     """One encoded request.
 
     Args:
-        sample: prompt and media, up to the opening of the answer.
+        sample: prompt and media, up to the start of the answer.
         sampler: draws its tokens.
         transcript: collects its answer.
 
@@ -36,16 +36,16 @@ class Sequence:
 
     @property
     def max_tokens(self) -> int:
-        """Most tokens that prompt and answer can have together."""
+        """Maximum length of prompt and answer together."""
         return self.sample.input_ids.numel() + self.sampler.sampling.max_new_tokens
 
     @property
     def needs_prefill(self) -> bool:
-        """Whether its prompt has not been read yet."""
+        """Whether its prompt is not in the KV cache yet."""
         return self.num_cached == 0
 
     def next_tokens(self) -> tuple[Tensor, Tensor]:
-        """Tokens that are not in the cache yet: the prompt, later the newest token of the answer.
+        """Tokens that are not in the cache yet: the prompt, later the last token of the answer.
 
         Returns:
             int64[T] token ids and int64[3, T] position ids.
@@ -79,7 +79,7 @@ class Sequence:
 
 
 def extended(sample: EncodedSample, answer: list[int]) -> EncodedSample:
-    """A sample with the tokens of its answer appended; they are no targets."""
+    """A sample with the tokens of its answer appended, which are not training targets."""
     if not answer:
         return sample
     tokens = torch.tensor(answer)

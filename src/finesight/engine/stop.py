@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stop strings in text that arrives in pieces.
+"""Detects stop strings in streamed text.
 
 A stop string may begin in one token and end several tokens later. Text that may be the beginning of
 a stop string is held back, so no part of one is ever shown; other text is passed on at once.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 
 class StopStrings:
-    """Lets text through up to the first stop string.
+    """Passes text on up to the first stop string.
 
     Args:
         stops: strings that end the answer; none of them empty.
@@ -24,16 +24,16 @@ class StopStrings:
         """The stop string that ended the text, once one has."""
 
     def feed(self, piece: str) -> str:
-        """Take new text and return what may be shown now.
+        """Add new text and return the text that can be shown now.
 
-        Once a stop string has been found nothing more comes out.
+        After a stop string the result is always empty.
         """
         if self.found is not None:
             return ""
         text = self._held + piece
         hits = [(text.find(stop), stop) for stop in self._stops if stop in text]
         if hits:
-            # The earliest wins; of two that start together the longer one, so the choice is fixed.
+            # The earliest match counts; of two with the same start, the longer one.
             position, self.found = min(hits, key=lambda hit: (hit[0], -len(hit[1])))
             self._held = ""
             return text[:position]
@@ -42,12 +42,12 @@ class StopStrings:
         return text[: len(text) - keep]
 
     def flush(self) -> str:
-        """Let go of the text held back: the answer is over and no stop string came of it."""
+        """Return the text held back, at the end of the answer."""
         text, self._held = self._held, ""
         return text
 
     def _open_suffix(self, text: str) -> int:
-        """Length of the longest end of `text` that a stop string begins with."""
+        """Length of the longest suffix of `text` that is a prefix of a stop string."""
         longest = max((len(stop) - 1 for stop in self._stops), default=0)
         for length in range(min(longest, len(text)), 0, -1):
             suffix = text[len(text) - length :]

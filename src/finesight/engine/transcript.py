@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tokens and text of one answer so far, and why it ended.
 
-Everything that can end an answer is decided here, in one order: end token, stop string, loop,
-length. The network is not known here, so all of it is tested with scripted tokens.
+All conditions that end an answer are checked here, in this order: end token, stop string, loop,
+length. The module does not use the network, so tests use scripted tokens.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Transcript:
 
     Args:
         tokenizer: turns tokens into text.
-        sampling: stop strings, length, and whether loops are watched for.
+        sampling: stop strings, maximum length, loop guard.
         eos_ids: tokens that end an answer.
         takes_calls: whether the conversation has tools, so that a call ends with "tool_calls".
     """
@@ -53,13 +53,13 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        """Everything that `push` gave out so far."""
+        """All text that `push` has returned so far."""
         return "".join(self._pieces)
 
     def push(self, pick: Pick) -> str:
-        """Take the next token and return the text that became certain with it.
+        """Add the next token and return the text that is now final.
 
-        Sets `finish_reason` when the answer is over; the text held back is then given out too.
+        Sets `finish_reason` at the end of the answer; the text held back is then returned too.
         """
         self.token_ids.append(pick.token_id)
         if pick.logprob is not None:
@@ -84,7 +84,7 @@ class Transcript:
         return None
 
     def _rest(self) -> str:
-        """Text the decoder and the stop strings still hold back; it may hold one last stop."""
+        """Text still held back by the decoder and the stop strings, up to a last stop string."""
         return self._stops.feed(self._decoder.finish()) + self._stops.flush()
 
     def _logprob(self, pick: Pick) -> TokenLogprob:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opening pictures, videos and PDF pages from any source, within limits. No torch."""
+"""Opens pictures, videos and PDF pages from any source, within limits. No torch."""

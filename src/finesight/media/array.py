@@ -13,7 +13,7 @@ _PICTURE_HINT = "a picture is uint8[height, width, 3] in RGB, or [height, width]
 
 
 def array_name(array: ArrayLike) -> str:
-    """What to call an array in messages: `array uint8[48, 64, 3]`."""
+    """Name of an array in messages, such as `array uint8[48, 64, 3]`."""
     return f"array {str(array.dtype).removeprefix('torch.')}{list(array.shape)}"
 
 
@@ -25,7 +25,7 @@ def picture_of_array(array: ArrayLike) -> Image.Image:
             `uint8[H, W, 1]` in gray.
 
     Raises:
-        UnsupportedMedia: another type or shape, or memory that cannot be read from here.
+        UnsupportedMedia: another type or shape, or memory that cannot be read, such as that of a GPU.
     """
     try:
         pixels = np.asarray(array)
@@ -42,7 +42,7 @@ def picture_of_array(array: ArrayLike) -> Image.Image:
 
 
 def _hint(pixels: np.ndarray) -> str:
-    """What to do about an array that is no picture."""
+    """Hint for an array that is not a picture."""
     if pixels.ndim == 4:
         return "a video of this shape goes to videos=; several pictures are a list of arrays"
     if pixels.ndim == 3 and pixels.shape[0] in (1, 3, 4) and pixels.shape[2] not in (1, 3, 4):

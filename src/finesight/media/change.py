@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find where a video changes, cheaply, for `fps="auto"`.
+"""Finds changes in a video from thumbnails, for `fps="auto"`.
 
-A few frames per second are decoded as thumbnails. Each is compared with the last one that was
-*noted*, not with the one before: slow changes add up until they are noted, and noise does not. The
-measure is the mean of the few values that differ most, so a small object moving in a large still
-picture is noticed.
+A few frames per second are decoded as thumbnails. Each is compared with the last *changed*
+thumbnail, not with the previous one, so that slow changes add up and noise does not. The
+measure is the mean of the values that differ most, which detects a small object that moves in a large
+still picture.
 
-Decoding an hour of high definition takes minutes. Of a clip with more pixels than a fixed amount,
-all key frames are looked at, and of the groups between them those in which the encoder spent most
-bytes: it spends them where the picture changes.
-
-In such a long clip, under steady noise, a small short movement between two key frames can be
+Decoding an hour of high definition takes minutes. If a clip has more than a fixed number of pixels, only key
+frames are decoded, and the groups between them with the most encoded bytes, since the encoder spends
+bytes on changes. In such a clip, with constant noise, a small short movement between two key frames can be
 missed.
 """
 
@@ -28,25 +26,25 @@ from finesight.media.source import LocalSource
 from finesight.media.timeline import Timeline
 
 SCAN_FPS = 8.0
-"""Thumbnails per second: two or three within the shortest burst one would call an event."""
+"""Thumbnails per second: two or three within the shortest event."""
 
 MAX_SCAN_PIXELS = 20_000_000_000
-"""Most pixels decoded to look through a clip: some five minutes of 1080p at 30 frames per second."""
+"""Maximum pixels to decode per clip: about five minutes of 1080p at 30 frames per second."""
 
 MAX_THUMBNAILS = 30_000
-"""Most thumbnails of one clip: some 200 MB of memory. A very long clip is looked at less often."""
+"""Maximum thumbnails per clip: about 200 MB of memory. A very long clip has a lower rate."""
 
 _MOST_CHANGED = 4
 _NOISE_MULTIPLE = 3.0
 _LEAST_DIFFERENCE, _MOST_DIFFERENCE = 6.0, 24.0  # levels of 0..255 that count as a change
 _BUSY_SECONDS = 0.25
-_STILL_BYTES = 64.0  # bytes of a frame without change; a ratio to 0 bytes means nothing
+_STILL_BYTES = 64.0  # bytes of a frame without change; avoids ratios to 0 bytes
 
 
 def scan_changes(
     local: LocalSource, timeline: Timeline, first: int, last: int, stored: Size
 ) -> tuple[NDArray[np.float64], str]:
-    """How much each frame of a clip differs from the last noted one.
+    """Difference of each frame of a clip to the last changed one.
 
     Args:
         local: the video file.
@@ -56,18 +54,18 @@ def scan_changes(
         stored: size of the frames as stored.
 
     Returns:
-        `float64[last - first + 1]`: 0 where nothing noticeable changed, 1 and more where it did;
-        and a note if only parts of the clip were looked at, else an empty one.
+        `float64[last - first + 1]`: 0 without a noticeable change, 1 and more with one;
+        and a note if only parts of the clip were decoded, else an empty string.
 
     Raises:
-        DecodeError: a frame that was looked at is broken.
+        DecodeError: a decoded frame is broken.
     """
     times = timeline.times()[first : last + 1]
     seen = _every(times, max(1.0 / SCAN_FPS, float(times[-1] - times[0]) / MAX_THUMBNAILS))
     note = ""
     most_frames = MAX_SCAN_PIXELS // stored.area
     if len(times) > most_frames:
-        worth = _worth_looking(timeline, first, last, most_frames)
+        worth = _frames_to_decode(timeline, first, last, most_frames)
         note = (
             f"{int(worth.sum()):,} of {len(times):,} frames were looked at for changes: key frames, "
             "and where the file holds most data"
@@ -76,18 +74,17 @@ def scan_changes(
         seen = np.union1d(seen, keys)
         seen = seen[worth[seen]]
     change = np.zeros(len(times))
-    change[seen] = _noted(_thumbnails(local, timeline, seen + first, stored))
+    change[seen] = _changes(_thumbnails(local, timeline, seen + first, stored))
     return change, note
 
 
-def _worth_looking(
+def _frames_to_decode(
     timeline: Timeline, first: int, last: int, most_frames: int
 ) -> NDArray[np.bool_]:
-    """Which frames to decode when not all can be: `bool[last - first + 1]`.
+    """Frames to decode if not all can be: `bool[last - first + 1]`.
 
-    Half of the frames may be key frames, evenly thinned if they are more; the rest are whole groups
-    from key frame to key frame, busiest first. The busiest one is taken however long it is: no
-    frame of it is cheaper to have.
+    At most half of the frames are key frames, evenly thinned if necessary; the rest are complete groups
+    from key frame to key frame, those with the most bytes first. The first group is decoded whatever its length.
     """
     pts = timeline.pts[first : last + 1]
     times = timeline.times()[first : last + 1]
@@ -100,7 +97,8 @@ def _worth_looking(
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     lengths = np.diff(starts, append=len(pts))
     busy = np.maximum.reduceat(
-        _busy(timeline.num_bytes[first : last + 1].astype(np.float64), is_key, times), starts
+        _relative_bytes(timeline.num_bytes[first : last + 1].astype(np.float64), is_key, times),
+        starts,
     )
     left = most_frames - int(worth.sum())
     for rank, number in enumerate(np.argsort(-busy, kind="stable")):
@@ -126,20 +124,20 @@ def _thumbnails(
     return np.stack([thumbnail(frame) for frame in frames])
 
 
-def _noted(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Walk through the thumbnails and note each that differs enough from the last noted one."""
+def _changes(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mark each thumbnail that differs enough from the last marked one."""
     change = np.zeros(len(pictures))
     if len(pictures) < 2:
         return change
     steps = [_difference(before, after) for before, after in pairwise(pictures)]
     noise = float(np.percentile(steps, 25))
     enough = float(np.clip(_NOISE_MULTIPLE * noise, _LEAST_DIFFERENCE, _MOST_DIFFERENCE))
-    noted = pictures[0]
+    last_changed = pictures[0]
     for index, picture in enumerate(pictures):
-        difference = _difference(noted, picture)
+        difference = _difference(last_changed, picture)
         if difference >= enough:
             change[index] = difference / enough
-            noted = picture
+            last_changed = picture
     return change
 
 
@@ -150,13 +148,13 @@ def _difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
     return float(np.partition(values, len(values) - most)[-most:].mean())
 
 
-def _busy(
+def _relative_bytes(
     sizes: NDArray[np.float64], is_key: NDArray[np.bool_], times: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """How many times more bytes than usual the encoder spent around each frame.
+    """Encoded bytes around each frame, relative to the usual number.
 
-    Key frames are left out: they are large whatever happens. The mean over a short while evens out
-    P and B frames, which differ in size even where nothing happens.
+    Key frames are left out: they are always large. The mean over a short time evens out
+    P and B frames, which differ in size even without changes.
     """
     totals = np.cumsum(np.concatenate([[0.0], np.where(is_key, 0.0, sizes)]))
     counts = np.cumsum(np.concatenate([[0.0], ~is_key]))

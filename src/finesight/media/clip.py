@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known about the chosen frames of a video before they are decoded, and the way to decode them.
+"""The sampled frames of a video: their clocks and indices, and how to decode them.
 
 Two clocks (see `finesight.geometry.Clock`): the model's clock of an evenly sampled file is the
 reference's, `i / sample_fps`, which runs a little fast on short clips because it counts the last
@@ -24,15 +24,15 @@ class VideoClip:
     """The frames of one video that are shown to the model.
 
     Attributes:
-        name: what to call the source.
+        name: of the source, for messages.
         size: of every frame, upright, before any resizing.
-        sample_fps: frames per second the model believes it sees.
+        sample_fps: frames per second on the model's clock.
         clock: both times of every frame.
-        indices: which frames of the source they are, in presentation order; a repeated frame
-            stands twice.
+        indices: their indices in the source, in presentation order; a repeated frame
+            occurs twice.
         source_fps: rate of the source.
-        total_frames: frames of the source's part that was sampled.
-        notes: what a user should know: a variable rate, a repeated frame, a clamped end.
+        total_frames: frames of the part of the source that was sampled.
+        notes: information for the user: a variable rate, a repeated frame, a clamped end.
     """
 
     name: str
@@ -51,10 +51,10 @@ class VideoClip:
         return len(self.indices)
 
     def only(self, places: Sequence[int]) -> VideoClip:
-        """The same clip with some of its frames, to be looked at; the model's rate stays what it was.
+        """The clip with some of its frames only, for display; `sample_fps` does not change.
 
         Args:
-            places: which of its frames, counted from 0, increasing.
+            places: positions of these frames in the clip, from 0, increasing.
         """
         model, true = self.clock.model_seconds, self.clock.source_seconds
         return replace(
@@ -70,7 +70,7 @@ class VideoClip:
             `uint8[height, width, 3]` in RGB.
 
         Raises:
-            DecodeError: a frame is broken; names the file and the time.
+            DecodeError: a frame is broken; the message has file and time.
         """
         previous, pixels = -1, None
         source = self._read(self.indices)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open a video file with FFmpeg, with strict error handling and a closed list of containers.
+"""Opens video files with FFmpeg, with strict error handling and a fixed list of containers.
 
-A decoder that meets broken data stops instead of concealing the error. Only containers that hold
-their own data are opened, because a playlist makes FFmpeg open the files and addresses it names.
+The decoder reports broken data instead of concealing errors. Playlists are not opened,
+because FFmpeg would open the files and addresses that they contain.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CONTAINERS = (
     "apng,rm,dv,h264,hevc,m4v,obu"
 )
 
-# Start code, kind of unit, and what it holds up to the next start code.
+# Start code, type of unit, and its content up to the next start code.
 _SEQUENCE_HEADERS = {
     "mpeg1video": re.compile(rb"\x00\x00\x01\xb3(.{3})", re.DOTALL),
     "mpeg2video": re.compile(rb"\x00\x00\x01\xb3(.{3})", re.DOTALL),
@@ -41,7 +41,7 @@ _HEADER_BYTES = 4096
 
 
 def sequence_header(packet: Packet[Any], codec: str) -> bytes:
-    """What a key frame's packet says of the size of the frames, coded; empty where it says nothing.
+    """The encoded sequence header in the packet of a key frame, which has the frame size; empty if there is none.
 
     Source: ISO 13818-2, 6.2.2.1 (sequence header); ISO 14496-2 (video object layer); ITU-T H.264 and H.265, 7.3.2
     (sequence parameter set).
@@ -61,12 +61,12 @@ def open_container(
 
     Args:
         local: the file.
-        is_thumbnail: decode faster and a little wrong, for pictures that are only compared.
-        has_threads: decode several frames at once; errors then show some packets later.
+        is_thumbnail: decode faster and less exactly, for frames that are only compared.
+        has_threads: decode several frames at once; errors are then reported some packets later.
 
     Raises:
-        UnsupportedMedia: no video in it, or a container we do not open.
-        DecodeError: broken from the start.
+        UnsupportedMedia: no video stream, or another container.
+        DecodeError: the file cannot be opened.
         MediaTooLarge: frames of more than `MAX_FRAME_PIXELS`.
     """
     container = _open(local)
@@ -101,7 +101,7 @@ def _open(local: LocalSource) -> InputContainer:
 
 
 def _video_stream(container: InputContainer, name: str) -> VideoStream:
-    """The first stream that moves; the cover picture of a song does not."""
+    """The first video stream that is not a cover picture."""
     for stream in container.streams.video:
         if stream.disposition & Disposition.attached_pic:
             continue

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decode chosen frames of a video.
+"""Decodes selected frames of a video.
 
 For each wanted frame the decoder starts at the key frame before it; frames of the same group are
-decoded in one go. Pictures that nothing refers to (most B-frames) are skipped inside the decoder
-unless they are wanted. One frame is held at a time, so an hour of video costs no more memory than a
-second.
+decoded together. Non-reference frames (most B-frames) are skipped inside the decoder
+unless they are wanted. One frame is in memory at a time, whatever the length of the video.
 
-The result is the frame whose presentation time was asked for, or an error that names the file and
-the time. A group whose pictures refer to the group before (an open GOP) cannot be decoded alone, so
-the decoder then starts one and two key frames earlier, and ignores errors before the nearest one.
+The result is the frame with the requested presentation time, or an error with file and
+time. A group whose frames refer to the previous group (an open GOP) cannot be decoded alone, so
+the decoder then starts one or two key frames earlier, and ignores errors before the nearest one.
 """
 
 from __future__ import annotations
@@ -30,19 +29,19 @@ from finesight.media.timeline import Timeline
 
 _KEYS_BACK = 2
 _SKIPS_EXACTLY = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "vp9"})
-"""Decoders that take a skip setting for each packet; others decode all."""
+"""Decoders that accept a skip setting per packet; others decode all."""
 
 _LOSES_ITS_LAST = frozenset({"mpeg1video", "mpeg2video"})
-"""Decoders that forget the picture they still hold when the size changes, unless they are emptied before."""
+"""Decoders that lose a buffered frame when the size changes, unless they are flushed before."""
 
 _WORTH_A_SEEK = 8
-"""Frames between two wanted ones from which on jumping is cheaper than decoding through."""
+"""Distance of two wanted frames above which seeking is faster than decoding all frames between."""
 
 _SEEK_BACK_SECONDS = (0.0, 2.0, 20.0)
 
 
 class _FrameMissing(Exception):
-    """The decoder went past a wanted frame without giving it out whole."""
+    """The decoder passed a wanted frame without returning it intact."""
 
 
 def decode_frames(
@@ -58,13 +57,13 @@ def decode_frames(
         local: the video file.
         timeline: its timeline.
         indices: wanted frames in presentation order, increasing.
-        is_thumbnail: decode faster and a little wrong, for pictures that are only compared.
+        is_thumbnail: decode faster and less exactly, for frames that are only compared.
 
     Yields:
         One frame per index.
 
     Raises:
-        DecodeError: a wanted frame is broken or not there; names the file and the time.
+        DecodeError: a wanted frame is broken or missing; the message has file and time.
     """
     with ExitStack() as stack:
         reader = _Reader(local, timeline, stack, is_thumbnail=is_thumbnail)
@@ -76,9 +75,9 @@ def decode_frames(
 
 
 def changed_sizes(local: LocalSource, timeline: Timeline) -> list[tuple[int, Size]]:
-    """The places where the frames of a video change their size, and the new size, as stored.
+    """Times at which the frame size of a video changes, and the new size, as stored.
 
-    Only the frames at `timeline.changes` are decoded. One that cannot be decoded is left to the reader of all frames.
+    Only the frames at `timeline.changes` are decoded. One that cannot be decoded is reported by `decode_frames`.
 
     Returns:
         Presentation times in the unit of the timeline, with the size from there on.
@@ -103,7 +102,7 @@ def changed_sizes(local: LocalSource, timeline: Timeline) -> list[tuple[int, Siz
 
 
 def _runs(timeline: Timeline, indices: Sequence[int]) -> Iterator[list[int]]:
-    """Wanted presentation times in groups that are best decoded in one go."""
+    """Groups of wanted presentation times that are decoded together."""
     run: list[int] = []
     before = 0
     for index in indices:
@@ -122,7 +121,7 @@ class _Reader:
     """One open video file.
 
     Attributes:
-        lead: key frames to start ahead of the nearest one; learned at the first group that
+        lead: key frames to start before the nearest one; set at the first group that
             needs it.
     """
 
@@ -168,9 +167,9 @@ class _Reader:
                     self._open(has_threads=False)
 
     def count_through(self, indices: Sequence[int]) -> Iterator[VideoFrame]:
-        """Frames by their number, for files whose timestamps do not tell the pictures apart.
+        """Frames by index, for files whose timestamps are not unique.
 
-        Where a clock starts anew, the times tell at least which pictures are none of those counted.
+        If a clock restarts, the times at least identify frames that do not count.
         """
         wanted = deque(indices)
         stored = self._timeline.stored_pts
@@ -194,7 +193,7 @@ class _Reader:
             yield from self._decode(packet)
 
     def _decode(self, packet: Packet[Any]) -> list[VideoFrame]:
-        """The frames that a packet brings out; before the size changes, also those the decoder still holds."""
+        """The frames that a packet completes; before a change of size, also those still in the decoder."""
         codec, held = self._stream.codec_context, []
         if codec.name in _LOSES_ITS_LAST and (header := sequence_header(packet, codec.name)):
             if self._header not in (b"", header):
@@ -212,11 +211,11 @@ class _Reader:
         )
 
     def _decode_from(self, key: int, nearest: int, wanted: Sequence[int]) -> Iterator[VideoFrame]:
-        """Decode from a key frame on, and pick out the wanted presentation times.
+        """Decode from a key frame on, and select the wanted presentation times.
 
         Args:
             key: key frame to start at.
-            nearest: key frame before the first wanted frame; what fails before it is of no matter.
+            nearest: key frame before the first wanted frame; errors before it are ignored.
             wanted: presentation times, increasing.
         """
         left = deque(wanted)
@@ -233,7 +232,7 @@ class _Reader:
         raise _FrameMissing
 
     def _all_frames(self, key: int, nearest: int, wanted: frozenset[int]) -> Iterator[VideoFrame]:
-        """All frames the decoder gives, before an error also those it still holds."""
+        """All frames of the decoder; before an error, also those still in it."""
         codec = self._stream.codec_context
         can_skip = codec.name in _SKIPS_EXACTLY
         nearest_pts = int(self._timeline.key_pts[nearest])
@@ -250,13 +249,13 @@ class _Reader:
                 if not is_near:
                     continue
                 if not self._has_threads:
-                    # What waits for its turn is whole, but for the picture that failed.
+                    # Frames still in the decoder are intact, except the one that failed.
                     yield from (frame for frame in codec.decode(None) if frame.pts != packet.pts)
                 raise
             yield from frames
 
     def _packets_from(self, key: int) -> Iterator[Packet[Any]]:
-        """Packets from a key frame on, wherever the container's own seeking lands."""
+        """Packets from a key frame on, even if the container seeks inexactly."""
         key_pts = int(self._timeline.key_pts[key])
         key_dts = int(self._timeline.key_dts[key])
         for back in _SEEK_BACK_SECONDS:

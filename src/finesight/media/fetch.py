@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fetch one file over http or https, within limits, and never from a private network.
+"""Fetches one file over http or https, within limits, and never from a private network.
 
-A server that opens addresses for its users can be turned against its own network: an address, a
-redirect or a name that resolves to `127.0.0.1` or `169.254.169.254` reads what only the server may
-read. So every name is resolved here, every resulting address is checked, and the connection is made
-to the checked address itself, not to the name a second time. The time limit holds for the whole
-transfer, also where bytes arrive one by one.
+This prevents server-side request forgery: an address, a redirect or a name that resolves to
+`127.0.0.1` or `169.254.169.254` would read what only the server may read. Every name is therefore resolved
+here, every resulting address is checked, and the connection is made to the checked address. The time limit
+applies to the whole transfer.
 
-Trade-off: proxies from the environment are not used, because behind a proxy nobody can check the
-address.
+Proxies from the environment are not used, because behind a proxy the address cannot be checked.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ _NOT_FETCHED_HINT = "check the address in a browser, or download the file and gi
 
 
 class FetchPolicy(BaseModel):
-    """What may be fetched, and how much of it."""
+    """Limits of fetching."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,15 +59,15 @@ def fetch_bytes(
 
     Args:
         url: an `http:` or `https:` address.
-        max_bytes: most bytes that are taken.
-        timeout_seconds: time for everything together: name, connection, redirects, transfer.
+        max_bytes: maximum number of bytes.
+        timeout_seconds: total time for name resolution, connection, redirects and transfer.
         allow_private: also connect to loopback, link-local and private addresses.
 
     Raises:
         FetchRefused: a private address, a redirect to something that is not http(s), too many
             redirects.
         MediaTooLarge: more bytes or more seconds than allowed.
-        MediaError: the server is not there or does not answer with the file.
+        MediaError: the server does not answer with the file.
     """
     sink = io.BytesIO()
     fetch_into(
@@ -109,7 +107,7 @@ def fetch_into(
 
 
 def address_name(url: str) -> str:
-    """An address for messages: not too long, without password and query, which may be secret."""
+    """An address for messages: shortened, without password and query, which may be secret."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -122,7 +120,7 @@ def address_name(url: str) -> str:
 def _follow(
     pool: httpcore.ConnectionPool, url: str, name: str, sink: IO[bytes], max_bytes: int
 ) -> None:
-    """Ask, follow redirects one by one, and write the body of the last answer."""
+    """Send the request, follow redirects, and write the body of the last response."""
     for _ in range(MAX_REDIRECTS + 1):
         parts = _checked_address(url, name)
         with ExitStack() as stack:
@@ -141,12 +139,12 @@ def _follow(
 
 
 def _request_headers() -> list[tuple[bytes, bytes]]:
-    # Identity, because a compressed answer could unpack to any size.
+    # Identity, because a compressed response could expand to any size.
     return [(b"User-Agent", b"finesight"), (b"Accept", b"*/*"), (b"Accept-Encoding", b"identity")]
 
 
 def _checked_address(url: str, name: str) -> SplitResult:
-    """Split an address and refuse what must not be asked at all."""
+    """Parse an address and refuse invalid or forbidden ones."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port  # reading the port raises on a bad one
@@ -167,12 +165,12 @@ def _checked_address(url: str, name: str) -> SplitResult:
 
 
 def _ascii_address(parts: SplitResult, name: str) -> SplitResult:
-    """The address as it goes over the wire: other letters and spaces escaped, no fragment."""
+    """The address as sent: non-ASCII letters and spaces escaped, no fragment."""
     try:
         netloc = parts.netloc.encode("ascii" if parts.netloc.isascii() else "idna").decode()
     except UnicodeError as error:
-        raise MediaError(f"{name} has a host name that cannot be written: {error}") from error
-    marks = "/%:=&?~+!$,;'@()*[]|"  # what may stand, or already is an escape
+        raise MediaError(f"{name} has a host name that cannot be encoded: {error}") from error
+    marks = "/%:=&?~+!$,;'@()*[]|"  # allowed characters and escapes
     return parts._replace(
         netloc=netloc,
         path=quote(parts.path, safe=marks) or "/",
@@ -188,7 +186,7 @@ def _write_body(
     sink: IO[bytes],
     max_bytes: int,
 ) -> None:
-    """Copy the body to `sink`, counting."""
+    """Copy the body to `sink` and check its size."""
     if response.status != 200:
         raise MediaError(f"{name} was answered with status {response.status}, not 200")
     encoding = headers.get(b"content-encoding", b"identity").decode("latin-1").lower()
@@ -213,7 +211,7 @@ def _too_large(name: str, num_bytes: int, max_bytes: int) -> MediaTooLarge:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address lies in the public internet, also when wrapped into IPv6."""
+    """Whether an IP address is public, also if embedded in IPv6."""
     found: IPv4Address | IPv6Address | None = ip_address(address.partition("%")[0])
     if isinstance(found, IPv6Address):
         inner = found.ipv4_mapped or found.sixtofour
@@ -224,7 +222,7 @@ def is_public(address: str) -> bool:
 
 
 class _GuardedBackend(httpcore.NetworkBackend):
-    """Opens connections to checked addresses only, and gives each read what is left of the time."""
+    """Connects to checked addresses only, and limits each read to the remaining time."""
 
     def __init__(self, name: str, deadline: float, *, allow_private: bool) -> None:
         self._name = name
@@ -275,7 +273,7 @@ class _GuardedBackend(httpcore.NetworkBackend):
 
 
 class _TimedStream(httpcore.NetworkStream):
-    """A connection that stops at a deadline, even while bytes still arrive."""
+    """A connection that ends at a deadline, even while bytes still arrive."""
 
     def __init__(self, inner: httpcore.NetworkStream, deadline: float) -> None:
         self._inner = inner
@@ -309,7 +307,7 @@ class _TimedStream(httpcore.NetworkStream):
 
 
 def _seconds_left(deadline: float) -> float:
-    """Time until the deadline; raises `TimeoutError` when there is none."""
+    """Time until the deadline; raises `TimeoutError` after it."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError("the time limit was reached")

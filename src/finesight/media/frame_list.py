@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A video given as a list of pictures: all of them are shown, at the times or the rate the user states."""
+"""Videos given as a list of pictures: all frames are used, at the times or rate that the user gives."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _JPEG_ADDRESS = "data:video/jpeg;base64,"
 
 
 def unpack_jpeg_address(part: VideoPart) -> VideoPart:
-    """Turn `data:video/jpeg;base64,A,B,...` (a clip as vLLM takes it) into a list of frames."""
+    """Turn `data:video/jpeg;base64,A,B,...` (vLLM's format for a clip) into a list of frames."""
     source = part.source
     if not isinstance(source, str) or not source.lower().startswith(_JPEG_ADDRESS):
         return part
@@ -46,11 +46,11 @@ def unpack_jpeg_address(part: VideoPart) -> VideoPart:
 def open_frame_list(
     part: VideoPart, config: ProcessorConfig, policy: FetchPolicy | None
 ) -> VideoClip:
-    """Clip of a list of pictures; the last is repeated where their number must be a multiple.
+    """Clip of a list of pictures; the last is repeated up to a multiple of `frame_factor`.
 
     Raises:
-        ConfigError: options that a list does not take, or times that run backwards.
-        MediaError: the first picture cannot be used. The others are looked at when they are read.
+        ConfigError: options that a list does not have, or decreasing times.
+        MediaError: the first picture cannot be used. The others are checked when they are read.
     """
     assert isinstance(part.source, tuple)
     sources = part.source

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open one picture from any source as the upright RGB picture that a viewer would show.
+"""Opens one picture from any source as upright RGB.
 
-Converted here, so that no later step has to: EXIF orientation, transparency (on white), gray values
+Converted here: EXIF orientation, transparency (on white), gray values
 of more than 8 bits (scaled, not cut off), CMYK, palettes, bilevel pictures. A
 file that holds several pictures (pages of a TIFF, frames of an animation) shows the first, or the
-page that is asked for. The size is checked before any pixel is decoded. Formats are a closed list:
-Pillow would also pass PostScript files to Ghostscript.
+requested page. The size is checked before any pixel is decoded. The list of formats is fixed,
+because Pillow would pass PostScript files to Ghostscript.
 
 Colour profiles are not applied, as in the reference.
 """
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 MAX_IMAGE_PIXELS = 178_956_970
-"""Largest picture taken by default, in pixels: where Pillow speaks of a decompression bomb."""
+"""Default limit in pixels: Pillow's limit for decompression bombs."""
 
 _FORMATS = (
     *("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM", "ICO", "QOI", "DIB"),
@@ -63,7 +63,7 @@ _SIDEWAYS = frozenset(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
 
 @runtime_checkable
 class _HoldsSeveral(Protocol):
-    """A Pillow picture of a format that can hold several; the others have no count."""
+    """A Pillow picture of a format for several pictures; others have no count."""
 
     @property
     def n_frames(self) -> int:
@@ -84,7 +84,7 @@ def load_image(
         source: path, bytes, open binary file, Pillow image, `uint8[H, W, 3]` (also gray or with
             alpha), or a `data:`, `file:`, `http:` or `https:` address.
         page: which of several pictures in the file, counted from 0; None takes the first.
-        max_image_pixels: largest width times height that is taken.
+        max_image_pixels: maximum width times height.
         policy: limits for addresses.
 
     Returns:
@@ -92,7 +92,7 @@ def load_image(
 
     Raises:
         DecodeError: empty, truncated or broken, or not a picture.
-        UnsupportedMedia: no pixels, a page that is not there, or a format we do not read.
+        UnsupportedMedia: no pixels, a missing page, or another format.
         MediaTooLarge: more pixels than `max_image_pixels`.
         MediaError: the source cannot be opened or fetched.
     """
@@ -111,13 +111,13 @@ def image_size(
         width, height = image.size
         if width < 1 or height < 1:
             raise _no_pixels(name, width, height)
-        # Pillow turns a TIFF by itself, and states the size it will then have.
+        # Pillow rotates a TIFF itself, and gives the size after that.
         is_sideways = _turn_of(image) in _SIDEWAYS and image.format != "TIFF"
         return Size(height, width) if is_sideways else Size(width, height)
 
 
 def num_pages(source: MediaSource | LocalSource, *, policy: FetchPolicy | None = None) -> int:
-    """How many pictures a file holds: pages of a TIFF, frames of an animation; else 1.
+    """Number of pictures in a file: pages of a TIFF, frames of an animation; else 1.
 
     Errors as in `load_image`.
     """
@@ -126,7 +126,7 @@ def num_pages(source: MediaSource | LocalSource, *, policy: FetchPolicy | None =
 
 
 def page_note(source: MediaSource | LocalSource, *, policy: FetchPolicy | None = None) -> str:
-    """Note for a file of several pictures of which none was asked for; empty for a single picture."""
+    """Note for a file of several pictures of which none was selected; empty for a single picture."""
     with _opened(source, None, policy) as (image, name):
         shown = image.tell() + 1
         try:
@@ -139,9 +139,9 @@ def page_note(source: MediaSource | LocalSource, *, policy: FetchPolicy | None =
 
 
 def range_note(source: MediaSource | LocalSource, *, page: int | None = None) -> str:
-    """Note for a picture whose file does not say which value is white; empty where it does.
+    """Note for a picture whose file does not specify the value of white; empty if it does.
 
-    Pixels are decoded only where the header leaves it open. A page of a PDF has no note. Errors as in `load_image`.
+    Pixels are decoded only if the header does not specify it. A page of a PDF has no note. Errors as in `load_image`.
     """
     if isinstance(source, LocalSource) and "picture" not in kind_of(source.head()):
         return ""
@@ -152,7 +152,7 @@ def range_note(source: MediaSource | LocalSource, *, page: int | None = None) ->
 
 
 def picture_notes(source: MediaSource | LocalSource, *, page: int | None = None) -> tuple[str, ...]:
-    """`page_note` where no page was asked for, and `range_note`; errors as in `load_image`."""
+    """`page_note` if no page was selected, and `range_note`; errors as in `load_image`."""
     found = (page_note(source) if page is None else "", range_note(source, page=page))
     return tuple(filter(None, found))
 
@@ -225,7 +225,7 @@ def _identify(stream: BinaryIO, name: str) -> Image.Image:
 
 
 def _accepts(accept: Callable[[bytes], Any] | None, head: bytes) -> bool:
-    """Whether a format knows the first bytes; some formats read beyond the end of a tiny file."""
+    """Whether a format accepts the first bytes; some formats read beyond the end of a tiny file."""
     try:
         return accept is None or accept(head[:16]) is True
     except BROKEN:

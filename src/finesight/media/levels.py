@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the values a picture file stores to 8-bit RGB on white.
+"""Converts stored pixel values to 8-bit RGB on white.
 
-Gray values of more than 8 bits are scaled, not cut off: a 12-bit file reaches white at 4,095. TIFF
-may count from white to black; the values are then turned over. Floats and integers of 32 bits do not
-say which value is white; `assumed_range` then goes by what all but a few of the values are. PNG
-may name one stored value as transparent; it is looked for among the stored values, before they are
-scaled.
+Gray values of more than 8 bits are scaled, not clipped: in a 12-bit file 4,095 is white. TIFF
+values may go from white to black; they are then inverted. Floats and integers of 32 bits do not
+specify the value of white; `assumed_range` then estimates it from all but a few values. PNG
+may define one stored value as transparent; it is compared before scaling.
 
 Source: TIFF 6.0, PhotometricInterpretation and BitsPerSample; PNG specification, tRNS.
 """
@@ -25,11 +24,11 @@ _WHITE_IS_ZERO = 0
 _UNSIGNED = 1
 _LARGEST = tuple(2.0**bits - 1 for bits in (8, 10, 12, 14, 16))
 _FEWEST_FOR_AN_OUTLIER = 16  # pixels
-_TOLERANCE = 1.1  # how far the values of a picture may go beyond its range
+_TOLERANCE = 1.1  # tolerance beyond the range, relative to it
 
 
 def stored_bits(image: Image.Image) -> int:
-    """Bits per sample in the file; has to be asked before the pixels are loaded."""
+    """Bits per sample in the file; must be called before the pixels are loaded."""
     if isinstance(image, TiffImageFile):
         return int(np.atleast_1d(image.tag_v2.get(_BITS_PER_SAMPLE, 1))[0])
     if isinstance(image, PngImageFile) and image.tile:
@@ -39,7 +38,7 @@ def stored_bits(image: Image.Image) -> int:
 
 
 def to_rgb(image: Image.Image, bits: int) -> Image.Image:
-    """A loaded picture as RGB; what is transparent shows white.
+    """A loaded picture as RGB; transparent parts are white.
 
     Args:
         image: of any mode.
@@ -47,7 +46,7 @@ def to_rgb(image: Image.Image, bits: int) -> Image.Image:
     """
     if is_deep(image):
         return Image.fromarray(_deep_gray(image, bits)).convert("RGB")
-    if image.mode == "La":  # Pillow converts it to nothing else
+    if image.mode == "La":  # Pillow has no other conversion
         image = image.convert("LA")
     if not image.has_transparency_data:
         return image.convert("RGB")
@@ -58,9 +57,9 @@ def to_rgb(image: Image.Image, bits: int) -> Image.Image:
 
 
 def _with_scaled_key(image: Image.Image, bits: int) -> Image.Image:
-    """Bring PNG's transparent value to the depth that its pixels were loaded at.
+    """Scale PNG's transparent value to the depth of the loaded pixels.
 
-    Of 16-bit colours Pillow keeps the upper 8 bits, so that neighbours of the key count as the key.
+    Pillow keeps the upper 8 bits of 16-bit colours, so values close to the key count as the key.
     """
     key = image.info.get("transparency")
     if bits in (2, 4) and image.mode == "L" and isinstance(key, int):
@@ -69,13 +68,13 @@ def _with_scaled_key(image: Image.Image, bits: int) -> Image.Image:
         scaled = tuple(value >> 8 for value in key)
     else:
         return image
-    image = image.copy()  # the caller's own record of the file stays
+    image = image.copy()  # do not change the caller's picture
     image.info["transparency"] = scaled
     return image
 
 
 def assumed_range(image: Image.Image, bits: int) -> str:
-    """What is taken for black and white where the picture does not say it; empty where it does.
+    """The values assumed for black and white if the file does not specify them; empty if it does.
 
     Args:
         image: loaded, of any mode.
@@ -96,7 +95,7 @@ def assumed_range(image: Image.Image, bits: int) -> str:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether gray of more than 8 bits, or floats, is stored; known before pixels are loaded."""
+    """Whether gray of more than 8 bits, or floats, is stored; needs no pixels."""
     return image.mode.startswith("I") or image.mode == "F"
 
 
@@ -122,7 +121,7 @@ def _stored_values(image: Image.Image, bits: int) -> NDArray[np.generic]:
 
 
 def _tag(image: Image.Image, number: int) -> int | None:
-    """One value of a tag of a TIFF; unsigned where a file says nothing of its sample format."""
+    """One value of a tag of a TIFF; a missing sample format means unsigned."""
     assert isinstance(image, TiffImageFile)
     value = image.tag_v2.get(number, _UNSIGNED if number == _SAMPLE_FORMAT else None)
     first: int | None = value[0] if isinstance(value, tuple) else value
@@ -130,7 +129,7 @@ def _tag(image: Image.Image, number: int) -> int | None:
 
 
 def _full_range(image: Image.Image, values: NDArray[np.generic], bits: int) -> float | None:
-    """The value that is white, where the format says it; else None."""
+    """The value of white, if the format specifies it; else None."""
     if values.dtype.kind == "u" and values.dtype.itemsize == 2:
         return 2.0**bits - 1 if bits in range(9, 17) else 65535.0
     if image.format in ("PPM", "PNG"):
@@ -139,14 +138,14 @@ def _full_range(image: Image.Image, values: NDArray[np.generic], bits: int) -> f
 
 
 def _likely_range(values: NDArray[np.generic]) -> tuple[float, float]:
-    """Which values are most likely black and white.
+    """The most likely values of black and white.
 
     0..1 (floats only), or 0 to the largest value of 8, 10, 12, 14 or 16 bits, the depths of cameras and scanners: the
     smallest of these ranges that the values fit.
 
-    One value in a hundred may lie anywhere, and one in any but a tiny picture: a dead pixel, or what stands for no
-    data. The others may miss a range by a tenth, as resampling does beside an edge. Where none fits, from the least
-    of them to the largest is taken.
+    One value in a hundred may be an outlier, and at least one in any but a tiny picture: a dead pixel, or a marker for
+    no data. The others may exceed the range by a tenth, as resampling does at edges. If no range fits, it is that
+    from the least to the largest value.
     """
     gray = _finite(values).ravel()
     few = max(gray.size // 100, int(gray.size >= _FEWEST_FOR_AN_OUTLIER))
@@ -158,7 +157,7 @@ def _likely_range(values: NDArray[np.generic]) -> tuple[float, float]:
 
 
 def _finite(values: NDArray[np.generic]) -> NDArray[np.float32]:
-    """As floats; what is no number is 0."""
+    """As floats; NaN becomes 0."""
     return np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
 
 

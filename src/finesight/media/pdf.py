@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Count and render the pages of a PDF, through PDFium.
+"""Counts and renders the pages of a PDF with PDFium.
 
-A page is drawn as a reader shows it: turned as it says, forms and annotations filled in, on white.
-PDFium repairs what it can; what it cannot open is an error here, not an empty page. A page of a
-picture file (TIFF, animation) is asked for in the same way, and passed on to `media.image`.
+A page is rendered with its rotation, forms and annotations, on white.
+A page that PDFium cannot open or repair is an error, not an empty page. Pages of
+picture files (TIFF, animation) are opened by `media.image`.
 
-Trade-off: PDFium is not safe to use from several threads, so all calls wait for one lock. Use
-processes to render a large collection.
+PDFium is not thread-safe, so all calls share one lock. Use processes to render a large collection.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from finesight.media.fetch import FetchPolicy
 
 DEFAULT_DPI = 144.0
-"""Resolution of a page when none is asked: text of 8 points is then 16 pixels high."""
+"""Default resolution: text of 8 points is then 16 pixels high."""
 
 _POINTS_PER_INCH = 72.0
 _WRONG_PASSWORD, _WRONG_SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
@@ -51,7 +50,7 @@ def page_size(
     max_image_pixels: int = MAX_IMAGE_PIXELS,
     policy: FetchPolicy | None = None,
 ) -> Size:
-    """Size in pixels that `load_page` would give, without drawing; arguments and errors alike."""
+    """Size in pixels of the result of `load_page`, without rendering; same arguments and errors."""
     source = at_hand(source, policy=policy)
     if _is_picture(source):
         return image_size(source, page=page)
@@ -67,23 +66,23 @@ def load_page(
     max_image_pixels: int = MAX_IMAGE_PIXELS,
     policy: FetchPolicy | None = None,
 ) -> Image.Image:
-    """Draw one page of a PDF, or open one page of a picture file that holds several.
+    """Render one page of a PDF, or open one page of a picture file with several.
 
     Args:
         source: path, bytes, open binary file, or a `data:`, `file:`, `http:` or `https:` address of a
-            PDF; or a picture as `load_image` takes it.
+            PDF; or a picture source of `load_image`.
         page: number of the page, counted from 0.
         dpi: pixels per inch of a PDF; None takes `DEFAULT_DPI`, or less where a very large page would
             exceed the limit. A picture has its own pixels.
-        max_image_pixels: largest width times height that is drawn.
+        max_image_pixels: maximum width times height.
         policy: limits for addresses.
 
     Returns:
         An RGB picture.
 
     Raises:
-        DecodeError: broken, or no PDF at all.
-        UnsupportedMedia: encrypted, or a page that is not there.
+        DecodeError: broken, or not a PDF.
+        UnsupportedMedia: encrypted, or a missing page.
         MediaTooLarge: the page at this `dpi` has more pixels than allowed.
         MediaError: the source cannot be opened or fetched.
     """
@@ -93,7 +92,7 @@ def load_page(
     with _open(source, policy) as (document, name):
         scale, _ = _fit(document, page, name, dpi, max_image_pixels)
         try:
-            document.init_forms()  # before the page is loaded, or its fields stay empty
+            document.init_forms()  # must precede loading the page, or its fields stay empty
             picture: Image.Image = document[page].render(scale=scale).to_pil()
         except pypdfium2.PdfiumError as error:
             raise DecodeError(f"{name}, page {page}, cannot be drawn: {error}") from error
@@ -101,7 +100,7 @@ def load_page(
 
 
 def _is_picture(source: MediaSource | LocalSource) -> bool:
-    """Whether a source that is at hand is a picture: pixels in memory, or a file of a known kind."""
+    """Whether a local source is a picture: pixels in memory, or a file of a known format."""
     return not isinstance(source, LocalSource) or "picture" in kind_of(source.head())
 
 
@@ -147,7 +146,7 @@ def _not_opened(local: LocalSource, error: pypdfium2.PdfiumError) -> Exception:
 def _fit(
     document: pypdfium2.PdfDocument, page: int, name: str, dpi: float | None, max_pixels: int
 ) -> tuple[float, Size]:
-    """Scale to draw a page at, in pixels per point, and the size that comes out."""
+    """Scale of rendering in pixels per point, and the resulting size."""
     if not 0 <= page < len(document):
         raise UnsupportedMedia(
             f"{name} has no page {page}: it has {len(document)} pages, counted from 0"

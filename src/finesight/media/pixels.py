@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a decoded frame to upright RGB pixels, or to a thumbnail for comparing.
+"""Converts decoded frames to upright RGB pixels, or to thumbnails.
 
-The display matrix of a file (how the phone was held) is applied, so that pixels and coordinates are
-those a player shows. Transparency is put on white, as for pictures. Colour matrix and range follow
-the file's own tags.
-
-Trade-off: pixels that are not square stay as stored, as in the reference; HDR is not tone-mapped.
+The display matrix of a file (its rotation) is applied, so that pixels and coordinates are
+those of a player. Transparent parts become white, as in pictures. Colour matrix and range follow
+the tags of the file. As in the reference, non-square pixels stay as stored. HDR is not tone-mapped.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ class FrameConverter:
     """Turns frames into `uint8[H, W, 3]` of one size.
 
     Args:
-        stored: size of the frames as stored, before turning. A stream may change its size
+        stored: size of the frames as stored, before rotation. A stream may change its size
             midway; such frames are scaled to this one, as players do.
     """
 
@@ -53,7 +51,7 @@ class FrameConverter:
 
 
 def upright_size(frame: VideoFrame) -> Size:
-    """Size of a frame after turning."""
+    """Size of a frame after rotation."""
     (_, column), _ = _matrix(frame)
     if column:
         return Size(frame.height, frame.width)
@@ -94,7 +92,7 @@ def _on_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _matrix(frame: VideoFrame) -> tuple[tuple[int, int], tuple[int, int]]:
     """Directions of the display matrix: `((x from x, x from y), (y from x, y from y))`, each -1, 0 or 1.
 
-    A turn that is no multiple of 90 degrees goes to the nearest one that is.
+    A rotation is rounded to a multiple of 90 degrees.
     """
     data = frame.side_data.get("DISPLAYMATRIX")
     if not isinstance(data, SideData):

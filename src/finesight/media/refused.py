@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why a picture is not read: another kind of file, a kind of picture Pillow does not know, or broken.
+"""Errors for pictures that cannot be read: another kind of file, an unknown format, or broken data.
 
-A whole file must not be called broken: its owner would look for damage that is not there. Of a TIFF
-the directory is read, and what it promises is compared with the length of the file. Of other formats
-the reason that Pillow gives tells which it is.
+Intact files must not be called broken. For a TIFF,
+the directory is compared with the length of the file. For other formats
+the reason given by Pillow decides.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from finesight.errors import DecodeError, UnsupportedMedia
 from finesight.media.source import how_to_give, kind_of
 
-# What Pillow's decoders raise on broken bytes; none of them is documented, all were met.
+# Raised by Pillow's decoders on broken bytes; undocumented, but observed.
 BROKEN = (
     *(OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, AttributeError),
     *(EOFError, OverflowError, struct.error, zlib.error, RuntimeError, AssertionError),
@@ -41,7 +41,7 @@ def header_refused(
     Args:
         name: of the file.
         stream: the file.
-        reason: what the first format that took the file for its own has said.
+        reason: message of the first format that accepted the file.
     """
     stream.seek(0)
     head = stream.read(32)
@@ -77,7 +77,7 @@ def pixels_refused(name: str, what: str, reason: Exception) -> DecodeError | Uns
 
 
 def prepare_heif(name: str) -> None:
-    """Let Pillow read HEIF, if the package for it is there."""
+    """Register HEIF with Pillow, if its package is installed."""
     try:
         importlib.import_module("pillow_heif").register_heif_opener()
     except ImportError as error:
@@ -93,7 +93,7 @@ _EXTENTS = ((273, 279), (324, 325))  # offsets and lengths of strips, of tiles
 
 
 def _whole_tiff(stream: BinaryIO) -> str:
-    """What a TIFF holds, if all that its directory promises lies in the file; else empty."""
+    """Description of a TIFF if all data of its directory is in the file; else empty."""
     try:
         stream.seek(0)
         header = stream.read(8)

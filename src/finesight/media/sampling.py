@@ -45,7 +45,7 @@ def smart_nframes(
         total_frames: frames of the clip.
         source_fps: their rate.
         fps: wanted rate; unused when `nframes` is given.
-        nframes: wanted number.
+        nframes: wanted number of frames.
         min_frames: least number when `fps` decides.
         max_frames: largest number when `fps` decides; None takes 768 or the whole clip,
             whichever is less.
@@ -118,10 +118,10 @@ def no_frame_between(
 def frame_indices(first: int, last: int, count: int) -> list[int]:
     """`count` indices from `first` to `last`, both included: `torch.linspace(...).round()`, bit for bit.
 
-    torch walks from both ends in float32 with a fused multiply-add. A plain float64 ramp picks
+    torch computes from both ends in float32 with a fused multiply-add. A float64 ramp gives
     another frame in about one of 150 clips. A product of two float32 numbers is exact in float64,
-    which makes a float64 sum rounded once to float32 the fused operation. Where nearly every frame
-    of a long video is taken, an index can come twice, there as here.
+    which makes a float64 sum rounded once to float32 the fused operation. If nearly every frame
+    of a long video is sampled, an index can occur twice, in both.
     """
     if count == 1:
         return [first]
@@ -147,7 +147,7 @@ def timed_indices(times: Sequence[float], count: int) -> list[int]:
     chosen: list[int] = []
     for number, wanted in enumerate(np.linspace(clock[0], clock[-1], count)):
         lowest = chosen[-1] + 1 if chosen else 0
-        highest = len(clock) - (count - number)  # leaves a frame for each of the remaining times
+        highest = len(clock) - (count - number)  # leaves one frame for each of the remaining times
         chosen.append(min(max(_nearest(clock, float(wanted)), lowest), highest))
     return chosen
 
@@ -162,18 +162,17 @@ def adaptive_indices(
 ) -> list[int]:
     """Frames for `fps="auto"`: many where the picture changes, few where it does not.
 
-    The first frames go to an even coverage of `minimum` frames. Each event (changes that follow
-    each other closely) then gets one frame before any gets two; what is left is shared in
-    proportion to the amount of change, and last, long still stretches of a changing clip get a
-    frame. A clip without change keeps its `minimum` frames.
+    First, `minimum` frames cover the clip evenly. Then each event (changes in close
+    succession) gets one frame before any gets two; the remaining frames are divided in
+    proportion to the amount of change. Last, long gaps of a changing clip get a
+    frame. A clip without change has `minimum` frames.
 
     Args:
         times: time of each frame in seconds, increasing.
-        change: how much the picture at each frame differs from the last noted one; 0 is not
-            noticeable.
-        budget: most frames.
+        change: difference of each frame to the last changed one; 0 is not noticeable.
+        budget: maximum number of frames.
         minimum: frames of a clip in which nothing changes.
-        most_per_second: most frames per second spent on an event.
+        most_per_second: maximum frames per second of an event.
 
     Returns:
         Increasing indices, at most `budget` and at least `min(minimum, len(times))` of them.
@@ -187,10 +186,10 @@ def adaptive_indices(
         chosen.update(_spread(event, share))
     _fill_gaps(
         chosen, clock, min(minimum, budget), 0.0
-    )  # an event may lie on a frame already there
+    )  # an event may be at a frame already chosen
     if events:
         _fill_gaps(chosen, clock, budget, STILL_GAP_SECONDS)
-    if len(chosen) % 2 and len(chosen) < budget:  # an even number fills the last frame pair
+    if len(chosen) % 2 and len(chosen) < budget:  # an even number completes the last frame pair
         _fill_gaps(chosen, clock, len(chosen) + 1, 0.0)
     return sorted(chosen)
 
@@ -198,7 +197,7 @@ def adaptive_indices(
 def _events(
     clock: NDArray[np.float64], change: NDArray[np.float64], most_per_second: float
 ) -> list[list[int]]:
-    """Frames that change something, thinned to a rate and grouped into events."""
+    """Changed frames, thinned to a rate and grouped into events."""
     events: list[list[int]] = []
     spacing = 1.0 / most_per_second - 1e-6
     for index in np.flatnonzero(change > 0):
@@ -211,7 +210,7 @@ def _events(
 
 
 def _shares(events: Sequence[Sequence[int]], frames: int) -> list[int]:
-    """How many frames each event gets, `frames` in all at most."""
+    """Number of frames of each event, at most `frames` in total."""
     if len(events) > frames:  # fewer frames than events: pick evenly spaced events
         picked = {round(place) for place in np.linspace(0, len(events) - 1, max(frames, 0))}
         return [int(number in picked) for number in range(len(events))]

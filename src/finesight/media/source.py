@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resolve a media source (path, bytes, file, address) to local data that can be opened.
+"""Resolves a media source (path, bytes, file, address) to local data.
 
 A source is a path, raw bytes, an open binary file, a `data:`, `file:`, `http:` or `https:` address.
 Bytes and small downloads stay in memory; videos from the network go to a temporary file that lives as long as the
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _LONGEST_NAME = 160
 
-# First bytes (with offsets) of the kinds of file people mix up.
+# First bytes (with offsets) of kinds of file that are often confused.
 _SIGNATURES: tuple[tuple[str, int, bytes], ...] = (
     ("JPEG picture", 0, b"\xff\xd8\xff"),
     ("PNG picture", 0, b"\x89PNG"),
@@ -84,7 +84,7 @@ _SIGNATURES: tuple[tuple[str, int, bytes], ...] = (
 
 
 def source_name(source: object) -> str:
-    """What to call a source in messages and records: a path, an address, or its kind."""
+    """Name of a source in messages and records: a path, an address, or its kind."""
     if isinstance(source, Image):
         return f"picture in memory ({source.width} x {source.height})"
     if isinstance(source, LocalSource):
@@ -112,7 +112,7 @@ def _shortened(name: str) -> str:
 
 
 def kind_of(head: bytes) -> str:
-    """What a file seems to be by its first bytes, for messages; falls back to showing them."""
+    """Kind of a file by its first bytes, for messages; the bytes themselves if unknown."""
     for kind, offset, signature in _SIGNATURES:
         if head[offset : offset + len(signature)] == signature:
             return kind
@@ -122,7 +122,7 @@ def kind_of(head: bytes) -> str:
 
 
 def how_to_give(kind: str) -> str:
-    """The hint for a file that was given as another kind of media than it is; empty if unknown."""
+    """Hint for a file given as the wrong kind of media; empty if its kind is unknown."""
     if kind == "PDF document":
         return "give it as a PDF: pdf= in Python, --pdf on the command line"
     if "video" in kind:
@@ -134,10 +134,10 @@ def how_to_give(kind: str) -> str:
 
 @dataclass(frozen=True)
 class LocalSource:
-    """A source that can be opened here, as often as needed.
+    """A local source that can be opened repeatedly.
 
     Attributes:
-        name: what to call it in messages.
+        name: for messages.
         data: a path, or the bytes themselves.
     """
 
@@ -166,7 +166,7 @@ class LocalSource:
 def at_hand(
     source: MediaSource | LocalSource, *, policy: FetchPolicy | None = None
 ) -> MediaSource | LocalSource:
-    """A source that can be opened several times and is fetched once; pixels in memory as they are.
+    """A source that can be opened repeatedly and is fetched once; pixels in memory are unchanged.
 
     Errors as in `localize`.
     """
@@ -183,15 +183,15 @@ def localize(
 
     Args:
         source: a path, bytes, an open binary file, or a `data:`, `file:`, `http:` or `https:`
-            address; what is already local comes back as it is.
+            address; a `LocalSource` is returned unchanged.
         policy: limits for addresses; the default one if not given.
-        kind: what is expected; videos have their own limits and are kept on disk.
+        kind: expected kind of media; videos have their own limits and are stored on disk.
 
     Raises:
         FetchRefused: a directory, a device, a private address.
-        UnsupportedMedia: an address of another scheme, or a thing that is no source at all.
-        DecodeError: an empty file, or a `data:` address that is not what it says.
-        MediaError: the file is not there or may not be read.
+        UnsupportedMedia: an address of another scheme, or an object that is not a source.
+        DecodeError: an empty file, or an invalid `data:` address.
+        MediaError: the file is missing or not readable.
     """
     if isinstance(source, LocalSource):
         return source
@@ -263,9 +263,9 @@ def _not_empty(source: LocalSource) -> LocalSource:
 
 
 def _path_of_address(address: str) -> Path:
-    """Path of a `file:` address: as it stands if such a file exists, else with escapes resolved.
+    """Path of a `file:` address: unchanged if such a file exists, else with escapes decoded.
 
-    qwen-vl-utils cuts off `file://` and opens the rest as it stands, so `%20` may be part of a
+    qwen-vl-utils opens the text after `file://` unchanged, so `%20` may be part of a
     name.
     """
     rest = address[len("file:") :]

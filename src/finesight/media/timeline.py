@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The true presentation times of a video's frames, read from its packets without decoding one.
+"""Presentation times of a video's frames, read from its packets without decoding.
 
 Reading the packets goes through the file once and costs some microseconds and 32 bytes of memory
-per packet. It tells how many frames there are, when each is shown, from which key frame it can be
-decoded, whether the rate is constant, and whether the file ends before it should.
+per packet. The result is the number of frames, the time and key frame of each,
+whether the rate is constant, and whether the file is truncated.
 
-Transport and program streams may be joined by laying one file behind the other. Their clock then
-starts anew in the middle; the times of the later recording are moved behind those of the earlier.
+Transport and program streams may be concatenated. Their clock then
+restarts; the times of the later recording are shifted to follow those of the earlier.
 
-There are two orders. *Presentation order* is what a viewer sees and what all indices count; *decode
-order* is how packets lie in the file, different wherever B-frames are used.
+There are two orders. All indices count in *presentation order*; packets are stored in *decode
+order*, which differs if B-frames are used.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from finesight.media.container import open_container, sequence_header
 from finesight.media.source import LocalSource
 
 _OFF_BEAT = 0.25
-"""How far a frame may stand from a regular clock, in steps, for the rate to count as constant."""
+"""Maximum deviation of a frame from a regular clock, in frame steps, at a constant rate."""
 
 _MISSING_END_SECONDS = 0.5
-_KNOWS_ITS_LENGTH = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # by header, not by guess
+_KNOWS_ITS_LENGTH = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # by header, not by first bytes
 
 _MAY_START_ANEW = ("mpegts", "mpeg")
 _WRAP = 2**32
-"""FFmpeg takes a clock that falls back far for one of 33 bits that ran over, and adds 2^33 to it."""
+"""FFmpeg treats a large step back of the clock as an overflow of 33 bits, and adds 2^33."""
 
 _KEY, _HIDDEN = 1, 2
 
@@ -50,19 +50,18 @@ class Timeline:
     Attributes:
         pts: `int64[F]` presentation time of each shown frame, in units of `time_base`, increasing.
         num_bytes: `int64[F]` size of the packet of each shown frame.
-        key_pts: `int64[K]` presentation time of each key frame, increasing; also of ones never
-            shown.
+        key_pts: `int64[K]` presentation time of each key frame, increasing; also of hidden ones.
         key_dts: `int64[K]` decode time of the same.
         time_base: seconds per unit.
-        origin: where the source's clock starts, in units of `time_base`.
-        header_fps: rate the container states; 0 if none.
-        is_counted: frames can only be found by going through the file from its start: timestamps
-            lie in decode order, or its clock starts anew.
-        missing_from_seconds: where the file breaks off, if it does.
-        stored_pts: `int64[F]` the times as they stand in a file whose clock starts anew; else None.
-        restarts: `int64[R]` where it does, in units of `time_base`.
-        changes: where a stream may change the size of its frames: the number of the packet, counted from 0 in decode
-            order, and its presentation time. Only streams that may be joined are looked at.
+        origin: start of the source's clock, in units of `time_base`.
+        header_fps: rate in the container; 0 if none.
+        is_counted: whether frames can only be found by counting from the start of the file: timestamps
+            are in decode order, or the clock restarts.
+        missing_from_seconds: end of a truncated file; else None.
+        stored_pts: `int64[F]` the unshifted times of a file whose clock restarts; else None.
+        restarts: `int64[R]` times of the restarts, in units of `time_base`.
+        changes: possible changes of the frame size: index of the packet, from 0 in decode
+            order, and its presentation time. Only for streams that may be concatenated.
     """
 
     pts: NDArray[np.int64]
@@ -84,21 +83,21 @@ class Timeline:
         return len(self.pts)
 
     def times(self) -> NDArray[np.float64]:
-        """`float64[F]` true time of each frame, in seconds from the source's start."""
+        """`float64[F]` time of each frame, in seconds from the source's start."""
         return self.seconds(self.pts)
 
     def seconds(self, pts: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Times of the file's clock in seconds from the source's start."""
+        """Convert times of the file's clock to seconds from the source's start."""
         base = self.time_base
         return (pts - self.origin).astype(np.float64) * base.numerator / base.denominator
 
     def key_before(self, pts: int) -> int:
-        """Index of the last key frame that is shown at `pts` or before."""
+        """Index of the last key frame at or before `pts`."""
         return max(0, int(np.searchsorted(self.key_pts, pts, side="right")) - 1)
 
     @property
     def step_seconds(self) -> float:
-        """Mean time from one frame to the next; of a single frame, what the container states."""
+        """Mean time between frames; for a single frame, that of the container."""
         if self.num_frames > 1:
             span = int(self.pts[-1] - self.pts[0])
             return float(span * self.time_base) / (self.num_frames - 1)
@@ -106,7 +105,7 @@ class Timeline:
 
     @property
     def is_constant(self) -> bool:
-        """Whether all frames stand close to a regular clock."""
+        """Whether all frames are close to a regular clock."""
         regular = np.linspace(float(self.pts[0]), float(self.pts[-1]), self.num_frames)
         step = self.step_seconds / float(self.time_base)
         # One unit more for clocks that round to whole milliseconds.
@@ -114,7 +113,7 @@ class Timeline:
 
     @property
     def fps(self) -> float:
-        """Frames per second: as the container states where its frames agree, else as measured."""
+        """Frames per second: that of the container if the frames agree with it, else measured."""
         measured = 1.0 / self.step_seconds
         rounding = 2 * float(self.time_base) / (self.step_seconds * max(self.num_frames - 1, 1))
         agrees = self.header_fps and abs(measured / self.header_fps - 1.0) < 0.01 + rounding
@@ -126,12 +125,12 @@ def read_timeline(local: LocalSource) -> Timeline:
 
     Raises:
         UnsupportedMedia: no video stream, or packets without timestamps.
-        DecodeError: broken from the start, or without a single frame.
+        DecodeError: the file cannot be opened, or has no frame.
     """
     with open_container(local) as (container, stream):
         packets = _Packets(stream, may_change=container.format.name in _MAY_START_ANEW)
         try:
-            for packet in container.demux():  # all streams: the last of them tells the length
+            for packet in container.demux():  # all streams: the last packet determines the length
                 packets.add(packet)
         except av.FFmpegError as error:
             raise DecodeError(
@@ -144,7 +143,7 @@ def read_timeline(local: LocalSource) -> Timeline:
 
 @dataclass
 class _Packets:
-    """What is kept of the packets, in decode order."""
+    """Data of the packets, in decode order."""
 
     stream: VideoStream
     may_change: bool
@@ -158,7 +157,7 @@ class _Packets:
     changes: list[int] = field(default_factory=list)
 
     def add(self, packet: Packet[Any]) -> None:
-        """Note one packet; those of other streams only for their end."""
+        """Add one packet; of other streams only its end."""
         if packet.size == 0:
             return  # marks the end of a stream
         if packet.pts is not None and packet.time_base is not None:
@@ -178,7 +177,7 @@ class _Packets:
         self.flags.append(_KEY * packet.is_keyframe + _HIDDEN * is_hidden)
 
     def _note_header(self, packet: Packet[Any]) -> None:
-        """Note a packet that describes the frames in other words than those before it."""
+        """Record a packet whose sequence header differs from the previous one."""
         header = sequence_header(packet, self.stream.codec_context.name) or self.header
         if self.header not in (b"", header):
             self.changes.append(len(self.pts))
@@ -212,7 +211,7 @@ def _timeline(
     if len(keys) == 0:  # some old codecs mark none: everything is decoded from the start
         keys = np.zeros(1, np.int64)
     keys = keys[np.argsort(pts[keys], kind="stable")]
-    # What is shown before the first key frame cannot be decoded: the recording began in the
+    # Frames before the first key frame cannot be decoded: the recording began in the
     # middle, or the leading pictures of a group were cut off.
     is_shown = (flags & _HIDDEN == 0) & (pts >= pts[keys[0]])
     shown, where = np.unique(pts[is_shown], return_index=True)
@@ -236,10 +235,10 @@ def _timeline(
 
 
 def _recordings(packets: _Packets, flags: NDArray[np.int8], base: Fraction) -> NDArray[np.int64]:
-    """Which of several joined recordings each packet belongs to, counted from 0.
+    """Index of the recording of each packet, from 0, in concatenated files.
 
-    Within a recording the decode times grow. A packet without one counts with its presentation
-    time, which falls back a little at pictures that are no key frames.
+    Within a recording decode times increase. A packet without one counts with its presentation
+    time, which may decrease a little at frames that are not key frames.
     """
     steps = np.diff(np.frombuffer(packets.dts, np.int64))
     is_key = flags[1:] & _KEY != 0
@@ -248,7 +247,7 @@ def _recordings(packets: _Packets, flags: NDArray[np.int8], base: Fraction) -> N
 
 
 def _shifts(pts: NDArray[np.int64], part: NDArray[np.int64], usual_step: int) -> NDArray[np.int64]:
-    """`int64[R + 1]` what to add to the times of each recording, so that it begins where the one before ends."""
+    """`int64[R + 1]` offset of the times of each recording, so that it begins at the end of the previous one."""
     shifts = [0]
     for number in range(1, int(part[-1]) + 1):
         before = np.unique(pts[part == number - 1])
@@ -259,16 +258,16 @@ def _shifts(pts: NDArray[np.int64], part: NDArray[np.int64], usual_step: int) ->
 
 
 def _origin(container: InputContainer, base: Fraction, first: int) -> int:
-    """The start of the file's clock: what a player shows as 0:00."""
+    """The start of the file's clock: the time that a player shows as 0:00."""
     start = container.start_time
     if container.format.name == "avi":  # counts from 0, but calls the first picture 1 or 2
         return first
-    # FFmpeg rounds it to microseconds; no frame is shown before it.
+    # FFmpeg rounds it to microseconds; no frame is before it.
     return first if start is None else min(first, round(Fraction(start, av.time_base) / base))
 
 
 def _is_counted(container: InputContainer, stream: VideoStream) -> bool:
-    """AVI numbers packets, and H.264 and H.265 do not say more in them."""
+    """AVI numbers packets, and H.264 and H.265 packets contain no times."""
     codec = stream.codec_context
     return container.format.name == "avi" and codec.name in ("h264", "hevc") and codec.has_b_frames
 
@@ -276,7 +275,7 @@ def _is_counted(container: InputContainer, stream: VideoStream) -> bool:
 def _missing_from(
     container: InputContainer, packets: _Packets, shown: NDArray[np.int64], base: Fraction
 ) -> float | None:
-    """Where a file was cut off, if its header promises clearly more than it holds."""
+    """End of a truncated file, if its header states a clearly longer duration."""
     if container.format.name not in _KNOWS_ITS_LENGTH or container.duration is None:
         return None
     declared = container.duration / av.time_base

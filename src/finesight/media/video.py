@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open a video file or a list of frames, and choose the frames that are shown.
+"""Opens a video file or a list of frames, and samples its frames.
 
-`open_video` decides which frames are shown, with their true times, their size and notes for the
+`open_video` selects the frames, with their times, size and notes for the
 user. `VideoClip.frames()` then decodes only those, one at a time.
 """
 
@@ -43,11 +43,11 @@ __all__ = ["VideoClip", "open_video"]
 def open_video(
     part: VideoPart, config: ProcessorConfig, *, policy: FetchPolicy | None = None
 ) -> VideoClip:
-    """Open a video and choose its frames.
+    """Open a video and select its frames.
 
     Args:
         part: a video file or a list of frames, and how to sample it.
-        config: what holds where `part` says nothing.
+        config: defaults for options that `part` does not set.
         policy: limits for addresses.
 
     Returns:
@@ -55,9 +55,9 @@ def open_video(
 
     Raises:
         ConfigError: options that contradict each other.
-        DecodeError: broken, cut short, or empty.
-        UnsupportedMedia: no video stream, no frame in the asked part, more frames asked than
-            there are.
+        DecodeError: broken, truncated, or empty.
+        UnsupportedMedia: no video stream, no frame in the requested part, or more frames requested than
+            exist.
         MediaError: the source cannot be opened or fetched.
     """
     part = unpack_jpeg_address(part)
@@ -66,7 +66,8 @@ def open_video(
         return open_frame_list(part, config, policy)
     if isinstance(part.source, Image):
         raise UnsupportedMedia(
-            f"{source_name(part.source)} is no video", hint="give a tuple of pictures, or an image"
+            f"{source_name(part.source)} is no video",
+            hint="give a tuple of pictures, or an image",
         )
     return _open_file(part, config, localize(part.source, policy=policy, kind="video"))
 
@@ -107,7 +108,7 @@ def _read_file(
 
 
 def _clip_range(part: VideoPart, timeline: Timeline, name: str) -> tuple[int, int, tuple[str, ...]]:
-    """First and last frame of the asked part, and notes."""
+    """First and last frame of the requested part, and notes."""
     start, end = part.start_seconds, part.end_seconds
     times = timeline.times()
     broken = timeline.missing_from_seconds
@@ -152,7 +153,7 @@ def _restart_notes(timeline: Timeline) -> tuple[str, ...]:
 def _size_notes(
     local: LocalSource, timeline: Timeline, span: tuple[int, int], stored: Size
 ) -> tuple[str, ...]:
-    """Says that frames of another size are scaled to that of the first one shown."""
+    """A note if frames of another size are scaled to that of the first sampled one."""
     first, last = (int(timeline.pts[place]) for place in span)
     changed = [each for each in changed_sizes(local, timeline) if first < each[0] <= last]
     sizes = [stored, *(size for _, size in changed)]
@@ -170,7 +171,7 @@ def _size_notes(
 
 @dataclass(frozen=True)
 class _Plan:
-    """Which frames, and how their clock runs."""
+    """Sampled frames and their clock."""
 
     indices: tuple[int, ...]
     sample_fps: float
@@ -186,7 +187,7 @@ def _choose(
     local: LocalSource,
     stored: Size,
 ) -> _Plan:
-    """Choose frames of a file between two frames, both included."""
+    """Sample frames of a file between two frames, both included."""
     first, last = span
     total = last - first + 1
     if total < config.frame_factor:
@@ -207,7 +208,7 @@ def _choose(
         rate = len(chosen) / (total * timeline.step_seconds)
         indices = tuple(first + index for index in chosen)
         return _Plan(indices, rate, False, (note,) if note else ())
-    rate = count / max(total, 1e-6) * timeline.fps  # as in qwen-vl-utils, to the last bit
+    rate = count / max(total, 1e-6) * timeline.fps  # bit-identical to qwen-vl-utils
     if timeline.is_constant:
         return _Plan(tuple(frame_indices(first, last, count)), rate, True)
     indices = tuple(first + index for index in timed_indices(times.tolist(), count))
@@ -217,7 +218,7 @@ def _choose(
 def _num_frames(
     part: VideoPart, config: ProcessorConfig, total: int, source_fps: float, name: str
 ) -> int:
-    """How many frames to show of `total`."""
+    """Number of frames to sample of `total`."""
     fps = config.fps if part.fps is None or isinstance(part.fps, str) else part.fps
     try:
         return smart_nframes(

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network: vision tower, merger, decoder, attention back ends, reading and writing weights."""
+"""The network: vision tower, merger, decoder, attention back ends, loading and saving of weights."""

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attention over packed rows and over a paged KV cache, under one plan and with three back ends.
 
-Segments of different lengths lie side by side: no padded batch, no N x N mask. The plan was made on the host, so no
-layer asks the device anything. The back end is chosen when the model is built:
+Segments of different lengths are packed: there is no padded batch and no N x N mask. The plan is made on the host, so
+no layer synchronises with the device. The back end is chosen when the model is built:
 
 - `varlen`: torch's variable-length flash kernel. CUDA in bfloat16 or float16 only.
-- `sdpa`: segments of equal length as one batch, see `attention_cpu`. Anywhere.
+- `sdpa`: segments of equal length as one batch, see `attention_cpu`. Any device.
 - `reference`: one dense mask, any dtype. For tests; its memory is the square of the rows.
 
 Legend: T query rows, U key rows, H query heads, K key-value heads, E head size, C slots of a block.
@@ -27,14 +27,14 @@ Backend = Literal["varlen", "sdpa", "reference"]
 BACKENDS: tuple[Backend, ...] = ("varlen", "sdpa", "reference")
 
 VARLEN_BLOCK_MULTIPLE = 256
-"""The flash kernel takes paged keys only in blocks of a multiple of so many slots."""
+"""The flash kernel needs a block size of paged keys that is a multiple of this."""
 
 
 def check_backend(backend: str) -> Backend:
-    """The back end of that name.
+    """The attention back end of a name.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none of this name.
     """
     for known in BACKENDS:
         if backend == known:
@@ -50,7 +50,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan, backend: Backen
         k: `[T, K, E]`; query head h uses key-value head h // (H / K).
         v: `[T, K, E]`.
         plan: the segments.
-        backend: who computes.
+        backend: the implementation.
 
     Returns:
         `[T, H, E]`, in the dtype of `q`.
@@ -65,18 +65,18 @@ def attend(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan, backend: Backen
 def attend_paged(
     q: Tensor, keys: Tensor, values: Tensor, plan: AttentionPlan, backend: Backend
 ) -> Tensor:
-    """Attention of new tokens over all that their sequences hold in a paged KV cache.
+    """Attention of new tokens over all tokens of their sequences in a paged KV cache.
 
     Args:
-        q: `[T, H, E]`, new tokens; their keys and values have been written.
+        q: `[T, H, E]`, new tokens; their keys and values are already in the cache.
         keys: `[num_blocks, C, K, E]`.
         values: `[num_blocks, C, K, E]`.
         plan: the sequences and their blocks.
-        backend: who computes.
+        backend: the implementation.
 
     Returns:
-        `[T, H, E]`; a token sees the past of its sequence and itself. Other slots, the free ones of its last block
-        included, have no influence, whatever they hold.
+        `[T, H, E]`; a token attends to itself and the earlier tokens of its sequence. Other slots, including the free
+        ones of its last block, have no influence.
     """
     if backend == "varlen":
         return _attend_varlen_paged(q, keys, values, plan)
@@ -92,7 +92,7 @@ def attend_paged(
 
 
 def _rows_of_sequence(blocks: Tensor, plan: AttentionPlan, index: int) -> Tensor:
-    """`[U, K, E]` of one sequence: a view where its blocks follow each other, otherwise gathered."""
+    """`[U, K, E]` of one sequence: a view if its blocks are contiguous, otherwise gathered."""
     total, first = plan.key_lengths[index], plan.first_slots[index]
     if first >= 0:
         return blocks.flatten(0, 1)[first : first + total]
@@ -144,13 +144,13 @@ def _attend_reference(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan) -> T
 
 
 def dense_attention(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor) -> Tensor:
-    """Attention written out, for tests and odd dtypes.
+    """Attention with an explicit score matrix, for tests and uncommon dtypes.
 
     Args:
         q: `[T, H, E]`.
         k: `[U, K, E]`.
         v: `[U, K, E]`.
-        allowed: bool[T, U], whether a query row sees a key row; each row must see at least one.
+        allowed: bool[T, U], whether a query row attends to a key row; each row needs at least one.
 
     Returns:
         `[T, H, E]`; the softmax is taken in float32 or wider.

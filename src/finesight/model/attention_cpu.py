@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `sdpa` back end: torch's scaled dot-product attention, tuned for CPUs.
 
-Packed segments of equal length are computed as one batch, so a few calls serve hundreds of windows. Rows whose equals
-are not neighbours are brought together by one gather; causal segments may share a batch with slightly longer ones,
-because what follows a causal row is not seen by it.
+Packed segments of equal length are computed as one batch, so a few calls serve hundreds of windows. Segments of equal
+length that are not neighbours are gathered first. Causal segments may share a batch with slightly longer ones, because
+a causal row does not attend to the padding after it.
 
 Legend: T query rows, U key rows, H query heads, K key-value heads, E head size, B segments of a batch, L their length.
 """
@@ -19,13 +19,13 @@ from torch.nn import functional
 from finesight.attention_plan import AttentionPlan
 
 _MAX_WRITTEN_OUT = 512
-"""Longest segments whose attention is written out when a CPU needs gradients; above it memory grows too fast."""
+"""Longest segments for the explicit score matrix in CPU training; beyond, its memory grows too fast."""
 
 _MIN_ROW_BLOCKS = 512
-"""Shortest segments whose attention is computed in blocks of rows on a CPU; below it a call costs too much."""
+"""Shortest segments that are computed in blocks of rows on a CPU; for shorter ones the calls cost too much."""
 
 _ROW_BLOCK = 512
-"""Rows of such a block: its scores against 6,000 keys stay in the cache."""
+"""Rows of such a block: its scores against 6,000 keys fit the CPU cache."""
 
 
 def attend_by_length(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan) -> Tensor:
@@ -57,7 +57,7 @@ def attend_sequence(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """
     num_new, total = q.shape[0], k.shape[0]
     queries, keys, values = (states.transpose(0, 1).unsqueeze(0) for states in (q, k, v))
-    if num_new == 1:  # the query heads of a group become the query rows, so keys are read once
+    if num_new == 1:  # fold the query heads of a group into the rows, so that keys are read once
         queries = q.unflatten(1, (k.shape[1], -1))  # [1, K, H / K, E]
         out = functional.scaled_dot_product_attention(queries.to(k.dtype), keys, values)
         return out.flatten(1, 2).to(q.dtype)
@@ -74,13 +74,13 @@ def attend_sequence(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def causal_mask(num_new: int, total: int, device: torch.device) -> Tensor:
-    """bool[T, U], True where the last `num_new` of `total` tokens see a token: their past and themselves."""
+    """bool[T, U], True where one of the last `num_new` of `total` tokens attends to itself or an earlier token."""
     ends = torch.arange(total - num_new, total, device=device)
     return torch.arange(total, device=device) <= ends.unsqueeze(1)
 
 
 class _Gather(torch.autograd.Function):
-    """Rows in another order. Its gradient is a gather too, where indexing would scatter and add."""
+    """Gather of rows whose gradient is a gather too, where indexing would use a slower scatter-add."""
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class _Gather(torch.autograd.Function):
 
 
 class _Ungather(torch.autograd.Function):
-    """Undo `_Gather`; places that only filled a batch get a zero gradient."""
+    """Inverse of `_Gather`; padding rows get a zero gradient."""
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, index: Tensor, inverse: Tensor) -> Tensor:

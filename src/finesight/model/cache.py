@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Paged KV cache: keys and values of all layers in blocks of equal size.
 
-The cache only holds blocks and writes rows at slots. Which blocks belong to a sequence, and how many tokens it has, is
-known to whoever runs the sequence and reaches attention as an `AttentionPlan`. A contiguous cache is the special case
-of one block per sequence: keys are then read in place.
+The cache only stores blocks and writes rows at slots. The caller tracks which blocks belong to a sequence and how many
+tokens it has, and passes both to attention in an `AttentionPlan`. A contiguous cache is the special case of one block
+per sequence: keys are then read in place.
 
-Memory is not cleared: attention reads no slot that its sequence has not written.
+Memory is not cleared: attention reads only slots that its sequence has written.
 
 Legend: T new tokens, C slots of a block, K key-value heads, E head size.
 """
@@ -19,14 +19,14 @@ from finesight.config.model import TextConfig
 
 
 class KVCache:
-    """Blocks of keys and values.
+    """Keys and values of all layers, in blocks.
 
     Args:
         config: layers, heads and head size.
         num_blocks: blocks, shared by all sequences.
-        block_size: tokens of a block (C); the varlen back end wants a multiple of 256 unless it has one sequence.
+        block_size: tokens of a block (C); the varlen back end needs a multiple of 256 for several sequences.
         dtype: of keys and values.
-        device: where they live.
+        device: of both.
 
     Attributes:
         keys: `[layers, num_blocks, C, K, E]`.
@@ -54,7 +54,7 @@ class KVCache:
 
     @property
     def num_blocks(self) -> int:
-        """Blocks that sequences can share."""
+        """Number of blocks."""
         return self.keys.shape[1]
 
     @property
@@ -73,7 +73,7 @@ class KVCache:
         """Store new keys and values of one layer.
 
         Args:
-            layer: whose.
+            layer: index of the layer.
             k: `[T, K, E]`.
             v: `[T, K, E]`.
             slot_mapping: int64[T], slot of each row: block * block size + offset.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Element-wise work in chunks of rows that fit a CPU's cache.
+"""Element-wise operations in chunks of rows that fit a CPU's cache.
 
-On a CPU, one float32 temporary of a large picture costs more in fresh memory pages than in arithmetic, so inference
-runs element-wise work chunk by chunk. Training and GPUs take whole tensors: there a chunk would only add calls.
+On a CPU, allocating one float32 temporary for a large picture costs more time than the arithmetic, so inference
+runs element-wise operations chunk by chunk. Training and GPUs use whole tensors: there a chunk would only add calls.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _CHUNK_ELEMENTS = 262_144
 def in_chunks(
     compute: Callable[..., Tensor], num_rows: int, first: Tensor, *others: Tensor
 ) -> Tensor:
-    """`compute(first, *others)`, some rows at a time where that is faster: on a CPU, without gradients.
+    """`compute(first, *others)`, chunk by chunk on a CPU without gradients, at once otherwise.
 
     Args:
-        compute: works row by row; its result has the shape and dtype of `first`.
+        compute: independent per row; its result has the shape and dtype of `first`.
         num_rows: rows of a chunk.
         first: `[N, ...]`.
-        others: `[N, ...]` each, cut like `first`.
+        others: `[N, ...]` each, split like `first`.
     """
     rows = first.shape[0]
     if rows <= num_rows or first.device.type != "cpu" or torch.is_grad_enabled():

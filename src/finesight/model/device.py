@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where weights may live on this machine."""
+"""Checks that a device can be used."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from finesight.errors import ConfigError
 
 
 def checked_device(name: str) -> str:
-    """A device that is there.
+    """The device of a name, after an allocation on it.
 
     Raises:
-        ConfigError: torch knows no such device, or the machine does not have it.
+        ConfigError: torch does not know the device, or the machine does not have it.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # "meta" has no numbers to read
+        torch.zeros(1, device=device).item()  # "meta" has no values to read
     except (
         RuntimeError,
         AssertionError,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a forward costs, by arithmetic: operations, weights, cache. No tensor is made.
+"""Cost estimates of a forward pass: operations, weight bytes, cache bytes.
 
 A multiply-add counts as two operations. Counted are the matrix products (linear layers, attention, output head);
 norms, activations and rotations are below one percent of them and left out.
@@ -43,7 +43,7 @@ def prefill_flops(config: TextConfig, lengths: Sequence[int], *, logit_rows: int
     Args:
         config: the decoder.
         lengths: tokens of each prompt.
-        logit_rows: rows for which the vocabulary is scored, over all prompts.
+        logit_rows: rows for which logits are computed, over all prompts.
     """
     linear = 2 * config.num_hidden_layers * layer_parameters(config)
     attention = 4 * config.num_hidden_layers * config.hidden_size
@@ -59,7 +59,7 @@ def decode_flops(config: TextConfig, context_tokens: int) -> int:
 
 
 def decode_bytes(config: TextConfig, context_tokens: int, *, bytes_per_number: int) -> int:
-    """Bytes that one more token reads: every layer, the output head, and all keys and values before it."""
+    """Bytes read to generate one token: every layer, the output head, all earlier keys and values."""
     weights = config.num_hidden_layers * layer_parameters(config) + _head_parameters(config)
     return bytes_per_number * weights + cache_bytes(
         config, context_tokens, bytes_per_number=bytes_per_number
@@ -67,7 +67,7 @@ def decode_bytes(config: TextConfig, context_tokens: int, *, bytes_per_number: i
 
 
 def cache_bytes(config: TextConfig, num_tokens: int, *, bytes_per_number: int) -> int:
-    """Memory of the keys and values of so many tokens."""
+    """Memory of keys and values, in bytes."""
     per_token = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim
     return bytes_per_number * per_token * num_tokens
 
@@ -78,7 +78,7 @@ def weight_bytes(config: ModelConfig, *, bytes_per_number: int) -> int:
 
 
 def vision_parameters(config: VisionConfig) -> int:
-    """Numbers in the weights of tower and merger."""
+    """Parameter count of vision tower and merger."""
     width, inner = config.hidden_size, config.intermediate_size
     attention = 4 * width * width + 4 * width
     feed_forward = 3 * width * inner + 2 * inner + width
@@ -90,7 +90,7 @@ def vision_parameters(config: VisionConfig) -> int:
 
 
 def text_parameters(config: TextConfig) -> int:
-    """Numbers in the weights of the decoder and its output head, a tied one counted once."""
+    """Parameter count of decoder and output head; a tied head counts once."""
     width = config.hidden_size
     small = 2 * width + width + 2 * config.num_key_value_heads * config.head_dim  # norms, biases
     layers = config.num_hidden_layers * (layer_parameters(config) + small)
@@ -99,19 +99,19 @@ def text_parameters(config: TextConfig) -> int:
 
 
 def layer_parameters(config: TextConfig) -> int:
-    """Numbers in the matrices of one decoder layer."""
+    """Parameter count of the matrices of one decoder layer."""
     width, keys = config.hidden_size, config.num_key_value_heads * config.head_dim
     return 2 * width * width + 2 * width * keys + 3 * width * config.intermediate_size
 
 
 def _window_pairs(config: VisionConfig, rows: int, columns: int) -> int:
-    """Pairs of patches that see each other in a windowed block, over the windows of one frame pair."""
+    """Attention pairs of a windowed block: pairs of patches within a window, summed over one frame pair."""
     side = config.window_size // config.patch_size
     return _squares(rows, side) * _squares(columns, side)
 
 
 def _squares(length: int, side: int) -> int:
-    """Sum of squares of the pieces that `length` is cut into; windows are products of two such cuts."""
+    """Sum of squares of the pieces that `length` is split into; window areas are products of two such pieces."""
     whole, rest = divmod(length, side)
     return whole * side**2 + rest**2
 

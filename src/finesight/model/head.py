@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The output head: hidden states to scores of the vocabulary, and the cross-entropy of those scores.
+"""The output head: logits over the vocabulary, and their cross-entropy.
 
 A row of logits over a vocabulary of 152,064 takes 600 KB of float32, and most tokens (the picture, the question) have
-no target. So callers choose rows first, and `loss` never holds the logits of all rows at once.
+no target. So callers select rows first, and `loss` never stores the logits of all rows at once.
 
 Legend: R rows of hidden states, D decoder width, V vocabulary.
 """
@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _LOGITS_PER_CHUNK = 2**21
-"""Logits held at once by `loss`: 8 MiB of float32, which a last-level cache holds."""
+"""Logits per chunk of `loss`: 8 MiB of float32, which fit a last-level cache."""
 
 _MIN_CHUNK_ROWS = 64
-"""Rows scored at once however wide the vocabulary; fewer would starve the matrix product."""
+"""Minimum rows per chunk for any vocabulary; fewer make the matrix product inefficient."""
 
 
 class OutputHead(nn.Module):
@@ -36,7 +36,7 @@ class OutputHead(nn.Module):
 
     def __init__(self, width: int, vocab_size: int, *, tied_to: nn.Embedding | None) -> None:
         super().__init__()
-        # In a tuple the embedding is no submodule, so that its weight keeps its one published name.
+        # The tuple keeps the embedding from being registered as a submodule under a second name.
         self._tied_to = None if tied_to is None else (tied_to,)
         if tied_to is None:
             linear = nn.Linear(width, vocab_size, bias=False)  # its initialisation
@@ -58,17 +58,17 @@ class OutputHead(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Cross-entropy of the logits against target tokens, chunk by chunk.
 
-        The gradient of a chunk is made while its logits are still in the cache. Under autocast the products are done
-        in its dtype, sums in float32.
+        The gradient of a chunk is computed while its logits are still in the cache. Under autocast products use
+        its dtype, sums float32.
 
         Args:
             rows: float[R, D], hidden states.
             targets: int64[R].
-            row_weights: float32[R], factors of the rows in the sum; None weighs all 1.
+            row_weights: float32[R], weights of the rows in the sum; None means 1.
 
         Returns:
             Scalar float32, the weighted sum of the token losses, with a gradient; float32[R], the token losses before
-            weighting; bool[R], whether the target was the best guess. The latter two have no gradient.
+            weighting; bool[R], whether the target had the highest logit. The latter two have no gradient.
         """
         found: tuple[Tensor, Tensor, Tensor] = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
             rows, self._vocabulary(), targets, row_weights
@@ -86,7 +86,7 @@ class OutputHead(nn.Module):
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Product and cross-entropy in one, with the gradients made on the way forward."""
+    """Fused matrix product and cross-entropy; gradients are computed in the forward pass."""
 
     @staticmethod
     def forward(

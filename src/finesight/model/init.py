@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starting weights for training from nothing: all of them in one function.
+"""Initialises all weights for training from scratch.
 
-Matrices are drawn with a standard deviation of 1 / sqrt(inputs), so that states keep their size whatever the width;
-the matrices that write into the residual stream are scaled down by the number of such writes; norms start at 1, biases
+Matrices have a standard deviation of 1 / sqrt(inputs), so that the scale of states does not depend on the width.
+Matrices that write into the residual stream are scaled down by the number of such writes. Norms start at 1, biases
 at 0.
 """
 
@@ -20,16 +20,16 @@ RESIDUAL_WRITERS = ("attn.proj", "self_attn.o_proj", "mlp.down_proj")
 """Endings of the names of layers whose output is added to the residual stream."""
 
 EMBEDDING_STD = 0.02
-"""Small, because the tied embedding is the output head too."""
+"""Small, because the tied embedding is also the output head."""
 
 
 @torch.no_grad()
 def init_weights(model: VisionLanguageModel, *, seed: int) -> None:
-    """Draw every parameter anew, in place.
+    """Initialise every parameter in place.
 
     Args:
         model: the network, on any device.
-        seed: of the draw; the same seed gives the same weights on the CPU.
+        seed: random seed; the same seed gives the same weights on the CPU.
     """
     generator = torch.Generator(device=model.device).manual_seed(seed)
     vision_writes = 2 * model.config.vision.depth

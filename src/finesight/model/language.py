@@ -26,7 +26,7 @@ class TextAttention(nn.Module):
 
     Args:
         config: the decoder's shape.
-        layer: index of the layer, whose keys and values a KV cache holds.
+        layer: index of the layer in a KV cache.
         attention: the back end.
     """
 
@@ -62,7 +62,7 @@ class TextAttention(nn.Module):
 
 
 class TextLayer(nn.Module):
-    """Attention and feed-forward, each on normalised states and added to them."""
+    """Attention and feed-forward, each pre-normalised and residual."""
 
     def __init__(self, config: TextConfig, layer: int, attention: Backend) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class TextDecoder(nn.Module):
             states: `[T, D]`, token embeddings with visual tokens in their places; overwritten without gradients.
             position_ids: int64[3, T].
             plan: which tokens attend to which.
-            kv: keys and values to extend and to attend to.
+            kv: KV cache to write to and attend to.
 
         Returns:
             `[T, D]`, normalised.

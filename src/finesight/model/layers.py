@@ -14,7 +14,7 @@ from torch.nn import functional
 from finesight.model.chunks import chunk_rows, in_chunks
 
 _FEED_FORWARD_ROWS = 1024
-"""Rows of a feed-forward chunk: enough that reading the weights again costs nothing."""
+"""Rows of a feed-forward chunk: enough to amortise reading the weights again."""
 
 
 class RMSNorm(nn.Module):
@@ -61,7 +61,9 @@ class SwiGLU(nn.Module):
 
     def _feed_forward(self, states: Tensor) -> Tensor:
         gate, up = self.gate_proj(states), self.up_proj(states)
-        if torch.is_grad_enabled():  # autograd needs the factors that in-place work would overwrite
+        if (
+            torch.is_grad_enabled()
+        ):  # autograd needs the factors that in-place operations would overwrite
             inner = functional.silu(gate) * up
         else:
             inner = functional.silu(gate, inplace=True).mul_(up)

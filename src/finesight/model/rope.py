@@ -4,7 +4,7 @@
 Cosine and sine are computed once per forward in float32 and never in a lower precision: at position 100,000 a bfloat16
 angle is off by hundreds of radians. They are not buffers of the model, so that `model.to(bfloat16)` cannot round them.
 
-Legend: N patches, T tokens, E head size. A head's value `i` turns together with value `i + E/2`.
+Legend: N patches, T tokens, E head size. Values `i` and `i + E/2` of a head form one rotary pair.
 Source: RoFormer (arXiv 2104.09864), Qwen2-VL section 2.1 (M-RoPE), YaRN (arXiv 2309.00071).
 Parity: tests/parity/test_logits.py.
 """
@@ -24,11 +24,11 @@ from finesight.model.chunks import chunk_rows, in_chunks
 
 @dataclass(frozen=True, slots=True)
 class Rotary:
-    """The angles of one forward.
+    """Cosines and sines of one forward pass.
 
     Attributes:
         cos: float32[N, 1, E].
-        sin: float32[N, 1, E], the first half negated, ready to multiply the swapped halves.
+        sin: float32[N, 1, E], the first half negated, to multiply the swapped halves.
     """
 
     cos: Tensor
@@ -40,7 +40,7 @@ class Rotary:
 
 
 def apply_rotary(states: Tensor, rotary: Rotary) -> Tensor:
-    """Turn the heads `[N, H, E]` by the angles of their rows, in float32; the result has their dtype."""
+    """Rotate the heads `[N, H, E]` by the angles of their rows, in float32; the result has their dtype."""
     return in_chunks(_turn, chunk_rows(states), states, rotary.cos, rotary.sin)
 
 
@@ -51,7 +51,7 @@ def _turn(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def vision_rotary(position_hw: Tensor, config: VisionConfig) -> Rotary:
-    """Angles of patches: a quarter of a head turns with the row, a quarter with the column, then both again.
+    """Angles of patches: the quarters of a head rotate with row, column, row and column.
 
     Args:
         position_hw: int64[N, 2], row and column of each patch within its frame.
@@ -74,7 +74,7 @@ def text_rotary(position_ids: Tensor, config: TextConfig) -> Rotary:
     return _rotary(positions.T * frequencies, scale)
 
 
-# A copy to a device waits for it, so constants are copied once per device, not in each forward.
+# A copy to a device synchronises, so constants are copied once per device, not per forward pass.
 @lru_cache(maxsize=16)
 def _vision_constants(config: VisionConfig, device: torch.device) -> Tensor:
     """float32[E/4], radians per patch."""
@@ -113,16 +113,16 @@ def _rotary(angles: Tensor, scale: float = 1.0) -> Rotary:
 
 
 def _inverse_powers(theta: float, size: int) -> Tensor:
-    # A cached tensor made in inference mode could not take part in training later.
+    # A tensor cached in inference mode could not be used in training later.
     with torch.inference_mode(False), torch.device("cpu"):
         return 1.0 / theta ** (torch.arange(0, size, 2, dtype=torch.float32) / size)
 
 
 def _yarn_frequencies(frequencies: Tensor, config: TextConfig, yarn: YarnConfig) -> Tensor:
-    """Blend each frequency between itself (many turns in the original context) and itself / factor (few turns)."""
+    """YaRN: keep frequencies with many turns in the original context, divide those with few, blend the others."""
 
     def pair_with(turns: float) -> float:
-        """The (fractional) rotary pair that turns this often over the original context."""
+        """The (fractional) index of the rotary pair with this many turns over the original context."""
         context = yarn.original_max_position_embeddings
         return (
             config.head_dim
@@ -134,7 +134,7 @@ def _yarn_frequencies(frequencies: Tensor, config: TextConfig, yarn: YarnConfig)
     last = min(math.ceil(pair_with(yarn.beta_slow)), config.head_dim - 1)
     with torch.inference_mode(False), torch.device("cpu"):
         pairs = torch.arange(config.head_dim // 2, dtype=torch.float32)
-        # Equal ends would divide by zero; the smallest width keeps the ramp a step.
+        # Equal ends would divide by zero; a tiny width makes the ramp a step.
         interpolated = ((pairs - first) / max(last - first, 0.001)).clamp(0, 1)
         return frequencies / yarn.factor * interpolated + frequencies * (1 - interpolated)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The vision tower: patches in, visual tokens out.
+"""The vision tower: patches to visual tokens.
 
-Most blocks attend inside windows of 112 x 112 pixels, a few over a whole frame pair; nothing ever attends across frame
-pairs. Patches are put into window order once, before the first block, and the merged tokens back into reading order
-once, after the merger.
+Most blocks attend inside windows of 112 x 112 pixels, a few over a whole frame pair; no block attends across frame
+pairs. Patches are put into window order before the first block, and the merged tokens back into reading order
+after the merger.
 
 Attribute names are those of the published checkpoints.
 Legend: N patches, M = N / 4 visual tokens, P values of a patch, D width, H heads, E head size.
@@ -27,7 +27,7 @@ from finesight.model.rope import Rotary, apply_rotary, vision_rotary
 
 
 class PatchEmbed(nn.Module):
-    """A 3D convolution whose stride is its kernel, applied as what it is: one matrix product per flattened patch."""
+    """A 3D convolution whose stride equals its kernel, computed as one matrix product per flattened patch."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class PatchEmbed(nn.Module):
 
 
 class VisionAttention(nn.Module):
-    """Self-attention inside each group, both ways."""
+    """Bidirectional self-attention inside each segment."""
 
     def __init__(self, config: VisionConfig, attention: Backend) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class VisionAttention(nn.Module):
 
 
 class VisionBlock(nn.Module):
-    """Attention and feed-forward, each on normalised states and added to them."""
+    """Attention and feed-forward, each pre-normalised and residual."""
 
     def __init__(self, config: VisionConfig, attention: Backend) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class VisionBlock(nn.Module):
 
 
 class PatchMerger(nn.Module):
-    """Join the four patches of a 2 x 2 block into one visual token of the decoder's width."""
+    """Merge the four patches of a 2 x 2 block into one visual token of the decoder's width."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class PatchMerger(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """The tower.
+    """The vision tower.
 
     Args:
         config: its shape.
@@ -113,7 +113,7 @@ class VisionTransformer(nn.Module):
         """Encode the pictures and videos of a pack.
 
         Args:
-            vision: their patches, and which attend to which.
+            vision: their patches and attention plans.
 
         Returns:
             `[M, out_hidden_size]`, visual tokens in the order of the patches.

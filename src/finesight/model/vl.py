@@ -2,8 +2,8 @@
 """The whole network: vision tower, decoder, output head.
 
 `forward` returns hidden states, not logits: a vocabulary of 152,064 makes 600 KB of float32 per token, so the output
-head scores only the rows it is given (`logits`, `lm_head.loss`). It asks the device nothing and plans nothing: the
-batch brings its plans along.
+head is applied only to selected rows (`logits`, `lm_head.loss`). `forward` does not synchronise with the device:
+attention plans are part of the batch.
 
 Legend: T packed tokens, N patches, M visual tokens, P values of a patch, D decoder width, V vocabulary.
 Source: Qwen2.5-VL report (arXiv 2502.13923), section 2.1; parity: tests/parity/test_logits.py.
@@ -28,7 +28,7 @@ class VisionLanguageModel(nn.Module):
     """Qwen2.5-VL over packed batches.
 
     Parameters are named as in the published checkpoints: `visual.*`, `model.*`, and `lm_head.weight` unless the
-    embedding serves as output head.
+    embedding is tied to the output head.
 
     Args:
         config: the network's shape.
@@ -50,7 +50,7 @@ class VisionLanguageModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights live."""
+        """Device of the weights."""
         return self.model.embed_tokens.weight.device
 
     @property
@@ -63,7 +63,7 @@ class VisionLanguageModel(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def set_gradient_checkpointing(self, enabled: bool) -> None:
-        """Recompute each block in the backward pass instead of keeping what it computed."""
+        """Recompute each block in the backward pass instead of storing its activations."""
         self.visual.gradient_checkpointing = enabled
         self.model.gradient_checkpointing = enabled
 

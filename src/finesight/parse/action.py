@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tool calls in a reply, and the actions of the `computer_use` and `mobile_use` tools.
 
-A call is `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`. One that is cut or broken, or
-that says anything under a key that is not known or stands twice, in a comment or around its JSON, becomes a
-problem, never a call with arguments
-missing: an agent that clicks on half an instruction does harm.
+A call is `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`. A call that is cut off or broken, or that has
+unknown or repeated keys, comments, or text around its JSON becomes a problem, never a call with missing
+arguments: an agent must not act on part of an instruction.
 Source: the Nous function-call form of qwen-agent, and the Qwen2.5-VL cookbooks for computer and
 mobile use.
 """
@@ -25,9 +24,9 @@ from finesight.parse.records import AnswerCall, Findings, JsonValue, Problem, Sp
 _CALL = re.compile(r"<tool_call>(?P<body>(?:[^<]++|<(?!/?tool_call>))*+)(?P<end></tool_call>)?")
 _POINT_ARGUMENTS = ("coordinate", "coordinate2")
 _ARGUMENT_KEYS = ("arguments", "parameters", "params", "args", "input")
-"""Where other formats (Llama, LangChain, Anthropic) write what Qwen calls the arguments."""
+"""Keys of the arguments in Qwen's format and in others (Llama, LangChain, Anthropic)."""
 _LABELS = ("id", "type", "index", "call_id")
-"""Keys that may stand beside the arguments and say nothing about what is to be done."""
+"""Keys that are allowed beside the arguments and ignored."""
 
 # tool -> action -> (required arguments, optional arguments)
 _MOUSE: tuple[tuple[str, ...], tuple[str, ...]] = ((), ("coordinate",))
@@ -66,17 +65,17 @@ _CHOICES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One step on a screen, checked against the tool that was offered.
+    """One action on a screen, checked against the definition of its tool.
 
     Attributes:
         tool: "computer_use" or "mobile_use".
-        kind: what to do, in the tool's own words.
-        point_resized: where, in pixels the model saw.
-        point2_resized: where a swipe ends.
-        text: what to type, the app to open, the key event, or the answer to a question.
+        kind: name of the action in the tool's definition.
+        point_resized: position, in pixels the model saw.
+        point2_resized: end of a swipe.
+        text: the text to type, app to open, key event, or answer to a question.
         keys: keys to press together.
-        pixels: how far to scroll; up is positive.
-        seconds: how long to wait or to press.
+        pixels: distance to scroll; up is positive.
+        seconds: time to wait or to press.
         button: system button.
         status: "success" or "failure" of the whole task.
     """
@@ -96,8 +95,7 @@ class Action:
 def read_tool_calls(text: str) -> Findings:
     """Read the tool calls of a reply.
 
-    A reply that consists of nothing but `{"name": ..., "arguments": {...}}` counts as a call
-    without its tags.
+    A reply that consists only of `{"name": ..., "arguments": {...}}` counts as a call without tags.
     """
     calls: list[AnswerCall] = []
     problems: list[Problem] = []
@@ -107,7 +105,7 @@ def read_tool_calls(text: str) -> Findings:
         try:
             call = _call(blocks, match.span())
             if not _is_alone(blocks[0], match["body"]):
-                raise ParseError(f"tool call {call.name[:60]!r} holds text around its JSON")
+                raise ParseError(f"tool call {call.name[:60]!r} contains text around its JSON")
             calls.append(call)
         except ParseError as error:
             problems.append(Problem(match.span(), error.message))
@@ -118,11 +116,10 @@ def read_tool_calls(text: str) -> Findings:
 
 
 def read_action(call: AnswerCall) -> Action:
-    """Check a call of `computer_use` or `mobile_use` and give its arguments their types.
+    """Check a call of `computer_use` or `mobile_use` and convert its arguments.
 
     Raises:
-        ParseError: another tool, an unknown action, an argument missing, unknown, or of the wrong
-            type.
+        ParseError: unknown tool or action; or an argument is missing, unknown, or of the wrong type.
     """
     if call.name not in _ACTIONS:
         raise ParseError(f"tool {call.name!r} is none of {', '.join(_ACTIONS)}")
@@ -160,7 +157,7 @@ def points_of(call: AnswerCall) -> dict[str, Point]:
 
 
 def problems_of(call: AnswerCall) -> tuple[Problem, ...]:
-    """The arguments of a call that should be coordinates, and that `points_of` cannot read."""
+    """Problems for coordinate arguments of a call that `points_of` cannot read."""
     return tuple(
         Problem(call.span, f"{name} of tool call {call.name[:60]!r} is {value!s:.60}, not [x, y]")
         for name in _POINT_ARGUMENTS
@@ -169,18 +166,18 @@ def problems_of(call: AnswerCall) -> tuple[Problem, ...]:
 
 
 def _call(blocks: Sequence[JsonBlock], span: Span) -> AnswerCall:
-    """The call within one pair of tags."""
+    """The call in one pair of tags."""
     if len(blocks) != 1:
-        raise ParseError(f"a tool call holds {len(blocks)} JSON values, not one")
+        raise ParseError(f"a tool call contains {len(blocks)} JSON values, not one")
     block = blocks[0]
     if block.state != "closed":
         raise ParseError(f"a tool call is {block.state} before its end")
     if block.repeated:
         raise ParseError(f"a tool call has key {block.repeated[0][:60]!r} twice")
     if block.num_comments:
-        raise ParseError("a tool call holds a comment")
+        raise ParseError("a tool call contains a comment")
     if block.num_unset:
-        raise ParseError("a value of a tool call is left out or is no finite number")
+        raise ParseError("a value of a tool call is missing or is not a finite number")
     value = block.value
     inner = value.get("function") if isinstance(value, dict) else None
     if isinstance(value, dict) and isinstance(inner, dict):  # OpenAI's form
@@ -188,27 +185,27 @@ def _call(blocks: Sequence[JsonBlock], span: Span) -> AnswerCall:
         value = inner
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         raise ParseError("a tool call does not name its tool")
-    said = [key for key in _ARGUMENT_KEYS if key in value]
-    if len(said) > 1:
-        raise ParseError(f"tool call {value['name']!r} has both {said[0]} and {said[1]}")
-    _refuse_unknown(value, ("name", *said, *(_LABELS if said else ("type",))))
-    arguments = _unpacked(value[said[0]]) if said else {}
+    keys = [key for key in _ARGUMENT_KEYS if key in value]
+    if len(keys) > 1:
+        raise ParseError(f"tool call {value['name']!r} has both {keys[0]} and {keys[1]}")
+    _refuse_unknown(value, ("name", *keys, *(_LABELS if keys else ("type",))))
+    arguments = _decoded(value[keys[0]]) if keys else {}
     if not isinstance(arguments, dict):
-        raise ParseError(f"the arguments of tool call {value['name']!r} are no object")
+        raise ParseError(f"the arguments of tool call {value['name']!r} are not an object")
     return AnswerCall(str(value["name"]), arguments, span)
 
 
 def _refuse_unknown(value: Mapping[str, JsonValue], known: Sequence[str]) -> None:
-    """An unknown key may hold an argument, so the call is not carried out without it."""
+    """Raise for unknown keys: one of them may be an argument."""
     if unknown := [key for key in value if key not in known]:
         name = f" {value['name']!r}" if isinstance(value.get("name"), str) else ""
         raise ParseError(f"tool call{name} has unknown keys: {', '.join(unknown)[:80]}")
 
 
-def _unpacked(arguments: JsonValue) -> JsonValue:
-    """Arguments that are JSON within a string (OpenAI's form), maybe more than once.
+def _decoded(arguments: JsonValue) -> JsonValue:
+    """Decode arguments that are JSON within a string (OpenAI's format), possibly more than once.
 
-    Null, an empty text and an empty list say that there are none.
+    Null, an empty string and an empty list mean that there are none.
     """
     while isinstance(arguments, str) and arguments.lstrip().startswith('"'):
         try:
@@ -230,7 +227,7 @@ def _unpacked(arguments: JsonValue) -> JsonValue:
 
 
 def _is_alone(block: JsonBlock, text: str) -> bool:
-    """Whether nothing but the fence of a block stands around it."""
+    """Whether only a fence is around the block."""
     start, end = block.span
     return not re.sub(r"```\w*", "", text[:start] + text[end:]).strip()
 
@@ -244,7 +241,7 @@ def _bare_call(text: str) -> AnswerCall | None:
         return None
     try:
         return _call(blocks, blocks[0].span)
-    except ParseError:  # an object of an answer that happens to have these keys
+    except ParseError:  # an ordinary object that happens to have these keys
         return None
 
 
@@ -258,7 +255,7 @@ def _point(given: Mapping[str, JsonValue], name: str, where: str) -> Point | Non
 
 
 def _as_point(value: JsonValue) -> Point | None:
-    """The one place that a value gives."""
+    """The point that a value contains, if exactly one."""
     found = list(groups(value, 2))
     return Point(*found[0]) if len(found) == 1 and found[0] is not None else None
 

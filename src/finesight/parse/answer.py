@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A reply, read: boxes in original pixels, events in source seconds, the page, the tool calls.
+"""Parses a reply: boxes and points in original pixels, events in source seconds, a page, tool calls.
 
-What the model only thought is not read. Order of reading, so that nothing is read twice: the HTML
-page, then tool calls, then JSON, then the rest of the text. Events are read only if a video was
-shown, because "from 3 to 5 seconds" is otherwise just a sentence. Where all of that gives nothing,
-numbers that name no kind are looked at (`finesight.parse.bare`), and taken if they fit what was shown.
+Thoughts are not read. The order is: HTML page, tool calls, JSON, the rest of the text; nothing is read
+twice. Events are read only if a video was shown, because "from 3 to 5 seconds" is otherwise an ordinary
+sentence. If all of that gives nothing, unmarked numbers (`finesight.parse.bare`) are taken if they fit the
+picture or video.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import isfinite
 
@@ -20,8 +20,8 @@ from finesight.parse.bare import read_bare, read_beside
 from finesight.parse.document import DocumentPage
 from finesight.parse.document_html import read_document
 from finesight.parse.events import read_events
-from finesight.parse.grounding import blank, read_grounding
-from finesight.parse.json_block import find_blocks
+from finesight.parse.grounding import read_grounding
+from finesight.parse.json_block import blank, find_blocks
 from finesight.parse.originals import Originals
 from finesight.parse.records import (
     AnswerBox,
@@ -31,33 +31,34 @@ from finesight.parse.records import (
     Findings,
     JsonValue,
     Problem,
+    Span,
 )
 from finesight.parse.thinking import is_thought_cut, thought_spans
 
 __all__ = ["Answer", "AnswerBox", "AnswerCall", "AnswerEvent", "AnswerPoint", "read_answer"]
 
 SCHEMA_VERSION = 1
-"""Of `Answer.to_dict`; grows when a key changes its meaning or goes away."""
+"""Version of `Answer.to_dict`; it increases when a key changes its meaning or is removed."""
 
 _CUT_REASONS: tuple[FinishReason, ...] = ("length", "repetition", "cancelled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A reply and what could be read from it.
+    """A reply and its parsed results.
 
     Attributes:
-        reply: as it came.
+        reply: unchanged.
         boxes: in reading order.
         points: in reading order.
         events: in reading order; empty unless a video was shown.
         tool_calls: in order.
-        document: the page the reply holds, if any.
-        document_media_index: the picture that the page belongs to; None if there is none or it is
-            not known, and then its blocks have no `box`, only `box_resized`.
-        truncated: whether the model was stopped before it was done, or a thought or a structure ends too early.
-        problems: what looked like a result and could not be read, and results that could not be
-            placed.
+        document: the page that the reply contains, if any.
+        document_media_index: the picture that the page belongs to. None if there is no page or its picture
+            is not known; the blocks then have no `box`, only `box_resized`.
+        truncated: whether the model was stopped before it ended its answer, or the text ends within a thought
+            or a structure.
+        problems: parts that look like a result and could not be read, and results that could not be placed.
     """
 
     reply: Reply
@@ -72,12 +73,12 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """What the model wrote."""
+        """Text that the model wrote."""
         return self.reply.text
 
     @property
     def token_ids(self) -> tuple[int, ...]:
-        """Tokens of the answer."""
+        """Token ids of the answer."""
         return self.reply.token_ids
 
     @property
@@ -87,17 +88,17 @@ class Answer:
 
     @property
     def usage(self) -> Usage:
-        """Tokens counted."""
+        """Token counts."""
         return self.reply.usage
 
     @property
     def media(self) -> tuple[MediaRecord, ...]:
-        """What was shown, in order of appearance."""
+        """Pictures and videos that were shown, in order of appearance."""
         return self.reply.media
 
     @property
     def logprobs(self) -> tuple[TokenLogprob, ...]:
-        """Log-probabilities per token, if they were asked for."""
+        """Log-probabilities per token, if requested."""
         return self.reply.logprobs
 
     def to_dict(self) -> dict[str, JsonValue]:
@@ -135,71 +136,70 @@ def read_answer(reply: Reply, *, media_index: int | None = None) -> Answer:
 
     Args:
         reply: from any `Responder`.
-        media_index: the item of `reply.media` that all results belong to, where the caller knows it
-            (the screen of an agent, say); negative counts from the end. None leaves it to the rule
+        media_index: the item of `reply.media` that all results belong to, if the caller knows it
+            (the screen of an agent, for example); negative counts from the end. None applies the rule
             of `finesight.parse.placement`.
 
     Returns:
-        What was found; a text that holds no result gives an answer without results.
+        What was found. A text without results gives an answer without results, not an error.
 
     Raises:
         ConfigError: `media_index` is outside `reply.media`.
     """
+    index = _checked_index(media_index, reply.media)
     thoughts = thought_spans(reply.text)
     text = blank(reply.text, thoughts)
     was_stopped = reply.finish_reason in _CUT_REASONS
-    page = read_document(text)
-    spans = [page.span] if page else []
-    calls = read_tool_calls(blank(text, spans))
-    called = [call.span for call in calls.calls] + [problem.span for problem in calls.problems]
-    spans += called
-    rest = blank(text, spans)
-    blocks = find_blocks(rest)
     kinds = {record.kind for record in reply.media}
-    shows_picture, shows_video = "image" in kinds, "video" in kinds
-    grounding = read_grounding(rest, is_cut=was_stopped, blocks=blocks, shows_picture=shows_picture)
-    events = read_events(rest, is_cut=was_stopped, blocks=blocks) if shows_video else Findings()
-    spans += [block.span for block in blocks if block.num_keys]
-    spans += [box.span for box in grounding.boxes] + [point.span for point in grounding.points]
-    bare = Findings()
-    if not (page or called or grounding.boxes or grounding.points or events.events):
-        spans += [problem.span for problem in (*grounding.problems, *events.problems)]
-        bare = read_bare(
-            blank(text, spans),
-            blocks,
-            shows_picture=shows_picture,
-            shows_video=shows_video,
-            is_cut=was_stopped,
-        )
-    elif (grounding.boxes or grounding.points) and shows_picture:
-        bare = Findings(problems=read_beside(blank(text, spans), grounding.boxes))
-    index = _checked_index(media_index, reply.media)
+    page, unplaced, spans = _find_results(text, kinds, is_cut=was_stopped)
     originals = Originals(reply.media, blank(text, spans), spans, index)
-    bare = originals.fitting(bare)
-    boxes = [box for box in grounding.boxes if not box.is_unmarked or originals.fits_box(box)]
     document, document_index = originals.page(page)
-    found = (grounding, events, bare, calls)
+    found = originals.placed(unplaced)
+    problems = dict.fromkeys((*found.problems, *originals.problems))
     return Answer(
         reply=reply,
-        boxes=tuple(originals.box(box) for box in (*boxes, *bare.boxes)),
-        points=tuple(originals.point(point) for point in (*grounding.points, *bare.points)),
-        events=tuple(originals.event(event) for event in (*events.events, *bare.events)),
-        tool_calls=tuple(originals.call(call) for call in calls.calls),
+        boxes=found.boxes,
+        points=found.points,
+        events=found.events,
+        tool_calls=found.calls,
         document=document,
         document_media_index=document_index,
-        truncated=was_stopped or is_thought_cut(reply.text, thoughts) or _is_cut(found, page),
-        problems=_sorted([*found, Findings(problems=tuple(originals.problems))]),
+        truncated=was_stopped
+        or is_thought_cut(reply.text, thoughts)
+        or found.is_cut
+        or (page is not None and page.is_cut),
+        problems=tuple(sorted(problems, key=lambda problem: problem.span)),
     )
 
 
-def _is_cut(found: Sequence[Findings], page: DocumentPage | None) -> bool:
-    """Whether any of the results ends before it is complete."""
-    return any(each.is_cut for each in found) or (page is not None and page.is_cut)
-
-
-def _sorted(found: Sequence[Findings]) -> tuple[Problem, ...]:
-    problems = {problem for each in found for problem in each.problems}
-    return tuple(sorted(problems, key=lambda problem: problem.span))
+def _find_results(
+    text: str, kinds: Collection[str], *, is_cut: bool
+) -> tuple[DocumentPage | None, Findings, list[Span]]:
+    """The page of a text, all other results, and the spans of both; `kinds` are those of the media."""
+    page = read_document(text)
+    spans = [page.span] if page else []
+    calls = read_tool_calls(blank(text, spans))
+    spans += [call.span for call in calls.calls] + [problem.span for problem in calls.problems]
+    rest = blank(text, spans)
+    blocks = find_blocks(rest)
+    shows_picture, shows_video = "image" in kinds, "video" in kinds
+    grounding = read_grounding(rest, is_cut=is_cut, blocks=blocks, shows_picture=shows_picture)
+    events = read_events(rest, is_cut=is_cut, blocks=blocks) if shows_video else Findings()
+    found = [calls, grounding, events]
+    spans += [block.span for block in blocks if block.num_keys]
+    spans += [each.span for each in (*grounding.boxes, *grounding.points)]
+    if grounding.boxes or grounding.points:
+        if shows_picture:
+            found.append(Findings(problems=read_beside(blank(text, spans), grounding.boxes)))
+    elif not (page or calls.calls or calls.problems or events.events):
+        spans += [problem.span for problem in (*grounding.problems, *events.problems)]
+        rest = blank(text, spans)
+        found.append(
+            read_bare(
+                rest, blocks, shows_picture=shows_picture, shows_video=shows_video, is_cut=is_cut
+            )
+        )
+    return page, Findings.joined(found), spans
 
 
 def _checked_index(index: int | None, media: tuple[MediaRecord, ...]) -> int | None:
@@ -240,5 +240,5 @@ def _logprob_dict(entry: TokenLogprob) -> dict[str, JsonValue]:
 
 
 def _finite(value: float) -> float | None:
-    """JSON has no infinity; a token that was ruled out has null."""
+    """JSON has no infinity: the log-probability of an excluded token is null."""
     return value if isfinite(value) else None

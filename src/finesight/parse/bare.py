@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers that no key and no format calls a box, a point or a time: `[10, 20, 30, 40]`, `(5, 6)`.
+"""Unmarked numbers: those that no key and no format marks as a box, a point or a time, such as `(5, 6)`.
 
-They are read only where a reply holds nothing else, because the same numbers may be anything. What
-they are taken for:
+They are read only if a reply contains no other result, because such numbers are ambiguous:
 
-| written as | taken for |
+| written as | read as |
 |---|---|
 | `{"x": 5, "y": 6}`, `{"coordinate": [5, 6]}`, and four numbers under such a key | a point, a box |
 | `<bbox>1 2 3 4</bbox>`, `<ref>cat</ref><box>[[1, 2, 3, 4]]</box>`, `<click>5 6</click>` | a box, a point |
 | `[1, 2, 3, 4]` anywhere; `(1, 2), (3, 4)`, `1, 2, 3, 4` as the whole answer | a box |
 | `click(x=5, y=6)` anywhere; `(5, 6)`, `[[5, 6], [7, 8]]` as the whole answer about pictures | points |
-| `[5, 10]`, `[[5, 10], [12, 20]]` as the whole answer about videos | stretches of time |
+| `[5, 10]`, `[[5, 10], [12, 20]]` as the whole answer about videos | time spans |
 
-Other pairs, numbers without commas, groups of four under an unknown key and what stands in the fence of a
-program are problems.
-`finesight.parse.answer` makes a problem also of what does not fit the picture or video.
+Other pairs, numbers without commas, four numbers under an unknown key and numbers in the fence of a
+program are problems. So are numbers that do not fit the picture or video (`finesight.parse.originals`).
 """
 
 from __future__ import annotations
@@ -24,9 +22,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from finesight.geometry import Point
-from finesight.parse.coordinates import beside, description, named_place, numbers_of, plain_key
-from finesight.parse.grounding import blank, ordered
-from finesight.parse.json_block import JsonBlock, ObjectVisit, regions, walk
+from finesight.parse.coordinates import (
+    description,
+    named_place,
+    numbers_of,
+    other_members,
+    plain_key,
+)
+from finesight.parse.json_block import JsonBlock, ObjectVisit, blank, regions, walk
 from finesight.parse.placement import name_in_object
 from finesight.parse.records import (
     AnswerBox,
@@ -49,9 +52,9 @@ TWO = re.compile(rf"[\[(]\s{{0,4}}{_N}{_GAP}{_N}\s{{0,4}}[\])]")
 NAMED = re.compile(
     rf"\bx\s{{0,3}}[=:]\s{{0,3}}{_N}[\s,;]{{1,6}}y\s{{0,3}}[=:]\s{{0,3}}{_N}", re.IGNORECASE
 )
-BARE_FOUR = re.compile(rf"\s*+{_N}{_LOOSE_GAP}{_N}{_LOOSE_GAP}{_N}{_LOOSE_GAP}{_N}\s*+\Z")
+BARE_FOUR = re.compile(rf"\A\s*+{_N}{_LOOSE_GAP}{_N}{_LOOSE_GAP}{_N}{_LOOSE_GAP}{_N}\s*+\Z")
 """The whole of a text."""
-BARE_TWO = re.compile(rf"\s*+{_N}{_LOOSE_GAP}{_N}\s*+\Z")
+BARE_TWO = re.compile(rf"\A\s*+{_N}{_LOOSE_GAP}{_N}\s*+\Z")
 """The whole of a text."""
 
 _TAG = re.compile(
@@ -77,8 +80,8 @@ class Group:
 
     Attributes:
         numbers: as written.
-        span: where they stand.
-        label: what the answer calls them; empty if nothing.
+        span: where they are in the text.
+        label: of the object; empty if none is written.
     """
 
     numbers: tuple[float, ...]
@@ -87,15 +90,15 @@ class Group:
 
 
 def find_groups(text: str, *patterns: re.Pattern[str]) -> list[Group]:
-    """The numbers in one of these forms: the first that occurs."""
+    """All groups of the first of these patterns that occurs."""
     for pattern in patterns:
-        if found := [Group(_floats(match), match.span()) for match in _matches(pattern, text)]:
+        if found := [Group(_floats(match), match.span()) for match in pattern.finditer(text)]:
             return found
     return []
 
 
 def find_tagged(text: str) -> list[Group]:
-    """The numbers in tags such as `<bbox>`, whatever their count."""
+    """Numbers in tags such as `<bbox>`, of any count."""
     found: list[Group] = []
     for match in _TAG.finditer(text):
         fours = [_floats(four) for four in FOUR.finditer(match[3])]
@@ -116,8 +119,8 @@ def find_in_objects(
         for visit in walk(block):
             if visit.is_complete and (found := _in_object(visit)) is not None:
                 numbers, keys = found
-                said = beside(visit.members[keys[0]], len(numbers))
-                yield visit.saying(said), numbers, keys, block.span
+                own = other_members(visit.members[keys[0]], len(numbers))
+                yield visit.with_members(own), numbers, keys, block.span
 
 
 def read_bare(
@@ -131,67 +134,67 @@ def read_bare(
     """Read the numbers of a reply in which nothing else was found.
 
     Args:
-        text: the reply, with its JSON objects and everything else that was read blanked out.
-        blocks: its JSON.
+        text: the reply, with its JSON objects and all that was read replaced by spaces.
+        blocks: its JSON blocks.
         shows_picture: whether the conversation shows a picture.
         shows_video: whether it shows a video.
-        is_cut: whether the model was stopped before it was done; numbers that nothing encloses are
-            then not trusted.
+        is_cut: whether the model was stopped before it ended its answer; numbers without brackets at the end are
+            then left out.
 
     Returns:
-        Results, and one problem where there are numbers that could be some and are not taken.
+        Unmarked results, or one problem for numbers that are not read.
     """
     if not (shows_picture or shows_video):
         return Findings()
     if objects := [_object(*found) for found in find_in_objects(blocks)]:
-        return _merged(objects)
-    program, text = text, _without_programs(text)
+        return Findings.joined(objects)
+    with_programs, text = text, _without_programs(text)
     if tagged := [group for group in find_tagged(text) if group.numbers]:
-        return _merged([_place(group) for group in tagged])
+        return _places(tagged)
     named = find_groups(text, NAMED)
     called = [group for group in named if _is_call(text, group)]
     if called and is_cut and called[-1].span[1] >= len(text.rstrip()):
         what = "the last numbers were cut before their end"
         cut = Findings(problems=(Problem(called[-1].span, what),))
-        return _merged([*(_place(group) for group in called[:-1]), cut])
+        return Findings.joined([_places(called[:-1]), cut])
     if places := called or find_groups(text, FOUR):
-        return _merged([_place(group) for group in places])
+        return _places(places)
     inner = _WRAPPING.sub(lambda match: " " * len(match[0]), text)
     is_whole = _ONLY_NUMBERS.fullmatch(inner) is not None
     pairs = find_groups(text, TWO)
     if is_whole and shows_picture and len(pairs) == 2 and (four := find_groups(text, CORNERS)):
-        return _merged([_place(group) for group in four])
+        return _places(four)
     if pairs and is_whole and shows_picture != shows_video:
-        return _merged([_place(group) if shows_picture else _time(group) for group in pairs])
+        return _places(pairs) if shows_picture else _events(pairs)
     if (four := find_groups(inner, BARE_FOUR)) and inner.count(",") == 3 and not is_cut:
-        return _merged([_place(four[0])])
-    in_code = find_groups(program, NAMED, FOUR, CORNERS)
+        return _places(four)
+    in_code = find_groups(with_programs, NAMED, FOUR, CORNERS)
     return _refused(pairs or named or four or _bare_pair(inner) or in_code, blocks)
 
 
 def _without_programs(text: str) -> str:
-    """The text with the fences of programs made blank."""
+    """The text with program code in fences replaced by spaces."""
     return blank(text, [(region.start, region.end) for region in regions(text) if region.is_code])
 
 
 def _is_call(text: str, group: Group) -> bool:
-    """Whether `x=5, y=6` are the arguments of something that is done, such as a click."""
+    """Whether `x=5, y=6` are the arguments of an action such as a click."""
     before = text[max(group.span[0] - 24, 0) : group.span[0]]
     return _CALL.search(before) is not None and not _EQUATION.match(text, group.span[1])
 
 
 def read_beside(text: str, boxes: Sequence[AnswerBox]) -> tuple[Problem, ...]:
-    """One problem where a reply that gives results also holds four numbers that nothing calls a box.
+    """One problem if a reply with results also contains four unmarked numbers.
 
     Args:
-        text: the reply, with everything that was read blanked out.
-        boxes: what was found; numbers that only say one of these again are no problem.
+        text: the reply, with all that was read replaced by spaces.
+        boxes: the boxes found; numbers that repeat one of these are no problem.
     """
-    said = {(box.x1, box.y1, box.x2, box.y2) for box in (each.box_resized for each in boxes)}
+    known = {(box.x1, box.y1, box.x2, box.y2) for box in (each.box_resized for each in boxes)}
     text = _without_programs(text)
     found = [*find_tagged(text), *find_groups(text, FOUR), *find_groups(text, CORNERS)]
     for group in found:
-        if len(group.numbers) == 4 and group.numbers not in said:
+        if len(group.numbers) == 4 and group.numbers not in known:
             shown = ", ".join(f"{number:g}" for number in group.numbers)
             what = f"beside other results, nothing calls the numbers {shown} a box"
             return (Problem(group.span, what),)
@@ -199,10 +202,10 @@ def read_beside(text: str, boxes: Sequence[AnswerBox]) -> tuple[Problem, ...]:
 
 
 def _refused(groups: Sequence[Group], blocks: Sequence[JsonBlock]) -> Findings:
-    """One problem for numbers that are not taken, if there are any."""
+    """One problem for numbers that are not read, if there are any."""
     if groups:
-        said = ", ".join(f"{number:g}" for number in groups[0].numbers)
-        what = f"nothing calls the numbers {said} a box, a point or a time"
+        shown = ", ".join(f"{number:g}" for number in groups[0].numbers)
+        what = f"nothing calls the numbers {shown} a box, a point or a time"
         return Findings(problems=(Problem(groups[0].span, what),))
     for block in blocks:
         for visit in walk(block):
@@ -213,27 +216,20 @@ def _refused(groups: Sequence[Group], blocks: Sequence[JsonBlock]) -> Findings:
     return Findings()
 
 
-def _matches(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
-    if pattern in (BARE_FOUR, BARE_TWO):
-        match = pattern.match(text)
-        return iter([match] if match else [])
-    return pattern.finditer(text)
-
-
 def _floats(match: re.Match[str]) -> tuple[float, ...]:
     return tuple(float(number) for number in match.groups())
 
 
 def _bare_pair(text: str) -> list[Group]:
-    """Two numbers that are a whole text; "1,234" is one number."""
+    """Two numbers that are the whole text; "1,234" is one number."""
     return [] if _THOUSANDS.fullmatch(text) else find_groups(text, BARE_TWO)
 
 
 def _in_object(visit: ObjectVisit) -> tuple[list[float], list[str]] | None:
-    """The place of an object and the keys that say it."""
+    """The numbers of an object's place, and their keys."""
     around = visit.enclosing[-1] if visit.enclosing else None
     if isinstance(around, str) and plain_key(around) in _PLACE_KEYS:
-        return None  # it was read with the object around it
+        return None  # was read with the object around it
     if (named := named_place(visit.members, 2)) is not None:
         return named[0], sorted(named[1])
     for key, value in visit.members.items():
@@ -255,6 +251,10 @@ def _object(
     return _place(group, attributes=attributes, media_name=name_in_object(visit))
 
 
+def _places(groups: Sequence[Group]) -> Findings:
+    return Findings.joined(_place(group) for group in groups)
+
+
 def _place(
     group: Group, *, attributes: Mapping[str, JsonValue] | None = None, media_name: str = ""
 ) -> Findings:
@@ -266,38 +266,26 @@ def _place(
             attributes=attributes or {},
             media_name=media_name,
             span=group.span,
+            is_unmarked=True,
         )
         return Findings(points=(point,))
     if len(group.numbers) == 4:
-        box, swapped = ordered(group.numbers)
-        found = AnswerBox(
-            box_resized=box,
+        box = AnswerBox.from_numbers(
+            group.numbers,
             label=group.label,
-            attributes=attributes or {},
-            swapped=swapped,
+            attributes=attributes,
             media_name=media_name,
             span=group.span,
+            is_unmarked=True,
         )
-        return Findings(boxes=(found,))
-    what = f"a tag holds {len(group.numbers)} numbers, not two or four"
+        return Findings(boxes=(box,))
+    what = f"a tag contains {len(group.numbers)} numbers, not two or four"
     return Findings(problems=(Problem(group.span, what),))
 
 
-def _time(group: Group) -> Findings:
-    start, end = sorted(group.numbers)
-    event = AnswerEvent(
-        model_start_seconds=start,
-        model_end_seconds=end,
-        swapped=start != group.numbers[0],
-        span=group.span,
+def _events(groups: Sequence[Group]) -> Findings:
+    found = (
+        AnswerEvent.from_times(*group.numbers, span=group.span, is_unmarked=True)
+        for group in groups
     )
-    return Findings(events=(event,))
-
-
-def _merged(found: Sequence[Findings]) -> Findings:
-    return Findings(
-        boxes=tuple(box for each in found for box in each.boxes),
-        points=tuple(point for each in found for point in each.points),
-        events=tuple(event for each in found for event in each.events),
-        problems=tuple(problem for each in found for problem in each.problems),
-    )
+    return Findings(events=tuple(found))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A parsed page: blocks in reading order, each with its place, its text and its tag.
+"""A parsed page: blocks in reading order, each with tag, text and box.
 
-The tree keeps what the model wrote, tag by tag, so that it can be written back without loss; what a
-block *is* (`kind`, `variant`, `level`) is derived from tag and class, never stored beside them.
+The tree keeps the tags that the model wrote, so that rendering it loses nothing. `kind`, `variant` and
+`level` are derived from tag and class.
 
-Normal form, which the parser gives and the renderer expects: text has no blank at its ends and no
-two blanks in a row (except in blocks that keep their line breaks, such as formulas); a block holds
+Normal form, which the parser returns and the renderer expects: text has no white space at its ends and no
+two spaces in a row (except in blocks that keep white space, such as formulas); a block has
 either text or children.
 Source: Qwen2.5-VL report, section 2.2.1 (document omni-parsing), and the official document
 cookbook.
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from finesight.geometry import Box, Resize
-from finesight.parse.records import JsonValue, Problem, Span
+from finesight.parse.records import JsonValue, Problem, Span, corners
 
 Mark = Literal["bold", "italic", "underline", "strike", "superscript", "subscript", "code"]
 BlockKind = Literal[
@@ -67,7 +67,7 @@ _BLANKS = re.compile(r"\s++")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of text with the same marks."""
+    """A run of text with the same formatting."""
 
     text: str
     marks: tuple[Mark, ...] = ()
@@ -91,7 +91,7 @@ class Cell:
 
     @property
     def text(self) -> str:
-        """The text without marks."""
+        """The text without formatting."""
         return "".join(run.text for run in self.runs)
 
 
@@ -104,12 +104,12 @@ class Block:
         runs: its text, if it has no children.
         rows: cells of a table, row by row.
         children: blocks within it; of a table, its caption.
-        attributes: what the tag said, without the box.
-        style: style sheet that stood before it, as the models write them before tables.
-        box_resized: where it is, in pixels the model saw; None if the model did not say.
-        box: where it is, in pixels of the original page; None until the page is brought home.
-        clipped: whether `box` had to be cut to the page.
-        is_cut: whether the text ended before the block did.
+        attributes: attributes of the tag, without the box.
+        style: style sheet before the block, as the models write them before tables.
+        box_resized: box in pixels the model saw; None if the model gave none.
+        box: box in pixels of the original page; None until `DocumentPage.to_original`.
+        clipped: whether `box` was cut to the page.
+        is_cut: whether the text ends within the block.
     """
 
     tag: str
@@ -125,7 +125,7 @@ class Block:
 
     @property
     def kind(self) -> BlockKind:
-        """What the block is."""
+        """The type of the block, from tag and class."""
         if self.tag not in _TAG_KINDS:
             words = _class_words(self.attributes)
             for name, kind in _CLASS_KINDS:
@@ -136,7 +136,7 @@ class Block:
 
     @property
     def variant(self) -> str:
-        """What its class says beyond the kind: "caption", "ocr", "handwritten"; often empty."""
+        """The rest of its class: "caption", "ocr", "handwritten"; often empty."""
         words = _class_words(self.attributes)
         for name, kind in _CLASS_KINDS:
             if kind == self.kind and words.startswith(name):
@@ -145,12 +145,12 @@ class Block:
 
     @property
     def level(self) -> int:
-        """Level of a heading, 1 to 6; 0 for anything else."""
+        """Level of a heading, 1 to 6; 0 for other blocks."""
         return int(self.tag[1]) if self.kind == "heading" else 0
 
     @property
     def text(self) -> str:
-        """All text within it, a line per child and per table row."""
+        """All text within it, one line per child and per table row."""
         if self.rows:
             lines = [child.text for child in self.children]
             lines += ["\t".join(cell.text for cell in row) for row in self.rows]
@@ -162,13 +162,13 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentPage:
-    """A page that a model read.
+    """A page that a model transcribed.
 
     Attributes:
         blocks: in reading order.
-        is_cut: whether the text ended before the page did.
-        problems: what could not be read as it was written.
-        span: where the page stands in the reply.
+        is_cut: whether the text ends within the page.
+        problems: parts that could not be read as written.
+        span: where the page is in the reply.
     """
 
     blocks: tuple[Block, ...] = ()
@@ -178,7 +178,7 @@ class DocumentPage:
 
     @property
     def text(self) -> str:
-        """All text of the page, blocks apart by blank lines."""
+        """All text of the page, with a blank line between blocks."""
         return "\n\n".join(text for block in self.blocks if (text := block.text))
 
     def walk(self) -> Iterator[Block]:
@@ -190,7 +190,7 @@ class DocumentPage:
             stack.extend(reversed(block.children))
 
     def to_original(self, resize: Resize) -> DocumentPage:
-        """The page with every box also in pixels of the original."""
+        """The page with every box also in original pixels."""
         return replace(self, blocks=tuple(_to_original(block, resize) for block in self.blocks))
 
     def to_dict(self) -> dict[str, JsonValue]:
@@ -203,11 +203,11 @@ class DocumentPage:
 
 
 def normal_runs(runs: Iterable[Run], *, keep_blanks: bool = False) -> tuple[Run, ...]:
-    """Text in normal form; a blank between two runs goes to the one with fewer marks.
+    """Text in normal form; white space between two runs goes to the one with fewer marks.
 
     Args:
-        runs: in reading order; a line break stands for itself.
-        keep_blanks: leave blanks and line breaks inside the text as they are.
+        runs: in reading order, with line breaks for `<br>`.
+        keep_blanks: leave white space inside the text unchanged.
     """
     joined: list[Run] = []
     pending = ""
@@ -233,7 +233,7 @@ def normal_runs(runs: Iterable[Run], *, keep_blanks: bool = False) -> tuple[Run,
 
 
 def _blank(gap: str) -> str:
-    """What a gap becomes: one line break if it holds one, else one space, or nothing."""
+    """White space in normal form: one line break if it contains any, else one space, or nothing."""
     return "\n" if "\n" in gap else " " if gap else ""
 
 
@@ -242,16 +242,11 @@ def _class_words(attributes: Mapping[str, str]) -> str:
 
 
 def _to_original(block: Block, resize: Resize) -> Block:
-    box, clipped = (None, False)
+    box, clipped = None, False
     if block.box_resized is not None:
         box, clipped = resize.to_original(block.box_resized)
     children = tuple(_to_original(child, resize) for child in block.children)
     return replace(block, box=box, clipped=clipped, children=children)
-
-
-def box_list(box: Box | None) -> JsonValue:
-    """A box as `[x1, y1, x2, y2]`, or null."""
-    return None if box is None else [box.x1, box.y1, box.x2, box.y2]
 
 
 def _block_dict(block: Block) -> dict[str, JsonValue]:
@@ -260,8 +255,8 @@ def _block_dict(block: Block) -> dict[str, JsonValue]:
         "variant": block.variant,
         "level": block.level,
         "text": "" if block.children or block.rows else block.text,
-        "box": box_list(block.box),
-        "box_resized": box_list(block.box_resized),
+        "box": corners(block.box),
+        "box_resized": corners(block.box_resized),
         "clipped": block.clipped,
         "is_cut": block.is_cut,
     }

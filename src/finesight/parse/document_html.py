@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""QwenVL HTML to a typed page.
+"""Parses QwenVL HTML into a typed page.
 
-Forgiving where models are careless: the closing order of the report's own example
-(`</html></body>`), tags that are never closed, stray closing tags, paragraphs within paragraphs,
-unknown tags (they are text), and text that ends in the middle. What is cut is kept and marked,
-because half a paragraph is still text; a box is taken only from a whole tag.
+Tolerated are the closing order of the report's own example (`</html></body>`), tags that are never closed,
+stray closing tags, paragraphs within paragraphs, unknown tags (they are text), and text that ends early.
+Blocks that are cut off are kept and marked; a box is read only from a complete tag.
 
-Not a browser: no style is applied, links and `<span>` keep only their text, pictures within table
-cells are left out and reported. The work is linear in the length of the text; nesting beyond a
+No style is applied, links and `<span>` keep only their text, and pictures within table
+cells are left out and reported. Time is linear in the length of the text; nesting beyond a
 fixed depth is flattened.
 Source: Qwen2.5-VL report, section 2.2.1, and the official document cookbook.
 """
@@ -20,7 +19,6 @@ from dataclasses import replace
 
 from finesight.geometry import Box
 from finesight.parse.document import Block, Cell, DocumentPage, Mark, Run, normal_runs
-from finesight.parse.grounding import blank, ordered
 from finesight.parse.html_tags import (
     BLOCK_TAGS,
     KEEP_BLANKS,
@@ -31,19 +29,20 @@ from finesight.parse.html_tags import (
     RAW_TAGS,
     TEXT_BLOCKS,
 )
-from finesight.parse.records import Problem
+from finesight.parse.json_block import blank
+from finesight.parse.records import Problem, bounding_box, ordered
 from finesight.parse.tags import Tag, cut_tag, find_comments, find_tags, read_numbers, unescape
 
 PAGE_PROMPT = "QwenVL HTML "
-"""What asks for this form. Its blank belongs to it, and the official notebook puts it before the picture."""
+"""Prompt for this format, with its space. The official notebook puts it before the picture."""
 PAGE_SYSTEM = "You are a helpful assistant"
-"""System text, without a full stop, of the call whose answer the notebook prints."""
+"""System text, without a full stop, of the call whose answer the official notebook prints."""
 PAGE_SYSTEM_LONG = (
     "You are an AI specialized in recognizing and extracting text from images. Your mission is to analyze the image"
     " document and generate the result in QwenVL Document Parser HTML format using specified tags while maintaining"
     " user privacy and data integrity."
 )
-"""System text that the notebook defines, though neither of its calls passes it."""
+"""System text that the notebook defines and does not use."""
 _START = re.compile(
     r"<(?:html|body|!doctype\s{1,4}html)\b"
     r"|<(?:p|h[1-6]|div|table|ul|ol|li|img|section|header|footer)\b[^<>]*\bdata-bbox\b",
@@ -56,11 +55,10 @@ _FENCE_END = re.compile(r"(?:^|(?<=>))[ \t]*+```[ \t]*+$", re.MULTILINE)
 
 
 def read_document(text: str) -> DocumentPage | None:
-    """Read the page of a reply; None if the reply holds no HTML page.
+    """Read the page of a reply; None if the reply contains no HTML page.
 
-    A page is what stands in an ```html fence, or what begins with `<html>`, `<body>` or a tag with
-    a box. It ends with `</html>` or `</body>`, or else where its fence is closed: three backticks
-    within the text of a page are text.
+    A page begins with an ```html fence, `<html>`, `<body>` or a tag with a box. It ends with `</html>` or
+    `</body>`, or else where its fence is closed; three backticks within the text of a page are text.
     """
     fence, tag = _FENCE.search(text), _START.search(text)
     if fence and (not tag or fence.start() < tag.start()):
@@ -79,7 +77,7 @@ def _page_end(text: str, start: int) -> int:
 
 
 class _Frame:
-    """An element that is open. `role` says what its text and its children become."""
+    """An open element; `role` decides what becomes of its text and children."""
 
     __slots__ = ("attributes", "block", "cells", "children", "keep", "role", "rows", "runs", "tag")
 
@@ -95,7 +93,7 @@ class _Frame:
         self.cells: list[Cell] = []
 
     def flush(self) -> None:
-        """Make the loose text before a child a child of its own."""
+        """Make the text before a child element a text block."""
         runs = normal_runs(self.runs, keep_blanks=self.keep)
         if runs:
             self.children.append(Block(tag="", runs=runs))
@@ -103,7 +101,7 @@ class _Frame:
 
 
 class _Builder:
-    """Builds one page from the tags of a stretch of text."""
+    """Builds one page from the tags of a part of a text."""
 
     def __init__(self, text: str, start: int, end: int, *, is_fenced: bool) -> None:
         comments, self._is_comment_cut = find_comments(text, start, end)
@@ -141,7 +139,7 @@ class _Builder:
         )
 
     def _finish_text(self, at: int) -> bool:
-        """Take the text after the last tag, if it still belongs to the page; True if a tag is cut."""
+        """Add the text after the last tag if it belongs to the page; True if a tag is cut off."""
         cut = None if self._is_closed else cut_tag(self._text, at, self._stop)
         belongs = len(self._stack) > 1 or self._has_wrapper or self._is_fenced
         if not self._is_closed and (belongs or cut is not None):
@@ -150,10 +148,10 @@ class _Builder:
         return cut is not None
 
     def _take(self, tag: Tag) -> int:
-        """Handle one tag; returns the offset at which text goes on."""
+        """Process one tag; returns the offset at which reading continues."""
         name = tag.name
         if name not in KNOWN_TAGS:
-            self._text_between(tag.start, tag.end)  # the text says "<name>"
+            self._text_between(tag.start, tag.end)  # not a tag: the text "<name>"
         elif name in ("html", "body"):
             self._has_wrapper |= not tag.is_closing
             if tag.is_closing:
@@ -176,13 +174,13 @@ class _Builder:
         return tag.end
 
     def _close_page(self) -> None:
-        """`</body>` and `</html>`, in either order, end everything that is still open."""
+        """`</body>` and `</html>`, in either order, close all open elements."""
         while len(self._stack) > 1:
             self._close_top()
         self._is_closed = True
 
     def _raw(self, tag: Tag) -> int:
-        """Pass over an element whose content is no text; a style sheet is kept for the next block."""
+        """Skip an element whose content is not text; a style sheet is kept for the next block."""
         if tag.is_empty:
             return tag.end
         close = re.compile(rf"</{tag.name}\s{{0,8}}>", re.IGNORECASE).search(
@@ -215,7 +213,7 @@ class _Builder:
             self._add_child(frame.block)
 
     def _close_open_item(self) -> None:
-        """A list item ends the one before it, if no list was opened in between."""
+        """A list item closes the previous one, unless a list was opened in between."""
         for frame in reversed(self._stack):
             if frame.tag in ("ul", "ol", "table"):
                 return
@@ -226,7 +224,7 @@ class _Builder:
                 return
 
     def _open_table_part(self, tag: Tag) -> None:
-        """`<tr>`, `<td>` and `<th>`; each ends its forerunner, outside a table they mean nothing."""
+        """`<tr>`, `<td>` and `<th>`: each closes the previous one; outside a table they are ignored."""
         if self._inside("flat"):
             self._add_run("\n")
             return
@@ -246,14 +244,14 @@ class _Builder:
         self._push(frame)
 
     def _push(self, frame: _Frame) -> bool:
-        """Open an element; False where it would be nested too deep."""
+        """Open an element; False if it would be nested too deeply."""
         if len(self._stack) >= MAX_DEPTH:
             return False
         self._stack.append(frame)
         return True
 
     def _close(self, name: str) -> None:
-        """Close the innermost element of this name; a cell keeps what is around it open."""
+        """Close the innermost element of this name; a tag within a cell closes nothing outside the cell."""
         if name in BLOCK_TAGS and self._inside("cell") and name != "table":
             self._add_run("\n")
             return
@@ -266,7 +264,7 @@ class _Builder:
                     self._add_run("\n")
                 return
             if frame.role == "flat":
-                return  # what closes within a flattened table closes nothing around it
+                return  # tags of a flattened table close nothing outside it
             if frame.role == "cell" and name not in ("tr", "table"):
                 return
             if frame.role == "block" and name in MARK_TAGS:
@@ -306,7 +304,7 @@ class _Builder:
         value = frame.attributes.get(name, "1").strip()
         if re.fullmatch(r"[1-9]\d{0,2}", value):
             return int(value)
-        self._complain((self._end, self._end), f"{name} is {value[:20]!r}; 1 was taken")
+        self._complain((self._end, self._end), f"{name} is {value[:20]!r}; 1 is used")
         return 1
 
     def _picture(self, tag: Tag) -> None:
@@ -321,9 +319,9 @@ class _Builder:
         owner.children.append(block)
 
     def _placed(self, tag: Tag) -> Block:
-        """A block with the box of its tag; what is no box stays an attribute and is reported."""
+        """A block with the box of its tag; an invalid box stays an attribute and is reported."""
         attributes = dict(tag.attributes)
-        box = self._polygon(attributes.get("data-polygon", ""))
+        box = _polygon_box(attributes.get("data-polygon", ""))
         if "data-bbox" in attributes:
             numbers = read_numbers(attributes["data-bbox"])
             if numbers is None or len(numbers) != 4:
@@ -337,20 +335,12 @@ class _Builder:
         style, self._style = self._style, ""
         return Block(tag=tag.name, attributes=attributes, style=style, box_resized=box)
 
-    def _polygon(self, value: str) -> Box | None:
-        """The upright box around a polygon of at least three corners."""
-        numbers = read_numbers(value) or []
-        if len(numbers) < 6 or len(numbers) % 2:
-            return None
-        xs, ys = numbers[::2], numbers[1::2]
-        return Box(min(xs), min(ys), max(xs), max(ys))
-
     def _text_between(self, start: int, end: int) -> None:
         if start < end:
             self._add_run(unescape(self._text[start:end]), is_source=True)
 
     def _add_run(self, text: str, *, is_source: bool = False) -> None:
-        """Add text to the innermost block or cell, with the marks that are open in it."""
+        """Add text to the innermost block or cell, with the formatting that is open in it."""
         marks: set[Mark] = set()
         for frame in reversed(self._stack):
             if frame.role == "mark":
@@ -359,12 +349,12 @@ class _Builder:
                 break
         owner = self._owner()
         if is_source and not owner.keep:
-            text = text.replace("\n", " ")  # a line break of the source is a blank
+            text = text.replace("\n", " ")  # a line break in HTML source is a space
         ordered_marks = tuple(mark for mark in MARK_ORDER if mark in marks)
         owner.runs.append(Run(text, ordered_marks))
 
     def _owner(self) -> _Frame:
-        """The innermost element that takes text."""
+        """The innermost element that can contain text."""
         return next(
             frame for frame in reversed(self._stack) if frame.role in ("root", "block", "cell")
         )
@@ -374,3 +364,9 @@ class _Builder:
 
     def _complain(self, span: tuple[int, int], message: str) -> None:
         self._problems.append(Problem(span, message))
+
+
+def _polygon_box(value: str) -> Box | None:
+    """The box around a polygon of at least three corners; None if the value is not one."""
+    numbers = read_numbers(value) or []
+    return None if len(numbers) < 6 or len(numbers) % 2 else bounding_box(numbers)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A typed page back to QwenVL HTML: what training data is made of, and the other half of the round trip.
+"""Renders a typed page as QwenVL HTML, for training data.
 
-For a page in normal form, `read_document(render_html(page))` is the page again. The closing tags
-come in the proper order, not in that of the report's example.
+For a page in normal form, `read_document(render_html(page))` equals the page. Closing tags
+are in the correct order, unlike in the report's example.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _MARK_TAGS: dict[Mark, str] = {
 
 
 def render_html(page: DocumentPage, *, fenced: bool = False) -> str:
-    """Write a page as QwenVL HTML, a line per block.
+    """Write a page as QwenVL HTML, one line per block.
 
     Args:
-        page: in normal form; boxes are taken from `box_resized`.
-        fenced: put it between ```html and ```, as the official models answer.
+        page: in normal form; boxes are those of `box_resized`.
+        fenced: enclose it in ```html and ```, as the official models answer.
     """
     lines = [
         "<html><body>",
@@ -41,7 +41,7 @@ def render_html(page: DocumentPage, *, fenced: bool = False) -> str:
 
 
 def bbox_text(box: Box) -> str:
-    """A box as `x1 y1 x2 y2`; whole numbers without a point."""
+    """A box as `x1 y1 x2 y2`; integers without a decimal point."""
     return " ".join(_number(value) for value in (box.x1, box.y1, box.x2, box.y2))
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Events of a video in a reply: JSON lists with start and end, and sentences with times in them.
+"""Events of a video in a reply: JSON objects with start and end, and sentences with times.
 
-JSON goes first; sentences are read only where no JSON object gave a time, because a reply that
-lists its events also likes to talk about them.
+Sentences are read only if no JSON object gives a time, because a reply that lists its events often also
+describes them in words.
 Source: Qwen2.5-VL cookbook on video understanding ("happens in 64.0 - 72.0 seconds",
 `start_time`/`end_time`).
 """
@@ -21,8 +21,7 @@ from finesight.parse.coordinates import (
     named_place,
     plain_key,
 )
-from finesight.parse.grounding import blank
-from finesight.parse.json_block import JsonBlock, ObjectVisit, find_blocks, walk
+from finesight.parse.json_block import JsonBlock, ObjectVisit, blank, find_blocks, walk
 from finesight.parse.placement import name_in_object
 from finesight.parse.records import AnswerEvent, Findings, JsonValue, Problem, Span
 from finesight.parse.times import parse_time, read_spans, scan_spans
@@ -30,7 +29,7 @@ from finesight.parse.times import parse_time, read_spans, scan_spans
 START_KEYS = ("starttime", "start", "startseconds", "begin", "starttimestamp")
 END_KEYS = ("endtime", "end", "endseconds", "stop", "endtimestamp")
 RANGE_KEYS = ("timestamp", "timestamps", "time", "timerange", "interval", "segment")
-"""Without their case and the marks between their words."""
+"""Keys in lower case, without punctuation."""
 LIST_KEYS = (
     "relevantwindows",
     "windows",
@@ -40,7 +39,7 @@ LIST_KEYS = (
     "moments",
     "spans",
 )
-"""Ordinary words too; they count only with stretches of time, and without the marks between words."""
+"""Keys in lower case, without punctuation. They are ordinary words too and count only with a list of time spans."""
 _DESCRIPTION_KEYS = ("description", "event", "activity", "sentence", "caption", *LABEL_KEYS)
 _LEADING = re.compile(r"\W*+(?:(?:from|between|at|during|in)\b)?\W*+$", re.IGNORECASE)
 _LABEL_EDGES = " \t\n,;:.-–—[]()*"
@@ -56,11 +55,11 @@ def read_events(
     """Read all events of a text.
 
     Args:
-        text: the reply, or a part of it with everything else blanked out.
-        is_cut: whether the model was stopped before it was done; a time at the very end is then not
-            trusted.
-        bare_numbers: also take "5 - 15" in a sentence, where nothing says that it is a time.
-        blocks: the JSON of the text if it was already found.
+        text: the reply, or a part of it with the rest replaced by spaces.
+        is_cut: whether the model was stopped before it ended its answer; a time at the very end is then
+            left out.
+        bare_numbers: also read "5 - 15" in a sentence, without a unit, as a time span.
+        blocks: the JSON blocks of the text, if already found.
 
     Returns:
         Events in reading order, in seconds on the clock the model saw.
@@ -76,9 +75,9 @@ def read_events(
                 problems.append(Problem(block.span, error.message))
     if not events:
         rest = blank(text, [block.span for block in found_blocks if block.num_keys])
-        said = _from_sentences(rest, is_cut=is_cut, bare_numbers=bare_numbers)
-        events.extend(said.events)
-        problems.extend(said.problems)
+        in_sentences = _from_sentences(rest, is_cut=is_cut, bare_numbers=bare_numbers)
+        events.extend(in_sentences.events)
+        problems.extend(in_sentences.problems)
     return Findings(
         events=tuple(events),
         problems=tuple(problems),
@@ -87,7 +86,7 @@ def read_events(
 
 
 def _from_object(visit: ObjectVisit, span: Span) -> list[AnswerEvent]:
-    """The events of one object; none if it speaks of no time, or of a place at a time."""
+    """The events of one object; none if it has no time, or if it has a place too."""
     members = visit.members
     if has_place(members) or named_place(members, 4) is not None:
         return []
@@ -96,9 +95,9 @@ def _from_object(visit: ObjectVisit, span: Span) -> list[AnswerEvent]:
     if not (start_key or end_key or range_key):
         return []
     if not visit.is_complete:
-        raise ParseError("an event does not end")
+        raise ParseError("the object of an event is not closed")
     for first, second in equal_keys(members, (*START_KEYS, *END_KEYS, *RANGE_KEYS)):
-        raise ParseError(f"an event has both {first!r} and {second!r}, which are one key")
+        raise ParseError(f"an event has both {first!r} and {second!r}, which are the same key")
     if start_key and end_key:
         ranges = [(_seconds(members[start_key]), _seconds(members[end_key]))]
         used = {start_key, end_key}
@@ -106,14 +105,13 @@ def _from_object(visit: ObjectVisit, span: Span) -> list[AnswerEvent]:
         ranges = _ranges(members[range_key])
         used = {range_key}
     else:
-        raise ParseError(f"an event has {start_key or end_key} and not the other end")
+        raise ParseError(f"an event has {start_key or end_key} without the other end")
     return [
-        AnswerEvent(
-            model_start_seconds=min(start, end),
-            model_end_seconds=max(start, end),
+        AnswerEvent.from_times(
+            start,
+            end,
             label=label_of(members, _DESCRIPTION_KEYS),
             attributes={key: value for key, value in members.items() if key not in used},
-            swapped=end < start,
             media_name=name_in_object(visit),
             span=span,
         )
@@ -127,16 +125,16 @@ def _first(members: Mapping[str, JsonValue], keys: Sequence[str]) -> str | None:
 
 
 def _seconds(value: JsonValue) -> float:
-    """A number is seconds; a string is any time."""
+    """A number is in seconds; a string is any time format."""
     if isinstance(value, str):
         return parse_time(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-        raise ParseError(f"{str(value)[:60]} is no time")
+        raise ParseError(f"{str(value)[:60]} is not a time")
     return float(value)
 
 
 def _list_key(members: Mapping[str, JsonValue]) -> str | None:
-    """A key of several stretches of time."""
+    """The key of a list of time spans."""
     for key, value in members.items():
         if plain_key(key) in LIST_KEYS and isinstance(value, list) and _are_ranges(value):
             return key
@@ -144,11 +142,11 @@ def _list_key(members: Mapping[str, JsonValue]) -> str | None:
 
 
 def _are_ranges(value: Sequence[JsonValue]) -> bool:
-    return bool(value) and all(isinstance(item, list) or _said_range(item) for item in value)
+    return bool(value) and all(isinstance(item, list) or _range_in_text(item) for item in value)
 
 
 def _ranges(value: JsonValue) -> list[tuple[float, float]]:
-    """One stretch of time, or several in a list; objects in a list are left to themselves."""
+    """One time span, or each of a list; objects in a list are skipped: they are visited themselves."""
     if isinstance(value, list) and all(isinstance(item, dict) for item in value):
         return []
     if isinstance(value, list) and _are_ranges(value):
@@ -157,25 +155,25 @@ def _ranges(value: JsonValue) -> list[tuple[float, float]]:
 
 
 def _range(value: JsonValue) -> tuple[float, float]:
-    """Both ends of "a - b", of [a, b], or of a moment."""
+    """Start and end of "a - b", of [a, b], or of a moment."""
     if isinstance(value, list):
         if len(value) != 2:
-            raise ParseError(f"a stretch of time has {len(value)} ends, not two")
+            raise ParseError(f"a time span has {len(value)} ends, not two")
         return _seconds(value[0]), _seconds(value[1])
-    if (said := _said_range(value)) is not None:
-        return said
+    if (in_text := _range_in_text(value)) is not None:
+        return in_text
     moment = _seconds(value)
     return moment, moment
 
 
-def _said_range(value: JsonValue) -> tuple[float, float] | None:
-    """Both ends of "a - b"."""
+def _range_in_text(value: JsonValue) -> tuple[float, float] | None:
+    """Start and end of the string "a - b"."""
     spans = read_spans(value, bare_numbers=True) if isinstance(value, str) else ()
     return (spans[0].start_seconds, spans[0].end_seconds) if len(spans) == 1 else None
 
 
 def _from_sentences(text: str, *, is_cut: bool, bare_numbers: bool) -> Findings:
-    """Events line by line. The label is what a line says after its time, or else the whole line."""
+    """Events line by line, with the text after the time as label, or else the whole line."""
     spans, problems = scan_spans(text, bare_numbers=bare_numbers)
     end_of_text = len(text.rstrip())
     events: list[AnswerEvent] = []
@@ -185,19 +183,15 @@ def _from_sentences(text: str, *, is_cut: bool, bare_numbers: bool) -> Findings:
             dropped.append(Problem(span.span, "the last time was cut before its end"))
             continue
         events.append(
-            AnswerEvent(
-                model_start_seconds=min(span.start_seconds, span.end_seconds),
-                model_end_seconds=max(span.start_seconds, span.end_seconds),
-                label=label,
-                swapped=span.end_seconds < span.start_seconds,
-                span=span.span,
+            AnswerEvent.from_times(
+                span.start_seconds, span.end_seconds, label=label, span=span.span
             )
         )
     return Findings(events=tuple(events), problems=(*problems, *dropped))
 
 
 def _labels(text: str, spans: Sequence[Span]) -> list[str]:
-    """Per time: what follows it in a line that begins with a time, otherwise the line around it."""
+    """Per time: the text after it if its line begins with a time, otherwise the line around it."""
     labels: list[str] = []
     is_leading = False
     for index, (start, end) in enumerate(spans):

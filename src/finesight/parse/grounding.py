@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""Boxes and points in a reply, in every form that Qwen2.5-VL was taught to write them.
+r"""Boxes and points in a reply, in all formats that Qwen2.5-VL was trained to write.
 
 | form | written as |
 |---|---|
 | JSON | `{"bbox_2d": [x1, y1, x2, y2], "label": ...}`, `{"point_2d": [x, y], ...}`, alone, listed, nested |
 | XML | `<points x1="..." y1="..." x2="..." y2="..." alt="...">object</points>` |
-| plain lines | `x1,y1,x2,y2 object`; with blanks behind the commas only if all lines are of this form |
+| plain lines | `x1,y1,x2,y2 object`; with spaces after the commas only if all lines have this format |
 | legacy | `<\|object_ref_start\|>object<\|object_ref_end\|><\|box_start\|>(x1,y1),(x2,y2)<\|box_end\|>`, quads too |
 
 Other names of these keys and other shapes of their numbers are read as well
-(`finesight.parse.coordinates`). Numbers that name no kind are the business of
-`finesight.parse.bare`.
+(`finesight.parse.coordinates`). Unmarked numbers are read by `finesight.parse.bare`.
 
-All coordinates are taken as pixels of the picture the model saw, also the legacy ones (Qwen2-VL
-meant thousandths there; models fine-tuned from Qwen2.5-VL with that form mean pixels). An object
-that the end of the text cuts is left out and reported, even if its coordinates were there, because
-its label was not.
+All coordinates are taken as pixels of the picture the model saw, also in the legacy format (thousandths in
+Qwen2-VL, pixels in models fine-tuned from Qwen2.5-VL). An object that the end of the text cuts off is
+left out and reported even if its coordinates are complete, because its label may not be.
 Source: Qwen2.5-VL cookbooks (spatial understanding, OCR).
 """
 
@@ -25,9 +23,10 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 
-from finesight.geometry import Box, Point
+from finesight.geometry import Point
 from finesight.parse.coordinates import (
     BOX_KEYS,
+    PLACE_KEYS,
     POINT_KEYS,
     QUAD_KEYS,
     described_groups,
@@ -39,7 +38,14 @@ from finesight.parse.coordinates import (
     place_key,
     plain_key,
 )
-from finesight.parse.json_block import JsonBlock, ObjectVisit, find_blocks, regions, walk
+from finesight.parse.json_block import (
+    JsonBlock,
+    ObjectVisit,
+    blank,
+    find_blocks,
+    regions,
+    walk,
+)
 from finesight.parse.placement import name_in_object
 from finesight.parse.records import AnswerBox, AnswerPoint, Findings, JsonValue, Problem, Span
 from finesight.parse.tags import Tag, cut_tag, find_tags, read_numbers
@@ -54,7 +60,7 @@ _LINE = re.compile(
     r"(?![^\n]*[(\[][ \t]{0,4}[-+]?\d{1,7}[ \t]{0,4},)"
     r"(?P<label>[^\s\d,][^\n]*+)"
 )
-"""A whole line; words that hold more numbers in brackets are no object."""
+"""A whole line; a label must not contain further numbers in brackets."""
 _NO_OBJECT = re.compile(r"(?:and|or|to|is|are|was|were)\b|[%$€]", re.IGNORECASE)
 _TEXT_OF_LINE = re.compile(r"[^\n\r]++")
 _REFERENCE = re.compile(r"<\|object_ref_start\|>([^<]*+)<\|object_ref_end\|>")
@@ -71,13 +77,13 @@ def read_grounding(
     """Read all boxes and points of a text.
 
     Args:
-        text: the reply, or a part of it with everything else blanked out.
-        is_cut: whether the model was stopped before it was done; the last line is then not trusted.
-        blocks: the JSON of the text if it was already found.
+        text: the reply, or a part of it with the rest replaced by spaces.
+        is_cut: whether the model was stopped before it ended its answer; the last line is then left out.
+        blocks: the JSON blocks of the text, if already found.
         shows_picture: whether the conversation shows a picture; without one, plain lines are not read.
 
     Returns:
-        What was found in reading order, in pixels the model saw.
+        Results in reading order, in pixels the model saw.
     """
     found_blocks = find_blocks(text) if blocks is None else blocks
     rest = blank(text, [block.span for block in found_blocks if block.num_keys])
@@ -96,19 +102,8 @@ def read_grounding(
     )
 
 
-def blank(text: str, spans: Sequence[Span]) -> str:
-    """The text with these stretches made blank, so that offsets and line ends stay."""
-    parts, at = [], 0
-    for start, end in sorted(spans):
-        begin = max(start, at)
-        parts.append(text[at:begin])
-        parts.append(re.sub(r"[^\n]", " ", text[begin : max(end, begin)]))
-        at = max(end, at)
-    return "".join((*parts, text[at:]))
-
-
 class _Reader:
-    """Collects what the formats give."""
+    """Collects the results of all formats."""
 
     def __init__(self) -> None:
         self.boxes: list[AnswerBox] = []
@@ -117,30 +112,30 @@ class _Reader:
         self.is_cut = False
 
     def read_block(self, block: JsonBlock) -> None:
-        """Take the objects of one JSON block that hold coordinates."""
+        """Read the objects of one JSON block that contain coordinates."""
         self.is_cut |= block.state == "cut"
         if block.state != "closed":
             self._complain(block.span, f"JSON is {block.state} at character {block.span[1]}")
         for name in block.repeated:
             self._complain(
-                block.span, f"key {name[:60]!r} stands twice in one object; the last counts"
+                block.span, f"key {name[:60]!r} occurs twice in one object; the last counts"
             )
         for numbers in loose_places(block.value):
-            what = f"{_short(numbers)} stands among objects, and nothing calls it a box or a point"
+            what = f"{_short(numbers)} is listed among objects, but nothing marks it as a box or a point"
             self._complain(block.span, what)
         for visit in walk(block):
             if not visit.is_complete:
                 continue
-            for first, second in equal_keys(visit.members, (*BOX_KEYS, *QUAD_KEYS, *POINT_KEYS)):
+            for first, second in equal_keys(visit.members, PLACE_KEYS):
                 self._complain(
-                    block.span, f"{first!r} and {second!r} are one key; only {second!r} counts"
+                    block.span, f"{first!r} and {second!r} are the same key; only {second!r} counts"
                 )
             self._object_boxes(visit, block.span)
             if (key := place_key(visit.members, POINT_KEYS, 2)) is not None:
                 self._object_points(visit, key, block.span)
 
     def _object_boxes(self, visit: ObjectVisit, span: Span) -> None:
-        """Boxes under a key of boxes, of quads, or as members of the object itself."""
+        """Boxes under the key of a box or quad, or as members of the object itself."""
         members = visit.members
         if (key := place_key(members, BOX_KEYS, 4)) is not None:
             quad = numbers_of(members[key], 8) if _are_pairs(members[key]) else None
@@ -153,34 +148,32 @@ class _Reader:
             return
         else:
             return
-        for numbers, said in found:
+        for numbers, own in found:
             if numbers is None:
                 self._complain(span, f"{key} is {_short(members[key])}, not {wanted}")
             else:
-                self._box(numbers, visit.saying(said), [key], span)
+                self._box(numbers, visit.with_members(own), [key], span)
 
     def _box(
         self, numbers: Sequence[float], visit: ObjectVisit, used: Sequence[str], span: Span
     ) -> None:
         label, attributes = description(visit.members, used)
-        box, swapped, polygon = _outline(numbers)
         self.boxes.append(
-            AnswerBox(
-                box_resized=box,
+            AnswerBox.from_numbers(
+                numbers,
                 label=label,
-                attributes=attributes | polygon,
-                swapped=swapped,
+                attributes=attributes,
                 media_name=name_in_object(visit),
                 span=span,
             )
         )
 
     def _object_points(self, visit: ObjectVisit, key: str, span: Span) -> None:
-        for numbers, said in described_groups(visit.members[key], 2):
+        for numbers, members in described_groups(visit.members[key], 2):
             if numbers is None:
                 self._complain(span, f"{key} is {_short(visit.members[key])}, not two numbers")
                 continue
-            own = visit.saying(said)
+            own = visit.with_members(members)
             label, attributes = description(own.members, [key])
             self.points.append(
                 AnswerPoint(
@@ -193,7 +186,7 @@ class _Reader:
             )
 
     def read_points_tags(self, text: str) -> None:
-        """Take `<points ...>object</points>` and `<point ...>`."""
+        """Read `<points ...>object</points>` and `<point ...>`."""
         opened: Tag | None = None
         for tag in find_tags(text):
             if opened is not None:
@@ -207,7 +200,7 @@ class _Reader:
         cut = opened.start if opened else cut_tag(text)
         if cut is not None and text.startswith("<point", cut):
             self.is_cut = True
-            self._complain((cut, len(text)), "a points tag does not end")
+            self._complain((cut, len(text)), "a points tag is not closed")
 
     def _points_tag(self, tag: Tag, content: str, span: Span) -> None:
         places = list(_tag_points(tag.attributes)) or [read_numbers(content)]
@@ -226,7 +219,7 @@ class _Reader:
             )
 
     def read_legacy(self, text: str) -> None:
-        """Take `<|box_start|>(x1,y1),(x2,y2)<|box_end|>` and quads, with the reference before."""
+        """Read `<|box_start|>(x1,y1),(x2,y2)<|box_end|>` and quads, with the object reference before them."""
         references = list(_REFERENCE.finditer(text))
         starts = [reference.start() for reference in references]
         for match in _LEGACY.finditer(text):
@@ -242,35 +235,30 @@ class _Reader:
             elif len(pairs) != len(corners) or len(corners) != (4 if is_quad else 2):
                 self._complain(span, f"a {match.group(1)} has {len(corners)} readable corners")
             else:
-                box, swapped, polygon = _outline([value for corner in corners for value in corner])
-                self.boxes.append(
-                    AnswerBox(
-                        box_resized=box, label=label, attributes=polygon, swapped=swapped, span=span
-                    )
-                )
+                numbers = [value for corner in corners for value in corner]
+                self.boxes.append(AnswerBox.from_numbers(numbers, label=label, span=span))
 
     def read_lines(self, text: str, *, is_cut: bool) -> None:
-        """Take lines of `x1,y1,x2,y2 object`: written tightly or marked, or where there are several and no others."""
+        """Read lines of `x1,y1,x2,y2 object`: marked ones, or unmarked ones if the reply has several and no others."""
         spans = _line_spans(text)
         if is_cut and spans and spans[-1][1] >= len(text.rstrip()):
             last = spans.pop()
             if _LINE.fullmatch(text, *last):
                 self._complain(last, "the last line was cut before its end")
         lines = [line for span in spans if (line := _LINE.fullmatch(text, *span))]
-        boxes = [ordered([float(number) for number in line.group(2, 4, 5, 6)]) for line in lines]
+        boxes = [
+            AnswerBox.from_numbers(
+                [float(number) for number in line.group(2, 4, 5, 6)],
+                label=line["label"].strip(),
+                is_unmarked=True,
+                span=line.span(),
+            )
+            for line in lines
+        ]
         are_clear = all(map(_is_box_and_object, lines, boxes))
         is_listed = len(lines) == len(spans) > 1 or all(map(_is_marked, lines))
         if are_clear and is_listed:
-            self.boxes += [
-                AnswerBox(
-                    box_resized=box,
-                    label=line["label"].strip(),
-                    is_unmarked=True,
-                    swapped=swapped,
-                    span=line.span(),
-                )
-                for line, (box, swapped) in zip(lines, boxes, strict=True)
-            ]
+            self.boxes += boxes
         elif bare := [line for line in lines if not line["open"]]:
             what = "four numbers and words are read as a box only in a reply of such lines"
             self._complain(bare[0].span(), f"{what}: {_short(bare[0][0].strip())}")
@@ -279,14 +267,8 @@ class _Reader:
         self.problems.append(Problem(span, message))
 
 
-def ordered(numbers: Sequence[float]) -> tuple[Box, bool]:
-    """A box with its corners in order; the flag says they were not."""
-    x1, y1, x2, y2 = numbers
-    return Box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), x2 < x1 or y2 < y1
-
-
 def _line_spans(text: str) -> list[Span]:
-    """The lines that hold anything, less fences and code."""
+    """All lines that are not blank, without fences and program code."""
     return [
         line.span()
         for region in regions(text)
@@ -297,24 +279,15 @@ def _line_spans(text: str) -> list[Span]:
 
 
 def _is_marked(line: re.Match[str]) -> bool:
-    """Whether the numbers are set apart from the words: `1,2,3,4 cat`, `[1, 2, 3, 4] cat`, `1, 2, 3, 4: cat`."""
+    """Whether a format separates numbers and label: `1,2,3,4 cat`, `[1, 2, 3, 4] cat`, `1, 2, 3, 4: cat`."""
     return line["gap"] == "," or bool(line["open"]) or line["mark"] == ":"
 
 
-def _is_box_and_object(line: re.Match[str], found: tuple[Box, bool]) -> bool:
-    """Whether a line has an area and names an object; corners in another order need the tight form."""
-    box, swapped = found
-    has_area = box.x1 < box.x2 and box.y1 < box.y2
-    is_in_order = not swapped or line["gap"] == ","
+def _is_box_and_object(line: re.Match[str], found: AnswerBox) -> bool:
+    """Whether a line has an area and a label; swapped corners are accepted only without spaces between numbers."""
+    has_area = found.box_resized.width > 0 and found.box_resized.height > 0
+    is_in_order = not found.swapped or line["gap"] == ","
     return has_area and is_in_order and not _NO_OBJECT.match(line["label"])
-
-
-def _outline(numbers: Sequence[float]) -> tuple[Box, bool, dict[str, JsonValue]]:
-    """The upright box of two corners or of a quad, whether its corners were swapped, and the quad."""
-    if len(numbers) == 4:
-        return *ordered(numbers), {}
-    xs, ys = numbers[::2], numbers[1::2]
-    return Box(min(xs), min(ys), max(xs), max(ys)), False, {"polygon": list(numbers)}
 
 
 def _are_pairs(value: JsonValue) -> bool:
@@ -322,13 +295,13 @@ def _are_pairs(value: JsonValue) -> bool:
 
 
 def _is_value_of_place(visit: ObjectVisit) -> bool:
-    """Whether an object is what stands under a key of a place, so that it was read with that key."""
+    """Whether an object is the value of a key of a place, so that it was read with that key."""
     around = visit.enclosing[-1] if visit.enclosing else None
-    return isinstance(around, str) and plain_key(around) in (*BOX_KEYS, *QUAD_KEYS, *POINT_KEYS)
+    return isinstance(around, str) and plain_key(around) in PLACE_KEYS
 
 
 def _tag_points(attributes: Mapping[str, str]) -> Iterator[list[float] | None]:
-    """`x y`, or `x1 y1 x2 y2 ...`, in the order of the x."""
+    """Numbers of the attributes `x y` or `x1 y1 x2 y2 ...`, in the order of the x."""
     for name in attributes:
         if re.fullmatch(r"x\d{0,6}", name):
             yield read_numbers(f"{attributes[name]} {attributes.get('y' + name[1:], '')}")

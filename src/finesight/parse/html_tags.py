@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the HTML tags that models write mean to the page reader; tags that are not listed are text."""
+"""HTML tags that the page parser knows; all others are text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from finesight.parse.document import BlockKind, Mark
 
 MAX_DEPTH = 64
-"""Elements within elements; deeper ones are flattened into the last that fits."""
+"""Maximum nesting; deeper elements are flattened into the last one that fits."""
 
 MARK_TAGS: Mapping[str, Mark] = {
     **dict.fromkeys(("b", "strong"), "bold"),
@@ -20,13 +20,13 @@ MARK_TAGS: Mapping[str, Mark] = {
     "sub": "subscript",
 }
 MARK_ORDER: tuple[Mark, ...] = tuple(dict.fromkeys(MARK_TAGS.values()))
-"""Marks of one run always come in this order."""
+"""Order of the marks of one run."""
 
 KEEP_BLANKS: tuple[BlockKind, ...] = ("formula", "music_sheet", "chemical_formula", "code")
-"""Blocks in which blanks and line breaks mean something."""
+"""Blocks that keep white space and line breaks."""
 
 TEXT_BLOCKS = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6"))
-"""Blocks that the next block ends."""
+"""Blocks that the next block closes."""
 
 BLOCK_TAGS = TEXT_BLOCKS | {
     "ul",
@@ -72,12 +72,11 @@ SILENT_TAGS = frozenset(
         "hr",
     )
 )
-"""Tags that are passed over and whose content counts."""
+"""Tags that are ignored, while their content is read."""
 
 RAW_TAGS = frozenset(("style", "script", "title", "svg"))
-"""Elements whose content is no text."""
+"""Elements whose content is not text."""
 
 KNOWN_TAGS = (
     BLOCK_TAGS | SILENT_TAGS | RAW_TAGS | MARK_TAGS.keys() | {"br", "img", "tr", "td", "th"}
 )
-"""Everything else between angle brackets is text."""

@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding JSON in a reply: fenced or bare, one block or several, whole or cut.
+"""Finds JSON in a reply: in fences or outside them, one block or several, complete or cut off.
 
-Legend: a *region* is a stretch of text that is either inside a fence of three backticks or outside
-all of them; JSON never reaches over the edge of a region, so a stray quote in a sentence cannot
-swallow the block after it.
+Legend: a *region* is a part of the text that is either inside a fence of three backticks or outside
+all fences. JSON never crosses the edge of a region, so a stray quote in a sentence cannot hide the
+block after it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from finesight.errors import ParseError
 from finesight.parse.json_scan import JsonBlock, Scanner
-from finesight.parse.records import JsonValue
+from finesight.parse.records import JsonValue, Span
 
-__all__ = ["JsonBlock", "ObjectVisit", "Region", "find_blocks", "read_json", "regions", "walk"]
+__all__ = ["JsonBlock", "ObjectVisit", "Region", "blank", "find_blocks", "regions", "walk"]
 
 _FENCE = re.compile(
     r"^[ \t]*+```(\w*+)|(?<=[\]}>])[ \t]*+```(\w*+)|```(json|xml|html|python|plaintext)\b",
@@ -40,13 +39,13 @@ _OPENER = re.compile(r"[\[{]")
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A stretch of text inside or outside a fence.
+    """A part of a text inside a fence or outside all fences.
 
     Attributes:
         start: offset of its first character, after the fence.
         end: offset past its last character, before the closing fence.
         info: the word after the opening fence, in lower case; empty outside a fence.
-        is_fenced: whether it stands inside a fence.
+        is_fenced: whether it is inside a fence.
     """
 
     start: int
@@ -56,17 +55,17 @@ class Region:
 
     @property
     def is_code(self) -> bool:
-        """Whether the fence says that it holds a program; numbers in it are no results."""
+        """Whether the fence marks a program; numbers in it are not results."""
         return bool(self.info) and self.info not in _DATA_FENCES
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectVisit:
-    """One object met while walking a block.
+    """One object of a block.
 
     Attributes:
         members: its keys and values.
-        enclosing: the objects and keys around it, the outermost first.
+        enclosing: the objects and keys around it, outermost first.
         is_complete: whether its closing bracket was read.
     """
 
@@ -74,27 +73,38 @@ class ObjectVisit:
     enclosing: tuple[dict[str, JsonValue] | str, ...]
     is_complete: bool
 
-    def saying(self, said: dict[str, JsonValue]) -> ObjectVisit:
-        """The object with what an object within it says too, which goes first."""
-        return replace(self, members={**self.members, **said}) if said else self
+    def with_members(self, members: dict[str, JsonValue]) -> ObjectVisit:
+        """The object with these members added; they replace its own of the same name."""
+        return replace(self, members={**self.members, **members}) if members else self
 
 
 def regions(text: str) -> Iterator[Region]:
-    """Cut a text at its fences; regions come in order and leave out the fences only."""
+    """Split a text at its fences, in order; only the fences themselves are left out."""
     start, info, is_fenced = 0, "", False
     for fence in _FENCE.finditer(text):
         word = fence.group(1) or fence.group(2) or fence.group(3) or ""
         yield Region(start, fence.start(), info, is_fenced)
-        is_fenced = not is_fenced or bool(word)  # a fence with a word always opens
+        is_fenced = not is_fenced or bool(word)  # a fence with an info word always opens
         start, info = fence.end(), word.lower() if is_fenced else ""
     yield Region(start, len(text), info, is_fenced)
+
+
+def blank(text: str, spans: Sequence[Span]) -> str:
+    """The text with these spans replaced by spaces; offsets and line breaks stay."""
+    parts, at = [], 0
+    for start, end in sorted(spans):
+        begin = max(start, at)
+        parts.append(text[at:begin])
+        parts.append(re.sub(r"[^\n]", " ", text[begin : max(end, begin)]))
+        at = max(end, at)
+    return "".join((*parts, text[at:]))
 
 
 def find_blocks(text: str) -> list[JsonBlock]:
     """All lists and objects of a text, in order.
 
-    Brackets of a sentence are left out: a block that is not closed counts only if it holds a key or
-    stands in a fence.
+    Brackets in sentences are left out: a block that is not closed counts only if it contains a key or
+    is in a fence.
     """
     blocks: list[JsonBlock] = []
     for region in regions(text):
@@ -103,7 +113,8 @@ def find_blocks(text: str) -> list[JsonBlock]:
         while opener := _OPENER.search(text, at, region.end):
             block = scanner.read(opener.start())
             at = max(block.span[1], opener.end())
-            if block.state == "closed" or block.num_keys or (block.is_fenced and _is_cut(block)):
+            is_fenced_and_cut = block.is_fenced and block.state == "cut"
+            if block.state == "closed" or block.num_keys or is_fenced_and_cut:
                 blocks.append(block)
     return blocks
 
@@ -113,36 +124,10 @@ def walk(block: JsonBlock) -> Iterator[ObjectVisit]:
     yield from _walk(block.value, (), block.open_levels)
 
 
-def read_json(text: str) -> JsonValue:
-    """The one JSON value of a reply, such as the answer to a key-value prompt.
-
-    Raises:
-        ParseError: there is none, there are several, or the only one is not whole.
-    """
-    blocks = [block for block in find_blocks(text) if block.num_keys or block.is_fenced]
-    if len(blocks) != 1:
-        raise ParseError(
-            f"expected one JSON value in a text of {len(text)} characters, found {len(blocks)}",
-            hint="ask for one JSON value, or use find_blocks to take them all",
-        )
-    block = blocks[0]
-    if block.state != "closed":
-        raise ParseError(
-            f"the JSON value at character {block.span[0]} is {block.state} "
-            f"at character {block.span[1]}",
-            hint="raise max_new_tokens if the reply ended with finish_reason 'length'",
-        )
-    return block.value
-
-
-def _is_cut(block: JsonBlock) -> bool:
-    return block.state == "cut"
-
-
 def _walk(
     value: JsonValue, enclosing: tuple[dict[str, JsonValue] | str, ...], open_levels: int
 ) -> Iterator[ObjectVisit]:
-    """Depth is bounded by the scanner's `MAX_DEPTH`."""
+    """Recursion is bounded by `MAX_DEPTH` of the scanner."""
     if isinstance(value, dict):
         yield ObjectVisit(value, enclosing, open_levels == 0)
         children = [((*enclosing, value, key), child) for key, child in value.items()]

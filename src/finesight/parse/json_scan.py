@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One pass over text that wants to be JSON, and forgives what models get wrong.
+"""A tolerant single-pass JSON parser for model output.
 
-Taken beyond JSON: trailing, missing and doubled commas, single and curly quotes, bare keys,
+Accepted beyond JSON: trailing, missing and doubled commas, single and curly quotes, bare keys,
 comments, Python's `None`, `True`, `False` and tuples, quotes inside quotes that were not escaped,
-backslashes of LaTeX that were not doubled, line breaks inside strings, a closing bracket left out.
-`NaN` and the infinities become null, because no result can be made of them.
+single backslashes of LaTeX, line breaks inside strings, a missing closing bracket.
+`NaN` and infinities become null.
 
-The scanner never goes back: a character is looked at a bounded number of times, so hostile text
-costs linear time. A structure that ends too early keeps what was whole; `open_levels` says which
-containers on the way down its last entries were never closed.
+The scanner never goes back: each character is read a bounded number of times, so any text
+takes linear time. A structure that ends early keeps its complete entries; `open_levels` counts the
+containers along the path of last entries that were never closed.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Literal
 from finesight.parse.records import JsonValue, Span
 
 MAX_DEPTH = 64
-"""Containers within containers; deeper text is no answer."""
+"""Maximum nesting of containers."""
 
 _CLOSERS = {"[": "]", "{": "}", "(": ")"}
 _QUOTES = {'"': '"', "'": "'", "“": "”"}
 _STRING_STOPS = {quote: re.compile(rf"[{close}\\\n]") for quote, close in _QUOTES.items()}
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_RARE_ESCAPES = "bf"  # no answer needs them before a letter; there they begin \beta and \frac
+_RARE_ESCAPES = "bf"  # before a letter they begin LaTeX such as \beta and \frac
 _WORDS: dict[str, JsonValue] = {
     "true": True,
     "True": True,
@@ -41,7 +41,7 @@ _BLANK = re.compile(r"\s*+")
 _NUMBER = re.compile(r"[-+]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][-+]?\d++)?(?![\w.])")
 _WORD = re.compile(r"[-+]?([A-Za-z_$][\w$]*+)")
 _UNICODE = re.compile(r"u([0-9a-fA-F]{4})(?:\\u([dD][c-fC-F][0-9a-fA-F]{2}))?")
-_LONGEST_INT = 308  # digits; every int up to here is also a finite float, which coordinates become
+_LONGEST_INT = 308  # digits; integers up to here convert to finite floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +49,15 @@ class JsonBlock:
     """One list or object found in a text.
 
     Attributes:
-        value: what was read; containers on the open path hold only entries that were whole.
-        span: where it stands in the text.
-        state: "closed", "cut" (the text or its fence ended first) or "broken" (no JSON from
+        value: the parsed value; containers that were not closed contain only complete entries.
+        span: where it is in the text.
+        state: "closed", "cut" (the text or its fence ended first) or "broken" (not JSON from
             `span[1]` on).
-        open_levels: containers on the path of last entries that were never closed, the outermost
-            first.
-        num_keys: keys read, in all objects together.
-        num_unset: values that became null because they were left out or are no finite number.
-        is_fenced: whether it stands in a fenced block.
-        repeated: keys that stand more than once in one object, of which the last counts.
+        open_levels: number of containers along the path of last entries that were never closed.
+        num_keys: number of keys, in all objects together.
+        num_unset: values that became null because they were missing or are not a finite number.
+        is_fenced: whether it is in a fence.
+        repeated: keys that occur more than once in one object; the last counts.
         num_comments: comments between its values.
     """
 
@@ -101,13 +100,13 @@ class _Frame:
 
 
 class Scanner:
-    """Reads blocks of one stretch of text.
+    """Reads the blocks of one region of a text.
 
     Args:
         text: the whole text.
-        start: offset at which the stretch begins.
+        start: offset at which the region begins.
         end: offset at which it ends.
-        is_fenced: whether the stretch is a fenced block; only noted in the blocks.
+        is_fenced: whether the region is a fence; copied into the blocks.
     """
 
     def __init__(self, text: str, start: int, end: int, *, is_fenced: bool) -> None:
@@ -117,7 +116,7 @@ class Scanner:
         self._last_comment_end = text.rfind("*/", start, end)
 
     def read(self, start: int) -> JsonBlock:
-        """Read the list or object whose opening bracket stands at `start`."""
+        """Read the list or object whose opening bracket is at `start`."""
         self._repeated: dict[str, None] = {}
         root = _Frame(self._text[start], self._repeated)
         self._stack = [root]
@@ -144,7 +143,7 @@ class Scanner:
         )
 
     def _skip(self, at: int) -> int:
-        """Past white space, commas and comments."""
+        """The offset after white space, commas and comments."""
         text, end = self._text, self._end
         while True:
             gap = _GAP.match(text, at, end)
@@ -160,7 +159,7 @@ class Scanner:
                 return at
 
     def _step(self, at: int) -> int | None:
-        """Take one bracket, key or value; None where the text is no JSON."""
+        """Read one bracket, key or value; None if the text is not JSON."""
         top, char = self._stack[-1], self._text[at]
         if char in "]})":
             return self._close(at, char)
@@ -182,7 +181,7 @@ class Scanner:
         return self._scalar(at, top)
 
     def _close(self, at: int, char: str) -> int | None:
-        """Close the innermost container that this bracket fits, and all within it."""
+        """Close the innermost container that this bracket matches, and all within it."""
         for index in range(len(self._stack) - 1, -1, -1):
             if self._stack[index].closer == char:
                 for frame in self._stack[index:]:
@@ -215,7 +214,7 @@ class Scanner:
         return colon + 1
 
     def _scalar(self, at: int, top: _Frame) -> int | None:
-        """Read a number or a word; one that touches the end may lack its tail: left out."""
+        """Read a number or a word; one at the very end is left out, since it may be cut off."""
         number = _NUMBER.match(self._text, at, self._end)
         word = None if number else _WORD.match(self._text, at, self._end)
         match = number or word
@@ -235,7 +234,7 @@ class Scanner:
         return match.end()
 
     def _string(self, at: int, top: _Frame) -> tuple[str | None, int]:
-        """Read a string; None if it does not end, with the place where reading stopped."""
+        """Read a string, or None if it is not closed, and the offset at which reading stopped."""
         text, end, quote = self._text, self._end, self._text[at]
         stops = _STRING_STOPS[quote]
         parts: list[str] = []
@@ -249,7 +248,7 @@ class Scanner:
                 blank = _BLANK.match(text, at, end)
                 at = blank.end() if blank else at
                 if text[at : at + 1] in ("{", "}", "]"):
-                    return None, stop.start()  # the closing quote of this line was forgotten
+                    return None, stop.start()  # the closing quote of this line is missing
                 piece = text[stop.start() : at]
             elif self._ends_string(at, top):
                 return "".join(parts), at
@@ -259,7 +258,7 @@ class Scanner:
         return None, end
 
     def _ends_string(self, at: int, top: _Frame) -> bool:
-        """Whether a quote before `at` closes its string, judged by what follows it."""
+        """Whether the quote before `at` closes its string, judged by the next characters."""
         blank = _BLANK.match(self._text, at, self._end)
         after = blank.end() if blank else at
         if after >= self._end:
@@ -271,7 +270,7 @@ class Scanner:
 
 
 def _number(text: str) -> JsonValue:
-    """An int, exact, or a float; null where it is not finite."""
+    """An exact int or a float; null if not finite."""
     digits = text.lstrip("+-")
     if len(digits) <= _LONGEST_INT and digits.isdigit():
         return int(text)
@@ -280,7 +279,7 @@ def _number(text: str) -> JsonValue:
 
 
 def _escape(text: str, at: int, end: int) -> tuple[str, int]:
-    """What a backslash before `at` stands for; an unknown escape, and LaTeX, stay as written."""
+    """Decode the escape after a backslash at `at - 1`; unknown escapes and LaTeX stay as written."""
     char, after = text[at : min(at + 1, end)], text[at + 1 : min(at + 2, end)]
     if char in _ESCAPES and not (char in _RARE_ESCAPES and after.isalpha()):
         return _ESCAPES[char], at + 1

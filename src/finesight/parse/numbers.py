@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers in sentences, for counting: digits, "none", and the words zero to twenty.
+"""Counts in sentences: whole numbers in digits, "none", and the words zero to twenty.
 
-Nothing else counts: "a", "a few" and "no" are no numbers, because "No, there are three" is one.
+"a", "a few" and "no" are not numbers, because "No, there are three" states three.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from finesight.parse.json_block import find_blocks
+from finesight.parse.json_block import blank, find_blocks
 from finesight.parse.records import Span
 from finesight.parse.tags import cut_tag, find_tags
 
@@ -26,11 +26,11 @@ _NUMBER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class NumberFound:
-    """A whole number of a text.
+    """A whole number in a text.
 
     Attributes:
         value: the number.
-        span: where it stands.
+        span: where it is in the text.
     """
 
     value: int
@@ -38,7 +38,7 @@ class NumberFound:
 
 
 def read_numbers(text: str) -> tuple[NumberFound, ...]:
-    """All whole numbers of a text in order; parts of fractions, dates and ranges are left out."""
+    """All whole numbers of a text, in order, except parts of fractions, dates and ranges."""
     return tuple(
         NumberFound(
             int(match.group(1).replace(",", ""))
@@ -53,27 +53,13 @@ def read_numbers(text: str) -> tuple[NumberFound, ...]:
 def read_count(text: str) -> int | None:
     """The count that a reply states, if it states exactly one.
 
-    JSON and tags in the reply are passed over, so "boxes first, then the number" and "points first, then the number"
-    read the number.
+    Numbers in JSON and in tags do not count, so "boxes first, then the number" gives the number.
 
     Returns:
-        The count, or None where the sentences hold no number or several different ones.
+        The count, or None if the sentences contain no number or several different ones.
     """
-    outside, at = [], 0
-    for block in find_blocks(text):
-        outside.append(text[at : block.span[0]])
-        at = block.span[1]
-    outside.append(text[at:])
-    sentences = " ".join(outside)
-    values = {number.value for number in read_numbers(_without_tags(sentences))}
-    return values.pop() if len(values) == 1 else None
-
-
-def _without_tags(text: str) -> str:
-    """What stands outside tags; the numbers of a tag that the end of the reply cuts are no counts either."""
+    text = blank(text, [block.span for block in find_blocks(text)])
     text = text[: cut_tag(text)]
-    kept, at = [], 0
-    for tag in find_tags(text):
-        kept.append(text[at : tag.start])
-        at = tag.end
-    return " ".join([*kept, text[at:]])
+    text = blank(text, [(tag.start, tag.end) for tag in find_tags(text)])
+    values = {number.value for number in read_numbers(text)}
+    return values.pop() if len(values) == 1 else None

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Places what the readers found: the picture or video it belongs to, original pixels, source seconds."""
+"""Places results: finds their picture or video and maps them to original pixels and source seconds."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from finesight.conversation import MediaRecord
-from finesight.geometry import Resize, Size
+from finesight.geometry import Clock, Resize, Size
 from finesight.parse.action import points_of, problems_of
 from finesight.parse.document import DocumentPage
 from finesight.parse.placement import Placement, Placer
@@ -26,82 +28,30 @@ class Originals:
 
     Args:
         media: what the conversation showed.
-        text: the reply with its structured parts blanked out.
-        spans: where those parts are.
+        text: the reply, with all structures that were read replaced by blanks.
+        spans: where those structures are.
         forced: index of the media that all results belong to; None leaves it to the rule of
             `finesight.parse.placement`.
+
+    Attributes:
+        problems: results that could not be placed or do not fit.
     """
 
     def __init__(
-        self, media: tuple[MediaRecord, ...], text: str, spans: list[Span], forced: int | None
+        self, media: Sequence[MediaRecord], text: str, spans: Sequence[Span], forced: int | None
     ) -> None:
         self._media = media
         self._placer = Placer(media, text, blocks=spans, forced=forced)
         self.problems: list[Problem] = []
 
-    def box(self, box: AnswerBox) -> AnswerBox:
-        """A box with its place in original pixels."""
-        placement, resize = self._picture(box.media_name, box.span, f"box {box.label[:60]!r}")
-        original, clipped = resize.to_original(box.box_resized) if resize else (None, False)
+    def placed(self, found: Findings) -> Findings:
+        """All results with their place in the original; unmarked ones that do not fit become problems."""
         return replace(
-            box,
-            original=original,
-            media_index=placement.media_index,
-            placed_by=placement.placed_by,
-            clipped=clipped,
-        )
-
-    def point(self, point: AnswerPoint) -> AnswerPoint:
-        """A point with its place in original pixels."""
-        placement, resize = self._picture(
-            point.media_name, point.span, f"point {point.label[:60]!r}"
-        )
-        original, clipped = (
-            resize.point_to_original(point.point_resized) if resize else (None, False)
-        )
-        return replace(
-            point,
-            original=original,
-            media_index=placement.media_index,
-            placed_by=placement.placed_by,
-            clipped=clipped,
-        )
-
-    def event(self, event: AnswerEvent) -> AnswerEvent:
-        """An event with its seconds of the source."""
-        placement = self._placer.place(event.media_name, event.span, kind="video")
-        index = placement.media_index
-        clock = None if index is None else self._media[index].clock
-        if index is not None and clock is None:
-            placement = Placement(None, reason=f"the clock of media {index} is not known")
-        self._note(event.span, f"event {event.label[:60]!r}", placement.reason)
-        source, clipped = None, False
-        if clock is not None:
-            start, start_moved = clock.to_source(event.model_start_seconds)
-            end, end_moved = clock.to_source(event.model_end_seconds)
-            source, clipped = (start, end), start_moved or end_moved
-        return replace(
-            event,
-            source_seconds=source,
-            media_index=placement.media_index,
-            placed_by=placement.placed_by,
-            clipped=clipped,
-        )
-
-    def call(self, call: AnswerCall) -> AnswerCall:
-        """A tool call with its coordinates in original pixels."""
-        self.problems.extend(problems_of(call))
-        given = points_of(call)
-        if not given:
-            return call
-        placement, resize = self._picture("", call.span, f"tool call {call.name[:60]!r}")
-        placed = {name: resize.point_to_original(each) for name, each in given.items() if resize}
-        return replace(
-            call,
-            points={name: point for name, (point, _) in placed.items()},
-            media_index=placement.media_index,
-            placed_by=placement.placed_by,
-            clipped=any(moved for _, moved in placed.values()),
+            found,
+            boxes=tuple(self._box(box) for box in found.boxes if self._fits(box)),
+            points=tuple(self._point(point) for point in found.points if self._fits(point)),
+            events=tuple(self._event(event) for event in found.events if self._fits(event)),
+            calls=tuple(self._call(call) for call in found.calls),
         )
 
     def page(self, page: DocumentPage | None) -> tuple[DocumentPage | None, int | None]:
@@ -112,74 +62,102 @@ class Originals:
         placement, resize = self._picture("", page.span, "page")
         return page if resize is None else page.to_original(resize), placement.media_index
 
-    def fitting(self, found: Findings) -> Findings:
-        """Numbers that name no kind, less those that do not fit what was shown.
+    def _box(self, box: AnswerBox) -> AnswerBox:
+        placement, resize = self._picture(box.media_name, box.span, f"box {box.label[:60]!r}")
+        original, clipped = resize.to_original(box.box_resized) if resize else (None, False)
+        return _with_placement(replace(box, original=original, clipped=clipped), placement)
 
-        These become problems: numbers outside the picture are no pixels of it.
-        """
-        return Findings(
-            boxes=tuple(each for each in found.boxes if self.fits_box(each)),
-            points=tuple(
-                each for each in found.points if self._fits(each, self._point_misfit(each))
-            ),
-            events=tuple(
-                each for each in found.events if self._fits(each, self._event_misfit(each))
-            ),
-            problems=found.problems,
-        )
+    def _point(self, point: AnswerPoint) -> AnswerPoint:
+        what = f"point {point.label[:60]!r}"
+        placement, resize = self._picture(point.media_name, point.span, what)
+        place = point.point_resized
+        original, clipped = resize.point_to_original(place) if resize else (None, False)
+        return _with_placement(replace(point, original=original, clipped=clipped), placement)
 
-    def fits_box(self, found: AnswerBox) -> bool:
-        """Whether a box that nothing calls one fits its picture; if not, a problem says so."""
-        return self._fits(found, self._box_misfit(found))
+    def _event(self, event: AnswerEvent) -> AnswerEvent:
+        placement = self._placer.place(event.media_name, event.span, kind="video")
+        clock = self._clock(placement)
+        if clock is None and placement.media_index is not None:
+            placement = Placement(
+                None, reason=f"the clock of media {placement.media_index} is not known"
+            )
+        self._report_unplaced(event.span, f"event {event.label[:60]!r}", placement)
+        if clock is not None:
+            start, start_moved = clock.to_source(event.model_start_seconds)
+            end, end_moved = clock.to_source(event.model_end_seconds)
+            event = replace(event, source_seconds=(start, end), clipped=start_moved or end_moved)
+        return _with_placement(event, placement)
 
-    def _fits(self, found: AnswerBox | AnswerPoint | AnswerEvent, misfit: str) -> bool:
+    def _call(self, call: AnswerCall) -> AnswerCall:
+        self.problems.extend(problems_of(call))
+        given = points_of(call)
+        if not given:
+            return call
+        placement, resize = self._picture("", call.span, f"tool call {call.name[:60]!r}")
+        placed = {name: resize.point_to_original(each) for name, each in given.items() if resize}
+        points = {name: point for name, (point, _) in placed.items()}
+        clipped = any(moved for _, moved in placed.values())
+        return _with_placement(replace(call, points=points, clipped=clipped), placement)
+
+    def _fits(self, found: AnswerBox | AnswerPoint | AnswerEvent) -> bool:
+        """False, with a problem, for an unmarked result that does not fit the picture or video."""
+        if not found.is_unmarked:
+            return True
+        if isinstance(found, AnswerEvent):
+            placement = self._placer.place(found.media_name, found.span, kind="video")
+            misfit = _event_misfit(found, self._clock(placement))
+        else:
+            index = self._placer.place(found.media_name, found.span).media_index
+            size = None if index is None else self._media[index].resize.resized
+            misfit = "" if size is None else _place_misfit(found, size)
         if misfit:
             what = f"numbers that nothing calls a box, a point or a time {misfit}"
             self.problems.append(Problem(found.span, what))
         return not misfit
 
-    def _seen(self, found: AnswerBox | AnswerPoint) -> Size | None:
-        index = self._placer.place(found.media_name, found.span).media_index
-        return None if index is None else self._media[index].resize.resized
-
-    def _box_misfit(self, found: AnswerBox) -> str:
-        size, box = self._seen(found), found.box_resized
-        if size is None:
-            return ""
-        if box.clipped(size)[1]:
-            return f"reach from {box.x1:g}, {box.y1:g} to {box.x2:g}, {box.y2:g} in {_pixels(size)}"
-        return "" if min(box.width, box.height) >= 1 else "make a box thinner than a pixel"
-
-    def _point_misfit(self, found: AnswerPoint) -> str:
-        size, point = self._seen(found), found.point_resized
-        if size is None:
-            return ""
-        if point.clipped(size)[1]:
-            return f"reach {point.x:g}, {point.y:g} in {_pixels(size)}"
-        are_whole = point.x.is_integer() and point.y.is_integer()
-        are_shares = max(point.x, point.y) <= 1 and not are_whole
-        return "are shares of a picture, not pixels" if are_shares else ""
-
-    def _event_misfit(self, found: AnswerEvent) -> str:
-        index = self._placer.place(found.media_name, found.span, kind="video").media_index
-        clock = None if index is None else self._media[index].clock
-        if found.model_end_seconds <= found.model_start_seconds:
-            return "are no stretch of time"
-        if clock is not None and clock.to_source(found.model_end_seconds)[1]:
-            return f"reach {found.model_end_seconds:g} s, after the end of the video"
-        return ""
+    def _clock(self, placement: Placement) -> Clock | None:
+        index = placement.media_index
+        return None if index is None else self._media[index].clock
 
     def _picture(self, name: str, span: Span, what: str) -> tuple[Placement, Resize | None]:
-        """The picture of a result and how it was resized; a problem where it is not known."""
+        """The picture of a result and its resize; a problem where the picture is not known."""
         placement = self._placer.place(name, span)
-        self._note(span, what, placement.reason)
+        self._report_unplaced(span, what, placement)
         index = placement.media_index
         return placement, None if index is None else self._media[index].resize
 
-    def _note(self, span: Span, what: str, reason: str) -> None:
-        if reason:
-            self.problems.append(Problem(span, f"{what} has no place: {reason}"))
+    def _report_unplaced(self, span: Span, what: str, placement: Placement) -> None:
+        if placement.reason:
+            self.problems.append(Problem(span, f"{what} has no place: {placement.reason}"))
 
 
-def _pixels(size: Size) -> str:
-    return f"{size.width} x {size.height} pixels"
+_Item = TypeVar("_Item", AnswerBox, AnswerPoint, AnswerEvent, AnswerCall)
+
+
+def _with_placement(item: _Item, placement: Placement) -> _Item:
+    return replace(item, media_index=placement.media_index, placed_by=placement.placed_by)
+
+
+def _place_misfit(found: AnswerBox | AnswerPoint, size: Size) -> str:
+    """Why numbers cannot be pixels of a picture of this size; empty if they can."""
+    pixels = f"{size.width} x {size.height} pixels"
+    if isinstance(found, AnswerBox):
+        box = found.box_resized
+        if box.clipped(size)[1]:
+            return f"reach from {box.x1:g}, {box.y1:g} to {box.x2:g}, {box.y2:g} in {pixels}"
+        return "" if min(box.width, box.height) >= 1 else "make a box thinner than a pixel"
+    point = found.point_resized
+    if point.clipped(size)[1]:
+        return f"reach {point.x:g}, {point.y:g} in {pixels}"
+    are_whole = point.x.is_integer() and point.y.is_integer()
+    are_fractions = max(point.x, point.y) <= 1 and not are_whole
+    return "are shares of a picture, not pixels" if are_fractions else ""
+
+
+def _event_misfit(found: AnswerEvent, clock: Clock | None) -> str:
+    """Why two numbers cannot be an event of a video with this clock; empty if they can."""
+    if found.model_end_seconds <= found.model_start_seconds:
+        return "are no time span"
+    if clock is not None and clock.to_source(found.model_end_seconds)[1]:
+        return f"reach {found.model_end_seconds:g} s, after the end of the video"
+    return ""

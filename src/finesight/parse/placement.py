@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which picture or video a result belongs to.
+"""Finds the picture or video that a result belongs to.
 
-The rule, in this order; there is no guess after it:
+The first of these rules that applies decides:
 
-1. the caller says so (an agent knows which picture is the screen);
-2. the conversation has exactly one that it could be (for an event: exactly one video);
-3. the result names one: a key of its own or of an object around it (`"image_id": 2`,
+1. the caller gives the index (an agent knows which picture is the screen);
+2. the conversation shows exactly one candidate (for an event: exactly one video);
+3. the result names one: in a key of its own or of an object around it (`"image_id": 2`,
    `"Picture 2": [...]`, a file name);
-4. the last line before the result that names any names exactly one ("Picture 2:", "in the second
-   image", "图2"); it holds until another line names one.
+4. a line before the result names exactly one ("Picture 2:", "in the second image", "图2"). The last line
+   that names any counts.
 
-Otherwise the result stays unplaced: its index is None and its coordinates stay as the model wrote
+Otherwise the result is unplaced: its index is None and its coordinates stay as the model wrote
 them. Names count from 1, as `add_vision_id` writes them: "Picture N" (or "Image N") counts
 pictures, "Video N" counts videos, "Page N" is the page of a PDF.
 """
@@ -52,12 +52,12 @@ _NAME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a result belongs.
+    """The media item of a result.
 
     Attributes:
-        media_index: index into `Reply.media`; None if it is not known.
-        placed_by: which rule decided; empty if none did.
-        reason: why it is not known; empty if it is.
+        media_index: index into `Reply.media`; None if not known.
+        placed_by: the rule that decided; empty if none did.
+        reason: why the index is not known; empty if it is.
     """
 
     media_index: int | None
@@ -70,9 +70,9 @@ class Placer:
 
     Args:
         media: what the conversation showed.
-        text: the reply with its structured parts blanked out, for the headings.
-        blocks: spans of those parts; a heading holds until the next one, and a part ends its line.
-        forced: index that the caller gave; None leaves it to the rule.
+        text: the reply with its structured parts replaced by spaces; its lines may name media.
+        blocks: spans of those parts; each ends its line.
+        forced: index given by the caller; None applies the other rules.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Placer:
     def place(
         self, media_name: str, span: Span, *, kind: Literal["image", "video"] | None = None
     ) -> Placement:
-        """Find the media of a result that stands at `span` and names `media_name`."""
+        """Find the media item of a result at `span` that names `media_name`."""
         if self._forced is not None:
             return Placement(self._forced, "caller")
         fitting = [index for index, record in enumerate(self._media) if kind in (None, record.kind)]
@@ -129,7 +129,7 @@ class Placer:
         return Placement(indices[0], placed_by)
 
     def _lookup(self, name: str) -> list[int]:
-        """Indices of the media a name fits."""
+        """Indices of the media that a name refers to."""
         match = _NAME.fullmatch(name)
         if match is None:
             return [
@@ -146,7 +146,7 @@ class Placer:
 
 
 def name_in_object(visit: ObjectVisit) -> str:
-    """The picture or video that an object, or one around it, names; empty if none does."""
+    """The picture or video named by an object or one around it; empty if none is."""
     for around in (visit.members, *reversed(visit.enclosing)):
         if isinstance(around, str):
             if _NAME.fullmatch(around.strip()):
@@ -166,7 +166,7 @@ def _name_of(kind: str, value: JsonValue) -> str:
 
 
 def _canonical(match: re.Match[str]) -> str:
-    """Any way to say it, as "Picture 2", "Video 1" or "Page 3"."""
+    """A name in the form "Picture 2", "Video 1" or "Page 3"."""
     kind = match["kind"] or match["okind"] or match["zkind"] or match["dkind"]
     if match["ordinal"]:
         number = _ORDINALS.index(match["ordinal"].lower()) + 1

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an answer holds: boxes, points, events and tool calls, and what could not be read.
+"""Records of an answer: boxes, points, events and tool calls, and problems found while reading.
 
 A reader of one format makes a record from the text alone: coordinates in the pixels the model saw,
-times on the clock the model saw. It is then *unplaced*: `media_index` is None, and asking for the
-original raises `ParseError` instead of giving a number that means something else.
-`finesight.parse.originals` places it: it fills in the original pixels or source seconds and the picture
-or video they belong to. Spans are character offsets `(start, end)` into the text of the reply.
+times on the clock the model saw. Such a record is *unplaced*: `media_index` is None, and asking for
+original pixels or source seconds raises `ParseError`. `finesight.parse.originals` places it: it fills
+in the picture or video, and the original pixels or source seconds. Spans are character offsets
+`(start, end)` into the text of the reply.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -24,7 +24,7 @@ PlacedBy: TypeAlias = Literal["caller", "name", "only", "heading", ""]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something in the text that looked like a result and could not be read as one.
+    """A part of the text that looks like a result and could not be read as one.
 
     Attributes:
         span: where it is in the text.
@@ -37,17 +37,18 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerItem:
-    """What boxes, points and events have in common.
+    """Fields that boxes, points and events share.
 
     Attributes:
-        label: what it shows, or what happens; empty if the model did not say.
-        attributes: everything else the model said about it, such as `sub_label` or `text_content`.
-        media_name: the picture or video the model named for it, such as "Picture 2"; empty if it
-            named none.
+        label: the object or the event; empty if the model gave none.
+        attributes: other keys that the model wrote, such as `sub_label` or `text_content`.
+        media_name: the picture or video that the model named, such as "Picture 2"; empty if none.
         media_index: index into `Answer.media`; None if unplaced.
         placed_by: the rule that decided (`finesight.parse.placement`); empty if unplaced.
-        clipped: whether it had to be cut to the picture or clamped to the clip.
+        clipped: whether it was cut to the picture or clamped to the clip.
         span: the text it was read from.
+        is_unmarked: whether it is only numbers that nothing names a box, a point or a time, so that it counts only
+            if it fits the picture or video.
     """
 
     label: str = ""
@@ -57,6 +58,7 @@ class AnswerItem:
     placed_by: PlacedBy = ""
     clipped: bool = False
     span: Span = (0, 0)
+    is_unmarked: bool = False
 
     def _shared(self) -> dict[str, JsonValue]:
         """Keys that all items have."""
@@ -70,8 +72,8 @@ class AnswerItem:
 
     def _unplaced(self, kind: str) -> ParseError:
         return ParseError(
-            f"the {kind} {self.label[:60]!r} at character {self.span[0]} names no picture or video that was shown",
-            hint="show one at a time, ask with add_vision_id=True, or say media_index to read_answer",
+            f"it is not known which picture or video the {kind} {self.label[:60]!r} at character {self.span[0]} is in",
+            hint="show one at a time, ask with add_vision_id=True, or pass media_index to read_answer",
         )
 
 
@@ -80,16 +82,41 @@ class AnswerBox(AnswerItem):
     """A box of an answer; the other attributes are those of `AnswerItem`.
 
     Attributes:
-        box_resized: corners in order, in pixels the model saw.
-        original: the same in original pixels; None if unplaced.
-        swapped: whether its corners had to be put in order.
-        is_unmarked: it is four numbers and words of a line, so that it counts only if it fits the picture.
+        box_resized: the box in pixels the model saw, corners in order.
+        original: the box in original pixels; None if unplaced.
+        swapped: whether its corners were put in order.
     """
 
     box_resized: Box
     original: Box | None = None
     swapped: bool = False
-    is_unmarked: bool = False
+
+    @classmethod
+    def from_numbers(
+        cls,
+        numbers: Sequence[float],
+        *,
+        label: str = "",
+        attributes: Mapping[str, JsonValue] | None = None,
+        media_name: str = "",
+        span: Span = (0, 0),
+        is_unmarked: bool = False,
+    ) -> AnswerBox:
+        """A box of four numbers, or the bounding box of eight, which are kept as the attribute "polygon"."""
+        if len(numbers) == 4:
+            box, swapped = ordered(numbers)
+            polygon: dict[str, JsonValue] = {}
+        else:
+            box, swapped, polygon = bounding_box(numbers), False, {"polygon": list(numbers)}
+        return cls(
+            box_resized=box,
+            swapped=swapped,
+            label=label,
+            attributes={**(attributes or {}), **polygon},
+            media_name=media_name,
+            span=span,
+            is_unmarked=is_unmarked,
+        )
 
     @property
     def box(self) -> Box:
@@ -105,8 +132,8 @@ class AnswerBox(AnswerItem):
     def to_dict(self) -> dict[str, JsonValue]:
         """Plain JSON types; `box` is null if unplaced."""
         return {
-            "box": None if self.original is None else _corners(self.original),
-            "box_resized": _corners(self.box_resized),
+            "box": corners(self.original),
+            "box_resized": corners(self.box_resized),
             **self._shared(),
             "swapped": self.swapped,
         }
@@ -117,8 +144,8 @@ class AnswerPoint(AnswerItem):
     """A point of an answer; the other attributes are those of `AnswerItem`.
 
     Attributes:
-        point_resized: where, in pixels the model saw.
-        original: the same in original pixels; None if unplaced.
+        point_resized: the point in pixels the model saw.
+        original: the point in original pixels; None if unplaced.
     """
 
     point_resized: Point
@@ -138,21 +165,21 @@ class AnswerPoint(AnswerItem):
     def to_dict(self) -> dict[str, JsonValue]:
         """Plain JSON types; `point` is null if unplaced."""
         return {
-            "point": None if self.original is None else _place(self.original),
-            "point_resized": _place(self.point_resized),
+            "point": None if self.original is None else [self.original.x, self.original.y],
+            "point_resized": [self.point_resized.x, self.point_resized.y],
             **self._shared(),
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerEvent(AnswerItem):
-    """A stretch of a video; a moment has equal start and end. Other attributes: see `AnswerItem`.
+    """A time span of a video; a moment has equal start and end. Other attributes: see `AnswerItem`.
 
     Attributes:
-        model_start_seconds: where it begins, on the clock the model saw.
-        model_end_seconds: where it ends, on the same clock.
+        model_start_seconds: start on the clock the model saw.
+        model_end_seconds: end on the same clock.
         source_seconds: start and end in the source; None if unplaced.
-        swapped: whether start and end had to be put in order.
+        swapped: whether start and end were put in order.
     """
 
     model_start_seconds: float
@@ -160,9 +187,33 @@ class AnswerEvent(AnswerItem):
     source_seconds: tuple[float, float] | None = None
     swapped: bool = False
 
+    @classmethod
+    def from_times(
+        cls,
+        start: float,
+        end: float,
+        *,
+        label: str = "",
+        attributes: Mapping[str, JsonValue] | None = None,
+        media_name: str = "",
+        span: Span = (0, 0),
+        is_unmarked: bool = False,
+    ) -> AnswerEvent:
+        """An event between two times in seconds, which are put in order."""
+        return cls(
+            model_start_seconds=min(start, end),
+            model_end_seconds=max(start, end),
+            swapped=end < start,
+            label=label,
+            attributes=attributes or {},
+            media_name=media_name,
+            span=span,
+            is_unmarked=is_unmarked,
+        )
+
     @property
     def start_seconds(self) -> float:
-        """Where it begins in the source, from the source's start.
+        """Start, in seconds from the beginning of the source.
 
         Raises:
             ParseError: it is not known which video the event belongs to.
@@ -171,7 +222,7 @@ class AnswerEvent(AnswerItem):
 
     @property
     def end_seconds(self) -> float:
-        """Where it ends in the source; raises as `start_seconds` does."""
+        """End, in seconds from the beginning of the source; raises as `start_seconds` does."""
         return self._source()[1]
 
     def _source(self) -> tuple[float, float]:
@@ -198,12 +249,12 @@ class AnswerCall:
 
     Attributes:
         name: of the tool.
-        arguments: as the model gave them; coordinates in them are in pixels the model saw.
+        arguments: as the model wrote them; coordinates in them are in pixels the model saw.
         span: the text it was read from.
         points: the arguments that are coordinates, in original pixels; empty if unplaced.
         media_index: the picture they belong to; None if unplaced or without coordinates.
         placed_by: the rule that decided; empty if unplaced.
-        clipped: whether a coordinate had to be moved into the picture.
+        clipped: whether a coordinate was moved into the picture.
     """
 
     name: str
@@ -219,7 +270,7 @@ class AnswerCall:
         return {
             "name": self.name,
             "arguments": dict(self.arguments),
-            "points": {name: _place(point) for name, point in self.points.items()},
+            "points": {name: [point.x, point.y] for name, point in self.points.items()},
             "media_index": self.media_index,
             "placed_by": self.placed_by,
             "clipped": self.clipped,
@@ -228,7 +279,7 @@ class AnswerCall:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What one reader made of a text; nothing in it is placed yet.
+    """Results of one reader, all of them unplaced.
 
     Attributes:
         boxes: in reading order.
@@ -246,10 +297,32 @@ class Findings:
     problems: tuple[Problem, ...] = ()
     is_cut: bool = False
 
+    @staticmethod
+    def joined(found: Iterable[Findings]) -> Findings:
+        """The findings of several readers, one after the other."""
+        parts = list(found)
+        return Findings(
+            boxes=tuple(each for part in parts for each in part.boxes),
+            points=tuple(each for part in parts for each in part.points),
+            events=tuple(each for part in parts for each in part.events),
+            calls=tuple(each for part in parts for each in part.calls),
+            problems=tuple(each for part in parts for each in part.problems),
+            is_cut=any(part.is_cut for part in parts),
+        )
 
-def _corners(box: Box) -> JsonValue:
-    return [box.x1, box.y1, box.x2, box.y2]
+
+def ordered(numbers: Sequence[float]) -> tuple[Box, bool]:
+    """A box of two corners, and whether they had to be put in order."""
+    x1, y1, x2, y2 = numbers
+    return Box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), x2 < x1 or y2 < y1
 
 
-def _place(point: Point) -> JsonValue:
-    return [point.x, point.y]
+def bounding_box(numbers: Sequence[float]) -> Box:
+    """The upright box around a polygon `x1, y1, x2, y2, ...`."""
+    xs, ys = numbers[::2], numbers[1::2]
+    return Box(min(xs), min(ys), max(xs), max(ys))
+
+
+def corners(box: Box | None) -> JsonValue:
+    """A box as `[x1, y1, x2, y2]`, or null."""
+    return None if box is None else [box.x1, box.y1, box.x2, box.y2]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cutting text into tags and the text between them, for the XML and HTML that models write.
+"""Tokenises the XML and HTML that models write into tags and text.
 
-Not an XML parser: nothing is required to nest or to close, unknown names are left to the reader,
-and a tag that the end of the text cuts is reported as such. A tag never reaches over the next "<",
-which keeps the work linear.
+It is not an XML parser: tags need not nest or close, unknown names are returned too,
+and a tag that the end of the text cuts off is reported by `cut_tag`. A tag ends before the next "<" at the
+latest, so time is linear.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Tag:
 
 
 def find_tags(text: str, start: int = 0, end: int | None = None) -> Iterator[Tag]:
-    """All tags of a stretch of text, in order."""
+    """All tags of a part of a text, in order."""
     for match in _TAG.finditer(text, start, len(text) if end is None else end):
         body = match["attributes"]
         yield Tag(
@@ -66,7 +66,7 @@ def find_tags(text: str, start: int = 0, end: int | None = None) -> Iterator[Tag
 
 
 def cut_tag(text: str, start: int = 0, end: int | None = None) -> int | None:
-    """Offset of a tag that the end of the stretch cuts; None if there is none."""
+    """Offset of a tag that the end of the part cuts off; None if there is none."""
     stop = len(text) if end is None else end
     last = text.rfind("<", start, stop)
     if last < 0:
@@ -75,7 +75,7 @@ def cut_tag(text: str, start: int = 0, end: int | None = None) -> int | None:
 
 
 def find_comments(text: str, start: int, end: int) -> tuple[list[Span], bool]:
-    """Stretches that say nothing: comments and `<!doctype>`; True if the last one does not end."""
+    """Spans of comments and `<!doctype>`, and whether the last comment is not closed."""
     spans = [match.span() for match in _DECLARATION.finditer(text, start, end)]
     at = text.find("<!--", start, end)
     while at >= 0:
@@ -88,15 +88,15 @@ def find_comments(text: str, start: int, end: int) -> tuple[list[Span], bool]:
 
 
 def unescape(text: str) -> str:
-    """Resolve character references; a number of thousands of digits stays as written."""
+    """Decode character references; one with thousands of digits stays as written."""
     try:
         return html.unescape(text)
-    except ValueError:  # Python refuses to turn so many digits into an int
+    except ValueError:  # Python refuses to convert so many digits to an int
         return text
 
 
 def read_numbers(text: str) -> list[float] | None:
-    """Numbers between blanks, commas and brackets; None if anything else stands there."""
+    """Numbers separated by spaces, commas and brackets; None if the text contains anything else."""
     words = text.translate(_SEPARATORS).split()
     return [float(word) for word in words] if all(map(_NUMBER.fullmatch, words)) else None
 

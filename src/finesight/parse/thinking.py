@@ -1,24 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which part of a reply answers, where a model thinks aloud first.
+"""Separates the answer of a reply from its thoughts.
 
-Models tuned by reinforcement learning write `<think>...</think>` and then their answer, often as
-`<answer>...</answer>`. What is thought is no answer: it names options and places that are given up
-again. The tags are also ordinary text, of a page about such models that is being transcribed, say. So
-a tag counts only by its place:
+Reasoning models write `<think>...</think>` and then their answer, often as `<answer>...</answer>`. Thoughts
+are not read as results: they contain rejected options. The same tags can also be ordinary text, for
+example in a transcribed page, so the position of a tag decides:
 
-1. `<think>` that opens the reply: what follows its end answers. One that never ends was cut off, and
-   nothing answers.
-2. `</think>` that nothing opened, since some chat templates put `<think>` into the prompt: what
-   follows answers, if the tag ends a thought. In the middle of a sentence it is text. Where nothing
-   follows, what stands before it answers.
-3. `<think>...</think>` further on: what stands around it answers. Where the end is missing, what stands
-   before it answers.
-4. `<answer>`: the last one that holds anything decides, whatever stands around it. Only behind a thought
-   may its end be missing.
+1. `<think>` at the start of the reply: the answer is the text after its end tag. Without an end tag
+   the thought was cut off, and there is no answer.
+2. `</think>` without `<think>`, because some chat templates put `<think>` into the prompt: the answer is
+   the text after it. If nothing follows, it is the text before it. Within a sentence the tag is text.
+3. `<think>...</think>` later: the answer is the text around it. Without an end tag it is the text before it.
+4. `<answer>`: the last one that is not empty is the answer. Its end tag may be missing only after a
+   thought.
 
-Strings of JSON, tool calls and tags in quotes are text for all of these. HTML, JSON that is not closed and
-what stands in a fence are documents, and none but 1 counts in them. Tags are known in either case,
-`<thinking>` like `<think>`; thoughts within thoughts are followed.
+Tags within JSON, tool calls and quotes are text. Within documents (HTML, JSON that is not closed, fences)
+only rule 1 applies. Tags are case-insensitive, `<thinking>` equals `<think>`, and thoughts may be
+nested.
 """
 
 from __future__ import annotations
@@ -40,7 +37,7 @@ _PAGE = re.compile(r"<(?:!doctype|html|body)\b", re.IGNORECASE)
 _MARKUP = re.compile(
     r"<(?!/?(?:tool_call|points?|ref|b?box|click|coord(?:inate)?)\b)[A-Za-z!/?]", re.IGNORECASE
 )
-"""What opens a page; the tags of results open none."""
+"""Tags that begin a page; those of results do not."""
 _TOOL_CALL = re.compile(r"<tool_call>(?=\s{0,80}[{`])(?:[^<]++|<(?!/?tool_call>))*+</tool_call>")
 _BLANK = " \t\r\n\ufeff"
 _ENDS_OF_SENTENCES = ".!?:;…。！？：)]}”’*$>"
@@ -49,25 +46,25 @@ _QUOTES = {"`": "`", '"': '"', "'": "'", "“": "”"}
 _BREAKS = frozenset(("", "\n", *_ENDS_OF_SENTENCES))
 _STARTS = frozenset(("", "\r", "\n", *_OPENING_SIGNS))
 _NEAR = 80
-"""Characters around a tag that are looked at."""
+"""Number of characters around a tag that decide whether it is within a sentence."""
 
 
 def answer_part(text: str, *, keeps_text: bool = False) -> str | None:
-    """The part of a reply that answers; the whole reply where it holds no thought.
+    """The answer of a reply; the whole reply if it contains no thought.
 
     Args:
         text: the reply.
         keeps_text: see `answer_spans`.
 
     Returns:
-        None where thinking was cut off before there was an answer.
+        None if the thought was cut off before an answer.
     """
     spans = answer_spans(text, keeps_text=keeps_text)
     return None if spans is None else "".join(text[slice(*span)] for span in spans)
 
 
 def thought_spans(text: str) -> list[Span]:
-    """Where a reply does not answer; all of it where thinking was cut off."""
+    """Spans that are not the answer; the whole reply if its thought was cut off."""
     return _without((0, len(text)), answer_spans(text) or [])
 
 
@@ -87,16 +84,16 @@ def is_thought_cut(text: str, thoughts: Sequence[Span]) -> bool:
 
 
 def answer_spans(text: str, *, keeps_text: bool = False) -> list[Span] | None:
-    """Where a reply answers, in order.
+    """Spans of the answer, in order.
 
     Args:
         text: the reply.
-        keeps_text: the reply is compared as a whole, such as a page that was transcribed. Then `<answer>` counts only
-            if it is the only one, and the first thing of the reply, or of what follows a thought, or the last; and
-            thoughts count only before the answer.
+        keeps_text: the reply is compared as a whole, for example a transcribed page. `<answer>` then counts only
+            if it is the only one and at the start of the reply, after a thought, or at the end; thoughts count only
+            before the answer.
 
     Returns:
-        None where thinking was cut off before there was an answer.
+        None if the thought was cut off before an answer.
     """
     tags = _tags(text)
     start = at = 0
@@ -128,7 +125,7 @@ def answer_spans(text: str, *, keeps_text: bool = False) -> list[Span] | None:
 def _decided(
     text: str, span: Span, tags: Sequence[re.Match[str]], thoughts: Sequence[Span]
 ) -> list[Span]:
-    """The last `<answer>` that counts, or else the whole span, less thoughts and empty answers."""
+    """The last `<answer>` that counts, or else the whole span, without thoughts and empty answers."""
     empty = _empty_answers(text, tags)
     ends = {offset for pair in empty for offset in pair}
     tags = [tag for tag in tags if tag.start() not in ends and tag.end() not in ends]
@@ -138,7 +135,7 @@ def _decided(
 
 
 def _without(span: Span, left_out: Sequence[Span]) -> list[Span]:
-    """A stretch of text less others, which come in order."""
+    """A span without others, which are in order."""
     kept: list[Span] = []
     at = span[0]
     for start, end in left_out:
@@ -150,7 +147,7 @@ def _without(span: Span, left_out: Sequence[Span]) -> list[Span]:
 
 
 def _tags(text: str) -> list[re.Match[str]]:
-    """The tags outside of JSON, of tool calls and of quotes."""
+    """The tags outside JSON, tool calls and quotes."""
     tags = list(_TAG.finditer(text))
     if not tags:
         return []
@@ -169,7 +166,7 @@ def _tags(text: str) -> list[re.Match[str]]:
 
 
 def _outside_quotes(text: str, tags: Sequence[re.Match[str]]) -> list[re.Match[str]]:
-    """Tags that are not in quotes, neither alone nor as a pair."""
+    """Tags that are not in quotes, alone or as a pair."""
     kept: list[re.Match[str]] = []
     at = 0
     while at < len(tags):
@@ -186,7 +183,7 @@ def _outside_quotes(text: str, tags: Sequence[re.Match[str]]) -> list[re.Match[s
 
 
 def _outside_documents(text: str, start: int, tags: Sequence[re.Match[str]]) -> list[re.Match[str]]:
-    """The tags from here on that stand in no page, no fence and no JSON that never ends."""
+    """The tags from `start` on that are not in a page, a fence or unclosed JSON."""
     if not tags or _opens_a_document(text[start : tags[0].start()].lstrip(_BLANK)):
         return []
     kept: list[re.Match[str]] = []
@@ -194,7 +191,7 @@ def _outside_documents(text: str, start: int, tags: Sequence[re.Match[str]]) -> 
     for tag in tags:
         gap = text[seen : tag.start()]
         seen = tag.end()
-        if gap and depth == 0:  # a thought may speak of pages and fences
+        if gap and depth == 0:  # a thought may mention pages and fences
             if _PAGE.search(gap):
                 return kept
             num_fences += gap.count("```")
@@ -208,7 +205,7 @@ def _outside_documents(text: str, start: int, tags: Sequence[re.Match[str]]) -> 
 
 
 def _opens_a_document(opening: str) -> bool:
-    """Whether what stands before a tag opens a page, or JSON that is not closed before the tag."""
+    """Whether the text before a tag begins a page, or JSON that is not closed before the tag."""
     if opening[:1] in ("{", "["):
         return any(opening.count(a) > opening.count(b) for a, b in ("{}", "[]"))
     return _MARKUP.match(opening) is not None
@@ -223,7 +220,7 @@ def _closes(tag: re.Match[str], name: str) -> bool:
 
 
 def _end_of_thought(tags: Sequence[re.Match[str]], at: int) -> int | None:
-    """Which tag ends the thought opened here; the last end if more thoughts are opened than ended."""
+    """Index of the tag that ends the thought opened at `at`; the last end tag if there are too few."""
     depth, last = 0, None
     for place in range(at, len(tags)):
         depth += _opens(tags[place], "think") - _closes(tags[place], "think")
@@ -235,7 +232,7 @@ def _end_of_thought(tags: Sequence[re.Match[str]], at: int) -> int | None:
 
 
 def _answer_at_the_end(text: str, tags: Sequence[re.Match[str]]) -> list[Span] | None:
-    """The answer that ends a reply whose thought was never ended."""
+    """The `<answer>` at the end of a reply whose thought has no end tag."""
     if not tags or not _closes(tags[-1], "answer") or text[tags[-1].end() :].strip():
         return None
     span = _last_answer(text, tags, len(text))
@@ -245,9 +242,9 @@ def _answer_at_the_end(text: str, tags: Sequence[re.Match[str]]) -> list[Span] |
 def _stray_ends(
     text: str, tags: Sequence[re.Match[str]], *, keeps_text: bool
 ) -> tuple[int | None, int | None]:
-    """Ends of thoughts that nothing opened and that are no words of a sentence.
+    """Indices of end tags of thoughts without a start tag that are not part of a sentence.
 
-    The last one with something behind it, and the first of those with nothing behind them.
+    The last one that is followed by text, and the first of those with no text after them.
     """
     depth, found = 0, []
     for place, tag in enumerate(tags):
@@ -275,7 +272,7 @@ def _stray_ends(
 def _later_thoughts(
     text: str, tags: Sequence[re.Match[str]]
 ) -> tuple[list[Span], list[re.Match[str]], int | None]:
-    """Whole thoughts behind the start of the answer, the tags outside of them, and where one is opened for good."""
+    """Complete thoughts, the tags outside them, and the offset of a thought without an end tag."""
     thoughts: list[Span] = []
     kept: list[re.Match[str]] = []
     at, has_end = 0, True
@@ -298,7 +295,7 @@ def _later_thoughts(
 
 
 def _around(text: str, tag: re.Match[str]) -> tuple[bool, str]:
-    """Whether a tag stands within a sentence, judged by what is before it, and what is behind it."""
+    """Whether a tag is within a sentence, judged by the text before it, and the text after it."""
     before = text[max(0, tag.start() - _NEAR) : tag.start()].rstrip(" ")
     is_within = before[-1:] not in _BREAKS
     return is_within, text[tag.end() : tag.end() + _NEAR]
@@ -314,13 +311,13 @@ def _ends_a_thought(text: str, tag: re.Match[str], *, keeps_text: bool) -> bool:
 
 
 def _is_word(text: str, tag: re.Match[str]) -> bool:
-    """Whether a sentence goes on around a tag that opens something."""
+    """Whether a start tag is a word of a sentence."""
     is_within, behind = _around(text, tag)
     return is_within and behind[:1] not in _STARTS
 
 
 def _are_words(text: str, opening: re.Match[str], closing: re.Match[str]) -> bool:
-    """Whether a sentence goes on around a pair of tags."""
+    """Whether a pair of tags is part of a sentence."""
     behind = _around(text, closing)[1].lstrip(" ")[:1]
     goes_on = behind.islower() or behind in (".", ",", ";", ":", ")")
     ends = _ends_a_thought(text, closing, keeps_text=True)
@@ -328,7 +325,7 @@ def _are_words(text: str, opening: re.Match[str], closing: re.Match[str]) -> boo
 
 
 def _is_framed(text: str, start: int, tags: Sequence[re.Match[str]]) -> bool:
-    """Whether the only answer from here on is the first thing or the last."""
+    """Whether the only `<answer>` from `start` on is at the beginning or at the end."""
     names = [(bool(tag["close"]), tag["name"].lower()) for tag in tags]
     if names not in ([(False, "answer")], [(False, "answer"), (True, "answer")]):
         return False
@@ -337,7 +334,7 @@ def _is_framed(text: str, start: int, tags: Sequence[re.Match[str]]) -> bool:
 
 
 def _empty_answers(text: str, tags: Sequence[re.Match[str]]) -> list[Span]:
-    """Pairs of tags with nothing between them."""
+    """Spans of empty `<answer></answer>` pairs."""
     return [
         (tag.start(), following.end())
         for tag, following in pairwise(tags)
@@ -348,7 +345,7 @@ def _empty_answers(text: str, tags: Sequence[re.Match[str]]) -> list[Span]:
 
 
 def _opened_answer(text: str, tags: Sequence[re.Match[str]]) -> int | None:
-    """Which tag opens the last answer; one without an end within a sentence is a word of it."""
+    """Index of the last `<answer>`; one without an end tag and within a sentence is a word."""
     has_end = False
     for place in range(len(tags) - 1, -1, -1):
         has_end |= _closes(tags[place], "answer")
@@ -358,13 +355,13 @@ def _opened_answer(text: str, tags: Sequence[re.Match[str]]) -> int | None:
 
 
 def _has_closed_answer(text: str, tags: Sequence[re.Match[str]]) -> bool:
-    """Whether the last `<answer>` has an end."""
+    """Whether the last `<answer>` has an end tag."""
     place = _opened_answer(text, tags)
     return place is not None and any(_closes(tag, "answer") for tag in tags[place:])
 
 
 def _last_answer(text: str, tags: Sequence[re.Match[str]], stop: int) -> Span | None:
-    """What stands in the last `<answer>`, up to its end or that of the reply."""
+    """The content of the last `<answer>`, up to its end tag or `stop`."""
     place = _opened_answer(text, tags)
     if place is None:
         return None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times as models write them: seconds, `mm:ss.ff`, hour-minute-second, and words around them.
+"""Parses times as models write them: seconds, `mm:ss.ff`, hours-minutes-seconds, in sentences.
 
-Legend: `ff` after a point is a decimal fraction of a second ("00:21.80" is 21.8 s); a fourth field
-after a colon counts frames ("1:02:03:04") and means nothing without a frame rate. All values are
+Legend: `ff` after a point is a decimal fraction of a second ("00:21.80" is 21.8 s). A fourth field
+after a colon counts frames ("1:02:03:04"); it is refused, since the frame rate is not known. All values are
 seconds on the clock of the text.
 Source: Qwen2.5-VL cookbooks and the maintainers' advice on formats (seconds, or hmsf such as
 01:23.45).
@@ -19,7 +19,7 @@ from finesight.parse.records import Problem, Span
 _NUMBER = r"(?>\d{1,7}(?:\.\d{1,40})?)"
 _COLONS = r"(?>\d{1,4}:\d{1,2}(?::\d{1,2}){0,2}(?:[.,]\d{1,40})?)"
 _CLOCK = r"(?>\d{1,4}(?::\d{2}){1,3}(?:[.,]\d{1,40})?)"
-"""What stands alone needs both digits of its fields: 16:9 is a ratio."""
+"""A single time needs two digits per field: 16:9 is a ratio."""
 _HOURS = r"\d{1,4}\s?(?:hours?|hrs?|h|小时)"
 _MINUTES = r"\d{1,6}\s?(?:minutes?|mins?|m|分钟|分)"
 _GLUE = r"\s{0,2}(?:and\s{1,2})?"
@@ -43,7 +43,7 @@ _MOMENT = re.compile(
 )
 _WHOLE = re.compile(
     r"(?:(?P<h>\d{1,4}):)?(?P<m>\d{1,4}):(?P<s>\d{1,2}(?:[.,]\d{1,40})?)\s?s?"
-    r"|(?P<fh>\d{1,4}):(?P<fm>\d{1,2}):(?P<fs>\d{1,2}):(?P<ff>\d{1,3})",
+    r"|\d{1,4}:\d{1,2}:\d{1,2}:(?P<frames>\d{1,3})",
     re.IGNORECASE,
 )
 _PART = re.compile(
@@ -55,12 +55,12 @@ _SCALES = {"h": 3600.0, "小": 3600.0, "m": 60.0, "分": 60.0, "s": 1.0, "秒": 
 
 @dataclass(frozen=True, slots=True)
 class TimeSpan:
-    """A stretch of time found in a text; a moment has equal start and end.
+    """A time span found in a text; a moment has equal start and end.
 
     Attributes:
-        start_seconds: as written, which may be after `end_seconds`.
+        start_seconds: as written; may be after `end_seconds`.
         end_seconds: as written.
-        span: where it stands.
+        span: where it is in the text.
     """
 
     start_seconds: float
@@ -68,41 +68,34 @@ class TimeSpan:
     span: Span
 
 
-def parse_time(text: str, *, frames_per_second: float | None = None) -> float:
-    """Read one time: "64.0", "64.0s", "00:21.80", "1:02:03.04", "1m 5s".
-
-    "1:02:03:04" needs a frame rate, since its last field counts frames.
+def parse_time(text: str) -> float:
+    """Parse one time: "64.0", "64.0s", "00:21.80", "1:02:03.04", "1m 5s".
 
     Args:
         text: the time and nothing else.
-        frames_per_second: what a fourth field counts; without it such a time is refused.
 
     Returns:
         Seconds.
 
     Raises:
-        ParseError: the text is no time, its seconds reach 60 after a colon, or its frames cannot be
-            placed.
+        ParseError: the text is not a time, a field after a colon is 60 or more, or a fourth field counts frames.
     """
     trimmed = text.strip()[:64]
     match = _WHOLE.fullmatch(trimmed)
-    if match and match["ff"] is None:
+    if match and match["frames"] is None:
         return _from_colons(trimmed, match["h"], match["m"], match["s"].replace(",", "."))
     if match:
-        if not frames_per_second:
-            raise ParseError(
-                f"time {trimmed!r} counts frames and no frame rate is known",
-                hint="ask for 'mm:ss.ff' or for seconds",
-            )
-        whole = _from_colons(trimmed, match["fh"], match["fm"], match["fs"])
-        return whole + int(match["ff"]) / frames_per_second
+        raise ParseError(
+            f"time {trimmed!r} counts frames and no frame rate is known",
+            hint="ask for 'mm:ss.ff' or for seconds",
+        )
     if re.fullmatch(_NUMBER, trimmed):
         return float(trimmed)
     return _from_units(trimmed)
 
 
 def format_time(seconds: float) -> str:
-    """Write seconds as `mm:ss.ff`, with hours in front once there are any."""
+    """Write seconds as `mm:ss.ff`, or `h:mm:ss.ff` from one hour on."""
     hundredths = round(max(seconds, 0.0) * 100)
     minutes, rest = divmod(hundredths, 6000)
     hours, minutes = divmod(minutes, 60)
@@ -111,12 +104,12 @@ def format_time(seconds: float) -> str:
 
 
 def read_spans(text: str, *, bare_numbers: bool = False) -> tuple[TimeSpan, ...]:
-    """All stretches of time of a text, in order; moments ("at 3.2 s") only if there is no stretch.
+    """All time spans of a text, in order; moments ("at 3.2 s") only if there is no span.
 
     Args:
         text: sentences such as "happens in 64.0 - 72.0 seconds", "from 3.2s to 5s", "starts at 4
             and ends at 8".
-        bare_numbers: also take "5 - 15", where neither number says that it is a time.
+        bare_numbers: also read "5 - 15", where neither number has a unit.
     """
     return scan_spans(text, bare_numbers=bare_numbers)[0]
 
@@ -124,7 +117,7 @@ def read_spans(text: str, *, bare_numbers: bool = False) -> tuple[TimeSpan, ...]
 def scan_spans(
     text: str, *, bare_numbers: bool = False
 ) -> tuple[tuple[TimeSpan, ...], tuple[Problem, ...]]:
-    """`read_spans`, and what looked like a time and is none (75 seconds after a colon)."""
+    """`read_spans`, and problems for invalid times, such as 75 seconds after a colon."""
     patterns = (_BARE_SPAN if bare_numbers else _SPAN, _BETWEEN, _START_END)
     matches = [match for pattern in patterns for match in pattern.finditer(text)]
     found: list[TimeSpan] = []
@@ -143,7 +136,7 @@ def scan_spans(
 
 
 def _pair(first: str, second: str) -> tuple[float, float]:
-    """Both ends; a bare first number takes the unit of the second ("1 - 2 minutes")."""
+    """Start and end; a first number without unit has the unit of the second ("1 - 2 minutes")."""
     unit = re.search(r"[^\W\d_]+$", second.strip())
     is_bare = re.fullmatch(_NUMBER, first) is not None
     if is_bare and unit and ":" not in second and len(_PART.findall(second)) == 1:
@@ -152,14 +145,14 @@ def _pair(first: str, second: str) -> tuple[float, float]:
 
 
 def _from_colons(text: str, hours: str | None, minutes: str, seconds: str) -> float:
-    """Sum the fields; minutes may pass 60 only where there are no hours."""
+    """Sum the fields; minutes may exceed 59 only if there are no hours."""
     if float(seconds) >= 60 or (hours is not None and int(minutes) >= 60):
         raise ParseError(f"time {text!r} has a field of 60 or more after a colon")
     return int(hours or 0) * 3600.0 + int(minutes) * 60.0 + float(seconds)
 
 
 def _from_units(text: str) -> float:
-    """Sum "1h 2m 3.5s"; each part names its unit and nothing else stands between them."""
+    """Sum "1h 2m 3.5s"; each number has a unit and nothing else is between them."""
     total, at = 0.0, 0
     for part in _PART.finditer(text):
         if part.start() != at:
@@ -168,6 +161,6 @@ def _from_units(text: str) -> float:
         at = part.end()
     if at == 0 or at != len(text):
         raise ParseError(
-            f"{text!r} is no time", hint="known: seconds, mm:ss.ff, h:mm:ss.ff, '1m 5s'"
+            f"{text!r} is not a time", hint="known: seconds, mm:ss.ff, h:mm:ss.ff, '1m 5s'"
         )
     return total

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures, videos and conversations to the numbers a model takes."""
+"""Encodes conversations with pictures and videos as model input."""

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ProcessorConfig` from the files a published checkpoint folder carries, and back.
+"""Reads `ProcessorConfig` from the files of a checkpoint folder, and writes it.
 
 Three layouts are in circulation: `preprocessor_config.json` with `min_pixels` and `max_pixels`; the
 same with `size: {shortest_edge, longest_edge}`, or `size: {min_pixels, max_pixels}` as transformers
 4.45 to 4.48 saved it, and perhaps a `video_preprocessor_config.json`; and
-one `processor_config.json` that holds both. All are read. Where nothing is said about video, the
-budgets of qwen-vl-utils hold.
+one `processor_config.json` that contains both. All are read. Without values for video, the
+budgets of qwen-vl-utils apply.
 
-Every key is read, or checked to agree with what this processor does, or on the list of keys that
-cannot change a pixel. Any other key is an error: options that are ignored silently make two programs
-see different pictures.
+Every key is either read, checked against the fixed behaviour of this processor, or on the list of keys that
+do not affect pixels. Any other key is an error, because an ignored option could change the model's input.
 """
 
 from __future__ import annotations
@@ -45,14 +44,14 @@ _HARMLESS = frozenset(
         "video_processor_type",
     }
 )
-"""Keys that say how tensors are handed over, or size steps whose own switch is checked."""
+"""Keys about tensor formats, or about size steps whose own switch is checked."""
 
 _VALUE_KEYS = ("image_mean", "image_std", "min_frames", "max_frames", "min_pixels", "max_pixels")
 
 _PIXEL_KEYS = ("min_pixels", "max_pixels")
 
 _EDGES = {"shortest_edge": "min_pixels", "longest_edge": "max_pixels"}
-"""Names inside of `size`, of what are areas in pixels too."""
+"""Names inside `size`; all are areas in pixels."""
 
 _Section = tuple[Path, Mapping[str, Any]]
 
@@ -65,7 +64,7 @@ def read_processor_config(folder: str | Path, vision: VisionConfig) -> Processor
         vision: patch and merge sizes the files must agree with.
 
     Raises:
-        ConfigError: no file is there, it is broken, or a key asks for other pixels than ours.
+        ConfigError: no file exists, it is broken, or a key requests another processing.
     """
     images, videos = _sections(Path(folder))
     values = {
@@ -87,9 +86,9 @@ def read_processor_config(folder: str | Path, vision: VisionConfig) -> Processor
 
 
 def write_processor_config(config: ProcessorConfig, vision: VisionConfig) -> dict[str, Any]:
-    """The content of a `preprocessor_config.json` in the layout every peer reads.
+    """The content of a `preprocessor_config.json` in the layout that other programs read.
 
-    It has no place for the video budgets, which peers take from qwen-vl-utils.
+    It has no keys for the video budgets, which other programs take from qwen-vl-utils.
     """
     return {
         "min_pixels": config.min_pixels,
@@ -105,7 +104,7 @@ def write_processor_config(config: ProcessorConfig, vision: VisionConfig) -> dic
 
 
 def _sections(folder: Path) -> tuple[_Section, _Section | None]:
-    """The dictionaries about pictures and about video, each with the file it stands in."""
+    """The dictionaries for pictures and for video, each with its file."""
     both = folder / "processor_config.json"
     if both.is_file():
         content = read_json(both)
@@ -124,18 +123,18 @@ def _sections(folder: Path) -> tuple[_Section, _Section | None]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read one JSON object; raises `ConfigError` naming the file."""
+    """Read one JSON object; raises `ConfigError` with the file name."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path} holds a {type(content).__name__}, expected an object")
+        raise ConfigError(f"{path} contains a {type(content).__name__}, expected an object")
     return content
 
 
 def _read_section(section: _Section, vision: VisionConfig) -> dict[str, Any]:
-    """The values of one section, after every other key was checked."""
+    """The values of one section; all other keys are checked."""
     path, keys = section
     expected = _expected(vision)
     values: dict[str, Any] = {}
@@ -156,12 +155,12 @@ def _read_section(section: _Section, vision: VisionConfig) -> dict[str, Any]:
                 f"{path}: {key} = {value!r} is not how this processor works",
                 hint="only the published Qwen2.5-VL processing is implemented",
             )
-    # The older names win: the newer `size` is then a leftover of the class default.
+    # The older names take precedence: `size` is then only the class default.
     return values | {key: keys[key] for key in _PIXEL_KEYS if keys.get(key) is not None}
 
 
 def _pixels_of_size(size: Any, path: Path) -> dict[str, Any]:
-    """The pixel budget inside of `size`, under any of its names; two names for one value must agree."""
+    """The pixel budget inside `size`, under any of its names; two names of one value must agree."""
     given = dict(size) if isinstance(size, Mapping) else {}
     pairs = [(_EDGES.get(key, key), value) for key, value in given.items() if value is not None]
     values = dict(pairs)
@@ -175,7 +174,7 @@ def _pixels_of_size(size: Any, path: Path) -> dict[str, Any]:
 
 
 def _expected(vision: VisionConfig) -> dict[str, Callable[[Any], bool]]:
-    """What each fixed key must say."""
+    """The required value of each fixed key."""
 
     def equals(wanted: Any) -> Callable[[Any], bool]:
         return lambda value: bool(value == wanted)
@@ -199,7 +198,7 @@ def _expected(vision: VisionConfig) -> dict[str, Callable[[Any], bool]]:
 def _video_values(
     section: _Section, pictures: Mapping[str, Any], vision: VisionConfig
 ) -> dict[str, Any]:
-    """What a section about video sets, under our names."""
+    """The values of a video section, under our names."""
     path, _ = section
     found = _read_section(section, vision)
     for key in ("image_mean", "image_std"):

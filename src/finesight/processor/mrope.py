@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Three positions per token: time, row and column.
+"""M-RoPE position ids: time, row and column of each token.
 
 Text advances all three together. A picture or video spans a box: rows and columns count merged
 cells, time counts ids per second of video, and the token after it starts one past the largest
-position used. Time is absolute: a frame pair shown at second s stands `floor(s *
+position used. Time is absolute: a frame pair at second s has the position `floor(s *
 tokens_per_second)` after the video's start. The product is taken in float64 and rounded down last;
-rounding the seconds first would make the clock run slow at some frame rates.
+rounding the seconds first would give too small positions at some frame rates.
 
 Worked example, 3 text tokens, a picture of 2 x 3 cells, 2 text tokens:
 time   `0 1 2 | 3 3 3 3 3 3 | 6 7`, row `0 1 2 | 3 3 3 4 4 4 | 6 7`, column `0 1 2 | 3 4 5 3 4 5 | 6
@@ -33,7 +33,7 @@ class VisionSpan:
     Attributes:
         cells: frame pairs, cell rows, cell columns (merged: the patch grid halved).
         position_seconds: second of each frame pair from the clip's start; empty for a picture,
-            which stands still at 0.
+            whose time is 0.
     """
 
     cells: tuple[int, int, int]
@@ -48,7 +48,7 @@ class VisionSpan:
 def mrope_position_ids(
     runs: Sequence[int | VisionSpan], *, tokens_per_second: int
 ) -> tuple[Tensor, int]:
-    """Number the tokens of one sample.
+    """Position ids of one sample.
 
     Args:
         runs: in reading order, either a number of text tokens or the box of a picture or video.
@@ -58,7 +58,7 @@ def mrope_position_ids(
         int64[3, L] positions, and the delta to add to a token's index once generation starts.
 
     Raises:
-        LayoutError: a video has not one second per frame pair.
+        LayoutError: the number of seconds is not that of the frame pairs.
     """
     lengths = [run if isinstance(run, int) else run.num_tokens for run in runs]
     positions = np.empty((3, sum(lengths)), dtype=np.int64)
@@ -77,7 +77,7 @@ def mrope_position_ids(
 
 
 def _number_box(place: np.ndarray, span: VisionSpan, tokens_per_second: int) -> int:
-    """Fill int64[3, M] with the positions of one box, counted from 0; returns the largest."""
+    """Write the positions of one box, from 0, into int64[3, M]; returns the largest."""
     pairs, rows, columns = span.cells
     times = temporal_positions(span.position_seconds or (0.0,), tokens_per_second)
     if len(times) != pairs:
@@ -97,6 +97,6 @@ def temporal_positions(position_seconds: Sequence[float], tokens_per_second: int
 
 
 def colliding_pairs(position_seconds: Sequence[float], tokens_per_second: int) -> int:
-    """How many frame pairs share their time position with the pair before them."""
+    """Number of frame pairs with the same time position as the pair before."""
     times = temporal_positions(position_seconds, tokens_per_second)
     return int((np.diff(times) == 0).sum())

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Segments and boxes to token ids, labels and positions.
+"""Converts segments and media boxes to token ids, labels and positions.
 
 Neighbouring text segments are tokenized as one run, because a token may cross the border between
-them (an answer that starts with a line break joins the one after the role name). A token belongs to
-the segment its first character stands in, so such a token is not learned: it is what the published
-training code does, too.
+them (a line break at the start of an answer merges with the one after the role name). A token belongs to
+the segment of its first character, so such a token is not a target, as in the published training code.
 
 Legend: L tokens of the sample, M visual tokens.
 """
@@ -30,7 +29,7 @@ class TokenRow:
 
     Attributes:
         input_ids: int64[L].
-        labels: int64[L], -100 where nothing is learned.
+        labels: int64[L], -100 for tokens that are not targets.
         position_ids: int64[3, L].
         rope_delta: add to a token's index to get its position once generation starts.
         visual_index: int64[M], places of the visual tokens.
@@ -77,8 +76,8 @@ def number_tokens(
     row.flush()
     if used != len(spans):
         raise LayoutError(
-            f"the conversation has {used} places for media but {len(spans)} media were given",
-            hint="each picture or video part of a message is exactly one place",
+            f"the conversation has {used} slots for media but {len(spans)} media were given",
+            hint="each picture or video part of a message is exactly one slot",
         )
     return row.finish(tokens_per_second)
 
@@ -100,7 +99,7 @@ class _Row:
         self.labels += ids if is_target else [IGNORE_INDEX] * len(ids)
 
     def flush(self) -> None:
-        """Tokenize the text segments waiting as one run."""
+        """Tokenize the pending text segments as one run."""
         waiting, self.pending = self.pending, []
         text = "".join(segment.text for segment in waiting)
         if not text:

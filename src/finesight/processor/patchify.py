@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pixels to rows of numbers: one row per patch of 14 x 14 pixels and two frames.
+"""Cuts pixels into patches: one row of numbers per 14 x 14 pixels of two frames.
 
 Patches come in *merge order*: the 2 x 2 patches that become one visual token are neighbours, tokens
-run left to right and top to bottom, frame pairs one after the other. A picture is shown as two
+run left to right and top to bottom, frame pairs one after the other. A picture counts as two
 equal frames. The values of a row run over (colour, frame, row, column).
 
-The permutation is done on bytes and only then turned into floats, which moves a quarter of the
+The permutation is done on bytes before the conversion to floats, which moves a quarter of the
 memory.
 
 Legend: F frames, T = F / 2 frame pairs, N = t * h * w patches, P = 3 * 2 * 14 * 14 values of a
@@ -32,7 +32,7 @@ from finesight.geometry import Size
 Grid = tuple[int, int, int]
 
 _PAIRS_AT_ONCE = 1
-"""Frame pairs resized together. More cost a quarter of a gigabyte for 1080p, and no time is won by them."""
+"""Frame pairs resized together; more use a quarter of a gigabyte for 1080p and are not faster."""
 
 
 def patchify_image(
@@ -70,7 +70,7 @@ def patchify_video(
 
     Args:
         frames: uint8[H, W, 3] each, `num_frames` of them; a last odd frame is repeated.
-        num_frames: how many will come.
+        num_frames: their number.
         resized: size the model sees, sides multiples of `vision.resize_factor`.
         vision: patch sizes.
         config: mean and standard deviation.
@@ -79,7 +79,7 @@ def patchify_video(
         float32[N, P] patches and the grid `(num_frames / 2, H / 14, W / 14)`.
 
     Raises:
-        LayoutError: fewer or more frames came than were announced.
+        LayoutError: `frames` has another number of frames.
     """
     step = vision.temporal_patch_size
     grid = grid_of(resized, -(-num_frames // step), vision)
@@ -97,12 +97,12 @@ def patchify_video(
         patches[filled:end] = rows.flatten(1)
         filled = end
     if seen != num_frames:
-        raise LayoutError(f"the video gave {seen} frames where {num_frames} were announced")
+        raise LayoutError(f"the video has {seen} frames instead of {num_frames}")
     return patches, grid
 
 
 def resize_image(image: Image.Image, resized: Size) -> np.ndarray:
-    """Bicubic resize of an RGB picture to uint8[H, W, 3]; nothing is done if it has that size."""
+    """Bicubic resize of an RGB picture to uint8[H, W, 3]; skipped if it has that size."""
     if image.size != (resized.width, resized.height):
         image = image.resize((resized.width, resized.height), Image.Resampling.BICUBIC)
     return np.asarray(image)

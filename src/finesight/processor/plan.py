@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many tokens a conversation will take, and the pixel budget that makes it fit.
+"""Token counts of a conversation before encoding, and pixel budgets that make it fit.
 
-Sizes come from file headers and frame counts; no picture is resized and nothing is computed that
-the processor does not compute the same way when it encodes.
+Sizes come from file headers and frame counts; no picture is resized. The results equal those of encoding.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from finesight.errors import ConfigError
 from finesight.processor.resize import fit_image, fit_video
 
 _STEPS = 40
-"""Halvings of the search for a budget: far below one pixel."""
+"""Bisection steps of the search for a budget; the result is exact to far below one pixel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplePlan:
-    """What encoding a conversation would give.
+    """Length and media of an encoded conversation.
 
     Attributes:
         num_tokens: length of the token row, visual tokens included.
@@ -59,19 +58,19 @@ def fit_into(
 ) -> Conversation:
     """Lower the pixel budgets until a conversation fits.
 
-    All pictures and videos shrink by the same factor of area, so that none is given up for another.
+    The areas of all pictures and videos shrink by the same factor.
     The number of video frames stays.
 
     Args:
-        conversation: what `plan` was made for.
+        conversation: the one of `plan`.
         plan: its plan.
-        max_tokens: length the token row may have.
+        max_tokens: maximum length of the token row.
         vision: grid sizes.
         config: the processor's budgets.
 
     Returns:
-        The conversation with `min_pixels`, `max_pixels` and `total_pixels` set where it had to
-        shrink; the same object if it fits as it is.
+        The conversation with `min_pixels`, `max_pixels` and `total_pixels` of media that were
+        shrunk; the same object if it already fits.
 
     Raises:
         ConfigError: it does not fit even with every picture at its smallest.
@@ -103,7 +102,7 @@ def fit_into(
 
 
 def _largest(fits: Callable[[float], bool]) -> float:
-    """Largest share in 0..1 that fits, by bisection; 0 is known to fit."""
+    """Largest fraction in 0..1 that fits, by bisection; 0 fits."""
     low, high = 0.0, 1.0
     for _ in range(_STEPS):
         middle = (low + high) / 2
@@ -114,7 +113,7 @@ def _largest(fits: Callable[[float], bool]) -> float:
 def _shrink(
     part: ImagePart | VideoPart, record: MediaRecord, share: float, vision: VisionConfig
 ) -> ImagePart | VideoPart:
-    """The part with a budget of `share` of the area it would take."""
+    """The part with `share` of its area as budget."""
     cell = vision.resize_factor**2
     area = max(cell, int(record.resize.resized.area * share))
     plain = replace(part, resized_height=None, resized_width=None)

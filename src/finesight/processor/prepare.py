@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One picture or video, from its source to a `VisionInput`.
+"""Converts one picture or video from its source to a `VisionInput`.
 
-The two records that map answers back to the original, resize and clock, are made only here. So are
-the notes of the `MediaRecord` for the user, such as colliding time positions or the first of several
-pages.
+The records that map answers back to the original (resize and clock) are made only here, and so are
+the notes for the user, such as colliding time positions or the first of several pages.
 
-`measure_*` makes the record alone, without pixels: what `finesight plan` shows.
+`measure_*` makes the record without pixels, for `finesight plan`.
 """
 
 from __future__ import annotations
@@ -41,8 +40,8 @@ if TYPE_CHECKING:
     from finesight.conversation import MediaSource
 
 READABLE_SHRINK = 4
-"""Pixels of a picture over those the model sees: beyond, both sides are less than half of what they were, and the
-letters of a screen or a page, 12 to 16 pixels high, less than the 7 or so that reading takes."""
+"""Ratio of original to resized area above which a note is made: both sides are then less than half, and letters of
+12 to 16 pixels are below the about 7 pixels that reading needs."""
 
 
 def prepare_image(
@@ -127,7 +126,7 @@ def grid_of_record(record: MediaRecord, vision: VisionConfig) -> Grid:
 
 
 def position_seconds_of(record: MediaRecord, vision: VisionConfig) -> tuple[float, ...]:
-    """Second at which the position ids place each frame pair: that of its first frame.
+    """Second of each frame pair on the clock of the position ids: that of its first frame.
 
     Empty for a picture.
     """
@@ -193,11 +192,9 @@ def _collision_notes(
 def _shrink_notes(
     resize: Resize, part: ImagePart | VideoPart, config: ProcessorConfig, *, num_frames: int = 1
 ) -> tuple[str, ...]:
-    """A note that text has become unreadable, where a pixel budget has shrunk a picture or video far enough."""
+    """A note that text may be unreadable, if the pixel budget has shrunk a picture or video too much."""
     ratio = resize.original.area / resize.resized.area
-    if (
-        ratio <= READABLE_SHRINK or part.resized_height is not None
-    ):  # a size that was asked for is no surprise
+    if ratio <= READABLE_SHRINK or part.resized_height is not None:  # no note for a requested size
         return ()
     if isinstance(part, VideoPart):
         most = frame_budget(num_frames, part, config)[1]
@@ -220,7 +217,7 @@ def _tokens(resize: Resize, pairs: int, vision: VisionConfig) -> int:
 
 
 def vision_input(patches: Tensor, record: MediaRecord, vision: VisionConfig) -> VisionInput:
-    """Patches and their record, with the layout that follows from the record."""
+    """A `VisionInput` of patches and their record."""
     grid = grid_of_record(record, vision)
     order, lengths = window_order(grid, vision)
     return VisionInput(
@@ -235,7 +232,7 @@ def vision_input(patches: Tensor, record: MediaRecord, vision: VisionConfig) -> 
 
 
 def _named(name: str, fit: Callable[[], Resize]) -> Resize:
-    """Run a fit; what it raises gets the name of the media in front."""
+    """Call `fit`; errors get the name of the media in front."""
     try:
         return fit()
     except FinesightError as error:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A conversation with pictures and videos, to the numbers a model takes.
+"""Encodes a conversation with pictures and videos as model input.
 
-Training, serving and evaluation call the same `encode`. Its steps are the files beside this one:
-fit and cut the media (`prepare`), write the conversation (`text.chat_template`), number the tokens
+Training, serving and evaluation call the same `encode`. Its steps:
+resize and patchify the media (`prepare`), render the conversation (`text.chat_template`), number the tokens
 (`numbering`, `mrope`).
 
 Legend: L tokens of the sample, M visual tokens, N patches.
@@ -45,7 +45,7 @@ class Processor:
         tokenizer: the checkpoint's vocabulary.
         model_config: patch, merge and window sizes, and the ids of the control tokens.
         processor_config: pixel and frame budgets; None takes the published ones.
-        fetch_policy: limits for media that come from an address.
+        fetch_policy: limits for media from an address.
 
     Raises:
         ConfigError: tokenizer and model disagree about a control token.
@@ -91,8 +91,8 @@ class Processor:
 
         Args:
             conversation: messages with their media, and tools.
-            add_generation_prompt: end with the opening of an assistant turn; False for training.
-            add_vision_id: write "Picture 1: " and the like before each picture and video.
+            add_generation_prompt: end with the start of an assistant turn; False for training.
+            add_vision_id: write "Picture 1: " or "Video 1: " before each picture and video.
 
         Returns:
             Tokens, labels (assistant turns that are targets), positions and media.
@@ -106,21 +106,21 @@ class Processor:
         return self.assemble(segments, [self.prepare(part) for part in conversation.media()])
 
     def prepare(self, part: ImagePart | VideoPart) -> VisionInput:
-        """Fit and cut one picture or video."""
+        """Resize and patchify one picture or video."""
         part.check()
         if isinstance(part, ImagePart):
             return prepare_image(part, self.model_config.vision, self.config, policy=self._policy)
         return prepare_video(part, self.model_config.vision, self.config, policy=self._policy)
 
     def assemble(self, segments: Sequence[Segment], vision: Sequence[VisionInput]) -> EncodedSample:
-        """Put prepared media into a rendered conversation.
+        """Combine prepared media with a rendered conversation.
 
         Args:
             segments: from `chat_template.render`.
             vision: one entry per vision slot, in order; may come from a cache.
 
         Raises:
-            LayoutError: there are more slots than media, or the other way round.
+            LayoutError: the number of slots is not that of the media.
         """
         spans = [self._span(item.grid_thw, item.position_seconds) for item in vision]
         row = self._number(segments, spans)
@@ -134,7 +134,7 @@ class Processor:
         )
 
     def measure(self, part: ImagePart | VideoPart) -> MediaRecord:
-        """The record `prepare` would make, without its pixels."""
+        """The record of `prepare`, without pixels."""
         part.check()
         if isinstance(part, ImagePart):
             return measure_image(part, self.model_config.vision, self.config, policy=self._policy)
@@ -151,7 +151,7 @@ class Processor:
         add_generation_prompt: bool = True,
         add_vision_id: bool = False,
     ) -> SamplePlan:
-        """What `encode` would give with the same arguments: its length and its media."""
+        """Length and media of `encode` with the same arguments."""
         media = self.plan_media(conversation)
         segments = chat_template.render(
             conversation, add_generation_prompt=add_generation_prompt, add_vision_id=add_vision_id
@@ -186,7 +186,7 @@ class Processor:
 
 
 def check_special_ids(tokenizer: Tokenizer, model_config: ModelConfig) -> None:
-    """Compare the control tokens of a vocabulary with the ids its model was built for.
+    """Compare the control tokens of a vocabulary with the ids in the model's configuration.
 
     Raises:
         ConfigError: one of them differs; names the token and both ids.

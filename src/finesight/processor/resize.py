@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The size of a picture or frame before it is cut into patches.
+"""Computes the resized size of a picture or frame.
 
 Both sides become multiples of 28 pixels (a patch of 14, merged 2 x 2) and the area is fitted into a
 pixel budget; the aspect ratio is kept as far as the grid allows. The result is a `Resize`, which is
-made once and is part of the reply.
+part of the reply.
 
-Rounding is part of the format the weights were trained on: Python's `round` takes the even
-neighbour at .5.
+Rounding must equal that of the training: Python's `round` rounds .5 to the even neighbour.
 
 Source: qwen-vl-utils 0.0.14 `smart_resize`, with its later rule that no side falls under one grid
 step; Qwen2.5-VL report, section 2.1.1.
@@ -41,11 +40,11 @@ def smart_resize(
         factor: both sides become multiples of this many pixels.
         min_pixels: least area; None takes 4 grid cells.
         max_pixels: largest area; None takes 16,384 grid cells.
-        max_side_ratio: longest side over shortest side that is still taken.
+        max_side_ratio: maximum ratio of the longer to the shorter side.
 
     Returns:
-        Height and width. The area may pass `max_pixels` only where one side is already a single
-        grid cell, or where the budget is narrower than a step of the grid.
+        Height and width. The area may exceed `max_pixels` only if one side is already a single
+        grid cell, or if the budget is narrower than a grid step.
 
     Raises:
         UnsupportedMedia: a side is 0, or one side is too long for the other.
@@ -56,7 +55,7 @@ def smart_resize(
     if least > most:
         raise ConfigError(
             f"min_pixels={least:g} exceeds max_pixels={most:g}",
-            hint="give both; the one not given is the processor's own",
+            hint="give both; a missing one is that of the processor",
         )
     _check_sides(height, width, max_side_ratio)
     new_height = max(factor, round(height / factor) * factor)
@@ -89,8 +88,8 @@ def fit_image(size: Size, part: ImagePart, config: ProcessorConfig, *, factor: i
 
     Args:
         size: of the upright picture.
-        part: its own budget or wanted size, if any.
-        config: budgets for what the part leaves open.
+        part: its own budget or requested size, if any.
+        config: budgets that the part does not set.
         factor: pixels per grid cell side.
     """
     wanted = (part.resized_height, part.resized_width)
@@ -115,8 +114,8 @@ def fit_video(
     Args:
         size: of the frames.
         num_frames: sampled frames; they share the budget of the whole video.
-        part: its own budgets or wanted size, if any.
-        config: budgets for what the part leaves open.
+        part: its own budgets or requested size, if any.
+        config: budgets that the part does not set.
         factor: pixels per grid cell side.
     """
     budget = frame_budget(num_frames, part, config)
@@ -148,8 +147,7 @@ def _fit(
 ) -> Resize:
     height, width = wanted
     if height is not None and width is not None:
-        # A wanted size answers to the widest budget, not to the part's: this is what the reference
-        # does.
+        # As in the reference, a requested size is limited by the widest budget, not by the part's.
         resized = smart_resize(height, width, factor, max_side_ratio=config.max_side_ratio)
     else:
         resized = smart_resize(

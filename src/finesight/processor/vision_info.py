@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`process_vision_info` and its two helpers, for programs written for qwen-vl-utils.
 
-Same arguments, same results: pictures as resized Pillow images, videos as float32[F, 3, H, W] tensors
+Arguments and results are the same: pictures as resized Pillow images, videos as float32[F, 3, H, W] tensors
 of whole numbers, and the rates the reference processor needs. Our own `Processor` does not use this
 module; it keeps the records that map answers back to the original.
 
-Three things are done better on purpose: pictures are turned upright by their EXIF orientation, a
+Three differences are intentional: pictures are turned upright by their EXIF orientation, a
 video that cannot be read is an error instead of a try with another reader, and `fps` beside a list
-of frames is its rate (qwen-vl-utils 0.0.14 passes over it).
+of frames is its rate (qwen-vl-utils 0.0.14 ignores it).
 
 Source: qwen-vl-utils 0.0.14; parity: tests/parity/test_vision_info.py.
 """
@@ -50,12 +50,12 @@ def process_vision_info(
 
     Args:
         conversations: messages as dictionaries, or a list of such lists.
-        return_video_kwargs: also return the keyword arguments the reference processor wants.
+        return_video_kwargs: also return the keyword arguments of the reference processor.
         return_video_metadata: each video comes as `(tensor, metadata)`.
         image_patch_size: pixels per patch side.
 
     Returns:
-        Pictures or None, videos or None, and the keyword arguments if asked for.
+        Pictures or None, videos or None, and the keyword arguments if requested.
 
     Raises:
         FinesightError: a part is not understood, or its media cannot be used.
@@ -164,9 +164,9 @@ def _config(factor: int) -> ProcessorConfig:
 
 
 def _first_resize(frame: np.ndarray, part: VideoPart, factor: int) -> np.ndarray:
-    """What qwen-vl-utils does to each frame of a list before the resize that all videos get.
+    """The first resize that qwen-vl-utils applies to each frame of a list.
 
-    It loads them as pictures, with the grid step taken for a patch side: twice as wide a grid.
+    It loads frames as pictures and takes the grid step for the patch side, so the grid is twice as coarse.
     """
     options = replace(
         ImagePart(source=""),

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which visual tokens see each other in the windowed layers of the vision tower.
+"""Window order of visual tokens for the windowed layers of the vision tower.
 
 A frame pair is tiled with windows of 4 x 4 merged cells (112 x 112 pixels). Windows at the right
-and lower edge are as small as what is left: there is no padding, and no empty window. Tokens are
+and lower edge may be smaller: there is no padding, and no empty window. Tokens are
 reordered so that windows are contiguous, row by row inside a window. Frame pairs stay one after the
 other; inside a frame pair the largest windows come first, equal ones left to right and top to
-bottom, so that attention computes windows of equal length together without moving them.
+bottom, so that attention computes windows of equal length together without a gather.
 
-Results depend only on the grid and are cached; the tensors are shared, so never write into them.
+Results depend only on the grid and are cached; the tensors are shared and must not be written to.
 
 Worked example, a grid of 5 x 6 merged cells: windows of 4x4, 4x2, 1x4 and 1x2 cells,
 `window_lengths = [16, 8, 4, 2]`, `window_order = [0, 1, 2, 3, 6, 7, 8, 9, ..., 4, 5, 10, 11, ...,

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A conversation as a list of segments: text, control tokens, places for pictures and videos.
+"""Renders a conversation as a list of segments: text, control tokens, slots for pictures and videos.
 
-The format is ChatML with the Nous form of tools. Two things are decided here and nowhere later:
-which tokens are control tokens (they are named, never written into text), and which tokens a
-training learns from (the content of an assistant turn that is a target, its `<|im_end|>` and the
-newline after it).
+The format is ChatML with the Nous tool format. Two things are decided only here: which tokens are
+control tokens (they are given by name, never written into text), and which tokens are training
+targets (the content of a target assistant turn, its `<|im_end|>` and the newline after it).
 
-`<tool_call>` inside a *user* or *tool* text stays text: it would otherwise forge a call. In
-*system* and *assistant* text it is the control token, because there the published formats
-(written-out tool prompts, fed-back answers) mean it. All other control tokens stay text in every
-role.
+`<tool_call>` inside *user* or *tool* text stays text, so that it cannot forge a call. In
+*system* and *assistant* text it is the control token, as in the published formats (tool prompts,
+earlier answers). All other control tokens stay text in every role.
 
 Source: chat templates of the published Qwen2.5-VL and Qwen2.5 tokenizers; parity:
 tests/parity/test_integers.py.
@@ -28,7 +26,7 @@ from finesight.errors import ConfigError
 from finesight.text import special_tokens as names
 
 DEFAULT_SYSTEM = "You are a helpful assistant."
-"""What the released template says when a conversation has no system message."""
+"""System message of the released template if a conversation has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class TextSegment:
 
     Attributes:
         text: the characters.
-        is_target: whether a training learns to write it.
+        is_target: whether it is a training target.
     """
 
     text: str
@@ -54,7 +52,7 @@ class ControlToken:
 
 @dataclass(frozen=True, slots=True)
 class VisionSlot:
-    """The place of the `index`-th picture or video of a conversation, inside its start and end."""
+    """The slot of the `index`-th picture or video of a conversation, between its start and end tokens."""
 
     index: int
     kind: Literal["image", "video"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Histories as clients write them, brought to the one form that `finesight.text.messages` reads.
+"""Converts message histories of chat clients to the format that `finesight.text.messages` reads.
 
 | client | what it writes |
 |---|---|
@@ -8,8 +8,8 @@
 | LiteLLM | `reasoning_content`, `provider_specific_fields`, `images` |
 | Anthropic | parts `tool_use`; pictures as `{"source": {"type": "base64", ...}}` |
 
-Keys that only label a message are passed over. Keys that a model cannot be shown are passed over
-where they hold nothing, and are an error where they hold something.
+Keys that only label a message are ignored. Keys with content that the chat format cannot express are ignored
+if empty and an error otherwise.
 Source: the published classes of openai-python, langchain-core and LiteLLM.
 """
 
@@ -37,7 +37,7 @@ TYPED_ROLES = {
 """LangChain's `type` of a message -> role."""
 
 PART_LABELS = ("name", "tool_call_id", "uuid", "raw_fps", "id", "index", "cache_control")
-"""Labels for others, and the source rate of a frame list, which the model never sees."""
+"""Labels for other programs, and the source rate of a frame list, which the model does not see."""
 MESSAGE_LABELS = (
     *PART_LABELS,
     *("status", "artifact", "response_metadata", "usage_metadata", "parsed", "chunk_position"),
@@ -47,14 +47,14 @@ NOT_SHOWN = (
     *("reasoning", "reasoning_content", "reasoning_details", "thinking_blocks"),
     *("provider_specific_fields", "invalid_tool_calls"),
 )
-"""Keys for what the chat format has no place for."""
+"""Keys whose content the chat format cannot express."""
 
 
 def message_fields(entry: Any, place: Place) -> Fields:
-    """The fields of one message, with `role` and without the wrappings of its client.
+    """The fields of one message, with `role`, without wrappers of the client.
 
     Raises:
-        ConfigError: the entry is no mapping and no pydantic model, or its `type` is not known.
+        ConfigError: the entry is neither a mapping nor a pydantic model, or its `type` is unknown.
     """
     message = dict(as_mapping(entry, place))
     if set(message) == {"type", "data"}:
@@ -74,7 +74,7 @@ def _are_same(first: Any, second: Any) -> bool:
 
 
 def _take_type(message: dict[str, Any], place: Place) -> None:
-    """Turn LangChain's `type` into a role; one that contradicts the role stays, as an unknown key."""
+    """Convert LangChain's `type` to a role; one that contradicts the role stays and is an unknown key."""
     kind, role = message.get("type"), message.get("role")
     if not isinstance(kind, str) or not isinstance(role, (str, type(None))):
         return
@@ -96,7 +96,7 @@ def is_call(part: Any) -> bool:
 
 
 def media_source(fields: Fields, kind: str, place: Place) -> Any:
-    """The media of a part that does not name it by its kind; None if there is none either.
+    """The media source of a part without a key for its kind; None if there is none.
 
     `{"source_type": "base64", "data": ...}`, `{"base64": ...}`, `{"url": ...}`, and
     `{"source": {"type": "base64", "data": ...}}`; base64 becomes a `data:` address.

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading one foreign dictionary key by key, with nothing left over.
+"""Reads a dictionary key by key and refuses unknown keys.
 
-Every key that is asked for becomes a known name; `finish` refuses the keys nobody asked for and
-suggests the nearest known ones. So the list of valid names is the code that reads them, and cannot
-grow apart from it.
+Every key that is read becomes a known name. `finish` refuses all keys that were not read and
+suggests the nearest known names.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from finesight.inputs import plain, plain_list
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in the messages something stands, for error messages; both counts start at 0."""
+    """A position in the messages, for error messages; both counts start at 0."""
 
     message: int
     index: int | None = None
@@ -37,7 +36,7 @@ class Place:
         return replace(self, tool_call=index)
 
     def error(self, what: str, *, hint: str = "") -> ConfigError:
-        """An error that names this place."""
+        """An error with this position."""
         where = f"message {self.message}"
         if self.tool_call is not None:
             where += f", tool call {self.tool_call}"
@@ -47,11 +46,11 @@ class Place:
 
 
 class Fields:
-    """The keys of one dictionary, each taken once.
+    """The keys of one dictionary, each read once.
 
     Args:
         mapping: the dictionary, or a pydantic model of a client.
-        place: where it stands.
+        place: its position, for errors.
 
     Raises:
         ConfigError: it is neither.
@@ -63,12 +62,12 @@ class Fields:
         self._place = place
 
     def has(self, key: str) -> bool:
-        """Whether the key is there, not yet taken, and not None."""
+        """Whether the key exists, was not read yet, and is not None."""
         self._known.add(key)
         return self._left.get(key) is not None
 
     def take(self, key: str) -> Any:
-        """The value of a key; None where it is missing."""
+        """The value of a key; None if missing."""
         self._known.add(key)
         return self._left.pop(key, None)
 
@@ -78,29 +77,29 @@ class Fields:
             if key in less:
                 continue
             if self._left.get(key) is not None:
-                raise self.error(f"{key} stands both in the part and inside {inside}")
+                raise self.error(f"{key} is given both in the part and inside {inside}")
             self._left[key] = value
 
     def text(self, key: str) -> str | None:
-        """A text, or None where the key is missing."""
+        """A string, or None if the key is missing."""
         value = self.take(key)
         if value is not None and not isinstance(value, str):
             raise self.error(f"{key} is a {type(value).__name__}", hint="it is a string")
         return value
 
     def integer(self, key: str) -> int | None:
-        """A whole number, or None where the key is missing."""
+        """An integer, or None if the key is missing."""
         value = self.number(key)
         if value is None or value == int(value):
             return None if value is None else int(value)
         raise self.error(f"{key}={value} is no whole number")
 
     def number(self, key: str) -> float | None:
-        """A finite number that is not negative, or None where the key is missing."""
+        """A finite, non-negative number, or None if the key is missing."""
         return self.as_number(key, self.take(key))
 
     def numbers(self, key: str) -> tuple[float, ...] | None:
-        """A list or array of finite numbers that are not negative, or None where the key is missing."""
+        """A list or array of finite, non-negative numbers, or None if the key is missing."""
         value = plain_list(self.take(key))
         if value is None:
             return None
@@ -112,11 +111,11 @@ class Fields:
         return tuple(number for number in numbers if number is not None)
 
     def error(self, what: str, *, hint: str = "") -> ConfigError:
-        """An error that names the place of this dictionary."""
+        """An error with the position of this dictionary."""
         return self._place.error(what, hint=hint)
 
     def as_number(self, key: str, value: Any) -> float | None:
-        """Check that a value is a finite number that is not negative, maybe written as text.
+        """Check that a value is a finite, non-negative number, possibly written as text.
 
         Scalars of numpy are numbers too; None stays None.
         """
@@ -136,7 +135,7 @@ class Fields:
         return number
 
     def choice(self, key: str, options: Mapping[str, str]) -> str:
-        """What one of several names stands for."""
+        """The value for one of several names."""
         value = self.take(key)
         if isinstance(value, str) and value in options:
             return options[value]
@@ -146,11 +145,11 @@ class Fields:
         )
 
     def finish(self, *, without_effect: Iterable[str] = (), not_shown: Iterable[str] = ()) -> None:
-        """Refuse every key that was not taken; an unset one (None) says nothing and may stay.
+        """Refuse every key that was not read, except those with the value None.
 
         Args:
-            without_effect: keys that may hold anything.
-            not_shown: keys that may be there as long as they hold nothing.
+            without_effect: keys that may have any value.
+            not_shown: keys that must be empty.
         """
         for key, value in self._left.items():
             if value is None or key in without_effect:
@@ -161,12 +160,12 @@ class Fields:
             if not holds_nothing(value):
                 raise self.error(
                     f"{key} is {value!s:.80}, which the model cannot be shown",
-                    hint="say it in content, or leave the key out",
+                    hint="write it into content, or leave the key out",
                 )
 
 
 def as_mapping(value: Any, place: Place) -> Mapping[str, Any]:
-    """A dictionary as it is, and the fields of a pydantic model, as the clients of chat models use.
+    """A dictionary unchanged, or the fields of a pydantic model.
 
     Raises:
         ConfigError: it is neither.
@@ -174,12 +173,12 @@ def as_mapping(value: Any, place: Place) -> Mapping[str, Any]:
     if isinstance(value, BaseModel):
         return value.model_dump()
     if not isinstance(value, Mapping):
-        raise place.error(f"a {type(value).__name__} stands where a dictionary belongs")
+        raise place.error(f"a {type(value).__name__} is given instead of a dictionary")
     return value
 
 
 def holds_nothing(value: Any) -> bool:
-    """Whether a value is null, false or empty, or holds nothing but such values."""
+    """Whether a value is null, false or empty, or contains only such values."""
     if isinstance(value, Mapping):
         return all(holds_nothing(inner) for inner in value.values())
     return value is None or value is False or (isinstance(value, (str, list, tuple)) and not value)

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dictionaries of the outside world to `Conversation`, and back.
+"""Converts message dictionaries to `Conversation`, and back.
 
 Two dialects are read, also mixed: that of qwen-vl-utils (`{"type": "video", "video": ..., "fps":
 1}`) and that of the OpenAI chat format as vLLM and DashScope extend it (`{"type": "image_url",
-"image_url": {"url": ...}, "max_pixels": ...}`). What the clients of chat models write around them
-is known to `finesight.text.client_shapes`.
+"image_url": {"url": ...}, "max_pixels": ...}`). `finesight.text.client_shapes` handles the formats of chat clients.
 
-Nothing is ignored silently. A key, a type or a role that is not known is an error that names the
-place and the nearest known names; the few known keys that change nothing stand in
+Nothing is ignored silently. An unknown key, type or role is an error with its
+position and the nearest known names; the few keys without effect are listed in
 `finesight.text.client_shapes`.
 """
 
@@ -53,7 +52,7 @@ _TYPES = _KINDS | {
 }
 
 _MARKERS: Mapping[str, type[Part]] = {"<image>": ImagePart, "<video>": VideoPart}
-"""Places of media in the texts of LLaVA, ShareGPT and the training code of Qwen2.5-VL."""
+"""Media placeholders in texts of LLaVA, ShareGPT and the training code of Qwen2.5-VL."""
 
 _FRAME_LIST_ADDRESS = "data:video/jpeg;base64,"
 """vLLM's address of a frame list: JPEG files in base64, joined by commas."""
@@ -70,7 +69,7 @@ def conversation_from(
         tools: OpenAI tool signatures, `{"type": "function", "function": {"name": ...}}`.
 
     Warns:
-        UserWarning: a text marks the places of its media by `<image>` or `<video>`.
+        UserWarning: a text contains the placeholders `<image>` or `<video>`.
 
     Raises:
         ConfigError: something is not known; names message, part, key and the nearest names.
@@ -93,7 +92,7 @@ def conversation_from(
 
 
 def _warn_of_markers(message: Message, number: int) -> None:
-    """Warn where a text marks the places of its media, as data sets of other models do: here they are plain text."""
+    """Warn about media placeholders of other models' data sets in a text: here they are plain text."""
     text = "".join(part.text for part in message.parts if isinstance(part, TextPart))
     for marker, kind in _MARKERS.items():
         count = sum(isinstance(part, kind) for part in message.parts)
@@ -128,7 +127,7 @@ def _read_message(message: Mapping[str, Any] | BaseModel, place: Place) -> Messa
 
 
 def _read_content(content: Any, place: Place) -> tuple[tuple[Part, ...], list[Any]]:
-    """The parts of a message, and the tool calls that some clients write among them."""
+    """The parts of a message, and tool calls that some clients write among them."""
     if content is None:
         return (), []
     if isinstance(content, str):
@@ -145,7 +144,7 @@ def _read_content(content: Any, place: Place) -> tuple[tuple[Part, ...], list[An
             said.append(part)
         elif said:
             raise place.part(index).error(
-                "the part follows a tool call", hint="calls come after everything that is said"
+                "the part follows a tool call", hint="tool calls come after all other parts"
             )
         else:
             parts.append(read_part(part, place.part(index)))
@@ -181,7 +180,7 @@ def read_part(part: Any, place: Place = Place(0)) -> Part:  # noqa: B008  # froz
 
 
 def _kind(fields: Fields, place: Place) -> str:
-    """What a part is: by its `type`, or by the one media or text key it has."""
+    """The kind of a part: its `type`, or its only media or text key."""
     if fields.has("type"):
         return fields.choice("type", _TYPES)
     present = {kind for key, kind in _KINDS.items() if fields.has(key)}
@@ -191,7 +190,7 @@ def _kind(fields: Fields, place: Place) -> str:
 
 
 def _source(fields: Fields, kind: str, place: Place) -> Any:
-    """The media itself; options inside `{"url": ...}` join those beside it."""
+    """The media source; options inside `{"url": ...}` are merged with those of the part."""
     keys = [key for key in (kind, f"{kind}_url") if fields.has(key)]
     if not keys and (value := media_source(fields, kind, place)) is not None:
         return value
@@ -288,9 +287,9 @@ _VIDEO_KEYS = {
 
 
 def write_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """Write messages in the dialect of qwen-vl-utils; `read_messages` reads them back as they were.
+    """Write messages in the dialect of qwen-vl-utils; `read_messages` restores them.
 
-    Sources are passed on as they are. `is_target` is a matter of training and is not written.
+    Sources are not changed. `is_target` is not written.
     """
     written: list[dict[str, Any]] = []
     for message in messages:

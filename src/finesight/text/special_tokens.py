@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names of the control tokens of the Qwen2.5 vocabulary.
 
-Only names stand here. Their ids are read from the checkpoint's `tokenizer.json` and compared with
-its `config.json`; an id typed into code would break the small model, whose vocabulary is another
-one.
+Their ids are read from the checkpoint's `tokenizer.json` and compared with
+its `config.json`, because vocabularies differ: the small model has its own.
 
 Source: `added_tokens` of the published tokenizer files.
 """
@@ -36,7 +35,7 @@ SPECIAL_TOKENS = (
     IMAGE_PAD,
     VIDEO_PAD,
 )
-"""Tokens that never show in an answer, in the order of their published ids."""
+"""Tokens that are hidden from answers, in the order of their published ids."""
 
 ADDED_TEXT_TOKENS = (
     TOOL_CALL,
@@ -48,7 +47,7 @@ ADDED_TEXT_TOKENS = (
     "<|repo_name|>",
     "<|file_sep|>",
 )
-"""Tokens that do show in an answer; their published ids follow those of `SPECIAL_TOKENS`."""
+"""Tokens that are visible in answers; their published ids follow those of `SPECIAL_TOKENS`."""
 
 REQUIRED = (END_OF_TEXT, IM_START, IM_END, VISION_START, VISION_END, IMAGE_PAD, VIDEO_PAD)
-"""Tokens without which no conversation can be written."""
+"""Tokens that every conversation needs."""

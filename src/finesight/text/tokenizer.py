@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text to token ids and back, from a checkpoint's own `tokenizer.json`.
 
-Two kinds of input never mix. *Text* comes from users: whatever it contains, also `<|im_end|>` or
-`<tool_call>`, it is cut into ordinary tokens. *Control tokens* are asked for by name
-(`special_id`), and only our own code asks.
+*Text* comes from users and always becomes ordinary tokens, even if it contains `<|im_end|>` or
+`<tool_call>`. *Control tokens* are inserted only by name (`special_id`), never from text.
 
-Decoding goes through bytes, because a token may end in the middle of a character: `StreamDecoder`
-holds such bytes back until the rest arrives, and the pieces it gives out join to exactly what
-`decode` gives.
+Decoding works on bytes, because a token may end within a character. `StreamDecoder`
+holds such bytes back until the character is complete; its pieces concatenate to the result of
+`decode`.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ class Tokenizer:
     """A byte-level BPE vocabulary with its control tokens.
 
     Args:
-        backend: a `tokenizers.Tokenizer` with a byte-level decoder. It is changed in place: none of
-            its added tokens is recognised in text any more.
-        source: what to call it in error messages.
+        backend: a `tokenizers.Tokenizer` with a byte-level decoder. It is changed in place: its
+            added tokens are no longer recognised in text.
+        source: its name in error messages.
 
     Raises:
         ConfigError: the vocabulary is not byte-level, or lacks a token a conversation needs.
@@ -45,13 +44,15 @@ class Tokenizer:
             )
         added = backend.get_added_tokens_decoder()
         # `encode_special_tokens` reaches only tokens marked special, and `<tool_call>` is published
-        # without the mark. All are marked here; which ones are hidden from answers is remembered
+        # without the mark. All are marked here; which ones are hidden from answers is stored
         # apart.
         backend.add_special_tokens(
             [AddedToken(token.content, special=True, normalized=False) for token in added.values()]
         )
         backend.encode_special_tokens = True
-        backend.post_processor = processors.ByteLevel(trim_offsets=False)  # offsets keep the spaces
+        backend.post_processor = processors.ByteLevel(
+            trim_offsets=False
+        )  # offsets include the spaces
         backend.no_padding()
         backend.no_truncation()
         self._backend = backend
@@ -84,13 +85,13 @@ class Tokenizer:
             )
         try:
             backend = tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception for every broken file
+        except Exception as error:  # the library raises a bare Exception for any broken file
             raise ConfigError(f"{path} is not a tokenizer file: {error}") from error
         return cls(backend, source=str(path))
 
     @property
     def source(self) -> str:
-        """Where the vocabulary came from."""
+        """Name of the vocabulary's source."""
         return self._source
 
     @cached_property
@@ -104,7 +105,7 @@ class Tokenizer:
         return self._ids
 
     def is_hidden(self, token_id: int) -> bool:
-        """Whether the token never shows in an answer."""
+        """Whether the token is hidden from answers."""
         return token_id in self._hidden
 
     def encode(self, text: str) -> list[int]:
@@ -112,7 +113,7 @@ class Tokenizer:
         return self._encoding(text).ids
 
     def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
-        """Token ids of a text, and the index of the character each token starts in."""
+        """Token ids of a text, and for each token the index of its first character."""
         encoding = self._encoding(text)
         return encoding.ids, [start for start, _ in encoding.offsets]
 
@@ -143,7 +144,7 @@ class Tokenizer:
             ) from None
 
     def token_bytes(self, token_id: int) -> bytes:
-        """Bytes a token stands for; empty for an id past the vocabulary (a spare embedding row)."""
+        """Bytes of a token; empty for an id beyond the vocabulary (an unused embedding row)."""
         known = self._bytes.get(token_id)
         if known is None:
             written = self._backend.id_to_token(token_id)
@@ -152,7 +153,7 @@ class Tokenizer:
         return known
 
     def token_text(self, token_id: int) -> str:
-        """Text of one token; bytes that are no whole character become U+FFFD."""
+        """Text of one token; incomplete characters become U+FFFD."""
         return self.token_bytes(token_id).decode(errors="replace")
 
     def decode(self, token_ids: Iterable[int], skip_special: bool = True) -> str:
@@ -160,23 +161,23 @@ class Tokenizer:
 
         Args:
             token_ids: any ids of the vocabulary.
-            skip_special: leave out tokens that never show in an answer (`<tool_call>` does show).
+            skip_special: leave out tokens that are hidden from answers (`<tool_call>` is visible).
         """
         hidden = self._hidden if skip_special else frozenset()
         joined = b"".join(self.token_bytes(index) for index in token_ids if index not in hidden)
         return joined.decode(errors="replace")
 
     def stream(self, skip_special: bool = True) -> StreamDecoder:
-        """A decoder that takes one token at a time."""
+        """A decoder for one token at a time."""
         return StreamDecoder(self, skip_special=skip_special)
 
 
 class StreamDecoder:
-    """Text of tokens as they come, never a broken character.
+    """Incremental decoder that returns only complete characters.
 
     Args:
         tokenizer: the vocabulary.
-        skip_special: leave out tokens that never show in an answer.
+        skip_special: leave out tokens that are hidden from answers.
     """
 
     def __init__(self, tokenizer: Tokenizer, *, skip_special: bool = True) -> None:
@@ -185,20 +186,20 @@ class StreamDecoder:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push(self, token_id: int) -> str:
-        """Text that became certain with this token; empty while a character is incomplete."""
+        """New text that this token completes; empty while a character is incomplete."""
         if self._skip_special and self._tokenizer.is_hidden(token_id):
             return ""
         return self._decoder.decode(self._tokenizer.token_bytes(token_id))
 
     def finish(self) -> str:
-        """What is left: U+FFFD for bytes whose character never came whole."""
+        """The rest: U+FFFD for bytes of an incomplete character."""
         return self._decoder.decode(b"", final=True)
 
 
 def _byte_alphabet() -> dict[str, int]:
-    """The letter byte-level BPE writes for each byte (GPT-2's table, computed).
+    """The character that byte-level BPE writes for each byte (GPT-2's table).
 
-    Printable Latin-1 bytes stand for themselves; the 68 others take the code points from 256 on, in
+    Printable Latin-1 bytes are their own characters; the 68 others use the code points from 256 on, in
     order.
     """
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}

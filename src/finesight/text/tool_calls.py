@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tool calls of a message, as the clients of chat models write them, as `{"name", "arguments"}`."""
+"""Converts tool calls of chat clients to `{"name", "arguments"}`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _ARGUMENT_KEYS = ("arguments", "args", "input")
 
 
 def read_calls(fields: Fields, said: Sequence[Any], role: str, place: Place) -> tuple[Call, ...]:
-    """All calls of a message, whichever of its keys hold them.
+    """All calls of a message, from any of its keys.
 
     Args:
         fields: of the message.
-        said: calls that stand among the parts of its content.
+        said: calls among the parts of its content.
         role: of the message.
         place: of the message.
 
@@ -58,7 +58,7 @@ def read_calls(fields: Fields, said: Sequence[Any], role: str, place: Place) -> 
 
 
 def _read(call: Any, index: int, place: Place) -> Call:
-    """One call; OpenAI writes the arguments as a JSON string, some clients encode it once more."""
+    """One call; OpenAI writes the arguments as a JSON string, some clients encode it twice."""
     at = place.call(index)
     fields = Fields(call, at)
     if fields.has("type"):
@@ -83,13 +83,13 @@ def _read(call: Any, index: int, place: Place) -> Call:
 
 
 def _decoded(arguments: Any, place: Place) -> Any:
-    """Arguments as plain JSON values; null, an empty text and an empty list say that there are none."""
+    """Arguments as plain JSON values; null, an empty string and an empty list mean none."""
     try:
         while isinstance(arguments, str):
             arguments = json.loads(arguments, parse_constant=_refuse) if arguments.strip() else {}
         arguments = as_json(arguments)
     except (TypeError, ValueError, RecursionError) as error:
-        raise place.error(f"its arguments are no JSON: {error}") from error
+        raise place.error(f"its arguments are not JSON: {error}") from error
     return {} if arguments is None or arguments == [] else arguments
 
 
@@ -103,11 +103,11 @@ def as_json(value: Any) -> Any:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _plain(value: Any) -> Any:
     """A numpy scalar or array as Python numbers."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
-    raise TypeError(f"a {type(value).__name__} stands in them")
+    raise TypeError(f"they contain a {type(value).__name__}")

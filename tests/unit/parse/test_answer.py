@@ -47,7 +47,7 @@ def test_an_unplaced_box_gives_no_wrong_number():
     answer = read_answer(reply('{"bbox_2d": [1, 2, 3, 4]}', picture_record(), picture_record()))
     (box,) = answer.boxes
     assert box.box_resized == Box(1, 2, 3, 4)
-    with pytest.raises(ParseError, match="names no picture"):
+    with pytest.raises(ParseError, match="which picture or video"):
         _ = box.box
     assert answer.to_dict()["boxes"][0]["box"] is None
 

@@ -166,7 +166,7 @@ def test_a_list_of_pairs_is_a_list_of_points():
         ("x = 3, y = 5", "nothing calls the numbers 3, 5 a box"),
         ("500 400", "nothing calls the numbers 500, 400 a box"),
         ("10 20 30 40", "nothing calls the numbers 10, 20, 30, 40 a box"),
-        ("<bbox>10, 20, 30</bbox>", "a tag holds 3 numbers, not two or four"),
+        ("<bbox>10, 20, 30</bbox>", "a tag contains 3 numbers, not two or four"),
         ('{"scores": [1, 2, 3, 4]}', "scores holds four numbers and is not known"),
         ('{"x": 1, "y": 2, "width": 3, "height": 4}', "a place and a size, not two corners"),
     ],
@@ -201,7 +201,7 @@ def test_what_is_not_taken_is_a_problem(text, message):
         ),
         (
             "a <bbox>1, 2, 3</bbox>",
-            {"<bbox>1, 2, 3</": "a tag holds 3 numbers, not two or four"},
+            {"<bbox>1, 2, 3</": "a tag contains 3 numbers, not two or four"},
         ),
         (
             "a [10, 20, 3000, 40]",
@@ -328,7 +328,7 @@ def test_pairs_of_a_video_are_times(text, events):
     ("text", "message"),
     [
         ("[1, 100]", "reach 100 s, after the end of the video"),
-        ("[1, 1]", "are no stretch of time"),
+        ("[1, 1]", "are no time span"),
         ("It is [0.5, 1].", "nothing calls the numbers 0.5, 1 a box, a point or a time"),
     ],
 )

@@ -149,8 +149,8 @@ def test_a_list_beside_a_table_within_a_list():
             '<p data-bbox="1 2 3">',
         ),
         ('<p data-bbox="9 2 3 4">a</p>', "corners", '<p data-bbox="9 2 3 4">'),
-        ('<table><tr><td colspan="0">a</td></tr></table>', "colspan is '0'; 1 was taken", ""),
-        ('<table><tr><td rowspan="x">a</td></tr></table>', "rowspan is 'x'; 1 was taken", ""),
+        ('<table><tr><td colspan="0">a</td></tr></table>', "colspan is '0'; 1 is used", ""),
+        ('<table><tr><td rowspan="x">a</td></tr></table>', "rowspan is 'x'; 1 is used", ""),
     ],
 )
 def test_what_is_left_out_is_reported_with_its_place(body, said, where):

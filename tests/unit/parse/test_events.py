@@ -114,13 +114,13 @@ def test_a_box_at_a_time_is_a_box():
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ('{"start_time": "00:03"}', "an event has start_time and not the other end"),
+        ('{"start_time": "00:03"}', "an event has start_time without the other end"),
         ('{"Start": 1, "start": 2, "end": 3}', "an event has both 'Start' and 'start'"),
-        ('{"end": 3}', "an event has end and not the other end"),
-        ('{"start": "soon", "end": 3}', "'soon' is no time"),
-        ('{"start": null, "end": 3}', "None is no time"),
-        ('{"start": -1, "end": 3}', "-1 is no time"),
-        ('{"timestamp": [1, 2, 3]}', "a stretch of time has 3 ends, not two"),
+        ('{"end": 3}', "an event has end without the other end"),
+        ('{"start": "soon", "end": 3}', "'soon' is not a time"),
+        ('{"start": null, "end": 3}', "None is not a time"),
+        ('{"start": -1, "end": 3}', "-1 is not a time"),
+        ('{"timestamp": [1, 2, 3]}', "a time span has 3 ends, not two"),
         ("00:75 - 00:80", "time '00:75' has a field of 60 or more after a colon"),
         ('{"start": "0:00:01:05", "end": 3}', "time '0:00:01:05' counts frames and no frame rate"),
     ],
@@ -136,7 +136,7 @@ def test_a_cut_list_keeps_the_whole_events():
     )
     assert events(text) == [(0.0, 1.0, "")]
     assert read_events(text).is_cut
-    assert messages(text) == ["an event does not end"]
+    assert messages(text) == ["the object of an event is not closed"]
 
 
 def test_a_time_at_the_end_of_a_cut_reply_is_not_trusted():

@@ -2,7 +2,8 @@
 import pytest
 
 from finesight.geometry import Box, Point
-from finesight.parse.grounding import blank, read_grounding
+from finesight.parse.grounding import read_grounding
+from finesight.parse.json_block import blank
 
 
 def corners(text, **options):
@@ -257,7 +258,7 @@ def test_a_cut_points_tag_is_reported(text):
     found = read_grounding(text)
     assert found.points == ()
     assert found.is_cut
-    assert messages(text) == ["a points tag does not end"]
+    assert messages(text) == ["a points tag is not closed"]
 
 
 @pytest.mark.parametrize("inner", ['x1="1"', 'x1="a" y1="2"', 'y1="2"'])
@@ -328,15 +329,15 @@ def test_numbers_among_objects_are_reported():
     text = '[{"bbox_2d": [1, 2, 3, 4], "label": "cat"}, [50, 60, 70, 80]]'
     assert corners(text) == [(1, 2, 3, 4, "cat")]
     (message,) = messages(text)
-    assert "[50, 60, 70, 80] stands among objects" in message
+    assert "[50, 60, 70, 80] is listed among objects" in message
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"bbox": [9, 9, 10, 10], "BBox": [1, 2, 3, 4]}', "'bbox' and 'BBox' are one key"),
-        ('{"bbox": [9, 9, 10, 10], "bbox": [1, 2, 3, 4]}', "key 'bbox' stands twice"),
-        ('{"bbox": [1, 2, 3, 4], "n": 1, "n": 1}', "key 'n' stands twice"),
+        ('{"bbox": [9, 9, 10, 10], "BBox": [1, 2, 3, 4]}', "'bbox' and 'BBox' are the same key"),
+        ('{"bbox": [9, 9, 10, 10], "bbox": [1, 2, 3, 4]}', "key 'bbox' occurs twice"),
+        ('{"bbox": [1, 2, 3, 4], "n": 1, "n": 1}', "key 'n' occurs twice"),
     ],
 )
 def test_of_equal_keys_the_last_counts_and_a_problem_says_so(text, message):

@@ -71,7 +71,7 @@ def test_a_point_tag_that_was_cut(text):
     assert found.points == ()
     assert found.is_cut
     ((message, where),) = complaints(text)
-    assert "does not end" in message
+    assert "is not closed" in message
     assert where == text[2:]
 
 

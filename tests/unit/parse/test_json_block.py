@@ -3,8 +3,7 @@ import json
 
 import pytest
 
-from finesight.errors import ParseError
-from finesight.parse.json_block import find_blocks, read_json, regions, walk
+from finesight.parse.json_block import find_blocks, regions, walk
 from finesight.parse.json_scan import MAX_DEPTH
 
 
@@ -148,13 +147,3 @@ def test_values_that_became_null_are_counted(text, count):
 
 def test_every_whole_number_is_a_finite_float():
     assert float(only('{"a": ' + "9" * 308 + "}").value["a"]) < float("inf")
-
-
-def test_read_json_gives_the_one_value():
-    assert read_json('Here it is:\n```json\n{"total": "9.90"}\n```') == {"total": "9.90"}
-
-
-@pytest.mark.parametrize("text", ["nothing", '{"a": 1} {"b": 2}', '{"a": 1, "b": "x'])
-def test_read_json_refuses_anything_else(text):
-    with pytest.raises(ParseError):
-        read_json(text)

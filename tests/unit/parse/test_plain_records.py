@@ -111,7 +111,9 @@ def test_a_call():
     ],
 )
 def test_what_has_no_place_says_so_and_what_to_do(record, name, kind):
-    with pytest.raises(ParseError, match=f"the {kind} 'cat' at character 7 names no") as found:
+    with pytest.raises(
+        ParseError, match=f"which picture or video the {kind} 'cat' at character 7 is in"
+    ) as found:
         getattr(record, name)
     assert "media_index" in found.value.hint
 

@@ -79,7 +79,7 @@ def test_odd_number_of_frames_repeats_the_last():
 @pytest.mark.parametrize("given", [0, 3, 5, 40])
 def test_wrong_number_of_frames_is_an_error(given):
     frames = [np.zeros((28, 28, 3), dtype=np.uint8)] * given
-    with pytest.raises(LayoutError, match="where 4 were announced"):
+    with pytest.raises(LayoutError, match="instead of 4"):
         patchify_video(frames, 4, Size(28, 28), VISION, PLAIN)
 
 

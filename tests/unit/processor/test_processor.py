@@ -174,7 +174,7 @@ def test_long_pictures_are_refused_by_name(tiny_processor, tmp_path):
 def test_more_or_fewer_pads_than_pictures(tiny_processor, picture, given):
     part = ImagePart(source=picture)
     segments = chat_template.render(Conversation((said("user", part, part),)))
-    with pytest.raises(LayoutError, match=f"2 places for media but {given} media were given"):
+    with pytest.raises(LayoutError, match=f"2 slots for media but {given} media were given"):
         tiny_processor.assemble(segments, [tiny_processor.prepare(part)] * given)
 
 

@@ -298,12 +298,12 @@ def test_what_a_model_cannot_be_shown_is_named(entry, named):
         ({"name": "f", "parameters": {}}, "unknown key 'parameters'"),
         ({"name": "f", "arguments": {}, "args": {}}, "both arguments and args"),
         ({"type": "custom", "custom": {"name": "f", "input": "x"}}, "type is 'custom'"),
-        ({"name": "f", "arguments": "{"}, "are no JSON"),
-        ({"name": "f", "arguments": '{"x": NaN}'}, "NaN is no number of JSON"),
-        ({"name": "f", "arguments": {"x": float("inf")}}, "are no JSON"),
-        ({"name": "f", "arguments": {"x": b"a"}}, "a bytes stands in them"),
-        ({"name": "f", "arguments": "[" * 100_000}, "are no JSON"),
-        ({"name": "f", "arguments": '{"x": ' + "9" * 5000 + "}"}, "are no JSON"),
+        ({"name": "f", "arguments": "{"}, "are not JSON"),
+        ({"name": "f", "arguments": '{"x": NaN}'}, "NaN is not a JSON number"),
+        ({"name": "f", "arguments": {"x": float("inf")}}, "are not JSON"),
+        ({"name": "f", "arguments": {"x": b"a"}}, "they contain a bytes"),
+        ({"name": "f", "arguments": "[" * 100_000}, "are not JSON"),
+        ({"name": "f", "arguments": '{"x": ' + "9" * 5000 + "}"}, "are not JSON"),
         ({"name": "f", "arguments": [1]}, "are a list"),
         ({"name": "f", "arguments": "7"}, "are a int"),
     ],
@@ -345,5 +345,5 @@ class Plain:
 
 @pytest.mark.parametrize("entry", [Plain(), ("user", "x"), 3, None])
 def test_other_objects_are_named_by_their_type(entry):
-    with pytest.raises(ConfigError, match=f"a {type(entry).__name__} stands where"):
+    with pytest.raises(ConfigError, match=f"a {type(entry).__name__} is given instead"):
         read_messages([entry])

@@ -223,10 +223,10 @@ def test_tool_calls(arguments):
         ({"video": ["a"], "timestamps": 3}, "timestamps is a int", ""),
         ({"image": "a", "resized_height": 28}, "go together", ""),
         ({"image": "a", "min_pixels": 9, "max_pixels": 8}, "min_pixels=9 exceeds max_pixels=8", ""),
-        ({"image_url": {"url": "a", "fps": 1}, "fps": 2}, "stands both", ""),
+        ({"image_url": {"url": "a", "fps": 1}, "fps": 2}, "is given both", ""),
         ({"image_url": {"url": "a", "detail": "medium"}}, "detail is 'medium'", "low"),
         ({"video_url": "data:video/jpeg;base64,@@"}, "no base64", ""),
-        (3, "a int stands where a dictionary belongs", ""),
+        (3, "a int is given instead of a dictionary", ""),
     ],
 )
 def test_wrong_parts_are_named(part, message, hint):
@@ -247,9 +247,9 @@ def test_wrong_parts_are_named(part, message, hint):
         ({"role": "user", "tool_calls": [{}]}, "role 'user' has tool_calls"),
         ({"role": "assistant", "tool_calls": "f()"}, "tool_calls is a str"),
         ({"role": "assistant", "tool_calls": [{}]}, "tool call 0 has no name"),
-        ({"role": "assistant", "tool_calls": [{"name": "f", "arguments": "{"}]}, "are no JSON"),
+        ({"role": "assistant", "tool_calls": [{"name": "f", "arguments": "{"}]}, "are not JSON"),
         ({"role": "assistant", "tool_calls": [{"name": "f", "arguments": [1]}]}, "are a list"),
-        ("hello", "a str stands where a dictionary belongs"),
+        ("hello", "a str is given instead of a dictionary"),
     ],
 )
 def test_wrong_messages_are_named(wrong, message):

@@ -30,8 +30,9 @@ from finesight.parse.bare import (
     find_in_objects,
     find_tagged,
 )
-from finesight.parse.grounding import ordered, read_grounding
+from finesight.parse.grounding import read_grounding
 from finesight.parse.json_block import find_blocks
+from finesight.parse.records import ordered
 
 LONGEST_READ = 6000
 """Characters of an answer that are looked at: about a hundred labelled boxes."""
