@@ -148,7 +148,7 @@ def _no_page(number: int | str, count: int) -> ConfigError:
     if count == 1:
         there = "the file has one page; only PDF, TIFF and animations (GIF, PNG, WebP) have more"
     return ConfigError(
-        f"page {text} (counted from 1) is not among the {count} of the file",
+        f"page {text} of {count} does not exist (counted from 1)",
         hint=f"{there}; page numbers in Python count from 0",
     )
 
