@@ -186,7 +186,7 @@ def test_the_embedded_model_points_at_each_of_several_things(finesight, tmp_path
         assert sum(x <= at[0] <= x + 70 and y <= at[1] <= y + 70 for at in points) == 1
 
 
-@pytest.mark.filterwarnings("default::UserWarning")
+@pytest.mark.filterwarnings("default:message 0 holds <image>")  # what it says is what is tested
 def test_markers_of_pictures_are_said_to_be_plain_text(finesight, tiny_model_folder, picture_file):
     words = ("ask", "<image> What?", "--image", picture_file, "--max-new-tokens", 2)
     said = finesight(*words, "--model", tiny_model_folder).err

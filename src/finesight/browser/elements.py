@@ -59,8 +59,7 @@ def _element(
     box = _box(session, int(node["backendDOMNodeId"]), viewport)
     if box is None:
         return None
-    said = (str(node.get(key, {}).get("value", "")) for key in ("name", "value"))
-    name, value = said
+    name, value = (str(node.get(key, {}).get("value", "")) for key in ("name", "value"))
     placed = Box(box.x1 * scale, box.y1 * scale, box.x2 * scale, box.y2 * scale)
     return PageElement(role, name, placed, value)
 

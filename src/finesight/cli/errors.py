@@ -43,6 +43,7 @@ def reported(*, debug: bool) -> Iterator[None]:
     """
     try:
         with warnings.catch_warnings():
+            warnings.filterwarnings("always", module=r"finesight\b")
             warnings.showwarning = _print_warning
             yield
     except (FinesightError, *_CAUSED_OUTSIDE) as error:

@@ -38,7 +38,7 @@ class CommandLine:
 _FIELD = re.compile(r"^    (\w+): (.+?)(?=\n    \w+: |\n\n|\Z)", re.MULTILINE | re.DOTALL)
 
 
-def said(record: type, name: str, *more: str) -> str:
+def field_help(record: type, name: str, *more: str) -> str:
     """Help of an option, quoted from the docstring of a record's field; what None means there is left out."""
     meanings = dict(_FIELD.findall(inspect.getdoc(record) or ""))
     text = " ".join(meanings.get(name, "").partition("; None")[0].split()).rstrip(".")
@@ -111,15 +111,15 @@ Fps = Annotated[
     typer.Option(
         parser=read_fps,
         metavar="NUMBER|auto",
-        help=said(VideoPart, "fps"),
+        help=field_help(VideoPart, "fps"),
         show_default="the checkpoint's",
     ),
 ]
-NumFrames = Annotated[int | None, typer.Option("--nframes", help=said(VideoPart, "nframes"))]
-Start = Annotated[float | None, typer.Option(help=said(VideoPart, "start_seconds"))]
-End = Annotated[float | None, typer.Option(help=said(VideoPart, "end_seconds"))]
-MinPixels = Annotated[int | None, typer.Option(help=said(ImagePart, "min_pixels"))]
-MaxPixels = Annotated[int | None, typer.Option(help=said(ImagePart, "max_pixels"))]
+NumFrames = Annotated[int | None, typer.Option("--nframes", help=field_help(VideoPart, "nframes"))]
+Start = Annotated[float | None, typer.Option(help=field_help(VideoPart, "start_seconds"))]
+End = Annotated[float | None, typer.Option(help=field_help(VideoPart, "end_seconds"))]
+MinPixels = Annotated[int | None, typer.Option(help=field_help(ImagePart, "min_pixels"))]
+MaxPixels = Annotated[int | None, typer.Option(help=field_help(ImagePart, "max_pixels"))]
 Fit = Annotated[
     Any,
     typer.Option(
@@ -136,16 +136,18 @@ NumberMedia = Annotated[
     ),
 ]
 System = Annotated[str | None, typer.Option(help="System message.")]
-MaxNewTokens = Annotated[int | None, typer.Option(help=said(Sampling, "max_new_tokens"))]
-Temperature = Annotated[float | None, typer.Option(help=said(Sampling, "temperature"))]
-TopP = Annotated[float | None, typer.Option(help=said(Sampling, "top_p"))]
-TopK = Annotated[int | None, typer.Option(help=said(Sampling, "top_k"))]
-RepetitionPenalty = Annotated[float | None, typer.Option(help=said(Sampling, "repetition_penalty"))]
+MaxNewTokens = Annotated[int | None, typer.Option(help=field_help(Sampling, "max_new_tokens"))]
+Temperature = Annotated[float | None, typer.Option(help=field_help(Sampling, "temperature"))]
+TopP = Annotated[float | None, typer.Option(help=field_help(Sampling, "top_p"))]
+TopK = Annotated[int | None, typer.Option(help=field_help(Sampling, "top_k"))]
+RepetitionPenalty = Annotated[
+    float | None, typer.Option(help=field_help(Sampling, "repetition_penalty"))
+]
 Stop = Annotated[
     list[str] | None,
-    typer.Option(help=said(Sampling, "stop", "Repeatable."), metavar="TEXT"),
+    typer.Option(help=field_help(Sampling, "stop", "Repeatable."), metavar="TEXT"),
 ]
-Seed = Annotated[int | None, typer.Option(help=said(Sampling, "seed"))]
+Seed = Annotated[int | None, typer.Option(help=field_help(Sampling, "seed"))]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 SaveOverlay = Annotated[
     Path | None,

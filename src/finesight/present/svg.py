@@ -39,11 +39,11 @@ def element(name: str, attributes: Attributes, *content: str) -> Markup:
         attributes: attributes; numbers are written with at most one decimal.
         content: elements as `Markup`, and texts, which are escaped.
     """
-    said = Markup().join(
+    written = Markup().join(
         Markup(' {}="{}"').format(key, _value(value)) for key, value in attributes.items()
     )
     inner = Markup().join(escape(each) for each in content)
-    return Markup("<{0}{1}>{2}</{0}>").format(name, said, inner)
+    return Markup("<{0}{1}>{2}</{0}>").format(name, written, inner)
 
 
 def _value(value: object) -> str:
