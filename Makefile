@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Every command a developer or CI needs. `make help` lists them; CI runs `make setup check demo` and nothing else.
-# What is installed is remembered by stamps inside the virtual environment: a second run installs nothing,
-# and removing the environment forgets them.
+# Commands for developers and CI. `make help` lists them; CI runs only `make setup check demo`.
+# Stamp files inside the virtual environment record what is installed, so a second run installs nothing.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# One thread per test process: with one process per core, threads only fight each other.
+# One thread per test process: with one process per core, more threads would compete for cores.
 JOBS ?= $(shell nproc)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 FAST := not slow and not gpu and not interop and not fuzz and not real_data
@@ -32,11 +31,11 @@ help:  ## list the targets
 
 # ---------------------------------------------------------------------------------------------------- set-up
 
-setup: $(STAMPS)/package  ## make .venv and install finesight in it
-setup-test: $(STAMPS)/test $(STAMPS)/torchvision $(STAMPS)/system-test $(STAMPS)/system-web  ## the same, with what checks and tests need
-setup-data: $(STAMPS)/data  ## the same, with what building the training data needs
-setup-eval: $(STAMPS)/eval  ## the same, with the libraries that benchmarks are scored with
-setup-web: $(STAMPS)/web $(STAMPS)/system-web  ## the same, with a browser for live tasks
+setup: $(STAMPS)/package  ## create .venv and install finesight
+setup-test: $(STAMPS)/test $(STAMPS)/torchvision $(STAMPS)/system-test $(STAMPS)/system-web  ## setup, and dependencies of checks and tests
+setup-data: $(STAMPS)/data  ## setup, and dependencies of building training data
+setup-eval: $(STAMPS)/eval  ## setup, and dependencies of scoring benchmarks
+setup-web: $(STAMPS)/web $(STAMPS)/system-web  ## setup, and a browser for live tasks
 
 $(STAMPS)/venv:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, this is {sys.version}"'
@@ -45,7 +44,7 @@ $(STAMPS)/venv:
 	mkdir -p $(STAMPS)
 	touch $@
 
-# torch alone and first: any other order lets pip choose another, several times larger build.
+# torch is installed first and separately: otherwise pip chooses a build that is several times larger.
 $(STAMPS)/torch: $(STAMPS)/venv
 	$(PIP) install '$(call pinned,torch)'
 	touch $@
@@ -60,7 +59,7 @@ $(STAMPS)/test: $(STAMPS)/package
 	$(PIP) install --no-deps '$(call pinned,torchvision)'
 	touch $@
 
-# Its compiled part is built for CUDA; beside a CPU-only torch it is imported only if its operators are declared first.
+# Its compiled extension is built for CUDA; with a CPU-only torch, its operators must be declared before the import.
 $(STAMPS)/torchvision: src/finesight/doctor/torchvision_operators.py $(STAMPS)/test
 	cp $< $(site)/torchvision_operators.py
 	echo 'import torchvision_operators; torchvision_operators.declare_before_import()' > $(site)/torchvision_operators.pth
@@ -94,83 +93,83 @@ $(STAMPS)/system-test: scripts/install-system-packages.sh $(STAMPS)/venv
 
 # ---------------------------------------------------------------------------------------------------- use
 
-demo: setup  ## the main job with the embedded model on bundled pictures, a video and a PDF page
+demo: setup  ## ask the embedded model about bundled pictures, a video and a PDF page
 	$(BIN)/python examples/demo.py
 
 # ---------------------------------------------------------------------------------------------------- checks
 
-check: format lint types dead coverage  ## everything CI asks for
+check: format lint types dead coverage  ## all checks of CI
 
-format: setup-test  ## is the layout of the code as ruff writes it
+format: setup-test  ## check the formatting (ruff format)
 	$(BIN)/ruff format --check .
 
-lint: setup-test  ## ruff's rules
+lint: setup-test  ## run the linter (ruff check)
 	$(BIN)/ruff check .
 
-types: setup-test  ## mypy, strict
+types: setup-test  ## check types (mypy, strict)
 	$(BIN)/mypy
 
-dead: setup-test  ## code that nothing reaches
+dead: setup-test  ## find dead code (vulture)
 	$(BIN)/vulture
 
-test: setup-test  ## all quick tests: behaviour, who may import what, budgets
+test: setup-test  ## run all quick tests
 	time $(QUICK) -m '$(FAST)'
 
-coverage: setup-test  ## the same tests, and what of the code they ran: lines of all, branches of the core
+coverage: setup-test  ## run all quick tests and check line and branch coverage
 	time $(QUICK) -m '$(FAST) and not no_cover' --cov --cov-report=json:$(VENV)/coverage.json
 	time $(QUICK) -m '$(FAST) and no_cover' $$(grep -rl mark.no_cover tests)
 	$(BIN)/python scripts/coverage_gate.py $(VENV)/coverage.json
 
-test-slow: setup-test  ## the full-size variants: 300 drawn parity cases, large pictures, long videos
+test-slow: setup-test  ## run the full-size tests: 300 random parity cases, large pictures, long videos
 	$(PYTEST) -m 'slow and not gpu and not interop' --durations=15
 
-test-pythons: setup-test  ## the quick tests with Python 3.12 and 3.13, where they are installed
+test-pythons: setup-test  ## run the quick tests with Python 3.12 and 3.13 if installed
 	scripts/test-pythons.sh
 
-bench: setup-test  ## speed and memory against their stated bars
+bench: setup-test  ## measure speed and memory against their stated bars
 	$(BIN)/python -m benchmarks
 
-# Their scorers run with our torch and pictures, seen through a path file, so that nothing large is fetched twice.
+# Their environment uses our torch and pictures through a path file, so that nothing large is downloaded twice.
 $(STAMPS)/harnesses: $(STAMPS)/torchvision scripts/harness-venv.sh
 	scripts/harness-venv.sh $(BIN)/python
 	touch $@
 
-interop: setup-test $(STAMPS)/harnesses  ## other engines and harnesses, each in an environment of its own
+interop: setup-test $(STAMPS)/harnesses  ## compare with other engines and harnesses, each in a separate environment
 	$(PYTEST) -m interop --durations=0
 
-fuzz: setup-test  ## the property tests with many more examples
+fuzz: setup-test  ## run the property tests with many more examples
 	$(PYTEST) tests/property --hypothesis-profile=fuzz -m 'not gpu'
 
-# One process unless JOBS is given: results are kept in mutants/, and a run that was stopped goes on where it was.
-mutants: setup-test  ## changes lines one by one: does a test fail? score per file, at least 90 %
+# One process unless JOBS is given. Results are stored in mutants/, so that a stopped run can be resumed.
+mutants: setup-test  ## run mutation tests; each part needs a score of at least 90 %
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children $(if $(filter file,$(origin JOBS)),1,$(JOBS))
 	$(BIN)/python scripts/mutation_score.py
 
-gpu-check: setup-test  ## tests and benchmarks that need a CUDA device; writes runs/gpu-check
+gpu-check: setup-test  ## run the tests and benchmarks that need a CUDA device; writes runs/gpu-check
 	PYTHON=$(BIN)/python scripts/gpu-check.sh runs/gpu-check
 
-check-real: setup-test  ## real data in the folder FINESIGHT_REAL_DATA
+check-real: setup-test  ## run the tests on real data in the folder FINESIGHT_REAL_DATA
 	test -d "$${FINESIGHT_REAL_DATA:?set FINESIGHT_REAL_DATA to the folder with the real data}"
 	$(PYTEST) -m real_data --durations=15
 
-audit: $(STAMPS)/audit  ## known vulnerabilities of what is pinned; asks the network
+audit: $(STAMPS)/audit  ## check pinned versions for known vulnerabilities; needs a network
 	$(BIN)/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip || { \
 	  echo 'FAILED: a pinned version has a known fault, or the lists of faults were not reached (see above)' >&2; exit 1; }
 
-release: $(STAMPS)/package  ## may this commit be tagged: one version everywhere, a section of the change log, no change left
+release: $(STAMPS)/package  ## check that this commit can be tagged: version, change log, clean working tree
 	$(BIN)/python scripts/check_release.py
 
 # ---------------------------------------------------------------------------------------------------- upkeep
 
-fix: setup-test  ## let ruff mend what it can
+fix: setup-test  ## format the code and apply the fixes of ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: setup-test  ## renew the code quoted in docs/ and the generated reference pages
+docs: setup-test  ## update the code quoted in docs/ and the generated reference pages
 	$(BIN)/python scripts/quote_code.py --write
 	$(BIN)/python scripts/make_reference.py --write
 
-lock: setup-test setup-data setup-web $(STAMPS)/audit  ## write constraints.txt from what is installed; use a fresh .venv
+lock: setup-test setup-data setup-web $(STAMPS)/audit  ## write constraints.txt from the installed versions; use a fresh .venv
 	scripts/lock.sh $(BIN)/python > constraints.txt.new
 	mv constraints.txt.new constraints.txt
 

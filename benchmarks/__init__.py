@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Speed and memory against stated bars, measured in turns with what they are compared to: `python -m benchmarks`."""
+"""Benchmarks of speed and memory against stated bars, each beside a baseline: `python -m benchmarks`."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks`: run benchmarks, print ratios, say which bars are kept."""
+"""`python -m benchmarks`: run benchmarks, print ratios and whether they meet their bars."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from benchmarks.comparison import Comparison
 
 BENCHES = {
-    "start": "cold --help and a first answer, against bare Python and `import torch`; a minute",
-    "busy": "decoding while other processes keep every core busy, against one thread; a minute",
-    "auto": 'whether fps="auto" gives short bursts a frame, beside even sampling; a minute',
-    "video": "peak memory of 64 frames from an hour of 1080p; three minutes",
-    "windows": "time per patch of windowed attention, 16,384 patches against 1,024; two minutes",
-    "harness": "what an evaluation costs beside its model's time; half a minute",
+    "start": "cold start of --help and of a first answer, against bare Python and `import torch`; 1 minute",
+    "busy": "decoding while other processes keep every core busy, against one thread; 1 minute",
+    "auto": 'brief events missed by fps="auto" and by even sampling; 1 minute',
+    "video": "peak memory of 64 frames from an hour of 1080p video; 3 minutes",
+    "windows": "time per patch of windowed attention, 16,384 patches against 1,024; 2 minutes",
+    "harness": "time of the evaluation harness besides the model's; half a minute",
     "load": "loading a 3B-shaped checkpoint against reading its files; needs 8 GB of disk and of memory",
-    "speed": "vision, prefill and decoding of the 3B shape beside transformers; needs 17 GB of memory",
+    "speed": "vision, prefill and decoding of the 3B shape against transformers; needs 17 GB of memory",
 }
 
 ON_ANY_DEVICE = ("windows", "speed")
@@ -35,7 +35,7 @@ ON_ANY_DEVICE = ("windows", "speed")
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command line; returns 0, 1 if a bar is missed, 2 for wrong usage, 130 if interrupted."""
+    """Run one command line; returns 0, or 1 if a bar is missed, 2 for wrong usage, 130 if interrupted."""
     prepare()  # before anything imports torch
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command()(bench)
@@ -51,20 +51,20 @@ def bench(
         list[str] | None, typer.Argument(help=f"Any of: {', '.join(BENCHES)}. Default: all.")
     ] = None,
     *,
-    list_them: Annotated[bool, typer.Option("--list", help="Say what there is.")] = False,
+    list_them: Annotated[bool, typer.Option("--list", help="List the benchmarks.")] = False,
     shorten: Annotated[
-        int, typer.Option(min=1, help="Divide blocks and layers of the 3B shape by this.")
+        int, typer.Option(min=1, help="Divide the depth of the 3B shape by this.")
     ] = 1,
     device: Annotated[
-        str, typer.Option(help=f"Torch device of the network: for {' and '.join(ON_ANY_DEVICE)}.")
+        str, typer.Option(help=f"Torch device of the benchmarks {' and '.join(ON_ANY_DEVICE)}.")
     ] = "cpu",
     threads: options.Threads = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Measure speed and memory against stated bars, in turns with what they are compared to.
+    """Measure speed and memory against stated bars, alternating with the baseline.
 
-    Ratios are what counts: machines differ and may be shared. Exit code 1 if a bar is missed.
+    The bars are ratios, because machines differ and may be shared. Exit code 1 if a bar is missed.
     """
     with reported(debug=debug):
         if list_them:
@@ -90,14 +90,14 @@ def _chosen(names: list[str], device: str) -> list[str]:
         if device != "cpu" and name not in ON_ANY_DEVICE:
             raise ConfigError(
                 f"benchmark {name!r} measures the host, not device {device!r}",
-                hint=f"on a device there are: {', '.join(ON_ANY_DEVICE)}",
+                hint=f"benchmarks of a device: {', '.join(ON_ANY_DEVICE)}",
             )
     return names
 
 
 def _check_device(device: str) -> None:
     if device == "cpu":
-        return  # it is always there, and some benchmarks must not load torch before they measure
+        return  # always available; checking would import torch, which some benchmarks measure
     from finesight.model.device import checked_device
 
     checked_device(device)

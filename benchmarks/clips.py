@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Videos made for measuring: bursts of motion in stillness, and a recording of an hour."""
+"""Synthetic videos for benchmarks: brief motion in still clips, and a recording of an hour."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LONG_FPS = 25
 
 @dataclass(frozen=True)
 class BurstClip:
-    """A clip that is still but for short bursts.
+    """A still clip with brief bursts of motion.
 
     Attributes:
         path: the file.
-        seconds: its length.
-        bursts: `(start, end)` of each burst in seconds; the picture moves in between.
+        seconds: its duration.
+        bursts: `(start, end)` of each burst in seconds.
     """
 
     path: Path
@@ -32,22 +32,22 @@ class BurstClip:
     bursts: tuple[tuple[float, float], ...]
 
     def hits(self, times: Sequence[float]) -> int:
-        """Number of bursts that at least one of the given times falls into."""
+        """Number of bursts that contain at least one of the given times."""
         return sum(any(start <= time < end for time in times) for start, end in self.bursts)
 
 
 def write_burst_clip(
     path: Path, *, seconds: int, num_bursts: int, seed: int, fps: int = 30, noise: float = 0.0
 ) -> BurstClip:
-    """A still picture in which a small block moves now and then for 0.3 to 1 seconds.
+    """Write a still clip in which a small block moves for 0.3 to 1 seconds at a time.
 
     Args:
         path: file to write.
-        seconds: length of the clip.
+        seconds: duration of the clip.
         num_bursts: number of bursts; 0 gives a still clip.
-        seed: of the burst times, paths and picture.
+        seed: random seed of times, paths and picture.
         fps: frame rate.
-        noise: standard deviation of a camera's noise, in gray levels.
+        noise: standard deviation of simulated camera noise, in gray levels.
     """
     random = np.random.default_rng(seed)
     slot = seconds / max(num_bursts, 1)
@@ -79,10 +79,10 @@ def write_burst_clip(
 
 
 def write_long_video(path: Path, *, seconds: int, width: int = 1920, height: int = 1080) -> None:
-    """A moving bar for a minute (or less), repeated until `seconds` are full.
+    """Write a minute (or less) of a moving bar, repeated for `seconds`.
 
-    The hour is one encoded minute whose packets are written again and again with their times moved on: a demuxer and a
-    decoder cannot tell it from a long recording, and it is made in seconds.
+    One encoded minute is written repeatedly with shifted packet times. Demuxer and decoder treat the file like a long
+    recording, and it is written within seconds.
     """
     minute = path.with_name("minute.mp4")
     taken = min(seconds, 60)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a benchmark gives back: two sides of one thing, and the bar between them."""
+"""Result of a benchmark: our value, a baseline, and the bar for their ratio."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One thing measured on two sides.
+    """A measurement and its baseline.
 
     Attributes:
-        name: what was done.
-        ours: seconds, bytes or a share, of this project.
-        yardstick: the same of what it is measured against.
-        bar: the ratio that must be kept, `at_least` or at most.
-        at_least: whether a larger ratio is better: then it is yardstick / ours (how many times as fast).
-        note: a figure to read beside it.
+        name: what was measured.
+        ours: seconds, bytes or a share of this project.
+        yardstick: the same quantity of the baseline.
+        bar: bound of the ratio: lower bound with `at_least`, else upper bound.
+        at_least: the ratio is yardstick / ours (speed-up), and larger is better; else it is ours / yardstick.
+        note: another figure to print.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """Times as fast, or times as much."""
+        """Speed-up, or times the baseline; see `at_least`."""
         return self.yardstick / self.ours if self.at_least else self.ours / self.yardstick
 
     @property
     def is_met(self) -> bool:
-        """Whether the bar is kept."""
+        """Whether the ratio meets the bar."""
         return self.ratio >= self.bar if self.at_least else self.ratio <= self.bar
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Comparison:
 
 
 def best_in_turns(runs: Sequence[Callable[[], object]], rounds: int) -> list[float]:
-    """Least seconds of each run over some rounds, after one round that does not count."""
+    """Shortest time in seconds of each run, over some rounds after a warm-up round; the runs alternate."""
     best = [float("inf")] * len(runs)
     for round_number in range(rounds + 1):
         for index, run in enumerate(runs):
@@ -64,7 +64,7 @@ def best_in_turns(runs: Sequence[Callable[[], object]], rounds: int) -> list[flo
 
 
 def in_process(module: str, function: str, argument: str) -> dict[str, float]:
-    """Run `module.function(argument)` in a fresh Python and read the JSON it writes."""
+    """Run `module.function(argument)` in a new Python process and return the JSON it prints."""
     code = f"from {module} import {function} as run; run({argument!r})"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=_ROOT
@@ -74,7 +74,7 @@ def in_process(module: str, function: str, argument: str) -> dict[str, float]:
 
 
 def resident_bytes(key: str) -> int:
-    """Bytes of memory that this process has (`VmRSS`) or had at most (`VmHWM`); Linux only."""
+    """Current (`VmRSS`) or peak (`VmHWM`) memory of this process in bytes; Linux only."""
     with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123  # measured processes import little
         for line in status:
             if line.startswith(key + ":"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an evaluation costs beside its model's time: each item of a run, and scoring stored answers again."""
+"""Time of the evaluation harness besides the model's: per item of a run, and rescoring stored answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.comparison import Comparison
 from finesight.conversation import Conversation, Reply, Sampling, Usage
 
 _NUM_ITEMS = 3040
-"""As many as MATH-Vision has."""
+"""The size of MATH-Vision."""
 _NUM_PICTURES = 300
 _ITEM_SECONDS = 0.005
 _RESCORE_SECONDS = 5.0
@@ -30,8 +30,8 @@ _ANSWERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Instant:
-    """Answers at once, in turns, so that only the harness takes time."""
+class _InstantResponder:
+    """Returns fixed answers without delay, so that only the harness takes time."""
 
     answers: cycle[str]
 
@@ -48,7 +48,7 @@ class _Instant:
 
 
 def bench_harness(*, num_items: int = _NUM_ITEMS) -> list[Comparison]:
-    """A run of MATH-Vision's size over pictures on disk with instant answers, then the same answers scored again."""
+    """Run a benchmark of MATH-Vision's size over pictures on disk with instant answers, then rescore the answers."""
     from finesight.evals.core import registry
     from finesight.evals.core.rescore import rescore
     from finesight.evals.core.run import run
@@ -58,7 +58,7 @@ def bench_harness(*, num_items: int = _NUM_ITEMS) -> list[Comparison]:
     with tempfile.TemporaryDirectory(prefix="finesight-bench-") as folder:
         copy, out = Path(folder) / "copy", Path(folder) / "run"
         _write_copy(copy, num_items)
-        responder = FromModel(_Instant(cycle(_ANSWERS)), "instant", declares_resize=False)
+        responder = FromModel(_InstantResponder(cycle(_ANSWERS)), "instant", declares_resize=False)
         items = task.prompts[0].items(copy, task.budget)
         started = time.perf_counter()
         run(task, task.prompts[0], items, responder, folder=out, space="original")
@@ -81,7 +81,7 @@ def bench_harness(*, num_items: int = _NUM_ITEMS) -> list[Comparison]:
 
 
 def _write_copy(folder: Path, num_items: int) -> None:
-    """A copy in MATH-Vision's layout: a few hundred pictures of its usual size, options and free answers by turns."""
+    """Write a data set in MATH-Vision's layout: 300 pictures of typical size, alternating options and free answers."""
     from PIL import Image
 
     draw = random.Random(0)

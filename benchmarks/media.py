@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Media against their bars: memory of an hour of video, and whether `fps="auto"` finds what happens."""
+"""Benchmarks of media: memory of an hour of video, and brief events missed by `fps="auto"`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FRAME_BUDGET = 16
 
 
 def bench_long_video(*, seconds: int = 3600, width: int = 1920, height: int = 1080) -> Comparison:
-    """Peak memory of preparing 64 frames of an hour, in a process of its own, above what it had before."""
+    """Peak memory of preparing 64 frames of an hour of video, above the idle process, in a separate process."""
     from benchmarks.clips import write_long_video
 
     with tempfile.TemporaryDirectory(prefix="finesight-bench-") as folder:
@@ -31,7 +31,7 @@ def bench_long_video(*, seconds: int = 3600, width: int = 1920, height: int = 10
 
 
 def prepare_long_video(path: str) -> None:
-    """Prepare 64 frames of a file; writes bytes above the idle process and what was read as JSON."""
+    """Prepare 64 frames of a file; prints bytes above the idle process, frame pairs and times as JSON."""
     from finesight.config.processor import ProcessorConfig
     from finesight.config.sizes import named_config
     from finesight.conversation import VideoPart
@@ -51,7 +51,7 @@ def prepare_long_video(path: str) -> None:
 
 
 def bench_auto_frames(*, clips: int = _NUM_CLIPS, seconds: int = 40) -> Comparison:
-    """Share of short bursts in still clips that get no frame, at the same frame budget as even sampling."""
+    """Share of brief bursts in still clips that get no frame, with the frame budget of even sampling."""
     from benchmarks.clips import BurstClip, write_burst_clip
     from finesight.config.processor import ProcessorConfig
     from finesight.conversation import VideoPart

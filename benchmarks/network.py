@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast and how large the network is, beside transformers and beside the machine's own limits.
+"""Speed and memory of the network, against transformers and against the machine's limits.
 
-Everything is measured in turns in one run, because the machine may be shared: what slows one side slows the other. The
-best of several rounds counts. Weights are random in the exact shape of the 3B release, with fewer blocks and layers
-where that is asked; speed does not depend on their values.
+The two sides alternate in one run, because the machine may be shared: what slows one side slows the other. The best of
+several rounds counts. Weights are random in the exact shape of the 3B release, on request with fewer blocks and
+layers; speed does not depend on their values.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def shortened_3b(*, blocks: int = 32, layers: int = 36) -> ModelConfig:
-    """The 3B shape with fewer vision blocks and decoder layers; one block in eight attends to a whole frame pair."""
+    """The 3B shape with fewer vision blocks and decoder layers; one block in eight has full attention."""
     from finesight.config.sizes import named_config
 
     config = named_config("3b")
@@ -39,7 +39,7 @@ def shortened_3b(*, blocks: int = 32, layers: int = 36) -> ModelConfig:
 
 
 def write_random_checkpoint(config: ModelConfig, folder: Path, *, max_shard_bytes: int) -> int:
-    """Save bfloat16 weights of that shape; returns their bytes."""
+    """Save random bfloat16 weights of that shape; returns their size in bytes."""
     import torch
 
     from finesight.model.vl import VisionLanguageModel
@@ -73,7 +73,7 @@ def compare_with_transformers(
         side: pixels of a square picture, a multiple of 28.
         prompt_tokens: length of the prompt.
         new_tokens: steps of decoding after it.
-        rounds: the best of so many counts.
+        rounds: number of rounds, of which the best counts.
         device: torch device of both sides.
 
     Raises:
@@ -111,12 +111,12 @@ def compare_with_transformers(
 
 
 def _backend(device: str) -> str:
-    """The attention that a user gets on that device."""
+    """The default attention back end on a device."""
     return "sdpa" if device == "cpu" else "varlen"
 
 
 def _finished(run: Callable[[], object], device: str) -> Callable[[], object]:
-    """The same run, up to when the device is done: kernels are only queued by the calls themselves."""
+    """The same run with a device synchronisation at its end, since kernels run asynchronously."""
     if device == "cpu":
         return run
 
@@ -174,7 +174,7 @@ class _TheirSide:
         return self.reference.model.visual(self.patches, grid_thw=self.grid).pooler_output
 
     def prefill(self) -> Any:
-        # `logits_to_keep=1` would copy the whole output head, as its one row is no matrix there; that is not timed.
+        # `logits_to_keep=1` would copy the whole output head for a matrix-vector product; that is not timed.
         out = self.reference.model(
             input_ids=self.ids[None],
             position_ids=_positions(0, self.ids.numel(), self.ids.device)[:, None],
@@ -203,7 +203,7 @@ def _positions(start: int, count: int, device: torch.device) -> torch.Tensor:
 
 
 def text_batch(ids: torch.Tensor, start: int, block_size: int) -> PackedBatch:
-    """Text that continues at position `start` a sequence in block 0 of a KV cache."""
+    """A batch of text at position `start` of a sequence whose KV cache is block 0."""
     from finesight.attention_plan import AttentionPlan
     from finesight.batch import PackedBatch
 
@@ -278,10 +278,10 @@ def bench_windows(*, blocks: int = 2, rounds: int = 3, device: str = "cpu") -> C
 
 
 def bench_load(*, blocks: int = 32, layers: int = 36, rounds: int = 3) -> list[Comparison]:
-    """Load a 3B-shaped checkpoint of several shards and touch every tensor, each time in a process of its own.
+    """Load a 3B-shaped checkpoint of several shards and read every tensor, each time in a separate process.
 
-    Peak memory is what the process had at most above what it had before loading. The yardstick of time is reading the
-    same files from end to end into memory.
+    Peak memory is measured above the memory before loading. The baseline of time is reading the same files completely
+    into memory.
     """
     with tempfile.TemporaryDirectory(prefix="finesight-bench-") as folder:
         config = shortened_3b(blocks=blocks, layers=layers)
@@ -300,7 +300,7 @@ def bench_load(*, blocks: int = 32, layers: int = 36, rounds: int = 3) -> list[C
 
 
 def read_files(folder: str) -> None:
-    """Read every shard into memory; writes the seconds to standard output as JSON."""
+    """Read every shard into memory; prints the seconds as JSON."""
     start = time.perf_counter()
     held = []
     for path in sorted(Path(folder).glob("*.safetensors")):
@@ -314,7 +314,7 @@ def read_files(folder: str) -> None:
 
 
 def load_and_touch(folder: str) -> None:
-    """Load the model and add up every tensor; writes seconds and peak bytes to standard output as JSON."""
+    """Load the model and sum every tensor; prints seconds and peak bytes as JSON."""
     from finesight.model.weights import load_model
 
     before = resident_bytes("VmRSS")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How soon help and a first answer come, beside bare Python and `import torch`; answers on a busy machine."""
+"""Cold start of help and of a first answer, against bare Python and `import torch`; decoding on a busy machine."""
 
 from __future__ import annotations
 
@@ -21,32 +21,33 @@ _ROUNDS = 7
 
 
 def bench_start(*, model: str = "tiny", rounds: int = _ROUNDS) -> list[Comparison]:
-    """Cold starts in turns: help, bare Python, a question about one picture, `import torch`.
-
-    The median of the rounds counts on each side.
-    """
+    """Alternating cold starts: help, bare Python, a question about one picture, `import torch`; the medians count."""
     from PIL import Image
 
     with tempfile.TemporaryDirectory(prefix="finesight-bench-") as folder:
         picture = Path(folder) / "picture.png"
         Image.new("RGB", (112, 84), (200, 180, 160)).save(picture)
         question = ("ask", "What is this?", "--image", str(picture), "--model", model)
-        _seconds("import torch")  # the first one reads the files from disk
+        _seconds("import torch")  # warm-up: reads the files from disk
         taken: dict[str, list[float]] = {"python": [], "help": [], "torch": [], "ask": []}
         for _ in range(rounds):
             taken["python"].append(_seconds("pass"))
             taken["help"].append(_seconds(_RUN, "--help"))
             taken["torch"].append(_seconds("import torch"))
             taken["ask"].append(_seconds(_RUN, *question, "--max-new-tokens", "16"))
-    half = {name: statistics.median(values) for name, values in taken.items()}
+    median = {name: statistics.median(values) for name, values in taken.items()}
     return [
         Comparison(
-            "seconds of --help against a bare Python", half["help"], half["python"], 5.0, False
+            "seconds of --help against a bare Python",
+            median["help"],
+            median["python"],
+            5.0,
+            at_least=False,
         ),
         Comparison(
             "seconds of a cold ask, one picture, against import torch",
-            half["ask"],
-            half["torch"],
+            median["ask"],
+            median["torch"],
             3.0,
             at_least=False,
         ),
@@ -54,10 +55,7 @@ def bench_start(*, model: str = "tiny", rounds: int = _ROUNDS) -> list[Compariso
 
 
 def bench_busy(*, model: str = "tiny", rounds: int = _ROUNDS) -> Comparison:
-    """Answers in turns, with the threads of the default and with one, while other processes keep every core busy.
-
-    The median seconds per token of the rounds count on each side.
-    """
+    """Median seconds per token with the default threads and with one thread, while other processes use every core."""
     from PIL import Image, ImageDraw
 
     with tempfile.TemporaryDirectory(prefix="finesight-bench-") as folder, _busy_cores():
@@ -71,14 +69,14 @@ def bench_busy(*, model: str = "tiny", rounds: int = _ROUNDS) -> Comparison:
         for _ in range(rounds):
             taken["default"].append(_seconds_per_token(*words))
             taken["one"].append(_seconds_per_token(*words, "--threads", "1"))
-    half = {name: statistics.median(values) for name, values in taken.items()}
+    median = {name: statistics.median(values) for name, values in taken.items()}
     name = "seconds a token on a busy machine, against one thread"
-    return Comparison(name, half["default"], half["one"], 0.7, at_least=True)
+    return Comparison(name, median["default"], median["one"], 0.7, at_least=True)
 
 
 @contextmanager
 def _busy_cores() -> Iterator[None]:
-    """One process per logical processor that computes and never waits."""
+    """One busy-looping process per logical processor."""
     spinning = [
         subprocess.Popen([sys.executable, "-c", "while True: pass"])
         for _ in range(os.cpu_count() or 1)
@@ -92,7 +90,7 @@ def _busy_cores() -> Iterator[None]:
 
 
 def _seconds_per_token(*words: str) -> float:
-    """Decoding of one answer by a process that knows nothing of this one's threads."""
+    """Seconds per decoded token of a process that does not inherit the thread settings of this one."""
     own = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY")
     environment = {name: value for name, value in os.environ.items() if name not in own}
     done = subprocess.run(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Python interface: load a model, ask it, locate things, get its scores.
+"""The Python interface: load a model, ask it, locate objects, compute logits and scores.
 
 Names are imported lazily: options and checkpoint folders are checked without torch, so that a wrong
 command line is refused at once.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers to look at: overlays as PNG files, and a report as one HTML page.
+"""Save answers as overlays (PNG files) and as a report (one HTML page).
 
-The media are opened again for this, in their original size: what the model saw is smaller. Nothing
-is drawn on the files themselves, and every file is written whole or not at all.
+The media are opened again in their original size, since the model saw them resized. The source
+files are not changed, and files are written atomically.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from finesight.present.report import ReportEntry, write_report
 from finesight.present.sheet import MOST_FRAMES, chosen_frames, contact_sheet
 
 _LONGEST_NAME = 150
-"""Bytes of a source's name that its overlay keeps; file systems take names of 255."""
+"""Largest number of bytes of the source's name in an overlay's name; file systems allow names of 255."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class Artifacts:
     """One question with its answer, ready to be drawn.
 
     Attributes:
-        conversation: what was asked.
-        answer: what came back.
-        config: frame budgets the answer was made with.
-        seconds: time of each stage, shown in reports.
+        conversation: the question and its media.
+        answer: its answer.
+        config: the processor configuration with the frame budgets of the answer.
+        seconds: seconds of each stage, shown in reports.
     """
 
     conversation: Conversation
@@ -51,8 +51,8 @@ class Artifacts:
         """Draw the answer on a copy of every picture, and on a contact sheet of every video.
 
         Args:
-            folder: made if need be; files are named after their sources.
-            taken: files of other answers, which keep their names.
+            folder: created if missing; files are named after their sources.
+            taken: files of other answers, whose names are not used again.
 
         Returns:
             The files, in order of appearance.
@@ -63,7 +63,7 @@ class Artifacts:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise FinesightError(f"folder {folder} cannot be made: {error.strerror}") from error
+            raise FinesightError(f"folder {folder} cannot be created: {error.strerror}") from error
         paths = self._paths(folder, taken)
         for index, (part, path) in enumerate(zip(self._parts(), paths, strict=True)):
             image = self._picture(part, index)
@@ -73,7 +73,7 @@ class Artifacts:
         return paths
 
     def report_entry(self) -> ReportEntry:
-        """The question as a section of a report."""
+        """The question and answer as a section of a report."""
         pictures = {index: self._picture(part, index) for index, part in enumerate(self._parts())}
         return ReportEntry(
             question=self._question(),
@@ -96,7 +96,7 @@ class Artifacts:
         return "\n".join(texts)
 
     def _paths(self, folder: Path, taken: Collection[Path]) -> list[Path]:
-        """A file for each item, no two alike."""
+        """A distinct file for each item."""
         paths: list[Path] = []
         for record in self.answer.media:
             name = re.sub(r"[^\w.-]+", "_", Path(record.source).stem)
@@ -126,7 +126,7 @@ class Artifacts:
 
 
 def save_report(path: Path, artifacts: Iterable[Artifacts], *, title: str = "finesight") -> None:
-    """Write questions, media and answers as one HTML page that needs no other file.
+    """Write questions, media and answers as one self-contained HTML page.
 
     Raises:
         FinesightError: a source cannot be opened again, or the file cannot be written.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what a user calls a model to the folder that holds it, and the answering defaults in it.
+"""Find the checkpoint folder of a model name, and read its generation defaults.
 
 A name is the embedded model ("tiny"), a folder, or a published name such as
 `Qwen/Qwen2.5-VL-3B-Instruct`. Only a published name may use the network, and only if the model is
@@ -25,12 +25,12 @@ from finesight.conversation import Sampling
 from finesight.errors import ConfigError, FinesightError, MissingWeights
 
 EMBEDDED = "tiny"
-"""Name of the model that is part of the package."""
+"""Name of the embedded model, which is part of the package."""
 
 ASSETS = Path(__file__).parents[1] / "assets"
 
 TRAINED_FOR_FILE = "trained_for.txt"
-"""Beside the weights: what the model was trained for and what not, in a sentence or two for its users."""
+"""File beside the weights that states in a sentence or two what the model was trained for and what not."""
 
 Hub = Literal["huggingface", "modelscope"]
 
@@ -39,14 +39,14 @@ _PUBLISHED_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _SIZE = re.compile(r"(?<!\d)(\d+b)(?![a-z0-9])")
 
 _WANTED_FILES = ["*.json", "*.safetensors"]
-"""What a checkpoint needs; merges and vocabulary stand in tokenizer.json, and pickles stay out."""
+"""Files of a checkpoint; merges and vocabulary are in tokenizer.json, and pickles are not downloaded."""
 
 _SMALL_FILES = ["*.json"]
 
 _LIBRARIES = {"huggingface": "huggingface_hub", "modelscope": "modelscope"}
 
 _SHOWN_LETTERS = 160
-"""Letters of a wrong name that an error shows."""
+"""Largest number of characters of a wrong name in an error."""
 
 
 def find_checkpoint(
@@ -56,16 +56,15 @@ def find_checkpoint(
 
     Args:
         name: "tiny", a folder, or a published name.
-        hub: where to ask for a published name; None asks Hugging Face, then ModelScope, as far as their libraries are
-            installed.
-        needs_weights: False if configuration and tokenizer are enough; nothing large is downloaded.
+        hub: source of a published name; None tries Hugging Face, then ModelScope, if their libraries are installed.
+        needs_weights: False if configuration and tokenizer are enough; then no weights are downloaded.
 
     Raises:
         MissingWeights: there is no such model, or it is not complete.
-        ConfigError: the name or the folder is something else: an adapter, a GGUF file, a picture, another family.
+        ConfigError: the name or the folder is of another kind: an adapter, a GGUF file, a picture, another family.
     """
     if hub is not None and hub not in get_args(Hub):
-        raise ConfigError(f"hub is {hub!r}", hint=f"it is {' or '.join(get_args(Hub))}")
+        raise ConfigError(f"hub is {hub!r}", hint=f"give {' or '.join(get_args(Hub))}")
     if not isinstance(name, str | Path) or not str(name):
         raise ConfigError(
             f"model is {name!r}", hint=f'give "{EMBEDDED}", a folder or a published name'
@@ -92,16 +91,16 @@ def find_checkpoint(
 
 
 def _refuse_hub(hub: Hub | None, what: str) -> None:
-    """Raise `ConfigError` where a hub is given for a model that is here."""
+    """Raise `ConfigError` if a hub is given for a local model."""
     if hub is not None:
         raise ConfigError(
-            f"hub={hub!r} is given for {what}, which needs none",
+            f"hub={hub!r} has no effect on {what}",
             hint="leave hub out, or give a published name such as Qwen/Qwen2.5-VL-3B-Instruct",
         )
 
 
 def _nearest(name: str) -> str:
-    """The known name that a wrong one is closest to, by its spelling or by its size; empty if it is close to none."""
+    """The known name most similar to a wrong one, by model size or by spelling; empty if there is none."""
     lower = name.lower()[:_SHOWN_LETTERS]
     size = _SIZE.search(lower)
     if size and size[1] in RELEASE_NAMES and "/" not in lower:
@@ -112,7 +111,7 @@ def _nearest(name: str) -> str:
 
 
 def cached_checkpoint(name: str) -> Path | None:
-    """Small files of a published model in the cache of Hugging Face; None if they are not all there.
+    """Folder with the small files of a published model in the Hugging Face cache; None if one is missing.
 
     Args:
         name: a published name, with its owner.
@@ -125,7 +124,7 @@ def cached_checkpoint(name: str) -> Path | None:
 
 
 def _local_folder(name: str | Path) -> Path | None:
-    """The folder of that name, None if there is nothing of that name here."""
+    """The local folder of that name; None if there is no such path."""
     try:
         path = Path(name).expanduser()
         if path.is_dir():
@@ -142,19 +141,19 @@ def _embedded(*, needs_weights: bool) -> Path:
     folder = ASSETS / EMBEDDED
     if needs_weights and not any(folder.glob("*.safetensors")):
         raise MissingWeights(
-            f"this copy of finesight holds no embedded model: {folder} has no *.safetensors",
+            f"this copy of finesight has no embedded model: {folder} contains no *.safetensors",
             hint="install a released version, or give --model a checkpoint folder",
         )
     return folder
 
 
 def _published(name: str, hub: Hub | None, *, needs_weights: bool) -> Path:
-    """Folder of a published model, downloaded if need be."""
+    """Folder of a published model, downloaded if it is not cached."""
     order: tuple[Hub, ...] = (hub,) if hub else get_args(Hub)
     failed: list[MissingWeights] = []
     for place in order:
         try:
-            return _ask(place, name, needs_weights=needs_weights)
+            return _from_hub(place, name, needs_weights=needs_weights)
         except ImportError:
             continue
         except MissingWeights as error:
@@ -163,24 +162,24 @@ def _published(name: str, hub: Hub | None, *, needs_weights: bool) -> Path:
     near = [] if is_release else get_close_matches(name, RELEASE_NAMES.values())
     meant = f"did you mean {near[0]}? Or " if near else ""
     if failed:
-        said = "; ".join(error.message for error in failed)
+        reasons = "; ".join(error.message for error in failed)
         raise MissingWeights(
-            f"{name} is neither here nor reachable ({said})",
+            f"{name} is not a local folder and cannot be downloaded ({reasons})",
             hint=f"{meant}check the name and the network, or download the folder and give its path",
         ) from failed[-1]
     library = " or ".join(_LIBRARIES[place] for place in order)
     raise MissingWeights(
-        f"{name} is no folder here, and {library} to download it is not installed",
+        f"{name} is not a local folder, and {library}, which downloads it, is not installed",
         hint=f"{meant}pip install {library}, or give a folder",
     )
 
 
-def _ask(place: Hub, name: str, *, needs_weights: bool) -> Path:
-    """Folder of a model from one hub; whatever its library raises comes out as `MissingWeights`.
+def _from_hub(hub: Hub, name: str, *, needs_weights: bool) -> Path:
+    """Folder of a model from one hub; any error of the hub's library becomes `MissingWeights`.
 
-    The small files come first: a model of another family is refused before its weights are fetched.
+    The small files are fetched first: a model of another family is refused before its weights are downloaded.
     """
-    download = {"huggingface": _from_huggingface, "modelscope": _from_modelscope}[place]
+    download = {"huggingface": _from_huggingface, "modelscope": _from_modelscope}[hub]
     try:
         folder = download(name, _SMALL_FILES)
         check_folder(folder, needs_weights=False)
@@ -188,23 +187,23 @@ def _ask(place: Hub, name: str, *, needs_weights: bool) -> Path:
         return download(name, _WANTED_FILES) if needs_weights else folder
     except (ImportError, FinesightError):
         raise
-    except Exception as error:  # both libraries raise whatever their HTTP client does
-        said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        raise MissingWeights(f"{place}: {said}") from error
+    except Exception as error:  # both libraries pass on all errors of their HTTP clients
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise MissingWeights(f"{hub}: {reason}") from error
 
 
 def _from_huggingface(name: str, wanted: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
     folder = _huggingface_cache(name, wanted)
-    # No request at all for a model that is complete in the cache.
+    # A model that is complete in the cache needs no request.
     if folder is not None and _is_complete(folder, needs_weights=wanted is _WANTED_FILES):
         return folder
     return Path(snapshot_download(name, allow_patterns=wanted))
 
 
 def _huggingface_cache(name: str, wanted: list[str]) -> Path | None:
-    """What the cache holds of a model, perhaps not all of it; None if nothing."""
+    """Cached folder of a model, possibly incomplete; None if nothing is cached."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -221,7 +220,7 @@ def _from_modelscope(name: str, wanted: list[str]) -> Path:
 
 
 def _is_complete(folder: Path, *, needs_weights: bool) -> bool:
-    """Whether every shard of the index is there; an interrupted download leaves some out."""
+    """Whether all files, with every shard of the index, are there; an interrupted download lacks some."""
     if not (folder / "config.json").is_file() or not (folder / "tokenizer.json").is_file():
         return False
     if not needs_weights:
@@ -234,7 +233,7 @@ def _is_complete(folder: Path, *, needs_weights: bool) -> bool:
 
 
 def read_trained_for(folder: Path) -> str:
-    """What a model says that it was trained for, in one line; empty where its folder says nothing.
+    """What a model was trained for, in one line; empty if its folder does not state it.
 
     Raises:
         ConfigError: the file is not UTF-8.
@@ -250,12 +249,12 @@ def read_trained_for(folder: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class GenerationDefaults:
-    """What a checkpoint wants unless the user says otherwise.
+    """Generation defaults of a checkpoint.
 
     Attributes:
-        sampling: from generation_config.json, over our own defaults.
+        sampling: values of generation_config.json, over our defaults.
         eos_ids: tokens that end an answer; empty if the file names none.
-        given: names of the values the file sets, for showing them.
+        given: names of the values that the file sets, for display.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -264,7 +263,7 @@ class GenerationDefaults:
 
 
 def read_generation_defaults(folder: Path) -> GenerationDefaults:
-    """Read generation_config.json of a checkpoint, if it has one.
+    """Read generation_config.json of a checkpoint if there is one.
 
     `do_sample: false` (transformers' default) means temperature 0.
 
@@ -279,7 +278,7 @@ def read_generation_defaults(folder: Path) -> GenerationDefaults:
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not JSON: {error}") from error
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds {type(values).__name__}, expected an object")
+        raise ConfigError(f"{path} contains a {type(values).__name__}, expected an object")
     return _defaults(values, path)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The questions that ask for boxes or points of what a phrase describes."""
+"""Prompts that ask for boxes or points of what a phrase describes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ LOCATE_PROMPTS = {
         "point to {phrase}, output its coordinates in XML format <points x y>object</points>"
     ),
 }
-"""Questions for `Model.locate`, in the words of the official cookbooks."""
+"""Prompts of `Model.locate`, worded as in the official cookbooks."""
 
 LOCATE_ALL_PROMPTS = {
     "box": "Locate every {phrase} in the image and output the coordinates in JSON format.",
     "point": "Point to each {phrase}, output the point coordinates in JSON format.",
 }
-"""The same for every instance: of boxes in the authors' words for detection (ODinW), of points in JSON,
-since models end their answer after one tag of the XML form."""
+"""Prompts for every instance: boxes as the authors word detection (ODinW); points in JSON, since models stop after
+one tag of the XML form."""
 
 _DETERMINERS = frozenset(
     ("the", "a", "an", "all", "any", "each", "every", "both", "this", "that", "these", "those")
@@ -29,10 +29,10 @@ _DETERMINERS = frozenset(
 
 
 def locate_question(phrase: str, as_: str, *, all_: bool = False) -> str:
-    """The question that asks for boxes or points of a phrase, or of every instance of it.
+    """The prompt that asks for boxes or points of a phrase, or of every instance of it.
 
     Raises:
-        ConfigError: another shape than "box" or "point", or an empty phrase.
+        ConfigError: `as_` is not "box" or "point", or the phrase is empty.
     """
     words = phrase.split() if isinstance(phrase, str) else []
     if not words:
@@ -41,9 +41,9 @@ def locate_question(phrase: str, as_: str, *, all_: bool = False) -> str:
         )
     if not isinstance(as_, str) or as_ not in LOCATE_PROMPTS:
         raise ConfigError(f"as_ is {shown(as_)}", hint='it is "box" or "point"')
-    if all_:  # "every red square", also where "all the red square" or "the red square" was said
+    if all_:  # "every red square", also for "all the red square" and "the red square"
         kept = [*dropwhile(lambda word: word.lower() in _DETERMINERS, words)] or words
         return LOCATE_ALL_PROMPTS[as_].format(phrase=" ".join(kept))
-    # "red square" is asked for as "the red square": models know the question in that form.
+    # "red square" becomes "the red square", the form in which models were trained.
     is_bare = words[0].isascii() and words[0].lower() not in _DETERMINERS
     return LOCATE_PROMPTS[as_].format(phrase=f"the {phrase}" if is_bare else phrase)

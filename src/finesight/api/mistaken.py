@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user gave as a model that is none: what it is, and what to type instead.
+"""Errors for a model argument that is not a Qwen2.5-VL checkpoint: what it is, and what to type instead.
 
-Names from Ollama, addresses, quantised copies and other model families are known by how they are
-written, files by their first bytes. Nothing here asks the network.
+Ollama names, URLs, quantised copies and other model families are recognised by their spelling,
+files by their first bytes. The network is not used.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 def name_mistake(name: str) -> ConfigError | None:
-    """The error for a name that no folder here has; None if it may be a published one."""
+    """The error for a name that is not a local folder; None if it may be a published name."""
     page = _HUB_PAGE.match(name)
     if page or _ADDRESS.match(name):
         hint = f"give the name alone: {page[1]}" if page else "give a folder or a published name"
-        return ConfigError(f"model {name} is an address", hint=hint)
+        return ConfigError(f"model {name} is a URL", hint=hint)
     size = released_size(name)
     if size is not None and name != RELEASE_NAMES[size]:
-        what = "names no folder here"
+        what = "is not a local folder"
         if ":" in name or ("/" not in name and "-" not in name):
-            what = "is what Ollama calls a quantised GGUF file, which finesight does not load"
+            what = "is Ollama's name of a quantised GGUF file, which finesight does not load"
         return ConfigError(f"model {name} {what}", hint=f"type {RELEASE_NAMES[size]}")
     quantised = _QUANTISED.search(name)
     if _SIZE_INSIDE.search(name) and quantised:
@@ -55,19 +55,19 @@ def name_mistake(name: str) -> ConfigError | None:
         )
     if _OTHER_FAMILY.search(name):
         return ConfigError(
-            f"model {name} is of another family, finesight runs Qwen2.5-VL",
+            f"model {name} is of another family; finesight runs Qwen2.5-VL",
             hint=f"type one of {', '.join(RELEASE_NAMES.values())}",
         )
     if _OLLAMA.fullmatch(name):
         return ConfigError(
-            f"model {name} is a name of Ollama's or of another program's",
+            f"model {name} is a name of Ollama or of another program",
             hint=f"type a folder, or one of {', '.join(RELEASE_NAMES.values())}",
         )
     return None
 
 
 def file_mistake(path: Path) -> ConfigError:
-    """The error for a path that is no folder.
+    """The error for a path that is not a folder.
 
     Raises:
         OSError: it cannot be read.
@@ -80,22 +80,20 @@ def file_mistake(path: Path) -> ConfigError:
         is_tower = "mmproj" in path.name.lower() or _GGUF_VISION.search(head)
         what = "the vision tower of a GGUF model (mmproj)" if is_tower else "a GGUF file"
         return ConfigError(
-            f"model {path} is {what}, which llama.cpp and Ollama read and finesight does not",
-            hint=f"give the model it was made from: a folder, or {_release_inside(path.name)}",
+            f"model {path} is {what}, which finesight does not load",
+            hint=f"give the model it was converted from: a folder, or {_release_inside(path.name)}",
         )
-    folder = f"give the folder that holds config.json and the weights: {path.parent}"
+    folder = f"give the folder with config.json and the weights: {path.parent}"
     if path.name.startswith("adapter_model"):
         return ConfigError(
             f"model {path} is a file with the weights of a LoRA adapter",
             hint="merge the adapter into its model, and give the folder of the result",
         )
     if path.suffix == ".safetensors":
-        return ConfigError(
-            f"model {path} is a file with weights, perhaps some of them", hint=folder
-        )
+        return ConfigError(f"model {path} is a weight file, perhaps one of several", hint=folder)
     if path.suffix in _PICKLES:
         return ConfigError(
-            f"model {path} is a file with weights as a pickle, which can run code and is never opened",
+            f"model {path} is a pickle of weights, which is never opened because it can run code",
             hint="give a folder with *.safetensors",
         )
     return _other_file(path, head, folder)
@@ -118,6 +116,6 @@ def _other_file(path: Path, head: bytes, folder: str) -> ConfigError:
 
 
 def _release_inside(text: str) -> str:
-    """The release that a longer name speaks of, or one to begin with."""
+    """The release whose size a name contains, else the 3B release."""
     found = _SIZE_INSIDE.search(text)
     return RELEASE_NAMES.get(found[1].lower() if found else "", RELEASE_NAMES["3b"])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model with its processor: ask, locate, respond, stream, logits, score.
+"""A model with its processor: ask, locate, answer, respond, stream, logits, score.
 
-Each method builds a `Request`, lets the engine answer it, and parses the answer. Use
-`Model.respond` where many questions are asked at once.
+`ask`, `locate` and `answer` build a `Request`, run it in the engine and parse the reply. Use
+`Model.respond` to answer many conversations in one call.
 
 Legend: L tokens of a conversation, V vocabulary.
 """
@@ -67,9 +67,9 @@ class Model:
     """A network, its processor and its answering defaults. Made by `load` or `open_model`.
 
     Args:
-        name: what to call it in records and reports.
-        load_weights: makes the network; called when it is first needed.
-        processor: from the same checkpoint.
+        name: its name in records and reports.
+        load_weights: returns the network; called at its first use.
+        processor: of the same checkpoint.
         generation: the checkpoint's sampling defaults and end tokens.
         on_stage: progress callback `(stage, done, total)`.
     """
@@ -91,7 +91,7 @@ class Model:
 
     @cached_property
     def network(self) -> VisionLanguageModel:
-        """The network with its weights; loaded at the first use."""
+        """The network with its weights, loaded at the first use."""
         self._on_stage("load", 0, 1)
         network = self._load_weights()
         self._on_stage("load", 1, 1)
@@ -109,7 +109,7 @@ class Model:
 
     @property
     def defaults(self) -> Sampling:
-        """How answers are drawn where the user says nothing."""
+        """Sampling of the checkpoint, used unless an option overrides it."""
         return self.generation.sampling
 
     def ask(
@@ -124,11 +124,11 @@ class Model:
         """Ask about pictures, videos and PDF pages.
 
         Args:
-            question: comes after the media.
-            images: one or a list of paths, addresses, bytes, open files, Pillow images, arrays
-                `uint8[H, W, 3]` or `ImagePart`s; of a file that holds several pictures the first,
-                or `(file, pages)`.
-            videos: one or a list of paths, addresses, bytes, open files, tuples of frames, arrays
+            question: the text after the media.
+            images: one or a list of paths, URLs, bytes, open files, Pillow images, arrays
+                `uint8[H, W, 3]` or `ImagePart`s; a file of several pictures gives its first one,
+                `(file, pages)` the others.
+            videos: one or a list of paths, URLs, bytes, open files, tuples of frames, arrays
                 `uint8[F, H, W, 3]` or `VideoPart`s.
             pdf: one or a list of PDFs, or `(PDF, pages)`; pages as a text count from 1 ("1-3").
             **options: see `AskOptions`.
@@ -137,7 +137,7 @@ class Model:
             The reply, with boxes, points and events in original pixels and source seconds.
 
         Raises:
-            FinesightError: an option, a source, or the length of it all.
+            FinesightError: an option or a source is wrong, or the prompt is too long.
         """
         events = self.stream(question, images=images, videos=videos, pdf=pdf, **options)
         return read_answer(finished(events))
@@ -156,17 +156,17 @@ class Model:
         Args:
             phrase: for example "the red square".
             image: one picture, as `ask` takes it.
-            as_: whether boxes or points are asked for.
-            all_: ask for every instance; the phrase then names one: "red square".
+            as_: ask for boxes or for points.
+            all_: ask for every instance; the phrase is then in the singular: "red square".
             **options: see `AskOptions`.
 
         Raises:
-            FinesightError: an option, or the picture.
+            FinesightError: an option or the picture is wrong.
         """
         question = locate_question(phrase, as_, all_=all_)
         if image is None or "images" in options:
             raise ConfigError(
-                "locate looks at one picture, given as image=",
+                "locate takes a single picture, given as image=",
                 hint=f'model.locate({shown(phrase)}, "photo.jpg"); ask takes several as images=',
             )
         return self.ask(question, images=[image], **options)
@@ -177,15 +177,15 @@ class Model:
         sampling: Sampling | None = None,
         **options: Unpack[SamplingOptions],
     ) -> Answer:
-        """Answer one conversation and read the answer back.
+        """Answer one conversation and parse the reply.
 
         Args:
-            conversation: records, or messages in the format of qwen-vl-utils or OpenAI.
+            conversation: a `Conversation`, or messages in the format of qwen-vl-utils or OpenAI.
             sampling: None takes the checkpoint's defaults.
-            **options: single values over those of `sampling`, see `SamplingOptions`.
+            **options: values that override those of `sampling`, see `SamplingOptions`.
 
         Raises:
-            FinesightError: an option, a message, its media, or the length of it all.
+            FinesightError: an option, a message or a medium is wrong, or the prompt is too long.
         """
         return read_answer(self.respond([conversation], sampling, **options)[0])
 
@@ -195,15 +195,15 @@ class Model:
         sampling: Sampling | None = None,
         **options: Unpack[SamplingOptions],
     ) -> list[Reply]:
-        """Answer each conversation; replies come in the order of the conversations.
+        """Answer each conversation; the replies are in the order of the conversations.
 
         Args:
-            conversations: a list of what `answer` takes.
+            conversations: a list of conversations, each as in `answer`.
             sampling: None takes the checkpoint's defaults.
-            **options: single values over those of `sampling`, see `SamplingOptions`.
+            **options: values that override those of `sampling`, see `SamplingOptions`.
 
         Raises:
-            FinesightError: as `answer`.
+            FinesightError: see `answer`.
         """
         chosen = sampling_of(sampling, options, self.defaults)
         return self.engine.respond(as_conversations(conversations), chosen)
@@ -217,7 +217,7 @@ class Model:
         pdf: PdfSource | Sequence[PdfSource] = (),
         **options: Unpack[AskOptions],
     ) -> Iterator[StreamEvent]:
-        """As `ask`, but piece by piece; the last event carries the whole reply."""
+        """As `ask`, but yields pieces of text; the last event contains the whole reply."""
         options = checked_options(options)
         conversation = conversation_from(question, media_parts(images, videos, pdf), options)
         request = request_from(conversation, options, self.defaults)
@@ -225,14 +225,14 @@ class Model:
         return self.engine.stream_request(request, sample)
 
     def encode(self, messages: Messages, *, add_generation_prompt: bool = True) -> EncodedSample:
-        """The numbers the network is given for a conversation."""
+        """Token ids, positions and patches of a conversation."""
         return self.processor.encode(
             as_conversation(messages), add_generation_prompt=add_generation_prompt
         )
 
     @torch.inference_mode()
     def logits(self, messages: Messages, *, add_generation_prompt: bool = True) -> Tensor:
-        """Scores of the next token after every token of a conversation.
+        """Next-token logits at every token of a conversation.
 
         Returns:
             float32[L, V], on the CPU.
@@ -252,10 +252,10 @@ class Model:
 
 
 def request_from(conversation: Conversation, options: AskOptions, defaults: Sampling) -> Request:
-    """A conversation with the options of `ask`, over a checkpoint's defaults.
+    """The `Request` for a conversation, with options over the checkpoint's defaults.
 
     Raises:
-        ConfigError: an option is out of its range.
+        ConfigError: an option is out of range.
     """
     return Request(
         conversation=conversation,
@@ -276,7 +276,7 @@ def as_conversations(conversations: Sequence[Messages]) -> list[Conversation]:
     """Several conversations, each of any accepted kind.
 
     Raises:
-        ConfigError: it is a single conversation, or one of them is not understood.
+        ConfigError: it is a single conversation, or one of them is malformed.
     """
     entries = conversations if isinstance(conversations, (list, tuple)) else None
     if entries is None or any(isinstance(entry, (Mapping, Message)) for entry in entries):
@@ -306,10 +306,10 @@ def load(
     Args:
         name: "tiny" (embedded), a checkpoint folder, or a published name such as
             `Qwen/Qwen2.5-VL-3B-Instruct`, which is downloaded if it is not in the local cache.
-        device: "cpu", "cuda", "cuda:1", ...; "auto" takes cuda where there is one.
+        device: "cpu", "cuda", "cuda:1", ...; "auto" uses cuda if available.
         dtype: of the weights; None takes the checkpoint's.
         attention: back end of the attention.
-        hub: where to ask for a published name.
+        hub: source of a published name; see `find_checkpoint`.
         on_stage: progress callback `(stage, done, total)`.
 
     Raises:
@@ -336,9 +336,9 @@ def open_model(
     attention: str = "sdpa",
     on_stage: OnStage = no_progress,
 ) -> Model:
-    """As `load` from a checkpoint folder, but the weights are read when they are first needed.
+    """As `load` from a checkpoint folder, but the weights are read at their first use.
 
-    So a wrong option or a missing picture is reported before minutes are spent on loading.
+    So a wrong option or a missing picture is reported before the weights are loaded.
     """
     return Model(
         name,
@@ -366,10 +366,10 @@ def load_processor(folder: Path) -> Processor:
 
 
 def checked_dtype(name: str | torch.dtype | None) -> torch.dtype | None:
-    """A dtype weights can have.
+    """The dtype of weights with this name.
 
     Raises:
-        ConfigError: there is no such dtype, or weights cannot have it.
+        ConfigError: weights cannot have that dtype.
     """
     if name is None or isinstance(name, torch.dtype):
         return name

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of a question, and how they become a conversation and a sampling.
+"""Options of a question, and their conversion to a conversation and a sampling.
 
-One table of options serves `ask`, `locate`, `stream` and the command line. An option that cannot
-have an effect (`fps` without a video) is an error: most wrong results of other tools begin with an
-option that was taken and ignored. So is a value of the wrong type or out of range; None is the same
-as leaving the option out.
+`ask`, `locate`, `stream` and the command line share one table of options. An option without effect
+(`fps` without a video), of a wrong type or out of range is an error. None is the same as leaving
+the option out.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ from finesight.text.messages import conversation_from as read_conversation
 
 
 class SamplingOptions(TypedDict, total=False):
-    """Options of how an answer is drawn: the fields of `finesight.conversation.Sampling`, explained there.
+    """Sampling options: the fields of `finesight.conversation.Sampling`, explained there.
 
-    What is left out comes from the checkpoint.
+    Defaults come from the checkpoint.
     """
 
     max_new_tokens: int
@@ -51,7 +50,7 @@ class AskOptions(SamplingOptions, total=False):
     in seconds) and `total_pixels` are those of each `VideoPart` in `finesight.conversation`, and are explained there.
 
     Attributes:
-        system: system message; without it the released template's own.
+        system: system message; without it the released template's default.
         add_vision_id: write "Picture 1: " and the like before each picture and video.
         tools: functions the model may call, as OpenAI tool mappings.
         fit_tokens: shrink the media until the prompt has at most this many tokens.
@@ -103,15 +102,14 @@ _ELSEWHERE: Mapping[str, str] = {
     "stream": "model.stream(question, ...) gives an answer piece by piece",
     "model": 'finesight.load("NAME") chooses the model',
 }
-"""Words that users try as options, and where they are."""
+"""Hints for words that users try as options."""
 
 
 def checked_options(options: AskOptions) -> AskOptions:
-    """Options without those that are None, their numbers as plain Python ones.
+    """Options without those that are None; numbers are converted to Python's.
 
     Raises:
-        ConfigError: there is no such option (names the nearest ones), or its value is of another
-            type or out of range.
+        ConfigError: an option is unknown (names similar ones), of another type, or out of range.
     """
     given = {name: value for name, value in options.items() if value is not None}
     return cast("AskOptions", {name: _checked(name, value) for name, value in given.items()})
@@ -136,7 +134,7 @@ def _checked(name: str, value: Any) -> Any:
 def _unknown(name: str) -> ConfigError:
     known = AskOptions.__annotations__
     if name in ("page", "pages"):
-        hint = 'pages stand beside their file: pdf=("scan.pdf", "1-3"), images=("scan.tif", "2-")'
+        hint = 'give pages with their file: pdf=("scan.pdf", "1-3"), images=("scan.tif", "2-")'
         return ConfigError(f"unknown option {name!r}", hint=hint)
     if name in _ELSEWHERE:
         return ConfigError(f"unknown option {name!r}", hint=_ELSEWHERE[name])
@@ -148,7 +146,7 @@ def _unknown(name: str) -> ConfigError:
 
 
 def sampling_from(options: AskOptions | SamplingOptions, defaults: Sampling) -> Sampling:
-    """Options over the checkpoint's defaults; those of the media are passed over.
+    """Sampling options over the checkpoint's defaults; other options are ignored.
 
     Raises:
         ConfigError: a value is out of range.
@@ -161,11 +159,11 @@ def sampling_from(options: AskOptions | SamplingOptions, defaults: Sampling) -> 
 
 
 def _check_draws(given: Mapping[str, Any], sampling: Sampling) -> None:
-    """Raise `ConfigError` on an option that chooses among tokens where the best one is always taken."""
+    """Raise `ConfigError` for `top_p` or `top_k` with greedy decoding."""
     limited = [name for name in ("top_p", "top_k") if given.get(name) not in (None, 1.0, 0)]
     if limited and sampling.temperature == 0:
         raise ConfigError(
-            f"the option {limited[0]}={given[limited[0]]} has no effect at temperature 0, which takes the best token",
+            f"the option {limited[0]}={given[limited[0]]} has no effect at temperature 0 (greedy decoding)",
             hint="give temperature above 0 as well",
         )
 
@@ -173,10 +171,10 @@ def _check_draws(given: Mapping[str, Any], sampling: Sampling) -> None:
 def sampling_of(
     sampling: Sampling | None, options: SamplingOptions, defaults: Sampling
 ) -> Sampling:
-    """A sampling and options over it, for conversations that carry their media with them.
+    """A sampling with options that override it, for conversations that contain their media.
 
     Raises:
-        ConfigError: no `Sampling`, or an option that does not say how an answer is drawn.
+        ConfigError: `sampling` is of another type, or an option is not a sampling option.
     """
     if sampling is not None and not isinstance(sampling, Sampling):
         raise ConfigError(
@@ -186,20 +184,20 @@ def sampling_of(
     foreign = [name for name in options if name not in _SAMPLING_FIELDS]
     if foreign and foreign[0] in (*AskOptions.__annotations__, *_MEDIA_ARGUMENTS):
         raise ConfigError(
-            f"the option {foreign[0]} has no place beside a conversation",
-            hint="it belongs to the conversation itself; ask(question, ...) takes it as an option",
+            f"the option {foreign[0]} cannot be combined with a conversation",
+            hint="set it in the conversation, or use ask(question, ...), which takes it as an option",
         )
     return sampling_from(options, sampling or defaults)
 
 
 def conversation_from(question: str, media: Sequence[Part], options: AskOptions) -> Conversation:
-    """Media in order, then the question, after the system message if there is one.
+    """A conversation of an optional system message, then the media and the question as the user's turn.
 
     Raises:
-        ConfigError: the question is no text, or an option is wrong or has nothing to act on.
+        ConfigError: the question is not a str, or an option is wrong or has no effect.
     """
     if not isinstance(question, str):
-        raise ConfigError(f"the question is a {type(question).__name__}", hint="it is a text")
+        raise ConfigError(f"the question is a {type(question).__name__}", hint="give a str")
     options = checked_options(options)
     _check_effect(media, options)
     parts = (*(_with_options(part, options) for part in media), TextPart(question))
@@ -222,7 +220,7 @@ def _check_effect(media: Sequence[Part], options: AskOptions) -> None:
 
 
 def _with_options(part: Part, options: AskOptions) -> Part:
-    """A part with the options of the question where it has none of its own."""
+    """A part with the options of the question, unless it sets them itself."""
     if isinstance(part, TextPart):
         return part
     names = _VIDEO_FIELDS if isinstance(part, VideoPart) else {n: n for n in _IMAGE_FIELDS}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Module-level functions that load a model on first use and keep it until another is named."""
+"""Module-level functions that load a model on first use and cache it until another one is named."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ask(
     pdf: PdfSource | Sequence[PdfSource] = (),
     **options: Unpack[AskOptions],
 ) -> Answer:
-    """Ask a model that is loaded on first use and kept; see `Model.ask`."""
+    """Ask a model, which is loaded on first use and cached; see `Model.ask`."""
     return _kept(str(model)).ask(question, images=images, videos=videos, pdf=pdf, **options)
 
 
@@ -39,7 +39,7 @@ def locate(
     all_: bool = False,
     **options: Unpack[AskOptions],
 ) -> Answer:
-    """Find what a phrase describes, with a model that is loaded on first use and kept."""
+    """Find what a phrase describes, with a model that is loaded on first use and cached; see `Model.locate`."""
     return _kept(str(model)).locate(phrase, image, as_=as_, all_=all_, **options)
 
 

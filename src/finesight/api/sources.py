@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what a user gives as pictures, videos and PDFs to the parts of a message.
+"""Convert the arguments `images`, `videos` and `pdf` to parts of a message.
 
-Each of `images`, `videos` and `pdf` is one source or a list of them. A pair of a file and its pages,
-`("scan.pdf", "1-3")`, is one source: of a PDF, whose pages are all taken without it, and of a
-picture file that holds several, whose first is taken without it.
+Each argument is one source or a list of sources. A pair of a file and its pages, `("scan.pdf", "1-3")`,
+is one source. Without pages, a PDF gives all its pages and a picture file of several only its first.
 """
 
 from __future__ import annotations
@@ -24,11 +23,10 @@ if TYPE_CHECKING:
     PdfSource: TypeAlias = MediaSource | tuple[MediaSource, "Pages"]
 
 Pages: TypeAlias = str | int | Sequence[int]
-"""Pages of a file: numbers from 0, as in `ImagePart.page`, or a text from 1, such as "1-3,7"; "1-"
-is all of them."""
+"""Pages of a file: numbers from 0, as in `ImagePart.page`, or a str counted from 1, such as "1-3,7"; "1-" is all."""
 
 PAGES_TEXT = re.compile(r"[\d\s,-]+")
-"""What pages as a text are made of; any other text beside a file is a second file."""
+"""Characters of pages given as a str; any other str beside a file is a second file."""
 
 
 def media_parts(
@@ -36,7 +34,7 @@ def media_parts(
     videos: VideoSource | Sequence[VideoSource],
     pdf: PdfSource | Sequence[PdfSource],
 ) -> list[Part]:
-    """Pictures, then videos, then pages, as parts; each argument is one or a list of them.
+    """Pictures, then videos, then pages, as parts; each argument is one source or a list.
 
     Raises:
         MediaError: a file whose pages are asked for cannot be opened.
@@ -49,16 +47,11 @@ def media_parts(
     ]
 
 
-def image_part(source: MediaSource | ImagePart) -> ImagePart:
-    """A picture as a part."""
-    return source if isinstance(source, ImagePart) else ImagePart(source=source)
-
-
 def image_parts(source: ImageSource) -> list[ImagePart]:
-    """A picture, or the asked pages of a file of several, each as a part.
+    """A picture, or the given pages of a picture file, each as a part.
 
     Args:
-        source: a picture, or a pair of a file and its wanted pages.
+        source: a picture, or a pair of a file and its pages.
 
     Raises:
         MediaError: the pages of the file cannot be counted.
@@ -68,9 +61,9 @@ def image_parts(source: ImageSource) -> list[ImagePart]:
 
     file, pages = _with_pages(source)
     if pages is None:
-        return [image_part(file)]
+        return [file if isinstance(file, ImagePart) else ImagePart(source=file)]
     if isinstance(file, ImagePart):
-        raise ConfigError("an ImagePart stands beside pages", hint="set its own `page`")
+        raise ConfigError("pages are given beside an ImagePart", hint="set its `page` instead")
     file = read_if_open(file)
     count = num_pages(file)
     return [ImagePart(source=file, page=page) for page in page_numbers(pages, count)]
@@ -89,7 +82,7 @@ def pdf_parts(source: PdfSource) -> list[ImagePart]:
     """The pages of a PDF, each as a picture.
 
     Args:
-        source: a PDF, or a pair of a PDF and its wanted pages; without them, all.
+        source: a PDF, which gives all pages, or a pair of a PDF and its pages.
 
     Raises:
         MediaError: the file is not a readable PDF.
@@ -107,11 +100,11 @@ def page_numbers(pages: Pages | None, count: int) -> list[int]:
     """Page numbers from 0.
 
     Args:
-        pages: numbers from 0, or a text from 1 such as "1-3,7" or "5-"; None is all.
-        count: pages of the file.
+        pages: numbers from 0, or a str counted from 1 such as "1-3,7" or "5-"; None is all.
+        count: number of pages of the file.
 
     Raises:
-        ConfigError: a text of another form, or a page that is not there.
+        ConfigError: the str has another form, or a page does not exist.
     """
     if pages is None:
         return list(range(count))
@@ -122,24 +115,24 @@ def page_numbers(pages: Pages | None, count: int) -> list[int]:
     for number in wanted if isinstance(wanted, (tuple, range)) else (wanted,):
         if isinstance(number, bool) or not isinstance(number, int):
             raise ConfigError(
-                f"pages={shown(pages)} are no page numbers",
-                hint='give numbers from 0, or a text from 1 such as "1-3,7"',
+                f"pages={shown(pages)} are not page numbers",
+                hint='give numbers from 0, or a str counted from 1 such as "1-3,7"',
             )
         if not 0 <= number < count:
             raise _no_page(number + 1, count)
         numbers.append(number)
     if not numbers:
-        raise ConfigError(f"pages={shown(pages)} are none", hint="leave them out for all pages")
+        raise ConfigError(f"pages={shown(pages)} is empty", hint="leave it out for all pages")
     return numbers
 
 
 def _page_range(piece: str, pages: str, count: int) -> range:
-    """Numbers from 1, compared with the number of pages before any list of them is made."""
+    """A range of page numbers from 1, checked against the number of pages."""
     texts = [text.strip() for text in piece.split("-")]
     if len(texts) > 2 or not texts[0].isdecimal() or not (texts[-1].isdecimal() or not texts[-1]):
         raise ConfigError(f"pages {shown(pages)} is not of a form such as 1-3,7 or 5-")
     for text in texts:
-        # The length first: Python does not read a number of some thousand digits.
+        # The length is checked first: Python does not parse a number of several thousand digits.
         if text and (len(text.lstrip("0")) > len(str(count)) or not 1 <= int(text) <= count):
             raise _no_page(text, count)
     first, last = int(texts[0]), int(texts[-1] or count)
@@ -153,15 +146,15 @@ def _no_page(number: int | str, count: int) -> ConfigError:
     text = text if len(text) <= 20 else f"{text[:17]}..."
     there = f"there are pages 1 to {count}"
     if count == 1:
-        there = "the file holds one page; only PDF, TIFF and animations (GIF, PNG, WebP) hold more"
+        there = "the file has one page; only PDF, TIFF and animations (GIF, PNG, WebP) have more"
     return ConfigError(
-        f"page {text} of {count} asked for, counted from 1",
-        hint=f"{there}; as numbers in Python they count from 0",
+        f"page {text} of {count} does not exist (counted from 1)",
+        hint=f"{there}; page numbers in Python count from 0",
     )
 
 
 def _is_pair(value: Any) -> bool:
-    """Whether a value is a file with its pages: the second of two reads as page numbers."""
+    """Whether a value is a pair of a file and its pages: the second entry can be read as page numbers."""
     if not isinstance(value, tuple) or len(value) != 2:
         return False
     pages = plain(value[1])
@@ -174,15 +167,15 @@ def _is_pair(value: Any) -> bool:
 
 
 def _with_pages(source: Any) -> tuple[Any, Pages | None]:
-    """A file and its wanted pages; None where the file stands alone."""
+    """A file and its pages; None if no pages are given."""
     return source if _is_pair(source) else (source, None)
 
 
 def _sources(value: Any) -> list[Any]:
-    """A list or tuple of sources as a list; one source, also with its pages, alone.
+    """A list of the sources of `images` or `pdf`; a pair of a file and its pages is one source.
 
     Raises:
-        ConfigError: an empty list, as a search for files gives that finds none.
+        ConfigError: the list is empty, such as a file search without results.
     """
     if isinstance(value, list) and not value:
         raise ConfigError("an empty list of pictures or PDFs", hint="leave it out, or give a file")
@@ -190,10 +183,10 @@ def _sources(value: Any) -> list[Any]:
 
 
 def _videos(value: Any) -> list[Any]:
-    """A list of videos as it is; anything else, also a tuple of frames, alone.
+    """A list of the sources of `videos`; a tuple of frames is one source.
 
     Raises:
-        ConfigError: an empty list.
+        ConfigError: the list is empty.
     """
     if isinstance(value, list) and not value:
         raise ConfigError("an empty list of videos", hint="leave it out, or give a file")

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A web page as a screen: looked at as a picture, acted on in pixels of that picture."""
+"""A web page as a screen: screenshots, and mouse and keyboard input in screenshot pixels."""

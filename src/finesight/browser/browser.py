@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's Chromium without a window and without a network, as a screen that is looked at and acted on.
+"""Headless Chromium without network access, controlled by screenshots and by mouse and keyboard input.
 
-One `Browser` is one process with one page. Playwright's objects belong to the thread that made them and refuse to work
-inside a running event loop; here they live in a thread of their own, so a browser may be used from any thread, one call
-at a time. What hangs is killed after a limit, and the error says what it was doing.
+A `Browser` is one process with one page. Playwright's objects belong to the thread that created them and do not work
+inside a running event loop. Here they live in a separate thread, so a browser may be used from any thread, one call at
+a time. A browser that hangs is killed after a time limit, and the error states the action.
 
     with Browser(Size(1280, 800)) as browser:
         browser.open(Path("page.html"))
@@ -39,23 +39,23 @@ if TYPE_CHECKING:
 Button = Literal["left", "middle", "right"]
 _T = TypeVar("_T")
 _DRAG_STEPS = 12
-"""Moves of a drag; libraries that watch the mouse take a single jump for no drag at all."""
+"""Mouse moves of a drag; many JavaScript libraries do not recognise a single jump as a drag."""
 _GRACE_SECONDS = 5.0
-"""How much longer than the page itself its thread may take: the page's own error says more."""
+"""Added to the time limit of a call: Playwright's own timeout comes first and has the better message."""
 _PAGE_SCHEMES = ("file", "data", "about")
 
 
 class Browser:
-    """One Chromium with one page.
+    """A Chromium process with one page.
 
     Args:
         viewport: size of the page in CSS pixels.
-        scale: pixels of a screenshot per CSS pixel.
-        timeout_seconds: longest time one call may take.
-        executable: Chromium; None looks for it on the path.
+        scale: screenshot pixels per CSS pixel.
+        timeout_seconds: time limit of one call.
+        executable: path of Chromium; None searches PATH.
 
     Attributes:
-        blocked: addresses that the page asked for and did not get, in order.
+        blocked: URLs whose requests were blocked, in order.
 
     Raises:
         ScreenUnavailable: playwright or Chromium is missing, or does not start.
@@ -93,19 +93,19 @@ class Browser:
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be used; not after `close`, and not after it hung or crashed."""
+        """False after `close`, a hang or a crash."""
         return self._running is not None
 
     @property
     def version(self) -> str:
-        """Of Chromium."""
-        return self._alive("asking for the version").version
+        """Version of Chromium."""
+        return self._alive("reading the version").version
 
     def open(self, page: Path | str) -> None:
         """Open a local page and wait until it and its scripts are loaded.
 
         Args:
-            page: a file, or an address that begins with `file:`, `data:` or `about:`.
+            page: a file, or a URL that begins with `file:`, `data:` or `about:`.
 
         Raises:
             ScreenUnavailable: there is no such page, or it does not load.
@@ -119,7 +119,7 @@ class Browser:
         return Image.open(io.BytesIO(data)).convert("RGB")
 
     def move(self, point: Point) -> None:
-        """Move the mouse; points are in pixels of the screenshot here and below.
+        """Move the mouse; points are in screenshot pixels here and below.
 
         Raises:
             ActionRefused: the point lies outside the screenshot.
@@ -128,12 +128,12 @@ class Browser:
         self._on_page("moving the mouse", lambda it: it.mouse.move(x, y))
 
     def click(self, point: Point, *, button: Button = "left", count: int = 1) -> None:
-        """Click once or, with `count`, several times in one place."""
+        """Click `count` times at a point."""
         x, y = self._css(point)
         self._on_page("clicking", lambda it: it.mouse.click(x, y, button=button, click_count=count))
 
     def drag(self, start: Point, end: Point) -> None:
-        """Press the left button in one place, move to another, let go."""
+        """Drag with the left button from one point to another."""
         (x1, y1), (x2, y2) = self._css(start), self._css(end)
 
         def carry_out(page: Page) -> None:
@@ -145,11 +145,11 @@ class Browser:
         self._on_page("dragging", carry_out)
 
     def scroll(self, pixels: float, *, at: Point | None = None) -> None:
-        """Turn the wheel; a positive number goes up, as in the tool `computer_use`.
+        """Scroll with the wheel; a positive number scrolls up, as in the tool `computer_use`.
 
         Args:
-            pixels: of the screenshot.
-            at: where the mouse is moved to first; None leaves it.
+            pixels: distance in screenshot pixels.
+            at: the point to move the mouse to first; None does not move it.
         """
         place = None if at is None else self._css(at)
 
@@ -161,42 +161,42 @@ class Browser:
         self._on_page("scrolling", carry_out)
 
     def type_text(self, text: str) -> None:
-        """Type key by key into whatever has the focus."""
+        """Type a text key by key into the focused element."""
         self._on_page("typing", lambda it: it.keyboard.type(text))
 
     def press(self, keys: Sequence[str]) -> None:
-        """Press keys together, such as `["ctrl", "a"]`; they are let go in reverse order.
+        """Press keys together, such as `["ctrl", "a"]`; they are released in reverse order.
 
         Raises:
-            ActionRefused: a key has a name that is not known.
+            ActionRefused: there is no key, or a key name is unknown.
         """
         together = "+".join(key_name(key) for key in keys)
         if not together:
-            raise ActionRefused("no key is named", hint='name keys such as ["ctrl", "a"]')
+            raise ActionRefused("the list of keys is empty", hint='give keys such as ["ctrl", "a"]')
         self._on_page(f"pressing {together}", lambda it: it.keyboard.press(together))
 
     def wait(self, seconds: float) -> None:
-        """Let the page run on for a while, at most for the time limit of a call."""
+        """Let the page run for some seconds, at most for the time limit of a call."""
         if seconds > 0:
             milliseconds = min(seconds, self.timeout_seconds) * 1000
             self._on_page("waiting", lambda it: it.wait_for_timeout(milliseconds))
 
     def evaluate(self, script: str, argument: Any = None) -> Any:
-        """Value of a JavaScript expression, or of a function called with a plain value.
+        """Value of a JavaScript expression, or of a function called with a JSON value.
 
         Raises:
-            ScreenUnavailable: the script failed or did not end in time; the page's own message is in it.
+            ScreenUnavailable: the script failed or timed out; contains the page's message.
         """
         return self._on_page("running a script", lambda it: it.evaluate(script, argument))
 
     def elements(self) -> list[PageElement]:
-        """What the page tells about its visible parts: role, accessible name, box; in the order of the page."""
+        """Role, accessible name and box of the visible elements, in page order."""
         return self._on_page(
             "listing elements", lambda it: list_elements(it, self.viewport, self.scale)
         )
 
     def boxes(self, selector: str) -> list[Box]:
-        """Boxes of the visible elements that a CSS selector finds, in pixels of the screenshot."""
+        """Boxes of the visible elements that match a CSS selector, in screenshot pixels."""
 
         def find(page: Page) -> list[Box]:
             found = [each.bounding_box() for each in page.query_selector_all(selector)]
@@ -211,7 +211,7 @@ class Browser:
         return [Box(each.x1 * by, each.y1 * by, each.x2 * by, each.y2 * by) for each in found]
 
     def close(self) -> None:
-        """End the process; calling it again does nothing."""
+        """End the process; a second call does nothing."""
         running, self._running = self._running, None
         if running is None:
             return
@@ -235,7 +235,7 @@ class Browser:
         return point.x / self.scale, point.y / self.scale
 
     def _on_page(self, doing: str, action: Callable[[Page], _T]) -> _T:
-        """Carry out an action in the browser's thread; whatever goes wrong there says what it was."""
+        """Run an action in the browser's thread; errors name the action."""
         from playwright.sync_api import Error
 
         running = self._alive(doing)
@@ -246,8 +246,8 @@ class Browser:
         except OutOfTime:
             self._end_hung(running)
             raise ScreenUnavailable(
-                f"{doing}: the page did not react for {time.monotonic() - started:.0f} s; the browser was ended",
-                hint="does a script of the page run without end?",
+                f"{doing}: the page did not respond for {time.monotonic() - started:.0f} s; the browser was killed",
+                hint="does a script of the page run in an endless loop?",
             ) from None
         except Error as error:
             if running.has_crashed():
@@ -263,7 +263,7 @@ class Browser:
         return self._running
 
     def _end_hung(self, running: Running) -> None:
-        """Kill Chromium, which sets its thread free, and then close what is left."""
+        """Kill Chromium, which unblocks its thread, and close the rest."""
         _kill(running.process_id)
         self.close()
 
@@ -279,8 +279,8 @@ def _address(page: Path | str) -> str:
     path = Path(page)
     if not path.is_file():
         raise ScreenUnavailable(
-            f"page {str(page)!r} is no file",
-            hint="only local pages are opened: a path, or file:, data: or about:",
+            f"page {str(page)!r} is not a file",
+            hint="only local pages can be opened: give a path, or a file:, data: or about: URL",
         )
     return path.resolve().as_uri()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of a page by role and accessible name, with their boxes, as Chromium's own accessibility tree has them."""
+"""Elements of a page with role, accessible name and box, from Chromium's accessibility tree."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from playwright.sync_api import CDPSession, Page
 
 _HOLDERS = frozenset({"RootWebArea", "WebArea", "none", "generic", "InlineTextBox", "LineBreak"})
-"""Roles that say nothing: frames of other parts, and pieces of a text that is listed whole."""
+"""Roles that are left out: containers, and fragments of a text that is listed as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageElement:
-    """One visible part of a page.
+    """A visible element of a page.
 
     Attributes:
         role: such as "button", "link", "textbox" or "StaticText".
-        name: its accessible name; may be empty.
-        box: in pixels of the screenshot, cut to it.
-        value: of a field; empty where there is none.
+        name: accessible name; may be empty.
+        box: in screenshot pixels, clipped to the screenshot.
+        value: value of a form field; empty for other elements.
     """
 
     role: str
@@ -34,12 +34,12 @@ class PageElement:
 
 
 def list_elements(page: Page, viewport: Size, scale: float) -> list[PageElement]:
-    """Visible parts in the order of the tree; those outside the viewport or without an area are left out.
+    """Visible elements in tree order; those outside the viewport or without an area are left out.
 
     Args:
         page: an open page.
-        viewport: in CSS pixels.
-        scale: pixels of the screenshot per CSS pixel.
+        viewport: size in CSS pixels.
+        scale: screenshot pixels per CSS pixel.
     """
     session = page.context.new_cdp_session(page)
     try:
@@ -59,19 +59,18 @@ def _element(
     box = _box(session, int(node["backendDOMNodeId"]), viewport)
     if box is None:
         return None
-    said = (str(node.get(key, {}).get("value", "")) for key in ("name", "value"))
-    name, value = said
+    name, value = (str(node.get(key, {}).get("value", "")) for key in ("name", "value"))
     placed = Box(box.x1 * scale, box.y1 * scale, box.x2 * scale, box.y2 * scale)
     return PageElement(role, name, placed, value)
 
 
 def _box(session: CDPSession, node_id: int, viewport: Size) -> Box | None:
-    """Upright box around all quads of a node, cut to the viewport; None where nothing of it is to be seen."""
+    """Bounding box of a node's quads, clipped to the viewport; None if the node is not visible."""
     from playwright.sync_api import Error
 
     try:
         quads = session.send("DOM.getContentQuads", {"backendNodeId": node_id})["quads"]
-    except Error:  # the node has no layout: an option of a closed list, a hidden text
+    except Error:  # the node has no layout, such as an option of a closed list or a hidden text
         return None
     across = [x for quad in quads for x in quad[0::2]]
     down = [y for quad in quads for y in quad[1::2]]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of keys as models write them, and as the browser knows them."""
+"""Map key names as models write them to the browser's names."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ _NAMED |= {f"f{number}": f"F{number}" for number in range(1, 13)}
 
 
 def key_name(name: str) -> str:
-    """The browser's name of a key: `Page_Down`, `pagedown` and `PageDown` are one; a character is itself.
+    """The browser's name of a key: `Page_Down`, `pagedown` and `PageDown` are equal; a character is kept.
 
     Raises:
-        ActionRefused: the name is not known.
+        ActionRefused: the name is unknown.
     """
     if len(name) == 1:
         return "Space" if name == " " else name
     plain = name.strip().lower().replace("_", "").replace("-", "").removeprefix("arrow")
-    for side in ("left", "right"):  # shiftleft, ctrl_r and the like are the same key here
+    for side in ("left", "right"):  # shiftleft is shift, ctrl_right is ctrl
         if plain.removesuffix(side) in ("shift", "ctrl", "control", "alt", "meta"):
             plain = plain.removesuffix(side)
     if plain not in _NAMED:
         raise ActionRefused(
-            f"key {name!r} is not known", hint=f"known: {', '.join(sorted(_NAMED))}"
+            f"key {name!r} is unknown", hint=f"known keys: {', '.join(sorted(_NAMED))}"
         )
     return _NAMED[plain]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find Chromium, start it shut off from the network, and end it.
+"""Find Chromium, start it without network access, and end it.
 
-Three walls stand between a page and the network: each request that is not for a local page is refused and written down;
-sockets and all else go to a proxy that is not there; and names are not looked up.
+Network access is blocked in three ways: requests for other than local pages are refused and recorded, all other
+connections go to a proxy that does not exist, and host names are not resolved.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page, Playwright, Route, WebSocketRoute
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-"""What the program is called on the systems we know."""
+"""Names of the program on common systems."""
 HINT = (
     "install Chromium and playwright: `make setup-web`, or scripts/install-system-packages.sh web"
     " and pip install 'finesight[web]'"
@@ -41,10 +41,10 @@ _ARGUMENTS = (
 
 @dataclass(slots=True)
 class Running:
-    """A browser that runs; used only in the thread that started it, but for `process_id` and `has_crashed`.
+    """A running browser; except `process_id` and `has_crashed`, used only in the thread that started it.
 
     Attributes:
-        page: its one page.
+        page: its only page.
         process_id: of Chromium.
         version: of Chromium.
     """
@@ -57,11 +57,11 @@ class Running:
     _crashes: list[str] = field(default_factory=list)
 
     def has_crashed(self) -> bool:
-        """Whether the page or the whole browser is gone."""
+        """Whether the page or the browser crashed."""
         return bool(self._crashes)
 
     def note_crash(self, what: str) -> None:
-        """Remember that something ended that should not."""
+        """Record that the page or the browser ended unexpectedly."""
         self._crashes.append(what)
 
     def close(self) -> None:
@@ -70,17 +70,17 @@ class Running:
 
         try:
             self._browser.close()
-        except Error as error:  # it is gone already, which is what was wanted
+        except Error as error:  # it has already ended
             self.note_crash(str(error))
         finally:
             self._driver.stop()
 
 
 def find_chromium(executable: Path | None = None) -> Path:
-    """The program itself.
+    """Path of Chromium.
 
     Raises:
-        ScreenUnavailable: it is not there.
+        ScreenUnavailable: it is not found.
     """
     if executable is not None:
         if not executable.is_file():
@@ -89,7 +89,7 @@ def find_chromium(executable: Path | None = None) -> Path:
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
         raise ScreenUnavailable(
-            f"no Chromium: none of {', '.join(NAMES)} is on the path", hint=HINT
+            f"Chromium is not found: none of {', '.join(NAMES)} is on the path", hint=HINT
         )
     return Path(found)
 
@@ -104,14 +104,14 @@ def start(
     """Start Chromium with an empty page.
 
     Args:
-        viewport: in CSS pixels.
+        viewport: size in CSS pixels.
         scale: device pixels per CSS pixel.
-        timeout_seconds: of each call.
-        executable: None looks for it.
-        on_blocked: told each address that was refused.
+        timeout_seconds: time limit of each call.
+        executable: path of Chromium; None searches PATH.
+        on_blocked: called with the URL of each refused request.
 
     Raises:
-        ScreenUnavailable: something needed is missing, or it does not start.
+        ScreenUnavailable: playwright or Chromium is missing, or Chromium does not start.
     """
     program = find_chromium(executable)
     try:
@@ -124,13 +124,13 @@ def start(
             executable_path=program,
             args=list(_ARGUMENTS),
             proxy={"server": _DISCARD},
-            chromium_sandbox=os.geteuid() != 0,  # Chromium itself refuses its sandbox to root
+            chromium_sandbox=os.geteuid() != 0,  # Chromium does not support its sandbox for root
             timeout=timeout_seconds * 1000,
         )
         session = browser.new_browser_cdp_session()
         processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
         process_id = next(int(each["id"]) for each in processes if each["type"] == "browser")
-        page = _shut_off(browser, viewport, scale, on_blocked).new_page()
+        page = _offline_context(browser, viewport, scale, on_blocked).new_page()
         page.set_default_timeout(timeout_seconds * 1000)
     except BaseException as error:
         driver.stop()
@@ -143,7 +143,7 @@ def start(
     return running
 
 
-def _shut_off(
+def _offline_context(
     browser: ChromiumBrowser, viewport: Size, scale: float, on_blocked: Callable[[str], None]
 ) -> BrowserContext:
     context = browser.new_context(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All commands in one place, and what becomes of their errors.
+"""The Typer application with all commands, and the handling of their errors.
 
-The command files import little: what a command needs, its handler imports. So adding a command
-makes no other one slower.
+The modules of commands import little; each handler imports what its command needs. So a new
+command does not slow down the others.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ import typer
 
 from finesight.cli import ask, data, doctor, locate, plan, train
 from finesight.cli import eval as evaluation
-from finesight.cli.errors import BUG, CommandLine, reported
+from finesight.cli.errors import BUG, reported
+from finesight.cli.options import CommandLine
 
 HELP = """All of Qwen2.5-VL in one code base: ask about pictures, videos and documents.
 
-Results go to standard output, talk and progress to standard error. Exit codes: 0, 1 if the work
-failed, 2 for wrong usage or configuration, 130 if interrupted.
+Results go to standard output, messages and progress to standard error. Exit codes: 0, 1 if the
+work failed, 2 for wrong usage or configuration, 130 if interrupted.
 """
 
 WIDTH = 96
-"""Columns of help; fixed, so that the frozen text is right in every terminal."""
+"""Columns of help; fixed, because the help texts are stored."""
 
 
 def build() -> typer.Typer:
@@ -55,7 +56,7 @@ def build() -> typer.Typer:
 def run(words: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        # errors of options, and of commands that do not report theirs themselves
+        # errors of options, and of commands without their own `reported`
         with reported(debug=False):
             build()(args=list(words), prog_name="finesight", obj=CommandLine(tuple(words)))
     except SystemExit as end:
@@ -72,6 +73,6 @@ def _program(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
-    if version:  # alone it is answered in `cli.main`; here a command follows
+    if version:  # `cli.main` answers a lone --version; here a command follows
         typer.echo(f"finesight {version_of('finesight')}")
         context.exit()

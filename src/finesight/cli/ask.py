@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight ask`: a question about pictures, videos and PDF pages."""
+"""`finesight ask`: ask about pictures, videos and PDF pages."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import CommandLine, reported
+from finesight.cli.errors import reported
 from finesight.cli.session import ModelChoice, Outputs, run
 
 
 def ask(
     context: typer.Context,
-    question: Annotated[str, typer.Argument(help="What to ask.")],
+    question: Annotated[str, typer.Argument(help="Question or instruction.")],
     *,
     model: options.ModelName = options.DEFAULT_MODEL,
     image: options.Images = None,
@@ -30,7 +30,7 @@ def ask(
     end: options.End = None,
     min_pixels: options.MinPixels = None,
     max_pixels: options.MaxPixels = None,
-    fit: options.Fit = None,
+    fit_tokens: options.Fit = None,
     add_vision_id: options.NumberMedia = False,
     system: options.System = None,
     max_new_tokens: options.MaxNewTokens = None,
@@ -47,41 +47,14 @@ def ask(
 ) -> None:
     """Ask about pictures, videos and PDF pages, shown in the order given.
 
-    The answer goes to standard output. What is left out comes from the checkpoint's own files.
+    The answer goes to standard output. Defaults come from the checkpoint's own files.
     """
     with reported(debug=debug):
         outputs = Outputs(as_json, save_overlay, report)
         outputs.check()
         from finesight.api.options import conversation_from
 
-        given = options.given(
-            {
-                "fps": fps,
-                "nframes": nframes,
-                "start": start,
-                "end": end,
-                "min_pixels": min_pixels,
-                "max_pixels": max_pixels,
-                "fit_tokens": fit,
-                "add_vision_id": add_vision_id or None,
-                "system": system,
-                "max_new_tokens": max_new_tokens,
-                "temperature": temperature,
-                "top_p": top_p,
-                "top_k": top_k,
-                "repetition_penalty": repetition_penalty,
-                "stop": stop,
-                "seed": seed,
-            }
-        )
-        command_line = context.find_object(CommandLine)
-        parts = options.media_in_order(
-            command_line.words if command_line else (),
-            images=image or [],
-            videos=video or [],
-            pdfs=pdf or [],
-            pages=pages or [],
-            valued=options.valued_options(context),
-        )
+        given = options.given(locals())
+        parts = options.media_of(context, image, video, pdf, pages)
         conversation = conversation_from(question, parts, given)
         run(ModelChoice(model, device, dtype), [conversation], given, outputs)

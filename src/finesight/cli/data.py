@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight data`: scan fonts and drawings, build data sets, look at them."""
+"""`finesight data`: scan fonts and icons, build data sets, inspect them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from finesight.cli import options
 from finesight.cli.errors import reported
 
 app = typer.Typer(
-    help="Build training data and look at it.",
+    help="Build and inspect training data.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -26,7 +26,7 @@ def sources(
     ] = Path("runs/assets"),
     debug: options.Debug = False,
 ) -> None:
-    """Open every font face and draw every icon; write the catalogues, split into train and held-out."""
+    """Scan all font faces and icons; write their catalogues, split into train and held-out."""
     from rich.console import Console
     from rich.table import Table
 
@@ -56,12 +56,12 @@ def sources(
 def bundle(
     out: Annotated[Path, typer.Argument(help="File to write, such as assets.tar.xz.")],
     assets: Annotated[
-        Path, typer.Option(help="Folder of scripts/install-training-assets.sh.")
+        Path, typer.Option(help="Folder filled by scripts/install-training-assets.sh.")
     ] = Path("runs/assets"),
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
     debug: options.Debug = False,
 ) -> None:
-    """Pack fonts (cut to the characters that are drawn), icons and words for a machine without a network."""
+    """Pack fonts (subset to the characters in use), icons and word lists for a machine without a network."""
     with reported(debug=debug):
         from rich.console import Console
         from rich.progress import Progress
@@ -89,7 +89,7 @@ def unbundle(
     assets: Annotated[Path, typer.Argument(help="Folder to fill.")] = Path("runs/assets"),
     debug: options.Debug = False,
 ) -> None:
-    """Unpack a bundle, so that `finesight data build` can draw from it."""
+    """Unpack a bundle for `finesight data build`."""
     with reported(debug=debug):
         from finesight.cli.output import check_writable
         from finesight.data.sources import bundle as packing
@@ -101,15 +101,16 @@ def unbundle(
 
 @app.command()
 def build(
-    recipe: Annotated[Path, typer.Argument(help="TOML recipe of kind data.")],
+    recipe: Annotated[Path, typer.Argument(help='TOML recipe with kind = "data".')],
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
     override: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a value: --set seed=3.")
+        list[str] | None,
+        typer.Option("--set", help="Override a value of the recipe: --set seed=3. Repeatable."),
     ] = None,
     debug: options.Debug = False,
 ) -> None:
-    """Build every missing shard of a data set; after a crash, run the same command again."""
+    """Build the missing shards of a data set; to resume after a crash, run the command again."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
     from rich.table import Table
@@ -141,21 +142,21 @@ def build(
     for name, records, shards, size in summary.rows:
         table.add_row(name, str(records), str(shards), f"{size / 1e6:.1f}")
     console.print(table)
-    told = f"{out}: {summary.made} made, {summary.kept} kept, {summary.seconds:.0f} s"
-    console.print(told, soft_wrap=True, highlight=False)
+    line = f"{out}: {summary.made} made, {summary.kept} kept, {summary.seconds:.0f} s"
+    console.print(line, soft_wrap=True, highlight=False)
 
 
 @app.command()
 def inspect(
     folder: Annotated[Path, typer.Argument(help="Folder of a data set.")],
     out: Annotated[
-        Path | None, typer.Option(help="HTML file; default FOLDER/inspect.html.")
+        Path | None, typer.Option(help="HTML file.", show_default="FOLDER/inspect.html")
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Most samples to show.")] = 60,
-    seed: Annotated[int, typer.Option(help="Which samples.")] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Largest number of samples shown.")] = 60,
+    seed: Annotated[int, typer.Option(help="Random seed of the choice of samples.")] = 0,
     debug: options.Debug = False,
 ) -> None:
-    """Check the shards and write an HTML page of samples, boxes and character centres drawn over them."""
+    """Check the shards and write an HTML page of samples with their boxes and character centres."""
     with reported(debug=debug):
         from finesight import files
         from finesight.cli.output import check_report

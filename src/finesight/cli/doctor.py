@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight doctor`: what this machine can do, and whether a model is right."""
+"""`finesight doctor`: report on the machine, and compare a model with transformers."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def doctor(
     *,
     model: Annotated[
         str | None,
-        typer.Option(help="Check this model beside transformers: tiny, a folder, or a name."),
+        typer.Option(help="Compare this model with transformers: tiny, a folder, or a name."),
     ] = None,
     dtype: Annotated[
         str | None,
         typer.Option(
-            help="With --model: both networks compute in float32, bfloat16 or float16.",
+            help="With --model, dtype of both networks: float32, bfloat16 or float16.",
             show_default="float32",
         ),
     ] = None,
@@ -40,29 +40,29 @@ def doctor(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Report what this machine can do and what is missing; with --model, check a model.
+    """Report what this machine supports and what is missing; with --model, check a model.
 
-    The model check runs odd sizes, several pictures, video, packed and batched through this
-    model and through transformers, and names the first layer that differs.
+    The check compares the model with transformers layer by layer, on pictures of odd sizes, several
+    pictures and a video, packed and batched. It names the first layer that differs.
     """
     with reported(debug=debug):
         _check_options(model, dtype)
-        findings = _look_at_machine()
+        findings = _inspect_machine()
         if not as_json:
             _print_findings(findings)
         report: dict[str, Any] = {"machine": [asdict(finding) for finding in findings]}
-        is_shown_right = True
+        is_verified = True
         if model is not None:
             report["model"] = _check_model(model, dtype or "float32", quiet=as_json)
-            is_shown_right = report["model"]["is_right"] and "not_compared" not in report["model"]
+            is_verified = report["model"]["is_right"] and "not_compared" not in report["model"]
         if as_json:
             print_json(report)
-        if not is_shown_right:
+        if not is_verified:
             raise typer.Exit(FAILED)
 
 
 def _check_options(model: str | None, dtype: str | None) -> None:
-    """Refuse an option that has no effect, a dtype there is no tolerance for, and what is no model."""
+    """Raise `ConfigError` for an option without effect, a dtype without a tolerance, or a missing model."""
     from finesight.api.checkpoints import find_checkpoint
     from finesight.doctor.check import TOLERANCE
     from finesight.errors import ConfigError
@@ -79,7 +79,7 @@ def _check_options(model: str | None, dtype: str | None) -> None:
         find_checkpoint(model)
 
 
-def _look_at_machine() -> list[Finding]:
+def _inspect_machine() -> list[Finding]:
     from finesight.api.checkpoints import EMBEDDED, find_checkpoint
     from finesight.doctor.machine import machine_report
     from finesight.errors import MissingWeights
@@ -101,12 +101,12 @@ def _print_findings(findings: Sequence[Finding]) -> None:
 
 
 def _check_model(name: str, dtype: str, *, quiet: bool) -> dict[str, Any]:
-    """Compare a model with transformers and say what came out, line by line unless quiet."""
+    """Compare a model with transformers; prints a line per case unless quiet."""
     from finesight.api import load
     from finesight.api.checkpoints import find_checkpoint
     from finesight.doctor import check, reference
 
-    def say(line: str) -> None:
+    def show(line: str) -> None:
         if not quiet:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
@@ -115,19 +115,19 @@ def _check_model(name: str, dtype: str, *, quiet: bool) -> dict[str, Any]:
     network = model.network
     broken = check.broken_weights(network)
     count = network.num_parameters()
-    say(f"\n{name}: {count:,} parameters, " + (f"NaN in {broken[0]}" if broken else "all finite"))
+    show(f"\n{name}: {count:,} parameters, " + (f"NaN in {broken[0]}" if broken else "all finite"))
     outcome: dict[str, Any] = {"name": name, "parameters": count, "broken_weights": broken}
     reason = reference.missing_reference()
     if reason:
-        say(f"not compared: {reason}")
+        show(f"not compared: {reason}")
         return outcome | {"is_right": not broken, "not_compared": reason, "cases": []}
-    say("loading the same checkpoint with transformers ...")
+    show("loading the same checkpoint with transformers ...")
     theirs = reference.load_reference(find_checkpoint(name), network.dtype)
     cases = []
     for case in check.compare(network, model.processor, theirs):
-        say(_case_line(case))
+        show(_case_line(case))
         cases.append(case)
-    say(_verdict(cases))
+    show(_summary(cases))
     is_right = not broken and all(case.first_difference is None for case in cases)
     return outcome | {"is_right": is_right, "cases": [_case_json(case) for case in cases]}
 
@@ -141,7 +141,7 @@ def _case_line(case: CaseResult) -> str:
     return f"{sign}  {case.name:<24} {case.tokens:>6} tokens  {detail}"
 
 
-def _verdict(cases: Sequence[CaseResult]) -> str:
+def _summary(cases: Sequence[CaseResult]) -> str:
     wrong = [case for case in cases if case.first_difference is not None]
     if not wrong:
         return f"every layer equals transformers' within {cases[0].tolerance:g}"

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from finesight.cli.options import said
+from finesight.cli.options import field_help
 from finesight.conversation import VideoPart
 
 
@@ -76,7 +76,7 @@ Cache = Annotated[
     typer.Option(help="Keep answers here across runs, by pixels and words.", metavar="DIR"),
 ]
 VideoFps = Annotated[float | None, typer.Option(help="Frames per second of videos.")]
-MaxFrames = Annotated[int | None, typer.Option(help=said(VideoPart, "max_frames"))]
+MaxFrames = Annotated[int | None, typer.Option(help=field_help(VideoPart, "max_frames"))]
 JudgeUrl = Annotated[
     str | None,
     typer.Option(

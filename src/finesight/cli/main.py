@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `finesight`: help at once, everything else on demand.
+"""Entry point of the command `finesight`: prints help from stored files and passes other commands to `cli/app.py`.
 
-Importing the library that reads command lines takes four times as long as starting Python, so help
-is a text that was rendered before (`cli/help/*.txt`); a test renders it anew and compares, and
-`pytest --update-golden` writes it. Every other command line goes to `cli/app.py`.
+Importing Typer takes four times as long as starting Python. So the help texts are stored in
+`cli/help/*.txt`; a test compares them with newly rendered ones, and `pytest --update-golden` writes them.
 
-Nothing is imported here that `--help` does not need.
+This module imports only what `--help` needs.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import sys
 
 from finesight.cli import streams
 
-TYPE_CHECKING = False  # what `typing` has under this name, without importing it
+TYPE_CHECKING = False  # as `typing.TYPE_CHECKING`, without importing `typing`
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,16 +22,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code.
 
     Args:
-        arguments: words after the program's name; None takes those of the process.
+        arguments: arguments after the program's name; None takes `sys.argv`.
 
     Returns:
-        0, 1 if the work failed, 2 for wrong usage or configuration, 130 if interrupted.
+        0 for success, 1 if the work failed, 2 for wrong usage or configuration, 130 if interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not streams.prepare():
         sys.stderr.write(
             "error: standard output is closed, results would be lost\n"
-            "  hint: send it to a file, or to /dev/null\n"
+            "  hint: redirect it to a file, or to /dev/null\n"
         )
         return 1
     error = None
@@ -41,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         code = 130
-    except OSError as found:  # of the help; commands report their own
+    except OSError as found:  # while printing help; commands report their own errors
         code, error = 1, found
     error = streams.flushed() or error
     if error is None:
@@ -65,22 +64,22 @@ def _run(words: Sequence[str]) -> int:
 
 
 def frozen_help(words: Sequence[str]) -> str | None:
-    """The rendered help that a command line asks for, or None if it asks for something else."""
+    """The stored help text that a command line asks for, or None if it asks for something else."""
     if not words or words in (["--help"], ["help"]):
         name = "finesight"
     elif words[-1] == "--help" and len(words) <= 3 and all(word.isalpha() for word in words[:-1]):
-        name = "-".join(words[:-1])  # `finesight eval run --help` is kept as `eval-run`
+        name = "-".join(words[:-1])  # the help of `finesight eval run` is stored as `eval-run`
     else:
         return None
     try:
         with open(help_path(name), encoding="utf-8") as file:  # noqa: PTH123  # pathlib costs 4 ms
             return file.read()
     except FileNotFoundError:
-        return None  # a command without frozen help, or none at all: the real parser answers
+        return None  # no stored help, or no such command: Typer answers
 
 
 def help_path(name: str) -> str:
-    """Where the rendered help of a command is kept; "finesight" is the program itself."""
+    """Path of the stored help of a command; "finesight" is the program itself."""
     return f"{__file__.rpartition('main.py')[0]}help/{name}.txt"
 
 

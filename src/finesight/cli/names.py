@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a wrong name may have meant."""
+"""Suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """A hint with the names nearest to a wrong one, then all there are."""
+    """A hint with the most similar names, then all known names."""
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     guess = f"did you mean {' or '.join(near)}? " if near else ""
     return f"{guess}there are: {', '.join(known)}"

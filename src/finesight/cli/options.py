@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that several commands share; help of fields of records is quoted from their docstrings."""
+"""Options that several commands share; help of record fields is quoted from the records' docstrings."""
 
 from __future__ import annotations
 
 import inspect
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -22,11 +23,23 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "tiny"
 
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """The command line as typed; only this keeps the order of different options.
+
+    Attributes:
+        words: arguments after the program's name.
+    """
+
+    words: tuple[str, ...]
+
+
 _FIELD = re.compile(r"^    (\w+): (.+?)(?=\n    \w+: |\n\n|\Z)", re.MULTILINE | re.DOTALL)
 
 
-def said(record: type, name: str, *more: str) -> str:
-    """Help of an option: what the docstring of a record says of its field, less what None means there."""
+def field_help(record: type, name: str, *more: str) -> str:
+    """Help of an option, quoted from the docstring of a record's field; what None means there is left out."""
     meanings = dict(_FIELD.findall(inspect.getdoc(record) or ""))
     text = " ".join(meanings.get(name, "").partition("; None")[0].split()).rstrip(".")
     text = re.sub(r"`(\w+)`", lambda found: "--" + found[1].replace("_", "-"), text)
@@ -57,35 +70,40 @@ def read_tokens(text: str) -> int:
 
 ModelName = Annotated[
     str,
-    typer.Option("--model", help="tiny (embedded), a folder, or Qwen/Qwen2.5-VL-3B-Instruct."),
-]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes cuda where there is one.")]
-Dtype = Annotated[
-    str | None,
-    typer.Option(help="float32, bfloat16 or float16.", show_default="the checkpoint's"),
-]
-Images = Annotated[
-    list[str] | None,
     typer.Option(
-        "--image",
-        help="Picture: path, address, folder of pictures, or - for standard input. Repeatable.",
-        metavar="FILE",
+        "--model",
+        help="Model: tiny (embedded), a checkpoint folder, or a name such as Qwen/Qwen2.5-VL-3B-Instruct.",
     ),
 ]
+Device = Annotated[
+    str, typer.Option(help="Device: cpu, cuda, cuda:1; auto uses cuda if available.")
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        help="Weight dtype: float32, bfloat16 or float16.", show_default="the checkpoint's"
+    ),
+]
+IMAGE = typer.Option(
+    "--image",
+    help="Picture: path, URL, folder of pictures, or - for standard input. Repeatable.",
+    metavar="FILE",
+)
+Images = Annotated[list[str] | None, IMAGE]
 Videos = Annotated[
     list[str] | None,
-    typer.Option("--video", help="Video: path or address. Repeatable.", metavar="FILE"),
+    typer.Option("--video", help="Video: path or URL. Repeatable.", metavar="FILE"),
 ]
 Pdfs = Annotated[
     list[str] | None,
-    typer.Option("--pdf", help="PDF, read as pictures of its pages. Repeatable.", metavar="FILE"),
+    typer.Option("--pdf", help="PDF: its pages are shown as pictures. Repeatable.", metavar="FILE"),
 ]
 Pages = Annotated[
     list[str] | None,
     typer.Option(
-        help="Pages of the PDF, from 1: 1-3,7 or 5-. Repeat it once per --pdf. Without a PDF: of picture files.",
+        help="Pages from 1, such as 1-3,7 or 5-: of the PDFs, else of picture files. Give it once, or once per file.",
         metavar="PAGES",
-        show_default="all; of a picture file the first",
+        show_default="all pages of a PDF, the first of a picture file",
     ),
 ]
 Fps = Annotated[
@@ -93,61 +111,65 @@ Fps = Annotated[
     typer.Option(
         parser=read_fps,
         metavar="NUMBER|auto",
-        help=said(VideoPart, "fps"),
+        help=field_help(VideoPart, "fps"),
         show_default="the checkpoint's",
     ),
 ]
-NumFrames = Annotated[int | None, typer.Option("--nframes", help=said(VideoPart, "nframes"))]
-Start = Annotated[float | None, typer.Option(help=said(VideoPart, "start_seconds"))]
-End = Annotated[float | None, typer.Option(help=said(VideoPart, "end_seconds"))]
-MinPixels = Annotated[int | None, typer.Option(help=said(ImagePart, "min_pixels"))]
-MaxPixels = Annotated[int | None, typer.Option(help=said(ImagePart, "max_pixels"))]
+NumFrames = Annotated[int | None, typer.Option("--nframes", help=field_help(VideoPart, "nframes"))]
+Start = Annotated[float | None, typer.Option(help=field_help(VideoPart, "start_seconds"))]
+End = Annotated[float | None, typer.Option(help=field_help(VideoPart, "end_seconds"))]
+MinPixels = Annotated[int | None, typer.Option(help=field_help(ImagePart, "min_pixels"))]
+MaxPixels = Annotated[int | None, typer.Option(help=field_help(ImagePart, "max_pixels"))]
 Fit = Annotated[
     Any,
     typer.Option(
         "--fit",
         parser=read_tokens,
         metavar="TOKENS",
-        help="Shrink the media until the prompt has at most this many tokens: 8k.",
+        help="Shrink the media until the prompt has at most this many tokens, such as 8192 or 8k.",
     ),
 ]
 NumberMedia = Annotated[
-    bool, typer.Option("--add-vision-id", help="Call the media Picture 1, Video 1 and so on.")
+    bool,
+    typer.Option(
+        "--add-vision-id", help='Write "Picture 1: ", "Video 1: " and so on before the media.'
+    ),
 ]
 System = Annotated[str | None, typer.Option(help="System message.")]
-MaxNewTokens = Annotated[int | None, typer.Option(help=said(Sampling, "max_new_tokens"))]
-Temperature = Annotated[float | None, typer.Option(help=said(Sampling, "temperature"))]
-TopP = Annotated[
-    float | None,
-    typer.Option(help=said(Sampling, "top_p")),
+MaxNewTokens = Annotated[int | None, typer.Option(help=field_help(Sampling, "max_new_tokens"))]
+Temperature = Annotated[float | None, typer.Option(help=field_help(Sampling, "temperature"))]
+TopP = Annotated[float | None, typer.Option(help=field_help(Sampling, "top_p"))]
+TopK = Annotated[int | None, typer.Option(help=field_help(Sampling, "top_k"))]
+RepetitionPenalty = Annotated[
+    float | None, typer.Option(help=field_help(Sampling, "repetition_penalty"))
 ]
-TopK = Annotated[int | None, typer.Option(help=said(Sampling, "top_k"))]
-RepetitionPenalty = Annotated[float | None, typer.Option(help=said(Sampling, "repetition_penalty"))]
 Stop = Annotated[
     list[str] | None,
-    typer.Option(help=said(Sampling, "stop", "Repeatable."), metavar="TEXT"),
+    typer.Option(help=field_help(Sampling, "stop", "Repeatable."), metavar="TEXT"),
 ]
-Seed = Annotated[int | None, typer.Option(help=said(Sampling, "seed"))]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Seed = Annotated[int | None, typer.Option(help=field_help(Sampling, "seed"))]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 SaveOverlay = Annotated[
     Path | None,
-    typer.Option(help="Draw the answer on copies of the media in this folder.", metavar="DIR"),
+    typer.Option(
+        help="Folder for copies of the media with the answer drawn on them.", metavar="DIR"
+    ),
 ]
 Report = Annotated[
     Path | None,
-    typer.Option(help="Write question, media and answer as an HTML page.", metavar="FILE"),
+    typer.Option(help="HTML file to write with question, media and answer.", metavar="FILE"),
 ]
 
 
 def use_threads(count: int | None) -> int | None:
-    """Set the number of threads while the command line is read, which is before torch is imported."""
+    """Set the number of threads while the command line is parsed, before torch is imported."""
     from finesight.threads import prepare
 
     prepare(count)
     if count is not None:
         import torch
 
-        torch.set_num_threads(count)  # alone, it would take no more than its libraries think right
+        torch.set_num_threads(count)  # OMP_NUM_THREADS alone cannot exceed the libraries' own limit
     return count
 
 
@@ -155,20 +177,51 @@ Threads = Annotated[
     int | None,
     typer.Option(
         callback=use_threads,
-        help="CPU threads to compute with.",
+        help="Number of CPU threads.",
         metavar="N",
         show_default="OMP_NUM_THREADS, else one per core",
     ),
 ]
-"""Acts where it is declared: a command need not read the value."""
+"""Takes effect through its callback: a command need not read the value."""
 
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 def given(values: Mapping[str, object]) -> AskOptions:
-    """The options that were given: those that are neither None nor an empty list."""
-    found = {name: value for name, value in values.items() if value is not None and value != []}
+    """The fields of `AskOptions` among a command's arguments, without those that were not given.
+
+    Not given are None, False and an empty list.
+    """
+    from finesight.api.options import AskOptions
+
+    found = {
+        name: value
+        for name, value in values.items()
+        if name in AskOptions.__annotations__
+        and value is not None
+        and value is not False
+        and value != []
+    }
     return cast("AskOptions", found)
+
+
+def media_of(
+    context: typer.Context,
+    images: Sequence[str] | None = None,
+    videos: Sequence[str] | None = None,
+    pdfs: Sequence[str] | None = None,
+    pages: Sequence[str] | None = None,
+) -> list[Part]:
+    """The media of a command line in the order given; see `media_in_order`."""
+    command_line = context.find_object(CommandLine)
+    return media_in_order(
+        command_line.words if command_line else (),
+        images=images or [],
+        videos=videos or [],
+        pdfs=pdfs or [],
+        pages=pages or [],
+        valued=_options_with_value(context),
+    )
 
 
 def media_in_order(
@@ -183,15 +236,15 @@ def media_in_order(
     """Pictures, videos and PDF pages in the order they were given on the command line.
 
     Args:
-        words: the command line; the parser keeps order only among values of one option.
-        images: values of `--image`, and so on.
+        words: the command line; the parser keeps the order only within one option.
+        images: values of `--image`.
         videos: values of `--video`.
         pdfs: values of `--pdf`.
-        pages: values of `--pages`: none, one for all PDFs, or one for each. Without a PDF they are those of pictures.
-        valued: as `media_kinds` takes it.
+        pages: values of `--pages`: none, one for all PDFs, or one per PDF. Without a PDF they apply to the pictures.
+        valued: see `media_kinds`.
 
     Raises:
-        ConfigError: another number of `--pages` than of `--pdf`, or of `--image` where there is no PDF.
+        ConfigError: the number of `--pages` is not that of `--pdf` (or of `--image` if there is no PDF).
         MediaError: a PDF cannot be opened, or a folder or standard input cannot be used.
     """
     from finesight.api.sources import image_parts, pdf_parts, video_part
@@ -235,11 +288,11 @@ _MEDIA_OPTIONS = {"--image": "image", "--video": "video", "--pdf": "pdf"}
 
 
 def media_kinds(words: Sequence[str], valued: Collection[str] = ()) -> list[str]:
-    """Which kind of media each media option of a command line gives, in order.
+    """Kind of each media option of a command line, in order.
 
     Args:
         words: the command line.
-        valued: options that take a value besides those of media; a value may look like an option itself.
+        valued: other options that take a value: a value may itself look like an option.
     """
     kinds: list[str] = []
     remaining = iter(words)
@@ -254,7 +307,7 @@ def media_kinds(words: Sequence[str], valued: Collection[str] = ()) -> list[str]
     return kinds
 
 
-def valued_options(context: typer.Context) -> frozenset[str]:
+def _options_with_value(context: typer.Context) -> frozenset[str]:
     """The options of a command that take a value."""
     return frozenset(
         name

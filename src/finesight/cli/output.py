@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results on standard output, and whether files can be written before the long work begins."""
+"""Print JSON results, and check before long work that output files can be written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from finesight.errors import ConfigError
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON object on standard output; escapes of JSON for characters that the output cannot hold."""
+    """Print one JSON object; characters that the output's encoding lacks become JSON escapes."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
@@ -24,38 +24,38 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def check_report(path: Path) -> None:
-    """Find out whether an HTML page can be kept there; another ending would replace a picture or a run's answers.
+    """Check that an HTML page can be written; another suffix is refused, as it could overwrite a picture or answers.
 
     Raises:
-        ConfigError: the name is not that of an HTML file, or the place cannot be written.
+        ConfigError: the file name has no HTML suffix, or the file cannot be written.
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(
-            f"{str(path)[:160]} is no name of an HTML page", hint="give a name that ends in .html"
+            f"{str(path)[:160]} is no HTML file name", hint="give a name that ends in .html"
         )
     check_writable(path, is_folder=False)
 
 
 def check_writable(path: Path, *, is_folder: bool) -> None:
-    """Find out before the long work whether its result can be kept; leaves nothing behind.
+    """Check before long work that its result can be written; leaves nothing behind.
 
     Raises:
-        ConfigError: the place is of another kind, cannot be made, or is not ours to write to.
+        ConfigError: the path is a file instead of a folder or the reverse, or it cannot be created or written.
     """
     try:
         if is_folder and path.exists() and not path.is_dir():
-            raise ConfigError(f"{path} is a file, a folder is needed")
+            raise ConfigError(f"{path} is a file, but a folder is needed")
         if not is_folder and path.exists() and not path.is_file():
             kind = "folder" if path.is_dir() else "device"
-            raise ConfigError(f"{path} is a {kind}, a file is needed")
+            raise ConfigError(f"{path} is a {kind}, but a file is needed")
         whole = path.absolute()
         existing = next(each for each in (whole, *whole.parents) if each.is_dir())
         missing = whole.relative_to(existing).parts
         below = existing.joinpath(*missing[:1])
         if (is_folder or missing[1:]) and below != existing and below.is_symlink() | below.exists():
-            kind = "file" if below.exists() else "link to nowhere"
+            kind = "file" if below.exists() else "dangling link"
             raise ConfigError(f"{path} cannot be written: {below} is a {kind}")
-        # Permissions say nothing of /proc, of a full disk or of a name that is too long: only writing does.
+        # Permissions do not reveal /proc, a full disk or a name that is too long; only writing does.
         with tempfile.TemporaryDirectory(dir=existing, prefix=".") as scratch:
             Path(scratch, *missing).mkdir(parents=True, exist_ok=True)
             Path(scratch, "probe").write_bytes(b"\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight plan`: what a question will cost, before any weight is loaded."""
+"""`finesight plan`: estimate tokens, memory and time of a question without loading weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import CommandLine, reported
+from finesight.cli.errors import reported
 from finesight.cli.output import print_json
 from finesight.cli.session import ModelChoice
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def plan(
     context: typer.Context,
-    question: Annotated[str, typer.Argument(help="What will be asked.")] = "",
+    question: Annotated[str, typer.Argument(help="Question or instruction.")] = "",
     *,
     model: options.ModelName = options.DEFAULT_MODEL,
     image: options.Images = None,
@@ -46,37 +46,18 @@ def plan(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Say what a question will take, before any weight is loaded.
+    """Estimate tokens, memory and time of a question without loading weights.
 
-    Prints visual tokens, effective frames per second, length, memory and time. Reads file headers
-    and the checkpoint's small files only. A release (Qwen/Qwen2.5-VL-7B-Instruct, qwen2.5vl:3b)
-    needs no file and no network; its text is then estimated. With --fit, prints the pixel
-    budget that makes the prompt fit.
+    Prints visual tokens, effective frames per second, prompt length, memory and time. Reads only
+    the headers of media and the checkpoint's configuration and tokenizer. A release
+    (Qwen/Qwen2.5-VL-7B-Instruct, qwen2.5vl:3b) needs no files and no network; its number of text
+    tokens is then an estimate. With --fit, prints the pixel budget that makes the prompt fit.
     """
     with reported(debug=debug):
         from finesight.api.options import conversation_from
 
-        given = options.given(
-            {
-                "fps": fps,
-                "nframes": nframes,
-                "start": start,
-                "end": end,
-                "min_pixels": min_pixels,
-                "max_pixels": max_pixels,
-                "system": system,
-                "max_new_tokens": max_new_tokens,
-            }
-        )
-        command_line = context.find_object(CommandLine)
-        parts = options.media_in_order(
-            command_line.words if command_line else (),
-            images=image or [],
-            videos=video or [],
-            pdfs=pdf or [],
-            pages=pages or [],
-            valued=options.valued_options(context),
-        )
+        given = options.given(locals())
+        parts = options.media_of(context, image, video, pdf, pages)
         conversation = conversation_from(question, parts, given)
         outcome = _estimate(ModelChoice(model, device, dtype), conversation, given, fit)
         if as_json:
@@ -94,17 +75,17 @@ def _estimate(
     from finesight.doctor.machine import measure_speed
     from finesight.model.device import checked_device
 
-    known = _known(choice.name)
-    sampling = sampling_from(given, known.sampling)
+    files = _read_model_files(choice.name)
+    sampling = sampling_from(given, files.sampling)
     device = checked_device(choice.device)
-    dtype = checked_dtype(choice.dtype) or DTYPES[known.processor.model_config.dtype]
+    dtype = checked_dtype(choice.dtype) or DTYPES[files.processor.model_config.dtype]
     speed = measure_speed(device, dtype)
     return estimate(
         Target(
             name=choice.name,
-            source=known.source,
-            text_is_exact=known.text_is_exact,
-            processor=known.processor,
+            source=files.source,
+            text_is_exact=files.text_is_exact,
+            processor=files.processor,
             device=device,
             dtype=dtype,
             speed=speed,
@@ -117,8 +98,8 @@ def _estimate(
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known of a model without its weights."""
+class _ModelFiles:
+    """What a model's small files contain: processor and sampling defaults."""
 
     processor: Processor
     sampling: Sampling
@@ -126,8 +107,8 @@ class _Known:
     text_is_exact: bool
 
 
-def _known(name: str) -> _Known:
-    """Read the small files of a model; of a release that is not here, take its known shape."""
+def _read_model_files(name: str) -> _ModelFiles:
+    """Read the small files of a model; a release without local files gets its known shape."""
     from finesight.api.checkpoints import (
         EMBEDDED,
         cached_checkpoint,
@@ -147,14 +128,14 @@ def _known(name: str) -> _Known:
         if cached is None:
             processor = release_processor(size, find_checkpoint(EMBEDDED, needs_weights=False))
             source = f"the released shape of {RELEASE_NAMES[size]}, no file of it was read"
-            return _Known(processor, Sampling(), source, text_is_exact=False)
+            return _ModelFiles(processor, Sampling(), source, text_is_exact=False)
         folder = cached
     sampling = read_generation_defaults(folder).sampling
-    return _Known(load_processor(folder), sampling, str(folder), text_is_exact=True)
+    return _ModelFiles(load_processor(folder), sampling, str(folder), text_is_exact=True)
 
 
 def plan_lines(outcome: Estimate) -> list[str]:
-    """The plan as lines for people."""
+    """The plan as lines of text."""
     lines = [
         f"model    {outcome.model}: {outcome.parameters:,} parameters, {outcome.dtype}",
         f"source   {outcome.source}",
@@ -163,8 +144,8 @@ def plan_lines(outcome: Estimate) -> list[str]:
     if outcome.budgets:
         lines += [f"to fit   {budget}" for budget in outcome.budgets]
     room = outcome.context_tokens - outcome.prompt_tokens - outcome.max_new_tokens
-    about = "" if outcome.text_is_exact else "about "
-    fits = about + (f"{room:,} to spare" if room >= 0 else f"{-room:,} TOO MANY")
+    approximately = "" if outcome.text_is_exact else "about "
+    fits = approximately + (f"{room:,} to spare" if room >= 0 else f"{-room:,} TOO MANY")
     lines += [
         _prompt_line(outcome),
         f"context  {outcome.context_tokens:,} tokens: prompt and at most "
@@ -199,7 +180,7 @@ def _prompt_line(outcome: Estimate) -> str:
 
 
 def media_line(record: MediaRecord) -> str:
-    """One picture or video: its sizes, its frames, its tokens."""
+    """Sizes, frames and tokens of one picture or video."""
     original, resized = record.resize.original, record.resize.resized
     page = "" if record.page is None else f" page {record.page + 1}"
     clip = ""

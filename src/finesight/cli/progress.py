@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is going on, on standard error: a moving line in a terminal, a line now and then elsewhere."""
+"""Progress on standard error: a progress bar in a terminal, an occasional line elsewhere."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ LABELS = {
 }
 
 SECONDS_BETWEEN_LINES = 10.0
-"""Without a terminal, a line is written only this often: short work stays silent."""
+"""Seconds between lines without a terminal; shorter work prints nothing."""
 
 
 class StageProgress:
-    """Shows stages as they are told; use as a context manager and pass it as `on_stage`.
+    """Progress callback that shows the stages of an answer; use as a context manager and pass it as `on_stage`.
 
     Args:
-        shows_answer: whether the answer itself is streamed to the terminal, so that nothing may be
-            drawn while it is written.
+        shows_answer: whether the answer is streamed to the terminal; no bar is drawn while it is written.
     """
 
     def __init__(self, *, shows_answer: bool = False) -> None:
@@ -36,7 +35,7 @@ class StageProgress:
         self._bar: tuple[str, TaskID] | None = None
         self._last_line = time.monotonic()
         self.seconds: dict[str, float] = {}
-        """Seconds spent in each stage so far."""
+        """Seconds spent in each stage so far; the time outside of stages is under the empty name."""
         self._stage = ""
         self._since = time.monotonic()
 
@@ -48,7 +47,7 @@ class StageProgress:
         self._count("")
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Take note of `done` of `total` in a stage."""
+        """Record progress: `done` of `total` in a stage."""
         self._count(stage)
         if stage == "decode" and self._shows_answer:
             self._close()
@@ -59,7 +58,7 @@ class StageProgress:
             sys.stderr.write(f"{LABELS.get(stage, stage)}: {done} of {total}\n")
 
     def stage_seconds(self) -> dict[str, float]:
-        """Seconds of the stages that took any, in the order they came."""
+        """Seconds of each stage, in order."""
         return {stage: spent for stage, spent in self.seconds.items() if stage}
 
     def _count(self, stage: str) -> None:
@@ -75,7 +74,7 @@ class StageProgress:
             if self._bar is not None:
                 self._bars.remove_task(self._bar[1])
             self._bar = (stage, self._bars.add_task(LABELS.get(stage, stage), total=total))
-        # Reading and encoding one item say nothing until they are over: a pulsing bar, not an empty one.
+        # Reading and encoding one item report nothing until they end: show a pulsing bar, not an empty one.
         shown: dict[str, Any] = {"total": None if done == 0 else total, "completed": done}
         self._bars.update(self._bar[1], **shown)
 

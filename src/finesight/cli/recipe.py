@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recipe of a command: what is wrong with its name is said before what is wrong in it."""
+"""Read the recipe file of a command, with helpful errors for a wrong file name."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _HEAD_BYTES = 64
 
 
 def read(path: Path, kind: type[ModelT], overrides: Sequence[str] | None) -> ModelT:
-    """Read and check a recipe as `finesight.config.load.read_recipe` does.
+    """Read and check a recipe; see `finesight.config.load.read_recipe`.
 
     Raises:
-        ConfigError: there is no such file, it is no text, or a key or value is wrong; names the nearest names.
+        ConfigError: there is no such file (names similar ones), it is not text, or a key or value is wrong.
     """
     from finesight.config.load import read_recipe
 
@@ -35,16 +35,16 @@ def read(path: Path, kind: type[ModelT], overrides: Sequence[str] | None) -> Mod
 
 
 def _nearest(path: Path) -> str:
-    """Recipes beside a wrong name, the nearest first; those in a folder that was named instead of one."""
+    """A hint with the recipes whose names are similar, else all recipes of the folder."""
     folder = path if path.is_dir() else path.parent
     names = {each.name: str(each) for each in sorted(folder.glob("*.toml"))}
     if not names:
         return "" if folder.is_dir() else f"there is no folder {folder}"
     if path.is_dir():
-        return f"it holds {', '.join(names)}"
+        return f"it contains {', '.join(names)}"
     near = difflib.get_close_matches(path.name, names, n=3)
     found = " or ".join(names[name] for name in near)
-    return f"did you mean {found}?" if near else f"{folder} holds {', '.join(names)}"
+    return f"did you mean {found}?" if near else f"{folder} contains {', '.join(names)}"
 
 
 def _refuse_binary(path: Path) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model that is loaded once, and where its answers go: what `ask` and `locate` share.
+"""Answer conversations with one model and write the answers; shared by `ask` and `locate`.
 
-Options, media and prompt are worked through before any weight is loaded, so that a wrong path costs
-a second and not the minutes a large model takes to load.
+Options, media and prompt are processed before any weight is loaded: a wrong path is reported after
+a second, not after the minutes that loading a large model can take.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from finesight.conversation import Conversation, MediaRecord, Reply, Sampling
     from finesight.parse.answer import Answer
 
-_LONGEST_WORDS = 300
-"""Letters of an answer without places that are shown."""
+_LONGEST_ANSWER = 300
+"""Characters shown of an answer without boxes or points."""
 _MOST_NOTED = 5
-"""Pictures and videos of one question whose notes are shown."""
+"""Largest number of media of one question whose notes are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """Which model, where, in which dtype."""
+    """Name, device and dtype of a model."""
 
     name: str
     device: str
@@ -41,15 +41,15 @@ class ModelChoice:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What becomes of the answers.
+    """Where and in which form answers are written.
 
     Attributes:
         as_json: print one JSON object instead of the text.
-        overlay_folder: draw the answer on copies of the media in this folder.
-        report_file: write an HTML page.
-        lists_places: print the boxes and points, one a line, instead of the model's own text.
-        is_many: there is a list of questions, one per picture: lines begin with the picture's name, and the JSON
-            object has the answers under "pictures".
+        overlay_folder: folder for copies of the media with the answer drawn on them.
+        report_file: HTML file to write.
+        lists_places: print the boxes and points, one a line, instead of the model's text.
+        is_many: one question per picture of a list: lines begin with the picture's name, and the JSON object
+            has the answers under "pictures".
     """
 
     as_json: bool
@@ -59,7 +59,7 @@ class Outputs:
     is_many: bool = False
 
     def check(self) -> None:
-        """Raise `ConfigError` if a result could not be kept."""
+        """Raise `ConfigError` if a result cannot be written."""
         if self.overlay_folder is not None:
             check_writable(self.overlay_folder, is_folder=True)
         if self.report_file is not None:
@@ -72,47 +72,51 @@ def run(
     options: AskOptions,
     outputs: Outputs,
 ) -> None:
-    """Answer conversations, each on its own, and put the answers where they are wanted.
+    """Answer each conversation and write the answers.
 
     Raises:
-        FinesightError: whatever is wrong with the options, the media or the model.
+        FinesightError: an option, a medium or the model is wrong.
     """
     outputs.check()
     shows_media = any(True for each in conversations for _ in each.media())
     if outputs.overlay_folder is not None and not shows_media:
-        raise ConfigError("--save-overlay draws on pictures and videos, and there is none")
+        raise ConfigError("--save-overlay draws on pictures and videos, but none is given")
     streams = not outputs.as_json and not outputs.lists_places and sys.stdout.isatty()
     session = _Session(choice, options, streams=streams)
-    for conversation in conversations[1:]:  # the first is read whole before the model is loaded
-        session.measure(conversation)
+    for conversation in conversations[1:]:  # the first is encoded before the model is loaded
+        session.check(conversation)
     done: list[tuple[Conversation, Answer, dict[str, float]]] = []
     for conversation in conversations:
         answer, seconds = session.answer(conversation)
         done.append((conversation, answer, seconds))
         if outputs.lists_places:
-            _say_nothing_found(answer, named=outputs.is_many)
+            _print_if_not_found(answer, named=outputs.is_many)
         if not outputs.as_json and not streams:
             _write(answer, outputs)
     files: list[str] = []
     if outputs.overlay_folder is not None or outputs.report_file is not None:
-        from finesight.api.artifacts import Artifacts  # not before: drawing takes long to import
+        from finesight.api.artifacts import (
+            Artifacts,
+        )  # imported here, since drawing is slow to import
 
         config = session.processor.config
         drawn = [Artifacts(asked, answer, config, seconds) for asked, answer, seconds in done]
         files = _save(drawn, outputs)
     if outputs.as_json:
         answers = [answer.to_dict() for _, answer, _ in done]
-        described = {
-            "model": choice.name,
-            "sampling": asdict(session.sampling),
-            "seconds": session.seconds,
-            "files": files,
-        }
-        print_json({**({"pictures": answers} if outputs.is_many else answers[0]), **described})
+        print_json(
+            {
+                **({"pictures": answers} if outputs.is_many else answers[0]),
+                "model": choice.name,
+                "sampling": asdict(session.sampling),
+                "seconds": session.seconds,
+                "files": files,
+            }
+        )
 
 
 class _Session:
-    """One model for all questions; its weights are loaded when the first of them is encoded."""
+    """One model for all questions; its weights are loaded after the first question is encoded."""
 
     def __init__(self, choice: ModelChoice, options: AskOptions, *, streams: bool) -> None:
         from finesight.api.checkpoints import find_checkpoint
@@ -131,23 +135,23 @@ class _Session:
         )
         self.processor = self._model.processor
         self.sampling = sampling_from(options, self._model.defaults)
-        self._is_introduced = False
+        self._is_first = True
         self.seconds: dict[str, float] = {}
-        """Of each stage, all questions together."""
+        """Seconds of each stage, summed over all questions."""
 
-    def measure(self, conversation: Conversation) -> None:
-        """Find out from the headers of its media whether a question can be asked."""
+    def check(self, conversation: Conversation) -> None:
+        """Check from the headers of its media that a question can be asked."""
         self.processor.plan_media(conversation)
 
     def answer(self, conversation: Conversation) -> tuple[Answer, dict[str, float]]:
-        """Answer one question and print its notes; the seconds of each stage too."""
+        """Answer one question and print its notes; returns the answer and the seconds of each stage."""
         from finesight.parse.answer import read_answer
 
         self._progress = StageProgress(shows_answer=self._streams)
         with self._progress:
             reply = self._reply(conversation)
         answer = read_answer(reply)
-        _say_end(answer, self._progress)
+        _print_end(answer, self._progress)
         seconds = self._progress.stage_seconds()
         for stage, spent in seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
@@ -158,12 +162,12 @@ class _Session:
 
         request = request_from(conversation, self._options, self._model.defaults)
         sample = request.encode(self.processor, self._progress)
-        _say_notes([item.record for item in sample.vision])
+        _print_notes([item.record for item in sample.vision])
         engine = self._model.engine
-        if not self._is_introduced:
-            self._is_introduced = True
-            _say_model(self._model.name, self._folder)
-            _say_sampling(self.sampling, self._model.generation, self._folder)
+        if self._is_first:
+            self._is_first = False
+            _print_model(self._model.name, self._folder)
+            _print_sampling(self.sampling, self._model.generation, self._folder)
         for event in engine.stream_request(request, sample):
             if self._streams:
                 sys.stdout.write(event.text + ("" if event.reply is None else "\n"))
@@ -173,16 +177,16 @@ class _Session:
         raise AssertionError("a stream ends with its reply")
 
 
-def _say_model(name: str, folder: Path) -> None:
-    """What the model was trained for, where its folder says so."""
+def _print_model(name: str, folder: Path) -> None:
+    """Print what the model was trained for, if its folder states it."""
     from finesight.api.checkpoints import read_trained_for
 
     if trained_for := read_trained_for(folder):
         sys.stderr.write(f"{name} was trained for {trained_for}\n")
 
 
-def _say_sampling(sampling: Sampling, generation: GenerationDefaults, folder: Path) -> None:
-    """Which values of the checkpoint decide how this answer is drawn."""
+def _print_sampling(sampling: Sampling, generation: GenerationDefaults, folder: Path) -> None:
+    """Print the sampling values that come from the checkpoint."""
     taken = [
         f"{name} {getattr(sampling, name)}"
         for name in generation.given
@@ -193,7 +197,7 @@ def _say_sampling(sampling: Sampling, generation: GenerationDefaults, folder: Pa
 
 
 def place_lines(answer: Answer) -> list[str]:
-    """Boxes and points in original pixels, one a line; what belongs to no picture is left out."""
+    """Boxes and points in original pixels, one a line; those without a picture are left out."""
     corners = [
         ((box.original.x1, box.original.y1, box.original.x2, box.original.y2), box.label)
         for box in answer.boxes
@@ -211,14 +215,14 @@ def place_lines(answer: Answer) -> list[str]:
 
 
 def _name_of(answer: Answer) -> str:
-    """The picture an answer is about, in one line."""
+    """Name of the picture an answer is about, in one line."""
     record = answer.media[0]
     page = "" if record.page is None else f" page {record.page + 1}"
     return " ".join(f"{record.source}{page}".split())
 
 
 def _write(answer: Answer, outputs: Outputs) -> None:
-    """The answer as text on standard output."""
+    """Print the answer as text to standard output."""
     if not outputs.lists_places:
         sys.stdout.write(answer.text + "\n")
         return
@@ -227,18 +231,18 @@ def _write(answer: Answer, outputs: Outputs) -> None:
     sys.stdout.flush()
 
 
-def _say_nothing_found(answer: Answer, *, named: bool) -> None:
-    """That there is no place in the answer, and what the model wrote instead."""
+def _print_if_not_found(answer: Answer, *, named: bool) -> None:
+    """Print the model's text to standard error if it contains no box or point."""
     if place_lines(answer):
         return
-    words = " ".join(answer.text.split())
-    shown = words if len(words) <= _LONGEST_WORDS else words[: _LONGEST_WORDS - 3] + "..."
+    text = " ".join(answer.text.split())
+    shown = text if len(text) <= _LONGEST_ANSWER else text[: _LONGEST_ANSWER - 3] + "..."
     start = f"{_name_of(answer)}: " if named else ""
     sys.stderr.write(f"{start}not found; the model answered: {shown or '(nothing)'}\n")
 
 
 def _save(done: Sequence[Artifacts], outputs: Outputs) -> list[str]:
-    """Write overlays and report, and say so; the paths written."""
+    """Write overlays and report; returns the paths, and prints them to standard error."""
     from finesight.api.artifacts import save_report
 
     files: list[Path] = []
@@ -253,10 +257,10 @@ def _save(done: Sequence[Artifacts], outputs: Outputs) -> list[str]:
     return [str(path) for path in files]
 
 
-def _say_end(answer: Answer, progress: StageProgress) -> None:
-    """Counts and speeds on standard error, and results that could not be read."""
+def _print_end(answer: Answer, progress: StageProgress) -> None:
+    """Print token counts, speed and parsing problems to standard error."""
     usage = answer.usage
-    decode_seconds = progress.seconds.get("decode", 0.0)  # from the first token on
+    decode_seconds = progress.seconds.get("decode", 0.0)  # since the first token
     rate = (usage.completion_tokens - 1) / decode_seconds if decode_seconds > 0 else 0.0
     sys.stderr.write(
         f"{usage.prompt_tokens} prompt tokens ({usage.visual_tokens} visual), "
@@ -267,8 +271,8 @@ def _say_end(answer: Answer, progress: StageProgress) -> None:
         sys.stderr.write(f"note: {problem.message}\n")
 
 
-def _say_notes(records: Sequence[MediaRecord]) -> None:
-    """What a user should know of the media, before time is spent on them."""
+def _print_notes(records: Sequence[MediaRecord]) -> None:
+    """Print the notes of the media, before the model runs."""
     noted = [record for record in records if record.notes]
     for record in noted[:_MOST_NOTED]:
         page = "" if record.page is None else f" page {record.page + 1}"
@@ -276,4 +280,4 @@ def _say_notes(records: Sequence[MediaRecord]) -> None:
             sys.stderr.write(f"note: {record.source}{page}: {note}\n")
     if len(noted) > _MOST_NOTED:
         left = len(noted) - _MOST_NOTED
-        sys.stderr.write(f"note: there are such notes on {left} more; --json has them all\n")
+        sys.stderr.write(f"note: {left} more media have notes; --json lists them all\n")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Standard output and standard error, whatever they are: closed, full, or not UTF-8.
+"""Make standard output and standard error safe to write to when they are closed, full, or not UTF-8.
 
-Characters that standard output cannot hold are written as escapes, and that is said once: an answer is never lost
-to its encoding. Imported by `--help`, so it imports nothing large.
+Characters that the encoding of standard output lacks are written as escapes, with one note about it. `--help` imports
+this module, so it imports nothing large.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import io
 import os
 import sys
 
-TYPE_CHECKING = False  # what `typing` has under this name, without importing it
+TYPE_CHECKING = False  # as `typing.TYPE_CHECKING`, without importing `typing`
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -20,8 +20,8 @@ _ESCAPE = "finesight.escape"
 
 
 def prepare() -> bool:
-    """Make both streams safe to write to; False where there is no standard output."""
-    if sys.stderr is None:  # closed: what would be said there is said to nobody
+    """Make both streams safe to write to; False if standard output is closed."""
+    if sys.stderr is None:  # closed: messages are discarded
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # it stays open
     if sys.stdout is None:
         return False
@@ -33,9 +33,9 @@ def prepare() -> bool:
 
 
 def flushed() -> OSError | None:
-    """Write out what standard output still holds; the error if that fails, and then the rest is given up.
+    """Flush standard output; if that fails, return the error and discard the rest of the output.
 
-    Otherwise the interpreter would fail once more when it flushes at its end.
+    The output is discarded because the interpreter flushes again at exit and would fail again.
     """
     try:
         sys.stdout.flush()
@@ -47,19 +47,20 @@ def flushed() -> OSError | None:
 
 
 def output_message(error: OSError) -> str:
-    """What to say where standard output cannot be written; nothing where its reader has gone (`| head`)."""
+    """The message for an unwritable standard output; empty if its reader closed the pipe (`| head`)."""
     if isinstance(error, BrokenPipeError):
         return ""
     return f"standard output cannot be written: {error.strerror or error}"
 
 
 def _escaping() -> Callable[[UnicodeError], tuple[str | bytes, int]]:
-    """An error handler for encoding that escapes, and says so the first time."""
-    is_said: list[bool] = []
+    """An encoding error handler that writes escapes, with a note the first time."""
+    is_noted = False
 
     def escape(error: UnicodeError) -> tuple[str | bytes, int]:
-        if isinstance(error, UnicodeEncodeError) and not is_said:
-            is_said.append(True)
+        nonlocal is_noted
+        if isinstance(error, UnicodeEncodeError) and not is_noted:
+            is_noted = True
             sys.stderr.write(
                 f"note: standard output is {sys.stdout.encoding}; characters it lacks are written as "
                 "escapes such as \\u56fe (PYTHONIOENCODING=utf-8 keeps them)\n"

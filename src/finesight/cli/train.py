@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight train RECIPE.toml`: run a recipe, resume it, take a model out of it."""
+"""`finesight train RECIPE.toml`: run or resume a training, and export its model."""
 
 from __future__ import annotations
 
@@ -18,36 +18,40 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="TOML file with a `kind`.")],
+    recipe: Annotated[Path, typer.Argument(help="Training recipe, a TOML file with a `kind`.")],
     *,
     override: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a value: --set run.max_minutes=10.")
+        list[str] | None,
+        typer.Option(
+            "--set", help="Override a value of the recipe: --set run.max_minutes=10. Repeatable."
+        ),
     ] = None,
     export: Annotated[
-        Path | None, typer.Option(help="Write the averaged weights as a model folder when done.")
+        Path | None,
+        typer.Option(help="Folder to write the averaged weights to as a model when done."),
     ] = None,
     evaluate: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Held-out data set: score the averaged weights every run.evaluate_every steps."
-            " May be repeated.",
+            help="Held-out data set on which the averaged weights are scored every run.evaluate_every"
+            " steps. Repeatable.",
             metavar="DIR",
         ),
     ] = None,
     evaluate_real: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Folder of real data to score the weights on as well. May be repeated.",
+            help="Folder of real data on which the weights are scored as well. Repeatable.",
             metavar="DIR",
         ),
     ] = None,
     evaluate_limit: Annotated[
-        int, typer.Option(min=1, help="Items per row of each evaluation.")
+        int, typer.Option(min=1, help="Number of items per row of each evaluation.")
     ] = 8,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
-    """Run a training recipe; a run that was stopped goes on from its newest checkpoint."""
+    """Run a training recipe; a stopped run resumes from its newest checkpoint."""
     with reported(debug=debug):
         from finesight.cli.output import check_writable
         from finesight.cli.recipe import read
@@ -71,7 +75,7 @@ def train(
 
 
 def _run(recipe: TrainRecipe, score: Evaluate | None, export: Path | None) -> None:
-    """Train, say how it goes, and write the model."""
+    """Train with progress on standard error, and export the model."""
     from rich.console import Console
 
     from finesight.train import pretrain
@@ -86,14 +90,14 @@ def _run(recipe: TrainRecipe, score: Evaluate | None, export: Path | None) -> No
         console.print(note, soft_wrap=True, highlight=False)
     if trainer.state.step:
         console.print(
-            f"going on from step {trainer.state.step} ({trainer.state.samples:,} samples)"
+            f"resuming from step {trainer.state.step} ({trainer.state.samples:,} samples)"
         )
 
     def report(step: int, values: dict[str, float]) -> None:
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        console.print(f"step {step}{_of_all(trainer)}  {shown}", highlight=False)
+        console.print(f"step {step}{_share_done(trainer)}  {shown}", highlight=False)
 
-    # A terminated run keeps its last steps; a second signal ends it at once.
+    # The first signal saves a checkpoint and stops; a second one ends the process at once.
     signal.signal(signal.SIGTERM, lambda *_: _stop(trainer))
     signal.signal(signal.SIGINT, lambda *_: _stop(trainer))
     trainer.run(report=report, evaluate=score)
@@ -102,8 +106,8 @@ def _run(recipe: TrainRecipe, score: Evaluate | None, export: Path | None) -> No
         console.print(f"wrote {export}")
 
 
-def _of_all(trainer: Trainer) -> str:
-    """How far a run has come: "/2400", or ", 31% of 50 minutes" where the clock ends it and not the steps."""
+def _share_done(trainer: Trainer) -> str:
+    """Progress of a run: "/2400" of a number of steps, or ", 31% of 50 minutes" of a time budget."""
     schedule = trainer.schedule
     if schedule.total_minutes is None:
         return f"/{schedule.total_steps}"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this machine can do, what is missing, and whether a model is right.
+"""Machine report, comparison of a model with transformers, and cost estimates.
 
-`machine` reports on Python, torch, memory, codecs and optional libraries. `check` runs a checkpoint
-beside transformers, layer by layer, and names the first layer that differs.
+`machine` reports on Python, torch, memory, codecs and optional libraries. `check` compares a
+checkpoint with transformers, layer by layer, and names the first layer that differs. `estimate`
+computes tokens, memory and time of a question without loading weights.
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conversations a model is checked with: odd sizes, several pictures, video, text alone.
+"""Test conversations of `finesight doctor`: odd sizes, several pictures, video, text alone.
 
-Pictures are noise from a fixed seed: every patch is unlike every other, so that rows in different
-orders can be matched, and no error hides in an even surface.
+Pictures are noise from a fixed seed: all patches differ, so that rows in different orders can be
+matched, and no error is hidden by a uniform area.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def _picture(seed: int, width: int, height: int) -> ImagePart:
 
 
 def _video(seed: int, num_frames: int, width: int, height: int, *, sample_fps: float) -> VideoPart:
-    """A list of noisy frames, wide against its length.
+    """A list of noise frames whose width exceeds its length in positions.
 
-    Text after a video starts past the largest position used, be it of time or of place.
-    transformers 5 looks at places only, so the videos here end before that makes a difference.
+    Text after a video starts after the largest position of time, row or column. transformers 5
+    ignores the time positions, so the videos here are too short for that to matter.
     """
     rng = np.random.default_rng(seed)
     frames = tuple(_noise(rng, width, height) for _ in range(num_frames))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is a model right: its weights finite, and every layer equal to transformers'.
+"""Check a model: finite weights, and every layer equal to transformers'.
 
-Each conversation of `cases` goes through both networks. Then all of them once more in one pack, and
-side by side in one cache, against the same reference. Differences are relative to the largest value
-of the layer (at least 1): trained models have a few values in the thousands.
+Each conversation of `cases` is run by both networks. Then all are run together, once in one pack and
+once in one KV cache, and compared with the same reference. Differences are relative to the largest
+absolute value of the layer (at least 1): trained models have a few values in the thousands.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from finesight.model.vl import VisionLanguageModel
 from finesight.processor.processor import Processor
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
-"""Relative difference that rounding alone explains, by the dtype both networks compute in."""
+"""Largest relative difference explained by rounding, for each dtype of the computation."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """One conversation compared.
+    """Comparison of one conversation.
 
     Attributes:
-        name: of the conversation, and how it was run.
-        tokens: of the conversation.
-        differences: relative difference of each layer, in the order of computing.
-        tolerance: the most that is taken for equal.
+        name: of the conversation, or how all were run together.
+        tokens: number of tokens.
+        differences: relative difference of each layer, in the order of computation.
+        tolerance: largest relative difference that counts as equal.
     """
 
     name: str
@@ -50,7 +50,7 @@ class CaseResult:
 
     @property
     def first_difference(self) -> str | None:
-        """The first layer that differs by more than the tolerance."""
+        """The first layer whose difference exceeds the tolerance; None if all are equal."""
         wrong = (name for name, value in self.differences.items() if not value <= self.tolerance)
         return next(wrong, None)
 
@@ -61,7 +61,7 @@ class CaseResult:
 
 
 def broken_weights(network: VisionLanguageModel) -> list[str]:
-    """Names of weights that hold NaN or infinity."""
+    """Names of weights that contain NaN or infinity."""
     return [
         name
         for name, parameter in network.named_parameters()
@@ -110,7 +110,7 @@ def _compare_one(
 def _compare_together(
     samples: list[EncodedSample], network: VisionLanguageModel, scores: list[Tensor]
 ) -> Iterator[CaseResult]:
-    """One pack, and one cache, against the reference's answers one by one."""
+    """Compare all samples in one pack, and in one KV cache, with the reference's separate runs."""
     total = sum(sample.input_ids.numel() for sample in samples)
     together = our_states(network, pack(samples)).text["lm_head"]
     packed = torch.split(together, [len(rows) for rows in scores])
@@ -121,7 +121,7 @@ def _compare_together(
 
 
 def _computing_order(layer: str) -> tuple[int, int]:
-    """Sorts layers as they are computed."""
+    """Sort key of a layer in the order of computation."""
     stage, _, index = layer.rpartition(".")
     stages = ("position_ids", "visual.patch_embed", "visual.blocks", "visual.merger")
     order = (*stages, "model.layers", "model.norm", "lm_head")
@@ -129,7 +129,7 @@ def _computing_order(layer: str) -> tuple[int, int]:
 
 
 def _difference(ours: Tensor, theirs: Tensor) -> float:
-    """Largest absolute difference over the largest absolute value; infinite for other shapes."""
+    """Largest absolute difference over the largest absolute value (at least 1); infinite if shapes differ."""
     if ours.shape != theirs.shape:
         return float("inf")
     scale = max(1.0, float(theirs.abs().max()))

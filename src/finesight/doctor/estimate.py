@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a question will take: tokens exactly, memory and time roughly, before any weight is loaded.
+"""Estimate tokens, memory and time of a question without loading weights.
 
-A release needs no file of its own: its shape is known. Only its vocabulary is not, so its text is counted
-with the embedded model's, which is smaller: that is an estimate, from right to twice too many.
+The shapes of the releases are part of the package. Their vocabulary is not, so their text tokens are
+counted with the embedded model's smaller vocabulary: the estimate is up to twice too large.
 
-Lengths come from the processor's own plan, operations and bytes from `model.flops`. Time is counted
-work over the speed just measured: good to a factor of two, and meant for deciding
-whether to wait, not for comparing.
+Lengths come from the processor's plan, operations and bytes from `model.flops`. Time is the number
+of operations over the measured speed: accurate to a factor of two, too rough for comparisons.
 
 Legend: N patches, T prompt tokens, D width.
 """
@@ -31,35 +30,35 @@ from finesight.processor.processor import Processor
 from finesight.text.tokenizer import Tokenizer
 
 _TYPICAL_SHARE = 0.7
-"""Share of the measured matrix product speed that a whole forward reaches."""
+"""Share of the measured matrix product speed that a forward pass reaches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A plan, with what it costs.
+    """Tokens, memory and time of a question.
 
     Attributes:
         model: name of the model.
-        source: where its values were read.
-        text_is_exact: whether text was counted with its own vocabulary; visual tokens are exact in any case.
-        device: where it would run.
-        dtype: of its weights.
-        parameters: numbers in its weights.
+        source: origin of its configuration.
+        text_is_exact: whether text was counted with the model's vocabulary; visual tokens are always exact.
+        device: the device.
+        dtype: of the weights.
+        parameters: number of parameters.
         media: one record per picture or video.
         budgets: the pixel budget of each item, where one was chosen to make the prompt fit.
         prompt_tokens: length of the prompt.
-        visual_tokens: how many of them are visual.
+        visual_tokens: number of visual tokens in the prompt.
         max_new_tokens: longest answer.
-        context_tokens: longest prompt and answer of the model.
+        context_tokens: context length of the model (prompt and answer).
         weight_bytes: memory of the weights.
-        cache_bytes: memory of keys and values, prompt and answer.
-        working_bytes: memory while computing.
-        available_bytes: free memory of the device; 0 where it cannot be told.
+        cache_bytes: memory of the KV cache for prompt and longest answer.
+        working_bytes: memory of activations.
+        available_bytes: free memory of the device; 0 if unknown.
         vision_seconds: time to encode the media.
-        prefill_seconds: time to read the prompt.
-        decode_seconds: time for the longest answer.
-        flops_per_second: measured speed the times follow from.
-        bytes_per_second: measured speed the times follow from.
+        prefill_seconds: time of prefill.
+        decode_seconds: time to decode the longest answer.
+        flops_per_second: measured speed of matrix products.
+        bytes_per_second: measured memory bandwidth.
     """
 
     model: str
@@ -86,22 +85,22 @@ class Estimate:
 
     @property
     def memory_bytes(self) -> int:
-        """All memory together."""
+        """Total memory."""
         return self.weight_bytes + self.cache_bytes + self.working_bytes
 
     @property
     def seconds(self) -> float:
-        """All time together, loading aside."""
+        """Total time without loading."""
         return self.vision_seconds + self.prefill_seconds + self.decode_seconds
 
     @property
     def fits_memory(self) -> bool:
-        """Whether the device has that much free memory, as far as that can be told."""
+        """Whether the device has that much free memory; True if that is unknown."""
         return not self.available_bytes or self.memory_bytes <= self.available_bytes
 
     @property
     def fits_context(self) -> bool:
-        """Whether prompt and longest answer fit the model's context."""
+        """Whether prompt and longest answer fit into the model's context."""
         return self.prompt_tokens + self.max_new_tokens <= self.context_tokens
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,13 +116,13 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What would run a question.
+    """Model and device of an estimate.
 
     Attributes:
         name: of the model.
-        source: where its values were read.
-        text_is_exact: whether the processor has the model's own vocabulary.
-        processor: of the model; knows its configuration.
+        source: origin of its configuration.
+        text_is_exact: whether the processor has the model's vocabulary.
+        processor: of the model, with its configuration.
         device: "cpu", "cuda", ...
         dtype: of the weights.
         speed: of the device in that dtype.
@@ -139,7 +138,7 @@ class Target:
 
 
 def release_processor(size: str, vocabulary_folder: Path) -> Processor:
-    """A processor with the shape and the budgets of a release, and another vocabulary.
+    """A processor with the shape and pixel budgets of a release and the vocabulary of another checkpoint.
 
     Args:
         size: such as "7b".
@@ -158,18 +157,18 @@ def estimate(
     fit_tokens: int | None = None,
     add_vision_id: bool = False,
 ) -> Estimate:
-    """Plan one question.
+    """Estimate one question.
 
     Args:
         target: model and machine.
         conversation: the question with its media.
         max_new_tokens: longest answer.
         fit_tokens: choose pixel budgets so that the prompt has at most this many tokens.
-        add_vision_id: as in encoding.
+        add_vision_id: write "Picture 1: " and the like before each medium.
 
     Raises:
         MediaError: a picture or video cannot be opened.
-        ConfigError: it does not fit however small the pictures become.
+        ConfigError: even the smallest pictures do not fit into `fit_tokens`.
     """
     processor, config = target.processor, target.processor.model_config
     budgets: tuple[str, ...] = ()
@@ -209,7 +208,7 @@ def estimate(
 
 
 def working_bytes(config: ModelConfig, plan: SamplePlan, size: int) -> int:
-    """Memory of the states that live at once: patches, the widest layer, the scores."""
+    """Peak memory of activations: patches, the largest layer, one row of logits."""
     vision, text = config.vision, config.text
     patches = [record.visual_tokens * vision.merge_area for record in plan.media]
     per_patch = (6 * vision.hidden_size + 3 * vision.intermediate_size) * size
@@ -219,7 +218,7 @@ def working_bytes(config: ModelConfig, plan: SamplePlan, size: int) -> int:
 
 
 def _budgets(before: Conversation, after: Conversation) -> Iterator[str]:
-    """What `fit_into` changed, as the options of one item."""
+    """The pixel budgets that `fit_into` chose, as one text for each medium."""
     for index, (old, new) in enumerate(zip(before.media(), after.media(), strict=True), 1):
         if old is not new and new.max_pixels is not None:
             kind = "picture" if isinstance(new, ImagePart) else "video"

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every layer of a network gives for one sample, ours and transformers', under the same names.
+"""Record the outputs of every layer, of our network and of transformers', under the same names.
 
-Vision blocks work on patches in an order of their own, and ours is not the reference's. Rows are
-brought into the order of the patches by matching what enters the first block of both, so neither
-side's order has to be trusted.
+The vision blocks of the two networks order patches differently. Rows are aligned by matching the
+inputs of the first block, so that the check depends on neither order.
 
 Legend: N patches, M visual tokens, L tokens, D width, V vocabulary.
 """
@@ -27,12 +26,12 @@ from finesight.model.vl import VisionLanguageModel
 
 @dataclass(frozen=True, slots=True)
 class LayerStates:
-    """Outputs of one run, in the order of computing.
+    """Layer outputs of one run, in the order of computation.
 
     Attributes:
-        vision: float[N, D] after the patch embedding and each block, rows in the run's own order.
+        vision: float[N, D] after the patch embedding and each block, rows in the run's order.
         text: the visual tokens, then float[L, D] after each decoder layer and the last norm, then
-            the scores float[L, V].
+            the logits float[L, V].
     """
 
     vision: dict[str, Tensor] = field(default_factory=dict)
@@ -62,7 +61,7 @@ def _visual_tokens(
 
 @torch.inference_mode()
 def our_cached_logits(network: VisionLanguageModel, samples: list[EncodedSample]) -> list[Tensor]:
-    """Scores of each sample, read side by side into one KV cache, the last token in a step of its own."""
+    """Logits of each sample in one shared KV cache, with the last token in a separate step."""
     device, count = network.device, len(samples)
     lengths = [sample.input_ids.numel() - 1 for sample in samples]
     block_size = -(-(max(lengths) + 1) // VARLEN_BLOCK_MULTIPLE) * VARLEN_BLOCK_MULTIPLE
@@ -85,7 +84,7 @@ def our_cached_logits(network: VisionLanguageModel, samples: list[EncodedSample]
 
 
 def _cut(sample: EncodedSample, start: int, stop: int | None) -> EncodedSample:
-    """Some tokens of a sample; its media stay with the beginning (it never ends in a picture)."""
+    """A token range of a sample; the media belong to the range from 0 (no sample ends in a picture)."""
     is_start = start == 0
     return EncodedSample(
         input_ids=sample.input_ids[start:stop],
@@ -99,7 +98,7 @@ def _cut(sample: EncodedSample, start: int, stop: int | None) -> EncodedSample:
 
 @torch.inference_mode()
 def their_states(reference: Any, sample: EncodedSample) -> LayerStates:
-    """Run transformers' model over one sample; it finds its positions itself."""
+    """Run transformers' model over one sample; it computes its own positions."""
     states = LayerStates()
     inner = reference.model
     with _recorded(inner.visual.blocks, inner.language_model.layers, states):
@@ -117,7 +116,7 @@ def their_states(reference: Any, sample: EncodedSample) -> LayerStates:
 
 
 def reference_inputs(sample: EncodedSample, config: Any) -> dict[str, Tensor]:
-    """A sample as transformers takes it: pictures and videos apart, no positions."""
+    """Inputs of transformers' model for a sample: pictures and videos separate, no positions."""
     ids = sample.input_ids[None]
     kinds = (ids == config.image_token_id).int() + 2 * (ids == config.video_token_id).int()
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "mm_token_type_ids": kinds}
@@ -137,11 +136,11 @@ def reference_inputs(sample: EncodedSample, config: Any) -> dict[str, Tensor]:
 
 
 def aligned(states: LayerStates, entering: Tensor) -> dict[str, Tensor]:
-    """Vision states with their rows in the order of `entering`, another run's first entry.
+    """Vision states with their rows in the order of another run.
 
     Args:
-        states: whose rows are put in order.
-        entering: float[N, D], the other run's patch embeddings in the order wanted.
+        states: the states to reorder.
+        entering: float[N, D], the other run's patch embeddings.
     """
     if not states.vision:
         return {}
@@ -152,7 +151,7 @@ def aligned(states: LayerStates, entering: Tensor) -> dict[str, Tensor]:
 
 @contextmanager
 def _recorded(blocks: nn.ModuleList, layers: nn.ModuleList, states: LayerStates) -> Iterator[None]:
-    """Keep what enters the first vision block and what leaves each block and layer."""
+    """Record the input of the first vision block and the outputs of all blocks and layers by forward hooks."""
     handles = [
         blocks[0].register_forward_pre_hook(_keep_input(states.vision, "visual.patch_embed"))
     ]
@@ -192,8 +191,8 @@ def _keep_visual_tokens(kept: dict[str, Tensor]) -> Callable[[nn.Module, Any, An
 
 
 def _append(kept: dict[str, Tensor], name: str, rows: Tensor) -> None:
-    """Keep a copy, since our layers add into the same memory; join runs of the tower.
+    """Append a copy of rows: our layers add in place, and the reference runs its tower twice.
 
-    The reference runs its tower once for the pictures of a sample and once for its videos.
+    It runs the tower once for the pictures of a sample and once for its videos.
     """
     kept[name] = torch.cat([kept[name], rows]) if name in kept else rows.clone()

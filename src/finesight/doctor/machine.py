@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this machine can do: versions, processors, memory, codecs, optional libraries, speed.
+"""Machine report: versions, processors, memory, codecs, optional libraries, speed.
 
-The speed is measured in a fraction of a second and is good for an estimate, not for a comparison.
+The speed is measured within a fraction of a second: good enough for estimates, not for comparisons.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -29,7 +29,7 @@ EXTRAS = {
     "modelscope": "downloads published models from ModelScope",
     "pillow_heif": "reads HEIF pictures",
 }
-"""Optional libraries and what they are for."""
+"""Optional libraries and their purpose."""
 
 VIDEO_CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4")
 
@@ -42,9 +42,9 @@ class Finding:
     """One line of a report.
 
     Attributes:
-        name: what was looked at.
-        value: what was found.
-        status: whether it is as it should be.
+        name: what was checked.
+        value: the result.
+        status: its assessment.
         hint: what to do about it.
     """
 
@@ -56,11 +56,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast this machine computes and reads.
+    """Measured speed of a device.
 
     Attributes:
-        flops_per_second: multiply-adds counted as two, in a matrix product of the dtype probed.
-        bytes_per_second: read from memory in order.
+        flops_per_second: operations in a matrix product of the measured dtype; a multiply-add counts as two.
+        bytes_per_second: bandwidth of sequential reads from memory.
     """
 
     flops_per_second: float
@@ -68,11 +68,11 @@ class Speed:
 
 
 def machine_report(embedded_model: Path | None, *, wait_policy: str | None = None) -> list[Finding]:
-    """Look at everything that decides what can be run here.
+    """Report everything that decides what can be run on this machine.
 
     Args:
-        embedded_model: folder of the embedded model; None if it is not part of this copy.
-        wait_policy: how OpenMP's threads wait: the value of OMP_WAIT_POLICY when torch was loaded.
+        embedded_model: folder of the embedded model; None if this copy has none.
+        wait_policy: value of OMP_WAIT_POLICY when torch was loaded.
     """
     return [
         *_software(),
@@ -87,7 +87,7 @@ def machine_report(embedded_model: Path | None, *, wait_policy: str | None = Non
 
 
 def measure_speed(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Speed:
-    """Measure a matrix product and a read through memory; takes about half a second."""
+    """Measure a matrix product and a sequential read of memory; takes about half a second."""
     left = torch.ones(_PROBE_SIZE, _PROBE_SIZE, device=device, dtype=dtype)
     block = torch.zeros(_PROBE_BYTES // 4, device=device)
     product_seconds = _best_seconds(lambda: left @ left, device)
@@ -96,7 +96,7 @@ def measure_speed(device: torch.device | str = "cpu", dtype: torch.dtype = torch
 
 
 def memory_bytes() -> tuple[int, int]:
-    """Total and available memory of the host, in bytes; 0 where it cannot be told."""
+    """Total and available memory of the host, in bytes; 0 if unknown."""
     table = Path("/proc/meminfo")
     if not table.is_file():
         return 0, 0
@@ -106,21 +106,20 @@ def memory_bytes() -> tuple[int, int]:
 
 
 def available_bytes(device: torch.device | str) -> int:
-    """Free memory of a device, in bytes; 0 where it cannot be told."""
+    """Free memory of a device, in bytes; 0 if unknown."""
     if torch.device(device).type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return memory_bytes()[1]
 
 
 def has_bfloat16(device: torch.device | str = "cpu") -> bool:
-    """Whether bfloat16 is computed by the hardware and not emulated."""
+    """Whether the hardware computes bfloat16, without emulation."""
     if torch.device(device).type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def _best_seconds(run: object, device: torch.device | str, rounds: int = 4) -> float:
-    assert callable(run)
+def _best_seconds(run: Callable[[], object], device: torch.device | str, rounds: int = 4) -> float:
     best = float("inf")
     for _ in range(rounds):
         start = time.perf_counter()
@@ -207,10 +206,11 @@ def _extras() -> Iterator[Finding]:
 
 
 def _torchvision() -> Iterator[Finding]:
-    """Whether torchvision can be imported: where it is installed, transformers needs it."""
+    """Whether torchvision can be imported: transformers needs it if it is installed."""
     if find_spec("transformers") is None or find_spec("torchvision") is None:
         return
-    command = [sys.executable, "-c", "import torchvision"]  # once it fails, a process is spoilt
+    # In a separate process, because a failed import leaves its process in a broken state.
+    command = [sys.executable, "-c", "import torchvision"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = version("torchvision")
     if done.returncode == 0:
@@ -221,16 +221,16 @@ def _torchvision() -> Iterator[Finding]:
         "torchvision",
         f"{found} cannot be imported beside torch {torch.__version__}: {reason[-1]}",
         "missing",
-        f"transformers has no Qwen2.5-VL then. Install the build for this torch: {_matching_build()}; "
+        f"transformers cannot load Qwen2.5-VL. Install the build for this torch: {_matching_build()}; "
         "or pip uninstall torchvision",
     )
 
 
 def _matching_build() -> str:
-    """The command that installs the torchvision made for the installed torch."""
+    """The command that installs the torchvision built for the installed torch."""
     minor = int(torch.__version__.split(".")[1])
     build = "cpu" if torch.version.cuda is None else f"cu{torch.version.cuda.replace('.', '')}"
-    # torch 2.0 came with torchvision 0.15, and each release since with the next.
+    # torchvision 0.15 belongs to torch 2.0; later releases are numbered alike.
     wanted = f"torchvision==0.{minor + 15}.*"
     return f"pip install '{wanted}' --index-url https://download.pytorch.org/whl/{build}"
 

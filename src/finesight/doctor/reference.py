@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""transformers' Qwen2.5-VL, where it is installed: the only place of the package that imports it."""
+"""Load transformers' Qwen2.5-VL if it is installed; no other module of the package imports it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from finesight.errors import ConfigError
 
 
 def missing_reference() -> str:
-    """Why no comparison is possible here; empty if it is."""
+    """Why no comparison is possible; empty if it is possible."""
     if find_spec("transformers") is None:
         return "transformers is not installed: pip install transformers"
     return ""
 
 
 def load_reference(folder: Path, dtype: torch.dtype) -> Any:
-    """Load a checkpoint with transformers, on the CPU, ready to answer.
+    """Load a checkpoint with transformers on the CPU, in evaluation mode.
 
     Raises:
-        ConfigError: transformers is missing, or does not take the folder.
+        ConfigError: transformers is missing or cannot load the folder.
     """
     reason = missing_reference()
     if reason:
@@ -40,7 +40,7 @@ def load_reference(folder: Path, dtype: torch.dtype) -> Any:
         model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
             folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True
         )
-    except Exception as error:  # whatever transformers says about the folder is the finding
+    except Exception as error:  # any error of transformers is part of the result
         raise ConfigError(
             f"transformers cannot load {folder}: {type(error).__name__}: {error}",
             hint="transformers 5 with Qwen2_5_VLForConditionalGeneration is needed",

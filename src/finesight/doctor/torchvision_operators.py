@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Let torchvision be imported where its compiled part does not fit the installed torch.
+"""Make torchvision importable if its compiled extension does not match the installed torch.
 
-The torchvision on PyPI is built for torch with CUDA. Beside a CPU-only torch its compiled part does not load, and its
-import fails with "operator torchvision::nms does not exist". transformers imports torchvision wherever it is installed,
-so its Qwen2.5-VL fails too, although it needs only what is written in Python. Two operators, declared but not defined,
-let the import pass.
+The torchvision on PyPI is built for torch with CUDA. With a CPU-only torch its extension does not load, and the import
+fails with "operator torchvision::nms does not exist". transformers imports torchvision if it is installed, so its
+Qwen2.5-VL fails too, although it needs only torchvision's Python code. Declaring two operators without an
+implementation lets the import pass.
 
-`make setup-test` copies this file into the environment, beside a path file that calls `declare_before_import` at every
-start of Python. So it imports nothing of finesight, and torch only once torchvision is imported.
+`make setup-test` copies this file into the environment, with a path file (.pth) that calls `declare_before_import` at
+every start of Python. So it imports nothing of finesight, and torch only when torchvision is imported.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 from importlib.machinery import PathFinder
 
-TYPE_CHECKING = False  # what `typing` has under this name, without importing it
+TYPE_CHECKING = False  # as `typing.TYPE_CHECKING`, without importing `typing`
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _kept: list[object] = []
-"""A declaration lasts as long as its library object."""
+"""Keeps the library objects alive: a declaration lasts as long as its object."""
 
 
 class _OperatorsFirst(PathFinder):
-    """Changes one thing: before torchvision is executed, its operators are declared."""
+    """Import finder that declares the operators before torchvision is executed."""
 
     @classmethod
     def find_spec(
@@ -46,7 +46,7 @@ def declare_before_import() -> None:
 
 
 def declare_operators(folder: Path) -> None:
-    """Declare the operators of a torchvision, unless its compiled part defines them.
+    """Declare the operators of a torchvision, unless its compiled extension defines them.
 
     Args:
         folder: the package torchvision; it must not be imported yet.
@@ -62,7 +62,7 @@ def declare_operators(folder: Path) -> None:
 
 
 def _is_loaded(folder: Path) -> bool:
-    """Load the compiled part; False if there is none, or one that was built for another torch."""
+    """Load the compiled extension; False if there is none, or it was built for another torch."""
     import torch
 
     for compiled in folder.glob("_C*.so"):

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""finesight as a model of other programs.
+"""Adapters that make finesight a model of other evaluation harnesses, one module per harness.
 
-A door like the command line, one module per program. None of these programs is needed, or imported, unless its own
-module is asked for its class: see decision 0014.
+A harness is imported only when its adapter class is first accessed: see decision 0014.
 """

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all adapters share: find the other program, load a model, put its pixels and frames on every part, ask."""
+"""Code shared by the adapters: import the harness, load a model, apply the pixel and frame budget, answer."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from types import ModuleType
@@ -26,42 +27,46 @@ _OF_PICTURES = ("min_pixels", "max_pixels")
 
 
 def module_of(name: str, *, package: str) -> ModuleType:
-    """A module of the other program.
+    """Import a module of the harness.
 
     Args:
         name: of the module.
-        package: what to install where it is not there.
+        package: the package to install if it is missing.
 
     Raises:
-        ConfigError: it, or something it needs, is not installed; names both.
+        ConfigError: the module, or one that it imports, is not installed; names both.
     """
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"{name} cannot be imported: there is no module {error.name!r}",
-            hint=f"install {package} with what it needs into the environment of finesight",
+            hint=f"install {package} with its dependencies into the environment of finesight",
         ) from error
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A model with the settings that hold for all it is asked.
+class AdaptedModel:
+    """A model with the settings for all its conversations.
 
     Attributes:
-        responder: answers.
-        budget: pixels and frames of parts that bring none of their own.
+        responder: the model.
+        budget: pixels and frames of parts that set none themselves.
+        system_prompt: put before conversations without a system message; empty keeps the template's default.
     """
 
     responder: Responder
     budget: Budget
+    system_prompt: str = ""
 
-    def answer(self, messages: tuple[Message, ...], sampling: Sampling) -> Reply:
-        """Answer one conversation.
+    def answer(self, messages: Sequence[Message], sampling: Sampling) -> Reply:
+        """Answer one conversation, which is not empty.
 
         Raises:
             FinesightError: its media cannot be read, it is too long, or an option is wrong.
         """
+        if self.system_prompt and messages[0].role != "system":
+            messages = (Message("system", (TextPart(self.system_prompt),)), *messages)
         budgeted = tuple(
             replace(each, parts=tuple(_with_budget(part, self.budget) for part in each.parts))
             for each in messages
@@ -70,7 +75,7 @@ class Asked:
 
 
 def load_responder(name: str, *, device: str | None, dtype: str | None) -> Responder:
-    """The engine of a model; arguments and errors as in `finesight.load`, a device of None is "auto"."""
+    """The engine of a model; arguments and errors as in `finesight.load`; device None means "auto"."""
     return load(name, device=device or "auto", dtype=dtype).engine
 
 
@@ -82,10 +87,10 @@ def budget_of(
     max_frames: float | None,
     fps: float | None = None,
 ) -> Budget:
-    """A budget of settings; command lines turn `1e6` into a float.
+    """A budget from settings; values such as `1e6` may be floats, as command lines give them.
 
     Raises:
-        ConfigError: what counts pixels or frames is not whole; names it.
+        ConfigError: a number of pixels or frames is not an integer; names it.
     """
     return Budget(
         min_pixels=_whole("min_pixels", min_pixels),
@@ -104,7 +109,7 @@ def _whole(name: str, value: object) -> int | None:
 
 
 def _with_budget(part: Part, budget: Budget) -> Part:
-    """A part with the budget where it has none of its own; a fixed number of frames leaves no room for a rate."""
+    """A part with the budget where it sets no value itself; frame limits do not apply to a fixed number of frames."""
     if isinstance(part, TextPart):
         return part
     names = [each.name for each in fields(Budget)] if isinstance(part, VideoPart) else _OF_PICTURES

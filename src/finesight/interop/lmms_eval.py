@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """finesight as a chat model of lmms-eval: `--model finesight --model_args pretrained=tiny,max_pixels=1003520`.
 
-Written against lmms-eval 0.7.3: `lmms_eval.api.model.lmms` (the base class), `lmms_eval.api.instance` (what is asked,
-and results with token counts), `lmms_eval.models.registry_v2` (entry points of the group `lmms_eval.models`).
+Written against lmms-eval 0.7.3: `lmms_eval.api.model.lmms` (the base class), `lmms_eval.api.instance` (requests, and
+results with token counts), `lmms_eval.models.registry_v2` (entry points of the group `lmms_eval.models`).
 
-`FinesightLmms` is made when it is first asked for, because its base class is theirs.
+`FinesightLmms` is created at its first access, because its base class belongs to lmms-eval.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from functools import cache
 from types import new_class
 from typing import Any
 
-from finesight.conversation import ImagePart, Message, Part, Reply, Sampling, TextPart, VideoPart
+from finesight.conversation import ImagePart, Message, Part, Reply, Sampling, VideoPart
 from finesight.errors import ConfigError, EvalError, FinesightError
-from finesight.interop.answering import Asked, budget_of, load_responder, module_of
+from finesight.interop.answering import AdaptedModel, budget_of, load_responder, module_of
 from finesight.text.messages import read_messages
 
 PACKAGE = "lmms-eval"
 MODEL_ID = "finesight"
 _FEW_SHOT_BREAK = "\n\n"
-"""What lmms-eval stops at where a task names nothing: it parts few-shot examples, and every paragraph of a chat."""
-_READ = frozenset(
+"""lmms-eval's default stop text; it separates few-shot examples, but also the paragraphs of an answer."""
+_KNOWN_OPTIONS = frozenset(
     (
         *("max_new_tokens", "temperature", "do_sample", "top_p", "top_k", "repetition_penalty"),
         *("until", "num_beams", "seed"),
@@ -34,21 +34,21 @@ _READ = frozenset(
 
 
 class LmmsModel:
-    """What `FinesightLmms` does; its other base class is lmms-eval's own.
+    """Implementation of `FinesightLmms`, which also derives from lmms-eval's base class.
 
     Args:
-        pretrained: as in `finesight.load`.
-        device: "cpu", "cuda", ...; None or "auto" takes cuda where there is one.
+        pretrained: name of the model, as in `finesight.load`.
+        device: "cpu", "cuda", ...; None or "auto" uses cuda if available.
         dtype: of the weights; None takes the checkpoint's.
-        batch_size: 1; the engine answers one after the other.
-        max_batch_size: not looked at.
-        min_pixels: lower bound of the area of each picture and frame.
-        max_pixels: upper bound of it.
-        total_pixels: upper bound of all frames of a video together.
+        batch_size: must be 1; the engine answers requests one by one.
+        max_batch_size: ignored.
+        min_pixels: least area of each picture and frame, in pixels.
+        max_pixels: largest area of each picture and frame, in pixels.
+        total_pixels: largest area of all frames of a video together, in pixels.
         fps: frames per second of videos.
         max_frames: largest number of frames of a video.
-        max_new_tokens: of answers to tasks that set no limit.
-        system_prompt: put before every conversation that has none; empty leaves the template's own.
+        max_new_tokens: longest answer, for tasks that set no limit.
+        system_prompt: put before conversations without a system message; empty keeps the template's default.
 
     Raises:
         ConfigError: a value is wrong.
@@ -80,7 +80,7 @@ class LmmsModel:
         del max_batch_size
         if str(batch_size) != "1":
             raise ConfigError(
-                f"batch_size is {batch_size!r}; the engine answers one after the other",
+                f"batch_size is {batch_size!r}; the engine answers requests one by one",
                 hint="leave it out, or give 1",
             )
         budget = budget_of(
@@ -90,15 +90,15 @@ class LmmsModel:
             max_frames=max_frames,
             fps=fps,
         )
-        self._asked = Asked(load_responder(pretrained, device=device, dtype=dtype), budget)
+        responder = load_responder(pretrained, device=device, dtype=dtype)
+        self._model = AdaptedModel(responder, budget, system_prompt)
         self._defaults = Sampling(max_new_tokens=max_new_tokens)
-        self._system = system_prompt
 
     def generate_until(self, requests: Sequence[Any]) -> list[Any]:
         """Answer each request.
 
         Returns:
-            Their `GenerationResult` for each, with its numbers of tokens.
+            lmms-eval's `GenerationResult` for each, with token counts.
 
         Raises:
             EvalError: a conversation cannot be answered; names task and document.
@@ -114,7 +114,7 @@ class LmmsModel:
         return results
 
     def generate_until_multi_round(self, requests: Sequence[Any]) -> list[list[str]]:
-        """Answer round after round, until the task says that it has enough.
+        """Answer round after round until the task ends the conversation.
 
         Returns:
             For each request, the answers of its rounds.
@@ -127,13 +127,13 @@ class LmmsModel:
         for request in requests:
             context, to_messages, wanted, doc_id, task, split = request.args
             doc = self.task_dict[task][split][doc_id]
-            said = self._rounds(to_messages, doc, wanted, f"{task}, document {doc_id}")
-            self.cache_hook.add_partial("generate_until_multi_round", (context, wanted), said)
-            results.append(said)
+            answers = self._rounds(to_messages, doc, wanted, f"{task}, document {doc_id}")
+            self.cache_hook.add_partial("generate_until_multi_round", (context, wanted), answers)
+            results.append(answers)
         return results
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
-        """Always refuses: its requests bring text and pictures apart, so nobody knows where the pictures stand.
+        """Always raises: these requests hold text and pictures separately, so the order of the two is unknown.
 
         Raises:
             EvalError: always; names the first task.
@@ -141,12 +141,12 @@ class LmmsModel:
         task = requests[0].task_name if requests else "no task"
         raise EvalError(
             f"{task} asks for log-likelihoods ({len(requests)} requests); a chat model only generates",
-            hint="take a variant of the task whose output_type is generate_until",
+            hint="use a variant of the task whose output_type is generate_until",
         )
 
     @property
     def device(self) -> str:
-        """Where their evaluator puts the numbers that its processes exchange; it asks only if there are several."""
+        """Device of the tensors that the evaluator's processes exchange; read only if there are several."""
         self._refuse_ranks()
         return "cpu"
 
@@ -155,33 +155,31 @@ class LmmsModel:
     ) -> list[str]:
         """Answers of all rounds of one document.
 
-        From the second round on the task gives (messages, is it over, previous answers, what it noted); a task that
-        gives anything else has one round.
+        From the second round on the task returns (messages, is it over, previous answers, round info); a task that
+        returns anything else has one round.
         """
-        said: list[str] = []
-        messages, notes = to_messages(doc), None
+        answers: list[str] = []
+        messages, info = to_messages(doc), None
         while True:
-            said.append(self._reply(messages, wanted, where).text)
+            answers.append(self._reply(messages, wanted, where).text)
             following = to_messages(
-                doc, round_idx=len(said), previous_output=list(said), previous_round_info=notes
+                doc, round_idx=len(answers), previous_output=list(answers), previous_round_info=info
             )
             if not (isinstance(following, tuple) and len(following) == 4):
-                return said
-            messages, is_over, _, notes = following
+                return answers
+            messages, is_over, _, info = following
             if is_over:
-                return said
+                return answers
 
     def _reply(self, messages: Any, wanted: Mapping[str, Any], where: str) -> Reply:
         try:
-            turns = messages_from(messages)
-            if self._system and turns[0].role != "system":
-                turns = (Message("system", (TextPart(self._system),)), *turns)
-            return self._asked.answer(turns, sampling_from(wanted, self._defaults))
+            sampling = sampling_from(wanted, self._defaults)
+            return self._model.answer(messages_from(messages), sampling)
         except FinesightError as error:
             raise EvalError(f"{where}: {error.message}", hint=error.hint) from error
 
     def _refuse_ranks(self) -> None:
-        """Their evaluator writes the number of processes here before it asks."""
+        """Raise `ConfigError` if the evaluator started several processes; it sets `_world_size` before the requests."""
         if self._world_size > 1:
             raise ConfigError(
                 f"started as {self._world_size} processes, which would all load onto one device",
@@ -190,10 +188,10 @@ class LmmsModel:
 
 
 def messages_from(messages: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:
-    """Chat messages of lmms-eval, whose media stand under `url`.
+    """Convert chat messages of lmms-eval, whose media are under the key `url`.
 
     Raises:
-        ConfigError: there are none, or a part is of a kind we do not take, such as audio.
+        ConfigError: there are none, or a part is of an unsupported type, such as audio.
     """
     read: list[Message] = []
     for number, message in enumerate(messages or ()):
@@ -203,7 +201,7 @@ def messages_from(messages: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:
         if not read[-1].parts:
             raise ConfigError(f"message {number} of {len(messages)} is empty")
     if not read:
-        raise ConfigError(f"the task gave no messages but {messages!r}")
+        raise ConfigError(f"the task returned no messages: {messages!r}")
     return tuple(read)
 
 
@@ -214,15 +212,15 @@ def _part(part: Any) -> Part | str:
     if kind not in ("image", "video"):
         raise ConfigError(
             f"a part is of type {kind!r}; finesight takes text, image and video",
-            hint="leave tasks with other media out",
+            hint="leave out tasks with other media",
         )
     source, start, end = part["url"], part.get("start_time"), part.get("end_time")
-    if isinstance(source, Mapping):  # a file with the piece of it that is meant
+    if isinstance(source, Mapping):  # a file with start and end of a clip
         inner = source
         source = next((inner[key] for key in ("url", "path", "video") if inner.get(key)), None)
         start, end = inner.get("video_start", start), inner.get("video_end", end)
         if source is None:
-            raise ConfigError(f"a {kind} says no file under url, path or video: {inner!s:.120}")
+            raise ConfigError(f"a {kind} has no file under url, path or video: {inner!s:.120}")
     if kind == "image":
         return ImagePart(source=source)
     frames = tuple(source) if isinstance(source, list) else source
@@ -230,24 +228,24 @@ def _part(part: Any) -> Part | str:
 
 
 def sampling_from(wanted: Mapping[str, Any], defaults: Sampling) -> Sampling:
-    """How a task wants its answers drawn; greedy unless it asks for a temperature.
+    """Sampling for the generation options of a task; greedy unless it sets a temperature.
 
-    `until` ends an answer, but for an empty line: that is lmms-eval's default, which its adapters for Qwen leave out
-    as well, since it would cut every answer after its first paragraph.
+    `until` gives the stop texts. An empty line, lmms-eval's default, is left out, as in its adapters for Qwen: it
+    would cut every answer after its first paragraph.
 
     Raises:
-        ConfigError: beams are asked for, or a value is out of range.
+        ConfigError: beam search is requested, or a value is out of range.
     """
     given = {name: value for name, value in wanted.items() if value is not None}
     if given.get("num_beams", 1) != 1:
         raise ConfigError(
-            f"num_beams is {given['num_beams']}; finesight follows one", hint="give 1"
+            f"num_beams is {given['num_beams']}; finesight has no beam search", hint="give 1"
         )
-    if unread := sorted(given.keys() - _READ):
-        warnings.warn(f"generation options without effect here: {', '.join(unread)}", stacklevel=2)
+    if unknown := sorted(given.keys() - _KNOWN_OPTIONS):
+        warnings.warn(f"generation options without effect here: {', '.join(unknown)}", stacklevel=2)
     until = given.pop("until", ())
     stop = [until] if isinstance(until, str) else list(until)
-    # Told not to sample, a task may still carry a temperature, which then says nothing.
+    # With do_sample=False a task may still set a temperature, which then has no effect.
     does_sample = given.get("do_sample", float(given.get("temperature", 0)) > 0)
     sampling = replace(
         defaults,
@@ -264,7 +262,7 @@ def sampling_from(wanted: Mapping[str, Any], defaults: Sampling) -> Sampling:
 
 
 def _result(reply: Reply) -> Any:
-    """Their record of an answer."""
+    """lmms-eval's record of an answer."""
     instance = module_of("lmms_eval.api.instance", package=PACKAGE)
     counts = instance.TokenCounts(
         input_tokens=reply.usage.prompt_tokens, output_tokens=reply.usage.completion_tokens
@@ -273,7 +271,7 @@ def _result(reply: Reply) -> Any:
 
 
 def manifest() -> Any:
-    """What the entry point of the group `lmms_eval.models` gives: our name and our class."""
+    """Target of the entry point in the group `lmms_eval.models`: the model's name and class."""
     registry = module_of("lmms_eval.models.registry_v2", package=PACKAGE)
     return registry.ModelManifest(model_id=MODEL_ID, chat_class_path=f"{__name__}.FinesightLmms")
 

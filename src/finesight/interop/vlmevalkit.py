@@ -2,14 +2,14 @@
 """finesight as a model of VLMEvalKit.
 
 Written against the wheel ms-vlmeval 0.0.20: `vlmeval.vlm.base.BaseModel` (the base class), and the table
-`vlmeval.config.supported_VLM`, which its `run.py` looks names up in. The wheel reads no entry points, so a name is
-added to that table by `register`, or by hand at the end of `vlmeval/config.py`::
+`vlmeval.config.supported_VLM`, where its `run.py` looks up names. The wheel has no entry points, so a name is added to
+that table by `register`, or by hand at the end of `vlmeval/config.py`::
 
     from functools import partial
     from finesight.interop.vlmevalkit import FinesightVLM
     supported_VLM["finesight-tiny"] = partial(FinesightVLM, model_path="tiny")
 
-`FinesightVLM` is made when it is first asked for, because its base class is theirs.
+`FinesightVLM` is created at its first access, because its base class belongs to VLMEvalKit.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from typing import Any, TypedDict, Unpack, cast
 
 from finesight.conversation import ImagePart, Message, Part, Role, Sampling, TextPart, VideoPart
 from finesight.errors import ConfigError
-from finesight.interop.answering import Asked, budget_of, load_responder, module_of
+from finesight.interop.answering import AdaptedModel, budget_of, load_responder, module_of
 
 PACKAGE = "ms-vlmeval"
 _ROLES = ("system", "user", "assistant")
 
 
 class Settings(TypedDict, total=False):
-    """Arguments of `FinesightVLM`, where they are explained."""
+    """Arguments of `FinesightVLM`, explained there."""
 
     model_path: str
     device: str | None
@@ -45,22 +45,22 @@ class Settings(TypedDict, total=False):
 
 
 class KitModel:
-    """What `FinesightVLM` does; its other base class is VLMEvalKit's own.
+    """Implementation of `FinesightVLM`, which also derives from VLMEvalKit's base class.
 
-    Answers are greedy.
+    Decoding is greedy.
 
     Args:
-        model_path: as in `finesight.load`.
-        device: "cpu", "cuda", ...; None or "auto" takes cuda where there is one.
+        model_path: name of the model, as in `finesight.load`.
+        device: "cpu", "cuda", ...; None or "auto" uses cuda if available.
         dtype: of the weights; None takes the checkpoint's.
-        min_pixels: lower bound of the area of each picture and frame.
-        max_pixels: upper bound of it.
-        total_pixels: upper bound of all frames of a video together.
-        fps: frames per second of videos; where it is given, VLMEvalKit puts the data set's in its place.
-        nframe: number of frames of videos; likewise.
-        max_frames: largest number of frames of a video, where no `nframe` decides.
-        max_new_tokens: of an answer.
-        system_prompt: put before every conversation that has none; empty leaves the template's own.
+        min_pixels: least area of each picture and frame, in pixels.
+        max_pixels: largest area of each picture and frame, in pixels.
+        total_pixels: largest area of all frames of a video together, in pixels.
+        fps: frames per second of videos; if given, VLMEvalKit replaces it by the data set's value.
+        nframe: number of frames of videos; if given, VLMEvalKit replaces it by the data set's value.
+        max_frames: largest number of frames of a video without `nframe`.
+        max_new_tokens: longest answer.
+        system_prompt: put before conversations without a system message; empty keeps the template's default.
 
     Raises:
         ConfigError: a value is wrong.
@@ -93,9 +93,9 @@ class KitModel:
             total_pixels=total_pixels,
             max_frames=max_frames,
         )
-        self._asked = Asked(load_responder(model_path, device=device, dtype=dtype), budget)
+        responder = load_responder(model_path, device=device, dtype=dtype)
+        self._model = AdaptedModel(responder, budget, system_prompt)
         self._sampling = Sampling(max_new_tokens=max_new_tokens)
-        self._system = system_prompt
         self.fps, self.nframe = fps, nframe
 
     def generate_inner(
@@ -123,18 +123,16 @@ class KitModel:
     def _answer(self, turns: Sequence[Message]) -> str:
         if not turns:
             raise ConfigError("the message is empty; a part of type text, image or video is needed")
-        if self._system and turns[0].role != "system":
-            turns = [Message("system", (TextPart(self._system),)), *turns]
-        return self._asked.answer(tuple(turns), self._sampling).text
+        return self._model.answer(turns, self._sampling).text
 
     def _turns(self, message: Sequence[Mapping[str, Any]], default: str) -> list[Message]:
-        """Parts in their order; neighbours of one role make one turn."""
+        """Turns of a message; consecutive parts with the same role form one turn."""
         turns: list[Message] = []
         for each in message:
             role = each.get("role", default)
             if role not in _ROLES:
                 raise ConfigError(
-                    f"a part has the role {role!r}", hint=f"one of {', '.join(_ROLES)}"
+                    f"a part has the role {role!r}", hint=f"give one of {', '.join(_ROLES)}"
                 )
             if not turns or turns[-1].role != role:
                 turns.append(Message(cast("Role", role), ()))
@@ -149,17 +147,17 @@ class KitModel:
             return ImagePart(source=value)
         if kind != "video":
             raise ConfigError(f"a part is of type {kind!r}; finesight takes text, image and video")
-        # Read here and not once: VLMEvalKit changes both between data sets, and sets the one it does not use to None.
+        # Read for each part: VLMEvalKit changes both between data sets, and sets the unused one to None.
         if self.nframe:
             return VideoPart(source=value, nframes=int(self.nframe))
         return VideoPart(source=value, fps=self.fps or None)
 
 
 def register(name: str = "finesight", **settings: Unpack[Settings]) -> None:
-    """Add a model to the table that VLMEvalKit's `--model` looks in; call it before `vlmeval.run.main`.
+    """Add a model to the table of VLMEvalKit's `--model`; call it before `vlmeval.run.main`.
 
     Args:
-        name: what `--model` and its result files call the model.
+        name: the model's name for `--model` and in result files.
         **settings: arguments of `FinesightVLM`.
 
     Raises:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people look at: pictures with the answer drawn on them, contact sheets, timelines, HTML pages.
+"""Draw answers: overlays on pictures, contact sheets, timelines, HTML pages.
 
-Takes answers and Pillow images and gives images, SVG or HTML. It opens no media, and it shows the
-text of a model without interpreting it.
+The functions take answers and Pillow images and return images, SVG or HTML. They open no media and
+show a model's text without interpreting it.
 """

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A font that can write a label, in whatever script it is.
+"""Choose a font that has the glyphs of a label, and shorten labels to a width.
 
-Pillow's own font covers ASCII and is always there. For everything else the machine's font folders
-are searched, well-known families first; a font counts as able if it draws each letter differently
-from its sign for a missing one. If no font can write the label, the one that misses the fewest
-letters draws it; a label never stops a picture.
+Pillow's default font covers ASCII. For other scripts the machine's font folders are searched,
+well-known families first; a font has a glyph if it draws it differently from its missing-glyph
+sign. If no font has all glyphs, the one that lacks the fewest is used.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from PIL import ImageFont
+from PIL import ImageDraw, ImageFont
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -40,15 +39,15 @@ _PREFERRED = (
 _SUFFIXES = (".ttf", ".otf", ".ttc")
 _MOST_TRIED = 64  # fonts opened for one label; a machine may have thousands
 _PROBE_SIZE = 16
-_NEVER_ASSIGNED = "\U0010fffe"  # no font has a picture of it
+_NEVER_ASSIGNED = "\U0010fffe"  # no font has a glyph for it
 
 
 def font_for(text: str, size: int) -> Font:
-    """The font to write a text with.
+    """The font for a text.
 
     Args:
         text: one line.
-        size: height of the letters in pixels.
+        size: font size in pixels.
     """
     letters = frozenset(char for char in text if ord(char) > 126)
     path = _best_path(letters) if letters else _latin_path()
@@ -57,9 +56,24 @@ def font_for(text: str, size: int) -> Font:
     return ImageFont.truetype(path, size)
 
 
+def fitted(draw: ImageDraw.ImageDraw, label: str, font: Font, width: float) -> str:
+    """The label, or its longest beginning with an ellipsis that fits a width in pixels."""
+    label = label[:200]
+    if draw.textlength(label, font=font) <= width:
+        return label
+    low, high = 1, len(label)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if draw.textlength(label[:middle].rstrip() + "…", font=font) <= width:
+            low = middle
+        else:
+            high = middle - 1
+    return label[:low].rstrip() + "…"
+
+
 @lru_cache(maxsize=256)
 def _best_path(letters: frozenset[str]) -> str | None:
-    """The first font that has all letters, or else the one that lacks the fewest."""
+    """The first font that has all letters, else the one that lacks the fewest."""
     best: str | None = None
     fewest = len(_missing(None, letters))
     for path in _font_paths()[:_MOST_TRIED]:
@@ -73,14 +87,14 @@ def _best_path(letters: frozenset[str]) -> str | None:
 
 @lru_cache(maxsize=1)
 def _latin_path() -> str | None:
-    """A family made for screens, if there is one; Pillow's own font otherwise."""
+    """A well-known family if one is installed; None for Pillow's default font."""
     paths = _font_paths()
     first = paths[0] if paths else None
     return first if first and _rank(Path(first)) < len(_PREFERRED) else None
 
 
 def _missing(path: str | None, letters: frozenset[str]) -> set[str]:
-    """Letters a font draws like one it cannot have; all of them if it cannot be opened."""
+    """Letters without a glyph in a font; all of them if the font cannot be opened."""
     try:
         font = ImageFont.load_default(_PROBE_SIZE) if path is None else _probe(path)
         nothing = _picture(font, _NEVER_ASSIGNED)

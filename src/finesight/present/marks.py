@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is drawn of an answer: marks on a picture, and stretches on the time axis of a video.
+"""Marks and time spans of an answer: what is drawn on a picture and on the time axis of a video.
 
-Things with the same label have the same colour, in the picture, in the timeline and in the tables
-beside them.
+Marks with the same label have the same colour in the picture, in the timeline and in tables.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ PALETTE: tuple[Colour, ...] = (
     (90, 80, 220),
     (110, 145, 20),
 )
-"""Colours that stay apart from each other, on paper and on light and dark screens."""
+"""Colours that are easy to distinguish, on paper and on light and dark screens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +36,10 @@ class Mark:
     """A box or a point to draw.
 
     Attributes:
-        shape: where, in pixels of the original picture.
+        shape: in pixels of the original picture.
         label: one line of text; may be empty.
-        colour: of the line and of the label's ground.
-        number: what tables call it; counts from 1.
+        colour: of the line and of the label's background.
+        number: its number in tables, from 1.
     """
 
     shape: Box | Point
@@ -51,14 +50,14 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeSpan:
-    """A stretch of time to draw.
+    """A time span to draw.
 
     Attributes:
         start_seconds: in the source.
-        end_seconds: in the source; equal to the start for a moment.
+        end_seconds: in the source; may equal the start.
         label: one line of text; may be empty.
         colour: of its bar.
-        number: what tables call it; counts from 1.
+        number: its number in tables, from 1.
     """
 
     start_seconds: float
@@ -69,7 +68,7 @@ class TimeSpan:
 
 
 def marks_of(answer: Answer, *, media_index: int = 0) -> tuple[Mark, ...]:
-    """All boxes and points of one picture: found things, clicks, page blocks."""
+    """All boxes and points of one picture: located objects, clicks, page blocks."""
     shapes: list[tuple[Box | Point, str]] = []
     for box in answer.boxes:
         if box.media_index == media_index and box.original is not None:
@@ -89,7 +88,7 @@ def marks_of(answer: Answer, *, media_index: int = 0) -> tuple[Mark, ...]:
 
 
 def marks_from(shapes: Iterable[tuple[Box | Point, str]]) -> tuple[Mark, ...]:
-    """Number and colour shapes given with their labels."""
+    """Marks of labelled shapes, with numbers and colours."""
     listed = list(shapes)
     colours = colours_of(label for _, label in listed)
     return tuple(
@@ -115,7 +114,7 @@ def spans_of(answer: Answer, *, media_index: int) -> tuple[TimeSpan, ...]:
 
 
 def colours_of(labels: Iterable[str]) -> list[Colour]:
-    """A colour per label: equal labels share one, and things without a label get one each."""
+    """A colour for each label: equal labels share one, each empty label gets its own."""
     known: dict[str, Colour] = {}
     colours: list[Colour] = []
     num_used = 0
@@ -131,18 +130,18 @@ def colours_of(labels: Iterable[str]) -> list[Colour]:
 
 
 def one_line(text: str) -> str:
-    """Text as it can be drawn: one line, no control characters, no broken code points."""
+    """Text in one line without characters that cannot be drawn (control characters, surrogates)."""
     kept = (" " if char.isspace() else char for char in text if _is_drawable(char))
     return " ".join("".join(kept).split())
 
 
 def shortened(text: str, longest: int) -> str:
-    """A text, or its beginning with an ellipsis."""
+    """A text, or its beginning and an ellipsis."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def clock_text(seconds: float) -> str:
-    """Seconds as `mm:ss.ff`, with hours in front once there are any."""
+    """Seconds as `mm:ss.ff`, or `h:mm:ss.ff` from an hour on."""
     minutes, rest = divmod(round(max(seconds, 0.0) * 100), 6000)
     hours, minutes = divmod(minutes, 60)
     head = f"{hours}:" if hours else ""
@@ -150,12 +149,12 @@ def clock_text(seconds: float) -> str:
 
 
 def hex_of(colour: Colour) -> str:
-    """A colour as HTML and SVG write it."""
+    """A colour as `#rrggbb`."""
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def ink_on(colour: Colour) -> Colour:
-    """Black or white, whichever is read more easily on this colour (WCAG relative luminance)."""
+    """White if its contrast on this colour is at least 4.5, else black (WCAG relative luminance)."""
     shares = [value / 255 for value in colour]
     linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes, points and labels drawn on a copy of a picture.
+"""Draw boxes, points and labels on a copy of a picture.
 
-Lines and letters grow with the picture, so that a thumbnail and a 100-megapixel scan are both read
-at the size at which they are looked at. A small picture is enlarged by a whole factor first; the
-picture that was given is never changed. Labels stay inside the picture and out of each other's way
-where there is room.
+Line width and font size scale with the picture, so that labels are legible on a thumbnail and on a
+100-megapixel scan. A small picture is enlarged by an integer factor first. Labels stay inside the
+picture and avoid overlaps where there is room.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from finesight import files
 from finesight.errors import LayoutError
 from finesight.geometry import Box, Point
 from finesight.parse.answer import Answer
-from finesight.present.fonts import Font, font_for
+from finesight.present.fonts import fitted, font_for
 from finesight.present.marks import Colour, Mark, ink_on, marks_of
 
 SMALLEST_LONG_SIDE = 512
-"""Pictures with a shorter long side are enlarged before anything is drawn."""
+"""Pictures with a shorter long side, in pixels, are enlarged before drawing."""
 
 MOST_LABELS = 40
-"""With more marks than this a label says only its number, or the picture would be hidden."""
+"""With more marks than this, labels are only numbers, so that they do not hide the picture."""
 
 _SMALLEST_SHORT_SIDE = 96
 _MOST_ENLARGED_PIXELS = 16_000_000
@@ -43,30 +42,30 @@ class _Pen:
 
     @property
     def radius(self) -> float:
-        """Of a point, without its rim."""
+        """Radius of a point without its rim."""
         return self.line * 2.5
 
 
 def draw_answer(image: Image.Image, answer: Answer, *, media_index: int = 0) -> Image.Image:
-    """Draw what an answer says about one picture on a copy of it.
+    """Draw the boxes, points, clicks and page blocks of an answer on a copy of a picture.
 
     Args:
         image: the original, upright, of any mode and size.
-        answer: its boxes, points, clicks and page blocks are drawn.
-        media_index: which of the media the picture is.
+        answer: the answer.
+        media_index: index of the picture among the media.
 
     Returns:
-        An RGB copy, enlarged by a whole factor if the picture is small.
+        An RGB copy, enlarged by an integer factor if the picture is small.
 
     Raises:
-        LayoutError: the picture has another size than the one the answer speaks of.
+        LayoutError: the picture's size differs from the original size in the answer.
     """
     original = answer.media[media_index].resize.original
     if image.size != (original.width, original.height):
         raise LayoutError(
-            f"picture {media_index} is {image.width} x {image.height} pixels, but the answer speaks "
-            f"of one of {original.width} x {original.height} ({answer.media[media_index].source})",
-            hint="give the original, turned upright, not a resized or a turned one",
+            f"picture {media_index} is {image.width} x {image.height} pixels, but the answer's original "
+            f"is {original.width} x {original.height} ({answer.media[media_index].source})",
+            hint="give the original in upright orientation, not a resized or rotated copy",
         )
     return draw_marks(image, marks_of(answer, media_index=media_index))
 
@@ -91,17 +90,17 @@ def draw_marks(image: Image.Image, marks: Sequence[Mark]) -> Image.Image:
 
 
 def save_png(image: Image.Image, path: Path) -> None:
-    """Write a picture whole or not at all.
+    """Write a picture atomically.
 
     Raises:
-        FinesightError: the place cannot be written.
+        FinesightError: the file cannot be written.
     """
     with files.whole_file(path) as draft:
         image.save(draft, format="PNG")
 
 
 def _enlargement(width: int, height: int) -> int:
-    """The whole factor that makes a picture large enough to write on."""
+    """The integer factor that makes a picture large enough for labels."""
     wanted = max(
         ceil(SMALLEST_LONG_SIDE / max(width, height)),
         ceil(_SMALLEST_SHORT_SIDE / min(width, height)),
@@ -110,7 +109,7 @@ def _enlargement(width: int, height: int) -> int:
 
 
 def _pen(width: int, height: int) -> _Pen:
-    """Line and letter sizes: by the area of the picture, bounded by its short side."""
+    """Line width and font size, from the area of the picture, bounded by its short side."""
     side = sqrt(width * height)
     letters = round(max(13.0, side / 42))
     letters = max(8, min(letters, round(min(width, height) / 4)))
@@ -125,7 +124,7 @@ def _scaled(shape: Box | Point, factor: int) -> Box | Point:
 
 
 def _disc(point: Point, pen: _Pen) -> Box:
-    """The ground a point takes, rim included."""
+    """Bounding box of a drawn point with its rim."""
     reach = pen.radius + pen.halo + 1
     return Box(point.x - reach, point.y - reach, point.x + reach, point.y + reach)
 
@@ -135,7 +134,7 @@ def _area(shape: Box | Point) -> float:
 
 
 def _draw_shape(draw: ImageDraw.ImageDraw, shape: Box | Point, colour: Colour, pen: _Pen) -> None:
-    """The outline between two white lines, so that it is seen on any ground."""
+    """Draw an outline between two white lines, visible on any background."""
     halo = (255, 255, 255)
     if isinstance(shape, Point):
         radius = pen.radius
@@ -166,11 +165,11 @@ def _draw_label(
     pen: _Pen,
     taken: Sequence[Box],
 ) -> Box:
-    """Write a label beside its shape; returns the ground it took."""
+    """Draw a label beside its shape; returns the label's box."""
     width, height = draw.im.size
     font = font_for(label, pen.letters)
     pad = max(2, pen.letters // 5)
-    text = _fitted(draw, label, font, min(width - 2 * pad, max(width * 0.45, pen.letters * 14)))
+    text = fitted(draw, label, font, min(width - 2 * pad, max(width * 0.45, pen.letters * 14)))
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     ground_width = right - left + 2 * pad
     ground_height = max(bottom - top, pen.letters) + 2 * pad
@@ -183,21 +182,6 @@ def _draw_label(
     return ground
 
 
-def _fitted(draw: ImageDraw.ImageDraw, label: str, font: Font, most: float) -> str:
-    """The label, or as much of its beginning as fits, with an ellipsis."""
-    label = label[:200]
-    if draw.textlength(label, font=font) <= most:
-        return label
-    low, high = 1, len(label)
-    while low < high:  # the longest beginning that fits
-        middle = (low + high + 1) // 2
-        if draw.textlength(label[:middle].rstrip() + "…", font=font) <= most:
-            low = middle
-        else:
-            high = middle - 1
-    return label[:low].rstrip() + "…"
-
-
 def _free_place(
     shape: Box | Point,
     ground: tuple[float, float],
@@ -205,7 +189,7 @@ def _free_place(
     pen: _Pen,
     taken: Sequence[Box],
 ) -> Box:
-    """The place, of a few around the shape, that covers the least of the other labels."""
+    """The candidate position around the shape with the least overlap with other labels."""
     places = [_inside(x, y, ground, canvas) for x, y in _corners(shape, ground, pen)]
     return min(places, key=lambda place: (_covered(place, taken), places.index(place)))
 
@@ -213,7 +197,7 @@ def _free_place(
 def _corners(
     shape: Box | Point, ground: tuple[float, float], pen: _Pen
 ) -> list[tuple[float, float]]:
-    """Upper left corners to try, the best first."""
+    """Candidate upper left corners, the preferred ones first."""
     wide, high = ground
     if isinstance(shape, Point):
         gap = pen.line * 4
@@ -232,7 +216,7 @@ def _corners(
 
 
 def _inside(x: float, y: float, ground: tuple[float, float], canvas: tuple[int, int]) -> Box:
-    """The ground moved into the picture."""
+    """The label's box, moved into the picture."""
     wide, high = ground
     left = min(max(x, 0.0), max(canvas[0] - wide, 0.0))
     top = min(max(y, 0.0), max(canvas[1] - high, 0.0))
@@ -240,7 +224,7 @@ def _inside(x: float, y: float, ground: tuple[float, float], canvas: tuple[int, 
 
 
 def _covered(place: Box, taken: Sequence[Box]) -> float:
-    """Area that other labels already have."""
+    """Area of overlap with other labels."""
     total = 0.0
     for other in taken:
         width = min(place.x2, other.x2) - max(place.x1, other.x1)

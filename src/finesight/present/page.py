@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTML pages: sections of facts, texts, tables and figures, filled into one template (`page.html`, `page.css`).
 
-A page is one file that needs no other: pictures are embedded, nothing is fetched and no script runs, as its content
-policy says. Every text is escaped by the template; only drawings made with `finesight.present.svg` are taken as markup.
+A page is one self-contained file: pictures are embedded, and its content security policy forbids requests and scripts.
+The template escapes every text; only drawings made with `finesight.present.svg` are inserted as markup.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from finesight.errors import FinesightError
 from finesight.present.marks import Mark, TimeSpan, hex_of, ink_on
 
 LONGEST_SIDE = 1600
-"""Of an embedded picture; a larger one is scaled down after the marks are drawn."""
+"""Longest side of an embedded picture in pixels; a larger one is scaled down after the marks are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Short facts side by side; warnings come last, in another colour."""
+    """Short facts side by side; warnings follow in another colour."""
 
     facts: tuple[str, ...]
     warnings: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text with its line breaks; a folded one shows only its title until it is opened."""
+    """A text with its line breaks; a folded one shows only its title until it is expanded."""
 
     title: str
     text: str
@@ -63,8 +63,8 @@ class TableRow:
 
     Attributes:
         cells: one text per column.
-        mark: what is drawn of it; its number and colour are shown in front.
-        is_strong: whether it is set in bold.
+        mark: its mark or time span; the number and colour are shown in front.
+        is_strong: bold.
     """
 
     cells: tuple[str, ...]
@@ -80,7 +80,7 @@ class Table:
         title: of the table.
         header: names of the columns.
         rows: from top to bottom.
-        numbers: names of the columns that hold numbers; they are set in figures of one width.
+        numbers: names of the columns with numbers, which use tabular figures.
     """
 
     title: str
@@ -91,21 +91,21 @@ class Table:
 
     @property
     def has_marks(self) -> bool:
-        """Whether a row is drawn."""
+        """Whether a row has a mark."""
         return any(row.mark is not None for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A picture, a drawing or both, with what belongs to it.
+    """A picture, a drawing or both, with title, caption and texts.
 
     Attributes:
         title: above it.
-        picture: a data address, see `data_address`; empty for none.
+        picture: a data URL, see `data_address`; empty for none.
         drawing: an SVG made with `finesight.present.svg`.
-        alt: says what the picture shows.
+        alt: alternative text of the picture.
         caption: below it.
-        texts: below the caption: what is said of a text, and the text.
+        texts: below the caption: pairs of a title and a text.
     """
 
     title: str = ""
@@ -119,7 +119,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Figures side by side, each about `width_rem` wide; without any it says so."""
+    """Figures side by side, each about `width_rem` wide; an empty gallery shows a note."""
 
     title: str
     figures: tuple[Figure, ...]
@@ -132,12 +132,12 @@ PagePart = Facts | Notes | Text | Table | Figure | Gallery
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a page with a frame around it.
+    """A framed section of a page.
 
     Attributes:
         title: empty for none.
         parts: from top to bottom.
-        source: where it comes from, in small letters under the title.
+        source: origin of the content, in small print under the title.
     """
 
     title: str
@@ -151,9 +151,9 @@ class Page:
 
     Attributes:
         title: of the page.
-        sections: taken one by one, so that the pictures they are made of are not all held at once.
-        footer: a last sentence.
-        marks_switch: label of a switch that hides what is of class "marks" in drawings; empty for none.
+        sections: consumed one by one, so that not all pictures are in memory at once.
+        footer: text at the end.
+        marks_switch: label of a switch that hides elements of class "marks" in drawings; empty for none.
     """
 
     title: str
@@ -170,13 +170,13 @@ def render_page(page: Page) -> str:
 def write_page(
     path: Path, page: Page, *, error: type[FinesightError] = FinesightError, parents: bool = False
 ) -> None:
-    """Write the page whole or not at all.
+    """Write the page atomically.
 
     Args:
         path: the HTML file.
-        page: what it shows.
-        error: raised if it cannot be written.
-        parents: whether its folder is made if need be.
+        page: the page.
+        error: class of the error if it cannot be written.
+        parents: create its folder if missing.
 
     Raises:
         FinesightError: of the class `error`.
@@ -186,7 +186,7 @@ def write_page(
 
 
 def data_address(image: Image.Image, *, longest_side: int = LONGEST_SIDE) -> str:
-    """A picture as a data address; JPEG, or PNG where that is smaller (drawings, screens)."""
+    """A picture as a data URL; JPEG, or PNG where that is smaller (drawings, screenshots)."""
     shown = image.convert("RGB")
     if max(shown.size) > longest_side:
         shown.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)

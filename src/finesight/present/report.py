@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One HTML page that shows questions, answers, and everything that was done to get them."""
+"""Report of questions and answers as one HTML page, with media, coordinates, token counts and times."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ FOOTER = "Coordinates are pixels of the original pictures; times are seconds of 
 
 _WRITTEN = "as the model wrote it"
 _NUMBERS = ("x1, y1, x2, y2", "x, y", "in the source", _WRITTEN, "x, y in the original")
-_FINE_REASONS = ("stop", "tool_calls")
+_NORMAL_FINISH = ("stop", "tool_calls")
 _LONGEST_CELL = 400
-"""Characters of one cell; the answer itself is shown above in full."""
+"""Characters of one cell; the report shows the whole answer above the tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +54,11 @@ class ReportEntry:
     """One question and its answer.
 
     Attributes:
-        question: as it was asked.
-        answer: with what was read from it.
-        pictures: per index of the answer's media, what to show: the original picture, or a contact
-            sheet of a video. Marks are drawn on a picture's copy; media that are not listed show
-            their facts only.
-        timings: seconds per stage, in the order to show.
+        question: the question.
+        answer: the parsed answer.
+        pictures: by media index, the original picture or the contact sheet of a video. Marks are
+            drawn on a copy of the picture; of other media only the facts are shown.
+        timings: seconds of each stage, in display order.
     """
 
     question: str
@@ -75,11 +74,11 @@ def write_report(
     title: str = "finesight report",
     parents: bool = False,
 ) -> None:
-    """Write the report whole or not at all; with `parents` its folder is made if need be.
+    """Write the report atomically; `parents` creates its folder if missing.
 
     Raises:
-        LayoutError: a picture has another size than the one its answer speaks of.
-        FinesightError: the place cannot be written.
+        LayoutError: a picture's size differs from the original size in its answer.
+        FinesightError: the file cannot be written.
     """
     write_page(path, _page(entries, title), parents=parents)
 
@@ -116,7 +115,7 @@ def _facts(entry: ReportEntry) -> Facts:
     facts += [f"{name}: {seconds:.2f} s" for name, seconds in entry.timings.items()]
     warnings = ["truncated"] if answer.truncated else []
     finish = f"finish: {answer.finish_reason}"
-    if answer.finish_reason in _FINE_REASONS:
+    if answer.finish_reason in _NORMAL_FINISH:
         facts.insert(0, finish)
     else:
         warnings.insert(0, finish)
@@ -130,7 +129,7 @@ def _media(answer: Answer, index: int, picture: Image.Image | None) -> Iterator[
     if picture is not None and is_image:
         picture = draw_answer(picture, answer, media_index=index)
     spans = spans_of(answer, media_index=index)
-    # counted from 1 among media of its kind, as the prompt counts them
+    # numbered from 1 among media of its kind, as in the prompt
     number = sum(1 for each in answer.media[: index + 1] if each.kind == record.kind)
     yield Figure(
         title=f"{'Picture' if is_image else 'Video'} {number}",
@@ -166,7 +165,7 @@ def _media_facts(record: MediaRecord) -> tuple[str, ...]:
 
 
 def tables_of(answer: Answer) -> list[Table]:
-    """The tables of an answer that have rows; things that are drawn have their number and colour."""
+    """The non-empty tables of an answer; rows with a mark show its number and colour."""
     marks = _marks(answer)
 
     def row(item: AnswerBox | AnswerPoint | AnswerEvent, original: str, written: str) -> TableRow:
@@ -206,10 +205,10 @@ def tables_of(answer: Answer) -> list[Table]:
 
 
 def _marks(answer: Answer) -> dict[int, Mark | TimeSpan]:
-    """What is drawn of boxes, points and events, by the id of their records."""
+    """Marks of boxes, points and events by `id` of the record."""
     found: dict[int, Mark | TimeSpan] = {}
     for index in range(len(answer.media)):
-        # marks come in the order of the records; calls and page blocks follow and have no row
+        # marks are in the order of the records; then follow tool calls and page blocks, which have no row
         placed = [id(each) for each in (*answer.boxes, *answer.points) if each.media_index == index]
         found.update(zip(placed, marks_of(answer, media_index=index), strict=False))
         events = [id(each) for each in answer.events if each.media_index == index]
@@ -218,7 +217,7 @@ def _marks(answer: Answer) -> dict[int, Mark | TimeSpan]:
 
 
 def _table(title: str, header: Sequence[str], rows: Sequence[TableRow]) -> Table:
-    """A table without the columns in which no row has a text."""
+    """A table without empty columns."""
     used = [place for place in range(len(header)) if any(row.cells[place] for row in rows)]
     kept = tuple(TableRow(tuple(row.cells[place] for place in used), row.mark) for row in rows)
     return Table(title, tuple(header[place] for place in used), kept, _NUMBERS)
@@ -232,7 +231,7 @@ def _flags(item: AnswerBox | AnswerPoint | AnswerEvent) -> str:
 
 
 def _attributes(item: AnswerBox | AnswerPoint | AnswerEvent) -> str:
-    """What else was said; the label is not repeated."""
+    """Other attributes as JSON; the label is not repeated."""
     kept = {key: value for key, value in item.attributes.items() if value != item.label}
     return _short(json.dumps(kept, ensure_ascii=False)) if kept else ""
 

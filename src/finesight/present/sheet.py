@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A contact sheet: frames of a video with their times in the source, and the events as bars under them.
+"""Contact sheet of a video: frames with their source times, and the events as bars below.
 
-A frame within an event has a rim in the event's colour. More frames than fit are thinned evenly,
-first and last kept.
+A frame within an event has a border in the event's colour. If there are too many frames, an evenly
+spaced selection with the first and the last is shown.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from math import ceil, sqrt
 
 from PIL import Image, ImageDraw
 
-from finesight.present.fonts import font_for
+from finesight.present.fonts import fitted, font_for
 from finesight.present.marks import TimeSpan, clock_text, ink_on
 from finesight.present.timeline import axis_ends, lanes_of, ticks
 
@@ -39,16 +39,16 @@ def contact_sheet(
 
     Args:
         frames: pictures of one size, in order.
-        seconds: time of each in the source.
+        seconds: source time of each frame.
         spans: events to mark.
-        most_frames: frames shown at most.
+        most_frames: largest number of frames shown.
         width: of the sheet in pixels.
 
     Returns:
         An RGB picture.
 
     Raises:
-        ValueError: no frames, or another number of times.
+        ValueError: there is no frame, or the numbers of frames and times differ.
     """
     if not frames or len(frames) != len(seconds):
         raise ValueError(f"a contact sheet got {len(frames)} frames and {len(seconds)} times")
@@ -79,7 +79,7 @@ def _caption(
     second: float,
     spans: Sequence[TimeSpan],
 ) -> None:
-    """The time under a frame, and a square per event that it belongs to."""
+    """Draw the time under a frame, and a square for each event at that time."""
     x1, _, x2, y2 = frame
     if spans:
         draw.rectangle(frame, outline=spans[0].colour, width=_RIM)
@@ -98,7 +98,7 @@ def _caption(
 
 
 def chosen_frames(num_frames: int, most: int) -> list[int]:
-    """Indices of at most `most` frames, evenly spread, the first and the last among them."""
+    """Indices of at most `most` evenly spaced frames, with the first and the last."""
     if num_frames <= most:
         return list(range(num_frames))
     if most == 1:
@@ -107,7 +107,7 @@ def chosen_frames(num_frames: int, most: int) -> list[int]:
 
 
 def _columns(num_frames: int, aspect: float) -> int:
-    """Columns for a sheet about as wide as high; wide frames take fewer columns."""
+    """Number of columns (at most 8) for a sheet 1.6 times as wide as high."""
     wanted = round(sqrt(num_frames * 1.6 / aspect))
     return max(1, min(wanted, num_frames, 8))
 
@@ -120,7 +120,7 @@ def _draw_axis(
     top: int,
     width: int,
 ) -> None:
-    """Bars of the events over a scale of source times."""
+    """Draw the events as bars over an axis of source times."""
     first, last = axis_ends(spans, *clip)
     left, scale = 4 * _GAP, (width - 8 * _GAP) / (last - first)
     bottom = top + _GAP + (max(lanes) + 1) * _BAR
@@ -134,21 +134,20 @@ def _draw_axis(
         x2 = max(left + (span.end_seconds - first) * scale, x1 + 3)
         y = top + lane * _BAR
         draw.rectangle((x1, y + 2, x2, y + _BAR - 3), fill=span.colour)
-        _write_on_bar(draw, span, x1, x2, y)
+        _draw_bar_label(draw, span, x1, x2, y)
 
 
-def _write_on_bar(
+def _draw_bar_label(
     draw: ImageDraw.ImageDraw, span: TimeSpan, x1: float, x2: float, y: float
 ) -> None:
-    """The label on its bar; only its number where the bar is short."""
+    """Draw number and label on a bar, shortened to its length; beside a short bar only the number."""
     number = str(span.number)
     label = f"{number} {span.label}".strip()
     font = font_for(label, _LETTERS)
     room = x2 - x1 - 8
-    while len(label) > len(number) and draw.textlength(label, font=font) > room:
-        label = label.removesuffix("…")[: max(len(label) * 9 // 10 - 1, len(number))].rstrip()
-        label = label if label == number else label + "…"
-    if draw.textlength(label, font=font) <= room:
-        draw.text((x1 + 4, y + _BAR / 2), label, font=font, fill=ink_on(span.colour), anchor="lm")
-    else:
+    if draw.textlength(number, font=font) > room:
         draw.text((x2 + 3, y + _BAR / 2), number, font=font, fill=_INK, anchor="lm")
+        return
+    text = fitted(draw, label, font, room)
+    text = text if len(text) > len(number) + 1 else number
+    draw.text((x1 + 4, y + _BAR / 2), text, font=font, fill=ink_on(span.colour), anchor="lm")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SVG from Python: attributes and texts are escaped as elements are made."""
+"""Build SVG elements with escaped attributes and texts."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Iterable, Mapping
 from markupsafe import Markup, escape
 
 Attributes = Mapping[str, object]
-"""Texts and numbers by name."""
+"""Attributes of an element: texts and numbers by name."""
 
 
 def drawing(
     size: tuple[float, float], label: str, content: Iterable[Markup], style: Attributes
 ) -> Markup:
-    """A whole SVG; it grows with its page unless `style` gives a width.
+    """A complete SVG; it scales with its page unless `style` gives a width.
 
     Args:
         size: width and height in the units of its elements.
-        label: says what it shows to those who do not see it.
+        label: accessible description (`aria-label`).
         content: its elements.
-        style: attributes of the whole, such as the font.
+        style: attributes of the `svg` element, such as the font.
     """
     head = {
         "xmlns": "http://www.w3.org/2000/svg",
@@ -35,15 +35,15 @@ def element(name: str, attributes: Attributes, *content: str) -> Markup:
     """One element.
 
     Args:
-        name: of the element.
-        attributes: numbers are written with at most one decimal.
-        content: other elements as `Markup`, and texts, which are escaped.
+        name: tag name.
+        attributes: attributes; numbers are written with at most one decimal.
+        content: elements as `Markup`, and texts, which are escaped.
     """
-    said = Markup().join(
+    written = Markup().join(
         Markup(' {}="{}"').format(key, _value(value)) for key, value in attributes.items()
     )
     inner = Markup().join(escape(each) for each in content)
-    return Markup("<{0}{1}>{2}</{0}>").format(name, said, inner)
+    return Markup("<{0}{1}>{2}</{0}>").format(name, written, inner)
 
 
 def _value(value: object) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Events of a video as bars over a time axis: an SVG for pages, and where the bars go for pictures.
+"""Timeline of a video's events: an SVG for pages, and the layout of bars for contact sheets.
 
-Bars that overlap in time get lanes of their own. Letters take the colour of the page around them
-(`currentColor`), so that one SVG fits light and dark pages. Times are seconds of the source.
+Events that overlap in time are in different lanes. Text uses `currentColor`, so that one SVG fits
+light and dark pages. Times are seconds of the source.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from finesight.present.svg import drawing, element
 
 _LANE = 30
 _MARGIN = 12
-_SIDE = 34  # half the width of a tick's text
+_SIDE = 34  # half the width of a tick label
 _AXIS = 26
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
-_SHORTEST_BAR = 3.0  # so that a moment is seen
+_SHORTEST_BAR = 3.0  # keeps an event without duration visible
 
 
 def timeline_svg(
     spans: Sequence[TimeSpan], start_seconds: float, end_seconds: float, *, width: int = 960
 ) -> Markup:
-    """Draw events as an SVG that grows with the page.
+    """Draw events as an SVG that scales with the page.
 
     Args:
         spans: the events.
-        start_seconds: left end of the axis.
-        end_seconds: right end of the axis; the axis grows where an event is outside.
-        width: in the SVG's own units.
+        start_seconds: left end of the axis; events outside extend the axis.
+        end_seconds: right end of the axis.
+        width: in SVG units.
     """
     first, last = axis_ends(spans, start_seconds, end_seconds)
     scale = (width - 2 * _SIDE) / (last - first)
@@ -57,7 +57,7 @@ def timeline_svg(
 
 
 def lanes_of(spans: Sequence[TimeSpan], *, shortest_seconds: float = 0.0) -> list[int]:
-    """A lane per event, the lowest that is free; each takes at least `shortest_seconds`."""
+    """The lowest free lane for each event; an event occupies at least `shortest_seconds`."""
     lanes = [0] * len(spans)
     free_from: list[float] = []
     for index in sorted(range(len(spans)), key=lambda each: spans[each].start_seconds):
@@ -74,16 +74,16 @@ def lanes_of(spans: Sequence[TimeSpan], *, shortest_seconds: float = 0.0) -> lis
 
 
 def axis_ends(spans: Sequence[TimeSpan], start: float, end: float) -> tuple[float, float]:
-    """The stretch of time that holds the clip and every event; never empty."""
+    """Start and end of the axis, which contains the clip and every event; never empty."""
     first = min([start, *(span.start_seconds for span in spans)])
     last = max([end, *(span.end_seconds for span in spans)])
     return first, max(last, first + 0.1)
 
 
 def ticks(first: float, last: float, *, most: int = 9) -> list[float]:
-    """Round times to write on an axis."""
+    """Times of the tick labels: multiples of a round step."""
     step = next((step for step in _STEPS if (last - first) / step <= most), (last - first) / most)
-    index = -int(-first // step)  # the first multiple of the step that is not before the axis
+    index = -int(-first // step)  # the first multiple of the step on the axis
     found = []
     while index * step <= last + 1e-9:
         found.append(index * step)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models that answer over the network."""
+"""Models behind an HTTP API."""

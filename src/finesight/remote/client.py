@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`Endpoint`: any OpenAI-compatible chat-completions API as a `Responder`.
 
-What passes is tried again, with growing pauses: too many requests, errors of the server, a connection that breaks or
-is too slow, an answer cut off in the middle. What does not pass is said at once: a wrong address, a wrong key, a
-request the server refuses.
+Transient failures are retried with exponential backoff: too many requests, server errors, a connection that breaks or
+times out, an answer cut off in the middle. Other failures are raised at once: a wrong URL, a wrong key, a request that
+the server refuses.
 
-An endpoint does not say how it resizes pictures. Either state what the numbers in its answers mean, or give `fit`,
-and pictures are resized here, where the size is then known.
+An endpoint does not report how it resizes pictures. Either state the coordinate space of its answers, or give `fit`:
+pictures are then resized before they are sent, and their size is known.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ import httpcore
 
 from finesight.config.processor import ProcessorConfig
 from finesight.conversation import Conversation, Reply, Sampling
-from finesight.errors import ConfigError, PromptTooLong, RemoteError
+from finesight.errors import ConfigError, FinesightError, PromptTooLong, RemoteError
 from finesight.media.fetch import address_name
 from finesight.remote.payload import Fit, payload_of, reply_of
 
 MOST_ANSWER_BYTES = 32 * 2**20
 KEPT_SECONDS = 30.0
-"""How long an idle connection stays open; servers and what stands before them often close it after a minute."""
-_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-_LONGEST_SAID = 300
+"""How long an idle connection stays open; servers and proxies often close it after a minute."""
+_TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_LONGEST_QUOTE = 300
 
 
-class _Passing(RemoteError):
-    """A failure that may be gone the next time; `wait` are the seconds the server asked for."""
+class _TransientError(RemoteError):
+    """A failure worth a retry; `wait` is the pause in seconds that the server requested."""
 
     wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Endpoint:
-    """A model behind an HTTP API; may be called from several threads.
+    """A model behind an HTTP API; thread-safe.
 
-    Connections are kept open between requests, one per thread that asks at the same time, and closed with the endpoint.
+    Connections are kept open between requests, one per concurrent thread, and closed with the endpoint.
 
     Attributes:
-        url: base address, such as `http://host:8000/v1`.
-        model: what the API calls the model.
-        api_key: sent as a bearer token; empty sends none. It is shown in no message.
+        url: base URL, such as `http://host:8000/v1`.
+        model: name of the model in the API.
+        api_key: sent as a bearer token; empty sends none. No message contains it.
         timeout_seconds: for one try, from connection to the last byte.
-        max_tries: tries for one answer.
-        first_pause_seconds: before the second try; doubles each time.
-        longest_pause_seconds: most that is waited, whatever the server asks for.
-        fit: size at which a picture is sent; None sends files as they are, and replies say nothing of sizes.
-        config: how videos are sampled where a part does not say.
-        sleep: waits; tests give their own.
+        max_tries: largest number of tries for one answer.
+        first_pause_seconds: pause before the second try; doubled each time.
+        longest_pause_seconds: longest pause, even if the server requests more.
+        fit: size at which a picture is sent; None sends files unchanged, and replies have no media records.
+        config: video sampling for parts that do not set it.
+        sleep: the function that waits; tests replace it.
     """
 
     url: str
@@ -82,8 +82,8 @@ class Endpoint:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(
-                f"{address_name(self.url)!r} is no address of an endpoint",
-                hint="give its base address, such as http://host:8000/v1",
+                f"{address_name(self.url)!r} is not the URL of an endpoint",
+                hint="give its base URL, such as http://host:8000/v1",
             )
         if self.max_tries < 1 or not self.timeout_seconds > 0:
             raise ConfigError(
@@ -92,15 +92,15 @@ class Endpoint:
         weakref.finalize(self, self._pool.close)
 
     def close(self) -> None:
-        """Close connections that are kept open; the next request opens another one."""
+        """Close idle connections; the next request opens a new one."""
         self._pool.close()
 
     def respond(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
-        """Answer each conversation, one after the other.
+        """Answer the conversations one by one.
 
         Raises:
-            RemoteError: there is no answer after all tries, or there never will be.
-            PromptTooLong: the endpoint says that the prompt does not fit.
+            RemoteError: all tries failed, or a failure is permanent.
+            PromptTooLong: the endpoint reports that the prompt is too long.
             MediaError: a picture or video cannot be read.
         """
         sampling.check()
@@ -112,11 +112,11 @@ class Endpoint:
         for tried in range(1, self.max_tries + 1):
             try:
                 return reply_of(self._post(content), payload, where=self._name)
-            except _Passing as error:
+            except _TransientError as error:
                 if tried == self.max_tries:
                     raise RemoteError(
                         f"{error.message}; tried {tried} times",
-                        hint="is the server up? a later run asks failed items again on demand",
+                        hint="is the server up? a later run can ask failed items again",
                     ) from error
                 self.sleep(self._pause(tried, error.wait))
         raise AssertionError("the last try returns or raises")
@@ -125,13 +125,13 @@ class Endpoint:
     def _name(self) -> str:
         return address_name(self.url)
 
-    def _pause(self, tried: int, asked: float) -> float:
-        """Seconds before the next try; spread, so that many threads do not come back together."""
+    def _pause(self, tried: int, requested: float) -> float:
+        """Seconds before the next try, with jitter, so that threads do not retry simultaneously."""
         pause = self.first_pause_seconds * 2.0 ** (tried - 1) * random.uniform(0.75, 1.25)
-        return min(max(pause, asked), self.longest_pause_seconds)
+        return min(max(pause, requested), self.longest_pause_seconds)
 
     def _post(self, content: bytes) -> bytes:
-        """Send a request and give the body of its answer."""
+        """Send a request and return the body of the response."""
         deadline = time.monotonic() + self.timeout_seconds
         kinds = ("connect", "read", "write", "pool")
         extensions = {"timeout": dict.fromkeys(kinds, self.timeout_seconds)}
@@ -142,25 +142,24 @@ class Endpoint:
             ) as response:
                 body = self._body(response, deadline)
                 status = response.status
-                wait = _seconds_asked(response)
+                wait = _retry_after(response)
         except httpcore.TimeoutException as error:
-            raise _Passing(
+            raise _TransientError(
                 f"{self._name} did not answer within {self.timeout_seconds:g} s"
             ) from error
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-            said = str(error) or type(error).__name__
-            raise _Passing(f"{self._name} broke the connection: {said}") from error
+            reason = str(error) or type(error).__name__
+            raise _TransientError(f"the connection to {self._name} failed: {reason}") from error
         if status == 200:
             return body
-        self._refuse(status, body, wait)
-        raise AssertionError("every other status raises")
+        raise self._status_error(status, body, wait)
 
     def _headers(self) -> Mapping[bytes | str, bytes | str]:
         headers: dict[bytes | str, bytes | str] = {
             "Content-Type": "application/json",
             "Accept": "application/json",
+            "User-Agent": "finesight",
         }
-        headers["User-Agent"] = "finesight"
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
         return headers
@@ -173,31 +172,33 @@ class Endpoint:
                 raise RemoteError(
                     f"{self._name} sent more than {MOST_ANSWER_BYTES:,} bytes for one answer"
                 )
-            if time.monotonic() > deadline:  # a trickle of bytes never times out by itself
-                raise _Passing(f"{self._name} did not answer within {self.timeout_seconds:g} s")
+            if time.monotonic() > deadline:  # the timeout of a read does not limit a slow stream
+                raise _TransientError(
+                    f"{self._name} did not answer within {self.timeout_seconds:g} s"
+                )
         return bytes(body)
 
-    def _refuse(self, status: int, body: bytes, wait: float) -> None:
-        """Raise what a status other than 200 means."""
-        said = " ".join(body.decode("utf-8", errors="replace").split())[:_LONGEST_SAID]
-        message = f"{self._name} answered with status {status}: {said or 'nothing'}"
-        if status in _PASSING:
-            error = _Passing(message)
+    def _status_error(self, status: int, body: bytes, wait: float) -> FinesightError:
+        """The error for a status other than 200."""
+        text = " ".join(body.decode("utf-8", errors="replace").split())[:_LONGEST_QUOTE]
+        message = f"{self._name} answered with status {status}: {text or '(empty)'}"
+        if status in _TRANSIENT_STATUS:
+            error = _TransientError(message)
             error.wait = wait
-            raise error
-        if status in (400, 413, 422) and _is_about_length(said):
-            raise PromptTooLong(message, hint="give a smaller pixel budget or fewer frames")
+            return error
+        if status in (400, 413, 422) and _is_about_length(text):
+            return PromptTooLong(message, hint="give a smaller pixel budget or fewer frames")
         hints = {
             401: "is the API key right?",
             403: "may this key use this model?",
-            404: f"is the address right, and is there a model {self.model!r}?",
+            404: f"is the URL right, and is there a model {self.model!r}?",
         }
-        raise RemoteError(message, hint=hints.get(status, ""))
+        return RemoteError(message, hint=hints.get(status, ""))
 
 
-def _is_about_length(said: str) -> bool:
-    """Whether a refusal is about the length of the prompt, in the words of vLLM, SGLang or OpenAI."""
-    lower = said.lower()
+def _is_about_length(text: str) -> bool:
+    """Whether an error text of vLLM, SGLang or OpenAI is about the length of the prompt."""
+    lower = text.lower()
     return any(
         words in lower
         for words in (
@@ -210,8 +211,8 @@ def _is_about_length(said: str) -> bool:
     )
 
 
-def _seconds_asked(response: httpcore.Response) -> float:
-    """`Retry-After` in seconds; 0 where it is missing or a date."""
+def _retry_after(response: httpcore.Response) -> float:
+    """`Retry-After` in seconds; 0 if it is missing or a date."""
     for name, value in response.headers:
         if name.lower() == b"retry-after" and value.strip().isdigit():
             return float(value)

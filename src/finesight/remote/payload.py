@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A conversation as the JSON of the OpenAI chat-completions format, and its answer as a `Reply`.
+"""Conversations as JSON of the OpenAI chat-completions format, and responses as a `Reply`.
 
-The format has no video: a video is sent as its frames, each under the time at which it is shown. Pictures go as
-base64 data addresses, so that the endpoint fetches nothing. What a user should know of a picture stands in its record;
-where there is none, because the endpoint decides on the size, it is given as a Python warning.
+The format has no video: a video is sent as its frames, each after a text with its time. Pictures are sent as base64
+data URLs, so that the endpoint fetches nothing. Notes about a picture are in its `MediaRecord`; if the endpoint decides
+on the size, there is no record, and the notes are Python warnings.
 
 Source: OpenAI API reference, "Create chat completion"; `top_k` and `repetition_penalty` are additions of vLLM and
-SGLang and are sent only where they are asked for.
+SGLang and are sent only if they are set.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from finesight.media.source import LocalSource, at_hand, source_name
 from finesight.media.video import open_video
 
 Fit = Callable[[Size, ImagePart], Size]
-"""Gives the size at which a picture is sent, so that the endpoint has nothing left to resize."""
+"""Returns the size at which a picture is sent, such that the endpoint does not resize it again."""
 
 _TYPES = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG", "image/png"), (b"GIF8", "image/gif"))
 _REASONS: Mapping[str, FinishReason] = {
@@ -55,11 +55,11 @@ _REASONS: Mapping[str, FinishReason] = {
 
 @dataclass(slots=True)
 class Payload:
-    """What is sent, and what is known of the pictures in it.
+    """A request and the records of its pictures.
 
     Attributes:
         body: plain JSON.
-        media: a record per picture if all of them were resized here; otherwise nothing is known.
+        media: a record per picture if `fit` resized them; otherwise empty.
     """
 
     body: dict[str, Any]
@@ -78,10 +78,12 @@ def payload_of(
 
     Raises:
         MediaError: a picture or video cannot be read.
-        ConfigError: something is asked for that the format does not have.
+        ConfigError: an option is not part of the format.
     """
     if sampling.logprobs is not None:
-        raise ConfigError("log-probabilities are not asked of endpoints", hint="leave logprobs out")
+        raise ConfigError(
+            "log-probabilities are not supported for endpoints", hint="leave logprobs out"
+        )
     payload = Payload({"model": model})
     messages = []
     for message in conversation.messages:
@@ -98,10 +100,10 @@ def payload_of(
 
 
 def reply_of(content: bytes, payload: Payload, *, where: str) -> Reply:
-    """The answer in the body of a response.
+    """The reply in the body of a response.
 
     Raises:
-        RemoteError: it is no answer; shows how it begins.
+        RemoteError: the body is not a chat completion; quotes its beginning.
     """
     try:
         values = json.loads(content)
@@ -118,8 +120,8 @@ def reply_of(content: bytes, payload: Payload, *, where: str) -> Reply:
             raise TypeError(f"content is a {type(text).__name__}")
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise RemoteError(
-            f"{where} answered with something that is no chat completion: {content[:120]!r} ({error})",
-            hint="the address must be that of an OpenAI-compatible API, such as http://host:8000/v1",
+            f"the response of {where} is not a chat completion: {content[:120]!r} ({error})",
+            hint="the URL must be that of an OpenAI-compatible API, such as http://host:8000/v1",
         ) from error
     if reason is None:
         raise RemoteError(
@@ -131,7 +133,7 @@ def reply_of(content: bytes, payload: Payload, *, where: str) -> Reply:
 
 
 def _options(sampling: Sampling) -> dict[str, Any]:
-    """Sampling in the words of the format; what stands at its neutral value is left out."""
+    """Sampling parameters in the format's names; neutral values are left out."""
     options: dict[str, Any] = {
         "max_tokens": sampling.max_new_tokens,
         "temperature": sampling.temperature,
@@ -155,7 +157,7 @@ def _pieces(
     if isinstance(part, TextPart):
         yield {"type": "text", "text": part.text}
     elif isinstance(part, ImagePart):
-        piece = _picture_piece(_picture_address(part, payload, fit))
+        piece = _picture_piece(_picture_url(part, payload, fit))
         if part.detail is not None and fit is None:
             piece["image_url"]["detail"] = part.detail
         yield piece
@@ -163,18 +165,18 @@ def _pieces(
         yield from _video_pieces(part, config)
 
 
-def _picture_piece(address: str) -> dict[str, Any]:
-    return {"type": "image_url", "image_url": {"url": address}}
+def _picture_piece(url: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
-def _picture_address(part: ImagePart, payload: Payload, fit: Fit | None) -> str:
+def _picture_url(part: ImagePart, payload: Payload, fit: Fit | None) -> str:
     source = at_hand(part.source)
     if fit is None and part.page is None and isinstance(source, LocalSource):
         with source.open() as stream:
             content = stream.read()
         kind = next((kind for head, kind in _TYPES if content.startswith(head)), None)
         if kind is not None:
-            return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+            return _data_url(kind, content)
     is_page = part.page is not None
     notes = picture_notes(source, page=part.page)
     image = load_page(part.source, part.page or 0) if is_page else load_image(part.source)
@@ -193,7 +195,9 @@ def _picture_address(part: ImagePart, payload: Payload, fit: Fit | None) -> str:
         payload.media.append(record)
     else:
         _warn(part, notes)
-    return _png_address(image)
+    buffer = io.BytesIO()
+    image.save(buffer, format="png", compress_level=1)
+    return _data_url("image/png", buffer.getvalue())
 
 
 def _warn(part: ImagePart | VideoPart, notes: Sequence[str]) -> None:
@@ -201,20 +205,16 @@ def _warn(part: ImagePart | VideoPart, notes: Sequence[str]) -> None:
         warnings.warn(f"{source_name(part.source)}: {note}", stacklevel=2)
 
 
-def _png_address(image: Image.Image) -> str:
-    """A picture without loss: what is resized here must arrive as it is."""
-    buffer = io.BytesIO()
-    image.save(buffer, format="png", compress_level=1)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+def _data_url(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _video_pieces(part: VideoPart, config: ProcessorConfig) -> Iterator[dict[str, Any]]:
-    """Frames of a video, each after the second at which it is shown."""
+    """Frames of a video, each after a text with its time in seconds."""
     clip = open_video(part, config)
     _warn(part, clip.notes)
     for second, pixels in zip(clip.clock.model_seconds, clip.frames(), strict=True):
         yield {"type": "text", "text": f"<{second:.1f} seconds>"}
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, format="jpeg", quality=90)
-        coded = base64.b64encode(buffer.getvalue()).decode("ascii")
-        yield _picture_piece(f"data:image/jpeg;base64,{coded}")
+        yield _picture_piece(_data_url("image/jpeg", buffer.getvalue()))

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Acting on screens: steps, environments, the official tool descriptions and the history of steps."""
+"""Actions on screens: steps, environments, the official tool descriptions and the history of steps."""

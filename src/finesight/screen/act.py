@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One step on a screen, in pixels of the screenshot, and its form as arguments of a tool call."""
+"""One step on a screen, in screenshot pixels, and its conversion to arguments of a tool call."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ ToolName = Literal["computer_use", "mobile_use"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """One step on a screen; places are in pixels of the screenshot.
+    """One step on a screen; points are in screenshot pixels.
 
     Attributes:
-        kind: what to do, in the words of the tool.
-        point: where.
-        point2: where a swipe ends.
-        text: what to type, the app to open, the key event of a telephone, or the answer to a question.
+        kind: the action's name in the tool.
+        point: the point of the action; the start of a swipe.
+        point2: the end of a swipe.
+        text: the text to type, app to open, key event of a phone, or answer to a question.
         keys: keys to press together.
-        pixels: how far to scroll; up is positive.
-        seconds: how long to wait or to press.
-        button: of a telephone's system.
-        status: "success" or "failure", of the task as a whole.
+        pixels: scroll distance in screenshot pixels; up is positive.
+        seconds: duration of a wait or a press.
+        button: system button of a phone.
+        status: "success" or "failure" of the whole task.
     """
 
     kind: str
@@ -41,11 +41,11 @@ class Act:
 
     @classmethod
     def placed(cls, action: Action, scale: tuple[float, float]) -> Act:
-        """What a model said, brought to the screenshot.
+        """Convert a model's action to screenshot pixels.
 
         Args:
-            action: with places in the numbers that the model uses.
-            scale: pixels of the screenshot per such number, across and down.
+            action: with points in the model's coordinates.
+            scale: screenshot pixels per unit of the model's coordinates, horizontally and vertically.
         """
         return cls(
             kind=action.kind,
@@ -60,15 +60,15 @@ class Act:
         )
 
     def arguments(self, scale: tuple[float, float]) -> dict[str, Any]:
-        """Arguments of the tool's call for this step, with places in whole numbers as the model uses them.
+        """Arguments of the tool call for this step, with points as integers in the model's coordinates.
 
         Args:
-            scale: pixels of the screenshot per number of the model, across and down.
+            scale: screenshot pixels per unit of the model's coordinates, horizontally and vertically.
         """
-        said: dict[str, Any] = {"action": self.kind}
+        given: dict[str, Any] = {"action": self.kind}
         for name, point in (("coordinate", self.point), ("coordinate2", self.point2)):
             if point is not None:
-                said[name] = [round(point.x / scale[0]), round(point.y / scale[1])]
+                given[name] = [round(point.x / scale[0]), round(point.y / scale[1])]
         pixels = None if self.pixels is None else round(self.pixels / scale[1])
         rest = (
             ("text", self.text),
@@ -78,10 +78,10 @@ class Act:
             ("button", self.button),
             ("status", self.status),
         )
-        return said | {name: value for name, value in rest if value is not None}
+        return given | {name: value for name, value in rest if value is not None}
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values; what is not there is left out."""
+        """JSON values; empty fields are left out."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {
             name: [value.x, value.y] if isinstance(value, Point) else _plain(value)
@@ -91,7 +91,7 @@ class Act:
 
 
 def scrolled(start: Sequence[float], end: Sequence[float]) -> str:
-    """Where a swipe scrolls to: a finger that goes up shows what is further down."""
+    """Scroll direction of a swipe: moving the finger up scrolls down."""
     across, down = end[0] - start[0], end[1] - start[1]
     if abs(across) > abs(down):
         return "left" if across > 0 else "right"
@@ -103,7 +103,7 @@ def _scaled(point: Point | None, scale: tuple[float, float]) -> Point | None:
 
 
 def _without_zero(seconds: float | None) -> float | None:
-    """A whole number of seconds as an integer: models say 2, and not 2.0."""
+    """Integral seconds as an int: models write 2, not 2.0."""
     return int(seconds) if seconds is not None and float(seconds).is_integer() else seconds
 
 

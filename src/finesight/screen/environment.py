@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an environment is: a screen that is set up for a task, looked at, acted on, and asked how it went.
+"""Protocol of environments: a screen that is reset for a task, observed, acted on and evaluated.
 
-Web pages, virtual computers and telephones all fit it, and `finesight.evals.live.play` drives them with one loop.
+Web pages, virtual computers and phones implement it; `finesight.evals.live.play` drives them with one loop.
 
     config -> reset -> (observe -> act) ... -> evaluate
 """
@@ -20,13 +20,13 @@ from finesight.screen.act import Act, ToolName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What is to be seen.
+    """State of the screen.
 
     Attributes:
         screenshot: of the whole screen.
         instruction: the task in words.
-        is_over: whether the environment ended the episode by itself.
-        targets: boxes of which one has to be clicked first, in pixels of the screenshot; empty where that is not known.
+        is_over: whether the environment has ended the episode.
+        targets: boxes in screenshot pixels, one of which has to be clicked first; empty if unknown.
     """
 
     screenshot: Image
@@ -37,11 +37,11 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How an episode went.
+    """Result of an episode.
 
     Attributes:
-        score: 0 for failure, 1 for success, between them where a task has parts.
-        facts: what the environment says besides, in plain JSON values.
+        score: from 0 (failure) to 1 (success); between them for partial success.
+        facts: other information of the environment, as JSON values.
     """
 
     score: float
@@ -51,32 +51,32 @@ class Outcome:
 class Environment(Protocol):
     """A screen with tasks.
 
-    Every method raises a `FinesightError` where the environment itself fails; the episode then has no score.
+    Every method raises a `FinesightError` if the environment fails; the episode then has no score.
     """
 
     @property
     def tool(self) -> ToolName:
-        """The tool that its actions belong to."""
+        """The tool that defines its actions."""
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What decides its scores besides the task: versions, sizes; kept with the settings of a run."""
+        """Versions, sizes and other facts that affect scores; stored with the settings of a run."""
 
     def reset(self, config: Mapping[str, Any]) -> Observation:
-        """Set the screen up for a task and show it."""
+        """Set up the screen for a task and observe it."""
 
     def observe(self) -> Observation:
-        """Show the screen as it is now."""
+        """Observe the current screen."""
 
     def act(self, act: Act) -> None:
-        """Carry out one step; also told of `terminate`, which changes nothing on the screen.
+        """Perform one step; also called with `terminate`, which does not change the screen.
 
         Raises:
-            ActionRefused: it is not possible, such as a click outside the screen; the episode goes on.
+            ActionRefused: the step is not possible, such as a click outside the screen; the episode continues.
         """
 
     def evaluate(self) -> Outcome:
-        """Score the episode as its benchmark does."""
+        """Score the episode by the rules of its benchmark."""
 
     def close(self) -> None:
-        """Give back whatever it holds."""
+        """Release all resources."""

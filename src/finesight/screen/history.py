@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps done so far, as the official templates write them into the prompt.
+"""History of previous steps in the prompt, in the format of the official templates.
 
 Source: cookbooks/mobile_agent.ipynb of Qwen2.5-VL.
 """
@@ -13,24 +13,24 @@ from finesight.text.chat_template import dump_json
 
 
 def progress(goal: str, steps: Iterable[str], *, instruction: str | None = None) -> str:
-    """A task and what was done for it so far, as the cookbook for telephones puts it; the screen follows at once.
+    """The task and its previous steps, worded as in the cookbook for phones; the screenshot follows directly.
 
     Args:
-        goal: what is to be done.
-        steps: earlier steps in order; the cookbook tells each as its whole call, see `call_as_json`.
-        instruction: the present step in words, where a benchmark gives it (UI-S1 of X-PLUG/MobileAgent).
+        goal: the task.
+        steps: previous steps in order; the cookbook writes each as its whole call, see `call_as_json`.
+        instruction: the current step in words, if the benchmark gives it (UI-S1 of X-PLUG/MobileAgent).
     """
-    told = "".join(f"Step {number}: {step}; " for number, step in enumerate(steps, 1))
+    done = "".join(f"Step {number}: {step}; " for number, step in enumerate(steps, 1))
     now = "" if instruction is None else f"\nCurrent step query: {instruction}"
-    done = "You have done the following operation on the current device"
-    return f"The user query:  {goal}{now}\nTask progress ({done}): {told}"
+    title = "You have done the following operation on the current device"
+    return f"The user query:  {goal}{now}\nTask progress ({title}): {done}"
 
 
 def call_as_json(name: str, arguments: Mapping[str, Any]) -> str:
-    """The name of a tool and the arguments of its call, in the JSON of the released templates."""
+    """Tool name and arguments of a call, in the JSON of the released templates."""
     return dump_json({"name": name, "arguments": dict(arguments)})
 
 
 def call_in_words(name: str, arguments: Mapping[str, Any]) -> str:
-    """A call as models write it."""
+    """A tool call as models write it."""
     return f"<tool_call>\n{call_as_json(name, arguments)}\n</tool_call>"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tools `computer_use` and `mobile_use` as Qwen2.5-VL was shown them; their wording is part of the benchmark.
+"""The tools `computer_use` and `mobile_use` with which Qwen2.5-VL was trained; their wording is part of the benchmark.
 
-So is the order of their keys, which is not the same in every argument: a tool reaches the model as JSON in the order
-in which its keys are written here.
+So is the order of their keys, which differs between arguments: the prompt contains a tool as JSON, with its keys in the
+order written here.
 
 Source: the cookbooks mobile_agent and computer_use of Qwen2.5-VL, and utils/agent_function_call.py beside them.
 """
@@ -76,7 +76,7 @@ _MOBILE_ACTIONS = {
 
 
 def computer_use(screen: Size) -> dict[str, Any]:
-    """The tool for computers, on a screen of the size that the model sees."""
+    """The tool for computers; `screen` is the size that the model sees."""
     return _tool(
         "computer_use",
         _COMPUTER.format(width=screen.width, height=screen.height),
@@ -95,12 +95,12 @@ def computer_use(screen: Size) -> dict[str, Any]:
 
 
 def mobile_use(screen: Size) -> dict[str, Any]:
-    """The tool for telephones, on a screen of the size that the model sees."""
+    """The tool for phones; `screen` is the size that the model sees."""
     return _mobile_use(screen, _MOBILE_ACTIONS, "`action=key`, `action=type`, and `action=open`.")
 
 
 def mobile_use_answering(screen: Size) -> dict[str, Any]:
-    """`mobile_use` with the action `answer` for tasks that ask a question, in the words of Qwen3-VL's tool."""
+    """`mobile_use` with the action `answer` for tasks that ask a question, worded as in Qwen3-VL's tool."""
     actions: dict[str, str] = {}
     for action, meaning in _MOBILE_ACTIONS.items():
         actions[action] = meaning
@@ -133,7 +133,7 @@ def _mobile_use(screen: Size, actions: Mapping[str, str], texts: str) -> dict[st
 
 
 def mobile_use_short(screen: Size) -> dict[str, Any]:
-    """`mobile_use` without the two keys that qwen-agent adds, as scripts show it that write the tool out by hand."""
+    """`mobile_use` without the two keys that qwen-agent adds, as in scripts that write out the tool by hand."""
     tool = mobile_use(screen)
     function = {
         name: value

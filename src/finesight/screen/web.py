@@ -1,25 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps of `computer_use` carried out on a web page."""
+"""Perform steps of `computer_use` on a web page."""
 
 from __future__ import annotations
 
-from finesight.browser.browser import Browser
+from finesight.browser.browser import Browser, Button
 from finesight.errors import ActionRefused
 from finesight.geometry import Point, Size
 from finesight.screen.act import Act
 
 SETTLE_SECONDS = 0.15
-"""Given to a page after each step: handlers run, and what they changed is drawn."""
+"""Pause after each step, in which handlers run and the page is redrawn."""
 LONGEST_WAIT_SECONDS = 3.0
-"""Most that a step `wait` waits: a local page has nothing to wait for that takes longer."""
+"""Time limit of a step `wait`: nothing on a local page takes longer."""
+_BUTTONS: dict[str, Button] = {
+    "left_click": "left",
+    "right_click": "right",
+    "middle_click": "middle",
+}
 
 
 class Mouse:
-    """A page and where the mouse is on it: some steps mean the place it was moved to before.
+    """Performs steps and keeps the mouse position, which steps without a point refer to.
 
     Args:
         browser: shows the page.
-        screen: what of its screenshot is shown, from the upper left corner; places beyond it are refused.
+        screen: visible part of its screenshot, from the upper left corner; points outside are refused.
     """
 
     def __init__(self, browser: Browser, screen: Size) -> None:
@@ -27,10 +32,10 @@ class Mouse:
         self._at: Point | None = None
 
     def carry_out(self, act: Act) -> None:
-        """Do what a step says and let the page settle.
+        """Perform a step and wait for the page to react.
 
         Raises:
-            ActionRefused: the kind, a place or a key is not possible here.
+            ActionRefused: the kind of step, a point or a key is not possible here.
         """
         if act.kind == "terminate":
             return
@@ -40,15 +45,15 @@ class Mouse:
     def _do(self, act: Act) -> None:
         browser = self._browser
         match act.kind:
-            case "left_click" | "right_click" | "middle_click" | "double_click":
-                self._click(act)
+            case "left_click" | "right_click" | "middle_click":
+                browser.click(self._place(act), button=_BUTTONS[act.kind])
+            case "double_click":
+                browser.click(self._place(act), count=2)
             case "mouse_move":
                 browser.move(self._place(act))
             case "left_click_drag":
                 if self._at is None:
-                    raise ActionRefused(
-                        "a drag starts where the mouse is, and it has not been moved"
-                    )
+                    raise ActionRefused("a drag starts at the mouse, which has not been moved yet")
                 start = self._at
                 browser.drag(start, self._place(act))
             case "scroll":
@@ -60,24 +65,13 @@ class Mouse:
             case "wait":
                 browser.wait(min(act.seconds or 0.0, LONGEST_WAIT_SECONDS))
             case _:
-                raise ActionRefused(f"a web page knows no step {act.kind!r}")
-
-    def _click(self, act: Act) -> None:
-        place = self._place(act)
-        if act.kind == "double_click":
-            self._browser.click(place, count=2)
-        elif act.kind == "right_click":
-            self._browser.click(place, button="right")
-        elif act.kind == "middle_click":
-            self._browser.click(place, button="middle")
-        else:
-            self._browser.click(place)
+                raise ActionRefused(f"step {act.kind!r} is not possible on a web page")
 
     def _place(self, act: Act) -> Point:
-        """Where a step is meant: its own place, or where the mouse is."""
+        """The point of a step, else the mouse position."""
         place = act.point or self._at
         if place is None:
-            raise ActionRefused(f"{act.kind} names no place, and the mouse has not been moved")
+            raise ActionRefused(f"{act.kind} has no point, and the mouse has not been moved yet")
         if not (0 <= place.x < self._screen.width and 0 <= place.y < self._screen.height):
             raise ActionRefused(
                 f"({place.x:g}, {place.y:g}) lies outside the screen of"

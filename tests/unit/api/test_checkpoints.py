@@ -72,7 +72,7 @@ def test_a_name_close_to_none(name):
 @pytest.mark.parametrize("hub", ["huggingface", "modelscope"])
 def test_a_hub_beside_a_model_that_is_here(folder, hub):
     for name in ("tiny", folder, str(folder)):
-        with pytest.raises(ConfigError, match=f"hub='{hub}' is given for the") as caught:
+        with pytest.raises(ConfigError, match=f"hub='{hub}' has no effect on the") as caught:
             checkpoints.find_checkpoint(name, hub=hub)
         assert str(name) in caught.value.message
         assert "leave hub out" in caught.value.hint
@@ -101,7 +101,7 @@ def test_an_unknown_hub(name, hub):
 
 def test_a_copy_without_the_embedded_model_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
-    with pytest.raises(MissingWeights, match="holds no embedded model"):
+    with pytest.raises(MissingWeights, match="has no embedded model"):
         checkpoints.find_checkpoint("tiny")
 
 
@@ -115,7 +115,9 @@ def refusing(said):
 def test_a_published_name_that_cannot_be_reached_names_both_hubs(monkeypatch):
     monkeypatch.setattr(checkpoints, "_from_huggingface", refusing("no route"))
     monkeypatch.setattr(checkpoints, "_from_modelscope", refusing("no name"))
-    with pytest.raises(MissingWeights, match=r"neither here nor reachable") as caught:
+    with pytest.raises(
+        MissingWeights, match=r"is not a local folder and cannot be downloaded"
+    ) as caught:
         checkpoints.find_checkpoint("Qwen/Qwen2.5-VL-3B-Instruct")
     assert "huggingface: OSError: no route; modelscope: OSError: no name" in caught.value.message
 
@@ -137,7 +139,7 @@ def test_the_library_of_the_hub_that_was_asked_for_is_named(monkeypatch, missing
         monkeypatch.setattr(checkpoints, download, absent)
     hub = missing.removesuffix("_hub")
     with pytest.raises(
-        MissingWeights, match=f"{missing} to download it is not installed"
+        MissingWeights, match=f"{missing}, which downloads it, is not installed"
     ) as caught:
         checkpoints.find_checkpoint("someone/a-model", hub=hub)
     assert caught.value.hint == f"pip install {missing}, or give a folder"

@@ -99,7 +99,7 @@ def test_the_first_of_several_pages_is_noted_and_others_are_given(model, picture
 
 @pytest.mark.parametrize("options", [{}, {"images": ["a.png"]}])
 def test_locate_without_its_picture_says_how(model, options):
-    with pytest.raises(ConfigError, match="locate looks at one picture, given as image="):
+    with pytest.raises(ConfigError, match="locate takes a single picture, given as image="):
         model.locate("the disc", **options)
 
 

@@ -148,7 +148,7 @@ def test_options_beside_a_conversation_are_those_of_sampling():
     assert options.sampling_of(base, {"top_k": 3}, Sampling()) == Sampling(temperature=0.5, top_k=3)
     assert options.sampling_of(None, {}, base) == base
     for name in ("fps", "images", "system"):
-        with pytest.raises(ConfigError, match=f"{name} has no place beside a conversation"):
+        with pytest.raises(ConfigError, match=f"{name} cannot be combined with a conversation"):
             options.sampling_of(None, {name: 1}, base)
     with pytest.raises(ConfigError, match="unknown option 'max_tokens'"):
         options.sampling_of(None, {"max_tokens": 1}, base)

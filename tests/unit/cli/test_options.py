@@ -131,15 +131,15 @@ def test_token_counts_of_another_kind(text):
 @pytest.mark.parametrize("record", [Sampling, VideoPart, ImagePart])
 def test_help_quotes_every_field_of_a_record(record):
     for field in fields(record):
-        text = options.said(record, field.name)
+        text = options.field_help(record, field.name)
         assert len(text) > 10, field.name
         assert text.endswith(".")
         assert "None" not in text
 
 
 def test_help_of_a_field_speaks_of_options():
-    assert options.said(Sampling, "seed") == "Random seed."
-    assert options.said(VideoPart, "nframes", "So.") == (
+    assert options.field_help(Sampling, "seed") == "Random seed."
+    assert options.field_help(VideoPart, "nframes", "So.") == (
         "Number of frames to sample; excludes --fps. So."
     )
 

@@ -117,7 +117,7 @@ UNWRITABLE = {
     "a long name below a folder to be made": (f"new/{LONG}", "File name too long"),
     "where nothing can be made": ("/proc/nope", "/proc/nope cannot be written"),
     "below what cannot be made": ("/proc/nope/deep", "/proc/nope/deep cannot be written"),
-    "a link to nowhere": ("link", "link is a link to nowhere"),
+    "a link to nowhere": ("link", "link is a dangling link"),
 }
 
 
@@ -139,7 +139,7 @@ def test_a_check_leaves_nothing_behind(tmp_path):
 
 
 def test_a_device_is_no_file_to_be_replaced():
-    with pytest.raises(ConfigError, match="/dev/null is a device, a file is needed"):
+    with pytest.raises(ConfigError, match="/dev/null is a device, but a file is needed"):
         check_writable(Path("/dev/null"), is_folder=False)
 
 
@@ -147,7 +147,7 @@ def test_a_device_is_no_file_to_be_replaced():
 def test_a_report_replaces_nothing_but_a_page(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"kept")
-    with pytest.raises(ConfigError, match="no name of an HTML page"):
+    with pytest.raises(ConfigError, match="no HTML file name"):
         check_report(path)
     assert path.read_bytes() == b"kept"
 

@@ -33,7 +33,7 @@ def test_a_folder_is_its_pictures_in_natural_order(folder, capsys):
     wanted = ("9.webp", "Img1.jpg", "img2.PNG", "img10.png")
     assert found == [str(folder / name) for name in wanted]
     assert capsys.readouterr().err == (
-        f"folder {folder}: pictures: 4; 2 other entries are not taken\n"
+        f"folder {folder}: pictures: 4; 2 other entries are ignored\n"
     )
 
 
@@ -52,13 +52,13 @@ def test_order_is_kept_between_folders_and_files(folder, monkeypatch):
 
 def test_a_folder_without_pictures_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(ConfigError, match="holds no picture, and 1 other"):
+    with pytest.raises(ConfigError, match="contains no picture, and 1 other"):
         pictures.expand([str(tmp_path)])
 
 
 def test_a_folder_with_too_many_is_refused_with_both_numbers(folder, monkeypatch):
     monkeypatch.setattr(pictures, "MOST_IN_FOLDER", 3)
-    with pytest.raises(ConfigError, match="holds 4 pictures; at most 3"):
+    with pytest.raises(ConfigError, match="contains 4 pictures; the limit is 3"):
         pictures.expand([str(folder)])
 
 

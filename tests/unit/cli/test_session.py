@@ -44,24 +44,24 @@ def test_lines_begin_with_the_picture_where_there_are_several(capsys, is_many, l
 )
 def test_nothing_found_is_said_with_the_words_of_the_model(capsys, text, is_many, said):
     session._write(answered(text), places(is_many=is_many))
-    session._say_nothing_found(answered(text), named=is_many)
+    session._print_if_not_found(answered(text), named=is_many)
     streams = capsys.readouterr()
     assert streams.err == said
     assert bool(streams.out) is (text == FOUND)
 
 
 def test_long_words_are_cut(capsys):
-    session._say_nothing_found(answered("no " * 500), named=False)
+    session._print_if_not_found(answered("no " * 500), named=False)
     said = capsys.readouterr().err
     assert said.endswith("...\n")
     assert len(said) < 350
 
 
 def test_a_model_says_what_it_was_trained_for(tmp_path, capsys):
-    session._say_model("other", tmp_path)
+    session._print_model("other", tmp_path)
     assert capsys.readouterr().err == ""
     (tmp_path / "trained_for.txt").write_text("cups,\nand nothing else\n")
-    session._say_model("other", tmp_path)
+    session._print_model("other", tmp_path)
     assert capsys.readouterr().err == "other was trained for cups, and nothing else\n"
 
 
@@ -69,10 +69,10 @@ def test_notes_of_many_pages_do_not_fill_the_screen(capsys):
     from dataclasses import replace
 
     record = replace(picture_record("p.pdf"), notes=("blurred",))
-    session._say_notes([replace(record, page=page) for page in range(20)])
+    session._print_notes([replace(record, page=page) for page in range(20)])
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "note: p.pdf page 1: blurred"
-    assert lines[5:] == ["note: there are such notes on 15 more; --json has them all"]
+    assert lines[5:] == ["note: 15 more media have notes; --json lists them all"]
 
 
 def test_a_label_of_several_lines_is_one_line():

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from finesight.cli.train import _of_all
+from finesight.cli.train import _share_done
 from finesight.train.schedule import ScheduleConfig
 
 
@@ -14,4 +14,4 @@ from finesight.train.schedule import ScheduleConfig
 def test_progress_counts_what_ends_the_run(minutes, shown):
     schedule = ScheduleConfig(total_steps=200, warmup_steps=5, total_minutes=minutes)
     trainer = SimpleNamespace(schedule=schedule, place=62)
-    assert _of_all(trainer) == shown
+    assert _share_done(trainer) == shown

@@ -97,7 +97,7 @@ def test_a_wrong_recipe_says_what_it_is(assets, tmp_path):
         "scenes.toml": "is a recipe of kind 'pretrain', kind 'data' is needed",
         "scene.toml": f"did you mean {tmp_path / 'scenes.toml'}?",
         "red.png": "is not TOML but a PNG picture",
-        ".": "it is a folder\n  hint: it holds scenes.toml",
+        ".": "it is a folder\n  hint: it contains scenes.toml",
     }
     for name, words in said.items():
         refused = run("build", tmp_path / name, "--out", out)

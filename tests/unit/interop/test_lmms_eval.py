@@ -138,9 +138,9 @@ def test_options_that_do_nothing_are_told():
 
 BAD = {
     "audio": (user({"type": "audio", "url": "a.wav"}), "type 'audio'"),
-    "nothing": (None, "gave no messages but None"),
+    "nothing": (None, "returned no messages: None"),
     "an empty turn": (user(), "message 0 of 1 is empty"),
-    "no file": (user({"type": "video", "url": {"video_start": 1}}), "says no file"),
+    "no file": (user({"type": "video", "url": {"video_start": 1}}), "has no file"),
 }
 
 

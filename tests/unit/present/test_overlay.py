@@ -140,7 +140,7 @@ def test_an_answer_is_drawn_on_its_picture():
 
 def test_a_picture_of_another_size_is_refused():
     answer = read_answer(reply('{"bbox_2d": [0, 0, 9, 9]}', picture_record("turned.jpg")))
-    with pytest.raises(LayoutError, match=r"500 x 1000 .* of one of 1000 x 500 \(turned.jpg\)"):
+    with pytest.raises(LayoutError, match=r"500 x 1000 .* original is 1000 x 500 \(turned.jpg\)"):
         draw_answer(grey(500, 1000), answer)
 
 

@@ -113,9 +113,9 @@ def test_steps_that_a_page_does_not_know_are_refused(shared):
     for act, said in (
         (Act(kind="left_click", point=Point(320, 10)), r"outside the screen of 320 x 420"),
         (Act(kind="left_click", point=Point(-1, 10)), r"outside the screen"),
-        (Act(kind="left_click"), "names no place"),
+        (Act(kind="left_click"), "has no point"),
         (Act(kind="left_click_drag", point=Point(1, 1)), "has not been moved"),
-        (Act(kind="swipe"), "knows no step 'swipe'"),
+        (Act(kind="swipe"), "step 'swipe' is not possible"),
         (Act(kind="key", keys=("hyper",)), "key 'hyper'"),
     ):
         with pytest.raises(ActionRefused, match=said):
