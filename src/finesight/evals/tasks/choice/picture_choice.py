@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Multiple choice on pictures: AI2D, BLINK, MMBench, MMStar, MuirBench, RealWorldQA and SEED-Bench-2-Plus.
 
-One function reads the rows of all but MuirBench and RealWorldQA. The benchmarks differ in how copies give answers and
-options, in the official wording, and in how scores are added up; see `TASKS` at the end.
+`read_row` reads the rows of all but MuirBench and RealWorldQA. The benchmarks differ in the columns of answers and
+options, in the official prompt, and in the aggregate; see `TASKS`.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,12 +17,8 @@ from typing import Any
 
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.extract.mcq import (
-    LMMS_LETTER_AI2D,
-    LMMS_LETTER_BLINK,
-    LMMS_LETTER_MUIRBENCH,
-    ROBUST_LETTER,
-)
+from finesight.evals.extract.mcq import LMMS_LETTER_AI2D, LMMS_LETTER_BLINK, LMMS_LETTER_MUIRBENCH
+from finesight.evals.extract.robust import ROBUST_LETTER
 from finesight.evals.extract.text import LAST_LINE
 from finesight.evals.judge.rules import OPEN_ANSWER
 from finesight.evals.tasks.choice import multiple_choice
@@ -33,11 +30,10 @@ from finesight.evals.tasks.choice.multiple_choice import (
     Letter,
     ask_qwen,
     ask_qwen_at_marks,
-    at_marks,
     choice,
     is_letter,
     letter_or_place,
-    lettered,
+    say_at_marks,
 )
 from finesight.evals.tasks.choice.written_options import split_options
 from finesight.evals.tasks.shared.aggregates import circular
@@ -53,7 +49,7 @@ from finesight.evals.tasks.shared.columns import (
 from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either, say
 
 ROTATION = 1_000_000
-"""Rows of one question of MMBench have the same index modulo this."""
+"""Rows of MMBench that ask the same question have equal indices modulo this number."""
 NOTE = "Note: You only need to respond with A, B, C or D without providing any additional information.\n"
 _MARK = re.compile(r"<image>")
 
@@ -61,20 +57,16 @@ _MARK = re.compile(r"<image>")
 def read_row(
     row: Row, folder: Path, benchmark: Benchmark, *, letter: Letter | None = None
 ) -> Question:
-    """A row with `question`, `answer`, pictures, and `options` or columns A to D; `id` and `cluster` may be there.
+    """A row with `question`, `answer`, pictures, and `options` or columns A to D; `id` and `cluster` are optional.
 
-    Args:
-        row: the row.
-        folder: of the copy.
-        benchmark: says where pictures lie and which columns are tags.
-        letter: finds the letter of the answer; None for copies that give the letter.
+    `letter` finds the letter of the answer; None for copies that contain the letter.
 
     Raises:
         EvalError: the row has no options, or its answer is none of them.
     """
     choices = texts(row.get("options")) or choice_columns(row)
     if not choices:
-        raise EvalError("there is neither a column options nor columns A to D")
+        raise EvalError("the row has neither a column options nor columns A to D")
     answer = letter(row["answer"], choices) if letter else str(row["answer"])
     places = (folder, *(folder / name for name in benchmark.folders))
     cluster = row.get("cluster")
@@ -90,7 +82,7 @@ def read_row(
 
 
 def read_mmbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
-    """A row of MMBench, grouped with the rows that ask the same with the options in another order."""
+    """A row of MMBench, grouped with the rows that ask the same question with rotated options."""
     index, hint = int(row["id"]), str(row.get("hint") or "")
     group = str(index % ROTATION)
     made = replace(read_row(row, folder, benchmark), id=str(index), group=group, cluster=group)
@@ -98,7 +90,7 @@ def read_mmbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
 
 
 def read_mmstar(row: Row, folder: Path, benchmark: Benchmark) -> Question:
-    """A row of MMStar; options are written into the question where there are no columns A to D."""
+    """A row of MMStar; without columns A to D the question text contains the options."""
     if not choice_columns(row):
         text, options = split_options(str(row["question"]))
         row = replace(row, values={**row.values, "question": text, "options": options})
@@ -106,35 +98,28 @@ def read_mmstar(row: Row, folder: Path, benchmark: Benchmark) -> Question:
 
 
 def read_muirbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
-    """One row; its `<image>` marks are numbered, in the question first, then in the options."""
-    count = 0
+    """A row of MuirBench; its `<image>` marks are numbered in the question and then in the options."""
+    numbers = itertools.count(1)
 
-    def number(match: re.Match[str]) -> str:
-        nonlocal count
-        count += 1
-        return f"<image {count}>"
+    def numbered(text: str) -> str:
+        return _MARK.sub(lambda _: f"<image {next(numbers)}>", text)
 
-    text = _MARK.sub(number, row["question"])
-    choices = [_MARK.sub(number, option) for option in texts(row["options"])]
-    twin = row.get("counterpart_idx")
+    text = numbered(row["question"])
+    choices = [numbered(option) for option in texts(row["options"])]
+    index, counterpart = str(row["idx"]), row.get("counterpart_idx")
     return multiple_choice.question(
-        row["idx"],
+        index,
         text,
         choices,
         row["answer"],
         pictures(row["image"], folder),
         tags=tags_of(row, (*benchmark.by, "image_type")),
-        cluster="+".join(sorted((str(row["idx"]), str(row["idx"] if twin is None else twin)))),
+        cluster="+".join(sorted((index, index if counterpart is None else str(counterpart)))),
     )
 
 
-def ask_lmms_at_marks(asked: Question) -> list[Piece]:
-    """As lmms-eval asks, pictures where they are mentioned."""
-    return at_marks(f"{asked.text}\n{lettered(asked.choices)}\n{DIRECT}", asked.media)
-
-
 def read_realworldqa(row: Row, folder: Path, benchmark: Benchmark) -> Question:
-    """One row, with options or without."""
+    """A row of RealWorldQA, with options or without."""
     if choice_columns(row):
         return read_row(row, folder, benchmark)
     answer = str(row["answer"]).strip()
@@ -148,17 +133,17 @@ def read_realworldqa(row: Row, folder: Path, benchmark: Benchmark) -> Question:
 
 
 def ask_realworldqa(asked: Question) -> list[Piece]:
-    """As for MMMU where there are options, else the question as it stands."""
+    """As for MMMU if there are options, else the question alone."""
     return ask_qwen(asked) if asked.choices else [*asked.media, asked.text]
 
 
 def plain(text: str) -> str:
-    """An answer without case, blanks and the full stop."""
+    """An answer in lower case, without outer blanks and full stop."""
     return text.strip().strip(".").strip().lower()
 
 
 def score_realworldqa(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """The letter, or the short answer without case and full stop."""
+    """Equality of letters, or of `plain` short answers."""
     if truth["choices"]:
         return is_letter(parsed, truth)
     return {"correct": float(parsed is not None and plain(str(parsed)) == plain(truth["answer"]))}
@@ -188,7 +173,7 @@ TASKS: Mapping[str, Build] = {
         benchmark_rows(read_muirbench),
         ways=(
             Wording("vlmevalkit", QWEN, ask_qwen_at_marks),
-            Wording("lmms-eval", LMMS, ask_lmms_at_marks),
+            Wording("lmms-eval", LMMS, say_at_marks(f"{{text}}\n{{options}}\n{DIRECT}")),
         ),
         extractors=(*LETTERS, LMMS_LETTER_MUIRBENCH),
     ),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CountBench: count objects in a picture, two to ten of them."""
+"""CountBench: count two to ten objects in a picture."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DETECT = (
 
 
 def question(row: Row, folder: Path) -> Question:
-    """One row; its caption names the number and is never shown."""
+    """One row; the caption contains the number and is not used."""
     number = int(row["number"])
     return Question(
         id=str(row.get("id", row.where)),
@@ -36,7 +36,7 @@ def question(row: Row, folder: Path) -> Question:
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Right, at most one off, and how far off; no number counts as far off as saying none."""
+    """Correct, at most one off, and the absolute error; an answer without a number counts as 0."""
     number = truth["number"]
     return {
         "correct": float(count_hit(parsed, number)),
@@ -46,7 +46,7 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
 
 
 def mean_error(scored: Sequence[Scored]) -> dict[str, float]:
-    """How far off counts are on average; an item that failed is as far off as one without a number."""
+    """Mean absolute error; a failed item counts as an answer of 0."""
     errors = (part(one, "error", float(one.item.truth["number"])) for one in scored)
     return {"mean_absolute_error": mean(errors)}
 

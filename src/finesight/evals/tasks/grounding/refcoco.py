@@ -37,7 +37,7 @@ def question(row: Row, folder: Path) -> Sequence[Question]:
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Overlap of the first box, and whether it reaches a half; no box overlaps nothing."""
+    """IoU of the first box, 0 without a box, and whether it reaches the threshold."""
     overlap = iou(parsed, truth["box"]) if parsed else 0.0
     return {"hit": float(overlap >= THRESHOLD), "iou": overlap}
 

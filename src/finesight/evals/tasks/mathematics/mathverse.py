@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MathVerse: geometry problems in five versions, each with more of the problem in the drawing alone; read by rule."""
+"""MathVerse: geometry problems in five versions that move more of the problem from the text into the drawing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.boxed import MATHVISION_OFFICIAL
-from finesight.evals.extract.mcq import ROBUST_LETTER
+from finesight.evals.extract.robust import ROBUST_LETTER
 from finesight.evals.judge.rules import SOLUTION
 from finesight.evals.metrics.maths import is_equal
 from finesight.evals.tasks.shared.build import build, rows
@@ -18,11 +18,11 @@ from finesight.evals.tasks.shared.columns import Row, picture, record
 from finesight.evals.tasks.shared.questions import Question, Wording, either, say
 
 LETTERS = 5
-"""Options stand in the words of the question and are not counted; no question has more."""
+"""Largest number of options; they are part of the question text and are not counted."""
 
 
 def question(row: Row, folder: Path) -> Question | Sequence[Question]:
-    """One row; none of the version without a picture."""
+    """One row; () for the version without a picture."""
     version = str(row["problem_version"])
     if version == "Text Only":
         return ()
@@ -44,7 +44,7 @@ def question(row: Row, folder: Path) -> Question | Sequence[Question]:
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """The letter, or equality as MATH-Vision means it."""
+    """Equality of letters, or mathematical equality as in MATH-Vision."""
     if not parsed:
         return {"correct": 0.0}
     if truth["choices"]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MATH-Vision: competition mathematics with a drawing, options or a free answer."""
+"""MATH-Vision: competition problems with a drawing, with options or a free answer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def question(row: Row, folder: Path) -> Question:
 
 
 def ask(question: Question) -> list[Piece]:
-    """The picture, the wish for a box, the question, its options."""
+    """Picture, request for a box, question, options."""
     options = f"\nChoices:\n{lettered(question.choices)}" if question.choices else ""
     return [*question.media, f"{BOX_IT}\n{question.text}{options}"]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MathVista: mathematics in pictures of every kind, with a typed answer (letter, integer, float or list)."""
+"""MathVista: mathematics in pictures, with a typed answer (letter, integer, float or list)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from finesight.evals.tasks.shared.columns import Row, picture, record, texts
 from finesight.evals.tasks.shared.questions import Piece, Question, Wording
 
 TAGS = ("task", "source", "context", "language")
-_WISHES = {
+_REQUESTS = {
     "integer": ("an integer answer", "value", "1, 2, 3"),
     1: ("a floating-point number with one decimal place", "value", "1.2, 1.3, 1.4"),
     2: ("a floating-point number with two decimal places", "value", "1.23, 1.34, 1.45"),
@@ -30,11 +30,11 @@ _WISHES = {
 
 
 def hint(row: Row) -> str:
-    """The wish for a form of answer, as the benchmark words it."""
+    """The benchmark's request for the form of the answer."""
     if row["question_type"] == "multi_choice":
         return "Please answer the question and provide the correct option letter, e.g., A, B, C, D, at the end."
     precision = int(row["precision"] or 1) if row["answer_type"] == "float" else row["answer_type"]
-    kind, what, examples = _WISHES[precision]
+    kind, what, examples = _REQUESTS[precision]
     return f"Please answer the question requiring {kind} and provide the final {what}, e.g., {examples}, at the end."
 
 
@@ -62,21 +62,16 @@ def question(row: Row, folder: Path) -> Question:
     )
 
 
-def words(question: Question) -> str:
-    """What stands in the column `query` of the published copy."""
-    options = (
-        f"\nChoices:\n{lettered(question.choices, '({letter}) {text}')}" if question.choices else ""
-    )
-    return f"Hint: {question.hint}\nQuestion: {question.text}{options}".strip()
-
-
 def ask(question: Question) -> list[Piece]:
-    """The picture and the benchmark's own query."""
-    return [*question.media, words(question)]
+    """The picture and the text of the column `query` in the published copy."""
+    options = lettered(question.choices, "({letter}) {text}")
+    choices = f"\nChoices:\n{options}" if options else ""
+    query = f"Hint: {question.hint}\nQuestion: {question.text}{choices}".strip()
+    return [*question.media, query]
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """What was read, made normal for its type, equals the gold answer as a text; nothing read is wrong."""
+    """Whether the extraction, normalised for its type, equals the gold answer as text; None is wrong."""
     normal = None if parsed is None else normalise(str(parsed), truth)
     return {"correct": float(normal is not None and normal == truth["answer"])}
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of MegaBench: cells that hold Python or JSON values as text, media under paths, answers of named fields."""
+"""Rows of MegaBench (values as JSON or Python text, paths of media), and the extractor of answers with named fields."""
 
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -27,7 +28,7 @@ _QUOTES = ("'", '"')
 
 
 def value_of(cell: Any) -> Any:
-    """A value, also one written as JSON or as a Python literal; a text that is neither stays a text."""
+    """The value in a cell, possibly written as JSON or as a Python literal; other texts are returned unchanged."""
     if not isinstance(cell, str):
         return cell
     for read in (json.loads, ast.literal_eval):
@@ -42,7 +43,7 @@ def question(row: Row, folder: Path) -> Question:
     """One row.
 
     Raises:
-        EvalError: the row does not say how its answer is scored.
+        EvalError: the row does not contain how its answer is scored.
     """
     info, answer = value_of(row["metric_info"]), value_of(row["answer"])
     metrics = info.get("field_score_function") if isinstance(info, Mapping) else None
@@ -71,7 +72,7 @@ def question(row: Row, folder: Path) -> Question:
 def _golds(
     fields: Mapping[str, Any], metrics: Mapping[str, Any], context: Any
 ) -> Iterator[tuple[str, Any]]:
-    """Golds of the fields; the boxes that a point may lie in stand in the context of a row, not in its answer."""
+    """Gold values by field; for points, the target boxes in the evaluation context of the row."""
     regions = context.get("bounding_boxes") if isinstance(context, Mapping) else None
     for name, gold in fields.items():
         is_point = str(metrics.get(name)).lower() == "xml_norm_point_in_bbox"
@@ -97,19 +98,13 @@ def _media(row: Row, folder: Path) -> list[Media]:
 
 
 def _numbered(text: str) -> str:
-    """Marks without numbers count on, in the order in which media are listed."""
-    count = 0
-
-    def number(match: re.Match[str]) -> str:
-        nonlocal count
-        count += 1
-        return f"<image {count}>"
-
-    return _MARK.sub(number, text)
+    """The text with its media marks numbered in order."""
+    numbers = itertools.count(1)
+    return _MARK.sub(lambda _: f"<image {next(numbers)}>", text)
 
 
 def unquoted(value: Any) -> Any:
-    """A text without the quotes around it; another value as it is."""
+    """A quoted text without its quotes; other values unchanged."""
     if not isinstance(value, str) or value[:1] not in _QUOTES:
         return value
     try:
@@ -122,8 +117,8 @@ def unquoted(value: Any) -> Any:
 def read_fields(answered: Answered) -> dict[str, Any] | None:
     """Fields of an answer.
 
-    They are those of the last JSON object that has any of them. Without one, what follows the last "Answer:" is the
-    field where there is one only, and where there are several each is the whole text, as published.
+    They are those of the last JSON object with any of the names. Without one, a single field is the text after the
+    last "Answer:", and each of several fields is the whole text, as published.
     """
     text = answered.text.strip()
     names = list(answered.truth["metrics"])
@@ -137,12 +132,12 @@ def read_fields(answered: Answered) -> dict[str, Any] | None:
     first, _, _ = tail.partition("\n\n")
     is_one_line = "\n" not in str(answered.truth["answer"].get(names[0], ""))
     if is_one_line and answered.truth["form"] == "answer_string" and _SHORT.fullmatch(first):
-        tail = first.strip()  # the rest is a reason
+        tail = first.strip()  # the rest is an explanation
     return {names[0]: unquoted(tail)} if tail else None
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
-    """An object and those right inside it, or inside a list."""
+    """An object and the objects directly inside it, or those directly inside a list."""
     if isinstance(value, dict):
         yield value
     members = value.values() if isinstance(value, dict) else value
@@ -150,7 +145,7 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _tail(text: str, *, keeps_lines: bool) -> str:
-    """What follows the last "Answer:", out of the bold type or the fence around it; a list or object alone."""
+    """Text after the last "Answer:", without bold type or fence; only the list or object if it starts with one."""
     starts = list(_ANSWER.finditer(text))
     tail = text[starts[-1].end() :] if starts else text
     if starts and text[: starts[-1].start()].endswith("**") and "**" in tail:

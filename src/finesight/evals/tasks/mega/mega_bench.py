@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MegaBench: five hundred small tasks from real life; here those of its core set that are scored without a judge."""
+"""MegaBench: about 500 real-world tasks; those of its core set that can be scored without a judge."""
 
 from __future__ import annotations
 
@@ -9,20 +9,15 @@ from typing import Any
 from finesight.evals.core.benchmark import Build
 from finesight.evals.core.task import Scored
 from finesight.evals.metrics.mega import SUPPORTED, score_field
-from finesight.evals.tasks.choice.multiple_choice import at_marks
+from finesight.evals.tasks.choice.multiple_choice import say_at_marks
 from finesight.evals.tasks.mega import fields
 from finesight.evals.tasks.shared.aggregates import mean, part
 from finesight.evals.tasks.shared.build import build, rows
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording
-
-
-def ask(asked: Question) -> list[Piece]:
-    """Description, worked example and question, media where they are mentioned."""
-    return at_marks(asked.text, asked.media)
+from finesight.evals.tasks.shared.questions import Wording
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """The fields of an answer, added up as its task says; a task with a field nobody can score here is worth 0."""
+    """Weighted mean or minimum of the field scores; 0 for a task with an unsupported metric."""
     if not is_supported(truth):
         return {"score": 0.0, "supported": 0.0}
     said = parsed if isinstance(parsed, Mapping) else None
@@ -35,7 +30,7 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _weighted(said: Mapping[str, Any], truth: Mapping[str, Any]) -> Iterator[tuple[float, float]]:
-    """Scores of fields with their weights; a field that is not said is an empty text, one left out does not count."""
+    """Scores and weights of fields; a missing field counts as an empty text, a score of None is left out."""
     for name, metric in truth["metrics"].items():
         gold = fields.unquoted(truth["answer"].get(name, ""))
         value = score_field(metric, said.get(name, ""), gold)
@@ -44,12 +39,12 @@ def _weighted(said: Mapping[str, Any], truth: Mapping[str, Any]) -> Iterator[tup
 
 
 def is_supported(truth: Mapping[str, Any]) -> bool:
-    """Whether every field of an answer can be scored without judge, network or running programs."""
+    """Whether every field can be scored without a judge, a network or running programs."""
     return all(str(metric).lower() in SUPPORTED for metric in truth["metrics"].values())
 
 
 def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
-    """The mean of the means of tasks that can be scored here, and how much that covers."""
+    """Mean of the means of supported tasks, and the share of tasks and items that this covers."""
     tasks: dict[str, list[float]] = {}
     every: set[str] = set()
     for one in scored:
@@ -67,7 +62,7 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
 TASKS: Mapping[str, Build] = {
     "mega_bench": build(
         rows(fields.question),
-        Wording("official", "the benchmark's one worked example", ask),
+        Wording("official", "the benchmark's one worked example", say_at_marks("{text}")),
         extractors=(fields.FIELDS,),
         score=score,
         aggregate=aggregate,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small grey pictures, enlarged: digits of scikit-learn, which are read, and Fashion-MNIST, ten kinds to choose from.
+"""Small grey pictures, enlarged: digits of scikit-learn, and Fashion-MNIST as multiple choice.
 
-A hundred of each are asked, ten of a kind, always the same ones.
+Both use a fixed selection of a hundred pictures, ten per class.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ IMAGES, LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
 
 
 def digit_questions(folder: Path) -> Iterator[Question]:
-    """Ten pictures of each digit, the same ones every time; ink is black.
+    """Ten pictures of each digit, black on white.
 
     Raises:
-        EvalError: the table is not there or broken.
+        EvalError: the table is missing or invalid.
     """
     import numpy as np
 
@@ -69,15 +69,15 @@ def digit_questions(folder: Path) -> Iterator[Question]:
 
 
 def score_digit(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """The last number said is the digit."""
+    """Whether the extracted number is the digit."""
     return {"correct": float(count_hit(parsed, truth["number"]))}
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """An array of bytes as MNIST keeps it: a head that says the shape, then the values.
+    """An array in MNIST's IDX format: a header with the shape, then bytes.
 
     Raises:
-        EvalError: the file holds something else.
+        EvalError: the file has another format.
     """
     import numpy as np
 
@@ -86,20 +86,24 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     except (OSError, EOFError) as error:
         raise EvalError(f"{path} cannot be read: {error}") from error
     if content[:3] != b"\0\0\x08":
-        raise EvalError(f"{path} is no array of bytes in IDX form: it begins with {content[:4]!r}")
+        raise EvalError(
+            f"{path} is not an array of bytes in IDX format: it begins with {content[:4]!r}"
+        )
     ndim = content[3]
     shape = np.frombuffer(content, ">i4", ndim, offset=4)
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * ndim)
     if values.size != shape.prod():
-        raise EvalError(f"{path} holds {values.size} values, its head says {shape.tolist()}")
+        raise EvalError(
+            f"{path} holds {values.size} values, its header gives the shape {shape.tolist()}"
+        )
     return values.reshape(shape.tolist())
 
 
 def product_questions(folder: Path) -> Iterator[Question]:
-    """Ten pictures of each kind of the test part, the same ones every time.
+    """Ten pictures of each class of the test split.
 
     Raises:
-        EvalError: a file is not there or broken.
+        EvalError: a file is missing or invalid.
     """
     images, labels = (read_idx(needed(folder, name)) for name in (IMAGES, LABELS))
     for place in balanced(labels.tolist(), PER_KIND):
@@ -115,7 +119,7 @@ def product_questions(folder: Path) -> Iterator[Question]:
 
 
 def balanced(labels: Sequence[int], per_label: int, *, seed: int = 0) -> list[int]:
-    """Places of `per_label` rows of each label in a drawn order, so that any first part holds a mixture.
+    """Indices of `per_label` rows of each label in random order, so that any prefix mixes the labels.
 
     Raises:
         EvalError: a label has fewer rows.
@@ -134,7 +138,7 @@ def balanced(labels: Sequence[int], per_label: int, *, seed: int = 0) -> list[in
 
 
 def enlarged(pixels: NDArray[np.uint8], side: int) -> Image.Image:
-    """A small grey picture `uint8[H, W]` as a smooth one whose longer side is `side`."""
+    """A grey picture `uint8[H, W]`, resized so that its longer side is `side`."""
     image = Image.fromarray(pixels).convert("RGB")
     scale = side / max(image.size)
     size = (round(image.width * scale), round(image.height * scale))

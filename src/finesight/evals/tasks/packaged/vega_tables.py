@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real tables of vega-datasets, cut to the names and values of small charts."""
+"""Names and values of small charts, from tables of vega-datasets."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartTable:
-    """What one chart shows.
+    """The content of one chart.
 
     Attributes:
         id: unique among the charts.
         title: above the chart.
-        quantity: what the values are, as a question says it.
-        thing: what the names are, as a question says it.
-        values: by name, in the order of the chart; no two are alike.
-        is_line: drawn as a line; otherwise as bars.
+        quantity: noun for the values in questions.
+        thing: noun for the names in questions.
+        values: by name, in the order of the chart; no two are equal.
+        is_line: a line chart instead of a bar chart.
     """
 
     id: str
@@ -39,10 +39,10 @@ class ChartTable:
 
 
 def tables(folder: Path) -> list[ChartTable]:
-    """All charts that can be drawn.
+    """All charts.
 
     Raises:
-        EvalError: a table is not there or broken.
+        EvalError: a table is missing or invalid.
     """
     makers: tuple[tuple[str, Callable[[Rows], Iterator[ChartTable]]], ...] = (
         ("iowa-electricity.csv", _electricity),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CC-OCR: reading scenes, many languages, documents and forms; four tracks of 39 small sets."""
+"""CC-OCR: text in scenes, multilingual text, documents and forms; four tracks with 39 subsets."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ PAGES = ("doc", "table", "formula", "molecular")
 
 
 def question(row: Row, folder: Path) -> Question:
-    """One row; the question is the benchmark's own wording for its set.
+    """One row.
 
     Raises:
-        EvalError: its track, its kind of page or its object of fields is none.
+        EvalError: the track or kind of page is unknown, or the gold fields are not JSON.
     """
     track, kind, subset = (str(row[name]) for name in ("track", "kind", "subset"))
     _check("track", track, TRACKS)
@@ -63,11 +63,11 @@ def _object(answer: str) -> Any:
     try:
         return json.loads(answer)
     except ValueError as error:
-        raise EvalError(f"the answer of a row of fields is no JSON: {answer[:80]!r}") from error
+        raise EvalError(f"the gold fields are not JSON: {answer[:80]!r}") from error
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """By track: F1 of words, likeness of pages, right and wrong fields."""
+    """By track: F1 of words, similarity of pages, counts of correct and wrong fields."""
     text, gold, track = str(parsed or ""), truth["answer"], truth["track"]
     if track == "kie":
         right, wrong = field_counts(text, gold)
@@ -81,7 +81,7 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
 
 
 def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
-    """The mean of the tracks; a track is the mean of its sets, whatever their size."""
+    """Unweighted mean of the tracks; a track is the unweighted mean of its subsets."""
     sets = {name: _set_score(group) for name, group in by_tag(scored, "subset").items()}
     tracks = {
         track: mean(value for name, value in sets.items() if name.startswith(f"{track}/"))
@@ -95,18 +95,14 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
 
 
 def _set_score(group: Sequence[Scored]) -> float:
-    """The mean over items; fields of a set are counted together."""
+    """Mean over items; for fields, F1 of the counts of all items together."""
     if group[0].item.tags["track"] != "kie":
         return mean(part(one, "score") for one in group)
     return fields_f1(
         sum(part(one, "right") for one in group),
-        sum(part(one, "wrong", failed=_num_fields(one)) for one in group),
+        # a failed item misses all its fields
+        sum(part(one, "wrong", len([*fields(one.item.truth["answer"])])) for one in group),
     )
-
-
-def _num_fields(one: Scored) -> float:
-    """What a failed item misses."""
-    return float(sum(1 for _ in fields(one.item.truth["answer"])))
 
 
 TASKS: Mapping[str, Build] = {

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open questions on one picture: ChartQA, DocVQA, InfographicVQA, OCRBench and TextVQA.
 
-The truth of such a question is `golds`, right answers of which any will do. The benchmarks differ in the metric that
-compares an answer with them; see `TASKS` at the end.
+The truth of a question is `golds`, a list of accepted answers. The benchmarks differ in the metric; see `TASKS`.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ SHORT = "Please try to answer the question with short words or phrases if possib
 
 
 def short_answer(lmms: str) -> tuple[Wording, ...]:
-    """Qwen's wish for a short answer first, that of lmms-eval beside it."""
+    """Qwen's request for a short answer, the default, and that of lmms-eval."""
     return (
         Wording("vlmevalkit", "VLMEvalKit's custom prompt of Qwen2-VL", say(f"{{text}}\n{SHORT}")),
         Wording("lmms-eval", "lmms-eval", say(f"{{text}}\n{lmms}")),
@@ -42,7 +41,7 @@ PLAIN = Wording("official", "the question as it stands", say())
 
 
 def read_row(row: Row, folder: Path) -> Question:
-    """A row with `question`, `golds` and `image`; `id` and `picture_id` may be there."""
+    """A row with `question`, `golds` and `image`; `id` and `picture_id` are optional."""
     golds = texts(row["golds"])
     cluster = row.get("picture_id")
     return Question(
@@ -56,21 +55,21 @@ def read_row(row: Row, folder: Path) -> Question:
 
 
 def read_chartqa(row: Row, folder: Path) -> Question:
-    """A row; copies write the half as human_test, test_human or 0."""
+    """A row of ChartQA; copies name the human half human_test, test_human or 0."""
     half = str(row["half"])
     is_human = half == "0" or "human" in half
     return replace(read_row(row, folder), tags={"half": "human" if is_human else "augmented"})
 
 
 def read_textvqa(row: Row, folder: Path) -> Question:
-    """A row; the question begins with a capital, as both harnesses write it."""
+    """A row of TextVQA; the question is capitalised, as in both harnesses."""
     made = read_row(row, folder)
     most_given = Counter(made.truth["golds"]).most_common(1)[0][0]
     return replace(made, text=made.text[:1].upper() + made.text[1:], oracle=most_given)
 
 
 def read_ocrbench(row: Row, folder: Path) -> Question:
-    """A row; how an answer is compared depends on its kind, and for formulas on the data set."""
+    """A row of OCRBench; the comparison depends on its kind, and for formulas on the data set."""
     made, kind = read_row(row, folder), row["kind"]
     dataset = str(row.get("dataset", kind))
     truth = {**made.truth, "kind": dataset if dataset == "HME100k" else kind}
@@ -78,7 +77,7 @@ def read_ocrbench(row: Row, folder: Path) -> Question:
 
 
 def best(metric: Callable[[str, str], float | bool]) -> Score:
-    """The best value of a metric over the gold answers, as part `score`; no answer is 0."""
+    """The best value of a metric over the gold answers, as part `score`; None is 0."""
 
     def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
         if parsed is None:
@@ -90,18 +89,18 @@ def best(metric: Callable[[str, str], float | bool]) -> Score:
 
 
 def score_textvqa(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Agreement with the ten people; no answer is 0."""
+    """Agreement with the annotators; an empty answer is 0."""
     answered = parsed is not None and str(parsed).strip()
     return {"score": float(vqa_accuracy(str(parsed), truth["golds"])) if answered else 0.0}
 
 
 def score_ocrbench(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """A gold answer stands in the answer."""
+    """Whether the answer contains a gold answer."""
     return {"score": float(ocrbench_hit(str(parsed or ""), truth["golds"], truth["kind"]))}
 
 
 def score_documents(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Similarity to the nearest gold answer, and as other harnesses reckon it, who let blanks count as an answer."""
+    """ANLS, and the variant of other harnesses, which do not treat blanks as an empty answer."""
     text = "" if parsed is None else str(parsed)
     golds = truth["golds"]
     return {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PubTabNet: pictures of tables in scientific articles, to be written as HTML."""
+"""PubTabNet: pictures of tables in scientific articles, converted to HTML."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ _HEAD_CELL = re.compile(r"(</?)th\b", re.IGNORECASE)
 
 
 def table_of(structure: Sequence[str], cells: Sequence[Mapping[str, Any]]) -> str:
-    """HTML of an annotation: the contents of its cells put into the tokens of its structure.
+    """HTML of an annotation: the contents of the cells inserted into the tokens of the structure.
 
     Raises:
-        ValueError: there are not as many cells as places for them.
+        ValueError: the structure has another number of cells.
     """
-    contents = ["".join(cell["tokens"]) for cell in cells]
     places = sum(token == "</td>" for token in structure)
-    if places != len(contents):
-        raise ValueError(f"{len(contents)} cells for {places} places")
-    waiting = iter(contents)
-    inner = "".join(f"{next(waiting)}{token}" if token == "</td>" else token for token in structure)
+    if places != len(cells):
+        raise ValueError(f"{len(cells)} cells for {places} places")
+    contents = ("".join(cell["tokens"]) for cell in cells)
+    inner = "".join(next(contents) + token if token == "</td>" else token for token in structure)
     return f"<html><body><table>{inner}</table></body></html>"
 
 
@@ -54,7 +53,7 @@ def question(row: Row, folder: Path) -> Question:
 
 
 def ask_qwenvl(asked: Question) -> list[Piece]:
-    """QwenVL HTML: the words before the picture, as in the cookbook."""
+    """QwenVL HTML: the prompt before the picture, as in the cookbook."""
     return [PAGE_PROMPT, *asked.media]
 
 
@@ -69,9 +68,9 @@ def _first_with_heads(answered: Answered) -> str | None:
 
 
 HTML_TABLE = Extractor("html-table", "3", _first, keeps_text=True)
-"""The first table, to its end or to the end of the answer."""
+"""The first table, up to its end or the end of the answer."""
 HEADS_AS_CELLS = Extractor("html-table-heads-as-cells", "3", _first_with_heads, keeps_text=True)
-"""The same with `th` taken for `td`, which is all that the benchmark writes."""
+"""The same with `th` replaced by `td`, because the benchmark writes only `td`."""
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:

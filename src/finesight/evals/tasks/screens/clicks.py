@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clicks on an element that an instruction names: ScreenSpot, v2 and Pro, and recorded web pages."""
+"""Clicks on the element that an instruction describes: ScreenSpot, v2 and Pro, and recorded web pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from finesight.evals.extract.places import FIRST_POINT
 from finesight.evals.tasks.grounding.places import corners, numbers, scaled, size_of
 from finesight.evals.tasks.screens.screen_questions import (
     COOKBOOK,
-    POINT_WISH,
+    POINT_REQUEST,
     ToolWording,
     ask_click,
     click_in_words,
@@ -40,29 +40,29 @@ def groups(row: Row) -> dict[str, str]:
 
 
 def programs(row: Row) -> dict[str, str]:
-    """Text or icon, and where it was seen."""
+    """Text or icon, platform, group and application."""
     names = ("platform", "group", "application")
     return {"kind": str(row["ui_type"]), **{name: str(row[name]) for name in names}}
 
 
 def sources(row: Row) -> dict[str, str]:
-    """The kind of the element, and the page it is of."""
+    """The kind of the element, and its page."""
     return {"kind": str(row["data_type"]), "source": str(row["data_source"])}
 
 
 def in_pixels(cell: Any, size: Size) -> list[float]:
-    """Corners in pixels."""
+    """A box given as corners in pixels."""
     del size
     return numbers(cell, 4)
 
 
 def in_shares(cell: Any, size: Size) -> list[float]:
-    """Corners in shares of width and height."""
+    """A box given as corners in fractions of width and height."""
     return scaled(numbers(cell, 4), size)
 
 
 def with_size(cell: Any, size: Size) -> list[float]:
-    """A corner with width and height, in pixels."""
+    """A box given as its upper left corner, width and height in pixels."""
     del size
     return corners(cell)
 
@@ -75,14 +75,9 @@ def read_row(
     box_of: Callable[[Any, Size], list[float]],
     tags_of: Callable[[Row], dict[str, str]],
 ) -> Question:
-    """A row with `file_name`, `instruction` and `bbox`; `image` may be there.
+    """A row with `file_name`, `instruction` and `bbox`; `image` is optional.
 
-    Args:
-        row: the row.
-        folder: of the copy.
-        benchmark: says where pictures lie.
-        box_of: reads the box, whatever it is counted in.
-        tags_of: what the row is broken down by.
+    `box_of` reads the box of a cell on a screen of a size; `tags_of` gives the tags of a row.
     """
     places = [folder / name for name in benchmark.folders]
     shown = picture(row.get("image") or row["file_name"], *places)
@@ -106,7 +101,7 @@ def clicks(
     return build(
         benchmark_rows(partial(read_row, box_of=box_of, tags_of=tags_of)),
         ToolWording("cookbook", COOKBOOK, ask_click, computer_use),
-        Wording("point", "a plain wish for a point", say(POINT_WISH)),
+        Wording("point", "a plain wish for a point", say(POINT_REQUEST)),
         extractors=(FIRST_POINT,),
         score=score_click,
         total=means({"hit": "accuracy", "wrong_format": "wrong_format"}),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions about screens, asked with the description of a tool.
 
-The description names the size of the screen after resizing, because the coordinates of an answer are pixels of that.
+The description contains the size of the resized screen, because coordinates of answers are pixels of that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from finesight.evals.core.task import Budget, Item
 from finesight.evals.metrics.boxes import point_in_box
-from finesight.evals.tasks.shared.questions import Piece, Question, as_item, conversation
+from finesight.evals.tasks.shared.questions import Piece, Question, Way, as_item, conversation
 from finesight.geometry import Size
 from finesight.processor.resize import smart_resize
 from finesight.screen.history import call_in_words
@@ -21,11 +21,11 @@ from finesight.text.chat_template import DEFAULT_SYSTEM
 COOKBOOK = "the agent cookbook of Qwen2.5-VL"
 Tool = Callable[[Size], dict[str, Any]]
 AskOnScreen = Callable[[Question, Size], Sequence[Piece]]
-"""Parts of the user's turn; the size is that of the screen as the model sees it."""
+"""Gives the parts of the user's turn for a question and the resized screen."""
 
 
 def seen_size(screen: Sequence[float], budget: Budget) -> Size:
-    """The size at which a model with Qwen2.5-VL's grid sees a screen of this width and height."""
+    """Size of a screen `[width, height]` after Qwen2.5-VL's resizing."""
     width, height = (int(side) for side in screen)
     rows, columns = smart_resize(
         height, width, min_pixels=budget.min_pixels, max_pixels=budget.max_pixels
@@ -34,52 +34,43 @@ def seen_size(screen: Sequence[float], budget: Budget) -> Size:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolWording:
-    """A way to ask that offers a tool; the truth of its questions has `screen`, width and height of the original.
+class ToolWording(Way):
+    """A prompt with a tool; the truth of its questions has `screen`, width and height of the original.
 
     Attributes:
-        name: of the prompt.
-        source: where its words come from.
-        ask: puts a question into words.
-        tool: describes the tool on a screen of the size that the model sees.
+        ask: gives the parts of the user's turn.
+        tool: describes the tool for a resized screen.
     """
 
-    name: str
-    source: str
     ask: AskOnScreen
     tool: Tool
 
     def item(self, question: Question, budget: Budget) -> Item:
-        """The question as it is asked within a budget."""
+        """See `Way.item`."""
         size = seen_size(question.truth["screen"], budget)
         asked = conversation(self.ask(question, size), budget, system=DEFAULT_SYSTEM)
         return as_item(question, replace(asked, tools=(self.tool(size),)))
 
 
 def click_in_words(box: Sequence[float]) -> str:
-    """A click on the middle of a box."""
+    """A tool call that clicks the centre of a box."""
     middle = [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]
     return call_in_words("computer_use", {"action": "left_click", "coordinate": middle})
 
 
 def ask_click(asked: Question, size: Size) -> list[Piece]:
-    """Screen and instruction; the tool says the rest."""
+    """Screen and instruction; the description of the tool is in the system turn."""
     del size
     return [*asked.media, asked.text]
 
 
-POINT_WISH = (
+POINT_REQUEST = (
     'Point to the element for "{text}" in the image, output its coordinates in JSON format.'
 )
 """Asks for a point in JSON, without a tool."""
 
 
-def point_wish(text: str) -> str:
-    """The wish for a point on what this text names."""
-    return POINT_WISH.format(text=text)
-
-
 def score_click(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """The point lies in the box or on its edge; an answer without a point is wrong and counted apart."""
+    """Whether the point is in the box or on its edge; an answer without a point is also counted as wrong format."""
     hit = parsed is not None and point_in_box(parsed, truth["box"])
     return {"hit": float(hit), "wrong_format": float(parsed is None)}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """TempCompass: action, direction, speed, order and change of attributes in short videos, in four forms.
 
-Three forms are questions with an answer. The fourth asks for a caption, which is right if a question about the video
-can be answered from it alone; it is a benchmark of its own.
+Three forms are questions with an answer. The fourth, a benchmark of its own, asks for a caption, which is correct if a
+question about the video can be answered from it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from string import ascii_uppercase
 from finesight.conversation import VideoPart
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Answered, Extractor
+from finesight.evals.core.task import Answered, Extractor, Item
 from finesight.evals.extract.robust import DENIED, NOT_BEFORE, ROBUST_LETTER
 from finesight.evals.judge.rules import CAPTION
 from finesight.evals.tasks.choice.multiple_choice import is_letter
 from finesight.evals.tasks.shared.build import build, rows
-from finesight.evals.tasks.shared.columns import Row, row_reader
-from finesight.evals.tasks.shared.questions import Broken, Question, Wording, say
+from finesight.evals.tasks.shared.columns import Row, read_rows
+from finesight.evals.tasks.shared.questions import Question, Wording, say
 from finesight.evals.tasks.video.video_choice import video_file
 
 FORMS = {
@@ -46,7 +46,7 @@ _NO_ANSWER = re.compile(
 
 
 def options(text: str, answer: str) -> list[list[str]]:
-    """Labels and texts of the options a question lists, such as `A` or `Caption 1`; none for yes or no.
+    """Labels (`A`, `Caption 1`) and texts of the options in a question; none for yes or no.
 
     Raises:
         EvalError: the answer is none of them.
@@ -76,15 +76,15 @@ def _make(form: str, row: Row, folder: Path) -> Question:
     )
 
 
-def questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Broken]:
-    """Reads the three forms, each a folder of its own."""
+def questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Item]:
+    """Questions of the three forms, each with a folder of its own."""
     for form in FORMS:
         files = [*(f"{form}/{file}" for file in benchmark.files), f"{form}.json"]
-        yield from row_reader(benchmark, partial(_make, form), files=files)(folder)
+        yield from read_rows(benchmark, folder, partial(_make, form), files=files)
 
 
 def read_option(answered: Answered) -> str | None:
-    """Yes or no, or the label of the one option that is said: as any letter is read, if labels are letters."""
+    """Yes or no, or the label of the one option that is chosen; labels A, B, ... are read by `ROBUST_LETTER`."""
     text = answered.text.strip()
     listed = answered.truth["options"]
     if not listed:
@@ -108,22 +108,18 @@ def read_option(answered: Answered) -> str | None:
 
 
 def _yes_or_no(text: str) -> str | None:
-    """How the answer opens, or else the first of yes and no that stands for itself, or else the first of any kind."""
-    text = _NO_ANSWER.sub("-", text)  # "no doubt" says neither
+    """The word that opens the answer, else the first yes or no before punctuation, else the first of all."""
+    text = _NO_ANSWER.sub("-", text)  # "no doubt" is neither
     opening = _YES_NO.match(text.lstrip(" \t\n*_\"'`(["))
     found = opening or _ALONE.search(text) or _YES_NO.search(text)
     return found[1].lower() if found else None
 
 
 def named_label(text: str, listed: Sequence[Sequence[str]]) -> str | None:
-    """The label of the one option that an answer says to be the best, or else of the only one that it names.
+    """The label of the one option that an answer calls best or correct, else of the only one that it names.
 
-    A label that is a single letter or digit counts only behind "option" or where it is said to be the best, because a
-    sentence may begin with A.
-
-    Args:
-        text: the answer.
-        listed: label and words of each option.
+    A label of one letter or digit counts only after "option" or if it is called best, because a sentence may begin
+    with A. `listed` holds the label and text of each option.
     """
     known = {str(label).lower(): str(label) for label, _ in listed}
     either = "|".join(re.escape(label) for label in sorted(known, key=len, reverse=True))
@@ -152,7 +148,7 @@ OPTION = Extractor("tempcompass-option", f"3+{ROBUST_LETTER.version}", read_opti
 
 
 def caption_question(row: Row, folder: Path) -> Question:
-    """One row: what to write about, and the question that is put to the caption."""
+    """One row: the instruction, and the question to be answered from the caption."""
     answer = str(row["mc_answer"]).strip()
     listed = options(row["mc_question"], answer)
     right = next(each for each in listed if answer.startswith(each[0]))
@@ -168,7 +164,7 @@ def caption_question(row: Row, folder: Path) -> Question:
 
 
 def read_named(answered: Answered) -> str | None:
-    """The label of the one option whose words stand in the caption as they are, or else of the one that it names."""
+    """The label of the one option whose text the caption contains, else of the one that it names."""
     text, options = answered.text.lower(), answered.truth["options"]
     said = [str(label) for label, words in options if words and words.lower().rstrip(".") in text]
     if said:
@@ -178,7 +174,7 @@ def read_named(answered: Answered) -> str | None:
 
 TASKS: Mapping[str, Build] = {
     "tempcompass": build(
-        lambda benchmark: partial(questions, benchmark),
+        questions,
         Wording("official", OFFICIAL, say("{text}\n{hint}")),
         extractors=(OPTION,),
         score=is_letter,
