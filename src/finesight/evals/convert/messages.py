@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from finesight.errors import EvalError
-from finesight.evals.metrics.extras import missing
+from finesight.evals.metrics.extras import required
 
 PACKAGE = "finesight"
 Field = tuple[int, str, bool]
@@ -122,14 +122,12 @@ def _parsed(name: str, content: bytes, where: str) -> Any:
 @lru_cache(maxsize=1)
 def _classes() -> dict[str, Any]:
     """Classes of all messages, made from `SCHEMA`."""
-    try:
+    with required("protobuf", "reading AndroidControl"):
         from google.protobuf import (  # type: ignore[import-untyped]  # no stubs
             descriptor_pb2,
             descriptor_pool,
             message_factory,
         )
-    except ModuleNotFoundError as error:
-        raise missing("protobuf", "reading AndroidControl") from error
     file = descriptor_pb2.FileDescriptorProto(
         name="finesight.proto", package=PACKAGE, syntax="proto3"
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from finesight.errors import EvalError
-from finesight.evals.metrics.extras import missing
+from finesight.evals.metrics.extras import required
 
 LONGEST_RECORD = 2**31
 """Bytes; no message of protocol buffers is longer."""
@@ -64,10 +64,8 @@ def masked_checksum(content: bytes) -> int:
     Raises:
         EvalError: google-crc32c is not installed.
     """
-    try:
+    with required("google-crc32c", "reading TFRecord files"):
         import google_crc32c
-    except ModuleNotFoundError as error:
-        raise missing("google-crc32c", "reading TFRecord files") from error
     plain = int(google_crc32c.value(content))
     return ((plain >> 15 | plain << 17) + 0xA282EAD8) & 0xFFFFFFFF
 

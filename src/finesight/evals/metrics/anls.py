@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Average normalised Levenshtein similarity, the score of DocVQA and InfoVQA.
 
-For one question: the best over the gold answers of `1 - edits / longest`, or 0 where that is below the threshold.
-A similarity of exactly the threshold is kept: the published harnesses keep it, one pip package does not.
+For one question: the maximum over the gold answers of `1 - edits / longest`, or 0 below the threshold. A similarity
+equal to the threshold is kept, as in the published harnesses.
 
-Source: "Scene Text Visual Question Answering" (2019); values of the harnesses as they print them.
+Source: "Scene Text Visual Question Answering" (2019).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from finesight.evals.metrics.texts import as_text
 def anls(
     text: str, golds: Sequence[str], *, threshold: float = 0.5, case_sensitive: bool = False
 ) -> float:
-    """Similarity of an answer to the nearest gold answer, by the lengths of what is compared.
+    """Similarity of an answer to the nearest gold answer, normalised by the lengths of the squeezed texts.
 
     Args:
         text: the answer.
-        golds: right answers, any of which will do.
+        golds: accepted answers.
         threshold: similarities below it count as 0.
-        case_sensitive: compare letters as written; blanks are squeezed all the same.
+        case_sensitive: do not lower-case; runs of blanks are squeezed in any case.
 
     Raises:
         EvalError: there is no gold answer.
@@ -37,9 +37,9 @@ def anls(
 
 
 def anls_raw_lengths(text: str, golds: Sequence[str], *, threshold: float = 0.5) -> float:
-    """The variant of lmms-eval, VLMEvalKit and Qwen: edits of squeezed texts over lengths of the raw ones.
+    """The variant of lmms-eval, VLMEvalKit and Qwen: edits of squeezed texts over lengths of the raw texts.
 
-    Blanks around an answer make it look better here: "abcx" and six blanks score 0.9 for "abcd", "abcx" 0.75.
+    Blanks around an answer increase its score: for "abcd", "abcx" scores 0.75, with six blanks 0.9.
 
     Raises:
         EvalError: there is no gold answer.

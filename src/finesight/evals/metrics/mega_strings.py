@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Comparing texts as MegaBench does."""
+"""MegaBench's comparisons of texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DROPPED = str.maketrans(dict.fromkeys(" -\n\t.", None))
 
 
 def exact(said: Any, gold: Any) -> float:
-    """Equal texts; for a gold letter, the letter that a longer answer begins with: "(A) a cat" is "A"."""
+    """Equality of texts; for a gold letter, of the first letter of the answer: "(A) a cat" equals "A"."""
     text, wanted = str(said), str(gold)
     if len(wanted) == 1 and wanted.isalpha() and (match := _LETTER.match(text)):
         text = match[1]
@@ -19,7 +19,7 @@ def exact(said: Any, gold: Any) -> float:
 
 
 def simple(said: Any, gold: Any) -> float:
-    """Equal in lower case without blanks, hyphens and periods."""
+    """Equality in lower case without blanks, hyphens and full stops."""
     return exact(_bare(said), _bare(gold))
 
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a page that was read is from the page that is there: by text, formulas, tables and reading order.
+"""Distances of a predicted page from the gold page: text, formulas, tables and reading order.
 
-Blocks are matched first, so that a paragraph in another place costs order and not text. The cheapest one-to-one
-assignment begins; then each match, the surest first, takes in free neighbours on either side as long as that brings
-it closer, which mends paragraphs that were split or joined. What was broken into so many pieces that no pair is near
-begins with the longest piece that lies inside the other. What is still further apart than `FURTHEST` is no match. A
-block of the truth without a match is all edits. Of what was said and matches nothing, its share is told apart.
+Blocks are matched first, so that a paragraph in another position affects order and not text. Matching starts with the
+cheapest one-to-one assignment. Then each match, the closest first, takes in free adjacent blocks of either side as long
+as that reduces its distance, which handles split and joined paragraphs. Paragraphs in many pieces start with the
+longest piece that is contained in the other side. Pairs further apart than `FURTHEST` do not match. An unmatched gold
+block counts as deleted. Unmatched predicted text is reported separately.
 
-Follows the end-to-end evaluation of "OmniDocBench" (2024), adjacency search included, by rules of our own.
+Follows the end-to-end evaluation of "OmniDocBench" (2024), including its adjacency search, with rules of our own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Levenshtein
 
-from finesight.evals.metrics.extras import missing
+from finesight.evals.metrics.extras import required
 from finesight.evals.metrics.page_blocks import (
     Block,
     Kind,
@@ -32,14 +32,14 @@ from finesight.evals.metrics.page_blocks import (
 from finesight.evals.metrics.tables import plain_table, table_words, teds
 
 FURTHEST = 0.7
-"""Normalised edit distance beyond which two blocks are strangers."""
+"""Largest normalised edit distance of a match."""
 _INSIDE = 0.8
 _MOST_TRIES = 3
 
 
 @dataclass(slots=True)
 class Match:
-    """Neighbouring blocks of the truth and neighbouring blocks that were said, by their places."""
+    """Indices of adjacent gold blocks and of adjacent predicted blocks."""
 
     golds: list[int]
     said: list[int]
@@ -49,13 +49,13 @@ def page_distances(golds: Sequence[Block], markdown: str) -> dict[str, float]:
     """Distances of a page, 0 (equal) to 1.
 
     Args:
-        golds: blocks of the truth in reading order.
-        markdown: what was said.
+        golds: gold blocks in reading order.
+        markdown: the predicted page.
 
     Returns:
         `text`, `formula` and `table`: edits over characters of the longer side; `order`: edits of the order of text
-        blocks; `tree` and `tree_structure`: 1 - TEDS, mean over tables; `extra`: share of the characters said that
-        match nothing. 0 for a kind that the truth does not have.
+        blocks; `tree` and `tree_structure`: 1 - TEDS, mean over tables; `extra`: share of the predicted characters
+        that are unmatched. 0 for a kind without gold blocks.
 
     Raises:
         EvalError: scipy, lxml or apted is not installed.
@@ -76,7 +76,7 @@ def page_distances(golds: Sequence[Block], markdown: str) -> dict[str, float]:
 
 
 def match_blocks(golds: Sequence[Block], said: Sequence[Block]) -> list[Match]:
-    """Matches of text and formulas; deterministic, each block in one match at most."""
+    """Matches of text and formulas; each block is in one match at most."""
     costs = _table(golds, said, Levenshtein.normalized_distance)
     sure = sorted((costs[g][s], g, s) for g, s in _assigned(costs) if costs[g][s] <= FURTHEST)
     free = (set(range(len(golds))), set(range(len(said))))
@@ -106,7 +106,7 @@ def match_blocks(golds: Sequence[Block], said: Sequence[Block]) -> list[Match]:
 def _beginnings(
     golds: Sequence[Block], said: Sequence[Block], free: tuple[set[int], set[int]]
 ) -> list[tuple[int, int]]:
-    """Free blocks that lie one inside the other, the longest first: where broken paragraphs begin to be mended."""
+    """Pairs of free blocks of which one contains the other, the longest first."""
     rows, columns = sorted(free[0]), sorted(free[1])
     fits = _table([golds[g] for g in rows], [said[s] for s in columns], _inside)
     found = [
@@ -119,7 +119,7 @@ def _beginnings(
 
 
 def _inside(one: str, other: str) -> float:
-    """Letters that the shorter of two texts shares with the longer in one place; 0 where it is not in there."""
+    """Number of letters of the shorter text that one place of the longer has; 0 below a share of `_INSIDE`."""
     share = fuzz.partial_ratio(one, other) / 100
     return share * min(len(one), len(other)) if share >= _INSIDE else 0.0
 
@@ -127,7 +127,7 @@ def _inside(one: str, other: str) -> float:
 def _table(
     golds: Sequence[Block], said: Sequence[Block], measure: Callable[[str, str], float]
 ) -> list[list[float]]:
-    """A measure of every pair; equal texts, as of a model that repeats itself, are measured once."""
+    """A measure of every pair; equal predicted texts are measured once."""
     rows = []
     for gold in golds:
         words = [_plain(each, gold.kind) for each in said]
@@ -143,7 +143,7 @@ def _grow(
     free: tuple[set[int], set[int]],
     cost: float,
 ) -> float:
-    """Take in the neighbour that helps most, until none does; gives the distance that is left."""
+    """Add the adjacent block that reduces the distance most, until none does; returns the final distance."""
     kind = golds[match.golds[0]].kind
     while True:
         moves = []
@@ -164,7 +164,7 @@ def _grow(
 
 @lru_cache(maxsize=8192)
 def _plain(block: Block, kind: Kind) -> str:
-    """What of a block is compared; what was said is taken as what it is compared with."""
+    """Text of a block for comparison with a block of this kind."""
     return plain_formula(block.text) if kind == "formula" else plain_words(block.text)
 
 
@@ -178,10 +178,8 @@ def _assigned(costs: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
     """The cheapest one-to-one assignment of rows to columns."""
     if not costs or not costs[0]:
         return []
-    try:
+    with required("scipy", "matching blocks of pages"):
         from scipy.optimize import linear_sum_assignment
-    except ModuleNotFoundError as error:
-        raise missing("scipy", "matching blocks of pages") from error
     rows, columns = linear_sum_assignment(costs)
     return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True)]
 
@@ -189,7 +187,7 @@ def _assigned(costs: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
 def _edits(
     kind: Kind, golds: Sequence[Block], said: Sequence[Block], matches: Sequence[Match]
 ) -> float:
-    """Edits over characters of all blocks of a kind; a match counts with the longer of its sides."""
+    """Edits over characters of all blocks of a kind; the length of a match is that of its longer side."""
     edits = length = 0
     matched: set[int] = set()
     for match in matches:
@@ -208,7 +206,7 @@ def _edits(
 
 
 def _order(golds: Sequence[Block], matches: Sequence[Match]) -> float:
-    """Edits between the order of text blocks and the order in which they were said."""
+    """Normalised edits between the gold and the predicted order of text blocks."""
     wanted = [place for place, gold in enumerate(golds) if gold.kind == "text"]
     if not wanted:
         return 0.0
@@ -225,7 +223,7 @@ def _extra(said: Sequence[Block], matches: Sequence[Match]) -> float:
 
 
 def _tables(golds: Sequence[Block], said: Sequence[str]) -> tuple[Mapping[str, float], list[str]]:
-    """Distances of tables, each matched with one at most; and the words of tables that none matches."""
+    """Distances of tables, matched one to one; and the words of unmatched predicted tables."""
     wanted = [plain_table(block.text) for block in golds if block.kind == "table"]
     plain = [plain_table(text) for text in said]
     costs = [[Levenshtein.normalized_distance(gold, text) for text in plain] for gold in wanted]

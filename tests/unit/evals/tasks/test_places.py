@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from finesight.evals.core import registry
-from finesight.evals.core.task import Answered, CoordinateFrame, Scored
 from PIL import Image
 
 from finesight.errors import EvalError
+from finesight.evals.core import registry
+from finesight.evals.core.task import Answered, CoordinateFrame, Scored
 from finesight.evals.tasks.grounding.places import mask_of, run_lengths_of
 from finesight.geometry import Size
 from tests.support.benchmark_copies import (

@@ -12,7 +12,7 @@ from finesight.conversation import ImagePart
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.text import WHOLE_TEXT
-from finesight.evals.metrics.extras import missing
+from finesight.evals.metrics.extras import required
 from finesight.evals.metrics.relaxed import relaxed_match
 from finesight.evals.tasks.packaged.vega_tables import ChartTable, tables
 from finesight.evals.tasks.reading.open_questions import ONE_WORD, short_answer
@@ -72,11 +72,9 @@ def drawn(table: ChartTable, *, has_values: bool) -> bytes:
     Raises:
         EvalError: matplotlib is not installed.
     """
-    try:
+    with required("matplotlib", "drawing charts of vega-datasets"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise missing("matplotlib", "drawing charts of vega-datasets") from error
     figure: Any = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
     names, values = list(table.values), list(table.values.values())
