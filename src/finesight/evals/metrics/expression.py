@@ -63,7 +63,7 @@ def evaluate(
         text: the formula and nothing else; "12 cm" has no value.
         symbols: values of single letters; other letters have no value.
         rational_only: roots, pi and functions have no value.
-        takes_prefix: ignore everything from a full stop or an unopened bracket on, if a complete formula precedes it, as
+        takes_prefix: ignore everything from a full stop or an unopened bracket on, after a complete formula, as
             the parser of latex2sympy does: "1/4}. So it is" is 1/4, "1/4 + }" and "1/4 cm" have no value.
     """
     if len(text) > MAX_LENGTH:

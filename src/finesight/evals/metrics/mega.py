@@ -24,7 +24,7 @@ from rapidfuzz.distance import DamerauLevenshtein
 from finesight.evals.metrics import mega_sets as sets
 from finesight.evals.metrics import mega_values as values
 from finesight.evals.metrics.extras import required
-from finesight.evals.metrics.mega_strings import exact, simple
+from finesight.evals.metrics.mega_sets import exact, simple
 
 Metric = Callable[[Any, Any], float | None]
 

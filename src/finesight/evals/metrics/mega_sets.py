@@ -1,20 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MegaBench's metrics of lists, sets and objects.
+"""MegaBench's metrics of texts, lists, sets and objects.
 
 A text is parsed as Python: a list, set or tuple, with or without brackets, or items separated by commas.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from finesight.evals.metrics.literal import read_literal, read_object, read_python
-from finesight.evals.metrics.mega_strings import exact
 
 Metric = Callable[[Any, Any], float]
+_LETTER = re.compile(r"\(?([A-Za-z])\)?")
+_DROPPED = str.maketrans(dict.fromkeys(" -\n\t.", None))
 _BRACKETS = {"(": ")", "{": "}", "[": "]"}
 _LOOSE = str.maketrans(dict.fromkeys(" -\n\t_.", None))
+
+
+def exact(said: Any, gold: Any) -> float:
+    """Equality of texts; for a gold letter, of the first letter of the answer: "(A) a cat" equals "A"."""
+    text, wanted = str(said), str(gold)
+    if len(wanted) == 1 and wanted.isalpha() and (match := _LETTER.match(text)):
+        text = match[1]
+    return float(text == wanted)
+
+
+def simple(said: Any, gold: Any) -> float:
+    """Equality in lower case without blanks, hyphens and full stops."""
+    return exact(_bare(said), _bare(gold))
+
+
+def _bare(value: Any) -> str:
+    return str(value).translate(_DROPPED).lower()
 
 
 def as_list(value: Any) -> list[Any]:

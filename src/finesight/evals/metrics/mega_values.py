@@ -11,8 +11,7 @@ from typing import Any
 from finesight.evals.metrics import boxes
 from finesight.evals.metrics.expression import evaluate
 from finesight.evals.metrics.literal import read_literal, read_python
-from finesight.evals.metrics.mega_sets import as_list
-from finesight.evals.metrics.mega_strings import simple
+from finesight.evals.metrics.mega_sets import as_list, simple
 
 _BOX_TAG = re.compile(r"<box>([^<]{0,200})</box>")
 _POINT_TAG = re.compile(r"<point>([^<]{0,200})</point>")
