@@ -55,13 +55,13 @@ def _read_boxed(answered: Answered) -> str | None:
 
 
 def _read_mathvision(answered: Answered) -> str | None:
-    tidy = clean_answer(_final_part(answered.text.strip()))
+    tidy = _clean_answer(_final_part(answered.text.strip()))
     for brackets in _LETTER_BRACKETS:  # in this order: "{(a)}" loses both
         tidy = brackets.sub(r"\1", tidy)
     return tidy.rstrip(".").lstrip(":").strip() or None
 
 
-def clean_answer(text: str) -> str:
+def _clean_answer(text: str) -> str:
     """The content of the box, or the whole text, in lower case and without formatting."""
     answer = text.lower().replace("{}", "")
     start = answer.find(BOX)

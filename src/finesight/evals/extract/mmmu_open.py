@@ -39,7 +39,7 @@ def is_open_correct(parsed: Sequence[str | float] | None, golds: str | Sequence[
     """Whether a candidate of `MMMU_OPEN` is one of the gold answers."""
     several = golds if isinstance(golds, (list, tuple)) else [golds]
     there = [as_text(gold) for gold in several if gold == gold]  # NaN is an empty cell of a table
-    wanted = [each for gold in there if gold.strip() for each in normalise(gold)]
+    wanted = [each for gold in there if gold.strip() for each in _normalise(gold)]
     return any(
         any(isinstance(each, str) and each in said for each in wanted)
         if isinstance(said, str)
@@ -48,7 +48,7 @@ def is_open_correct(parsed: Sequence[str | float] | None, golds: str | Sequence[
     )
 
 
-def normalise(value: object) -> list[str | float]:
+def _normalise(value: object) -> list[str | float]:
     """A number to two decimals, or a text in lower case; a single letter gets a blank before or after it."""
     stripped = as_text(value).strip()
     number = _number(stripped)
@@ -61,7 +61,7 @@ def normalise(value: object) -> list[str | float]:
 def _read(answered: Answered) -> list[str | float]:
     tails = list(dict.fromkeys(_tails(answered.text[-LONGEST_READ:])))
     found = [*tails, *(number for tail in tails for number in _numbers(tail))]
-    return list(dict.fromkeys(each for part in dict.fromkeys(found) for each in normalise(part)))
+    return list(dict.fromkeys(each for part in dict.fromkeys(found) for each in _normalise(part)))
 
 
 def _tails(text: str) -> Iterator[str]:

@@ -64,7 +64,7 @@ def as_set(value: Any) -> set[Any]:
     return {_frozen(item) for item in as_list(value)}
 
 
-def as_object(value: Any) -> dict[Any, Any] | None:
+def _as_object(value: Any) -> dict[Any, Any] | None:
     """An object, possibly written as text; None for anything else."""
     if isinstance(value, dict):
         return value
@@ -148,13 +148,13 @@ def sequence_accuracy(said: Any, gold: Any) -> float:
 
 def dict_equality(said: Any, gold: Any) -> float:
     """The same keys and values."""
-    found = as_object(said)
-    return float(found is not None and found == as_object(gold))
+    found = _as_object(said)
+    return float(found is not None and found == _as_object(gold))
 
 
 def dict_recall(said: Any, gold: Any) -> float:
     """Share of the gold keys with equal texts."""
-    found, wanted = as_object(said), as_object(gold)
+    found, wanted = _as_object(said), _as_object(gold)
     if found is None or not wanted:
         return 0.0
     return sum(exact(found.get(key), value) for key, value in wanted.items()) / len(wanted)
@@ -162,7 +162,7 @@ def dict_recall(said: Any, gold: Any) -> float:
 
 def dict_precision(said: Any, gold: Any) -> float:
     """Share of the predicted keys with equal texts."""
-    found, wanted = as_object(said), as_object(gold) or {}
+    found, wanted = _as_object(said), _as_object(gold) or {}
     if not found:
         return 0.0
     return sum(exact(v, wanted[key]) for key, v in found.items() if key in wanted) / len(found)
@@ -172,7 +172,7 @@ def per_key(metric: Metric) -> Metric:
     """Mean of a metric over the keys of both objects; a missing key counts as an empty list."""
 
     def score(said: Any, gold: Any) -> float:
-        found, wanted = as_object(said), as_object(gold)
+        found, wanted = _as_object(said), _as_object(gold)
         if found is None or wanted is None:
             return 0.0
         keys = {*found, *wanted}

@@ -107,13 +107,13 @@ def subject_of(identity: str) -> str:
     return "_".join(identity.split("_")[1:-1]) or identity
 
 
-def ask_lmms(asked: Question) -> list[Piece]:
+def _ask_lmms(asked: Question) -> list[Piece]:
     """Question, options and the request for a form of answer, pictures at their marks."""
     rest = f"{lettered(asked.choices)}\n\n{DIRECT}" if asked.choices else f"\n{ONE_WORD}"
     return at_marks(f"{asked.text}\n{rest}", asked.media)
 
 
-def ask_paper_thinking(asked: Question) -> list[Piece]:
+def _ask_paper_thinking(asked: Question) -> list[Piece]:
     """Qwen's prompt with its sentence on thinking."""
     return [*ask_qwen_at_marks(asked), THINK]
 
@@ -137,8 +137,8 @@ TASKS: Mapping[str, Build] = {
     "mmmu": build(
         rows(question),
         Wording("paper", QWEN, ask_qwen_at_marks),
-        Wording("paper-cot", f"{QWEN}, with its sentence on thinking", ask_paper_thinking),
-        Wording("lmms-eval", LMMS, ask_lmms),
+        Wording("paper-cot", f"{QWEN}, with its sentence on thinking", _ask_paper_thinking),
+        Wording("lmms-eval", LMMS, _ask_lmms),
         Wording("vlmevalkit", f"{QWEN}, pictures first", ask_qwen),
         extractors=(
             OFFICIAL,

@@ -40,7 +40,7 @@ def question(row: Row, folder: Path) -> Question:
     return replace(made, truth={**made.truth, "num_official_options": seen})
 
 
-def ask_with(ending: str) -> Ask:
+def _ask_with(ending: str) -> Ask:
     """Question and options with this request, pictures at their marks."""
     return multiple_choice.say_at_marks(f"{{text}}\n{{options}}\n{ending}")
 
@@ -54,7 +54,7 @@ def pro(asks: Mapping[str, Ask]) -> Build:
     )
 
 
-WRITTEN = pro({"cot": ask_with(STEPS), "direct": ask_with(DIRECT)})
+WRITTEN = pro({"cot": _ask_with(STEPS), "direct": _ask_with(DIRECT)})
 TASKS: Mapping[str, Build] = {
     "mmmu_pro_four": WRITTEN,
     "mmmu_pro_standard": WRITTEN,

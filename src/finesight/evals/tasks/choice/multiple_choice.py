@@ -102,7 +102,7 @@ def letter_of_text(answer: Any, choices: Sequence[str]) -> str:
     return ascii_uppercase[list(choices).index(str(answer))]
 
 
-def truth(choices: Sequence[str], answer: Any) -> dict[str, Any]:
+def _truth(choices: Sequence[str], answer: Any) -> dict[str, Any]:
     """The truth of a question with options."""
     return {"choices": list(choices), "answer": letter_of(answer, choices)}
 
@@ -123,12 +123,12 @@ def ask_lmms(question: Question) -> list[Piece]:
 
 def ask_qwen(question: Question) -> list[Piece]:
     """Pictures, then hint, question and options under headings, as in Qwen's script."""
-    return [*question.media, qwen_words(question)]
+    return [*question.media, _qwen_words(question)]
 
 
 def ask_qwen_at_marks(question: Question) -> list[Piece]:
     """As `ask_qwen`, with each picture at its `<image N>` mark."""
-    return at_marks(qwen_words(question), question.media)
+    return at_marks(_qwen_words(question), question.media)
 
 
 def say_at_marks(form: str) -> Ask:
@@ -138,7 +138,7 @@ def say_at_marks(form: str) -> Ask:
     )
 
 
-def qwen_words(question: Question) -> str:
+def _qwen_words(question: Question) -> str:
     """Hint, question and options under headings, then the request for a letter."""
     hint = f"Hint: {question.hint}\n" if question.hint else ""
     if not question.choices:
@@ -209,7 +209,7 @@ def question(
     return Question(
         id=str(identity),
         text=str(text),
-        truth=truth(bare, answer),
+        truth=_truth(bare, answer),
         oracle=letter_of(answer, bare),
         media=tuple(media),
         choices=bare,

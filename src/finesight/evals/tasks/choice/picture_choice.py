@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Multiple choice on pictures: AI2D, BLINK, MMBench, MMStar, MuirBench, RealWorldQA and SEED-Bench-2-Plus.
 
-`read_row` reads the rows of all but MuirBench and RealWorldQA. The benchmarks differ in the columns of answers and
+`_read_row` reads the rows of all but MuirBench and RealWorldQA. The benchmarks differ in the columns of answers and
 options, in the official prompt, and in the aggregate; see `TASKS`.
 """
 
@@ -54,15 +54,12 @@ NOTE = "Note: You only need to respond with A, B, C or D without providing any a
 _MARK = re.compile(r"<image>")
 
 
-def read_row(
+def _read_row(
     row: Row, folder: Path, benchmark: Benchmark, *, letter: Letter | None = None
 ) -> Question:
     """A row with `question`, `answer`, pictures, and `options` or columns A to D; `id` and `cluster` are optional.
 
     `letter` finds the letter of the answer; None for copies that contain the letter.
-
-    Raises:
-        EvalError: the row has no options, or its answer is none of them.
     """
     choices = texts(row.get("options")) or choice_columns(row)
     if not choices:
@@ -81,23 +78,23 @@ def read_row(
     )
 
 
-def read_mmbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
+def _read_mmbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
     """A row of MMBench, grouped with the rows that ask the same question with rotated options."""
     index, hint = int(row["id"]), str(row.get("hint") or "")
     group = str(index % ROTATION)
-    made = replace(read_row(row, folder, benchmark), id=str(index), group=group, cluster=group)
+    made = replace(_read_row(row, folder, benchmark), id=str(index), group=group, cluster=group)
     return replace(made, hint="" if hint == "nan" else hint)
 
 
-def read_mmstar(row: Row, folder: Path, benchmark: Benchmark) -> Question:
+def _read_mmstar(row: Row, folder: Path, benchmark: Benchmark) -> Question:
     """A row of MMStar; without columns A to D the question text contains the options."""
     if not choice_columns(row):
         text, options = split_options(str(row["question"]))
         row = replace(row, values={**row.values, "question": text, "options": options})
-    return read_row(row, folder, benchmark)
+    return _read_row(row, folder, benchmark)
 
 
-def read_muirbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
+def _read_muirbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
     """A row of MuirBench; its `<image>` marks are numbered in the question and then in the options."""
     numbers = itertools.count(1)
 
@@ -118,10 +115,10 @@ def read_muirbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
     )
 
 
-def read_realworldqa(row: Row, folder: Path, benchmark: Benchmark) -> Question:
+def _read_realworldqa(row: Row, folder: Path, benchmark: Benchmark) -> Question:
     """A row of RealWorldQA, with options or without."""
     if choice_columns(row):
-        return read_row(row, folder, benchmark)
+        return _read_row(row, folder, benchmark)
     answer = str(row["answer"]).strip()
     return Question(
         id=str(row.get("id", row.where)),
@@ -132,33 +129,33 @@ def read_realworldqa(row: Row, folder: Path, benchmark: Benchmark) -> Question:
     )
 
 
-def ask_realworldqa(asked: Question) -> list[Piece]:
+def _ask_realworldqa(asked: Question) -> list[Piece]:
     """As for MMMU if there are options, else the question alone."""
     return ask_qwen(asked) if asked.choices else [*asked.media, asked.text]
 
 
-def plain(text: str) -> str:
+def _plain(text: str) -> str:
     """An answer in lower case, without outer blanks and full stop."""
     return text.strip().strip(".").strip().lower()
 
 
-def score_realworldqa(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Equality of letters, or of `plain` short answers."""
+def _score_realworldqa(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+    """Equality of letters, or of `_plain` short answers."""
     if truth["choices"]:
         return is_letter(parsed, truth)
-    return {"correct": float(parsed is not None and plain(str(parsed)) == plain(truth["answer"]))}
+    return {"correct": float(parsed is not None and _plain(str(parsed)) == _plain(truth["answer"]))}
 
 
 LETTER_OR_LINE = either("letter-or-line", f"2+{ROBUST_LETTER.version}", ROBUST_LETTER, LAST_LINE)
 
-MMBENCH = choice(benchmark_rows(read_mmbench), total=circular)
+MMBENCH = choice(benchmark_rows(_read_mmbench), total=circular)
 TASKS: Mapping[str, Build] = {
     "ai2d": choice(
-        benchmark_rows(partial(read_row, letter=letter_or_place)),
+        benchmark_rows(partial(_read_row, letter=letter_or_place)),
         extractors=(*LETTERS, LMMS_LETTER_AI2D),
     ),
     "blink": choice(
-        benchmark_rows(read_row),
+        benchmark_rows(_read_row),
         ways=(
             Wording("official", "the column prompt of the benchmark", say()),
             Wording("lmms-eval", LMMS, say(f"{NOTE}{{text}}")),
@@ -168,9 +165,9 @@ TASKS: Mapping[str, Build] = {
     "mmbench_cn": MMBENCH,
     "mmbench_en": MMBENCH,
     "mmbench_en_v11": MMBENCH,
-    "mmstar": choice(benchmark_rows(read_mmstar)),
+    "mmstar": choice(benchmark_rows(_read_mmstar)),
     "muirbench": choice(
-        benchmark_rows(read_muirbench),
+        benchmark_rows(_read_muirbench),
         ways=(
             Wording("vlmevalkit", QWEN, ask_qwen_at_marks),
             Wording("lmms-eval", LMMS, say_at_marks(f"{{text}}\n{{options}}\n{DIRECT}")),
@@ -178,12 +175,12 @@ TASKS: Mapping[str, Build] = {
         extractors=(*LETTERS, LMMS_LETTER_MUIRBENCH),
     ),
     "realworldqa": build(
-        benchmark_rows(read_realworldqa),
-        Wording("vlmevalkit", QWEN, ask_realworldqa),
+        benchmark_rows(_read_realworldqa),
+        Wording("vlmevalkit", QWEN, _ask_realworldqa),
         Wording("lmms-eval", LMMS, say()),
         extractors=(LETTER_OR_LINE,),
-        score=score_realworldqa,
+        score=_score_realworldqa,
         judge=OPEN_ANSWER,
     ),
-    "seed_bench_2_plus": choice(benchmark_rows(read_row)),
+    "seed_bench_2_plus": choice(benchmark_rows(_read_row)),
 }

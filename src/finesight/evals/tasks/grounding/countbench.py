@@ -22,7 +22,7 @@ DETECT = (
 )
 
 
-def question(row: Row, folder: Path) -> Question:
+def _question(row: Row, folder: Path) -> Question:
     """One row; the caption contains the number and is not used."""
     number = int(row["number"])
     return Question(
@@ -45,13 +45,13 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def mean_error(scored: Sequence[Scored]) -> dict[str, float]:
+def _mean_error(scored: Sequence[Scored]) -> dict[str, float]:
     """Mean absolute error; a failed item counts as an answer of 0."""
     errors = (part(one, "error", float(one.item.truth["number"])) for one in scored)
     return {"mean_absolute_error": mean(errors)}
 
 
-TOTAL = means({"correct": "accuracy", "near": "within_one"}, mean_error)
+TOTAL = means({"correct": "accuracy", "near": "within_one"}, _mean_error)
 PAPER = Wording("paper", "the detect-then-count prompt of the report and cookbook", say(DETECT))
 PLAIN = Wording(
     "plain", "the number alone, as lmms-eval asks", say("{text}\nAnswer with just a number.")
@@ -60,6 +60,6 @@ PLAIN = Wording(
 
 TASKS: Mapping[str, Build] = {
     "countbench": build(
-        rows(question), PAPER, PLAIN, extractors=(LAST_NUMBER,), score=score, total=TOTAL
+        rows(_question), PAPER, PLAIN, extractors=(LAST_NUMBER,), score=score, total=TOTAL
     )
 }

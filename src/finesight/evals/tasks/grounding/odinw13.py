@@ -30,7 +30,7 @@ COLLECTIONS = (
 ANNOTATIONS = ("annotations_without_background.json", "*annotations*.json")
 
 
-def annotation_file(collection: str, folder: Path) -> Path | None:
+def _annotation_file(collection: str, folder: Path) -> Path | None:
     """Annotations of the test split, else of the validation split; None if the collection is missing."""
     root = next((p for p in folder.iterdir() if p.name.lower() == collection.lower()), None)
     if root is None:
@@ -39,11 +39,13 @@ def annotation_file(collection: str, folder: Path) -> Path | None:
     return find(root, *splits, "**/test_*.json", "**/val*.json")[0]
 
 
-def read_collections(
+def _read_collections(
     benchmark: Benchmark, folder: Path, *, one_per_category: bool
 ) -> Iterator[Question | Item]:
     """Questions of all collections of a copy: one per picture and category, or one per picture."""
-    found = {name: annotation_file(name, folder) for name in COLLECTIONS} if folder.is_dir() else {}
+    found = (
+        {name: _annotation_file(name, folder) for name in COLLECTIONS} if folder.is_dir() else {}
+    )
     if not any(found.values()):
         find(folder, *COLLECTIONS)
     for collection, path in found.items():
@@ -52,12 +54,8 @@ def read_collections(
             yield from read_rows(benchmark, path.parent, make, files=(path.name,))
 
 
-def used_categories(path: Path) -> tuple[str, ...]:
-    """Names of the categories that have a box, in the order of the file; the others are supercategories.
-
-    Raises:
-        EvalError: the file is not JSON in COCO's format.
-    """
+def _used_categories(path: Path) -> tuple[str, ...]:
+    """Names of the categories that have a box, in the order of the file; the others are supercategories."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         used = {each["category_id"] for each in content["annotations"]}
@@ -76,7 +74,7 @@ def question_maker(
         path: file of annotations, which contains the categories.
         one_per_category: one question per category, or one for all categories.
     """
-    names = used_categories(path)
+    names = _used_categories(path)
 
     def make(row: Row, folder: Path) -> Sequence[Question]:
         shown = picture(row["image"], folder)
@@ -161,14 +159,14 @@ ask_qwen3 = say(
 """All categories in one question, in the words of Qwen3-VL."""
 
 
-def build(benchmark: Benchmark) -> Task:
+def _build(benchmark: Benchmark) -> Task:
     """The task with one question per category, as the authors ask, or one per picture."""
     paper = Wording("paper", "the authors: one question per category", ask_paper)
     qwen3 = Wording("qwen3", "Qwen3-VL: one question per picture", ask_qwen3)
-    by_category = partial(read_collections, benchmark, one_per_category=True)
-    by_picture = partial(read_collections, benchmark, one_per_category=False)
+    by_category = partial(_read_collections, benchmark, one_per_category=True)
+    by_picture = partial(_read_collections, benchmark, one_per_category=False)
     asked = (*prompts(by_category, paper), *prompts(by_picture, qwen3))
     return benchmark.task(asked, (ALL_BOXES,), score, aggregate)
 
 
-TASKS: Mapping[str, Build] = {"odinw13": build}
+TASKS: Mapping[str, Build] = {"odinw13": _build}

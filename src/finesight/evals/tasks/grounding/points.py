@@ -34,7 +34,7 @@ from finesight.evals.tasks.shared.columns import Row, find, picture
 from finesight.evals.tasks.shared.questions import Question, Wording, say
 
 
-def read_point_bench(row: Row, folder: Path) -> Question:
+def _read_point_bench(row: Row, folder: Path) -> Question:
     """One row with its mask."""
     below = [path.parent for path in find(folder, "*/*.json", "*.json", "*.parquet")[:1]]
     places = (
@@ -62,7 +62,7 @@ def read_point_bench(row: Row, folder: Path) -> Question:
     )
 
 
-def score_point_bench(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+def _score_point_bench(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Correct by the rule for counts or single points, and the share of points inside the mask."""
     mask = mask_of(truth["mask"])
     right = (
@@ -74,12 +74,8 @@ def score_point_bench(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]
     return {"correct": float(right), "inside": sum(inside) / len(inside) if inside else 0.0}
 
 
-def read_pixmo(row: Row, folder: Path) -> Question:
-    """One row; points are in percent of width and height, masks have the size of the picture.
-
-    Raises:
-        EvalError: points and masks differ in number, or the picture is missing.
-    """
+def _read_pixmo(row: Row, folder: Path) -> Question:
+    """One row; points are in percent of width and height, masks have the size of the picture."""
     shown = picture(row.get("image") or f"{row['sha']}.jpg", folder, folder / "images")
     size = size_of(shown)
     points = [_pixels(point, size.width, size.height) for point in row["points"]]
@@ -102,7 +98,7 @@ def _pixels(point: Any, width: int, height: int) -> list[float]:
     return [x / 100 * width, y / 100 * height]
 
 
-def score_pixmo(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+def _score_pixmo(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Precision, recall and F1; without gold points, an empty list is correct and an unreadable answer is wrong."""
     masks = [mask_of(mask) for mask in truth["masks"]]
     precision, recall, f1 = pointing_f1(parsed, truth["points"], masks)
@@ -118,18 +114,18 @@ ask_xml = say(
 JSON_FORM = "this project's wording, for the JSON form of the Qwen2.5-VL cookbook"
 TASKS: Mapping[str, Build] = {
     "point_bench": build(
-        rows(read_point_bench),
+        rows(_read_point_bench),
         Wording("cookbook", "the form of Qwen2.5-VL's cookbook", ask_cookbook),
         extractors=(ALL_POINTS,),
-        score=score_point_bench,
+        score=_score_point_bench,
         total=means({"correct": "accuracy", "inside": "share_inside"}),
     ),
     "point_grounding": build(
-        rows(read_pixmo),
+        rows(_read_pixmo),
         Wording("paper", JSON_FORM, ask_every),
         Wording("xml", "Qwen2.5-VL cookbook, XML form", ask_xml),
         extractors=(ALL_POINTS,),
-        score=score_pixmo,
+        score=_score_pixmo,
         total=means({"f1": "f1", "precision": "precision", "recall": "recall"}),
     ),
 }

@@ -42,8 +42,7 @@ _REQUESTS = {
 }
 
 
-def read_mathvision(row: Row, folder: Path) -> Question:
-    """A row of MATH-Vision."""
+def _read_mathvision(row: Row, folder: Path) -> Question:
     choices = texts(row["options"])
     answer = str(row["answer"])
     return Question(
@@ -57,13 +56,13 @@ def read_mathvision(row: Row, folder: Path) -> Question:
     )
 
 
-def ask_mathvision(question: Question) -> list[Piece]:
+def _ask_mathvision(question: Question) -> list[Piece]:
     """Picture, request for a box, question, options."""
     options = f"\nChoices:\n{lettered(question.choices)}" if question.choices else ""
     return [*question.media, f"{BOX_IT}\n{question.text}{options}"]
 
 
-def score_mathvision(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+def _score_mathvision(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Equality with the gold answer or the text of the gold option."""
     if parsed is None or parsed == "":
         return {"correct": 0.0}
@@ -73,7 +72,7 @@ def score_mathvision(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"correct": float(any(is_equal(gold, parsed) for gold in golds))}
 
 
-def read_mathverse(row: Row, folder: Path) -> Question | Sequence[Question]:
+def _read_mathverse(row: Row, folder: Path) -> Question | Sequence[Question]:
     """A row of MathVerse; () for the version without a picture."""
     version = str(row["problem_version"])
     if version == "Text Only":
@@ -95,14 +94,14 @@ def read_mathverse(row: Row, folder: Path) -> Question | Sequence[Question]:
     )
 
 
-def score_mathverse(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+def _score_mathverse(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Equality of letters, or mathematical equality as in MATH-Vision."""
     if truth["choices"]:
         return is_letter(parsed, truth)
     return {"correct": float(bool(parsed) and is_equal(str(parsed), truth["answer"]))}
 
 
-def mathvista_hint(row: Row) -> str:
+def _mathvista_hint(row: Row) -> str:
     """The benchmark's request for the form of the answer."""
     if row["question_type"] == "multi_choice":
         return "Please answer the question and provide the correct option letter, e.g., A, B, C, D, at the end."
@@ -111,8 +110,7 @@ def mathvista_hint(row: Row) -> str:
     return f"Please answer the question requiring {kind} and provide the final {what}, e.g., {examples}, at the end."
 
 
-def read_mathvista(row: Row, folder: Path) -> Question:
-    """A row of MathVista."""
+def _read_mathvista(row: Row, folder: Path) -> Question:
     choices, answer = texts(row.get("choices")), str(row["answer"])
     unit = f" (Unit: {row['unit']})" if row.get("unit") else ""
     precision = None if row.get("precision") is None else int(row["precision"])
@@ -130,12 +128,12 @@ def read_mathvista(row: Row, folder: Path) -> Question:
         oracle=f"({chr(65 + choices.index(answer))})" if answer in choices else answer,
         media=(picture(row["image"], folder),),
         choices=choices,
-        hint=mathvista_hint(row),
+        hint=_mathvista_hint(row),
         tags={name: str(metadata[name]) for name in TAGS if name in metadata},
     )
 
 
-def ask_mathvista(question: Question) -> list[Piece]:
+def _ask_mathvista(question: Question) -> list[Piece]:
     """The picture and the text of the column `query` in the published copy."""
     options = lettered(question.choices, "({letter}) {text}")
     choices = f"\nChoices:\n{options}" if options else ""
@@ -143,7 +141,7 @@ def ask_mathvista(question: Question) -> list[Piece]:
     return [*question.media, query]
 
 
-def score_mathvista(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+def _score_mathvista(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Whether the extraction, normalised for its type, equals the gold answer as text; None is wrong."""
     normal = None if parsed is None else normalise(str(parsed), truth)
     return {"correct": float(normal is not None and normal == truth["answer"])}
@@ -151,28 +149,28 @@ def score_mathvista(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
 
 RULE = either("rule", f"2+{ROBUST_LETTER.version}", ROBUST_LETTER, MATHVISION_OFFICIAL)
 MATHVISION = build(
-    rows(read_mathvision),
-    Wording("lmms-eval", LMMS, ask_mathvision),
+    rows(_read_mathvision),
+    Wording("lmms-eval", LMMS, _ask_mathvision),
     extractors=(MATHVISION_OFFICIAL, BOXED),
-    score=score_mathvision,
+    score=_score_mathvision,
     judge=SOLUTION,
 )
 TASKS: Mapping[str, Build] = {
     "mathverse": build(
-        rows(read_mathverse),
+        rows(_read_mathverse),
         Wording("cot", "query_cot of the benchmark", say()),
         Wording("direct", "query_wo of the benchmark", say("{hint}")),
         extractors=(RULE,),
-        score=score_mathverse,
+        score=_score_mathverse,
         judge=SOLUTION,
     ),
     "mathvision": MATHVISION,
     "mathvision_mini": MATHVISION,
     "mathvista": build(
-        rows(read_mathvista),
-        Wording("official", "the query column of the benchmark", ask_mathvista),
+        rows(_read_mathvista),
+        Wording("official", "the query column of the benchmark", _ask_mathvista),
         extractors=(MATHVISTA_RULE_OF_WORDS, MATHVISTA_RULE, MATHVISTA_RULE_INT),
-        score=score_mathvista,
+        score=_score_mathvista,
         judge=VALUE,
     ),
 }

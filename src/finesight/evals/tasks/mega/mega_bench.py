@@ -35,7 +35,7 @@ _SHORT = re.compile(r"[A-Za-z0-9_-][^\n]*|\([A-Za-z0-9_-]+\)")
 _QUOTES = ("'", '"')
 
 
-def value_of(cell: Any) -> Any:
+def _value_of(cell: Any) -> Any:
     """The value in a cell, possibly written as JSON or as a Python literal; other texts are returned unchanged."""
     if not isinstance(cell, str):
         return cell
@@ -53,7 +53,7 @@ def question(row: Row, folder: Path) -> Question:
     Raises:
         EvalError: the row does not contain how its answer is scored.
     """
-    info, answer = value_of(row["metric_info"]), value_of(row["answer"])
+    info, answer = _value_of(row["metric_info"]), _value_of(row["answer"])
     metrics = info.get("field_score_function") if isinstance(info, Mapping) else None
     if not isinstance(metrics, Mapping) or not metrics:
         raise EvalError("metric_info names no field_score_function")
@@ -66,7 +66,7 @@ def question(row: Row, folder: Path) -> Question:
         text=_numbered("\n".join(str(part) for part in parts if part)),
         truth={
             "metrics": {str(key): str(metric) for key, metric in metrics.items()},
-            "answer": dict(_golds(fields, metrics, value_of(row.get("eval_context")))),
+            "answer": dict(_golds(fields, metrics, _value_of(row.get("eval_context")))),
             "weights": dict(added.get("field_weights") or {}),
             "sum": str(added.get("function", "mean")),
             "form": form,
@@ -97,7 +97,7 @@ def _right_words(fields: Mapping[str, Any], form: str) -> str:
 def _media(row: Row, folder: Path) -> list[Media]:
     found: list[Media] = []
     for name in ("global_media", "example_media", "query_media"):
-        listed = value_of(row.get(name))
+        listed = _value_of(row.get(name))
         for path in [listed] if isinstance(listed, str) and listed else listed or ():
             place = folder / str(path).removeprefix("./")
             is_video = place.suffix.lower() in _VIDEOS
@@ -111,7 +111,7 @@ def _numbered(text: str) -> str:
     return _MARK.sub(lambda _: f"<image {next(numbers)}>", text)
 
 
-def unquoted(value: Any) -> Any:
+def _unquoted(value: Any) -> Any:
     """A quoted text without its quotes; other values unchanged."""
     if not isinstance(value, str) or value[:1] not in _QUOTES:
         return value
@@ -122,7 +122,7 @@ def unquoted(value: Any) -> Any:
     return spelled if isinstance(spelled, str) else value
 
 
-def read_fields(answered: Answered) -> dict[str, Any] | None:
+def _read_fields(answered: Answered) -> dict[str, Any] | None:
     """Fields of an answer.
 
     They are those of the last JSON object with any of the names. Without one, a single field is the text after the
@@ -133,7 +133,7 @@ def read_fields(answered: Answered) -> dict[str, Any] | None:
     for block in reversed(find_blocks(text)):
         for value in _objects(block.value):
             if any(name in value for name in names):
-                return {name: unquoted(each) for name, each in value.items()}
+                return {name: _unquoted(each) for name, each in value.items()}
     if len(names) > 1:
         return dict.fromkeys(names, text) if text else None
     tail = _tail(text, keeps_lines=answered.truth["form"] != "answer_string")
@@ -141,7 +141,7 @@ def read_fields(answered: Answered) -> dict[str, Any] | None:
     is_one_line = "\n" not in str(answered.truth["answer"].get(names[0], ""))
     if is_one_line and answered.truth["form"] == "answer_string" and _SHORT.fullmatch(first):
         tail = first.strip()  # the rest is an explanation
-    return {names[0]: unquoted(tail)} if tail else None
+    return {names[0]: _unquoted(tail)} if tail else None
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
@@ -168,12 +168,12 @@ def _tail(text: str, *, keeps_lines: bool) -> str:
     return tail.removeprefix(" ").strip("\n").rstrip() if keeps_lines else bare
 
 
-FIELDS = Extractor("mega-fields", "4", read_fields)
+FIELDS = Extractor("mega-fields", "4", _read_fields)
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Weighted mean or minimum of the field scores; 0 for a task with an unsupported metric."""
-    if not is_supported(truth):
+    if not _is_supported(truth):
         return {"score": 0.0, "supported": 0.0}
     said = parsed if isinstance(parsed, Mapping) else None
     kept = [] if said is None else list(_weighted(said, truth))
@@ -187,25 +187,25 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
 def _weighted(said: Mapping[str, Any], truth: Mapping[str, Any]) -> Iterator[tuple[float, float]]:
     """Scores and weights of fields; a missing field counts as an empty text, a score of None is left out."""
     for name, metric in truth["metrics"].items():
-        gold = unquoted(truth["answer"].get(name, ""))
+        gold = _unquoted(truth["answer"].get(name, ""))
         value = score_field(metric, said.get(name, ""), gold)
         if value is not None:
             yield value, float(truth["weights"].get(name, 1.0))
 
 
-def is_supported(truth: Mapping[str, Any]) -> bool:
+def _is_supported(truth: Mapping[str, Any]) -> bool:
     """Whether every field can be scored without a judge, a network or running programs."""
     return all(str(metric).lower() in SUPPORTED for metric in truth["metrics"].values())
 
 
-def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
+def _aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     """Mean of the means of supported tasks, and the share of tasks and items that this covers."""
     tasks: dict[str, list[float]] = {}
     every: set[str] = set()
     for one in scored:
         name = one.item.tags["task"]
         every.add(name)
-        if is_supported(one.item.truth):
+        if _is_supported(one.item.truth):
             tasks.setdefault(name, []).append(part(one, "score"))
     return {
         "core": mean(mean(values) for values in tasks.values()),
@@ -220,6 +220,6 @@ TASKS: Mapping[str, Build] = {
         Wording("official", "the benchmark's one worked example", say_at_marks("{text}")),
         extractors=(FIELDS,),
         score=score,
-        aggregate=aggregate,
+        aggregate=_aggregate,
     )
 }

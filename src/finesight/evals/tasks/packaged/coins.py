@@ -39,12 +39,8 @@ def cuts(width: int) -> Iterator[tuple[tuple[int, int, int, int], int]]:
             yield (0, EDGES[row], gap, EDGES[row + 1]), count
 
 
-def questions(folder: Path) -> Iterator[Question]:
-    """One question per box, in an order that mixes small and large numbers.
-
-    Raises:
-        EvalError: the picture is missing.
-    """
+def _questions(folder: Path) -> Iterator[Question]:
+    """One question per box, in an order that mixes small and large numbers."""
     with Image.open(copies.needed(folder, "coins.png")) as opened:
         picture = opened.convert("RGB")
     found = list(cuts(picture.width))
@@ -64,7 +60,7 @@ def questions(folder: Path) -> Iterator[Question]:
 
 TASKS: Mapping[str, Build] = {
     "coins": build(
-        whole(questions),
+        whole(_questions),
         countbench.PLAIN,
         Wording("paper", "the detect-then-count prompt of the report", say(countbench.DETECT)),
         extractors=(LAST_NUMBER,),

@@ -50,7 +50,7 @@ def questions(folder: Path) -> Iterator[Question]:
         )
 
 
-def is_same(said: str, gold: str) -> bool:
+def _is_same(said: str, gold: str) -> bool:
     """Whether an answer equals the gold word, ignoring case and a full stop."""
     return said.strip().rstrip(".").lower() == gold.lower()
 
@@ -60,7 +60,7 @@ TASKS: Mapping[str, Build] = {
         whole(questions),
         *short_answer(ONE_WORD),
         extractors=(WHOLE_TEXT,),
-        score=best(is_same),
+        score=best(_is_same),
         total=ACCURACY,
     )
 }

@@ -15,7 +15,7 @@ from finesight.evals.tasks.shared.columns import find, read_rows
 from finesight.evals.tasks.shared.questions import Question, Wording
 
 
-def questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Item]:
+def _questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Item]:
     """One question per photograph and category, also for categories without a box."""
     path = find(folder, *benchmark.files)[0]
     make = odinw13.question_maker("labelme", path, one_per_category=True)
@@ -24,7 +24,7 @@ def questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Item]:
 
 TASKS: Mapping[str, Build] = {
     "labelme_voc": build(
-        questions,
+        _questions,
         Wording("paper", "the report's wording for detection", odinw13.ask_paper),
         extractors=(ALL_BOXES,),
         score=odinw13.score,

@@ -52,8 +52,7 @@ TEXT_OR_LINES = Extractor("text-or-lines", "3", _read, keeps_text=True)
 """The whole answer, or the lines of its JSON if JSON was requested."""
 
 
-def question(row: Row, folder: Path) -> Question:
-    """One row."""
+def _question(row: Row, folder: Path) -> Question:
     text, tags = str(row["text"]), {name: str(value) for name, value in record(row["tags"]).items()}
     wants_json = tags["kind"] == "json"
     return Question(
@@ -67,7 +66,7 @@ def question(row: Row, folder: Path) -> Question:
     )
 
 
-def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Character error rate, at most 1; whitespace is normalised to single blanks."""
     if parsed is None:
         return {"cer": 1.0}
@@ -78,10 +77,10 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
 WORDING = "official wording of Qwen2.5-VL's OCR examples; this project's for JSON"
 TASKS: Mapping[str, Build] = {
     "ocr_compare": build(
-        rows(question),
+        rows(_question),
         Wording("read", WORDING, say()),
         extractors=(TEXT_OR_LINES,),
-        score=score,
+        score=_score,
         aggregate=average("cer", name="cer", by=ROWS, failed=1.0),
     )
 }

@@ -80,12 +80,8 @@ def questions(folder: Path) -> Iterator[Question | Item]:
         )
 
 
-def page_questions(folder: Path) -> Iterator[Question]:
-    """One question per part of the page.
-
-    Raises:
-        EvalError: the page is missing.
-    """
+def _page_questions(folder: Path) -> Iterator[Question]:
+    """One question per part of the page."""
     with Image.open(needed(folder, "page.png")) as opened:
         page = opened.convert("RGB")
     for name, (box, text) in PARTS.items():
@@ -100,7 +96,7 @@ def page_questions(folder: Path) -> Iterator[Question]:
         )
 
 
-def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Character and word error rates, at most 1; whitespace is normalised to single blanks."""
     said, gold = (" ".join(str(text or "").split()) for text in (parsed, truth["text"]))
     return {"cer": cer_capped(said, gold), "wer": wer_capped(said, gold)}
@@ -114,10 +110,10 @@ READ = Wording("read", OFFICIAL, say())
 
 def scans(read: Read, *wordings: Wording) -> Build:
     """A benchmark of these questions with these prompts."""
-    return build(whole(read), *wordings, extractors=(WHOLE_TEXT,), score=score, total=TOTAL)
+    return build(whole(read), *wordings, extractors=(WHOLE_TEXT,), score=_score, total=TOTAL)
 
 
 TASKS: Mapping[str, Build] = {
     "ocr_scans": scans(questions, READ, Wording("only-text", OFFICIAL, say(ONLY_TEXT))),
-    "page_scan": scans(page_questions, READ),
+    "page_scan": scans(_page_questions, READ),
 }

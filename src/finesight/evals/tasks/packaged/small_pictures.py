@@ -39,12 +39,8 @@ KINDS = (
 IMAGES, LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
 
 
-def digit_questions(folder: Path) -> Iterator[Question]:
-    """Ten pictures of each digit, black on white.
-
-    Raises:
-        EvalError: the table is missing or invalid.
-    """
+def _digit_questions(folder: Path) -> Iterator[Question]:
+    """Ten pictures of each digit, black on white."""
     import numpy as np
 
     path = needed(folder, DIGITS)
@@ -63,22 +59,18 @@ def digit_questions(folder: Path) -> Iterator[Question]:
             text="Which digit is written in the image?",
             truth={"number": labels[place]},
             oracle=str(labels[place]),
-            media=(ImagePart(source=enlarged(pixels, SIDE)),),
+            media=(ImagePart(source=_enlarged(pixels, SIDE)),),
             tags={"digit": str(labels[place])},
         )
 
 
-def score_digit(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+def _score_digit(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Whether the extracted number is the digit."""
     return {"correct": float(count_hit(parsed, truth["number"]))}
 
 
-def read_idx(path: Path) -> NDArray[np.uint8]:
-    """An array in MNIST's IDX format: a header with the shape, then bytes.
-
-    Raises:
-        EvalError: the file has another format.
-    """
+def _read_idx(path: Path) -> NDArray[np.uint8]:
+    """An array in MNIST's IDX format: a header with the shape, then bytes."""
     import numpy as np
 
     try:
@@ -99,13 +91,9 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     return values.reshape(shape.tolist())
 
 
-def product_questions(folder: Path) -> Iterator[Question]:
-    """Ten pictures of each class of the test split.
-
-    Raises:
-        EvalError: a file is missing or invalid.
-    """
-    images, labels = (read_idx(needed(folder, name)) for name in (IMAGES, LABELS))
+def _product_questions(folder: Path) -> Iterator[Question]:
+    """Ten pictures of each class of the test split."""
+    images, labels = (_read_idx(needed(folder, name)) for name in (IMAGES, LABELS))
     for place in balanced(labels.tolist(), PER_KIND):
         kind = KINDS[labels[place]]
         yield multiple_choice.question(
@@ -113,7 +101,7 @@ def product_questions(folder: Path) -> Iterator[Question]:
             "Which product is shown?",
             KINDS,
             multiple_choice.letter_of_text(kind, KINDS),
-            [ImagePart(source=enlarged(images[place], SIDE))],
+            [ImagePart(source=_enlarged(images[place], SIDE))],
             tags={"kind": kind},
         )
 
@@ -137,7 +125,7 @@ def balanced(labels: Sequence[int], per_label: int, *, seed: int = 0) -> list[in
     return chosen
 
 
-def enlarged(pixels: NDArray[np.uint8], side: int) -> Image.Image:
+def _enlarged(pixels: NDArray[np.uint8], side: int) -> Image.Image:
     """A grey picture `uint8[H, W]`, resized so that its longer side is `side`."""
     image = Image.fromarray(pixels).convert("RGB")
     scale = side / max(image.size)
@@ -147,6 +135,6 @@ def enlarged(pixels: NDArray[np.uint8], side: int) -> Image.Image:
 
 DIGIT = Wording("number", "this project's wording", say("{text}\nAnswer with just the digit."))
 TASKS: Mapping[str, Build] = {
-    "digits": build(whole(digit_questions), DIGIT, extractors=(LAST_NUMBER,), score=score_digit),
-    "fashion_mnist": multiple_choice.choice(whole(product_questions), judge=None),
+    "digits": build(whole(_digit_questions), DIGIT, extractors=(LAST_NUMBER,), score=_score_digit),
+    "fashion_mnist": multiple_choice.choice(whole(_product_questions), judge=None),
 }

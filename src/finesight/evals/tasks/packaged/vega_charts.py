@@ -100,7 +100,7 @@ def _short(value: float) -> str:
     return f"{value:.10g}"
 
 
-def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Whether a value is within five percent, or a name (also a year) is equal."""
     said = str(parsed or "").strip().rstrip(".")
     is_right = relaxed_match if truth["is_number"] else _is_same
@@ -113,6 +113,6 @@ def _is_same(said: str, gold: str) -> bool:
 
 TASKS: Mapping[str, Build] = {
     "vega_charts": build(
-        whole(questions), *short_answer(ONE_WORD), extractors=(WHOLE_TEXT,), score=score
+        whole(questions), *short_answer(ONE_WORD), extractors=(WHOLE_TEXT,), score=_score
     )
 }

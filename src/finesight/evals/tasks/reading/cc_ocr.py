@@ -28,12 +28,7 @@ TRACKS = ("multi_scene_ocr", "multi_lan_ocr", "doc_parsing", "kie")
 PAGES = ("doc", "table", "formula", "molecular")
 
 
-def question(row: Row, folder: Path) -> Question:
-    """One row.
-
-    Raises:
-        EvalError: the track or kind of page is unknown, or the gold fields are not JSON.
-    """
+def _question(row: Row, folder: Path) -> Question:
     track, kind, subset = (str(row[name]) for name in ("track", "kind", "subset"))
     _check("track", track, TRACKS)
     if track == "doc_parsing":
@@ -80,7 +75,7 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"score": reading_f1(text, gold, subset=truth["subset"], is_scene=is_scene)}
 
 
-def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
+def _aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     """Unweighted mean of the tracks; a track is the unweighted mean of its subsets."""
     sets = {name: _set_score(group) for name, group in by_tag(scored, "subset").items()}
     tracks = {
@@ -107,10 +102,10 @@ def _set_score(group: Sequence[Scored]) -> float:
 
 TASKS: Mapping[str, Build] = {
     "cc_ocr": build(
-        rows(question),
+        rows(_question),
         Wording("official", "the benchmark's wording of each set", say()),
         extractors=(WHOLE_TEXT,),
         score=score,
-        aggregate=aggregate,
+        aggregate=_aggregate,
     )
 }

@@ -108,7 +108,7 @@ def _written(kind: str, text: str) -> str:
     return f"\\[\n{bare}\n\\]" if kind == "formula" else text
 
 
-def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Distances of a page by kind."""
     return page_distances([_block(*each) for each in truth["blocks"]], str(parsed or ""))
 
@@ -136,7 +136,7 @@ def _overall(scored: Sequence[Scored]) -> float:
     return mean(value for value in found if value is not None)
 
 
-def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
+def _aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     """Means over pages, the mean of the four kinds, and TEDS."""
     metrics = {"edit_distance": _overall(scored)}
     for name in QUOTED:
@@ -156,8 +156,8 @@ TASKS: Mapping[str, Build] = {
         rows(partial(_of, language)),
         Wording("official", "after OmniDocBench's prompt for Qwen2-VL", say()),
         extractors=(WHOLE_TEXT,),
-        score=score,
-        aggregate=aggregate,
+        score=_score,
+        aggregate=_aggregate,
     )
     for language in LANGUAGES
 }

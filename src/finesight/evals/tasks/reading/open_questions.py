@@ -40,7 +40,7 @@ def short_answer(lmms: str) -> tuple[Wording, ...]:
 PLAIN = Wording("official", "the question as it stands", say())
 
 
-def read_row(row: Row, folder: Path) -> Question:
+def _read_row(row: Row, folder: Path) -> Question:
     """A row with `question`, `golds` and `image`; `id` and `picture_id` are optional."""
     golds = texts(row["golds"])
     cluster = row.get("picture_id")
@@ -54,23 +54,23 @@ def read_row(row: Row, folder: Path) -> Question:
     )
 
 
-def read_chartqa(row: Row, folder: Path) -> Question:
+def _read_chartqa(row: Row, folder: Path) -> Question:
     """A row of ChartQA; copies name the human half human_test, test_human or 0."""
     half = str(row["half"])
     is_human = half == "0" or "human" in half
-    return replace(read_row(row, folder), tags={"half": "human" if is_human else "augmented"})
+    return replace(_read_row(row, folder), tags={"half": "human" if is_human else "augmented"})
 
 
-def read_textvqa(row: Row, folder: Path) -> Question:
+def _read_textvqa(row: Row, folder: Path) -> Question:
     """A row of TextVQA; the question is capitalised, as in both harnesses."""
-    made = read_row(row, folder)
+    made = _read_row(row, folder)
     most_given = Counter(made.truth["golds"]).most_common(1)[0][0]
     return replace(made, text=made.text[:1].upper() + made.text[1:], oracle=most_given)
 
 
-def read_ocrbench(row: Row, folder: Path) -> Question:
+def _read_ocrbench(row: Row, folder: Path) -> Question:
     """A row of OCRBench; the comparison depends on its kind, and for formulas on the data set."""
-    made, kind = read_row(row, folder), row["kind"]
+    made, kind = _read_row(row, folder), row["kind"]
     dataset = str(row.get("dataset", kind))
     truth = {**made.truth, "kind": dataset if dataset == "HME100k" else kind}
     return replace(made, truth=truth, tags={"kind": kind, "dataset": dataset})
@@ -88,18 +88,18 @@ def best(metric: Callable[[str, str], float | bool]) -> Score:
     return score
 
 
-def score_textvqa(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+def _score_textvqa(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Agreement with the annotators; an empty answer is 0."""
     answered = parsed is not None and str(parsed).strip()
     return {"score": float(vqa_accuracy(str(parsed), truth["golds"])) if answered else 0.0}
 
 
-def score_ocrbench(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+def _score_ocrbench(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Whether the answer contains a gold answer."""
     return {"score": float(ocrbench_hit(str(parsed or ""), truth["golds"], truth["kind"]))}
 
 
-def score_documents(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+def _score_documents(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """ANLS, and the variant of other harnesses, which do not treat blanks as an empty answer."""
     text = "" if parsed is None else str(parsed)
     golds = truth["golds"]
@@ -111,15 +111,15 @@ def score_documents(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
 
 ACCURACY = means({"score": "accuracy"})
 DOCUMENTS = build(
-    rows(read_row),
+    rows(_read_row),
     *short_answer(ONE_PHRASE),
     extractors=(VERBATIM,),
-    score=score_documents,
+    score=_score_documents,
     total=means({"anls": "anls", "anls_raw_lengths": "anls_raw_lengths"}),
 )
 TASKS: Mapping[str, Build] = {
     "chartqa": build(
-        rows(read_chartqa),
+        rows(_read_chartqa),
         *short_answer(ONE_WORD),
         extractors=(WHOLE_TEXT,),
         score=best(relaxed_match),
@@ -128,17 +128,17 @@ TASKS: Mapping[str, Build] = {
     "docvqa": DOCUMENTS,
     "infovqa": DOCUMENTS,
     "ocrbench": build(
-        rows(read_ocrbench),
+        rows(_read_ocrbench),
         PLAIN,
         extractors=(WHOLE_TEXT,),
-        score=score_ocrbench,
+        score=_score_ocrbench,
         total=ACCURACY,
     ),
     "textvqa": build(
-        rows(read_textvqa),
+        rows(_read_textvqa),
         *short_answer(ONE_PHRASE),
         extractors=(WHOLE_TEXT,),
-        score=score_textvqa,
+        score=_score_textvqa,
         total=ACCURACY,
     ),
 }

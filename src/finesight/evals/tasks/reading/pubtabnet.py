@@ -37,8 +37,7 @@ def table_of(structure: Sequence[str], cells: Sequence[Mapping[str, Any]]) -> st
     return f"<html><body><table>{inner}</table></body></html>"
 
 
-def question(row: Row, folder: Path) -> Question:
-    """One row."""
+def _question(row: Row, folder: Path) -> Question:
     html = record(row["html"])
     gold = table_of(html["structure"]["tokens"], html["cells"])
     is_complex = any("span=" in token for token in html["structure"]["tokens"])
@@ -52,7 +51,7 @@ def question(row: Row, folder: Path) -> Question:
     )
 
 
-def ask_qwenvl(asked: Question) -> list[Piece]:
+def _ask_qwenvl(asked: Question) -> list[Piece]:
     """QwenVL HTML: the prompt before the picture, as in the cookbook."""
     return [PAGE_PROMPT, *asked.media]
 
@@ -73,7 +72,7 @@ HEADS_AS_CELLS = Extractor("html-table-heads-as-cells", "3", _first_with_heads, 
 """The same with `th` replaced by `td`, because the benchmark writes only `td`."""
 
 
-def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """TEDS with and without the contents of the cells."""
     if parsed is None:
         return {"teds": 0.0, "structure": 0.0}
@@ -84,12 +83,12 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
 LONG = f"{COOKBOOK}, with the system text that it defines and does not pass"
 TASKS: Mapping[str, Build] = {
     "pubtabnet": build(
-        rows(question),
+        rows(_question),
         Wording("html", "this project's wording", say()),
-        Wording("qwenvl-html", COOKBOOK, ask_qwenvl, PAGE_SYSTEM),
-        Wording("qwenvl-html-long", LONG, ask_qwenvl, PAGE_SYSTEM_LONG),
+        Wording("qwenvl-html", COOKBOOK, _ask_qwenvl, PAGE_SYSTEM),
+        Wording("qwenvl-html-long", LONG, _ask_qwenvl, PAGE_SYSTEM_LONG),
         extractors=(HTML_TABLE, HEADS_AS_CELLS),
-        score=score,
+        score=_score,
         total=means({"teds": "teds", "structure": "structure"}),
     )
 }

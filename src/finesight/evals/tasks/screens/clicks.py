@@ -32,42 +32,42 @@ _PLATFORMS = {
 }
 
 
-def groups(row: Row) -> dict[str, str]:
+def _groups(row: Row) -> dict[str, str]:
     """Text or icon, the platform, and both together."""
     platform = _PLATFORMS.get(str(row["data_source"]).lower(), "web")
     kind = str(row["data_type"])
     return {"kind": kind, "platform": platform, "group": f"{platform} {kind}"}
 
 
-def programs(row: Row) -> dict[str, str]:
+def _programs(row: Row) -> dict[str, str]:
     """Text or icon, platform, group and application."""
     names = ("platform", "group", "application")
     return {"kind": str(row["ui_type"]), **{name: str(row[name]) for name in names}}
 
 
-def sources(row: Row) -> dict[str, str]:
+def _sources(row: Row) -> dict[str, str]:
     """The kind of the element, and its page."""
     return {"kind": str(row["data_type"]), "source": str(row["data_source"])}
 
 
-def in_pixels(cell: Any, size: Size) -> list[float]:
+def _in_pixels(cell: Any, size: Size) -> list[float]:
     """A box given as corners in pixels."""
     del size
     return numbers(cell, 4)
 
 
-def in_shares(cell: Any, size: Size) -> list[float]:
+def _in_shares(cell: Any, size: Size) -> list[float]:
     """A box given as corners in fractions of width and height."""
     return scaled(numbers(cell, 4), size)
 
 
-def with_size(cell: Any, size: Size) -> list[float]:
+def _with_size(cell: Any, size: Size) -> list[float]:
     """A box given as its upper left corner, width and height in pixels."""
     del size
     return corners(cell)
 
 
-def read_row(
+def _read_row(
     row: Row,
     folder: Path,
     benchmark: Benchmark,
@@ -94,12 +94,12 @@ def read_row(
     )
 
 
-def clicks(
+def _clicks(
     box_of: Callable[[Any, Size], list[float]], tags_of: Callable[[Row], dict[str, str]]
 ) -> Build:
-    """A benchmark of clicks; see `read_row`."""
+    """A benchmark of clicks; see `_read_row`."""
     return build(
-        benchmark_rows(partial(read_row, box_of=box_of, tags_of=tags_of)),
+        benchmark_rows(partial(_read_row, box_of=box_of, tags_of=tags_of)),
         ToolWording("cookbook", COOKBOOK, ask_click, computer_use),
         Wording("point", "a plain wish for a point", say(POINT_REQUEST)),
         extractors=(FIRST_POINT,),
@@ -109,9 +109,9 @@ def clicks(
 
 
 TASKS: Mapping[str, Build] = {
-    "miniwob_screens": clicks(in_pixels, sources),
-    "screenspot": clicks(in_shares, groups),
-    "screenspot_pro": clicks(in_pixels, programs),
-    "screenspot_v2": clicks(with_size, groups),
-    "web_pages": clicks(in_pixels, sources),
+    "miniwob_screens": _clicks(_in_pixels, _sources),
+    "screenspot": _clicks(_in_shares, _groups),
+    "screenspot_pro": _clicks(_in_pixels, _programs),
+    "screenspot_v2": _clicks(_with_size, _groups),
+    "web_pages": _clicks(_in_pixels, _sources),
 }

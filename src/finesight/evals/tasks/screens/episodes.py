@@ -71,7 +71,7 @@ POINTS = Wording("point", "a plain wish for a point", say())
 """For models without tool calls: each answer is a point, which is clicked."""
 
 
-def android_episodes(path: Path) -> Iterator[Question | Item]:
+def _android_episodes(path: Path) -> Iterator[Question | Item]:
     """One episode per row."""
     columns = {"task": EPISODE_COLUMNS["task"]}
     optional = {"instance": EPISODE_COLUMNS["instance"], "goal": ("goal", "instruction")}
@@ -88,7 +88,7 @@ def android_episodes(path: Path) -> Iterator[Question | Item]:
         yield episode(name, text, {"task": task, "seed": int(seed)}, {"task": task})
 
 
-def miniwob_episodes(folder: Path) -> Iterator[Question | Item]:
+def _miniwob_episodes(folder: Path) -> Iterator[Question | Item]:
     """Each page with each seed; a page that the copy lacks is a broken item."""
     below = pages_folder(folder)
     for seed in range(NUM_SEEDS):
@@ -107,7 +107,7 @@ def miniwob_episodes(folder: Path) -> Iterator[Question | Item]:
             )
 
 
-def osworld_episodes(folder: Path) -> Iterator[Question | Item]:
+def _osworld_episodes(folder: Path) -> Iterator[Question | Item]:
     """One episode per file {app}/{id}.json; other JSON files, such as lists of ids, are skipped."""
     num_found = 0
     for path in sorted(folder.rglob("*.json")):
@@ -168,7 +168,7 @@ def aggregate_miniwob(scored: Sequence[Scored]) -> dict[str, float]:
     }
 
 
-def aggregate_osworld(scored: Sequence[Scored]) -> dict[str, float]:
+def _aggregate_osworld(scored: Sequence[Scored]) -> dict[str, float]:
     """Mean score overall, per app and by feasibility, and the mean of the episodes with an answer."""
     played = [one for one in scored if one.error != "no_answer"]
     return {
@@ -178,7 +178,7 @@ def aggregate_osworld(scored: Sequence[Scored]) -> dict[str, float]:
 
 
 ANDROID = build(
-    whole(android_episodes),
+    whole(_android_episodes),
     ACTS,
     ANSWERS,
     extractors=(EPISODE,),
@@ -188,7 +188,7 @@ ANDROID = build(
 TASKS: Mapping[str, Build] = {
     "android_world": ANDROID,
     "miniwob": build(
-        whole(miniwob_episodes),
+        whole(_miniwob_episodes),
         ACTS,
         POINTS,
         extractors=(EPISODE,),
@@ -197,10 +197,10 @@ TASKS: Mapping[str, Build] = {
     ),
     "mobile_miniwob": ANDROID,
     "osworld": build(
-        whole(osworld_episodes),
+        whole(_osworld_episodes),
         ACTS,
         extractors=(EPISODE,),
         score=score,
-        aggregate=aggregate_osworld,
+        aggregate=_aggregate_osworld,
     ),
 }

@@ -32,7 +32,7 @@ _SWIPES |= {"left": (0.3, 0.5, 0.7, 0.5), "right": (0.7, 0.5, 0.3, 0.5)}
 GROUNDED = ("click", "long_press")
 
 
-def read_step(answered: Answered) -> Step | None:
+def _read_step(answered: Answered) -> Step | None:
     """The first call of `mobile_use` as a step; None if there is none or it is invalid."""
     calls = read_tool_calls(answered.text).calls
     if not calls or not answered.frames:
@@ -62,7 +62,7 @@ def _as_step(action: Action, scale: tuple[float, float]) -> Step | None:
     return {"kind": action.kind}
 
 
-READ_STEP = Extractor("mobile-use-step", "4", read_step, is_placed=True)
+READ_STEP = Extractor("mobile-use-step", "4", _read_step, is_placed=True)
 
 
 def in_words(step: Step, width: float, height: float) -> str:

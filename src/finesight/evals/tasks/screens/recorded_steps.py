@@ -68,7 +68,7 @@ class RecordedStep:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_steps(
+def _read_steps(
     read: Callable[[Row, Path], RecordedStep], benchmark: Benchmark, folder: Path
 ) -> Iterator[Question | Item]:
     """Steps in the order of the rows, each with the previous steps of its episode."""
@@ -110,12 +110,8 @@ def _values(cell: Any, count: int | None = None) -> Any:
     return found if count is None else numbers(found, count)
 
 
-def aitz_step(row: Row, screen: list[int]) -> Step:
-    """The action of a row as a step.
-
-    Raises:
-        EvalError: its kind is unknown.
-    """
+def _aitz_step(row: Row, screen: list[int]) -> Step:
+    """The action of a row as a step."""
     number = int(row["result_action_type"])
     if number == TOUCH:
         touch, lift = _values(row["result_touch_yx"], 2), _values(row["result_lift_yx"], 2)
@@ -129,7 +125,7 @@ def aitz_step(row: Row, screen: list[int]) -> Step:
     return {"kind": AITZ_KINDS[number]}
 
 
-def read_aitz(row: Row, folder: Path) -> RecordedStep:
+def _read_aitz(row: Row, folder: Path) -> RecordedStep:
     """One step of AITZ."""
     shown = picture(row["image"], folder, folder / "test", folder.parent)
     size = size_of(shown)
@@ -137,7 +133,7 @@ def read_aitz(row: Row, folder: Path) -> RecordedStep:
         episode=str(row["episode_id"]),
         number=str(row["step_id"]),
         goal=row["instruction"],
-        step=aitz_step(row, [size.width, size.height]),
+        step=_aitz_step(row, [size.width, size.height]),
         shown=shown,
         elements=[
             [x, y, x + width, y + height]
@@ -166,7 +162,7 @@ def step_of(action: Mapping[str, Any]) -> Step:
     return {"kind": kind}
 
 
-def read_android_control(row: Row, folder: Path, *, is_low: bool) -> RecordedStep:
+def _read_android_control(row: Row, folder: Path, *, is_low: bool) -> RecordedStep:
     """One step of AndroidControl; the low level includes its instruction."""
     return RecordedStep(
         step=step_of(record(row["action"])),
@@ -182,7 +178,7 @@ def read_android_control(row: Row, folder: Path, *, is_low: bool) -> RecordedSte
 def steps(read: Callable[[Row, Path], RecordedStep], *ways: ToolWording) -> Build:
     """A benchmark of next steps with these prompts, the default first."""
     return build(
-        partial(read_steps, read),
+        partial(_read_steps, read),
         *ways,
         extractors=(mobile.READ_STEP,),
         score=mobile.score,
@@ -210,7 +206,7 @@ UI_S1 = ToolWording(
     mobile_use,
 )
 TASKS: Mapping[str, Build] = {
-    "aitz": steps(read_aitz, CALLS, ARGUMENTS),
-    "android_control_high": steps(partial(read_android_control, is_low=False), CALLS, SCRIPT),
-    "android_control_low": steps(partial(read_android_control, is_low=True), UI_S1, CALLS, SCRIPT),
+    "aitz": steps(_read_aitz, CALLS, ARGUMENTS),
+    "android_control_high": steps(partial(_read_android_control, is_low=False), CALLS, SCRIPT),
+    "android_control_low": steps(partial(_read_android_control, is_low=True), UI_S1, CALLS, SCRIPT),
 }

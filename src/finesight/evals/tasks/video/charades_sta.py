@@ -29,8 +29,7 @@ LMMS_WORDS = (  # with the typing errors of lmms-eval
 )
 
 
-def question(row: Row, folder: Path) -> Question:
-    """One row."""
+def _question(row: Row, folder: Path) -> Question:
     start, end = numbers(row["span"], 2)
     name = str(row["video"])
     return Question(
@@ -60,7 +59,7 @@ PAPER = Wording("paper", "Qwen2.5-VL cookbook on videos", ask_paper)
 
 TASKS: Mapping[str, Build] = {
     "charades_sta": build(
-        rows(question),
+        rows(_question),
         PAPER,
         Wording("lmms-eval", "lmms-eval", say(LMMS_WORDS)),
         extractors=(EVENT_INTERVAL, LMMS_INTERVAL),

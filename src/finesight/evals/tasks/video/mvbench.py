@@ -28,19 +28,15 @@ FRAMES_PER_SECOND = 3.0
 """Frame rate of the one task of MVBench whose videos are folders of frames."""
 
 
-def read_parts(benchmark: Benchmark, folder: Path) -> Iterator[Question | Item]:
-    """Questions of all parts whose file exists.
-
-    Raises:
-        EvalError: no file exists.
-    """
+def _read_parts(benchmark: Benchmark, folder: Path) -> Iterator[Question | Item]:
+    """Questions of all parts whose file exists."""
     find(folder, "json/*.json", "*.json")
     for part, below in benchmark.parts.items():
         if not any((folder / place / f"{part}.json").is_file() for place in ("json", "")):
             continue
 
         def make(row: Row, root: Path, part: str = part, below: str = below) -> Question:
-            video = clip(row, root, below)
+            video = _clip(row, root, below)
             made = video_choice.question(row, video, benchmark, letter=letter_of_text)
             number = row.where.rpartition(" ")[2]
             return replace(made, id=f"{part}/{number}", tags={"task": part.lstrip("0123456789_")})
@@ -49,12 +45,8 @@ def read_parts(benchmark: Benchmark, folder: Path) -> Iterator[Question | Item]:
         yield from read_rows(benchmark, folder, make, files=files)
 
 
-def clip(row: Row, folder: Path, below: str) -> VideoPart:
-    """The interval of the video that the row gives, or the whole video.
-
-    Raises:
-        EvalError: the video is a folder of frames, and none is in the interval.
-    """
+def _clip(row: Row, folder: Path, below: str) -> VideoPart:
+    """The interval of the video that the row gives, or the whole video."""
     start, end = _seconds(row.get("start")), _seconds(row.get("end"))
     places = (folder / "video" / below / row["video"], folder / below / row["video"])
     frames = next((place for place in places if place.is_dir()), None)
@@ -73,7 +65,7 @@ def _seconds(value: Any) -> float | None:
     return None if value is None or value == "" else float(value)
 
 
-def ask_carefully(asked: Question) -> list[Piece]:
+def _ask_carefully(asked: Question) -> list[Piece]:
     """The video, then the prompt of MVBench."""
     options = multiple_choice.lettered(asked.choices, "({letter}) {text}")
     words = f"Question: {asked.text}\nOptions:\n{options}\nOnly give the best option."
@@ -81,9 +73,9 @@ def ask_carefully(asked: Question) -> list[Piece]:
 
 
 PARTS = multiple_choice.choice(
-    read_parts,
+    _read_parts,
     ways=(
-        Wording("official", OFFICIAL, ask_carefully),
+        Wording("official", OFFICIAL, _ask_carefully),
         Wording("lmms-eval", multiple_choice.LMMS, multiple_choice.ask_lmms),
     ),
     extractors=video_choice.LETTERS,

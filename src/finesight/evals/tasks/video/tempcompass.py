@@ -45,12 +45,8 @@ _NO_ANSWER = re.compile(
 )
 
 
-def options(text: str, answer: str) -> list[list[str]]:
-    """Labels (`A`, `Caption 1`) and texts of the options in a question; none for yes or no.
-
-    Raises:
-        EvalError: the answer is none of them.
-    """
+def _options(text: str, answer: str) -> list[list[str]]:
+    """Labels (`A`, `Caption 1`) and texts of the options in a question; none for yes or no."""
     if answer in ("yes", "no"):
         return []
     found = [[match[1], match[2].strip()] for match in _LABELLED.finditer(text)]
@@ -61,7 +57,7 @@ def options(text: str, answer: str) -> list[list[str]]:
 
 def _make(form: str, row: Row, folder: Path) -> Question:
     answer = str(row["answer"]).strip()
-    listed = options(row["question"], answer)
+    listed = _options(row["question"], answer)
     right = next((label for label, _ in listed if answer.startswith(label)), answer)
     video = VideoPart(source=video_file(str(row["video"]), folder, "videos"))
     return Question(
@@ -76,14 +72,14 @@ def _make(form: str, row: Row, folder: Path) -> Question:
     )
 
 
-def questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Item]:
+def _questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Item]:
     """Questions of the three forms, each with a folder of its own."""
     for form in FORMS:
         files = [*(f"{form}/{file}" for file in benchmark.files), f"{form}.json"]
         yield from read_rows(benchmark, folder, partial(_make, form), files=files)
 
 
-def read_option(answered: Answered) -> str | None:
+def _read_option(answered: Answered) -> str | None:
     """Yes or no, or the label of the one option that is chosen; labels A, B, ... are read by `ROBUST_LETTER`."""
     text = answered.text.strip()
     listed = answered.truth["options"]
@@ -99,7 +95,7 @@ def read_option(answered: Answered) -> str | None:
         opens = re.match(rf"{re.escape(label.lower())}(?![a-z0-9])(?! or\b)(?!{DENIED})", bare)
         if opens or bare == label.split()[-1].lower():  # "1" is enough for Option 1
             return label
-    if (said := named_label(text, listed)) is not None:
+    if (said := _named_label(text, listed)) is not None:
         return said
     place = (
         None if _NEITHER.search(text) else ROBUST_LETTER.read(Answered(text, {"choices": words}))
@@ -115,7 +111,7 @@ def _yes_or_no(text: str) -> str | None:
     return found[1].lower() if found else None
 
 
-def named_label(text: str, listed: Sequence[Sequence[str]]) -> str | None:
+def _named_label(text: str, listed: Sequence[Sequence[str]]) -> str | None:
     """The label of the one option that an answer calls best or correct, else of the only one that it names.
 
     A label of one letter or digit counts only after "option" or if it is called best, because a sentence may begin
@@ -144,13 +140,13 @@ def named_label(text: str, listed: Sequence[Sequence[str]]) -> str | None:
 
 
 OFFICIAL = "the code published with TempCompass"
-OPTION = Extractor("tempcompass-option", f"3+{ROBUST_LETTER.version}", read_option)
+OPTION = Extractor("tempcompass-option", f"3+{ROBUST_LETTER.version}", _read_option)
 
 
-def caption_question(row: Row, folder: Path) -> Question:
+def _caption_question(row: Row, folder: Path) -> Question:
     """One row: the instruction, and the question to be answered from the caption."""
     answer = str(row["mc_answer"]).strip()
-    listed = options(row["mc_question"], answer)
+    listed = _options(row["mc_question"], answer)
     right = next(each for each in listed if answer.startswith(each[0]))
     return Question(
         id=row.where.rpartition("/")[2],
@@ -163,26 +159,26 @@ def caption_question(row: Row, folder: Path) -> Question:
     )
 
 
-def read_named(answered: Answered) -> str | None:
+def _read_named(answered: Answered) -> str | None:
     """The label of the one option whose text the caption contains, else of the one that it names."""
     text, options = answered.text.lower(), answered.truth["options"]
     said = [str(label) for label, words in options if words and words.lower().rstrip(".") in text]
     if said:
         return said[0] if len(said) == 1 else None
-    return named_label(answered.text, options)
+    return _named_label(answered.text, options)
 
 
 TASKS: Mapping[str, Build] = {
     "tempcompass": build(
-        questions,
+        _questions,
         Wording("official", OFFICIAL, say("{text}\n{hint}")),
         extractors=(OPTION,),
         score=is_letter,
     ),
     "tempcompass_captions": build(
-        rows(caption_question),
+        rows(_caption_question),
         Wording("official", OFFICIAL, say()),
-        extractors=(Extractor("option-in-words", "3", read_named),),
+        extractors=(Extractor("option-in-words", "3", _read_named),),
         score=is_letter,
         judge=CAPTION,
     ),

@@ -64,7 +64,7 @@ def question(
     )
 
 
-def read_lvbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
+def _read_lvbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
     """One row of LVBench; several kinds are joined to one tag."""
     text, choices = split_lines(row["question"])
     video = VideoPart(source=video_file(row["video"], folder, *benchmark.folders))
@@ -99,6 +99,6 @@ choice_on_video = partial(choice, ways=WORDINGS, extractors=LETTERS)
 TASKS: Mapping[str, Build] = {
     "egoschema": choice_on_video(benchmark_rows(partial(read_row, letter=letter_or_place))),
     "longvideobench": choice_on_video(benchmark_rows(partial(read_row, letter=letter_at))),
-    "lvbench": choice_on_video(benchmark_rows(read_lvbench)),
+    "lvbench": choice_on_video(benchmark_rows(_read_lvbench)),
     "video_mme": choice_on_video(benchmark_rows(read_row)),
 }

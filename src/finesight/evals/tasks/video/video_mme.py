@@ -22,19 +22,15 @@ from finesight.evals.tasks.video.video_choice import LETTERS, ask_select, read_r
 LISTED = "This video's subtitles are listed below:\n"
 
 
-def subtitled(row: Row, folder: Path, benchmark: Benchmark) -> Question:
+def _subtitled(row: Row, folder: Path, benchmark: Benchmark) -> Question:
     """One row, with the content of its subtitle file, if any, as hint."""
     path = folder / "subtitle" / f"{row['video']}.srt"
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     return replace(read_row(row, folder, benchmark), hint=text)
 
 
-def at_frames(asked: Question, budget: Budget) -> list[srt.Subtitle]:
-    """Subtitles at the times of the frames that are sampled within a budget.
-
-    Raises:
-        MediaError: the video cannot be opened.
-    """
+def _at_frames(asked: Question, budget: Budget) -> list[srt.Subtitle]:
+    """Subtitles at the times of the frames that are sampled within a budget."""
     (video,) = asked.media
     subtitles = srt.read_srt(asked.hint)
     shown = within(video, budget)
@@ -42,7 +38,7 @@ def at_frames(asked: Question, budget: Budget) -> list[srt.Subtitle]:
     return srt.seen_at(subtitles, seconds)
 
 
-def all_subtitles(asked: Question, budget: Budget) -> list[srt.Subtitle]:
+def _all_subtitles(asked: Question, budget: Budget) -> list[srt.Subtitle]:
     """All subtitles of the video."""
     del budget
     return srt.read_srt(asked.hint)
@@ -76,10 +72,10 @@ class SubtitleWording(Way):
 AT_FRAMES = "Qwen's and VLMEvalKit's wording; subtitles of the frames that are shown"
 TASKS: Mapping[str, Build] = {
     "video_mme_subtitles": choice(
-        benchmark_rows(subtitled),
+        benchmark_rows(_subtitled),
         ways=(
-            SubtitleWording("vlmevalkit", AT_FRAMES, at_frames),
-            SubtitleWording("all-subtitles", "the same wording; all subtitles", all_subtitles),
+            SubtitleWording("vlmevalkit", AT_FRAMES, _at_frames),
+            SubtitleWording("all-subtitles", "the same wording; all subtitles", _all_subtitles),
         ),
         extractors=LETTERS,
     )

@@ -54,14 +54,14 @@ def _make(track: str, row: Row, folder: Path) -> Question:
     )
 
 
-def questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Item]:
+def _questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Item]:
     """Questions of the three tracks, each with a folder of its own."""
     for track in TRACKS:
         files = [f"{track}/{file}" for file in benchmark.files]
         yield from read_rows(benchmark, folder, partial(_make, track), files=files)
 
 
-def ask(asked: Question) -> list[Piece]:
+def _ask(asked: Question) -> list[Piece]:
     """The official prompt; in the last track a picture follows the video."""
     options = f"\n{lettered(asked.choices)}" if asked.choices else ""
     if asked.tags["track"] != "Adaptation":
@@ -70,7 +70,7 @@ def ask(asked: Question) -> list[Piece]:
     return [*asked.media, f"{APPLY.format(kind=kind)}\n{asked.text}{options}"]
 
 
-def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
+def _aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     """Means over items and tags; `overall` is the mean of the tracks."""
     metrics = average(by=("track", "discipline"))(scored)
     return {"overall": metrics["accuracy/macro/track"], **metrics}
@@ -82,11 +82,11 @@ OFFICIAL = either("mmmu-official", "2", MMMU_OFFICIAL, MMMU_OPEN)
 
 TASKS: Mapping[str, Build] = {
     "video_mmmu": build(
-        questions,
-        Wording("lmms-eval", LMMS, ask),
+        _questions,
+        Wording("lmms-eval", LMMS, _ask),
         extractors=(ROBUST_OR_OPEN, OFFICIAL),
         score=mmmu.score,
-        aggregate=aggregate,
+        aggregate=_aggregate,
         judge=OPEN_ANSWER,
     )
 }
