@@ -30,7 +30,7 @@ from finesight.evals.core.episode import End, Episode, Step
 from finesight.evals.core.responders import ItemResponder
 from finesight.evals.core.task import Answered, Budget, CoordinateFrame, Item, Space
 from finesight.evals.extract.places import FIRST_POINT
-from finesight.evals.tasks.screens.screen_questions import POINT_REQUEST, seen_size
+from finesight.evals.tasks.screens.clicks import POINT_REQUEST, seen_size
 from finesight.evals.tasks.shared.questions import Piece, conversation
 from finesight.geometry import Point, Resize, Size
 from finesight.parse.action import read_action, read_tool_calls
@@ -140,8 +140,8 @@ class Player:
         size = Size(*seen.screenshot.size)
         if self.manner == "point":
             words = POINT_REQUEST.format(text=seen.instruction)
-            asked: list[Piece] = [ImagePart(source=str(path)), words]
-            return _Question(conversation(asked, self.budget), (), size, path, digest)
+            pieces: list[Piece] = [ImagePart(source=str(path)), words]
+            return _Question(conversation(pieces, self.budget), (), size, path, digest)
         shown = self._shown(size)
         scale = CoordinateFrame(self.space, size, shown).scales()
         tool = self.environment.tool

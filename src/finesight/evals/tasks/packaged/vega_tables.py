@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,10 +82,14 @@ def _electricity(rows: Rows) -> Iterator[ChartTable]:
         )
 
 
+def _counts(values: Iterable[str]) -> dict[str, float]:
+    """Number of occurrences by value, sorted by value."""
+    return {name: float(count) for name, count in sorted(Counter(values).items())}
+
+
 def _weather(rows: Rows) -> Iterator[ChartTable]:
     for year in ("2012", "2013", "2014", "2015"):
-        counts = Counter(row["weather"] for row in rows if row["date"].startswith(year))
-        values = {name: float(count) for name, count in sorted(counts.items())}
+        values = _counts(row["weather"] for row in rows if row["date"].startswith(year))
         if len(set(values.values())) == len(values):
             yield ChartTable(
                 id=f"weather {year}",
@@ -124,13 +128,12 @@ def _employment(rows: Rows) -> Iterator[ChartTable]:
 
 
 def _cars(rows: Rows) -> Iterator[ChartTable]:
-    counts = Counter(row["Origin"] for row in rows)
     yield ChartTable(
         id="cars origin",
         title="Car models by origin",
         quantity="number of models",
         thing="origin",
-        values={name: float(count) for name, count in sorted(counts.items())},
+        values=_counts(row["Origin"] for row in rows),
     )
     powers: dict[str, list[float]] = {}
     for row in rows:

@@ -22,8 +22,8 @@ from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.task import Item
 from finesight.evals.tasks.grounding.places import numbers, size_of
 from finesight.evals.tasks.screens import mobile
+from finesight.evals.tasks.screens.clicks import COOKBOOK, ToolWording
 from finesight.evals.tasks.screens.mobile import GROUNDED, Step
-from finesight.evals.tasks.screens.screen_questions import COOKBOOK, ToolWording
 from finesight.evals.tasks.shared.build import build
 from finesight.evals.tasks.shared.columns import Row, picture, read_rows, record
 from finesight.evals.tasks.shared.questions import Question
