@@ -31,9 +31,9 @@ def anls(
     Raises:
         EvalError: there is no gold answer.
     """
-    said = _squeezed(text, case_sensitive)
+    pred = _squeezed(text, case_sensitive)
     wanted = [_squeezed(gold, case_sensitive) for gold in golds]
-    return _best(said, wanted, [max(len(said), len(gold)) for gold in wanted], threshold)
+    return _best(pred, wanted, [max(len(pred), len(gold)) for gold in wanted], threshold)
 
 
 def anls_raw_lengths(text: str, golds: Sequence[str], *, threshold: float = 0.5) -> float:
@@ -55,11 +55,11 @@ def _squeezed(text: str, case_sensitive: bool) -> str:
     return squeezed if case_sensitive else squeezed.lower()
 
 
-def _best(said: str, golds: Sequence[str], lengths: Sequence[int], threshold: float) -> float:
+def _best(pred: str, golds: Sequence[str], lengths: Sequence[int], threshold: float) -> float:
     if not golds:
         raise EvalError("an answer is compared with 0 gold answers, expected at least 1")
     best = max(
-        1 - Levenshtein.distance(said, gold) / length if length else 1.0
+        1 - Levenshtein.distance(pred, gold) / length if length else 1.0
         for gold, length in zip(golds, lengths, strict=True)
     )
     return best if best >= threshold else 0.0

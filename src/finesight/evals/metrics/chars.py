@@ -33,7 +33,7 @@ def wer_capped(text: str, gold: str) -> float:
     return min(1.0, wer(text, gold))
 
 
-def _rate(said: Sequence[str], wanted: Sequence[str]) -> float:
+def _rate(pred: Sequence[str], wanted: Sequence[str]) -> float:
     if not wanted:
-        return float(bool(said))
-    return Levenshtein.distance(said, wanted) / len(wanted)
+        return float(bool(pred))
+    return Levenshtein.distance(pred, wanted) / len(wanted)

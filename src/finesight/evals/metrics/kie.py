@@ -25,10 +25,10 @@ def kie_score(pred: Mapping[str, Any], gold: Mapping[str, Any]) -> float:
     return sum(_is_right(pred.get(key), gold.get(key)) for key in keys) / len(keys)
 
 
-def _is_right(said: Any, wanted: Any) -> bool:
-    if said is None or wanted is None:
+def _is_right(pred: Any, wanted: Any) -> bool:
+    if pred is None or wanted is None:
         return False
-    return _tidy(said) in [
+    return _tidy(pred) in [
         _tidy(each) for each in (wanted if isinstance(wanted, list) else [wanted])
     ]
 

@@ -53,20 +53,20 @@ def score_field(metric: str, text_value: Any, gold: Any) -> float | None:
     return None if score is None else min(1.0, float(score))
 
 
-def _exact_any_case(said: Any, gold: Any) -> float:
-    return exact(said.lower(), gold.lower())
+def _exact_any_case(pred: Any, gold: Any) -> float:
+    return exact(pred.lower(), gold.lower())
 
 
-def _exact_code(said: Any, gold: Any) -> float:
+def _exact_code(pred: Any, gold: Any) -> float:
     """Equality with the gold text, which may be fenced."""
     fenced = _FENCE.search(str(gold))
-    return exact(said, fenced[1].strip("\n") if fenced else gold)
+    return exact(pred, fenced[1].strip("\n") if fenced else gold)
 
 
-def _near(said: Any, gold: Any) -> float:
-    if not isinstance(said, str) or not isinstance(gold, str):
+def _near(pred: Any, gold: Any) -> float:
+    if not isinstance(pred, str) or not isinstance(gold, str):
         return 0.0
-    return DamerauLevenshtein.normalized_similarity(_rough(said), _rough(gold), score_cutoff=NEAR)
+    return DamerauLevenshtein.normalized_similarity(_rough(pred), _rough(gold), score_cutoff=NEAR)
 
 
 def _rough(text: str) -> str:
@@ -76,36 +76,36 @@ def _rough(text: str) -> str:
     return "".join(sign for sign in plain if not unicodedata.combining(sign)).lower()
 
 
-def _similarity(said: Any, gold: Any) -> float:
-    if not isinstance(said, str):
+def _similarity(pred: Any, gold: Any) -> float:
+    if not isinstance(pred, str):
         return 0.0
-    return DamerauLevenshtein.normalized_similarity(said, gold)
+    return DamerauLevenshtein.normalized_similarity(pred, gold)
 
 
-def _any_phrase(said: Any, gold: Any) -> float:
+def _any_phrase(pred: Any, gold: Any) -> float:
     phrases = sets.as_list(str(gold).replace("，", ","))
-    return float(any(simple(said, str(phrase)) for phrase in phrases))
+    return float(any(simple(pred, str(phrase)) for phrase in phrases))
 
 
-def _text_with_formulas(said: Any, gold: Any) -> float:
+def _text_with_formulas(pred: Any, gold: Any) -> float:
     """Equality of the plain text and of the formulas between dollar signs, compared separately."""
-    words = [_MATHS.sub("", text).replace(",", "") for text in (said, gold)]
+    words = [_MATHS.sub("", text).replace(",", "") for text in (pred, gold)]
     formulas = [
         " ".join(found.strip() for found in _MATHS.findall(text)).replace(",", "")
-        for text in (said, gold)
+        for text in (pred, gold)
     ]
     return float(bool(simple(*words)) and bool(values.formulas_equal(*formulas)))
 
 
-def _bleu(said: Any, gold: Any) -> float:
+def _bleu(pred: Any, gold: Any) -> float:
     """SacreBLEU with the published roles: the gold text is scored against the answer."""
     with required("sacrebleu", "BLEU"):
         import sacrebleu
-    if isinstance(said, str) and isinstance(gold, str):
-        said, gold = [said], [gold]
-    if not isinstance(said, (list, tuple)) or not isinstance(gold, (list, tuple)):
+    if isinstance(pred, str) and isinstance(gold, str):
+        pred, gold = [pred], [gold]
+    if not isinstance(pred, (list, tuple)) or not isinstance(gold, (list, tuple)):
         return 0.0
-    return float(sacrebleu.corpus_bleu(list(gold), [list(said)]).score / 100)
+    return float(sacrebleu.corpus_bleu(list(gold), [list(pred)]).score / 100)
 
 
 _SET_EQUALITY, _JACCARD = sets.equal(sets.as_set), sets.jaccard_of(sets.as_set)

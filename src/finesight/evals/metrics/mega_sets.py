@@ -19,17 +19,17 @@ _BRACKETS = {"(": ")", "{": "}", "[": "]"}
 _LOOSE = str.maketrans(dict.fromkeys(" -\n\t_.", None))
 
 
-def exact(said: Any, gold: Any) -> float:
+def exact(pred: Any, gold: Any) -> float:
     """Equality of texts; for a gold letter, of the first letter of the answer: "(A) a cat" equals "A"."""
-    text, wanted = str(said), str(gold)
+    text, wanted = str(pred), str(gold)
     if len(wanted) == 1 and wanted.isalpha() and (match := _LETTER.match(text)):
         text = match[1]
     return float(text == wanted)
 
 
-def simple(said: Any, gold: Any) -> float:
+def simple(pred: Any, gold: Any) -> float:
     """Equality in lower case without blanks, hyphens and full stops."""
-    return exact(_bare(said), _bare(gold))
+    return exact(_bare(pred), _bare(gold))
 
 
 def _bare(value: Any) -> str:
@@ -74,12 +74,12 @@ def _as_object(value: Any) -> dict[Any, Any] | None:
 
 def equal(form: Callable[[Any], Any]) -> Metric:
     """Equality of two values in this form."""
-    return lambda said, gold: float(form(said) == form(gold))
+    return lambda pred, gold: float(form(pred) == form(gold))
 
 
 def jaccard_of(form: Callable[[Any], set[Any]]) -> Metric:
     """Jaccard index of two values in this form."""
-    return lambda said, gold: _jaccard(form(said), form(gold))
+    return lambda pred, gold: _jaccard(form(pred), form(gold))
 
 
 def upper_set(value: Any) -> set[str]:
@@ -107,15 +107,15 @@ def chess_moves(value: Any) -> set[str]:
     return {move.removesuffix("!").removesuffix("#") for move in as_set(value)}
 
 
-def set_precision(said: Any, gold: Any) -> float:
+def set_precision(pred: Any, gold: Any) -> float:
     """Share of the predicted items that are correct; 1 if there are none."""
-    found = as_set(said)
+    found = as_set(pred)
     return len(found & as_set(gold)) / len(found) if found else 1.0
 
 
-def jaccard_any_case(said: Any, gold: Any) -> float:
+def jaccard_any_case(pred: Any, gold: Any) -> float:
     """Jaccard index of texts in lower case, or of tuples of texts without punctuation and blanks."""
-    found, wanted = as_set(said), as_set(gold)
+    found, wanted = as_set(pred), as_set(gold)
     if all(isinstance(item, str) for item in wanted):
         return _jaccard({str(item).lower() for item in found}, {item.lower() for item in wanted})
     return _jaccard(
@@ -126,43 +126,43 @@ def jaccard_any_case(said: Any, gold: Any) -> float:
     )
 
 
-def common_prefix(said: Any, gold: Any) -> float:
+def common_prefix(pred: Any, gold: Any) -> float:
     """Share of the gold list before the first wrong item."""
     wanted = as_list(gold)
     length = 0
-    for one, other in zip(as_list(said), wanted, strict=False):
+    for one, other in zip(as_list(pred), wanted, strict=False):
         if one != other:
             break
         length += 1
     return length / len(wanted)
 
 
-def sequence_accuracy(said: Any, gold: Any) -> float:
+def sequence_accuracy(pred: Any, gold: Any) -> float:
     """Share of positions with the correct item; 0 if the lengths differ."""
-    found, wanted = lower_items(said), lower_items(gold)
+    found, wanted = lower_items(pred), lower_items(gold)
     if len(found) != len(wanted):
         return 0.0
     num_right = sum(bool(one == other) for one, other in zip(found, wanted, strict=True))
     return num_right / len(wanted)
 
 
-def dict_equality(said: Any, gold: Any) -> float:
+def dict_equality(pred: Any, gold: Any) -> float:
     """The same keys and values."""
-    found = _as_object(said)
+    found = _as_object(pred)
     return float(found is not None and found == _as_object(gold))
 
 
-def dict_recall(said: Any, gold: Any) -> float:
+def dict_recall(pred: Any, gold: Any) -> float:
     """Share of the gold keys with equal texts."""
-    found, wanted = _as_object(said), _as_object(gold)
+    found, wanted = _as_object(pred), _as_object(gold)
     if found is None or not wanted:
         return 0.0
     return sum(exact(found.get(key), value) for key, value in wanted.items()) / len(wanted)
 
 
-def dict_precision(said: Any, gold: Any) -> float:
+def dict_precision(pred: Any, gold: Any) -> float:
     """Share of the predicted keys with equal texts."""
-    found, wanted = _as_object(said), _as_object(gold) or {}
+    found, wanted = _as_object(pred), _as_object(gold) or {}
     if not found:
         return 0.0
     return sum(exact(v, wanted[key]) for key, v in found.items() if key in wanted) / len(found)
@@ -171,8 +171,8 @@ def dict_precision(said: Any, gold: Any) -> float:
 def per_key(metric: Metric) -> Metric:
     """Mean of a metric over the keys of both objects; a missing key counts as an empty list."""
 
-    def score(said: Any, gold: Any) -> float:
-        found, wanted = _as_object(said), _as_object(gold)
+    def score(pred: Any, gold: Any) -> float:
+        found, wanted = _as_object(pred), _as_object(gold)
         if found is None or wanted is None:
             return 0.0
         keys = {*found, *wanted}

@@ -23,37 +23,37 @@ _PLACES = (1.37, 0.61, 2.93)
 """Offsets of the values substituted for letters; equal formulas have equal values for all."""
 
 
-def relative_nearness(said: Any, gold: Any) -> float:
+def relative_nearness(pred: Any, gold: Any) -> float:
     """One minus the relative error, at least 0."""
     wanted = _number(gold)
-    return max(0.0, 1 - abs((_number(said) - wanted) / wanted))
+    return max(0.0, 1 - abs((_number(pred) - wanted) / wanted))
 
 
-def absolute_nearness(said: Any, gold: Any) -> float:
+def absolute_nearness(pred: Any, gold: Any) -> float:
     """1 for no error, decreasing linearly to 0 at an error of 0.1."""
-    return 1 - min(abs(_number(said) - _number(gold)), 0.1) / 0.1
+    return 1 - min(abs(_number(pred) - _number(gold)), 0.1) / 0.1
 
 
-def angle_nearness(said: Any, gold: Any) -> float:
+def angle_nearness(pred: Any, gold: Any) -> float:
     """1 for no error, decreasing linearly to 0 at a mean error of 10; 0 for lists of different lengths."""
-    found, wanted = as_list(said), as_list(gold)
+    found, wanted = as_list(pred), as_list(gold)
     if len(found) != len(wanted):
         return 0.0
     mean = sum(abs(_number(a) - _number(b)) for a, b in zip(found, wanted, strict=True))
     return 1 - min(mean / len(wanted), 10.0) / 10.0
 
 
-def positive_int(said: Any, gold: Any) -> float | None:
+def positive_int(pred: Any, gold: Any) -> float | None:
     """Equality of integers; None, which leaves the field out, if neither is positive."""
-    found, wanted = _spelled(said), _number(gold)
+    found, wanted = _spelled(pred), _number(gold)
     if isinstance(found, bool) or not isinstance(found, int):
         return 0.0
     return None if found <= 0 and wanted <= 0 else float(found == wanted)
 
 
-def numbers_match(said: Any, gold: Any) -> float:
+def numbers_match(pred: Any, gold: Any) -> float:
     """Equality of values within one percent, of sorted lists by element; without values, of texts."""
-    found, wanted = _assigned(said), _assigned(gold)
+    found, wanted = _assigned(pred), _assigned(gold)
     first, second = _values(found), _values(wanted)
     if first is None or second is None:
         return simple(found, wanted)
@@ -63,20 +63,20 @@ def numbers_match(said: Any, gold: Any) -> float:
     return float(len(first) == len(second) and all(near))
 
 
-def boxed_numbers_match(said: Any, gold: Any) -> float:
+def boxed_numbers_match(pred: Any, gold: Any) -> float:
     r"""`numbers_match` of the contents of the first `\boxed{}` of each."""
     parts = []
-    for value in (said, gold):
+    for value in (pred, gold):
         match = _BOXED.search(str(value))
         parts.append(match[1] if match else str(value))
     return numbers_match(*parts)
 
 
-def formulas_equal(said: Any, gold: Any) -> float:
+def formulas_equal(pred: Any, gold: Any) -> float:
     """Equality of values for several substitutions of letters; without values, of texts."""
-    if not isinstance(said, str) or not isinstance(gold, str):
+    if not isinstance(pred, str) or not isinstance(gold, str):
         return 0.0
-    first, second = (_DELIMITERS.sub("", text).replace("π", "\\pi ") for text in (said, gold))
+    first, second = (_DELIMITERS.sub("", text).replace("π", "\\pi ") for text in (pred, gold))
     for place in _PLACES:
         letters = {chr(code): place + code % 13 / 7 for code in (*range(65, 91), *range(97, 123))}
         a, b = evaluate(first, symbols=letters), evaluate(second, symbols=letters)
@@ -87,49 +87,49 @@ def formulas_equal(said: Any, gold: Any) -> float:
     return 1.0
 
 
-def box_tuple(said: Any, gold: Any) -> float:
+def box_tuple(pred: Any, gold: Any) -> float:
     """Mean over the predicted boxes of the best IoU with any gold box."""
-    return _mean_best(_boxes(said), _boxes(gold))
+    return _mean_best(_boxes(pred), _boxes(gold))
 
 
-def box_single(said: Any, gold: Any) -> float:
+def box_single(pred: Any, gold: Any) -> float:
     """IoU of two boxes."""
-    return boxes.iou(_spelled(said), _spelled(gold))
+    return boxes.iou(_spelled(pred), _spelled(gold))
 
 
-def box_sequence(said: Any, gold: Any) -> float:
+def box_sequence(pred: Any, gold: Any) -> float:
     """Mean IoU of boxes in the same order; 0 if the numbers of boxes differ."""
-    found, wanted = _boxes(said), _boxes(gold)
+    found, wanted = _boxes(pred), _boxes(gold)
     if len(found) != len(wanted) or not wanted:
         return 0.0
     return sum(boxes.iou(a, b) for a, b in zip(found, wanted, strict=True)) / len(wanted)
 
 
-def box_in_tags(said: Any, gold: Any) -> float:
+def box_in_tags(pred: Any, gold: Any) -> float:
     """`box_tuple` of boxes in `<box>` tags."""
-    return _mean_best(_tagged_boxes(said), _tagged_boxes(gold))
+    return _mean_best(_tagged_boxes(pred), _tagged_boxes(gold))
 
 
-def point_in_any_box(said: Any, gold: Any) -> float:
+def point_in_any_box(pred: Any, gold: Any) -> float:
     """Whether the point is in one of the boxes; `gold` is a box or a list, possibly under "bounding_boxes"."""
     listed = gold["bounding_boxes"] if isinstance(gold, dict) else gold
     each = listed if isinstance(listed, (list, tuple)) and not _is_numbers(listed, 4) else [listed]
     regions = [box for item in each for box in _boxes(item)] or _boxes(listed)
-    point = _point(said)
+    point = _point(pred)
     return float(point is not None and any(boxes.point_in_box(point, box) for box in regions))
 
 
-def point_nearness(said: Any, gold: Any) -> float:
+def point_nearness(pred: Any, gold: Any) -> float:
     """One minus the distance of two points, at least 0; 0 if one is outside the picture."""
-    a, b = _point(said), _point(gold)
+    a, b = _point(pred), _point(gold)
     if a is None or b is None or not all(0 <= value <= 1 for value in (*a, *b)):
         return 0.0
     return max(0.0, 1 - math.dist(a, b))
 
 
-def coordinates(said: Any, gold: Any) -> float:
+def coordinates(pred: Any, gold: Any) -> float:
     """Mean of `exp(-10 distance / diagonal)` over points in order; 0 if their numbers differ."""
-    found, wanted = ([p for p in as_list(v) if _is_numbers(p, 2)] for v in (said, gold))
+    found, wanted = ([p for p in as_list(v) if _is_numbers(p, 2)] for v in (pred, gold))
     if len(found) != len(wanted) or not wanted:
         return 0.0
     far = (math.dist(a, b) / math.sqrt(2) for a, b in zip(found, wanted, strict=True))

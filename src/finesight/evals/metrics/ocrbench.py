@@ -25,8 +25,8 @@ def ocrbench_hit(text: str, golds: Sequence[str], kind: str) -> bool:
         kind: the `dataset` or the `question_type` of the row.
     """
     tidy = _formula if kind in FORMULA_KINDS else _words
-    said = tidy(text)
-    return any(gold in said for gold in map(tidy, golds) if gold)
+    pred = tidy(text)
+    return any(gold in pred for gold in map(tidy, golds) if gold)
 
 
 def _words(text: str) -> str:

@@ -176,25 +176,25 @@ def _words(
         value = value.replace(" ", "") if is_chinese else value
         return value.lower() if lower else value
 
-    said, best = tidy(text), 0.0
+    pred, best = tidy(text), 0.0
     for gold in map(tidy, golds):
         is_short = len(gold.split(",")) < 4 if is_chinese else len(gold.split()) < 5
         if is_short:
-            best = max(best, float(gold in said))
+            best = max(best, float(gold in pred))
             continue
-        near = 1 - Levenshtein.distance(said, gold) / max(len(said), len(gold))
+        near = 1 - Levenshtein.distance(pred, gold) / max(len(pred), len(gold))
         best = max(best, near if near >= 0.5 else 0.0)
     return best
 
 
 def _counting(text: str, truth: Mapping[str, Any]) -> float:
-    said = re.search(r"\d{1,9}", text)
+    pred = re.search(r"\d{1,9}", text)
     best = 0.0
     for gold in map(str, _answers(truth)):
         if truth["eval"] == "exact match":
             best = max(best, float(gold.lower().strip().replace("\n", " ") in text))
-        elif said and 0 < int(said.group()) < 2 * int(float(gold)):
-            near = 1 - abs(int(said.group()) - int(float(gold))) / int(float(gold))
+        elif pred and 0 < int(pred.group()) < 2 * int(float(gold)):
+            near = 1 - abs(int(pred.group()) - int(float(gold))) / int(float(gold))
             best = max(best, near if near > 0.5 else 0.0)
     return best
 
@@ -207,11 +207,11 @@ def _grounding(text: str, truth: Mapping[str, Any]) -> float:
 
 
 def _question_with_place(text: str, truth: Mapping[str, Any]) -> float:
-    said = read_object(text)
+    pred = read_object(text)
     words = (
-        _words(str(said["answer"]), [str(a) for a in _answers(truth)]) if "answer" in said else 0
+        _words(str(pred["answer"]), [str(a) for a in _answers(truth)]) if "answer" in pred else 0
     )
-    box = said.get("bbox")
+    box = pred.get("bbox")
     box = read_literal(box) if isinstance(box, str) else box
     is_box = isinstance(box, list) and all(isinstance(value, (int, float)) for value in box)
     place = iou([int(v) for v in box], [int(v) for v in truth["bbox"]]) if is_box and box else 0.0
@@ -250,9 +250,9 @@ def _page(text: str, truth: Mapping[str, Any]) -> float:
     if not text or not gold:
         return 0.0
     cut = chinese_words if _HAN.search(text) or _HAN.search(gold) else str.split
-    said, there = cut(text), cut(gold)
+    pred, there = cut(text), cut(gold)
     edits = Levenshtein.distance(text, gold) / max(len(text), len(gold))
-    return (bleu(said, there) + meteor_exact(said, there) + set_f1(said, there) + 1 - edits) / 4
+    return (bleu(pred, there) + meteor_exact(pred, there) + set_f1(pred, there) + 1 - edits) / 4
 
 
 def _handwritten(text: str, truth: Mapping[str, Any]) -> float:
@@ -266,8 +266,8 @@ def _fields(text: str, truth: Mapping[str, Any]) -> float:
 
 
 def _formula(text: str, truth: Mapping[str, Any]) -> float:
-    said = _bare_formula(text)
-    return float(any(_bare_formula(str(gold)) in said for gold in _answers(truth)))
+    pred = _bare_formula(text)
+    return float(any(_bare_formula(str(gold)) in pred for gold in _answers(truth)))
 
 
 def _formula_chinese(text: str, truth: Mapping[str, Any]) -> float:

@@ -31,8 +31,8 @@ def table_score(text: str, gold: str, question: str) -> float:
 
 def chart_score(text: str, gold: Mapping[str, Any]) -> float:
     """TEDS of two tables of keys and values; 0 if the answer contains no object."""
-    said = read_object(text)
-    return teds(_from_object(said), _from_object(gold)) if said else 0.0
+    pred = read_object(text)
+    return teds(_from_object(pred), _from_object(gold)) if pred else 0.0
 
 
 def _as_table(html: str) -> str:

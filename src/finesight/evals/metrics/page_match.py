@@ -42,7 +42,7 @@ class Match:
     """Indices of adjacent gold blocks and of adjacent predicted blocks."""
 
     golds: list[int]
-    said: list[int]
+    pred: list[int]
 
 
 def page_distances(golds: Sequence[Block], markdown: str) -> dict[str, float]:
@@ -62,53 +62,53 @@ def page_distances(golds: Sequence[Block], markdown: str) -> dict[str, float]:
     """
     found = blocks_of(markdown)
     tables, unused = _tables(golds, [block.text for block in found if block.kind == "table"])
-    said = [block for block in found if block.kind != "table"]
-    said += [Block("text", text) for text in unused if plain_words(text)]
+    pred = [block for block in found if block.kind != "table"]
+    pred += [Block("text", text) for text in unused if plain_words(text)]
     wanted = [block for block in golds if block.kind != "table" and _plain(block, block.kind)]
-    matches = match_blocks(wanted, said)
+    matches = match_blocks(wanted, pred)
     return {
-        "text": _edits("text", wanted, said, matches),
-        "formula": _edits("formula", wanted, said, matches),
+        "text": _edits("text", wanted, pred, matches),
+        "formula": _edits("formula", wanted, pred, matches),
         **tables,
         "order": _order(wanted, matches),
-        "extra": _extra(said, matches),
+        "extra": _extra(pred, matches),
     }
 
 
-def match_blocks(golds: Sequence[Block], said: Sequence[Block]) -> list[Match]:
+def match_blocks(golds: Sequence[Block], pred: Sequence[Block]) -> list[Match]:
     """Matches of text and formulas; each block is in one match at most."""
-    costs = _table(golds, said, Levenshtein.normalized_distance)
+    costs = _table(golds, pred, Levenshtein.normalized_distance)
     sure = sorted((costs[g][s], g, s) for g, s in _assigned(costs) if costs[g][s] <= FURTHEST)
-    free = (set(range(len(golds))), set(range(len(said))))
+    free = (set(range(len(golds))), set(range(len(pred))))
     for _, gold, place in sure:
         free[0].remove(gold)
         free[1].remove(place)
     matches = []
     for cost, gold, place in sure:
         matches.append(Match([gold], [place]))
-        _grow(matches[-1], golds, said, free, cost)
+        _grow(matches[-1], golds, pred, free, cost)
     tries: Counter[int] = Counter()
-    for gold, place in _beginnings(golds, said, free):
+    for gold, place in _beginnings(golds, pred, free):
         if gold not in free[0] or place not in free[1] or tries[gold] >= _MOST_TRIES:
             continue
         tries[gold] += 1
         match = Match([gold], [place])
         free[0].remove(gold)
         free[1].remove(place)
-        if _grow(match, golds, said, free, costs[gold][place]) <= FURTHEST:
+        if _grow(match, golds, pred, free, costs[gold][place]) <= FURTHEST:
             matches.append(match)
         else:
             free[0].update(match.golds)
-            free[1].update(match.said)
+            free[1].update(match.pred)
     return matches
 
 
 def _beginnings(
-    golds: Sequence[Block], said: Sequence[Block], free: tuple[set[int], set[int]]
+    golds: Sequence[Block], pred: Sequence[Block], free: tuple[set[int], set[int]]
 ) -> list[tuple[int, int]]:
     """Pairs of free blocks of which one contains the other, the longest first."""
     rows, columns = sorted(free[0]), sorted(free[1])
-    fits = _table([golds[g] for g in rows], [said[s] for s in columns], _inside)
+    fits = _table([golds[g] for g in rows], [pred[s] for s in columns], _inside)
     found = [
         (-fit, gold, place)
         for gold, row in zip(rows, fits, strict=True)
@@ -125,12 +125,12 @@ def _inside(one: str, other: str) -> float:
 
 
 def _table(
-    golds: Sequence[Block], said: Sequence[Block], measure: Callable[[str, str], float]
+    golds: Sequence[Block], pred: Sequence[Block], measure: Callable[[str, str], float]
 ) -> list[list[float]]:
     """A measure of every pair; equal predicted texts are measured once."""
     rows = []
     for gold in golds:
-        words = [_plain(each, gold.kind) for each in said]
+        words = [_plain(each, gold.kind) for each in pred]
         known = {each: measure(_plain(gold, gold.kind), each) for each in set(words)}
         rows.append([known[each] for each in words])
     return rows
@@ -139,7 +139,7 @@ def _table(
 def _grow(
     match: Match,
     golds: Sequence[Block],
-    said: Sequence[Block],
+    pred: Sequence[Block],
     free: tuple[set[int], set[int]],
     cost: float,
 ) -> float:
@@ -147,19 +147,19 @@ def _grow(
     kind = golds[match.golds[0]].kind
     while True:
         moves = []
-        for side, (places, blocks) in enumerate(((match.golds, golds), (match.said, said))):
+        for side, (places, blocks) in enumerate(((match.golds, golds), (match.pred, pred))):
             for place in (places[0] - 1, places[-1] + 1):
                 if place in free[side] and (side == 1 or blocks[place].kind == kind):
-                    grown = [match.golds, match.said]
+                    grown = [match.golds, match.pred]
                     grown[side] = sorted([*places, place])
-                    distance = _distance([golds[g] for g in grown[0]], [said[s] for s in grown[1]])
+                    distance = _distance([golds[g] for g in grown[0]], [pred[s] for s in grown[1]])
                     moves.append((distance, side, place, grown))
         best = min(moves, key=lambda move: move[:3], default=None)
         if best is None or best[0] >= cost:
             return cost
         cost = best[0]
         free[best[1]].remove(best[2])
-        match.golds, match.said = best[3]
+        match.golds, match.pred = best[3]
 
 
 @lru_cache(maxsize=8192)
@@ -168,9 +168,9 @@ def _plain(block: Block, kind: Kind) -> str:
     return plain_formula(block.text) if kind == "formula" else plain_words(block.text)
 
 
-def _distance(golds: Sequence[Block], said: Sequence[Block]) -> float:
+def _distance(golds: Sequence[Block], pred: Sequence[Block]) -> float:
     kind = golds[0].kind
-    one, other = ("".join(_plain(each, kind) for each in side) for side in (golds, said))
+    one, other = ("".join(_plain(each, kind) for each in side) for side in (golds, pred))
     return float(Levenshtein.normalized_distance(one, other))
 
 
@@ -185,7 +185,7 @@ def _assigned(costs: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
 
 
 def _edits(
-    kind: Kind, golds: Sequence[Block], said: Sequence[Block], matches: Sequence[Match]
+    kind: Kind, golds: Sequence[Block], pred: Sequence[Block], matches: Sequence[Match]
 ) -> float:
     """Edits over characters of all blocks of a kind; the length of a match is that of its longer side."""
     edits = length = 0
@@ -195,7 +195,7 @@ def _edits(
             continue
         matched |= set(match.golds)
         one = "".join(_plain(golds[place], kind) for place in match.golds)
-        other = "".join(_plain(said[place], kind) for place in match.said)
+        other = "".join(_plain(pred[place], kind) for place in match.pred)
         edits += Levenshtein.distance(one, other)
         length += max(len(one), len(other))
     for place, gold in enumerate(golds):
@@ -211,21 +211,21 @@ def _order(golds: Sequence[Block], matches: Sequence[Match]) -> float:
     if not wanted:
         return 0.0
     texts = [match for match in matches if golds[match.golds[0]].kind == "text"]
-    found = [place for match in sorted(texts, key=lambda one: one.said[0]) for place in match.golds]
+    found = [place for match in sorted(texts, key=lambda one: one.pred[0]) for place in match.golds]
     return float(Levenshtein.normalized_distance(wanted, found))
 
 
-def _extra(said: Sequence[Block], matches: Sequence[Match]) -> float:
-    used = {place for match in matches for place in match.said}
-    lengths = [len(plain_words(block.text)) for block in said]
+def _extra(pred: Sequence[Block], matches: Sequence[Match]) -> float:
+    used = {place for match in matches for place in match.pred}
+    lengths = [len(plain_words(block.text)) for block in pred]
     total = sum(lengths)
     return sum(n for place, n in enumerate(lengths) if place not in used) / total if total else 0.0
 
 
-def _tables(golds: Sequence[Block], said: Sequence[str]) -> tuple[Mapping[str, float], list[str]]:
+def _tables(golds: Sequence[Block], pred: Sequence[str]) -> tuple[Mapping[str, float], list[str]]:
     """Distances of tables, matched one to one; and the words of unmatched predicted tables."""
     wanted = [plain_table(block.text) for block in golds if block.kind == "table"]
-    plain = [plain_table(text) for text in said]
+    plain = [plain_table(text) for text in pred]
     costs = [[Levenshtein.normalized_distance(gold, text) for text in plain] for gold in wanted]
     chosen: dict[int, Any] = dict(_assigned(costs))
     edits = length = 0

@@ -52,9 +52,7 @@ def pointing_f1(
         return 0.0, 0.0, 0.0
     if not pred:
         return 1.0, 1.0, 1.0
-    hits = sum(
-        in_region(pred[said], masks_or_boxes[meant]) for said, meant in _matches(pred, gold_points)
-    )
+    hits = sum(in_region(pred[p], masks_or_boxes[g]) for p, g in _matches(pred, gold_points))
     precision, recall = hits / len(pred), hits / len(gold_points)
     f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
     return precision, recall, f1
@@ -89,7 +87,7 @@ def _matches(
     """Index pairs with the least sum of distances; all points of the smaller side are matched."""
     with required("scipy", "matching points"):
         from scipy.optimize import linear_sum_assignment
-    said = np.clip(np.nan_to_num(np.asarray(pred, dtype=float), nan=1e9), -1e9, 1e9)
-    steps = said[:, None, :] - np.asarray(gold, dtype=float)[None, :, :]
+    points = np.clip(np.nan_to_num(np.asarray(pred, dtype=float), nan=1e9), -1e9, 1e9)
+    steps = points[:, None, :] - np.asarray(gold, dtype=float)[None, :, :]
     rows, columns = linear_sum_assignment(np.sqrt((steps**2).sum(-1)))
     return list(zip(rows.tolist(), columns.tolist(), strict=True))

@@ -19,9 +19,9 @@ TOLERANCE = 0.05
 def relaxed_match(text: str, gold: str) -> bool:
     """Whether numbers are within the tolerance, or texts equal except for case."""
     text, gold = as_text(text), as_text(gold)
-    said, wanted = _number(text), _number(gold)
-    if said is not None and wanted:
-        return abs(said - wanted) / abs(wanted) <= TOLERANCE
+    pred, wanted = _number(text), _number(gold)
+    if pred is not None and wanted:
+        return abs(pred - wanted) / abs(wanted) <= TOLERANCE
     return text.lower() == gold.lower()
 
 

@@ -50,8 +50,8 @@ def vqa_accuracy(text: str, answers: Sequence[str]) -> float:
     """
     if not answers:
         raise EvalError("an answer is compared with 0 annotators, expected at least 1")
-    said = normalise_answer(text)
-    agreeing = [normalise_answer(answer) == said for answer in answers]
+    pred = normalise_answer(text)
+    agreeing = [normalise_answer(answer) == pred for answer in answers]
     total = sum(agreeing)
     return sum(min(1.0, (total - agrees) / 3) for agrees in agreeing) / len(answers)
 

@@ -81,7 +81,7 @@ def test_how_far_apart_a_match_may_be(said, text, extra):
 
 def test_the_nearest_blocks_are_matched():
     golds, said = texts("abcdefghij", "abcdefghix"), texts("abcdefghix", "abcdefghij")
-    found = [(match.golds, match.said) for match in match_blocks(golds, said)]
+    found = [(match.golds, match.pred) for match in match_blocks(golds, said)]
     assert sorted(found) == [([0], [1]), ([1], [0])]
 
 

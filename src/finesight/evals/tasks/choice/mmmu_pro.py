@@ -13,7 +13,7 @@ from finesight.evals.extract.robust import ROBUST_LETTER
 from finesight.evals.tasks.choice import mmmu, multiple_choice
 from finesight.evals.tasks.shared.build import rows
 from finesight.evals.tasks.shared.columns import Row
-from finesight.evals.tasks.shared.questions import Ask, Question, Wording, say
+from finesight.evals.tasks.shared.questions import Ask, Question, Wording, template
 
 STEPS = (
     "Answer the preceding multiple choice question. The last line of your response should be of the following format:"
@@ -42,7 +42,7 @@ def question(row: Row, folder: Path) -> Question:
 
 def _ask_with(ending: str) -> Ask:
     """Question and options with this request, pictures at their marks."""
-    return multiple_choice.say_at_marks(f"{{text}}\n{{options}}\n{ending}")
+    return multiple_choice.template_at_marks(f"{{text}}\n{{options}}\n{ending}")
 
 
 def pro(asks: Mapping[str, Ask]) -> Build:
@@ -58,5 +58,5 @@ WRITTEN = pro({"cot": _ask_with(STEPS), "direct": _ask_with(DIRECT)})
 TASKS: Mapping[str, Build] = {
     "mmmu_pro_four": WRITTEN,
     "mmmu_pro_standard": WRITTEN,
-    "mmmu_pro_vision": pro({"cot": say(SEEN_STEPS), "direct": say(SEEN)}),
+    "mmmu_pro_vision": pro({"cot": template(SEEN_STEPS), "direct": template(SEEN)}),
 }

@@ -131,7 +131,7 @@ def ask_qwen_at_marks(question: Question) -> list[Piece]:
     return at_marks(_qwen_words(question), question.media)
 
 
-def say_at_marks(form: str) -> Ask:
+def template_at_marks(form: str) -> Ask:
     """`form` with `{text}` and `{options}` of the question filled in, each picture at its mark."""
     return lambda asked: at_marks(
         form.format(text=asked.text, options=lettered(asked.choices)), asked.media

@@ -33,7 +33,7 @@ from finesight.evals.tasks.choice.multiple_choice import (
     choice,
     is_letter,
     letter_or_place,
-    say_at_marks,
+    template_at_marks,
 )
 from finesight.evals.tasks.choice.written_options import split_options
 from finesight.evals.tasks.shared.aggregates import circular
@@ -46,7 +46,7 @@ from finesight.evals.tasks.shared.columns import (
     tags_of,
     texts,
 )
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either, say
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either, template
 
 ROTATION = 1_000_000
 """Rows of MMBench that ask the same question have equal indices modulo this number."""
@@ -157,8 +157,8 @@ TASKS: Mapping[str, Build] = {
     "blink": choice(
         benchmark_rows(_read_row),
         ways=(
-            Wording("official", "the column prompt of the benchmark", say()),
-            Wording("lmms-eval", LMMS, say(f"{NOTE}{{text}}")),
+            Wording("official", "the column prompt of the benchmark", template()),
+            Wording("lmms-eval", LMMS, template(f"{NOTE}{{text}}")),
         ),
         extractors=(*LETTERS, LMMS_LETTER_BLINK),
     ),
@@ -170,14 +170,14 @@ TASKS: Mapping[str, Build] = {
         benchmark_rows(_read_muirbench),
         ways=(
             Wording("vlmevalkit", QWEN, ask_qwen_at_marks),
-            Wording("lmms-eval", LMMS, say_at_marks(f"{{text}}\n{{options}}\n{DIRECT}")),
+            Wording("lmms-eval", LMMS, template_at_marks(f"{{text}}\n{{options}}\n{DIRECT}")),
         ),
         extractors=(*LETTERS, LMMS_LETTER_MUIRBENCH),
     ),
     "realworldqa": build(
         benchmark_rows(_read_realworldqa),
         Wording("vlmevalkit", QWEN, _ask_realworldqa),
-        Wording("lmms-eval", LMMS, say()),
+        Wording("lmms-eval", LMMS, template()),
         extractors=(LETTER_OR_LINE,),
         score=_score_realworldqa,
         judge=OPEN_ANSWER,

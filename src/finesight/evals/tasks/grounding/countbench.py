@@ -14,7 +14,7 @@ from finesight.evals.metrics.count import count_error, count_hit, count_within_o
 from finesight.evals.tasks.shared.aggregates import mean, means, part
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 DETECT = (
     "Please first output bbox coordinates and names of every item in this image in JSON format, and then answer how"
@@ -52,9 +52,11 @@ def _mean_error(scored: Sequence[Scored]) -> dict[str, float]:
 
 
 TOTAL = means({"correct": "accuracy", "near": "within_one"}, _mean_error)
-PAPER = Wording("paper", "the detect-then-count prompt of the report and cookbook", say(DETECT))
+PAPER = Wording(
+    "paper", "the detect-then-count prompt of the report and cookbook", template(DETECT)
+)
 PLAIN = Wording(
-    "plain", "the number alone, as lmms-eval asks", say("{text}\nAnswer with just a number.")
+    "plain", "the number alone, as lmms-eval asks", template("{text}\nAnswer with just a number.")
 )
 
 

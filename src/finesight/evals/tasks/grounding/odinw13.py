@@ -20,7 +20,7 @@ from finesight.evals.metrics.detection import coco_average_precision, f1_at
 from finesight.evals.tasks.grounding.places import boxes_in_words
 from finesight.evals.tasks.shared.aggregates import mean
 from finesight.evals.tasks.shared.columns import Row, find, picture, read_rows
-from finesight.evals.tasks.shared.questions import Question, Wording, prompts, say
+from finesight.evals.tasks.shared.questions import Question, Wording, prompts, template
 
 COLLECTIONS = (
     *("AerialMaritimeDrone", "Aquarium", "CottontailRabbits", "EgoHands", "NorthAmericaMushrooms"),
@@ -151,9 +151,9 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     } | metrics
 
 
-ask_paper = say("Locate every {text} in the image and output the coordinates in JSON format.")
+ask_paper = template("Locate every {text} in the image and output the coordinates in JSON format.")
 """One category per question, in the authors' words."""
-ask_qwen3 = say(
+ask_qwen3 = template(
     "Locate every instance that belongs to the following categories: '{text}'. Report bbox coordinates in JSON format."
 )
 """All categories in one question, in the words of Qwen3-VL."""

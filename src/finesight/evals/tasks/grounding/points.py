@@ -31,7 +31,7 @@ from finesight.evals.tasks.grounding.places import (
 from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, find, picture
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 
 def _read_point_bench(row: Row, folder: Path) -> Question:
@@ -105,10 +105,10 @@ def _score_pixmo(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"f1": f1, "precision": precision, "recall": recall}
 
 
-ask_cookbook = say("{text}\nOutput the point coordinates in JSON format.")
-ask_every = say("point to every {text} in the image, output its coordinates in JSON format")
+ask_cookbook = template("{text}\nOutput the point coordinates in JSON format.")
+ask_every = template("point to every {text} in the image, output its coordinates in JSON format")
 """This project's wording; Qwen's cookbook shows the form of the answer, but no such question in English."""
-ask_xml = say(
+ask_xml = template(
     "point to the {text}, output its coordinates in XML format <points x y>object</points>"
 )
 JSON_FORM = "this project's wording, for the JSON form of the Qwen2.5-VL cookbook"

@@ -14,7 +14,7 @@ from finesight.evals.tasks.grounding.places import boxes_in_words, corners
 from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, texts
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 THRESHOLD = 0.5
 
@@ -42,8 +42,8 @@ def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"hit": float(overlap >= THRESHOLD), "iou": overlap}
 
 
-ask_paper = say("Locate {text} in this image and output the bbox coordinates in JSON format.")
-ask_qwen3 = say(
+ask_paper = template("Locate {text} in this image and output the bbox coordinates in JSON format.")
+ask_qwen3 = template(
     'Locate every object that matches the description "{text}" in the image. Report bbox coordinates in JSON format.'
 )
 REFCOCO = build(

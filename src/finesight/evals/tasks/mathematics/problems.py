@@ -26,7 +26,7 @@ from finesight.evals.metrics.maths import is_equal
 from finesight.evals.tasks.choice.multiple_choice import LMMS, is_letter, lettered
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, record, texts
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either, say
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either, template
 
 BOX_IT = 'Please solve the problem step by step and put your answer in one "\\boxed{}".'
 
@@ -158,8 +158,8 @@ MATHVISION = build(
 TASKS: Mapping[str, Build] = {
     "mathverse": build(
         rows(_read_mathverse),
-        Wording("cot", "query_cot of the benchmark", say()),
-        Wording("direct", "query_wo of the benchmark", say("{hint}")),
+        Wording("cot", "query_cot of the benchmark", template()),
+        Wording("direct", "query_wo of the benchmark", template("{hint}")),
         extractors=(RULE,),
         score=_score_mathverse,
         judge=SOLUTION,

@@ -20,7 +20,7 @@ from finesight.evals.core.benchmark import Build
 from finesight.evals.core.task import Answered, Extractor, Scored
 from finesight.evals.metrics.literal import read_python
 from finesight.evals.metrics.mega import SUPPORTED, score_field
-from finesight.evals.tasks.choice.multiple_choice import say_at_marks
+from finesight.evals.tasks.choice.multiple_choice import template_at_marks
 from finesight.evals.tasks.shared.aggregates import mean, part
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row
@@ -175,8 +175,8 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Weighted mean or minimum of the field scores; 0 for a task with an unsupported metric."""
     if not _is_supported(truth):
         return {"score": 0.0, "supported": 0.0}
-    said = parsed if isinstance(parsed, Mapping) else None
-    kept = [] if said is None else list(_weighted(said, truth))
+    pred = parsed if isinstance(parsed, Mapping) else None
+    kept = [] if pred is None else list(_weighted(pred, truth))
     if truth["sum"] == "min":
         return {"score": min((value for value, _ in kept), default=0.0), "supported": 1.0}
     total = sum(weight for _, weight in kept)
@@ -184,11 +184,11 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"score": weighted / total if total else 0.0, "supported": 1.0}
 
 
-def _weighted(said: Mapping[str, Any], truth: Mapping[str, Any]) -> Iterator[tuple[float, float]]:
+def _weighted(pred: Mapping[str, Any], truth: Mapping[str, Any]) -> Iterator[tuple[float, float]]:
     """Scores and weights of fields; a missing field counts as an empty text, a score of None is left out."""
     for name, metric in truth["metrics"].items():
         gold = _unquoted(truth["answer"].get(name, ""))
-        value = score_field(metric, said.get(name, ""), gold)
+        value = score_field(metric, pred.get(name, ""), gold)
         if value is not None:
             yield value, float(truth["weights"].get(name, 1.0))
 
@@ -217,7 +217,7 @@ def _aggregate(scored: Sequence[Scored]) -> dict[str, float]:
 TASKS: Mapping[str, Build] = {
     "mega_bench": build(
         rows(question),
-        Wording("official", "the benchmark's one worked example", say_at_marks("{text}")),
+        Wording("official", "the benchmark's one worked example", template_at_marks("{text}")),
         extractors=(FIELDS,),
         score=score,
         aggregate=_aggregate,

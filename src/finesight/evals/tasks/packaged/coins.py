@@ -15,7 +15,7 @@ from finesight.evals.extract.numbers import LAST_NUMBER
 from finesight.evals.tasks.grounding import countbench
 from finesight.evals.tasks.packaged import copies
 from finesight.evals.tasks.shared.build import build, whole
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 QUESTION = "How many coins are there in the image?"
 PER_ROW = 6
@@ -62,7 +62,7 @@ TASKS: Mapping[str, Build] = {
     "coins": build(
         whole(_questions),
         countbench.PLAIN,
-        Wording("paper", "the detect-then-count prompt of the report", say(countbench.DETECT)),
+        Wording("paper", "the detect-then-count prompt of the report", template(countbench.DETECT)),
         extractors=(LAST_NUMBER,),
         score=countbench.score,
         total=countbench.TOTAL,

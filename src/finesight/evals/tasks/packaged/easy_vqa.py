@@ -50,9 +50,9 @@ def questions(folder: Path) -> Iterator[Question]:
         )
 
 
-def _is_same(said: str, gold: str) -> bool:
+def _is_same(pred: str, gold: str) -> bool:
     """Whether an answer equals the gold word, ignoring case and a full stop."""
-    return said.strip().rstrip(".").lower() == gold.lower()
+    return pred.strip().rstrip(".").lower() == gold.lower()
 
 
 TASKS: Mapping[str, Build] = {

@@ -18,7 +18,7 @@ from finesight.evals.metrics.chars import cer_capped
 from finesight.evals.tasks.shared.aggregates import average
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, record
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 READ_TEXT = "Read all the text in the image."
 READ_JSON = (
@@ -70,15 +70,15 @@ def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Character error rate, at most 1; whitespace is normalised to single blanks."""
     if parsed is None:
         return {"cer": 1.0}
-    said, gold = (" ".join(str(text).split()) for text in (parsed, truth["text"]))
-    return {"cer": cer_capped(said, gold)}
+    pred, gold = (" ".join(str(text).split()) for text in (parsed, truth["text"]))
+    return {"cer": cer_capped(pred, gold)}
 
 
 WORDING = "official wording of Qwen2.5-VL's OCR examples; this project's for JSON"
 TASKS: Mapping[str, Build] = {
     "ocr_compare": build(
         rows(_question),
-        Wording("read", WORDING, say()),
+        Wording("read", WORDING, template()),
         extractors=(TEXT_OR_LINES,),
         score=_score,
         aggregate=average("cer", name="cer", by=ROWS, failed=1.0),

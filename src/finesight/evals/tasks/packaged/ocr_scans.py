@@ -22,7 +22,7 @@ from finesight.evals.metrics.chars import cer_capped, wer_capped
 from finesight.evals.tasks.packaged.copies import needed
 from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, whole
-from finesight.evals.tasks.shared.questions import Question, Read, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Read, Wording, template
 
 QUESTION = "Read all the text in the image."
 SCANS = {
@@ -98,14 +98,14 @@ def _page_questions(folder: Path) -> Iterator[Question]:
 
 def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Character and word error rates, at most 1; whitespace is normalised to single blanks."""
-    said, gold = (" ".join(str(text or "").split()) for text in (parsed, truth["text"]))
-    return {"cer": cer_capped(said, gold), "wer": wer_capped(said, gold)}
+    pred, gold = (" ".join(str(text or "").split()) for text in (parsed, truth["text"]))
+    return {"cer": cer_capped(pred, gold), "wer": wer_capped(pred, gold)}
 
 
 TOTAL = means({"cer": "cer", "wer": "wer"}, failed=1.0)
 ONLY_TEXT = "Please output only the text content from the image without any additional descriptions or formatting."
 OFFICIAL = "official wording of Qwen2.5-VL's OCR examples"
-READ = Wording("read", OFFICIAL, say())
+READ = Wording("read", OFFICIAL, template())
 
 
 def scans(read: Read, *wordings: Wording) -> Build:
@@ -114,6 +114,6 @@ def scans(read: Read, *wordings: Wording) -> Build:
 
 
 TASKS: Mapping[str, Build] = {
-    "ocr_scans": scans(questions, READ, Wording("only-text", OFFICIAL, say(ONLY_TEXT))),
+    "ocr_scans": scans(questions, READ, Wording("only-text", OFFICIAL, template(ONLY_TEXT))),
     "page_scan": scans(_page_questions, READ),
 }

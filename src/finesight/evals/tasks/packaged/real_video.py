@@ -86,20 +86,20 @@ def moments(folder: Path) -> Iterator[Question]:
     draw = random.Random(1)
     rows = [(some, place % 3) for place, some in enumerate(permutations(CLIPS, 3))]
     draw.shuffle(rows)
-    for some, meant in rows:
+    for some, target in rows:
         seconds = [draw.choice(LENGTHS) for _ in some]
         shown: list[Image.Image] = []
         for clip, length in zip(some, seconds, strict=True):
             shown += frames.stretch(clip, length)
-        start = float(sum(seconds[:meant]))
-        span = [start, start + seconds[meant]]
+        start = float(sum(seconds[:target]))
+        span = [start, start + seconds[target]]
         yield Question(
-            id=f"{'+'.join(clip.file for clip in some)} {meant}",
-            text=some[meant].shows,
+            id=f"{'+'.join(clip.file for clip in some)} {target}",
+            text=some[target].shows,
             truth={"span": span},
             oracle=f"The given query happens in {span[0]} - {span[1]} seconds.",
             media=(video(shown),),
-            tags={"place": ("first", "middle", "last")[meant]},
+            tags={"place": ("first", "middle", "last")[target]},
         )
 
 

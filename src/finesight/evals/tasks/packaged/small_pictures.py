@@ -22,7 +22,7 @@ from finesight.evals.metrics.count import count_hit
 from finesight.evals.tasks.choice import multiple_choice
 from finesight.evals.tasks.packaged.copies import needed
 from finesight.evals.tasks.shared.build import build, whole
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,7 +133,7 @@ def _enlarged(pixels: NDArray[np.uint8], side: int) -> Image.Image:
     return image.resize(size, Image.Resampling.BICUBIC)
 
 
-DIGIT = Wording("number", "this project's wording", say("{text}\nAnswer with just the digit."))
+DIGIT = Wording("number", "this project's wording", template("{text}\nAnswer with just the digit."))
 TASKS: Mapping[str, Build] = {
     "digits": build(whole(_digit_questions), DIGIT, extractors=(LAST_NUMBER,), score=_score_digit),
     "fashion_mnist": multiple_choice.choice(whole(_product_questions), judge=None),

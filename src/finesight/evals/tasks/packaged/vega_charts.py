@@ -102,13 +102,13 @@ def _short(value: float) -> str:
 
 def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """Whether a value is within five percent, or a name (also a year) is equal."""
-    said = str(parsed or "").strip().rstrip(".")
+    pred = str(parsed or "").strip().rstrip(".")
     is_right = relaxed_match if truth["is_number"] else _is_same
-    return {"correct": float(bool(said) and any(is_right(said, gold) for gold in truth["golds"]))}
+    return {"correct": float(bool(pred) and any(is_right(pred, gold) for gold in truth["golds"]))}
 
 
-def _is_same(said: str, gold: str) -> bool:
-    return said.lower() == gold.lower()
+def _is_same(pred: str, gold: str) -> bool:
+    return pred.lower() == gold.lower()
 
 
 TASKS: Mapping[str, Build] = {

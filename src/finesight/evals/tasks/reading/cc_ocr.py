@@ -22,7 +22,7 @@ from finesight.evals.metrics.cc_ocr import (
 from finesight.evals.tasks.shared.aggregates import by_tag, mean, part
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 TRACKS = ("multi_scene_ocr", "multi_lan_ocr", "doc_parsing", "kie")
 PAGES = ("doc", "table", "formula", "molecular")
@@ -103,7 +103,7 @@ def _set_score(group: Sequence[Scored]) -> float:
 TASKS: Mapping[str, Build] = {
     "cc_ocr": build(
         rows(_question),
-        Wording("official", "the benchmark's wording of each set", say()),
+        Wording("official", "the benchmark's wording of each set", template()),
         extractors=(WHOLE_TEXT,),
         score=score,
         aggregate=_aggregate,

@@ -17,7 +17,7 @@ from finesight.evals.metrics.page_match import page_distances
 from finesight.evals.tasks.shared.aggregates import by_tag, mean, part
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, record
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 LANGUAGES = {"en": ("english",), "zh": ("simplified_chinese", "en_ch_mixed")}
 TEXT = ("text_block", "title", "code_txt", "code_txt_caption", "reference")
@@ -154,7 +154,7 @@ def _aggregate(scored: Sequence[Scored]) -> dict[str, float]:
 TASKS: Mapping[str, Build] = {
     f"omnidocbench_{language}": build(
         rows(partial(_of, language)),
-        Wording("official", "after OmniDocBench's prompt for Qwen2-VL", say()),
+        Wording("official", "after OmniDocBench's prompt for Qwen2-VL", template()),
         extractors=(WHOLE_TEXT,),
         score=_score,
         aggregate=_aggregate,

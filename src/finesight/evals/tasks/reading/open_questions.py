@@ -22,7 +22,7 @@ from finesight.evals.metrics.vqa import vqa_accuracy
 from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, texts
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 ONE_PHRASE = "Answer the question using a single word or phrase."
 ONE_WORD = "Answer the question with a single word."
@@ -32,12 +32,14 @@ SHORT = "Please try to answer the question with short words or phrases if possib
 def short_answer(lmms: str) -> tuple[Wording, ...]:
     """Qwen's request for a short answer, the default, and that of lmms-eval."""
     return (
-        Wording("vlmevalkit", "VLMEvalKit's custom prompt of Qwen2-VL", say(f"{{text}}\n{SHORT}")),
-        Wording("lmms-eval", "lmms-eval", say(f"{{text}}\n{lmms}")),
+        Wording(
+            "vlmevalkit", "VLMEvalKit's custom prompt of Qwen2-VL", template(f"{{text}}\n{SHORT}")
+        ),
+        Wording("lmms-eval", "lmms-eval", template(f"{{text}}\n{lmms}")),
     )
 
 
-PLAIN = Wording("official", "the question as it stands", say())
+PLAIN = Wording("official", "the question as it stands", template())
 
 
 def _read_row(row: Row, folder: Path) -> Question:

@@ -14,7 +14,7 @@ from finesight.evals.metrics.tables import teds
 from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, record
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, say
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, template
 from finesight.parse.document_html import PAGE_PROMPT, PAGE_SYSTEM, PAGE_SYSTEM_LONG
 
 COOKBOOK = "the document cookbook of Qwen2.5-VL"
@@ -76,15 +76,15 @@ def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     """TEDS with and without the contents of the cells."""
     if parsed is None:
         return {"teds": 0.0, "structure": 0.0}
-    said, gold = str(parsed), truth["html"]
-    return {"teds": teds(said, gold), "structure": teds(said, gold, structure_only=True)}
+    pred, gold = str(parsed), truth["html"]
+    return {"teds": teds(pred, gold), "structure": teds(pred, gold, structure_only=True)}
 
 
 LONG = f"{COOKBOOK}, with the system text that it defines and does not pass"
 TASKS: Mapping[str, Build] = {
     "pubtabnet": build(
         rows(_question),
-        Wording("html", "this project's wording", say()),
+        Wording("html", "this project's wording", template()),
         Wording("qwenvl-html", COOKBOOK, _ask_qwenvl, PAGE_SYSTEM),
         Wording("qwenvl-html-long", LONG, _ask_qwenvl, PAGE_SYSTEM_LONG),
         extractors=(HTML_TABLE, HEADS_AS_CELLS),

@@ -28,7 +28,7 @@ from finesight.evals.tasks.shared.questions import (
     Wording,
     as_item,
     conversation,
-    say,
+    template,
 )
 from finesight.geometry import Size
 from finesight.processor.resize import smart_resize
@@ -165,7 +165,7 @@ def _clicks(
     return build(
         benchmark_rows(partial(_read_row, box_of=box_of, tags_of=tags_of)),
         ToolWording("cookbook", COOKBOOK, ask_click, computer_use),
-        Wording("point", "a plain wish for a point", say(POINT_REQUEST)),
+        Wording("point", "a plain wish for a point", template(POINT_REQUEST)),
         extractors=(FIRST_POINT,),
         score=score_click,
         total=means({"hit": "accuracy", "wrong_format": "wrong_format"}),

@@ -21,7 +21,7 @@ from finesight.evals.live.stored import EPISODE_COLUMNS, episode_name
 from finesight.evals.metrics.boxes import point_in_box
 from finesight.evals.tasks.shared.aggregates import average, mean, means, part
 from finesight.evals.tasks.shared.build import build, whole
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 NUM_SEEDS = 5
 """Problems per page, sorted by seed, so that a limit takes every page once."""
@@ -61,13 +61,13 @@ def episode(
     )
 
 
-ACTS = Wording("progress", PROGRESS, say())
+ACTS = Wording("progress", PROGRESS, template())
 """The agent prompt of Qwen2.5-VL; the player adds screens and steps."""
 ANSWERS = Wording(
-    "answer", f"{PROGRESS}; the tool has the action `answer` as that of Qwen3-VL has it", say()
+    "answer", f"{PROGRESS}; the tool has the action `answer` as that of Qwen3-VL has it", template()
 )
 """The same with a tool that has the action `answer`, for tasks that ask a question."""
-POINTS = Wording("point", "a plain wish for a point", say())
+POINTS = Wording("point", "a plain wish for a point", template())
 """For models without tool calls: each answer is a point, which is clicked."""
 
 

@@ -140,27 +140,27 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"type": float(same_kind), "exact": float(same_kind and _same(parsed, truth))}
 
 
-def _same(said: Mapping[str, Any], truth: Mapping[str, Any]) -> bool:
+def _same(pred: Mapping[str, Any], truth: Mapping[str, Any]) -> bool:
     step: Mapping[str, Any] = truth["step"]
     if step["kind"] in GROUNDED:
-        return reaches(said["point"], step["point"], truth["elements"], truth["screen"])
+        return reaches(pred["point"], step["point"], truth["elements"], truth["screen"])
     if step["kind"] == "open":
-        return str(said["text"]).strip().lower() == str(step["text"]).strip().lower()
-    return all(said.get(key) == step.get(key) for key in ("text", "direction"))
+        return str(pred["text"]).strip().lower() == str(step["text"]).strip().lower()
+    return all(pred.get(key) == step.get(key) for key in ("text", "direction"))
 
 
 def reaches(
-    said: Sequence[float],
-    meant: Sequence[float],
+    pred: Sequence[float],
+    gold: Sequence[float],
     elements: Sequence[Sequence[float]],
     screen: Sequence[float],
 ) -> bool:
-    """Whether `said` is in the smallest element around `meant`, or within `NEAR` if there is no such element."""
-    around = [box for box in elements if point_in_box(meant, box)]
+    """Whether `pred` is in the smallest element around `gold`, or within `NEAR` if there is no such element."""
+    around = [box for box in elements if point_in_box(gold, box)]
     if around:
         smallest = min(around, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
-        return point_in_box(said, smallest)
-    shares = [[point[0] / screen[0], point[1] / screen[1]] for point in (said, meant)]
+        return point_in_box(pred, smallest)
+    shares = [[point[0] / screen[0], point[1] / screen[1]] for point in (pred, gold)]
     return dist(*shares) <= NEAR
 
 

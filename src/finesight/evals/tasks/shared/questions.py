@@ -54,7 +54,7 @@ Ask = Callable[[Question], Sequence[Piece]]
 """The parts of the user's turn, in reading order."""
 
 
-def say(form: str = "{text}") -> Ask:
+def template(form: str = "{text}") -> Ask:
     """Pictures and videos, then this text with `{text}` and `{hint}` of the question filled in."""
     return lambda asked: [*asked.media, form.format(text=asked.text, hint=asked.hint)]
 

@@ -15,7 +15,7 @@ from finesight.evals.tasks.grounding.places import numbers
 from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, say
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, template
 from finesight.evals.tasks.video.video_choice import video_file
 
 LEVELS = (0.3, 0.5, 0.7)
@@ -61,7 +61,7 @@ TASKS: Mapping[str, Build] = {
     "charades_sta": build(
         rows(_question),
         PAPER,
-        Wording("lmms-eval", "lmms-eval", say(LMMS_WORDS)),
+        Wording("lmms-eval", "lmms-eval", template(LMMS_WORDS)),
         extractors=(EVENT_INTERVAL, LMMS_INTERVAL),
         score=score,
         total=TOTAL,

@@ -34,12 +34,12 @@ def read_srt(text: str) -> list[Subtitle]:
         at = next((number for number, match in enumerate(times) if match), None)
         if at is None or (match := times[at]) is None:
             continue
-        said = _MARKUP.sub("", " ".join(rows[at + 1 :])).strip()
-        if said:
+        line = _MARKUP.sub("", " ".join(rows[at + 1 :])).strip()
+        if line:
             clock = [
                 part.ljust(3, "0") if n % 4 == 3 else part for n, part in enumerate(match.groups())
             ]
-            found.append(Subtitle(_seconds(clock[:4]), _seconds(clock[4:]), said))
+            found.append(Subtitle(_seconds(clock[:4]), _seconds(clock[4:]), line))
     return found
 
 

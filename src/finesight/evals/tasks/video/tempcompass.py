@@ -22,7 +22,7 @@ from finesight.evals.judge.rules import CAPTION
 from finesight.evals.tasks.choice.multiple_choice import is_letter
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, read_rows
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 from finesight.evals.tasks.video.video_choice import video_file
 
 FORMS = {
@@ -86,7 +86,7 @@ def _read_option(answered: Answered) -> str | None:
     if not listed:
         return _yes_or_no(text)
     labels = [str(label) for label, _ in listed]
-    words = [str(said) for _, said in listed]
+    words = [str(chosen) for _, chosen in listed]
     if labels == list(ascii_uppercase[: len(labels)]):
         letter: str | None = ROBUST_LETTER.read(Answered(text, {"choices": words}))
         return letter
@@ -95,8 +95,8 @@ def _read_option(answered: Answered) -> str | None:
         opens = re.match(rf"{re.escape(label.lower())}(?![a-z0-9])(?! or\b)(?!{DENIED})", bare)
         if opens or bare == label.split()[-1].lower():  # "1" is enough for Option 1
             return label
-    if (said := _named_label(text, listed)) is not None:
-        return said
+    if (chosen := _named_label(text, listed)) is not None:
+        return chosen
     place = (
         None if _NEITHER.search(text) else ROBUST_LETTER.read(Answered(text, {"choices": words}))
     )
@@ -122,14 +122,14 @@ def _named_label(text: str, listed: Sequence[Sequence[str]]) -> str | None:
     if not either or _NEITHER.search(text):
         return None
     label = re.compile(rf"(?:option )?({either})(?=[.:)*\"',]|\s*$)", re.IGNORECASE)
-    said = set()
+    chosen = set()
     for stated in _STATING.finditer(text):
         if found := label.match(text, stated.end()):
-            said.add(known[found[1].lower()])
+            chosen.add(known[found[1].lower()])
         tail = text[stated.end() : stated.end() + _LONGEST_OPTION].lower()
-        said |= {str(name) for name, words in listed if words and tail.startswith(words.lower())}
-    if said:
-        return said.pop() if len(said) == 1 else None
+        chosen |= {str(name) for name, words in listed if words and tail.startswith(words.lower())}
+    if chosen:
+        return chosen.pop() if len(chosen) == 1 else None
     mention = rf"(?<!not the ){NOT_BEFORE}(\boption )?\b({either})(?![\w'’-])(?!{DENIED})"
     named = {
         known[found[2].lower()]
@@ -162,22 +162,22 @@ def _caption_question(row: Row, folder: Path) -> Question:
 def _read_named(answered: Answered) -> str | None:
     """The label of the one option whose text the caption contains, else of the one that it names."""
     text, options = answered.text.lower(), answered.truth["options"]
-    said = [str(label) for label, words in options if words and words.lower().rstrip(".") in text]
-    if said:
-        return said[0] if len(said) == 1 else None
+    chosen = [str(label) for label, words in options if words and words.lower().rstrip(".") in text]
+    if chosen:
+        return chosen[0] if len(chosen) == 1 else None
     return _named_label(answered.text, options)
 
 
 TASKS: Mapping[str, Build] = {
     "tempcompass": build(
         _questions,
-        Wording("official", OFFICIAL, say("{text}\n{hint}")),
+        Wording("official", OFFICIAL, template("{text}\n{hint}")),
         extractors=(OPTION,),
         score=is_letter,
     ),
     "tempcompass_captions": build(
         rows(_caption_question),
-        Wording("official", OFFICIAL, say()),
+        Wording("official", OFFICIAL, template()),
         extractors=(Extractor("option-in-words", "3", _read_named),),
         score=is_letter,
         judge=CAPTION,
