@@ -140,8 +140,8 @@ class Player:
         size = Size(*seen.screenshot.size)
         if self.manner == "point":
             words = POINT_REQUEST.format(text=seen.instruction)
-            pieces: list[Piece] = [ImagePart(source=str(path)), words]
-            return _Question(conversation(pieces, self.budget), (), size, path, digest)
+            picture = ImagePart(source=str(path))
+            return _Question(conversation([picture, words], self.budget), (), size, path, digest)
         shown = self._shown(size)
         scale = CoordinateFrame(self.space, size, shown).scales()
         tool = self.environment.tool

@@ -7,6 +7,7 @@ prompt changes neither the reading nor the truth.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -60,7 +61,7 @@ def template(form: str = "{text}") -> Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Way(ABC):
     """A way to ask questions, independent of the copy.
 
     Attributes:
@@ -71,9 +72,9 @@ class Way:
     name: str
     source: str
 
+    @abstractmethod
     def item(self, question: Question, budget: Budget) -> Item:
         """The conversation for a question, within a budget of pixels and frames."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
