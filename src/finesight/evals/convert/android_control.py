@@ -142,7 +142,6 @@ class _Part:
 
 
 def _part(path: Path, folder: Path, wanted: set[int], before: set[int], left: int | None) -> _Part:
-    """Convert one file, up to `left` episodes of it."""
     episodes: list[int] = []
     steps: list[str] = []
     num_other = 0
@@ -209,7 +208,6 @@ def _examples(files: Sequence[Path]) -> Iterator[tuple[str, dict[str, list[Any]]
 
 
 def _episodes_of(source: Path, split: str) -> set[int]:
-    """Numbers of the episodes of a split."""
     path = source / SPLITS_FILE
     try:
         splits = json.loads(path.read_text(encoding="utf-8"))

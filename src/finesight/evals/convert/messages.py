@@ -21,7 +21,6 @@ Field = tuple[int, str, bool]
 
 
 def _fields(kind: str, **numbers: int) -> dict[str, Field]:
-    """Singular fields of one type."""
     return {name: (number, kind, False) for name, number in numbers.items()}
 
 
@@ -120,7 +119,6 @@ def _parsed(name: str, content: bytes, where: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _classes() -> dict[str, Any]:
-    """Classes of all messages, made from `SCHEMA`."""
     with required("protobuf", "reading AndroidControl"):
         from google.protobuf import (  # type: ignore[import-untyped]  # no stubs
             descriptor_pb2,

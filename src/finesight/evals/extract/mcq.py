@@ -71,10 +71,6 @@ def _mmmu_random(answered: Answered) -> str | None:
     return random.Random(seed).choice(list(options))
 
 
-def _mmmu_lmms(answered: Answered) -> str | None:
-    return _mmmu_rule(answered.text, lettered(answered), _BEFORE_BLANKS)
-
-
 def _mmmu_pro(answered: Answered) -> str | None:
     """Uses the number of options in the authors' code, which counts a nested list as one."""
     seen = answered.truth.get("num_official_options")
@@ -153,7 +149,11 @@ MMMU_OFFICIAL = Extractor("mmmu-official", "3", _mmmu)
 """The rule of MMMU's authors: `(X)`, else a letter between blanks; None instead of a guess."""
 MMMU_OFFICIAL_RANDOM = Extractor("mmmu-official-random", "3", _mmmu_random)
 """The same with a guess instead of None, equal for equal answers."""
-MMMU_LMMS = Extractor("mmmu-lmms", "2", _mmmu_lmms)
+MMMU_LMMS = Extractor(
+    "mmmu-lmms",
+    "2",
+    lambda answered: _mmmu_rule(answered.text, lettered(answered), _BEFORE_BLANKS),
+)
 """The looser rule of lmms-eval for MMMU and MMMU-Pro: `(X)`, else `X ` or `X.`; "form of DNA will" is A."""
 MMMU_PRO_OFFICIAL = Extractor("mmmu-pro-official", "3", _mmmu_pro)
 """The rule of MMMU-Pro's authors: the one letter after the last "Answer:", else the looser rule."""

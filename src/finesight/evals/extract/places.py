@@ -51,12 +51,13 @@ def _all_boxes(answered: Answered) -> list[list[object]] | None:
 
 
 def _first_point(answered: Answered) -> list[float] | None:
-    found = _in_original(answered, _points)
+    found = _in_original(answered, lambda text: _points(text, FOUR, CORNERS))
     return _middle(found[0][1]) if found else None
 
 
 def _all_points(answered: Answered) -> list[list[float]] | None:
-    found = _in_original(answered, _many_points)
+    # several pairs are points, not corners
+    found = _in_original(answered, lambda text: _points(text, FOUR))
     return None if found is None else [_middle(numbers) for _, numbers in found]
 
 
@@ -95,16 +96,7 @@ def _boxes(text: str) -> list[Found]:
     return found or _tagged(text, 4) or _found(find_groups(text, FOUR, CORNERS, BARE_FOUR))
 
 
-def _points(text: str) -> list[Found]:
-    return _any_points(text, FOUR, CORNERS)
-
-
-def _many_points(text: str) -> list[Found]:
-    """As for one point, but a list of pairs is a list of points, not of corners."""
-    return _any_points(text, FOUR)
-
-
-def _any_points(text: str, *boxes: re.Pattern[str]) -> list[Found]:
+def _points(text: str, *boxes: re.Pattern[str]) -> list[Found]:
     """Points or boxes in the first form that occurs; `boxes` are the patterns of bare boxes."""
     called: list[Found] = [
         ("", (point.x, point.y))

@@ -126,7 +126,6 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _reader(name: str, letters: Extractor) -> Extractor:
-    """An extractor of letters by this rule and of short answers by the official one."""
     version = f"{letters.version}+{MMMU_OPEN.version}"
     return either(name, version, letters, MMMU_OPEN)
 

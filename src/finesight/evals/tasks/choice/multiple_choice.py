@@ -102,11 +102,6 @@ def letter_of_text(answer: Any, choices: Sequence[str]) -> str:
     return ascii_uppercase[list(choices).index(str(answer))]
 
 
-def _truth(choices: Sequence[str], answer: Any) -> dict[str, Any]:
-    """The truth of a question with options."""
-    return {"choices": list(choices), "answer": letter_of(answer, choices)}
-
-
 def is_letter(parsed: Any, of: Mapping[str, Any]) -> dict[str, float]:
     """Whether the extracted letter is correct; None is wrong."""
     return {"correct": float(parsed is not None and parsed == of["answer"])}
@@ -206,11 +201,12 @@ def question(
 ) -> Question:
     """A question with options, whose answer is a letter."""
     bare = unlettered(choices)
+    letter = letter_of(answer, bare)
     return Question(
         id=str(identity),
         text=str(text),
-        truth=_truth(bare, answer),
-        oracle=letter_of(answer, bare),
+        truth={"choices": list(bare), "answer": letter},
+        oracle=letter,
         media=tuple(media),
         choices=bare,
         cluster=cluster,

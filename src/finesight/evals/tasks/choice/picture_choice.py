@@ -116,7 +116,6 @@ def _read_muirbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
 
 
 def _read_realworldqa(row: Row, folder: Path, benchmark: Benchmark) -> Question:
-    """A row of RealWorldQA, with options or without."""
     if choice_columns(row):
         return _read_row(row, folder, benchmark)
     answer = str(row["answer"]).strip()

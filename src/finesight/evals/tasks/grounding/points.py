@@ -35,7 +35,6 @@ from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 
 def _read_point_bench(row: Row, folder: Path) -> Question:
-    """One row with its mask."""
     below = [path.parent for path in find(folder, "*/*.json", "*.json", "*.parquet")[:1]]
     places = (
         folder,

@@ -20,7 +20,6 @@ THRESHOLD = 0.5
 
 
 def _question(row: Row, folder: Path) -> Sequence[Question]:
-    """One question per phrase of a row."""
     box, shown = corners(row["box"]), picture(row["image"], folder, folder / "images")
     place = f"{row.get('file', row['id'])} {' '.join(f'{value:g}' for value in box)}"
     return [

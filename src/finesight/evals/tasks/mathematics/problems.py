@@ -57,7 +57,6 @@ def _read_mathvision(row: Row, folder: Path) -> Question:
 
 
 def _ask_mathvision(question: Question) -> list[Piece]:
-    """Picture, request for a box, question, options."""
     options = f"\nChoices:\n{lettered(question.choices)}" if question.choices else ""
     return [*question.media, f"{BOX_IT}\n{question.text}{options}"]
 

@@ -81,7 +81,6 @@ def questions(folder: Path) -> Iterator[Question | Item]:
 
 
 def _page_questions(folder: Path) -> Iterator[Question]:
-    """One question per part of the page."""
     with Image.open(needed(folder, "page.png")) as opened:
         page = opened.convert("RGB")
     for name, (box, text) in PARTS.items():

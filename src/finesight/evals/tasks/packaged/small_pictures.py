@@ -65,7 +65,6 @@ def _digit_questions(folder: Path) -> Iterator[Question]:
 
 
 def _score_digit(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Whether the extracted number is the digit."""
     return {"correct": float(count_hit(parsed, truth["number"]))}
 
 

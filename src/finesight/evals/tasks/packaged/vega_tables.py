@@ -83,7 +83,6 @@ def _electricity(rows: Rows) -> Iterator[ChartTable]:
 
 
 def _counts(values: Iterable[str]) -> dict[str, float]:
-    """Number of occurrences by value, sorted by value."""
     return {name: float(count) for name, count in sorted(Counter(values).items())}
 
 

@@ -109,7 +109,6 @@ def _written(kind: str, text: str) -> str:
 
 
 def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Distances of a page by kind."""
     return page_distances([_block(*each) for each in truth["blocks"]], str(parsed or ""))
 
 
@@ -120,7 +119,6 @@ def _block(kind: Any, text: str) -> Block:
 
 
 def _has(scored: Scored, name: str) -> bool:
-    """Whether a page has blocks for this distance."""
     of = {"order": "text", "tree": "table", "tree_structure": "table"}.get(name, name)
     return any(kind == of for kind, _ in scored.item.truth["blocks"])
 

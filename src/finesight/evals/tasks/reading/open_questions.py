@@ -97,7 +97,6 @@ def _score_textvqa(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _score_ocrbench(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Whether the answer contains a gold answer."""
     return {"score": float(ocrbench_hit(str(parsed or ""), truth["golds"], truth["kind"]))}
 
 

@@ -73,7 +73,6 @@ HEADS_AS_CELLS = Extractor("html-table-heads-as-cells", "3", _first_with_heads, 
 
 
 def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """TEDS with and without the contents of the cells."""
     if parsed is None:
         return {"teds": 0.0, "structure": 0.0}
     pred, gold = str(parsed), truth["html"]

@@ -97,20 +97,17 @@ def score_click(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _groups(row: Row) -> dict[str, str]:
-    """Text or icon, the platform, and both together."""
     platform = _PLATFORMS.get(str(row["data_source"]).lower(), "web")
     kind = str(row["data_type"])
     return {"kind": kind, "platform": platform, "group": f"{platform} {kind}"}
 
 
 def _programs(row: Row) -> dict[str, str]:
-    """Text or icon, platform, group and application."""
     names = ("platform", "group", "application")
     return {"kind": str(row["ui_type"]), **{name: str(row[name]) for name in names}}
 
 
 def _sources(row: Row) -> dict[str, str]:
-    """The kind of the element, and its page."""
     return {"kind": str(row["data_type"]), "source": str(row["data_source"])}
 
 
@@ -161,7 +158,6 @@ def _read_row(
 def _clicks(
     box_of: Callable[[Any, Size], list[float]], tags_of: Callable[[Row], dict[str, str]]
 ) -> Build:
-    """A benchmark of clicks; see `_read_row`."""
     return build(
         benchmark_rows(partial(_read_row, box_of=box_of, tags_of=tags_of)),
         ToolWording("cookbook", COOKBOOK, ask_click, computer_use),

@@ -72,7 +72,6 @@ POINTS = Wording("point", "a plain wish for a point", template())
 
 
 def _android_episodes(path: Path) -> Iterator[Question | Item]:
-    """One episode per row."""
     columns = {"task": EPISODE_COLUMNS["task"]}
     optional = {"instance": EPISODE_COLUMNS["instance"], "goal": ("goal", "instruction")}
     for row in rows(path, columns=columns, optional=optional):

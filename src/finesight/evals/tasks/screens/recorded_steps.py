@@ -111,7 +111,6 @@ def _values(cell: Any, count: int | None = None) -> Any:
 
 
 def _aitz_step(row: Row, screen: list[int]) -> Step:
-    """The action of a row as a step."""
     number = int(row["result_action_type"])
     if number == TOUCH:
         touch, lift = _values(row["result_touch_yx"], 2), _values(row["result_lift_yx"], 2)
@@ -126,7 +125,6 @@ def _aitz_step(row: Row, screen: list[int]) -> Step:
 
 
 def _read_aitz(row: Row, folder: Path) -> RecordedStep:
-    """One step of AITZ."""
     shown = picture(row["image"], folder, folder / "test", folder.parent)
     size = size_of(shown)
     return RecordedStep(

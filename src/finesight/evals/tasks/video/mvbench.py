@@ -66,7 +66,6 @@ def _seconds(value: Any) -> float | None:
 
 
 def _ask_carefully(asked: Question) -> list[Piece]:
-    """The video, then the prompt of MVBench."""
     options = multiple_choice.lettered(asked.choices, "({letter}) {text}")
     words = f"Question: {asked.text}\nOptions:\n{options}\nOnly give the best option."
     return [*asked.media, f"{CAREFULLY}{words}"]

@@ -73,7 +73,6 @@ def _make(form: str, row: Row, folder: Path) -> Question:
 
 
 def _questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Item]:
-    """Questions of the three forms, each with a folder of its own."""
     for form in FORMS:
         files = [*(f"{form}/{file}" for file in benchmark.files), f"{form}.json"]
         yield from read_rows(benchmark, folder, partial(_make, form), files=files)

@@ -39,7 +39,6 @@ def _at_frames(asked: Question, budget: Budget) -> list[srt.Subtitle]:
 
 
 def _all_subtitles(asked: Question, budget: Budget) -> list[srt.Subtitle]:
-    """All subtitles of the video."""
     del budget
     return srt.read_srt(asked.hint)
 

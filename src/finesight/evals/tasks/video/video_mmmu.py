@@ -55,7 +55,6 @@ def _make(track: str, row: Row, folder: Path) -> Question:
 
 
 def _questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Item]:
-    """Questions of the three tracks, each with a folder of its own."""
     for track in TRACKS:
         files = [f"{track}/{file}" for file in benchmark.files]
         yield from read_rows(benchmark, folder, partial(_make, track), files=files)
