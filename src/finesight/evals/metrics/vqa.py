@@ -75,7 +75,7 @@ def _without_punctuation(text: str) -> str:
 
 
 def _spellings() -> dict[str, str]:
-    """Spelling without one or all apostrophes -> contraction."""
+    """Contractions by every spelling that lacks one or all of their apostrophes."""
     table: dict[str, str] = {}
     for word in _CONTRACTIONS:
         for at, letter in enumerate(word):
