@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the files a data set is published in to the layout its benchmark reads; nothing is downloaded."""
+"""Convert published files of data sets into the layout of their benchmarks; nothing is downloaded."""

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AndroidControl: its TFRecords, one episode to a record, as one line and one picture per step.
+"""Convert the TFRecords of AndroidControl, one episode per record, to one line and one picture per step.
 
-What becomes an element, inside of which a click counts: every visible node that answers touch, and every visible leaf
-that lies in no such node. So the target of a click on a label inside a button is the button, never the label. Boxes are
-cut at the edges of the screen; those with no area are left out.
+The elements in which a click counts are the visible nodes that react to touch, and the visible leaves outside of these.
+So the target of a click on a label inside a button is the button. Boxes are clipped to the screen; empty boxes are left
+out.
 
-The last picture of an episode, after its last action, is no step and is not written.
+The last picture of an episode, after its last action, is not written.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What was written.
+    """Counts of a conversion.
 
     Attributes:
         num_episodes: episodes of the split.
         num_steps: lines of `STEPS_FILE`, and pictures.
-        num_other: episodes of other splits, read and passed over.
-        missing: episodes of the split that no record holds.
-        num_kept_files: files that an interrupted call had converted already.
+        num_other: skipped episodes of other splits.
+        missing: episodes of the split without a record.
+        num_kept_files: files that an interrupted call had already converted.
     """
 
     num_episodes: int
@@ -59,14 +59,13 @@ def convert(
 
     Args:
         source: folder with the published files `android_control*` and `splits.json`.
-        target: folder to write to; holds no steps yet.
+        target: folder to write to, without a `STEPS_FILE`.
         split: name of a split.
-        limit: episodes at most; the first ones found.
+        limit: largest number of episodes; the first ones found.
 
     Raises:
-        EvalError: a file is missing or broken, a record lacks a feature, an action is unknown, or the target holds
-            steps already. Nothing is left of a copy that fails; one that is interrupted goes on after its last whole
-            file.
+        EvalError: a file is missing or invalid, a record lacks a feature, an action is unknown, or the target has a
+            `STEPS_FILE`. A failed conversion leaves no files; an interrupted one resumes after its last whole file.
     """
     wanted = _episodes_of(source, split)
     files = sorted(each for each in source.glob("android_control*") if each.is_file())
@@ -77,7 +76,7 @@ def convert(
         )
     if (target / STEPS_FILE).exists():
         raise EvalError(f"{target / STEPS_FILE} is there already", hint="give another folder")
-    if next(_examples(files), None) is None:  # what is no record is said before a folder is made
+    if next(_examples(files), None) is None:  # checked before a folder is made
         raise EvalError(f"{files[0]} and {len(files) - 1} files beside it hold no record")
     draft = target.absolute().with_name(f".{target.absolute().name}.part")
     try:
@@ -93,7 +92,7 @@ def convert(
 def _write(files: Sequence[Path], folder: Path, wanted: set[int], limit: int | None) -> Converted:
     """Write the steps of the wanted episodes, up to `limit` episodes, and their pictures.
 
-    Each finished file leaves a part behind; a part of an interrupted call is taken as it is.
+    The part of each finished file is stored; stored parts of an interrupted call are reused.
     """
     parts: list[_Part] = []
     found: set[int] = set()
@@ -123,7 +122,7 @@ def _write(files: Sequence[Path], folder: Path, wanted: set[int], limit: int | N
 
 
 def _begin(folder: Path, files: Sequence[Path], wanted: set[int], limit: int | None) -> None:
-    """Make the folder of the draft; one that was begun with other files or another choice is removed."""
+    """Make the folder of the draft; remove one with other source files or arguments."""
     facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     cause = digest({"files": facts, "wanted": sorted(wanted), "limit": limit})
     marked = folder / "of.txt"
@@ -135,7 +134,7 @@ def _begin(folder: Path, files: Sequence[Path], wanted: set[int], limit: int | N
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What one file gave: its episodes, lines of `STEPS_FILE`, and episodes of other splits."""
+    """Result of one file: its episodes, lines of `STEPS_FILE`, and number of episodes of other splits."""
 
     episodes: list[int]
     steps: list[str]
@@ -143,7 +142,6 @@ class _Part:
 
 
 def _part(path: Path, folder: Path, wanted: set[int], before: set[int], left: int | None) -> _Part:
-    """Convert one file, up to `left` episodes of it."""
     episodes: list[int] = []
     steps: list[str] = []
     num_other = 0
@@ -162,7 +160,7 @@ def _part(path: Path, folder: Path, wanted: set[int], before: set[int], left: in
 
 
 def _kept_part(path: Path) -> _Part | None:
-    """The part that an interrupted call finished; None if there is none that can be read."""
+    """The stored part of an interrupted call; None if there is none or it is invalid."""
     try:
         return _Part(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -170,7 +168,7 @@ def _kept_part(path: Path) -> _Part | None:
 
 
 def _move_over(draft: Path, target: Path) -> None:
-    """Move a whole copy to its folder, which may hold other files; the list of steps comes last."""
+    """Move a finished copy to its folder, which may hold other files; `STEPS_FILE` is moved last."""
     target.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(target / SCREENS, ignore_errors=True)  # of a copy without its list of steps
     for name in (SCREENS, STEPS_FILE):
@@ -178,7 +176,7 @@ def _move_over(draft: Path, target: Path) -> None:
 
 
 def targets_in(elements: Sequence[Element], width: int, height: int) -> list[Box]:
-    """Boxes inside of which a click may count, each once, in order."""
+    """Boxes in which a click counts, each once, in order."""
     touched = [_cut(each.box, width, height) for each in elements if each.answers_touch]
     leaves = [
         _cut(each.box, width, height)
@@ -192,7 +190,7 @@ def targets_in(elements: Sequence[Element], width: int, height: int) -> list[Box
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Episode:
-    """One record, its lists of equal length but for the last screen."""
+    """One record; screens, trees and sizes have one entry more than actions."""
 
     id: int
     goal: str
@@ -210,7 +208,6 @@ def _examples(files: Sequence[Path]) -> Iterator[tuple[str, dict[str, list[Any]]
 
 
 def _episodes_of(source: Path, split: str) -> set[int]:
-    """Numbers of the episodes of a split."""
     path = source / SPLITS_FILE
     try:
         splits = json.loads(path.read_text(encoding="utf-8"))
@@ -273,7 +270,6 @@ def _text(value: Any, where: str) -> str:
 
 
 def _action(value: Any, where: str) -> Mapping[str, Any]:
-    """An action that the benchmark knows."""
     text = _text(value, where)
     try:
         action = json.loads(text)
@@ -286,7 +282,7 @@ def _action(value: Any, where: str) -> Mapping[str, Any]:
 
 
 def _steps(episode: _Episode, target: Path, where: str) -> Iterator[dict[str, Any]]:
-    """Lines of an episode; their pictures are written on the way."""
+    """Lines of an episode; also writes its pictures."""
     for number, action in enumerate(episode.actions):
         place = f"{where}, step {number}"
         width, height = episode.sizes[number]
@@ -305,7 +301,7 @@ def _steps(episode: _Episode, target: Path, where: str) -> Iterator[dict[str, An
 
 
 def _write_screen(path: Path, content: bytes, size: tuple[int, int], where: str) -> None:
-    """Keep a picture as it came, once it is seen to be one of its size."""
+    """Write the unchanged bytes of a picture after a check of its format and size."""
     try:
         with Image.open(BytesIO(content)) as image:
             found, kind = image.size, image.format
@@ -321,7 +317,7 @@ def _write_screen(path: Path, content: bytes, size: tuple[int, int], where: str)
 
 
 def _cut(box: Box, width: int, height: int) -> Box | None:
-    """What of a box lies on the screen; None if nothing does."""
+    """A box clipped to the screen; None if it is empty."""
     left, top, right, bottom = box
     left, top, right, bottom = max(0, left), max(0, top), min(width, right), min(height, bottom)
     return (left, top, right, bottom) if left < right and top < bottom else None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two messages inside of AndroidControl's records: examples of TensorFlow and trees of accessibility.
+"""The two protobuf messages in AndroidControl's records: TensorFlow examples and accessibility trees.
 
-Only the fields that are read are declared; protocol buffers pass over the others. Numbers of fields are those of
+Only the fields that are read are declared; protobuf skips the others. Field numbers are those of
 `tensorflow/core/example/*.proto` and of `android_env/proto/a11y/*.proto`.
 """
 
@@ -13,11 +13,17 @@ from functools import lru_cache
 from typing import Any
 
 from finesight.errors import EvalError
-from finesight.evals.metrics.extras import missing
+from finesight.evals.metrics.extras import required
 
 PACKAGE = "finesight"
 Field = tuple[int, str, bool]
-"""Number, type, and whether it is repeated; a type is a name of `SCHEMA` or of protocol buffers."""
+"""Number, type (a key of `SCHEMA` or a protobuf type), and whether the field is repeated."""
+
+
+def _fields(kind: str, **numbers: int) -> dict[str, Field]:
+    return {name: (number, kind, False) for name, number in numbers.items()}
+
+
 SCHEMA: Mapping[str, Mapping[str, Field]] = {
     "BytesList": {"value": (1, "bytes", True)},
     "FloatList": {"value": (1, "float", True)},
@@ -30,20 +36,12 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
     "Entry": {"key": (1, "string", False), "value": (2, "Feature", False)},
     "Features": {"feature": (1, "Entry", True)},
     "Example": {"features": (1, "Features", False)},
-    "Rect": {
-        "left": (1, "int32", False),
-        "top": (2, "int32", False),
-        "right": (3, "int32", False),
-        "bottom": (4, "int32", False),
-    },
+    "Rect": _fields("int32", left=1, top=2, right=3, bottom=4),
     "Node": {
-        "unique_id": (1, "int32", False),
-        "bounds_in_screen": (2, "Rect", False),
-        "is_checkable": (12, "bool", False),
-        "is_clickable": (14, "bool", False),
-        "is_editable": (15, "bool", False),
-        "is_long_clickable": (19, "bool", False),
-        "is_visible_to_user": (23, "bool", False),
+        **_fields("int32", unique_id=1),
+        **_fields("Rect", bounds_in_screen=2),
+        **_fields("bool", is_checkable=12, is_clickable=14, is_editable=15),
+        **_fields("bool", is_long_clickable=19, is_visible_to_user=23),
         "child_ids": (25, "int32", True),
     },
     "Tree": {"nodes": (1, "Node", True)},
@@ -54,12 +52,12 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One visible node of a tree of accessibility.
+    """One visible node of an accessibility tree.
 
     Attributes:
-        box: left, top, right, bottom in pixels of the screen; may reach beyond it.
+        box: left, top, right, bottom in pixels; may extend beyond the screen.
         is_leaf: whether it has no children.
-        answers_touch: whether it can be clicked, pressed long, checked or written in.
+        answers_touch: whether it is clickable, long-clickable, checkable or editable.
     """
 
     box: tuple[int, int, int, int]
@@ -71,7 +69,7 @@ def features_of(content: bytes, where: str) -> dict[str, list[Any]]:
     """Features of an example by name: bytes, floats or integers.
 
     Raises:
-        EvalError: these bytes are no example, or a feature occurs twice; names where.
+        EvalError: the bytes are not an example, or a feature occurs twice; names where.
     """
     found: dict[str, list[Any]] = {}
     for entry in _parsed("Example", content, where).features.feature:
@@ -86,7 +84,7 @@ def elements_of(content: bytes, where: str) -> list[Element]:
     """Visible nodes of all windows of a forest, in order.
 
     Raises:
-        EvalError: these bytes are no forest; names where.
+        EvalError: the bytes are not a forest; names where.
     """
     found = []
     for window in _parsed("Forest", content, where).windows:
@@ -100,7 +98,7 @@ def elements_of(content: bytes, where: str) -> list[Element]:
 
 
 def message(name: str) -> Any:
-    """A new message of this schema, empty.
+    """A new, empty message.
 
     Raises:
         EvalError: protobuf is not installed.
@@ -121,15 +119,12 @@ def _parsed(name: str, content: bytes, where: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _classes() -> dict[str, Any]:
-    """Classes of all messages, made from `SCHEMA`."""
-    try:
+    with required("protobuf", "reading AndroidControl"):
         from google.protobuf import (  # type: ignore[import-untyped]  # no stubs
             descriptor_pb2,
             descriptor_pool,
             message_factory,
         )
-    except ModuleNotFoundError as error:
-        raise missing("protobuf", "reading AndroidControl") from error
     file = descriptor_pb2.FileDescriptorProto(
         name="finesight.proto", package=PACKAGE, syntax="proto3"
     )

@@ -30,7 +30,7 @@ from finesight.evals.core.statistics import (
     wide_interval,
 )
 from finesight.evals.core.task import Scored, Task
-from finesight.evals.metrics.extras import missing
+from finesight.evals.metrics.extras import required
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,8 +182,6 @@ def mcnemar(lost: int, gained: int) -> float:
     """
     if lost + gained == 0:
         return 1.0
-    try:
+    with required("scipy", "the comparison of two runs"):
         from scipy.stats import binomtest
-    except ImportError as error:
-        raise missing("scipy", "the comparison of two runs") from error
     return float(binomtest(gained, lost + gained, 0.5).pvalue)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""Final answers of solutions: what stands in the last `\boxed{}`, and the rule of MATH-Vision around it.
+r"""Final answers of solutions: the content of the last `\boxed{}`, and the rule of MATH-Vision.
 
-`MATHVISION_OFFICIAL` in its order: a letter at the end or on a line of its own at the start; a number after the last
-"is "; what follows "the answer is" and its kin; the last box; then LaTeX that only decorates is taken off.
-`BOXED` takes the box and nothing else.
+`MATHVISION_OFFICIAL` tries in order: a letter at the end or on the first line; a number after the last "is "; the last
+box; the text after "the answer is" and similar phrases. Then it removes LaTeX formatting. `BOXED` reads the box only.
 
 Source: "Measuring Multimodal Mathematical Reasoning with MATH-Vision" (2024).
 """
@@ -13,10 +12,11 @@ from __future__ import annotations
 import re
 
 from finesight.evals.core.task import Answered, Extractor
+from finesight.evals.metrics.texts import as_float
 
 LETTERS = "ABCDE"
 BOX = "oxed{"
-"""The backslash and the "b" are left out, since models lose the first and Python programs turn both into a bell."""
+"""Without the backslash and the "b": models omit the first, and Python turns both into a backspace."""
 
 _FLAGS = ("the final answer is", "the answer is", "the correct answer is", "the answer should be")
 _DECORATION = (
@@ -33,9 +33,9 @@ _LETTER_BRACKETS = (re.compile(r"\(([a-e])\)"), re.compile(r"\{([a-e])\}"))
 
 
 def last_boxed(text: str) -> str | None:
-    """What stands in the last box, with its own brackets balanced; None if there is none.
+    """Content of the last box, which may contain balanced brackets; None if there is none.
 
-    A box that the end of the text cuts counts as far as it goes.
+    An unclosed box reaches to the end of the text.
     """
     start = text.rfind(BOX)
     if start < 0:
@@ -55,14 +55,14 @@ def _read_boxed(answered: Answered) -> str | None:
 
 
 def _read_mathvision(answered: Answered) -> str | None:
-    tidy = clean_answer(_final_part(answered.text.strip()))
+    tidy = _clean_answer(_final_part(answered.text.strip()))
     for brackets in _LETTER_BRACKETS:  # in this order: "{(a)}" loses both
         tidy = brackets.sub(r"\1", tidy)
     return tidy.rstrip(".").lstrip(":").strip() or None
 
 
-def clean_answer(text: str) -> str:
-    """The content of the box, or the whole text, in lower case and without decoration."""
+def _clean_answer(text: str) -> str:
+    """The content of the box, or the whole text, in lower case and without formatting."""
     answer = text.lower().replace("{}", "")
     start = answer.find(BOX)
     if start >= 0 and (end := answer.rfind("}")) >= start + len(BOX):
@@ -93,7 +93,7 @@ def _final_part(text: str) -> str:
         if text.endswith(endings) or text.startswith(starts):
             text = letter
     tail = text.rsplit("is ", 1)[-1].rstrip(".")
-    if _is_number(tail):
+    if as_float(tail, 400) is not None:
         text = tail
     if BOX in text:
         return "\\b" + text[text.rindex(BOX) :] if text.count(BOX) > 1 else text
@@ -106,16 +106,6 @@ def _final_part(text: str) -> str:
     return text
 
 
-def _is_number(text: str) -> bool:
-    if len(text) > 400:  # no answer, and slow to turn into a float
-        return False
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _braced_fraction(match: re.Match[str]) -> str:
     return f"\\frac{{{match[1]}}}" + (f"{{{match[2]}}}" if match[2] else "")
 
@@ -123,4 +113,4 @@ def _braced_fraction(match: re.Match[str]) -> str:
 BOXED = Extractor("boxed", "3", _read_boxed)
 """Ours: the last box; None without one."""
 MATHVISION_OFFICIAL = Extractor("mathvision-official", "3", _read_mathvision)
-"""The official rule; the whole text, tidied, where nothing else applies."""
+"""The official rule; the whole cleaned text if nothing else applies."""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stretches of time in answers about one event.
+"""Time intervals of answers about one event.
 
 `EVENT_INTERVAL` is ours: JSON, "a - b", "starts at 4 and ends at 8", `mm:ss.ff`, units. `LMMS_INTERVAL` is the rule
-of lmms-eval for Charades-STA, which takes seconds in one sentence only where a dash or "to" joins them.
+of lmms-eval for Charades-STA, which reads two numbers of seconds in one sentence only with a dash or "to" between them.
 
-Both give `[start, end]` in seconds, the ends in order, of the first event said.
+Both return `[start, end]` of the first event, in seconds and in order.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from finesight.evals.core.task import Answered, Extractor
 from finesight.parse.events import read_events
 
 LONGEST_READ = 4000
-"""Characters of an answer that are looked at; one event needs a line."""
+"""Characters of an answer that are read; one event needs a line."""
 
 _NUMBER = r"\d{1,7}+(?:\.\d{1,60}+)?"
 _PAIR = re.compile(rf"[\[(]\s{{0,4}}({_NUMBER})\s{{0,4}},\s{{0,4}}({_NUMBER})\s{{0,4}}[\])]")
@@ -43,9 +43,9 @@ def _event(answered: Answered) -> list[float] | None:
 
 
 def _lmms(answered: Answered) -> list[float] | None:
-    """The first range of a line, else the first two times by the clock, else the first number of each of two lines.
+    """The first range in a line, else the first two clock times, else the first numbers of the first two lines.
 
-    Only lines that speak of a start or an end are read, unless there are none.
+    Only lines with one of `_KEYWORDS` are read, unless there are none.
     """
     text = answered.text[:LONGEST_READ].lower().replace(_EXAMPLE, "").replace("to", "-")
     lines = re.split(r"[!?\n]", text)
@@ -70,7 +70,7 @@ def _two(times: Sequence[str]) -> Sequence[str]:
 
 
 def _lmms_seconds(time: str) -> float:
-    """Hours, minutes and seconds; 75 seconds behind a colon are taken as they are."""
+    """Seconds of hours, minutes and seconds; 75 after a colon is accepted."""
     total = 0.0
     for part in time.split(":"):
         total = 60 * total + float(part)
@@ -78,6 +78,6 @@ def _lmms_seconds(time: str) -> float:
 
 
 EVENT_INTERVAL = Extractor("event-interval", "3", _event)
-"""Ours; None where no time is said. A moment has two equal ends."""
+"""Ours; None without a time. A single time has equal ends."""
 LMMS_INTERVAL = Extractor("lmms-interval", "4", _lmms)
-"""As published; None where it would give nothing."""
+"""As published; None without an interval."""

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""MathVista: the official rules that need no judge, and the official normalisation of what they give.
+r"""MathVista: the official rules that need no judge, and the official normalisation.
 
-In order: nothing said is nothing; an answer that is one of the choices, an integer or a number is taken as it is; so
-is what stands in `The answer is "..."`. There the official way asks a language model. Ours goes on by rule: a letter or
-choice by `ROBUST_LETTER`, the last `\boxed{}`, what follows "answer is" or "answer:", the last number. Fractions,
-powers of ten and the minus of typesetting are read by `MATHVISTA_RULE_OF_WORDS` alone: the others keep
-published numbers.
+In order: an empty answer has no extraction; an answer that is a choice or a number is used unchanged; so is the text in
+`The answer is "..."`. Then the official code asks a language model; ours applies rules: a letter or choice by
+`ROBUST_LETTER`, the last `\boxed{}`, the text after "answer is" or "answer:", the last number. Only
+`MATHVISTA_RULE_OF_WORDS` reads fractions, powers of ten and Unicode minus signs; the others reproduce published scores.
 
-A number for an integer question loses its decimals. That is the authors' present rule; until 2024 it had to be written
-as an integer, "3.4" was nothing, and most of the outputs that they published were scored so: `MATHVISTA_RULE_INT`.
+For an integer question, decimals of a number are dropped. Until 2024 the authors accepted only integers, and most of
+their published outputs were scored so: `MATHVISTA_RULE_INT`.
 
-`normalise` then never leaves a choice open: the one with the fewest edits is taken, even for silence, which can be
-right by luck. It is done once only: among the choices "(b)" and "(d)", the choice "(b)" reads as the second.
+`normalise` always returns a choice, the one with the fewest edits, even for an empty answer. It is not idempotent:
+among the choices "(b)" and "(d)", the choice "(b)" is read as the second.
 
 `truth` holds `question_type`, `answer_type`, `precision` and `choices` as the data set names them.
 Source: "MathVista" (2023), the evaluation code of the authors.
@@ -28,23 +27,20 @@ from rapidfuzz.distance import Levenshtein
 
 from finesight.evals.core.task import Answered, Extractor
 from finesight.evals.extract.boxed import last_boxed
-from finesight.evals.extract.mcq import ROBUST_LETTER
 from finesight.evals.extract.numbers import last_number_text, last_value_text
+from finesight.evals.extract.robust import ROBUST_LETTER
+from finesight.evals.metrics.texts import as_float
 
 _STATED = re.compile(r"\banswer(?: is|:)\s{0,3}([^\n]{1,200})", re.IGNORECASE)
 _LETTER = re.compile(r"\(([a-zA-Z])\)")
-_LONGEST_NUMBER = 300  # characters; longer ones are noise and slow to read
+_LONGEST_NUMBER = 300  # characters
 
 
 def normalise(extraction: str | None, truth: Mapping[str, Any]) -> str | None:
-    """Bring an extraction into the form of the gold answer, for comparison by equality.
-
-    Args:
-        extraction: what was read from the answer.
-        truth: `question_type`, `answer_type`, `precision` and `choices`.
+    """Convert an extraction into the form of the gold answer, for comparison by equality.
 
     Returns:
-        One of the choices for `multi_choice`; otherwise the number or text, None where the type does not fit.
+        One of the choices for `multi_choice`; otherwise the number or text, None if the type does not fit.
     """
     said = "None" if extraction is None else str(extraction)
     choices = truth.get("choices") or []
@@ -67,7 +63,7 @@ def _read(
     if is_choice and text in choices:
         return text
     kind = truth.get("answer_type")
-    if kind in ("integer", "float") and _as_float(text) is not None:
+    if kind in ("integer", "float") and as_float(text) is not None:
         return text
     if quoted := _quoted(text):
         return quoted
@@ -81,7 +77,7 @@ def _read(
 
 
 def _quoted(text: str) -> str | None:
-    """What stands in `The answer is "..."`: in the last line that has it, from its first opening to its last end."""
+    """The text in `The answer is "..."`, in the last line with it, from the first opening to the last closing quote."""
     for line in reversed(text.split("\n")):
         _, _, opened = line.partition('The answer is "')
         quoted, end, _ = opened.rpartition('".')
@@ -91,7 +87,7 @@ def _quoted(text: str) -> str | None:
 
 
 def _choice(said: str, choices: Sequence[str]) -> str:
-    """The choice of a letter, or the one with the fewest edits; the first of several."""
+    """The choice of a letter, else the first with the fewest edits."""
     bracketed = _LETTER.search(said)
     letter = bracketed[1].upper() if bracketed else said
     if len(letter) == 1 and 0 <= ord(letter) - ord("A") < len(choices):
@@ -100,7 +96,7 @@ def _choice(said: str, choices: Sequence[str]) -> str:
 
 
 def _read_int(answered: Answered) -> str | None:
-    """As `_read`, but only an integer answers an integer question."""
+    """As `_read`, but None for an integer question without an integer."""
     found, truth = _read(answered), answered.truth
     is_choice = truth.get("question_type") == "multi_choice" and truth.get("choices")
     if found is None or is_choice or truth.get("answer_type") != "integer":
@@ -109,17 +105,16 @@ def _read_int(answered: Answered) -> str | None:
 
 
 def _whole(text: str) -> str | None:
-    """The number without its decimals, exact if it is written without any."""
-    whole = _as_int(text)
-    value = _as_float(text)
-    if whole is None and (value is None or not isfinite(value)):
-        return None
-    return str(whole if whole is not None or value is None else int(value))
+    """The number without its decimals; exact for an integer."""
+    whole, value = _as_int(text), as_float(text)
+    if whole is not None:
+        return str(whole)
+    return str(int(value)) if value is not None and isfinite(value) else None
 
 
 def _rounded(text: str, precision: Any) -> str | None:
-    """The number to so many decimals, as Python prints it; none where the copy does not say how many."""
-    value = _as_float(text)
+    """The number to `precision` decimals, as Python prints it; without decimals if the copy gives no precision."""
+    value = as_float(text)
     try:
         places = int(precision or 0)
     except (OverflowError, TypeError, ValueError):  # such as NaN, an empty cell of a table
@@ -136,20 +131,9 @@ def _as_int(text: str) -> int | None:
         return None
 
 
-def _as_float(text: str) -> float | None:
-    if len(text) > _LONGEST_NUMBER:
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
 def _last(pattern: re.Pattern[str], text: str) -> str | None:
-    found = None
-    for match in pattern.finditer(text):
-        found = match[1]
-    return found
+    found = pattern.findall(text)
+    return found[-1] if found else None
 
 
 def _read_words(answered: Answered) -> str | None:
@@ -157,8 +141,8 @@ def _read_words(answered: Answered) -> str | None:
 
 
 MATHVISTA_RULE_OF_WORDS = Extractor("mathvista-rule-of-words", "3", _read_words)
-"""As `MATHVISTA_RULE`, but silence is wrong, and where a number is looked for, "−3", "1/2" and "1.5e3" are numbers."""
+"""As `MATHVISTA_RULE`, but an empty answer is wrong, and "−3", "1/2" and "1.5e3" are numbers."""
 MATHVISTA_RULE_INT = Extractor("mathvista-rule-int", "2", _read_int)
-"""The same by the authors' older rule, `int(extraction)`, for numbers published until 2024."""
+"""The same with the authors' older rule `int(extraction)`, for numbers published until 2024."""
 MATHVISTA_RULE = Extractor("mathvista-rule", "3", _read)
-"""The official rules without their language model, ours where that would be asked; `normalise` comes after it."""
+"""The official rules, with ours instead of the language model; its result goes to `normalise`."""

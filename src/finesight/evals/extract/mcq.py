@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Letters of multiple-choice answers, by the rules of the harnesses.
+"""Letters of multiple-choice answers by the rules of published harnesses; our rule is in `robust`.
 
-`truth["choices"]` lists the texts of the options; the first has letter A. Every rule gives a letter or None; a rule
-that guesses says so in its name. Ours, `ROBUST_LETTER`, stands in `robust` and is the default everywhere.
+`truth["choices"]` lists the texts of the options; the first has letter A. Every rule returns a letter or None; the name
+of a rule that guesses contains "random".
 
 Sources: the evaluation code of MMMU and MMMU-Pro, `can_infer` of VLMEvalKit, the filters of lmms-eval.
 """
@@ -15,20 +15,7 @@ import string
 from collections.abc import Mapping, Sequence
 
 from finesight.evals.core.task import Answered, Extractor
-from finesight.evals.extract.robust import ROBUST_LETTER
-
-__all__ = [
-    "CAN_INFER",
-    "LMMS_LETTER_AI2D",
-    "LMMS_LETTER_BLINK",
-    "LMMS_LETTER_MUIRBENCH",
-    "MMMU_LMMS",
-    "MMMU_OFFICIAL",
-    "MMMU_OFFICIAL_RANDOM",
-    "MMMU_PRO_OFFICIAL",
-    "ROBUST_LETTER",
-    "VIDEOMME_LETTER",
-]
+from finesight.evals.extract.robust import lettered
 
 _REFUSALS = (
     "Failed to obtain answer via API",
@@ -48,16 +35,6 @@ _VIDEOMME_PREFIXES = (
 )
 
 
-def lettered(answered: Answered) -> dict[str, str]:
-    """Options by letter; at most 26."""
-    return {
-        letter: str(choice)
-        for letter, choice in zip(
-            string.ascii_uppercase, answered.truth.get("choices") or (), strict=False
-        )
-    }
-
-
 def _mmmu(answered: Answered) -> str | None:
     return _mmmu_rule(answered.text, lettered(answered), _BETWEEN_BLANKS)
 
@@ -65,13 +42,10 @@ def _mmmu(answered: Answered) -> str | None:
 def _mmmu_rule(
     text: str, options: Mapping[str, str], forms: Sequence[tuple[str, str]]
 ) -> str | None:
-    """The last letter in the first of these forms that any has, else an option's text in more than five words.
+    """The last letter in the first form that occurs, else, in more than five words, the last option text.
 
-    Args:
-        text: the answer.
-        options: texts by letter.
-        forms: how a letter is written, and by what its last place is found: the authors look for "A " but compare
-            the places of " A ".
+    `forms` are pairs of a form of a letter and the form whose last position is compared: the authors search for "A "
+    but compare the positions of " A ".
     """
     for mark in ",.!?;:'":
         text = text.strip(mark)
@@ -88,7 +62,7 @@ def _mmmu_rule(
 
 
 def _mmmu_random(answered: Answered) -> str | None:
-    """The published fallback is one stream of chance for all answers; here each answer has its own."""
+    """The published guess depends on all answers before it; here it depends on the answer alone."""
     options = lettered(answered)
     found = _mmmu(answered)
     if found is not None or not options:
@@ -97,12 +71,8 @@ def _mmmu_random(answered: Answered) -> str | None:
     return random.Random(seed).choice(list(options))
 
 
-def _mmmu_lmms(answered: Answered) -> str | None:
-    return _mmmu_rule(answered.text, lettered(answered), _BEFORE_BLANKS)
-
-
 def _mmmu_pro(answered: Answered) -> str | None:
-    """Among as many letters as the authors' code sees options, which one row nests in a second list."""
+    """Uses the number of options in the authors' code, which counts a nested list as one."""
     seen = answered.truth.get("num_official_options")
     options = dict(list(lettered(answered).items())[:seen])
     _, found, tail = answered.text.rpartition("Answer:")
@@ -111,7 +81,7 @@ def _mmmu_pro(answered: Answered) -> str | None:
 
 
 def _can_infer(answered: Answered) -> str | None:
-    """One letter among the last five words, or else exactly one option's text."""
+    """A single letter among the last five words, else the text of exactly one option."""
     text, options = answered.text, lettered(answered)
     if any(refusal in text for refusal in _REFUSALS):
         return None
@@ -130,14 +100,14 @@ def _can_infer(answered: Answered) -> str | None:
 
 
 def _muirbench(answered: Answered) -> str | None:
-    """`X.` at the start, or the letter alone in either case: "B)" and "(B)" are no answers."""
+    """`X.` at the start, or the letter alone in either case; "B)" and "(B)" give None."""
     match = _AT_START.match(answered.text)
     letter = (match[1] if match else answered.text.strip()).upper()
     return letter if letter in lettered(answered) else None
 
 
 def _ai2d(answered: Answered) -> str | None:
-    """`X.` at the start, or the letter alone in either case with any punctuation but no blank."""
+    """`X.` at the start, or the letter alone in either case with any punctuation but without blanks."""
     match = _AT_START.match(answered.text)
     if match:
         return match[1] if match[1] in lettered(answered) else None
@@ -147,9 +117,9 @@ def _ai2d(answered: Answered) -> str | None:
 
 
 def _blink(answered: Answered) -> str | None:
-    """A letter that is the first line, the last one behind "answer", the last in brackets, or how the answer opens.
+    """A letter that is the first line, the last after "answer", the last in brackets, or the first of the answer.
 
-    Only in brackets does case matter: "a cat" opens with A, and so does "because" with B.
+    Case matters only in brackets: "a cat" is A, and "because" is B.
     """
     letters = "".join(lettered(answered)) or string.ascii_uppercase
     text = answered.text.strip()
@@ -167,7 +137,7 @@ def _blink(answered: Answered) -> str | None:
 
 
 def _videomme(answered: Answered) -> str | None:
-    """The first of A, B, C and D anywhere, once known beginnings are off: "Best answer: C" reads B."""
+    """The first of A, B, C and D after known phrases are removed: "Best answer: C" is read as B."""
     text = answered.text.strip()
     for prefix in _VIDEOMME_PREFIXES:
         text = text.replace(prefix, "")
@@ -176,17 +146,21 @@ def _videomme(answered: Answered) -> str | None:
 
 
 MMMU_OFFICIAL = Extractor("mmmu-official", "3", _mmmu)
-"""The rule of MMMU's authors: `(X)`, else a letter between blanks; None where it would guess."""
+"""The rule of MMMU's authors: `(X)`, else a letter between blanks; None instead of a guess."""
 MMMU_OFFICIAL_RANDOM = Extractor("mmmu-official-random", "3", _mmmu_random)
-"""The same with a guess, the same for the same answer, where nothing can be read."""
-MMMU_LMMS = Extractor("mmmu-lmms", "2", _mmmu_lmms)
-"""The looser rule of lmms-eval for MMMU and MMMU-Pro: `(X)`, else `X ` or `X.`, so that "form of DNA will" is A."""
+"""The same with a guess instead of None, equal for equal answers."""
+MMMU_LMMS = Extractor(
+    "mmmu-lmms",
+    "2",
+    lambda answered: _mmmu_rule(answered.text, lettered(answered), _BEFORE_BLANKS),
+)
+"""The looser rule of lmms-eval for MMMU and MMMU-Pro: `(X)`, else `X ` or `X.`; "form of DNA will" is A."""
 MMMU_PRO_OFFICIAL = Extractor("mmmu-pro-official", "3", _mmmu_pro)
-"""The rule of MMMU-Pro's authors: what follows the last "Answer:" if it holds one letter, else the looser rule."""
+"""The rule of MMMU-Pro's authors: the one letter after the last "Answer:", else the looser rule."""
 CAN_INFER = Extractor("can-infer", "3", _can_infer)
-"""VLMEvalKit before it asks a judge."""
+"""The rule of VLMEvalKit before it asks a judge."""
 LMMS_LETTER_MUIRBENCH = Extractor("lmms-letter-muirbench", "4", _muirbench)
 LMMS_LETTER_AI2D = Extractor("lmms-letter-ai2d", "4", _ai2d)
 LMMS_LETTER_BLINK = Extractor("lmms-letter-blink", "4", _blink)
 VIDEOMME_LETTER = Extractor("videomme-letter", "4", _videomme)
-"""As published, for comparison: it misreads sentences."""
+"""As published, for comparison; it misreads sentences."""

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open questions of MMMU: everything in an answer that might be meant, and whether any of it is right.
+"""Open questions of MMMU: candidates for the answer, and whether one of them is correct.
 
-The official rule: per line, the shortest tail after a word that announces a result, or the whole answer where none
-does; all numbers in those; numbers are rounded to two decimals and texts put in lower case. The answer is right if a
-gold text stands in one of the texts, or a gold number is one of the numbers.
+The official rule: per line, the shortest text after a word that announces a result, or the whole answer if no line has
+one; and all numbers in these texts. Numbers are rounded to two decimals, texts lower-cased. An answer is correct if a
+candidate contains a gold text or equals a gold number.
 
-Known weak spot, kept: "The answer is a banana" is right for "a".
+Known weakness, kept: "The answer is a banana" is correct for "a".
 Source: "MMMU" (2023), the evaluation code of the authors.
 """
 
@@ -16,11 +16,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 from finesight.evals.core.task import Answered, Extractor
-from finesight.evals.metrics.texts import as_text
+from finesight.evals.metrics.texts import as_float, as_text
 
 _ANNOUNCING = (*("could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result "),)
 _TRIVIAL = frozenset({":", ",", ".", "!", "?", ";", "'"})
-# Runs of digits are taken whole and only from their start, which keeps hostile text linear.
+# Possessive quantifiers and matches only from the start of a number keep the time linear.
 _NUMBERS = (
     re.compile(r"-?\b\d{1,3}(?:,\d{3})+\b"),
     re.compile(r"-?(?<!\d)\d++(?:\.\d++)?[eE][+-]?\d++"),
@@ -29,23 +29,17 @@ _NUMBERS = (
     ),
 )
 LONGEST_READ = 40_000
-"""Characters, from the end, of an answer that are looked at; solutions are a tenth of that."""
+"""Number of characters at the end of an answer that are read; solutions are a tenth of that."""
 
 _WHOLE = re.compile(r"[-+]?[\d,]+")
-_LEAST_INEXACT = 2**53  # whole numbers from here on stay whole: a float does not tell them apart
-_LONGEST_NUMBER = 300  # characters; beyond it a float is infinite or slow to read
+_LEAST_INEXACT = 2**53  # larger whole numbers stay int, because a float is not exact
 
 
 def is_open_correct(parsed: Sequence[str | float] | None, golds: str | Sequence[str]) -> bool:
-    """Whether anything read from the answer is a gold answer.
-
-    Args:
-        parsed: what `MMMU_OPEN` read.
-        golds: the right answer, or several of which any will do.
-    """
+    """Whether a candidate of `MMMU_OPEN` is one of the gold answers."""
     several = golds if isinstance(golds, (list, tuple)) else [golds]
     there = [as_text(gold) for gold in several if gold == gold]  # NaN is an empty cell of a table
-    wanted = [each for gold in there if gold.strip() for each in normalise(gold)]
+    wanted = [each for gold in there if gold.strip() for each in _normalise(gold)]
     return any(
         any(isinstance(each, str) and each in said for each in wanted)
         if isinstance(said, str)
@@ -54,8 +48,8 @@ def is_open_correct(parsed: Sequence[str | float] | None, golds: str | Sequence[
     )
 
 
-def normalise(value: object) -> list[str | float]:
-    """A number to two decimals, or a text in lower case; one letter counts only next to a blank."""
+def _normalise(value: object) -> list[str | float]:
+    """A number to two decimals, or a text in lower case; a single letter gets a blank before or after it."""
     stripped = as_text(value).strip()
     number = _number(stripped)
     if number is not None:
@@ -67,11 +61,11 @@ def normalise(value: object) -> list[str | float]:
 def _read(answered: Answered) -> list[str | float]:
     tails = list(dict.fromkeys(_tails(answered.text[-LONGEST_READ:])))
     found = [*tails, *(number for tail in tails for number in _numbers(tail))]
-    return list(dict.fromkeys(each for part in dict.fromkeys(found) for each in normalise(part)))
+    return list(dict.fromkeys(each for part in dict.fromkeys(found) for each in _normalise(part)))
 
 
 def _tails(text: str) -> Iterator[str]:
-    """What each line announces; the whole text if no line announces anything."""
+    """The announced result of each line; the whole text if there is none."""
     whole = text.strip().strip(".").lower()
     lines = whole.split("\n")
     is_silent = True
@@ -87,7 +81,7 @@ def _tails(text: str) -> Iterator[str]:
 
 
 def _shortest(ends: Sequence[str]) -> str:
-    """The first of the shortest; one that is empty is replaced by whatever comes next, as published."""
+    """The first of the shortest; an empty one is replaced by the next, as published."""
     best = ""
     for end in ends:
         if not best or len(end) < len(best):
@@ -101,11 +95,8 @@ def _numbers(text: str) -> Iterator[str]:
 
 
 def _number(text: str) -> float | None:
-    if len(text) > _LONGEST_NUMBER:
-        return None
-    try:
-        value = float(text.replace(",", ""))
-    except ValueError:
+    value = as_float(text.replace(",", "")) if len(text) <= 300 else None
+    if value is None:
         return None
     if abs(value) >= _LEAST_INEXACT and (whole := _WHOLE.fullmatch(text)):
         return int(whole[0].replace(",", ""))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers of sentences: for counts, and for whatever ends in a number."""
+"""Last numbers of texts."""
 
 from __future__ import annotations
 
 import re
 
-from finesight.evals.core.task import Answered, Extractor
+from finesight.evals.core.task import Extractor
 from finesight.evals.metrics.count import last_count
 
 _NUMBER = re.compile(
@@ -26,8 +26,8 @@ _MINUS = str.maketrans("−－", "--")
 def last_value_text(text: str) -> str | None:
     r"""The last number of a text as `float` reads it; None if there is none.
 
-    Beyond `last_number_text` it knows the minus of typesetting, powers of ten, and fractions such as 1/2, 2 1/2 and
-    `\frac{1}{2}`, which it divides out. A date such as 1/2/2020 is no fraction.
+    Unlike `last_number_text` it reads Unicode minus signs, powers of ten, and fractions such as 1/2, 2 1/2 and
+    `\frac{1}{2}`, whose value it returns. A date such as 1/2/2020 is not a fraction.
     """
     found = list(_VALUE.finditer(text))
     return next((value for match in reversed(found) if (value := _value(match))), None)
@@ -47,16 +47,10 @@ def _value(match: re.Match[str]) -> str | None:
 
 
 def last_number_text(text: str) -> str | None:
-    """The last number of a text in digits, without thousands commas; None if there is none."""
-    found = None
-    for match in _NUMBER.finditer(text):
-        found = match.group()
-    return found.replace(",", "") if found else None
+    """The last number of a text, without thousands separators; None if there is none."""
+    found = _NUMBER.findall(text)
+    return found[-1].replace(",", "") if found else None
 
 
-def _read(answered: Answered) -> int | None:
-    return last_count(answered.text)
-
-
-LAST_NUMBER = Extractor("last-number", "3", _read)
-"""Ours: the last whole number, in digits or as a word up to twenty; None without one."""
+LAST_NUMBER = Extractor("last-number", "3", lambda answered: last_count(answered.text))
+"""Ours: the last whole number, in digits or as an English word up to twenty; None without one."""

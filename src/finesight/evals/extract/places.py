@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boxes and points of answers, in pixels of the original picture.
 
-Numbers mean what the coordinate frame of the first picture declares, never what would fit the truth: pixels the model
-saw, pixels of the file, thousandths or shares. Nothing is clipped; a place outside the picture stays outside. Corners
-in the wrong order are put in order, as everywhere in `finesight.parse`.
+The coordinate frame of the first picture declares the unit of numbers: pixels of the resized or the original picture,
+thousandths or fractions. Coordinates are not clipped. Corners in the wrong order are swapped.
 
-What is tried, in this order, and only the first that gives anything counts: tool calls, the forms that Qwen2.5-VL was
-taught, JSON with `x` and `y`, tags such as `<bbox>`, `x=500, y=500`, numbers in brackets. A box stands for its middle
-where a point is wanted.
+The first of these forms that occurs is read: tool calls, the formats of Qwen2.5-VL, JSON with `x` and `y`, tags such as
+`<bbox>`, `x=500, y=500`, numbers in brackets. Where a point is wanted, a box gives its centre.
 """
 
 from __future__ import annotations
@@ -35,38 +33,39 @@ from finesight.parse.json_block import find_blocks
 from finesight.parse.records import ordered
 
 LONGEST_READ = 6000
-"""Characters of an answer that are looked at: about a hundred labelled boxes."""
+"""Characters of an answer that are read: about a hundred labelled boxes."""
 
 Found: TypeAlias = tuple[str, tuple[float, ...]]
-"""A label, empty if none was said, and two numbers of a point or four of a box."""
+"""A label, possibly empty, and two numbers of a point or four of a box."""
 
 _DENIAL = re.compile(r"\b(?:no|none|not|nothing)\b|\[\s{0,8}\]|n't\b|没有", re.IGNORECASE)
 
 
 def _first_box(answered: Answered) -> list[float] | None:
-    found = _home(answered, _boxes)
+    found = _in_original(answered, _boxes)
     return found[0][1] if found else None
 
 
 def _all_boxes(answered: Answered) -> list[list[object]] | None:
-    found = _home(answered, _boxes)
+    found = _in_original(answered, _boxes)
     return None if found is None else [[label, numbers] for label, numbers in found]
 
 
 def _first_point(answered: Answered) -> list[float] | None:
-    found = _home(answered, _points)
+    found = _in_original(answered, lambda text: _points(text, FOUR, CORNERS))
     return _middle(found[0][1]) if found else None
 
 
 def _all_points(answered: Answered) -> list[list[float]] | None:
-    found = _home(answered, _many_points)
+    # several pairs are points, not corners
+    found = _in_original(answered, lambda text: _points(text, FOUR))
     return None if found is None else [_middle(numbers) for _, numbers in found]
 
 
-def _home(
+def _in_original(
     answered: Answered, read: Callable[[str], list[Found]]
 ) -> list[tuple[str, list[float]]] | None:
-    """What was found in pixels of the original; None where nothing was, unless the answer denies it."""
+    """Labels and coordinates in original pixels; without any, [] for an answer with a denial, else None."""
     if not answered.frames:
         return None
     text = answered.text[:LONGEST_READ]
@@ -98,17 +97,8 @@ def _boxes(text: str) -> list[Found]:
     return found or _tagged(text, 4) or _found(find_groups(text, FOUR, CORNERS, BARE_FOUR))
 
 
-def _points(text: str) -> list[Found]:
-    return _said_points(text, FOUR, CORNERS)
-
-
-def _many_points(text: str) -> list[Found]:
-    """As for one point, but pairs in a row are points: a list of them is no list of corners."""
-    return _said_points(text, FOUR)
-
-
-def _said_points(text: str, *boxes: re.Pattern[str]) -> list[Found]:
-    """Points, or boxes that stand for their middle; bare boxes have one of these forms."""
+def _points(text: str, *boxes: re.Pattern[str]) -> list[Found]:
+    """Points or boxes in the first form that occurs; `boxes` are the patterns of bare boxes."""
     called: list[Found] = [
         ("", (point.x, point.y))
         for call in read_tool_calls(text).calls
@@ -135,7 +125,7 @@ def _said_points(text: str, *boxes: re.Pattern[str]) -> list[Found]:
 
 
 def _tagged(text: str, *counts: int) -> list[Found]:
-    """What stands in tags that hold so many numbers."""
+    """Groups of numbers in tags, with one of these counts."""
     return _found([group for group in find_tagged(text) if len(group.numbers) in counts])
 
 
@@ -153,8 +143,8 @@ def _in_order(numbers: tuple[float, ...]) -> tuple[float, ...]:
 FIRST_BOX = Extractor("first-box", "3", _first_box, is_placed=True)
 """`[x1, y1, x2, y2]` of the first box; None without one."""
 ALL_BOXES = Extractor("all-boxes", "3", _all_boxes, is_placed=True)
-"""`[label, [x1, y1, x2, y2]]` of every box in the order said; empty where the answer says that there is none."""
+"""`[label, [x1, y1, x2, y2]]` of every box in order; empty if the answer denies that there is one."""
 FIRST_POINT = Extractor("first-point", "3", _first_point, is_placed=True)
-"""`[x, y]` of the first point, or of the middle of the first box; None without one."""
+"""`[x, y]` of the first point or centre of the first box; None without one."""
 ALL_POINTS = Extractor("all-points", "4", _all_points, is_placed=True)
-"""`[x, y]` of every point or middle in the order said; empty where the answer says that there is none."""
+"""`[x, y]` of every point or centre in order; empty if the answer denies that there is one."""

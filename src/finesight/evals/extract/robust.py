@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our reading of multiple-choice answers: it takes what people would, and says None where they would ask back.
+"""Our extractor of multiple-choice answers; None for an ambiguous answer.
 
-In this order, the first that decides wins:
+The first rule that applies decides:
 
-1. the answer is one letter, whatever stands around it: "b", "(B)", "**B**";
+1. the answer is one letter with any punctuation: "b", "(B)", "**B**";
 2. the last `boxed{}` holds a letter or the text of an option;
 3. the last sentence that states an answer: "Answer: b", "the answer is option (B)", "答案是B";
-4. a letter opens the answer or is its last line: "B. banana";
+4. the answer starts with a letter, or its last line is one: "B. banana";
 5. the answer is the text of an option;
-6. in what is left exactly one option is named, by letter or else by text.
+6. the answer names exactly one option, by letter or else by text.
 
-A capital A or I in a sentence is a word unless something marks it as a letter, such as "option" before it. A letter
-that is denied, as in "answer B is incorrect" or "not (B)", is not named. An answer that says the options again does not
-open with a letter: "(A) red (B) blue. I pick the second".
+A capital A or I in a sentence is a word unless something such as "option" marks it as a letter. A negated letter, as in
+"answer B is incorrect" or "not (B)", is ignored. An answer that repeats the options does not start with a letter:
+"(A) red (B) blue. I pick the second".
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ DENIED = (
     r"(?:wrong|incorrect|false|not|out|excluded|eliminated|impossible|unlikely|ruled out)\b"
     r"|(?:is|was|does|do|did|would|can|could)n['’]t\b|(?:does|do|did|would|can|could) not\b|cannot\b)"
 )
-"""Pattern: what follows a label that is denied."""
+"""Pattern of the text after a negated label."""
 NOT_BEFORE = "".join(
     rf"(?<!{no}{link})"
     for no in ("not ", "Not ", "n't ", "n’t ")
     for link in ("", "be ", "option ", "be option ", "Option ", "be Option ", r"\*\*")
 )
-"""Pattern: what does not stand before a label, unless it is denied."""
+"""Lookbehinds that exclude a negation before a label."""
 _STATED = re.compile(
     r"(?:\b(?:answer|correct (?:option|choice|letter)|best (?:option|choice))\b|答案|选项|选择|应选|选)"
     r"[\s*_\"']{0,4}+(?:(?:is|was|would be|should be|must be|will be)\b|=|为|是|应为|应该是)?+"
@@ -63,15 +63,17 @@ _MENTION = re.compile(
     rf"|(?<![\w(\[（【-])(?<!\w['’])([A-Z])(?!\w|['’]\w|-\w)(?:{_AS_WORD}))"
     rf"(?!{DENIED})"
 )
-_NEAR_THE_END = 500  # characters in which the text of an option is looked for
+_NEAR_THE_END = 500  # characters that are searched for the text of an option
+
+
+def lettered(answered: Answered) -> dict[str, str]:
+    """Options by letter; at most 26."""
+    choices = answered.truth.get("choices") or ()
+    return dict(zip(string.ascii_uppercase, map(str, choices), strict=False))
 
 
 def _read(answered: Answered) -> str | None:
-    choices = answered.truth.get("choices") or ()
-    options = {
-        letter: _plain(str(choice))
-        for letter, choice in zip(string.ascii_uppercase, choices, strict=False)
-    }
+    options = {letter: _plain(choice) for letter, choice in lettered(answered).items()}
     text = answered.text.strip()
     if not text or not options:
         return None
@@ -88,12 +90,12 @@ def _read(answered: Answered) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """Lower case, single blanks, without marks at the ends."""
+    """Lower case, single blanks, without punctuation at the ends."""
     return " ".join(text.casefold().split()).strip(_EDGES)
 
 
 def _alone(text: str, options: Mapping[str, str]) -> str | None:
-    """A letter of either case with nothing but marks around it."""
+    """A letter of either case with nothing but punctuation around it."""
     bare = text.strip(_EDGES) if len(text) < 64 else ""
     return bare.upper() if len(bare) == 1 and bare.upper() in options else None
 
@@ -104,7 +106,7 @@ def _of_box(content: str, options: Mapping[str, str]) -> str | None:
 
 
 def _stated(text: str, options: Mapping[str, str]) -> str | None:
-    """The letter of the last statement that names an option there is."""
+    """The letter of the last statement that names an existing option."""
     found = None
     for match in _STATED.finditer(text):
         letter = (match[1] or match[2] or match[3]).upper()
@@ -121,7 +123,7 @@ def _opening(text: str, options: Mapping[str, str]) -> str | None:
 
 
 def _lists(text: str, start: int, letter: str, options: Mapping[str, str]) -> bool:
-    """Whether a letter's own option follows it, and then the next letter with its option."""
+    """Whether the letter is followed by its option, and then by the next letter with its option."""
     end = _behind(text, start, options[letter])
     following = None if end is None else _NEXT.match(text, end)
     if following is None or ord(following[1].upper()) != ord(letter) + 1:
@@ -131,7 +133,7 @@ def _lists(text: str, start: int, letter: str, options: Mapping[str, str]) -> bo
 
 
 def _behind(text: str, start: int, option: str) -> int | None:
-    """Where the text of an option ends that stands at a place."""
+    """End of the text of an option at this position; None if it is not there."""
     words = r"\s+".join(map(re.escape, option.split()))
     found = re.compile(rf"\W{{0,8}}{words}(?!\w)", re.IGNORECASE).match(text, start)
     return found.end() if found and words else None
@@ -144,7 +146,7 @@ def _same_text(text: str, options: Mapping[str, str]) -> str | None:
 
 
 def _only_one(text: str, options: Mapping[str, str]) -> str | None:
-    """The one option that is named: by letter anywhere, or by text near the end."""
+    """The one option that is named, by letter anywhere or by text near the end."""
     letters = {match[1] or match[2] or match[3] for match in _MENTION.finditer(text)}
     if letters := letters & options.keys():
         return letters.pop() if len(letters) == 1 else None
@@ -156,9 +158,9 @@ def _only_one(text: str, options: Mapping[str, str]) -> str | None:
             named.add(letter)
             same = {other for other in options if options[other] == option}
             if same <= named:
-                end = said.sub("\0", end)  # "red" is not meant where "dark red" is said
+                end = said.sub("\0", end)  # "dark red" does not name "red"
     return named.pop() if len(named) == 1 else None
 
 
 ROBUST_LETTER = Extractor("robust-letter", "4", _read)
-"""Ours, the default: None where the answer does not decide."""
+"""Ours, the default; None for an ambiguous answer."""

@@ -30,7 +30,7 @@ from finesight.evals.core.episode import End, Episode, Step
 from finesight.evals.core.responders import ItemResponder
 from finesight.evals.core.task import Answered, Budget, CoordinateFrame, Item, Space
 from finesight.evals.extract.places import FIRST_POINT
-from finesight.evals.tasks.screens.screen_questions import point_wish, seen_size
+from finesight.evals.tasks.screens.clicks import POINT_REQUEST, seen_size
 from finesight.evals.tasks.shared.questions import Piece, conversation
 from finesight.geometry import Point, Resize, Size
 from finesight.parse.action import read_action, read_tool_calls
@@ -105,7 +105,7 @@ class Player:
     def wording(self) -> str:
         """Digest of the words around every task: an item of an environment does not hold them, so a run keeps this."""
         if self.manner == "point":
-            return digest_of({"wish": point_wish("")})
+            return digest_of({"wish": POINT_REQUEST.format(text="")})
         name, done = self.environment.tool, Act(kind="wait", seconds=2.0).arguments((1.0, 1.0))
         tool = dump_json(self._tool(Size(1000, 1000)))
         return digest_of({"tool": tool, "turn": progress("", [call_as_json(name, done)] * 2)})
@@ -139,8 +139,9 @@ class Player:
         path, digest = _kept(seen.screenshot, self.screens)
         size = Size(*seen.screenshot.size)
         if self.manner == "point":
-            wish: list[Piece] = [ImagePart(source=str(path)), point_wish(seen.instruction)]
-            return _Question(conversation(wish, self.budget), (), size, path, digest)
+            words = POINT_REQUEST.format(text=seen.instruction)
+            picture = ImagePart(source=str(path))
+            return _Question(conversation([picture, words], self.budget), (), size, path, digest)
         shown = self._shown(size)
         scale = CoordinateFrame(self.space, size, shown).scales()
         tool = self.environment.tool

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Formulas of benchmarks: plain values in, a number out; no file, no clock, no chance.
+"""Metrics of benchmarks: pure, deterministic functions of plain values.
 
-Each module names where its formula comes from. Where published harnesses disagree, both readings stand side by side
-under names of their own; none is chosen in silence.
+Each module names its source. Where published harnesses disagree, each variant has a function of its own.
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes and points against the truth.
+"""IoU of boxes, and points in boxes.
 
-A box is `(x1, y1, x2, y2)`, all values in one space; which space that is, is the caller's knowledge. Nothing here
-raises on what a model wrote: a box with NaN in it, with swapped corners or of another length is worth 0.
+A box is `(x1, y1, x2, y2)`; the caller gives all values in one coordinate space. Invalid boxes (NaN, swapped corners,
+another length) score 0 and never raise.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ def iou(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def box_hit(pred: Sequence[float], gold: Sequence[float], threshold: float = 0.5) -> bool:
-    """Whether the overlap reaches the threshold; reaching it exactly is a hit."""
+    """Whether the IoU is at least the threshold."""
     return iou(pred, gold) >= threshold
 
 
 def point_in_box(point: Sequence[float], box: Sequence[float]) -> bool:
-    """Whether a point lies inside a box or on its edge."""
-    if not (_are(2, point) and _are(4, box)):
+    """Whether a point is inside a box or on its edge."""
+    if not (_is_numbers(2, point) and _is_numbers(4, box)):
         return False
     x, y = point
     x1, y1, x2, y2 = box
@@ -36,18 +36,16 @@ def point_in_box(point: Sequence[float], box: Sequence[float]) -> bool:
 
 
 def are_finite(values: Sequence[float]) -> bool:
-    """Whether every value is a number that a float can hold."""
+    """Whether every value is a finite number within the range of a float."""
     try:
         return all(isfinite(value) for value in values)
-    except (OverflowError, TypeError):  # an int of hundreds of digits; no number
+    except (OverflowError, TypeError):  # an int beyond the range of a float; not a number
         return False
 
 
-def _are(count: int, values: Sequence[float] | None) -> bool:
-    """Whether these are so many numbers."""
+def _is_numbers(count: int, values: Sequence[float] | None) -> bool:
     return values is not None and len(values) == count and are_finite(values)
 
 
 def _box(values: Sequence[float]) -> Box | None:
-    """None for what is no box."""
-    return Box(*values) if _are(4, values) else None
+    return Box(*values) if _is_numbers(4, values) else None

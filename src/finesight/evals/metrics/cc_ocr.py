@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CC-OCR as its authors score it: words that were read, pages that were written out, fields that were filled in.
+"""CC-OCR as its authors score it: F1 of words, similarity of pages, F1 of fields.
 
-Known weak spots, kept because published numbers hold them:
+Known weaknesses, kept because they affect published numbers:
 
-* the word behind the first fence of a page, such as "latex", counts as text of the page;
-* blanks leave a table before it is read: `<table border="1">` is no table then, and a cell with a span becomes an
-  element of its own kind on both sides, where what stands in it is not compared;
-* a fence before fields that is never closed makes the answer no JSON;
-* fields are tidied (width of letters, blanks), but the texts of a list are compared as they stand.
+* the word after the first fence of a page, such as "latex", counts as text of the page;
+* blanks are removed from a table before parsing: `<table border="1">` is no longer a table, and a cell with a span
+  becomes an unknown element whose content is not compared;
+* an unclosed fence before fields makes the answer invalid JSON;
+* fields are normalised (width of letters, blanks), but the texts of a list are not.
 
 Source: "CC-OCR: A Comprehensive and Challenging OCR Benchmark" (2024) and the code that was published with it.
 """
@@ -41,21 +41,21 @@ _SPACING = (
 )
 
 Field = tuple[str, str]
-"""Keys from the outside in, joined by dots, and a value."""
+"""Dotted path of keys, and value."""
 
 
 def reading_f1(text: str, gold: str, *, subset: str, is_scene: bool) -> float:
-    """F1 of the bags of tokens of two texts, 0..1; the order of reading does not matter.
+    """F1 of the bags of tokens of two texts, 0..1.
 
     Args:
         text: the answer.
         gold: the truth.
-        subset: name of the set; sets of Chinese, Japanese, Korean and Arabic are counted in characters.
-        is_scene: words of scenes count by their Latin letters and digits only.
+        subset: name; Chinese, Japanese, Korean and Arabic subsets are split into characters.
+        is_scene: keep only Latin letters and digits of words.
     """
-    said, there = (Counter(_tokens(each, subset, is_scene)) for each in (text, gold))
-    total = said.total() + there.total()
-    return 2 * (said & there).total() / total if total else 0.0
+    pred, wanted = (Counter(_tokens(each, subset, is_scene)) for each in (text, gold))
+    total = pred.total() + wanted.total()
+    return 2 * (pred & wanted).total() / total if total else 0.0
 
 
 def _tokens(text: str, subset: str, is_scene: bool) -> list[str]:
@@ -69,7 +69,7 @@ def _tokens(text: str, subset: str, is_scene: bool) -> list[str]:
 
 
 def page_score(text: str, gold: str, kind: str) -> float:
-    """Likeness of a written-out page, 0..1: TEDS of a table, else one minus normalised edits without blanks.
+    """Similarity of a page, 0..1: TEDS of a table, else one minus the normalised edit distance without blanks.
 
     Args:
         text: the answer.
@@ -77,17 +77,17 @@ def page_score(text: str, gold: str, kind: str) -> float:
         kind: "doc", "table", "formula" or "molecular".
     """
     if kind == "table":
-        said, there = _table(text), gold.replace(" ", "").replace("\n", "")
-        return teds(*(f"<html><body>{each}</body></html>" for each in (said, there)))
-    said, there = text.replace("\n", "").replace(" ", ""), gold.replace(" ", "")
+        wanted = gold.replace(" ", "").replace("\n", "")
+        return teds(*(f"<html><body>{each}</body></html>" for each in (_table(text), wanted)))
+    pred, wanted = text.replace("\n", "").replace(" ", ""), gold.replace(" ", "")
     if kind == "doc":
-        said, there = _page(text), there.replace("\n", "")
+        pred, wanted = _page(text), wanted.replace("\n", "")
     elif kind == "formula":
-        said = text.replace("\n", " ").replace("```latex", "").replace("```", "")
-        said = said.replace("\t", "").replace(" ", "")
+        pred = text.replace("\n", " ").replace("```latex", "").replace("```", "")
+        pred = pred.replace("\t", "").replace(" ", "")
     else:
-        said = said.replace("<smiles>", "").replace("</smiles>", "")
-    return float(Levenshtein.normalized_similarity(said, there))
+        pred = pred.replace("<smiles>", "").replace("</smiles>", "")
+    return float(Levenshtein.normalized_similarity(pred, wanted))
 
 
 def _page(text: str) -> str:
@@ -98,29 +98,24 @@ def _page(text: str) -> str:
 def _table(text: str) -> str:
     parts = _PREAMBLE.sub("", text).split("```html")
     body = (parts[1] if len(parts) > 1 else parts[0]).replace("```", "")
-    return body.replace(" ", "").replace("\n", "").replace("，", ",")  # a full-width comma is meant
+    return body.replace(" ", "").replace("\n", "").replace("，", ",")  # full-width comma
 
 
 def field_counts(text: str, gold: Any) -> tuple[int, int]:
-    """Fields that are right, and fields said or missed wrongly; an answer that is no JSON says nothing.
-
-    Args:
-        text: the answer.
-        gold: the true object.
-    """
-    said, there = Counter(_said_fields(text)), Counter(fields(gold))
-    num_right = (said & there).total()
-    return num_right, said.total() + there.total() - 2 * num_right
+    """Numbers of correct fields, and of wrong or missing fields; an answer without valid JSON has no fields."""
+    pred, wanted = Counter(_read_fields(text)), Counter(fields(gold))
+    num_right = (pred & wanted).total()
+    return num_right, pred.total() + wanted.total() - 2 * num_right
 
 
 def fields_f1(num_right: float, num_wrong: float) -> float:
-    """F1 of counted fields, 0..1."""
+    """F1 of counts of fields, 0..1."""
     total = 2 * num_right + num_wrong
     return 2 * num_right / total if total else 0.0
 
 
 def fields(value: Any, key: str = "") -> Iterator[Field]:
-    """Fields of a nested object; places in lists do not count, and None is the text "None"."""
+    """Fields of a nested object; indices of lists are not part of the key, None is the text "None"."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from fields(inner, f"{key}.{name}" if key else name)
@@ -134,7 +129,7 @@ def fields(value: Any, key: str = "") -> Iterator[Field]:
         yield from ((key, each) for each in plain if each)
 
 
-def _said_fields(text: str) -> list[Field]:
+def _read_fields(text: str) -> list[Field]:
     fenced = _JSON_FENCE.search(text)
     whole = (fenced[1] if fenced else text).strip().replace("\n", "")
     try:
@@ -144,7 +139,7 @@ def _said_fields(text: str) -> list[Field]:
 
 
 def _tidy(text: str) -> str:
-    """Narrow letters, and blanks as the authors set them: none within Chinese, one after a mark."""
+    """Narrow letters, and the authors' spacing: no blank within Chinese, one after punctuation."""
     tidied = text.translate(_WIDE)
     for pattern, put in _SPACING:
         tidied = pattern.sub(put, tidied)

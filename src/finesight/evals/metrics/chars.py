@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Error rates of read text, by characters and by words.
+"""Character and word error rates: edits over the length of the gold text.
 
-Both are edits over the length of the truth, so they pass 1 where a model says far too much; the capped forms stop
-there. Blanks are taken as written for characters and only separate words for words.
+They exceed 1 for answers that are much too long; the capped forms do not. Blanks count as characters.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from finesight.evals.metrics.texts import as_text
 
 
 def cer(text: str, gold: str) -> float:
-    """Character error rate, 0 and up; an empty truth gives 0 for silence and 1 for anything else."""
+    """Character error rate, at least 0; with an empty gold text 0 for an empty answer, else 1."""
     return _rate(as_text(text), as_text(gold))
 
 
 def wer(text: str, gold: str) -> float:
-    """Word error rate, 0 and up; an empty truth gives 0 for silence and 1 for anything else."""
+    """Word error rate, at least 0; with an empty gold text 0 for an empty answer, else 1."""
     return _rate(as_text(text).split(), as_text(gold).split())
 
 
@@ -34,7 +33,7 @@ def wer_capped(text: str, gold: str) -> float:
     return min(1.0, wer(text, gold))
 
 
-def _rate(said: Sequence[str], wanted: Sequence[str]) -> float:
+def _rate(pred: Sequence[str], wanted: Sequence[str]) -> float:
     if not wanted:
-        return float(bool(said))
-    return Levenshtein.distance(said, wanted) / len(wanted)
+        return float(bool(pred))
+    return Levenshtein.distance(pred, wanted) / len(wanted)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Words of a Chinese text, as the segmenter jieba cuts them: scores that count Chinese words are defined by it."""
+"""Segmentation of Chinese text with jieba, which defines scores that count Chinese words."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from functools import lru_cache
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from finesight.evals.metrics.extras import missing
+from finesight.evals.metrics.extras import required
 
 
 def chinese_words(text: str) -> list[str]:
-    """Words, blanks and marks of a text, in order; joined they are the text again.
+    """Words, blanks and punctuation of a text in order; joined they give the text.
 
     Raises:
         EvalError: jieba is not installed.
@@ -22,16 +22,14 @@ def chinese_words(text: str) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _segmenter() -> Any:
-    """A segmenter with its dictionary read: a second, once per process.
+    """A segmenter with a loaded dictionary; loading takes about a second.
 
-    jieba keeps the dictionary it read in the folder for temporary files and believes whatever lies there under that
-    name. This one reads its own dictionary and leaves nothing behind.
+    jieba would cache the dictionary in the shared temporary folder and trust any file of that name there. An empty
+    folder of its own avoids this.
     """
-    try:
+    with required("jieba", "cutting Chinese into words"):
         import jieba  # type: ignore[import-untyped]  # has no annotations
-    except ModuleNotFoundError as error:
-        raise missing("jieba", "cutting Chinese into words") from error
-    jieba.setLogLevel("WARNING")  # it talks on standard error otherwise
+    jieba.setLogLevel("WARNING")  # otherwise it writes to standard error
     segmenter = jieba.Tokenizer()
     with TemporaryDirectory(prefix="finesight-jieba-") as folder:
         segmenter.tmp_dir = folder

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts against the truth, as CountBench asks for them.
+"""Metrics of counts, as for CountBench.
 
-An answer without a number is never right, never near, and its error is that of saying 0.
+An answer without a number is wrong, and its error is that of the answer 0.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from math import inf
 from finesight.parse.numbers import read_numbers
 
 LONGEST_READ = 20_000
-"""Characters, from the end, in which a number is looked for."""
+"""Number of characters at the end that are searched for a number."""
 
 
 def last_count(text: str) -> int | None:
-    """The last whole number of a sentence, in digits or as a word up to twenty; None if there is none."""
+    """The last whole number, in digits or as an English word up to twenty; None if there is none."""
     numbers = read_numbers(text[-LONGEST_READ:])
     return numbers[-1].value if numbers else None
 
 
 def count_hit(pred: int | None, gold: int) -> bool:
-    """Whether the count is right."""
+    """Whether the count is correct."""
     return _off(pred, gold) == 0
 
 
@@ -31,7 +31,7 @@ def count_within_one(pred: int | None, gold: int) -> bool:
 
 
 def count_error(pred: int | None, gold: int) -> float:
-    """How many the count is off; the mean over items is the mean absolute error."""
+    """Absolute error of the count."""
     try:
         return float(_off(0 if pred is None else pred, gold))
     except OverflowError:
@@ -39,7 +39,7 @@ def count_error(pred: int | None, gold: int) -> float:
 
 
 def _off(pred: int | None, gold: int) -> float:
-    """Distance of two counts, exact for whole numbers of any size; infinite where one is no number."""
+    """Difference of two counts, exact for integers of any size; infinite if one is not a number."""
     if pred is None:
         return inf
     try:

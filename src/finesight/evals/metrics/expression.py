@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""The value of a short formula, written in LaTeX or plainly, by arithmetic alone.
+r"""Evaluate short formulas in LaTeX or plain text by arithmetic alone.
 
-Answers of models are hostile text: a general algebra system can be made to run for hours by "9^9^9^9", and `eval` can
-be made to do anything. Here only a fixed list of signs has a meaning, powers have a limit, text beyond `MAX_LENGTH`
-characters or `MAX_DEPTH` brackets has no value, and so no answer takes longer than a millisecond or two.
+Answers of models are untrusted: "9^9^9^9" would make an algebra system run for hours, and `eval` runs any code. Here
+the set of tokens is fixed, powers are limited, and text beyond `MAX_LENGTH` characters or `MAX_DEPTH` brackets has no
+value, so that evaluation takes a millisecond or two at most.
 
-Known signs: digits with thousands commas, `+ - * / ^ ! %`, `: ÷ × ·`, `\times \cdot \div`, `\frac`, `\sqrt` with
-or without a degree, `\pi`, round and curly brackets, `\sin \cos \tan \ln \log`. Two factors side by side are
-multiplied, and a whole number before a fraction of plain numbers is a mixed number.
+Tokens: digits with thousands commas, `+ - * / ^ ! %`, `: ÷ × ·`, `\times \cdot \div`, `\frac`, `\sqrt` with
+or without a degree, `\pi`, round and curly brackets, `\sin \cos \tan \ln \log`. Adjacent factors are multiplied; a
+whole number before a fraction of plain numbers is a mixed number.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PLAIN_FRACTION = re.compile(r"\\frac(?:\d\d|\{\d+\}\{\d+\})")
 _PREFIX_ENDS = (")", "}", "]", ".")
 _MOST_BITS = 1 << 14
 _LEAST_INEXACT = 2**53
-"""Whole numbers from here on stay whole, since a float does not tell them apart."""
+"""Larger whole numbers are returned as int, because a float is not exact."""
 _FUNCTIONS: Mapping[str, Callable[[float], float]] = {
     "\\sin": math.sin,
     "\\cos": math.cos,
@@ -47,7 +47,7 @@ _FUNCTIONS: Mapping[str, Callable[[float], float]] = {
 
 
 class _NoValue(Exception):
-    """The text is no formula with a value; never leaves this module."""
+    """The text has no value; raised within this module only."""
 
 
 def evaluate(
@@ -61,10 +61,10 @@ def evaluate(
 
     Args:
         text: the formula and nothing else; "12 cm" has no value.
-        symbols: values of single letters; without them a letter has none.
-        rational_only: roots, pi and functions have no value either.
-        takes_prefix: a whole formula counts even if a full stop or a bracket that nothing opened follows, and then
-            anything. Such is the parser of latex2sympy: "1/4}. So it is" is 1/4, "1/4 + }" and "1/4 cm" are nothing.
+        symbols: values of single letters; other letters have no value.
+        rational_only: roots, pi and functions have no value.
+        takes_prefix: ignore everything from a full stop or an unopened bracket on, after a complete formula, as
+            the parser of latex2sympy does: "1/4}. So it is" is 1/4, "1/4 + }" and "1/4 cm" have no value.
     """
     if len(text) > MAX_LENGTH:
         return None
@@ -82,9 +82,9 @@ def evaluate(
 
 
 def _tokens(text: str, *, takes_prefix: bool) -> list[str]:
-    """Numbers without their commas, commands and single signs.
+    """Numbers without commas, commands and single signs.
 
-    Of a prefix the last is the first sign that no formula has; whether it may follow one is for the reader to say.
+    With `takes_prefix` the last token is the first character that is not a token.
     """
     tokens: list[str] = []
     at, end = 0, len(text.rstrip())
@@ -103,7 +103,7 @@ def _tokens(text: str, *, takes_prefix: bool) -> list[str]:
 
 
 class _Reader:
-    """Reads tokens from left to right; each method takes one level of precedence."""
+    """Recursive-descent evaluator; each method handles one level of precedence."""
 
     def __init__(
         self, tokens: list[str], symbols: Mapping[str, float], rational_only: bool
@@ -153,7 +153,7 @@ class _Reader:
         return value
 
     def _is_mixed(self) -> bool:
-        """Whether the whole number just read goes on with a fraction of plain numbers, as in 8 1/2."""
+        """Whether a fraction of plain numbers follows the whole number just read, as in 8 1/2."""
         parts = "".join(self.tokens[self.at : self.at + 7])
         return self.tokens[self.at - 1].isdigit() and _PLAIN_FRACTION.match(parts) is not None
 
@@ -174,7 +174,7 @@ class _Reader:
         return self._postfix(self._raised(value, -exponent if negative else exponent))
 
     def _raised(self, base: Number, exponent: Number) -> Number:
-        """A power; exact where both are rational and the result is not enormous."""
+        """A power; exact for a rational base and a whole exponent."""
         if isinstance(base, Fraction) and exponent == int(exponent):
             bits = max(base.numerator.bit_length(), base.denominator.bit_length())
             steps = int(exponent)
@@ -230,7 +230,7 @@ class _Reader:
         raise _NoValue(token)
 
     def _argument(self) -> Number:
-        """What a command takes: a group in brackets, or one digit of the number that follows."""
+        """Argument of a command: a group in brackets, or one digit of the following number."""
         token = self._peek()
         if token[:1].isdigit() and len(token) > 1:
             self.tokens[self.at : self.at + 1] = [token[0], token[1:]]

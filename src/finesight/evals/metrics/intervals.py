@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stretches of time against the truth, for temporal grounding such as Charades-STA.
+"""Temporal IoU, for temporal grounding such as Charades-STA.
 
 Source: "TALL: Temporal Activity Localization via Language Query" (2017).
 """
@@ -12,14 +12,9 @@ from finesight.evals.metrics.boxes import are_finite
 
 
 def temporal_iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Overlap over the stretch from the first start to the last end, 0..1.
+    """IoU of two intervals `(start, end)` in seconds, 0..1.
 
-    That stretch is the union where the two overlap, and where they do not the overlap is 0 anyway. Ends in the wrong
-    order are swapped; NaN, infinity and anything but two ends give 0.
-
-    Args:
-        a: start and end in seconds.
-        b: the other; the order of the two does not matter.
+    Ends in the wrong order are swapped; NaN, infinity and other lengths give 0.
     """
     if a is None or b is None or len(a) != 2 or len(b) != 2 or not are_finite((*a, *b)):
         return 0.0

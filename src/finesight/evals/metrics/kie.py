@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Key information extraction: how many of the fields are right.
+"""Key information extraction: share of correct fields.
 
-Source: the score of OCRBench v2 (2024), where it is called F1: per key it is 1 or 0.
+Source: OCRBench v2 (2024), which calls the score F1; it is 1 or 0 per key.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 
 def kie_score(pred: Mapping[str, Any], gold: Mapping[str, Any]) -> float:
-    """Share of right fields among all keys of both, 0..1; 0 where there are none.
+    """Share of correct fields among the keys of both, 0..1; 0 without keys.
 
-    Values are equal if they are after lower-casing and without any blanks: "$ 5.00" is "$5.00".
+    Values are compared in lower case and without blanks: "$ 5.00" equals "$5.00".
 
     Args:
-        pred: fields as read from the answer; a value of None counts as no answer.
-        gold: right fields; a list holds alternatives, any of which will do.
+        pred: fields of the answer; None counts as missing.
+        gold: gold fields; a list holds alternatives.
     """
     keys = {*pred, *gold}
     if not keys:
@@ -25,10 +25,10 @@ def kie_score(pred: Mapping[str, Any], gold: Mapping[str, Any]) -> float:
     return sum(_is_right(pred.get(key), gold.get(key)) for key in keys) / len(keys)
 
 
-def _is_right(said: Any, wanted: Any) -> bool:
-    if said is None or wanted is None:
+def _is_right(pred: Any, wanted: Any) -> bool:
+    if pred is None or wanted is None:
         return False
-    return _tidy(said) in [
+    return _tidy(pred) in [
         _tidy(each) for each in (wanted if isinstance(wanted, list) else [wanted])
     ]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lists, objects and numbers that a model wrote as JSON or as Python would, without evaluating anything."""
+"""Parse lists, objects and numbers written as JSON or Python literals, without evaluating code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from finesight.parse.json_block import find_blocks
 
 LONGEST_READ = 32_000
-"""Characters; a longer text is no field of an answer."""
+"""Characters of a text that are parsed."""
 
 _NUMBER = re.compile(r"[-+]?(?:\d{1,300}(?:\.\d{0,300})?|\.\d{1,300})(?:[eE][-+]?\d{1,3})?")
 _PAIR = re.compile(
@@ -22,7 +22,7 @@ _WORDS = {"true": True, "false": False}
 
 
 def read_literal(text: str) -> Any:
-    """A list, object, number, quoted text or truth value that is the whole text; None for anything else."""
+    """The list, object, number, quoted text or bool that the whole text is; None for anything else."""
     stripped = text.strip()[:LONGEST_READ]
     if _NUMBER.fullmatch(stripped):
         return int(stripped) if stripped.lstrip("+-").isdigit() else float(stripped)
@@ -38,21 +38,21 @@ def read_literal(text: str) -> Any:
 
 
 def read_python(text: str) -> Any:
-    """The value that a text spells in Python, such as `1, 2` for a tuple; nothing is evaluated.
+    """The value of a Python literal, such as `1, 2` for a tuple.
 
     Raises:
-        ValueError: it spells none.
+        ValueError: the text is not a literal.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "5or" is no news to whoever runs this
+            warnings.simplefilter("ignore")  # SyntaxWarning for "5or"
             return ast.literal_eval(text[:LONGEST_READ])
     except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise ValueError(f"{text[:60]!r} spells no value") from error
+        raise ValueError(f"{text[:60]!r} is not a Python literal") from error
 
 
 def read_object(text: str) -> dict[str, Any]:
-    """The first object of a text, or `key: value` pairs of its lines; empty where there are none."""
+    """The first object of a text, or the `key: value` pairs of its lines; empty if there are none."""
     for block in find_blocks(text[:LONGEST_READ]):
         if isinstance(block.value, dict) and block.num_keys:
             return dict(block.value)
@@ -60,7 +60,7 @@ def read_object(text: str) -> dict[str, Any]:
 
 
 def load_object(value: Any) -> dict[str, Any]:
-    """An object of the data set, which some copies hold as JSON or Python in a text; empty if it is none."""
+    """An object of the data set, possibly written as JSON or Python; empty if it is not an object."""
     if isinstance(value, dict):
         return value
     try:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""Equality of mathematical answers as MATH-Vision means it.
+r"""Equality of mathematical answers as in MATH-Vision.
 
-Two answers are equal if they are the same in lower case, if they are tuples or lists of equal members, or if both have
-a value and the values agree to two decimals. An answer without a value is equal to itself only: "12 cm" is not "12".
+Two answers are equal if they are the same text in lower case, tuples or lists of equal members, or have values that are
+equal when rounded to two decimals. An answer without a value equals only the same text: "12 cm" is not "12".
 
-The authors read values with latex2sympy, whose parser takes the longest beginning that is a formula and says nothing of
-what follows a full stop or a bracket that nothing opened. So "\frac{7}{32}}.theansweris" has the value of 7/32.
+The authors evaluate with latex2sympy, whose parser ignores everything after a full stop or an unopened bracket that
+follows a formula. So "\frac{7}{32}}.theansweris" has the value of 7/32.
 
-`is_equal_tight` is the variant of Qwen and VLMEvalKit: values agree to a millionth, and since theirs cannot evaluate
-roots, pi or functions, such an answer has no value there: "2\sqrt{2}" is not "2.8284271".
+`is_equal_tight` is the variant of Qwen and VLMEvalKit: values differ by less than a millionth, and roots, pi and
+functions have no value: "2\sqrt{2}" is not "2.8284271".
 
 Source: "Measuring Multimodal Mathematical Reasoning with MATH-Vision" (2024).
 """
@@ -27,15 +27,21 @@ _BRACKETS = (("(", ")"), ("[", "]"))
 
 def is_equal(a: str, b: str) -> bool:
     """Whether two answers are equal, values rounded to two decimals."""
-    return _equal(a, b, _same_rounded)
+    return _equal(a, b, lambda x, y: round(x, DECIMALS) == round(y, DECIMALS))
 
 
 def is_equal_tight(a: str, b: str) -> bool:
     """Whether two answers are equal, values of rational arithmetic to a millionth."""
-    return _equal(a, b, _same_tight)
+    return _equal(a, b, lambda x, y: abs(x - y) < TOLERANCE, rational_only=True)
 
 
-def _equal(a: str, b: str, same: Callable[[str, str], bool]) -> bool:
+def _equal(
+    a: str, b: str, near: Callable[[float, float], bool], *, rational_only: bool = False
+) -> bool:
+    def same(*texts: str) -> bool:
+        x, y = (evaluate(text, rational_only=rational_only, takes_prefix=True) for text in texts)
+        return x is not None and y is not None and near(x, y)
+
     first, second = as_text(a).lower().strip(), as_text(b).lower().strip()
     if not first or not second:
         return False
@@ -55,20 +61,8 @@ def _equal(a: str, b: str, same: Callable[[str, str], bool]) -> bool:
 
 
 def _members(text: str) -> list[str] | None:
-    """Members of a tuple or list of two or more; None for anything else."""
+    """Members of a tuple or list of at least two; None for anything else."""
     if (text[0], text[-1]) not in _BRACKETS:
         return None
     members = text[1:-1].split(",")
     return members if len(members) > 1 else None
-
-
-def _same_rounded(a: str, b: str) -> bool:
-    first, second = (evaluate(each, takes_prefix=True) for each in (a, b))
-    if first is None or second is None:
-        return False
-    return round(first, DECIMALS) == round(second, DECIMALS)
-
-
-def _same_tight(a: str, b: str) -> bool:
-    first, second = (evaluate(x, rational_only=True, takes_prefix=True) for x in (a, b))
-    return first is not None and second is not None and abs(first - second) < TOLERANCE

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """MegaBench: the metrics of its core set that need no judge, no network and no running of programs.
 
-A field of an answer and its gold value come as the task's parser left them: texts, or JSON values. A value of the wrong
-form scores 0, as in the published code. What is not in `SUPPORTED` has no score here: programs, planning, geography by
-a web service, entailment by a network, Chinese words by a segmenter, and every judge.
+Fields of answers and gold values are texts or JSON values. A value of the wrong type scores 0, as in the published
+code. Metrics outside `SUPPORTED` have no score: programs, planning, geography by a web service, entailment by a
+network, Chinese word segmentation, and judges.
 
-Differences from the published metrics: accents are taken off by Unicode
-decomposition in `near_str_match`, and formulas are compared by their values at several places instead of by
-algebra, those without values as texts. A value that the published code cannot take, such as a list of JSON where it
-looks for a text, is compared if it can be.
+Differences from the published metrics: `near_str_match` removes accents by Unicode decomposition. Formulas are compared
+by their values for several substitutions instead of algebraically, formulas without values as texts. A value that the
+published code rejects, such as a JSON list instead of a text, is compared if possible.
 
 Source: "MEGA-Bench" (2024), the evaluation code of the authors.
 """
@@ -24,8 +23,8 @@ from rapidfuzz.distance import DamerauLevenshtein
 
 from finesight.evals.metrics import mega_sets as sets
 from finesight.evals.metrics import mega_values as values
-from finesight.evals.metrics.extras import missing
-from finesight.evals.metrics.mega_strings import exact, simple
+from finesight.evals.metrics.extras import required
+from finesight.evals.metrics.mega_sets import exact, simple
 
 Metric = Callable[[Any, Any], float | None]
 
@@ -35,12 +34,12 @@ NEAR = 0.9
 
 
 def score_field(metric: str, text_value: Any, gold: Any) -> float | None:
-    """Score of one field, 0..1; None where the metric is not supported or leaves the field out.
+    """Score of one field, 0..1; None if the metric is not supported or leaves the field out.
 
     Args:
-        metric: name of the metric, as the data set spells it.
-        text_value: the field as it was read from the answer; None if it is not there.
-        gold: the right value.
+        metric: name of the metric in the data set.
+        text_value: the field of the answer; None if it is missing.
+        gold: the gold value.
     """
     scorer = _METRICS.get(metric.lower())
     if scorer is None:
@@ -50,24 +49,24 @@ def score_field(metric: str, text_value: Any, gold: Any) -> float | None:
     try:
         score = scorer(text_value, gold)
     except (TypeError, ValueError, AttributeError, ArithmeticError, LookupError):
-        return 0.0  # the published rule: a value of another form is a wrong value
+        return 0.0  # as published: a value of another type is wrong
     return None if score is None else min(1.0, float(score))
 
 
-def _exact_any_case(said: Any, gold: Any) -> float:
-    return exact(said.lower(), gold.lower())
+def _exact_any_case(pred: Any, gold: Any) -> float:
+    return exact(pred.lower(), gold.lower())
 
 
-def _exact_code(said: Any, gold: Any) -> float:
-    """The gold text stands in a fence."""
+def _exact_code(pred: Any, gold: Any) -> float:
+    """Equality with the gold text, which may be fenced."""
     fenced = _FENCE.search(str(gold))
-    return exact(said, fenced[1].strip("\n") if fenced else gold)
+    return exact(pred, fenced[1].strip("\n") if fenced else gold)
 
 
-def _near(said: Any, gold: Any) -> float:
-    if not isinstance(said, str) or not isinstance(gold, str):
+def _near(pred: Any, gold: Any) -> float:
+    if not isinstance(pred, str) or not isinstance(gold, str):
         return 0.0
-    return DamerauLevenshtein.normalized_similarity(_rough(said), _rough(gold), score_cutoff=NEAR)
+    return DamerauLevenshtein.normalized_similarity(_rough(pred), _rough(gold), score_cutoff=NEAR)
 
 
 def _rough(text: str) -> str:
@@ -77,40 +76,39 @@ def _rough(text: str) -> str:
     return "".join(sign for sign in plain if not unicodedata.combining(sign)).lower()
 
 
-def _similarity(said: Any, gold: Any) -> float:
-    if not isinstance(said, str):
+def _similarity(pred: Any, gold: Any) -> float:
+    if not isinstance(pred, str):
         return 0.0
-    return DamerauLevenshtein.normalized_similarity(said, gold)
+    return DamerauLevenshtein.normalized_similarity(pred, gold)
 
 
-def _any_phrase(said: Any, gold: Any) -> float:
+def _any_phrase(pred: Any, gold: Any) -> float:
     phrases = sets.as_list(str(gold).replace("，", ","))
-    return float(any(simple(said, str(phrase)) for phrase in phrases))
+    return float(any(simple(pred, str(phrase)) for phrase in phrases))
 
 
-def _text_with_formulas(said: Any, gold: Any) -> float:
-    """Plain text and formulas between dollar signs are compared apart; both must agree."""
-    words = [_MATHS.sub("", text).replace(",", "") for text in (said, gold)]
+def _text_with_formulas(pred: Any, gold: Any) -> float:
+    """Equality of the plain text and of the formulas between dollar signs, compared separately."""
+    words = [_MATHS.sub("", text).replace(",", "") for text in (pred, gold)]
     formulas = [
         " ".join(found.strip() for found in _MATHS.findall(text)).replace(",", "")
-        for text in (said, gold)
+        for text in (pred, gold)
     ]
     return float(bool(simple(*words)) and bool(values.formulas_equal(*formulas)))
 
 
-def _bleu(said: Any, gold: Any) -> float:
-    """SacreBLEU with the roles as published: the gold text is scored against the answer."""
-    try:
+def _bleu(pred: Any, gold: Any) -> float:
+    """SacreBLEU with the published roles: the gold text is scored against the answer."""
+    with required("sacrebleu", "BLEU"):
         import sacrebleu
-    except ModuleNotFoundError as error:
-        raise missing("sacrebleu", "BLEU") from error
-    if isinstance(said, str) and isinstance(gold, str):
-        said, gold = [said], [gold]
-    if not isinstance(said, (list, tuple)) or not isinstance(gold, (list, tuple)):
+    if isinstance(pred, str) and isinstance(gold, str):
+        pred, gold = [pred], [gold]
+    if not isinstance(pred, (list, tuple)) or not isinstance(gold, (list, tuple)):
         return 0.0
-    return float(sacrebleu.corpus_bleu(list(gold), [list(said)]).score / 100)
+    return float(sacrebleu.corpus_bleu(list(gold), [list(pred)]).score / 100)
 
 
+_SET_EQUALITY, _JACCARD = sets.equal(sets.as_set), sets.jaccard_of(sets.as_set)
 _METRICS: Mapping[str, Metric] = {
     "exact_str_match": exact,
     "simple_str_match": simple,
@@ -123,20 +121,20 @@ _METRICS: Mapping[str, Metric] = {
     "dict_exact_str_match_agg_recall": sets.dict_recall,
     "dict_equality": sets.dict_equality,
     "dict_precision": sets.dict_precision,
-    "dict_set_equality_agg_jaccard": sets.dict_set_equality,
-    "dict_jaccard_agg_jaccard": sets.dict_jaccard,
-    "dict_nbbox_iou_tuple_agg_jaccard": values.dict_box_tuple,
-    "set_equality": sets.set_equality,
-    "set_equality_case_insensitive": sets.set_equality_any_case,
-    "str_set_equality_line_break": sets.set_equality_lines,
-    "str_set_equality_comma": sets.set_equality_commas,
+    "dict_set_equality_agg_jaccard": sets.per_key(_SET_EQUALITY),
+    "dict_jaccard_agg_jaccard": sets.per_key(_JACCARD),
+    "dict_nbbox_iou_tuple_agg_jaccard": sets.per_key(values.box_tuple),
+    "set_equality": _SET_EQUALITY,
+    "set_equality_case_insensitive": sets.equal(sets.upper_set),
+    "str_set_equality_line_break": sets.equal(sets.lower_lines),
+    "str_set_equality_comma": sets.equal(lambda value: set(sets.lower_items(value))),
     "set_precision": sets.set_precision,
-    "jaccard_index": sets.jaccard,
+    "jaccard_index": _JACCARD,
     "jaccard_index_case_insensitive": sets.jaccard_any_case,
-    "chess_move_list_jaccard_index": sets.jaccard_chess,
+    "chess_move_list_jaccard_index": sets.jaccard_of(sets.chess_moves),
     "longest_common_list_prefix_ratio": sets.common_prefix,
-    "sequence_equality": sets.sequence_equality,
-    "sequence_equality_case_insensitive": sets.sequence_equality_any_case,
+    "sequence_equality": sets.equal(sets.as_list),
+    "sequence_equality_case_insensitive": sets.equal(sets.lower_texts),
     "sequence_accuracy_case_insensitive": sets.sequence_accuracy,
     "sequence_coords_similarity": values.coordinates,
     "nbbox_iou_tuple": values.box_tuple,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers, formulas, boxes and points compared as MegaBench does; places are shares of the picture."""
+"""MegaBench's metrics of numbers, formulas, boxes and points; coordinates are fractions of the picture."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 from finesight.evals.metrics import boxes
 from finesight.evals.metrics.expression import evaluate
 from finesight.evals.metrics.literal import read_literal, read_python
-from finesight.evals.metrics.mega_sets import as_list, over_keys
-from finesight.evals.metrics.mega_strings import simple
+from finesight.evals.metrics.mega_sets import as_list, simple
 
 _BOX_TAG = re.compile(r"<box>([^<]{0,200})</box>")
 _POINT_TAG = re.compile(r"<point>([^<]{0,200})</point>")
@@ -21,40 +20,40 @@ _ASSIGNED = re.compile(r"(?:=|≈|\\approx)\s{0,9}(.+)")
 _DELIMITERS = re.compile(r"\\[()\[\]]|\\(?:begin|end)\{[^{}]{0,40}\}")
 _UNITS = (("¥", ""), ("°C", ""), (" C", ""), ("°", ""), ("π", "\\pi "))
 _PLACES = (1.37, 0.61, 2.93)
-"""Where letters of formulas are put in; equal formulas agree at all of them."""
+"""Offsets of the values substituted for letters; equal formulas have equal values for all."""
 
 
-def relative_nearness(said: Any, gold: Any) -> float:
+def relative_nearness(pred: Any, gold: Any) -> float:
     """One minus the relative error, at least 0."""
     wanted = _number(gold)
-    return max(0.0, 1 - abs((_number(said) - wanted) / wanted))
+    return max(0.0, 1 - abs((_number(pred) - wanted) / wanted))
 
 
-def absolute_nearness(said: Any, gold: Any) -> float:
-    """1 for no error, falling to 0 at an error of a tenth."""
-    return 1 - min(abs(_number(said) - _number(gold)), 0.1) / 0.1
+def absolute_nearness(pred: Any, gold: Any) -> float:
+    """1 for no error, decreasing linearly to 0 at an error of 0.1."""
+    return 1 - min(abs(_number(pred) - _number(gold)), 0.1) / 0.1
 
 
-def angle_nearness(said: Any, gold: Any) -> float:
-    """1 for no error, falling to 0 at a mean error of ten; lists of the same length only."""
-    found, wanted = as_list(said), as_list(gold)
+def angle_nearness(pred: Any, gold: Any) -> float:
+    """1 for no error, decreasing linearly to 0 at a mean error of 10; 0 for lists of different lengths."""
+    found, wanted = as_list(pred), as_list(gold)
     if len(found) != len(wanted):
         return 0.0
     mean = sum(abs(_number(a) - _number(b)) for a, b in zip(found, wanted, strict=True))
     return 1 - min(mean / len(wanted), 10.0) / 10.0
 
 
-def positive_int(said: Any, gold: Any) -> float | None:
-    """Equal whole numbers; None, which leaves the field out, where neither is above 0."""
-    found, wanted = _spelled(said), _number(gold)
+def positive_int(pred: Any, gold: Any) -> float | None:
+    """Equality of integers; None, which leaves the field out, if neither is positive."""
+    found, wanted = _spelled(pred), _number(gold)
     if isinstance(found, bool) or not isinstance(found, int):
         return 0.0
     return None if found <= 0 and wanted <= 0 else float(found == wanted)
 
 
-def numbers_match(said: Any, gold: Any) -> float:
-    """Values within one percent; lists member by member once sorted; without values, equal texts."""
-    found, wanted = _assigned(said), _assigned(gold)
+def numbers_match(pred: Any, gold: Any) -> float:
+    """Equality of values within one percent, of sorted lists by element; without values, of texts."""
+    found, wanted = _assigned(pred), _assigned(gold)
     first, second = _values(found), _values(wanted)
     if first is None or second is None:
         return simple(found, wanted)
@@ -64,20 +63,20 @@ def numbers_match(said: Any, gold: Any) -> float:
     return float(len(first) == len(second) and all(near))
 
 
-def boxed_numbers_match(said: Any, gold: Any) -> float:
-    """`numbers_match` of what stands in the first box of each."""
+def boxed_numbers_match(pred: Any, gold: Any) -> float:
+    r"""`numbers_match` of the contents of the first `\boxed{}` of each."""
     parts = []
-    for value in (said, gold):
+    for value in (pred, gold):
         match = _BOXED.search(str(value))
         parts.append(match[1] if match else str(value))
     return numbers_match(*parts)
 
 
-def formulas_equal(said: Any, gold: Any) -> float:
-    """Equal values wherever letters are put in; without values, equal texts."""
-    if not isinstance(said, str) or not isinstance(gold, str):
+def formulas_equal(pred: Any, gold: Any) -> float:
+    """Equality of values for several substitutions of letters; without values, of texts."""
+    if not isinstance(pred, str) or not isinstance(gold, str):
         return 0.0
-    first, second = (_DELIMITERS.sub("", text).replace("π", "\\pi ") for text in (said, gold))
+    first, second = (_DELIMITERS.sub("", text).replace("π", "\\pi ") for text in (pred, gold))
     for place in _PLACES:
         letters = {chr(code): place + code % 13 / 7 for code in (*range(65, 91), *range(97, 123))}
         a, b = evaluate(first, symbols=letters), evaluate(second, symbols=letters)
@@ -88,54 +87,49 @@ def formulas_equal(said: Any, gold: Any) -> float:
     return 1.0
 
 
-def box_tuple(said: Any, gold: Any) -> float:
-    """Mean over the boxes said of the best overlap with any gold box."""
-    return _mean_best(_boxes(said), _boxes(gold))
+def box_tuple(pred: Any, gold: Any) -> float:
+    """Mean over the predicted boxes of the best IoU with any gold box."""
+    return _mean_best(_boxes(pred), _boxes(gold))
 
 
-def box_single(said: Any, gold: Any) -> float:
-    """Overlap of two boxes."""
-    return boxes.iou(_spelled(said), _spelled(gold))
+def box_single(pred: Any, gold: Any) -> float:
+    """IoU of two boxes."""
+    return boxes.iou(_spelled(pred), _spelled(gold))
 
 
-def box_sequence(said: Any, gold: Any) -> float:
-    """Mean overlap of boxes in the same order; 0 where the numbers of boxes differ."""
-    found, wanted = _boxes(said), _boxes(gold)
+def box_sequence(pred: Any, gold: Any) -> float:
+    """Mean IoU of boxes in the same order; 0 if the numbers of boxes differ."""
+    found, wanted = _boxes(pred), _boxes(gold)
     if len(found) != len(wanted) or not wanted:
         return 0.0
     return sum(boxes.iou(a, b) for a, b in zip(found, wanted, strict=True)) / len(wanted)
 
 
-def box_in_tags(said: Any, gold: Any) -> float:
+def box_in_tags(pred: Any, gold: Any) -> float:
     """`box_tuple` of boxes in `<box>` tags."""
-    return _mean_best(_tagged_boxes(said), _tagged_boxes(gold))
+    return _mean_best(_tagged_boxes(pred), _tagged_boxes(gold))
 
 
-def dict_box_tuple(said: Any, gold: Any) -> float:
-    """Mean over the keys of both of `box_tuple`."""
-    return over_keys(said, gold, box_tuple)
-
-
-def point_in_any_box(said: Any, gold: Any) -> float:
-    """The point lies in one of the boxes; `gold` is one or lists them, by itself or under "bounding_boxes"."""
+def point_in_any_box(pred: Any, gold: Any) -> float:
+    """Whether the point is in one of the boxes; `gold` is a box or a list, possibly under "bounding_boxes"."""
     listed = gold["bounding_boxes"] if isinstance(gold, dict) else gold
     each = listed if isinstance(listed, (list, tuple)) and not _is_numbers(listed, 4) else [listed]
     regions = [box for item in each for box in _boxes(item)] or _boxes(listed)
-    point = _point(said)
+    point = _point(pred)
     return float(point is not None and any(boxes.point_in_box(point, box) for box in regions))
 
 
-def point_nearness(said: Any, gold: Any) -> float:
-    """One minus the distance of two points, at least 0; both must lie in the picture."""
-    a, b = _point(said), _point(gold)
+def point_nearness(pred: Any, gold: Any) -> float:
+    """One minus the distance of two points, at least 0; 0 if one is outside the picture."""
+    a, b = _point(pred), _point(gold)
     if a is None or b is None or not all(0 <= value <= 1 for value in (*a, *b)):
         return 0.0
     return max(0.0, 1 - math.dist(a, b))
 
 
-def coordinates(said: Any, gold: Any) -> float:
-    """Mean over points in the same order of `exp(-10 distance / diagonal)`; 0 where their numbers differ."""
-    found, wanted = ([p for p in as_list(v) if _is_numbers(p, 2)] for v in (said, gold))
+def coordinates(pred: Any, gold: Any) -> float:
+    """Mean of `exp(-10 distance / diagonal)` over points in order; 0 if their numbers differ."""
+    found, wanted = ([p for p in as_list(v) if _is_numbers(p, 2)] for v in (pred, gold))
     if len(found) != len(wanted) or not wanted:
         return 0.0
     far = (math.dist(a, b) / math.sqrt(2) for a, b in zip(found, wanted, strict=True))
@@ -143,26 +137,26 @@ def coordinates(said: Any, gold: Any) -> float:
 
 
 def _number(value: Any) -> float:
-    """A number or what spells one.
+    """A number, possibly written as text.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the value is not a number.
     """
     spelled = read_literal(value) if isinstance(value, str) else value
     if isinstance(spelled, bool) or not isinstance(spelled, (int, float)):
-        raise ValueError(f"{str(value)[:60]!r} is no number")
+        raise ValueError(f"{str(value)[:60]!r} is not a number")
     return float(spelled)
 
 
 def _assigned(value: Any) -> str:
-    """What stands behind the first sign of equality."""
+    """The text after the first sign of equality, or the whole text."""
     text = _DELIMITERS.sub("", str(value))
     match = _ASSIGNED.search(text[:2000])
     return match[1].strip() if match else text
 
 
 def _values(text: str) -> list[float] | None:
-    """The value of a formula, or those of a list of several."""
+    """The value of a formula, or the values of a list of formulas."""
     for unit, plain in _UNITS:
         text = text.replace(unit, plain)
     stripped = text.strip()
@@ -175,7 +169,7 @@ def _values(text: str) -> list[float] | None:
 
 
 def _spelled(value: Any) -> Any:
-    """What a text spells, `1, 2, 3, 4` among it; None if that is nothing."""
+    """The value of a Python or JSON text such as `1, 2, 3, 4`; None if it has none."""
     if not isinstance(value, str):
         return value
     try:
@@ -193,7 +187,7 @@ def _is_numbers(value: Any, count: int) -> bool:
 
 
 def _boxes(value: Any) -> list[Sequence[float]]:
-    """One box or a list of them; whatever else is among them is passed over."""
+    """One box or a list of boxes; other elements are ignored."""
     spelled = _spelled(value)
     if _is_numbers(spelled, 4):
         return [spelled]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OCRBench: an answer is right if a gold answer stands anywhere in it.
+"""OCRBench: an answer is correct if it contains a gold answer.
 
-Known weak spot of the published rule: "12" stands in "2012".
+Known weakness of the published rule: "2012" contains "12".
 
 Source: "OCRBench" (2023).
 """
@@ -13,20 +13,20 @@ from collections.abc import Sequence
 from finesight.evals.metrics.texts import as_text
 
 FORMULA_KINDS = frozenset({"HME100k", "Handwritten Mathematical Expression Recognition"})
-"""Names of the part whose answers are formulas: case counts there and blanks do not."""
+"""Data sets whose answers are formulas, which are compared with case and without blanks."""
 
 
 def ocrbench_hit(text: str, golds: Sequence[str], kind: str) -> bool:
-    """Whether any gold answer is part of the answer.
+    """Whether the answer contains any gold answer.
 
     Args:
         text: the answer.
-        golds: right answers; an empty one is passed over, since it is part of everything.
+        golds: accepted answers; empty ones are ignored.
         kind: the `dataset` or the `question_type` of the row.
     """
     tidy = _formula if kind in FORMULA_KINDS else _words
-    said = tidy(text)
-    return any(gold in said for gold in map(tidy, golds) if gold)
+    pred = tidy(text)
+    return any(gold in pred for gold in map(tidy, golds) if gold)
 
 
 def _words(text: str) -> str:

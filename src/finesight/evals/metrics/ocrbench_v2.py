@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OCRBench v2: thirty types of questions, each with a score of 0..1 of its own.
+"""OCRBench v2: scores of thirty types of questions, each 0..1.
 
 | types | score |
 | --- | --- |
-| questions | a gold answer of few words stands in the answer, else similarity by edits from .5 on |
+| questions | the answer contains a short gold answer; for long ones edit similarity from .5 on |
 | multiple choice, case sensitive | letters only, equal; the same with case, where `eval` says so |
-| text counting | stands in it, or one minus the relative error if that exceeds .5 |
-| grounding, questions with a place | overlap of thousandths; half words, half overlap |
+| text counting | the answer contains it, or one minus the relative error if that exceeds .5 |
+| grounding, questions with a box | IoU in thousandths; half words, half IoU |
 | text spotting | `spotting_hmean` |
-| pages, fine-grained text, translation | mean of BLEU, METEOR, F1 and one minus edits |
+| pages, fine-grained text, translation | mean of BLEU, METEOR, F1 and edit similarity |
 | tables, charts | `teds`; a chart is a table of its keys and values |
 | key information | `kie_score` |
-| documents | `outline_similarity`, which does not look at content |
-| formulas | the gold formula stands in the answer, blanks aside |
+| documents | `outline_similarity`, which ignores content |
+| formulas | the answer contains the gold formula, without blanks |
 
-One difference from the published numbers, in "pages": METEOR is the form without stems and synonyms, which English has.
+One difference from published numbers: METEOR of "pages" does not match stems and synonyms of English words.
 
-Source: "OCRBench v2" (2024), the evaluation code of the authors; the order of rules is theirs, blind spots included.
+Source: "OCRBench v2" (2024), the evaluation code of the authors; the order of rules and the weaknesses are theirs.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ CATEGORIES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "knowledge_reasoning": ("reasoning VQA", "text translation"),
     },
 }
-"""Language -> category -> types; a type in the data is named with its language behind it."""
+"""Language -> category -> types; in the data, the language follows the name of the type."""
 
 APPROXIMATE_KINDS = frozenset(
     (
@@ -69,7 +69,7 @@ APPROXIMATE_KINDS = frozenset(
         *("text translation cn", "handwritten answer extraction cn"),
     )
 )
-"""Types whose scores may differ a little from published ones where there are English words, for results to say so."""
+"""Types whose scores may differ slightly from published ones for English words."""
 
 _QUESTIONS = frozenset(
     (
@@ -96,10 +96,10 @@ def score_v2(kind: str, text: str, truth: Mapping[str, Any]) -> float:
     Args:
         kind: the `type` of the row, such as "text spotting en".
         text: the answer.
-        truth: of the row: `answers`, and where the type needs them `eval`, `question`, `bbox` and `content`.
+        truth: of the row: `answers`, and depending on the type `eval`, `question`, `bbox` and `content`.
 
     Raises:
-        EvalError: the type is unknown, or the truth lacks what it needs.
+        EvalError: the type is unknown, or the truth lacks a key.
     """
     if kind in _QUESTIONS:
         return _question(text, truth, is_chinese=kind.endswith("cn"))
@@ -116,14 +116,14 @@ def score_v2(kind: str, text: str, truth: Mapping[str, Any]) -> float:
 
 
 def official_total(scores_by_kind: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Totals by language, and the categories they are made of.
+    """Means by language and by category.
 
     Args:
         scores_by_kind: scores of the items of each type.
 
     Returns:
-        "en" and "cn": the unweighted mean of the categories that have items, which is official;
-        "en_by_sample" and "cn_by_sample": the mean over items, which lmms-eval reports; and each category as
+        "en" and "cn", the official unweighted mean of the categories that have items;
+        "en_by_sample" and "cn_by_sample", the mean over items, as in lmms-eval; and each category, such as
         "en/text_spotting". A language without items is left out.
 
     Raises:
@@ -153,6 +153,10 @@ def _answers(truth: Mapping[str, Any]) -> list[Any]:
     return list(answers) if isinstance(answers, (list, tuple)) else [answers]
 
 
+def _first(truth: Mapping[str, Any]) -> str:
+    return str(_answers(truth)[0])
+
+
 def _question(text: str, truth: Mapping[str, Any], *, is_chinese: bool) -> float:
     golds = [str(answer) for answer in _answers(truth)]
     way = truth.get("eval")
@@ -165,49 +169,49 @@ def _question(text: str, truth: Mapping[str, Any], *, is_chinese: bool) -> float
 def _words(
     text: str, golds: Sequence[str], *, lower: bool = True, is_chinese: bool = False
 ) -> float:
-    """1 if a short gold answer stands in the text; a long one by edits; the best of all."""
+    """Maximum over the golds: 1 if the text contains a short one, edit similarity for a long one."""
 
     def tidy(value: str) -> str:
         value = value.strip().replace("\n", " ")
         value = value.replace(" ", "") if is_chinese else value
         return value.lower() if lower else value
 
-    said, best = tidy(text), 0.0
+    pred, best = tidy(text), 0.0
     for gold in map(tidy, golds):
         is_short = len(gold.split(",")) < 4 if is_chinese else len(gold.split()) < 5
         if is_short:
-            best = max(best, float(gold in said))
+            best = max(best, float(gold in pred))
             continue
-        near = 1 - Levenshtein.distance(said, gold) / max(len(said), len(gold))
+        near = 1 - Levenshtein.distance(pred, gold) / max(len(pred), len(gold))
         best = max(best, near if near >= 0.5 else 0.0)
     return best
 
 
 def _counting(text: str, truth: Mapping[str, Any]) -> float:
-    said = re.search(r"\d{1,9}", text)
+    pred = re.search(r"\d{1,9}", text)
     best = 0.0
     for gold in map(str, _answers(truth)):
         if truth["eval"] == "exact match":
             best = max(best, float(gold.lower().strip().replace("\n", " ") in text))
-        elif said and 0 < int(said.group()) < 2 * int(float(gold)):
-            near = 1 - abs(int(said.group()) - int(float(gold))) / int(float(gold))
+        elif pred and 0 < int(pred.group()) < 2 * int(float(gold)):
+            near = 1 - abs(int(pred.group()) - int(float(gold))) / int(float(gold))
             best = max(best, near if near > 0.5 else 0.0)
     return best
 
 
 def _grounding(text: str, truth: Mapping[str, Any]) -> float:
-    """The last box in thousandths; one that was said twice counts where it was said last."""
+    """IoU of the last box with values up to 1000."""
     boxes = [[int(value) for value in match.groups()] for match in _BOX.finditer(text)]
     inside = [box for box in boxes if all(value <= 1000 for value in box)]
     return iou(inside[-1], [int(value) for value in truth["answers"]]) if inside else 0.0
 
 
 def _question_with_place(text: str, truth: Mapping[str, Any]) -> float:
-    said = read_object(text)
+    pred = read_object(text)
     words = (
-        _words(str(said["answer"]), [str(a) for a in _answers(truth)]) if "answer" in said else 0
+        _words(str(pred["answer"]), [str(a) for a in _answers(truth)]) if "answer" in pred else 0
     )
-    box = said.get("bbox")
+    box = pred.get("bbox")
     box = read_literal(box) if isinstance(box, str) else box
     is_box = isinstance(box, list) and all(isinstance(value, (int, float)) for value in box)
     place = iou([int(v) for v in box], [int(v) for v in truth["bbox"]]) if is_box and box else 0.0
@@ -225,7 +229,7 @@ def _spotting(text: str, truth: Mapping[str, Any]) -> float:
 
 
 def _spotted(text: str) -> list[tuple[tuple[float, ...], str]]:
-    """`[x1, y1, x2, y2, text]` in thousandths, from a list or from brackets anywhere."""
+    """`[x1, y1, x2, y2, text]` in thousandths, from a list or from any brackets."""
     listed = read_literal(text)
     groups = [
         (*each[:4], str(each[4]))
@@ -242,19 +246,19 @@ def _spotted(text: str) -> list[tuple[tuple[float, ...], str]]:
 
 
 def _page(text: str, truth: Mapping[str, Any]) -> float:
-    gold = str(_answers(truth)[0])
+    gold = _first(truth)
     if not text or not gold:
         return 0.0
     cut = chinese_words if _HAN.search(text) or _HAN.search(gold) else str.split
-    said, there = cut(text), cut(gold)
+    pred, there = cut(text), cut(gold)
     edits = Levenshtein.distance(text, gold) / max(len(text), len(gold))
-    return (bleu(said, there) + meteor_exact(said, there) + set_f1(said, there) + 1 - edits) / 4
+    return (bleu(pred, there) + meteor_exact(pred, there) + set_f1(pred, there) + 1 - edits) / 4
 
 
 def _handwritten(text: str, truth: Mapping[str, Any]) -> float:
     if "简答" in truth["question"]:
         return _page(text, truth)
-    return float(any(joint.join(str(_answers(truth)[0])) in text for joint in _JOINTS))
+    return float(any(joint.join(_first(truth)) in text for joint in _JOINTS))
 
 
 def _fields(text: str, truth: Mapping[str, Any]) -> float:
@@ -262,8 +266,8 @@ def _fields(text: str, truth: Mapping[str, Any]) -> float:
 
 
 def _formula(text: str, truth: Mapping[str, Any]) -> float:
-    said = _bare_formula(text)
-    return float(any(_bare_formula(str(gold)) in said for gold in _answers(truth)))
+    pred = _bare_formula(text)
+    return float(any(_bare_formula(str(gold)) in pred for gold in _answers(truth)))
 
 
 def _formula_chinese(text: str, truth: Mapping[str, Any]) -> float:
@@ -276,15 +280,7 @@ def _bare_formula(text: str) -> str:
 
 
 def _table(text: str, truth: Mapping[str, Any]) -> float:
-    return table_score(text, str(_answers(truth)[0]), str(truth.get("question", "")))
-
-
-def _chart(text: str, truth: Mapping[str, Any]) -> float:
-    return chart_score(text, load_object(_answers(truth)[0]))
-
-
-def _document(text: str, truth: Mapping[str, Any]) -> float:
-    return outline_similarity(text, str(_answers(truth)[0]))
+    return table_score(text, _first(truth), str(truth.get("question", "")))
 
 
 _SCORERS: Mapping[str, Callable[[str, Mapping[str, Any]], float]] = {
@@ -295,8 +291,11 @@ _SCORERS: Mapping[str, Callable[[str, Mapping[str, Any]], float]] = {
     **dict.fromkeys(APPROXIMATE_KINDS, _page),
     "handwritten answer extraction cn": _handwritten,
     **dict.fromkeys(("table parsing en", "table parsing cn"), _table),
-    "chart parsing en": _chart,
-    **dict.fromkeys(("document parsing en", "document parsing cn"), _document),
+    "chart parsing en": lambda text, truth: chart_score(text, load_object(_answers(truth)[0])),
+    **dict.fromkeys(
+        ("document parsing en", "document parsing cn"),
+        lambda text, truth: outline_similarity(text, _first(truth)),
+    ),
     **dict.fromkeys(("key information extraction en", "key information mapping en"), _fields),
     "key information extraction cn": _fields,
     "formula recognition en": _formula,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables and charts of OCRBench v2: whatever form they were asked for in, they are compared as HTML tables.
+"""Tables and charts of OCRBench v2, converted to HTML tables and compared by TEDS.
 
 Source: "OCRBench v2" (2024), the evaluation code of the authors.
 """
@@ -17,9 +17,9 @@ _PARTS = ("<body", "<table")
 
 
 def table_score(text: str, gold: str, question: str) -> float:
-    """TEDS of an answer in HTML or Markdown, whichever the question asks for; the gold answer tells if it does not.
+    """TEDS of an answer in HTML or Markdown, as the question asks for or else as the gold answer is written.
 
-    HTML counts from the first `<body` or `<table` on; an answer without either scores 0.
+    HTML starts at the first `<body` or `<table`; an answer without either scores 0.
     """
     asked = question.lower()
     if "html" not in asked and ("markdown" in asked or "<t" not in gold):
@@ -29,19 +29,19 @@ def table_score(text: str, gold: str, question: str) -> float:
 
 
 def chart_score(text: str, gold: Mapping[str, Any]) -> float:
-    """TEDS of two tables of keys and values; 0 where the answer holds no object."""
-    said = read_object(text)
-    return teds(_from_object(said), _from_object(gold)) if said else 0.0
+    """TEDS of two tables of keys and values; 0 if the answer contains no object."""
+    pred = read_object(text)
+    return teds(_from_object(pred), _from_object(gold)) if pred else 0.0
 
 
 def _as_table(html: str) -> str:
-    """Rows that stand in no table become one; the reader of HTML closes what is open."""
+    """Puts rows without a table into one; the HTML parser closes open elements."""
     flat = html.replace("\n", "")
     return flat if "<table" in flat else f"<table>{flat}"
 
 
 def _from_markdown(text: str) -> str:
-    """Rows between bars; the second line, which draws the rule, is left out."""
+    """Rows between bars; the second line, the separator, is left out."""
     fenced = re.sub(r"^```\w{0,12}|```$", "", text.strip()).strip()
     lines = fenced.split("\n")
     rows = [line.strip().split("|")[1:-1] for line in (lines[0], *lines[2:])]
@@ -51,7 +51,7 @@ def _from_markdown(text: str) -> str:
 
 
 def _from_object(data: Mapping[str, Any]) -> str:
-    """One row per key; the characters of a value stand apart, as the authors write them."""
+    """One row per key; the characters of a value are separated by blanks, as in the authors' code."""
     rows = "".join(
         f"<tr><td>{key}</td><td>{' '.join(str(value))}</td></tr>" for key, value in data.items()
     )

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A page in Markdown taken apart into paragraphs, formulas on lines of their own, and tables.
+"""Split a page in Markdown into paragraphs, display formulas, and tables.
 
-Tables are those in HTML and those between bars, which come out as HTML; tables in LaTeX stay text. A table whose end
-was cut off reaches to the end of the page. Text is cut at blank lines and around headings; the signs of Markdown are no
-matter, because two blocks are compared by letters and digits alone.
+Tables are those in HTML and those between bars, which are converted to HTML; tables in LaTeX stay text. An unclosed
+table reaches to the end of the page. Text is split at blank lines and around headings; Markdown syntax is kept, because
+text blocks are compared by letters and digits alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["text", "formula", "table", "other"]
-"""What stands in a block; other is what a truth holds and nobody scores, such as captions and page numbers."""
+"""Kind of content; other is unscored content of the truth, such as captions and page numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +47,18 @@ _LOOKS = re.compile(
 
 
 def blocks_of(markdown: str) -> list[Block]:
-    """Blocks in the order they stand; those that hold nothing to be compared are left out."""
+    """Blocks in order; those without letters and digits are left out."""
     text = _FENCE.sub("", markdown)
     return [block for block in _cut(text) if block.kind == "table" or _letters(block)]
 
 
 def plain_words(text: str) -> str:
-    """Letters and digits of a text, in one form for letters that look alike in width."""
+    """Letters and digits of a text, in Unicode form NFKC."""
     return _NO_LETTERS.sub("", unicodedata.normalize("NFKC", _TAG.sub("", text)))
 
 
 def plain_formula(latex: str) -> str:
-    """A formula without fonts, sizes, spaces and numbering, in small letters."""
+    """A formula without fonts, sizes, spaces and numbering, in lower case."""
     return _LOOKS.sub("", _NUMBERING.sub("", latex)).strip(".").lower()
 
 
@@ -67,14 +67,16 @@ def _letters(block: Block) -> str:
 
 
 def _cut(text: str) -> Iterator[Block]:
-    """Tables in HTML and formulas, and what stands between them."""
+    """Tables in HTML, formulas, and the paragraphs between them."""
     done, at = 0, 0
-    hopeless: set[str] = set()  # no end of this kind is left: a page of bare beginnings stays quick
+    unclosed: set[str] = (
+        set()
+    )  # openings without a later end: no second search, so the time stays linear
     while (match := _OPENS.search(text, at)) is not None:
         opening = match[0].lower()
-        end = None if opening in hopeless else _CLOSES[opening].search(text, match.end())
+        end = None if opening in unclosed else _CLOSES[opening].search(text, match.end())
         if end is None:
-            hopeless.add(opening)
+            unclosed.add(opening)
             at = match.end()
             continue
         yield from _paragraphs(text[done : match.start()])

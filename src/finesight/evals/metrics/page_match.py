@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a page that was read is from the page that is there: by text, formulas, tables and reading order.
+"""Distances of a predicted page from the gold page: text, formulas, tables and reading order.
 
-Blocks are matched first, so that a paragraph in another place costs order and not text. The cheapest one-to-one
-assignment begins; then each match, the surest first, takes in free neighbours on either side as long as that brings
-it closer, which mends paragraphs that were split or joined. What was broken into so many pieces that no pair is near
-begins with the longest piece that lies inside the other. What is still further apart than `FURTHEST` is no match. A
-block of the truth without a match is all edits. Of what was said and matches nothing, its share is told apart.
+Blocks are matched first, so that a paragraph in another position affects order and not text. Matching starts with the
+cheapest one-to-one assignment. Then each match, the closest first, takes in free adjacent blocks of either side as long
+as that reduces its distance, which handles split and joined paragraphs. Paragraphs in many pieces start with the
+longest piece that is contained in the other side. Pairs further apart than `FURTHEST` do not match. An unmatched gold
+block counts as deleted. Unmatched predicted text is reported separately.
 
-Follows the end-to-end evaluation of "OmniDocBench" (2024), adjacency search included, by rules of our own.
+Follows the end-to-end evaluation of "OmniDocBench" (2024), including its adjacency search, with rules of our own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Levenshtein
 
-from finesight.evals.metrics.extras import missing
+from finesight.evals.metrics.extras import required
 from finesight.evals.metrics.page_blocks import (
     Block,
     Kind,
@@ -32,83 +32,83 @@ from finesight.evals.metrics.page_blocks import (
 from finesight.evals.metrics.tables import plain_table, table_words, teds
 
 FURTHEST = 0.7
-"""Normalised edit distance beyond which two blocks are strangers."""
+"""Largest normalised edit distance of a match."""
 _INSIDE = 0.8
 _MOST_TRIES = 3
 
 
 @dataclass(slots=True)
 class Match:
-    """Neighbouring blocks of the truth and neighbouring blocks that were said, by their places."""
+    """Indices of adjacent gold blocks and of adjacent predicted blocks."""
 
     golds: list[int]
-    said: list[int]
+    pred: list[int]
 
 
 def page_distances(golds: Sequence[Block], markdown: str) -> dict[str, float]:
     """Distances of a page, 0 (equal) to 1.
 
     Args:
-        golds: blocks of the truth in reading order.
-        markdown: what was said.
+        golds: gold blocks in reading order.
+        markdown: the predicted page.
 
     Returns:
         `text`, `formula` and `table`: edits over characters of the longer side; `order`: edits of the order of text
-        blocks; `tree` and `tree_structure`: 1 - TEDS, mean over tables; `extra`: share of the characters said that
-        match nothing. 0 for a kind that the truth does not have.
+        blocks; `tree` and `tree_structure`: 1 - TEDS, mean over tables; `extra`: share of the predicted characters
+        that are unmatched. 0 for a kind without gold blocks.
 
     Raises:
         EvalError: scipy, lxml or apted is not installed.
     """
     found = blocks_of(markdown)
     tables, unused = _tables(golds, [block.text for block in found if block.kind == "table"])
-    said = [block for block in found if block.kind != "table"]
-    said += [Block("text", text) for text in unused if plain_words(text)]
+    pred = [block for block in found if block.kind != "table"]
+    pred += [Block("text", text) for text in unused if plain_words(text)]
     wanted = [block for block in golds if block.kind != "table" and _plain(block, block.kind)]
-    matches = match_blocks(wanted, said)
+    matches = match_blocks(wanted, pred)
     return {
-        "text": _edits("text", wanted, said, matches),
-        "formula": _edits("formula", wanted, said, matches),
+        "text": _edits("text", wanted, pred, matches),
+        "formula": _edits("formula", wanted, pred, matches),
         **tables,
         "order": _order(wanted, matches),
-        "extra": _extra(said, matches),
+        "extra": _extra(pred, matches),
     }
 
 
-def match_blocks(golds: Sequence[Block], said: Sequence[Block]) -> list[Match]:
-    """Matches of text and formulas; deterministic, each block in one match at most."""
-    costs = _table(golds, said, Levenshtein.normalized_distance)
+def match_blocks(golds: Sequence[Block], pred: Sequence[Block]) -> list[Match]:
+    """Matches of text and formulas; each block is in one match at most."""
+    costs = _table(golds, pred, Levenshtein.normalized_distance)
     sure = sorted((costs[g][s], g, s) for g, s in _assigned(costs) if costs[g][s] <= FURTHEST)
-    free = (set(range(len(golds))), set(range(len(said))))
+    free = (set(range(len(golds))), set(range(len(pred))))
     for _, gold, place in sure:
         free[0].remove(gold)
         free[1].remove(place)
     matches = []
     for cost, gold, place in sure:
         matches.append(Match([gold], [place]))
-        _grow(matches[-1], golds, said, free, cost)
+        _grow(matches[-1], golds, pred, free, cost)
     tries: Counter[int] = Counter()
-    for gold, place in _beginnings(golds, said, free):
+    for gold, place in _beginnings(golds, pred, free):
         if gold not in free[0] or place not in free[1] or tries[gold] >= _MOST_TRIES:
             continue
         tries[gold] += 1
         match = Match([gold], [place])
         free[0].remove(gold)
         free[1].remove(place)
-        if _grow(match, golds, said, free, costs[gold][place]) <= FURTHEST:
+        if _grow(match, golds, pred, free, costs[gold][place]) <= FURTHEST:
             matches.append(match)
         else:
             free[0].update(match.golds)
-            free[1].update(match.said)
+            free[1].update(match.pred)
     return matches
 
 
 def _beginnings(
-    golds: Sequence[Block], said: Sequence[Block], free: tuple[set[int], set[int]]
+    golds: Sequence[Block], pred: Sequence[Block], free: tuple[set[int], set[int]]
 ) -> list[tuple[int, int]]:
-    """Free blocks that lie one inside the other, the longest first: where broken paragraphs begin to be mended."""
+    """Pairs of free blocks of which one contains the other, the longest first."""
     rows, columns = sorted(free[0]), sorted(free[1])
-    fits = _table([golds[g] for g in rows], [said[s] for s in columns], _inside)
+    fits = _table([golds[g] for g in rows], [pred[s] for s in columns], _inside)
     found = [
         (-fit, gold, place)
         for gold, row in zip(rows, fits, strict=True)
@@ -119,18 +119,18 @@ def _beginnings(
 
 
 def _inside(one: str, other: str) -> float:
-    """Letters that the shorter of two texts shares with the longer in one place; 0 where it is not in there."""
+    """Number of letters of the shorter text that one place of the longer has; 0 below a share of `_INSIDE`."""
     share = fuzz.partial_ratio(one, other) / 100
     return share * min(len(one), len(other)) if share >= _INSIDE else 0.0
 
 
 def _table(
-    golds: Sequence[Block], said: Sequence[Block], measure: Callable[[str, str], float]
+    golds: Sequence[Block], pred: Sequence[Block], measure: Callable[[str, str], float]
 ) -> list[list[float]]:
-    """A measure of every pair; equal texts, as of a model that repeats itself, are measured once."""
+    """A measure of every pair; equal predicted texts are measured once."""
     rows = []
     for gold in golds:
-        words = [_plain(each, gold.kind) for each in said]
+        words = [_plain(each, gold.kind) for each in pred]
         known = {each: measure(_plain(gold, gold.kind), each) for each in set(words)}
         rows.append([known[each] for each in words])
     return rows
@@ -139,38 +139,38 @@ def _table(
 def _grow(
     match: Match,
     golds: Sequence[Block],
-    said: Sequence[Block],
+    pred: Sequence[Block],
     free: tuple[set[int], set[int]],
     cost: float,
 ) -> float:
-    """Take in the neighbour that helps most, until none does; gives the distance that is left."""
+    """Add the adjacent block that reduces the distance most, until none does; returns the final distance."""
     kind = golds[match.golds[0]].kind
     while True:
         moves = []
-        for side, (places, blocks) in enumerate(((match.golds, golds), (match.said, said))):
+        for side, (places, blocks) in enumerate(((match.golds, golds), (match.pred, pred))):
             for place in (places[0] - 1, places[-1] + 1):
                 if place in free[side] and (side == 1 or blocks[place].kind == kind):
-                    grown = [match.golds, match.said]
+                    grown = [match.golds, match.pred]
                     grown[side] = sorted([*places, place])
-                    distance = _distance([golds[g] for g in grown[0]], [said[s] for s in grown[1]])
+                    distance = _distance([golds[g] for g in grown[0]], [pred[s] for s in grown[1]])
                     moves.append((distance, side, place, grown))
         best = min(moves, key=lambda move: move[:3], default=None)
         if best is None or best[0] >= cost:
             return cost
         cost = best[0]
         free[best[1]].remove(best[2])
-        match.golds, match.said = best[3]
+        match.golds, match.pred = best[3]
 
 
 @lru_cache(maxsize=8192)
 def _plain(block: Block, kind: Kind) -> str:
-    """What of a block is compared; what was said is taken as what it is compared with."""
+    """Text of a block for comparison with a block of this kind."""
     return plain_formula(block.text) if kind == "formula" else plain_words(block.text)
 
 
-def _distance(golds: Sequence[Block], said: Sequence[Block]) -> float:
+def _distance(golds: Sequence[Block], pred: Sequence[Block]) -> float:
     kind = golds[0].kind
-    one, other = ("".join(_plain(each, kind) for each in side) for side in (golds, said))
+    one, other = ("".join(_plain(each, kind) for each in side) for side in (golds, pred))
     return float(Levenshtein.normalized_distance(one, other))
 
 
@@ -178,18 +178,16 @@ def _assigned(costs: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
     """The cheapest one-to-one assignment of rows to columns."""
     if not costs or not costs[0]:
         return []
-    try:
+    with required("scipy", "matching blocks of pages"):
         from scipy.optimize import linear_sum_assignment
-    except ModuleNotFoundError as error:
-        raise missing("scipy", "matching blocks of pages") from error
     rows, columns = linear_sum_assignment(costs)
     return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True)]
 
 
 def _edits(
-    kind: Kind, golds: Sequence[Block], said: Sequence[Block], matches: Sequence[Match]
+    kind: Kind, golds: Sequence[Block], pred: Sequence[Block], matches: Sequence[Match]
 ) -> float:
-    """Edits over characters of all blocks of a kind; a match counts with the longer of its sides."""
+    """Edits over characters of all blocks of a kind; the length of a match is that of its longer side."""
     edits = length = 0
     matched: set[int] = set()
     for match in matches:
@@ -197,7 +195,7 @@ def _edits(
             continue
         matched |= set(match.golds)
         one = "".join(_plain(golds[place], kind) for place in match.golds)
-        other = "".join(_plain(said[place], kind) for place in match.said)
+        other = "".join(_plain(pred[place], kind) for place in match.pred)
         edits += Levenshtein.distance(one, other)
         length += max(len(one), len(other))
     for place, gold in enumerate(golds):
@@ -208,26 +206,26 @@ def _edits(
 
 
 def _order(golds: Sequence[Block], matches: Sequence[Match]) -> float:
-    """Edits between the order of text blocks and the order in which they were said."""
+    """Normalised edits between the gold and the predicted order of text blocks."""
     wanted = [place for place, gold in enumerate(golds) if gold.kind == "text"]
     if not wanted:
         return 0.0
     texts = [match for match in matches if golds[match.golds[0]].kind == "text"]
-    found = [place for match in sorted(texts, key=lambda one: one.said[0]) for place in match.golds]
+    found = [place for match in sorted(texts, key=lambda one: one.pred[0]) for place in match.golds]
     return float(Levenshtein.normalized_distance(wanted, found))
 
 
-def _extra(said: Sequence[Block], matches: Sequence[Match]) -> float:
-    used = {place for match in matches for place in match.said}
-    lengths = [len(plain_words(block.text)) for block in said]
+def _extra(pred: Sequence[Block], matches: Sequence[Match]) -> float:
+    used = {place for match in matches for place in match.pred}
+    lengths = [len(plain_words(block.text)) for block in pred]
     total = sum(lengths)
     return sum(n for place, n in enumerate(lengths) if place not in used) / total if total else 0.0
 
 
-def _tables(golds: Sequence[Block], said: Sequence[str]) -> tuple[Mapping[str, float], list[str]]:
-    """Distances of tables, each matched with one at most; and the words of tables that none matches."""
+def _tables(golds: Sequence[Block], pred: Sequence[str]) -> tuple[Mapping[str, float], list[str]]:
+    """Distances of tables, matched one to one; and the words of unmatched predicted tables."""
     wanted = [plain_table(block.text) for block in golds if block.kind == "table"]
-    plain = [plain_table(text) for text in said]
+    plain = [plain_table(text) for text in pred]
     costs = [[Levenshtein.normalized_distance(gold, text) for text in plain] for gold in wanted]
     chosen: dict[int, Any] = dict(_assigned(costs))
     edits = length = 0

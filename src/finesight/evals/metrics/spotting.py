@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text spotting as the ICDAR robust reading competitions judge it, and outlines of documents.
+"""Text spotting as in the ICDAR robust reading competitions, and similarity of document outlines.
 
-Spotting: a box said and a box there are a pair if their overlap exceeds one half, taken in the order of the truth, each
-once; the pair counts if the words agree in upper case, where the truth may have one punctuation mark at either end that
-was not said. Regions marked "###" are nobody's business. The score is the harmonic mean of precision and recall.
+Spotting: a predicted and a gold box match if their IoU exceeds 0.5, in the order of the gold boxes, each box once. A
+match is correct if the words are equal in upper case; one punctuation mark at either end of the gold word may be
+missing. Regions marked "###" are ignored. The score is the harmonic mean of precision and recall.
 
-Outlines: the tree of headings and lines that OCRBench v2 compares. Two lines that hold anything are equal there
-whatever they hold, so this measures structure only; put a character error rate beside it.
+Outlines: the tree of headings and lines that OCRBench v2 compares. All non-empty lines are equal there, so this
+measures structure only; report a character error rate with it.
 
 Sources: ICDAR RRC end-to-end protocol; OCRBench v2 (2024).
 """
@@ -25,37 +25,37 @@ Word: TypeAlias = tuple[Sequence[float], str]
 
 _MARKS = "!?.:,*\"()·[]/'"
 _DO_NOT_CARE = "###"
-_SILENT = re.compile(r"<bos>|<eos>|<pad>|<unk>|[*_]")
+_REMOVED = re.compile(r"<bos>|<eos>|<pad>|<unk>|[*_]")
 
 
 def spotting_hmean(pred: Sequence[Word], gold: Sequence[Word]) -> float:
     """Harmonic mean of precision and recall of words with their boxes, 0..1."""
     ignored = [box for box, text in gold if text == _DO_NOT_CARE]
     wanted = [(box, text) for box, text in gold if text != _DO_NOT_CARE]
-    said = [
+    kept = [
         (box, text)
         for box, text in pred
         if are_finite(box) and not any(_share_inside(box, region) > 0.5 for region in ignored)
     ]
-    if not pred or not gold or not wanted or not said:
+    if not wanted or not kept:
         return 0.0
-    free = list(range(len(said)))
+    free = list(range(len(kept)))
     num_right = 0
     for box, text in wanted:
-        match = next((place for place in free if iou(said[place][0], box) > 0.5), None)
+        match = next((place for place in free if iou(kept[place][0], box) > 0.5), None)
         if match is not None:
             free.remove(match)
-            num_right += _same_words(text.upper(), said[match][1].upper())
-    return 2 * num_right / (len(said) + len(wanted))
+            num_right += _same_words(text.upper(), kept[match][1].upper())
+    return 2 * num_right / (len(kept) + len(wanted))
 
 
 def outline_similarity(pred: str, gold: str) -> float:
-    """`1 - edits / nodes` of the trees of headings and lines; 0 where either has too many lines."""
+    """`1 - edits / nodes` of the trees of headings and lines; 0 if either has more than `MAX_NODES` nodes."""
     trees = _outline(pred), _outline(gold)
     num_nodes = max(_size(tree) for tree in trees)
     if num_nodes > MAX_NODES:
         return 0.0
-    return 1.0 - tree_distance(*trees, _OutlineCosts()) / num_nodes
+    return 1.0 - tree_distance(*trees, _line_cost) / num_nodes
 
 
 def _share_inside(box: Sequence[float], region: Sequence[float]) -> float:
@@ -72,13 +72,13 @@ def _same_words(wanted: str, said: str) -> bool:
 
 
 def _outline(text: str) -> Node:
-    """Headings below the root, other lines below the heading before them, which is found by its words."""
+    """Headings below the root, other lines below the first heading with the text of the last heading."""
     titles = Node("TITLE")
     root = Node("ROOT", children=[titles])
     known: dict[str, Node] = {}
     parent = titles
     for raw in text.split("\n"):
-        line = _SILENT.sub(" ", raw)
+        line = _REMOVED.sub(" ", raw)
         if not line.startswith("#"):
             parent.children.append(Node(line))
             continue
@@ -92,19 +92,6 @@ def _size(node: Node) -> int:
     return 1 + sum(map(_size, node.children))
 
 
-class _OutlineCosts:
-    """Lines with anything on them are all alike; a blank one is like nothing, not even another."""
-
-    valuecls = float
-
-    def rename(self, a: Node, b: Node) -> float:
-        return float(not a.tag.strip() or not b.tag.strip())
-
-    def insert(self, node: Node) -> float:
-        return 1.0
-
-    def delete(self, node: Node) -> float:
-        return 1.0
-
-    def children(self, node: Node) -> list[Node]:
-        return node.children
+def _line_cost(a: Node, b: Node) -> float:
+    """Non-empty lines are all equal; an empty line differs from every line, also from another empty one."""
+    return float(not a.tag.strip() or not b.tag.strip())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""VQA accuracy, the score of TextVQA: an answer counts as much as annotators agree with it.
+"""VQA accuracy, the score of TextVQA: agreement with human annotators.
 
-Each annotator in turn is left out; among the others an answer needs three who gave it for full marks. The score is
-the mean over who is left out, so with ten annotators one, two, three or four agreeing give .3, .6, .9 and 1.
+Each annotator in turn is left out; `min(1, agreeing / 3)` among the others is averaged. So with ten annotators, one,
+two, three or four who agree give .3, .6, .9 and 1.
 
 Source: "VQA: Visual Question Answering" (2015) with the answer normalisation of EvalAI.
 """
@@ -46,18 +46,18 @@ def vqa_accuracy(text: str, answers: Sequence[str]) -> float:
         answers: one per annotator, usually ten.
 
     Raises:
-        EvalError: there is no annotator.
+        EvalError: there are no answers.
     """
     if not answers:
         raise EvalError("an answer is compared with 0 annotators, expected at least 1")
-    said = normalise_answer(text)
-    agreeing = [normalise_answer(answer) == said for answer in answers]
+    pred = normalise_answer(text)
+    agreeing = [normalise_answer(answer) == pred for answer in answers]
     total = sum(agreeing)
     return sum(min(1.0, (total - agrees) / 3) for agrees in agreeing) / len(answers)
 
 
 def normalise_answer(text: str) -> str:
-    """Lower case, digits for number words, apostrophes put back, without articles and punctuation."""
+    """Lower case, digits for number words, restored apostrophes, without articles and punctuation."""
     plain = as_text(text).lower().replace(",", "").replace("?", "").replace("'s", " 's")
     plain = plain.replace("\n", " ").replace("\t", " ").strip()
     words = (_NUMBERS.get(word, word) for word in _without_punctuation(plain).split())
@@ -65,7 +65,7 @@ def normalise_answer(text: str) -> str:
 
 
 def _without_punctuation(text: str) -> str:
-    """A mark next to a blank vanishes, one between letters becomes a blank; so does a final period."""
+    """Removes marks next to a blank and periods; a mark between letters becomes a blank."""
     has_comma_number = _COMMA_IN_NUMBER.search(text) is not None
     out = text
     for mark in _PUNCTUATION:

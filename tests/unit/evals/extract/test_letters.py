@@ -16,9 +16,9 @@ from finesight.evals.extract.mcq import (
     MMMU_OFFICIAL,
     MMMU_OFFICIAL_RANDOM,
     MMMU_PRO_OFFICIAL,
-    ROBUST_LETTER,
     VIDEOMME_LETTER,
 )
+from finesight.evals.extract.robust import ROBUST_LETTER
 
 REAL = os.environ.get("FINESIGHT_REAL_DATA")
 FRUIT = {"choices": ["apple", "banana", "cherry", "date"]}

@@ -92,7 +92,7 @@ def test_the_words_of_a_table_are_no_table():
 
 def test_the_nearest_blocks_are_matched():
     golds, said = texts("abcdefghij", "abcdefghix"), texts("abcdefghix", "abcdefghij")
-    found = [(match.golds, match.said) for match in match_blocks(golds, said)]
+    found = [(match.golds, match.pred) for match in match_blocks(golds, said)]
     assert sorted(found) == [([0], [1]), ([1], [0])]
 
 

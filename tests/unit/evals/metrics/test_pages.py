@@ -113,7 +113,7 @@ def test_split_and_joined_paragraphs_are_mended():
 def test_text_does_not_grow_into_other_kinds():
     golds = [Block("other", "3"), *texts(A), Block("other", "4")]
     matches = match_blocks(golds, texts(f"3 {A} 4"))
-    assert [(each.golds, each.said) for each in matches] == [([1], [0])]
+    assert [(each.golds, each.pred) for each in matches] == [([1], [0])]
 
 
 def test_what_nobody_asked_for_is_told_apart():

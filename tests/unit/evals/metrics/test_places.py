@@ -6,7 +6,7 @@ import pytest
 
 from finesight.errors import EvalError
 from finesight.evals.metrics.boxes import box_hit, iou, point_in_box
-from finesight.evals.metrics.detection import ImageBoxes, coco_average_precision, f1_at
+from finesight.evals.metrics.detection import coco_average_precision, f1_at
 from finesight.evals.metrics.intervals import temporal_iou
 from finesight.evals.metrics.points import point_bench_binary, point_bench_count, pointing_f1
 
@@ -63,7 +63,7 @@ def test_edges_belong_to_a_box():
     ],
 )
 def test_average_precision_depends_on_order(pred, scores, capsys):
-    found = coco_average_precision([ImageBoxes(pred, [A, B])])
+    found = coco_average_precision([(pred, [A, B])])
     assert tuple(found.values()) == pytest.approx(scores, abs=5e-4)
     assert list(found) == ["ap", "ap50", "ap75"]
     assert capsys.readouterr().out == ""

@@ -8,11 +8,12 @@ import math
 import numpy as np
 import pytest
 
+from finesight.errors import EvalError
 from finesight.evals.metrics.anls import anls, anls_raw_lengths
 from finesight.evals.metrics.chars import cer_capped, wer_capped
 from finesight.evals.metrics.count import count_hit, count_within_one
 from finesight.evals.metrics.detection import coco_average_precision
-from finesight.evals.metrics.extras import missing
+from finesight.evals.metrics.extras import required
 from finesight.evals.metrics.intervals import temporal_iou
 from finesight.evals.metrics.kie import kie_score
 from finesight.evals.metrics.ocrbench import ocrbench_hit
@@ -22,9 +23,10 @@ from finesight.evals.metrics.vqa import normalise_answer, vqa_accuracy
 
 
 def test_a_missing_library_is_named_with_what_to_do():
-    error = missing("apted", "comparing trees")
-    assert error.message == "apted is not installed and comparing trees needs it"
-    assert error.hint == "pip install apted"
+    with pytest.raises(EvalError) as caught, required("apted", "comparing trees"):
+        raise ModuleNotFoundError
+    assert caught.value.message == "apted is not installed and comparing trees needs it"
+    assert caught.value.hint == "pip install apted"
 
 
 def test_similarity_without_letters():

@@ -12,7 +12,7 @@ from finesight.evals.core import registry
 from finesight.evals.core.rows import BROKEN
 from finesight.evals.core.self_check import check_task
 from finesight.evals.core.task import Answered, Item, Scored
-from finesight.evals.tasks.mega import fields
+from finesight.evals.tasks.mega import mega_bench
 from finesight.evals.tasks.reading import omnidocbench
 from tests.support.benchmark_copies import (
     as_json,
@@ -149,7 +149,7 @@ def test_sets_of_cc_ocr_weigh_the_same_and_count_fields_together(tmp_path):
     [
         (("reading", "x", "IC15", "a"), "the track is 'reading'"),
         (("doc_parsing", "page", "x", "a"), "the kind of page is 'page'"),
-        (("kie", "open_category", "x", "a: b"), "no JSON"),
+        (("kie", "open_category", "x", "a: b"), "not JSON"),
     ],
 )
 def test_a_row_of_cc_ocr_that_no_rule_fits_is_broken(tmp_path, row, problem):
@@ -379,7 +379,7 @@ def test_fields_of_mega_bench_that_are_missing_or_left_out():
 def test_a_point_of_mega_bench_lies_in_a_box_of_the_context(tmp_path):
     row = mega_row("points", 1, {"at": "?"}, {"at": "xml_norm_point_in_bbox"}, "answer_string")
     row["eval_context"] = "{'bounding_boxes': ['(0.1, 0.1, 0.2, 0.2)']}"
-    truth = fields.question(row, tmp_path).truth
+    truth = mega_bench.question(row, tmp_path).truth
     for at, score in (("0.15, 0.15", 1.0), ("0.5, 0.5", 0.0)):
         said = {"at": f"<point>{at}</point>"}
         assert registry.task("mega_bench").score(said, truth)["score"] == score

@@ -91,11 +91,11 @@ def test_products_have_ten_kinds_to_choose_from(tmp_path):
         assert "ABCDEFGHIJ"[picture.getpixel((5, 5))[0]] == item.truth["answer"]
     idx(tmp_path / small_pictures.LABELS, labels.astype("<i4").view(np.uint8))
     (tmp_path / small_pictures.IMAGES).write_bytes(gzip.compress(b"\0\0\x0d\1\0\0\0\1xxxx"))
-    with pytest.raises(EvalError, match="no array of bytes in IDX form"):
+    with pytest.raises(EvalError, match="not an array of bytes in IDX format"):
         items(registry.task("fashion_mnist"), tmp_path)
     short = bytes((0, 0, 8, 1)) + struct.pack(">i", 9) + b"abc"
     (tmp_path / small_pictures.IMAGES).write_bytes(gzip.compress(short))
-    with pytest.raises(EvalError, match=r"holds 3 values, its head says \[9\]"):
+    with pytest.raises(EvalError, match=r"holds 3 values, its header gives the shape \[9\]"):
         items(registry.task("fashion_mnist"), tmp_path)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MMMU: college examinations in thirty subjects, options or a short answer, up to seven pictures."""
+"""MMMU: college exam questions in 30 subjects, with options or a short answer and up to seven pictures."""
 
 from __future__ import annotations
 
@@ -10,14 +10,9 @@ from typing import Any
 from finesight.evals.core.benchmark import Build
 from finesight.evals.core.rows import literal_list
 from finesight.evals.core.task import Extractor
-from finesight.evals.extract.mcq import (
-    CAN_INFER,
-    MMMU_LMMS,
-    MMMU_OFFICIAL,
-    MMMU_OFFICIAL_RANDOM,
-    ROBUST_LETTER,
-)
+from finesight.evals.extract.mcq import CAN_INFER, MMMU_LMMS, MMMU_OFFICIAL, MMMU_OFFICIAL_RANDOM
 from finesight.evals.extract.mmmu_open import MMMU_OPEN, is_open_correct
+from finesight.evals.extract.robust import ROBUST_LETTER
 from finesight.evals.judge.rules import OPEN_ANSWER
 from finesight.evals.tasks.choice.multiple_choice import (
     DIRECT,
@@ -59,7 +54,7 @@ _DOMAIN_OF = {subject: domain for domain, subjects in DOMAINS.items() for subjec
 
 
 def question(row: Row, folder: Path) -> Question | tuple[()]:
-    """A row with options or a free answer and pictures in numbered columns; none of another split."""
+    """A row with options or a free answer and pictures in numbered columns; () for a row of another split."""
     if row.get("split") not in (None, "validation", "val"):
         return ()
     choices, _ = options(row.get("options"))
@@ -69,10 +64,10 @@ def question(row: Row, folder: Path) -> Question | tuple[()]:
 
 
 def options(cell: Any) -> tuple[tuple[str, ...], int]:
-    """Texts of the options, and how many the authors' code sees: one for all that stand in a list within the list.
+    """Texts of the options, and their number in the authors' code, which counts a nested list as one option.
 
     Raises:
-        EvalError: the cell is written as a list within a list and cannot be read.
+        EvalError: the cell is a nested list written as text and cannot be parsed.
     """
     if isinstance(cell, str) and cell.lstrip().startswith("[["):
         cell = literal_list(cell)
@@ -83,7 +78,7 @@ def options(cell: Any) -> tuple[tuple[str, ...], int]:
 
 
 def as_question(row: Row, choices: tuple[str, ...], folder: Path) -> Question:
-    """A row with its pictures numbered by position."""
+    """The question of a row; marks of pictures are numbered by position."""
     shown = {n: picture(row[f"image_{n}"], folder) for n in range(1, 8) if row.get(f"image_{n}")}
     if not shown:
         shown = dict(enumerate(pictures(row.get("image"), folder), 1))
@@ -108,30 +103,29 @@ def as_question(row: Row, choices: tuple[str, ...], folder: Path) -> Question:
 
 
 def subject_of(identity: str) -> str:
-    """`validation_Art_Theory_3` is of Art_Theory."""
+    """Subject in an id: Art_Theory of `validation_Art_Theory_3`."""
     return "_".join(identity.split("_")[1:-1]) or identity
 
 
-def ask_lmms(asked: Question) -> list[Piece]:
-    """Question, options and a wish, pictures where they are mentioned."""
-    wish = f"{lettered(asked.choices)}\n\n{DIRECT}" if asked.choices else f"\n{ONE_WORD}"
-    return at_marks(f"{asked.text}\n{wish}", asked.media)
+def _ask_lmms(asked: Question) -> list[Piece]:
+    """Question, options and the request for a form of answer, pictures at their marks."""
+    rest = f"{lettered(asked.choices)}\n\n{DIRECT}" if asked.choices else f"\n{ONE_WORD}"
+    return at_marks(f"{asked.text}\n{rest}", asked.media)
 
 
-def ask_paper_thinking(asked: Question) -> list[Piece]:
-    """Qwen's words with leave to think."""
+def _ask_paper_thinking(asked: Question) -> list[Piece]:
+    """Qwen's prompt with its sentence on thinking."""
     return [*ask_qwen_at_marks(asked), THINK]
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """A letter is compared, a short answer searched for the gold ones."""
+    """Equality of letters; a short answer is correct by the official rule."""
     if truth["choices"]:
         return is_letter(parsed, truth)
     return {"correct": float(parsed is not None and is_open_correct(parsed, truth["golds"]))}
 
 
 def _reader(name: str, letters: Extractor) -> Extractor:
-    """Letters by this rule, short answers by the official one."""
     version = f"{letters.version}+{MMMU_OPEN.version}"
     return either(name, version, letters, MMMU_OPEN)
 
@@ -142,8 +136,8 @@ TASKS: Mapping[str, Build] = {
     "mmmu": build(
         rows(question),
         Wording("paper", QWEN, ask_qwen_at_marks),
-        Wording("paper-cot", f"{QWEN}, with its sentence on thinking", ask_paper_thinking),
-        Wording("lmms-eval", LMMS, ask_lmms),
+        Wording("paper-cot", f"{QWEN}, with its sentence on thinking", _ask_paper_thinking),
+        Wording("lmms-eval", LMMS, _ask_lmms),
         Wording("vlmevalkit", f"{QWEN}, pictures first", ask_qwen),
         extractors=(
             OFFICIAL,

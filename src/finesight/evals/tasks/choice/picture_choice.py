@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Multiple choice on pictures: AI2D, BLINK, MMBench, MMStar, MuirBench, RealWorldQA and SEED-Bench-2-Plus.
 
-One function reads the rows of all but MuirBench and RealWorldQA. The benchmarks differ in how copies give answers and
-options, in the official wording, and in how scores are added up; see `TASKS` at the end.
+`_read_row` reads the rows of all but MuirBench and RealWorldQA. The benchmarks differ in the columns of answers and
+options, in the official prompt, and in the aggregate; see `TASKS`.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,12 +17,8 @@ from typing import Any
 
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.extract.mcq import (
-    LMMS_LETTER_AI2D,
-    LMMS_LETTER_BLINK,
-    LMMS_LETTER_MUIRBENCH,
-    ROBUST_LETTER,
-)
+from finesight.evals.extract.mcq import LMMS_LETTER_AI2D, LMMS_LETTER_BLINK, LMMS_LETTER_MUIRBENCH
+from finesight.evals.extract.robust import ROBUST_LETTER
 from finesight.evals.extract.text import LAST_LINE
 from finesight.evals.judge.rules import OPEN_ANSWER
 from finesight.evals.tasks.choice import multiple_choice
@@ -33,11 +30,10 @@ from finesight.evals.tasks.choice.multiple_choice import (
     Letter,
     ask_qwen,
     ask_qwen_at_marks,
-    at_marks,
     choice,
     is_letter,
     letter_or_place,
-    lettered,
+    template_at_marks,
 )
 from finesight.evals.tasks.choice.written_options import split_options
 from finesight.evals.tasks.shared.aggregates import circular
@@ -50,31 +46,24 @@ from finesight.evals.tasks.shared.columns import (
     tags_of,
     texts,
 )
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either, say
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either, template
 
 ROTATION = 1_000_000
-"""Rows of one question of MMBench have the same index modulo this."""
+"""Rows of MMBench that ask the same question have equal indices modulo this number."""
 NOTE = "Note: You only need to respond with A, B, C or D without providing any additional information.\n"
 _MARK = re.compile(r"<image>")
 
 
-def read_row(
+def _read_row(
     row: Row, folder: Path, benchmark: Benchmark, *, letter: Letter | None = None
 ) -> Question:
-    """A row with `question`, `answer`, pictures, and `options` or columns A to D; `id` and `cluster` may be there.
+    """A row with `question`, `answer`, pictures, and `options` or columns A to D; `id` and `cluster` are optional.
 
-    Args:
-        row: the row.
-        folder: of the copy.
-        benchmark: says where pictures lie and which columns are tags.
-        letter: finds the letter of the answer; None for copies that give the letter.
-
-    Raises:
-        EvalError: the row has no options, or its answer is none of them.
+    `letter` finds the letter of the answer; None for copies that contain the letter.
     """
     choices = texts(row.get("options")) or choice_columns(row)
     if not choices:
-        raise EvalError("there is neither a column options nor columns A to D")
+        raise EvalError("the row has neither a column options nor columns A to D")
     answer = letter(row["answer"], choices) if letter else str(row["answer"])
     places = (folder, *(folder / name for name in benchmark.folders))
     cluster = row.get("cluster")
@@ -89,54 +78,46 @@ def read_row(
     )
 
 
-def read_mmbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
-    """A row of MMBench, grouped with the rows that ask the same with the options in another order."""
+def _read_mmbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
+    """A row of MMBench, grouped with the rows that ask the same question with rotated options."""
     index, hint = int(row["id"]), str(row.get("hint") or "")
     group = str(index % ROTATION)
-    made = replace(read_row(row, folder, benchmark), id=str(index), group=group, cluster=group)
+    made = replace(_read_row(row, folder, benchmark), id=str(index), group=group, cluster=group)
     return replace(made, hint="" if hint == "nan" else hint)
 
 
-def read_mmstar(row: Row, folder: Path, benchmark: Benchmark) -> Question:
-    """A row of MMStar; options are written into the question where there are no columns A to D."""
+def _read_mmstar(row: Row, folder: Path, benchmark: Benchmark) -> Question:
+    """A row of MMStar; without columns A to D the question text contains the options."""
     if not choice_columns(row):
         text, options = split_options(str(row["question"]))
         row = replace(row, values={**row.values, "question": text, "options": options})
-    return read_row(row, folder, benchmark)
+    return _read_row(row, folder, benchmark)
 
 
-def read_muirbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
-    """One row; its `<image>` marks are numbered, in the question first, then in the options."""
-    count = 0
+def _read_muirbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
+    """A row of MuirBench; its `<image>` marks are numbered in the question and then in the options."""
+    numbers = itertools.count(1)
 
-    def number(match: re.Match[str]) -> str:
-        nonlocal count
-        count += 1
-        return f"<image {count}>"
+    def numbered(text: str) -> str:
+        return _MARK.sub(lambda _: f"<image {next(numbers)}>", text)
 
-    text = _MARK.sub(number, row["question"])
-    choices = [_MARK.sub(number, option) for option in texts(row["options"])]
-    twin = row.get("counterpart_idx")
+    text = numbered(row["question"])
+    choices = [numbered(option) for option in texts(row["options"])]
+    index, counterpart = str(row["idx"]), row.get("counterpart_idx")
     return multiple_choice.question(
-        row["idx"],
+        index,
         text,
         choices,
         row["answer"],
         pictures(row["image"], folder),
         tags=tags_of(row, (*benchmark.by, "image_type")),
-        cluster="+".join(sorted((str(row["idx"]), str(row["idx"] if twin is None else twin)))),
+        cluster="+".join(sorted((index, index if counterpart is None else str(counterpart)))),
     )
 
 
-def ask_lmms_at_marks(asked: Question) -> list[Piece]:
-    """As lmms-eval asks, pictures where they are mentioned."""
-    return at_marks(f"{asked.text}\n{lettered(asked.choices)}\n{DIRECT}", asked.media)
-
-
-def read_realworldqa(row: Row, folder: Path, benchmark: Benchmark) -> Question:
-    """One row, with options or without."""
+def _read_realworldqa(row: Row, folder: Path, benchmark: Benchmark) -> Question:
     if choice_columns(row):
-        return read_row(row, folder, benchmark)
+        return _read_row(row, folder, benchmark)
     answer = str(row["answer"]).strip()
     return Question(
         id=str(row.get("id", row.where)),
@@ -147,58 +128,58 @@ def read_realworldqa(row: Row, folder: Path, benchmark: Benchmark) -> Question:
     )
 
 
-def ask_realworldqa(asked: Question) -> list[Piece]:
-    """As for MMMU where there are options, else the question as it stands."""
+def _ask_realworldqa(asked: Question) -> list[Piece]:
+    """As for MMMU if there are options, else the question alone."""
     return ask_qwen(asked) if asked.choices else [*asked.media, asked.text]
 
 
-def plain(text: str) -> str:
-    """An answer without case, blanks and the full stop."""
+def _plain(text: str) -> str:
+    """An answer in lower case, without outer blanks and full stop."""
     return text.strip().strip(".").strip().lower()
 
 
-def score_realworldqa(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """The letter, or the short answer without case and full stop."""
+def _score_realworldqa(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+    """Equality of letters, or of `_plain` short answers."""
     if truth["choices"]:
         return is_letter(parsed, truth)
-    return {"correct": float(parsed is not None and plain(str(parsed)) == plain(truth["answer"]))}
+    return {"correct": float(parsed is not None and _plain(str(parsed)) == _plain(truth["answer"]))}
 
 
 LETTER_OR_LINE = either("letter-or-line", f"2+{ROBUST_LETTER.version}", ROBUST_LETTER, LAST_LINE)
 
-MMBENCH = choice(benchmark_rows(read_mmbench), total=circular)
+MMBENCH = choice(benchmark_rows(_read_mmbench), total=circular)
 TASKS: Mapping[str, Build] = {
     "ai2d": choice(
-        benchmark_rows(partial(read_row, letter=letter_or_place)),
+        benchmark_rows(partial(_read_row, letter=letter_or_place)),
         extractors=(*LETTERS, LMMS_LETTER_AI2D),
     ),
     "blink": choice(
-        benchmark_rows(read_row),
+        benchmark_rows(_read_row),
         ways=(
-            Wording("official", "the column prompt of the benchmark", say()),
-            Wording("lmms-eval", LMMS, say(f"{NOTE}{{text}}")),
+            Wording("official", "the column prompt of the benchmark", template()),
+            Wording("lmms-eval", LMMS, template(f"{NOTE}{{text}}")),
         ),
         extractors=(*LETTERS, LMMS_LETTER_BLINK),
     ),
     "mmbench_cn": MMBENCH,
     "mmbench_en": MMBENCH,
     "mmbench_en_v11": MMBENCH,
-    "mmstar": choice(benchmark_rows(read_mmstar)),
+    "mmstar": choice(benchmark_rows(_read_mmstar)),
     "muirbench": choice(
-        benchmark_rows(read_muirbench),
+        benchmark_rows(_read_muirbench),
         ways=(
             Wording("vlmevalkit", QWEN, ask_qwen_at_marks),
-            Wording("lmms-eval", LMMS, ask_lmms_at_marks),
+            Wording("lmms-eval", LMMS, template_at_marks(f"{{text}}\n{{options}}\n{DIRECT}")),
         ),
         extractors=(*LETTERS, LMMS_LETTER_MUIRBENCH),
     ),
     "realworldqa": build(
-        benchmark_rows(read_realworldqa),
-        Wording("vlmevalkit", QWEN, ask_realworldqa),
-        Wording("lmms-eval", LMMS, say()),
+        benchmark_rows(_read_realworldqa),
+        Wording("vlmevalkit", QWEN, _ask_realworldqa),
+        Wording("lmms-eval", LMMS, template()),
         extractors=(LETTER_OR_LINE,),
-        score=score_realworldqa,
+        score=_score_realworldqa,
         judge=OPEN_ANSWER,
     ),
-    "seed_bench_2_plus": choice(benchmark_rows(read_row)),
+    "seed_bench_2_plus": choice(benchmark_rows(_read_row)),
 }

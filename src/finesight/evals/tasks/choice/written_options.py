@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that a copy writes into the question instead of giving them columns of their own."""
+"""Split question texts that contain their options."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from finesight.errors import EvalError
 
 _HEADING = re.compile(r"\s*\b(?:Options|Choices)\s{0,4}:\s{0,4}", re.IGNORECASE)
 _LABELS = (r"{}\s{{0,2}}: ?", r"\({}\) ?", r"{}\. ?", r"{}\) ?")
-"""How the letter of an option is written; one row keeps to one of them."""
+"""Forms of an option's letter; a row uses one of them."""
 _BOUNDARIES = (r"(?:[,;]\s{0,8}|\s{0,8}\n\s{0,8})", r"\s{1,8}")
-"""What stands between two options; the second only where there is none of the first."""
+"""Separators of options; the second is tried only if the first does not match."""
 _LINE = re.compile(r"\n\s*\(([A-Z])\)\s*")
 
 
 def split_options(text: str) -> tuple[str, tuple[str, ...]]:
     """Question and options of a row of MMStar's own file.
 
-    `Options: A: ape, B: bee` and `Choices:` with `(A) ape` on lines of their own are forms of that file; `A.` and `A)`
-    are read as well, and options without a heading where each has its line.
+    The file contains `Options: A: ape, B: bee`, and `Choices:` with one `(A) ape` per line. `A.`, `A)`, and one option
+    per line without a heading are read as well.
 
     Raises:
-        EvalError: no options stand there.
+        EvalError: the text contains no options.
     """
     text = text.strip()
     headings = list(_HEADING.finditer(text))
@@ -33,11 +33,11 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
         for label, boundary in product(_LABELS, _BOUNDARIES):
             if len(found := _listed(text[start:], label, boundary)) > 1:
                 return text[:end_of_question].strip(), found
-    raise EvalError("there are neither columns A to D nor options within the question")
+    raise EvalError("the row has neither columns A to D nor options within the question")
 
 
 def _listed(block: str, label: str, boundary: str) -> tuple[str, ...]:
-    """Texts of the options that a block of text begins with, each under the next letter."""
+    """Texts of the options at the start of a block, labelled A, B, C and so on."""
     first = re.match(label.format("A"), block)
     if first is None:
         return ()
@@ -52,10 +52,10 @@ def _listed(block: str, label: str, boundary: str) -> tuple[str, ...]:
 
 
 def split_lines(text: str) -> tuple[str, tuple[str, ...]]:
-    """Question and options of a row of LVBench, which lists them as `(A) ...`, one to a line.
+    """Question and options of a row of LVBench: `(A) ...`, one option per line.
 
     Raises:
-        EvalError: it lists none.
+        EvalError: the text lists no options.
     """
     first, *rest = _LINE.split(text)
     if len(rest) < 4:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CountBench: count objects in a picture, two to ten of them."""
+"""CountBench: count two to ten objects in a picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from finesight.evals.metrics.count import count_error, count_hit, count_within_o
 from finesight.evals.tasks.shared.aggregates import mean, means, part
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 DETECT = (
     "Please first output bbox coordinates and names of every item in this image in JSON format, and then answer how"
@@ -22,8 +22,8 @@ DETECT = (
 )
 
 
-def question(row: Row, folder: Path) -> Question:
-    """One row; its caption names the number and is never shown."""
+def _question(row: Row, folder: Path) -> Question:
+    """One row; the caption contains the number and is not used."""
     number = int(row["number"])
     return Question(
         id=str(row.get("id", row.where)),
@@ -36,7 +36,7 @@ def question(row: Row, folder: Path) -> Question:
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Right, at most one off, and how far off; no number counts as far off as saying none."""
+    """Correct, at most one off, and the absolute error; an answer without a number counts as 0."""
     number = truth["number"]
     return {
         "correct": float(count_hit(parsed, number)),
@@ -45,21 +45,23 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def mean_error(scored: Sequence[Scored]) -> dict[str, float]:
-    """How far off counts are on average; an item that failed is as far off as one without a number."""
+def _mean_error(scored: Sequence[Scored]) -> dict[str, float]:
+    """Mean absolute error; a failed item counts as an answer of 0."""
     errors = (part(one, "error", float(one.item.truth["number"])) for one in scored)
     return {"mean_absolute_error": mean(errors)}
 
 
-TOTAL = means({"correct": "accuracy", "near": "within_one"}, mean_error)
-PAPER = Wording("paper", "the detect-then-count prompt of the report and cookbook", say(DETECT))
+TOTAL = means({"correct": "accuracy", "near": "within_one"}, _mean_error)
+PAPER = Wording(
+    "paper", "the detect-then-count prompt of the report and cookbook", template(DETECT)
+)
 PLAIN = Wording(
-    "plain", "the number alone, as lmms-eval asks", say("{text}\nAnswer with just a number.")
+    "plain", "the number alone, as lmms-eval asks", template("{text}\nAnswer with just a number.")
 )
 
 
 TASKS: Mapping[str, Build] = {
     "countbench": build(
-        rows(question), PAPER, PLAIN, extractors=(LAST_NUMBER,), score=score, total=TOTAL
+        rows(_question), PAPER, PLAIN, extractors=(LAST_NUMBER,), score=score, total=TOTAL
     )
 }

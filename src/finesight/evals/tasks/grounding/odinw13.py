@@ -1,32 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ODinW-13: object detection in thirteen collections from the wild, by average precision.
+"""ODinW-13: object detection in thirteen collections, scored by average precision.
 
-Annotations are in COCO format, one folder for each collection.
+Each collection is a folder with annotations in COCO format.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Scored, Task
+from finesight.evals.core.task import Item, Scored, Task
 from finesight.evals.extract.places import ALL_BOXES
 from finesight.evals.metrics.detection import coco_average_precision, f1_at
 from finesight.evals.tasks.grounding.places import boxes_in_words
 from finesight.evals.tasks.shared.aggregates import mean
-from finesight.evals.tasks.shared.columns import Row, find, picture, row_reader
-from finesight.evals.tasks.shared.questions import (
-    Broken,
-    Question,
-    Read,
-    Wording,
-    prompts,
-    say,
-)
+from finesight.evals.tasks.shared.columns import Row, find, picture, read_rows
+from finesight.evals.tasks.shared.questions import Question, Wording, prompts, template
 
 COLLECTIONS = (
     *("AerialMaritimeDrone", "Aquarium", "CottontailRabbits", "EgoHands", "NorthAmericaMushrooms"),
@@ -36,8 +30,8 @@ COLLECTIONS = (
 ANNOTATIONS = ("annotations_without_background.json", "*annotations*.json")
 
 
-def annotation_file(collection: str, folder: Path) -> Path | None:
-    """The annotations of the test split, or of validation where there is no other; None without the collection."""
+def _annotation_file(collection: str, folder: Path) -> Path | None:
+    """Annotations of the test split, else of the validation split; None if the collection is missing."""
     root = next((p for p in folder.iterdir() if p.name.lower() == collection.lower()), None)
     if root is None:
         return None
@@ -45,48 +39,42 @@ def annotation_file(collection: str, folder: Path) -> Path | None:
     return find(root, *splits, "**/test_*.json", "**/val*.json")[0]
 
 
-def questions(benchmark: Benchmark, *, one_per_category: bool) -> Read:
-    """Reads all collections that are there: one question per picture and category, or one per picture."""
-
-    def read(folder: Path) -> Iterator[Question | Broken]:
-        found = (
-            {name: annotation_file(name, folder) for name in COLLECTIONS} if folder.is_dir() else {}
-        )
-        if not any(found.values()):
-            find(folder, *COLLECTIONS)
-        for collection, path in found.items():
-            if path is not None:
-                make = question_maker(collection, path, one_per_category=one_per_category)
-                yield from row_reader(benchmark, make, files=(path.name,))(path.parent)
-
-    return read
+def _read_collections(
+    benchmark: Benchmark, folder: Path, *, one_per_category: bool
+) -> Iterator[Question | Item]:
+    """Questions of all collections of a copy: one per picture and category, or one per picture."""
+    found = (
+        {name: _annotation_file(name, folder) for name in COLLECTIONS} if folder.is_dir() else {}
+    )
+    if not any(found.values()):
+        find(folder, *COLLECTIONS)
+    for collection, path in found.items():
+        if path is not None:
+            make = question_maker(collection, path, one_per_category=one_per_category)
+            yield from read_rows(benchmark, path.parent, make, files=(path.name,))
 
 
-def used_categories(path: Path) -> tuple[str, ...]:
-    """Names of the categories that have a box, in the order of the file; the rest are headings of its tool.
-
-    Raises:
-        EvalError: the file is no JSON of COCO's form.
-    """
+def _used_categories(path: Path) -> tuple[str, ...]:
+    """Names of the categories that have a box, in the order of the file; the others are supercategories."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         used = {each["category_id"] for each in content["annotations"]}
         return tuple(each["name"] for each in content["categories"] if each["id"] in used)
     except (ValueError, KeyError, TypeError) as error:
-        raise EvalError(f"{path} holds no annotations in COCO's form: {error}") from error
+        raise EvalError(f"{path} holds no annotations in COCO's format: {error}") from error
 
 
 def question_maker(
     collection: str, path: Path, *, one_per_category: bool
 ) -> Callable[[Row, Path], Sequence[Question]]:
-    """A function that turns a picture with its objects into questions.
+    """A function that turns a row (a picture with its objects) into questions.
 
     Args:
-        collection: what ids begin with.
-        path: the annotations, which say what categories there are.
-        one_per_category: one question for each of them, or one for all.
+        collection: prefix of ids.
+        path: file of annotations, which contains the categories.
+        one_per_category: one question per category, or one for all categories.
     """
-    names = used_categories(path)
+    names = _used_categories(path)
 
     def make(row: Row, folder: Path) -> Sequence[Question]:
         shown = picture(row["image"], folder)
@@ -129,28 +117,28 @@ def _right_words(objects: Sequence[Mapping[str, Any]], asked: Sequence[str]) -> 
 
 
 def said_boxes(parsed: Any, asked: Sequence[str]) -> list[tuple[str, list[float]]]:
-    """Boxes said; where one category was asked for, every box is meant to be of it."""
+    """Predicted boxes; if one category was asked for, every box gets it as label."""
     only = asked[0] if len(asked) == 1 else None
     return [(only or str(label), list(box)) for label, box in parsed or ()]
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """F1 at an overlap of a half; saying nothing of nothing is right only where the answer says so."""
-    said, there = said_boxes(parsed, truth["asked"]), truth["boxes"]
-    return {"f1": f1_at([(said, there)]) if said or there else float(parsed is not None)}
+    """F1 at IoU 0.5; without gold boxes, 1 for an answer that denies them and 0 for an unreadable one."""
+    pred, gold = said_boxes(parsed, truth["asked"]), truth["boxes"]
+    return {"f1": f1_at([(pred, gold)]) if pred or gold else float(parsed is not None)}
 
 
 def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
-    """Average precision per collection, rounded to three digits as published, and the mean of collections."""
+    """Average precision per collection, rounded to three digits as published, and the mean over collections."""
     collections: dict[str, dict[str, tuple[list[Any], list[Any]]]] = {}
     classes: dict[str, list[str]] = {}
     for one in scored:
         truth: Mapping[str, Any] = one.item.truth
         classes[truth["collection"]] = truth["classes"]
         pictures = collections.setdefault(truth["collection"], {})
-        said, there = pictures.setdefault(one.item.group or one.item.id, ([], []))
-        said += said_boxes(None if one.error else one.parsed, truth["asked"])
-        there += [(label, box) for label, box in truth["boxes"]]
+        pred, gold = pictures.setdefault(one.item.group or one.item.id, ([], []))
+        pred += said_boxes(None if one.error else one.parsed, truth["asked"])
+        gold += [(label, box) for label, box in truth["boxes"]]
     metrics: dict[str, float] = {}
     for name, pictures in collections.items():
         precision = coco_average_precision(list(pictures.values()), classes=classes[name])
@@ -163,30 +151,22 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     } | metrics
 
 
-ask_paper = say("Locate every {text} in the image and output the coordinates in JSON format.")
-"""One category, in the words the authors gave."""
-ask_qwen3 = say(
+ask_paper = template("Locate every {text} in the image and output the coordinates in JSON format.")
+"""One category per question, in the authors' words."""
+ask_qwen3 = template(
     "Locate every instance that belongs to the following categories: '{text}'. Report bbox coordinates in JSON format."
 )
-"""All categories at once, in the words of the next model."""
+"""All categories in one question, in the words of Qwen3-VL."""
 
 
-def build(benchmark: Benchmark) -> Task:
-    """One question per category, as the authors ask, or one per picture."""
-    by_category = questions(benchmark, one_per_category=True)
-    by_picture = questions(benchmark, one_per_category=False)
-    return benchmark.task(
-        (
-            *prompts(
-                by_category,
-                Wording("paper", "the authors: one question per category", ask_paper),
-            ),
-            *prompts(by_picture, Wording("qwen3", "Qwen3-VL: one question per picture", ask_qwen3)),
-        ),
-        (ALL_BOXES,),
-        score,
-        aggregate,
-    )
+def _build(benchmark: Benchmark) -> Task:
+    """The task with one question per category, as the authors ask, or one per picture."""
+    paper = Wording("paper", "the authors: one question per category", ask_paper)
+    qwen3 = Wording("qwen3", "Qwen3-VL: one question per picture", ask_qwen3)
+    by_category = partial(_read_collections, benchmark, one_per_category=True)
+    by_picture = partial(_read_collections, benchmark, one_per_category=False)
+    asked = (*prompts(by_category, paper), *prompts(by_picture, qwen3))
+    return benchmark.task(asked, (ALL_BOXES,), score, aggregate)
 
 
-TASKS: Mapping[str, Build] = {"odinw13": build}
+TASKS: Mapping[str, Build] = {"odinw13": _build}

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes, points and masks: right answers as text, and the formats of local copies.
+"""Boxes, points and masks of local copies, and correct answers as text.
 
-The truth is always in pixels of the original picture. What the numbers of an answer mean is declared by the system
-that answers; the extractors map them to the original picture, so that nothing here tries several readings.
+The truth is in pixels of the original picture. Extractors map the coordinates of an answer to the original picture.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ def corners(box: Sequence[float]) -> list[float]:
     """`[x, y, width, height]` as `[x1, y1, x2, y2]`.
 
     Raises:
-        EvalError: these are not four numbers.
+        EvalError: the values are not four numbers.
     """
     x, y, width, height = numbers(box, 4)
     return [x, y, x + width, y + height]
 
 
 def numbers(values: Any, count: int) -> list[float]:
-    """So many numbers of a cell.
+    """The `count` numbers in a cell.
 
     Raises:
         EvalError: the cell holds something else, or NaN or infinity.
@@ -47,18 +46,21 @@ def numbers(values: Any, count: int) -> list[float]:
 
 def boxes_in_words(boxes: Sequence[Sequence[float]], label: str) -> str:
     """Boxes in the JSON that Qwen2.5-VL writes."""
-    found = [{"bbox_2d": list(box), "label": label} for box in boxes]
-    return f"```json\n{json.dumps(found, ensure_ascii=False)}\n```"
+    return _as_json("bbox_2d", boxes, label)
 
 
 def points_in_words(points: Sequence[Sequence[float]], label: str) -> str:
     """Points in the JSON that Qwen2.5-VL writes."""
-    found = [{"point_2d": list(point), "label": label} for point in points]
+    return _as_json("point_2d", points, label)
+
+
+def _as_json(key: str, places: Sequence[Sequence[float]], label: str) -> str:
+    found = [{key: list(place), "label": label} for place in places]
     return f"```json\n{json.dumps(found, ensure_ascii=False)}\n```"
 
 
 def size_of(picture: ImagePart) -> Size:
-    """Size of a picture, from its head alone.
+    """Size of a picture, from its file header.
 
     Raises:
         EvalError: it cannot be opened.
@@ -74,12 +76,12 @@ def size_of(picture: ImagePart) -> Size:
 
 
 def scaled(values: Sequence[float], size: Size) -> list[float]:
-    """Shares of width and height, in turn, as pixels."""
+    """Alternating fractions of width and height as pixels."""
     return [value * (size.height if at % 2 else size.width) for at, value in enumerate(values)]
 
 
 def run_lengths(mask: Path) -> dict[str, Any]:
-    """`run_lengths_of` the picture of a mask, white where it is on.
+    """`run_lengths_of` a mask stored as a picture, white inside.
 
     Raises:
         EvalError: it cannot be opened.
@@ -94,10 +96,10 @@ def run_lengths(mask: Path) -> dict[str, Any]:
 
 
 def run_lengths_of(mask: Any) -> dict[str, Any]:
-    """A mask `bool[H, W]` as plain numbers: its size, and lengths of runs of off and on, row by row, off first.
+    """A mask `bool[H, W]` as its size and row-major run lengths, starting with a run of False.
 
     Raises:
-        EvalError: this is no grid.
+        EvalError: the mask is not two-dimensional.
     """
     import numpy as np
 
@@ -120,7 +122,7 @@ def mask_of(lengths: dict[str, Any]) -> Any:
 
 
 def points_inside(lengths: dict[str, Any], count: int) -> list[list[float]]:
-    """So many places inside a mask, spread over it; fewer where it has fewer pixels."""
+    """Up to `count` points spread over the pixels of a mask."""
     import numpy as np
 
     rows, columns = np.nonzero(mask_of(lengths))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pointing: Point-Bench, and PixMo points by Molmo's rule.
+"""Pointing: Point-Bench, and PixMo points scored as in Molmo.
 
-The report's PointGrounding is the authors' own collection and was never published; PixMo is the nearest open one.
+The report's PointGrounding was never published; PixMo is the most similar open data set.
 """
 
 from __future__ import annotations
@@ -31,11 +31,10 @@ from finesight.evals.tasks.grounding.places import (
 from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, find, picture
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 
-def read_point_bench(row: Row, folder: Path) -> Question:
-    """One row with its mask."""
+def _read_point_bench(row: Row, folder: Path) -> Question:
     below = [path.parent for path in find(folder, "*/*.json", "*.json", "*.parquet")[:1]]
     places = (
         folder,
@@ -62,8 +61,8 @@ def read_point_bench(row: Row, folder: Path) -> Question:
     )
 
 
-def score_point_bench(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Right by the rule of the kind, and the share of points that lie where they should."""
+def _score_point_bench(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+    """Correct by the rule for counts or single points, and the share of points inside the mask."""
     mask = mask_of(truth["mask"])
     right = (
         point_bench_count(parsed, mask, truth["count"])
@@ -74,12 +73,8 @@ def score_point_bench(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]
     return {"correct": float(right), "inside": sum(inside) / len(inside) if inside else 0.0}
 
 
-def read_pixmo(row: Row, folder: Path) -> Question:
-    """One row; points are percent of width and height, masks cover the whole picture.
-
-    Raises:
-        EvalError: points and masks differ in number, or the picture is not there.
-    """
+def _read_pixmo(row: Row, folder: Path) -> Question:
+    """One row; points are in percent of width and height, masks have the size of the picture."""
     shown = picture(row.get("image") or f"{row['sha']}.jpg", folder, folder / "images")
     size = size_of(shown)
     points = [_pixels(point, size.width, size.height) for point in row["points"]]
@@ -96,44 +91,40 @@ def read_pixmo(row: Row, folder: Path) -> Question:
 
 
 def _pixels(point: Any, width: int, height: int) -> list[float]:
-    """A point in percent, as `{"x": .., "y": ..}` or as a pair."""
+    """A point `{"x": .., "y": ..}` or `[x, y]` in percent, as pixels."""
     pair = [point["x"], point["y"]] if isinstance(point, Mapping) else point
     x, y = numbers(pair, 2)
     return [x / 100 * width, y / 100 * height]
 
 
-def score_pixmo(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Precision, recall and F1; where nothing is meant, pointing at nothing is right, but silence is not."""
+def _score_pixmo(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+    """Precision, recall and F1; without gold points, an empty list is correct and an unreadable answer is wrong."""
     masks = [mask_of(mask) for mask in truth["masks"]]
     precision, recall, f1 = pointing_f1(parsed, truth["points"], masks)
     return {"f1": f1, "precision": precision, "recall": recall}
 
 
-COOKBOOK = Wording(
-    "cookbook",
-    "the form of Qwen2.5-VL's cookbook",
-    say("{text}\nOutput the point coordinates in JSON format."),
-)
-ask_every = say("point to every {text} in the image, output its coordinates in JSON format")
-"""This project's words; Qwen's cookbook shows the form of the answer, and no such question in English."""
-ask_xml = say(
+ask_cookbook = template("{text}\nOutput the point coordinates in JSON format.")
+ask_every = template("point to every {text} in the image, output its coordinates in JSON format")
+"""This project's wording; Qwen's cookbook shows the form of the answer, but no such question in English."""
+ask_xml = template(
     "point to the {text}, output its coordinates in XML format <points x y>object</points>"
 )
 JSON_FORM = "this project's wording, for the JSON form of the Qwen2.5-VL cookbook"
 TASKS: Mapping[str, Build] = {
     "point_bench": build(
-        rows(read_point_bench),
-        COOKBOOK,
+        rows(_read_point_bench),
+        Wording("cookbook", "the form of Qwen2.5-VL's cookbook", ask_cookbook),
         extractors=(ALL_POINTS,),
-        score=score_point_bench,
+        score=_score_point_bench,
         total=means({"correct": "accuracy", "inside": "share_inside"}),
     ),
     "point_grounding": build(
-        rows(read_pixmo),
+        rows(_read_pixmo),
         Wording("paper", JSON_FORM, ask_every),
         Wording("xml", "Qwen2.5-VL cookbook, XML form", ask_xml),
         extractors=(ALL_POINTS,),
-        score=score_pixmo,
+        score=_score_pixmo,
         total=means({"f1": "f1", "precision": "precision", "recall": "recall"}),
     ),
 }

@@ -14,13 +14,12 @@ from finesight.evals.tasks.grounding.places import boxes_in_words, corners
 from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, texts
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 THRESHOLD = 0.5
 
 
-def question(row: Row, folder: Path) -> Sequence[Question]:
-    """One question per phrase of a row."""
+def _question(row: Row, folder: Path) -> Sequence[Question]:
     box, shown = corners(row["box"]), picture(row["image"], folder, folder / "images")
     place = f"{row.get('file', row['id'])} {' '.join(f'{value:g}' for value in box)}"
     return [
@@ -36,22 +35,22 @@ def question(row: Row, folder: Path) -> Sequence[Question]:
     ]
 
 
-def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Overlap of the first box, and whether it reaches a half; no box overlaps nothing."""
+def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+    """IoU of the first box, 0 without a box, and whether it reaches the threshold."""
     overlap = iou(parsed, truth["box"]) if parsed else 0.0
     return {"hit": float(overlap >= THRESHOLD), "iou": overlap}
 
 
-ask_paper = say("Locate {text} in this image and output the bbox coordinates in JSON format.")
-ask_qwen3 = say(
+ask_paper = template("Locate {text} in this image and output the bbox coordinates in JSON format.")
+ask_qwen3 = template(
     'Locate every object that matches the description "{text}" in the image. Report bbox coordinates in JSON format.'
 )
 REFCOCO = build(
-    rows(question),
+    rows(_question),
     Wording("paper", "the authors of Qwen2.5-VL", ask_paper),
     Wording("qwen3", "the authors of Qwen3-VL", ask_qwen3),
     extractors=(FIRST_BOX,),
-    score=score,
+    score=_score,
     total=means({"hit": "acc@0.5", "iou": "mean_iou"}),
 )
 TASKS: Mapping[str, Build] = dict.fromkeys(

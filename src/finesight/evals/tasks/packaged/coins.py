@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ancient coins on one photograph of scikit-image, to be counted: all 24, whole rows, and beginnings of rows."""
+"""Counting ancient coins on a photograph of scikit-image: all 24, whole rows, and the first coins of a row."""
 
 from __future__ import annotations
 
@@ -15,27 +15,23 @@ from finesight.evals.extract.numbers import LAST_NUMBER
 from finesight.evals.tasks.grounding import countbench
 from finesight.evals.tasks.packaged import copies
 from finesight.evals.tasks.shared.build import build, whole
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 QUESTION = "How many coins are there in the image?"
 PER_ROW = 6
 EDGES = (0, 83, 150, 225, 303)
-"""Between the rows, in pixels from above; each of the four holds six coins."""
+"""Boundaries of the four rows of six coins, in pixels from the top."""
 GAPS = (
     (74, 126, 186, 247, 301),
     (75, 128, 180, 236, 307),
     (71, 130, 182, 244, 306),
     (83, 140, 210, 272, 331),
 )
-"""Per row, between its coins, in pixels from the left."""
+"""Boundaries between the coins of each row, in pixels from the left."""
 
 
 def cuts(width: int) -> Iterator[tuple[tuple[int, int, int, int], int]]:
-    """Boxes of the picture that cut no coin, and how many coins each shows.
-
-    Args:
-        width: of the picture.
-    """
+    """Boxes that cut no coin of a picture of this width, each with its number of coins."""
     for first, last in combinations(range(len(EDGES)), 2):
         yield (0, EDGES[first], width, EDGES[last]), PER_ROW * (last - first)
     for row, gaps in enumerate(GAPS):
@@ -43,16 +39,12 @@ def cuts(width: int) -> Iterator[tuple[tuple[int, int, int, int], int]]:
             yield (0, EDGES[row], gap, EDGES[row + 1]), count
 
 
-def questions(folder: Path) -> Iterator[Question]:
-    """One question per cut, in an order that mixes small and large numbers.
-
-    Raises:
-        EvalError: the picture is not there.
-    """
+def _questions(folder: Path) -> Iterator[Question]:
+    """One question per box, in an order that mixes small and large numbers."""
     with Image.open(copies.needed(folder, "coins.png")) as opened:
         picture = opened.convert("RGB")
     found = list(cuts(picture.width))
-    step = 7  # has no divisor in common with the 26 cuts: every cut comes once
+    step = 7  # coprime to the 26 boxes, so that each occurs once
     for place in range(len(found)):
         box, count = found[place * step % len(found)]
         yield Question(
@@ -68,9 +60,9 @@ def questions(folder: Path) -> Iterator[Question]:
 
 TASKS: Mapping[str, Build] = {
     "coins": build(
-        whole(questions),
+        whole(_questions),
         countbench.PLAIN,
-        Wording("paper", "the detect-then-count prompt of the report", say(countbench.DETECT)),
+        Wording("paper", "the detect-then-count prompt of the report", template(countbench.DETECT)),
         extractors=(LAST_NUMBER,),
         score=countbench.score,
         total=countbench.TOTAL,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of the copies that scripts/fetch_real_data.py writes."""
+"""Files of copies written by scripts/fetch_real_data.py."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ FETCH = "fetch it with scripts/fetch_real_data.py"
 
 
 def needed(folder: Path, name: str) -> Path:
-    """A file that a copy must have.
+    """Path of a required file.
 
     Raises:
-        EvalError: it is not there.
+        EvalError: the file is missing.
     """
     path = folder / name
     if not path.is_file():

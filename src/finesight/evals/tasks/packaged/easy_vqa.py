@@ -22,10 +22,10 @@ FILE = "test/questions.json"
 
 
 def questions(folder: Path) -> Iterator[Question]:
-    """Questions of the test part, one per picture at most, the same ones every time.
+    """A fixed random selection of the test split, at most one question per picture.
 
     Raises:
-        EvalError: the questions are not there, or a row is none.
+        EvalError: the file of questions is missing or invalid.
     """
     path = copies.needed(folder, FILE)
     by_picture: dict[int, list[tuple[str, str]]] = {}
@@ -50,9 +50,9 @@ def questions(folder: Path) -> Iterator[Question]:
         )
 
 
-def is_same(said: str, gold: str) -> bool:
-    """Whether an answer is the word wanted; case and a full stop aside."""
-    return said.strip().rstrip(".").lower() == gold.lower()
+def _is_same(pred: str, gold: str) -> bool:
+    """Whether an answer equals the gold word, ignoring case and a full stop."""
+    return pred.strip().rstrip(".").lower() == gold.lower()
 
 
 TASKS: Mapping[str, Build] = {
@@ -60,7 +60,7 @@ TASKS: Mapping[str, Build] = {
         whole(questions),
         *short_answer(ONE_WORD),
         extractors=(WHOLE_TEXT,),
-        score=best(is_same),
+        score=best(_is_same),
         total=ACCURACY,
     )
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OCR by sizes, languages, directions, JSON, long pages and scans; the data set is made on the machine that runs it.
+"""OCR by sizes, languages, directions, JSON, long pages and scans, on a locally generated data set.
 
-An item counts only in the rows that it was made for: a row of languages holds no shrunken copies.
+An item has only the tags that it was made for: breakdowns by language contain no downscaled copies.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from finesight.evals.metrics.chars import cer_capped
 from finesight.evals.tasks.shared.aggregates import average
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, record
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 READ_TEXT = "Read all the text in the image."
 READ_JSON = (
@@ -26,12 +26,12 @@ READ_JSON = (
     ' {"lines": ["first line", "second line"]}'
 )
 ROWS = ("kind", "resolution", "language", "direction")
-"""Tags that make rows."""
+"""Tags of the breakdowns."""
 _FENCE = re.compile(r"^```\w*\n?|\n?```$")
 
 
 def lines_in(text: str) -> str | None:
-    """The lines of an answer in JSON, joined; None where it is no JSON of lines."""
+    """The joined lines of an answer in JSON; None if the answer is not a JSON list of lines."""
     try:
         found = json.loads(_FENCE.sub("", text.strip()))
     except (ValueError, RecursionError):
@@ -49,11 +49,10 @@ def _read(answered: Answered) -> str | None:
 
 
 TEXT_OR_LINES = Extractor("text-or-lines", "3", _read, keeps_text=True)
-"""The whole answer, or the lines of its JSON where JSON was wanted."""
+"""The whole answer, or the lines of its JSON if JSON was requested."""
 
 
-def question(row: Row, folder: Path) -> Question:
-    """One row."""
+def _question(row: Row, folder: Path) -> Question:
     text, tags = str(row["text"]), {name: str(value) for name, value in record(row["tags"]).items()}
     wants_json = tags["kind"] == "json"
     return Question(
@@ -67,21 +66,21 @@ def question(row: Row, folder: Path) -> Question:
     )
 
 
-def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Character errors, 1 at most; runs of blanks and line ends count as one blank."""
+def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+    """Character error rate, at most 1; whitespace is normalised to single blanks."""
     if parsed is None:
         return {"cer": 1.0}
-    said, gold = (" ".join(str(text).split()) for text in (parsed, truth["text"]))
-    return {"cer": cer_capped(said, gold)}
+    pred, gold = (" ".join(str(text).split()) for text in (parsed, truth["text"]))
+    return {"cer": cer_capped(pred, gold)}
 
 
 WORDING = "official wording of Qwen2.5-VL's OCR examples; this project's for JSON"
 TASKS: Mapping[str, Build] = {
     "ocr_compare": build(
-        rows(question),
-        Wording("read", WORDING, say()),
+        rows(_question),
+        Wording("read", WORDING, template()),
         extractors=(TEXT_OR_LINES,),
-        score=score,
+        score=_score,
         aggregate=average("cer", name="cer", by=ROWS, failed=1.0),
     )
 }

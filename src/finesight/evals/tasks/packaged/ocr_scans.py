@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scanned pages of tesseract-ocr/test, upright and turned, and a photographed page of scikit-image, with their texts.
+"""OCR of scanned pages of tesseract-ocr/test, upright and rotated, and of a photographed page of scikit-image.
 
-The text of the photograph was read by eye; it is unevenly lit, and curved at its edge.
+The photograph was transcribed by hand; it is unevenly lit, and curved at its edge.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from PIL import Image
 from finesight.conversation import ImagePart
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Build
+from finesight.evals.core.rows import broken_item
+from finesight.evals.core.task import Item
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.metrics.chars import cer_capped, wer_capped
 from finesight.evals.tasks.packaged.copies import needed
 from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, whole
-from finesight.evals.tasks.shared.questions import Broken, Question, Read, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Read, Wording, template
 
 QUESTION = "Read all the text in the image."
 SCANS = {
@@ -30,7 +32,7 @@ SCANS = {
     "phototest-rotated-L.png": ("phototest.gold.txt", "turned left"),
     "phototest-rotated-R.png": ("phototest.gold.txt", "turned right"),
 }
-"""Picture -> file of its text, and how it is turned."""
+"""Picture -> file of its text, and its orientation."""
 HEADING = "Region-based segmentation"
 LINES = (
     "Let us first determine markers of the coins and the",
@@ -44,14 +46,14 @@ PARTS = {
     "paragraph": ((0, 44, 384, 140), "\n".join(LINES)),
     "both": ((0, 0, 384, 148), "\n".join((HEADING, *LINES))),
 }
-"""Part of the page -> its box in pixels of page.png, and its text. Below 148 a line is cut off: it is never shown."""
+"""Part of the page -> its box in pixels of page.png, and its text. Below 148 a line is cut off."""
 
 
-def questions(folder: Path) -> Iterator[Question | Broken]:
-    """One question per scan that is there.
+def questions(folder: Path) -> Iterator[Question | Item]:
+    """One question per scan in the folder.
 
     Raises:
-        EvalError: the folder holds none of the scans.
+        EvalError: there is none.
     """
     found = [name for name in SCANS if (folder / name).is_file()]
     if not found:
@@ -64,7 +66,7 @@ def questions(folder: Path) -> Iterator[Question | Broken]:
         try:
             text = (folder / text_file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            yield Broken(name, f"text {text_file} cannot be read: {error}")
+            yield broken_item(name, f"text {text_file} cannot be read: {error}")
             continue
         page = text_file.partition(".")[0]
         yield Question(
@@ -78,12 +80,7 @@ def questions(folder: Path) -> Iterator[Question | Broken]:
         )
 
 
-def page_questions(folder: Path) -> Iterator[Question]:
-    """One question per part of the page.
-
-    Raises:
-        EvalError: the page is not there.
-    """
+def _page_questions(folder: Path) -> Iterator[Question]:
     with Image.open(needed(folder, "page.png")) as opened:
         page = opened.convert("RGB")
     for name, (box, text) in PARTS.items():
@@ -98,24 +95,24 @@ def page_questions(folder: Path) -> Iterator[Question]:
         )
 
 
-def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Errors by characters and by words, each 1 at most; runs of blanks and line ends count as one blank."""
-    said, gold = (" ".join(str(text or "").split()) for text in (parsed, truth["text"]))
-    return {"cer": cer_capped(said, gold), "wer": wer_capped(said, gold)}
+def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+    """Character and word error rates, at most 1; whitespace is normalised to single blanks."""
+    pred, gold = (" ".join(str(text or "").split()) for text in (parsed, truth["text"]))
+    return {"cer": cer_capped(pred, gold), "wer": wer_capped(pred, gold)}
 
 
 TOTAL = means({"cer": "cer", "wer": "wer"}, failed=1.0)
 ONLY_TEXT = "Please output only the text content from the image without any additional descriptions or formatting."
 OFFICIAL = "official wording of Qwen2.5-VL's OCR examples"
-READ = Wording("read", OFFICIAL, say())
+READ = Wording("read", OFFICIAL, template())
 
 
 def scans(read: Read, *wordings: Wording) -> Build:
-    """Pages of these questions, asked in these wordings."""
-    return build(whole(read), *wordings, extractors=(WHOLE_TEXT,), score=score, total=TOTAL)
+    """A benchmark of these questions with these prompts."""
+    return build(whole(read), *wordings, extractors=(WHOLE_TEXT,), score=_score, total=TOTAL)
 
 
 TASKS: Mapping[str, Build] = {
-    "ocr_scans": scans(questions, READ, Wording("only-text", OFFICIAL, say(ONLY_TEXT))),
-    "page_scan": scans(page_questions, READ),
+    "ocr_scans": scans(questions, READ, Wording("only-text", OFFICIAL, template(ONLY_TEXT))),
+    "page_scan": scans(_page_questions, READ),
 }

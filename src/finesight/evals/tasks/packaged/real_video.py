@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real videos cut and joined: questions on order, content at a second and length, and on when something is shown."""
+"""Real videos, cut and joined: questions on order, on content at a time, on duration, and on times of events."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from finesight.evals.tasks.video import charades_sta
 from finesight.evals.tasks.video.video_choice import choice_on_video
 
 SECONDS_EACH = 2
-"""Shown of each video in a row of several."""
+"""Duration of each clip in a joined video."""
 LENGTHS = (2, 3, 4)
-"""Seconds of a stretch that is to be found; drawn."""
+"""Possible durations of an event in seconds."""
 
 
 def facts(folder: Path) -> Iterator[Question]:
-    """Questions with options, kinds mixed; the same ones every time.
+    """A fixed list of questions with options, in shuffled order.
 
     Raises:
-        EvalError: a video is not there.
+        EvalError: a video is missing.
     """
     frames = Frames(folder)
     pairs, triples = list(permutations(CLIPS, 2)), list(permutations(CLIPS, 3))
@@ -48,7 +48,7 @@ def facts(folder: Path) -> Iterator[Question]:
 def _fact(
     frames: Frames, kind: str, some: Sequence[Clip], number: int, draw: random.Random
 ) -> Question:
-    """One question; `number` is the place of the video meant, or 1 and -1 for forwards and backwards."""
+    """One question; `number` is the index of the clip in question, or 1 and -1 for forwards and backwards."""
     scenes = [clip.shows for clip in CLIPS]
     if kind == "length":
         shown = frames.of(some[0])
@@ -77,29 +77,29 @@ def _fact(
 
 
 def moments(folder: Path) -> Iterator[Question]:
-    """One stretch of three to find, 24 times: each video at each place, before and after each other one.
+    """Temporal grounding of one clip of three, for each ordered choice of three clips.
 
     Raises:
-        EvalError: a video is not there.
+        EvalError: a video is missing.
     """
     frames = Frames(folder)
     draw = random.Random(1)
     rows = [(some, place % 3) for place, some in enumerate(permutations(CLIPS, 3))]
     draw.shuffle(rows)
-    for some, meant in rows:
+    for some, target in rows:
         seconds = [draw.choice(LENGTHS) for _ in some]
         shown: list[Image.Image] = []
         for clip, length in zip(some, seconds, strict=True):
             shown += frames.stretch(clip, length)
-        start = float(sum(seconds[:meant]))
-        span = [start, start + seconds[meant]]
+        start = float(sum(seconds[:target]))
+        span = [start, start + seconds[target]]
         yield Question(
-            id=f"{'+'.join(clip.file for clip in some)} {meant}",
-            text=some[meant].shows,
+            id=f"{'+'.join(clip.file for clip in some)} {target}",
+            text=some[target].shows,
             truth={"span": span},
             oracle=f"The given query happens in {span[0]} - {span[1]} seconds.",
             media=(video(shown),),
-            tags={"place": ("first", "middle", "last")[meant]},
+            tags={"place": ("first", "middle", "last")[target]},
         )
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small grey pictures, enlarged: digits of scikit-learn, which are read, and Fashion-MNIST, ten kinds to choose from.
+"""Small grey pictures, enlarged: digits of scikit-learn, and Fashion-MNIST as multiple choice.
 
-A hundred of each are asked, ten of a kind, always the same ones.
+Both use a fixed selection of a hundred pictures, ten per class.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from finesight.evals.metrics.count import count_hit
 from finesight.evals.tasks.choice import multiple_choice
 from finesight.evals.tasks.packaged.copies import needed
 from finesight.evals.tasks.shared.build import build, whole
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,12 +39,8 @@ KINDS = (
 IMAGES, LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
 
 
-def digit_questions(folder: Path) -> Iterator[Question]:
-    """Ten pictures of each digit, the same ones every time; ink is black.
-
-    Raises:
-        EvalError: the table is not there or broken.
-    """
+def _digit_questions(folder: Path) -> Iterator[Question]:
+    """Ten pictures of each digit, black on white."""
     import numpy as np
 
     path = needed(folder, DIGITS)
@@ -63,22 +59,17 @@ def digit_questions(folder: Path) -> Iterator[Question]:
             text="Which digit is written in the image?",
             truth={"number": labels[place]},
             oracle=str(labels[place]),
-            media=(ImagePart(source=enlarged(pixels, SIDE)),),
+            media=(ImagePart(source=_enlarged(pixels, SIDE)),),
             tags={"digit": str(labels[place])},
         )
 
 
-def score_digit(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """The last number said is the digit."""
+def _score_digit(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"correct": float(count_hit(parsed, truth["number"]))}
 
 
-def read_idx(path: Path) -> NDArray[np.uint8]:
-    """An array of bytes as MNIST keeps it: a head that says the shape, then the values.
-
-    Raises:
-        EvalError: the file holds something else.
-    """
+def _read_idx(path: Path) -> NDArray[np.uint8]:
+    """An array in MNIST's IDX format: a header with the shape, then bytes."""
     import numpy as np
 
     try:
@@ -86,22 +77,22 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     except (OSError, EOFError) as error:
         raise EvalError(f"{path} cannot be read: {error}") from error
     if content[:3] != b"\0\0\x08":
-        raise EvalError(f"{path} is no array of bytes in IDX form: it begins with {content[:4]!r}")
+        raise EvalError(
+            f"{path} is not an array of bytes in IDX format: it begins with {content[:4]!r}"
+        )
     ndim = content[3]
     shape = np.frombuffer(content, ">i4", ndim, offset=4)
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * ndim)
     if values.size != shape.prod():
-        raise EvalError(f"{path} holds {values.size} values, its head says {shape.tolist()}")
+        raise EvalError(
+            f"{path} holds {values.size} values, its header gives the shape {shape.tolist()}"
+        )
     return values.reshape(shape.tolist())
 
 
-def product_questions(folder: Path) -> Iterator[Question]:
-    """Ten pictures of each kind of the test part, the same ones every time.
-
-    Raises:
-        EvalError: a file is not there or broken.
-    """
-    images, labels = (read_idx(needed(folder, name)) for name in (IMAGES, LABELS))
+def _product_questions(folder: Path) -> Iterator[Question]:
+    """Ten pictures of each class of the test split."""
+    images, labels = (_read_idx(needed(folder, name)) for name in (IMAGES, LABELS))
     for place in balanced(labels.tolist(), PER_KIND):
         kind = KINDS[labels[place]]
         yield multiple_choice.question(
@@ -109,13 +100,13 @@ def product_questions(folder: Path) -> Iterator[Question]:
             "Which product is shown?",
             KINDS,
             multiple_choice.letter_of_text(kind, KINDS),
-            [ImagePart(source=enlarged(images[place], SIDE))],
+            [ImagePart(source=_enlarged(images[place], SIDE))],
             tags={"kind": kind},
         )
 
 
 def balanced(labels: Sequence[int], per_label: int, *, seed: int = 0) -> list[int]:
-    """Places of `per_label` rows of each label in a drawn order, so that any first part holds a mixture.
+    """Indices of `per_label` rows of each label in random order, so that any prefix mixes the labels.
 
     Raises:
         EvalError: a label has fewer rows.
@@ -133,16 +124,16 @@ def balanced(labels: Sequence[int], per_label: int, *, seed: int = 0) -> list[in
     return chosen
 
 
-def enlarged(pixels: NDArray[np.uint8], side: int) -> Image.Image:
-    """A small grey picture `uint8[H, W]` as a smooth one whose longer side is `side`."""
+def _enlarged(pixels: NDArray[np.uint8], side: int) -> Image.Image:
+    """A grey picture `uint8[H, W]`, resized so that its longer side is `side`."""
     image = Image.fromarray(pixels).convert("RGB")
     scale = side / max(image.size)
     size = (round(image.width * scale), round(image.height * scale))
     return image.resize(size, Image.Resampling.BICUBIC)
 
 
-DIGIT = Wording("number", "this project's wording", say("{text}\nAnswer with just the digit."))
+DIGIT = Wording("number", "this project's wording", template("{text}\nAnswer with just the digit."))
 TASKS: Mapping[str, Build] = {
-    "digits": build(whole(digit_questions), DIGIT, extractors=(LAST_NUMBER,), score=score_digit),
-    "fashion_mnist": multiple_choice.choice(whole(product_questions), judge=None),
+    "digits": build(whole(_digit_questions), DIGIT, extractors=(LAST_NUMBER,), score=_score_digit),
+    "fashion_mnist": multiple_choice.choice(whole(_product_questions), judge=None),
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Charts drawn here from real tables of vega-datasets: every value in them is known."""
+"""Questions on charts that are drawn from tables of vega-datasets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from finesight.conversation import ImagePart
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Build
 from finesight.evals.extract.text import WHOLE_TEXT
-from finesight.evals.metrics.extras import missing
+from finesight.evals.metrics.extras import required
 from finesight.evals.metrics.relaxed import relaxed_match
 from finesight.evals.tasks.packaged.vega_tables import ChartTable, tables
 from finesight.evals.tasks.reading.open_questions import ONE_WORD, short_answer
@@ -23,10 +23,10 @@ _INCHES, _DPI = (6.4, 4.0), 100
 
 
 def questions(folder: Path) -> Iterator[Question]:
-    """Three questions per chart: one value, the largest, the smallest. Every other chart has its values written in.
+    """Three questions per chart: a value, the largest, the smallest. Every second chart has labelled values.
 
     Raises:
-        EvalError: a table is not there, two names share a value, or matplotlib is not installed.
+        EvalError: a table is missing, two names have equal values, or matplotlib is not installed.
     """
     for number, table in enumerate(_mixed(tables(folder))):
         has_values = number % 2 == 0
@@ -57,7 +57,7 @@ def questions(folder: Path) -> Iterator[Question]:
 
 
 def _mixed(found: list[ChartTable]) -> list[ChartTable]:
-    """Charts in an order in which neighbours are of different tables."""
+    """Charts in an order in which adjacent charts are of different tables."""
     step = 5
     return [table for start in range(step) for table in found[start::step]]
 
@@ -66,17 +66,15 @@ def drawn(table: ChartTable, *, has_values: bool) -> bytes:
     """The chart as PNG.
 
     Args:
-        table: what it shows.
-        has_values: write each value beside its mark.
+        table: names and values.
+        has_values: write each value next to its mark.
 
     Raises:
         EvalError: matplotlib is not installed.
     """
-    try:
+    with required("matplotlib", "drawing charts of vega-datasets"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise missing("matplotlib", "drawing charts of vega-datasets") from error
     figure: Any = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
     names, values = list(table.values), list(table.values.values())
@@ -102,19 +100,19 @@ def _short(value: float) -> str:
     return f"{value:.10g}"
 
 
-def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """A value may be five percent off; a name must be said, also where it is a year."""
-    said = str(parsed or "").strip().rstrip(".")
+def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+    """Whether a value is within five percent, or a name (also a year) is equal."""
+    pred = str(parsed or "").strip().rstrip(".")
     is_right = relaxed_match if truth["is_number"] else _is_same
-    return {"correct": float(bool(said) and any(is_right(said, gold) for gold in truth["golds"]))}
+    return {"correct": float(bool(pred) and any(is_right(pred, gold) for gold in truth["golds"]))}
 
 
-def _is_same(said: str, gold: str) -> bool:
-    return said.lower() == gold.lower()
+def _is_same(pred: str, gold: str) -> bool:
+    return pred.lower() == gold.lower()
 
 
 TASKS: Mapping[str, Build] = {
     "vega_charts": build(
-        whole(questions), *short_answer(ONE_WORD), extractors=(WHOLE_TEXT,), score=score
+        whole(questions), *short_answer(ONE_WORD), extractors=(WHOLE_TEXT,), score=_score
     )
 }

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real tables of vega-datasets, cut to the names and values of small charts."""
+"""Names and values of small charts, from tables of vega-datasets."""
 
 from __future__ import annotations
 
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,15 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartTable:
-    """What one chart shows.
+    """The content of one chart.
 
     Attributes:
         id: unique among the charts.
         title: above the chart.
-        quantity: what the values are, as a question says it.
-        thing: what the names are, as a question says it.
-        values: by name, in the order of the chart; no two are alike.
-        is_line: drawn as a line; otherwise as bars.
+        quantity: noun for the values in questions.
+        thing: noun for the names in questions.
+        values: by name, in the order of the chart; no two are equal.
+        is_line: a line chart instead of a bar chart.
     """
 
     id: str
@@ -39,10 +39,10 @@ class ChartTable:
 
 
 def tables(folder: Path) -> list[ChartTable]:
-    """All charts that can be drawn.
+    """All charts.
 
     Raises:
-        EvalError: a table is not there or broken.
+        EvalError: a table is missing or invalid.
     """
     makers: tuple[tuple[str, Callable[[Rows], Iterator[ChartTable]]], ...] = (
         ("iowa-electricity.csv", _electricity),
@@ -82,10 +82,13 @@ def _electricity(rows: Rows) -> Iterator[ChartTable]:
         )
 
 
+def _counts(values: Iterable[str]) -> dict[str, float]:
+    return {name: float(count) for name, count in sorted(Counter(values).items())}
+
+
 def _weather(rows: Rows) -> Iterator[ChartTable]:
     for year in ("2012", "2013", "2014", "2015"):
-        counts = Counter(row["weather"] for row in rows if row["date"].startswith(year))
-        values = {name: float(count) for name, count in sorted(counts.items())}
+        values = _counts(row["weather"] for row in rows if row["date"].startswith(year))
         if len(set(values.values())) == len(values):
             yield ChartTable(
                 id=f"weather {year}",
@@ -124,13 +127,12 @@ def _employment(rows: Rows) -> Iterator[ChartTable]:
 
 
 def _cars(rows: Rows) -> Iterator[ChartTable]:
-    counts = Counter(row["Origin"] for row in rows)
     yield ChartTable(
         id="cars origin",
         title="Car models by origin",
         quantity="number of models",
         thing="origin",
-        values={name: float(count) for name, count in sorted(counts.items())},
+        values=_counts(row["Origin"] for row in rows),
     )
     powers: dict[str, list[float]] = {}
     for row in rows:

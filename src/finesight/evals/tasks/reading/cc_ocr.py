@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CC-OCR: reading scenes, many languages, documents and forms; four tracks of 39 small sets."""
+"""CC-OCR: text in scenes, multilingual text, documents and forms; four tracks with 39 subsets."""
 
 from __future__ import annotations
 
@@ -22,18 +22,13 @@ from finesight.evals.metrics.cc_ocr import (
 from finesight.evals.tasks.shared.aggregates import by_tag, mean, part
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 TRACKS = ("multi_scene_ocr", "multi_lan_ocr", "doc_parsing", "kie")
 PAGES = ("doc", "table", "formula", "molecular")
 
 
-def question(row: Row, folder: Path) -> Question:
-    """One row; the question is the benchmark's own wording for its set.
-
-    Raises:
-        EvalError: its track, its kind of page or its object of fields is none.
-    """
+def _question(row: Row, folder: Path) -> Question:
     track, kind, subset = (str(row[name]) for name in ("track", "kind", "subset"))
     _check("track", track, TRACKS)
     if track == "doc_parsing":
@@ -63,11 +58,11 @@ def _object(answer: str) -> Any:
     try:
         return json.loads(answer)
     except ValueError as error:
-        raise EvalError(f"the answer of a row of fields is no JSON: {answer[:80]!r}") from error
+        raise EvalError(f"the gold fields are not JSON: {answer[:80]!r}") from error
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """By track: F1 of words, likeness of pages, right and wrong fields."""
+    """By track: F1 of words, similarity of pages, counts of correct and wrong fields."""
     text, gold, track = str(parsed or ""), truth["answer"], truth["track"]
     if track == "kie":
         right, wrong = field_counts(text, gold)
@@ -80,8 +75,8 @@ def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"score": reading_f1(text, gold, subset=truth["subset"], is_scene=is_scene)}
 
 
-def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
-    """The mean of the tracks; a track is the mean of its sets, whatever their size."""
+def _aggregate(scored: Sequence[Scored]) -> dict[str, float]:
+    """Unweighted mean of the tracks; a track is the unweighted mean of its subsets."""
     sets = {name: _set_score(group) for name, group in by_tag(scored, "subset").items()}
     tracks = {
         track: mean(value for name, value in sets.items() if name.startswith(f"{track}/"))
@@ -95,26 +90,22 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
 
 
 def _set_score(group: Sequence[Scored]) -> float:
-    """The mean over items; fields of a set are counted together."""
+    """Mean over items; for fields, F1 of the counts of all items together."""
     if group[0].item.tags["track"] != "kie":
         return mean(part(one, "score") for one in group)
     return fields_f1(
         sum(part(one, "right") for one in group),
-        sum(part(one, "wrong", failed=_num_fields(one)) for one in group),
+        # a failed item misses all its fields
+        sum(part(one, "wrong", len([*fields(one.item.truth["answer"])])) for one in group),
     )
-
-
-def _num_fields(one: Scored) -> float:
-    """What a failed item misses."""
-    return float(sum(1 for _ in fields(one.item.truth["answer"])))
 
 
 TASKS: Mapping[str, Build] = {
     "cc_ocr": build(
-        rows(question),
-        Wording("official", "the benchmark's wording of each set", say()),
+        rows(_question),
+        Wording("official", "the benchmark's wording of each set", template()),
         extractors=(WHOLE_TEXT,),
         score=score,
-        aggregate=aggregate,
+        aggregate=_aggregate,
     )
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OCRBench v2: thirty kinds of questions on text in pictures, in English and in Chinese."""
+"""OCRBench v2: thirty types of questions on text in pictures, in English and Chinese."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from finesight.evals.tasks.shared.questions import Question
 LANGUAGES = ("en", "cn")
 
 
-def plain(value: Any) -> Any:
-    """A cell as a value, also where a list is written as text."""
+def _plain(value: Any) -> Any:
+    """The value in a cell; a list may be written as text."""
     is_written = isinstance(value, str) and value.lstrip().startswith("[")
     found = read_literal(value) if is_written else None
     return value if found is None else found
 
 
-def right_words(kind: str, truth: Mapping[str, Any]) -> str:
-    """A right answer in the form that questions of this kind ask for."""
+def _right_words(kind: str, truth: Mapping[str, Any]) -> str:
+    """A correct answer in the form that questions of this kind ask for."""
     answers = truth["answers"]
     if kind.startswith("text grounding"):
         return str([int(value) for value in answers])
@@ -49,32 +49,32 @@ def right_words(kind: str, truth: Mapping[str, Any]) -> str:
     return first if isinstance(first, str) else json.dumps(first)
 
 
-def question_of(language: str, row: Row, folder: Path) -> Question | Sequence[Question]:
-    """One row; none if it is of the other language."""
+def _question_of(language: str, row: Row, folder: Path) -> Question | Sequence[Question]:
+    """One row; () for a row of the other language."""
     kind = str(row["type"])
     if not kind.endswith(f" {language}"):
         return ()
     names = ("answers", "eval", "bbox", "bbox_list", "content")
-    truth = {name: plain(row[name]) for name in names if row.get(name) is not None}
+    truth = {name: _plain(row[name]) for name in names if row.get(name) is not None}
     truth |= {"kind": kind, "question": row["question"]}
     return Question(
         id=str(row["id"]),
         text=row["question"],
         truth=truth,
-        oracle=right_words(kind, truth),
+        oracle=_right_words(kind, truth),
         media=(picture(row["image"], folder),),
         tags={"kind": kind},
     )
 
 
-def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """The score of the question's kind; silence is worth nothing."""
+def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+    """The score for the kind of question; 0 for an empty answer."""
     text = str(parsed or "")
     return {"score": score_v2(truth["kind"], text, truth) if text else 0.0}
 
 
-def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
-    """Means of categories, and their mean without weights."""
+def _aggregate(scored: Sequence[Scored]) -> dict[str, float]:
+    """Means of categories, and their unweighted mean."""
     kinds: dict[str, list[float]] = {}
     for one in scored:
         kinds.setdefault(one.item.truth["kind"], []).append(part(one, "score"))
@@ -82,17 +82,13 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     return {**dict.fromkeys(LANGUAGES, 0.0), **metrics}
 
 
-def of_language(language: str) -> Build:
-    """The questions of one language."""
-    return build(
-        rows(partial(question_of, language)),
+TASKS: Mapping[str, Build] = {
+    f"ocrbench_v2_{language}": build(
+        rows(partial(_question_of, language)),
         PLAIN,
         extractors=(VERBATIM,),
-        score=score,
-        aggregate=aggregate,
+        score=_score,
+        aggregate=_aggregate,
     )
-
-
-TASKS: Mapping[str, Build] = {
-    f"ocrbench_v2_{language}": of_language(language) for language in LANGUAGES
+    for language in LANGUAGES
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OmniDocBench: whole pages to Markdown, scored by text, formulas, tables and reading order; smaller is better."""
+"""OmniDocBench: pages to Markdown, scored by text, formulas, tables and reading order; lower is better."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from finesight.evals.metrics.page_match import page_distances
 from finesight.evals.tasks.shared.aggregates import by_tag, mean, part
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, record
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 LANGUAGES = {"en": ("english",), "zh": ("simplified_chinese", "en_ch_mixed")}
 TEXT = ("text_block", "title", "code_txt", "code_txt_caption", "reference")
@@ -26,17 +26,17 @@ OTHER = (
     *("code_algorithm", "code_algorithm_caption", "header", "footer", "page_footnote"),
     "page_number",
 )
-"""Blocks that an answer may hold without gain or loss."""
+"""Categories of blocks that are not scored."""
 KINDS: Mapping[str, tuple[Kind, str]] = {
     **dict.fromkeys(TEXT, ("text", "text")),
     **dict.fromkeys(OTHER, ("other", "text")),
     "equation_isolated": ("formula", "latex"),
     "table": ("table", "html"),
 }
-"""Category of a block -> what it is scored as, and the field that holds it; other categories are left out."""
+"""Category of a block -> how it is scored, and the field with its content; other categories are left out."""
 QUOTED = ("text", "formula", "table", "order")
-"""Distances whose mean the authors print as overall."""
-WISH = (
+"""Distances whose mean the authors report as overall."""
+REQUEST = (
     "You are an AI assistant specialized in converting PDF images to Markdown format. Convert the page: recognise all"
     " text; write formulas in LaTeX, with \\( \\) within a line and \\[ \\] on lines of their own; write tables as HTML"
     " in <table>; ignore figures; keep the structure clear. Give the Markdown and nothing else."
@@ -44,7 +44,7 @@ WISH = (
 
 
 def page_blocks(dets: Sequence[Mapping[str, Any]], extra: Mapping[str, Any]) -> list[list[str]]:
-    """Blocks of a page in reading order, each as its kind and text; parts of a text that was broken are one block."""
+    """Kind and text of each block of a page in reading order; parts of a split paragraph are joined."""
     kept = [
         each for each in dets if not each.get("ignore") and str(each.get("category_type")) in KINDS
     ]
@@ -66,7 +66,7 @@ def page_blocks(dets: Sequence[Mapping[str, Any]], extra: Mapping[str, Any]) -> 
 
 
 def _chains(extra: Mapping[str, Any]) -> dict[Any, int]:
-    """The chain of each block that a broken text runs through, by the number of the block."""
+    """Id of a block -> number of the split paragraph that it belongs to."""
     chains: dict[Any, int] = {}
     for number, relation in enumerate(extra.get("relation") or ()):
         if relation.get("relation_type") != "truncated":
@@ -79,7 +79,7 @@ def _chains(extra: Mapping[str, Any]) -> dict[Any, int]:
 
 
 def _place(block: Mapping[str, Any]) -> float:
-    """Where a block comes in reading order; blocks without a place come last."""
+    """Position of a block in reading order; blocks without one come last."""
     order = block.get("order")
     return float("inf") if order is None else float(order)
 
@@ -95,7 +95,7 @@ def _of(language: str, row: Row, folder: Path) -> Question | Sequence[Question]:
     written = [_written(kind, text) for kind, text in blocks if kind != "other"]
     return Question(
         id=name,
-        text=WISH,
+        text=REQUEST,
         truth={"blocks": blocks},
         oracle="\n\n".join(written),
         media=(picture(name, folder / "images", folder),),
@@ -108,25 +108,23 @@ def _written(kind: str, text: str) -> str:
     return f"\\[\n{bare}\n\\]" if kind == "formula" else text
 
 
-def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Distances of the page by kind."""
+def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return page_distances([_block(*each) for each in truth["blocks"]], str(parsed or ""))
 
 
 def _block(kind: Any, text: str) -> Block:
     if kind not in ("text", "formula", "table", "other"):
-        raise EvalError(f"a block is of kind {kind!r}")
+        raise EvalError(f"a block is of kind {kind!r}, not text, formula, table or other")
     return Block(kind, text)
 
 
 def _has(scored: Scored, name: str) -> bool:
-    """Whether a page has what this distance is taken of."""
     of = {"order": "text", "tree": "table", "tree_structure": "table"}.get(name, name)
     return any(kind == of for kind, _ in scored.item.truth["blocks"])
 
 
 def _mean_of(name: str, scored: Sequence[Scored]) -> float | None:
-    """Mean over the pages that have it; an answer that failed is as far away as can be. None without such a page."""
+    """Mean over the pages that have it, None without such a page; a failed item counts as distance 1."""
     pages = [one for one in scored if _has(one, name)]
     return mean(part(one, name, 1.0) for one in pages) if pages else None
 
@@ -136,8 +134,8 @@ def _overall(scored: Sequence[Scored]) -> float:
     return mean(value for value in found if value is not None)
 
 
-def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
-    """Means over pages, their mean over the four kinds, and TEDS."""
+def _aggregate(scored: Sequence[Scored]) -> dict[str, float]:
+    """Means over pages, the mean of the four kinds, and TEDS."""
     metrics = {"edit_distance": _overall(scored)}
     for name in QUOTED:
         value = _mean_of(name, scored)
@@ -151,17 +149,13 @@ def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
     return metrics
 
 
-def of_language(language: str) -> Build:
-    """The pages of one language."""
-    return build(
-        rows(partial(_of, language)),
-        Wording("official", "after OmniDocBench's prompt for Qwen2-VL", say()),
-        extractors=(WHOLE_TEXT,),
-        score=score,
-        aggregate=aggregate,
-    )
-
-
 TASKS: Mapping[str, Build] = {
-    f"omnidocbench_{language}": of_language(language) for language in LANGUAGES
+    f"omnidocbench_{language}": build(
+        rows(partial(_of, language)),
+        Wording("official", "after OmniDocBench's prompt for Qwen2-VL", template()),
+        extractors=(WHOLE_TEXT,),
+        score=_score,
+        aggregate=_aggregate,
+    )
+    for language in LANGUAGES
 }

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open questions on one picture: ChartQA, DocVQA, InfographicVQA, OCRBench and TextVQA.
 
-The truth of such a question is `golds`, right answers of which any will do. The benchmarks differ in the metric that
-compares an answer with them; see `TASKS` at the end.
+The truth of a question is `golds`, a list of accepted answers. The benchmarks differ in the metric; see `TASKS`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from finesight.evals.metrics.vqa import vqa_accuracy
 from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, texts
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 ONE_PHRASE = "Answer the question using a single word or phrase."
 ONE_WORD = "Answer the question with a single word."
@@ -31,18 +30,20 @@ SHORT = "Please try to answer the question with short words or phrases if possib
 
 
 def short_answer(lmms: str) -> tuple[Wording, ...]:
-    """Qwen's wish for a short answer first, that of lmms-eval beside it."""
+    """Qwen's request for a short answer, the default, and that of lmms-eval."""
     return (
-        Wording("vlmevalkit", "VLMEvalKit's custom prompt of Qwen2-VL", say(f"{{text}}\n{SHORT}")),
-        Wording("lmms-eval", "lmms-eval", say(f"{{text}}\n{lmms}")),
+        Wording(
+            "vlmevalkit", "VLMEvalKit's custom prompt of Qwen2-VL", template(f"{{text}}\n{SHORT}")
+        ),
+        Wording("lmms-eval", "lmms-eval", template(f"{{text}}\n{lmms}")),
     )
 
 
-PLAIN = Wording("official", "the question as it stands", say())
+PLAIN = Wording("official", "the question as it stands", template())
 
 
-def read_row(row: Row, folder: Path) -> Question:
-    """A row with `question`, `golds` and `image`; `id` and `picture_id` may be there."""
+def _read_row(row: Row, folder: Path) -> Question:
+    """A row with `question`, `golds` and `image`; `id` and `picture_id` are optional."""
     golds = texts(row["golds"])
     cluster = row.get("picture_id")
     return Question(
@@ -55,30 +56,30 @@ def read_row(row: Row, folder: Path) -> Question:
     )
 
 
-def read_chartqa(row: Row, folder: Path) -> Question:
-    """A row; copies write the half as human_test, test_human or 0."""
+def _read_chartqa(row: Row, folder: Path) -> Question:
+    """A row of ChartQA; copies name the human half human_test, test_human or 0."""
     half = str(row["half"])
     is_human = half == "0" or "human" in half
-    return replace(read_row(row, folder), tags={"half": "human" if is_human else "augmented"})
+    return replace(_read_row(row, folder), tags={"half": "human" if is_human else "augmented"})
 
 
-def read_textvqa(row: Row, folder: Path) -> Question:
-    """A row; the question begins with a capital, as both harnesses write it."""
-    made = read_row(row, folder)
+def _read_textvqa(row: Row, folder: Path) -> Question:
+    """A row of TextVQA; the question is capitalised, as in both harnesses."""
+    made = _read_row(row, folder)
     most_given = Counter(made.truth["golds"]).most_common(1)[0][0]
     return replace(made, text=made.text[:1].upper() + made.text[1:], oracle=most_given)
 
 
-def read_ocrbench(row: Row, folder: Path) -> Question:
-    """A row; how an answer is compared depends on its kind, and for formulas on the data set."""
-    made, kind = read_row(row, folder), row["kind"]
+def _read_ocrbench(row: Row, folder: Path) -> Question:
+    """A row of OCRBench; the comparison depends on its kind, and for formulas on the data set."""
+    made, kind = _read_row(row, folder), row["kind"]
     dataset = str(row.get("dataset", kind))
     truth = {**made.truth, "kind": dataset if dataset == "HME100k" else kind}
     return replace(made, truth=truth, tags={"kind": kind, "dataset": dataset})
 
 
 def best(metric: Callable[[str, str], float | bool]) -> Score:
-    """The best value of a metric over the gold answers, as part `score`; no answer is 0."""
+    """The best value of a metric over the gold answers, as part `score`; None is 0."""
 
     def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
         if parsed is None:
@@ -89,19 +90,18 @@ def best(metric: Callable[[str, str], float | bool]) -> Score:
     return score
 
 
-def score_textvqa(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Agreement with the ten people; no answer is 0."""
+def _score_textvqa(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+    """Agreement with the annotators; an empty answer is 0."""
     answered = parsed is not None and str(parsed).strip()
     return {"score": float(vqa_accuracy(str(parsed), truth["golds"])) if answered else 0.0}
 
 
-def score_ocrbench(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """A gold answer stands in the answer."""
+def _score_ocrbench(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     return {"score": float(ocrbench_hit(str(parsed or ""), truth["golds"], truth["kind"]))}
 
 
-def score_documents(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Similarity to the nearest gold answer, and as other harnesses reckon it, who let blanks count as an answer."""
+def _score_documents(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+    """ANLS, and the variant of other harnesses, which do not treat blanks as an empty answer."""
     text = "" if parsed is None else str(parsed)
     golds = truth["golds"]
     return {
@@ -112,15 +112,15 @@ def score_documents(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
 
 ACCURACY = means({"score": "accuracy"})
 DOCUMENTS = build(
-    rows(read_row),
+    rows(_read_row),
     *short_answer(ONE_PHRASE),
     extractors=(VERBATIM,),
-    score=score_documents,
+    score=_score_documents,
     total=means({"anls": "anls", "anls_raw_lengths": "anls_raw_lengths"}),
 )
 TASKS: Mapping[str, Build] = {
     "chartqa": build(
-        rows(read_chartqa),
+        rows(_read_chartqa),
         *short_answer(ONE_WORD),
         extractors=(WHOLE_TEXT,),
         score=best(relaxed_match),
@@ -129,17 +129,17 @@ TASKS: Mapping[str, Build] = {
     "docvqa": DOCUMENTS,
     "infovqa": DOCUMENTS,
     "ocrbench": build(
-        rows(read_ocrbench),
+        rows(_read_ocrbench),
         PLAIN,
         extractors=(WHOLE_TEXT,),
-        score=score_ocrbench,
+        score=_score_ocrbench,
         total=ACCURACY,
     ),
     "textvqa": build(
-        rows(read_textvqa),
+        rows(_read_textvqa),
         *short_answer(ONE_PHRASE),
         extractors=(WHOLE_TEXT,),
-        score=score_textvqa,
+        score=_score_textvqa,
         total=ACCURACY,
     ),
 }

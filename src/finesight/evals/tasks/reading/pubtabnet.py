@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PubTabNet: pictures of tables in scientific articles, to be written as HTML."""
+"""PubTabNet: pictures of tables in scientific articles, converted to HTML."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from finesight.evals.metrics.tables import teds
 from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row, picture, record
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, say
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, template
 from finesight.parse.document_html import PAGE_PROMPT, PAGE_SYSTEM, PAGE_SYSTEM_LONG
 
 COOKBOOK = "the document cookbook of Qwen2.5-VL"
@@ -24,22 +24,20 @@ _HEAD_CELL = re.compile(r"(</?)th\b", re.IGNORECASE)
 
 
 def table_of(structure: Sequence[str], cells: Sequence[Mapping[str, Any]]) -> str:
-    """HTML of an annotation: the contents of its cells put into the tokens of its structure.
+    """HTML of an annotation: the contents of the cells inserted into the tokens of the structure.
 
     Raises:
-        ValueError: there are not as many cells as places for them.
+        ValueError: the structure has another number of cells.
     """
-    contents = ["".join(cell["tokens"]) for cell in cells]
     places = sum(token == "</td>" for token in structure)
-    if places != len(contents):
-        raise ValueError(f"{len(contents)} cells for {places} places")
-    waiting = iter(contents)
-    inner = "".join(f"{next(waiting)}{token}" if token == "</td>" else token for token in structure)
+    if places != len(cells):
+        raise ValueError(f"{len(cells)} cells for {places} places")
+    contents = ("".join(cell["tokens"]) for cell in cells)
+    inner = "".join(next(contents) + token if token == "</td>" else token for token in structure)
     return f"<html><body><table>{inner}</table></body></html>"
 
 
-def question(row: Row, folder: Path) -> Question:
-    """One row."""
+def _question(row: Row, folder: Path) -> Question:
     html = record(row["html"])
     gold = table_of(html["structure"]["tokens"], html["cells"])
     is_complex = any("span=" in token for token in html["structure"]["tokens"])
@@ -53,8 +51,8 @@ def question(row: Row, folder: Path) -> Question:
     )
 
 
-def ask_qwenvl(asked: Question) -> list[Piece]:
-    """QwenVL HTML: the words before the picture, as in the cookbook."""
+def _ask_qwenvl(asked: Question) -> list[Piece]:
+    """QwenVL HTML: the prompt before the picture, as in the cookbook."""
     return [PAGE_PROMPT, *asked.media]
 
 
@@ -69,28 +67,27 @@ def _first_with_heads(answered: Answered) -> str | None:
 
 
 HTML_TABLE = Extractor("html-table", "3", _first, keeps_text=True)
-"""The first table, to its end or to the end of the answer."""
+"""The first table, up to its end or the end of the answer."""
 HEADS_AS_CELLS = Extractor("html-table-heads-as-cells", "3", _first_with_heads, keeps_text=True)
-"""The same with `th` taken for `td`, which is all that the benchmark writes."""
+"""The same with `th` replaced by `td`, because the benchmark writes only `td`."""
 
 
-def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """TEDS with and without the contents of the cells."""
+def _score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
     if parsed is None:
         return {"teds": 0.0, "structure": 0.0}
-    said, gold = str(parsed), truth["html"]
-    return {"teds": teds(said, gold), "structure": teds(said, gold, structure_only=True)}
+    pred, gold = str(parsed), truth["html"]
+    return {"teds": teds(pred, gold), "structure": teds(pred, gold, structure_only=True)}
 
 
 LONG = f"{COOKBOOK}, with the system text that it defines and does not pass"
 TASKS: Mapping[str, Build] = {
     "pubtabnet": build(
-        rows(question),
-        Wording("html", "this project's wording", say()),
-        Wording("qwenvl-html", COOKBOOK, ask_qwenvl, PAGE_SYSTEM),
-        Wording("qwenvl-html-long", LONG, ask_qwenvl, PAGE_SYSTEM_LONG),
+        rows(_question),
+        Wording("html", "this project's wording", template()),
+        Wording("qwenvl-html", COOKBOOK, _ask_qwenvl, PAGE_SYSTEM),
+        Wording("qwenvl-html-long", LONG, _ask_qwenvl, PAGE_SYSTEM_LONG),
         extractors=(HTML_TABLE, HEADS_AS_CELLS),
-        score=score,
+        score=_score,
         total=means({"teds": "teds", "structure": "structure"}),
     )
 }

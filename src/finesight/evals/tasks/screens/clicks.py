@@ -1,73 +1,134 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clicks on an element that an instruction names: ScreenSpot, v2 and Pro, and recorded web pages."""
+"""Clicks on the element that an instruction describes: ScreenSpot, v2 and Pro, and recorded web pages.
+
+`ToolWording` asks with the description of a tool. The description contains the size of the resized screen, because
+coordinates of answers are pixels of that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from finesight.evals.core.benchmark import Benchmark, Build
+from finesight.evals.core.task import Budget, Item
 from finesight.evals.extract.places import FIRST_POINT
+from finesight.evals.metrics.boxes import point_in_box
 from finesight.evals.tasks.grounding.places import corners, numbers, scaled, size_of
-from finesight.evals.tasks.screens.screen_questions import (
-    COOKBOOK,
-    POINT_WISH,
-    ToolWording,
-    ask_click,
-    click_in_words,
-    score_click,
-)
 from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import benchmark_rows, build
 from finesight.evals.tasks.shared.columns import Row, picture
-from finesight.evals.tasks.shared.questions import Question, Wording, say
+from finesight.evals.tasks.shared.questions import (
+    Piece,
+    Question,
+    Way,
+    Wording,
+    as_item,
+    conversation,
+    template,
+)
 from finesight.geometry import Size
+from finesight.processor.resize import smart_resize
+from finesight.screen.history import call_in_words
 from finesight.screen.tools import computer_use
+from finesight.text.chat_template import DEFAULT_SYSTEM
 
+COOKBOOK = "the agent cookbook of Qwen2.5-VL"
+Tool = Callable[[Size], dict[str, Any]]
+AskOnScreen = Callable[[Question, Size], Sequence[Piece]]
+"""Gives the parts of the user's turn for a question and the resized screen."""
+POINT_REQUEST = (
+    'Point to the element for "{text}" in the image, output its coordinates in JSON format.'
+)
+"""Asks for a point in JSON, without a tool."""
 _PLATFORMS = {
     **dict.fromkeys(("ios", "android", "mobile"), "mobile"),
     **dict.fromkeys(("windows", "macos", "desktop"), "desktop"),
 }
 
 
-def groups(row: Row) -> dict[str, str]:
-    """Text or icon, the platform, and both together."""
+def seen_size(screen: Sequence[float], budget: Budget) -> Size:
+    """Size of a screen `[width, height]` after Qwen2.5-VL's resizing."""
+    width, height = (int(side) for side in screen)
+    rows, columns = smart_resize(
+        height, width, min_pixels=budget.min_pixels, max_pixels=budget.max_pixels
+    )
+    return Size(columns, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolWording(Way):
+    """A prompt with a tool; the truth of its questions has `screen`, width and height of the original.
+
+    Attributes:
+        ask: gives the parts of the user's turn.
+        tool: describes the tool for a resized screen.
+    """
+
+    ask: AskOnScreen
+    tool: Tool
+
+    def item(self, question: Question, budget: Budget) -> Item:
+        """See `Way.item`."""
+        size = seen_size(question.truth["screen"], budget)
+        asked = conversation(self.ask(question, size), budget, system=DEFAULT_SYSTEM)
+        return as_item(question, replace(asked, tools=(self.tool(size),)))
+
+
+def click_in_words(box: Sequence[float]) -> str:
+    """A tool call that clicks the centre of a box."""
+    middle = [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]
+    return call_in_words("computer_use", {"action": "left_click", "coordinate": middle})
+
+
+def ask_click(asked: Question, size: Size) -> list[Piece]:
+    """Screen and instruction; the description of the tool is in the system turn."""
+    del size
+    return [*asked.media, asked.text]
+
+
+def score_click(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
+    """Whether the point is in the box or on its edge; an answer without a point is also counted as wrong format."""
+    hit = parsed is not None and point_in_box(parsed, truth["box"])
+    return {"hit": float(hit), "wrong_format": float(parsed is None)}
+
+
+def _groups(row: Row) -> dict[str, str]:
     platform = _PLATFORMS.get(str(row["data_source"]).lower(), "web")
     kind = str(row["data_type"])
     return {"kind": kind, "platform": platform, "group": f"{platform} {kind}"}
 
 
-def programs(row: Row) -> dict[str, str]:
-    """Text or icon, and where it was seen."""
+def _programs(row: Row) -> dict[str, str]:
     names = ("platform", "group", "application")
     return {"kind": str(row["ui_type"]), **{name: str(row[name]) for name in names}}
 
 
-def sources(row: Row) -> dict[str, str]:
-    """The kind of the element, and the page it is of."""
+def _sources(row: Row) -> dict[str, str]:
     return {"kind": str(row["data_type"]), "source": str(row["data_source"])}
 
 
-def in_pixels(cell: Any, size: Size) -> list[float]:
-    """Corners in pixels."""
+def _in_pixels(cell: Any, size: Size) -> list[float]:
+    """A box given as corners in pixels."""
     del size
     return numbers(cell, 4)
 
 
-def in_shares(cell: Any, size: Size) -> list[float]:
-    """Corners in shares of width and height."""
+def _in_shares(cell: Any, size: Size) -> list[float]:
+    """A box given as corners in fractions of width and height."""
     return scaled(numbers(cell, 4), size)
 
 
-def with_size(cell: Any, size: Size) -> list[float]:
-    """A corner with width and height, in pixels."""
+def _with_size(cell: Any, size: Size) -> list[float]:
+    """A box given as its upper left corner, width and height in pixels."""
     del size
     return corners(cell)
 
 
-def read_row(
+def _read_row(
     row: Row,
     folder: Path,
     benchmark: Benchmark,
@@ -75,14 +136,9 @@ def read_row(
     box_of: Callable[[Any, Size], list[float]],
     tags_of: Callable[[Row], dict[str, str]],
 ) -> Question:
-    """A row with `file_name`, `instruction` and `bbox`; `image` may be there.
+    """A row with `file_name`, `instruction` and `bbox`; `image` is optional.
 
-    Args:
-        row: the row.
-        folder: of the copy.
-        benchmark: says where pictures lie.
-        box_of: reads the box, whatever it is counted in.
-        tags_of: what the row is broken down by.
+    `box_of` reads the box of a cell on a screen of a size; `tags_of` gives the tags of a row.
     """
     places = [folder / name for name in benchmark.folders]
     shown = picture(row.get("image") or row["file_name"], *places)
@@ -99,14 +155,13 @@ def read_row(
     )
 
 
-def clicks(
+def _clicks(
     box_of: Callable[[Any, Size], list[float]], tags_of: Callable[[Row], dict[str, str]]
 ) -> Build:
-    """A benchmark of clicks; see `read_row`."""
     return build(
-        benchmark_rows(partial(read_row, box_of=box_of, tags_of=tags_of)),
+        benchmark_rows(partial(_read_row, box_of=box_of, tags_of=tags_of)),
         ToolWording("cookbook", COOKBOOK, ask_click, computer_use),
-        Wording("point", "a plain wish for a point", say(POINT_WISH)),
+        Wording("point", "a plain wish for a point", template(POINT_REQUEST)),
         extractors=(FIRST_POINT,),
         score=score_click,
         total=means({"hit": "accuracy", "wrong_format": "wrong_format"}),
@@ -114,9 +169,9 @@ def clicks(
 
 
 TASKS: Mapping[str, Build] = {
-    "miniwob_screens": clicks(in_pixels, sources),
-    "screenspot": clicks(in_shares, groups),
-    "screenspot_pro": clicks(in_pixels, programs),
-    "screenspot_v2": clicks(with_size, groups),
-    "web_pages": clicks(in_pixels, sources),
+    "miniwob_screens": _clicks(_in_pixels, _sources),
+    "screenspot": _clicks(_in_shares, _groups),
+    "screenspot_pro": _clicks(_in_pixels, _programs),
+    "screenspot_v2": _clicks(_with_size, _groups),
+    "web_pages": _clicks(_in_pixels, _sources),
 }

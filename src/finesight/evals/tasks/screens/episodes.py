@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Episodes: AndroidWorld, MobileMiniWoB++, MiniWoB++ and OSWorld; set up by an environment, which also scores them.
+"""Episodes of AndroidWorld, MobileMiniWoB++, MiniWoB++ and OSWorld, which an environment runs and scores.
 
-A question here is only a name and a configuration. Whoever answers plays it, or has played it before; the answer is the
-transcript.
+A question is a name and a configuration; its answer is the transcript of the episode, played now or stored.
 """
 
 from __future__ import annotations
@@ -15,19 +14,19 @@ from typing import Any
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Build
 from finesight.evals.core.episode import EPISODE, Episode
-from finesight.evals.core.rows import rows
-from finesight.evals.core.task import Scored
+from finesight.evals.core.rows import broken_item, rows
+from finesight.evals.core.task import Item, Scored
 from finesight.evals.live.miniwob import pages_folder, read_pages
 from finesight.evals.live.stored import EPISODE_COLUMNS, episode_name
 from finesight.evals.metrics.boxes import point_in_box
 from finesight.evals.tasks.shared.aggregates import average, mean, means, part
 from finesight.evals.tasks.shared.build import build, whole
-from finesight.evals.tasks.shared.questions import Broken, Piece, Question, Wording
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 
 NUM_SEEDS = 5
-"""Problems per page; those of the first seed come first, so that a limit takes every page once."""
+"""Problems per page, sorted by seed, so that a limit takes every page once."""
 NEEDED = {"id", "instruction", "evaluator"}
-"""Of a task of OSWorld."""
+"""Required keys of a task of OSWorld."""
 PROGRESS = (
     "tool and system turn as in the agent cookbooks of Qwen2.5-VL; the user's turn is that of the cookbook for"
     " telephones: the task, the steps done so far, and the present screen alone"
@@ -42,14 +41,14 @@ def episode(
     *,
     cluster: str | None = None,
 ) -> Question:
-    """An episode as a question; its oracle is a transcript that says it was won.
+    """An episode as a question; its oracle is the transcript of a successful episode.
 
     Args:
-        name: of the episode, unique in its task.
-        text: what is to be done, as far as it is known before it is played.
+        name: unique in its task.
+        text: the instruction, as far as it is known before the episode starts.
         config: for the environment.
-        tags: columns to break scores down by.
-        cluster: what it shares with episodes that are won or lost together.
+        tags: to break scores down by.
+        cluster: shared with episodes whose scores are correlated.
     """
     won = Episode(episode=name, instruction=text, score=1.0, end="stored")
     return Question(
@@ -62,46 +61,40 @@ def episode(
     )
 
 
-def ask(question: Question) -> list[Piece]:
-    """The task in words; whoever plays adds screens and steps."""
-    return [question.text]
-
-
-ACTS = Wording("progress", PROGRESS, ask)
-"""The way in which Qwen2.5-VL is asked to act."""
+ACTS = Wording("progress", PROGRESS, template())
+"""The agent prompt of Qwen2.5-VL; the player adds screens and steps."""
 ANSWERS = Wording(
-    "answer", f"{PROGRESS}; the tool has the action `answer` as that of Qwen3-VL has it", ask
+    "answer", f"{PROGRESS}; the tool has the action `answer` as that of Qwen3-VL has it", template()
 )
 """The same with a tool that has the action `answer`, for tasks that ask a question."""
-POINTS = Wording("point", "a plain wish for a point", ask)
-"""For models that point but know no tools: each answer is a point, and it is clicked."""
+POINTS = Wording("point", "a plain wish for a point", template())
+"""For models without tool calls: each answer is a point, which is clicked."""
 
 
-def android_episodes(path: Path) -> Iterator[Question | Broken]:
-    """One episode per row."""
+def _android_episodes(path: Path) -> Iterator[Question | Item]:
     columns = {"task": EPISODE_COLUMNS["task"]}
     optional = {"instance": EPISODE_COLUMNS["instance"], "goal": ("goal", "instruction")}
     for row in rows(path, columns=columns, optional=optional):
         if row.error is not None:
-            yield Broken(row.where, row.error)
+            yield broken_item(row.where, row.error)
             continue
         name = episode_name(row["task"], row.get("instance"))
         task, _, seed = name.rpartition("/")
         if not seed.isdigit():
-            yield Broken(row.where, f"instance {seed!r} is no number")
+            yield broken_item(row.where, f"instance {seed!r} is not a number")
             continue
         text = str(row.get("goal") or task)
         yield episode(name, text, {"task": task, "seed": int(seed)}, {"task": task})
 
 
-def miniwob_episodes(folder: Path) -> Iterator[Question | Broken]:
-    """Each page with each seed; a page that the copy lacks is a broken row."""
+def _miniwob_episodes(folder: Path) -> Iterator[Question | Item]:
+    """Each page with each seed; a page that the copy lacks is a broken item."""
     below = pages_folder(folder)
     for seed in range(NUM_SEEDS):
         for page in read_pages().values():
             name = f"{page.name}/{seed}"
             if not (below / f"{page.name}.html").is_file():
-                yield Broken(name, f"there is no {page.name}.html in {below}")
+                yield broken_item(name, f"there is no {page.name}.html in {below}")
                 continue
             target = "known" if page.has_target else "unknown"
             yield episode(
@@ -113,19 +106,19 @@ def miniwob_episodes(folder: Path) -> Iterator[Question | Broken]:
             )
 
 
-def osworld_episodes(folder: Path) -> Iterator[Question | Broken]:
-    """One episode per file {app}/{id}.json; files that are no tasks, such as lists of ids, are passed over."""
+def _osworld_episodes(folder: Path) -> Iterator[Question | Item]:
+    """One episode per file {app}/{id}.json; other JSON files, such as lists of ids, are skipped."""
     num_found = 0
     for path in sorted(folder.rglob("*.json")):
         try:
             task = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            yield Broken(str(path), f"not JSON: {error}")
+            yield broken_item(str(path), f"not JSON: {error}")
             continue
         if not isinstance(task, Mapping) or "instruction" not in task:
             continue
         if missing := NEEDED - task.keys():
-            yield Broken(str(path), f"lacks {', '.join(sorted(missing))}")
+            yield broken_item(str(path), f"lacks {', '.join(sorted(missing))}")
             continue
         num_found += 1
         app = path.parent.name
@@ -140,15 +133,15 @@ def osworld_episodes(folder: Path) -> Iterator[Question | Broken]:
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """What the environment gave; nothing for the transcript of another episode."""
+    """The environment's score; 0 for the transcript of another episode."""
     is_own = parsed is not None and parsed["episode"] == truth["episode"]
     return {"success": float(parsed["score"]) if is_own else 0.0}
 
 
 def score_miniwob(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Success, whether the page paid in full, and whether the first click lies in an element that had to be clicked.
+    """Success, full reward, and whether the first click is in a target element.
 
-    Where that element is not known, the click is as good as the episode; `point_in_box` leaves those out.
+    Without a known target, `in_box` equals success; `aggregate_miniwob` leaves these items out.
     """
     won = score(parsed, truth)
     is_won = won["success"] > 0
@@ -165,7 +158,7 @@ def score_miniwob(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
 
 
 def aggregate_miniwob(scored: Sequence[Scored]) -> dict[str, float]:
-    """Success in all and per family; full pay; and first clicks in the box, where there is one."""
+    """Success overall and per family, full rewards, and first clicks in a known target."""
     known = [one for one in scored if one.item.tags["target"] == "known"]
     return {
         **average("success", name="success", by=("family",))(scored),
@@ -174,8 +167,8 @@ def aggregate_miniwob(scored: Sequence[Scored]) -> dict[str, float]:
     }
 
 
-def aggregate_osworld(scored: Sequence[Scored]) -> dict[str, float]:
-    """Mean score of all tasks and per app, and the mean of those that were played to their end."""
+def _aggregate_osworld(scored: Sequence[Scored]) -> dict[str, float]:
+    """Mean score overall, per app and by feasibility, and the mean of the episodes with an answer."""
     played = [one for one in scored if one.error != "no_answer"]
     return {
         **average("success", name="success", by=("app", "feasible"))(scored),
@@ -184,7 +177,7 @@ def aggregate_osworld(scored: Sequence[Scored]) -> dict[str, float]:
 
 
 ANDROID = build(
-    whole(android_episodes),
+    whole(_android_episodes),
     ACTS,
     ANSWERS,
     extractors=(EPISODE,),
@@ -194,7 +187,7 @@ ANDROID = build(
 TASKS: Mapping[str, Build] = {
     "android_world": ANDROID,
     "miniwob": build(
-        whole(miniwob_episodes),
+        whole(_miniwob_episodes),
         ACTS,
         POINTS,
         extractors=(EPISODE,),
@@ -203,10 +196,10 @@ TASKS: Mapping[str, Build] = {
     ),
     "mobile_miniwob": ANDROID,
     "osworld": build(
-        whole(osworld_episodes),
+        whole(_osworld_episodes),
         ACTS,
         extractors=(EPISODE,),
         score=score,
-        aggregate=aggregate_osworld,
+        aggregate=_aggregate_osworld,
     ),
 }

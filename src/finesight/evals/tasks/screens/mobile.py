@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps on telephones: one format for the actions of data sets and models, prompts, and the score.
+"""Steps on phones: one format for the actions of data sets and models, prompts, and the score.
 
-A step is plain JSON: `kind` (click, long_press, scroll, type, open, home, back, enter, wait, done, impossible), and
-with it `point` in pixels of the original, `direction` of what is scrolled to, or `text`.
+A step is a JSON object with `kind` (click, long_press, scroll, type, open, home, back, enter, wait, done, impossible),
+and depending on it `point` in pixels of the original, the `direction` to scroll to, or `text`.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from finesight.text.chat_template import dump_json
 
 Step = dict[str, Any]
 NEAR = 0.14
-"""Share of a screen's width and height within which a click counts where no element is known."""
+"""Largest distance of a correct click without a known element, in fractions of the screen."""
 _BUTTONS = {"Home": "home", "Back": "back", "Enter": "enter", "Menu": "menu"}
 _SWIPES = {"up": (0.5, 0.3, 0.5, 0.7), "down": (0.5, 0.7, 0.5, 0.3)}
 _SWIPES |= {"left": (0.3, 0.5, 0.7, 0.5), "right": (0.7, 0.5, 0.3, 0.5)}
-"""Direction scrolled to -> where the finger starts and ends, in shares."""
+"""Direction to scroll to -> start and end of the swipe, in fractions of the screen."""
 GROUNDED = ("click", "long_press")
 
 
-def read_step(answered: Answered) -> Step | None:
-    """The first call of `mobile_use` as a step; None where there is none that can be carried out."""
+def _read_step(answered: Answered) -> Step | None:
+    """The first call of `mobile_use` as a step; None if there is none or it is invalid."""
     calls = read_tool_calls(answered.text).calls
     if not calls or not answered.frames:
         return None
@@ -62,16 +62,16 @@ def _as_step(action: Action, scale: tuple[float, float]) -> Step | None:
     return {"kind": action.kind}
 
 
-READ_STEP = Extractor("mobile-use-step", "4", read_step, is_placed=True)
+READ_STEP = Extractor("mobile-use-step", "4", _read_step, is_placed=True)
 
 
 def in_words(step: Step, width: float, height: float) -> str:
-    """A step as a call of `mobile_use`, on a screen of this size."""
+    """A step as a call of `mobile_use` on a screen of this size."""
     return call_in_words("mobile_use", arguments(step, width, height))
 
 
 def arguments(step: Step, width: float, height: float) -> dict[str, Any]:
-    """Arguments of the call that carries out a step; its point is in pixels of that screen."""
+    """Arguments of the call of a step; points are in pixels of the screen."""
     kind = step["kind"]
     if kind == "click":
         return {"action": "click", "coordinate": step["point"]}
@@ -91,21 +91,21 @@ def arguments(step: Step, width: float, height: float) -> dict[str, Any]:
 
 
 def ask(asked: Question, size: Size) -> list[Piece]:
-    """Goal and steps so far, then the screen as it is now; earlier screens are not shown.
+    """Goal and previous steps, then the current screen; earlier screens are not shown.
 
-    A step is told as its whole call, with places in pixels that the model sees. Where the truth has `instructions`,
-    the last one is what is to be done now.
+    A step is written as its whole call, with points in pixels of the resized screen. The last of the truth's
+    `instructions`, if any, is that of the current step.
     """
     return _asked(asked, [call_as_json("mobile_use", each) for each in _done(asked, size)])
 
 
 def ask_with_arguments(asked: Question, size: Size) -> list[Piece]:
-    """As `ask`, but a step is told as the arguments of its call alone."""
+    """As `ask`, but a step is written as the arguments of its call."""
     return _asked(asked, [dump_json(each) for each in _done(asked, size)])
 
 
 def ask_with_instructions(asked: Question, size: Size) -> list[Piece]:
-    """As `ask`, but a step is told as the instruction it followed."""
+    """As `ask`, but a step is written as its instruction."""
     del size
     return _asked(asked, asked.truth["instructions"][:-1])
 
@@ -117,14 +117,14 @@ def _asked(asked: Question, steps: Sequence[str]) -> list[Piece]:
 
 
 def _done(asked: Question, size: Size) -> list[dict[str, Any]]:
-    """Arguments of the calls so far, on a screen of the size that the model sees."""
+    """Arguments of the previous calls on the resized screen."""
     width, height = asked.truth["screen"]
     scale = (size.width / width, size.height / height)
-    return [_seen(step, scale, size) for step in asked.truth["history"]]
+    return [_resized(step, scale, size) for step in asked.truth["history"]]
 
 
-def _seen(step: Step, scale: tuple[float, float], size: Size) -> dict[str, Any]:
-    """The call of a step with its places in whole pixels of the screen as the model sees it."""
+def _resized(step: Step, scale: tuple[float, float], size: Size) -> dict[str, Any]:
+    """Arguments of a step with points in whole pixels of the resized screen."""
     if "point" in step:
         step = {**step, "point": [step["point"][0] * scale[0], step["point"][1] * scale[1]]}
     return {
@@ -134,38 +134,38 @@ def _seen(step: Step, scale: tuple[float, float], size: Size) -> dict[str, Any]:
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Same kind of step, and same step."""
+    """Whether the kind of the step is correct, and whether the whole step is."""
     step: Mapping[str, Any] = truth["step"]
     same_kind = isinstance(parsed, Mapping) and parsed.get("kind") == step["kind"]
     return {"type": float(same_kind), "exact": float(same_kind and _same(parsed, truth))}
 
 
-def _same(said: Mapping[str, Any], truth: Mapping[str, Any]) -> bool:
+def _same(pred: Mapping[str, Any], truth: Mapping[str, Any]) -> bool:
     step: Mapping[str, Any] = truth["step"]
     if step["kind"] in GROUNDED:
-        return reaches(said["point"], step["point"], truth["elements"], truth["screen"])
+        return reaches(pred["point"], step["point"], truth["elements"], truth["screen"])
     if step["kind"] == "open":
-        return str(said["text"]).strip().lower() == str(step["text"]).strip().lower()
-    return all(said.get(key) == step.get(key) for key in ("text", "direction"))
+        return str(pred["text"]).strip().lower() == str(step["text"]).strip().lower()
+    return all(pred.get(key) == step.get(key) for key in ("text", "direction"))
 
 
 def reaches(
-    said: Sequence[float],
-    meant: Sequence[float],
+    pred: Sequence[float],
+    gold: Sequence[float],
     elements: Sequence[Sequence[float]],
     screen: Sequence[float],
 ) -> bool:
-    """In the smallest element that holds the point meant; where none does, within `NEAR` of the screen."""
-    around = [box for box in elements if point_in_box(meant, box)]
+    """Whether `pred` is in the smallest element around `gold`, or within `NEAR` if there is no such element."""
+    around = [box for box in elements if point_in_box(gold, box)]
     if around:
         smallest = min(around, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
-        return point_in_box(said, smallest)
-    shares = [[point[0] / screen[0], point[1] / screen[1]] for point in (said, meant)]
+        return point_in_box(pred, smallest)
+    shares = [[point[0] / screen[0], point[1] / screen[1]] for point in (pred, gold)]
     return dist(*shares) <= NEAR
 
 
 def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
-    """Exact steps, right kinds, and exact steps among those that need a place."""
+    """Exact steps, correct kinds, and exact steps among those with a point."""
     placed = [one for one in scored if one.item.tags["kind"] in GROUNDED]
     return {
         **average("exact", name="exact", by=("kind",))(scored),

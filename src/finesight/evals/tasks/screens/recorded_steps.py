@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Next steps of recorded episodes on telephones: AITZ (Android in the Zoo) and AndroidControl.
+"""Next steps of recorded episodes on phones: AITZ (Android in the Zoo) and AndroidControl.
 
-AndroidControl gives the goal alone (high level) or the step in words as well (low level). The maintainers' own script
-is known from copies only, which agree. It tells a step as the arguments of its call, where the cookbook tells the whole
-call, and it shows a shorter tool. Both are prompts of the benchmark.
+AndroidControl gives the goal alone (high level) or also the instruction of the step (low level). The maintainers'
+script is known from copies only, which agree. It writes a step as the arguments of its call, where the cookbook writes
+the whole call, and it has a shorter tool. Both are prompts of the benchmark.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from typing import Any
 from finesight.conversation import ImagePart
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Benchmark, Build
+from finesight.evals.core.task import Item
 from finesight.evals.tasks.grounding.places import numbers, size_of
 from finesight.evals.tasks.screens import mobile
+from finesight.evals.tasks.screens.clicks import COOKBOOK, ToolWording
 from finesight.evals.tasks.screens.mobile import GROUNDED, Step
-from finesight.evals.tasks.screens.screen_questions import COOKBOOK, ToolWording
 from finesight.evals.tasks.shared.build import build
-from finesight.evals.tasks.shared.columns import Row, picture, record, row_reader
-from finesight.evals.tasks.shared.questions import Broken, Question, Read
+from finesight.evals.tasks.shared.columns import Row, picture, read_rows, record
+from finesight.evals.tasks.shared.questions import Question
 from finesight.screen.act import scrolled
 from finesight.screen.tools import mobile_use, mobile_use_short
 
 AITZ_KINDS = {3: "type", 5: "back", 6: "home", 7: "enter", 10: "done", 11: "impossible"}
 TOUCH = 4
 TAP = 0.04
-"""A finger that moves less than this share of the screen taps."""
+"""Longest movement of a tap, in fractions of the screen."""
 CONTROL_KINDS = {
     "input_text": "type",
     "open_app": "open",
@@ -47,14 +48,14 @@ class RecordedStep:
     """One row of a recorded episode.
 
     Attributes:
-        episode: it is of.
-        number: within the episode.
+        episode: id of the episode.
+        number: of the step within the episode.
         goal: of the episode.
-        step: what was done.
-        shown: the screen.
-        elements: boxes on it, as corners in pixels.
-        instruction: what was to be done, where that is told.
-        tags: to break scores down by, beside the kind of step.
+        step: the recorded action.
+        shown: the screen before the action.
+        elements: boxes on the screen, as corners in pixels.
+        instruction: of the step; None where it is not shown.
+        tags: to break scores down by, in addition to the kind of step.
     """
 
     episode: str
@@ -67,31 +68,24 @@ class RecordedStep:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_steps(benchmark: Benchmark, read: Callable[[Row, Path], RecordedStep]) -> Read:
-    """Reads steps in their order, each with those that came before it in its episode.
+def _read_steps(
+    read: Callable[[Row, Path], RecordedStep], benchmark: Benchmark, folder: Path
+) -> Iterator[Question | Item]:
+    """Steps in the order of the rows, each with the previous steps of its episode."""
+    done: dict[str, list[RecordedStep]] = {}
 
-    Args:
-        benchmark: names files and columns.
-        read: makes a step of a row and the folder of the copy.
-    """
+    def make(row: Row, below: Path) -> Question:
+        found = read(row, below)
+        history = done.setdefault(found.episode, [])
+        asked = _question([*history, found])
+        history.append(found)
+        return asked
 
-    def questions(folder: Path) -> Iterator[Question | Broken]:
-        done: dict[str, list[RecordedStep]] = {}
-
-        def make(row: Row, below: Path) -> Question:
-            found = read(row, below)
-            history = done.setdefault(found.episode, [])
-            asked = _question([*history, found])
-            history.append(found)
-            return asked
-
-        yield from row_reader(benchmark, make)(folder)
-
-    return questions
+    return read_rows(benchmark, folder, make)
 
 
 def _question(history: Sequence[RecordedStep]) -> Question:
-    """The last of these steps, to be found from the ones before."""
+    """A question for the last of these steps, given the steps before."""
     last, size = history[-1], size_of(history[-1].shown)
     instructions = [each.instruction for each in history if each.instruction is not None]
     return Question(
@@ -116,12 +110,7 @@ def _values(cell: Any, count: int | None = None) -> Any:
     return found if count is None else numbers(found, count)
 
 
-def aitz_step(row: Row, screen: list[int]) -> Step:
-    """The action of a row as a step.
-
-    Raises:
-        EvalError: its kind is unknown.
-    """
+def _aitz_step(row: Row, screen: list[int]) -> Step:
     number = int(row["result_action_type"])
     if number == TOUCH:
         touch, lift = _values(row["result_touch_yx"], 2), _values(row["result_lift_yx"], 2)
@@ -135,15 +124,14 @@ def aitz_step(row: Row, screen: list[int]) -> Step:
     return {"kind": AITZ_KINDS[number]}
 
 
-def read_aitz(row: Row, folder: Path) -> RecordedStep:
-    """One step of an episode."""
+def _read_aitz(row: Row, folder: Path) -> RecordedStep:
     shown = picture(row["image"], folder, folder / "test", folder.parent)
     size = size_of(shown)
     return RecordedStep(
         episode=str(row["episode_id"]),
         number=str(row["step_id"]),
         goal=row["instruction"],
-        step=aitz_step(row, [size.width, size.height]),
+        step=_aitz_step(row, [size.width, size.height]),
         shown=shown,
         elements=[
             [x, y, x + width, y + height]
@@ -154,7 +142,7 @@ def read_aitz(row: Row, folder: Path) -> RecordedStep:
 
 
 def step_of(action: Mapping[str, Any]) -> Step:
-    """An action of the data set as a step.
+    """An action of AndroidControl as a step.
 
     Raises:
         EvalError: its kind is unknown.
@@ -172,8 +160,8 @@ def step_of(action: Mapping[str, Any]) -> Step:
     return {"kind": kind}
 
 
-def read_android_control(row: Row, folder: Path, *, is_low: bool) -> RecordedStep:
-    """One step of an episode; the low level tells its instruction."""
+def _read_android_control(row: Row, folder: Path, *, is_low: bool) -> RecordedStep:
+    """One step of AndroidControl; the low level includes its instruction."""
     return RecordedStep(
         step=step_of(record(row["action"])),
         shown=picture(row["screenshot"], folder),
@@ -186,9 +174,9 @@ def read_android_control(row: Row, folder: Path, *, is_low: bool) -> RecordedSte
 
 
 def steps(read: Callable[[Row, Path], RecordedStep], *ways: ToolWording) -> Build:
-    """A benchmark of next steps, asked in these ways, the default first."""
+    """A benchmark of next steps with these prompts, the default first."""
     return build(
-        lambda benchmark: read_steps(benchmark, read),
+        partial(_read_steps, read),
         *ways,
         extractors=(mobile.READ_STEP,),
         score=mobile.score,
@@ -216,7 +204,7 @@ UI_S1 = ToolWording(
     mobile_use,
 )
 TASKS: Mapping[str, Build] = {
-    "aitz": steps(read_aitz, CALLS, ARGUMENTS),
-    "android_control_high": steps(partial(read_android_control, is_low=False), CALLS, SCRIPT),
-    "android_control_low": steps(partial(read_android_control, is_low=True), UI_S1, CALLS, SCRIPT),
+    "aitz": steps(_read_aitz, CALLS, ARGUMENTS),
+    "android_control_high": steps(partial(_read_android_control, is_low=False), CALLS, SCRIPT),
+    "android_control_low": steps(partial(_read_android_control, is_low=True), UI_S1, CALLS, SCRIPT),
 }

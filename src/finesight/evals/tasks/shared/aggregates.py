@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Aggregates of scores: means over all items, over the values of a tag, and over groups.
 
-An item that failed has no parts and counts as 0 everywhere, unless the caller says what it counts as.
+A failed item has no parts and counts as 0, unless the caller gives another value.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from finesight.evals.core.task import Aggregate, Scored
 
 
 class Total(Protocol):
-    """Adds up scores and breaks them down by tags, such as `average`."""
+    """Makes an aggregate that is broken down by tags, such as `average`."""
 
     def __call__(self, *, by: Sequence[str]) -> Aggregate:
-        """Adds up, broken down by these tags."""
+        """The aggregate for these tags."""
         ...
 
 
 def mean(values: Iterable[float]) -> float:
-    """Arithmetic mean; 0 of nothing."""
+    """Arithmetic mean; 0 for an empty sequence."""
     kept = list(values)
     return sum(kept) / len(kept) if kept else 0.0
 
 
 def part(scored: Scored, key: str, failed: float = 0.0) -> float:
-    """One number of an item."""
+    """One part of an item's score; `failed` where the item has none."""
     return scored.parts.get(key, failed)
 
 
@@ -46,10 +46,10 @@ def average(
     """The mean over items, the mean per value of each tag, and the mean of those means.
 
     Args:
-        key: the part of the score.
-        name: what the metric is called; breakdowns are `name/tag/value`, their means `name/macro/tag`.
+        key: part of the score.
+        name: of the metric; breakdowns are `name/tag/value`, their means `name/macro/tag`.
         by: tags.
-        failed: what a failed item counts as.
+        failed: value of a failed item.
     """
 
     def total(scored: Sequence[Scored]) -> dict[str, float]:
@@ -70,30 +70,22 @@ def means(metrics: Mapping[str, str], *more: Aggregate, failed: float = 0.0) -> 
     """The means of several parts of the score; the first is broken down by tags.
 
     Args:
-        metrics: part of the score -> what its mean is called.
-        more: what else is added up.
-        failed: what a failed item counts as.
+        metrics: part of the score -> name of its mean.
+        more: further aggregates whose metrics are added.
+        failed: value of a failed item.
     """
     (first, title), *others = metrics.items()
 
     def total(*, by: Sequence[str]) -> Aggregate:
         rest = [average(key, name=name, failed=failed) for key, name in others]
-        return joined(average(first, name=title, by=by, failed=failed), *rest, *more)
-
-    return total
-
-
-def joined(*sums: Aggregate) -> Aggregate:
-    """The metrics of several sums in one table."""
-
-    def total(scored: Sequence[Scored]) -> dict[str, float]:
-        return {key: number for one in sums for key, number in one(scored).items()}
+        sums = [average(first, name=title, by=by, failed=failed), *rest, *more]
+        return lambda scored: {key: value for one in sums for key, value in one(scored).items()}
 
     return total
 
 
 def circular(*, key: str = "correct", by: Sequence[str] = ()) -> Aggregate:
-    """A group counts only if every one of its items is right; beside it the plain mean of items."""
+    """Share of groups whose items are all correct; also the mean over first items and over all items."""
 
     def total(scored: Sequence[Scored]) -> dict[str, float]:
         groups: dict[str, list[Scored]] = {}

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks of benchmarks: most are one call of `build` with their functions."""
+"""Build the task of a benchmark from functions that read, ask, extract and score."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from finesight.evals.core.benchmark import Benchmark, Build
 from finesight.evals.core.judgement import JudgeRule
-from finesight.evals.core.task import Aggregate, Extractor, Score, Task
+from finesight.evals.core.task import Aggregate, Extractor, Item, Score, Task
 from finesight.evals.tasks.shared.aggregates import Total, average
-from finesight.evals.tasks.shared.columns import Row, row_reader
+from finesight.evals.tasks.shared.columns import Row, read_rows
 from finesight.evals.tasks.shared.questions import Question, Read, Way, prompts
 
-Reader = Callable[[Benchmark], Read]
-"""Reads the copies of a benchmark."""
+Reader = Callable[[Benchmark, Path], Iterable[Question | Item]]
+"""Reads the questions of a benchmark from the folder of a local copy."""
 
 
 def build(
@@ -26,20 +27,20 @@ def build(
     aggregate: Aggregate | None = None,
     judge: JudgeRule | None = None,
 ) -> Build:
-    """A function that makes the task.
+    """A function that builds the task.
 
     Args:
-        read: `rows` of a copy, the `whole` of it, or a function of the benchmark.
-        ways: to ask, the default first.
-        extractors: ways to read an answer, the default first.
+        read: reads the copy; see `rows`, `benchmark_rows` and `whole`.
+        ways: prompts, the default first.
+        extractors: the default first.
         score: parts of the score of one item.
-        total: adds up the scores, broken down by the tags that the benchmark names.
-        aggregate: adds up the scores instead, with tags of its own.
-        judge: how a language model may judge.
+        total: aggregates the scores, broken down by the tags in the benchmark's `by`.
+        aggregate: replaces `total` for benchmarks that choose their own tags.
+        judge: rule for judging by a language model.
     """
 
     def made(benchmark: Benchmark) -> Task:
-        asked = prompts(read(benchmark), *ways)
+        asked = prompts(partial(read, benchmark), *ways)
         added = aggregate or total(by=benchmark.by)
         return benchmark.task(asked, extractors, score, added, judge=judge)
 
@@ -47,15 +48,17 @@ def build(
 
 
 def rows(make: Callable[[Row, Path], Question | Sequence[Question]]) -> Reader:
-    """Reads row by row, with a function that needs nothing but the row and the folder of the copy."""
-    return lambda benchmark: row_reader(benchmark, make)
+    """Reads row by row with a function of the row and the folder."""
+    return lambda benchmark, folder: read_rows(benchmark, folder, make)
 
 
 def benchmark_rows(make: Callable[[Row, Path, Benchmark], Question]) -> Reader:
-    """Reads row by row, with a function that also asks what is said of the benchmark."""
-    return lambda benchmark: row_reader(benchmark, lambda row, folder: make(row, folder, benchmark))
+    """Reads row by row with a function of the row, the folder and the benchmark."""
+    return lambda benchmark, folder: read_rows(
+        benchmark, folder, lambda row, below: make(row, below, benchmark)
+    )
 
 
 def whole(read: Read) -> Reader:
-    """Reads with a function that knows the files of the copy itself."""
-    return lambda benchmark: read
+    """Reads with a function of the folder alone."""
+    return lambda benchmark, folder: read(folder)

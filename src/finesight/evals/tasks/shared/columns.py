@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions of a local copy: its files, its rows, and the values of cells.
+"""Read the files, rows and cells of a local copy into questions.
 
-A row that cannot be used becomes a `Broken`, which is counted and never asked; it is not dropped.
+An unusable row becomes a broken item, which is counted and never asked; it is not dropped.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from finesight.conversation import ImagePart
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Benchmark
 from finesight.evals.core.rows import Row as Row
-from finesight.evals.core.rows import literal_list, rows
-from finesight.evals.tasks.shared.questions import Broken, Question, Read
+from finesight.evals.core.rows import broken_item, literal_list, rows
+from finesight.evals.core.task import Item
+from finesight.evals.tasks.shared.questions import Question
 
 if TYPE_CHECKING:
     from finesight.conversation import MediaSource
 
 Make = Callable[[Row, Path], Question | Sequence[Question]]
-"""Turns a row and the folder of its copy into a question, several, or none."""
+"""Turns a row and the folder of its copy into one question or a sequence of any length."""
 
 
 def find(folder: Path, *patterns: str) -> list[Path]:
-    """Files that match the first pattern that matches any, sorted by name.
+    """Files of the first pattern with any match, sorted by name.
 
     Raises:
         EvalError: none matches.
@@ -48,57 +49,56 @@ def find(folder: Path, *patterns: str) -> list[Path]:
     )
 
 
-def row_reader(benchmark: Benchmark, make: Make, *, files: Sequence[str] = ()) -> Read:
-    """A function that reads the questions of a copy of a benchmark.
+def read_rows(
+    benchmark: Benchmark, folder: Path, make: Make, *, files: Sequence[str] = ()
+) -> Iterator[Question | Item]:
+    """Questions of the rows of a copy, broken items for unusable rows.
 
     Args:
-        benchmark: names files and columns; a row with nothing in one that a copy must have is broken.
+        benchmark: names files and columns; a row with an empty required column is broken.
+        folder: of the copy.
         make: turns a row into questions.
-        files: patterns below the folder instead of those of the benchmark.
+        files: patterns below the folder that replace those of the benchmark.
     """
-
-    def read(folder: Path) -> Iterator[Question | Broken]:
-        for path in find(folder, *(files or benchmark.files)):
-            found = rows(
-                path,
-                columns=benchmark.columns,
-                optional=benchmark.optional,
-                pictures=benchmark.pictures,
-            )
-            for row in found:
-                yield from _made(row, folder, make)
-
-    return read
+    for path in find(folder, *(files or benchmark.files)):
+        found = rows(
+            path,
+            columns=benchmark.columns,
+            optional=benchmark.optional,
+            pictures=benchmark.pictures,
+        )
+        for row in found:
+            yield from _made(row, folder, make)
 
 
 def tags_of(row: Row, names: Sequence[str]) -> dict[str, str]:
-    """Tags of a question: the columns of these names that hold something."""
+    """Tags of a question: those of the named columns that are not empty."""
     return {name: str(row[name]) for name in names if row.get(name)}
 
 
-def _made(row: Row, folder: Path, make: Make) -> Sequence[Question | Broken]:
+def _made(row: Row, folder: Path, make: Make) -> Sequence[Question | Item]:
     if row.error is not None:
-        return [Broken(row.where, row.error)]
+        return [broken_item(row.where, row.error)]
     try:
         found = make(row, folder)
     except EvalError as error:
-        return [Broken(row.where, error.message)]
+        return [broken_item(row.where, error.message)]
     except (KeyError, ValueError) as error:
-        return [Broken(row.where, f"{type(error).__name__}: {error}")]
+        return [broken_item(row.where, f"{type(error).__name__}: {error}")]
     return [found] if isinstance(found, Question) else found
 
 
 def picture(value: Any, *folders: Path) -> ImagePart:
-    """A picture as copies hold it: bytes, or a path below one of the folders.
+    """A picture from a cell: bytes, or a path below one of the folders.
 
     Raises:
-        EvalError: it is neither.
+        EvalError: the cell is neither.
     """
     return ImagePart(source=_source(value, folders))
 
 
 def pictures(value: Any, *folders: Path) -> tuple[ImagePart, ...]:
-    """Pictures of a cell that may hold none, one, or a list, also a list written as text."""
+    """Pictures of a cell that holds none, one, a list, or a list written as text."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         value = literal_list(value)
     if value is None or value == "":
@@ -109,7 +109,7 @@ def pictures(value: Any, *folders: Path) -> tuple[ImagePart, ...]:
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """A cell that holds a list of texts, one text, or a list of texts written as text.
+    """Texts of a cell that holds none, one, a list, or a list written as text.
 
     "[49, 46]" is one text: an answer of ChartQA, not two.
     """
@@ -125,19 +125,19 @@ def _written_list(text: str) -> tuple[str, ...] | None:
         return None
     try:
         return tuple(str(one) for one in literal_list(text))
-    except EvalError:  # brackets and quotes of an answer in words
+    except EvalError:  # brackets and quotes that belong to the answer
         return None
 
 
 def record(value: Any) -> Mapping[str, Any]:
-    """A cell that holds an object, also one written as JSON; empty if it holds none."""
+    """The object in a cell, possibly written as JSON; empty if there is none."""
     if isinstance(value, str) and value.strip().startswith("{"):
         value = json.loads(value)
     return value if isinstance(value, Mapping) else {}
 
 
 def choice_columns(row: Row, letters: str = "ABCDEFGHI") -> tuple[str, ...]:
-    """Options that stand in columns A, B, C ..., up to the first empty one."""
+    """Options in columns A, B, C ..., up to the first empty one."""
     found = []
     for letter in letters:
         value = row.get(letter)

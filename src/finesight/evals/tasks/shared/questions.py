@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions of benchmarks, and ways to ask them.
+"""Questions of benchmarks, and the prompts that turn them into conversations.
 
-Reading and asking are kept apart. A task reads the rows of its copy into `Question`s once; each `Prompt` then turns
-the same questions into conversations. So a new way of asking never touches the reading, nor the truth.
+A task reads the rows of its copy into `Question`s; each `Prompt` turns the same questions into conversations. So a new
+prompt changes neither the reading nor the truth.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from finesight.conversation import Conversation, ImagePart, Message, Part, TextPart, VideoPart
-from finesight.evals.core.rows import broken_item
 from finesight.evals.core.task import Answered, Budget, Extractor, Item, Prompt
 
 Media = ImagePart | VideoPart
@@ -22,19 +22,19 @@ Piece = str | Media
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One question, before it is put into words for a model.
+    """One question, independent of the prompt.
 
     Attributes:
         id: unique in its task.
         text: the question.
         truth: what scoring needs.
-        oracle: an answer in words that is right, for checking the task itself.
+        oracle: a correct answer as text, for checking the task itself.
         media: pictures and videos in order, without a budget.
         choices: texts of the options; empty for an open question.
-        hint: what stands before the question.
+        hint: text that a prompt may add to the question.
         group: questions that are scored together.
-        cluster: the picture or video shared with others.
-        tags: columns to break scores down by.
+        cluster: the picture or video shared with other questions.
+        tags: to break scores down by.
     """
 
     id: str
@@ -49,85 +49,60 @@ class Question:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A row that could not be used.
-
-    Attributes:
-        where: file and row.
-        reason: what is wrong with it.
-    """
-
-    where: str
-    reason: str
-
-
-Read = Callable[[Path], Iterable[Question | Broken]]
-"""Reads the questions of a local copy."""
+Read = Callable[[Path], Iterable[Question | Item]]
+"""Reads the questions of a local copy; unusable rows come as broken items."""
 Ask = Callable[[Question], Sequence[Piece]]
 """The parts of the user's turn, in reading order."""
 
 
-def say(form: str = "{text}") -> Ask:
-    """Pictures and videos, then these words.
-
-    Args:
-        form: the words; `{text}` and `{hint}` stand for those of the question.
-    """
+def template(form: str = "{text}") -> Ask:
+    """Pictures and videos, then this text with `{text}` and `{hint}` of the question filled in."""
     return lambda asked: [*asked.media, form.format(text=asked.text, hint=asked.hint)]
 
 
-class Way(Protocol):
-    """A way to ask, whatever the copy that is read: a `Wording`, or a record that also offers a tool or subtitles."""
-
-    @property
-    def name(self) -> str:
-        """Of the prompt."""
-        ...
-
-    @property
-    def source(self) -> str:
-        """Where its words come from."""
-        ...
-
-    def item(self, question: Question, budget: Budget) -> Item:
-        """The question as it is asked within a budget."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class Wording:
-    """A way to ask with words alone.
+class Way(ABC):
+    """A way to ask questions, independent of the copy.
 
     Attributes:
         name: of the prompt.
-        source: where its words come from.
-        ask: puts a question into words.
-        system: text of the system turn; None leaves the model's own.
+        source: where its text comes from.
     """
 
     name: str
     source: str
+
+    @abstractmethod
+    def item(self, question: Question, budget: Budget) -> Item:
+        """The conversation for a question, within a budget of pixels and frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording(Way):
+    """A prompt of text and media, without tools.
+
+    Attributes:
+        ask: gives the parts of the user's turn.
+        system: text of the system turn; None leaves the model's own.
+    """
+
     ask: Ask
     system: str | None = None
 
     def item(self, question: Question, budget: Budget) -> Item:
-        """The question as it is asked within a budget."""
+        """See `Way.item`."""
         return as_item(question, conversation(self.ask(question), budget, system=self.system))
 
 
 def prompts(read: Read, *ways: Way) -> tuple[Prompt, ...]:
-    """Prompts that read alike and ask in these ways; the first is the default."""
+    """One prompt per way to ask; the first is the default."""
     return tuple(_prompt(read, each) for each in ways)
 
 
 def _prompt(read: Read, way: Way) -> Prompt:
     def items(folder: Path, budget: Budget) -> Iterator[Item]:
         for found in read(folder):
-            if isinstance(found, Broken):
-                yield broken_item(found.where, found.reason)
-            else:
-                yield way.item(found, budget)
+            yield way.item(found, budget) if isinstance(found, Question) else found
 
     return Prompt(way.name, way.source, items)
 
@@ -135,7 +110,7 @@ def _prompt(read: Read, way: Way) -> Prompt:
 def conversation(
     pieces: Sequence[Piece], budget: Budget, *, system: str | None = None
 ) -> Conversation:
-    """One user turn of these pieces; runs of text are joined, media are given the budget."""
+    """One user turn of these pieces; adjacent texts are joined, media get the budget."""
     parts: list[Part] = []
     for piece in pieces:
         last = parts[-1] if parts else None
@@ -150,7 +125,7 @@ def conversation(
 
 
 def within(media: Media, budget: Budget) -> Media:
-    """The same picture or video with the pixels and frames of a budget; one for frames leaves pictures alone."""
+    """A picture or video with the limits of a budget; a budget of total video pixels leaves pictures unchanged."""
     if isinstance(media, ImagePart):
         if budget.total_pixels is not None:
             return media
@@ -167,7 +142,7 @@ def within(media: Media, budget: Budget) -> Media:
 
 
 def as_item(question: Question, asked: Conversation) -> Item:
-    """A question with the words it is asked in."""
+    """The item of a question and its conversation."""
     return Item(
         id=question.id,
         conversation=asked,
@@ -179,7 +154,7 @@ def as_item(question: Question, asked: Conversation) -> Item:
 
 
 def either(name: str, version: str, letter: Extractor, other: Extractor) -> Extractor:
-    """An extractor that reads a letter where a question has options, and by another rule where it has none."""
+    """An extractor that uses `letter` for questions with options and `other` for the rest."""
 
     def read(answered: Answered) -> Any:
         return (letter if answered.truth["choices"] else other).read(answered)

@@ -15,13 +15,13 @@ from finesight.evals.tasks.grounding.places import numbers
 from finesight.evals.tasks.shared.aggregates import means
 from finesight.evals.tasks.shared.build import build, rows
 from finesight.evals.tasks.shared.columns import Row
-from finesight.evals.tasks.shared.questions import Piece, Question, Wording, say
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, template
 from finesight.evals.tasks.video.video_choice import video_file
 
 LEVELS = (0.3, 0.5, 0.7)
 TOTAL = means({"iou": "miou", **{f"r{level}": f"recall@{level}" for level in LEVELS}})
-"""The mean overlap, and the share of answers that reach each level."""
-LMMS_WORDS = (  # slips of the pen are lmms-eval's
+"""Mean IoU, and recall at each level."""
+LMMS_WORDS = (  # with the typing errors of lmms-eval
     "Please find the visual event described by a sentence in the video, determining its starting and ending times. The"
     " format should be: 'The event happens in the start time - end time'. For example, The event 'person turn a light"
     " on' happens in the 24.3 - 30.4 seonds. Now I will give you the textual sentence: {text}Please return its start"
@@ -29,8 +29,7 @@ LMMS_WORDS = (  # slips of the pen are lmms-eval's
 )
 
 
-def question(row: Row, folder: Path) -> Question:
-    """One row."""
+def _question(row: Row, folder: Path) -> Question:
     start, end = numbers(row["span"], 2)
     name = str(row["video"])
     return Question(
@@ -51,7 +50,7 @@ def ask_paper(asked: Question) -> list[Piece]:
 
 
 def score(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-    """Overlap in time, and whether it reaches each level."""
+    """Temporal IoU, and whether it reaches each level."""
     overlap = temporal_iou(parsed, truth["span"]) if parsed else 0.0
     return {"iou": overlap, **{f"r{level}": float(overlap >= level) for level in LEVELS}}
 
@@ -60,9 +59,9 @@ PAPER = Wording("paper", "Qwen2.5-VL cookbook on videos", ask_paper)
 
 TASKS: Mapping[str, Build] = {
     "charades_sta": build(
-        rows(question),
+        rows(_question),
         PAPER,
-        Wording("lmms-eval", "lmms-eval", say(LMMS_WORDS)),
+        Wording("lmms-eval", "lmms-eval", template(LMMS_WORDS)),
         extractors=(EVENT_INTERVAL, LMMS_INTERVAL),
         score=score,
         total=TOTAL,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Subtitles of an SRT file: all of them, or those at the times of the frames that are shown."""
+"""Subtitles of an SRT file: all, or those at the times of the sampled frames."""
 
 from __future__ import annotations
 
@@ -18,13 +18,7 @@ _MARKUP = re.compile(r"<[^>]*>")
 
 @dataclass(frozen=True, slots=True)
 class Subtitle:
-    """One entry.
-
-    Attributes:
-        start_seconds: when it is first seen.
-        end_seconds: when it is no longer seen.
-        text: what is said, in one line.
-    """
+    """One entry, visible from `start_seconds` until before `end_seconds`; its text is one line."""
 
     start_seconds: float
     end_seconds: float
@@ -32,7 +26,7 @@ class Subtitle:
 
 
 def read_srt(text: str) -> list[Subtitle]:
-    """Entries of an SRT file in their order, without markup; entries that say nothing are left out."""
+    """Entries of an SRT file in order, without markup; empty entries are left out."""
     found = []
     for block in re.split(r"\n\s*\n", text.replace("\r", "")):
         rows = block.strip().split("\n")
@@ -40,17 +34,17 @@ def read_srt(text: str) -> list[Subtitle]:
         at = next((number for number, match in enumerate(times) if match), None)
         if at is None or (match := times[at]) is None:
             continue
-        said = _MARKUP.sub("", " ".join(rows[at + 1 :])).strip()
-        if said:
+        line = _MARKUP.sub("", " ".join(rows[at + 1 :])).strip()
+        if line:
             clock = [
                 part.ljust(3, "0") if n % 4 == 3 else part for n, part in enumerate(match.groups())
             ]
-            found.append(Subtitle(_seconds(clock[:4]), _seconds(clock[4:]), said))
+            found.append(Subtitle(_seconds(clock[:4]), _seconds(clock[4:]), line))
     return found
 
 
 def seen_at(subtitles: Sequence[Subtitle], seconds: Sequence[float]) -> list[Subtitle]:
-    """Entries that are on the picture at one of these times, each once, in order."""
+    """Entries visible at any of these times, each once, in order."""
     return [
         each
         for each in subtitles
@@ -59,7 +53,7 @@ def seen_at(subtitles: Sequence[Subtitle], seconds: Sequence[float]) -> list[Sub
 
 
 def lines_of(subtitles: Sequence[Subtitle]) -> list[str]:
-    """One line per entry; an entry said twice in a row is said once."""
+    """One line per entry; adjacent equal entries give one line."""
     lines: list[str] = []
     for each in subtitles:
         if each.text not in lines[-1:]:
@@ -69,9 +63,9 @@ def lines_of(subtitles: Sequence[Subtitle]) -> list[str]:
 
 @lru_cache(maxsize=8)
 def frame_seconds(video: VideoPart) -> tuple[float, ...]:
-    """True times of the frames that a model with Qwen2.5-VL's sampling is shown of this video.
+    """Source timestamps of the frames that Qwen2.5-VL's sampling takes from a video.
 
-    Kept for the questions that follow on the same video, because the file is read to its end.
+    Cached for further questions on the same video, because the whole file is read.
 
     Raises:
         MediaError: the video cannot be opened.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """TempCompass: action, direction, speed, order and change of attributes in short videos, in four forms.
 
-Three forms are questions with an answer. The fourth asks for a caption, which is right if a question about the video
-can be answered from it alone; it is a benchmark of its own.
+Three forms are questions with an answer. The fourth, a benchmark of its own, asks for a caption, which is correct if a
+question about the video can be answered from it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from string import ascii_uppercase
 from finesight.conversation import VideoPart
 from finesight.errors import EvalError
 from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Answered, Extractor
+from finesight.evals.core.task import Answered, Extractor, Item
 from finesight.evals.extract.robust import DENIED, NOT_BEFORE, ROBUST_LETTER
 from finesight.evals.judge.rules import CAPTION
 from finesight.evals.tasks.choice.multiple_choice import is_letter
 from finesight.evals.tasks.shared.build import build, rows
-from finesight.evals.tasks.shared.columns import Row, row_reader
-from finesight.evals.tasks.shared.questions import Broken, Question, Wording, say
+from finesight.evals.tasks.shared.columns import Row, read_rows
+from finesight.evals.tasks.shared.questions import Question, Wording, template
 from finesight.evals.tasks.video.video_choice import video_file
 
 FORMS = {
@@ -45,12 +45,8 @@ _NO_ANSWER = re.compile(
 )
 
 
-def options(text: str, answer: str) -> list[list[str]]:
-    """Labels and texts of the options a question lists, such as `A` or `Caption 1`; none for yes or no.
-
-    Raises:
-        EvalError: the answer is none of them.
-    """
+def _options(text: str, answer: str) -> list[list[str]]:
+    """Labels (`A`, `Caption 1`) and texts of the options in a question; none for yes or no."""
     if answer in ("yes", "no"):
         return []
     found = [[match[1], match[2].strip()] for match in _LABELLED.finditer(text)]
@@ -61,7 +57,7 @@ def options(text: str, answer: str) -> list[list[str]]:
 
 def _make(form: str, row: Row, folder: Path) -> Question:
     answer = str(row["answer"]).strip()
-    listed = options(row["question"], answer)
+    listed = _options(row["question"], answer)
     right = next((label for label, _ in listed if answer.startswith(label)), answer)
     video = VideoPart(source=video_file(str(row["video"]), folder, "videos"))
     return Question(
@@ -76,21 +72,20 @@ def _make(form: str, row: Row, folder: Path) -> Question:
     )
 
 
-def questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Broken]:
-    """Reads the three forms, each a folder of its own."""
+def _questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Item]:
     for form in FORMS:
         files = [*(f"{form}/{file}" for file in benchmark.files), f"{form}.json"]
-        yield from row_reader(benchmark, partial(_make, form), files=files)(folder)
+        yield from read_rows(benchmark, folder, partial(_make, form), files=files)
 
 
-def read_option(answered: Answered) -> str | None:
-    """Yes or no, or the label of the one option that is said: as any letter is read, if labels are letters."""
+def _read_option(answered: Answered) -> str | None:
+    """Yes or no, or the label of the one option that is chosen; labels A, B, ... are read by `ROBUST_LETTER`."""
     text = answered.text.strip()
     listed = answered.truth["options"]
     if not listed:
         return _yes_or_no(text)
     labels = [str(label) for label, _ in listed]
-    words = [str(said) for _, said in listed]
+    words = [str(chosen) for _, chosen in listed]
     if labels == list(ascii_uppercase[: len(labels)]):
         letter: str | None = ROBUST_LETTER.read(Answered(text, {"choices": words}))
         return letter
@@ -99,8 +94,8 @@ def read_option(answered: Answered) -> str | None:
         opens = re.match(rf"{re.escape(label.lower())}(?![a-z0-9])(?! or\b)(?!{DENIED})", bare)
         if opens or bare == label.split()[-1].lower():  # "1" is enough for Option 1
             return label
-    if (said := named_label(text, listed)) is not None:
-        return said
+    if (chosen := _named_label(text, listed)) is not None:
+        return chosen
     place = (
         None if _NEITHER.search(text) else ROBUST_LETTER.read(Answered(text, {"choices": words}))
     )
@@ -108,36 +103,32 @@ def read_option(answered: Answered) -> str | None:
 
 
 def _yes_or_no(text: str) -> str | None:
-    """How the answer opens, or else the first of yes and no that stands for itself, or else the first of any kind."""
-    text = _NO_ANSWER.sub("-", text)  # "no doubt" says neither
+    """The word that opens the answer, else the first yes or no before punctuation, else the first of all."""
+    text = _NO_ANSWER.sub("-", text)  # "no doubt" is neither
     opening = _YES_NO.match(text.lstrip(" \t\n*_\"'`(["))
     found = opening or _ALONE.search(text) or _YES_NO.search(text)
     return found[1].lower() if found else None
 
 
-def named_label(text: str, listed: Sequence[Sequence[str]]) -> str | None:
-    """The label of the one option that an answer says to be the best, or else of the only one that it names.
+def _named_label(text: str, listed: Sequence[Sequence[str]]) -> str | None:
+    """The label of the one option that an answer calls best or correct, else of the only one that it names.
 
-    A label that is a single letter or digit counts only behind "option" or where it is said to be the best, because a
-    sentence may begin with A.
-
-    Args:
-        text: the answer.
-        listed: label and words of each option.
+    A label of one letter or digit counts only after "option" or if it is called best, because a sentence may begin
+    with A. `listed` holds the label and text of each option.
     """
     known = {str(label).lower(): str(label) for label, _ in listed}
     either = "|".join(re.escape(label) for label in sorted(known, key=len, reverse=True))
     if not either or _NEITHER.search(text):
         return None
     label = re.compile(rf"(?:option )?({either})(?=[.:)*\"',]|\s*$)", re.IGNORECASE)
-    said = set()
+    chosen = set()
     for stated in _STATING.finditer(text):
         if found := label.match(text, stated.end()):
-            said.add(known[found[1].lower()])
+            chosen.add(known[found[1].lower()])
         tail = text[stated.end() : stated.end() + _LONGEST_OPTION].lower()
-        said |= {str(name) for name, words in listed if words and tail.startswith(words.lower())}
-    if said:
-        return said.pop() if len(said) == 1 else None
+        chosen |= {str(name) for name, words in listed if words and tail.startswith(words.lower())}
+    if chosen:
+        return chosen.pop() if len(chosen) == 1 else None
     mention = rf"(?<!not the ){NOT_BEFORE}(\boption )?\b({either})(?![\w'’-])(?!{DENIED})"
     named = {
         known[found[2].lower()]
@@ -148,13 +139,13 @@ def named_label(text: str, listed: Sequence[Sequence[str]]) -> str | None:
 
 
 OFFICIAL = "the code published with TempCompass"
-OPTION = Extractor("tempcompass-option", f"3+{ROBUST_LETTER.version}", read_option)
+OPTION = Extractor("tempcompass-option", f"3+{ROBUST_LETTER.version}", _read_option)
 
 
-def caption_question(row: Row, folder: Path) -> Question:
-    """One row: what to write about, and the question that is put to the caption."""
+def _caption_question(row: Row, folder: Path) -> Question:
+    """One row: the instruction, and the question to be answered from the caption."""
     answer = str(row["mc_answer"]).strip()
-    listed = options(row["mc_question"], answer)
+    listed = _options(row["mc_question"], answer)
     right = next(each for each in listed if answer.startswith(each[0]))
     return Question(
         id=row.where.rpartition("/")[2],
@@ -167,26 +158,26 @@ def caption_question(row: Row, folder: Path) -> Question:
     )
 
 
-def read_named(answered: Answered) -> str | None:
-    """The label of the one option whose words stand in the caption as they are, or else of the one that it names."""
+def _read_named(answered: Answered) -> str | None:
+    """The label of the one option whose text the caption contains, else of the one that it names."""
     text, options = answered.text.lower(), answered.truth["options"]
-    said = [str(label) for label, words in options if words and words.lower().rstrip(".") in text]
-    if said:
-        return said[0] if len(said) == 1 else None
-    return named_label(answered.text, options)
+    chosen = [str(label) for label, words in options if words and words.lower().rstrip(".") in text]
+    if chosen:
+        return chosen[0] if len(chosen) == 1 else None
+    return _named_label(answered.text, options)
 
 
 TASKS: Mapping[str, Build] = {
     "tempcompass": build(
-        lambda benchmark: partial(questions, benchmark),
-        Wording("official", OFFICIAL, say("{text}\n{hint}")),
+        _questions,
+        Wording("official", OFFICIAL, template("{text}\n{hint}")),
         extractors=(OPTION,),
         score=is_letter,
     ),
     "tempcompass_captions": build(
-        rows(caption_question),
-        Wording("official", OFFICIAL, say()),
-        extractors=(Extractor("option-in-words", "3", read_named),),
+        rows(_caption_question),
+        Wording("official", OFFICIAL, template()),
+        extractors=(Extractor("option-in-words", "3", _read_named),),
         score=is_letter,
         judge=CAPTION,
     ),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Multiple choice on videos: EgoSchema, LongVideoBench, LVBench and Video-MME.
 
-The other benchmarks on videos have files of their own; they find videos and ask about them by the functions here.
+The modules of other benchmarks on videos use `video_file`, `question` and the prompts of this module.
 """
 
 from __future__ import annotations
@@ -12,14 +12,10 @@ from pathlib import Path
 
 from finesight.conversation import VideoPart
 from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.extract.mcq import ROBUST_LETTER, VIDEOMME_LETTER
+from finesight.evals.extract.mcq import VIDEOMME_LETTER
+from finesight.evals.extract.robust import ROBUST_LETTER
 from finesight.evals.tasks.choice import multiple_choice
-from finesight.evals.tasks.choice.multiple_choice import (
-    Letter,
-    choice,
-    letter_at,
-    letter_or_place,
-)
+from finesight.evals.tasks.choice.multiple_choice import Letter, choice, letter_at, letter_or_place
 from finesight.evals.tasks.choice.written_options import split_lines
 from finesight.evals.tasks.shared.build import benchmark_rows
 from finesight.evals.tasks.shared.columns import Row, tags_of, texts
@@ -30,18 +26,12 @@ SELECT = (
     "Select the best answer to the following multiple-choice question based on the video. Respond with only the letter"
     " ({letters}) of the correct option."
 )
-CAREFULLY = (
-    "Carefully watch the video and pay attention to the cause and sequence of events, the detail and movement of"
-    " objects, and the action and pose of persons. Based on your observations, select the best option that accurately"
-    " addresses the question.\n"
-)
-OFFICIAL_MVBENCH = "VideoChat2, the code published with MVBench"
 _PLACES = ("", "videos", "video", "data")
 _SUFFIXES = ("", ".mp4", ".mkv", ".webm", ".avi", ".mov")
 
 
 def video_file(name: str, folder: Path, *below: str) -> Path:
-    """Where a video lies: in the usual folders of a copy, or in those named; the first guess if it lies nowhere."""
+    """Path of a video in the given or the usual folders of a copy; the first candidate if none exists."""
     places = [folder / place for place in (*below, *_PLACES)]
     guesses = [place / f"{name}{suffix}" for place in places for suffix in _SUFFIXES]
     return next((path for path in guesses if path.is_file()), places[0] / name)
@@ -52,11 +42,7 @@ def read_row(
 ) -> Question:
     """A row with `id`, `video`, `question`, `options` and `answer`.
 
-    Args:
-        row: the row.
-        folder: of the copy.
-        benchmark: says where videos lie and which columns are tags.
-        letter: finds the letter of the answer; None for copies that give the letter.
+    `letter` finds the letter of the answer; None for copies that contain the letter.
     """
     video = VideoPart(source=video_file(row["video"], folder, *benchmark.folders))
     return question(row, video, benchmark, letter=letter)
@@ -78,8 +64,8 @@ def question(
     )
 
 
-def read_lvbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
-    """One row; it may be of several kinds, and is then counted under each combination."""
+def _read_lvbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
+    """One row of LVBench; several kinds are joined to one tag."""
     text, choices = split_lines(row["question"])
     video = VideoPart(source=video_file(row["video"], folder, *benchmark.folders))
     kinds = "+".join(sorted(texts(row.get("kinds")))) or "none"
@@ -95,33 +81,24 @@ def read_lvbench(row: Row, folder: Path, benchmark: Benchmark) -> Question:
 
 
 def ask_select(asked: Question) -> list[Piece]:
-    """The video, then the wording that Video-MME made usual."""
+    """The video, then the prompt of Video-MME."""
     names = [letter for letter, _ in zip("ABCDEFGHIJ", asked.choices, strict=False)]
     letters = f"{', '.join(names[:-1])}, or {names[-1]}"
-    wish = SELECT.format(letters=letters)
+    request = SELECT.format(letters=letters)
     options = multiple_choice.lettered(asked.choices)
-    return [*asked.media, f"{wish}\nQuestion: {asked.text}\n{options}\nThe best answer is:"]
-
-
-def ask_carefully(asked: Question) -> list[Piece]:
-    """The video, then the wording of MVBench."""
-    options = multiple_choice.lettered(asked.choices, "({letter}) {text}")
-    words = f"Question: {asked.text}\nOptions:\n{options}\nOnly give the best option."
-    return [*asked.media, f"{CAREFULLY}{words}"]
+    return [*asked.media, f"{request}\nQuestion: {asked.text}\n{options}\nThe best answer is:"]
 
 
 WORDINGS = (
     Wording("vlmevalkit", "Qwen's and VLMEvalKit's wording for videos", ask_select),
     Wording("lmms-eval", multiple_choice.LMMS, multiple_choice.ask_lmms),
 )
-"""The wording of Video-MME first, that of lmms-eval beside it."""
-
-
+"""The prompt of Video-MME, the default, and that of lmms-eval."""
 choice_on_video = partial(choice, ways=WORDINGS, extractors=LETTERS)
 
 TASKS: Mapping[str, Build] = {
     "egoschema": choice_on_video(benchmark_rows(partial(read_row, letter=letter_or_place))),
     "longvideobench": choice_on_video(benchmark_rows(partial(read_row, letter=letter_at))),
-    "lvbench": choice_on_video(benchmark_rows(read_lvbench)),
+    "lvbench": choice_on_video(benchmark_rows(_read_lvbench)),
     "video_mme": choice_on_video(benchmark_rows(read_row)),
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Video-MMMU: questions on lectures, in three tracks: perception, comprehension and adaptation."""
+"""Video-MMMU: questions on lectures in three tracks: perception, comprehension and adaptation."""
 
 from __future__ import annotations
 
@@ -9,22 +9,17 @@ from pathlib import Path
 
 from finesight.conversation import VideoPart
 from finesight.evals.core.benchmark import Benchmark, Build
-from finesight.evals.core.task import Scored
-from finesight.evals.extract.mcq import MMMU_OFFICIAL, ROBUST_LETTER
+from finesight.evals.core.task import Item, Scored
+from finesight.evals.extract.mcq import MMMU_OFFICIAL
 from finesight.evals.extract.mmmu_open import MMMU_OPEN
+from finesight.evals.extract.robust import ROBUST_LETTER
 from finesight.evals.judge.rules import OPEN_ANSWER
 from finesight.evals.tasks.choice import mmmu
 from finesight.evals.tasks.choice.multiple_choice import LMMS, letter_of, lettered, unlettered
 from finesight.evals.tasks.shared.aggregates import average
 from finesight.evals.tasks.shared.build import build
-from finesight.evals.tasks.shared.columns import Row, picture, row_reader, texts
-from finesight.evals.tasks.shared.questions import (
-    Broken,
-    Piece,
-    Question,
-    Wording,
-    either,
-)
+from finesight.evals.tasks.shared.columns import Row, picture, read_rows, texts
+from finesight.evals.tasks.shared.questions import Piece, Question, Wording, either
 from finesight.evals.tasks.video.video_choice import video_file
 
 TRACKS = ("Perception", "Comprehension", "Adaptation")
@@ -47,11 +42,7 @@ def _make(track: str, row: Row, folder: Path) -> Question:
     return Question(
         id=f"{track}/{identity}",
         text=row["question"],
-        truth={
-            "choices": list(options),
-            "answer": answer,
-            "golds": [answer],
-        },
+        truth={"choices": list(options), "answer": answer, "golds": [answer]},
         oracle=f"The answer is {answer}" if is_open else answer,
         media=(video, *shown),
         choices=options,
@@ -63,15 +54,14 @@ def _make(track: str, row: Row, folder: Path) -> Question:
     )
 
 
-def questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Broken]:
-    """Reads the three tracks, each a folder of its own."""
+def _questions(benchmark: Benchmark, folder: Path) -> Iterator[Question | Item]:
     for track in TRACKS:
         files = [f"{track}/{file}" for file in benchmark.files]
-        yield from row_reader(benchmark, partial(_make, track), files=files)(folder)
+        yield from read_rows(benchmark, folder, partial(_make, track), files=files)
 
 
-def ask(asked: Question) -> list[Piece]:
-    """The benchmark's words; the picture of the last track comes after the video."""
+def _ask(asked: Question) -> list[Piece]:
+    """The official prompt; in the last track a picture follows the video."""
     options = f"\n{lettered(asked.choices)}" if asked.choices else ""
     if asked.tags["track"] != "Adaptation":
         return [*asked.media, f"{asked.text}{options}\n{IGNORE}"]
@@ -79,8 +69,8 @@ def ask(asked: Question) -> list[Piece]:
     return [*asked.media, f"{APPLY.format(kind=kind)}\n{asked.text}{options}"]
 
 
-def aggregate(scored: Sequence[Scored]) -> dict[str, float]:
-    """The mean of the tracks is the score."""
+def _aggregate(scored: Sequence[Scored]) -> dict[str, float]:
+    """Means over items and tags; `overall` is the mean of the tracks."""
     metrics = average(by=("track", "discipline"))(scored)
     return {"overall": metrics["accuracy/macro/track"], **metrics}
 
@@ -91,11 +81,11 @@ OFFICIAL = either("mmmu-official", "2", MMMU_OFFICIAL, MMMU_OPEN)
 
 TASKS: Mapping[str, Build] = {
     "video_mmmu": build(
-        lambda benchmark: partial(questions, benchmark),
-        Wording("lmms-eval", LMMS, ask),
+        _questions,
+        Wording("lmms-eval", LMMS, _ask),
         extractors=(ROBUST_OR_OPEN, OFFICIAL),
         score=mmmu.score,
-        aggregate=aggregate,
+        aggregate=_aggregate,
         judge=OPEN_ANSWER,
     )
 }
