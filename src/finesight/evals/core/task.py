@@ -20,6 +20,7 @@ from finesight.conversation import Conversation, Sampling
 from finesight.evals.core.judgement import JudgeRule
 from finesight.geometry import Size
 from finesight.parse.thinking import answer_part
+from finesight.processor.resize import smart_resize
 
 Space = Literal["resized", "original", "relative_1000", "relative_1"]
 """What the numbers of a box or point mean: pixels the model saw, pixels of the file, thousandths, or shares.
@@ -149,6 +150,13 @@ class Budget:
     fps: float | None = None
     max_frames: int | None = None
     total_pixels: int | None = None
+
+    def seen_size(self, width: float, height: float) -> Size:
+        """Size at which a model with the grid of Qwen2.5-VL sees a picture of this width and height."""
+        rows, columns = smart_resize(
+            int(height), int(width), min_pixels=self.min_pixels, max_pixels=self.max_pixels
+        )
+        return Size(columns, rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,10 @@ from finesight.conversation import (
     Conversation,
     ImagePart,
     MediaRecord,
+    Message,
     Reply,
     Sampling,
+    TextPart,
     Usage,
 )
 from finesight.errors import ActionRefused, EvalError, ParseError
@@ -30,14 +32,12 @@ from finesight.evals.core.episode import End, Episode, Step
 from finesight.evals.core.responders import ItemResponder
 from finesight.evals.core.task import Answered, Budget, CoordinateFrame, Item, Space
 from finesight.evals.extract.places import FIRST_POINT
-from finesight.evals.tasks.screens.screen_questions import point_wish, seen_size
-from finesight.evals.tasks.shared.questions import Piece, conversation
 from finesight.geometry import Point, Resize, Size
 from finesight.parse.action import read_action, read_tool_calls
 from finesight.parse.thinking import answer_part
 from finesight.screen.act import Act
 from finesight.screen.environment import Environment, Observation
-from finesight.screen.history import call_as_json, progress
+from finesight.screen.history import POINT_WISH, call_as_json, progress
 from finesight.screen.tools import computer_use, mobile_use, mobile_use_answering
 from finesight.text.chat_template import DEFAULT_SYSTEM, dump_json
 
@@ -105,7 +105,7 @@ class Player:
     def wording(self) -> str:
         """Digest of the words around every task: an item of an environment does not hold them, so a run keeps this."""
         if self.manner == "point":
-            return digest_of({"wish": point_wish("")})
+            return digest_of({"wish": POINT_WISH.format(text="")})
         name, done = self.environment.tool, Act(kind="wait", seconds=2.0).arguments((1.0, 1.0))
         tool = dump_json(self._tool(Size(1000, 1000)))
         return digest_of({"tool": tool, "turn": progress("", [call_as_json(name, done)] * 2)})
@@ -138,17 +138,26 @@ class Player:
         """Task, what was done so far, and the screen as it is now; earlier screens are not shown."""
         path, digest = _kept(seen.screenshot, self.screens)
         size = Size(*seen.screenshot.size)
+        screen = ImagePart(
+            source=str(path),
+            min_pixels=self.budget.min_pixels,
+            max_pixels=self.budget.max_pixels,
+        )
         if self.manner == "point":
-            wish: list[Piece] = [ImagePart(source=str(path)), point_wish(seen.instruction)]
-            return _Question(conversation(wish, self.budget), (), size, path, digest)
+            wish = TextPart(POINT_WISH.format(text=seen.instruction))
+            asked = Conversation((Message("user", (screen, wish)),))
+            return _Question(asked, (), size, path, digest)
         shown = self._shown(size)
         scale = CoordinateFrame(self.space, size, shown).scales()
         tool = self.environment.tool
         acts = [turn.act for turn in turns if turn.act is not None]
         done = tuple(call_as_json(tool, act.arguments(scale)) for act in acts)
-        pieces: list[Piece] = [progress(seen.instruction, done), ImagePart(source=str(path))]
-        asked = conversation(pieces, self.budget, system=DEFAULT_SYSTEM)
-        return _Question(replace(asked, tools=(self._tool(shown),)), done, size, path, digest)
+        messages = (
+            Message("system", (TextPart(DEFAULT_SYSTEM),)),
+            Message("user", (TextPart(progress(seen.instruction, done)), screen)),
+        )
+        asked = Conversation(messages, tools=(self._tool(shown),))
+        return _Question(asked, done, size, path, digest)
 
     def _tool(self, screen: Size) -> dict[str, Any]:
         tools = ANSWERING_TOOLS if self.manner == "answer" else TOOLS
@@ -157,7 +166,7 @@ class Player:
     def _shown(self, size: Size) -> Size:
         """The size that the tool names: numbers of answers are meant in it."""
         if self.space == "resized":
-            return self._resized.get(size) or seen_size((size.width, size.height), self.budget)
+            return self._resized.get(size) or self.budget.seen_size(size.width, size.height)
         if self.space == "relative_1000":
             return Size(1000, 1000)
         return size

@@ -13,7 +13,6 @@ from finesight.evals.extract.places import FIRST_POINT
 from finesight.evals.tasks.grounding.places import corners, numbers, scaled, size_of
 from finesight.evals.tasks.screens.screen_questions import (
     COOKBOOK,
-    POINT_WISH,
     ToolWording,
     ask_click,
     click_in_words,
@@ -24,6 +23,7 @@ from finesight.evals.tasks.shared.build import benchmark_rows, build
 from finesight.evals.tasks.shared.columns import Row, picture
 from finesight.evals.tasks.shared.questions import Question, Wording, say
 from finesight.geometry import Size
+from finesight.screen.history import POINT_WISH
 from finesight.screen.tools import computer_use
 
 _PLATFORMS = {

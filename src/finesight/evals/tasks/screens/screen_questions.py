@@ -14,7 +14,6 @@ from finesight.evals.core.task import Budget, Item
 from finesight.evals.metrics.boxes import point_in_box
 from finesight.evals.tasks.shared.questions import Piece, Question, as_item, conversation
 from finesight.geometry import Size
-from finesight.processor.resize import smart_resize
 from finesight.screen.history import call_in_words
 from finesight.text.chat_template import DEFAULT_SYSTEM
 
@@ -22,15 +21,6 @@ COOKBOOK = "the agent cookbook of Qwen2.5-VL"
 Tool = Callable[[Size], dict[str, Any]]
 AskOnScreen = Callable[[Question, Size], Sequence[Piece]]
 """Parts of the user's turn; the size is that of the screen as the model sees it."""
-
-
-def seen_size(screen: Sequence[float], budget: Budget) -> Size:
-    """The size at which a model with Qwen2.5-VL's grid sees a screen of this width and height."""
-    width, height = (int(side) for side in screen)
-    rows, columns = smart_resize(
-        height, width, min_pixels=budget.min_pixels, max_pixels=budget.max_pixels
-    )
-    return Size(columns, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +41,7 @@ class ToolWording:
 
     def item(self, question: Question, budget: Budget) -> Item:
         """The question as it is asked within a budget."""
-        size = seen_size(question.truth["screen"], budget)
+        size = budget.seen_size(*question.truth["screen"])
         asked = conversation(self.ask(question, size), budget, system=DEFAULT_SYSTEM)
         return as_item(question, replace(asked, tools=(self.tool(size),)))
 
@@ -66,17 +56,6 @@ def ask_click(asked: Question, size: Size) -> list[Piece]:
     """Screen and instruction; the tool says the rest."""
     del size
     return [*asked.media, asked.text]
-
-
-POINT_WISH = (
-    'Point to the element for "{text}" in the image, output its coordinates in JSON format.'
-)
-"""Asks for a point in JSON, without a tool."""
-
-
-def point_wish(text: str) -> str:
-    """The wish for a point on what this text names."""
-    return POINT_WISH.format(text=text)
 
 
 def score_click(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
