@@ -19,7 +19,7 @@ from finesight.evals.core.results import load_result
 from finesight.evals.core.run import run
 from finesight.evals.core.task import Item
 from finesight.evals.core.worker import question_of
-from finesight.evals.judge.ask import PATIENCE, Judge
+from finesight.evals.judge.ask import MOST_FAILURES, Judge
 from finesight.evals.judge.rules import (
     CAPTION,
     CHOICE,
@@ -345,8 +345,8 @@ def test_a_judge_that_is_down_is_left_alone(tmp_path):
     finished(tmp_path, odd_or_even, count=20)
     down = Model(lambda prompt: RemoteError("refused"))
     found = judge_run(tmp_path, JUDGED, Judge(responder=down, model="m", where="a"))
-    assert len(down.prompts) == PATIENCE
-    assert found.failures == {"endpoint": PATIENCE, "not_asked": 20 - PATIENCE}
+    assert len(down.prompts) == MOST_FAILURES
+    assert found.failures == {"endpoint": MOST_FAILURES, "not_asked": 20 - MOST_FAILURES}
     assert found.result.value == found.by_rule.value
     assert found.result.identity != found.by_rule.identity
 
