@@ -2,7 +2,7 @@
 """MiniWoB++ pages as an environment: seeded, without time limit, scored by their own code.
 
 A page draws its problem with `Math.random` and gives its reward by `core.endEpisode`. Here its random numbers are
-seeded, its time limit is raised beyond any episode, and the raw reward is read, before its reduction for the time taken.
+seeded, its time limit is raised beyond any episode, and the raw reward is read, without the reduction for time.
 
 Source: Liu et al., "Reinforcement Learning on Web Interfaces using Workflow-Guided Exploration", ICLR 2018, and the
 code of the pages themselves (PyPI `miniwob` 1.1.0): a raw reward above 0 is success.

@@ -2,9 +2,11 @@
 """Import outputs logged by lmms-eval and VLMEvalKit as stored outputs of our items.
 
 The harness is detected by its fields: the sample log of lmms-eval (`--log_samples`, one JSON object per line with
-`doc_id` and `filtered_resps`; seen in 0.7.3) and the result table of VLMEvalKit (TSV, JSON or XLSX with `index` and `prediction`;
-seen in ms-vlmeval 0.0.20). Outputs are matched with items by the column that contains the most item ids. A log without
-such a column, as current versions of lmms-eval write it, is matched by row number: `doc_id` is the row of the split.
+`doc_id` and `filtered_resps`; seen in 0.7.3) and the result table of VLMEvalKit (TSV, JSON or XLSX with `index` and
+`prediction`; seen in ms-vlmeval 0.0.20).
+
+Outputs are matched with items by the column that contains the most item ids. A log without such a column, as current
+versions of lmms-eval write it, is matched by row number: `doc_id` is the row of the split.
 """
 
 from __future__ import annotations

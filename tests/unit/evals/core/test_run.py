@@ -195,7 +195,9 @@ def test_pictures_that_changed_under_their_names_are_refused(tmp_path):
     with pytest.raises(EvalError, match="item q2 was asked with other pictures, videos, tools"):
         go(asked, Asked(), folder)
     path.unlink()
-    with pytest.raises(EvalError, match=r"q2 was answered, but its media cannot be read .*a\.png") as raised:
+    with pytest.raises(
+        EvalError, match=r"q2 was answered, but its media cannot be read .*a\.png"
+    ) as raised:
         go(asked, Asked(), folder)
     assert "rescore" in raised.value.hint
     assert lines(folder) == before
