@@ -82,8 +82,10 @@ def check_task(
     right = [oracle(item) for item in asked]
     failures: list[str] = []
     empty = [""] * len(asked)
-    values = [_value(task, rule, asked, texts, failures) for texts in (right, dealt(right), empty)]
-    return Check(*values, len(asked), tuple(failures))
+    full, shuffled, none = (
+        _value(task, rule, asked, texts, failures) for texts in (right, dealt(right), empty)
+    )
+    return Check(full, shuffled, none, len(asked), tuple(failures))
 
 
 def lost_rows(items: Sequence[Item]) -> dict[str, list[str]]:
