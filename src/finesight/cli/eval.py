@@ -74,16 +74,16 @@ def evaluate(
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
-    """Score a model on benchmarks, or on held-out pictures and on blank pictures beside them.
+    """Score a model with a suite, or on benchmarks by a command.
 
-    Without a command: the report card. Options of a command stand after its name.
+    Without a command: the suite; the default is the report card. Options of a command follow its name.
     """
     with reported(debug=debug):
         if context.invoked_subcommand is not None:
             if data or real or out or a or b or endpoint or limit is not None or as_json:
                 raise ConfigError(
-                    f"options of a suite stand before `{context.invoked_subcommand}`",
-                    hint="options of a command stand after its name",
+                    f"options of a suite precede the command `{context.invoked_subcommand}`",
+                    hint="put options of a command after its name",
                 )
             return
         who = LocalModel(ModelChoice(model or options.DEFAULT_MODEL, device, None))

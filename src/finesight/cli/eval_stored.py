@@ -203,11 +203,11 @@ def _refuse_losses(checks: Sequence[Mapping[str, Any]]) -> None:
 def _check_line(check: Mapping[str, Any]) -> str:
     """A check as text, with the first of each kind of fault."""
     names = (("right answers", "oracle"), ("answers of others", "shuffled"), ("silence", "empty"))
-    scores = ", ".join(f"{said} {check[key] * check['unit']:.2f}" for said, key in names)
+    scores = ", ".join(f"{name} {check[key] * check['unit']:.2f}" for name, key in names)
     line = f"{check['task']}: {check['num_items']} items: {scores}"
-    for said, key in (("broken rows", "broken"), ("failures of rules", "failures")):
+    for name, key in (("broken rows", "broken"), ("failures of rules", "failures")):
         if check[key]:
-            line += f"; {len(check[key])} {said}, the first: {check[key][0]}"
+            line += f"; {len(check[key])} {name}, the first: {check[key][0]}"
     reasons = check["broken_by_reason"].items()
     return "\n".join((line, *(f"  {count} rows: {reason}" for reason, count in reasons)))
 

@@ -70,7 +70,7 @@ class Benchmark(BaseModel):
         columns: required columns.
         optional: optional columns.
         pictures: our names of the columns that hold pictures.
-        folders: below the folder of the copy, where pictures or videos may lie.
+        folders: below the folder of the copy, that may contain pictures or videos.
         parts: of the benchmark, each with the folder of its videos.
         max_new_tokens: of an answer.
         budget: pixels and frames.

@@ -62,7 +62,7 @@ def _functions(family: str, folder: Path) -> dict[str, Build]:
         listed = vars(importlib.import_module(module.name)).get("TASKS", {})
         if not isinstance(listed, Mapping) or not all(map(callable, listed.values())):
             raise EvalError(
-                f"TASKS of {module.name} is no mapping of names to functions but {type(listed).__name__}"
+                f"TASKS of {module.name} must map names to functions, it is a {type(listed).__name__}"
             )
         if twice := functions.keys() & listed.keys():
             raise EvalError(f"{module.name} has a second function for {', '.join(sorted(twice))}")

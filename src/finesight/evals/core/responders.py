@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 from finesight.conversation import FinishReason, MediaRecord, Reply, Sampling, Usage
-from finesight.errors import FinesightError
-from finesight.evals.core.task import Item
+from finesight.errors import EvalError, FinesightError
+from finesight.evals.core.task import Item, Space
 
 ANSWER_ERRORS = (FinesightError, MemoryError, RuntimeError)
 """Errors that fail one item; torch reports a lack of memory as a `RuntimeError`."""
@@ -76,6 +76,15 @@ class Baseline:
 def canned(text: str, reason: FinishReason = "stop", media: tuple[MediaRecord, ...] = ()) -> Reply:
     """A reply without a model; token counts are 0."""
     return Reply(text=text, token_ids=(), finish_reason=reason, usage=Usage(0, 0, 0), media=media)
+
+
+def check_space(responder: ItemResponder, space: Space) -> None:
+    """Raise `EvalError` if coordinates are in resized pixels and the responder does not state resized sizes."""
+    if space == "resized" and not responder.declares_resize:
+        raise EvalError(
+            f"the space of answers is resized, but {responder.name} does not state the resized sizes",
+            hint="state another space, or have pictures resized before they are sent",
+        )
 
 
 def attempt(call: Callable[[], Value]) -> Value | Exception:

@@ -202,13 +202,13 @@ def load_result(folder: Path) -> Result:
         found = values.get("schema") if isinstance(values, dict) else type(values).__name__
         raise EvalError(
             f"{path} has schema {found!r}, this version reads {SCHEMA}",
-            hint="finesight eval rescore writes it anew from the stored answers",
+            hint="finesight eval rescore writes it again from the stored answers",
         )
     names = {each.name for each in fields(Result)}
     if values.keys() != names:
         raise EvalError(
             f"{path} lacks {sorted(names - values.keys())}, has too much {sorted(values.keys() - names)}",
-            hint="finesight eval rescore writes it anew from the stored answers",
+            hint="finesight eval rescore writes it again from the stored answers",
         )
     return Result(**values)
 

@@ -21,7 +21,7 @@ from typing import Any
 from finesight.errors import ConfigError, EvalError
 from finesight.evals.core.digests import sampling_values
 from finesight.evals.core.journal import Journal, Sample, journal_name
-from finesight.evals.core.responders import ItemResponder
+from finesight.evals.core.responders import ItemResponder, check_space
 from finesight.evals.core.results import Result, save_result, summarise, versions
 from finesight.evals.core.rows import BROKEN
 from finesight.evals.core.scoring import rescored
@@ -186,11 +186,8 @@ def _check(
     counts: Mapping[str, int | None],
 ) -> None:
     task.sampling.check()
-    if space == "resized" and responder.reads_media and not responder.declares_resize:
-        raise EvalError(
-            f"answers are said to be in resized pixels, but {responder.name} does not say how it resizes",
-            hint="state the space of its numbers, or have pictures resized before they are sent",
-        )
+    if responder.reads_media:
+        check_space(responder, space)
     index, count = shard
     if not 0 <= index < count:
         raise ConfigError(

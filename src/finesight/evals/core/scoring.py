@@ -31,14 +31,14 @@ REASONS = {
     "no_answer": "there is no stored output",
     "environment": "the environment failed, or its record contradicts itself",
     "engine": "the model failed",
-    "no_size": "numbers were to be placed on a picture whose size for the model is not known",
-    "extractor": "the rule that reads answers failed",
-    "score": "the rule that scores failed",
+    "no_size": "the size of a picture, needed for coordinates, is not known",
+    "extractor": "the extractor failed",
+    "score": "the score failed",
 }
 """Descriptions of the reasons of failed items."""
 
 _NUMPY = (np.generic, np.ndarray)
-_NO_SIZE = "its size is not known; put it into the copy, or say by --space what the numbers mean"
+_NO_SIZE = "its size is not known; put it into the copy, or state another --space"
 NO_QUESTION = frozenset({"broken_row", "duplicate_id"})
 """Reasons of unusable rows: counted, but not part of any metric."""
 
@@ -70,11 +70,11 @@ def score_answer(task: Task, extractor: Extractor, answered: Answered) -> Answer
         plain = json.loads(json.dumps(parsed, default=_plain))
         parsed = plain if isinstance(parsed, _NUMPY) else parsed
     except Exception as error:
-        return AnswerScore(error="extractor", message=_said(error))
+        return AnswerScore(error="extractor", message=_described(error))
     try:
         parts = {name: float(value) for name, value in task.score(parsed, answered.truth).items()}
     except Exception as error:
-        return AnswerScore(parsed=plain, error="score", message=_said(error))
+        return AnswerScore(parsed=plain, error="score", message=_described(error))
     lost = [name for name, value in parts.items() if isnan(value)]
     if lost:  # one would make the mean of all items NaN
         return AnswerScore(parsed=plain, error="score", message=f"{lost[0]} is NaN")
@@ -120,7 +120,7 @@ def reason_of(error: Exception) -> str:
 
 def message_of(error: Exception) -> str:
     """Message of an error without its hint."""
-    return error.message if isinstance(error, FinesightError) else _said(error)
+    return error.message if isinstance(error, FinesightError) else _described(error)
 
 
 def _plain(value: Any) -> Any:
@@ -134,5 +134,5 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
-def _said(error: Exception) -> str:
+def _described(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:500]

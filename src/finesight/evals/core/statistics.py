@@ -106,7 +106,7 @@ def cluster_sums(
 ) -> tuple[Floats, Floats]:
     """Sum of the units of each cluster, and their number: `float64[C]` each.
 
-    A unit whose items lie in several clusters belongs to the first of them.
+    A unit with items in several clusters belongs to the first of them.
     """
     cluster = {unit_of(each.item): name for name in reversed(clusters) for each in clusters[name]}
     sums, counts = dict.fromkeys(clusters, 0.0), dict.fromkeys(clusters, 0.0)

@@ -65,7 +65,7 @@ CHOICE: NONE, if it supports none, contradicts all, or does not say;
 CHOICE: AMBIGUOUS, if it supports several.
 """
 _DECORATION = "*`_ \t"
-_LONGEST_SAID = 120
+_LONGEST_SHOWN = 120
 
 
 def choose(case: Case, ask: Ask) -> Ruling:
@@ -83,8 +83,8 @@ def give_value(case: Case, ask: Ask) -> Ruling:
     if not case.text.strip():
         return Ruling("none", None, case.score(None))
     options = {"options": lettered(case.truth)} if case.truth.get("choices") else {}
-    said = _asked(ask, _VALUE, "VALUE", question=case.question, **options, answer=case.text)
-    return _unread(case, said) or Ruling("read", said, case.score(said))
+    reply = _asked(ask, _VALUE, "VALUE", question=case.question, **options, answer=case.text)
+    return _unread(case, reply) or Ruling("read", reply, case.score(reply))
 
 
 def solve(case: Case, ask: Ask) -> Ruling:
@@ -133,27 +133,27 @@ def _chosen(
     """The label in the judge's reply; an empty answer is not sent to the judge."""
     if not case.text.strip():
         return Ruling("none", None, case.score(None))
-    said = _asked(ask, form, "CHOICE", **quoted)
-    bare = said.strip("().").lower()
+    reply = _asked(ask, form, "CHOICE", **quoted)
+    bare = reply.strip("().").lower()
     label = next((each for each in labels if each.lower() == bare), None)
     if label is not None:
         return Ruling("read", label, case.score(label))
-    return _unread(case, said) or _refuse(said, f"one of {', '.join(labels)}, NONE or AMBIGUOUS")
+    return _unread(case, reply) or _refuse(reply, f"one of {', '.join(labels)}, NONE or AMBIGUOUS")
 
 
 def _compared(case: Case, value: str, ask: Ask) -> Ruling:
     golds = [str(gold) for gold in case.truth.get("golds") or [case.truth["answer"]]]
-    said = _asked(ask, _SAME, "SAME", question=case.question, right=golds, given=value).upper()
-    if said == "YES":
+    reply = _asked(ask, _SAME, "SAME", question=case.question, right=golds, given=value).upper()
+    if reply == "YES":
         return Ruling("equal", value, {"correct": 1.0})
-    if said == "NO":
+    if reply == "NO":
         return Ruling("different", value, {"correct": 0.0})
-    return _unread(case, said, none=False) or _refuse(said, "YES, NO or AMBIGUOUS")
+    return _unread(case, reply, none=False) or _refuse(reply, "YES, NO or AMBIGUOUS")
 
 
-def _unread(case: Case, said: str, *, none: bool = True) -> Ruling | None:
+def _unread(case: Case, reply: str, *, none: bool = True) -> Ruling | None:
     """The ruling for the replies NONE and AMBIGUOUS, both scored like an empty answer; None for other replies."""
-    word = said.rstrip(".").upper()
+    word = reply.rstrip(".").upper()
     if word == "NONE" and none:
         return Ruling("none", None, case.score(None))
     return Ruling("ambiguous", None, case.score(None)) if word == "AMBIGUOUS" else None
@@ -167,15 +167,15 @@ def _asked(ask: Ask, form: str, key: str, **quoted: Any) -> str:
     """
     reply = ask(form.format(case=json.dumps(quoted, ensure_ascii=False, indent=1)))
     lines = [line.strip(_DECORATION) for line in reply.splitlines() if line.strip(_DECORATION)]
-    head, colon, said = (lines[-1] if lines else "").partition(":")
-    value = said.strip(_DECORATION)
+    head, colon, rest = (lines[-1] if lines else "").partition(":")
+    value = rest.strip(_DECORATION)
     if head.strip(_DECORATION).upper() != key or not colon or not value:
         _refuse(lines[-1] if lines else "", f"{key}: ...")
     return value
 
 
-def _refuse(said: str, wanted: str) -> Any:
-    raise Nonsense(f"the judge said {said[:_LONGEST_SAID]!r}; it was asked for {wanted}")
+def _refuse(reply: str, wanted: str) -> Any:
+    raise Nonsense(f"the judge replied {reply[:_LONGEST_SHOWN]!r}; expected was {wanted}")
 
 
 CHOICE = JudgeRule("choice", "1", choose)

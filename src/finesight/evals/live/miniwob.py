@@ -177,7 +177,7 @@ class MiniWob:
         """
         name, seed = str(config["page"]), int(config["seed"])
         if name not in self._pages:
-            raise EvalError(f"page {name!r} is none of {', '.join(self._pages)}")
+            raise EvalError(f"unknown page {name!r}; there are {', '.join(self._pages)}")
         browser = self._open()
         # the position of the mouse must not depend on the previous episode
         browser.move(Point(browser.size.width - 1, browser.size.height - 1))

@@ -175,7 +175,7 @@ def command(act: Act) -> str:
             return "WAIT"
         case "terminate":
             return "DONE" if act.status == "success" else "FAIL"
-    raise ActionRefused(f"a computer knows no step {act.kind!r}")
+    raise ActionRefused(f"OSWorld has no action {act.kind!r}")
 
 
 def _missing(error: ImportError) -> EvalError:

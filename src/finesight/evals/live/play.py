@@ -29,7 +29,7 @@ from finesight.conversation import (
 from finesight.errors import ActionRefused, EvalError, ParseError
 from finesight.evals.core.digests import digest as digest_of
 from finesight.evals.core.episode import End, Episode, Step
-from finesight.evals.core.responders import ItemResponder
+from finesight.evals.core.responders import ItemResponder, check_space
 from finesight.evals.core.task import Answered, Budget, CoordinateFrame, Item, Space
 from finesight.evals.extract.places import FIRST_POINT
 from finesight.geometry import Point, Resize, Size
@@ -71,11 +71,7 @@ class Player:
     _resized: dict[Size, Size] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.space == "resized" and not self.inner.declares_resize:
-            raise EvalError(
-                f"answers are said to be in resized pixels, but {self.inner.name} does not say how it resizes",
-                hint="state the space of its numbers, or have pictures resized before they are sent",
-            )
+        check_space(self.inner, self.space)
         if self.space == "relative_1":
             raise EvalError(
                 "the tools of episodes use pixels, not fractions of the sides (relative_1)",

@@ -123,11 +123,11 @@ def _success(value: Any, where: str) -> float:
 
 
 def _number(path: Path) -> float:
-    said = path.read_text(encoding="utf-8").strip()
+    text = path.read_text(encoding="utf-8").strip()
     try:
-        return float({"True": "1", "False": "0"}.get(said, said))
+        return float({"True": "1", "False": "0"}.get(text, text))
     except ValueError:
-        raise EvalError(f"{path} says {said[:80]!r}, not a score") from None
+        raise EvalError(f"{path} contains {text[:80]!r}, not a score") from None
 
 
 def _actions(path: Path) -> Iterator[tuple[str | None, str, str]]:

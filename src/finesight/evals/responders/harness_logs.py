@@ -214,7 +214,7 @@ def _lmms_output(row: Row) -> Output:
         shown = json.dumps(text, ensure_ascii=False)[:80]
         raise EvalError(
             f"{row.where}: the output is no single text: {shown}",
-            hint="logs of one generated answer per question can be scored anew; others cannot",
+            hint="only logs with one generated answer per question can be scored",
         )
     nested = [
         each

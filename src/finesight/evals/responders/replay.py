@@ -150,7 +150,7 @@ def _size(value: Any, field: str) -> Size | None:
         type(side) in (int, float) and side % 1 == 0 < side for side in sides
     ):
         raise EvalError(
-            f"{field} is {json.dumps(value, ensure_ascii=False, default=str)[:80]}, which is no size of a picture",
+            f"{field} is {json.dumps(value, ensure_ascii=False, default=str)[:80]}, which is not a size",
             hint='write whole pixels from 1 on, as [width, height] or {"width": ..., "height": ...};'
             " leave both sizes out if they are not known",
         )

@@ -41,8 +41,8 @@ EXAMPLES_PER_ROW = 4
 Trained = Literal["trained", "not trained", "not stated"]
 
 _FOOTER = (
-    "cer: character errors over characters, lower is better; all others: higher is better. Beside each score is "
-    "that of the same model on blank pictures. Examples are the first of their row, not chosen."
+    "cer: character error rate, lower is better; all others: higher is better. Beside each score is that of the same "
+    "model on blank pictures. Examples are the first of their row."
 )
 _BAR, _GAP, _LABEL, _WIDTH = 12, 18, 250, 400
 _LONGEST_TEXT = 600

@@ -148,7 +148,7 @@ class Card:
         if all(row.num_failed == row.num_items for row in rows):
             raise EvalError(
                 f"{self.model.name} answered no item of {len(rows)} rows",
-                hint=f"samples.jsonl of each row says why: {self.out}",
+                hint=f"see the errors in samples.jsonl of each row: {self.out}",
             )
         return rows
 

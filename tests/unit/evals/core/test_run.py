@@ -338,7 +338,7 @@ def test_a_copy_that_changed_is_refused(tmp_path):
 
 def test_resized_pixels_need_a_known_resize(tmp_path):
     endpoint = FromModel(None, "somewhere", declares_resize=False)
-    with pytest.raises(EvalError, match="somewhere does not say how it resizes"):
+    with pytest.raises(EvalError, match="somewhere does not state the resized sizes"):
         go([item(1)], endpoint, tmp_path)
     with pytest.raises(ConfigError, match="shard 3 of 3"):
         go([item(1)], Asked(), tmp_path, shard=(3, 3))

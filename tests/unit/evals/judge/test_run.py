@@ -83,7 +83,7 @@ def test_the_option_an_answer_chose(said, verdict, parsed, correct):
 
 @pytest.mark.parametrize("said", ["", "B", "CHOICE:", "CHOICE: D", "CHOICE: A or B", "Sure!"])
 def test_a_judge_that_says_something_else_has_said_nothing(said):
-    with pytest.raises(Nonsense, match="the judge said"):
+    with pytest.raises(Nonsense, match="the judge replied"):
         CHOICE.decide(case("the barking one"), Scripted(said))
 
 
@@ -337,7 +337,7 @@ def test_failures_keep_the_score_by_rule_and_are_counted(tmp_path):
         {"hit": 0.0}
     ]
     assert lines[0]["message"] == "status 429"
-    assert lines[1]["message"].startswith("the judge said 'no idea'")
+    assert lines[1]["message"].startswith("the judge replied 'no idea'")
     assert found.result.errors == {}
 
 

@@ -232,7 +232,7 @@ def test_screens_are_kept_once_each(tmp_path):
 
 
 def test_contradictions_are_said_before_anything_is_played(tmp_path):
-    with pytest.raises(EvalError, match="scripted does not say how it resizes"):
+    with pytest.raises(EvalError, match="scripted does not state the resized sizes"):
         player(Scripted(""), Counter(), tmp_path, space="resized")
     with pytest.raises(EvalError, match="use pixels"):
         player(Scripted(""), Counter(), tmp_path, space="relative_1")
