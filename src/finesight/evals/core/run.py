@@ -32,8 +32,6 @@ from finesight.evals.core.worker import Numbered, Worker
 _AHEAD = 4
 """Batches in flight per worker; finished ones wait for earlier ones to keep the order of the items."""
 
-OnProgress = Callable[[int], None]
-
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
@@ -65,7 +63,7 @@ def run(
     batch: int = 1,
     retry_errors: bool = False,
     environment: Mapping[str, Any] | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> RunResult:
     """Run a benchmark, or the rest of it.
 

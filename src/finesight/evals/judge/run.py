@@ -29,8 +29,6 @@ JUDGED_FILE = "judged.json"
 JUDGEMENTS_FILE = "judgements.jsonl"
 CACHE_FOLDER = "judge"
 
-OnJudged = Callable[[int, int], None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
@@ -70,7 +68,7 @@ def judge_run(
     judge: Judge,
     *,
     workers: int = 1,
-    on_judged: OnJudged | None = None,
+    on_judged: Callable[[int, int], None] | None = None,
 ) -> Judged:
     """Judge every stored answer of a finished run and write the judged result.
 

@@ -77,7 +77,7 @@ class OsWorldRecords:
             score=score,
             end="stored",
             facts={"last_action": last},
-            steps=[_step(action, answer, problem) for action, answer, problem in actions],
+            steps=[_step(*each) for each in actions],
         )
         return canned(episode.text())
 

@@ -120,7 +120,9 @@ def _figures(sample: Sample, item: Item | None) -> Iterator[Figure]:
             yield _strip(part if isinstance(part, VideoPart) else None, name)
             continue
         try:
-            image = _open(part if isinstance(part, ImagePart) else None, name)
+            image = open_image(
+                part if isinstance(part, ImagePart) else ImagePart(source=Path(name))
+            )
         except MediaError as error:
             yield Figure(caption=f"{name} (not shown: {error.message})")
             continue
@@ -147,10 +149,13 @@ def _strip(part: VideoPart | None, name: str) -> Figure:
     return Figure(picture=address, alt=name, caption=f"{name} ({counts})")
 
 
-def _open(part: ImagePart | None, name: str) -> Image.Image:
-    if part is not None and part.page is not None:
-        return load_page(part.source, part.page)
-    return load_image(Path(name) if part is None else part.source)
+def open_image(part: ImagePart) -> Image.Image:
+    """The picture or the PDF page of a part.
+
+    Raises:
+        MediaError: the file does not exist or cannot be read.
+    """
+    return load_image(part.source) if part.page is None else load_page(part.source, part.page)
 
 
 def with_places(image: Image.Image, sample: Sample) -> Image.Image:

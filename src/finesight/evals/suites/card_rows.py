@@ -24,11 +24,9 @@ from finesight.evals.core.run import RunResult, run
 from finesight.evals.core.scoring import scored
 from finesight.evals.core.statistics import main_value
 from finesight.evals.core.task import Item, Task
-from finesight.evals.report.failures import is_wrong, with_places
+from finesight.evals.report.failures import is_wrong, open_image, with_places
 from finesight.evals.responders.model import FromModel
 from finesight.evals.suites.real_tasks import RealTask
-from finesight.media.image import load_image
-from finesight.media.pdf import load_page
 from finesight.media.video import open_video
 
 ERROR_RATES = frozenset({"cer"})
@@ -253,9 +251,7 @@ def picture_of(item: Item) -> Image.Image:
     """
     for part in item.conversation.media():
         if isinstance(part, ImagePart):
-            if part.page is not None:
-                return load_page(part.source, part.page)
-            return load_image(part.source)
+            return open_image(part)
         return _strip(part)
     return Image.new("RGB", (28, 28), "white")
 

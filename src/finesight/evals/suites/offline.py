@@ -25,9 +25,6 @@ from finesight.evals.suites.goldens import Golden, replay
 from finesight.evals.suites.real_tasks import REAL_TASKS, RealTask, present
 from finesight.present.page import Table, TableRow
 
-OnPart = Callable[[str, int], None]
-"""Called with the benchmark and the number of its items done."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offline:
@@ -57,7 +54,7 @@ def run_offline(
     out: Path,
     *,
     limit: int | None = None,
-    on_progress: OnPart | None = None,
+    on_progress: Callable[[str, int], None] | None = None,
 ) -> Offline:
     """Run all benchmarks with data; after a crash, call it again.
 
