@@ -302,7 +302,7 @@ WRONG = [
     ),
     (("eval", "rescore", "."), 2, "holds no run"),
     (("eval", "compare", "a", "b"), 1, "run.json cannot be read"),
-    (("eval", "--limit", "3", "list"), 2, "stand before `list`"),
+    (("eval", "--limit", "3", "list"), 2, "precede the command `list`"),
     (("eval",), 2, "needs held-out data"),
     (("eval", "--suite", "x", "--data", "y"), 2, "there are: card, offline, ocr-compare"),
     (("eval", "--suite", "ofline", "--data", "y"), 2, "did you mean offline?"),

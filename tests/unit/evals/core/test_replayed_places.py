@@ -149,7 +149,8 @@ def test_a_picture_that_is_not_there_is_an_error_of_its_item(copy, tmp_path):
     assert load_result(tmp_path / "out").errors == {"no_size": 1}
     last = json.loads((tmp_path / "out" / "samples.jsonl").read_text().splitlines()[-1])
     assert (
-        "1.png: its size is not known; put it into the copy, or state another --space" in last["message"]
+        "1.png: its size is not known; put it into the copy, or state another --space"
+        in last["message"]
     )
 
 
