@@ -11,7 +11,7 @@ from typing import Any
 
 from finesight.text.chat_template import dump_json
 
-POINT_WISH = (
+POINT_REQUEST = (
     'Point to the element for "{text}" in the image, output its coordinates in JSON format.'
 )
 """Asks for a point in JSON, without a tool; `{text}` names the element."""

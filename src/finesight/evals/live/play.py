@@ -37,7 +37,7 @@ from finesight.parse.action import read_action, read_tool_calls
 from finesight.parse.thinking import answer_part
 from finesight.screen.act import Act
 from finesight.screen.environment import Environment, Observation
-from finesight.screen.history import POINT_WISH, call_as_json, progress
+from finesight.screen.history import POINT_REQUEST, call_as_json, progress
 from finesight.screen.tools import computer_use, mobile_use, mobile_use_answering
 from finesight.text.chat_template import DEFAULT_SYSTEM, dump_json
 
@@ -103,7 +103,7 @@ class Player:
     def wording(self) -> str:
         """Digest of the prompt template, which is not part of the items and therefore stored with the run."""
         if self.manner == "point":
-            return digest_of({"wish": POINT_WISH.format(text="")})
+            return digest_of({"wish": POINT_REQUEST.format(text="")})
         name, done = self.environment.tool, Act(kind="wait", seconds=2.0).arguments((1.0, 1.0))
         tool = dump_json(self._tool(Size(1000, 1000)))
         return digest_of({"tool": tool, "turn": progress("", [call_as_json(name, done)] * 2)})
@@ -142,7 +142,7 @@ class Player:
             max_pixels=self.budget.max_pixels,
         )
         if self.manner == "point":
-            wish = TextPart(POINT_WISH.format(text=seen.instruction))
+            wish = TextPart(POINT_REQUEST.format(text=seen.instruction))
             asked = Conversation((Message("user", (screen, wish)),))
             return _Question(asked, (), size, path, digest)
         shown = self._shown(size)

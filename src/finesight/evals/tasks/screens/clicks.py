@@ -23,7 +23,7 @@ from finesight.evals.tasks.shared.build import benchmark_rows, build
 from finesight.evals.tasks.shared.columns import Row, picture
 from finesight.evals.tasks.shared.questions import Question, Wording, say
 from finesight.geometry import Size
-from finesight.screen.history import POINT_WISH
+from finesight.screen.history import POINT_REQUEST
 from finesight.screen.tools import computer_use
 
 _PLATFORMS = {
@@ -106,7 +106,7 @@ def clicks(
     return build(
         benchmark_rows(partial(read_row, box_of=box_of, tags_of=tags_of)),
         ToolWording("cookbook", COOKBOOK, ask_click, computer_use),
-        Wording("point", "a plain wish for a point", say(POINT_WISH)),
+        Wording("point", "a plain wish for a point", say(POINT_REQUEST)),
         extractors=(FIRST_POINT,),
         score=score_click,
         total=means({"hit": "accuracy", "wrong_format": "wrong_format"}),
