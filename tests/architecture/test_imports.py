@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from graphlib import TopologicalSorter
+
 import pytest
 
 from tests.architecture import layers
@@ -19,6 +21,25 @@ def test_no_module_imports_what_its_layer_must_do_without():
 
 def test_no_modules_import_each_other():
     assert layers.cycle(modules()) == ""
+
+
+def package_of_evals(name: str) -> str:
+    """`finesight.evals.core` of `finesight.evals.core.task`; empty outside evals."""
+    parts = name.split(".")
+    return ".".join(parts[:3]) if parts[1:2] == ["evals"] and len(parts) > 3 else ""
+
+
+def test_no_packages_of_evals_import_each_other():
+    known = frozenset(module.name for module in modules())
+    graph: dict[str, set[str]] = {}
+    for module in modules():
+        targets = [each for found in module.imports for each in layers.inner_targets(found, known)]
+        graph.setdefault(package_of_evals(module.name), set()).update(
+            map(package_of_evals, targets)
+        )
+    edges = {one: others - {one, ""} for one, others in graph.items() if one}
+    assert "finesight.evals.core" in edges["finesight.evals.live"]
+    TopologicalSorter(edges).prepare()  # raises CycleError
 
 
 def test_the_whole_package_was_read():

@@ -95,7 +95,7 @@ def test_a_check_fails_where_rows_are_lost(finesight, toy):
     (found,) = json.loads(outcome.out)["checks"]
     assert (outcome.code, found["num_items"], len(found["broken"])) == (1, 10, 4)
     assert found["broken_by_reason"]["nothing in column number"] == 2
-    assert found["broken_by_reason"]["its id stands more than once"] == 1
+    assert found["broken_by_reason"]["its id occurs more than once"] == 1
     outcome = finesight("eval", "check", "toy", "--data", "toy.jsonl", "--extractor", "bad")
     assert outcome.code == 1
     assert "4 broken rows, the first: toy.jsonl, line 11: not JSON" in outcome.out
@@ -302,7 +302,7 @@ WRONG = [
     ),
     (("eval", "rescore", "."), 2, "holds no run"),
     (("eval", "compare", "a", "b"), 1, "run.json cannot be read"),
-    (("eval", "--limit", "3", "list"), 2, "stand before `list`"),
+    (("eval", "--limit", "3", "list"), 2, "precede the command `list`"),
     (("eval",), 2, "needs held-out data"),
     (("eval", "--suite", "x", "--data", "y"), 2, "there are: card, offline, ocr-compare"),
     (("eval", "--suite", "ofline", "--data", "y"), 2, "did you mean offline?"),

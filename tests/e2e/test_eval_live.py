@@ -86,7 +86,7 @@ def test_questions_and_episodes_are_not_mixed_up(finesight, tmp_path):
     assert "finesight eval live android_world" in asked.err
     played = finesight("eval", "live", "mathvision", "--data", "run.jsonl")
     assert played.code == 2
-    assert "task mathvision is no live one" in played.err
+    assert "task mathvision has no episodes to play" in played.err
     both = finesight(
         "eval", "live", "miniwob", "--data", ".", "--baseline", "oracle", "--model", "tiny"
     )

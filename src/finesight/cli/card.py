@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report card: of a model on the command line, and of weights that are being trained."""
+"""The report card as a command, and as an evaluation during training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 HELD_OUT = "text_*, point, count, absent"
-"""Rows of held-out data sets; the data decide which of them there are."""
+"""Rows of held-out data sets."""
 HOW_HELD_OUT = "finesight data build recipes/tiny/heldout_text.toml --out DIR, then --data DIR"
 
 
@@ -35,7 +35,7 @@ def show_card(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """Score a model on held-out and on real data; a table or one JSON object on standard output, files in `out`."""
+    """Score a model on held-out and real data; print a table or one JSON object, write files to `out`."""
     from finesight.api.checkpoints import find_checkpoint
     from finesight.cli.eval_benchmark import Bars
     from finesight.evals.suites.card import EXAMPLES_PER_ROW, read_trained, trained_for, write_card
@@ -75,16 +75,16 @@ def show_card(
 def evaluation(
     folders: Sequence[Path], model_folder: Path, *, limit: int, real: Sequence[Path] = ()
 ) -> Callable[[VisionLanguageModel], dict[str, float]]:
-    """A callable for `Trainer.run`: rows of the report card as named scores, none if the model cannot answer.
+    """A callable for `Trainer.run` that scores the report card; it returns no scores if the model fails.
 
     Args:
         folders: held-out data sets.
-        model_folder: configuration and tokenizer of the model that is trained.
-        limit: items per row; training waits while they are answered.
+        model_folder: configuration and tokenizer of the trained model.
+        limit: items per row.
         real: folders of real data.
 
     Raises:
-        EvalError: the data is not held out, or there is none.
+        EvalError: the data is not held out, or there are no rows.
     """
     from finesight.api.checkpoints import read_generation_defaults
     from finesight.api.model import load_processor
@@ -101,7 +101,7 @@ def evaluation(
         try:
             with _answers(None) as out:
                 return as_scores(Card(model=engine, out=out, limit=limit).rows(tasks))
-        except FinesightError as error:  # hours of training must not end because a score is missing
+        except FinesightError as error:  # a failed evaluation must not stop the training
             sys.stderr.write(f"this evaluation gives no score: {error.message}\n")
             return {}
 
@@ -111,10 +111,10 @@ def evaluation(
 def _tasks(
     data: Sequence[Path], real: Sequence[Path], limit: int | None
 ) -> list[tuple[Task, Path]]:
-    """Benchmarks of the rows, each with its local copy: held-out data first.
+    """Benchmarks of the rows with their local copies, held-out data first.
 
     Raises:
-        EvalError: there is none.
+        EvalError: there are no rows.
     """
     from finesight.cli.heldout import read_items
     from finesight.evals.suites.card_rows import card_task
@@ -122,7 +122,7 @@ def _tasks(
     from finesight.evals.suites.real_tasks import CARD_TASKS, present
 
     held_out = held_out_tasks(read_items(data, limit=limit))
-    found = [(task, Path()) for task in held_out]  # its items are read already
+    found = [(task, Path()) for task in held_out]  # its items are already read
     found += [(card_task(part), copy) for part, copy in present(CARD_TASKS, real)[0]]
     if not found:
         raise EvalError(f"there is nothing to score in {', '.join(map(str, (*data, *real)))}")
@@ -131,7 +131,7 @@ def _tasks(
 
 @contextmanager
 def _answers(out: Path | None) -> Iterator[Path]:
-    """A folder for the answers: below `out`, or one that is gone afterwards."""
+    """A folder for the answers: `out/answers`, or a temporary one."""
     if out is not None:
         yield out / "answers"
         return
@@ -140,7 +140,7 @@ def _answers(out: Path | None) -> Iterator[Path]:
 
 
 def _no_data(data: Sequence[Path], real: Sequence[Path]) -> list[NoData]:
-    """Rows of the card that nothing was given for."""
+    """Rows of the card without data."""
     from finesight.evals.suites.card import NoData
     from finesight.evals.suites.real_tasks import CARD_TASKS, present
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight eval`: score a model, and say how.
+"""`finesight eval`: the suites, and the commands for benchmarks.
 
-Without a command it is the report card of the embedded model; benchmarks are its commands.
+Without a command it runs a suite, by default the report card of the embedded model.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,8 @@ from finesight.cli import (
     options,
 )
 from finesight.cli.errors import reported
-from finesight.cli.eval_answerer import LocalModel, RemoteModel
+from finesight.cli.eval_answerer import EndpointOptions, LocalModel, RemoteModel
+from finesight.cli.eval_suites import SUITES
 from finesight.cli.names import did_you_mean
 from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
@@ -72,42 +74,49 @@ def evaluate(
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
-    """Score a model on benchmarks, or on held-out pictures and on blank pictures beside them.
+    """Score a model with a suite, or on benchmarks by a command.
 
-    Without a command: the report card. Options of a command stand after its name.
+    Without a command: the suite; the default is the report card. Options of a command follow its name.
     """
     with reported(debug=debug):
         if context.invoked_subcommand is not None:
             if data or real or out or a or b or endpoint or limit is not None or as_json:
                 raise ConfigError(
-                    f"options of a suite stand before `{context.invoked_subcommand}`",
-                    hint="options of a command stand after its name",
+                    f"options of a suite precede the command `{context.invoked_subcommand}`",
+                    hint="put options of a command after its name",
                 )
             return
         who = LocalModel(ModelChoice(model or options.DEFAULT_MODEL, device, None))
         if suite == "offline":
             eval_suites.offline(who, real or (), out, limit=limit, as_json=as_json)
         elif suite == "ocr-compare":
-            compared: dict[str, LocalModel | RemoteModel] = {
-                name: LocalModel(ModelChoice(each, device, None))
-                for name, each in (("a", a), ("b", b))
-                if each
-            }
-            if endpoint:
-                compared["endpoint"] = RemoteModel(
-                    url=endpoint,
-                    model=endpoint_model,
-                    api_key=api_key,
-                    space="original",  # nothing here asks for coordinates
-                )
+            remote = EndpointOptions(endpoint, endpoint_model, api_key)
+            compared = _compared({"a": a, "b": b}, device, remote)
             scans = eval_suites.with_scans(real or ())
             ocr_compare.ocr_compare(compared, data or (), scans, out, limit=limit, as_json=as_json)
         elif suite == "card":
             card.show_card(who, data or (), real or (), out=out, limit=limit, as_json=as_json)
         else:
-            raise ConfigError(
-                f"there is no suite {suite!r}", hint=did_you_mean(suite, eval_suites.SUITES)
-            )
+            raise ConfigError(f"there is no suite {suite!r}", hint=did_you_mean(suite, SUITES))
+
+
+def _compared(
+    models: Mapping[str, str | None], device: str, remote: EndpointOptions
+) -> dict[str, LocalModel | RemoteModel]:
+    """The systems of ocr-compare by name."""
+    compared: dict[str, LocalModel | RemoteModel] = {
+        name: LocalModel(ModelChoice(model, device, None))
+        for name, model in models.items()
+        if model
+    }
+    if remote.endpoint:
+        compared["endpoint"] = RemoteModel(
+            url=remote.endpoint,
+            model=remote.endpoint_model,
+            api_key=remote.api_key,
+            space="original",  # transcriptions have no coordinates
+        )
+    return compared
 
 
 for _name, _handler in (

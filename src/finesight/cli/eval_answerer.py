@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who answers a benchmark: a model here, an endpoint, or stored outputs."""
+"""Sources of answers of the eval commands: a local model, an endpoint, or stored outputs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from finesight.cli.options import DEFAULT_MODEL
 from finesight.cli.session import ModelChoice
@@ -21,16 +21,34 @@ if TYPE_CHECKING:
     from finesight.evals.responders.replay import Replay
 
 
+class LocalOptions(NamedTuple):
+    """Options of a local model, as given on the command line."""
+
+    model: str | None = None
+    device: str = "auto"
+    dtype: str | None = None
+    batch: int = 1
+
+
+class EndpointOptions(NamedTuple):
+    """Options of an endpoint, as given on the command line."""
+
+    endpoint: str | None = None
+    endpoint_model: str | None = None
+    api_key: str = ""
+    workers: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """A model of this machine.
+    """A model on this machine.
 
     Attributes:
-        choice: which, where, in which dtype.
-        space: what coordinates in its answers mean.
-        cache: folder that keeps its answers; None keeps none.
-        batch: sequences that are decoded together. More than one are part of its name: sums are then rounded
-            differently, so that answers may differ.
+        choice: model, device and dtype.
+        space: unit of coordinates in its answers.
+        cache: folder for its replies; None caches nothing.
+        batch: sequences decoded together. A number above 1 is part of the model's name, because sums are rounded
+            differently and answers may differ.
     """
 
     choice: ModelChoice
@@ -39,7 +57,7 @@ class LocalModel:
     batch: int = 1
 
     def responder(self) -> FromModel:
-        """The loaded model, named by the digest of its files and the type of its weights."""
+        """The loaded model; its name contains the digest of its files and the dtype of its weights."""
         from finesight.api import load
         from finesight.api.checkpoints import find_checkpoint
         from finesight.evals.core.digests import folder_digest
@@ -61,10 +79,10 @@ class RemoteModel:
 
     Attributes:
         url: base address.
-        model: what the API calls it.
+        model: its name at the API.
         api_key: empty sends none.
-        space: what coordinates in its answers mean; "resized" has pictures resized before they are sent.
-        cache: folder that keeps its answers; None keeps none.
+        space: unit of coordinates in its answers; with "resized", pictures are resized before they are sent.
+        cache: folder for its replies; None caches nothing.
     """
 
     url: str
@@ -74,10 +92,10 @@ class RemoteModel:
     cache: Path | None = None
 
     def responder(self) -> FromModel:
-        """The endpoint, named by its model, its address and what it is sent.
+        """The endpoint; its name contains model, address and whether pictures are resized.
 
         Raises:
-            ConfigError: it is not said what the API calls its model.
+            ConfigError: the name of the model is missing.
         """
         from finesight.config.processor import ProcessorConfig
         from finesight.evals.responders.model import FromModel
@@ -109,11 +127,11 @@ class RemoteModel:
 
 @dataclass(frozen=True, slots=True)
 class StoredOutputs:
-    """Answers that were given before, by us or in another harness.
+    """Stored answers of a run or of another program.
 
     Attributes:
         path: their file, or the folder of a run.
-        space: what coordinates in them mean.
+        space: unit of coordinates in them.
     """
 
     path: Path
@@ -142,83 +160,82 @@ Answerer: TypeAlias = LocalModel | RemoteModel | StoredOutputs
 
 
 def answerer_of(
-    *,
-    model: str | None = None,
-    endpoint: str | None = None,
-    endpoint_model: str | None = None,
-    api_key: str = "",
+    local: LocalOptions,
+    remote: EndpointOptions,
     replay: Path | None = None,
+    *,
     space: Space | None = None,
     cache: Path | None = None,
-    device: str = "auto",
-    dtype: str | None = None,
-    workers: int = 1,
-    batch: int = 1,
 ) -> Answerer:
-    """Who is to answer, by the options of a command.
+    """The source of answers that the options of a command select.
 
     Raises:
-        ConfigError: two are given, something needed is not said, or an option has no effect on this kind.
+        ConfigError: two sources are given, a required option is missing, or an option does not apply to the source.
     """
-    kind = only_one({"model": model, "endpoint": endpoint, "replay": replay})
+    sources = {"model": local.model, "endpoint": remote.endpoint, "replay": replay}
+    kind = only_one(sources)
     if kind != "model" and space is None:
         raise ConfigError(
-            f"--{kind} needs --space: what coordinates in its answers mean",
+            f"--{kind} needs --space: the unit of coordinates in its answers",
             hint="resized, original, relative_1000 or relative_1; any of them where a task has no coordinates",
         )
-    of_endpoints = {"endpoint-model": endpoint_model, "workers": workers if workers > 1 else None}
-    of_models = {
-        "device": device if device != "auto" else None,
-        "dtype": dtype,
-        "batch": batch if batch > 1 else None,
-    }
     if kind != "endpoint":
-        _refuse_idle(kind, "endpoints", of_endpoints)
+        of_endpoints = remote._replace(api_key="")  # the key may come from the environment
+        _refuse_unused(kind, "endpoints", of_endpoints._asdict(), EndpointOptions()._asdict())
     if kind != "model":
-        _refuse_idle(kind, "models here", of_models)
+        _refuse_unused(kind, "local models", local._asdict(), LocalOptions()._asdict())
     if replay is not None and space is not None:
-        _refuse_idle(kind, "models", {"cache": cache})
+        _refuse_unused(kind, "models", {"cache": cache}, {"cache": None})
         return StoredOutputs(replay, space)
-    if endpoint is not None and space is not None:
+    if remote.endpoint is not None and space is not None:
         return RemoteModel(
-            url=endpoint, model=endpoint_model, api_key=api_key, space=space, cache=cache
+            url=remote.endpoint,
+            model=remote.endpoint_model,
+            api_key=remote.api_key,
+            space=space,
+            cache=cache,
         )
-    choice = ModelChoice(model or DEFAULT_MODEL, device, dtype)
-    return LocalModel(choice, space or "resized", cache, batch)
+    choice = ModelChoice(local.model or DEFAULT_MODEL, local.device, local.dtype)
+    return LocalModel(choice, space or "resized", cache, local.batch)
 
 
 def only_one(named: Mapping[str, object]) -> str:
-    """The one answerer that is given; a model if there is none.
+    """The name of the one source that is given; "model" if there is none.
 
     Raises:
-        ConfigError: there are two.
+        ConfigError: two are given.
     """
     found = [name for name, value in named.items() if value is not None]
     if len(found) > 1:
-        raise ConfigError(f"both --{found[0]} and --{found[1]} are to answer", hint="give one")
+        raise ConfigError(
+            f"both --{found[0]} and --{found[1]} are given as source of answers", hint="give one"
+        )
     return found[0] if found else "model"
 
 
-def _refuse_idle(kind: str, owner: str, values: Mapping[str, object]) -> None:
-    """Raise `ConfigError` on an option that has no effect on this kind of answerer."""
-    for option, value in values.items():
-        if value is not None:
+def _refuse_unused(
+    kind: str, owner: str, values: Mapping[str, object], defaults: Mapping[str, object]
+) -> None:
+    """Raise `ConfigError` on an option that has no effect on this source of answers."""
+    for name, value in values.items():
+        if value != defaults[name]:
             raise ConfigError(
-                f"--{option} {value} is for {owner}, and --{kind} answers", hint="leave it out"
+                f"--{name.replace('_', '-')} {value} is for {owner}, not for --{kind}",
+                hint="leave it out",
             )
 
 
 def matched(
     responder: ItemResponder | Imported, items: Callable[[], Iterable[Item]]
 ) -> ItemResponder:
-    """A responder that answers these items: outputs of another harness are first matched with them.
+    """A responder for these items; outputs of another harness are matched with them first.
 
     Args:
         responder: any.
-        items: gives all items of the benchmark; called only where they are needed.
+        items: gives all items of the benchmark; called only for outputs of another harness.
 
     Raises:
-        EvalError: outputs and items do not belong together.
+        EvalError: outputs and items do not match.
     """
     from finesight.evals.responders.harness_logs import Imported
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One benchmark as a command runs it, with its progress, and what makes a finished run a failure."""
+"""Run one benchmark with progress bars, and checks that make a finished run an error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finesight.cli.output import print_json
+from finesight.cli.output import check_writable, print_json
 from finesight.errors import EvalError
 
 if TYPE_CHECKING:
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from finesight.evals.core.task import Extractor, Item, Prompt, Space, Task
 
 LEAST_UNREAD = 2
-"""Answers of a model in which nothing was read that make a failure: one alone may be a first look at a model."""
+"""Number of unparsed answers of a model from which on a run without any parsed answer is an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Which items are asked, and how many at once.
+    """Selection of items, and parallelism.
 
     Attributes:
-        limit: items at most.
-        shard: which part of how many.
+        limit: maximum number of items.
+        shard: index and number of shards.
         workers: threads.
-        batch: items that are handed to a model together.
-        retry_errors: ask items anew that had failed before.
+        batch: items per call of a model.
+        retry_errors: ask failed items again.
     """
 
     limit: int | None = None
@@ -42,7 +42,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """A benchmark, the way it asks and reads, its local copy, and the folder of its run."""
+    """A benchmark with prompt, extractor, local copy, and the folder of its run."""
 
     task: Task
     prompt: Prompt
@@ -56,14 +56,13 @@ class Benchmark:
         task: Task,
         copy: Path,
         out: Path,
-        *,
         prompt: str | None = None,
         extractor: str | None = None,
     ) -> Benchmark:
-        """A task with the prompt and the rule of these names, or with its first; `out` gets a folder of its name.
+        """A task with the prompt and the extractor of these names, or its first; its folder is `out/NAME`.
 
         Raises:
-            ConfigError: the task has none of that name.
+            ConfigError: the task has no prompt or extractor of that name.
         """
         from finesight.evals.core import registry
 
@@ -76,7 +75,7 @@ class Benchmark:
         )
 
     def items(self) -> Iterator[Item]:
-        """Its questions."""
+        """Its items."""
         return self.prompt.items(self.copy, self.task.budget)
 
     def run(
@@ -89,7 +88,7 @@ class Benchmark:
         """Run it, or the rest of it.
 
         Raises:
-            EvalError: nothing at all was answered.
+            EvalError: no item was answered.
         """
         from finesight.evals.core.run import run
 
@@ -110,14 +109,14 @@ class Benchmark:
                 environment=environment,
                 on_progress=lambda count: bars(self.task.name, count, extent.limit),
             )
-        _refuse_silence(self.task.name, done)
+        _refuse_unanswered(self.task.name, done)
         return done
 
 
 def changed(
     task: Task, *, budget: Mapping[str, float | None], sampling: Mapping[str, float | None]
 ) -> Task:
-    """The task with other pixels and sampling, where they are given; options that are None change nothing."""
+    """The task with other limits and sampling; None changes nothing."""
     return replace(
         task,
         budget=replace(task.budget, **given(budget)),
@@ -131,13 +130,20 @@ def given(values: Mapping[str, float | None]) -> dict[str, Any]:
 
 
 def copy_of(task: Task, data: Path, num_tasks: int) -> Path:
-    """Where the local copy of a task is: in a folder of its name, or right here if it is the only one."""
+    """The local copy of a task: `data/NAME`, or `data` itself for a single task."""
     own = data / task.name
     return own if num_tasks > 1 or own.exists() else data
 
 
+def check_folders(*folders: Path | None) -> None:
+    """Raise `ConfigError` if a folder cannot be written to; None is skipped."""
+    for folder in folders:
+        if folder is not None:
+            check_writable(folder, is_folder=True)
+
+
 class Bars:
-    """Progress of one run or several on standard error."""
+    """Progress bars of one or several runs on standard error."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -162,14 +168,14 @@ class Bars:
         self._bars.stop()
 
     def __call__(self, name: str, done: int, total: int | None = None) -> None:
-        """Show how many items of a run are done."""
+        """Update the number of items done of a run."""
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(name, total=total)
         self._bars.update(self._tasks[name], completed=done)
 
 
 def print_result(lines: Iterable[str], content: Mapping[str, Any], *, as_json: bool) -> None:
-    """A result on standard output: one JSON object, or text line by line."""
+    """Print a result: one JSON object, or lines of text."""
     if as_json:
         print_json(content)
     else:
@@ -179,7 +185,7 @@ def print_result(lines: Iterable[str], content: Mapping[str, Any], *, as_json: b
 def print_table(
     header: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None
 ) -> None:
-    """A table on standard output."""
+    """Print a table."""
     from rich.console import Console
     from rich.table import Table
 
@@ -189,26 +195,26 @@ def print_table(
     Console().print(table)
 
 
-def _refuse_silence(name: str, done: RunResult) -> None:
-    """Raise where nothing at all was answered, because that is no score."""
+def _refuse_unanswered(name: str, done: RunResult) -> None:
+    """Raise if no item was answered."""
     samples = done.samples
     if samples and all(sample.text is None for sample in samples):
         first = next((each for each in samples if each.message), samples[0])
         raise EvalError(
             f"none of {len(samples)} items of {name} was answered; the first: {first.message}",
-            hint="mend that, then run the same command with --retry-errors",
+            hint="fix that, then run the same command with --retry-errors",
         )
 
 
 def refuse_unread(done: Mapping[str, RunResult], *, least: int) -> None:
-    """Raise where answers came and nothing could be read in any of them: their score says nothing of the model.
+    """Raise if none of the answers of a run could be parsed.
 
     Args:
         done: runs by task.
-        least: answers of a run from which on this is a failure.
+        least: minimum number of answers for this to be an error.
 
     Raises:
-        EvalError: nothing was read in a run.
+        EvalError: no answer of a run was parsed.
     """
     unread = {}
     for name, result in done.items():
@@ -220,8 +226,8 @@ def refuse_unread(done: Mapping[str, RunResult], *, least: int) -> None:
     if unread:
         counts = ", ".join(f"{name} ({len(answered)})" for name, answered in unread.items())
         first = next(iter(unread.values()))[0]
-        said = f"; {first.message}" if first.message else ""
+        message = f"; {first.message}" if first.message else ""
         raise EvalError(
-            f"nothing could be read in any answer of {counts}; the first: {first.text!r:.200}{said}",
-            hint="if answers are there, read them by another rule: finesight eval rescore FOLDER --extractor NAME",
+            f"nothing could be read in any answer of {counts}; the first: {first.text!r:.200}{message}",
+            hint="try another extractor on the stored answers: finesight eval rescore FOLDER --extractor NAME",
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight eval convert`: from the files a data set is published in to a copy that its benchmark reads."""
+"""`finesight eval convert`: convert the published files of a data set to a local copy of its benchmark."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def convert(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Turn published files into the local copy of a benchmark; every checksum in them is looked at.
+    """Convert published files to the local copy of a benchmark; every checksum is verified.
 
-    After an interruption, run the same command again: whole files are not converted anew.
+    After an interruption, run the same command again: complete files are kept.
     """
     with reported(debug=debug):
         from finesight.cli.output import check_writable

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The judge that `finesight eval run` and `finesight eval rescore` may ask after the rules have read and scored."""
+"""The judge of `finesight eval run` and `finesight eval rescore`."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def judge_of(
     tasks: Iterable[Task],
     shard: tuple[int, int] = (0, 1),
 ) -> Judge | None:
-    """The judge, or None where none is given. Its replies are kept in the folder of each run.
+    """The judge, or None if none is given; its replies are cached in the folder of each run.
 
     Args:
         url: base address of its API.
-        model: what the API calls it.
+        model: its name at the API.
         key: of the API; empty sends none.
-        tasks: that are to be judged.
-        shard: which part of how many is run.
+        tasks: to be judged.
+        shard: index and number of shards.
 
     Raises:
-        ConfigError: half of it is not said, or only a part of the items is run.
-        EvalError: a task is scored by rule alone.
+        ConfigError: address or model is missing, or only a shard is run.
+        EvalError: a task has no rule of judging.
     """
     if url is None and model is None:
         return None
@@ -61,15 +61,15 @@ def judge_of(
 
 
 def judged(folder: Path, task: Task, judge: Judge, *, workers: int) -> Judged:
-    """Judge a run, with progress on standard error."""
+    """Judge a run, with a progress bar on standard error."""
     from finesight.evals.judge.ask import FAILURES
     from finesight.evals.judge.run import judge_run
 
     with Bars() as bars:
-        told = partial(bars, f"judging {task.name}")
-        found = judge_run(folder, task, judge, workers=workers, on_judged=told)
+        progress = partial(bars, f"judging {task.name}")
+        found = judge_run(folder, task, judge, workers=workers, on_judged=progress)
     if found.failures:
-        sys.stderr.write(f"{folder}: what the judge could not settle:\n")
+        sys.stderr.write(f"{folder}: answers without a ruling of the judge:\n")
         for reason, count in found.failures.items():
             sys.stderr.write(f"  {count} x {reason}: {FAILURES[reason]}\n")
     return found

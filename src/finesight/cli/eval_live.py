@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight eval live`: play episodes on a screen that answers back, or score episodes that were played elsewhere."""
+"""`finesight eval live`: play episodes in an environment, or score stored episodes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,10 +11,23 @@ import typer
 
 from finesight.cli import eval_options, options
 from finesight.cli.errors import reported
-from finesight.cli.eval_answerer import Answerer, StoredOutputs, answerer_of, only_one
-from finesight.cli.eval_benchmark import LEAST_UNREAD, Benchmark, Extent, changed, refuse_unread
+from finesight.cli.eval_answerer import (
+    Answerer,
+    EndpointOptions,
+    LocalOptions,
+    StoredOutputs,
+    answerer_of,
+    only_one,
+)
+from finesight.cli.eval_benchmark import (
+    LEAST_UNREAD,
+    Benchmark,
+    Extent,
+    changed,
+    check_folders,
+    refuse_unread,
+)
 from finesight.cli.eval_run import show
-from finesight.cli.output import check_writable
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,7 +40,7 @@ TaskName = Annotated[str, typer.Argument(help="miniwob, osworld, android_world o
 BaselineName = Literal["oracle", "random", "constant"]
 BaselineKind = Annotated[
     BaselineName | None,
-    typer.Option(help="Play without a model: by the pages' source, anywhere, or always alike."),
+    typer.Option(help="Play without a model: scripted solutions, random or constant clicks."),
 ]
 Stored = Annotated[
     Path | None,
@@ -42,7 +53,7 @@ Steps = Annotated[int, typer.Option(min=1, help="Answers per episode at most.")]
 Scale = Annotated[
     float, typer.Option(min=1, max=8, help="miniwob: pixels of a screenshot per pixel of the page.")
 ]
-Provider = Annotated[str, typer.Option(help="osworld: who runs the virtual computer.")]
+Provider = Annotated[str, typer.Option(help="osworld: provider of the virtual computer.")]
 MachineImage = Annotated[
     str | None, typer.Option(help="osworld: image of the virtual computer.", metavar="FILE")
 ]
@@ -81,14 +92,13 @@ def live(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Play episodes on a screen that answers back; after a crash, run the same command again.
+    """Play episodes in an environment; after a crash, run the same command again.
 
     Each episode is one line of DIR/TASK/samples.jsonl: answers, steps, digests of the screens, and the
-    score that its environment gave. The screens themselves are in DIR/TASK/screens.
+    score of the environment. The screens are in DIR/TASK/screens.
     """
     with reported(debug=debug):
-        named = {"model": model, "endpoint": endpoint, "baseline": baseline, "replay": replay}
-        kind = only_one(named)
+        only_one({"model": model, "endpoint": endpoint, "baseline": baseline, "replay": replay})
         found = changed(
             _live_task(task),
             budget={"min_pixels": min_pixels, "max_pixels": max_pixels},
@@ -99,46 +109,29 @@ def live(
         if replay is not None:
             done = benchmark.run(_stored(task, replay), "original", extent)
         else:
-            who = baseline or answerer_of(
-                model=model,
-                endpoint=endpoint,
-                endpoint_model=endpoint_model,
-                api_key=api_key,
-                space=space,
-                cache=cache,
-                device=device,
-                dtype=dtype,
-            )
-            for place in (benchmark.folder, cache):
-                if place is not None:
-                    check_writable(place, is_folder=True)
-            machine = partial(
-                _environment,
-                task,
-                data,
-                scale=scale,
-                provider=provider,
-                vm=vm,
-                console_port=console_port,
-            )
-            done = _play(benchmark, extent, who, machine, steps)
+            local = LocalOptions(model, device, dtype)
+            remote = EndpointOptions(endpoint, endpoint_model, api_key)
+            who = baseline or answerer_of(local, remote, space=space, cache=cache)
+            check_folders(benchmark.folder, cache)
+            environment = _environment(task, data, scale, provider, vm, console_port)
+            done = _play(benchmark, extent, who, environment, steps)
         show({task: done}, out, as_json=as_json)
-        refuse_unread({task: done}, least=1 if kind == "replay" else LEAST_UNREAD)
+        refuse_unread({task: done}, least=LEAST_UNREAD if replay is None else 1)
 
 
 def _play(
     benchmark: Benchmark,
     extent: Extent,
     who: Answerer | BaselineName,
-    machine: Callable[[], Environment],
+    environment: Environment,
     steps: int,
 ) -> RunResult:
-    """Play on a machine with a model, an endpoint or a baseline."""
+    """Play in an environment with a model, an endpoint or a baseline; the environment is closed afterwards."""
     from finesight.evals.live.play import Player
 
     task, prompt = benchmark.task, benchmark.prompt
-    with closing(machine()) as environment:
-        facts = {**environment.facts, "steps": steps}  # first: what is missing is said at once
+    with closing(environment):
+        facts = {**environment.facts, "steps": steps}  # first: a missing package is an error here
         inner, space = _player(who, environment)
         player = Player(
             inner=inner,
@@ -153,17 +146,17 @@ def _play(
 
 
 def _player(who: Answerer | BaselineName, environment: Environment) -> tuple[ItemResponder, Space]:
-    """Who answers one screen at a time, and what coordinates in the answers mean."""
+    """The source of answers, one screen at a time, and the unit of coordinates in its answers."""
     if isinstance(who, str):
         return _baseline(who, environment), "original"
-    assert not isinstance(who, StoredOutputs)  # stored episodes are not played again
+    assert not isinstance(who, StoredOutputs)  # `live` passes no stored outputs
     return who.responder(), who.space
 
 
 def _environment(
-    task: str, data: Path, *, scale: float, provider: str, vm: str | None, console_port: int
+    task: str, data: Path, scale: float, provider: str, vm: str | None, console_port: int
 ) -> Environment:
-    """What a benchmark is played on; each kind takes its own of the options."""
+    """The environment of a benchmark; each kind uses its own options."""
     if task == "miniwob":
         from finesight.evals.live.miniwob import MiniWob
 
@@ -183,14 +176,12 @@ def _baseline(kind: BaselineName, environment: Environment) -> Baseline:
     from finesight.evals.live.miniwob import MiniWob
 
     if not isinstance(environment, MiniWob):
-        raise ConfigError(
-            "only miniwob is played without a model", hint="give --model or --endpoint"
-        )
+        raise ConfigError("only miniwob has baselines", hint="give --model or --endpoint")
     return baseline(kind, environment, environment.screen)
 
 
 def _stored(task: str, path: Path) -> ItemResponder:
-    """Episodes as the scripts of their benchmark, or we, left them."""
+    """Stored episodes of this program or of the benchmark's own scripts."""
     from finesight.evals.live.stored import OsWorldRecords, stored_successes
     from finesight.evals.responders.replay import Replay
 
@@ -207,6 +198,6 @@ def _live_task(name: str) -> Task:
     found = registry.task(name)
     if not found.is_live:
         raise ConfigError(
-            f"task {name} is no live one", hint="its questions are asked by `finesight eval run`"
+            f"task {name} has no episodes to play", hint=f"use `finesight eval run {name}`"
         )
     return found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of `finesight eval run` and its siblings, each said once."""
+"""Options shared by the eval commands."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from finesight.conversation import VideoPart
 
 
 def read_shard(text: str) -> tuple[int, int]:
-    """A shard from a command line: its number, counted from 0, and how many there are."""
+    """A shard from a command line: its index, from 0, and the number of shards."""
     index, slash, count = text.partition("/")
     if not (slash and index.isdigit() and count.isdigit() and int(index) < int(count)):
-        raise typer.BadParameter(f"{text!r} is no shard such as 0/4; shards count from 0")
+        raise typer.BadParameter(f"{text!r} is not a shard such as 0/4; shards count from 0")
     return int(index), int(count)
 
 
@@ -24,7 +24,7 @@ Tasks = Annotated[list[str], typer.Argument(help="Benchmarks by name; see `fines
 Data = Annotated[
     Path,
     typer.Option(
-        help="Local copy; of several benchmarks, the folder that holds one folder per name.",
+        help="Local copy; for several benchmarks, a folder with one folder per name.",
         metavar="DIR",
     ),
 ]
@@ -38,7 +38,7 @@ EndpointUrl = Annotated[
     typer.Option(help="Ask an OpenAI-compatible API: http://host:8000/v1.", metavar="URL"),
 ]
 EndpointModel = Annotated[
-    str | None, typer.Option(help="What the endpoint calls its model.", metavar="NAME")
+    str | None, typer.Option(help="Name of the model at the endpoint.", metavar="NAME")
 ]
 ApiKey = Annotated[
     str, typer.Option(envvar="FINESIGHT_API_KEY", help="Of the endpoint.", metavar="KEY")
@@ -49,31 +49,30 @@ Replay = Annotated[
 SpaceOption = Annotated[
     Literal["resized", "original", "relative_1000", "relative_1"] | None,
     typer.Option(
-        help="What coordinates in answers mean; must be said of endpoints and stored answers.",
+        help="Unit of coordinates in answers; required for endpoints and stored answers.",
         show_default="resized for a model",
     ),
 ]
 PromptName = Annotated[
-    str | None, typer.Option(help="Way to ask.", metavar="NAME", show_default="the first")
+    str | None,
+    typer.Option(help="Prompt of the benchmark.", metavar="NAME", show_default="the first"),
 ]
 ExtractorName = Annotated[
     str | None,
-    typer.Option(help="Rule that reads answers.", metavar="NAME", show_default="the first"),
+    typer.Option(help="Rule that parses answers.", metavar="NAME", show_default="the first"),
 ]
 Limit = Annotated[
-    int | None, typer.Option(min=1, help="Items at most; begun groups are completed.")
+    int | None, typer.Option(min=1, help="Maximum number of items; started groups are completed.")
 ]
 Shard = Annotated[
     Any, typer.Option(parser=read_shard, metavar="I/N", help="Only this part of the items: 0/4.")
 ]
-Workers = Annotated[int, typer.Option(min=1, help="Questions under way at once; for endpoints.")]
-Batch = Annotated[int, typer.Option(min=1, help="Questions that a local model answers together.")]
-RetryErrors = Annotated[
-    bool, typer.Option("--retry-errors", help="Ask items anew that had failed.")
-]
+Workers = Annotated[int, typer.Option(min=1, help="Concurrent requests; for endpoints.")]
+Batch = Annotated[int, typer.Option(min=1, help="Questions that a local model decodes together.")]
+RetryErrors = Annotated[bool, typer.Option("--retry-errors", help="Ask failed items again.")]
 Cache = Annotated[
     Path | None,
-    typer.Option(help="Keep answers here across runs, by pixels and words.", metavar="DIR"),
+    typer.Option(help="Cache of replies, shared by runs.", metavar="DIR"),
 ]
 VideoFps = Annotated[float | None, typer.Option(help="Frames per second of videos.")]
 MaxFrames = Annotated[int | None, typer.Option(help=field_help(VideoPart, "max_frames"))]
@@ -86,7 +85,7 @@ JudgeUrl = Annotated[
     ),
 ]
 JudgeModel = Annotated[
-    str | None, typer.Option(help="What the judge's API calls its model.", metavar="NAME")
+    str | None, typer.Option(help="Name of the model at the judge's API.", metavar="NAME")
 ]
 JudgeKey = Annotated[
     str, typer.Option(envvar="FINESIGHT_JUDGE_KEY", help="Of the judge's API.", metavar="KEY")

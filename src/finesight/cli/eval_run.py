@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight eval run`: ask the questions of benchmarks and keep every answer."""
+"""`finesight eval run`: ask the questions of benchmarks and store every answer."""
 
 from __future__ import annotations
 
@@ -11,21 +11,31 @@ from typing import TYPE_CHECKING, Any
 
 from finesight.cli import eval_options, options
 from finesight.cli.errors import reported
-from finesight.cli.eval_answerer import Answerer, StoredOutputs, answerer_of, matched
+from finesight.cli.eval_answerer import (
+    Answerer,
+    EndpointOptions,
+    LocalOptions,
+    StoredOutputs,
+    answerer_of,
+    matched,
+)
 from finesight.cli.eval_benchmark import (
     LEAST_UNREAD,
     Benchmark,
     Extent,
     changed,
+    check_folders,
     copy_of,
     given,
     refuse_unread,
 )
-from finesight.cli.output import check_writable, print_json
+from finesight.cli.eval_judge import judge_of, judged
+from finesight.cli.output import print_json
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
     from finesight.evals.core.run import RunResult
+    from finesight.evals.judge.ask import Judge
     from finesight.evals.judge.run import Judged
 
 
@@ -65,71 +75,60 @@ def run(
 ) -> None:
     """Ask the questions of benchmarks; after a crash, run the same command again.
 
-    Pixels, frames and sampling are the benchmark's own unless they are changed here. Every answer is
-    kept in DIR/TASK/samples.jsonl and can be scored anew without asking again. With a judge, the score
-    by rule is given as well.
+    Pixels, frames and sampling are the benchmark's own unless given here. Answers are stored in DIR/TASK/samples.jsonl
+    and can be rescored without asking again. With a judge, the score by rule is printed as well.
     """
     with reported(debug=debug):
-        from finesight.cli.eval_judge import judge_of, judged
         from finesight.evals.core import registry
 
-        tasks = [registry.task(name) for name in task]
-        who = answerer_of(
-            model=model,
-            endpoint=endpoint,
-            endpoint_model=endpoint_model,
-            api_key=api_key,
-            replay=replay,
-            space=space,
-            cache=cache,
-            device=device,
-            dtype=dtype,
-            workers=workers,
-            batch=batch,
-        )
+        local = LocalOptions(model, device, dtype, batch)
+        remote = EndpointOptions(endpoint, endpoint_model, api_key, workers)
+        who = answerer_of(local, remote, replay, space=space, cache=cache)
         pixels = {"min_pixels": min_pixels, "max_pixels": max_pixels}
         budget = {**pixels, "fps": fps, "max_frames": max_frames}
         sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature}
-        _refuse_idle_sampling(who, sampling)
+        _refuse_unused_sampling(who, sampling)
         extent = Extent(limit, shard or (0, 1), workers, batch, retry_errors)
-        tasks = [changed(each, budget=budget, sampling=sampling) for each in tasks]
+        tasks = [changed(registry.task(name), budget=budget, sampling=sampling) for name in task]
         judging = judge_of(judge, judge_model, judge_key, tasks=tasks, shard=extent.shard)
-        benchmarks = [
-            Benchmark.of(
-                each, copy_of(each, data, len(tasks)), out, prompt=prompt, extractor=extractor
-            )
-            for each in tasks
-        ]
+        copies = [(each, copy_of(each, data, len(tasks))) for each in tasks]
+        benchmarks = [Benchmark.of(*each, out, prompt, extractor) for each in copies]
         done = _run_all(benchmarks, who, extent)
-        verdicts = {
-            each.name: judged(out / each.name, each, judging, workers=workers)
-            for each in tasks
-            if judging is not None
-        }
+        verdicts = _judged(benchmarks, judging, workers)
         show(done, out, as_json=as_json, judged=verdicts)
         by_rule = {name: run for name, run in done.items() if name not in verdicts}
         refuse_unread(by_rule, least=1 if isinstance(who, StoredOutputs) else LEAST_UNREAD)
 
 
-def _refuse_idle_sampling(who: Answerer, sampling: Mapping[str, float | None]) -> None:
-    if isinstance(who, StoredOutputs) and (idle := [*given(sampling)]):
+def _refuse_unused_sampling(who: Answerer, sampling: Mapping[str, float | None]) -> None:
+    if isinstance(who, StoredOutputs) and (unused := [*given(sampling)]):
         raise ConfigError(
-            f"--{idle[0].replace('_', '-')} has no effect on stored answers", hint="leave it out"
+            f"--{unused[0].replace('_', '-')} has no effect on stored answers", hint="leave it out"
         )
+
+
+def _judged(
+    benchmarks: Sequence[Benchmark], judge: Judge | None, workers: int
+) -> dict[str, Judged]:
+    """Judged runs by task; empty without a judge."""
+    if judge is None:
+        return {}
+    return {
+        each.task.name: judged(each.folder, each.task, judge, workers=workers)
+        for each in benchmarks
+    }
 
 
 def _run_all(
     benchmarks: Sequence[Benchmark], who: Answerer, extent: Extent
 ) -> dict[str, RunResult]:
-    """Run one benchmark after another with one model; everything that can be wrong is looked at first."""
+    """Run benchmarks one after another; folders and tasks are checked first."""
     cache = None if isinstance(who, StoredOutputs) else who.cache
-    for place in (*(each.folder for each in benchmarks), cache):
-        if place is not None:
-            check_writable(place, is_folder=True)
+    check_folders(*(each.folder for each in benchmarks), cache)
     live = [each.task.name for each in benchmarks if each.task.is_live]
-    if live and not isinstance(who, StoredOutputs):  # stored episodes are scored like any answer
+    if live and not isinstance(who, StoredOutputs):  # stored episodes need no environment
         raise ConfigError(
-            f"task {live[0]} is played on a screen", hint=f"finesight eval live {live[0]}"
+            f"task {live[0]} needs an environment", hint=f"finesight eval live {live[0]}"
         )
     responder = who.responder()
     return {
@@ -145,7 +144,7 @@ def show(
     as_json: bool,
     judged: Mapping[str, Judged] | None = None,
 ) -> None:
-    """Scores on standard output, by rule and by a judge where there was one."""
+    """Print scores, by rule and by the judge if there is one."""
     judged = judged or {}
     if as_json:
         print_json({"runs": [_described(*each, judged, out) for each in done.items()]})

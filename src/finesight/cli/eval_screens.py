@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight eval screens`: web pages of public packages as pictures with boxes."""
+"""`finesight eval screens`: record web pages of public packages as screenshots with boxes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def screens(
 ) -> None:
     """Record web pages once, so that benchmarks on them need no browser. Needs Chromium.
 
-    Each of the two sets is written whole or not at all; an interrupted command records its set anew.
+    Each of the two sets is written atomically; an interrupted set is recorded again from the start.
     """
     with reported(debug=debug):
         from finesight.evals.screens import miniwob, web_pages

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is done with benchmarks and runs without asking anybody: list, check, rescore, compare, report."""
+"""Commands on benchmarks and runs that need no model: list, check, rescore, compare, report."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Folders = Annotated[
 
 
 def show_tasks(
-    name: Annotated[str | None, typer.Argument(help="Say all about this benchmark.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show all about this benchmark.")] = None,
     *,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """List the benchmarks, or say all about one: files, prompts, rules of reading, published scores."""
+    """List the benchmarks, or show one: files, prompts, extractors, published scores."""
     with reported(debug=debug):
         from finesight.evals.core import registry
 
@@ -51,10 +51,10 @@ def check(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Read local copies whole and score right answers, answers of other questions, and silence.
+    """Read local copies completely and score correct, shuffled and empty answers.
 
-    Right answers must score full marks; if not, the copy or the rule of reading is at fault. Rows that cannot be
-    used, ids that stand twice and rules that fail end the check with exit code 1.
+    Correct answers must score full marks; otherwise the copy or the extractor is faulty. Unusable rows, repeated ids
+    and errors of extractor or score end the check with exit code 1.
     """
     with reported(debug=debug):
         from finesight.evals.core import registry
@@ -76,9 +76,9 @@ def rescore(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Read and score stored answers anew, without a model and without data; brings shards together.
+    """Parse and score stored answers again, without model and data; joins shards.
 
-    With a judge, a language model says what it makes of the same answers, beside the score by rule.
+    With a judge, a language model judges the same answers beside the score by rule.
     """
     with reported(debug=debug):
         from finesight.cli.eval_judge import judge_of, judged
@@ -104,7 +104,7 @@ def compare(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Say whether the second run is better than the first, item by item."""
+    """Compare two runs item by item, with a paired interval of the difference."""
     with reported(debug=debug):
         from finesight.evals.core.compare import compare as compare_runs
 
@@ -118,9 +118,7 @@ def report(
     out: Annotated[Path, typer.Option(help="HTML file.", metavar="FILE")],
     data: Annotated[
         Path | None,
-        typer.Option(
-            help="Local copy, for pictures that are kept inside its files.", metavar="DIR"
-        ),
+        typer.Option(help="Local copy, for pictures that are not separate files.", metavar="DIR"),
     ] = None,
     failures: Annotated[int, typer.Option(min=0, help="Wrong answers shown per run.")] = 24,
     debug: options.Debug = False,
@@ -141,10 +139,10 @@ def report(
 
 
 def run_folders(paths: Sequence[Path]) -> list[Path]:
-    """Folders of runs among these and right inside them.
+    """Folders of runs among these paths and directly inside them.
 
     Raises:
-        ConfigError: one holds no run.
+        ConfigError: a path contains no run.
     """
     from finesight.evals.core.settings import SETTINGS_FILE
 
@@ -153,9 +151,7 @@ def run_folders(paths: Sequence[Path]) -> list[Path]:
         inside = sorted(each.parent for each in path.glob(f"*/{SETTINGS_FILE}"))
         runs = [path] if (path / SETTINGS_FILE).exists() else inside
         if not runs:
-            raise ConfigError(
-                f"{path} holds no run", hint="give what was --out of `finesight eval run`"
-            )
+            raise ConfigError(f"{path} holds no run", hint="give the --out of `finesight eval run`")
         found += runs
     return found
 
@@ -168,7 +164,7 @@ def _task_of(folder: Path) -> Task:
 
 
 def _checked(task: Task, copy: Path, extractor: str | None) -> dict[str, Any]:
-    """A check of one copy, and the rows that it lost."""
+    """A check of one copy, with its unusable rows."""
     from finesight.evals.core import registry
     from finesight.evals.core.self_check import check_task, lost_rows, usable
 
@@ -190,7 +186,7 @@ def _checked(task: Task, copy: Path, extractor: str | None) -> dict[str, Any]:
 
 
 def _refuse_losses(checks: Sequence[Mapping[str, Any]]) -> None:
-    """Raise if a copy lost rows or a rule failed: what such a copy measures is another benchmark."""
+    """Raise if a copy has unusable rows, or extractor or score failed."""
     bad = [each for each in checks if each["broken"] or each["failures"]]
     if bad:
         counts = "; ".join(
@@ -205,13 +201,13 @@ def _refuse_losses(checks: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _check_line(check: Mapping[str, Any]) -> str:
-    """A check in words, with the first of what is wrong."""
+    """A check as text, with the first of each kind of fault."""
     names = (("right answers", "oracle"), ("answers of others", "shuffled"), ("silence", "empty"))
-    scores = ", ".join(f"{said} {check[key] * check['unit']:.2f}" for said, key in names)
+    scores = ", ".join(f"{name} {check[key] * check['unit']:.2f}" for name, key in names)
     line = f"{check['task']}: {check['num_items']} items: {scores}"
-    for said, key in (("broken rows", "broken"), ("failures of rules", "failures")):
+    for name, key in (("broken rows", "broken"), ("failures of rules", "failures")):
         if check[key]:
-            line += f"; {len(check[key])} {said}, the first: {check[key][0]}"
+            line += f"; {len(check[key])} {name}, the first: {check[key][0]}"
     reasons = check["broken_by_reason"].items()
     return "\n".join((line, *(f"  {count} rows: {reason}" for reason, count in reasons)))
 

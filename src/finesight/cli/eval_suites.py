@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Suites of `finesight eval --suite`: the benchmarks that need no download."""
+"""The offline suite of `finesight eval`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUITES = ("card", "offline", "ocr-compare")
 def offline(
     who: LocalModel, real: Sequence[Path], out: Path | None, *, limit: int | None, as_json: bool
 ) -> None:
-    """Run the suite on real data; a table or one JSON object on standard output, files in `out`."""
+    """Run the suite on real data; print a table or one JSON object, write files to `out`."""
     from finesight.evals.suites.offline import run_offline, save_offline
 
     if not real or out is None:
@@ -43,7 +43,7 @@ def offline(
 
 
 def with_scans(real: Sequence[Path]) -> Path | None:
-    """The first of the folders that holds the scans, or the first; None if none is given."""
+    """The first folder with `ocr_scans`, else the first folder; None without folders."""
     return next((root for root in real if (root / "ocr_scans").is_dir()), next(iter(real), None))
 
 

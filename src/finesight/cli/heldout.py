@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Held-out records as what evaluation asks about: `data` and `evals` do not know each other."""
+"""Convert held-out records of `data` to items of `evals`, which do not import each other."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def read_items(folders: Sequence[Path], *, limit: int | None = None) -> list[Ite
 
     Args:
         folders: data sets made with `split = "heldout"`.
-        limit: items per row at most; None takes all.
+        limit: maximum number of items per row; None takes all.
 
     Raises:
-        EvalError: a record belongs to the training split, or is neither text nor a scene with tasks.
+        EvalError: a record is not held out, or is neither text nor a scene with tasks.
     """
     kept: dict[str, list[Item]] = {}
     for record in _records(folders):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight eval --suite ocr-compare`: which of two or more systems reads better, and where."""
+"""`finesight eval --suite ocr-compare`: compare how well systems read text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def ocr_compare(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """Make the set, have every system read it, compare; tables or one JSON object, files in `out`.
+    """Make the data set, run every system on it and compare; print tables or one JSON object, write files to `out`.
 
     Args:
         compared: systems by the names of their folders.
@@ -53,7 +53,7 @@ def ocr_compare(
             hint="give two of --a MODEL, --b MODEL and --endpoint URL",
         )
     check_writable(out, is_folder=True)
-    for who in compared.values():  # the second is asked hours after the first
+    for who in compared.values():  # errors of later systems are reported before the first runs
         if isinstance(who, LocalModel):
             find_checkpoint(who.choice.name)
         else:
@@ -72,7 +72,7 @@ def ocr_compare(
 
 
 def _ask_all(who: LocalModel | RemoteModel, out: Path, folder: str) -> str:
-    """Have one system read the whole set, and give its name; answers that are there already are kept."""
+    """Run one system on the data set and return its name; stored answers are kept."""
     from finesight.evals.core import registry
     from finesight.evals.core.run import run
 
@@ -91,7 +91,7 @@ def _ask_all(who: LocalModel | RemoteModel, out: Path, folder: str) -> str:
 
 
 def _summarise(out: Path, names: Mapping[str, str]) -> tuple[dict[str, Any], list[Table]]:
-    """Compare the runs in a folder, named with who answered; writes `ocr_compare.json` and `ocr_compare.html`."""
+    """Compare the runs in a folder, named by system; write `ocr_compare.json` and `ocr_compare.html`."""
     from finesight.evals.report.report import write_report
     from finesight.evals.suites.ocr_compare import compare_rows, failings, tables
 

@@ -11,6 +11,11 @@ from typing import Any
 
 from finesight.text.chat_template import dump_json
 
+POINT_REQUEST = (
+    'Point to the element for "{text}" in the image, output its coordinates in JSON format.'
+)
+"""Asks for a point in JSON, without a tool; `{text}` names the element."""
+
 
 def progress(goal: str, steps: Iterable[str], *, instruction: str | None = None) -> str:
     """The task and its previous steps, worded as in the cookbook for phones; the screenshot follows directly.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from finesight.cli.eval_answerer import answerer_of, only_one
+from finesight.cli.eval_answerer import EndpointOptions, LocalOptions, answerer_of, only_one
 from finesight.cli.eval_benchmark import copy_of
 from finesight.cli.eval_options import read_shard
 from finesight.conversation import ImagePart
@@ -23,13 +23,21 @@ ENDPOINT = {
 }
 
 
+def answerer(replay=None, space=None, cache=None, **options):
+    local, remote = (
+        kind(**{name: value for name, value in options.items() if name in kind._fields})
+        for kind in (LocalOptions, EndpointOptions)
+    )
+    return answerer_of(local, remote, replay, space=space, cache=cache)
+
+
 def endpoint(**changes):
-    return answerer_of(**{**ENDPOINT, **changes})
+    return answerer(**{**ENDPOINT, **changes})
 
 
 def test_a_batch_is_decoded_together_and_named(tiny_model_folder):
-    alone = answerer_of(model=str(tiny_model_folder)).responder()
-    together = answerer_of(model=str(tiny_model_folder), batch=4).responder()
+    alone = answerer(model=str(tiny_model_folder)).responder()
+    together = answerer(model=str(tiny_model_folder), batch=4).responder()
     assert (alone.responder.max_sequences, together.responder.max_sequences) == (1, 4)
     assert together.name == alone.name.replace(")", ", 4 together)")
 
@@ -53,11 +61,11 @@ def test_sizes_of_stored_answers_in_resized_pixels_are_computed(tmp_path, capsys
     stored = tmp_path / "outputs.jsonl"
     stored.write_text('{"id": "q1", "text": "2"}\n')
     for space in ("resized", "original"):
-        responder = answerer_of(replay=stored, space=space).responder()
+        responder = answerer(replay=stored, space=space).responder()
         assert responder.declares_resize is (space == "resized")
         assert ("--max-pixels" in capsys.readouterr().err) is (space == "resized")
     stored.write_text('{"doc_id": 0, "filtered_resps": "2"}\n')
-    responder = answerer_of(replay=stored, space="resized").responder()
+    responder = answerer(replay=stored, space="resized").responder()
     assert responder.declares_resize
 
 
@@ -81,14 +89,14 @@ def test_shards_and_copies(tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"endpoint_model": "m"}, "--endpoint-model m is for endpoints, and --model answers"),
+        ({"endpoint_model": "m"}, "--endpoint-model m is for endpoints, not for --model"),
         ({"model": "tiny", "workers": 4}, "--workers 4 is for endpoints"),
-        ({**ENDPOINT, "device": "cuda"}, "--device cuda is for models here"),
-        ({**ENDPOINT, "batch": 8}, "--batch 8 is for models here, and --endpoint answers"),
+        ({**ENDPOINT, "device": "cuda"}, "--device cuda is for local models"),
+        ({**ENDPOINT, "batch": 8}, "--batch 8 is for local models, not for --endpoint"),
         ({"replay": Path("a"), "space": "original", "dtype": "float16"}, "--dtype float16 is for"),
         ({"replay": Path("a"), "space": "original", "cache": Path("c")}, "--cache c is for models"),
     ],
 )
 def test_an_option_of_another_answerer_is_refused(options, said):
     with pytest.raises(ConfigError, match=said):
-        answerer_of(**options)
+        answerer(**options)

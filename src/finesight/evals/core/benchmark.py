@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said of a benchmark in a file `tasks.toml`: title, source, layout of its copies, published numbers, notes.
+"""Read `tasks.toml`: title, source, layout of copies, published numbers and notes of each benchmark.
 
-A family of benchmarks has one such file, with a table for each benchmark. What holds for all of them is written once
-under `[defaults]`. A table may begin with `like`, another table of the file whose values hold where it says nothing
-else, and with `fill`, words that take the places of names in braces, such as `{split}`.
+A family of benchmarks has one such file, with a table per benchmark. `[defaults]` holds values common to all tables.
+The key `like` names another table of the file, whose values are used for keys that are not given. The key `fill` maps
+names in braces, such as `{split}`, to the words that replace them.
 
-Lists are short where they can be. A column is its name, or `{ ours = ["theirs", ...] }` where copies call it otherwise.
-A file is a pattern, or `{ split = "test" }`, which stands for the usual places of a split. Published numbers are a row
-of a table as it is printed, `published.general = "70.7 - 63.5"`, whose columns stand in `report_tables.toml`; or
-`published.systems`, numbers by name.
+A column is its name, or `{ ours = ["theirs", ...] }` where copies use other names. A file is a pattern, or
+`{ split = "test" }` for the usual files of a split. Published numbers are a row of a table as it is printed,
+`published.general = "70.7 - 63.5"`, whose columns are in `report_tables.toml`; or `published.systems`, numbers by name.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from finesight.evals.core.task import Aggregate, Budget, Extractor, Prompt, Scor
 
 _PLACES = ("{0}-*.parquet", "data/{0}-*.parquet", "*/{0}-*.parquet", "{0}.parquet")
 _SPLIT_FILES = (*_PLACES, "{0}.jsonl", "{0}.json", "{0}.tsv")
-"""Where copies keep a split: parquet as published, or one file of JSON or of tab-separated cells."""
+"""Usual files of a split: parquet as published, or one file of JSON or of tab-separated cells."""
 
 
 def _all_files(listed: Any) -> Any:
@@ -56,32 +55,32 @@ def _all_columns(listed: Any) -> Any:
 
 Files = Annotated[tuple[str, ...], BeforeValidator(_all_files)]
 Columns = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_all_columns)]
-"""Our name of a column -> names that copies give it, the best first."""
+"""Our name of a column -> its names in copies, preferred first."""
 
 
 class Benchmark(BaseModel):
     """One table of a `tasks.toml`.
 
     Attributes:
-        name: of the table, and what the command line calls the benchmark.
+        name: of the table and of the benchmark on the command line.
         title: its proper name.
         source: paper or page.
-        layout: in words, what the folder of a local copy holds.
-        files: patterns below the folder, the best first.
-        columns: that a copy must have.
-        optional: columns that it may have.
+        layout: description of the folder of a local copy.
+        files: patterns below the folder, preferred first.
+        columns: required columns.
+        optional: optional columns.
         pictures: our names of the columns that hold pictures.
-        folders: below the folder of the copy, where pictures or videos may lie.
+        folders: below the folder of the copy, that may contain pictures or videos.
         parts: of the benchmark, each with the folder of its videos.
         max_new_tokens: of an answer.
         budget: pixels and frames.
-        main: the metric that is quoted.
-        by: tags that the scores are broken down by.
+        main: the main metric.
+        by: tags that scores are broken down by.
         higher_is_better: whether a larger `main` is better.
-        unit: what `main` is multiplied by when printed.
-        chance: what `main` would be for random answers; None where that is 0.
+        unit: factor of `main` when printed.
+        chance: `main` of random answers; None where that is 0.
         published: `main` of other systems, in printed units.
-        notes: what a reader of a score must know.
+        notes: remarks on the score.
         is_live: whether items are episodes that an environment plays.
     """
 
@@ -117,7 +116,7 @@ class Benchmark(BaseModel):
         *,
         judge: JudgeRule | None = None,
     ) -> Task:
-        """The task that these functions make of it."""
+        """The task with this data and these functions."""
         return Task(
             name=self.name,
             title=self.title,
@@ -141,11 +140,11 @@ class Benchmark(BaseModel):
 
 
 Build = Callable[[Benchmark], Task]
-"""Makes a task of what is said of it."""
+"""Makes a task from its table."""
 
 
 def read_tables(path: Path) -> dict[str, list[str]]:
-    """Columns of the tables that rows of published numbers are printed in, by table."""
+    """Column names of the tables of published numbers, by table."""
     return {name: table["columns"] for name, table in _parsed(path).items()}
 
 
@@ -183,7 +182,7 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def _filled(value: Any, words: Mapping[str, str]) -> Any:
-    """The value with words in the places of their names."""
+    """The value with each `{name}` replaced by its word."""
     text = json.dumps(value, ensure_ascii=False)
     for name, word in words.items():
         text = text.replace(f"{{{name}}}", json.dumps(word, ensure_ascii=False)[1:-1])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is one run better than another? Asked item by item, over the items both answered.
+"""Paired comparison of two runs over their common items.
 
-Two runs over the same questions are far more alike than their separate intervals suggest: what is hard for one is hard
-for the other. So differences are taken per picture before they are spread.
+Scores of two runs on the same items are correlated, so the bootstrap resamples differences per picture. This gives
+narrower intervals than two separate ones.
 
 Sources: McNemar 1947, exact binomial form; Efron and Tibshirani, "An Introduction to the Bootstrap", chapter 8 (paired
 data).
@@ -40,10 +40,10 @@ class Comparison:
     Attributes:
         task: the benchmark.
         main: the metric compared.
-        unit: what it is multiplied by when printed.
+        unit: its factor when printed.
         first: its value in the first run.
         second: its value in the second.
-        difference: second less first.
+        difference: second minus first.
         interval: of the difference, paired bootstrap, 95 %.
         num_resamples: of the bootstrap.
         n: common items.
@@ -70,7 +70,7 @@ class Comparison:
     p_value: float | None
 
     def lines(self) -> list[str]:
-        """The comparison in words."""
+        """The comparison as lines of text."""
         first, second, difference = (
             value * self.unit for value in (self.first, self.second, self.difference)
         )
@@ -110,7 +110,7 @@ def compare(first: Path, second: Path, task: Task) -> Comparison:
 def in_common(
     first: tuple[str, Sequence[Scored]], second: tuple[str, Sequence[Scored]]
 ) -> list[tuple[Scored, Scored]]:
-    """The items that two runs share, in the order of the first.
+    """Pairs of the items that two runs share, in the order of the first.
 
     Args:
         first: name and items of one run.
@@ -119,8 +119,8 @@ def in_common(
     Raises:
         EvalError: there is none.
     """
-    twins = {each.item.id: each for each in second[1]}
-    pairs = [(each, twins[each.item.id]) for each in first[1] if each.item.id in twins]
+    by_id = {each.item.id: each for each in second[1]}
+    pairs = [(each, by_id[each.item.id]) for each in first[1] if each.item.id in by_id]
     if not pairs:
         sizes = " and ".join(f"{name} ({len(items)} items)" for name, items in (first, second))
         raise EvalError(f"{sizes} share no item")
@@ -136,7 +136,7 @@ def compare_scored(
         task: the benchmark.
         first: of one run.
         second: of the other.
-        only: number of items that only the one or the other run had.
+        only: numbers of items that only the first and only the second run has.
     """
     one, two = unit_values(task, first), unit_values(task, second)
     before, after = main_value(task, first), main_value(task, second)
@@ -149,7 +149,7 @@ def compare_scored(
             lost = sum(each < 0 for each in differences.values())
             gained = sum(each > 0 for each in differences.values())
             p_value = mcnemar(lost, gained)
-    else:  # equal seed, equal picks: both runs are drawn on the same clusters
+    else:  # equal seeds: both runs are resampled on the same clusters
         draws = [
             slow_resamples(grouped(items, cluster_of), lambda drawn: main_value(task, drawn))
             for items in (first, second)
@@ -175,7 +175,7 @@ def compare_scored(
 
 
 def mcnemar(lost: int, gained: int) -> float:
-    """Chance of a split at least this uneven if neither run were better; 1 where the runs agree.
+    """Exact two-sided McNemar p-value of these numbers of changed units; 1 where the runs agree.
 
     Raises:
         EvalError: scipy is not installed.

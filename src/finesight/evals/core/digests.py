@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Digests of what was asked: equal digests mean equal pixels, equal words and equal options.
+"""Digests of requests: equal digests mean equal pixels, text and options.
 
-A picture counts by its content, never by its path, so that a moved copy is the same question and a changed picture
-under an old name is another one. A tool and a call count by their text, because the order of their keys reaches the
-model.
+Media are digested by content, not by path, so moving a copy changes nothing and changing a picture changes the digest.
+Tools and tool calls are digested as text, because the order of their keys reaches the model.
 """
 
 from __future__ import annotations
@@ -28,11 +27,10 @@ def request_digest(conversation: Conversation, *, reads_media: bool = True) -> s
 
     Args:
         conversation: what is asked.
-        reads_media: whether media count by their content; otherwise by their name, for answers that were given
-            elsewhere and whose pictures may not be here.
+        reads_media: digest media by content; otherwise by name, for stored answers whose pictures may be absent.
 
     Raises:
-        MediaError: a picture or video is not there.
+        MediaError: a picture or video does not exist.
     """
     messages = [
         {
@@ -54,7 +52,7 @@ def sampling_values(sampling: Sampling) -> dict[str, Any]:
 
 
 def digest(value: Mapping[str, Any]) -> str:
-    """SHA-256 of plain JSON values, whatever the order of their keys."""
+    """SHA-256 of plain JSON values, independent of key order."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
 
@@ -88,7 +86,7 @@ def _content(source: Any) -> str:
     if isinstance(source, Image):
         return hashlib.sha256(f"{source.mode}{source.size}".encode() + source.tobytes()).hexdigest()
     if isinstance(source, str) and source.partition(":")[0].lower() in ("http", "https"):
-        return source  # what lies there may change; whoever fetches it cannot be asked here
+        return source  # remote content is not fetched for a digest
     local = localize(source)
     if isinstance(local.data, bytes):
         return hashlib.sha256(local.data).hexdigest()
@@ -98,7 +96,7 @@ def _content(source: Any) -> str:
 
 @lru_cache(maxsize=4096)
 def _file_content(path: Path, size: int, changed: int) -> str:
-    """Digest of a file; size and time of change are there to forget it when it changes."""
+    """Digest of a file; size and modification time are part of the cache key, so a changed file is read again."""
     del size, changed
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

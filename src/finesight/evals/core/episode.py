@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An episode as text, so that it is journalled, replayed, rescored and compared like any other answer.
+"""Episodes as text, so that they are stored, replayed, rescored and compared like any other answer.
 
-To the rest of the harness an episode is one answer to one item. Its text is JSON: each answer of the model, what was
-done on its account, the digest of the screen it was shown, why the episode ended, and the score the environment gave.
+An episode is one answer to one item. Its text is JSON: for each step the answer of the model, the action executed and
+the digest of the screen; then why the episode ended and the score of the environment.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import Any, Literal
 from finesight.evals.core.task import Answered, Extractor
 
 End = Literal["over", "terminated", "steps", "stuck", "stored"]
-"""By the environment; by the model; after the last step allowed; because the same question would be asked again;
-or not known, where only the score of an episode was stored."""
+"""Ended by the environment; by the model; by the limit of steps; because the next question would repeat the last one;
+not known, where only the score of an episode was stored."""
 
 GROUNDED = ("left_click", "right_click", "middle_click", "double_click", "click", "long_press")
-"""Kinds of steps that mean a place."""
+"""Kinds of actions with a point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One turn.
+    """One step.
 
     Attributes:
         answer: of the model, raw.
-        act: what was done, in pixels of the screenshot; None where nothing could be.
-        problem: why nothing could be done; empty where something was.
-        screenshot: SHA-256 of the screen that the model was shown.
+        act: the action executed, in pixels of the screenshot; None if there was none.
+        problem: why no action was executed; empty if one was.
+        screenshot: SHA-256 of the screen shown to the model.
     """
 
     answer: str
@@ -41,16 +41,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
-    """All turns of one item.
+    """All steps of one item.
 
     Attributes:
         episode: id of the item.
-        instruction: the task in words.
-        score: as the environment gave it, 0 to 1.
+        instruction: the task as text.
+        score: of the environment, 0 to 1.
         end: why it ended.
-        facts: what the environment said besides.
-        targets: boxes of which one had to be clicked first, [x1, y1, x2, y2] in pixels of the first screenshot.
-        steps: the turns.
+        facts: further values of the environment.
+        targets: boxes of which one must be clicked first, [x1, y1, x2, y2] in pixels of the first screenshot.
+        steps: in order.
     """
 
     episode: str
@@ -67,34 +67,34 @@ class Episode:
 
 
 def read_episode(answered: Answered) -> dict[str, Any] | None:
-    """What scores and reports need of an episode; None for a text that is none.
+    """Fields of an episode that scores and reports need; None for a text that is not an episode.
 
-    `point` is the place of the first step, if that step means one.
+    `point` is the point of the first action, if it has one.
     """
     try:
-        said = json.loads(answered.text)
+        values = json.loads(answered.text)
     except ValueError:
         return None
-    if not isinstance(said, dict) or not {"episode", "score", "end", "steps"} <= said.keys():
+    if not isinstance(values, dict) or not {"episode", "score", "end", "steps"} <= values.keys():
         return None
-    acts = [step["act"] for step in said["steps"]]
+    acts = [step["act"] for step in values["steps"]]
     first = acts[0] if acts and acts[0] is not None and acts[0]["kind"] in GROUNDED else {}
     kept = ("episode", "instruction", "score", "end", "facts", "targets")
-    read = {name: said.get(name) for name in kept}
-    problems = sum(1 for step in said["steps"] if step["problem"])
+    read = {name: values.get(name) for name in kept}
+    problems = sum(1 for step in values["steps"] if step["problem"])
     return {**read, "point": first.get("point"), "num_steps": len(acts), "num_problems": problems}
 
 
 def in_words(text: str) -> str:
-    """An episode as a person reads it: what was done in each turn, or why nothing was; any other text as it is."""
+    """An episode as readable text: per step the action or the problem; any other text unchanged."""
     read = read_episode(Answered(text, {}))
     if read is None:
         return text
     lines = [f"task: {read['instruction']}"]
     for number, step in enumerate(json.loads(text)["steps"], 1):
         done = step["problem"] or json.dumps(step["act"], ensure_ascii=False)
-        said = f"\n   said: {step['answer']!r}" if step["problem"] else ""
-        lines.append(f"{number}. {done}{said}")
+        answer = f"\n   answer: {step['answer']!r}" if step["problem"] else ""
+        lines.append(f"{number}. {done}{answer}")
     return "\n".join([*lines, f"end: {read['end']}, score: {read['score']:g}"])
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Raw rows of local benchmark copies, one format per function, read as they are asked for.
+"""Readers of local benchmark copies: parquet, tables, JSONL and JSON, row by row.
 
-No reader holds a whole copy of pictures in memory. A row that cannot be read comes with a reason and the next one
-follows; a file that cannot be opened at all is an `EvalError`, because silence would drop thousands of rows.
+No reader holds all pictures of a copy in memory. A row that cannot be read is returned with its error and reading
+continues; a file that cannot be opened raises an `EvalError`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from finesight.errors import EvalError
 from finesight.media.source import kind_of
 
 _LONGEST_REFERENCE = 64
-"""A picture cell of a TSV up to this many characters is the index of another row, not a picture."""
+"""A picture cell of a TSV with at most this many characters is the index of another row, not a picture."""
 _ROWS_AT_ONCE = 64
 _MOST_FIELD_BYTES = 2**31 - 1
 
@@ -33,10 +33,10 @@ class Row:
 
     Attributes:
         where: file and row, for messages.
-        values: of the columns that were asked for, under the names of the file or of the task that asked; an optional
-            column that is not there is not in it.
+        values: of the requested columns, by the names of the file or of the task; without optional columns that are
+            absent.
         error: why the row cannot be used; None if it can.
-        found: all column names that the file has, read or not.
+        found: all column names of the file, read or not.
     """
 
     where: str
@@ -45,7 +45,7 @@ class Row:
     found: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Any:
-        """Value of a required column, or of an optional one that is there."""
+        """Value of a required column, or of an optional one that is present."""
         return self.values[name]
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a reader should give: column names, and which of them hold pictures."""
+    """Columns that a reader returns, and which of them hold pictures."""
 
     names: frozenset[str]
     pictures: frozenset[str]
@@ -65,7 +65,7 @@ Reader = Callable[[Path, Asked], Iterator[Row]]
 
 
 def read_parquet(path: Path, asked: Asked) -> Iterator[Row]:
-    """Rows of one parquet file; a picture structure becomes its bytes, or its path where it has none."""
+    """Rows of one parquet file; a picture structure becomes its bytes, or its path if it has no bytes."""
     import pyarrow
     from pyarrow import parquet
 
@@ -90,7 +90,7 @@ def read_parquet(path: Path, asked: Asked) -> Iterator[Row]:
 
 
 def read_table(path: Path, asked: Asked, *, delimiter: str) -> Iterator[Row]:
-    """Rows of a table in text, with base64 pictures as VLMEvalKit writes them."""
+    """Rows of a TSV or CSV table, with base64 pictures as VLMEvalKit writes them."""
     records = _records(path, delimiter)
     header = next(records, None)
     if header is None:
@@ -121,7 +121,7 @@ def read_table(path: Path, asked: Asked, *, delimiter: str) -> Iterator[Row]:
 
 
 def read_jsonl(path: Path, asked: Asked) -> Iterator[Row]:
-    """One JSON object per line; blank lines are passed over."""
+    """One JSON object per line; blank lines are skipped."""
     del asked
     with _opened(path) as file:
         for number, line in enumerate(file, 1):
@@ -166,7 +166,7 @@ def literal_list(text: str) -> list[Any]:
     """A list written as a Python or JSON literal, such as the options of MMMU.
 
     Raises:
-        EvalError: the text is no list.
+        EvalError: the text is not a list.
     """
     try:
         found = ast.literal_eval(text.strip())
@@ -178,12 +178,12 @@ def literal_list(text: str) -> list[Any]:
 
 
 def _seen(path: Path) -> str:
-    """What a file that is no text seems to be, for messages; empty for text."""
+    """Detected kind of a binary file, for messages; empty for text."""
     try:
         with path.open("rb") as file:
             head = file.read(64)
     except OSError:
-        return ""  # what is wrong with it is said already
+        return ""  # the caller reports that the file cannot be read
     kind = kind_of(head)
     return "" if kind == "text file" or not head else f" but a {kind}"
 
@@ -217,7 +217,7 @@ def _unchanged(value: Any) -> Any:
 
 
 def _without_decimals(value: Any) -> Any:
-    """Numbers of columns that are wider than 64 bits, as JSON has them: whole ones stay exact."""
+    """Decimals of columns wider than 64 bits as JSON numbers; integers stay exact."""
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, dict):
@@ -226,8 +226,8 @@ def _without_decimals(value: Any) -> Any:
 
 
 def _records(path: Path, delimiter: str, start: int = 0) -> Iterator[tuple[int, list[str]]]:
-    """Records with the byte at which each begins; a record may hold line breaks in quotes."""
-    csv.field_size_limit(_MOST_FIELD_BYTES)  # the default refuses any real picture
+    """Records with the byte offset of each; a quoted cell may contain line breaks."""
+    csv.field_size_limit(_MOST_FIELD_BYTES)  # the default limit is smaller than most pictures
     position = start
     with _opened(path) as file:
         file.seek(start)
@@ -248,7 +248,7 @@ def _records(path: Path, delimiter: str, start: int = 0) -> Iterator[tuple[int, 
 
 
 class _TablePictures:
-    """Pictures of a table; references are looked up by place, so that pictures need not stay in memory."""
+    """Pictures of a table; references are resolved by byte offset, so that pictures need not stay in memory."""
 
     def __init__(
         self, path: Path, delimiter: str, found: Sequence[str], names: frozenset[str]
@@ -311,7 +311,7 @@ def _coco_rows(path: Path, content: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def _coco_picture(folder: Path, name: str) -> Path:
-    """Where the picture lies: beside the annotations, in `images`, or one folder up."""
+    """Path of a picture: beside the annotations, in `images`, or one folder up."""
     places = [folder / name, folder / "images" / name, folder.parent / name]
     places += [folder.parent / "images" / name]
     return next((place for place in places if place.exists()), places[0])

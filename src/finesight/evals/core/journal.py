@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line per item on disk: all that was asked and answered, enough to score anew without data and without a model.
+"""The journal of a run: one JSON line per item with request and answer, enough to rescore without data or model.
 
-A journal is only ever appended to, one whole line at a time. A process that is killed leaves at most one line without
-its end, which the next one drops.
+A run appends whole lines. A killed process leaves at most one incomplete line, which the next process drops.
 """
 
 from __future__ import annotations
@@ -32,20 +31,20 @@ class Sample:
 
     Attributes:
         id: of the item.
-        number: place of the item in the benchmark, counted from 0.
-        question: the words of the last user turn.
-        request: digest of what was asked.
+        number: index of the item in the benchmark, from 0.
+        question: text of the last user turn.
+        request: digest of the request.
         text: the raw answer; None if there is none.
         num_tokens: tokens of the answer.
         finish_reason: why it ended; None if there is no answer.
-        extractor: name of the rule that read it.
-        extractor_version: version of that rule.
-        parsed: what was read; None if nothing.
+        extractor: name of the extractor that parsed it.
+        extractor_version: version of that extractor.
+        parsed: the parsed answer; None if parsing found nothing.
         parts: parts of the score; empty for an item that failed.
         media: per picture or video: kind, source, sizes as [width, height] where known, frames per second.
         seconds: time the answer took.
         error: reason why the item failed; None if it did not.
-        message: what exactly failed.
+        message: of the error.
         truth: of the item.
         group: of the item.
         cluster: of the item.
@@ -81,13 +80,13 @@ class Sample:
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         try:
             return json.dumps(values, ensure_ascii=False).encode() + b"\n"
-        except UnicodeEncodeError:  # half a surrogate pair: escaped, so that raw text stays raw
+        except UnicodeEncodeError:  # a lone surrogate: escaped, so that the raw text is kept
             return json.dumps(values).encode() + b"\n"
         except (TypeError, ValueError) as error:
             raise EvalError(f"item {self.id} holds what is not plain JSON: {error}") from error
 
     def item(self) -> Item:
-        """The question without its conversation: what scoring needs."""
+        """The item without its conversation, as scoring needs it."""
         return Item(
             id=self.id,
             conversation=Conversation(()),
@@ -98,7 +97,7 @@ class Sample:
         )
 
     def frames(self, space: Space) -> tuple[CoordinateFrame, ...]:
-        """One per picture; none at all if a size that `space` needs is not known."""
+        """One frame per picture; empty if a size that `space` needs is not known."""
         pictures = [each for each in self.media if each["kind"] == "image"]
         frames = []
         for each in pictures:
@@ -113,13 +112,13 @@ _NAMES = {each.name for each in fields(Sample)}
 
 
 def journal_name(shard: tuple[int, int]) -> str:
-    """File name of a journal; a run that is not cut into shards has the plain one."""
+    """File name of a journal: `samples.jsonl` without shards."""
     index, count = shard
     return "samples.jsonl" if count == 1 else f"samples-{index:03d}-of-{count:03d}.jsonl"
 
 
 def read_samples(folder: Path) -> list[Sample]:
-    """Samples of a run in the order of its items, shards brought together.
+    """Samples of a run in the order of its items, with all shards joined.
 
     Raises:
         EvalError: there are none, a shard is missing, or a line is broken.
@@ -147,10 +146,10 @@ def read_samples(folder: Path) -> list[Sample]:
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> None:
-    """Write a journal anew, whole or not at all.
+    """Replace a journal atomically.
 
     Raises:
-        EvalError: it cannot be written, as on a full disk; nothing is left of it, and an older one stays.
+        EvalError: it cannot be written, as on a full disk; an older journal is kept.
     """
     with whole_file(path, error=EvalError) as draft, draft.open("wb") as file:
         file.writelines(sample.line() for sample in samples)
@@ -164,11 +163,11 @@ def _unwritable(path: Path, error: OSError) -> EvalError:
 
 
 class Journal:
-    """The journal of a run while it is written to; one process at a time.
+    """An open journal, locked by one process.
 
     Args:
-        path: the file; it is made if it is not there.
-        drops_failed: take out the items that have no answer, so that they are asked again.
+        path: the file; created if missing.
+        drops_failed: remove items without an answer, so that they are asked again.
 
     Raises:
         EvalError: another process writes to it, or a line that is not the last is broken.
@@ -187,7 +186,7 @@ class Journal:
             samples = [sample for sample in samples if sample.text is not None]
             write_samples(path, samples)
             self._file.close()
-            self._file = _locked(path)  # another file under the same name
+            self._file = _locked(path)  # write_samples replaced the file
         else:
             self._file.truncate(whole)
         self._is_changed = False
@@ -195,10 +194,10 @@ class Journal:
         """By id, in the order of the file."""
 
     def append(self, sample: Sample) -> None:
-        """Add one sample; it survives the end of this process once this returns.
+        """Append one sample and flush it.
 
         Raises:
-            EvalError: it cannot be written, as on a full disk; those before it stay.
+            EvalError: it cannot be written, as on a full disk; earlier samples are kept.
         """
         try:
             self._file.write(sample.line())
@@ -208,14 +207,14 @@ class Journal:
         self.samples[sample.id] = sample
 
     def change(self, sample: Sample) -> None:
-        """Put a sample in the place of its older self; written by `put_in_order`."""
+        """Replace a sample; written by `put_in_order`."""
         self.samples[sample.id] = sample
         self._is_changed = True
 
     def put_in_order(self) -> None:
-        """Write the file anew if something in it changed, or if it is not in the order of the items.
+        """Rewrite the file if a sample changed or the order is not that of the items.
 
-        Nothing can be added afterwards.
+        Nothing can be appended afterwards.
         """
         samples = list(self.samples.values())
         if self._is_changed or any(a.number > b.number for a, b in pairwise(samples)):
@@ -232,13 +231,13 @@ class Journal:
     ) -> None:
         try:
             self._file.close()
-        except OSError as failed:  # what could not be written a moment ago still cannot be
+        except OSError as failed:  # closing flushes a failed write again
             if error is None:
                 raise _unwritable(self.path, failed) from failed
 
 
 def _read(path: Path) -> tuple[list[Sample], int]:
-    """Samples of a file, and the number of bytes that whole lines take."""
+    """Samples of a file, and the number of bytes of complete lines."""
     content = path.read_bytes()
     lines = content.splitlines(keepends=True)
     samples, whole = [], 0
@@ -263,7 +262,7 @@ def _read(path: Path) -> tuple[list[Sample], int]:
 
 
 def _locked(path: Path) -> BinaryIO:
-    """A file open for adding to, locked against a second process where the system can."""
+    """A file opened for appending, locked against other processes except on Windows."""
     file = path.open("ab")
     if sys.platform == "win32":
         return file

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A language model as a judge: what a benchmark may ask it about an answer, and what its reply may mean.
+"""Interface of judging by a language model: cases, rulings and rules.
 
-The score by rule is always kept; the judge's score is a second one. A judge that does not answer in the form it was
-asked for has decided nothing (`Nonsense`); this is counted, and its meaning is never guessed.
+The judge's score is reported beside the score by rule. A reply that does not have the requested form (`Nonsense`) gives
+no ruling; such replies are counted.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from typing import Any, Literal
 from finesight.errors import EvalError
 
 Ask = Callable[[str], str]
-"""Puts one prompt to the judge and gives its raw reply."""
+"""Sends one prompt to the judge and returns its raw reply."""
 
 Verdict = Literal["plain", "read", "none", "ambiguous", "equal", "different"]
-"""Clear without a judge; read by the judge; holds no answer; holds several, which counts as wrong; means the same as
-the gold answer; means something else."""
+"""Parsed without a judge; parsed by the judge; no answer; several answers, which count as wrong; equal to the gold
+answer; different from it."""
 
 
 class Nonsense(EvalError):
-    """A judge's reply that does not have the form it was asked for."""
+    """A judge's reply without the requested form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """An answer as its judge sees it.
+    """An answer to be judged.
 
     Attributes:
-        question: the words of the question, its options among them.
+        question: text of the question with its options.
         text: the raw answer.
-        truth: of the item; a prompt that reads an answer never shows the gold one.
-        score: parts of the score of what was read, as the task gives them.
+        truth: of the item; a prompt that asks to parse an answer never contains the gold answer.
+        score: the task's score of a parsed answer, in parts.
     """
 
     question: str
@@ -47,8 +47,8 @@ class Ruling:
     """What a judge decided.
 
     Attributes:
-        verdict: what became of the answer.
-        parsed: what was read; None if nothing, or if there was more than one answer.
+        verdict: see `Verdict`.
+        parsed: the parsed answer; None if there is none or more than one.
         parts: parts of the score.
     """
 
@@ -62,9 +62,9 @@ class JudgeRule:
     """A named way to judge the answers of a benchmark.
 
     Attributes:
-        name: what results call it.
-        version: changes whenever a prompt or the reading of a reply does.
-        decide: judges one answer; raises `Nonsense` where the judge did not do as it was asked.
+        name: in results.
+        version: changes whenever a prompt or the parsing of replies changes.
+        decide: judges one answer; raises `Nonsense` on a reply without the requested form.
     """
 
     name: str

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All benchmarks by name, found by looking through the families of `finesight.evals.tasks`.
+"""Registry of benchmarks by name.
 
-A family is a package with a file `tasks.toml`, which says what its benchmarks are; see `finesight.evals.core`.
-Its modules say `TASKS = {name: function}`, functions that make a task of such a table. Modules without it are shared by
-the family.
+A family of benchmarks is a sub-package of `finesight.evals.tasks` with a file `tasks.toml`; see
+`finesight.evals.core.benchmark`. Its modules define `TASKS = {name: function}`; each function makes a task from its
+table. Modules without `TASKS` are shared by the family.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def tasks(package: str = PACKAGE) -> Mapping[str, Task]:
     """Every benchmark, sorted by name.
 
     Args:
-        package: a package whose sub-packages are families of benchmarks, beside a file of printed tables.
+        package: whose sub-packages are families of benchmarks; contains `report_tables.toml`.
 
     Raises:
         EvalError: a benchmark has no function or a function no benchmark, or two have one name.
@@ -56,13 +56,13 @@ def tasks(package: str = PACKAGE) -> Mapping[str, Task]:
 
 
 def _functions(family: str, folder: Path) -> dict[str, Build]:
-    """What the modules of a family call `TASKS`, put together."""
+    """`TASKS` of all modules of a family."""
     functions: dict[str, Build] = {}
     for module in pkgutil.iter_modules([str(folder)], f"{family}."):
         listed = vars(importlib.import_module(module.name)).get("TASKS", {})
         if not isinstance(listed, Mapping) or not all(map(callable, listed.values())):
             raise EvalError(
-                f"TASKS of {module.name} is no mapping of names to functions but {type(listed).__name__}"
+                f"TASKS of {module.name} must map names to functions, it is a {type(listed).__name__}"
             )
         if twice := functions.keys() & listed.keys():
             raise EvalError(f"{module.name} has a second function for {', '.join(sorted(twice))}")
@@ -74,7 +74,7 @@ def task(name: str, package: str = PACKAGE) -> Task:
     """The benchmark of a name.
 
     Raises:
-        ConfigError: there is none; names those whose names are near.
+        ConfigError: there is none; suggests similar names.
     """
     known = tasks(package)
     if name not in known:
@@ -87,7 +87,7 @@ def task(name: str, package: str = PACKAGE) -> Task:
 
 
 def find_prompt(task: Task, name: str | None) -> Prompt:
-    """The way to ask of a name; None takes the task's first.
+    """The prompt of a name; None takes the task's first.
 
     Raises:
         ConfigError: the task has none of that name; names those it has.
@@ -96,7 +96,7 @@ def find_prompt(task: Task, name: str | None) -> Prompt:
 
 
 def find_extractor(task: Task, name: str | None) -> Extractor:
-    """The rule of a name; None takes the task's first.
+    """The extractor of a name; None takes the task's first.
 
     Raises:
         ConfigError: the task has none of that name; names those it has.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Score stored answers again, by another rule or by the same one after it was corrected; without model and data.
+"""Rescore stored answers with another extractor or a corrected one, without model and data.
 
 Shards of a run are joined into one journal.
 """
@@ -17,17 +17,17 @@ from finesight.evals.core.task import Extractor, Space, Task
 
 
 def rescore(folder: Path, task: Task, extractor: Extractor | None = None) -> Result:
-    """Read and score every stored answer of a run again, and write its result.
+    """Parse and score every stored answer of a run again, and write its result.
 
-    Raw answers stay as they are. What was read, and the parts of the score, are replaced.
+    Raw answers are kept; parsed answers and scores are replaced.
 
     Args:
         folder: of a run.
         task: the benchmark it ran.
-        extractor: the rule to read with; None takes the task's first.
+        extractor: parses answers; None takes the task's first.
 
     Raises:
-        EvalError: the folder holds no run, one of another benchmark, or one whose shards are not all there.
+        EvalError: the folder holds no run, one of another benchmark, or one with missing shards.
     """
     settings = read_settings(folder, task)
     rule = extractor or task.extractors[0]
@@ -37,6 +37,6 @@ def rescore(folder: Path, task: Task, extractor: Extractor | None = None) -> Res
     whole = folder / journal_name((0, 1))
     write_samples(whole, samples)
     for shard in folder.glob("samples-*.jsonl"):
-        shard.unlink()  # all of it is in the whole journal now
+        shard.unlink()  # its samples are in the joined journal
     save_result(folder, result)
     return result

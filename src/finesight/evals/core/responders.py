@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sources of answers as the runner sees them: a model, stored outputs, or a baseline.
+"""Interface of the sources of answers: a model, stored outputs, or a baseline.
 
-`ItemResponder` differs from `Responder` in one point, the item: stored outputs are found by its id, and a baseline may
-look at its truth. Models and stored outputs are in `finesight.evals.responders`.
+Unlike a `Responder`, an `ItemResponder` gets the item: stored outputs are found by its id, and a baseline may use its
+truth. Models and stored outputs are in `finesight.evals.responders`.
 """
 
 from __future__ import annotations
@@ -12,53 +12,53 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 from finesight.conversation import FinishReason, MediaRecord, Reply, Sampling, Usage
-from finesight.errors import FinesightError
-from finesight.evals.core.task import Item
+from finesight.errors import EvalError, FinesightError
+from finesight.evals.core.task import Item, Space
 
 ANSWER_ERRORS = (FinesightError, MemoryError, RuntimeError)
-"""What a source of answers may raise; torch reports a lack of memory as a `RuntimeError`."""
+"""Errors that fail one item; torch reports a lack of memory as a `RuntimeError`."""
 
 Value = TypeVar("Value")
 
 
 class ItemResponder(Protocol):
-    """Anything that answers items."""
+    """A source of answers to items."""
 
     @property
     def name(self) -> str:
-        """What results and caches call it; differs whenever answers may differ."""
+        """Name in results and caches; differs whenever answers may differ."""
 
     @property
     def reads_media(self) -> bool:
-        """Whether pictures must be there for it to answer."""
+        """Whether it needs the media of the item."""
 
     @property
     def declares_resize(self) -> bool:
-        """Whether its replies say which size the model saw."""
+        """Whether its replies state the size that the model saw."""
 
     def answer(self, item: Item, sampling: Sampling) -> Reply:
         """Answer one item.
 
         Raises:
-            FinesightError: it cannot; the run counts this under a reason and goes on.
+            FinesightError: there is no answer; the run counts the item as failed and continues.
         """
 
 
 @runtime_checkable
 class BatchResponder(ItemResponder, Protocol):
-    """An `ItemResponder` that takes several items at once."""
+    """An `ItemResponder` that answers several items in one call."""
 
     def answer_many(self, items: Sequence[Item], sampling: Sampling) -> list[Reply | Exception]:
-        """One reply per item, in order, or the error of that item; an error loses no other reply."""
+        """One reply or error per item, in order; an error of one item does not affect the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Answers made from the item itself without a model; its truth may be used.
+    """Answers computed from the item, which may use its truth; no model.
 
     Attributes:
         name: see `ItemResponder`.
-        text_of: gives the answer.
+        text_of: computes the answer.
     """
 
     reads_media: ClassVar[bool] = False
@@ -68,18 +68,27 @@ class Baseline:
     text_of: Callable[[Item], str]
 
     def answer(self, item: Item, sampling: Sampling) -> Reply:
-        """What `text_of` makes of the item."""
+        """The text of `text_of`."""
         del sampling
         return canned(self.text_of(item))
 
 
 def canned(text: str, reason: FinishReason = "stop", media: tuple[MediaRecord, ...] = ()) -> Reply:
-    """A reply that no model gave: no tokens were counted."""
+    """A reply without a model; token counts are 0."""
     return Reply(text=text, token_ids=(), finish_reason=reason, usage=Usage(0, 0, 0), media=media)
 
 
+def check_space(responder: ItemResponder, space: Space) -> None:
+    """Raise `EvalError` if coordinates are in resized pixels and the responder does not state resized sizes."""
+    if space == "resized" and not responder.declares_resize:
+        raise EvalError(
+            f"the space of answers is resized, but {responder.name} does not state the resized sizes",
+            hint="state another space, or have pictures resized before they are sent",
+        )
+
+
 def attempt(call: Callable[[], Value]) -> Value | Exception:
-    """What a call gives, or the error it ended with if it is one of `ANSWER_ERRORS`."""
+    """The value of a call, or its error if it is one of `ANSWER_ERRORS`."""
     try:
         return call()
     except ANSWER_ERRORS as error:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The result of a run: its metrics with everything that decides what they mean.
+"""The result of a run: metrics with their intervals, failures and all settings, in one JSON file.
 
-Prompt, pixels, sampling, rule of reading, failures and error bars are in the same JSON file. Its identity is a digest
-of everything that decided the answers: two runs of one identity asked the same questions in the same way.
+Its identity is a digest of settings, extractor and requests: two runs of one identity asked the same questions in the
+same way.
 """
 
 from __future__ import annotations
@@ -27,36 +27,36 @@ from finesight.evals.core.task import Extractor, Scored, Task
 SCHEMA = 1
 RESULT_FILE = "result.json"
 CUT_SHORT = ("length", "repetition")
-"""Reasons of ending that mean an answer was not finished."""
+"""Finish reasons of incomplete answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One run, added up; every value is plain JSON.
+    """Result of one run; every value is plain JSON.
 
     Attributes:
         schema: version of this record.
         task: name of the benchmark.
-        prompt: name of the way it asked.
-        responder: who answered.
-        extractor: name of the rule that read the answers.
+        prompt: name of the prompt.
+        responder: name of the source of answers.
+        extractor: name of the extractor.
         extractor_version: its version.
         metrics: of the benchmark.
-        main: the metric that is quoted.
-        unit: what it is multiplied by when printed.
-        higher_is_better: whether a larger one is better.
-        standard_error: of the quoted metric, clustered; None where there is one cluster only.
+        main: name of the main metric.
+        unit: its factor when printed.
+        higher_is_better: whether a larger `main` is better.
+        standard_error: of the main metric, clustered; None if there is only one cluster.
         interval: lower and upper end of its bootstrap interval, 95 %.
         num_resamples: of the bootstrap.
-        n: items that were scored, failed ones included.
+        n: scored items, failed ones included.
         num_clusters: independent pictures or videos among them.
-        parse_fail_rate: share of the answers in which nothing could be read.
+        parse_fail_rate: share of the answers that could not be parsed.
         truncated_rate: share of the answers that were cut short.
         errors: failed items by reason.
-        breakdown: tag -> value -> number of items and quoted metric (None where it has no meaning for so few).
-        chance: quoted metric of random answers; None where that is 0.
-        published: quoted metric of other systems, in printed units.
-        notes: what a reader must know.
+        breakdown: tag -> value -> number of items and main metric (None where it is undefined for so few).
+        chance: main metric of random answers; None where that is 0.
+        published: main metric of other systems, in printed units.
+        notes: remarks on the score.
         tokens: tokens of all answers.
         seconds: time of all answers together.
         settings: prompt, pixels, frames, sampling, judge, seed and versions.
@@ -92,39 +92,39 @@ class Result:
 
     @property
     def value(self) -> float:
-        """The quoted metric, not multiplied."""
+        """The main metric, not multiplied by `unit`."""
         return self.metrics[self.main]
 
     @property
     def judged_by(self) -> str:
-        """Who judged, and by which prompts; empty for a score by rule."""
+        """Judge and rule of judging as text; empty for a score by rule."""
         judge = self.settings.get("judge")
         if not judge:
             return ""
         return f"judged by {judge['model']} ({judge['rule']} {judge['version']})"
 
     def line(self) -> str:
-        """The quoted metric in one line of text: value, interval, and what went wrong."""
+        """The main metric as one line of text: value, interval, parse failures and failed items."""
         low, high = (end * self.unit for end in self.interval)
-        said = f"{self.task}: {self.main} {self.value * self.unit:.2f} [{low:.2f}, {high:.2f}], n={self.n}"
-        said += f", not read {self.parse_fail_rate:.1%}, cut short {self.truncated_rate:.1%}"
+        line = f"{self.task}: {self.main} {self.value * self.unit:.2f} [{low:.2f}, {high:.2f}], n={self.n}"
+        line += f", not read {self.parse_fail_rate:.1%}, cut short {self.truncated_rate:.1%}"
         failed = ", ".join(f"{reason} {count}" for reason, count in self.errors.items())
-        return f"{said}, failed: {failed}" if failed else said
+        return f"{line}, failed: {failed}" if failed else line
 
 
 def summarise(
     task: Task, samples: Sequence[Sample], extractor: Extractor, settings: Mapping[str, Any]
 ) -> Result:
-    """Add samples up.
+    """Compute the result of a run.
 
     Args:
         task: the benchmark.
-        samples: all of one run, read and scored.
-        extractor: that read them.
+        samples: all of one run, parsed and scored.
+        extractor: that parsed them.
         settings: of the run, with its versions.
 
     Raises:
-        EvalError: the benchmark gives no metric of the name it quotes, or there is no item.
+        EvalError: the metrics lack `task.main`, or there is no item.
     """
     items = scored(samples)
     if not items:
@@ -132,7 +132,7 @@ def summarise(
     metrics = {name: float(value) for name, value in task.aggregate(items).items()}
     if task.main not in metrics:
         raise EvalError(f"task {task.name} quotes {task.main!r} but gives {sorted(metrics)}")
-    sure = spread(task, items)
+    uncertainty = spread(task, items)
     answered = [sample for sample in samples if sample.text is not None]
     read = [sample for sample in answered if sample.error is None]
     whole = {"judge": None, **settings, "bootstrap_seed": SEED}
@@ -149,11 +149,11 @@ def summarise(
         main=task.main,
         unit=task.unit,
         higher_is_better=task.higher_is_better,
-        standard_error=None if isnan(sure.standard_error) else sure.standard_error,
-        interval=[sure.low, sure.high],
-        num_resamples=sure.num_resamples,
+        standard_error=None if isnan(uncertainty.standard_error) else uncertainty.standard_error,
+        interval=[uncertainty.low, uncertainty.high],
+        num_resamples=uncertainty.num_resamples,
         n=len(items),
-        num_clusters=sure.num_clusters,
+        num_clusters=uncertainty.num_clusters,
         parse_fail_rate=_share([sample.parsed is None for sample in read]),
         truncated_rate=_share([sample.finish_reason in CUT_SHORT for sample in answered]),
         errors=_counts(samples),
@@ -169,15 +169,15 @@ def summarise(
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides a score besides the rules themselves."""
+    """Versions of finesight and Python."""
     return {"finesight": version("finesight"), "python": platform.python_version()}
 
 
 def save_result(folder: Path, result: Result) -> None:
-    """Write a result whole or not at all.
+    """Write a result atomically.
 
     Raises:
-        EvalError: it cannot be written, as on a full disk; an older one stays.
+        EvalError: it cannot be written, as on a full disk; an older one is kept.
     """
     files.write_json(folder / RESULT_FILE, asdict(result), error=EvalError)
 
@@ -186,7 +186,7 @@ def load_result(folder: Path) -> Result:
     """Read a result.
 
     Raises:
-        EvalError: there is none, or it is not of this version; names what differs.
+        EvalError: there is none, or it has another schema.
     """
     path = folder / RESULT_FILE
     try:
@@ -202,13 +202,13 @@ def load_result(folder: Path) -> Result:
         found = values.get("schema") if isinstance(values, dict) else type(values).__name__
         raise EvalError(
             f"{path} has schema {found!r}, this version reads {SCHEMA}",
-            hint="finesight eval rescore writes it anew from the stored answers",
+            hint="finesight eval rescore writes it again from the stored answers",
         )
     names = {each.name for each in fields(Result)}
     if values.keys() != names:
         raise EvalError(
             f"{path} lacks {sorted(names - values.keys())}, has too much {sorted(values.keys() - names)}",
-            hint="finesight eval rescore writes it anew from the stored answers",
+            hint="finesight eval rescore writes it again from the stored answers",
         )
     return Result(**values)
 
@@ -228,7 +228,7 @@ def _counts(samples: Sequence[Sample]) -> dict[str, int]:
 def _breakdown(
     task: Task, items: Sequence[Scored]
 ) -> dict[str, dict[str, dict[str, float | None]]]:
-    """The quoted metric for each value of each tag."""
+    """The main metric for each value of each tag."""
     parts: dict[str, dict[str, list[Scored]]] = {}
     for each in items:
         for tag, value in each.item.tags.items():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read local copies of benchmarks: the same columns, whatever the format and whatever the copy calls them.
+"""Read local copies of benchmarks in any format under one set of column names.
 
-A task names the columns it needs, each with the names that copies use for it. A copy that lacks one is refused with
-the names that were found instead; a single broken row is not: it comes with a reason, so that it can be counted.
+A task lists its columns, each with the names that copies use for it. A copy without a required column is an error that
+lists the columns found. A single broken row is returned with its error, so that it can be counted.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ READERS: Mapping[str, Reader] = {
     ".csv": partial(read_table, delimiter=","),
     ".json": read_json,
 }
-"""Suffix -> reader. Of a folder only files of the first suffix that occurs are read: JSON beside parquet is a note."""
+"""Suffix -> reader. In a folder, only files of the first suffix that occurs are read; others may be metadata."""
 
 BROKEN = "broken_row"
-"""Key of an item's truth that says why its row could not be used; see `broken_item`."""
+"""Key of an item's truth with the reason why its row is unusable; see `broken_item`."""
 
 
 def rows(
@@ -51,13 +51,13 @@ def rows(
 
     Args:
         path: a file, or a folder whose files of one format are read in the order of their names.
-        columns: our name of each needed column -> names that copies give it, the best first.
-        optional: likewise, for columns that need not be there.
+        columns: our name of each required column -> its names in copies, preferred first.
+        optional: the same for optional columns.
         pictures: those of our names whose cells in TSV and CSV are base64 pictures, or the index of the row that holds
-            one. In parquet a picture is known by its structure, and given as bytes, or as a path if it has none.
+            one. In parquet a picture is detected by its structure; it is returned as bytes, or as a path without bytes.
 
     Raises:
-        EvalError: there is no such copy, it cannot be opened, or its first row lacks a needed column.
+        EvalError: the copy does not exist, cannot be opened, or its first row lacks a required column.
     """
     wanted = _Columns(columns, optional or {})
     asked = Asked(wanted.names(), frozenset(wanted.names(of=pictures)))
@@ -76,17 +76,17 @@ def rows(
 
 
 def broken_item(row_id: str, reason: str) -> Item:
-    """The item of a row that could not be used: it is counted, never asked.
+    """The item of an unusable row; it is counted and never asked.
 
     Args:
         row_id: unique among the items, such as `Row.where`.
-        reason: what is wrong with the row, such as `Row.error`.
+        reason: such as `Row.error`.
     """
     return Item(id=row_id, conversation=Conversation(()), truth={BROKEN: reason})
 
 
 class _Columns:
-    """Names that a task asks for, and what they are called in a file."""
+    """Maps the column names of a task to those of a file."""
 
     def __init__(
         self, required: Mapping[str, Sequence[str]], optional: Mapping[str, Sequence[str]]
@@ -96,12 +96,12 @@ class _Columns:
         self._known: dict[tuple[str, ...], dict[str, str]] = {}
 
     def names(self, *, of: Iterable[str] | None = None) -> frozenset[str]:
-        """All names that files may use, of some of our names or of all."""
+        """All accepted file names of the given columns, or of all columns."""
         ours = self._all.keys() if of is None else of
         return frozenset(name for our in ours for name in self._all.get(our, ()))
 
     def missing(self, found: Sequence[str]) -> list[str]:
-        """Needed columns that a row lacks."""
+        """Required columns that a row lacks."""
         return [our for our in self._required if our not in self._resolved(tuple(found))]
 
     def row(self, raw: Row) -> Row:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run a benchmark: ask every item and keep every answer; an item that fails is counted and ends nothing.
+"""Run a benchmark: ask every item, store every answer, score them; a failed item does not stop the run.
 
-One line per item is added to the folder's journal as soon as its answer is there, in the order of the items. The same
-call after a crash continues where the lines end. Items are read as they are needed, so a run takes the memory of its
-answers only. The folder is made once there is a first item, and its settings are fixed from the first answer on.
+Each answer is appended to the journal in the run's folder, in the order of the items. The same call after a crash
+continues after the last stored answer. Items are read lazily, so memory holds the answers only. The folder is created
+after the first item was read; its settings are fixed from the first answer on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from finesight.errors import ConfigError, EvalError
 from finesight.evals.core.digests import sampling_values
 from finesight.evals.core.journal import Journal, Sample, journal_name
-from finesight.evals.core.responders import ItemResponder
+from finesight.evals.core.responders import ItemResponder, check_space
 from finesight.evals.core.results import Result, save_result, summarise, versions
 from finesight.evals.core.rows import BROKEN
 from finesight.evals.core.scoring import rescored
@@ -30,19 +30,17 @@ from finesight.evals.core.task import Extractor, Item, Prompt, Space, Task
 from finesight.evals.core.worker import Numbered, Worker
 
 _AHEAD = 4
-"""Batches per worker that may wait for an earlier one, so that the file keeps the order of the items."""
-
-OnProgress = Callable[[int], None]
+"""Batches in flight per worker; finished ones wait for earlier ones to keep the order of the items."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run leaves.
+    """Outcome of a run.
 
     Attributes:
-        result: metrics of the items of this run; None for a shard, which is no benchmark.
+        result: metrics of the items of this run; None for a shard.
         samples: in the order of the items.
-        num_asked: items that were asked now; the others had been answered before.
+        num_asked: items asked by this call; the others were in the journal.
     """
 
     result: Result | None
@@ -65,35 +63,62 @@ def run(
     batch: int = 1,
     retry_errors: bool = False,
     environment: Mapping[str, Any] | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> RunResult:
     """Run a benchmark, or the rest of it.
 
     Args:
-        task: the benchmark; `items` were made with its budget, and its sampling draws the answers.
-        prompt: how `items` ask.
-        items: questions in their order, read as they are needed.
-        responder: answers; with more than one worker it is called from several threads.
-        folder: of this run alone; journal, settings and result go there.
-        space: what numbers in its answers mean.
-        extractor: reads answers; None takes the task's first.
-        limit: items at most; groups that were begun are completed.
-        shard: which part of how many, counted from 0; parts are drawn by id and keep groups whole.
+        task: the benchmark, with the budget that `items` were made with, and its sampling.
+        prompt: that `items` were made with.
+        items: in order; read lazily.
+        responder: source of answers; with several workers it is called from several threads.
+        folder: for journal, settings and result of this run only.
+        space: unit of coordinates in answers.
+        extractor: parses answers; None takes the task's first.
+        limit: maximum number of items; started groups are completed.
+        shard: index, from 0, and number of shards; items are assigned by id or group.
         workers: threads.
-        batch: items that a thread hands to a `BatchResponder` at once; others are asked one by one.
-        retry_errors: ask items anew that had failed before.
-        environment: what else decides the answers, in plain JSON values: of episodes the environment and its limits.
+        batch: items per call of a `BatchResponder`; other responders are asked item by item.
+        retry_errors: ask failed items again.
+        environment: further settings of the run as plain JSON values, such as the environment of episodes.
         on_progress: called with the number of items done.
 
     Raises:
-        EvalError: there is no item, the folder holds answers of other settings, or more answers than `limit` takes, or
-            answers in resized pixels are to be placed and the responder does not say how it resizes.
-        ConfigError: a number is out of its range.
+        EvalError: there is no item; the folder holds answers of other settings or more answers than `limit`; or the
+            space is "resized" and the responder does not state resized sizes.
+        ConfigError: a number is out of range.
     """
-    _check(space, responder, shard, {"workers": workers, "batch": batch, "limit": limit})
+    _check(task, space, responder, shard, {"workers": workers, "batch": batch, "limit": limit})
     extractor = extractor or task.extractors[0]
-    task.sampling.check()
-    settings = {
+    settings = _settings(task, prompt, responder, space, environment)
+    items = _with_first_read(task, items)
+    settle(folder, settings)
+    selected: list[Sample] = []
+    with Journal(folder / journal_name(shard), drops_failed=retry_errors) as journal:
+        known = dict(journal.samples)
+        worker = Worker(responder, task.sampling, extractor, known)
+        batches = _batches(_chosen(_numbered(items), limit=limit, shard=shard), batch)
+        with closing(_in_order(worker, batches, workers)) as asked:
+            for sample in asked:
+                selected.append(_stored(sample, journal, task, extractor, space))
+                if on_progress:
+                    on_progress(len(selected))
+        _refuse_smaller(folder, limit if shard[1] == 1 else None, selected, journal)
+        journal.put_in_order()
+    whole = shard[1] == 1
+    result = _saved(folder, task, selected, extractor, settings) if whole else None
+    return RunResult(result, tuple(selected), sum(sample.id not in known for sample in selected))
+
+
+def _settings(
+    task: Task,
+    prompt: Prompt,
+    responder: ItemResponder,
+    space: Space,
+    environment: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Everything that decides the answers besides the items, as plain JSON values."""
+    return {
         "task": task.name,
         "prompt": prompt.name,
         "prompt_source": prompt.source,
@@ -103,37 +128,24 @@ def run(
         "sampling": sampling_values(task.sampling),
         **({"environment": dict(environment)} if environment else {}),
     }
-    items = _with_a_first(task, items)
-    settle(folder, settings)
-    most = 1 if workers == 1 else workers * _AHEAD
-    selected: list[Sample] = []
-    with (
-        Journal(folder / journal_name(shard), drops_failed=retry_errors) as journal,
-        ThreadPoolExecutor(max_workers=workers) as pool,
-    ):
-        known = dict(journal.samples)
-        worker = Worker(responder, task.sampling, extractor, known)
-        chosen = _chosen(_numbered(items), limit=limit, shard=shard)
-        batches = _batches(chosen, batch)
-        with closing(_in_order(pool, worker, batches, most=most)) as asked:
-            for sample in asked:
-                selected.append(_kept(sample, journal, task, extractor, space))
-                if on_progress:
-                    on_progress(len(selected))
-        _refuse_smaller(folder, limit if shard[1] == 1 else None, selected, journal)
-        journal.put_in_order()
-    result = None
-    if shard[1] == 1:
-        result = summarise(task, selected, extractor, {**settings, "versions": versions()})
-        save_result(folder, result)
-    num_asked = sum(1 for sample in selected if sample.id not in known)
-    return RunResult(result=result, samples=tuple(selected), num_asked=num_asked)
+
+
+def _saved(
+    folder: Path,
+    task: Task,
+    samples: Sequence[Sample],
+    extractor: Extractor,
+    settings: Mapping[str, Any],
+) -> Result:
+    result = summarise(task, samples, extractor, {**settings, "versions": versions()})
+    save_result(folder, result)
+    return result
 
 
 def _refuse_smaller(
     folder: Path, limit: int | None, selected: Sequence[Sample], journal: Journal
 ) -> None:
-    """Raise where a limit would replace the result of a larger run by that of a smaller one."""
+    """Raise if the limit would replace a result of more items."""
     count, kept = len(selected), len(journal.samples)
     if limit is not None and count < kept:
         raise EvalError(
@@ -144,11 +156,11 @@ def _refuse_smaller(
         )
 
 
-def _kept(
+def _stored(
     sample: Sample, journal: Journal, task: Task, extractor: Extractor, space: Space
 ) -> Sample:
-    """A sample as the journal has it: new ones are read, scored and added, old ones read anew if need be."""
-    if sample.id in journal.samples and _is_read_by(extractor, sample):
+    """Add a new sample to the journal, parsed and scored; parse a known one again if the extractor differs."""
+    if sample.id in journal.samples and _is_parsed_by(extractor, sample):
         return sample
     new = rescored(task, extractor, sample, space)
     if sample.id in journal.samples:
@@ -158,35 +170,34 @@ def _kept(
     return new
 
 
-def _is_read_by(extractor: Extractor, sample: Sample) -> bool:
-    """Whether a sample was read by this very rule, or needs no reading."""
+def _is_parsed_by(extractor: Extractor, sample: Sample) -> bool:
+    """Whether a sample was parsed by this version of the extractor, or has no answer to parse."""
     rule = (sample.extractor, sample.extractor_version)
     return sample.text is None or rule == (extractor.name, extractor.version)
 
 
 def _check(
+    task: Task,
     space: Space,
     responder: ItemResponder,
     shard: tuple[int, int],
     counts: Mapping[str, int | None],
 ) -> None:
-    if space == "resized" and responder.reads_media and not responder.declares_resize:
-        raise EvalError(
-            f"answers are said to be in resized pixels, but {responder.name} does not say how it resizes",
-            hint="state the space of its numbers, or have pictures resized before they are sent",
-        )
+    task.sampling.check()
+    if responder.reads_media:
+        check_space(responder, space)
     index, count = shard
     if not 0 <= index < count:
         raise ConfigError(
-            f"shard {index} of {count} is none", hint="count shards from 0: 0/4 to 3/4"
+            f"there is no shard {index} of {count}", hint="count shards from 0: 0/4 to 3/4"
         )
     for name, number in counts.items():
         if number is not None and number < 1:
             raise ConfigError(f"{name}={number} must be at least 1")
 
 
-def _with_a_first(task: Task, items: Iterable[Item]) -> Iterator[Item]:
-    """The same items with the first of them read, so that a copy that lacks something fails before a folder is made."""
+def _with_first_read(task: Task, items: Iterable[Item]) -> Iterator[Item]:
+    """The same items; the first is read now, so that a faulty copy fails before the folder is created."""
     reading = iter(items)
     first = next(reading, None)
     if first is None:
@@ -195,14 +206,14 @@ def _with_a_first(task: Task, items: Iterable[Item]) -> Iterator[Item]:
 
 
 def _numbered(items: Iterable[Item]) -> Iterator[Numbered]:
-    """Items with their places; rows that are no questions get their reason and an id of their own."""
+    """Items with their indices; unusable rows get a reason, repeated ids also a unique id."""
     times: dict[str, int] = {}
     for number, item in enumerate(items):
         times[item.id] = times.get(item.id, 0) + 1
         if times[item.id] > 1:
             copy = replace(item, id=f"{item.id}#{times[item.id]}")
-            said = f"id {item.id!r} stands {times[item.id]} times"
-            yield Numbered(copy, number, "duplicate_id", said)
+            message = f"id {item.id!r} occurs {times[item.id]} times"
+            yield Numbered(copy, number, "duplicate_id", message)
         elif BROKEN in item.truth:
             yield Numbered(item, number, "broken_row", str(item.truth[BROKEN]))
         else:
@@ -212,7 +223,7 @@ def _numbered(items: Iterable[Item]) -> Iterator[Numbered]:
 def _chosen(
     numbered: Iterable[Numbered], *, limit: int | None, shard: tuple[int, int]
 ) -> Iterator[Numbered]:
-    """Items of this run: the first `limit`, the rest of their groups, and of these one shard."""
+    """Items of one shard of the first `limit` items and the rest of their groups."""
     groups: set[str] = set()
     for count, each in enumerate(numbered):
         group = each.item.group
@@ -232,20 +243,22 @@ def _shard_of(name: str, count: int) -> int:
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, worker: Worker, batches: Iterable[Sequence[Numbered]], *, most: int
+    worker: Worker, batches: Iterable[Sequence[Numbered]], workers: int
 ) -> Generator[Sample, None, None]:
-    """Samples in the order of the items; `most` batches are under way at once."""
+    """Samples in the order of the items, with at most `_AHEAD` batches per worker in flight."""
+    most = 1 if workers == 1 else workers * _AHEAD
     waiting: deque[Future[list[Sample]]] = deque()
-    try:
-        for batch in batches:
-            waiting.append(pool.submit(worker.samples, batch))
-            while len(waiting) >= most:
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        try:
+            for batch in batches:
+                waiting.append(pool.submit(worker.samples, batch))
+                while len(waiting) >= most:
+                    yield from waiting.popleft().result()
+            while waiting:
                 yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
-    finally:
-        for left in waiting:
-            left.cancel()
+        finally:
+            for left in waiting:
+                left.cancel()
 
 
 def _batches(chosen: Iterable[Numbered], size: int) -> Iterator[list[Numbered]]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sanity check of a benchmark with oracle, shuffled and empty answers; it needs no model.
 
-Right answers must score full marks, and the same answers given to other questions, or none at all, must not. This finds
-rules of reading that lose right answers, and scores that give marks for nothing.
+Oracle answers must score full marks; shuffled and empty answers must not. This finds extractors that reject correct
+answers and scores that reward wrong ones.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from finesight.evals.core.worker import size_of
 from finesight.geometry import Size
 
 _UNSEEN = Size(1000, 1000)
-"""Size given to pictures that are not there: a copy may lack them, and rules may need one."""
+"""Size assumed for missing pictures."""
 _PARTICULARS = re.compile(r"'[^']{0,200}'|\"[^\"]{0,200}\"|\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The quoted metric, not multiplied, for three answerers.
+    """The main metric, not multiplied by its unit, for three sets of answers.
 
     Attributes:
-        oracle: for right answers.
-        shuffled: for right answers of other items.
-        empty: for no answer.
-        num_items: items that were checked.
-        failures: what rules raised, with the item's id; nothing may.
+        oracle: for correct answers.
+        shuffled: for correct answers of other items.
+        empty: for empty answers.
+        num_items: items checked.
+        failures: errors of extractor and score, with the item's id; must be empty.
     """
 
     oracle: float
@@ -44,7 +44,7 @@ class Check:
 
 
 def stored_oracle(item: Item) -> str:
-    """The right answer in words, which tasks keep as `oracle` in an item's truth.
+    """The correct answer as text, which tasks store as `oracle` in an item's truth.
 
     Raises:
         EvalError: the item has none.
@@ -61,15 +61,15 @@ def check_task(
     extractor: Extractor | None = None,
     oracle: Callable[[Item], str] = stored_oracle,
 ) -> Check:
-    """Score three answerers on the items of a benchmark.
+    """Score oracle, shuffled and empty answers on the items of a benchmark.
 
-    Answers are read as numbers in pixels of the original.
+    Coordinates in answers are pixels of the original.
 
     Args:
         task: the benchmark.
         items: its questions.
-        extractor: the rule to check; None takes the task's first.
-        oracle: gives a right answer.
+        extractor: to check; None takes the task's first.
+        oracle: gives a correct answer.
 
     Raises:
         EvalError: there is no item, or one is a broken row.
@@ -81,22 +81,22 @@ def check_task(
     rule = extractor or task.extractors[0]
     right = [oracle(item) for item in asked]
     failures: list[str] = []
-    silence = [""] * len(asked)
-    full, dealt_out, none = (
-        _value(task, rule, asked, texts, failures) for texts in (right, dealt(right), silence)
+    empty = [""] * len(asked)
+    full, shuffled, none = (
+        _value(task, rule, asked, texts, failures) for texts in (right, dealt(right), empty)
     )
-    return Check(full, dealt_out, none, len(asked), tuple(failures))
+    return Check(full, shuffled, none, len(asked), tuple(failures))
 
 
 def lost_rows(items: Sequence[Item]) -> dict[str, list[str]]:
-    """Rows that are no questions, by reason: broken ones, and ids that stand more than once.
+    """Unusable rows by reason: broken rows and repeated ids.
 
-    Reasons that differ in numbers and quoted words only are one.
+    Reasons that differ only in numbers and quoted words are merged.
     """
     lost: dict[str, list[str]] = {}
     seen: set[str] = set()
     for item in items:
-        reason = "its id stands more than once" if item.id in seen else item.truth.get(BROKEN)
+        reason = "its id occurs more than once" if item.id in seen else item.truth.get(BROKEN)
         seen.add(item.id)
         if reason is not None:
             lost.setdefault(_PARTICULARS.sub("...", reason), []).append(f"{item.id}: {reason}")
@@ -104,7 +104,7 @@ def lost_rows(items: Sequence[Item]) -> dict[str, list[str]]:
 
 
 def usable(items: Sequence[Item]) -> list[Item]:
-    """Items that are questions, each id once."""
+    """Usable items, each id once."""
     whole: dict[str, Item] = {}
     for item in items:
         if BROKEN not in item.truth:
@@ -113,7 +113,7 @@ def usable(items: Sequence[Item]) -> list[Item]:
 
 
 def dealt(texts: Sequence[str]) -> list[str]:
-    """Answers moved by half their number, so that none stays where it was."""
+    """Answers rotated by half their number, so that no item keeps its own."""
     half = max(1, len(texts) // 2)
     return [*texts[half:], *texts[:half]]
 

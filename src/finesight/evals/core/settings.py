@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of a run in its folder: what its answers were made with. Answers of two settings are never mixed."""
+"""Settings of a run, stored in its folder; answers of different settings are never mixed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SETTINGS_FILE = "run.json"
 
 
 def settle(folder: Path, settings: dict[str, Any]) -> None:
-    """Keep the settings beside the answers; they bind the folder from its first answer on.
+    """Store the settings in the folder; they are fixed from the first answer on.
 
     Args:
         folder: of a run.
@@ -71,7 +71,7 @@ def read_settings(folder: Path, task: Task | None = None) -> dict[str, Any]:
 
 
 def _unanswered(folder: Path) -> list[Path] | None:
-    """Journals of a run in which nothing was answered, so that nothing is lost with them; None if there is an answer.
+    """Journals of a run without any answer, which may be deleted; None if there is an answer.
 
     Raises:
         EvalError: another process writes to one.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clustered standard errors and bootstrap intervals: answers about one picture are correlated.
 
-A *unit* is what is right or wrong: an item, or the items of one group. Where a metric is the mean of its units, sums
-per cluster are enough and thousands of resamples cost nothing. Any other metric (mean of means, average precision) is
-computed anew on each resample; there are fewer of them, and their interval is the value and its error to both sides.
+A *unit* is scored as a whole: an item, or the items of one group. For a metric that is the mean of its units, resamples
+use sums per cluster. Any other metric (mean of means, average precision) is recomputed on each resample; there are
+fewer of them, and the interval is the value plus or minus a multiple of its bootstrap error.
 
 Source: E. Miller, "Adding Error Bars to Evals", arXiv:2411.00640 (clustered standard errors).
 """
@@ -22,29 +22,29 @@ from finesight.evals.core.task import Item, Scored, Task
 
 NUM_RESAMPLES = 2000
 NUM_SLOW_RESAMPLES = range(20, 201)
-"""Resamples of a metric that must be computed anew: as many as `_MOST_SCORED` allows, within these bounds."""
+"""Bounds of the number of resamples of a metric that must be recomputed; `_MOST_SCORED` decides within them."""
 _MOST_SCORED = 100_000
 """Items scored for one error bar; average precision takes about half a millisecond for each."""
 _PROBE = 20
-"""Units on which a metric is found not to be a mean before all are tried."""
+"""Number of units of a first, cheap test whether a metric is a mean."""
 CONFIDENCE = 0.95
 SEED = 42
 _MOST_CELLS = 4_000_000
-"""Counts drawn at once, to bound memory."""
+"""Counts drawn at once; bounds memory."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How sure a number is.
+    """Uncertainty of a metric.
 
     Attributes:
-        standard_error: clustered; not a number where there is one cluster only.
+        standard_error: clustered; NaN if there is only one cluster.
         low: lower end of the bootstrap interval.
         high: upper end.
         num_resamples: of the bootstrap.
-        num_clusters: independent pictures or videos, or items where nothing is shared.
+        num_clusters: independent pictures, videos or units.
     """
 
     standard_error: float
@@ -55,22 +55,22 @@ class Spread:
 
 
 def main_value(task: Task, items: Sequence[Scored]) -> float:
-    """The quoted metric; 0 where there is nothing to score."""
+    """The main metric; 0 without items."""
     return float(task.aggregate(items)[task.main]) if items else 0.0
 
 
 def unit_of(item: Item) -> str:
-    """What is right or wrong as a whole: the item's group, or the item."""
+    """Name of the unit: the item's group, or the item."""
     return item.id if item.group is None else f"group {item.group}"
 
 
 def cluster_of(item: Item) -> str:
-    """What errors are shared by: picture or video, else the unit."""
+    """Name of the cluster: picture or video, else the unit."""
     return unit_of(item) if item.cluster is None else f"cluster {item.cluster}"
 
 
 def unit_values(task: Task, items: Sequence[Scored]) -> dict[str, float] | None:
-    """The metric of each unit alone; None if the metric of all is not their mean."""
+    """The main metric of each unit alone; None if the metric of all items is not their mean."""
     units = grouped(items, unit_of)
     probe = [each for members in list(units.values())[:_PROBE] for each in members]
     if len(units) > _PROBE and unit_values(task, probe) is None:
@@ -80,13 +80,13 @@ def unit_values(task: Task, items: Sequence[Scored]) -> dict[str, float] | None:
         try:
             values[unit] = float(task.aggregate(members)[task.main])
         except (ArithmeticError, LookupError, ValueError):
-            return None  # a metric that has no meaning for one unit alone
+            return None  # the metric is undefined for a single unit
     mean = sum(values.values()) / max(len(values), 1)
     return values if isclose(mean, main_value(task, items), rel_tol=1e-9, abs_tol=1e-9) else None
 
 
 def spread(task: Task, items: Sequence[Scored]) -> Spread:
-    """Standard error and interval of the quoted metric."""
+    """Standard error and interval of the main metric."""
     clusters = grouped(items, cluster_of)
     values = unit_values(task, items) if items else None
     if values is None:
@@ -106,11 +106,11 @@ def cluster_sums(
 ) -> tuple[Floats, Floats]:
     """Sum of the units of each cluster, and their number: `float64[C]` each.
 
-    A unit whose items lie in several clusters belongs to the first of them.
+    A unit with items in several clusters belongs to the first of them.
     """
-    home = {unit_of(each.item): name for name in reversed(clusters) for each in clusters[name]}
+    cluster = {unit_of(each.item): name for name in reversed(clusters) for each in clusters[name]}
     sums, counts = dict.fromkeys(clusters, 0.0), dict.fromkeys(clusters, 0.0)
-    for unit, name in home.items():
+    for unit, name in cluster.items():
         sums[name] += values[unit]
         counts[name] += 1
     kept = [name for name in clusters if counts[name]]
@@ -118,7 +118,7 @@ def cluster_sums(
 
 
 def clustered_error(sums: Floats, counts: Floats) -> float:
-    """Standard error of a mean whose units come in clusters, with the correction for few clusters."""
+    """Standard error of a mean of clustered units, with the correction for few clusters."""
     if len(sums) < 2:
         return nan
     residuals = sums - counts * (sums.sum() / counts.sum())
@@ -142,14 +142,14 @@ def resampled_means(sums: Floats, counts: Floats, *, seed: int = SEED) -> Floats
 
 
 def interval(drawn: Floats) -> tuple[float, float]:
-    """The middle share of resampled values."""
+    """Quantile interval of resampled values."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return float(low), float(high)
 
 
 def wide_interval(value: float, drawn: Floats) -> tuple[float, float]:
-    """A value and its bootstrap error to both sides, where there are too few resamples for their ends."""
+    """Normal interval around a value, for too few resamples to estimate quantiles."""
     reach = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * float(np.std(drawn, ddof=1))
     return value - reach, value + reach
 
@@ -157,7 +157,7 @@ def wide_interval(value: float, drawn: Floats) -> tuple[float, float]:
 def slow_resamples(
     clusters: Mapping[str, Sequence[Scored]], value_of: Callable[[list[Scored]], float]
 ) -> Floats:
-    """A metric computed anew on bootstrap resamples of clusters: `float64[num_resamples]`."""
+    """A metric recomputed on bootstrap resamples of clusters: `float64[num_resamples]`."""
     if not clusters:
         return np.zeros(2)
     members = list(clusters.values())
@@ -169,7 +169,7 @@ def slow_resamples(
 
 
 def redrawn(clusters: Sequence[Sequence[Scored]], picks: Iterable[int]) -> list[Scored]:
-    """Clusters put together anew; one that is drawn twice counts as two, its groups included."""
+    """Items of the drawn clusters; repeated clusters get ids and groups of their own."""
     times: dict[int, int] = {}
     items: list[Scored] = []
     for pick in picks:
@@ -185,7 +185,7 @@ def _copied(scored: Scored, copy: int) -> Scored:
 
 
 def grouped(items: Iterable[Scored], name_of: Callable[[Item], str]) -> dict[str, list[Scored]]:
-    """Items by the name their item gets, in order of appearance."""
+    """Items by the name of their unit or cluster, in order of appearance."""
     groups: dict[str, list[Scored]] = {}
     for each in items:
         groups.setdefault(name_of(each.item), []).append(each)

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a benchmark is: how its copy is read, what is asked, how an answer is read, scored and added up.
+"""Interface of a benchmark: prompts, extractors, score and metrics.
 
-A task is data and four functions, each named and versioned where a score depends on it. The model sees nothing but a
-`Conversation`; tasks do not depend on models, nor models on tasks.
+Data flow of one question:
 
-The way of one question:
+    rows of the local copy -> `Item` -> responder -> raw text -> `Extractor` -> parts of its score -> metrics
 
-    rows of the local copy -> `Item` -> Responder -> raw text -> `Extractor` -> parts of its score -> metrics
+The model gets only a `Conversation`; tasks do not depend on models, nor models on tasks.
 """
 
 from __future__ import annotations
@@ -20,11 +19,12 @@ from finesight.conversation import Conversation, Sampling
 from finesight.evals.core.judgement import JudgeRule
 from finesight.geometry import Size
 from finesight.parse.thinking import answer_part
+from finesight.processor.resize import smart_resize
 
 Space = Literal["resized", "original", "relative_1000", "relative_1"]
-"""What the numbers of a box or point mean: pixels the model saw, pixels of the file, thousandths, or shares.
+"""Unit of coordinates in answers: resized pixels, pixels of the file, thousandths, or fractions of the sides.
 
-It is a property of the answering system, declared by its adapter, never guessed from the truth."""
+A property of the answering system, declared and never guessed from the truth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +33,11 @@ class Item:
 
     Attributes:
         id: unique in its task.
-        conversation: what is asked; media by path, so that an item is cheap until it is answered.
-        truth: what scoring needs, as plain JSON values: gold answers, choices, boxes in pixels of the original.
-        group: items that are scored together (rotations of one question); a limit keeps groups whole.
-        cluster: the picture or video shared with other items; errors are clustered by it.
-        tags: columns that scores are broken down by, such as subject or duration.
+        conversation: the request; media by path, so that they are loaded only when the item is answered.
+        truth: plain JSON values for scoring: gold answers, choices, boxes in pixels of the original.
+        group: items that are scored together (rotations of one question); a limit keeps groups complete.
+        cluster: the picture or video shared with other items; standard errors are clustered by it.
+        tags: names and values that scores are broken down by, such as subject or duration.
     """
 
     id: str
@@ -50,12 +50,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class CoordinateFrame:
-    """Coordinate frame of an answer: what is needed to place its numbers on its picture.
+    """Coordinate frame of an answer: maps its numbers to pixels of the picture.
 
     Attributes:
-        space: what the numbers mean.
+        space: unit of the numbers.
         original: size of the picture file.
-        resized: size the model saw; equal to `original` where it is not known and `space` does not need it.
+        resized: size the model saw; equal to `original` where it is unknown and `space` does not need it.
     """
 
     space: Space
@@ -63,7 +63,7 @@ class CoordinateFrame:
     resized: Size
 
     def scales(self) -> tuple[float, float]:
-        """Pixels of the original per unit said, across and down."""
+        """Pixels of the original per unit, horizontally and vertically."""
         width, height = float(self.original.width), float(self.original.height)
         if self.space == "original":
             return 1.0, 1.0
@@ -75,11 +75,11 @@ class CoordinateFrame:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An answer as its extractor sees it.
+    """Input of an extractor.
 
     Attributes:
         text: the raw answer.
-        truth: of the item; extractors may read choices and answer types from it, never the gold answer.
+        truth: of the item; extractors may use choices and answer types, never the gold answer.
         frames: coordinate frame of each picture, in order.
     """
 
@@ -90,15 +90,14 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Extractor:
-    """A named rule that reads an answer.
+    """A named and versioned rule that parses answers.
 
     Attributes:
-        name: what results call it.
-        version: changes whenever any answer would be read differently.
-        rule: gives a plain JSON value, or None where there is no answer to be read; sees no thoughts.
-        keeps_text: the answer is compared as a whole, so that tags inside it are text; see
-            `finesight.parse.thinking`.
-        is_placed: numbers of the answer are mapped to original pixels of its picture, whose size must be known.
+        name: in results.
+        version: changes whenever any answer would be parsed differently.
+        rule: returns a plain JSON value, or None if it finds no answer; gets the answer without its reasoning.
+        keeps_text: the answer is compared as a whole, so tags inside it are text; see `finesight.parse.thinking`.
+        is_placed: coordinates are mapped to original pixels, so the size of the picture must be known.
     """
 
     name: str
@@ -108,7 +107,7 @@ class Extractor:
     is_placed: bool = False
 
     def read(self, answered: Answered) -> Any:
-        """What the rule makes of the part that answers; None where thinking was cut off before it."""
+        """The parsed answer; None if there is none or the reasoning was cut off before it."""
         part = answer_part(answered.text, keeps_text=self.keeps_text)
         if part is None:
             return None
@@ -117,13 +116,13 @@ class Extractor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """One item with its answer and the parts of its score.
+    """One item with its parsed answer and score.
 
     Attributes:
         item: the question.
-        parsed: what the extractor read; None if nothing.
-        parts: numbers by name, as the task's `score` gave them; empty for an item that failed.
-        error: why there is no answer; None if there is one.
+        parsed: the parsed answer; None if there is none.
+        parts: numbers by name, from the task's `score`; empty for an item that failed.
+        error: why the item failed; None if it did not.
     """
 
     item: Item
@@ -134,7 +133,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """Pixels and frames given to media; None leaves the model's own.
+    """Limits of pixels and frames; None leaves the model's own.
 
     Attributes:
         min_pixels: of a picture.
@@ -150,15 +149,22 @@ class Budget:
     max_frames: int | None = None
     total_pixels: int | None = None
 
+    def seen_size(self, width: float, height: float) -> Size:
+        """Size at which a model with the grid of Qwen2.5-VL sees a picture of this width and height."""
+        rows, columns = smart_resize(
+            int(height), int(width), min_pixels=self.min_pixels, max_pixels=self.max_pixels
+        )
+        return Size(columns, rows)
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A named way to ask.
+    """A named prompt.
 
     Attributes:
         name: "paper", "lmms-eval", "vlmevalkit" or another.
         source: where it comes from.
-        items: reads the local copy and asks in this way.
+        items: reads the local copy and makes items with this prompt.
     """
 
     name: str
@@ -167,7 +173,7 @@ class Prompt:
 
 
 Score = Callable[[Any, Mapping[str, Any]], Mapping[str, float]]
-"""What was read and the truth -> parts of the score."""
+"""Parsed answer and truth -> parts of the score."""
 Aggregate = Callable[[Sequence[Scored]], Mapping[str, float]]
 
 
@@ -176,24 +182,24 @@ class Task:
     """One benchmark.
 
     Attributes:
-        name: what the command line calls it, such as "mathvision".
+        name: on the command line, such as "mathvision".
         title: its proper name.
         source: paper or page.
-        layout: in words, what the folder of a local copy holds.
-        prompts: ways to ask; the first is the default.
+        layout: description of the folder of a local copy.
+        prompts: the first is the default.
         budget: pixels and frames.
-        sampling: how answers are drawn.
-        extractors: ways to read; the first is the default.
-        score: parts of the score of one item; keys are the same for every item, values lie in 0..1 unless the metric
-            says otherwise. An answer that could not be read is passed as None.
+        sampling: of answers.
+        extractors: the first is the default.
+        score: parts of the score of one item; keys are the same for every item, values are 0..1 unless the metric
+            states otherwise. An answer that could not be parsed is passed as None.
         aggregate: metrics of all items; failed items count as wrong.
-        main: the metric that is quoted.
+        main: name of the main metric.
         higher_is_better: whether a larger `main` is better.
-        unit: what `main` is multiplied by when printed, 100 for percent.
-        chance: what `main` would be for random answers; None where that is 0.
-        published: `main` of other systems, as printed by `source` of each, in printed units.
-        notes: what a reader of a score must know.
-        judge: how a language model may judge its answers, beside the score by rule; None where it is never done.
+        unit: factor of `main` when printed, 100 for percent.
+        chance: `main` of random answers; None where that is 0.
+        published: `main` of other systems, in printed units.
+        notes: remarks on the score.
+        judge: rule for judging by a language model; None if the task is scored by rule only.
         is_live: whether items are episodes that an environment plays; see `finesight.evals.live`.
     """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ask items and note what was shown and what came back, or why nothing did."""
+"""Ask items and make samples of the replies or errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from finesight.media.source import source_name
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """An item with its place, and why it is no question, if it is none."""
+    """An item with its index; `error` and `message` are set if its row is unusable."""
 
     item: Item
     number: int
@@ -40,13 +40,13 @@ class Numbered:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Makes samples of items, not yet read and scored: rules may need the main thread.
+    """Makes samples of items; parsing and scoring follow in the main thread, which some rules need.
 
     Attributes:
-        responder: answers.
-        sampling: how answers are drawn.
-        extractor: rule that will read them.
-        known: samples that are there already, by id.
+        responder: source of answers.
+        sampling: of answers.
+        extractor: that will parse them.
+        known: samples of earlier calls, by id.
     """
 
     responder: ItemResponder
@@ -55,13 +55,13 @@ class Worker:
     known: Mapping[str, Sample]
 
     def samples(self, batch: Sequence[Numbered]) -> list[Sample]:
-        """Ask the questions of a batch together; one that fails is noted as failed and loses no other.
+        """Ask the items of a batch together; a failed item does not affect the others.
 
         Args:
-            batch: items in order. One that is known or no question is not asked.
+            batch: items in order. Known and unusable items are not asked.
 
         Raises:
-            EvalError: an item asks something else than its known sample answers.
+            EvalError: the request of an item differs from that of its known sample.
         """
         started = time.perf_counter()
         known = [self.known.get(each.item.id) for each in batch]
@@ -90,9 +90,9 @@ class Worker:
         return request_digest(item.conversation, reads_media=self.responder.reads_media)
 
     def _check_unchanged(self, sample: Sample, item: Item) -> None:
-        """Raise unless a sample that is there already answers what the item asks now: the same words, the same pixels.
+        """Raise if the text or the digest of an item's request differs from its known sample.
 
-        A sample that failed was asked nothing, or nothing that is known.
+        A failed sample has no digest.
         """
         question = question_of(item.conversation)
         hint = "the local copy or the prompt changed; give another folder"
@@ -107,7 +107,7 @@ class Worker:
             request = self._request(item)
         except MediaError as error:
             raise EvalError(
-                f"item {item.id} was answered, but nobody can say whether its media are still the same:"
+                f"item {item.id} was answered, but its media cannot be read to compare them:"
                 f" {error.message}",
                 hint="put them back, or score what is stored: finesight eval rescore FOLDER",
             ) from error
@@ -126,7 +126,7 @@ class Worker:
     def _sample(
         self, numbered: Numbered, request: str, outcome: Reply | Exception | None, seconds: float
     ) -> Sample:
-        """What came back for an item; None stands for an item that was not asked."""
+        """The sample of an item; `outcome` is None if it was not asked."""
         item = numbered.item
         blank = Sample(
             id=item.id,
@@ -166,14 +166,14 @@ class Worker:
 
 
 def question_of(conversation: Conversation) -> str:
-    """The words of the last user turn."""
+    """Text of the last user turn."""
     users = [message for message in conversation.messages if message.role == "user"]
     parts = users[-1].parts if users else ()
     return "\n".join(part.text for part in parts if isinstance(part, TextPart))
 
 
 def _media(conversation: Conversation, reply: Reply) -> list[dict[str, Any]]:
-    """What was shown, as the reply says it; without records, sizes come from the files that are there."""
+    """Media from the records of the reply; without records, sizes come from the files."""
     if not reply.media:
         return [_shown(part) for part in conversation.media()]
     return [
@@ -201,7 +201,7 @@ def _shown(part: ImagePart | VideoPart) -> dict[str, Any]:
 
 
 def size_of(part: ImagePart) -> Size | None:
-    """Size of a picture; None where stored answers are scored without their pictures, and for PDF pages."""
+    """Size of a picture; None if the file is missing, and for PDF pages."""
     try:
         return image_size(part.source) if part.page is None else None
     except MediaError:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Put answers to a judge; an answer it does not settle keeps its score by rule, under a reason.
+"""Ask a judge about answers; an answer without a ruling keeps its score by rule, with a reason.
 
-A judge reads words alone, at temperature 0, and its replies are kept on disk: the same judge is never asked the same
-thing twice, so judging that was cut off goes on where it ended.
+A judge gets only text, at temperature 0. Its replies are cached on disk, so interrupted judging continues without
+repeating requests.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from finesight.evals.responders.model import FromModel
 from finesight.parse.thinking import answer_part
 
 SAMPLING = Sampling(max_new_tokens=1024, temperature=0.0)
-"""How every judge answers; room to think before the line that counts."""
+"""Sampling of all judges; leaves room for reasoning before the final line."""
 
-PATIENCE = 5
-"""Failures of the endpoint in a row after which the rest is not asked: it is down, and every try takes minutes."""
+MOST_FAILURES = 5
+"""Consecutive failures of the endpoint after which no more answers are judged, because each attempt takes minutes."""
 
 FAILURES = {
     "nonsense": "the judge did not answer in the form asked for",
@@ -39,18 +39,18 @@ FAILURES = {
     "engine": "the judge failed",
     "score": "the rule that scores failed on what the judge read",
 }
-"""Reasons for which an item keeps its score by rule, in words."""
+"""Descriptions of the reasons why an item keeps its score by rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """Who judges.
+    """A language model that judges.
 
     Attributes:
         responder: an endpoint, an engine, or a fake.
-        model: what the endpoint calls it.
-        where: address of the endpoint, without what is secret; or whatever else tells two judges of one name apart.
-        cache: folder that keeps its replies; None takes one inside the run's folder.
+        model: its name at the endpoint.
+        where: address of the endpoint without secrets, or another text that distinguishes judges of one name.
+        cache: folder for its replies; None takes one inside the run's folder.
     """
 
     responder: Responder
@@ -61,17 +61,17 @@ class Judge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What became of one answer; a line of `judgements.jsonl`.
+    """Judgement of one answer; a line of `judgements.jsonl`.
 
     Attributes:
         id: of the item.
-        verdict: see `finesight.evals.core.judgement`; None where the judge settled nothing.
-        parsed: what was read.
-        parts: parts of the score: the judge's, or by rule where it settled nothing.
+        verdict: see `finesight.evals.core.judgement`; None without a ruling.
+        parsed: the parsed answer.
+        parts: parts of the judge's score; without a ruling those by rule.
         by_rule: parts of the score by rule.
         said: raw replies of the judge, in order.
         failure: one of `FAILURES`; None if there is a verdict.
-        message: what exactly failed.
+        message: of the error.
     """
 
     id: str
@@ -85,16 +85,16 @@ class Judgement:
 
 
 class CutShort(EvalError):
-    """The judge ran out of tokens."""
+    """The judge's reply was cut off by its token limit."""
 
 
 class NotAsked(EvalError):
-    """The judge is down."""
+    """The endpoint of the judge failed too often."""
 
 
 @dataclass(slots=True)
-class Patient:
-    """A responder that is not asked any more once it failed too often in a row.
+class LimitedFailures:
+    """A responder that refuses requests after `MOST_FAILURES` consecutive failures of its endpoint.
 
     Attributes:
         inner: an endpoint.
@@ -107,8 +107,8 @@ class Patient:
     def respond(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """Replies of the endpoint."""
         with self._lock:
-            if self._num_failed >= PATIENCE:
-                raise NotAsked(f"the judge's endpoint had failed {PATIENCE} times in a row")
+            if self._num_failed >= MOST_FAILURES:
+                raise NotAsked(f"the judge's endpoint had failed {MOST_FAILURES} times in a row")
         try:
             replies = self.inner.respond(conversations, sampling)
         except RemoteError:
@@ -121,22 +121,22 @@ class Patient:
 
 
 class Asker:
-    """Judges answers of one run; may be called from several threads.
+    """Judges answers of one run; thread-safe.
 
     Args:
         task: the benchmark.
-        rule: how its answers are judged.
-        judge: who judges.
-        cache: folder that keeps what the judge said.
+        rule: of judging.
+        judge: the judge.
+        cache: folder for its replies.
     """
 
     def __init__(self, task: Task, rule: JudgeRule, judge: Judge, cache: Path) -> None:
         self._task, self._rule = task, rule
         name = f"judge {judge.model} at {judge.where}, {rule.name} {rule.version}"
-        self._judge = FromModel(Patient(judge.responder), name, cache=cache)
+        self._judge = FromModel(LimitedFailures(judge.responder), name, cache=cache)
 
     def judgement(self, sample: Sample) -> Judgement:
-        """What becomes of an answer; its score by rule wherever the judge settles nothing."""
+        """Judge an answer; without a ruling the score by rule is kept."""
         said: list[str] = []
         kept = Judgement(
             id=sample.id,
@@ -159,14 +159,14 @@ class Asker:
         return replace(kept, verdict=ruling.verdict, parsed=ruling.parsed, parts=ruling.parts)
 
     def _score(self, parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
-        """Parts of a score; whatever a rule raises on words that it did not foresee is an `EvalError`."""
+        """Parts of a score; any exception of the score becomes an `EvalError`."""
         try:
             return {name: float(value) for name, value in self._task.score(parsed, truth).items()}
         except Exception as error:
             raise EvalError(message_of(error)) from error
 
     def _ask(self, prompt: str, said: list[str]) -> str:
-        """The reply to a prompt, from disk where it is known."""
+        """The reply to a prompt, cached."""
         asked = Conversation((Message("user", (TextPart(prompt),)),))
         item = Item(id=self._rule.name, conversation=asked, truth={})
         reply = self._judge.answer(item, SAMPLING)

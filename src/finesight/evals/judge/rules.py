@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a judge is asked: which option was chosen, which value was given, whether two values are the same.
+"""Prompts and rules of judging: chosen option, given value, equality of values, option implied by a caption.
 
-Of captions it is asked which option follows from them.
+Parsing and scoring are separate requests. A prompt that asks to parse an answer does not contain the gold answer, so
+it cannot bias the judge. The benchmark's own rule scores the parsed answer. Only if that rule finds no equality, a
+second prompt shows the gold answer.
 
-Reading and scoring are separate questions: when the judge reads an answer it is not shown the gold answer, so that it
-cannot read the gold answer into it. What was read is scored by the benchmark's own rule. Only where that rule finds no
-equality is the judge asked again, this time with the gold answer.
-
-Everything quoted to a judge is one JSON object, which no answer can break out of. Its reply counts by its last line.
+All quoted text is one JSON object, so an answer cannot inject instructions as prompt text. The last line of a reply is
+parsed.
 """
 
 from __future__ import annotations
@@ -66,11 +65,11 @@ CHOICE: NONE, if it supports none, contradicts all, or does not say;
 CHOICE: AMBIGUOUS, if it supports several.
 """
 _DECORATION = "*`_ \t"
-_LONGEST_SAID = 120
+_LONGEST_SHOWN = 120
 
 
 def choose(case: Case, ask: Ask) -> Ruling:
-    """Which option an answer chose; a bare letter needs no judge."""
+    """Option chosen by an answer; a bare letter needs no judge."""
     options = lettered(case.truth)
     plain = plain_letter(case.text, options)
     if plain is not None:
@@ -80,16 +79,16 @@ def choose(case: Case, ask: Ask) -> Ruling:
 
 
 def give_value(case: Case, ask: Ask) -> Ruling:
-    """Which value an answer gives, marked by the rule of the benchmark."""
+    """Value of an answer, scored by the rule of the benchmark."""
     if not case.text.strip():
         return Ruling("none", None, case.score(None))
     options = {"options": lettered(case.truth)} if case.truth.get("choices") else {}
-    said = _asked(ask, _VALUE, "VALUE", question=case.question, **options, answer=case.text)
-    return _unread(case, said) or Ruling("read", said, case.score(said))
+    reply = _asked(ask, _VALUE, "VALUE", question=case.question, **options, answer=case.text)
+    return _unread(case, reply) or Ruling("read", reply, case.score(reply))
 
 
 def solve(case: Case, ask: Ask) -> Ruling:
-    """An option by its letter; otherwise a value, equal by rule or else by the judge."""
+    """Option by its letter; without options a value, compared by rule and, if unequal, by the judge."""
     if case.truth.get("choices"):
         return choose(case, ask)
     ruling = give_value(case, ask)
@@ -99,7 +98,7 @@ def solve(case: Case, ask: Ask) -> Ruling:
 
 
 def answer_openly(case: Case, ask: Ask) -> Ruling:
-    """An option by its letter; otherwise a value, which only the judge compares with the gold answers."""
+    """Option by its letter; without options a value, compared with the gold answers by the judge only."""
     if case.truth.get("choices"):
         return choose(case, ask)
     ruling = give_value(case, ask)
@@ -107,7 +106,7 @@ def answer_openly(case: Case, ask: Ask) -> Ruling:
 
 
 def choose_from_caption(case: Case, ask: Ask) -> Ruling:
-    """Which option follows from a caption; the truth has `asked_of_caption` and the labelled `options`."""
+    """Option implied by a caption; the truth has `asked_of_caption` and the labelled `options`."""
     labels = [str(label) for label, _ in case.truth["options"]]
     question = case.truth["asked_of_caption"]
     quoted = {"question": question, "labels": labels, "description": case.text}
@@ -120,7 +119,7 @@ def lettered(truth: Mapping[str, Any]) -> dict[str, str]:
 
 
 def plain_letter(text: str, options: Mapping[str, str]) -> str | None:
-    """The letter of an answer that is nothing but a letter, or a letter with the text of its very option."""
+    """The letter of an answer that is only a letter, or a letter with the text of its option; otherwise None."""
     match = re.fullmatch(r"\(?([A-Z])[).:]{0,2}(?:\s+(.*?))?\.?", text.strip(), re.DOTALL)
     if match is None or match[1] not in options:
         return None
@@ -131,61 +130,61 @@ def plain_letter(text: str, options: Mapping[str, str]) -> str | None:
 def _chosen(
     case: Case, ask: Ask, form: str, quoted: Mapping[str, Any], labels: Sequence[str]
 ) -> Ruling:
-    """The label that the judge names; an empty answer chooses nothing, and the judge is not asked."""
+    """The label in the judge's reply; an empty answer is not sent to the judge."""
     if not case.text.strip():
         return Ruling("none", None, case.score(None))
-    said = _asked(ask, form, "CHOICE", **quoted)
-    bare = said.strip("().").lower()
+    reply = _asked(ask, form, "CHOICE", **quoted)
+    bare = reply.strip("().").lower()
     label = next((each for each in labels if each.lower() == bare), None)
     if label is not None:
         return Ruling("read", label, case.score(label))
-    return _unread(case, said) or _refuse(said, f"one of {', '.join(labels)}, NONE or AMBIGUOUS")
+    return _unread(case, reply) or _refuse(reply, f"one of {', '.join(labels)}, NONE or AMBIGUOUS")
 
 
 def _compared(case: Case, value: str, ask: Ask) -> Ruling:
     golds = [str(gold) for gold in case.truth.get("golds") or [case.truth["answer"]]]
-    said = _asked(ask, _SAME, "SAME", question=case.question, right=golds, given=value).upper()
-    if said == "YES":
+    reply = _asked(ask, _SAME, "SAME", question=case.question, right=golds, given=value).upper()
+    if reply == "YES":
         return Ruling("equal", value, {"correct": 1.0})
-    if said == "NO":
+    if reply == "NO":
         return Ruling("different", value, {"correct": 0.0})
-    return _unread(case, said, none=False) or _refuse(said, "YES, NO or AMBIGUOUS")
+    return _unread(case, reply, none=False) or _refuse(reply, "YES, NO or AMBIGUOUS")
 
 
-def _unread(case: Case, said: str, *, none: bool = True) -> Ruling | None:
-    """The ruling where an answer holds nothing or several things; both score like an empty answer."""
-    word = said.rstrip(".").upper()
+def _unread(case: Case, reply: str, *, none: bool = True) -> Ruling | None:
+    """The ruling for the replies NONE and AMBIGUOUS, both scored like an empty answer; None for other replies."""
+    word = reply.rstrip(".").upper()
     if word == "NONE" and none:
         return Ruling("none", None, case.score(None))
     return Ruling("ambiguous", None, case.score(None)) if word == "AMBIGUOUS" else None
 
 
 def _asked(ask: Ask, form: str, key: str, **quoted: Any) -> str:
-    """Ask, and give what follows the key in the last line of the reply.
+    """Ask, and return the text after the key in the last line of the reply.
 
     Raises:
         Nonsense: the last line does not begin with the key, or nothing follows it.
     """
     reply = ask(form.format(case=json.dumps(quoted, ensure_ascii=False, indent=1)))
     lines = [line.strip(_DECORATION) for line in reply.splitlines() if line.strip(_DECORATION)]
-    head, colon, said = (lines[-1] if lines else "").partition(":")
-    value = said.strip(_DECORATION)
+    head, colon, rest = (lines[-1] if lines else "").partition(":")
+    value = rest.strip(_DECORATION)
     if head.strip(_DECORATION).upper() != key or not colon or not value:
         _refuse(lines[-1] if lines else "", f"{key}: ...")
     return value
 
 
-def _refuse(said: str, wanted: str) -> Any:
-    raise Nonsense(f"the judge said {said[:_LONGEST_SAID]!r}; it was asked for {wanted}")
+def _refuse(reply: str, wanted: str) -> Any:
+    raise Nonsense(f"the judge replied {reply[:_LONGEST_SHOWN]!r}; expected was {wanted}")
 
 
 CHOICE = JudgeRule("choice", "1", choose)
-"""For questions with options: the letter, marked by the benchmark's rule."""
+"""For questions with options: the letter, scored by the benchmark's rule."""
 VALUE = JudgeRule("value", "1", give_value)
-"""For MathVista: what its authors ask a language model for; normalising and marking stay with the rule."""
+"""For MathVista: the value its authors extract by a language model; the rule normalises and scores it."""
 SOLUTION = JudgeRule("solution", "1", solve)
-"""For mathematics: a letter, or a value that the rule or else the judge finds equal."""
+"""For mathematics: a letter, or a value compared by rule and, if unequal, by the judge."""
 OPEN_ANSWER = JudgeRule("open-answer", "1", answer_openly)
-"""For MMMU: a letter, or a short answer that the judge compares."""
+"""For MMMU: a letter, or a short answer compared by the judge."""
 CAPTION = JudgeRule("caption", "1", choose_from_caption)
-"""For captions of TempCompass: the option that follows from them."""
+"""For captions of TempCompass: the option implied by the caption."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judge the stored answers of a run: a second score beside the one by rule, and all that was said on the way.
+"""Judge the stored answers of a run: a second score beside the one by rule.
 
-Nothing of the run itself changes. `judgements.jsonl` gets one line per item, `judged.json` the score with the name of
-its judge. An item the judge could not settle keeps its score by rule and is counted under the reason.
+The run itself is unchanged. `judgements.jsonl` gets one line per item with the judge's replies, `judged.json` the score
+and the judge. An item without a ruling keeps its score by rule and is counted under a reason.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ JUDGED_FILE = "judged.json"
 JUDGEMENTS_FILE = "judgements.jsonl"
 CACHE_FOLDER = "judge"
 
-OnJudged = Callable[[int, int], None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
@@ -40,7 +38,7 @@ class Judged:
         judge: model, endpoint, rule, version and sampling; part of the result's identity.
         verdicts: items by verdict.
         failures: items that kept their score by rule, by reason.
-        answers: digest of the answers that were judged.
+        answers: digest of the judged answers.
         by_rule: the result by rule.
         result: the judged result.
     """
@@ -53,14 +51,14 @@ class Judged:
     result: Result
 
     def lines(self) -> list[str]:
-        """Both scores in words, and what the judge could not do."""
+        """Both scores and the numbers of verdicts and failures, as lines of text."""
         rule = f"rule {self.by_rule.extractor} {self.by_rule.extractor_version}"
         kept = ", ".join(f"{reason} {count}" for reason, count in self.failures.items())
         counts = ", ".join(f"{verdict} {count}" for verdict, count in self.verdicts.items())
-        said = f"{self.result.line()}; {self.result.judged_by}: {counts or 'nothing settled'}"
+        line = f"{self.result.line()}; {self.result.judged_by}: {counts or 'nothing settled'}"
         return [
             f"{self.by_rule.line()}; by {rule}",
-            f"{said}; score by rule kept: {kept}" if kept else said,
+            f"{line}; score by rule kept: {kept}" if kept else line,
         ]
 
 
@@ -70,19 +68,19 @@ def judge_run(
     judge: Judge,
     *,
     workers: int = 1,
-    on_judged: OnJudged | None = None,
+    on_judged: Callable[[int, int], None] | None = None,
 ) -> Judged:
-    """Judge every stored answer of a finished run and write the result beside the one by rule.
+    """Judge every stored answer of a finished run and write the judged result.
 
     Args:
         folder: of a run with its result.
         task: the benchmark it ran.
-        judge: who judges; with more than one worker it is called from several threads.
+        judge: the judge; with several workers it is called from several threads.
         workers: threads.
-        on_judged: called with the number of answers judged, and of all.
+        on_judged: called with the numbers of judged answers and of all answers.
 
     Raises:
-        EvalError: the benchmark is not judged, or the folder holds no finished run of it.
+        EvalError: the benchmark has no rule of judging, or the folder holds no finished run of it.
     """
     rule, by_rule = rule_of(task), load_result(folder)
     read_settings(folder, task)
@@ -113,7 +111,7 @@ def judge_run(
         by_rule=by_rule,
         result=summarise(task, marked, extractor, settings),
     )
-    # escaped, because raw text may hold half a surrogate pair
+    # escaped, because raw text may contain lone surrogates
     lines = "".join(f"{json.dumps(asdict(each))}\n" for each in judgements.values())
     files.write_text(folder / JUDGEMENTS_FILE, lines, error=EvalError)
     files.write_text(
@@ -127,15 +125,15 @@ def _counts(names: Iterable[str | None]) -> dict[str, int]:
 
 
 def rule_of(task: Task) -> JudgeRule:
-    """The way a benchmark is judged.
+    """The rule of judging of a benchmark.
 
     Raises:
-        EvalError: it is scored by rule alone.
+        EvalError: it is scored by rule only.
     """
     if task.judge is None:
         raise EvalError(
             f"task {task.name} is scored by rule alone: there is nothing to judge",
-            hint="leave --judge out for it; `finesight eval list NAME` says which judge a task takes",
+            hint="leave --judge out for it; `finesight eval list NAME` shows the rule of judging of a task",
         )
     return task.judge
 
@@ -156,24 +154,24 @@ def load_judged(folder: Path) -> Judged | None:
         judged = Judged(**values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise EvalError(
-            f"{path} cannot be read: {error}", hint="judge anew; what was said is kept"
+            f"{path} cannot be read: {error}", hint="judge again; replies are cached"
         ) from error
     now = (answers_digest(read_samples(folder)), load_result(folder).identity)
     if (judged.answers, judged.by_rule.identity) != now:
         raise EvalError(
             f"{folder} was run or scored again after it was judged",
-            hint="judge it again with `finesight eval rescore --judge`; what was said is kept",
+            hint="judge it again with `finesight eval rescore --judge`; replies are cached",
         )
     return judged
 
 
 def answers_digest(samples: Sequence[Sample]) -> str:
-    """Digest of what was answered."""
+    """Digest of all answers."""
     return digest({sample.id: sample.text for sample in samples})
 
 
 def _marked(sample: Sample, judgement: Judgement | None) -> Sample:
-    """A sample as its judge sees it; without a verdict it stays what it was by rule."""
+    """A sample with the judge's score; unchanged without a verdict."""
     if judgement is None or judgement.verdict is None:
         return sample
     parts, parsed = judgement.parts, judgement.parsed

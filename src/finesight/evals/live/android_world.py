@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """AndroidWorld and MobileMiniWoB++ as an environment, through the package `android_world` and a running emulator.
 
-The package comes from its repository and brings an emulator's interface with it, so it is imported by name when a task
-is first set up. A task counts as solved if the package finds it solved and the model had said that it is done, or the
-task had ended by itself: the rule of its own suite.
+The package is imported when a task is first set up. As in its own suite, a task is solved if the package finds it
+solved and either the model terminated the episode or the task ended by itself.
 
 Written against google-research/android_world: `env_launcher.load_and_setup_env`, `registry.TaskRegistry`,
 `TaskEval.generate_random_params`, `initialize_task`, `is_successful`, `tear_down`, and `json_action.JSONAction`.
@@ -31,7 +30,7 @@ _BUTTONS = {"Back": "navigate_back", "Home": "navigate_home", "Enter": "keyboard
 
 
 class AndroidWorld:
-    """A telephone in an emulator that runs already.
+    """A telephone in a running emulator.
 
     Args:
         family: tasks of apps, or pages of MiniWoB++ on a telephone.
@@ -65,13 +64,13 @@ class AndroidWorld:
         return {"environment": PACKAGE, "version": found, "family": self._family}
 
     def reset(self, config: Mapping[str, Any]) -> Observation:
-        """Set a task up with parameters drawn from a seed.
+        """Start a task with parameters drawn from a seed.
 
         Args:
             config: `task`, the name in the registry, and `seed`.
 
         Raises:
-            EvalError: the package is missing, or it has no such task.
+            EvalError: the package is missing or has no such task.
         """
         if self._phone is None:
             launcher = _module("android_world.env.env_launcher")
@@ -83,7 +82,7 @@ class AndroidWorld:
         known = _module("android_world.registry").TaskRegistry().get_registry(self._family)
         if name not in known:
             raise EvalError(f"{self._family} has no task {name!r} among {len(known)}")
-        random.seed(int(config["seed"]))  # the package draws from the shared generator
+        random.seed(int(config["seed"]))  # the package uses the global generator
         self._phone.reset(go_home=True)
         self._task = known[name](known[name].generate_random_params())
         self._task.initialize_task(self._phone)
@@ -91,7 +90,7 @@ class AndroidWorld:
         return self.observe()
 
     def observe(self) -> Observation:
-        """The screen once it has come to rest."""
+        """The screen after it has stabilised."""
         task = self._started()
         pixels = self._phone.get_state(wait_to_stabilize=True).pixels
         return Observation(
@@ -101,7 +100,7 @@ class AndroidWorld:
         )
 
     def act(self, act: Act) -> None:
-        """Carry out a step of `mobile_use`."""
+        """Execute an action of `mobile_use`."""
         self._started()
         if act.kind == "terminate":
             self._is_done = True
@@ -111,7 +110,7 @@ class AndroidWorld:
         self._touched = act.point or self._touched
 
     def evaluate(self) -> Outcome:
-        """1 where the task is solved and was said to be, or ended by itself."""
+        """1 if the task is solved and was terminated by the model or ended by itself; otherwise 0."""
         task = self._started()
         ended = self._has_ended()
         solved = float(task.is_successful(self._phone))
@@ -121,14 +120,14 @@ class AndroidWorld:
         )
 
     def close(self) -> None:
-        """End the task and let go of the emulator, which runs on."""
+        """End the task and disconnect from the emulator, which keeps running."""
         self._tear_down()
         if self._phone is not None:
             self._phone.close()
             self._phone = None
 
     def _has_ended(self) -> bool:
-        """Pages of MiniWoB++ end by themselves; tasks of apps never do."""
+        """Whether a page of MiniWoB++ has ended; tasks of apps never end by themselves."""
         if self._family != "miniwob":
             return False
         base = _module("android_world.task_evals.miniwob.miniwob_base")
@@ -138,7 +137,7 @@ class AndroidWorld:
         """Arguments of a `JSONAction`.
 
         Raises:
-            ActionRefused: there is none for this step.
+            ActionRefused: AndroidWorld has no such action.
         """
         place = {} if act.point is None else {"x": round(act.point.x), "y": round(act.point.y)}
         match act.kind:
@@ -160,7 +159,7 @@ class AndroidWorld:
         raise ActionRefused(f"AndroidWorld has no action for {act.as_json()}")
 
     def _field(self) -> dict[str, int]:
-        """Where text goes: the package touches the field once more before it types."""
+        """Coordinates of the text field, which the package touches before it types."""
         if self._touched is None:
             raise ActionRefused("text needs a field that was touched before")
         return {"x": round(self._touched.x), "y": round(self._touched.y)}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Players that look at nothing: one knows the pages' source, one clicks anywhere, one always clicks in one place.
+"""Baselines without a model: scripted solutions, random clicks, and clicks on the middle of the screen.
 
-The first proves that every episode can be won and is paid; the others say what is won for nothing.
+The scripted solutions check that every episode can be solved and is rewarded; the others show what chance achieves.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ class Solvable(Protocol):
     """An environment whose tasks have scripted solutions."""
 
     def solution(self) -> Act:
-        """The next step; raises `EvalError` where there is none."""
+        """The next action; raises `EvalError` if there is none."""
 
 
 def baseline(kind: BaselineKind, environment: Solvable, screen: Size, *, seed: int = 0) -> Baseline:
-    """A player; its places are in pixels of the screenshot.
+    """A baseline; its coordinates are pixels of the screenshot.
 
     Args:
-        kind: "oracle" asks the environment; "random" clicks on a place drawn per episode and step; "constant" clicks
-            on the middle.
-        environment: the one that is played with.
+        kind: "oracle" executes scripted solutions; "random" clicks on a random point per episode and step; "constant"
+            clicks on the middle.
+        environment: of the episodes.
         screen: size of its screenshots.
-        seed: of the places that are drawn.
+        seed: of the random points.
     """
     if kind == "oracle":
         return Baseline("oracle", lambda item: _solved(environment, item))
@@ -44,7 +44,7 @@ def baseline(kind: BaselineKind, environment: Solvable, screen: Size, *, seed: i
 
 
 def _solved(environment: Solvable, item: Item) -> str:
-    del item  # the environment knows which episode it is in
+    del item  # the environment holds the current episode
     return call_in_words("computer_use", environment.solution().arguments((1.0, 1.0)))
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MiniWoB++ pages as an environment: seeded, without a clock, scored by their own code.
+"""MiniWoB++ pages as an environment: seeded, without time limit, scored by their own code.
 
-A page draws its problem from `Math.random` and pays by `core.endEpisode`. Here its random numbers are seeded, its time
-limit is put so far away that time decides nothing, and what it paid is read before it is reduced for the time taken.
+A page draws its problem with `Math.random` and gives its reward by `core.endEpisode`. Here its random numbers are
+seeded, its time limit is raised beyond any episode, and the raw reward is read, without the reduction for time.
 
 Source: Liu et al., "Reinforcement Learning on Web Interfaces using Workflow-Guided Exploration", ICLR 2018, and the
 code of the pages themselves (PyPI `miniwob` 1.1.0): a raw reward above 0 is success.
@@ -27,12 +27,12 @@ from finesight.screen.web import Mouse
 ASSETS = Path(__file__).parents[2] / "assets" / "miniwob"
 SOLUTIONS = ASSETS / "solutions.js"
 VIEWPORT = Size(500, 320)
-"""Of the window: some pages place their parts by its width."""
+"""Size of the window; the layout of some pages depends on it."""
 SHOWN = Size(160, 210)
-"""The task's part of every page, in its upper left corner; counters stand beside it."""
+"""The task area, in the upper left corner of every page."""
 
 _FARTHEST_MILLISECONDS = 2**31 - 1
-"""A browser's timers know nothing longer."""
+"""Maximum delay of a browser timer."""
 
 _START = """([seed, limit]) => {
   core.EPISODE_MAX_TIME = limit;
@@ -66,7 +66,7 @@ _PROBE = """(selector) => {
     return [box.left, box.top, box.right, box.bottom];
   });
 }"""
-"""Boxes of those elements whose click pays: each is clicked while the page's paying is held back."""
+"""Boxes of the elements whose click is rewarded; each is clicked while `core.endEpisode` is replaced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +76,9 @@ class Page:
     Attributes:
         name: of its file.
         family: click, look, select, form or drag.
-        probe: CSS selector of what can be clicked, on pages that one click decides and that a click changes in
-            nothing else: there the right element is found by asking the page.
-        is_single: whether one click decides; without `probe`, the page's solution says which.
+        probe: CSS selector of clickable elements, on pages that one click decides and without other effects of a click;
+            the rewarded elements are found by probing them.
+        is_single: whether one click decides; without `probe`, the scripted solution gives its boxes.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Page:
 
     @property
     def has_target(self) -> bool:
-        """Whether it is known which element must be clicked first."""
+        """Whether the element of the first click is known."""
         return bool(self.probe) or self.is_single
 
 
@@ -99,10 +99,10 @@ def read_pages(path: Path = ASSETS / "pages.toml") -> dict[str, Page]:
 
 
 def pages_folder(folder: Path) -> Path:
-    """The folder of the pages in an unpacked wheel, its `html`, or that folder itself.
+    """The folder of the pages, searched in an unpacked wheel or its `html`.
 
     Raises:
-        EvalError: there is none.
+        EvalError: there are no pages.
     """
     for below in ("miniwob", "html/miniwob", "miniwob/html/miniwob", "."):
         if any((folder / below).glob("click-*.html")):
@@ -114,13 +114,13 @@ def pages_folder(folder: Path) -> Path:
 
 
 class MiniWob:
-    """Pages in a browser, which is started when it is first needed and again if it breaks.
+    """Pages in a browser, which is started when needed and restarted after a crash.
 
     Args:
         folder: as in `pages_folder`.
         scale: pixels of a screenshot per pixel of the page.
-        pages: what is known of each page; None takes ours.
-        solutions: file of scripted solutions; None takes ours.
+        pages: by name; None takes those of `pages.toml`.
+        solutions: file of scripted solutions; None takes `solutions.js`.
     """
 
     tool: ToolName = "computer_use"
@@ -150,9 +150,9 @@ class MiniWob:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Browser, scale, a digest of the pages' common code, and how wide their font runs here.
+        """Browser version, scale, digest of the pages' common code, and the width of a text in their font.
 
-        The pages ask for Arial and take what the machine has in its place.
+        The pages use Arial or its replacement on this machine.
         """
         core = sorted(self._folder.parent.glob("core/core*"))
         shared = hashlib.sha256(b"".join(each.read_bytes() for each in core)).hexdigest()
@@ -172,14 +172,14 @@ class MiniWob:
             config: `page`, and `seed`, an integer.
 
         Raises:
-            EvalError: the page is not known.
+            EvalError: the page is unknown.
             ScreenUnavailable: it does not load.
         """
         name, seed = str(config["page"]), int(config["seed"])
         if name not in self._pages:
-            raise EvalError(f"page {name!r} is none of {', '.join(self._pages)}")
+            raise EvalError(f"unknown page {name!r}; there are {', '.join(self._pages)}")
         browser = self._open()
-        # away from the page's parts: what the mouse rests on must not depend on the episode before
+        # the position of the mouse must not depend on the previous episode
         browser.move(Point(browser.size.width - 1, browser.size.height - 1))
         browser.open(self._folder / f"{name}.html")
         browser.evaluate(_START, [f"finesight {name} {seed}", _FARTHEST_MILLISECONDS])
@@ -193,19 +193,19 @@ class MiniWob:
         return self._observed(())
 
     def act(self, act: Act) -> None:
-        """Carry out a step of `computer_use`."""
+        """Execute an action of `computer_use`."""
         if self._mouse is None:
             raise ScreenUnavailable("no task is set up: reset comes first")
         self._mouse.carry_out(act)
 
     def evaluate(self) -> Outcome:
-        """1 where the page paid more than nothing; its raw reward and its reason are among the facts."""
+        """1 if the raw reward is positive, otherwise 0; facts hold the raw reward and its reason."""
         found = self._playing().evaluate(_REWARD)
-        paid = bool(found["done"]) and found["raw_reward"] > 0
-        return Outcome(score=float(paid), facts=found)
+        is_rewarded = bool(found["done"]) and found["raw_reward"] > 0
+        return Outcome(score=float(is_rewarded), facts=found)
 
     def solution(self) -> Act:
-        """The next step of someone who reads the page's source.
+        """The next action of the scripted solution.
 
         Raises:
             EvalError: this page has no scripted solution.
@@ -236,7 +236,7 @@ class MiniWob:
             return ()
         found = browser.evaluate(_PROBE, page.probe) if page.probe else self._solved()["boxes"]
         if not found:
-            raise EvalError(f"page {page.name}: no element is found whose click it pays")
+            raise EvalError(f"page {page.name}: no element is found whose click is rewarded")
         return tuple(Box(*(side * self._scale for side in box)) for box in found)
 
     def _observed(self, targets: tuple[Box, ...]) -> Observation:
@@ -249,7 +249,7 @@ class MiniWob:
         )
 
     def _playing(self) -> Browser:
-        """The browser with an episode in it: one that broke must not go on as an empty page."""
+        """The browser with the current episode; a crashed browser is an error."""
         if self._browser is None or not self._browser.is_open or self._page is None:
             raise ScreenUnavailable("no task is set up: reset comes first")
         return self._browser

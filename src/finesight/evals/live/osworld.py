@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OSWorld's virtual computers as an environment, through its own package `desktop-env`.
+"""OSWorld's virtual computers as an environment, through its package `desktop-env`.
 
-That package pins much and needs a virtual machine, so it is no dependency of ours: it is imported by name when a task
-is first set up. Scores are its own: an infeasible task is solved by saying so, and by nothing else; of several
-conditions joined by "and" one that fails decides, otherwise their mean counts; joined by "or" the best one does.
+The package pins many versions and needs a virtual machine, so it is not a dependency; it is imported when a task is
+first set up. Scores are those of the package: an infeasible task is solved only by the action FAIL; conditions joined
+by "and" give 0 if one fails and their mean otherwise; joined by "or" they give the maximum.
 
 Written against the wheel desktop-env 1.0.2: `DesktopEnv(...)`, `reset(task_config=)`, `step(action, pause)`,
 `evaluate()`, `close()`, with actions as lines of pyautogui and the words WAIT, DONE and FAIL.
@@ -26,7 +26,7 @@ from finesight.screen.environment import Observation, Outcome
 
 PACKAGE = "desktop-env"
 PAUSE_SECONDS = 2.0
-"""Given to the computer after each step, as its own run scripts do."""
+"""Pause after each action, as in OSWorld's run scripts."""
 SCREEN = Size(1920, 1080)
 
 _CLICKS = {
@@ -39,13 +39,13 @@ _CLICKS = {
 
 
 class Desktop(Protocol):
-    """What we use of `DesktopEnv`."""
+    """The methods of `DesktopEnv` that are used here."""
 
     def reset(self, task_config: dict[str, Any]) -> dict[str, Any]:
-        """Set a task up; gives an observation with `screenshot`, the bytes of a PNG file, or None."""
+        """Start a task; the observation has `screenshot`, the bytes of a PNG file or None."""
 
     def step(self, action: str, pause: float) -> tuple[dict[str, Any], float, bool, dict[str, Any]]:
-        """Carry out an action; the observation comes first."""
+        """Execute an action; the observation comes first."""
 
     def evaluate(self) -> float:
         """Score the task."""
@@ -55,13 +55,13 @@ class Desktop(Protocol):
 
 
 class OsWorld:
-    """A virtual computer that is started with the first task.
+    """A virtual computer, started with the first task.
 
     Args:
-        provider: who runs the machine: "docker", "vmware", "virtualbox", "aws" and others.
-        path_to_vm: its image, where the provider needs one.
+        provider: of the virtual machine: "docker", "vmware", "virtualbox", "aws" and others.
+        path_to_vm: image of the machine, if the provider needs one.
         screen: its size in pixels.
-        make: makes the environment; None takes `DesktopEnv` itself.
+        make: makes the environment; None uses `DesktopEnv`.
     """
 
     tool: ToolName = "computer_use"
@@ -99,10 +99,10 @@ class OsWorld:
         }
 
     def reset(self, config: Mapping[str, Any]) -> Observation:
-        """Set a task up.
+        """Start a task.
 
         Args:
-            config: the task as its file has it.
+            config: content of the task's file.
 
         Raises:
             EvalError: the package is missing.
@@ -115,17 +115,17 @@ class OsWorld:
         return self._seen
 
     def observe(self) -> Observation:
-        """The screen as it was after the last step."""
+        """The screen after the last action."""
         return self._started()[1]
 
     def act(self, act: Act) -> None:
-        """Carry out a step of `computer_use` as a line of pyautogui."""
+        """Execute an action of `computer_use` as a line of pyautogui."""
         desktop, seen = self._started()
         shown, _, _, _ = desktop.step(command(act), PAUSE_SECONDS)
         self._seen = _observed(shown, seen.instruction)
 
     def evaluate(self) -> Outcome:
-        """The score that OSWorld gives."""
+        """The score of OSWorld."""
         return Outcome(score=float(self._started()[0].evaluate()))
 
     def close(self) -> None:
@@ -155,10 +155,10 @@ class OsWorld:
 
 
 def command(act: Act) -> str:
-    """A step as desktop-env takes it.
+    """An action in the format of desktop-env.
 
     Raises:
-        ActionRefused: pyautogui cannot do it.
+        ActionRefused: pyautogui has no such action.
     """
     if act.kind in _CLICKS:
         return f"pyautogui.{_CLICKS[act.kind]}({_place(act.point)})"
@@ -175,7 +175,7 @@ def command(act: Act) -> str:
             return "WAIT"
         case "terminate":
             return "DONE" if act.status == "success" else "FAIL"
-    raise ActionRefused(f"a computer knows no step {act.kind!r}")
+    raise ActionRefused(f"OSWorld has no action {act.kind!r}")
 
 
 def _missing(error: ImportError) -> EvalError:
@@ -190,7 +190,7 @@ def _place(point: Point | None) -> str:
 
 
 def _typed(text: str) -> str:
-    """The text, if it can be typed: pyautogui leaves out what its keyboard lacks, and says nothing."""
+    """The text if pyautogui can type it; pyautogui silently omits other characters."""
     lacking = sorted({character for character in text if not character.isascii()})
     if lacking:
         raise ActionRefused(f"pyautogui cannot type {''.join(lacking)[:20]!r}")

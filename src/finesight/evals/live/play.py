@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one loop that plays episodes: show the screen, read the answer, act, until something ends it; then score.
+"""The loop that plays episodes: show the screen, parse the answer, execute the action, repeat; then score.
 
-`Player` is an `ItemResponder` like any other. Its item is an episode, its answer the episode's transcript, so the
-runner that asks questions also plays: journal, resume, shards and errors are those of every benchmark.
+`Player` is an `ItemResponder`: its item is an episode, its answer the transcript of the episode. So the runner of
+questions also runs episodes, with the same journal, resuming, shards and error handling.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from finesight.conversation import (
     Conversation,
     ImagePart,
     MediaRecord,
+    Message,
     Reply,
     Sampling,
+    TextPart,
     Usage,
 )
 from finesight.errors import ActionRefused, EvalError, ParseError
 from finesight.evals.core.digests import digest as digest_of
 from finesight.evals.core.episode import End, Episode, Step
-from finesight.evals.core.responders import ItemResponder
+from finesight.evals.core.responders import ItemResponder, check_space
 from finesight.evals.core.task import Answered, Budget, CoordinateFrame, Item, Space
 from finesight.evals.extract.places import FIRST_POINT
-from finesight.evals.tasks.screens.clicks import POINT_REQUEST, seen_size
-from finesight.evals.tasks.shared.questions import Piece, conversation
 from finesight.geometry import Point, Resize, Size
 from finesight.parse.action import read_action, read_tool_calls
 from finesight.parse.thinking import answer_part
 from finesight.screen.act import Act
 from finesight.screen.environment import Environment, Observation
-from finesight.screen.history import call_as_json, progress
+from finesight.screen.history import POINT_REQUEST, call_as_json, progress
 from finesight.screen.tools import computer_use, mobile_use, mobile_use_answering
 from finesight.text.chat_template import DEFAULT_SYSTEM, dump_json
 
@@ -48,17 +48,17 @@ MANNERS = ("progress", "answer", "point")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Player:
-    """Plays each item with an environment.
+    """Plays each item in an environment.
 
     Attributes:
-        inner: answers one screen at a time.
-        environment: is played with.
-        space: what numbers in the answers mean.
-        most_steps: answers per episode at most.
+        inner: source of answers, one screen at a time.
+        environment: of the episodes.
+        space: unit of coordinates in answers.
+        most_steps: maximum number of answers per episode.
         budget: pixels of a screenshot.
-        screens: folder for the screenshots that were shown, named by their digests.
-        manner: of asking: "progress" offers a tool and tells the steps so far; "answer" does the same with a tool for
-            telephones that has the action `answer`; "point" wishes for a point, which is clicked.
+        screens: folder for the screenshots, named by their digests.
+        manner: prompt: "progress" offers a tool and lists the steps so far; "answer" does the same with the action
+            `answer` in the tool for telephones; "point" asks for a point, which is clicked.
     """
 
     inner: ItemResponder
@@ -71,39 +71,37 @@ class Player:
     _resized: dict[Size, Size] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.space == "resized" and not self.inner.declares_resize:
-            raise EvalError(
-                f"answers are said to be in resized pixels, but {self.inner.name} does not say how it resizes",
-                hint="state the space of its numbers, or have pictures resized before they are sent",
-            )
+        check_space(self.inner, self.space)
         if self.space == "relative_1":
             raise EvalError(
-                "the tools of episodes speak of pixels, and answers are said to be shares",
+                "the tools of episodes use pixels, not fractions of the sides (relative_1)",
                 hint="resized, original or relative_1000",
             )
         if self.manner not in MANNERS:
-            raise EvalError(f"episodes are not asked in the manner {self.manner!r}")
+            raise EvalError(
+                f"episodes have no prompt {self.manner!r}", hint=f"there are: {', '.join(MANNERS)}"
+            )
         if self.most_steps < 1:
-            raise EvalError(f"an episode of {self.most_steps} steps is none")
+            raise EvalError(f"most_steps={self.most_steps} must be at least 1")
 
     @property
     def name(self) -> str:
-        """Of whoever answers."""
+        """Name of `inner`."""
         return self.inner.name
 
     @property
     def reads_media(self) -> bool:
-        """An item of an environment has no pictures before it is played."""
+        """False: the item of an episode has no pictures."""
         return False
 
     @property
     def declares_resize(self) -> bool:
-        """Of whoever answers."""
+        """As `inner`."""
         return self.inner.declares_resize
 
     @property
     def wording(self) -> str:
-        """Digest of the words around every task: an item of an environment does not hold them, so a run keeps this."""
+        """Digest of the prompt template, which is not part of the items and therefore stored with the run."""
         if self.manner == "point":
             return digest_of({"wish": POINT_REQUEST.format(text="")})
         name, done = self.environment.tool, Act(kind="wait", seconds=2.0).arguments((1.0, 1.0))
@@ -111,9 +109,9 @@ class Player:
         return digest_of({"tool": tool, "turn": progress("", [call_as_json(name, done)] * 2)})
 
     def answer(self, item: Item, sampling: Sampling) -> Reply:
-        """Play one episode; its transcript is the text, its first screen the medium.
+        """Play one episode; the reply has its transcript as text and its first screen as medium.
 
-        `finish_reason` is "length" where the steps ran out.
+        `finish_reason` is "length" if the limit of steps was reached.
         """
         seen = self.environment.reset(item.truth["config"])
         turns: list[_Turn] = []
@@ -135,30 +133,38 @@ class Player:
         return self._reply(item, seen, turns, end)
 
     def _question(self, seen: Observation, turns: Sequence[_Turn]) -> _Question:
-        """Task, what was done so far, and the screen as it is now; earlier screens are not shown."""
-        path, digest = _kept(seen.screenshot, self.screens)
+        """Task, steps so far and the current screen; earlier screens are not shown."""
+        path, digest = _saved(seen.screenshot, self.screens)
         size = Size(*seen.screenshot.size)
+        screen = ImagePart(
+            source=str(path),
+            min_pixels=self.budget.min_pixels,
+            max_pixels=self.budget.max_pixels,
+        )
         if self.manner == "point":
-            words = POINT_REQUEST.format(text=seen.instruction)
-            picture = ImagePart(source=str(path))
-            return _Question(conversation([picture, words], self.budget), (), size, path, digest)
+            wish = TextPart(POINT_REQUEST.format(text=seen.instruction))
+            asked = Conversation((Message("user", (screen, wish)),))
+            return _Question(asked, (), size, path, digest)
         shown = self._shown(size)
         scale = CoordinateFrame(self.space, size, shown).scales()
         tool = self.environment.tool
         acts = [turn.act for turn in turns if turn.act is not None]
         done = tuple(call_as_json(tool, act.arguments(scale)) for act in acts)
-        pieces: list[Piece] = [progress(seen.instruction, done), ImagePart(source=str(path))]
-        asked = conversation(pieces, self.budget, system=DEFAULT_SYSTEM)
-        return _Question(replace(asked, tools=(self._tool(shown),)), done, size, path, digest)
+        messages = (
+            Message("system", (TextPart(DEFAULT_SYSTEM),)),
+            Message("user", (TextPart(progress(seen.instruction, done)), screen)),
+        )
+        asked = Conversation(messages, tools=(self._tool(shown),))
+        return _Question(asked, done, size, path, digest)
 
     def _tool(self, screen: Size) -> dict[str, Any]:
         tools = ANSWERING_TOOLS if self.manner == "answer" else TOOLS
         return tools[self.environment.tool](screen)
 
     def _shown(self, size: Size) -> Size:
-        """The size that the tool names: numbers of answers are meant in it."""
+        """The size stated in the tool; coordinates in answers refer to it."""
         if self.space == "resized":
-            return self._resized.get(size) or seen_size((size.width, size.height), self.budget)
+            return self._resized.get(size) or self.budget.seen_size(size.width, size.height)
         if self.space == "relative_1000":
             return Size(1000, 1000)
         return size
@@ -166,21 +172,21 @@ class Player:
     def _turn(
         self, item: Item, seen: Observation, turns: Sequence[_Turn], sampling: Sampling
     ) -> _Turn:
-        """Ask, read the answer and carry it out; what cannot be is a problem of this turn and ends nothing."""
+        """Ask, parse the answer and execute the action; a failure is recorded as problem of this turn."""
         question, reply = self._answered(item, seen, turns, sampling)
         try:
-            said = answer_part(reply.text) or ""  # what was only thought is no step
-            act = self._read(said, self._frame(question, reply))
+            text = answer_part(reply.text) or ""  # without the reasoning
+            act = self._read(text, self._frame(question, reply))
             self.environment.act(act)
         except (ParseError, ActionRefused) as error:
             return _Turn(question, reply, None, error.message)
         return _Turn(question, reply, act, "")
 
     def _read(self, text: str, frame: CoordinateFrame) -> Act:
-        """The step that an answer means.
+        """The action of an answer.
 
         Raises:
-            ParseError: none that can be read.
+            ParseError: the answer has no valid action.
         """
         if self.manner != "point":
             return Act.placed(read_action(_only_call(text)), frame.scales())
@@ -193,17 +199,17 @@ class Player:
     def _answered(
         self, item: Item, seen: Observation, turns: Sequence[_Turn], sampling: Sampling
     ) -> tuple[_Question, Reply]:
-        """A question and its answer; asked anew if the tool named another size than the one that was seen.
+        """A question and its answer; asked again if the tool stated another size than the reply.
 
-        The size is known for sure only from a reply: a checkpoint may have limits of its own. From then on it is
-        named rightly.
+        Only a reply states the resized size, because a checkpoint may have its own pixel limits. It is used for all
+        later questions.
         """
         name = f"{item.id}/{len(turns) + 1}"
         question = self._question(seen, turns)
         reply = self.inner.answer(Item(id=name, conversation=question.asked, truth={}), sampling)
         resized = self._frame(question, reply).resized
-        is_named = self.space == "resized" and self.manner != "point"
-        if not is_named or resized == self._shown(question.size):
+        is_stated = self.space == "resized" and self.manner != "point"
+        if not is_stated or resized == self._shown(question.size):
             return question, reply
         self._resized[question.size] = resized
         question = self._question(seen, turns)
@@ -241,7 +247,7 @@ class Player:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What the model is asked in one turn."""
+    """The request of one turn."""
 
     asked: Conversation
     done: tuple[str, ...]
@@ -250,7 +256,7 @@ class _Question:
     digest: str
 
     def is_same(self, other: _Question) -> bool:
-        """Whether a model that draws nothing would answer both alike."""
+        """Whether a deterministic model would give the same answer to both."""
         return (self.done, self.digest) == (other.done, other.digest)
 
 
@@ -262,7 +268,7 @@ class _Turn:
     problem: str
 
     def step(self) -> Step:
-        """The turn as the transcript has it."""
+        """The turn as a step of the transcript."""
         act = None if self.act is None else self.act.as_json()
         return Step(
             answer=self.reply.text,
@@ -273,20 +279,21 @@ class _Turn:
 
 
 def _only_call(text: str) -> Any:
-    """The first call of an answer: what follows it was written without having seen the next screen.
+    """The first call of an answer; later ones were written without seeing the next screen.
 
     Raises:
-        ParseError: there is none that can be read.
+        ParseError: there is no valid call.
     """
     found = read_tool_calls(text)
     if found.calls:
         return found.calls[0]
-    said = found.problems[0].message if found.problems else "the answer holds no tool call"
-    raise ParseError(said)
+    raise ParseError(
+        found.problems[0].message if found.problems else "the answer holds no tool call"
+    )
 
 
-def _kept(screenshot: Image, folder: Path) -> tuple[Path, str]:
-    """A screenshot as a file named by its digest; equal screens are one file."""
+def _saved(screenshot: Image, folder: Path) -> tuple[Path, str]:
+    """Save a screenshot under its digest; return path and digest."""
     digest = hashlib.sha256(screenshot.tobytes()).hexdigest()
     path = folder.resolve() / f"{digest[:16]}.png"
     if not path.exists():

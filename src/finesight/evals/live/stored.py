@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Episodes that others played: read where their scripts left them, and answered as if they were played now.
+"""Stored episodes as answers: result folders of OSWorld, and tables of episodes.
 
-A record is believed only as far as it agrees with itself. What OSWorld's rule decides without a look at a computer,
-that an infeasible task is solved by FAIL alone and a feasible one never by it, is checked against the stored score.
+Stored scores of OSWorld are checked against its rule that FAIL, and only FAIL, solves an infeasible task and never
+solves a feasible one.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ EPISODE_COLUMNS = {
     "instance": ("instance", "instance_id", "seed"),
     "success": ("success", "is_successful", "score", "reward"),
 }
-"""What tables of episodes call a task, its instance and its score; the best name first."""
+"""Column -> its names in tables of episodes, preferred first."""
 
 
 class OsWorldRecords:
-    """A folder of results as OSWorld's run scripts write it: .../{app}/{id}/ with result.txt and traj.jsonl.
+    """A result folder of OSWorld's run scripts: .../{app}/{id}/ with result.txt and traj.jsonl.
 
     Args:
-        folder: any folder above them, of one run.
+        folder: any parent folder, of one run.
 
     Raises:
-        EvalError: it holds no result, or two of one task.
+        EvalError: it contains no result, or two of one task.
     """
 
     reads_media = False
@@ -59,7 +59,7 @@ class OsWorldRecords:
         """The stored episode of a task.
 
         Raises:
-            EvalError: there is none, or it cannot be read.
+            EvalError: it is missing or cannot be read.
             AppError: its score contradicts its last action.
         """
         del sampling
@@ -77,16 +77,16 @@ class OsWorldRecords:
             score=score,
             end="stored",
             facts={"last_action": last},
-            steps=[_step(action, answer, problem) for action, answer, problem in actions],
+            steps=[_step(*each) for each in actions],
         )
         return canned(episode.text())
 
 
 def stored_successes(path: Path) -> Replay:
-    """A table of episodes with task, instance and success, such as AndroidWorld's summary, as stored answers.
+    """A table of episodes with task, instance and success as stored answers, such as AndroidWorld's summary.
 
     Raises:
-        EvalError: a row is broken, or an episode stands twice.
+        EvalError: a row is broken, or an episode occurs twice.
     """
     stored: dict[str, str] = {}
     optional = {"instance": EPISODE_COLUMNS["instance"]}
@@ -103,8 +103,10 @@ def stored_successes(path: Path) -> Replay:
 
 
 def episode_name(task: Any, instance: Any) -> str:
-    """What an episode of a table is called: a task has one instance, 0, where none is named."""
-    is_whole = isinstance(instance, float) and instance.is_integer()  # tables make numbers of them
+    """Name of an episode of a table; a missing instance is 0."""
+    is_whole = (
+        isinstance(instance, float) and instance.is_integer()
+    )  # some tables store integers as floats
     return f"{task}/{int(instance) if is_whole else instance or 0}"
 
 
@@ -121,15 +123,15 @@ def _success(value: Any, where: str) -> float:
 
 
 def _number(path: Path) -> float:
-    said = path.read_text(encoding="utf-8").strip()
+    text = path.read_text(encoding="utf-8").strip()
     try:
-        return float({"True": "1", "False": "0"}.get(said, said))
+        return float({"True": "1", "False": "0"}.get(text, text))
     except ValueError:
-        raise EvalError(f"{path} says {said[:80]!r}, not a score") from None
+        raise EvalError(f"{path} contains {text[:80]!r}, not a score") from None
 
 
 def _actions(path: Path) -> Iterator[tuple[str | None, str, str]]:
-    """Action, answer and problem of each line of a trajectory; nothing if there is no file."""
+    """Action, answer and problem of each line of a trajectory; empty without the file."""
     if not path.exists():
         return
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -147,7 +149,7 @@ def _actions(path: Path) -> Iterator[tuple[str | None, str, str]]:
 
 
 def _check_rule(name: str, score: float, last: str | None, *, is_feasible: bool) -> None:
-    """Raise where the stored score cannot be what OSWorld's rule gives."""
+    """Raise if the stored score contradicts OSWorld's rule."""
     if last is None:
         return
     kind = "feasible" if is_feasible else "infeasible"

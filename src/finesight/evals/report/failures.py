@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wrong answers with their pictures, gold and predicted places drawn on them."""
+"""Report sections of wrong answers: pictures with gold and predicted boxes and points, answer, truth."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ LONGEST_SIDE = 640
 """Of an embedded picture, in pixels."""
 
 PLACE_KEYS = ("boxes", "box", "bbox", "points", "point")
-"""Keys of a truth or an answer that hold places, in pixels of the original."""
+"""Keys of boxes and points in truths and answers, in pixels of the original."""
 
 SEEN_KEY = "targets"
-"""Key of a parsed answer that holds the right places; in episodes they are known to the page alone."""
+"""Key of a parsed answer with the true boxes; those of episodes come from the environment."""
 
 ERROR_PARTS = frozenset({"error", "wrong_format"})
-"""Parts of a score that are errors although the quoted metric counts marks."""
+"""Parts of a score that count errors although the main metric is higher for better answers."""
 
 _MOST_PICTURES = 4
 _MOST_FRAMES = 9
@@ -45,12 +45,12 @@ _LONGEST_TEXT = 2000
 
 
 def wrong(samples: Sequence[Sample], *, most: int, higher_is_better: bool = True) -> list[Sample]:
-    """Samples that failed or did not score full marks, spread over the run if there are too many.
+    """Samples that failed or did not score full marks, evenly spaced over the run if there are too many.
 
     Args:
         samples: of a run.
         most: number of samples at most.
-        higher_is_better: whether parts of a score are marks; otherwise they are errors.
+        higher_is_better: whether larger parts of a score are better.
     """
     found = [sample for sample in samples if is_wrong(sample, higher_is_better=higher_is_better)]
     if len(found) <= most:
@@ -59,11 +59,11 @@ def wrong(samples: Sequence[Sample], *, most: int, higher_is_better: bool = True
 
 
 def failure_section(sample: Sample, item: Item | None) -> Section:
-    """What the page shows of a wrong answer.
+    """The section of a wrong answer.
 
     Args:
         sample: the answer.
-        item: its question from the copy, for pictures that are no files of their own; None if there is no copy.
+        item: from the copy, for pictures that are not separate files; None if there is no copy.
     """
     parts = [f"{name}: {value:.3g}" for name, value in sample.parts.items()]
     facts = (*parts, f"finish: {sample.finish_reason}", f"{sample.num_tokens} tokens")
@@ -86,7 +86,7 @@ def failure_section(sample: Sample, item: Item | None) -> Section:
 
 
 def shapes_in(value: Any) -> Iterator[Box | Point]:
-    """Boxes (four numbers) and points (two numbers) in a JSON value, however they are nested."""
+    """Boxes (four numbers) and points (two numbers) in a nested JSON value."""
     if isinstance(value, Mapping):
         keyed = [value[key] for key in PLACE_KEYS if key in value]
         for each in keyed or value.values():
@@ -103,7 +103,7 @@ def shapes_in(value: Any) -> Iterator[Box | Point]:
 
 
 def is_wrong(sample: Sample, *, higher_is_better: bool) -> bool:
-    """Whether an answer failed or lost a mark."""
+    """Whether an answer failed or did not score full marks."""
     if sample.error is not None:
         return sample.error not in NO_QUESTION
     if not higher_is_better:
@@ -120,7 +120,9 @@ def _figures(sample: Sample, item: Item | None) -> Iterator[Figure]:
             yield _strip(part if isinstance(part, VideoPart) else None, name)
             continue
         try:
-            image = _open(part if isinstance(part, ImagePart) else None, name)
+            image = open_image(
+                part if isinstance(part, ImagePart) else ImagePart(source=Path(name))
+            )
         except MediaError as error:
             yield Figure(caption=f"{name} (not shown: {error.message})")
             continue
@@ -131,7 +133,7 @@ def _figures(sample: Sample, item: Item | None) -> Iterator[Figure]:
 
 
 def _strip(part: VideoPart | None, name: str) -> Figure:
-    """Frames of a video with their times: of those the model was shown, or of the file where only that is known."""
+    """Frames of a video with their times: those shown to the model, or frames of the file without the copy."""
     asked = part or VideoPart(source=Path(name), max_frames=_MOST_FRAMES)
     try:
         clip = open_video(asked, ProcessorConfig())
@@ -140,21 +142,24 @@ def _strip(part: VideoPart | None, name: str) -> Figure:
     except FinesightError as error:
         return Figure(caption=f"{name} (not shown: {error.message})")
     sheet = contact_sheet(frames, shown.clock.source_seconds, width=_STRIP_WIDTH)
-    said = f"{shown.num_frames} of the {clip.num_frames} frames that were asked about"
+    counts = f"{shown.num_frames} of the {clip.num_frames} frames that were asked about"
     if part is None:
-        said = f"{shown.num_frames} frames of the file; those that were asked about need the copy"
+        counts = f"{shown.num_frames} frames of the file; those that were asked about need the copy"
     address = data_address(sheet, longest_side=max(sheet.size))
-    return Figure(picture=address, alt=name, caption=f"{name} ({said})")
+    return Figure(picture=address, alt=name, caption=f"{name} ({counts})")
 
 
-def _open(part: ImagePart | None, name: str) -> Image.Image:
-    if part is not None and part.page is not None:
-        return load_page(part.source, part.page)
-    return load_image(Path(name) if part is None else part.source)
+def open_image(part: ImagePart) -> Image.Image:
+    """The picture or the PDF page of a part.
+
+    Raises:
+        MediaError: the file does not exist or cannot be read.
+    """
+    return load_image(part.source) if part.page is None else load_page(part.source, part.page)
 
 
 def with_places(image: Image.Image, sample: Sample) -> Image.Image:
-    """A picture with the places meant and said; the picture itself where none are meant."""
+    """A picture with gold and predicted boxes and points; unchanged if there is no gold one."""
     truth = {key: sample.truth[key] for key in PLACE_KEYS if key in sample.truth}
     seen = _seen(sample)
     if not truth and not seen:
@@ -166,7 +171,7 @@ def with_places(image: Image.Image, sample: Sample) -> Image.Image:
 
 
 def _seen(sample: Sample) -> Any:
-    """True places that came with the answer."""
+    """True boxes inside a parsed answer."""
     return sample.parsed.get(SEEN_KEY, ()) if isinstance(sample.parsed, Mapping) else ()
 
 

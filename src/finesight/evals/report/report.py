@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One HTML file that shows what runs scored, how sure that is, what others published, and what went wrong.
+"""HTML report of runs: scores with intervals, published scores, and wrong answers.
 
-Self-contained: pictures are embedded and small, nothing is fetched, no script runs.
+The file is self-contained: pictures are embedded, nothing is fetched, and there are no scripts.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ OVERVIEW = ("task", "answered by", "prompt", "read by", "metric", "value", "95 %
 
 
 def needed_items(folder: Path, *, most_failures: int = MOST_FAILURES) -> set[str]:
-    """Ids whose pictures the page would show: what to keep of a copy that is read for `write_report`.
+    """Ids of the items that the report shows, and that `write_report` needs from the copy.
 
     Raises:
         EvalError: the folder holds no finished run.
@@ -62,19 +62,19 @@ def write_report(
     title: str = "Benchmarks",
     more: Sequence[Table] = (),
 ) -> None:
-    """Write the report whole or not at all.
+    """Write the report atomically.
 
     Args:
         path: the HTML file.
         folders: of runs, one or several.
-        items: questions by task and id, for pictures that are no files of their own.
+        items: by task and id, for pictures that are not separate files.
         most_failures: wrong answers shown per run.
         title: of the page.
-        more: tables to show before the runs.
+        more: tables before the runs.
 
     Raises:
-        EvalError: a folder holds no finished run, or one that was judged before it was scored last, or the page
-            cannot be written.
+        EvalError: a folder holds no finished run, a judged result is older than the score by rule, or the page cannot
+            be written.
     """
     runs = [(load_result(folder), read_samples(folder)) for folder in folders]
     judged = [found for folder in folders if (found := load_judged(folder)) is not None]
@@ -117,7 +117,7 @@ def _value_cells(result: Result) -> tuple[str, str]:
 
 
 def _judged_tables(judged: Sequence[Judged]) -> list[Table]:
-    """Scores by rule and by judge side by side, and what judges could not settle."""
+    """Scores by rule and by judge, and the reasons for missing rulings."""
     if not judged:
         return []
     rows = []
@@ -181,7 +181,7 @@ def _tables(result: Result) -> list[Table]:
 
 
 def _beside_published(result: Result) -> Table:
-    """Ours among the published numbers, best first; chance is one of them."""
+    """Our score, published scores and chance, best first."""
     value, ends = _value_cells(result)
     rows = [(result.value * result.unit, TableRow((result.responder, value, ends), is_strong=True))]
     rows += [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same question on blank pictures: what a model still answers correctly, it did not see."""
+"""Replace pictures and videos by blank ones, for the blank-picture baseline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from finesight.media.pdf import page_size
 from finesight.media.video import open_video
 
 BLANK_COLOUR = (200, 200, 200)
-"""Grey of the blank pictures: neither paper nor ink."""
+"""Grey of the blank pictures."""
 
 
 def blank(size: Size) -> Image.Image:
@@ -24,10 +24,10 @@ def blank(size: Size) -> Image.Image:
 
 
 def blanked(conversation: Conversation) -> Conversation:
-    """A conversation with blank pictures and videos; words, sizes, times and limits stay.
+    """A conversation with blank pictures and videos of the same sizes, times and limits.
 
     Raises:
-        MediaError: a picture or video is not there.
+        MediaError: a picture or video does not exist.
     """
     messages = tuple(
         replace(message, parts=tuple(_blank_part(part) for part in message.parts))
@@ -49,7 +49,7 @@ def _blank_image(part: ImagePart) -> ImagePart:
 
 
 def _blank_video(part: VideoPart) -> VideoPart:
-    """As many blank frames at the same times; frames of a file are those that would be shown of it."""
+    """The same number of blank frames at the same times; a file is sampled as for the model."""
     if isinstance(part.source, tuple):
         return replace(part, source=tuple(blank(image_size(frame)) for frame in part.source))
     clip = open_video(part, ProcessorConfig())

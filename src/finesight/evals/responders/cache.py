@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Replies kept on disk, found again by what was asked: pixels, words, sampling, and who was asked.
+"""Cache of replies on disk, keyed by request, sampling and responder.
 
-An entry is written under another name and then moved, so a process that dies leaves whole entries or none, and many
-processes may share a folder.
+Entries are written atomically, so several processes may share a folder.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from finesight.geometry import Clock, Resize, Size
 
 
 def reply_path(folder: Path, responder: str, asked: Conversation, sampling: Sampling) -> Path:
-    """Where the reply of a responder is kept, named by a digest of all that decides it.
+    """Path of a cached reply, named by the digest of its key.
 
     Raises:
-        MediaError: a picture or video is not there.
+        MediaError: a picture or video does not exist.
     """
     values = {"request": request_digest(asked), "responder": responder}
     key = digest({**values, "sampling": sampling_values(sampling)})
@@ -30,18 +29,16 @@ def reply_path(folder: Path, responder: str, asked: Conversation, sampling: Samp
 
 
 def read_reply(path: Path) -> Reply | None:
-    """A kept reply; None if there is none, or if the file is damaged and must be written anew."""
+    """A cached reply; None if it is missing or damaged."""
     try:
         return _reply(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError):  # another program, or a disk, has been at it
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
 def write_reply(path: Path, reply: Reply) -> None:
-    """Keep a reply."""
-    # An `OSError` ends the run, where a `FinesightError` would count as a failed item.
+    """Store a reply."""
+    # An `OSError` ends the run; a `FinesightError` would count as a failed item.
     files.write_text(path, json.dumps(asdict(reply)), error=None, parents=True)
 
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Outputs that other harnesses logged, as stored outputs of our items, to be read and scored by our rules.
+"""Import outputs logged by lmms-eval and VLMEvalKit as stored outputs of our items.
 
-Two are known by their fields: the sample log of lmms-eval (`--log_samples`, one JSON object per line with `doc_id` and
-`filtered_resps`; seen in 0.7.3) and the result table of VLMEvalKit (TSV, JSON or XLSX with `index` and `prediction`;
-seen in ms-vlmeval 0.0.20). Either names its outputs as its own copy of the benchmark does, so they are matched with
-items by the column whose values most often are ids of items. A log without such a column, as lmms-eval has written it
-since it leaves the documents out, is matched by place: its `doc_id` counts the rows of the split.
+The harness is detected by its fields: the sample log of lmms-eval (`--log_samples`, one JSON object per line with
+`doc_id` and `filtered_resps`; seen in 0.7.3) and the result table of VLMEvalKit (TSV, JSON or XLSX with `index` and
+`prediction`; seen in ms-vlmeval 0.0.20).
+
+Outputs are matched with items by the column that contains the most item ids. A log without such a column, as current
+versions of lmms-eval write it, is matched by row number: `doc_id` is the row of the split.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ FIELDS: Mapping[Harness, tuple[str, ...]] = {
     "lmms-eval": ("doc_id", "filtered_resps"),
     "VLMEvalKit": ("index", "prediction"),
 }
-"""What every row of a harness has, and no other file of stored outputs."""
+"""Fields of every row by harness; other files of stored outputs lack them."""
 
 _ID_NAMES = ("index", *(name for name in STORED_COLUMNS["id"] if name not in ("index", "_key")))
 _FAILED = "Failed to obtain answer"
-"""How VLMEvalKit begins the prediction of a question that was never answered."""
+"""Prefix of VLMEvalKit's prediction for a question without an answer."""
 _LONGEST_CELL = 32_767
-"""Characters that a cell of a spreadsheet holds; the rest of a longer answer is lost when the file is written."""
+"""Maximum characters of a spreadsheet cell; longer answers were truncated when the file was written."""
 _CHOICES = ("choices", "options")
 _SHOWN = 5
 
@@ -46,10 +47,10 @@ class Output:
 
     Attributes:
         where: file and row, for messages.
-        ids: what it calls its question: column -> value.
-        place: row of the question in the split, counted from 0; None where the log does not say.
-        text: the raw answer; None where the model failed, or where a spreadsheet cut it.
-        target: the right answer as the log has it; None if it has none.
+        ids: identifiers of the question: column -> value.
+        place: row of the question in the split, from 0; None if not logged.
+        text: the raw answer; None if the model failed or a spreadsheet truncated it.
+        target: the logged gold answer; None if there is none.
     """
 
     where: str
@@ -67,13 +68,13 @@ class Output:
         ids: Mapping[str, str],
         place: int | None = None,
     ) -> Output:
-        """The output of a row; an empty target is none."""
-        said = None if target in (None, "") else str(target)
-        return cls(where=row.where, ids=ids, place=place, text=text, target=said)
+        """The output of a row; an empty target becomes None."""
+        gold = None if target in (None, "") else str(target)
+        return cls(where=row.where, ids=ids, place=place, text=text, target=gold)
 
     @property
     def called(self) -> str:
-        """What its log calls the question, for messages."""
+        """Identifier of the question in its log, for messages."""
         name, value = next(iter(self.ids.items()), ("doc_id", self.place))
         return f"{name} {value}"
 
@@ -83,7 +84,7 @@ class Imported:
     """Outputs of a harness, not yet matched with items; see `match`.
 
     Attributes:
-        harness: who wrote them.
+        harness: that wrote them.
         file: name of their file.
         outputs: in the order of the file.
         declares_resize: see `Replay`.
@@ -96,20 +97,20 @@ class Imported:
 
     @property
     def name(self) -> str:
-        """What results call it."""
+        """Name in results."""
         return f"replay of {self.file} ({self.harness})"
 
     def match(self, items: Iterable[Item]) -> tuple[Replay, list[str]]:
         """Find the output of each item.
 
         Args:
-            items: of the whole benchmark in its order; none of them is asked.
+            items: all items of the benchmark in order.
 
         Returns:
-            The outputs as answers of those items, and what a reader of the score must know, line by line.
+            The stored answers, and lines of text on how many outputs and items matched.
 
         Raises:
-            EvalError: no output belongs to any item, two belong to one, or places lie behind the last item.
+            EvalError: no output matches any item, two match one item, or a row number exceeds the number of items.
         """
         truths = _by_name(items)
         by, keys = self._keys(list(truths))
@@ -129,9 +130,8 @@ class Imported:
         texts = {key: each.text for key, each in found.items() if each.text is not None}
         lines = [f"{len(found)} of {len(truths)} items have an output, matched by {by}"]
         if targets:
-            same = sum(said in set(_leaves(truths[key])) for key, said in targets.items())
-            said = f"the log's target stands in the truth of {same} of {len(targets)} items"
-            lines.append(said)
+            same = sum(gold in set(_leaves(truths[key])) for key, gold in targets.items())
+            lines.append(f"the log's target occurs in the truth of {same} of {len(targets)} items")
         lost = "items whose output is lost: the model failed, or its cell was too short"
         lines += _listed("items without an output", [name for name in truths if name not in found])
         lines += _listed(lost, [name for name in truths if name in found and name not in texts])
@@ -139,7 +139,7 @@ class Imported:
         return Replay(self.name, texts, declares_resize=self.declares_resize), lines
 
     def _keys(self, names: Sequence[str]) -> tuple[str, list[str | None]]:
-        """What outputs are matched by, and the item of each."""
+        """The column of matching, and the item id of each output."""
         known = set(names)
         columns = dict.fromkeys(name for output in self.outputs for name in output.ids)
         hits = {c: sum(output.ids.get(c) in known for output in self.outputs) for c in columns}
@@ -164,16 +164,16 @@ class Imported:
 
 
 def _listed(what: str, names: Sequence[str]) -> list[str]:
-    """A line that counts names and shows the first of them; none where there is no name."""
+    """A line with the number of names and the first of them; empty without names."""
     more = ", ..." if len(names) > _SHOWN else ""
     return [f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"] if names else []
 
 
 def harness_of(path: Path) -> Harness | None:
-    """Who wrote a file of outputs, by the fields of its first row; None if it is neither.
+    """The harness that wrote a file of outputs, by the fields of its first row; None if neither did.
 
     Raises:
-        EvalError: the file is not there, cannot be opened, or is a table that needs openpyxl.
+        EvalError: the file is missing, cannot be opened, or is a table that needs openpyxl.
     """
     first = next((row for row in _rows(path) if row.error is None), None)
     if first is None:
@@ -182,14 +182,14 @@ def harness_of(path: Path) -> Harness | None:
 
 
 def load_outputs(path: Path, *, declares_resize: bool = False) -> Imported | None:
-    """Read outputs that another harness logged; None if the file is of neither of them.
+    """Read outputs of another harness; None if neither wrote the file.
 
     Args:
         path: the file.
         declares_resize: see `Replay`.
 
     Raises:
-        EvalError: a row is broken, holds no answer, or holds several.
+        EvalError: a row is broken or does not hold exactly one answer.
     """
     harness = harness_of(path)
     if harness is None:
@@ -205,7 +205,7 @@ def load_outputs(path: Path, *, declares_resize: bool = False) -> Imported | Non
 
 
 def _lmms_output(row: Row) -> Output:
-    """`resps` is the raw answer; it is left out where `filtered_resps` is the same."""
+    """`resps` is the raw answer; lmms-eval omits it where `filtered_resps` is equal."""
     values = row.values
     text = values.get("resps", values["filtered_resps"])
     while isinstance(text, list) and len(text) == 1:
@@ -214,7 +214,7 @@ def _lmms_output(row: Row) -> Output:
         shown = json.dumps(text, ensure_ascii=False)[:80]
         raise EvalError(
             f"{row.where}: the output is no single text: {shown}",
-            hint="logs of one generated answer per question can be scored anew; others cannot",
+            hint="only logs with one generated answer per question can be scored",
         )
     nested = [
         each
@@ -223,7 +223,7 @@ def _lmms_output(row: Row) -> Output:
     ]
     ids = {
         name: _plain_id(inner[name])
-        for inner in nested  # the document itself has the last word
+        for inner in nested  # the document comes last and takes precedence
         for name in _ID_NAMES
         if isinstance(inner.get(name), str | int)
     }
@@ -232,7 +232,7 @@ def _lmms_output(row: Row) -> Output:
 
 
 def _kit_output(row: Row) -> Output:
-    """An empty cell is an empty answer; a failure is written into the answer's own cell."""
+    """An empty cell is an empty answer; a failure is written into the cell of the answer."""
     values = row.values
     text = "" if values["prediction"] is None else str(values["prediction"])
     is_cut = ".xlsx, row" in row.where and len(text) >= _LONGEST_CELL
@@ -247,7 +247,7 @@ def _plain_id(value: Any) -> str:
 
 
 def _by_name(items: Iterable[Item]) -> dict[str, Mapping[str, Any]]:
-    """Truths in the order of the rows; an id that comes again gets a name of its own, so that places stay right."""
+    """Truths in the order of the rows; repeated ids get unique names, so that row numbers stay valid."""
     truths: dict[str, Mapping[str, Any]] = {}
     for number, item in enumerate(items):
         truths[item.id if item.id not in truths else f"{item.id} (again, row {number})"] = (
@@ -257,7 +257,7 @@ def _by_name(items: Iterable[Item]) -> dict[str, Mapping[str, Any]]:
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """Texts and numbers of a truth, without what there was to choose from: that holds the target of every item."""
+    """Texts and numbers of a truth without its options, which always contain the target."""
     if isinstance(value, Mapping):
         value = [each for name, each in value.items() if name not in _CHOICES]
     if isinstance(value, list | tuple):
@@ -268,7 +268,7 @@ def _leaves(value: Any) -> Iterator[str]:
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    """Rows of a file of outputs; of a folder or another kind of file none, which are read elsewhere."""
+    """Rows of a file of outputs; empty for folders and other kinds of files, which `Replay.load` reads."""
     if path.suffix == ".xlsx":
         yield from _read_xlsx(path)
     elif path.is_file() and path.suffix in READERS and path.suffix != ".parquet":
@@ -277,7 +277,7 @@ def _rows(path: Path) -> Iterator[Row]:
 
 
 def _read_xlsx(path: Path) -> Iterator[Row]:
-    """Rows of the first sheet under its first line."""
+    """Rows of the first sheet, with its first line as header."""
     if not path.is_file():
         raise EvalError(f"there is no file {path}")
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model as a source of answers: one item or many at once, with a cache if wanted, or on blank pictures."""
+"""A model as a source of answers: in batches, with an optional cache, optionally on blank pictures."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ from finesight.evals.responders.cache import read_reply, reply_path, write_reply
 
 @dataclass(frozen=True, slots=True)
 class FromModel:
-    """Any `Responder` that answers items.
+    """Answers items with a `Responder`.
 
     Attributes:
         responder: an engine, an endpoint, or a fake.
         name: model and digest of its weights, or model and address of an endpoint.
         declares_resize: whether its replies hold media records.
-        cache: folder that keeps its answers; only those at temperature 0, which would come out the same. None keeps
-            none.
-        is_blind: it is shown blank pictures of the same sizes.
+        cache: folder for its replies at temperature 0; None caches nothing.
+        is_blind: pictures and videos are replaced by blank ones.
     """
 
     reads_media: ClassVar[bool] = True
@@ -43,14 +42,14 @@ class FromModel:
         return replace(self, name=f"{self.name}, blank pictures", is_blind=True)
 
     def answer(self, item: Item, sampling: Sampling) -> Reply:
-        """The model's reply, or one that was kept."""
+        """The model's reply, or the cached one."""
         (found,) = self.answer_many([item], sampling)
         if isinstance(found, Exception):
             raise found
         return found
 
     def answer_many(self, items: Sequence[Item], sampling: Sampling) -> list[Reply | Exception]:
-        """One reply per item; those that are not kept are asked in one call of the model.
+        """One reply or error per item; items that are not cached are asked in one call of the model.
 
         If that call fails, each item is asked alone, so that only the items at fault have no reply.
         """
@@ -76,7 +75,7 @@ class FromModel:
     def _prepared(
         self, item: Item, sampling: Sampling, cache: Path | None
     ) -> tuple[Conversation, Path | None]:
-        """What is shown, and where its reply is kept."""
+        """The conversation to ask, and the path of its cached reply."""
         shown = blanked(item.conversation) if self.is_blind else item.conversation
         return shown, cache and reply_path(cache, self.name, shown, sampling)
 

@@ -26,23 +26,22 @@ STORED_COLUMNS = {
     "reason": ("finish_reason",),
     "media": ("media",),
 }
-"""What files of stored outputs call an item's id, its raw answer, why it ended, and what was shown; the best name
-first."""
+"""Column -> its names in files of stored outputs, preferred first."""
 
 _TOKEN_PIXELS = 28 * 28
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Answers that were given before; pictures need not be there.
+    """Stored answers; pictures need not exist.
 
     Attributes:
         name: see `ItemResponder`.
         stored: raw answer by item id.
-        reasons: how answers ended, where that is known; the others count as ended by themselves.
-        declares_resize: numbers in the answers are pixels that the model saw. Where the outputs do not say how large a
-            picture was then, that follows from its file and the pixels that its item is given.
-        sizes: original and resized size of each picture by item id, where the outputs say them.
+        reasons: finish reasons by item id, where known; "stop" for the others.
+        declares_resize: coordinates in the answers are resized pixels. A resized size that is not stored is computed
+            from the file and the pixel limits of the item.
+        sizes: original and resized size of each picture by item id, where stored.
     """
 
     reads_media: ClassVar[bool] = False
@@ -59,11 +58,11 @@ class Replay:
 
         Args:
             path: the file, or the folder of a run.
-            declares_resize: numbers in the answers are pixels that the model saw.
+            declares_resize: coordinates in the answers are resized pixels.
 
         Raises:
-            ConfigError: a folder of anything else.
-            EvalError: there is no such file, a row is broken, or an id occurs twice.
+            ConfigError: the folder is not that of a run.
+            EvalError: the file does not exist, a row is broken, or an id occurs twice.
         """
         path = file_of_answers(path)
         stored: dict[str, str] = {}
@@ -77,12 +76,12 @@ class Replay:
             item_id = str(row["id"])
             if item_id in stored:
                 raise EvalError(f"{row.where}: a second output for item {item_id!r}")
-            if row["text"] is not None:  # a run notes its failed items so
+            if row["text"] is not None:  # None: an item that failed in a run
                 stored[item_id] = str(row["text"])
             if row.get("reason") in get_args(FinishReason):
                 reasons[item_id] = cast("FinishReason", row["reason"])
-            if declares_resize and (said := _said_sizes(row.get("media"), row.where)):
-                sizes[item_id] = said
+            if declares_resize and (stated := _stored_sizes(row.get("media"), row.where)):
+                sizes[item_id] = stated
         return cls(f"replay of {path.name}", stored, reasons, declares_resize, sizes)
 
     def answer(self, item: Item, sampling: Sampling) -> Reply:
@@ -90,16 +89,16 @@ class Replay:
         del sampling
         if item.id not in self.stored:
             raise EvalError(f"item {item.id} has no stored output; there are {len(self.stored)}")
-        media = _shown(item, self.sizes.get(item.id, ())) if self.declares_resize else ()
+        media = _records(item, self.sizes.get(item.id, ())) if self.declares_resize else ()
         return canned(self.stored[item.id], self.reasons.get(item.id, "stop"), media)
 
 
 def file_of_answers(path: Path) -> Path:
-    """The file itself, or the samples of a run's folder: other folders may hold questions of any benchmark.
+    """The file itself, or `samples.jsonl` of a run's folder.
 
     Raises:
-        ConfigError: a folder without samples.
-        EvalError: there is nothing at this path.
+        ConfigError: a folder without `samples.jsonl`.
+        EvalError: the path does not exist.
     """
     if not path.exists():
         raise EvalError(
@@ -117,11 +116,11 @@ def file_of_answers(path: Path) -> Path:
     return samples
 
 
-def _said_sizes(media: Any, where: str) -> tuple[Resize, ...]:
-    """Sizes of pictures as `samples.jsonl` or `finesight ask --json` has them; none unless all are there.
+def _stored_sizes(media: Any, where: str) -> tuple[Resize, ...]:
+    """Sizes of pictures in the form of `samples.jsonl` or `finesight ask --json`; empty unless all are present.
 
     Raises:
-        EvalError: a value is no size of a picture.
+        EvalError: a value is not a size.
     """
     if isinstance(media, dict):
         raise EvalError(
@@ -139,33 +138,33 @@ def _said_sizes(media: Any, where: str) -> tuple[Resize, ...]:
     return known if len(known) == len(sizes) else ()
 
 
-def _size(said: Any, field: str) -> Size | None:
-    """Width and height as a pair or under their names; None where nothing is said."""
-    if said is None:
+def _size(value: Any, field: str) -> Size | None:
+    """A size from a pair or from an object with width and height; None for None."""
+    if value is None:
         return None
-    sides = said
-    if isinstance(said, dict) and said.keys() == {"width", "height"}:
-        sides = [said["width"], said["height"]]
+    sides = value
+    if isinstance(value, dict) and value.keys() == {"width", "height"}:
+        sides = [value["width"], value["height"]]
     is_pair = isinstance(sides, list) and len(sides) == 2
     if not is_pair or not all(
         type(side) in (int, float) and side % 1 == 0 < side for side in sides
     ):
         raise EvalError(
-            f"{field} is {json.dumps(said, ensure_ascii=False, default=str)[:80]}, which is no size of a picture",
+            f"{field} is {json.dumps(value, ensure_ascii=False, default=str)[:80]}, which is not a size",
             hint='write whole pixels from 1 on, as [width, height] or {"width": ..., "height": ...};'
             " leave both sizes out if they are not known",
         )
     return Size(int(sides[0]), int(sides[1]))
 
 
-def _shown(item: Item, said: Sequence[Resize]) -> tuple[MediaRecord, ...]:
-    """The pictures of an item with the size a model saw; none at all where a size cannot be known."""
+def _records(item: Item, stored: Sequence[Resize]) -> tuple[MediaRecord, ...]:
+    """Records of the pictures of an item with their resized sizes; empty if a size is unknown."""
     parts = tuple(item.conversation.media())
     pictures = [part for part in parts if isinstance(part, ImagePart)]
     if len(pictures) != len(parts):
-        return ()  # nothing is placed on videos
+        return ()  # coordinates on videos are not mapped
     try:
-        sizes = said if len(said) == len(pictures) else [_fitted(part) for part in pictures]
+        sizes = stored if len(stored) == len(pictures) else [_fitted(part) for part in pictures]
     except MediaError:
         return ()
     return tuple(
@@ -180,10 +179,10 @@ def _shown(item: Item, said: Sequence[Resize]) -> tuple[MediaRecord, ...]:
 
 
 def _fitted(part: ImagePart) -> Resize:
-    """What a model with Qwen2.5-VL's processor makes of a picture.
+    """Original and resized size of a picture with Qwen2.5-VL's processor.
 
     Raises:
-        MediaError: the file is not there or no picture, or it is a page, whose size is not known until it is drawn.
+        MediaError: the file is missing or not a picture, or it is a PDF page, whose size is unknown.
     """
     if part.page is not None:
         raise MediaError("the size of a page is not known")

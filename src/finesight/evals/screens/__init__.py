@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real web pages recorded as pictures with boxes, so that pointing at them needs no browser."""
+"""Recordings of web pages as screenshots with element boxes."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""First screens of MiniWoB++ tasks that one click solves; where it must go is found by the task's own reward.
+"""First screens of MiniWoB++ tasks that one click solves; the gold box is found by the task's own reward.
 
-Every part of a page is clicked on in a fresh episode of the same seed. The smallest part whose click is rewarded is the
-truth; an episode in which parts that lie apart are rewarded is left out, because there one box would be unjust.
+Every element is clicked in a fresh episode of the same seed. The smallest rewarded element is the gold box. An episode
+with several disjoint rewarded elements is left out, because one box cannot describe it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from finesight.evals.screens.record import Screen, Target
 from finesight.geometry import Box, Size, iou
 
 VIEWPORT, SCALE = Size(160, 210), 3.0
-"""The page of a task, enlarged so that its small letters can be read."""
+"""Size of a task's page, and its enlargement for legible text."""
 TASKS = (
     *("click-button", "click-dialog", "click-dialog-2", "click-link", "click-shape"),
     *("click-tab", "click-test", "click-test-2", "click-widget", "count-shape", "count-sides"),
@@ -44,7 +44,7 @@ def screens(real: Sequence[Path]) -> Iterator[Screen]:
         real: folders of real data.
 
     Raises:
-        EvalError: MiniWoB++ is not there.
+        EvalError: MiniWoB++ is missing.
         ScreenUnavailable: there is no browser, or a page does not load.
     """
     folder = find_pages(real)
@@ -60,7 +60,7 @@ def find_pages(real: Sequence[Path]) -> Path:
     """The folder of MiniWoB++ in folders of real data.
 
     Raises:
-        EvalError: it is not there.
+        EvalError: it is missing.
     """
     folder = next((root / "miniwob" for root in real if (root / "miniwob").is_dir()), None)
     if folder is None:
@@ -72,7 +72,7 @@ def find_pages(real: Sequence[Path]) -> Path:
 
 
 def episode(browser: Browser, page: Path, seed: int) -> Screen | None:
-    """One episode with the box that solves it; None where no click does, or clicks that lie apart do."""
+    """One episode with its gold box; None if no click is rewarded, or clicks on disjoint elements are."""
     browser.open(page)
     instruction = " ".join(str(browser.evaluate(_START, seed)).split())
     picture = browser.screenshot()
@@ -100,7 +100,7 @@ def _area(box: Box) -> tuple[float, float, float]:
 
 
 def _is_clickable(box: Box) -> bool:
-    """Of some size, and its middle on the screen."""
+    """Whether an element is large enough and its centre is on the screen."""
     middle, least = box.center, 4 * SCALE
     is_inside = 0 <= middle.x < VIEWPORT.width * SCALE and 0 <= middle.y < VIEWPORT.height * SCALE
     return min(box.width, box.height) >= least and is_inside

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A set of recorded screens on disk: `screens/NAME.png` and `elements.jsonl`, one line per element to click on.
+"""Write recorded screens: `images/NAME.png`, and `elements.jsonl` with one line per element.
 
-The columns are those of ScreenSpot (file_name, instruction, bbox, data_type, data_source) with boxes as corners in
-pixels, so that one way of reading serves all.
+The columns are those of ScreenSpot (file_name, instruction, bbox, data_type, data_source), with boxes as corners in
+pixels.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ PICTURES = "images"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One element of a screen that an instruction means.
+    """One element of a screen with its instruction.
 
     Attributes:
-        instruction: what to do, in words.
-        box: where a click is right, in pixels of the picture.
-        kind: whether the words stand in it.
+        instruction: as text.
+        box: gold box, in pixels of the picture.
+        kind: "text" if the element shows its name, otherwise "icon".
     """
 
     instruction: str
@@ -42,12 +42,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screen:
-    """One picture with what is asked on it.
+    """One screenshot with its elements.
 
     Attributes:
         name: unique in its set.
         source: of the page.
-        picture: RGB.
+        picture: screenshot, RGB.
         targets: at least one.
     """
 
@@ -58,12 +58,12 @@ class Screen:
 
 
 def write_set(screens: Iterable[Screen], folder: Path) -> int:
-    """Write screens, whole or not at all; an older set in the folder is replaced.
+    """Write screens atomically; an older set in the folder is replaced.
 
-    Elements stand in a drawn order, the same every time, so that any first part of them is of many screens.
+    Elements are shuffled with a fixed seed, so that the first ones come from many screens.
 
     Args:
-        screens: drawn as they are needed.
+        screens: consumed lazily.
         folder: of the set.
 
     Returns:
@@ -72,14 +72,14 @@ def write_set(screens: Iterable[Screen], folder: Path) -> int:
     Raises:
         EvalError: there is no element, or the folder cannot be written to.
     """
-    drawing = iter(screens)
-    first = next(drawing, None)  # what is missing is said before a folder is made
+    recording = iter(screens)
+    first = next(recording, None)  # missing data is an error before the folder is created
     if first is None:
         raise EvalError(f"no page gave an element for {folder}")
     lines: list[str] = []
     with files.whole_folder(folder, error=EvalError) as draft:
         (draft / PICTURES).mkdir()
-        for screen in chain((first,), drawing):
+        for screen in chain((first,), recording):
             file = f"{screen.name}.png"
             screen.picture.save(draft / PICTURES / file)
             lines += [_line(screen, target, file) for target in screen.targets]

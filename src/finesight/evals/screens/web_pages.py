@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pages of two office programs as screens: elements with their accessible names, checked to be on top."""
+"""Screens of two web dashboards: elements with their accessible names, checked to be clickable."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from finesight.geometry import Box, Size
 
 VIEWPORT = Size(1280, 800)
 PAGE_SECONDS = 120.0
-"""Longest time that one look at a page may take: pages are recorded once, and not on idle machines alone."""
+"""Timeout of one browser operation; generous, because pages are recorded once and machines may be busy."""
 PER_PAGE = 5
-"""Elements of one page at most."""
+"""Maximum number of elements per page."""
 WAIT_SECONDS = 0.5
-"""For fonts and for parts that fold out when a page opens."""
+"""Time for fonts and opening animations."""
 
 SITES: Mapping[str, str] = {"sb_admin_2": ".", "gentelella": "dist"}
-"""Folder below the real data -> what its addresses that begin with a slash begin at."""
+"""Folder below the real data -> root of its absolute addresses."""
 PAGES: Mapping[str, str] = {"sb_admin_2": "*.html", "gentelella": "production/*.html"}
 
 ASKED = {
@@ -36,7 +36,7 @@ ASKED = {
 
 _LONGEST_NAME, _SMALLEST_SIDE = 48, 12
 _GLYPHS = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")
-"""Icons of fonts, which stand in names as private letters."""
+"""Icons of fonts: characters of private use areas in names."""
 _REACHED = """([x, y]) => {
   const hit = document.elementFromPoint(x, y);
   const part = hit && (hit.closest("a, button, input, select, textarea, label, [role]") || hit);
@@ -46,17 +46,17 @@ _REACHED = """([x, y]) => {
   const words = [part.getAttribute("aria-label"), part.innerText, part.placeholder, part.title, part.value, ...labels];
   return {box: [box.left, box.top, box.right, box.bottom], words: words.filter(Boolean)};
 }"""
-"""Box and words of the part that a click at a place would reach."""
+"""Box and texts of the element that a click at a point reaches."""
 
 
 def screens(real: Sequence[Path]) -> Iterator[Screen]:
-    """Every page of the sites that are there, with up to `PER_PAGE` of its elements, the same ones every time.
+    """Every page of the available sites, with up to `PER_PAGE` elements, chosen with a fixed seed.
 
     Args:
         real: folders of real data.
 
     Raises:
-        EvalError: none of the sites is there.
+        EvalError: no site is available.
         ScreenUnavailable: there is no browser, or a page does not load.
     """
     found = find_sites(real)
@@ -80,10 +80,10 @@ def screens(real: Sequence[Path]) -> Iterator[Screen]:
 
 
 def find_sites(real: Sequence[Path]) -> dict[str, Path]:
-    """The folder of each site that is there.
+    """The folder of each available site.
 
     Raises:
-        EvalError: none of them is.
+        EvalError: there is none.
     """
     places = ((name, root / name) for name in SITES for root in reversed(real))
     found = {name: folder for name, folder in places if folder.is_dir()}
@@ -96,9 +96,9 @@ def find_sites(real: Sequence[Path]) -> dict[str, Path]:
 
 
 def _openable(page: Path, site: Path, scratch: Path) -> Path:
-    """A copy of a page whose addresses below the site's root lead to files; without those, the page itself.
+    """A copy of a page with absolute addresses rewritten to files; the page itself if it has none.
 
-    A browser refuses files to what says `crossorigin`: that word is left out.
+    `crossorigin` is removed, because browsers do not load files with it.
     """
     text = page.read_text(encoding="utf-8", errors="replace")
     if not re.search(r'(?:href|src)="/[^/]', text):
@@ -111,11 +111,11 @@ def _openable(page: Path, site: Path, scratch: Path) -> Path:
 
 
 def targets_of(browser: Browser, seed: str) -> tuple[Target, ...]:
-    """Elements of an open page that can be meant by their name alone.
+    """Elements of an open page with unique names.
 
     Args:
         browser: with the page.
-        seed: draws which elements are taken where there are too many.
+        seed: of the choice among too many elements.
     """
     elements = browser.elements()
     names = [_plain(each.name) for each in elements if each.role in ASKED]
@@ -149,7 +149,7 @@ def _plain(name: str) -> str:
 
 
 def _is_fit(element: PageElement) -> bool:
-    """Named shortly, large enough, and not at the edge, where something may be cut off."""
+    """Whether an element has a short name, is large enough and does not touch the edge of the screen."""
     box, name = element.box, _plain(element.name)
     is_large = min(box.width, box.height) >= _SMALLEST_SIDE
     is_whole = box.x2 < VIEWPORT.width and box.y2 < VIEWPORT.height
@@ -157,7 +157,7 @@ def _is_fit(element: PageElement) -> bool:
 
 
 def is_on_top(browser: Browser, name: str, box: Box) -> bool:
-    """Whether a click on the middle of a box reaches a part of that name: it is not folded away, nothing lies above it.
+    """Whether a click on the centre of a box reaches an element of that name, so it is visible and not covered.
 
     Args:
         browser: with the page.
@@ -168,12 +168,12 @@ def is_on_top(browser: Browser, name: str, box: Box) -> bool:
     reached = browser.evaluate(_REACHED, [middle.x, middle.y])
     if reached is None or not _is_near(Box(*reached["box"]), box):
         return False
-    said = [_plain(words) for words in reached["words"]]
-    return any(words and (name in words or words in name) for words in said)
+    texts = [_plain(text) for text in reached["words"]]
+    return any(text and (name in text or text in name) for text in texts)
 
 
 def _is_near(reached: Box, box: Box) -> bool:
-    """One holds the other's middle: a field reaches as far as its label, a link may be larger than its name."""
+    """Whether one box contains the centre of the other; fields include labels, and links may exceed their names."""
     return box.contains(reached.center) or (
         reached.contains(box.center) and reached.area < 4 * max(box.area, 1)
     )

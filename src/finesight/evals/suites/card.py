@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report card as files: JSON, a drawing, and one page with right and wrong answers as pictures.
+"""The report card as files: JSON, an SVG chart, and an HTML page with right and wrong answers.
 
-A row that a model was never trained for is marked as such. The rows it was trained for are listed in `trained_on.json`
-beside its weights: a JSON list of rows, where `text_*` means all that begin with it. Without the file nothing is
-claimed.
+Rows that the model was not trained for are marked. `trained_on.json` beside the weights lists the rows it was trained
+for: a JSON list of names and patterns such as `text_*`. Without the file, training is "not stated".
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ EXAMPLES_PER_ROW = 4
 Trained = Literal["trained", "not trained", "not stated"]
 
 _FOOTER = (
-    "cer: character errors over characters, lower is better; all others: higher is better. Beside each score is "
-    "that of the same model on blank pictures. Examples are the first of their row, not chosen."
+    "cer: character error rate, lower is better; all others: higher is better. Beside each score is that of the same "
+    "model on blank pictures. Examples are the first of their row."
 )
 _BAR, _GAP, _LABEL, _WIDTH = 12, 18, 250, 400
 _LONGEST_TEXT = 600
@@ -55,8 +54,8 @@ class NoData:
 
     Attributes:
         row: its name.
-        needs: what is missing.
-        how: what to do.
+        needs: missing data.
+        how: how to get it.
     """
 
     row: str
@@ -65,13 +64,13 @@ class NoData:
 
 
 def read_trained(folder: Path) -> tuple[str, ...] | None:
-    """Rows that a model was trained for, as patterns; None where nothing is stated.
+    """Patterns of the rows that a model was trained for; None without the file.
 
     Args:
         folder: of the model.
 
     Raises:
-        EvalError: `trained_on.json` is there and is no list of texts.
+        EvalError: `trained_on.json` is not a list of texts.
     """
     path = folder / TRAINED_FILE
     if not path.is_file():
@@ -102,13 +101,13 @@ def write_card(
     trained: Sequence[str] | None,
     no_data: Sequence[NoData] = (),
 ) -> None:
-    """Write `card.json`, `card.svg` and `card.html`, each whole or not at all.
+    """Write `card.json`, `card.svg` and `card.html`, each atomically.
 
     Args:
-        out: folder; it is made if it is not there.
-        content: what `card.json` holds, the same as is printed.
+        out: folder; created if missing.
+        content: of `card.json`.
         rows: of the card.
-        trained: rows the model was trained for; None where that is not stated.
+        trained: rows the model was trained for; None if not stated.
         no_data: rows that could not be scored.
 
     Raises:
@@ -123,7 +122,7 @@ def write_card(
 
 
 def draw_rows(rows: Sequence[RowScore], states: Mapping[str, Trained]) -> Markup:
-    """Two bars per row, seeing and blind, as SVG; rows that were not trained for are hatched and marked.
+    """SVG with two bars per row, for pictures and blank pictures; untrained rows are hatched and marked.
 
     Args:
         rows: of the card.
@@ -145,7 +144,7 @@ def draw_rows(rows: Sequence[RowScore], states: Mapping[str, Trained]) -> Markup
 
 
 def _hatch() -> Markup:
-    """The pattern of rows that were not trained for."""
+    """The hatching of untrained rows."""
     line = {"x1": 0, "y1": 0, "x2": 0, "y2": 6, "stroke": "#9a4b00", "stroke-width": 2}
     tile = {"width": 6, "height": 6}
     units = {"patternUnits": "userSpaceOnUse", "patternTransform": "rotate(45)"}

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of the report card: each is a benchmark, run on its pictures and again on blank ones.
+"""Rows of the report card: each benchmark is run on its pictures and on blank pictures.
 
-What a model gets right on blank pictures it did not see, so a row counts only as far as it beats its second run.
-Questions, rules of reading and scores are the task's own. Only answers may be shorter than in a run of it, because a
-small model that has begun to repeat itself would never end.
+The score on blank pictures is the baseline of guessing without seeing. Prompts, extractors and scores are the task's
+own; only the limit of answer tokens may be lower, because small models tend to repeat themselves.
 """
 
 from __future__ import annotations
@@ -25,29 +24,27 @@ from finesight.evals.core.run import RunResult, run
 from finesight.evals.core.scoring import scored
 from finesight.evals.core.statistics import main_value
 from finesight.evals.core.task import Item, Task
-from finesight.evals.report.failures import is_wrong, with_places
+from finesight.evals.report.failures import is_wrong, open_image, with_places
 from finesight.evals.responders.model import FromModel
 from finesight.evals.suites.real_tasks import RealTask
-from finesight.media.image import load_image
-from finesight.media.pdf import load_page
 from finesight.media.video import open_video
 
 ERROR_RATES = frozenset({"cer"})
-"""Measures of which less is better."""
+"""Measures where lower is better."""
 
 _STRIP = 4
-"""Frames of a video that the page shows."""
+"""Frames of a video shown on the page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One answer as the page shows it.
+    """One answer shown on the page.
 
     Attributes:
         id: of the item.
-        picture: with places meant and said drawn on it.
-        question: what was asked.
-        wanted: the right answer; empty where the picture shows it.
+        picture: with gold and predicted boxes and points.
+        question: text of the question.
+        wanted: the correct answer; empty where the picture shows it.
         said: the answer.
         blind: the answer on the blank picture.
         is_right: whether the answer scores full marks.
@@ -72,7 +69,7 @@ class RowScore:
         score: on the pictures.
         blank: on blank pictures.
         num_items: items scored.
-        num_failed: items among them that got no answer; they count as wrong.
+        num_failed: items among them without an answer; they count as wrong.
         examples: the first right and the first wrong answers.
     """
 
@@ -86,21 +83,21 @@ class RowScore:
 
     @property
     def shares(self) -> tuple[float, float]:
-        """What is right on pictures and on blank ones, 0..1: the score, or one minus the error rate."""
+        """Scores on pictures and on blank pictures as shares of 0..1: an error rate counts as one minus itself."""
         if self.measure in ERROR_RATES:
             return 1 - self.score, 1 - self.blank
         return self.score, self.blank
 
     @property
     def beats_blank(self) -> float:
-        """How many times better than on blank pictures: of accuracy, or of one minus the error rate."""
+        """Ratio of the two `shares`."""
         seen, blind = self.shares
         if blind > 0:
             return seen / blind
         return float("inf") if seen > 0 else 0.0
 
     def table(self) -> dict[str, str | float | int | None]:
-        """The row in plain JSON values; `times_blank` is None where nothing was right on blank pictures."""
+        """The row as plain JSON values; `times_blank` is None if the score on blank pictures is 0."""
         return {
             "measure": self.measure,
             "score": round(self.score, 4),
@@ -112,7 +109,7 @@ class RowScore:
 
 
 def card_task(part: RealTask) -> Task:
-    """The benchmark of a part as the card runs it: one prompt, and answers of the length that the card gives."""
+    """The benchmark as a row of the card: one prompt, and the card's limit of answer tokens."""
     task = registry.task(part.task)
     return replace(
         task,
@@ -123,14 +120,14 @@ def card_task(part: RealTask) -> Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """How the rows of a card are made; run again to go on after a crash.
+    """Settings of a report card; after a crash, run the same card again.
 
     Attributes:
         model: answers in resized pixels.
-        out: answers go to SEEN and BLANK below a folder of each benchmark here.
-        limit: items per row at most.
-        most_examples: right answers to keep per row, and as many wrong ones.
-        on_progress: called with the row and the number of its items done, on pictures and on blank ones together.
+        out: `out/ROW/seen` and `out/ROW/blank` hold the answers and results of each row.
+        limit: maximum number of items per row.
+        most_examples: right answers to keep per row, and the same number of wrong ones.
+        on_progress: called with the row and the number of its items done, with and without blank pictures together.
     """
 
     model: FromModel
@@ -149,12 +146,12 @@ class Card:
         if all(row.num_failed == row.num_items for row in rows):
             raise EvalError(
                 f"{self.model.name} answered no item of {len(rows)} rows",
-                hint=f"samples.jsonl of each row says why: {self.out}",
+                hint=f"see the errors in samples.jsonl of each row: {self.out}",
             )
         return rows
 
     def row(self, task: Task, copy: Path) -> RowScore:
-        """Run one benchmark twice, on its pictures and on blank ones.
+        """Run one benchmark on its pictures and on blank pictures.
 
         Raises:
             EvalError: the copy is broken, or `out` holds answers of another model or limit of tokens.
@@ -164,7 +161,7 @@ class Card:
         blind = self._run(task, copy, self.model.blind(), "blank", done)
         assert seen.result is not None  # only a shard has none
         assert blind.result is not None
-        twins = {sample.id: sample for sample in blind.samples}
+        blind_samples = {sample.id: sample for sample in blind.samples}
         items = task.prompts[0].items(copy, task.budget)
         chosen = _chosen(task, seen.samples, self.most_examples)
         return RowScore(
@@ -174,13 +171,13 @@ class Card:
             blank=blind.result.value,
             num_items=seen.result.n,
             num_failed=sum(seen.result.errors.values()),
-            examples=tuple(_examples(chosen, twins, items)),
+            examples=tuple(_examples(chosen, blind_samples, items)),
         )
 
     def _run(
         self, task: Task, copy: Path, model: FromModel, name: str, done: Iterator[int]
     ) -> RunResult:
-        told = self.on_progress
+        report = self.on_progress
         return run(
             task,
             task.prompts[0],
@@ -189,12 +186,12 @@ class Card:
             folder=self.out / task.name / name,
             space="resized",
             limit=self.limit,
-            on_progress=(lambda _: told(task.name, next(done))) if told else None,
+            on_progress=(lambda _: report(task.name, next(done))) if report else None,
         )
 
 
 def as_scores(rows: Sequence[RowScore]) -> dict[str, float]:
-    """Rows as named numbers, for the log of a training: `card/ROW` and, on blank pictures, `card/ROW/blank`."""
+    """Scores for a training log: `card/ROW` and, on blank pictures, `card/ROW/blank`."""
     scores: dict[str, float] = {}
     for row in rows:
         scores[f"card/{row.row}"] = row.score
@@ -203,7 +200,7 @@ def as_scores(rows: Sequence[RowScore]) -> dict[str, float]:
 
 
 def is_right(task: Task, sample: Sample) -> bool:
-    """Whether an answer scores full marks: by the quoted metric of this item alone, or with no mark lost."""
+    """Whether an answer scores full marks, by the main metric of this item alone or in all parts of its score."""
     if sample.error is not None:
         return False
     value = main_value(task, scored([sample]))
@@ -223,10 +220,10 @@ def _chosen(task: Task, samples: Sequence[Sample], most: int) -> dict[str, tuple
 
 def _examples(
     chosen: Mapping[str, tuple[Sample, bool]],
-    twins: Mapping[str, Sample],
+    blind: Mapping[str, Sample],
     items: Iterator[Item],
 ) -> Iterator[Example]:
-    """Chosen answers with their pictures, each beside the answer on a blank picture."""
+    """Chosen answers with their pictures and the answers on blank pictures."""
     for item in islice((each for each in items if each.id in chosen), len(chosen)):
         sample, right = chosen[item.id]
         yield Example(
@@ -234,29 +231,27 @@ def _examples(
             picture=with_places(picture_of(item), sample),
             question=sample.question,
             wanted=str(item.truth.get("oracle", "")),
-            said=_said(sample),
-            blind=_said(twins[item.id]),
+            said=_answer(sample),
+            blind=_answer(blind[item.id]),
             is_right=right,
         )
 
 
-def _said(sample: Sample) -> str:
+def _answer(sample: Sample) -> str:
     if sample.text is None:
         return f"(no answer: {sample.message})"
     return sample.text or "(the answer is empty)"
 
 
 def picture_of(item: Item) -> Image.Image:
-    """The picture of an item on the page: its first picture, or some frames of its video side by side.
+    """The first picture of an item, or frames of its video side by side; white without media.
 
     Raises:
-        MediaError: it is not there.
+        MediaError: the file does not exist.
     """
     for part in item.conversation.media():
         if isinstance(part, ImagePart):
-            if part.page is not None:
-                return load_page(part.source, part.page)
-            return load_image(part.source)
+            return open_image(part)
         return _strip(part)
     return Image.new("RGB", (28, 28), "white")
 

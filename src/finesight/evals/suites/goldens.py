@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stored outputs of other systems, scored again: our total must be the one that was published with them.
+"""Score stored outputs of other systems and compare the totals with those published with them.
 
-No model is asked. Where a total differs, a rule of reading or of scoring is not the official one, and numbers of that
-benchmark must not be compared with published ones.
-
-Each source is read from the folder that its project gives out; one that is not there is passed over.
+If a total differs, extractor or score deviate from the official ones, and scores of that benchmark are not comparable
+with published ones. Each source is read from the folder that its project publishes; missing ones are skipped.
 """
 
 from __future__ import annotations
@@ -25,10 +23,10 @@ from finesight.evals.metrics.tables import teds
 from finesight.evals.tasks.choice.mmmu import OFFICIAL as MMMU_OFFICIAL
 
 LLAVA_ON_MMMU = 0.367
-"""Overall accuracy that the MMMU repository prints for its stored outputs of LLaVA-1.5-13B."""
+"""Overall accuracy published in the MMMU repository for its stored outputs of LLaVA-1.5-13B."""
 
 PUBTABNET_SAMPLE = 0.8997
-"""Mean TEDS of PubTabNet's sample predictions, by the authors' program."""
+"""Mean TEDS of PubTabNet's sample predictions, computed with the authors' program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +35,11 @@ class Golden:
 
     Attributes:
         benchmark: its name.
-        system: who answered.
-        ours: marks of all outputs together, as this package scores them.
-        official: what was published with them, in the unit of `ours`.
-        n: outputs.
-        tolerance: half of the last digit that is published; 0 where whole marks are.
+        system: that answered.
+        ours: total score of this package.
+        official: published total, in the unit of `ours`.
+        n: number of outputs.
+        tolerance: half a unit of the last published digit; 0 for counts.
     """
 
     benchmark: str
@@ -53,7 +51,7 @@ class Golden:
 
     @property
     def agrees(self) -> bool:
-        """Whether ours is the published total, to the digits that are published."""
+        """Whether `ours` equals the published total within the tolerance."""
         return abs(self.ours - self.official) <= self.tolerance + 1e-9
 
 
@@ -64,7 +62,7 @@ def replay(real: Path) -> list[Golden]:
         real: holds mathvision, mathvista, mmmu and pubtabnet, or some of them.
 
     Raises:
-        EvalError: a file is there and does not hold what it should.
+        EvalError: a file has unexpected content.
     """
     found: list[Golden] = []
     for source in (_mathvision, _mathvista, _mmmu, _mmmu_pro, _pubtabnet):
@@ -82,7 +80,7 @@ def replay(real: Path) -> list[Golden]:
 
 
 def _mathvision(real: Path) -> Iterator[Golden]:
-    """Marks per output; the official total is kept as "right/all" with the outputs."""
+    """Number of correct outputs; the official total is stored as "right/all"."""
     folder = real / "mathvision"
     questions = {row["id"]: row for row in _lines(folder / "test.jsonl")}
     task = registry.task("mathvision")
@@ -101,7 +99,7 @@ def _mathvision(real: Path) -> Iterator[Golden]:
 
 
 def _mathvista(real: Path) -> Iterator[Golden]:
-    """Marks per stored extraction: the official reading asked a language model, its results are in the file."""
+    """Number of correct stored extractions, which a language model made for the official score."""
     rows = _json(real / "mathvista" / "output_bard.json")
     scores = _json(real / "mathvista" / "scores_bard.json")
     if rows and scores:
@@ -111,7 +109,7 @@ def _mathvista(real: Path) -> Iterator[Golden]:
 
 
 def _mmmu(real: Path) -> Iterator[Golden]:
-    """Share of right answers; the stored outputs of questions with options are letters already."""
+    """Share of correct outputs; outputs of questions with options are letters."""
     golds = _json(real / "mmmu" / "answer_dict_val.json")
     outputs = _json(real / "mmmu" / "llava1.5_13b_total_val_output.json")
     if not golds or not outputs:
@@ -130,7 +128,7 @@ def _mmmu(real: Path) -> Iterator[Golden]:
 
 
 def _mmmu_pro(real: Path) -> Iterator[Golden]:
-    """Marks per output; the official verdict is kept with each."""
+    """Number of correct outputs; the official verdict is stored with each."""
     rows = _lines(real / "mmmu" / "mmmu_pro_gpt-4o_vision_cot.jsonl")
     if not rows:
         return
@@ -157,14 +155,14 @@ def _pubtabnet(real: Path) -> Iterator[Golden]:
 def _marks(
     task: Task, answers: Sequence[tuple[str, dict[str, Any]]], extractor: Extractor | None = None
 ) -> float:
-    """Marks of answers with their truths, all together."""
+    """Number of correct answers."""
     rule = extractor or task.extractors[0]
     scores = (score_answer(task, rule, Answered(*each)) for each in answers)
     return sum(score.parts.get("correct", 0.0) for score in scores)
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """Content of a file; nothing if it is not there."""
+    """Content of a file; empty if it is missing."""
     if not path.is_file():
         return {}
     found = json.loads(path.read_text(encoding="utf-8"))
@@ -174,7 +172,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """Lines of a file; none if it is not there."""
+    """Lines of a file; empty if it is missing."""
     if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures with fonts, words and drawings the embedded model was never trained with, as benchmarks: a `Task` per row.
+"""Held-out data sets as benchmarks of the report card: one `Task` per row.
 
 Rows and their measures:
 
-- `text_*`: character error rate, edits over characters of all items together, each item's edits capped at its length;
-- `point`: the point asked for, or the middle of the box asked for, lies in a box of the thing meant;
-- `count`: the number said is the number there;
-- `absent`: a thing that is not there is answered with "none".
+- `text_*`: character error rate over all items, with the edits of each item capped at its length;
+- `point`: the predicted point, or the centre of the predicted box, lies in a gold box;
+- `count`: the predicted number is correct;
+- `absent`: the answer about an absent object is "none".
 """
 
 from __future__ import annotations
@@ -35,31 +35,25 @@ from finesight.parse.answer import read_answer
 from finesight.parse.numbers import read_count
 
 LATIN_LANGUAGES = ("en", "de", "fr", "es", "it", "pt")
-"""Languages whose rows are scored under the name of their data set; others share one row."""
+"""Languages scored in the row of their data set; all others share one row."""
 
 POINT_KINDS = ("refer", "point_xml", "point_json")
-"""Tasks that ask for places of things."""
-
-LATIN_LANGUAGES = ("en", "de", "fr", "es", "it", "pt")
-"""Languages whose rows are scored under the name of their data set; others share one row."""
-
-POINT_KINDS = ("refer", "point_xml", "point_json")
-"""Tasks that ask for places of things."""
+"""Tasks that ask for points or boxes."""
 
 SAMPLING = Sampling(max_new_tokens=256)
-"""Greedy, long enough for every answer asked."""
+"""Greedy, with enough tokens for every expected answer."""
 
 ROW = "row"
-"""Tag of an item that names its row."""
+"""Tag with the row of an item."""
 
 
 def text_row(name: str, language: str) -> str:
-    """The row that a picture of text of a data set is scored in."""
+    """The row of a picture of text."""
     return f"text_{name}" if language in LATIN_LANGUAGES else "text_other_scripts"
 
 
 def scene_row(kind: str, answer: str) -> str | None:
-    """The row that a question about a scene is scored in; None if in none."""
+    """The row of a question about a scene; None if it is not scored."""
     if kind == "count":
         return "count"
     if answer == "none":
@@ -80,11 +74,11 @@ def held_out_item(
 
     Args:
         name: id of the item.
-        row: the row of the report card it belongs to.
+        row: of the report card.
         image: the picture.
-        question: what is asked.
-        answer: the right text.
-        boxes: boxes of the things meant, in pixels of the picture.
+        question: text of the question.
+        answer: the correct text.
+        boxes: gold boxes, in pixels of the picture.
     """
     message = Message("user", (ImagePart(source=image), TextPart(question)))
     places = {"boxes": [[box.x1, box.y1, box.x2, box.y2] for box in boxes]} if boxes else {}
@@ -149,7 +143,7 @@ def _accuracy(items: Sequence[Scored]) -> dict[str, float]:
 
 
 def _first_place(answered: Answered) -> list[float] | None:
-    """The first place said, a point or else the middle of a box, in pixels of the original."""
+    """The first point, or without points the centre of the first box, in pixels of the original."""
     frame = answered.frames[0]
     resize = Resize(frame.original, frame.resized)
     record = MediaRecord(kind="image", source="picture", resize=resize, visual_tokens=0)

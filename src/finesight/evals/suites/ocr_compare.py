@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two or more systems on the same pictures of text: row by row, with paired intervals, and how each of them fails."""
+"""Compare systems on the same pictures of text: character errors with paired intervals, and kinds of failures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from finesight.present.page import Table, TableRow
 
 TASK = "ocr_compare"
 FEW = 10
-"""Pictures below which a row is marked: its interval says little."""
+"""Below this number of pictures a row is marked as too small."""
 
 FAILS: Mapping[str, Callable[[Sample, str], bool]] = {
     "empty": lambda _, text: not text.strip(),
@@ -27,8 +27,7 @@ FAILS: Mapping[str, Callable[[Sample, str], bool]] = {
     "truncated": lambda sample, _: sample.finish_reason == "length",
     "not_json": lambda sample, _: sample.tags.get("kind") == "json" and sample.parsed is None,
 }
-"""Ways in which an answer fails: without a character, stopped because it repeated itself, stopped at its length, no
-JSON where JSON was wanted."""
+"""Kinds of failures: empty answer, stopped for repetition, stopped at the token limit, no JSON where JSON was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +36,10 @@ class ComparedRow:
 
     Attributes:
         row: "all", or tag and value such as "language de".
-        first: name of the one system.
-        second: name of the other.
-        num_pictures: different pictures among its items.
-        found: character errors of both, 0..1; where the difference is below 0 the second is better.
+        first: name of the first system.
+        second: name of the second.
+        num_pictures: distinct pictures among its items.
+        found: character error rates, 0..1; a negative difference means that the second is better.
     """
 
     row: str
@@ -51,7 +50,7 @@ class ComparedRow:
 
     @property
     def says(self) -> str:
-        """What the row supports, in words."""
+        """Conclusion of the row as text."""
         if self.num_pictures < FEW:
             return f"too few pictures: {self.num_pictures}"
         low, high = self.found.interval
@@ -60,7 +59,7 @@ class ComparedRow:
         return "no difference seen"
 
     def values(self) -> dict[str, Any]:
-        """The row in plain JSON values."""
+        """The row as plain JSON values."""
         return {
             "row": self.row,
             "first": self.first,
@@ -75,7 +74,7 @@ class ComparedRow:
         }
 
     def cells(self) -> tuple[str, ...]:
-        """The row of a table; one picture has no interval."""
+        """The row of the table; without interval for one picture."""
         low, high = self.found.interval
         ends = f"[{low:+.3f}, {high:+.3f}]" if self.num_pictures > 1 else "(no interval)"
         return (
@@ -89,10 +88,10 @@ class ComparedRow:
 
 
 def compare_rows(runs: Mapping[str, Path]) -> list[ComparedRow]:
-    """Each further system beside the first, for all items and for each row.
+    """Compare each further system with the first, over all items and per row.
 
     Args:
-        runs: folder of the finished run by name of the system; two at least.
+        runs: folder of the finished run by name of the system; at least two.
 
     Raises:
         EvalError: there are fewer than two, or two runs have no item in common.
@@ -114,20 +113,20 @@ def compare_rows(runs: Mapping[str, Path]) -> list[ComparedRow]:
 
 
 def failings(runs: Mapping[str, Path]) -> list[dict[str, Any]]:
-    """How many answers of each system fail in which way (`FAILS`); `none` counts items without an answer."""
+    """Number of failures of each kind (`FAILS`) per system; `none` counts items without an answer."""
     found = []
     for name, folder in runs.items():
         samples = read_samples(folder)
-        said = [(each, each.text) for each in samples if each.text is not None]
-        counts = {way: sum(fails(*each) for each in said) for way, fails in FAILS.items()}
-        lost = len(samples) - len(said)
+        answered = [(each, each.text) for each in samples if each.text is not None]
+        counts = {kind: sum(fails(*each) for each in answered) for kind, fails in FAILS.items()}
+        lost = len(samples) - len(answered)
         found.append({"system": name, "n": len(samples), **counts, "none": lost})
     return found
 
 
 def tables(rows: Sequence[ComparedRow], failed: Sequence[Mapping[str, Any]]) -> list[Table]:
-    """Rows and failures for the report page."""
-    header = ("row", "systems", "character errors", "second less first", "items", "says")
+    """Tables of rows and failures for the report."""
+    header = ("row", "systems", "character errors", "second minus first", "items", "conclusion")
     compared = tuple(TableRow(each.cells(), is_strong=each.row == "all") for each in rows)
     names = ("system", "empty", "loop", "truncated", "no JSON", "no answer", "items")
     keys = ("system", *FAILS, "none", "n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pictures of `--suite ocr-compare`: held-out text as it is, smaller, larger, turned, in pages, and real scans."""
+"""The data set of `--suite ocr-compare`: held-out text (original, scaled, rotated, joined into pages) and scans."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TURNS = {"turned 90": 90, "turned 180": 180, "turned 270": 270}
 """Degrees counterclockwise."""
 LINES_PER_PAGE = 12
 PER_ROW = 12
-"""Pictures per language, and of each other row, unless a limit says otherwise."""
+"""Default number of pictures per language, and of each other row."""
 _MARGIN = 14
 
 
@@ -32,7 +32,7 @@ class TextPicture:
     Attributes:
         id: of its record.
         image: the picture, RGB.
-        text: what it says.
+        text: gold transcription.
         language: of the text.
     """
 
@@ -44,14 +44,14 @@ class TextPicture:
 
 @dataclass(frozen=True, slots=True)
 class SetItem:
-    """One picture to be read.
+    """One item of the data set.
 
     Attributes:
         id: unique in the set.
         image: the picture.
-        text: what it says.
-        picture: shared by all copies of one picture.
-        tags: rows it counts in.
+        text: gold transcription.
+        picture: name shared by all copies of one picture.
+        tags: rows it belongs to.
     """
 
     id: str
@@ -64,10 +64,10 @@ class SetItem:
 def write_set(
     out: Path, texts: Iterable[TextPicture], real: Path | None, *, limit: int | None
 ) -> int:
-    """Make the set: `items.jsonl` and `pictures/`.
+    """Write the data set: `items.jsonl` and `pictures/`.
 
     Args:
-        out: folder; what is in it is replaced once the new set is whole.
+        out: folder; replaced once the new set is complete.
         texts: pictures of held-out data sets.
         real: folder of real data, for its scans; None leaves them out.
         limit: pictures per language and of each other row; None takes `PER_ROW`.
@@ -76,7 +76,7 @@ def write_set(
         Number of items.
 
     Raises:
-        EvalError: there is nothing to read, or the folder cannot be written.
+        EvalError: there is no text, or the folder cannot be written.
     """
     chosen = _in_turn(texts, limit or PER_ROW)
     scans = [] if real is None else list(_scans(real / "ocr_scans"))
@@ -98,7 +98,7 @@ def write_set(
 
 
 def _in_turn(texts: Iterable[TextPicture], per_language: int) -> list[TextPicture]:
-    """Some pictures of each language in turn, so that any beginning of the list holds all languages."""
+    """Pictures of all languages, interleaved."""
     found: dict[str, list[TextPicture]] = {}
     for each in texts:
         kept = found.setdefault(each.language, [])
@@ -120,13 +120,13 @@ def _items(texts: Sequence[TextPicture], limit: int) -> Iterator[SetItem]:
         members = texts[first : first + LINES_PER_PAGE]
         if len(members) > 1:
             text = "\n".join(each.text for each in members)
-            # other members make another page, whose answers must not be taken for this one's
+            # the id depends on the members, because answers are stored by id
             name = f"page/{sha256(' '.join(each.id for each in members).encode()).hexdigest()[:12]}"
             yield SetItem(name, _page(members), text, name, {"kind": "long page"})
 
 
 def _copies(name: str, image: Image.Image, text: str) -> Iterator[SetItem]:
-    """One picture in other sizes, in other directions, and asked for as JSON."""
+    """Scaled and rotated copies of one picture, and one whose text is asked for as JSON."""
     for size, factor in SIZES.items():
         if factor != 1.0:
             sides = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
@@ -141,7 +141,7 @@ def _copies(name: str, image: Image.Image, text: str) -> Iterator[SetItem]:
 
 
 def _page(members: Sequence[TextPicture]) -> Image.Image:
-    """Pictures under each other on white."""
+    """Pictures one below the other on white."""
     height = sum(each.image.height + _MARGIN for each in members) + _MARGIN
     width = max(each.image.width for each in members) + 2 * _MARGIN
     page = Image.new("RGB", (width, height), "white")
@@ -153,7 +153,7 @@ def _page(members: Sequence[TextPicture]) -> Image.Image:
 
 
 def _scans(folder: Path) -> Iterator[str]:
-    """Real scans where they are, not copied."""
+    """Lines of real scans, referenced by path."""
     for name, (text_file, turn) in SCANS.items():
         if (folder / name).is_file() and (folder / text_file).is_file():
             text = (folder / text_file).read_text(encoding="utf-8").strip()

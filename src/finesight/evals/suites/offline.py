@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All benchmarks on real data that need no download, one after another, and stored outputs scored again.
+"""The offline suite: all benchmarks on local real data, and stored outputs of other systems scored again.
 
-Benchmarks that a folder of real data lacks are listed. A benchmark that could not be answered at all stays in the table
-with its reasons.
+Benchmarks without data are listed. A benchmark without any answer stays in the table with its reasons.
 """
 
 from __future__ import annotations
@@ -26,18 +25,15 @@ from finesight.evals.suites.goldens import Golden, replay
 from finesight.evals.suites.real_tasks import REAL_TASKS, RealTask, present
 from finesight.present.page import Table, TableRow
 
-OnPart = Callable[[str, int], None]
-"""Called with the benchmark and the number of its items done."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offline:
-    """What the suite gave.
+    """Outcome of the suite.
 
     Attributes:
-        results: of the benchmarks that were run, in order.
+        results: of the benchmarks, in order.
         goldens: stored outputs scored again.
-        missing: benchmarks whose folders are not there.
+        missing: benchmarks without data.
         copies: local copy by benchmark.
     """
 
@@ -47,7 +43,7 @@ class Offline:
     copies: Mapping[str, Path]
 
     def table(self) -> list[dict[str, Any]]:
-        """One row per benchmark and per set of stored outputs, in plain JSON values."""
+        """One row per benchmark and per set of stored outputs, as plain JSON values."""
         return [*map(_result_row, self.results), *map(_golden_row, self.goldens)]
 
 
@@ -58,20 +54,20 @@ def run_offline(
     out: Path,
     *,
     limit: int | None = None,
-    on_progress: OnPart | None = None,
+    on_progress: Callable[[str, int], None] | None = None,
 ) -> Offline:
-    """Run everything that the folders of real data hold; run again to go on after a crash.
+    """Run all benchmarks with data; after a crash, call it again.
 
     Args:
-        responder: who answers.
-        space: what numbers in its answers mean.
-        real: folders of real data, each with a folder per source; the first that has a source counts.
-        out: answers go to a folder per benchmark here.
-        limit: items per benchmark at most.
+        responder: source of answers.
+        space: unit of coordinates in answers.
+        real: folders of real data, each with a folder per source; the first that has a source is used.
+        out: gets one folder per benchmark.
+        limit: maximum number of items per benchmark.
         on_progress: called with the benchmark and the number of its items done.
 
     Raises:
-        EvalError: there is nothing that could be run, or a copy is broken.
+        EvalError: no benchmark has data, or a copy is broken.
     """
     there, missing = present(REAL_TASKS, real)
     if not there:
@@ -105,15 +101,15 @@ def run_offline(
 
 
 def save_offline(done: Offline, out: Path, *, model: str) -> dict[str, Any]:
-    """Write `offline.json` and the page `offline.html` beside the answers.
+    """Write `offline.json` and `offline.html` beside the answers.
 
     Args:
-        done: the suite.
-        out: folder it was run in.
-        model: who answered, for the title.
+        done: outcome of the suite.
+        out: its folder.
+        model: name for the title.
 
     Returns:
-        What `offline.json` holds.
+        The content of `offline.json`.
 
     Raises:
         EvalError: the page cannot be written.
@@ -139,7 +135,7 @@ def save_offline(done: Offline, out: Path, *, model: str) -> dict[str, Any]:
 
 
 def goldens_table(goldens: Sequence[Golden]) -> Table:
-    """Stored outputs of other systems: our totals beside the published ones."""
+    """Table of stored outputs: our totals and the published ones."""
     rows = []
     for each in goldens:
         totals = (f"{each.ours:.6g}", f"{each.official:.6g}", "yes" if each.agrees else "NO")
@@ -178,7 +174,7 @@ def _golden_row(golden: Golden) -> dict[str, Any]:
 def shown_items(
     copies: Mapping[Path, Path], *, most_failures: int = MOST_FAILURES
 ) -> dict[tuple[str, str], Item]:
-    """Questions that a report shows, by benchmark and id: some pictures are cut or drawn only when they are asked.
+    """Items that a report shows, by benchmark and id, for pictures that are not separate files.
 
     Args:
         copies: local copy by folder of a run.

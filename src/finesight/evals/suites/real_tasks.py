@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Benchmarks that can be run from folders of real data, and where each finds its own.
+"""Benchmarks on folders of real data, and the sources that each needs.
 
-A root is a folder with a folder per source, as `scripts/fetch_real_data.py` leaves it or as it was put together by
-hand. There may be several; the first that has all that a benchmark needs is taken.
+A root is a folder with one folder per source, made by `scripts/fetch_real_data.py` or by hand. Of several roots, the
+first with all sources of a benchmark is used.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class RealTask:
 
     Attributes:
         task: its name.
-        needs: folders below a root that must be there; the first is the copy, if there is only one.
-        how: what to do where they are missing.
-        prompt: way to ask; None takes the task's first.
-        card_tokens: of an answer on the report card; 0 for a benchmark that has no row there.
+        needs: required folders below a root; a single one is the copy.
+        how: how to get missing ones.
+        prompt: its name; None takes the task's first.
+        card_tokens: limit of answer tokens on the report card; 0 for a benchmark without a row there.
     """
 
     task: str
@@ -35,7 +35,7 @@ class RealTask:
     card_tokens: int = 64
 
     def copy_in(self, roots: Sequence[Path]) -> Path | None:
-        """The local copy: a folder, or the root itself where several are needed; None if there is none."""
+        """The local copy: the only needed folder, or the root if several are needed; None if missing."""
         for root in roots:
             if all((root / name).is_dir() for name in self.needs):
                 return root / self.needs[0] if len(self.needs) == 1 else root
@@ -77,20 +77,20 @@ REAL_TASKS = (
         task="mathvision_mini",
         needs=("mathvision",),
         how=BY_HAND.format("mathllm/MATH-V as mathvision"),
-        card_tokens=0,  # long reasoning: nothing that a small model is asked
+        card_tokens=0,  # long reasoning, unsuitable for a small model
     ),
 )
-"""In the order in which they are run and shown."""
+"""In the order of the suite."""
 
 
 CARD_TASKS = tuple(part for part in REAL_TASKS if part.card_tokens)
-"""Those that the report card has rows of."""
+"""Benchmarks with a row on the report card."""
 
 
 def present(
     parts: Sequence[RealTask], roots: Sequence[Path]
 ) -> tuple[list[tuple[RealTask, Path]], list[RealTask]]:
-    """Parts with their local copies, and parts that have none."""
+    """Parts with their local copies, and parts without data."""
     found = [(part, part.copy_in(roots)) for part in parts]
     there = [(part, copy) for part, copy in found if copy is not None]
     return there, [part for part, copy in found if copy is None]

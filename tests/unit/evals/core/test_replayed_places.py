@@ -109,7 +109,7 @@ def test_what_is_no_size_is_refused_by_row_and_field(tmp_path, size, field):
         {"id": "2", "text": "x", "media": [media, {**media, field: size}]},
     ]
     path = jsonl(tmp_path / "outputs.jsonl", rows)
-    with pytest.raises(EvalError, match=rf"outputs.jsonl, .*media\[1\]\.{field} is .*no size"):
+    with pytest.raises(EvalError, match=rf"outputs.jsonl, .*media\[1\]\.{field} is .*not a size"):
         Replay.load(path, declares_resize=True)
     assert Replay.load(path).stored == {"1": "x", "2": "x"}  # sizes are not needed
     jsonl(path, [{"id": "1", "text": "x", "media": media}])
@@ -149,7 +149,8 @@ def test_a_picture_that_is_not_there_is_an_error_of_its_item(copy, tmp_path):
     assert load_result(tmp_path / "out").errors == {"no_size": 1}
     last = json.loads((tmp_path / "out" / "samples.jsonl").read_text().splitlines()[-1])
     assert (
-        "1.png: its size is not known; put it into the copy, or say by --space" in last["message"]
+        "1.png: its size is not known; put it into the copy, or state another --space"
+        in last["message"]
     )
 
 

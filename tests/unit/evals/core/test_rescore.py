@@ -124,7 +124,7 @@ def test_tasks_are_found_by_looking(package):
 @pytest.mark.parametrize(
     ("listed", "message"),
     [
-        ("[1]", r"TASKS of toy_tasks\.toys\.second is no mapping of names to functions"),
+        ("[1]", r"TASKS of toy_tasks\.toys\.second must map names to functions"),
         ("{'toy': print}", r"toy_tasks\.toys\.\w+ has a second function for toy"),
         ("{'other': print}", r"only one of .*tasks\.toml and TASKS .* has: other"),
     ],

@@ -169,7 +169,7 @@ def test_failures_are_counted_under_a_reason(tmp_path):
     by_id = {each["id"]: each for each in lines(tmp_path / "run")}
     assert by_id["q2"]["message"] == "9 tokens, 8 fit"
     assert "no.png" in by_id["q5"]["message"]
-    assert by_id["q0#2"]["message"] == "id 'q0' stands 2 times"
+    assert by_id["q0#2"]["message"] == "id 'q0' occurs 2 times"
     assert by_id["row 7"]["message"] == "not JSON"
 
 
@@ -195,7 +195,9 @@ def test_pictures_that_changed_under_their_names_are_refused(tmp_path):
     with pytest.raises(EvalError, match="item q2 was asked with other pictures, videos, tools"):
         go(asked, Asked(), folder)
     path.unlink()
-    with pytest.raises(EvalError, match=r"q2 was answered, but nobody can say .*a\.png") as raised:
+    with pytest.raises(
+        EvalError, match=r"q2 was answered, but its media cannot be read .*a\.png"
+    ) as raised:
         go(asked, Asked(), folder)
     assert "rescore" in raised.value.hint
     assert lines(folder) == before
@@ -336,7 +338,7 @@ def test_a_copy_that_changed_is_refused(tmp_path):
 
 def test_resized_pixels_need_a_known_resize(tmp_path):
     endpoint = FromModel(None, "somewhere", declares_resize=False)
-    with pytest.raises(EvalError, match="somewhere does not say how it resizes"):
+    with pytest.raises(EvalError, match="somewhere does not state the resized sizes"):
         go([item(1)], endpoint, tmp_path)
     with pytest.raises(ConfigError, match="shard 3 of 3"):
         go([item(1)], Asked(), tmp_path, shard=(3, 3))

@@ -19,7 +19,7 @@ from finesight.evals.core.results import load_result
 from finesight.evals.core.run import run
 from finesight.evals.core.task import Item
 from finesight.evals.core.worker import question_of
-from finesight.evals.judge.ask import PATIENCE, Judge
+from finesight.evals.judge.ask import MOST_FAILURES, Judge
 from finesight.evals.judge.rules import (
     CAPTION,
     CHOICE,
@@ -83,7 +83,7 @@ def test_the_option_an_answer_chose(said, verdict, parsed, correct):
 
 @pytest.mark.parametrize("said", ["", "B", "CHOICE:", "CHOICE: D", "CHOICE: A or B", "Sure!"])
 def test_a_judge_that_says_something_else_has_said_nothing(said):
-    with pytest.raises(Nonsense, match="the judge said"):
+    with pytest.raises(Nonsense, match="the judge replied"):
         CHOICE.decide(case("the barking one"), Scripted(said))
 
 
@@ -337,7 +337,7 @@ def test_failures_keep_the_score_by_rule_and_are_counted(tmp_path):
         {"hit": 0.0}
     ]
     assert lines[0]["message"] == "status 429"
-    assert lines[1]["message"].startswith("the judge said 'no idea'")
+    assert lines[1]["message"].startswith("the judge replied 'no idea'")
     assert found.result.errors == {}
 
 
@@ -345,8 +345,8 @@ def test_a_judge_that_is_down_is_left_alone(tmp_path):
     finished(tmp_path, odd_or_even, count=20)
     down = Model(lambda prompt: RemoteError("refused"))
     found = judge_run(tmp_path, JUDGED, Judge(responder=down, model="m", where="a"))
-    assert len(down.prompts) == PATIENCE
-    assert found.failures == {"endpoint": PATIENCE, "not_asked": 20 - PATIENCE}
+    assert len(down.prompts) == MOST_FAILURES
+    assert found.failures == {"endpoint": MOST_FAILURES, "not_asked": 20 - MOST_FAILURES}
     assert found.result.value == found.by_rule.value
     assert found.result.identity != found.by_rule.identity
 

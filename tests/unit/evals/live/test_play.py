@@ -232,11 +232,11 @@ def test_screens_are_kept_once_each(tmp_path):
 
 
 def test_contradictions_are_said_before_anything_is_played(tmp_path):
-    with pytest.raises(EvalError, match="scripted does not say how it resizes"):
+    with pytest.raises(EvalError, match="scripted does not state the resized sizes"):
         player(Scripted(""), Counter(), tmp_path, space="resized")
-    with pytest.raises(EvalError, match="speak of pixels"):
+    with pytest.raises(EvalError, match="use pixels"):
         player(Scripted(""), Counter(), tmp_path, space="relative_1")
-    with pytest.raises(EvalError, match="0 steps"):
+    with pytest.raises(EvalError, match="most_steps=0"):
         player(Scripted(""), Counter(), tmp_path, most_steps=0)
 
 
@@ -350,7 +350,7 @@ def test_an_episode_can_be_read(tmp_path):
     assert in_words(reply.text).splitlines() == [
         "task: Click.",
         "1. the answer holds no tool call",
-        "   said: 'I think so.'",
+        "   answer: 'I think so.'",
         '2. {"kind": "left_click", "point": [150.0, 150.0]}',
         '3. {"kind": "left_click", "point": [150.0, 150.0]}',
         "end: over, score: 1",
@@ -376,7 +376,7 @@ def test_a_model_that_only_points_is_asked_for_points_and_they_are_clicked(tmp_p
     assert [act.point for act in environment.acts] == [Point(100.0, 50.0)]
     assert [step["problem"] for step in told["steps"]] == ["", "the answer holds no point"]
     assert told["end"] == "stuck"
-    with pytest.raises(EvalError, match="manner 'song'"):
+    with pytest.raises(EvalError, match="no prompt 'song'"):
         Player(
             inner=inner,
             environment=environment,

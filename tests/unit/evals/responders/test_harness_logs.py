@@ -57,7 +57,7 @@ def test_a_log_without_documents_is_matched_by_place(tmp_path):
     assert match[0].name == "replay of samples_toy.jsonl (lmms-eval)"
     assert match[1] == [
         "2 of 3 items have an output, matched by place in the split",
-        "the log's target stands in the truth of 2 of 2 items",
+        "the log's target occurs in the truth of 2 of 2 items",
         "1 items without an output: q2",
     ]
 
@@ -105,7 +105,7 @@ def test_a_table_is_matched_by_its_index(tmp_path):
     lost = "items whose output is lost: the model failed, or its cell was too short"
     assert match[1] == [
         "3 of 3 items have an output, matched by column index",
-        "the log's target stands in the truth of 1 of 3 items",
+        "the log's target occurs in the truth of 1 of 3 items",
         f"1 {lost}: q2",
         "1 outputs without an item: index q9",
     ]

@@ -31,8 +31,7 @@ from finesight.evals.tasks.shared.questions import (
     template,
 )
 from finesight.geometry import Size
-from finesight.processor.resize import smart_resize
-from finesight.screen.history import call_in_words
+from finesight.screen.history import POINT_REQUEST, call_in_words
 from finesight.screen.tools import computer_use
 from finesight.text.chat_template import DEFAULT_SYSTEM
 
@@ -40,23 +39,10 @@ COOKBOOK = "the agent cookbook of Qwen2.5-VL"
 Tool = Callable[[Size], dict[str, Any]]
 AskOnScreen = Callable[[Question, Size], Sequence[Piece]]
 """Gives the parts of the user's turn for a question and the resized screen."""
-POINT_REQUEST = (
-    'Point to the element for "{text}" in the image, output its coordinates in JSON format.'
-)
-"""Asks for a point in JSON, without a tool."""
 _PLATFORMS = {
     **dict.fromkeys(("ios", "android", "mobile"), "mobile"),
     **dict.fromkeys(("windows", "macos", "desktop"), "desktop"),
 }
-
-
-def seen_size(screen: Sequence[float], budget: Budget) -> Size:
-    """Size of a screen `[width, height]` after Qwen2.5-VL's resizing."""
-    width, height = (int(side) for side in screen)
-    rows, columns = smart_resize(
-        height, width, min_pixels=budget.min_pixels, max_pixels=budget.max_pixels
-    )
-    return Size(columns, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +59,7 @@ class ToolWording(Way):
 
     def item(self, question: Question, budget: Budget) -> Item:
         """See `Way.item`."""
-        size = seen_size(question.truth["screen"], budget)
+        size = budget.seen_size(*question.truth["screen"])
         asked = conversation(self.ask(question, size), budget, system=DEFAULT_SYSTEM)
         return as_item(question, replace(asked, tools=(self.tool(size),)))
 
