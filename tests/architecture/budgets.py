@@ -17,20 +17,6 @@ NESTING_MOST = 4
 SHARE = 0.9
 """This share of files and functions keeps the lower limit; the upper one holds for all."""
 
-LONGER: dict[str, int] = {
-    # A command is its options, one parameter each.
-    "src/finesight/cli/ask.py:ask": 73,
-    "src/finesight/cli/eval.py:evaluate": 71,
-    "src/finesight/cli/eval_live.py:live": 75,
-    "src/finesight/cli/eval_run.py:run": 80,
-    "src/finesight/cli/locate.py:locate": 65,
-    "src/finesight/cli/plan.py:plan": 61,
-    # To be split.
-    "src/finesight/evals/core/run.py:run": 78,
-    "src/finesight/model/weights.py": 417,
-}
-"""What is longer than the upper limit, and how long it may be: these only become shorter."""
-
 BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.Match)
 
 
@@ -68,13 +54,6 @@ def over(measured: Sequence[Measured], most: int) -> list[str]:
     """Everything above the limit, longest first."""
     ranked = sorted(measured, key=lambda item: -item.value)
     return [f"{item.where}: {item.value}, at most {most}" for item in ranked if item.value > most]
-
-
-def over_hard_limit(measured: Sequence[Measured], most: int) -> list[str]:
-    """Everything above the limit that holds for all, or above its own where `LONGER` gives one."""
-    own = [each for each in measured if each.where in LONGER]
-    others = [each for each in measured if each.where not in LONGER]
-    return over(others, most) + [line for each in own for line in over([each], LONGER[each.where])]
 
 
 def too_many_over(measured: Sequence[Measured], limit: int) -> list[str]:

@@ -15,9 +15,7 @@ def everything():
 
 
 def test_files_keep_the_hard_limit():
-    assert (
-        budgets.over_hard_limit(budgets.file_lengths(everything()), budgets.FILE_LINES_MOST) == []
-    )
+    assert budgets.over(budgets.file_lengths(everything()), budgets.FILE_LINES_MOST) == []
 
 
 def test_most_files_are_short():
@@ -25,10 +23,7 @@ def test_most_files_are_short():
 
 
 def test_functions_keep_the_hard_limit():
-    assert (
-        budgets.over_hard_limit(budgets.function_lengths(everything()), budgets.FUNCTION_LINES_MOST)
-        == []
-    )
+    assert budgets.over(budgets.function_lengths(everything()), budgets.FUNCTION_LINES_MOST) == []
 
 
 def test_most_functions_are_short():
@@ -79,19 +74,6 @@ def test_a_long_file_is_measured():
 )  # fmt: skip
 def test_nesting_is_measured(text, depth):
     assert [item.value for item in budgets.nesting_depths(sample(text))] == [depth]
-
-
-def test_exceptions_are_still_longer():
-    measured = budgets.file_lengths(everything()) + budgets.function_lengths(everything())
-    lengths = {each.where: each.value for each in measured}
-    assert {where: lengths[where] for where in budgets.LONGER} == budgets.LONGER
-
-
-def test_an_exception_has_a_limit_of_its_own(monkeypatch):
-    monkeypatch.setattr(budgets, "LONGER", {"known": 90})
-    measured = [Measured(90, "known"), Measured(81, "new")]
-    assert budgets.over_hard_limit(measured, 80) == ["new: 81, at most 80"]
-    assert budgets.over_hard_limit([Measured(91, "known")], 80) == ["known: 91, at most 90"]
 
 
 def test_a_tenth_may_be_longer_but_no_more():
