@@ -327,7 +327,7 @@ def test_an_endpoint_that_is_not_there_is_no_score(finesight, toy, monkeypatch):
     outcome = finesight("eval", "run", "toy", "--data", "toy.jsonl", *given, "--workers", 4)
     assert (outcome.code, outcome.out) == (1, "")
     assert (
-        "none of 10 items of toy was answered; the first: http://127.0.0.1:9/v1 broke"
+        "none of 10 items of toy was answered; the first: the connection to http://127.0.0.1:9/v1 failed"
         in outcome.err
     )
     assert "--retry-errors" in outcome.err

@@ -13,5 +13,5 @@ from finesight.train.schedule import ScheduleConfig
 )
 def test_progress_counts_what_ends_the_run(minutes, shown):
     schedule = ScheduleConfig(total_steps=200, warmup_steps=5, total_minutes=minutes)
-    trainer = SimpleNamespace(schedule=schedule, place=62)
+    trainer = SimpleNamespace(schedule=schedule, schedule_step=62)
     assert _share_done(trainer) == shown

@@ -80,7 +80,7 @@ def test_formats_of_one_picture_have_a_first_page(tmp_path, format_name):
     (part,) = image_parts((path, "1"))
     assert strongest(load_page(path, part.page)) == 1
     assert page_size(path, 0) == Size(32, 32)
-    with pytest.raises(ConfigError, match="page 2 of 1 asked for") as caught:
+    with pytest.raises(ConfigError, match="page 2 of 1 does not exist") as caught:
         image_parts((path, "2"))
     assert "only PDF, TIFF and animations" in caught.value.hint
     with pytest.raises(DecodeError, match=r"is no PDF but a .* picture"):
