@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from finesight.errors import FinesightError
 
@@ -51,6 +52,28 @@ def whole_file(
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
+
+
+def lock(path: Path, *, error: type[FinesightError] = FinesightError) -> BinaryIO:
+    """Open a file for appending, locked against other processes until it is closed; on Windows without the lock.
+
+    Raises:
+        FinesightError: of the class `error`; another process has locked it.
+        OSError: it cannot be opened.
+    """
+    file = path.open("ab")
+    if sys.platform == "win32":
+        return file
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as failure:
+        file.close()
+        raise error(
+            f"another process writes to {path}", hint="wait for it, or give another folder"
+        ) from failure
+    return file
 
 
 def write_bytes(

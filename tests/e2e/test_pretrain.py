@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small recipe from shards to an exported model; a stopped run resumes without a difference."""
 
+import fcntl
 import json
 import os
 import signal
@@ -170,7 +171,7 @@ def test_a_signal_to_the_whole_group_keeps_the_last_step(
             os.kill(int(worker), number)
         wait_for_lines(before + 20)
         run.send_signal(number)
-        assert run.wait(timeout=60) == 0
+        assert run.wait(timeout=60) == 130
     last = json.loads(log.read_text().splitlines()[-1])["step"]
     assert checkpoints(folder / "checkpoints")[-1].name == f"step_{last:08}"
 
@@ -225,6 +226,41 @@ def test_averaged_weights_are_scored_on_real_data(shards, tiny_model_folder, tmp
     }
     with pytest.raises(EvalError, match="there is nothing to score in"):
         evaluation([], tiny_model_folder, limit=1, real=[tmp_path / "a"])
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "said"),
+    [
+        ("data", {"pack_tokens": 1500}, r"data\.pack_tokens = \d+, the recipe has 1500"),
+        ("loss", {"tokens": 0.5}, r"loss\.tokens = 1\.0, the recipe has 0\.5"),
+        ("model", {"seed": 7}, r"model\.seed = 3, the recipe has 7"),
+    ],
+)
+def test_a_run_resumes_only_with_its_own_settings(
+    shards, tiny_model_folder, tmp_path, section, value, said
+) -> None:
+    schedule = {"total_steps": 2, "warmup_steps": 1, "decay_steps": 1}
+    recipe = _recipe(shards, tiny_model_folder, tmp_path / "a", schedule=schedule)
+    _train(recipe)
+    kept = (tmp_path / "a" / "config.toml").read_text()
+    changed = getattr(recipe, section).model_copy(update=value)
+    with pytest.raises(ConfigError, match=said) as raised:
+        pretrain.start(recipe.model_copy(update={section: changed}))
+    assert "model.start_from" in raised.value.hint
+    assert (tmp_path / "a" / "config.toml").read_text() == kept
+    longer = recipe.schedule.model_copy(update={"total_steps": 3})
+    assert _train(recipe.model_copy(update={"schedule": longer})).state.step == 3
+
+
+def test_one_process_trains_in_a_folder(shards, tiny_model_folder, tmp_path) -> None:
+    schedule = {"total_steps": 2, "warmup_steps": 1, "decay_steps": 1}
+    trainer = pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "a", schedule=schedule))
+    with (tmp_path / "a" / "train.lock").open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match="another process writes to"):
+            trainer.run(report=lambda step, values: None)
+    trainer.run(report=lambda step, values: None)
+    assert trainer.state.step == 2
 
 
 def test_another_number_of_workers_cannot_resume(shards, tiny_model_folder, tmp_path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finesight.cli import options
-from finesight.cli.errors import reported
+from finesight.cli.errors import INTERRUPTED, reported
 
 if TYPE_CHECKING:
     from finesight.train.loop import Evaluate, Trainer
@@ -101,6 +101,11 @@ def _run(recipe: TrainRecipe, score: Evaluate | None, export: Path | None) -> No
     signal.signal(signal.SIGTERM, lambda *_: _stop(trainer))
     signal.signal(signal.SIGINT, lambda *_: _stop(trainer))
     trainer.run(report=report, evaluate=score)
+    if trainer.was_stopped:
+        console.print(
+            f"interrupted; step {trainer.state.step} is saved, and the same command resumes from it"
+        )
+        raise typer.Exit(INTERRUPTED)
     if export is not None:
         pretrain.export(recipe.run.folder, recipe.model.folder, export)
         console.print(f"wrote {export}")

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from finesight import files
 from finesight.data.loader import PackStream, TrainBatch, read_packs
 from finesight.errors import DataError
 from finesight.model.vl import VisionLanguageModel
@@ -86,6 +87,11 @@ class Trainer:
     def schedule_step(self) -> int:
         """Effective step of the schedule; the run ends at `total_steps`."""
         return schedule_step(self.state.step, self.state.seconds, self.schedule)
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._must_stop
 
     def stop(self) -> None:
         """Let `run` end after the current step, with a checkpoint; may be called from a signal handler."""
@@ -214,8 +220,14 @@ class Trainer:
             evaluate: scores the model with averaged weights.
 
         Raises:
-            DataError: a loss is not finite, or a checkpoint or the log cannot be written.
+            DataError: a loss is not finite, a checkpoint or the log cannot be written, or another process trains in
+                the run's folder.
         """
+        self.settings.folder.mkdir(parents=True, exist_ok=True)
+        with files.lock(self.settings.folder / "train.lock", error=DataError):
+            self._run(report, evaluate)
+
+    def _run(self, report: Report, evaluate: Evaluate | None) -> None:
         settings = self.settings
         began = saved = time.monotonic()
         end = began + 60 * (settings.max_minutes or math.inf)
@@ -257,7 +269,6 @@ class Trainer:
         return {"samples": self.state.samples, "seconds": round(self.state.seconds, 1)}
 
     def _report(self, report: Report, values: dict[str, float]) -> None:
-        self.settings.folder.mkdir(parents=True, exist_ok=True)
         with (self.settings.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps({"step": self.state.step, **values}) + "\n")
         report(self.state.step, values)

@@ -19,11 +19,12 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from finesight import files
-from finesight.config.load import write_recipe
+from finesight.config.load import read_toml, write_recipe
 from finesight.config.model import ModelConfig
 from finesight.data.dense import DenseVocabulary
 from finesight.data.loader import PackStream
 from finesight.errors import ConfigError, DataError
+from finesight.inputs import shown
 from finesight.model.device import checked_device
 from finesight.model.init import init_weights
 from finesight.model.vl import VisionLanguageModel
@@ -49,7 +50,8 @@ def start(recipe: PretrainRecipe) -> Trainer:
     """Make a trainer: resumed, started from other weights, or new. The run folder is made after all checks.
 
     Raises:
-        ConfigError: the device or a folder does not exist, or the newest checkpoint was made with other data settings.
+        ConfigError: the device or a folder does not exist, or the run to resume has other settings of the model, the
+            data, the losses or the optimizers.
         DataError: `start_from` is neither a folder of safetensors nor a run with a checkpoint, weights do not fit the
             model, or a source has no data.
         WeightsError: the weights in `start_from` cannot be used.
@@ -68,10 +70,13 @@ def start(recipe: PretrainRecipe) -> Trainer:
         schedule=recipe.schedule,
         run=recipe.run,
     )
-    if not trainer.resume() and recipe.model.start_from is not None:
+    is_resumed = trainer.resume()
+    if not is_resumed and recipe.model.start_from is not None:
         _check_folder("model.start_from", recipe.model.start_from)
         _start_from(trainer, recipe.model.start_from)
     trainer.check_data()
+    if is_resumed:
+        _check_unchanged(recipe)
     recipe.run.folder.mkdir(parents=True, exist_ok=True)
     with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
         write_recipe(recipe, draft)
@@ -103,6 +108,24 @@ def objectives(recipe: PretrainRecipe, hidden_size: int) -> list[Objective]:
             )
         found.append(heads)
     return found
+
+
+def _check_unchanged(recipe: PretrainRecipe) -> None:
+    """Raise `ConfigError` if a run to resume has other settings than `run` and `schedule`, which may change."""
+    path = recipe.run.folder / "config.toml"
+    if not path.is_file():
+        return
+    before, now = read_toml(path), recipe.model_dump(mode="json", exclude_none=True)
+    for section in ("model", "data", "loss", "optim"):
+        old, new = before.get(section, {}), now.get(section, {})
+        for key in sorted(old.keys() | new.keys()):
+            if old.get(key) != new.get(key):
+                raise ConfigError(
+                    f"the run in {recipe.run.folder} has {section}.{key} = {shown(old.get(key))}, "
+                    f"the recipe has {shown(new.get(key))}",
+                    hint="a resumed run keeps its settings except those of run and schedule; "
+                    f"start a new one: another run.folder, and model.start_from = {str(recipe.run.folder)!r}",
+                )
 
 
 def _check_folder(key: str, folder: Path) -> None:

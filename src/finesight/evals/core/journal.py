@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 from finesight.conversation import Conversation
 from finesight.errors import EvalError
 from finesight.evals.core.task import CoordinateFrame, Item, Space
-from finesight.files import whole_file
+from finesight.files import lock, whole_file
 from finesight.geometry import Size
 
 _SHARD_NAME = re.compile(r"samples-(\d+)-of-(\d+)\.jsonl")
@@ -176,7 +175,7 @@ class Journal:
     def __init__(self, path: Path, *, drops_failed: bool = False) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = _locked(path)
+        self._file = lock(path, error=EvalError)
         try:
             samples, whole = _read(path)
         except EvalError:
@@ -186,7 +185,7 @@ class Journal:
             samples = [sample for sample in samples if sample.text is not None]
             write_samples(path, samples)
             self._file.close()
-            self._file = _locked(path)  # write_samples replaced the file
+            self._file = lock(path, error=EvalError)  # write_samples replaced the file
         else:
             self._file.truncate(whole)
         self._is_changed = False
@@ -259,20 +258,3 @@ def _read(path: Path) -> tuple[list[Sample], int]:
         samples.append(Sample(**values))
         whole += len(line)
     return samples, whole
-
-
-def _locked(path: Path) -> BinaryIO:
-    """A file opened for appending, locked against other processes except on Windows."""
-    file = path.open("ab")
-    if sys.platform == "win32":
-        return file
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise EvalError(
-            f"another process writes to {path}", hint="wait for it, or give another folder"
-        ) from error
-    return file
