@@ -116,6 +116,9 @@ def _figures(sample: Sample, item: Item | None) -> Iterator[Figure]:
     for index, media in enumerate(sample.media[:_MOST_PICTURES]):
         name = str(media["source"])
         part = parts[index] if index < len(parts) else None
+        if part is None and not Path(name).exists():
+            yield Figure(caption=f"{name} (not shown: no such file; give the copies with --data)")
+            continue
         if media["kind"] != "image":
             yield _strip(part if isinstance(part, VideoPart) else None, name)
             continue
