@@ -35,6 +35,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("train", "server", "evals", "apps"),
     ("doctor", "api"),
     ("cli", "interop"),
+    ("__main__",),
 )
 """Lowest first; a layer may import every layer below its own level, less `REFUSED`."""
 

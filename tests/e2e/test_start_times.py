@@ -22,3 +22,9 @@ def test_a_picture_question_loads_no_compiler(picture_file, tiny_model_folder):
     )
     assert "tokens/s" in done.stderr
     assert done.stdout.endswith("loaded: []\n")
+
+
+def test_the_package_is_a_command():
+    command = [sys.executable, "-m", "finesight", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.split()[0]) == (0, "finesight"), done.stderr
