@@ -5,7 +5,7 @@
 
     cli, interop, api, doctor
      └▶ train │ server │ evals │ apps             siblings, but train ▶ data, server ▶ engine
-          └▶ engine │ data                        siblings
+          └▶ engine │ data                        siblings; both ▶ checkpoints
                └▶ processor │ model │ remote │ present │ screen    processor and model meet only in batch
                     └▶ media │ text │ parse │ browser              siblings
                          └▶ config ▶ batch ▶ conversation, attention_plan ▶ geometry ▶ inputs, threads, files ▶ errors
@@ -31,6 +31,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("config",),
     ("media", "text", "parse", "browser"),
     ("processor", "model", "remote", "present", "screen"),
+    ("checkpoints",),
     ("engine", "data"),
     ("train", "server", "evals", "apps"),
     ("doctor", "api"),

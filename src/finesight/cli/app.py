@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from finesight.cli import ask, data, doctor, locate, plan, train
+from finesight.cli import ask, data, doctor, import_decoder, locate, plan, train
 from finesight.cli import eval as evaluation
 from finesight.cli.errors import BUG, reported
 from finesight.cli.options import CommandLine
@@ -45,6 +45,7 @@ def build() -> typer.Typer:
         ("locate", locate.locate),
         ("plan", plan.plan),
         ("train", train.train),
+        ("import", import_decoder.import_decoder),
         ("doctor", doctor.doctor),
     ):
         app.command(name)(handler)

