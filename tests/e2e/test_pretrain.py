@@ -21,6 +21,7 @@ from finesight.config.load import validate, write_recipe
 from finesight.data.record import Glyph, Record, SceneObject, Truth
 from finesight.data.shards import write_shard
 from finesight.errors import ConfigError, DataError, EvalError
+from finesight.train import export as exporting
 from finesight.train import pretrain
 from finesight.train.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from finesight.train.recipe import PretrainRecipe
@@ -276,7 +277,7 @@ def test_loss_falls_and_the_export_answers(shards, tiny_model_folder, tmp_path) 
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert rows[-1]["tokens"] < 0.5 * rows[0]["tokens"]
     assert rows[-1]["characters"] < rows[0]["characters"]
-    pretrain.export(tmp_path / "run", tiny_model_folder, tmp_path / "model")
+    exporting.export(tmp_path / "run", tiny_model_folder, tmp_path / "model")
     loaded = pretrain.load_model(tmp_path / "model", dtype=torch.float32)
     average = pretrain.start(recipe).average.module.get_parameter("model.model.norm.weight")
     assert torch.equal(loaded.model.norm.weight, average.to(torch.bfloat16).float())
@@ -371,7 +372,7 @@ def test_broken_checkpoint_is_named_and_deleting_it_resumes(
 
 def test_nothing_to_start_from(shards, tiny_model_folder, tmp_path) -> None:
     with pytest.raises(DataError, match="no finished checkpoint"):
-        pretrain.export(tmp_path / "none", tiny_model_folder, tmp_path / "model")
+        exporting.export(tmp_path / "none", tiny_model_folder, tmp_path / "model")
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_is_written(
@@ -400,5 +401,5 @@ def test_a_run_on_a_gpu_learns_and_resumes(shards, tiny_model_folder, tmp_path) 
     assert resumed.state.step == 40
     rows = [json.loads(line) for line in (tmp_path / "a" / "log.jsonl").read_text().splitlines()]
     assert rows[-1]["tokens"] < 0.5 * rows[0]["tokens"]
-    pretrain.export(tmp_path / "a", tiny_model_folder, tmp_path / "model")
+    exporting.export(tmp_path / "a", tiny_model_folder, tmp_path / "model")
     assert pretrain.load_model(tmp_path / "model").device.type == "cpu"

@@ -16,6 +16,7 @@ from finesight.data.loader import PackStream, read_packs
 from finesight.data.record import Glyph, Record, Truth
 from finesight.data.shards import write_shard
 from finesight.errors import DataError, ShardCorrupt
+from finesight.train import export as exporting
 from finesight.train import pretrain
 from finesight.train.checkpoint import checkpoints
 from finesight.train.recipe import PretrainRecipe
@@ -137,9 +138,9 @@ def test_an_export_that_fails_leaves_no_folder(recipe, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("shutil.copyfile", full)
         with pytest.raises(DataError, match=r"model folder new/m cannot be written: .*No space"):
-            pretrain.export(recipe.run.folder, recipe.model.folder, Path("new/m"))
+            exporting.export(recipe.run.folder, recipe.model.folder, Path("new/m"))
     assert list(Path("new").iterdir()) == []
-    pretrain.export(recipe.run.folder, recipe.model.folder, Path("new/m"))
+    exporting.export(recipe.run.folder, recipe.model.folder, Path("new/m"))
     assert (tmp_path / "new" / "m" / "tokenizer.json").exists()
 
 

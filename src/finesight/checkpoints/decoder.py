@@ -4,7 +4,8 @@
 The decoder keeps its weights and its vocabulary. Control tokens that it does not use get the names of Qwen2.5-VL's
 control tokens (`<|vision_start|>`, `<|image_pad|>`, ...). The tower keeps its weights but for the last layer of its
 merger, whose width is that of the decoder: it starts at zero, with the mean embedding of the printable ASCII characters
-as bias, so that every visual token starts as an average letter.
+as bias, so that every visual token starts as an average letter. Blocks may be added to the tower; they start as the
+identity.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from finesight import files
 from finesight.checkpoints.gguf import GgufDecoder
 from finesight.config.model import ModelConfig, SpecialTokenIds, TextConfig, VisionConfig
 from finesight.errors import ConfigError, WeightsError
+from finesight.model.init import init_weights
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model, save_model
 from finesight.processor.from_hf import read_json
@@ -35,7 +37,12 @@ _MERGER_OUT = "visual.merger.mlp.2"
 
 
 def import_decoder(
-    decoder: GgufDecoder, tower: Path, out: Path, *, max_pixels: int | None = None
+    decoder: GgufDecoder,
+    tower: Path,
+    out: Path,
+    *,
+    extra_blocks: int = 0,
+    max_pixels: int | None = None,
 ) -> None:
     """Write a checkpoint folder: the decoder under the tower, in bfloat16.
 
@@ -43,6 +50,7 @@ def import_decoder(
         decoder: the text decoder.
         tower: checkpoint folder whose vision tower is used.
         out: folder to write, replaced if it exists; it exists only when complete.
+        extra_blocks: blocks to add at the end of the tower: a multiple of the distance of its full-attention layers.
         max_pixels: largest area of a resized picture; None takes that of the tower's folder.
 
     Raises:
@@ -55,11 +63,15 @@ def import_decoder(
     tokenizer_json = backend.to_str(pretty=True)
     tokenizer = Tokenizer(backend, source=str(decoder.path))
     seeing = load_model(tower, dtype=torch.float32)
-    vision = seeing.config.vision.model_copy(update={"out_hidden_size": text.hidden_size})
+    vision = _deeper(seeing.config.vision, extra_blocks).model_copy(
+        update={"out_hidden_size": text.hidden_size}
+    )
     model = VisionLanguageModel(_config(text, vision, tokenizer))
+    init_weights(model, seed=0)
     tensors = dict(decoder.tensors())
     embedding = tensors["model.embed_tokens.weight"]
     tensors |= _of_tower(seeing, embedding, tokenizer)
+    tensors |= _identity(model, range(seeing.config.vision.depth, vision.depth))
     model.load_state_dict(tensors, strict=True)
     with files.whole_folder(out, error=WeightsError) as draft:
         save_model(model.to(torch.bfloat16), draft)
@@ -81,18 +93,18 @@ def mean_letter(embedding: Tensor, tokenizer: Tokenizer) -> Tensor:
 
 def _renamed_tokens(decoder: GgufDecoder) -> dict[str, str]:
     """New names of unused control tokens, in the order of their ids."""
-    control = decoder.control_tokens()
-    if missing := [name for name in names.SPECIAL_TOKENS[:3] if name not in control]:
+    added = decoder.added_tokens()
+    if missing := [name for name in names.SPECIAL_TOKENS[:3] if name not in added]:
         raise ConfigError(
             f"{decoder.path} has no control token {missing[0]}",
             hint="only decoders with the conversation format ChatML can be imported",
         )
-    wanted = [name for name in _NEEDED_TOKENS if name not in control]
+    wanted = [name for name in _NEEDED_TOKENS if name not in added]
     kept = {*names.SPECIAL_TOKENS, *names.ADDED_TEXT_TOKENS}
-    unused = [name for name in control if name not in kept]
+    unused = [name for name, is_control in added.items() if is_control and name not in kept]
     if len(unused) < len(wanted):
         raise ConfigError(
-            f"{decoder.path} has {len(unused)} unused control tokens, {len(wanted)} are needed for {wanted[0]} and others"
+            f"{decoder.path} has {len(unused)} unused control tokens, but {len(wanted)} are needed, as {wanted[0]}"
         )
     return dict(zip(unused, wanted, strict=False))
 
@@ -111,6 +123,36 @@ def _config(text: TextConfig, vision: VisionConfig, tokenizer: Tokenizer) -> Mod
             pad=id_of(names.END_OF_TEXT),
         ),
     )
+
+
+def _deeper(vision: VisionConfig, extra_blocks: int) -> VisionConfig:
+    """The tower's shape with more blocks, whose last ones attend to whole pictures at the same distance as before.
+
+    Worked example: 8 blocks with full attention in 3 and 7 become 12 with full attention in 3, 7 and 11.
+    """
+    full = vision.full_attention_layers
+    every = full[0] + 1 if full else 1
+    regular = tuple(range(every - 1, vision.depth, every))
+    if extra_blocks % every or (extra_blocks and full != regular):
+        raise ConfigError(
+            f"{extra_blocks} blocks cannot be added to a tower of {vision.depth} with full attention in {full}",
+            hint=f"add a multiple of {every}",
+        )
+    depth = vision.depth + extra_blocks
+    layers = full + tuple(range(vision.depth + every - 1, depth, every))
+    return vision.model_copy(update={"depth": depth, "full_attention_layers": layers})
+
+
+def _identity(model: VisionLanguageModel, blocks: range) -> dict[str, Tensor]:
+    """Initial weights of new blocks: random, but zero where they write into the residual stream."""
+    state = model.state_dict()
+    found: dict[str, Tensor] = {}
+    for block in blocks:
+        prefix = f"visual.blocks.{block}."
+        for name in (each for each in state if each.startswith(prefix)):
+            writes = name.startswith((f"{prefix}attn.proj.", f"{prefix}mlp.down_proj."))
+            found[name] = torch.zeros_like(state[name]) if writes else state[name]
+    return found
 
 
 def _of_tower(

@@ -56,9 +56,7 @@ _IGNORED = ("rope_freqs.weight",)
 _CONTROL, _USER_DEFINED = 3, 4
 """Token types of GGUF: control tokens, and added tokens that stay visible."""
 
-_QWEN2_WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+_QWEN2_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 """Pre-tokenizer pattern in the published tokenizer.json of Qwen2."""
 
 
@@ -159,9 +157,7 @@ class GgufDecoder:
             index: kind for index, kind in enumerate(types) if kind in (_CONTROL, _USER_DEFINED)
         }
         texts = [rename(text) if index in added else text for index, text in enumerate(texts)]
-        merges = [
-            tuple(str(each).split(" ", 1)) for each in self._value("tokenizer.ggml.merges")
-        ]
+        merges = [_pair(str(each)) for each in self._value("tokenizer.ggml.merges")]
         vocabulary = {text: index for index, text in enumerate(texts)}
         backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
         normalizer, backend.pre_tokenizer = _PRE_TOKENIZERS[pre]()
@@ -176,13 +172,15 @@ class GgufDecoder:
         )
         return backend
 
-    def control_tokens(self) -> list[str]:
-        """Names of the control tokens, by id."""
+    def added_tokens(self) -> dict[str, bool]:
+        """Added tokens in the order of their ids, and whether each is a control token."""
         types = self._value("tokenizer.ggml.token_type")
         texts = self._value("tokenizer.ggml.tokens")
-        return [
-            str(text) for text, kind in zip(texts, types, strict=True) if kind == _CONTROL
-        ]
+        return {
+            str(text): kind == _CONTROL
+            for text, kind in zip(texts, types, strict=True)
+            if kind in (_CONTROL, _USER_DEFINED)
+        }
 
     def _value(self, key: str) -> Any:
         field = self._reader.fields.get(key)
@@ -228,6 +226,12 @@ def _split_halves(rows: npt.NDArray[np.float32], head_dim: int) -> npt.NDArray[n
     """
     heads = rows.reshape(-1, head_dim // 2, 2, rows.shape[-1])
     return np.ascontiguousarray(heads.swapaxes(1, 2)).reshape(rows.shape)
+
+
+def _pair(merge: str) -> tuple[str, str]:
+    """The two tokens of a merge, as in "th e"."""
+    left, _, right = merge.partition(" ")
+    return left, right
 
 
 def _short(value: float) -> float:

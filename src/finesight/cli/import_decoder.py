@@ -25,6 +25,12 @@ def import_decoder(
     tower: Annotated[
         str, typer.Option(help="Model whose vision tower is used: a folder or a name.")
     ] = "tiny",
+    extra_blocks: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Blocks to add at the end of the tower; they start as the identity."
+        ),
+    ] = 0,
     max_pixels: Annotated[
         int | None,
         typer.Option(
@@ -47,6 +53,10 @@ def import_decoder(
         check_writable(out, is_folder=True)
         path = find_decoder() if decoder == DECODER_NAME else Path(decoder)
         importing.import_decoder(
-            GgufDecoder(path), find_checkpoint(tower), out, max_pixels=max_pixels
+            GgufDecoder(path),
+            find_checkpoint(tower),
+            out,
+            extra_blocks=extra_blocks,
+            max_pixels=max_pixels,
         )
         typer.echo(f"wrote {out}", err=True)

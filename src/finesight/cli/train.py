@@ -78,6 +78,7 @@ def _run(recipe: TrainRecipe, score: Evaluate | None, export: Path | None) -> No
     """Train with progress on standard error, and export the model."""
     from rich.console import Console
 
+    from finesight.train import export as exporting
     from finesight.train import pretrain
 
     console = Console(stderr=True)
@@ -107,7 +108,7 @@ def _run(recipe: TrainRecipe, score: Evaluate | None, export: Path | None) -> No
         )
         raise typer.Exit(INTERRUPTED)
     if export is not None:
-        pretrain.export(recipe.run.folder, recipe.model.folder, export)
+        exporting.export(recipe.run.folder, recipe.model.folder, export)
         console.print(f"wrote {export}")
 
 

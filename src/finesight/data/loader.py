@@ -37,6 +37,28 @@ class LoaderConfig(EncoderConfig):
 
 
 @dataclass(frozen=True, slots=True)
+class TextOnly:
+    """The samples of a pack that have no picture, as a pack of their own.
+
+    Attributes:
+        batch: these samples alone.
+        rows: int64[R], their tokens in the whole pack.
+    """
+
+    batch: PackedBatch
+    rows: Tensor
+
+    @classmethod
+    def of(cls, batch: PackedBatch, samples: Sequence[EncodedSample]) -> TextOnly | None:
+        """Those of the `samples` of a pack; None if each has a picture."""
+        chosen = [index for index, one in enumerate(samples) if not one.vision]
+        if not chosen:
+            return None
+        rows = torch.nonzero(torch.isin(batch.sample_ids, torch.tensor(chosen))).squeeze(1)
+        return cls(pack([samples[index] for index in chosen]), rows)
+
+
+@dataclass(frozen=True, slots=True)
 class TrainBatch:
     """One pack with its training targets.
 
@@ -47,6 +69,7 @@ class TrainBatch:
         cursor: position in the data after this pack, as a plain mapping.
         num_samples: samples in the pack.
         worker: index of the worker that made it.
+        text_only: its samples without pictures, for `finesight.train.language`; None if there is none.
     """
 
     batch: PackedBatch
@@ -55,12 +78,17 @@ class TrainBatch:
     cursor: dict[str, Any]
     num_samples: int
     worker: int = 0
+    text_only: TextOnly | None = None
 
     def to(self, device: torch.device) -> TrainBatch:
         """Copy with the pack and its targets on `device`."""
+        text = self.text_only
         return replace(
             self,
             batch=self.batch.to(device),
+            text_only=None
+            if text is None
+            else TextOnly(text.batch.to(device), text.rows.to(device)),
             next_tokens=_moved(self.next_tokens, device),
             dense=_moved(self.dense, device),
         )
@@ -157,11 +185,13 @@ def _packed(
     if is_checked:
         for one in ready:
             one.sample.check()
-    batch = pack([one.sample for one in ready])
+    samples = [one.sample for one in ready]
+    batch = pack(samples)
     if is_checked:
         batch.check()
     return TrainBatch(
         batch=batch,
+        text_only=TextOnly.of(batch, samples),
         next_tokens=next_token_targets(batch),
         dense=DenseTargets.join(one.dense for one in ready),
         cursor=cursor,

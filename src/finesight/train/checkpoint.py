@@ -7,7 +7,7 @@ newest. Tensors are stored as safetensors, other state as JSON: nothing is pickl
 ::
 
     runs/<name>/checkpoints/step_00001200/
-        train.safetensors      weights, averaged weights, optimizer state, temporary heads
+        train.safetensors      weights, averages of those that are trained, optimizer state, temporary heads
         state.json             step, position in the data, counts
 """
 
@@ -112,6 +112,11 @@ def load_checkpoint(folder: Path) -> tuple[TrainState, dict[str, dict[str, Tenso
     return state, parts
 
 
+def averaged_weights(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """All weights of a checkpoint: the averages of those that were trained, and the frozen ones."""
+    return {**parts["weights"], **parts["average"]}
+
+
 def load_fitting(module: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
     """Load weights into a module with the same names and shapes.
 
@@ -133,3 +138,15 @@ def checkpoints(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if _NAME.match(path.name))
+
+
+def newest(run_folder: Path) -> dict[str, dict[str, Tensor]]:
+    """Tensors of the newest checkpoint of a run.
+
+    Raises:
+        DataError: there is none, or it cannot be read.
+    """
+    saved = checkpoints(run_folder / "checkpoints")
+    if not saved:
+        raise DataError(f"run {run_folder} has no finished checkpoint")
+    return load_checkpoint(saved[-1])[1]

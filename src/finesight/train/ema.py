@@ -17,7 +17,8 @@ from torch.optim.swa_utils import AveragedModel
 def averaged(module: nn.Module, decay: float) -> AveragedModel:
     """A copy of a module with averaged weights: call `update_parameters(module)` after each step.
 
-    The decay of update number n is `min(decay, n / (n + 10))`, so that the initial weights are soon forgotten.
+    The decay of update number n is `min(decay, n / (n + 10))`, so that the initial weights are soon forgotten. Frozen
+    weights are shared with the module.
 
     Args:
         module: the module to average.
@@ -28,9 +29,19 @@ def averaged(module: nn.Module, decay: float) -> AveragedModel:
     def update(own: Sequence[Tensor], current: Sequence[Tensor], _number: Tensor | int) -> None:
         number = int(average.n_averaged)  # on the host; `_number` is a copy on the device
         kept = min(decay, number / (number + 10))
-        torch._foreach_lerp_(list(own), list(current), 1 - kept)
+        changed = [
+            pair
+            for pair in zip(own, current, strict=True)
+            if pair[0].data_ptr() != pair[1].data_ptr()
+        ]
+        if changed:
+            averages, weights = zip(*changed, strict=True)
+            torch._foreach_lerp_(averages, weights, 1 - kept)
 
     average = AveragedModel(module, multi_avg_fn=update)
+    for own, weight in zip(average.module.parameters(), module.parameters(), strict=True):
+        if not weight.requires_grad:
+            own.data = weight.data  # frozen weights are shared
     average.n_averaged.fill_(1)  # at 0, torch copies the weights at the first update
     return average.requires_grad_(False).eval()
 

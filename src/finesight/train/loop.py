@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from finesight.errors import DataError
 from finesight.model.vl import VisionLanguageModel
 from finesight.train.checkpoint import (
     TrainState,
+    averaged_weights,
     checkpoints,
     load_checkpoint,
     load_fitting,
@@ -74,6 +75,9 @@ class Trainer:
         owned = {one.name: one for one in objectives if isinstance(one, nn.Module)}
         self.weights = nn.ModuleDict({MODEL: model, **owned}).to(run.device)
         self.optimizers = Optimizers(self.weights, optim)
+        for weight in self.weights.parameters():
+            if not weight.requires_grad:
+                weight.data = weight.data.to(getattr(torch, run.frozen_dtype))
         self.average = averaged(self.weights, run.average_decay)
         self.state = TrainState(step=0, cursor={}, samples=0, average_updates=0, seconds=0.0)
         self.checkpoint_folder = run.folder / "checkpoints"
@@ -115,7 +119,7 @@ class Trainer:
                 hint="start a new run from its weights: another run.folder, and model.start_from = this run",
             )
         load_fitting(self.weights, parts["weights"], saved[-1])
-        load_fitting(self.average.module, parts["average"], saved[-1])
+        load_fitting(self.average.module, averaged_weights(parts), saved[-1])
         restore(self.average, state.average_updates)
         self.optimizers.load_state_tensors(parts.get("optimizer", {}))
         self.state = state
@@ -128,9 +132,14 @@ class Trainer:
             DataError: the last loss is not finite, or the checkpoint cannot be written.
         """
         self._check_last_loss()
+        weights: dict[str, Tensor] = dict(self.weights.named_parameters())
         parts: dict[str, dict[str, Tensor]] = {
-            "weights": dict(self.weights.named_parameters()),
-            "average": dict(self.average.module.named_parameters()),
+            "weights": weights,
+            "average": {
+                name: value
+                for name, value in self.average.module.named_parameters()
+                if weights[name].requires_grad
+            },
             "optimizer": self.optimizers.state_tensors(),
         }
         return save_checkpoint(
@@ -272,3 +281,12 @@ class Trainer:
         with (self.settings.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps({"step": self.state.step, **values}) + "\n")
         report(self.state.step, values)
+
+
+def of_model(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of the model among those of `Trainer.weights`."""
+    return {
+        name.removeprefix(f"{MODEL}."): value
+        for name, value in tensors.items()
+        if name.startswith(f"{MODEL}.")
+    }

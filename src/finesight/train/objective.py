@@ -15,7 +15,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from finesight.batch import PackedBatch
 from finesight.data.loader import TrainBatch
+from finesight.model.head import OutputHead
+from finesight.model.lora import without_lora
 from finesight.model.vl import VisionLanguageModel
 from finesight.train.meters import Sum
 
@@ -31,6 +34,17 @@ class ForwardPass:
     def __init__(self, model: VisionLanguageModel, pack: TrainBatch) -> None:
         self._model = model
         self.pack = pack
+        self._hidden: Tensor | None = None
+
+    @property
+    def embedding(self) -> Tensor:
+        """`[V, D]`, the token embedding of the model."""
+        return self._model.model.embed_tokens.weight
+
+    @property
+    def head(self) -> OutputHead:
+        """The output head of the model."""
+        return self._model.lm_head
 
     @cached_property
     def visual_tokens(self) -> Tensor | None:
@@ -39,15 +53,23 @@ class ForwardPass:
         return None if vision is None else self._model.encode_vision(vision)
 
     def hidden(self, *, reaches_vision: bool = True) -> Tensor:
-        """`[T, D]`, states after the decoder's final norm.
+        """`[T, D]`, states after the decoder's final norm; computed once, by the first call.
 
         Args:
-            reaches_vision: whether gradients flow into the vision tower.
+            reaches_vision: whether gradients flow into the vision tower; later calls take the states as they are.
         """
-        visual = self.visual_tokens
-        if visual is not None and not reaches_vision:
-            visual = visual.detach()
-        hidden: Tensor = self._model(self.pack.batch, vision_embeds=visual)
+        if self._hidden is None:
+            visual = self.visual_tokens
+            if visual is not None and not reaches_vision:
+                visual = visual.detach()
+            self._hidden = self._model(self.pack.batch, vision_embeds=visual)
+        return self._hidden
+
+    @torch.no_grad()
+    def hidden_without_lora(self, text: PackedBatch) -> Tensor:
+        """`[R, D]`, states of a pack without pictures, by the decoder without its adapters and without gradients."""
+        with without_lora(self._model):
+            hidden: Tensor = self._model(text)
         return hidden
 
     def token_loss(

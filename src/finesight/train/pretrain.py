@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start or resume a pre-training run, and export its model.
+"""Start or resume a pre-training run.
 
 A run starts from random weights, from a folder of safetensors, or from the averaged weights of another run. If its
 folder has a checkpoint, it resumes.
@@ -7,43 +7,32 @@ folder has a checkpoint, it resumes.
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from finesight import files
 from finesight.config.load import read_toml, write_recipe
-from finesight.config.model import ModelConfig
 from finesight.data.dense import DenseVocabulary
 from finesight.data.loader import PackStream
 from finesight.errors import ConfigError, DataError
 from finesight.inputs import shown
 from finesight.model.device import checked_device
 from finesight.model.init import init_weights
+from finesight.model.lora import add_lora
 from finesight.model.vl import VisionLanguageModel
-from finesight.model.weights import load_model, save_model
+from finesight.model.weights import load_model
 from finesight.processor.processor import Processor
-from finesight.train.checkpoint import checkpoints, load_checkpoint, load_fitting
+from finesight.train.align import Alignment
+from finesight.train.checkpoint import averaged_weights, checkpoints, load_fitting, newest
 from finesight.train.dense import DenseSupervision
-from finesight.train.loop import MODEL, Trainer
+from finesight.train.language import KeepLanguage
+from finesight.train.loop import MODEL, Trainer, of_model
 from finesight.train.objective import NextToken, Objective
-from finesight.train.recipe import PretrainRecipe
-
-COMPANION_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "preprocessor_config.json",
-    "video_preprocessor_config.json",
-    "generation_config.json",
-)
-"""Files of a model folder besides config.json and weights; every export copies them."""
+from finesight.train.recipe import LoraSection, PretrainRecipe
 
 
 def start(recipe: PretrainRecipe) -> Trainer:
@@ -59,12 +48,15 @@ def start(recipe: PretrainRecipe) -> Trainer:
     device = checked_device(recipe.run.device)
     recipe = recipe.model_copy(update={"run": recipe.run.model_copy(update={"device": device})})
     _check_folder("model.folder", recipe.model.folder)
-    model = VisionLanguageModel(Processor.from_folder(recipe.model.folder).model_config)
+    processor = Processor.from_folder(recipe.model.folder)
+    model = VisionLanguageModel(processor.model_config)
     init_weights(model, seed=recipe.model.seed)
+    if recipe.lora is not None:
+        adapt(model, recipe.lora, seed=recipe.model.seed)
     model.to(device)
     trainer = Trainer(
         model,
-        objectives(recipe, model.config.text.hidden_size),
+        objectives(recipe, processor),
         PackStream(recipe.data, recipe.model.folder),
         optim=recipe.optim,
         schedule=recipe.schedule,
@@ -83,25 +75,34 @@ def start(recipe: PretrainRecipe) -> Trainer:
     return trainer
 
 
-def objectives(recipe: PretrainRecipe, hidden_size: int) -> list[Objective]:
+def adapt(model: VisionLanguageModel, lora: LoraSection, *, seed: int = 0) -> None:
+    """Give a model the adapters of a recipe, in place."""
+    add_lora(model, lora.targets, rank=lora.rank, alpha=lora.alpha, seed=seed)
+
+
+def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
     """Objectives of the losses with a weight above 0.
 
     Args:
         recipe: a recipe with at least one such loss.
-        hidden_size: width of a visual token.
+        processor: processor of the model.
     """
     loss, found = recipe.loss, list[Objective]()
+    vocabulary = DenseVocabulary.build(recipe.data.characters, recipe.data.objects)
     if loss.tokens:
         found.append(
             NextToken(loss.tokens, balance=loss.balance, reaches_vision=loss.reaches_vision)
         )
+    if loss.align:
+        found.append(Alignment(processor.tokenizer, vocabulary, loss.align))
+    if loss.language:
+        found.append(KeepLanguage(loss.language))
     dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
     if parts := {name: weight for name, weight in dense.items() if weight}:
-        vocabulary = DenseVocabulary.build(recipe.data.characters, recipe.data.objects)
         with torch.random.fork_rng(devices=[]):  # the heads depend on the seed alone
             torch.manual_seed(recipe.model.seed)
             heads = DenseSupervision(
-                hidden_size,
+                processor.model_config.text.hidden_size,
                 num_characters=len(vocabulary.characters) + 2,
                 num_objects=len(vocabulary.objects) + 1,
                 parts=parts,
@@ -116,7 +117,7 @@ def _check_unchanged(recipe: PretrainRecipe) -> None:
     if not path.is_file():
         return
     before, now = read_toml(path), recipe.model_dump(mode="json", exclude_none=True)
-    for section in ("model", "data", "loss", "optim"):
+    for section in ("model", "data", "loss", "lora", "optim"):
         old, new = before.get(section, {}), now.get(section, {})
         for key in sorted(old.keys() | new.keys()):
             if old.get(key) != new.get(key):
@@ -136,46 +137,25 @@ def _check_folder(key: str, folder: Path) -> None:
         )
 
 
-def export(run_folder: Path, model_folder: Path, target: Path) -> None:
-    """Write the averaged weights of a run's newest checkpoint as a model folder in bfloat16.
-
-    Args:
-        run_folder: folder of the run.
-        model_folder: folder with the configuration and tokenizer files of the model.
-        target: folder to write; a new one is made only when complete.
-
-    Raises:
-        DataError: the run has no checkpoint, or the folder cannot be written.
-    """
-    _, parts = _newest(run_folder)
-    config = ModelConfig.from_hf(
-        json.loads((model_folder / "config.json").read_text(encoding="utf-8"))
-    )
-    model = VisionLanguageModel(config)
-    model.load_state_dict(_of_model(parts["average"]), strict=True)
-    model.to(torch.bfloat16)
-    whole = target.absolute()
-    is_new = not whole.is_dir()
-    try:
-        with files.whole_folder(whole, error=None) if is_new else nullcontext(whole) as draft:
-            save_model(model, draft, max_shard_bytes=14 * 2**20)
-            for name in COMPANION_FILES:
-                if (model_folder / name).exists() and model_folder.absolute() != whole:
-                    shutil.copyfile(model_folder / name, draft / name)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"model folder {target} cannot be written: {error}") from error
-
-
 def _start_from(trainer: Trainer, source: Path) -> None:
     """Load weights of a model folder or of another run, whose objectives' weights are used if they fit."""
     if checkpoints(source / "checkpoints"):
-        _, parts = _newest(source)
-        load_fitting(trainer.model, _of_model(parts["average"]), source)
-        _take_objectives(trainer, parts["average"], source)
+        saved = averaged_weights(newest(source))
+        load_fitting(trainer.model, _with_adapters(trainer, of_model(saved), source), source)
+        _take_objectives(trainer, saved, source)
     else:
-        loaded = load_model(source, dtype=torch.float32)
-        load_fitting(trainer.model, loaded.state_dict(), source)
+        loaded = load_model(source, dtype=torch.float32).state_dict()
+        load_fitting(trainer.model, _with_adapters(trainer, loaded, source), source)
     trainer.average.module.load_state_dict(trainer.weights.state_dict())
+
+
+def _with_adapters(trainer: Trainer, weights: dict[str, Tensor], source: Path) -> dict[str, Tensor]:
+    """The weights, with those of new adapters if the source has no adapters."""
+    new = {name: value for name, value in trainer.model.state_dict().items() if ".lora_" in name}
+    if not new or any(".lora_" in name for name in weights):
+        return weights
+    trainer.notes.append(f"{source}: no adapters; {len(new) // 2} new ones start at zero")
+    return {**weights, **new}
 
 
 def _take_objectives(trainer: Trainer, saved: dict[str, Tensor], source: Path) -> None:
@@ -202,18 +182,3 @@ def _groups(names: Sequence[str]) -> str:
     """Number of tensors of each objective, as in "6 tensors of dense"."""
     counts = Counter(name.partition(".")[0] for name in names)
     return ", ".join(f"{number} tensors of {group}" for group, number in counts.items())
-
-
-def _newest(run_folder: Path) -> tuple[object, dict[str, dict[str, Tensor]]]:
-    saved = checkpoints(run_folder / "checkpoints")
-    if not saved:
-        raise DataError(f"run {run_folder} has no finished checkpoint")
-    return load_checkpoint(saved[-1])
-
-
-def _of_model(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(f"{MODEL}."): value
-        for name, value in tensors.items()
-        if name.startswith(f"{MODEL}.")
-    }

@@ -28,6 +28,18 @@ class ModelSection(Settings):
     seed: int = Field(0, description="seed of the random initialisation")
 
 
+class LoraSection(Settings):
+    """Low-rank adapters; the layers under them should be frozen by an optimizer rule."""
+
+    rank: int = Field(16, ge=1, description="rank of every adapter")
+    alpha: float = Field(
+        16.0, gt=0, description="an adapter's output is multiplied by alpha / rank"
+    )
+    targets: tuple[str, ...] = Field(
+        ("model.layers.*",), description="shell patterns of names of linear layers"
+    )
+
+
 class LossSection(Settings):
     """Weights of the losses. A loss is the mean over its targets in a step; with weight 0 it is not computed."""
 
@@ -43,6 +55,17 @@ class LossSection(Settings):
         True,
         description="whether the next-token loss trains the vision tower; False for a tower that is not trained yet",
     )
+    align: float = Field(
+        0.0,
+        ge=0,
+        description="squared error between visual tokens and the decoder's embeddings of the characters or the object "
+        "in their cells",
+    )
+    language: float = Field(
+        0.0,
+        ge=0,
+        description="divergence from the decoder without adapters, on samples without pictures",
+    )
     characters: float = Field(
         0.0, ge=0, description="dense supervision: characters in the cell of each visual token"
     )
@@ -55,10 +78,11 @@ class LossSection(Settings):
 
     @model_validator(mode="after")
     def _learns_something(self) -> LossSection:
-        if not (self.tokens or self.characters or self.objects or self.boxes):
+        weights = (self.tokens, self.align, self.characters, self.objects, self.boxes)
+        if not any(weights):
             raise ConfigError(
                 "every weight of [loss] is 0: there is nothing to learn",
-                hint="set loss.tokens, loss.characters, loss.objects or loss.boxes above 0",
+                hint="set loss.tokens, align, characters, objects or boxes above 0",
             )
         return self
 
@@ -75,6 +99,10 @@ class RunSection(Settings):
     gradient_checkpointing: bool = Field(
         False,
         description="recompute each block in the backward pass: less memory, a third more time",
+    )
+    frozen_dtype: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="dtype of frozen weights; bfloat16 halves their memory, without loss if they were stored so",
     )
     average_decay: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights")
     checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")
@@ -97,7 +125,17 @@ class PretrainRecipe(Settings):
     optim: OptimConfig
     schedule: ScheduleConfig
     loss: LossSection = LossSection()
+    lora: LoraSection | None = None
     run: RunSection
+
+    @model_validator(mode="after")
+    def _has_adapters_to_compare(self) -> PretrainRecipe:
+        if self.loss.language and self.lora is None:
+            raise ConfigError(
+                f"loss.language is {self.loss.language:g} without [lora]",
+                hint="the loss compares the decoder with and without adapters: add [lora], or set loss.language = 0",
+            )
+        return self
 
 
 TrainRecipe: TypeAlias = PretrainRecipe

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Export the averaged weights of a run: as a model folder, or as the parts that were trained over a text decoder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from finesight import files
+from finesight.config.load import read_toml
+from finesight.config.model import ModelConfig
+from finesight.errors import DataError
+from finesight.model.lora import merge_lora
+from finesight.model.vl import VisionLanguageModel
+from finesight.model.weights import save_model
+from finesight.train.checkpoint import averaged_weights, load_fitting, newest
+from finesight.train.loop import of_model
+from finesight.train.pretrain import adapt
+from finesight.train.recipe import LoraSection
+
+COMPANION_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+    "generation_config.json",
+)
+"""Files of a model folder besides config.json and weights; every export copies them."""
+
+
+def averaged_model(run_folder: Path, model_folder: Path) -> VisionLanguageModel:
+    """The model of a run with averaged weights in float32, with its adapters if it has some.
+
+    Args:
+        run_folder: folder of the run.
+        model_folder: folder with the configuration of the model.
+
+    Raises:
+        DataError: the run has no checkpoint, or its weights do not fit the configuration.
+    """
+    weights = of_model(averaged_weights(newest(run_folder)))
+    config = ModelConfig.from_hf(
+        json.loads((model_folder / "config.json").read_text(encoding="utf-8"))
+    )
+    model = VisionLanguageModel(config)
+    if lora := read_toml(run_folder / "config.toml").get("lora"):
+        adapt(model, LoraSection(**lora))
+    load_fitting(model, weights, run_folder)
+    return model
+
+
+def export(run_folder: Path, model_folder: Path, target: Path) -> None:
+    """Write the averaged weights of a run's newest checkpoint as a model folder in bfloat16, adapters merged.
+
+    Args:
+        run_folder: folder of the run.
+        model_folder: folder with the configuration and tokenizer files of the model.
+        target: folder to write; a new one is made only when complete.
+
+    Raises:
+        DataError: the run has no checkpoint, or the folder cannot be written.
+    """
+    model = averaged_model(run_folder, model_folder)
+    merge_lora(model)
+    model.to(torch.bfloat16)
+    whole = target.absolute()
+    is_new = not whole.is_dir()
+    try:
+        with files.whole_folder(whole, error=None) if is_new else nullcontext(whole) as draft:
+            save_model(model, draft, max_shard_bytes=14 * 2**20)
+            for name in COMPANION_FILES:
+                if (model_folder / name).exists() and model_folder.absolute() != whole:
+                    shutil.copyfile(model_folder / name, draft / name)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"model folder {target} cannot be written: {error}") from error
