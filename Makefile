@@ -31,11 +31,11 @@ help:  ## list the targets
 
 # ---------------------------------------------------------------------------------------------------- set-up
 
-setup: $(STAMPS)/package  ## create .venv and install finesight
-setup-test: $(STAMPS)/test $(STAMPS)/torchvision $(STAMPS)/system-test $(STAMPS)/system-web  ## setup, and dependencies of checks and tests
-setup-data: $(STAMPS)/data  ## setup, and dependencies of building training data
-setup-eval: $(STAMPS)/eval  ## setup, and dependencies of scoring benchmarks
-setup-web: $(STAMPS)/web $(STAMPS)/system-web  ## setup, and a browser for live tasks
+setup: $(STAMPS)/package $(STAMPS)/decoder  ## create .venv and install finesight
+setup-test: setup $(STAMPS)/test $(STAMPS)/torchvision $(STAMPS)/system-test $(STAMPS)/system-web  ## setup, and dependencies of checks and tests
+setup-data: setup $(STAMPS)/data  ## setup, and dependencies of building training data
+setup-eval: setup $(STAMPS)/eval  ## setup, and dependencies of scoring benchmarks
+setup-web: setup $(STAMPS)/web $(STAMPS)/system-web  ## setup, and a browser for live tasks
 
 $(STAMPS)/venv:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, this is {sys.version}"'
@@ -51,6 +51,10 @@ $(STAMPS)/torch: $(STAMPS)/venv
 
 $(STAMPS)/package: $(STAMPS)/torch pyproject.toml constraints.txt
 	$(PIP) install -c constraints.txt -e .
+	touch $@
+
+$(STAMPS)/decoder: $(STAMPS)/venv decoder.txt
+	$(PIP) install --no-deps --require-hashes -r decoder.txt
 	touch $@
 
 # torchvision serves only the reference implementations in tests, and must not choose the torch build.

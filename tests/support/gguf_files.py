@@ -122,9 +122,7 @@ def _gguf_name(name: str) -> str:
 def _write_tokenizer(writer, backend, changed) -> None:
     added = backend.get_added_tokens_decoder()
     size = backend.get_vocab_size(with_added_tokens=True)
-    types = [
-        1 if index not in added else 3 if added[index].special else 4 for index in range(size)
-    ]
+    types = [1 if index not in added else 3 if added[index].special else 4 for index in range(size)]
     merges = json.loads(backend.to_str())["model"]["merges"]
     writer.add_tokenizer_model(changed.get("tokenizer_model", "gpt2"))
     writer.add_tokenizer_pre(changed.get("pre", "qwen2"))

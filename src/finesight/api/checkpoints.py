@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find the checkpoint folder of a model name, and read its generation defaults.
 
-A name is the embedded model ("tiny"), a folder, or a published name such as
+A name is an embedded model ("small", "tiny"), a folder, or a published name such as
 `Qwen/Qwen2.5-VL-3B-Instruct`. Only a published name may use the network, and only if the model is
 not already in the local cache of Hugging Face or ModelScope.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -25,7 +26,10 @@ from finesight.conversation import Sampling
 from finesight.errors import ConfigError, FinesightError, MissingWeights
 
 EMBEDDED = "tiny"
-"""Name of the embedded model, which is part of the package."""
+"""Name of the embedded model that is part of the package with all its weights."""
+
+SMALL = "small"
+"""Name of the embedded model whose text decoder comes from another package (`finesight.checkpoints.small`)."""
 
 ASSETS = Path(__file__).parents[1] / "assets"
 
@@ -55,7 +59,7 @@ def find_checkpoint(
     """Find the folder of a model.
 
     Args:
-        name: "tiny", a folder, or a published name.
+        name: "small", "tiny", a folder, or a published name.
         hub: source of a published name; None tries Hugging Face, then ModelScope, if their libraries are installed.
         needs_weights: False if configuration and tokenizer are enough; then no weights are downloaded.
 
@@ -72,6 +76,9 @@ def find_checkpoint(
     if name == EMBEDDED:
         _refuse_hub(hub, f"the embedded model {EMBEDDED!r}")
         return _embedded(needs_weights=needs_weights)
+    if name == SMALL:
+        _refuse_hub(hub, f"the embedded model {SMALL!r}")
+        return _small()
     folder = _local_folder(name)
     if folder is not None:
         _refuse_hub(hub, f"the folder {str(folder)!r}")
@@ -105,7 +112,7 @@ def _nearest(name: str) -> str:
     size = _SIZE.search(lower)
     if size and size[1] in RELEASE_NAMES and "/" not in lower:
         return RELEASE_NAMES[size[1]]
-    known = {each.lower(): each for each in (EMBEDDED, *RELEASE_NAMES.values())}
+    known = {each.lower(): each for each in (SMALL, EMBEDDED, *RELEASE_NAMES.values())}
     near = get_close_matches(lower, known, n=1)
     return known[near[0]] if near else ""
 
@@ -145,6 +152,25 @@ def _embedded(*, needs_weights: bool) -> Path:
             hint="install a released version, or give --model a checkpoint folder",
         )
     return folder
+
+
+def _small() -> Path:
+    """The assembled folder; even its tokenizer comes from the decoder's package."""
+    from finesight.checkpoints.small import VISUAL, assembled
+
+    parts = ASSETS / SMALL
+    if not (parts / VISUAL).is_file():
+        raise MissingWeights(
+            f"this copy of finesight has no model {SMALL!r}: {parts} contains no {VISUAL}",
+            hint=f'use the model "{EMBEDDED}", or train it with recipes/small',
+        )
+    return assembled(parts, started=_say_assembling)
+
+
+def _say_assembling(folder: Path) -> None:
+    warnings.warn(
+        f"assembling the model {SMALL!r} in {folder}; this takes about ten seconds, once", stacklevel=4
+    )
 
 
 def _published(name: str, hub: Hub | None, *, needs_weights: bool) -> Path:

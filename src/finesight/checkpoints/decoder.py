@@ -11,13 +11,16 @@ identity.
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
+import tokenizers
 import torch
 from torch import Tensor
 
 from finesight import files
+from finesight.checkpoints.decoder_folder import DecoderFolder
 from finesight.checkpoints.gguf import GgufDecoder
 from finesight.config.model import ModelConfig, SpecialTokenIds, TextConfig, VisionConfig
 from finesight.errors import ConfigError, WeightsError
@@ -28,7 +31,7 @@ from finesight.processor.from_hf import read_json
 from finesight.text import special_tokens as names
 from finesight.text.tokenizer import Tokenizer
 
-__all__ = ["import_decoder", "mean_letter"]
+__all__ = ["DecoderSource", "import_decoder", "mean_letter", "open_decoder", "renamed_tokenizer"]
 
 _NEEDED_TOKENS = (*names.SPECIAL_TOKENS[3:], names.TOOL_CALL, names.TOOL_CALL_END)
 """Control tokens of Qwen2.5-VL that a text decoder may lack; ChatML's are required."""
@@ -36,8 +39,33 @@ _NEEDED_TOKENS = (*names.SPECIAL_TOKENS[3:], names.TOOL_CALL, names.TOOL_CALL_EN
 _MERGER_OUT = "visual.merger.mlp.2"
 
 
+class DecoderSource(Protocol):
+    """A stored text decoder; its methods are documented at `GgufDecoder`."""
+
+    @property
+    def path(self) -> Path: ...  # noqa: D102
+
+    def config(self) -> TextConfig: ...  # noqa: D102
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]: ...  # noqa: D102
+
+    def tokenizer(self, rename: Callable[[str], str] = str) -> tokenizers.Tokenizer: ...  # noqa: D102
+
+    def added_tokens(self) -> dict[str, bool]: ...  # noqa: D102
+
+
+def open_decoder(path: Path) -> DecoderSource:
+    """A GGUF file, or a folder of transformers.
+
+    Raises:
+        ConfigError: it holds another architecture.
+        WeightsError: the file is broken.
+    """
+    return DecoderFolder(path) if path.is_dir() else GgufDecoder(path)
+
+
 def import_decoder(
-    decoder: GgufDecoder,
+    decoder: DecoderSource,
     tower: Path,
     out: Path,
     *,
@@ -58,9 +86,8 @@ def import_decoder(
         WeightsError: a file is broken.
     """
     text = decoder.config()
-    renamed = _renamed_tokens(decoder)
-    backend = decoder.tokenizer(lambda token: renamed.get(token, token))
-    tokenizer_json = backend.to_str(pretty=True)
+    backend = renamed_tokenizer(decoder)
+    tokenizer_json = backend.to_str()
     tokenizer = Tokenizer(backend, source=str(decoder.path))
     seeing = load_model(tower, dtype=torch.float32)
     vision = _deeper(seeing.config.vision, extra_blocks).model_copy(
@@ -91,7 +118,17 @@ def mean_letter(embedding: Tensor, tokenizer: Tokenizer) -> Tensor:
     return embedding[ids].float().mean(dim=0)
 
 
-def _renamed_tokens(decoder: GgufDecoder) -> dict[str, str]:
+def renamed_tokenizer(decoder: DecoderSource) -> tokenizers.Tokenizer:
+    """The decoder's tokenizer, with the names of Qwen2.5-VL for unused control tokens.
+
+    Raises:
+        ConfigError: the vocabulary lacks the tokens of ChatML, or has too few unused control tokens.
+    """
+    renamed = _renamed_tokens(decoder)
+    return decoder.tokenizer(lambda token: renamed.get(token, token))
+
+
+def _renamed_tokens(decoder: DecoderSource) -> dict[str, str]:
     """New names of unused control tokens, in the order of their ids."""
     added = decoder.added_tokens()
     if missing := [name for name in names.SPECIAL_TOKENS[:3] if name not in added]:

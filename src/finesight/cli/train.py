@@ -30,6 +30,12 @@ def train(
         Path | None,
         typer.Option(help="Folder to write the averaged weights to as a model when done."),
     ] = None,
+    export_parts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to write the adapter and the vision tower of a run with [lora] to when done."
+        ),
+    ] = None,
     evaluate: Annotated[
         list[Path] | None,
         typer.Option(
@@ -55,12 +61,19 @@ def train(
     with reported(debug=debug):
         from finesight.cli.output import check_writable
         from finesight.cli.recipe import read
+        from finesight.errors import ConfigError
         from finesight.train.recipe import TrainRecipe
 
         resolved = read(recipe, TrainRecipe, override)
         check_writable(resolved.run.folder, is_folder=True)
-        if export is not None:
-            check_writable(export, is_folder=True)
+        for folder in (export, export_parts):
+            if folder is not None:
+                check_writable(folder, is_folder=True)
+        if export_parts is not None and resolved.lora is None:
+            raise ConfigError(
+                f"--export-parts {export_parts}: the recipe has no [lora]",
+                hint="--export writes all weights as a model folder",
+            )
         score = None
         if evaluate or evaluate_real:
             from finesight.cli.card import evaluation
@@ -71,11 +84,13 @@ def train(
                 limit=evaluate_limit,
                 real=evaluate_real or (),
             )
-        _run(resolved, score, export)
+        _run(resolved, score, export, export_parts)
 
 
-def _run(recipe: TrainRecipe, score: Evaluate | None, export: Path | None) -> None:
-    """Train with progress on standard error, and export the model."""
+def _run(
+    recipe: TrainRecipe, score: Evaluate | None, export: Path | None, export_parts: Path | None
+) -> None:
+    """Train with progress on standard error, and export the model or its trained parts."""
     from rich.console import Console
 
     from finesight.train import export as exporting
@@ -110,6 +125,9 @@ def _run(recipe: TrainRecipe, score: Evaluate | None, export: Path | None) -> No
     if export is not None:
         exporting.export(recipe.run.folder, recipe.model.folder, export)
         console.print(f"wrote {export}")
+    if export_parts is not None:
+        exporting.export_parts(recipe.run.folder, recipe.model.folder, export_parts)
+        console.print(f"wrote {export_parts}")
 
 
 def _share_done(trainer: Trainer) -> str:

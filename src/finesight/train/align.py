@@ -154,8 +154,10 @@ class ClassEmbeddings:
 
 def _sums(embedding: Tensor, tokens: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """`[C, D]`, sum of the embeddings of each class, and `[C]`, the number of its tokens."""
-    ids = torch.tensor([index for each in tokens for index in each], device=embedding.device)
-    lengths = torch.tensor([len(each) for each in tokens], device=embedding.device)
+    ids, lengths = (
+        torch.tensor(values, dtype=torch.int64, device=embedding.device)
+        for values in ([index for each in tokens for index in each], [len(each) for each in tokens])
+    )
     owners = torch.repeat_interleave(lengths)
     sums = embedding.new_zeros(len(tokens), embedding.shape[1])
     sums.index_add_(0, owners, embedding[ids])

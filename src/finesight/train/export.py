@@ -10,12 +10,15 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from finesight import files
+from finesight.checkpoints.adapters import save_adapter
+from finesight.checkpoints.small import ADAPTER, VISUAL
 from finesight.config.load import read_toml
 from finesight.config.model import ModelConfig
 from finesight.errors import DataError
-from finesight.model.lora import merge_lora
+from finesight.model.lora import lora_layers, merge_lora
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import save_model
 from finesight.train.checkpoint import averaged_weights, load_fitting, newest
@@ -78,3 +81,41 @@ def export(run_folder: Path, model_folder: Path, target: Path) -> None:
                     shutil.copyfile(model_folder / name, draft / name)
     except (OSError, SafetensorError) as error:
         raise DataError(f"model folder {target} cannot be written: {error}") from error
+
+
+def export_parts(run_folder: Path, model_folder: Path, target: Path) -> None:
+    """Write what a run trained over a text decoder: the adapter in peft's format, and the vision tower; in bfloat16.
+
+    `finesight.checkpoints.small.assemble` puts them together with the decoder again.
+
+    Args:
+        run_folder: folder of the run.
+        model_folder: folder with the configuration and tokenizer files of the model.
+        target: folder to write; its other files stay.
+
+    Raises:
+        DataError: the run has no checkpoint or no adapter, or the folder cannot be written.
+    """
+    model = averaged_model(run_folder, model_folder)
+    if not lora_layers(model):
+        raise DataError(
+            f"run {run_folder} has no adapters to export",
+            hint="--export writes all weights of a run as a model folder",
+        )
+    visual = {
+        f"visual.{name}": value.to(torch.bfloat16).contiguous()
+        for name, value in model.visual.state_dict().items()
+    }
+    try:
+        with files.filled_folder(target, last=("config.json",), error=None) as draft:
+            (draft / ADAPTER).mkdir()
+            save_adapter(model, draft / ADAPTER, base=model_folder.name)
+            save_file(visual, draft / VISUAL, metadata={"format": "pt"})
+            (draft / VISUAL).chmod(
+                0o644
+            )  # safetensors creates files that only their owner can read
+            for name in ("config.json", *COMPANION_FILES):
+                if name != "tokenizer.json" and (model_folder / name).exists():
+                    shutil.copyfile(model_folder / name, draft / name)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"folder {target} cannot be written: {error}") from error

@@ -75,9 +75,6 @@ class Trainer:
         owned = {one.name: one for one in objectives if isinstance(one, nn.Module)}
         self.weights = nn.ModuleDict({MODEL: model, **owned}).to(run.device)
         self.optimizers = Optimizers(self.weights, optim)
-        for weight in self.weights.parameters():
-            if not weight.requires_grad:
-                weight.data = weight.data.to(getattr(torch, run.frozen_dtype))
         self.average = averaged(self.weights, run.average_decay)
         self.state = TrainState(step=0, cursor={}, samples=0, average_updates=0, seconds=0.0)
         self.checkpoint_folder = run.folder / "checkpoints"

@@ -100,10 +100,6 @@ class RunSection(Settings):
         False,
         description="recompute each block in the backward pass: less memory, a third more time",
     )
-    frozen_dtype: Literal["float32", "bfloat16"] = Field(
-        "float32",
-        description="dtype of frozen weights; bfloat16 halves their memory, without loss if they were stored so",
-    )
     average_decay: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights")
     checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")
     keep_checkpoints: int = Field(2, ge=1, description="number of newest checkpoints to keep")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from finesight.batch import pack
-from finesight.checkpoints.decoder import import_decoder
+from finesight.checkpoints.decoder import import_decoder, open_decoder
 from finesight.checkpoints.gguf import GgufDecoder
 from finesight.conversation import Conversation, Message, TextPart
 from finesight.errors import ConfigError, WeightsError
@@ -189,3 +189,38 @@ def test_what_cannot_be_imported_is_named(
     with pytest.raises((ConfigError, WeightsError), match=words):
         import_decoder(GgufDecoder(tmp_path / "d.gguf"), tiny_model_folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("architecture", ["llama", "qwen2"])
+def test_a_folder_of_transformers_is_read_like_a_gguf_file(
+    architecture, decoders, backend, tmp_path
+) -> None:
+    decoders[architecture].save_pretrained(tmp_path / "hf")
+    backend.save(str(tmp_path / "hf" / "tokenizer.json"))
+    write_gguf(tmp_path / "d.gguf", decoders[architecture], backend, architecture)
+    folder, file = open_decoder(tmp_path / "hf"), open_decoder(tmp_path / "d.gguf")
+    assert folder.config() == file.config()
+    assert folder.added_tokens() == file.added_tokens()
+    ours, theirs = dict(folder.tensors()), dict(file.tensors())
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        torch.testing.assert_close(value, theirs[name], atol=0, rtol=0)
+    renamed = folder.tokenizer(lambda name: name.replace("<|im_end|>", "<|stop|>"))
+    assert renamed.token_to_id("<|stop|>") == backend.token_to_id("<|im_end|>")
+    assert renamed.encode(TEXTS[1]).ids == backend.encode(TEXTS[1]).ids
+
+
+def test_a_folder_that_cannot_be_imported_is_named(decoders, backend, tmp_path) -> None:
+    decoders["llama"].save_pretrained(tmp_path)
+    with pytest.raises(ConfigError, match=r"has no tokenizer\.json"):
+        open_decoder(tmp_path)
+    backend.save(str(tmp_path / "tokenizer.json"))
+    config = tmp_path / "config.json"
+    text = config.read_text()
+    config.write_text(text.replace('"rope_type": "default"', '"rope_type": "llama3"'))
+    with pytest.raises(ConfigError, match="'llama3'"):
+        open_decoder(tmp_path).config()
+    config.write_text(text.replace('"model_type": "llama"', '"model_type": "phi3"'))
+    with pytest.raises(ConfigError, match="architecture 'phi3', expected llama or qwen2"):
+        open_decoder(tmp_path)

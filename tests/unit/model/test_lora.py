@@ -16,7 +16,9 @@ def network() -> nn.Module:
     return nn.ModuleDict(
         {
             "first": nn.Linear(6, 8),
-            "inner": nn.ModuleDict({"q_proj": nn.Linear(8, 4, bias=False), "other": nn.Linear(8, 4)}),
+            "inner": nn.ModuleDict(
+                {"q_proj": nn.Linear(8, 4, bias=False), "other": nn.Linear(8, 4)}
+            ),
         }
     )
 

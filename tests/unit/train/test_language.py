@@ -68,9 +68,7 @@ def test_only_samples_without_pictures_are_compared(samples, tiny_model_folder) 
     assert whole.text_only.rows.tolist() == [*first, *last]
     forward = ForwardPass(model, whole)
     alone = forward.hidden_without_lora(whole.text_only.batch)
-    torch.testing.assert_close(
-        forward.hidden()[whole.text_only.rows], alone, atol=1e-5, rtol=1e-4
-    )
+    torch.testing.assert_close(forward.hidden()[whole.text_only.rows], alone, atol=1e-5, rtol=1e-4)
     objective = KeepLanguage(1.0)
     assert objective.num_targets(whole) == {"language": lengths[0] + lengths[2]}
     assert Pack(samples[1:2]).text_only is None
