@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,7 +30,8 @@ from finesight.data.builders.lettering import Backing, Piece, Slant, draw_piece,
 from finesight.data.builders.options import CELL, Range, Share
 from finesight.data.builders.paper import Picture
 from finesight.data.builders.phrases import Phrase, PhraseSource
-from finesight.data.builders.sign_questions import Layout, Sign, ask_signs
+from finesight.data.builders.sign_layout import MAX_SIDE, Layout, arrange, picture_size
+from finesight.data.builders.sign_questions import Sign, ask_signs
 from finesight.data.builders.transcription import draw_question
 from finesight.data.record import Glyph, Record, SceneObject, Truth
 from finesight.data.sources.fonts import Face, FontCatalogue
@@ -44,8 +44,6 @@ __all__ = ["SceneText", "SceneTextConfig"]
 
 Kind = Literal["word", "line", "block", "signs", "empty"]
 TRIES = 60
-MAX_SIDE = 1008
-"""Largest side of a picture, in pixels."""
 MOST_TOKENS = 768
 """Visual tokens of the largest picture that the processor does not resize."""
 LAYOUTS: tuple[Layout, ...] = ("column", "column", "row", "corners")
@@ -194,7 +192,7 @@ class SceneText:
         fewest, most = self.config.tokens
         most = MOST_TOKENS if is_large else most
         if kind == "empty":
-            size = _picture_size(rng, (1, 1), (fewest, most), 0)
+            size = picture_size(rng, (1, 1), (fewest, most), 0)
             return _Scene(size or (MAX_SIDE, MAX_SIDE), "column", (), ())
         height = _log_uniform(rng, *self.config.letter_height)
         for number in range(TRIES):
@@ -230,8 +228,8 @@ class SceneText:
                 return None
             texts.append(text)
         gap = round(0.8 * height) + 4
-        places, content = _arrange(rng, [text.piece.size for text in texts], columns, gap)
-        size = _picture_size(rng, content, tokens, height)
+        places, content = arrange(rng, [text.piece.size for text in texts], columns, gap)
+        size = picture_size(rng, content, tokens, height)
         if size is None:
             return None
         left = rng.randint(0, size[0] - content[0])
@@ -292,49 +290,6 @@ def _background(
         return backdrops.photo_crop(rng, size, photo)
     draw = {"plain": backdrops.plain, "gradient": backdrops.gradient, "screen": backdrops.screen}
     return draw[backdrop](rng, size)
-
-
-def _arrange(
-    rng: random.Random, sizes: Sequence[tuple[int, int]], columns: int, gap: int
-) -> tuple[list[tuple[int, int]], tuple[int, int]]:
-    """Left and top of each piece in a grid with random gaps, row by row, and the size of the whole."""
-    rows = len(sizes) // columns
-    widths = [max(width for width, _ in sizes[column::columns]) for column in range(columns)]
-    heights = [
-        max(high for _, high in sizes[row * columns : (row + 1) * columns]) for row in range(rows)
-    ]
-    lefts, tops = [0], [0]
-    for width in widths:
-        lefts.append(lefts[-1] + width + gap + rng.randint(0, gap))
-    for high in heights:
-        tops.append(tops[-1] + high + gap + rng.randint(0, gap))
-    places = []
-    for index, (width, high) in enumerate(sizes):
-        row, column = divmod(index, columns)
-        x = lefts[column] + rng.randint(0, widths[column] - width)
-        y = tops[row] + rng.randint(0, heights[row] - high)
-        places.append((x, y))
-    right = max(x + width for (x, _), (width, _) in zip(places, sizes, strict=True))
-    bottom = max(y + high for (_, y), (_, high) in zip(places, sizes, strict=True))
-    return places, (right, bottom)
-
-
-def _picture_size(
-    rng: random.Random, content: tuple[int, int], tokens: tuple[int, int], height: float
-) -> tuple[int, int] | None:
-    """A size in whole cells that holds the content with random margins, or None if it would have too many tokens."""
-    fewest, most = tokens
-    wanted = fewest * (most / fewest) ** (rng.random() ** 2)
-    margin = 2 * (0.3 * height + 4)
-    cells = [-(-round(side + rng.random() ** 2 * (margin + 40)) // CELL) for side in content]
-    while cells[0] * cells[1] < min(wanted, most):  # background around the text
-        narrow = cells[0] < 1.6 * cells[1] or cells[0] * CELL >= MAX_SIDE
-        cells[0 if (narrow and rng.random() < 0.8) or rng.random() < 0.3 else 1] += 1
-    if cells[0] * cells[1] > most or max(cells) * CELL > MAX_SIDE:
-        cells = [-(-side // CELL) for side in content]
-    if not fewest <= cells[0] * cells[1] <= most or max(cells) * CELL > MAX_SIDE:
-        return None
-    return cells[0] * CELL, cells[1] * CELL
 
 
 def _text_meta(scene: _Scene) -> dict[str, Any]:

@@ -10,15 +10,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from finesight.data.builders.scene_questions import SPOTTING, Turn, fenced, row_of
+from finesight.data.builders.sign_layout import Layout
 from finesight.errors import ConfigError
 
-__all__ = ["Layout", "Sign", "ask_signs"]
-
-Layout = Literal["column", "row", "corners"]
-"""Arrangement of the pieces: top to bottom, left to right, or two by two."""
+__all__ = ["Sign", "ask_signs"]
 
 NO_TEXT = "The picture does not show any text."
 PLACES: dict[Layout, tuple[str, ...]] = {
