@@ -89,7 +89,6 @@ class Piece:
         glyphs: characters in reading order.
         rows: text and box `(x1, y1, x2, y2)` of each row.
         letter_height: in pixels, before the mapping.
-        script: script of the text.
     """
 
     ink: npt.NDArray[np.uint8]

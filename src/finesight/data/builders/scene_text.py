@@ -196,8 +196,8 @@ class SceneText:
             return _Scene(size or (MAX_SIDE, MAX_SIDE), "column", (), ())
         height = _log_uniform(rng, *self.config.letter_height)
         for number in range(TRIES):
-            if number and number % 15 == 0:  # large letters do not fit four pieces or rows
-                height = _log_uniform(rng, *self.config.letter_height)
+            if number and number % 12 == 0:  # large letters do not fit four pieces or rows
+                height = _log_uniform(rng, self.config.letter_height[0], height)
             scene = self._try_scene(rng, kind, height, (fewest, most), 0.97**number)
             if scene is not None:
                 return scene

@@ -69,6 +69,8 @@ def bundle(
         DataError: a part of the assets, or a font file of the catalogue, is missing, or the file cannot be written.
     """
     missing = [name for name in (*PLAIN_FILES, CATALOGUE) if not (assets / name).is_file()]
+    photos = [] if "manifest.json" in missing else photo_files(assets)
+    missing += [name for name in photos if not (assets / name).is_file()]
     if missing:
         raise DataError(
             f"assets folder {assets} lacks {', '.join(missing)}",
@@ -97,7 +99,7 @@ def bundle(
         with tempfile.TemporaryDirectory() as folder:
             FontCatalogue(faces).save(Path(folder) / CATALOGUE)
             tar.add(Path(folder) / CATALOGUE, CATALOGUE)
-        for name in (*PLAIN_FILES, *photo_files(assets)):
+        for name in (*PLAIN_FILES, *photos):
             tar.add(assets / name, name)
     return len(faces), len(catalogue.faces) - len(faces)
 
