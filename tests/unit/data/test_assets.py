@@ -19,9 +19,15 @@ PAGE = """<html><h1>Declaration</h1><h2>Article\u00a01</h2><p>All are <b>born</b
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """Two icon sets, a page of sentences, and a font package, as the installer leaves them."""
+    """Two icon sets, a page of sentences, a font package and a photograph, as the installer leaves them."""
     icons = {"drawn": "MIT", "other": "CC-BY-4.0"}
     monkeypatch.setattr(assets, "ICON_SETS", icons)
+    monkeypatch.setattr(assets, "PHOTO_SETS", {"pictures": "CC-BY-2.0"})
+    photos = tmp_path / "photos" / "pictures"
+    photos.mkdir(parents=True)
+    (photos / "lake.jpg").write_bytes(b"lake")
+    (photos / "licence.txt").write_text("https://creativecommons.org/licenses/by/2.0/")
+    (photos / "version.txt").write_text("0.9\n")
     monkeypatch.setattr(assets, "SENTENCE_FILES", {"eng": "en"})
     monkeypatch.setattr(assets, "WORD_LANGUAGES", {"en": 40, "el": 40})
     for name, licence in icons.items():
@@ -52,7 +58,7 @@ def installed(tmp_path, monkeypatch):
 def test_the_manifest_holds_every_file_that_is_used(installed):
     made = assets.install(installed, installed / "fonts.tsv")
     assert assets.read_manifest(installed) == made
-    fonts, drawn, other, words, sentences = made
+    fonts, drawn, other, words, sentences, photos = made
     assert (fonts.kind, fonts.package, fonts.version, fonts.licence) == (
         "fonts",
         "fonts-a",
@@ -63,6 +69,9 @@ def test_the_manifest_holds_every_file_that_is_used(installed):
     assert fonts.files == {str(face): hashlib.sha256(b"face").hexdigest()}
     assert (drawn.package, other.licence) == ("@sets/drawn", "CC-BY-4.0")
     assert sorted(drawn.files) == ["npm/drawn/icons.json", "npm/drawn/info.json"]
+    assert (photos.kind, photos.package, photos.version) == ("photos", "pictures", "0.9")
+    assert photos.files["photos/pictures/lake.jpg"] == hashlib.sha256(b"lake").hexdigest()
+    assert assets.photo_files(installed) == sorted(photos.files)
     for made_file, asset in (("words.tsv", words), ("sentences.tsv", sentences)):
         digest = hashlib.sha256((installed / made_file).read_bytes()).hexdigest()
         assert asset.files == {made_file: digest}
@@ -100,8 +109,18 @@ def test_a_missing_icon_set_and_a_broken_table_are_named(installed):
         assets.install(installed, installed / "fonts.tsv")
 
 
+def test_missing_photographs_and_another_licence_are_errors(installed):
+    folder = installed / "photos" / "pictures"
+    (folder / "licence.txt").write_text("All rights reserved.")
+    with pytest.raises(DataError, match=r"pictures is listed as CC-BY-2\.0, but its own"):
+        assets.install(installed, installed / "fonts.tsv")
+    (folder / "licence.txt").unlink()
+    with pytest.raises(DataError, match="photographs of pictures are missing"):
+        assets.install(installed, installed / "fonts.tsv")
+
+
 def test_the_script_says_what_it_wrote(installed, monkeypatch, capsys):
     table = str(installed / "fonts.tsv")
     monkeypatch.setattr(sys, "argv", ["assets", str(installed), "--fonts", table])
     assets.main()
-    assert capsys.readouterr().out == f"{installed / 'manifest.json'}: 5 packages, 7 files\n"
+    assert capsys.readouterr().out == f"{installed / 'manifest.json'}: 6 packages, 10 files\n"

@@ -45,6 +45,15 @@ def test_a_build_is_complete_and_counted(assets, tmp_path):
         record.check()
 
 
+def test_a_part_of_text_in_the_world_is_built(assets, tmp_path):
+    part = {"builder": "scene_text", "name": "world", "num_records": 5}
+    config = a_config(assets, parts=[part])
+    assert build(config, tmp_path).made == 5
+    for record in ShardSet(tmp_path):
+        record.check()
+        assert record.meta["generator"] == "scene_text/1"
+
+
 def test_a_second_build_makes_nothing(assets, tmp_path):
     build(a_config(assets), tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.tar")}
@@ -92,13 +101,17 @@ def test_seeds_differ_by_every_name():
     assert seed_of(0, "a", 0, 0) == seed_of(0, "a", 0, 0) < 2**63
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("data_*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(RECIPES.parent.glob("*/data_*.toml")), ids=lambda path: path.stem
+)
 def test_the_recipes_read(path):
     config = read_recipe(path, BuildConfig)
     assert sum(count for _, _, count in config.jobs()) >= 10_000
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("heldout_*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(RECIPES.parent.glob("*/heldout_*.toml")), ids=lambda path: path.stem
+)
 def test_the_report_card_draws_from_the_other_side(path):
     config = read_recipe(path, BuildConfig)
     assert {part.options.split for part in config.parts} == {"heldout"}

@@ -51,7 +51,11 @@ def assets(tmp_path_factory) -> Path:
     FontCatalogue([_face("DejaVuSans.ttf"), _face("DejaVuSerif.ttf")]).save(folder / "fonts.json")
     (folder / "words.tsv").write_text("en\t0\tword\n", encoding="utf-8")
     (folder / "sentences.tsv").write_text("en\tAll human beings.\n", encoding="utf-8")
-    (folder / "manifest.json").write_text('{"assets": []}', encoding="utf-8")
+    (folder / "photos" / "pack").mkdir(parents=True)
+    (folder / "photos" / "pack" / "lake.jpg").write_bytes(b"lake")
+    photos = {"kind": "photos", "package": "pack", "version": "1", "licence": "CC0-1.0",
+              "files": {"photos/pack/lake.jpg": "0" * 64}}  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps({"assets": [photos]}), encoding="utf-8")
     (folder / "icons.json").write_text('{"drawings": []}', encoding="utf-8")
     np.save(folder / "icons.npy", np.zeros((0, 8, 8, 4), np.uint8))
     return folder
@@ -77,12 +81,20 @@ def test_a_bundle_draws_the_same(assets, tmp_path):
         )  # hinting is left out, which moves an edge by a pixel
     assert (tmp_path / "there" / "words.tsv").read_text() == (assets / "words.tsv").read_text()
     assert json.loads((tmp_path / "there" / "icons.json").read_text()) == {"drawings": []}
+    assert (tmp_path / "there" / "photos" / "pack" / "lake.jpg").read_bytes() == b"lake"
 
 
 def test_a_missing_part_is_named(assets, tmp_path):
     with pytest.raises(DataError, match=r"lacks icons\.json, icons\.npy, words"):
         bundle(tmp_path, tmp_path / "a.tar.xz")
     assert not (tmp_path / "a.tar.xz").exists()
+
+
+def test_a_missing_photograph_is_named(assets, tmp_path):
+    shutil.copytree(assets, tmp_path / "copy")
+    (tmp_path / "copy" / "photos" / "pack" / "lake.jpg").unlink()
+    with pytest.raises(DataError, match=r"lacks photos/pack/lake\.jpg"):
+        bundle(tmp_path / "copy", tmp_path / "a.tar.xz")
 
 
 @pytest.mark.parametrize("keep", [0, 100, -200])

