@@ -113,6 +113,26 @@ class Browser:
         address = _address(page)
         self._on_page(f"opening {address[:200]}", lambda it: it.goto(address, wait_until="load"))
 
+    def show(self, html: str, viewport: Size) -> None:
+        """Show an HTML document in a viewport of another size, and wait until it and its scripts are loaded.
+
+        Args:
+            html: the document.
+            viewport: new size of the page in CSS pixels.
+
+        Raises:
+            ScreenUnavailable: it does not load.
+        """
+        viewport.check()
+
+        def carry_out(page: Page) -> None:
+            if viewport != self.viewport:
+                page.set_viewport_size({"width": viewport.width, "height": viewport.height})
+                self.viewport = viewport
+            page.set_content(html, wait_until="load")
+
+        self._on_page("showing a document", carry_out)
+
     def screenshot(self) -> Image.Image:
         """The page as an RGB picture of `size`."""
         data = self._on_page("taking a screenshot", lambda it: it.screenshot(scale="device"))
@@ -215,7 +235,9 @@ class Browser:
         running, self._running = self._running, None
         if running is None:
             return
-        with suppress(OutOfTime):
+        with suppress(
+            OutOfTime, RuntimeError
+        ):  # RuntimeError: the interpreter ends, threads have ended
             self._thread.submit(running.close).result(timeout=_GRACE_SECONDS)
         _kill(running.process_id)
         self._thread.shutdown(wait=False)
