@@ -11,6 +11,8 @@ async () => {
     bottom: Math.min(a.bottom, b.bottom),
   });
   const isEmpty = (box) => box.right - box.left < 0.5 || box.bottom - box.top < 0.5;
+  const isSame = (a, b) =>
+    Math.abs(a.left - b.left) + Math.abs(a.top - b.top) + Math.abs(a.right - b.right) + Math.abs(a.bottom - b.bottom) < 1;
   const contains = (box, x, y) => box.left <= x && x <= box.right && box.top <= y && y <= box.bottom;
 
   // The rectangle to which the ancestors of an element clip what it contains.
@@ -53,6 +55,7 @@ async () => {
       data,
       text: (element.value ?? element.innerText ?? "").toString().replace(/\s+/g, " ").trim(),
       box: [box.left, box.top, box.right, box.bottom].map(short),
+      is_whole: isSame(box, element.getBoundingClientRect()),
       parent: partAround(element.parentElement),
     };
   });

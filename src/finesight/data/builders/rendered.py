@@ -71,6 +71,7 @@ class Part:
         box: border box, clipped to what its ancestors and the viewport show, in pixels.
         parent: index of the marked element around it; -1 if there is none.
         data: its other `data-` attributes; "data-sort-key" is `sortKey`.
+        is_whole: whether nothing of its border box is clipped away.
     """
 
     kind: str
@@ -80,6 +81,7 @@ class Part:
     box: Box
     parent: int
     data: Mapping[str, str]
+    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,16 @@ class Renderer:
         image = np.array(browser.screenshot())
         rows = tuple(_row(each) for each in found["rows"])
         return DrawnPage(image, rows, tuple(_part(each) for each in found["parts"]))
+
+    def open(self, path: Path, size: Size) -> Browser:
+        """Open a local page of several files in this renderer's browser, which the caller then measures itself.
+
+        Raises:
+            ScreenUnavailable: as `draw`.
+        """
+        browser = self._next_browser(size)
+        browser.open(path, size)
+        return browser
 
     def close(self) -> None:
         """End the browser; the next page starts another one."""
@@ -184,4 +196,5 @@ def _part(found: Mapping[str, Any]) -> Part:
         box=Box(*found["box"]),
         parent=found["parent"],
         data=found["data"],
+        is_whole=found["is_whole"],
     )
