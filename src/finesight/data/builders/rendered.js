@@ -39,6 +39,8 @@ async () => {
     const box = shownBox(element);
     return !isEmpty(box) && isShown(element) && isUncovered(element, box);
   };
+  const isField = (element) => ["INPUT", "SELECT", "TEXTAREA"].includes(element.tagName);
+  const textOf = (element) => (isField(element) ? element.value : (element.innerText ?? ""));
   const elements = [...document.querySelectorAll("[data-part]")].filter(isVisible);
   const numbers = new Map(elements.map((element, index) => [element, index]));
   const partAround = (element) => {
@@ -53,7 +55,7 @@ async () => {
       id: element.id,
       tag: element.tagName.toLowerCase(),
       data,
-      text: (element.value ?? element.innerText ?? "").toString().replace(/\s+/g, " ").trim(),
+      text: textOf(element).replace(/\s+/g, " ").trim(),
       box: [box.left, box.top, box.right, box.bottom].map(short),
       is_whole: isSame(box, element.getBoundingClientRect()),
       parent: partAround(element.parentElement),

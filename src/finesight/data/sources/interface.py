@@ -243,9 +243,9 @@ ICONS = _icons()
 """Name of its icon in each set, by concept; a set that lacks it is left out."""
 
 LOOKALIKE: dict[str, str] = {
-    "bullet list": "menu", "three dots": "menu", "phone": "speaker", "share": "link", "refresh": "undo",
+    "bullet list": "menu", "three dots": "menu", "share": "link", "refresh": "undo",
     "shopping bag": "shopping cart", "user": "people", "book": "bookmark", "info": "question mark",
     "bar chart": "pie chart", "video camera": "camera", "thumbs down": "thumbs up", "file": "clipboard",
-    "skip back": "skip forward", "redo": "undo", "tag": "bookmark", "lightning": "light bulb", "flag": "bookmark",
+    "redo": "undo", "tag": "bookmark", "lightning": "light bulb", "flag": "bookmark",
 }  # fmt: skip
 """Concepts whose small drawings may be confused; a screen shows at most one of each pair."""

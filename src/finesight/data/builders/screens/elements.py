@@ -25,7 +25,7 @@ MAX_TEXT = 40
 ROLES: dict[str, str] = {
     "button": "button", "link": "link", "textbox": "field", "searchbox": "search box", "combobox": "drop-down list",
     "checkbox": "checkbox", "radio": "option", "switch": "switch", "tab": "tab", "menuitem": "menu entry", "row": "entry",
-    "heading": "heading", "slider": "slider", "icon": "icon", "text": "message",
+    "heading": "heading", "control": "element", "slider": "slider", "icon": "icon", "text": "message",
 }  # fmt: skip
 """Words for roles in questions and answers."""
 _NAMED = ("textbox", "combobox", "checkbox", "radio", "switch", "slider")

@@ -40,6 +40,8 @@ SELECTED = {"tab": "Which tab is selected?", "menuitem": "Which menu entry is se
 VALUE = ('What is entered in the field "{name}"?', 'What is the value of "{name}"?')
 EVERY = "Locate every {name} in the image and output the coordinates in JSON format."
 MAX_EVERY = 6
+MIN_LETTERS = 3
+"""Fewest letters of a text that alone names an element of an evaluation."""
 LABELS = (*ACTIONS, *MENU, *OPTIONS)
 
 
@@ -81,11 +83,13 @@ def ask(rng: random.Random, screen: Screen, num_turns: int, absent_share: float)
 
 def ask_text(rng: random.Random, screen: Screen) -> Turn | None:
     """Ask for a point in an element that is named by its text alone; None if the screen has no such element."""
-    found = [
-        (index, element.text)
-        for index in screen.asked()
-        if any(each.phrase == f'"{(element := screen.elements[index]).text}"' for each in screen.references(screen.elements[index]))
-    ]
+    found = []
+    for index in screen.asked():
+        element = screen.elements[index]
+        quoted = f'"{element.text}"'
+        is_named = any(each.phrase == quoted for each in screen.references(element))
+        if is_named and sum(map(str.isalpha, element.text)) >= MIN_LETTERS:
+            found.append((index, element.text))
     if not found:
         return None
     index, text = rng.choice(found)
@@ -182,7 +186,7 @@ def _what(rng: random.Random, screen: Screen, _is_absent: bool) -> Turn | None:
     if element.icon and rng.random() < 0.8:
         question = rng.choice(ICON_BOX).format(box=list(element.box))
         return Turn(question, element.icon, _task("screen_icon", "place", element.icon, [index]))
-    if element.role == "textbox" and not element.name:
+    if element.role in ("control", "text"):
         return None
     x, y = element.centre
     role = ROLES[element.role]

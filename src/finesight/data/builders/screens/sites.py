@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from finesight.browser.elements import PageElement
 from finesight.data.builders.rendered import font_face, shared_renderer
@@ -20,22 +21,25 @@ from finesight.data.builders.screens.elements import Element, Screen, pixel_box
 from finesight.data.sources.fonts import Face
 from finesight.data.sources.interface import SITES
 from finesight.data.split import Split
-from finesight.geometry import Size
+from finesight.geometry import Box, Size
 
 __all__ = ["SitePages"]
 
 _ROLES = {
-    "button": "button", "link": "link", "textbox": "textbox", "searchbox": "searchbox", "combobox": "combobox",
+    "button": "control", "link": "control", "textbox": "textbox", "searchbox": "searchbox", "combobox": "combobox",
     "checkbox": "checkbox", "radio": "radio", "switch": "switch", "tab": "tab", "menuitem": "menuitem",
     "heading": "heading",
 }  # fmt: skip
-"""Roles of the accessibility tree that are kept, and ours."""
+"""Roles of the accessibility tree that are kept, and ours. Buttons and links often look alike: both are controls."""
 _FIELDS = ("textbox", "searchbox", "combobox", "checkbox", "radio", "switch")
+MIN_CONTRAST = 3.0
+"""Least standard deviation of the pixels of an element; below, its icon or text is missing."""
 _PREPARE = """async ({ css, share }) => {
   for (const old of document.querySelectorAll("link[rel=stylesheet][crossorigin]")) {
     const sheet = document.createElement("link");
     sheet.rel = "stylesheet";
-    sheet.href = old.href;
+    const href = old.getAttribute("href");
+    sheet.href = href.startsWith("/") ? ".." + href : href; // from the root of the site, one folder up
     const loaded = new Promise((done) => (sheet.onload = sheet.onerror = done));
     old.replaceWith(sheet);
     await loaded;
@@ -54,20 +58,32 @@ body, h1, h2, h3, h4, h5, h6, p, a, button, input, td, th, label, li, select, te
 _LOOK = """(boxes) => {
   const isSame = (rect, [x1, y1, x2, y2]) =>
     Math.abs(rect.left - x1) + Math.abs(rect.top - y1) + Math.abs(rect.right - x2) + Math.abs(rect.bottom - y2) < 6;
-  const texts = boxes.map((box) => {
-    let element = document.elementFromPoint((box[0] + box[2]) / 2, (box[1] + box[3]) / 2);
+  const isUncovered = (element, [x1, y1, x2, y2]) =>
+    [x1 + 3, (x1 + x2) / 2, x2 - 3].every((x) => {
+      const top = document.elementFromPoint(x, (y1 + y2) / 2);
+      return top !== null && element.contains(top);
+    });
+  const contents = (element) => {
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    const rect = range.getBoundingClientRect();
+    return [rect.left, rect.top, rect.right, rect.bottom];
+  };
+  const found = boxes.map((listed) => {
+    let element = document.elementFromPoint((listed[0] + listed[2]) / 2, (listed[1] + listed[3]) / 2);
     for (let level = 0; element && level < 5; level++, element = element.parentElement) {
       const isShown = element.checkVisibility({ opacityProperty: true, visibilityProperty: true });
-      if (isShown && isSame(element.getBoundingClientRect(), box)) {
-        return (element.innerText ?? "").replace(/\\s+/g, " ").trim();
-      }
+      if (!isShown || !isSame(element.getBoundingClientRect(), listed)) continue;
+      const text = (element.innerText ?? "").replace(/\\s+/g, " ").trim();
+      const box = /^H[1-6]$/.test(element.tagName) ? contents(element) : listed; // a heading fills its column
+      return isUncovered(element, box) ? { text, box } : null;
     }
     return null;
   });
   const rows = document.body.innerText.split(/[\\n\\t]+/).map((row) => row.trim()).filter(Boolean);
-  return { texts, rows };
+  return { found, rows };
 }"""
-"""Text of the element at the middle of each box, None where another one covers it; and all rows of the page's text."""
+"""Text and box of the element at the middle of each box, None where another one covers it; and all rows of text."""
 
 
 class SitePages:
@@ -97,7 +113,7 @@ class SitePages:
         browser.blocked.clear()
         return Screen(
             image=image,
-            elements=tuple(_elements(listed, seen["texts"], size)),
+            elements=tuple(_elements(listed, seen["found"], image)),
             texts=Counter(seen["rows"]),
             icons=None,
             glyphs=None,
@@ -105,13 +121,17 @@ class SitePages:
         )
 
 
-def _elements(listed: list[PageElement], texts: list[str | None], size: Size) -> list[Element]:
+def _elements(
+    listed: list[PageElement], seen: list[dict[str, Any] | None], image: npt.NDArray[np.uint8]
+) -> list[Element]:
+    """Elements that are not covered and differ from a plain surface."""
+    size = Size(image.shape[1], image.shape[0])
     found: dict[Any, Element] = {}
-    for each, text in zip(listed, texts, strict=True):
-        box = pixel_box(each.box, size)
-        if text is None or box is None:
+    for each, shown in zip(listed, seen, strict=True):
+        box = None if shown is None else pixel_box(Box(*shown["box"]), size)
+        if shown is None or box is None or image[box[1] : box[3], box[0] : box[2]].std() < MIN_CONTRAST:
             continue
-        role = _ROLES[each.role]
+        role, text = _ROLES[each.role], str(shown["text"])
         element = Element(
             role=role,
             box=box,

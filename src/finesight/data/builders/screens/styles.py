@@ -63,7 +63,7 @@ _LAYOUT = """
 html, body { margin: 0 !important; padding: 0 !important; width: 100%; height: 100%; max-width: none !important;
   overflow: hidden; }
 body { display: block; line-height: 1.35; font-weight: normal; letter-spacing: 0; }
-body, body * { font-family: "screen-font", sans-serif !important; text-shadow: none !important; }
+body, body * { font-family: "screen-font", sans-serif !important; }
 button, input, label, td, th, p, li, a, b, span { font-size: inherit; }
 button, input, label, h1, h2, h3, p, table, a { margin: 0 !important; }
 button { width: auto; height: auto; line-height: 1.3 !important; white-space: nowrap; }
@@ -77,6 +77,7 @@ svg { display: block; flex: none; }
 .x-grow { flex: 1 1 0; min-width: 0; overflow: hidden; } .x-wrap { flex-wrap: wrap; } .x-end { justify-content: flex-end; }
 .x-between { justify-content: space-between; } .x-center { align-items: center; justify-content: center; }
 .x-fill { height: 100%; } .x-clip { overflow: hidden; white-space: nowrap; } .x-pad { padding: var(--gap); }
+.x-col > a { width: fit-content; }
 .x-grid { display: grid; gap: var(--gap); } .x-fit { width: fit-content !important; max-width: 100%; }
 .x-muted { opacity: .7; font-size: .88em; } .x-bold { font-weight: bold; }
 .x-field { position: relative; display: block; } .x-field > input { width: 100% !important; max-width: none; display: block;
@@ -132,6 +133,9 @@ _SHEET = """
 .x-tab-on { border-bottom: 2px solid currentColor; font-weight: bold; } .x-badge { border: 1px solid #8888; padding: 0 .4em;
   border-radius: 3px; display: inline-block; } nav, header, footer, section, aside, main { margin: 0; max-width: none; }
 """
+_SHADOWED = "button, button:active { color: #222; text-shadow: none; } .x-check > label { margin-left: 19px !important; }"
+_FIXES = {"98.css": _SHADOWED, "xp.css": _SHADOWED}
+"""Rules after those of a style sheet; two draw the text of buttons as a shadow of nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +171,9 @@ def draw_style(rng: random.Random, split: Split, assets: Path, face: Face, pixel
     package = rng.choice([name for name, side in SHEET_SPLITS.items() if side == split])
     sheet = style_sheet(assets, package, rng.choice(STYLE_SHEETS[package]))
     root = pixels * _ROOT_SCALE.get(package, 1.0)
-    accent = rng.choice(list(COLOURS.values()))
+    accent = rng.choice([value for name, value in COLOURS.items() if name != "yellow"])
     sizes = f"html {{ font-size: {root:.1f}px !important; }} body {{ font-size: {pixels}px !important; }}"
-    css = f"{sheet} {shared} --accent: {accent}; }} {_LAYOUT} {_SHEET} {sizes}"
+    css = f"{sheet} {shared} --accent: {accent}; }} {_LAYOUT} {_SHEET} {sizes} {_FIXES.get(package, '')}"
     return Style(package, css, pixels, classes=_CLASSES.get(package, {}))
 
 
