@@ -129,6 +129,7 @@ class Browser:
         Raises:
             ScreenUnavailable: it does not load.
         """
+
         def carry_out(page: Page) -> None:
             self._resize(page, viewport)
             page.set_content(html, wait_until="load")

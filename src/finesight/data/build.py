@@ -87,7 +87,9 @@ class ScreenPart(_Part):
     options: ScreensConfig = Field(ScreensConfig(), description="options of the builder")
 
 
-PartConfig = Annotated[TextPart | SheetPart | ScenePart | ScreenPart, Field(discriminator="builder")]
+PartConfig = Annotated[
+    TextPart | SheetPart | ScenePart | ScreenPart, Field(discriminator="builder")
+]
 
 
 class Job(NamedTuple):

@@ -229,7 +229,9 @@ def interface_asset(folder: Path, kind: str) -> Asset:
     licence = str(package.get("license"))
     check_licence(folder.name, licence, evidence)
     used = sorted(path for path in folder.rglob("*") if path.suffix in {".css", ".html"})
-    files = {str(Path("npm", folder.name, path.relative_to(folder))): _sha256(path) for path in used}
+    files = {
+        str(Path("npm", folder.name, path.relative_to(folder))): _sha256(path) for path in used
+    }
     return Asset(kind, str(package["name"]), str(package["version"]), licence, files)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Assets of user interfaces: icon sets, style sheets and template sites from npm, each in one split.
 
-A concept ("trash") has a drawing in every icon set; the split is by set, so that held-out screens show known concepts in
-unknown drawings. Style sheets and sites are also divided as a whole.
+A concept ("trash") has a drawing in every icon set. The split is by set, so that held-out screens show known concepts
+in unknown drawings. Style sheets and sites are also divided as a whole.
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ from pathlib import Path
 from finesight.data.split import Split
 from finesight.errors import DataError
 
-__all__ = ["ICONS", "LOOKALIKE", "SITES", "STYLE_SHEETS", "IconSet", "Site", "read_icon_sets", "style_sheet"]
+__all__ = [
+    "ICONS",
+    "LOOKALIKE",
+    "SITES",
+    "STYLE_SHEETS",
+    "IconSet",
+    "Site",
+    "read_icon_sets",
+    "style_sheet",
+]
 
 SET_SPLITS: dict[str, Split] = {
     "lucide": "train", "tabler": "train", "bi": "train", "mdi": "train", "ph": "heldout", "iconoir": "heldout",
@@ -135,7 +144,9 @@ class IconSet:
     def svg(self, concept: str, pixels: int) -> str:
         """The drawing in the text's colour, `pixels` high and wide."""
         view = f"0 0 {self.side} {self.side}"
-        return f'<svg viewBox="{view}" width="{pixels}" height="{pixels}">{self.bodies[concept]}</svg>'
+        return (
+            f'<svg viewBox="{view}" width="{pixels}" height="{pixels}">{self.bodies[concept]}</svg>'
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +178,24 @@ class Site:
 
 
 SITES = (
-    Site("adminator-admin-dashboard", "dist/*.html", "train", frozenset({"google-maps", "vector-maps", "404", "500"})),
-    Site("gentelella", "dist/production/*.html", "train", frozenset({"map", "echarts", "maintenance", "coming_soon", "page_403", "page_404", "page_500"})),
+    Site(
+        "adminator-admin-dashboard",
+        "dist/*.html",
+        "train",
+        frozenset({"google-maps", "vector-maps", "404", "500"}),
+    ),
+    Site(
+        "gentelella",
+        "dist/production/*.html",
+        "train",
+        frozenset(
+            {"map", "echarts", "maintenance", "coming_soon", "page_403", "page_404", "page_500"}
+        ),
+    ),
     Site("soft-ui-dashboard", "pages/*.html", "train", frozenset({"rtl"})),
     Site("startbootstrap-sb-admin", "dist/*.html", "train", frozenset({"401", "404", "500"})),
     Site("startbootstrap-sb-admin-2", "*.html", "heldout", frozenset({"404", "blank"})),
-)  # fmt: skip
+)
 
 STYLE_SHEETS: dict[str, tuple[str, ...]] = {
     "bootstrap": ("dist/css/bootstrap.min.css",),
@@ -217,7 +240,9 @@ def _icon_set(assets: Path, name: str) -> IconSet:
     icons = json.loads(path.read_text(encoding="utf-8"))["icons"]
     drawings = {concept: row[name] for concept, row in ICONS.items() if name in row}
     if absent := sorted(icon for icon in drawings.values() if icon not in icons):
-        raise DataError(f"icon set {name} lacks {', '.join(absent)}", hint="install the pinned version")
+        raise DataError(
+            f"icon set {name} lacks {', '.join(absent)}", hint="install the pinned version"
+        )
     bodies = {concept: str(icons[icon]["body"]) for concept, icon in drawings.items()}
     return IconSet(name, bodies, SET_SIZES.get(name, 24))
 

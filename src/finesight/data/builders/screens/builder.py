@@ -55,15 +55,21 @@ PORTRAIT = 1.35
 class ScreensConfig(Settings):
     """Options of screens."""
 
-    split: Split = Field("train", description="split of templates, styles, icons, fonts, words and sites")
+    split: Split = Field(
+        "train", description="split of templates, styles, icons, fonts, words and sites"
+    )
     width: Range = Field((252, 784), description="smallest and largest width, in pixels")
     height: Range = Field((196, 756), description="smallest and largest height, in pixels")
     font_pixels: Range = Field((12, 20), description="size of the usual text, in pixels per em")
-    large_share: Share = Field(0.35, description="share of screens whose area may be above a quarter of the largest")
+    large_share: Share = Field(
+        0.35, description="share of screens whose area may be above a quarter of the largest"
+    )
     phone_share: Share = Field(0.3, description="share of screens of phones, in portrait format")
     site_share: Share = Field(0.08, description="share of pages of template sites")
     tool_share: Share = Field(0.15, description="share of records that are answered by a tool call")
-    absent_share: Share = Field(0.07, description="share of questions about an element that is not shown")
+    absent_share: Share = Field(
+        0.07, description="share of questions about an element that is not shown"
+    )
     asked: Literal["all", "text"] = Field(
         "all", description="kinds of questions: all, or one point in an element named by its text"
     )
@@ -95,7 +101,9 @@ class Screens:
         DataError: an asset is missing, or no font is legible enough.
     """
 
-    def __init__(self, config: ScreensConfig, assets: Path, fonts: FontCatalogue, words: WordLists) -> None:
+    def __init__(
+        self, config: ScreensConfig, assets: Path, fonts: FontCatalogue, words: WordLists
+    ) -> None:
         self.config, self.words, self._assets = config, words, assets
         self._icons = read_icon_sets(assets, config.split)
         self._sites = SitePages(config.split, assets) if config.site_share else None
@@ -119,7 +127,9 @@ class Screens:
             if turns:
                 break
         else:
-            raise DataError(f"no {self.config.split} screen has an element to ask for after {TRIES} tries")
+            raise DataError(
+                f"no {self.config.split} screen has an element to ask for after {TRIES} tries"
+            )
         return self._record(record_id, seed, screen, turns, tool, rng)
 
     def _screen(self, rng: random.Random) -> Screen:
@@ -131,7 +141,9 @@ class Screens:
             return self._sites.draw(rng, face, size)
         return self._own(rng, face, size, self._templates[is_phone])
 
-    def _own(self, rng: random.Random, face: Face, size: Size, templates: dict[str, Template]) -> Screen:
+    def _own(
+        self, rng: random.Random, face: Face, size: Size, templates: dict[str, Template]
+    ) -> Screen:
         low, high = self.config.font_pixels
         pixels = min(rng.randint(low, high), rng.randint(low, high), max(low, size.width // 18))
         style = draw_style(rng, self.config.split, self._assets, face, pixels)
@@ -139,7 +151,10 @@ class Screens:
         name = rng.choice(sorted(templates))
         body = templates[name](ui)
         title = escape(ui.content.title(1, 2))
-        html = f'<!doctype html><html data-theme="light"><head><title>{title}</title><style>{style.css}</style></head><body>{body}</body></html>'
+        head = f"<title>{title}</title><style>{style.css}</style>"
+        html = (
+            f'<!doctype html><html data-theme="light"><head>{head}</head><body>{body}</body></html>'
+        )
         page = shared_renderer().draw(html, size)
         return Screen(
             image=page.image,
@@ -152,7 +167,10 @@ class Screens:
         )
 
     def _size(self, rng: random.Random, is_phone: bool) -> Size:
-        (least_width, most_width), (least_height, most_height) = self.config.width, self.config.height
+        (least_width, most_width), (least_height, most_height) = (
+            self.config.width,
+            self.config.height,
+        )
         most = MAX_PIXELS if rng.random() < self.config.large_share else MAX_PIXELS // 4
         for _ in range(200):
             width = rng.randrange(least_width, most_width + 1, CELL)
@@ -166,7 +184,9 @@ class Screens:
         """Name of the tool, or "" for a record without a tool."""
         if self.config.asked == "text" or rng.random() >= self.config.tool_share:
             return ""
-        return "mobile_use" if screen.size.height >= PORTRAIT * screen.size.width else "computer_use"
+        return (
+            "mobile_use" if screen.size.height >= PORTRAIT * screen.size.width else "computer_use"
+        )
 
     def _turns(self, rng: random.Random, screen: Screen, tool: str) -> list[Turn]:
         count = rng.randint(*self.config.turns)
@@ -185,10 +205,18 @@ class Screens:
         return list(turns.values())
 
     def _record(
-        self, record_id: str, seed: int, screen: Screen, turns: Sequence[Turn], tool: str, rng: random.Random
+        self,
+        record_id: str,
+        seed: int,
+        screen: Screen,
+        turns: Sequence[Turn],
+        tool: str,
+        rng: random.Random,
     ) -> Record:
         image = np.ascontiguousarray(wear(screen.image, rng, self.config.difficulty * rng.random()))
-        conversation = asked_about((ImagePart(source=image),), [(it.question, it.answer) for it in turns])
+        conversation = asked_about(
+            (ImagePart(source=image),), [(it.question, it.answer) for it in turns]
+        )
         if tool:
             described = (computer_use if tool == "computer_use" else mobile_use)(screen.size)
             system = Message("system", (TextPart(DEFAULT_SYSTEM),))
@@ -219,7 +247,9 @@ def _screen_faces(fonts: FontCatalogue, split: Split) -> list[list[Face]]:
     families: dict[str, list[Face]] = {}
     for face in fonts.faces:
         is_upright = not any(word in face.style.lower() for word in ("italic", "oblique"))
-        is_usable = face.split == split and "latin" in face.scripts and not face.path.endswith(".ttc")
+        is_usable = (
+            face.split == split and "latin" in face.scripts and not face.path.endswith(".ttc")
+        )
         is_small = is_usable and Path(face.path).stat().st_size <= MAX_FONT_BYTES
         if is_upright and is_small and face.legibility >= MIN_LEGIBILITY:
             families.setdefault(face.family, []).append(face)

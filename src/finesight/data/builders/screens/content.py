@@ -15,35 +15,57 @@ from finesight.data.split import split_of
 
 __all__ = ["ACTIONS", "COLUMNS", "FIELDS", "MENU", "OPTIONS", "TABS", "Content"]
 
-FIRST = """Ada Amir Ana Anders Aiko Ben Bela Carla Chen Clara Dario Diego Dora Elena Emil Esra Farah Felix Finn Greta
-Hana Hugo Ida Igor Ines Ivan Jana Jonas Julia Kai Karim Kofi Lara Lena Leo Lin Luca Maja Marco Mei Mia Milan Nadia Nils
-Noor Olga Omar Oscar Paula Pedro Petra Quinn Rahel Ravi Rosa Ruth Sami Sara Sofia Sven Tara Theo Tom Uma Vera Viktor
-Wanda Yara Yusuf Zoe""".split()
-LAST = """Abbas Adler Almeida Becker Berg Blom Bruno Castro Chan Costa Dahl Diaz Eriksen Falk Ferrari Fischer Garcia
-Haas Hansen Ito Jansen Kaya Keller Khan Kim Koch Kowalski Lang Larsen Lopez Maier Mendes Meyer Moreau Mori Nagy Novak
-Okafor Olsen Park Patel Peters Petrov Ramos Reyes Ricci Rossi Roy Santos Sato Schmidt Silva Singh Smith Sousa Tanaka
-Torres Vogel Wagner Weber Wong Yilmaz Young Ziegler""".split()
+
+def _list(text: str) -> list[str]:
+    """Entries between semicolons."""
+    return [entry.strip() for entry in " ".join(text.split()).split(";")]
+
+
+FIRST = _list("""
+Ada; Amir; Ana; Anders; Aiko; Ben; Bela; Carla; Chen; Clara; Dario; Diego; Dora; Elena; Emil; Esra; Farah; Felix;
+Finn; Greta; Hana; Hugo; Ida; Igor; Ines; Ivan; Jana; Jonas; Julia; Kai; Karim; Kofi; Lara; Lena; Leo; Lin; Luca;
+Maja; Marco; Mei; Mia; Milan; Nadia; Nils; Noor; Olga; Omar; Oscar; Paula; Pedro; Petra; Quinn; Rahel; Ravi; Rosa;
+Ruth; Sami; Sara; Sofia; Sven; Tara; Theo; Tom; Uma; Vera; Viktor; Wanda; Yara; Yusuf; Zoe
+""")
+LAST = _list("""
+Abbas; Adler; Almeida; Becker; Berg; Blom; Bruno; Castro; Chan; Costa; Dahl; Diaz; Eriksen; Falk; Ferrari; Fischer;
+Garcia; Haas; Hansen; Ito; Jansen; Kaya; Keller; Khan; Kim; Koch; Kowalski; Lang; Larsen; Lopez; Maier; Mendes;
+Meyer; Moreau; Mori; Nagy; Novak; Okafor; Olsen; Park; Patel; Peters; Petrov; Ramos; Reyes; Ricci; Rossi; Roy;
+Santos; Sato; Schmidt; Silva; Singh; Smith; Sousa; Tanaka; Torres; Vogel; Wagner; Weber; Wong; Yilmaz; Young;
+Ziegler
+""")
 NAMES_HELDOUT = 0.2
-ACTIONS = """Save;Cancel;Delete;Edit;Submit;Send;Apply;Reset;Close;Continue;Back;Next;Confirm;Add;Remove;Update;Export;
-Import;Share;Copy link;Download;Upload;Print;Archive;Duplicate;Rename;Move;New;Create;Open;View all;Show more;Learn more;
-Details;Reply;Forward;Follow;Subscribe;Sign out;Retry;Undo;Discard;Accept;Decline;Done;Skip;Try again;Install;Connect;
-Publish;Preview;Refresh;Search;Filter;Sort;Invite;Join;Book now;Buy now;Add to cart;Checkout;Pay;Start;Stop;
-Get started;Contact us;Select all""".replace("\n", "").split(";")
-MENU = """Home;Dashboard;Inbox;Messages;Calendar;Tasks;Projects;Files;Reports;Analytics;Customers;Orders;Products;
-Invoices;Payments;Team;Users;Settings;Help;Support;Profile;Account;Billing;Security;Notifications;Activity;History;
-Favorites;Downloads;Photos;Music;Videos;Documents;Trash;Drafts;Sent;Archive;Spam;Starred;Explore;Library;News;Maps;
-Weather;Wallet;Contacts;Groups;Events;Notes;Integrations;Overview;Shipping;Discounts;Pricing;Blog;Docs;
-About""".replace("\n", "").split(";")
-TABS = """General;Details;Comments;Overview;Members;Privacy;Appearance;Advanced;Day;Week;Month;Year;All;Active;Done;
-Open;Closed;Recent;Popular;Unread;Today;Upcoming;Past;Shared;Mine;Public;Following;For you;Reviews;Questions;Photos;
-Stats;Text;Layout;Insert;View""".replace("\n", "").split(";")
-FIELDS = """First name;Last name;Email;Phone;Company;City;Address;Postal code;Country;Username;Website;Job title;
-Department;Subject;Title;Amount;Quantity;Start date;End date;Reference;Notes;Card number;Nickname;Location;Language;
-Currency;Time zone;Category;Project;Order number;Tax ID;Account name""".replace("\n", "").split(";")
-OPTIONS = """Email alerts;Dark mode;Auto-save;Location;Push messages;Sounds;Wi-Fi;Bluetooth;Airplane mode;Weekly summary;
-Two-step login;Show avatar;Public profile;Sync contacts;Data saver;Auto-update;Spell check;Read receipts;Compact view;
-Large text;Vibration;Backup;Remember me;Share usage data;Autoplay;Subtitles;High contrast;Night light;Offline mode;
-Smart replies;Desktop alerts;Birthday reminders;Keep me signed in;Newsletter""".replace("\n", "").split(";")
+ACTIONS = _list("""
+Save; Cancel; Delete; Edit; Submit; Send; Apply; Reset; Close; Continue; Back; Next; Confirm; Add; Remove; Update;
+Export; Import; Share; Copy link; Download; Upload; Print; Archive; Duplicate; Rename; Move; New; Create; Open;
+View all; Show more; Learn more; Details; Reply; Forward; Follow; Subscribe; Sign out; Retry; Undo; Discard;
+Accept; Decline; Done; Skip; Try again; Install; Connect; Publish; Preview; Refresh; Search; Filter; Sort; Invite;
+Join; Book now; Buy now; Add to cart; Checkout; Pay; Start; Stop; Get started; Contact us; Select all
+""")
+MENU = _list("""
+Home; Dashboard; Inbox; Messages; Calendar; Tasks; Projects; Files; Reports; Analytics; Customers; Orders;
+Products; Invoices; Payments; Team; Users; Settings; Help; Support; Profile; Account; Billing; Security;
+Notifications; Activity; History; Favorites; Downloads; Photos; Music; Videos; Documents; Trash; Drafts; Sent;
+Archive; Spam; Starred; Explore; Library; News; Maps; Weather; Wallet; Contacts; Groups; Events; Notes;
+Integrations; Overview; Shipping; Discounts; Pricing; Blog; Docs; About
+""")
+TABS = _list("""
+General; Details; Comments; Overview; Members; Privacy; Appearance; Advanced; Day; Week; Month; Year; All; Active;
+Done; Open; Closed; Recent; Popular; Unread; Today; Upcoming; Past; Shared; Mine; Public; Following; For you;
+Reviews; Questions; Photos; Stats; Text; Layout; Insert; View
+""")
+FIELDS = _list("""
+First name; Last name; Email; Phone; Company; City; Address; Postal code; Country; Username; Website; Job title;
+Department; Subject; Title; Amount; Quantity; Start date; End date; Reference; Notes; Card number; Nickname;
+Location; Language; Currency; Time zone; Category; Project; Order number; Tax ID; Account name
+""")
+OPTIONS = _list("""
+Email alerts; Dark mode; Auto-save; Location; Push messages; Sounds; Wi-Fi; Bluetooth; Airplane mode; Weekly
+summary; Two-step login; Show avatar; Public profile; Sync contacts; Data saver; Auto-update; Spell check; Read
+receipts; Compact view; Large text; Vibration; Backup; Remember me; Share usage data; Autoplay; Subtitles; High
+contrast; Night light; Offline mode; Smart replies; Desktop alerts; Birthday reminders; Keep me signed in;
+Newsletter
+""")
 COLUMNS = ("Name", "Status", "Amount", "Date", "Owner", "City", "Type", "Size", "Role", "Total")
 STATUS = (
     "Active",
@@ -58,7 +80,20 @@ STATUS = (
     "New",
 )
 CURRENCIES = ("$", "€", "£", "$", "€")
-FILE_TYPES = ("pdf", "docx", "xlsx", "png", "jpg", "zip", "txt", "csv", "mp3", "mp4", "pptx", "html")
+FILE_TYPES = (
+    "pdf",
+    "docx",
+    "xlsx",
+    "png",
+    "jpg",
+    "zip",
+    "txt",
+    "csv",
+    "mp3",
+    "mp4",
+    "pptx",
+    "html",
+)
 
 
 class Content:
@@ -156,8 +191,13 @@ class Content:
 
     def cell(self, column: str) -> str:
         """An entry of a column of a table."""
-        makers = {"Amount": self.price, "Total": self.price, "Date": self.date, "Owner": self.person, "Name": self.person,
-                  "Size": lambda: f"{self.rng.randint(1, 999)} {self.rng.choice(('KB', 'MB'))}"}  # fmt: skip
+        rng = self.rng
         if column == "Status":
-            return self.rng.choice(STATUS)
-        return makers.get(column, lambda: self.title(1, 1))()
+            return rng.choice(STATUS)
+        if column == "Size":
+            return f"{rng.randint(1, 999)} {rng.choice(('KB', 'MB'))}"
+        if column in ("Amount", "Total"):
+            return self.price()
+        if column in ("Name", "Owner"):
+            return self.person()
+        return self.date() if column == "Date" else self.title(1, 1)

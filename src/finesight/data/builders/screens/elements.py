@@ -24,8 +24,8 @@ MAX_TEXT = 40
 """Most characters of a text that a question quotes."""
 ROLES: dict[str, str] = {
     "button": "button", "link": "link", "textbox": "field", "searchbox": "search box", "combobox": "drop-down list",
-    "checkbox": "checkbox", "radio": "option", "switch": "switch", "tab": "tab", "menuitem": "menu entry", "row": "entry",
-    "heading": "heading", "control": "element", "slider": "slider", "icon": "icon", "text": "message",
+    "checkbox": "checkbox", "radio": "option", "switch": "switch", "tab": "tab", "menuitem": "menu entry",
+    "row": "entry", "heading": "heading", "control": "element", "slider": "slider", "icon": "icon", "text": "message",
 }  # fmt: skip
 """Words for roles in questions and answers."""
 _NAMED = ("textbox", "combobox", "checkbox", "radio", "switch", "slider")
@@ -127,11 +127,17 @@ class Screen:
     def is_single(self, element: Element, *fields: str) -> bool:
         """Whether no other element agrees with it in these fields."""
         wanted = [getattr(element, name) for name in fields]
-        return sum([getattr(other, name) for name in fields] == wanted for other in self.elements) == 1
+        return (
+            sum([getattr(other, name) for name in fields] == wanted for other in self.elements) == 1
+        )
 
     def _by_text(self, element: Element) -> Iterator[Reference]:
         text = element.text
-        has_text = 0 < len(text) <= MAX_TEXT and element.role not in ("searchbox", "slider", *_NAMED)
+        has_text = 0 < len(text) <= MAX_TEXT and element.role not in (
+            "searchbox",
+            "slider",
+            *_NAMED,
+        )
         if not has_text or not self.is_single(element, "text"):
             return
         if self.texts[text] <= 1:
@@ -179,7 +185,11 @@ def elements_of(page: DrawnPage) -> tuple[Element, ...]:
 def _element(part: Part, box: _Pixels, shown: Sequence[str]) -> Element:
     data = part.data
     is_open = part.kind in ("textbox", "combobox") and "name" in data
-    value = data.get("value") or ("" if data.get("filled") == "False" else None) if is_open else data.get("value")
+    value = (
+        data.get("value") or ("" if data.get("filled") == "False" else None)
+        if is_open
+        else data.get("value")
+    )
     is_complete = _packed(" ".join(shown)) == _packed(part.text)
     return Element(
         role=part.kind,

@@ -24,10 +24,22 @@ __all__ = ["POINT_XML", "REFER", "Turn", "ask", "ask_click", "ask_text"]
 NONE = "none"
 REFER = "Locate {phrase}, output its bbox coordinates using JSON format."
 POINT_XML = "point to {phrase}, output its coordinates in XML format <points x y>object</points>"
-CLICK = ("Click {phrase}.", "Click on {phrase}", "Press {phrase}.", "Select {phrase}.", "click {phrase}")
+CLICK = (
+    "Click {phrase}.",
+    "Click on {phrase}",
+    "Press {phrase}.",
+    "Select {phrase}.",
+    "click {phrase}",
+)
 TAP = ("Tap {phrase}.", "Tap on {phrase}", "Press {phrase}.", "Select {phrase}.", "Touch {phrase}")
-READ_POINT = ("What is the text of the element at [{x}, {y}]?", "What does the element at [{x}, {y}] say?")
-READ_BOX = ("What is the text in the box {box}?", "Read the text of the element in the region {box}.")
+READ_POINT = (
+    "What is the text of the element at [{x}, {y}]?",
+    "What does the element at [{x}, {y}] say?",
+)
+READ_BOX = (
+    "What is the text in the box {box}?",
+    "Read the text of the element in the region {box}.",
+)
 ICON_BOX = ("Which icon is in the box {box}?", "What does the icon in the region {box} show?")
 ROLE_POINT = ("What kind of element is at [{x}, {y}]?",)
 PRESENT = ("Is there {phrase} on this screen?", "Does this screen show {phrase}?")
@@ -109,13 +121,17 @@ def ask_click(rng: random.Random, screen: Screen, tool: str, is_absent: bool) ->
     if is_absent:
         phrase = _absent(rng, screen).phrase
         call = call_in_words(tool, {"action": "terminate", "status": "failure"})
-        return Turn(wording.format(phrase=phrase), call, _task("screen_click", "absent", phrase, []))
+        return Turn(
+            wording.format(phrase=phrase), call, _task("screen_click", "absent", phrase, [])
+        )
     named = _named(rng, screen)
     if named is None:
         return None
     index, reference = named
     action = "left_click" if tool == "computer_use" else "click"
-    call = call_in_words(tool, {"action": action, "coordinate": list(screen.elements[index].centre)})
+    call = call_in_words(
+        tool, {"action": action, "coordinate": list(screen.elements[index].centre)}
+    )
     task = _task("screen_click", reference.by, reference.phrase, [index])
     return Turn(wording.format(phrase=reference.phrase), call, task)
 
@@ -123,13 +139,19 @@ def ask_click(rng: random.Random, screen: Screen, tool: str, is_absent: bool) ->
 def _point_json(screen: Screen, index: int, reference: Reference) -> Turn:
     label = reference.phrase
     answer = _fenced([{"point_2d": list(screen.elements[index].centre), "label": label}])
-    return Turn(POINT_REQUEST.format(text=label), answer, _task("screen_point", reference.by, label, [index]))
+    return Turn(
+        POINT_REQUEST.format(text=label),
+        answer,
+        _task("screen_point", reference.by, label, [index]),
+    )
 
 
 def _ask_point_json(rng: random.Random, screen: Screen, is_absent: bool) -> Turn | None:
     if is_absent:
         phrase = _bare(_absent(rng, screen).phrase)
-        return Turn(POINT_REQUEST.format(text=phrase), NONE, _task("screen_point", "absent", phrase, []))
+        return Turn(
+            POINT_REQUEST.format(text=phrase), NONE, _task("screen_point", "absent", phrase, [])
+        )
     named = _named(rng, screen)
     if named is None:
         return None
@@ -140,7 +162,9 @@ def _ask_point_json(rng: random.Random, screen: Screen, is_absent: bool) -> Turn
 def _point_xml(rng: random.Random, screen: Screen, is_absent: bool) -> Turn | None:
     if is_absent:
         phrase = _absent(rng, screen).phrase
-        return Turn(POINT_XML.format(phrase=phrase), NONE, _task("screen_point", "absent", phrase, []))
+        return Turn(
+            POINT_XML.format(phrase=phrase), NONE, _task("screen_point", "absent", phrase, [])
+        )
     named = _named(rng, screen)
     if named is None:
         return None
@@ -149,7 +173,11 @@ def _point_xml(rng: random.Random, screen: Screen, is_absent: bool) -> Turn | No
     # The attribute stands between double quotes, so a quoted text loses its own.
     alt = phrase.replace('"', "")
     answer = f'```xml\n<points x1="{x}" y1="{y}" alt="{alt}">{alt}</points>\n```'
-    return Turn(POINT_XML.format(phrase=phrase), answer, _task("screen_point", reference.by, phrase, [index]))
+    return Turn(
+        POINT_XML.format(phrase=phrase),
+        answer,
+        _task("screen_point", reference.by, phrase, [index]),
+    )
 
 
 def _box(rng: random.Random, screen: Screen, is_absent: bool) -> Turn | None:
@@ -160,13 +188,19 @@ def _box(rng: random.Random, screen: Screen, is_absent: bool) -> Turn | None:
     if named is None:
         return None
     index, reference = named
-    answer = _fenced([{"bbox_2d": list(screen.elements[index].box), "label": _bare(reference.phrase)}])
+    answer = _fenced(
+        [{"bbox_2d": list(screen.elements[index].box), "label": _bare(reference.phrase)}]
+    )
     question = REFER.format(phrase=reference.phrase)
     return Turn(question, answer, _task("screen_box", reference.by, reference.phrase, [index]))
 
 
 def _read(rng: random.Random, screen: Screen, _is_absent: bool) -> Turn | None:
-    pool = [index for index in screen.asked() if 0 < len(screen.elements[index].text) <= 80 and _is_top(screen, index)]
+    pool = [
+        index
+        for index in screen.asked()
+        if 0 < len(screen.elements[index].text) <= 80 and _is_top(screen, index)
+    ]
     if not pool:
         return None
     index = rng.choice(pool)
@@ -190,7 +224,9 @@ def _what(rng: random.Random, screen: Screen, _is_absent: bool) -> Turn | None:
         return None
     x, y = element.centre
     role = ROLES[element.role]
-    return Turn(rng.choice(ROLE_POINT).format(x=x, y=y), role, _task("screen_role", "place", role, [index]))
+    return Turn(
+        rng.choice(ROLE_POINT).format(x=x, y=y), role, _task("screen_role", "place", role, [index])
+    )
 
 
 def _present(rng: random.Random, screen: Screen, is_absent: bool) -> Turn:
@@ -199,7 +235,11 @@ def _present(rng: random.Random, screen: Screen, is_absent: bool) -> Turn:
     reference = _absent(rng, screen) if named is None else named[1]
     phrase = _with_article(reference.phrase)
     answer = "Yes" if found else "No"
-    return Turn(rng.choice(PRESENT).format(phrase=phrase), answer, _task("screen_present", reference.by, phrase, found))
+    return Turn(
+        rng.choice(PRESENT).format(phrase=phrase),
+        answer,
+        _task("screen_present", reference.by, phrase, found),
+    )
 
 
 def _state(rng: random.Random, screen: Screen, _is_absent: bool) -> Turn | None:
@@ -217,7 +257,11 @@ def _state(rng: random.Random, screen: Screen, _is_absent: bool) -> Turn | None:
         question = rng.choice(STATE[element.role]).format(name=element.name)
         answer = "Yes" if element.state == "on" else "No"
         return Turn(question, answer, _task("screen_state", "role", element.name, [index]))
-    chosen = [number for number, other in enumerate(screen.elements) if (other.role, other.state) == (element.role, "on")]
+    chosen = [
+        number
+        for number, other in enumerate(screen.elements)
+        if (other.role, other.state) == (element.role, "on")
+    ]
     if len(chosen) != 1 or not screen.elements[chosen[0]].is_whole:
         return None
     text = screen.elements[chosen[0]].text
@@ -226,31 +270,46 @@ def _state(rng: random.Random, screen: Screen, _is_absent: bool) -> Turn | None:
 
 def _value(rng: random.Random, screen: Screen, is_absent: bool) -> Turn | None:
     if is_absent:
-        name = rng.choice([label for label in FIELDS if label.lower() not in screen.words] or ["Fax"])
+        name = rng.choice(
+            [label for label in FIELDS if label.lower() not in screen.words] or ["Fax"]
+        )
         answer = f'The picture does not show a field "{name}".'
-        return Turn(rng.choice(VALUE).format(name=name), answer, _task("screen_value", "absent", name, []))
+        return Turn(
+            rng.choice(VALUE).format(name=name), answer, _task("screen_value", "absent", name, [])
+        )
     pool = [
         index
         for index in screen.asked()
-        if (element := screen.elements[index]).name and element.value is not None and screen.is_single(element, "name")
+        if (element := screen.elements[index]).name
+        and element.value is not None
+        and screen.is_single(element, "name")
     ]
     if not pool:
         return None
     index = rng.choice(pool)
     element = screen.elements[index]
     answer = element.value or f'The field "{element.name}" is empty.'
-    return Turn(rng.choice(VALUE).format(name=element.name), answer, _task("screen_value", "role", element.name, [index]))
+    return Turn(
+        rng.choice(VALUE).format(name=element.name),
+        answer,
+        _task("screen_value", "role", element.name, [index]),
+    )
 
 
 def _every(rng: random.Random, screen: Screen, _is_absent: bool) -> Turn | None:
-    counts = sorted({element.role for element in screen.elements} & {"button", "checkbox", "switch", "tab", "link", "textbox"})
+    counts = sorted(
+        {element.role for element in screen.elements}
+        & {"button", "checkbox", "switch", "tab", "link", "textbox"}
+    )
     if not counts:
         return None
     role = rng.choice(counts)
     found = [index for index, element in enumerate(screen.elements) if element.role == role]
     if len(found) > MAX_EVERY or not all(screen.elements[index].is_whole for index in found):
         return None
-    rows = [{"bbox_2d": list((it := screen.elements[index]).box), "label": it.title} for index in found]
+    rows = [
+        {"bbox_2d": list((it := screen.elements[index]).box), "label": it.title} for index in found
+    ]
     question = EVERY.format(name=ROLES[role])
     return Turn(question, _fenced(rows), _task("screen_every", "role", ROLES[role], found))
 
@@ -284,14 +343,22 @@ def _named(rng: random.Random, screen: Screen) -> tuple[int, Reference] | None:
 def _absent(rng: random.Random, screen: Screen) -> Reference:
     """A phrase for something that this screen does not show."""
     roll = rng.random()
-    icons = [name for name in ICONS if screen.icons is not None and not screen.icons[alike_icon(name)]]
+    icons = [
+        name for name in ICONS if screen.icons is not None and not screen.icons[alike_icon(name)]
+    ]
     if roll < 0.35 and icons:
         return Reference("icon", f"the {rng.choice(icons)} icon")
-    roles = [role for role in ("searchbox", "checkbox", "switch", "slider") if all(each.role != role for each in screen.elements)]
+    roles = [
+        role
+        for role in ("searchbox", "checkbox", "switch", "slider")
+        if all(each.role != role for each in screen.elements)
+    ]
     if roll < 0.45 and roles and screen.icons is not None:
         return Reference("role", f"the {ROLES[rng.choice(roles)]}")
     labels = [label for label in LABELS if label.lower() not in screen.words]
-    return Reference("text", f'the "{rng.choice(labels)}" button' if roll < 0.8 else f'"{rng.choice(labels)}"')
+    return Reference(
+        "text", f'the "{rng.choice(labels)}" button' if roll < 0.8 else f'"{rng.choice(labels)}"'
+    )
 
 
 def _is_top(screen: Screen, index: int) -> bool:

@@ -30,7 +30,7 @@ _ROLES = {
     "checkbox": "checkbox", "radio": "radio", "switch": "switch", "tab": "tab", "menuitem": "menuitem",
     "heading": "heading",
 }  # fmt: skip
-"""Roles of the accessibility tree that are kept, and ours. Buttons and links often look alike: both are controls."""
+"""Roles of the accessibility tree that are kept, and ours; buttons and links look alike, so both are controls."""
 _FIELDS = ("textbox", "searchbox", "combobox", "checkbox", "radio", "switch")
 MIN_CONTRAST = 3.0
 """Least standard deviation of the pixels of an element; below, its icon or text is missing."""
@@ -52,7 +52,7 @@ _PREPARE = """async ({ css, share }) => {
   await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
 }"""
 """Applies a font, scrolls, and loads the style sheets that a browser refuses to load from files across origins."""
-_CSS = """*, *::before, *::after { animation: none !important; transition: none !important; scroll-behavior: auto !important; }
+_CSS = """*, *::before, *::after { animation: none !important; transition: none !important; }
 body, h1, h2, h3, h4, h5, h6, p, a, button, input, td, th, label, li, select, textarea {
   font-family: "screen-font", sans-serif; }"""
 _LOOK = """(boxes) => {
@@ -106,10 +106,14 @@ class SitePages:
         page = rng.choice(pages)
         browser = shared_renderer().open(page, size)
         share = rng.choice((0.0, 0.0, rng.random()))
-        browser.evaluate(_PREPARE, {"css": f"{font_face('screen-font', face)} {_CSS}", "share": share})
+        browser.evaluate(
+            _PREPARE, {"css": f"{font_face('screen-font', face)} {_CSS}", "share": share}
+        )
         image = np.array(browser.screenshot())
         listed = [each for each in browser.elements() if each.role in _ROLES]
-        seen = browser.evaluate(_LOOK, [[it.box.x1, it.box.y1, it.box.x2, it.box.y2] for it in listed])
+        seen = browser.evaluate(
+            _LOOK, [[it.box.x1, it.box.y1, it.box.x2, it.box.y2] for it in listed]
+        )
         browser.blocked.clear()
         return Screen(
             image=image,
@@ -129,7 +133,11 @@ def _elements(
     found: dict[Any, Element] = {}
     for each, shown in zip(listed, seen, strict=True):
         box = None if shown is None else pixel_box(Box(*shown["box"]), size)
-        if shown is None or box is None or image[box[1] : box[3], box[0] : box[2]].std() < MIN_CONTRAST:
+        if (
+            shown is None
+            or box is None
+            or image[box[1] : box[3], box[0] : box[2]].std() < MIN_CONTRAST
+        ):
             continue
         role, text = _ROLES[each.role], str(shown["text"])
         element = Element(

@@ -15,118 +15,130 @@ from finesight.data.builders.screens.content import (
     OPTIONS,
     TABS,
 )
+from finesight.data.builders.screens.layout import block, column, grid, grow, row
 from finesight.data.split import Split
 
-__all__ = ["DESKTOP", "Template", "titled", "top_bar"]
+__all__ = ["DESKTOP", "Template"]
 
 Template = Callable[[Ui], str]
+MAIL_TOOLS = ("archive box", "trash", "envelope", "clock", "flag", "refresh", "three dots", "tag")
+FILE_TOOLS = ("left arrow", "right arrow", "upload", "refresh", "trash", "grid", "scissors", "copy")
+EDITOR_TOOLS = (
+    "bold", "italic", "underline", "bullet list", "undo", "redo", "scissors", "copy", "clipboard", "link", "picture",
+    "printer", "floppy disk", "palette", "search",
+)  # fmt: skip
+EDITOR_MENUS = ("File", "Edit", "View", "Insert", "Format", "Tools", "Table", "Window", "Help")
+SIGN_IN = ("Sign in", "Log in", "Welcome back", "Create account", "Sign up")
+TWO_COLUMNS = 42
+"""Least width of a screen with two columns, in ems."""
 
 
-def top_bar(ui: Ui, title: str) -> str:
+def _top_bar(ui: Ui) -> str:
     """A bar with a title, perhaps links or a search box, and icons."""
-    parts = [f'<b class="x-clip">{escape(title)}</b>']
+    parts = [f'<b class="x-clip">{escape(ui.content.title(1, 2))}</b>']
     if ui.has(0.5):
         parts.insert(0, ui.icon_button("menu", "left arrow", "house", plain=True))
     if not ui.is_narrow and ui.has(0.5):
         parts += [ui.link(label) for label in ui.content.labels(MENU, 2, 4)]
-    if ui.has(0.5):
-        parts.append(ui.search())
-    else:
-        parts.append('<span class="x-grow"></span>')
+    parts.append(ui.search() if ui.has(0.5) else grow())
     parts += [ui.icon_button() for _ in range(ui.rng.randint(1, 2 if ui.is_narrow else 4))]
     if ui.has(0.4):
         parts.append(ui.avatar(ui.content.person()))
     return ui.bar(*parts)
 
 
-def titled(ui: Ui, body: str) -> str:
+def _titled(ui: Ui, body: str) -> str:
     """A page with a bar at the top."""
-    return f'<div class="x-col x-fill" style="gap:0">{top_bar(ui, ui.content.title(1, 2))}<div class="x-grow">{body}</div></div>'
+    return column(_top_bar(ui), grow(body), shape="x-fill", css="gap: 0")
 
 
 def _beside(ui: Ui, body: str) -> str:
-    """A menu at the side and a body; the body alone on a narrow screen."""
+    """A menu at the side and a body; on a narrow screen a bar at the top and the body."""
     if ui.is_narrow:
-        return titled(ui, body)
+        return _titled(ui, body)
     menu = ui.menu(ui.content.labels(MENU, 4, ui.fitting(2.0, 4, 10)))
-    brand = f'<div class="x-item x-bold">{escape(ui.content.title(1, 1))}</div>'
-    side = f'<div class="{ui.style.of("side")}" style="width:10.5em;flex:none;padding:.4em">{brand}{menu}</div>'
-    body = f'<div class="x-grow x-fill">{body}</div>'
-    inner = f'<div class="x-row x-fill" style="align-items:stretch;gap:0">{side}{body}</div>'
-    if ui.has(0.4):
-        return f'<div class="x-col x-fill" style="gap:0">{top_bar(ui, ui.content.title(1, 2))}<div class="x-grow">{inner}</div></div>'
-    return inner
+    brand = block(escape(ui.content.title(1, 1)), shape="x-item x-bold")
+    side = block(
+        brand, menu, shape=ui.style.of("side"), css="width: 10.5em; flex: none; padding: .4em"
+    )
+    inner = row(
+        side, grow(body, css="height: 100%"), shape="x-fill", css="align-items: stretch; gap: 0"
+    )
+    return _titled(ui, inner) if ui.has(0.4) else inner
 
 
-def _actions(ui: Ui, low: int, high: int, *, wide: bool = False) -> str:
+def _actions(ui: Ui, low: int, high: int) -> str:
+    """Buttons beside each other, the first or last of which is the primary one."""
     labels = ui.content.labels(ACTIONS, low, high)
     first = 0 if ui.has(0.5) else len(labels) - 1
     drawn = [
-        ui.button(label, icon=ui.concept() if ui.has(0.2) else "", is_primary=index == first, wide=wide)
+        ui.button(label, icon=ui.concept() if ui.has(0.2) else "", is_primary=index == first)
         for index, label in enumerate(labels)
     ]
-    return f'<div class="x-row x-wrap">{"".join(drawn)}</div>'
+    return row(*drawn, shape="x-wrap")
+
+
+def _num_columns(ui: Ui) -> int:
+    return 1 if ui.size.width < TWO_COLUMNS * ui.style.pixels else 2
 
 
 def login(ui: Ui) -> str:
     """A form to sign in, centred."""
-    wide = ui.has(0.6)
-    title = ui.rng.choice(("Sign in", "Log in", "Welcome back", "Create account", "Sign up", ui.content.title(1, 2)))
-    parts = [ui.heading(title, 1 if ui.has(0.4) else 2)]
-    parts += [ui.field(label) for label in (["Email"] if ui.has(0.6) else ui.content.some(FIELDS, 1, 2))]
+    is_wide, space = ui.has(0.6), ui.fitting(3, 1, 9)
+    parts = [ui.heading(ui.rng.choice((*SIGN_IN, ui.content.title(1, 2))), 1 if ui.has(0.4) else 2)]
+    parts += [ui.field(it) for it in (["Email"] if ui.has(0.6) else ui.content.some(FIELDS, 1, 2))]
     parts.append(ui.field("Password", is_secret=True))
-    if ui.fitting(3, 1, 9) > 5:
-        parts.append(ui.check(ui.rng.choice(("Remember me", "Keep me signed in", "I accept the terms"))))
+    if space > 5:
+        parts.append(
+            ui.check(ui.rng.choice(("Remember me", "Keep me signed in", "I accept the terms")))
+        )
     go = ui.rng.choice(("Sign in", "Log in", "Continue", "Submit", "Create account"))
-    parts.append(ui.button(go, is_primary=True, wide=wide))
+    parts.append(ui.button(go, is_primary=True, is_wide=is_wide))
     links = ["Forgot password?", ui.rng.choice(("Create an account", "Sign up", "Need help?"))]
-    parts.append(f'<div class="x-row x-between">{"".join(map(ui.link, links[: 1 if ui.is_narrow else 2]))}</div>')
-    if ui.fitting(3, 1, 9) > 7 and ui.has(0.5):
+    parts.append(row(*map(ui.link, links[: 1 if ui.is_narrow else 2]), shape="x-between"))
+    if space > 7 and ui.has(0.5):
         names = ui.rng.sample(("Google", "Apple", "GitHub", "Microsoft", "SSO"), 2)
-        parts += [ui.button(f"Continue with {name}", wide=wide) for name in names]
-    return f'<div class="x-row x-center x-fill x-pad">{ui.card(*parts, extra="width:20em;max-width:96%")}</div>'
+        parts += [ui.button(f"Continue with {name}", is_wide=is_wide) for name in names]
+    return row(ui.card(*parts, css="width: 20em; max-width: 96%"), shape="x-center x-fill x-pad")
 
 
 def settings(ui: Ui) -> str:
     """Options, fields and drop-down lists in groups."""
-    blocks = []
-    for _ in range(3):
-        kind = ui.rng.choice(("switch", "check", "field", "select", "slider", "radio"))
-        labels = ui.content.labels(FIELDS if kind in ("field", "select") else OPTIONS, 2, 3)
-        if kind == "radio":
-            chosen = ui.rng.randrange(len(labels))
-            drawn = [ui.check(label, "radio", is_on=index == chosen) for index, label in enumerate(labels)]
-        else:
-            drawn = [_option(ui, kind, label) for label in labels]
-        blocks.append(ui.card(ui.heading(ui.content.label(TABS)), *drawn))
+    blocks = [ui.card(ui.heading(ui.content.label(TABS)), *_options(ui)) for _ in range(3)]
     tabs = ui.tabs(ui.content.labels(TABS, 2, 3 if ui.is_narrow else 5)) if ui.has(0.6) else ""
-    columns = 1 if ui.size.width < 34 * ui.style.pixels else 2
-    grid = f'<div class="x-grid" style="grid-template-columns:repeat({columns},minmax(0,1fr));align-items:start">{"".join(blocks)}</div>'
-    body = f'<div class="x-col x-pad">{tabs}{_actions(ui, 1, 2) if ui.has(0.5) else ""}{grid}{_actions(ui, 1, 2)}</div>'
+    above = _actions(ui, 1, 2) if ui.has(0.5) else ""
+    body = column(tabs, above, grid(_num_columns(ui), *blocks), _actions(ui, 1, 2), shape="x-pad")
     return _beside(ui, body)
 
 
-def _option(ui: Ui, kind: str, label: str) -> str:
-    if kind == "switch":
-        return ui.switch(label)
-    if kind == "check":
-        return ui.check(label)
-    if kind == "slider":
-        return ui.slider(label)
-    return ui.field(label) if kind == "field" else ui.select(label, ui.content.value(label))
+def _options(ui: Ui) -> list[str]:
+    """Two or three options of one kind."""
+    kind = ui.rng.choice(("switch", "check", "field", "select", "slider", "radio"))
+    labels = ui.content.labels(FIELDS if kind in ("field", "select") else OPTIONS, 2, 3)
+    if kind == "radio":
+        chosen = ui.rng.randrange(len(labels))
+        return [
+            ui.check(label, "radio", is_on=index == chosen) for index, label in enumerate(labels)
+        ]
+    makers = {"switch": ui.switch, "check": ui.check, "field": ui.field, "slider": ui.slider}
+    if kind == "select":
+        return [ui.select(label, ui.content.value(label)) for label in labels]
+    return [makers[kind](label) for label in labels]
 
 
 def mail(ui: Ui) -> str:
     """Messages below each other with a bar of icons."""
-    tools = "".join(ui.icon_button("archive box", "trash", "envelope", "clock", "flag", "refresh", "three dots", "tag") for _ in range(4))
+    has_boxes = ui.style.name not in ("98.css", "xp.css") and ui.has(0.6)
     rows = []
     for _ in range(ui.fitting(3, 2, 12)):
-        lead = '<input type="checkbox" style="flex:none" data-part="checkbox">' if ui.style.name not in ("98.css", "xp.css") and ui.has(0.6) else ui.avatar(ui.content.person())
-        trail = f'<span class="x-muted">{ui.content.time() if ui.has(0.5) else ui.content.date()}</span>'
-        rows.append(ui.row(ui.content.person(), ui.content.title(2, 5), lead=lead, trail=trail))
-    compose = ui.button(ui.rng.choice(("Compose", "New message", "Write")), icon="pencil", is_primary=True)
-    body = f'<div class="x-col x-pad"><div class="x-row">{compose}{tools if not ui.is_narrow else ""}</div><div>{"".join(rows)}</div></div>'
-    return _beside(ui, body)
+        lead = ui.box() if has_boxes else ui.avatar(ui.content.person())
+        rows.append(
+            ui.entry(ui.content.person(), ui.content.title(2, 5), lead=lead, trail=ui.moment())
+        )
+    compose = ui.rng.choice(("Compose", "New message", "Write"))
+    tools = [] if ui.is_narrow else [ui.icon_button(*MAIL_TOOLS) for _ in range(4)]
+    head = row(ui.button(compose, icon="pencil", is_primary=True), *tools)
+    return _beside(ui, column(head, block(*rows), shape="x-pad"))
 
 
 def shop(ui: Ui) -> str:
@@ -136,133 +148,185 @@ def shop(ui: Ui) -> str:
     cards = []
     for _ in range(columns * 3):
         heart = ui.icon_button("heart", "star", "eye") if ui.has(0.15) else ""
-        price = f'<div class="x-row x-between"><b>{ui.content.price()}</b>{heart}</div>'
-        title = f'<div class="x-clip x-fit" data-part="link">{escape(ui.content.title(1, 2))}</div>'
-        button = ui.button(label if ui.has(0.7) else ui.content.label(ACTIONS), is_primary=ui.has(0.5))
-        cards.append(ui.card(ui.thumb(ui.rng.choice((3, 5, 6))), title, price, button))
-    grid = f'<div class="x-grid" style="grid-template-columns:repeat({columns},minmax(0,1fr))">{"".join(cards)}</div>'
-    chips = f'<div class="x-row">{ui.tabs(ui.content.labels(TABS, 2, 3))}</div>' if ui.has(0.6) else ""
-    return titled(ui, f'<div class="x-col x-pad">{ui.heading(ui.content.title(1, 3), 1)}{chips}{grid}</div>')
+        price = row(f"<b>{ui.content.price()}</b>", heart, shape="x-between")
+        text = label if ui.has(0.7) else ui.content.label(ACTIONS)
+        button = ui.button(text, is_primary=ui.has(0.5))
+        cards.append(
+            ui.card(
+                ui.thumb(ui.rng.choice((3, 5, 6))), ui.link(ui.content.title(1, 2)), price, button
+            )
+        )
+    chips = ui.tabs(ui.content.labels(TABS, 2, 3)) if ui.has(0.6) else ""
+    body = column(
+        ui.heading(ui.content.title(1, 3), 1), chips, grid(columns, *cards), shape="x-pad"
+    )
+    return _titled(ui, body)
 
 
 def dashboard(ui: Ui) -> str:
     """Tiles with numbers, a chart and a table."""
     count = 2 if ui.is_narrow else ui.rng.randint(2, 4)
-    tiles = "".join(
-        f'<div class="x-grow">{ui.card(f"<span class=x-muted>{escape(label)}</span>", f"<b>{ui.content.number()}</b>", *([ui.picture(ui.concept())] if ui.has(0.4) else []))}</div>'
-        for label in ui.content.labels(MENU, count, count)
+    tiles = []
+    for label in ui.content.labels(MENU, count, count):
+        icon = ui.picture(ui.concept()) if ui.has(0.4) else ""
+        name = f'<span class="x-muted">{escape(label)}</span>'
+        tiles.append(grow(ui.card(name, f"<b>{ui.content.number()}</b>", icon)))
+    paint = "flex: 1; background: var(--accent); opacity: .8; height:"
+    bars = (
+        f'<i style="{paint} {ui.rng.randint(10, 100)}%"></i>' for _ in range(ui.rng.randint(5, 12))
     )
-    bars = "".join(
-        f'<i style="flex:1;height:{ui.rng.randint(10, 100)}%;background:var(--accent);opacity:.8"></i>'
-        for _ in range(ui.rng.randint(5, 12))
-    )
-    chart = f'<div class="x-row" style="height:5em;align-items:flex-end">{bars}</div>'
-    tools = f'<div class="x-row x-between">{ui.heading(ui.content.title(1, 2))}<div class="x-row">{ui.icon_button()}{ui.button(ui.content.label(ACTIONS))}</div></div>'
-    columns = ui.content.some(list(COLUMNS), 2, 3)
-    rows = [[ui.content.cell(column) for column in columns] for _ in range(ui.fitting(4, 2, 6))]
-    body = f'<div class="x-col x-pad"><div class="x-row">{tiles}</div>{ui.card(tools, chart)}{ui.table(columns, rows)}</div>'
-    return _beside(ui, body)
+    chart = row(*bars, css="height: 5em; align-items: flex-end")
+    tools = row(ui.icon_button(), ui.button(ui.content.label(ACTIONS)))
+    head = row(ui.heading(ui.content.title(1, 2)), tools, shape="x-between")
+    table = _table(ui, ui.content.some(list(COLUMNS), 2, 3), ui.fitting(4, 2, 6))
+    return _beside(ui, column(row(*tiles), ui.card(head, chart), table, shape="x-pad"))
+
+
+def _table(ui: Ui, columns: list[str], count: int) -> str:
+    rows = [[ui.content.cell(name) for name in columns] for _ in range(count)]
+    return ui.table(columns, rows)
 
 
 def files(ui: Ui) -> str:
     """Folders and files in a list or grid, with a toolbar."""
-    tools = "".join(ui.icon_button("left arrow", "right arrow", "upload", "refresh", "trash", "grid", "scissors", "copy") for _ in range(ui.rng.randint(2, 5)))
-    new = ui.button(ui.rng.choice(("New folder", "Upload", "New", "Create")), icon="plus" if ui.has(0.5) else "", is_primary=True)
-    head = f'<div class="x-row x-wrap">{tools}{new}</div>'
-    names = [ui.content.file_name() if ui.has(0.7) else ui.content.title(1, 2) for _ in range(ui.fitting(2.2, 3, 14))]
+    tools = [ui.icon_button(*FILE_TOOLS) for _ in range(ui.rng.randint(2, 5))]
+    label, icon = (
+        ui.rng.choice(("New folder", "Upload", "New", "Create")),
+        "plus" if ui.has(0.5) else "",
+    )
+    head = row(*tools, ui.button(label, icon=icon, is_primary=True), shape="x-wrap")
+    count = ui.fitting(2.2, 3, 14)
+    names = [
+        ui.content.file_name() if ui.has(0.7) else ui.content.title(1, 2) for _ in range(count)
+    ]
+    kinds = ["file" if "." in name else "folder" for name in names]
+    named = list(zip(names, kinds, strict=True))
     if ui.has(0.5):
-        trail = lambda: "" if ui.is_narrow else f'<span class="x-muted">{ui.content.date()}</span>'  # noqa: E731
-        body = "".join(ui.row(name, lead=ui.svg("file" if "." in name else "folder"), trail=trail()) for name in names)
-    else:
-        cells = "".join(
-            f'<div class="x-col x-center" style="padding:.4em" data-part="row">{ui.svg("file" if "." in name else "folder", 2.4)}<span class="x-clip">{escape(name)}</span></div>'
-            for name in names
-        )
-        body = f'<div class="x-grid" style="grid-template-columns:repeat(auto-fill,minmax(9em,1fr))">{cells}</div>'
-    return _beside(ui, f'<div class="x-col x-pad">{head}{body}</div>')
+        rows = [
+            ui.entry(name, lead=ui.svg(kind), trail="" if ui.is_narrow else ui.moment())
+            for name, kind in named
+        ]
+        return _beside(ui, column(head, block(*rows), shape="x-pad"))
+    cells = [ui.tile(name, ui.svg(kind, 2.4)) for name, kind in named]
+    columns = max(1, int(ui.size.width / ui.style.pixels / 10) - (0 if ui.is_narrow else 1))
+    return _beside(ui, column(head, grid(columns, *cells), shape="x-pad"))
 
 
 def dialog(ui: Ui) -> str:
     """A page behind a question with two or three buttons."""
     behind = files(ui) if ui.has(0.5) else dashboard(ui)
-    inner = [ui.heading(ui.content.title(1, 3)), f"<p>{escape(ui.content.sentence())}</p>"]
-    inner += [ui.field(ui.content.label(FIELDS))] if ui.has(0.4) else []
-    inner += [ui.check(ui.content.label(OPTIONS))] if ui.has(0.3) else []
-    close = f'<div class="x-row x-end">{ui.icon_button("cross", plain=True)}</div>' if ui.has(0.5) else ""
-    box = ui.card(close, *inner, f'<div class="x-row x-end">{_actions(ui, 2, 2 if ui.is_narrow else 3)}</div>')
-    paper = "#26282c;color:#eee" if "scheme: dark" in ui.style.css else "#fff;color:#222"
-    front = f'<div class="x-shade x-row x-center"><div style="width:22em;max-width:92%;background:{paper};border-radius:6px">{box}</div></div>'
-    return f'<div class="x-fill" style="position:relative">{behind}{front}</div>'
+    parts = [row(ui.icon_button("cross", plain=True), shape="x-end")] if ui.has(0.5) else []
+    parts += [ui.heading(ui.content.title(1, 3)), f"<p>{escape(ui.content.sentence())}</p>"]
+    if ui.has(0.4):
+        parts.append(ui.field(ui.content.label(FIELDS)))
+    if ui.has(0.3):
+        parts.append(ui.check(ui.content.label(OPTIONS)))
+    parts.append(row(_actions(ui, 2, 2 if ui.is_narrow else 3), shape="x-end"))
+    paper = "#26282c; color: #eee" if ui.style.is_dark else "#fff; color: #222"
+    box = block(
+        ui.card(*parts), css=f"width: 22em; max-width: 92%; border-radius: 6px; background: {paper}"
+    )
+    return block(
+        behind, row(box, shape="x-shade x-center"), shape="x-fill", css="position: relative"
+    )
 
 
 def editor(ui: Ui) -> str:
     """A text editor with menus and a toolbar."""
-    menus = "".join(f'<span class="x-tab" data-part="menuitem">{name}</span>' for name in ui.rng.sample(("File", "Edit", "View", "Insert", "Format", "Tools", "Table", "Window", "Help"), 3 if ui.is_narrow else 6))
-    wanted = ("bold", "italic", "underline", "bullet list", "undo", "redo", "scissors", "copy", "clipboard", "link", "picture", "printer", "floppy disk", "palette", "search")
-    tools = "".join(ui.icon_button(*wanted) for _ in range(4 if ui.is_narrow else ui.rng.randint(6, 12)))
-    text = "".join(f"<p>{escape(' '.join(ui.content.sentence() for _ in range(ui.rng.randint(1, 3))))}</p>" for _ in range(ui.fitting(4, 1, 6)))
-    page = f'<div class="x-col x-pad">{ui.heading(ui.content.title(2, 3), 1)}{text}</div>'
-    return f'<div class="x-col x-fill" style="gap:0"><div class="x-row" style="gap:0">{menus}</div>{ui.bar(tools)}<div class="x-grow">{page}</div></div>'
+    menus = [
+        ui.choice("menuitem", name)
+        for name in ui.rng.sample(EDITOR_MENUS, 3 if ui.is_narrow else 6)
+    ]
+    tools = [
+        ui.icon_button(*EDITOR_TOOLS) for _ in range(4 if ui.is_narrow else ui.rng.randint(6, 12))
+    ]
+    texts = [_paragraph(ui, ui.rng.randint(1, 3)) for _ in range(ui.fitting(4, 1, 6))]
+    page = column(ui.heading(ui.content.title(2, 3), 1), *texts, shape="x-pad")
+    return column(
+        row(*menus, css="gap: 0"), ui.bar(*tools), grow(page), shape="x-fill", css="gap: 0"
+    )
+
+
+def _paragraph(ui: Ui, count: int) -> str:
+    return f"<p>{escape(' '.join(ui.content.sentence() for _ in range(count)))}</p>"
 
 
 def table_page(ui: Ui) -> str:
     """A table with filters, buttons and pages."""
-    columns = list(COLUMNS[:1]) + ui.content.some(list(COLUMNS[1:]), 1, 2 if ui.is_narrow else 4)
-    rows = [[ui.content.cell(column) for column in columns] for _ in range(ui.fitting(2.4, 2, 12))]
-    head = f'<div class="x-row">{ui.search()}{ui.button(ui.rng.choice(("Add", "New", "Export", "Filter")), icon=ui.concept("plus", "download", "funnel"), is_primary=True)}</div>'
-    pages = "".join(ui.button(label) for label in ("Previous", "1", "2", "3", "Next")[: 2 if ui.is_narrow else 5])
-    return _beside(ui, f'<div class="x-col x-pad">{head}{ui.table(columns, rows)}<div class="x-row">{pages}</div></div>')
+    columns = [*COLUMNS[:1], *ui.content.some(list(COLUMNS[1:]), 1, 2 if ui.is_narrow else 4)]
+    table = _table(ui, columns, ui.fitting(2.4, 2, 12))
+    label, icon = (
+        ui.rng.choice(("Add", "New", "Export", "Filter")),
+        ui.concept("plus", "download", "funnel"),
+    )
+    head = row(ui.search(), ui.button(label, icon=icon, is_primary=True))
+    pages = ("Previous", "1", "2", "3", "Next")[: 2 if ui.is_narrow else 5]
+    return _beside(ui, column(head, table, row(*map(ui.button, pages)), shape="x-pad"))
 
 
 def form(ui: Ui) -> str:
     """A form in one or two columns."""
-    columns = 1 if ui.size.width < 30 * ui.style.pixels else 2
+    columns = _num_columns(ui)
     labels = ui.content.labels(FIELDS, 3, columns * ui.fitting(5, 2, 6))
-    drawn = "".join(ui.field(label) if ui.has(0.75) else ui.select(label, ui.content.value(label)) for label in labels)
-    grid = f'<div class="x-grid" style="grid-template-columns:repeat({columns},minmax(0,1fr))">{drawn}</div>'
-    boxes = "".join(ui.check(label) for label in ui.content.labels(OPTIONS, 1, 2))
-    body = f'<div class="x-col x-pad">{ui.heading(ui.content.title(1, 3), 1)}{grid}{boxes}{_actions(ui, 1, 3)}</div>'
-    return titled(ui, body) if ui.has(0.5) else _beside(ui, body)
+    fields = [
+        ui.field(it) if ui.has(0.75) else ui.select(it, ui.content.value(it)) for it in labels
+    ]
+    boxes = [ui.check(label) for label in ui.content.labels(OPTIONS, 1, 2)]
+    title = ui.heading(ui.content.title(1, 3), 1)
+    body = column(title, grid(columns, *fields), *boxes, _actions(ui, 1, 3), shape="x-pad")
+    return _titled(ui, body) if ui.has(0.5) else _beside(ui, body)
 
 
 def article(ui: Ui) -> str:
     """A web page with links, an introduction and buttons."""
-    links = "".join(ui.link(label) for label in ui.content.labels(MENU, 2, 3 if ui.is_narrow else 6))
-    head = ui.bar(f"<b>{escape(ui.content.title(1, 1))}</b>", f'<span class="x-row x-grow">{links}</span>')
-    intro = f"<p>{escape(' '.join(ui.content.sentence(6, 12) for _ in range(2)))}</p>"
-    items = "".join(ui.row(ui.content.title(2, 4), ui.content.date(), lead=ui.picture(ui.concept(), 1.5)) for _ in range(ui.fitting(4, 1, 6) // 2))
-    foot = "".join(ui.link(label) for label in ("Imprint", "Privacy", "Contact"))
-    body = f'{ui.heading(ui.content.title(2, 4), 1)}{intro}{_actions(ui, 1, 2)}{ui.thumb(4)}{items}<div class="x-row">{foot}</div>'
-    return f'{head}<div class="x-col x-pad">{body}</div>'
+    links = [ui.link(label) for label in ui.content.labels(MENU, 2, 3 if ui.is_narrow else 6)]
+    head = ui.bar(f"<b>{escape(ui.content.title(1, 1))}</b>", row(*links))
+    items = [
+        ui.entry(ui.content.title(2, 4), ui.content.date(), lead=ui.picture(ui.concept(), 1.5))
+        for _ in range(ui.fitting(4, 1, 6) // 2)
+    ]
+    foot = row(*map(ui.link, ("Imprint", "Privacy", "Contact")))
+    title = ui.heading(ui.content.title(2, 4), 1)
+    return head + column(
+        title, _paragraph(ui, 3), _actions(ui, 1, 2), ui.thumb(4), *items, foot, shape="x-pad"
+    )
 
 
 def calendar(ui: Ui) -> str:
     """A month of days, some with entries."""
-    first = ui.rng.randrange(7)
-    head = "".join(f"<b>{day}</b>" for day in ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"))
-    cells = "<span></span>" * first
+    days = [f"<b>{name}</b>" for name in ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")]
+    days += ["<span></span>"] * ui.rng.randrange(7)
     for day in range(1, 31):
-        entry = f'<div class="x-clip">{ui.badge(ui.content.word(3, 6))}</div>' if not ui.is_narrow and ui.has(0.15) else ""
-        cells += f'<div style="min-height:2.2em;border:1px solid #8884;padding:.15em" data-part="row">{day}{entry}</div>'
-    grid = f'<div class="x-grid" style="grid-template-columns:repeat(7,minmax(0,1fr));gap:2px">{head}{cells}</div>'
+        has_entry = not ui.is_narrow and ui.has(0.15)
+        days.append(ui.day(str(day), ui.badge(ui.content.word(3, 6)) if has_entry else ""))
     views = ui.tabs(["Day", "Week", "Month"][: 2 if ui.is_narrow else 3])
-    tools = f'<div class="x-row">{ui.icon_button("left arrow")}{ui.icon_button("right arrow")}{ui.heading(ui.content.date())}<span class="x-grow"></span>{ui.button("Today")}</div>'
-    return _beside(ui, f'<div class="x-col x-pad">{tools}{views}{grid}{_actions(ui, 1, 2)}</div>')
+    arrows = ui.icon_button("left arrow") + ui.icon_button("right arrow")
+    tools = row(arrows, ui.heading(ui.content.date()), grow(), ui.button("Today"))
+    return _beside(
+        ui, column(tools, views, grid(7, *days, css="gap: 2px"), _actions(ui, 1, 2), shape="x-pad")
+    )
 
 
 def checkout(ui: Ui) -> str:
     """A cart with its total, and fields of a card."""
-    rows = "".join(ui.row(ui.content.title(1, 2), lead=ui.svg(ui.concept()), trail=f"<b>{ui.content.price()}</b>") for _ in range(ui.fitting(6, 1, 5)))
-    total = f'<div class="x-row x-between"><b>Total</b><b>{ui.content.price()}</b></div>'
-    pay = ui.card(ui.heading("Payment"), ui.field("Card number"), ui.field("Name on card"), ui.check("Save card"), ui.button("Pay now", is_primary=True))
-    cart = ui.card(ui.heading("Your order"), rows, total, ui.link("Add discount code"))
-    columns = 1 if ui.size.width < 30 * ui.style.pixels else 2
-    return titled(ui, f'<div class="x-grid x-pad" style="grid-template-columns:repeat({columns},minmax(0,1fr));align-items:start">{pay}{cart}</div>')
+    rows = [
+        ui.entry(
+            ui.content.title(1, 2), lead=ui.svg(ui.concept()), trail=f"<b>{ui.content.price()}</b>"
+        )
+        for _ in range(ui.fitting(6, 1, 5))
+    ]
+    total = row("<b>Total</b>", f"<b>{ui.content.price()}</b>", shape="x-between")
+    fields = [ui.field(label) for label in ("Card number", "Name on card")]
+    pay = ui.card(
+        ui.heading("Payment"), *fields, ui.check("Save card"), ui.button("Pay now", is_primary=True)
+    )
+    cart = ui.card(ui.heading("Your order"), *rows, total, ui.link("Add discount code"))
+    return _titled(ui, grid(_num_columns(ui), pay, cart, shape="x-pad"))
 
 
 DESKTOP: Mapping[str, tuple[Template, Split]] = {
     "login": (login, "train"), "settings": (settings, "train"), "mail": (mail, "train"), "shop": (shop, "train"),
-    "dashboard": (dashboard, "train"), "files": (files, "train"), "dialog": (dialog, "train"), "editor": (editor, "train"),
-    "table": (table_page, "train"), "form": (form, "train"), "article": (article, "train"),
-    "calendar": (calendar, "heldout"), "checkout": (checkout, "heldout"),
+    "dashboard": (dashboard, "train"), "files": (files, "train"), "dialog": (dialog, "train"),
+    "editor": (editor, "train"), "table": (table_page, "train"), "form": (form, "train"),
+    "article": (article, "train"), "calendar": (calendar, "heldout"), "checkout": (checkout, "heldout"),
 }  # fmt: skip
