@@ -133,9 +133,9 @@ class Content:
         return self.rng.choice(pool) if self.rng.random() < 0.67 else self.title(1, 2)
 
     def labels(self, pool: list[str], low: int, high: int) -> list[str]:
-        """Different labels, `low` to `high` of them."""
+        """Different labels, `low` to `high` of them, and never fewer than `low`."""
         found: dict[str, None] = {}
-        count = self.rng.randint(low, high)
+        count = self.rng.randint(low, max(low, high))
         while len(found) < count:
             found[self.label(pool)] = None
         return list(found)

@@ -75,10 +75,10 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A phrase that names one element.
+    """A phrase that names one element, or an absent one.
 
     Attributes:
-        by: what it uses: "text", "role", "icon" or "colour".
+        by: what it uses: "text", "role", "icon", "colour" or "place"; "absent" if there is no such element.
         phrase: such as 'the "Save" button'.
     """
 
@@ -142,6 +142,7 @@ class Screen:
             return
         if self.texts[text] <= 1:
             yield Reference("text", f'"{text}"')
+            yield Reference("text", f'the element with the text "{text}"')
         if self.is_single(element, "role", "text"):
             yield Reference("text", f'the "{text}" {ROLES[element.role]}')
 

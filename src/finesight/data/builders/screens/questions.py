@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from finesight.data.builders.screens.content import ACTIONS, FIELDS, MENU, OPTIONS
-from finesight.data.builders.screens.elements import ROLES, Element, Reference, Screen, alike_icon
-from finesight.data.sources.interface import ICONS
+from finesight.data.builders.screens.content import FIELDS
+from finesight.data.builders.screens.elements import ROLES, Element, Reference, Screen
+from finesight.data.builders.screens.naming import absent, bare, draw_name, with_article
 from finesight.screen.history import POINT_REQUEST, call_in_words
 
 __all__ = ["POINT_XML", "REFER", "Turn", "ask", "ask_click", "ask_text"]
@@ -54,7 +54,6 @@ EVERY = "Locate every {name} in the image and output the coordinates in JSON for
 MAX_EVERY = 6
 MIN_LETTERS = 3
 """Fewest letters of a text that alone names an element of an evaluation."""
-LABELS = (*ACTIONS, *MENU, *OPTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ def ask_text(rng: random.Random, screen: Screen) -> Turn | None:
     if not found:
         return None
     index, text = rng.choice(found)
-    return _point_json(screen, index, Reference("text", text))
+    return _point_json(screen, [index], Reference("text", text))
 
 
 def ask_click(rng: random.Random, screen: Screen, tool: str, is_absent: bool) -> Turn | None:
@@ -117,82 +116,53 @@ def ask_click(rng: random.Random, screen: Screen, tool: str, is_absent: bool) ->
         tool: "computer_use" or "mobile_use".
         is_absent: whether to ask for an element that the screen does not show.
     """
-    wording = rng.choice(CLICK if tool == "computer_use" else TAP)
-    if is_absent:
-        phrase = _absent(rng, screen).phrase
-        call = call_in_words(tool, {"action": "terminate", "status": "failure"})
-        return Turn(
-            wording.format(phrase=phrase), call, _task("screen_click", "absent", phrase, [])
-        )
-    named = _named(rng, screen)
-    if named is None:
+    drawn = draw_name(rng, screen, is_absent)
+    if drawn is None:
         return None
-    index, reference = named
-    action = "left_click" if tool == "computer_use" else "click"
-    call = call_in_words(
-        tool, {"action": action, "coordinate": list(screen.elements[index].centre)}
-    )
-    task = _task("screen_click", reference.by, reference.phrase, [index])
-    return Turn(wording.format(phrase=reference.phrase), call, task)
+    found, reference = drawn
+    arguments: dict[str, Any] = {"action": "terminate", "status": "failure"}
+    if found:
+        action = "left_click" if tool == "computer_use" else "click"
+        arguments = {"action": action, "coordinate": list(screen.elements[found[0]].centre)}
+    question = rng.choice(CLICK if tool == "computer_use" else TAP).format(phrase=reference.phrase)
+    return Turn(question, call_in_words(tool, arguments), _task("screen_click", reference, found))
 
 
-def _point_json(screen: Screen, index: int, reference: Reference) -> Turn:
-    label = reference.phrase
-    answer = _fenced([{"point_2d": list(screen.elements[index].centre), "label": label}])
-    return Turn(
-        POINT_REQUEST.format(text=label),
-        answer,
-        _task("screen_point", reference.by, label, [index]),
-    )
+def _point_json(screen: Screen, found: list[int], reference: Reference) -> Turn:
+    label = bare(reference.phrase)
+    rows = [{"point_2d": list(screen.elements[index].centre), "label": label} for index in found]
+    question = POINT_REQUEST.format(text=label)
+    return Turn(question, _fenced(rows), _task("screen_point", reference, found))
 
 
 def _ask_point_json(rng: random.Random, screen: Screen, is_absent: bool) -> Turn | None:
-    if is_absent:
-        phrase = _bare(_absent(rng, screen).phrase)
-        return Turn(
-            POINT_REQUEST.format(text=phrase), NONE, _task("screen_point", "absent", phrase, [])
-        )
-    named = _named(rng, screen)
-    if named is None:
-        return None
-    index, reference = named
-    return _point_json(screen, index, Reference(reference.by, _bare(reference.phrase)))
+    drawn = draw_name(rng, screen, is_absent)
+    return None if drawn is None else _point_json(screen, *drawn)
 
 
 def _point_xml(rng: random.Random, screen: Screen, is_absent: bool) -> Turn | None:
-    if is_absent:
-        phrase = _absent(rng, screen).phrase
-        return Turn(
-            POINT_XML.format(phrase=phrase), NONE, _task("screen_point", "absent", phrase, [])
-        )
-    named = _named(rng, screen)
-    if named is None:
+    drawn = draw_name(rng, screen, is_absent)
+    if drawn is None:
         return None
-    index, reference = named
-    (x, y), phrase = screen.elements[index].centre, reference.phrase
-    # The attribute stands between double quotes, so a quoted text loses its own.
-    alt = phrase.replace('"', "")
-    answer = f'```xml\n<points x1="{x}" y1="{y}" alt="{alt}">{alt}</points>\n```'
-    return Turn(
-        POINT_XML.format(phrase=phrase),
-        answer,
-        _task("screen_point", reference.by, phrase, [index]),
-    )
+    found, reference = drawn
+    answer = NONE
+    if found:
+        x, y = screen.elements[found[0]].centre
+        alt = reference.phrase.replace('"', "")  # the attribute stands between double quotes
+        answer = f'```xml\n<points x1="{x}" y1="{y}" alt="{alt}">{alt}</points>\n```'
+    question = POINT_XML.format(phrase=reference.phrase)
+    return Turn(question, answer, _task("screen_point", reference, found))
 
 
 def _box(rng: random.Random, screen: Screen, is_absent: bool) -> Turn | None:
-    if is_absent:
-        phrase = _absent(rng, screen).phrase
-        return Turn(REFER.format(phrase=phrase), NONE, _task("screen_box", "absent", phrase, []))
-    named = _named(rng, screen)
-    if named is None:
+    drawn = draw_name(rng, screen, is_absent)
+    if drawn is None:
         return None
-    index, reference = named
-    answer = _fenced(
-        [{"bbox_2d": list(screen.elements[index].box), "label": _bare(reference.phrase)}]
-    )
+    found, reference = drawn
+    label = bare(reference.phrase)
+    rows = [{"bbox_2d": list(screen.elements[index].box), "label": label} for index in found]
     question = REFER.format(phrase=reference.phrase)
-    return Turn(question, answer, _task("screen_box", reference.by, reference.phrase, [index]))
+    return Turn(question, _fenced(rows), _task("screen_box", reference, found))
 
 
 def _read(rng: random.Random, screen: Screen, _is_absent: bool) -> Turn | None:
@@ -208,7 +178,9 @@ def _read(rng: random.Random, screen: Screen, _is_absent: bool) -> Turn | None:
     x, y = element.centre
     wording = rng.choice(READ_POINT if rng.random() < 0.6 else READ_BOX)
     question = wording.format(x=x, y=y, box=list(element.box))
-    return Turn(question, element.text, _task("screen_read", "place", element.text, [index]))
+    return Turn(
+        question, element.text, _task("screen_read", Reference("place", element.text), [index])
+    )
 
 
 def _what(rng: random.Random, screen: Screen, _is_absent: bool) -> Turn | None:
@@ -219,27 +191,25 @@ def _what(rng: random.Random, screen: Screen, _is_absent: bool) -> Turn | None:
     element = screen.elements[index]
     if element.icon and rng.random() < 0.8:
         question = rng.choice(ICON_BOX).format(box=list(element.box))
-        return Turn(question, element.icon, _task("screen_icon", "place", element.icon, [index]))
+        return Turn(
+            question, element.icon, _task("screen_icon", Reference("place", element.icon), [index])
+        )
     if element.role in ("control", "text"):
         return None
     x, y = element.centre
     role = ROLES[element.role]
     return Turn(
-        rng.choice(ROLE_POINT).format(x=x, y=y), role, _task("screen_role", "place", role, [index])
+        rng.choice(ROLE_POINT).format(x=x, y=y),
+        role,
+        _task("screen_role", Reference("place", role), [index]),
     )
 
 
 def _present(rng: random.Random, screen: Screen, is_absent: bool) -> Turn:
-    named = None if is_absent or rng.random() < 0.4 else _named(rng, screen)
-    found = [] if named is None else [named[0]]
-    reference = _absent(rng, screen) if named is None else named[1]
-    phrase = _with_article(reference.phrase)
-    answer = "Yes" if found else "No"
-    return Turn(
-        rng.choice(PRESENT).format(phrase=phrase),
-        answer,
-        _task("screen_present", reference.by, phrase, found),
-    )
+    drawn = draw_name(rng, screen, is_absent or rng.random() < 0.4)
+    found, reference = drawn or ([], absent(rng, screen))
+    question = rng.choice(PRESENT).format(phrase=with_article(reference.phrase))
+    return Turn(question, "Yes" if found else "No", _task("screen_present", reference, found))
 
 
 def _state(rng: random.Random, screen: Screen, _is_absent: bool) -> Turn | None:
@@ -256,7 +226,9 @@ def _state(rng: random.Random, screen: Screen, _is_absent: bool) -> Turn | None:
     if element.role in STATE:
         question = rng.choice(STATE[element.role]).format(name=element.name)
         answer = "Yes" if element.state == "on" else "No"
-        return Turn(question, answer, _task("screen_state", "role", element.name, [index]))
+        return Turn(
+            question, answer, _task("screen_state", Reference("role", element.name), [index])
+        )
     chosen = [
         number
         for number, other in enumerate(screen.elements)
@@ -265,7 +237,9 @@ def _state(rng: random.Random, screen: Screen, _is_absent: bool) -> Turn | None:
     if len(chosen) != 1 or not screen.elements[chosen[0]].is_whole:
         return None
     text = screen.elements[chosen[0]].text
-    return Turn(SELECTED[element.role], text, _task("screen_state", "role", text, chosen))
+    return Turn(
+        SELECTED[element.role], text, _task("screen_state", Reference("role", text), chosen)
+    )
 
 
 def _value(rng: random.Random, screen: Screen, is_absent: bool) -> Turn | None:
@@ -275,7 +249,9 @@ def _value(rng: random.Random, screen: Screen, is_absent: bool) -> Turn | None:
         )
         answer = f'The picture does not show a field "{name}".'
         return Turn(
-            rng.choice(VALUE).format(name=name), answer, _task("screen_value", "absent", name, [])
+            rng.choice(VALUE).format(name=name),
+            answer,
+            _task("screen_value", Reference("absent", name), []),
         )
     pool = [
         index
@@ -292,7 +268,7 @@ def _value(rng: random.Random, screen: Screen, is_absent: bool) -> Turn | None:
     return Turn(
         rng.choice(VALUE).format(name=element.name),
         answer,
-        _task("screen_value", "role", element.name, [index]),
+        _task("screen_value", Reference("role", element.name), [index]),
     )
 
 
@@ -311,7 +287,9 @@ def _every(rng: random.Random, screen: Screen, _is_absent: bool) -> Turn | None:
         {"bbox_2d": list((it := screen.elements[index]).box), "label": it.title} for index in found
     ]
     question = EVERY.format(name=ROLES[role])
-    return Turn(question, _fenced(rows), _task("screen_every", "role", ROLES[role], found))
+    return Turn(
+        question, _fenced(rows), _task("screen_every", Reference("role", ROLES[role]), found)
+    )
 
 
 _KINDS: dict[str, tuple[Callable[[random.Random, Screen, bool], Turn | None], float]] = {
@@ -325,40 +303,6 @@ _KINDS: dict[str, tuple[Callable[[random.Random, Screen, bool], Turn | None], fl
     "value": (_value, 0.07),
     "every": (_every, 0.03),
 }
-
-
-def _named(rng: random.Random, screen: Screen) -> tuple[int, Reference] | None:
-    """An element and a phrase for it; phrases by icon, role and colour are as likely as those by text."""
-    by: dict[str, list[tuple[int, Reference]]] = {}
-    for index in screen.asked():
-        for reference in screen.references(screen.elements[index]):
-            by.setdefault(reference.by, []).append((index, reference))
-    if not by:
-        return None
-    weights = {"text": 0.5, "role": 0.2, "icon": 0.25, "colour": 0.05}
-    ways = sorted(by)
-    return rng.choice(by[rng.choices(ways, [weights[way] for way in ways])[0]])
-
-
-def _absent(rng: random.Random, screen: Screen) -> Reference:
-    """A phrase for something that this screen does not show."""
-    roll = rng.random()
-    icons = [
-        name for name in ICONS if screen.icons is not None and not screen.icons[alike_icon(name)]
-    ]
-    if roll < 0.35 and icons:
-        return Reference("icon", f"the {rng.choice(icons)} icon")
-    roles = [
-        role
-        for role in ("searchbox", "checkbox", "switch", "slider")
-        if all(each.role != role for each in screen.elements)
-    ]
-    if roll < 0.45 and roles and screen.icons is not None:
-        return Reference("role", f"the {ROLES[rng.choice(roles)]}")
-    labels = [label for label in LABELS if label.lower() not in screen.words]
-    return Reference(
-        "text", f'the "{rng.choice(labels)}" button' if roll < 0.8 else f'"{rng.choice(labels)}"'
-    )
 
 
 def _is_top(screen: Screen, index: int) -> bool:
@@ -378,23 +322,10 @@ def _area(element: Element) -> int:
     return (x2 - x1) * (y2 - y1)
 
 
-def _bare(phrase: str) -> str:
-    """The phrase without an article and without quotes, for prompts that put it between quotes."""
-    return phrase.removeprefix("the ").replace('"', "")
-
-
-def _with_article(phrase: str) -> str:
-    """The phrase with an indefinite article."""
-    if not phrase.startswith("the "):
-        return f"the text {phrase}"
-    noun = phrase.removeprefix("the ")
-    return f"{'an' if noun.strip(chr(34))[:1].lower() in 'aeiou' else 'a'} {noun}"
-
-
 def _fenced(rows: list[dict[str, Any]]) -> str:
     body = ",\n\t".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    return f"```json\n[\n\t{body}\n]\n```"
+    return f"```json\n[\n\t{body}\n]\n```" if rows else NONE
 
 
-def _task(kind: str, by: str, name: str, found: list[int]) -> dict[str, Any]:
-    return {"kind": kind, "by": by, "name": name, "objects": found}
+def _task(kind: str, reference: Reference, found: list[int]) -> dict[str, Any]:
+    return {"kind": kind, "by": reference.by, "name": reference.phrase, "objects": found}

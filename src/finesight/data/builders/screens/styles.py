@@ -45,7 +45,8 @@ _CLASSES: dict[str, dict[str, str]] = {
     },
     "spectre.css": {
         "button": "btn", "primary": "btn btn-primary", "input": "form-input", "select": "form-input",
-        "card": "card p-2", "table": "table table-striped", "badge": "label label-primary", "item-on": "bg-secondary", "side": "bg-gray",
+        "card": "card p-2",
+        "table": "table table-striped", "badge": "label label-primary", "item-on": "bg-secondary", "side": "bg-gray",
         "tab-on": "text-primary text-bold", "bar": "bg-gray",
     },
     "pico": {"button": "secondary outline", "badge": "secondary"},

@@ -120,7 +120,12 @@ def _options(ui: Ui) -> list[str]:
         return [
             ui.check(label, "radio", is_on=index == chosen) for index, label in enumerate(labels)
         ]
-    makers = {"switch": ui.switch, "check": ui.check, "field": ui.field, "slider": ui.slider}
+    makers: dict[str, Callable[[str], str]] = {
+        "switch": ui.switch,
+        "check": ui.check,
+        "field": ui.field,
+        "slider": ui.slider,
+    }
     if kind == "select":
         return [ui.select(label, ui.content.value(label)) for label in labels]
     return [makers[kind](label) for label in labels]
