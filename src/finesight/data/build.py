@@ -23,6 +23,7 @@ from pydantic import Field, TypeAdapter
 
 from finesight import files
 from finesight.config.settings import Settings
+from finesight.data.builders.pages.builder import Pages, PagesConfig
 from finesight.data.builders.scenes import Scenes, ScenesConfig
 from finesight.data.builders.text_lines import TextLines, TextLinesConfig
 from finesight.data.builders.text_sheets import TextSheets, TextSheetsConfig
@@ -79,7 +80,14 @@ class ScenePart(_Part):
     options: ScenesConfig = Field(ScenesConfig(), description="options of the builder")
 
 
-PartConfig = Annotated[TextPart | SheetPart | ScenePart, Field(discriminator="builder")]
+class PagePart(_Part):
+    """Records drawn by the page builder."""
+
+    builder: Literal["pages"] = Field("pages", description="name of the builder")
+    options: PagesConfig = Field(PagesConfig(), description="options of the builder")
+
+
+PartConfig = Annotated[TextPart | SheetPart | ScenePart | PagePart, Field(discriminator="builder")]
 
 
 class Job(NamedTuple):
@@ -172,13 +180,15 @@ def build(
     return BuildSummary(todo, total - todo, time.monotonic() - started, _rows(config, out))
 
 
-def make_builder(part: TextPart | SheetPart | ScenePart, assets: Path) -> Builder:
+def make_builder(part: TextPart | SheetPart | ScenePart | PagePart, assets: Path) -> Builder:
     """The builder of a part, with its assets loaded."""
     words = _words(assets, part.options.split)
     if isinstance(part, TextPart):
         return TextLines(part.options, _fonts(assets), words)
     if isinstance(part, SheetPart):
         return TextSheets(part.options, _fonts(assets), words)
+    if isinstance(part, PagePart):
+        return Pages(part.options, _fonts(assets), words)
     return Scenes(part.options, _icons(assets), _fonts(assets), words)
 
 

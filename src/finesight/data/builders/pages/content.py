@@ -134,15 +134,23 @@ def _document(names: Names, size: float) -> Sheet:
                 texts.append(names.sentence())
             flow.append(Paragraph("p", (" ".join(texts),)))
         left -= sum(map(len, flow[-1].texts))
-    lines = (f"{names.person()}, {names.day().strftime(names.date_format())}",) if rng.random() < 0.4 else ()
+    lines = (
+        (f"{names.person()}, {names.day().strftime(names.date_format())}",)
+        if rng.random() < 0.4
+        else ()
+    )
     title = _heading(names) if rng.random() < 0.85 else ""
-    return Sheet(kind="document", language=names.language, title=title, lines=lines, flow=tuple(flow))
+    return Sheet(
+        kind="document", language=names.language, title=title, lines=lines, flow=tuple(flow)
+    )
 
 
 def _heading(names: Names) -> str:
     words = [names.word(3, 9) for _ in range(names.rng.randint(1, 4))]
     text = " ".join(words)
-    return names.rng.choice((text.capitalize(), text.capitalize(), " ".join(word.capitalize() for word in words)))
+    return names.rng.choice(
+        (text.capitalize(), text.capitalize(), " ".join(word.capitalize() for word in words))
+    )
 
 
 def _receipt(names: Names, size: float) -> Sheet:
@@ -161,7 +169,9 @@ def _receipt(names: Names, size: float) -> Sheet:
         totals += [_fact(names, "cash", money(cash)), _fact(names, "change", money(cash - total))]
     elif rng.random() < 0.6:
         totals.append(_fact(names, "payment", rng.choice(PAYMENTS[names.language])))
-    lines = (names.street(), f"{names.postcode()} {names.city()}", names.phone())[: rng.randint(0, 3)]
+    lines = (names.street(), f"{names.postcode()} {names.city()}", names.phone())[
+        : rng.randint(0, 3)
+    ]
     return Sheet(
         kind="receipt",
         language=names.language,
@@ -221,7 +231,12 @@ def _items(names: Names, money: Money, count: int, *, narrow: bool) -> tuple[Gri
         quantity = 1 if "quantity" not in keys else rng.choice((1, 1, 1, 2, 2, 3, 4, 5, 10, 12))
         each = rng.choice((rng.randrange(50, 2000), rng.randrange(500, 30000, 50)))
         subtotal += quantity * each
-        cells = {"item": product, "quantity": str(quantity), "unit_price": money(each), "amount": money(quantity * each)}
+        cells = {
+            "item": product,
+            "quantity": str(quantity),
+            "unit_price": money(each),
+            "amount": money(quantity * each),
+        }
         rows.append(tuple(cells[key] for key in keys))
     headers = tuple(rng.choice(LABELS[key][names.language]) for key in keys)
     return Grid(headers, tuple(rows), tuple(key != "item" for key in keys)), subtotal
@@ -278,13 +293,17 @@ def _table(names: Names, size: float) -> Sheet:
     rng = names.rng
     num_rows, num_columns = _count(rng, size, 2, 10), rng.randint(2, 5)
     first = rng.choice(("name", "city", "product", "word"))
-    others = rng.sample([key for key in COLUMNS if key not in {"name", "city", "product", "word"}], num_columns - 1)
+    others = rng.sample(
+        [key for key in COLUMNS if key not in {"name", "city", "product", "word"}], num_columns - 1
+    )
     if rng.random() < 0.25:
         others[0] = "city" if first != "city" else "word"
     keys = [first, *others]
     columns = [_column(names, key, num_rows) for key in keys]
     if rng.random() < 0.25:  # some cells other than names are empty
-        columns[1:] = [[value if rng.random() > 0.12 else "" for value in column] for column in columns[1:]]
+        columns[1:] = [
+            [value if rng.random() > 0.12 else "" for value in column] for column in columns[1:]
+        ]
     grid = Grid(
         headers=tuple(rng.choice(COLUMNS[key]) for key in keys),
         rows=tuple(zip(*columns, strict=True)),

@@ -7,6 +7,7 @@ Names come from faker. Each word of three letters or more belongs to the split, 
 from __future__ import annotations
 
 import random
+import unicodedata
 from collections.abc import Callable
 from datetime import date, timedelta
 from functools import lru_cache
@@ -66,11 +67,17 @@ class Names:
         """A street of one name, with a number."""
         number = self.rng.randint(1, 240)
         if self.language == "en":
-            return f"{number} {self.last()} {self.rng.choice(('St', 'Street', 'Road', 'Ave', 'Lane'))}"
+            return (
+                f"{number} {self.last()} {self.rng.choice(('St', 'Street', 'Road', 'Ave', 'Lane'))}"
+            )
         name, kind = self.last(), {"fr": "rue", "es": "Calle", "it": "Via", "pt": "Rua"}
         if self.language == "de":
             return f"{name}weg {number}" if self.rng.random() < 0.5 else f"{name}straße {number}"
-        return f"{number} {kind['fr']} {name}" if self.language == "fr" else f"{kind[self.language]} {name} {number}"
+        return (
+            f"{number} {kind['fr']} {name}"
+            if self.language == "fr"
+            else f"{kind[self.language]} {name} {number}"
+        )
 
     def postcode(self) -> str:
         """A postcode of the locale."""
@@ -82,8 +89,12 @@ class Names:
 
     def email(self, person: str) -> str:
         """An address at example.com or a like domain, made of a person's name."""
-        plain = "".join(char for char in person.lower() if char.isascii() and (char.isalpha() or char == " "))
-        return f"{plain.replace(' ', self.rng.choice('._'))}@{self.rng.choice(('example.com', 'mail.example', 'post.example'))}"
+        plain = unicodedata.normalize("NFKD", person.lower())
+        plain = "".join(
+            char for char in plain if char.isascii() and (char.isalpha() or char == " ")
+        )
+        domain = self.rng.choice(("example.com", "mail.example", "post.example"))
+        return f"{plain.replace(' ', self.rng.choice('._'))}@{domain}"
 
     def occupation(self) -> str:
         """A profession of one or two words."""
@@ -106,7 +117,10 @@ class Names:
 
     def date_format(self) -> str:
         """A format of dates; a document uses one for all."""
-        usual = {"en": ("%m/%d/%Y", "%b %d, %Y", "%d %B %Y", "%Y-%m-%d"), "de": ("%d.%m.%Y", "%Y-%m-%d")}
+        usual = {
+            "en": ("%m/%d/%Y", "%b %d, %Y", "%d %B %Y", "%Y-%m-%d"),
+            "de": ("%d.%m.%Y", "%Y-%m-%d"),
+        }
         return self.rng.choice(usual.get(self.language, ("%d/%m/%Y", "%d-%m-%Y")))
 
     def code(self) -> str:
@@ -123,9 +137,8 @@ class Names:
             return self._filled_sentence()
         if roll < 0.65 and listed:
             return self.rng.choice(listed)
-        count = self.rng.randint(4, 13)
-        pieces = [self._piece() for _ in range(count)]
-        return f"{' '.join(pieces).capitalize() if pieces[0].islower() else ' '.join(pieces)}{self.rng.choice('....!?')}"
+        text = " ".join(self._piece() for _ in range(self.rng.randint(4, 13)))
+        return f"{text[:1].upper()}{text[1:].rstrip(',')}{self.rng.choice('....!?')}"
 
     def _piece(self) -> str:
         roll = self.rng.random()

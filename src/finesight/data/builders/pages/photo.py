@@ -59,7 +59,9 @@ def shade(image: Picture, rng: random.Random, strength: float) -> Picture:
     height, width = image.shape[:2]
     if rng.random() < 0.7:
         angle = rng.uniform(0, 2 * np.pi)
-        across = np.linspace(-0.5, 0.5, width, dtype=np.float32)[None, :] * np.float32(np.cos(angle))
+        across = np.linspace(-0.5, 0.5, width, dtype=np.float32)[None, :] * np.float32(
+            np.cos(angle)
+        )
         down = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None] * np.float32(np.sin(angle))
         slope = np.clip((across + down) * rng.uniform(0.8, 4) + rng.uniform(0.2, 0.8), 0, 1)
         light = 1 - rng.uniform(0.1, 0.45) * strength * slope

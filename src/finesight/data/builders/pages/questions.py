@@ -148,7 +148,11 @@ class Questioner:
         makers, weights = zip(*self._makers(), strict=True)
         found: dict[str, PageTurn] = {}
         for _ in range(6 * count):
-            make = self._absent if self.rng.random() < absent_share else self.rng.choices(makers, weights)[0]
+            make = (
+                self._absent
+                if self.rng.random() < absent_share
+                else self.rng.choices(makers, weights)[0]
+            )
             turn = make()
             if turn is not None and len(found) < count:
                 found.setdefault(f"{turn.kind}/{turn.name}", turn)
@@ -166,7 +170,11 @@ class Questioner:
         if self.sheet.grid is not None:
             is_table = self.sheet.kind == "table"
             makers += [(self._cell, 0.45 if is_table else 0.2)]
-            makers += [(self._markdown, 0.12), (self._table_html, 0.06), (self._headers, 0.05)] if is_table else []
+            makers += (
+                [(self._markdown, 0.12), (self._table_html, 0.06), (self._headers, 0.05)]
+                if is_table
+                else []
+            )
         return makers
 
     def _short(self, turn: PageTurn) -> PageTurn | None:
@@ -177,7 +185,11 @@ class Questioner:
 
     def _area(self, most: int) -> Area | None:
         """A text with a box; None if it is longer than `most`."""
-        areas = [area for area in self.reading.areas if area.box and area.text and area.kind not in ("ul", "ol", "table")]
+        areas = [
+            area
+            for area in self.reading.areas
+            if area.box and area.text and area.kind not in ("ul", "ol", "table")
+        ]
         area = self.rng.choice(areas)
         return area if len(area.text) <= most else None
 
@@ -190,7 +202,12 @@ class Questioner:
 
     def _find(self) -> PageTurn | None:
         area = self._area(MAX_FIND)
-        if area is None or area.box is None or self.reading.text.count(area.text) != 1 or "\n" in area.text:
+        if (
+            area is None
+            or area.box is None
+            or self.reading.text.count(area.text) != 1
+            or "\n" in area.text
+        ):
             return None
         row = json.dumps({"bbox_2d": list(area.box), "text_content": area.text}, ensure_ascii=False)
         question = self.rng.choice(FIND_TEXT).format(text=area.text)
@@ -229,12 +246,16 @@ class Questioner:
             return None
         key = self.rng.choice(missing)
         phrase, questions = FIELDS[key]
-        return PageTurn(self.rng.choice(questions), f"The document does not show {phrase}.", "absent", key)
+        return PageTurn(
+            self.rng.choice(questions), f"The document does not show {phrase}.", "absent", key
+        )
 
     def _absent_column(self, grid: Grid) -> PageTurn:
         """A question about a column that the table does not have, under any of its names."""
         shown = {header.casefold() for header in grid.headers}
-        others = [names for names in COLUMNS.values() if not shown & {name.casefold() for name in names}]
+        others = [
+            names for names in COLUMNS.values() if not shown & {name.casefold() for name in names}
+        ]
         header, name = self.rng.choice(self.rng.choice(others)), self.rng.choice(grid.rows)[0]
         question = self.rng.choice(CELL).format(column=header, name=name)
         label = f"{header} of {name}"
@@ -270,15 +291,27 @@ class Questioner:
 
     def _markdown(self) -> PageTurn | None:
         grid = self.sheet.grid
-        return None if grid is None else self._short(PageTurn(self.rng.choice(MARKDOWN), _markdown(grid), "markdown"))
+        return (
+            None
+            if grid is None
+            else self._short(PageTurn(self.rng.choice(MARKDOWN), _markdown(grid), "markdown"))
+        )
 
     def _table_html(self) -> PageTurn | None:
         grid = self.sheet.grid
-        return None if grid is None else self._short(PageTurn(self.rng.choice(TABLE_HTML), _table(grid), "table_html"))
+        return (
+            None
+            if grid is None
+            else self._short(PageTurn(self.rng.choice(TABLE_HTML), _table(grid), "table_html"))
+        )
 
     def _headers(self) -> PageTurn | None:
         grid = self.sheet.grid
-        return None if grid is None else PageTurn(self.rng.choice(HEADERS), ", ".join(grid.headers), "headers")
+        return (
+            None
+            if grid is None
+            else PageTurn(self.rng.choice(HEADERS), ", ".join(grid.headers), "headers")
+        )
 
 
 def _facts(sheet: Sheet) -> list[Fact]:
@@ -293,5 +326,7 @@ def _markdown(grid: Grid) -> str:
 
 def _table(grid: Grid) -> str:
     lines = [f"<tr>{''.join(f'<th>{html.escape(text)}</th>' for text in grid.headers)}</tr>"]
-    lines += [f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>" for row in grid.rows]
+    lines += [
+        f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>" for row in grid.rows
+    ]
     return "\n".join(("<table>", *lines, "</table>"))

@@ -100,7 +100,8 @@ class Reading:
     def _rows(self, table: int) -> Iterator[tuple[Cell, ...]]:
         for row in self.cells(table):
             yield tuple(
-                Cell(runs=(Run(area.flat),) if area.text else (), is_header=area.kind == "th") for area in row
+                Cell(runs=(Run(area.flat),) if area.text else (), is_header=area.kind == "th")
+                for area in row
             )
 
     @staticmethod
@@ -133,7 +134,8 @@ def read_page(page: DrawnPage, size: Size, move: Move) -> Reading:
     centres = move(_centres(page.rows))
     centres = np.clip(centres, 0, (size.width, size.height))
     placed = tuple(
-        glyph._replace(x=float(x), y=float(y)) for glyph, (x, y) in zip(glyphs, centres, strict=True)
+        glyph._replace(x=float(x), y=float(y))
+        for glyph, (x, y) in zip(glyphs, centres, strict=True)
     )
     return Reading(text, placed, tuple(_areas(page, text, starts, size, move)))
 
@@ -183,9 +185,7 @@ def _centres(rows: tuple[TextRow, ...]) -> npt.NDArray[np.float64]:
     return np.array(found, np.float64).reshape(-1, 2)
 
 
-def _areas(
-    page: DrawnPage, text: str, starts: list[int], size: Size, move: Move
-) -> Iterator[Area]:
+def _areas(page: DrawnPage, text: str, starts: list[int], size: Size, move: Move) -> Iterator[Area]:
     """Every part but the outermost; parents are renumbered accordingly."""
     within: list[list[int]] = [[] for _ in page.parts]
     for number, row in enumerate(page.rows):

@@ -18,10 +18,10 @@ __all__ = ["PageFaces", "Style"]
 
 SCRIPT = "latin-accents"
 LEAST_LEGIBLE = 0.8
-MAX_FONT_BYTES = 800_000
-"""Larger files take too long to be embedded in each page; most of them are Chinese, Japanese and Korean."""
 CONTRAST_DIFFICULTY = 0.3
 """Difficulty of the colours: a contrast ratio of at least 6.8."""
+PLAIN_SHARE = 0.5
+"""Share of pages with dark text on nearly white paper, or the reverse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +52,16 @@ class Style:
         title = regular
         if rng.random() < 0.35:
             title, _ = faces.choose(rng, text)
-        ink, paper = ink_and_paper(rng, CONTRAST_DIFFICULTY)
-        used = {"body": regular, "bold": bold or regular, "title": title}
-        rules = [
-            font_face("body", regular),
-            font_face("title", title),
-            *([font_face("body", bold, weight="bold")] if bold else []),
-        ]
-        variables = ";".join(f"--{name}:{value}" for name, value in _variables(rng, ink, paper, em).items())
+        ink, paper = ink_and_paper(rng, 0.0 if rng.random() < PLAIN_SHARE else CONTRAST_DIFFICULTY)
+        rules = [font_face("body", regular)]
+        rules += [font_face("body", bold, weight="bold")] if bold else []
+        rules += [font_face("title", title)] if title is not regular else []
+        used = {regular.id, title.id, *([bold.id] if bold else [])}
+        values = dict(_variables(rng, ink, paper, em))
+        values["title"] = '"body"' if title is regular else '"title"'
+        variables = ";".join(f"--{name}:{value}" for name, value in values.items())
         css = "\n".join((*rules, f":root {{ {variables} }}"))
-        return cls(css, tuple(sorted({face.id for face in used.values()})), paper)
+        return cls(css, tuple(sorted(used)), paper)
 
 
 class PageFaces:
@@ -70,18 +70,21 @@ class PageFaces:
     Args:
         fonts: the font catalogue.
         split: split of the faces.
+        max_bytes: size of the largest font file.
 
     Raises:
         DataError: no face is left.
     """
 
-    def __init__(self, fonts: FontCatalogue, split: Split) -> None:
+    def __init__(self, fonts: FontCatalogue, split: Split, max_bytes: int) -> None:
         families: dict[str, dict[str, Face]] = {}
         for face in fonts.faces:
-            is_usable = face.split == split and SCRIPT in face.scripts and face.legibility >= LEAST_LEGIBLE
+            is_usable = (
+                face.split == split and SCRIPT in face.scripts and face.legibility >= LEAST_LEGIBLE
+            )
             if is_usable and not face.path.endswith(".ttc"):
                 path = Path(face.path)
-                if path.is_file() and path.stat().st_size <= MAX_FONT_BYTES:
+                if path.is_file() and path.stat().st_size <= max_bytes:
                     families.setdefault(face.family, {})[face.style] = face
         if not families:
             raise DataError(
@@ -100,8 +103,14 @@ class PageFaces:
         needed = "".join(sorted(set(text) - {"\n"}))
         for _ in range(100):
             family = rng.choice(self._families)
-            upright = [name for name in family if "Italic" not in name and "Oblique" not in name and "Bold" not in name]
-            face = family[rng.choice(sorted(upright if upright and rng.random() < 0.85 else family))]
+            upright = [
+                name
+                for name in family
+                if "Italic" not in name and "Oblique" not in name and "Bold" not in name
+            ]
+            face = family[
+                rng.choice(sorted(upright if upright and rng.random() < 0.85 else family))
+            ]
             if face.covers(needed):
                 bold = family.get("Bold")
                 return face, bold if bold is not None and bold.covers(needed) else None
@@ -117,7 +126,9 @@ def _variables(rng: random.Random, ink: Colour, paper: Colour, em: int) -> Mappi
         "accent": _css(accent),
         "rule": _css(_toward(paper, ink, rng.uniform(0.25, 0.9))),
         "shade": _css(_toward(paper, ink, rng.uniform(0.04, 0.13))),
-        "desk": _css(rng.choice((paper, _toward(paper, ink, rng.uniform(0.03, 0.25)), _vivid(rng)))),
+        "desk": _css(
+            rng.choice((paper, _toward(paper, ink, rng.uniform(0.03, 0.25)), _vivid(rng)))
+        ),
         "em": f"{em}px",
         "leading": f"{rng.uniform(1.15, 1.6):.2f}",
         "tracking": rng.choice(("0", "0", "0", "0", "0.02em", "0.05em")),
