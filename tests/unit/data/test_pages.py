@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from finesight.data.build import BuildConfig, build
 from finesight.data.builders.pages.builder import LEAST, MOST, Pages, PagesConfig
 from finesight.data.builders.pages.content import KINDS, write_sheet
 from finesight.data.builders.pages.names import Names
 from finesight.data.builders.pages.photo import Perspective
 from finesight.data.builders.pages.style import PageFaces
+from finesight.data.shards import ShardSet
 from finesight.data.sources.fonts import FontCatalogue
 from finesight.data.sources.words import WordLists, split_of_word
 from finesight.errors import DataError
@@ -218,6 +220,7 @@ def test_what_the_page_does_not_show_is_said_plainly(builder):
         for question, answer in record.turns:
             assert question.endswith("?")
             assert answer.startswith("The document does not show ")
+            assert answer.endswith(".")
             asked[record.meta["page"]] += 1
     assert len(asked) > 2
 
@@ -250,6 +253,15 @@ def test_a_seed_gives_the_same_record_again(builder):
     assert first.turns == again.turns
     assert first.truth == again.truth
     assert builder().record("a-0", 12).turns != first.turns
+
+
+@needs_browser
+def test_a_part_of_pages_is_built(assets, tmp_path):
+    options = {"max_font_bytes": LARGE_FONTS}
+    part = {"builder": "pages", "name": "pages", "num_records": 2, "options": options}
+    config = BuildConfig.model_validate({"assets": assets, "parts": [part]})
+    assert build(config, tmp_path).made == 2
+    assert [record.meta["generator"] for record in ShardSet(tmp_path)] == ["pages/1"] * 2
 
 
 @needs_browser

@@ -80,7 +80,17 @@ FIND_TEXT = (
 PRICE = ("What is the price of {name}?", "How much is {name}?")
 AMOUNT = ("What is the amount for {name}?", "How much was paid for {name} in all?")
 QUANTITY = ("What is the quantity of {name}?", "How many units of {name} are listed?")
-CELL = ("What is the {column} of {name}?", 'What is in the column "{column}" for {name}?')
+CELL = (
+    'What is in the column "{column}" for {name}?',
+    'What does the column "{column}" show for {name}?',
+)
+VALUE = ("What is the {spoken} of {name}?", "What is the {spoken} for {name}?")
+SINGULAR = frozenset((
+    "Price", "Cost", "Fee", "Budget", "Share", "Growth", "Rate", "Margin", "Date", "Deadline", "Code", "ID",
+    "Reference", "Score", "Weight", "Length", "Average", "Year", "City", "Town", "Station", "Branch", "Project",
+    "Team", "Unit price", "Amount", "Line total", "Quantity",
+))  # fmt: skip
+"""Headings that stand for one value of a row; a question may use them without quotation marks."""
 MARKDOWN = ("Convert the table to Markdown.", "Output the table as a Markdown table.")
 TABLE_HTML = ("Convert the table to HTML.", "Output the table as HTML.")
 HEADERS = ("What are the column headers of the table?", "List the column headers of the table.")
@@ -257,9 +267,19 @@ class Questioner:
             names for names in COLUMNS.values() if not shown & {name.casefold() for name in names}
         ]
         header, name = self.rng.choice(self.rng.choice(others)), self.rng.choice(grid.rows)[0]
-        question = self.rng.choice(CELL).format(column=header, name=name)
-        label = f"{header} of {name}"
-        return PageTurn(question, f"The document does not show the {label}.", "absent", label)
+        question = self.rng.choice(_cell_wordings(header)).format(
+            column=header, spoken=_spoken(header), name=name
+        )
+        return self._not_shown(question, header, name)
+
+    @staticmethod
+    def _not_shown(question: str, header: str, name: str) -> PageTurn:
+        what = (
+            f"the {_spoken(header)} of {name}" if header in SINGULAR else f'"{header}" for {name}'
+        )
+        return PageTurn(
+            question, f"The document does not show {what}.", "absent", f"{header} of {name}"
+        )
 
     def _cell(self) -> PageTurn | None:
         grid = self.sheet.grid
@@ -267,14 +287,16 @@ class Questioner:
             return None
         row, column = self.rng.choice(grid.rows), self.rng.randrange(1, len(grid.headers))
         name, value, header = row[0], row[column], grid.headers[column]
-        wordings = CELL if self.sheet.kind == "table" else self._item_wordings(row, column)
+        is_table = self.sheet.kind == "table"
+        wordings = _cell_wordings(header) if is_table else self._item_wordings(row, column)
         if not wordings:
             return None
-        question = self.rng.choice(wordings).format(column=header, name=name)
-        label = f"{header} of {name}"
+        question = self.rng.choice(wordings).format(
+            column=header, spoken=_spoken(header), name=name
+        )
         if not value:
-            return PageTurn(question, f"The document does not show the {label}.", "absent", label)
-        return PageTurn(question, value, "cell", label)
+            return self._not_shown(question, header, name)
+        return PageTurn(question, value, "cell", f"{header} of {name}")
 
     def _item_wordings(self, row: Sequence[str], column: int) -> Sequence[str]:
         """How to ask for a cell of a table of items, whose headers may not be shown; none if that is ambiguous.
@@ -317,6 +339,15 @@ class Questioner:
 def _facts(sheet: Sheet) -> list[Fact]:
     shop = [Fact("shop", "", sheet.title)] if sheet.kind == "receipt" else []
     return [*shop, *sheet.all_facts]
+
+
+def _cell_wordings(header: str) -> Sequence[str]:
+    return CELL + VALUE + VALUE if header in SINGULAR else CELL
+
+
+def _spoken(header: str) -> str:
+    """A heading within a sentence: singular ones in lower case, unless they are capitals."""
+    return header.lower() if header in SINGULAR and not header.isupper() else header
 
 
 def _markdown(grid: Grid) -> str:
