@@ -23,6 +23,7 @@ from pydantic import Field, TypeAdapter
 
 from finesight import files
 from finesight.config.settings import Settings
+from finesight.data.builders.pages.builder import Pages, PagesConfig
 from finesight.data.builders.scenes import Scenes, ScenesConfig
 from finesight.data.builders.screens.builder import Screens, ScreensConfig
 from finesight.data.builders.text_lines import TextLines, TextLinesConfig
@@ -80,6 +81,13 @@ class ScenePart(_Part):
     options: ScenesConfig = Field(ScenesConfig(), description="options of the builder")
 
 
+class PagePart(_Part):
+    """Records drawn by the page builder."""
+
+    builder: Literal["pages"] = Field("pages", description="name of the builder")
+    options: PagesConfig = Field(PagesConfig(), description="options of the builder")
+
+
 class ScreenPart(_Part):
     """Records drawn by the screen builder."""
 
@@ -87,9 +95,8 @@ class ScreenPart(_Part):
     options: ScreensConfig = Field(ScreensConfig(), description="options of the builder")
 
 
-PartConfig = Annotated[
-    TextPart | SheetPart | ScenePart | ScreenPart, Field(discriminator="builder")
-]
+AnyPart = TextPart | SheetPart | ScenePart | PagePart | ScreenPart
+PartConfig = Annotated[AnyPart, Field(discriminator="builder")]
 
 
 class Job(NamedTuple):
@@ -182,13 +189,15 @@ def build(
     return BuildSummary(todo, total - todo, time.monotonic() - started, _rows(config, out))
 
 
-def make_builder(part: TextPart | SheetPart | ScenePart | ScreenPart, assets: Path) -> Builder:
+def make_builder(part: AnyPart, assets: Path) -> Builder:
     """The builder of a part, with its assets loaded."""
     words = _words(assets, part.options.split)
     if isinstance(part, TextPart):
         return TextLines(part.options, _fonts(assets), words)
     if isinstance(part, SheetPart):
         return TextSheets(part.options, _fonts(assets), words)
+    if isinstance(part, PagePart):
+        return Pages(part.options, _fonts(assets), words)
     if isinstance(part, ScreenPart):
         return Screens(part.options, assets, _fonts(assets), words)
     return Scenes(part.options, _icons(assets), _fonts(assets), words)

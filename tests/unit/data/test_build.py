@@ -92,13 +92,17 @@ def test_seeds_differ_by_every_name():
     assert seed_of(0, "a", 0, 0) == seed_of(0, "a", 0, 0) < 2**63
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("data_*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(RECIPES.parent.glob("*/data_*.toml")), ids=lambda path: path.stem
+)
 def test_the_recipes_read(path):
     config = read_recipe(path, BuildConfig)
     assert sum(count for _, _, count in config.jobs()) >= 10_000
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("heldout_*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(RECIPES.parent.glob("*/heldout_*.toml")), ids=lambda path: path.stem
+)
 def test_the_report_card_draws_from_the_other_side(path):
     config = read_recipe(path, BuildConfig)
     assert {part.options.split for part in config.parts} == {"heldout"}

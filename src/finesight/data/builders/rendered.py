@@ -156,12 +156,13 @@ def shared_renderer() -> Renderer:
     return renderer
 
 
-def font_face(name: str, face: Face) -> str:
-    """A CSS rule that makes a face available as the font family `name`.
+def font_face(name: str, face: Face, *, weight: str = "normal") -> str:
+    """A CSS rule that makes a face available as the font family `name`, for text of a weight ("normal" or "bold").
 
     The rule contains the file. Collections (.ttc) do not work, because CSS cannot choose one of their faces.
     """
-    return f'@font-face {{ font-family: "{name}"; src: url(data:font/opentype;base64,{_encoded(face.path)}) }}'
+    source = f"url(data:font/opentype;base64,{_encoded(face.path)})"
+    return f'@font-face {{ font-family: "{name}"; font-weight: {weight}; src: {source} }}'
 
 
 @lru_cache(maxsize=64)
