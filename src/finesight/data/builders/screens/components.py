@@ -235,10 +235,6 @@ class Ui:
         drawn = self.svg(self.concept(), min(2.0, height * 0.6)) if self.has(0.4) else ""
         return _tag("div", drawn, shape="x-thumb", css=css)
 
-    def badge(self, text: str) -> str:
-        """A small label."""
-        return _tag("span", escape(text), shape=self.style.of("badge"))
-
     def moment(self) -> str:
         """A pale date or time."""
         text = self.content.time() if self.has(0.5) else self.content.date()
@@ -268,11 +264,12 @@ class Ui:
         inner = drawn + _tag("span", escape(name), shape="x-clip")
         return _tag("div", inner, shape="x-place", css="padding: .4em", mark=_mark("row"))
 
-    def day(self, number: str, inner: str) -> str:
-        """A day of a calendar."""
-        return _tag(
-            "div", number + _tag("div", inner, shape="x-clip"), shape="x-day", mark=_mark("row")
-        )
+    def day(self, number: str, entry: str) -> str:
+        """A day of a calendar; its entry is marked, or without one the whole day."""
+        if not entry:
+            return _tag("div", number, shape="x-day", mark=_mark("row"))
+        badge = _tag("span", escape(entry), shape=self.style.of("badge"), mark=_mark("row"))
+        return _tag("div", number + _tag("div", badge, shape="x-clip"), shape="x-day")
 
     def bubble(self, text: str, *, is_own: bool) -> str:
         """A message of a chat."""

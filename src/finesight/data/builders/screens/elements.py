@@ -106,10 +106,11 @@ class Screen:
     glyphs: tuple[Glyph, ...] | None
     source: Mapping[str, str]
     words: str = field(init=False)
-    """All visible text in lower case."""
+    """All visible text and the names of all fields, in lower case."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "words", "\n".join(self.texts).lower())
+        labels = [text for each in self.elements for text in (each.name, each.value) if text]
+        object.__setattr__(self, "words", "\n".join([*self.texts, *labels]).lower())
 
     @property
     def size(self) -> Size:

@@ -303,7 +303,7 @@ def calendar(ui: Ui) -> str:
     days += ["<span></span>"] * ui.rng.randrange(7)
     for day in range(1, 31):
         has_entry = not ui.is_narrow and ui.has(0.15)
-        days.append(ui.day(str(day), ui.badge(ui.content.word(3, 6)) if has_entry else ""))
+        days.append(ui.day(str(day), ui.content.word(3, 6) if has_entry else ""))
     views = ui.tabs(["Day", "Week", "Month"][: 2 if ui.is_narrow else 3])
     arrows = ui.icon_button("left arrow") + ui.icon_button("right arrow")
     tools = row(arrows, ui.heading(ui.content.date()), grow(), ui.button("Today"))
