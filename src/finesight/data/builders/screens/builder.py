@@ -66,7 +66,11 @@ class ScreensConfig(Settings):
     )
     phone_share: Share = Field(0.3, description="share of screens of phones, in portrait format")
     site_share: Share = Field(0.08, description="share of pages of template sites")
-    tool_share: Share = Field(0.15, description="share of records that are answered by a tool call")
+    tool_share: Share = Field(
+        0.08,
+        description="share of records that are answered by a tool call; the description of a tool is longer than most "
+        "conversations",
+    )
     absent_share: Share = Field(
         0.07, description="share of questions about an element that is not shown"
     )
