@@ -77,6 +77,24 @@ def test_marked_elements_have_kind_text_box_data_and_the_part_around_them(render
     assert box.text == "typed"
 
 
+def test_a_button_has_its_text_and_a_clipped_part_says_so(renderer):
+    html = """<style>* { margin: 0 }</style><button data-part="a" style="width: 90px">Save</button>
+    <div style="width: 50px; overflow: hidden"><p data-part="b" style="width: 90px">long</p></div>"""
+    button, clipped = draw(renderer, html).parts
+    assert (button.text, button.is_whole) == ("Save", True)
+    assert (clipped.text, clipped.is_whole) == ("long", False)
+    assert clipped.box.x2 == 50
+
+
+def test_a_page_of_files_opens_in_the_size_asked_for(renderer, tmp_path):
+    (tmp_path / "own.css").write_text("body { background: rgb(0, 200, 0) }")
+    page = tmp_path / "index.html"
+    page.write_text('<link rel="stylesheet" href="own.css"><p>a</p>')
+    picture = renderer.open(page, Size(196, 140)).screenshot()
+    assert picture.size == (196, 140)
+    assert picture.getpixel((190, 130)) == (0, 200, 0)
+
+
 def test_what_is_not_seen_is_not_in_the_truth(renderer):
     html = """<style>* { margin: 0 }</style>
     <p data-part="a" style="visibility: hidden">hidden</p><p data-part="b" style="display: none">none</p>
