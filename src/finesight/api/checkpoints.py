@@ -169,7 +169,8 @@ def _small() -> Path:
 
 def _say_assembling(folder: Path) -> None:
     warnings.warn(
-        f"assembling the model {SMALL!r} in {folder}; this takes about ten seconds, once", stacklevel=4
+        f"assembling the model {SMALL!r} in {folder}; this takes about ten seconds, once",
+        stacklevel=4,
     )
 
 

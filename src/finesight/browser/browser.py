@@ -101,17 +101,40 @@ class Browser:
         """Version of Chromium."""
         return self._alive("reading the version").version
 
-    def open(self, page: Path | str) -> None:
+    def open(self, page: Path | str, viewport: Size | None = None) -> None:
         """Open a local page and wait until it and its scripts are loaded.
 
         Args:
             page: a file, or a URL that begins with `file:`, `data:` or `about:`.
+            viewport: new size of the page in CSS pixels; None keeps it.
 
         Raises:
             ScreenUnavailable: there is no such page, or it does not load.
         """
         address = _address(page)
-        self._on_page(f"opening {address[:200]}", lambda it: it.goto(address, wait_until="load"))
+
+        def carry_out(it: Page) -> None:
+            self._resize(it, viewport or self.viewport)
+            it.goto(address, wait_until="load")
+
+        self._on_page(f"opening {address[:200]}", carry_out)
+
+    def show(self, html: str, viewport: Size) -> None:
+        """Show an HTML document in a viewport of another size, and wait until it and its scripts are loaded.
+
+        Args:
+            html: the document.
+            viewport: new size of the page in CSS pixels.
+
+        Raises:
+            ScreenUnavailable: it does not load.
+        """
+
+        def carry_out(page: Page) -> None:
+            self._resize(page, viewport)
+            page.set_content(html, wait_until="load")
+
+        self._on_page("showing a document", carry_out)
 
     def screenshot(self) -> Image.Image:
         """The page as an RGB picture of `size`."""
@@ -215,7 +238,9 @@ class Browser:
         running, self._running = self._running, None
         if running is None:
             return
-        with suppress(OutOfTime):
+        with suppress(
+            OutOfTime, RuntimeError
+        ):  # RuntimeError: the interpreter ends, threads have ended
             self._thread.submit(running.close).result(timeout=_GRACE_SECONDS)
         _kill(running.process_id)
         self._thread.shutdown(wait=False)
@@ -225,6 +250,13 @@ class Browser:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _resize(self, page: Page, viewport: Size) -> None:
+        """Change the viewport; runs in the browser's thread."""
+        if viewport != self.viewport:
+            viewport.check()
+            page.set_viewport_size({"width": viewport.width, "height": viewport.height})
+            self.viewport = viewport
 
     def _css(self, point: Point) -> tuple[float, float]:
         size = self.size

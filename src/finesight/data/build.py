@@ -23,8 +23,10 @@ from pydantic import Field, TypeAdapter
 
 from finesight import files
 from finesight.config.settings import Settings
+from finesight.data.builders.pages.builder import Pages, PagesConfig
 from finesight.data.builders.scene_text import SceneText, SceneTextConfig
 from finesight.data.builders.scenes import Scenes, ScenesConfig
+from finesight.data.builders.screens.builder import Screens, ScreensConfig
 from finesight.data.builders.text_lines import TextLines, TextLinesConfig
 from finesight.data.builders.text_sheets import TextSheets, TextSheetsConfig
 from finesight.data.record import Record
@@ -88,9 +90,22 @@ class SceneTextPart(_Part):
     options: SceneTextConfig = Field(SceneTextConfig(), description="options of the builder")
 
 
-PartConfig = Annotated[
-    TextPart | SheetPart | ScenePart | SceneTextPart, Field(discriminator="builder")
-]
+class PagePart(_Part):
+    """Records drawn by the page builder."""
+
+    builder: Literal["pages"] = Field("pages", description="name of the builder")
+    options: PagesConfig = Field(PagesConfig(), description="options of the builder")
+
+
+class ScreenPart(_Part):
+    """Records drawn by the screen builder."""
+
+    builder: Literal["screens"] = Field("screens", description="name of the builder")
+    options: ScreensConfig = Field(ScreensConfig(), description="options of the builder")
+
+
+AnyPart = TextPart | SheetPart | ScenePart | SceneTextPart | PagePart | ScreenPart
+PartConfig = Annotated[AnyPart, Field(discriminator="builder")]
 
 
 class Job(NamedTuple):
@@ -183,7 +198,7 @@ def build(
     return BuildSummary(todo, total - todo, time.monotonic() - started, _rows(config, out))
 
 
-def make_builder(part: TextPart | SheetPart | ScenePart | SceneTextPart, assets: Path) -> Builder:
+def make_builder(part: AnyPart, assets: Path) -> Builder:
     """The builder of a part, with its assets loaded."""
     words = _words(assets, part.options.split)
     if isinstance(part, TextPart):
@@ -192,6 +207,10 @@ def make_builder(part: TextPart | SheetPart | ScenePart | SceneTextPart, assets:
         return TextSheets(part.options, _fonts(assets), words)
     if isinstance(part, SceneTextPart):
         return SceneText(part.options, _fonts(assets), words, PhotoLibrary.read(assets))
+    if isinstance(part, PagePart):
+        return Pages(part.options, _fonts(assets), words)
+    if isinstance(part, ScreenPart):
+        return Screens(part.options, assets, _fonts(assets), words)
     return Scenes(part.options, _icons(assets), _fonts(assets), words)
 
 

@@ -19,18 +19,26 @@ PAGE = """<html><h1>Declaration</h1><h2>Article\u00a01</h2><p>All are <b>born</b
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """Two icon sets, a page of sentences, a font package and a photograph, as the installer leaves them."""
-    icons = {"drawn": "MIT", "other": "CC-BY-4.0"}
-    monkeypatch.setattr(assets, "ICON_SETS", icons)
+    """Icon sets, a style sheet, a page of sentences, a font package and a photograph, as the installer leaves them."""
     monkeypatch.setattr(assets, "PHOTO_SETS", {"pictures": "CC-BY-2.0"})
     photos = tmp_path / "photos" / "pictures"
     photos.mkdir(parents=True)
     (photos / "lake.jpg").write_bytes(b"lake")
     (photos / "licence.txt").write_text("https://creativecommons.org/licenses/by/2.0/")
     (photos / "version.txt").write_text("0.9\n")
+    icons = {"drawn": "MIT", "other": "CC-BY-4.0"}
+    monkeypatch.setattr(assets, "ICON_SETS", icons)
+    monkeypatch.setattr(assets, "INTERFACE_ICONS", {"lines": "ISC"})
+    monkeypatch.setattr(assets, "INTERFACE_PACKAGES", {"styles": ("plain",)})
+    style = tmp_path / "npm" / "plain"
+    (style / "dist").mkdir(parents=True)
+    described = {"name": "plain.css", "version": "2.0.0", "license": "MIT"}
+    (style / "package.json").write_text(json.dumps(described))
+    (style / "LICENSE").write_text("Permission is hereby granted, free of charge")
+    (style / "dist" / "plain.css").write_text("a { color: red }")
     monkeypatch.setattr(assets, "SENTENCE_FILES", {"eng": "en"})
     monkeypatch.setattr(assets, "WORD_LANGUAGES", {"en": 40, "el": 40})
-    for name, licence in icons.items():
+    for name, licence in {**icons, "lines": "ISC"}.items():
         folder = tmp_path / "npm" / name
         folder.mkdir(parents=True)
         package = {"name": f"@sets/{name}", "version": "1.2.3", "license": licence}
@@ -58,7 +66,7 @@ def installed(tmp_path, monkeypatch):
 def test_the_manifest_holds_every_file_that_is_used(installed):
     made = assets.install(installed, installed / "fonts.tsv")
     assert assets.read_manifest(installed) == made
-    fonts, drawn, other, words, sentences, photos = made
+    fonts, drawn, other, lines, style, words, sentences, photos = made
     assert (fonts.kind, fonts.package, fonts.version, fonts.licence) == (
         "fonts",
         "fonts-a",
@@ -72,6 +80,8 @@ def test_the_manifest_holds_every_file_that_is_used(installed):
     assert (photos.kind, photos.package, photos.version) == ("photos", "pictures", "0.9")
     assert photos.files["photos/pictures/lake.jpg"] == hashlib.sha256(b"lake").hexdigest()
     assert assets.photo_files(installed) == sorted(photos.files)
+    assert (lines.licence, style.kind, style.package) == ("ISC", "styles", "plain.css")
+    assert list(style.files) == ["npm/plain/dist/plain.css"]
     for made_file, asset in (("words.tsv", words), ("sentences.tsv", sentences)):
         digest = hashlib.sha256((installed / made_file).read_bytes()).hexdigest()
         assert asset.files == {made_file: digest}
@@ -119,8 +129,20 @@ def test_missing_photographs_and_another_licence_are_errors(installed):
         assets.install(installed, installed / "fonts.tsv")
 
 
+@pytest.mark.parametrize(
+    ("licence", "text"), [("GPL-3.0", "Permission is hereby granted"), ("MIT", "Ask us")]
+)
+def test_a_style_sheet_under_another_licence_is_refused(installed, licence, text):
+    folder = installed / "npm" / "plain"
+    described = {"name": "plain.css", "version": "2.0.0", "license": licence}
+    (folder / "package.json").write_text(json.dumps(described))
+    (folder / "LICENSE").write_text(text)
+    with pytest.raises(DataError, match=r"package plain"):
+        assets.interface_asset(folder, "styles")
+
+
 def test_the_script_says_what_it_wrote(installed, monkeypatch, capsys):
     table = str(installed / "fonts.tsv")
     monkeypatch.setattr(sys, "argv", ["assets", str(installed), "--fonts", table])
     assets.main()
-    assert capsys.readouterr().out == f"{installed / 'manifest.json'}: 6 packages, 10 files\n"
+    assert capsys.readouterr().out == f"{installed / 'manifest.json'}: 8 packages, 13 files\n"

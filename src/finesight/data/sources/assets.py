@@ -31,6 +31,7 @@ __all__ = ["Asset", "install", "photo_files", "read_manifest"]
 LICENCE_EVIDENCE: dict[str, str] = {
     "OFL-1.1": r"open font licen|\bOFL\b|\bSIL[-_ ]",
     "Apache-2.0": r"apache",
+    "ISC": r"\bISC\b",
     "MIT": r"\bMIT\b|expat|permission is hereby granted",
     "BSD-3-Clause": r"\bBSD|redistribution and use",
     "Bitstream-Vera": r"bitstream",
@@ -75,6 +76,18 @@ PHOTO_SETS: dict[str, str] = {
     "scikit-image": "BSD-3-Clause", "scikit-learn": "CC-BY-2.0", "mate-backgrounds": "GPL-2.0-or-later",
 }  # fmt: skip
 """Packages whose photographs are under `photos/`, each with the licence of the photographs."""
+INTERFACE_ICONS: dict[str, str] = {
+    "lucide": "ISC", "tabler": "MIT", "bi": "MIT", "mdi": "Apache-2.0", "ph": "MIT", "iconoir": "MIT",
+}  # fmt: skip
+"""Further icon sets, of line drawings for the buttons of screens."""
+
+INTERFACE_PACKAGES: dict[str, tuple[str, ...]] = {
+    "styles": ("bootstrap", "pico", "spectre.css", "water.css", "mvp.css", "sakura.css", "98.css", "xp.css",
+               "milligram", "chota"),
+    "sites": ("adminator-admin-dashboard", "gentelella", "soft-ui-dashboard", "startbootstrap-sb-admin",
+              "startbootstrap-sb-admin-2"),
+}  # fmt: skip
+"""npm packages of style sheets and of template sites under `npm/`, all under the MIT licence."""
 
 DOCUMENTATION = Path("/usr/share/doc")
 """Where Debian keeps the copyright file of each package."""
@@ -91,7 +104,7 @@ class Asset:
     """One installed package.
 
     Attributes:
-        kind: "fonts", "icons", "words", "sentences" or "photos".
+        kind: "fonts", "icons", "styles", "sites", "words", "sentences" or "photos".
         package: its name in its registry.
         version: installed version.
         licence: identifier, one of `LICENCE_EVIDENCE`.
@@ -120,6 +133,11 @@ def install(directory: Path, font_table: Path) -> list[Asset]:
     """
     assets = [font_asset(package, licence) for package, licence in _font_rows(font_table)]
     assets += [icon_asset(directory / "npm" / name, licence) for name, licence in ICON_SETS.items()]
+    assets += [
+        icon_asset(directory / "npm" / name, licence) for name, licence in INTERFACE_ICONS.items()
+    ]
+    for kind, names in INTERFACE_PACKAGES.items():
+        assets += [interface_asset(directory / "npm" / name, kind) for name in names]
     assets += [word_asset(directory), sentence_asset(directory)]
     assets += [photo_asset(directory, name, licence) for name, licence in PHOTO_SETS.items()]
     body = {"format": 1, "assets": [asdict(asset) for asset in assets]}
@@ -200,6 +218,27 @@ def icon_asset(folder: Path, licence: str) -> Asset:
         f"npm/{folder.name}/{name}": _sha256(folder / name) for name in ("icons.json", "info.json")
     }
     return Asset("icons", str(package["name"]), str(package["version"]), licence, files)
+
+
+def interface_asset(folder: Path, kind: str) -> Asset:
+    """Style sheets or template pages of an npm package.
+
+    Raises:
+        DataError: it is missing, or its licence is not allowed or not confirmed.
+    """
+    described = folder / "package.json"
+    if not described.is_file():
+        raise DataError(f"package {folder.name} is missing at {folder}")
+    package = json.loads(described.read_text(encoding="utf-8"))
+    texts = sorted(path for path in folder.iterdir() if path.name.lower().startswith("license"))
+    evidence = " ".join(path.read_text(encoding="utf-8", errors="replace") for path in texts)
+    licence = str(package.get("license"))
+    check_licence(folder.name, licence, evidence)
+    used = sorted(path for path in folder.rglob("*") if path.suffix in {".css", ".html"})
+    files = {
+        str(Path("npm", folder.name, path.relative_to(folder))): _sha256(path) for path in used
+    }
+    return Asset(kind, str(package["name"]), str(package["version"]), licence, files)
 
 
 def word_asset(directory: Path) -> Asset:
