@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from finesight.data.builders.pages.content import Fact, Grid, Sheet
 from finesight.data.builders.pages.reading import Area, Reading
+from finesight.data.builders.pages.sheet import Fact, Grid, Sheet
 from finesight.data.builders.pages.wording import COLUMNS
 from finesight.data.builders.transcription import QUESTIONS
 from finesight.parse.document_html import PAGE_PROMPT
@@ -198,7 +198,7 @@ class Questioner:
         areas = [
             area
             for area in self.reading.areas
-            if area.box and area.text and area.kind not in ("ul", "ol", "table")
+            if area.box and area.text and area.kind not in ("ul", "table")
         ]
         area = self.rng.choice(areas)
         return area if len(area.text) <= most else None
