@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Printed labels, products and sentences of documents in the languages written in Latin letters; how fields are asked for."""
+"""Printed labels, products and sentences of documents by language, and how fields are asked for."""
 
 from __future__ import annotations
 
