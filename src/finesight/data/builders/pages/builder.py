@@ -143,7 +143,7 @@ class Pages:
         rng = random.Random(seed)
         kind = rng.choices(list(self.config.kinds), list(self.config.kinds.values()))[0]
         template, em = self._template(rng, kind), self._em(rng)
-        length = math.pow(rng.random(), 1.3) * min(1.0, ROOMY_PIXELS / em)
+        length = math.pow(rng.random(), 1.8) * min(1.0, ROOMY_PIXELS / em)
         for _ in range(TRIES):
             view = self._view(rng, kind, template, length, em)
             num_lines = view.reading.text.count("\n") + 1 if view else MANY
@@ -184,7 +184,7 @@ class Pages:
     def _em(self, rng: random.Random) -> int:
         """Log-uniform between the two sizes, smaller ones a little more often."""
         low, high = self.config.font_pixels
-        return round(low * math.pow(high / low, math.pow(rng.random(), 1.4)))
+        return round(low * math.pow(high / low, math.pow(rng.random(), 1.7)))
 
     def _language(self, rng: random.Random) -> str:
         others = [name for name in LOCALES if name != "en" and name in self.words.by_language]

@@ -49,6 +49,9 @@ SINGULAR = frozenset((
 MARKDOWN = ("Convert the table to Markdown.", "Output the table as a Markdown table.")
 TABLE_HTML = ("Convert the table to HTML.", "Output the table as HTML.")
 HEADERS = ("What are the column headers of the table?", "List the column headers of the table.")
+QUESTION_TRIES = 6
+EMPTY_SHARE = 0.3
+"""Share of the questions about empty cells that are kept."""
 MAX_READ = 300
 """Most characters of the answer to a question about one box."""
 MAX_FIND = 60
@@ -112,15 +115,13 @@ class Questioner:
         """
         makers, weights = zip(*self._makers(), strict=True)
         found: dict[str, PageTurn] = {}
-        for _ in range(6 * count):
-            make = (
-                self._absent
-                if self.rng.random() < absent_share
-                else self.rng.choices(makers, weights)[0]
-            )
-            turn = make()
-            if turn is not None and len(found) < count:
-                found.setdefault(f"{turn.kind}/{turn.name}", turn)
+        for _ in range(count):
+            is_absent = self.rng.random() < absent_share
+            for _ in range(QUESTION_TRIES):
+                turn = self._absent() if is_absent else self.rng.choices(makers, weights)[0]()
+                if turn is not None and f"{turn.kind}/{turn.name}" not in found:
+                    found[f"{turn.kind}/{turn.name}"] = turn
+                    break
         return list(found.values())
 
     def _makers(self) -> list[tuple[Callable[[], PageTurn | None], float]]:
@@ -250,7 +251,8 @@ class Questioner:
             column=header, spoken=_spoken(header), name=name
         )
         if not value:
-            return self._not_shown(question, header, name)
+            is_asked = self.rng.random() < EMPTY_SHARE
+            return self._not_shown(question, header, name) if is_asked else None
         return PageTurn(question, value, "cell", f"{header} of {name}")
 
     def _item_wordings(self, row: Sequence[str], column: int) -> Sequence[str]:
