@@ -51,6 +51,18 @@ def test_a_screenshot_shows_the_page_in_its_own_pixels(page):
 
 
 @needs_browser
+def test_a_document_is_shown_in_a_viewport_of_its_own():
+    with Browser(Size(200, 140), scale=2) as browser:
+        browser.show(
+            "<body style='background: #00f'><script>window.done = 1</script>", Size(60, 90)
+        )
+        assert browser.evaluate("[window.done, innerWidth, innerHeight]") == [1, 60, 90]
+        assert browser.screenshot().size == (120, 180) == (browser.size.width, browser.size.height)
+        browser.show("<img src='http://127.0.0.1/a.png'>", Size(60, 90))
+        assert browser.blocked == ["http://127.0.0.1/a.png"]
+
+
+@needs_browser
 def test_a_click_lands_on_the_pixel_of_the_screenshot(page):
     page.click(Point(100, 40))
     page.click(Point(100, 40), button="right")

@@ -16,9 +16,10 @@ from pydantic import ValidationError
 
 from finesight.data.build import BuildConfig, build
 from finesight.data.builders.pages.builder import LEAST, MOST, Pages, PagesConfig
-from finesight.data.builders.pages.content import KINDS, write_sheet
+from finesight.data.builders.pages.content import write_sheet
 from finesight.data.builders.pages.names import Names
 from finesight.data.builders.pages.photo import Perspective
+from finesight.data.builders.pages.sheet import KINDS
 from finesight.data.builders.pages.style import PageFaces
 from finesight.data.shards import ShardSet
 from finesight.data.sources.fonts import FontCatalogue
@@ -53,7 +54,7 @@ def records(builder):
     found = []
     for kind in KINDS:
         pages = builder(kinds={kind: 1.0}, turns=(3, 6), columns_share=0.5)
-        found += [pages.record(f"{kind}-{seed}", seed) for seed in range(7)]
+        found += [pages.record(f"{kind}-{seed}", seed) for seed in range(5)]
     return found
 
 

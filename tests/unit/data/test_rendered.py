@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from finesight.data.builders import rendered
 from finesight.data.builders.rendered import Renderer, font_face
 from finesight.data.sources.fonts import FontCatalogue
 from finesight.geometry import Size
@@ -143,3 +148,40 @@ def test_the_same_page_is_drawn_the_same_in_another_browser(style):
         renderer.close()
     assert np.array_equal(pages[0].image, pages[1].image)
     assert [row.text for row in pages[0].rows] == [row.text for row in pages[1].rows]
+
+
+def test_the_shared_browser_ends_with_its_process():
+    program = (
+        "from finesight.data.builders.rendered import shared_renderer\n"
+        "from finesight.geometry import Size\n"
+        "renderer = shared_renderer()\n"
+        "assert renderer is shared_renderer()\n"
+        "renderer.draw('<p>a</p>', Size(56, 56))\n"
+        "print(renderer._browser._running.process_id)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    assert not is_running(int(done.stdout))
+
+
+def is_running(process_id: int) -> bool:
+    try:
+        status = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_browser_is_replaced_after_some_pages(monkeypatch):
+    monkeypatch.setattr(rendered, "PAGES_PER_BROWSER", 2)
+    other, seen = Renderer(), []
+    for _ in range(4):
+        other.draw("<p>a</p>", Size(56, 56))
+        seen.append(other._browser)
+    other.close()
+    assert seen[0] is seen[1] is not seen[2]
+    assert seen[2] is seen[3]
+    assert not seen[0].is_open
+    assert not seen[3].is_open

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from finesight.data.record import Glyph, Record, Truth
 
-__all__ = ["QUESTIONS", "draw_question", "transcription"]
+__all__ = ["draw_question", "transcription"]
 
 QUESTIONS: dict[str, float] = {
     "Read all the text in the image.": 0.6,

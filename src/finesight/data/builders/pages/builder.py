@@ -22,11 +22,12 @@ from pydantic import Field, model_validator
 
 from finesight.config.settings import Settings
 from finesight.data.builders.options import CELL, Range, Share
-from finesight.data.builders.pages.content import Kind, Sheet, write_sheet
+from finesight.data.builders.pages.content import write_sheet
 from finesight.data.builders.pages.names import Names
 from finesight.data.builders.pages.photo import Perspective, shade
 from finesight.data.builders.pages.questions import PageTurn, Questioner
 from finesight.data.builders.pages.reading import Reading, read_page
+from finesight.data.builders.pages.sheet import Kind, Sheet
 from finesight.data.builders.pages.style import PageFaces, Style
 from finesight.data.builders.pages.wording import LOCALES
 from finesight.data.builders.rendered import DrawnPage, shared_renderer
@@ -142,7 +143,7 @@ class Pages:
         rng = random.Random(seed)
         kind = rng.choices(list(self.config.kinds), list(self.config.kinds.values()))[0]
         template, em = self._template(rng, kind), self._em(rng)
-        length = rng.random() ** 1.3 * min(1.0, ROOMY_PIXELS / em)
+        length = math.pow(rng.random(), 1.8) * min(1.0, ROOMY_PIXELS / em)
         for _ in range(TRIES):
             view = self._view(rng, kind, template, length, em)
             num_lines = view.reading.text.count("\n") + 1 if view else MANY
@@ -183,7 +184,7 @@ class Pages:
     def _em(self, rng: random.Random) -> int:
         """Log-uniform between the two sizes, smaller ones a little more often."""
         low, high = self.config.font_pixels
-        return round(low * (high / low) ** (rng.random() ** 1.4))
+        return round(low * (high / low) ** rng.random() ** 1.7)
 
     def _language(self, rng: random.Random) -> str:
         others = [name for name in LOCALES if name != "en" and name in self.words.by_language]

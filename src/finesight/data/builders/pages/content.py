@@ -4,96 +4,21 @@
 from __future__ import annotations
 
 import random
+import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 from finesight.data.builders.pages.names import Money, Names
+from finesight.data.builders.pages.sheet import Fact, Grid, Kind, Paragraph, Sheet
 from finesight.data.builders.pages.wording import COLUMNS, LABELS, PAYMENTS, THANKS, TITLES
 
-__all__ = ["KINDS", "Fact", "Grid", "Kind", "Paragraph", "Sheet", "write_sheet"]
+__all__ = ["write_sheet"]
 
-Kind = Literal["document", "receipt", "invoice", "form", "table"]
-KINDS: tuple[Kind, ...] = ("document", "receipt", "invoice", "form", "table")
+MAX_ITEM = 60
+"""Most characters of an item of a list."""
 FORM_KEYS = (
     "first_name", "last_name", "birth_date", "street", "city", "postcode", "phone", "email", "member_number",
     "occupation", "company", "start_date",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A value with its label.
-
-    Attributes:
-        key: a key of `wording.LABELS`, or "seller".
-        label: as printed; may be empty.
-        value: as printed.
-    """
-
-    key: str
-    label: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """A table; the first cell of a row names it.
-
-    Attributes:
-        headers: one per column.
-        rows: as many cells as headers each; "" is an empty cell.
-        numeric: whether a column holds numbers, which are aligned to the right.
-    """
-
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numeric: tuple[bool, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Paragraph:
-    """A block of running text.
-
-    Attributes:
-        tag: "h2", "p", "ul" or "ol".
-        texts: one text, or the items of a list.
-    """
-
-    tag: str
-    texts: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
-    """The contents of one page; a template lays them out.
-
-    Attributes:
-        kind: kind of page.
-        language: of the text.
-        title: may be empty.
-        lines: short lines below the title, such as an address.
-        flow: running text.
-        facts: values above the table.
-        grid: the table.
-        totals: values below the table.
-        closing: last line; may be empty.
-    """
-
-    kind: Kind
-    language: str
-    title: str
-    lines: tuple[str, ...] = ()
-    flow: tuple[Paragraph, ...] = ()
-    facts: tuple[Fact, ...] = ()
-    grid: Grid | None = None
-    totals: tuple[Fact, ...] = ()
-    closing: str = ""
-
-    @property
-    def all_facts(self) -> tuple[Fact, ...]:
-        """Every value with a key."""
-        return self.facts + self.totals
 
 
 def write_sheet(kind: Kind, names: Names, size: float) -> Sheet:
@@ -126,8 +51,8 @@ def _document(names: Names, size: float) -> Sheet:
         if roll < 0.12 and flow:
             flow.append(Paragraph("h2", (_heading(names),)))
         elif roll < 0.27:
-            items = tuple(names.sentence()[:60].rstrip(" ,.") for _ in range(rng.randint(2, 4)))
-            flow.append(Paragraph(rng.choice(("ul", "ol")), items))
+            items = tuple(_shortened(names.sentence()) for _ in range(rng.randint(2, 4)))
+            flow.append(Paragraph(rng.choice(("ul", "numbered")), items))
         else:
             texts = [names.sentence()]
             while rng.random() < 0.6 and sum(map(len, texts)) < left:
@@ -143,6 +68,11 @@ def _document(names: Names, size: float) -> Sheet:
     return Sheet(
         kind="document", language=names.language, title=title, lines=lines, flow=tuple(flow)
     )
+
+
+def _shortened(text: str) -> str:
+    """The first words of a text, without the last full stop."""
+    return textwrap.shorten(text, MAX_ITEM, placeholder="").rstrip(" ,.")
 
 
 def _heading(names: Names) -> str:

@@ -10,62 +10,17 @@ from __future__ import annotations
 import html
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from finesight.data.builders.pages.content import Fact, Grid, Sheet
 from finesight.data.builders.pages.reading import Area, Reading
-from finesight.data.builders.pages.wording import COLUMNS
-from finesight.data.builders.transcription import QUESTIONS
+from finesight.data.builders.pages.sheet import Fact, Grid, Sheet
+from finesight.data.builders.pages.wording import COLUMNS, FIELDS, KEYS_OF
+from finesight.data.builders.transcription import draw_question
 from finesight.parse.document_html import PAGE_PROMPT
 
-__all__ = ["FIELDS", "PageTurn", "Questioner"]
-
-FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "shop": ("the name of the shop", ("What is the name of the shop?", "Which shop is this receipt from?")),
-    "seller": ("the seller", ("Who is the seller?", "Who sent this invoice?")),
-    "customer": ("the customer", ("Who is the customer?", "Who is the invoice for?")),
-    "date": ("the date", ("What is the date?", "What date is on the document?")),
-    "time": ("the time", ("What is the time?", "At what time was the receipt printed?")),
-    "receipt_number": ("the receipt number", ("What is the receipt number?",)),
-    "cashier": ("the cashier", ("Who is the cashier?", "What is the name of the cashier?")),
-    "subtotal": ("the subtotal", ("What is the subtotal?", "How much is the subtotal?")),
-    "tax": ("the tax", ("How much is the tax?", "What is the tax amount?")),
-    "total": ("the total", ("What is the total?", "What is the total amount?", "How much is the total?")),
-    "payment": ("the payment method", ("How was it paid?", "What is the payment method?")),
-    "cash": ("the cash given", ("How much cash was given?",)),
-    "change": ("the change", ("How much is the change?", "What is the change?")),
-    "invoice_number": ("the invoice number", ("What is the invoice number?",)),
-    "due_date": ("the due date", ("What is the due date?", "By when must the invoice be paid?")),
-    "customer_number": ("the customer number", ("What is the customer number?",)),
-    "order_number": ("the order number", ("What is the order number?",)),
-    "first_name": ("the first name", ("What is the first name?",)),
-    "last_name": ("the last name", ("What is the last name?", "What is the surname?")),
-    "birth_date": ("the date of birth", ("What is the date of birth?",)),
-    "street": ("the street", ("What is the street?", "What is the street address?")),
-    "city": ("the city", ("What is the city?", "Which city is given?")),
-    "postcode": ("the postcode", ("What is the postcode?", "What is the postal code?")),
-    "phone": ("the phone number", ("What is the phone number?",)),
-    "email": ("the email address", ("What is the email address?",)),
-    "member_number": ("the member number", ("What is the member number?",)),
-    "occupation": ("the occupation", ("What is the occupation?",)),
-    "company": ("the company", ("What is the company?", "Which company is given?")),
-    "start_date": ("the start date", ("What is the start date?",)),
-}  # fmt: skip
-"""What a field is called in an answer, and how it is asked for, by key."""
-
-KEYS_OF: Mapping[str, tuple[str, ...]] = {
-    "receipt": ("shop", "date", "time", "receipt_number", "cashier", "subtotal", "tax", "total", "payment", "cash",
-                "change"),
-    "invoice": ("seller", "customer", "date", "due_date", "invoice_number", "customer_number", "order_number",
-                "subtotal", "tax", "total"),
-    "form": ("first_name", "last_name", "birth_date", "street", "city", "postcode", "phone", "email", "member_number",
-             "occupation", "company", "start_date"),
-    "document": ("invoice_number", "receipt_number", "customer_number", "order_number", "subtotal", "change", "tax"),
-    "table": ("invoice_number", "receipt_number", "customer_number", "order_number", "subtotal", "change", "tax"),
-}  # fmt: skip
-"""Fields that may be asked for on a kind of page; documents and tables have none."""
+__all__ = ["PageTurn", "Questioner"]
 
 EXTRACT = (
     "Extract the following fields as JSON: {keys}.",
@@ -94,6 +49,9 @@ SINGULAR = frozenset((
 MARKDOWN = ("Convert the table to Markdown.", "Output the table as a Markdown table.")
 TABLE_HTML = ("Convert the table to HTML.", "Output the table as HTML.")
 HEADERS = ("What are the column headers of the table?", "List the column headers of the table.")
+QUESTION_TRIES = 6
+EMPTY_SHARE = 0.3
+"""Share of the questions about empty cells that are kept."""
 MAX_READ = 300
 """Most characters of the answer to a question about one box."""
 MAX_FIND = 60
@@ -145,7 +103,7 @@ class Questioner:
 
     def transcription(self) -> PageTurn | None:
         """The text of the whole page; None if it is too long."""
-        question = self.rng.choices(list(QUESTIONS), list(QUESTIONS.values()))[0]
+        question = draw_question(self.rng)
         return self._short(PageTurn(question, self.reading.text, "read"))
 
     def draw(self, count: int, absent_share: float) -> list[PageTurn]:
@@ -157,15 +115,13 @@ class Questioner:
         """
         makers, weights = zip(*self._makers(), strict=True)
         found: dict[str, PageTurn] = {}
-        for _ in range(6 * count):
-            make = (
-                self._absent
-                if self.rng.random() < absent_share
-                else self.rng.choices(makers, weights)[0]
-            )
-            turn = make()
-            if turn is not None and len(found) < count:
-                found.setdefault(f"{turn.kind}/{turn.name}", turn)
+        for _ in range(count):
+            is_absent = self.rng.random() < absent_share
+            for _ in range(QUESTION_TRIES):
+                turn = self._absent() if is_absent else self.rng.choices(makers, weights)[0]()
+                if turn is not None and f"{turn.kind}/{turn.name}" not in found:
+                    found[f"{turn.kind}/{turn.name}"] = turn
+                    break
         return list(found.values())
 
     def _makers(self) -> list[tuple[Callable[[], PageTurn | None], float]]:
@@ -198,7 +154,7 @@ class Questioner:
         areas = [
             area
             for area in self.reading.areas
-            if area.box and area.text and area.kind not in ("ul", "ol", "table")
+            if area.box and area.text and area.kind not in ("ul", "table")
         ]
         area = self.rng.choice(areas)
         return area if len(area.text) <= most else None
@@ -295,7 +251,8 @@ class Questioner:
             column=header, spoken=_spoken(header), name=name
         )
         if not value:
-            return self._not_shown(question, header, name)
+            is_asked = self.rng.random() < EMPTY_SHARE
+            return self._not_shown(question, header, name) if is_asked else None
         return PageTurn(question, value, "cell", f"{header} of {name}")
 
     def _item_wordings(self, row: Sequence[str], column: int) -> Sequence[str]:

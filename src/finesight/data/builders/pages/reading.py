@@ -2,7 +2,7 @@
 """Reading order of a drawn page: its text in lines, its blocks with boxes, and its QwenVL HTML.
 
 The order is that of the document, so columns follow one another. Text of one block, or of one table row, that is on one
-line in the picture is on one line in the text.
+line in the picture is on one line in the text. The bullets of a list are not text.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Area:
     """A marked element with its text.
 
     Attributes:
-        kind: "h1", "h2", "p", "ul", "ol", "li", "table", "td", "th" or "field".
+        kind: "h1", "h2", "p", "ul", "li", "table", "td", "th" or "field".
         key: key of a field.
         row: number of the row of a cell.
         text: as drawn; lines end with a line break.
@@ -82,7 +82,7 @@ class Reading:
                 continue
             if area.kind == "table":
                 yield self._placed(area, rows=tuple(self._rows(index)))
-            elif area.kind in ("ul", "ol"):
+            elif area.kind == "ul":
                 yield self._placed(area, children=tuple(self._blocks(index)))
             elif area.kind == "li":
                 yield Block(tag="li", runs=(Run(area.flat),))

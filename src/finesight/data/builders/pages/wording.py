@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Printed labels, products and sentences of documents, in the languages written in Latin letters."""
+"""Printed labels, products and sentences of documents by language, and how fields are asked for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Mapping
 __all__ = [
     "COLUMNS",
     "COMPANY_ENDINGS",
+    "FIELDS",
+    "KEYS_OF",
     "LABELS",
     "LOCALES",
     "PAYMENTS",
@@ -246,3 +248,48 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "year": ("Year", "Founded", "Born"),
 }  # fmt: skip
 """Headings of the columns of tables, by the kind of value."""
+
+FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "shop": ("the name of the shop", ("What is the name of the shop?", "Which shop is this receipt from?")),
+    "seller": ("the seller", ("Who is the seller?", "Who sent this invoice?")),
+    "customer": ("the customer", ("Who is the customer?", "Who is the invoice for?")),
+    "date": ("the date", ("What is the date?", "What date is on the document?")),
+    "time": ("the time", ("What is the time?", "At what time was the receipt printed?")),
+    "receipt_number": ("the receipt number", ("What is the receipt number?",)),
+    "cashier": ("the cashier", ("Who is the cashier?", "What is the name of the cashier?")),
+    "subtotal": ("the subtotal", ("What is the subtotal?", "How much is the subtotal?")),
+    "tax": ("the tax", ("How much is the tax?", "What is the tax amount?")),
+    "total": ("the total", ("What is the total?", "What is the total amount?", "How much is the total?")),
+    "payment": ("the payment method", ("How was it paid?", "What is the payment method?")),
+    "cash": ("the cash given", ("How much cash was given?",)),
+    "change": ("the change", ("How much is the change?", "What is the change?")),
+    "invoice_number": ("the invoice number", ("What is the invoice number?",)),
+    "due_date": ("the due date", ("What is the due date?", "By when must the invoice be paid?")),
+    "customer_number": ("the customer number", ("What is the customer number?",)),
+    "order_number": ("the order number", ("What is the order number?",)),
+    "first_name": ("the first name", ("What is the first name?",)),
+    "last_name": ("the last name", ("What is the last name?", "What is the surname?")),
+    "birth_date": ("the date of birth", ("What is the date of birth?",)),
+    "street": ("the street", ("What is the street?", "What is the street address?")),
+    "city": ("the city", ("What is the city?", "Which city is given?")),
+    "postcode": ("the postcode", ("What is the postcode?", "What is the postal code?")),
+    "phone": ("the phone number", ("What is the phone number?",)),
+    "email": ("the email address", ("What is the email address?",)),
+    "member_number": ("the member number", ("What is the member number?",)),
+    "occupation": ("the occupation", ("What is the occupation?",)),
+    "company": ("the company", ("What is the company?", "Which company is given?")),
+    "start_date": ("the start date", ("What is the start date?",)),
+}  # fmt: skip
+"""What a field is called in an answer, and how it is asked for, by key."""
+
+KEYS_OF: Mapping[str, tuple[str, ...]] = {
+    "receipt": ("shop", "date", "time", "receipt_number", "cashier", "subtotal", "tax", "total", "payment", "cash",
+                "change"),
+    "invoice": ("seller", "customer", "date", "due_date", "invoice_number", "customer_number", "order_number",
+                "subtotal", "tax", "total"),
+    "form": ("first_name", "last_name", "birth_date", "street", "city", "postcode", "phone", "email", "member_number",
+             "occupation", "company", "start_date"),
+    "document": ("invoice_number", "receipt_number", "customer_number", "order_number", "subtotal", "change", "tax"),
+    "table": ("invoice_number", "receipt_number", "customer_number", "order_number", "subtotal", "change", "tax"),
+}  # fmt: skip
+"""Fields that may be asked for on a kind of page; documents and tables have none."""
