@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,50 @@ from finesight.errors import ConfigError, EvalError, FinesightError
 
 if TYPE_CHECKING:
     from finesight.cli.eval_answerer import LocalModel
+    from finesight.engine.engine import Engine
     from finesight.evals.core.task import Task
+    from finesight.evals.responders.model import FromModel
     from finesight.evals.suites.card import NoData
     from finesight.evals.suites.card_rows import RowScore
+    from finesight.evals.suites.english import BareDecoder
     from finesight.model.vl import VisionLanguageModel
 
 
-HELD_OUT = "text_*, point, count, absent"
-"""Rows of held-out data sets."""
-HOW_HELD_OUT = "finesight data build recipes/tiny/heldout_text.toml --out DIR, then --data DIR"
+HOW_HELD_OUT = "finesight data build {} --out DIR, then --data DIR"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _English:
+    """The rows without pictures, see `finesight.evals.suites.english`."""
+
+    engine: Engine
+    tokens: Sequence[int]
+    bare: BareDecoder
+
+    @classmethod
+    def of(cls, model: FromModel) -> _English:
+        """Those of a model on this machine."""
+        from finesight.engine.engine import Engine
+        from finesight.evals.suites.english import BareDecoder, read_prose
+
+        engine = model.responder
+        assert isinstance(engine, Engine)
+        tokens = engine.processor.tokenizer.encode(read_prose())
+        return cls(engine=engine, tokens=tokens, bare=BareDecoder.stored())
+
+    @property
+    def missing(self) -> list[NoData]:
+        """Both rows, if the model has another tokenizer than the bare decoder."""
+        return self.bare.missing(self.tokens)
+
+    @property
+    def tasks(self) -> list[tuple[Task, Path]]:
+        """The benchmark of facts."""
+        return [] if self.missing else [(self.bare.facts_task(), Path())]
+
+    def rows(self) -> list[RowScore]:
+        """The row of perplexity."""
+        return [] if self.missing else [self.bare.row(self.engine, self.tokens)]
 
 
 def show_card(
@@ -44,22 +80,25 @@ def show_card(
     if not data and not real:
         raise ConfigError(
             "the report card needs held-out data, real data, or both",
-            hint=f"{HOW_HELD_OUT}; or scripts/fetch_real_data.py DIR, then --real DIR",
+            hint=f"{HOW_HELD_OUT.format('recipes/tiny/heldout_text.toml')}; or scripts/fetch_real_data.py DIR,"
+            " then --real DIR",
         )
     if out is not None:
         check_writable(out, is_folder=True)
     trained = read_trained(find_checkpoint(who.choice.name))
     tasks = _tasks(data, real, limit)
+    responder = who.responder()
+    english = _English.of(responder)
     with _answers(out) as folder, Bars() as bars:
         card = Card(
-            model=who.responder(),
+            model=responder,
             out=folder,
             limit=limit,
             most_examples=EXAMPLES_PER_ROW,
             on_progress=bars,
         )
-        rows = card.rows(tasks)
-    no_data = _no_data(data, real)
+        rows = card.rows([*tasks, *english.tasks]) + english.rows()
+    no_data = [*_no_data(rows, real), *english.missing]
     table = {row.row: {**row.table(), "training": trained_for(row.row, trained)} for row in rows}
     missing = {row.row: {"needs": row.needs, "how": row.how} for row in no_data}
     content = {"suite": "card", "model": who.choice.name, "rows": table, "no_data": missing}
@@ -98,9 +137,11 @@ def evaluation(
 
     def evaluate(model: VisionLanguageModel) -> dict[str, float]:
         engine = FromModel(Engine(model, processor, eos_ids=eos_ids), "training")
+        english = _English.of(engine)
         try:
             with _answers(None) as out:
-                return as_scores(Card(model=engine, out=out, limit=limit).rows(tasks))
+                card = Card(model=engine, out=out, limit=limit)
+                return as_scores(card.rows([*tasks, *english.tasks]) + english.rows())
         except FinesightError as error:  # a failed evaluation must not stop the training
             sys.stderr.write(f"this evaluation gives no score: {error.message}\n")
             return {}
@@ -139,24 +180,31 @@ def _answers(out: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _no_data(data: Sequence[Path], real: Sequence[Path]) -> list[NoData]:
-    """Rows of the card without data."""
+def _no_data(rows: Sequence[RowScore], real: Sequence[Path]) -> list[NoData]:
+    """Rows of held-out and real data that these rows lack."""
     from finesight.evals.suites.card import NoData
+    from finesight.evals.suites.heldout import rows_without
     from finesight.evals.suites.real_tasks import CARD_TASKS, present
 
-    missing = [] if data else [NoData(HELD_OUT, "a held-out data set", HOW_HELD_OUT)]
+    missing = [
+        NoData(each.row, "a held-out data set", HOW_HELD_OUT.format(each.recipe))
+        for each in rows_without(row.row for row in rows)
+    ]
     absent = present(CARD_TASKS, real)[1]
     return missing + [NoData(part.task, ", ".join(part.needs), part.how) for part in absent]
 
 
 def _print_table(rows: Sequence[RowScore], no_data: Sequence[NoData]) -> None:
     from finesight.cli.eval_benchmark import print_table
+    from finesight.evals.suites.card_rows import NO_RATIO, NO_RATIO_NOTE
 
     header = ("row", "measure", "score", "blank", "times blank", "n", "failed")
-    cells = []
-    for row in rows:
-        numbers = (f"{row.score:.3f}", f"{row.blank:.3f}", f"{row.beats_blank:.1f}")
-        cells.append((row.row, row.measure, *numbers, str(row.num_items), str(row.num_failed)))
+    cells = [
+        (row.row, row.measure, *row.numbers, str(row.num_items), str(row.num_failed))
+        for row in rows
+    ]
     print_table(header, cells)
+    if any(NO_RATIO in row.numbers for row in rows):
+        sys.stdout.write(f"{NO_RATIO_NOTE}\n")
     for absent in no_data:
         sys.stderr.write(f"{absent.row}: no data, {absent.needs} is not there: {absent.how}\n")

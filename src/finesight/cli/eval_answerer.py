@@ -98,6 +98,7 @@ class RemoteModel:
             ConfigError: the name of the model is missing.
         """
         from finesight.config.processor import ProcessorConfig
+        from finesight.evals.responders.limited import LimitedFailures
         from finesight.evals.responders.model import FromModel
         from finesight.media.fetch import address_name
         from finesight.processor.resize import fit_image
@@ -122,7 +123,8 @@ class RemoteModel:
             )
         how = "resized here" if fits else "pictures as they are"
         name = f"{self.model} at {address_name(self.url)} ({how})"
-        return FromModel(client, name, declares_resize=fits, cache=self.cache)
+        limited = LimitedFailures(client, address_name(self.url))
+        return FromModel(limited, name, declares_resize=fits, cache=self.cache)
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,10 +181,29 @@ class Engine:
         Raises:
             PromptTooLong: a conversation exceeds the context.
         """
-        return [self._score(conversation) for conversation in conversations]
+        return [
+            self._score(self.processor.encode(conversation, add_generation_prompt=False))
+            for conversation in conversations
+        ]
 
-    def _score(self, conversation: Conversation) -> list[float]:
-        sample = self.processor.encode(conversation, add_generation_prompt=False)
+    @torch.inference_mode()
+    def score_tokens(self, token_ids: SequenceOf[int]) -> list[float]:
+        """Log-probability of each token but the first of a plain text, without chat template.
+
+        Raises:
+            PromptTooLong: the text exceeds the context.
+        """
+        ids = torch.tensor(token_ids)
+        sample = EncodedSample(
+            input_ids=ids,
+            labels=ids,
+            position_ids=torch.arange(len(ids)).expand(3, -1),
+            rope_delta=0,
+            visual_index=ids[:0],
+        )
+        return self._score(sample)
+
+    def _score(self, sample: EncodedSample) -> list[float]:
         check_length(sample.input_ids.numel(), 0, self.model.config.text.max_position_embeddings)
         batch = pack([sample]).to(self.model.device)
         targets = batch.labels[1:]

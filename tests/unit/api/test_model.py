@@ -166,6 +166,16 @@ def test_score_is_the_probability_of_the_answer(model, picture):
     assert scores == pytest.approx(expected, abs=1e-4)
 
 
+def test_plain_tokens_are_scored_from_the_second_on(model):
+    asked = [{"role": "user", "content": "What is red and round?"}]
+    ids = model.encode(asked).input_ids
+    logits = model.logits(asked).log_softmax(-1)
+    expected = logits[:-1].gather(1, ids[1:, None]).squeeze(1).tolist()
+    assert model.engine.score_tokens(ids.tolist()) == pytest.approx(expected, abs=1e-4)
+    with pytest.raises(PromptTooLong, match="4096"):
+        model.engine.score_tokens([5] * 5000)
+
+
 def test_a_conversation_beyond_the_context_is_refused(model, picture):
     text = "word " * 4000
     with pytest.raises(PromptTooLong, match="4096"):

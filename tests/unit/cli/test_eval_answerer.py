@@ -53,7 +53,7 @@ def test_an_endpoint_gets_files_as_they_are(capsys):
 def test_resized_pixels_of_an_endpoint_are_known_because_we_resize(tmp_path):
     model = endpoint(space="resized", cache=tmp_path).responder()
     assert (model.cache, model.declares_resize) == (tmp_path, True)
-    fit = model.responder.fit
+    fit = model.responder.inner.fit
     assert fit(Size(1000, 500), ImagePart(source=b"", max_pixels=100 * 784)) == Size(392, 196)
 
 

@@ -21,6 +21,10 @@ ANSWER_ERRORS = (FinesightError, MemoryError, RuntimeError)
 Value = TypeVar("Value")
 
 
+class RunStopped(EvalError):
+    """Ends a run, instead of failing one item."""
+
+
 class ItemResponder(Protocol):
     """A source of answers to items."""
 
@@ -88,8 +92,10 @@ def check_space(responder: ItemResponder, space: Space) -> None:
 
 
 def attempt(call: Callable[[], Value]) -> Value | Exception:
-    """The value of a call, or its error if it is one of `ANSWER_ERRORS`."""
+    """The value of a call, or its error if it is one of `ANSWER_ERRORS` but not `RunStopped`."""
     try:
         return call()
+    except RunStopped:
+        raise
     except ANSWER_ERRORS as error:
         return error

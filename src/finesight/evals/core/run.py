@@ -110,6 +110,11 @@ def run(
     return RunResult(result, tuple(selected), sum(sample.id not in known for sample in selected))
 
 
+def chosen_items(items: Iterable[Item], limit: int | None) -> Iterator[Item]:
+    """The items that a run with this limit asks."""
+    return (each.item for each in _chosen(_numbered(items), limit=limit, shard=(0, 1)))
+
+
 def _settings(
     task: Task,
     prompt: Prompt,

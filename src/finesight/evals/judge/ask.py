@@ -7,28 +7,25 @@ repeating requests.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Conversation, Message, Reply, Responder, Sampling, TextPart
-from finesight.errors import EvalError, RemoteError
+from finesight.conversation import Conversation, Message, Responder, Sampling, TextPart
+from finesight.errors import EvalError
 from finesight.evals.core.journal import Sample
 from finesight.evals.core.judgement import Case, JudgeRule, Nonsense
 from finesight.evals.core.responders import ANSWER_ERRORS
 from finesight.evals.core.results import CUT_SHORT
 from finesight.evals.core.scoring import message_of, reason_of
 from finesight.evals.core.task import Item, Task
+from finesight.evals.responders.limited import LimitedFailures, NotAsked
 from finesight.evals.responders.model import FromModel
 from finesight.parse.thinking import answer_part
 
 SAMPLING = Sampling(max_new_tokens=1024, temperature=0.0)
 """Sampling of all judges; leaves room for reasoning before the final line."""
-
-MOST_FAILURES = 5
-"""Consecutive failures of the endpoint after which no more answers are judged, because each attempt takes minutes."""
 
 FAILURES = {
     "nonsense": "the judge did not answer in the form asked for",
@@ -88,38 +85,6 @@ class CutShort(EvalError):
     """The judge's reply was cut off by its token limit."""
 
 
-class NotAsked(EvalError):
-    """The endpoint of the judge failed too often."""
-
-
-@dataclass(slots=True)
-class LimitedFailures:
-    """A responder that refuses requests after `MOST_FAILURES` consecutive failures of its endpoint.
-
-    Attributes:
-        inner: an endpoint.
-    """
-
-    inner: Responder
-    _num_failed: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def respond(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
-        """Replies of the endpoint."""
-        with self._lock:
-            if self._num_failed >= MOST_FAILURES:
-                raise NotAsked(f"the judge's endpoint had failed {MOST_FAILURES} times in a row")
-        try:
-            replies = self.inner.respond(conversations, sampling)
-        except RemoteError:
-            with self._lock:
-                self._num_failed += 1
-            raise
-        with self._lock:
-            self._num_failed = 0
-        return replies
-
-
 class Asker:
     """Judges answers of one run; thread-safe.
 
@@ -133,7 +98,9 @@ class Asker:
     def __init__(self, task: Task, rule: JudgeRule, judge: Judge, cache: Path) -> None:
         self._task, self._rule = task, rule
         name = f"judge {judge.model} at {judge.where}, {rule.name} {rule.version}"
-        self._judge = FromModel(LimitedFailures(judge.responder), name, cache=cache)
+        self._judge = FromModel(
+            LimitedFailures(judge.responder, "the judge's endpoint"), name, cache=cache
+        )
 
     def judgement(self, sample: Sample) -> Judgement:
         """Judge an answer; without a ruling the score by rule is kept."""

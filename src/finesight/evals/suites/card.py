@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from finesight import files
 from finesight.errors import EvalError
-from finesight.evals.suites.card_rows import Example, RowScore
+from finesight.evals.suites.card_rows import NO_RATIO_NOTE, Example, RowScore
 from finesight.present.marks import shortened
 from finesight.present.page import (
     Facts,
@@ -41,8 +41,9 @@ EXAMPLES_PER_ROW = 4
 Trained = Literal["trained", "not trained", "not stated"]
 
 _FOOTER = (
-    "cer: character error rate, lower is better; all others: higher is better. Beside each score is that of the same "
-    "model on blank pictures. Examples are the first of their row."
+    "cer: character error rate, lower is better; perplexity_ratio: over the bare decoder, lower is better, 1 loses "
+    "nothing; all others: higher is better. Beside each score is that of the same model on blank pictures. "
+    f"{NO_RATIO_NOTE}. Examples are the first of their row."
 )
 _BAR, _GAP, _LABEL, _WIDTH = 12, 18, 250, 400
 _LONGEST_TEXT = 600
@@ -153,7 +154,7 @@ def _hatch() -> Markup:
 
 
 def _bars(row: RowScore, state: Trained, top: int) -> list[Markup]:
-    seen, blind = (min(1.0, max(0.0, value)) for value in row.shares)
+    seen, blind = (min(1.0, max(0.0, value or 0.0)) for value in row.shares)
     mark = " (not trained)" if state == "not trained" else ""
     colour = "url(#h)" if state == "not trained" else "#2b6cb0"
     label = f"{row.row}{mark}, n={row.num_items}"
@@ -179,8 +180,7 @@ def _page(
     scores = tuple(
         TableRow(
             (
-                *(row.row, row.measure, f"{row.score:.3f}", f"{row.blank:.3f}"),
-                *(f"{row.beats_blank:.1f}", str(row.num_items), str(row.num_failed)),
+                *(row.row, row.measure, *row.numbers, str(row.num_items), str(row.num_failed)),
                 states[row.row],
             )
         )

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of the report card: each benchmark is run on its pictures and on blank pictures.
 
-The score on blank pictures is the baseline of guessing without seeing. Prompts, extractors and scores are the task's
-own; only the limit of answer tokens may be lower, because small models tend to repeat themselves.
+The score on blank pictures is the baseline of guessing without seeing; rows without pictures have none. Prompts,
+extractors and scores are the task's own; only the limit of answer tokens may be lower, because small models tend to
+repeat themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count, islice
 from math import isfinite
 from pathlib import Path
@@ -20,7 +22,7 @@ from finesight.conversation import ImagePart, VideoPart
 from finesight.errors import EvalError
 from finesight.evals.core import registry
 from finesight.evals.core.journal import Sample
-from finesight.evals.core.run import RunResult, run
+from finesight.evals.core.run import RunResult, chosen_items, run
 from finesight.evals.core.scoring import scored
 from finesight.evals.core.statistics import main_value
 from finesight.evals.core.task import Item, Task
@@ -30,7 +32,12 @@ from finesight.evals.suites.real_tasks import RealTask
 from finesight.media.video import open_video
 
 ERROR_RATES = frozenset({"cer"})
-"""Measures where lower is better."""
+"""Measures where lower is better, 0..1."""
+PERPLEXITY_RATIO = "perplexity_ratio"
+"""Measure: perplexity over that of the bare decoder; lower is better, 1 loses nothing."""
+NO_RATIO = "–"
+"""Printed where a row has no `times_blank`."""
+NO_RATIO_NOTE = f"{NO_RATIO}: the score on blank pictures is 0, or the row has no pictures"
 
 _STRIP = 4
 """Frames of a video shown on the page."""
@@ -46,7 +53,7 @@ class Example:
         question: text of the question.
         wanted: the correct answer; empty where the picture shows it.
         said: the answer.
-        blind: the answer on the blank picture.
+        blind: the answer on the blank picture; empty without pictures.
         is_right: whether the answer scores full marks.
     """
 
@@ -65,9 +72,9 @@ class RowScore:
 
     Attributes:
         row: its name.
-        measure: "cer" (lower is better), "accuracy", or another metric of a benchmark, 0..1.
+        measure: "cer" (lower is better), "accuracy", or another metric of a benchmark, 0..1; or `PERPLEXITY_RATIO`.
         score: on the pictures.
-        blank: on blank pictures.
+        blank: on blank pictures; None for a row without pictures.
         num_items: items scored.
         num_failed: items among them without an answer; they count as wrong.
         examples: the first right and the first wrong answers.
@@ -76,33 +83,50 @@ class RowScore:
     row: str
     measure: str
     score: float
-    blank: float
+    blank: float | None
     num_items: int
     num_failed: int = 0
     examples: tuple[Example, ...] = ()
 
     @property
-    def shares(self) -> tuple[float, float]:
-        """Scores on pictures and on blank pictures as shares of 0..1: an error rate counts as one minus itself."""
-        if self.measure in ERROR_RATES:
-            return 1 - self.score, 1 - self.blank
-        return self.score, self.blank
+    def shares(self) -> tuple[float, float | None]:
+        """Scores on pictures and on blank pictures as shares of 0..1, where higher is better."""
+        return self._share(self.score), None if self.blank is None else self._share(self.blank)
+
+    def _share(self, value: float) -> float:
+        """An error rate counts as one minus itself, a ratio of perplexities as its inverse."""
+        if self.measure == PERPLEXITY_RATIO:
+            return 1 / value
+        return 1 - value if self.measure in ERROR_RATES else value
 
     @property
-    def beats_blank(self) -> float:
-        """Ratio of the two `shares`."""
+    def beats_blank(self) -> float | None:
+        """Ratio of the two `shares`; None without pictures."""
         seen, blind = self.shares
+        if blind is None:
+            return None
         if blind > 0:
             return seen / blind
         return float("inf") if seen > 0 else 0.0
 
+    @property
+    def numbers(self) -> tuple[str, str, str]:
+        """Score, score on blank pictures and ratio of the shares, as printed."""
+        ratio = self.beats_blank
+        return (
+            f"{self.score:.3f}",
+            NO_RATIO if self.blank is None else f"{self.blank:.3f}",
+            NO_RATIO if ratio is None or not isfinite(ratio) else f"{ratio:.1f}",
+        )
+
     def table(self) -> dict[str, str | float | int | None]:
-        """The row as plain JSON values; `times_blank` is None if the score on blank pictures is 0."""
+        """The row as plain JSON values; `times_blank` is None if `blank` is 0 or None."""
+        ratio = self.beats_blank
         return {
             "measure": self.measure,
             "score": round(self.score, 4),
-            "blank": round(self.blank, 4),
-            "times_blank": round(self.beats_blank, 2) if isfinite(self.beats_blank) else None,
+            "blank": None if self.blank is None else round(self.blank, 4),
+            "times_blank": None if ratio is None or not isfinite(ratio) else round(ratio, 2),
             "n": self.num_items,
             "failed": self.num_failed,
         }
@@ -127,14 +151,15 @@ class Card:
         out: `out/ROW/seen` and `out/ROW/blank` hold the answers and results of each row.
         limit: maximum number of items per row.
         most_examples: right answers to keep per row, and the same number of wrong ones.
-        on_progress: called with the row and the number of its items done, with and without blank pictures together.
+        on_progress: called with the row, the number of its items done and that of all, with and without blank pictures
+            together.
     """
 
     model: FromModel
     out: Path
     limit: int | None = None
     most_examples: int = 0
-    on_progress: Callable[[str, int], None] | None = None
+    on_progress: Callable[[str, int, int], None] | None = None
 
     def rows(self, tasks: Sequence[tuple[Task, Path]]) -> list[RowScore]:
         """Score benchmarks, each with its local copy.
@@ -151,43 +176,52 @@ class Card:
         return rows
 
     def row(self, task: Task, copy: Path) -> RowScore:
-        """Run one benchmark on its pictures and on blank pictures.
+        """Run one benchmark on its pictures and on blank pictures; without pictures once.
 
         Raises:
             EvalError: the copy is broken, or `out` holds answers of another model or limit of tokens.
         """
-        done = count(1)
-        seen = self._run(task, copy, self.model, "seen", done)
-        blind = self._run(task, copy, self.model.blind(), "blank", done)
+        items = partial(task.prompts[0].items, copy, task.budget)
+        has_media = [any(item.conversation.media()) for item in chosen_items(items(), self.limit)]
+        rounds = 2 if any(has_media) else 1
+        tell = partial(self._tell, task.name, rounds * len(has_media), count(1))
+        seen = self._run(task, items(), self.model, "seen", tell)
+        blind = self._run(task, items(), self.model.blind(), "blank", tell) if rounds == 2 else None
         assert seen.result is not None  # only a shard has none
-        assert blind.result is not None
-        blind_samples = {sample.id: sample for sample in blind.samples}
-        items = task.prompts[0].items(copy, task.budget)
+        blind_samples = {sample.id: sample for sample in blind.samples} if blind else {}
         chosen = _chosen(task, seen.samples, self.most_examples)
         return RowScore(
             row=task.name,
             measure=task.main,
             score=seen.result.value,
-            blank=blind.result.value,
+            blank=blind.result.value if blind and blind.result else None,
             num_items=seen.result.n,
             num_failed=sum(seen.result.errors.values()),
-            examples=tuple(_examples(chosen, blind_samples, items)),
+            examples=tuple(_examples(chosen, blind_samples, items())),
         )
 
     def _run(
-        self, task: Task, copy: Path, model: FromModel, name: str, done: Iterator[int]
+        self,
+        task: Task,
+        items: Iterator[Item],
+        model: FromModel,
+        name: str,
+        tell: Callable[[int], None],
     ) -> RunResult:
-        report = self.on_progress
         return run(
             task,
             task.prompts[0],
-            task.prompts[0].items(copy, task.budget),
+            items,
             model,
             folder=self.out / task.name / name,
             space="resized",
             limit=self.limit,
-            on_progress=(lambda _: report(task.name, next(done))) if report else None,
+            on_progress=tell,
         )
+
+    def _tell(self, row: str, total: int, done: Iterator[int], _: int) -> None:
+        if self.on_progress:
+            self.on_progress(row, next(done), total)
 
 
 def as_scores(rows: Sequence[RowScore]) -> dict[str, float]:
@@ -195,7 +229,8 @@ def as_scores(rows: Sequence[RowScore]) -> dict[str, float]:
     scores: dict[str, float] = {}
     for row in rows:
         scores[f"card/{row.row}"] = row.score
-        scores[f"card/{row.row}/blank"] = row.blank
+        if row.blank is not None:
+            scores[f"card/{row.row}/blank"] = row.blank
     return scores
 
 
@@ -232,7 +267,7 @@ def _examples(
             question=sample.question,
             wanted=str(item.truth.get("oracle", "")),
             said=_answer(sample),
-            blind=_answer(blind[item.id]),
+            blind=_answer(blind[item.id]) if item.id in blind else "",
             is_right=right,
         )
 

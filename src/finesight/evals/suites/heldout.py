@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Held-out data sets as benchmarks of the report card: one `Task` per row.
+"""Held-out data sets as benchmarks of the report card: one `Task` per row, described in `ROWS`.
 
-Rows and their measures:
-
-- `text_*`: character error rate over all items, with the edits of each item capped at its length;
-- `point`: the predicted point, or the centre of the predicted box, lies in a gold box;
-- `count`: the predicted number is correct;
-- `absent`: the answer about an absent object is "none".
+A row is made of the turns whose facts match its patterns. The facts of a turn are its `answer`, the name of its `part`
+of the data set, the `meta` of its record such as `generator` and `language`, and what the builder wrote about the turn
+in `meta["tasks"]`: its `kind`, and others such as `by`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from PIL import Image
 from rapidfuzz.distance import Levenshtein
@@ -30,35 +30,85 @@ from finesight.errors import EvalError
 from finesight.evals.core.responders import canned
 from finesight.evals.core.task import Answered, Extractor, Item, Prompt, Scored, Task
 from finesight.evals.extract.text import WHOLE_TEXT
+from finesight.evals.metrics.relaxed import relaxed_match
 from finesight.geometry import Box, Point, Resize
 from finesight.parse.answer import read_answer
 from finesight.parse.numbers import read_count
 
-LATIN_LANGUAGES = ("en", "de", "fr", "es", "it", "pt")
-"""Languages scored in the row of their data set; all others share one row."""
+Measure = Literal["cer", "place", "count", "absent", "exact", "relaxed"]
+"""How the turns of a row are scored.
 
-POINT_KINDS = ("refer", "point_xml", "point_json")
-"""Tasks that ask for points or boxes."""
-
-SAMPLING = Sampling(max_new_tokens=256)
-"""Greedy, with enough tokens for every expected answer."""
+- cer: character error rate over all items, with the edits of each item capped at its length;
+- place: the predicted point, or the centre of the predicted box, lies in a gold box;
+- count: the predicted number is correct;
+- absent: the answer about an absent object is "none";
+- exact: the answer is the gold text, white space apart;
+- relaxed: numbers within five percent, other texts equal except for case.
+"""
 
 ROW = "row"
 """Tag with the row of an item."""
 
 
-def text_row(name: str, language: str) -> str:
-    """The row of a picture of text."""
-    return f"text_{name}" if language in LATIN_LANGUAGES else "text_other_scripts"
+@dataclass(frozen=True, slots=True)
+class HeldOutRow:
+    """One row of the report card.
+
+    Attributes:
+        row: its name; `*` stands for the name of the part.
+        measure: how it is scored.
+        where: facts of its turns -> regular expression that matches the whole fact; a missing fact is "".
+        recipe: that builds its data set.
+        max_new_tokens: of an answer.
+    """
+
+    row: str
+    measure: Measure
+    where: Mapping[str, str]
+    recipe: str
+    max_new_tokens: int = 256
+
+    def fits(self, facts: Mapping[str, str]) -> bool:
+        """Whether a turn with these facts belongs to the row."""
+        return all(re.fullmatch(form, facts.get(name, "")) for name, form in self.where.items())
 
 
-def scene_row(kind: str, answer: str) -> str | None:
-    """The row of a question about a scene; None if it is not scored."""
-    if kind == "count":
-        return "count"
-    if answer == "none":
-        return "absent"
-    return "point" if kind in POINT_KINDS else None
+_TEXT = "recipes/tiny/heldout_text.toml"
+_SCENES = "recipes/tiny/heldout_scenes.toml"
+_SCENE_TEXT = "recipes/small/heldout_scene_text.toml"
+_PAGES = "recipes/small/heldout_pages.toml"
+_SCREENS = "recipes/small/heldout_screens.toml"
+_CHARTS = "recipes/small/heldout_charts.toml"
+_NO_TABLE = r"[^|`\n]*"
+"""An answer in one line that is neither a table nor JSON."""
+_ON_SCREEN = {"kind": "screen_point|screen_box", "by": "text"}
+
+ROWS = (
+    HeldOutRow("scene_text", "cer", {"generator": "scene_text/.*", "kind": "read"}, _SCENE_TEXT),
+    HeldOutRow("pages", "cer", {"generator": "pages/.*", "kind": "read"}, _PAGES, 2048),
+    HeldOutRow("fields", "exact", {"generator": "pages/.*", "kind": "field"}, _PAGES),
+    HeldOutRow("npm_pages", "place", {**_ON_SCREEN, "part": ".*npm.*"}, _SCREENS),
+    HeldOutRow("screen_text", "place", _ON_SCREEN, _SCREENS),
+    HeldOutRow("charts", "relaxed", {"generator": "charts/.*", "answer": _NO_TABLE}, _CHARTS),
+    HeldOutRow("text_*", "cer", {"kind": "read", "language": "en|de|fr|es|it|pt"}, _TEXT),
+    HeldOutRow("text_other_scripts", "cer", {"kind": "read", "language": ".+"}, _TEXT),
+    HeldOutRow("count", "count", {"kind": "count"}, _SCENES),
+    HeldOutRow("absent", "absent", {"kind": "(?!screen_).*", "answer": "none"}, _SCENES),
+    HeldOutRow("point", "place", {"kind": "refer|point_xml|point_json"}, _SCENES),
+)
+"""A turn belongs to the first row that fits."""
+
+
+def row_of(facts: Mapping[str, str]) -> HeldOutRow | None:
+    """The row of a turn, with the name of its part filled in; None if it is not scored."""
+    found = next((each for each in ROWS if each.fits(facts)), None)
+    return found and replace(found, row=found.row.replace("*", facts.get("part", "")))
+
+
+def rows_without(rows: Iterable[str]) -> list[HeldOutRow]:
+    """Descriptions of the rows that are missing among these."""
+    there = [*rows]
+    return [each for each in ROWS if not any(fnmatchcase(row, each.row) for row in there)]
 
 
 def held_out_item(
@@ -99,19 +149,19 @@ def held_out_tasks(items: Iterable[Item]) -> list[Task]:
 
 
 def _row_task(row: str, items: Sequence[Item]) -> Task:
-    is_text = row.startswith("text_")
-    if not is_text and row not in _RULES:
-        raise EvalError(
-            f"item {items[0].id} belongs to row {row!r}, expected text_* or one of {sorted(_RULES)}"
-        )
-    extractor, is_right = (WHOLE_TEXT, None) if is_text else _RULES[row]
+    found = next((each for each in ROWS if fnmatchcase(row, each.row)), None)
+    if found is None:
+        names = ", ".join(each.row for each in ROWS)
+        raise EvalError(f"item {items[0].id} belongs to row {row!r}, expected one of {names}")
+    is_text = found.measure == "cer"
+    extractor, is_right = _RULES.get(found.measure, (WHOLE_TEXT, None))
     return Task(
         name=row,
         title=f"Held-out pictures: {row}",
         source="this project",
         layout="made by `finesight data build` with split = heldout",
         prompts=(Prompt("as trained", "this project", lambda *_: iter(items)),),
-        sampling=SAMPLING,
+        sampling=Sampling(max_new_tokens=found.max_new_tokens),
         extractors=(extractor,),
         score=_edits if is_right is None else partial(_hit, is_right),
         aggregate=_error_rate if is_text else _accuracy,
@@ -158,8 +208,12 @@ def _is_in_box(parsed: Any, truth: Mapping[str, Any]) -> bool:
     return parsed is not None and any(box.contains(Point(*parsed)) for box in boxes)
 
 
+def _is_same(parsed: Any, truth: Mapping[str, Any]) -> bool:
+    return str(parsed or "").split() == str(truth["answer"]).split()
+
+
 _RULES: Mapping[str, tuple[Extractor, Callable[[Any, Mapping[str, Any]], bool]]] = {
-    "point": (Extractor("first-place", "1", _first_place, is_placed=True), _is_in_box),
+    "place": (Extractor("first-place", "1", _first_place, is_placed=True), _is_in_box),
     "count": (
         Extractor("count", "1", lambda answered: read_count(answered.text)),
         lambda parsed, truth: parsed == int(truth["answer"]),
@@ -167,5 +221,10 @@ _RULES: Mapping[str, tuple[Extractor, Callable[[Any, Mapping[str, Any]], bool]]]
     "absent": (
         Extractor("word", "1", lambda answered: answered.text.strip().strip(".").lower()),
         lambda parsed, _: parsed == "none",
+    ),
+    "exact": (WHOLE_TEXT, _is_same),
+    "relaxed": (
+        WHOLE_TEXT,
+        lambda parsed, truth: relaxed_match(str(parsed or "").strip(), truth["answer"]),
     ),
 }

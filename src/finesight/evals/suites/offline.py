@@ -17,7 +17,7 @@ from finesight.errors import EvalError
 from finesight.evals.core import registry
 from finesight.evals.core.responders import ItemResponder
 from finesight.evals.core.results import Result
-from finesight.evals.core.run import run
+from finesight.evals.core.run import chosen_items, run
 from finesight.evals.core.settings import read_settings
 from finesight.evals.core.task import Budget, Item, Space
 from finesight.evals.report.report import MOST_FAILURES, needed_items, write_report
@@ -54,7 +54,7 @@ def run_offline(
     out: Path,
     *,
     limit: int | None = None,
-    on_progress: Callable[[str, int], None] | None = None,
+    on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Offline:
     """Run all benchmarks with data; after a crash, call it again.
 
@@ -64,7 +64,7 @@ def run_offline(
         real: folders of real data, each with a folder per source; the first that has a source is used.
         out: gets one folder per benchmark.
         limit: maximum number of items per benchmark.
-        on_progress: called with the benchmark and the number of its items done.
+        on_progress: called with the benchmark, the number of its items done and that of all.
 
     Raises:
         EvalError: no benchmark has data, or a copy is broken.
@@ -80,15 +80,17 @@ def run_offline(
     for part, copy in there:
         task = registry.task(part.task)
         prompt = registry.find_prompt(task, part.prompt)
+        items = partial(prompt.items, copy, task.budget)
+        total = sum(1 for _ in chosen_items(items(), limit))
         done = run(
             task,
             prompt,
-            prompt.items(copy, task.budget),
+            items(),
             responder,
             folder=out / part.task,
             space=space,
             limit=limit,
-            on_progress=on_progress and partial(on_progress, part.task),
+            on_progress=on_progress and partial(_tell, on_progress, part.task, total),
         )
         assert done.result is not None  # only a shard has none
         results.append(done.result)
@@ -98,6 +100,10 @@ def run_offline(
         missing=tuple(missing),
         copies={part.task: copy for part, copy in there},
     )
+
+
+def _tell(report: Callable[[str, int, int], None], name: str, total: int, done: int) -> None:
+    report(name, done, total)
 
 
 def save_offline(done: Offline, out: Path, *, model: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from finesight.evals.core.results import load_result
 from finesight.evals.core.run import run
 from finesight.evals.core.task import Item
 from finesight.evals.core.worker import question_of
-from finesight.evals.judge.ask import MOST_FAILURES, Judge
+from finesight.evals.judge.ask import Judge
 from finesight.evals.judge.rules import (
     CAPTION,
     CHOICE,
@@ -30,6 +30,7 @@ from finesight.evals.judge.rules import (
 )
 from finesight.evals.judge.run import judge_run, load_judged
 from finesight.evals.report.report import write_report
+from finesight.evals.responders.limited import MOST_FAILURES
 from finesight.evals.responders.replay import Replay
 from tests.support.replies import reply
 from tests.support.toy_eval import PROMPT, TOY, item

@@ -20,7 +20,7 @@ from finesight.evals.suites.card import (
     trained_for,
     write_card,
 )
-from finesight.evals.suites.card_rows import Card, RowScore, as_scores
+from finesight.evals.suites.card_rows import NO_RATIO, PERPLEXITY_RATIO, Card, RowScore, as_scores
 from finesight.evals.suites.heldout import held_out_item, held_out_tasks
 from finesight.geometry import Box, Resize, Size
 
@@ -107,6 +107,20 @@ def test_bars_show_what_is_right():
 def test_named_numbers_for_a_log():
     rows = [RowScore("count", "accuracy", 0.5, 0.1, 9)]
     assert as_scores(rows) == {"card/count": 0.5, "card/count/blank": 0.1}
+
+
+def test_rows_without_pictures_have_no_blank():
+    row = RowScore("english", PERPLEXITY_RATIO, 1.25, None, 9)
+    assert row.shares == (0.8, None)
+    assert row.numbers == ("1.250", NO_RATIO, NO_RATIO)
+    assert (row.table()["blank"], row.table()["times_blank"]) == (None, None)
+    assert as_scores([row]) == {"card/english": 1.25}
+    assert "english, n=9" in draw_rows([row], {"english": "not stated"})
+
+
+def test_a_ratio_to_nothing_is_a_dash():
+    assert RowScore("point", "accuracy", 0.5, 0.0, 9).numbers == ("0.500", "0.000", NO_RATIO)
+    assert RowScore("point", "accuracy", 0.5, 0.25, 9).numbers == ("0.500", "0.250", "2.0")
 
 
 def test_what_a_model_was_trained_for(tmp_path):

@@ -66,7 +66,7 @@ def test_a_row_is_a_task_seeing_and_blind(coins, tmp_path):
         out=tmp_path / "out",
         limit=8,
         most_examples=2,
-        on_progress=lambda name, done: told.append((name, done)),
+        on_progress=lambda name, done, total: told.append((name, done, total)),
     )
     row = card.row(card_task(COINS), coins)
     assert (row.row, row.measure, row.num_items) == ("coins", "accuracy", 8)
@@ -74,7 +74,7 @@ def test_a_row_is_a_task_seeing_and_blind(coins, tmp_path):
     assert (row.blank, row.num_failed) == (0.0, 0)
     assert model.sizes[:8] == model.sizes[8:]  # a blank picture has the size of its twin
     assert model.tokens == {COINS.card_tokens}
-    assert told[-1] == ("coins", 16)
+    assert told[-1] == ("coins", 16, 16)
     assert [each.is_right for each in row.examples].count(True) <= 2
     assert {each.blind for each in row.examples} == {"0"}
     assert all(each.said == each.wanted for each in row.examples if each.is_right)

@@ -9,7 +9,7 @@ from finesight.evals.core.task import Item
 from finesight.evals.responders.blind import BLANK_COLOUR
 from finesight.evals.responders.model import FromModel
 from finesight.evals.suites.card_rows import Card
-from finesight.evals.suites.heldout import held_out_item, held_out_tasks
+from finesight.evals.suites.heldout import held_out_item, held_out_tasks, rows_without
 from finesight.geometry import Box, Resize, Size
 
 
@@ -98,6 +98,44 @@ def test_a_point_without_a_box_is_wrong_and_an_unread_count_too(score) -> None:
     items = [_item("point", "a"), _item("count", "b", "2")]
     rows = score(items, {"a": '<points x1="20" y1="20" alt="cat">cat</points>', "b": "many"})
     assert (rows["point"].score, rows["count"].score) == (0.0, 0.0)
+
+
+def test_fields_are_exact_and_numbers_of_charts_relaxed(score) -> None:
+    items = [
+        _item("fields", "a", "4.20 EUR"),
+        _item("fields", "b", "4.20"),
+        _item("fields", "c", "Ann"),
+    ]
+    items += [_item("charts", "d", "100"), _item("charts", "e", "100"), _item("charts", "f", "May")]
+    answers = {"a": " 4.20  EUR\n", "b": "4.2", "c": "ann", "d": "104", "e": "106", "f": "may"}
+    rows = score(items, answers)
+    assert rows["fields"].score == pytest.approx(1 / 3)
+    assert rows["charts"].score == pytest.approx(2 / 3)
+    assert (rows["fields"].measure, rows["charts"].measure) == ("accuracy", "accuracy")
+
+
+def test_a_page_may_be_longer_than_a_line() -> None:
+    limits = {
+        task.name: task.sampling.max_new_tokens
+        for task in held_out_tasks([_item("pages", "a", "b"), _item("text_words", "c", "d")])
+    }
+    assert limits == {"pages": 2048, "text_words": 256}
+
+
+def test_rows_without_data_are_named_with_their_recipe() -> None:
+    missing = {
+        each.row: each.recipe for each in rows_without(("text_lines24", "count", "npm_pages"))
+    }
+    assert missing == {
+        "scene_text": "recipes/small/heldout_scene_text.toml",
+        "pages": "recipes/small/heldout_pages.toml",
+        "fields": "recipes/small/heldout_pages.toml",
+        "screen_text": "recipes/small/heldout_screens.toml",
+        "charts": "recipes/small/heldout_charts.toml",
+        "text_other_scripts": "recipes/tiny/heldout_text.toml",
+        "absent": "recipes/tiny/heldout_scenes.toml",
+        "point": "recipes/tiny/heldout_scenes.toml",
+    }
 
 
 def test_an_unknown_row_is_refused() -> None:

@@ -43,7 +43,7 @@ def test_what_is_there_is_run_and_what_is_not_is_named(real, tmp_path):
         "original",
         [tmp_path / "elsewhere", real],
         tmp_path / "out",
-        on_progress=lambda name, count: told.append((name, count)),
+        on_progress=lambda *each: told.append(each),
     )
     assert [(each.task, each.value) for each in done.results] == [
         ("ocr_scans", 0.0),
@@ -53,7 +53,7 @@ def test_what_is_there_is_run_and_what_is_not_is_named(real, tmp_path):
     assert missing[:3] == ["page_scan", "pubtabnet", "vega_charts"]
     assert all(part.how for part in done.missing)
     assert done.goldens == (Golden("MATH-Vision", "Other", 1.0, 1.0, 2),)
-    assert told == [("ocr_scans", 1), ("mathvision_mini", 1)]
+    assert told == [("ocr_scans", 1, 1), ("mathvision_mini", 1, 1)]
 
 
 def test_table_json_and_page(real, tmp_path):

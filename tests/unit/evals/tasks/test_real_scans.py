@@ -7,11 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from finesight.errors import EvalError
 from finesight.evals.core import registry
 from finesight.evals.core.rows import BROKEN
 from finesight.evals.core.task import Answered
+from finesight.evals.tasks.packaged.scan_lines import cut_lines
 from finesight.evals.tasks.reading.pubtabnet import HEADS_AS_CELLS, HTML_TABLE, table_of
 from tests.support.benchmark_copies import check_whole, items, jsonl, save, words
 
@@ -38,6 +40,49 @@ def test_scans_that_are_there_are_asked(scans):
         *("upright", "upright", "upside down", "turned left")
     ]
     assert words(asked[0]) == "[]Read all the text in the image."
+
+
+def page_of(*widths):
+    """A page with a bar of ink per line, and the word "line" and its number as text."""
+    page = Image.new("L", (120, 40 * len(widths) + 20), 255)
+    for number, width in enumerate(widths):
+        page.paste(0, (10, 40 * number + 18, 10 + width, 40 * number + 42))
+    return page, "\n\n".join(f"line {number}" for number in range(len(widths)))
+
+
+def test_pages_are_cut_into_lines_in_their_own_direction(tmp_path):
+    page, text = page_of(50, 80, 30)
+    page.save(tmp_path / "phototest.tif")
+    page.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "phototest-rotated-L.png")
+    page.transpose(Image.Transpose.ROTATE_180).save(tmp_path / "phototest-rotated-180.png")
+    (tmp_path / "phototest.gold.txt").write_text(text)
+    upright = check_whole(registry.task("scan_lines"), tmp_path, shuffled=0.1, best=0.0)
+    pictures = [item.conversation.messages[0].parts[0].source for item in upright]
+    assert [item.id for item in upright] == [f"phototest.tif/{number}" for number in (1, 2, 3)]
+    assert [picture.size for picture in pictures] == [(66, 40), (96, 40), (46, 40)]
+    turned = check_whole(registry.task("scan_lines_turned"), tmp_path, shuffled=0.0, best=0.0)
+    assert [item.tags["turn"] for item in turned] == ["upside down"] * 3 + ["turned left"] * 3
+    assert [item.truth["text"] for item in turned] == ["line 0", "line 1", "line 2"] * 2
+    pictures = [item.conversation.messages[0].parts[0].source for item in turned]
+    assert [picture.size for picture in pictures[3:]] == [(40, 66), (40, 96), (40, 46)]
+
+
+def test_a_page_with_fewer_lines_than_its_text_is_a_broken_row(scans):
+    asked = items(registry.task("scan_lines"), scans)
+    Image.new("L", (60, 60), 255).save(scans / "eurotext.tif")
+    assert "cannot be cut into lines" in items(registry.task("scan_lines"), scans)[0].truth[BROKEN]
+    assert len(asked) == 3
+    with pytest.raises(EvalError, match="no ink between rows"):
+        cut_lines(page_of(50, 80)[0], 9)
+
+
+@needs_real
+def test_real_scans_are_cut_where_there_is_no_ink():
+    upright = items(registry.task("scan_lines"), Path(REAL) / "ocr_scans")
+    assert len(upright) == 12 + 8
+    heights = [item.conversation.messages[0].parts[0].source.height for item in upright]
+    assert 40 <= min(heights) <= max(heights) < 70
+    assert len(items(registry.task("scan_lines_turned"), Path(REAL) / "ocr_scans")) == 3 * 8
 
 
 def test_errors_are_counted_with_blanks_taken_alike(scans):
