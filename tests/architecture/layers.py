@@ -5,7 +5,7 @@
 
     cli, interop, api, doctor
      └▶ train │ server │ evals │ apps             siblings, but train ▶ data, server ▶ engine
-          └▶ engine │ data                        siblings
+          └▶ data ▶ engine                        a decoder writes conversations to learn from
                └▶ processor │ model │ remote │ present │ screen    processor and model meet only in batch
                     └▶ media │ text │ parse │ browser              siblings
                          └▶ config ▶ batch ▶ conversation, attention_plan ▶ geometry ▶ inputs, threads, files ▶ errors
@@ -31,7 +31,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("config",),
     ("media", "text", "parse", "browser"),
     ("processor", "model", "remote", "present", "screen"),
-    ("engine", "data"),
+    ("engine",),
+    ("data",),
     ("train", "server", "evals", "apps"),
     ("doctor", "api"),
     ("cli", "interop"),

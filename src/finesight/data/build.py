@@ -13,16 +13,18 @@ import hashlib
 import json
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import Field, TypeAdapter
 
 from finesight import files
 from finesight.config.settings import Settings
+from finesight.data.builders.prose import ProseConfig, Proses
+from finesight.data.builders.replay_config import ReplayConfig
 from finesight.data.builders.scenes import Scenes, ScenesConfig
 from finesight.data.builders.text_lines import TextLines, TextLinesConfig
 from finesight.data.builders.text_sheets import TextSheets, TextSheetsConfig
@@ -30,6 +32,7 @@ from finesight.data.record import Record
 from finesight.data.shards import ShardReader, is_complete, write_shard
 from finesight.data.sources.fonts import FontCatalogue
 from finesight.data.sources.icons import IconLibrary
+from finesight.data.sources.prose import Prose
 from finesight.data.sources.words import WordLists
 from finesight.data.split import Split
 from finesight.errors import ConfigError, DataError
@@ -79,7 +82,22 @@ class ScenePart(_Part):
     options: ScenesConfig = Field(ScenesConfig(), description="options of the builder")
 
 
-PartConfig = Annotated[TextPart | SheetPart | ScenePart, Field(discriminator="builder")]
+class ProsePart(_Part):
+    """Records made of passages of prose."""
+
+    builder: Literal["prose"] = Field("prose", description="name of the builder")
+    options: ProseConfig = Field(ProseConfig(), description="options of the builder")
+
+
+class ReplayPart(_Part):
+    """Conversations that a decoder writes."""
+
+    builder: Literal["replay"] = Field("replay", description="name of the builder")
+    options: ReplayConfig = Field(ReplayConfig(), description="options of the builder")
+
+
+AnyPart = TextPart | SheetPart | ScenePart | ProsePart | ReplayPart
+PartConfig = Annotated[AnyPart, Field(discriminator="builder")]
 
 
 class Job(NamedTuple):
@@ -115,6 +133,15 @@ class Builder(Protocol):
 
     def record(self, record_id: str, seed: int) -> Record:
         """Draw one record."""
+        ...
+
+
+@runtime_checkable
+class BatchBuilder(Protocol):
+    """Makes all records of a shard together."""
+
+    def records(self, drafts: Sequence[tuple[str, int]]) -> Iterator[Record]:
+        """Make one record for each id and seed, in this order."""
         ...
 
 
@@ -172,8 +199,12 @@ def build(
     return BuildSummary(todo, total - todo, time.monotonic() - started, _rows(config, out))
 
 
-def make_builder(part: TextPart | SheetPart | ScenePart, assets: Path) -> Builder:
+def make_builder(part: AnyPart, assets: Path) -> Builder | BatchBuilder:
     """The builder of a part, with its assets loaded."""
+    if isinstance(part, ReplayPart):
+        return _replay(part.options)
+    if isinstance(part, ProsePart):
+        return Proses(part.options, Prose.read(assets, part.options.split))
     words = _words(assets, part.options.split)
     if isinstance(part, TextPart):
         return TextLines(part.options, _fonts(assets), words)
@@ -233,17 +264,31 @@ def _build_shard(task: tuple[BuildConfig, Path, Job]) -> int:
     config, out, job = task
     part, shard = config.parts[job.part], job.shard
     builder = _builder(part.model_dump_json(), config.assets)
-    records = (
-        builder.record(f"{part.name}-{shard:05}-{i:05}", seed_of(config.seed, part.name, shard, i))
+    drafts = [
+        (f"{part.name}-{shard:05}-{i:05}", seed_of(config.seed, part.name, shard, i))
         for i in range(job.num_records)
-    )
+    ]
+    if isinstance(builder, BatchBuilder):
+        return write_shard(_shard_path(config, out, job), builder.records(drafts))
+    records = (builder.record(record_id, seed) for record_id, seed in drafts)
     return write_shard(_shard_path(config, out, job), records)
 
 
 @lru_cache(maxsize=4)
-def _builder(part: str, assets: Path) -> Builder:
+def _builder(part: str, assets: Path) -> Builder | BatchBuilder:
     """One builder per part and process; the part is JSON because the key of the cache must be hashable."""
     return make_builder(TypeAdapter[PartConfig](PartConfig).validate_json(part), assets)
+
+
+def _replay(config: ReplayConfig) -> BatchBuilder:
+    """The builder with its decoder; drawing pictures needs no torch, which is therefore imported here."""
+    from finesight.data.builders.replay import Replay
+    from finesight.engine.engine import Engine
+    from finesight.model.weights import load_model
+    from finesight.processor.processor import Processor
+
+    processor = Processor.from_folder(config.model)
+    return Replay(config, Engine(load_model(config.model), processor, max_sequences=config.batch))
 
 
 @lru_cache(maxsize=1)
