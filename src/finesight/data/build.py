@@ -23,6 +23,7 @@ from pydantic import Field, TypeAdapter
 
 from finesight import files
 from finesight.config.settings import Settings
+from finesight.data.builders.charts import Charts, ChartsConfig
 from finesight.data.builders.prose import ProseConfig, Proses
 from finesight.data.builders.replay_config import ReplayConfig
 from finesight.data.builders.scenes import Scenes, ScenesConfig
@@ -82,6 +83,13 @@ class ScenePart(_Part):
     options: ScenesConfig = Field(ScenesConfig(), description="options of the builder")
 
 
+class ChartPart(_Part):
+    """Records drawn by the chart builder."""
+
+    builder: Literal["charts"] = Field("charts", description="name of the builder")
+    options: ChartsConfig = Field(ChartsConfig(), description="options of the builder")
+
+
 class ProsePart(_Part):
     """Records made of passages of prose."""
 
@@ -96,7 +104,7 @@ class ReplayPart(_Part):
     options: ReplayConfig = Field(ReplayConfig(), description="options of the builder")
 
 
-AnyPart = TextPart | SheetPart | ScenePart | ProsePart | ReplayPart
+AnyPart = TextPart | SheetPart | ScenePart | ChartPart | ProsePart | ReplayPart
 PartConfig = Annotated[AnyPart, Field(discriminator="builder")]
 
 
@@ -210,6 +218,8 @@ def make_builder(part: AnyPart, assets: Path) -> Builder | BatchBuilder:
         return TextLines(part.options, _fonts(assets), words)
     if isinstance(part, SheetPart):
         return TextSheets(part.options, _fonts(assets), words)
+    if isinstance(part, ChartPart):
+        return Charts(part.options, _fonts(assets), words)
     return Scenes(part.options, _icons(assets), _fonts(assets), words)
 
 
