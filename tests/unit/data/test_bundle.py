@@ -51,6 +51,7 @@ def assets(tmp_path_factory) -> Path:
     FontCatalogue([_face("DejaVuSans.ttf"), _face("DejaVuSerif.ttf")]).save(folder / "fonts.json")
     (folder / "words.tsv").write_text("en\t0\tword\n", encoding="utf-8")
     (folder / "sentences.tsv").write_text("en\tAll human beings.\n", encoding="utf-8")
+    (folder / "prose.jsonl").write_text('{"document": "a", "text": "b"}\n', encoding="utf-8")
     (folder / "manifest.json").write_text('{"assets": []}', encoding="utf-8")
     (folder / "icons.json").write_text('{"drawings": []}', encoding="utf-8")
     np.save(folder / "icons.npy", np.zeros((0, 8, 8, 4), np.uint8))
