@@ -91,11 +91,13 @@ def test_an_unusable_later_message_ends_the_conversation():
 
 
 def test_the_prompt_opens_a_user_turn(tiny_processor):
-    conversation = Conversation((Message("system", (TextPart("Read."),)),))
-    sample = UserTurn(conversation=conversation).encode(tiny_processor)
+    system, user = (Message(role, (TextPart("Read."),)) for role in ("system", "user"))
+    sample = UserTurn(conversation=Conversation((system,))).encode(tiny_processor)
     sample.check()
-    text = tiny_processor.tokenizer.decode(sample.input_ids.tolist())
-    assert text.endswith("<|im_end|>\n<|im_start|>user\n")
+    asked = tiny_processor.encode(Conversation((system, user)), add_generation_prompt=False)
+    prompt = sample.input_ids.tolist()
+    assert asked.input_ids.tolist()[: len(prompt)] == prompt
+    assert tiny_processor.tokenizer.decode(prompt).endswith("user\n")
 
 
 def test_no_subject_is_in_both_splits():
