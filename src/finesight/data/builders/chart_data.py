@@ -143,7 +143,8 @@ def draw_data(
     if rng.random() < 0.15:
         y = Axis("", y.step, y.top)
     x_label = noun.capitalize() if rng.random() < 0.4 else ""
-    x, places = Axis(x_label, 1, 1), ()
+    x = Axis(x_label, 1, 1)
+    places: tuple[tuple[int, ...], ...] = ()
     if kind == "scatter":
         noun, categories, absent = "point", (), ""
         other = _counted(rng, split)[1]

@@ -13,8 +13,9 @@ from pydantic import Field, model_validator
 
 from finesight.config.settings import Settings
 from finesight.data.builders.chart_data import ChartData, ChartKind, draw_data
-from finesight.data.builders.chart_drawing import ChartStyle, DrawnChart, draw_chart
+from finesight.data.builders.chart_drawing import DrawnChart, draw_chart
 from finesight.data.builders.chart_questions import ChartPlan, ask_chart
+from finesight.data.builders.chart_style import ChartStyle
 from finesight.data.builders.options import CELL, Range, Share
 from finesight.data.builders.paper import wear
 from finesight.data.record import Record, Truth
