@@ -56,7 +56,7 @@ def draw_chart(data: ChartData, style: ChartStyle) -> DrawnChart | None:
 def _drawn(data: ChartData, style: ChartStyle) -> DrawnChart | None:
     width, height = style.size
     figure = Figure(figsize=(width / 72, height / 72), dpi=72, facecolor=style.paper)
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
     axes = figure.add_subplot(facecolor=style.paper)
     marks = _DRAW[data.kind](axes, data, style)
     title = axes.set_title(data.title, loc=style.title_place)
@@ -249,13 +249,12 @@ def _glyphs(texts: list[Text], boxes: list[Bbox], face: Face, height: int) -> tu
     order = 0
     for text, box in rows:
         string = text.get_text()
-        font = load_font(face.path, face.index, round(text.get_fontsize()))
+        font = load_font(face.path, face.index, round(float(text.get_fontsize())))
         edges = [font.getlength(string[:end]) for end in range(len(string) + 1)]
-        scale = text.get_fontsize() / round(text.get_fontsize())
         angle = math.radians(text.get_rotation())
         for index, char in enumerate(string):
             if char.strip():
-                along = ((edges[index] + edges[index + 1]) / 2 - edges[-1] / 2) * scale
+                along = (edges[index] + edges[index + 1] - edges[-1]) / 2
                 x = (box.x0 + box.x1) / 2 + along * math.cos(angle)
                 y = height - (box.y0 + box.y1) / 2 - along * math.sin(angle)
                 glyphs.append(Glyph(char, x, y, order + index))

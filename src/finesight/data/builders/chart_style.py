@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Literal
 
 from finesight.data.builders.chart_data import ChartData
 from finesight.data.builders.paper import Colour
@@ -58,7 +59,7 @@ class ChartStyle:
     marker: str
     turn: int
     legend: str
-    title_place: str
+    title_place: Literal["left", "center"]
     has_slice_names: bool
 
     @classmethod
@@ -87,7 +88,7 @@ class ChartStyle:
             marker=rng.choice(MARKERS),
             turn=turn,
             legend=rng.choice(("best", "right", "below")),
-            title_place=rng.choice(("center", "center", "left")),
+            title_place="left" if rng.random() < 0.33 else "center",
             has_slice_names=rng.random() < 0.6,
         )
 
