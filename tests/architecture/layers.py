@@ -5,7 +5,7 @@
 
     cli, interop, api, doctor
      └▶ train │ server │ evals │ apps             siblings, but train ▶ data, server ▶ engine
-          └▶ engine │ data                        siblings; both ▶ checkpoints
+          └▶ data ▶ engine ▶ checkpoints          a decoder writes conversations to learn from
                └▶ processor │ model │ remote │ present │ screen    processor and model meet only in batch
                     └▶ media │ text │ parse │ browser              siblings
                          └▶ config ▶ batch ▶ conversation, attention_plan ▶ geometry ▶ inputs, threads, files ▶ errors
@@ -32,7 +32,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("media", "text", "parse", "browser"),
     ("processor", "model", "remote", "present", "screen"),
     ("checkpoints",),
-    ("engine", "data"),
+    ("engine",),
+    ("data",),
     ("train", "server", "evals", "apps"),
     ("doctor", "api"),
     ("cli", "interop"),

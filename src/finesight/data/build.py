@@ -13,17 +13,20 @@ import hashlib
 import json
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import Field, TypeAdapter
 
 from finesight import files
 from finesight.config.settings import Settings
+from finesight.data.builders.charts import Charts, ChartsConfig
 from finesight.data.builders.pages.builder import Pages, PagesConfig
+from finesight.data.builders.prose import ProseConfig, Proses
+from finesight.data.builders.replay_config import ReplayConfig
 from finesight.data.builders.scene_text import SceneText, SceneTextConfig
 from finesight.data.builders.scenes import Scenes, ScenesConfig
 from finesight.data.builders.screens.builder import Screens, ScreensConfig
@@ -34,6 +37,7 @@ from finesight.data.shards import ShardReader, is_complete, write_shard
 from finesight.data.sources.fonts import FontCatalogue
 from finesight.data.sources.icons import IconLibrary
 from finesight.data.sources.photos import PhotoLibrary
+from finesight.data.sources.prose import Prose
 from finesight.data.sources.words import WordLists
 from finesight.data.split import Split
 from finesight.errors import ConfigError, DataError
@@ -104,7 +108,38 @@ class ScreenPart(_Part):
     options: ScreensConfig = Field(ScreensConfig(), description="options of the builder")
 
 
-AnyPart = TextPart | SheetPart | ScenePart | SceneTextPart | PagePart | ScreenPart
+class ChartPart(_Part):
+    """Records drawn by the chart builder."""
+
+    builder: Literal["charts"] = Field("charts", description="name of the builder")
+    options: ChartsConfig = Field(ChartsConfig(), description="options of the builder")
+
+
+class ProsePart(_Part):
+    """Records made of passages of prose."""
+
+    builder: Literal["prose"] = Field("prose", description="name of the builder")
+    options: ProseConfig = Field(ProseConfig(), description="options of the builder")
+
+
+class ReplayPart(_Part):
+    """Conversations that a decoder writes."""
+
+    builder: Literal["replay"] = Field("replay", description="name of the builder")
+    options: ReplayConfig = Field(ReplayConfig(), description="options of the builder")
+
+
+AnyPart = (
+    TextPart
+    | SheetPart
+    | ScenePart
+    | SceneTextPart
+    | PagePart
+    | ScreenPart
+    | ChartPart
+    | ProsePart
+    | ReplayPart
+)
 PartConfig = Annotated[AnyPart, Field(discriminator="builder")]
 
 
@@ -141,6 +176,15 @@ class Builder(Protocol):
 
     def record(self, record_id: str, seed: int) -> Record:
         """Draw one record."""
+        ...
+
+
+@runtime_checkable
+class BatchBuilder(Protocol):
+    """Makes all records of a shard together."""
+
+    def records(self, drafts: Sequence[tuple[str, int]]) -> Iterator[Record]:
+        """Make one record for each id and seed, in this order."""
         ...
 
 
@@ -198,8 +242,12 @@ def build(
     return BuildSummary(todo, total - todo, time.monotonic() - started, _rows(config, out))
 
 
-def make_builder(part: AnyPart, assets: Path) -> Builder:
+def make_builder(part: AnyPart, assets: Path) -> Builder | BatchBuilder:
     """The builder of a part, with its assets loaded."""
+    if isinstance(part, ReplayPart):
+        return _replay(part.options)
+    if isinstance(part, ProsePart):
+        return Proses(part.options, Prose.read(assets, part.options.split))
     words = _words(assets, part.options.split)
     if isinstance(part, TextPart):
         return TextLines(part.options, _fonts(assets), words)
@@ -211,6 +259,8 @@ def make_builder(part: AnyPart, assets: Path) -> Builder:
         return Pages(part.options, _fonts(assets), words)
     if isinstance(part, ScreenPart):
         return Screens(part.options, assets, _fonts(assets), words)
+    if isinstance(part, ChartPart):
+        return Charts(part.options, _fonts(assets), words)
     return Scenes(part.options, _icons(assets), _fonts(assets), words)
 
 
@@ -265,17 +315,31 @@ def _build_shard(task: tuple[BuildConfig, Path, Job]) -> int:
     config, out, job = task
     part, shard = config.parts[job.part], job.shard
     builder = _builder(part.model_dump_json(), config.assets)
-    records = (
-        builder.record(f"{part.name}-{shard:05}-{i:05}", seed_of(config.seed, part.name, shard, i))
+    drafts = [
+        (f"{part.name}-{shard:05}-{i:05}", seed_of(config.seed, part.name, shard, i))
         for i in range(job.num_records)
-    )
+    ]
+    if isinstance(builder, BatchBuilder):
+        return write_shard(_shard_path(config, out, job), builder.records(drafts))
+    records = (builder.record(record_id, seed) for record_id, seed in drafts)
     return write_shard(_shard_path(config, out, job), records)
 
 
 @lru_cache(maxsize=4)
-def _builder(part: str, assets: Path) -> Builder:
+def _builder(part: str, assets: Path) -> Builder | BatchBuilder:
     """One builder per part and process; the part is JSON because the key of the cache must be hashable."""
     return make_builder(TypeAdapter[PartConfig](PartConfig).validate_json(part), assets)
+
+
+def _replay(config: ReplayConfig) -> BatchBuilder:
+    """The builder with its decoder; drawing pictures needs no torch, which is therefore imported here."""
+    from finesight.data.builders.replay import Replay
+    from finesight.engine.engine import Engine
+    from finesight.model.weights import load_model
+    from finesight.processor.processor import Processor
+
+    processor = Processor.from_folder(config.model)
+    return Replay(config, Engine(load_model(config.model), processor, max_sequences=config.batch))
 
 
 @lru_cache(maxsize=1)

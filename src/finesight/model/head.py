@@ -96,7 +96,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
         rows, low_weight = hidden.to(dtype), weight.to(dtype)
         hidden_grad = torch.empty_like(rows)
-        weight_grad = torch.zeros_like(weight, dtype=torch.float32)
+        is_frozen = not ctx.needs_input_grad[1]
+        weight_grad = None if is_frozen else torch.zeros_like(weight, dtype=torch.float32)
         token_losses = torch.empty(len(rows), device=hidden.device)
         is_right = torch.empty(len(rows), dtype=torch.bool, device=hidden.device)
         step = max(_LOGITS_PER_CHUNK // weight.shape[0], _MIN_CHUNK_ROWS)
@@ -113,7 +114,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 slope.mul_(row_weights[chunk, None])
             low_slope = slope.to(dtype)
             torch.mm(low_slope, low_weight, out=hidden_grad[chunk])
-            weight_grad += low_slope.T @ part
+            if weight_grad is not None:
+                weight_grad += low_slope.T @ part
         ctx.save_for_backward(hidden_grad, weight_grad)
         ctx.dtypes = hidden.dtype, weight.dtype
         ctx.mark_non_differentiable(token_losses, is_right)
@@ -121,12 +123,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return weighted.sum(), token_losses, is_right
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         hidden_grad, weight_grad = ctx.saved_tensors
         hidden_dtype, weight_dtype = ctx.dtypes
         return (
             (hidden_grad * grads[0]).to(hidden_dtype),
-            (weight_grad * grads[0]).to(weight_dtype),
+            None if weight_grad is None else (weight_grad * grads[0]).to(weight_dtype),
             None,
             None,
         )

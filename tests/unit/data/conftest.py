@@ -84,6 +84,7 @@ def assets(tmp_path_factory) -> Path:
     ]
     (folder / "words.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     (folder / "sentences.tsv").write_text("en\tAll are born free.\n", encoding="utf-8")
+    (folder / "prose.jsonl").write_text(prose_rows(), encoding="utf-8")
     catalogue, _ = scan_fonts(folder)
     catalogue.save(folder / "fonts.json")
     icon_library().save(folder)
@@ -103,6 +104,18 @@ def words(assets) -> WordLists:
 @pytest.fixture(scope="session")
 def a_heldout_word() -> str:
     return next(word for word in WORDS["en"].split() if split_of_word(word) == "heldout")
+
+
+def prose_rows() -> str:
+    """Forty documents of one passage each, four sentences of eight words."""
+    rows = []
+    for number in range(40):
+        sentences = [
+            f"Sentence {place} of document {number} has eight words."
+            for place in ("A", "B", "C", "D")
+        ]
+        rows.append(json.dumps({"document": f"book/{number}", "text": " ".join(sentences)}))
+    return "\n".join(rows) + "\n"
 
 
 def icon_library() -> IconLibrary:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -50,6 +51,20 @@ def installed(tmp_path, monkeypatch):
     (declaration / "eng.html").write_text(PAGE, encoding="utf-8")
     (declaration.parent / "package.json").write_text(json.dumps({"version": "4.0.0"}))
     (declaration.parent / "license").write_text("(The MIT License)")
+    paragraphs = "".join(f"<p>{'This is a sentence of seven words. ' * 5}</p>" for _ in range(2))
+    page = f'<page xmlns="http://projectmallard.org/1.0/">{paragraphs}</page>'
+    entry = ":foo: n.\n\n   Used as {sample}. " + "Every hacker knows this word well. " * 6 + "\n\n"
+    for package, name, content in (
+        ("jargon-text", "usr/share/doc/jargon-text/jargon.txt.gz", gzip.compress(entry.encode())),
+        ("gnome-user-docs", "usr/share/help/C/gnome-help/about.page", page.encode()),
+    ):
+        folder = tmp_path / "debian" / package
+        evidence = folder / "usr" / "share" / "doc" / package / "copyright"
+        evidence.parent.mkdir(parents=True)
+        evidence.write_text("public domain, or CC-BY-SA-3.0")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+        (folder / "version").write_text("7.0-1\n")
     face = tmp_path / "usr" / "A.ttf"
     face.parent.mkdir()
     face.write_bytes(b"face")
@@ -66,7 +81,7 @@ def installed(tmp_path, monkeypatch):
 def test_the_manifest_holds_every_file_that_is_used(installed):
     made = assets.install(installed, installed / "fonts.tsv")
     assert assets.read_manifest(installed) == made
-    fonts, drawn, other, lines, style, words, sentences, photos = made
+    fonts, drawn, other, lines, style, words, sentences, photos, jargon, gnome = made
     assert (fonts.kind, fonts.package, fonts.version, fonts.licence) == (
         "fonts",
         "fonts-a",
@@ -85,6 +100,23 @@ def test_the_manifest_holds_every_file_that_is_used(installed):
     for made_file, asset in (("words.tsv", words), ("sentences.tsv", sentences)):
         digest = hashlib.sha256((installed / made_file).read_bytes()).hexdigest()
         assert asset.files == {made_file: digest}
+    assert (jargon.kind, jargon.package, jargon.version) == ("prose", "jargon-text", "7.0-1")
+    assert list(gnome.files) == ["debian/gnome-user-docs/usr/share/help/C/gnome-help/about.page"]
+
+
+def test_prose_is_whole_paragraphs_with_the_name_of_their_document(installed):
+    assets.install(installed, installed / "fonts.tsv")
+    rows = [json.loads(line) for line in (installed / "prose.jsonl").read_text().splitlines()]
+    assert [row["document"] for row in rows] == ["jargon-text/foo", "gnome-user-docs/about"]
+    assert rows[0]["text"].startswith("Used as sample. Every hacker")
+    assert rows[1]["text"].count("\n\n") == 1
+
+
+def test_a_prose_package_of_another_licence_is_refused(installed):
+    evidence = installed / "debian" / "jargon-text" / "usr/share/doc/jargon-text/copyright"
+    evidence.write_text("All rights reserved.")
+    with pytest.raises(DataError, match="jargon-text is listed as public-domain"):
+        assets.install(installed, installed / "fonts.tsv")
 
 
 def test_sentences_are_plain_text_and_words_have_ranks(installed):
@@ -145,4 +177,4 @@ def test_the_script_says_what_it_wrote(installed, monkeypatch, capsys):
     table = str(installed / "fonts.tsv")
     monkeypatch.setattr(sys, "argv", ["assets", str(installed), "--fonts", table])
     assets.main()
-    assert capsys.readouterr().out == f"{installed / 'manifest.json'}: 8 packages, 13 files\n"
+    assert capsys.readouterr().out == f"{installed / 'manifest.json'}: 10 packages, 15 files\n"

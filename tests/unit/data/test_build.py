@@ -106,7 +106,8 @@ def test_seeds_differ_by_every_name():
 )
 def test_the_recipes_read(path):
     config = read_recipe(path, BuildConfig)
-    assert sum(count for _, _, count in config.jobs()) >= 10_000
+    is_drawn = not {part.builder for part in config.parts} & {"prose", "replay"}
+    assert sum(count for _, _, count in config.jobs()) >= (10_000 if is_drawn else 2000)
 
 
 @pytest.mark.parametrize(

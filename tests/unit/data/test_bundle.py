@@ -56,6 +56,7 @@ def assets(tmp_path_factory) -> Path:
     photos = {"kind": "photos", "package": "pack", "version": "1", "licence": "CC0-1.0",
               "files": {"photos/pack/lake.jpg": "0" * 64}}  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps({"assets": [photos]}), encoding="utf-8")
+    (folder / "prose.jsonl").write_text('{"document": "a", "text": "b"}\n', encoding="utf-8")
     (folder / "icons.json").write_text('{"drawings": []}', encoding="utf-8")
     np.save(folder / "icons.npy", np.zeros((0, 8, 8, 4), np.uint8))
     return folder

@@ -114,3 +114,19 @@ def test_a_tied_embedding_learns_from_both_ends() -> None:
     assert grad[3].abs().max() > 0
     assert grad[5].abs().max() > 0
     assert sum(1 for _ in model.parameters()) == len(set(model.parameters()))
+
+
+def test_a_frozen_weight_gets_no_gradient_and_the_rows_the_same_one() -> None:
+    torch.manual_seed(4)
+    targets = torch.randint(0, 9, (5,))
+    slopes = []
+    for trained in (True, False):
+        head = OutputHead(6, 9, tied_to=None)
+        with torch.no_grad():
+            head.weight.copy_(torch.linspace(-1, 1, 54).view(9, 6))
+        head.weight.requires_grad_(trained)
+        rows = torch.linspace(-2, 2, 30).view(5, 6).requires_grad_()
+        head.loss(rows, targets)[0].backward()
+        assert (head.weight.grad is not None) == trained
+        slopes.append(rows.grad)
+    assert torch.equal(*slopes)

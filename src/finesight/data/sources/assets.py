@@ -2,10 +2,11 @@
 """Check the licences of the installed assets and write their manifest.
 
 `scripts/install-training-assets.sh` installs the packages. A licence that is not in `LICENCE_EVIDENCE`, or that the
-package's own copyright file does not confirm, is an error. Word lists and sentences are written as TSV files, so that
-building data needs neither of their packages.
+package's own copyright file does not confirm, is an error. Word lists, sentences and prose are written to files, so
+that building data needs none of their packages.
 
-Output: `words.tsv` (language, rank, word), `sentences.tsv` (language, sentence), `manifest.json`.
+Output: `words.tsv` (language, rank, word), `sentences.tsv` (language, sentence), `prose.jsonl` (document, text),
+`manifest.json`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from importlib import metadata
 from pathlib import Path
 
 from finesight import files
+from finesight.data.sources.prose import PROSE_PACKAGES, prose_files, write_prose
 from finesight.errors import DataError
 
 __all__ = ["Asset", "install", "photo_files", "read_manifest"]
@@ -46,6 +48,7 @@ LICENCE_EVIDENCE: dict[str, str] = {
     "CC-BY-2.0": r"CC[- ]BY[- ]2|creativecommons\.org/licenses/by/2",
     "CC-BY-3.0": r"\bCC-BY",
     "CC-BY-4.0": r"CC[- ]BY[- ]4|creativecommons\.org/licenses/by/4",
+    "CC-BY-SA-3.0": r"CC[- ]BY[- ]SA[- ]3|creativecommons\.org/licenses/by-sa/3",
     "CC-BY-SA-4.0": r"CC[- ]BY[- ]SA[- ]4|creativecommons\.org/licenses/by-sa/4",
     "public-domain": r"public[- ]domain",
     "LGPL": r"LGPL|lesser general public",
@@ -104,7 +107,7 @@ class Asset:
     """One installed package.
 
     Attributes:
-        kind: "fonts", "icons", "styles", "sites", "words", "sentences" or "photos".
+        kind: "fonts", "icons", "styles", "sites", "words", "sentences", "photos" or "prose".
         package: its name in its registry.
         version: installed version.
         licence: identifier, one of `LICENCE_EVIDENCE`.
@@ -122,7 +125,7 @@ def install(directory: Path, font_table: Path) -> list[Asset]:
     """Check the licences, write the text files and the manifest.
 
     Args:
-        directory: the assets folder; `npm/` holds the unpacked npm packages, `photos/` the photographs.
+        directory: the assets folder; `npm/` and `debian/` hold unpacked packages, `photos/` the photographs.
         font_table: TSV of Debian package and licence.
 
     Returns:
@@ -140,6 +143,8 @@ def install(directory: Path, font_table: Path) -> list[Asset]:
         assets += [interface_asset(directory / "npm" / name, kind) for name in names]
     assets += [word_asset(directory), sentence_asset(directory)]
     assets += [photo_asset(directory, name, licence) for name, licence in PHOTO_SETS.items()]
+    assets += [prose_asset(directory, *entry) for entry in PROSE_PACKAGES.items()]
+    write_prose(directory, COARSE)
     body = {"format": 1, "assets": [asdict(asset) for asset in assets]}
     text = json.dumps(body, indent=1, ensure_ascii=False)
     path = directory / "manifest.json"
@@ -291,6 +296,21 @@ def photo_files(directory: Path) -> list[str]:
     """Paths of the photographs and their licences in the manifest, relative to the assets folder."""
     listed = [asset for asset in read_manifest(directory) if asset.kind == "photos"]
     return [name for asset in listed for name in asset.files]
+
+
+def prose_asset(directory: Path, package: str, licence: str) -> Asset:
+    """A Debian package of prose, unpacked under `debian/` with its version in a file `version`.
+
+    Raises:
+        DataError: it is missing, or its licence is not allowed or not confirmed.
+    """
+    folder = directory / "debian" / package
+    used = prose_files(folder)
+    evidence = folder / "usr" / "share" / "doc" / package / "copyright"
+    check_licence(package, licence, evidence.read_text(encoding="utf-8", errors="replace"))
+    version = (folder / "version").read_text(encoding="utf-8").strip()
+    digests = {str(path.relative_to(directory)): _sha256(path) for path in used}
+    return Asset("prose", package, version, licence, digests)
 
 
 def _clean_word(word: str, language: str) -> str:

@@ -2,8 +2,8 @@
 """Pack the drawing assets into one small archive, for machines without a network.
 
 Fonts are subset to the characters that the builders can draw, which makes them twenty times smaller; the coverage in
-the catalogue is reduced with them. Icons, words, sentences and photographs are copied unchanged. Data drawn from a
-bundle differs from data drawn from the full assets only where a face was left out.
+the catalogue is reduced with them. Icons, words, sentences, prose and photographs are copied unchanged. Data drawn
+from a bundle differs from data drawn from the full assets only where a face was left out.
 """
 
 from __future__ import annotations
@@ -35,7 +35,14 @@ from finesight.media.source import kind_of
 
 __all__ = ["bundle", "unbundle"]
 
-PLAIN_FILES = ("icons.json", "icons.npy", "words.tsv", "sentences.tsv", "manifest.json")
+PLAIN_FILES = (
+    "icons.json",
+    "icons.npy",
+    "words.tsv",
+    "sentences.tsv",
+    "prose.jsonl",
+    "manifest.json",
+)
 CATALOGUE = "fonts.json"
 
 BLOCKS = ((0x20, 0x17F), (0x1A0, 0x1B0), (0x370, 0x3FF), (0x400, 0x45F), (0x591, 0x6FF), (0x1E00, 0x1EFF),

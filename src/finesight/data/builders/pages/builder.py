@@ -184,7 +184,8 @@ class Pages:
     def _em(self, rng: random.Random) -> int:
         """Log-uniform between the two sizes, smaller ones a little more often."""
         low, high = self.config.font_pixels
-        return round(low * (high / low) ** rng.random() ** 1.7)
+        share: float = rng.random() ** 1.7
+        return round(low * math.pow(high / low, share))
 
     def _language(self, rng: random.Random) -> str:
         others = [name for name in LOCALES if name != "en" and name in self.words.by_language]
