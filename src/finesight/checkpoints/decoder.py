@@ -40,18 +40,25 @@ _MERGER_OUT = "visual.merger.mlp.2"
 
 
 class DecoderSource(Protocol):
-    """A stored text decoder; its methods are documented at `GgufDecoder`."""
+    """A stored text decoder; arguments and errors as in `GgufDecoder`."""
 
-    @property
-    def path(self) -> Path: ...  # noqa: D102
+    path: Path
 
-    def config(self) -> TextConfig: ...  # noqa: D102
+    def config(self) -> TextConfig:
+        """Shape of the decoder."""
+        ...
 
-    def tensors(self) -> Iterator[tuple[str, Tensor]]: ...  # noqa: D102
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Published name and float32 values of each tensor."""
+        ...
 
-    def tokenizer(self, rename: Callable[[str], str] = str) -> tokenizers.Tokenizer: ...  # noqa: D102
+    def tokenizer(self, rename: Callable[[str], str] = str) -> tokenizers.Tokenizer:
+        """The byte-level BPE tokenizer."""
+        ...
 
-    def added_tokens(self) -> dict[str, bool]: ...  # noqa: D102
+    def added_tokens(self) -> dict[str, bool]:
+        """Added tokens in the order of their ids, and whether each is a control token."""
+        ...
 
 
 def open_decoder(path: Path) -> DecoderSource:

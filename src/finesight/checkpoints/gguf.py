@@ -194,7 +194,7 @@ class GgufDecoder:
     def _values(self, tensor: ReaderTensor) -> npt.NDArray[np.float32]:
         try:
             values = gguf.dequantize(tensor.data, tensor.tensor_type)
-        except NotImplementedError as error:
+        except RuntimeError as error:  # of its kind for what is not implemented
             raise WeightsError(
                 f"tensor {tensor.name} in {self.path} is stored as {tensor.tensor_type.name}, "
                 "which the gguf package does not dequantise"

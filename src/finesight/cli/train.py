@@ -17,6 +17,26 @@ if TYPE_CHECKING:
     from finesight.train.recipe import TrainRecipe
 
 
+EvaluateOn = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Held-out data set on which the averaged weights are scored every run.evaluate_every steps."
+        " Repeatable.",
+        metavar="DIR",
+    ),
+]
+EvaluateOnReal = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Folder of real data on which the weights are scored as well. Repeatable.",
+        metavar="DIR",
+    ),
+]
+EvaluateLimit = Annotated[
+    int, typer.Option(min=1, help="Number of items per row of each evaluation.")
+]
+
+
 def train(
     recipe: Annotated[Path, typer.Argument(help="Training recipe, a TOML file with a `kind`.")],
     *,
@@ -36,24 +56,9 @@ def train(
             help="Folder to write the adapter and the vision tower of a run with [lora] to when done."
         ),
     ] = None,
-    evaluate: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Held-out data set on which the averaged weights are scored every run.evaluate_every"
-            " steps. Repeatable.",
-            metavar="DIR",
-        ),
-    ] = None,
-    evaluate_real: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Folder of real data on which the weights are scored as well. Repeatable.",
-            metavar="DIR",
-        ),
-    ] = None,
-    evaluate_limit: Annotated[
-        int, typer.Option(min=1, help="Number of items per row of each evaluation.")
-    ] = 8,
+    evaluate: EvaluateOn = None,
+    evaluate_real: EvaluateOnReal = None,
+    evaluate_limit: EvaluateLimit = 8,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
