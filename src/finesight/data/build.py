@@ -161,14 +161,17 @@ class BuildConfig(Settings):
     seed: int = Field(0, description="seed of all records")
     shard_records: int = Field(5000, ge=1, description="records per shard")
     parts: tuple[PartConfig, ...] = Field(
-        min_length=1, description="parts of the data set, built in this order"
+        min_length=1, description="parts of the data set"
     )
 
-    def jobs(self) -> Iterator[Job]:
-        """Every shard of the data set."""
+    def jobs(self) -> list[Job]:
+        """Every shard of the data set; all parts progress alike, so that an unfinished set has a part of each."""
+        shares: list[tuple[float, Job]] = []
         for number, part in enumerate(self.parts):
             for shard, start in enumerate(range(0, part.num_records, self.shard_records)):
-                yield Job(number, shard, min(self.shard_records, part.num_records - start))
+                size = min(self.shard_records, part.num_records - start)
+                shares.append(((start + size) / part.num_records, Job(number, shard, size)))
+        return [job for _, job in sorted(shares)]
 
 
 class Builder(Protocol):
@@ -228,7 +231,7 @@ def build(
     if len(set(names)) != len(names):
         raise ConfigError(f"two parts of the recipe have the same name: {names}")
     _refuse_another_recipe(config, out)
-    jobs = list(config.jobs())
+    jobs = config.jobs()
     missing = [job for job in jobs if not is_complete(_shard_path(config, out, job))]
     for number in dict.fromkeys(job.part for job in missing):
         _builder(config.parts[number].model_dump_json(), config.assets)  # raises on a missing asset
