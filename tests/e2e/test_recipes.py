@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every training recipe of the embedded model takes a step, on a CPU and on a few drawn pictures."""
+"""Every training recipe of the embedded models takes a step, on a CPU and on a few drawn pictures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 TINY = ROOT / "src/finesight/assets/tiny"
 RECIPES = sorted(
     path
-    for path in (ROOT / "recipes/tiny").rglob("*.toml")
+    for path in (ROOT / "recipes").rglob("*.toml")
     if "[schedule]" in path.read_text(encoding="utf-8")
 )
 
@@ -63,7 +63,9 @@ def test_a_recipe_takes_a_step(path, tmp_path):
     values = trainer.step(next(trainer.packs()))
     trainer.save()
     asked = {
-        name for name in ("tokens", "characters", "objects", "boxes") if getattr(recipe.loss, name)
+        name
+        for name in ("tokens", "align", "characters", "objects", "boxes")
+        if getattr(recipe.loss, name)
     }
     assert asked <= values.keys()
-    assert len(RECIPES) == 7
+    assert len(RECIPES) == 10
