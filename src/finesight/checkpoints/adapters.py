@@ -24,7 +24,7 @@ from finesight.model.shards import list_tensors, read_tensors
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import published_name
 
-__all__ = ["CONFIG", "WEIGHTS", "merge_adapter", "save_adapter"]
+__all__ = ["CONFIG", "WEIGHTS", "merge_adapter", "read_adapter", "save_adapter"]
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -77,6 +77,37 @@ def save_adapter(model: VisionLanguageModel, folder: Path, *, base: str) -> None
     (folder / WEIGHTS).chmod(0o644)  # safetensors creates files that only their owner can read
 
 
+def read_adapter(folder: Path) -> tuple[dict[str, Tensor], float]:
+    """Matrices of an adapter in float32, and its scale.
+
+    Args:
+        folder: of the adapter.
+
+    Returns:
+        The matrices by name in the published layout, as in `model.layers.0.self_attn.q_proj.lora_A.weight`.
+
+    Raises:
+        WeightsError: the adapter is of another kind or incomplete.
+    """
+    config = _read_config(folder / CONFIG)
+    stored = list_tensors(folder)
+    found: dict[str, Tensor] = {}
+    for name, value in read_tensors(stored, stored, torch.device("cpu"), torch.float32):
+        module, _, part = name.removesuffix(".weight").rpartition(".")
+        other = {"lora_A": "lora_B", "lora_B": "lora_A"}.get(part)
+        if other is None or f"{module}.{other}.weight" not in stored:
+            raise WeightsError(
+                f"tensor {name} in {folder / WEIGHTS} is not one of a pair of LoRA matrices"
+            )
+        rank = value.shape[0 if part == "lora_A" else 1]
+        if rank != config["r"]:
+            raise WeightsError(
+                f"tensor {name} in {folder / WEIGHTS} has rank {rank}, {CONFIG} says {config['r']}"
+            )
+        found[published_name(name.removeprefix(_PREFIX))] = value
+    return found, config["lora_alpha"] / config["r"]
+
+
 def merge_adapter(weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
     """Weights of a network with an adapter added, each in its dtype; computed in float32.
 
@@ -87,30 +118,22 @@ def merge_adapter(weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tens
     Raises:
         WeightsError: the adapter is of another kind, incomplete, or does not fit the weights.
     """
-    config = _read_config(folder / CONFIG)
-    stored = list_tensors(folder)
-    tensors = dict(read_tensors(stored, stored, torch.device("cpu"), torch.float32))
+    matrices, scale = read_adapter(folder)
     merged = dict(weights)
-    for name in sorted(tensors):
+    for name in matrices:
         module, _, part = name.removesuffix(".weight").rpartition(".")
         if part == "lora_B":
             continue
-        target = f"{published_name(module.removeprefix(_PREFIX))}.weight"
-        other = f"{module}.lora_B.weight"
-        if part != "lora_A" or other not in tensors or target not in merged:
+        change = matrices[f"{module}.lora_B.weight"] @ matrices[name]
+        before = merged.get(f"{module}.weight")
+        if before is None or before.shape != change.shape:
+            shape = "no such matrix" if before is None else tuple(before.shape)
             raise WeightsError(
-                f"tensor {name} in {folder / WEIGHTS} is no LoRA matrix of a layer of this model",
+                f"the adapter in {folder} changes {module}.weight of shape {tuple(change.shape)}, "
+                f"the model has {shape}",
                 hint="adapter and base model belong together: use the base that its adapter_config.json names",
             )
-        change = tensors[other] @ tensors[name]
-        before = merged[target]
-        if change.shape != before.shape or tensors[name].shape[0] != config["r"]:
-            raise WeightsError(
-                f"the adapter of {target} changes a matrix of shape {tuple(change.shape)} with rank "
-                f"{tensors[name].shape[0]}; the model has {tuple(before.shape)}, {CONFIG} rank {config['r']}"
-            )
-        scale = config["lora_alpha"] / config["r"]
-        merged[target] = (before.float() + scale * change).to(before.dtype)
+        merged[f"{module}.weight"] = (before.float() + scale * change).to(before.dtype)
     return merged
 
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from finesight import files
+from finesight.checkpoints.adapters import read_adapter
+from finesight.checkpoints.small import ADAPTER
 from finesight.config.load import read_toml, write_recipe
 from finesight.data.dense import DenseVocabulary
 from finesight.data.loader import PackStream
@@ -22,7 +24,8 @@ from finesight.errors import ConfigError, DataError
 from finesight.inputs import shown
 from finesight.model.device import checked_device
 from finesight.model.init import init_weights
-from finesight.model.lora import add_lora
+from finesight.model.lora import add_lora, lora_layers
+from finesight.model.shards import list_tensors, read_tensors
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 from finesight.processor.processor import Processor
@@ -65,7 +68,7 @@ def start(recipe: PretrainRecipe) -> Trainer:
     is_resumed = trainer.resume()
     if not is_resumed and recipe.model.start_from is not None:
         _check_folder("model.start_from", recipe.model.start_from)
-        _start_from(trainer, recipe.model.start_from)
+        _start_from(trainer, recipe.model.start_from, recipe.model.folder)
     trainer.check_data()
     if is_resumed:
         _check_unchanged(recipe)
@@ -137,16 +140,32 @@ def _check_folder(key: str, folder: Path) -> None:
         )
 
 
-def _start_from(trainer: Trainer, source: Path) -> None:
-    """Load weights of a model folder or of another run, whose objectives' weights are used if they fit."""
+def _start_from(trainer: Trainer, source: Path, model_folder: Path) -> None:
+    """Load weights of a model folder, of exported parts, or of a run (with its objectives' weights, if they fit)."""
     if checkpoints(source / "checkpoints"):
         saved = averaged_weights(newest(source))
         load_fitting(trainer.model, _with_adapters(trainer, of_model(saved), source), source)
         _take_objectives(trainer, saved, source)
+    elif (source / ADAPTER).is_dir():
+        load_fitting(trainer.model, _of_parts(trainer, source, model_folder), source)
     else:
         loaded = load_model(source, dtype=torch.float32).state_dict()
         load_fitting(trainer.model, _with_adapters(trainer, loaded, source), source)
     trainer.average.module.load_state_dict(trainer.weights.state_dict())
+
+
+def _of_parts(trainer: Trainer, parts: Path, model_folder: Path) -> dict[str, Tensor]:
+    """Weights of exported parts over those of the model folder, which holds the decoder without adapters."""
+    matrices, scale = read_adapter(parts / ADAPTER)
+    scales = {layer.scale for layer in lora_layers(trainer.model).values()}
+    if scales != {scale}:
+        raise DataError(
+            f"the adapter in {parts} has the scale {scale:g}, those of the recipe {sorted(scales)}",
+            hint="set lora.rank and lora.alpha to those in its adapter_config.json",
+        )
+    stored = list_tensors(parts)
+    tower = dict(read_tensors(stored, stored, torch.device("cpu"), torch.float32))
+    return {**load_model(model_folder, dtype=torch.float32).state_dict(), **tower, **matrices}
 
 
 def _with_adapters(trainer: Trainer, weights: dict[str, Tensor], source: Path) -> dict[str, Tensor]:

@@ -23,7 +23,8 @@ class ModelSection(Settings):
     )
     start_from: Path | None = Field(
         None,
-        description="initial weights: a folder of safetensors, or a run folder, whose averaged weights are used",
+        description="initial weights: a folder of safetensors, a folder of --export-parts, or a run folder, whose "
+        "averaged weights are used",
     )
     seed: int = Field(0, description="seed of the random initialisation")
 
