@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from finesight import files
 from finesight.errors import WeightsError
 from finesight.model.lora import lora_layers
-from finesight.model.shards import list_tensors, read_tensors
+from finesight.model.shards import list_tensors, read_tensors, write_tensors
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import published_name
 
@@ -44,6 +43,7 @@ def save_adapter(model: VisionLanguageModel, folder: Path, *, base: str) -> None
 
     Raises:
         WeightsError: the network has no adapter, or adapters of several ranks or scales.
+        OSError: the folder cannot be written.
     """
     layers = lora_layers(model)
     shapes = {(layer.lora_A.out_features, layer.scale) for layer in layers.values()}
@@ -65,16 +65,14 @@ def save_adapter(model: VisionLanguageModel, folder: Path, *, base: str) -> None
         "target_modules": "|".join(re.escape(_transformers_name(name)) for name in layers),
     }
     tensors = {
-        f"{_PREFIX}{_transformers_name(name)}.{part}.weight": getattr(layer, part)
-        .weight.detach()
-        .to(torch.bfloat16)
-        .contiguous()
+        f"{_PREFIX}{_transformers_name(name)}.{part}.weight": getattr(layer, part).weight.to(
+            torch.bfloat16
+        )
         for name, layer in layers.items()
         for part in ("lora_A", "lora_B")
     }
-    files.write_json(folder / CONFIG, config, error=WeightsError)
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    (folder / WEIGHTS).chmod(0o644)  # safetensors creates files that only their owner can read
+    files.write_json(folder / CONFIG, config, error=None)
+    write_tensors(tensors, folder / WEIGHTS)
 
 
 def merge_adapter(weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ from platformdirs import user_cache_path
 
 from finesight import files
 from finesight.checkpoints.adapters import merge_adapter
-from finesight.checkpoints.decoder import DecoderSource, renamed_tokenizer
+from finesight.checkpoints.decoder import DecoderSource, load_tensors, renamed_tokenizer
 from finesight.checkpoints.gguf import GgufDecoder
 from finesight.config.model import ModelConfig
 from finesight.errors import MissingWeights, WeightsError
@@ -124,13 +124,7 @@ def assemble(parts: Path, decoder: DecoderSource, out: Path) -> None:
     weights |= dict(read_tensors(stored, stored, torch.device("cpu"), torch.bfloat16))
     with torch.device("meta"):
         model = VisionLanguageModel(config)
-    try:
-        model.load_state_dict(weights, strict=True, assign=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise WeightsError(
-            f"{parts / VISUAL} does not fit {parts / 'config.json'}: {reason}"
-        ) from error
+    load_tensors(model, weights, what=f"{parts / VISUAL} does not fit {parts / 'config.json'}")
     with files.whole_folder(out, error=WeightsError) as draft:
         save_model(model, draft, max_shard_bytes=2**40)
         (draft / "tokenizer.json").write_text(renamed_tokenizer(decoder).to_str(), encoding="utf-8")

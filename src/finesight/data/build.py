@@ -160,9 +160,7 @@ class BuildConfig(Settings):
     )
     seed: int = Field(0, description="seed of all records")
     shard_records: int = Field(5000, ge=1, description="records per shard")
-    parts: tuple[PartConfig, ...] = Field(
-        min_length=1, description="parts of the data set"
-    )
+    parts: tuple[PartConfig, ...] = Field(min_length=1, description="parts of the data set")
 
     def jobs(self) -> list[Job]:
         """Every shard of the data set; all parts progress alike, so that an unfinished set has a part of each."""

@@ -9,8 +9,6 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 
 from finesight import files
 from finesight.checkpoints.adapters import save_adapter
@@ -19,6 +17,7 @@ from finesight.config.load import read_toml
 from finesight.config.model import ModelConfig
 from finesight.errors import DataError
 from finesight.model.lora import lora_layers, merge_lora
+from finesight.model.shards import write_tensors
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import save_model
 from finesight.train.checkpoint import averaged_weights, load_fitting, newest
@@ -79,7 +78,7 @@ def export(run_folder: Path, model_folder: Path, target: Path) -> None:
             for name in COMPANION_FILES:
                 if (model_folder / name).exists() and model_folder.absolute() != whole:
                     shutil.copyfile(model_folder / name, draft / name)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise DataError(f"model folder {target} cannot be written: {error}") from error
 
 
@@ -103,19 +102,16 @@ def export_parts(run_folder: Path, model_folder: Path, target: Path) -> None:
             hint="--export writes all weights of a run as a model folder",
         )
     visual = {
-        f"visual.{name}": value.to(torch.bfloat16).contiguous()
+        f"visual.{name}": value.to(torch.bfloat16)
         for name, value in model.visual.state_dict().items()
     }
     try:
         with files.filled_folder(target, last=("config.json",), error=None) as draft:
             (draft / ADAPTER).mkdir()
             save_adapter(model, draft / ADAPTER, base=model_folder.name)
-            save_file(visual, draft / VISUAL, metadata={"format": "pt"})
-            (draft / VISUAL).chmod(
-                0o644
-            )  # safetensors creates files that only their owner can read
+            write_tensors(visual, draft / VISUAL)
             for name in ("config.json", *COMPANION_FILES):
                 if name != "tokenizer.json" and (model_folder / name).exists():
                     shutil.copyfile(model_folder / name, draft / name)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise DataError(f"folder {target} cannot be written: {error}") from error
