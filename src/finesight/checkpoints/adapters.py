@@ -8,8 +8,9 @@ transformers' layout.
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch import Tensor
 from finesight import files
 from finesight.errors import WeightsError
 from finesight.model.lora import lora_layers
-from finesight.model.shards import list_tensors, read_tensors, write_tensors
+from finesight.model.shards import list_tensors, read_tensors, some_of, write_tensors
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import published_name
 
@@ -29,6 +30,19 @@ CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
 _PREFIX = "base_model.model."
+_HINT = "adapter and base model belong together: use the base that its adapter_config.json names"
+
+_NOT_READ = (
+    "alpha_pattern",
+    "bias",
+    "fan_in_fan_out",
+    "modules_to_save",
+    "rank_pattern",
+    "use_dora",
+    "use_rslora",
+)
+"""Options of peft with another computation."""
+
 _TRANSFORMERS = {"model.": "model.language_model.", "visual.": "model.visual."}
 """Prefixes of the published checkpoints, and those of transformers' modules since 4.52."""
 
@@ -88,38 +102,58 @@ def merge_adapter(weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tens
     config = _read_config(folder / CONFIG)
     stored = list_tensors(folder)
     tensors = dict(read_tensors(stored, stored, torch.device("cpu"), torch.float32))
+    modules = {name.removesuffix(".weight").rpartition(".")[0] for name in tensors}
+    targets = {published_name(each.removeprefix(_PREFIX)): each for each in modules}
+    if lost := sorted(_wanted(weights, config["target_modules"]) - targets.keys()):
+        raise WeightsError(f"{folder / WEIGHTS} has no adapter of {some_of(lost)}", hint=_HINT)
     merged = dict(weights)
-    for name in sorted(tensors):
-        module, _, part = name.removesuffix(".weight").rpartition(".")
-        if part == "lora_B":
-            continue
-        target = f"{published_name(module.removeprefix(_PREFIX))}.weight"
-        other = f"{module}.lora_B.weight"
-        if part != "lora_A" or other not in tensors or target not in merged:
+    for name, module in sorted(targets.items()):
+        pair = [tensors.pop(f"{module}.{part}.weight", None) for part in ("lora_A", "lora_B")]
+        before, first, second = merged.get(f"{name}.weight"), *pair
+        if before is None or first is None or second is None:
             raise WeightsError(
-                f"tensor {name} in {folder / WEIGHTS} is no LoRA matrix of a layer of this model",
-                hint="adapter and base model belong together: use the base that its adapter_config.json names",
+                f"{module} in {folder / WEIGHTS} is no pair of LoRA matrices of a layer of this model",
+                hint=_HINT,
             )
-        change = tensors[other] @ tensors[name]
-        before = merged[target]
-        if change.shape != before.shape or tensors[name].shape[0] != config["r"]:
+        rank, shapes = config["r"], (tuple(first.shape), tuple(second.shape))
+        if before.ndim != 2 or shapes != ((rank, before.shape[1]), (before.shape[0], rank)):
             raise WeightsError(
-                f"the adapter of {target} changes a matrix of shape {tuple(change.shape)} with rank "
-                f"{tensors[name].shape[0]}; the model has {tuple(before.shape)}, {CONFIG} rank {config['r']}"
+                f"the adapter of {name} has matrices of shapes {shapes[0]} and {shapes[1]}, "
+                f"with rank {first.shape[0]}; the model has {tuple(before.shape)}, {CONFIG} rank {rank}",
+                hint=_HINT,
             )
-        scale = config["lora_alpha"] / config["r"]
-        merged[target] = (before.float() + scale * change).to(before.dtype)
+        change = config["lora_alpha"] / rank * (second @ first)
+        merged[f"{name}.weight"] = (before.float() + change).to(before.dtype)
+    if tensors:
+        raise WeightsError(
+            f"{folder / WEIGHTS} has {some_of(sorted(tensors))}, which are no LoRA matrices",
+            hint=_HINT,
+        )
     return merged
+
+
+def _wanted(weights: Mapping[str, Tensor], targets: str | Sequence[str]) -> set[str]:
+    """Layers that an adapter must have: a text is a pattern of whole names, a list has ends of names."""
+    names = {name.removesuffix(".weight") for name in weights if name.endswith(".weight")}
+    if isinstance(targets, str):
+        return {name for name in names if re.fullmatch(targets, _transformers_name(name))}
+    return {name for name in names if name.endswith(tuple(f".{each}" for each in targets))}
 
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         rank, alpha = config["r"], config["lora_alpha"]
-        ignored = [key for key in ("use_dora", "use_rslora", "rank_pattern") if config.get(key)]
-        is_lora = config["peft_type"] == "LORA" and rank > 0 and alpha > 0
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{path} is no configuration of a LoRA adapter: {error!r}") from error
+        ignored = [
+            key for key in _NOT_READ if config.get(key, "none") not in (None, "none", False, {})
+        ]
+        is_lora = config["peft_type"] == "LORA" and rank > 0 and 0 < alpha < math.inf
+        targets = config["target_modules"]
+        re.compile(targets if isinstance(targets, str) else "|".join(targets))
+    except (OSError, ValueError, KeyError, TypeError, re.error) as error:
+        raise WeightsError(
+            f"{path} is no configuration of a LoRA adapter: {error!r}", hint=_HINT
+        ) from error
     if not is_lora or ignored:
         raise WeightsError(
             f"{path} describes an adapter of kind {config['peft_type']} with {', '.join(ignored) or 'r and alpha'}, "

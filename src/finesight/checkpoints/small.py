@@ -30,7 +30,7 @@ from finesight.checkpoints.decoder import DecoderSource, load_tensors, renamed_t
 from finesight.checkpoints.gguf import GgufDecoder
 from finesight.config.model import ModelConfig
 from finesight.errors import MissingWeights, WeightsError
-from finesight.model.shards import SINGLE, list_tensors, read_tensors
+from finesight.model.shards import SINGLE, list_tensors, read_tensors, some_of
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import save_model
 
@@ -121,6 +121,11 @@ def assemble(parts: Path, decoder: DecoderSource, out: Path) -> None:
     weights = {name: value.to(torch.bfloat16) for name, value in decoder.tensors()}
     weights = merge_adapter(weights, parts / ADAPTER)
     stored = list_tensors(parts)
+    if others := [name for name in stored if not name.startswith("visual.")]:
+        raise WeightsError(
+            f"{parts / VISUAL} does not fit: it holds {some_of(others)}",
+            hint="the file holds the vision tower alone: install finesight again",
+        )
     weights |= dict(read_tensors(stored, stored, torch.device("cpu"), torch.bfloat16))
     with torch.device("meta"):
         model = VisionLanguageModel(config)

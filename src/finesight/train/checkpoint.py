@@ -148,5 +148,8 @@ def newest(run_folder: Path) -> dict[str, dict[str, Tensor]]:
     """
     saved = checkpoints(run_folder / "checkpoints")
     if not saved:
-        raise DataError(f"run {run_folder} has no finished checkpoint")
+        raise DataError(
+            f"run {run_folder} has no finished checkpoint",
+            hint="give the folder of a run, its run.folder",
+        )
     return load_checkpoint(saved[-1])[1]

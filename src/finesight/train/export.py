@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,13 +12,14 @@ import torch
 from finesight import files
 from finesight.checkpoints.adapters import save_adapter
 from finesight.checkpoints.small import ADAPTER, VISUAL
-from finesight.config.load import read_toml
+from finesight.config.load import read_toml, validate
 from finesight.config.model import ModelConfig
-from finesight.errors import DataError
+from finesight.errors import ConfigError, DataError
 from finesight.model.lora import lora_layers, merge_lora
-from finesight.model.shards import write_tensors
+from finesight.model.shards import some_of, write_tensors
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import save_model
+from finesight.processor.from_hf import read_json
 from finesight.train.checkpoint import averaged_weights, load_fitting, newest
 from finesight.train.loop import of_model
 from finesight.train.pretrain import adapt
@@ -44,16 +44,27 @@ def averaged_model(run_folder: Path, model_folder: Path) -> VisionLanguageModel:
 
     Raises:
         DataError: the run has no checkpoint, or its weights do not fit the configuration.
+        ConfigError: the run's recipe, which describes its adapters, cannot be read.
     """
     weights = of_model(averaged_weights(newest(run_folder)))
-    config = ModelConfig.from_hf(
-        json.loads((model_folder / "config.json").read_text(encoding="utf-8"))
-    )
-    model = VisionLanguageModel(config)
-    if lora := read_toml(run_folder / "config.toml").get("lora"):
-        adapt(model, LoraSection(**lora))
+    model = VisionLanguageModel(ModelConfig.from_hf(read_json(model_folder / "config.json")))
+    if any(".lora_" in name for name in weights):
+        adapt(model, _lora_of(run_folder))
     load_fitting(model, weights, run_folder)
     return model
+
+
+def _lora_of(run_folder: Path) -> LoraSection:
+    """The section [lora] of the recipe that a run has stored."""
+    path = run_folder / "config.toml"
+    hint = "the recipe of the run has rank, alpha and targets of its adapters: copy it to this file"
+    try:
+        values = read_toml(path).get("lora")
+    except ConfigError as error:
+        raise ConfigError(error.message, hint=hint) from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} has no [lora], but the run has adapters", hint=hint)
+    return validate(values, LoraSection, where=f"{path}: [lora]")
 
 
 def export(run_folder: Path, model_folder: Path, target: Path) -> None:
@@ -93,12 +104,20 @@ def export_parts(run_folder: Path, model_folder: Path, target: Path) -> None:
         target: folder to write; its other files stay.
 
     Raises:
-        DataError: the run has no checkpoint or no adapter, or the folder cannot be written.
+        DataError: the run has no checkpoint or no adapter of the decoder, it has trained other weights of the decoder,
+            or the folder cannot be written.
     """
     model = averaged_model(run_folder, model_folder)
+    merge_lora(model.visual)
     if not lora_layers(model):
         raise DataError(
             f"run {run_folder} has no adapters to export",
+            hint="--export writes all weights of a run as a model folder",
+        )
+    trained = of_model(newest(run_folder)["average"])
+    if others := [n for n in trained if not n.startswith("visual.") and ".lora_" not in n]:
+        raise DataError(
+            f"run {run_folder} has also trained {some_of(others)}, which are in no part",
             hint="--export writes all weights of a run as a model folder",
         )
     visual = {

@@ -23,6 +23,7 @@ from finesight.inputs import shown
 from finesight.model.device import checked_device
 from finesight.model.init import init_weights
 from finesight.model.lora import add_lora
+from finesight.model.shards import some_of
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 from finesight.processor.processor import Processor
@@ -48,6 +49,8 @@ def start(recipe: PretrainRecipe) -> Trainer:
     device = checked_device(recipe.run.device)
     recipe = recipe.model_copy(update={"run": recipe.run.model_copy(update={"device": device})})
     _check_folder("model.folder", recipe.model.folder)
+    if checkpoints(recipe.run.folder / "checkpoints"):
+        _check_unchanged(recipe)
     processor = Processor.from_folder(recipe.model.folder)
     model = VisionLanguageModel(processor.model_config)
     init_weights(model, seed=recipe.model.seed)
@@ -62,13 +65,11 @@ def start(recipe: PretrainRecipe) -> Trainer:
         schedule=recipe.schedule,
         run=recipe.run,
     )
-    is_resumed = trainer.resume()
-    if not is_resumed and recipe.model.start_from is not None:
+    _check_frozen(trainer, recipe)
+    if not trainer.resume() and recipe.model.start_from is not None:
         _check_folder("model.start_from", recipe.model.start_from)
         _start_from(trainer, recipe.model.start_from)
     trainer.check_data()
-    if is_resumed:
-        _check_unchanged(recipe)
     recipe.run.folder.mkdir(parents=True, exist_ok=True)
     with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
         write_recipe(recipe, draft)
@@ -127,6 +128,22 @@ def _check_unchanged(recipe: PretrainRecipe) -> None:
                     hint="a resumed run keeps its settings except those of run and schedule; "
                     f"start a new one: another run.folder, and model.start_from = {str(recipe.run.folder)!r}",
                 )
+
+
+def _check_frozen(trainer: Trainer, recipe: PretrainRecipe) -> None:
+    """Raise `ConfigError` if a weight is trained that an objective takes as its reference."""
+    trained = [
+        name
+        for name, value in trainer.model.named_parameters()
+        if value.requires_grad and not name.startswith("visual.") and ".lora_" not in name
+    ]
+    embedding = [name for name in trained if name == "model.embed_tokens.weight"]
+    for loss, found in (("language", trained), ("align", embedding)):
+        if getattr(recipe.loss, loss) and found:
+            raise ConfigError(
+                f"loss.{loss} needs the decoder's own weights unchanged, but {some_of(found)} are trained",
+                hint='freeze them: end the [[optim.group]] rules with match = "*", algorithm = "frozen"',
+            )
 
 
 def _check_folder(key: str, folder: Path) -> None:
