@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from finesight.checkpoints import small
 from finesight.checkpoints.decoder import import_decoder, open_decoder
 from finesight.data.encode import TrainingEncoder
 from finesight.data.loader import _packed
 from finesight.data.shards import write_shard
-from finesight.errors import ConfigError, DataError
+from finesight.errors import ConfigError, DataError, WeightsError
 from finesight.model.lora import lora_layers
 from finesight.model.weights import load_model
 from finesight.processor.processor import Processor
@@ -169,8 +173,6 @@ def test_other_adapters_are_named_before_weights_are_compared(folder, joint) -> 
 
 def test_parts_hold_all_that_was_trained(folder, tmp_path) -> None:
     """Adapters of the tower are merged into it; trained weights of the decoder have no place in the parts."""
-    from safetensors.torch import load_file
-
     both = recipe(folder, "both", lora={"targets": ["model.layers.*", "visual.blocks.*"]})
     trainer = pretrain.start(both)
     trainer.run(report=lambda step, values: None)
@@ -184,3 +186,46 @@ def test_parts_hold_all_that_was_trained(folder, tmp_path) -> None:
     with pytest.raises(DataError, match=r"has also trained model\.norm\.weight"):
         exporting.export_parts(folder / "more", folder / "base", tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+@pytest.fixture
+def parts(folder, joint, tmp_path, monkeypatch):
+    exporting.export_parts(joint, folder / "base", tmp_path / "parts")
+    monkeypatch.setattr(small, "find_decoder", lambda: folder / "decoder.gguf")
+    return tmp_path / "parts"
+
+
+def test_two_processes_assemble_one_whole_folder(parts, tmp_path) -> None:
+    """Both ask at the same time; one of them writes."""
+    started: list[Path] = []
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [
+            pool.submit(small.assembled, parts, cache=tmp_path / "cache", started=started.append)
+            for _ in range(4)
+        ]
+        folders = {job.result() for job in jobs}
+    assert len(folders) == len(started) == 1
+    load_model(folders.pop())
+
+
+def test_a_cache_that_cannot_be_written_is_named(parts, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WeightsError, match="cannot be written") as raised:
+        small.assembled(parts, cache=tmp_path / "file" / "cache")
+    assert "XDG_CACHE_HOME" in raised.value.hint
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "config.json", "assembled.json"])
+def test_a_damaged_cache_is_made_again(name, parts, tmp_path) -> None:
+    whole = small.assembled(parts, cache=tmp_path / "cache")
+    content = (whole / name).read_bytes()
+    (whole / name).write_bytes(content[: len(content) // 2])
+    assert small.assembled(parts, cache=tmp_path / "cache") == whole
+    assert (whole / name).read_bytes() == content
+
+
+def test_the_tower_alone_is_in_its_file(folder, parts, tmp_path) -> None:
+    path = parts / "visual.safetensors"
+    save_file({**load_file(path), "model.norm.weight": torch.zeros(64)}, path)
+    with pytest.raises(WeightsError, match=r"does not fit: it holds model\.norm\.weight"):
+        small.assemble(parts, open_decoder(folder / "decoder.gguf"), tmp_path / "out")
