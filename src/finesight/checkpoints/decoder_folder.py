@@ -66,16 +66,20 @@ class DecoderFolder:
         try:
             return text_config(
                 self.path / "config.json",
-                vocab_size=found["vocab_size"],
-                hidden_size=found["hidden_size"],
-                intermediate_size=found["intermediate_size"],
-                num_hidden_layers=found["num_hidden_layers"],
-                num_attention_heads=found["num_attention_heads"],
-                num_key_value_heads=found.get("num_key_value_heads", found["num_attention_heads"]),
-                tie_word_embeddings=found.get("tie_word_embeddings", False),
-                max_position_embeddings=found["max_position_embeddings"],
-                rms_norm_eps=found["rms_norm_eps"],
-                rope_theta=rope.get("rope_theta", found.get("rope_theta", 10_000.0)),
+                {
+                    "vocab_size": found["vocab_size"],
+                    "hidden_size": found["hidden_size"],
+                    "intermediate_size": found["intermediate_size"],
+                    "num_hidden_layers": found["num_hidden_layers"],
+                    "num_attention_heads": found["num_attention_heads"],
+                    "num_key_value_heads": found.get(
+                        "num_key_value_heads", found["num_attention_heads"]
+                    ),
+                    "tie_word_embeddings": found.get("tie_word_embeddings", False),
+                    "max_position_embeddings": found["max_position_embeddings"],
+                    "rms_norm_eps": found["rms_norm_eps"],
+                    "rope_theta": rope.get("rope_theta", found.get("rope_theta", 10_000.0)),
+                },
             )
         except KeyError as error:
             raise ConfigError(

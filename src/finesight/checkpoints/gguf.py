@@ -13,7 +13,7 @@ Source: the GGUF format and its tensor names, as the `gguf` package defines them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,17 +114,19 @@ class GgufDecoder:
         rotary = f"{of}rope.dimension_count"
         return text_config(
             self.path,
+            {
+                "vocab_size": int(self._tensor("token_embd.weight").shape[-1]),
+                "hidden_size": self._value(f"{of}embedding_length"),
+                "intermediate_size": self._value(f"{of}feed_forward_length"),
+                "num_hidden_layers": self._value(f"{of}block_count"),
+                "num_attention_heads": self._value(f"{of}attention.head_count"),
+                "num_key_value_heads": self._value(f"{of}attention.head_count_kv"),
+                "tie_word_embeddings": "output.weight" not in self._tensors,
+                "max_position_embeddings": self._value(f"{of}context_length"),
+                "rms_norm_eps": _short(self._value(f"{of}attention.layer_norm_rms_epsilon")),
+                "rope_theta": _short(self._value(f"{of}rope.freq_base")),
+            },
             rotary_dim=self._value(rotary) if rotary in self._reader.fields else None,
-            vocab_size=int(self._tensor("token_embd.weight").shape[-1]),
-            hidden_size=self._value(f"{of}embedding_length"),
-            intermediate_size=self._value(f"{of}feed_forward_length"),
-            num_hidden_layers=self._value(f"{of}block_count"),
-            num_attention_heads=self._value(f"{of}attention.head_count"),
-            num_key_value_heads=self._value(f"{of}attention.head_count_kv"),
-            tie_word_embeddings="output.weight" not in self._tensors,
-            max_position_embeddings=self._value(f"{of}context_length"),
-            rms_norm_eps=_short(self._value(f"{of}attention.layer_norm_rms_epsilon")),
-            rope_theta=_short(self._value(f"{of}rope.freq_base")),
         )
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
@@ -260,13 +262,13 @@ class GgufDecoder:
         return f"model.layers.{layer}.{_LAYER_NAMES[module]}.{kind}"
 
 
-def text_config(path: Path, *, rotary_dim: Any = None, **values: Any) -> TextConfig:
+def text_config(path: Path, values: Mapping[str, Any], *, rotary_dim: Any = None) -> TextConfig:
     """Shape of a decoder, with the M-RoPE sections of the published models.
 
     Args:
         path: the decoder, for error messages.
-        rotary_dim: numbers of a head that are rotated; None if all are.
         values: fields of the configuration, except `mrope_section`.
+        rotary_dim: numbers of a head that are rotated; None if all are.
 
     Raises:
         ConfigError: a value is not a positive number, the values contradict each other, or rotation is partial.
