@@ -50,7 +50,7 @@ def start(recipe: PretrainRecipe) -> Trainer:
     recipe = recipe.model_copy(update={"run": recipe.run.model_copy(update={"device": device})})
     _check_folder("model.folder", recipe.model.folder)
     if checkpoints(recipe.run.folder / "checkpoints"):
-        _check_unchanged(recipe)
+        _check_unchanged(recipe, "lora")  # adapters of another shape would not load
     processor = Processor.from_folder(recipe.model.folder)
     model = VisionLanguageModel(processor.model_config)
     init_weights(model, seed=recipe.model.seed)
@@ -66,10 +66,13 @@ def start(recipe: PretrainRecipe) -> Trainer:
         run=recipe.run,
     )
     _check_frozen(trainer, recipe)
-    if not trainer.resume() and recipe.model.start_from is not None:
+    is_resumed = trainer.resume()
+    if not is_resumed and recipe.model.start_from is not None:
         _check_folder("model.start_from", recipe.model.start_from)
         _start_from(trainer, recipe.model.start_from)
     trainer.check_data()
+    if is_resumed:
+        _check_unchanged(recipe, "model", "data", "loss", "optim")
     recipe.run.folder.mkdir(parents=True, exist_ok=True)
     with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
         write_recipe(recipe, draft)
@@ -112,13 +115,13 @@ def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
     return found
 
 
-def _check_unchanged(recipe: PretrainRecipe) -> None:
-    """Raise `ConfigError` if a run to resume has other settings than `run` and `schedule`, which may change."""
+def _check_unchanged(recipe: PretrainRecipe, *sections: str) -> None:
+    """Raise `ConfigError` if a run to resume has other settings in these sections; `run` and `schedule` may change."""
     path = recipe.run.folder / "config.toml"
     if not path.is_file():
         return
     before, now = read_toml(path), recipe.model_dump(mode="json", exclude_none=True)
-    for section in ("model", "data", "loss", "lora", "optim"):
+    for section in sections:
         old, new = before.get(section, {}), now.get(section, {})
         for key in sorted(old.keys() | new.keys()):
             if old.get(key) != new.get(key):
