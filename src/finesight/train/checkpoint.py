@@ -113,8 +113,11 @@ def load_checkpoint(folder: Path) -> tuple[TrainState, dict[str, dict[str, Tenso
 
 
 def averaged_weights(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """All weights of a checkpoint: the averages of those that were trained, and the frozen ones."""
-    return {**parts["weights"], **parts["average"]}
+    """All weights of a checkpoint: the averages of those that were trained, and the frozen ones.
+
+    Earlier versions named the weights otherwise, and stored averages of all.
+    """
+    return {**parts.get("weights", {}), **parts["average"]}
 
 
 def load_fitting(module: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
