@@ -54,8 +54,15 @@ def whole_file(
             raise
 
 
-def lock(path: Path, *, error: type[FinesightError] = FinesightError) -> BinaryIO:
+def lock(
+    path: Path, *, error: type[FinesightError] = FinesightError, waits: bool = False
+) -> BinaryIO:
     """Open a file for appending, locked against other processes until it is closed; on Windows without the lock.
+
+    Args:
+        path: the file.
+        error: class of the error if another process has locked it.
+        waits: whether to wait for that process instead.
 
     Raises:
         FinesightError: of the class `error`; another process has locked it.
@@ -67,7 +74,7 @@ def lock(path: Path, *, error: type[FinesightError] = FinesightError) -> BinaryI
     import fcntl
 
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as failure:
         file.close()
         raise error(

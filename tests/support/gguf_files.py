@@ -73,7 +73,9 @@ def write_gguf(
         backend: `tokenizers.Tokenizer`.
         architecture: "llama" or "qwen2".
         kind: quantisation of matrices.
-        changed: `written_as`, `pre`, `tokenizer_model` or `extra_tensor` to write another value.
+        changed: `written_as`, `pre`, `tokenizer_model`, `num_heads`: other values; `tokens`, `types`, `merges`: more of
+            them; `extra_tensor`, `extra_value`: another tensor; `without`: ending of the names of tensors that are left
+            out; `with_value`: matrix that replaces the token embedding.
     """
     written = changed.get("written_as", architecture)
     writer = gguf.GGUFWriter(path, written)
@@ -81,7 +83,7 @@ def write_gguf(
     writer.add_embedding_length(SHAPE["hidden_size"])
     writer.add_block_count(SHAPE["num_hidden_layers"])
     writer.add_feed_forward_length(SHAPE["intermediate_size"])
-    writer.add_head_count(SHAPE["num_attention_heads"])
+    writer.add_head_count(changed.get("num_heads", SHAPE["num_attention_heads"]))
     writer.add_head_count_kv(SHAPE["num_key_value_heads"])
     writer.add_layer_norm_rms_eps(SHAPE["rms_norm_eps"])
     writer.add_rope_freq_base(10_000.0)
@@ -91,6 +93,10 @@ def write_gguf(
             continue
         data = value.float().numpy()
         ours = _gguf_name(name)
+        if ours.endswith(changed.get("without", ".none")):
+            continue
+        if ours == "token_embd.weight":
+            data = changed.get("with_value", data)
         heads = {"attn_q.weight": 4, "attn_k.weight": 2}.get(ours.split(".", 2)[-1])
         if architecture == "llama" and heads:
             data = interleaved(data, heads)
@@ -99,7 +105,9 @@ def write_gguf(
         else:
             writer.add_tensor(ours, data)
     if "extra_tensor" in changed:
-        writer.add_tensor(changed["extra_tensor"], np.zeros(4, dtype=np.float32))
+        writer.add_tensor(
+            changed["extra_tensor"], changed.get("extra_value", np.zeros(4, np.float32))
+        )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -126,6 +134,8 @@ def _write_tokenizer(writer, backend, changed) -> None:
     merges = json.loads(backend.to_str())["model"]["merges"]
     writer.add_tokenizer_model(changed.get("tokenizer_model", "gpt2"))
     writer.add_tokenizer_pre(changed.get("pre", "qwen2"))
-    writer.add_token_list([backend.id_to_token(index) for index in range(size)])
-    writer.add_token_types(types)
-    writer.add_token_merges([each if isinstance(each, str) else " ".join(each) for each in merges])
+    tokens = [backend.id_to_token(index) for index in range(size)]
+    merges = [each if isinstance(each, str) else " ".join(each) for each in merges]
+    writer.add_token_list(tokens + changed.get("tokens", []))
+    writer.add_token_types(types + changed.get("types", []))
+    writer.add_token_merges(merges + changed.get("merges", []))

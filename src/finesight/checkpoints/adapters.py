@@ -8,19 +8,19 @@ transformers' layout.
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from finesight import files
 from finesight.errors import WeightsError
 from finesight.model.lora import lora_layers
-from finesight.model.shards import list_tensors, read_tensors
+from finesight.model.shards import list_tensors, read_tensors, some_of, write_tensors
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import published_name
 
@@ -30,6 +30,19 @@ CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
 _PREFIX = "base_model.model."
+_HINT = "adapter and base model belong together: use the base that its adapter_config.json names"
+
+_NOT_READ = (
+    "alpha_pattern",
+    "bias",
+    "fan_in_fan_out",
+    "modules_to_save",
+    "rank_pattern",
+    "use_dora",
+    "use_rslora",
+)
+"""Options of peft with another computation."""
+
 _TRANSFORMERS = {"model.": "model.language_model.", "visual.": "model.visual."}
 """Prefixes of the published checkpoints, and those of transformers' modules since 4.52."""
 
@@ -44,6 +57,7 @@ def save_adapter(model: VisionLanguageModel, folder: Path, *, base: str) -> None
 
     Raises:
         WeightsError: the network has no adapter, or adapters of several ranks or scales.
+        OSError: the folder cannot be written.
     """
     layers = lora_layers(model)
     shapes = {(layer.lora_A.out_features, layer.scale) for layer in layers.values()}
@@ -65,26 +79,25 @@ def save_adapter(model: VisionLanguageModel, folder: Path, *, base: str) -> None
         "target_modules": "|".join(re.escape(_transformers_name(name)) for name in layers),
     }
     tensors = {
-        f"{_PREFIX}{_transformers_name(name)}.{part}.weight": getattr(layer, part)
-        .weight.detach()
-        .to(torch.bfloat16)
-        .contiguous()
+        f"{_PREFIX}{_transformers_name(name)}.{part}.weight": getattr(layer, part).weight.to(
+            torch.bfloat16
+        )
         for name, layer in layers.items()
         for part in ("lora_A", "lora_B")
     }
-    files.write_json(folder / CONFIG, config, error=WeightsError)
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    (folder / WEIGHTS).chmod(0o644)  # safetensors creates files that only their owner can read
+    files.write_json(folder / CONFIG, config, error=None)
+    write_tensors(tensors, folder / WEIGHTS)
 
 
-def read_adapter(folder: Path) -> tuple[dict[str, Tensor], float]:
-    """Matrices of an adapter in float32, and its scale.
+def read_adapter(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Matrices of an adapter in float32, and its configuration.
 
     Args:
         folder: of the adapter.
 
     Returns:
-        The matrices by name in the published layout, as in `model.layers.0.self_attn.q_proj.lora_A.weight`.
+        The matrices by name in the published layout, as in `model.layers.0.self_attn.q_proj.lora_A.weight`, and the
+        content of `adapter_config.json`.
 
     Raises:
         WeightsError: the adapter is of another kind or incomplete.
@@ -95,17 +108,19 @@ def read_adapter(folder: Path) -> tuple[dict[str, Tensor], float]:
     for name, value in read_tensors(stored, stored, torch.device("cpu"), torch.float32):
         module, _, part = name.removesuffix(".weight").rpartition(".")
         other = {"lora_A": "lora_B", "lora_B": "lora_A"}.get(part)
-        if other is None or f"{module}.{other}.weight" not in stored:
+        if other is None or f"{module}.{other}.weight" not in stored or value.ndim != 2:
             raise WeightsError(
-                f"tensor {name} in {folder / WEIGHTS} is not one of a pair of LoRA matrices"
+                f"tensor {name} in {folder / WEIGHTS} is not one of a pair of LoRA matrices",
+                hint=_HINT,
             )
         rank = value.shape[0 if part == "lora_A" else 1]
         if rank != config["r"]:
             raise WeightsError(
-                f"tensor {name} in {folder / WEIGHTS} has rank {rank}, {CONFIG} says {config['r']}"
+                f"tensor {name} in {folder / WEIGHTS} has rank {rank}, {CONFIG} says {config['r']}",
+                hint=_HINT,
             )
         found[published_name(name.removeprefix(_PREFIX))] = value
-    return found, config["lora_alpha"] / config["r"]
+    return found, config
 
 
 def merge_adapter(weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
@@ -118,33 +133,48 @@ def merge_adapter(weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tens
     Raises:
         WeightsError: the adapter is of another kind, incomplete, or does not fit the weights.
     """
-    matrices, scale = read_adapter(folder)
+    matrices, config = read_adapter(folder)
+    modules = {name.removesuffix(".weight").rpartition(".")[0] for name in matrices}
+    if lost := sorted(_wanted(weights, config["target_modules"]) - modules):
+        raise WeightsError(f"{folder / WEIGHTS} has no adapter of {some_of(lost)}", hint=_HINT)
     merged = dict(weights)
-    for name in matrices:
-        module, _, part = name.removesuffix(".weight").rpartition(".")
-        if part == "lora_B":
-            continue
-        change = matrices[f"{module}.lora_B.weight"] @ matrices[name]
+    for module in sorted(modules):
+        first, second = (matrices[f"{module}.{part}.weight"] for part in ("lora_A", "lora_B"))
         before = merged.get(f"{module}.weight")
-        if before is None or before.shape != change.shape:
-            shape = "no such matrix" if before is None else tuple(before.shape)
+        shape = None if before is None else tuple(before.shape)
+        if before is None or shape != (second.shape[0], first.shape[1]):
             raise WeightsError(
-                f"the adapter in {folder} changes {module}.weight of shape {tuple(change.shape)}, "
-                f"the model has {shape}",
-                hint="adapter and base model belong together: use the base that its adapter_config.json names",
+                f"the adapter of {module} has matrices of shapes {tuple(first.shape)} and {tuple(second.shape)}; "
+                f"the model has {shape or 'no such layer'}",
+                hint=_HINT,
             )
-        merged[f"{module}.weight"] = (before.float() + scale * change).to(before.dtype)
+        change = config["lora_alpha"] / config["r"] * (second @ first)
+        merged[f"{module}.weight"] = (before.float() + change).to(before.dtype)
     return merged
+
+
+def _wanted(weights: Mapping[str, Tensor], targets: str | Sequence[str]) -> set[str]:
+    """Layers that an adapter must have: a text is a pattern of whole names, a list has ends of names."""
+    names = {name.removesuffix(".weight") for name in weights if name.endswith(".weight")}
+    if isinstance(targets, str):
+        return {name for name in names if re.fullmatch(targets, _transformers_name(name))}
+    return {name for name in names if name.endswith(tuple(f".{each}" for each in targets))}
 
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         rank, alpha = config["r"], config["lora_alpha"]
-        ignored = [key for key in ("use_dora", "use_rslora", "rank_pattern") if config.get(key)]
-        is_lora = config["peft_type"] == "LORA" and rank > 0 and alpha > 0
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{path} is no configuration of a LoRA adapter: {error!r}") from error
+        ignored = [
+            key for key in _NOT_READ if config.get(key, "none") not in (None, "none", False, {})
+        ]
+        is_lora = config["peft_type"] == "LORA" and rank > 0 and 0 < alpha < math.inf
+        targets = config["target_modules"]
+        re.compile(targets if isinstance(targets, str) else "|".join(targets))
+    except (OSError, ValueError, KeyError, TypeError, re.error) as error:
+        raise WeightsError(
+            f"{path} is no configuration of a LoRA adapter: {error!r}", hint=_HINT
+        ) from error
     if not is_lora or ignored:
         raise WeightsError(
             f"{path} describes an adapter of kind {config['peft_type']} with {', '.join(ignored) or 'r and alpha'}, "

@@ -27,11 +27,18 @@ from finesight.errors import ConfigError, WeightsError
 from finesight.model.init import init_weights
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model, save_model
-from finesight.processor.from_hf import read_json
+from finesight.processor.from_hf import read_json, read_processor_config
 from finesight.text import special_tokens as names
 from finesight.text.tokenizer import Tokenizer
 
-__all__ = ["DecoderSource", "import_decoder", "mean_letter", "open_decoder", "renamed_tokenizer"]
+__all__ = [
+    "DecoderSource",
+    "import_decoder",
+    "load_tensors",
+    "mean_letter",
+    "open_decoder",
+    "renamed_tokenizer",
+]
 
 _NEEDED_TOKENS = (*names.SPECIAL_TOKENS[3:], names.TOOL_CALL, names.TOOL_CALL_END)
 """Control tokens of Qwen2.5-VL that a text decoder may lack; ChatML's are required."""
@@ -65,9 +72,13 @@ def open_decoder(path: Path) -> DecoderSource:
     """A GGUF file, or a folder of transformers.
 
     Raises:
-        ConfigError: it holds another architecture.
+        ConfigError: there is no such file or folder, or it holds another architecture.
         WeightsError: the file is broken.
     """
+    if not path.exists():
+        raise ConfigError(
+            f"there is no decoder {path}", hint="give a GGUF file, or a folder of transformers"
+        )
     return DecoderFolder(path) if path.is_dir() else GgufDecoder(path)
 
 
@@ -96,21 +107,50 @@ def import_decoder(
     backend = renamed_tokenizer(decoder)
     tokenizer_json = backend.to_str()
     tokenizer = Tokenizer(backend, source=str(decoder.path))
+    if tokenizer.vocab_size > text.vocab_size:
+        raise ConfigError(
+            f"{decoder.path} has {tokenizer.vocab_size} tokens, but only {text.vocab_size} embeddings",
+            hint="the file is damaged, or tokens were added without embeddings",
+        )
     seeing = load_model(tower, dtype=torch.float32)
+    _check_pixels(tower, seeing.config.vision, max_pixels)
     vision = _deeper(seeing.config.vision, extra_blocks).model_copy(
         update={"out_hidden_size": text.hidden_size}
     )
     model = VisionLanguageModel(_config(text, vision, tokenizer))
     init_weights(model, seed=0)
     tensors = dict(decoder.tensors())
-    embedding = tensors["model.embed_tokens.weight"]
+    embedding = _embedding(tensors, text, decoder.path)
     tensors |= _of_tower(seeing, embedding, tokenizer)
     tensors |= _identity(model, range(seeing.config.vision.depth, vision.depth))
-    model.load_state_dict(tensors, strict=True)
+    load_tensors(
+        model, tensors, what=f"the decoder in {decoder.path} does not fit its configuration"
+    )
     with files.whole_folder(out, error=WeightsError) as draft:
         save_model(model.to(torch.bfloat16), draft)
         (draft / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
         _write_small_files(draft, tower, model.config.special_tokens, max_pixels)
+
+
+def load_tensors(model: VisionLanguageModel, tensors: Mapping[str, Tensor], *, what: str) -> None:
+    """Give a model these tensors as its weights, without a copy.
+
+    Args:
+        model: the network, of any values or none.
+        tensors: by published name.
+        what: first words of an error's message.
+
+    Raises:
+        WeightsError: names or shapes differ from those of the model.
+    """
+    try:
+        model.load_state_dict(tensors, strict=True, assign=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split()).partition(": ")[2][:300]
+        raise WeightsError(
+            f"{what}: {reason}",
+            hint="the file is incomplete, or the model has parts that a Qwen2.5 decoder does not have",
+        ) from error
 
 
 def mean_letter(embedding: Tensor, tokenizer: Tokenizer) -> Tensor:
@@ -148,7 +188,8 @@ def _renamed_tokens(decoder: DecoderSource) -> dict[str, str]:
     unused = [name for name, is_control in added.items() if is_control and name not in kept]
     if len(unused) < len(wanted):
         raise ConfigError(
-            f"{decoder.path} has {len(unused)} unused control tokens, but {len(wanted)} are needed, as {wanted[0]}"
+            f"{decoder.path} has {len(unused)} unused control tokens, but {len(wanted)} are needed, as {wanted[0]}",
+            hint="use a decoder with reserved control tokens, such as SmolLM2 or Qwen2.5",
         )
     return dict(zip(unused, wanted, strict=False))
 
@@ -199,6 +240,18 @@ def _identity(model: VisionLanguageModel, blocks: range) -> dict[str, Tensor]:
     return found
 
 
+def _embedding(tensors: Mapping[str, Tensor], text: TextConfig, path: Path) -> Tensor:
+    """`[V, D]`, the token embedding; raises `WeightsError` if it is missing or has another shape."""
+    found = tensors.get("model.embed_tokens.weight")
+    shape = None if found is None else tuple(found.shape)
+    if found is None or shape != (text.vocab_size, text.hidden_size):
+        raise WeightsError(
+            f"{path} has a token embedding of shape {shape}, expected {(text.vocab_size, text.hidden_size)}",
+            hint="the file is damaged, or its weights are missing: download it again",
+        )
+    return found
+
+
 def _of_tower(
     seeing: VisionLanguageModel, embedding: Tensor, tokenizer: Tokenizer
 ) -> Mapping[str, Tensor]:
@@ -210,15 +263,26 @@ def _of_tower(
     return tensors
 
 
+def _check_pixels(tower: Path, vision: VisionConfig, max_pixels: int | None) -> None:
+    """Raise `ConfigError` if the tower's folder has no usable pixel budget, or the new one is below its smallest."""
+    smallest = read_processor_config(tower, vision).min_pixels
+    if max_pixels is not None and max_pixels < smallest:
+        raise ConfigError(
+            f"max_pixels {max_pixels} is below the min_pixels {smallest} of {tower}",
+            hint="one visual token is an area of 28 x 28 = 784 pixels",
+        )
+
+
 def _write_small_files(
     folder: Path, tower: Path, tokens: SpecialTokenIds, max_pixels: int | None
 ) -> None:
     """Processor configurations of the tower's folder, and generation defaults."""
-    for name in ("preprocessor_config.json", "video_preprocessor_config.json"):
+    video = "video_preprocessor_config.json"
+    for name in ("preprocessor_config.json", video, "processor_config.json"):
         if (tower / name).is_file():
             values = read_json(tower / name)
-            if max_pixels is not None and not name.startswith("video"):
-                values["max_pixels"] = max_pixels
+            if max_pixels is not None and name != video:
+                values.get("image_processor", values)["max_pixels"] = max_pixels
             files.write_json(folder / name, values, error=WeightsError)
     generation = {"pad_token_id": tokens.pad, "eos_token_id": [*tokens.eos], "do_sample": False}
     files.write_json(folder / "generation_config.json", generation, error=WeightsError)

@@ -13,7 +13,7 @@ Source: the GGUF format and its tensor names, as the `gguf` package defines them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import numpy.typing as npt
 import tokenizers
 import torch
 from gguf import GGUFReader, ReaderTensor
+from pydantic import ValidationError
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 from torch import Tensor
 
@@ -30,6 +31,11 @@ from finesight.config.model import TextConfig
 from finesight.errors import ConfigError, WeightsError
 
 ARCHITECTURES = ("llama", "qwen2")
+
+ONLY_PLAIN = "only plain llama and qwen2 decoders can be imported"
+"""Hint for a decoder that needs another feature."""
+
+_INCOMPLETE = "the file is incomplete, or of another kind of model: download it again"
 
 _LAYER_NAMES = {
     "attn_norm": "input_layernorm",
@@ -49,6 +55,9 @@ _OTHER_NAMES = {
     "output_norm.weight": "model.norm.weight",
     "output.weight": "lm_head.weight",
 }
+
+_ROTATED = ("attn_q", "attn_k")
+"""Modules whose rows llama.cpp reorders."""
 
 _IGNORED = ("rope_freqs.weight",)
 """Constants that are computed from the configuration."""
@@ -85,7 +94,8 @@ class GgufDecoder:
         self.architecture = str(self._value("general.architecture"))
         if self.architecture not in ARCHITECTURES:
             raise ConfigError(
-                f"{path} holds a model of architecture {self.architecture!r}, expected {' or '.join(ARCHITECTURES)}"
+                f"{path} holds a model of architecture {self.architecture!r}, expected {' or '.join(ARCHITECTURES)}",
+                hint=ONLY_PLAIN,
             )
         self._tensors = {tensor.name: tensor for tensor in self._reader.tensors}
 
@@ -96,43 +106,51 @@ class GgufDecoder:
             ConfigError: a value is missing, or the decoder needs a feature that Qwen2.5 does not have.
         """
         of = f"{self.architecture}."
-        heads = int(self._value(f"{of}attention.head_count"))
-        width = int(self._value(f"{of}embedding_length"))
         if f"{of}rope.scaling.type" in self._reader.fields:
             raise ConfigError(
-                f"{self.path} has scaled rotary frequencies, which the importer does not read"
+                f"{self.path} has scaled rotary frequencies, which the importer does not read",
+                hint=ONLY_PLAIN,
             )
-        return TextConfig(
-            vocab_size=int(self._tensor("token_embd.weight").shape[1]),
-            hidden_size=width,
-            intermediate_size=int(self._value(f"{of}feed_forward_length")),
-            num_hidden_layers=int(self._value(f"{of}block_count")),
-            num_attention_heads=heads,
-            num_key_value_heads=int(self._value(f"{of}attention.head_count_kv")),
-            tie_word_embeddings="output.weight" not in self._tensors,
-            mrope_section=mrope_sections(width // heads),
-            max_position_embeddings=int(self._value(f"{of}context_length")),
-            rms_norm_eps=_short(self._value(f"{of}attention.layer_norm_rms_epsilon")),
-            rope_theta=_short(self._value(f"{of}rope.freq_base")),
+        rotary = f"{of}rope.dimension_count"
+        return text_config(
+            self.path,
+            {
+                "vocab_size": int(self._tensor("token_embd.weight").shape[-1]),
+                "hidden_size": self._value(f"{of}embedding_length"),
+                "intermediate_size": self._value(f"{of}feed_forward_length"),
+                "num_hidden_layers": self._value(f"{of}block_count"),
+                "num_attention_heads": self._value(f"{of}attention.head_count"),
+                "num_key_value_heads": self._value(f"{of}attention.head_count_kv"),
+                "tie_word_embeddings": "output.weight" not in self._tensors,
+                "max_position_embeddings": self._value(f"{of}context_length"),
+                "rms_norm_eps": _short(self._value(f"{of}attention.layer_norm_rms_epsilon")),
+                "rope_theta": _short(self._value(f"{of}rope.freq_base")),
+            },
+            rotary_dim=self._value(rotary) if rotary in self._reader.fields else None,
         )
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Name in the published checkpoints and float32 values of each tensor of the decoder.
 
         Raises:
-            WeightsError: a tensor has an unknown name, or its quantisation cannot be read.
+            WeightsError: a tensor has an unknown name, its quantisation cannot be read, or a value is not finite.
         """
         config = self.config()
+        if self.architecture == "llama":
+            yield from zero_biases(config)
         for name, tensor in self._tensors.items():
             if name in _IGNORED:
                 continue
             values = self._values(tensor)
             ours = self._published(name)
-            if self.architecture == "llama" and name.endswith(("attn_q.weight", "attn_k.weight")):
+            if self.architecture == "llama" and name.rpartition(".")[0].endswith(_ROTATED):
+                if len(values) % config.head_dim:
+                    raise WeightsError(
+                        f"tensor {name} in {self.path} has {len(values)} rows for heads of {config.head_dim}",
+                        hint=_INCOMPLETE,
+                    )
                 values = _split_halves(values, config.head_dim)
             yield ours, torch.from_numpy(values)
-        if self.architecture == "llama":
-            yield from zero_biases(config)
 
     def tokenizer(self, rename: Callable[[str], str] = str) -> tokenizers.Tokenizer:
         """The byte-level BPE tokenizer.
@@ -141,7 +159,8 @@ class GgufDecoder:
             rename: new name of a control token.
 
         Raises:
-            ConfigError: the tokenizer is of another kind, or its pre-tokenizer is unknown.
+            ConfigError: the tokenizer is of another kind, its pre-tokenizer is unknown, or its merges do not fit its
+                tokens.
         """
         kind, pre = self._value("tokenizer.ggml.model"), str(self._value("tokenizer.ggml.pre"))
         if kind != "gpt2" or pre not in _PRE_TOKENIZERS:
@@ -149,15 +168,19 @@ class GgufDecoder:
                 f"{self.path} has a tokenizer of kind {kind!r} with the pre-tokenizer {pre!r}",
                 hint=f"byte-level BPE (gpt2) with one of {', '.join(_PRE_TOKENIZERS)} can be read",
             )
-        types = self._value("tokenizer.ggml.token_type")
-        texts = [str(each) for each in self._value("tokenizer.ggml.tokens")]
+        texts, types = self._tokens()
         added = {
             index: kind for index, kind in enumerate(types) if kind in (_CONTROL, _USER_DEFINED)
         }
         texts = [rename(text) if index in added else text for index, text in enumerate(texts)]
         merges = [_pair(str(each)) for each in self._value("tokenizer.ggml.merges")]
         vocabulary = {text: index for index, text in enumerate(texts)}
-        backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+        try:
+            backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+        except Exception as error:  # the library raises a bare Exception
+            raise ConfigError(
+                f"the merges in {self.path} do not fit its tokens: {error}", hint=_INCOMPLETE
+            ) from error
         normalizer, backend.pre_tokenizer = _PRE_TOKENIZERS[pre]()
         if normalizer is not None:
             backend.normalizer = normalizer
@@ -172,23 +195,39 @@ class GgufDecoder:
 
     def added_tokens(self) -> dict[str, bool]:
         """Added tokens in the order of their ids, and whether each is a control token."""
-        types = self._value("tokenizer.ggml.token_type")
-        texts = self._value("tokenizer.ggml.tokens")
         return {
-            str(text): kind == _CONTROL
-            for text, kind in zip(texts, types, strict=True)
+            text: kind == _CONTROL
+            for text, kind in zip(*self._tokens(), strict=True)
             if kind in (_CONTROL, _USER_DEFINED)
         }
+
+    def _tokens(self) -> tuple[list[str], list[int]]:
+        """Texts and types of all tokens, by id."""
+        texts, types = (self._value(f"tokenizer.ggml.{each}") for each in ("tokens", "token_type"))
+        if not isinstance(texts, list) or not isinstance(types, list) or len(texts) != len(types):
+            raise ConfigError(
+                f"{self.path} has {len(texts)} tokens with {len(types)} types", hint=_INCOMPLETE
+            )
+        if len(set(texts)) != len(texts):
+            twice = next(text for text in texts if texts.count(text) > 1)
+            raise ConfigError(f"{self.path} has the token {twice!r} twice", hint=_INCOMPLETE)
+        return [str(each) for each in texts], types
 
     def _value(self, key: str) -> Any:
         field = self._reader.fields.get(key)
         if field is None:
-            raise ConfigError(f"{self.path} has no value {key!r}")
-        return field.contents()
+            raise ConfigError(f"{self.path} has no value {key!r}", hint=_INCOMPLETE)
+        try:
+            return field.contents()
+        except (ValueError, IndexError) as error:
+            raise WeightsError(
+                f"the value {key!r} of {self.path} cannot be read: {error}",
+                hint="download the file again",
+            ) from error
 
     def _tensor(self, name: str) -> ReaderTensor:
         if name not in self._tensors:
-            raise WeightsError(f"{self.path} has no tensor {name!r}")
+            raise WeightsError(f"{self.path} has no tensor {name!r}", hint=_INCOMPLETE)
         return self._tensors[name]
 
     def _values(self, tensor: ReaderTensor) -> npt.NDArray[np.float32]:
@@ -197,8 +236,14 @@ class GgufDecoder:
         except RuntimeError as error:  # of its kind for what is not implemented
             raise WeightsError(
                 f"tensor {tensor.name} in {self.path} is stored as {tensor.tensor_type.name}, "
-                "which the gguf package does not dequantise"
+                "which the gguf package does not dequantise",
+                hint="use a file of another quantisation, such as Q8_0 or F16",
             ) from error
+        if not np.isfinite(values).all():
+            raise WeightsError(
+                f"tensor {tensor.name} in {self.path} has numbers that are NaN or infinite",
+                hint="download the file again",
+            )
         shape = tuple(int(side) for side in reversed(tensor.shape))
         return np.array(values, dtype=np.float32).reshape(shape)
 
@@ -212,9 +257,39 @@ class GgufDecoder:
         if prefix != "blk" or module not in _LAYER_NAMES:
             raise WeightsError(
                 f"tensor {name} in {self.path} has no place in a Qwen2.5 decoder",
-                hint="only plain llama and qwen2 decoders can be imported",
+                hint=ONLY_PLAIN,
             )
         return f"model.layers.{layer}.{_LAYER_NAMES[module]}.{kind}"
+
+
+def text_config(path: Path, values: Mapping[str, Any], *, rotary_dim: Any = None) -> TextConfig:
+    """Shape of a decoder, with the M-RoPE sections of the published models.
+
+    Args:
+        path: the decoder, for error messages.
+        values: fields of the configuration, except `mrope_section`.
+        rotary_dim: numbers of a head that are rotated; None if all are.
+
+    Raises:
+        ConfigError: a value is not a positive number, the values contradict each other, or rotation is partial.
+    """
+    for name, value in values.items():
+        if not isinstance(value, int | float) or (value <= 0 and value is not False):
+            raise ConfigError(
+                f"{path} has {name} = {value!r}, expected a positive number", hint=_INCOMPLETE
+            )
+    head_dim = values["hidden_size"] // values["num_attention_heads"]
+    if rotary_dim not in (None, head_dim):
+        raise ConfigError(
+            f"{path} has heads of size {head_dim} of which {rotary_dim} numbers are rotated, expected all",
+            hint=ONLY_PLAIN,
+        )
+    try:
+        return TextConfig(mrope_section=mrope_sections(head_dim), **values)
+    except ValidationError as error:
+        reason = error.errors()[0]
+        place = ": ".join(map(str, (path, *reason["loc"])))
+        raise ConfigError(f"{place}: {reason['msg']}", hint=_INCOMPLETE) from error
 
 
 def mrope_sections(head_dim: int) -> tuple[int, int, int]:
@@ -239,7 +314,7 @@ def _split_halves(rows: npt.NDArray[np.float32], head_dim: int) -> npt.NDArray[n
 
     Worked example: rows 0, 1, 2, 3 of a head of size 4 hold the pairs (0, 1) and (2, 3); split halves are 0, 2, 1, 3.
     """
-    heads = rows.reshape(-1, head_dim // 2, 2, rows.shape[-1])
+    heads = rows.reshape(-1, head_dim // 2, 2, *rows.shape[1:])
     return np.ascontiguousarray(heads.swapaxes(1, 2)).reshape(rows.shape)
 
 
@@ -249,9 +324,9 @@ def _pair(merge: str) -> tuple[str, str]:
     return left, right
 
 
-def _short(value: float) -> float:
+def _short(value: Any) -> Any:
     """The shortest decimal of a float32: 1e-05 instead of 9.999999747378752e-06."""
-    return float(str(np.float32(value)))
+    return float(str(np.float32(value))) if isinstance(value, float) else value
 
 
 def _smollm() -> tuple[None, pre_tokenizers.PreTokenizer]:

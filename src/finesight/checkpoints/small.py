@@ -28,12 +28,12 @@ from platformdirs import user_cache_path
 
 from finesight import files
 from finesight.checkpoints.adapters import merge_adapter
-from finesight.checkpoints.decoder import DecoderSource, renamed_tokenizer
+from finesight.checkpoints.decoder import DecoderSource, load_tensors, renamed_tokenizer
 from finesight.checkpoints.decoder_folder import DecoderFolder
 from finesight.checkpoints.gguf import GgufDecoder
 from finesight.config.model import ModelConfig
 from finesight.errors import FinesightError, MissingWeights, WeightsError
-from finesight.model.shards import SINGLE, list_tensors, read_tensors
+from finesight.model.shards import list_tensors, read_tensors, some_of
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import save_model
 
@@ -58,7 +58,7 @@ ADAPTER = "adapter"
 VISUAL = "visual.safetensors"
 
 _RECEIPT = "assembled.json"
-"""File of an assembled folder with the size of its weights: a cache that lost bytes is made again."""
+"""File of an assembled folder with the sizes of the others: a cache that lost bytes is made again."""
 
 
 def find_decoder() -> Path:
@@ -118,7 +118,7 @@ def open_small_decoder() -> DecoderSource:
 def assembled(
     parts: Path, *, cache: Path | None = None, started: Callable[[Path], None] | None = None
 ) -> Path:
-    """The checkpoint folder of the shipped parts, assembled on first use.
+    """The checkpoint folder of the shipped parts, assembled on first use by one process at a time.
 
     Args:
         parts: folder of the shipped parts.
@@ -133,10 +133,22 @@ def assembled(
     for path in sorted(path for path in parts.rglob("*") if path.is_file()):
         digest.update(f"{path.relative_to(parts)} {_sha256(path)}\n".encode())
     folder = (cache or user_cache_path("finesight")) / f"{parts.name}-{digest.hexdigest()[:16]}"
-    if not _is_whole(folder):
-        if started:
-            started(folder)
-        assemble(parts, open_small_decoder(), folder)
+    if _is_whole(folder):
+        return folder
+    decoder = open_small_decoder()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        guard = files.lock(folder.with_name(f".{folder.name}.lock"), waits=True)
+    except OSError as error:
+        raise WeightsError(
+            f"{folder} cannot be written: {error.strerror}",
+            hint="make the cache folder writable, or set XDG_CACHE_HOME to another",
+        ) from error
+    with guard:
+        if not _is_whole(folder):  # another process may have made it
+            if started:
+                started(folder)
+            assemble(parts, decoder, folder)
     return folder
 
 
@@ -160,31 +172,30 @@ def assemble(parts: Path, decoder: DecoderSource, out: Path) -> None:
     weights = {name: value.to(torch.bfloat16) for name, value in decoder.tensors()}
     weights = merge_adapter(weights, parts / ADAPTER)
     stored = list_tensors(parts)
+    if others := [name for name in stored if not name.startswith("visual.")]:
+        raise WeightsError(
+            f"{parts / VISUAL} does not fit: it holds {some_of(others)}",
+            hint="the file holds the vision tower alone: install finesight again",
+        )
     weights |= dict(read_tensors(stored, stored, torch.device("cpu"), torch.bfloat16))
     with torch.device("meta"):
         model = VisionLanguageModel(config)
-    try:
-        model.load_state_dict(weights, strict=True, assign=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise WeightsError(
-            f"{parts / VISUAL} does not fit {parts / 'config.json'}: {reason}"
-        ) from error
+    load_tensors(model, weights, what=f"{parts / VISUAL} does not fit {parts / 'config.json'}")
     with files.whole_folder(out, error=WeightsError) as draft:
         save_model(model, draft, max_shard_bytes=2**40)
         (draft / "tokenizer.json").write_text(renamed_tokenizer(decoder).to_str(), encoding="utf-8")
         for path in parts.iterdir():
             if path.is_file() and path.name not in (VISUAL, "config.json", "README.md"):
                 shutil.copyfile(path, draft / path.name)
-        size = {"bytes": (draft / SINGLE).stat().st_size}
-        (draft / _RECEIPT).write_text(json.dumps(size), encoding="utf-8")
+        sizes = {path.name: path.stat().st_size for path in draft.iterdir()}
+        (draft / _RECEIPT).write_text(json.dumps(sizes), encoding="utf-8")
 
 
 def _is_whole(folder: Path) -> bool:
     try:
-        size = json.loads((folder / _RECEIPT).read_text(encoding="utf-8"))["bytes"]
-        return (folder / SINGLE).stat().st_size == size and (folder / "tokenizer.json").is_file()
-    except (OSError, ValueError, KeyError, TypeError):
+        sizes = json.loads((folder / _RECEIPT).read_text(encoding="utf-8"))
+        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, AttributeError):
         return False
 
 

@@ -119,8 +119,16 @@ def build(
     with reported(debug=debug):
         from finesight.cli.output import check_writable
         from finesight.cli.recipe import read
-        from finesight.data.build import BuildConfig
-        from finesight.data.build import build as build_data
+        from finesight.errors import ConfigError
+
+        try:
+            from finesight.data.build import BuildConfig
+            from finesight.data.build import build as build_data
+        except ImportError as error:
+            raise ConfigError(
+                f"{error.name} is missing: {error}",
+                hint="make setup-data, or pip install 'finesight[data]'",
+            ) from error
 
         config = read(recipe, BuildConfig, override)
         check_writable(out, is_folder=True)

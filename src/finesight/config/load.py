@@ -89,7 +89,9 @@ def validate(values: Mapping[str, Any], kind: type[ModelT], *, where: str) -> Mo
             raise ConfigError(f"{where}: kind is missing") from None
         if first["type"] == "missing":
             raise ConfigError(f"{where}: {key} is missing") from None
-        raise ConfigError(f"{where}: {key} = {first.get('input')!r}: {first['msg']}") from None
+        found = first.get("input")
+        given = "" if isinstance(found, Mapping) else f" = {found!r}"  # the message names the keys
+        raise ConfigError(f"{where}: {key}{given}: {first['msg']}") from None
 
 
 def _models(kind: Any) -> list[type[BaseModel]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads tensors of safetensors shards by memory mapping.
+"""Reads tensors of safetensors shards by memory mapping, and writes them.
 
 Headers are checked first: the index, the files, the extent of every tensor. A tensor whose dtype and device agree with
 the file is not copied: it uses the mapped pages. Others are converted one by one and their pages released, so that the
@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor
 
 from finesight.errors import MissingWeights, WeightsError
@@ -181,6 +183,23 @@ def read_tensors(
         yield name, tensor
         if tensor is not mapped:
             _release(maps[entry.path], entry)
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write a file that others may read; safetensors creates files that only their owner can read.
+
+    Raises:
+        OSError: it cannot be written, for example because the disk is full.
+    """
+    try:
+        save_file(
+            {name: value.detach().contiguous() for name, value in tensors.items()},
+            path,
+            metadata={"format": "pt"},
+        )
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+    path.chmod(0o644)
 
 
 def map_file(path: Path) -> mmap.mmap:

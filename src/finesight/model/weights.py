@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
@@ -36,6 +35,7 @@ from finesight.model.shards import (
     read_tensors,
     some_of,
     view_of,
+    write_tensors,
 )
 from finesight.model.vl import VisionLanguageModel
 
@@ -184,6 +184,7 @@ def save_model(
     Raises:
         WeightsError: the weights have several dtypes.
         ConfigError: the configuration cannot be expressed in the published format.
+        OSError: the folder cannot be written.
     """
     folder = Path(folder)
     dtypes = {parameter.dtype for parameter in model.parameters()}
@@ -197,8 +198,7 @@ def save_model(
     names = _shard_names(len(shards))
     with files.filled_folder(folder, last=(INDEX, "config.json"), error=None) as draft:
         for name, tensors in zip(names, shards, strict=True):
-            save_file(tensors, draft / name, metadata={"format": "pt"})
-            (draft / name).chmod(0o644)  # safetensors creates files that only their owner can read
+            write_tensors(tensors, draft / name)
         if len(shards) > 1:
             _write_json(draft / INDEX, _index(shards, names))
         _write_json(draft / "config.json", config)
@@ -215,7 +215,7 @@ def _cut_shards(state: Mapping[str, Tensor], max_bytes: int) -> list[dict[str, T
         if shards[-1] and filled + tensor.nbytes > max_bytes:
             shards.append({})
             filled = 0
-        shards[-1][name] = tensor.detach().contiguous()
+        shards[-1][name] = tensor
         filled += tensor.nbytes
     return shards
 

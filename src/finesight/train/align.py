@@ -142,6 +142,8 @@ class ClassEmbeddings:
     def named(self, visual: Tensor, dense: DenseTargets) -> Sum:
         """Cells with letters whose nearest letter is one of theirs, by the scalar product."""
         is_letter = dense.characters > OTHER
+        if len(self.characters) == OTHER + 1:
+            return Sum(0.0, 0.0)
         owners = dense.text_cells[dense.slots // CHAR_SLOTS][is_letter]
         classes = dense.characters[is_letter]
         cells, of_cell = owners.unique(return_inverse=True)

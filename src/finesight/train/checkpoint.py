@@ -115,7 +115,7 @@ def load_checkpoint(folder: Path) -> tuple[TrainState, dict[str, dict[str, Tenso
 def averaged_weights(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """All weights of a checkpoint: the averages of those that were trained, and the frozen ones.
 
-    A checkpoint of an earlier version may have averages of all weights alone.
+    Earlier versions named the weights otherwise, and stored averages of all.
     """
     return {**parts.get("weights", {}), **parts["average"]}
 
@@ -151,5 +151,8 @@ def newest(run_folder: Path) -> dict[str, dict[str, Tensor]]:
     """
     saved = checkpoints(run_folder / "checkpoints")
     if not saved:
-        raise DataError(f"run {run_folder} has no finished checkpoint")
+        raise DataError(
+            f"run {run_folder} has no finished checkpoint",
+            hint="give the folder of a run, its run.folder",
+        )
     return load_checkpoint(saved[-1])[1]

@@ -3,24 +3,23 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 
 from finesight import files
 from finesight.checkpoints.adapters import save_adapter
 from finesight.checkpoints.small import ADAPTER, VISUAL
-from finesight.config.load import read_toml
+from finesight.config.load import read_toml, validate
 from finesight.config.model import ModelConfig
-from finesight.errors import DataError
+from finesight.errors import ConfigError, DataError
 from finesight.model.lora import lora_layers, merge_lora
+from finesight.model.shards import some_of, write_tensors
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import save_model
+from finesight.processor.from_hf import read_json
 from finesight.train.checkpoint import averaged_weights, load_fitting, newest
 from finesight.train.loop import of_model
 from finesight.train.pretrain import adapt
@@ -45,16 +44,27 @@ def averaged_model(run_folder: Path, model_folder: Path) -> VisionLanguageModel:
 
     Raises:
         DataError: the run has no checkpoint, or its weights do not fit the configuration.
+        ConfigError: the run's recipe, which describes its adapters, cannot be read.
     """
     weights = of_model(averaged_weights(newest(run_folder)))
-    config = ModelConfig.from_hf(
-        json.loads((model_folder / "config.json").read_text(encoding="utf-8"))
-    )
-    model = VisionLanguageModel(config)
-    if lora := read_toml(run_folder / "config.toml").get("lora"):
-        adapt(model, LoraSection(**lora))
+    model = VisionLanguageModel(ModelConfig.from_hf(read_json(model_folder / "config.json")))
+    if any(".lora_" in name for name in weights):
+        adapt(model, _lora_of(run_folder))
     load_fitting(model, weights, run_folder)
     return model
+
+
+def _lora_of(run_folder: Path) -> LoraSection:
+    """The section [lora] of the recipe that a run has stored."""
+    path = run_folder / "config.toml"
+    hint = "the recipe of the run has rank, alpha and targets of its adapters: copy it to this file"
+    try:
+        values = read_toml(path).get("lora")
+    except ConfigError as error:
+        raise ConfigError(error.message, hint=hint) from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} has no [lora], but the run has adapters", hint=hint)
+    return validate(values, LoraSection, where=f"{path}: [lora]")
 
 
 def export(run_folder: Path, model_folder: Path, target: Path) -> None:
@@ -79,7 +89,7 @@ def export(run_folder: Path, model_folder: Path, target: Path) -> None:
             for name in COMPANION_FILES:
                 if (model_folder / name).exists() and model_folder.absolute() != whole:
                     shutil.copyfile(model_folder / name, draft / name)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise DataError(f"model folder {target} cannot be written: {error}") from error
 
 
@@ -94,28 +104,33 @@ def export_parts(run_folder: Path, model_folder: Path, target: Path) -> None:
         target: folder to write; its other files stay.
 
     Raises:
-        DataError: the run has no checkpoint or no adapter, or the folder cannot be written.
+        DataError: the run has no checkpoint or no adapter of the decoder, it has trained other weights of the decoder,
+            or the folder cannot be written.
     """
     model = averaged_model(run_folder, model_folder)
+    merge_lora(model.visual)
     if not lora_layers(model):
         raise DataError(
             f"run {run_folder} has no adapters to export",
             hint="--export writes all weights of a run as a model folder",
         )
+    trained = of_model(newest(run_folder)["average"])
+    if others := [n for n in trained if not n.startswith("visual.") and ".lora_" not in n]:
+        raise DataError(
+            f"run {run_folder} has also trained {some_of(others)}, which are in no part",
+            hint="--export writes all weights of a run as a model folder",
+        )
     visual = {
-        f"visual.{name}": value.to(torch.bfloat16).contiguous()
+        f"visual.{name}": value.to(torch.bfloat16)
         for name, value in model.visual.state_dict().items()
     }
     try:
         with files.filled_folder(target, last=("config.json",), error=None) as draft:
             (draft / ADAPTER).mkdir()
             save_adapter(model, draft / ADAPTER, base=model_folder.name)
-            save_file(visual, draft / VISUAL, metadata={"format": "pt"})
-            (draft / VISUAL).chmod(
-                0o644
-            )  # safetensors creates files that only their owner can read
+            write_tensors(visual, draft / VISUAL)
             for name in ("config.json", *COMPANION_FILES):
                 if name != "tokenizer.json" and (model_folder / name).exists():
                     shutil.copyfile(model_folder / name, draft / name)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise DataError(f"folder {target} cannot be written: {error}") from error

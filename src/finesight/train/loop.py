@@ -194,7 +194,8 @@ class Trainer:
                     meters.add(sums | found.values)
         if losses:
             loss = torch.stack(losses).sum()
-            loss.backward()
+            if loss.requires_grad:  # not of text alone, if only the vision tower is trained
+                loss.backward()
             meters.add({"loss": Sum(loss.detach())})
 
     def _check_last_loss(self) -> None:

@@ -90,6 +90,9 @@ class Optimizers:
 
     The state is a mapping of named tensors, so that a checkpoint needs no pickle and does not depend on the order of
     the rules.
+
+    Raises:
+        ConfigError: a rule cannot be applied, or all parameters are frozen.
     """
 
     def __init__(self, module: nn.Module, config: OptimConfig) -> None:
@@ -101,6 +104,11 @@ class Optimizers:
                 parameter.requires_grad_(rule.algorithm != "frozen")
                 self._names[parameter] = name
         self._optimizers = list(self._build())
+        if not self._optimizers:
+            raise ConfigError(
+                "every [[optim.group]] rule is frozen: there is nothing to train",
+                hint="add a rule with the algorithm adamw or muon",
+            )
 
     def _build(self) -> Iterator[torch.optim.Optimizer]:
         adamw = [

@@ -25,7 +25,7 @@ from finesight.inputs import shown
 from finesight.model.device import checked_device
 from finesight.model.init import init_weights
 from finesight.model.lora import add_lora, lora_layers
-from finesight.model.shards import list_tensors, read_tensors
+from finesight.model.shards import list_tensors, read_tensors, some_of
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 from finesight.processor.processor import Processor
@@ -51,6 +51,8 @@ def start(recipe: PretrainRecipe) -> Trainer:
     device = checked_device(recipe.run.device)
     recipe = recipe.model_copy(update={"run": recipe.run.model_copy(update={"device": device})})
     _check_folder("model.folder", recipe.model.folder)
+    if checkpoints(recipe.run.folder / "checkpoints"):
+        _check_unchanged(recipe, "lora")  # adapters of another shape would not load
     processor = Processor.from_folder(recipe.model.folder)
     model = VisionLanguageModel(processor.model_config)
     init_weights(model, seed=recipe.model.seed)
@@ -65,13 +67,14 @@ def start(recipe: PretrainRecipe) -> Trainer:
         schedule=recipe.schedule,
         run=recipe.run,
     )
+    _check_frozen(trainer, recipe)
     is_resumed = trainer.resume()
     if not is_resumed and recipe.model.start_from is not None:
         _check_folder("model.start_from", recipe.model.start_from)
         _start_from(trainer, recipe.model.start_from, recipe.model.folder)
     trainer.check_data()
     if is_resumed:
-        _check_unchanged(recipe)
+        _check_unchanged(recipe, "model", "data", "loss", "optim")
     recipe.run.folder.mkdir(parents=True, exist_ok=True)
     with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
         write_recipe(recipe, draft)
@@ -114,13 +117,13 @@ def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
     return found
 
 
-def _check_unchanged(recipe: PretrainRecipe) -> None:
-    """Raise `ConfigError` if a run to resume has other settings than `run` and `schedule`, which may change."""
+def _check_unchanged(recipe: PretrainRecipe, *sections: str) -> None:
+    """Raise `ConfigError` if a run to resume has other settings in these sections; `run` and `schedule` may change."""
     path = recipe.run.folder / "config.toml"
     if not path.is_file():
         return
     before, now = read_toml(path), recipe.model_dump(mode="json", exclude_none=True)
-    for section in ("model", "data", "loss", "lora", "optim"):
+    for section in sections:
         old, new = before.get(section, {}), now.get(section, {})
         for key in sorted(old.keys() | new.keys()):
             if old.get(key) != new.get(key):
@@ -130,6 +133,22 @@ def _check_unchanged(recipe: PretrainRecipe) -> None:
                     hint="a resumed run keeps its settings except those of run and schedule; "
                     f"start a new one: another run.folder, and model.start_from = {str(recipe.run.folder)!r}",
                 )
+
+
+def _check_frozen(trainer: Trainer, recipe: PretrainRecipe) -> None:
+    """Raise `ConfigError` if a weight is trained that an objective takes as its reference."""
+    trained = [
+        name
+        for name, value in trainer.model.named_parameters()
+        if value.requires_grad and not name.startswith("visual.") and ".lora_" not in name
+    ]
+    embedding = [name for name in trained if name == "model.embed_tokens.weight"]
+    for loss, found in (("language", trained), ("align", embedding)):
+        if getattr(recipe.loss, loss) and found:
+            raise ConfigError(
+                f"loss.{loss} needs the decoder's own weights unchanged, but {some_of(found)} are trained",
+                hint='freeze them: end the [[optim.group]] rules with match = "*", algorithm = "frozen"',
+            )
 
 
 def _check_folder(key: str, folder: Path) -> None:
@@ -156,7 +175,8 @@ def _start_from(trainer: Trainer, source: Path, model_folder: Path) -> None:
 
 def _of_parts(trainer: Trainer, parts: Path, model_folder: Path) -> dict[str, Tensor]:
     """Weights of exported parts over those of the model folder, which holds the decoder without adapters."""
-    matrices, scale = read_adapter(parts / ADAPTER)
+    matrices, config = read_adapter(parts / ADAPTER)
+    scale = config["lora_alpha"] / config["r"]
     scales = {layer.scale for layer in lora_layers(trainer.model).values()}
     if scales != {scale}:
         raise DataError(

@@ -37,7 +37,7 @@ class LoraSection(Settings):
         16.0, gt=0, description="an adapter's output is multiplied by alpha / rank"
     )
     targets: tuple[str, ...] = Field(
-        ("model.layers.*",), description="shell patterns of names of linear layers"
+        ("model.layers.*",), min_length=1, description="shell patterns of names of linear layers"
     )
 
 
@@ -131,6 +131,15 @@ class PretrainRecipe(Settings):
             raise ConfigError(
                 f"loss.language is {self.loss.language:g} without [lora]",
                 hint="the loss compares the decoder with and without adapters: add [lora], or set loss.language = 0",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_classes_to_align(self) -> PretrainRecipe:
+        if self.loss.align and not (self.data.characters or self.data.objects):
+            raise ConfigError(
+                f"loss.align is {self.loss.align:g}, but data.characters and data.objects are empty",
+                hint="name the characters or objects that visual tokens learn, or set loss.align = 0",
             )
         return self
 

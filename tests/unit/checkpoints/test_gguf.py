@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import gguf
+import numpy as np
 import pytest
 import torch
 
@@ -180,15 +184,80 @@ def test_a_file_of_another_kind_is_an_error(tmp_path) -> None:
         ({"pre": "tekken"}, "pre-tokenizer 'tekken'"),
         ({"tokenizer_model": "llama"}, "tokenizer of kind 'llama'"),
         ({"extra_tensor": "blk.0.ffn_gate_exps.weight"}, "ffn_gate_exps"),
+        ({"extra_tensor": "blk.7.attn_q.weight"}, "attn_q.weight in .* has 4 rows for heads of 16"),
+        ({"extra_tensor": "blk.0.attn_v.scale"}, "does not fit .* Unexpected key.*v_proj.scale"),
+        ({"without": "output_norm.weight"}, "does not fit .* Missing key.*model.norm.weight"),
+        ({"without": "token_embd.weight"}, "has no tensor 'token_embd.weight'"),
+        ({"num_heads": 0}, "num_attention_heads = 0, expected a positive number"),
+        ({"num_heads": 3}, "hidden_size 64 does not divide by 3 heads"),
+        ({"merges": ["zzq qqz"]}, "merges in .* do not fit its tokens: .*zzq"),
+        ({"types": [3, 3]}, "tokens with .* types"),
+        ({"tokens": ["er"], "types": [1]}, "token 'er' twice"),
+        ({"tokens": ["zzq"], "types": [1]}, "tokens, but only .* embeddings"),
+        ({"with_value": np.full((390, 64), np.nan, np.float32)}, "NaN or infinite"),
+        ({"with_value": np.zeros(390, np.float32)}, r"embedding of shape \(390,\)"),
     ],
 )
 def test_what_cannot_be_imported_is_named(
     changed, words, decoders, backend, tiny_model_folder, tmp_path
 ) -> None:
     write_gguf(tmp_path / "d.gguf", decoders["llama"], backend, "llama", **changed)
-    with pytest.raises((ConfigError, WeightsError), match=words):
+    with pytest.raises((ConfigError, WeightsError), match=words) as raised:
         import_decoder(GgufDecoder(tmp_path / "d.gguf"), tiny_model_folder, tmp_path / "out")
+    assert raised.value.hint
+    assert [each.name for each in tmp_path.iterdir()] == ["d.gguf"]
+
+
+def test_a_qwen2_decoder_without_biases_is_incomplete(
+    decoders, backend, tiny_model_folder, tmp_path
+) -> None:
+    write_gguf(tmp_path / "d.gguf", decoders["qwen2"], backend, "qwen2", without=".bias")
+    with pytest.raises(WeightsError, match=r"Missing key.*q_proj\.bias"):
+        import_decoder(GgufDecoder(tmp_path / "d.gguf"), tiny_model_folder, tmp_path / "out")
+
+
+def test_biases_of_a_llama_decoder_are_kept(decoders, backend, tmp_path) -> None:
+    """Those of q are in the order of interleaved pairs, as its rows: 0, 8, 1, 9, ... of a head of 16."""
+    stored = np.arange(64, dtype=np.float32).reshape(4, 2, 8).swapaxes(1, 2).reshape(64).copy()
+    changed = {"extra_tensor": "blk.0.attn_q.bias", "extra_value": stored}
+    write_gguf(tmp_path / "d.gguf", decoders["llama"], backend, "llama", **changed)
+    found = dict(GgufDecoder(tmp_path / "d.gguf").tensors())
+    assert found["model.layers.0.self_attn.q_proj.bias"].tolist() == list(range(64))
+    assert not found["model.layers.1.self_attn.q_proj.bias"].any()
+
+
+def test_a_full_disk_leaves_nothing(
+    decoders, backend, tiny_model_folder, tmp_path, monkeypatch
+) -> None:
+    from finesight.model import shards
+
+    def full(*_, **__):
+        raise shards.SafetensorError("I/O error: No space left on device")
+
+    write_gguf(tmp_path / "d.gguf", decoders["llama"], backend, "llama")
+    monkeypatch.setattr(shards, "save_file", full)
+    with pytest.raises(WeightsError, match=r"out cannot be written: .*No space left"):
+        import_decoder(GgufDecoder(tmp_path / "d.gguf"), tiny_model_folder, tmp_path / "out")
+    assert [each.name for each in tmp_path.iterdir()] == ["d.gguf"]
+
+
+def test_the_pixel_budget_is_checked_and_found_in_every_layout(
+    decoders, backend, tiny_model_folder, tmp_path
+) -> None:
+    write_gguf(tmp_path / "d.gguf", decoders["llama"], backend, "llama")
+    decoder = GgufDecoder(tmp_path / "d.gguf")
+    with pytest.raises(ConfigError, match="max_pixels 784 is below the min_pixels 3136"):
+        import_decoder(decoder, tiny_model_folder, tmp_path / "out", max_pixels=784)
     assert not (tmp_path / "out").exists()
+    tower = tmp_path / "tower"
+    shutil.copytree(tiny_model_folder, tower)
+    older = json.loads((tower / "preprocessor_config.json").read_text())
+    (tower / "preprocessor_config.json").unlink()
+    with pytest.raises(ConfigError, match=r"has no preprocessor_config\.json"):
+        import_decoder(decoder, tower, tmp_path / "out")
+    (tower / "processor_config.json").write_text(json.dumps({"image_processor": older}))
+    import_decoder(decoder, tower, tmp_path / "out", max_pixels=50176)
+    assert Processor.from_folder(tmp_path / "out").config.max_pixels == 50176
 
 
 @pytest.mark.parity
@@ -212,10 +281,17 @@ def test_a_folder_of_transformers_is_read_like_a_gguf_file(
 
 
 def test_a_folder_that_cannot_be_imported_is_named(decoders, backend, tmp_path) -> None:
+    with pytest.raises(ConfigError, match="there is no decoder"):
+        open_decoder(tmp_path / "none")
+    with pytest.raises(ConfigError, match=r"has no config\.json"):
+        open_decoder(tmp_path)
     decoders["llama"].save_pretrained(tmp_path)
     with pytest.raises(ConfigError, match=r"has no tokenizer\.json"):
         open_decoder(tmp_path)
     backend.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer.json").write_text('{"model": {}}')
+    with pytest.raises(ConfigError, match="is not a BPE tokenizer"):
+        open_decoder(tmp_path).added_tokens()
     config = tmp_path / "config.json"
     text = config.read_text()
     config.write_text(text.replace('"rope_type": "default"', '"rope_type": "llama3"'))

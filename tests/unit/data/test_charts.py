@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 from collections import Counter
@@ -194,3 +195,12 @@ def test_wrong_options_are_named(options, named):
 def test_the_recipes_read(name):
     (part,) = read_recipe(RECIPES / f"{name}.toml", BuildConfig).parts
     assert part.options.split == ("heldout" if name.startswith("heldout") else "train")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"categories": (1, 3)}, {"categories": (3, 40)}, {"kinds": {"bar": math.inf}}],
+)
+def test_charts_that_cannot_be_drawn_are_refused(options):
+    with pytest.raises(ValidationError, match=r"expected 2 to 9|finite"):
+        ChartsConfig(**options)

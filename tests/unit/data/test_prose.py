@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from finesight.cli.main import main
 from finesight.config.load import read_recipe
 from finesight.data.build import BuildConfig, build
 from finesight.data.builders.prose import ProseConfig, Proses
@@ -67,3 +69,22 @@ def test_a_build_writes_it(assets, tmp_path):
 def test_the_recipes_read(name):
     (part,) = read_recipe(RECIPES / f"{name}.toml", BuildConfig).parts
     assert part.options.split == ("heldout" if name.startswith("heldout") else "train")
+
+
+@pytest.mark.parametrize("content", ["no JSON", '{"document": "a"}', "[1]"])
+def test_damaged_prose_is_an_error(content, tmp_path):
+    (tmp_path / "prose.jsonl").write_text(content)
+    with pytest.raises(DataError, match=r"prose\.jsonl is damaged") as caught:
+        Prose.read(tmp_path, "train")
+    assert "install-training-assets.sh" in caught.value.hint
+
+
+def test_a_missing_library_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "r.toml").write_text(
+        'kind = "data"\n[[parts]]\nbuilder = "prose"\nname = "p"\nnum_records = 1\n'
+    )
+    monkeypatch.delitem(sys.modules, "finesight.data.build")
+    monkeypatch.delitem(sys.modules, "finesight.data.builders.charts")
+    monkeypatch.setitem(sys.modules, "finesight.data.builders.chart_drawing", None)
+    assert main(["data", "build", str(tmp_path / "r.toml"), "--out", str(tmp_path / "o")]) == 2
+    assert "hint: make setup-data" in capsys.readouterr().err

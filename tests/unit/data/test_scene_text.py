@@ -303,3 +303,10 @@ def test_photographs_are_needed_only_where_they_have_a_share(assets, catalogue):
     only = SceneTextConfig(backdrops={"photo": 1.0})
     with pytest.raises(DataError, match="no train photograph is installed"):
         SceneText(only, catalogue, words, PhotoLibrary([])).record("r", 0)
+
+
+def test_letters_larger_than_a_picture_are_refused():
+    with pytest.raises(
+        ValidationError, match="letter_height ends at 5000 pixels, the most are 400"
+    ):
+        SceneTextConfig(letter_height=(8, 5000))

@@ -15,7 +15,7 @@ from finesight.config.settings import Settings
 from finesight.data.builders.chart_data import ChartData, ChartKind, draw_data
 from finesight.data.builders.chart_drawing import DrawnChart, draw_chart
 from finesight.data.builders.chart_questions import ChartPlan, ask_chart
-from finesight.data.builders.chart_style import ChartStyle
+from finesight.data.builders.chart_style import HUES, ChartStyle
 from finesight.data.builders.options import CELL, Range, Share
 from finesight.data.builders.paper import wear
 from finesight.data.record import Record, Truth
@@ -60,6 +60,11 @@ class ChartsConfig(Settings):
                 raise ConfigError(f"{name} starts at {value}, which is not a multiple of {CELL}")
         if not self.kinds or min(self.kinds.values()) < 0 or not any(self.kinds.values()):
             raise ConfigError(f"kinds {self.kinds} have no positive share")
+        fewest, most = self.categories
+        if fewest < 2 or most > len(HUES):
+            raise ConfigError(
+                f"categories are {fewest} to {most}, expected 2 to {len(HUES)}, the number of colours"
+            )
         return self
 
 

@@ -46,6 +46,8 @@ Kind = Literal["word", "line", "block", "signs", "empty"]
 TRIES = 60
 MOST_TOKENS = 768
 """Visual tokens of the largest picture that the processor does not resize."""
+MOST_LETTER_HEIGHT = 400
+"""Pixels: half the side of a square picture of that size."""
 LAYOUTS: tuple[Layout, ...] = ("column", "column", "row", "corners")
 
 
@@ -85,6 +87,10 @@ class SceneTextConfig(Settings):
             values = list(shares.values())
             if not values or min(values) < 0 or not any(values):
                 raise ConfigError(f"{name} {dict(shares)} have no positive share")
+        if self.letter_height[1] > MOST_LETTER_HEIGHT:
+            raise ConfigError(
+                f"letter_height ends at {self.letter_height[1]} pixels, the most are {MOST_LETTER_HEIGHT}"
+            )
         if self.tokens[1] > MOST_TOKENS:
             raise ConfigError(f"tokens end at {self.tokens[1]}, the most are {MOST_TOKENS}")
         return self

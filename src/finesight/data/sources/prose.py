@@ -52,19 +52,22 @@ class Prose:
         """Read `prose.jsonl` of an assets folder.
 
         Raises:
-            DataError: it is missing, or has no passage of the split.
+            DataError: it is missing or damaged, or has no passage of the split.
         """
         path = assets / PROSE_FILE
         if not path.is_file():
             raise DataError(
                 f"{path} is missing", hint=f"run scripts/install-training-assets.sh {assets}"
             )
-        rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-        found = [
-            (str(row["document"]), str(row["text"]))
-            for row in rows
-            if split_of(row["document"], HELDOUT_SHARE) == split
-        ]
+        try:
+            rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+            passages = [(str(row["document"]), str(row["text"])) for row in rows]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path} is damaged: {error!r}",
+                hint=f"run scripts/install-training-assets.sh {assets}",
+            ) from error
+        found = [each for each in passages if split_of(each[0], HELDOUT_SHARE) == split]
         if not found:
             raise DataError(f"{path} has no {split} passage")
         return cls(split, found)

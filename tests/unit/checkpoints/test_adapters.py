@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Adapter files in the format of peft: what is not complete or not plain LoRA is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from finesight.checkpoints.adapters import CONFIG, WEIGHTS, merge_adapter, save_adapter
+from finesight.errors import WeightsError
+from finesight.model.lora import add_lora, lora_layers, merge_lora
+from finesight.model.weights import load_model
+
+
+@pytest.fixture(scope="module")
+def adapted(tiny_model_folder):
+    model = load_model(tiny_model_folder, dtype=torch.float32)
+    add_lora(model, ["model.layers.*.q_proj", "model.layers.*.up_proj"], rank=2, alpha=4, seed=0)
+    torch.manual_seed(1)
+    for layer in lora_layers(model).values():
+        for part in (layer.lora_A, layer.lora_B):
+            part.weight.data = torch.randn_like(part.weight).to(torch.bfloat16).float()
+    return model
+
+
+@pytest.fixture(scope="module")
+def base(tiny_model_folder):
+    """Weights of the decoder alone."""
+    weights = load_model(tiny_model_folder, dtype=torch.float32).state_dict()
+    return {name: value for name, value in weights.items() if name.startswith("model.")}
+
+
+@pytest.fixture
+def folder(adapted, tmp_path):
+    save_adapter(adapted, tmp_path, base="base")
+    return tmp_path
+
+
+def change_config(folder, **changes) -> None:
+    config = json.loads((folder / CONFIG).read_text()) | changes
+    (folder / CONFIG).write_text(json.dumps(config))
+
+
+def test_a_saved_adapter_merges_as_the_layers_do(adapted, base, folder) -> None:
+    import copy
+
+    merged = merge_adapter(base, folder)
+    whole = copy.deepcopy(adapted)
+    merge_lora(whole)
+    assert not torch.equal(
+        merged["model.layers.0.mlp.up_proj.weight"], base["model.layers.0.mlp.up_proj.weight"]
+    )
+    wanted = whole.state_dict()
+    for name, value in merged.items():
+        torch.testing.assert_close(value, wanted[name])
+    # peft writes alpha as an integer, and targets as ends of names
+    change_config(folder, lora_alpha=4, target_modules=["q_proj", "up_proj"])
+    again = merge_adapter(base, folder)
+    assert all(torch.equal(again[name], value) for name, value in merged.items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"r": 0}, "kind LORA with r and alpha"),
+        ({"r": 3}, "has rank 2, adapter_config.json says 3"),
+        ({"r": "2"}, "no configuration of a LoRA adapter"),
+        ({"lora_alpha": float("inf")}, "with r and alpha"),
+        ({"lora_alpha": "4"}, "no configuration of a LoRA adapter"),
+        ({"peft_type": "LOHA"}, "kind LOHA"),
+        ({"use_rslora": True}, "use_rslora"),
+        ({"bias": "all"}, "bias"),
+        ({"fan_in_fan_out": True}, "fan_in_fan_out"),
+        ({"alpha_pattern": {"q_proj": 1}}, "alpha_pattern"),
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
+        ({"target_modules": "("}, "no configuration of a LoRA adapter"),
+        ({"target_modules": ["q_proj", "up_proj", "o_proj"]}, r"has no adapter of .*o_proj"),
+    ],
+)
+def test_an_adapter_of_another_kind_is_refused(changes, words, base, folder) -> None:
+    change_config(folder, **changes)
+    with pytest.raises(WeightsError, match=words) as raised:
+        merge_adapter(base, folder)
+    assert raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda tensors: {}, "has no adapter of"),
+        (lambda tensors: dict(list(tensors.items())[2:]), "has no adapter of"),
+        (
+            lambda tensors: dict(sorted(tensors.items())[1:]),
+            "is not one of a pair of LoRA matrices",
+        ),
+        (
+            lambda tensors: dict(sorted(tensors.items())[:-1]),
+            "is not one of a pair of LoRA matrices",
+        ),
+        (lambda tensors: {n: v.T.contiguous() for n, v in tensors.items()}, r"has rank \d+, "),
+        (
+            lambda tensors: {n: v.flatten() for n, v in tensors.items()},
+            "is not one of a pair of LoRA matrices",
+        ),
+        (lambda tensors: {n: v * torch.nan for n, v in tensors.items()}, "NaN"),
+        (
+            lambda tensors: {**tensors, "x.weight": torch.zeros(1)},
+            "is not one of a pair of LoRA matrices",
+        ),
+        (
+            lambda tensors: {**tensors, next(iter(tensors)).replace("lora_A", "b"): torch.zeros(1)},
+            "is not one of a pair of LoRA matrices",
+        ),
+    ],
+)
+def test_an_incomplete_adapter_is_refused(change, words, base, folder) -> None:
+    save_file(change(load_file(folder / WEIGHTS)), folder / WEIGHTS)
+    with pytest.raises(WeightsError, match=words):
+        merge_adapter(base, folder)
+
+
+def test_an_adapter_without_weights_is_refused(base, folder) -> None:
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(WeightsError, match="has no adapter of"):
+        merge_adapter(base, folder)
+
+
+def test_an_adapter_of_another_model_is_refused(base, folder) -> None:
+    name = next(name for name in base if name.endswith("q_proj.weight"))
+    with pytest.raises(
+        WeightsError, match=r"q_proj has matrices of shapes .*; the model has \(1, 1\)"
+    ):
+        merge_adapter({**base, name: torch.zeros(1, 1)}, folder)
