@@ -44,8 +44,8 @@ def start(recipe: PretrainRecipe) -> Trainer:
     Raises:
         ConfigError: the device or a folder does not exist, or the run to resume has other settings of the model, the
             data, the losses or the optimizers.
-        DataError: `start_from` is neither a folder of safetensors nor a run with a checkpoint, weights do not fit the
-            model, or a source has no data.
+        DataError: `start_from` is no folder of safetensors, no exported parts and no run with a checkpoint, weights do
+            not fit the model, or a source has no data.
         WeightsError: the weights in `start_from` cannot be used.
     """
     device = checked_device(recipe.run.device)
