@@ -166,12 +166,21 @@ def test_an_endpoint_that_dies(finesight, toy, tmp_path, pauses):
     )
 
 
-def test_an_endpoint_that_is_dead_gives_no_score(finesight, toy, pauses):
+def test_an_endpoint_that_is_dead_gives_no_score(finesight, toy, tmp_path, pauses):
     with serving() as server:
         server.script = ["hang up"]
         outcome = finesight(*asked_of(server, "toy", data="copy.jsonl"))
     assert outcome.code == 1
-    assert "none of 6 items of toy was answered" in outcome.err
+    assert "had failed 5 times in a row" in outcome.err
+    assert "--retry-errors" in outcome.err
+    assert len(server.requests) == 5 * 6
+
+    write_copy(tmp_path / "short.jsonl", range(4))
+    with serving() as server:
+        server.script = ["hang up"]
+        outcome = finesight(*asked_of(server, "toy", data="short.jsonl"))
+    assert outcome.code == 1
+    assert "none of 4 items of toy was answered" in outcome.err
     assert "--retry-errors" in outcome.err
 
 
