@@ -90,7 +90,10 @@ def _recipe(shards: Path, base: Path, out: Path, start: Path, **changes) -> Pret
         "kind": "pretrain",
         "model": {"folder": str(base), "start_from": str(start)},
         "data": {
-            "source": [{"path": str(shards / "seen")}, {"path": str(shards / "said")}],
+            "source": [
+                {"path": str(shards / "seen")},
+                {"path": str(shards / "said"), "learn": False},
+            ],
             "pack_tokens": 256,
             "pack_patches": 256,
             "characters": "abcdt1",
@@ -202,9 +205,12 @@ def test_other_adapters_cannot_resume(folder, shards, base, aligned, joint) -> N
         pretrain.start(recipe)
 
 
-def test_the_language_loss_needs_adapters(shards, base, folder) -> None:
+def test_the_language_loss_needs_adapters_and_texts(shards, base, folder) -> None:
     with pytest.raises(ConfigError, match=r"loss\.language is 1 without \[lora\]"):
         _recipe(shards, base, folder / "none", base, lora=None)
+    learned = {"source": [{"path": str(shards / "seen")}]}
+    with pytest.raises(ConfigError, match=r"every source has learn = true: no text is compared"):
+        _recipe(shards, base, folder / "none", base, data=learned)
 
 
 def _sample(processor: Processor):

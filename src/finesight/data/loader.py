@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from finesight.batch import EncodedSample, PackedBatch, pack
+from finesight.batch import IGNORE_INDEX, EncodedSample, PackedBatch, pack
 from finesight.data.dense import DenseTargets
 from finesight.data.encode import EncoderConfig, TrainingEncoder, TrainSample
 from finesight.data.mixture import Cursor, Mixture, SourceConfig
@@ -38,7 +38,7 @@ class LoaderConfig(EncoderConfig):
 
 @dataclass(frozen=True, slots=True)
 class TextOnly:
-    """The samples of a pack that have no picture, as a pack of their own.
+    """The samples of a pack that have neither a picture nor a target of next-token prediction, as a pack of their own.
 
     Attributes:
         batch: these samples alone.
@@ -50,8 +50,12 @@ class TextOnly:
 
     @classmethod
     def of(cls, batch: PackedBatch, samples: Sequence[EncodedSample]) -> TextOnly | None:
-        """Those of the `samples` of a pack; None if each has a picture."""
-        chosen = [index for index, one in enumerate(samples) if not one.vision]
+        """Those of the `samples` of a pack; None if there is none."""
+        chosen = [
+            index
+            for index, one in enumerate(samples)
+            if not one.vision and bool((one.labels == IGNORE_INDEX).all())
+        ]
         if not chosen:
             return None
         rows = torch.nonzero(torch.isin(batch.sample_ids, torch.tensor(chosen))).squeeze(1)
@@ -69,7 +73,7 @@ class TrainBatch:
         cursor: position in the data after this pack, as a plain mapping.
         num_samples: samples in the pack.
         worker: index of the worker that made it.
-        text_only: its samples without pictures, for `finesight.train.language`; None if there is none.
+        text_only: its samples without pictures and targets, for `finesight.train.language`; None if there is none.
     """
 
     batch: PackedBatch

@@ -8,7 +8,7 @@ an uninterrupted run. Within a source, every record is drawn once per epoch, in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,10 @@ class SourceConfig(Settings):
     path: Path = Field(description="folder of shards")
     weight: float = Field(
         1.0, gt=0, description="share of the draws, relative to the other sources"
+    )
+    learn: bool = Field(
+        True,
+        description="whether its answers are targets of next-token prediction; texts without targets serve loss.language",
     )
 
 
@@ -62,6 +66,7 @@ class Mixture:
         if not sources:
             raise ConfigError("a mixture needs at least one source")
         self._sets = [ShardSet(source.path) for source in sources]
+        self._learns = [source.learn for source in sources]
         weights = np.array([source.weight for source in sources])
         self._shares = weights / weights.sum()
         self._seed = seed
@@ -94,6 +99,8 @@ class Mixture:
             cursor.taken[source] += 1
             if drawn % num_workers == worker:  # draws of other workers are only counted
                 record = self._sets[source][self._index(source, taken)]
+                if not self._learns[source]:
+                    record = _without_targets(record)
                 yield record, random, cursor.copy()
 
     def _index(self, source: int, taken: int) -> int:
@@ -105,3 +112,9 @@ class Mixture:
             order = np.random.default_rng((self._seed, 1 + source, epoch)).permutation(size)
             self._orders[source] = (epoch, order)
         return int(order[place])
+
+
+def _without_targets(record: Record) -> Record:
+    conversation = record.conversation
+    messages = tuple(replace(message, is_target=False) for message in conversation.messages)
+    return replace(record, conversation=replace(conversation, messages=messages))

@@ -44,6 +44,7 @@ class LoRALinear(nn.Linear):
         self.weight, self.bias = base.weight, base.bias
         self.scale = alpha / rank
         self.is_active = True
+        self._cast: tuple[int, int, Tensor] | None = None
         device = base.weight.device
         self.lora_A = nn.Linear(base.in_features, rank, bias=False, device=device)
         self.lora_B = nn.Linear(rank, base.out_features, bias=False, device=device)
@@ -52,11 +53,27 @@ class LoRALinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name in nn.Linear
         """Map `[N, in]` to `[N, out]`."""
-        out = functional.linear(input, self.weight, self.bias)
+        out = functional.linear(input, self._weight(input.device.type), self.bias)
         if not self.is_active:
             return out
         # The scale is applied to the smallest matrix.
         return out + self.lora_B(self.lora_A(input) * self.scale)  # type: ignore[no-any-return]  # nn.Module call
+
+    def _weight(self, device_type: str) -> Tensor:
+        """The weight; if it is frozen, under autocast, a stored copy in its dtype.
+
+        Autocast keeps its casts of trained weights for the pass only, and casts frozen ones at every use, which takes
+        a tenth of a training step on a CPU.
+        """
+        weight = self.weight
+        if weight.requires_grad or not torch.is_autocast_enabled(device_type):
+            return weight
+        dtype = torch.get_autocast_dtype(device_type)
+        version, address = weight._version, weight.data_ptr()  # change when other values are loaded
+        cast = self._cast
+        if cast is None or cast[:2] != (version, address) or cast[2].dtype != dtype:
+            cast = self._cast = (version, address, weight.detach().to(dtype))
+        return cast[2]
 
     def merged(self) -> Tensor:
         """`[out, in]`, the weight with the adapter added, in the dtype of the weight; computed in float32."""

@@ -2,10 +2,11 @@
 """Keeps the language of an adapted decoder: on text without pictures, it must predict as it did without adapters.
 
 The loss is the Kullback-Leibler divergence of the adapted decoder from the same decoder without adapters, at every
-token of the samples without pictures. The target is the whole distribution, so the texts need not be better than the
-decoder's own.
+token of the samples without pictures and without targets of next-token prediction (sources with `learn = false`). A
+text that were both would be pulled two ways. The target is the whole distribution, so the texts need not be better than
+the decoder's own.
 
-Legend: R tokens of samples without pictures, D decoder width, V vocabulary.
+Legend: R tokens of these samples, D decoder width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class KeepLanguage:
         self.parts = {"language": weight}
 
     def num_targets(self, pack: TrainBatch) -> dict[str, float]:
-        """Number of tokens of samples without pictures."""
+        """Number of tokens of samples without pictures and targets."""
         return {"language": 0.0 if pack.text_only is None else float(len(pack.text_only.rows))}
 
     def __call__(self, forward: ForwardPass) -> Losses:

@@ -65,7 +65,7 @@ class LossSection(Settings):
     language: float = Field(
         0.0,
         ge=0,
-        description="divergence from the decoder without adapters, on samples without pictures",
+        description="divergence from the decoder without adapters, on texts of sources with learn = false",
     )
     characters: float = Field(
         0.0, ge=0, description="dense supervision: characters in the cell of each visual token"
@@ -131,6 +131,11 @@ class PretrainRecipe(Settings):
             raise ConfigError(
                 f"loss.language is {self.loss.language:g} without [lora]",
                 hint="the loss compares the decoder with and without adapters: add [lora], or set loss.language = 0",
+            )
+        if self.loss.language and all(source.learn for source in self.data.source):
+            raise ConfigError(
+                f"loss.language is {self.loss.language:g}, but every source has learn = true: no text is compared",
+                hint="set learn = false for the sources whose texts only keep the language",
             )
         return self
 

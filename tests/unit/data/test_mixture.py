@@ -48,6 +48,18 @@ def test_weights_set_the_shares(folders) -> None:
     assert 0.70 < counts["a"] / 2000 < 0.80
 
 
+def test_a_source_without_learning_has_no_targets(folders) -> None:
+    sources = [
+        SourceConfig(path=folders / "a"),
+        SourceConfig(path=folders / "b", learn=False),
+    ]
+    taught: dict[str, set[bool]] = {"a": set(), "b": set()}
+    for record, _, _ in islice(Mixture(sources, seed=3).stream(), 20):
+        answers = [one for one in record.conversation.messages if one.role == "assistant"]
+        taught[record.id[0]] |= {message.is_target for message in answers}
+    assert taught == {"a": {True}, "b": {False}}
+
+
 def test_resumed_from_any_cursor_is_the_same_stream(folders) -> None:
     whole = [
         (record.id, random.integers(1 << 30), cursor)

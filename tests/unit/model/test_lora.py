@@ -103,3 +103,17 @@ def test_gradients_reach_the_adapter_alone() -> None:
     run(net, ROWS).sum().backward()
     with_gradient = {name for name, weight in net.named_parameters() if weight.grad is not None}
     assert with_gradient == {name for name, _ in net.named_parameters() if ".lora_" in name}
+
+
+def test_a_frozen_weight_is_cast_once_and_again_after_loading() -> None:
+    layer = nn.Linear(8, 6)
+    model = nn.ModuleDict({"one": layer}).requires_grad_(False)
+    add_lora(model, ["one"], rank=2, alpha=2.0, seed=0)
+    rows = torch.randn(3, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        first = model["one"](rows)
+        assert torch.equal(model["one"](rows), first)
+        model.load_state_dict({name: 2 * value for name, value in model.state_dict().items()})
+        doubled = model["one"](rows)
+    assert torch.equal(doubled, 2 * first)
+    torch.testing.assert_close(model["one"](rows), doubled.float(), atol=0.05, rtol=0.02)

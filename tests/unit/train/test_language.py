@@ -38,9 +38,10 @@ def test_divergence_is_that_of_the_two_distributions(head) -> None:
     assert divergence(head, reference, reference).item() == pytest.approx(0, abs=1e-4)
 
 
-def conversation(text: str, *pictures) -> Conversation:
+def conversation(text: str, *pictures, is_target: bool = False) -> Conversation:
     asked = (*(ImagePart(source=each) for each in pictures), TextPart(text))
-    return Conversation((Message("user", asked), Message("assistant", (TextPart("yes"),))))
+    answer = Message("assistant", (TextPart("yes"),), is_target=bool(pictures) or is_target)
+    return Conversation((Message("user", asked), answer))
 
 
 class Pack:
@@ -55,23 +56,28 @@ def samples(tiny_model_folder):
 
     processor = Processor.from_folder(tiny_model_folder)
     picture = np.full((56, 56, 3), 200, dtype=np.uint8)
-    texts = [conversation("first"), conversation("seen", picture), conversation("the second one")]
+    texts = [
+        conversation("first"),
+        conversation("seen", picture),
+        conversation("the second one"),
+        conversation("learned", is_target=True),
+    ]
     return [processor.encode(each, add_generation_prompt=False) for each in texts]
 
 
-def test_only_samples_without_pictures_are_compared(samples, tiny_model_folder) -> None:
+def test_only_samples_without_pictures_and_targets_are_compared(samples, tiny_model_folder) -> None:
     """The states of text in the whole pack and on its own agree row by row."""
     model = load_model(tiny_model_folder, dtype=torch.float32)
     whole = Pack(samples)
     lengths = [len(one.input_ids) for one in samples]
-    first, last = range(lengths[0]), range(lengths[0] + lengths[1], sum(lengths))
+    first, last = range(lengths[0]), range(lengths[0] + lengths[1], sum(lengths[:3]))
     assert whole.text_only.rows.tolist() == [*first, *last]
     forward = ForwardPass(model, whole)
     alone = forward.hidden_without_lora(whole.text_only.batch)
     torch.testing.assert_close(forward.hidden()[whole.text_only.rows], alone, atol=1e-5, rtol=1e-4)
     objective = KeepLanguage(1.0)
     assert objective.num_targets(whole) == {"language": lengths[0] + lengths[2]}
-    assert Pack(samples[1:2]).text_only is None
+    assert Pack([samples[1], samples[3]]).text_only is None
     assert objective.num_targets(Pack(samples[1:2])) == {"language": 0}
 
 
