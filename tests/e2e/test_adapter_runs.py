@@ -16,6 +16,7 @@ from finesight.checkpoints import small
 from finesight.checkpoints.decoder import import_decoder, open_decoder
 from finesight.data.encode import TrainingEncoder
 from finesight.data.loader import _packed
+from finesight.data.mixture import without_targets
 from finesight.data.shards import write_shard
 from finesight.errors import ConfigError, DataError, WeightsError
 from finesight.model.lora import lora_layers
@@ -85,7 +86,8 @@ def test_two_packs_of_a_step_are_one_larger_pack(folder) -> None:
     """Values and weights after the step; one of the packs has no text of its own, so the counts differ."""
     settings = recipe(folder, "packs", loss={"tokens": 1.0, "language": 2.0, "align": 0.5})
     encoder = TrainingEncoder(settings.data, Processor.from_folder(folder / "base"))
-    records = [_seen(0), _said(0), _seen(1), _seen(2), _said(1), _said(2), _seen(4)]
+    said = [without_targets(_said(index)) for index in range(3)]
+    records = [_seen(0), said[0], _seen(1), _seen(2), *said[1:], _seen(4)]
     samples = [encoder.encode(one, np.random.default_rng(0)) for one in records]
     whole = [_packed(samples, {}, 0, is_checked=True)]
     parts = [_packed(one, {}, 0, is_checked=True) for one in (samples[:2], samples[2:])]

@@ -29,7 +29,7 @@ class SourceConfig(Settings):
     )
     learn: bool = Field(
         True,
-        description="whether its answers are targets of next-token prediction; texts without targets serve loss.language",
+        description="whether answers are targets of next-token prediction; texts without targets serve loss.language",
     )
 
 
@@ -100,7 +100,7 @@ class Mixture:
             if drawn % num_workers == worker:  # draws of other workers are only counted
                 record = self._sets[source][self._index(source, taken)]
                 if not self._learns[source]:
-                    record = _without_targets(record)
+                    record = without_targets(record)
                 yield record, random, cursor.copy()
 
     def _index(self, source: int, taken: int) -> int:
@@ -114,7 +114,8 @@ class Mixture:
         return int(order[place])
 
 
-def _without_targets(record: Record) -> Record:
+def without_targets(record: Record) -> Record:
+    """The record with no answer as a target of next-token prediction."""
     conversation = record.conversation
     messages = tuple(replace(message, is_target=False) for message in conversation.messages)
     return replace(record, conversation=replace(conversation, messages=messages))
