@@ -375,6 +375,16 @@ class Scorer(Protocol):
         ...
 
 
+class Embedder(Protocol):
+    """Computes a vector for each conversation, for search by similarity."""
+
+    def embed(
+        self, conversations: Sequence[Conversation], *, pooling: Literal["last", "mean"] = "last"
+    ) -> list[list[float]]:
+        """Vectors of unit length: of the last token's state, or of the mean over all tokens."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamEvent:
     """A piece of a streamed answer.

@@ -9,7 +9,7 @@ Legend: L tokens of a conversation, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -35,10 +35,12 @@ from finesight.api.options import (
 )
 from finesight.api.sources import media_parts
 from finesight.batch import EncodedSample, pack
-from finesight.conversation import Conversation, Message, Reply, Sampling, StreamEvent
-from finesight.engine.engine import Engine, finished
+from finesight.conversation import Conversation, Message, Reply, Sampling
+from finesight.engine.engine import Engine
+from finesight.engine.options import EngineOptions
 from finesight.engine.request import OnStage, Request, no_progress
 from finesight.engine.runner import check_length
+from finesight.engine.worker import Ticket
 from finesight.errors import ConfigError
 from finesight.inputs import shown
 from finesight.model.device import checked_device
@@ -71,6 +73,7 @@ class Model:
         load_weights: returns the network; called at its first use.
         processor: of the same checkpoint.
         generation: the checkpoint's sampling defaults and end tokens.
+        engine: batch size, memory and caches.
         on_stage: progress callback `(stage, done, total)`.
     """
 
@@ -81,11 +84,13 @@ class Model:
         processor: Processor,
         generation: GenerationDefaults,
         *,
+        engine: EngineOptions = EngineOptions(),  # noqa: B008  # immutable
         on_stage: OnStage = no_progress,
     ) -> None:
         self.name = name
         self.processor = processor
         self.generation = generation
+        self._engine_options = engine
         self._load_weights = load_weights
         self._on_stage = on_stage
 
@@ -104,6 +109,7 @@ class Model:
             self.network,
             self.processor,
             eos_ids=self.generation.eos_ids,
+            options=self._engine_options,
             on_stage=self._on_stage,
         )
 
@@ -139,8 +145,8 @@ class Model:
         Raises:
             FinesightError: an option or a source is wrong, or the prompt is too long.
         """
-        events = self.stream(question, images=images, videos=videos, pdf=pdf, **options)
-        return read_answer(finished(events))
+        ticket = self.stream(question, images=images, videos=videos, pdf=pdf, **options)
+        return read_answer(ticket.reply())
 
     def locate(
         self,
@@ -216,13 +222,13 @@ class Model:
         videos: VideoSource | Sequence[VideoSource] = (),
         pdf: PdfSource | Sequence[PdfSource] = (),
         **options: Unpack[AskOptions],
-    ) -> Iterator[StreamEvent]:
-        """As `ask`, but yields pieces of text; the last event contains the whole reply."""
+    ) -> Ticket:
+        """As `ask`, but returns an iterator over pieces of text; the last event contains the whole reply."""
         options = checked_options(options)
         conversation = conversation_from(question, media_parts(images, videos, pdf), options)
         request = request_from(conversation, options, self.defaults)
         sample = request.encode(self.processor, self._on_stage)  # before the weights are loaded
-        return self.engine.stream_request(request, sample)
+        return self.engine.submit(request, sample)
 
     def encode(self, messages: Messages, *, add_generation_prompt: bool = True) -> EncodedSample:
         """Token ids, positions and patches of a conversation."""
@@ -299,6 +305,7 @@ def load(
     dtype: str | torch.dtype | None = None,
     attention: str = "sdpa",
     hub: Hub | None = None,
+    engine: EngineOptions = EngineOptions(),  # noqa: B008  # immutable
     on_stage: OnStage = no_progress,
 ) -> Model:
     """Load a model.
@@ -310,6 +317,7 @@ def load(
         dtype: of the weights; None takes the checkpoint's.
         attention: back end of the attention.
         hub: source of a published name; see `find_checkpoint`.
+        engine: batch size, memory and caches.
         on_stage: progress callback `(stage, done, total)`.
 
     Raises:
@@ -320,7 +328,13 @@ def load(
         raise ConfigError(f"the name of the model is {shown(name)}", hint='"tiny", or a folder')
     folder = find_checkpoint(name, hub=hub)
     model = open_model(
-        str(name), folder, device=device, dtype=dtype, attention=attention, on_stage=on_stage
+        str(name),
+        folder,
+        device=device,
+        dtype=dtype,
+        attention=attention,
+        engine=engine,
+        on_stage=on_stage,
     )
     if model.network.device.type == "cpu":
         warn_if_spinning()
@@ -334,6 +348,7 @@ def open_model(
     device: str = "auto",
     dtype: str | torch.dtype | None = None,
     attention: str = "sdpa",
+    engine: EngineOptions = EngineOptions(),  # noqa: B008  # immutable
     on_stage: OnStage = no_progress,
 ) -> Model:
     """As `load` from a checkpoint folder, but the weights are read at their first use.
@@ -347,6 +362,7 @@ def open_model(
         ),
         load_processor(folder),
         read_generation_defaults(folder),
+        engine=engine,
         on_stage=on_stage,
     )
 

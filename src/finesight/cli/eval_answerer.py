@@ -60,16 +60,17 @@ class LocalModel:
         """The loaded model; its name contains the digest of its files and the dtype of its weights."""
         from finesight.api import load
         from finesight.api.checkpoints import find_checkpoint
+        from finesight.engine.options import EngineOptions
         from finesight.evals.core.digests import folder_digest
         from finesight.evals.responders.model import FromModel
 
         name, choice = self.choice.name, self.choice
         digest = folder_digest(find_checkpoint(name))
-        loaded = load(name, device=choice.device, dtype=choice.dtype)
-        loaded.engine.max_sequences = self.batch
+        together = EngineOptions(max_sequences=self.batch)
+        loaded = load(name, device=choice.device, dtype=choice.dtype, engine=together)
         dtype = str(next(loaded.network.parameters()).dtype).removeprefix("torch.")
-        together = f", {self.batch} together" if self.batch > 1 else ""
-        described = f"{name} ({digest[:12]}, {dtype}{together})"
+        batch = f", {self.batch} together" if self.batch > 1 else ""
+        described = f"{name} ({digest[:12]}, {dtype}{batch})"
         return FromModel(loaded.engine, described, cache=self.cache)
 
 

@@ -168,7 +168,7 @@ class _Session:
             self._is_first = False
             _print_model(self._model.name, self._folder)
             _print_sampling(self.sampling, self._model.generation, self._folder)
-        for event in engine.stream_request(request, sample):
+        for event in engine.submit(request, sample):
             if self._streams:
                 sys.stdout.write(event.text + ("" if event.reply is None else "\n"))
                 sys.stdout.flush()

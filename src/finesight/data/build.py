@@ -336,11 +336,13 @@ def _replay(config: ReplayConfig) -> BatchBuilder:
     """The builder with its decoder; drawing pictures needs no torch, which is therefore imported here."""
     from finesight.data.builders.replay import Replay
     from finesight.engine.engine import Engine
+    from finesight.engine.options import EngineOptions
     from finesight.model.weights import load_model
     from finesight.processor.processor import Processor
 
     processor = Processor.from_folder(config.model)
-    return Replay(config, Engine(load_model(config.model), processor, max_sequences=config.batch))
+    options = EngineOptions(max_sequences=config.batch)
+    return Replay(config, Engine(load_model(config.model), processor, options=options))
 
 
 @lru_cache(maxsize=1)

@@ -19,6 +19,7 @@ from typing import Literal
 
 import torch
 
+from finesight.model.device import memory_bytes
 from finesight.threads import physical_cores
 
 Status = Literal["ok", "missing", "slow", "note"]
@@ -93,23 +94,6 @@ def measure_speed(device: torch.device | str = "cpu", dtype: torch.dtype = torch
     product_seconds = _best_seconds(lambda: left @ left, device)
     read_seconds = _best_seconds(lambda: block.sum(), device)
     return Speed(2 * _PROBE_SIZE**3 / product_seconds, _PROBE_BYTES / read_seconds)
-
-
-def memory_bytes() -> tuple[int, int]:
-    """Total and available memory of the host, in bytes; 0 if unknown."""
-    table = Path("/proc/meminfo")
-    if not table.is_file():
-        return 0, 0
-    rows = dict(line.split(":", 1) for line in table.read_text(encoding="ascii").splitlines())
-    total, available = (int(rows[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
-    return total, available
-
-
-def available_bytes(device: torch.device | str) -> int:
-    """Free memory of a device, in bytes; 0 if unknown."""
-    if torch.device(device).type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return memory_bytes()[1]
 
 
 def has_bfloat16(device: torch.device | str = "cpu") -> bool:

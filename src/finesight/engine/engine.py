@@ -1,45 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine: answers requests with a local model.
+"""The engine: answers requests with a local model, many at a time.
 
-Requests are answered in groups of at most `max_sequences`; the sequences of a group share the
-forward passes. Each has its own sampler and random generator. With one sequence at a time, the
-default, an answer does not depend on other requests. In larger groups sums are rounded
-differently, so that nearly equal logits may swap their order.
+Requests are encoded on the caller's thread and computed on one engine thread, which starts with the first request. Any
+thread may submit. Each request has its own sampling, and ends with its reply or its own error.
+
+By default one request is answered at a time, so that an answer does not depend on others. With more, sums are rounded
+differently, so that nearly equal logits may swap their order; `EngineOptions.deterministic` excludes that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import asyncio
+import queue
+import threading
+import weakref
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from collections.abc import Sequence as SequenceOf
+from functools import partial
+from typing import Literal
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from finesight.batch import IGNORE_INDEX, EncodedSample, pack
 from finesight.conversation import Conversation, Reply, Sampling, StreamEvent
-from finesight.engine.nonfinite import first_nonfinite
+from finesight.engine.core import Core, Outcome
+from finesight.engine.options import EngineOptions
 from finesight.engine.request import OnStage, Request, no_progress
-from finesight.engine.runner import Runner, check_length
-from finesight.engine.sampler import Sampler, pick_rows
+from finesight.engine.runner import check_length
+from finesight.engine.sampler import Sampler
 from finesight.engine.sequence import Sequence
 from finesight.engine.transcript import Transcript
-from finesight.errors import ConfigError, EngineError, FinesightError
+from finesight.engine.worker import Ticket, Worker
+from finesight.errors import ConfigError, FinesightError
 from finesight.model.vl import VisionLanguageModel
 from finesight.processor.processor import Processor
 from finesight.text.special_tokens import IM_END
 
+Pooling = Literal["last", "mean"]
+
 
 class Engine:
-    """Answers conversations with a model in this process; a `Responder`, `Streamer` and `Scorer`.
+    """Answers conversations with a model in this process; a `Responder`, `Streamer`, `Scorer` and `Embedder`.
 
     Args:
         model: the network; put into evaluation mode.
         processor: from the same checkpoint.
         eos_ids: further tokens that end an answer, in addition to those of the model's configuration and <|im_end|>.
-        max_sequences: sequences that are decoded together.
-        on_stage: progress callback `(stage, done, total)`.
+        options: batch size, memory and caches; may be replaced until the first request.
+        on_stage: progress callback `(stage, done, total)`; called by several threads.
 
     Raises:
-        ConfigError: `max_sequences` is less than 1.
+        ConfigError: an option is out of its range.
     """
 
     def __init__(
@@ -48,25 +61,27 @@ class Engine:
         processor: Processor,
         *,
         eos_ids: Collection[int] = (),
-        max_sequences: int = 1,
+        options: EngineOptions = EngineOptions(),  # noqa: B008  # immutable
         on_stage: OnStage = no_progress,
     ) -> None:
-        if max_sequences < 1:
-            raise ConfigError(f"max_sequences is {max_sequences}; it must be at least 1")
+        options.check()
         self.model = model.eval()
         self.processor = processor
         # <|im_end|> ends every turn of the chat format; configurations of fine-tuned models often omit it.
         turn_end = processor.tokenizer.special_id(IM_END)
         self.eos_ids = frozenset((turn_end, *model.config.special_tokens.eos, *eos_ids))
-        self.max_sequences = max_sequences
+        self.options = options
         self._on_stage = on_stage
+        self._start_lock = threading.Lock()
+        self._core: Core | None = None
+        self._worker: Worker | None = None
 
     def respond(self, conversations: SequenceOf[Conversation], sampling: Sampling) -> list[Reply]:
         """Answer each conversation; replies come in the order of the conversations.
 
         Raises:
-            FinesightError: a conversation cannot be encoded, does not fit the context, or cannot be answered; those
-                after it are not answered.
+            FinesightError: a conversation cannot be encoded, does not fit the context, or cannot be answered; the
+                others that are not finished are cancelled.
         """
         requests = [Request(conversation=each, sampling=sampling) for each in conversations]
         replies: dict[int, Reply] = {}
@@ -76,105 +91,119 @@ class Engine:
             replies[index] = outcome
         return [replies[index] for index in range(len(requests))]
 
-    def run(self, requests: SequenceOf[Request]) -> Iterator[tuple[int, Reply | FinesightError]]:
+    def run(self, requests: Iterable[Request]) -> Iterator[tuple[int, Reply | FinesightError]]:
         """Answer requests; an error of one does not affect the others.
+
+        Requests are read and encoded a little ahead, so an endless iterable needs bounded memory.
 
         Yields:
             Index of a request with its reply or its error, as soon as it is available.
         """
-        for start in range(0, len(requests), self.max_sequences):
-            group: dict[Sequence, int] = {}
-            for index in range(start, min(start + self.max_sequences, len(requests))):
-                request = requests[index]
+        # One is encoded while the others are computed. A single one is encoded when the one before is answered.
+        most = self.options.max_sequences + (self.options.max_sequences > 1)
+        ended: _Ended = queue.SimpleQueue()
+        active: dict[int, Sequence] = {}
+        try:
+            for index, request in enumerate(requests):
+                while len(active) >= most:
+                    yield _next_ended(ended, active)
                 try:
-                    sample = request.encode(self.processor, self._on_stage)
-                    group[self._sequence(request, sample)] = index
+                    sequence = self._sequence(request, None)
+                    sink = partial(_put_ending, ended, index)
+                    self._started()[1].add(sequence, sink, request.deadline_seconds)
+                    active[index] = sequence
                 except FinesightError as error:
                     yield index, error
-            for sequence, outcome in self._decode(list(group)):
-                if isinstance(outcome, FinesightError):
-                    yield group[sequence], outcome
-                elif outcome.reply is not None:
-                    yield group[sequence], outcome.reply
+            while active:
+                yield _next_ended(ended, active)
+        finally:
+            for sequence in active.values():
+                self._started()[1].cancel(sequence)
 
     def stream(self, conversation: Conversation, sampling: Sampling) -> Iterator[StreamEvent]:
-        """Answer one conversation piece by piece.
+        """Answer one conversation piece by piece; see `submit`."""
+        return self.submit(Request(conversation=conversation, sampling=sampling))
 
-        Wrong options and unusable media are reported by the call itself, before the first piece.
-
-        Raises:
-            FinesightError: the conversation cannot be encoded or does not fit the context.
-        """
-        request = Request(conversation=conversation, sampling=sampling)
-        return self.stream_request(request, request.encode(self.processor, self._on_stage))
-
-    def stream_request(self, request: Request, sample: EncodedSample) -> Iterator[StreamEvent]:
-        """Answer an encoded request piece by piece; the last event carries the whole reply.
+    def submit(self, request: Request, sample: EncodedSample | None = None) -> Ticket:
+        """Start to answer a request; wrong options and unusable media are reported by this call.
 
         Args:
             request: the conversation and its options.
-            sample: from its `encode`.
+            sample: from its `encode`; None encodes it.
+
+        Returns:
+            An iterator over the pieces of the answer; the last one has the reply.
 
         Raises:
             PromptTooLong: prompt and answer exceed the context.
+            QueueFull: too many requests wait.
+            FinesightError: the conversation cannot be encoded.
         """
-        return self._pieces(self._sequence(request, sample))
+        sequence = self._sequence(request, sample)
+        return Ticket(self._started()[1], sequence, request.deadline_seconds, owner=self)
 
-    def _pieces(self, sequence: Sequence) -> Iterator[StreamEvent]:
-        for _, outcome in self._decode([sequence]):
-            if isinstance(outcome, FinesightError):
-                raise outcome
-            yield outcome
+    async def stream_async(self, request: Request) -> AsyncIterator[StreamEvent]:
+        """As `submit`, for an event loop: the request is encoded on a thread of its pool.
 
-    def _sequence(self, request: Request, sample: EncodedSample) -> Sequence:
+        The request is cancelled when the iterator is closed.
+        """
+        loop = asyncio.get_running_loop()
+        events: asyncio.Queue[Outcome] = asyncio.Queue()
+        sequence = await asyncio.to_thread(self._sequence, request, None)
+        _, worker = self._started()
+        worker.add(
+            sequence,
+            lambda outcome: loop.call_soon_threadsafe(events.put_nowait, outcome),  # type: ignore[arg-type]  # the handle is not used
+            request.deadline_seconds,
+        )
+        try:
+            while True:
+                outcome = await events.get()
+                if isinstance(outcome, FinesightError):
+                    raise outcome
+                yield outcome
+                if outcome.reply is not None:
+                    return
+        finally:
+            worker.cancel(sequence)
+
+    def close(self) -> None:
+        """End the engine thread; unfinished requests end with an error, and so does every later one."""
+        if self._worker is not None:
+            self._worker.close()
+
+    def _started(self) -> tuple[Core, Worker]:
+        with self._start_lock:
+            if self._core is None or self._worker is None:
+                self._core = Core(self.model, self.options, self._on_stage)
+                self._worker = Worker(self._core, self.options.max_waiting)
+                weakref.finalize(self, self._worker.close)
+            return self._core, self._worker
+
+    def _sequence(self, request: Request, sample: EncodedSample | None) -> Sequence:
+        if sample is None:
+            sample = request.encode(self.processor, self._on_stage)
         sampling = request.sampling
         limit = self.model.config.text.max_position_embeddings
-        check_length(sample.input_ids.numel(), sampling.max_new_tokens, limit)
+        num_prompt_tokens = sample.input_ids.numel()
+        check_length(num_prompt_tokens, sampling.max_new_tokens, limit)
         sample.check()
+        core, _ = self._started()
+        core.check_fits(num_prompt_tokens, sampling.max_new_tokens)
         transcript = Transcript(
             self.processor.tokenizer,
             sampling,
             self.eos_ids,
             takes_calls=bool(request.conversation.tools),
         )
-        return Sequence(sample, Sampler(sampling, sample.input_ids), transcript)
-
-    def _decode(
-        self, sequences: list[Sequence]
-    ) -> Iterator[tuple[Sequence, StreamEvent | FinesightError]]:
-        """Generate the answers of a group, one token each per step."""
-        if not sequences:
-            return
-        runner = Runner(self.model, sequences, self._on_stage)
-        total = sum(sequence.sampler.sampling.max_new_tokens for sequence in sequences)
-        done = 0
-        while sequences:
-            logits = runner.step(sequences)
-            finite = torch.isfinite(logits).all(dim=1).tolist()
-            for sequence in (
-                each for each, fits in zip(sequences, finite, strict=True) if not fits
-            ):
-                yield sequence, self._nonfinite(sequence)
-            if not all(finite):
-                sequences = [each for each, fits in zip(sequences, finite, strict=True) if fits]
-                logits = logits[finite]
-            picks = pick_rows(logits, [sequence.sampler for sequence in sequences])
-            done += len(picks)
-            self._on_stage("decode", done, total)
-            for sequence, pick in zip(sequences, picks, strict=True):
-                shown = sequence.transcript.push(pick)
-                yield sequence, _event(sequence, shown)
-            sequences = [each for each in sequences if each.transcript.finish_reason is None]
-
-    def _nonfinite(self, sequence: Sequence) -> EngineError:
-        where = first_nonfinite(self.model, pack([sequence.so_far()]))
-        return EngineError(
-            f"the scores of token {len(sequence.transcript.token_ids) + 1} of the answer are not finite; "
-            f"the first layer that gave NaN or infinity is {where}",
-            hint="run `finesight doctor`; try dtype float32, or another copy of the weights",
+        return Sequence(
+            sample,
+            Sampler(sampling, sample.input_ids),
+            transcript,
+            block_size=core.pool.block_size,
+            priority=request.priority,
         )
 
-    @torch.inference_mode()
     def score(self, conversations: SequenceOf[Conversation]) -> list[list[float]]:
         """Log-probability of each target token: the answers' own tokens and their end tokens.
 
@@ -186,7 +215,6 @@ class Engine:
             for conversation in conversations
         ]
 
-    @torch.inference_mode()
     def score_tokens(self, token_ids: SequenceOf[int]) -> list[float]:
         """Log-probability of each token but the first of a plain text, without chat template.
 
@@ -203,29 +231,61 @@ class Engine:
         )
         return self._score(sample)
 
+    def embed(
+        self, conversations: SequenceOf[Conversation], *, pooling: Pooling = "last"
+    ) -> list[list[float]]:
+        """A vector of unit length for each conversation, of the decoder's width.
+
+        Args:
+            conversations: what is embedded; without the opening of an answer.
+            pooling: "last" takes the state of the last token, "mean" the mean over all tokens.
+
+        Raises:
+            ConfigError: another pooling.
+            PromptTooLong: a conversation exceeds the context.
+        """
+        if pooling not in ("last", "mean"):
+            raise ConfigError(f"pooling is {pooling!r}", hint='it is "last" or "mean"')
+        vectors = []
+        for conversation in conversations:
+            sample = self.processor.encode(conversation, add_generation_prompt=False)
+            states = self._states(sample)
+            pooled = states[-1] if pooling == "last" else states.mean(0)
+            vectors.append(functional.normalize(pooled, dim=0).tolist())
+        return vectors
+
     def _score(self, sample: EncodedSample) -> list[float]:
-        check_length(sample.input_ids.numel(), 0, self.model.config.text.max_position_embeddings)
-        batch = pack([sample]).to(self.model.device)
-        targets = batch.labels[1:]
+        states = self._states(sample)
+        targets = sample.labels[1:].to(states.device)
         rows = (targets != IGNORE_INDEX).nonzero().squeeze(1)  # row t predicts token t + 1
-        logprobs = self.model.logits(self.model(batch)[rows]).float().log_softmax(-1)
+        with torch.inference_mode():
+            logits = self.model.logits(states[rows].to(self.model.dtype))
+            logprobs = logits.float().log_softmax(-1)
         scores: list[float] = logprobs.gather(1, targets[rows, None]).squeeze(1).tolist()
         return scores
 
+    @torch.inference_mode()
+    def _states(self, sample: EncodedSample) -> Tensor:
+        """float32[L, D], states after the decoder's final norm; computed between two steps of the engine thread."""
+        check_length(sample.input_ids.numel(), 0, self.model.config.text.max_position_embeddings)
+        core, _ = self._started()
+        with core.lock:
+            hidden: Tensor = self.model(pack([sample]).to(self.model.device))
+        return hidden.float()
 
-def finished(events: Iterator[StreamEvent]) -> Reply:
-    """The reply at the end of a stream."""
-    for event in events:
-        if event.reply is not None:
-            return event.reply
-    raise EngineError("the answer ended without a reply")
+
+_Ended = queue.SimpleQueue[tuple[int, Reply | FinesightError]]
 
 
-def _event(sequence: Sequence, shown: str) -> StreamEvent:
-    transcript = sequence.transcript
-    is_over = transcript.finish_reason is not None
-    return StreamEvent(
-        text=shown,
-        num_tokens=len(transcript.token_ids),
-        reply=sequence.reply() if is_over else None,
-    )
+def _put_ending(ended: _Ended, index: int, outcome: Outcome) -> None:
+    """Keep the last event of a request."""
+    if isinstance(outcome, FinesightError):
+        ended.put((index, outcome))
+    elif outcome.reply is not None:
+        ended.put((index, outcome.reply))
+
+
+def _next_ended(ended: _Ended, active: dict[int, Sequence]) -> tuple[int, Reply | FinesightError]:
+    index, outcome = ended.get()
+    del active[index]
+    return index, outcome

@@ -32,12 +32,16 @@ class Request:
         sampling: sampling parameters.
         add_vision_id: whether pictures and videos are numbered in the prompt.
         fit_tokens: maximum number of prompt tokens; media are shrunk to fit. None does not shrink.
+        priority: requests of higher priority are admitted first.
+        deadline_seconds: the request fails unless it is finished so long after it was submitted; None waits.
     """
 
     conversation: Conversation
     sampling: Sampling = field(default_factory=Sampling)
     add_vision_id: bool = False
     fit_tokens: int | None = None
+    priority: int = 0
+    deadline_seconds: float | None = None
 
     def encode(self, processor: Processor, on_stage: OnStage = no_progress) -> EncodedSample:
         """Encode the prompt, with its media as patches, up to the start of the answer.

@@ -1,98 +1,106 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prefill and decode of several sequences over one KV cache.
+"""Forward passes over chunks of sequences that share one paged KV cache.
 
-The only file of the engine that calls the model. Pictures are encoded one by one, which bounds memory and
-allows progress reports; the vision tower does not mix them in any case.
+The only file of the engine that calls the model for answers. Pictures are encoded one by one, when the first chunk
+needs their visual tokens, which bounds memory; the vision tower does not mix them in any case.
 
-Legend: S sequences, T tokens of a step, M visual tokens, D decoder width, V vocabulary.
+Legend: S sequences, R rows of logits, T tokens of a step, M visual tokens, D decoder width, V vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence as SequenceOf
 from itertools import accumulate
 
 import torch
 from torch import Tensor
 
 from finesight.attention_plan import AttentionPlan
-from finesight.batch import EncodedSample, PackedBatch, pack_vision
+from finesight.batch import PackedBatch, VisionInput, pack_vision
+from finesight.engine.feature_cache import FeatureCache
 from finesight.engine.request import OnStage
+from finesight.engine.scheduler import Chunk
 from finesight.engine.sequence import Sequence
 from finesight.errors import PromptTooLong
 from finesight.model.cache import KVCache
 from finesight.model.vl import VisionLanguageModel
 
-_BLOCK_MULTIPLE = 256
-"""The varlen kernel needs block sizes that are a multiple of this if several sequences share a cache."""
-
 
 class Runner:
-    """Runs sequences over one KV cache.
+    """Computes chunks with a model.
 
     Args:
         model: the network, in evaluation mode.
-        sequences: get one block each, large enough for prompt and answer.
+        kv: the KV cache of its sequences.
+        features: visual tokens of recent media.
         on_stage: progress callback.
     """
 
     def __init__(
-        self, model: VisionLanguageModel, sequences: list[Sequence], on_stage: OnStage
+        self,
+        model: VisionLanguageModel,
+        kv: KVCache,
+        features: FeatureCache,
+        on_stage: OnStage,
     ) -> None:
-        self._model, self._on_stage = model, on_stage
-        block_size = max(sequence.max_tokens for sequence in sequences)
-        if len(sequences) > 1:
-            block_size = -(-block_size // _BLOCK_MULTIPLE) * _BLOCK_MULTIPLE
-        for index, sequence in enumerate(sequences):
-            sequence.blocks = (index,)
-        self._kv = KVCache(
-            model.config.text, len(sequences), block_size, dtype=model.dtype, device=model.device
-        )
+        self._model, self._kv, self._features = model, kv, features
+        self._on_stage = on_stage
 
     @torch.inference_mode()
-    def step(self, sequences: list[Sequence]) -> Tensor:
-        """One forward pass over the tokens of each sequence that are not in the cache yet.
+    def step(self, chunks: SequenceOf[Chunk]) -> Tensor:
+        """One forward pass; prompts and answers may be mixed.
 
-        Sequences that are new (prefill) and others (decode) may be mixed.
+        It can be repeated: of the sequences, only `features` change.
 
         Args:
-            sequences: some of those the runner was created with.
+            chunks: at least one; each sequence has blocks for its chunk.
 
         Returns:
-            float[S, V], logits of the next token of each sequence.
+            float[R, V], `num_logits` rows of each chunk, in order.
         """
-        new = [sequence.sample for sequence in sequences if sequence.needs_prefill]
-        embeds = [encode_media(self._model, sample, self._on_stage) for sample in new]
-        prompt_tokens = sum(sample.input_ids.numel() for sample in new)
-        if new:
-            self._on_stage("prefill", 0, prompt_tokens)
-        batch = self._batch(sequences)
+        embeds = [self._visual_tokens(chunk) for chunk in chunks]
+        prompts = [chunk for chunk in chunks if chunk.sequence.is_prefilling]
+        for chunk in prompts:
+            self._report(chunk.sequence, chunk.start)
+        batch = self._batch(chunks)
+        visual = [each for each in embeds if each is not None]
         hidden = self._model(
             batch.to(self._model.device),
-            vision_embeds=torch.cat(embeds) if batch.visual_index.numel() else None,
+            vision_embeds=torch.cat(visual) if visual else None,
             kv=self._kv,
         )
-        for sequence, length in zip(sequences, batch.attention.query_lengths, strict=True):
-            sequence.num_cached += length
-        last = [end - 1 for end in accumulate(batch.attention.query_lengths)]
-        logits: Tensor = self._model.logits(hidden[last])
-        if new:
-            self._on_stage("prefill", prompt_tokens, prompt_tokens)
+        ends = accumulate(chunk.num_tokens for chunk in chunks)
+        rows = [
+            row
+            for chunk, end in zip(chunks, ends, strict=True)
+            for row in range(end - chunk.num_logits, end)
+        ]
+        logits: Tensor = self._model.logits(hidden[rows])
+        for chunk in prompts:
+            self._report(chunk.sequence, chunk.end)
         return logits
 
-    def _batch(self, sequences: list[Sequence]) -> PackedBatch:
+    def _report(self, sequence: Sequence, done: int) -> None:
+        self._on_stage("prefill", done, sequence.num_tokens)
+
+    def _batch(self, chunks: SequenceOf[Chunk]) -> PackedBatch:
         """The tokens of one forward pass, on the CPU."""
-        tokens, positions = zip(*(sequence.next_tokens() for sequence in sequences), strict=True)
-        lengths = [ids.numel() for ids in tokens]
-        starts = [0, *accumulate(lengths)]
-        places = [
-            sequence.sample.visual_index + start
-            for sequence, start in zip(sequences, starts, strict=False)
-            if sequence.needs_prefill
-        ]
+        tokens, positions, places = [], [], []
+        start = 0
+        for chunk in chunks:
+            sequence = chunk.sequence
+            ids, where = sequence.tokens(chunk.start, chunk.end)
+            first, last = sequence.visual_range(chunk.start, chunk.end)
+            if first < last:
+                within = sequence.sample.visual_index[first:last] - chunk.start
+                places.append(within + start)
+            tokens.append(ids)
+            positions.append(where)
+            start += chunk.num_tokens
         plan = AttentionPlan.paged(
-            lengths,
-            [each.num_cached + length for each, length in zip(sequences, lengths, strict=True)],
-            [sequence.blocks for sequence in sequences],
+            [chunk.num_tokens for chunk in chunks],
+            [chunk.end for chunk in chunks],
+            [chunk.sequence.blocks for chunk in chunks],
             self._kv.block_size,
         )
         return PackedBatch.from_tokens(
@@ -101,6 +109,36 @@ class Runner:
             plan,
             torch.cat(places) if places else None,
         )
+
+    def _visual_tokens(self, chunk: Chunk) -> Tensor | None:
+        """`[M, D]`, the visual tokens of a chunk; None if it has none. Those after it stay with the sequence."""
+        sequence = chunk.sequence
+        first, last = sequence.visual_range(chunk.start, chunk.end)
+        if first == last:
+            return None
+        parts = []
+        for index, item, begin, end in sequence.media_between(first, last):
+            features = sequence.features.get(index)
+            if features is None:
+                features = self._encoded(sequence, index, item)
+            if end < item.num_visual_tokens:
+                sequence.features[index] = features
+            else:
+                sequence.features.pop(index, None)
+            parts.append(features[begin:end])
+        return torch.cat(parts)
+
+    def _encoded(self, sequence: Sequence, index: int, item: VisionInput) -> Tensor:
+        """`[M, D]` of one medium, from the cache or from the vision tower."""
+        total = sequence.sample.visual_index.numel()
+        done = sum(each.num_visual_tokens for each in sequence.sample.vision[:index])
+        self._on_stage("vision", done, total)
+        features = self._features.get(item.digest)
+        if features is None:
+            features = self._model.encode_vision(pack_vision([item]).to(self._model.device))
+            self._features.put(item.digest, features)
+        self._on_stage("vision", done + item.num_visual_tokens, total)
+        return features.to(self._model.device)
 
 
 def check_length(prompt_tokens: int, max_new_tokens: int, max_position_embeddings: int) -> None:
@@ -115,20 +153,3 @@ def check_length(prompt_tokens: int, max_new_tokens: int, max_position_embedding
         f"{max_position_embeddings}",
         hint=f"{less}give pictures and videos fewer tokens with max_pixels, fps or nframes",
     )
-
-
-def encode_media(model: VisionLanguageModel, sample: EncodedSample, on_stage: OnStage) -> Tensor:
-    """Encode all media of a sample, one item at a time.
-
-    Returns:
-        `[M, D]` in order of appearance; no row for text alone.
-    """
-    total, done = sample.visual_index.numel(), 0
-    parts = [torch.empty(0, model.config.text.hidden_size, dtype=model.dtype, device=model.device)]
-    for item in sample.vision:
-        on_stage("vision", done, total)
-        parts.append(model.encode_vision(pack_vision([item]).to(model.device)))
-        done += item.num_visual_tokens
-    if sample.vision:
-        on_stage("vision", total, total)
-    return torch.cat(parts)

@@ -3,58 +3,133 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
+from itertools import accumulate, count
 
 import torch
 from torch import Tensor
 
-from finesight.batch import IGNORE_INDEX, EncodedSample
+from finesight.batch import IGNORE_INDEX, EncodedSample, VisionInput
 from finesight.conversation import Reply, Usage
-from finesight.engine.sampler import Sampler
+from finesight.engine.block_pool import BlockKeys
+from finesight.engine.sampler import Pick, Sampler
 from finesight.engine.transcript import Transcript
+
+_arrivals = count()
 
 
 class Sequence:
-    """One encoded request.
+    """One encoded request. Sequences are ordered by priority, then arrival.
 
     Args:
         sample: prompt and media, up to the start of the answer.
         sampler: draws its tokens.
         transcript: collects its answer.
+        block_size: tokens of a block of the KV cache.
+        priority: higher ones come first.
 
     Attributes:
+        token_ids: prompt and answer so far.
         blocks: its blocks of the KV cache, in the order of its tokens.
+        keys: keys of its complete blocks.
         num_cached: tokens whose keys and values are in the cache.
+        num_reused: tokens that another request had computed.
+        num_preemptions: how often its blocks were taken away.
+        drafts: guesses of the next tokens of the answer, for the next forward pass.
+        features: visual tokens of its media that are in use, by index of the medium.
     """
 
-    def __init__(self, sample: EncodedSample, sampler: Sampler, transcript: Transcript) -> None:
+    def __init__(
+        self,
+        sample: EncodedSample,
+        sampler: Sampler,
+        transcript: Transcript,
+        *,
+        block_size: int,
+        priority: int = 0,
+    ) -> None:
         self.sample = sample
         self.sampler = sampler
         self.transcript = transcript
-        self.blocks: tuple[int, ...] = ()
+        self.token_ids: list[int] = sample.input_ids.tolist()
+        self.num_prompt_tokens = len(self.token_ids)
+        self.blocks: list[int] = []
+        self.keys = BlockKeys(sample, block_size)
         self.num_cached = 0
+        self.num_reused = 0
+        self.num_preemptions = 0
+        self.drafts: list[int] = []
+        self.features: dict[int, Tensor] = {}
+        self._order = (-priority, next(_arrivals))
+        self._visual_places: list[int] = sample.visual_index.tolist()
+        self._item_ends = list(accumulate(item.num_visual_tokens for item in sample.vision))
+
+    def __lt__(self, other: Sequence) -> bool:
+        """Whether it comes before another one."""
+        return self._order < other._order
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of prompt and answer so far."""
+        return len(self.token_ids)
 
     @property
     def max_tokens(self) -> int:
         """Maximum length of prompt and answer together."""
-        return self.sample.input_ids.numel() + self.sampler.sampling.max_new_tokens
+        return self.num_prompt_tokens + self.sampler.sampling.max_new_tokens
 
     @property
-    def needs_prefill(self) -> bool:
-        """Whether its prompt is not in the KV cache yet."""
-        return self.num_cached == 0
+    def is_prefilling(self) -> bool:
+        """Whether more tokens than the last one are not in the KV cache yet."""
+        return self.num_cached + 1 < self.num_tokens
 
-    def next_tokens(self) -> tuple[Tensor, Tensor]:
-        """Tokens that are not in the cache yet: the prompt, later the last token of the answer.
+    @property
+    def is_finished(self) -> bool:
+        """Whether the answer has ended."""
+        return self.transcript.finish_reason is not None
+
+    def push(self, pick: Pick) -> str:
+        """Add the next token of the answer and return the text that is now final."""
+        shown = self.transcript.push(pick)
+        self.token_ids.append(pick.token_id)
+        return shown
+
+    def tokens(self, start: int, end: int) -> tuple[Tensor, Tensor]:
+        """Token ids and positions of `[start, end)`, drafts included.
 
         Returns:
             int64[T] token ids and int64[3, T] position ids.
         """
-        if self.needs_prefill:
-            return self.sample.input_ids, self.sample.position_ids
-        position = self.num_cached + self.sample.rope_delta
-        newest = self.transcript.token_ids[-1]
-        return torch.tensor([newest]), torch.full((3, 1), position)
+        prompt = self.num_prompt_tokens
+        if end <= prompt:
+            return self.sample.input_ids[start:end], self.sample.position_ids[:, start:end]
+        first = max(start, prompt)
+        answer = torch.tensor([*self.token_ids[first:], *self.drafts][: end - first])
+        places = torch.arange(first, end) + self.sample.rope_delta
+        if start >= prompt:
+            return answer, places.expand(3, -1)
+        return (
+            torch.cat([self.sample.input_ids[start:], answer]),
+            torch.cat([self.sample.position_ids[:, start:], places.expand(3, -1)], dim=1),
+        )
+
+    def visual_range(self, start: int, end: int) -> tuple[int, int]:
+        """First and one past the last visual token, counted over all media, among the tokens `[start, end)`."""
+        return bisect_left(self._visual_places, start), bisect_left(self._visual_places, end)
+
+    def media_between(self, first: int, last: int) -> list[tuple[int, VisionInput, int, int]]:
+        """Media that hold the visual tokens `[first, last)`.
+
+        Returns:
+            Index, medium, and which of its own visual tokens, as first and one past the last.
+        """
+        found = []
+        for index, (item, stop) in enumerate(zip(self.sample.vision, self._item_ends, strict=True)):
+            begin = stop - item.num_visual_tokens
+            if begin < last and first < stop:
+                found.append((index, item, max(first, begin) - begin, min(last, stop) - begin))
+        return found
 
     def so_far(self) -> EncodedSample:
         """The prompt with the answer's tokens appended."""
@@ -72,6 +147,7 @@ class Sequence:
                 prompt_tokens=sample.input_ids.numel(),
                 visual_tokens=sample.visual_index.numel(),
                 completion_tokens=len(transcript.token_ids),
+                cached_tokens=min(self.num_reused, self.num_prompt_tokens),
             ),
             media=sample.media,
             logprobs=tuple(transcript.logprobs),

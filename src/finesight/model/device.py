@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks that a device can be used."""
+"""Devices: whether one can be used, and its free memory."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import torch
 
@@ -29,3 +31,20 @@ def checked_device(name: str) -> str:
             hint="`finesight doctor` lists what this machine has",
         ) from error
     return name
+
+
+def memory_bytes() -> tuple[int, int]:
+    """Total and available memory of the host, in bytes; 0 if unknown."""
+    table = Path("/proc/meminfo")
+    if not table.is_file():
+        return 0, 0
+    rows = dict(line.split(":", 1) for line in table.read_text(encoding="ascii").splitlines())
+    total, available = (int(rows[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
+    return total, available
+
+
+def available_bytes(device: torch.device | str) -> int:
+    """Free memory of a device, in bytes; 0 if unknown."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return memory_bytes()[1]

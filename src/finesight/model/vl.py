@@ -41,7 +41,7 @@ class VisionLanguageModel(nn.Module):
     def __init__(self, config: ModelConfig, *, attention: str = "sdpa") -> None:
         super().__init__()
         self.config = config
-        backend = check_backend(attention)
+        self.attention = backend = check_backend(attention)
         text = config.text
         self.visual = VisionTransformer(config.vision, attention=backend)
         self.model = TextDecoder(text, attention=backend)

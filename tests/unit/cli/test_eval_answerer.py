@@ -38,7 +38,10 @@ def endpoint(**changes):
 def test_a_batch_is_decoded_together_and_named(tiny_model_folder):
     alone = answerer(model=str(tiny_model_folder)).responder()
     together = answerer(model=str(tiny_model_folder), batch=4).responder()
-    assert (alone.responder.max_sequences, together.responder.max_sequences) == (1, 4)
+    assert (alone.responder.options.max_sequences, together.responder.options.max_sequences) == (
+        1,
+        4,
+    )
     assert together.name == alone.name.replace(")", ", 4 together)")
 
 

@@ -14,23 +14,27 @@ from finesight.processor.processor import Processor
 class ScriptedModel(torch.nn.Module):
     """Gives logits from a function of the step: `script(step) -> float32[V]`.
 
-    Hidden states hold two numbers, the step of their token in its answer and the block of their sequence; that is all
-    that `logits` needs.
+    It writes the tokens it is given into the KV cache, as keys of the first layer, and finds the steps from what the
+    cache holds: the answer begins after the last opening of an assistant turn. So a wrong slot or block table gives
+    wrong text. Hidden states hold two numbers, the step of a token in its answer and the place of its sequence.
     """
 
     device = torch.device("cpu")
     dtype = torch.float32
+    attention = "sdpa"
 
-    def __init__(self, config: ModelConfig, script) -> None:
+    def __init__(self, config: ModelConfig, script, opening: list[int]) -> None:
         super().__init__()
         self.config = config
         self.script = script
+        self.opening = opening
         self.lm_head = torch.nn.Identity()
-        self.prompt_tokens: dict[int, int] = {}
         self.broken: set[tuple[int, int]] = set()
-        """Block and step of logits that are NaN."""
+        """Place of a sequence and step of logits that are NaN."""
         self.vision_calls = 0
         self.positions: list[list[int]] = []
+        self.batches: list[list[int]] = []
+        """New tokens of each sequence, per forward pass."""
 
     def encode_vision(self, vision):
         self.vision_calls += 1
@@ -38,24 +42,38 @@ class ScriptedModel(torch.nn.Module):
 
     def forward(self, batch, *, vision_embeds=None, kv=None):
         plan = batch.attention
-        hidden = []
-        for index, (new, total) in enumerate(
-            zip(plan.query_lengths, plan.key_lengths, strict=True)
-        ):
-            block = -1 - index if plan.block_table is None else int(plan.block_table[index, 0])
-            if new == total:
-                self.prompt_tokens[block] = total
-            start = total - new - self.prompt_tokens[block] + 1
-            hidden += [[step, block] for step in range(start, start + new)]
         self.positions.append(batch.position_ids[:, -1].tolist())
+        self.batches.append(list(plan.query_lengths))
+        if kv is None:
+            return torch.tensor([[0, 0]] * len(batch.input_ids)).float()
+        slots = kv.keys[0].flatten(0, 1)[:, 0, 0]
+        slots[plan.slot_mapping] = batch.input_ids.float()
+        hidden = []
+        lengths = zip(plan.query_lengths, plan.key_lengths, strict=True)
+        for place, (new, total) in enumerate(lengths):
+            blocks = plan.block_table[place].long()
+            known = slots.view(-1, kv.block_size)[blocks].flatten()[:total].int().tolist()
+            begin = last_start(known, self.opening)
+            hidden += [[token - begin, place] for token in range(total - new, total)]
         return torch.tensor(hidden).float()
 
     def logits(self, hidden):
+        if not len(hidden):
+            return torch.empty(0, self.config.text.vocab_size)
         rows = [self.script(int(step)) for step, _ in hidden]
-        for row, (step, block) in zip(rows, hidden.int().tolist(), strict=True):
-            if (block, step) in self.broken:
+        for row, (step, place) in zip(rows, hidden.int().tolist(), strict=True):
+            if (place, step) in self.broken:
                 row.fill_(float("nan"))
         return torch.stack(rows)
+
+
+def last_start(tokens: list[int], opening: list[int]) -> int:
+    """Index of the last token of the last opening of an assistant turn; its row predicts step 0."""
+    size = len(opening)
+    for start in range(len(tokens) - size, -1, -1):
+        if tokens[start : start + size] == opening:
+            return start + size - 1
+    return len(tokens)  # inside a prompt
 
 
 @pytest.fixture(scope="session")
@@ -68,8 +86,14 @@ def processor(tiny_tokenizer, tiny_config) -> Processor:
     return Processor(tiny_tokenizer, tiny_config)
 
 
+@pytest.fixture(scope="session")
+def opening(tiny_tokenizer) -> list[int]:
+    """Tokens that open an assistant turn."""
+    return [tiny_tokenizer.special_id("<|im_start|>"), *tiny_tokenizer.encode("assistant\n")]
+
+
 @pytest.fixture
-def says(tiny_tokenizer, tiny_config):
+def says(tiny_tokenizer, tiny_config, opening):
     """`says("text")`: a model that writes the text and ends; `says(ids)`: exactly these tokens."""
 
     def build(script) -> ScriptedModel:
@@ -81,15 +105,15 @@ def says(tiny_tokenizer, tiny_config):
             row[script[step % len(script)]] = 10.0
             return row
 
-        return ScriptedModel(tiny_config, logits)
+        return ScriptedModel(tiny_config, logits, opening)
 
     return build
 
 
 @pytest.fixture
-def scripted(tiny_config):
+def scripted(tiny_config, opening):
     """`scripted(function of the step)`: a model with these logits."""
-    return lambda script: ScriptedModel(tiny_config, script)
+    return lambda script: ScriptedModel(tiny_config, script, opening)
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,16 @@ import torch
 from finesight.api.model import load
 from finesight.config.model import ModelConfig
 from finesight.conversation import Conversation, ImagePart, Message, Sampling, TextPart
+from finesight.engine.block_pool import BlockPool
 from finesight.engine.engine import Engine
+from finesight.engine.feature_cache import FeatureCache
 from finesight.engine.runner import Runner, check_length
 from finesight.engine.sampler import Pick, Sampler
+from finesight.engine.scheduler import Scheduler
 from finesight.engine.sequence import Sequence, extended
 from finesight.engine.transcript import Transcript
 from finesight.errors import PromptTooLong
+from finesight.model.cache import KVCache
 from finesight.model.weights import load_model
 
 ANSWERED = Conversation(
@@ -114,12 +118,18 @@ def test_token_by_token_is_one_forward_over_the_longer_sample(
     sample = with_picture(processor, picture)
     sampling = Sampling(max_new_tokens=3)
     transcript = Transcript(processor.tokenizer, sampling, ())
-    sequence = Sequence(sample, Sampler(sampling, sample.input_ids), transcript)
-    runner = Runner(network, [sequence], lambda *stage: None)
-    steps = [runner.step([sequence])[0]]
-    for token in (7, 8, 9):
-        transcript.push(Pick(token))
-        steps.append(runner.step([sequence])[0])
+    kv = KVCache(network.config.text, num_blocks=40, block_size=8)
+    sequence = Sequence(sample, Sampler(sampling, sample.input_ids), transcript, block_size=8)
+    runner = Runner(network, kv, FeatureCache(0), lambda *stage: None)
+    scheduler = Scheduler(BlockPool(40, 8), max_sequences=1, max_step_tokens=500)
+    scheduler.add(sequence)
+    steps = []
+    for token in (7, 8, 9, None):
+        chunks = scheduler.schedule()
+        steps.append(runner.step(chunks)[0])
+        scheduler.advance(chunks)
+        if token is not None:
+            sequence.push(Pick(token))
     with torch.inference_mode():
         hidden = network(pack([extended(sample, [7, 8, 9])]))
         whole = network.logits(hidden[-4:])

@@ -176,10 +176,15 @@ def test_other_seed_other_answer(random_engine, question):
 
 def test_each_picture_is_encoded_once(says, processor, picture):
     model = says("ok then, here we go")
-    parts = (ImagePart(source=picture), ImagePart(source=picture), TextPart("Compare."))
-    reply = ask(Engine(model, processor), Conversation((Message("user", parts),)))
+    other = ImagePart(source=picture.rotate(180))
+    parts = (ImagePart(source=picture), other, ImagePart(source=picture), TextPart("Compare."))
+    engine = Engine(model, processor)
+    reply = ask(engine, Conversation((Message("user", parts),)))
+    assert model.vision_calls == 2  # of two equal pictures, the second is known
+    assert len(reply.media) == 3
+    again = (other, TextPart("And this one?"))
+    ask(engine, Conversation((Message("user", again),)))
     assert model.vision_calls == 2
-    assert len(reply.media) == 2
     assert reply.media[0].resize.original.width == picture.width
     assert reply.usage.visual_tokens == sum(record.visual_tokens for record in reply.media)
 

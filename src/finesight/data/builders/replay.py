@@ -78,7 +78,7 @@ class Replay:
 
     Args:
         config: what to write.
-        engine: the decoder, with `max_sequences` of the config's batch.
+        engine: the decoder, whose `max_sequences` is the config's batch.
     """
 
     def __init__(self, config: ReplayConfig, engine: Engine) -> None:

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One step of all running sequences: schedule, compute, draw, report.
+
+Used by one thread at a time; `worker` calls it. If the computation of several sequences raises an exception, each is
+computed alone, and only those that fail again end with an error.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from finesight.batch import pack
+from finesight.conversation import StreamEvent
+from finesight.engine.block_pool import BlockPool
+from finesight.engine.feature_cache import FeatureCache
+from finesight.engine.lookup import draft
+from finesight.engine.nonfinite import first_nonfinite
+from finesight.engine.options import EngineOptions, make_cache
+from finesight.engine.request import OnStage
+from finesight.engine.runner import Runner
+from finesight.engine.sampler import pick_rows
+from finesight.engine.scheduler import Chunk, Scheduler
+from finesight.engine.sequence import Sequence
+from finesight.errors import EngineError, FinesightError, OutOfBlocks
+from finesight.model.vl import VisionLanguageModel
+
+Outcome = StreamEvent | FinesightError
+"""A piece of an answer, or the error that ends it."""
+
+_BYTES_PER_MB = 10**6
+
+
+class Core:
+    """Sequences, their cache and the model.
+
+    Args:
+        model: the network, in evaluation mode.
+        options: batch size and memory.
+        on_stage: progress callback.
+
+    Attributes:
+        lock: held while the model computes.
+
+    Raises:
+        ConfigError: the memory does not hold one block of the KV cache.
+    """
+
+    def __init__(
+        self, model: VisionLanguageModel, options: EngineOptions, on_stage: OnStage
+    ) -> None:
+        self._model, self._options, self._on_stage = model, options, on_stage
+        kv = make_cache(options, model)
+        self.lock = threading.Lock()
+        self.pool = BlockPool(kv.num_blocks, kv.block_size)
+        self.scheduler = Scheduler(
+            self.pool,
+            max_sequences=options.max_sequences,
+            max_step_tokens=options.max_step_tokens,
+            shares_prefixes=options.prefix_cache,
+            is_deterministic=options.deterministic,
+        )
+        features = FeatureCache(
+            int(options.vision_cache_mb * _BYTES_PER_MB), options.vision_cache_folder
+        )
+        self._runner = Runner(model, kv, features, on_stage)
+
+    def check_fits(self, prompt_tokens: int, max_new_tokens: int) -> None:
+        """Raise `OutOfBlocks` if prompt and answer would not fit an empty cache."""
+        room = self.pool.num_blocks * self.pool.block_size
+        if prompt_tokens + max_new_tokens > room:
+            raise OutOfBlocks(
+                f"prompt ({prompt_tokens} tokens) and answer (at most {max_new_tokens}) need "
+                f"{prompt_tokens + max_new_tokens} tokens of the KV cache, which has {room}",
+                hint="lower max_new_tokens or the pixels of the pictures, or raise kv_cache_gb",
+            )
+
+    def step(self) -> list[tuple[Sequence, Outcome]]:
+        """Compute one step; finished and failed sequences are removed."""
+        with self.lock:
+            if self._options.draft_tokens:
+                self._draft()
+            chunks = self.scheduler.schedule()
+            outcomes: list[tuple[Sequence, Outcome]] = []
+            computed: list[tuple[Chunk, Tensor]] = []
+            for chunk, result in self._computed(chunks):
+                if isinstance(result, Tensor):
+                    computed.append((chunk, result))
+                else:
+                    outcomes.append((chunk.sequence, result))
+            self.scheduler.advance([chunk for chunk, _ in computed])
+            outcomes += self._drawn(computed)
+            self._report()
+            for sequence, outcome in outcomes:
+                if isinstance(outcome, FinesightError) or outcome.reply is not None:
+                    self.scheduler.remove(sequence)
+            return outcomes
+
+    def cancel(self, sequence: Sequence) -> StreamEvent:
+        """Remove a sequence; its last event has the answer so far."""
+        self.scheduler.remove(sequence)
+        sequence.transcript.finish_reason = "cancelled"
+        return _event(sequence, "")
+
+    def _draft(self) -> None:
+        for sequence in self.scheduler.running:
+            sequence.drafts = []
+            if not sequence.is_prefilling and sequence.num_cached:
+                room = sequence.max_tokens - sequence.num_tokens - 1
+                most = min(self._options.draft_tokens, room)
+                sequence.drafts = draft(sequence.token_ids, most)
+
+    def _computed(self, chunks: list[Chunk]) -> Iterator[tuple[Chunk, Tensor | FinesightError]]:
+        """Rows of logits of each chunk, or its error."""
+        if not chunks:
+            return
+        if self._options.deterministic and len(chunks) > 1:
+            for chunk in chunks:
+                yield from self._computed([chunk])
+            return
+        try:
+            logits = self._runner.step(chunks)
+        except Exception as error:  # noqa: BLE001  # it must not end the other requests
+            if len(chunks) > 1:
+                for chunk in chunks:
+                    yield from self._computed([chunk])
+            else:
+                yield chunks[0], _as_finesight_error(error)
+            return
+        yield from zip(chunks, logits.split([chunk.num_logits for chunk in chunks]), strict=True)
+
+    def _drawn(self, computed: list[tuple[Chunk, Tensor]]) -> list[tuple[Sequence, Outcome]]:
+        """Draw the next tokens; where a draft is right, the row after it is drawn from as well."""
+        outcomes: list[tuple[Sequence, Outcome]] = []
+        active = [(chunk.sequence, logits) for chunk, logits in computed if chunk.num_logits]
+        starts = {sequence: sequence.num_cached for sequence, _ in active}
+        place = 0
+        while active:
+            rows = torch.stack([logits[place] for _, logits in active])
+            finite = torch.isfinite(rows).all(dim=1).tolist()
+            broken = [
+                each for (each, _), is_fine in zip(active, finite, strict=True) if not is_fine
+            ]
+            outcomes += [(each, self._nonfinite(each)) for each in broken]
+            if broken:
+                rows = rows[finite]
+                active = [each for each, is_fine in zip(active, finite, strict=True) if is_fine]
+            picks = pick_rows(rows, [sequence.sampler for sequence, _ in active])
+            further = []
+            for (sequence, logits), pick in zip(active, picks, strict=True):
+                outcomes.append((sequence, _event(sequence, sequence.push(pick))))
+                is_right = place < len(sequence.drafts) and pick.token_id == sequence.drafts[place]
+                if is_right and place + 1 < len(logits) and not sequence.is_finished:
+                    sequence.num_cached += 1
+                    further.append((sequence, logits))
+            active = further
+            place += 1
+        for sequence, start in starts.items():
+            if sequence.num_cached > start:
+                self.scheduler.publish_accepted(sequence, start)
+        return outcomes
+
+    def _report(self) -> None:
+        running = self.scheduler.running
+        done = sum(len(each.transcript.token_ids) for each in running)
+        if done:
+            total = sum(each.sampler.sampling.max_new_tokens for each in running)
+            self._on_stage("decode", done, total)
+
+    def _nonfinite(self, sequence: Sequence) -> EngineError:
+        where = first_nonfinite(self._model, pack([sequence.so_far()]))
+        return EngineError(
+            f"the scores of token {len(sequence.transcript.token_ids) + 1} of the answer are not finite; "
+            f"the first layer that gave NaN or infinity is {where}",
+            hint="run `finesight doctor`; try dtype float32, or another copy of the weights",
+        )
+
+
+def _event(sequence: Sequence, shown: str) -> StreamEvent:
+    return StreamEvent(
+        text=shown,
+        num_tokens=len(sequence.transcript.token_ids),
+        reply=sequence.reply() if sequence.is_finished else None,
+    )
+
+
+def _as_finesight_error(error: Exception) -> FinesightError:
+    """The error of one request; memory that runs out on a device is told with what helps."""
+    if isinstance(error, FinesightError):
+        return error
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return EngineError(
+            f"the memory did not suffice: {str(error).splitlines()[0][:200]}",
+            hint="lower the pixels of the pictures, max_step_tokens or kv_cache_gb",
+        )
+    return EngineError(f"the model failed with {type(error).__name__}: {str(error)[:300]}")

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Visual tokens of recent pictures and videos, so that a second question needs no vision tower.
+
+The key is `VisionInput.digest`: equal pixels, grid and clock. The least recently used entries are dropped first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from finesight import files
+from finesight.errors import EngineError
+
+
+class FeatureCache:
+    """Visual tokens by digest, in memory of limited size and, optionally, in a folder.
+
+    Args:
+        max_bytes: most memory; larger entries are not kept in memory.
+        folder: where every entry is stored, too; of one model and dtype only. None stores nothing.
+    """
+
+    def __init__(self, max_bytes: int, folder: Path | None = None) -> None:
+        self.max_bytes = max_bytes
+        self.num_bytes = 0
+        self._folder = folder
+        self._entries: OrderedDict[str, Tensor] = OrderedDict()
+
+    def get(self, digest: str) -> Tensor | None:
+        """`[M, D]`, the visual tokens of a medium, or None."""
+        if digest in self._entries:
+            self._entries.move_to_end(digest)
+            return self._entries[digest]
+        stored = self._read(digest)
+        if stored is not None:
+            self._keep(digest, stored)
+        return stored
+
+    def put(self, digest: str, features: Tensor) -> None:
+        """Store the visual tokens `[M, D]` of a medium.
+
+        Raises:
+            EngineError: the folder cannot be written.
+        """
+        self._keep(digest, features)
+        if self._folder is not None:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                with files.whole_file(self._path(digest), error=None) as draft:
+                    save_file({"features": features.contiguous().cpu()}, draft)
+            except OSError as error:
+                raise EngineError(
+                    f"visual tokens cannot be stored in {self._folder}: {error}",
+                    hint="free disk space, or use no folder for visual tokens",
+                ) from error
+
+    def _keep(self, digest: str, features: Tensor) -> None:
+        size = features.numel() * features.element_size()
+        if size > self.max_bytes or digest in self._entries:
+            return
+        self._entries[digest] = features
+        self.num_bytes += size
+        while self.num_bytes > self.max_bytes:
+            _, oldest = self._entries.popitem(last=False)
+            self.num_bytes -= oldest.numel() * oldest.element_size()
+
+    def _read(self, digest: str) -> Tensor | None:
+        """The entry in the folder; an unreadable one is computed and written again."""
+        if self._folder is None or not self._path(digest).is_file():
+            return None
+        try:
+            return load_file(self._path(digest))["features"]
+        except (OSError, SafetensorError, KeyError):
+            return None
+
+    def _path(self, digest: str) -> Path:
+        assert self._folder is not None
+        return self._folder / f"{digest}.safetensors"

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the engine: batch size, memory, caches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from finesight.config.model import TextConfig
+from finesight.errors import ConfigError
+from finesight.model.attention import VARLEN_BLOCK_MULTIPLE
+from finesight.model.cache import KVCache
+from finesight.model.device import available_bytes
+from finesight.model.vl import VisionLanguageModel
+
+__all__ = ["EngineOptions", "make_cache"]
+
+_BLOCK_SIZE = 32
+"""Tokens of a block: a shared prefix loses at most 31 tokens, and a block table is short."""
+
+_MEMORY_SHARE = 0.25
+"""Share of the free memory that the KV cache may take by default."""
+
+_BYTES_PER_GB = 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """Options of an engine.
+
+    Attributes:
+        max_sequences: requests that are answered at the same time.
+        max_waiting: requests that may wait for their turn; more are refused.
+        max_step_tokens: most tokens of a forward pass; longer prompts are computed in several.
+        kv_cache_gb: memory of the KV cache, in GB; None takes what `max_sequences` contexts need, at most a quarter
+            of the free memory. On a CPU, memory is used only once tokens are written to it.
+        prefix_cache: whether a prompt reuses keys and values of an earlier request with the same beginning.
+        vision_cache_mb: memory of the visual tokens that are kept for further questions, in MB.
+        vision_cache_folder: folder where they are kept, too; of one model only.
+        deterministic: whether a request has the same bits whatever runs beside it: sequences share no forward pass.
+        draft_tokens: most tokens per step that are guessed from the prompt and checked by the model (prompt lookup);
+            0 guesses none. The answer is the same.
+    """
+
+    max_sequences: int = 1
+    max_waiting: int = 1000
+    max_step_tokens: int = 2048
+    kv_cache_gb: float | None = None
+    prefix_cache: bool = True
+    vision_cache_mb: float = 256.0
+    vision_cache_folder: Path | None = None
+    deterministic: bool = False
+    draft_tokens: int = 0
+
+    def check(self) -> None:
+        """Raise `ConfigError` on a value outside its range and on options that exclude each other."""
+        for name, least in (
+            ("max_sequences", 1),
+            ("max_waiting", 1),
+            ("max_step_tokens", 1),
+            ("vision_cache_mb", 0),
+            ("draft_tokens", 0),
+        ):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        if self.kv_cache_gb is not None and self.kv_cache_gb <= 0:
+            raise ConfigError(f"kv_cache_gb is {self.kv_cache_gb:g}; it must be above 0")
+        if self.max_step_tokens < self.max_sequences:
+            raise ConfigError(
+                f"max_step_tokens is {self.max_step_tokens}, less than the {self.max_sequences} of max_sequences",
+                hint="a step computes at least one token of each running sequence: raise max_step_tokens",
+            )
+        if self.deterministic and self.draft_tokens:
+            raise ConfigError(
+                f"deterministic excludes draft_tokens = {self.draft_tokens}: drafts change how sums are rounded"
+            )
+
+
+def make_cache(options: EngineOptions, model: VisionLanguageModel) -> KVCache:
+    """The KV cache of an engine.
+
+    Raises:
+        ConfigError: the memory does not hold one block, or `deterministic` needs another step size.
+    """
+    config = model.config.text
+    block_size = VARLEN_BLOCK_MULTIPLE if model.attention == "varlen" else _BLOCK_SIZE
+    if options.deterministic and options.max_step_tokens % block_size:
+        raise ConfigError(
+            f"max_step_tokens is {options.max_step_tokens}; with deterministic it must be a multiple of {block_size}, "
+            "the tokens of a block of the KV cache"
+        )
+    needed = options.max_sequences * (config.max_position_embeddings + block_size)
+    token_bytes = _bytes_per_token(config, model.dtype)
+    if options.kv_cache_gb is None:
+        free = available_bytes(model.device)
+        most = int(_MEMORY_SHARE * free / token_bytes) if free else needed
+        num_tokens = min(needed, most)
+    else:
+        num_tokens = int(options.kv_cache_gb * _BYTES_PER_GB / token_bytes)
+    if num_tokens < block_size:
+        raise ConfigError(
+            f"the KV cache has room for {num_tokens} tokens of {token_bytes:,} bytes; a block has {block_size}",
+            hint="raise kv_cache_gb, or free memory",
+        )
+    return KVCache(
+        config, num_tokens // block_size, block_size, dtype=model.dtype, device=model.device
+    )
+
+
+def _bytes_per_token(config: TextConfig, dtype: torch.dtype) -> int:
+    values = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim
+    return values * dtype.itemsize
