@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from finesight.conversation import MediaRecord as MediaRecord
     from finesight.conversation import Message as Message
     from finesight.conversation import Reply as Reply
-    from finesight.conversation import Responder as Responder
     from finesight.conversation import Sampling as Sampling
     from finesight.conversation import StreamEvent as StreamEvent
     from finesight.conversation import TextPart as TextPart
@@ -45,13 +44,14 @@ if TYPE_CHECKING:
     from finesight.processor.vision_info import fetch_image as fetch_image
     from finesight.processor.vision_info import fetch_video as fetch_video
     from finesight.processor.vision_info import process_vision_info as process_vision_info
+    from finesight.responder import Responder as Responder
 
 _HOMES = {
     "finesight.api.model": ("Model", "load"),
     "finesight.api.options": ("AskOptions",),
     "finesight.api.shared": ("ask", "locate"),
     "finesight.conversation": (
-        *("Conversation", "ImagePart", "MediaRecord", "Message", "Reply", "Responder"),
+        *("Conversation", "ImagePart", "MediaRecord", "Message", "Reply"),
         *("Sampling", "StreamEvent", "TextPart", "VideoPart"),
     ),
     "finesight.errors": ("ConfigError", "FinesightError", "MediaError", "WeightsError"),
@@ -60,6 +60,7 @@ _HOMES = {
     "finesight.processor.processor": ("Processor",),
     "finesight.processor.resize": ("smart_resize",),
     "finesight.processor.vision_info": ("fetch_image", "fetch_video", "process_vision_info"),
+    "finesight.responder": ("Responder",),
 }
 """Where each public name lives."""
 

@@ -5,15 +5,15 @@ A conversation is a tuple of messages, a message a tuple of parts in reading ord
 like text; there is no separate list of media. `finesight.text.messages` reads the dictionaries of
 qwen-vl-utils and of the OpenAI chat format into these records.
 
-Code above the engine uses a model only through `Responder`, `Scorer` or `Streamer`.
+Code above the engine uses a model only through the protocols of `finesight.responder`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 
 from finesight.errors import ConfigError
 from finesight.geometry import Clock, Resize
@@ -359,32 +359,6 @@ class Reply:
     logprobs: tuple[TokenLogprob, ...] = field(default=())
 
 
-class Responder(Protocol):
-    """Answers conversations: the engine, an HTTP endpoint, a scripted fake."""
-
-    def respond(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
-        """Answer each conversation; replies come in the order of the conversations."""
-        ...
-
-
-class Scorer(Protocol):
-    """Computes log-probabilities of given assistant turns."""
-
-    def score(self, conversations: Sequence[Conversation]) -> list[list[float]]:
-        """Log-probability of each target token of each conversation."""
-        ...
-
-
-class Embedder(Protocol):
-    """Computes a vector for each conversation, for search by similarity."""
-
-    def embed(
-        self, conversations: Sequence[Conversation], *, pooling: Literal["last", "mean"] = "last"
-    ) -> list[list[float]]:
-        """Vectors of unit length: of the last token's state, or of the mean over all tokens."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamEvent:
     """A piece of a streamed answer.
@@ -398,11 +372,3 @@ class StreamEvent:
     text: str
     num_tokens: int
     reply: Reply | None = None
-
-
-class Streamer(Protocol):
-    """Streams answers."""
-
-    def stream(self, conversation: Conversation, sampling: Sampling) -> Iterator[StreamEvent]:
-        """Yield pieces as they are generated; the last event has the complete reply."""
-        ...

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Number and wait policy of torch's OpenMP threads.
+"""Number and wait policy of torch's OpenMP threads, and the memory of the host.
 
 OpenMP threads spin while they wait. On a machine with other load, a spinning thread can occupy the core that the other
 threads need, and an answer takes 40 times as long. With the wait policy "passive" they sleep. OpenMP reads both
@@ -115,3 +115,13 @@ def _read(path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError:
         return ""
+
+
+def memory_bytes() -> tuple[int, int]:
+    """Total and available memory of the host, in bytes; 0 if unknown."""
+    table = Path("/proc/meminfo")
+    if not table.is_file():
+        return 0, 0
+    rows = dict(line.split(":", 1) for line in table.read_text(encoding="ascii").splitlines())
+    total, available = (int(rows[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
+    return total, available

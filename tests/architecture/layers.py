@@ -8,7 +8,8 @@
           └▶ data ▶ engine ▶ checkpoints          a decoder writes conversations to learn from
                └▶ processor │ model │ remote │ present │ screen    processor and model meet only in batch
                     └▶ media │ text │ parse │ browser              siblings
-                         └▶ config ▶ batch ▶ conversation, attention_plan ▶ geometry ▶ inputs, threads, files ▶ errors
+                         └▶ config ▶ batch, responder ▶ conversation, attention_plan ▶ geometry
+                              └▶ inputs, threads, files ▶ errors
 
 An import inside a function counts like any other; so does one for types alone, where it names a
 layer of ours.
@@ -27,7 +28,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("inputs", "threads", "files"),
     ("geometry",),
     ("conversation", "attention_plan"),
-    ("batch",),
+    ("batch", "responder"),
     ("config",),
     ("media", "text", "parse", "browser"),
     ("processor", "model", "remote", "present", "screen"),
@@ -58,6 +59,7 @@ TORCH_FREE = (
         "geometry",
         "threads",
         "conversation",
+        "responder",
         "config",
         "parse",
         "media",

@@ -22,8 +22,9 @@ import torch
 from finesight.config.model import ModelConfig
 from finesight.config.sizes import named_config
 from finesight.conversation import Conversation, ImagePart, MediaRecord
-from finesight.doctor.machine import Speed, available_bytes
+from finesight.doctor.machine import Speed
 from finesight.model import flops
+from finesight.model.device import available_bytes
 from finesight.processor.plan import SamplePlan
 from finesight.processor.prepare import grid_of_record
 from finesight.processor.processor import Processor

@@ -19,8 +19,7 @@ from typing import Literal
 
 import torch
 
-from finesight.model.device import memory_bytes
-from finesight.threads import physical_cores
+from finesight.threads import memory_bytes, physical_cores
 
 Status = Literal["ok", "missing", "slow", "note"]
 

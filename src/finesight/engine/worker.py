@@ -179,8 +179,9 @@ class Ticket:
     ) -> None:
         self._worker, self._sequence, self._owner = worker, sequence, owner
         self._events: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        self._is_over = False
+        self._is_over = True  # until it is accepted; `__del__` runs in any case
         worker.add(sequence, self._events.put, deadline_seconds)
+        self._is_over = False
 
     def __iter__(self) -> Iterator[StreamEvent]:
         """The events.
@@ -218,5 +219,4 @@ class Ticket:
 
     def __del__(self) -> None:
         """Cancel the request if it is unfinished."""
-        if not getattr(self, "_is_over", True):
-            self._worker.cancel(self._sequence)
+        self.cancel()

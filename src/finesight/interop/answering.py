@@ -9,19 +9,11 @@ from importlib import import_module
 from types import ModuleType
 
 from finesight.api.model import load
-from finesight.conversation import (
-    Conversation,
-    Message,
-    Part,
-    Reply,
-    Responder,
-    Sampling,
-    TextPart,
-    VideoPart,
-)
+from finesight.conversation import Conversation, Message, Part, Reply, Sampling, TextPart, VideoPart
 from finesight.errors import ConfigError
 from finesight.evals.core.task import Budget
 from finesight.inputs import VIDEO_LIMITS
+from finesight.responder import Responder
 
 _OF_PICTURES = ("min_pixels", "max_pixels")
 

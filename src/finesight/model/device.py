@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from finesight.errors import ConfigError
+from finesight.threads import memory_bytes
 
 
 def checked_device(name: str) -> str:
@@ -31,16 +30,6 @@ def checked_device(name: str) -> str:
             hint="`finesight doctor` lists what this machine has",
         ) from error
     return name
-
-
-def memory_bytes() -> tuple[int, int]:
-    """Total and available memory of the host, in bytes; 0 if unknown."""
-    table = Path("/proc/meminfo")
-    if not table.is_file():
-        return 0, 0
-    rows = dict(line.split(":", 1) for line in table.read_text(encoding="ascii").splitlines())
-    total, available = (int(rows[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
-    return total, available
 
 
 def available_bytes(device: torch.device | str) -> int:

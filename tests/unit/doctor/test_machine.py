@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from finesight.doctor import machine
+from finesight.threads import memory_bytes
 
 
 def test_report_names_versions_and_hints():
@@ -38,7 +39,7 @@ def test_speed_is_positive():
 
 
 def test_memory_is_told():
-    total, available = machine.memory_bytes()
+    total, available = memory_bytes()
     assert 0 < available <= total
 
 

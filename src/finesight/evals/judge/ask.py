@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from finesight.conversation import Conversation, Message, Responder, Sampling, TextPart
+from finesight.conversation import Conversation, Message, Sampling, TextPart
 from finesight.errors import EvalError
 from finesight.evals.core.journal import Sample
 from finesight.evals.core.judgement import Case, JudgeRule, Nonsense
@@ -23,6 +23,7 @@ from finesight.evals.core.task import Item, Task
 from finesight.evals.responders.limited import LimitedFailures, NotAsked
 from finesight.evals.responders.model import FromModel
 from finesight.parse.thinking import answer_part
+from finesight.responder import Responder
 
 SAMPLING = Sampling(max_new_tokens=1024, temperature=0.0)
 """Sampling of all judges; leaves room for reasoning before the final line."""

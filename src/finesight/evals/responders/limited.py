@@ -7,9 +7,10 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from finesight.conversation import Conversation, Reply, Responder, Sampling
+from finesight.conversation import Conversation, Reply, Sampling
 from finesight.errors import RemoteError
 from finesight.evals.core.responders import RunStopped
+from finesight.responder import Responder
 
 MOST_FAILURES = 5
 """Consecutive failures of an endpoint after which it is not asked any more."""

@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from finesight.conversation import Conversation, Reply, Responder, Sampling
+from finesight.conversation import Conversation, Reply, Sampling
 from finesight.errors import EngineError
 from finesight.evals.core.responders import attempt
 from finesight.evals.core.task import Item
 from finesight.evals.responders.blind import blanked
 from finesight.evals.responders.cache import read_reply, reply_path, write_reply
+from finesight.responder import Responder
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from finesight import files
-from finesight.conversation import Conversation, Message, Responder, Sampling, TextPart
+from finesight.conversation import Conversation, Message, Sampling, TextPart
 from finesight.errors import EvalError
 from finesight.evals.core.task import Item, Prompt, Task
 from finesight.evals.extract.text import WHOLE_TEXT
 from finesight.evals.suites.card import NoData
 from finesight.evals.suites.card_rows import PERPLEXITY_RATIO, RowScore
 from finesight.evals.tasks.shared.aggregates import average
+from finesight.responder import Responder
 
 ASSETS = Path(__file__).parents[2] / "assets" / "english"
 WINDOW = 512
