@@ -25,6 +25,7 @@ BENCHES = {
     "auto": 'brief events missed by fps="auto" and by even sampling; 1 minute',
     "video": "peak memory of 64 frames from an hour of 1080p video; 3 minutes",
     "windows": "time per patch of windowed attention, 16,384 patches against 1,024; 2 minutes",
+    "engine": "a batch, a second question and a step without the model; 2 minutes",
     "harness": "time of the evaluation harness besides the model's; half a minute",
     "load": "loading a 3B-shaped checkpoint against reading its files; needs 8 GB of disk and of memory",
     "speed": "vision, prefill and decoding of the 3B shape against transformers; needs 17 GB of memory",
@@ -104,7 +105,7 @@ def _check_device(device: str) -> None:
 
 
 def _run(names: list[str], shorten: int, device: str) -> Iterator[Comparison]:
-    from benchmarks import harness, media, network, start
+    from benchmarks import engine, harness, media, network, start
 
     blocks, layers = max(32 // shorten, 1), max(36 // shorten, 1)
     runs: dict[str, Callable[[], Comparison | Iterable[Comparison]]] = {
@@ -113,6 +114,7 @@ def _run(names: list[str], shorten: int, device: str) -> Iterator[Comparison]:
         "auto": media.bench_auto_frames,
         "video": media.bench_long_video,
         "windows": lambda: network.bench_windows(device=device),
+        "engine": engine.bench_engine,
         "harness": harness.bench_harness,
         "load": lambda: network.bench_load(blocks=blocks, layers=layers),
         "speed": lambda: network.compare_with_transformers(

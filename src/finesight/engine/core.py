@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -83,16 +84,13 @@ class Core:
         with self.lock:
             if self._options.draft_tokens:
                 self._draft()
-            chunks = self.scheduler.schedule()
             outcomes: list[tuple[Sequence, Outcome]] = []
-            computed: list[tuple[Chunk, Tensor]] = []
-            for chunk, result in self._computed(chunks):
+            for chunks, result in self._computed(self.scheduler.schedule()):
                 if isinstance(result, Tensor):
-                    computed.append((chunk, result))
+                    self.scheduler.advance(chunks)
+                    outcomes += self._drawn(chunks, result)
                 else:
-                    outcomes.append((chunk.sequence, result))
-            self.scheduler.advance([chunk for chunk, _ in computed])
-            outcomes += self._drawn(computed)
+                    outcomes += [(chunk.sequence, result) for chunk in chunks]
             self._report()
             for sequence, outcome in outcomes:
                 if isinstance(outcome, FinesightError) or outcome.reply is not None:
@@ -113,8 +111,10 @@ class Core:
                 most = min(self._options.draft_tokens, room)
                 sequence.drafts = draft(sequence.token_ids, most)
 
-    def _computed(self, chunks: list[Chunk]) -> Iterator[tuple[Chunk, Tensor | FinesightError]]:
-        """Rows of logits of each chunk, or its error."""
+    def _computed(
+        self, chunks: list[Chunk]
+    ) -> Iterator[tuple[list[Chunk], Tensor | FinesightError]]:
+        """Chunks of a forward pass with their rows of logits, or with their error."""
         if not chunks:
             return
         if self._options.deterministic and len(chunks) > 1:
@@ -122,43 +122,49 @@ class Core:
                 yield from self._computed([chunk])
             return
         try:
-            logits = self._runner.step(chunks)
+            yield chunks, self._runner.step(chunks)
         except Exception as error:  # noqa: BLE001  # it must not end the other requests
-            if len(chunks) > 1:
-                for chunk in chunks:
-                    yield from self._computed([chunk])
-            else:
-                yield chunks[0], _as_finesight_error(error)
-            return
-        yield from zip(chunks, logits.split([chunk.num_logits for chunk in chunks]), strict=True)
+            if len(chunks) == 1:
+                yield chunks, _as_finesight_error(error)
+                return
+            for chunk in chunks:
+                yield from self._computed([chunk])
 
-    def _drawn(self, computed: list[tuple[Chunk, Tensor]]) -> list[tuple[Sequence, Outcome]]:
+    def _drawn(self, chunks: list[Chunk], logits: Tensor) -> list[tuple[Sequence, Outcome]]:
         """Draw the next tokens; where a draft is right, the row after it is drawn from as well."""
         outcomes: list[tuple[Sequence, Outcome]] = []
-        active = [(chunk.sequence, logits) for chunk, logits in computed if chunk.num_logits]
-        starts = {sequence: sequence.num_cached for sequence, _ in active}
+        firsts = accumulate((chunk.num_logits for chunk in chunks), initial=0)
+        active = [
+            (chunk.sequence, range(first, first + chunk.num_logits))
+            for chunk, first in zip(chunks, firsts, strict=False)
+            if chunk.num_logits
+        ]
+        starts = [(sequence, sequence.num_cached) for sequence, _ in active]
         place = 0
         while active:
-            rows = torch.stack([logits[place] for _, logits in active])
-            finite = torch.isfinite(rows).all(dim=1).tolist()
-            broken = [
-                each for (each, _), is_fine in zip(active, finite, strict=True) if not is_fine
-            ]
-            outcomes += [(each, self._nonfinite(each)) for each in broken]
-            if broken:
-                rows = rows[finite]
+            index = [rows[place] for _, rows in active]
+            scores = logits if len(index) == len(logits) else logits[index]
+            # A sum is finite only if every term is; this reads the rows once.
+            finite = torch.isfinite(scores.sum(dim=1, dtype=torch.float32)).tolist()
+            if not all(finite):
+                outcomes += [
+                    (each, self._nonfinite(each))
+                    for (each, _), is_fine in zip(active, finite, strict=True)
+                    if not is_fine
+                ]
+                scores = scores[finite]
                 active = [each for each, is_fine in zip(active, finite, strict=True) if is_fine]
-            picks = pick_rows(rows, [sequence.sampler for sequence, _ in active])
+            picks = pick_rows(scores, [sequence.sampler for sequence, _ in active])
             further = []
-            for (sequence, logits), pick in zip(active, picks, strict=True):
+            for (sequence, rows), pick in zip(active, picks, strict=True):
                 outcomes.append((sequence, _event(sequence, sequence.push(pick))))
                 is_right = place < len(sequence.drafts) and pick.token_id == sequence.drafts[place]
-                if is_right and place + 1 < len(logits) and not sequence.is_finished:
+                if is_right and place + 1 < len(rows) and not sequence.is_finished:
                     sequence.num_cached += 1
-                    further.append((sequence, logits))
+                    further.append((sequence, rows))
             active = further
             place += 1
-        for sequence, start in starts.items():
+        for sequence, start in starts:
             if sequence.num_cached > start:
                 self.scheduler.publish_accepted(sequence, start)
         return outcomes
