@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -36,6 +37,9 @@ class EngineOptions:
         max_step_tokens: most tokens of a forward pass; longer prompts are computed in several.
         kv_cache_gb: memory of the KV cache, in GB; None takes what `max_sequences` contexts need, at most a quarter
             of the free memory. On a CPU, memory is used only once tokens are written to it.
+        kv_cache_dtype: "auto" takes the dtype of the weights; "int8" needs half the memory of bfloat16, less exactly.
+        kv_cache_folder: folder where the KV cache is a file that the system reads and writes as needed, for contexts
+            that do not fit the memory; None keeps it in memory. CPU only.
         prefix_cache: whether a prompt reuses keys and values of an earlier request with the same beginning.
         vision_cache_mb: memory of the visual tokens that are kept for further questions, in MB.
         vision_cache_folder: folder where they are kept, too; of one model only.
@@ -48,6 +52,8 @@ class EngineOptions:
     max_waiting: int = 1000
     max_step_tokens: int = 2048
     kv_cache_gb: float | None = None
+    kv_cache_dtype: Literal["auto", "int8"] = "auto"
+    kv_cache_folder: Path | None = None
     prefix_cache: bool = True
     vision_cache_mb: float = 256.0
     vision_cache_folder: Path | None = None
@@ -67,6 +73,10 @@ class EngineOptions:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {least}")
         if self.kv_cache_gb is not None and self.kv_cache_gb <= 0:
             raise ConfigError(f"kv_cache_gb is {self.kv_cache_gb:g}; it must be above 0")
+        if self.kv_cache_dtype not in ("auto", "int8"):
+            raise ConfigError(
+                f"kv_cache_dtype is {self.kv_cache_dtype!r}", hint='it is "auto" or "int8"'
+            )
         if self.max_step_tokens < self.max_sequences:
             raise ConfigError(
                 f"max_step_tokens is {self.max_step_tokens}, less than the {self.max_sequences} of max_sequences",
@@ -82,8 +92,21 @@ def make_cache(options: EngineOptions, model: VisionLanguageModel) -> KVCache:
     """The KV cache of an engine.
 
     Raises:
-        ConfigError: the memory does not hold one block, or `deterministic` needs another step size.
+        ConfigError: the memory does not hold one block, an option does not fit the device or the attention back end,
+            or `deterministic` needs another step size.
+        EngineError: the folder has no room.
     """
+    dtype = torch.int8 if options.kv_cache_dtype == "int8" else model.dtype
+    if dtype == torch.int8 and model.attention == "varlen":
+        raise ConfigError(
+            'kv_cache_dtype is "int8", which the varlen attention back end cannot read',
+            hint='load the model with attention="sdpa"',
+        )
+    if options.kv_cache_folder is not None and model.device.type != "cpu":
+        raise ConfigError(
+            f"kv_cache_folder is for models on the CPU; this one is on {model.device}",
+            hint="leave it out, or lower kv_cache_gb",
+        )
     config = model.config.text
     block_size = VARLEN_BLOCK_MULTIPLE if model.attention == "varlen" else _BLOCK_SIZE
     if options.deterministic and options.max_step_tokens % block_size:
@@ -92,7 +115,7 @@ def make_cache(options: EngineOptions, model: VisionLanguageModel) -> KVCache:
             "the tokens of a block of the KV cache"
         )
     needed = options.max_sequences * (config.max_position_embeddings + block_size)
-    token_bytes = _bytes_per_token(config, model.dtype)
+    token_bytes = _bytes_per_token(config, dtype)
     if options.kv_cache_gb is None:
         free = available_bytes(model.device)
         most = int(_MEMORY_SHARE * free / token_bytes) if free else needed
@@ -105,10 +128,16 @@ def make_cache(options: EngineOptions, model: VisionLanguageModel) -> KVCache:
             hint="raise kv_cache_gb, or free memory",
         )
     return KVCache(
-        config, num_tokens // block_size, block_size, dtype=model.dtype, device=model.device
+        config,
+        num_tokens // block_size,
+        block_size,
+        dtype=dtype,
+        device=model.device,
+        folder=options.kv_cache_folder,
     )
 
 
 def _bytes_per_token(config: TextConfig, dtype: torch.dtype) -> int:
-    values = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim
-    return values * dtype.itemsize
+    heads = 2 * config.num_hidden_layers * config.num_key_value_heads
+    scale = torch.float32.itemsize if dtype == torch.int8 else 0
+    return heads * (config.head_dim * dtype.itemsize + scale)

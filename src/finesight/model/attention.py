@@ -21,6 +21,7 @@ from torch import Tensor
 from finesight.attention_plan import AttentionPlan
 from finesight.errors import ConfigError, LayoutError
 from finesight.model.attention_cpu import attend_by_length, attend_sequence, causal_mask
+from finesight.model.cache import Int8Blocks
 
 Backend = Literal["varlen", "sdpa", "reference"]
 
@@ -63,7 +64,11 @@ def attend(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan, backend: Backen
 
 
 def attend_paged(
-    q: Tensor, keys: Tensor, values: Tensor, plan: AttentionPlan, backend: Backend
+    q: Tensor,
+    keys: Tensor | Int8Blocks,
+    values: Tensor | Int8Blocks,
+    plan: AttentionPlan,
+    backend: Backend,
 ) -> Tensor:
     """Attention of new tokens over all tokens of their sequences in a paged KV cache.
 
@@ -72,17 +77,21 @@ def attend_paged(
         keys: `[num_blocks, C, K, E]`.
         values: `[num_blocks, C, K, E]`.
         plan: the sequences and their blocks.
-        backend: the implementation.
+        backend: the implementation; `varlen` takes no int8.
 
     Returns:
         `[T, H, E]`; a token attends to itself and the earlier tokens of its sequence. Other slots, including the free
         ones of its last block, have no influence.
     """
     if backend == "varlen":
+        if isinstance(keys, Int8Blocks) or isinstance(values, Int8Blocks):
+            raise LayoutError(
+                "the varlen back end takes no KV cache in int8", hint='use attention="sdpa"'
+            )
         return _attend_varlen_paged(q, keys, values, plan)
     parts = []
     for index, rows in enumerate(q.split(plan.query_lengths)):
-        k, v = (_rows_of_sequence(blocks, plan, index) for blocks in (keys, values))
+        k, v = (_known_rows(blocks, plan, index, q.dtype) for blocks in (keys, values))
         if backend == "sdpa":
             parts.append(attend_sequence(rows, k, v))
         else:
@@ -91,8 +100,20 @@ def attend_paged(
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
+def _known_rows(
+    blocks: Tensor | Int8Blocks, plan: AttentionPlan, index: int, dtype: torch.dtype
+) -> Tensor:
+    """`[U, K, E]` of one sequence; rows in int8 become `dtype`."""
+    if isinstance(blocks, Tensor):
+        return _rows_of_sequence(blocks, plan, index)
+    values, scales = (
+        _rows_of_sequence(each, plan, index) for each in (blocks.values, blocks.scales)
+    )
+    return (values * scales.unsqueeze(-1)).to(dtype)
+
+
 def _rows_of_sequence(blocks: Tensor, plan: AttentionPlan, index: int) -> Tensor:
-    """`[U, K, E]` of one sequence: a view if its blocks are contiguous, otherwise gathered."""
+    """`[U, ...]` of one sequence: a view if its blocks are contiguous, otherwise gathered."""
     total, first = plan.key_lengths[index], plan.first_slots[index]
     if first >= 0:
         return blocks.flatten(0, 1)[first : first + total]

@@ -195,3 +195,39 @@ def test_vectors_have_unit_length_and_pooling_counts(tiny_model_folder, picture)
     assert found["last"] != found["mean"]
     with pytest.raises(ConfigError, match="pooling is 'max'"):
         engine.embed([], pooling="max")
+
+
+def test_a_cache_in_a_file_gives_the_same_answer_and_leaves_nothing(
+    tiny_model_folder, picture, tmp_path
+):
+    from finesight import load
+
+    sampling = Sampling(max_new_tokens=8, logprobs=2)
+    asked = [conversation(picture)]
+    plain = load(tiny_model_folder).respond(asked, sampling)[0]
+    options = EngineOptions(kv_cache_folder=tmp_path / "kv", kv_cache_gb=0.01)
+    model = load(tiny_model_folder, engine=options)
+    filed = model.respond(asked, sampling)[0]
+    assert (filed.token_ids, filed.logprobs) == (plain.token_ids, plain.logprobs)
+    assert list((tmp_path / "kv").iterdir()) == []
+    (tmp_path / "file").write_text("no folder")
+    broken = load(tiny_model_folder, engine=EngineOptions(kv_cache_folder=tmp_path / "file"))
+    with pytest.raises(EngineError, match=r"KV cache of [\d,]+ bytes cannot be made in"):
+        broken.respond(asked, sampling)
+
+
+def test_a_cache_in_int8_is_half_as_large_and_nearly_as_exact(tiny_model_folder, picture):
+    from finesight import load
+
+    sampling = Sampling(max_new_tokens=8, logprobs=2)
+    exact, small = (
+        load(tiny_model_folder, dtype="float32", engine=EngineOptions(kv_cache_dtype=dtype))
+        for dtype in ("auto", "int8")
+    )
+    expected = exact.respond([conversation(picture)], sampling)[0]
+    found = small.respond([conversation(picture)], sampling)[0]
+    assert found.token_ids[0] == expected.token_ids[0]
+    assert found.logprobs[0].logprob != expected.logprobs[0].logprob
+    assert found.logprobs[0].logprob == pytest.approx(expected.logprobs[0].logprob, abs=0.02)
+    sizes = [each.engine._started()[0]._runner._kv.num_bytes for each in (exact, small)]
+    assert sizes[1] < 0.3 * sizes[0]  # a quarter of float32, and the scales
