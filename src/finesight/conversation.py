@@ -313,12 +313,23 @@ class MediaRecord:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts of one reply."""
+    """Token counts of one reply.
+
+    Attributes:
+        prompt_tokens: tokens of the prompt, visual tokens included.
+        visual_tokens: visual tokens of its media.
+        completion_tokens: tokens of the answer.
+        cached_tokens: prompt tokens that an earlier request had computed.
+        drafted_tokens: tokens of the answer that were guessed and checked.
+        accepted_tokens: guesses that were right.
+    """
 
     prompt_tokens: int
     visual_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,8 @@ class Core:
             if chunk.num_logits
         ]
         starts = [(sequence, sequence.num_cached) for sequence, _ in active]
+        for chunk in chunks:
+            chunk.sequence.num_drafted += chunk.num_drafts
         place = 0
         while active:
             index = [rows[place] for _, rows in active]
@@ -158,10 +160,11 @@ class Core:
             further = []
             for (sequence, rows), pick in zip(active, picks, strict=True):
                 outcomes.append((sequence, _event(sequence, sequence.push(pick))))
-                is_right = place < len(sequence.drafts) and pick.token_id == sequence.drafts[place]
-                if is_right and place + 1 < len(rows) and not sequence.is_finished:
-                    sequence.num_cached += 1
-                    further.append((sequence, rows))
+                if place + 1 < len(rows) and pick.token_id == sequence.drafts[place]:
+                    sequence.num_accepted += 1
+                    if not sequence.is_finished:
+                        sequence.num_cached += 1
+                        further.append((sequence, rows))
             active = further
             place += 1
         for sequence, start in starts:

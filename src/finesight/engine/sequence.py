@@ -36,6 +36,8 @@ class Sequence:
         num_cached: tokens whose keys and values are in the cache.
         num_reused: tokens that another request had computed.
         num_preemptions: how often its blocks were taken away.
+        num_drafted: guessed tokens that were checked.
+        num_accepted: guessed tokens that were right.
         drafts: guesses of the next tokens of the answer, for the next forward pass.
         features: visual tokens of its media that are in use, by index of the medium.
     """
@@ -59,6 +61,8 @@ class Sequence:
         self.num_cached = 0
         self.num_reused = 0
         self.num_preemptions = 0
+        self.num_drafted = 0
+        self.num_accepted = 0
         self.drafts: list[int] = []
         self.features: dict[int, Tensor] = {}
         self._order = (-priority, next(_arrivals))
@@ -148,6 +152,8 @@ class Sequence:
                 visual_tokens=sample.visual_index.numel(),
                 completion_tokens=len(transcript.token_ids),
                 cached_tokens=min(self.num_reused, self.num_prompt_tokens),
+                drafted_tokens=self.num_drafted,
+                accepted_tokens=self.num_accepted,
             ),
             media=sample.media,
             logprobs=tuple(transcript.logprobs),

@@ -125,6 +125,8 @@ class Answer:
                 "visual_tokens": usage.visual_tokens,
                 "completion_tokens": usage.completion_tokens,
                 "cached_tokens": usage.cached_tokens,
+                "drafted_tokens": usage.drafted_tokens,
+                "accepted_tokens": usage.accepted_tokens,
             },
             "token_ids": list(self.token_ids),
             "logprobs": [_logprob_dict(entry) for entry in self.logprobs],

@@ -112,6 +112,8 @@ def _facts(entry: ReportEntry) -> Facts:
     ]
     if usage.cached_tokens:
         facts.append(f"{usage.cached_tokens:,} from the cache")
+    if usage.drafted_tokens:
+        facts.append(f"{usage.accepted_tokens:,} of {usage.drafted_tokens:,} guessed tokens right")
     facts += [f"{name}: {seconds:.2f} s" for name, seconds in entry.timings.items()]
     warnings = ["truncated"] if answer.truncated else []
     finish = f"finish: {answer.finish_reason}"

@@ -145,6 +145,9 @@ def test_drafts_save_forward_passes_and_change_nothing(says, processor, question
         reply = engine.respond([question], Sampling(loop_guard=False))[0]
         assert (reply.text, reply.finish_reason) == (text, "stop")
         passes.append(len(model.batches))
+        usage = reply.usage
+        assert usage.accepted_tokens <= usage.drafted_tokens
+        assert usage.completion_tokens == len(model.batches) + usage.accepted_tokens
     assert passes[1] < 0.4 * passes[0]
 
 

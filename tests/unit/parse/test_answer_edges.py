@@ -39,6 +39,8 @@ def test_everything_around_the_results():
         "visual_tokens": 8,
         "completion_tokens": 7,
         "cached_tokens": 6,
+        "drafted_tokens": 0,
+        "accepted_tokens": 0,
     }
     assert found["logprobs"] == [
         {
