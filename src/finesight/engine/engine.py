@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from finesight.batch import IGNORE_INDEX, EncodedSample, pack
 from finesight.conversation import Conversation, Reply, Sampling, StreamEvent
+from finesight.engine.admission import MediaMemory
 from finesight.engine.core import Core, Outcome
 from finesight.engine.options import EngineOptions
 from finesight.engine.request import OnStage, Request, no_progress
@@ -73,6 +74,7 @@ class Engine:
         self.options = options
         self._on_stage = on_stage
         self._start_lock = threading.Lock()
+        self._media = MediaMemory(options.media_memory_mb)
         self._core: Core | None = None
         self._worker: Worker | None = None
 
@@ -176,11 +178,14 @@ class Engine:
         with self._start_lock:
             if self._core is None or self._worker is None:
                 self._core = Core(self.model, self.options, self._on_stage)
-                self._worker = Worker(self._core, self.options.max_waiting)
+                self._worker = Worker(
+                    self._core, self.options.max_sequences, self.options.max_waiting
+                )
                 weakref.finalize(self, self._worker.close)
             return self._core, self._worker
 
     def _sequence(self, request: Request, sample: EncodedSample | None) -> Sequence:
+        self._media.wait()
         if sample is None:
             sample = request.encode(self.processor, self._on_stage)
         sampling = request.sampling
@@ -196,12 +201,14 @@ class Engine:
             self.eos_ids,
             takes_calls=bool(request.conversation.tools),
         )
+        size = self._media.take(sample)
         return Sequence(
             sample,
             Sampler(sampling, sample.input_ids),
             transcript,
             block_size=core.pool.block_size,
             priority=request.priority,
+            on_end=partial(self._media.give_back, size),
         )
 
     def score(self, conversations: SequenceOf[Conversation]) -> list[list[float]]:

@@ -41,6 +41,7 @@ class EngineOptions:
         kv_cache_folder: folder where the KV cache is a file that the system reads and writes as needed, for contexts
             that do not fit the memory; None keeps it in memory. CPU only.
         prefix_cache: whether a prompt reuses keys and values of an earlier request with the same beginning.
+        media_memory_mb: memory of the patches of unfinished requests, in MB; callers wait while it is used up.
         vision_cache_mb: memory of the visual tokens that are kept for further questions, in MB.
         vision_cache_folder: folder where they are kept, too; of one model only.
         deterministic: whether a request has the same bits whatever runs beside it: sequences share no forward pass.
@@ -55,6 +56,7 @@ class EngineOptions:
     kv_cache_dtype: Literal["auto", "int8"] = "auto"
     kv_cache_folder: Path | None = None
     prefix_cache: bool = True
+    media_memory_mb: float = 2000.0
     vision_cache_mb: float = 256.0
     vision_cache_folder: Path | None = None
     deterministic: bool = False
@@ -66,6 +68,7 @@ class EngineOptions:
             ("max_sequences", 1),
             ("max_waiting", 1),
             ("max_step_tokens", 1),
+            ("media_memory_mb", 1),
             ("vision_cache_mb", 0),
             ("draft_tokens", 0),
         ):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import accumulate, count
 
@@ -28,6 +29,7 @@ class Sequence:
         transcript: collects its answer.
         block_size: tokens of a block of the KV cache.
         priority: higher ones come first.
+        on_end: called when its media are dropped.
 
     Attributes:
         token_ids: prompt and answer so far.
@@ -50,7 +52,9 @@ class Sequence:
         *,
         block_size: int,
         priority: int = 0,
+        on_end: Callable[[], None] | None = None,
     ) -> None:
+        self._on_end = on_end
         self.sample = sample
         self.sampler = sampler
         self.transcript = transcript
@@ -92,6 +96,19 @@ class Sequence:
     def is_finished(self) -> bool:
         """Whether the answer has ended."""
         return self.transcript.finish_reason is not None
+
+    def end(self) -> None:
+        """Drop the media, whose patches take memory; called when it is finished, failed or cancelled."""
+        self.sample = replace(self.sample, vision=())
+        self.features.clear()
+        if self._on_end is not None:
+            self._on_end()
+            self._on_end = None
+
+    def __del__(self) -> None:
+        """Drop the media of a sequence that was never answered, such as one that the queue refused."""
+        if self._on_end is not None:
+            self._on_end()
 
     def push(self, pick: Pick) -> str:
         """Add the next token of the answer and return the text that is now final."""

@@ -42,11 +42,13 @@ class Worker:
 
     Args:
         core: the sequences; used by this thread only.
-        max_waiting: requests that may wait; more are refused.
+        max_sequences: requests that are answered at the same time.
+        max_waiting: further requests that may wait; more are refused.
     """
 
-    def __init__(self, core: Core, max_waiting: int) -> None:
+    def __init__(self, core: Core, max_sequences: int, max_waiting: int) -> None:
         self._core = core
+        self._max_sequences = max_sequences
         self._max_waiting = max_waiting
         self._condition = threading.Condition()
         self._new: list[_Job] = []
@@ -67,7 +69,7 @@ class Worker:
         with self._condition:
             if self._is_stopped:
                 raise EngineError("the engine is closed", hint="make another one")
-            num_waiting = len(self._new) + self._core.scheduler.num_waiting
+            num_waiting = len(self._jobs) + len(self._new) - self._max_sequences
             if num_waiting >= self._max_waiting:
                 raise QueueFull(
                     f"{num_waiting} requests wait already; max_waiting is {self._max_waiting}",
@@ -139,6 +141,7 @@ class Worker:
             job = self._jobs[sequence]
             if isinstance(outcome, FinesightError) or outcome.reply is not None:
                 del self._jobs[sequence]
+                sequence.end()
             try:
                 job.sink(outcome)
             except Exception:  # noqa: BLE001  # nobody listens any more: a closed event loop
@@ -148,6 +151,7 @@ class Worker:
         with self._condition:
             new, self._new = self._new, []
         for job in new:
+            job.sequence.end()
             job.sink(error)
 
     def _all_failed(self, error: Exception) -> list[tuple[Sequence, Outcome]]:

@@ -4,11 +4,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 
 import pytest
+from PIL import Image
 
-from finesight.conversation import Reply, Sampling
+from finesight.conversation import (
+    Conversation,
+    ImagePart,
+    Message,
+    Reply,
+    Sampling,
+    TextPart,
+)
 from finesight.engine.engine import Engine
 from finesight.engine.options import EngineOptions
 from finesight.engine.request import Request
@@ -101,6 +110,55 @@ def test_too_many_waiting_requests_are_refused(says, processor, request_of):
         ticket.cancel()
 
 
+def shown(picture) -> Request:
+    parts = (ImagePart(source=picture), TextPart("What is this?"))
+    return Request(conversation=Conversation((Message("user", parts),)))
+
+
+def test_media_are_counted_until_the_answer_ends_in_any_way(says, processor, picture, question):
+    engine = Engine(says(LONG), processor, options=EngineOptions(max_waiting=1))
+    engine.submit(shown(picture)).reply()
+    assert engine._media.used == 0
+    running = engine.submit(shown(picture))
+    assert engine._media.used > 0
+    waiting = engine.submit(shown(picture))
+    with contextlib.suppress(QueueFull):
+        engine.submit(shown(picture)).reply()
+    for ticket in (running, waiting):
+        ticket.cancel()
+        ticket.reply()
+    del ticket, running, waiting
+    assert engine._media.used == 0
+    left = engine.submit(shown(picture))
+    engine.close()
+    with contextlib.suppress(EngineError):
+        left.reply()
+    assert engine._media.used == 0
+
+
+def test_a_picture_over_the_limit_is_refused_with_both_numbers(says, processor, request_of):
+    huge = Image.effect_noise((840, 840), 50).convert("RGB")
+    engine = Engine(says("fine"), processor, options=EngineOptions(media_memory_mb=2))
+    with pytest.raises(EngineError, match=r"take \d+ MB as patches \(900 .*; media_memory_mb is 2"):
+        engine.submit(shown(huge))
+    assert engine.submit(request_of()).reply().text == "fine"
+
+
+def test_callers_wait_until_others_leave_room(says, processor, picture):
+    """Each picture alone exceeds half of the limit; all are answered."""
+    engine = Engine(says("fine"), processor, options=EngineOptions(max_sequences=8))
+    size = engine._media.take(processor.encode(shown(picture).conversation))
+    engine._media.give_back(size)
+    engine._media._limit = size
+    most: list[int] = []
+    add = engine._started()[1].add
+    engine._started()[1].add = lambda *args: (most.append(engine._media.used), add(*args))
+    found = dict(engine.run(shown(picture) for _ in range(6)))
+    assert [found[index].text for index in range(6)] == ["fine"] * 6
+    assert max(most) == size
+    assert engine._media.used == 0
+
+
 def test_what_does_not_fit_the_cache_is_refused_with_both_numbers(says, processor, request_of):
     engine = Engine(says("fine"), processor, options=EngineOptions(kv_cache_gb=5e-5))
     with pytest.raises(OutOfBlocks, match=r"need \d+ tokens of the KV cache, which has 96"):
@@ -120,8 +178,6 @@ def test_a_model_that_raises_ends_only_the_request_it_raises_for(says, processor
 
     model.forward = fragile
     poison = processor.tokenizer.encode("§")[0]
-    from finesight.conversation import Conversation, Message, TextPart
-
     bad = Conversation((Message("user", (TextPart("§"),)),))
     engine = Engine(model, processor, options=EngineOptions(max_sequences=3))
     outcomes = dict(engine.run([Request(conversation=each) for each in (question, bad, question)]))
