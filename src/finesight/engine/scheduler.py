@@ -79,11 +79,6 @@ class Scheduler:
         self._is_deterministic = is_deterministic
 
     @property
-    def num_waiting(self) -> int:
-        """Sequences that wait for admission."""
-        return len(self._waiting)
-
-    @property
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing runs."""
         return not (self.running or self._waiting)
