@@ -8,7 +8,7 @@
           └▶ data ▶ engine ▶ checkpoints          a decoder writes conversations to learn from
                └▶ processor │ model │ remote │ present │ screen    processor and model meet only in batch
                     └▶ media │ text │ parse │ browser              siblings
-                         └▶ config ▶ batch ▶ conversation, attention_plan ▶ geometry ▶ inputs, threads, files ▶ errors
+                         └▶ config ▶ batch ▶ conversation, attention_plan ▶ geometry, sampling ▶ inputs, threads, files ▶ errors
 
 An import inside a function counts like any other; so does one for types alone, where it names a
 layer of ours.
@@ -25,7 +25,7 @@ from tests.architecture.source import PACKAGE, Import, Module, layer_of
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("inputs", "threads", "files"),
-    ("geometry",),
+    ("geometry", "sampling"),
     ("conversation", "attention_plan"),
     ("batch",),
     ("config",),
@@ -56,6 +56,7 @@ TORCH_FREE = (
         "inputs",
         "files",
         "geometry",
+        "sampling",
         "threads",
         "conversation",
         "config",

@@ -267,6 +267,8 @@ def _print_end(answer: Answer, progress: StageProgress) -> None:
         f"{usage.completion_tokens} answer tokens at {rate:.1f} tokens/s, "
         f"finish: {answer.finish_reason}\n"
     )
+    for note in answer.reply.notes:
+        sys.stderr.write(f"note: {note}\n")
     for problem in answer.problems:
         sys.stderr.write(f"note: {problem.message}\n")
 

@@ -137,7 +137,8 @@ class Engine:
             self.eos_ids,
             takes_calls=bool(request.conversation.tools),
         )
-        return Sequence(sample, Sampler(sampling, sample.input_ids), transcript)
+        constraint = request.constraint(self.processor.tokenizer, sample, self.eos_ids)
+        return Sequence(sample, Sampler(sampling, sample.input_ids, constraint), transcript)
 
     def _decode(
         self, sequences: list[Sequence]
@@ -160,11 +161,17 @@ class Engine:
                 logits = logits[finite]
             picks = pick_rows(logits, [sequence.sampler for sequence in sequences])
             done += len(picks)
-            self._on_stage("decode", done, total)
+            self._on_stage("decode", min(done, total), total)
             for sequence, pick in zip(sequences, picks, strict=True):
-                shown = sequence.transcript.push(pick)
-                yield sequence, _event(sequence, shown)
-            sequences = [each for each in sequences if each.transcript.finish_reason is None]
+                if sequence.sampler.error is not None:
+                    yield sequence, sequence.sampler.error
+                else:
+                    yield sequence, _event(sequence, sequence.push(pick))
+            sequences = [
+                each
+                for each in sequences
+                if each.transcript.finish_reason is None and each.sampler.error is None
+            ]
 
     def _nonfinite(self, sequence: Sequence) -> EngineError:
         where = first_nonfinite(self.model, pack([sequence.so_far()]))
@@ -228,4 +235,5 @@ def _event(sequence: Sequence, shown: str) -> StreamEvent:
         text=shown,
         num_tokens=len(transcript.token_ids),
         reply=sequence.reply() if is_over else None,
+        withdrawn=transcript.rewound.withdrawn if transcript.rewound else 0,
     )

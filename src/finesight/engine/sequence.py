@@ -10,7 +10,7 @@ from torch import Tensor
 
 from finesight.batch import IGNORE_INDEX, EncodedSample
 from finesight.conversation import Reply, Usage
-from finesight.engine.sampler import Sampler
+from finesight.engine.sampler import Pick, Sampler
 from finesight.engine.transcript import Transcript
 
 
@@ -60,6 +60,20 @@ class Sequence:
         """The prompt with the answer's tokens appended."""
         return extended(self.sample, self.transcript.token_ids)
 
+    def push(self, pick: Pick) -> str:
+        """Add the next token of the answer and return the text that is now final.
+
+        If the answer goes back (`Transcript.rewound`), the sampler and the cache follow.
+        """
+        shown = self.transcript.push(pick)
+        back = self.transcript.rewound
+        if back is not None:
+            self.sampler.rewind(back.dropped, back.loop, back.retry)
+            # The newest token that is left is read again for the logits of the next.
+            num_tokens = self.sample.input_ids.numel() + len(self.transcript.token_ids)
+            self.num_cached = num_tokens - 1
+        return shown
+
     def reply(self) -> Reply:
         """The finished answer."""
         transcript, sample = self.transcript, self.sample
@@ -75,7 +89,18 @@ class Sequence:
             ),
             media=sample.media,
             logprobs=tuple(transcript.logprobs),
+            notes=(*transcript.notes, *self._cut_notes()),
         )
+
+    def _cut_notes(self) -> list[str]:
+        """A note if the answer ended before its grammar did."""
+        constraint, reason = self.sampler.constraint, self.transcript.finish_reason
+        if constraint is None or reason in ("stop", "tool_calls") or constraint.is_complete:
+            return []
+        sampling, num_tokens = self.sampler.sampling, len(self.transcript.token_ids)
+        return [
+            f"the answer ended after {num_tokens} tokens ({reason}) inside its {sampling.constraint}: it is not complete"
+        ]
 
 
 def extended(sample: EncodedSample, answer: list[int]) -> EncodedSample:
