@@ -39,7 +39,7 @@ class Sampling:
         loop_retries: number of times that an answer which repeats without end is continued from the first copy of what
             it repeats, with these tokens made less likely; 0 stops at once.
         json_schema: JSON Schema, as text or as a mapping; the answer is JSON that it accepts.
-        regex: the whole answer matches this regular expression (of Rust's regex crate, without look-around).
+        regex: the whole answer matches this regular expression (syntax of Rust's regex crate, without look-around).
         choice: the answer is one of these texts.
         grammar: the answer follows a Lark grammar of llguidance, or one of the ready grammars: boxes, points,
             qwenvl_html, tool_calls.

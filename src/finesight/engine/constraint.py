@@ -7,8 +7,8 @@ are never allowed, except the tokens around a tool call in the grammar `tool_cal
 ordinary text.
 
 Errors of a schema or grammar are raised when it is compiled, before the first token. Two things can happen later. An
-answer may reach its token limit before the grammar ends; the reply then says so. And the state of a very ambiguous
-grammar may outgrow the limits of llguidance; that request then fails.
+answer may reach its token limit before the grammar ends (always, if no answer of finite length fits); the reply then
+says so. And the state of a very ambiguous grammar may outgrow the limits of llguidance; that request then fails.
 
 Source: github.com/guidance-ai/llguidance.
 """
@@ -161,11 +161,10 @@ def _compiled(tokenizer: Tokenizer, grammar: str) -> tuple[LLMatcher, str]:
     from llguidance import LLMatcher
 
     matcher = LLMatcher(_vocabulary(tokenizer), grammar, log_level=0)
-    reason = _first_lines(matcher.get_error())
-    if not reason:
-        is_allowed = any(matcher.compute_logit_bias())
-        reason = "" if is_allowed and not matcher.is_error() else "no answer fits it"
-    return matcher, reason
+    if matcher.is_error():
+        return matcher, _first_lines(matcher.get_error())
+    is_allowed = any(matcher.compute_logit_bias()) and not matcher.is_error()
+    return matcher, "" if is_allowed else "no answer fits it"
 
 
 def _first_lines(reason: str) -> str:

@@ -3,11 +3,12 @@ r"""Ready grammars: boxes, points, QwenVL HTML and tool calls, in the forms in w
 
 | name | answer |
 |---|---|
-| `boxes` | fenced JSON list, an object a line: `{"bbox_2d": [x1, y1, x2, y2], "label": "..."}`; `text_content` instead of `label`, and `sub_label` after it, are allowed |
+| `boxes` | fenced JSON list, an object a line: `{"bbox_2d": [x1, y1, x2, y2], "label": "..."}` |
 | `points` | likewise with `{"point_2d": [x, y], "label": "..."}` |
 | `qwenvl_html` | fenced `<html><body>`, an element a line, each with `data-bbox="x1 y1 x2 y2"` |
-| `tool_calls` | one or more `<tool_call>`, each a JSON object with the name of an offered tool and arguments that its parameters' schema accepts |
+| `tool_calls` | one or more `<tool_call>`, each with the name of an offered tool and arguments of its schema |
 
+Boxes and points may have `text_content` instead of `label`, and `sub_label` after it; the list may be empty.
 Coordinates are whole pixels of a picture as the model saw it, from 0 to its width or height. With pictures of several
 sizes, all numbers of one box fit one of them. Which corner comes first is not constrained.
 
@@ -110,13 +111,14 @@ def _up_to(most: int) -> str:
 
 def _html(sizes: Sequence[Size]) -> str:
     places, numbers = _places(sizes, "{x} {y} {x} {y}")
-    blocks = [rf'"<{tag}" box class? ">" inner "</{tag}>"' for tag in _BLOCKS]
+    blocks = [rf'"<{tag}" place_and_class ">" inner "</{tag}>"' for tag in _BLOCKS]
     inner = [rf'"<{tag}" attribute* ">" inner "</{tag}>"' for tag in (*_INNER, *_TABLE)]
     return "\n".join(
         [
             r'start: "```html\n<html><body>\n" (block "\n" " "?)* "</body></html>\n```"',
             f"block: {' | '.join(blocks)} | image",
             'image: "<img" box "/>"',
+            "place_and_class: class? box | box class",
             r'box: " data-bbox=\"" place "\""',
             f"place: {places}",
             r'class: " class=\"" VALUE "\""',

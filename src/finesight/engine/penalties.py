@@ -24,9 +24,9 @@ from torch import Tensor
 from finesight.sampling import Sampling
 
 RETRY_PENALTY = 1.3
-"""Repetition penalty on the tokens of a loop after an answer went back; raised to the power of the number of retries."""
+"""Repetition penalty on the tokens of a loop after an answer went back, to the power of the number of retries."""
 RETRY_TOKENS = 64
-"""Number of tokens for which it holds."""
+"""Number of tokens for which this penalty holds."""
 
 
 class SeenTokens:

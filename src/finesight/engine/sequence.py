@@ -99,7 +99,8 @@ class Sequence:
             return []
         sampling, num_tokens = self.sampler.sampling, len(self.transcript.token_ids)
         return [
-            f"the answer ended after {num_tokens} tokens ({reason}) inside its {sampling.constraint}: it is not complete"
+            f"the answer ended after {num_tokens} tokens ({reason}) inside its {sampling.constraint}: "
+            "it is not complete"
         ]
 
 

@@ -162,9 +162,10 @@ class Transcript:
             withdrawn=num_letters - len(self.text),
         )
         self.notes.append(
-            f"the answer repeated its tokens {start + 1} to {end} without end; {len(before) - end} tokens were dropped, "
-            f"and it was continued from token {end + 1} with a repetition penalty of {RETRY_PENALTY**retry:.2f} on the "
-            f"repeated tokens for {RETRY_TOKENS} tokens (retry {retry} of {self._sampling.loop_retries})"
+            f"the answer repeated its tokens {start + 1} to {end} without end; {len(before) - end} tokens were "
+            f"dropped, and it was continued from token {end + 1} with a repetition penalty of "
+            f"{RETRY_PENALTY**retry:.2f} on the repeated tokens for {RETRY_TOKENS} tokens "
+            f"(retry {retry} of {self._sampling.loop_retries})"
         )
 
     def _rest(self) -> str:
