@@ -105,7 +105,7 @@ class Transcript:
             self.logprobs.append(self._logprob(pick, span))
         self.finish_reason = self._ending(pick.token_id)
         if self.finish_reason == "repetition" and self._num_retries < self._sampling.loop_retries:
-            self._retry()
+            self._retry(num_shown=len(self.text) - len(shown))
             return ""
         if self.finish_reason is not None:
             self._pieces.append(rest := self._rest())
@@ -146,12 +146,12 @@ class Transcript:
             return "length"
         return None
 
-    def _retry(self) -> None:
-        """Go back to the end of the first copy of what is repeated."""
+    def _retry(self, *, num_shown: int) -> None:
+        """Go back to the end of the first copy of what is repeated; `num_shown` characters were returned."""
         assert self._guard is not None
         assert self._guard.first_copy is not None
         start, end = self._guard.first_copy
-        before, num_letters = self.token_ids, len(self.text)
+        before = self.token_ids
         self._num_retries += 1
         retry = self._num_retries
         self.rewind(end)
@@ -159,7 +159,7 @@ class Transcript:
             dropped=tuple(before[end:]),
             loop=tuple(before[start:end]),
             retry=retry,
-            withdrawn=num_letters - len(self.text),
+            withdrawn=num_shown - len(self.text),
         )
         self.notes.append(
             f"the answer repeated its tokens {start + 1} to {end} without end; {len(before) - end} tokens were "

@@ -215,7 +215,7 @@ def test_a_regex_that_explodes_ends_in_an_answer_or_an_error(tokenizer, pattern)
 
 def test_a_state_that_grows_too_large_is_an_error_in_one_line(tokenizer):
     """The answer is determined and has no end, so the library looks ahead without end."""
-    with pytest.raises(EngineError, match="cannot be followed further: .*limit") as caught:
+    with pytest.raises(EngineError, match=r"cannot be followed further: .*limit") as caught:
         answer(tokenizer, Sampling(grammar='start: "ab" start', max_new_tokens=8))
     assert "<state>" not in caught.value.message
 
