@@ -8,7 +8,8 @@
           └▶ data ▶ engine ▶ checkpoints          a decoder writes conversations to learn from
                └▶ processor │ model │ remote │ present │ screen    processor and model meet only in batch
                     └▶ media │ text │ parse │ browser              siblings
-                         └▶ config ▶ batch ▶ conversation, attention_plan ▶ geometry, sampling ▶ inputs, threads, files ▶ errors
+                         └▶ config ▶ batch ▶ conversation, attention_plan
+                              └▶ geometry, sampling ▶ inputs, threads, files ▶ errors
 
 An import inside a function counts like any other; so does one for types alone, where it names a
 layer of ours.

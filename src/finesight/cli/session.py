@@ -82,6 +82,8 @@ def run(
     if outputs.overlay_folder is not None and not shows_media:
         raise ConfigError("--save-overlay draws on pictures and videos, but none is given")
     streams = not outputs.as_json and not outputs.lists_places and sys.stdout.isatty()
+    # A terminal cannot take back what an answer withdraws.
+    streams = streams and not options.get("loop_retries")
     session = _Session(choice, options, streams=streams)
     for conversation in conversations[1:]:  # the first is encoded before the model is loaded
         session.check(conversation)

@@ -106,7 +106,7 @@ class Sampler:
         scores = scores / self.temperature
         (found,) = candidates(scores[None], [self.sampling])
         if found.token_ids is None:
-            return scores
+            return scores.masked_fill(~found.is_kept[0], NEVER)
         kept = found.token_ids[found.is_kept]
         return torch.full_like(scores, NEVER).scatter(0, kept, scores[kept])
 

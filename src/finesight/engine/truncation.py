@@ -47,6 +47,11 @@ class Candidates:
     weights: Tensor
     is_kept: Tensor
 
+    def only(self, places: Tensor) -> Candidates:
+        """The candidates of some of the rows."""
+        token_ids = None if self.token_ids is None else self.token_ids[places]
+        return Candidates(self.rows[places], token_ids, self.weights[places], self.is_kept[places])
+
 
 def candidates(scores: Tensor, samplings: Sequence[Sampling]) -> Iterator[Candidates]:
     """Truncate each row; every row is in one of the results.
@@ -70,10 +75,7 @@ def candidates(scores: Tensor, samplings: Sequence[Sampling]) -> Iterator[Candid
         found, is_whole = _truncated(scores[rows], rows, limits, total[rows], num_best)
         ready = is_whole.nonzero().squeeze(1)
         if len(ready):
-            assert found.token_ids is not None
-            yield Candidates(
-                rows[ready], found.token_ids[ready], found.weights[ready], found.is_kept[ready]
-            )
+            yield found if len(ready) == len(rows) else found.only(ready)
         rows = rows[~is_whole]
 
 
@@ -150,12 +152,13 @@ def _truncated(
     least = torch.where(is_kept, values, float("inf")).amin(dim=1)
     is_known = ((top_k == 0) | (is_cut & (values[:, -1:] < last))).squeeze(1)
     is_whole = is_known & (values[:, -1] < least)
+    weights = torch.where(is_kept, weights, 0.0)
     if num_best == scores.shape[1]:
-        is_whole = torch.ones_like(is_whole)
+        weights = torch.empty_like(weights).scatter(1, ids, weights)
+        is_kept = torch.empty_like(is_kept).scatter(1, ids, is_kept)
+        return Candidates(rows, None, weights, is_kept), torch.ones_like(is_whole)
     ids, order = ids.sort(dim=1)
-    is_kept = is_kept.gather(1, order)
-    weights = torch.where(is_kept, weights.gather(1, order), 0.0)
-    return Candidates(rows, ids, weights, is_kept), is_whole
+    return Candidates(rows, ids, weights.gather(1, order), is_kept.gather(1, order)), is_whole
 
 
 def _ranked(scores: Tensor, num_best: int) -> tuple[Tensor, Tensor]:
