@@ -10,7 +10,7 @@ from typing import Any
 Schema = dict[str, Any]
 
 _WORDS = ("a", "total", "Größe", "価格", "x-1", 'quo"te', "")
-_VALUES = (*_WORDS, 1, -2.5, None, True, [1, "b"], {"k": []})
+_VALUES: tuple[Any, ...] = (*_WORDS, 1, -2.5, None, True, [1, "b"], {"k": []})
 _PATTERNS = ("^[A-Z]{2}[0-9]+$", "^(ja|nein)$", "[äöü]")
 
 

@@ -145,7 +145,7 @@ def _grammar(sampling: Sampling) -> str:
         schema = json.loads(sampling.json_schema)
         if isinstance(schema, bool):
             schema = {} if schema else {"enum": []}
-        return LLMatcher.grammar_from_json_schema(schema, defaults=dict(JSON_STYLE))
+        return LLMatcher.grammar_from_json_schema(schema, defaults=JSON_STYLE)
     if sampling.regex is not None:
         return LLMatcher.grammar_from_regex(sampling.regex)
     if sampling.choice is not None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finesight.conversation import MediaRecord
 from finesight.errors import ConfigError
@@ -28,7 +28,10 @@ from finesight.geometry import Size
 from finesight.text.special_tokens import TOOL_CALL, TOOL_CALL_END
 from finesight.text.tokenizer import Tokenizer
 
-JSON_STYLE: Mapping[str, Any] = {
+if TYPE_CHECKING:
+    from llguidance._lib import JsonCompileOptions
+
+JSON_STYLE: JsonCompileOptions = {
     "whitespace_flexible": False,  # else a small model can write blanks up to the token limit
     "item_separator": ", ?",
     "key_separator": ": ?",
