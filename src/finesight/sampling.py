@@ -16,6 +16,7 @@ CONSTRAINTS: Final = ("json_schema", "regex", "choice", "grammar")
 
 _LEAST_TEMPERATURE = 1e-6  # logits divided by less overflow float32
 _MOST_CONSTRAINT_LETTERS = 4 * 2**20
+_MOST_CHOICES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,10 @@ def _check_constraint(sampling: Sampling) -> None:
         _check_texts("choice", value)
         if not value:
             raise ConfigError("choice is an empty list", hint="give the texts to choose from")
+        if len(value) > _MOST_CHOICES:
+            raise ConfigError(
+                f"choice has {len(value):,} texts; at most {_MOST_CHOICES:,} are accepted"
+            )
     elif not isinstance(value, str) or not value.strip():
         raise ConfigError(f"{name}={shown(value)}; it must be a text that is not empty")
     _check_letters(name, "".join(value))

@@ -170,6 +170,8 @@ def _compiled(tokenizer: Tokenizer, grammar: str) -> tuple[LLMatcher, str]:
 def _first_lines(reason: str) -> str:
     """An error of llguidance in one line, without the dump of its state."""
     text = " ".join(reason.partition("<state>")[0].split())
+    if text.startswith("panic"):  # of the library, which catches it
+        return "it is too large or too complex"
     return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 3] + "..."
 
 

@@ -159,6 +159,7 @@ UNUSABLE = [
     ({"regex": "a\ud800"}, "not UTF-8 at character 2"),
     ({"choice": ()}, "choice is an empty list"),
     ({"choice": ("",)}, "strings that are not empty"),
+    ({"choice": tuple(map(str, range(20_000)))}, "choice has 20,000 texts; at most 10,000"),
     ({"choice": (1,)}, "strings that are not empty"),
     ({"choice": ("a", "\udc80")}, "not UTF-8"),
     ({"grammar": "start: nothing"}, "cannot be applied"),
