@@ -9,7 +9,7 @@ import re
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.drawn_schemas import drawn_schema
@@ -21,7 +21,6 @@ from tests.support.constrained import answer
 TOKENIZER = Tokenizer(build_tokenizer())
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 10**6),
     temperature=st.sampled_from([0.0, 0.5, 3.0]),
@@ -74,7 +73,6 @@ PATTERNS = (
 )
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.sampled_from(PATTERNS), st.integers(0, 999), st.sampled_from([0.0, 1.0]))
 def test_an_answer_under_a_regex_matches_it(pattern, seed, temperature):
     sampling = Sampling(regex=pattern, temperature=temperature, seed=seed, max_new_tokens=300)
@@ -83,7 +81,6 @@ def test_an_answer_under_a_regex_matches_it(pattern, seed, temperature):
     assert re.fullmatch(pattern, drawn.text), drawn.text
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.lists(
         st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12),

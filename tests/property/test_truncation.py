@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from finesight.conversation import Sampling
@@ -59,7 +59,6 @@ ROWS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
 @given(row=ROWS, sampling=LIMITS)
 @pytest.mark.parametrize("taken", [(2,), (4, 16), (256, 4096)], ids=str)
 def test_the_kept_tokens_are_those_of_a_full_sort(taken, row, sampling):
@@ -114,7 +113,6 @@ SETTINGS = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     st.lists(SETTINGS, min_size=1, max_size=6), st.sampled_from([7, 333, 5_003]), st.integers(0, 99)
 )

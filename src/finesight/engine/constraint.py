@@ -149,8 +149,10 @@ def _grammar(sampling: Sampling) -> str:
     if sampling.regex is not None:
         return LLMatcher.grammar_from_regex(sampling.regex)
     if sampling.choice is not None:
-        texts = dict.fromkeys(sampling.choice)
-        return f"start: {' | '.join(json.dumps(text, ensure_ascii=False) for text in texts)}"
+        texts = (
+            json.dumps(text) for text in dict.fromkeys(sampling.choice)
+        )  # Lark's escapes are JSON's
+        return f"start: {' | '.join(texts)}"
     assert sampling.grammar is not None
     return sampling.grammar
 

@@ -159,7 +159,7 @@ def _tool_calls(tools: Sequence[Mapping[str, Any]], tokenizer: Tokenizer) -> str
         )
         calls.append(f'{head} arguments{index} "}}"')
         schema = {**(function.get("parameters") or {"type": "object"}), "x-guidance": JSON_STYLE}
-        rules.append(f"arguments{index}: %json {json.dumps(schema, ensure_ascii=False)}")
+        rules.append(f"arguments{index}: %json {json.dumps(schema)}")
     return "\n".join(
         [
             r'start: call ("\n" call)*',

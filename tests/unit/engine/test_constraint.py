@@ -249,7 +249,7 @@ def test_choices_that_share_a_beginning_can_all_be_given(tokenizer, seed):
 
 
 def test_text_of_every_script_can_be_spelled(tokenizer):
-    for text in ("日本語", "🙂", "ẞ", "\u200d", "é\u0301", "\x00", "\r\n\t"):
+    for text in ("日本語", "🙂", "ẞ", "\u200d", "é\u0301", "\x00", "\x7f", "\u2028", "\r\n\t"):
         assert answer(tokenizer, Sampling(choice=(text,))).text == text
 
 

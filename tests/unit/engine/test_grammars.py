@@ -32,7 +32,7 @@ TOOLS = (
                 "type": "object",
                 "properties": {
                     "at": {"$ref": "#/$defs/place"},
-                    "button": {"enum": ["left", "right"]},
+                    "button": {"enum": ["left", "right", "größer\x7f"]},
                 },
                 "required": ["at"],
                 "additionalProperties": False,
