@@ -128,7 +128,8 @@ def _check_constraint(sampling: Sampling) -> None:
                 f"choice has {len(value):,} texts; at most {_MOST_CHOICES:,} are accepted"
             )
     elif not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"{name}={shown(value)}; it must be a text that is not empty")
+        expected = "a JSON Schema, as text or as a mapping" if name == "json_schema" else "a text"
+        raise ConfigError(f"{name}={shown(value)}; it must be {expected}, and not empty")
     _check_letters(name, "".join(value))
     if name == "json_schema":
         _check_json(value)
