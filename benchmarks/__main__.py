@@ -27,6 +27,8 @@ BENCHES = {
     "windows": "time per patch of windowed attention, 16,384 patches against 1,024; 2 minutes",
     "engine": "a batch, a second question and a step without the model; 2 minutes",
     "harness": "time of the evaluation harness besides the model's; half a minute",
+    "sampling": "time of a token by sampling setting, at a vocabulary of 152,064; a minute",
+    "constrained": "answers under 500 drawn JSON Schemas: invalid ones, and speed against free ones; 5 minutes",
     "load": "loading a 3B-shaped checkpoint against reading its files; needs 8 GB of disk and of memory",
     "speed": "vision, prefill and decoding of the 3B shape against transformers; needs 17 GB of memory",
 }
@@ -70,7 +72,7 @@ def bench(
     with reported(debug=debug):
         if list_them:
             for name, what in BENCHES.items():
-                typer.echo(f"{name:8s} {what}")
+                typer.echo(f"{name:12s} {what}")
             return
         chosen = _chosen(names or list(BENCHES if device == "cpu" else ON_ANY_DEVICE), device)
         _check_device(device)
@@ -105,7 +107,7 @@ def _check_device(device: str) -> None:
 
 
 def _run(names: list[str], shorten: int, device: str) -> Iterator[Comparison]:
-    from benchmarks import engine, harness, media, network, start
+    from benchmarks import engine, harness, media, network, sampling, start
 
     blocks, layers = max(32 // shorten, 1), max(36 // shorten, 1)
     runs: dict[str, Callable[[], Comparison | Iterable[Comparison]]] = {
@@ -116,6 +118,8 @@ def _run(names: list[str], shorten: int, device: str) -> Iterator[Comparison]:
         "windows": lambda: network.bench_windows(device=device),
         "engine": engine.bench_engine,
         "harness": harness.bench_harness,
+        "sampling": sampling.bench_sampling,
+        "constrained": sampling.bench_constrained,
         "load": lambda: network.bench_load(blocks=blocks, layers=layers),
         "speed": lambda: network.compare_with_transformers(
             blocks=blocks, layers=layers, device=device

@@ -19,7 +19,6 @@ from finesight.errors import ConfigError
 from finesight.geometry import Clock, Resize
 from finesight.inputs import (
     IMAGE_LIMITS,
-    SAMPLING_LIMITS,
     VIDEO_LIMITS,
     check_numbers,
     check_pixel_budget,
@@ -28,10 +27,9 @@ from finesight.inputs import (
     plain_list,
     rank,
     read_if_open,
-    settle,
     settle_numbers,
-    shown,
 )
+from finesight.sampling import Sampling as Sampling
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,8 +44,6 @@ Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "repetition", "tool_calls", "cancelled"]
 LOW_DETAIL_PIXELS = 512 * 512
 """OpenAI's `detail: "low"`: the picture is shown at 512 x 512."""
-
-_LEAST_TEMPERATURE = 1e-6  # logits divided by less overflow float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,60 +228,6 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """Sampling parameters. The help of the command line quotes this list.
-
-    Attributes:
-        max_new_tokens: largest number of tokens of the answer.
-        temperature: 0 takes the most likely token each time (greedy).
-        top_p: draw from the fewest tokens whose probabilities add up to this; 1 keeps all.
-        top_k: draw from this many of the most likely tokens; 0 keeps all.
-        repetition_penalty: above 1 makes tokens already seen less likely: divides their positive logits, multiplies
-            their negative ones; 1 is off.
-        stop: the answer ends before the first of these texts.
-        seed: random seed; None draws one, which is not reported.
-        logprobs: number of alternatives to report per token; None reports no log-probabilities at all.
-        loop_guard: stop with `finish_reason="repetition"` when a line or a cycle of tokens repeats without end.
-    """
-
-    max_new_tokens: int = 1024
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    repetition_penalty: float = 1.0
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
-    logprobs: int | None = None
-    loop_guard: bool = True
-
-    def __post_init__(self) -> None:
-        settle_numbers(self, SAMPLING_LIMITS)
-        settle(self, ("loop_guard",))
-        given: object = self.stop
-        stop = (given,) if isinstance(given, str) else given
-        object.__setattr__(self, "stop", tuple(stop) if isinstance(stop, list) else stop)
-
-    def check(self) -> None:
-        """Raise `ConfigError` on a value outside its range."""
-        check_numbers("sampling", self, SAMPLING_LIMITS)
-        if 0 < self.temperature < _LEAST_TEMPERATURE:
-            raise ConfigError(
-                f"sampling has temperature={self.temperature}; it must be 0, or at least "
-                f"{_LEAST_TEMPERATURE:f}",
-                hint="0 takes the best token each time",
-            )
-        texts: object = self.stop
-        if not isinstance(texts, tuple) or not all(isinstance(t, str) and t for t in texts):
-            raise ConfigError(
-                f"sampling has stop={shown(texts)}; it must be a list of strings that are not empty"
-            )
-        if not isinstance(self.loop_guard, bool):
-            raise ConfigError(
-                f"sampling has loop_guard={shown(self.loop_guard)}; it must be True or False"
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MediaRecord:
     """Resize and clock of one picture or video, which map coordinates and times of answers back to it.
 
@@ -341,12 +283,15 @@ class TokenLogprob:
         text: its text.
         logprob: natural logarithm of its probability before temperature and truncation.
         top: `(token_id, text, logprob)` of the best tokens, best first.
+        span: characters `(start, end)` of the reply's text that it covers, wholly or in part; empty for tokens
+            without text. Tokens that share a character of several bytes all cover it.
     """
 
     token_id: int
     text: str
     logprob: float
     top: tuple[tuple[int, str, float], ...] = ()
+    span: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,6 +305,7 @@ class Reply:
         usage: token counts.
         media: one record per picture or video of the conversation, in order of appearance.
         logprobs: per token, if requested.
+        notes: information for the user: an answer that was cut inside its grammar, or continued after a repetition.
     """
 
     text: str
@@ -368,6 +314,7 @@ class Reply:
     usage: Usage
     media: tuple[MediaRecord, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -378,8 +325,11 @@ class StreamEvent:
         text: new text, complete characters only and never part of a stop string; may be empty.
         num_tokens: tokens of the answer so far.
         reply: the finished reply, on the last event only.
+        withdrawn: number of characters at the end of the text so far that the answer lost, because it went back to
+            before a repetition (`Sampling.loop_retries`); `text` comes after what is left.
     """
 
     text: str
     num_tokens: int
     reply: Reply | None = None
+    withdrawn: int = 0

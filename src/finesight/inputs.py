@@ -166,9 +166,13 @@ SAMPLING_LIMITS: Final[Mapping[str, Limits]] = {
     "temperature": Limits(least=0, most=100),
     "top_p": Limits(least=0, most=1, excludes_least=True),
     "top_k": Limits(least=0, most=_LARGEST_INT, is_whole=True),
+    "min_p": Limits(least=0, most=1),
     "repetition_penalty": Limits(least=0.01, most=100),
+    "presence_penalty": Limits(least=-2, most=2),
+    "frequency_penalty": Limits(least=-2, most=2),
     "seed": Limits(least=-(2**63), most=2**64 - 1, is_whole=True, is_optional=True),
     "logprobs": Limits(least=0, most=20, is_whole=True, is_optional=True),
+    "loop_retries": Limits(least=0, most=10, is_whole=True),
 }
 """Allowed numbers of a `Sampling`."""
 

@@ -8,8 +8,8 @@
           └▶ data ▶ engine ▶ checkpoints          a decoder writes conversations to learn from
                └▶ processor │ model │ remote │ present │ screen    processor and model meet only in batch
                     └▶ media │ text │ parse │ browser              siblings
-                         └▶ config ▶ batch, responder ▶ conversation, attention_plan ▶ geometry
-                              └▶ inputs, threads, files ▶ errors
+                         └▶ config ▶ batch, responder ▶ conversation, attention_plan
+                              └▶ geometry, sampling ▶ inputs, threads, files ▶ errors
 
 An import inside a function counts like any other; so does one for types alone, where it names a
 layer of ours.
@@ -26,7 +26,7 @@ from tests.architecture.source import PACKAGE, Import, Module, layer_of
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("inputs", "threads", "files"),
-    ("geometry",),
+    ("geometry", "sampling"),
     ("conversation", "attention_plan"),
     ("batch", "responder"),
     ("config",),
@@ -57,6 +57,7 @@ TORCH_FREE = (
         "inputs",
         "files",
         "geometry",
+        "sampling",
         "threads",
         "conversation",
         "responder",

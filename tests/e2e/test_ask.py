@@ -53,6 +53,61 @@ def test_media_are_shown_in_the_order_given(ask, picture_file, video_file, pdf_f
     assert json.loads(outcome.out)["usage"]["prompt_tokens"] <= 600
 
 
+def test_an_answer_can_be_constrained(ask, picture_file, tmp_path):
+    words = ("Is it red?", "--image", picture_file)
+    assert ask(*words, "--choice", "yes", "--choice", "no").out in ("yes\n", "no\n")
+    assert len(ask(*words, "--regex", "[0-9]{3}").out) == 4
+    schema = {"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"]}
+    schema["additionalProperties"] = False
+    file = tmp_path / "schema.json"
+    file.write_text(json.dumps(schema), encoding="utf-8")
+    long = ("--max-new-tokens", 40)
+    for given in (json.dumps(schema), file):
+        outcome = ask(*words, *long, "--json-schema", given, "--json")
+        assert json.loads(json.loads(outcome.out)["text"])["a"] in (1, 2), outcome.err
+    lark = tmp_path / "g.lark"
+    lark.write_text('start: "a" | "b"', encoding="utf-8")
+    assert ask(*words, "--grammar", lark).out in ("a\n", "b\n")
+    outcome = ask(*words, "--grammar", "boxes")
+    assert outcome.out.startswith("```json")
+    assert "inside its grammar: it is not complete" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--regex", "a", "--choice", "b"), "regex and choice are given"),
+        (("--regex", "("), "unclosed group"),
+        (("--json-schema", '{"type": "x"}'), "Invalid type: x"),
+        (("--json-schema", "[1"), "json_schema is not JSON"),
+        (("--json-schema", "none.json"), "'none.json' cannot be read (No such file"),
+        (("--json-schema", "a\0b"), "cannot be read"),
+        (("--grammar", "box"), "'box' cannot be read"),
+        (("--grammar", "boxes"), "the conversation shows none"),
+        (("--grammar", "tool_calls"), "the conversation offers none"),
+        (("--regex", "a", "--stop", "b"), "could cut an answer"),
+        (("--choice", ""), "strings that are not empty"),
+        (("--min-p", "0.1"), "min_p=0.1 has no effect at temperature 0"),
+        (("--presence-penalty", "3"), "presence_penalty=3.0; it must be a number from -2 to 2"),
+        (("--loop-retries", "99"), "loop_retries=99"),
+    ],
+    ids=str,
+)
+def test_a_constraint_that_cannot_be_applied_is_wrong_usage(ask, words, said):
+    outcome = ask("Why?", *words)
+    assert outcome.code == 2
+    assert said in " ".join(outcome.err.split())
+    assert outcome.out == ""
+
+
+def test_a_file_that_is_not_text_is_named(ask, tmp_path):
+    file = tmp_path / "s.json"
+    file.write_bytes(b"\xff\xfe{")
+    outcome = ask("Why?", "--json-schema", file)
+    assert outcome.code == 2
+    assert "s.json' cannot be read" in " ".join(outcome.err.split())
+
+
 def test_same_seed_same_answer(ask, picture_file):
     words = ("Why?", "--image", picture_file, "--temperature", "1.5", "--seed")
     first, again, other = ask(*words, "1").out, ask(*words, "1").out, ask(*words, "2").out

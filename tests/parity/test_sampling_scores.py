@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Penalty, temperature, top-k and top-p against transformers' own processors, in its order."""
+"""Penalty, temperature, top-k, top-p and min-p against transformers' own processors, in its order."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ CASES = [
     Sampling(temperature=0.1, top_p=0.001, top_k=1, repetition_penalty=1.05),
     Sampling(temperature=1.0, repetition_penalty=1.3),
     Sampling(temperature=2.0, repetition_penalty=0.8, top_k=50, top_p=0.95),
+    Sampling(temperature=1.0, min_p=0.05),
+    Sampling(temperature=1.5, top_k=30, top_p=0.9, min_p=0.02, repetition_penalty=1.1),
 ]
 
 
@@ -30,6 +32,8 @@ def reference_scores(sampling: Sampling, ids: torch.Tensor, logits: torch.Tensor
         steps.append(transformers.TopKLogitsWarper(sampling.top_k))
     if sampling.top_p < 1:
         steps.append(transformers.TopPLogitsWarper(sampling.top_p))
+    if sampling.min_p:
+        steps.append(transformers.MinPLogitsWarper(sampling.min_p))
     return transformers.LogitsProcessorList(steps)(ids[None], logits[None].clone())[0]
 
 

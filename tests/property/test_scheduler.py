@@ -29,6 +29,7 @@ class Answer:
         self.length = length
         self.token_ids: list[int] = []
         self.finish_reason = None
+        self.rewound = None
 
     def push(self, pick) -> str:
         self.token_ids.append(pick.token_id)

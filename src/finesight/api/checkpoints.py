@@ -333,6 +333,7 @@ _SAMPLING_KEYS: dict[str, tuple[type, ...]] = {
     "temperature": (int, float),
     "top_p": (int, float),
     "top_k": (int,),
+    "min_p": (int, float),
     "repetition_penalty": (int, float),
     "max_new_tokens": (int,),
 }

@@ -36,11 +36,19 @@ class SamplingOptions(TypedDict, total=False):
     temperature: float
     top_p: float
     top_k: int
+    min_p: float
     repetition_penalty: float
+    presence_penalty: float
+    frequency_penalty: float
     stop: str | Sequence[str]
     seed: int
     logprobs: int
     loop_guard: bool
+    loop_retries: int
+    json_schema: str | Mapping[str, Any]
+    regex: str
+    choice: str | Sequence[str]
+    grammar: str
 
 
 class AskOptions(SamplingOptions, total=False):
@@ -94,11 +102,18 @@ _TYPES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "loop_guard": (bool, "True or False"),
     "tools": ((list, tuple), "a list of tools"),
     "stop": ((str, list, tuple), "a text or a list of texts"),
+    "json_schema": ((str, Mapping), "a JSON Schema, as text or as a mapping"),
+    "regex": (str, "a text"),
+    "choice": ((str, list, tuple), "a list of texts"),
+    "grammar": (str, "a text"),
 }
 _MEDIA_ARGUMENTS = ("images", "videos", "pdf")
 _ELSEWHERE: Mapping[str, str] = {
     "all": "locate takes it as all_=True",
     "as": 'locate takes it as as_="point"',
+    "schema": "json_schema takes a JSON Schema",
+    "response_format": "json_schema takes a JSON Schema",
+    "choices": "choice takes a list of texts",
     "stream": "model.stream(question, ...) gives an answer piece by piece",
     "model": 'finesight.load("NAME") chooses the model',
 }
@@ -159,8 +174,10 @@ def sampling_from(options: AskOptions | SamplingOptions, defaults: Sampling) -> 
 
 
 def _check_draws(given: Mapping[str, Any], sampling: Sampling) -> None:
-    """Raise `ConfigError` for `top_p` or `top_k` with greedy decoding."""
-    limited = [name for name in ("top_p", "top_k") if given.get(name) not in (None, 1.0, 0)]
+    """Raise `ConfigError` for `top_p`, `top_k` or `min_p` with greedy decoding."""
+    limited = [
+        name for name in ("top_p", "top_k", "min_p") if given.get(name) not in (None, 1.0, 0)
+    ]
     if limited and sampling.temperature == 0:
         raise ConfigError(
             f"the option {limited[0]}={given[limited[0]]} has no effect at temperature 0 (greedy decoding)",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from finesight.cli import options
+from finesight.cli import constraints, options
 from finesight.cli.errors import reported
 from finesight.cli.session import ModelChoice, Outputs, run
 
@@ -37,9 +37,17 @@ def ask(
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     top_k: options.TopK = None,
+    min_p: options.MinP = None,
     repetition_penalty: options.RepetitionPenalty = None,
+    presence_penalty: options.PresencePenalty = None,
+    frequency_penalty: options.FrequencyPenalty = None,
     stop: options.Stop = None,
     seed: options.Seed = None,
+    loop_retries: constraints.LoopRetries = None,
+    json_schema: constraints.JsonSchema = None,
+    regex: constraints.Regex = None,
+    choice: constraints.Choice = None,
+    grammar: constraints.Grammar = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     threads: options.Threads = None,

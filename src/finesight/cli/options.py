@@ -140,8 +140,15 @@ MaxNewTokens = Annotated[int | None, typer.Option(help=field_help(Sampling, "max
 Temperature = Annotated[float | None, typer.Option(help=field_help(Sampling, "temperature"))]
 TopP = Annotated[float | None, typer.Option(help=field_help(Sampling, "top_p"))]
 TopK = Annotated[int | None, typer.Option(help=field_help(Sampling, "top_k"))]
+MinP = Annotated[float | None, typer.Option(help=field_help(Sampling, "min_p"))]
 RepetitionPenalty = Annotated[
     float | None, typer.Option(help=field_help(Sampling, "repetition_penalty"))
+]
+PresencePenalty = Annotated[
+    float | None, typer.Option(help=field_help(Sampling, "presence_penalty"))
+]
+FrequencyPenalty = Annotated[
+    float | None, typer.Option(help=field_help(Sampling, "frequency_penalty"))
 ]
 Stop = Annotated[
     list[str] | None,

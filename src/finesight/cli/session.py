@@ -82,6 +82,8 @@ def run(
     if outputs.overlay_folder is not None and not shows_media:
         raise ConfigError("--save-overlay draws on pictures and videos, but none is given")
     streams = not outputs.as_json and not outputs.lists_places and sys.stdout.isatty()
+    # A terminal cannot take back what an answer withdraws.
+    streams = streams and not options.get("loop_retries")
     session = _Session(choice, options, streams=streams)
     for conversation in conversations[1:]:  # the first is encoded before the model is loaded
         session.check(conversation)
@@ -267,6 +269,8 @@ def _print_end(answer: Answer, progress: StageProgress) -> None:
         f"{usage.completion_tokens} answer tokens at {rate:.1f} tokens/s, "
         f"finish: {answer.finish_reason}\n"
     )
+    for note in answer.reply.notes:
+        sys.stderr.write(f"note: {note}\n")
     for problem in answer.problems:
         sys.stderr.write(f"note: {problem.message}\n")
 

@@ -159,7 +159,13 @@ class Core:
             picks = pick_rows(scores, [sequence.sampler for sequence, _ in active])
             further = []
             for (sequence, rows), pick in zip(active, picks, strict=True):
+                if sequence.sampler.error is not None:
+                    outcomes.append((sequence, sequence.sampler.error))
+                    continue
                 outcomes.append((sequence, _event(sequence, sequence.push(pick))))
+                if sequence.transcript.rewound is not None:
+                    self.scheduler.rewind(sequence)
+                    continue
                 if place + 1 < len(rows) and pick.token_id == sequence.drafts[place]:
                     sequence.num_accepted += 1
                     if not sequence.is_finished:
@@ -189,10 +195,12 @@ class Core:
 
 
 def _event(sequence: Sequence, shown: str) -> StreamEvent:
+    transcript = sequence.transcript
     return StreamEvent(
         text=shown,
-        num_tokens=len(sequence.transcript.token_ids),
+        num_tokens=len(transcript.token_ids),
         reply=sequence.reply() if sequence.is_finished else None,
+        withdrawn=transcript.rewound.withdrawn if transcript.rewound else 0,
     )
 
 

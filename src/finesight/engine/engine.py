@@ -201,10 +201,11 @@ class Engine:
             self.eos_ids,
             takes_calls=bool(request.conversation.tools),
         )
+        constraint = request.constraint(self.processor.tokenizer, sample, self.eos_ids)
         size = self._media.take(sample)
         return Sequence(
             sample,
-            Sampler(sampling, sample.input_ids),
+            Sampler(sampling, sample.input_ids, constraint),
             transcript,
             block_size=core.pool.block_size,
             priority=request.priority,

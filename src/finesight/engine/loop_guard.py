@@ -22,6 +22,9 @@ Two rules, both on tokens:
 Box lists whose entries share a beginning are not a cycle: their numbers differ. A loop that counts
 upwards is not detected; no exact rule can distinguish it from a list.
 
+An answer can be continued instead (`Sampling.loop_retries`): it goes back to the end of the first copy, and the tokens
+of the copy are less likely for a while (`finesight.engine.penalties`).
+
 Cost: one dictionary look-up per token, whatever the period (amortised O(1)); memory grows with
 the answer.
 """
@@ -30,6 +33,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
+from itertools import takewhile
 
 ANCHOR_TOKENS = 4
 """Number of equal tokens that make two positions count as the same."""
@@ -55,6 +59,10 @@ class LoopGuard:
 
     Args:
         ends_line: whether a token's text contains a line break; None disables the line rule.
+
+    Attributes:
+        first_copy: start and end of the first copy of what is repeated, in tokens of the answer; None before a loop
+            is found.
     """
 
     def __init__(self, ends_line: Callable[[int], bool] | None = None) -> None:
@@ -63,10 +71,11 @@ class LoopGuard:
         self._period = 0
         self._matched = 0  # tokens at the end that equal the one `_period` before them
         self._limit = 0  # largest run of this period that is not a loop
+        self.first_copy: tuple[int, int] | None = None
         self._lines = _LineWindow(ends_line) if ends_line is not None else None
 
     def push(self, token_id: int) -> bool:
-        """Add the next token; True once the answer is a loop."""
+        """Add the next token; True once the answer is a loop, which `first_copy` then gives."""
         tokens = self._tokens
         tokens.append(token_id)
         if self._period and tokens[-1 - self._period] == token_id:
@@ -75,9 +84,13 @@ class LoopGuard:
             self._period = self._matched = 0
         self._anchor()
         is_loop = self._period > 0 and self._matched + self._period >= self._stretch_limit()
-        if self._lines is not None and self._lines.push(token_id):
-            return True
-        return is_loop
+        line = self._lines.push(token_id) if self._lines is not None else None
+        if is_loop:
+            start = len(tokens) - self._matched - self._period
+            self.first_copy = (start, start + self._period)
+        elif line is not None:
+            self.first_copy = line
+        return is_loop or line is not None
 
     def _anchor(self) -> None:
         """Store the position of the last tokens; a cycle may begin at their previous position."""
@@ -108,21 +121,35 @@ class _LineWindow:
         self._ends_line = ends_line
         self._line: list[int] = []
         self._window: deque[tuple[int, ...]] = deque()
+        self._num_tokens = 0  # of all lines in the window
+        self._end = 0  # tokens of all complete lines
         self._counts: Counter[tuple[int, ...]] = Counter()
 
-    def push(self, token_id: int) -> bool:
-        """Add the next token; True if it ends a line that fills half of the window."""
+    def push(self, token_id: int) -> tuple[int, int] | None:
+        """Add the next token.
+
+        Returns:
+            The first occurrence, in tokens of the answer, of a line that fills half of the window.
+        """
         self._line.append(token_id)
         if not self._ends_line(token_id):
-            return False
+            return None
         line = tuple(self._line)
         self._line.clear()
+        self._end += len(line)
+        self._num_tokens += len(line)
         self._window.append(line)
         self._counts[line] += 1
         if len(self._window) > LINE_WINDOW:
             oldest = self._window.popleft()
+            self._num_tokens -= len(oldest)
             self._counts[oldest] -= 1
             if not self._counts[oldest]:
                 del self._counts[oldest]
         is_rich = len(set(line)) > PLAIN_DISTINCT
-        return is_rich and 2 * self._counts[line] >= LINE_WINDOW
+        if not is_rich or 2 * self._counts[line] < LINE_WINDOW:
+            return None
+        start = self._end - self._num_tokens
+        for earlier in takewhile(lambda each: each != line, self._window):
+            start += len(earlier)
+        return start, start + len(line)

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import math
+import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from finesight.config.model import TextConfig
-from finesight.errors import ConfigError
+from finesight.errors import ConfigError, EngineError
 from finesight.model.attention import VARLEN_BLOCK_MULTIPLE
 from finesight.model.cache import KVCache
 from finesight.model.device import available_bytes
@@ -136,7 +140,9 @@ def make_cache(options: EngineOptions, model: VisionLanguageModel) -> KVCache:
         block_size,
         dtype=dtype,
         device=model.device,
-        folder=options.kv_cache_folder,
+        allocate=None
+        if options.kv_cache_folder is None
+        else partial(_in_file, options.kv_cache_folder),
     )
 
 
@@ -144,3 +150,20 @@ def _bytes_per_token(config: TextConfig, dtype: torch.dtype) -> int:
     heads = 2 * config.num_hidden_layers * config.num_key_value_heads
     scale = torch.float32.itemsize if dtype == torch.int8 else 0
     return heads * (config.head_dim * dtype.itemsize + scale)
+
+
+def _in_file(folder: Path, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """A tensor in a new file of the folder, which disappears with the tensor."""
+    size = math.prod(shape)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix="kv-") as file:
+            file.truncate(size * dtype.itemsize)
+            # The mapping stays valid after the name of the file is gone.
+            whole = torch.from_file(file.name, shared=True, size=size, dtype=dtype)
+    except (OSError, RuntimeError) as error:
+        raise EngineError(
+            f"a KV cache of {size * dtype.itemsize:,} bytes cannot be made in {folder}: {str(error)[:200]}",
+            hint="choose a folder with more room, or lower kv_cache_gb",
+        ) from error
+    return whole.view(shape)

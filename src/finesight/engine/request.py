@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
 from finesight.batch import EncodedSample
 from finesight.conversation import Conversation, Sampling
+from finesight.engine.constraint import Constraint, constraint_of
 from finesight.processor.processor import Processor
+from finesight.text.tokenizer import Tokenizer
 
 StageName = Literal["load", "media", "vision", "prefill", "decode"]
 OnStage = Callable[[StageName, int, int], None]
@@ -62,5 +64,16 @@ class Request:
                 conversation, self.fit_tokens, add_vision_id=self.add_vision_id
             )
         sample = processor.encode(conversation, add_vision_id=self.add_vision_id)
+        self.constraint(
+            processor.tokenizer, sample
+        )  # reports what is wrong before any weight is loaded
         on_stage("media", num_items, num_items)
         return sample
+
+    def constraint(
+        self, tokenizer: Tokenizer, sample: EncodedSample, eos_ids: Collection[int] = ()
+    ) -> Constraint | None:
+        """The constraint on the text of the answer; see `constraint_of`."""
+        return constraint_of(
+            self.sampling, tokenizer, eos_ids, media=sample.media, tools=self.conversation.tools
+        )

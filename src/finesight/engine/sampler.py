@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Token sampling: repetition penalty, temperature, top-k, top-p, draw.
+"""Token sampling: constraint, penalties, temperature, truncation, draw.
 
-The order is that of transformers: repetition penalty over prompt and answer, then temperature,
-top-k, top-p, then the draw. Log-probabilities are those of the unmodified logits,
-so that they do not depend on the temperature.
+The order is that of transformers: the tokens that a constraint excludes, penalties, temperature, top-k, top-p, min-p,
+then the draw. Log-probabilities are those of the unmodified logits, so that they do not depend on the temperature or
+on a constraint.
 
 The draw uses one uniform number per token from the request's own generator, on the CPU. It
 does not depend on the device or on other requests.
@@ -19,10 +19,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from finesight.conversation import Sampling
+from finesight.engine.constraint import Constraint
+from finesight.engine.penalties import RETRY_PENALTY, RETRY_TOKENS, SeenTokens, repeated
+from finesight.engine.truncation import NEVER, candidates, draw
+from finesight.errors import EngineError
+from finesight.sampling import Sampling
 
-NEVER = float("-inf")
-"""Logit of a token that cannot be drawn."""
 LEAST_TEMPERATURE = 1e-30
 """Lower bound of the temperature: at this value only the best token can be drawn, below it float32 overflows."""
 
@@ -43,16 +45,27 @@ class Pick:
 
 
 class Sampler:
-    """Draws the tokens of one answer.
+    """The settings and the state by which the tokens of one answer are drawn.
 
     Args:
         sampling: sampling parameters.
         prompt_ids: int64[L], tokens before the answer; the repetition penalty counts them as seen.
+        constraint: the grammar of the answer; None for free text.
+
+    Attributes:
+        error: why the constraint cannot be followed further; the newest token is then meaningless.
     """
 
-    def __init__(self, sampling: Sampling, prompt_ids: Tensor) -> None:
+    def __init__(
+        self, sampling: Sampling, prompt_ids: Tensor, constraint: Constraint | None = None
+    ) -> None:
         self.sampling = sampling
-        self._seen = set(prompt_ids.tolist()) if sampling.repetition_penalty != 1.0 else set()
+        self.constraint = constraint
+        self.error: EngineError | None = None
+        self._prompt_ids = prompt_ids
+        self._seen: SeenTokens | None = None  # made when the size of the vocabulary is known
+        self._loop: list[int] = []
+        self._loop_penalty, self._loop_steps = 1.0, 0
         self._generator = torch.Generator(device="cpu")
         if sampling.seed is None:
             self._generator.seed()
@@ -63,86 +76,142 @@ class Sampler:
     def is_plain_greedy(self) -> bool:
         """Whether the result is the argmax of the unmodified logits, without log-probabilities."""
         sampling = self.sampling
-        is_untouched = sampling.repetition_penalty == 1.0 and sampling.logprobs is None
-        return is_untouched and sampling.temperature == 0
+        is_free = self.constraint is None and not self._loop_steps and not self._has_penalty
+        return is_free and sampling.logprobs is None and sampling.temperature == 0
+
+    @property
+    def _has_penalty(self) -> bool:
+        sampling = self.sampling
+        return sampling.repetition_penalty != 1.0 or bool(
+            sampling.presence_penalty or sampling.frequency_penalty
+        )
 
     def pick(self, logits: Tensor) -> Pick:
-        """Draw the next token.
+        """Draw the next token of this answer alone.
 
         Args:
             logits: float[V], unmodified; not written to.
         """
-        raw = logits.float()
-        scores = self.scores(raw)
-        token_id = int(scores.argmax()) if self.sampling.temperature == 0 else self._draw(scores)
-        if self.sampling.repetition_penalty != 1.0:
-            self._seen.add(token_id)
-        if self.sampling.logprobs is None:
-            return Pick(token_id)
-        return _with_logprobs(raw, token_id, self.sampling.logprobs)
+        return pick_rows(logits[None], [self])[0]
 
     def scores(self, logits: Tensor) -> Tensor:
-        """Logits after penalty, temperature and truncation; excluded tokens are -inf.
+        """Logits after constraint, penalties, temperature and truncation; excluded tokens are -inf.
 
         Args:
             logits: float32[V].
         """
-        sampling = self.sampling
-        scores = self._penalised(logits)
-        if sampling.temperature == 0:
+        scores = self.adjusted(logits)
+        if self.sampling.temperature == 0:
             return scores
-        scores = scores / max(sampling.temperature, LEAST_TEMPERATURE)
-        if sampling.top_k:
-            scores = keep_top_k(scores, sampling.top_k)
-        if sampling.top_p < 1:
-            scores = keep_top_p(scores, sampling.top_p)
-        return scores
+        scores = scores / self.temperature
+        (found,) = candidates(scores[None], [self.sampling])
+        if found.token_ids is None:
+            return scores.masked_fill(~found.is_kept[0], NEVER)
+        kept = found.token_ids[found.is_kept]
+        return torch.full_like(scores, NEVER).scatter(0, kept, scores[kept])
 
-    def _penalised(self, logits: Tensor) -> Tensor:
-        if not self._seen:
+    @property
+    def temperature(self) -> float:
+        """Divisor of the logits."""
+        return max(self.sampling.temperature, LEAST_TEMPERATURE)
+
+    def adjusted(self, logits: Tensor) -> Tensor:
+        """Logits after constraint and penalties.
+
+        Args:
+            logits: float32[V]; not written to.
+        """
+        if self.constraint is None and not self._has_penalty and not self._loop_steps:
             return logits
-        penalty = self.sampling.repetition_penalty
-        seen = torch.tensor(sorted(self._seen), device=logits.device)
-        seen = seen[seen < logits.numel()]
-        values = logits[seen]
-        changed = torch.where(values < 0, values * penalty, values / penalty)
-        return logits.index_put((seen,), changed)
+        logits = logits.clone()
+        if self.constraint is not None:
+            try:
+                self.constraint.mask_(logits)
+            except EngineError as error:
+                self.error = error
+        if self._has_penalty:
+            if self._seen is None:
+                self._seen = SeenTokens(self._prompt_ids, logits.numel(), logits.device)
+            self._seen.penalise_(logits, self.sampling)
+        if self._loop_steps:
+            logits[self._loop] = repeated(logits[self._loop], self._loop_penalty)
+        return logits
 
-    def _draw(self, scores: Tensor) -> int:
-        """Inverse transform sampling with one uniform number."""
-        # float64: in float32 the sum of 150,000 terms is off by more than the smallest of them.
-        cumulative = scores.softmax(dim=0, dtype=torch.float64).cumsum(dim=0)
-        uniform = torch.rand((), generator=self._generator, dtype=torch.float64).item()
-        target = cumulative[-1] * uniform
-        return int(torch.searchsorted(cumulative, target, right=True))
+    def uniform(self) -> float:
+        """The next random number of this answer, from [0, 1)."""
+        return torch.rand((), generator=self._generator, dtype=torch.float64).item()
+
+    def accept(self, token_id: int) -> None:
+        """Take note of the token that was drawn."""
+        if self._seen is not None:
+            self._seen.add(token_id)
+        if self.constraint is not None and self.error is None:
+            self.constraint.accept(token_id)
+        self._loop_steps = max(0, self._loop_steps - 1)
+
+    def rewind(self, dropped: Sequence[int], loop: Sequence[int], retry: int) -> None:
+        """Take back the newest tokens of the answer, and make those of a loop less likely for a while.
+
+        Args:
+            dropped: the tokens that the answer loses.
+            loop: tokens of one copy of what was repeated.
+            retry: number of this retry, from 1.
+        """
+        if self._seen is not None:
+            self._seen.remove(dropped)
+        if self.constraint is not None:
+            self.constraint.rewind(len(dropped))
+        self._loop = sorted(set(loop))
+        self._loop_penalty, self._loop_steps = RETRY_PENALTY**retry, RETRY_TOKENS
 
 
 def pick_rows(logits: Tensor, samplers: Sequence[Sampler]) -> list[Pick]:
-    """Draw the next token of several sequences.
+    """Draw the next token of several sequences; a row gives what it gives alone.
 
     Args:
         logits: float[S, V], unmodified; not written to.
-        samplers: one per row.
+        samplers: one per row; those whose constraint cannot be followed get an `error`.
     """
-    best = logits.argmax(dim=1).tolist()  # one transfer for all greedy rows
-    return [
-        Pick(best[row]) if sampler.is_plain_greedy else sampler.pick(logits[row])
-        for row, sampler in enumerate(samplers)
-    ]
+    others = [row for row, sampler in enumerate(samplers) if not sampler.is_plain_greedy]
+    picks: dict[int, Pick] = {}
+    if len(others) < len(samplers):
+        best = logits.argmax(dim=1).tolist()  # one transfer for all greedy rows
+        picks = {row: Pick(token_id) for row, token_id in enumerate(best)}
+    if others:
+        chosen = [samplers[row] for row in others]
+        raw = (logits if len(others) == len(samplers) else logits[others]).float()
+        picks |= zip(others, _picks(raw, chosen), strict=True)
+    return [picks[row] for row in range(len(samplers))]
 
 
-def keep_top_k(scores: Tensor, top_k: int) -> Tensor:
-    """Exclude all but the `top_k` best tokens; ties with the last of them stay."""
-    threshold = scores.topk(min(top_k, scores.numel())).values[-1]
-    return scores.masked_fill(scores < threshold, NEVER)
+def _picks(logits: Tensor, samplers: Sequence[Sampler]) -> list[Pick]:
+    """Draw the next token of rows that are not plain greedy; float32[S, V]."""
+    scores = torch.stack(
+        [sampler.adjusted(row) for sampler, row in zip(samplers, logits, strict=True)]
+    )
+    is_greedy = [sampler.sampling.temperature == 0 for sampler in samplers]
+    tokens = scores.argmax(dim=1) if any(is_greedy) else scores.new_zeros(len(scores)).long()
+    drawn = [row for row, greedy in enumerate(is_greedy) if not greedy]
+    if drawn:
+        tokens[drawn] = _drawn(scores[drawn], [samplers[row] for row in drawn])
+    picks = []
+    for sampler, row, token_id in zip(samplers, logits, tokens.tolist(), strict=True):
+        sampler.accept(token_id)
+        num_top = sampler.sampling.logprobs
+        picks.append(Pick(token_id) if num_top is None else _with_logprobs(row, token_id, num_top))
+    return picks
 
 
-def keep_top_p(scores: Tensor, top_p: float) -> Tensor:
-    """Exclude the least likely tokens with a total probability of at most 1 - top_p; the best one stays."""
-    ascending, order = scores.sort()
-    ruled_out = ascending.softmax(dim=0).cumsum(dim=0) <= 1 - top_p
-    ruled_out[-1] = False
-    return scores.masked_fill(ruled_out.new_zeros(scores.shape).scatter(0, order, ruled_out), NEVER)
+def _drawn(scores: Tensor, samplers: Sequence[Sampler]) -> Tensor:
+    """Random tokens of rows; float32[S, V] to int64[S]."""
+    temperatures = scores.new_tensor([sampler.temperature for sampler in samplers])
+    uniforms = torch.tensor([sampler.uniform() for sampler in samplers], dtype=torch.float64)
+    uniforms = uniforms.to(scores.device)
+    tokens = torch.empty(len(scores), dtype=torch.int64, device=scores.device)
+    scores = scores / temperatures[:, None]
+    for found in candidates(scores, [sampler.sampling for sampler in samplers]):
+        tokens[found.rows] = draw(found, uniforms[found.rows])
+    return tokens
 
 
 def _with_logprobs(logits: Tensor, token_id: int, num_top: int) -> Pick:

@@ -111,9 +111,17 @@ class Sequence:
             self._on_end()
 
     def push(self, pick: Pick) -> str:
-        """Add the next token of the answer and return the text that is now final."""
+        """Add the next token of the answer and return the text that is now final.
+
+        If the answer goes back (`Transcript.rewound`), the sampler follows; the cache follows by `Scheduler.rewind`.
+        """
         shown = self.transcript.push(pick)
-        self.token_ids.append(pick.token_id)
+        back = self.transcript.rewound
+        if back is None:
+            self.token_ids.append(pick.token_id)
+        else:
+            self.sampler.rewind(back.dropped, back.loop, back.retry)
+            self.token_ids[self.num_prompt_tokens :] = self.transcript.token_ids
         return shown
 
     def tokens(self, start: int, end: int) -> tuple[Tensor, Tensor]:
@@ -174,7 +182,19 @@ class Sequence:
             ),
             media=sample.media,
             logprobs=tuple(transcript.logprobs),
+            notes=(*transcript.notes, *self._cut_notes()),
         )
+
+    def _cut_notes(self) -> list[str]:
+        """A note if the answer ended before its grammar did."""
+        constraint, reason = self.sampler.constraint, self.transcript.finish_reason
+        if constraint is None or reason in ("stop", "tool_calls") or constraint.is_complete:
+            return []
+        sampling, num_tokens = self.sampler.sampling, len(self.transcript.token_ids)
+        return [
+            f"the answer ended after {num_tokens} tokens ({reason}) inside its {sampling.constraint}: "
+            "it is not complete"
+        ]
 
 
 def extended(sample: EncodedSample, answer: list[int]) -> EncodedSample:

@@ -5,8 +5,8 @@ The cache only stores blocks and writes rows at slots. The caller tracks which b
 tokens it has, and passes both to attention in an `AttentionPlan`. A contiguous cache is the special case of one block
 per sequence: keys are then read in place.
 
-Memory is not cleared: attention reads only slots that its sequence has written. It can be a file that is mapped into
-memory, so that long contexts need not fit the memory: the system writes blocks to the file that were not used lately.
+Memory is not cleared: attention reads only slots that its sequence has written. It can be in a file that is mapped
+into memory, so that long contexts need not fit the memory: the system writes blocks to it that were not used lately.
 
 In int8, each key and each value of a head has a scale of its own: half the memory of bfloat16 and 4 bytes a head more.
 
@@ -15,16 +15,13 @@ Legend: T new tokens, C slots of a block, K key-value heads, E head size.
 
 from __future__ import annotations
 
-import math
-import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from finesight.config.model import TextConfig
-from finesight.errors import EngineError
 
 _LARGEST_INT8 = 127
 
@@ -60,16 +57,13 @@ class KVCache:
         block_size: tokens of a block (C); the varlen back end needs a multiple of 256 for several sequences.
         dtype: of keys and values.
         device: of both.
-        folder: where the cache is a file without a name; None keeps it in memory. CPU only.
+        allocate: makes a tensor of a shape and dtype for keys or values, such as one in a file; None takes memory.
 
     Attributes:
         keys: `[layers, num_blocks, C, K, E]`.
         values: `[layers, num_blocks, C, K, E]`.
         key_scales: float32[layers, num_blocks, C, K] in int8, else None.
         value_scales: as `key_scales`.
-
-    Raises:
-        EngineError: the folder has no room for the file.
     """
 
     def __init__(
@@ -80,7 +74,7 @@ class KVCache:
         *,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
-        folder: Path | None = None,
+        allocate: Callable[[tuple[int, ...], torch.dtype], Tensor] | None = None,
     ) -> None:
         shape = (
             config.num_hidden_layers,
@@ -91,11 +85,11 @@ class KVCache:
         )
         self.key_scales: Tensor | None = None
         self.value_scales: Tensor | None = None
-        if folder is None:
+        if allocate is None:
             self.keys = torch.empty(shape, dtype=dtype, device=device)
             self.values = torch.empty(shape, dtype=dtype, device=device)
         else:
-            self.keys, self.values = (_in_file(folder, shape, dtype) for _ in range(2))
+            self.keys, self.values = (allocate(shape, dtype) for _ in range(2))
         if dtype == torch.int8:
             self.key_scales, self.value_scales = (
                 torch.empty(shape[:-1], dtype=torch.float32, device=device) for _ in range(2)
@@ -141,20 +135,3 @@ class KVCache:
         keys.flatten(0, 1).index_copy_(0, slot_mapping, k.to(keys.dtype))
         values.flatten(0, 1).index_copy_(0, slot_mapping, v.to(values.dtype))
         return keys, values
-
-
-def _in_file(folder: Path, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """A tensor in a new file of the folder, which disappears with the tensor."""
-    size = math.prod(shape)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix="kv-") as file:
-            file.truncate(size * dtype.itemsize)
-            # The mapping stays valid after the name of the file is gone.
-            whole = torch.from_file(file.name, shared=True, size=size, dtype=dtype)
-    except (OSError, RuntimeError) as error:
-        raise EngineError(
-            f"a KV cache of {size * dtype.itemsize:,} bytes cannot be made in {folder}: {str(error)[:200]}",
-            hint="choose a folder with more room, or lower kv_cache_gb",
-        ) from error
-    return whole.view(shape)

@@ -130,6 +130,7 @@ class Answer:
             },
             "token_ids": list(self.token_ids),
             "logprobs": [_logprob_dict(entry) for entry in self.logprobs],
+            "notes": list(self.reply.notes),
         }
 
 
@@ -234,6 +235,7 @@ def _logprob_dict(entry: TokenLogprob) -> dict[str, JsonValue]:
         "token_id": entry.token_id,
         "text": entry.text,
         "logprob": _finite(entry.logprob),
+        "span": list(entry.span),
         "top": [
             {"token_id": token_id, "text": text, "logprob": _finite(logprob)}
             for token_id, text, logprob in entry.top

@@ -5,8 +5,8 @@ The format has no video: a video is sent as its frames, each after a text with i
 data URLs, so that the endpoint fetches nothing. Notes about a picture are in its `MediaRecord`; if the endpoint decides
 on the size, there is no record, and the notes are Python warnings.
 
-Source: OpenAI API reference, "Create chat completion"; `top_k` and `repetition_penalty` are additions of vLLM and
-SGLang and are sent only if they are set.
+Source: OpenAI API reference, "Create chat completion"; `top_k`, `min_p` and `repetition_penalty` are additions of
+vLLM and SGLang and are sent only if they are set.
 """
 
 from __future__ import annotations
@@ -80,10 +80,7 @@ def payload_of(
         MediaError: a picture or video cannot be read.
         ConfigError: an option is not part of the format.
     """
-    if sampling.logprobs is not None:
-        raise ConfigError(
-            "log-probabilities are not supported for endpoints", hint="leave logprobs out"
-        )
+    _check_supported(sampling)
     payload = Payload({"model": model})
     messages = []
     for message in conversation.messages:
@@ -132,6 +129,19 @@ def reply_of(content: bytes, payload: Payload, *, where: str) -> Reply:
     )
 
 
+def _check_supported(sampling: Sampling) -> None:
+    """Raise `ConfigError` for options that an endpoint has not, or whose effect would not be the same."""
+    if sampling.logprobs is not None:
+        raise ConfigError(
+            "log-probabilities are not supported for endpoints", hint="leave logprobs out"
+        )
+    if sampling.constraint is not None or sampling.loop_retries:
+        name = sampling.constraint or "loop_retries"
+        raise ConfigError(
+            f"{name} is not sent to endpoints", hint="leave it out, or use a model on this machine"
+        )
+
+
 def _options(sampling: Sampling) -> dict[str, Any]:
     """Sampling parameters in the format's names; neutral values are left out."""
     options: dict[str, Any] = {
@@ -142,8 +152,14 @@ def _options(sampling: Sampling) -> dict[str, Any]:
         options["top_p"] = sampling.top_p
     if sampling.top_k:
         options["top_k"] = sampling.top_k
+    if sampling.min_p:
+        options["min_p"] = sampling.min_p
     if sampling.repetition_penalty != 1:
         options["repetition_penalty"] = sampling.repetition_penalty
+    if sampling.presence_penalty:
+        options["presence_penalty"] = sampling.presence_penalty
+    if sampling.frequency_penalty:
+        options["frequency_penalty"] = sampling.frequency_penalty
     if sampling.stop:
         options["stop"] = list(sampling.stop)
     if sampling.seed is not None:

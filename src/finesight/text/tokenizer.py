@@ -191,6 +191,11 @@ class StreamDecoder:
             return ""
         return self._decoder.decode(self._tokenizer.token_bytes(token_id))
 
+    @property
+    def is_within_character(self) -> bool:
+        """Whether the bytes of an incomplete character are held back."""
+        return bool(self._decoder.getstate()[0])
+
     def finish(self) -> str:
         """The rest: U+FFFD for bytes of an incomplete character."""
         return self._decoder.decode(b"", final=True)

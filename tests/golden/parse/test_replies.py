@@ -13,7 +13,7 @@ from tests.support.replies import picture_record, reply, video_record
 
 FOLDER = Path(__file__).parent
 NAMES = sorted(path.stem for path in FOLDER.glob("*.txt"))
-LEFT_OUT = ("text", "media", "usage", "token_ids", "logprobs")
+LEFT_OUT = ("text", "media", "usage", "token_ids", "logprobs", "notes")
 CUT = ("boxes_truncated", "document_cut", "tool_call")
 
 

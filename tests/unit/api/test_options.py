@@ -112,6 +112,10 @@ def test_what_is_no_number_is_refused_by_the_name_of_the_option(name, value):
         ("stop", 5, "a text or a list of texts"),
         ("add_vision_id", 1, "True or False"),
         ("loop_guard", "yes", "True or False"),
+        ("json_schema", 5, "a JSON Schema"),
+        ("regex", b"a", "a text"),
+        ("choice", 5, "a list of texts"),
+        ("grammar", ["boxes"], "a text"),
     ],
 )
 def test_a_value_of_another_type_is_refused(name, value, expected):
@@ -156,7 +160,7 @@ def test_options_beside_a_conversation_are_those_of_sampling():
         options.sampling_of({"top_k": 3}, {}, base)
 
 
-@pytest.mark.parametrize(("name", "value"), [("top_p", 0.5), ("top_k", 3)])
+@pytest.mark.parametrize(("name", "value"), [("top_p", 0.5), ("top_k", 3), ("min_p", 0.1)])
 def test_options_that_choose_among_tokens_need_a_temperature(name, value):
     greedy = Sampling(temperature=0.0)
     with pytest.raises(ConfigError, match=f"{name}={value} has no effect at temperature 0"):

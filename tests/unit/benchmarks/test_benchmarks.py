@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import sampling
 from benchmarks.__main__ import main
 from benchmarks.comparison import Comparison, best_in_turns
 from benchmarks.harness import bench_harness
 from benchmarks.media import bench_auto_frames, bench_long_video
 from benchmarks.network import bench_load, bench_windows, shortened_3b
+from benchmarks.sampling import bench_constrained, bench_sampling
 from benchmarks.start import bench_busy, bench_start
 
 
@@ -62,6 +64,23 @@ def test_the_harness_is_measured_on_answers_of_which_some_are_right():
     assert again.note != "0% of them right"
 
 
+def test_sampling_is_measured_by_setting(monkeypatch):
+    monkeypatch.setattr(sampling, "_VOCAB_SIZE", 5_000)
+    found = list(bench_sampling(num_steps=1))
+    assert found[0].name == "seconds of greedy"
+    assert all(each.ours > 0 for each in found)
+    assert "at a vocabulary of 5,000" in found[0].note
+
+
+def test_answers_under_schemas_are_valid():
+    invalid, speed = bench_constrained(num_schemas=4, max_new_tokens=60)
+    assert invalid.ours == 0
+    assert invalid.yardstick > 0
+    assert invalid.is_met
+    assert speed.at_least
+    assert "tokens/s" in speed.note
+
+
 def test_loading_is_measured_against_reading():
     peak, time = bench_load(blocks=1, layers=1, rounds=1)
     assert peak.yardstick > 8e8  # the embedding alone has 622 MB
@@ -106,7 +125,10 @@ def test_names_are_listed_and_unknown_ones_refused(capsys):
         "auto",
         "video",
         "windows",
+        "engine",
         "harness",
+        "sampling",
+        "constrained",
         "load",
         "speed",
     ]

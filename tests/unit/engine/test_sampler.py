@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from finesight.conversation import Sampling
-from finesight.engine.sampler import NEVER, Sampler, keep_top_k, keep_top_p
+from finesight.engine.sampler import Sampler
+from finesight.engine.truncation import NEVER
 
 NO_PROMPT = torch.zeros(0, dtype=torch.int64)
 LOGITS = torch.tensor([1.0, 3.0, 2.0, -1.0, 0.5])
@@ -19,6 +20,10 @@ LOGITS = torch.tensor([1.0, 3.0, 2.0, -1.0, 0.5])
 def draw(sampling: Sampling, count: int = 1, logits: torch.Tensor = LOGITS) -> list[int]:
     sampler = Sampler(sampling, NO_PROMPT)
     return [sampler.pick(logits).token_id for _ in range(count)]
+
+
+def scores(logits: torch.Tensor, **options) -> torch.Tensor:
+    return Sampler(Sampling(temperature=1.0, **options), NO_PROMPT).scores(logits)
 
 
 def test_greedy_takes_the_best():
@@ -81,18 +86,18 @@ def test_impossible_token_is_never_drawn():
 
 @pytest.mark.parametrize(("top_k", "kept"), [(1, {1}), (2, {1, 2}), (9, {0, 1, 2, 3, 4})])
 def test_top_k(top_k, kept):
-    scores = keep_top_k(LOGITS, top_k)
-    assert {i for i, value in enumerate(scores.tolist()) if value > NEVER} == kept
+    found = scores(LOGITS, top_k=top_k)
+    assert {i for i, value in enumerate(found.tolist()) if value > NEVER} == kept
 
 
 def test_top_p_keeps_the_smallest_set_that_reaches_it():
     probabilities = torch.tensor([0.5, 0.3, 0.15, 0.05])
-    scores = keep_top_p(probabilities.log(), 0.7)
-    assert torch.isfinite(scores).tolist() == [True, True, False, False]
+    found = scores(probabilities.log(), top_p=0.7)
+    assert torch.isfinite(found).tolist() == [True, True, False, False]
 
 
 def test_tiny_top_p_keeps_the_best():
-    assert torch.isfinite(keep_top_p(LOGITS, 1e-6)).tolist() == [False, True, False, False, False]
+    assert torch.isfinite(scores(LOGITS, top_p=1e-6)).tolist() == [False, True, False, False, False]
 
 
 def test_tiny_temperature_is_greedy():

@@ -9,9 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finesight.conversation import Sampling
-from finesight.engine.sampler import NEVER, Sampler, keep_top_p
+from finesight.engine.sampler import Sampler
+from finesight.engine.truncation import NEVER
 
 NO_PROMPT = torch.zeros(0, dtype=torch.int64)
+
+
+def keep_top_p(scores: torch.Tensor, top_p: float) -> torch.Tensor:
+    return Sampler(Sampling(temperature=1.0, top_p=top_p), NO_PROMPT).scores(scores)
 
 
 def kept(scores: torch.Tensor, top_p: float) -> int:

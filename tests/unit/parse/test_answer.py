@@ -256,6 +256,7 @@ def test_the_dictionary_is_plain_json():
         "usage",
         "token_ids",
         "logprobs",
+        "notes",
     ]
     assert list(made["boxes"][0]) == [
         "box",

@@ -22,8 +22,8 @@ def test_everything_around_the_results():
         reply("hello", picture_record("a.png", page=3), video_record()),
         usage=Usage(prompt_tokens=9, visual_tokens=8, completion_tokens=7, cached_tokens=6),
         logprobs=(
-            TokenLogprob(1, "hel", -0.5, ((1, "hel", -0.5), (5, "x", float("-inf")))),
-            TokenLogprob(2, "lo", float("-inf"), ()),
+            TokenLogprob(1, "hel", -0.5, ((1, "hel", -0.5), (5, "x", float("-inf"))), (0, 3)),
+            TokenLogprob(2, "lo", float("-inf"), (), (3, 5)),
         ),
     )
     found = read_answer(made).to_dict()
@@ -47,12 +47,13 @@ def test_everything_around_the_results():
             "token_id": 1,
             "text": "hel",
             "logprob": -0.5,
+            "span": [0, 3],
             "top": [
                 {"token_id": 1, "text": "hel", "logprob": -0.5},
                 {"token_id": 5, "text": "x", "logprob": None},
             ],
         },
-        {"token_id": 2, "text": "lo", "logprob": None, "top": []},
+        {"token_id": 2, "text": "lo", "logprob": None, "span": [3, 5], "top": []},
     ]
     picture, video = found["media"]
     assert (

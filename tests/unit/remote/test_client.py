@@ -42,7 +42,17 @@ def ask(words="What is 2 + 2?", *media):
 
 
 def test_words_and_options_arrive(server):
-    sampling = Sampling(max_new_tokens=7, temperature=0.5, top_p=0.9, top_k=3, stop=("\n",), seed=4)
+    penalties = {"repetition_penalty": 1.1, "presence_penalty": 0.5, "frequency_penalty": -0.5}
+    sampling = Sampling(
+        max_new_tokens=7,
+        temperature=0.5,
+        top_p=0.9,
+        top_k=3,
+        min_p=0.1,
+        stop=("\n",),
+        seed=4,
+        **penalties,
+    )
     (reply,) = endpoint(server, api_key="secret").respond([ask()], sampling)
     path, headers, body = server.requests[0]
     assert path == "/v1/chat/completions"
@@ -54,6 +64,8 @@ def test_words_and_options_arrive(server):
         "temperature": 0.5,
         "top_p": 0.9,
         "top_k": 3,
+        "min_p": 0.1,
+        **penalties,
         "stop": ["\n"],
         "seed": 4,
     }
@@ -261,6 +273,9 @@ def test_wrong_calls(server):
         Endpoint(url="host:8000", model="m")
     with pytest.raises(ConfigError, match="log-probabilities"):
         endpoint(server).respond([ask()], Sampling(logprobs=1))
+    for options in ({"choice": ("a",)}, {"json_schema": {}}, {"loop_retries": 1}):
+        with pytest.raises(ConfigError, match=f"{next(iter(options))} is not sent to endpoints"):
+            endpoint(server).respond([ask()], Sampling(**options))
     with pytest.raises(MediaError, match=r"no\.png"):
         endpoint(server).respond([ask("?", ImagePart(source="no.png"))], Sampling())
     assert server.requests == []

@@ -50,6 +50,7 @@ def _reply(values: dict[str, Any]) -> Reply:
         usage=Usage(**values["usage"]),
         media=tuple(_record(each) for each in values["media"]),
         logprobs=tuple(_logprob(each) for each in values["logprobs"]),
+        notes=tuple(values.get("notes", ())),  # not in older entries
     )
 
 
@@ -69,4 +70,5 @@ def _record(values: dict[str, Any]) -> MediaRecord:
 
 def _logprob(values: dict[str, Any]) -> TokenLogprob:
     top = tuple((token, text, logprob) for token, text, logprob in values["top"])
-    return TokenLogprob(values["token_id"], values["text"], values["logprob"], top)
+    start, end = values.get("span", (0, 0))  # not in older entries
+    return TokenLogprob(values["token_id"], values["text"], values["logprob"], top, (start, end))

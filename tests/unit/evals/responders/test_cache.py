@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,8 @@ from pathlib import Path
 from PIL import Image
 
 from finesight.conversation import Conversation, Message, Sampling, TokenLogprob
-from finesight.evals.core.digests import folder_digest, request_digest
-from finesight.evals.responders.cache import reply_path
+from finesight.evals.core.digests import folder_digest, request_digest, sampling_values
+from finesight.evals.responders.cache import read_reply, reply_path, write_reply
 from finesight.evals.responders.model import FromModel
 from tests.support.replies import picture_record, reply, video_record
 from tests.support.toy_eval import item
@@ -29,7 +30,8 @@ class Counting:
     def one(self):
         self.times += 1
         whole = reply(f"answer {self.times}", picture_record(), video_record())
-        return replace(whole, logprobs=(TokenLogprob(1, "a", -0.5, ((1, "a", -0.5),)),))
+        entry = TokenLogprob(1, "a", -0.5, ((1, "a", -0.5),), (0, 1))
+        return replace(whole, logprobs=(entry,), notes=("it was cut",))
 
 
 def cached(inner, folder, name="model 1"):
@@ -52,6 +54,33 @@ def test_a_kept_reply_is_the_reply(tmp_path):
     assert model.answer(item(1), Sampling()) == first
     assert cached(Counting(), tmp_path).answer(item(1), Sampling()) == first
     assert inner.times == 1
+
+
+def test_an_entry_from_before_notes_and_spans_is_read(tmp_path):
+    path = tmp_path / "entry.json"
+    whole = Counting().one()
+    write_reply(path, whole)
+    values = json.loads(path.read_text(encoding="utf-8"))
+    del values["notes"], values["logprobs"][0]["span"]
+    path.write_text(json.dumps(values), encoding="utf-8")
+    entry = replace(whole.logprobs[0], span=(0, 0))
+    assert read_reply(path) == replace(whole, logprobs=(entry,), notes=())
+
+
+def test_the_key_is_that_of_versions_without_the_newer_options():
+    values = sampling_values(Sampling(temperature=0.5, stop=("a",)))
+    assert values == {
+        "max_new_tokens": 1024,
+        "temperature": 0.5,
+        "top_p": 1.0,
+        "top_k": 0,
+        "repetition_penalty": 1.0,
+        "stop": ["a"],
+        "seed": None,
+        "logprobs": None,
+        "loop_guard": True,
+    }
+    assert sampling_values(Sampling(choice=("a", "b")))["choice"] == ("a", "b")
 
 
 def test_everything_that_decides_the_answer_is_in_the_key(tmp_path):
