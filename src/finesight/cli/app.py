@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from finesight.cli import ask, data, doctor, import_decoder, locate, plan, train
+from finesight.cli import ask, batch, data, doctor, import_decoder, locate, plan, train
 from finesight.cli import eval as evaluation
 from finesight.cli.errors import BUG, reported
 from finesight.cli.options import CommandLine
@@ -43,6 +43,7 @@ def build() -> typer.Typer:
     for name, handler in (
         ("ask", ask.ask),
         ("locate", locate.locate),
+        ("batch", batch.batch),
         ("plan", plan.plan),
         ("train", train.train),
         ("import", import_decoder.import_decoder),

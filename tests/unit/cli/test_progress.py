@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from finesight.cli import progress
-from finesight.cli.progress import StageProgress
+from finesight.cli.progress import ItemProgress, StageProgress
 
 
 @pytest.fixture
@@ -49,3 +49,18 @@ def test_seconds_are_kept_per_stage(monkeypatch):
     for stage in ("vision", "prefill", ""):
         shown._count(stage)
     assert shown.stage_seconds() == {"vision": 2.0, "prefill": 0.5}
+
+
+def test_items_are_a_line_now_and_then_without_a_terminal(capsys, monkeypatch):
+    with ItemProgress() as shown:
+        shown(1, 5, "2.0 tokens/s")
+        monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+        shown(2, 5, "3.0 tokens/s")
+    assert capsys.readouterr().err == "2 of 5, 3.0 tokens/s\n"
+
+
+def test_items_are_a_bar_in_a_terminal(capsys, terminal):
+    with ItemProgress() as shown:
+        shown(1, 5, "2.0 tokens/s, failed: 0")
+        shown(5, 5, "3.0 tokens/s, failed: 1")
+    assert "failed: 1" in capsys.readouterr().err
