@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from finesight.attention_plan import AttentionPlan
-from finesight.batch import EncodedSample, PackedBatch, pack_vision
+from finesight.batch import EncodedSample, PackedBatch
 from finesight.engine.request import OnStage
 from finesight.engine.sequence import Sequence
+from finesight.engine.vision import visual_tokens
 from finesight.errors import PromptTooLong
 from finesight.model.cache import KVCache
 from finesight.model.vl import VisionLanguageModel
@@ -127,7 +128,7 @@ def encode_media(model: VisionLanguageModel, sample: EncodedSample, on_stage: On
     parts = [torch.empty(0, model.config.text.hidden_size, dtype=model.dtype, device=model.device)]
     for item in sample.vision:
         on_stage("vision", done, total)
-        parts.append(model.encode_vision(pack_vision([item]).to(model.device)))
+        parts.append(visual_tokens(model, item))
         done += item.num_visual_tokens
     if sample.vision:
         on_stage("vision", total, total)
