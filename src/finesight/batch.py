@@ -14,8 +14,8 @@ Worked example: two samples of 7 and 5 tokens, a picture of 4 visual tokens in t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -31,13 +31,32 @@ IGNORE_INDEX = -100
 MERGE_AREA = 4
 """Patches per visual token: 2 x 2, in every published size."""
 
+_HASHED_PATCHES = 4096
+"""Patches that are hashed at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedPatches:
+    """Patches of a video that are decoded each time they are read, so that they need not be in memory together.
+
+    Attributes:
+        shape: N and P.
+        read: returns float32[n, P] tensors of whole frame pairs, in order, with N rows together.
+        dtype: of the tensors.
+    """
+
+    shape: tuple[int, int]
+    read: Callable[[], Iterator[Tensor]]
+    dtype: torch.dtype = torch.float32
+
 
 @dataclass(frozen=True, kw_only=True)
 class VisionInput:
     """One picture or video, cut into patches.
 
     Attributes:
-        patches: float32[N, P], in merge order (2 x 2 blocks of patches are neighbours).
+        patches: float32[N, P], in merge order (2 x 2 blocks of patches are neighbours); of a long video they may be
+            streamed.
         grid_thw: frame pairs, patch rows, patch columns.
         position_hw: int64[N, 2], row and column of each patch, in the order of `patches`.
         window_order: int64[M], the visual token at each place of the order in which windows are contiguous.
@@ -47,7 +66,7 @@ class VisionInput:
         record: resize and clock of the item.
     """
 
-    patches: Tensor
+    patches: Tensor | StreamedPatches
     grid_thw: tuple[int, int, int]
     position_hw: Tensor
     window_order: Tensor
@@ -67,10 +86,72 @@ class VisionInput:
 
         Computed on first use: hashing the patches takes over 3 % of the time of preparing them.
         """
+        content = self._hash()
+        for rows in self._rows(_HASHED_PATCHES):
+            content.update(_bytes(rows))
+        return content.hexdigest()
+
+    def whole_patches(self) -> Tensor:
+        """float32[N, P]; those of a streamed video are read."""
+        if isinstance(self.patches, Tensor):
+            return self.patches
+        return torch.cat([*self.patches.read()])
+
+    def chunks(self, max_patches: int) -> Iterator[VisionInput]:
+        """Items of consecutive frame pairs, which the vision tower does not mix.
+
+        A streamed video is read once, one chunk at a time, and its digest is computed on the way.
+
+        Args:
+            max_patches: largest number of patches of a chunk, at least one frame pair.
+        """
+        per_pair = self.grid_thw[1] * self.grid_thw[2]
+        content = self._hash()
+        is_hashed = isinstance(self.patches, Tensor) or "digest" in self.__dict__
+        first = 0
+        for rows in self._rows(max(max_patches // per_pair, 1) * per_pair):
+            if not is_hashed:
+                content.update(_bytes(rows))
+            last = first + rows.shape[0] // per_pair
+            yield self._pairs(first, last, rows)
+            first = last
+        if not is_hashed:
+            self.__dict__["digest"] = content.hexdigest()  # where `cached_property` keeps it
+
+    def _hash(self) -> hashlib.blake2b:
+        """A hash of everything but the patches."""
         content = hashlib.blake2b(digest_size=16)
         content.update(repr((self.patches.dtype, self.grid_thw, self.position_seconds)).encode())
-        content.update(self.patches.contiguous().view(torch.uint8).numpy().data)
-        return content.hexdigest()
+        return content
+
+    def _rows(self, most: int) -> Iterator[Tensor]:
+        """Patches in order, at most that many at once unless a single tensor of a stream has more."""
+        if isinstance(self.patches, Tensor):
+            yield from self.patches.split(most)
+            return
+        held: list[Tensor] = []
+        for rows in self.patches.read():
+            if held and sum(map(len, held)) + len(rows) > most:
+                joined = torch.cat(held)
+                held.clear()
+                yield joined
+            held.append(rows)
+        yield torch.cat(held)
+
+    def _pairs(self, first: int, last: int, patches: Tensor) -> VisionInput:
+        """The frame pairs from `first` up to `last` as an item."""
+        t, h, w = self.grid_thw
+        per_pair, windows = h * w, self.window_lengths.numel() // t
+        start, end = first * per_pair // MERGE_AREA, last * per_pair // MERGE_AREA
+        return replace(
+            self,
+            patches=patches,
+            grid_thw=(last - first, h, w),
+            position_hw=self.position_hw[first * per_pair : last * per_pair],
+            window_order=self.window_order[start:end] - start,
+            window_lengths=self.window_lengths[first * windows : last * windows],
+            position_seconds=self.position_seconds[first:last],
+        )
 
     def check(self) -> None:
         """Raise `LayoutError` if lengths are inconsistent."""
@@ -273,7 +354,7 @@ def pack_vision(items: Sequence[VisionInput]) -> VisionBatch:
         [item.window_order + start for item, start in zip(items, starts[:-1], strict=True)]
     )
     return VisionBatch(
-        patches=torch.cat([item.patches for item in items]),
+        patches=torch.cat([item.whole_patches() for item in items]),
         grid_thw=torch.tensor([item.grid_thw for item in items]),
         position_hw=torch.cat([item.position_hw for item in items]),
         window_index=window_index,
@@ -281,6 +362,10 @@ def pack_vision(items: Sequence[VisionInput]) -> VisionBatch:
         window=AttentionPlan.from_lengths(window_lengths.tolist(), causal=False),
         frame=AttentionPlan.from_lengths(frame_lengths, causal=False),
     )
+
+
+def _bytes(rows: Tensor) -> memoryview:
+    return rows.contiguous().view(torch.uint8).numpy().data
 
 
 def _sample_ids(lengths: Sequence[int]) -> Tensor:

@@ -217,7 +217,7 @@ def conversation_from(question: str, media: Sequence[Part], options: AskOptions)
         raise ConfigError(f"the question is a {type(question).__name__}", hint="give a str")
     options = checked_options(options)
     _check_effect(media, options)
-    parts = (*(_with_options(part, options) for part in media), TextPart(question))
+    parts = (*(with_options(part, options) for part in media), TextPart(question))
     messages = [Message("user", parts)]
     if "system" in options:
         messages.insert(0, Message("system", (TextPart(options["system"]),)))
@@ -236,8 +236,8 @@ def _check_effect(media: Sequence[Part], options: AskOptions) -> None:
         )
 
 
-def _with_options(part: Part, options: AskOptions) -> Part:
-    """A part with the options of the question, unless it sets them itself."""
+def with_options(part: Part, options: AskOptions) -> Part:
+    """A part with the options of a question, unless it sets them itself."""
     if isinstance(part, TextPart):
         return part
     names = _VIDEO_FIELDS if isinstance(part, VideoPart) else {n: n for n in _IMAGE_FIELDS}

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from finesight.cli import ask, data, doctor, import_decoder, locate, plan, train
+from finesight.cli import ask, batch, chat, data, doctor, import_decoder, locate, plan, train
 from finesight.cli import eval as evaluation
 from finesight.cli.errors import BUG, reported
 from finesight.cli.options import CommandLine
@@ -42,7 +42,9 @@ def build() -> typer.Typer:
     app.callback()(_program)
     for name, handler in (
         ("ask", ask.ask),
+        ("chat", chat.chat),
         ("locate", locate.locate),
+        ("batch", batch.batch),
         ("plan", plan.plan),
         ("train", train.train),
         ("import", import_decoder.import_decoder),

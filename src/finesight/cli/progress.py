@@ -43,14 +43,14 @@ class StageProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        self.close()
         self._count("")
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Record progress: `done` of `total` in a stage."""
         self._count(stage)
         if stage == "decode" and self._shows_answer:
-            self._close()
+            self.close()
         elif sys.stderr.isatty():
             self._draw(stage, done, total)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
@@ -78,10 +78,38 @@ class StageProgress:
         shown: dict[str, Any] = {"total": None if done == 0 else total, "completed": done}
         self._bars.update(self._bar[1], **shown)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Remove the bar."""
         if self._bars is not None:
             self._bars.stop()
             self._bars = self._bar = None
+
+
+class ItemProgress:
+    """Shows how many items of a batch are done, with a few words beside it; use as a context manager."""
+
+    def __init__(self) -> None:
+        self._bars: Progress | None = None
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> ItemProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def __call__(self, done: int, total: int, words: str) -> None:
+        """Show that `done` of `total` items are done."""
+        if sys.stderr.isatty():
+            if self._bars is None:
+                self._bars = _make_bars()
+                self._bars.start()
+                self._bars.add_task(words, total=total)
+            self._bars.update(self._bars.task_ids[0], completed=done, description=words)
+        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            sys.stderr.write(f"{done} of {total}, {words}\n")
 
 
 def _make_bars() -> Progress:

@@ -8,7 +8,7 @@ a second, not after the minutes that loading a large model can take.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from finesight.api.artifacts import Artifacts
     from finesight.api.checkpoints import GenerationDefaults
     from finesight.api.options import AskOptions
-    from finesight.conversation import Conversation, MediaRecord, Reply, Sampling
+    from finesight.conversation import Conversation, MediaRecord, Reply, Sampling, StreamEvent
     from finesight.parse.answer import Answer
 
 _LONGEST_ANSWER = 300
@@ -84,7 +84,7 @@ def run(
     streams = not outputs.as_json and not outputs.lists_places and sys.stdout.isatty()
     # A terminal cannot take back what an answer withdraws.
     streams = streams and not options.get("loop_retries")
-    session = _Session(choice, options, streams=streams)
+    session = Session(choice, options, streams=streams)
     for conversation in conversations[1:]:  # the first is encoded before the model is loaded
         session.check(conversation)
     done: list[tuple[Conversation, Answer, dict[str, float]]] = []
@@ -117,15 +117,20 @@ def run(
         )
 
 
-class _Session:
-    """One model for all questions; its weights are loaded after the first question is encoded."""
+class Session:
+    """One model for all questions; its weights are loaded after the first question is encoded.
+
+    Args:
+        choice: the model.
+        options: of all questions; `use` replaces them.
+        streams: whether the caller writes answers to the terminal piece by piece.
+    """
 
     def __init__(self, choice: ModelChoice, options: AskOptions, *, streams: bool) -> None:
         from finesight.api.checkpoints import find_checkpoint
         from finesight.api.model import open_model
-        from finesight.api.options import sampling_from
 
-        self._options, self._streams = options, streams
+        self._streams = streams
         self._folder = find_checkpoint(choice.name)
         self._progress = StageProgress(shows_answer=streams)
         self._model = open_model(
@@ -135,48 +140,78 @@ class _Session:
             dtype=choice.dtype,
             on_stage=lambda stage, done, total: self._progress(stage, done, total),
         )
+        self.use(options)  # a wrong option is reported before media are read
         self.processor = self._model.processor
-        self.sampling = sampling_from(options, self._model.defaults)
-        self._is_first = True
+        self._is_loaded = False
         self.seconds: dict[str, float] = {}
         """Seconds of each stage, summed over all questions."""
 
-    def check(self, conversation: Conversation) -> None:
-        """Check from the headers of its media that a question can be asked."""
-        self.processor.plan_media(conversation)
+    def use(self, options: AskOptions) -> None:
+        """Replace the options, and the sampling that follows from them.
+
+        Raises:
+            ConfigError: an option is out of range; the earlier ones stay.
+        """
+        from finesight.api.options import sampling_from
+
+        self.sampling = sampling_from(options, self._model.defaults)
+        self.options = options
+
+    def load(self) -> None:
+        """Load the weights unless they are loaded, and print what the model states about itself."""
+        if self._is_loaded:
+            return
+        with self._progress:
+            self._model.engine  # noqa: B018  # loads them
+        self._is_loaded = True
+        _print_model(self._model.name, self._folder)
+        _print_sampling(self.sampling, self._model.generation, self._folder)
+
+    def check(self, conversation: Conversation) -> tuple[MediaRecord, ...]:
+        """Check from the headers of its media that a question can be asked; returns their records."""
+        return self.processor.plan_media(conversation)
 
     def answer(self, conversation: Conversation) -> tuple[Answer, dict[str, float]]:
         """Answer one question and print its notes; returns the answer and the seconds of each stage."""
-        from finesight.parse.answer import read_answer
-
-        self._progress = StageProgress(shows_answer=self._streams)
-        with self._progress:
-            reply = self._reply(conversation)
-        answer = read_answer(reply)
-        _print_end(answer, self._progress)
+        reply = None
+        for event in self.events(conversation):
+            reply = event.reply
+            if self._streams:
+                sys.stdout.write(event.text + ("" if reply is None else "\n"))
+                sys.stdout.flush()
+        assert reply is not None  # the last event has it
+        answer = self.ended(reply)
         seconds = self._progress.stage_seconds()
         for stage, spent in seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
         return answer, seconds
 
-    def _reply(self, conversation: Conversation) -> Reply:
+    def ended(self, reply: Reply) -> Answer:
+        """Parse the last reply, and print token counts, speed and problems to standard error."""
+        from finesight.parse.answer import read_answer
+
+        answer = read_answer(reply)
+        _print_end(answer, self._progress)
+        return answer
+
+    def events(
+        self, conversation: Conversation, *, num_noted: int = 0
+    ) -> Generator[StreamEvent, None, None]:
+        """Answer one question piece by piece, with progress and the notes of its media on standard error.
+
+        Args:
+            conversation: the question.
+            num_noted: number of its first media whose notes are not printed.
+        """
         from finesight.api.model import request_from
 
-        request = request_from(conversation, self._options, self._model.defaults)
-        sample = request.encode(self.processor, self._progress)
-        _print_notes([item.record for item in sample.vision])
-        engine = self._model.engine
-        if self._is_first:
-            self._is_first = False
-            _print_model(self._model.name, self._folder)
-            _print_sampling(self.sampling, self._model.generation, self._folder)
-        for event in engine.submit(request, sample):
-            if self._streams:
-                sys.stdout.write(event.text + ("" if event.reply is None else "\n"))
-                sys.stdout.flush()
-            if event.reply is not None:
-                return event.reply
-        raise AssertionError("a stream ends with its reply")
+        self._progress = StageProgress(shows_answer=self._streams)
+        with self._progress:
+            request = request_from(conversation, self.options, self._model.defaults)
+            sample = request.encode(self.processor, self._progress)
+            _print_notes([item.record for item in sample.vision][num_noted:])
+            self.load()
+            yield from self._model.engine.submit(request, sample)
 
 
 def _print_model(name: str, folder: Path) -> None:

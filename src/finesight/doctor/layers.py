@@ -126,7 +126,7 @@ def reference_inputs(sample: EncodedSample, config: Any) -> dict[str, Tensor]:
     ):
         items = [item for item in sample.vision if item.record.kind == kind]
         if items:
-            inputs[f"pixel_values{suffix}"] = torch.cat([item.patches for item in items])
+            inputs[f"pixel_values{suffix}"] = torch.cat([item.whole_patches() for item in items])
             inputs[grid_name] = torch.tensor([item.grid_thw for item in items])
         if items and kind == "video":
             inputs["second_per_grid_ts"] = torch.tensor(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 
+from torch import Tensor
+
 from finesight.batch import EncodedSample
 from finesight.errors import EngineError
 
@@ -33,7 +35,7 @@ class MediaMemory:
             self._condition.wait_for(lambda: self.used < self._limit)
 
     def take(self, sample: EncodedSample) -> int:
-        """Count a sample's patches.
+        """Count a sample's patches; those of a streamed video are not held.
 
         Returns:
             Their bytes, for `give_back`.
@@ -41,7 +43,8 @@ class MediaMemory:
         Raises:
             EngineError: they alone exceed the limit.
         """
-        size = sum(item.patches.numel() * item.patches.element_size() for item in sample.vision)
+        held = [item.patches for item in sample.vision if isinstance(item.patches, Tensor)]
+        size = sum(patches.numel() * patches.element_size() for patches in held)
         if size > self._limit:
             raise EngineError(
                 f"the pictures and videos take {size / _BYTES_PER_MB:,.0f} MB as patches "

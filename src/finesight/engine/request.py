@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
-from finesight.batch import EncodedSample
+from finesight.batch import EncodedSample, StreamedPatches
 from finesight.conversation import Conversation, Sampling
 from finesight.engine.constraint import Constraint, constraint_of
 from finesight.processor.processor import Processor
@@ -48,6 +48,9 @@ class Request:
     def encode(self, processor: Processor, on_stage: OnStage = no_progress) -> EncodedSample:
         """Encode the prompt, with its media as patches, up to the start of the answer.
 
+        A long video is decoded here, for its digest and to find broken frames, and again when it is encoded, so that
+        its frames are never all in memory.
+
         Args:
             processor: from the checkpoint of the model.
             on_stage: progress callback.
@@ -63,10 +66,15 @@ class Request:
             conversation = processor.fit_into(
                 conversation, self.fit_tokens, add_vision_id=self.add_vision_id
             )
-        sample = processor.encode(conversation, add_vision_id=self.add_vision_id)
+        sample = processor.encode(
+            conversation, add_vision_id=self.add_vision_id, streams_videos=True
+        )
         self.constraint(
             processor.tokenizer, sample
         )  # reports what is wrong before any weight is loaded
+        for item in sample.vision:
+            if isinstance(item.patches, StreamedPatches):
+                item.digest  # noqa: B018  # reads all frames, so that a broken one is found now
         on_stage("media", num_items, num_items)
         return sample
 

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from finesight.attention_plan import AttentionPlan
-from finesight.batch import PackedBatch, VisionInput, pack_vision
+from finesight.batch import PackedBatch, VisionInput
 from finesight.engine.feature_cache import FeatureCache
 from finesight.engine.request import OnStage
 from finesight.engine.scheduler import Chunk
 from finesight.engine.sequence import Sequence
+from finesight.engine.vision import visual_tokens
 from finesight.errors import PromptTooLong
 from finesight.model.cache import KVCache
 from finesight.model.vl import VisionLanguageModel
@@ -135,7 +136,7 @@ class Runner:
         self._on_stage("vision", done, total)
         features = self._features.get(item.digest)
         if features is None:
-            features = self._model.encode_vision(pack_vision([item]).to(self._model.device))
+            features = visual_tokens(self._model, item)
             self._features.put(item.digest, features)
         self._on_stage("vision", done + item.num_visual_tokens, total)
         return features.to(self._model.device)

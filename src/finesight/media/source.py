@@ -233,6 +233,13 @@ def _no_source(source: object, kind: str) -> UnsupportedMedia:
     )
 
 
+def resolved(source: MediaSource, folder: Path) -> MediaSource:
+    """A relative path as a path in a folder; addresses and other sources unchanged."""
+    if isinstance(source, str) and not _scheme(source):
+        return str(folder / source)
+    return folder / source if isinstance(source, Path) else source
+
+
 def _scheme(source: str) -> str:
     """Scheme of an address in lower case; empty for a path (one letter is a Windows drive)."""
     found = _SCHEME.match(source)

@@ -119,7 +119,7 @@ class Answer:
                 {"span": list(problem.span), "message": problem.message}
                 for problem in self.problems
             ],
-            "media": [_media_dict(record) for record in self.media],
+            "media": [media_dict(record) for record in self.media],
             "usage": {
                 "prompt_tokens": usage.prompt_tokens,
                 "visual_tokens": usage.visual_tokens,
@@ -214,7 +214,8 @@ def _checked_index(index: int | None, media: tuple[MediaRecord, ...]) -> int | N
     return index % len(media)
 
 
-def _media_dict(record: MediaRecord) -> dict[str, JsonValue]:
+def media_dict(record: MediaRecord) -> dict[str, JsonValue]:
+    """A media record in plain JSON types."""
     original, resized = record.resize.original, record.resize.resized
     clock = record.clock
     return {

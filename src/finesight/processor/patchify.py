@@ -81,24 +81,38 @@ def patchify_video(
     Raises:
         LayoutError: `frames` has another number of frames.
     """
+    grid = grid_of(resized, -(-num_frames // vision.temporal_patch_size), vision)
+    patches = torch.empty(grid[0] * grid[1] * grid[2], vision.patch_values)
+    filled = 0
+    for rows in stream_video(frames, num_frames, resized, vision, config):
+        patches[filled : filled + rows.shape[0]] = rows
+        filled += rows.shape[0]
+    return patches, grid
+
+
+def stream_video(
+    frames: Iterable[np.ndarray],
+    num_frames: int,
+    resized: Size,
+    vision: VisionConfig,
+    config: ProcessorConfig,
+) -> Iterator[Tensor]:
+    """As `patchify_video`, but yields float32[n, P] patches of a few frame pairs at a time.
+
+    Raises:
+        LayoutError: `frames` has another number of frames; found when they are read.
+    """
     step = vision.temporal_patch_size
-    grid = grid_of(resized, -(-num_frames // step), vision)
-    per_pair = grid[1] * grid[2]
-    patches = torch.empty(grid[0] * per_pair, vision.patch_values)
-    filled = seen = 0
+    seen = 0
     for chunk in _chunks(frames, step * _PAIRS_AT_ONCE):
         seen += len(chunk)
+        if seen > num_frames:
+            break
         chunk += [chunk[-1]] * (-len(chunk) % step)
         stacked = torch.from_numpy(np.stack(chunk)).permute(0, 3, 1, 2)  # uint8[F, 3, H, W]
-        rows = _normalise(_to_rows(resize_frames(stacked, resized), vision), config)
-        end = filled + rows.shape[0]
-        if seen > num_frames or end > patches.shape[0]:
-            break
-        patches[filled:end] = rows.flatten(1)
-        filled = end
+        yield _normalise(_to_rows(resize_frames(stacked, resized), vision), config).flatten(1)
     if seen != num_frames:
         raise LayoutError(f"the video has {seen} frames instead of {num_frames}")
-    return patches, grid
 
 
 def resize_image(image: Image.Image, resized: Size) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from finesight.batch import VisionInput
+from finesight.batch import MERGE_AREA, StreamedPatches, VisionInput
 from finesight.config.model import VisionConfig
 from finesight.config.processor import ProcessorConfig
 from finesight.conversation import ImagePart, MediaRecord, VideoPart
@@ -32,12 +32,16 @@ from finesight.processor.patchify import (
     patchify_image,
     patchify_video,
     resize_image,
+    stream_video,
 )
 from finesight.processor.resize import fit_image, fit_video, frame_budget, image_budget
 from finesight.processor.windows import patch_positions, window_order
 
 if TYPE_CHECKING:
     from finesight.conversation import MediaSource
+
+STREAMED_ABOVE_PATCHES = 2**14
+"""Patches of a video above which they are streamed if the caller takes streams; up to it they fill 77 MB."""
 
 READABLE_SHRINK = 4
 """Ratio of original to resized area above which a note is made: both sides are then less than half, and letters of
@@ -75,6 +79,7 @@ def prepare_video(
     config: ProcessorConfig,
     *,
     policy: FetchPolicy | None = None,
+    streams: bool = False,
 ) -> VisionInput:
     """Sample, resize and cut one video; frames are decoded and dropped a few at a time.
 
@@ -83,16 +88,24 @@ def prepare_video(
         vision: patch, merge and window sizes.
         config: budgets and normalisation.
         policy: limits for addresses.
+        streams: leave the patches of a long video to be decoded when they are read.
 
     Raises:
-        MediaError: the video cannot be used; the message names the source.
+        MediaError: the video cannot be used; the message names the source. Frames of a streamed video are checked
+            when they are read.
     """
     clip = open_video(part, config, policy=policy)
     record = _video_record(part, clip, vision, config)
-    patches, _ = patchify_video(
-        clip.frames(), clip.num_frames, record.resize.resized, vision, config
+    resized = record.resize.resized
+    num_patches = record.visual_tokens * MERGE_AREA
+    if not streams or num_patches <= STREAMED_ABOVE_PATCHES:
+        patches, _ = patchify_video(clip.frames(), clip.num_frames, resized, vision, config)
+        return vision_input(patches, record, vision)
+    streamed = StreamedPatches(
+        (num_patches, vision.patch_values),
+        lambda: stream_video(clip.frames(), clip.num_frames, resized, vision, config),
     )
-    return vision_input(patches, record, vision)
+    return vision_input(streamed, record, vision)
 
 
 def measure_image(
@@ -216,7 +229,9 @@ def _tokens(resize: Resize, pairs: int, vision: VisionConfig) -> int:
     return pairs * resize.resized.area // vision.resize_factor**2
 
 
-def vision_input(patches: Tensor, record: MediaRecord, vision: VisionConfig) -> VisionInput:
+def vision_input(
+    patches: Tensor | StreamedPatches, record: MediaRecord, vision: VisionConfig
+) -> VisionInput:
     """A `VisionInput` of patches and their record."""
     grid = grid_of_record(record, vision)
     order, lengths = window_order(grid, vision)

@@ -86,6 +86,7 @@ class Processor:
         *,
         add_generation_prompt: bool = True,
         add_vision_id: bool = False,
+        streams_videos: bool = False,
     ) -> EncodedSample:
         """Encode one conversation.
 
@@ -93,6 +94,7 @@ class Processor:
             conversation: messages with their media, and tools.
             add_generation_prompt: end with the start of an assistant turn; False for training.
             add_vision_id: write "Picture 1: " or "Video 1: " before each picture and video.
+            streams_videos: leave the frames of long videos to be decoded when their patches are read.
 
         Returns:
             Tokens, labels (assistant turns that are targets), positions and media.
@@ -103,14 +105,16 @@ class Processor:
         segments = chat_template.render(
             conversation, add_generation_prompt=add_generation_prompt, add_vision_id=add_vision_id
         )
-        return self.assemble(segments, [self.prepare(part) for part in conversation.media()])
+        vision = [self.prepare(part, streams=streams_videos) for part in conversation.media()]
+        return self.assemble(segments, vision)
 
-    def prepare(self, part: ImagePart | VideoPart) -> VisionInput:
-        """Resize and patchify one picture or video."""
+    def prepare(self, part: ImagePart | VideoPart, *, streams: bool = False) -> VisionInput:
+        """Resize and patchify one picture or video; `streams` is that of `prepare_video`."""
         part.check()
+        vision, config = self.model_config.vision, self.config
         if isinstance(part, ImagePart):
-            return prepare_image(part, self.model_config.vision, self.config, policy=self._policy)
-        return prepare_video(part, self.model_config.vision, self.config, policy=self._policy)
+            return prepare_image(part, vision, config, policy=self._policy)
+        return prepare_video(part, vision, config, policy=self._policy, streams=streams)
 
     def assemble(self, segments: Sequence[Segment], vision: Sequence[VisionInput]) -> EncodedSample:
         """Combine prepared media with a rendered conversation.

@@ -6,14 +6,12 @@ from __future__ import annotations
 import sys
 from types import SimpleNamespace
 
-import pytest
-
 from finesight.cli import progress
-from finesight.cli.progress import StageProgress
+from finesight.cli.progress import ItemProgress, StageProgress
 
 
-@pytest.fixture
-def terminal(monkeypatch):
+def be_a_terminal(monkeypatch):
+    """Called by the test itself: between the set-up of fixtures and the test, pytest replaces the stream."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
 
@@ -32,12 +30,13 @@ def test_long_work_says_so_without_a_terminal(capsys, monkeypatch):
     assert capsys.readouterr().err == "reading the prompt (tokens): 512 of 2048\n"
 
 
-def test_nothing_is_drawn_while_the_answer_is_shown(capsys, terminal):
+def test_nothing_is_drawn_while_the_answer_is_shown(capsys, monkeypatch):
+    be_a_terminal(monkeypatch)
     with StageProgress(shows_answer=True) as shown:
         shown("prefill", 0, 10)
-        capsys.readouterr()
+        shown("prefill", 10, 10)
         shown("decode", 1, 10)
-        capsys.readouterr()
+        assert "reading the prompt" in capsys.readouterr().err
         shown("decode", 2, 10)
         assert capsys.readouterr().err == ""
 
@@ -49,3 +48,19 @@ def test_seconds_are_kept_per_stage(monkeypatch):
     for stage in ("vision", "prefill", ""):
         shown._count(stage)
     assert shown.stage_seconds() == {"vision": 2.0, "prefill": 0.5}
+
+
+def test_items_are_a_line_now_and_then_without_a_terminal(capsys, monkeypatch):
+    with ItemProgress() as shown:
+        shown(1, 5, "2.0 tokens/s")
+        monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+        shown(2, 5, "3.0 tokens/s")
+    assert capsys.readouterr().err == "2 of 5, 3.0 tokens/s\n"
+
+
+def test_items_are_a_bar_in_a_terminal(capsys, monkeypatch):
+    be_a_terminal(monkeypatch)
+    with ItemProgress() as shown:
+        shown(1, 5, "2.0 tokens/s, failed: 0")
+        shown(5, 5, "3.0 tokens/s, failed: 1")
+    assert "failed: 1" in capsys.readouterr().err

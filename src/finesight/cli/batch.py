@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight batch`: answer a file of requests in the OpenAI batch format."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finesight.cli import options
+from finesight.cli.errors import reported
+from finesight.cli.output import check_writable, print_json
+from finesight.cli.progress import ItemProgress, StageProgress
+from finesight.cli.session import ModelChoice
+from finesight.errors import ConfigError, FinesightError
+
+if TYPE_CHECKING:
+    from finesight.api.batch import Batch, Counts
+    from finesight.api.model import Model
+
+
+def batch(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INPUT",
+            help="JSON lines with custom_id, method, url and body. Relative paths of pictures are those of its folder.",
+        ),
+    ],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="JSON lines, one per item as it finishes.")
+    ],
+    *,
+    model: options.ModelName = options.DEFAULT_MODEL,
+    served_model_name: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the model in requests and responses.", show_default="that of --model"
+        ),
+    ] = None,
+    concurrency: Annotated[
+        int, typer.Option(min=1, help="Items that are computed together.", metavar="N")
+    ] = 8,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="Ask items again that failed in an earlier run.")
+    ] = False,
+    as_json: options.AsJson = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    threads: options.Threads = None,
+    debug: options.Debug = False,
+) -> None:
+    """Answer a file of requests in the OpenAI batch format; after a crash, run the same command again.
+
+    Items that the output already contains are not asked again. The exit code is 1 if an item has an error.
+    """
+    with reported(debug=debug):
+        if not source.is_file():
+            what = "is not a regular file" if source.exists() else "does not exist"
+            raise ConfigError(f"{source} {what}", hint="give a file of JSON lines")
+        check_writable(target, is_folder=False)
+        from finesight.api.batch import Batch
+
+        # Both files are checked before the model is opened.
+        names = [served_model_name] if served_model_name else [model, Path(model).name]
+        with Batch(source, target, names=names, retry_errors=retry_errors) as checked:
+            opened = _opened(ModelChoice(model, device, dtype), concurrency)
+            counts, seconds = _run(checked, opened)
+        if as_json:
+            print_json({**asdict(counts), "seconds": seconds, "model": model})
+        if counts.failed:
+            raise FinesightError(
+                f"{counts.failed} of {counts.total} items failed; {target} says why",
+                hint="correct them in the input, or give --retry-errors, and run the same command again",
+            )
+
+
+def _opened(choice: ModelChoice, concurrency: int) -> Model:
+    """The model, which shows progress while its weights are loaded."""
+    from finesight.api.checkpoints import find_checkpoint
+    from finesight.api.model import open_model
+    from finesight.engine.options import EngineOptions
+
+    progress = StageProgress()
+
+    def on_stage(stage: str, done: int, total: int) -> None:
+        if stage == "load":  # later stages are those of single items
+            progress(stage, done, total)
+            if done == total:
+                progress.close()
+
+    folder = find_checkpoint(choice.name)
+    return open_model(
+        choice.name,
+        folder,
+        device=choice.device,
+        dtype=choice.dtype,
+        engine=EngineOptions(max_sequences=concurrency),
+        on_stage=on_stage,
+    )
+
+
+def _run(checked: Batch, model: Model) -> tuple[Counts, float]:
+    """Run a batch with progress; returns its counts and the seconds it took."""
+    for note in checked.notes:
+        sys.stderr.write(f"note: {note}\n")
+    counts = checked.counts
+    if counts.doubled:
+        sys.stderr.write(f"note: {counts.doubled} lines occur twice and are asked once\n")
+    if counts.before:
+        sys.stderr.write(f"{counts.before} of {counts.total} items are already finished\n")
+    start = time.monotonic()
+    with ItemProgress() as show:
+
+        def on_progress(counts: Counts) -> None:
+            rate = counts.tokens / max(time.monotonic() - start, 1e-9)
+            show(counts.done, counts.total, f"{rate:.1f} tokens/s, failed: {counts.failed}")
+
+        checked.run(model, on_progress=on_progress)
+    seconds = time.monotonic() - start
+    copied = f", {counts.copied} copied from equal requests" if counts.copied else ""
+    sys.stderr.write(
+        f"{counts.done} of {counts.total} items{copied}, {counts.tokens} answer tokens in {seconds:.1f} s "
+        f"({counts.tokens / max(seconds, 1e-9):.1f} tokens/s), failed: {counts.failed}\n"
+    )
+    return counts, seconds
