@@ -7,7 +7,7 @@
      └▶ train │ server │ evals │ apps             siblings, but train ▶ data, server ▶ engine
           └▶ data ▶ engine ▶ checkpoints          a decoder writes conversations to learn from
                └▶ processor │ model │ remote │ present │ screen    processor and model meet only in batch
-                    └▶ media │ text │ parse │ browser              siblings
+                    └▶ media │ text │ parse │ browser │ kernels    siblings
                          └▶ config ▶ batch ▶ conversation, attention_plan ▶ geometry ▶ inputs, threads, files ▶ errors
 
 An import inside a function counts like any other; so does one for types alone, where it names a
@@ -29,7 +29,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("conversation", "attention_plan"),
     ("batch",),
     ("config",),
-    ("media", "text", "parse", "browser"),
+    ("media", "text", "parse", "browser", "kernels"),
     ("processor", "model", "remote", "present", "screen"),
     ("checkpoints",),
     ("engine",),

@@ -3,7 +3,7 @@
 
 `bf16` weights stay rows of columns, as a checkpoint stores them. The others store a code per weight and, for each group
 of 32 columns, a half-precision scale: a weight is `scale * (code - offset) + minimum`. They are the block formats of
-llama.cpp in another order: `int8` is Q8_0, `int4` is Q4_0 and `int4_min` is Q4_1, so their values are taken over exactly.
+llama.cpp in another order: `int8` is Q8_0, `int4` is Q4_0 and `int4_min` is Q4_1, so their values stay exact.
 
 The order suits vector registers: a tile has 16 rows; a group of a tile holds, for each quad of 4 columns, 4 codes of
 each of its 16 rows, then the scales of the 16 rows, then their minima. Codes of 4 bits share bytes: the low half is

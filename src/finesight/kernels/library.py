@@ -112,7 +112,7 @@ class Library:
         path: the file.
 
     Attributes:
-        linear, expand, attend, decode: the functions, as in `csrc/api.cpp`.
+        linear, attend, decode: the functions, as in `csrc/api.cpp`.
 
     Raises:
         EngineError: the file is no such library, or the processor has none of its instruction sets.
@@ -123,7 +123,6 @@ class Library:
             loaded = ctypes.CDLL(str(path))
             pointer, number = c_void_p, c_int32
             self.linear = _function(loaded, "linear", pointer, pointer, number, pointer, number)
-            self.expand = _function(loaded, "expand", pointer, number, number, pointer, number)
             self.attend = _function(
                 loaded, "attend", pointer, number, number, pointer, pointer, number
             )

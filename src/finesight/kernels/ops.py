@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernels as operators of torch: `torch.ops.finesight.linear`, `.expand` and `.decode_attention`.
+"""The kernels as operators of torch: `torch.ops.finesight.linear` and `.decode_attention`.
 
 Each is checked here, runs in the compiled library where there is one and otherwise by torch (`twins`), and has a
 version that only computes shapes, for tracing. None has a gradient.
 
-Legend: R rows, N outputs, K inputs, S query rows, H query heads, G key-value heads, E head size, C slots of a block, B blocks.
+Legend: R rows, N outputs, K inputs, S query rows, H query heads, G key-value heads, E head size, C slots of a
+block, B blocks.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from finesight.errors import LayoutError
 from finesight.kernels import twins
-from finesight.kernels.formats import format_of, packed_shape, unpack
+from finesight.kernels.formats import format_of, packed_shape
 from finesight.kernels.library import HEAD_MULTIPLE, KeyValuesStruct, LinearStruct, library
 
 
@@ -42,21 +43,6 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, rows: int) -> Tensor:
     return _ops().linear(x, weight, bias, rows)  # type: ignore[no-any-return]  # torch.ops is untyped
 
 
-def expand(weight: Tensor, first: int, last: int, columns: int) -> Tensor:
-    """bfloat16[last - first, columns], the values of some rows of a quantised weight.
-
-    Args:
-        weight: uint8[T, G, bytes].
-        first: row, a multiple of 16.
-        last: row.
-        columns: K.
-
-    Raises:
-        LayoutError: there are no such rows.
-    """
-    return _ops().expand(weight, first, last, columns)  # type: ignore[no-any-return]  # as above
-
-
 def decode_attention(
     q: Tensor, keys: Tensor, values: Tensor, block_table: Tensor, lengths: Tensor
 ) -> Tensor:
@@ -75,13 +61,11 @@ def _ops() -> Any:
     """Define the operators, once per process."""
     defined = torch.library.Library("finesight", "DEF")
     defined.define("linear(Tensor x, Tensor weight, Tensor? bias, int rows) -> Tensor")
-    defined.define("expand(Tensor weight, int first, int last, int columns) -> Tensor")
     defined.define(
         "decode_attention(Tensor q, Tensor keys, Tensor values, Tensor block_table, Tensor lengths) -> Tensor"
     )
     for name, on_cpu, only_shapes in (
         ("linear", _linear, _linear_shape),
-        ("expand", _expand, _expand_shape),
         ("decode_attention", _decode_attention, _attention_shape),
     ):
         defined.impl(name, on_cpu, "CPU")
@@ -123,26 +107,6 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, rows: int) -> Tensor
         torch.get_num_threads(),
     )
     return result.to(x.dtype)
-
-
-def _expand_shape(weight: Tensor, first: int, last: int, columns: int) -> Tensor:
-    name = format_of(weight)
-    if name == "bf16" or not 0 <= first <= last <= weight.shape[0] * 16 or first % 16:
-        raise LayoutError(
-            f"rows {first} to {last} of a weight in format {name} of shape {tuple(weight.shape)} cannot be expanded",
-            hint="give rows of a quantised weight, from a multiple of 16 on",
-        )
-    return weight.new_empty((last - first, columns), dtype=torch.bfloat16)
-
-
-def _expand(weight: Tensor, first: int, last: int, columns: int) -> Tensor:
-    out = _expand_shape(weight, first, last, columns)
-    found = library()
-    if found is None:
-        return unpack(weight[first // 16 :], last - first, columns).to(torch.bfloat16)
-    struct = LinearStruct.of(weight, None, last, columns)
-    found.expand(ctypes.addressof(struct), first, last, out.data_ptr(), torch.get_num_threads())
-    return out
 
 
 def _attention_shape(
@@ -202,7 +166,9 @@ def _check_table(keys: Tensor, block_table: Tensor, lengths: Tensor) -> None:
     longest = int(lengths.max()) if lengths.numel() else 0
     if longest > room or (lengths.numel() and int(lengths.min()) < 0):
         raise LayoutError(f"a row attends to {longest} keys, its blocks hold {room}")
-    if block_table.numel() and not 0 <= int(block_table.min()) <= int(block_table.max()) < len(keys):
+    if block_table.numel() and not 0 <= int(block_table.min()) <= int(block_table.max()) < len(
+        keys
+    ):
         raise LayoutError(
             f"the block table names blocks {int(block_table.min())} to {int(block_table.max())} "
             f"of a cache of {len(keys)} blocks"

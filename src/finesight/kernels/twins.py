@@ -3,7 +3,8 @@
 
 Tests compare every kernel with them, and they run where the kernels cannot. They are written for clarity, not speed.
 
-Legend: R rows, N outputs, K inputs, S query rows, H query heads, G key-value heads, E head size, C slots of a block, B blocks.
+Legend: R rows, N outputs, K inputs, S query rows, H query heads, G key-value heads, E head size, C slots of a
+block, B blocks.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, rows: int) -> Tensor:
     """
     values = unpack(weight, rows, x.shape[1])
     rounded = x.to(torch.bfloat16).float() if format_of(weight) == "bf16" else _quantised(x.float())
-    return functional.linear(rounded, values, bias).to(x.dtype)
+    out: Tensor = functional.linear(rounded, values, bias)
+    return out.to(x.dtype)
 
 
 def _quantised(x: Tensor) -> Tensor:

@@ -68,17 +68,6 @@ FINESIGHT_API void finesight_linear(const Linear* linear, const float* x, int32_
   }
 }
 
-// bfloat16 values of the weight rows `first` to `last`.
-FINESIGHT_API void finesight_expand(const Linear* linear, int32_t first, int32_t last, uint16_t* out,
-                                    int32_t threads) {
-  const Reserved reserved(threads);
-  const int chunks = (last - first + kTileRows - 1) / kTileRows;
-  reserved.team.run(chunks, [&](int chunk, int) {
-    const int begin = first + chunk * kTileRows, end = begin + kTileRows < last ? begin + kTileRows : last;
-    chosen->expand(*linear, begin, end, out + static_cast<int64_t>(begin - first) * linear->columns);
-  });
-}
-
 // out[rows, heads, head_size]; `q` is already scaled.
 FINESIGHT_API void finesight_attend(const float* q, int32_t rows, int32_t heads, const KeyValues* kv,
                                     float* out, int32_t threads) {

@@ -11,7 +11,7 @@
 
 constexpr int kTileRows = 16;
 constexpr int kGroup = 32;
-constexpr int kLargestBatch = 64;  // activation rows of one call
+constexpr int kLargestBatch = 128;  // activation rows of one call
 
 enum Format : int32_t { kBf16 = 0, kInt8 = 1, kInt4 = 2, kInt4Min = 3 };
 

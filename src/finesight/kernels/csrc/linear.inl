@@ -11,34 +11,49 @@ inline void write(float* to, float value, const float* bias, bool adds) {
 }
 
 // Dot products of `Weights` consecutive weight rows with `Rows` activation rows.
-constexpr int kChains = 4;  // sums that are independent of each other, since each product waits for its sum
+constexpr int kChains = 2;  // independent sums of one output, since a product waits for the sum before it
 
-// Dot products of `Weights` consecutive weight rows with one activation row, which is padded to `padded` columns.
-template <int Weights>
-inline void dot_rows(const uint16_t* weight, int columns, const uint16_t* row, float* out) {
-  F32 acc[Weights][kChains];
+// Dot products of `Weights` consecutive weight rows with `Rows` activation rows, which are padded with zeros.
+template <int Weights, int Rows>
+inline void dot_rows(const uint16_t* weight, int columns, const uint16_t* rows, int64_t stride,
+                     float (&out)[Weights][Rows]) {
+  F32 acc[Weights][Rows][kChains];
   for (int w = 0; w < Weights; ++w)
-    for (int c = 0; c < kChains; ++c) acc[w][c] = zero();
-  const int whole = columns / 32 * 32, unrolled = columns / (32 * kChains) * (32 * kChains);
+    for (int r = 0; r < Rows; ++r)
+      for (int c = 0; c < kChains; ++c) acc[w][r][c] = zero();
+  const int unrolled = columns / (32 * kChains) * (32 * kChains);
   for (int k = 0; k < unrolled; k += 32 * kChains)
     for (int c = 0; c < kChains; ++c) {
-      const Bytes x = load_bytes(row + k + 32 * c);
+      Bytes x[Rows];
+      for (int r = 0; r < Rows; ++r) x[r] = load_bytes(rows + r * stride + k + 32 * c);
       for (int w = 0; w < Weights; ++w) {
-        const uint16_t* place = weight + static_cast<int64_t>(w) * columns + k + 32 * c;
-        acc[w][c] = dot_bf16(acc[w][c], load_bytes(place), x);
+        const Bytes v = load_bytes(weight + static_cast<int64_t>(w) * columns + k + 32 * c);
+        for (int r = 0; r < Rows; ++r) acc[w][r][c] = dot_bf16(acc[w][r][c], v, x[r]);
       }
     }
-  for (int w = 0; w < Weights; ++w) {
-    const uint16_t* place = weight + static_cast<int64_t>(w) * columns;
-    for (int k = unrolled; k < whole; k += 32)
-      acc[w][0] = dot_bf16(acc[w][0], load_bytes(place + k), load_bytes(row + k));
-    if (whole < columns) {  // activations are padded with zeros, weights are not
-      uint16_t tail[32] = {};
-      __builtin_memcpy(tail, place + whole, (columns - whole) * 2);
-      acc[w][0] = dot_bf16(acc[w][0], load_bytes(tail), load_bytes(row + whole));
+  for (int k = unrolled; k < columns; k += 32) {
+    const int count = columns - k < 32 ? columns - k : 32;
+    for (int w = 0; w < Weights; ++w) {
+      uint16_t tail[32] = {};  // the row's own weights: the next row's would be multiplied by zero, but may be NaN
+      __builtin_memcpy(tail, weight + static_cast<int64_t>(w) * columns + k, count * 2);
+      for (int r = 0; r < Rows; ++r)
+        acc[w][r][0] = dot_bf16(acc[w][r][0], load_bytes(tail), load_bytes(rows + r * stride + k));
     }
-    out[w] = sum(add(add(acc[w][0], acc[w][1]), add(acc[w][2], acc[w][3])));
   }
+  for (int w = 0; w < Weights; ++w)
+    for (int r = 0; r < Rows; ++r) out[w][r] = sum(add(acc[w][r][0], acc[w][r][1]));
+}
+
+template <int Weights, int Rows>
+inline void bf16_block(const Linear& linear, const Activations& from, int output, int row, float* out,
+                       int64_t stride, bool adds) {
+  float found[Weights][Rows];
+  dot_rows(static_cast<const uint16_t*>(linear.weight) + static_cast<int64_t>(output) * linear.columns,
+           linear.columns, from.bf16 + static_cast<int64_t>(row) * from.columns, from.columns, found);
+  for (int w = 0; w < Weights; ++w)
+    for (int r = 0; r < Rows; ++r)
+      write(out + (row + r) * stride + output + w, found[w][r],
+            linear.bias ? linear.bias + output + w : nullptr, adds);
 }
 
 // The first activation row takes the weight rows one after the other: memory is fastest in its own order.
@@ -46,20 +61,13 @@ inline void dot_rows(const uint16_t* weight, int columns, const uint16_t* row, f
 template <int Weights>
 inline void bf16_outputs(const Linear& linear, const Activations& from, int output, float* out,
                          int64_t stride, bool adds) {
-  const uint16_t* weight =
-      static_cast<const uint16_t*>(linear.weight) + static_cast<int64_t>(output) * linear.columns;
-  for (int row = 0; row < from.rows; ++row) {
-    const uint16_t* x = from.bf16 + static_cast<int64_t>(row) * from.columns;
-    float found[Weights];
-    if (row == 0) {
-      for (int w = 0; w < Weights; ++w)
-        dot_rows<1>(weight + static_cast<int64_t>(w) * linear.columns, linear.columns, x, found + w);
-    } else {
-      dot_rows<Weights>(weight, linear.columns, x, found);
-    }
+  if (from.rows > 0)
     for (int w = 0; w < Weights; ++w)
-      write(out + row * stride + output + w, found[w], linear.bias ? linear.bias + output + w : nullptr, adds);
-  }
+      bf16_block<1, 1>(linear, from, output + w, 0, out, stride, adds);
+  int row = 1;
+  for (; row + kBf16Rows <= from.rows; row += kBf16Rows)
+    bf16_block<Weights, kBf16Rows>(linear, from, output, row, out, stride, adds);
+  for (; row < from.rows; ++row) bf16_block<Weights, 1>(linear, from, output, row, out, stride, adds);
 }
 
 // Products of one tile of 16 quantised weight rows with `Rows` activation rows.
@@ -142,34 +150,6 @@ void linear(const Linear& linear, const Activations& from, int first, int last, 
     if (linear.format == kInt8) quantised_rows<kInt8>(linear, from, output, out, stride, adds);
     if (linear.format == kInt4) quantised_rows<kInt4>(linear, from, output, out, stride, adds);
     if (linear.format == kInt4Min) quantised_rows<kInt4Min>(linear, from, output, out, stride, adds);
-  }
-}
-
-inline int code_at(int32_t format, const uint8_t* group, int row, int column) {
-  const int quad = column / 4, place = row * 4 + column % 4;
-  if (format == kInt8) return group[quad * 64 + place] - 128;
-  const int half = kGroup / 8;
-  const uint8_t pair = group[quad % half * 64 + place];
-  return (quad < half ? pair & 15 : pair >> 4) - (format == kInt4 ? 8 : 0);
-}
-
-void expand(const Linear& linear, int first, int last, uint16_t* out) {
-  const int64_t groups = round_up(linear.columns, kGroup) / kGroup, bytes = group_bytes(linear.format);
-  const int64_t code_bytes = linear.format == kInt8 ? kTileRows * kGroup : kTileRows * kGroup / 2;
-  for (int row = first; row < last; ++row, out += linear.columns) {
-    const uint8_t* tile = static_cast<const uint8_t*>(linear.weight) + row / kTileRows * groups * bytes;
-    for (int g = 0; g < groups; ++g) {
-      const uint8_t* group = tile + g * bytes;
-      const uint16_t* halves = reinterpret_cast<const uint16_t*>(group + code_bytes);
-      float scale[kTileRows], minimum_of[kTileRows] = {};
-      store(scale, load_half(halves));
-      if (linear.format == kInt4Min) store(minimum_of, load_half(halves + kTileRows));
-      const int lane = row % kTileRows;
-      for (int i = 0; i < kGroup && g * kGroup + i < linear.columns; ++i) {
-        const float code = static_cast<float>(code_at(linear.format, group, lane, i));
-        out[g * kGroup + i] = to_bf16(scale[lane] * code + minimum_of[lane]);
-      }
-    }
   }
 }
 

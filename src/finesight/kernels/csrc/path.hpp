@@ -12,8 +12,6 @@ struct Path {
   // out[r, first:last] = activations[r] @ weight[first:last].T + bias for every row r, or is increased by it.
   void (*linear)(const Linear& linear, const Activations& from, int first, int last, float* out,
                  int64_t stride, bool adds);
-  // bfloat16 values of the weights of rows first to last, [last - first, columns].
-  void (*expand)(const Linear& linear, int first, int last, uint16_t* out);
   // gate = silu(gate) * up.
   void (*gate)(float* gate, const float* up, int count);
   // Rotate the pairs (i, i + size / 2) of one head; the first half of `sin` is negated.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// clang-format off: the order of these files matters
+// clang-format off: each file needs those before it
 #include "path.hpp"
 #include "simd_avx512.hpp"
 #include "rows.inl"
 #include "linear.inl"
 #include "attention.inl"
 
-const Path kAvx512Path = {rms_norm, round_row, quantise_row, linear, expand, gate, rotate, round_values,
-                        attend_part_of_any, join_parts};
+const Path kAvx512Path = {rms_norm, round_row,    quantise_row,       linear,    gate,
+                         rotate,   round_values, attend_part_of_any, join_parts};

@@ -22,16 +22,15 @@ inline F32 exponential(F32 x) {
 
 inline float silu(float x) { return x / (1.0f + __builtin_expf(-x)); }
 
-// To nearest, ties to even; NaN stays NaN.
-inline uint16_t to_bf16(float value) {
-  uint32_t bits;
-  __builtin_memcpy(&bits, &value, 4);
-  if (value != value) return static_cast<uint16_t>((bits >> 16) | 64);
-  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-
 void round_values(const float* from, int count, uint16_t* to) {
-  for (int i = 0; i < count; ++i) to[i] = to_bf16(from[i]);
+  const int whole = count / 16 * 16;
+  for (int i = 0; i < whole; i += 16) store_bf16(to + i, load(from + i));
+  if (whole == count) return;
+  float padded[16] = {};
+  uint16_t rounded[16];
+  __builtin_memcpy(padded, from + whole, (count - whole) * sizeof(float));
+  store_bf16(rounded, load(padded));
+  __builtin_memcpy(to + whole, rounded, (count - whole) * sizeof(uint16_t));
 }
 
 void rms_norm(const float* row, const float* weight, float eps, int columns, float* out) {

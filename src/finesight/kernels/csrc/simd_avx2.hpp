@@ -16,7 +16,7 @@ struct I32 {
 using Bytes = I32;
 
 constexpr int kMaxQuantisedRows = 2;
-constexpr int kBf16Weights = 1;
+constexpr int kBf16Weights = 2, kBf16Rows = 1;
 
 inline F32 zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 inline F32 broadcast(float value) { return {_mm256_set1_ps(value), _mm256_set1_ps(value)}; }
@@ -94,6 +94,19 @@ inline __m256 widen(__m128i bf16) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bf16), 16));
 }
 inline F32 load(const uint16_t* bf16) { return {widen(load_eight(bf16)), widen(load_eight(bf16 + 8))}; }
+
+inline __m256i rounded(__m256 value) {
+  const __m256i bits = _mm256_castps_si256(value), one = _mm256_set1_epi32(1);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), one);
+  const __m256i up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+  const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(1 << 22));
+  const __m256 is_nan = _mm256_cmp_ps(value, value, _CMP_UNORD_Q);
+  return _mm256_srli_epi32(_mm256_blendv_epi8(up, quiet, _mm256_castps_si256(is_nan)), 16);
+}
+inline void store_bf16(uint16_t* to, F32 value) {
+  const __m256i words = _mm256_packus_epi32(rounded(value.low), rounded(value.high));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permute4x64_epi64(words, 0xd8));
+}
 
 inline Bytes load_bytes(const void* from) {
   const __m256i* halves = static_cast<const __m256i*>(from);

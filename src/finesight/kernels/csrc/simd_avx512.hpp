@@ -11,10 +11,10 @@ using F32 = __m512;    // 16 floats
 using I32 = __m512i;   // 16 integers
 using Bytes = __m512i;  // 64 bytes: 32 bfloat16, or 4 weights of each of 16 rows
 
-// As many activation rows beside one tile of quantised weights, and rows of bfloat16 weights beside one activation
-// row, as there are registers for.
+// As many activation rows beside one tile of quantised weights, and as many sums of bfloat16 rows, as there are
+// registers for.
 constexpr int kMaxQuantisedRows = 8;
-constexpr int kBf16Weights = 4;
+constexpr int kBf16Weights = 4, kBf16Rows = 3;
 
 inline F32 zero() { return _mm512_setzero_ps(); }
 inline F32 broadcast(float value) { return _mm512_set1_ps(value); }
@@ -50,6 +50,11 @@ inline F32 load_half(const uint16_t* from) {
 inline F32 load(const uint16_t* bf16) {
   const __m256i raw = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bf16));
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(raw), 16));
+}
+
+// To nearest, ties to even; NaN stays NaN.
+inline void store_bf16(uint16_t* to, F32 value) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), (__m256i)_mm512_cvtneps_pbh(value));
 }
 
 inline Bytes load_bytes(const void* from) { return _mm512_loadu_si512(from); }
