@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, get_args
 
 import torch
 from torch import Tensor
@@ -35,6 +35,7 @@ from finesight.api.options import (
 )
 from finesight.api.sources import media_parts
 from finesight.batch import EncodedSample, pack
+from finesight.checkpoints.packed import is_packed_folder, load_packed, open_packed
 from finesight.conversation import Conversation, Message, Reply, Sampling, StreamEvent
 from finesight.engine.engine import Engine, finished
 from finesight.engine.request import OnStage, Request, no_progress
@@ -42,6 +43,7 @@ from finesight.engine.runner import check_length
 from finesight.errors import ConfigError
 from finesight.inputs import shown
 from finesight.model.device import checked_device
+from finesight.model.packed import Weights
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 from finesight.parse.answer import Answer, read_answer
@@ -297,6 +299,7 @@ def load(
     *,
     device: str = "auto",
     dtype: str | torch.dtype | None = None,
+    weights: Weights | None = None,
     attention: str = "sdpa",
     hub: Hub | None = None,
     on_stage: OnStage = no_progress,
@@ -308,6 +311,8 @@ def load(
             `Qwen/Qwen2.5-VL-3B-Instruct`, which is downloaded if it is not in the local cache.
         device: "cpu", "cuda", "cuda:1", ...; "auto" uses cuda if available.
         dtype: of the weights; None takes the checkpoint's.
+        weights: "bf16", "int8" or "int4" packs those of the language model for fast answers on a CPU; the last two
+            round them.
         attention: back end of the attention.
         hub: source of a published name; see `find_checkpoint`.
         on_stage: progress callback `(stage, done, total)`.
@@ -320,7 +325,13 @@ def load(
         raise ConfigError(f"the name of the model is {shown(name)}", hint='"tiny", or a folder')
     folder = find_checkpoint(name, hub=hub)
     model = open_model(
-        str(name), folder, device=device, dtype=dtype, attention=attention, on_stage=on_stage
+        str(name),
+        folder,
+        device=device,
+        dtype=dtype,
+        weights=weights,
+        attention=attention,
+        on_stage=on_stage,
     )
     if model.network.device.type == "cpu":
         warn_if_spinning()
@@ -333,6 +344,7 @@ def open_model(
     *,
     device: str = "auto",
     dtype: str | torch.dtype | None = None,
+    weights: Weights | None = None,
     attention: str = "sdpa",
     on_stage: OnStage = no_progress,
 ) -> Model:
@@ -342,13 +354,53 @@ def open_model(
     """
     return Model(
         name,
-        lambda: load_model(
-            folder, device=checked_device(device), dtype=checked_dtype(dtype), attention=attention
+        lambda: _load_network(
+            folder,
+            checked_device(device),
+            checked_dtype(dtype),
+            checked_weights(weights),
+            attention,
         ),
         load_processor(folder),
         read_generation_defaults(folder),
         on_stage=on_stage,
     )
+
+
+def checked_weights(name: str | None) -> Weights | None:
+    """The format of packed weights with this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for known in get_args(Weights):
+        if name == known:
+            return known  # type: ignore[no-any-return]  # get_args is untyped
+    if name is None:
+        return None
+    raise ConfigError(
+        f"weights is {shown(name)}", hint=f"it is one of {', '.join(get_args(Weights))}"
+    )
+
+
+def _load_network(
+    folder: Path, device: str, dtype: torch.dtype | None, weights: Weights | None, attention: str
+) -> VisionLanguageModel:
+    is_packed = is_packed_folder(folder)
+    if weights is None and not is_packed:
+        return load_model(folder, device=device, dtype=dtype, attention=attention)
+    if device != "cpu":
+        raise ConfigError(
+            f"packed weights compute on the CPU, the device is {device!r}",
+            hint='give device="cpu"' + ("" if is_packed else ", or leave weights out"),
+        )
+    if not is_packed and weights is not None:
+        return load_packed(folder, weights, dtype=dtype, attention=attention)
+    if dtype is not None:
+        raise ConfigError(
+            f"dtype {dtype} has no effect on the packed weights in {folder}", hint="leave dtype out"
+        )
+    return open_packed(folder, weights, attention=attention)
 
 
 def load_processor(folder: Path) -> Processor:

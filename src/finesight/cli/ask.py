@@ -42,6 +42,7 @@ def ask(
     seed: options.Seed = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    weights: options.Weights = None,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -57,4 +58,4 @@ def ask(
         given = options.given(locals())
         parts = options.media_of(context, image, video, pdf, pages)
         conversation = conversation_from(question, parts, given)
-        run(ModelChoice(model, device, dtype), [conversation], given, outputs)
+        run(ModelChoice(model, device, dtype, weights), [conversation], given, outputs)

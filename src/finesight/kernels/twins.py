@@ -36,7 +36,8 @@ def _quantised(x: Tensor) -> Tensor:
     groups = functional.pad(x, (0, -x.shape[1] % GROUP)).unflatten(1, (-1, GROUP))
     scales = groups.abs().amax(-1, keepdim=True) / 127
     codes = torch.where(scales == 0, 0.0, groups / scales).round()
-    return (codes * scales).flatten(1)[:, : x.shape[1]]
+    rounded: Tensor = (codes * scales).flatten(1)
+    return rounded[:, : x.shape[1]]
 
 
 def decode_attention(

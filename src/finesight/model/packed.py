@@ -12,16 +12,16 @@ Legend: R rows, K inputs, N outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from finesight.errors import ConfigError
+from finesight.errors import ConfigError, WeightsError
 from finesight.kernels import ops
-from finesight.kernels.formats import Format, format_of, quantise
+from finesight.kernels.formats import Format, format_of, packed_shape, quantise
 from finesight.model.fused import FusedDecoder
 from finesight.model.head import OutputHead
 from finesight.model.lora import LoRALinear
@@ -154,12 +154,89 @@ def pack_weights(model: VisionLanguageModel, weights: Weights, *, vision: bool =
         for part in (model.model, model.visual) if vision else (model.model,):
             _replace_linears(part, weights)
         model.lm_head = PackedHead(model.lm_head, _packed_head(model.lm_head, weights))
+    _fuse(model)
+
+
+def packed_tensors(model: VisionLanguageModel) -> dict[str, Tensor]:
+    """Every tensor of a packed model by its name; a tensor that two modules share is named once."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.data_ptr() not in seen or tensor.numel() == 0:
+            seen.add(tensor.data_ptr())
+            found[name] = tensor.detach()
+    return found
+
+
+def from_packed(model: VisionLanguageModel, tensors: Mapping[str, Tensor]) -> None:
+    """Give a model without memory the tensors of a packed one, in place and without a copy.
+
+    Args:
+        model: of the same configuration, on the device "meta".
+        tensors: from `packed_tensors`.
+
+    Raises:
+        WeightsError: a tensor is missing, or has another shape.
+    """
+    packed = {name: one for name, one in model.model.named_modules() if isinstance(one, nn.Linear)}
+    named = {f"model.{name}": one for name, one in packed.items()}
+    for name, one in model.visual.named_modules():
+        if isinstance(one, nn.Linear) and _tensor(tensors, f"visual.{name}.weight").ndim == 3:
+            named[f"visual.{name}"] = one
+    plain = {
+        name: _shaped(_tensor(tensors, name), tuple(parameter.shape), name)
+        for name, parameter in model.named_parameters()
+        if name.rpartition(".")[0] not in named and not name.startswith("lm_head.")
+    }
+    model.load_state_dict(plain, strict=False, assign=True)
+    for name, linear in named.items():
+        parent, _, own = name.rpartition(".")
+        setattr(model.get_submodule(parent), own, _packed_like(linear, tensors, name))
+    width, rows = model.config.text.hidden_size, model.config.text.vocab_size
+    like = nn.Linear(width, rows, bias=False, device="meta")
+    shared = {"lm_head.packed.weight": model.model.embed_tokens.weight.detach()}
+    model.lm_head = PackedHead(
+        model.lm_head, _packed_like(like, {**shared, **tensors}, "lm_head.packed")
+    )
+    _fuse(model)
+
+
+def _packed_like(linear: nn.Linear, tensors: Mapping[str, Tensor], name: str) -> PackedLinear:
+    """The packed layer of this name, for a layer of that shape."""
+    weight = _tensor(tensors, f"{name}.weight")
+    shape = packed_shape(linear.out_features, linear.in_features, format_of(weight))
+    bias = None if linear.bias is None else _tensor(tensors, f"{name}.bias")
+    return PackedLinear(
+        _shaped(weight, shape, f"{name}.weight"),
+        None if bias is None else _shaped(bias, (linear.out_features,), f"{name}.bias"),
+        in_features=linear.in_features,
+        out_features=linear.out_features,
+    )
+
+
+def _tensor(tensors: Mapping[str, Tensor], name: str) -> Tensor:
+    if name not in tensors:
+        raise WeightsError(f"the packed weights lack {name}, out of {len(tensors)} tensors")
+    return tensors[name]
+
+
+def _shaped(tensor: Tensor, shape: tuple[int, ...], name: str) -> Tensor:
+    if tuple(tensor.shape) != shape:
+        raise WeightsError(
+            f"the packed tensor {name} has shape {tuple(tensor.shape)}, config.json asks for {shape}"
+        )
+    return tensor
+
+
+def _fuse(model: VisionLanguageModel) -> None:
     model.model.fused = FusedDecoder(model.model.layers, model.model.norm, model.config.text)
 
 
-def is_packed(model: VisionLanguageModel) -> bool:
-    """Whether the language model has packed weights."""
-    return isinstance(model.lm_head, PackedHead)
+def packed_as(model: VisionLanguageModel) -> Format | None:
+    """Format of the language model's packed weights; None if they are not packed."""
+    layers = (one for one in model.model.modules() if isinstance(one, PackedLinear))
+    first = next(layers, None)
+    return None if first is None else format_of(first.weight)
 
 
 def _check(model: VisionLanguageModel, weights: str) -> None:
@@ -170,7 +247,7 @@ def _check(model: VisionLanguageModel, weights: str) -> None:
             f"weights can be packed on the CPU, the model is on {model.device}",
             hint='load it with device="cpu"',
         )
-    if is_packed(model):
+    if packed_as(model) is not None:
         raise ConfigError("the weights are packed already", hint="load the model again")
     adapted = next((name for name, one in model.named_modules() if isinstance(one, LoRALinear)), "")
     if adapted:
@@ -187,7 +264,9 @@ def _replace_linears(module: nn.Module, weights: Weights) -> None:
 
 
 def _packed_head(head: OutputHead, weights: Weights) -> PackedLinear:
+    """The head in the same format, except that 4 bits cost it more accuracy than they save time: it gets 8."""
     values = head._vocabulary().detach()
+    name: Format = "int8" if weights == "int4" else weights
     return PackedLinear(
-        quantise(values, weights), None, in_features=values.shape[1], out_features=values.shape[0]
+        quantise(values, name), None, in_features=values.shape[1], out_features=values.shape[0]
     )

@@ -13,7 +13,7 @@ from finesight.errors import ConfigError
 from finesight.kernels import ops
 from finesight.model.cache import KVCache
 from finesight.model.lora import add_lora
-from finesight.model.packed import PackedLinear, is_packed, pack_weights
+from finesight.model.packed import PackedLinear, pack_weights, packed_as
 from finesight.model.vl import VisionLanguageModel
 from tests.support.compiled import compiled
 from tests.support.model_cases import Grid, randomize, sample_from, small_config
@@ -138,7 +138,8 @@ def kinds(module):
 
 def test_the_vision_tower_is_packed_on_request_only():
     model = model_of("int8")
-    assert is_packed(model)
+    assert packed_as(model) == "int8"
+    assert packed_as(model_of()) is None
     assert (kinds(model.model), kinds(model.visual)) == ({PackedLinear}, {nn.Linear})
     both = VisionLanguageModel(small_config()).eval()
     randomize(both)
