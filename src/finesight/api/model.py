@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from finesight.api.checkpoints import (
     read_generation_defaults,
 )
 from finesight.api.locate import locate_question
+from finesight.api.network import checked_dtype, checked_weights, load_network
 from finesight.api.options import (
     AskOptions,
     SamplingOptions,
@@ -35,7 +36,6 @@ from finesight.api.options import (
 )
 from finesight.api.sources import media_parts
 from finesight.batch import EncodedSample, pack
-from finesight.checkpoints.packed import is_packed_folder, load_packed, open_packed
 from finesight.conversation import Conversation, Message, Reply, Sampling, StreamEvent
 from finesight.engine.engine import Engine, finished
 from finesight.engine.request import OnStage, Request, no_progress
@@ -45,7 +45,6 @@ from finesight.inputs import shown
 from finesight.model.device import checked_device
 from finesight.model.packed import Weights
 from finesight.model.vl import VisionLanguageModel
-from finesight.model.weights import load_model
 from finesight.parse.answer import Answer, read_answer
 from finesight.processor.processor import Processor
 from finesight.text.messages import conversation_from as read_conversation
@@ -56,13 +55,6 @@ if TYPE_CHECKING:
 
 Messages: TypeAlias = Conversation | Sequence[Mapping[str, Any]]
 """A `Conversation`, or messages in the format of qwen-vl-utils or OpenAI."""
-
-DTYPES = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-    "float64": torch.float64,
-}
 
 
 class Model:
@@ -354,7 +346,7 @@ def open_model(
     """
     return Model(
         name,
-        lambda: _load_network(
+        lambda: load_network(
             folder,
             checked_device(device),
             checked_dtype(dtype),
@@ -365,42 +357,6 @@ def open_model(
         read_generation_defaults(folder),
         on_stage=on_stage,
     )
-
-
-def checked_weights(name: str | None) -> Weights | None:
-    """The format of packed weights with this name.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    for known in get_args(Weights):
-        if name == known:
-            return known  # type: ignore[no-any-return]  # get_args is untyped
-    if name is None:
-        return None
-    raise ConfigError(
-        f"weights is {shown(name)}", hint=f"it is one of {', '.join(get_args(Weights))}"
-    )
-
-
-def _load_network(
-    folder: Path, device: str, dtype: torch.dtype | None, weights: Weights | None, attention: str
-) -> VisionLanguageModel:
-    is_packed = is_packed_folder(folder)
-    if weights is None and not is_packed:
-        return load_model(folder, device=device, dtype=dtype, attention=attention)
-    if device != "cpu":
-        raise ConfigError(
-            f"packed weights compute on the CPU, the device is {device!r}",
-            hint='give device="cpu"' + ("" if is_packed else ", or leave weights out"),
-        )
-    if not is_packed and weights is not None:
-        return load_packed(folder, weights, dtype=dtype, attention=attention)
-    if dtype is not None:
-        raise ConfigError(
-            f"dtype {dtype} has no effect on the packed weights in {folder}", hint="leave dtype out"
-        )
-    return open_packed(folder, weights, attention=attention)
 
 
 def load_processor(folder: Path) -> Processor:
@@ -415,16 +371,3 @@ def load_processor(folder: Path) -> Processor:
         if str(folder) in error.message:
             raise
         raise ConfigError(f"{folder}: {error.message}", hint=error.hint) from error
-
-
-def checked_dtype(name: str | torch.dtype | None) -> torch.dtype | None:
-    """The dtype of weights with this name.
-
-    Raises:
-        ConfigError: weights cannot have that dtype.
-    """
-    if name is None or isinstance(name, torch.dtype):
-        return name
-    if not isinstance(name, str) or name not in DTYPES:
-        raise ConfigError(f"dtype is {shown(name)}", hint=f"it is one of {', '.join(DTYPES)}")
-    return DTYPES[name]

@@ -61,7 +61,7 @@ class LocalModel:
         """The loaded model; its name contains the digest of its files and the dtype or format of its weights."""
         from finesight.api import load
         from finesight.api.checkpoints import find_checkpoint
-        from finesight.api.model import checked_weights
+        from finesight.api.network import checked_weights
         from finesight.evals.core.digests import folder_digest
         from finesight.evals.responders.model import FromModel
         from finesight.model.packed import packed_as

@@ -26,7 +26,7 @@ def quantize(
     """
     with reported(debug=debug):
         from finesight.api.checkpoints import find_checkpoint
-        from finesight.api.model import checked_weights
+        from finesight.api.network import checked_weights
         from finesight.checkpoints.packed import write_packed
         from finesight.cli.output import check_writable
         from finesight.errors import ConfigError

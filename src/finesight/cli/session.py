@@ -122,7 +122,8 @@ class _Session:
 
     def __init__(self, choice: ModelChoice, options: AskOptions, *, streams: bool) -> None:
         from finesight.api.checkpoints import find_checkpoint
-        from finesight.api.model import checked_weights, open_model
+        from finesight.api.model import open_model
+        from finesight.api.network import checked_weights
         from finesight.api.options import sampling_from
 
         self._options, self._streams = options, streams
