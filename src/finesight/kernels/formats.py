@@ -35,11 +35,11 @@ _OFFSETS = {"int8": 128, "int4": 8, "int4_min": 0}
 _GROUP_BYTES = {"int8": 544, "int4": 288, "int4_min": 320}
 """Bytes of a group of a tile: 512 or 256 of codes, 32 of scales, 32 of minima."""
 
-_ROWS_AT_ONCE = 2048
+ROWS_AT_ONCE = 2048
 """Rows that are quantised together; their float32 copies are the largest temporaries."""
 
 _SHRINKS = (1.0, 0.96, 0.92, 0.88, 0.84, 0.8)
-"""Scales tried for 4 bits, relative to the one that reaches the largest weight."""
+"""Scales tried for 4 bits, relative to the one that reaches the largest weight; the C++ sources have the same."""
 
 
 def format_of(weight: Tensor) -> Format:
@@ -70,6 +70,8 @@ def packed_shape(rows: int, columns: int, name: Format) -> tuple[int, ...]:
 def quantise(weight: Tensor, name: Format) -> Tensor:
     """Pack a weight, rounded to a format.
 
+    `ops.quantise` does the same in the compiled library.
+
     Args:
         weight: float[N, K].
         name: the format; `int4` chooses of several scales the one with the least squared error.
@@ -80,7 +82,7 @@ def quantise(weight: Tensor, name: Format) -> Tensor:
     if name == "bf16":
         return weight.to(torch.bfloat16).contiguous()
     parts = []
-    for rows in weight.split(_ROWS_AT_ONCE):  # a multiple of the rows of a tile
+    for rows in weight.split(ROWS_AT_ONCE):  # a multiple of the rows of a tile
         padded = functional.pad(rows.float(), (0, -rows.shape[1] % GROUP))
         codes, scales, minima = _ROUNDING[name](padded.unflatten(1, (-1, GROUP)))
         parts.append(pack(codes.flatten(1), scales, minima, name))

@@ -112,7 +112,7 @@ class Library:
         path: the file.
 
     Attributes:
-        linear, attend, decode: the functions, as in `csrc/api.cpp`.
+        linear, pack, attend, decode: the functions, as in `csrc/api.cpp`.
 
     Raises:
         EngineError: the file is no such library, or the processor has none of its instruction sets.
@@ -123,6 +123,7 @@ class Library:
             loaded = ctypes.CDLL(str(path))
             pointer, number = c_void_p, c_int32
             self.linear = _function(loaded, "linear", pointer, pointer, number, pointer, number)
+            self.pack = _function(loaded, "pack", pointer, number, number, number, pointer, number)
             self.attend = _function(
                 loaded, "attend", pointer, number, number, pointer, pointer, number
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernels as operators of torch: `torch.ops.finesight.linear` and `.decode_attention`.
+"""The kernels as operators of torch: `torch.ops.finesight.linear`, `.quantise` and `.decode_attention`.
 
 Each is checked here, runs in the compiled library where there is one and otherwise by torch (`twins`), and has a
 version that only computes shapes, for tracing. None has a gradient.
@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from finesight.errors import LayoutError
-from finesight.kernels import twins
-from finesight.kernels.formats import format_of, packed_shape
+from finesight.kernels import formats, twins
+from finesight.kernels.formats import Format, format_of, packed_shape
 from finesight.kernels.library import HEAD_MULTIPLE, KeyValuesStruct, LinearStruct, library
 
 
@@ -43,6 +43,18 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, rows: int) -> Tensor:
     return _ops().linear(x, weight, bias, rows)  # type: ignore[no-any-return]  # torch.ops is untyped
 
 
+def quantise(weight: Tensor, name: Format) -> Tensor:
+    """Pack a weight, rounded to a format, as `formats.quantise` does.
+
+    Args:
+        weight: float[N, K].
+        name: the format.
+    """
+    if name == "bf16":
+        return formats.quantise(weight, name)
+    return _ops().quantise(weight, name)  # type: ignore[no-any-return]  # as above
+
+
 def decode_attention(
     q: Tensor, keys: Tensor, values: Tensor, block_table: Tensor, lengths: Tensor
 ) -> Tensor:
@@ -61,11 +73,13 @@ def _ops() -> Any:
     """Define the operators, once per process."""
     defined = torch.library.Library("finesight", "DEF")
     defined.define("linear(Tensor x, Tensor weight, Tensor? bias, int rows) -> Tensor")
+    defined.define("quantise(Tensor weight, str name) -> Tensor")
     defined.define(
         "decode_attention(Tensor q, Tensor keys, Tensor values, Tensor block_table, Tensor lengths) -> Tensor"
     )
     for name, on_cpu, only_shapes in (
         ("linear", _linear, _linear_shape),
+        ("quantise", _quantise, _quantised_shape),
         ("decode_attention", _decode_attention, _attention_shape),
     ):
         defined.impl(name, on_cpu, "CPU")
@@ -107,6 +121,29 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, rows: int) -> Tensor
         torch.get_num_threads(),
     )
     return result.to(x.dtype)
+
+
+def _quantised_shape(weight: Tensor, name: Format) -> Tensor:
+    if weight.ndim != 2:
+        raise LayoutError(
+            f"a weight of shape {tuple(weight.shape)} cannot be packed, expected [N, K]"
+        )
+    rows, columns = weight.shape
+    return weight.new_empty(formats.packed_shape(rows, columns, name), dtype=torch.uint8)
+
+
+def _quantise(weight: Tensor, name: Format) -> Tensor:
+    out = _quantised_shape(weight, name).zero_()
+    found = library()
+    if found is None:
+        return formats.quantise(weight, name)
+    number, first_tile = formats.FORMATS.index(name), 0
+    for rows in weight.split(formats.ROWS_AT_ONCE):
+        wide = rows.float().contiguous()
+        tiles = out[first_tile : first_tile + -(-len(rows) // formats.TILE_ROWS)]
+        first_tile += len(tiles)
+        found.pack(wide.data_ptr(), *rows.shape, number, tiles.data_ptr(), torch.get_num_threads())
+    return out
 
 
 def _attention_shape(

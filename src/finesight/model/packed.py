@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from finesight.errors import ConfigError, WeightsError
 from finesight.kernels import ops
-from finesight.kernels.formats import Format, format_of, packed_shape, quantise
+from finesight.kernels.formats import Format, format_of, packed_shape, unpack
 from finesight.model.fused import FusedDecoder
 from finesight.model.head import OutputHead
 from finesight.model.lora import LoRALinear
@@ -31,6 +31,13 @@ Weights = Literal["bf16", "int8", "int4"]
 
 _FEW_BF16_ROWS = 32
 """Most rows for the kernel in bfloat16; with more, oneDNN is faster. The integer kernels are faster for any number."""
+
+
+_COMPARED_ROWS = 256
+"""Rows by which the formats with 4 bits are compared."""
+
+_EXACT_RATIO = 0.5
+"""Ratio of rounding errors below which values count as repeated; for other weights it is about 0.9."""
 
 
 class PackedLinear(nn.Module):
@@ -55,10 +62,10 @@ class PackedLinear(nn.Module):
         self.register_buffer("bias", None if bias is None else bias.detach().float())
 
     @classmethod
-    def of(cls, linear: nn.Linear, weights: Format) -> PackedLinear:
+    def of(cls, linear: nn.Linear, weights: Weights) -> PackedLinear:
         """A layer's weight, rounded to a format."""
         return cls(
-            quantise(linear.weight.detach(), weights),
+            ops.quantise(linear.weight.detach(), _format_for(linear.weight, weights)),
             linear.bias,
             in_features=linear.in_features,
             out_features=linear.out_features,
@@ -263,10 +270,27 @@ def _replace_linears(module: nn.Module, weights: Weights) -> None:
             setattr(module.get_submodule(parent), own, PackedLinear.of(linear, weights))
 
 
+def _format_for(weight: Tensor, weights: Weights) -> Format:
+    """The format of a weight; of the two with 4 bits the smaller one, unless the other one nearly repeats the values.
+
+    That is so for weights that were stored in the format Q4_1 before.
+    """
+    if weights != "int4":
+        return weights
+    some = weight.detach()[:_COMPARED_ROWS]
+    small, large = (_error(some, name) for name in ("int4", "int4_min"))
+    return "int4_min" if large < _EXACT_RATIO * small else "int4"
+
+
+def _error(weight: Tensor, name: Format) -> float:
+    rounded = unpack(ops.quantise(weight, name), *weight.shape)
+    return float((rounded - weight.float()).norm())
+
+
 def _packed_head(head: OutputHead, weights: Weights) -> PackedLinear:
     """The head in the same format, except that 4 bits cost it more accuracy than they save time: it gets 8."""
     values = head._vocabulary().detach()
     name: Format = "int8" if weights == "int4" else weights
     return PackedLinear(
-        quantise(values, name), None, in_features=values.shape[1], out_features=values.shape[0]
+        ops.quantise(values, name), None, in_features=values.shape[1], out_features=values.shape[0]
     )

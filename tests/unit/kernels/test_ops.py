@@ -11,7 +11,7 @@ import torch
 from finesight.errors import LayoutError
 from finesight.kernels import library as library_module
 from finesight.kernels import ops, twins
-from finesight.kernels.formats import FORMATS, quantise
+from finesight.kernels.formats import FORMATS, quantise, unpack
 from tests.support.compiled import compiled, on_path
 
 PATHS = ("avx512", "avx2")
@@ -76,6 +76,26 @@ def test_a_value_that_is_not_finite_stays_visible(path, name, value):
     assert not torch.isfinite(found[1]).any()
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_weights_are_rounded_as_the_twin_rounds_them(path, name):
+    for seed, (outputs, inputs) in enumerate([(16, 32), (1, 1), (50, 70), (2100, 64), (33, 300)]):
+        torch.manual_seed(seed)
+        weight = torch.randn(outputs, inputs) * 0.05
+        weight[0, : inputs // 2] = 0.0
+        found, expected = (
+            unpack(each(weight, name), outputs, inputs) for each in (ops.quantise, quantise)
+        )
+        # A value between two codes may be rounded to either, and two scales may have the same error.
+        assert (found != expected).float().mean() < 1e-3
+        errors = [(each - weight).norm() for each in (found, expected)]
+        torch.testing.assert_close(errors[0], errors[1], rtol=1e-5, atol=0)
+
+
+def test_only_matrices_are_rounded():
+    with pytest.raises(LayoutError, match=r"shape \(4,\) cannot be packed"):
+        ops.quantise(torch.zeros(4), "int8")
+
+
 def drawn_caches(count):
     """Query rows, query heads, key-value heads, head size, slots of a block, longest length."""
     draw = random.Random(5)
@@ -130,6 +150,7 @@ def test_without_the_library_the_twins_compute(monkeypatch):
     monkeypatch.setattr(ops, "library", lambda: None)
     x, weight = torch.randn(3, 40), quantise(torch.randn(20, 40), "int4")
     assert torch.equal(ops.linear(x, weight, None, 20), twins.linear(x, weight, None, 20))
+    assert torch.equal(ops.quantise(x, "int4"), quantise(x, "int4"))
     inputs = cache_of((2, 2, 1, 16, 4, 9), torch.float32)
     assert torch.equal(ops.decode_attention(*inputs), twins.decode_attention(*inputs))
 
@@ -155,6 +176,7 @@ def test_shapes_without_values():
     x = torch.empty(3, 40, dtype=torch.bfloat16, device="meta")
     found = ops.linear(x, weight, None, 20)
     assert (found.shape, found.dtype, found.device.type) == ((3, 20), torch.bfloat16, "meta")
+    assert ops.quantise(x, "int8").shape == (1, 2, 544)
     inputs = (each.to("meta") for each in cache_of((2, 4, 2, 16, 4, 9), torch.float32))
     assert ops.decode_attention(*inputs).shape == (2, 4, 16)
 

@@ -11,6 +11,7 @@ from finesight.attention_plan import AttentionPlan
 from finesight.batch import PackedBatch, pack
 from finesight.errors import ConfigError
 from finesight.kernels import ops
+from finesight.kernels.formats import quantise, unpack
 from finesight.model.cache import KVCache
 from finesight.model.lora import add_lora
 from finesight.model.packed import PackedLinear, pack_weights, packed_as
@@ -130,6 +131,19 @@ def test_without_the_library_the_twins_decode(monkeypatch):
     monkeypatch.setattr(ops, "library", lambda: None)
     monkeypatch.setattr("finesight.model.fused.library", lambda: None)
     assert error(decoded(model), expected) < 0.01
+
+
+def test_weights_that_were_stored_in_4_bits_with_a_minimum_stay_exact():
+    model = model_of()
+    for one in model.model.modules():
+        if isinstance(one, nn.Linear):
+            one.weight.data = unpack(quantise(one.weight, "int4_min"), *one.weight.shape)
+    exact = decoded(model)
+    pack_weights(model, "int4")
+    assert packed_as(model) == "int4_min"
+    assert (
+        error(decoded(model), exact) < 0.035
+    )  # that of the activations and of the head with 8 bits
 
 
 def kinds(module):

@@ -68,6 +68,18 @@ FINESIGHT_API void finesight_linear(const Linear* linear, const float* x, int32_
   }
 }
 
+// Codes of float32 weights [rows, columns]; `out` is zero before.
+FINESIGHT_API void finesight_pack(const float* weight, int32_t rows, int32_t columns, int32_t format,
+                                  uint8_t* out, int32_t threads) {
+  const Reserved reserved(threads);
+  const int64_t tile_bytes = round_up(columns, kGroup) / kGroup * group_bytes(format);
+  reserved.team.run((rows + kTileRows - 1) / kTileRows, [&](int tile, int) {
+    const int first = tile * kTileRows, left = rows - first;
+    chosen->pack_tile(weight + static_cast<int64_t>(first) * columns, left < kTileRows ? left : kTileRows,
+                      columns, format, out + tile * tile_bytes);
+  });
+}
+
 // out[rows, heads, head_size]; `q` is already scaled.
 FINESIGHT_API void finesight_attend(const float* q, int32_t rows, int32_t heads, const KeyValues* kv,
                                     float* out, int32_t threads) {

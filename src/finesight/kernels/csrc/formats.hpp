@@ -39,6 +39,10 @@ struct Activations {
   int32_t* sums;        // [rows, columns / 32], of the codes of a group
 };
 
+// Scales tried for 4 bits, relative to the one that reaches the largest weight.
+constexpr int kScaleSteps = 6;
+constexpr float kScaleTries[kScaleSteps] = {1.0f, 0.96f, 0.92f, 0.88f, 0.84f, 0.8f};
+
 // Keys and values of one layer: [blocks, block_size, kv_heads, head_size] each, in bfloat16 or float32.
 struct KeyValues {
   int32_t is_bf16, block_size, kv_heads, head_size;

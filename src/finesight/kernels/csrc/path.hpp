@@ -12,6 +12,8 @@ struct Path {
   // out[r, first:last] = activations[r] @ weight[first:last].T + bias for every row r, or is increased by it.
   void (*linear)(const Linear& linear, const Activations& from, int first, int last, float* out,
                  int64_t stride, bool adds);
+  // Codes of one tile of float32 weights.
+  void (*pack_tile)(const float* weight, int rows, int columns, int32_t format, uint8_t* out);
   // gate = silu(gate) * up.
   void (*gate)(float* gate, const float* up, int count);
   // Rotate the pairs (i, i + size / 2) of one head; the first half of `sin` is negated.

@@ -4,7 +4,8 @@
 #include "simd_avx2.hpp"
 #include "rows.inl"
 #include "linear.inl"
+#include "pack.inl"
 #include "attention.inl"
 
-const Path kAvx2Path = {rms_norm, round_row,    quantise_row,       linear,    gate,
-                         rotate,   round_values, attend_part_of_any, join_parts};
+const Path kAvx2Path = {rms_norm, round_row, quantise_row, linear,             pack_tile,
+                         gate,     rotate,    round_values, attend_part_of_any, join_parts};

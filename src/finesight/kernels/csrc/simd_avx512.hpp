@@ -44,6 +44,10 @@ inline F32 power_of_two(F32 exponent) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23));
 }
 
+inline uint16_t to_half(float value) {
+  return static_cast<uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(value), 0)));
+}
+inline float from_half(uint16_t value) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(value))); }
 inline F32 load_half(const uint16_t* from) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }

@@ -60,7 +60,7 @@ void Team::resize(int num_threads) {
 }
 
 void Team::run(int num_chunks, const Work& work) {
-  if (num_chunks <= 1 || workers_.empty()) {
+  if (num_chunks <= 1 || workers_.empty() || static_cast<uint64_t>(num_chunks) > kMask / 2) {
     for (int chunk = 0; chunk < num_chunks; ++chunk) work(chunk, 0);
     return;
   }
