@@ -31,7 +31,7 @@ help:  ## list the targets
 
 # ---------------------------------------------------------------------------------------------------- set-up
 
-setup: $(STAMPS)/package $(STAMPS)/decoder  ## create .venv and install finesight
+setup: $(STAMPS)/package $(STAMPS)/decoder $(STAMPS)/kernels  ## create .venv and install finesight
 setup-test: setup $(STAMPS)/test $(STAMPS)/torchvision $(STAMPS)/system-test $(STAMPS)/system-web  ## setup, and dependencies of checks and tests
 setup-data: setup $(STAMPS)/data  ## setup, and dependencies of building training data
 setup-eval: setup $(STAMPS)/eval  ## setup, and dependencies of scoring benchmarks
@@ -55,6 +55,11 @@ $(STAMPS)/package: $(STAMPS)/torch pyproject.toml constraints.txt
 
 $(STAMPS)/decoder: $(STAMPS)/venv decoder.txt
 	$(PIP) install --no-deps --require-hashes -r decoder.txt
+	touch $@
+
+# Without a compiler this prints the reason, and packed weights run on torch's own operations.
+$(STAMPS)/kernels: $(STAMPS)/package $(wildcard src/finesight/kernels/csrc/*) src/finesight/kernels/build.py
+	$(BIN)/python -m finesight.kernels.build
 	touch $@
 
 # torchvision serves only the reference implementations in tests, and must not choose the torch build.

@@ -7,7 +7,7 @@
      └▶ train │ server │ evals │ apps             siblings, but train ▶ data, server ▶ engine
           └▶ data ▶ engine ▶ checkpoints          a decoder writes conversations to learn from
                └▶ processor │ model │ remote │ present │ screen    processor and model meet only in batch
-                    └▶ media │ text │ parse │ browser              siblings
+                    └▶ media │ text │ parse │ browser │ kernels    siblings
                          └▶ config ▶ batch, responder ▶ conversation, attention_plan
                               └▶ geometry, sampling ▶ inputs, threads, files ▶ errors
 
@@ -30,7 +30,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("conversation", "attention_plan"),
     ("batch", "responder"),
     ("config",),
-    ("media", "text", "parse", "browser"),
+    ("media", "text", "parse", "browser", "kernels"),
     ("processor", "model", "remote", "present", "screen"),
     ("checkpoints",),
     ("engine",),

@@ -25,6 +25,7 @@ from finesight.api.checkpoints import (
     read_generation_defaults,
 )
 from finesight.api.locate import locate_question
+from finesight.api.network import checked_dtype, checked_weights, load_network
 from finesight.api.options import (
     AskOptions,
     SamplingOptions,
@@ -44,8 +45,8 @@ from finesight.engine.worker import Ticket
 from finesight.errors import ConfigError
 from finesight.inputs import shown
 from finesight.model.device import checked_device
+from finesight.model.packed import Weights
 from finesight.model.vl import VisionLanguageModel
-from finesight.model.weights import load_model
 from finesight.parse.answer import Answer, read_answer
 from finesight.processor.processor import Processor
 from finesight.text.messages import conversation_from as read_conversation
@@ -56,13 +57,6 @@ if TYPE_CHECKING:
 
 Messages: TypeAlias = Conversation | Sequence[Mapping[str, Any]]
 """A `Conversation`, or messages in the format of qwen-vl-utils or OpenAI."""
-
-DTYPES = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-    "float64": torch.float64,
-}
 
 
 class Model:
@@ -303,6 +297,7 @@ def load(
     *,
     device: str = "auto",
     dtype: str | torch.dtype | None = None,
+    weights: Weights | None = None,
     attention: str = "sdpa",
     hub: Hub | None = None,
     engine: EngineOptions = EngineOptions(),  # noqa: B008  # immutable
@@ -315,6 +310,8 @@ def load(
             `Qwen/Qwen2.5-VL-3B-Instruct`, which is downloaded if it is not in the local cache.
         device: "cpu", "cuda", "cuda:1", ...; "auto" uses cuda if available.
         dtype: of the weights; None takes the checkpoint's.
+        weights: "bf16", "int8" or "int4" packs those of the language model for fast answers on a CPU; the last two
+            round them.
         attention: back end of the attention.
         hub: source of a published name; see `find_checkpoint`.
         engine: batch size, memory and caches.
@@ -332,6 +329,7 @@ def load(
         folder,
         device=device,
         dtype=dtype,
+        weights=weights,
         attention=attention,
         engine=engine,
         on_stage=on_stage,
@@ -347,6 +345,7 @@ def open_model(
     *,
     device: str = "auto",
     dtype: str | torch.dtype | None = None,
+    weights: Weights | None = None,
     attention: str = "sdpa",
     engine: EngineOptions = EngineOptions(),  # noqa: B008  # immutable
     on_stage: OnStage = no_progress,
@@ -357,8 +356,12 @@ def open_model(
     """
     return Model(
         name,
-        lambda: load_model(
-            folder, device=checked_device(device), dtype=checked_dtype(dtype), attention=attention
+        lambda: load_network(
+            folder,
+            checked_device(device),
+            checked_dtype(dtype),
+            checked_weights(weights),
+            attention,
         ),
         load_processor(folder),
         read_generation_defaults(folder),
@@ -379,16 +382,3 @@ def load_processor(folder: Path) -> Processor:
         if str(folder) in error.message:
             raise
         raise ConfigError(f"{folder}: {error.message}", hint=error.hint) from error
-
-
-def checked_dtype(name: str | torch.dtype | None) -> torch.dtype | None:
-    """The dtype of weights with this name.
-
-    Raises:
-        ConfigError: weights cannot have that dtype.
-    """
-    if name is None or isinstance(name, torch.dtype):
-        return name
-    if not isinstance(name, str) or name not in DTYPES:
-        raise ConfigError(f"dtype is {shown(name)}", hint=f"it is one of {', '.join(DTYPES)}")
-    return DTYPES[name]

@@ -13,7 +13,18 @@ from typing import Annotated
 
 import typer
 
-from finesight.cli import ask, batch, chat, data, doctor, import_decoder, locate, plan, train
+from finesight.cli import (
+    ask,
+    batch,
+    chat,
+    data,
+    doctor,
+    import_decoder,
+    locate,
+    plan,
+    quantize,
+    train,
+)
 from finesight.cli import eval as evaluation
 from finesight.cli.errors import BUG, reported
 from finesight.cli.options import CommandLine
@@ -48,6 +59,7 @@ def build() -> typer.Typer:
         ("plan", plan.plan),
         ("train", train.train),
         ("import", import_decoder.import_decoder),
+        ("quantize", quantize.quantize),
         ("doctor", doctor.doctor),
     ):
         app.command(name)(handler)

@@ -50,6 +50,7 @@ def ask(
     grammar: constraints.Grammar = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    weights: options.Weights = None,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -65,4 +66,4 @@ def ask(
         given = options.given(locals())
         parts = options.media_of(context, image, video, pdf, pages)
         conversation = conversation_from(question, parts, given)
-        run(ModelChoice(model, device, dtype), [conversation], given, outputs)
+        run(ModelChoice(model, device, dtype, weights), [conversation], given, outputs)

@@ -28,6 +28,7 @@ class LocalOptions(NamedTuple):
     device: str = "auto"
     dtype: str | None = None
     batch: int = 1
+    weights: str | None = None
 
 
 class EndpointOptions(NamedTuple):
@@ -57,20 +58,29 @@ class LocalModel:
     batch: int = 1
 
     def responder(self) -> FromModel:
-        """The loaded model; its name contains the digest of its files and the dtype of its weights."""
+        """The loaded model; its name contains the digest of its files and the dtype or format of its weights."""
         from finesight.api import load
         from finesight.api.checkpoints import find_checkpoint
+        from finesight.api.network import checked_weights
         from finesight.engine.options import EngineOptions
         from finesight.evals.core.digests import folder_digest
         from finesight.evals.responders.model import FromModel
+        from finesight.model.packed import packed_as
 
         name, choice = self.choice.name, self.choice
         digest = folder_digest(find_checkpoint(name))
-        together = EngineOptions(max_sequences=self.batch)
-        loaded = load(name, device=choice.device, dtype=choice.dtype, engine=together)
+        loaded = load(
+            name,
+            device=choice.device,
+            dtype=choice.dtype,
+            weights=checked_weights(choice.weights),
+            engine=EngineOptions(max_sequences=self.batch),
+        )
         dtype = str(next(loaded.network.parameters()).dtype).removeprefix("torch.")
-        batch = f", {self.batch} together" if self.batch > 1 else ""
-        described = f"{name} ({digest[:12]}, {dtype}{batch})"
+        if packed := packed_as(loaded.network):
+            dtype = f"{packed} weights"
+        together = f", {self.batch} together" if self.batch > 1 else ""
+        described = f"{name} ({digest[:12]}, {dtype}{together})"
         return FromModel(loaded.engine, described, cache=self.cache)
 
 
@@ -198,7 +208,7 @@ def answerer_of(
             space=space,
             cache=cache,
         )
-    choice = ModelChoice(local.model or DEFAULT_MODEL, local.device, local.dtype)
+    choice = ModelChoice(local.model or DEFAULT_MODEL, local.device, local.dtype, local.weights)
     return LocalModel(choice, space or "resized", cache, local.batch)
 
 

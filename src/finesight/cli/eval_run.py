@@ -69,6 +69,7 @@ def run(
     temperature: options.Temperature = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    weights: options.Weights = None,
     threads: options.Threads = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -81,7 +82,7 @@ def run(
     with reported(debug=debug):
         from finesight.evals.core import registry
 
-        local = LocalOptions(model, device, dtype, batch)
+        local = LocalOptions(model, device, dtype, batch, weights)
         remote = EndpointOptions(endpoint, endpoint_model, api_key, workers)
         who = answerer_of(local, remote, replay, space=space, cache=cache)
         pixels = {"min_pixels": min_pixels, "max_pixels": max_pixels}

@@ -46,6 +46,7 @@ def locate(
     seed: options.Seed = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    weights: options.Weights = None,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -66,4 +67,4 @@ def locate(
         question = locate_question(phrase, shape, all_=every)
         parts = options.media_of(context, image, pages=pages)
         conversations = [conversation_from(question, [part], given) for part in parts]
-        run(ModelChoice(model, device, dtype), conversations, given, outputs)
+        run(ModelChoice(model, device, dtype, weights), conversations, given, outputs)

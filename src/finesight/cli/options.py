@@ -84,6 +84,13 @@ Dtype = Annotated[
         help="Weight dtype: float32, bfloat16 or float16.", show_default="the checkpoint's"
     ),
 ]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        help="Pack the language model's weights for a CPU: bf16, or rounded to int8 or int4.",
+        show_default="not packed",
+    ),
+]
 IMAGE = typer.Option(
     "--image",
     help="Picture: path, URL, folder of pictures, or - for standard input. Repeatable.",

@@ -69,7 +69,7 @@ def plan(
 def _estimate(
     choice: ModelChoice, conversation: Conversation, given: AskOptions, fit_tokens: int | None
 ) -> Estimate:
-    from finesight.api.model import DTYPES, checked_dtype
+    from finesight.api.network import DTYPES, checked_dtype
     from finesight.api.options import sampling_from
     from finesight.doctor.estimate import Target, estimate
     from finesight.doctor.machine import measure_speed

@@ -20,6 +20,7 @@ from finesight.errors import ConfigError
 if TYPE_CHECKING:
     from finesight.api.artifacts import Artifacts
     from finesight.api.checkpoints import GenerationDefaults
+    from finesight.api.model import Model
     from finesight.api.options import AskOptions
     from finesight.conversation import Conversation, MediaRecord, Reply, Sampling, StreamEvent
     from finesight.parse.answer import Answer
@@ -32,11 +33,12 @@ _MOST_NOTED = 5
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """Name, device and dtype of a model."""
+    """Name, device and dtype of a model, and the format of packed weights."""
 
     name: str
     device: str
     dtype: str | None
+    weights: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ class Session:
     def __init__(self, choice: ModelChoice, options: AskOptions, *, streams: bool) -> None:
         from finesight.api.checkpoints import find_checkpoint
         from finesight.api.model import open_model
+        from finesight.api.network import checked_weights
 
         self._streams = streams
         self._folder = find_checkpoint(choice.name)
@@ -138,6 +141,7 @@ class Session:
             self._folder,
             device=choice.device,
             dtype=choice.dtype,
+            weights=checked_weights(choice.weights),
             on_stage=lambda stage, done, total: self._progress(stage, done, total),
         )
         self.use(options)  # a wrong option is reported before media are read
@@ -165,6 +169,7 @@ class Session:
             self._model.engine  # noqa: B018  # loads them
         self._is_loaded = True
         _print_model(self._model.name, self._folder)
+        _print_weights(self._model)
         _print_sampling(self.sampling, self._model.generation, self._folder)
 
     def check(self, conversation: Conversation) -> tuple[MediaRecord, ...]:
@@ -220,6 +225,15 @@ def _print_model(name: str, folder: Path) -> None:
 
     if trained_for := read_trained_for(folder):
         sys.stderr.write(f"{name} was trained for {trained_for}\n")
+
+
+def _print_weights(model: Model) -> None:
+    """Print the format of packed weights."""
+    from finesight.model.packed import packed_as
+
+    if name := packed_as(model.network):
+        rounded = "" if name == "bf16" else ", rounded from the checkpoint's"
+        sys.stderr.write(f"note: weights of the language model: {name}{rounded}\n")
 
 
 def _print_sampling(sampling: Sampling, generation: GenerationDefaults, folder: Path) -> None:

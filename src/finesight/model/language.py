@@ -8,6 +8,8 @@ Source: Qwen2.5-VL report (arXiv 2502.13923), section 2.1; parity: tests/parity/
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -19,6 +21,9 @@ from finesight.model.cache import KVCache
 from finesight.model.chunks import add_
 from finesight.model.layers import RMSNorm, SwiGLU
 from finesight.model.rope import Rotary, apply_rotary, text_rotary
+
+if TYPE_CHECKING:
+    from finesight.model.fused import FusedDecoder
 
 
 class TextAttention(nn.Module):
@@ -86,11 +91,15 @@ class TextDecoder(nn.Module):
     Args:
         config: the decoder's shape.
         attention: the back end of all its layers.
+
+    Attributes:
+        fused: runs all layers at once for steps that it fits; set where the weights are packed.
     """
 
     def __init__(self, config: TextConfig, *, attention: Backend) -> None:
         super().__init__()
         self.config = config
+        self.fused: FusedDecoder | None = None
         self.gradient_checkpointing = False
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(
@@ -117,6 +126,8 @@ class TextDecoder(nn.Module):
             `[T, D]`, normalised.
         """
         rotary = text_rotary(position_ids, self.config)
+        if self.fused is not None and kv is not None and self.fused.fits(states, plan, kv):
+            return self.fused(states, rotary, plan, kv)
         for layer in self.layers:
             if self.gradient_checkpointing and torch.is_grad_enabled():
                 states = checkpoint(layer, states, rotary, plan, kv, use_reentrant=False)

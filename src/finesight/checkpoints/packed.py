@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packed weights as files: a folder that `finesight quantize` writes, and the same in the user's cache.
+
+::
+
+    packed.safetensors      every tensor of the model, linear layers in the formats of `finesight.kernels.formats`
+    packed.json             their format, and size and checksum of that file
+
+Packing a large model takes minutes, so the result is kept. The file is mapped into memory, not read: a second start
+takes as long as the checksum, which is limited by the speed of memory. A damaged file in the cache is written again.
+
+A cached folder belongs to names, sizes and times of the weight files and to their configuration. Their contents are not
+hashed, because that would take longer than the start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import warnings
+from pathlib import Path
+
+import torch
+from platformdirs import user_cache_path
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+
+from finesight import files
+from finesight.config.model import ModelConfig
+from finesight.errors import ConfigError, MissingWeights, WeightsError
+from finesight.model.packed import Weights, from_packed, pack_weights, packed_tensors
+from finesight.model.shards import write_tensors
+from finesight.model.vl import VisionLanguageModel
+from finesight.model.weights import load_model
+
+FILE, RECEIPT = "packed.safetensors", "packed.json"
+
+_VERSION = 1
+"""Of the order of packed weights; another version is packed again."""
+
+_SMALL_FILES = ("*.json", "*.txt", "*.jinja")
+
+
+class Receipt(BaseModel):
+    """The content of `packed.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int
+    weights: Weights
+    size_bytes: int
+    checksum: int
+
+
+def is_packed_folder(folder: Path) -> bool:
+    """Whether a checkpoint folder holds packed weights."""
+    return (folder / RECEIPT).is_file()
+
+
+def load_packed(
+    folder: Path,
+    weights: Weights,
+    *,
+    dtype: torch.dtype | None = None,
+    attention: str = "sdpa",
+    cache: Path | None = None,
+) -> VisionLanguageModel:
+    """Load a checkpoint with packed weights: from the cache, or packed now and kept there.
+
+    Weights in bfloat16 need no packing and no cache.
+
+    Args:
+        folder: a checkpoint folder, or one with weights packed in the same format.
+        weights: the format of the language model.
+        dtype: of the other weights; None takes the checkpoint's.
+        attention: the back end of the model.
+        cache: where packed models are kept; None takes the user's cache.
+
+    Raises:
+        ConfigError: the folder holds packed weights of another format.
+        WeightsError: the checkpoint cannot be used, or the cache cannot be written.
+    """
+    if is_packed_folder(folder):
+        return open_packed(folder, weights, attention=attention)
+    if weights == "bf16":
+        return _packed(folder, weights, dtype, attention)
+    cache = user_cache_path("finesight") / "packed" if cache is None else cache
+    kept = cache / f"{folder.name}-{weights}-{_key(folder, weights, dtype)}"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        guard = files.lock(cache / f".{kept.name}.lock", error=WeightsError, waits=True)
+    except OSError as error:
+        raise WeightsError(
+            f"{cache} cannot be written: {error.strerror or error}",
+            hint="packed weights are kept there; set XDG_CACHE_HOME to another folder",
+        ) from error
+    with guard:
+        try:
+            return open_packed(kept, weights, attention=attention)
+        except WeightsError as error:
+            reason = "" if isinstance(error, MissingWeights) else f"{error.message}; "
+        warnings.warn(
+            f"{reason}packing the weights of {folder.name} as {weights} to {kept}; this takes minutes for a large "
+            "model, once",
+            stacklevel=2,
+        )
+        model = _packed(folder, weights, dtype, attention)
+        with files.whole_folder(kept, error=WeightsError) as draft:
+            _write(model, weights, draft)
+            shutil.copyfile(folder / "config.json", draft / "config.json")
+    return model
+
+
+def write_packed(folder: Path, weights: Weights, out: Path) -> None:
+    """Write a checkpoint folder with packed weights.
+
+    Args:
+        folder: a checkpoint folder.
+        weights: the format of the language model.
+        out: folder to write, replaced if it exists.
+
+    Raises:
+        ConfigError: the weights are packed already, or the format is unknown.
+        WeightsError: the checkpoint cannot be used, or the folder cannot be written.
+    """
+    if is_packed_folder(folder):
+        raise ConfigError(
+            f"the weights in {folder} are packed already", hint="give the model they were made from"
+        )
+    model = _packed(folder, weights, None, "sdpa")
+    with files.whole_folder(out, error=WeightsError) as draft:
+        _write(model, weights, draft)
+        for path in (path for pattern in _SMALL_FILES for path in folder.glob(pattern)):
+            if not path.name.endswith(".safetensors.index.json"):
+                shutil.copyfile(path, draft / path.name)
+
+
+def open_packed(folder: Path, weights: Weights | None, *, attention: str) -> VisionLanguageModel:
+    """Map the packed weights of a folder.
+
+    Args:
+        folder: with `packed.safetensors`, `packed.json` and `config.json`.
+        weights: the expected format; None takes any.
+        attention: the back end of the model.
+
+    Raises:
+        MissingWeights: there is no such folder.
+        ConfigError: the weights have another format.
+        WeightsError: a file is damaged, or of another version.
+    """
+    receipt, path = read_receipt(folder), folder / FILE
+    if weights not in (None, receipt.weights):
+        raise ConfigError(
+            f"the weights in {folder} are packed as {receipt.weights}, not {weights}",
+            hint="leave weights out, or give the model they were made from",
+        )
+    if receipt.version != _VERSION:
+        raise WeightsError(
+            f"{path} has version {receipt.version}, expected {_VERSION}",
+            hint="write it again with `finesight quantize`",
+        )
+    found = _sizes(path)
+    if found != (receipt.size_bytes, receipt.checksum):
+        raise WeightsError(
+            f"{path} is damaged: size and checksum are {found}, expected {(receipt.size_bytes, receipt.checksum)}",
+            hint="write it again with `finesight quantize`",
+        )
+    with torch.device("meta"):
+        model = VisionLanguageModel(ModelConfig.from_folder(folder), attention=attention)
+    try:
+        with safe_open(path, framework="pt") as stored:
+            tensors = {name: stored.get_tensor(name) for name in stored.offset_keys()}
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is no safetensors file: {error}") from error
+    from_packed(model, tensors)
+    return model.eval()
+
+
+def read_receipt(folder: Path) -> Receipt:
+    """The content of a folder's `packed.json`.
+
+    Raises:
+        MissingWeights: there is no such file.
+        WeightsError: it is broken.
+    """
+    path = folder / RECEIPT
+    try:
+        return Receipt.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise MissingWeights(f"{folder} holds no packed weights") from error
+    except (OSError, ValidationError) as error:
+        raise WeightsError(
+            f"{path} is broken: {str(error).splitlines()[0]}",
+            hint="write it again with `finesight quantize`",
+        ) from error
+
+
+def _packed(
+    folder: Path, weights: Weights, dtype: torch.dtype | None, attention: str
+) -> VisionLanguageModel:
+    model = load_model(folder, dtype=dtype, attention=attention)
+    pack_weights(model, weights)
+    return model
+
+
+def _write(model: VisionLanguageModel, weights: Weights, folder: Path) -> None:
+    path = folder / FILE
+    try:
+        write_tensors(packed_tensors(model), path)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be written: {error}") from error
+    size, checksum = _sizes(path)
+    receipt = Receipt(version=_VERSION, weights=weights, size_bytes=size, checksum=checksum)
+    files.write_json(folder / RECEIPT, receipt.model_dump(), error=WeightsError)
+
+
+def _sizes(path: Path) -> tuple[int, int]:
+    """Size in bytes, and the sum of the file as 64-bit integers modulo 2**64, which memory bandwidth limits."""
+    try:
+        size = path.stat().st_size
+        words = torch.from_file(str(path), shared=False, size=size // 8, dtype=torch.int64)
+        with path.open("rb") as file:
+            file.seek(size // 8 * 8)
+            rest = int.from_bytes(file.read(), "little")
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    return size, (int(words.sum()) + rest) % 2**63
+
+
+def _key(folder: Path, weights: Weights, dtype: torch.dtype | None) -> str:
+    """Hash of what the packed weights of a folder depend on."""
+    digest = hashlib.sha256(f"{_VERSION} {weights} {dtype} {folder.resolve()}".encode())
+    digest.update((folder / "config.json").read_bytes())
+    for path in sorted(folder.glob("*.safetensors")):
+        state = path.resolve().stat()
+        digest.update(json.dumps([path.name, state.st_size, state.st_mtime_ns]).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layout of weights and activations, shared by all files and by `finesight.kernels.library`.
+//
+// bfloat16 weights are rows of columns, as checkpoints store them.
+// Quantised weights are tiles of 16 rows. A tile is a run of groups of 32 columns. A group holds, for each quad of 4
+// columns, 4 codes of each of the 16 rows; then 16 half-precision scales; with a minimum, 16 of those. Codes of 4 bits
+// share bytes: the low half is quad j, the high half quad j + 4. A weight is scale * (code - offset) + minimum.
+// Rows and columns of a last, partial tile or group are zero.
+#pragma once
+#include <cstdint>
+
+constexpr int kTileRows = 16;
+constexpr int kGroup = 32;
+constexpr int kLargestBatch = 128;  // activation rows of one call
+
+enum Format : int32_t { kBf16 = 0, kInt8 = 1, kInt4 = 2, kInt4Min = 3 };
+
+constexpr int64_t group_bytes(int32_t format) {
+  const int64_t codes = format == kInt8 ? kTileRows * kGroup : kTileRows * kGroup / 2;
+  return codes + (format == kInt4Min ? 4 : 2) * kTileRows;
+}
+
+constexpr int64_t round_up(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+struct Linear {
+  int32_t format, rows, columns;
+  const void* weight;
+  const float* bias;  // or null
+};
+
+// Rows of activations in the form that a format of weights needs; columns are padded to a multiple of 32 with zeros.
+struct Activations {
+  int rows, columns;    // columns with padding
+  uint16_t* bf16;       // [rows, columns], for bfloat16 weights
+  int8_t* codes;        // [rows, columns], for quantised weights
+  float* scales;        // [rows, columns / 32]
+  int32_t* sums;        // [rows, columns / 32], of the codes of a group
+};
+
+// Scales tried for 4 bits, relative to the one that reaches the largest weight.
+constexpr int kScaleSteps = 6;
+constexpr float kScaleTries[kScaleSteps] = {1.0f, 0.96f, 0.92f, 0.88f, 0.84f, 0.8f};
+
+// Keys and values of one layer: [blocks, block_size, kv_heads, head_size] each, in bfloat16 or float32.
+struct KeyValues {
+  int32_t is_bf16, block_size, kv_heads, head_size;
+  void *keys, *values;
+  const int32_t* block_table;  // [rows, table_width]
+  int32_t table_width;
+  const int32_t* lengths;  // [rows], keys that the row attends to
+};
+
+// Keys are processed in parts of this many, so that a long sequence is shared by threads. The size is fixed:
+// results do not depend on the number of threads.
+constexpr int kPartKeys = 256;

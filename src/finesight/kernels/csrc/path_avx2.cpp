@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// clang-format off: each file needs those before it
+#include "path.hpp"
+#include "simd_avx2.hpp"
+#include "rows.inl"
+#include "linear.inl"
+#include "pack.inl"
+#include "attention.inl"
+
+const Path kAvx2Path = {rms_norm, round_row, quantise_row, linear,             pack_tile,
+                         gate,     rotate,    round_values, attend_part_of_any, join_parts};

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operations on single rows: norm, rounding, quantisation, gate, rotary.
+// Included once per instruction set, after its `simd_*.hpp`.
+
+namespace {
+
+// Polynomial of Cephes' expf; relative error 1e-7.
+inline F32 exponential(F32 x) {
+  x = maximum(broadcast(-87.0f), minimum(broadcast(88.0f), x));  // in this order NaN stays NaN
+  const F32 whole = nearest(multiply(x, broadcast(1.44269504f)));
+  F32 rest = multiply_add(whole, broadcast(-0.693359375f), x);
+  rest = multiply_add(whole, broadcast(2.12194440e-4f), rest);
+  F32 y = broadcast(1.9875691500e-4f);
+  y = multiply_add(y, rest, broadcast(1.3981999507e-3f));
+  y = multiply_add(y, rest, broadcast(8.3334519073e-3f));
+  y = multiply_add(y, rest, broadcast(4.1665795894e-2f));
+  y = multiply_add(y, rest, broadcast(1.6666665459e-1f));
+  y = multiply_add(y, rest, broadcast(5.0000001201e-1f));
+  y = multiply_add(multiply(y, rest), rest, add(rest, broadcast(1.0f)));
+  return multiply(y, power_of_two(whole));
+}
+
+inline float silu(float x) { return x / (1.0f + __builtin_expf(-x)); }
+
+void round_values(const float* from, int count, uint16_t* to) {
+  const int whole = count / 16 * 16;
+  for (int i = 0; i < whole; i += 16) store_bf16(to + i, load(from + i));
+  if (whole == count) return;
+  float padded[16] = {};
+  uint16_t rounded[16];
+  __builtin_memcpy(padded, from + whole, (count - whole) * sizeof(float));
+  store_bf16(rounded, load(padded));
+  __builtin_memcpy(to + whole, rounded, (count - whole) * sizeof(uint16_t));
+}
+
+void rms_norm(const float* row, const float* weight, float eps, int columns, float* out) {
+  F32 squares = zero();
+  const int whole = columns / 16 * 16;
+  for (int i = 0; i < whole; i += 16) squares = multiply_add(load(row + i), load(row + i), squares);
+  float total = sum(squares);
+  for (int i = whole; i < columns; ++i) total += row[i] * row[i];
+  const float scale = 1.0f / __builtin_sqrtf(total / static_cast<float>(columns) + eps);
+  for (int i = 0; i < columns; ++i) out[i] = row[i] * scale * weight[i];
+}
+
+void round_row(const float* row, int columns, const Activations& to, int index) {
+  uint16_t* out = to.bf16 + static_cast<int64_t>(index) * to.columns;
+  round_values(row, columns, out);
+  for (int i = columns; i < to.columns; ++i) out[i] = 0;
+}
+
+// One group of 32 values to 8 bits. A value that is not finite makes the scale NaN, so that it is not hidden.
+inline void quantise_group(const float* values, int8_t* codes, float* scale, int32_t* code_sum) {
+  const F32 a = load(values), b = load(values + 16);
+  const float largest_value = largest(maximum(absolute(a), absolute(b)));
+  const float poison = sum(multiply(add(a, b), zero()));
+  *scale = largest_value / 127.0f + poison;
+  const F32 inverse = broadcast(largest_value > 0.0f ? 127.0f / largest_value : 0.0f);
+  const I32 first = to_integers(multiply(a, inverse)), second = to_integers(multiply(b, inverse));
+  store_low_bytes(codes, first);
+  store_low_bytes(codes + 16, second);
+  *code_sum = sum(first) + sum(second);
+}
+
+void quantise_row(const float* row, int columns, const Activations& to, int index) {
+  const int groups = to.columns / kGroup;
+  int8_t* codes = to.codes + static_cast<int64_t>(index) * to.columns;
+  float* scales = to.scales + static_cast<int64_t>(index) * groups;
+  int32_t* sums = to.sums + static_cast<int64_t>(index) * groups;
+  for (int g = 0; g < groups; ++g) {
+    const int filled = columns - g * kGroup;
+    if (filled >= kGroup) {
+      quantise_group(row + g * kGroup, codes + g * kGroup, scales + g, sums + g);
+      continue;
+    }
+    float padded[kGroup] = {};
+    for (int i = 0; i < filled; ++i) padded[i] = row[g * kGroup + i];
+    quantise_group(padded, codes + g * kGroup, scales + g, sums + g);
+  }
+}
+
+void gate(float* gate, const float* up, int count) {
+  const int whole = count / 16 * 16;
+  for (int i = 0; i < whole; i += 16) {
+    const F32 x = load(gate + i);
+    const F32 divisor = add(broadcast(1.0f), exponential(multiply(x, broadcast(-1.0f))));
+    store(gate + i, multiply(divide(x, divisor), load(up + i)));
+  }
+  for (int i = whole; i < count; ++i) gate[i] = silu(gate[i]) * up[i];
+}
+
+void rotate(float* head, const float* cos, const float* sin, int size) {
+  const int half = size / 2;
+  for (int i = 0; i < half; ++i) {
+    const float a = head[i], b = head[i + half];
+    head[i] = a * cos[i] + b * sin[i];
+    head[i + half] = b * cos[i + half] + a * sin[i + half];
+  }
+}
+
+}  // namespace

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packed weights: linear layers in the formats of the CPU kernels.
+
+A decoding step multiplies one row per sequence, so its speed is that of reading the weights; fewer bits per weight read
+faster. A prompt of many rows uses oneDNN in bfloat16; integers use the kernels for it too. By default only the language
+model is packed: the vision tower is limited by arithmetic, and loses accuracy first.
+
+Packed layers compute on the CPU and without gradients.
+
+Legend: R rows, K inputs, N outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from finesight.errors import ConfigError, WeightsError
+from finesight.kernels import ops
+from finesight.kernels.formats import Format, format_of, packed_shape, unpack
+from finesight.model.fused import FusedDecoder
+from finesight.model.head import OutputHead
+from finesight.model.lora import LoRALinear
+from finesight.model.vl import VisionLanguageModel
+
+Weights = Literal["bf16", "int8", "int4"]
+
+_FEW_BF16_ROWS = 32
+"""Most rows for the kernel in bfloat16; with more, oneDNN is faster. The integer kernels are faster for any number."""
+
+
+_COMPARED_ROWS = 256
+"""Rows by which the formats with 4 bits are compared."""
+
+_EXACT_RATIO = 0.5
+"""Ratio of rounding errors below which values count as repeated; for other weights it is about 0.9."""
+
+
+class PackedLinear(nn.Module):
+    """A linear layer whose weight is packed.
+
+    Args:
+        weight: see `finesight.kernels.formats`.
+        bias: [N], or None.
+        in_features: K.
+        out_features: N.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None, *, in_features: int, out_features: int
+    ) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", None if bias is None else bias.detach().float())
+
+    @classmethod
+    def of(cls, linear: nn.Linear, weights: Weights) -> PackedLinear:
+        """A layer's weight, rounded to a format."""
+        return cls(
+            ops.quantise(linear.weight.detach(), _format_for(linear.weight, weights)),
+            linear.bias,
+            in_features=linear.in_features,
+            out_features=linear.out_features,
+        )
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Map `[R, K]` to `[R, N]`, in the dtype of `states`.
+
+        Raises:
+            ConfigError: a gradient is wanted, or `states` is not on the CPU.
+        """
+        if states.requires_grad and torch.is_grad_enabled():
+            raise ConfigError(
+                "packed weights have no gradients",
+                hint="train with the weights they were made from",
+            )
+        if states.device.type != "cpu":
+            raise ConfigError(
+                f"packed weights compute on the CPU, the states are on {states.device}"
+            )
+        if format_of(self.weight) == "bf16" and states.shape[0] > _FEW_BF16_ROWS:
+            bias = None if self.bias is None else self.bias.to(torch.bfloat16)
+            out = functional.linear(states.to(torch.bfloat16), self.weight, bias)
+            return out.to(states.dtype)
+        return ops.linear(states, self.weight, self.bias, self.out_features)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PackedLinear:
+        """Refuse other devices and dtypes; torch calls this for every tensor of a module."""
+        changed = fn(self.weight)
+        if changed is not self.weight:
+            raise ConfigError(
+                f"packed weights stay on the CPU and in their format, they cannot become "
+                f"{changed.dtype} on {changed.device}",
+                hint="load the model again without packed weights",
+            )
+        return self
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        raise ConfigError(
+            f"{prefix}weight is packed, so these weights are no checkpoint",
+            hint="save the model that the packed weights were made from",
+        )
+
+    def extra_repr(self) -> str:
+        """Shape and format, for printing."""
+        return f"{self.in_features}, {self.out_features}, {format_of(self.weight)}"
+
+
+class PackedHead(OutputHead):
+    """An output head with a packed weight.
+
+    Args:
+        head: the head; a tied embedding is left as it is.
+        packed: its weight.
+    """
+
+    def __init__(self, head: OutputHead, packed: PackedLinear) -> None:
+        nn.Module.__init__(self)
+        self._tied_to = (
+            (head.weight_owner,) if isinstance(head.weight_owner, nn.Embedding) else None
+        )
+        self.packed = packed
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Logits `[R, V]` of hidden states `[R, D]`, in their dtype."""
+        return self.packed(rows)  # type: ignore[no-any-return]  # nn.Module call
+
+    def _vocabulary(self) -> Tensor:
+        if self._tied_to is not None:
+            return self._tied_to[0].weight
+        raise ConfigError(
+            "the output head is packed, its weight has no values to train or compare with",
+            hint="load the model again without packed weights",
+        )
+
+
+def pack_weights(model: VisionLanguageModel, weights: Weights, *, vision: bool = False) -> None:
+    """Replace the linear layers of the language model by packed ones, in place.
+
+    Each weight is released as soon as it is packed. The token embedding and the norms stay as they are.
+
+    Args:
+        model: on the CPU, without adapters.
+        weights: "bf16" rounds only weights of a higher precision; "int8" and "int4" round to 8 and 4 bits in
+            groups of 32 columns.
+        vision: also pack the vision tower.
+
+    Raises:
+        ConfigError: an unknown format, a model on another device, with adapters, or packed already.
+    """
+    _check(model, weights)
+    with torch.inference_mode(False), torch.no_grad():
+        for part in (model.model, model.visual) if vision else (model.model,):
+            _replace_linears(part, weights)
+        model.lm_head = PackedHead(model.lm_head, _packed_head(model.lm_head, weights))
+    _fuse(model)
+
+
+def packed_tensors(model: VisionLanguageModel) -> dict[str, Tensor]:
+    """Every tensor of a packed model by its name; a tensor that two modules share is named once."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.data_ptr() not in seen or tensor.numel() == 0:
+            seen.add(tensor.data_ptr())
+            found[name] = tensor.detach()
+    return found
+
+
+def from_packed(model: VisionLanguageModel, tensors: Mapping[str, Tensor]) -> None:
+    """Give a model without memory the tensors of a packed one, in place and without a copy.
+
+    Args:
+        model: of the same configuration, on the device "meta".
+        tensors: from `packed_tensors`.
+
+    Raises:
+        WeightsError: a tensor is missing, or has another shape.
+    """
+    packed = {name: one for name, one in model.model.named_modules() if isinstance(one, nn.Linear)}
+    named = {f"model.{name}": one for name, one in packed.items()}
+    for name, one in model.visual.named_modules():
+        if isinstance(one, nn.Linear) and _tensor(tensors, f"visual.{name}.weight").ndim == 3:
+            named[f"visual.{name}"] = one
+    plain = {
+        name: _shaped(_tensor(tensors, name), tuple(parameter.shape), name)
+        for name, parameter in model.named_parameters()
+        if name.rpartition(".")[0] not in named and not name.startswith("lm_head.")
+    }
+    model.load_state_dict(plain, strict=False, assign=True)
+    for name, linear in named.items():
+        parent, _, own = name.rpartition(".")
+        setattr(model.get_submodule(parent), own, _packed_like(linear, tensors, name))
+    width, rows = model.config.text.hidden_size, model.config.text.vocab_size
+    like = nn.Linear(width, rows, bias=False, device="meta")
+    shared = {"lm_head.packed.weight": model.model.embed_tokens.weight.detach()}
+    model.lm_head = PackedHead(
+        model.lm_head, _packed_like(like, {**shared, **tensors}, "lm_head.packed")
+    )
+    _fuse(model)
+
+
+def _packed_like(linear: nn.Linear, tensors: Mapping[str, Tensor], name: str) -> PackedLinear:
+    """The packed layer of this name, for a layer of that shape."""
+    weight = _tensor(tensors, f"{name}.weight")
+    shape = packed_shape(linear.out_features, linear.in_features, format_of(weight))
+    bias = None if linear.bias is None else _tensor(tensors, f"{name}.bias")
+    return PackedLinear(
+        _shaped(weight, shape, f"{name}.weight"),
+        None if bias is None else _shaped(bias, (linear.out_features,), f"{name}.bias"),
+        in_features=linear.in_features,
+        out_features=linear.out_features,
+    )
+
+
+def _tensor(tensors: Mapping[str, Tensor], name: str) -> Tensor:
+    if name not in tensors:
+        raise WeightsError(f"the packed weights lack {name}, out of {len(tensors)} tensors")
+    return tensors[name]
+
+
+def _shaped(tensor: Tensor, shape: tuple[int, ...], name: str) -> Tensor:
+    if tuple(tensor.shape) != shape:
+        raise WeightsError(
+            f"the packed tensor {name} has shape {tuple(tensor.shape)}, config.json asks for {shape}"
+        )
+    return tensor
+
+
+def _fuse(model: VisionLanguageModel) -> None:
+    model.model.fused = FusedDecoder(model.model.layers, model.model.norm, model.config.text)
+
+
+def packed_as(model: VisionLanguageModel) -> Format | None:
+    """Format of the language model's packed weights; None if they are not packed."""
+    layers = (one for one in model.model.modules() if isinstance(one, PackedLinear))
+    first = next(layers, None)
+    return None if first is None else format_of(first.weight)
+
+
+def _check(model: VisionLanguageModel, weights: str) -> None:
+    if weights not in get_args(Weights):
+        raise ConfigError(f"weights is {weights!r}, expected one of {', '.join(get_args(Weights))}")
+    if model.device.type != "cpu":
+        raise ConfigError(
+            f"weights can be packed on the CPU, the model is on {model.device}",
+            hint='load it with device="cpu"',
+        )
+    if packed_as(model) is not None:
+        raise ConfigError("the weights are packed already", hint="load the model again")
+    adapted = next((name for name, one in model.named_modules() if isinstance(one, LoRALinear)), "")
+    if adapted:
+        raise ConfigError(
+            f"{adapted} has an adapter, which cannot be packed", hint="merge adapters first"
+        )
+
+
+def _replace_linears(module: nn.Module, weights: Weights) -> None:
+    for name, linear in list(module.named_modules()):
+        if isinstance(linear, nn.Linear):
+            parent, _, own = name.rpartition(".")
+            setattr(module.get_submodule(parent), own, PackedLinear.of(linear, weights))
+
+
+def _format_for(weight: Tensor, weights: Weights) -> Format:
+    """The format of a weight; of the two with 4 bits the smaller one, unless the other one nearly repeats the values.
+
+    That is so for weights that were stored in the format Q4_1 before.
+    """
+    if weights != "int4":
+        return weights
+    some = weight.detach()[:_COMPARED_ROWS]
+    small, large = (_error(some, name) for name in ("int4", "int4_min"))
+    return "int4_min" if large < _EXACT_RATIO * small else "int4"
+
+
+def _error(weight: Tensor, name: Format) -> float:
+    rounded = unpack(ops.quantise(weight, name), *weight.shape)
+    return float((rounded - weight.float()).norm())
+
+
+def _packed_head(head: OutputHead, weights: Weights) -> PackedLinear:
+    """The head in the same format, except that 4 bits cost it more accuracy than they save time: it gets 8."""
+    values = head._vocabulary().detach()
+    name: Format = "int8" if weights == "int4" else weights
+    return PackedLinear(
+        ops.quantise(values, name), None, in_features=values.shape[1], out_features=values.shape[0]
+    )
