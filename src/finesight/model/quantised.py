@@ -14,10 +14,11 @@ packed into int32 words, and the two methods order them differently:
 order       columns 0 2 4 6 1 3 5 7     ascending
 ==========  ==========================  ============================
 
-Weights are computed in float32 and rounded once, a slice of one layer at a time, so that the peak of memory is that of
-the plain model and one layer.
+`dequantise` computes weights in float32 and rounds them once, a slice of one layer at a time, so that the peak of
+memory is that of the plain model and the stored tensors of one layer. `to_blocks` keeps the codes, for kernels that
+multiply by blocks of 32 inputs.
 
-Legend: K inputs, N outputs, G groups of inputs, c codes in a word.
+Legend: K inputs, N outputs, G groups of inputs, B blocks of 32 inputs, c codes in a word.
 Source: AutoAWQ `modules/linear/gemm.py`, `utils/packing_utils.py`; AutoGPTQ `qlinear_cuda_old.py`; transformers
 `should_convert_module`. Parity: none, because transformers needs GPU kernels to load these files; tests compute the
 formula independently.
@@ -28,6 +29,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -37,6 +39,9 @@ from finesight.errors import WeightsError
 from finesight.model.shards import MappedFiles, StoredTensor, check_finite
 
 _WORD_BITS = 32
+
+BLOCK = 32
+"""Inputs of a block of `to_blocks`."""
 
 _AWQ_COLUMNS = (0, 2, 4, 6, 1, 3, 5, 7)
 """Column of each code of a word, the lowest bits first."""
@@ -73,6 +78,23 @@ class QuantisedWeight:
         groups = 1 if size == -1 else -(-inputs // size)
         words = -(-outputs * self.quantisation.bits // _WORD_BITS)
         return {"qzeros": (groups, words), "scales": (groups, outputs), "g_idx": (inputs,)}
+
+
+class Blocks(NamedTuple):
+    """Codes of a layer in blocks of 32 inputs, the arguments of a packing of kernels.
+
+    Attributes:
+        codes: uint8[N, K].
+        scales: float16[N, B].
+        minima: float16[N, B], or None.
+        format: a weight is `scale * code + minimum` in "int4_min", `scale * (code - 8)` in "int4", and
+            `scale * (code - 128)` in "int8".
+    """
+
+    codes: Tensor
+    scales: Tensor
+    minima: Tensor | None
+    format: str
 
 
 def read_quantised(
@@ -116,19 +138,51 @@ def dequantise(
         `[N, K]`, on the device of the parts.
     """
     zeros, scales = zero_points(parts["qzeros"], quantisation), parts["scales"].float()
-    per_word = _WORD_BITS // quantisation.bits
-    is_awq = quantisation.method == "awq"
-    inputs = parts["qweight"].shape[0] * (1 if is_awq else per_word)
-    groups = _groups_of(parts, inputs, quantisation)
-    weight = torch.empty(scales.shape[1], inputs, dtype=dtype, device=scales.device)
-    for start in range(0, inputs, _INPUTS_AT_ONCE):
-        rows = slice(start, min(start + _INPUTS_AT_ONCE, inputs))
-        words = parts["qweight"][
-            rows if is_awq else slice(start // per_word, rows.stop // per_word)
-        ]
-        codes = unpacked(words, quantisation, dim=1 if is_awq else 0)
-        weight[:, rows] = ((codes - zeros[groups[rows]]) * scales[groups[rows]]).T
+    groups = _groups_of(parts, quantisation)
+    weight = torch.empty(scales.shape[1], groups.numel(), dtype=dtype, device=scales.device)
+    for inputs, codes in _code_slices(parts["qweight"], quantisation):
+        of_input = groups[inputs]
+        weight[:, inputs] = ((codes - zeros[of_input]) * scales[of_input]).T
     return weight
+
+
+def to_blocks(parts: Mapping[str, Tensor], quantisation: Quantisation) -> Blocks | None:
+    """The codes of one layer with a scale and a minimum for each block of 32 inputs.
+
+    The minimum `-zero point * scale` is rounded to half precision; codes and scales are exact. A weight then differs
+    from the stored one by at most 2^-11 of its minimum, less than by rounding it to bfloat16.
+
+    Args:
+        parts: as in `dequantise`, with finite scales.
+        quantisation: method, bits and groups.
+
+    Returns:
+        The blocks; None if they cannot be expressed: groups that are not whole blocks of successive inputs, 8 bits with
+        a zero point other than 128, or scales outside half precision.
+    """
+    zeros, scales = zero_points(parts["qzeros"], quantisation), parts["scales"].half()
+    groups = _groups_of(parts, quantisation)
+    size = groups.numel() if quantisation.group_size == -1 else quantisation.group_size
+    in_order = torch.arange(groups.numel(), device=groups.device) // size
+    middle = 2 ** (quantisation.bits - 1)
+    is_symmetric = bool((zeros == middle).all())
+    minima = (zeros * -scales.float()).half()
+    if (
+        (size % BLOCK and size < groups.numel())
+        or not torch.equal(groups, in_order)
+        or not torch.equal(scales.float(), parts["scales"].float())
+        or (quantisation.bits == 8 and not is_symmetric)
+        or not bool(minima.isfinite().all())
+    ):
+        return None
+    codes = torch.empty(scales.shape[1], groups.numel(), dtype=torch.uint8, device=scales.device)
+    for some, values in _code_slices(parts["qweight"], quantisation):
+        codes[:, some] = values.T
+    of_block = in_order[::BLOCK]
+    by_block = scales[of_block].T.contiguous()
+    if is_symmetric:
+        return Blocks(codes, by_block, None, f"int{quantisation.bits}")
+    return Blocks(codes, by_block, minima[of_block].T.contiguous(), "int4_min")
 
 
 def zero_points(qzeros: Tensor, quantisation: Quantisation) -> Tensor:
@@ -150,10 +204,23 @@ def unpacked(words: Tensor, quantisation: Quantisation, *, dim: int) -> Tensor:
     return codes.flatten(dim, dim + 1)
 
 
-def _groups_of(parts: Mapping[str, Tensor], inputs: int, quantisation: Quantisation) -> Tensor:
+def _code_slices(qweight: Tensor, quantisation: Quantisation) -> Iterator[tuple[slice, Tensor]]:
+    """Slices of inputs, and their codes int32[k, N]."""
+    is_awq = quantisation.method == "awq"
+    per_row = 1 if is_awq else _WORD_BITS // quantisation.bits  # inputs of a row of words
+    start = 0
+    for words in qweight.split(_INPUTS_AT_ONCE // per_row):
+        codes = unpacked(words, quantisation, dim=1 if is_awq else 0)
+        yield slice(start, start + len(codes)), codes
+        start += len(codes)
+
+
+def _groups_of(parts: Mapping[str, Tensor], quantisation: Quantisation) -> Tensor:
     """int64[K], the group of each input."""
     if "g_idx" in parts:
         return parts["g_idx"].long()
+    is_awq = quantisation.method == "awq"
+    inputs = len(parts["qweight"]) * (1 if is_awq else _WORD_BITS // quantisation.bits)
     size = inputs if quantisation.group_size == -1 else quantisation.group_size
     return torch.arange(inputs, device=parts["scales"].device) // size
 

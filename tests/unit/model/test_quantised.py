@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from finesight.config.quantisation import Quantisation
+from finesight.config.quantisation import Quantisation, read_quantisation
 from finesight.errors import MissingWeights, ShapeMismatch, WeightsError
 from finesight.model import quantised
-from finesight.model.quantised import dequantise
+from finesight.model.quantised import dequantise, to_blocks
 from finesight.model.weights import INDEX, load_model, save_model
 from tests.support import quantised_checkpoints as made
 from tests.support.quantised_checkpoints import AWQ, FILE, GPTQ, Scheme
@@ -337,3 +337,67 @@ def test_a_truncated_file(folder):
     (folder / FILE).write_bytes(content[:-1000])
     with pytest.raises(WeightsError, match="is truncated"):
         load_model(folder)
+
+
+def drawn(scheme, *, dtype=torch.float16):
+    """Stored tensors of a random layer, its exact weight, and how it is quantised."""
+    weight = 0.05 * torch.randn(64, 256, generator=torch.Generator().manual_seed(3)) + 0.01
+    parts, values = made.quantise(weight, scheme)
+    parts["scales"] = parts["scales"].to(dtype)
+    return parts, values, Quantisation(**read_quantisation(scheme.section))
+
+
+def values_of(blocks):
+    scales = blocks.scales.double().repeat_interleave(32, 1)
+    if blocks.minima is not None:
+        return blocks.codes * scales + blocks.minima.double().repeat_interleave(32, 1)
+    return (blocks.codes.double() - {"int4": 8, "int8": 128}[blocks.format]) * scales
+
+
+@pytest.mark.parametrize("scheme", [AWQ, GPTQ, Scheme(group_size=128), Scheme(group_size=-1)])
+def test_blocks_are_closer_to_the_stored_weights_than_bfloat16(scheme):
+    parts, values, how = drawn(scheme)
+    blocks = to_blocks(parts, how)
+    assert (blocks.format, blocks.codes.dtype, blocks.scales.shape) == (
+        "int4_min",
+        torch.uint8,
+        (64, 8),
+    )
+    errors = (values_of(blocks) - values).abs()
+    largest = blocks.minima.double().abs().repeat_interleave(32, 1)
+    assert bool((errors <= 2**-11 * largest).all())
+    rounding = (dequantise(parts, how, torch.bfloat16).double() - values).square().mean().sqrt()
+    assert 0 < errors.square().mean().sqrt() < 0.3 * rounding
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("size", [32, 128, -1])
+def test_blocks_of_symmetric_weights_are_exact(bits, size):
+    scheme = Scheme(method="gptq", bits=bits, group_size=size, is_symmetric=True)
+    parts, values, how = drawn(scheme)
+    blocks = to_blocks(parts, how)
+    assert (blocks.format, blocks.minima) == (f"int{bits}", None)
+    assert torch.equal(values_of(blocks), values)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "dtype"),
+    [
+        (Scheme(method="gptq", desc_act=True), torch.float16),
+        (Scheme(method="gptq", bits=8), torch.float16),
+        (Scheme(method="gptq", group_size=16), torch.float16),
+        (Scheme(method="gptq", group_size=48), torch.float16),
+        (AWQ, torch.float32),
+    ],
+)
+def test_what_is_no_block_format(scheme, dtype):
+    parts, _, how = drawn(scheme, dtype=dtype)
+    if dtype == torch.float32:
+        parts["scales"] *= 1.0001  # more digits than half precision has
+    assert to_blocks(parts, how) is None
+
+
+def test_a_minimum_beyond_half_precision():
+    parts, _, how = drawn(AWQ)
+    parts["scales"].fill_(60_000)
+    assert to_blocks(parts, how) is None
