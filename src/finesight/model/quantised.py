@@ -28,8 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -37,6 +36,9 @@ from torch import Tensor
 from finesight.config.quantisation import Quantisation
 from finesight.errors import WeightsError
 from finesight.model.shards import MappedFiles, StoredTensor, check_finite
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _WORD_BITS = 32
 
@@ -94,7 +96,7 @@ class Blocks(NamedTuple):
     codes: Tensor
     scales: Tensor
     minima: Tensor | None
-    format: str
+    format: Literal["int8", "int4", "int4_min"]
 
 
 def read_quantised(
@@ -184,7 +186,7 @@ def to_blocks(parts: Mapping[str, Tensor], quantisation: Quantisation) -> Blocks
     of_block = in_order[::BLOCK]
     by_block = scales[of_block].T.contiguous()
     if is_symmetric:
-        return Blocks(codes, by_block, None, f"int{quantisation.bits}")
+        return Blocks(codes, by_block, None, "int4" if quantisation.bits == 4 else "int8")
     return Blocks(codes, by_block, minima[of_block].T.contiguous(), "int4_min")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from finesight.config.quantisation import Quantisation
 from finesight.errors import MissingWeights, ShapeMismatch, WeightsError
 from finesight.model.quantised import QuantisedWeight
 from finesight.model.shards import StoredTensor, read_tensors, some_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _PARTS = ("qweight", "qzeros", "scales", "g_idx")
 

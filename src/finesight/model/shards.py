@@ -181,7 +181,7 @@ def read_tensors(
         if not entry.dtype.is_floating_point:
             raise WeightsError(
                 f"tensor {name} in {entry.path} is stored as {entry.dtype}, expected a float",
-                hint="config.json and weights are of different models, or the checkpoint is damaged",
+                hint="the checkpoint is damaged, or its weights are quantised: use the weights they were made from",
             )
         mapped = files.view(entry)
         tensor = mapped.to(device, dtype)
