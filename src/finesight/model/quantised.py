@@ -115,15 +115,24 @@ def read_quantised(
     Raises:
         WeightsError: a group index is out of range, or a value is not finite.
     """
-    files = MappedFiles()
-    for name, weight in sorted(weights.items(), key=lambda one: _place(one[1])):
-        parts = {part: files.view(entry).to(device) for part, entry in weight.parts.items()}
-        _check_groups(name, parts, weight)
-        values = dequantise(parts, weight.quantisation, dtype)
-        check_finite(name, values, weight.path)
+    for name, parts in _stored_parts(weights, device):
+        values = dequantise(parts, weights[name].quantisation, dtype)
+        check_finite(name, values, weights[name].path)
         yield name, values
-        for entry in weight.parts.values():
-            files.release(entry)
+
+
+def read_blocks(weights: Mapping[str, QuantisedWeight]) -> Iterator[tuple[str, Blocks]]:
+    """Codes of weights in file order, see `to_blocks`; weights that are no blocks are left out.
+
+    Raises:
+        WeightsError: a group index is out of range, or a scale is not finite.
+    """
+    for name, parts in _stored_parts(weights, torch.device("cpu")):
+        scales = weights[name].parts["scales"]
+        check_finite(f"{name.removesuffix('weight')}scales", parts["scales"], scales.path)
+        blocks = to_blocks(parts, weights[name].quantisation)
+        if blocks is not None:
+            yield name, blocks
 
 
 def dequantise(
@@ -228,6 +237,19 @@ def _groups_of(parts: Mapping[str, Tensor], quantisation: Quantisation) -> Tenso
     inputs = len(parts["qweight"]) * (1 if is_awq else _WORD_BITS // quantisation.bits)
     size = inputs if quantisation.group_size == -1 else quantisation.group_size
     return torch.arange(inputs, device=parts["scales"].device) // size
+
+
+def _stored_parts(
+    weights: Mapping[str, QuantisedWeight], device: torch.device
+) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Name and stored tensors of each weight; their pages are released before the next weight."""
+    files = MappedFiles()
+    for name, weight in sorted(weights.items(), key=lambda one: _place(one[1])):
+        parts = {part: files.view(entry).to(device) for part, entry in weight.parts.items()}
+        _check_groups(name, parts, weight)
+        yield name, parts
+        for entry in weight.parts.values():
+            files.release(entry)
 
 
 def _check_groups(name: str, parts: Mapping[str, Tensor], weight: QuantisedWeight) -> None:

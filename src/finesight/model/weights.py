@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from finesight.config.folder import check_weight_files
 from finesight.config.model import ModelConfig
 from finesight.config.quantisation import Quantisation
 from finesight.errors import MissingWeights, ShapeMismatch, WeightsError
-from finesight.model.quantised import QuantisedWeight, read_quantised
+from finesight.model.quantised import Blocks, QuantisedWeight, read_blocks, read_quantised
 from finesight.model.quantised_entries import Entry, join_parts
 from finesight.model.shards import (
     INDEX,
@@ -87,29 +87,56 @@ def load_model(
         WeightsError: a file is truncated or broken, a tensor is not part of the model, or not finite.
     """
     folder = Path(folder)
-    stored_config = ModelConfig.from_folder(folder)
-    check_weight_files(folder)
-    config = stored_config.model_copy(update={"quantisation": None})
-    with torch.device("meta"), _NoInit():
-        model = VisionLanguageModel(config, attention=attention)
-    expected = model.state_dict()
+    model, quantisation = _empty_model(folder, attention)
     stored = _by_published_name(list_tensors(folder))
-    entries = join_parts(stored, expected, _published(stored_config.quantisation), folder)
-    tied = config.text.tie_word_embeddings
+    expected, tied = model.state_dict(), model.config.text.tie_word_embeddings
+    entries = join_parts(stored, expected, quantisation, folder)
     _compare(expected, entries, folder, tied=tied)
-    target = dtype or getattr(torch, config.dtype)
-    quantised = {
-        name: entry for name, entry in entries.items() if isinstance(entry, QuantisedWeight)
-    }
+    target = dtype or getattr(torch, model.config.dtype)
+    quantised = _quantised(entries)
     plain = expected.keys() - quantised.keys()
     tensors = dict(read_tensors(stored, plain, torch.device(device), target))
     tensors |= read_quantised(quantised, torch.device(device), target)
     if tied and "lm_head.weight" in stored:
         _compare_tied(stored)
     model.load_state_dict(tensors, strict=True, assign=True)
-    if stored_config.quantisation is not None:
-        _say_dequantised(folder, len(quantised), stored_config.quantisation, target)
+    if quantisation is not None:
+        _say_dequantised(folder, len(quantised), quantisation, target)
     return model.eval()
+
+
+def stored_blocks(folder: Path) -> Iterator[tuple[str, Blocks]]:
+    """Codes of the quantised layers of a checkpoint folder, to pack them without rounding.
+
+    Args:
+        folder: as in `load_model`.
+
+    Yields:
+        Name of a layer's weight, and its codes in blocks of 32 inputs. Layers that are no such blocks
+        (`finesight.model.quantised.to_blocks`) are left out, and so are plain ones.
+
+    Raises:
+        FinesightError: as `load_model`.
+    """
+    model, quantisation = _empty_model(folder, "sdpa")
+    stored = _by_published_name(list_tensors(folder))
+    entries = join_parts(stored, model.state_dict(), quantisation, folder)
+    yield from read_blocks(_quantised(entries))
+
+
+def _empty_model(folder: Path, attention: str) -> tuple[VisionLanguageModel, Quantisation | None]:
+    """The model of a folder without memory, and how its weights are stored, with published names of modules."""
+    config = ModelConfig.from_folder(folder)
+    check_weight_files(folder)
+    with torch.device("meta"), _NoInit():
+        model = VisionLanguageModel(
+            config.model_copy(update={"quantisation": None}), attention=attention
+        )
+    return model, _published(config.quantisation)
+
+
+def _quantised(entries: Mapping[str, Entry]) -> dict[str, QuantisedWeight]:
+    return {name: entry for name, entry in entries.items() if isinstance(entry, QuantisedWeight)}
 
 
 def _published(quantisation: Quantisation | None) -> Quantisation | None:

@@ -13,7 +13,7 @@ from finesight.config.quantisation import Quantisation, read_quantisation
 from finesight.errors import MissingWeights, ShapeMismatch, WeightsError
 from finesight.model import quantised
 from finesight.model.quantised import dequantise, to_blocks
-from finesight.model.weights import INDEX, load_model, save_model
+from finesight.model.weights import INDEX, load_model, save_model, stored_blocks
 from tests.support import quantised_checkpoints as made
 from tests.support.quantised_checkpoints import AWQ, FILE, GPTQ, Scheme
 
@@ -401,3 +401,27 @@ def test_a_minimum_beyond_half_precision():
     parts, _, how = drawn(AWQ)
     parts["scales"].fill_(60_000)
     assert to_blocks(parts, how) is None
+
+
+@pytest.mark.parametrize(
+    ("scheme", "count"), [(AWQ, 14), (GPTQ, 14), (Scheme(method="gptq", desc_act=True), 0)]
+)
+def test_the_blocks_of_a_folder(model, tmp_path, scheme, count):
+    expected = made.write(model, tmp_path, scheme)
+    found = dict(stored_blocks(tmp_path))
+    assert len(found) == count
+    for name, blocks in found.items():
+        assert torch.allclose(
+            values_of(blocks), expected[name], atol=1e-3 * expected[name].abs().max()
+        )
+
+
+def test_blocks_with_a_scale_that_is_not_finite(folder):
+    made.rewrite(folder, lambda t: t[f"{LAYER}.scales"][0].fill_(torch.nan))
+    with pytest.raises(WeightsError, match=rf"{LAYER}\.scales in .* has 128 of 1024 numbers"):
+        dict(stored_blocks(folder))
+
+
+def test_a_plain_folder_has_no_blocks(model, tmp_path):
+    save_model(model, tmp_path)
+    assert dict(stored_blocks(tmp_path)) == {}
