@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from finesight.config.model import ModelConfig, TextConfig
 from finesight.model.vl import VisionLanguageModel
-from finesight.model.weights import save_model
+from finesight.model.weights import load_model, save_model
 from tests.support.model_cases import SPECIAL, VOCAB, randomize, small_config
 
 FILE = "model.safetensors"
+
+LAYER = "model.layers.1.mlp.down_proj"
+"""A quantised layer of `wide_model`."""
 
 _AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 
@@ -102,6 +106,12 @@ def write(model: VisionLanguageModel, folder: Path, scheme: Scheme = AWQ) -> dic
     save_file(stored, folder / FILE, metadata={"format": "pt"})
     change_config(folder, quantization_config=scheme.section)
     return values
+
+
+def load(folder: Path, **options: Any) -> VisionLanguageModel:
+    """Load a quantised folder, which warns."""
+    with pytest.warns(UserWarning, match="dequantised"):
+        return load_model(folder, **options)
 
 
 def quantise(weight: Tensor, scheme: Scheme, *, seed: int = 0) -> tuple[dict[str, Tensor], Tensor]:
