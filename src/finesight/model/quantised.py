@@ -231,7 +231,7 @@ def _code_slices(qweight: Tensor, quantisation: Quantisation) -> Iterator[tuple[
 
 def _groups_of(parts: Mapping[str, Tensor], quantisation: Quantisation) -> Tensor:
     """int64[K], the group of each input."""
-    if "g_idx" in parts:
+    if "g_idx" in parts and bool(parts["g_idx"].any()):  # some files fill it with zeros instead
         return parts["g_idx"].long()
     is_awq = quantisation.method == "awq"
     inputs = len(parts["qweight"]) * (1 if is_awq else _WORD_BITS // quantisation.bits)

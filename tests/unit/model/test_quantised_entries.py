@@ -216,9 +216,17 @@ def test_groups_out_of_range(model, tmp_path):
         load_model(tmp_path)
 
 
-def test_without_act_order_the_order_may_be_left_out(model, tmp_path):
+@pytest.mark.parametrize("is_zero", [False, True])
+def test_without_act_order_the_order_may_be_left_out_or_zero(model, tmp_path, is_zero):
     expected = made.write(model, tmp_path, GPTQ)
-    made.rewrite(tmp_path, lambda t: [t.pop(name) for name in list(t) if name.endswith("g_idx")])
+
+    def change(tensors):
+        for name in [name for name in tensors if name.endswith("g_idx")]:
+            order = tensors.pop(name)
+            if is_zero:
+                tensors[name] = torch.zeros_like(order)
+
+    made.rewrite(tmp_path, change)
     state = load(tmp_path).state_dict()
     assert all(torch.equal(state[name], value.float()) for name, value in expected.items())
 
