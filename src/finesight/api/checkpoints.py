@@ -185,7 +185,7 @@ def _published(name: str, hub: Hub | None, *, needs_weights: bool) -> Path:
             continue
         except MissingWeights as error:
             failed.append(error)
-    is_release = name in RELEASE_NAMES.values()
+    is_release = name.removesuffix("-AWQ") in RELEASE_NAMES.values()
     near = [] if is_release else get_close_matches(name, RELEASE_NAMES.values())
     meant = f"did you mean {near[0]}? Or " if near else ""
     if failed:

@@ -28,6 +28,9 @@ _QUANTISED = re.compile(
     re.IGNORECASE,
 )
 
+_READ = ("awq", "gptq")
+"""Quantisations that are loaded; `finesight.config.quantisation` checks their details."""
+
 _OTHER_FAMILY = re.compile(r"qwen(?:2|3(?:\.\d)?)-?vl|qwen[23](?:\.5)?-omni|qvq", re.IGNORECASE)
 
 _GGUF_VISION = re.compile(rb"general\.architecture.{12}clip", re.DOTALL)
@@ -47,12 +50,8 @@ def name_mistake(name: str) -> ConfigError | None:
         if ":" in name or ("/" not in name and "-" not in name):
             what = "is Ollama's name of a quantised GGUF file, which finesight does not load"
         return ConfigError(f"model {name} {what}", hint=f"type {RELEASE_NAMES[size]}")
-    quantised = _QUANTISED.search(name)
-    if _SIZE_INSIDE.search(name) and quantised:
-        return ConfigError(
-            f"model {name} is a quantised copy ({quantised[1]}), which finesight does not load",
-            hint=f"type {_release_inside(name)}; its weights are not quantised",
-        )
+    if _SIZE_INSIDE.search(name) and (quantised := _QUANTISED.search(name)):
+        return _quantised_mistake(name, quantised[1])
     if _OTHER_FAMILY.search(name):
         return ConfigError(
             f"model {name} is of another family; finesight runs Qwen2.5-VL",
@@ -64,6 +63,19 @@ def name_mistake(name: str) -> ConfigError | None:
             hint=f"type a folder, or one of {', '.join(RELEASE_NAMES.values())}",
         )
     return None
+
+
+def _quantised_mistake(name: str, kind: str) -> ConfigError | None:
+    """The error for a quantised copy; None if it is one that is loaded, with its owner."""
+    release = _release_inside(name)
+    if kind.lower() not in _READ:
+        return ConfigError(
+            f"model {name} is a quantised copy ({kind}), which finesight does not load",
+            hint=f"type {release}; its weights are not quantised. Or type {release}-AWQ, with 4 bits",
+        )
+    if "/" in name:
+        return None
+    return ConfigError(f"model {name} is not a local folder", hint=f"type {release}-AWQ")
 
 
 def file_mistake(path: Path) -> ConfigError:

@@ -117,7 +117,7 @@ def _check_model(name: str, dtype: str, *, quiet: bool) -> dict[str, Any]:
     count = network.num_parameters()
     show(f"\n{name}: {count:,} parameters, " + (f"NaN in {broken[0]}" if broken else "all finite"))
     outcome: dict[str, Any] = {"name": name, "parameters": count, "broken_weights": broken}
-    reason = reference.missing_reference()
+    reason = reference.missing_reference(model.processor.model_config.quantisation)
     if reason:
         show(f"not compared: {reason}")
         return outcome | {"is_right": not broken, "not_compared": reason, "cases": []}

@@ -120,7 +120,7 @@ def _read_model_files(name: str) -> _ModelFiles:
     from finesight.conversation import Sampling
     from finesight.doctor.estimate import release_processor
 
-    size = released_size(name)
+    size = released_size(name.removesuffix("-AWQ"))  # it has the same shape and vocabulary
     if size is None or Path(name).is_dir():
         folder = find_checkpoint(name, needs_weights=False)
     else:
@@ -131,7 +131,11 @@ def _read_model_files(name: str) -> _ModelFiles:
             return _ModelFiles(processor, Sampling(), source, text_is_exact=False)
         folder = cached
     sampling = read_generation_defaults(folder).sampling
-    return _ModelFiles(load_processor(folder), sampling, str(folder), text_is_exact=True)
+    processor, source = load_processor(folder), str(folder)
+    quantisation = processor.model_config.quantisation
+    if quantisation is not None:
+        source += f" ({quantisation.label}, dequantised when loaded)"
+    return _ModelFiles(processor, sampling, source, text_is_exact=True)
 
 
 def plan_lines(outcome: Estimate) -> list[str]:

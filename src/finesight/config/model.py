@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from finesight.config.published import end_tokens, read_values, write_values
+from finesight.config.quantisation import Quantisation
 from finesight.config.settings import Settings
 from finesight.errors import ConfigError
 
@@ -176,6 +177,9 @@ class ModelConfig(_Finite):
     special_tokens: SpecialTokenIds
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="bfloat16", description="dtype of the stored weights"
+    )
+    quantisation: Quantisation | None = Field(
+        default=None, description="of the stored weights; a loaded model has plain weights"
     )
 
     @model_validator(mode="after")

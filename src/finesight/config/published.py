@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from finesight.config.quantisation import read_quantisation
 from finesight.errors import ConfigError
 
 MODEL_TYPE = "qwen2_5_vl"
@@ -89,20 +90,15 @@ def read_values(published: Mapping[str, Any]) -> dict[str, Any]:
             hint="finesight runs Qwen2.5-VL models: Qwen/Qwen2.5-VL-3B-Instruct, -7B-, -32B- or -72B-Instruct, "
             "folders fine-tuned from them, and its own small model, tiny",
         )
-    quantised = published.get("quantization_config")
-    if quantised:
-        method = quantised.get("quant_method") if isinstance(quantised, Mapping) else quantised
-        raise ConfigError(
-            f"config.json: the weights are quantised with {method}, expected plain weights",
-            hint="use the model this one was made from, such as Qwen/Qwen2.5-VL-7B-Instruct; "
-            "dtype bfloat16 halves the memory of float32",
-        )
     text = _text_section(published)
     return {
         "vision": _vision_values(published),
         "text": _text_values(text, published),
         "special_tokens": _special_tokens(text, published),
         "dtype": _dtype(text, published),
+        "quantisation": read_quantisation(
+            published.get("quantization_config") or text.get("quantization_config")
+        ),
     }
 
 

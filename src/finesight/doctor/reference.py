@@ -9,14 +9,24 @@ from typing import Any
 
 import torch
 
+from finesight.config.quantisation import Quantisation
 from finesight.doctor.torchvision_operators import declare_operators
 from finesight.errors import ConfigError
 
 
-def missing_reference() -> str:
-    """Why no comparison is possible; empty if it is possible."""
+def missing_reference(quantisation: Quantisation | None = None) -> str:
+    """Why no comparison is possible; empty if it is possible.
+
+    Args:
+        quantisation: of the stored weights.
+    """
     if find_spec("transformers") is None:
         return "transformers is not installed: pip install transformers"
+    if quantisation is not None and find_spec("gptqmodel") is None:
+        return (
+            f"transformers loads {quantisation.method.upper()} weights only with gptqmodel, which is not installed; "
+            "check the model that was quantised instead"
+        )
     return ""
 
 

@@ -35,7 +35,10 @@ _DTYPES = {
     "F32": torch.float32,
     "F16": torch.float16,
     "BF16": torch.bfloat16,
+    "I32": torch.int32,
+    "I64": torch.int64,
 }
+"""Integers are codes and group indices of quantised layers, see `finesight.model.quantised`."""
 
 _MAX_HEADER_BYTES = 100_000_000
 """Limit of the format."""
@@ -149,7 +152,7 @@ def _entry(path: Path, name: str, values: Mapping[str, Any], base: int) -> Store
     if dtype is None:
         raise WeightsError(
             f"tensor {name} in {path} is stored as {values['dtype']}, expected one of {', '.join(_DTYPES)}",
-            hint="quantised checkpoints are not loaded; use the weights they were made from",
+            hint="of quantised checkpoints, AWQ and GPTQ are loaded; else use the weights they were made from",
         )
     shape = tuple(int(side) for side in values["shape"])
     start, stop = values["data_offsets"]
@@ -170,19 +173,42 @@ def read_tensors(
         Name and tensor, on `device` in `dtype`.
 
     Raises:
-        WeightsError: a value is not finite.
+        WeightsError: a tensor holds integers, or a value is not finite.
     """
-    maps: dict[Path, mmap.mmap] = {}
+    files = MappedFiles()
     for name in sorted(names, key=lambda name: (stored[name].path, stored[name].start)):
         entry = stored[name]
-        if entry.path not in maps:
-            maps[entry.path] = map_file(entry.path)
-        mapped = view_of(maps[entry.path], entry)
+        if not entry.dtype.is_floating_point:
+            raise WeightsError(
+                f"tensor {name} in {entry.path} is stored as {entry.dtype}, expected a float",
+                hint="the checkpoint is damaged, or its weights are quantised: use the weights they were made from",
+            )
+        mapped = files.view(entry)
         tensor = mapped.to(device, dtype)
-        _check_finite(name, tensor, entry.path)
+        check_finite(name, tensor, entry.path)
         yield name, tensor
         if tensor is not mapped:
-            _release(maps[entry.path], entry)
+            files.release(entry)
+
+
+class MappedFiles:
+    """Files that are mapped into memory when a tensor of theirs is first read."""
+
+    def __init__(self) -> None:
+        self._maps: dict[Path, mmap.mmap] = {}
+
+    def view(self, entry: StoredTensor) -> Tensor:
+        """A tensor in the mapped pages, see `view_of`."""
+        if entry.path not in self._maps:
+            self._maps[entry.path] = map_file(entry.path)
+        return view_of(self._maps[entry.path], entry)
+
+    def release(self, entry: StoredTensor) -> None:
+        """Release the pages of a converted tensor, except partial ones, which the next tensor may use."""
+        first = -(-entry.start // mmap.PAGESIZE) * mmap.PAGESIZE
+        last = entry.stop // mmap.PAGESIZE * mmap.PAGESIZE
+        if last > first:
+            self._maps[entry.path].madvise(mmap.MADV_DONTNEED, first, last - first)
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -221,15 +247,8 @@ def view_of(pages: mmap.mmap, entry: StoredTensor) -> Tensor:
     return flat.view(entry.shape)
 
 
-def _release(pages: mmap.mmap, entry: StoredTensor) -> None:
-    """Release the pages of a converted tensor, except partial ones, which the next tensor may use."""
-    first = -(-entry.start // mmap.PAGESIZE) * mmap.PAGESIZE
-    last = entry.stop // mmap.PAGESIZE * mmap.PAGESIZE
-    if last > first:
-        pages.madvise(mmap.MADV_DONTNEED, first, last - first)
-
-
-def _check_finite(name: str, tensor: Tensor, path: Path) -> None:
+def check_finite(name: str, tensor: Tensor, path: Path) -> None:
+    """Raise `WeightsError` if a value is NaN or infinite."""
     # The sum is one pass without temporaries; if it overflows, each number is checked.
     if bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all()):
         return

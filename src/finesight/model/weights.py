@@ -7,13 +7,16 @@ finite. Pickle files are never opened.
 
 Mapped files must not be overwritten in place while a model uses them. `save_model` therefore replaces files.
 
+AWQ and GPTQ checkpoints are dequantised (`finesight.model.quantised`).
+
 Parity: tests/parity/test_weights.py.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,10 @@ from torch.overrides import TorchFunctionMode
 from finesight import files
 from finesight.config.folder import check_weight_files
 from finesight.config.model import ModelConfig
+from finesight.config.quantisation import Quantisation
 from finesight.errors import MissingWeights, ShapeMismatch, WeightsError
+from finesight.model.quantised import Blocks, QuantisedWeight, read_blocks, read_quantised
+from finesight.model.quantised_entries import Entry, join_parts
 from finesight.model.shards import (
     INDEX,
     SINGLE,
@@ -78,22 +84,78 @@ def load_model(
         ConfigError: `config.json` is missing or not one of this model, or the folder also contains an adapter.
         MissingWeights: a file or a tensor is missing.
         ShapeMismatch: a tensor has another shape than in the configuration.
-        WeightsError: a file is truncated or broken, a tensor is not part of the model, quantised, or not finite.
+        WeightsError: a file is truncated or broken, a tensor is not part of the model, or not finite.
     """
     folder = Path(folder)
+    model, quantisation = _empty_model(folder, attention)
+    stored = _by_published_name(list_tensors(folder))
+    expected, tied = model.state_dict(), model.config.text.tie_word_embeddings
+    entries = join_parts(stored, expected, quantisation, folder)
+    _compare(expected, entries, folder, tied=tied)
+    target = dtype or getattr(torch, model.config.dtype)
+    quantised = _quantised(entries)
+    plain = expected.keys() - quantised.keys()
+    tensors = dict(read_tensors(stored, plain, torch.device(device), target))
+    tensors |= read_quantised(quantised, torch.device(device), target)
+    if tied and "lm_head.weight" in stored:
+        _compare_tied(stored)
+    model.load_state_dict(tensors, strict=True, assign=True)
+    if quantisation is not None:
+        _say_dequantised(folder, len(quantised), quantisation, target)
+    return model.eval()
+
+
+def stored_blocks(folder: Path) -> Iterator[tuple[str, Blocks]]:
+    """Codes of the quantised layers of a checkpoint folder, to pack them without rounding.
+
+    Args:
+        folder: as in `load_model`.
+
+    Yields:
+        Name of a layer's weight, and its codes in blocks of 32 inputs. Layers that are no such blocks
+        (`finesight.model.quantised.to_blocks`) are left out, and so are plain ones.
+
+    Raises:
+        FinesightError: as `load_model`.
+    """
+    model, quantisation = _empty_model(folder, "sdpa")
+    stored = _by_published_name(list_tensors(folder))
+    entries = join_parts(stored, model.state_dict(), quantisation, folder)
+    yield from read_blocks(_quantised(entries))
+
+
+def _empty_model(folder: Path, attention: str) -> tuple[VisionLanguageModel, Quantisation | None]:
+    """The model of a folder without memory, and how its weights are stored, with published names of modules."""
     config = ModelConfig.from_folder(folder)
     check_weight_files(folder)
     with torch.device("meta"), _NoInit():
-        model = VisionLanguageModel(config, attention=attention)
-    stored = _by_published_name(list_tensors(folder))
-    _compare(model.state_dict(), stored, folder, tied=config.text.tie_word_embeddings)
-    target = dtype or getattr(torch, config.dtype)
-    expected = model.state_dict().keys()
-    tensors = dict(read_tensors(stored, expected, torch.device(device), target))
-    if config.text.tie_word_embeddings and "lm_head.weight" in stored:
-        _compare_tied(stored)
-    model.load_state_dict(tensors, strict=True, assign=True)
-    return model.eval()
+        model = VisionLanguageModel(
+            config.model_copy(update={"quantisation": None}), attention=attention
+        )
+    return model, _published(config.quantisation)
+
+
+def _quantised(entries: Mapping[str, Entry]) -> dict[str, QuantisedWeight]:
+    return {name: entry for name, entry in entries.items() if isinstance(entry, QuantisedWeight)}
+
+
+def _published(quantisation: Quantisation | None) -> Quantisation | None:
+    """The same with published names of modules."""
+    if quantisation is None:
+        return None
+    names = [published_name(f"{name}.")[:-1] for name in quantisation.modules_to_not_convert]
+    return quantisation.model_copy(update={"modules_to_not_convert": tuple(names)})
+
+
+def _say_dequantised(
+    folder: Path, count: int, quantisation: Quantisation, dtype: torch.dtype
+) -> None:
+    name = str(dtype).removeprefix("torch.")
+    warnings.warn(
+        f"{folder}: dequantised {count} layers ({quantisation.label}) to {name}; the model needs the memory of a "
+        f"{name} model, and is as fast as one",
+        stacklevel=3,
+    )
 
 
 class _NoInit(TorchFunctionMode):
@@ -130,7 +192,7 @@ def published_name(name: str) -> str:
 
 
 def _compare(
-    expected: Mapping[str, Tensor], stored: Mapping[str, StoredTensor], folder: Path, *, tied: bool
+    expected: Mapping[str, Tensor], stored: Mapping[str, Entry], folder: Path, *, tied: bool
 ) -> None:
     """Raise unless the folder contains exactly the tensors of the model."""
     missing = [name for name in expected if name not in stored]

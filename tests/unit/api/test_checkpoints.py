@@ -162,7 +162,7 @@ def test_a_misspelt_release_is_guessed(monkeypatch):
     ("change", "said"),
     [
         ({"model_type": "qwen3_vl"}, "this is a Qwen3-VL model"),
-        ({"quantization_config": {"quant_method": "awq"}}, "quantised with awq"),
+        ({"quantization_config": {"quant_method": "hqq"}}, "quantised with hqq"),
     ],
 )
 def test_a_published_model_that_cannot_be_run_is_refused_before_its_weights_are_fetched(

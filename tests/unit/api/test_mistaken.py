@@ -25,8 +25,8 @@ SEVEN = RELEASE_NAMES["7b"]
         ("Qwen2.5-VL-7B-Instruct", "is not a local folder", SEVEN),
         ("qwen2.5-vl-7b-instruct", "is not a local folder", SEVEN),
         ("Qwen/Qwen2.5-VL-7B", "is not a local folder", SEVEN),
-        ("Qwen/Qwen2.5-VL-7B-Instruct-AWQ", r"quantised copy \(AWQ\)", SEVEN),
-        ("Qwen2.5-VL-32B-Instruct-AWQ", r"quantised copy \(AWQ\)", RELEASE_NAMES["32b"]),
+        ("Qwen2.5-VL-32B-Instruct-AWQ", "is not a local folder", f"{RELEASE_NAMES['32b']}-AWQ"),
+        ("someone/Qwen2.5-VL-7B-Instruct-int4", r"quantised copy \(int4\)", f"{SEVEN}-AWQ"),
         ("unsloth/Qwen2.5-VL-7B-Instruct-bnb-4bit", r"quantised copy \(bnb\)", SEVEN),
         ("ggml-org/Qwen2.5-VL-7B-Instruct-GGUF", r"quantised copy \(GGUF\)", SEVEN),
         ("Qwen/Qwen2-VL-7B-Instruct", "another family", SEVEN),
@@ -80,7 +80,16 @@ def test_a_pipe_is_not_waited_for(tmp_path):
         find_checkpoint(tmp_path / "pipe")
 
 
-@pytest.mark.parametrize("name", ["me/Qwen2.5-VL-charts", "me/qwen2.5-vl-7b-int", "me/charts"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "me/Qwen2.5-VL-charts",
+        "me/qwen2.5-vl-7b-int",
+        "me/charts",
+        "Qwen/Qwen2.5-VL-7B-Instruct-AWQ",
+        "me/Qwen2.5-VL-3B-Instruct-GPTQ-Int4",
+    ],
+)
 def test_names_that_may_be_published(name):
     assert name_mistake(name) is None
 

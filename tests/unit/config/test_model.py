@@ -155,7 +155,7 @@ def test_left_out_values_are_the_defaults_of_transformers():
             "hidden_size is 2048 but text_config.hidden_size is 4096",
         ),
         ({"torch_dtype": "int8"}, "dtype"),
-        ({"quantization_config": {"quant_method": "awq"}}, "quantised with awq"),
+        ({"quantization_config": {"quant_method": "fp8"}}, "quantised with fp8"),
         (
             {
                 "rope_scaling": {
