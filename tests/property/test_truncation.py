@@ -60,14 +60,16 @@ ROWS = st.one_of(
 
 
 @given(row=ROWS, sampling=LIMITS)
-@pytest.mark.parametrize("taken", [(2,), (4, 16), (256, 4096)], ids=str)
-def test_the_kept_tokens_are_those_of_a_full_sort(taken, row, sampling):
+@pytest.mark.parametrize("block", [1, 3, 32])
+@pytest.mark.parametrize("taken", [(2,), (1, 4, 16), (64, 1024)], ids=str)
+def test_the_kept_tokens_are_those_of_a_full_sort(taken, block, row, sampling):
     scores = torch.tensor(row)
-    before, truncation._NUM_BEST = truncation._NUM_BEST, taken
+    before = truncation._NUM_BEST, truncation._BLOCK
+    truncation._NUM_BEST, truncation._BLOCK = taken, block
     try:
         assert kept(scores, sampling) == by_full_sort(scores, sampling)
     finally:
-        truncation._NUM_BEST = before
+        truncation._NUM_BEST, truncation._BLOCK = before
 
 
 @pytest.mark.parametrize("spread", [0.01, 1.0, 6.0])

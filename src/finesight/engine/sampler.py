@@ -21,12 +21,9 @@ from torch import Tensor
 
 from finesight.engine.constraint import Constraint
 from finesight.engine.penalties import RETRY_PENALTY, RETRY_TOKENS, SeenTokens, repeated
-from finesight.engine.truncation import NEVER, candidates, draw
+from finesight.engine.truncation import LEAST_TEMPERATURE, NEVER, candidates, draw
 from finesight.errors import EngineError
 from finesight.sampling import Sampling
-
-LEAST_TEMPERATURE = 1e-30
-"""Lower bound of the temperature: at this value only the best token can be drawn, below it float32 overflows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +73,7 @@ class Sampler:
     def is_plain_greedy(self) -> bool:
         """Whether the result is the argmax of the unmodified logits, without log-probabilities."""
         sampling = self.sampling
-        is_free = self.constraint is None and not self._loop_steps and not self._has_penalty
-        return is_free and sampling.logprobs is None and sampling.temperature == 0
+        return not self.adjusts and sampling.logprobs is None and sampling.temperature == 0
 
     @property
     def _has_penalty(self) -> bool:
@@ -100,30 +96,28 @@ class Sampler:
         Args:
             logits: float32[V].
         """
-        scores = self.adjusted(logits)
+        scores = logits.clone()
+        self.adjust_(scores)
         if self.sampling.temperature == 0:
             return scores
-        scores = scores / self.temperature
         (found,) = candidates(scores[None], [self.sampling])
+        scores = scores / max(self.sampling.temperature, LEAST_TEMPERATURE)
         if found.token_ids is None:
             return scores.masked_fill(~found.is_kept[0], NEVER)
         kept = found.token_ids[found.is_kept]
         return torch.full_like(scores, NEVER).scatter(0, kept, scores[kept])
 
     @property
-    def temperature(self) -> float:
-        """Divisor of the logits."""
-        return max(self.sampling.temperature, LEAST_TEMPERATURE)
+    def adjusts(self) -> bool:
+        """Whether constraint or penalties change the logits."""
+        return self.constraint is not None or self._has_penalty or self._loop_steps > 0
 
-    def adjusted(self, logits: Tensor) -> Tensor:
-        """Logits after constraint and penalties.
+    def adjust_(self, logits: Tensor) -> None:
+        """Apply constraint and penalties in place.
 
         Args:
-            logits: float32[V]; not written to.
+            logits: float32[V].
         """
-        if self.constraint is None and not self._has_penalty and not self._loop_steps:
-            return logits
-        logits = logits.clone()
         if self.constraint is not None:
             try:
                 self.constraint.mask_(logits)
@@ -135,7 +129,6 @@ class Sampler:
             self._seen.penalise_(logits, self.sampling)
         if self._loop_steps:
             logits[self._loop] = repeated(logits[self._loop], self._loop_penalty)
-        return logits
 
     def uniform(self) -> float:
         """The next random number of this answer, from [0, 1)."""
@@ -186,14 +179,16 @@ def pick_rows(logits: Tensor, samplers: Sequence[Sampler]) -> list[Pick]:
 
 def _picks(logits: Tensor, samplers: Sequence[Sampler]) -> list[Pick]:
     """Draw the next token of rows that are not plain greedy; float32[S, V]."""
-    scores = torch.stack(
-        [sampler.adjusted(row) for sampler, row in zip(samplers, logits, strict=True)]
-    )
-    is_greedy = [sampler.sampling.temperature == 0 for sampler in samplers]
-    tokens = scores.argmax(dim=1) if any(is_greedy) else scores.new_zeros(len(scores)).long()
-    drawn = [row for row, greedy in enumerate(is_greedy) if not greedy]
-    if drawn:
-        tokens[drawn] = _drawn(scores[drawn], [samplers[row] for row in drawn])
+    scores = logits.clone() if any(sampler.adjusts for sampler in samplers) else logits
+    for sampler, row in zip(samplers, scores, strict=True):
+        sampler.adjust_(row)
+    drawn = [row for row, sampler in enumerate(samplers) if sampler.sampling.temperature > 0]
+    if len(drawn) == len(samplers):
+        tokens = _drawn(scores, samplers)
+    else:
+        tokens = scores.argmax(dim=1)
+        if drawn:
+            tokens[drawn] = _drawn(scores[drawn], [samplers[row] for row in drawn])
     picks = []
     for sampler, row, token_id in zip(samplers, logits, tokens.tolist(), strict=True):
         sampler.accept(token_id)
@@ -204,11 +199,9 @@ def _picks(logits: Tensor, samplers: Sequence[Sampler]) -> list[Pick]:
 
 def _drawn(scores: Tensor, samplers: Sequence[Sampler]) -> Tensor:
     """Random tokens of rows; float32[S, V] to int64[S]."""
-    temperatures = scores.new_tensor([sampler.temperature for sampler in samplers])
     uniforms = torch.tensor([sampler.uniform() for sampler in samplers], dtype=torch.float64)
     uniforms = uniforms.to(scores.device)
     tokens = torch.empty(len(scores), dtype=torch.int64, device=scores.device)
-    scores = scores / temperatures[:, None]
     for found in candidates(scores, [sampler.sampling for sampler in samplers]):
         tokens[found.rows] = draw(found, uniforms[found.rows])
     return tokens

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Top-k, top-p and min-p over rows with settings of their own, and the draw.
+"""Temperature, top-k, top-p and min-p over rows with settings of their own, and the draw.
 
-The order is that of transformers: top-k, then top-p over the probabilities of what top-k keeps, then min-p.
+The order is that of transformers: temperature, top-k, then top-p over the probabilities of what top-k keeps, then
+min-p.
 
 A row is not sorted as a whole. Its largest scores are taken, at first few; if the last of them could still be kept,
 more are taken for that row. So the result is exactly that of a full sort, ties included:
@@ -11,6 +12,9 @@ more are taken for that row. So the result is exactly that of a full sort, ties 
 
 Both are what transformers does. Sums are in float64, since in float32 the sum of 150,000 terms is off by more than
 the smallest of them. On the CPU a row gives the same bits alone and among others.
+
+What needs the whole vocabulary is computed row by row, so that it stays in the processor's cache; the rest is
+computed for all rows at once.
 
 Legend: R rows, V vocabulary, K best tokens taken. Parity: tests/parity/test_sampling_scores.py.
 """
@@ -27,8 +31,12 @@ from finesight.sampling import Sampling
 
 NEVER = float("-inf")
 """Score of a token that cannot be drawn."""
-_NUM_BEST = (256, 4096)
-"""Tokens that are taken at first, and then; after that a row is sorted as a whole."""
+LEAST_TEMPERATURE = 1e-30
+"""Lower bound of the temperature: at this value only the best token can be drawn, below it float32 overflows."""
+_NUM_BEST = (64, 1024, 16384)
+"""Tokens that are taken at first, then, and then; after that a row is sorted as a whole."""
+_BLOCK = 32
+"""Scores of which the largest is found first; see `_best`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +62,26 @@ class Candidates:
 
 
 def candidates(scores: Tensor, samplings: Sequence[Sampling]) -> Iterator[Candidates]:
-    """Truncate each row; every row is in one of the results.
+    """Apply temperature and truncation; every row is in one of the results.
 
     Args:
-        scores: float32[R, V], after the temperature; -inf for excluded tokens.
-        samplings: one per row.
+        scores: float32[R, V], before the temperature; -inf for excluded tokens.
+        samplings: one per row, with a temperature above 0.
     """
     limits = _Limits.of(samplings, scores.device)
-    is_open = limits.truncates
-    rows = (~is_open).nonzero().squeeze(1)
-    if len(rows):
-        whole = scores[rows]
-        weights = (whole - whole.amax(dim=1, keepdim=True)).exp()
-        yield Candidates(rows, None, weights, whole > NEVER)
-    rows, vocab_size = is_open.nonzero().squeeze(1), scores.shape[1]
-    total = _total_weights(scores, rows, limits)
+    for row in (~limits.truncates).nonzero().squeeze(1).tolist():
+        is_kept = scores[row] > NEVER
+        yield Candidates(
+            torch.tensor([row], device=scores.device),
+            None,
+            _weights(scores[row], limits.temperature[row])[None],
+            is_kept[None],
+        )
+    rows, vocab_size = limits.truncates.nonzero().squeeze(1), scores.shape[1]
     for num_best in (*(each for each in _NUM_BEST if each < vocab_size), vocab_size):
         if not len(rows):
             return
-        found, is_whole = _truncated(scores[rows], rows, limits, total[rows], num_best)
+        found, is_whole = _truncated(scores, rows, limits, num_best)
         ready = is_whole.nonzero().squeeze(1)
         if len(ready):
             yield found if len(ready) == len(rows) else found.only(ready)
@@ -99,18 +108,32 @@ def draw(found: Candidates, uniforms: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """The three limits of each row: int64[R], float64[R], float32[R]."""
+    """Settings of each row, and the sum of its weights.
 
+    Attributes:
+        temperature: float32[R].
+        top_k: int64[R].
+        top_p: float64[R].
+        min_p: float32[R].
+        total: float64[R], of the whole row; computed when first needed, NaN before.
+    """
+
+    temperature: Tensor
     top_k: Tensor
     top_p: Tensor
     min_p: Tensor
+    total: Tensor
 
     @classmethod
     def of(cls, samplings: Sequence[Sampling], device: torch.device) -> _Limits:
+        temperatures = [max(each.temperature, LEAST_TEMPERATURE) for each in samplings]
+        top_p = torch.tensor([each.top_p for each in samplings], dtype=torch.float64, device=device)
         return cls(
+            torch.tensor(temperatures, dtype=torch.float32, device=device),
             torch.tensor([each.top_k for each in samplings], device=device),
-            torch.tensor([each.top_p for each in samplings], dtype=torch.float64, device=device),
-            torch.tensor([each.min_p for each in samplings], device=device, dtype=torch.float32),
+            top_p,
+            torch.tensor([each.min_p for each in samplings], dtype=torch.float32, device=device),
+            torch.full_like(top_p, float("nan")),
         )
 
     @property
@@ -118,26 +141,31 @@ class _Limits:
         """bool[R]: whether a row has any limit."""
         return (self.top_k > 0) | (self.top_p < 1) | (self.min_p > 0)
 
+    def totals(self, scores: Tensor, rows: Tensor) -> Tensor:
+        """Weights of whole rows, where top-p needs them and top-k does not cut; NaN for others."""
+        needed = (self.top_p < 1) & (self.top_k == 0) & self.total.isnan()
+        for row in rows[needed[rows]].tolist():
+            # One row at a time: torch may add up a single row in another order than several.
+            self.total[row] = _weights(scores[row], self.temperature[row]).sum(dtype=torch.float64)
+        return self.total[rows]
 
-def _total_weights(scores: Tensor, rows: Tensor, limits: _Limits) -> Tensor:
-    """float64[R]: weights of whole rows that top-p needs and top-k does not cut; 0 for others."""
-    total = torch.zeros(len(scores), dtype=torch.float64, device=scores.device)
-    for row in rows[(limits.top_p[rows] < 1) & (limits.top_k[rows] == 0)].tolist():
-        # One row at a time: torch may add up a single row in another order than several.
-        weights = (scores[row] - scores[row].amax()).exp()
-        total[row] = weights.sum(dtype=torch.float64)
-    return total
+
+def _weights(scores: Tensor, temperature: Tensor) -> Tensor:
+    """float32[V], proportional to the probabilities of one row."""
+    scaled = scores / temperature
+    return scaled.sub_(scaled.amax()).exp_()
 
 
 def _truncated(
-    scores: Tensor, rows: Tensor, limits: _Limits, total: Tensor, num_best: int
+    scores: Tensor, rows: Tensor, limits: _Limits, num_best: int
 ) -> tuple[Candidates, Tensor]:
     """Truncate rows by their `num_best` largest scores.
 
     Returns:
         The candidates, and bool[R']: whether `num_best` was enough for a row.
     """
-    values, ids = _ranked(scores, num_best)
+    chosen = scores if len(rows) == len(scores) else scores[rows]
+    values, ids = _ranked(chosen, limits.temperature[rows, None], num_best)
     top_k, top_p = limits.top_k[rows, None], limits.top_p[rows, None]
     last = values.gather(1, (top_k - 1).clamp(0, num_best - 1))
     # Beyond `num_best` the score is not known: nothing is cut, and the row comes again with more.
@@ -146,7 +174,7 @@ def _truncated(
     weights = (values - values[:, :1]).exp()
     mass = torch.where(is_kept, weights, 0.0).cumsum(dim=1, dtype=torch.float64)
     before = torch.nn.functional.pad(mass[:, :-1], (1, 0))
-    whole = torch.where(top_k > 0, mass[:, -1:], total[:, None])
+    whole = torch.where(top_k > 0, mass[:, -1:], limits.totals(scores, rows)[:, None])
     is_kept &= (top_p >= 1) | (before < top_p * whole)
     is_kept &= weights >= limits.min_p[rows, None]
     least = torch.where(is_kept, values, float("inf")).amin(dim=1)
@@ -161,12 +189,35 @@ def _truncated(
     return Candidates(rows, ids, weights.gather(1, order), is_kept.gather(1, order)), is_whole
 
 
-def _ranked(scores: Tensor, num_best: int) -> tuple[Tensor, Tensor]:
-    """The largest scores of each row, best first, and their ids; of equal scores the largest id first."""
+def _ranked(scores: Tensor, temperatures: Tensor, num_best: int) -> tuple[Tensor, Tensor]:
+    """The largest scores of each row after the temperature, best first, and their ids.
+
+    Of equal scores the largest id comes first. Division keeps the order, so that only the best are divided.
+    """
     if num_best == scores.shape[1]:
-        ascending = scores.sort(dim=1, stable=True)
+        ascending = (scores / temperatures).sort(dim=1, stable=True)
         return ascending.values.flip(1), ascending.indices.flip(1)
-    best = scores.topk(num_best, dim=1, sorted=False)
-    ids, by_id = best.indices.sort(dim=1, descending=True)
-    values, by_value = best.values.gather(1, by_id).sort(dim=1, descending=True, stable=True)
+    values, ids = _best(scores, num_best)
+    ids, by_id = ids.sort(dim=1, descending=True)
+    values = values.gather(1, by_id) / temperatures
+    values, by_value = values.sort(dim=1, descending=True, stable=True)
     return values, ids.gather(1, by_value)
+
+
+def _best(scores: Tensor, num_best: int) -> tuple[Tensor, Tensor]:
+    """The largest scores of each row and their ids, in any order.
+
+    The K largest scores lie in the K blocks with the largest maxima: a score outside of them is at most the least of
+    these maxima. So a few of them need the costly selection from few blocks only.
+    """
+    num_rows, vocab_size = scores.shape
+    if 8 * num_best * _BLOCK > vocab_size:
+        best = scores.topk(num_best, dim=1, sorted=False)
+        return best.values, best.indices
+    if vocab_size % _BLOCK:
+        scores = torch.nn.functional.pad(scores, (0, -vocab_size % _BLOCK), value=NEVER)
+    blocks = scores.view(num_rows, -1, _BLOCK)
+    chosen = blocks.amax(dim=2).topk(num_best, dim=1, sorted=False).indices
+    found = blocks.gather(1, chosen[:, :, None].expand(-1, -1, _BLOCK)).flatten(1)
+    values, places = found.topk(num_best, dim=1, sorted=False)
+    return values, chosen.gather(1, places // _BLOCK) * _BLOCK + places % _BLOCK
