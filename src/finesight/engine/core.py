@@ -101,6 +101,7 @@ class Core:
         """Remove a sequence; its last event has the answer so far."""
         self.scheduler.remove(sequence)
         sequence.transcript.finish_reason = "cancelled"
+        sequence.transcript.rewound = None
         return _event(sequence, "")
 
     def _draft(self) -> None:

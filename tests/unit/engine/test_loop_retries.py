@@ -200,8 +200,14 @@ def test_cache_and_positions_are_those_of_the_answer_without_the_dropped_tokens(
     model = load_model(tiny_model_folder)
     processor = Processor.from_folder(tiny_model_folder)
     sampling = Sampling(max_new_tokens=300, loop_retries=3, logprobs=0)
-    for group in (1, 3):
-        engine = Engine(model, processor, options=EngineOptions(max_sequences=group))
+    for group, options in (
+        (1, EngineOptions()),
+        (3, EngineOptions(max_sequences=3)),
+        (1, EngineOptions(draft_tokens=3)),
+        (2, EngineOptions(max_sequences=2, deterministic=True)),
+        (3, EngineOptions(max_sequences=3, prefix_cache=False)),
+    ):
+        engine = Engine(model, processor, options=options)
         outcomes = dict(engine.run([Request(conversation=question, sampling=sampling)] * group))
         for reply in outcomes.values():
             assert reply.notes, "the random model repeats itself"
