@@ -269,3 +269,23 @@ def test_a_fresh_process_answers_about_what_comes_through_a_pipe(tiny_model_fold
     assert done.returncode == 0, done.stderr
     assert done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_guessed_tokens_and_packed_weights_are_said_and_guesses_change_no_answer(
+    finesight, tiny_model_folder, picture_file
+):
+    words = ("ask", "a b c d a b c d a b", "--image", picture_file, "--max-new-tokens", 40)
+    words = (*words, "--model", tiny_model_folder, "--json")
+    plain, guessed = (finesight(*words, "--draft-tokens", number) for number in (0, 4))
+    before, after = json.loads(plain.out), json.loads(guessed.out)
+    assert before["text"] == after["text"]
+    assert before["usage"]["drafted_tokens"] == 0
+    counts = after["usage"]
+    if counts["drafted_tokens"]:
+        said = (
+            f"{counts['accepted_tokens']} of {counts['drafted_tokens']} guessed tokens were right"
+        )
+        assert said in guessed.err
+    packed = finesight(*words, "--weights", "bf16")
+    assert packed.code == 0, packed.err
+    assert "note: weights of the language model: bf16" in packed.err

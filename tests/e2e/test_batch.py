@@ -86,6 +86,26 @@ def test_an_item_answers_as_ask_does(batch, finesight, tiny_model_folder, pictur
     assert said(results(tmp_path / "out.jsonl")["a"]) + "\n" == asked.out
 
 
+def test_deterministic_items_have_the_same_log_probabilities_in_any_company(
+    batch, picture_file, tmp_path
+):
+    asked = {"logprobs": True, "top_logprobs": 2}
+    lines = [
+        line(f"{index}", picture(picture_file), text("a " * index), **asked)
+        for index in range(1, 6)
+    ]
+    write(tmp_path / "in.jsonl", *lines)
+    write(tmp_path / "one.jsonl", lines[3])
+    assert batch("in.jsonl", "many.jsonl", "--deterministic", "--concurrency", "5").code == 0
+    assert batch("one.jsonl", "alone.jsonl", "--deterministic").code == 0
+    together, alone = (
+        results(tmp_path / name)["4"]["response"]["body"]["choices"]
+        for name in ("many.jsonl", "alone.jsonl")
+    )
+    assert alone[0]["logprobs"]
+    assert together == alone
+
+
 def test_items_that_fail_do_not_stop_the_others(batch, picture_file, tmp_path):
     (tmp_path / "broken.png").write_bytes(picture_file.read_bytes()[:60])
     lines = [

@@ -51,6 +51,7 @@ def ask(
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     weights: options.Weights = None,
+    draft_tokens: options.DraftTokens = 0,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -66,4 +67,6 @@ def ask(
         given = options.given(locals())
         parts = options.media_of(context, image, video, pdf, pages)
         conversation = conversation_from(question, parts, given)
-        run(ModelChoice(model, device, dtype, weights), [conversation], given, outputs)
+        run(
+            ModelChoice(model, device, dtype, weights, draft_tokens), [conversation], given, outputs
+        )

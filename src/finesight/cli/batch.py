@@ -51,6 +51,15 @@ def batch(
     as_json: options.AsJson = False,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    weights: options.Weights = None,
+    draft_tokens: options.DraftTokens = 0,
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic",
+            help="Give each item the same answer whatever is computed beside it; slower.",
+        ),
+    ] = False,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -68,7 +77,8 @@ def batch(
         # Both files are checked before the model is opened.
         names = [served_model_name] if served_model_name else [model, Path(model).name]
         with Batch(source, target, names=names, retry_errors=retry_errors) as checked:
-            opened = _opened(ModelChoice(model, device, dtype), concurrency)
+            choice = ModelChoice(model, device, dtype, weights, draft_tokens)
+            opened = _opened(choice, concurrency, deterministic=deterministic)
             counts, seconds = _run(checked, opened)
         if as_json:
             print_json({**asdict(counts), "seconds": seconds, "model": model})
@@ -79,10 +89,11 @@ def batch(
             )
 
 
-def _opened(choice: ModelChoice, concurrency: int) -> Model:
+def _opened(choice: ModelChoice, concurrency: int, *, deterministic: bool) -> Model:
     """The model, which shows progress while its weights are loaded."""
     from finesight.api.checkpoints import find_checkpoint
     from finesight.api.model import open_model
+    from finesight.api.network import checked_weights
     from finesight.engine.options import EngineOptions
 
     progress = StageProgress()
@@ -99,7 +110,13 @@ def _opened(choice: ModelChoice, concurrency: int) -> Model:
         folder,
         device=choice.device,
         dtype=choice.dtype,
-        engine=EngineOptions(max_sequences=concurrency),
+        weights=checked_weights(choice.weights),
+        engine=EngineOptions(
+            max_sequences=concurrency,
+            max_step_tokens=max(2048, concurrency),
+            draft_tokens=choice.draft_tokens,
+            deterministic=deterministic,
+        ),
         on_stage=on_stage,
     )
 

@@ -48,11 +48,16 @@ def chat(
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     top_k: options.TopK = None,
+    min_p: options.MinP = None,
     repetition_penalty: options.RepetitionPenalty = None,
+    presence_penalty: options.PresencePenalty = None,
+    frequency_penalty: options.FrequencyPenalty = None,
     stop: options.Stop = None,
     seed: options.Seed = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    weights: options.Weights = None,
+    draft_tokens: options.DraftTokens = 0,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -65,7 +70,8 @@ def chat(
     with reported(debug=debug):
         given = options.given(locals())
         is_interactive = sys.stdin is not None and sys.stdin.isatty()
-        session = Session(ModelChoice(model, device, dtype), given, streams=True)
+        choice = ModelChoice(model, device, dtype, weights, draft_tokens)
+        session = Session(choice, given, streams=True)
         talk = Chat(session, is_interactive=is_interactive)
         if is_interactive:
             session.load()

@@ -91,6 +91,14 @@ Weights = Annotated[
         show_default="not packed",
     ),
 ]
+DraftTokens = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Guess up to N tokens a step from the prompt and check them; the answer is the same. 0 guesses none.",
+    ),
+]
 IMAGE = typer.Option(
     "--image",
     help="Picture: path, URL, folder of pictures, or - for standard input. Repeatable.",

@@ -33,12 +33,13 @@ _MOST_NOTED = 5
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """Name, device and dtype of a model, and the format of packed weights."""
+    """Name, device and dtype of a model, the format of packed weights, and the number of guessed tokens."""
 
     name: str
     device: str
     dtype: str | None
     weights: str | None = None
+    draft_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class Session:
         from finesight.api.checkpoints import find_checkpoint
         from finesight.api.model import open_model
         from finesight.api.network import checked_weights
+        from finesight.engine.options import EngineOptions
 
         self._streams = streams
         self._folder = find_checkpoint(choice.name)
@@ -142,6 +144,7 @@ class Session:
             device=choice.device,
             dtype=choice.dtype,
             weights=checked_weights(choice.weights),
+            engine=EngineOptions(draft_tokens=choice.draft_tokens),
             on_stage=lambda stage, done, total: self._progress(stage, done, total),
         )
         self.use(options)  # a wrong option is reported before media are read
@@ -318,6 +321,10 @@ def _print_end(answer: Answer, progress: StageProgress) -> None:
         f"{usage.completion_tokens} answer tokens at {rate:.1f} tokens/s, "
         f"finish: {answer.finish_reason}\n"
     )
+    if usage.drafted_tokens:
+        sys.stderr.write(
+            f"{usage.accepted_tokens} of {usage.drafted_tokens} guessed tokens were right\n"
+        )
     for note in answer.reply.notes:
         sys.stderr.write(f"note: {note}\n")
     for problem in answer.problems:
