@@ -27,6 +27,7 @@ BENCHES = {
     "windows": "time per patch of windowed attention, 16,384 patches against 1,024; 2 minutes",
     "harness": "time of the evaluation harness besides the model's; half a minute",
     "load": "loading a 3B-shaped checkpoint against reading its files; needs 8 GB of disk and of memory",
+    "kernels": "products and decoding with packed weights against torch and transformers; needs 8 GB of memory",
     "speed": "vision, prefill and decoding of the 3B shape against transformers; needs 17 GB of memory",
 }
 
@@ -104,7 +105,7 @@ def _check_device(device: str) -> None:
 
 
 def _run(names: list[str], shorten: int, device: str) -> Iterator[Comparison]:
-    from benchmarks import harness, media, network, start
+    from benchmarks import harness, kernels, media, network, start
 
     blocks, layers = max(32 // shorten, 1), max(36 // shorten, 1)
     runs: dict[str, Callable[[], Comparison | Iterable[Comparison]]] = {
@@ -115,6 +116,7 @@ def _run(names: list[str], shorten: int, device: str) -> Iterator[Comparison]:
         "windows": lambda: network.bench_windows(device=device),
         "harness": harness.bench_harness,
         "load": lambda: network.bench_load(blocks=blocks, layers=layers),
+        "kernels": lambda: kernels.bench_kernels(layers=min(layers, 9)),
         "speed": lambda: network.compare_with_transformers(
             blocks=blocks, layers=layers, device=device
         ),
