@@ -30,6 +30,7 @@ BENCHES = {
     "sampling": "time of a token by sampling setting, at a vocabulary of 152,064; a minute",
     "constrained": "answers under 500 drawn JSON Schemas: invalid ones, and speed against free ones; 5 minutes",
     "load": "loading a 3B-shaped checkpoint against reading its files; needs 8 GB of disk and of memory",
+    "kernels": "products and decoding with packed weights against torch and transformers; needs 8 GB of memory",
     "speed": "vision, prefill and decoding of the 3B shape against transformers; needs 17 GB of memory",
 }
 
@@ -107,7 +108,7 @@ def _check_device(device: str) -> None:
 
 
 def _run(names: list[str], shorten: int, device: str) -> Iterator[Comparison]:
-    from benchmarks import engine, harness, media, network, sampling, start
+    from benchmarks import engine, harness, kernels, media, network, sampling, start
 
     blocks, layers = max(32 // shorten, 1), max(36 // shorten, 1)
     runs: dict[str, Callable[[], Comparison | Iterable[Comparison]]] = {
@@ -121,6 +122,7 @@ def _run(names: list[str], shorten: int, device: str) -> Iterator[Comparison]:
         "sampling": sampling.bench_sampling,
         "constrained": sampling.bench_constrained,
         "load": lambda: network.bench_load(blocks=blocks, layers=layers),
+        "kernels": lambda: kernels.bench_kernels(layers=min(layers, 9)),
         "speed": lambda: network.compare_with_transformers(
             blocks=blocks, layers=layers, device=device
         ),
