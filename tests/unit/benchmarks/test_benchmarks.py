@@ -130,6 +130,7 @@ def test_names_are_listed_and_unknown_ones_refused(capsys):
         "sampling",
         "constrained",
         "load",
+        "kernels",
         "speed",
     ]
     assert main(["sped"]) == 2
