@@ -19,6 +19,8 @@ from finesight.geometry import Size
 THUMBNAIL_SIDE = 64
 """Longer side of a thumbnail, in pixels."""
 
+_Matrix = tuple[tuple[int, int], tuple[int, int]]
+
 
 class FrameConverter:
     """Turns frames into `uint8[H, W, 3]` of one size.
@@ -31,6 +33,9 @@ class FrameConverter:
     def __init__(self, stored: Size) -> None:
         self._stored = stored
         self._reformatter = VideoReformatter()
+        self._matrices: dict[int, _Matrix] = {}
+        """By rotation: `side_data` refers to its frame and back, so that the frame would stay in memory until the
+        garbage collector runs. A video has few rotations."""
 
     def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """Convert one frame."""
@@ -47,7 +52,9 @@ class FrameConverter:
         pixels: NDArray[np.uint8] = converted.to_ndarray().astype(np.uint8, copy=False)
         if has_alpha:
             pixels = _on_white(pixels)
-        return np.ascontiguousarray(_upright(pixels, frame))
+        if frame.rotation not in self._matrices:
+            self._matrices[frame.rotation] = _matrix(frame)
+        return np.ascontiguousarray(_upright(pixels, self._matrices[frame.rotation]))
 
 
 def upright_size(frame: VideoFrame) -> Size:
@@ -89,7 +96,7 @@ def _on_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return opaque
 
 
-def _matrix(frame: VideoFrame) -> tuple[tuple[int, int], tuple[int, int]]:
+def _matrix(frame: VideoFrame) -> _Matrix:
     """Directions of the display matrix: `((x from x, x from y), (y from x, y from y))`, each -1, 0 or 1.
 
     A rotation is rounded to a multiple of 90 degrees.
@@ -103,8 +110,8 @@ def _matrix(frame: VideoFrame) -> tuple[tuple[int, int], tuple[int, int]]:
     return (0, -1 if c < 0 else 1), (-1 if b < 0 else 1, 0)
 
 
-def _upright(pixels: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
-    (x_from_x, x_from_y), (y_from_x, y_from_y) = _matrix(frame)
+def _upright(pixels: NDArray[np.uint8], matrix: _Matrix) -> NDArray[np.uint8]:
+    (x_from_x, x_from_y), (y_from_x, y_from_y) = matrix
     if x_from_y:
         pixels = pixels.transpose(1, 0, 2)
     if x_from_x + x_from_y < 0:

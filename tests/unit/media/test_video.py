@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 from fractions import Fraction
 from itertools import pairwise
 
@@ -170,6 +171,19 @@ def test_rotation_metadata_is_applied(folder, config, degrees):
     found = open_video(VideoPart(source=path, nframes=4), config)
     assert found.size == Size(128, 72)
     assert numbers(found) == [0, 1, 2, 3]
+
+
+def test_frames_are_dropped_without_the_garbage_collector(folder, config):
+    path = write_clip(folder / "dropped.mp4", list(numbered(60)))
+    frames = open_video(VideoPart(source=path, nframes=60), config).frames()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in frames:
+            alive = sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+            assert alive <= 20  # some are in the decoder
+    finally:
+        gc.enable()
 
 
 def test_mirrored_display_matrix(folder, config):
