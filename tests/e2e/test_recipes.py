@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from finesight.config.load import read_recipe
+from finesight.conversation import Conversation, Message, TextPart
 from finesight.data.record import Glyph, Record, SceneObject, Truth
 from finesight.data.shards import write_shard
 from finesight.train import pretrain
@@ -44,13 +46,27 @@ def records():
         )
 
 
+def texts():
+    for index in range(4):
+        turns = (
+            Message("user", (TextPart(f"Say {index}."),)),
+            Message("assistant", (TextPart("So."),)),
+        )
+        meta = {"split": "train", "generator": "test", "seed": index}
+        yield Record(id=f"text-{index}", conversation=Conversation(turns), meta=meta)
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_recipe_takes_a_step(path, tmp_path):
     write_shard(tmp_path / "data" / "a.tar", records())
+    write_shard(tmp_path / "texts" / "a.tar", texts())
+    sources = [f'{{path="{tmp_path / "data"}"}}']
+    if "language" in tomllib.loads(path.read_text(encoding="utf-8")).get("loss", {}):
+        sources.append(f'{{path="{tmp_path / "texts"}", learn=false}}')
     changes = [
         f"model.folder={TINY}",
         f"model.start_from={TINY}",
-        f'data.source=[{{path="{tmp_path / "data"}"}}]',
+        f"data.source=[{', '.join(sources)}]",
         "data.pack_tokens=256",
         "data.pack_patches=256",
         "data.workers=1",

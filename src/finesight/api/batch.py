@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,9 +129,12 @@ class Batch:
         Raises:
             FinesightError: the output cannot be written, or the input changed while it was read.
         """
-        for index, outcome in model.engine.run(self._requests(model.defaults)):
-            self._take(index, outcome)
-            on_progress(self.counts)
+        requests = self._requests(model.defaults)
+        first = next(requests, None)
+        if first is not None:  # else no weights are needed
+            for index, outcome in model.engine.run(chain([first], requests)):
+                self._take(index, outcome)
+                on_progress(self.counts)
         if self._pending:
             raise _changed_meanwhile(self._source)
         on_progress(self.counts)

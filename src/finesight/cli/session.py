@@ -219,7 +219,11 @@ class Session:
             sample = request.encode(self.processor, self._progress)
             _print_notes([item.record for item in sample.vision][num_noted:])
             self.load()
-            yield from self._model.engine.submit(request, sample)
+            ticket = self._model.engine.submit(request, sample)
+            try:
+                yield from ticket
+            finally:
+                ticket.cancel()  # an answer that is stopped is not computed further
 
 
 def _print_model(name: str, folder: Path) -> None:

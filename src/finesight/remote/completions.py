@@ -35,20 +35,23 @@ _SAMPLING = {
     "temperature": "temperature",
     "top_p": "top_p",
     "top_k": "top_k",
+    "min_p": "min_p",
     "repetition_penalty": "repetition_penalty",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
     "seed": "seed",
 }
 """Field of a request -> field of `Sampling`."""
 
-_OTHERS = ("model", "messages", "n", "stop", "logprobs", "top_logprobs", "tools", "tool_choice")
+_OTHERS = (
+    *("model", "messages", "n", "stop", "logprobs", "top_logprobs", "tools", "tool_choice"),
+    "response_format",
+)
 
 _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
     "stream": (False,),
     "stream_options": (),
-    "frequency_penalty": (0,),
-    "presence_penalty": (0,),
     "logit_bias": ({},),
-    "response_format": ({"type": "text"},),
     "parallel_tool_calls": (True,),
     "modalities": (["text"],),
     "service_tier": ("auto", "default"),
@@ -175,9 +178,29 @@ def _sampling(given: Mapping[str, Any], defaults: Sampling) -> Sampling:
             )
     if "stop" in given:
         values["stop"] = given["stop"]
+    if (schema := _schema(given.get("response_format"))) is not None:
+        values["json_schema"] = schema
     sampling = replace(defaults, logprobs=_logprobs(given), **values)
     sampling.check()
     return sampling
+
+
+def _schema(wanted: Any) -> Mapping[str, Any] | None:
+    """The JSON Schema of a `response_format`; None for text."""
+    kind = wanted.get("type") if isinstance(wanted, dict) else None
+    if wanted is None or wanted == {"type": "text"}:
+        return None
+    if wanted == {"type": "json_object"}:
+        return {"type": "object"}
+    described = wanted.get("json_schema") if kind == "json_schema" else None
+    if not isinstance(described, dict) or not isinstance(described.get("schema"), dict):
+        raise ConfigError(
+            f"response_format is {shown(wanted)}",
+            hint='give {"type": "text"}, {"type": "json_object"}, or '
+            '{"type": "json_schema", "json_schema": {"name": ..., "schema": {...}}}',
+        )
+    schema: Mapping[str, Any] = described["schema"]
+    return schema
 
 
 def _logprobs(given: Mapping[str, Any]) -> int | None:
@@ -225,6 +248,12 @@ def completion(
             "prompt_tokens_details": {
                 "cached_tokens": first.usage.cached_tokens,
                 "visual_tokens": first.usage.visual_tokens,
+            },
+            "completion_tokens_details": {
+                "accepted_prediction_tokens": sum(each.usage.accepted_tokens for each in copies),
+                "rejected_prediction_tokens": sum(
+                    each.usage.drafted_tokens - each.usage.accepted_tokens for each in copies
+                ),
             },
         },
         "media": [media_dict(record) for record in first.media],

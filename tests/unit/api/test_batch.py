@@ -124,7 +124,7 @@ def test_blank_lines_and_a_byte_order_mark_are_left_out(files):
         (line("b") | {"url": "/v1/embeddings"}, "b", "line 2: url is '/v1/embeddings'"),
         (line("b") | {"priority": 1}, "b", "line 2: unknown key 'priority'"),
         (line("b") | {"body": None}, "b", "line 2: it has no body"),
-        (line("b", presence_penalty=1), "b", "presence_penalty is 1"),
+        (line("b", logit_bias={"5": 1}), "b", "logit_bias is"),
         (line("b", model="other"), "b", "model is 'other', but this batch runs with m"),
         (line("b", "fail"), "b", "it failed"),
     ],
@@ -311,7 +311,7 @@ def test_failed_items_stay_until_they_are_asked_again(files):
     assert batch.notes == ["1 failed items of an earlier run are asked again"]
 
 
-@pytest.mark.parametrize("bad", ["nonsense", json.dumps(line("b", presence_penalty=1))])
+@pytest.mark.parametrize("bad", ["nonsense", json.dumps(line("b", logit_bias={"5": 1}))])
 def test_a_failed_item_that_was_corrected_is_asked_again(files, bad):
     write(files, line("a", "one"), bad, line("c", "three"))
     run(files)

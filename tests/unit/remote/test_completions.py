@@ -80,6 +80,20 @@ def test_no_tool_is_shown_if_none_may_be_called():
 
 
 @pytest.mark.parametrize(
+    ("wanted", "schema"),
+    [
+        ({"type": "json_object"}, {"type": "object"}),
+        (
+            {"type": "json_schema", "json_schema": {"name": "a", "schema": {"const": 1}}},
+            {"const": 1},
+        ),
+    ],
+)
+def test_a_response_format_is_a_constraint(wanted, schema):
+    assert read(response_format=wanted).sampling == Sampling(max_new_tokens=7, json_schema=schema)
+
+
+@pytest.mark.parametrize(
     "field",
     [
         {"stream": False},
@@ -105,10 +119,16 @@ def test_a_field_that_asks_for_nothing_changes_nothing(field):
     ("field", "said"),
     [
         ({"stream": True}, "stream is True, which is not supported"),
-        ({"frequency_penalty": 0.5}, "frequency_penalty is 0.5"),
-        ({"presence_penalty": -1}, "presence_penalty is -1"),
+        ({"frequency_penalty": 3}, "frequency_penalty=3"),
+        ({"presence_penalty": "a lot"}, "presence_penalty='a lot'"),
         ({"logit_bias": {"5": 1}}, "logit_bias is"),
-        ({"response_format": {"type": "json_object"}}, "response_format is"),
+        ({"response_format": {"type": "xml"}}, "response_format is"),
+        ({"response_format": {"type": "json_schema"}}, "response_format is"),
+        ({"response_format": "json_object"}, "response_format is 'json_object'"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": "{}"}}},
+            "response_format is",
+        ),
         ({"parallel_tool_calls": False}, "parallel_tool_calls is False"),
         ({"tool_choice": "required", "tools": [TOOL]}, "tool_choice is 'required'"),
         ({"tools": "look"}, "tools is 'look'"),
