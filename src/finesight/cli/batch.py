@@ -68,9 +68,7 @@ def batch(
     Items that the output already contains are not asked again. The exit code is 1 if an item has an error.
     """
     with reported(debug=debug):
-        if not source.is_file():
-            what = "is not a regular file" if source.exists() else "does not exist"
-            raise ConfigError(f"{source} {what}", hint="give a file of JSON lines")
+        _check_input(source)
         check_writable(target, is_folder=False)
         from finesight.api.batch import Batch
 
@@ -87,6 +85,12 @@ def batch(
                 f"{counts.failed} of {counts.total} items failed; {target} says why",
                 hint="correct them in the input, or give --retry-errors, and run the same command again",
             )
+
+
+def _check_input(source: Path) -> None:
+    if not source.is_file():
+        what = "is not a regular file" if source.exists() else "does not exist"
+        raise ConfigError(f"{source} {what}", hint="give a file of JSON lines")
 
 
 def _opened(choice: ModelChoice, concurrency: int, *, deterministic: bool) -> Model:
