@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,11 +32,16 @@ BENCHES = {
     "constrained": "answers under 500 drawn JSON Schemas: invalid ones, and speed against free ones; 5 minutes",
     "load": "loading a 3B-shaped checkpoint against reading its files; needs 8 GB of disk and of memory",
     "kernels": "products and decoding with packed weights against torch and transformers; needs 8 GB of memory",
+    "llama": "decoding with packed weights against llama.cpp; needs --llama-bench and 8 GB of memory",
     "speed": "vision, prefill and decoding of the 3B shape against transformers; needs 17 GB of memory",
 }
 
 ON_ANY_DEVICE = ("windows", "speed")
 """Benchmarks of the network alone; the others measure the host."""
+
+
+ON_REQUEST = ("llama",)
+"""Benchmarks that run only when they are named, because they need another program."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -59,6 +65,12 @@ def bench(
     shorten: Annotated[
         int, typer.Option(min=1, help="Divide the depth of the 3B shape by this.")
     ] = 1,
+    llama_bench: Annotated[
+        Path | None,
+        typer.Option(
+            help="llama.cpp's program of this name, for the benchmark llama.", metavar="FILE"
+        ),
+    ] = None,
     device: Annotated[
         str, typer.Option(help=f"Torch device of the benchmarks {' and '.join(ON_ANY_DEVICE)}.")
     ] = "cpu",
@@ -75,10 +87,15 @@ def bench(
             for name, what in BENCHES.items():
                 typer.echo(f"{name:12s} {what}")
             return
-        chosen = _chosen(names or list(BENCHES if device == "cpu" else ON_ANY_DEVICE), device)
+        known = BENCHES if device == "cpu" else ON_ANY_DEVICE
+        chosen = _chosen(names or [name for name in known if name not in ON_REQUEST], device)
+        if "llama" in chosen and llama_bench is None:
+            raise ConfigError(
+                "benchmark 'llama' needs llama.cpp", hint="give --llama-bench its llama-bench"
+            )
         _check_device(device)
         found: list[Comparison] = []
-        for comparison in _run(chosen, shorten, device):
+        for comparison in _run(chosen, shorten, device, llama_bench):
             found.append(comparison)
             typer.echo(_line(comparison), err=as_json)
         if as_json:
@@ -107,8 +124,19 @@ def _check_device(device: str) -> None:
     checked_device(device)
 
 
-def _run(names: list[str], shorten: int, device: str) -> Iterator[Comparison]:
-    from benchmarks import engine, harness, kernels, media, network, sampling, start
+def _run(
+    names: list[str], shorten: int, device: str, llama_bench: Path | None
+) -> Iterator[Comparison]:
+    from benchmarks import (
+        engine,
+        harness,
+        kernels,
+        llama_cpp,
+        media,
+        network,
+        sampling,
+        start,
+    )
 
     blocks, layers = max(32 // shorten, 1), max(36 // shorten, 1)
     runs: dict[str, Callable[[], Comparison | Iterable[Comparison]]] = {
@@ -123,6 +151,9 @@ def _run(names: list[str], shorten: int, device: str) -> Iterator[Comparison]:
         "constrained": sampling.bench_constrained,
         "load": lambda: network.bench_load(blocks=blocks, layers=layers),
         "kernels": lambda: kernels.bench_kernels(layers=min(layers, 9)),
+        "llama": lambda: llama_cpp.compare_with_llama_cpp(
+            llama_bench or Path(), layers=min(layers, 9), threads=_torch_threads()
+        ),
         "speed": lambda: network.compare_with_transformers(
             blocks=blocks, layers=layers, device=device
         ),
@@ -131,6 +162,12 @@ def _run(names: list[str], shorten: int, device: str) -> Iterator[Comparison]:
         typer.echo(f"{name}: {BENCHES[name]}", err=True)
         found = runs[name]()
         yield from found if isinstance(found, Iterable) else [found]
+
+
+def _torch_threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
 
 
 def _line(comparison: Comparison) -> str:

@@ -17,10 +17,12 @@ import matplotlib as mpl
 mpl.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from finesight.config.sizes import named_config
 from finesight.geometry import Box, Clock, Resize, Size
+from finesight.kernels.formats import GROUP, TILE_ROWS, pack
 from finesight.processor.mrope import VisionSpan, mrope_position_ids, temporal_positions
 from finesight.processor.windows import window_order
 
@@ -179,12 +181,34 @@ def absolute_time() -> None:
     _save(figure, "absolute-time")
 
 
+def kernels() -> None:
+    """Places in memory of the codes of a few weights of one tile."""
+    rows, columns = 5, 12
+    codes = torch.zeros(TILE_ROWS, GROUP, dtype=torch.uint8)
+    codes[:rows, :columns] = torch.arange(1, rows * columns + 1).view(rows, columns)
+    memory = pack(codes, torch.zeros(TILE_ROWS, 1).half(), None, "int8").flatten().tolist()
+    figure, axes = plt.subplots(figsize=(11, 4.2))
+    for row in range(rows):
+        for column in range(columns):
+            place = memory.index(int(codes[row, column]))
+            colour = COLOURS[2 * (column // 4) + 1]
+            _cell(axes, column, rows - 1 - row, str(place), colour)
+        axes.text(-0.2, rows - 0.5 - row, f"output {row}", ha="right", va="center", fontsize=9)
+    for column in range(columns):
+        axes.text(column + 0.5, rows + 0.3, f"input {column}", ha="center", fontsize=7)
+    note = "first weights of a tile of 16 outputs; number: byte in memory; one colour: one load of a 64-byte register"
+    axes.text(-1.6, -0.6, note, fontsize=9)
+    _plain(axes, (-1.8, columns + 0.1), (-0.9, rows + 0.8))
+    _save(figure, "kernels")
+
+
 PICTURES: dict[str, Callable[[], None]] = {
     "mrope": mrope,
     "windows": windows,
     "packing": packing,
     "coordinates": coordinates,
     "absolute-time": absolute_time,
+    "kernels": kernels,
 }
 
 

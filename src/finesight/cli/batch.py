@@ -80,11 +80,15 @@ def batch(
             counts, seconds = _run(checked, opened)
         if as_json:
             print_json({**asdict(counts), "seconds": seconds, "model": model})
-        if counts.failed:
-            raise FinesightError(
-                f"{counts.failed} of {counts.total} items failed; {target} says why",
-                hint="correct them in the input, or give --retry-errors, and run the same command again",
-            )
+        _raise_if_failed(counts, target)
+
+
+def _raise_if_failed(counts: Counts, target: Path) -> None:
+    if counts.failed:
+        raise FinesightError(
+            f"{counts.failed} of {counts.total} items failed; {target} says why",
+            hint="correct them in the input, or give --retry-errors, and run the same command again",
+        )
 
 
 def _check_input(source: Path) -> None:

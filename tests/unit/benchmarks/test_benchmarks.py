@@ -6,15 +6,21 @@ import os
 from pathlib import Path
 
 import pytest
+from gguf import GGUFReader
 
 from benchmarks import sampling
 from benchmarks.__main__ import main
 from benchmarks.comparison import Comparison, best_in_turns
 from benchmarks.harness import bench_harness
+from benchmarks.kernels import bench_product
+from benchmarks.llama_cpp import compare_with_llama_cpp, write_random_gguf
 from benchmarks.media import bench_auto_frames, bench_long_video
 from benchmarks.network import bench_load, bench_windows, shortened_3b
 from benchmarks.sampling import bench_constrained, bench_sampling
 from benchmarks.start import bench_busy, bench_start
+from finesight.errors import ConfigError
+from tests.support.compiled import compiled
+from tests.support.model_cases import small_config
 
 
 def test_a_speed_is_met_from_below_and_a_cost_from_above():
@@ -116,6 +122,40 @@ def started_from_here(text):
     return [command for command in commands if text in command]
 
 
+def test_products_are_compared_in_each_format():
+    compiled()
+    found = list(bench_product(32, 64, 1))
+    assert [each.name.split()[7].strip(",") for each in found] == [
+        "bf16",
+        "int8",
+        "int4",
+        "int4_min",
+    ]
+    assert all(each.ratio > 0 and "GB/s" in each.note for each in found)
+
+
+def test_random_gguf_files_have_the_shape(tmp_path):
+    changed = {"hidden_size": 256, "num_attention_heads": 16, "intermediate_size": 64}
+    text = small_config().text.model_copy(update=changed)
+    for kind in ("BF16", "Q8_0", "Q4_0"):
+        write_random_gguf(tmp_path / "random.gguf", text, kind)
+        tensors = {each.name: each for each in GGUFReader(tmp_path / "random.gguf").tensors}
+        assert len(tensors) == 2 + 3 * 12
+        assert tensors["blk.1.ffn_gate.weight"].tensor_type.name == kind
+        assert tensors["blk.1.ffn_gate.weight"].shape.tolist() == [256, 64]
+        assert tensors["token_embd.weight"].tensor_type.name == {"Q4_0": "Q6_K"}.get(kind, kind)
+
+
+def test_a_program_that_is_not_llama_bench(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be run"):
+        list(compare_with_llama_cpp(tmp_path / "missing", layers=1, threads=1))
+
+
+def test_the_comparison_with_llama_cpp_needs_its_program(capsys):
+    assert main(["llama"]) == 2
+    assert "needs llama.cpp" in capsys.readouterr().err
+
+
 def test_names_are_listed_and_unknown_ones_refused(capsys):
     assert main(["--list"]) == 0
     listed = capsys.readouterr().out
@@ -131,6 +171,7 @@ def test_names_are_listed_and_unknown_ones_refused(capsys):
         "constrained",
         "load",
         "kernels",
+        "llama",
         "speed",
     ]
     assert main(["sped"]) == 2

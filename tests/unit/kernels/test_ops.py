@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -194,3 +197,41 @@ def test_shapes_that_do_not_fit():
         ops.decode_attention(q, keys, values, table, lengths.fill_(13))
     with pytest.raises(LayoutError, match="of a cache of 4 blocks"):
         ops.decode_attention(q, keys[:4], values[:4], table.fill_(4), lengths.fill_(1))
+
+
+FORKED = """
+import os, torch, warnings
+warnings.simplefilter("ignore")
+from finesight.kernels import formats, ops
+torch.set_num_threads(2)
+weight, x = formats.quantise(torch.ones(64, 64), "int8"), torch.ones(1, 64)
+expected = ops.linear(x, weight, None, 64)
+child = os.fork()
+if child == 0:
+    os._exit(0 if torch.equal(ops.linear(x, weight, None, 64), expected) else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), torch.equal(ops.linear(x, weight, None, 64), expected))
+"""
+
+
+def test_a_forked_process_has_threads_of_its_own():
+    compiled()
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split() == ["0", "True"], done.stderr
+
+
+def test_several_threads_of_python_take_turns():
+    compiled()
+    weights = [quantise(torch.randn(200, 96), "int4") for _ in range(4)]
+    x = torch.randn(5, 96)
+    expected = [ops.linear(x, weight, None, 200) for weight in weights]
+
+    def repeat(index):
+        return all(
+            torch.equal(ops.linear(x, weights[index], None, 200), expected[index])
+            for _ in range(50)
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(repeat, range(4))) == [True] * 4
