@@ -35,6 +35,7 @@ from finesight.engine.sequence import Sequence
 from finesight.engine.transcript import Transcript
 from finesight.engine.worker import Ticket, Worker
 from finesight.errors import ConfigError, FinesightError
+from finesight.model.fused import use_kernels
 from finesight.model.vl import VisionLanguageModel
 from finesight.processor.processor import Processor
 from finesight.text.special_tokens import IM_END
@@ -67,6 +68,8 @@ class Engine:
     ) -> None:
         options.check()
         self.model = model.eval()
+        if options.kernels and isinstance(model, VisionLanguageModel):
+            use_kernels(model)
         self.processor = processor
         # <|im_end|> ends every turn of the chat format; configurations of fine-tuned models often omit it.
         turn_end = processor.tokenizer.special_id(IM_END)

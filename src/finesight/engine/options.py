@@ -48,6 +48,8 @@ class EngineOptions:
         media_memory_mb: memory of the patches of unfinished requests, in MB; callers wait while it is used up.
         vision_cache_mb: memory of the visual tokens that are kept for further questions, in MB.
         vision_cache_folder: folder where they are kept, too; of one model only.
+        kernels: whether the CPU kernels compute steps of few rows if the weights are bfloat16 on a CPU; they round less
+            often than torch's layers, and read the weights faster.
         deterministic: whether a request has the same bits whatever runs beside it: sequences share no forward pass.
         draft_tokens: most tokens per step that are guessed from the prompt and checked by the model (prompt lookup);
             0 guesses none. The answer is the same.
@@ -63,6 +65,7 @@ class EngineOptions:
     media_memory_mb: float = 2000.0
     vision_cache_mb: float = 256.0
     vision_cache_folder: Path | None = None
+    kernels: bool = True
     deterministic: bool = False
     draft_tokens: int = 0
 

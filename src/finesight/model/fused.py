@@ -10,7 +10,7 @@ Legend: T rows, D width, B blocks of the longest sequence.
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -28,14 +28,18 @@ from finesight.kernels.library import (
     library,
 )
 from finesight.model.cache import KVCache
+from finesight.model.lora import LoRALinear
 from finesight.model.rope import Rotary
+
+if TYPE_CHECKING:
+    from finesight.model.vl import VisionLanguageModel
 
 
 class FusedDecoder:
-    """The layers of a text decoder with packed weights, as one operation.
+    """The layers of a text decoder as one operation.
 
     Args:
-        layers: `TextLayer`s whose linear layers are packed.
+        layers: `TextLayer`s whose linear layers are packed, or plain ones in bfloat16.
         norm: the final norm.
         config: the decoder's shape.
     """
@@ -45,6 +49,8 @@ class FusedDecoder:
         self._struct: DecoderStruct | None = None
         self._kept: list[Any] = []
         """What the structure points to."""
+        self._read: list[tuple[int, int]] = []
+        """Address and version of the tensors that the structure was made from, and the layers by identity."""
 
     def fits(self, states: Tensor, plan: AttentionPlan, kv: KVCache | None) -> bool:
         """Whether a step can run here: few rows over a paged cache that the kernels can read."""
@@ -59,7 +65,28 @@ class FusedDecoder:
             and kv.keys.is_contiguous()
             and kv.values.is_contiguous()
             and library() is not None
+            and self._can_be_read()
         )
+
+    def _can_be_read(self) -> bool:
+        """Whether all weights are in a format of the kernels; weights that changed are looked up again."""
+        linears = [one for layer in self._layers for one in _linears(layer)]
+        norms = [one for layer in self._layers for one in _norms(layer)]
+        biases = [one.bias for one in linears if one.bias is not None]
+        tensors = [one.weight for one in (*linears, *norms, self._norm)] + biases
+        found = [
+            (one.data_ptr(), 0 if one.is_inference() else one._version)  # copies are made of some
+            for one in tensors
+        ]
+        found += [(id(one), 0) for one in linears]  # one with an adapter has the weight of the old one
+        if found == self._read:
+            return True
+        self._struct, self._read = None, []
+        self._kept.clear()
+        if not all(_is_readable(one) for one in linears):
+            return False
+        self._read = found
+        return True
 
     def __call__(self, states: Tensor, rotary: Rotary, plan: AttentionPlan, kv: KVCache) -> Tensor:
         """Run all layers and the final norm; new keys and values are written to the cache.
@@ -127,24 +154,60 @@ class FusedDecoder:
         return self._struct
 
     def _layer(self, layer: Any) -> LayerStruct:
-        attention, mlp = layer.self_attn, layer.mlp
-        projections = (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
         linears = [
-            LinearStruct.of(one.weight, one.bias, one.out_features, one.in_features)
-            for one in (*projections, mlp.gate_proj, mlp.up_proj, mlp.down_proj)
+            LinearStruct.of(one.weight, self._bias(one.bias), one.out_features, one.in_features)
+            for one in _linears(layer)
         ]
-        return LayerStruct(
-            self._vector(layer.input_layernorm),
-            *linears[:4],
-            self._vector(layer.post_attention_layernorm),
-            *linears[4:],
-        )
+        before, after = (self._vector(norm) for norm in _norms(layer))
+        return LayerStruct(before, *linears[:4], after, *linears[4:])
+
+    def _bias(self, bias: Tensor | None) -> Tensor | None:
+        """A bias as float32."""
+        if bias is None:
+            return None
+        self._kept.append(bias.detach().float().contiguous())
+        return self._kept[-1]  # type: ignore[no-any-return]  # a list of several kinds
 
     def _vector(self, norm: Any) -> int:
         """Address of the weights of a norm as float32."""
         values = norm.weight.detach().float().contiguous()
         self._kept.append(values)
         return int(values.data_ptr())
+
+
+def _linears(layer: Any) -> tuple[Any, ...]:
+    """The linear layers of a `TextLayer`, in the order of the kernels."""
+    attention, mlp = layer.self_attn, layer.mlp
+    projections = (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
+    return (*projections, mlp.gate_proj, mlp.up_proj, mlp.down_proj)
+
+
+def _norms(layer: Any) -> tuple[Any, Any]:
+    return layer.input_layernorm, layer.post_attention_layernorm
+
+
+def _is_readable(linear: Any) -> bool:
+    """Whether the kernels can read a layer's weight as it is."""
+    weight = linear.weight
+    is_format = weight.dtype in (torch.bfloat16, torch.uint8) and weight.is_contiguous()
+    return is_format and weight.device.type == "cpu" and not isinstance(linear, LoRALinear)
+
+
+def use_kernels(model: VisionLanguageModel) -> bool:
+    """Let steps of few rows be computed by the CPU kernels, if they can read the weights: on a CPU, in bfloat16.
+
+    The weights are not changed, so the model can still be saved, moved or trained. Without compiled kernels nothing
+    changes, because their twins would be slower than the layers.
+
+    Returns:
+        Whether the kernels are used.
+    """
+    if model.device.type != "cpu" or model.dtype != torch.bfloat16 or library() is None:
+        return False
+    if model.model.fused is None:
+        model.model.fused = FusedDecoder(model.model.layers, model.model.norm, model.config.text)
+        model.lm_head.uses_kernels = True
+    return True
 
 
 def _rows_of(plan: AttentionPlan) -> tuple[Tensor, Tensor]:

@@ -15,11 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from finesight.kernels import ops
+
 _LOGITS_PER_CHUNK = 2**21
 """Logits per chunk of `loss`: 8 MiB of float32, which fit a last-level cache."""
 
 _MIN_CHUNK_ROWS = 64
 """Minimum rows per chunk for any vocabulary; fewer make the matrix product inefficient."""
+
+
+_KERNEL_ROWS = 32
+"""Most rows for the CPU kernels; with more, oneDNN is faster."""
 
 
 class OutputHead(nn.Module):
@@ -32,10 +38,14 @@ class OutputHead(nn.Module):
         width: D.
         vocab_size: V.
         tied_to: the token embedding whose weight is shared; None gives the head a weight of its own.
+
+    Attributes:
+        uses_kernels: whether few rows are computed by the CPU kernels, see `model.fused.use_kernels`.
     """
 
     def __init__(self, width: int, vocab_size: int, *, tied_to: nn.Embedding | None) -> None:
         super().__init__()
+        self.uses_kernels = False
         # The tuple keeps the embedding from being registered as a submodule under a second name.
         self._tied_to = None if tied_to is None else (tied_to,)
         if tied_to is None:
@@ -51,7 +61,10 @@ class OutputHead(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Logits `[R, V]` of hidden states `[R, D]`, in their dtype."""
-        return functional.linear(rows, self._vocabulary())
+        weight = self._vocabulary()
+        if self.uses_kernels and _suits_kernels(rows, weight):
+            return ops.linear(rows, weight, None, weight.shape[0])
+        return functional.linear(rows, weight)
 
     def loss(
         self, rows: Tensor, targets: Tensor, row_weights: Tensor | None = None
@@ -83,6 +96,17 @@ class OutputHead(nn.Module):
     def _vocabulary(self) -> Tensor:
         """`[V, D]`, the direction of each token."""
         return self.weight if self._tied_to is None else self._tied_to[0].weight
+
+
+def _suits_kernels(rows: Tensor, weight: Tensor) -> bool:
+    """Whether the kernels can and should multiply these rows."""
+    is_bf16 = rows.dtype == weight.dtype == torch.bfloat16
+    return (
+        is_bf16
+        and weight.device.type == "cpu"
+        and rows.shape[0] <= _KERNEL_ROWS
+        and not (torch.is_grad_enabled() and (rows.requires_grad or weight.requires_grad))
+    )
 
 
 class _LinearCrossEntropy(torch.autograd.Function):

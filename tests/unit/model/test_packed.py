@@ -13,7 +13,8 @@ from finesight.errors import ConfigError
 from finesight.kernels import ops
 from finesight.kernels.formats import quantise, unpack
 from finesight.model.cache import KVCache
-from finesight.model.lora import add_lora
+from finesight.model.fused import use_kernels
+from finesight.model.lora import add_lora, merge_lora
 from finesight.model.packed import PackedLinear, pack_weights, packed_as
 from finesight.model.vl import VisionLanguageModel
 from tests.support.compiled import compiled
@@ -222,3 +223,38 @@ def adapted():
 def test_unknown_formats():
     with pytest.raises(ConfigError, match="weights is 'int3', expected one of bf16, int8, int4"):
         pack_weights(model_of(), "int3")
+
+
+def test_plain_bfloat16_weights_are_read_as_they_are_and_changes_are_seen():
+    """Weights changed in place, replaced, or given adapters: the step is that of the layers every time."""
+    model = model_of(dtype=torch.bfloat16)
+    assert use_kernels(model)
+
+    def check(*, is_read: bool = True) -> None:
+        fused = decoded(model)
+        assert (model.model.fused._struct is not None) == is_read
+        kept, model.model.fused, model.lm_head.uses_kernels = model.model.fused, None, False
+        layers = decoded(model)
+        model.model.fused, model.lm_head.uses_kernels = kept, True
+        assert error(fused, layers) < 0.03
+
+    check()
+    with torch.no_grad():
+        model.model.layers[0].input_layernorm.weight.mul_(3.0)
+        model.model.layers[1].self_attn.q_proj.bias.add_(2.0)
+        model.model.layers[1].mlp.up_proj.weight.neg_()
+    check()
+    changed = {name: value * 0.5 for name, value in model.state_dict().items()}
+    model.load_state_dict(changed, assign=True)
+    check()
+    add_lora(model, ["model.layers.0.self_attn.q_proj"], rank=2, alpha=2.0, seed=0)
+    model.bfloat16()
+    check(is_read=False)
+    merge_lora(model)
+    check()
+    model.float()
+    check(is_read=False)
+
+
+def test_kernels_are_for_bfloat16_on_a_cpu():
+    assert not use_kernels(model_of())
