@@ -32,7 +32,7 @@ from finesight.errors import ConfigError, MissingWeights, WeightsError
 from finesight.model.packed import Weights, from_packed, pack_weights, packed_tensors
 from finesight.model.shards import write_tensors
 from finesight.model.vl import VisionLanguageModel
-from finesight.model.weights import load_model
+from finesight.model.weights import load_model, stored_blocks
 
 FILE, RECEIPT = "packed.safetensors", "packed.json"
 
@@ -166,8 +166,10 @@ def open_packed(folder: Path, weights: Weights | None, *, attention: str) -> Vis
             f"{path} is damaged: size and checksum are {found}, expected {(receipt.size_bytes, receipt.checksum)}",
             hint="write it again with `finesight quantize`",
         )
+    # The configuration may describe quantised weights that these were made from.
+    config = ModelConfig.from_folder(folder).model_copy(update={"quantisation": None})
     with torch.device("meta"):
-        model = VisionLanguageModel(ModelConfig.from_folder(folder), attention=attention)
+        model = VisionLanguageModel(config, attention=attention)
     try:
         with safe_open(path, framework="pt") as stored:
             tensors = {name: stored.get_tensor(name) for name in stored.offset_keys()}
@@ -199,8 +201,19 @@ def read_receipt(folder: Path) -> Receipt:
 def _packed(
     folder: Path, weights: Weights, dtype: torch.dtype | None, attention: str
 ) -> VisionLanguageModel:
-    model = load_model(folder, dtype=dtype, attention=attention)
-    pack_weights(model, weights)
+    stored = ModelConfig.from_folder(folder).quantisation
+    keeps_codes = stored is not None and weights == f"int{stored.bits}"
+    with warnings.catch_warnings():
+        if keeps_codes:  # the note that layers were dequantised would be wrong
+            warnings.filterwarnings("ignore", message=".*: dequantised")
+        model = load_model(folder, dtype=dtype, attention=attention)
+    codes = list(stored_blocks(folder)) if keeps_codes else []
+    pack_weights(model, weights, codes=codes)
+    if keeps_codes:
+        warnings.warn(
+            f"{folder}: the stored codes of {len(codes)} layers are kept; other layers are rounded to {weights}",
+            stacklevel=3,
+        )
     return model
 
 

@@ -78,7 +78,9 @@ class FusedDecoder:
             (one.data_ptr(), 0 if one.is_inference() else one._version)  # copies are made of some
             for one in tensors
         ]
-        found += [(id(one), 0) for one in linears]  # one with an adapter has the weight of the old one
+        found += [
+            (id(one), 0) for one in linears
+        ]  # one with an adapter has the weight of the old one
         if found == self._read:
             return True
         self._struct, self._read = None, []

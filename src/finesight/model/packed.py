@@ -12,7 +12,7 @@ Legend: R rows, K inputs, N outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, get_args
 
 import torch
@@ -21,10 +21,11 @@ from torch.nn import functional
 
 from finesight.errors import ConfigError, WeightsError
 from finesight.kernels import ops
-from finesight.kernels.formats import Format, format_of, packed_shape, unpack
+from finesight.kernels.formats import Format, format_of, pack, packed_shape, unpack
 from finesight.model.fused import FusedDecoder
 from finesight.model.head import OutputHead
 from finesight.model.lora import LoRALinear
+from finesight.model.quantised import Blocks
 from finesight.model.vl import VisionLanguageModel
 
 Weights = Literal["bf16", "int8", "int4"]
@@ -66,6 +67,16 @@ class PackedLinear(nn.Module):
         """A layer's weight, rounded to a format."""
         return cls(
             ops.quantise(linear.weight.detach(), _format_for(linear.weight, weights)),
+            linear.bias,
+            in_features=linear.in_features,
+            out_features=linear.out_features,
+        )
+
+    @classmethod
+    def of_codes(cls, linear: nn.Linear, blocks: Blocks) -> PackedLinear:
+        """A layer whose weight is stored quantised, in the order of the kernels."""
+        return cls(
+            pack(*blocks),
             linear.bias,
             in_features=linear.in_features,
             out_features=linear.out_features,
@@ -142,7 +153,13 @@ class PackedHead(OutputHead):
         )
 
 
-def pack_weights(model: VisionLanguageModel, weights: Weights, *, vision: bool = False) -> None:
+def pack_weights(
+    model: VisionLanguageModel,
+    weights: Weights,
+    *,
+    vision: bool = False,
+    codes: Iterable[tuple[str, Blocks]] = (),
+) -> None:
     """Replace the linear layers of the language model by packed ones, in place.
 
     Each weight is released as soon as it is packed. The token embedding and the norms stay as they are.
@@ -152,12 +169,17 @@ def pack_weights(model: VisionLanguageModel, weights: Weights, *, vision: bool =
         weights: "bf16" rounds only weights of a higher precision; "int8" and "int4" round to 8 and 4 bits in
             groups of 32 columns.
         vision: also pack the vision tower.
+        codes: codes of layers that are stored quantised, by the name of their weight; they are not rounded again.
 
     Raises:
         ConfigError: an unknown format, a model on another device, with adapters, or packed already.
     """
     _check(model, weights)
     with torch.inference_mode(False), torch.no_grad():
+        for name, blocks in codes:
+            parent, _, own = name.removesuffix(".weight").rpartition(".")
+            linear = getattr(model.get_submodule(parent), own)
+            setattr(model.get_submodule(parent), own, PackedLinear.of_codes(linear, blocks))
         for part in (model.model, model.visual) if vision else (model.model,):
             _replace_linears(part, weights)
         model.lm_head = PackedHead(model.lm_head, _packed_head(model.lm_head, weights))

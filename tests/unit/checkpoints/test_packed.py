@@ -20,9 +20,11 @@ from finesight.checkpoints.packed import (
     write_packed,
 )
 from finesight.errors import ConfigError, FinesightError, MissingWeights, WeightsError
+from finesight.kernels.formats import unpack
 from finesight.model.packed import packed_as, packed_tensors
 from finesight.model.weights import load_model
 from tests.support.compiled import compiled
+from tests.support.quantised_checkpoints import Scheme, wide_model, write
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -180,3 +182,43 @@ def test_files_of_any_length_have_a_checksum(tmp_path):
         (tmp_path / "file").write_bytes(b"\x01" * count)
         found.add(packed._sizes(tmp_path / "file"))
     assert len({checksum for _, checksum in found}) == 17
+
+
+@pytest.mark.parametrize(
+    ("scheme", "weights", "most"),
+    [
+        (Scheme(group_size=128), "int4", 1e-3),
+        (Scheme(method="gptq", is_symmetric=True), "int4", 1e-6),
+        (Scheme(method="gptq", bits=8, is_symmetric=True), "int8", 1e-6),
+    ],
+)
+def test_stored_codes_are_kept(tmp_path, scheme, weights, most):
+    """Each packed weight is the stored one; the second start maps the same."""
+    folder = tmp_path / "quantised"
+    exact = write(wide_model(), folder, scheme)
+    with (
+        pytest.warns(UserWarning, match="packing"),
+        pytest.warns(UserWarning, match="the stored codes of 14 layers are kept"),
+    ):
+        first = load_packed(folder, weights, cache=tmp_path / "kept")
+    second = load_packed(folder, weights, cache=tmp_path / "kept")
+    for model in (first, second):
+        assert model.config.quantisation is None
+        for name, value in exact.items():
+            if name.endswith("_proj.weight") and name.startswith("model.layers."):
+                layer = model.get_submodule(name.removesuffix(".weight"))
+                found = unpack(layer.weight, layer.out_features, layer.in_features)
+                assert float((found - value).norm() / value.norm()) < most, name
+
+
+def test_codes_of_other_bits_are_rounded_anew(tmp_path):
+    exact = write(wide_model(), tmp_path / "quantised")
+    with (
+        pytest.warns(UserWarning, match="packing"),
+        pytest.warns(UserWarning, match="dequantised"),
+    ):
+        model = load_packed(tmp_path / "quantised", "int8", cache=tmp_path / "kept")
+    layer = model.get_submodule("model.layers.0.mlp.up_proj")
+    value = exact["model.layers.0.mlp.up_proj.weight"]
+    found = unpack(layer.weight, layer.out_features, layer.in_features)
+    assert float((found - value).norm() / value.norm()) < 0.01
