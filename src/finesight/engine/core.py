@@ -17,7 +17,7 @@ from torch import Tensor
 from finesight.batch import pack
 from finesight.conversation import StreamEvent
 from finesight.engine.block_pool import BlockPool
-from finesight.engine.feature_cache import FeatureCache
+from finesight.engine.feature_cache import FeatureCache, tower_digest
 from finesight.engine.lookup import draft
 from finesight.engine.nonfinite import first_nonfinite
 from finesight.engine.options import EngineOptions, make_cache
@@ -64,8 +64,11 @@ class Core:
             shares_prefixes=options.prefix_cache,
             is_deterministic=options.deterministic,
         )
+        folder = options.vision_cache_folder
         features = FeatureCache(
-            int(options.vision_cache_mb * _BYTES_PER_MB), options.vision_cache_folder
+            int(options.vision_cache_mb * _BYTES_PER_MB),
+            folder,
+            tower="" if folder is None else tower_digest(model.visual),
         )
         self._runner = Runner(model, kv, features, on_stage)
 

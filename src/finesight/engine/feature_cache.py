@@ -6,15 +6,19 @@ The key is `VisionInput.digest`: equal pixels, grid and clock. The least recentl
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from finesight import files
 from finesight.errors import EngineError
+
+_PROBED = 16
+"""First values of each weight that `tower_digest` reads."""
 
 
 class FeatureCache:
@@ -22,13 +26,14 @@ class FeatureCache:
 
     Args:
         max_bytes: most memory; larger entries are not kept in memory.
-        folder: where every entry is stored, too; of one model and dtype only. None stores nothing.
+        folder: where every entry is stored, too; several models may share it. None stores nothing.
+        tower: `tower_digest` of the model; needed with a folder.
     """
 
-    def __init__(self, max_bytes: int, folder: Path | None = None) -> None:
+    def __init__(self, max_bytes: int, folder: Path | None = None, *, tower: str = "") -> None:
         self.max_bytes = max_bytes
         self.num_bytes = 0
-        self._folder = folder
+        self._folder = None if folder is None else folder / tower
         self._entries: OrderedDict[str, Tensor] = OrderedDict()
 
     def get(self, digest: str) -> Tensor | None:
@@ -81,3 +86,13 @@ class FeatureCache:
     def _path(self, digest: str) -> Path:
         assert self._folder is not None
         return self._folder / f"{digest}.safetensors"
+
+
+def tower_digest(tower: nn.Module) -> str:
+    """Hash of a vision tower: names, shapes, dtypes, sums and first values of its weights, which takes no time."""
+    content = hashlib.blake2b(digest_size=8)
+    for name, weight in (*tower.named_parameters(), *tower.named_buffers()):
+        values = weight.detach().flatten()
+        probe = [float(values.double().sum()), *values[:_PROBED].double().tolist()]
+        content.update(repr((name, tuple(weight.shape), weight.dtype, probe)).encode())
+    return content.hexdigest()

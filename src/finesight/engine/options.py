@@ -47,7 +47,7 @@ class EngineOptions:
         prefix_cache: whether a prompt reuses keys and values of an earlier request with the same beginning.
         media_memory_mb: memory of the patches of unfinished requests, in MB; callers wait while it is used up.
         vision_cache_mb: memory of the visual tokens that are kept for further questions, in MB.
-        vision_cache_folder: folder where they are kept, too; of one model only.
+        vision_cache_folder: folder where they are kept, too; several models may share it.
         kernels: whether the CPU kernels compute steps of few rows if the weights are bfloat16 on a CPU; they round less
             often than torch's layers, and read the weights faster.
         deterministic: whether a request has the same bits whatever runs beside it: sequences share no forward pass.

@@ -29,6 +29,7 @@ class ScriptedModel(torch.nn.Module):
         self.script = script
         self.opening = opening
         self.lm_head = torch.nn.Identity()
+        self.visual = torch.nn.Identity()
         self.broken: set[tuple[int, int]] = set()
         """Place of a sequence and step of logits that are NaN."""
         self.vision_calls = 0

@@ -98,12 +98,32 @@ def test_visual_tokens_in_a_folder_outlive_the_cache_and_a_broken_file_is_made_a
     rows = torch.randn(3, 4)
     FeatureCache(0, tmp_path / "seen").put("a", rows)
     assert torch.equal(FeatureCache(0, tmp_path / "seen").get("a"), rows)
-    (file,) = (tmp_path / "seen").iterdir()
+    (file,) = (tmp_path / "seen").rglob("*.safetensors")
     file.write_bytes(file.read_bytes()[:20])
     cache = FeatureCache(0, tmp_path / "seen")
     assert cache.get("a") is None
     cache.put("a", rows)
     assert torch.equal(cache.get("a"), rows)
+
+
+def test_models_that_share_a_folder_do_not_share_visual_tokens(
+    tiny_model_folder, picture, tmp_path
+):
+    from finesight.model.weights import load_model
+    from finesight.processor.processor import Processor
+
+    processor = Processor.from_folder(tiny_model_folder)
+    options = EngineOptions(vision_cache_folder=tmp_path)
+    found = []
+    for change in (0.0, 0.5):
+        model = load_model(tiny_model_folder).float()
+        with torch.no_grad():
+            model.visual.merger.mlp[2].bias.add_(change)
+        engine = Engine(model, processor, options=options)
+        reply = engine.respond([conversation(picture)], Sampling(max_new_tokens=2, logprobs=0))[0]
+        found.append(reply.logprobs[0].logprob)
+    assert found[0] != found[1]
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
