@@ -106,7 +106,12 @@ def started_from_here(text):
 def test_products_are_compared_in_each_format():
     compiled()
     found = list(bench_product(32, 64, 1))
-    assert [each.name.split()[7].strip(",") for each in found] == ["bf16", "int8", "int4", "int4_min"]
+    assert [each.name.split()[7].strip(",") for each in found] == [
+        "bf16",
+        "int8",
+        "int4",
+        "int4_min",
+    ]
     assert all(each.ratio > 0 and "GB/s" in each.note for each in found)
 
 
