@@ -9,6 +9,7 @@ tensor in the same run.
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
     import torch
 
     from finesight.config.model import ModelConfig
-    from finesight.model.vl import VisionLanguageModel
+    from finesight.model.packed import Weights
 
 SHAPES = ((576, 576), (1536, 576), (576, 1536), (2048, 2048), (11008, 2048), (2048, 11008))
 """Outputs and inputs of linear layers at 135 million and at 3 billion parameters."""
 
-DECODE_BARS = {"bf16": 2.2, "int8": 4.0, "int4": 7.0}
+DECODE_BARS: dict[Weights, float] = {"bf16": 2.2, "int8": 4.0, "int4": 7.0}
 """Decoding against transformers in bfloat16."""
 
 _COLD_BYTES = 96 * 2**20
@@ -96,14 +97,11 @@ def bench_embedded(rounds: int) -> Iterator[Comparison]:
     """Decoding with a decoder in the shape of the embedded model `small`, against reading its weights."""
     import torch
 
-    from finesight.model.packed import pack_weights
-
     config = embedded_config()
     with tempfile.TemporaryDirectory(prefix="finesight-bench-") as folder, torch.inference_mode():
         write_random_checkpoint(config, Path(folder), max_shard_bytes=2**40)
-        sides = {name: OurSide(Path(folder)) for name in DECODE_BARS}
-        for name, side in sides.items():
-            pack_weights(side.model, name)  # type: ignore[arg-type]  # keys of the table are formats
+        sides = {name: OurSide(Path(folder), name) for name in DECODE_BARS}
+        for side in sides.values():
             side.prefill()
         *seconds, reading = best_in_turns(
             [*(side.decode for side in sides.values()), _read_all], rounds
@@ -129,15 +127,13 @@ def compare_decoding(*, layers: int, rounds: int) -> Iterator[Comparison]:
     import torch
 
     from finesight.doctor.reference import load_reference
-    from finesight.model.packed import pack_weights
 
     config = shortened_3b(blocks=1, layers=layers)
     with tempfile.TemporaryDirectory(prefix="finesight-bench-") as folder, torch.inference_mode():
         write_random_checkpoint(config, Path(folder), max_shard_bytes=2**40)
         theirs = _TheirSide(load_reference(Path(folder), torch.bfloat16))
-        sides = {name: OurSide(Path(folder)) for name in DECODE_BARS}
-        for name, side in sides.items():
-            pack_weights(side.model, name)  # type: ignore[arg-type]  # as above
+        sides = {name: OurSide(Path(folder), name) for name in DECODE_BARS}
+        for side in sides.values():
             side.prefill()
         theirs.prefill()
         runs = [*(side.decode for side in sides.values()), theirs.decode, _read_all]
@@ -185,17 +181,20 @@ class OurSide:
     """Our network, decoding after a short prompt.
 
     Args:
-        folder: the checkpoint, in bfloat16.
+        folder: the checkpoint, in bfloat16; the packed weights are kept inside of it, and mapped.
+        weights: their format.
         new_tokens: steps of one run.
     """
 
-    def __init__(self, folder: Path, *, new_tokens: int = 8) -> None:
+    def __init__(self, folder: Path, weights: Weights, *, new_tokens: int = 8) -> None:
         import torch
 
+        from finesight.checkpoints.packed import load_packed
         from finesight.model.cache import KVCache
-        from finesight.model.weights import load_model
 
-        self.model: VisionLanguageModel = load_model(folder)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that weights are packed
+            self.model = load_packed(folder, weights, cache=folder / "packed")
         self.new_tokens = new_tokens
         self.ids = torch.arange(_PROMPT_TOKENS) + 10
         self.kv = KVCache(self.model.config.text, 1, 64, dtype=torch.bfloat16)

@@ -23,8 +23,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from finesight.config.model import ModelConfig, TextConfig
+    from finesight.model.packed import Weights
 
-FORMATS = {"bf16": ("BF16", 1.0), "int8": ("Q8_0", 1.05), "int4": ("Q4_0", 1.05)}
+FORMATS: dict[Weights, tuple[str, float]] = {
+    "bf16": ("BF16", 1.0),
+    "int8": ("Q8_0", 1.05),
+    "int4": ("Q4_0", 1.05),
+}
 """Their name of each format, and the bar."""
 
 _BLOCK_ROWS = 64
@@ -57,14 +62,11 @@ def _compare(
 ) -> Iterator[Comparison]:
     import torch
 
-    from finesight.model.packed import pack_weights
-
     with tempfile.TemporaryDirectory(prefix="finesight-bench-") as place, torch.inference_mode():
         folder = Path(place)
         write_random_checkpoint(config, folder, max_shard_bytes=2**40)
         for ours, (theirs, bar) in FORMATS.items():
-            side = OurSide(folder, new_tokens=16)
-            pack_weights(side.model, ours)  # type: ignore[arg-type]  # keys of the table are formats
+            side = OurSide(folder, ours, new_tokens=16)
             side.prefill()
             file = folder / f"{theirs}.gguf"
             write_random_gguf(file, config.text, theirs)

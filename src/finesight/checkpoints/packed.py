@@ -105,11 +105,11 @@ def load_packed(
             "model, once",
             stacklevel=2,
         )
-        model = _packed(folder, weights, dtype, attention)
         with files.whole_folder(kept, error=WeightsError) as draft:
-            _write(model, weights, draft)
+            _write(_packed(folder, weights, dtype, attention), weights, draft)
             shutil.copyfile(folder / "config.json", draft / "config.json")
-    return model
+        # Mapped, not kept as it was packed: the memory of both is never needed at once, and every start is the same.
+        return open_packed(kept, weights, attention=attention)
 
 
 def write_packed(folder: Path, weights: Weights, out: Path) -> None:
