@@ -71,6 +71,10 @@ class Line:
         }
 
 
+_MOST_DEPTH = 100
+"""Levels of lists and objects in a line; a chat request with tools has a dozen."""
+
+
 def read_lines(path: Path) -> Iterator[Line]:
     """Read the lines of an input; blank lines are left out.
 
@@ -90,6 +94,8 @@ def _read_line(number: int, raw: bytes) -> Line:
         values = json.loads(raw)
     except (ValueError, RecursionError) as error:
         return _broken(number, raw, f"it is not JSON: {error}")
+    if _depth(values) > _MOST_DEPTH:  # how deep Python can read depends on who calls
+        return _broken(number, raw, f"its values are nested more than {_MOST_DEPTH} deep")
     if not isinstance(values, dict):
         return _broken(number, raw, f"it is {shown(values)}, not an object")
     custom_id = values.get("custom_id")
@@ -99,7 +105,7 @@ def _read_line(number: int, raw: bytes) -> Line:
     reason = _unusable(values)
     return Line(
         number=number,
-        id=_digest(custom_id),
+        id=_digest(f"id {custom_id}"),
         request=_digest(json.dumps(request)),
         custom_id=custom_id,
         body=values.get("body"),
@@ -110,9 +116,25 @@ def _read_line(number: int, raw: bytes) -> Line:
 _FORM = f'a line is {{"custom_id": ..., "method": "POST", "url": "{URL}", "body": {{...}}}}'
 
 
+def _depth(values: Any) -> int:
+    """Number of levels of lists and objects, counted without recursion up to just over the limit."""
+    level, depth = [values], 0
+    while depth <= _MOST_DEPTH:
+        level = [
+            each
+            for one in level
+            if isinstance(one, (dict, list))
+            for each in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            break
+        depth += 1
+    return depth
+
+
 def _broken(number: int, raw: bytes, reason: str) -> Line:
     """A line without a usable `custom_id`."""
-    digest = _digest(raw)
+    digest = _digest(b"line " + raw)
     error = ConfigError(f"line {number}: {reason}", hint=_FORM)
     return Line(number=number, id=digest, request=digest, custom_id=None, error=error)
 
@@ -183,6 +205,7 @@ class Output:
     """
 
     def __init__(self, path: Path) -> None:
+        path = path.resolve()  # a file is replaced at the end of a link, not the link
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._file: BinaryIO = lock(path)

@@ -98,7 +98,7 @@ def load_packed(
     with guard:
         try:
             return open_packed(kept, weights, attention=attention)
-        except WeightsError as error:
+        except (WeightsError, ConfigError) as error:  # the latter of a damaged config.json
             reason = "" if isinstance(error, MissingWeights) else f"{error.message}; "
         warnings.warn(
             f"{reason}packing the weights of {folder.name} as {weights} to {kept}; this takes minutes for a large "

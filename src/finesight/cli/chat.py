@@ -284,7 +284,7 @@ def _value(text: str) -> Any:
     """A value of /set: a number, true or false, else a text; None if it is empty."""
     try:
         return json.loads(text) if text else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -301,4 +301,7 @@ def _file(command: str, name: str) -> Path:
 
     if not name:
         raise ConfigError(f"{command} has no file name", hint=f"{command} conversation.json")
-    return Path(name if _exists(name) else unquoted(name)).expanduser()
+    try:
+        return Path(name if _exists(name) else unquoted(name).replace("\0", "")).expanduser()
+    except RuntimeError as error:  # the home of somebody who is not known
+        raise ConfigError(f"{name} names no file: {error}") from error

@@ -16,6 +16,7 @@ from typing import Any
 from finesight.conversation import Conversation, Message, TextPart
 from finesight.errors import ConfigError
 from finesight.files import write_json
+from finesight.inputs import shown
 from finesight.text.messages import conversation_from, write_messages
 
 _STOPPED = {"status": "incomplete"}
@@ -98,13 +99,16 @@ class History:
         messages = given.get("messages")
         if not isinstance(messages, list):
             raise ConfigError(f"{path} has no list of messages", hint="write it with /save")
-        found = conversation_from(messages, given.get("tools") or ())
+        tools = given.get("tools") or []
+        if not isinstance(tools, list):
+            raise ConfigError(f"{path}: tools is {shown(tools)}", hint="it is a list of tools")
+        found = conversation_from(messages, tools)
         is_system = bool(found.messages) and found.messages[0].role == "system"
         first = 1 if is_system else 0
         stopped = {
             place - first
             for place, entry in enumerate(messages)
-            if isinstance(entry, dict) and _STOPPED.items() <= entry.items()
+            if place >= first and isinstance(entry, dict) and _STOPPED.items() <= entry.items()
         }
         system = found.messages[0] if is_system else None
         return cls(system, list(found.messages[first:]), stopped, found.tools)

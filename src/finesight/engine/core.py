@@ -8,6 +8,7 @@ computed alone, and only those that fail again end with an error.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator
 from itertools import accumulate
 
@@ -21,7 +22,7 @@ from finesight.engine.feature_cache import FeatureCache, tower_digest
 from finesight.engine.lookup import draft
 from finesight.engine.nonfinite import first_nonfinite
 from finesight.engine.options import EngineOptions, make_cache
-from finesight.engine.request import OnStage
+from finesight.engine.request import OnStage, StageName
 from finesight.engine.runner import Runner
 from finesight.engine.sampler import pick_rows
 from finesight.engine.scheduler import Chunk, Scheduler
@@ -53,6 +54,7 @@ class Core:
     def __init__(
         self, model: VisionLanguageModel, options: EngineOptions, on_stage: OnStage
     ) -> None:
+        on_stage = _guarded(on_stage)
         self._model, self._options, self._on_stage = model, options, on_stage
         kv = make_cache(options, model)
         self.lock = threading.Lock()
@@ -196,6 +198,18 @@ class Core:
             f"the first layer that gave NaN or infinity is {where}",
             hint="run `finesight doctor`; try dtype float32, or another copy of the weights",
         )
+
+
+def _guarded(on_stage: OnStage) -> OnStage:
+    """A progress callback whose exception is a warning: it must not end the requests of others."""
+
+    def guarded(stage: StageName, done: int, total: int) -> None:
+        try:
+            on_stage(stage, done, total)
+        except Exception as error:  # noqa: BLE001  # whatever a callback raises
+            warnings.warn(f"the progress callback raised {error!r}", stacklevel=2)
+
+    return guarded
 
 
 def _event(sequence: Sequence, shown: str) -> StreamEvent:

@@ -11,8 +11,10 @@ differently, so that nearly equal logits may swap their order; `EngineOptions.de
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from collections.abc import Sequence as SequenceOf
@@ -33,12 +35,15 @@ from finesight.engine.runner import check_length
 from finesight.engine.sampler import Sampler
 from finesight.engine.sequence import Sequence
 from finesight.engine.transcript import Transcript
-from finesight.engine.worker import Ticket, Worker
-from finesight.errors import ConfigError, FinesightError
+from finesight.engine.worker import Sink, Ticket, Worker
+from finesight.errors import ConfigError, FinesightError, QueueFull
 from finesight.model.fused import use_kernels
 from finesight.model.vl import VisionLanguageModel
 from finesight.processor.processor import Processor
 from finesight.text.special_tokens import IM_END
+
+_PAUSE_SECONDS = 0.01
+"""Pause before a full queue is tried again."""
 
 Pooling = Literal["last", "mean"]
 
@@ -50,7 +55,7 @@ class Engine:
         model: the network; put into evaluation mode.
         processor: from the same checkpoint.
         eos_ids: further tokens that end an answer, in addition to those of the model's configuration and <|im_end|>.
-        options: batch size, memory and caches; may be replaced until the first request.
+        options: batch size, memory and caches.
         on_stage: progress callback `(stage, done, total)`; called by several threads.
 
     Raises:
@@ -78,6 +83,7 @@ class Engine:
         self._on_stage = on_stage
         self._start_lock = threading.Lock()
         self._media = MediaMemory(options.media_memory_mb)
+        self._process = os.getpid()
         self._core: Core | None = None
         self._worker: Worker | None = None
 
@@ -114,11 +120,16 @@ class Engine:
                     yield _next_ended(ended, active)
                 try:
                     sequence = self._sequence(request, None)
-                    sink = partial(_put_ending, ended, index)
-                    self._started()[1].add(sequence, sink, request.deadline_seconds)
-                    active[index] = sequence
                 except FinesightError as error:
                     yield index, error
+                    continue
+                sink = partial(_put_ending, ended, index)
+                while not self._is_added(sequence, sink, request.deadline_seconds):
+                    if active:  # the queue is full of others' requests
+                        yield _next_ended(ended, active)
+                    else:
+                        time.sleep(_PAUSE_SECONDS)
+                active[index] = sequence
             while active:
                 yield _next_ended(ended, active)
         finally:
@@ -172,6 +183,14 @@ class Engine:
         finally:
             worker.cancel(sequence)
 
+    def _is_added(self, sequence: Sequence, sink: Sink, deadline_seconds: float | None) -> bool:
+        """Hand a sequence to the engine thread; False if too many requests wait."""
+        try:
+            self._started()[1].add(sequence, sink, deadline_seconds)
+        except QueueFull:
+            return False
+        return True
+
     def close(self) -> None:
         """End the engine thread; unfinished requests end with an error, and so does every later one."""
         if self._worker is not None:
@@ -179,6 +198,11 @@ class Engine:
 
     def _started(self) -> tuple[Core, Worker]:
         with self._start_lock:
+            if (
+                self._process != os.getpid()
+            ):  # a forked process has the state of its parent, but not its thread
+                self._process, self._core = os.getpid(), None
+                self._media = MediaMemory(self.options.media_memory_mb)
             if self._core is None or self._worker is None:
                 self._core = Core(self.model, self.options, self._on_stage)
                 self._worker = Worker(
@@ -188,6 +212,7 @@ class Engine:
             return self._core, self._worker
 
     def _sequence(self, request: Request, sample: EncodedSample | None) -> Sequence:
+        core, _ = self._started()
         self._media.wait()
         if sample is None:
             sample = request.encode(self.processor, self._on_stage)
@@ -196,7 +221,6 @@ class Engine:
         num_prompt_tokens = sample.input_ids.numel()
         check_length(num_prompt_tokens, sampling.max_new_tokens, limit)
         sample.check()
-        core, _ = self._started()
         core.check_fits(num_prompt_tokens, sampling.max_new_tokens)
         transcript = Transcript(
             self.processor.tokenizer,

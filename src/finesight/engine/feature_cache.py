@@ -7,15 +7,16 @@ The key is `VisionInput.digest`: equal pixels, grid and clock. The least recentl
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from finesight import files
-from finesight.errors import EngineError
 
 _PROBED = 16
 """First values of each weight that `tower_digest` reads."""
@@ -36,33 +37,36 @@ class FeatureCache:
         self._folder = None if folder is None else folder / tower
         self._entries: OrderedDict[str, Tensor] = OrderedDict()
 
-    def get(self, digest: str) -> Tensor | None:
-        """`[M, D]`, the visual tokens of a medium, or None."""
+    def get(self, digest: str, shape: tuple[int, int]) -> Tensor | None:
+        """`[M, D]`, the visual tokens of a medium, or None.
+
+        Args:
+            digest: of the medium.
+            shape: M and D; a stored entry of another shape, or with values that are not finite, is not used.
+        """
         if digest in self._entries:
             self._entries.move_to_end(digest)
             return self._entries[digest]
         stored = self._read(digest)
-        if stored is not None:
-            self._keep(digest, stored)
+        if stored is None or stored.shape != shape or not bool(torch.isfinite(stored).all()):
+            return None
+        self._keep(digest, stored)
         return stored
 
     def put(self, digest: str, features: Tensor) -> None:
-        """Store the visual tokens `[M, D]` of a medium.
-
-        Raises:
-            EngineError: the folder cannot be written.
-        """
+        """Store the visual tokens `[M, D]` of a medium; a folder that cannot be written is given up with a warning."""
         self._keep(digest, features)
         if self._folder is not None:
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 with files.whole_file(self._path(digest), error=None) as draft:
                     save_file({"features": features.contiguous().cpu()}, draft)
-            except OSError as error:
-                raise EngineError(
-                    f"visual tokens cannot be stored in {self._folder}: {error}",
-                    hint="free disk space, or use no folder for visual tokens",
-                ) from error
+            except (OSError, SafetensorError) as error:
+                warnings.warn(
+                    f"visual tokens cannot be stored in {self._folder}, from now on they are not: {error}",
+                    stacklevel=2,
+                )
+                self._folder = None
 
     def _keep(self, digest: str, features: Tensor) -> None:
         size = features.numel() * features.element_size()

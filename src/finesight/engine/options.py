@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from dataclasses import dataclass
 from functools import partial
@@ -161,7 +162,8 @@ def _in_file(folder: Path, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix="kv-") as file:
-            file.truncate(size * dtype.itemsize)
+            # Takes the room on the disk: a page that cannot be written later would end the process.
+            os.posix_fallocate(file.fileno(), 0, size * dtype.itemsize)
             # The mapping stays valid after the name of the file is gone.
             whole = torch.from_file(file.name, shared=True, size=size, dtype=dtype)
     except (OSError, RuntimeError) as error:

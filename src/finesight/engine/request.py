@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,6 +11,8 @@ from typing import Literal
 from finesight.batch import EncodedSample, StreamedPatches
 from finesight.conversation import Conversation, Sampling
 from finesight.engine.constraint import Constraint, constraint_of
+from finesight.errors import ConfigError
+from finesight.inputs import shown
 from finesight.processor.processor import Processor
 from finesight.text.tokenizer import Tokenizer
 
@@ -59,6 +62,7 @@ class Request:
             FinesightError: an option is wrong, the media cannot be read, or they cannot be made to fit.
         """
         self.sampling.check()
+        self._check_times()
         conversation = self.conversation
         num_items = sum(1 for _ in conversation.media())
         on_stage("media", 0, num_items)
@@ -77,6 +81,19 @@ class Request:
                 item.digest  # noqa: B018  # reads all frames, so that a broken one is found now
         on_stage("media", num_items, num_items)
         return sample
+
+    def _check_times(self) -> None:
+        """Raise `ConfigError` on a priority or a deadline that is no usable number."""
+        priority: object = self.priority
+        if isinstance(priority, bool) or not isinstance(priority, int):
+            raise ConfigError(f"priority is {shown(priority)}", hint="it is a whole number")
+        seconds: object = self.deadline_seconds
+        if seconds is not None and not (
+            isinstance(seconds, (int, float)) and 0 < seconds < math.inf
+        ):
+            raise ConfigError(
+                f"deadline_seconds is {shown(seconds)}", hint="it is a number above 0"
+            )
 
     def constraint(
         self, tokenizer: Tokenizer, sample: EncodedSample, eos_ids: Collection[int] = ()

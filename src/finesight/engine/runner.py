@@ -134,7 +134,8 @@ class Runner:
         total = sequence.sample.visual_index.numel()
         done = sum(each.num_visual_tokens for each in sequence.sample.vision[:index])
         self._on_stage("vision", done, total)
-        features = self._features.get(item.digest)
+        width = self._model.config.text.hidden_size
+        features = self._features.get(item.digest, (item.num_visual_tokens, width))
         if features is None:
             features = visual_tokens(self._model, item)
             self._features.put(item.digest, features)

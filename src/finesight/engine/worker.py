@@ -96,15 +96,19 @@ class Worker:
             self._thread.join(_CLOSING_SECONDS)
 
     def _run(self) -> None:
-        while self._take():
-            try:
-                outcomes = self._core.step()
-            except Exception as error:  # noqa: BLE001  # a fault of the engine itself: no request is lost
-                outcomes = self._all_failed(error)
-            self._tell(outcomes)
-        closed = EngineError("the engine was closed before the answer was finished")
-        self._tell([(sequence, closed) for sequence in list(self._jobs)])
-        self._tell_new(closed)
+        try:
+            while self._take():
+                try:
+                    outcomes = self._core.step()
+                except BaseException as error:  # noqa: BLE001  # a fault of the engine, or SystemExit of a callback
+                    outcomes = self._all_failed(error)
+                self._tell(outcomes)
+        finally:
+            with self._condition:
+                self._is_stopped = True
+            closed = EngineError("the engine was closed before the answer was finished")
+            self._tell([(sequence, closed) for sequence in list(self._jobs)])
+            self._tell_new(closed)
 
     def _take(self) -> bool:
         """Take over new and cancelled requests; waits while there is nothing to do. False once it is stopped."""
@@ -154,7 +158,7 @@ class Worker:
             job.sequence.end()
             job.sink(error)
 
-    def _all_failed(self, error: Exception) -> list[tuple[Sequence, Outcome]]:
+    def _all_failed(self, error: BaseException) -> list[tuple[Sequence, Outcome]]:
         failure = EngineError(
             f"the engine failed with {type(error).__name__}: {str(error)[:300]}",
             hint="this is an error of finesight: please report it with the request",
@@ -183,6 +187,7 @@ class Ticket:
     ) -> None:
         self._worker, self._sequence, self._owner = worker, sequence, owner
         self._events: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._reply: Reply | None = None
         self._is_over = True  # until it is accepted; `__del__` runs in any case
         worker.add(sequence, self._events.put, deadline_seconds)
         self._is_over = False
@@ -203,6 +208,7 @@ class Ticket:
         self._is_over = isinstance(outcome, FinesightError) or outcome.reply is not None
         if isinstance(outcome, FinesightError):
             raise outcome
+        self._reply = outcome.reply
         return outcome
 
     def reply(self) -> Reply:
@@ -211,10 +217,11 @@ class Ticket:
         Raises:
             FinesightError: the request failed.
         """
-        for event in self:
-            if event.reply is not None:
-                return event.reply
-        raise EngineError("the answer ended without a reply")
+        for _ in self:
+            pass
+        if self._reply is None:
+            raise EngineError("the request failed before, so it has no reply")
+        return self._reply
 
     def cancel(self) -> None:
         """End the answer; the last event then has the text so far and the finish reason "cancelled"."""

@@ -396,3 +396,34 @@ def test_a_full_disk_keeps_what_is_written(files, monkeypatch):
     monkeypatch.undo()
     run(files)
     assert texts(files) == {"a": ["one"], "b": ["two"]}
+
+
+def test_a_line_nested_deeply_is_an_error_of_its_own(files):
+    """How deep Python can read depends on the caller, so the limit is ours."""
+    deep = [
+        json.dumps({**line(f"d{depth}"), "body": json.loads("[" * depth + "]" * depth)})
+        for depth in (50, 300)
+    ]
+    deepest = '{"custom_id": "d9", "body": ' + "[" * 3000 + "]" * 3000 + "}"
+    write(files, *deep, deepest, line("fine"))
+    batch = run(files)
+    assert batch.counts.done == 4
+    assert texts(files) == {"fine": ["Hello"]}
+    assert run(files).counts.before == 4
+
+
+def test_the_file_at_the_end_of_a_link_is_the_output(files):
+    real = files.target.with_name("real.jsonl")
+    files.target.symlink_to(real)
+    write(files, line("a", "one"), line("b", "fail"))
+    run(files)
+    write(files, line("a", "one"), line("b", "two"))
+    run(files, retry_errors=True)
+    assert files.target.is_symlink()
+    assert texts(files) == {"a": ["one"], "b": ["two"]}
+    assert len(real.read_bytes().splitlines()) == 2
+
+
+def test_a_line_that_is_no_json_has_not_the_id_of_another(files):
+    write(files, "abc", line("abc", "one"))
+    assert run(files).counts.done == 2

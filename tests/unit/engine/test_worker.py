@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import threading
 
 import pytest
@@ -21,7 +23,7 @@ from finesight.conversation import (
 from finesight.engine.engine import Engine
 from finesight.engine.options import EngineOptions
 from finesight.engine.request import Request
-from finesight.errors import EngineError, OutOfBlocks, QueueFull
+from finesight.errors import ConfigError, EngineError, OutOfBlocks, QueueFull
 
 LONG = "one two three four five six seven eight nine ten eleven twelve"
 
@@ -262,3 +264,82 @@ def test_priority_goes_first(says, processor, request_of):
     low.reply()
     assert high._events.qsize() == 3  # it was finished before
     assert high.reply()
+
+
+def test_a_forked_process_gets_a_thread_of_its_own(says, processor, request_of):
+    engine = Engine(says("fine"), processor)
+    engine.submit(request_of()).reply()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # ends the child if it hangs
+        text = engine.submit(request_of()).reply().text
+        os._exit(0 if text == "fine" else 3)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert engine.submit(request_of()).reply().text == "fine"
+
+
+@pytest.mark.parametrize("raised", [SystemExit(2), KeyboardInterrupt()])
+def test_what_is_raised_on_the_engine_thread_fails_requests_and_loses_none(
+    says, processor, request_of, raised
+):
+    model = says("fine")
+    forward = model.forward
+
+    def broken(batch, **options):
+        raise raised
+
+    model.forward = broken
+    engine = Engine(model, processor)
+    with pytest.raises(EngineError, match=type(raised).__name__):
+        engine.submit(request_of()).reply()
+    model.forward = forward
+    assert engine.submit(request_of()).reply().text == "fine"
+    core, _ = engine._started()
+    assert core.pool.num_free == core.pool.num_blocks
+
+
+@pytest.mark.filterwarnings("default:the progress callback raised")
+def test_a_progress_callback_that_raises_ends_no_request(says, processor, question):
+    def on_stage(stage, done, total):
+        if stage in ("prefill", "decode"):
+            raise ValueError("from the callback")
+
+    engine = Engine(says("fine"), processor, on_stage=on_stage)
+    assert engine.respond([question], Sampling())[0].text == "fine"
+
+
+def test_a_run_waits_while_the_queue_is_full_of_others(says, processor, request_of):
+    engine = Engine(says(LONG), processor, options=EngineOptions(max_waiting=1))
+    found: list[Reply] = []
+
+    def ask() -> None:
+        found.extend(reply for _, reply in engine.run(request_of() for _ in range(3)))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [reply.text for reply in found] == [LONG] * 12
+
+
+def test_the_reply_can_be_read_after_the_events(says, processor, request_of):
+    ticket = Engine(says("fine"), processor).submit(request_of())
+    assert [event.text for event in ticket][-1] is not None
+    assert ticket.reply().text == "fine"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"priority": None},
+        {"priority": "a"},
+        {"deadline_seconds": "a"},
+        {"deadline_seconds": float("nan")},
+        {"deadline_seconds": 0},
+    ],
+)
+def test_priorities_and_deadlines_that_are_no_numbers(says, processor, request_of, options):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        Engine(says("fine"), processor).submit(request_of(**options))
