@@ -121,12 +121,16 @@ def test_options_are_changed_and_listed(chat):
         ("/save", "error: /save has no file name"),
         ("/save talk.txt", "error: talk.txt is no JSON file name"),
         ("/load talk.txt", "error: talk.txt cannot be read"),
+        ("/load tools.json", "error: tools.json: tools is 5"),
+        ("/save ~nosuchuser/x.json", "names no file"),
+        ("/set top_p " + "[" * 2000, "error: "),
         ("word " * 5000, "or shorten the conversation with /undo or /reset"),
     ],
 )
 def test_an_error_leaves_the_conversation_as_it_was(chat, picture_file, tmp_path, line, said):
     (tmp_path / "notes.txt").write_text("only words in here\n")
     (tmp_path / "broken.png").write_bytes(picture_file.read_bytes()[:40])
+    (tmp_path / "tools.json").write_text('{"messages": [], "tools": 5}')
     plain = chat("Hello").out
     done = chat(line, "Hello")
     assert said in done.err

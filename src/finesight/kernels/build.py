@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiles the C++ sources into a shared library in the user's cache, once.
 
-The file's name contains a hash of sources, compiler and flags, so another version never meets a stale library. The
+The file's name contains a hash of sources and flags, so another version never meets a stale library. The
 library ends with its own SHA-256: a file that lost bytes would crash the process when it is loaded, so it is checked
 first and compiled again. Processes that start at the same time wait for the one that compiles.
 
@@ -58,24 +58,26 @@ def library_file(folder: Path | None = None) -> Path:
             f"the CPU kernels are written for x86-64 under Linux or macOS, this is {platform.machine()} "
             f"under {platform.system()}"
         )
+    folder = user_cache_path("finesight") / "kernels" if folder is None else folder
+    path = folder / f"kernels-{_key()}.so"
+    if not _is_whole(path):  # a library that was compiled elsewhere needs no compiler
+        _compile_once(_compiler(), path)
+    return path
+
+
+def _compiler() -> str:
     compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
     if compiler is None:
         raise EngineError(
             f"the CPU kernels need a C++ compiler, and none of {', '.join(_COMPILERS)} is installed",
             hint="install g++",
         )
-    folder = user_cache_path("finesight") / "kernels" if folder is None else folder
-    path = folder / f"kernels-{_key(compiler)}.so"
-    if not _is_whole(path):
-        _compile_once(compiler, path)
-    return path
+    return compiler
 
 
-def _key(compiler: str) -> str:
-    """Hash of everything that the library depends on."""
-    found = Path(compiler).resolve()
-    state = found.stat()
-    digest = hashlib.sha256(f"{found} {state.st_size} {state.st_mtime_ns} {_FLAGS}".encode())
+def _key() -> str:
+    """Hash of the sources and the flags; any compiler makes the same library of them."""
+    digest = hashlib.sha256(f"{_FLAGS}".encode())
     digest.update(str(sorted(_PATH_FLAGS.items())).encode())
     for source in sorted(SOURCES.iterdir()):
         digest.update(source.name.encode() + source.read_bytes())

@@ -52,6 +52,16 @@ def test_the_second_start_maps_what_the_first_one_packed(tiny_model_folder, tmp_
     assert not any(one.is_meta for one in packed_tensors(second).values())
 
 
+@pytest.mark.parametrize("change", ["broken", "missing"])
+def test_a_damaged_configuration_in_the_cache_is_written_again(tiny_model_folder, tmp_path, change):
+    kept = kept_by(tiny_model_folder, tmp_path)
+    config = kept / "config.json"
+    config.write_text("{") if change == "broken" else config.unlink()
+    with pytest.warns(UserWarning, match="config.json"):
+        load_packed(tiny_model_folder, "int8", cache=tmp_path)
+    load_packed(tiny_model_folder, "int8", cache=tmp_path)  # a warning would fail the test
+
+
 def test_bfloat16_needs_no_cache(tiny_model_folder, tmp_path):
     model = load_packed(tiny_model_folder, "bf16", cache=tmp_path)
     assert packed_as(model) == "bf16"

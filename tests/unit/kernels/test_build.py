@@ -99,10 +99,12 @@ def test_a_folder_that_cannot_be_written(sources, tmp_path):
         build.library_file(tmp_path / "file" / "cache")
 
 
-def test_machines_without_a_compiler_or_with_another_processor(monkeypatch):
+def test_machines_without_a_compiler_or_with_another_processor(sources, tmp_path, monkeypatch):
+    compiled_before = build.library_file(tmp_path / "kept")
     monkeypatch.setattr(build, "_COMPILERS", ("no-such-compiler",))
+    assert build.library_file(tmp_path / "kept") == compiled_before
     with pytest.raises(EngineError, match=r"none of no-such-compiler is installed"):
-        build.library_file()
+        build.library_file(tmp_path / "new")
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     with pytest.raises(EngineError, match=r"x86-64.*this is aarch64"):
         build.library_file()
