@@ -205,7 +205,8 @@ class Scheduler:
         self.pool.share(known)
         sequence.blocks = list(known)
         sequence.num_cached = len(known) * self.pool.block_size
-        sequence.num_reused = max(sequence.num_reused, sequence.num_cached)
+        if not sequence.num_preemptions:  # later it finds what it computed itself
+            sequence.num_reused = sequence.num_cached
         if self._is_deterministic:
             self._grow(sequence, sequence.max_tokens)
         return True

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -55,6 +56,7 @@ class Worker:
         self._cancelled: list[Sequence] = []
         self._jobs: dict[Sequence, _Job] = {}
         self._is_stopped = False
+        self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name="finesight-engine", daemon=True)
         self._thread.start()
 
@@ -80,6 +82,8 @@ class Worker:
 
     def cancel(self, sequence: Sequence) -> None:
         """End a sequence with the answer so far, unless it is finished; returns at once."""
+        if self._is_of_parent:
+            return
         with self._condition:
             self._cancelled.append(sequence)
             self._condition.notify()
@@ -89,11 +93,18 @@ class Worker:
 
         A step that takes longer than some seconds is not waited for.
         """
+        if self._is_of_parent:
+            return
         with self._condition:
             self._is_stopped = True
             self._condition.notify()
         if self._thread is not threading.current_thread():
             self._thread.join(_CLOSING_SECONDS)
+
+    @property
+    def _is_of_parent(self) -> bool:
+        """Whether this process was forked: the thread does not exist here, and a lock may be held for ever."""
+        return self._process != os.getpid()
 
     def _run(self) -> None:
         try:
