@@ -33,6 +33,7 @@ BENCHES = {
     "load": "loading a 3B-shaped checkpoint against reading its files; needs 8 GB of disk and of memory",
     "kernels": "products and decoding with packed weights against torch and transformers; needs 8 GB of memory",
     "llama": "decoding with packed weights against llama.cpp; needs --llama-bench and 8 GB of memory",
+    "rounding": "what int8 and int4 change in answers to 200 real questions; needs FINESIGHT_REAL_DATA; 3 minutes",
     "speed": "vision, prefill and decoding of the 3B shape against transformers; needs 17 GB of memory",
 }
 
@@ -40,8 +41,8 @@ ON_ANY_DEVICE = ("windows", "speed")
 """Benchmarks of the network alone; the others measure the host."""
 
 
-ON_REQUEST = ("llama",)
-"""Benchmarks that run only when they are named, because they need another program."""
+ON_REQUEST = ("llama", "rounding")
+"""Benchmarks that run only when they are named, because they need another program or data of yours."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -134,6 +135,7 @@ def _run(
         llama_cpp,
         media,
         network,
+        rounding,
         sampling,
         start,
     )
@@ -154,6 +156,7 @@ def _run(
         "llama": lambda: llama_cpp.compare_with_llama_cpp(
             llama_bench or Path(), layers=min(layers, 9), threads=_torch_threads()
         ),
+        "rounding": rounding.bench_rounding,
         "speed": lambda: network.compare_with_transformers(
             blocks=blocks, layers=layers, device=device
         ),

@@ -16,6 +16,7 @@ from benchmarks.kernels import bench_product
 from benchmarks.llama_cpp import compare_with_llama_cpp, write_random_gguf
 from benchmarks.media import bench_auto_frames, bench_long_video
 from benchmarks.network import bench_load, bench_windows, shortened_3b
+from benchmarks.rounding import bench_rounding
 from benchmarks.sampling import bench_constrained, bench_sampling
 from benchmarks.start import bench_busy, bench_start
 from finesight.errors import ConfigError
@@ -172,6 +173,7 @@ def test_names_are_listed_and_unknown_ones_refused(capsys):
         "load",
         "kernels",
         "llama",
+        "rounding",
         "speed",
     ]
     assert main(["sped"]) == 2
@@ -209,3 +211,16 @@ def test_a_missed_bar_is_said_and_fails(monkeypatch, capsys, bar, code):
     report = json.loads(capsys.readouterr().out)
     assert report["results"][0]["ratio"] == 1.0
     assert report["results"][0]["is_met"] is (code == 0)
+
+
+def test_rounding_needs_real_questions(capsys, monkeypatch):
+    monkeypatch.delenv("FINESIGHT_REAL_DATA", raising=False)
+    assert main(["rounding"]) == 2
+    assert "FINESIGHT_REAL_DATA names no folder" in capsys.readouterr().err
+
+
+@pytest.mark.real_data
+def test_rounding_is_measured_on_real_questions():
+    found = list(bench_rounding(questions=2))
+    assert [each.bar for each in found] == [1.0, 1.0]
+    assert 0 < found[0].ours < found[1].ours
