@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from functools import partial
@@ -162,8 +163,10 @@ def _in_file(folder: Path, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix="kv-") as file:
-            # Takes the room on the disk: a page that cannot be written later would end the process.
-            os.posix_fallocate(file.fileno(), 0, size * dtype.itemsize)
+            file.truncate(size * dtype.itemsize)
+            if sys.platform != "darwin":  # which has no such call
+                # Takes the room on the disk: a page that cannot be written later would end the process.
+                os.posix_fallocate(file.fileno(), 0, size * dtype.itemsize)
             # The mapping stays valid after the name of the file is gone.
             whole = torch.from_file(file.name, shared=True, size=size, dtype=dtype)
     except (OSError, RuntimeError) as error:
