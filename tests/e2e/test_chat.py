@@ -17,13 +17,14 @@ import pytest
 
 COMMAND = """
 import sys
+import time
 from finesight.cli.main import main
 from finesight.engine.transcript import Transcript
 
-Transcript._ending = lambda *args, **options: None
+Transcript._ending = lambda *args, **options: time.sleep(0.02)
 sys.exit(main())
 """
-"""The program with answers that do not end by themselves."""
+"""The program with answers that do not end by themselves, slow enough to be stopped before the context is full."""
 SHORT = ("--max-new-tokens", "6")
 
 

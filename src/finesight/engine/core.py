@@ -90,7 +90,12 @@ class Core:
             if self._options.draft_tokens:
                 self._draft()
             outcomes: list[tuple[Sequence, Outcome]] = []
-            for chunks, result in self._computed(self.scheduler.schedule()):
+            scheduled = self.scheduler.schedule()
+            if not scheduled and not self.scheduler.is_idle:
+                raise EngineError(
+                    "no waiting sequence fits the KV cache"
+                )  # else the thread would loop for ever
+            for chunks, result in self._computed(scheduled):
                 if isinstance(result, Tensor):
                     self.scheduler.advance(chunks)
                     outcomes += self._drawn(chunks, result)

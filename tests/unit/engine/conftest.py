@@ -16,7 +16,7 @@ class ScriptedModel(torch.nn.Module):
 
     It writes the tokens it is given into the KV cache, as keys of the first layer, and finds the steps from what the
     cache holds: the answer begins after the last opening of an assistant turn. So a wrong slot or block table gives
-    wrong text. Hidden states hold two numbers, the step of a token in its answer and the place of its sequence.
+    wrong text. Hidden states hold two numbers, the step of a token in its answer and whether its sequence is `broken`.
     """
 
     device = torch.device("cpu")
@@ -30,8 +30,8 @@ class ScriptedModel(torch.nn.Module):
         self.opening = opening
         self.lm_head = torch.nn.Identity()
         self.visual = torch.nn.Identity()
-        self.broken: set[tuple[int, int]] = set()
-        """Place of a sequence and step of logits that are NaN."""
+        self.broken: tuple[int, int] = (-1, -1)
+        """A token, and the step whose logits are NaN in the sequences that hold it."""
         self.vision_calls = 0
         self.positions: list[list[int]] = []
         self.batches: list[list[int]] = []
@@ -55,15 +55,16 @@ class ScriptedModel(torch.nn.Module):
             blocks = plan.block_table[place].long()
             known = slots.view(-1, kv.block_size)[blocks].flatten()[:total].int().tolist()
             begin = last_start(known, self.opening)
-            hidden += [[token - begin, place] for token in range(total - new, total)]
+            is_marked = self.broken[0] in known
+            hidden += [[token - begin, is_marked] for token in range(total - new, total)]
         return torch.tensor(hidden).float()
 
     def logits(self, hidden):
         if not len(hidden):
             return torch.empty(0, self.config.text.vocab_size)
         rows = [self.script(int(step)) for step, _ in hidden]
-        for row, (step, place) in zip(rows, hidden.int().tolist(), strict=True):
-            if (place, step) in self.broken:
+        for row, (step, is_marked) in zip(rows, hidden.int().tolist(), strict=True):
+            if is_marked and step == self.broken[1]:
                 row.fill_(float("nan"))
         return torch.stack(rows)
 

@@ -103,9 +103,11 @@ def test_an_error_stays_with_its_request(says, processor, question, group):
 
 def test_numbers_that_are_not_finite_end_one_answer_of_a_group(says, processor, question):
     model = says("a longer answer than two tokens")
-    model.broken = {(1, 2)}  # the third token of the second sequence
+    marked = asked("What is this §?")
+    model.broken = (processor.tokenizer.encode("§")[0], 2)  # the third token of the second answer
     engine = Engine(model, processor, options=EngineOptions(max_sequences=3))
-    outcomes = dict(engine.run([Request(conversation=question)] * 3))
+    conversations = (question, marked, question)
+    outcomes = dict(engine.run([Request(conversation=each) for each in conversations]))
     assert isinstance(outcomes[1], EngineError)
     assert "token 3 of the answer" in outcomes[1].message
     for index in (0, 2):

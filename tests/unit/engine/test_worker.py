@@ -343,3 +343,15 @@ def test_the_reply_can_be_read_after_the_events(says, processor, request_of):
 def test_priorities_and_deadlines_that_are_no_numbers(says, processor, request_of, options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         Engine(says("fine"), processor).submit(request_of(**options))
+
+
+def test_a_sequence_that_cannot_be_scheduled_is_an_error_and_no_endless_loop(
+    says, processor, request_of
+):
+    engine = Engine(says(LONG), processor)
+    core, _ = engine._started()
+    admit, core.scheduler._admit = core.scheduler._admit, lambda sequence: False
+    with pytest.raises(EngineError, match="no waiting sequence fits"):
+        engine.submit(request_of()).reply()
+    core.scheduler._admit = admit
+    assert engine.submit(request_of()).reply().text == LONG
