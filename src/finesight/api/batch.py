@@ -22,13 +22,9 @@ from finesight.engine.request import Request
 from finesight.errors import ConfigError, FinesightError
 from finesight.inputs import shown
 from finesight.media.source import resolved
-from finesight.remote.completions import (
-    ChatRequest,
-    completion,
-    error_body,
-    read_request,
-    status_of,
-)
+from finesight.remote.chat_request import ChatRequest, read_request
+from finesight.remote.completions import completion, error_body, status_of
+from finesight.remote.documents import any_file
 
 if TYPE_CHECKING:
     from finesight.api.model import Model
@@ -232,13 +228,20 @@ class Batch:
     def _read(self, line: Line, defaults: Sampling) -> ChatRequest:
         if line.error is not None:
             raise line.error
-        request = read_request(line.body, defaults)
+        folder = self._source.parent
+        request = read_request(
+            line.body,
+            defaults,
+            open_file=lambda address: any_file(str(resolved(address, folder))),
+        )
+        if request.streams:
+            raise ConfigError("stream is true, which a batch does not support", hint="leave it out")
         if request.model not in (None, *self._names):
             raise ConfigError(
                 f"model is {shown(request.model)}, but this batch runs with {self._names[0]}",
                 hint=f"--served-model-name {request.model} accepts this name",
             )
-        conversation = _in_folder(request.conversation, self._source.parent)
+        conversation = _in_folder(request.conversation, folder)
         return replace(request, conversation=conversation)
 
     def _is_computed(self, line: Line) -> bool:

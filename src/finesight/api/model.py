@@ -44,6 +44,7 @@ from finesight.engine.runner import check_length
 from finesight.engine.worker import Ticket
 from finesight.errors import ConfigError
 from finesight.inputs import shown
+from finesight.media.fetch import FetchPolicy
 from finesight.model.device import checked_device
 from finesight.model.packed import Weights
 from finesight.model.vl import VisionLanguageModel
@@ -348,11 +349,13 @@ def open_model(
     weights: Weights | None = None,
     attention: str = "sdpa",
     engine: EngineOptions = EngineOptions(),  # noqa: B008  # immutable
+    fetch_policy: FetchPolicy | None = None,
     on_stage: OnStage = no_progress,
 ) -> Model:
     """As `load` from a checkpoint folder, but the weights are read at their first use.
 
-    So a wrong option or a missing picture is reported before the weights are loaded.
+    So a wrong option or a missing picture is reported before the weights are loaded. `fetch_policy` limits media from
+    an address.
     """
     return Model(
         name,
@@ -363,21 +366,21 @@ def open_model(
             checked_weights(weights),
             attention,
         ),
-        load_processor(folder),
+        load_processor(folder, fetch_policy),
         read_generation_defaults(folder),
         engine=engine,
         on_stage=on_stage,
     )
 
 
-def load_processor(folder: Path) -> Processor:
+def load_processor(folder: Path, fetch_policy: FetchPolicy | None = None) -> Processor:
     """Read the small files of a checkpoint folder.
 
     Raises:
         ConfigError: one of them is missing or wrong; names the folder.
     """
     try:
-        return Processor.from_folder(folder)
+        return Processor.from_folder(folder, fetch_policy=fetch_policy)
     except ConfigError as error:
         if str(folder) in error.message:
             raise

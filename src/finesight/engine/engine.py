@@ -35,7 +35,7 @@ from finesight.engine.runner import check_length
 from finesight.engine.sampler import Sampler
 from finesight.engine.sequence import Sequence
 from finesight.engine.transcript import Transcript
-from finesight.engine.worker import Sink, Ticket, Worker
+from finesight.engine.worker import AsyncTicket, Sink, Ticket, Worker
 from finesight.errors import ConfigError, FinesightError, QueueFull
 from finesight.model.fused import use_kernels
 from finesight.model.vl import VisionLanguageModel
@@ -158,30 +158,22 @@ class Engine:
         sequence = self._sequence(request, sample)
         return Ticket(self._started()[1], sequence, request.deadline_seconds, owner=self)
 
-    async def stream_async(self, request: Request) -> AsyncIterator[StreamEvent]:
+    async def start(self, request: Request, sample: EncodedSample | None = None) -> AsyncTicket:
         """As `submit`, for an event loop: the request is encoded on a thread of its pool.
 
-        The request is cancelled when the iterator is closed.
+        Errors as in `submit`.
         """
-        loop = asyncio.get_running_loop()
-        events: asyncio.Queue[Outcome] = asyncio.Queue()
-        sequence = await asyncio.to_thread(self._sequence, request, None)
-        _, worker = self._started()
-        worker.add(
-            sequence,
-            lambda outcome: loop.call_soon_threadsafe(events.put_nowait, outcome),  # type: ignore[arg-type]  # the handle is not used
-            request.deadline_seconds,
-        )
+        sequence = await asyncio.to_thread(self._sequence, request, sample)
+        return AsyncTicket(self._started()[1], sequence, request.deadline_seconds, owner=self)
+
+    async def stream_async(self, request: Request) -> AsyncIterator[StreamEvent]:
+        """As `start`, but the request is cancelled when the iterator is closed."""
+        ticket = await self.start(request)
         try:
-            while True:
-                outcome = await events.get()
-                if isinstance(outcome, FinesightError):
-                    raise outcome
-                yield outcome
-                if outcome.reply is not None:
-                    return
+            async for event in ticket:
+                yield event
         finally:
-            worker.cancel(sequence)
+            ticket.cancel()
 
     def _is_added(self, sequence: Sequence, sink: Sink, deadline_seconds: float | None) -> bool:
         """Hand a sequence to the engine thread; False if too many requests wait."""
@@ -256,15 +248,7 @@ class Engine:
         Raises:
             PromptTooLong: the text exceeds the context.
         """
-        ids = torch.tensor(token_ids)
-        sample = EncodedSample(
-            input_ids=ids,
-            labels=ids,
-            position_ids=torch.arange(len(ids)).expand(3, -1),
-            rope_delta=0,
-            visual_index=ids[:0],
-        )
-        return self._score(sample)
+        return self._score(plain_sample(token_ids))
 
     def embed(
         self, conversations: SequenceOf[Conversation], *, pooling: Pooling = "last"
@@ -307,6 +291,18 @@ class Engine:
         with core.lock:
             hidden: Tensor = self.model(pack([sample]).to(self.model.device))
         return hidden.float()
+
+
+def plain_sample(token_ids: SequenceOf[int]) -> EncodedSample:
+    """Tokens of a plain text without chat template, all of them targets."""
+    ids = torch.tensor(token_ids, dtype=torch.int64)
+    return EncodedSample(
+        input_ids=ids,
+        labels=ids,
+        position_ids=torch.arange(len(ids)).expand(3, -1),
+        rope_delta=0,
+        visual_index=ids[:0],
+    )
 
 
 _Ended = queue.SimpleQueue[tuple[int, Reply | FinesightError]]

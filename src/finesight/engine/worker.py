@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from finesight.conversation import Reply, StreamEvent
 from finesight.engine.core import Core, Outcome
@@ -233,6 +235,50 @@ class Ticket:
         if self._reply is None:
             raise EngineError("the request failed before, so it has no reply")
         return self._reply
+
+    def cancel(self) -> None:
+        """End the answer; the last event then has the text so far and the finish reason "cancelled"."""
+        if not self._is_over:
+            self._worker.cancel(self._sequence)
+
+    def __del__(self) -> None:
+        """Cancel the request if it is unfinished."""
+        self.cancel()
+
+
+class AsyncTicket:
+    """The events of one request, in order, for the event loop that runs while it is made.
+
+    One that is thrown away cancels its request. Arguments as in `Ticket`.
+    """
+
+    def __init__(
+        self, worker: Worker, sequence: Sequence, deadline_seconds: float | None, owner: object
+    ) -> None:
+        self._worker, self._sequence, self._owner = worker, sequence, owner
+        self._events: asyncio.Queue[Outcome] = asyncio.Queue()
+        self._is_over = True  # until it is accepted; `__del__` runs in any case
+        put = partial(asyncio.get_running_loop().call_soon_threadsafe, self._events.put_nowait)
+        worker.add(sequence, put, deadline_seconds)  # type: ignore[arg-type]  # the handle is not used
+        self._is_over = False
+
+    def __aiter__(self) -> AsyncIterator[StreamEvent]:
+        """The events.
+
+        Raises:
+            FinesightError: the request failed.
+        """
+        return self
+
+    async def __anext__(self) -> StreamEvent:
+        """The next event."""
+        if self._is_over:
+            raise StopAsyncIteration
+        outcome = await self._events.get()
+        self._is_over = isinstance(outcome, FinesightError) or outcome.reply is not None
+        if isinstance(outcome, FinesightError):
+            raise outcome
+        return outcome
 
     def cancel(self) -> None:
         """End the answer; the last event then has the text so far and the finish reason "cancelled"."""

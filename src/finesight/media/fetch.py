@@ -50,51 +50,55 @@ class FetchPolicy(BaseModel):
     allow_private: bool = Field(
         default=False, description="also fetch from loopback, link-local and private addresses"
     )
+    hosts: tuple[str, ...] | None = Field(
+        default=None,
+        description='only fetch from these hosts; ".example.com" has all names below it; none fetches from all',
+    )
+
+    def check_host(self, host: str, name: str) -> None:
+        """Raise `FetchRefused` unless a host may be fetched from; `name` is the address for the message."""
+        if self.hosts is None:
+            return
+        host = host.rstrip(".").lower()
+        for allowed in self.hosts:
+            known = allowed.rstrip(".").lower()
+            if host == known or (known.startswith(".") and host.endswith(known)):
+                return
+        listed = ", ".join(self.hosts)[:200] or "none"
+        raise FetchRefused(
+            f"{name} leads to the host {host[:100]}, which is not allowed; allowed: {listed}",
+            hint="send the file itself, as a data: address",
+        )
 
 
-def fetch_bytes(
-    url: str, *, max_bytes: int, timeout_seconds: float, allow_private: bool = False
-) -> bytes:
-    """Fetch an address into memory.
+def fetch_bytes(url: str, policy: FetchPolicy) -> bytes:
+    """Fetch a picture or PDF into memory.
 
     Args:
         url: an `http:` or `https:` address.
-        max_bytes: maximum number of bytes.
-        timeout_seconds: total time for name resolution, connection, redirects and transfer.
-        allow_private: also connect to loopback, link-local and private addresses.
+        policy: limits; the time is that of name resolution, connection, redirects and transfer together.
 
     Raises:
-        FetchRefused: a private address, a redirect to something that is not http(s), too many
-            redirects.
+        FetchRefused: a private address, another host than allowed, a redirect to something that is not http(s), too
+            many redirects.
         MediaTooLarge: more bytes or more seconds than allowed.
         MediaError: the server does not answer with the file.
     """
     sink = io.BytesIO()
-    fetch_into(
-        url,
-        sink,
-        max_bytes=max_bytes,
-        timeout_seconds=timeout_seconds,
-        allow_private=allow_private,
-    )
+    fetch_into(url, sink, policy, policy.max_bytes, policy.timeout_seconds)
     return sink.getvalue()
 
 
 def fetch_into(
-    url: str,
-    sink: IO[bytes],
-    *,
-    max_bytes: int,
-    timeout_seconds: float,
-    allow_private: bool = False,
+    url: str, sink: IO[bytes], policy: FetchPolicy, max_bytes: int, timeout_seconds: float
 ) -> None:
-    """Fetch an address into a file; limits and errors as in `fetch_bytes`."""
+    """Fetch an address into a file; errors as in `fetch_bytes`, with limits of its own."""
     name = address_name(url)
     deadline = time.monotonic() + timeout_seconds
-    backend = _GuardedBackend(name, deadline, allow_private=allow_private)
+    backend = _GuardedBackend(name, deadline, allow_private=policy.allow_private)
     try:
         with httpcore.ConnectionPool(network_backend=backend) as pool:
-            _follow(pool, url, name, sink, max_bytes)
+            _follow(pool, url, name, sink, max_bytes, policy)
     except (httpcore.TimeoutException, TimeoutError) as error:
         raise MediaTooLarge(
             f"{name} was not fetched within {timeout_seconds:g} s",
@@ -118,11 +122,17 @@ def address_name(url: str) -> str:
 
 
 def _follow(
-    pool: httpcore.ConnectionPool, url: str, name: str, sink: IO[bytes], max_bytes: int
+    pool: httpcore.ConnectionPool,
+    url: str,
+    name: str,
+    sink: IO[bytes],
+    max_bytes: int,
+    policy: FetchPolicy,
 ) -> None:
     """Send the request, follow redirects, and write the body of the last response."""
     for _ in range(MAX_REDIRECTS + 1):
         parts = _checked_address(url, name)
+        policy.check_host(parts.hostname or "", name)
         with ExitStack() as stack:
             response = stack.enter_context(
                 pool.stream("GET", parts.geturl(), headers=_request_headers())

@@ -299,22 +299,11 @@ def _read_data_address(address: str, name: str) -> bytes:
 
 def _from_web(url: str, name: str, limits: FetchPolicy, kind: str) -> LocalSource:
     if kind != "video":
-        data = fetch_bytes(
-            url,
-            max_bytes=limits.max_bytes,
-            timeout_seconds=limits.timeout_seconds,
-            allow_private=limits.allow_private,
-        )
+        data = fetch_bytes(url, limits)
         return LocalSource(name, data)
     handle, path = tempfile.mkstemp(prefix="finesight-")
     source = LocalSource(name, Path(path))
     weakref.finalize(source, Path(path).unlink)  # deleted with its owner, or when the process ends
     with open(handle, "wb") as file:  # noqa: PTH123  # an open handle, not a path
-        fetch_into(
-            url,
-            file,
-            max_bytes=limits.max_video_bytes,
-            timeout_seconds=limits.video_timeout_seconds,
-            allow_private=limits.allow_private,
-        )
+        fetch_into(url, file, limits, limits.max_video_bytes, limits.video_timeout_seconds)
     return source

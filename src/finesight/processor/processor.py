@@ -66,8 +66,12 @@ class Processor:
         check_special_ids(tokenizer, model_config)
 
     @classmethod
-    def from_folder(cls, path: str | Path) -> Processor:
+    def from_folder(cls, path: str | Path, *, fetch_policy: FetchPolicy | None = None) -> Processor:
         """Read a checkpoint folder: `tokenizer.json`, `config.json`, `preprocessor_config.json`.
+
+        Args:
+            path: the folder.
+            fetch_policy: limits for media from an address.
 
         Raises:
             ConfigError: a file is missing or broken, or two of them disagree.
@@ -78,6 +82,7 @@ class Processor:
             Tokenizer.from_folder(folder),
             model_config,
             read_processor_config(folder, model_config.vision),
+            fetch_policy=fetch_policy,
         )
 
     def encode(

@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from finesight.api.sources import media_parts, page_numbers
+from finesight.api.sources import media_parts
 from finesight.conversation import ImagePart, VideoPart
 from finesight.errors import ConfigError, DecodeError, UnsupportedMedia
+from finesight.media.pages import page_numbers
 
 
 def test_one_source_needs_no_list():

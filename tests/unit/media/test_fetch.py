@@ -106,9 +106,12 @@ def base(server) -> str:
     return f"http://127.0.0.1:{server.server_port}"
 
 
+QUICK = FetchPolicy(max_bytes=10, timeout_seconds=5)
+
+
 def fetch_it(url: str, **changes) -> bytes:
     options = {"max_bytes": 1 << 20, "timeout_seconds": 20.0, "allow_private": True}
-    return fetch_bytes(url, **(options | changes))
+    return fetch_bytes(url, FetchPolicy(**(options | changes)))
 
 
 def test_fetches_a_body(base, server):
@@ -144,7 +147,7 @@ def test_private_addresses_are_refused_unless_allowed(base, server):
 )
 def test_disguises_of_this_machine_are_refused(host):
     with pytest.raises(FetchRefused, match="which is not a public address"):
-        fetch_bytes(f"http://{host}:9/x", max_bytes=10, timeout_seconds=5)
+        fetch_bytes(f"http://{host}:9/x", QUICK)
 
 
 def test_a_name_that_leads_to_a_private_address(monkeypatch):
@@ -166,11 +169,11 @@ def test_a_name_that_leads_to_a_private_address(monkeypatch):
     monkeypatch.setattr(fetch.socket, "getaddrinfo", resolve)
     monkeypatch.setattr(fetch.httpcore, "SyncBackend", Backend)
     with pytest.raises(MediaError, match="nobody there"):
-        fetch_bytes("http://rebinding.example/", max_bytes=10, timeout_seconds=5)
+        fetch_bytes("http://rebinding.example/", QUICK)
     assert asked == ["rebinding.example"]  # resolved once, and the checked address was taken
     assert connected == ["93.184.215.14"]
     with pytest.raises(FetchRefused, match=r"rebinding\.example at 169\.254\.169\.254"):
-        fetch_bytes("http://rebinding.example/", max_bytes=10, timeout_seconds=5)
+        fetch_bytes("http://rebinding.example/", QUICK)
 
 
 def test_one_private_address_among_several_is_enough(monkeypatch):
@@ -180,7 +183,29 @@ def test_one_private_address_among_several_is_enough(monkeypatch):
 
     monkeypatch.setattr(fetch.socket, "getaddrinfo", resolve)
     with pytest.raises(FetchRefused, match=r"at 10\.0\.0\.1"):
-        fetch_bytes("http://mixed.example/", max_bytes=10, timeout_seconds=5)
+        fetch_bytes("http://mixed.example/", QUICK)
+
+
+@pytest.mark.parametrize("hosts", [("127.0.0.1",), ("example.com", "127.0.0.1."), (".0.0.1",)])
+def test_hosts_that_are_allowed(base, hosts):
+    assert fetch_it(f"{base}/body", hosts=hosts) == BODY
+
+
+@pytest.mark.parametrize(
+    "hosts", [(), ("example.com",), ("0.0.1",), (".127.0.0.1",), ("27.0.0.1",)]
+)
+def test_other_hosts_are_refused(base, server, hosts):
+    with pytest.raises(FetchRefused, match=r"the host 127\.0\.0\.1, which is not allowed"):
+        fetch_it(f"{base}/body", hosts=hosts)
+    assert server.seen == []
+
+
+def test_a_redirect_to_another_host_is_refused(base, server):
+    other = f"http://localhost:{server.server_port}"
+    assert fetch_it(f"{other}/to//body", hosts=("localhost",)) == BODY
+    address = f"{base}/body"
+    with pytest.raises(FetchRefused, match=r"the host 127\.0\.0\.1, which is not allowed"):
+        fetch_it(f"{other}/to/{address}", hosts=("localhost",))
 
 
 def test_redirects(base, server):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bodies of chat-completions requests are honoured or refused by name; responses have the fields clients read."""
+"""Responses of the chat-completions format have the fields that clients read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from finesight.conversation import ImagePart, Sampling, TextPart, TokenLogprob, Usage
+from finesight.conversation import Sampling, TokenLogprob, Usage
 from finesight.errors import (
     ConfigError,
     DecodeError,
@@ -17,7 +17,9 @@ from finesight.errors import (
     PromptTooLong,
     QueueFull,
 )
-from finesight.remote.completions import completion, error_body, read_request, status_of
+from finesight.geometry import Box
+from finesight.remote.chat_request import read_request
+from finesight.remote.completions import completion, error_body, status_of
 from tests.support.replies import picture_record, reply
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -32,145 +34,6 @@ def answer(request, *replies):
     return completion(request, replies, model="m", response_id="chatcmpl-1", created=5)
 
 
-def test_what_is_left_out_is_the_checkpoints():
-    defaults = Sampling(max_new_tokens=7, temperature=0.5, top_k=3)
-    request = read(defaults)
-    assert request.sampling == defaults
-    assert (request.model, request.num_choices) == (None, 1)
-
-
-def test_every_sampling_field_is_honoured():
-    request = read(
-        model="m",
-        max_completion_tokens=9,
-        temperature=0.25,
-        top_p=0.5,
-        top_k=4,
-        repetition_penalty=1.5,
-        seed=11,
-        stop=["a", "b"],
-        logprobs=True,
-        top_logprobs=2,
-        n=3,
-    )
-    assert request.sampling == Sampling(
-        max_new_tokens=9,
-        temperature=0.25,
-        top_p=0.5,
-        top_k=4,
-        repetition_penalty=1.5,
-        seed=11,
-        stop=("a", "b"),
-        logprobs=2,
-    )
-    assert (request.model, request.num_choices) == ("m", 3)
-
-
-def test_media_and_tools_are_read():
-    content = [{"type": "image_url", "image_url": {"url": "a.png"}}, {"type": "text", "text": "?"}]
-    body = {"messages": [{"role": "user", "content": content}], "tools": [TOOL]}
-    request = read_request(body, Sampling())
-    assert request.conversation.messages[0].parts == (ImagePart(source="a.png"), TextPart("?"))
-    assert request.conversation.tools == (TOOL,)
-
-
-def test_no_tool_is_shown_if_none_may_be_called():
-    assert read(tools=[TOOL], tool_choice="none").conversation.tools == ()
-    assert read(tools=[TOOL], tool_choice="auto").conversation.tools == (TOOL,)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "schema"),
-    [
-        ({"type": "json_object"}, {"type": "object"}),
-        (
-            {"type": "json_schema", "json_schema": {"name": "a", "schema": {"const": 1}}},
-            {"const": 1},
-        ),
-    ],
-)
-def test_a_response_format_is_a_constraint(wanted, schema):
-    assert read(response_format=wanted).sampling == Sampling(max_new_tokens=7, json_schema=schema)
-
-
-@pytest.mark.parametrize(
-    "field",
-    [
-        {"stream": False},
-        {"frequency_penalty": 0},
-        {"presence_penalty": 0.0},
-        {"logit_bias": {}},
-        {"response_format": {"type": "text"}},
-        {"parallel_tool_calls": True},
-        {"store": False},
-        {"user": "me"},
-        {"metadata": {"a": "b"}},
-        {"reasoning_effort": None},
-        {"max_tokens": 7, "max_completion_tokens": 7},
-        {"top_p": 0.5, "temperature": 0},
-    ],
-)
-def test_a_field_that_asks_for_nothing_changes_nothing(field):
-    request = read(**field)
-    assert replace(request.sampling, top_p=1.0) == Sampling(max_new_tokens=7)
-
-
-@pytest.mark.parametrize(
-    ("field", "said"),
-    [
-        ({"stream": True}, "stream is True, which is not supported"),
-        ({"frequency_penalty": 3}, "frequency_penalty=3"),
-        ({"presence_penalty": "a lot"}, "presence_penalty='a lot'"),
-        ({"logit_bias": {"5": 1}}, "logit_bias is"),
-        ({"response_format": {"type": "xml"}}, "response_format is"),
-        ({"response_format": {"type": "json_schema"}}, "response_format is"),
-        ({"response_format": "json_object"}, "response_format is 'json_object'"),
-        (
-            {"response_format": {"type": "json_schema", "json_schema": {"schema": "{}"}}},
-            "response_format is",
-        ),
-        ({"parallel_tool_calls": False}, "parallel_tool_calls is False"),
-        ({"tool_choice": "required", "tools": [TOOL]}, "tool_choice is 'required'"),
-        ({"tools": "look"}, "tools is 'look'"),
-        ({"tools": [{"type": "function"}]}, "tool 0 has no function name"),
-        ({"functions": [TOOL]}, "functions is"),
-        ({"temprature": 1}, "unknown field 'temprature'"),
-        ({"temperature": "hot"}, "temperature='hot'; it must be a number"),
-        ({"temperature": -1}, "temperature=-1"),
-        ({"max_tokens": 0}, "max_tokens=0"),
-        ({"max_completion_tokens": 1.5}, "max_completion_tokens=1.5"),
-        ({"max_tokens": 3, "max_completion_tokens": 4}, "max_tokens=3 and max_completion_tokens=4"),
-        ({"n": 0}, "n=0"),
-        ({"n": True}, "n=True"),
-        ({"stop": [""]}, "stop="),
-        ({"seed": 0.5}, "seed=0.5"),
-        ({"logprobs": 3}, "logprobs is 3"),
-        ({"top_logprobs": 3}, "top_logprobs=3 without logprobs"),
-        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs=21"),
-        ({"model": 3}, "model is 3"),
-        ({"messages": None}, "messages is missing"),
-        ({"messages": "Hello"}, "messages are a str"),
-        ({"messages": [{"role": "user", "content": [{"type": "sound"}]}]}, "message 0, part 0"),
-    ],
-)
-def test_what_cannot_be_honoured_is_an_error_with_its_name(field, said):
-    with pytest.raises(ConfigError) as raised:
-        read(**field)
-    assert said in raised.value.message
-
-
-def test_a_body_is_an_object():
-    with pytest.raises(ConfigError, match="body is"):
-        read_request([1], Sampling())
-
-
-def test_choices_have_seeds_of_their_own_and_are_computed_once_at_temperature_0():
-    drawn = read(n=3, temperature=1, seed=2**64 - 2)
-    assert [each.seed for each in drawn.samplings()] == [2**64 - 2, 2**64 - 1, 0]
-    assert [each.seed for each in read(n=2, temperature=1).samplings()] == [None, None]
-    assert len(read(n=3, seed=1).samplings()) == 1
-
-
 def test_a_response_has_the_fields_that_clients_read():
     request = read()
     found = answer(request, reply("four", picture_record()))
@@ -182,7 +45,22 @@ def test_a_response_has_the_fields_that_clients_read():
     assert found["usage"]["total_tokens"] == 203
     assert found["usage"]["prompt_tokens_details"] == {"cached_tokens": 0, "visual_tokens": 162}
     assert found["media"][0]["original"] == {"width": 1000, "height": 500}
+    resized = found["media"][0]["resized"]
+    assert found["media"][0]["scale"] == [1000 / resized["width"], 500 / resized["height"]]
     json.dumps(found, allow_nan=False)
+
+
+def test_boxes_are_in_pixels_of_the_original():
+    record = picture_record()
+    text = '```json\n[{"bbox_2d": [10, 20, 30, 40], "label": "a"}]\n```'
+    found = answer(read(), reply(text, record))["choices"][0]["finesight"]
+    expected = record.resize.to_original(Box(10, 20, 30, 40))[0]
+    (box,) = found["boxes"]
+    assert (box["label"], box["box"]) == (
+        "a",
+        pytest.approx([expected.x1, expected.y1, expected.x2, expected.y2]),
+    )
+    assert (found["points"], found["truncated"], found["problems"]) == ([], False, [])
 
 
 def test_choices_share_the_prompt_in_the_usage():
