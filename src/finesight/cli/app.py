@@ -23,6 +23,7 @@ from finesight.cli import (
     locate,
     plan,
     quantize,
+    serve,
     train,
 )
 from finesight.cli import eval as evaluation
@@ -55,6 +56,7 @@ def build() -> typer.Typer:
         ("ask", ask.ask),
         ("chat", chat.chat),
         ("locate", locate.locate),
+        ("serve", serve.serve),
         ("batch", batch.batch),
         ("plan", plan.plan),
         ("train", train.train),

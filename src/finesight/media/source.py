@@ -99,7 +99,7 @@ def source_name(source: object) -> str:
         return _shortened(str(source))
     if not isinstance(source, str):
         return type(source).__name__
-    scheme = _scheme(source)
+    scheme = scheme_of(source)
     if scheme == "data":
         return f"data address ({source[5:].partition(',')[0][:60] or 'no type'})"
     if scheme in ("http", "https"):
@@ -204,7 +204,7 @@ def localize(
         return _from_path(Path(source), name)
     if not isinstance(source, str):
         raise _no_source(source, kind)
-    scheme = _scheme(source)
+    scheme = scheme_of(source)
     if scheme == "data":
         return _not_empty(LocalSource(name, _read_data_address(source, name)))
     if scheme in ("http", "https"):
@@ -235,15 +235,23 @@ def _no_source(source: object, kind: str) -> UnsupportedMedia:
 
 def resolved(source: MediaSource, folder: Path) -> MediaSource:
     """A relative path as a path in a folder; addresses and other sources unchanged."""
-    if isinstance(source, str) and not _scheme(source):
+    if isinstance(source, str) and not scheme_of(source):
         return str(folder / source)
     return folder / source if isinstance(source, Path) else source
 
 
-def _scheme(source: str) -> str:
+def scheme_of(source: str) -> str:
     """Scheme of an address in lower case; empty for a path (one letter is a Windows drive)."""
     found = _SCHEME.match(source)
     return found.group(1).lower() if found else ""
+
+
+def path_of(source: str) -> Path | None:
+    """Path of a file on this machine; None for addresses of other schemes."""
+    scheme = scheme_of(source)
+    if scheme == "file":
+        return _path_of_address(source)
+    return None if scheme and source[len(scheme) :].startswith("://") else Path(source)
 
 
 def _from_path(path: Path, name: str) -> LocalSource:

@@ -66,6 +66,9 @@ _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
 }
 """Fields that cannot be honoured, each with the values that ask for nothing."""
 
+FIELDS = (*_OTHERS, *_SAMPLING)
+"""Fields that are honoured."""
+
 _CHOICES = Limits(least=1, most=128, is_whole=True)
 _TOP_LOGPROBS = SAMPLING_LIMITS["logprobs"]
 _SEEDS = 2**64
@@ -148,7 +151,7 @@ def read_request(body: Any, defaults: Sampling, *, open_file: OpenFile = any_fil
 
 def _refuse_unknown(given: Mapping[str, Any]) -> None:
     """Raise `ConfigError` for fields that are unknown or cannot be honoured."""
-    known = (*_OTHERS, *_SAMPLING, *_WITHOUT_EFFECT, *LABELS)
+    known = (*FIELDS, *_WITHOUT_EFFECT, *LABELS)
     for name, value in given.items():
         if name not in known:
             near = get_close_matches(name, known, n=3)

@@ -164,9 +164,14 @@ def _token(text: str, logprob: float) -> dict[str, Any]:
     is_whole = "\ufffd" not in text
     return {
         "token": text,
-        "logprob": max(logprob, _LEAST_LOGPROB),
+        "logprob": logprob_value(logprob),
         "bytes": [*text.encode()] if is_whole else None,
     }
+
+
+def logprob_value(logprob: float) -> float:
+    """A log-probability as JSON can write it."""
+    return max(logprob, _LEAST_LOGPROB)
 
 
 def status_of(error: FinesightError) -> int:

@@ -96,7 +96,7 @@ def _parts_of(part: Mapping[str, Any], open_file: OpenFile) -> list[dict[str, An
     if "file_id" in fields:
         raise ConfigError("file_id names a stored file, but none is stored", hint="give file_data")
     data = _opened(fields, open_file)
-    options = {
+    options: dict[str, Any] = {
         name: fields[name] for name in ("min_pixels", "max_pixels", "detail") if name in fields
     }
     return _shown(data, fields.get("filename"), fields.get("pages"), options)
@@ -134,8 +134,10 @@ def _shown(
             )
         return [{"type": "image", "image": data, "page": page, **options} for page in numbers]
     if "picture" in kind:
-        numbers = [None] if pages is None else page_numbers(pages, pages_of_picture(data))
-        return [_picture(data, page, options) for page in numbers]
+        if pages is None:
+            return [{"type": "image", "image": data, **options}]
+        numbers = page_numbers(pages, pages_of_picture(data))
+        return [{"type": "image", "image": data, "page": page, **options} for page in numbers]
     text = _text_of(data) if kind == "text file" else None
     if text is None:
         raise ConfigError(
@@ -145,11 +147,6 @@ def _shown(
     if pages is not None or options:
         raise ConfigError(f"{', '.join(('pages', *options))[:80]} given with a text file")
     return [{"type": "text", "text": text}]
-
-
-def _picture(data: bytes | Path, page: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    shown_page = {} if page is None else {"page": page}
-    return {"type": "image", "image": data, **shown_page, **options}
 
 
 def _text_of(data: bytes | Path) -> str | None:

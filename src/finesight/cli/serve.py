@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight serve`: OpenAI's and Ollama's HTTP endpoints, and a page to try a model on."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finesight.cli import options
+from finesight.cli.errors import reported
+from finesight.cli.progress import StageProgress
+from finesight.errors import ConfigError
+
+if TYPE_CHECKING:
+    from finesight.engine.options import EngineOptions
+    from finesight.server.models import Offer, Served
+    from finesight.server.settings import ServerSettings
+
+
+def serve(
+    *,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            help="Model: small, tiny, a folder, or a published name; NAME=MODEL gives it another name. Repeatable: the"
+            " first is loaded at once, others at their first use.",
+            metavar="MODEL",
+            show_default=options.DEFAULT_MODEL,
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8000,
+    concurrency: Annotated[
+        int, typer.Option(min=1, help="Requests that are computed together.", metavar="N")
+    ] = 16,
+    api_keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of API keys, read again when it changes; without it everyone is let in.",
+            metavar="FILE",
+        ),
+    ] = None,
+    new_key: Annotated[
+        str | None,
+        typer.Option(
+            help="Print a new API key and its line for the file of --api-keys, then end.",
+            metavar="NAME",
+        ),
+    ] = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="Limit of each API key or client.", metavar="N")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Host from which media are fetched; .example.com has all names below it, * is every public host."
+            " Repeatable.",
+            metavar="HOST",
+        ),
+    ] = None,
+    allow_folder: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder from which media are read. Repeatable.", metavar="DIR"),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Origin of web pages that may call this server (CORS). Repeatable.", metavar="URL"
+        ),
+    ] = None,
+    max_requests: Annotated[
+        int, typer.Option(min=1, help="Requests that are answered or wait.", metavar="N")
+    ] = 1000,
+    max_body_mb: Annotated[float, typer.Option(help="Largest request, in MB.")] = 64.0,
+    answer_seconds: Annotated[float, typer.Option(help="Longest time of an answer.")] = 600.0,
+    drain_seconds: Annotated[
+        float, typer.Option(help="Time of running answers after SIGTERM.")
+    ] = 30.0,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    weights: options.Weights = None,
+    draft_tokens: options.DraftTokens = 0,
+    threads: options.Threads = None,
+    debug: options.Debug = False,
+) -> None:
+    """Answer HTTP requests in the OpenAI format, and show a page on which a model can be tried.
+
+    Media come as data: addresses; hosts and folders are closed until they are allowed. Stop it with Ctrl-C or SIGTERM.
+    """
+    with reported(debug=debug):
+        if new_key is not None:
+            _print_key(new_key)
+            return
+        from finesight.engine.options import EngineOptions
+        from finesight.server.settings import ServerSettings
+
+        settings = ServerSettings(
+            max_body_mb=max_body_mb,
+            answer_seconds=answer_seconds,
+            max_requests=max_requests,
+            requests_per_minute=requests_per_minute,
+            hosts=tuple(allow_host or ()),
+            folders=tuple(allow_folder or ()),
+            origins=tuple(allow_origin or ()),
+            keys_file=api_keys,
+            drain_seconds=drain_seconds,
+        )
+        settings.check()
+        engine = EngineOptions(
+            max_sequences=concurrency,
+            max_step_tokens=max(2048, concurrency),
+            max_waiting=max_requests,
+            draft_tokens=draft_tokens,
+        )
+        names = model or [options.DEFAULT_MODEL]
+        offers = [_offer(name, settings, engine, (device, dtype, weights)) for name in names]
+        _run(offers, settings, host, port)
+
+
+def _print_key(name: str) -> None:
+    from finesight.server.keys import new_key
+
+    secret, line = new_key(name)
+    sys.stderr.write(f"the key, which is not stored anywhere: {secret}\n")
+    sys.stderr.write("its line for the file of --api-keys:\n")
+    sys.stdout.write(f"{line}\n")
+
+
+def _offer(
+    name: str,
+    settings: ServerSettings,
+    engine: EngineOptions,
+    choice: tuple[str, str | None, str | None],
+) -> Offer:
+    """A model that is loaded when it is needed; its name and folder are checked now."""
+    from finesight.api.checkpoints import find_checkpoint
+    from finesight.api.model import open_model
+    from finesight.api.network import checked_weights
+    from finesight.server.media import fetch_policy
+    from finesight.server.models import Offer, Served
+
+    shown, equals, source = name.partition("=")
+    source = source if equals else name
+    folder = find_checkpoint(source)
+    device, dtype, weights = choice
+
+    def load() -> Served:
+        with StageProgress() as progress:
+            opened = open_model(
+                source,
+                folder,
+                device=device,
+                dtype=dtype,
+                weights=checked_weights(weights),
+                engine=engine,
+                fetch_policy=fetch_policy(settings.hosts),
+                on_stage=lambda stage, done, total: (
+                    progress(stage, done, total) if stage == "load" else None
+                ),
+            )
+            return Served(shown, opened.engine, opened.defaults)
+
+    num_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return Offer(shown, load, num_bytes)
+
+
+def _run(offers: list[Offer], settings: ServerSettings, host: str, port: int) -> None:
+    from finesight.server.models import Models
+    from finesight.server.run import serve as run
+
+    names = [offer.name for offer in offers]
+    if len(set(names)) < len(names):
+        raise ConfigError(
+            f"two models have one name: {', '.join(names)}", hint="give --model NAME=MODEL"
+        )
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    if settings.keys_file is None and not _is_loopback(host):
+        sys.stderr.write(f"note: everyone who reaches {host} is let in; --api-keys sets keys\n")
+    offers[0].loaded = offers[0].load()
+
+    def on_ready(url: str) -> None:
+        sys.stderr.write(f"ready: {url}/v1 (OpenAI API), models {', '.join(names)}\n")
+        sys.stderr.flush()
+
+    run(Models(offers), settings, host=host, port=port, on_ready=on_ready)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

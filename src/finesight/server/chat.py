@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`/v1/chat/completions`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from finesight.conversation import Reply
+from finesight.remote.chat_request import ChatRequest, read_request
+from finesight.remote.completions import (
+    call_id,
+    completion,
+    ending,
+    findings,
+    logprob_content,
+    media,
+    tool_call,
+    usage,
+)
+from finesight.server.answering import Answers, unless_gone
+from finesight.server.models import Served
+from finesight.server.schema import CHAT, documented
+from finesight.server.state import ServerState, new_id, state_of
+from finesight.server.stream import DONE, CallSplitter, EventStream
+
+router = APIRouter()
+
+
+@router.post("/v1/chat/completions", **documented(CHAT))
+async def chat_completions(request: Request) -> Response:
+    """Answer a conversation with pictures, videos and PDFs."""
+    state = state_of(request)
+    async with AsyncExitStack() as stack:
+        body = await stack.enter_async_context(state.gate.admit(request))
+        served = await stack.enter_async_context(state.models.use(model_of(body)))
+        asked = await asyncio.to_thread(read_chat, body, served, state)
+        answers = state.answers(served, asked.conversation, asked.samplings())
+        stack.callback(state.forget, answers)
+        await unless_gone(request, answers.start())
+        identity, created = new_id("chatcmpl"), int(time.time())
+        if asked.streams:
+            chunks = _Chunks(asked, served.name, identity, created)
+            return EventStream(chunks.events(answers), stack.pop_all(), identity)
+        replies = await unless_gone(request, answers.replies())
+    return JSONResponse(
+        completion(asked, replies, model=served.name, response_id=identity, created=created)
+    )
+
+
+def model_of(body: Any) -> Any:
+    """The model that a body names; None if it names none."""
+    return body.get("model") if isinstance(body, dict) else None
+
+
+def read_chat(body: Any, served: Served, state: ServerState) -> ChatRequest:
+    """Read the body of a request; its files are those that the server allows.
+
+    Raises:
+        FinesightError: a field cannot be honoured, or a file may not be opened.
+    """
+    request = read_request(body, served.defaults, open_file=state.access.open_file)
+    return replace(request, conversation=state.access.checked(request.conversation))
+
+
+class _Chunks:
+    """The `chat.completion.chunk` objects of one request.
+
+    The last chunk of a choice has its log-probabilities, and what was found in the answer.
+    """
+
+    def __init__(self, asked: ChatRequest, model: str, identity: str, created: int) -> None:
+        self._asked, self._identity = asked, identity
+        self._frame = {
+            "id": identity,
+            "object": "chat.completion.chunk",
+            "created": created,
+            "model": model,
+        }
+        takes_calls = bool(asked.conversation.tools)
+        self._copies = asked.num_choices if asked.is_greedy else 1
+        self._splitters = [CallSplitter(takes_calls=takes_calls) for _ in range(asked.num_choices)]
+
+    async def events(self, answers: Answers) -> AsyncIterator[dict[str, Any] | str]:
+        """All chunks, the usage if it is asked for, and the end of the stream."""
+        for index in range(self._asked.num_choices):
+            yield self._chunk(index, {"role": "assistant", "content": ""})
+        replies: dict[int, Reply] = {}
+        async for choice, event in answers.events():
+            splitter = self._splitters[choice]
+            first_call = splitter.num_calls
+            text, calls = splitter.feed(event.text, is_last=event.reply is not None)
+            for index in self._indices(choice):
+                if text:
+                    yield self._chunk(index, {"content": text})
+                for number, call in enumerate(calls, start=first_call):
+                    identity = call_id(self._identity, index, number)
+                    entry = {"index": number, **tool_call(call, identity)}
+                    yield self._chunk(index, {"tool_calls": [entry]})
+                if event.reply is not None:
+                    yield self._last(index, event.reply)
+            if event.reply is not None:
+                replies[choice] = event.reply
+        if self._asked.includes_usage:
+            counted = list(replies.values()) * self._copies
+            yield {**self._frame, "choices": [], "usage": usage(counted)}
+        yield DONE
+
+    def _indices(self, choice: int) -> range:
+        """Choices of the request that an answer stands for: all of them at temperature 0."""
+        return range(self._copies) if self._asked.is_greedy else range(choice, choice + 1)
+
+    def _chunk(self, index: int, delta: dict[str, Any]) -> dict[str, Any]:
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
+        return {**self._frame, "choices": [choice]}
+
+    def _last(self, index: int, reply: Reply) -> dict[str, Any]:
+        chunk = self._chunk(index, {})
+        if self._asked.sampling.logprobs is not None:
+            chunk["choices"][0]["logprobs"] = logprob_content(reply.logprobs)
+        chunk["choices"][0] |= {**ending(reply), "finesight": findings(reply)}
+        return {**chunk, "media": media(reply)}

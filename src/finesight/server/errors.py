@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors as responses: OpenAI's error body, with the words of the command line."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi.responses import JSONResponse
+
+from finesight.errors import FinesightError, QueueFull
+from finesight.remote.completions import status_of
+
+log = logging.getLogger("finesight.server")
+
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+_RETRY_SECONDS = 1
+
+
+class HttpError(FinesightError):
+    """An error with a status of its own.
+
+    Args:
+        status: HTTP status.
+        message: what happened.
+        hint: what the client can do about it.
+        code: name of the error for programs.
+        retry_after: seconds after which to try again; None says nothing about it.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        hint: str = "",
+        code: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code or _TYPES.get(status, "invalid_request_error")
+        self.retry_after = retry_after
+
+
+def http_status(error: FinesightError) -> int:
+    """HTTP status of an error."""
+    return error.status if isinstance(error, HttpError) else status_of(error)
+
+
+def error_object(error: FinesightError) -> dict[str, Any]:
+    """The body of an error response."""
+    status = http_status(error)
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    code = error.code if isinstance(error, HttpError) else type(error).__name__
+    return {"error": {"message": str(error), "type": kind, "param": None, "code": code}}
+
+
+def error_response(error: FinesightError) -> JSONResponse:
+    """The response to a request that failed."""
+    wait = error.retry_after if isinstance(error, HttpError) else None
+    if isinstance(error, QueueFull):
+        wait = _RETRY_SECONDS
+    headers = {} if wait is None else {"Retry-After": str(max(1, round(wait)))}
+    status = http_status(error)
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(error_object(error), status_code=status, headers=headers)
+
+
+def unexpected(error: BaseException, request_id: str) -> HttpError:
+    """The error for a fault of the server; its cause is logged, and not sent."""
+    log.error("request %s failed", request_id, exc_info=error)
+    return HttpError(
+        500,
+        f"the server failed to answer request {request_id}",
+        hint="its log says why; this is an error of finesight, please report it",
+        code="internal_error",
+    )

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a request has to pass before it is read: API key, rate, number of requests, size and speed of its body."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import Request
+
+from finesight.errors import ConfigError
+from finesight.server.errors import HttpError
+from finesight.server.keys import Key, Keys
+from finesight.server.settings import ServerSettings
+
+_BYTES_PER_MB = 10**6
+_RETRY_SECONDS = 1
+_MINUTE = 60.0
+_MOST_CLIENTS = 10_000
+"""Clients whose requests are counted; the one that was quiet the longest is forgotten."""
+
+
+class Gate:
+    """Refuses requests that exceed a limit, and counts those that are being answered.
+
+    Args:
+        settings: the limits.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._keys = None if settings.keys_file is None else Keys(settings.keys_file)
+        self._times: OrderedDict[str, deque[float]] = OrderedDict()
+        self._bodies = 0
+        self.num_active = 0
+        self.is_draining = False
+
+    def check_key(self, request: Request) -> Key | None:
+        """The key of a request; None where the server has no keys.
+
+        Raises:
+            HttpError: no key, or an unknown one (401).
+        """
+        if self._keys is None:
+            return None
+        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+        secret = secret if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
+        if not secret:
+            raise HttpError(
+                401, "the request has no API key", hint="send it as Authorization: Bearer KEY"
+            )
+        if (key := self._keys.find(secret.strip())) is None:
+            raise HttpError(401, "the API key is not known to this server", code="invalid_api_key")
+        return key
+
+    def _check(self, request: Request) -> None:
+        """Raise `HttpError` without a known key, for too many requests of a client, or while the server stops."""
+        if self.is_draining:
+            raise HttpError(503, "the server is stopping", code="stopping", retry_after=_MINUTE)
+        key = self.check_key(request)
+        limit = self._settings.requests_per_minute
+        if key is not None and key.requests_per_minute is not None:
+            limit = key.requests_per_minute
+        client = request.client.host if request.client else ""
+        if limit is not None:
+            self._count(f"key {key.name}" if key else client, limit)
+
+    def _count(self, client: str, limit: int) -> None:
+        now = time.monotonic()
+        times = self._times.setdefault(client, deque())
+        self._times.move_to_end(client)
+        if len(self._times) > _MOST_CLIENTS:
+            self._times.popitem(last=False)
+        while times and times[0] <= now - _MINUTE:
+            times.popleft()
+        if len(times) >= limit:
+            raise HttpError(
+                429,
+                f"{limit} requests a minute are allowed",
+                code="rate_limit_exceeded",
+                retry_after=times[0] + _MINUTE - now,
+            )
+        times.append(now)
+
+    @asynccontextmanager
+    async def admit(self, request: Request) -> AsyncIterator[Any]:
+        """The JSON of a request's body; the request counts as being answered until the context ends.
+
+        Raises:
+            HttpError: no key or an unknown one (401), too many requests (429), a body that is too large (413) or too
+                slow (408), no memory for it, or the server is stopping (503).
+            ConfigError: the body is no JSON.
+        """
+        self._check(request)
+        if self.num_active >= self._settings.max_requests:
+            raise HttpError(
+                429,
+                f"{self.num_active} requests are being answered or wait; at most {self._settings.max_requests} may",
+                code="queue_full",
+                retry_after=_RETRY_SECONDS,
+            )
+        body = bytearray()
+        self.num_active += 1
+        try:
+            await self._read(request, body)
+            yield await _parsed(body)
+        finally:
+            self.num_active -= 1
+            self._bodies -= len(body)
+
+    async def _read(self, request: Request, body: bytearray) -> None:
+        """Add the body of a request to `body`."""
+        most = int(self._settings.max_body_mb * _BYTES_PER_MB)
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > most:
+            raise _too_large(int(declared), most)
+        try:
+            async with asyncio.timeout(self._settings.body_seconds):
+                async for chunk in request.stream():
+                    body += chunk
+                    self._bodies += len(chunk)
+                    if len(body) > most:
+                        raise _too_large(len(body), most)
+                    self._check_bodies(len(body))
+        except TimeoutError:
+            raise HttpError(
+                408,
+                f"the body did not arrive within {self._settings.body_seconds:g} s; {len(body):,} bytes of it did",
+                code="body_timeout",
+            ) from None
+
+    def _check_bodies(self, num_bytes: int) -> None:
+        most = self._settings.max_bodies_mb * _BYTES_PER_MB
+        if self._bodies > most and self._bodies > num_bytes:  # a single body has its own limit
+            raise HttpError(
+                503,
+                f"the requests that are being answered have {self._bodies:,} bytes; at most {most:,.0f} are accepted",
+                code="no_memory",
+                retry_after=_RETRY_SECONDS,
+            )
+
+
+async def _parsed(body: bytearray) -> Any:
+    try:
+        # Pictures make bodies of many megabytes, whose decoding would stop all other requests.
+        return await asyncio.to_thread(json.loads, body)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"the body is not JSON: {str(error)[:200]}") from error
+
+
+def _too_large(num_bytes: int, most: int) -> HttpError:
+    return HttpError(
+        413,
+        f"the body has at least {num_bytes:,} bytes; at most {most:,} are accepted",
+        hint="send smaller pictures or shorter videos",
+        code="body_too_large",
+    )

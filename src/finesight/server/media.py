@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which files a client may name: data in the request, allowed hosts, and files of allowed folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from finesight.conversation import Conversation, Part, TextPart
+from finesight.errors import FetchRefused
+from finesight.media.fetch import FetchPolicy
+from finesight.media.source import localize, path_of, scheme_of, source_name
+
+_EVERY_HOST = "*"
+_SENT = ("data", "http", "https")
+"""Schemes whose files do not come from the disk of this server."""
+
+
+def fetch_policy(hosts: Sequence[str]) -> FetchPolicy:
+    """Limits of fetching for a server; private addresses are refused whatever the hosts are."""
+    return FetchPolicy(hosts=None if _EVERY_HOST in hosts else tuple(hosts))
+
+
+class MediaAccess:
+    """Decides on each file that a client names.
+
+    Args:
+        policy: of hosts.
+        folders: from which files may be read.
+    """
+
+    def __init__(self, policy: FetchPolicy, folders: Sequence[Path]) -> None:
+        self._policy = policy
+        self._folders = tuple(folder.resolve() for folder in folders)
+
+    def checked(self, conversation: Conversation) -> Conversation:
+        """A conversation whose paths are replaced by those of the real files.
+
+        Raises:
+            FetchRefused: a path is not in an allowed folder.
+        """
+
+        def allowed(part: Part) -> Part:
+            if isinstance(part, TextPart):
+                return part
+            if isinstance(part.source, tuple):
+                return replace(part, source=tuple(self._allowed(each) for each in part.source))
+            return replace(part, source=self._allowed(part.source))
+
+        messages = tuple(
+            replace(message, parts=tuple(allowed(part) for part in message.parts))
+            for message in conversation.messages
+        )
+        return replace(conversation, messages=messages)
+
+    def open_file(self, address: str) -> bytes | Path:
+        """The file at an address, for documents whose pages have to be counted.
+
+        Raises:
+            MediaError: it may not be opened, or cannot be.
+        """
+        return localize(self._allowed(address), policy=self._policy, kind="document").data
+
+    def _allowed(self, source: Any) -> Any:
+        """The source itself, or the real path of a file on this machine."""
+        if not isinstance(source, str) or scheme_of(source) in _SENT:
+            return source  # bytes of the request, a file opened before, or an address that the policy decides on
+        path = path_of(source)
+        try:
+            real = None if path is None else path.resolve(strict=True)
+        except (OSError, ValueError, RuntimeError):  # not there, a zero byte, a loop of links
+            real = None
+        for folder in self._folders:
+            if real is not None and real.is_relative_to(folder):
+                return real
+        raise FetchRefused(  # the same words whether or not the file exists
+            f"{source_name(source)} is not a file in a folder that this server reads from",
+            hint="send the file itself, as a data: address",
+        )

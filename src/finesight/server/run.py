@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the application on a port until it is told to stop, and lets running answers end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from finesight.errors import FinesightError
+from finesight.server.app import create_app
+from finesight.server.models import Models
+from finesight.server.settings import ServerSettings
+from finesight.server.state import ServerState
+
+_END_SECONDS = 5.0
+"""Time in which the last responses are written after all answers were stopped."""
+_HEADER_SECONDS = 30
+_BACKLOG = 2048
+
+
+def serve(
+    models: Models,
+    settings: ServerSettings,
+    *,
+    host: str,
+    port: int,
+    on_ready: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Answer requests until SIGINT or SIGTERM.
+
+    After such a signal no request is let in. Answers that are not finished after `drain_seconds` end with an error.
+
+    Args:
+        models: the models.
+        settings: limits and permissions.
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        on_ready: called with the URL as soon as the port is open.
+
+    Raises:
+        FinesightError: a setting is wrong, or the port cannot be opened.
+    """
+    app = create_app(models, settings)
+    listener = _listener(host, port)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_HEADER_SECONDS,
+        timeout_graceful_shutdown=int(settings.drain_seconds + _END_SECONDS),
+    )
+    shown = f"[{host}]" if ":" in host else host
+    on_ready(f"http://{shown}:{listener.getsockname()[1]}")
+    state: ServerState = app.state.finesight
+    _Server(config, state).run(sockets=[listener])
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise FinesightError(
+            f"port {port} of {host} cannot be opened: {error}", hint="choose another --port"
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """A server that stops answers which take longer than it waits."""
+
+    def __init__(self, config: uvicorn.Config, state: ServerState) -> None:
+        super().__init__(config)
+        self._state = state
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let no request in, wait for those that are answered, then end."""
+        self._state.drain()
+        timer = asyncio.get_running_loop().call_later(
+            self._state.settings.drain_seconds, self._state.stop_answers
+        )
+        try:
+            await super().shutdown(sockets)
+        finally:
+            timer.cancel()
