@@ -51,7 +51,8 @@ def address():
 def page(browser, address):
     """The page, with all that goes wrong in it and all that it asks other servers for."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=address)
+    allowed = ["clipboard-read", "clipboard-write", "camera"]
+    context.grant_permissions(allowed, origin=address)
     opened = context.new_page()
     opened.faults = []
     opened.on("pageerror", lambda error: opened.faults.append(str(error)))
@@ -379,3 +380,20 @@ def test_everything_can_be_reached_by_the_keyboard_and_has_a_name(page):
         "camera",
         "send",
     } <= seen
+
+
+def test_the_camera_streams_frames_and_questions_are_about_them(page):
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_text("frames kept").wait_for()
+    assert page.evaluate("document.querySelector('#frame video').videoWidth") > 0
+    for text in ("What is shown?", "And now?"):
+        ask(page, text)
+        answered(page)
+        assert page.locator("#problem").is_hidden()
+        assert "visual tokens" in page.locator(".facts").last.inner_text()
+    page.get_by_role("button", name="Stop camera").click()
+    assert page.locator("#frame video").count() == 0
+    assert page.locator("#live-state").inner_text() == ""
+    ask(page, "Hello")  # without frames again
+    answered(page)
+    assert page.locator("#problem").is_hidden()

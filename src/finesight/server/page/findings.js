@@ -4,7 +4,7 @@
 // An item has `id`, `kind`, `label`, `where` (text), `figure` (index of a figure or null), `colour`, and one of `box`
 // [x1, y1, x2, y2], `point` [x, y] (original pixels) and `seconds` [start, end].
 
-const COLOURS = ["#e5484d", "#0d74ce", "#18794e", "#ab6400", "#8e4ec6", "#cf3897", "#0e7c86", "#7a5c00"];
+const COLOURS = ["#0d74ce", "#b5179e", "#18794e", "#c2410c", "#6d3fc4", "#d6322f", "#0e7c86", "#7a5c00"];
 const INK = "#ffffff";
 
 // `found` is the field `finesight` of a choice.

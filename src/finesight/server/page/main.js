@@ -1,40 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page as a whole: settings, files, questions.
 
-import { chatChunks, modelNames } from "./api.js";
+import { chatChunks } from "./api.js";
 import { curlCommand, pythonProgram } from "./code.js";
+import "./examples.js";
 import { itemsOf } from "./findings.js";
+import { Live } from "./live.js";
 import { forget, partOf, readFile } from "./media.js";
+import { loadModels, sampling, settings } from "./settings.js";
 import { clearTurns, fileChip, TurnView } from "./turns.js";
 import { clearAnswer, setAnswer, setFigures } from "./viewer.js";
 
-const EXAMPLES = [
-  ["Read the text", "Read all the text in the image."],
-  ["Boxes", "Locate every red circle in the image and output the coordinates in JSON format."],
-  ["Points", "Point to the blue square."],
-  ["Document as HTML", "QwenVL HTML"],
-  ["Events of a video", "Localize a series of activity events in the video, output the start and end timestamp for each"
-    + " event, along with detailed sentences. Provide the result in json format with 'mm:ss.ff' format for time depiction."],
-];
-
 const element = (id) => document.getElementById(id);
 const question = element("question");
-let turns = []; // { text, files, answer } of each finished turn
+let turns = []; // { text, files, answer } of each finished turn, without those about live video
 let attached = []; // files that go with the next question
 let running = null; // { turn, control } of the answer that is being written
-
-function settings() {
-  const number = (id) => (element(id).value === "" ? null : Number(element(id).value));
-  return {
-    model: element("model").value,
-    maxTokens: number("max-tokens"),
-    temperature: number("temperature"),
-    maxPixels: number("max-pixels"),
-    fps: number("fps"),
-    pages: element("pages").value.trim(),
-    key: element("key").value.trim(),
-  };
-}
+const live = new Live(
+  (text) => { element("live-state").textContent = text; },
+  (message) => {
+    showProblem(message);
+    showLive();
+  },
+);
 
 // The body of a request for the turns so far and the next one.
 function request(next, options, urlOf = (file) => file.url) {
@@ -43,20 +31,29 @@ function request(next, options, urlOf = (file) => file.url) {
     content: [...files.map((file) => partOf(file, options, urlOf(file))), { type: "text", text }],
   });
   const earlier = turns.flatMap((turn) => [user(turn), { role: "assistant", content: turn.answer }]);
-  const body = { model: options.model, messages: [...earlier, user(next)], max_tokens: options.maxTokens };
-  if (options.temperature !== null) body.temperature = options.temperature;
-  return { ...body, stream: true, stream_options: { include_usage: true } };
+  return {
+    model: options.model,
+    messages: [...earlier, user(next)],
+    ...sampling(options),
+    stream: true,
+    stream_options: { include_usage: true },
+  };
 }
 
 async function ask() {
   const text = question.value.trim();
   if (running || !text) return;
   const options = settings();
-  const next = { text, files: attached, answer: "" };
-  const view = new TurnView(text, attached);
-  const body = request(next, options);
+  const isLive = live.isOn;
+  const next = { text, files: isLive ? [] : attached, answer: "" };
+  const view = new TurnView(text, next.files);
   const control = new AbortController();
-  [question.value, attached, running] = ["", [], { turn: next, control }];
+  const chunks = isLive
+    ? live.chunks(sampling(options), text, control.signal)
+    : chatChunks(request(next, options), options.key, control.signal);
+  question.value = "";
+  if (!isLive) attached = [];
+  running = { turn: next, control };
   showProblem("");
   clearAnswer();
   refresh();
@@ -64,7 +61,7 @@ async function ask() {
   let last = {};
   let counted = {};
   try {
-    for await (const chunk of chatChunks(body, options.key, control.signal)) {
+    for await (const chunk of chunks) {
       const choice = chunk.choices[0];
       if (chunk.usage) counted = chunk.usage;
       if (!choice) continue;
@@ -75,7 +72,8 @@ async function ask() {
   } catch (error) {
     if (error.name !== "AbortError") {
       view.remove();
-      [question.value, attached] = [text, next.files];
+      question.value = text;
+      if (!isLive) attached = next.files;
       showProblem(error.message);
       if (error.status === 401) element("settings").showModal();
       return;
@@ -86,13 +84,13 @@ async function ask() {
     refresh();
   }
   if (!view.element.isConnected) return; // the conversation was cleared meanwhile
-  turns.push(next);
-  finish(view, last, counted, (performance.now() - started) / 1000);
+  if (!isLive) turns.push(next);
+  finish(view, last, counted, (performance.now() - started) / 1000, isLive);
   refresh();
 }
 
-function finish(view, { finish_reason: reason, finesight, media }, usage, seconds) {
-  const reasons = { length: "cut at the longest length", stopped: "stopped", repetition: "cut: it repeated itself" };
+function finish(view, { finish_reason: reason, finesight, media }, usage, seconds, isLive) {
+  const reasons = { length: "cut at the longest length", stopped: "stopped", cancelled: "stopped" };
   const tokens = usage.completion_tokens === undefined ? [] : [
     `${usage.completion_tokens} tokens`,
     `${usage.prompt_tokens_details.visual_tokens} visual tokens`,
@@ -109,7 +107,7 @@ function finish(view, { finish_reason: reason, finesight, media }, usage, second
     ...finesight.problems.map((problem) => problem.message),
     ...media.flatMap((each) => each.notes),
   ];
-  view.finish(facts, notes, items.length || blocks ? show : null);
+  view.finish(facts, notes, !isLive && (items.length || blocks) ? show : null); // the camera goes on meanwhile
   show();
 }
 
@@ -134,9 +132,30 @@ function refresh() {
   }));
   element("attached").replaceChildren(...chips);
   const files = [...turns, ...(running ? [running.turn] : []), { files: attached }].flatMap((turn) => turn.files);
-  setFigures(files.flatMap((file) => file.figures));
+  setFigures(live.isOn ? [live.figure] : files.flatMap((file) => file.figures));
   element("send").hidden = running !== null;
   element("stop").hidden = running === null;
+}
+
+async function toggleCamera() {
+  showProblem("");
+  if (live.isOn) {
+    live.stop();
+  } else {
+    try {
+      await live.start(settings());
+    } catch (error) {
+      showProblem(error.message);
+    }
+  }
+  showLive();
+}
+
+function showLive() {
+  element("camera").setAttribute("aria-pressed", live.isOn);
+  element("camera").textContent = live.isOn ? "Stop camera" : "Camera";
+  clearAnswer();
+  refresh();
 }
 
 function showProblem(message) {
@@ -158,7 +177,7 @@ function showCode() {
   const options = settings();
   const text = question.value.trim();
   // Without a new question, the request is that of the last turn.
-  const next = text || attached.length || !turns.length ? { text: text || EXAMPLES[0][1], files: attached } : turns.at(-1);
+  const next = text || attached.length || !turns.length ? { text: text || "Read all the text in the image.", files: attached } : turns.at(-1);
   const earlier = turns;
   turns = turns.filter((turn) => turn !== next);
   const files = [...turns, next].flatMap((turn) => turn.files);
@@ -181,28 +200,6 @@ async function copy(button) {
   }
 }
 
-async function loadModels() {
-  const chosen = element("model").value;
-  try {
-    const names = await modelNames(settings().key);
-    element("model").replaceChildren(...names.map((name) => new Option(name, name, false, name === chosen)));
-    showProblem("");
-  } catch (error) {
-    showProblem(error.message);
-  }
-}
-
-for (const [label, text] of EXAMPLES) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = label;
-  button.title = text;
-  button.addEventListener("click", () => {
-    question.value = text;
-    question.focus();
-  });
-  element("examples").append(button);
-}
 element("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   ask();
@@ -239,8 +236,8 @@ addEventListener("keydown", (event) => {
 });
 element("stop").addEventListener("click", () => running?.control.abort());
 element("clear").addEventListener("click", clear);
-element("open-settings").addEventListener("click", () => element("settings").showModal());
+element("camera").addEventListener("click", toggleCamera);
 element("open-code").addEventListener("click", showCode);
-element("key").addEventListener("change", loadModels);
+element("key").addEventListener("change", () => loadModels(showProblem));
 for (const button of document.querySelectorAll(".copy")) button.addEventListener("click", () => copy(button));
-loadModels();
+loadModels(showProblem);
