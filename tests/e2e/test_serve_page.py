@@ -397,3 +397,59 @@ def test_the_camera_streams_frames_and_questions_are_about_them(page):
     ask(page, "Hello")  # without frames again
     answered(page)
     assert page.locator("#problem").is_hidden()
+
+
+def test_settings_and_the_model_are_those_of_the_request(page, shapes):
+    assert page.get_by_label("Model", exact=True).input_value() == "tiny"
+    page.get_by_role("button", name="Settings").click()
+    fields = {
+        "Longest answer": "7",
+        "Temperature": "0.5",
+        "Most pixels": "15680",
+        "Frames per second": "1.5",
+    }
+    for label, value in fields.items():
+        page.get_by_label(label).fill(value)
+    page.get_by_role("button", name="Close").click()
+    drop(page, shapes, "image/png")
+    drop(page, MEDIA / "sign.mp4", "video/mp4")
+    with page.expect_request("**/v1/chat/completions") as sent:
+        ask(page, "What is shown?")
+    answered(page)
+    body = sent.value.post_data_json
+    assert (body["model"], body["max_tokens"], body["temperature"]) == ("tiny", 7, 0.5)
+    picture, video, _ = body["messages"][0]["content"]
+    assert picture["max_pixels"] == video["max_pixels"] == 15680
+    assert (video["fps"], "fps" in picture) == (1.5, False)
+    assert page.locator("#problem").is_hidden()
+
+
+def test_a_pasted_picture_is_attached(page, shapes):
+    data = base64.b64encode(shapes.read_bytes()).decode()
+    page.evaluate(
+        """(data) => {
+            const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+            const clipboardData = new DataTransfer();
+            clipboardData.items.add(new File([bytes], "image.png", { type: "image/png" }));
+            document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+        }""",
+        data,
+    )
+    page.locator(".file", has_text="image.png").wait_for()
+    ask(page, "Point to the red circle.")
+    page.locator("circle.mark").wait_for()
+
+
+def test_marks_stay_in_place_when_the_window_changes(page, shapes):
+    drop(page, shapes, "image/png")
+    ask(page, "Locate every red circle in the image and output the coordinates in JSON format.")
+    page.locator("rect.mark").wait_for()
+
+    def share():
+        picture = page.locator("#frame img").bounding_box()
+        mark = page.locator("rect.mark").bounding_box()
+        return (mark["x"] - picture["x"]) / picture["width"], mark["width"] / picture["width"]
+
+    before = share()
+    page.set_viewport_size({"width": 500, "height": 700})
+    assert share() == pytest.approx(before, abs=0.01)

@@ -300,3 +300,18 @@ def test_a_closed_connection_cancels_its_work(client):
     while (state.num_live, state.gate.num_active) != (0, 0):
         assert time.monotonic() < until
         client.get("/health")
+
+
+def test_questions_count_for_the_limit_of_requests(model):
+    with (
+        TestClient(app_of(model, requests_per_minute=1)) as client,
+        client.websocket_connect("/v1/live") as socket,
+    ):
+        socket.send_json(SMALL)
+        socket.receive_json()
+        send_frames(socket, range(2))
+        assert answer(socket)["type"] == "answer"
+        socket.send_json(QUESTION)
+        received = socket.receive_json()
+        assert (received["type"], received["id"]) == ("error", "q")
+        assert received["error"]["code"] == "rate_limit_exceeded"

@@ -16,7 +16,8 @@ export function showDocument(container, blocks, items) {
 
 function element(block, items) {
   const made = block.rows ? table(block) : plain(block);
-  made.append(...block.children.map((child) => element(child, items)));
+  const children = block.children.map((child) => element(child, items));
+  if (children.length) (block.rows ? made.createCaption() : made).append(...children);
   const item = items.get(block.item);
   return item ? linked(coloured(made, item), item) : made;
 }

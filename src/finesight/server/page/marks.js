@@ -9,7 +9,7 @@ const POINT_RADIUS = 7;
 // Draws the marks of one figure. `size` is [width, height] of the original, whose pixels the marks refer to.
 export function drawMarks(frame, items, size) {
   for (const old of frame.querySelectorAll("svg, .tag")) old.remove();
-  if (!size || !items.length) return;
+  if (!size || !items.length || !frame.clientWidth) return; // drawn again when the picture is loaded
   const [width, height] = size;
   const drawing = document.createElementNS(SVG, "svg");
   drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -57,6 +57,7 @@ export function drawTimeline(bar, video, events) {
   bar.hidden = !events.length || !Number.isFinite(duration) || duration <= 0;
   bar.replaceChildren();
   if (bar.hidden) return;
+  bar.style.width = `${video.clientWidth}px`;
   const place = (seconds) => `${(100 * Math.min(Math.max(seconds, 0), duration)) / duration}%`;
   for (const item of events) {
     const [start, end] = item.seconds;

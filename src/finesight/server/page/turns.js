@@ -38,7 +38,7 @@ export class TurnView {
       this.facts.after(list);
     }
     if (show) {
-      const button = made("button", "", "Show on the picture");
+      const button = made("button", "", "Show what was found");
       button.type = "button";
       button.addEventListener("click", show);
       this.facts.append(" ", button);
