@@ -47,6 +47,8 @@ router = APIRouter()
 MOST_MESSAGE_BYTES = 2 * MOST_FRAME_BYTES
 """Largest message; a frame that is only somewhat too large is dropped instead of ending the connection."""
 _MOST_QUESTIONS = 4
+_START_SECONDS = 10.0
+"""Time for the start message: a connection without a key must not take the place of others."""
 _GOING_AWAY, _POLICY, _TRY_LATER = 1001, 1008, 1013
 _NOT_OF_QUESTIONS = ("messages", "model", "stream", "stream_options", "n", "tools", "tool_choice")
 """Fields of chat completions that a question does not have."""
@@ -97,12 +99,13 @@ async def _serve(socket: WebSocket, state: ServerState) -> None:
             f"{state.settings.max_live} connections of live video are open, and no more are allowed",
             code="too_many_live",
         )
+    seconds = min(_START_SECONDS, state.settings.body_seconds)
     try:
-        async with asyncio.timeout(state.settings.body_seconds):
+        async with asyncio.timeout(seconds):
             start = _read((await _received(socket)).get("text"))
     except TimeoutError:
         raise HttpError(
-            408, f"no start message within {state.settings.body_seconds:g} s", code="body_timeout"
+            408, f"no start message within {seconds:g} s", code="body_timeout"
         ) from None
     if start.pop("type", None) != "start":
         raise ConfigError("the first message is of another type", hint='send {"type": "start"}')
@@ -194,19 +197,24 @@ class _Connection:
         self._questions.put_nowait(question)
 
     async def _answer_all(self) -> None:
-        while True:
-            question = await self._questions.get()
-            try:
-                with self._state.gate.counted(self._socket, self._key):
-                    await self._answer(question)
-            except WebSocketDisconnect:
-                return  # the reader sees it, too
-            except FinesightError as error:
-                await self._error(question.id, error)
-            except Exception as error:  # noqa: BLE001  # logged with its trace; the client gets a sentence
-                await self._error(question.id, unexpected(error, new_id("live")))
-            finally:
-                del self._open[question.id]
+        with suppress(WebSocketDisconnect):  # the reader sees it, too
+            while True:
+                question = await self._questions.get()
+                try:
+                    await self._answer_or_error(question)
+                finally:
+                    del self._open[question.id]
+
+    async def _answer_or_error(self, question: _Question) -> None:
+        try:
+            with self._state.gate.counted(self._socket, self._key):
+                await self._answer(question)
+        except WebSocketDisconnect:
+            raise
+        except FinesightError as error:
+            await self._error(question.id, error)
+        except Exception as error:  # noqa: BLE001  # logged with its trace; the client gets a sentence
+            await self._error(question.id, unexpected(error, new_id("live")))
 
     async def _answer(self, question: _Question) -> None:
         answers = self._state.answers(self._served, question.conversation, [question.sampling])

@@ -14,6 +14,7 @@ from finesight.conversation import Conversation, Message, TextPart, VideoPart
 from finesight.engine import runner
 from finesight.engine.engine import Engine
 from finesight.engine.options import EngineOptions
+from finesight.server import live
 from finesight.server.app import create_app
 from finesight.server.keys import new_key
 from finesight.server.models import Models, Offer, Served
@@ -315,3 +316,26 @@ def test_questions_count_for_the_limit_of_requests(model):
         received = socket.receive_json()
         assert (received["type"], received["id"]) == ("error", "q")
         assert received["error"]["code"] == "rate_limit_exceeded"
+
+
+def test_a_connection_that_does_not_start_is_closed(model):
+    with (
+        TestClient(app_of(model, body_seconds=0.05)) as client,
+        client.websocket_connect("/v1/live") as socket,
+    ):
+        assert "no start message within 0.05 s" in socket.receive_json()["error"]["message"]
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_json()
+
+
+def test_a_fault_of_the_server_is_a_sentence_and_the_connection_goes_on(socket, monkeypatch):
+    send_frames(socket, range(2))
+    with monkeypatch.context() as patched:
+        patched.setattr(live, "findings", lambda reply: 1 / 0)
+        socket.send_json(QUESTION)
+        while (received := socket.receive_json())["type"] == "delta":
+            pass
+    assert (received["type"], received["id"]) == ("error", "q")
+    assert received["error"]["code"] == "internal_error"
+    assert "zero" not in received["error"]["message"]
+    assert answer(socket)["type"] == "answer"
