@@ -64,6 +64,8 @@ class VisionInput:
         position_seconds: seconds from the clip's start at which the position ids place each frame pair;
             empty for a picture.
         record: resize and clock of the item.
+        shares_pairs: whether caches keep its frame pairs one by one, because other videos have the same ones (live
+            video); its patches are a tensor.
     """
 
     patches: Tensor | StreamedPatches
@@ -73,6 +75,7 @@ class VisionInput:
     window_lengths: Tensor
     position_seconds: tuple[float, ...]
     record: MediaRecord
+    shares_pairs: bool = False
 
     @property
     def num_visual_tokens(self) -> int:
@@ -90,6 +93,12 @@ class VisionInput:
         for rows in self._rows(_HASHED_PATCHES):
             content.update(_bytes(rows))
         return content.hexdigest()
+
+    @cached_property
+    def pair_digests(self) -> tuple[str, ...]:
+        """Hash of each frame pair: equal for equal pixels and grid, at whatever time."""
+        pairs = (replace(pair, position_seconds=()) for pair in self.chunks(1))
+        return tuple(pair.digest for pair in pairs)
 
     def whole_patches(self) -> Tensor:
         """float32[N, P]; those of a streamed video are read."""

@@ -20,6 +20,9 @@ DISTRIBUTION = {
 }
 """Import name -> distribution, where they differ."""
 
+IMPORTED_BY = {"websockets": ("server/run.py", 'ws="websockets-sansio"')}
+"""Dependencies that we do not import ourselves -> where we ask another one, here uvicorn, to use them."""
+
 OF_LAYER = {"data": "data"}
 """Layer -> the optional group it may import at the top of a module: building data is a job of its own."""
 
@@ -71,7 +74,13 @@ def test_every_import_is_declared():
 
 def test_every_run_time_dependency_is_imported():
     used = {third_party(found) for module in modules() for found in module.imports}
-    assert sorted(RUNTIME - used) == []
+    assert sorted(RUNTIME - used - set(IMPORTED_BY)) == []
+
+
+def test_what_another_dependency_imports_is_asked_of_it_by_name():
+    for name, (path, words) in IMPORTED_BY.items():
+        assert name in RUNTIME
+        assert words in (ROOT / "src" / PACKAGE / path).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("group", ["dependencies", *GROUPS])

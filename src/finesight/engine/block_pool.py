@@ -22,7 +22,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import accumulate
 
-from finesight.batch import EncodedSample
+from finesight.batch import EncodedSample, VisionInput
 
 __all__ = ["BlockKeys", "BlockPool"]
 
@@ -145,11 +145,28 @@ class BlockKeys:
         del self._keys[num_tokens // self._block_size :]
 
     def _media(self, start: int, end: int) -> list[tuple[str, int]]:
-        """Digest of each medium with visual tokens in `[start, end)`, and the index of its first one there."""
+        """`_cached_units` of the media with visual tokens in `[start, end)`."""
         first, last = bisect_left(self._places, start), bisect_left(self._places, end)
         found = []
         for item, stop in zip(self._items, self._ends, strict=True):
             begin = stop - item.num_visual_tokens
             if begin < last and first < stop:
-                found.append((item.digest, max(first, begin) - begin))
+                found += _cached_units(item, max(first, begin) - begin, min(last, stop) - begin)
         return found
+
+
+def _cached_units(item: VisionInput, first: int, end: int) -> list[tuple[str, int]]:
+    """Digest of each unit of a medium with visual tokens in `[first, end)`, and the index of its first one there.
+
+    A unit is the whole medium, or a frame pair at its time.
+    """
+    if not item.shares_pairs:
+        return [(item.digest, first)]
+    size = item.num_visual_tokens // item.grid_thw[0]
+    return [
+        (
+            f"{item.pair_digests[pair]} {item.position_seconds[pair]}",
+            max(first - pair * size, 0),
+        )
+        for pair in range(first // size, -(-end // size))
+    ]

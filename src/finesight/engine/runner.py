@@ -134,12 +134,21 @@ class Runner:
         total = sequence.sample.visual_index.numel()
         done = sum(each.num_visual_tokens for each in sequence.sample.vision[:index])
         self._on_stage("vision", done, total)
+        if item.shares_pairs:
+            pairs = zip(item.pair_digests, item.chunks(1), strict=True)
+            features = torch.cat([self._cached(digest, pair) for digest, pair in pairs])
+        else:
+            features = self._cached(item.digest, item)
+        self._on_stage("vision", done + item.num_visual_tokens, total)
+        return features
+
+    def _cached(self, digest: str, item: VisionInput) -> Tensor:
+        """`[M, D]`, computed unless the cache has it."""
         width = self._model.config.text.hidden_size
-        features = self._features.get(item.digest, (item.num_visual_tokens, width))
+        features = self._features.get(digest, (item.num_visual_tokens, width))
         if features is None:
             features = visual_tokens(self._model, item)
-            self._features.put(item.digest, features)
-        self._on_stage("vision", done + item.num_visual_tokens, total)
+            self._features.put(digest, features)
         return features.to(self._model.device)
 
 

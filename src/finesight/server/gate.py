@@ -7,11 +7,12 @@ import asyncio
 import json
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from fastapi import Request
+from fastapi.requests import HTTPConnection
 
 from finesight.errors import ConfigError
 from finesight.server.errors import HttpError
@@ -40,8 +41,12 @@ class Gate:
         self.num_active = 0
         self.is_draining = False
 
-    def check_key(self, request: Request) -> Key | None:
+    def check_key(self, request: HTTPConnection, sent: str = "") -> Key | None:
         """The key of a request; None where the server has no keys.
+
+        Args:
+            request: has the key in a header.
+            sent: the key, if it was sent otherwise.
 
         Raises:
             HttpError: no key, or an unknown one (401).
@@ -50,6 +55,7 @@ class Gate:
             return None
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         secret = secret if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
+        secret = sent or secret
         if not secret:
             raise HttpError(
                 401, "the request has no API key", hint="send it as Authorization: Bearer KEY"
@@ -58,11 +64,11 @@ class Gate:
             raise HttpError(401, "the API key is not known to this server", code="invalid_api_key")
         return key
 
-    def _check(self, request: Request) -> None:
+    def _check(self, request: HTTPConnection, sent: str) -> None:
         """Raise `HttpError` without a known key, for too many requests of a client, or while the server stops."""
         if self.is_draining:
             raise HttpError(503, "the server is stopping", code="stopping", retry_after=_MINUTE)
-        key = self.check_key(request)
+        key = self.check_key(request, sent)
         limit = self._settings.requests_per_minute
         if key is not None and key.requests_per_minute is not None:
             limit = key.requests_per_minute
@@ -96,7 +102,26 @@ class Gate:
                 slow (408), no memory for it, or the server is stopping (503).
             ConfigError: the body is no JSON.
         """
-        self._check(request)
+        body = bytearray()
+        with self.counted(request):
+            try:
+                await self._read(request, body)
+                yield await _parsed(body)
+            finally:
+                self._bodies -= len(body)
+
+    @contextmanager
+    def counted(self, request: HTTPConnection, sent: str = "") -> Iterator[None]:
+        """Count a request as being answered until the context ends.
+
+        Args:
+            request: has the key in a header.
+            sent: the key, if it was sent otherwise.
+
+        Raises:
+            HttpError: no key or an unknown one (401), too many requests (429), or the server is stopping (503).
+        """
+        self._check(request, sent)
         if self.num_active >= self._settings.max_requests:
             raise HttpError(
                 429,
@@ -104,14 +129,11 @@ class Gate:
                 code="queue_full",
                 retry_after=_RETRY_SECONDS,
             )
-        body = bytearray()
         self.num_active += 1
         try:
-            await self._read(request, body)
-            yield await _parsed(body)
+            yield
         finally:
             self.num_active -= 1
-            self._bodies -= len(body)
 
     async def _read(self, request: Request, body: bytearray) -> None:
         """Add the body of a request to `body`."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import uvicorn
 
 from finesight.errors import FinesightError
+from finesight.server import live
 from finesight.server.app import create_app
 from finesight.server.models import Models
 from finesight.server.settings import ServerSettings
@@ -50,6 +51,8 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=live.MOST_MESSAGE_BYTES,
         timeout_keep_alive=_HEADER_SECONDS,
         timeout_graceful_shutdown=int(settings.drain_seconds + _END_SECONDS),
     )

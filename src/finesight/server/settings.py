@@ -19,6 +19,7 @@ class ServerSettings:
         body_seconds: time in which the body of a request must have arrived, in seconds.
         answer_seconds: time in which an answer must be finished, in seconds.
         max_requests: requests that are being answered or wait; more are refused with status 429.
+        max_live: connections of live video; more are refused.
         requests_per_minute: requests a minute of each API key, or of each client where there are no keys; None sets
             no limit.
         hosts: hosts from which pictures, videos and PDFs are fetched; `.example.com` has all names below it, `*` is
@@ -34,6 +35,7 @@ class ServerSettings:
     body_seconds: float = 60.0
     answer_seconds: float = 600.0
     max_requests: int = 1000
+    max_live: int = 16
     requests_per_minute: int | None = None
     hosts: tuple[str, ...] = ()
     folders: tuple[Path, ...] = ()
@@ -45,7 +47,7 @@ class ServerSettings:
         """Raise `ConfigError` on a limit that is not above 0, and on folders that are not there."""
         for name in (
             *("max_body_mb", "max_bodies_mb", "body_seconds", "answer_seconds"),
-            *("max_requests", "requests_per_minute", "drain_seconds"),
+            *("max_requests", "max_live", "requests_per_minute", "drain_seconds"),
         ):
             value = getattr(self, name)
             if value is not None and not value > 0:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Sequence
 from typing import cast
 
-from fastapi import Request
+from fastapi.requests import HTTPConnection
 
 from finesight.conversation import Conversation, Sampling
 from finesight.engine import request as engine_request
@@ -32,6 +32,7 @@ class ServerState:
         gate: decides which requests are read.
         access: decides which files may be opened.
         metrics: numbers for Prometheus.
+        num_live: connections of live video.
     """
 
     def __init__(self, models: Models, settings: ServerSettings) -> None:
@@ -40,6 +41,7 @@ class ServerState:
         self.gate = Gate(settings)
         self.access = MediaAccess(fetch_policy(settings.hosts), settings.folders)
         self.metrics = Metrics(lambda: self.gate.num_active)
+        self.num_live = 0
         self._active: set[Answers] = set()
 
     def answers(
@@ -73,7 +75,7 @@ class ServerState:
             answers.stop()
 
 
-def state_of(request: Request) -> ServerState:
+def state_of(request: HTTPConnection) -> ServerState:
     """The state of the server that got a request."""
     return cast("ServerState", request.app.state.finesight)
 

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// A request as a command for curl and as a program in Python. Files are read from the current folder, and the key from
+// the environment variable FINESIGHT_API_KEY.
+
+// `request(urlOf)` gives the body of the request, with `urlOf(file)` in place of the data of each file.
+export function curlCommand(request, files, hasKey) {
+  const [body, places] = withPlaces(request, files);
+  // The shell expands these characters in a here-document.
+  let json = JSON.stringify(body, null, 1).replace(/[\\$`]/g, "\\$&");
+  for (const [place, file] of places) {
+    json = json.replace(place, () => `data:${file.type};base64,$(base64 < ${shellWord(file.name)} | tr -d '\\n')`);
+  }
+  const lines = [`curl ${location.origin}/v1/chat/completions`, "-H 'Content-Type: application/json'"];
+  if (hasKey) lines.push('-H "Authorization: Bearer $FINESIGHT_API_KEY"');
+  lines.push("--no-buffer --data-binary @- <<END_OF_REQUEST");
+  return `${lines.join(" \\\n  ")}\n${json}\nEND_OF_REQUEST`;
+}
+
+export function pythonProgram(request, files, hasKey) {
+  const [body, places] = withPlaces(request, files);
+  let fields = Object.entries(body).map(([name, value]) => `    ${name}=${literal(value, 1)},`).join("\n");
+  for (const [place, file] of places) {
+    fields = fields.replace(`"${place}"`, () => `data_url(${JSON.stringify(file.name)}, "${file.type}")`);
+  }
+  const key = hasKey ? 'os.environ["FINESIGHT_API_KEY"]' : '"none"';
+  const helper = [
+    "def data_url(name, kind):",
+    "    with open(name, \"rb\") as file:",
+    "        return f\"data:{kind};base64,{base64.b64encode(file.read()).decode()}\"",
+    "", "",
+  ];
+  return [
+    ...(places.length ? ["import base64"] : []),
+    ...(hasKey ? ["import os"] : []),
+    ...(places.length || hasKey ? [""] : []),
+    "from openai import OpenAI",
+    "",
+    ...(places.length ? ["", ...helper] : []),
+    `client = OpenAI(base_url="${location.origin}/v1", api_key=${key})`,
+    "stream = client.chat.completions.create(",
+    fields,
+    ")",
+    "for chunk in stream:",
+    "    if chunk.choices and chunk.choices[0].delta.content:",
+    "        print(chunk.choices[0].delta.content, end=\"\", flush=True)",
+    "print()",
+  ].join("\n");
+}
+
+// The body with a unique word in place of the data of each file, and these words.
+function withPlaces(request, files) {
+  const mark = `file-${Math.random().toString(36).slice(2)}-`;
+  const places = files.map((file, index) => [`${mark}${index}-`, file]);
+  return [request((file) => `${mark}${files.indexOf(file)}-`), places];
+}
+
+function shellWord(text) {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+// A JSON value as Python writes it. JSON's texts and numbers are Python's.
+function literal(value, depth) {
+  if (value === null) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (typeof value !== "object") return JSON.stringify(value);
+  const inner = "    ".repeat(depth + 1);
+  const outer = "    ".repeat(depth);
+  if (Array.isArray(value)) {
+    return `[\n${value.map((each) => `${inner}${literal(each, depth + 1)},\n`).join("")}${outer}]`;
+  }
+  const entries = Object.entries(value).map(([name, each]) => `${JSON.stringify(name)}: ${literal(each, depth + 1)}`);
+  return `{${entries.join(", ")}}`;
+}
