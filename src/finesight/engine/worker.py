@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from finesight.conversation import Reply, StreamEvent
 from finesight.engine.core import Core, Outcome
@@ -258,8 +257,7 @@ class AsyncTicket:
         self._worker, self._sequence, self._owner = worker, sequence, owner
         self._events: asyncio.Queue[Outcome] = asyncio.Queue()
         self._is_over = True  # until it is accepted; `__del__` runs in any case
-        put = partial(asyncio.get_running_loop().call_soon_threadsafe, self._events.put_nowait)
-        worker.add(sequence, put, deadline_seconds)  # type: ignore[arg-type]  # the handle is not used
+        worker.add(sequence, _sink(asyncio.get_running_loop(), self._events), deadline_seconds)
         self._is_over = False
 
     def __aiter__(self) -> AsyncIterator[StreamEvent]:
@@ -288,3 +286,12 @@ class AsyncTicket:
     def __del__(self) -> None:
         """Cancel the request if it is unfinished."""
         self.cancel()
+
+
+def _sink(loop: asyncio.AbstractEventLoop, events: asyncio.Queue[Outcome]) -> Sink:
+    """Puts events of the engine thread into a queue of an event loop; it does not keep the ticket alive."""
+
+    def put(outcome: Outcome) -> None:
+        loop.call_soon_threadsafe(events.put_nowait, outcome)
+
+    return put
