@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from finesight.errors import FinesightError
-from finesight.server import chat, completions, embeddings, tokens
+from finesight.server import chat, completions, embeddings, responses, tokens
 from finesight.server.errors import HttpError, error_response, http_status, log, unexpected
 from finesight.server.models import Models
 from finesight.server.settings import ServerSettings
@@ -52,7 +52,7 @@ def create_app(models: Models, settings: ServerSettings) -> FastAPI:
         redoc_url=None,
     )
     state = app.state.finesight = ServerState(models, settings)
-    for part in (chat, completions, embeddings, tokens):
+    for part in (chat, completions, embeddings, responses, tokens):
         app.include_router(part.router)
     app.get("/health")(health)
     app.get("/metrics")(metrics)

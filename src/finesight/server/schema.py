@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from finesight.remote.chat_request import FIELDS
+from finesight.remote.response_request import FIELDS as RESPONSE_FIELDS
 
 _TEXT = {"type": "string"}
 _WHOLE = {"type": "integer", "minimum": 0}
@@ -61,6 +62,19 @@ CHAT = _object(
         | {"messages": _MESSAGES}
         | _NUMBERS
         | {"stop": _STRINGS}
+    ),
+)
+RESPONSE = _object(
+    ["input"],
+    **(
+        {name: {} for name in RESPONSE_FIELDS}
+        | _MODEL
+        | {
+            "input": {"anyOf": [_TEXT, {"type": "array", "items": {"type": "object"}}]},
+            "instructions": _TEXT,
+            "max_output_tokens": {"type": "integer", "minimum": 1},
+        }
+        | {name: _NUMBERS[name] for name in ("temperature", "top_p", "seed", "stream")}
     ),
 )
 COMPLETION = _object(["prompt"], **(_MODEL | {"prompt": _PROMPT} | _NUMBERS | {"stop": _STRINGS}))
