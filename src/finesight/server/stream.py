@@ -64,7 +64,7 @@ class EventStream(StreamingResponse):
             yield self._failed(unexpected(error, self._request_id))
 
     def _failed(self, error: FinesightError) -> str:
-        line = self._line(error_object(error))
+        line = self._line(error_object(error, is_plain=not self._start))
         return line + (self._line(DONE) if self._start else "")
 
     def _line(self, event: dict[str, Any] | str) -> str:
