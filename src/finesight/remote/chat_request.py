@@ -46,13 +46,13 @@ _SAMPLING = {
 
 _OTHERS = (
     *("model", "messages", "n", "stop", "logprobs", "top_logprobs", "tools", "tool_choice"),
+    "parallel_tool_calls",
     *("response_format", "structured_outputs", "mm_processor_kwargs", "stream", "stream_options"),
     *GUIDED,
 )
 
 _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
     "logit_bias": ({},),
-    "parallel_tool_calls": (True,),
     "modalities": (["text"],),
     "service_tier": ("auto", "default"),
     "store": (False,),
@@ -142,7 +142,7 @@ def read_request(body: Any, defaults: Sampling, *, open_file: OpenFile = any_fil
     return ChatRequest(
         model=model,
         conversation=conversation,
-        sampling=_sampling(given, defaults, is_forced=is_forced),
+        sampling=_sampling(given, defaults, tools, is_forced=is_forced),
         num_choices=num_choices,
         streams=streams,
         includes_usage=includes_usage,
@@ -220,6 +220,34 @@ def tools_of(given: Mapping[str, Any]) -> tuple[Sequence[Mapping[str, Any]], boo
     return named, True
 
 
+def call_grammar(
+    given: Mapping[str, Any],
+    tools: Sequence[Mapping[str, Any]],
+    *,
+    is_forced: bool,
+    is_text_free: bool,
+) -> str | None:
+    """The ready grammar of an answer that has to call a tool, or may call only one; None if there is none.
+
+    Args:
+        given: fields of a request, without those that are null.
+        tools: tools that are shown to the model.
+        is_forced: whether a call is required.
+        is_text_free: whether nothing constrains the text; a constraint does not allow calls.
+
+    Raises:
+        ConfigError: `parallel_tool_calls` is neither true nor false.
+    """
+    is_parallel = given.get("parallel_tool_calls", True)
+    if not isinstance(is_parallel, bool):
+        raise ConfigError(
+            f"parallel_tool_calls is {shown(is_parallel)}", hint="it is true or false"
+        )
+    if is_forced:
+        return "tool_calls" if is_parallel else "tool_call"
+    return "text_or_tool_call" if tools and is_text_free and not is_parallel else None
+
+
 def _names_function(choice: Any) -> bool:
     is_object = isinstance(choice, Mapping) and choice.get("type") == "function"
     return is_object and isinstance(choice.get("function", choice), Mapping)
@@ -255,13 +283,19 @@ def sampling_numbers(given: Mapping[str, Any], names: Mapping[str, str]) -> dict
     return values
 
 
-def _sampling(given: Mapping[str, Any], defaults: Sampling, *, is_forced: bool) -> Sampling:
+def _sampling(
+    given: Mapping[str, Any],
+    defaults: Sampling,
+    tools: Sequence[Mapping[str, Any]],
+    *,
+    is_forced: bool,
+) -> Sampling:
     values = sampling_numbers(given, _SAMPLING)
     if "stop" in given:
         values["stop"] = given["stop"]
-    values |= constraint_fields(given)
-    if is_forced:
-        values["grammar"] = "tool_calls"
+    constraint = constraint_fields(given)
+    grammar = call_grammar(given, tools, is_forced=is_forced, is_text_free=not constraint)
+    values |= constraint if grammar is None else {**constraint, "grammar": grammar}
     sampling = replace(defaults, logprobs=logprobs_of(given), **values)
     sampling.check()
     return sampling

@@ -72,7 +72,7 @@ class OllamaWriter:
             **piece,
             **({"logprobs": logprobs} if logprobs else {}),
             "done": True,
-            "done_reason": found["finish_reason"],
+            "done_reason": "length" if found["finish_reason"] == "length" else "stop",
             "stop_reason": found["stop_reason"],
             "total_duration": times.load + times.prompt + times.answer,
             "load_duration": times.load,

@@ -20,6 +20,7 @@ from finesight.inputs import shown
 from finesight.remote.chat_request import (
     LABELS,
     ChatRequest,
+    call_grammar,
     logprobs_of,
     refuse_unknown,
     sampling_numbers,
@@ -44,7 +45,7 @@ _SAMPLING = {
 
 FIELDS = (
     *("model", "input", "instructions", "tools", "tool_choice", "text", "stop", "stream"),
-    *("stream_options", "include", "top_logprobs", "mm_processor_kwargs"),
+    *("parallel_tool_calls", "stream_options", "include", "top_logprobs", "mm_processor_kwargs"),
     *_SAMPLING,
 )
 """Fields that are honoured."""
@@ -62,7 +63,6 @@ _STORED: Mapping[str, tuple[Any, ...]] = {
 
 _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
     **_STORED,
-    "parallel_tool_calls": (True,),
     "reasoning": ({}, {"effort": "none"}),
     "truncation": ("disabled",),
     "service_tier": ("auto", "default"),
@@ -142,8 +142,6 @@ def _refuse(given: dict[str, Any]) -> None:
             )
     if isinstance(reasoning := given.get("reasoning"), Mapping):
         given["reasoning"] = {name: value for name, value in reasoning.items() if value is not None}
-    if given.get("parallel_tool_calls") is False and not given.get("tools"):
-        del given["parallel_tool_calls"]  # there is nothing to call
     refuse_unknown(given, (*FIELDS, *_LABELS), _WITHOUT_EFFECT)
 
 
@@ -198,8 +196,11 @@ def _sampling(
         values["stop"] = given["stop"]
     if (schema := _schema(given.get("text", {}))) is not None:
         values["json_schema"] = schema
-    if is_forced:
-        values["grammar"] = "tool_calls"
+    grammar = call_grammar(
+        given, conversation.tools, is_forced=is_forced, is_text_free=schema is None
+    )
+    if grammar is not None:
+        values["grammar"] = grammar
     sampling = replace(defaults, logprobs=_logprobs(given, conversation), **values)
     sampling.check()
     return sampling
@@ -261,6 +262,7 @@ def _echoed(given: Mapping[str, Any]) -> dict[str, Any]:
         "instructions": given.get("instructions"),
         "max_output_tokens": given.get("max_output_tokens"),
         "metadata": metadata,
+        "parallel_tool_calls": given.get("parallel_tool_calls", True),
         "text": {"format": {"type": "text"}, **given.get("text", {})},
         "tool_choice": given.get("tool_choice", "auto"),
         "tools": given.get("tools", []),

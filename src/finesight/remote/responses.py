@@ -55,7 +55,6 @@ class ResponseWriter:
             **request.echoed,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "parallel_tool_calls": True,
             "background": False,
             "error": None,
             "incomplete_details": None,

@@ -163,6 +163,18 @@ def test_the_choice_of_tools_is_honoured(choice, names, is_forced):
     assert chat.sampling.grammar == ("tool_calls" if is_forced else None)
 
 
+def test_calls_are_not_parallel_where_they_must_not_be():
+    single = {"parallel_tool_calls": False, "tools": [TOOL]}
+    request = read(**single)
+    assert request.chat.sampling.grammar == "text_or_tool_call"
+    assert request.echoed["parallel_tool_calls"] is False
+    assert read(**single, tool_choice="required").chat.sampling.grammar == "tool_call"
+    assert read(**single, tool_choice="none").chat.sampling.grammar is None
+    assert read(parallel_tool_calls=False).chat.sampling.grammar is None
+    form = {"format": {"type": "json_object"}}
+    assert read(**single, text=form).chat.sampling.constraint == "json_schema"
+
+
 @pytest.mark.parametrize(
     ("form", "schema"),
     [
@@ -201,7 +213,6 @@ def test_what_labels_a_request_is_repeated():
         {"reasoning": {"effort": "none"}},
         {"truncation": "disabled"},
         {"parallel_tool_calls": True},
-        {"parallel_tool_calls": False},  # there are no tools
         {"service_tier": "auto"},
         {"previous_response_id": None},
         {"stream_options": {"include_obfuscation": False}},
@@ -220,7 +231,7 @@ def test_a_value_that_asks_for_nothing_changes_nothing(body):
         ({"background": True}, "background is True"),
         ({"reasoning": {"effort": "high"}}, "reasoning is"),
         ({"truncation": "auto"}, "truncation is 'auto'"),
-        ({"parallel_tool_calls": False, "tools": [TOOL]}, "parallel_tool_calls is False"),
+        ({"parallel_tool_calls": "no"}, "parallel_tool_calls is 'no'"),
         ({"max_tokens": 4}, "unknown field 'max_tokens'"),
         ({"messages": []}, "unknown field 'messages'"),
         ({"max_output_tokens": 0}, "max_output_tokens=0; it must be"),
