@@ -11,7 +11,7 @@ import httpx
 import ollama
 import pytest
 
-from tests.support.running_server import running_server
+from tests.support.running_server import metric, running_server, wait_until_free
 
 SHORT = {"num_predict": 8}
 LOOK = {
@@ -174,7 +174,7 @@ def test_keep_alive_unloads_a_model(client):
 
 
 def test_a_stream_that_is_closed_ends_its_answer(client, url):
-    before = counted(url, "finesight_tokens_total")
+    before = metric(url, "finesight_tokens_total")
     stream = client.chat(
         "tiny",
         messages=[{"role": "user", "content": "Go"}],
@@ -184,15 +184,8 @@ def test_a_stream_that_is_closed_ends_its_answer(client, url):
     )
     next(stream)
     stream.close()
-    while counted(url, "finesight_active_requests") != [0.0]:
-        pass
-    assert counted(url, "finesight_tokens_total") == before  # finished answers only
-
-
-def counted(url, name):
-    """Values of one metric."""
-    lines = httpx.get(f"{url}/metrics").text.splitlines()
-    return [float(line.split()[-1]) for line in lines if line.startswith(name)]
+    wait_until_free(url)
+    assert metric(url, "finesight_tokens_total") == before  # finished answers only
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import openai
 import pytest
 from pydantic import BaseModel
 
-from tests.support.running_server import running_server
+from tests.support.running_server import metric, running_server, wait_until_free
 
 LOOK = {
     "type": "function",
@@ -151,7 +151,7 @@ def test_an_answer_that_was_cut_is_incomplete(client):
 
 def test_a_stream_that_is_closed_ends_its_answer(client, url):
     form = {"format": {"type": "json_schema", "name": "long", "schema": LONG}}
-    before = counted(url, "finesight_tokens_total")
+    before = metric(url, "finesight_tokens_total")
     stream = client.responses.create(
         model="tiny", input="Go", text=form, max_output_tokens=7000, stream=True
     )
@@ -159,15 +159,8 @@ def test_a_stream_that_is_closed_ends_its_answer(client, url):
         if event.type == "response.output_text.delta":
             break
     stream.close()
-    while counted(url, "finesight_active_requests") != [0.0]:
-        pass
-    assert counted(url, "finesight_tokens_total") == before  # finished answers only
-
-
-def counted(url, name):
-    """Values of one metric."""
-    lines = httpx.get(f"{url}/metrics").text.splitlines()
-    return [float(line.split()[-1]) for line in lines if line.startswith(name)]
+    wait_until_free(url)
+    assert metric(url, "finesight_tokens_total") == before  # finished answers only
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
+
 _READY = re.compile(r"ready: (http://[^/]+)/v1")
 _END_SECONDS = 60
 
@@ -43,3 +45,15 @@ def running_server(log: Path, *words: str) -> Iterator[str]:
             server.send_signal(signal.SIGTERM)
             rest = server.communicate(timeout=_END_SECONDS)[1]
             log.write_text("".join(lines) + rest)
+
+
+def metric(url: str, name: str) -> list[float]:
+    """The values of one metric of a server."""
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    return [float(line.split()[-1]) for line in lines if line.startswith(name)]
+
+
+def wait_until_free(url: str) -> None:
+    """Ask until no request is being answered."""
+    while metric(url, "finesight_active_requests") != [0.0]:
+        pass
