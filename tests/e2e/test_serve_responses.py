@@ -92,6 +92,19 @@ def test_a_stream_has_every_event_and_the_same_response(client, shown):
     assert final.usage.input_tokens_details.cached_tokens > 0
 
 
+def test_the_pages_of_a_pdf_are_shown(client, pdf_file):
+    data = base64.b64encode(pdf_file.read_bytes()).decode()
+    part = {
+        "type": "input_file",
+        "filename": "three.pdf",
+        "file_data": f"data:application/pdf;base64,{data}",
+    }
+    text = {"type": "input_text", "text": "What is this?"}
+    asked = [{"role": "user", "content": [part, text]}]
+    response = client.responses.create(model="tiny", input=asked, max_output_tokens=4)
+    assert [entry["page"] for entry in response.media] == [0, 1, 2]
+
+
 def test_events_are_named(url):
     body = {"input": "Hello", "max_output_tokens": 4, "stream": True}
     with httpx.stream("POST", f"{url}/v1/responses", json=body) as response:

@@ -120,7 +120,7 @@ async def _answer(request: Request, read: _Read, *, is_chat: bool) -> Response:
             return JSONResponse(writer.loaded(is_unloaded=True))
         served = await _model(stack, state.models, body)
         loaded = time.monotonic_ns()
-        asked = await asyncio.to_thread(_read, read, body, served, state)
+        asked = await unless_gone(request, asyncio.to_thread(_read, read, body, served, state))
         if is_load_only(body):
             return JSONResponse(writer.loaded(is_unloaded=False))
         answers = state.answers(served, asked.chat.conversation, [asked.chat.sampling])

@@ -120,8 +120,9 @@ def _details(served: Served | None) -> dict[str, Any]:
     size, kind = "", ""
     if served is not None:
         model = served.engine.model
-        size = _rounded(model.num_parameters())
-        kind = packed_as(model) or str(model.dtype).removeprefix("torch.")
+        packed = packed_as(model)
+        size = "" if packed else _rounded(model.num_parameters())  # packed weights are not counted
+        kind = packed or str(model.dtype).removeprefix("torch.")
     return {
         "parent_model": "",
         "format": "safetensors",
@@ -136,16 +137,21 @@ def _info(served: Served | None) -> dict[str, Any]:
     found: dict[str, Any] = {"general.architecture": _FAMILY}
     if served is None:
         return found
-    text = served.engine.model.config.text
-    return found | {
-        "general.parameter_count": served.engine.model.num_parameters(),
-        f"{_FAMILY}.context_length": text.max_position_embeddings,
-        f"{_FAMILY}.embedding_length": text.hidden_size,
-        f"{_FAMILY}.block_count": text.num_hidden_layers,
-        f"{_FAMILY}.attention.head_count": text.num_attention_heads,
-        f"{_FAMILY}.attention.head_count_kv": text.num_key_value_heads,
-        f"{_FAMILY}.feed_forward_length": text.intermediate_size,
-    }
+    model = served.engine.model
+    text = model.config.text
+    count = {} if packed_as(model) else {"general.parameter_count": model.num_parameters()}
+    return (
+        found
+        | count
+        | {
+            f"{_FAMILY}.context_length": text.max_position_embeddings,
+            f"{_FAMILY}.embedding_length": text.hidden_size,
+            f"{_FAMILY}.block_count": text.num_hidden_layers,
+            f"{_FAMILY}.attention.head_count": text.num_attention_heads,
+            f"{_FAMILY}.attention.head_count_kv": text.num_key_value_heads,
+            f"{_FAMILY}.feed_forward_length": text.intermediate_size,
+        }
+    )
 
 
 def _parameters(served: Served) -> str:

@@ -34,7 +34,7 @@ async def responses(request: Request) -> Response:
     async with AsyncExitStack() as stack:
         body = await stack.enter_async_context(state.gate.admit(request))
         served = await stack.enter_async_context(state.models.use(model_of(body)))
-        asked = await asyncio.to_thread(_read, body, served, state)
+        asked = await unless_gone(request, asyncio.to_thread(_read, body, served, state))
         answers = state.answers(served, asked.chat.conversation, asked.chat.samplings())
         stack.callback(state.forget, answers)
         await unless_gone(request, answers.start())
