@@ -116,7 +116,7 @@ async def _answer(request: Request, read: _Read, *, is_chat: bool) -> Response:
         name = model_of(body) or next(iter(state.models.offers))
         writer = OllamaWriter(model=name, response_id=identity, is_chat=is_chat)
         if is_load_only(body) and keep_seconds(body) == 0:
-            unload_after(state.models.offer(local_name(state.models, name)), 0)
+            unload_after(state.models.offer(local_name(state.models, model_of(body))), 0)
             return JSONResponse(writer.loaded(is_unloaded=True))
         served = await _model(stack, state.models, body)
         loaded = time.monotonic_ns()

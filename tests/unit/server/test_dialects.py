@@ -115,4 +115,6 @@ def test_a_request_without_tag_and_one_with_it_name_one_model(post):
     for name in ("tiny", "tiny:latest"):
         body = {"model": name, "prompt": "Hello", "stream": False}
         assert post("/api/generate", body).json()["model"] == name
-    assert post("/api/generate", {"model": "tiny:7b", "prompt": "a"}).status_code == 404
+    for name in ("tiny:7b", [], 3):
+        for body in ({"prompt": "a"}, {"keep_alive": 0}):
+            assert post("/api/generate", {"model": name, **body}).status_code == 404
