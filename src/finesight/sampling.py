@@ -43,7 +43,7 @@ class Sampling:
         regex: the whole answer matches this regular expression (syntax of Rust's regex crate, without look-around).
         choice: the answer is one of these texts.
         grammar: the answer follows a Lark grammar of llguidance, or one of the ready grammars: boxes, points,
-            qwenvl_html, tool_calls.
+            qwenvl_html, tool_calls, tool_call, text_or_tool_call.
     """
 
     max_new_tokens: int = 1024

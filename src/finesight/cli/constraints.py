@@ -58,7 +58,7 @@ Grammar = Annotated[
         parser=read_grammar,
         metavar="FILE|NAME",
         help="The answer follows the Lark grammar of a file (dialect of llguidance), or one of the ready grammars: "
-        "boxes, points, qwenvl_html, tool_calls.",
+        "boxes, points, qwenvl_html, tool_calls, tool_call, text_or_tool_call.",
     ),
 ]
 LoopRetries = Annotated[int | None, typer.Option(help=field_help(Sampling, "loop_retries"))]

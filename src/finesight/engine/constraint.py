@@ -3,8 +3,8 @@
 
 The grammars are compiled and followed by llguidance, on bytes: a token is allowed if its bytes can continue the
 answer, whatever its limits. Tokens that end an answer are allowed only where the grammar ends. Other control tokens
-are never allowed, except the tokens around a tool call in the grammar `tool_calls`; text that spells a control token is
-ordinary text.
+are never allowed, except the tokens around a tool call in the grammars of tool calls; text that spells a control token
+is ordinary text.
 
 Errors of a schema or grammar are raised when it is compiled, before the first token. Two things can happen later. An
 answer may reach its token limit before the grammar ends (always, if no answer of finite length fits); the reply then

@@ -7,6 +7,8 @@ r"""Ready grammars: boxes, points, QwenVL HTML and tool calls, in the forms in w
 | `points` | likewise with `{"point_2d": [x, y], "label": "..."}` |
 | `qwenvl_html` | fenced `<html><body>`, an element a line, each with `data-bbox="x1 y1 x2 y2"` |
 | `tool_calls` | one or more `<tool_call>`, each with the name of an offered tool and arguments of its schema |
+| `tool_call` | exactly one |
+| `text_or_tool_call` | any text, and at most one after it |
 
 Boxes and points may have `text_content` instead of `label`, and `sub_label` after it; the list may be empty.
 Coordinates are whole pixels of a picture as the model saw it, from 0 to its width or height. With pictures of several
@@ -62,8 +64,8 @@ def ready_grammar(
     Raises:
         ConfigError: there is no picture for coordinates, or no tool to call.
     """
-    if name == "tool_calls":
-        return _tool_calls(tools, tokenizer)
+    if name in _CALLS:
+        return _tool_calls(name, tools, tokenizer)
     sizes = sorted({(each.resize.resized.width, each.resize.resized.height) for each in media})
     if not sizes:
         raise ConfigError(
@@ -140,14 +142,21 @@ _WITH_PICTURE: Mapping[str, Callable[[Sequence[Size]], str]] = {
     "qwenvl_html": _html,
 }
 
-READY = (*_WITH_PICTURE, "tool_calls")
+_CALLS = {
+    "tool_calls": r'start: call ("\n" call)*',
+    "tool_call": "start: call",
+    "text_or_tool_call": "start: ANY? call?\nANY: /(.|\\n)+/",
+}
+"""Grammar with tool calls -> its first rules. Their control tokens are no text, so that `ANY` cannot contain a call."""
+
+READY = (*_WITH_PICTURE, *_CALLS)
 """Names of the ready grammars."""
 
 
-def _tool_calls(tools: Sequence[Mapping[str, Any]], tokenizer: Tokenizer) -> str:
+def _tool_calls(name: str, tools: Sequence[Mapping[str, Any]], tokenizer: Tokenizer) -> str:
     if not tools:
         raise ConfigError(
-            "the grammar tool_calls needs tools, but the conversation offers none",
+            f"the grammar {name} needs tools, but the conversation offers none",
             hint="give them as tools=[...], in OpenAI's form",
         )
     begin, end = (_token(name, tokenizer) for name in (TOOL_CALL, TOOL_CALL_END))
@@ -162,7 +171,7 @@ def _tool_calls(tools: Sequence[Mapping[str, Any]], tokenizer: Tokenizer) -> str
         rules.append(f"arguments{index}: %json {json.dumps(schema)}")
     return "\n".join(
         [
-            r'start: call ("\n" call)*',
+            _CALLS[name],
             rf'call: {begin} "\n" body "\n" {end}',
             f"body: {' | '.join(calls)}",
             *rules,

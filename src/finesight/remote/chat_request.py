@@ -46,13 +46,13 @@ _SAMPLING = {
 
 _OTHERS = (
     *("model", "messages", "n", "stop", "logprobs", "top_logprobs", "tools", "tool_choice"),
+    "parallel_tool_calls",
     *("response_format", "structured_outputs", "mm_processor_kwargs", "stream", "stream_options"),
     *GUIDED,
 )
 
 _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
     "logit_bias": ({},),
-    "parallel_tool_calls": (True,),
     "modalities": (["text"],),
     "service_tier": ("auto", "default"),
     "store": (False,),
@@ -126,13 +126,13 @@ def read_request(body: Any, defaults: Sampling, *, open_file: OpenFile = any_fil
     if not isinstance(body, Mapping):
         raise ConfigError(f"body is {shown(body)}", hint='it is an object with "messages"')
     given = {name: value for name, value in body.items() if value is not None}
-    _refuse_unknown(given)
+    refuse_unknown(given, (*FIELDS, *LABELS), _WITHOUT_EFFECT)
     if "messages" not in given:
         raise ConfigError("messages is missing", hint="give the list of messages")
     model = given.get("model")
     if model is not None and not isinstance(model, str):
         raise ConfigError(f"model is {shown(model)}", hint="it is the name of the model")
-    tools, is_forced = _tools(given)
+    tools, is_forced = tools_of(given)
     conversation = conversation_from(with_pages(given["messages"], open_file), tools)
     if "mm_processor_kwargs" in given:
         conversation = with_media_options(conversation, given["mm_processor_kwargs"])
@@ -142,23 +142,30 @@ def read_request(body: Any, defaults: Sampling, *, open_file: OpenFile = any_fil
     return ChatRequest(
         model=model,
         conversation=conversation,
-        sampling=_sampling(given, defaults, is_forced=is_forced),
+        sampling=_sampling(given, defaults, tools, is_forced=is_forced),
         num_choices=num_choices,
         streams=streams,
         includes_usage=includes_usage,
     )
 
 
-def _refuse_unknown(given: Mapping[str, Any]) -> None:
-    """Raise `ConfigError` for fields that are unknown or cannot be honoured."""
-    known = (*FIELDS, *_WITHOUT_EFFECT, *LABELS)
+def refuse_unknown(
+    given: Mapping[str, Any], known: Sequence[str], without_effect: Mapping[str, tuple[Any, ...]]
+) -> None:
+    """Raise `ConfigError` for fields that are unknown or cannot be honoured.
+
+    Args:
+        given: fields of a request, without those that are null.
+        known: fields that are honoured.
+        without_effect: fields that cannot be honoured, each with the values that ask for nothing.
+    """
     for name, value in given.items():
-        if name not in known:
-            near = get_close_matches(name, known, n=3)
+        if name not in known and name not in without_effect:
+            near = get_close_matches(name, (*known, *without_effect), n=3)
             hint = f"did you mean {', '.join(near)}?" if near else "leave it out"
             raise ConfigError(f"unknown field {shown(name)}", hint=hint)
-        if name in _WITHOUT_EFFECT and value not in _WITHOUT_EFFECT[name]:
-            allowed = ", ".join(json.dumps(each) for each in _WITHOUT_EFFECT[name])
+        if name in without_effect and value not in without_effect[name]:
+            allowed = ", ".join(json.dumps(each) for each in without_effect[name])
             raise ConfigError(
                 f"{name} is {shown(value)}, which is not supported",
                 hint=f"leave it out{allowed and f', or give {allowed}'}",
@@ -185,8 +192,12 @@ def _stream(given: Mapping[str, Any]) -> tuple[bool, bool]:
     return streams, usage
 
 
-def _tools(given: Mapping[str, Any]) -> tuple[Sequence[Mapping[str, Any]], bool]:
-    """The tools that are shown to the model, and whether the answer has to call one of them."""
+def tools_of(given: Mapping[str, Any]) -> tuple[Sequence[Mapping[str, Any]], bool]:
+    """The tools that are shown to the model, and whether the answer has to call one of them.
+
+    Raises:
+        ConfigError: `tools` or `tool_choice` cannot be read, or names no given tool.
+    """
     tools, choice = given.get("tools", []), given.get("tool_choice", "auto")
     if not isinstance(tools, list):
         raise ConfigError(f"tools is {shown(tools)}", hint="it is a list of tools")
@@ -209,6 +220,34 @@ def _tools(given: Mapping[str, Any]) -> tuple[Sequence[Mapping[str, Any]], bool]
     return named, True
 
 
+def call_grammar(
+    given: Mapping[str, Any],
+    tools: Sequence[Mapping[str, Any]],
+    *,
+    is_forced: bool,
+    is_text_free: bool,
+) -> str | None:
+    """The ready grammar of an answer that has to call a tool, or may call only one; None if there is none.
+
+    Args:
+        given: fields of a request, without those that are null.
+        tools: tools that are shown to the model.
+        is_forced: whether a call is required.
+        is_text_free: whether nothing constrains the text; a constraint does not allow calls.
+
+    Raises:
+        ConfigError: `parallel_tool_calls` is neither true nor false.
+    """
+    is_parallel = given.get("parallel_tool_calls", True)
+    if not isinstance(is_parallel, bool):
+        raise ConfigError(
+            f"parallel_tool_calls is {shown(is_parallel)}", hint="it is true or false"
+        )
+    if is_forced:
+        return "tool_calls" if is_parallel else "tool_call"
+    return "text_or_tool_call" if tools and is_text_free and not is_parallel else None
+
+
 def _names_function(choice: Any) -> bool:
     is_object = isinstance(choice, Mapping) and choice.get("type") == "function"
     return is_object and isinstance(choice.get("function", choice), Mapping)
@@ -219,9 +258,18 @@ def _name_of(tool: Any) -> Any:
     return function.get("name") if isinstance(function, Mapping) else None
 
 
-def _sampling(given: Mapping[str, Any], defaults: Sampling, *, is_forced: bool) -> Sampling:
+def sampling_numbers(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The numbers of `Sampling` that a request sets.
+
+    Args:
+        given: fields of a request, without those that are null.
+        names: field of a request -> field of `Sampling`.
+
+    Raises:
+        ConfigError: a number is out of range, or two fields contradict each other.
+    """
     values: dict[str, Any] = {}
-    for name, field in _SAMPLING.items():
+    for name, field in names.items():
         if name not in given:
             continue
         value = SAMPLING_LIMITS[field].settled(given[name])
@@ -232,18 +280,33 @@ def _sampling(given: Mapping[str, Any], defaults: Sampling, *, is_forced: bool) 
                 f"max_tokens={values[field]} and max_completion_tokens={value} differ",
                 hint="give one of them",
             )
+    return values
+
+
+def _sampling(
+    given: Mapping[str, Any],
+    defaults: Sampling,
+    tools: Sequence[Mapping[str, Any]],
+    *,
+    is_forced: bool,
+) -> Sampling:
+    values = sampling_numbers(given, _SAMPLING)
     if "stop" in given:
         values["stop"] = given["stop"]
-    values |= constraint_fields(given)
-    if is_forced:
-        values["grammar"] = "tool_calls"
-    sampling = replace(defaults, logprobs=_logprobs(given), **values)
+    constraint = constraint_fields(given)
+    grammar = call_grammar(given, tools, is_forced=is_forced, is_text_free=not constraint)
+    values |= constraint if grammar is None else {**constraint, "grammar": grammar}
+    sampling = replace(defaults, logprobs=logprobs_of(given), **values)
     sampling.check()
     return sampling
 
 
-def _logprobs(given: Mapping[str, Any]) -> int | None:
-    """Number of alternatives per token; None without log-probabilities."""
+def logprobs_of(given: Mapping[str, Any]) -> int | None:
+    """Number of alternatives per token that `logprobs` and `top_logprobs` ask for; None without log-probabilities.
+
+    Raises:
+        ConfigError: one of them cannot be read, or only the second is given.
+    """
     wanted, count = given.get("logprobs", False), given.get("top_logprobs")
     if not isinstance(wanted, bool):
         raise ConfigError(f"logprobs is {shown(wanted)}", hint="it is true or false")

@@ -18,7 +18,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from finesight.errors import FinesightError
-from finesight.server import chat, completions, embeddings, live, page, tokens
+from finesight.server import (
+    chat,
+    completions,
+    embeddings,
+    live,
+    ollama,
+    ollama_models,
+    page,
+    responses,
+    tokens,
+)
 from finesight.server.errors import HttpError, error_response, http_status, log, unexpected
 from finesight.server.models import Models
 from finesight.server.settings import ServerSettings
@@ -52,7 +62,10 @@ def create_app(models: Models, settings: ServerSettings) -> FastAPI:
         redoc_url=None,
     )
     state = app.state.finesight = ServerState(models, settings)
-    for part in (chat, completions, embeddings, tokens, live, page):
+    for part in (
+        *(chat, responses, completions, embeddings, tokens),
+        *(ollama, ollama_models, live, page),
+    ):
         app.include_router(part.router)
     app.get("/health")(health)
     app.get("/metrics")(metrics)
@@ -110,7 +123,7 @@ class _Logged:
         except Exception as error:  # noqa: BLE001  # logged with its trace; the client gets a body
             failure = unexpected(error, identity)
             if not status:
-                await error_response(failure)(scope, receive, named)
+                await error_response(failure, scope["path"])(scope, receive, named)
         finally:
             # Paths of unknown endpoints are not named: anyone could fill the metrics with them.
             route = scope.get("route")
@@ -127,7 +140,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
     )
     if http_status(error) == _CLIENT_GONE:
         return Response(status_code=_CLIENT_GONE)
-    return error_response(error)
+    return error_response(error, request.url.path)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

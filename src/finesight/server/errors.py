@@ -53,16 +53,18 @@ def http_status(error: FinesightError) -> int:
     return error.status if isinstance(error, HttpError) else status_of(error)
 
 
-def error_object(error: FinesightError) -> dict[str, Any]:
-    """The body of an error response."""
+def error_object(error: FinesightError, *, is_plain: bool = False) -> dict[str, Any]:
+    """The body of an error response, in the form of OpenAI or in Ollama's plain one."""
+    if is_plain:
+        return {"error": str(error)}
     status = http_status(error)
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     code = error.code if isinstance(error, HttpError) else type(error).__name__
     return {"error": {"message": str(error), "type": kind, "param": None, "code": code}}
 
 
-def error_response(error: FinesightError) -> JSONResponse:
-    """The response to a request that failed."""
+def error_response(error: FinesightError, path: str = "") -> JSONResponse:
+    """The response to a request that failed; paths below `/api/` are Ollama's."""
     wait = error.retry_after if isinstance(error, HttpError) else None
     if isinstance(error, QueueFull):
         wait = _RETRY_SECONDS
@@ -70,7 +72,8 @@ def error_response(error: FinesightError) -> JSONResponse:
     status = http_status(error)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(error_object(error), status_code=status, headers=headers)
+    body = error_object(error, is_plain=path.startswith("/api/"))
+    return JSONResponse(body, status_code=status, headers=headers)
 
 
 def unexpected(error: BaseException, request_id: str) -> HttpError:

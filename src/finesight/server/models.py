@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -52,6 +53,8 @@ class Offer:
         load: loads it; called on a thread.
         num_bytes: size of its files.
         details: what `/v1/models` and `/api/show` say about it, such as its licence.
+        keep_seconds: time after which it is unloaded if it is not used, in seconds.
+        expiry: unloads it after that time.
     """
 
     name: str
@@ -63,6 +66,8 @@ class Offer:
     num_users: int = 0
     used_at: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    keep_seconds: float = math.inf
+    expiry: asyncio.Task[None] | None = None
 
 
 class Models:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from finesight.remote import ollama_request
 from finesight.remote.chat_request import FIELDS
+from finesight.remote.response_request import FIELDS as RESPONSE_FIELDS
 
 _TEXT = {"type": "string"}
 _WHOLE = {"type": "integer", "minimum": 0}
@@ -63,6 +65,19 @@ CHAT = _object(
         | {"stop": _STRINGS}
     ),
 )
+RESPONSE = _object(
+    ["input"],
+    **(
+        {name: {} for name in RESPONSE_FIELDS}
+        | _MODEL
+        | {
+            "input": {"anyOf": [_TEXT, {"type": "array", "items": {"type": "object"}}]},
+            "instructions": _TEXT,
+            "max_output_tokens": {"type": "integer", "minimum": 1},
+        }
+        | {name: _NUMBERS[name] for name in ("temperature", "top_p", "seed", "stream")}
+    ),
+)
 COMPLETION = _object(["prompt"], **(_MODEL | {"prompt": _PROMPT} | _NUMBERS | {"stop": _STRINGS}))
 EMBEDDING = _object(
     [],
@@ -73,7 +88,39 @@ EMBEDDING = _object(
 )
 TOKENIZE = _object([], **_MODEL, prompt=_TEXT, messages=_MESSAGES)
 DETOKENIZE = _object(["tokens"], **_MODEL, tokens=_IDS)
+_OLLAMA = {
+    "model": {"type": "string", "description": "name of a model of /api/tags"},
+    "stream": {"type": "boolean", "default": True},
+    "options": {"type": "object"},
+    "keep_alive": {"type": ["number", "string"]},
+}
+_IMAGES = {"type": "array", "items": {"type": "string", "contentEncoding": "base64"}}
+_OLLAMA_MESSAGE = _object(
+    ["role"],
+    role={"enum": ["system", "user", "assistant", "tool"]},
+    content=_TEXT,
+    images=_IMAGES,
+)
+OLLAMA_CHAT = _object(
+    ["model", "messages"],
+    **(
+        {name: {} for name in ollama_request.CHAT}
+        | _OLLAMA
+        | {"messages": {"type": "array", "items": _OLLAMA_MESSAGE}}
+    ),
+)
+OLLAMA_GENERATE = _object(
+    ["model"],
+    **(
+        {name: {} for name in ollama_request.GENERATE}
+        | _OLLAMA
+        | {"prompt": _TEXT, "system": _TEXT, "images": _IMAGES, "raw": {"type": "boolean"}}
+    ),
+)
+OLLAMA_EMBED = _object(["model"], model=_OLLAMA["model"], input=_STRINGS, prompt=_TEXT)
+OLLAMA_SHOW = _object(["model"], model=_OLLAMA["model"], verbose={"type": "boolean"})
 
+_PLAIN_ERROR = _object(["error"], error=_TEXT)
 _ERROR = _object(
     ["error"],
     error=_object(
@@ -96,9 +143,9 @@ _STATUSES = {
 }
 
 
-def documented(body: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a route that describe its body and its errors."""
-    error = {"application/json": {"schema": _ERROR}}
+def documented(body: dict[str, Any], *, is_plain: bool = False) -> dict[str, Any]:
+    """Arguments of a route that describe its body and its errors, in the form of OpenAI or in Ollama's plain one."""
+    error = {"application/json": {"schema": _PLAIN_ERROR if is_plain else _ERROR}}
     return {
         "openapi_extra": {
             "requestBody": {"required": True, "content": {"application/json": {"schema": body}}}

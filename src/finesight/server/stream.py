@@ -30,6 +30,7 @@ class EventStream(StreamingResponse):
         held: what is released when the response ends, however it ends.
         request_id: names the request in the log and in an error.
         is_lines: whether objects are lines of their own, as Ollama sends them.
+        names_events: whether the `type` of an object is also the name of its event.
     """
 
     def __init__(
@@ -39,7 +40,9 @@ class EventStream(StreamingResponse):
         request_id: str,
         *,
         is_lines: bool = False,
+        names_events: bool = False,
     ) -> None:
+        self._names_events = names_events
         self._events, self._held, self._request_id = events, held, request_id
         self._start, self._end = ("", "\n") if is_lines else ("data: ", "\n\n")
         kind = "application/x-ndjson" if is_lines else "text/event-stream"
@@ -61,12 +64,14 @@ class EventStream(StreamingResponse):
             yield self._failed(unexpected(error, self._request_id))
 
     def _failed(self, error: FinesightError) -> str:
-        line = self._line(error_object(error))
+        line = self._line(error_object(error, is_plain=not self._start))
         return line + (self._line(DONE) if self._start else "")
 
     def _line(self, event: dict[str, Any] | str) -> str:
-        text = event if isinstance(event, str) else json.dumps(event, ensure_ascii=False)
-        return f"{self._start}{text}{self._end}"
+        if isinstance(event, str):
+            return f"{self._start}{event}{self._end}"
+        name = f"event: {event['type']}\n" if self._names_events else ""
+        return f"{name}{self._start}{json.dumps(event, ensure_ascii=False)}{self._end}"
 
 
 class CallSplitter:

@@ -128,7 +128,7 @@ def test_a_field_that_asks_for_nothing_changes_nothing(field):
             {"response_format": {"type": "json_schema", "json_schema": {"schema": "{}"}}},
             "response_format is",
         ),
-        ({"parallel_tool_calls": False}, "parallel_tool_calls is False"),
+        ({"parallel_tool_calls": "no"}, "parallel_tool_calls is 'no'"),
         ({"tool_choice": "required"}, "tool_choice is 'required', but no tools"),
         ({"tool_choice": "always", "tools": [TOOL]}, "tool_choice is 'always'"),
         ({"tool_choice": {"type": "function"}, "tools": [TOOL]}, "tool_choice is"),
@@ -190,6 +190,15 @@ def test_a_stream_may_end_with_the_usage():
         stream=True, stream_options={"include_usage": True, "include_obfuscation": False}
     )
     assert counted.includes_usage
+
+
+def test_calls_are_not_parallel_where_they_must_not_be():
+    single = {"parallel_tool_calls": False, "tools": [TOOL]}
+    assert read(**single).sampling.grammar == "text_or_tool_call"
+    assert read(**single, tool_choice="required").sampling.grammar == "tool_call"
+    assert read(**single, tool_choice="none").sampling.grammar is None
+    assert read(parallel_tool_calls=False).sampling.grammar is None
+    assert read(**single, guided_regex="a+").sampling.constraint == "regex"
 
 
 def test_a_forced_call_is_a_grammar_and_a_named_tool_is_the_only_one_shown():
