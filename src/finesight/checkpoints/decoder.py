@@ -95,7 +95,7 @@ def import_decoder(
     Args:
         decoder: the text decoder.
         tower: checkpoint folder whose vision tower is used.
-        out: folder to write, replaced if it exists; it exists only when complete.
+        out: folder to write; it must not exist, and exists only when complete.
         extra_blocks: blocks to add at the end of the tower: a multiple of the distance of its full-attention layers.
         max_pixels: largest area of a resized picture; None takes that of the tower's folder.
 
@@ -126,7 +126,7 @@ def import_decoder(
     load_tensors(
         model, tensors, what=f"the decoder in {decoder.path} does not fit its configuration"
     )
-    with files.whole_folder(out, error=WeightsError) as draft:
+    with files.whole_folder(out, error=WeightsError, replaces=False) as draft:
         save_model(model.to(torch.bfloat16), draft)
         (draft / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
         _write_small_files(draft, tower, model.config.special_tokens, max_pixels)
