@@ -30,7 +30,7 @@ _CASES: tuple[dict[str, Any], ...] = (
     {"shape": "3b", "tokens": 32_768, "layers": 36, "dtype": "auto", "in_file": False},
 )
 
-_SMOLLM2_135M = {
+_SMOLLM2_135M: dict[str, Any] = {
     "hidden_size": 576,
     "intermediate_size": 1536,
     "num_hidden_layers": 30,
@@ -62,8 +62,8 @@ def bench_long_context(*, shorten: int = 1) -> Iterator[Comparison]:
         kind = {"auto": "bfloat16", "int8": "int8"}[chosen["dtype"]]
         place = "file" if chosen["in_file"] else "memory"
         yield Comparison(
-            f"peak bytes of {chosen['tokens']:,} tokens, {chosen['shape']} shape with {chosen['layers']} layers, KV cache "
-            f"in {kind} in {place}, against {'' if chosen['in_file'] else 'the cache and '}one chunk",
+            f"peak bytes of {chosen['tokens']:,} tokens, {chosen['shape']} shape with {chosen['layers']} layers, KV "
+            f"cache in {kind} in {place}, against {'' if chosen['in_file'] else 'the cache and '}one chunk",
             found["peak"],
             found["bound"],
             1.0,
@@ -100,7 +100,9 @@ def measure(case: str) -> None:
             kv_cache_gb=_cache_bytes(config, tokens + 64, given["dtype"]) / 1e9,
             max_step_tokens=_STEP_TOKENS,
         )
-        engine = Engine(_random_model(config), load("tiny", device="cpu").processor, options=options)
+        engine = Engine(
+            _random_model(config), load("tiny", device="cpu").processor, options=options
+        )
         sample = _sample(torch.arange(tokens) * 7919 % 500)
         key = "RssAnon" if given["in_file"] else "VmRSS"
         before = resident_bytes(key)

@@ -22,12 +22,14 @@ import hashlib
 import json
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from platformdirs import user_cache_path
 from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from finesight import files
 from finesight.config.model import ModelConfig
@@ -158,12 +160,7 @@ def open_packed(folder: Path, weights: Weights | None, *, attention: str) -> Vis
         ConfigError: the weights have another format.
         WeightsError: a file is damaged, or of another version.
     """
-    receipt, path = read_receipt(folder), folder / FILE
-    if weights not in (None, receipt.weights):
-        raise ConfigError(
-            f"the weights in {folder} are packed as {receipt.weights}, not {weights}",
-            hint="leave weights out, or give the model they were made from",
-        )
+    receipt, path = read_receipt(folder, weights), folder / FILE
     found = _checksum(path)
     if found != (receipt.size_bytes, receipt.checksum):
         raise WeightsError(
@@ -183,11 +180,16 @@ def open_packed(folder: Path, weights: Weights | None, *, attention: str) -> Vis
     return model.eval()
 
 
-def read_receipt(folder: Path) -> Receipt:
+def read_receipt(folder: Path, weights: Weights | None = None) -> Receipt:
     """The content of a folder's `packed.json`.
+
+    Args:
+        folder: with packed weights.
+        weights: the expected format; None takes any.
 
     Raises:
         MissingWeights: there is no such file.
+        ConfigError: the weights have another format.
         WeightsError: it is broken, or of another version.
     """
     path = folder / RECEIPT
@@ -199,7 +201,7 @@ def read_receipt(folder: Path) -> Receipt:
                 f"{folder / FILE} has version {version}, expected {_VERSION}",
                 hint="write it again with `finesight quantize`",
             )
-        return Receipt.model_validate(content)
+        receipt = Receipt.model_validate(content)
     except FileNotFoundError as error:
         raise MissingWeights(f"{folder} holds no packed weights") from error
     except (OSError, ValueError) as error:  # also of JSON, UTF-8 and pydantic
@@ -207,6 +209,12 @@ def read_receipt(folder: Path) -> Receipt:
             f"{path} is broken: {str(error).splitlines()[0]}",
             hint="write it again with `finesight quantize`",
         ) from error
+    if weights not in (None, receipt.weights):
+        raise ConfigError(
+            f"the weights in {folder} are packed as {receipt.weights}, not {weights}",
+            hint="leave weights out, or give the model they were made from",
+        )
+    return receipt
 
 
 def _packed(
@@ -228,15 +236,29 @@ def _packed(
     return model
 
 
-def _write(model: VisionLanguageModel, weights: Weights, folder: Path) -> None:
+def write_tensors_packed(tensors: Mapping[str, Tensor], weights: Weights, folder: Path) -> None:
+    """Write `packed.safetensors` and `packed.json` into a folder.
+
+    Args:
+        tensors: of a packed model by name, see `finesight.model.packed.packed_tensors`.
+        weights: their format.
+        folder: it exists.
+
+    Raises:
+        WeightsError: a file cannot be written.
+    """
     path = folder / FILE
     try:
-        write_tensors(packed_tensors(model), path)
+        write_tensors(tensors, path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be written: {error}") from error
     size, checksum = _checksum(path)
     receipt = Receipt(version=_VERSION, weights=weights, size_bytes=size, checksum=checksum)
     files.write_json(folder / RECEIPT, receipt.model_dump(), error=WeightsError)
+
+
+def _write(model: VisionLanguageModel, weights: Weights, folder: Path) -> None:
+    write_tensors_packed(packed_tensors(model), weights, folder)
 
 
 def _checksum(path: Path) -> tuple[int, str]:

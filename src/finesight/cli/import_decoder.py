@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -37,12 +37,21 @@ def import_decoder(
             min=1, help="Largest area of a resized picture; by default that of the tower's model."
         ),
     ] = None,
+    weights: Annotated[
+        Literal["bf16", "keep"],
+        typer.Option(
+            help="bf16: a checkpoint that can be trained. keep: the blocks Q8_0, Q4_0 and Q4_1 of a GGUF file as they"
+            " are, as packed weights for answers on a CPU."
+        ),
+    ] = "bf16",
+    threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
     """Put a pre-trained text decoder under a vision tower, as a start for training."""
     with reported(debug=debug):
         from finesight.api.checkpoints import find_checkpoint
         from finesight.checkpoints import decoder as importing
+        from finesight.checkpoints.gguf import GgufDecoder
         from finesight.checkpoints.small import DECODER_NAME, find_decoder
         from finesight.cli.output import check_writable
         from finesight.errors import ConfigError
@@ -50,12 +59,29 @@ def import_decoder(
         if out.exists():
             raise ConfigError(f"{out} exists", hint="delete it, or give another --out")
         check_writable(out, is_folder=True)
-        path = find_decoder() if decoder == DECODER_NAME else Path(decoder)
-        importing.import_decoder(
-            importing.open_decoder(path),
-            find_checkpoint(tower),
-            out,
-            extra_blocks=extra_blocks,
-            max_pixels=max_pixels,
-        )
+        found = importing.open_decoder(find_decoder() if decoder == DECODER_NAME else Path(decoder))
+        if weights == "bf16":
+            importing.import_decoder(
+                found,
+                find_checkpoint(tower),
+                out,
+                extra_blocks=extra_blocks,
+                max_pixels=max_pixels,
+            )
+        elif isinstance(found, GgufDecoder):
+            from finesight.checkpoints.gguf_blocks import import_blocks
+
+            for line in import_blocks(
+                found,
+                find_checkpoint(tower),
+                out,
+                extra_blocks=extra_blocks,
+                max_pixels=max_pixels,
+            ):
+                typer.echo(line, err=True)
+        else:
+            raise ConfigError(
+                f"--weights keep is for GGUF files, {found.path} is a folder of transformers",
+                hint="leave it out, and pack the imported folder with `finesight quantize`",
+            )
         typer.echo(f"wrote {out}", err=True)

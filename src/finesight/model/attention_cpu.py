@@ -28,7 +28,7 @@ _ROW_BLOCK = 512
 """Rows of such a block: its scores against 6,000 keys fit the CPU cache."""
 
 _MASK_VALUES = 2**26
-"""Most values of a mask over a sequence: 2,048 new tokens of 32,768, or 512 of 131,072. torch also needs it as floats."""
+"""Most values of a mask over a sequence: 2,048 new tokens of 32,768, or 512 of 131,072; torch copies it to floats."""
 
 
 def attend_by_length(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan) -> Tensor:
