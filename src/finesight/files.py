@@ -71,19 +71,23 @@ def lock(
         FinesightError: of the class `error`; another process has locked it.
         OSError: it cannot be opened.
     """
-    file = path.open("ab")
     if sys.platform == "win32":
-        return file
+        return path.open("ab")
     import fcntl
 
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as failure:
-        file.close()
-        raise error(
-            f"another process writes to {path}", hint="wait for it, or give another folder"
-        ) from failure
-    return file
+    while True:
+        file = path.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as failure:
+            file.close()
+            raise error(
+                f"another process writes to {path}", hint="wait for it, or give another folder"
+            ) from failure
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()  # the name got another file between opening and locking
 
 
 def write_bytes(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -91,6 +92,24 @@ def test_threads_write_one_file_without_a_mixture(tmp_path):
         thread.join()
     assert (tmp_path / "a.txt").read_text() in texts
     assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_file_that_is_replaced_before_it_is_locked_is_opened_again(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    flock, calls = fcntl.flock, []
+
+    def late(file, how):
+        if not calls:
+            files.write_text(path, "new")  # another process
+        calls.append(how)
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with files.lock(path) as file:
+        file.write(b" end")
+    assert path.read_text() == "new end"
+    assert len(calls) == 2
 
 
 @pytest.mark.parametrize("sync", [False, True])
