@@ -226,7 +226,12 @@ def _packed(
         if keeps_codes:  # the note that layers were dequantised would be wrong
             warnings.filterwarnings("ignore", message=".*: dequantised")
         model = load_model(folder, dtype=dtype, attention=attention)
-    codes = list(stored_blocks(folder)) if keeps_codes else []
+    # The output head has formats of its own, and the tower is not packed.
+    codes = [
+        (name, blocks)
+        for name, blocks in (stored_blocks(folder) if keeps_codes else ())
+        if name.startswith("model.layers.")
+    ]
     pack_weights(model, weights, codes=codes)
     if keeps_codes:
         warnings.warn(

@@ -288,3 +288,29 @@ def test_codes_of_other_bits_are_rounded_anew(tmp_path):
     value = exact["model.layers.0.mlp.up_proj.weight"]
     found = unpack(layer.weight, layer.out_features, layer.in_features)
     assert float((found - value).norm() / value.norm()) < 0.01
+
+
+@pytest.mark.parametrize("part", ["head", "tower"])
+def test_codes_of_the_output_head_and_of_the_tower(tmp_path, part):
+    model = wide_model()
+    names = {
+        "head": ("lm_head",),
+        "tower": tuple(f"visual.blocks.{i}.attn.qkv" for i in range(len(model.visual.blocks))),
+    }[part]
+    scheme = Scheme(method="gptq", is_symmetric=True, skipped=())
+    exact = write(model, tmp_path / "quantised", scheme, also=names)
+    with (
+        pytest.warns(UserWarning, match="packing"),
+        pytest.warns(UserWarning, match="the stored codes of 14 layers are kept"),
+    ):
+        load_packed(tmp_path / "quantised", "int4", cache=tmp_path / "kept")
+    found = load_packed(tmp_path / "quantised", "int4", cache=tmp_path / "kept")
+    if part == "head":
+        layer = found.lm_head.packed
+        values = unpack(layer.weight, layer.out_features, layer.in_features)
+        assert float((values - exact["lm_head.weight"]).norm() / values.norm()) < 0.01
+    else:
+        assert found.visual.blocks[0].attn.qkv.weight.dtype == torch.float32
+        for name in names:
+            weight = found.get_submodule(name).weight
+            assert torch.equal(weight, exact[f"{name}.weight"].float())
