@@ -11,6 +11,8 @@ import torch
 
 import finesight as library
 from finesight.api.network import load_network
+from finesight.cli.eval_answerer import LocalModel
+from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
 from tests.conftest import build_tokenizer
 from tests.support.compiled import compiled
@@ -199,3 +201,31 @@ def test_doctor_finds_a_kernel_that_computes_wrongly(finesight, tiny_model_folde
     assert outcome.code == 1
     assert "DIFF  model.layers.0.self_attn.q_proj" in outcome.out
     assert "15 of 15 layers differ" in outcome.out
+
+
+@pytest.mark.parametrize(
+    "command", ["ask", "chat", "batch", "locate", "eval", "eval run", "eval live"]
+)
+def test_commands_that_answer_have_the_same_options_of_a_local_model(finesight, command):
+    shown = finesight(*command.split(), "--help").out
+    for option in ("--device", "--weights", "--draft-tokens", "--threads"):
+        assert f" {option} " in shown, option
+
+
+def test_options_of_a_local_model_reach_the_engine(tiny_model_folder):
+    choice = ModelChoice(str(tiny_model_folder), "cpu", None, "bf16", 3)
+    responder = LocalModel(choice).responder()
+    assert responder.responder.options.draft_tokens == 3
+    assert "bf16 weights" in responder.name
+
+
+def test_options_of_a_suite_do_not_belong_to_a_command(finesight):
+    for option in (("--weights", "int8"), ("--draft-tokens", "4")):
+        outcome = finesight("eval", *option, "list")
+        assert (outcome.code, "options of a suite precede" in outcome.err) == (2, True)
+    outcome = finesight(
+        "eval", "live", "miniwob", "--data", "x", "--endpoint", "http://h/v1", "--space",
+        "original", "--weights", "int8"
+    )  # fmt: skip
+    assert outcome.code == 2
+    assert "--weights int8 is for local models, not for --endpoint" in outcome.err

@@ -38,6 +38,14 @@ app = typer.Typer(
     add_completion=False,
 )
 
+SuiteName = Annotated[
+    str,
+    typer.Option(
+        help="card: held-out and real pictures. offline: real data, no download."
+        " ocr-compare: systems side by side."
+    ),
+]
+
 
 @app.callback()
 def evaluate(
@@ -46,13 +54,7 @@ def evaluate(
     data: Annotated[
         list[Path] | None, typer.Option(help="Folder of a held-out data set; may be repeated.")
     ] = None,
-    suite: Annotated[
-        str,
-        typer.Option(
-            help="card: held-out and real pictures. offline: real data, no download."
-            " ocr-compare: systems side by side."
-        ),
-    ] = "card",
+    suite: SuiteName = "card",
     model: eval_options.Model = None,
     a: Annotated[
         str | None, typer.Option("--a", help="ocr-compare: a model.", metavar="MODEL")

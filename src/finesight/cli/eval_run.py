@@ -98,8 +98,14 @@ def run(
         done = _run_all(benchmarks, who, extent)
         verdicts = _judged(benchmarks, judging, workers)
         show(done, out, as_json=as_json, judged=verdicts)
-        by_rule = {name: run for name, run in done.items() if name not in verdicts}
-        refuse_unread(by_rule, least=1 if isinstance(who, StoredOutputs) else LEAST_UNREAD)
+        _refuse_unread_by_rule(done, verdicts, who)
+
+
+def _refuse_unread_by_rule(
+    done: Mapping[str, RunResult], verdicts: Mapping[str, Judged], who: Answerer
+) -> None:
+    by_rule = {name: run for name, run in done.items() if name not in verdicts}
+    refuse_unread(by_rule, least=1 if isinstance(who, StoredOutputs) else LEAST_UNREAD)
 
 
 def _refuse_unused_sampling(who: Answerer, sampling: Mapping[str, float | None]) -> None:

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
+
+if TYPE_CHECKING:
+    from finesight.checkpoints.decoder import DecoderSource
 
 
 def import_decoder(
@@ -50,8 +54,7 @@ def import_decoder(
     """Put a pre-trained text decoder under a vision tower, as a start for training."""
     with reported(debug=debug):
         from finesight.api.checkpoints import find_checkpoint
-        from finesight.checkpoints import decoder as importing
-        from finesight.checkpoints.gguf import GgufDecoder
+        from finesight.checkpoints.decoder import open_decoder
         from finesight.checkpoints.small import DECODER_NAME, find_decoder
         from finesight.cli.output import check_writable
         from finesight.errors import ConfigError
@@ -59,29 +62,28 @@ def import_decoder(
         if out.exists():
             raise ConfigError(f"{out} exists", hint="delete it, or give another --out")
         check_writable(out, is_folder=True)
-        found = importing.open_decoder(find_decoder() if decoder == DECODER_NAME else Path(decoder))
-        if weights == "bf16":
-            importing.import_decoder(
-                found,
-                find_checkpoint(tower),
-                out,
-                extra_blocks=extra_blocks,
-                max_pixels=max_pixels,
-            )
-        elif isinstance(found, GgufDecoder):
-            from finesight.checkpoints.gguf_blocks import import_blocks
+        found = open_decoder(find_decoder() if decoder == DECODER_NAME else Path(decoder))
+        lines = _import_with(weights, found)(
+            found, find_checkpoint(tower), out, extra_blocks=extra_blocks, max_pixels=max_pixels
+        )
+        for line in (*(lines or ()), f"wrote {out}"):
+            typer.echo(line, err=True)
 
-            for line in import_blocks(
-                found,
-                find_checkpoint(tower),
-                out,
-                extra_blocks=extra_blocks,
-                max_pixels=max_pixels,
-            ):
-                typer.echo(line, err=True)
-        else:
-            raise ConfigError(
-                f"--weights keep is for GGUF files, {found.path} is a folder of transformers",
-                hint="leave it out, and pack the imported folder with `finesight quantize`",
-            )
-        typer.echo(f"wrote {out}", err=True)
+
+def _import_with(
+    weights: Literal["bf16", "keep"], decoder: DecoderSource
+) -> Callable[..., list[str] | None]:
+    """The importer for a form of the weights; it returns what a user should know."""
+    from finesight.checkpoints.decoder import import_decoder
+    from finesight.checkpoints.gguf import GgufDecoder
+    from finesight.checkpoints.gguf_blocks import import_blocks
+    from finesight.errors import ConfigError
+
+    if weights == "bf16":
+        return import_decoder
+    if not isinstance(decoder, GgufDecoder):
+        raise ConfigError(
+            f"--weights keep is for GGUF files, {decoder.path} is a folder of transformers",
+            hint="leave it out, and pack the imported folder with `finesight quantize`",
+        )
+    return import_blocks
