@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
 _CASES: tuple[dict[str, Any], ...] = (
     {"shape": "135m", "tokens": 32_768, "layers": 30, "dtype": "int8", "in_file": True},
+    {"shape": "135m", "tokens": 65_536, "layers": 30, "dtype": "int8", "in_file": True},
     {"shape": "3b", "tokens": 32_768, "layers": 36, "dtype": "auto", "in_file": False},
     {"shape": "135m", "tokens": 131_072, "layers": 30, "dtype": "int8", "in_file": True},
 )
-"""Quick ones first; the first and the last differ only in length."""
+"""Quick ones first; those of one shape differ only in length."""
 
 _SMOLLM2_135M: dict[str, Any] = {
     "hidden_size": 576,

@@ -135,7 +135,7 @@ def _packed_decoder(decoder: GgufDecoder) -> tuple[dict[str, Tensor], list[str]]
         if name == _EMBEDDING:
             tensors[name] = torch.from_numpy(decoder.values(tensor)).to(torch.bfloat16)
             done.setdefault((kind.name, "bf16 for the look-up of tokens"), []).append(tensor.name)
-            if not tied:
+            if not tied or kind in _HALF_FLOATS:  # a head in bf16 shares the embedding's memory
                 continue
         packed = _packed(decoder, tensor, order)
         tensors["lm_head.packed.weight" if name in (_EMBEDDING, _HEAD) else name] = packed

@@ -162,6 +162,29 @@ def test_a_mixed_file_says_what_is_converted(
     assert logits(model).isfinite().all()
 
 
+def test_an_embedding_in_floats_is_also_the_head(
+    decoders, backend, tiny_model_folder, tmp_path, monkeypatch
+):
+    add = gguf.GGUFWriter.add_tensor
+
+    def plain_embedding(writer, name, data, raw_dtype=None):
+        if name == "token_embd.weight":
+            data, raw_dtype = gguf.dequantize(data, raw_dtype).astype(np.float16), None
+        add(writer, name, data, raw_dtype=raw_dtype)
+
+    monkeypatch.setattr(gguf.GGUFWriter, "add_tensor", plain_embedding)
+    write_gguf(tmp_path / "d.gguf", decoders["llama"], backend, "llama", kind=Kind.Q8_0)
+    lines = import_blocks(GgufDecoder(tmp_path / "d.gguf"), tiny_model_folder, tmp_path / "out")
+    assert lines == [
+        "1 tensors in F16 are converted to bf16 for the look-up of tokens: token_embd.weight",
+        "14 tensors in Q8_0 are kept as they are",
+    ]
+    model = open_packed(tmp_path / "out", None, attention="sdpa")
+    embedding = model.model.embed_tokens.weight
+    assert model.lm_head.packed.weight.data_ptr() == embedding.data_ptr()
+    assert logits(model).isfinite().all()
+
+
 def test_what_has_no_blocks_is_refused(decoders, backend, tiny_model_folder, tmp_path):
     write_gguf(tmp_path / "d.gguf", decoders["llama"], backend, "llama")
     with pytest.raises(ConfigError, match="has no matrix in Q8_0, Q4_0, Q4_1") as caught:
