@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import pytest
 
 from finesight.api.batch import Batch
-from finesight.api.batch_files import read_lines
 from finesight.conversation import Sampling, TextPart
 from finesight.errors import ConfigError, EngineError, FinesightError
 from tests.support.replies import reply
@@ -373,21 +372,22 @@ def test_an_output_is_locked_all_the_time_that_it_is_replaced(files, monkeypatch
     assert len(results(files)) == 3
 
 
-def test_a_long_line_needs_three_times_its_memory(files):
-    size = 20_000_000
+def test_long_lines_need_three_times_the_memory_of_one(files):
+    size = 10_000_000
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * size}}
-    request = line("a")
-    request["body"]["messages"][0]["content"] = [picture]
-    write(files, request)
-    del request, picture
+    requests = [line("a"), line("b")]
+    for each in requests:
+        each["body"]["messages"][0]["content"] = [picture]
+    write(files, *requests)
+    del requests, picture, each
     gc.collect()
     tracemalloc.start()
     try:
-        (found,) = (each.request for each in read_lines(files.source))
-        peak = tracemalloc.get_traced_memory()[1]
+        with Batch(files.source, files.target, names=["m"]) as batch:
+            peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert found
+    assert batch.counts.total == 2
     assert peak < 3.1 * size
 
 
