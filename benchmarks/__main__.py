@@ -31,8 +31,7 @@ BENCHES = {
     "sampling": "time of a token by sampling setting, at a vocabulary of 152,064; a minute",
     "constrained": "answers under 500 drawn JSON Schemas: invalid ones, and speed against free ones; 5 minutes",
     "load": "loading a 3B-shaped checkpoint against reading its files; needs 8 GB of disk and of memory",
-    "long_context": "peak memory of 131,072 tokens at the shape of SmolLM2-135M and of 32,768 at the 3B shape; hours, "
-    "with --shorten 9 half an hour",
+    "long_context": "peak memory of prompts of up to 131,072 tokens; hours, with --shorten 36 a quarter of an hour",
     "kernels": "products and decoding with packed weights against torch and transformers; needs 8 GB of memory",
     "llama": "decoding with packed weights against llama.cpp; needs --llama-bench and 8 GB of memory",
     "rounding": "what int8 and int4 change in answers to 200 real questions; needs FINESIGHT_REAL_DATA; 3 minutes",
