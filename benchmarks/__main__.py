@@ -31,6 +31,7 @@ BENCHES = {
     "sampling": "time of a token by sampling setting, at a vocabulary of 152,064; a minute",
     "constrained": "answers under 500 drawn JSON Schemas: invalid ones, and speed against free ones; 5 minutes",
     "load": "loading a 3B-shaped checkpoint against reading its files; needs 8 GB of disk and of memory",
+    "long_context": "peak memory of prompts of up to 131,072 tokens; hours, with --shorten 36 a quarter of an hour",
     "kernels": "products and decoding with packed weights against torch and transformers; needs 8 GB of memory",
     "llama": "decoding with packed weights against llama.cpp; needs --llama-bench and 8 GB of memory",
     "rounding": "what int8 and int4 change in answers to 200 real questions; needs FINESIGHT_REAL_DATA; 3 minutes",
@@ -41,8 +42,8 @@ ON_ANY_DEVICE = ("windows", "speed")
 """Benchmarks of the network alone; the others measure the host."""
 
 
-ON_REQUEST = ("llama", "rounding")
-"""Benchmarks that run only when they are named, because they need another program or data of yours."""
+ON_REQUEST = ("llama", "long_context", "rounding")
+"""Benchmarks that run only when they are named, because they need another program, data of yours, or hours."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -64,7 +65,7 @@ def bench(
     *,
     list_them: Annotated[bool, typer.Option("--list", help="List the benchmarks.")] = False,
     shorten: Annotated[
-        int, typer.Option(min=1, help="Divide the depth of the 3B shape by this.")
+        int, typer.Option(min=1, help="Divide the depth of the networks by this.")
     ] = 1,
     llama_bench: Annotated[
         Path | None,
@@ -133,6 +134,7 @@ def _run(
         harness,
         kernels,
         llama_cpp,
+        long_context,
         media,
         network,
         rounding,
@@ -156,6 +158,7 @@ def _run(
         "llama": lambda: llama_cpp.compare_with_llama_cpp(
             llama_bench or Path(), layers=min(layers, 9), threads=_torch_threads()
         ),
+        "long_context": lambda: long_context.bench_long_context(shorten=shorten),
         "rounding": rounding.bench_rounding,
         "speed": lambda: network.compare_with_transformers(
             blocks=blocks, layers=layers, device=device

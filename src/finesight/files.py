@@ -2,20 +2,23 @@
 """Atomic writes of files and folders: each is complete under its name, or absent.
 
 Everything is written to a draft in the same folder and renamed when it is complete. A process that is
-killed leaves at most a hidden draft (`.NAME.….part`); the file that was there before stays. Nothing
-is flushed to disk unless `sync` is set: without it a rename survives the end of the process,
-but perhaps not a power failure.
+killed leaves at most a hidden draft (`.NAME.….part`); the file that was there before stays. Drafts of several
+processes and threads do not collide. Nothing is flushed to disk unless `sync` is set: without it a rename survives the
+end of the process, but perhaps not a power failure.
 """
 
 from __future__ import annotations
 
+import errno
+import glob
 import json
 import os
 import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -68,19 +71,23 @@ def lock(
         FinesightError: of the class `error`; another process has locked it.
         OSError: it cannot be opened.
     """
-    file = path.open("ab")
     if sys.platform == "win32":
-        return file
+        return path.open("ab")
     import fcntl
 
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as failure:
-        file.close()
-        raise error(
-            f"another process writes to {path}", hint="wait for it, or give another folder"
-        ) from failure
-    return file
+    while True:
+        file = path.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as failure:
+            file.close()
+            raise error(
+                f"another process writes to {path}", hint="wait for it, or give another folder"
+            ) from failure
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()  # the name got another file between opening and locking
 
 
 def write_bytes(
@@ -124,36 +131,37 @@ def write_json(
 
 @contextmanager
 def whole_folder(
-    path: Path, *, error: type[FinesightError] | None = FinesightError, sync: bool = False
+    path: Path,
+    *,
+    error: type[FinesightError] | None = FinesightError,
+    sync: bool = False,
+    replaces: bool = True,
 ) -> Iterator[Path]:
     """Yield an empty draft folder to fill; it becomes `path` when the block ends without an error.
 
-    Its parents are created if missing. A draft left by a killed process is removed first, so only one process at a
-    time may write a folder.
+    Its parents are created if missing. Drafts that killed processes left are removed first.
 
     Args:
-        path: the folder; an existing one is replaced.
+        path: the folder.
         error: raised instead of an `OSError`; None lets that pass.
         sync: whether files, names and the rename are flushed to disk.
+        replaces: whether an existing folder is replaced; else it stays, and the new one is an error. An empty folder is
+            always replaced.
 
     Raises:
         FinesightError: of the class `error`; the folder cannot be written, and the one before stays.
     """
     whole = path.absolute()
-    before = whole.with_name(f".{whole.name}.old")
-    draft_path = whole.with_name(f".{whole.name}.part")
-    with _reported(path, error), _draft_folder(draft_path) as draft:
-        yield draft
+    with _reported(path, error), _draft_folder(whole.parent, whole.name) as draft:
+        new = draft / "new"
+        new.mkdir()
+        yield new
         if sync:
-            for each in (*draft.rglob("*"), draft):
+            for each in (*new.rglob("*"), new):
                 _sync(each)
-        shutil.rmtree(before, ignore_errors=True)
-        if whole.is_dir():
-            whole.replace(before)
-        draft.replace(whole)
+        _move_into_place(new, whole, draft / "old", replaces=replaces)
         if sync:
             _sync(whole.parent)
-        shutil.rmtree(before, ignore_errors=True)
 
 
 @contextmanager
@@ -176,7 +184,7 @@ def filled_folder(
     whole = path.absolute()
     # Inside the folder or its nearest existing parent, because a rename needs one file system.
     place = next(each for each in (whole, *whole.parents) if each.is_dir())
-    with _reported(path, error), _draft_folder(place / f".{whole.name}.part") as draft:
+    with _reported(path, error), _draft_folder(place, whole.name) as draft:
         yield draft
         files = [each.relative_to(draft) for each in draft.rglob("*") if each.is_file()]
         for file in sorted(files, key=lambda file: (str(file) in last, file)):
@@ -185,23 +193,81 @@ def filled_folder(
 
 
 def remove_drafts(folder: Path) -> None:
-    """Remove drafts of files whose processes have ended, if the system lists processes (Linux)."""
-    if not Path("/proc/self").exists():
-        return
+    """Remove drafts whose writers have ended: those of files if the system lists processes (Linux)."""
+    lists_processes = Path("/proc/self").exists()
     for draft in folder.glob(".*.part"):
+        if draft.is_dir():
+            _remove_unlocked(draft)
+            continue
         process = "".join(draft.suffixes[-2:-1]).strip(".").partition("-")[0]
-        if process.isdecimal() and not Path("/proc", process).exists():
+        if lists_processes and process.isdecimal() and not Path("/proc", process).exists():
             draft.unlink(missing_ok=True)
 
 
 @contextmanager
-def _draft_folder(draft: Path) -> Iterator[Path]:
-    shutil.rmtree(draft, ignore_errors=True)
+def _draft_folder(place: Path, name: str) -> Iterator[Path]:
+    """A new folder `.NAME.….part`; drafts of this name whose writers have ended are removed first."""
+    place.mkdir(parents=True, exist_ok=True)
+    name = os.fsdecode(os.fsencode(name)[:_LONGEST_NAME])
+    for left in place.glob(f".{glob.escape(name)}.*part"):
+        if left.is_dir():
+            _remove_unlocked(left)
+    while True:
+        draft = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=place))
+        locked = _lock_folder(draft, waits=True)
+        if draft.is_dir():  # else another writer removed it before it was locked
+            break
     try:
-        draft.mkdir(parents=True)
         yield draft
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        if locked is not None:
+            os.close(locked)
+
+
+def _remove_unlocked(draft: Path) -> None:
+    """Remove a draft folder unless its writer still runs; the system unlocks it when that process ends."""
+    locked = _lock_folder(draft, waits=False)
+    if locked is not None:
+        shutil.rmtree(draft, ignore_errors=True)
+        os.close(locked)
+
+
+def _lock_folder(folder: Path, *, waits: bool) -> int | None:
+    """A descriptor that locks a folder until it is closed; None if that cannot be done, as on Windows."""
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # locked, or the file system has no locks
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _move_into_place(new: Path, whole: Path, old: Path, *, replaces: bool) -> None:
+    """Rename a folder; one that has the name already is moved to `old` and removed."""
+    while True:
+        try:
+            new.rename(whole)
+        except OSError as failure:
+            if failure.errno not in (errno.EEXIST, errno.ENOTEMPTY) or not whole.is_dir():
+                raise
+        else:
+            return
+        if not replaces:
+            raise FileExistsError(
+                errno.EEXIST, "another process wrote it meanwhile; it stays as it is"
+            )
+        with suppress(FileNotFoundError):  # another writer moved it away
+            whole.rename(old)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
@@ -212,9 +278,11 @@ def _reported(path: Path, error: type[FinesightError] | None) -> Iterator[None]:
     except OSError as failure:
         if error is None:
             raise
+        hint = "free some space, or give a path that exists and is writable"
+        if failure.errno == errno.EEXIST:
+            hint = "use what is there, or give another path"
         raise error(
-            f"{path} cannot be written: {failure.strerror or failure}",
-            hint="free some space, or give a path that exists and is writable",
+            f"{path} cannot be written: {failure.strerror or failure}", hint=hint
         ) from failure
 
 

@@ -87,8 +87,10 @@ def wide_model() -> VisionLanguageModel:
     return model
 
 
-def write(model: VisionLanguageModel, folder: Path, scheme: Scheme = AWQ) -> dict[str, Tensor]:
-    """Write a folder whose decoder layers are quantised.
+def write(
+    model: VisionLanguageModel, folder: Path, scheme: Scheme = AWQ, *, also: tuple[str, ...] = ()
+) -> dict[str, Tensor]:
+    """Write a folder whose decoder layers are quantised, and the layers named in `also`.
 
     Returns:
         Every weight of the model by name, those of quantised layers dequantised in float64.
@@ -98,7 +100,7 @@ def write(model: VisionLanguageModel, folder: Path, scheme: Scheme = AWQ) -> dic
     values = dict(load_file(folder / FILE))
     for name, weight in sorted(values.items()):
         layer = name.removesuffix(".weight")
-        if name.startswith("model.layers.") and name.endswith("_proj.weight"):
+        if (name.startswith("model.layers.") and name.endswith("_proj.weight")) or layer in also:
             parts, values[name] = quantise(weight, scheme, seed=len(stored))
             stored |= {f"{layer}.{part}": tensor for part, tensor in parts.items()}
         else:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -93,6 +94,24 @@ def test_threads_write_one_file_without_a_mixture(tmp_path):
     assert names(tmp_path) == ["a.txt"]
 
 
+def test_a_file_that_is_replaced_before_it_is_locked_is_opened_again(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    flock, calls = fcntl.flock, []
+
+    def late(file, how):
+        if not calls:
+            files.write_text(path, "new")  # another process
+        calls.append(how)
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with files.lock(path) as file:
+        file.write(b" end")
+    assert path.read_text() == "new end"
+    assert len(calls) == 2
+
+
 @pytest.mark.parametrize("sync", [False, True])
 def test_a_folder_replaces_the_one_before(tmp_path, sync):
     for text in ("one", "two"):
@@ -175,13 +194,74 @@ def test_a_killed_process_leaves_only_drafts_and_they_can_be_removed(tmp_path):
     )
     assert child.stdout.readline() == "writing\n"
     files.remove_drafts(tmp_path)  # the process still lives: nothing is removed
-    assert len(names(tmp_path)) == 4
+    assert len(names(tmp_path)) == 5
     os.kill(child.pid, signal.SIGKILL)
     child.communicate()
     assert (tmp_path / "a.tar").read_text() == "before"
     assert not (tmp_path / "set").exists()
     files.remove_drafts(tmp_path)
-    assert names(tmp_path) == [".set.part", ".set.part/b.txt", "a.tar"]
+    assert names(tmp_path) == ["a.tar"]
+
+
+FOLDER_WRITER = """
+import sys
+from pathlib import Path
+from finesight import files
+from finesight.errors import DataError
+try:
+    with files.whole_folder(Path(sys.argv[1]), replaces=sys.argv[2] == "replace", error=DataError) as folder:
+        (folder / "text").write_text("half")
+        print("writing", flush=True)
+        (folder / "text").write_text(sys.stdin.readline().strip())
+    print("done")
+except DataError as error:
+    print(f"{error.message}; {error.hint}")
+"""
+
+
+class FolderWriter:
+    """A process that writes the folder `path`, and waits for its text in the middle."""
+
+    def __init__(self, path, replaces):
+        words = [sys.executable, "-c", FOLDER_WRITER, str(path), "replace" if replaces else "keep"]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True)
+        assert self.process.stdout.readline() == "writing\n"
+
+    def finish(self, text):
+        return self.process.communicate(text + "\n")[0].strip()
+
+    def kill(self):
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
+
+
+def test_two_processes_write_the_same_folder(tmp_path):
+    writers = [FolderWriter(tmp_path / "set", replaces=False) for _ in range(2)]
+    assert writers[1].finish("second") == "done"
+    assert (tmp_path / "set" / "text").read_text() == "second"
+    assert writers[0].finish("first") == (
+        f"{tmp_path / 'set'} cannot be written: another process wrote it meanwhile; it stays as it is; "
+        "use what is there, or give another path"
+    )
+    assert (tmp_path / "set" / "text").read_text() == "second"
+    assert names(tmp_path) == ["set", "set/text"]
+
+
+def test_of_two_processes_that_replace_a_folder_the_last_one_stays(tmp_path):
+    writers = [FolderWriter(tmp_path / "set", replaces=True) for _ in range(2)]
+    assert [writers[1].finish("second"), writers[0].finish("first")] == ["done", "done"]
+    assert (tmp_path / "set" / "text").read_text() == "first"
+    assert names(tmp_path) == ["set", "set/text"]
+
+
+def test_a_writer_removes_the_draft_of_a_killed_one_and_not_of_a_living_one(tmp_path):
+    killed, living = (FolderWriter(tmp_path / "set", replaces=False) for _ in range(2))
+    killed.kill()
+    assert len([*tmp_path.glob(".set.*.part")]) == 2
     with files.whole_folder(tmp_path / "set") as folder:
-        (folder / "b.txt").write_text("whole")
-    assert names(tmp_path) == ["a.tar", "set", "set/b.txt"]
+        (folder / "text").write_text("whole")
+        assert len([*tmp_path.glob(".set.*.part")]) == 2
+    assert len([*tmp_path.glob(".set.*.part")]) == 1
+    assert "it stays as it is" in living.finish("late")
+    assert names(tmp_path) == ["set", "set/text"]

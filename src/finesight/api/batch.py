@@ -154,6 +154,8 @@ class Batch:
                     hint="give each request a custom_id of its own",
                 )
             self.counts.doubled += 1
+            # Its body may be large, and the next line is read before the name is bound again.
+            del line
         self.counts.total = len(found)
         self.counts.doubled -= len(found)
         return found

@@ -5,7 +5,8 @@ The output is the only state of a batch. Each of its lines has two digests: `id`
 `response.request_id`, of the rest of the item's line. So a later run knows which items are answered, and whether the
 input is still the same. A killed process leaves at most one incomplete line, which the next run cuts off.
 
-Memory: two digests of 16 bytes per item; lines are read one at a time.
+Memory: two digests of 16 bytes per item. Lines are read one at a time, with three times the memory of the line: its
+bytes, its text and its values, then its values and two forms of its longest string.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +29,8 @@ URL = "/v1/chat/completions"
 
 _KEYS = {"custom_id", "method", "url", "body"}
 _ID, _REQUEST = "batch_req_", "req_"
+_PIECE_BYTES = 2**20
+
 _SECONDS_BETWEEN_SYNCS = 1.0
 """Written lines survive the end of the process at once, and a power failure after this time."""
 
@@ -82,14 +86,24 @@ def read_lines(path: Path) -> Iterator[Line]:
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
-            text = raw.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else raw.strip()
-            if text:
-                yield _read_line(number, text)
+        for number in count(1):
+            raw = file.readline()  # by `for`, the file would hold the line while it is used
+            if not raw:
+                return
+            if not raw.removeprefix(_BYTE_ORDER_MARK if number == 1 else b"").isspace():
+                values = _values(number, raw)
+                del raw
+                yield values if isinstance(values, Line) else _read_line(number, values)
+                del values
 
 
-def _read_line(number: int, raw: bytes) -> Line:
-    values: Any = None
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def _values(number: int, raw: bytes) -> dict[str, Any] | Line:
+    """The object of a line with a `custom_id`; a `Line` with an error if it is none."""
+    if number == 1:
+        raw = raw.removeprefix(_BYTE_ORDER_MARK)
     try:
         values = json.loads(raw)
     except (ValueError, RecursionError) as error:
@@ -101,12 +115,17 @@ def _read_line(number: int, raw: bytes) -> Line:
     custom_id = values.get("custom_id")
     if not isinstance(custom_id, str) or not custom_id:
         return _broken(number, raw, f"custom_id is {shown(custom_id)}, not a text")
+    return values
+
+
+def _read_line(number: int, values: dict[str, Any]) -> Line:
+    custom_id = values["custom_id"]
     request = {name: value for name, value in values.items() if name != "custom_id"}
     reason = _unusable(values)
     return Line(
         number=number,
-        id=_digest(f"id {custom_id}"),
-        request=_digest(json.dumps(request)),
+        id=_digest([f"id {custom_id}"]),
+        request=_digest(json.JSONEncoder().iterencode(request)),
         custom_id=custom_id,
         body=values.get("body"),
         error=ConfigError(f"line {number}: {reason}", hint=_FORM) if reason else None,
@@ -134,7 +153,7 @@ def _depth(values: Any) -> int:
 
 def _broken(number: int, raw: bytes, reason: str) -> Line:
     """A line without a usable `custom_id`."""
-    digest = _digest(b"line " + raw)
+    digest = _digest([b"line ", raw.strip()])
     error = ConfigError(f"line {number}: {reason}", hint=_FORM)
     return Line(number=number, id=digest, request=digest, custom_id=None, error=error)
 
@@ -149,9 +168,11 @@ def _unusable(values: Mapping[str, Any]) -> str:
     return "" if isinstance(values.get("body"), dict) else "it has no body"
 
 
-def _digest(content: str | bytes) -> bytes:
-    encoded = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
-    return blake2b(encoded, digest_size=16).digest()
+def _digest(parts: Iterable[str | bytes]) -> bytes:
+    found = blake2b(digest_size=16)
+    for part in parts:
+        found.update(part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part)
+    return found.digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +230,7 @@ class Output:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._file: BinaryIO = lock(path)
+        self._replaced: BinaryIO | None = None
         self._last_sync = time.monotonic()
         self.is_torn = False
 
@@ -242,16 +264,18 @@ class Output:
         if not spans or (len(spans) == 1 and spans[0][0] == 0):
             self._file.truncate(spans[0][1] if spans else 0)
             return
-        with (
-            whole_file(self._path) as draft,
-            draft.open("wb") as kept,
-            self._path.open("rb") as old,
-        ):
-            for start, end in spans:
-                old.seek(start)
-                kept.write(old.read(end - start))
-        self._file.close()
-        self._file = lock(self._path)
+        with whole_file(self._path) as draft, self._path.open("rb") as old:
+            kept = lock(draft)  # before it gets the name of the output
+            try:
+                kept.truncate(0)
+                for start, end in spans:
+                    _copy(old, kept, start, end)
+                kept.flush()
+            except BaseException:
+                kept.close()
+                raise
+        # The file before stays locked: another process may have opened it, and not yet tried its lock.
+        self._replaced, self._file = self._file, kept
 
     def append(self, results: Sequence[Mapping[str, Any]]) -> int:
         """Append lines in one write; returns the offset of the first.
@@ -280,6 +304,8 @@ class Output:
 
     def close(self) -> None:
         """Flush the file to disk and close it."""
+        if self._replaced is not None:
+            self._replaced.close()
         try:
             with self._file:
                 self._file.flush()
@@ -292,6 +318,13 @@ class Output:
             f"{self._path} cannot be written: {error.strerror or error}",
             hint="free some space, then run the same command: finished items are kept",
         )
+
+
+def _copy(source: BinaryIO, target: BinaryIO, start: int, end: int) -> None:
+    """Append a range of bytes of a file to another one, a piece at a time."""
+    source.seek(start)
+    for begin in range(start, end, _PIECE_BYTES):
+        target.write(source.read(min(_PIECE_BYTES, end - begin)))
 
 
 def _is_torn(raw: bytes) -> bool:

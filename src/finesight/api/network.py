@@ -8,7 +8,12 @@ from typing import get_args
 
 import torch
 
-from finesight.checkpoints.packed import is_packed_folder, load_packed, open_packed
+from finesight.checkpoints.packed import (
+    is_packed_folder,
+    load_packed,
+    open_packed,
+    read_receipt,
+)
 from finesight.errors import ConfigError
 from finesight.inputs import shown
 from finesight.model.packed import Weights
@@ -39,21 +44,36 @@ def load_network(
         WeightsError: a file of the weights is missing or wrong.
         ConfigError: packed weights on another device than the CPU, or an option without effect on them.
     """
+    packed = packed_format(folder, device, dtype, weights)
+    if packed is None:
+        return load_model(folder, device=device, dtype=dtype, attention=attention)
+    if is_packed_folder(folder):
+        return open_packed(folder, packed, attention=attention)
+    return load_packed(folder, packed, dtype=dtype, attention=attention)
+
+
+def packed_format(
+    folder: Path, device: str, dtype: torch.dtype | None, weights: Weights | None
+) -> Weights | None:
+    """The format of the packed weights with which a folder is loaded; None if they are plain.
+
+    Arguments and errors are those of `load_network`.
+    """
     is_packed = is_packed_folder(folder)
     if weights is None and not is_packed:
-        return load_model(folder, device=device, dtype=dtype, attention=attention)
+        return None
     if device != "cpu":
         raise ConfigError(
             f"packed weights compute on the CPU, the device is {device!r}",
             hint='give device="cpu"' + ("" if is_packed else ", or leave weights out"),
         )
-    if not is_packed and weights is not None:
-        return load_packed(folder, weights, dtype=dtype, attention=attention)
+    if not is_packed:
+        return weights
     if dtype is not None:
         raise ConfigError(
             f"dtype {dtype} has no effect on the packed weights in {folder}", hint="leave dtype out"
         )
-    return open_packed(folder, weights, attention=attention)
+    return read_receipt(folder, weights).weights
 
 
 def checked_dtype(name: str | torch.dtype | None) -> torch.dtype | None:

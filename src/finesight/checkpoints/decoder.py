@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +34,8 @@ from finesight.text.tokenizer import Tokenizer
 
 __all__ = [
     "DecoderSource",
+    "Frame",
+    "checked_embedding",
     "import_decoder",
     "load_tensors",
     "mean_letter",
@@ -95,7 +98,7 @@ def import_decoder(
     Args:
         decoder: the text decoder.
         tower: checkpoint folder whose vision tower is used.
-        out: folder to write, replaced if it exists; it exists only when complete.
+        out: folder to write; it must not exist, and exists only when complete.
         extra_blocks: blocks to add at the end of the tower: a multiple of the distance of its full-attention layers.
         max_pixels: largest area of a resized picture; None takes that of the tower's folder.
 
@@ -103,33 +106,98 @@ def import_decoder(
         ConfigError: decoder or tower cannot be used, or the vocabulary has too few unused control tokens.
         WeightsError: a file is broken.
     """
-    text = decoder.config()
-    backend = renamed_tokenizer(decoder)
-    tokenizer_json = backend.to_str()
-    tokenizer = Tokenizer(backend, source=str(decoder.path))
-    if tokenizer.vocab_size > text.vocab_size:
-        raise ConfigError(
-            f"{decoder.path} has {tokenizer.vocab_size} tokens, but only {text.vocab_size} embeddings",
-            hint="the file is damaged, or tokens were added without embeddings",
-        )
-    seeing = load_model(tower, dtype=torch.float32)
-    _check_pixels(tower, seeing.config.vision, max_pixels)
-    vision = _deeper(seeing.config.vision, extra_blocks).model_copy(
-        update={"out_hidden_size": text.hidden_size}
-    )
-    model = VisionLanguageModel(_config(text, vision, tokenizer))
+    frame = Frame.of(decoder, tower, extra_blocks=extra_blocks, max_pixels=max_pixels)
+    model = VisionLanguageModel(frame.config)
     init_weights(model, seed=0)
     tensors = dict(decoder.tensors())
-    embedding = _embedding(tensors, text, decoder.path)
-    tensors |= _of_tower(seeing, embedding, tokenizer)
-    tensors |= _identity(model, range(seeing.config.vision.depth, vision.depth))
+    embedding = checked_embedding(tensors, frame.config.text, decoder.path)
+    tensors |= frame.of_tower(embedding)
+    tensors |= frame.new_blocks(model)
     load_tensors(
         model, tensors, what=f"the decoder in {decoder.path} does not fit its configuration"
     )
-    with files.whole_folder(out, error=WeightsError) as draft:
+    with files.whole_folder(out, error=WeightsError, replaces=False) as draft:
         save_model(model.to(torch.bfloat16), draft)
-        (draft / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
-        _write_small_files(draft, tower, model.config.special_tokens, max_pixels)
+        frame.write_small_files(draft, tower)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What is put around the decoder's weights.
+
+    Attributes:
+        config: of the whole model.
+        backend: the decoder's tokenizer, with renamed control tokens.
+        tokenizer: the same.
+        seeing: the model with the tower, in float32.
+        max_pixels: largest area of a resized picture; None takes that of the tower's folder.
+    """
+
+    config: ModelConfig
+    backend: tokenizers.Tokenizer
+    tokenizer: Tokenizer
+    seeing: VisionLanguageModel
+    max_pixels: int | None
+
+    @classmethod
+    def of(
+        cls, decoder: DecoderSource, tower: Path, *, extra_blocks: int, max_pixels: int | None
+    ) -> Frame:
+        """Arguments and errors as in `import_decoder`."""
+        text = decoder.config()
+        backend = renamed_tokenizer(decoder)
+        tokenizer = Tokenizer(backend, source=str(decoder.path))
+        if tokenizer.vocab_size > text.vocab_size:
+            raise ConfigError(
+                f"{decoder.path} has {tokenizer.vocab_size} tokens, but only {text.vocab_size} embeddings",
+                hint="the file is damaged, or tokens were added without embeddings",
+            )
+        seeing = load_model(tower, dtype=torch.float32)
+        _check_pixels(tower, seeing.config.vision, max_pixels)
+        vision = _deeper(seeing.config.vision, extra_blocks).model_copy(
+            update={"out_hidden_size": text.hidden_size}
+        )
+        return cls(_config(text, vision, tokenizer), backend, tokenizer, seeing, max_pixels)
+
+    def of_tower(self, embedding: Tensor) -> dict[str, Tensor]:
+        """Weights of the tower, with a new last layer of the merger."""
+        tensors = {
+            f"visual.{name}": value for name, value in self.seeing.visual.state_dict().items()
+        }
+        inputs = tensors[f"{_MERGER_OUT}.weight"].shape[1]
+        tensors[f"{_MERGER_OUT}.weight"] = torch.zeros(embedding.shape[1], inputs)
+        tensors[f"{_MERGER_OUT}.bias"] = mean_letter(embedding, self.tokenizer)
+        return tensors
+
+    def new_blocks(self, model: VisionLanguageModel) -> dict[str, Tensor]:
+        """Initial weights of the added blocks: those of a random model, but zero where they write their result."""
+        old, new = self.seeing.config.vision.depth, self.config.vision.depth
+        state = model.state_dict()
+        found: dict[str, Tensor] = {}
+        for block in range(old, new):
+            prefix = f"visual.blocks.{block}."
+            for name in (each for each in state if each.startswith(prefix)):
+                writes = name.startswith((f"{prefix}attn.proj.", f"{prefix}mlp.down_proj."))
+                found[name] = torch.zeros_like(state[name]) if writes else state[name]
+        return found
+
+    def write_small_files(self, folder: Path, tower: Path) -> None:
+        """The tokenizer, processor configurations of the tower's folder, and generation defaults."""
+        (folder / "tokenizer.json").write_text(self.backend.to_str(), encoding="utf-8")
+        video = "video_preprocessor_config.json"
+        for name in ("preprocessor_config.json", video, "processor_config.json"):
+            if (tower / name).is_file():
+                values = read_json(tower / name)
+                if self.max_pixels is not None and name != video:
+                    values.get("image_processor", values)["max_pixels"] = self.max_pixels
+                files.write_json(folder / name, values, error=WeightsError)
+        tokens = self.config.special_tokens
+        generation = {
+            "pad_token_id": tokens.pad,
+            "eos_token_id": [*tokens.eos],
+            "do_sample": False,
+        }
+        files.write_json(folder / "generation_config.json", generation, error=WeightsError)
 
 
 def load_tensors(model: VisionLanguageModel, tensors: Mapping[str, Tensor], *, what: str) -> None:
@@ -228,19 +296,7 @@ def _deeper(vision: VisionConfig, extra_blocks: int) -> VisionConfig:
     return vision.model_copy(update={"depth": depth, "full_attention_layers": layers})
 
 
-def _identity(model: VisionLanguageModel, blocks: range) -> dict[str, Tensor]:
-    """Initial weights of new blocks: random, but zero where they write into the residual stream."""
-    state = model.state_dict()
-    found: dict[str, Tensor] = {}
-    for block in blocks:
-        prefix = f"visual.blocks.{block}."
-        for name in (each for each in state if each.startswith(prefix)):
-            writes = name.startswith((f"{prefix}attn.proj.", f"{prefix}mlp.down_proj."))
-            found[name] = torch.zeros_like(state[name]) if writes else state[name]
-    return found
-
-
-def _embedding(tensors: Mapping[str, Tensor], text: TextConfig, path: Path) -> Tensor:
+def checked_embedding(tensors: Mapping[str, Tensor], text: TextConfig, path: Path) -> Tensor:
     """`[V, D]`, the token embedding; raises `WeightsError` if it is missing or has another shape."""
     found = tensors.get("model.embed_tokens.weight")
     shape = None if found is None else tuple(found.shape)
@@ -252,17 +308,6 @@ def _embedding(tensors: Mapping[str, Tensor], text: TextConfig, path: Path) -> T
     return found
 
 
-def _of_tower(
-    seeing: VisionLanguageModel, embedding: Tensor, tokenizer: Tokenizer
-) -> Mapping[str, Tensor]:
-    """Weights of the tower, with a new last layer of the merger."""
-    tensors = {f"visual.{name}": value for name, value in seeing.visual.state_dict().items()}
-    inputs = tensors[f"{_MERGER_OUT}.weight"].shape[1]
-    tensors[f"{_MERGER_OUT}.weight"] = torch.zeros(embedding.shape[1], inputs)
-    tensors[f"{_MERGER_OUT}.bias"] = mean_letter(embedding, tokenizer)
-    return tensors
-
-
 def _check_pixels(tower: Path, vision: VisionConfig, max_pixels: int | None) -> None:
     """Raise `ConfigError` if the tower's folder has no usable pixel budget, or the new one is below its smallest."""
     smallest = read_processor_config(tower, vision).min_pixels
@@ -271,18 +316,3 @@ def _check_pixels(tower: Path, vision: VisionConfig, max_pixels: int | None) -> 
             f"max_pixels {max_pixels} is below the min_pixels {smallest} of {tower}",
             hint="one visual token is an area of 28 x 28 = 784 pixels",
         )
-
-
-def _write_small_files(
-    folder: Path, tower: Path, tokens: SpecialTokenIds, max_pixels: int | None
-) -> None:
-    """Processor configurations of the tower's folder, and generation defaults."""
-    video = "video_preprocessor_config.json"
-    for name in ("preprocessor_config.json", video, "processor_config.json"):
-        if (tower / name).is_file():
-            values = read_json(tower / name)
-            if max_pixels is not None and name != video:
-                values.get("image_processor", values)["max_pixels"] = max_pixels
-            files.write_json(folder / name, values, error=WeightsError)
-    generation = {"pad_token_id": tokens.pad, "eos_token_id": [*tokens.eos], "do_sample": False}
-    files.write_json(folder / "generation_config.json", generation, error=WeightsError)

@@ -6,7 +6,7 @@ zero biases of q, k and v. Text has equal positions on all three axes of M-RoPE,
 axis, so logits of text are those of the decoder (test: tests/unit/checkpoints/test_gguf.py).
 
 llama.cpp stores the rows of q and k of llama models in the order of interleaved rotary pairs; they are put back into
-the order of split halves. Quantised tensors are dequantised.
+the order of split halves, by whole rows. `tensors` dequantises; `gguf_blocks` keeps blocks.
 
 Source: the GGUF format and its tensor names, as the `gguf` package defines them.
 """
@@ -135,22 +135,32 @@ class GgufDecoder:
         Raises:
             WeightsError: a tensor has an unknown name, its quantisation cannot be read, or a value is not finite.
         """
-        config = self.config()
         if self.architecture == "llama":
-            yield from zero_biases(config)
+            yield from zero_biases(self.config())
+        for ours, tensor, order in self.stored():
+            values = torch.from_numpy(self.values(tensor))
+            yield ours, values if order is None else values[order]
+
+    def stored(self) -> Iterator[tuple[str, ReaderTensor, Tensor | None]]:
+        """Name in the published checkpoints of each stored tensor, the tensor, and the order of its rows.
+
+        Raises:
+            WeightsError: a tensor has an unknown name, or rows that are no whole heads.
+        """
+        head_dim = self.config().head_dim
         for name, tensor in self._tensors.items():
             if name in _IGNORED:
                 continue
-            values = self._values(tensor)
-            ours = self._published(name)
+            order = None
             if self.architecture == "llama" and name.rpartition(".")[0].endswith(_ROTATED):
-                if len(values) % config.head_dim:
+                num_rows = int(tensor.shape[-1])
+                if num_rows % head_dim:
                     raise WeightsError(
-                        f"tensor {name} in {self.path} has {len(values)} rows for heads of {config.head_dim}",
+                        f"tensor {name} in {self.path} has {num_rows} rows for heads of {head_dim}",
                         hint=_INCOMPLETE,
                     )
-                values = _split_halves(values, config.head_dim)
-            yield ours, torch.from_numpy(values)
+                order = _split_halves(num_rows, head_dim)
+            yield self._published(name), tensor, order
 
     def tokenizer(self, rename: Callable[[str], str] = str) -> tokenizers.Tokenizer:
         """The byte-level BPE tokenizer.
@@ -230,7 +240,12 @@ class GgufDecoder:
             raise WeightsError(f"{self.path} has no tensor {name!r}", hint=_INCOMPLETE)
         return self._tensors[name]
 
-    def _values(self, tensor: ReaderTensor) -> npt.NDArray[np.float32]:
+    def values(self, tensor: ReaderTensor) -> npt.NDArray[np.float32]:
+        """The values of a tensor, in the shape of the published checkpoints.
+
+        Raises:
+            WeightsError: its quantisation cannot be read, or a value is not finite.
+        """
         try:
             values = gguf.dequantize(tensor.data, tensor.tensor_type)
         except RuntimeError as error:  # of its kind for what is not implemented
@@ -309,13 +324,13 @@ def zero_biases(config: TextConfig) -> Iterator[tuple[str, Tensor]]:
             yield f"model.layers.{layer}.self_attn.{module}.bias", torch.zeros(width)
 
 
-def _split_halves(rows: npt.NDArray[np.float32], head_dim: int) -> npt.NDArray[np.float32]:
-    """Rows of q or k from the order of interleaved rotary pairs to that of split halves.
+def _split_halves(num_rows: int, head_dim: int) -> Tensor:
+    """int64[num_rows], the order of rows of q or k that brings interleaved rotary pairs to split halves.
 
     Worked example: rows 0, 1, 2, 3 of a head of size 4 hold the pairs (0, 1) and (2, 3); split halves are 0, 2, 1, 3.
     """
-    heads = rows.reshape(-1, head_dim // 2, 2, *rows.shape[1:])
-    return np.ascontiguousarray(heads.swapaxes(1, 2)).reshape(rows.shape)
+    heads = torch.arange(num_rows).view(-1, head_dim // 2, 2)
+    return heads.transpose(1, 2).flatten()
 
 
 def _pair(merge: str) -> tuple[str, str]:

@@ -6,8 +6,11 @@
     packed.safetensors      every tensor of the model, linear layers in the formats of `finesight.kernels.formats`
     packed.json             their format, and size and checksum of that file
 
-Packing a large model takes minutes, so the result is kept. The file is mapped into memory, not read: a second start
-takes as long as the checksum, which is limited by the speed of memory. A damaged file in the cache is written again.
+Packing a large model takes minutes, so the result is kept. The file is mapped into memory, not copied. Every start
+computes its checksum, so that a damaged file in the cache is noticed and written again. That is one pass over memory,
+0.1 s per GB, and the first token reads all weights anyway: a file that is not yet in memory is read from disk once. The
+cryptographic hashes and CRCs at hand take 0.5 s per GB and more. Each changed word is noticed, and exchanged blocks
+are: see `_checksum`.
 
 A cached folder belongs to names, sizes and times of the weight files and to their configuration. Their contents are not
 hashed, because that would take longer than the start.
@@ -19,12 +22,14 @@ import hashlib
 import json
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from platformdirs import user_cache_path
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from finesight import files
 from finesight.config.model import ModelConfig
@@ -36,8 +41,14 @@ from finesight.model.weights import load_model, stored_blocks
 
 FILE, RECEIPT = "packed.safetensors", "packed.json"
 
-_VERSION = 1
-"""Of the order of packed weights; another version is packed again."""
+_VERSION = 2
+"""Of the order of packed weights and of the checksum; another version is packed again."""
+
+_ROW_WORDS = 1024
+"""Words of 8 bytes of which the checksum takes one weighted sum."""
+
+_ODD = 0x1E3779B97F4A7C15
+"""A factor with irregular bits."""
 
 _SMALL_FILES = ("*.json", "*.txt", "*.jinja")
 
@@ -50,7 +61,7 @@ class Receipt(BaseModel):
     version: int
     weights: Weights
     size_bytes: int
-    checksum: int
+    checksum: str
 
 
 def is_packed_folder(folder: Path) -> bool:
@@ -118,7 +129,7 @@ def write_packed(folder: Path, weights: Weights, out: Path) -> None:
     Args:
         folder: a checkpoint folder.
         weights: the format of the language model.
-        out: folder to write, replaced if it exists.
+        out: folder to write; one that another process wrote meanwhile stays, and is an error.
 
     Raises:
         ConfigError: the weights are packed already, or the format is unknown.
@@ -129,7 +140,7 @@ def write_packed(folder: Path, weights: Weights, out: Path) -> None:
             f"the weights in {folder} are packed already", hint="give the model they were made from"
         )
     model = _packed(folder, weights, None, "sdpa")
-    with files.whole_folder(out, error=WeightsError) as draft:
+    with files.whole_folder(out, error=WeightsError, replaces=False) as draft:
         _write(model, weights, draft)
         for path in (path for pattern in _SMALL_FILES for path in folder.glob(pattern)):
             if not path.name.endswith(".safetensors.index.json"):
@@ -149,18 +160,8 @@ def open_packed(folder: Path, weights: Weights | None, *, attention: str) -> Vis
         ConfigError: the weights have another format.
         WeightsError: a file is damaged, or of another version.
     """
-    receipt, path = read_receipt(folder), folder / FILE
-    if weights not in (None, receipt.weights):
-        raise ConfigError(
-            f"the weights in {folder} are packed as {receipt.weights}, not {weights}",
-            hint="leave weights out, or give the model they were made from",
-        )
-    if receipt.version != _VERSION:
-        raise WeightsError(
-            f"{path} has version {receipt.version}, expected {_VERSION}",
-            hint="write it again with `finesight quantize`",
-        )
-    found = _sizes(path)
+    receipt, path = read_receipt(folder, weights), folder / FILE
+    found = _checksum(path)
     if found != (receipt.size_bytes, receipt.checksum):
         raise WeightsError(
             f"{path} is damaged: size and checksum are {found}, expected {(receipt.size_bytes, receipt.checksum)}",
@@ -179,23 +180,41 @@ def open_packed(folder: Path, weights: Weights | None, *, attention: str) -> Vis
     return model.eval()
 
 
-def read_receipt(folder: Path) -> Receipt:
+def read_receipt(folder: Path, weights: Weights | None = None) -> Receipt:
     """The content of a folder's `packed.json`.
+
+    Args:
+        folder: with packed weights.
+        weights: the expected format; None takes any.
 
     Raises:
         MissingWeights: there is no such file.
-        WeightsError: it is broken.
+        ConfigError: the weights have another format.
+        WeightsError: it is broken, or of another version.
     """
     path = folder / RECEIPT
     try:
-        return Receipt.model_validate_json(path.read_bytes())
+        content = json.loads(path.read_bytes())
+        version = content.get("version") if isinstance(content, dict) else None
+        if version not in (None, _VERSION):
+            raise WeightsError(
+                f"{folder / FILE} has version {version}, expected {_VERSION}",
+                hint="write it again with `finesight quantize`",
+            )
+        receipt = Receipt.model_validate(content)
     except FileNotFoundError as error:
         raise MissingWeights(f"{folder} holds no packed weights") from error
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:  # also of JSON, UTF-8 and pydantic
         raise WeightsError(
             f"{path} is broken: {str(error).splitlines()[0]}",
             hint="write it again with `finesight quantize`",
         ) from error
+    if weights not in (None, receipt.weights):
+        raise ConfigError(
+            f"the weights in {folder} are packed as {receipt.weights}, not {weights}",
+            hint="leave weights out, or give the model they were made from",
+        )
+    return receipt
 
 
 def _packed(
@@ -207,7 +226,12 @@ def _packed(
         if keeps_codes:  # the note that layers were dequantised would be wrong
             warnings.filterwarnings("ignore", message=".*: dequantised")
         model = load_model(folder, dtype=dtype, attention=attention)
-    codes = list(stored_blocks(folder)) if keeps_codes else []
+    # The output head has formats of its own, and the tower is not packed.
+    codes = [
+        (name, blocks)
+        for name, blocks in (stored_blocks(folder) if keeps_codes else ())
+        if name.startswith("model.layers.")
+    ]
     pack_weights(model, weights, codes=codes)
     if keeps_codes:
         warnings.warn(
@@ -217,33 +241,56 @@ def _packed(
     return model
 
 
-def _write(model: VisionLanguageModel, weights: Weights, folder: Path) -> None:
+def write_tensors_packed(tensors: Mapping[str, Tensor], weights: Weights, folder: Path) -> None:
+    """Write `packed.safetensors` and `packed.json` into a folder.
+
+    Args:
+        tensors: of a packed model by name, see `finesight.model.packed.packed_tensors`.
+        weights: their format.
+        folder: it exists.
+
+    Raises:
+        WeightsError: a file cannot be written.
+    """
     path = folder / FILE
     try:
-        write_tensors(packed_tensors(model), path)
+        write_tensors(tensors, path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be written: {error}") from error
-    size, checksum = _sizes(path)
+    size, checksum = _checksum(path)
     receipt = Receipt(version=_VERSION, weights=weights, size_bytes=size, checksum=checksum)
     files.write_json(folder / RECEIPT, receipt.model_dump(), error=WeightsError)
 
 
-def _sizes(path: Path) -> tuple[int, int]:
-    """Size in bytes, and the sum of the file as 64-bit integers modulo 2**64, which memory bandwidth limits."""
+def _write(model: VisionLanguageModel, weights: Weights, folder: Path) -> None:
+    write_tensors_packed(packed_tensors(model), weights, folder)
+
+
+def _checksum(path: Path) -> tuple[int, str]:
+    """Size in bytes, and a hash of weighted sums: one per row of words, each word times an odd number of its column.
+
+    Sums are modulo 2**64. A changed word changes the sum of its row, because odd numbers have inverses. Two exchanged
+    words of a row have different factors; exchanged rows change the hash of all sums.
+    """
     try:
         size = path.stat().st_size
         words = torch.from_file(str(path), shared=False, size=size // 8, dtype=torch.int64)
         with path.open("rb") as file:
-            file.seek(size // 8 * 8)
-            rest = int.from_bytes(file.read(), "little")
+            file.seek(size // (8 * _ROW_WORDS) * (8 * _ROW_WORDS))
+            rest = file.read()
     except (OSError, RuntimeError) as error:
         raise WeightsError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
-    return size, (int(words.sum()) + rest) % 2**63
+    factors = _ODD * (2 * torch.arange(_ROW_WORDS) + 1)
+    rows = words[: len(words) // _ROW_WORDS * _ROW_WORDS].view(-1, _ROW_WORDS)
+    digest = hashlib.blake2b((rows @ factors).numpy().tobytes(), digest_size=16)
+    digest.update(rest)
+    return size, digest.hexdigest()
 
 
 def _key(folder: Path, weights: Weights, dtype: torch.dtype | None) -> str:
     """Hash of what the packed weights of a folder depend on."""
-    digest = hashlib.sha256(f"{_VERSION} {weights} {dtype} {folder.resolve()}".encode())
+    # The first number is fixed: a folder of an earlier version has the same name, so it is replaced.
+    digest = hashlib.sha256(f"1 {weights} {dtype} {folder.resolve()}".encode())
     digest.update((folder / "config.json").read_bytes())
     for path in sorted(folder.glob("*.safetensors")):
         state = path.resolve().stat()

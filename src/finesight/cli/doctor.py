@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +27,10 @@ def doctor(
     *,
     model: Annotated[
         str | None,
-        typer.Option(help="Compare this model with transformers: tiny, a folder, or a name."),
+        typer.Option(
+            help="Compare this model with transformers: tiny, a folder, or a name. Of a folder of packed weights,"
+            " checksum, shapes and some layers are checked."
+        ),
     ] = None,
     dtype: Annotated[
         str | None,
@@ -64,6 +67,7 @@ def doctor(
 def _check_options(model: str | None, dtype: str | None) -> None:
     """Raise `ConfigError` for an option without effect, a dtype without a tolerance, or a missing model."""
     from finesight.api.checkpoints import find_checkpoint
+    from finesight.checkpoints.packed import is_packed_folder
     from finesight.doctor.check import TOLERANCE
     from finesight.errors import ConfigError
 
@@ -75,8 +79,10 @@ def _check_options(model: str | None, dtype: str | None) -> None:
     known = [str(entry).removeprefix("torch.") for entry in TOLERANCE]
     if dtype is not None and dtype not in known:
         raise ConfigError(f"dtype is {dtype!r}", hint=f"it is one of {', '.join(known)}")
-    if model is not None:
-        find_checkpoint(model)
+    if model is not None and is_packed_folder(find_checkpoint(model)) and dtype is not None:
+        raise ConfigError(
+            f"dtype {dtype} has no effect on the packed weights in {model}", hint="leave dtype out"
+        )
 
 
 def _inspect_machine() -> list[Finding]:
@@ -104,6 +110,7 @@ def _check_model(name: str, dtype: str, *, quiet: bool) -> dict[str, Any]:
     """Compare a model with transformers; prints a line per case unless quiet."""
     from finesight.api import load
     from finesight.api.checkpoints import find_checkpoint
+    from finesight.checkpoints.packed import is_packed_folder
     from finesight.doctor import check, reference
 
     def show(line: str) -> None:
@@ -111,6 +118,8 @@ def _check_model(name: str, dtype: str, *, quiet: bool) -> dict[str, Any]:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
 
+    if is_packed_folder(find_checkpoint(name)):
+        return _check_packed(name, show)
     model = load(name, device="cpu", dtype=dtype)
     network = model.network
     broken = check.broken_weights(network)
@@ -130,6 +139,41 @@ def _check_model(name: str, dtype: str, *, quiet: bool) -> dict[str, Any]:
     show(_summary(cases))
     is_right = not broken and all(case.first_difference is None for case in cases)
     return outcome | {"is_right": is_right, "cases": [_case_json(case) for case in cases]}
+
+
+def _check_packed(name: str, show: Callable[[str], None]) -> dict[str, Any]:
+    """Check a folder of packed weights; a damaged one is an error."""
+    from finesight.api import load
+    from finesight.api.checkpoints import find_checkpoint
+    from finesight.checkpoints.packed import read_receipt
+    from finesight.doctor.check import broken_weights
+    from finesight.doctor.packed import check_packed
+
+    network = load(name, device="cpu").network
+    receipt = read_receipt(find_checkpoint(name))
+    broken = broken_weights(network)
+    show(
+        f"\n{name}: {receipt.size_bytes:,} bytes, language model in {receipt.weights}; checksum and shapes are right"
+        + (f"; NaN in {broken[0]}" if broken else "")
+    )
+    cases = []
+    for case in check_packed(network):
+        sign = "ok  " if case.is_right else "DIFF"
+        show(f"{sign}  {case.name:<36} {case.format:<9} relative difference {case.difference:.1e}")
+        cases.append(case)
+    wrong = [case for case in cases if not case.is_right]
+    show(
+        f"{len(wrong)} of {len(cases)} layers differ; the first one is {wrong[0].name}"
+        if wrong
+        else "the sampled layers equal the products with their unpacked weights, but for rounding"
+    )
+    return {
+        "name": name,
+        "weights": receipt.weights,
+        "broken_weights": broken,
+        "is_right": not broken and not wrong,
+        "cases": [asdict(case) for case in cases],
+    }
 
 
 def _case_line(case: CaseResult) -> str:

@@ -7,6 +7,7 @@ Without a command it runs a suite, by default the report card of the embedded mo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,14 @@ app = typer.Typer(
     add_completion=False,
 )
 
+SuiteName = Annotated[
+    str,
+    typer.Option(
+        help="card: held-out and real pictures. offline: real data, no download."
+        " ocr-compare: systems side by side."
+    ),
+]
+
 
 @app.callback()
 def evaluate(
@@ -45,13 +54,7 @@ def evaluate(
     data: Annotated[
         list[Path] | None, typer.Option(help="Folder of a held-out data set; may be repeated.")
     ] = None,
-    suite: Annotated[
-        str,
-        typer.Option(
-            help="card: held-out and real pictures. offline: real data, no download."
-            " ocr-compare: systems side by side."
-        ),
-    ] = "card",
+    suite: SuiteName = "card",
     model: eval_options.Model = None,
     a: Annotated[
         str | None, typer.Option("--a", help="ocr-compare: a model.", metavar="MODEL")
@@ -71,6 +74,8 @@ def evaluate(
     ] = None,
     as_json: options.AsJson = False,
     device: options.Device = "auto",
+    weights: options.Weights = None,
+    draft_tokens: options.DraftTokens = 0,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -80,18 +85,20 @@ def evaluate(
     """
     with reported(debug=debug):
         if context.invoked_subcommand is not None:
-            if data or real or out or a or b or endpoint or limit is not None or as_json:
+            of_suite = (data, real, out, a, b, endpoint, weights, draft_tokens, as_json)
+            if any(of_suite) or limit is not None:
                 raise ConfigError(
                     f"options of a suite precede the command `{context.invoked_subcommand}`",
                     hint="put options of a command after its name",
                 )
             return
-        who = LocalModel(ModelChoice(model or options.DEFAULT_MODEL, device, None))
+        choice = ModelChoice(model or options.DEFAULT_MODEL, device, None, weights, draft_tokens)
+        who = LocalModel(choice)
         if suite == "offline":
             eval_suites.offline(who, real or (), out, limit=limit, as_json=as_json)
         elif suite == "ocr-compare":
             remote = EndpointOptions(endpoint, endpoint_model, api_key)
-            compared = _compared({"a": a, "b": b}, device, remote)
+            compared = _compared({"a": a, "b": b}, choice, remote)
             scans = eval_suites.with_scans(real or ())
             ocr_compare.ocr_compare(compared, data or (), scans, out, limit=limit, as_json=as_json)
         elif suite == "card":
@@ -101,13 +108,11 @@ def evaluate(
 
 
 def _compared(
-    models: Mapping[str, str | None], device: str, remote: EndpointOptions
+    models: Mapping[str, str | None], choice: ModelChoice, remote: EndpointOptions
 ) -> dict[str, LocalModel | RemoteModel]:
     """The systems of ocr-compare by name."""
     compared: dict[str, LocalModel | RemoteModel] = {
-        name: LocalModel(ModelChoice(model, device, None))
-        for name, model in models.items()
-        if model
+        name: LocalModel(replace(choice, name=model)) for name, model in models.items() if model
     }
     if remote.endpoint:
         compared["endpoint"] = RemoteModel(

@@ -29,6 +29,7 @@ class LocalOptions(NamedTuple):
     dtype: str | None = None
     batch: int = 1
     weights: str | None = None
+    draft_tokens: int = 0
 
 
 class EndpointOptions(NamedTuple):
@@ -74,7 +75,7 @@ class LocalModel:
             device=choice.device,
             dtype=choice.dtype,
             weights=checked_weights(choice.weights),
-            engine=EngineOptions(max_sequences=self.batch),
+            engine=EngineOptions(max_sequences=self.batch, draft_tokens=choice.draft_tokens),
         )
         dtype = str(next(loaded.network.parameters()).dtype).removeprefix("torch.")
         if packed := packed_as(loaded.network):
@@ -208,7 +209,9 @@ def answerer_of(
             space=space,
             cache=cache,
         )
-    choice = ModelChoice(local.model or DEFAULT_MODEL, local.device, local.dtype, local.weights)
+    choice = ModelChoice(
+        local.model or DEFAULT_MODEL, local.device, local.dtype, local.weights, local.draft_tokens
+    )
     return LocalModel(choice, space or "resized", cache, local.batch)
 
 

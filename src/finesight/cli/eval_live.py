@@ -88,6 +88,8 @@ def live(
     temperature: options.Temperature = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    weights: options.Weights = None,
+    draft_tokens: options.DraftTokens = 0,
     threads: options.Threads = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -109,7 +111,7 @@ def live(
         if replay is not None:
             done = benchmark.run(_stored(task, replay), "original", extent)
         else:
-            local = LocalOptions(model, device, dtype)
+            local = LocalOptions(model, device, dtype, weights=weights, draft_tokens=draft_tokens)
             remote = EndpointOptions(endpoint, endpoint_model, api_key)
             who = baseline or answerer_of(local, remote, space=space, cache=cache)
             check_folders(benchmark.folder, cache)

@@ -70,6 +70,7 @@ def run(
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     weights: options.Weights = None,
+    draft_tokens: options.DraftTokens = 0,
     threads: options.Threads = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -82,7 +83,7 @@ def run(
     with reported(debug=debug):
         from finesight.evals.core import registry
 
-        local = LocalOptions(model, device, dtype, batch, weights)
+        local = LocalOptions(model, device, dtype, batch, weights, draft_tokens)
         remote = EndpointOptions(endpoint, endpoint_model, api_key, workers)
         who = answerer_of(local, remote, replay, space=space, cache=cache)
         pixels = {"min_pixels": min_pixels, "max_pixels": max_pixels}
@@ -97,8 +98,14 @@ def run(
         done = _run_all(benchmarks, who, extent)
         verdicts = _judged(benchmarks, judging, workers)
         show(done, out, as_json=as_json, judged=verdicts)
-        by_rule = {name: run for name, run in done.items() if name not in verdicts}
-        refuse_unread(by_rule, least=1 if isinstance(who, StoredOutputs) else LEAST_UNREAD)
+        _refuse_unread_by_rule(done, verdicts, who)
+
+
+def _refuse_unread_by_rule(
+    done: Mapping[str, RunResult], verdicts: Mapping[str, Judged], who: Answerer
+) -> None:
+    by_rule = {name: run for name, run in done.items() if name not in verdicts}
+    refuse_unread(by_rule, least=1 if isinstance(who, StoredOutputs) else LEAST_UNREAD)
 
 
 def _refuse_unused_sampling(who: Answerer, sampling: Mapping[str, float | None]) -> None:

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
+
+if TYPE_CHECKING:
+    from finesight.checkpoints.decoder import DecoderSource
 
 
 def import_decoder(
@@ -37,12 +41,20 @@ def import_decoder(
             min=1, help="Largest area of a resized picture; by default that of the tower's model."
         ),
     ] = None,
+    weights: Annotated[
+        Literal["bf16", "keep"],
+        typer.Option(
+            help="bf16: a checkpoint that can be trained. keep: the blocks Q8_0, Q4_0 and Q4_1 of a GGUF file as they"
+            " are, as packed weights for answers on a CPU."
+        ),
+    ] = "bf16",
+    threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
     """Put a pre-trained text decoder under a vision tower, as a start for training."""
     with reported(debug=debug):
         from finesight.api.checkpoints import find_checkpoint
-        from finesight.checkpoints import decoder as importing
+        from finesight.checkpoints.decoder import open_decoder
         from finesight.checkpoints.small import DECODER_NAME, find_decoder
         from finesight.cli.output import check_writable
         from finesight.errors import ConfigError
@@ -50,12 +62,28 @@ def import_decoder(
         if out.exists():
             raise ConfigError(f"{out} exists", hint="delete it, or give another --out")
         check_writable(out, is_folder=True)
-        path = find_decoder() if decoder == DECODER_NAME else Path(decoder)
-        importing.import_decoder(
-            importing.open_decoder(path),
-            find_checkpoint(tower),
-            out,
-            extra_blocks=extra_blocks,
-            max_pixels=max_pixels,
+        found = open_decoder(find_decoder() if decoder == DECODER_NAME else Path(decoder))
+        lines = _import_with(weights, found)(
+            found, find_checkpoint(tower), out, extra_blocks=extra_blocks, max_pixels=max_pixels
         )
-        typer.echo(f"wrote {out}", err=True)
+        for line in (*(lines or ()), f"wrote {out}"):
+            typer.echo(line, err=True)
+
+
+def _import_with(
+    weights: Literal["bf16", "keep"], decoder: DecoderSource
+) -> Callable[..., list[str] | None]:
+    """The importer for a form of the weights; it returns what a user should know."""
+    from finesight.checkpoints.decoder import import_decoder
+    from finesight.checkpoints.gguf import GgufDecoder
+    from finesight.checkpoints.gguf_blocks import import_blocks
+    from finesight.errors import ConfigError
+
+    if weights == "bf16":
+        return import_decoder
+    if not isinstance(decoder, GgufDecoder):
+        raise ConfigError(
+            f"--weights keep is for GGUF files, {decoder.path} is a folder of transformers",
+            hint="leave it out, and pack the imported folder with `finesight quantize`",
+        )
+    return import_blocks

@@ -42,6 +42,7 @@ def plan(
     max_new_tokens: options.MaxNewTokens = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
+    weights: options.Weights = None,
     threads: options.Threads = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -59,7 +60,7 @@ def plan(
         given = options.given(locals())
         parts = options.media_of(context, image, video, pdf, pages)
         conversation = conversation_from(question, parts, given)
-        outcome = _estimate(ModelChoice(model, device, dtype), conversation, given, fit)
+        outcome = _estimate(ModelChoice(model, device, dtype, weights), conversation, given, fit)
         if as_json:
             print_json(outcome.to_dict())
         else:
@@ -69,16 +70,20 @@ def plan(
 def _estimate(
     choice: ModelChoice, conversation: Conversation, given: AskOptions, fit_tokens: int | None
 ) -> Estimate:
-    from finesight.api.network import DTYPES, checked_dtype
+    from finesight.api.network import DTYPES, checked_dtype, checked_weights, packed_format
     from finesight.api.options import sampling_from
+    from finesight.checkpoints.packed import is_packed_folder, read_receipt
     from finesight.doctor.estimate import Target, estimate
     from finesight.doctor.machine import measure_speed
     from finesight.model.device import checked_device
 
-    files = _read_model_files(choice.name)
+    weights = checked_weights(choice.weights)
+    files = _read_model_files(choice.name, "packed" if weights else "dequantised when loaded")
     sampling = sampling_from(given, files.sampling)
     device = checked_device(choice.device)
-    dtype = checked_dtype(choice.dtype) or DTYPES[files.processor.model_config.dtype]
+    asked = checked_dtype(choice.dtype)
+    weights = packed_format(files.folder, device, asked, weights)
+    dtype = asked or DTYPES[files.processor.model_config.dtype]
     speed = measure_speed(device, dtype)
     return estimate(
         Target(
@@ -89,6 +94,10 @@ def _estimate(
             device=device,
             dtype=dtype,
             speed=speed,
+            weights=weights,
+            file_bytes=read_receipt(files.folder).size_bytes
+            if is_packed_folder(files.folder)
+            else None,
         ),
         conversation,
         max_new_tokens=sampling.max_new_tokens,
@@ -101,14 +110,18 @@ def _estimate(
 class _ModelFiles:
     """What a model's small files contain: processor and sampling defaults."""
 
+    folder: Path
     processor: Processor
     sampling: Sampling
     source: str
     text_is_exact: bool
 
 
-def _read_model_files(name: str) -> _ModelFiles:
-    """Read the small files of a model; a release without local files gets its known shape."""
+def _read_model_files(name: str, quantised_is: str) -> _ModelFiles:
+    """Read the small files of a model; a release without local files gets its known shape.
+
+    `quantised_is` says what becomes of quantised weights.
+    """
     from finesight.api.checkpoints import (
         EMBEDDED,
         cached_checkpoint,
@@ -126,22 +139,24 @@ def _read_model_files(name: str) -> _ModelFiles:
     else:
         cached = cached_checkpoint(RELEASE_NAMES[size])
         if cached is None:
-            processor = release_processor(size, find_checkpoint(EMBEDDED, needs_weights=False))
+            embedded = find_checkpoint(EMBEDDED, needs_weights=False)
+            processor = release_processor(size, embedded)
             source = f"the released shape of {RELEASE_NAMES[size]}, no file of it was read"
-            return _ModelFiles(processor, Sampling(), source, text_is_exact=False)
+            return _ModelFiles(embedded, processor, Sampling(), source, text_is_exact=False)
         folder = cached
     sampling = read_generation_defaults(folder).sampling
     processor, source = load_processor(folder), str(folder)
     quantisation = processor.model_config.quantisation
     if quantisation is not None:
-        source += f" ({quantisation.label}, dequantised when loaded)"
-    return _ModelFiles(processor, sampling, source, text_is_exact=True)
+        source += f" ({quantisation.label}, {quantised_is})"
+    return _ModelFiles(folder, processor, sampling, source, text_is_exact=True)
 
 
 def plan_lines(outcome: Estimate) -> list[str]:
     """The plan as lines of text."""
+    packed = "" if outcome.weights is None else f", language model in {outcome.weights}"
     lines = [
-        f"model    {outcome.model}: {outcome.parameters:,} parameters, {outcome.dtype}",
+        f"model    {outcome.model}: {outcome.parameters:,} parameters, {outcome.dtype}{packed}",
         f"source   {outcome.source}",
     ]
     lines += [media_line(record) for record in outcome.media]

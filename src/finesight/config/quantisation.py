@@ -54,6 +54,7 @@ class Quantisation(Settings):
     group_size: int = Field(description="inputs that share a scale; -1: all inputs of a layer")
     zero_offset: Literal[0, 1] = Field(description="what is added to a stored zero point")
     desc_act: bool = Field(default=False, description="groups consist of inputs in any order")
+    is_symmetric: bool = Field(default=False, description="every zero point is the middle code")
     modules_to_not_convert: tuple[str, ...] = Field(
         default=(), description="modules that are not quantised"
     )
@@ -99,6 +100,7 @@ def read_quantisation(section: Any) -> dict[str, Any] | None:
         "group_size": _group_size(section),
         "zero_offset": int(layout == "gptq"),
         "desc_act": bool(method == "gptq" and section.get("desc_act")),
+        "is_symmetric": bool(method == "gptq" and section.get("sym")),
         "modules_to_not_convert": _module_names(section),
     }
 

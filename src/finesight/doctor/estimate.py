@@ -12,6 +12,7 @@ Legend: N patches, T prompt tokens, D width.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,12 +20,14 @@ from typing import Any
 
 import torch
 
-from finesight.config.model import ModelConfig
+from finesight.config.model import ModelConfig, TextConfig
 from finesight.config.sizes import named_config
 from finesight.conversation import Conversation, ImagePart, MediaRecord
 from finesight.doctor.machine import Speed
+from finesight.kernels.formats import Format, packed_shape
 from finesight.model import flops
 from finesight.model.device import available_bytes
+from finesight.model.packed import Weights
 from finesight.processor.plan import SamplePlan
 from finesight.processor.prepare import grid_of_record
 from finesight.processor.processor import Processor
@@ -44,6 +47,7 @@ class Estimate:
         text_is_exact: whether text was counted with the model's vocabulary; visual tokens are always exact.
         device: the device.
         dtype: of the weights.
+        weights: format of the language model's packed weights; None if they are not packed.
         parameters: number of parameters.
         media: one record per picture or video.
         budgets: the pixel budget of each item, where one was chosen to make the prompt fit.
@@ -67,6 +71,7 @@ class Estimate:
     text_is_exact: bool
     device: str
     dtype: str
+    weights: Weights | None
     parameters: int
     media: tuple[MediaRecord, ...]
     budgets: tuple[str, ...]
@@ -125,8 +130,10 @@ class Target:
         text_is_exact: whether the processor has the model's vocabulary.
         processor: of the model, with its configuration.
         device: "cpu", "cuda", ...
-        dtype: of the weights.
+        dtype: of the weights; of packed ones, of what is not packed.
         speed: of the device in that dtype.
+        weights: format of the language model's packed weights; None if they are not packed.
+        file_bytes: size of the file of packed weights; None if they are packed when loaded.
     """
 
     name: str
@@ -136,6 +143,8 @@ class Target:
     device: str
     dtype: torch.dtype
     speed: Speed
+    weights: Weights | None = None
+    file_bytes: int | None = None
 
 
 def release_processor(size: str, vocabulary_folder: Path) -> Processor:
@@ -182,13 +191,15 @@ def estimate(
     grids = [grid_of_record(record, vision) for record in plan.media]
     flops_per_second = target.speed.flops_per_second * _TYPICAL_SHARE
     length = plan.num_tokens + max_new_tokens
-    step_bytes = flops.decode_bytes(text, length, bytes_per_number=size)
+    weight_bytes, read_bytes = _weight_bytes(target, size)
+    step_bytes = read_bytes + flops.cache_bytes(text, length, bytes_per_number=size)
     return Estimate(
         model=target.name,
         source=target.source,
         text_is_exact=target.text_is_exact,
         device=target.device,
         dtype=str(target.dtype).removeprefix("torch."),
+        weights=target.weights,
         parameters=flops.vision_parameters(vision) + flops.text_parameters(text),
         media=plan.media,
         budgets=budgets,
@@ -196,7 +207,7 @@ def estimate(
         visual_tokens=plan.visual_tokens,
         max_new_tokens=max_new_tokens,
         context_tokens=config.text.max_position_embeddings,
-        weight_bytes=flops.weight_bytes(config, bytes_per_number=size),
+        weight_bytes=weight_bytes,
         cache_bytes=flops.cache_bytes(text, length, bytes_per_number=size),
         working_bytes=working_bytes(config, plan, size),
         available_bytes=available_bytes(target.device),
@@ -206,6 +217,40 @@ def estimate(
         flops_per_second=target.speed.flops_per_second,
         bytes_per_second=target.speed.bytes_per_second,
     )
+
+
+def _weight_bytes(target: Target, size: int) -> tuple[int, int]:
+    """Memory of all weights, and those of them that each token of an answer reads: layers and output head."""
+    config = target.processor.model_config
+    text = config.text
+    plain = flops.weight_bytes(config, bytes_per_number=size)
+    layers = text.num_hidden_layers * flops.layer_parameters(text)
+    head = text.vocab_size * text.hidden_size
+    if target.weights is None:
+        return plain, size * (layers + head)
+    shares_embedding = (
+        target.weights == "bf16" and target.dtype == torch.bfloat16 and text.tie_word_embeddings
+    )
+    packed_layers, packed_head = _packed_bytes(text, target.weights)
+    replaced = layers + (0 if text.tie_word_embeddings else head)
+    added = packed_layers + (0 if shares_embedding else packed_head)
+    found = plain - size * replaced + added
+    return target.file_bytes or found, packed_layers + packed_head
+
+
+def _packed_bytes(config: TextConfig, weights: Weights) -> tuple[int, int]:
+    """Bytes of the packed matrices of all layers, and of the output head, which has at least 8 bits."""
+    width, inner = config.hidden_size, config.intermediate_size
+    keys = config.num_key_value_heads * config.head_dim
+    shapes = [(width, width)] * 2 + [(keys, width)] * 2 + [(inner, width)] * 2 + [(width, inner)]
+    layer = sum(_matrix_bytes(rows, columns, weights) for rows, columns in shapes)
+    head_format: Format = "int8" if weights == "int4" else weights
+    head = _matrix_bytes(config.vocab_size, width, head_format)
+    return config.num_hidden_layers * layer, head
+
+
+def _matrix_bytes(rows: int, columns: int, name: Format) -> int:
+    return math.prod(packed_shape(rows, columns, name)) * (2 if name == "bf16" else 1)
 
 
 def working_bytes(config: ModelConfig, plan: SamplePlan, size: int) -> int:

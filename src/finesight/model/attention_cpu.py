@@ -27,6 +27,9 @@ _MIN_ROW_BLOCKS = 512
 _ROW_BLOCK = 512
 """Rows of such a block: its scores against 6,000 keys fit the CPU cache."""
 
+_MASK_VALUES = 2**26
+"""Most values of a mask over a sequence: 2,048 new tokens of 32,768, or 512 of 131,072; torch copies it to floats."""
+
 
 def attend_by_length(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan) -> Tensor:
     """Attention inside each segment, batch by batch of equal lengths; shapes as in `attention.attend`."""
@@ -61,6 +64,11 @@ def attend_sequence(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         queries = q.unflatten(1, (k.shape[1], -1))  # [1, K, H / K, E]
         out = functional.scaled_dot_product_attention(queries.to(k.dtype), keys, values)
         return out.flatten(1, 2).to(q.dtype)
+    most_rows = max(_MASK_VALUES // total, 1)
+    if num_new < total and num_new > most_rows:
+        ends = range(total - num_new + most_rows, total + most_rows, most_rows)
+        parts = zip(q.split(most_rows), ends, strict=True)
+        return torch.cat([attend_sequence(rows, k[:end], v[:end]) for rows, end in parts])
     allowed = causal_mask(num_new, total, q.device) if num_new < total else None
     out = functional.scaled_dot_product_attention(
         queries.to(k.dtype),

@@ -253,16 +253,43 @@ def _stored_parts(
 
 
 def _check_groups(name: str, parts: Mapping[str, Tensor], weight: QuantisedWeight) -> None:
-    if "g_idx" not in parts:
+    """Raise `WeightsError` for group indices that no quantiser writes, or zero points other than those of `sym`."""
+    layer, quantisation = name.removesuffix("weight"), weight.quantisation
+    if quantisation.is_symmetric:
+        _check_zero_points(layer, parts["qzeros"], weight)
+    if "g_idx" not in parts or not (quantisation.desc_act or bool(parts["g_idx"].any())):
         return
+    path = weight.parts["g_idx"].path
     low, high = (int(value) for value in parts["g_idx"].aminmax())
-    groups = parts["scales"].shape[0]
+    groups, inputs = parts["scales"].shape[0], weight.shape[1]
     if low < 0 or high >= groups:
         raise WeightsError(
-            f"tensor {name.removesuffix('weight')}g_idx in {weight.parts['g_idx'].path} names groups {low} to {high}, "
-            f"the layer has {groups}",
+            f"tensor {layer}g_idx in {path} names groups {low} to {high}, the layer has {groups}",
             hint="the checkpoint is damaged: download it again",
         )
+    sizes = torch.bincount(parts["g_idx"])
+    most = inputs if quantisation.group_size == -1 else quantisation.group_size
+    if int(sizes.max()) > most:
+        raise WeightsError(
+            f"tensor {layer}g_idx in {path} puts {int(sizes.max())} inputs into group {int(sizes.argmax())}, "
+            f"groups have at most {most}",
+            hint="the checkpoint is damaged, or group_size or desc_act in config.json is of another one",
+        )
+
+
+def _check_zero_points(layer: str, qzeros: Tensor, weight: QuantisedWeight) -> None:
+    quantisation = weight.quantisation
+    low, high = (int(value) for value in zero_points(qzeros, quantisation).aminmax())
+    middle = 2 ** (quantisation.bits - 1)
+    if (low, high) == (middle, middle):
+        return
+    layout, other = ("gptq", "gptq_v2") if quantisation.zero_offset else ("gptq_v2", "gptq")
+    raise WeightsError(
+        f"tensor {layer}qzeros in {weight.parts['qzeros'].path} has the zero points {low} to {high}, "
+        f"expected {middle}, because config.json says that codes are symmetric (sym)",
+        hint=f"checkpoint_format in config.json is {layout}: set it to {other} if the tensors have that layout, "
+        "or sym to false",
+    )
 
 
 def _place(weight: QuantisedWeight) -> tuple[Path, int]:

@@ -147,6 +147,13 @@ def _check_shapes(name: str, weight: QuantisedWeight, wanted: tuple[int, ...]) -
             f"config.json asks for {wanted}",
             hint=_DOWNLOAD_AGAIN,
         )
+    size = quantisation.group_size
+    if quantisation.method == "awq" and size != -1 and wanted[1] % size:
+        raise ShapeMismatch(
+            f"tensor {name}.qweight in {codes.path} has shape {codes.shape}: {wanted[1]} inputs are no whole groups of "
+            f"{size}, which AWQ needs",
+            hint="group_size in config.json must be that of the weights",
+        )
     shapes = weight.part_shapes()
     for part, entry in weight.parts.items():
         if part != "qweight" and entry.shape != shapes[part]:

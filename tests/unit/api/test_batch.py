@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
+import os
+import tracemalloc
 from itertools import islice
 from types import SimpleNamespace
 
@@ -331,6 +334,61 @@ def test_one_process_writes_an_output(files):
         with pytest.raises(FinesightError, match="another process writes to"):
             run(files)
     assert run(files).counts.done == 1
+
+
+def test_an_output_is_locked_all_the_time_that_it_is_replaced(files, monkeypatch):
+    """Another process that opened the file before, or opens it at any moment later, finds it locked."""
+    write(files, line("a", "one"), line("b", "fail"), line("c", "three"))
+    run(files)
+    before = files.target.open("ab")
+    refused = []
+
+    def is_locked(file):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        fcntl.flock(file, fcntl.LOCK_UN)
+        return False
+
+    replace = type(files.target).replace
+
+    def watched(draft, target):
+        with draft.open("ab") as early:
+            refused.append(is_locked(early))
+        replace(draft, target)
+        with target.open("ab") as late:
+            refused.append(is_locked(late))
+
+    monkeypatch.setattr(type(files.target), "replace", watched)
+    batch = Batch(files.source, files.target, names=["m"], retry_errors=True)
+    with batch, before, files.target.open("ab") as after:
+        assert refused == [True, True]
+        assert not os.path.samestat(os.fstat(before.fileno()), os.fstat(after.fileno()))
+        assert [is_locked(before), is_locked(after)] == [True, True]
+        batch.run(SimpleNamespace(engine=Echo(), defaults=Sampling()))
+    with files.target.open("ab") as free:
+        assert not is_locked(free)
+    assert len(results(files)) == 3
+
+
+def test_long_lines_need_three_times_the_memory_of_one(files):
+    size = 10_000_000
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * size}}
+    requests = [line("a"), line("b")]
+    for each in requests:
+        each["body"]["messages"][0]["content"] = [picture]
+    write(files, *requests)
+    del requests, picture, each
+    gc.collect()
+    tracemalloc.start()
+    try:
+        with Batch(files.source, files.target, names=["m"]) as batch:
+            peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert batch.counts.total == 2
+    assert peak < 3.1 * size
 
 
 def test_few_requests_are_held_at_once(files):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from gguf import GGUFReader
 
-from benchmarks import sampling
+from benchmarks import long_context, sampling
 from benchmarks.__main__ import main
 from benchmarks.comparison import Comparison, best_in_turns
 from benchmarks.harness import bench_harness
@@ -147,6 +147,16 @@ def test_random_gguf_files_have_the_shape(tmp_path):
         assert tensors["token_embd.weight"].tensor_type.name == {"Q4_0": "Q6_K"}.get(kind, kind)
 
 
+def test_the_memory_of_long_prompts_is_measured_against_a_bound(monkeypatch):
+    shapes = [{**case, "tokens": 4100, "layers": 1} for case in long_context._CASES]
+    monkeypatch.setattr(long_context, "_CASES", shapes[:1])
+    (found,) = long_context.bench_long_context()
+    assert found.name.startswith("peak bytes of 4,100 tokens, 135m shape with 1 layers")
+    assert 0 < found.ours < found.yardstick
+    assert found.is_met
+    assert "KV cache 1,7" in found.note
+
+
 def test_a_program_that_is_not_llama_bench(tmp_path):
     with pytest.raises(ConfigError, match="cannot be run"):
         list(compare_with_llama_cpp(tmp_path / "missing", layers=1, threads=1))
@@ -171,6 +181,7 @@ def test_names_are_listed_and_unknown_ones_refused(capsys):
         "sampling",
         "constrained",
         "load",
+        "long_context",
         "kernels",
         "llama",
         "rounding",

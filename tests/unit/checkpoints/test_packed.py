@@ -90,6 +90,18 @@ def lose(folder):
     (folder / FILE).unlink()
 
 
+def exchange(folder):
+    """Exchange two blocks of the weights, so that the sum of all words is the same."""
+    content = bytearray((folder / FILE).read_bytes())
+    size, there = 544, len(content) // 2
+    start = len(content) // 4 // 8 * 8
+    there = there // 8 * 8
+    first, second = content[start : start + size], content[there : there + size]
+    assert first != second
+    content[start : start + size], content[there : there + size] = second, first
+    (folder / FILE).write_bytes(content)
+
+
 def another_version(folder):
     receipt = json.loads((folder / RECEIPT).read_text())
     (folder / RECEIPT).write_text(json.dumps({**receipt, "version": 0}))
@@ -104,6 +116,7 @@ def broken_receipt(folder):
     [
         (shorten, "is damaged: size and checksum"),
         (flip, "is damaged: size and checksum"),
+        (exchange, "is damaged: size and checksum"),
         (lose, "cannot be read"),
         (another_version, "has version 0, expected"),
         (broken_receipt, "is broken"),
@@ -181,6 +194,49 @@ def test_a_configuration_of_another_model(tiny_model_folder, tmp_path):
         open_packed(out, None, attention="sdpa")
 
 
+def test_a_folder_of_an_earlier_version(tiny_model_folder, tmp_path):
+    """A folder in the cache is replaced; one that a user wrote is an error that says what to do."""
+    earlier = {"version": 1, "weights": "int8", "size_bytes": 100, "checksum": 12345}
+    kept = kept_by(tiny_model_folder, tmp_path)
+    (kept / RECEIPT).write_text(json.dumps(earlier))
+    with pytest.raises(WeightsError, match="has version 1, expected 2") as caught:
+        open_packed(kept, None, attention="sdpa")
+    assert "finesight quantize" in caught.value.hint
+    with pytest.warns(UserWarning, match="has version 1, expected 2; packing the weights"):
+        load_packed(tiny_model_folder, "int8", cache=tmp_path)
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == [kept]
+
+
+def test_words_exchanged_anywhere_change_the_checksum(tmp_path):
+    words = torch.arange(5000, dtype=torch.int64)
+    path = tmp_path / "file"
+    found = set()
+    pairs = [(0, 0), (0, 1), (3, 7), (5, 1029), (4000, 4999), (0, 4999)]
+    for one, other in pairs:
+        changed = words.clone()
+        changed[[one, other]] = words[[other, one]]
+        path.write_bytes(changed.numpy().tobytes())
+        found.add(packed._checksum(path))
+    assert len(found) == len(pairs)
+
+
+def test_a_folder_that_another_process_wrote_meanwhile_stays(
+    tiny_model_folder, tmp_path, monkeypatch
+):
+    out, write = tmp_path / "packed", packed._write
+
+    def write_late(model, weights, folder):
+        monkeypatch.setattr(packed, "_write", write)
+        write_packed(tiny_model_folder, "int8", out)  # the other process
+        write(model, weights, folder)
+
+    monkeypatch.setattr(packed, "_write", write_late)
+    with pytest.raises(WeightsError, match="another process wrote it meanwhile"):
+        write_packed(tiny_model_folder, "int4", out)
+    assert read_receipt(out).weights == "int8"
+    assert list(tmp_path.iterdir()) == [out]
+
+
 def test_folders_without_packed_weights(tiny_model_folder):
     with pytest.raises(MissingWeights, match="holds no packed weights"):
         read_receipt(tiny_model_folder)
@@ -190,7 +246,7 @@ def test_files_of_any_length_have_a_checksum(tmp_path):
     found = set()
     for count in range(1, 18):
         (tmp_path / "file").write_bytes(b"\x01" * count)
-        found.add(packed._sizes(tmp_path / "file"))
+        found.add(packed._checksum(tmp_path / "file"))
     assert len({checksum for _, checksum in found}) == 17
 
 
@@ -232,3 +288,29 @@ def test_codes_of_other_bits_are_rounded_anew(tmp_path):
     value = exact["model.layers.0.mlp.up_proj.weight"]
     found = unpack(layer.weight, layer.out_features, layer.in_features)
     assert float((found - value).norm() / value.norm()) < 0.01
+
+
+@pytest.mark.parametrize("part", ["head", "tower"])
+def test_codes_of_the_output_head_and_of_the_tower(tmp_path, part):
+    model = wide_model()
+    names = {
+        "head": ("lm_head",),
+        "tower": tuple(f"visual.blocks.{i}.attn.qkv" for i in range(len(model.visual.blocks))),
+    }[part]
+    scheme = Scheme(method="gptq", is_symmetric=True, skipped=())
+    exact = write(model, tmp_path / "quantised", scheme, also=names)
+    with (
+        pytest.warns(UserWarning, match="packing"),
+        pytest.warns(UserWarning, match="the stored codes of 14 layers are kept"),
+    ):
+        load_packed(tmp_path / "quantised", "int4", cache=tmp_path / "kept")
+    found = load_packed(tmp_path / "quantised", "int4", cache=tmp_path / "kept")
+    if part == "head":
+        layer = found.lm_head.packed
+        values = unpack(layer.weight, layer.out_features, layer.in_features)
+        assert float((values - exact["lm_head.weight"]).norm() / values.norm()) < 0.01
+    else:
+        assert found.visual.blocks[0].attn.qkv.weight.dtype == torch.float32
+        for name in names:
+            weight = found.get_submodule(name).weight
+            assert torch.equal(weight, exact[f"{name}.weight"].float())

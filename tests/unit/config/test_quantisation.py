@@ -59,8 +59,14 @@ def test_the_section_of_the_awq_releases():
 def test_versions_of_gptq(changes, offset):
     section = GPTQ | changes
     assert read(section) == Quantisation(
-        method="gptq", bits=section["bits"], group_size=128, zero_offset=offset, desc_act=True
+        method="gptq",
+        bits=section["bits"],
+        group_size=128,
+        zero_offset=offset,
+        desc_act=True,
+        is_symmetric=True,
     )
+    assert not read(section | {"sym": False}).is_symmetric
 
 
 def test_the_label_says_what_is_stored():

@@ -11,6 +11,7 @@ from finesight.attention_plan import AttentionPlan
 from finesight.errors import ConfigError, LayoutError
 from finesight.model import attention_cpu
 from finesight.model.attention import attend, attend_paged, check_backend
+from finesight.model.attention_cpu import attend_sequence, causal_mask
 
 LENGTHS = [[5], [4, 2, 4], [1, 1, 1], [9, 3, 3, 7, 8, 3], [64, 48, 64, 36]]
 
@@ -169,6 +170,23 @@ def test_a_single_sequence_in_one_block_is_read_in_place(monkeypatch):
     attend_paged(q[-1:], keys, values, AttentionPlan.paged([1], [9], [[1]], 16), "sdpa")
     assert seen[0][1].data_ptr() == keys[1].data_ptr()
     assert seen[0][2].data_ptr() == values[1].data_ptr()
+
+
+@pytest.mark.parametrize("new", [1, 3, 4, 10, 37])
+def test_the_mask_of_a_long_sequence_is_made_for_some_rows_at_a_time(monkeypatch, new):
+    q, k, v = draw_qkv(37)
+    expected = attend_sequence(q[-new:], k, v)
+    monkeypatch.setattr("finesight.model.attention_cpu._MASK_VALUES", 3 * 37 + 5)
+    shapes = []
+    mask = causal_mask
+    monkeypatch.setattr(
+        "finesight.model.attention_cpu.causal_mask",
+        lambda *sides: (shapes.append(sides[:2]), mask(*sides))[1],
+    )
+    found = attend_sequence(q[-new:], k, v)
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+    assert all(rows * total <= 3 * 37 + 5 for rows, total in shapes)
+    assert sum(rows for rows, _ in shapes) in (0, new, new - 1)  # a lone row needs no mask
 
 
 def test_blocks_that_the_varlen_kernel_does_not_take_are_named():

@@ -236,3 +236,100 @@ def test_a_truncated_file(folder):
     (folder / FILE).write_bytes(content[:-1000])
     with pytest.raises(WeightsError, match="is truncated"):
         load_model(folder)
+
+
+@pytest.mark.parametrize("scheme", [AWQ, GPTQ])
+def test_a_quantised_output_head(model, tmp_path, scheme):
+    expected = made.write(model, tmp_path, scheme, also=("lm_head",))
+    state = load(tmp_path).state_dict()
+    assert torch.equal(state["lm_head.weight"], expected["lm_head.weight"].float())
+
+
+def test_a_quantised_output_head_of_a_model_that_ties_it(tmp_path):
+    model = made.wide_model()
+    made.write(model, tmp_path, GPTQ, also=("lm_head",))
+    made.change_config(tmp_path, tie_word_embeddings=True)
+    with pytest.raises(WeightsError, match=r"quantised layer lm_head, which this model does not"):
+        load_model(tmp_path)
+
+
+def test_quantised_layers_of_the_vision_tower(model, tmp_path):
+    """A layer of every block; one block alone would be a mixture."""
+    names = tuple(f"visual.blocks.{block}.attn.qkv" for block in range(len(model.visual.blocks)))
+    expected = made.write(
+        model, tmp_path, Scheme(method="gptq", group_size=16, skipped=()), also=names
+    )
+    state = load(tmp_path).state_dict()
+    for name in names:
+        assert torch.equal(state[f"{name}.weight"], expected[f"{name}.weight"].float())
+    made.write(model, tmp_path, Scheme(method="gptq", group_size=16, skipped=()), also=names[:1])
+    with pytest.raises(WeightsError, match=rf"layer {names[1]} in .* is plain, but {names[0]} in"):
+        load_model(tmp_path)
+    made.write(model, tmp_path, Scheme(method="gptq", group_size=16), also=names)
+    with pytest.raises(WeightsError, match=rf"layer {names[0]} in .* but config.json lists visual"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(("written", "said", "found"), [(1, "gptq_v2", 7), (2, "gptq", 9)])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_zero_points_of_the_other_version(model, tmp_path, written, said, found, bits):
+    """Symmetric codes have the middle as zero point; the other version's offset makes it one less or more."""
+    scheme = Scheme(method="gptq", bits=bits, version=written, is_symmetric=True)
+    made.write(model, tmp_path, scheme)
+    load(tmp_path)
+    made.change_config(tmp_path, quantization_config=scheme.section | {"checkpoint_format": said})
+    middle = 2 ** (bits - 1)
+    off = found - 8 + middle
+    with pytest.raises(
+        WeightsError, match=rf"has the zero points {off} to {off}, expected {middle}"
+    ) as caught:
+        load_model(tmp_path)
+    assert f"checkpoint_format in config.json is {said}" in caught.value.hint
+
+
+def test_act_order_whose_order_is_zero(model, tmp_path):
+    """Without act order such files exist; with it, the order is lost."""
+    made.write(model, tmp_path, Scheme(method="gptq", desc_act=True))
+    made.rewrite(tmp_path, lambda t: t[f"{LAYER}.g_idx"].zero_())
+    with pytest.raises(WeightsError, match=rf"{LAYER}\.g_idx in .* puts 256 inputs into group 0"):
+        load_model(tmp_path)
+
+
+def test_a_group_with_too_many_inputs(model, tmp_path):
+    made.write(model, tmp_path, Scheme(method="gptq", desc_act=True))
+
+    def change(tensors):
+        order = tensors[f"{LAYER}.g_idx"]
+        order[order == 3] = 2
+
+    made.rewrite(tmp_path, change)
+    with pytest.raises(WeightsError, match=r"puts 64 inputs into group 2, groups have at most 32"):
+        load_model(tmp_path)
+
+
+def test_a_group_size_with_the_same_number_of_groups(model, tmp_path):
+    """256 inputs are 4 groups of 64 and of 80, which has a last group of 16; AWQ has whole groups only."""
+    made.write(model, tmp_path, Scheme(group_size=64))
+    made.change_config(tmp_path, quantization_config=Scheme(group_size=80).section)
+    with pytest.raises(ShapeMismatch, match=r"(128|256) inputs are no whole groups of 80"):
+        load_model(tmp_path)
+    made.write(model, tmp_path, Scheme(method="gptq", group_size=80))
+    made.change_config(tmp_path, quantization_config=Scheme(method="gptq", group_size=64).section)
+    with pytest.raises(WeightsError, match=r"puts 80 inputs into group 0, groups have at most 64"):
+        load_model(tmp_path)
+
+
+def test_a_truncated_shard_is_named(model, folder):
+    tensors = load_file(folder / FILE)
+    places = {name: f"{'ab'[i % 2]}.safetensors" for i, name in enumerate(sorted(tensors))}
+    for shard in ("a.safetensors", "b.safetensors"):
+        save_file({n: tensors[n] for n in tensors if places[n] == shard}, folder / shard)
+    (folder / FILE).unlink()
+    (folder / INDEX).write_text(json.dumps({"weight_map": places}))
+    content = (folder / "b.safetensors").read_bytes()
+    (folder / "b.safetensors").write_bytes(content[:-100])
+    with pytest.raises(WeightsError, match=r"b\.safetensors is truncated: \d+ bytes instead of"):
+        load_model(folder)
+    (folder / "b.safetensors").write_bytes(content[:4])
+    with pytest.raises(WeightsError, match=r"b\.safetensors is truncated or no safetensors"):
+        load_model(folder)
