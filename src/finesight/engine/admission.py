@@ -12,7 +12,7 @@ import threading
 from torch import Tensor
 
 from finesight.batch import EncodedSample
-from finesight.errors import EngineError
+from finesight.errors import MediaTooLarge
 
 _BYTES_PER_MB = 10**6
 
@@ -41,12 +41,12 @@ class MediaMemory:
             Their bytes, for `give_back`.
 
         Raises:
-            EngineError: they alone exceed the limit.
+            MediaTooLarge: they alone exceed the limit.
         """
         held = [item.patches for item in sample.vision if isinstance(item.patches, Tensor)]
         size = sum(patches.numel() * patches.element_size() for patches in held)
         if size > self._limit:
-            raise EngineError(
+            raise MediaTooLarge(
                 f"the pictures and videos take {size / _BYTES_PER_MB:,.0f} MB as patches "
                 f"({sample.visual_index.numel():,} visual tokens); media_memory_mb is "
                 f"{self._limit / _BYTES_PER_MB:,.0f}",

@@ -23,7 +23,7 @@ from finesight.conversation import (
 from finesight.engine.engine import Engine
 from finesight.engine.options import EngineOptions
 from finesight.engine.request import Request
-from finesight.errors import ConfigError, EngineError, OutOfBlocks, QueueFull
+from finesight.errors import ConfigError, EngineError, MediaTooLarge, OutOfBlocks, QueueFull
 
 LONG = "one two three four five six seven eight nine ten eleven twelve"
 
@@ -141,7 +141,9 @@ def test_media_are_counted_until_the_answer_ends_in_any_way(says, processor, pic
 def test_a_picture_over_the_limit_is_refused_with_both_numbers(says, processor, request_of):
     huge = Image.effect_noise((840, 840), 50).convert("RGB")
     engine = Engine(says("fine"), processor, options=EngineOptions(media_memory_mb=2))
-    with pytest.raises(EngineError, match=r"take \d+ MB as patches \(900 .*; media_memory_mb is 2"):
+    with pytest.raises(
+        MediaTooLarge, match=r"take \d+ MB as patches \(900 .*; media_memory_mb is 2"
+    ):
         engine.submit(shown(huge))
     assert engine.submit(request_of()).reply().text == "fine"
 
