@@ -18,6 +18,7 @@ from torch import Tensor
 from finesight.batch import pack
 from finesight.conversation import StreamEvent
 from finesight.engine.block_pool import BlockPool
+from finesight.engine.cuda_graphs import StepGraphs, can_capture
 from finesight.engine.feature_cache import FeatureCache, tower_digest
 from finesight.engine.lookup import draft
 from finesight.engine.nonfinite import first_nonfinite
@@ -56,9 +57,10 @@ class Core:
     ) -> None:
         on_stage = _guarded(on_stage)
         self._model, self._options, self._on_stage = model, options, on_stage
-        kv = make_cache(options, model)
+        captures = can_capture(model, options)
+        kv = make_cache(options, model, extra_blocks=int(captures))
         self.lock = threading.Lock()
-        self.pool = BlockPool(kv.num_blocks, kv.block_size)
+        self.pool = BlockPool(kv.num_blocks - int(captures), kv.block_size)
         self.scheduler = Scheduler(
             self.pool,
             max_sequences=options.max_sequences,
@@ -72,7 +74,9 @@ class Core:
             folder,
             tower="" if folder is None else tower_digest(model.visual),
         )
-        self._runner = Runner(model, kv, features, on_stage)
+        most_rows = options.max_sequences * (1 + options.draft_tokens)
+        graphs = StepGraphs(model, kv, most_rows) if captures else None
+        self._runner = Runner(model, kv, features, on_stage, graphs)
 
     def check_fits(self, prompt_tokens: int, max_new_tokens: int) -> None:
         """Raise `OutOfBlocks` if prompt and answer would not fit an empty cache."""
