@@ -95,12 +95,14 @@ class TextDecoder(nn.Module):
 
     Attributes:
         fused: runs all layers for steps that it fits, by kernels; see `model.fused`.
+        quantised_as: format of weights that `model.quantised_gpu` has rounded.
     """
 
     def __init__(self, config: TextConfig, *, attention: Backend) -> None:
         super().__init__()
         self.config = config
         self.fused: FusedDecoder | GpuDecoder | None = None
+        self.quantised_as: str | None = None
         self.gradient_checkpointing = False
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(
