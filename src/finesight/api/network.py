@@ -117,7 +117,7 @@ def checked_weights(name: str | None) -> GpuWeights | None:
     if name is None:
         return None
     if name == "fp8":
-        return name
+        return "fp8"
     for known in get_args(Weights):
         if name == known:
             return known  # type: ignore[no-any-return]  # get_args is untyped

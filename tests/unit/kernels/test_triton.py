@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from finesight.kernels import ops, triton_ops, twins
+from tests.support.triton_errors import errors_on
 
 ROOT = Path(__file__).parents[3]
 needs_triton = pytest.mark.skipif(
@@ -40,13 +41,21 @@ def output_of(script: str, cache: Path, **environment: str) -> dict:
 
 @needs_triton
 def test_each_kernel_is_its_twin_in_the_interpreter(tmp_path):
-    errors = output_of("interpreted.py", tmp_path, TRITON_INTERPRET="1")
+    check(output_of("triton_errors.py", tmp_path, TRITON_INTERPRET="1"))
+
+
+@pytest.mark.gpu
+def test_each_kernel_is_its_twin_on_a_gpu():
+    check(errors_on("cuda"), unit=10)
+
+
+def check(errors: dict[str, float], *, unit: float = 1) -> None:
     names = {name.split()[0] for name in errors}
     assert names >= {"rms_norm", "add_rms_norm", "rotary", "rotary_store", "swiglu"}
     assert "decode_attention" in names
     for name, error in errors.items():
         limit = next(limit for dtype, limit in LIMITS.items() if dtype in name or "without" in name)
-        assert error <= limit, name
+        assert error <= unit * limit, (name, error)
 
 
 @needs_triton
