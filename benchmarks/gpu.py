@@ -60,6 +60,11 @@ class Place:
         """Whether the numbers mean something."""
         return self.device.startswith("cuda")
 
+    @property
+    def steps(self) -> int:
+        """Steps of decoding that are timed together."""
+        return 32 if self.is_cuda else 2
+
     def add(self, part: str, name: str, **values: float | str) -> None:
         """Append a result, and print it."""
         row = {"part": part, "shape": self.shape, "name": name, **values}

@@ -32,8 +32,6 @@ from finesight.model.vl import VisionLanguageModel
 
 _BLOCK = 256
 _ROUNDS = 3
-_STEPS = 32
-"""Steps of decoding that are timed together."""
 
 _CALLS = 20
 """Calls of an operation that are timed together."""
@@ -184,7 +182,7 @@ class _Network:
                 if "norm" in name or "ln_q" in name:
                     parameter.add_(1.0)
         self.use_kernels()
-        width = -(-(context + 2 * _STEPS) // _BLOCK)
+        width = -(-(context + 2 * place.steps) // _BLOCK)
         self.blocks = [[row * width + i for i in range(width)] for row in range(sequences)]
         self.kv = KVCache(
             config.text,
@@ -210,7 +208,7 @@ class _Network:
     def decode(self, sequences: int, context: int, graphs: StepGraphs | None) -> None:
         """Steps of greedy decoding; each token is read back, as an engine does."""
         tokens = [7] * sequences
-        for step in range(_STEPS):
+        for step in range(self.place.steps):
             plan = AttentionPlan.paged(
                 [1] * sequences,
                 [context + step + 1] * sequences,
@@ -241,21 +239,21 @@ class _Network:
 def _network(place: Place) -> None:
     sequences, context = (64, _PROMPT) if place.is_cuda else (2, 40)
     ours = _Network(place, sequences=sequences, context=context)
-    _decoding(place, ours, context, [each for each in (1, 8, 64) if each <= sequences])
+    _decoding(place, ours, context, (1, 8, 64) if place.is_cuda else (1, 2))
     _vision(place, ours)
     theirs = _reference(place, ours.model)
     if theirs is not None:
         _against_reference(place, ours, theirs, context)
 
 
-def _decoding(place: Place, ours: _Network, context: int, counts: list[int]) -> None:
+def _decoding(place: Place, ours: _Network, context: int, counts: tuple[int, ...]) -> None:
     bandwidth, rate = place.ceilings()
     for count in counts:
         graphs = ours.graphs(count)
         runs = [
             place.finished(partial(ours.decode, count, context, each)) for each in (graphs, None)
         ]
-        graphed, eager = (seconds / _STEPS for seconds in best_in_turns(runs, _ROUNDS))
+        graphed, eager = (seconds / place.steps for seconds in best_in_turns(runs, _ROUNDS))
         moved = flops.decode_bytes(ours.text, context, bytes_per_number=2)
         moved += (count - 1) * flops.cache_bytes(ours.text, context, bytes_per_number=2)
         place.add(
@@ -336,7 +334,7 @@ def _against_reference(place: Place, ours: _Network, theirs: Any, context: int) 
         if surplus := cache[0].get_seq_length() - context:
             cache[0].crop(-surplus)
         token = ids[None, :1]
-        for step in range(_STEPS):
+        for step in range(place.steps):
             out = theirs(
                 input_ids=token,
                 position_ids=_places(context + step, ids[:1]),
@@ -352,7 +350,7 @@ def _against_reference(place: Place, ours: _Network, theirs: Any, context: int) 
     graphs = ours.graphs(1)
     pairs: list[tuple[str, Callable[[], object], Callable[[], object], int]] = [
         ("prefill", lambda: ours.prefill(ids), prefill, context),
-        ("decoding", partial(ours.decode, 1, context, graphs), decode, _STEPS),
+        ("decoding", partial(ours.decode, 1, context, graphs), decode, place.steps),
     ]
     for name, run, their_run, count in pairs:
         runs = [place.finished(run), place.finished(their_run)]
@@ -458,7 +456,7 @@ def _weights(place: Place) -> None:
                 place.add(
                     "weights",
                     f"{weights}, decoding {count} at once",
-                    tokens_per_s=count * _STEPS / ours,
+                    tokens_per_s=count * place.steps / ours,
                     times_bfloat16=full / ours,
                 )
         except Exception as error:  # noqa: BLE001  # a format that fails is a result, and the next one runs

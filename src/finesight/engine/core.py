@@ -249,7 +249,8 @@ def _as_finesight_error(error: Exception) -> FinesightError:
     if isinstance(error, FinesightError):
         return error
     said = next(iter(str(error).splitlines()), "")[:200]
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "out of memory" in said:
+    is_full = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    if is_full or "out of memory" in said or "can't allocate memory" in said:
         return EngineError(
             f"the memory did not suffice: {said}",
             hint="lower the pixels of the pictures, max_step_tokens or kv_cache_gb",

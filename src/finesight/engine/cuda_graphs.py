@@ -174,21 +174,14 @@ class _Graph:
     def __init__(
         self, model: VisionLanguageModel, kv: KVCache, size: int, capture: Capture
     ) -> None:
-        scratch = kv.num_blocks - 1
+        self._size, self._kv = size, kv
         context = model.config.text.max_position_embeddings
         width = min(-(-context // kv.block_size), kv.num_blocks)
         length = size * (1 + 3 + 1 + 1 + width)
-        is_cuda = model.device.type == "cuda"
-        self._padding = torch.zeros(length, dtype=torch.int32)
-        self._host = torch.zeros(length, dtype=torch.int32, pin_memory=is_cuda)
         # One tensor, so that a step needs one copy to the device.
-        self._device = torch.zeros(length, dtype=torch.int32, device=model.device)
-        _, _, slots, lengths, table = _parts(self._padding, size)
-        slots.fill_(scratch * kv.block_size)
-        lengths.fill_(1)
-        table.fill_(scratch)
-        self._size = size
-        self._device.copy_(self._padding)
+        self._host = torch.zeros(length, dtype=torch.int32, pin_memory=model.device.type == "cuda")
+        self._pad(0)
+        self._device = self._host.to(model.device, copy=True)
         batch = _batch(self._device, size, width * kv.block_size)
 
         def run() -> Tensor:
@@ -205,14 +198,24 @@ class _Graph:
         assert plan.block_table is not None
         count = batch.input_ids.numel()
         # The copy of the step before has ended: its logits were read.
-        self._host.copy_(self._padding)
         ids, positions, slots, lengths, table = _parts(self._host, self._size)
         ids[:count] = batch.input_ids
         positions[:, :count] = batch.position_ids
         slots[:count] = plan.slot_mapping
         lengths[:count] = plan.seqused_k
         table[:count, : plan.block_table.shape[1]] = plan.block_table
+        self._pad(count)
         self._device.copy_(self._host, non_blocking=True)
+
+    def _pad(self, count: int) -> None:
+        """Let the rows from `count` on be a sequence of one token in the last block."""
+        scratch = self._kv.num_blocks - 1
+        ids, positions, slots, lengths, table = _parts(self._host, self._size)
+        ids[count:] = 0
+        positions[:, count:] = 0
+        slots[count:] = scratch * self._kv.block_size
+        lengths[count:] = 1
+        table[count:, 0] = scratch
 
 
 def _parts(buffer: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

@@ -97,6 +97,7 @@ def test_a_missing_operation_is_named(says, processor):
         RuntimeError(
             "MPS backend out of memory (MPS allocated: 18.00 GB, other allocations: 1 GB)"
         ),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
         MemoryError(),
     ],
 )
