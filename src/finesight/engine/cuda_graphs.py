@@ -116,7 +116,7 @@ class StepGraphs:
 
         Returns:
             `[R, V]`, logits of all rows; None if there is no graph for the step: it has too many rows, the layers have
-            adapters, or the device has no memory for the graph.
+            adapters, or the graph could not be captured.
         """
         count = batch.input_ids.numel()
         graph = self._graph(count)
@@ -152,11 +152,15 @@ class StepGraphs:
         if size not in self._graphs:
             try:
                 self._graphs[size] = _Graph(self._model, self._kv, size, self._capture)
-            except torch.OutOfMemoryError as error:
-                self._sizes = tuple(each for each in self._sizes if each < size)
+            except (
+                RuntimeError
+            ) as error:  # torch.OutOfMemoryError, or what the device refuses to record
+                is_full = isinstance(error, torch.OutOfMemoryError)
+                said = next(iter(str(error).splitlines()), "")[:200]
+                self._sizes = tuple(each for each in self._sizes if is_full and each < size)
                 warnings.warn(
-                    f"the device has no memory for a CUDA graph of {size} rows, so steps of more than "
-                    f"{max(self._sizes, default=0)} rows run without graphs: {str(error).splitlines()[0][:200]}",
+                    f"no CUDA graph of {size} rows could be captured, so steps of more than "
+                    f"{max(self._sizes, default=0)} rows run without graphs: {said}",
                     stacklevel=2,
                 )
                 return None

@@ -201,12 +201,26 @@ def test_without_memory_for_a_graph_steps_run_without(network, processor, reques
 
     cuda_graphs.CudaCapture = lambda device: capture  # undone by `captured`
     expected = answers(network, processor, requests, max_sequences=5, cuda_graphs=False)
-    with pytest.warns(UserWarning, match="no memory for a CUDA graph of (4|8) rows") as told:
+    with pytest.warns(
+        UserWarning, match="no CUDA graph of (4|8) rows could be captured.*out of memory"
+    ) as told:
         found = answers(network, processor, requests, max_sequences=5)
     same(found, expected)
     assert 1 <= max(captured.replayed) <= 2
     assert len(told) <= 2
     assert "More" not in str(told[0].message)
+
+
+def test_what_cannot_be_recorded_runs_without_graphs(network, processor, requests, captured):
+    def capture(run):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    cuda_graphs.CudaCapture = lambda device: capture  # undone by `captured`
+    expected = answers(network, processor, requests, max_sequences=2, cuda_graphs=False)
+    with pytest.warns(UserWarning, match="more than 0 rows run without graphs") as told:
+        found = answers(network, processor, requests, max_sequences=2)
+    same(found, expected)
+    assert len(told) == 1
 
 
 def test_which_engines_capture(network):
