@@ -80,8 +80,12 @@ def test_from_python(tiny_model_folder, tmp_path):
 
 
 def test_other_devices_and_dtypes_are_refused(finesight, tiny_model_folder):
-    with pytest.raises(ConfigError, match="compute on the CPU, the device is 'cuda'"):
-        load_network(tiny_model_folder, "cuda", None, "int8", "sdpa")
+    with pytest.raises(ConfigError, match="compute on the CPU, the device is 'mps'"):
+        load_network(tiny_model_folder, "mps", None, "int8", "sdpa")
+    with pytest.raises(ConfigError, match="fp8 run on CUDA only"):
+        library.load(tiny_model_folder, device="cpu", weights="fp8").ask("What?")
+    refused = finesight("quantize", tiny_model_folder, "--weights", "fp8", "--out", "packed")
+    assert (refused.code, "fp8 run on CUDA only" in refused.err) == (2, True)
     finesight("quantize", tiny_model_folder, "--weights", "int8", "--out", "packed")
     with pytest.raises(ConfigError, match="no effect on the packed weights"):
         library.load("packed", dtype=torch.float32)

@@ -46,7 +46,7 @@ from finesight.errors import ConfigError
 from finesight.inputs import shown
 from finesight.media.fetch import FetchPolicy
 from finesight.model.device import checked_device
-from finesight.model.packed import Weights
+from finesight.model.quantised_gpu import GpuWeights
 from finesight.model.vl import VisionLanguageModel
 from finesight.parse.answer import Answer, read_answer
 from finesight.processor.processor import Processor
@@ -298,7 +298,7 @@ def load(
     *,
     device: str = "auto",
     dtype: str | torch.dtype | None = None,
-    weights: Weights | None = None,
+    weights: GpuWeights | None = None,
     attention: str = "sdpa",
     hub: Hub | None = None,
     engine: EngineOptions = EngineOptions(),  # noqa: B008  # immutable
@@ -312,7 +312,7 @@ def load(
         device: "cpu", "cuda", "cuda:1", ...; "auto" uses cuda if available.
         dtype: of the weights; None takes the checkpoint's.
         weights: "bf16", "int8" or "int4" packs those of the language model for fast answers on a CPU; the last two
-            round them.
+            round them. On CUDA "int8", "int4" and "fp8" round them by torchao.
         attention: back end of the attention.
         hub: source of a published name; see `find_checkpoint`.
         engine: batch size, memory and caches.
@@ -346,7 +346,7 @@ def open_model(
     *,
     device: str = "auto",
     dtype: str | torch.dtype | None = None,
-    weights: Weights | None = None,
+    weights: GpuWeights | None = None,
     attention: str = "sdpa",
     engine: EngineOptions = EngineOptions(),  # noqa: B008  # immutable
     fetch_policy: FetchPolicy | None = None,

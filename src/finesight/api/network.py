@@ -17,6 +17,13 @@ from finesight.checkpoints.packed import (
 from finesight.errors import ConfigError
 from finesight.inputs import shown
 from finesight.model.packed import Weights
+from finesight.model.quantised_gpu import (
+    GPU_WEIGHTS,
+    GpuWeights,
+    check_gpu_weights,
+    packable,
+    quantise_on_gpu,
+)
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 
@@ -29,7 +36,11 @@ DTYPES = {
 
 
 def load_network(
-    folder: Path, device: str, dtype: torch.dtype | None, weights: Weights | None, attention: str
+    folder: Path,
+    device: str,
+    dtype: torch.dtype | None,
+    weights: GpuWeights | None,
+    attention: str,
 ) -> VisionLanguageModel:
     """Load the weights of a checkpoint folder, packed on request or as the folder has them.
 
@@ -37,13 +48,17 @@ def load_network(
         folder: the checkpoint.
         device: torch's name of it.
         dtype: of the weights; None takes the checkpoint's.
-        weights: format of packed weights; None packs nothing.
+        weights: format of packed weights, or on CUDA of quantised ones; None changes nothing.
         attention: back end of the attention.
 
     Raises:
         WeightsError: a file of the weights is missing or wrong.
-        ConfigError: packed weights on another device than the CPU, or an option without effect on them.
+        ConfigError: the device cannot compute with such weights, dtype or attention, or an option has no effect.
     """
+    kind = device.split(":")[0]
+    _check_device(kind, dtype, attention)
+    if kind == "cuda" and weights is not None and not is_packed_folder(folder):
+        return _load_quantised(folder, torch.device(device), dtype, weights, attention)
     packed = packed_format(folder, device, dtype, weights)
     if packed is None:
         return load_model(folder, device=device, dtype=dtype, attention=attention)
@@ -53,7 +68,7 @@ def load_network(
 
 
 def packed_format(
-    folder: Path, device: str, dtype: torch.dtype | None, weights: Weights | None
+    folder: Path, device: str, dtype: torch.dtype | None, weights: GpuWeights | None
 ) -> Weights | None:
     """The format of the packed weights with which a folder is loaded; None if they are plain.
 
@@ -67,13 +82,38 @@ def packed_format(
             f"packed weights compute on the CPU, the device is {device!r}",
             hint='give device="cpu"' + ("" if is_packed else ", or leave weights out"),
         )
+    packed = None if weights is None else packable(weights)
     if not is_packed:
-        return weights
+        return packed
     if dtype is not None:
         raise ConfigError(
             f"dtype {dtype} has no effect on the packed weights in {folder}", hint="leave dtype out"
         )
-    return read_receipt(folder, weights).weights
+    return read_receipt(folder, packed).weights
+
+
+def _check_device(kind: str, dtype: torch.dtype | None, attention: str) -> None:
+    """Refuse what a kind of device lacks, before the weights are read."""
+    if attention == "varlen" and kind != "cuda":
+        raise ConfigError(
+            f"attention back end 'varlen' is a kernel of CUDA, the device is {kind!r}",
+            hint='use attention="sdpa"',
+        )
+    if dtype == torch.float64 and kind == "mps":
+        raise ConfigError("dtype float64 does not exist on device 'mps'", hint="use float32")
+
+
+def _load_quantised(
+    folder: Path,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    weights: GpuWeights,
+    attention: str,
+) -> VisionLanguageModel:
+    check_gpu_weights(weights, device)
+    model = load_model(folder, device=device, dtype=dtype or torch.bfloat16, attention=attention)
+    quantise_on_gpu(model, weights)
+    return model
 
 
 def checked_dtype(name: str | torch.dtype | None) -> torch.dtype | None:
@@ -89,17 +129,17 @@ def checked_dtype(name: str | torch.dtype | None) -> torch.dtype | None:
     return DTYPES[name]
 
 
-def checked_weights(name: str | None) -> Weights | None:
-    """The format of packed weights with this name.
+def checked_weights(name: str | None) -> GpuWeights | None:
+    """The format of packed or quantised weights with this name.
 
     Raises:
         ConfigError: there is none.
     """
+    if name is None:
+        return None
+    if name == "fp8":
+        return "fp8"
     for known in get_args(Weights):
         if name == known:
             return known  # type: ignore[no-any-return]  # get_args is untyped
-    if name is None:
-        return None
-    raise ConfigError(
-        f"weights is {shown(name)}", hint=f"it is one of {', '.join(get_args(Weights))}"
-    )
+    raise ConfigError(f"weights is {shown(name)}", hint=f"it is one of {', '.join(GPU_WEIGHTS)}")

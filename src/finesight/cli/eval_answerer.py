@@ -66,7 +66,7 @@ class LocalModel:
         from finesight.engine.options import EngineOptions
         from finesight.evals.core.digests import folder_digest
         from finesight.evals.responders.model import FromModel
-        from finesight.model.packed import packed_as
+        from finesight.model.quantised_gpu import weights_format
 
         name, choice = self.choice.name, self.choice
         digest = folder_digest(find_checkpoint(name))
@@ -78,7 +78,7 @@ class LocalModel:
             engine=EngineOptions(max_sequences=self.batch, draft_tokens=choice.draft_tokens),
         )
         dtype = str(next(loaded.network.parameters()).dtype).removeprefix("torch.")
-        if packed := packed_as(loaded.network):
+        if packed := weights_format(loaded.network):
             dtype = f"{packed} weights"
         together = f", {self.batch} together" if self.batch > 1 else ""
         described = f"{name} ({digest[:12]}, {dtype}{together})"

@@ -87,7 +87,7 @@ Dtype = Annotated[
 Weights = Annotated[
     str | None,
     typer.Option(
-        help="Pack the language model's weights for a CPU: bf16, or rounded to int8 or int4.",
+        help="Pack the language model's weights for a CPU: bf16, or rounded to int8 or int4; on CUDA also fp8.",
         show_default="not packed",
     ),
 ]

@@ -30,11 +30,12 @@ def quantize(
         from finesight.checkpoints.packed import write_packed
         from finesight.cli.output import check_writable
         from finesight.errors import ConfigError
+        from finesight.model.quantised_gpu import packable
 
         if out.exists():
             raise ConfigError(f"{out} exists", hint="delete it, or give another --out")
         check_writable(out, is_folder=True)
         chosen = checked_weights(weights)
         assert chosen is not None
-        write_packed(find_checkpoint(model), chosen, out)
+        write_packed(find_checkpoint(model), packable(chosen), out)
         typer.echo(f"wrote {out}", err=True)

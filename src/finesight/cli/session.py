@@ -236,9 +236,9 @@ def _print_model(name: str, folder: Path) -> None:
 
 def _print_weights(model: Model) -> None:
     """Print the format of packed weights."""
-    from finesight.model.packed import packed_as
+    from finesight.model.quantised_gpu import weights_format
 
-    if name := packed_as(model.network):
+    if name := weights_format(model.network):
         rounded = "" if name == "bf16" else ", rounded from the checkpoint's"
         sys.stderr.write(f"note: weights of the language model: {name}{rounded}\n")
 

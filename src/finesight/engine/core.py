@@ -7,6 +7,7 @@ computed alone, and only those that fail again end with an error.
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from torch import Tensor
 from finesight.batch import pack
 from finesight.conversation import StreamEvent
 from finesight.engine.block_pool import BlockPool
+from finesight.engine.cuda_graphs import StepGraphs, can_capture
 from finesight.engine.feature_cache import FeatureCache, tower_digest
 from finesight.engine.lookup import draft
 from finesight.engine.nonfinite import first_nonfinite
@@ -34,6 +36,11 @@ Outcome = StreamEvent | FinesightError
 """A piece of an answer, or the error that ends it."""
 
 _BYTES_PER_MB = 10**6
+
+_MISSING_OPERATION = re.compile(
+    r"operator '([\w:.]+)' is not currently implemented for the (\w+) device"
+)
+"""What torch says of an operation that Apple's devices lack."""
 
 
 class Core:
@@ -56,9 +63,10 @@ class Core:
     ) -> None:
         on_stage = _guarded(on_stage)
         self._model, self._options, self._on_stage = model, options, on_stage
-        kv = make_cache(options, model)
+        captures = can_capture(model, options)
+        kv = make_cache(options, model, extra_blocks=int(captures))
         self.lock = threading.Lock()
-        self.pool = BlockPool(kv.num_blocks, kv.block_size)
+        self.pool = BlockPool(kv.num_blocks - int(captures), kv.block_size)
         self.scheduler = Scheduler(
             self.pool,
             max_sequences=options.max_sequences,
@@ -72,7 +80,9 @@ class Core:
             folder,
             tower="" if folder is None else tower_digest(model.visual),
         )
-        self._runner = Runner(model, kv, features, on_stage)
+        most_rows = options.max_sequences * (1 + options.draft_tokens)
+        graphs = StepGraphs(model, kv, most_rows) if captures else None
+        self._runner = Runner(model, kv, features, on_stage, graphs)
 
     def check_fits(self, prompt_tokens: int, max_new_tokens: int) -> None:
         """Raise `OutOfBlocks` if prompt and answer would not fit an empty cache."""
@@ -132,14 +142,21 @@ class Core:
             for chunk in chunks:
                 yield from self._computed([chunk])
             return
+        result: Tensor | FinesightError
+        is_full = False
         try:
-            yield chunks, self._runner.step(chunks)
+            result = self._runner.step(chunks)
         except Exception as error:  # noqa: BLE001  # it must not end the other requests
-            if len(chunks) == 1:
-                yield chunks, _as_finesight_error(error)
-                return
-            for chunk in chunks:
-                yield from self._computed([chunk])
+            result = _as_finesight_error(error)
+            is_full = isinstance(error, torch.OutOfMemoryError)
+        # The exception and the tensors in its traceback are gone here, so there is memory to try again.
+        if is_full and self._model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if isinstance(result, Tensor) or len(chunks) == 1:
+            yield chunks, result
+            return
+        for chunk in chunks:
+            yield from self._computed([chunk])
 
     def _drawn(self, chunks: list[Chunk], logits: Tensor) -> list[tuple[Sequence, Outcome]]:
         """Draw the next tokens; where a draft is right, the row after it is drawn from as well."""
@@ -228,12 +245,19 @@ def _event(sequence: Sequence, shown: str) -> StreamEvent:
 
 
 def _as_finesight_error(error: Exception) -> FinesightError:
-    """The error of one request; memory that runs out on a device is told with what helps."""
+    """The error of one request; says what helps if memory or an operation of the device is missing."""
     if isinstance(error, FinesightError):
         return error
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+    said = next(iter(str(error).splitlines()), "")[:200]
+    is_full = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    if is_full or "out of memory" in said or "can't allocate memory" in said:
         return EngineError(
-            f"the memory did not suffice: {str(error).splitlines()[0][:200]}",
+            f"the memory did not suffice: {said}",
             hint="lower the pixels of the pictures, max_step_tokens or kv_cache_gb",
+        )
+    if missing := _MISSING_OPERATION.search(said):
+        return EngineError(
+            f"torch has no operation {missing[1]} for device {missing[2].lower()}",
+            hint='use device="cpu", or set PYTORCH_ENABLE_MPS_FALLBACK=1 to compute it on the CPU',
         )
     return EngineError(f"the model failed with {type(error).__name__}: {str(error)[:300]}")

@@ -97,6 +97,8 @@ def tower_digest(tower: nn.Module) -> str:
     content = hashlib.blake2b(digest_size=8)
     for name, weight in (*tower.named_parameters(), *tower.named_buffers()):
         values = weight.detach().flatten()
+        if values.device.type == "mps":  # which has no float64
+            values = values.cpu()
         probe = [float(values.double().sum()), *values[:_PROBED].double().tolist()]
         content.update(repr((name, tuple(weight.shape), weight.dtype, probe)).encode())
     return content.hexdigest()

@@ -50,8 +50,9 @@ class EngineOptions:
         media_memory_mb: memory of the patches of unfinished requests, in MB; callers wait while it is used up.
         vision_cache_mb: memory of the visual tokens that are kept for further questions, in MB.
         vision_cache_folder: folder where they are kept, too; several models may share it.
-        kernels: whether the CPU kernels compute steps of few rows if the weights are bfloat16 on a CPU; they round less
-            often than torch's layers, and read the weights faster.
+        kernels: whether our kernels compute steps over the KV cache: on a CPU those of few rows if the weights are
+            bfloat16, on CUDA all of them. They round less often than torch's layers, and are faster.
+        cuda_graphs: whether decoding steps on CUDA are captured as CUDA graphs; needs `kernels`.
         deterministic: whether a request has the same bits whatever runs beside it: sequences share no forward pass.
         draft_tokens: most tokens per step that are guessed from the prompt and checked by the model (prompt lookup);
             0 guesses none. The answer is the same.
@@ -68,6 +69,7 @@ class EngineOptions:
     vision_cache_mb: float = 256.0
     vision_cache_folder: Path | None = None
     kernels: bool = True
+    cuda_graphs: bool = True
     deterministic: bool = False
     draft_tokens: int = 0
 
@@ -100,8 +102,15 @@ class EngineOptions:
             )
 
 
-def make_cache(options: EngineOptions, model: VisionLanguageModel) -> KVCache:
+def make_cache(
+    options: EngineOptions, model: VisionLanguageModel, *, extra_blocks: int = 0
+) -> KVCache:
     """The KV cache of an engine.
+
+    Args:
+        options: its size and where it is.
+        model: the network.
+        extra_blocks: blocks beyond those of the options.
 
     Raises:
         ConfigError: the memory does not hold one block, an option does not fit the device or the attention back end,
@@ -141,7 +150,7 @@ def make_cache(options: EngineOptions, model: VisionLanguageModel) -> KVCache:
         )
     return KVCache(
         config,
-        num_tokens // block_size,
+        num_tokens // block_size + extra_blocks,
         block_size,
         dtype=dtype,
         device=model.device,

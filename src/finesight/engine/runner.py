@@ -17,6 +17,7 @@ from torch import Tensor
 
 from finesight.attention_plan import AttentionPlan
 from finesight.batch import PackedBatch, VisionInput
+from finesight.engine.cuda_graphs import StepGraphs
 from finesight.engine.feature_cache import FeatureCache
 from finesight.engine.request import OnStage
 from finesight.engine.scheduler import Chunk
@@ -35,6 +36,7 @@ class Runner:
         kv: the KV cache of its sequences.
         features: visual tokens of recent media.
         on_stage: progress callback.
+        graphs: compute decoding steps; None computes every step operation by operation.
     """
 
     def __init__(
@@ -43,9 +45,10 @@ class Runner:
         kv: KVCache,
         features: FeatureCache,
         on_stage: OnStage,
+        graphs: StepGraphs | None = None,
     ) -> None:
         self._model, self._kv, self._features = model, kv, features
-        self._on_stage = on_stage
+        self._on_stage, self._graphs = on_stage, graphs
 
     @torch.inference_mode()
     def step(self, chunks: SequenceOf[Chunk]) -> Tensor:
@@ -59,6 +62,10 @@ class Runner:
         Returns:
             float[R, V], `num_logits` rows of each chunk, in order.
         """
+        if self._graphs is not None and all(map(_is_of_answer, chunks)):
+            scores = self._graphs.logits(self._rows(chunks))
+            if scores is not None:
+                return scores
         embeds = [self._visual_tokens(chunk) for chunk in chunks]
         prompts = [chunk for chunk in chunks if chunk.sequence.is_prefilling]
         for chunk in prompts:
@@ -111,6 +118,18 @@ class Runner:
             torch.cat(places) if places else None,
         )
 
+    def _rows(self, chunks: SequenceOf[Chunk]) -> PackedBatch:
+        """Tokens of answers, on the CPU; each is a row with its own length, whichever sequence it belongs to."""
+        parts = [chunk.sequence.tokens(chunk.start, chunk.end) for chunk in chunks]
+        plan = AttentionPlan.paged(
+            [1 for chunk in chunks for _ in range(chunk.num_tokens)],
+            [place + 1 for chunk in chunks for place in range(chunk.start, chunk.end)],
+            [chunk.sequence.blocks for chunk in chunks for _ in range(chunk.num_tokens)],
+            self._kv.block_size,
+        )
+        ids, positions = zip(*parts, strict=True)
+        return PackedBatch.from_tokens(torch.cat(ids), torch.cat(positions, dim=1), plan)
+
     def _visual_tokens(self, chunk: Chunk) -> Tensor | None:
         """`[M, D]`, the visual tokens of a chunk; None if it has none. Those after it stay with the sequence."""
         sequence = chunk.sequence
@@ -150,6 +169,12 @@ class Runner:
             features = visual_tokens(self._model, item)
             self._features.put(digest, features)
         return features.to(self._model.device)
+
+
+def _is_of_answer(chunk: Chunk) -> bool:
+    """Whether logits of all its tokens are needed, and none of them is a visual token."""
+    first, last = chunk.sequence.visual_range(chunk.start, chunk.end)
+    return chunk.num_logits == chunk.num_tokens and first == last
 
 
 def check_length(prompt_tokens: int, max_new_tokens: int, max_position_embeddings: int) -> None:

@@ -173,6 +173,8 @@ def pick_rows(logits: Tensor, samplers: Sequence[Sampler]) -> list[Pick]:
     if others:
         chosen = [samplers[row] for row in others]
         raw = (logits if len(others) == len(samplers) else logits[others]).float()
+        if raw.device.type == "mps":  # which has no float64, and shares its memory with the CPU
+            raw = raw.cpu()
         picks |= zip(others, _picks(raw, chosen), strict=True)
     return [picks[row] for row in range(len(samplers))]
 

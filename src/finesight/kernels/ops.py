@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernels as operators of torch: `torch.ops.finesight.linear`, `.quantise` and `.decode_attention`.
+"""The kernels as operators of torch, in the namespace `torch.ops.finesight`.
 
-Each is checked here, runs in the compiled library where there is one and otherwise by torch (`twins`), and has a
-version that only computes shapes, for tracing. None has a gradient.
+Each has a version that only computes shapes, for tracing, and none has a gradient. `linear`, `quantise` and
+`decode_attention` are checked here and run in the compiled library on a CPU. `decode_attention` and the operations of a
+GPU's decoder run in Triton on CUDA (`triton_ops`). Where there is no kernel they run by torch (`twins`).
 
 Legend: R rows, N outputs, K inputs, S query rows, H query heads, G key-value heads, E head size, C slots of a
 block, B blocks.
@@ -11,6 +12,7 @@ block, B blocks.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -18,7 +20,7 @@ import torch
 from torch import Tensor
 
 from finesight.errors import LayoutError
-from finesight.kernels import formats, twins
+from finesight.kernels import formats, triton_ops, twins
 from finesight.kernels.formats import Format, format_of, packed_shape
 from finesight.kernels.library import HEAD_MULTIPLE, KeyValuesStruct, LinearStruct, library
 
@@ -68,6 +70,51 @@ def decode_attention(
     return _ops().decode_attention(q, keys, values, block_table, lengths)  # type: ignore[no-any-return]  # as above
 
 
+def rms_norm(states: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """As `twins.rms_norm`."""
+    return _ops().rms_norm(states, weight, eps)  # type: ignore[no-any-return]  # as above
+
+
+def add_rms_norm_(states: Tensor, update: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """As `twins.add_rms_norm_`; `states` must be contiguous."""
+    return _ops().add_rms_norm_(states, update, weight, eps)  # type: ignore[no-any-return]  # as above
+
+
+def rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """As `twins.rotary`."""
+    return _ops().rotary(x, cos, sin)  # type: ignore[no-any-return]  # as above
+
+
+def rotary_store(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    *,
+    keys: Tensor,
+    values: Tensor,
+    slots: Tensor,
+) -> Tensor:
+    """As `twins.rotary_store`; `keys` and `values` must be contiguous."""
+    return _ops().rotary_store(q, k, v, cos, sin, keys=keys, values=values, slots=slots)  # type: ignore[no-any-return]  # as above
+
+
+def swiglu(gate: Tensor, up: Tensor | None = None) -> Tensor:
+    """As `twins.swiglu`."""
+    return _ops().swiglu(gate, up)  # type: ignore[no-any-return]  # as above
+
+
+def fuses(states: Tensor) -> bool:
+    """Whether the element-wise operations on this tensor have a kernel: on CUDA with Triton, without gradients."""
+    return (
+        states.device.type == "cuda"
+        and not torch.is_grad_enabled()
+        and states.dtype in (torch.bfloat16, torch.float16, torch.float32)
+        and triton_ops.kernels() is not None
+    )
+
+
 @cache
 def _ops() -> Any:
     """Define the operators, once per process."""
@@ -84,11 +131,38 @@ def _ops() -> Any:
     ):
         defined.impl(name, on_cpu, "CPU")
         torch.library.register_fake(f"finesight::{name}", only_shapes, lib=defined)
+    defined.impl("decode_attention", triton_ops.decode_attention, "CUDA")
+    for name, (arguments, only_shapes) in _FUSED.items():
+        defined.define(f"{name}({arguments}) -> Tensor")
+        defined.impl(name, getattr(twins, name), "CPU")
+        defined.impl(name, getattr(triton_ops, name), "CUDA")
+        torch.library.register_fake(f"finesight::{name}", only_shapes, lib=defined)
     _KEPT.append(defined)  # torch forgets the operators of a library that is collected
     return torch.ops.finesight
 
 
 _KEPT: list[torch.library.Library] = []
+
+
+def _like_first(first: Tensor, *_others: Any, **_more: Any) -> Tensor:
+    return first.new_empty(first.shape)
+
+
+def _swiglu_shape(gate: Tensor, up: Tensor | None) -> Tensor:
+    return gate.new_empty((gate.shape[0], gate.shape[1] // (2 if up is None else 1)))
+
+
+_FUSED: dict[str, tuple[str, Callable[..., Tensor]]] = {
+    "rms_norm": ("Tensor states, Tensor weight, float eps", _like_first),
+    "add_rms_norm_": ("Tensor(a!) states, Tensor update, Tensor weight, float eps", _like_first),
+    "rotary": ("Tensor x, Tensor cos, Tensor sin", _like_first),
+    "rotary_store": (
+        "Tensor q, Tensor k, Tensor v, Tensor cos, Tensor sin, *, Tensor(a!) keys, Tensor(b!) values, Tensor slots",
+        _like_first,
+    ),
+    "swiglu": ("Tensor gate, Tensor? up", _swiglu_shape),
+}
+"""Arguments and shapes of the operations of a GPU's decoder; on a CPU they run by torch."""
 
 
 def _linear_shape(x: Tensor, weight: Tensor, bias: Tensor | None, rows: int) -> Tensor:

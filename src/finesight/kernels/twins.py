@@ -3,8 +3,8 @@
 
 Tests compare every kernel with them, and they run where the kernels cannot. They are written for clarity, not speed.
 
-Legend: R rows, N outputs, K inputs, S query rows, H query heads, G key-value heads, E head size, C slots of a
-block, B blocks.
+Legend: R rows, N outputs, K inputs, D width, F inner width, S query rows, H query heads, G key-value heads, E head
+size, C slots of a block, B blocks.
 """
 
 from __future__ import annotations
@@ -65,3 +65,75 @@ def decode_attention(
         scores = torch.einsum("kge,uke->kgu", queries, k) * q.shape[-1] ** -0.5
         out[row] = torch.einsum("kgu,uke->kge", scores.softmax(-1), v).flatten(0, 1).to(q.dtype)
     return out
+
+
+def rms_norm(states: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """Each row divided by its root mean square, `[R, D]`, in the dtype of `states`; computed in float32.
+
+    Args:
+        states: `[R, D]`.
+        weight: `[D]`, factors of the columns.
+        eps: added to the mean square.
+    """
+    wide = states.float()
+    scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
+    return (wide * scale * weight).to(states.dtype)
+
+
+def add_rms_norm_(states: Tensor, update: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """Add `update` to `states` in place and return `rms_norm` of the sum; all are `[R, D]`."""
+    return rms_norm(states.add_(update), weight, eps)
+
+
+def rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Heads rotated by the angles of their rows, `[R, H, E]`, in the dtype of `x`; computed in float32.
+
+    Args:
+        x: `[R, H, E]`.
+        cos: float32[R, 1, E].
+        sin: float32[R, 1, E], the first half negated.
+    """
+    wide = x.float()
+    swapped = wide.roll(wide.shape[-1] // 2, dims=-1)
+    return torch.addcmul(wide * cos, swapped, sin).to(x.dtype)
+
+
+def rotary_store(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    *,
+    keys: Tensor,
+    values: Tensor,
+    slots: Tensor,
+) -> Tensor:
+    """Rotated queries, `[R, H, E]`; rotated keys, and values, go to their slots of a paged KV cache.
+
+    Args:
+        q: `[R, H, E]`.
+        k: `[R, G, E]`.
+        v: `[R, G, E]`.
+        cos: float32[R, 1, E].
+        sin: float32[R, 1, E], the first half negated.
+        keys: `[num_blocks, C, G, E]`, written.
+        values: `[num_blocks, C, G, E]`, written.
+        slots: int[R], block * C + offset.
+    """
+    for cached, rows in ((keys, rotary(k, cos, sin)), (values, v)):
+        cached.flatten(0, 1).index_copy_(0, slots.long(), rows.to(cached.dtype))
+    return rotary(q, cos, sin)
+
+
+def swiglu(gate: Tensor, up: Tensor | None) -> Tensor:
+    """`silu(gate) * up`, `[R, F]`, in the dtype of `gate`; computed in float32.
+
+    Args:
+        gate: `[R, F]`; without `up` `[R, 2 F]`, both side by side.
+        up: `[R, F]`.
+    """
+    if up is None:
+        gate, up = gate.chunk(2, dim=-1)
+    product: Tensor = functional.silu(gate.float()) * up.float()
+    return product.to(gate.dtype)

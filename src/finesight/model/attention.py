@@ -13,6 +13,8 @@ Legend: T query rows, U key rows, H query heads, K key-value heads, E head size,
 
 from __future__ import annotations
 
+from functools import cache
+from inspect import signature
 from typing import Any, Literal
 
 import torch
@@ -125,6 +127,8 @@ def _rows_of_sequence(blocks: Tensor, plan: AttentionPlan, index: int) -> Tensor
 def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan, **paged: Any) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn  # CUDA only; keeps the CPU start fast
 
+    if "enable_gqa" in _varlen_options():
+        paged["enable_gqa"] = q.shape[-2] != k.shape[-2]
     out = varlen_attn(
         q,
         k,
@@ -134,15 +138,28 @@ def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan, **paged
         plan.max_seqlen_q,
         plan.max_seqlen_k,
         window_size=(-1, 0) if plan.causal else (-1, -1),
-        enable_gqa=q.shape[-2] != k.shape[-2],
         **paged,
     )
     return out if isinstance(out, Tensor) else out[0]
 
 
+@cache
+def _varlen_options() -> frozenset[str]:
+    """Names of the kernel's arguments: torch 2.11 may lack those for grouped heads and block tables."""
+    from torch.nn.attention import varlen
+
+    return frozenset(signature(varlen.varlen_attn).parameters)
+
+
 def _attend_varlen_paged(q: Tensor, keys: Tensor, values: Tensor, plan: AttentionPlan) -> Tensor:
     if len(plan.key_lengths) == 1 and plan.first_slots[0] >= 0:
         k, v = (_rows_of_sequence(blocks, plan, 0) for blocks in (keys, values))
+        return _attend_varlen(q, k, v, plan)
+    if "block_table" not in _varlen_options():
+        k, v = (
+            torch.cat([_rows_of_sequence(blocks, plan, i) for i in range(len(plan.key_lengths))])
+            for blocks in (keys, values)
+        )
         return _attend_varlen(q, k, v, plan)
     if keys.shape[1] % VARLEN_BLOCK_MULTIPLE:
         raise LayoutError(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from finesight.attention_plan import AttentionPlan
 from finesight.config.model import TextConfig
+from finesight.kernels import triton_ops
 from finesight.kernels.library import (
     HEAD_MULTIPLE,
     MAX_ROWS,
@@ -27,7 +28,9 @@ from finesight.kernels.library import (
     StepStruct,
     library,
 )
+from finesight.model.attention import check_backend
 from finesight.model.cache import KVCache
+from finesight.model.fused_gpu import GpuDecoder
 from finesight.model.lora import LoRALinear
 from finesight.model.rope import Rotary
 
@@ -196,19 +199,35 @@ def _is_readable(linear: Any) -> bool:
 
 
 def use_kernels(model: VisionLanguageModel) -> bool:
-    """Let steps of few rows be computed by the CPU kernels, if they can read the weights: on a CPU, in bfloat16.
+    """Let steps over a KV cache be computed by our kernels, if there are any for its device.
 
-    The weights are not changed, so the model can still be saved, moved or trained. Without compiled kernels nothing
-    changes, because their twins would be slower than the layers.
+    On a CPU these are steps of few rows with weights in bfloat16, on CUDA all of them. The values of the weights are
+    not changed, so the model can still be saved, moved or trained. Without kernels nothing changes, because their
+    twins would be slower than the layers.
 
     Returns:
         Whether the kernels are used.
     """
+    if model.device.type == "cuda":
+        return _use_gpu_kernels(model)
     if model.device.type != "cpu" or model.dtype != torch.bfloat16 or library() is None:
         return False
-    if model.model.fused is None:
+    if not isinstance(model.model.fused, FusedDecoder):
         model.model.fused = FusedDecoder(model.model.layers, model.model.norm, model.config.text)
         model.lm_head.uses_kernels = True
+    return True
+
+
+def _use_gpu_kernels(model: VisionLanguageModel) -> bool:
+    if triton_ops.kernels() is None:
+        return False
+    if not isinstance(model.model.fused, GpuDecoder):
+        model.model.fused = GpuDecoder(
+            model.model.layers,
+            model.model.norm,
+            model.config.text,
+            check_backend(model.attention),
+        )
     return True
 
 

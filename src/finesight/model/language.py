@@ -24,6 +24,7 @@ from finesight.model.rope import Rotary, apply_rotary, text_rotary
 
 if TYPE_CHECKING:
     from finesight.model.fused import FusedDecoder
+    from finesight.model.fused_gpu import GpuDecoder
 
 
 class TextAttention(nn.Module):
@@ -93,13 +94,15 @@ class TextDecoder(nn.Module):
         attention: the back end of all its layers.
 
     Attributes:
-        fused: runs all layers at once for steps that it fits; set where the weights are packed.
+        fused: runs all layers for steps that it fits, by kernels; see `model.fused`.
+        quantised_as: format of weights that `model.quantised_gpu` has rounded.
     """
 
     def __init__(self, config: TextConfig, *, attention: Backend) -> None:
         super().__init__()
         self.config = config
-        self.fused: FusedDecoder | None = None
+        self.fused: FusedDecoder | GpuDecoder | None = None
+        self.quantised_as: str | None = None
         self.gradient_checkpointing = False
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from finesight.kernels import ops
 from finesight.model.chunks import chunk_rows, in_chunks
 
 _FEED_FORWARD_ROWS = 1024
@@ -32,6 +33,8 @@ class RMSNorm(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """Normalise `[N, D]`; the result has the dtype of `states`, the mean is taken in float32."""
+        if ops.fuses(states):
+            return ops.rms_norm(states, self.weight, self.eps)
         return in_chunks(self._normalise, chunk_rows(states), states)
 
     def _normalise(self, states: Tensor) -> Tensor:
@@ -65,6 +68,8 @@ class SwiGLU(nn.Module):
             torch.is_grad_enabled()
         ):  # autograd needs the factors that in-place operations would overwrite
             inner = functional.silu(gate) * up
+        elif ops.fuses(gate):
+            inner = ops.swiglu(gate, up)
         else:
             inner = functional.silu(gate, inplace=True).mul_(up)
         return self.down_proj(inner)  # type: ignore[no-any-return]  # nn.Module call

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from finesight import attention_plan
 from finesight.attention_plan import AttentionPlan
 from finesight.errors import ConfigError, LayoutError
-from finesight.model import attention_cpu
+from finesight.model import attention, attention_cpu
 from finesight.model.attention import attend, attend_paged, check_backend
 from finesight.model.attention_cpu import attend_sequence, causal_mask
 
@@ -199,6 +199,41 @@ def test_blocks_that_the_varlen_kernel_does_not_take_are_named():
 def test_an_unknown_back_end_is_named():
     with pytest.raises(ConfigError, match=r"'flash'.*varlen, sdpa, reference"):
         check_backend("flash")
+
+
+def test_an_older_varlen_kernel_gets_packed_keys(monkeypatch):
+    """It knows neither grouped heads nor block tables."""
+    from torch.nn.attention import varlen
+
+    def older(q, k, v, cu_seq_q, cu_seq_k, max_q, max_k, *, window_size=(-1, -1)):
+        assert window_size == (-1, 0)
+        parts = []
+        for index in range(len(cu_seq_q) - 1):
+            rows = q[cu_seq_q[index] : cu_seq_q[index + 1]]
+            own = slice(cu_seq_k[index], cu_seq_k[index + 1])
+            allowed = attention_cpu.causal_mask(len(rows), len(k[own]), q.device)
+            parts.append(attention.dense_attention(rows, k[own], v[own], allowed))
+        return torch.cat(parts)
+
+    monkeypatch.setattr(varlen, "varlen_attn", older)
+    attention._varlen_options.cache_clear()
+    try:
+        whole = [draw_qkv(total, seed=total) for total in (9, 4, 7)]
+        blocks = [[2, 0, 5], [4], [1, 3]]
+        keys, values = store_of([k for _, k, _ in whole], [v for _, _, v in whole], blocks, 4)
+        made = AttentionPlan.paged([1, 4, 3], [9, 4, 7], blocks, 4)
+        q = torch.cat([rows[-n:] for (rows, _, _), n in zip(whole, (1, 4, 3), strict=True)])
+        found, expected = (
+            attend_paged(q, keys, values, made, backend) for backend in ("varlen", "reference")
+        )
+        torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+        packed = draw_qkv(8)
+        found, expected = (
+            attend(*packed, plan([3, 5], causal=True), backend) for backend in ("varlen", "sdpa")
+        )
+        torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+    finally:
+        attention._varlen_options.cache_clear()
 
 
 @pytest.mark.gpu
