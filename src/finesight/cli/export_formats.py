@@ -19,6 +19,7 @@ from finesight.cli.export_source import open_source
 from finesight.errors import ConfigError
 from finesight.model.lora import lora_layers
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
     """Options of one export, as typed; None where an option was not given."""
@@ -31,7 +32,6 @@ class ExportOptions:
     base: str | None
     calibrate: Path | None
     group_size: int | None
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +88,7 @@ def _hf(job: Job) -> list[str]:
 
 
 def _lora(job: Job) -> list[str]:
-    formats.write_lora(
-        job.source(is_separate=True), job.draft, base=job.options.base or job.model
-    )
+    formats.write_lora(job.source(is_separate=True), job.draft, base=job.options.base or job.model)
     return []
 
 
@@ -126,6 +124,44 @@ def _ollama(job: Job) -> list[str]:
     return [f"ollama create {Path(job.model).name} -f Modelfile"]
 
 
+def _awq(job: Job) -> list[str]:
+    from finesight.checkpoints.export.awq import GROUP_SIZE, write_awq
+    from finesight.cli.export_calibration import calibration_batches
+
+    source = job.source()
+    size = job.options.group_size or GROUP_SIZE
+    calibration, heldout = calibration_batches(job.folder, job.options.calibrate)
+    report = write_awq(
+        source, job.draft, calibration, heldout, group_size=size, on_stage=job.on_stage
+    )
+    return [
+        f"divergence from the model on {report.tokens:,d} other tokens: {report.kl:.4g} nats per token;"
+        f" rounded to nearest without calibration: {report.kl_rounded:.4g}"
+    ]
+
+
+def _onnx(job: Job) -> list[str]:
+    from finesight.checkpoints.export.onnx_tower import (
+        HELPER,
+        ONNX_FILE,
+        check_packages,
+        write_onnx,
+    )
+
+    check_packages()
+    source = job.source(dtype="float32")
+    job.on_stage("tracing the vision tower", 0, 1)
+    write_onnx(source, job.draft)
+    return [f"{HELPER.name} makes the inputs of {ONNX_FILE}, with numpy and pillow alone"]
+
+
 Writer: TypeAlias = Callable[[Job], list[str]]
 
-WRITERS: dict[Target, Writer] = {"hf": _hf, "lora": _lora, "gguf": _gguf, "ollama": _ollama}
+WRITERS: dict[Target, Writer] = {
+    "hf": _hf,
+    "lora": _lora,
+    "gguf": _gguf,
+    "ollama": _ollama,
+    "awq": _awq,
+    "onnx": _onnx,
+}

@@ -12,7 +12,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from finesight import files
 from finesight.config.model import ModelConfig
 from finesight.errors import WeightsError
 from finesight.model.vl import VisionLanguageModel
@@ -83,9 +82,7 @@ def write_small_files(source: Path, draft: Path, config: ModelConfig) -> None:
     if not any((draft / name).is_file() for name in _TEMPLATES) and not _has_template(draft):
         shutil.copyfile(CHAT_TEMPLATE, draft / "chat_template.jinja")
     if not any((draft / name).is_file() for name in ("processor_config.json", _VIDEO)):
-        values = write_processor_config(
-            read_processor_config(source, config.vision), config.vision
-        )
+        values = write_processor_config(read_processor_config(source, config.vision), config.vision)
         values["video_processor_type"] = values.pop("image_processor_type").replace(
             "Image", "Video"
         )

@@ -205,9 +205,7 @@ def check_target(out: Path, source: Path, *, overwrite: bool) -> None:
     if not out.is_dir() or out.is_symlink():
         raise ConfigError(f"{out} is no folder", hint="delete it, or give another folder")
     if source.resolve().is_relative_to(out.resolve()):
-        raise ConfigError(
-            f"{out} contains the model that is exported", hint="give another folder"
-        )
+        raise ConfigError(f"{out} contains the model that is exported", hint="give another folder")
     if any(out.iterdir()) and not (out / RECEIPT).is_file():
         raise ConfigError(
             f"{out} is no export: it has no {RECEIPT}, so --overwrite does not delete it",

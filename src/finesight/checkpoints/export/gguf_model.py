@@ -156,7 +156,7 @@ _FIXED = {"temporal_patch_size": 2, "in_channels": 3, "window_size": 112, "rope_
 
 
 def _window_pattern(vision: VisionConfig) -> int:
-    """The distance of the blocks with full attention; raises `ConfigError` for a tower that llama.cpp cannot compute."""
+    """The distance of the blocks with full attention; raises `ConfigError` for a tower outside of llama.cpp."""
     for key, fixed in _FIXED.items():
         if (found := getattr(vision, key)) != fixed:
             raise ConfigError(

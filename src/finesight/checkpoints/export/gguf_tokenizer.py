@@ -21,6 +21,7 @@ from finesight.text import special_tokens as names
 
 __all__ = ["add_tokenizer", "pre_tokenizer_name"]
 
+
 def add_tokenizer(writer: GGUFWriter, path: Path, config: ModelConfig, chat_template: str) -> None:
     """Add the tokenizer of a checkpoint folder to the metadata of a GGUF file.
 
