@@ -75,9 +75,7 @@ class OnnxTower(nn.Module):
         return self.tower.merger(states)  # type: ignore[no-any-return]  # nn.Module call
 
 
-def _attention(
-    block: VisionBlock, states: Tensor, rotary: Rotary, segments: Tensor
-) -> Tensor:
+def _attention(block: VisionBlock, states: Tensor, rotary: Rotary, segments: Tensor) -> Tensor:
     """Self-attention `[N, D]` inside segments, whose padding is masked."""
     attention = block.attn
     q, k, v = attention.qkv(states).unflatten(-1, (3, attention.num_heads, -1)).unbind(1)
@@ -107,12 +105,15 @@ def write_onnx(source: ExportSource, draft: Path) -> None:
     vision = source.model.config.vision
     values = write_processor_config(read_processor_config(source.folder, vision), vision)
     tower = OnnxTower(source.model.visual).eval()
+    example = _example(vision)
+    # The rotary frequencies are cached at their first use, which must not be inside of the tracer.
+    vision_rotary(example[1], vision)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's exporter about itself
         program = torch.onnx.export(
             tower,
-            _example(vision),
+            example,
             dynamo=True,
             input_names=[*_NAMES],
             output_names=["visual_tokens"],

@@ -77,10 +77,16 @@ def test_scales_do_not_change_the_network(outlying, monkeypatch):
     scaled = 0
     for index, layer in enumerate(outlying.model.layers):
         prefix = f"model.layers.{index}."
-        own = {name.removeprefix(prefix): each for name, each in inputs.items() if name.startswith(prefix)}
+        own = {
+            name.removeprefix(prefix): each
+            for name, each in inputs.items()
+            if name.startswith(prefix)
+        }
         plain, coded = quantise_layer(layer, own, 32)
         both = plain | {name: each.values() for name, each in coded.items()}
-        scaled += sum(not torch.equal(both[name], value) for name, value in layer.state_dict().items())
+        scaled += sum(
+            not torch.equal(both[name], value) for name, value in layer.state_dict().items()
+        )
         changed |= {prefix + name: value for name, value in both.items()}
     assert scaled > 8
     other = awq._with(outlying, changed)
@@ -89,11 +95,18 @@ def test_scales_do_not_change_the_network(outlying, monkeypatch):
     torch.testing.assert_close(found, wanted, atol=2e-3, rtol=1e-3)
 
 
-def test_a_written_folder_is_a_model_with_the_reported_divergence(outlying, tiny_model_folder, tmp_path):
+def test_a_written_folder_is_a_model_with_the_reported_divergence(
+    outlying, tiny_model_folder, tmp_path
+):
     source = ExportSource("toy", tiny_model_folder, outlying)
     stages = []
     report = write_awq(
-        source, tmp_path, BATCHES[2:], BATCHES[:2], group_size=32, on_stage=lambda *each: stages.append(each)
+        source,
+        tmp_path,
+        BATCHES[2:],
+        BATCHES[:2],
+        group_size=32,
+        on_stage=lambda *each: stages.append(each),
     )
     assert 0 < report.kl < report.kl_rounded
     assert report.tokens == 2 * 39
@@ -108,7 +121,9 @@ def test_a_written_folder_is_a_model_with_the_reported_divergence(outlying, tiny
         )
     kl = (wanted.exp() * (wanted - found)).sum(-1).mean().item()
     assert kl == pytest.approx(report.kl, rel=0.5)
-    assert torch.equal(again.visual.patch_embed.proj.weight, outlying.visual.patch_embed.proj.weight.half().float())
+    assert torch.equal(
+        again.visual.patch_embed.proj.weight, outlying.visual.patch_embed.proj.weight.half().float()
+    )
     assert {stage for stage, *_ in stages} == {"calibrating (batches)", "searching scales (layers)"}
 
 

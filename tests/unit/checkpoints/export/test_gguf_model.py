@@ -62,7 +62,11 @@ def test_shape_and_tokenizer_are_stored(tiny_model_folder, tmp_path):
     assert texts[contents(language, "tokenizer.ggml.eos_token_id")] == "<|im_end|>"
     assert texts[-1].startswith("[PAD")
     types = contents(language, "tokenizer.ggml.token_type")
-    assert (types[texts.index("<|im_end|>")], types[texts.index("<tool_call>")], types[-1]) == (3, 4, 5)
+    assert (types[texts.index("<|im_end|>")], types[texts.index("<tool_call>")], types[-1]) == (
+        3,
+        4,
+        5,
+    )
     assert "<|vision_start|>" in contents(language, "tokenizer.chat_template")
     assert contents(vision, "clip.projector_type") == "qwen2.5vl_merger"
     assert contents(vision, "clip.vision.n_wa_pattern") == 2
@@ -77,18 +81,26 @@ def test_values_are_those_of_the_model(tiny_model_folder, tmp_path):
     files = written(tiny_model_folder, tmp_path, "bf16", model)
     language, vision = (values_of(each) for each in files[:2])
     state = {name: value.float().numpy() for name, value in model.state_dict().items()}
-    assert np.array_equal(language["blk.1.ffn_down.weight"], state["model.layers.1.mlp.down_proj.weight"])
-    assert np.array_equal(language["blk.0.attn_k.bias"], state["model.layers.0.self_attn.k_proj.bias"])
+    assert np.array_equal(
+        language["blk.1.ffn_down.weight"], state["model.layers.1.mlp.down_proj.weight"]
+    )
+    assert np.array_equal(
+        language["blk.0.attn_k.bias"], state["model.layers.0.self_attn.k_proj.bias"]
+    )
     thirds = [vision[f"v.blk.3.attn_{each}.weight"] for each in "qkv"]
     assert np.array_equal(np.concatenate(thirds), state["visual.blocks.3.attn.qkv.weight"])
     frames = [vision["v.patch_embd.weight"], vision["v.patch_embd.weight.1"]]
     assert np.array_equal(np.stack(frames, axis=2), state["visual.patch_embed.proj.weight"])
     assert np.array_equal(vision["mm.2.bias"], state["visual.merger.mlp.2.bias"])
-    assert len(language) + len(vision) == len(state) + 1 + 4 * 2 * 2  # a frame more, q, k and v apart
+    assert (
+        len(language) + len(vision) == len(state) + 1 + 4 * 2 * 2
+    )  # a frame more, q, k and v apart
 
 
 def test_our_reader_reads_the_language_model(tiny_model_folder, tmp_path, monkeypatch):
-    written(tiny_model_folder, tmp_path, "bf16", plain_model(tiny_model_folder, dtype=torch.bfloat16))
+    written(
+        tiny_model_folder, tmp_path, "bf16", plain_model(tiny_model_folder, dtype=torch.bfloat16)
+    )
     monkeypatch.setattr(reader, "ARCHITECTURES", ("qwen2vl",))
     found = reader.GgufDecoder(tmp_path / "m.gguf")
     model = load_model(tiny_model_folder)
@@ -106,7 +118,9 @@ def test_our_reader_reads_the_language_model(tiny_model_folder, tmp_path, monkey
         assert torch.equal(value, state[name].to(torch.bfloat16).float()), name
 
 
-@pytest.mark.parametrize(("weights", "kind", "steps"), [("q8_0", Kind.Q8_0, 254), ("q4_0", Kind.Q4_0, 15)])
+@pytest.mark.parametrize(
+    ("weights", "kind", "steps"), [("q8_0", Kind.Q8_0, 254), ("q4_0", Kind.Q4_0, 15)]
+)
 def test_quantised_matrices_are_close(tiny_model_folder, tmp_path, weights, kind, steps):
     """Within half a step of a block's range, and a little for the rounding of the scale."""
     language, vision, _ = written(tiny_model_folder, tmp_path, weights)
@@ -164,11 +178,18 @@ def copy_of(folder, tmp_path, *, config=None, tokenizer=None):
         ({"vision_config.window_size": 224}, "vision.window_size is 224"),
     ],
 )
-def test_a_tower_that_llama_cpp_cannot_compute_is_refused(tiny_model_folder, tmp_path, config, words):
+def test_a_tower_that_llama_cpp_cannot_compute_is_refused(
+    tiny_model_folder, tmp_path, config, words
+):
     folder = copy_of(tiny_model_folder, tmp_path, config=config)
     with pytest.raises(ConfigError, match=words):
         write_vision_tower(
-            plain_model(folder), folder, tmp_path / "v.gguf", "f16", name="x", on_tensor=lambda *_: None
+            plain_model(folder),
+            folder,
+            tmp_path / "v.gguf",
+            "f16",
+            name="x",
+            on_tensor=lambda *_: None,
         )
     assert not (tmp_path / "v.gguf").exists()
 
@@ -189,14 +210,21 @@ def test_a_tokenizer_without_counterpart_is_refused(tiny_model_folder, tmp_path,
 
 
 def test_yarn_is_stored_except_for_a_factor_of_its_own(tiny_model_folder, tmp_path):
-    rope = {"type": "yarn", "mrope_section": [4, 6, 6], "factor": 4.0, "original_max_position_embeddings": 1024}
+    rope = {
+        "type": "yarn",
+        "mrope_section": [4, 6, 6],
+        "factor": 4.0,
+        "original_max_position_embeddings": 1024,
+    }
     folder = copy_of(tiny_model_folder, tmp_path, config={"rope_scaling": rope})
     language, _, _ = written(folder, tmp_path)
     assert contents(language, "qwen2vl.rope.scaling.type") == "yarn"
     assert contents(language, "qwen2vl.rope.scaling.original_context_length") == 1024
     (tmp_path / "two").mkdir()
     other = copy_of(
-        tiny_model_folder, tmp_path / "two", config={"rope_scaling": rope | {"attention_factor": 2.0}}
+        tiny_model_folder,
+        tmp_path / "two",
+        config={"rope_scaling": rope | {"attention_factor": 2.0}},
     )
     with pytest.raises(ConfigError, match="attention_factor"):
         written(other, tmp_path)
