@@ -12,8 +12,8 @@ from finesight.cli import options
 from finesight.cli.errors import reported
 
 if TYPE_CHECKING:
+    from finesight.api.export_formats import ExportOptions
     from finesight.checkpoints.export.formats import Target
-    from finesight.cli.export_formats import ExportOptions
 
 _TARGETS = "hf, gguf, ollama, lora, awq or onnx"
 
@@ -30,65 +30,77 @@ _USED_BY: dict[str, tuple[str, ...]] = {
 """Formats that an option has an effect on."""
 
 
+_ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Checkpoint folder, a name, as of ask --model, or the folder of a training run."
+    ),
+]
+_OutArgument = Annotated[Path, typer.Argument(help="Folder to write.")]
+_To = Annotated[str, typer.Option(help=f"Format: {_TARGETS}.")]
+_Weights = Annotated[
+    str | None,
+    typer.Option(
+        help="gguf, ollama: format of the language model: f16, bf16, q8_0 or q4_0. [default: f16]"
+    ),
+]
+_VisionWeights = Annotated[
+    str | None,
+    typer.Option(
+        help="gguf, ollama: format of the vision tower. [default: bf16 with --weights bf16, else f16]"
+    ),
+]
+_Dtype = Annotated[
+    str | None,
+    typer.Option(
+        help="hf: float32, bfloat16 or float16; by default the checkpoint's, or float32 for packed weights."
+    ),
+]
+_Adapter = Annotated[
+    Path | None,
+    typer.Option(help="LoRA adapter in peft's format to add to the weights.", metavar="DIR"),
+]
+_SeparateAdapter = Annotated[
+    bool,
+    typer.Option(
+        "--separate-adapter",
+        help="hf: write the adapter to OUT/adapter in peft's format, instead of adding it.",
+    ),
+]
+_Base = Annotated[
+    str | None,
+    typer.Option(
+        help="lora: name or folder of the model that peft applies it to; by default MODEL."
+    ),
+]
+_Calibrate = Annotated[
+    Path | None,
+    typer.Option(
+        help="awq: conversations to calibrate with, one JSON object with messages in each line; by default"
+        " text and drawings that come with finesight.",
+        metavar="FILE",
+    ),
+]
+_GroupSize = Annotated[
+    int | None, typer.Option(min=8, help="awq: inputs that share a scale. [default: 128]")
+]
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export in OUT.")]
+
+
 def export(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Checkpoint folder, a name, as of ask --model, or the folder of a training run."
-        ),
-    ],
-    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    model: _ModelArgument,
+    out: _OutArgument,
     *,
-    to: Annotated[str, typer.Option(help=f"Format: {_TARGETS}.")],
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            help="gguf, ollama: format of the language model: f16, bf16, q8_0 or q4_0. [default: f16]"
-        ),
-    ] = None,
-    vision_weights: Annotated[
-        str | None,
-        typer.Option(
-            help="gguf, ollama: format of the vision tower. [default: bf16 with --weights bf16, else f16]"
-        ),
-    ] = None,
-    dtype: Annotated[
-        str | None,
-        typer.Option(
-            help="hf: float32, bfloat16 or float16; by default the checkpoint's, or float32 for packed weights."
-        ),
-    ] = None,
-    adapter: Annotated[
-        Path | None,
-        typer.Option(help="LoRA adapter in peft's format to add to the weights.", metavar="DIR"),
-    ] = None,
-    separate_adapter: Annotated[
-        bool,
-        typer.Option(
-            "--separate-adapter",
-            help="hf: write the adapter to OUT/adapter in peft's format, instead of adding it.",
-        ),
-    ] = False,
-    base: Annotated[
-        str | None,
-        typer.Option(
-            help="lora: name or folder of the model that peft applies it to; by default MODEL."
-        ),
-    ] = None,
-    calibrate: Annotated[
-        Path | None,
-        typer.Option(
-            help="awq: conversations to calibrate with, one JSON object with messages in each line; by default"
-            " text and drawings that come with finesight.",
-            metavar="FILE",
-        ),
-    ] = None,
-    group_size: Annotated[
-        int | None, typer.Option(min=8, help="awq: inputs that share a scale. [default: 128]")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier export in OUT.")
-    ] = False,
+    to: _To,
+    weights: _Weights = None,
+    vision_weights: _VisionWeights = None,
+    dtype: _Dtype = None,
+    adapter: _Adapter = None,
+    separate_adapter: _SeparateAdapter = False,
+    base: _Base = None,
+    calibrate: _Calibrate = None,
+    group_size: _GroupSize = None,
+    overwrite: _Overwrite = False,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -97,7 +109,7 @@ def export(
     OUT appears when it is complete. Each file is printed with its size.
     """
     with reported(debug=debug):
-        from finesight.cli.export_formats import ExportOptions
+        from finesight.api.export_formats import ExportOptions
 
         _export(
             model,
@@ -119,10 +131,10 @@ def export(
 
 def _export(model: str, out: Path, to: str, chosen: ExportOptions, *, overwrite: bool) -> None:
     from finesight import files
+    from finesight.api.export_formats import WRITERS, Job
+    from finesight.api.export_source import source_folder
     from finesight.checkpoints.export.folder import folder_sizes
     from finesight.checkpoints.export.formats import check_target, write_receipt
-    from finesight.cli.export_formats import WRITERS, Job
-    from finesight.cli.export_source import source_folder
     from finesight.cli.output import check_writable
     from finesight.cli.progress import StageProgress
     from finesight.errors import WeightsError
@@ -135,7 +147,7 @@ def _export(model: str, out: Path, to: str, chosen: ExportOptions, *, overwrite:
     with StageProgress() as progress, files.whole_folder(out, error=WeightsError) as draft:
         job = Job(model=model, folder=folder, draft=draft, options=chosen, on_stage=progress)
         notes = WRITERS[target](job)
-        write_receipt(draft, target, model, **_given(chosen))
+        write_receipt(draft, target, model, _given(chosen))
     total = 0
     for name, size in folder_sizes(out):
         typer.echo(f"{size:>15,d}  {out / name}")

@@ -180,7 +180,7 @@ def gguf_names(weights: GgufWeights, vision_weights: GgufWeights) -> tuple[str, 
     return LANGUAGE_FILE.format(weights.upper()), VISION_FILE.format(vision_weights.upper())
 
 
-def write_receipt(draft: Path, target: Target, name: str, **values: Any) -> None:
+def write_receipt(draft: Path, target: Target, name: str, values: Mapping[str, Any]) -> None:
     """Write what an export is, with the options that it was made with."""
     (draft / RECEIPT).write_text(
         json.dumps({"format": target, "model": name, **values}, indent=2) + "\n", encoding="utf-8"

@@ -128,6 +128,6 @@ def test_a_written_folder_is_a_model_with_the_reported_divergence(
 
 
 def test_a_group_size_that_does_not_divide_is_refused(outlying):
-    with pytest.raises(ConfigError, match="hidden size 64.*128") as caught:
+    with pytest.raises(ConfigError, match=r"hidden size 64.*128") as caught:
         check_group_size(outlying, 128)
     assert "--group-size 64" in caught.value.hint

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 from finesight.api.checkpoints import read_generation_defaults
+from finesight.api.export_source import open_source
 from finesight.api.network import checked_dtype
 from finesight.checkpoints.export import formats
 from finesight.checkpoints.export.formats import ExportSource, OnStage, Target
 from finesight.checkpoints.export.gguf_file import GgufWeights, checked_gguf_weights
 from finesight.checkpoints.export.gguf_model import token_limits
 from finesight.checkpoints.export.plain import without_adapters
-from finesight.cli.export_source import open_source
 from finesight.errors import ConfigError
 from finesight.model.lora import lora_layers
 
@@ -125,8 +125,8 @@ def _ollama(job: Job) -> list[str]:
 
 
 def _awq(job: Job) -> list[str]:
+    from finesight.api.export_calibration import calibration_batches
     from finesight.checkpoints.export.awq import GROUP_SIZE, write_awq
-    from finesight.cli.export_calibration import calibration_batches
 
     source = job.source()
     size = job.options.group_size or GROUP_SIZE
