@@ -143,7 +143,15 @@ $(STAMPS)/harnesses: $(STAMPS)/torchvision scripts/harness-venv.sh
 	scripts/harness-venv.sh $(BIN)/python
 	touch $@
 
-interop: setup-test $(STAMPS)/harnesses  ## compare with other engines and harnesses, each in a separate environment
+$(STAMPS)/llama-cpp: $(STAMPS)/venv scripts/llama-cpp.sh
+	scripts/llama-cpp.sh $(BIN)/python
+	touch $@
+
+$(STAMPS)/vllm: $(STAMPS)/venv scripts/vllm-venv.sh
+	scripts/vllm-venv.sh $(BIN)/python
+	touch $@
+
+interop: setup-test $(STAMPS)/harnesses $(STAMPS)/llama-cpp $(STAMPS)/vllm  ## compare with other engines and harnesses, each in a separate environment
 	$(PYTEST) -m interop --durations=0
 
 fuzz: setup-test  ## run the property tests with many more examples

@@ -13,6 +13,14 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+
+from finesight.checkpoints.adapters import save_adapter
+from finesight.checkpoints.export.plain import plain_model
+from finesight.model.lora import add_lora
+from finesight.model.weights import load_model
+from finesight.train import export as exporting
+from finesight.train.checkpoint import TrainState, save_checkpoint
 
 SMALL_LIMIT = 100_000
 """Bytes of a file in the test of a full disk: less than the weights, more than the small files."""
@@ -45,6 +53,7 @@ def sizes_in(out: str) -> dict[str, int]:
             {"model-BF16.gguf", "mmproj-BF16.gguf", "Modelfile"},
         ),
         (("--to", "awq", "--group-size", "32"), {"config.json", "model.safetensors"}),
+        (("--to", "onnx"), {"vision.onnx", "tower_inputs.py", "preprocessor_config.json"}),
     ],
 )
 def test_every_file_is_printed_with_its_size(export, words, names):
@@ -181,3 +190,80 @@ def test_a_killed_export_leaves_only_a_draft_that_the_next_one_removes(
     assert not out.exists()
     assert export(out, "--to", "gguf").code == 0
     assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+@pytest.fixture
+def adapter(tiny_model_folder, tmp_path):
+    """An adapter in peft's format."""
+    model = load_model(tiny_model_folder)
+    add_lora(model, ["model.layers.*.v_proj"], rank=2, alpha=4, seed=0)
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if "lora_B" in name:
+                value.normal_(0, 0.5, generator=torch.Generator().manual_seed(1))
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    save_adapter(model, folder, base="toy")
+    return folder
+
+
+def test_an_adapter_is_merged_kept_apart_or_written_alone(export, adapter, tiny_model_folder):
+    name = "model.layers.0.self_attn.v_proj.weight"
+    original = load_model(tiny_model_folder).state_dict()[name]
+    assert export("merged", "--to", "hf", "--adapter", adapter).code == 0
+    assert not torch.equal(load_model("merged").state_dict()[name], original)
+    assert export("apart", "--to", "hf", "--adapter", adapter, "--separate-adapter").code == 0
+    assert torch.equal(load_model("apart").state_dict()[name], original)
+    assert export("alone", "--to", "lora", "--adapter", adapter, "--base", "some/model").code == 0
+    found = [
+        json.loads(Path(each, "adapter_config.json").read_text())
+        for each in ("apart/adapter", "alone")
+    ]
+    assert [each["base_model_name_or_path"] for each in found] == [
+        tiny_model_folder.name,
+        "some/model",
+    ]
+    weights = [
+        Path(each, "adapter_model.safetensors").read_bytes() for each in ("apart/adapter", "alone")
+    ]
+    assert weights[0] == weights[1] == (adapter / "adapter_model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("has_lora", [True, False])
+def test_a_run_is_exported_with_its_averaged_weights(finesight, tiny_model_folder, has_lora):
+    """As `finesight train --export` writes them, or with the adapters apart."""
+    model = load_model(tiny_model_folder)
+    lora = {"targets": ["model.layers.*.v_proj"], "rank": 2, "alpha": 4.0}
+    if has_lora:
+        add_lora(model, lora["targets"], rank=2, alpha=4.0, seed=3)
+    state = TrainState(step=1, cursor={}, samples=1, average_updates=1, seconds=1.0)
+    weights = {f"model.{name}": value.detach() + 0.125 for name, value in model.named_parameters()}
+    save_checkpoint(Path("run/checkpoints"), state, {"average": weights}, keep=1)
+    recipe = f'[model]\nfolder = "{tiny_model_folder}"\n'
+    if has_lora:
+        recipe += f"[lora]\ntargets = {lora['targets']}\nrank = 2\nalpha = 4.0\n"
+    Path("run/config.toml").write_text(recipe)
+    done = finesight("export", "run", "out", "--to", "hf")
+    assert done.code == 0, done.err
+    exporting.export(Path("run"), tiny_model_folder, Path("theirs"))
+    ours, theirs = (load_model(each).state_dict() for each in ("out", "theirs"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    apart = finesight("export", "run", "apart", "--to", "hf", "--separate-adapter")
+    assert apart.code == (0 if has_lora else 2)
+    if has_lora:
+        merged = plain_model(Path("apart"), adapter=Path("apart/adapter")).state_dict()
+        name = "model.layers.1.self_attn.v_proj.weight"
+        torch.testing.assert_close(merged[name], ours[name], atol=0.02, rtol=0.02)
+        assert finesight("export", "run", "lora", "--to", "lora").code == 0
+    both = finesight("export", "run", "two", "--to", "gguf", "--adapter", "x")
+    assert (both.code, "has its own adapters" in both.err) == (2, True)
+
+
+def test_a_run_whose_model_is_gone_is_named(finesight):
+    Path("run/checkpoints").mkdir(parents=True)
+    Path("run/config.toml").write_text('[model]\nfolder = "gone"\n')
+    done = finesight("export", "run", "out", "--to", "hf")
+    assert (done.code, "model.folder gone has no config.json" in done.err) == (2, True)
+    Path("run/config.toml").write_text("[data]\n")
+    done = finesight("export", "run", "out", "--to", "hf")
+    assert (done.code, "has no model.folder" in done.err) == (2, True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""llama.cpp's server with GGUF files of ours, and drawn pictures that both sides answer about."""
+"""Drawn pictures that another program and we answer about, and llama.cpp's server with GGUF files of ours."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw
 
 from finesight.api.model import Model, load
 from finesight.batch import pack
-from finesight.conversation import Conversation, ImagePart, Message, TextPart
+from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
 from finesight.text.chat_template import ControlToken, TextSegment, VisionSlot, render
 
 SERVER = Path(__file__).parents[2] / ".llama/build/bin/llama-server"
+
+FRAMES_PER_SECOND = 2.0
 
 CELL = 28
 """Side in pixels of a visual token."""
@@ -48,32 +52,56 @@ _START_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Question:
+    """About a picture, or about a video of these frames at two a second.
+
+    Attributes:
+        picture: the picture, or the first frame.
+        text: what is asked.
+        frames: uint8[F, H, W, 3] of a video; None of a picture.
+    """
+
     picture: Image.Image
     text: str
+    frames: npt.NDArray[np.uint8] | None = None
 
     @property
     def conversation(self) -> Conversation:
         """With the picture in the size that was drawn."""
+        if self.frames is not None:
+            video = VideoPart(source=self.frames, fps=FRAMES_PER_SECOND)
+            return Conversation((Message("user", (video, TextPart(self.text))),))
         width, height = self.picture.size
         area = width * height
         part = ImagePart(source=self.picture, min_pixels=area, max_pixels=area)
         return Conversation((Message("user", (part, TextPart(self.text))),))
 
 
-def drawn_questions(count: int, *, seed: int = 0) -> list[Question]:
+def drawn_questions(count: int, *, seed: int = 0, most_tokens: int = MOST_TOKENS) -> list[Question]:
     """Pictures with sides that are multiples of 28, from the smallest to the largest, each with a question."""
     chance = random.Random(seed)
     found = []
     for index in range(count):
-        tokens = LEAST_TOKENS * (MOST_TOKENS / LEAST_TOKENS) ** (index / max(count - 1, 1))
+        tokens = LEAST_TOKENS * (most_tokens / LEAST_TOKENS) ** (index / max(count - 1, 1))
         columns = max(3, min(48, round(tokens**0.5 * chance.uniform(0.7, 1.4))))
         rows = max(3, round(tokens / columns))
-        while rows * columns > MOST_TOKENS:
+        while rows * columns > most_tokens:
             rows -= 1
         while rows * columns < LEAST_TOKENS:
             rows += 1
         size = columns * CELL, rows * CELL
         found.append(Question(_drawing(size, chance), _QUESTIONS[index % len(_QUESTIONS)]))
+    return found
+
+
+def drawn_videos(count: int, *, seed: int = 1) -> list[Question]:
+    """Videos of 4 to 8 frames, small enough that no processor scales them."""
+    chance = random.Random(seed)
+    found = []
+    for index in range(count):
+        size = CELL * chance.randint(3, 4), CELL * chance.randint(3, 4)
+        frames = [_drawing(size, chance) for _ in range(2 * chance.randint(2, 4))]
+        text = _QUESTIONS[index % len(_QUESTIONS)]
+        found.append(Question(frames[0], text, np.stack([np.asarray(each) for each in frames])))
     return found
 
 
@@ -170,10 +198,10 @@ def _marker(server: LlamaServer, process: subprocess.Popen[bytes], log: Path) ->
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of llama.cpp's greedy answers with ours.
+    """Of another program's greedy answers with ours.
 
     Attributes:
-        positions: tokens of llama.cpp's answers.
+        positions: tokens of its answers.
         same_positions: those that we choose, too, after the same tokens.
         answers: number of answers.
         same_answers: those that are wholly the same, the end included.
@@ -193,15 +221,25 @@ class Agreement:
 
 
 @torch.inference_mode()
-def agreement(folder: Path, server: LlamaServer, questions: list[Question], most: int) -> Agreement:
-    """Compare greedy answers: ours in float32, teacher-forced on llama.cpp's."""
+def agreement(
+    folder: Path, questions: Sequence[Question], answers: Sequence[Sequence[int]], most: int
+) -> Agreement:
+    """Compare greedy answers of another program with ours in float32, teacher-forced on theirs.
+
+    Args:
+        folder: our model.
+        questions: what was asked.
+        answers: token ids of the other program, for each question.
+        most: tokens after which it was stopped.
+    """
     model = load(str(folder), dtype="float32")
     ends = {*model.generation.eos_ids, model.processor.tokenizer.special_id("<|im_end|>")}
     counts = [0, 0, 0, 0]
-    for question in questions:
-        theirs = server.tokens(question, most)
+    for question, theirs in zip(questions, answers, strict=True):
         ours = _forced(model, question, theirs)
-        whole = theirs if len(theirs) == most or theirs[-1] in ends else [*theirs, None]
+        # An answer that ended without its end token ends where we must end, too.
+        is_cut = len(theirs) == most or theirs[-1] in ends
+        whole = [*theirs] if is_cut else [*theirs, None]
         same = [a == b or (b is None and a in ends) for a, b in zip(ours, whole, strict=False)]
         counts[0] += len(same)
         counts[1] += sum(same)
@@ -210,15 +248,13 @@ def agreement(folder: Path, server: LlamaServer, questions: list[Question], most
     return Agreement(*counts)
 
 
-def _forced(model: Model, question: Question, answer: list[int]) -> list[int]:
+def _forced(model: Model, question: Question, answer: Sequence[int]) -> list[int]:
     """Our most likely token after the prompt, and after each token of an answer."""
     sample = model.processor.encode(question.conversation)
-    from dataclasses import replace
-
     more = torch.arange(len(answer)) + sample.input_ids.numel() + sample.rope_delta
     longer = replace(
         sample,
-        input_ids=torch.cat([sample.input_ids, torch.tensor(answer)]),
+        input_ids=torch.cat([sample.input_ids, torch.tensor([*answer])]),
         labels=torch.full((len(sample.labels) + len(answer),), -100),
         position_ids=torch.cat([sample.position_ids, more.expand(3, -1)], dim=1),
     )
