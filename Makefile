@@ -147,7 +147,15 @@ $(STAMPS)/ray: $(STAMPS)/package scripts/ray-venv.sh
 	scripts/ray-venv.sh $(BIN)/python
 	touch $@
 
-interop: setup-test $(STAMPS)/harnesses $(STAMPS)/ray  ## compare with other engines and harnesses, each in a separate environment
+$(STAMPS)/llama-cpp: $(STAMPS)/venv scripts/llama-cpp.sh
+	scripts/llama-cpp.sh $(BIN)/python
+	touch $@
+
+$(STAMPS)/vllm: $(STAMPS)/venv scripts/vllm-venv.sh
+	scripts/vllm-venv.sh $(BIN)/python
+	touch $@
+
+interop: setup-test $(STAMPS)/harnesses $(STAMPS)/ray $(STAMPS)/llama-cpp $(STAMPS)/vllm  ## compare with other engines and harnesses, each in a separate environment
 	$(PYTEST) -m interop --durations=0
 
 fuzz: setup-test  ## run the property tests with many more examples

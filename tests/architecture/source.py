@@ -12,7 +12,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "finesight"
-IGNORED_FOLDERS = frozenset({".git", ".harnesses", "runs", "build", "dist", "node_modules"})
+IGNORED_FOLDERS = frozenset(
+    {".git", ".harnesses", ".llama", "runs", "build", "dist", "node_modules"}
+)
 PROGRAMS = ("scripts", "examples", "benchmarks")
 
 

@@ -23,60 +23,10 @@ from transformers.vision_utils import (
     get_vision_window_index,
 )
 
+from finesight.checkpoints.export import folder
 from tests.support.drawn_cases import DrawnCase
 
-CHAT_TEMPLATE = """\
-{%- set seen = namespace(images=0, videos=0) -%}
-{%- macro content_of(message) -%}
-  {%- if message.content is string -%}{{- message.content -}}
-  {%- elif message.content -%}
-    {%- for part in message.content -%}
-      {%- if part.type == 'image' or 'image' in part or 'image_url' in part -%}
-        {%- set seen.images = seen.images + 1 -%}
-        {%- if add_vision_id -%}{{- 'Picture ' ~ seen.images ~ ': ' -}}{%- endif -%}
-        {{- '<|vision_start|><|image_pad|><|vision_end|>' -}}
-      {%- elif part.type == 'video' or 'video' in part -%}
-        {%- set seen.videos = seen.videos + 1 -%}
-        {%- if add_vision_id -%}{{- 'Video ' ~ seen.videos ~ ': ' -}}{%- endif -%}
-        {{- '<|vision_start|><|video_pad|><|vision_end|>' -}}
-      {%- elif 'text' in part -%}{{- part.text -}}{%- endif -%}
-    {%- endfor -%}
-  {%- endif -%}
-{%- endmacro -%}
-{%- set ns = namespace(rest=messages) -%}
-{{- '<|im_start|>system\n' -}}
-{%- if messages[0].role == 'system' -%}
-  {%- set ns.rest = messages[1:] -%}{{- content_of(messages[0]) -}}
-{%- else -%}{{- 'You are a helpful assistant.' -}}{%- endif -%}
-{%- if tools -%}
-  {{- '\n\n# Tools\n\nYou may call one or more functions to assist with the user query.' -}}
-  {{- '\n\nYou are provided with function signatures within <tools></tools> XML tags:\n<tools>' -}}
-  {%- for tool in tools -%}{{- '\n' ~ (tool | tojson) -}}{%- endfor -%}
-  {{- '\n</tools>\n\nFor each function call, return a json object with function name and ' -}}
-  {{- 'arguments within <tool_call></tool_call> XML tags:\n<tool_call>\n' -}}
-  {{- '{"name": <function-name>, "arguments": <args-json-object>}\n</tool_call>' -}}
-{%- endif -%}
-{{- '<|im_end|>\n' -}}
-{%- for message in ns.rest -%}
-  {%- if message.role == 'tool' -%}
-    {%- if loop.first or loop.previtem.role != 'tool' -%}{{- '<|im_start|>user' -}}{%- endif -%}
-    {{- '\n<tool_response>\n' ~ content_of(message) ~ '\n</tool_response>' -}}
-    {%- if loop.last or loop.nextitem.role != 'tool' -%}{{- '<|im_end|>\n' -}}{%- endif -%}
-  {%- else -%}
-    {{- '<|im_start|>' ~ message.role -}}
-    {%- if message.content or not message.tool_calls -%}
-      {{- '\n' ~ content_of(message) -}}
-    {%- endif -%}
-    {%- for call in message.tool_calls or [] -%}
-      {%- set call = call.function or call -%}
-      {{- '\n<tool_call>\n{"name": "' ~ call.name ~ '", "arguments": ' -}}
-      {{- (call.arguments | tojson) ~ '}\n</tool_call>' -}}
-    {%- endfor -%}
-    {{- '<|im_end|>\n' -}}
-  {%- endif -%}
-{%- endfor -%}
-{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}{%- endif -%}
-"""
+CHAT_TEMPLATE = folder.CHAT_TEMPLATE.read_text(encoding="utf-8")
 
 
 def reference_config(**vision: object) -> Qwen2_5_VLConfig:

@@ -173,10 +173,10 @@ class GgufDecoder:
                 tokens.
         """
         kind, pre = self._value("tokenizer.ggml.model"), str(self._value("tokenizer.ggml.pre"))
-        if kind != "gpt2" or pre not in _PRE_TOKENIZERS:
+        if kind != "gpt2" or pre not in PRE_TOKENIZERS:
             raise ConfigError(
                 f"{self.path} has a tokenizer of kind {kind!r} with the pre-tokenizer {pre!r}",
-                hint=f"byte-level BPE (gpt2) with one of {', '.join(_PRE_TOKENIZERS)} can be read",
+                hint=f"byte-level BPE (gpt2) with one of {', '.join(PRE_TOKENIZERS)} can be read",
             )
         texts, types = self._tokens()
         added = {
@@ -191,7 +191,7 @@ class GgufDecoder:
             raise ConfigError(
                 f"the merges in {self.path} do not fit its tokens: {error}", hint=_INCOMPLETE
             ) from error
-        normalizer, backend.pre_tokenizer = _PRE_TOKENIZERS[pre]()
+        normalizer, backend.pre_tokenizer = PRE_TOKENIZERS[pre]()
         if normalizer is not None:
             backend.normalizer = normalizer
         backend.decoder = decoders.ByteLevel()
@@ -356,6 +356,7 @@ def _qwen2() -> tuple[normalizers.Normalizer, pre_tokenizers.PreTokenizer]:
     return normalizers.NFC(), pre_tokenizers.Sequence([words, letters])
 
 
-_PRE_TOKENIZERS: dict[
+PRE_TOKENIZERS: dict[
     str, Callable[[], tuple[normalizers.Normalizer | None, pre_tokenizers.PreTokenizer]]
 ] = {"smollm": _smollm, "qwen2": _qwen2}
+"""Normaliser and pre-tokenizer of byte-level vocabularies, by their names in GGUF files."""

@@ -19,6 +19,7 @@ from finesight.cli import (
     chat,
     data,
     doctor,
+    export,
     import_decoder,
     locate,
     plan,
@@ -62,6 +63,7 @@ def build() -> typer.Typer:
         ("train", train.train),
         ("import", import_decoder.import_decoder),
         ("quantize", quantize.quantize),
+        ("export", export.export),
         ("doctor", doctor.doctor),
     ):
         app.command(name)(handler)
