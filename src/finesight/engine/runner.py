@@ -23,6 +23,7 @@ from finesight.engine.scheduler import Chunk
 from finesight.engine.sequence import Sequence
 from finesight.engine.vision import visual_tokens
 from finesight.errors import PromptTooLong
+from finesight.model.adapters import Adapters
 from finesight.model.cache import KVCache
 from finesight.model.vl import VisionLanguageModel
 
@@ -35,6 +36,7 @@ class Runner:
         kv: the KV cache of its sequences.
         features: visual tokens of recent media.
         on_stage: progress callback.
+        adapters: of the network.
     """
 
     def __init__(
@@ -43,9 +45,11 @@ class Runner:
         kv: KVCache,
         features: FeatureCache,
         on_stage: OnStage,
+        *,
+        adapters: Adapters,
     ) -> None:
         self._model, self._kv, self._features = model, kv, features
-        self._on_stage = on_stage
+        self._on_stage, self._adapters = on_stage, adapters
 
     @torch.inference_mode()
     def step(self, chunks: SequenceOf[Chunk]) -> Tensor:
@@ -65,18 +69,22 @@ class Runner:
             self._report(chunk.sequence, chunk.start)
         batch = self._batch(chunks)
         visual = [each for each in embeds if each is not None]
-        hidden = self._model(
-            batch.to(self._model.device),
-            vision_embeds=torch.cat(visual) if visual else None,
-            kv=self._kv,
-        )
+        parts = [(chunk.sequence.adapter_name, chunk.num_tokens) for chunk in chunks]
+        with self._adapters.applied(parts):
+            hidden = self._model(
+                batch.to(self._model.device),
+                vision_embeds=torch.cat(visual) if visual else None,
+                kv=self._kv,
+            )
         ends = accumulate(chunk.num_tokens for chunk in chunks)
         rows = [
             row
             for chunk, end in zip(chunks, ends, strict=True)
             for row in range(end - chunk.num_logits, end)
         ]
-        logits: Tensor = self._model.logits(hidden[rows])
+        parts = [(chunk.sequence.adapter_name, chunk.num_logits) for chunk in chunks]
+        with self._adapters.applied(parts):
+            logits: Tensor = self._model.logits(hidden[rows])
         for chunk in prompts:
             self._report(chunk.sequence, chunk.end)
         return logits
@@ -135,10 +143,14 @@ class Runner:
         done = sum(each.num_visual_tokens for each in sequence.sample.vision[:index])
         self._on_stage("vision", done, total)
         width = self._model.config.text.hidden_size
-        features = self._features.get(item.digest, (item.num_visual_tokens, width))
+        adapter, key = sequence.adapter, item.digest
+        if adapter is not None and adapter.changes_tower:
+            key = f"{key}-{adapter.digest}"
+        features = self._features.get(key, (item.num_visual_tokens, width))
         if features is None:
-            features = visual_tokens(self._model, item)
-            self._features.put(item.digest, features)
+            with self._adapters.applied([(sequence.adapter_name, item.num_visual_tokens)]):
+                features = visual_tokens(self._model, item)
+            self._features.put(key, features)
         self._on_stage("vision", done + item.num_visual_tokens, total)
         return features.to(self._model.device)
 

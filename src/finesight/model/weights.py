@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
@@ -103,6 +103,22 @@ def load_model(
     if quantisation is not None:
         _say_dequantised(folder, len(quantised), quantisation, target)
     return model.eval()
+
+
+def linear_shapes(folder: Path) -> dict[str, tuple[int, int]]:
+    """Outputs and inputs of the linear layers of a checkpoint folder and of its output head, by name.
+
+    Raises:
+        FinesightError: as `load_model`, for `config.json`.
+    """
+    model, _ = _empty_model(folder, "sdpa")
+    shapes = {
+        name: (one.out_features, one.in_features)
+        for name, one in model.named_modules()
+        if isinstance(one, nn.Linear)
+    }
+    text = model.config.text
+    return {**shapes, "lm_head": (text.vocab_size, text.hidden_size)}
 
 
 def stored_blocks(folder: Path) -> Iterator[tuple[str, Blocks]]:
