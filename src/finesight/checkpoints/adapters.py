@@ -214,9 +214,7 @@ def _check_complete(
         raise WeightsError(f"{folder / WEIGHTS} has no adapter of {some_of(lost)}", hint=_HINT)
 
 
-def _check_shape(
-    module: str, first: Tensor, second: Tensor, shape: tuple[int, ...] | None
-) -> None:
+def _check_shape(module: str, first: Tensor, second: Tensor, shape: tuple[int, ...] | None) -> None:
     if shape is None or shape != (second.shape[0], first.shape[1]):
         raise WeightsError(
             f"the adapter of {module} has matrices of shapes {tuple(first.shape)} and {tuple(second.shape)}; "

@@ -17,6 +17,7 @@ def ask(
     question: Annotated[str, typer.Argument(help="Question or instruction.")],
     *,
     model: options.ModelName = options.DEFAULT_MODEL,
+    adapters: options.Adapters = None,
     image: options.Images = None,
     video: options.Videos = None,
     pdf: options.Pdfs = None,
@@ -68,5 +69,8 @@ def ask(
         parts = options.media_of(context, image, video, pdf, pages)
         conversation = conversation_from(question, parts, given)
         run(
-            ModelChoice(model, device, dtype, weights, draft_tokens), [conversation], given, outputs
+            ModelChoice(model, device, dtype, weights, draft_tokens, tuple(adapters or ())),
+            [conversation],
+            given,
+            outputs,
         )

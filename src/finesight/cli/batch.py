@@ -36,6 +36,7 @@ def batch(
     ],
     *,
     model: options.ModelName = options.DEFAULT_MODEL,
+    adapters: options.Adapters = None,
     served_model_name: Annotated[
         str | None,
         typer.Option(
@@ -65,17 +66,23 @@ def batch(
 ) -> None:
     """Answer a file of requests in the OpenAI batch format; after a crash, run the same command again.
 
+    An adapter answers the requests that have its name as their model.
+
     Items that the output already contains are not asked again. The exit code is 1 if an item has an error.
     """
     with reported(debug=debug):
         _check_input(source)
         check_writable(target, is_folder=False)
+        from finesight.api.adapters import adapter_folders
         from finesight.api.batch import Batch
 
         # Both files are checked before the model is opened.
         names = [served_model_name] if served_model_name else [model, Path(model).name]
-        with Batch(source, target, names=names, retry_errors=retry_errors) as checked:
-            choice = ModelChoice(model, device, dtype, weights, draft_tokens)
+        folders = adapter_folders(adapters)
+        with Batch(
+            source, target, names=names, adapters=folders, retry_errors=retry_errors
+        ) as checked:
+            choice = ModelChoice(model, device, dtype, weights, draft_tokens, tuple(adapters or ()))
             opened = _opened(choice, concurrency, deterministic=deterministic)
             counts, seconds = _run(checked, opened)
         if as_json:
@@ -99,6 +106,7 @@ def _check_input(source: Path) -> None:
 
 def _opened(choice: ModelChoice, concurrency: int, *, deterministic: bool) -> Model:
     """The model, which shows progress while its weights are loaded."""
+    from finesight.api.adapters import adapter_folders
     from finesight.api.checkpoints import find_checkpoint
     from finesight.api.model import open_model
     from finesight.api.network import checked_weights
@@ -119,6 +127,7 @@ def _opened(choice: ModelChoice, concurrency: int, *, deterministic: bool) -> Mo
         device=choice.device,
         dtype=choice.dtype,
         weights=checked_weights(choice.weights),
+        adapters=adapter_folders(choice.adapters),
         engine=EngineOptions(
             max_sequences=concurrency,
             max_step_tokens=max(2048, concurrency),

@@ -37,6 +37,7 @@ def locate(
         bool, typer.Option("--all", help='Ask for every instance of the phrase: "red square".')
     ] = False,
     model: options.ModelName = options.DEFAULT_MODEL,
+    adapters: options.Adapters = None,
     as_json: options.AsJson = False,
     save_overlay: options.SaveOverlay = None,
     report: options.Report = None,
@@ -67,4 +68,9 @@ def locate(
         question = locate_question(phrase, shape, all_=every)
         parts = options.media_of(context, image, pages=pages)
         conversations = [conversation_from(question, [part], given) for part in parts]
-        run(ModelChoice(model, device, dtype, weights), conversations, given, outputs)
+        run(
+            ModelChoice(model, device, dtype, weights, adapters=tuple(adapters or ())),
+            conversations,
+            given,
+            outputs,
+        )

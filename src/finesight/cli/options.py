@@ -75,6 +75,14 @@ ModelName = Annotated[
         help="Model: tiny (embedded), a checkpoint folder, or a name such as Qwen/Qwen2.5-VL-3B-Instruct.",
     ),
 ]
+Adapters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adapter",
+        help="Folder of a LoRA adapter in the format of peft; NAME=FOLDER gives it a name. Repeatable.",
+        metavar="FOLDER",
+    ),
+]
 Device = Annotated[
     str, typer.Option(help="Device: cpu, cuda, cuda:1; auto uses cuda if available.")
 ]

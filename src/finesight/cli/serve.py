@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +33,15 @@ def serve(
             " first is loaded at once, others at their first use.",
             metavar="MODEL",
             show_default=options.DEFAULT_MODEL,
+        ),
+    ] = None,
+    adapters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--adapter",
+            help="Folder of a LoRA adapter of the first model, in the format of peft; NAME=FOLDER gives it a name."
+            " Requests name it as their model. Repeatable.",
+            metavar="FOLDER",
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all.")] = "127.0.0.1",
@@ -97,7 +107,9 @@ def serve(
         if new_key is not None:
             _print_key(new_key)
             return
+        from finesight.api.adapters import adapter_folders
         from finesight.engine.options import EngineOptions
+        from finesight.server.models import adapter_offers
         from finesight.server.settings import ServerSettings
 
         settings = ServerSettings(
@@ -119,7 +131,11 @@ def serve(
             draft_tokens=draft_tokens,
         )
         names = model or [options.DEFAULT_MODEL]
-        offers = [_offer(name, settings, engine, (device, dtype, weights)) for name in names]
+        choice = (device, dtype, weights)
+        folders = adapter_folders(adapters)
+        offers = [_offer(names[0], settings, engine, choice, folders)]
+        offers += adapter_offers(offers[0], folders)
+        offers += [_offer(name, settings, engine, choice, {}) for name in names[1:]]
         _run(offers, settings, host, port)
 
 
@@ -137,6 +153,7 @@ def _offer(
     settings: ServerSettings,
     engine: EngineOptions,
     choice: tuple[str, str | None, str | None],
+    adapters: Mapping[str, Path],
 ) -> Offer:
     """A model that is loaded when it is needed; its name and folder are checked now."""
     from finesight.api.checkpoints import find_checkpoint
@@ -158,6 +175,7 @@ def _offer(
                 device=device,
                 dtype=dtype,
                 weights=checked_weights(weights),
+                adapters=adapters,
                 engine=engine,
                 fetch_policy=fetch_policy(settings.hosts),
                 on_stage=lambda stage, done, total: (

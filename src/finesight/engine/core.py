@@ -139,9 +139,10 @@ class Core:
             for chunk in chunks:
                 yield from self._computed([chunk])
             return
-        if sum(chunk.num_tokens for chunk in chunks) > MOST_MIXED_ROWS and len(
-            groups := _by_adapter(chunks)
-        ) > 1:
+        if (
+            sum(chunk.num_tokens for chunk in chunks) > MOST_MIXED_ROWS
+            and len(groups := _by_adapter(chunks)) > 1
+        ):
             for group in groups:
                 yield from self._computed(group)
             return

@@ -11,7 +11,7 @@ Source: Chen et al. 2023 (arXiv 2310.18547), Sheng et al. 2023 (arXiv 2311.03285
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from finesight.errors import ConfigError, LayoutError
 from finesight.inputs import shown
 
-__all__ = ["MOST_MIXED_ROWS", "Adapter", "Adapters"]
+__all__ = ["MOST_MIXED_ROWS", "Adapter", "Adapters", "check_adapter"]
 
 MOST_MIXED_ROWS = 1024
 """Most rows of a pass with several adapters: the feed-forward splits longer passes, and rows would be confused."""
@@ -76,26 +76,14 @@ class Adapters:
         for layer in {layer for each in adapters for layer in each.matrices}:
             model.get_submodule(layer).register_forward_hook(partial(self._changed, layer))
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the adapters."""
-        return tuple(self._known)
-
     def find(self, name: str | None) -> Adapter | None:
         """The adapter of a request; None is the network alone.
 
         Raises:
             ConfigError: there is no such adapter.
         """
-        if name is None:
-            return None
-        if not isinstance(name, str) or name not in self._known:
-            there = f"there are {', '.join(self._known)}" if self._known else "none is loaded"
-            raise ConfigError(
-                f"there is no adapter {shown(name)}",
-                hint=f"{there}; load it with adapters= or --adapter",
-            )
-        return self._known[name]
+        check_adapter(name, self._known)
+        return None if name is None else self._known[name]
 
     @contextmanager
     def applied(self, parts: Sequence[tuple[str | None, int]]) -> Iterator[None]:
@@ -152,6 +140,16 @@ class Adapters:
                 )
             out = out.index_add(0, rows, states[rows] @ first.T @ second.T)
         return out
+
+
+def check_adapter(name: str | None, known: Collection[str]) -> None:
+    """Raise `ConfigError` unless a name is that of a known adapter, or None."""
+    if name is None or (isinstance(name, str) and name in known):
+        return
+    there = f"there are {', '.join(known)}" if known else "none is loaded"
+    raise ConfigError(
+        f"there is no adapter {shown(name)}", hint=f"{there}; load it with adapters= or --adapter"
+    )
 
 
 def _rows_by_name(parts: Sequence[tuple[str | None, int]]) -> dict[str | None, Tensor]:

@@ -185,7 +185,9 @@ def test_keys_that_match_no_layer(tiny_model_folder, folder) -> None:
     }
     save_file(tensors, folder / WEIGHTS)
     change_config(folder, target_modules=["q_proj"])
-    with pytest.raises(WeightsError, match=r"adapter of model\.layers\.0\.mlp\.fc1 .* no such layer"):
+    with pytest.raises(
+        WeightsError, match=r"adapter of model\.layers\.0\.mlp\.fc1 .* no such layer"
+    ):
         load_adapters({"a": folder}, tiny_model_folder)
 
 

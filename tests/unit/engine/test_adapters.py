@@ -89,7 +89,9 @@ def assert_equal(found, wanted, tolerance=1e-5):
 def alone(base, folders, asked):
     """Replies of models into which the adapters were merged, one request at a time."""
     engines = {name: merged_engine(base, folders.get(name)) for name in NAMES}
-    found = [engines[each.adapter].respond([each.conversation], SAMPLING)[0] for each in requests(asked)]
+    found = [
+        engines[each.adapter].respond([each.conversation], SAMPLING)[0] for each in requests(asked)
+    ]
     texts = {tuple(each.token_ids) for each in found}
     assert len(texts) == len(found)  # every adapter changes every answer
     return found
