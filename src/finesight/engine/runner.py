@@ -36,7 +36,7 @@ class Runner:
         kv: the KV cache of its sequences.
         features: visual tokens of recent media.
         on_stage: progress callback.
-        adapters: of the network.
+        adapters: of the network; None has none.
     """
 
     def __init__(
@@ -46,10 +46,11 @@ class Runner:
         features: FeatureCache,
         on_stage: OnStage,
         *,
-        adapters: Adapters,
+        adapters: Adapters | None = None,
     ) -> None:
         self._model, self._kv, self._features = model, kv, features
-        self._on_stage, self._adapters = on_stage, adapters
+        self._on_stage = on_stage
+        self._adapters = Adapters(model) if adapters is None else adapters
 
     @torch.inference_mode()
     def step(self, chunks: SequenceOf[Chunk]) -> Tensor:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +284,46 @@ def save_model(
     for stale in [folder / INDEX, *folder.glob("model*.safetensors")]:
         if stale.name not in written:
             stale.unlink(missing_ok=True)
+
+
+def write_shards(
+    folder: Path,
+    config: ModelConfig,
+    tensors: Iterable[tuple[str, Tensor]],
+    *,
+    max_shard_bytes: int = 4_000_000_000,
+) -> None:
+    """Write a checkpoint as `save_model` does, from tensors that need not be in memory together.
+
+    Args:
+        folder: an empty folder.
+        config: of the model.
+        tensors: all tensors by published name, in the dtype of `config`.
+        max_shard_bytes: largest shard; a single tensor may exceed it.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    written: list[dict[str, Tensor]] = []
+    shard: dict[str, Tensor] = {}
+
+    def flush() -> None:
+        write_tensors(shard, folder / f"part-{len(written)}")
+        with torch.device("meta"):
+            written.append({name: torch.empty_like(each) for name, each in shard.items()})
+        shard.clear()
+
+    for name, tensor in tensors:
+        if shard and sum(each.nbytes for each in shard.values()) + tensor.nbytes > max_shard_bytes:
+            flush()
+        shard[name] = tensor
+    flush()
+    names = _shard_names(len(written))
+    for number, name in enumerate(names):
+        (folder / f"part-{number}").rename(folder / name)
+    if len(written) > 1:
+        _write_json(folder / INDEX, _index(written, names))
+    _write_json(folder / "config.json", config.to_hf())
 
 
 def _cut_shards(state: Mapping[str, Tensor], max_bytes: int) -> list[dict[str, Tensor]]:
