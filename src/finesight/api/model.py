@@ -22,7 +22,6 @@ from torch import Tensor
 from finesight.api.adapters import AdapterSources, adapter_folders
 from finesight.api.checkpoints import (
     GenerationDefaults,
-    Hub,
     find_checkpoint,
     read_generation_defaults,
 )
@@ -40,6 +39,7 @@ from finesight.api.options import (
 from finesight.api.sources import media_parts
 from finesight.batch import EncodedSample, pack
 from finesight.checkpoints.adapters import load_adapters
+from finesight.checkpoints.hub import Hub
 from finesight.conversation import Conversation, Reply, Sampling
 from finesight.engine.engine import Engine
 from finesight.engine.options import EngineOptions
@@ -308,6 +308,7 @@ def load(
     weights: Weights | None = None,
     attention: str = "sdpa",
     hub: Hub | None = None,
+    mmproj: str | Path | None = None,
     adapters: AdapterSources | None = None,
     engine: EngineOptions = EngineOptions(),  # noqa: B008  # immutable
     on_stage: OnStage = no_progress,
@@ -315,14 +316,16 @@ def load(
     """Load a model.
 
     Args:
-        name: "tiny" (embedded), a checkpoint folder, or a published name such as
-            `Qwen/Qwen2.5-VL-3B-Instruct`, which is downloaded if it is not in the local cache.
+        name: "tiny" (embedded), a checkpoint folder, a GGUF file, a name in Ollama's store such as "qwen2.5vl:7b", or
+            a published name such as `Qwen/Qwen2.5-VL-3B-Instruct` or `hf:NAME@REVISION`, which is downloaded if it is
+            not in the local cache.
         device: "cpu", "cuda", "cuda:1", ...; "auto" uses cuda if available.
         dtype: of the weights; None takes the checkpoint's.
         weights: "bf16", "int8" or "int4" packs those of the language model for fast answers on a CPU; the last two
             round them.
         attention: back end of the attention.
         hub: source of a published name; see `find_checkpoint`.
+        mmproj: GGUF file of the vision tower, if `name` is a GGUF file; None takes the one beside it.
         adapters: folders of LoRA adapters in the format of peft, by name or in a list; `adapter=` of a question
             chooses one. In a list, NAME=FOLDER gives a name; else it is that of the folder.
         engine: batch size, memory and caches.
@@ -334,7 +337,7 @@ def load(
     """
     if not isinstance(name, (str, PathLike)):
         raise ConfigError(f"the name of the model is {shown(name)}", hint='"tiny", or a folder')
-    folder = find_checkpoint(name, hub=hub)
+    folder = find_checkpoint(name, hub=hub, mmproj=mmproj)
     model = open_model(
         str(name),
         folder,

@@ -17,6 +17,7 @@ def ask(
     question: Annotated[str, typer.Argument(help="Question or instruction.")],
     *,
     model: options.ModelName = options.DEFAULT_MODEL,
+    mmproj: options.Mmproj = None,
     adapters: options.Adapters = None,
     image: options.Images = None,
     video: options.Videos = None,
@@ -69,7 +70,7 @@ def ask(
         parts = options.media_of(context, image, video, pdf, pages)
         conversation = conversation_from(question, parts, given)
         run(
-            ModelChoice(model, device, dtype, weights, draft_tokens, tuple(adapters or ())),
+            ModelChoice(model, device, dtype, weights, draft_tokens, tuple(adapters or ()), mmproj),
             [conversation],
             given,
             outputs,

@@ -36,6 +36,7 @@ def batch(
     ],
     *,
     model: options.ModelName = options.DEFAULT_MODEL,
+    mmproj: options.Mmproj = None,
     adapters: options.Adapters = None,
     served_model_name: Annotated[
         str | None,
@@ -82,7 +83,9 @@ def batch(
         with Batch(
             source, target, names=names, adapters=folders, retry_errors=retry_errors
         ) as checked:
-            choice = ModelChoice(model, device, dtype, weights, draft_tokens, tuple(adapters or ()))
+            choice = ModelChoice(
+                model, device, dtype, weights, draft_tokens, tuple(adapters or ()), mmproj
+            )
             opened = _opened(choice, concurrency, deterministic=deterministic)
             counts, seconds = _run(checked, opened)
         if as_json:
@@ -120,7 +123,7 @@ def _opened(choice: ModelChoice, concurrency: int, *, deterministic: bool) -> Mo
             if done == total:
                 progress.close()
 
-    folder = find_checkpoint(choice.name)
+    folder = find_checkpoint(choice.name, mmproj=choice.mmproj)
     return open_model(
         choice.name,
         folder,

@@ -37,6 +37,7 @@ def locate(
         bool, typer.Option("--all", help='Ask for every instance of the phrase: "red square".')
     ] = False,
     model: options.ModelName = options.DEFAULT_MODEL,
+    mmproj: options.Mmproj = None,
     adapters: options.Adapters = None,
     as_json: options.AsJson = False,
     save_overlay: options.SaveOverlay = None,
@@ -69,7 +70,9 @@ def locate(
         parts = options.media_of(context, image, pages=pages)
         conversations = [conversation_from(question, [part], given) for part in parts]
         run(
-            ModelChoice(model, device, dtype, weights, adapters=tuple(adapters or ())),
+            ModelChoice(
+                model, device, dtype, weights, adapters=tuple(adapters or ()), mmproj=mmproj
+            ),
             conversations,
             given,
             outputs,

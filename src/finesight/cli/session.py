@@ -42,6 +42,7 @@ class ModelChoice:
         weights: format of packed weights; None packs nothing.
         draft_tokens: tokens that are guessed from the prompt.
         adapters: folders of LoRA adapters, or NAME=FOLDER.
+        mmproj: GGUF file of the vision tower; None takes the one beside the model.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ModelChoice:
     weights: str | None = None
     draft_tokens: int = 0
     adapters: Sequence[str] = ()
+    mmproj: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ class Session:
         if len(adapters) == 1 and "adapter" not in options:
             options = {**options, "adapter": next(iter(adapters))}
         self._streams = streams
-        self._folder = find_checkpoint(choice.name)
+        self._folder = find_checkpoint(choice.name, mmproj=choice.mmproj)
         self._progress = StageProgress(shows_answer=streams)
         self._model = open_model(
             choice.name,
