@@ -34,7 +34,7 @@ def test_ask_and_locate(finesight, tiny_model_folder, folders, picture_file):
     assert found[0] != found[1]
     both = finesight("ask", "?", *common, "--adapter", folders[0], "--adapter", folders[1])
     assert both.code == 2
-    assert "2 --adapter for one answer" in both.err
+    assert "several --adapter are given for one answer" in both.err
 
 
 def test_chat_switches_between_adapters(finesight, tiny_model_folder, folders, monkeypatch):

@@ -10,6 +10,7 @@ Legend: L tokens of a conversation, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -71,10 +72,7 @@ class Model:
         generation: the checkpoint's sampling defaults and end tokens.
         engine: batch size, memory and caches.
         on_stage: progress callback `(stage, done, total)`.
-        adapters: LoRA adapters that a question may name.
-
-    Attributes:
-        adapters: their names.
+        adapters: LoRA adapters that a question may name; the attribute has their names.
     """
 
     def __init__(
@@ -273,15 +271,14 @@ class Model:
         limit = self.network.config.text.max_position_embeddings
         check_length(sample.input_ids.numel(), 0, limit)
         batch = pack([sample]).to(self.network.device)
-        if adapter is None:
-            return self.network.logits(self.network(batch)).float().cpu()
-        with self.engine.adapters.applied([(adapter, sample.input_ids.numel())]):
+        rows = [(adapter, sample.input_ids.numel())]
+        with nullcontext() if adapter is None else self.engine.adapters.applied(rows):
             return self.network.logits(self.network(batch)).float().cpu()
 
     def score(
         self, conversations: Sequence[Messages], *, adapter: str | None = None
     ) -> list[list[float]]:
-        """Log-probability of each token of the assistant turns, of the model alone or with an adapter."""
+        """Log-probability of each token of the assistant turns."""
         return self.engine.score(as_conversations(conversations), adapter=adapter)
 
 

@@ -68,7 +68,7 @@ def dequantised(tensor: ReaderTensor, path: Path) -> npt.NDArray[np.float32]:
     """
     try:
         values = gguf.dequantize(tensor.data, tensor.tensor_type)
-    except (RuntimeError, ValueError) as error:  # NotImplementedError is a RuntimeError
+    except (RuntimeError, ValueError) as error:  # of its kind for what it does not have
         raise WeightsError(
             f"tensor {tensor.name} in {path} is stored as {tensor.tensor_type.name}, "
             "which the gguf package does not dequantise",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -138,7 +139,8 @@ def assembled_gguf(source: GgufSource, *, cache: Path | None = None) -> Path:
         WeightsError: a file is broken, or the cache cannot be written.
     """
     parent = (cache or user_cache_path("finesight")) / "gguf"
-    folder = parent / f"{source.model.stem[:40]}-{_fingerprint(source)}"
+    label = re.sub(r"[^\w.-]+", "-", Path(source.label).name.removesuffix(".gguf"))
+    folder = parent / f"{label[:40]}-{_fingerprint(source)}"
     return cached_folder(folder, partial(_assemble, source, folder))
 
 

@@ -171,9 +171,9 @@ def _generation(name: str, found: list[Path]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for path in found:
         try:
-            content = json.loads(_text(path))
+            content: dict[str, Any] = dict(json.loads(_text(path)).items())
             values |= {_PARAMETERS[key]: content[key] for key in _PARAMETERS if key in content}
-        except (ValueError, TypeError, RecursionError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise WeightsError(
                 f"the parameters of {name} in {path} are no JSON object: {error}",
                 hint="pull the model again with ollama pull",

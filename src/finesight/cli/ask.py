@@ -69,9 +69,5 @@ def ask(
         given = options.given(locals())
         parts = options.media_of(context, image, video, pdf, pages)
         conversation = conversation_from(question, parts, given)
-        run(
-            ModelChoice(model, device, dtype, weights, draft_tokens, tuple(adapters or ()), mmproj),
-            [conversation],
-            given,
-            outputs,
-        )
+        loaded = ModelChoice(model, device, dtype, weights, draft_tokens, adapters, mmproj)
+        run(loaded, [conversation], given, outputs)

@@ -67,30 +67,32 @@ def batch(
 ) -> None:
     """Answer a file of requests in the OpenAI batch format; after a crash, run the same command again.
 
-    An adapter answers the requests that have its name as their model.
-
-    Items that the output already contains are not asked again. The exit code is 1 if an item has an error.
+    Items that the output already contains are not asked again. The exit code is 1 if an item has an error. An adapter
+    answers the items that have its name as their model.
     """
     with reported(debug=debug):
         _check_input(source)
         check_writable(target, is_folder=False)
-        from finesight.api.adapters import adapter_folders
-        from finesight.api.batch import Batch
-
         # Both files are checked before the model is opened.
         names = [served_model_name] if served_model_name else [model, Path(model).name]
-        folders = adapter_folders(adapters)
-        with Batch(
-            source, target, names=names, adapters=folders, retry_errors=retry_errors
-        ) as checked:
-            choice = ModelChoice(
-                model, device, dtype, weights, draft_tokens, tuple(adapters or ()), mmproj
-            )
+        choice = ModelChoice(model, device, dtype, weights, draft_tokens, adapters, mmproj)
+        with _checked(source, target, names, choice, retry_errors=retry_errors) as checked:
             opened = _opened(choice, concurrency, deterministic=deterministic)
             counts, seconds = _run(checked, opened)
         if as_json:
             print_json({**asdict(counts), "seconds": seconds, "model": model})
         _raise_if_failed(counts, target)
+
+
+def _checked(
+    source: Path, target: Path, names: list[str], choice: ModelChoice, *, retry_errors: bool
+) -> Batch:
+    """The batch, whose files were checked."""
+    from finesight.api.adapters import adapter_folders
+    from finesight.api.batch import Batch
+
+    adapters = adapter_folders(choice.adapters)
+    return Batch(source, target, names=names, adapters=adapters, retry_errors=retry_errors)
 
 
 def _raise_if_failed(counts: Counts, target: Path) -> None:

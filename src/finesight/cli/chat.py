@@ -72,9 +72,7 @@ def chat(
     with reported(debug=debug):
         given = options.given(locals())
         is_interactive = sys.stdin is not None and sys.stdin.isatty()
-        choice = ModelChoice(
-            model, device, dtype, weights, draft_tokens, tuple(adapters or ()), mmproj
-        )
+        choice = ModelChoice(model, device, dtype, weights, draft_tokens, adapters, mmproj)
         session = Session(choice, given, streams=True)
         talk = Chat(session, is_interactive=is_interactive)
         if is_interactive:

@@ -69,11 +69,5 @@ def locate(
         question = locate_question(phrase, shape, all_=every)
         parts = options.media_of(context, image, pages=pages)
         conversations = [conversation_from(question, [part], given) for part in parts]
-        run(
-            ModelChoice(
-                model, device, dtype, weights, adapters=tuple(adapters or ()), mmproj=mmproj
-            ),
-            conversations,
-            given,
-            outputs,
-        )
+        choice = ModelChoice(model, device, dtype, weights, adapters=adapters, mmproj=mmproj)
+        run(choice, conversations, given, outputs)

@@ -50,7 +50,7 @@ class ModelChoice:
     dtype: str | None
     weights: str | None = None
     draft_tokens: int = 0
-    adapters: Sequence[str] = ()
+    adapters: Sequence[str] | None = None
     mmproj: Path | None = None
 
 
@@ -93,9 +93,9 @@ def run(
         FinesightError: an option, a medium or the model is wrong.
     """
     outputs.check()
-    if len(choice.adapters) > 1:
+    if len(choice.adapters or ()) > 1:
         raise ConfigError(
-            f"{len(choice.adapters)} --adapter for one answer",
+            "several --adapter are given for one answer",
             hint="give one; chat, batch and serve take several",
         )
     shows_media = any(True for each in conversations for _ in each.media())

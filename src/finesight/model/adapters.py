@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from finesight.errors import ConfigError, LayoutError
 from finesight.inputs import shown
+from finesight.model.vl import VisionLanguageModel
 
 __all__ = ["MOST_MIXED_ROWS", "Adapter", "Adapters", "check_adapter"]
 
@@ -58,6 +59,18 @@ class Adapter:
         return Adapter(self.name, self.digest, moved)
 
 
+class _Running(threading.local):
+    """The pass of one thread.
+
+    Attributes:
+        rows: adapters with the indices of their rows, int64; None stands for all rows.
+        total: number of rows; None if it does not matter.
+    """
+
+    rows: Sequence[tuple[Adapter, Tensor | None]] = ()
+    total: int | None = None
+
+
 class Adapters:
     """The adapters of one network, and which rows of the running pass they change.
 
@@ -66,9 +79,9 @@ class Adapters:
         adapters: fit the network.
     """
 
-    def __init__(self, model: nn.Module, adapters: Sequence[Adapter] = ()) -> None:
+    def __init__(self, model: VisionLanguageModel, adapters: Sequence[Adapter] = ()) -> None:
         self._model = model
-        self._running = threading.local()  # a pass of another thread has its own rows
+        self._running = _Running()
         self._known: dict[str, Adapter] = {}
         for each in adapters:
             weight = next(model.parameters())
@@ -109,23 +122,23 @@ class Adapters:
             else (each, None)
             for each in chosen
         ]
-        decoder = getattr(self._model, "model", None)
-        fused = getattr(decoder, "fused", None)
-        if decoder is not None:
-            decoder.fused = None  # it reads the weights of all layers without calling them
+        decoder = self._model.model
+        fused, decoder.fused = (
+            decoder.fused,
+            None,
+        )  # it reads the weights without calling the layers
         try:
             yield
         finally:
-            self._running.rows = []
-            if decoder is not None:
-                decoder.fused = fused
+            self._running.rows = ()
+            decoder.fused = fused
 
     def _changed(
         self, layer: str, module: nn.Module, given: tuple[Tensor, ...], out: Tensor
     ) -> Tensor:
         """The output of a layer with the changes of its adapters; a forward hook."""
         states = given[0]
-        for adapter, rows in getattr(self._running, "rows", ()):
+        for adapter, rows in self._running.rows:
             pair = adapter.matrices.get(layer)
             if pair is None:
                 continue
