@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,83 +16,110 @@ import typer
 from finesight.cli import options
 from finesight.cli.errors import reported
 from finesight.cli.progress import StageProgress
-from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from finesight.engine.options import EngineOptions
     from finesight.server.models import Offer, Served
     from finesight.server.settings import ServerSettings
 
 
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        help="Model: small, tiny, a folder, a GGUF file, Ollama's qwen2.5vl:7b, or a published name; NAME=MODEL gives"
+        " it another name. Repeatable: the first is loaded at once, others at their first use.",
+        metavar="MODEL",
+        show_default=options.DEFAULT_MODEL,
+    ),
+]
+Adapters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adapter",
+        help="Folder of a LoRA adapter of the first model, in the format of peft; NAME=FOLDER gives it a name."
+        " Requests name it as their model. Repeatable.",
+        metavar="FOLDER",
+    ),
+]
+Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all.")]
+Port = Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)]
+Concurrency = Annotated[
+    int, typer.Option(min=1, help="Requests that are computed together.", metavar="N")
+]
+ApiKeys = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of API keys, read again when it changes; without it everyone is let in.",
+        metavar="FILE",
+    ),
+]
+NewKey = Annotated[
+    str | None,
+    typer.Option(
+        help="Print a new API key and its line for the file of --api-keys, then end.",
+        metavar="NAME",
+    ),
+]
+RequestsPerMinute = Annotated[
+    int | None, typer.Option(min=1, help="Limit of each API key or client.", metavar="N")
+]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Host from which media are fetched; .example.com has all names below it, * is every public host."
+        " Repeatable.",
+        metavar="HOST",
+    ),
+]
+AllowFolder = Annotated[
+    list[Path] | None,
+    typer.Option(help="Folder from which media are read. Repeatable.", metavar="DIR"),
+]
+AllowOrigin = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Origin of web pages that may call this server (CORS). Repeatable.", metavar="URL"
+    ),
+]
+MaxRequests = Annotated[
+    int, typer.Option(min=1, help="Requests that are answered or wait.", metavar="N")
+]
+MaxBody = Annotated[float, typer.Option(help="Largest request, in MB.")]
+AnswerSeconds = Annotated[float, typer.Option(help="Longest time of an answer.")]
+DrainSeconds = Annotated[float, typer.Option(help="Time of running answers after SIGTERM.")]
+Replicas = Annotated[
+    int | None,
+    typer.Option(
+        "--ray",
+        min=1,
+        help="Run N copies of the server with Ray Serve.",
+        metavar="N",
+        show_default="without Ray",
+    ),
+]
+
+
 def serve(
     *,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            help="Model: small, tiny, a folder, a GGUF file, Ollama's qwen2.5vl:7b, or a published name; NAME=MODEL"
-            " gives it another name. Repeatable: the first is loaded at once, others at their first use.",
-            metavar="MODEL",
-            show_default=options.DEFAULT_MODEL,
-        ),
-    ] = None,
-    adapters: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--adapter",
-            help="Folder of a LoRA adapter of the first model, in the format of peft; NAME=FOLDER gives it a name."
-            " Requests name it as their model. Repeatable.",
-            metavar="FOLDER",
-        ),
-    ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8000,
-    concurrency: Annotated[
-        int, typer.Option(min=1, help="Requests that are computed together.", metavar="N")
-    ] = 16,
-    api_keys: Annotated[
-        Path | None,
-        typer.Option(
-            help="File of API keys, read again when it changes; without it everyone is let in.",
-            metavar="FILE",
-        ),
-    ] = None,
-    new_key: Annotated[
-        str | None,
-        typer.Option(
-            help="Print a new API key and its line for the file of --api-keys, then end.",
-            metavar="NAME",
-        ),
-    ] = None,
-    requests_per_minute: Annotated[
-        int | None, typer.Option(min=1, help="Limit of each API key or client.", metavar="N")
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Host from which media are fetched; .example.com has all names below it, * is every public host."
-            " Repeatable.",
-            metavar="HOST",
-        ),
-    ] = None,
-    allow_folder: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder from which media are read. Repeatable.", metavar="DIR"),
-    ] = None,
-    allow_origin: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Origin of web pages that may call this server (CORS). Repeatable.", metavar="URL"
-        ),
-    ] = None,
-    max_requests: Annotated[
-        int, typer.Option(min=1, help="Requests that are answered or wait.", metavar="N")
-    ] = 1000,
-    max_body_mb: Annotated[float, typer.Option(help="Largest request, in MB.")] = 64.0,
-    answer_seconds: Annotated[float, typer.Option(help="Longest time of an answer.")] = 600.0,
-    drain_seconds: Annotated[
-        float, typer.Option(help="Time of running answers after SIGTERM.")
-    ] = 30.0,
+    model: Models = None,
+    adapters: Adapters = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    concurrency: Concurrency = 16,
+    api_keys: ApiKeys = None,
+    new_key: NewKey = None,
+    requests_per_minute: RequestsPerMinute = None,
+    allow_host: AllowHost = None,
+    allow_folder: AllowFolder = None,
+    allow_origin: AllowOrigin = None,
+    max_requests: MaxRequests = 1000,
+    max_body_mb: MaxBody = 64.0,
+    answer_seconds: AnswerSeconds = 600.0,
+    drain_seconds: DrainSeconds = 30.0,
+    replicas: Replicas = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     weights: options.Weights = None,
@@ -107,9 +135,6 @@ def serve(
         if new_key is not None:
             _print_key(new_key)
             return
-        from finesight.api.adapters import adapter_folders
-        from finesight.engine.options import EngineOptions
-        from finesight.server.models import adapter_offers
         from finesight.server.settings import ServerSettings
 
         settings = ServerSettings(
@@ -124,19 +149,15 @@ def serve(
             drain_seconds=drain_seconds,
         )
         settings.check()
-        engine = EngineOptions(
-            max_sequences=concurrency,
-            max_step_tokens=max(2048, concurrency),
-            max_waiting=max_requests,
-            draft_tokens=draft_tokens,
-        )
-        names = model or [options.DEFAULT_MODEL]
-        choice = (device, dtype, weights)
-        folders = adapter_folders(adapters)
-        offers = [_offer(names[0], settings, engine, choice, folders)]
-        offers += adapter_offers(offers[0], folders)
-        offers += [_offer(name, settings, engine, choice, {}) for name in names[1:]]
-        _run(offers, settings, host, port)
+        engine = _engine_options(concurrency, max_requests, draft_tokens)
+
+        def offers() -> list[Offer]:
+            return _offers(model, adapters, settings, engine, (device, dtype, weights))
+
+        if replicas:
+            _run_on_ray(offers, settings, replicas, host, port)
+        else:
+            _run(offers(), settings, host, port)
 
 
 def _print_key(name: str) -> None:
@@ -146,6 +167,35 @@ def _print_key(name: str) -> None:
     sys.stderr.write(f"the key, which is not stored anywhere: {secret}\n")
     sys.stderr.write("its line for the file of --api-keys:\n")
     sys.stdout.write(f"{line}\n")
+
+
+def _engine_options(concurrency: int, max_requests: int, draft_tokens: int) -> EngineOptions:
+    from finesight.engine.options import EngineOptions
+
+    return EngineOptions(
+        max_sequences=concurrency,
+        max_step_tokens=max(2048, concurrency),
+        max_waiting=max_requests,
+        draft_tokens=draft_tokens,
+    )
+
+
+def _offers(
+    names: list[str] | None,
+    adapters: list[str] | None,
+    settings: ServerSettings,
+    engine: EngineOptions,
+    choice: tuple[str, str | None, str | None],
+) -> list[Offer]:
+    """The models, and the adapters of the first one."""
+    from finesight.api.adapters import adapter_folders
+    from finesight.server.models import adapter_offers
+
+    folders = adapter_folders(adapters)
+    first, *others = names or [options.DEFAULT_MODEL]
+    base = _offer(first, settings, engine, choice, folders)
+    found = [base, *adapter_offers(base, folders)]
+    return found + [_offer(name, settings, engine, choice, {}) for name in others]
 
 
 def _offer(
@@ -192,22 +242,54 @@ def _run(offers: list[Offer], settings: ServerSettings, host: str, port: int) ->
     from finesight.server.models import Models
     from finesight.server.run import serve as run
 
-    names = [offer.name for offer in offers]
-    if len(set(names)) < len(names):
-        raise ConfigError(
-            f"two models have one name: {', '.join(names)}", hint="give --model NAME=MODEL"
-        )
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    models = Models(offers)
+    _say_who_is_let_in(settings, host)
+    _log_to_stderr()
+    offers[0].loaded = offers[0].load()
+    ready = partial(_print_ready, [offer.name for offer in offers])
+    run(models, settings, host=host, port=port, on_ready=ready)
+
+
+def _run_on_ray(
+    offers: Callable[[], list[Offer]], settings: ServerSettings, replicas: int, host: str, port: int
+) -> None:
+    from finesight.server.on_ray import serve_on_ray
+
+    names = [offer.name for offer in offers()]  # a wrong name is reported before Ray starts
+    _say_who_is_let_in(settings, host)
+    serve_on_ray(
+        partial(_application, offers, settings),
+        settings,
+        replicas=replicas,
+        host=host,
+        port=port,
+        on_ready=partial(_print_ready, names),
+    )
+
+
+def _application(offers: Callable[[], list[Offer]], settings: ServerSettings) -> FastAPI:
+    """The application of a replica, with its first model loaded."""
+    from finesight.server.app import create_app
+    from finesight.server.models import Models
+
+    found = offers()
+    found[0].loaded = found[0].load()
+    return create_app(Models(found), settings)
+
+
+def _say_who_is_let_in(settings: ServerSettings, host: str) -> None:
     if settings.keys_file is None and not _is_loopback(host):
         sys.stderr.write(f"note: everyone who reaches {host} is let in; --api-keys sets keys\n")
-    offers[0].loaded = offers[0].load()
 
-    def on_ready(url: str) -> None:
-        sys.stderr.write(f"ready: {url}/v1 (OpenAI API), models {', '.join(names)}\n")
-        sys.stderr.flush()
 
-    run(Models(offers), settings, host=host, port=port, on_ready=on_ready)
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+
+def _print_ready(names: list[str], url: str) -> None:
+    sys.stderr.write(f"ready: {url}/v1 (OpenAI API), models {', '.join(names)}\n")
+    sys.stderr.flush()
 
 
 def _is_loopback(host: str) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from finesight.conversation import Sampling
 from finesight.engine.engine import Engine
+from finesight.errors import ConfigError
 from finesight.inputs import shown
 from finesight.server.errors import HttpError
 from finesight.threads import memory_bytes
@@ -74,12 +75,18 @@ class Models:
     Args:
         offers: the first one answers requests that name no model.
         free_bytes: gives the free memory.
+
+    Raises:
+        ConfigError: two models have one name.
     """
 
     def __init__(
         self, offers: Sequence[Offer], free_bytes: Callable[[], int] = lambda: memory_bytes()[1]
     ) -> None:
         self.offers = {offer.name: offer for offer in offers}
+        if len(self.offers) < len(offers):
+            names = ", ".join(offer.name for offer in offers)
+            raise ConfigError(f"two models have one name: {names}", hint="give --model NAME=MODEL")
         self._first = offers[0].name
         self._free_bytes = free_bytes
         self._making_room = asyncio.Lock()
