@@ -245,3 +245,14 @@ def test_a_broken_file_is_named(folder):
     (folder / "generation_config.json").write_text("{")
     with pytest.raises(ConfigError, match="is not JSON"):
         checkpoints.read_generation_defaults(folder)
+
+
+def test_a_model_of_mlx(folder):
+    """MLX states its quantisation under a key of its own; its weights are safetensors, too."""
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization"] = {"group_size": 64, "bits": 4}
+    (folder / "config.json").write_text(json.dumps(config))
+    from finesight.config.model import ModelConfig
+
+    with pytest.raises(ConfigError, match="quantised with mlx"):
+        ModelConfig.from_folder(folder)
