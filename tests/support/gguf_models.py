@@ -36,6 +36,7 @@ def write_llama_cpp(
     writer.add_type("model")
     _language(writer, config, "qwen2vl", changed)
     writer.add_rope_dimension_sections([*config.text.mrope_section, 0])
+    writer.add_license("apache-2.0")
     _tokenizer(writer, base, config, pad_type=5)
     _tensors(writer, _decoder(state, config), kind)
     writer = gguf.GGUFWriter(mmproj, "clip")

@@ -149,7 +149,9 @@ def _assemble(source: GgufSource, folder: Path) -> None:
     config, backend = _config_of(language, tower)
     num_bytes = _bytes_of(config)
     _check_room(folder.parent, num_bytes)
-    tail = f"; its licence: {_first_line(source.license_text)}" if source.license_text else ""
+    stated = find_value(language.reader, source.model, "general.license")
+    license_name = _first_line(source.license_text or str(stated or ""))
+    tail = f"; its licence: {license_name}" if license_name else ""
     warnings.warn(
         f"reading {source.label}, once, into {folder} ({num_bytes / 1e9:.1f} GB, {config.dtype}){tail}",
         stacklevel=2,

@@ -154,7 +154,8 @@ def test_shards_are_written_one_by_one(tiny_model_folder, conversation, tmp_path
 
 def test_the_vision_tower_is_found_beside_the_model(tiny_model_folder, tmp_path):
     write_llama_cpp(tiny_model_folder, tmp_path / "m.gguf", tmp_path / "mmproj-m.gguf")
-    assert assembled(source(tmp_path, mmproj=None)).is_dir()
+    with pytest.warns(UserWarning, match=r"\(0.0 GB, float32\); its licence: apache-2.0"):
+        assert assembled_gguf(source(tmp_path, mmproj=None), cache=tmp_path / "cache").is_dir()
     (tmp_path / "mmproj-2.gguf").write_bytes((tmp_path / "mmproj-m.gguf").read_bytes())
     with pytest.raises(ConfigError, match="2 vision towers beside"):
         assembled_gguf(source(tmp_path, mmproj=None), cache=tmp_path / "other")
@@ -251,7 +252,7 @@ def die(*_args, **_options):
 
 gguf_model.write_receipt = die
 folder = Path(sys.argv[1])
-source = gguf_model.GgufSource(folder / "m.gguf", None, "it")
+source = gguf_model.GgufSource(folder / "m.gguf", None, "the test's model")
 gguf_model.assembled_gguf(source, cache=folder / "cache")
 """
 
