@@ -22,7 +22,7 @@ PROMISED = {
 }
 MODEL_VERBS = {
     *("ask", "locate", "answer", "respond", "stream", "encode", "logits", "score"),
-    *("defaults", "engine", "generation", "name", "network", "processor"),
+    *("adapters", "defaults", "engine", "generation", "name", "network", "processor"),
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -80,6 +80,7 @@ class Batch:
         source: input, JSON lines.
         target: output, JSON lines; one of an earlier run of the same input is continued.
         names: names of the model that requests may give; the first is written into the output.
+        adapters: names of the model's adapters; requests that give one are answered by it.
         retry_errors: ask items again that failed in an earlier run.
 
     Attributes:
@@ -92,11 +93,18 @@ class Batch:
     """
 
     def __init__(
-        self, source: Path, target: Path, *, names: Sequence[str], retry_errors: bool = False
+        self,
+        source: Path,
+        target: Path,
+        *,
+        names: Sequence[str],
+        adapters: Collection[str] = (),
+        retry_errors: bool = False,
     ) -> None:
         if target.exists() and source.samefile(target):
             raise ConfigError(f"{target} is both input and output", hint="give another output")
         self._source, self._target, self._names = source, target, names
+        self._adapters = frozenset(adapters)
         self.counts = Counts()
         self.notes: list[str] = []
         self._pending = self._read_input()
@@ -195,7 +203,7 @@ class Batch:
             reason = f"has {item}, which {self._source} does not contain, or twice"
         elif wanted != found.request:
             reason = f"has an answer to {item}, whose request in {self._source} is now another"
-        elif found.model not in (None, self._names[0]):
+        elif found.model not in (None, self._names[0], *self._adapters):
             reason = f"has an answer of model {found.model}, but the model is {self._names[0]}"
         else:
             return
@@ -225,7 +233,15 @@ class Batch:
             for choice, sampling in enumerate(samplings):
                 self._asked[num_asked] = (asked, choice)
                 num_asked += 1
-                yield Request(conversation=request.conversation, sampling=sampling)
+                yield Request(
+                    conversation=request.conversation,
+                    sampling=sampling,
+                    adapter=self._adapter(request),
+                )
+
+    def _adapter(self, request: ChatRequest) -> str | None:
+        """Name of the adapter that answers."""
+        return request.model if request.model in self._adapters else None
 
     def _read(self, line: Line, defaults: Sampling) -> ChatRequest:
         if line.error is not None:
@@ -238,10 +254,11 @@ class Batch:
         )
         if request.streams:
             raise ConfigError("stream is true, which a batch does not support", hint="leave it out")
-        if request.model not in (None, *self._names):
+        if request.model not in (None, *self._names, *self._adapters):
             raise ConfigError(
                 f"model is {shown(request.model)}, but this batch runs with {self._names[0]}",
-                hint=f"--served-model-name {request.model} accepts this name",
+                hint=f"--served-model-name {request.model} accepts this name, --adapter {request.model}=FOLDER "
+                "gives it to an adapter",
             )
         conversation = _in_folder(request.conversation, folder)
         return replace(request, conversation=conversation)
@@ -281,7 +298,7 @@ class Batch:
                 completion(
                     asked.request,
                     replies,
-                    model=self._names[0],
+                    model=self._adapter(asked.request) or self._names[0],
                     response_id=f"chatcmpl-{line.id.hex()}",
                     created=created,
                 ),

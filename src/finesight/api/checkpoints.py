@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find the checkpoint folder of a model name, and read its generation defaults.
 
-A name is an embedded model ("small", "tiny"), a folder, or a published name such as
-`Qwen/Qwen2.5-VL-3B-Instruct`. Only a published name may use the network, and only if the model is
+A name is an embedded model ("small", "tiny"), a folder, a GGUF file, a name in Ollama's store, or a published name such
+as `Qwen/Qwen2.5-VL-3B-Instruct`. Only a published name may use the network, and only if the model is
 not already in the local cache of Hugging Face or ModelScope.
 """
 
@@ -15,15 +15,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-from finesight.api.mistaken import file_mistake, name_mistake
+from finesight.api.mistaken import file_mistake, is_language_gguf, name_mistake
+from finesight.checkpoints.hub import Hub, cached_folder_of, from_hub, library_of
 from finesight.config.folder import check_folder
-from finesight.config.model import ModelConfig
 from finesight.config.published import end_tokens
 from finesight.config.sizes import RELEASE_NAMES
 from finesight.conversation import Sampling
-from finesight.errors import ConfigError, FinesightError, MissingWeights
+from finesight.errors import ConfigError, MissingWeights
 
 EMBEDDED = "tiny"
 """Name of the embedded model that is part of the package with all its weights."""
@@ -36,36 +36,38 @@ ASSETS = Path(__file__).parents[1] / "assets"
 TRAINED_FOR_FILE = "trained_for.txt"
 """File beside the weights that states in a sentence or two what the model was trained for and what not."""
 
-Hub = Literal["huggingface", "modelscope"]
-
 _PUBLISHED_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+_REVISION = re.compile(r"(?!\.)(?!.*\.\.)[\w./-]{1,200}")
 
 _SIZE = re.compile(r"(?<!\d)(\d+b)(?![a-z0-9])")
 
-_WANTED_FILES = ["*.json", "*.safetensors"]
-"""Files of a checkpoint; merges and vocabulary are in tokenizer.json, and pickles are not downloaded."""
-
-_SMALL_FILES = ["*.json"]
-
-_LIBRARIES = {"huggingface": "huggingface_hub", "modelscope": "modelscope"}
+_HUB_PREFIXES: dict[str, Hub] = {"hf:": "huggingface", "ms:": "modelscope"}
 
 _SHOWN_LETTERS = 160
 """Largest number of characters of a wrong name in an error."""
 
 
 def find_checkpoint(
-    name: str | Path, *, hub: Hub | None = None, needs_weights: bool = True
+    name: str | Path,
+    *,
+    hub: Hub | None = None,
+    needs_weights: bool = True,
+    mmproj: str | Path | None = None,
 ) -> Path:
     """Find the folder of a model.
 
     Args:
-        name: "small", "tiny", a folder, or a published name.
+        name: "small", "tiny", a folder, a GGUF file, a name in Ollama's store such as "qwen2.5vl:7b", or a published
+            name; `hf:NAME@REVISION` and `ms:NAME@REVISION` choose a hub and a revision.
         hub: source of a published name; None tries Hugging Face, then ModelScope, if their libraries are installed.
         needs_weights: False if configuration and tokenizer are enough; then no weights are downloaded.
+        mmproj: GGUF file of the vision tower; None takes the one beside the language model.
 
     Raises:
         MissingWeights: there is no such model, or it is not complete.
-        ConfigError: the name or the folder is of another kind: an adapter, a GGUF file, a picture, another family.
+        ConfigError: the name or the folder is of another kind: an adapter, a picture, another family.
+        WeightsError: a file is broken.
     """
     if hub is not None and hub not in get_args(Hub):
         raise ConfigError(f"hub is {hub!r}", hint=f"give {' or '.join(get_args(Hub))}")
@@ -74,35 +76,119 @@ def find_checkpoint(
             f"model is {name!r}", hint=f'give "{EMBEDDED}", a folder or a published name'
         )
     if name == EMBEDDED:
-        _refuse_hub(hub, f"the embedded model {EMBEDDED!r}")
+        _refuse_others(hub, mmproj, f"the embedded model {EMBEDDED!r}")
         return _embedded(needs_weights=needs_weights)
     if name == SMALL:
-        _refuse_hub(hub, f"the embedded model {SMALL!r}")
+        _refuse_others(hub, mmproj, f"the embedded model {SMALL!r}")
         return _small()
-    folder = _local_folder(name)
-    if folder is not None:
-        _refuse_hub(hub, f"the folder {str(folder)!r}")
-        check_folder(folder, needs_weights=needs_weights)
-        return folder
+    path = _local_path(name)
+    if path is not None:
+        return _local(path, hub, mmproj, needs_weights=needs_weights)
     if isinstance(name, str):
-        mistake = name_mistake(name)
-        if mistake is not None:
-            raise mistake
-        if _PUBLISHED_NAME.fullmatch(name) and not name.startswith("."):
-            return _published(name, hub, needs_weights=needs_weights)
+        return _named(name, hub, mmproj, needs_weights=needs_weights)
+    raise _no_folder(name)
+
+
+def _local(path: Path, hub: Hub | None, mmproj: str | Path | None, *, needs_weights: bool) -> Path:
+    """The folder of a model on this disk: itself, or the one that is made of GGUF files."""
+    model = _gguf_model_in(path)
+    if model is None:
+        _refuse_others(hub, mmproj, f"the folder {str(path)!r}")
+        check_folder(path, needs_weights=needs_weights)
+        return path
+    _refuse_others(hub, None, f"the file {str(model)!r}")
+    from finesight.checkpoints.gguf_model import GgufSource, assembled_gguf
+
+    tower = None if mmproj is None else Path(mmproj).expanduser()
+    if tower is not None and not tower.is_file():
+        raise MissingWeights(
+            f"mmproj is {tower}, which is no file", hint="give the GGUF file of the vision tower"
+        )
+    return assembled_gguf(GgufSource(model, tower, str(model)))
+
+
+def _gguf_model_in(path: Path) -> Path | None:
+    """A GGUF file, or the only one of a folder without a checkpoint; None if it is an ordinary folder.
+
+    Raises:
+        ConfigError: the folder has several.
+    """
+    if path.is_file():
+        return path
+    if (path / "config.json").is_file():
+        return None
+    found = sorted(each for each in path.glob("*.gguf") if "mmproj" not in each.name.lower())
+    if len(found) > 1:
+        raise ConfigError(
+            f"folder {path} holds {len(found)} GGUF files: {', '.join(each.name for each in found[:5])}",
+            hint=f"choose one: {found[0]}",
+        )
+    return found[0] if found else None
+
+
+def _named(name: str, hub: Hub | None, mmproj: str | Path | None, *, needs_weights: bool) -> Path:
+    """The folder of a model by a name that is no path."""
+    from finesight.checkpoints import ollama
+
+    for prefix, place in _HUB_PREFIXES.items():
+        if name.startswith(prefix):
+            if hub not in (None, place):
+                raise ConfigError(f"hub={hub!r} contradicts {name}", hint="leave hub out")
+            _refuse_others(None, mmproj, name)
+            return _of_hub(name, place, needs_weights=needs_weights)
+    wanted = name.removeprefix(ollama.PREFIX)
+    if ":" in name or "/" not in name:
+        source = ollama.find_in_store(wanted) if hub is None else None
+        if source is not None:
+            from finesight.checkpoints.gguf_model import assembled_gguf
+
+            _refuse_others(None, mmproj, name)
+            return assembled_gguf(source)
+        if wanted != name:
+            raise ollama.not_found(wanted)
+    mistake = name_mistake(name)
+    if mistake is not None:
+        raise mistake
+    if _PUBLISHED_NAME.fullmatch(name) and not name.startswith("."):
+        _refuse_others(None, mmproj, name)
+        return _published(name, hub, None, needs_weights=needs_weights)
+    raise _no_folder(name)
+
+
+def _of_hub(given: str, hub: Hub, *, needs_weights: bool) -> Path:
+    """The folder of `hf:NAME[@REVISION]` or `ms:NAME[@REVISION]`."""
+    name, at, revision = given[3:].partition("@")
+    if not _PUBLISHED_NAME.fullmatch(name) or name.startswith(".") or (at and not revision):
+        raise ConfigError(
+            f"model {given} is not of the form {given[:3]}OWNER/NAME or {given[:3]}OWNER/NAME@REVISION",
+            hint=f"such as {given[:3]}{RELEASE_NAMES['3b']}",
+        )
+    if at and not _REVISION.fullmatch(revision):
+        raise ConfigError(
+            f"the revision {revision[:_SHOWN_LETTERS]!r} can be no branch, tag or commit"
+        )
+    return _published(name, hub, revision or None, needs_weights=needs_weights)
+
+
+def _no_folder(name: str | Path) -> MissingWeights:
     meant = f"did you mean {near}? Else " if (near := _nearest(str(name))) else ""
-    raise MissingWeights(
+    return MissingWeights(
         f"there is no model folder {str(name)!r}",
         hint=f'{meant}give "{EMBEDDED}", a folder, or a name such as Qwen/Qwen2.5-VL-3B-Instruct',
     )
 
 
-def _refuse_hub(hub: Hub | None, what: str) -> None:
-    """Raise `ConfigError` if a hub is given for a local model."""
+def _refuse_others(hub: Hub | None, mmproj: str | Path | None, what: str) -> None:
+    """Raise `ConfigError` if a hub or a vision tower is given for a model that has no use for it."""
     if hub is not None:
         raise ConfigError(
             f"hub={hub!r} has no effect on {what}",
             hint="leave hub out, or give a published name such as Qwen/Qwen2.5-VL-3B-Instruct",
+        )
+    if mmproj is not None:
+        raise ConfigError(
+            f"mmproj {mmproj} has no effect on {what}",
+            hint="leave it out, or give the GGUF file of the language model",
         )
 
 
@@ -123,18 +209,14 @@ def cached_checkpoint(name: str) -> Path | None:
     Args:
         name: a published name, with its owner.
     """
-    try:
-        folder = _huggingface_cache(name, _SMALL_FILES)
-    except ImportError:
-        return None
-    return folder if folder is not None and _is_complete(folder, needs_weights=False) else None
+    return cached_folder_of(name)
 
 
-def _local_folder(name: str | Path) -> Path | None:
-    """The local folder of that name; None if there is no such path."""
+def _local_path(name: str | Path) -> Path | None:
+    """The local folder or GGUF file of that name; None if there is no such path."""
     try:
         path = Path(name).expanduser()
-        if path.is_dir():
+        if path.is_dir() or (path.is_file() and is_language_gguf(path)):
             return path
         if path.exists():
             raise file_mistake(path)
@@ -174,13 +256,13 @@ def _say_assembling(folder: Path) -> None:
     )
 
 
-def _published(name: str, hub: Hub | None, *, needs_weights: bool) -> Path:
+def _published(name: str, hub: Hub | None, revision: str | None, *, needs_weights: bool) -> Path:
     """Folder of a published model, downloaded if it is not cached."""
     order: tuple[Hub, ...] = (hub,) if hub else get_args(Hub)
     failed: list[MissingWeights] = []
     for place in order:
         try:
-            return _from_hub(place, name, needs_weights=needs_weights)
+            return from_hub(place, name, revision=revision, needs_weights=needs_weights)
         except ImportError:
             continue
         except MissingWeights as error:
@@ -194,69 +276,11 @@ def _published(name: str, hub: Hub | None, *, needs_weights: bool) -> Path:
             f"{name} is not a local folder and cannot be downloaded ({reasons})",
             hint=f"{meant}check the name and the network, or download the folder and give its path",
         ) from failed[-1]
-    library = " or ".join(_LIBRARIES[place] for place in order)
+    library = " or ".join(library_of(place) for place in order)
     raise MissingWeights(
         f"{name} is not a local folder, and {library}, which downloads it, is not installed",
         hint=f"{meant}pip install {library}, or give a folder",
     )
-
-
-def _from_hub(hub: Hub, name: str, *, needs_weights: bool) -> Path:
-    """Folder of a model from one hub; any error of the hub's library becomes `MissingWeights`.
-
-    The small files are fetched first: a model of another family is refused before its weights are downloaded.
-    """
-    download = {"huggingface": _from_huggingface, "modelscope": _from_modelscope}[hub]
-    try:
-        folder = download(name, _SMALL_FILES)
-        check_folder(folder, needs_weights=False)
-        ModelConfig.from_folder(folder)
-        return download(name, _WANTED_FILES) if needs_weights else folder
-    except (ImportError, FinesightError):
-        raise
-    except Exception as error:  # both libraries pass on all errors of their HTTP clients
-        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        raise MissingWeights(f"{hub}: {reason}") from error
-
-
-def _from_huggingface(name: str, wanted: list[str]) -> Path:
-    from huggingface_hub import snapshot_download
-
-    folder = _huggingface_cache(name, wanted)
-    # A model that is complete in the cache needs no request.
-    if folder is not None and _is_complete(folder, needs_weights=wanted is _WANTED_FILES):
-        return folder
-    return Path(snapshot_download(name, allow_patterns=wanted))
-
-
-def _huggingface_cache(name: str, wanted: list[str]) -> Path | None:
-    """Cached folder of a model, possibly incomplete; None if nothing is cached."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
-
-
-def _from_modelscope(name: str, wanted: list[str]) -> Path:
-    from modelscope import snapshot_download
-
-    return Path(snapshot_download(name, allow_patterns=wanted))
-
-
-def _is_complete(folder: Path, *, needs_weights: bool) -> bool:
-    """Whether all files, with every shard of the index, are there; an interrupted download lacks some."""
-    if not (folder / "config.json").is_file() or not (folder / "tokenizer.json").is_file():
-        return False
-    if not needs_weights:
-        return True
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        return any(folder.glob("*.safetensors"))
-    shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    return all((folder / shard).is_file() for shard in shards)
 
 
 def read_trained_for(folder: Path) -> str:

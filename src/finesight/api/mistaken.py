@@ -8,6 +8,7 @@ files by their first bytes. The network is not used.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from finesight.config.sizes import RELEASE_NAMES, released_size
@@ -35,6 +36,9 @@ _OTHER_FAMILY = re.compile(r"qwen(?:2|3(?:\.\d)?)-?vl|qwen[23](?:\.5)?-omni|qvq"
 
 _GGUF_VISION = re.compile(rb"general\.architecture.{12}clip", re.DOTALL)
 
+_GGML = (b"lmgg", b"fmgg", b"tjgg")
+"""First bytes of GGML's files."""
+
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -46,10 +50,15 @@ def name_mistake(name: str) -> ConfigError | None:
         return ConfigError(f"model {name} is a URL", hint=hint)
     size = released_size(name)
     if size is not None and name != RELEASE_NAMES[size]:
-        what = "is not a local folder"
         if ":" in name or ("/" not in name and "-" not in name):
-            what = "is Ollama's name of a quantised GGUF file, which finesight does not load"
-        return ConfigError(f"model {name} {what}", hint=f"type {RELEASE_NAMES[size]}")
+            return ConfigError(
+                f"model {name} is Ollama's name of a model that its store on this disk does not have",
+                hint=f"type {RELEASE_NAMES[size]}, or pull it first: ollama pull {name} "
+                "(OLLAMA_MODELS names the store)",
+            )
+        return ConfigError(
+            f"model {name} is not a local folder", hint=f"type {RELEASE_NAMES[size]}"
+        )
     if _SIZE_INSIDE.search(name) and (quantised := _QUANTISED.search(name)):
         return _quantised_mistake(name, quantised[1])
     if _OTHER_FAMILY.search(name):
@@ -59,7 +68,7 @@ def name_mistake(name: str) -> ConfigError | None:
         )
     if _OLLAMA.fullmatch(name):
         return ConfigError(
-            f"model {name} is a name of Ollama or of another program",
+            f"model {name} is a name of Ollama that its store on this disk does not have, or of another program",
             hint=f"type a folder, or one of {', '.join(RELEASE_NAMES.values())}",
         )
     return None
@@ -68,6 +77,11 @@ def name_mistake(name: str) -> ConfigError | None:
 def _quantised_mistake(name: str, kind: str) -> ConfigError | None:
     """The error for a quantised copy; None if it is one that is loaded, with its owner."""
     release = _release_inside(name)
+    if kind.lower() == "gguf":
+        return ConfigError(
+            f"model {name} is a folder of GGUF files on a hub, which finesight does not choose from",
+            hint=f"download one .gguf and its mmproj file and give the path, or type {release}",
+        )
     if kind.lower() not in _READ:
         return ConfigError(
             f"model {name} is a quantised copy ({kind}), which finesight does not load",
@@ -89,26 +103,54 @@ def file_mistake(path: Path) -> ConfigError:
     with path.open("rb") as file:
         head = file.read(4096)
     if head.startswith(b"GGUF"):
-        is_tower = "mmproj" in path.name.lower() or _GGUF_VISION.search(head)
-        what = "the vision tower of a GGUF model (mmproj)" if is_tower else "a GGUF file"
         return ConfigError(
-            f"model {path} is {what}, which finesight does not load",
-            hint=f"give the model it was converted from: a folder, or {_release_inside(path.name)}",
+            f"model {path} is the vision tower of a GGUF model (mmproj)",
+            hint="give the file of its language model, and this one as --mmproj (in Python mmproj=)",
         )
     folder = f"give the folder with config.json and the weights: {path.parent}"
     if path.name.startswith("adapter_model"):
         return ConfigError(
             f"model {path} is a file with the weights of a LoRA adapter",
-            hint="merge the adapter into its model, and give the folder of the result",
+            hint=f"give its base as the model, and --adapter {path.parent} (in Python adapters=)",
         )
     if path.suffix == ".safetensors":
         return ConfigError(f"model {path} is a weight file, perhaps one of several", hint=folder)
+    for format_name, is_meant in _OTHER_FORMATS.items():
+        if is_meant(path, head):
+            return ConfigError(
+                f"model {path} is a model in {format_name}, which finesight does not load",
+                hint=f"give the model it was converted from: a folder, or {_release_inside(path.name)}",
+            )
     if path.suffix in _PICKLES:
         return ConfigError(
             f"model {path} is a pickle of weights, which is never opened because it can run code",
             hint="give a folder with *.safetensors",
         )
     return _other_file(path, head, folder)
+
+
+def is_language_gguf(path: Path) -> bool:
+    """Whether a file is a GGUF file, but not a vision tower alone (mmproj)."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    is_tower = "mmproj" in path.name.lower() or _GGUF_VISION.search(head)
+    return head.startswith(b"GGUF") and not is_tower
+
+
+def _ends(*endings: str) -> Callable[[Path, bytes], bool]:
+    return lambda path, _: path.name.lower().endswith(endings)
+
+
+_OTHER_FORMATS: dict[str, Callable[[Path, bytes], bool]] = {
+    "ONNX": _ends(".onnx"),
+    "TensorFlow": _ends(".h5", ".keras", ".pb", ".tflite", ".index"),
+    "the format of Flax": _ends(".msgpack"),
+    "the format of MLX": _ends(".npz"),
+    "Core ML": _ends(".mlmodel", ".mlpackage"),
+    "the format of TensorRT": _ends(".engine", ".plan"),
+    "the format GGML, the predecessor of GGUF": lambda _, head: head[:4] in _GGML,
+}
+"""Formats by their names or first bytes."""
 
 
 def _other_file(path: Path, head: bytes, folder: str) -> ConfigError:

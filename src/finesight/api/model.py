@@ -10,20 +10,23 @@ Legend: L tokens of a conversation, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import torch
 from torch import Tensor
 
+from finesight.api.adapters import AdapterSources, adapter_folders
 from finesight.api.checkpoints import (
     GenerationDefaults,
-    Hub,
     find_checkpoint,
     read_generation_defaults,
 )
+from finesight.api.conversations import Messages, as_conversation, as_conversations
 from finesight.api.locate import locate_question
 from finesight.api.network import checked_dtype, checked_weights, load_network
 from finesight.api.options import (
@@ -36,7 +39,9 @@ from finesight.api.options import (
 )
 from finesight.api.sources import media_parts
 from finesight.batch import EncodedSample, pack
-from finesight.conversation import Conversation, Message, Reply, Sampling
+from finesight.checkpoints.adapters import load_adapters
+from finesight.checkpoints.hub import Hub
+from finesight.conversation import Conversation, Reply, Sampling
 from finesight.engine.engine import Engine
 from finesight.engine.options import EngineOptions
 from finesight.engine.request import OnStage, Request, no_progress
@@ -45,19 +50,16 @@ from finesight.engine.worker import Ticket
 from finesight.errors import ConfigError
 from finesight.inputs import shown
 from finesight.media.fetch import FetchPolicy
+from finesight.model.adapters import Adapter, check_adapter
 from finesight.model.device import checked_device
 from finesight.model.quantised_gpu import GpuWeights
 from finesight.model.vl import VisionLanguageModel
 from finesight.parse.answer import Answer, read_answer
 from finesight.processor.processor import Processor
-from finesight.text.messages import conversation_from as read_conversation
 from finesight.threads import warn_if_spinning
 
 if TYPE_CHECKING:
     from finesight.api.sources import ImageSource, PdfSource, VideoSource
-
-Messages: TypeAlias = Conversation | Sequence[Mapping[str, Any]]
-"""A `Conversation`, or messages in the format of qwen-vl-utils or OpenAI."""
 
 
 class Model:
@@ -70,6 +72,7 @@ class Model:
         generation: the checkpoint's sampling defaults and end tokens.
         engine: batch size, memory and caches.
         on_stage: progress callback `(stage, done, total)`.
+        adapters: LoRA adapters that a question may name; the attribute has their names.
     """
 
     def __init__(
@@ -81,8 +84,11 @@ class Model:
         *,
         engine: EngineOptions = EngineOptions(),  # noqa: B008  # immutable
         on_stage: OnStage = no_progress,
+        adapters: Sequence[Adapter] = (),
     ) -> None:
         self.name = name
+        self.adapters = tuple(each.name for each in adapters)
+        self._adapters = adapters
         self.processor = processor
         self.generation = generation
         self._engine_options = engine
@@ -106,6 +112,7 @@ class Model:
             eos_ids=self.generation.eos_ids,
             options=self._engine_options,
             on_stage=self._on_stage,
+            adapters=self._adapters,
         )
 
     @property
@@ -176,6 +183,8 @@ class Model:
         self,
         conversation: Messages,
         sampling: Sampling | None = None,
+        *,
+        adapter: str | None = None,
         **options: Unpack[SamplingOptions],
     ) -> Answer:
         """Answer one conversation and parse the reply.
@@ -183,17 +192,20 @@ class Model:
         Args:
             conversation: a `Conversation`, or messages in the format of qwen-vl-utils or OpenAI.
             sampling: None takes the checkpoint's defaults.
+            adapter: name of the LoRA adapter that answers; None is the model alone.
             **options: values that override those of `sampling`, see `SamplingOptions`.
 
         Raises:
             FinesightError: an option, a message or a medium is wrong, or the prompt is too long.
         """
-        return read_answer(self.respond([conversation], sampling, **options)[0])
+        return read_answer(self.respond([conversation], sampling, adapter=adapter, **options)[0])
 
     def respond(
         self,
         conversations: Sequence[Messages],
         sampling: Sampling | None = None,
+        *,
+        adapter: str | None = None,
         **options: Unpack[SamplingOptions],
     ) -> list[Reply]:
         """Answer each conversation; the replies are in the order of the conversations.
@@ -201,13 +213,15 @@ class Model:
         Args:
             conversations: a list of conversations, each as in `answer`.
             sampling: None takes the checkpoint's defaults.
+            adapter: as in `answer`.
             **options: values that override those of `sampling`, see `SamplingOptions`.
 
         Raises:
             FinesightError: see `answer`.
         """
         chosen = sampling_of(sampling, options, self.defaults)
-        return self.engine.respond(as_conversations(conversations), chosen)
+        check_adapter(adapter, self.adapters)
+        return self.engine.respond(as_conversations(conversations), chosen, adapter=adapter)
 
     def stream(
         self,
@@ -222,6 +236,7 @@ class Model:
         options = checked_options(options)
         conversation = conversation_from(question, media_parts(images, videos, pdf), options)
         request = request_from(conversation, options, self.defaults)
+        check_adapter(request.adapter, self.adapters)
         sample = request.encode(self.processor, self._on_stage)  # before the weights are loaded
         return self.engine.submit(request, sample)
 
@@ -232,8 +247,19 @@ class Model:
         )
 
     @torch.inference_mode()
-    def logits(self, messages: Messages, *, add_generation_prompt: bool = True) -> Tensor:
+    def logits(
+        self,
+        messages: Messages,
+        *,
+        add_generation_prompt: bool = True,
+        adapter: str | None = None,
+    ) -> Tensor:
         """Next-token logits at every token of a conversation.
+
+        Args:
+            messages: the conversation.
+            add_generation_prompt: whether it ends with the opening of an answer.
+            adapter: name of a LoRA adapter; None is the model alone.
 
         Returns:
             float32[L, V], on the CPU.
@@ -244,12 +270,16 @@ class Model:
         sample = self.encode(messages, add_generation_prompt=add_generation_prompt)
         limit = self.network.config.text.max_position_embeddings
         check_length(sample.input_ids.numel(), 0, limit)
-        hidden = self.network(pack([sample]).to(self.network.device))
-        return self.network.logits(hidden).float().cpu()
+        batch = pack([sample]).to(self.network.device)
+        rows = [(adapter, sample.input_ids.numel())]
+        with nullcontext() if adapter is None else self.engine.adapters.applied(rows):
+            return self.network.logits(self.network(batch)).float().cpu()
 
-    def score(self, conversations: Sequence[Messages]) -> list[list[float]]:
+    def score(
+        self, conversations: Sequence[Messages], *, adapter: str | None = None
+    ) -> list[list[float]]:
         """Log-probability of each token of the assistant turns."""
-        return self.engine.score(as_conversations(conversations))
+        return self.engine.score(as_conversations(conversations), adapter=adapter)
 
 
 def request_from(conversation: Conversation, options: AskOptions, defaults: Sampling) -> Request:
@@ -263,34 +293,8 @@ def request_from(conversation: Conversation, options: AskOptions, defaults: Samp
         sampling=sampling_from(options, defaults),
         add_vision_id=options.get("add_vision_id", False),
         fit_tokens=options.get("fit_tokens"),
+        adapter=options.get("adapter"),
     )
-
-
-def as_conversation(messages: Messages) -> Conversation:
-    """Messages of any accepted kind as a `Conversation`."""
-    if isinstance(messages, Conversation):
-        return messages
-    return read_conversation(messages)
-
-
-def as_conversations(conversations: Sequence[Messages]) -> list[Conversation]:
-    """Several conversations, each of any accepted kind.
-
-    Raises:
-        ConfigError: it is a single conversation, or one of them is malformed.
-    """
-    entries = conversations if isinstance(conversations, (list, tuple)) else None
-    if entries is None or any(isinstance(entry, (Mapping, Message)) for entry in entries):
-        raise ConfigError(
-            f"a list of conversations is needed, not a {_kind_given(conversations)}",
-            hint="put a single conversation into a list, or use answer(conversation)",
-        )
-    return [as_conversation(entry) for entry in entries]
-
-
-def _kind_given(conversations: object) -> str:
-    is_list = isinstance(conversations, (list, tuple))
-    return "list of messages" if is_list else type(conversations).__name__
 
 
 def load(
@@ -301,20 +305,26 @@ def load(
     weights: GpuWeights | None = None,
     attention: str = "sdpa",
     hub: Hub | None = None,
+    mmproj: str | Path | None = None,
+    adapters: AdapterSources | None = None,
     engine: EngineOptions = EngineOptions(),  # noqa: B008  # immutable
     on_stage: OnStage = no_progress,
 ) -> Model:
     """Load a model.
 
     Args:
-        name: "tiny" (embedded), a checkpoint folder, or a published name such as
-            `Qwen/Qwen2.5-VL-3B-Instruct`, which is downloaded if it is not in the local cache.
+        name: "tiny" (embedded), a checkpoint folder, a GGUF file, a name in Ollama's store such as "qwen2.5vl:7b", or
+            a published name such as `Qwen/Qwen2.5-VL-3B-Instruct` or `hf:NAME@REVISION`, which is downloaded if it is
+            not in the local cache.
         device: "cpu", "cuda", "cuda:1", ...; "auto" uses cuda if available.
         dtype: of the weights; None takes the checkpoint's.
         weights: "bf16", "int8" or "int4" packs those of the language model for fast answers on a CPU; the last two
             round them. On CUDA "int8", "int4" and "fp8" round them by torchao.
         attention: back end of the attention.
         hub: source of a published name; see `find_checkpoint`.
+        mmproj: GGUF file of the vision tower, if `name` is a GGUF file; None takes the one beside it.
+        adapters: folders of LoRA adapters in the format of peft, by name or in a list; `adapter=` of a question
+            chooses one. In a list, NAME=FOLDER gives a name; else it is that of the folder.
         engine: batch size, memory and caches.
         on_stage: progress callback `(stage, done, total)`.
 
@@ -324,7 +334,7 @@ def load(
     """
     if not isinstance(name, (str, PathLike)):
         raise ConfigError(f"the name of the model is {shown(name)}", hint='"tiny", or a folder')
-    folder = find_checkpoint(name, hub=hub)
+    folder = find_checkpoint(name, hub=hub, mmproj=mmproj)
     model = open_model(
         str(name),
         folder,
@@ -332,6 +342,7 @@ def load(
         dtype=dtype,
         weights=weights,
         attention=attention,
+        adapters=adapter_folders(adapters),
         engine=engine,
         on_stage=on_stage,
     )
@@ -348,6 +359,7 @@ def open_model(
     dtype: str | torch.dtype | None = None,
     weights: GpuWeights | None = None,
     attention: str = "sdpa",
+    adapters: Mapping[str, Path] = MappingProxyType({}),
     engine: EngineOptions = EngineOptions(),  # noqa: B008  # immutable
     fetch_policy: FetchPolicy | None = None,
     on_stage: OnStage = no_progress,
@@ -355,7 +367,7 @@ def open_model(
     """As `load` from a checkpoint folder, but the weights are read at their first use.
 
     So a wrong option or a missing picture is reported before the weights are loaded. `fetch_policy` limits media from
-    an address.
+    an address. `adapters` are folders by name.
     """
     return Model(
         name,
@@ -370,6 +382,7 @@ def open_model(
         read_generation_defaults(folder),
         engine=engine,
         on_stage=on_stage,
+        adapters=load_adapters(adapters, folder, model_name=name),
     )
 
 

@@ -62,6 +62,7 @@ class AskOptions(SamplingOptions, total=False):
         add_vision_id: write "Picture 1: " and the like before each picture and video.
         tools: functions the model may call, as OpenAI tool mappings.
         fit_tokens: shrink the media until the prompt has at most this many tokens.
+        adapter: name of the LoRA adapter that answers; without it, the model alone does.
     """
 
     system: str
@@ -75,6 +76,7 @@ class AskOptions(SamplingOptions, total=False):
     max_pixels: int
     total_pixels: int
     fit_tokens: int
+    adapter: str
 
 
 _VIDEO_FIELDS = {
@@ -106,6 +108,7 @@ _TYPES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "regex": (str, "a text"),
     "choice": ((str, list, tuple), "a list of texts"),
     "grammar": (str, "a text"),
+    "adapter": (str, "the name of an adapter"),
 }
 _MEDIA_ARGUMENTS = ("images", "videos", "pdf")
 _ELSEWHERE: Mapping[str, str] = {

@@ -7,10 +7,11 @@ transformers' layout.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,28 @@ import torch
 from torch import Tensor
 
 from finesight import files
-from finesight.errors import WeightsError
+from finesight.errors import ConfigError, WeightsError
+from finesight.model.adapters import Adapter
 from finesight.model.lora import lora_layers
-from finesight.model.shards import list_tensors, read_tensors, some_of, write_tensors
+from finesight.model.shards import (
+    StoredTensor,
+    list_tensors,
+    read_tensors,
+    some_of,
+    write_tensors,
+)
 from finesight.model.vl import VisionLanguageModel
-from finesight.model.weights import published_name
+from finesight.model.weights import linear_shapes, published_name
 
-__all__ = ["CONFIG", "WEIGHTS", "merge_adapter", "read_adapter", "save_adapter"]
+__all__ = [
+    "CONFIG",
+    "WEIGHTS",
+    "load_adapter",
+    "load_adapters",
+    "merge_adapter",
+    "read_adapter",
+    "save_adapter",
+]
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -33,13 +49,9 @@ _PREFIX = "base_model.model."
 _HINT = "adapter and base model belong together: use the base that its adapter_config.json names"
 
 _NOT_READ = (
-    "alpha_pattern",
-    "bias",
-    "fan_in_fan_out",
-    "modules_to_save",
-    "rank_pattern",
-    "use_dora",
-    "use_rslora",
+    *("alora_invocation_tokens", "alpha_pattern", "arrow_config", "bias", "fan_in_fan_out"),
+    *("layer_replication", "lora_bias", "modules_to_save", "rank_pattern", "target_parameters"),
+    *("trainable_token_indices", "use_dora", "use_qalora"),
 )
 """Options of peft with another computation."""
 
@@ -103,7 +115,13 @@ def read_adapter(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         WeightsError: the adapter is of another kind or incomplete.
     """
     config = _read_config(folder / CONFIG)
-    stored = list_tensors(folder)
+    if not (folder / WEIGHTS).is_file():
+        pickles = sorted(path.name for path in folder.glob("adapter_model.bin"))
+        raise WeightsError(
+            f"{folder} has no {WEIGHTS}" + (f", only {pickles[0]}, a pickle" if pickles else ""),
+            hint="pickle files can run code and are never opened; save the adapter with peft as safetensors",
+        )
+    stored = _stored_in(folder)
     found: dict[str, Tensor] = {}
     for name, value in read_tensors(stored, stored, torch.device("cpu"), torch.float32):
         module, _, part = name.removesuffix(".weight").rpartition(".")
@@ -123,6 +141,88 @@ def read_adapter(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return found, config
 
 
+def _stored_in(folder: Path) -> dict[str, StoredTensor]:
+    """The tensors of the adapter's file; other safetensors beside it are not part of it."""
+    found = list_tensors(folder)
+    return {name: each for name, each in found.items() if each.path.name == WEIGHTS}
+
+
+def load_adapters(
+    folders: Mapping[str, Path], base: Path, *, model_name: str = ""
+) -> tuple[Adapter, ...]:
+    """The adapters of these folders, checked against the shapes of their base.
+
+    Args:
+        folders: by the names of the adapters.
+        base: checkpoint folder of the model.
+        model_name: name of the model, which no adapter may have.
+
+    Raises:
+        ConfigError: an adapter has the name of the model.
+        WeightsError: see `load_adapter`.
+    """
+    if not folders:
+        return ()
+    if model_name in folders:
+        raise ConfigError(
+            f"the adapter {folders[model_name]} has the name of the model, {model_name}",
+            hint="give it another name: --adapter NAME=FOLDER",
+        )
+    shapes = linear_shapes(base)
+    return tuple(load_adapter(name, folder, shapes) for name, folder in folders.items())
+
+
+def load_adapter(name: str, folder: Path, shapes: Mapping[str, tuple[int, int]]) -> Adapter:
+    """Read an adapter for use beside others.
+
+    Args:
+        name: its name.
+        folder: of the adapter.
+        shapes: outputs and inputs of the linear layers of its base, by name.
+
+    Raises:
+        WeightsError: the adapter is of another kind, incomplete, or does not fit the base.
+    """
+    matrices, config = read_adapter(folder)
+    modules = sorted({each.removesuffix(".weight").rpartition(".")[0] for each in matrices})
+    _check_complete(shapes, modules, config, folder)
+    digest = hashlib.blake2b(repr(_scale(config)).encode(), digest_size=8)
+    pairs = {}
+    for module in modules:
+        first, second = (matrices[f"{module}.{part}.weight"] for part in ("lora_A", "lora_B"))
+        _check_shape(module, first, second, shapes.get(module))
+        for each in (first, second):
+            digest.update(module.encode())
+            digest.update(each.numpy().tobytes())
+        pairs[module] = (first * _scale(config), second)
+    return Adapter(name, digest.hexdigest(), pairs)
+
+
+def _scale(config: Mapping[str, Any]) -> float:
+    """Factor of `B A x`; of rank-stabilised LoRA (Kalajdzievski 2023, arXiv 2312.03732) `alpha / sqrt(r)`."""
+    rank = math.sqrt(config["r"]) if config.get("use_rslora") else config["r"]
+    return float(config["lora_alpha"] / rank)
+
+
+def _check_complete(
+    layers: Iterable[str], modules: Collection[str], config: Mapping[str, Any], folder: Path
+) -> None:
+    """Raise `WeightsError` if a layer that the configuration names has no matrices."""
+    if config.get("layers_to_transform") is not None or config.get("exclude_modules"):
+        return  # fewer layers than `target_modules` names
+    if lost := sorted(_wanted(layers, config["target_modules"]) - set(modules)):
+        raise WeightsError(f"{folder / WEIGHTS} has no adapter of {some_of(lost)}", hint=_HINT)
+
+
+def _check_shape(module: str, first: Tensor, second: Tensor, shape: tuple[int, ...] | None) -> None:
+    if shape is None or shape != (second.shape[0], first.shape[1]):
+        raise WeightsError(
+            f"the adapter of {module} has matrices of shapes {tuple(first.shape)} and {tuple(second.shape)}; "
+            f"the model has {shape or 'no such layer'}",
+            hint=_HINT,
+        )
+
+
 def merge_adapter(weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
     """Weights of a network with an adapter added, each in its dtype; computed in float32.
 
@@ -135,27 +235,21 @@ def merge_adapter(weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tens
     """
     matrices, config = read_adapter(folder)
     modules = {name.removesuffix(".weight").rpartition(".")[0] for name in matrices}
-    if lost := sorted(_wanted(weights, config["target_modules"]) - modules):
-        raise WeightsError(f"{folder / WEIGHTS} has no adapter of {some_of(lost)}", hint=_HINT)
+    layers = [name.removesuffix(".weight") for name in weights if name.endswith(".weight")]
+    _check_complete(layers, modules, config, folder)
     merged = dict(weights)
     for module in sorted(modules):
         first, second = (matrices[f"{module}.{part}.weight"] for part in ("lora_A", "lora_B"))
         before = merged.get(f"{module}.weight")
-        shape = None if before is None else tuple(before.shape)
-        if before is None or shape != (second.shape[0], first.shape[1]):
-            raise WeightsError(
-                f"the adapter of {module} has matrices of shapes {tuple(first.shape)} and {tuple(second.shape)}; "
-                f"the model has {shape or 'no such layer'}",
-                hint=_HINT,
-            )
-        change = config["lora_alpha"] / config["r"] * (second @ first)
+        _check_shape(module, first, second, None if before is None else tuple(before.shape))
+        assert before is not None
+        change = _scale(config) * (second @ first)
         merged[f"{module}.weight"] = (before.float() + change).to(before.dtype)
     return merged
 
 
-def _wanted(weights: Mapping[str, Tensor], targets: str | Sequence[str]) -> set[str]:
+def _wanted(names: Iterable[str], targets: str | Sequence[str]) -> set[str]:
     """Layers that an adapter must have: a text is a pattern of whole names, a list has ends of names."""
-    names = {name.removesuffix(".weight") for name in weights if name.endswith(".weight")}
     if isinstance(targets, str):
         return {name for name in names if re.fullmatch(targets, _transformers_name(name))}
     return {name for name in names if name.endswith(tuple(f".{each}" for each in targets))}
@@ -166,7 +260,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
         rank, alpha = config["r"], config["lora_alpha"]
         ignored = [
-            key for key in _NOT_READ if config.get(key, "none") not in (None, "none", False, {})
+            key for key in _NOT_READ if config.get(key, "none") not in (None, "none", False, {}, [])
         ]
         is_lora = config["peft_type"] == "LORA" and rank > 0 and 0 < alpha < math.inf
         targets = config["target_modules"]
@@ -179,7 +273,8 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise WeightsError(
             f"{path} describes an adapter of kind {config['peft_type']} with {', '.join(ignored) or 'r and alpha'}, "
             "which is not read",
-            hint="plain LoRA adapters can be used",
+            hint="plain and rank-stabilised LoRA can be used; merge another adapter into its model with peft "
+            "(merge_and_unload) and give the folder of the result as --model",
         )
     return dict(config)
 

@@ -17,16 +17,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import gguf
 import numpy as np
 import numpy.typing as npt
 import tokenizers
 import torch
-from gguf import GGUFReader, ReaderTensor
+from gguf import ReaderTensor
 from pydantic import ValidationError
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 from torch import Tensor
 
+from finesight.checkpoints.gguf_file import INCOMPLETE, dequantised, find_value, open_gguf
 from finesight.config.model import TextConfig
 from finesight.errors import ConfigError, WeightsError
 
@@ -34,8 +34,6 @@ ARCHITECTURES = ("llama", "qwen2")
 
 ONLY_PLAIN = "only plain llama and qwen2 decoders can be imported"
 """Hint for a decoder that needs another feature."""
-
-_INCOMPLETE = "the file is incomplete, or of another kind of model: download it again"
 
 _LAYER_NAMES = {
     "attn_norm": "input_layernorm",
@@ -58,6 +56,9 @@ _OTHER_NAMES = {
 
 _ROTATED = ("attn_q", "attn_k")
 """Modules whose rows llama.cpp reorders."""
+
+_OF_TOWER = ("v.", "mm.")
+"""Beginnings of names of a vision tower's tensors in the same file; `gguf_vision` reads them."""
 
 _IGNORED = ("rope_freqs.weight",)
 """Constants that are computed from the configuration."""
@@ -83,21 +84,24 @@ class GgufDecoder:
         ConfigError: it holds another architecture.
     """
 
+    architectures: tuple[str, ...] = ARCHITECTURES
+    """Those that are read."""
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self._reader = GGUFReader(path)
-        except (OSError, ValueError, IndexError, KeyError) as error:
-            raise WeightsError(
-                f"{path} is not a complete GGUF file: {error}", hint="download it again"
-            ) from error
+        self.reader = open_gguf(path)
         self.architecture = str(self._value("general.architecture"))
-        if self.architecture not in ARCHITECTURES:
+        if self.architecture not in self.architectures:
             raise ConfigError(
-                f"{path} holds a model of architecture {self.architecture!r}, expected {' or '.join(ARCHITECTURES)}",
+                f"{path} holds a model of architecture {self.architecture!r}, expected "
+                f"{' or '.join(self.architectures)}",
                 hint=ONLY_PLAIN,
             )
-        self._tensors = {tensor.name: tensor for tensor in self._reader.tensors}
+        self._tensors = {
+            tensor.name: tensor
+            for tensor in self.reader.tensors
+            if not tensor.name.startswith(_OF_TOWER)
+        }
 
     def config(self) -> TextConfig:
         """Shape of the decoder, with the M-RoPE sections of the published models.
@@ -106,7 +110,7 @@ class GgufDecoder:
             ConfigError: a value is missing, or the decoder needs a feature that Qwen2.5 does not have.
         """
         of = f"{self.architecture}."
-        if f"{of}rope.scaling.type" in self._reader.fields:
+        if f"{of}rope.scaling.type" in self.reader.fields:
             raise ConfigError(
                 f"{self.path} has scaled rotary frequencies, which the importer does not read",
                 hint=ONLY_PLAIN,
@@ -126,7 +130,7 @@ class GgufDecoder:
                 "rms_norm_eps": _short(self._value(f"{of}attention.layer_norm_rms_epsilon")),
                 "rope_theta": _short(self._value(f"{of}rope.freq_base")),
             },
-            rotary_dim=self._value(rotary) if rotary in self._reader.fields else None,
+            rotary_dim=self._value(rotary) if rotary in self.reader.fields else None,
         )
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
@@ -157,7 +161,7 @@ class GgufDecoder:
                 if num_rows % head_dim:
                     raise WeightsError(
                         f"tensor {name} in {self.path} has {num_rows} rows for heads of {head_dim}",
-                        hint=_INCOMPLETE,
+                        hint=INCOMPLETE,
                     )
                 order = _split_halves(num_rows, head_dim)
             yield self._published(name), tensor, order
@@ -189,7 +193,7 @@ class GgufDecoder:
             backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
         except Exception as error:  # the library raises a bare Exception
             raise ConfigError(
-                f"the merges in {self.path} do not fit its tokens: {error}", hint=_INCOMPLETE
+                f"the merges in {self.path} do not fit its tokens: {error}", hint=INCOMPLETE
             ) from error
         normalizer, backend.pre_tokenizer = PRE_TOKENIZERS[pre]()
         if normalizer is not None:
@@ -216,28 +220,22 @@ class GgufDecoder:
         texts, types = (self._value(f"tokenizer.ggml.{each}") for each in ("tokens", "token_type"))
         if not isinstance(texts, list) or not isinstance(types, list) or len(texts) != len(types):
             raise ConfigError(
-                f"{self.path} has {len(texts)} tokens with {len(types)} types", hint=_INCOMPLETE
+                f"{self.path} has {len(texts)} tokens with {len(types)} types", hint=INCOMPLETE
             )
         if len(set(texts)) != len(texts):
             twice = next(text for text in texts if texts.count(text) > 1)
-            raise ConfigError(f"{self.path} has the token {twice!r} twice", hint=_INCOMPLETE)
+            raise ConfigError(f"{self.path} has the token {twice!r} twice", hint=INCOMPLETE)
         return [str(each) for each in texts], types
 
     def _value(self, key: str) -> Any:
-        field = self._reader.fields.get(key)
-        if field is None:
-            raise ConfigError(f"{self.path} has no value {key!r}", hint=_INCOMPLETE)
-        try:
-            return field.contents()
-        except (ValueError, IndexError) as error:
-            raise WeightsError(
-                f"the value {key!r} of {self.path} cannot be read: {error}",
-                hint="download the file again",
-            ) from error
+        found = find_value(self.reader, self.path, key)
+        if found is None:
+            raise ConfigError(f"{self.path} has no value {key!r}", hint=INCOMPLETE)
+        return found
 
     def _tensor(self, name: str) -> ReaderTensor:
         if name not in self._tensors:
-            raise WeightsError(f"{self.path} has no tensor {name!r}", hint=_INCOMPLETE)
+            raise WeightsError(f"{self.path} has no tensor {name!r}", hint=INCOMPLETE)
         return self._tensors[name]
 
     def values(self, tensor: ReaderTensor) -> npt.NDArray[np.float32]:
@@ -246,21 +244,7 @@ class GgufDecoder:
         Raises:
             WeightsError: its quantisation cannot be read, or a value is not finite.
         """
-        try:
-            values = gguf.dequantize(tensor.data, tensor.tensor_type)
-        except RuntimeError as error:  # of its kind for what is not implemented
-            raise WeightsError(
-                f"tensor {tensor.name} in {self.path} is stored as {tensor.tensor_type.name}, "
-                "which the gguf package does not dequantise",
-                hint="use a file of another quantisation, such as Q8_0 or F16",
-            ) from error
-        if not np.isfinite(values).all():
-            raise WeightsError(
-                f"tensor {tensor.name} in {self.path} has numbers that are NaN or infinite",
-                hint="download the file again",
-            )
-        shape = tuple(int(side) for side in reversed(tensor.shape))
-        return np.array(values, dtype=np.float32).reshape(shape)
+        return dequantised(tensor, self.path)
 
     def _published(self, name: str) -> str:
         """Name of a tensor in the published checkpoints."""
@@ -291,7 +275,7 @@ def text_config(path: Path, values: Mapping[str, Any], *, rotary_dim: Any = None
     for name, value in values.items():
         if not isinstance(value, int | float) or (value <= 0 and value is not False):
             raise ConfigError(
-                f"{path} has {name} = {value!r}, expected a positive number", hint=_INCOMPLETE
+                f"{path} has {name} = {value!r}, expected a positive number", hint=INCOMPLETE
             )
     head_dim = values["hidden_size"] // values["num_attention_heads"]
     if rotary_dim not in (None, head_dim):
@@ -304,7 +288,7 @@ def text_config(path: Path, values: Mapping[str, Any], *, rotary_dim: Any = None
     except ValidationError as error:
         reason = error.errors()[0]
         place = ": ".join(map(str, (path, *reason["loc"])))
-        raise ConfigError(f"{place}: {reason['msg']}", hint=_INCOMPLETE) from error
+        raise ConfigError(f"{place}: {reason['msg']}", hint=INCOMPLETE) from error
 
 
 def mrope_sections(head_dim: int) -> tuple[int, int, int]:

@@ -17,7 +17,6 @@ an ordinary checkpoint folder in the user's cache.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
@@ -28,6 +27,7 @@ from platformdirs import user_cache_path
 
 from finesight import files
 from finesight.checkpoints.adapters import merge_adapter
+from finesight.checkpoints.cached import cached_folder, sha256_of, write_receipt
 from finesight.checkpoints.decoder import DecoderSource, load_tensors, renamed_tokenizer
 from finesight.checkpoints.decoder_folder import DecoderFolder
 from finesight.checkpoints.gguf import GgufDecoder
@@ -57,9 +57,6 @@ SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 ADAPTER = "adapter"
 VISUAL = "visual.safetensors"
 
-_RECEIPT = "assembled.json"
-"""File of an assembled folder with the sizes of the others: a cache that lost bytes is made again."""
-
 
 def find_decoder() -> Path:
     """The decoder's GGUF file in the installed package, with its checksum verified.
@@ -79,7 +76,7 @@ def find_decoder() -> Path:
     paths = [Path(str(each.locate())) for each in found if each.name == FILE]
     if not paths or not paths[0].is_file():
         raise MissingWeights(f"the installed package {PACKAGE} has no {FILE}", hint=hint)
-    digest = _sha256(paths[0])
+    digest = sha256_of(paths[0])
     if digest != SHA256:
         raise WeightsError(
             f"{paths[0]} has the SHA-256 {digest}, expected {SHA256}",
@@ -131,25 +128,16 @@ def assembled(
     """
     digest = hashlib.sha256(SHA256.encode())
     for path in sorted(path for path in parts.rglob("*") if path.is_file()):
-        digest.update(f"{path.relative_to(parts)} {_sha256(path)}\n".encode())
+        digest.update(f"{path.relative_to(parts)} {sha256_of(path)}\n".encode())
     folder = (cache or user_cache_path("finesight")) / f"{parts.name}-{digest.hexdigest()[:16]}"
-    if _is_whole(folder):
-        return folder
-    decoder = open_small_decoder()
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        guard = files.lock(folder.with_name(f".{folder.name}.lock"), waits=True)
-    except OSError as error:
-        raise WeightsError(
-            f"{folder} cannot be written: {error.strerror}",
-            hint="make the cache folder writable, or set XDG_CACHE_HOME to another",
-        ) from error
-    with guard:
-        if not _is_whole(folder):  # another process may have made it
-            if started:
-                started(folder)
-            assemble(parts, decoder, folder)
-    return folder
+
+    def make() -> None:
+        decoder = open_small_decoder()
+        if started:
+            started(folder)
+        assemble(parts, decoder, folder)
+
+    return cached_folder(folder, make)
 
 
 def assemble(parts: Path, decoder: DecoderSource, out: Path) -> None:
@@ -187,18 +175,4 @@ def assemble(parts: Path, decoder: DecoderSource, out: Path) -> None:
         for path in parts.iterdir():
             if path.is_file() and path.name not in (VISUAL, "config.json", "README.md"):
                 shutil.copyfile(path, draft / path.name)
-        sizes = {path.name: path.stat().st_size for path in draft.iterdir()}
-        (draft / _RECEIPT).write_text(json.dumps(sizes), encoding="utf-8")
-
-
-def _is_whole(folder: Path) -> bool:
-    try:
-        sizes = json.loads((folder / _RECEIPT).read_text(encoding="utf-8"))
-        return all((folder / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        write_receipt(draft)

@@ -17,6 +17,8 @@ def ask(
     question: Annotated[str, typer.Argument(help="Question or instruction.")],
     *,
     model: options.ModelName = options.DEFAULT_MODEL,
+    mmproj: options.Mmproj = None,
+    adapters: options.Adapters = None,
     image: options.Images = None,
     video: options.Videos = None,
     pdf: options.Pdfs = None,
@@ -67,6 +69,5 @@ def ask(
         given = options.given(locals())
         parts = options.media_of(context, image, video, pdf, pages)
         conversation = conversation_from(question, parts, given)
-        run(
-            ModelChoice(model, device, dtype, weights, draft_tokens), [conversation], given, outputs
-        )
+        loaded = ModelChoice(model, device, dtype, weights, draft_tokens, adapters, mmproj)
+        run(loaded, [conversation], given, outputs)

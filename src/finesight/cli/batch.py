@@ -36,6 +36,8 @@ def batch(
     ],
     *,
     model: options.ModelName = options.DEFAULT_MODEL,
+    mmproj: options.Mmproj = None,
+    adapters: options.Adapters = None,
     served_model_name: Annotated[
         str | None,
         typer.Option(
@@ -65,22 +67,32 @@ def batch(
 ) -> None:
     """Answer a file of requests in the OpenAI batch format; after a crash, run the same command again.
 
-    Items that the output already contains are not asked again. The exit code is 1 if an item has an error.
+    Items that the output already contains are not asked again. The exit code is 1 if an item has an error. An adapter
+    answers the items that have its name as their model.
     """
     with reported(debug=debug):
         _check_input(source)
         check_writable(target, is_folder=False)
-        from finesight.api.batch import Batch
-
         # Both files are checked before the model is opened.
         names = [served_model_name] if served_model_name else [model, Path(model).name]
-        with Batch(source, target, names=names, retry_errors=retry_errors) as checked:
-            choice = ModelChoice(model, device, dtype, weights, draft_tokens)
+        choice = ModelChoice(model, device, dtype, weights, draft_tokens, adapters, mmproj)
+        with _checked(source, target, names, choice, retry_errors=retry_errors) as checked:
             opened = _opened(choice, concurrency, deterministic=deterministic)
             counts, seconds = _run(checked, opened)
         if as_json:
             print_json({**asdict(counts), "seconds": seconds, "model": model})
         _raise_if_failed(counts, target)
+
+
+def _checked(
+    source: Path, target: Path, names: list[str], choice: ModelChoice, *, retry_errors: bool
+) -> Batch:
+    """The batch, whose files were checked."""
+    from finesight.api.adapters import adapter_folders
+    from finesight.api.batch import Batch
+
+    adapters = adapter_folders(choice.adapters)
+    return Batch(source, target, names=names, adapters=adapters, retry_errors=retry_errors)
 
 
 def _raise_if_failed(counts: Counts, target: Path) -> None:
@@ -99,6 +111,7 @@ def _check_input(source: Path) -> None:
 
 def _opened(choice: ModelChoice, concurrency: int, *, deterministic: bool) -> Model:
     """The model, which shows progress while its weights are loaded."""
+    from finesight.api.adapters import adapter_folders
     from finesight.api.checkpoints import find_checkpoint
     from finesight.api.model import open_model
     from finesight.api.network import checked_weights
@@ -112,13 +125,14 @@ def _opened(choice: ModelChoice, concurrency: int, *, deterministic: bool) -> Mo
             if done == total:
                 progress.close()
 
-    folder = find_checkpoint(choice.name)
+    folder = find_checkpoint(choice.name, mmproj=choice.mmproj)
     return open_model(
         choice.name,
         folder,
         device=choice.device,
         dtype=choice.dtype,
         weights=checked_weights(choice.weights),
+        adapters=adapter_folders(choice.adapters),
         engine=EngineOptions(
             max_sequences=concurrency,
             max_step_tokens=max(2048, concurrency),

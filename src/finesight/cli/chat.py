@@ -37,6 +37,8 @@ _NOT_SET = ("system", "tools", "logprobs")
 def chat(
     *,
     model: options.ModelName = options.DEFAULT_MODEL,
+    mmproj: options.Mmproj = None,
+    adapters: options.Adapters = None,
     fps: options.Fps = None,
     nframes: options.NumFrames = None,
     min_pixels: options.MinPixels = None,
@@ -70,7 +72,7 @@ def chat(
     with reported(debug=debug):
         given = options.given(locals())
         is_interactive = sys.stdin is not None and sys.stdin.isatty()
-        choice = ModelChoice(model, device, dtype, weights, draft_tokens)
+        choice = ModelChoice(model, device, dtype, weights, draft_tokens, adapters, mmproj)
         session = Session(choice, given, streams=True)
         talk = Chat(session, is_interactive=is_interactive)
         if is_interactive:

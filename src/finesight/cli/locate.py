@@ -37,6 +37,8 @@ def locate(
         bool, typer.Option("--all", help='Ask for every instance of the phrase: "red square".')
     ] = False,
     model: options.ModelName = options.DEFAULT_MODEL,
+    mmproj: options.Mmproj = None,
+    adapters: options.Adapters = None,
     as_json: options.AsJson = False,
     save_overlay: options.SaveOverlay = None,
     report: options.Report = None,
@@ -68,5 +70,5 @@ def locate(
         question = locate_question(phrase, shape, all_=every)
         parts = options.media_of(context, image, pages=pages)
         conversations = [conversation_from(question, [part], given) for part in parts]
-        choice = ModelChoice(model, device, dtype, weights, draft_tokens)
+        choice = ModelChoice(model, device, dtype, weights, draft_tokens, adapters, mmproj)
         run(choice, conversations, given, outputs)

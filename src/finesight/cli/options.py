@@ -72,7 +72,24 @@ ModelName = Annotated[
     str,
     typer.Option(
         "--model",
-        help="Model: tiny (embedded), a checkpoint folder, or a name such as Qwen/Qwen2.5-VL-3B-Instruct.",
+        help="Model: tiny (embedded), a folder, a GGUF file, Ollama's qwen2.5vl:7b, or a name such as"
+        " Qwen/Qwen2.5-VL-3B-Instruct or hf:NAME@REVISION.",
+    ),
+]
+Mmproj = Annotated[
+    Path | None,
+    typer.Option(
+        help="GGUF file of the vision tower, if the model is a GGUF file and the tower is not beside it.",
+        metavar="FILE",
+        show_default="the one beside the model",
+    ),
+]
+Adapters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adapter",
+        help="Folder of a LoRA adapter in the format of peft; NAME=FOLDER gives it a name. Repeatable.",
+        metavar="FOLDER",
     ),
 ]
 Device = Annotated[

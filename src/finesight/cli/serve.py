@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -29,10 +29,19 @@ Models = Annotated[
     list[str] | None,
     typer.Option(
         "--model",
-        help="Model: small, tiny, a folder, or a published name; NAME=MODEL gives it another name. Repeatable: the"
-        " first is loaded at once, others at their first use.",
+        help="Model: small, tiny, a folder, a GGUF file, Ollama's qwen2.5vl:7b, or a published name; NAME=MODEL gives"
+        " it another name. Repeatable: the first is loaded at once, others at their first use.",
         metavar="MODEL",
         show_default=options.DEFAULT_MODEL,
+    ),
+]
+Adapters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adapter",
+        help="Folder of a LoRA adapter of the first model, in the format of peft; NAME=FOLDER gives it a name."
+        " Requests name it as their model. Repeatable.",
+        metavar="FOLDER",
     ),
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all.")]
@@ -82,7 +91,7 @@ MaxBody = Annotated[float, typer.Option(help="Largest request, in MB.")]
 AnswerSeconds = Annotated[float, typer.Option(help="Longest time of an answer.")]
 DrainSeconds = Annotated[float, typer.Option(help="Time of running answers after SIGTERM.")]
 Replicas = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--ray",
         min=1,
@@ -96,6 +105,7 @@ Replicas = Annotated[
 def serve(
     *,
     model: Models = None,
+    adapters: Adapters = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,
     concurrency: Concurrency = 16,
@@ -109,7 +119,7 @@ def serve(
     max_body_mb: MaxBody = 64.0,
     answer_seconds: AnswerSeconds = 600.0,
     drain_seconds: DrainSeconds = 30.0,
-    replicas: Replicas = 0,
+    replicas: Replicas = None,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     weights: options.Weights = None,
@@ -142,8 +152,7 @@ def serve(
         engine = _engine_options(concurrency, max_requests, draft_tokens)
 
         def offers() -> list[Offer]:
-            names = model or [options.DEFAULT_MODEL]
-            return [_offer(name, settings, engine, (device, dtype, weights)) for name in names]
+            return _offers(model, adapters, settings, engine, (device, dtype, weights))
 
         if replicas:
             _run_on_ray(offers, settings, replicas, host, port)
@@ -171,11 +180,30 @@ def _engine_options(concurrency: int, max_requests: int, draft_tokens: int) -> E
     )
 
 
+def _offers(
+    names: list[str] | None,
+    adapters: list[str] | None,
+    settings: ServerSettings,
+    engine: EngineOptions,
+    choice: tuple[str, str | None, str | None],
+) -> list[Offer]:
+    """The models, and the adapters of the first one."""
+    from finesight.api.adapters import adapter_folders
+    from finesight.server.models import adapter_offers
+
+    folders = adapter_folders(adapters)
+    first, *others = names or [options.DEFAULT_MODEL]
+    base = _offer(first, settings, engine, choice, folders)
+    found = [base, *adapter_offers(base, folders)]
+    return found + [_offer(name, settings, engine, choice, {}) for name in others]
+
+
 def _offer(
     name: str,
     settings: ServerSettings,
     engine: EngineOptions,
     choice: tuple[str, str | None, str | None],
+    adapters: Mapping[str, Path],
 ) -> Offer:
     """A model that is loaded when it is needed; its name and folder are checked now."""
     from finesight.api.checkpoints import find_checkpoint
@@ -197,6 +225,7 @@ def _offer(
                 device=device,
                 dtype=dtype,
                 weights=checked_weights(weights),
+                adapters=adapters,
                 engine=engine,
                 fetch_policy=fetch_policy(settings.hosts),
                 on_stage=lambda stage, done, total: (

@@ -33,13 +33,25 @@ _MOST_NOTED = 5
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """Name, device and dtype of a model, the format of packed weights, and the number of guessed tokens."""
+    """A model, and how it is loaded.
+
+    Attributes:
+        name: its name or path.
+        device: where it computes.
+        dtype: of its weights; None takes the checkpoint's.
+        weights: format of packed weights; None packs nothing.
+        draft_tokens: tokens that are guessed from the prompt.
+        adapters: folders of LoRA adapters, or NAME=FOLDER.
+        mmproj: GGUF file of the vision tower; None takes the one beside the model.
+    """
 
     name: str
     device: str
     dtype: str | None
     weights: str | None = None
     draft_tokens: int = 0
+    adapters: Sequence[str] | None = None
+    mmproj: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +93,11 @@ def run(
         FinesightError: an option, a medium or the model is wrong.
     """
     outputs.check()
+    if len(choice.adapters or ()) > 1:
+        raise ConfigError(
+            "several --adapter are given for one answer",
+            hint="give one; chat, batch and serve take several",
+        )
     shows_media = any(True for each in conversations for _ in each.media())
     if outputs.overlay_folder is not None and not shows_media:
         raise ConfigError("--save-overlay draws on pictures and videos, but none is given")
@@ -130,13 +147,17 @@ class Session:
     """
 
     def __init__(self, choice: ModelChoice, options: AskOptions, *, streams: bool) -> None:
+        from finesight.api.adapters import adapter_folders
         from finesight.api.checkpoints import find_checkpoint
         from finesight.api.model import open_model
         from finesight.api.network import checked_weights
         from finesight.engine.options import EngineOptions
 
+        adapters = adapter_folders(choice.adapters)
+        if len(adapters) == 1 and "adapter" not in options:
+            options = {**options, "adapter": next(iter(adapters))}
         self._streams = streams
-        self._folder = find_checkpoint(choice.name)
+        self._folder = find_checkpoint(choice.name, mmproj=choice.mmproj)
         self._progress = StageProgress(shows_answer=streams)
         self._model = open_model(
             choice.name,
@@ -144,6 +165,7 @@ class Session:
             device=choice.device,
             dtype=choice.dtype,
             weights=checked_weights(choice.weights),
+            adapters=adapters,
             engine=EngineOptions(draft_tokens=choice.draft_tokens),
             on_stage=lambda stage, done, total: self._progress(stage, done, total),
         )
@@ -160,7 +182,9 @@ class Session:
             ConfigError: an option is out of range; the earlier ones stay.
         """
         from finesight.api.options import sampling_from
+        from finesight.model.adapters import check_adapter
 
+        check_adapter(options.get("adapter"), self._model.adapters)
         self.sampling = sampling_from(options, self._model.defaults)
         self.options = options
 

@@ -19,6 +19,8 @@ _ADAPTER_FILES = (_ADAPTER_CONFIG, "adapter_model*.safetensors", "adapter_model*
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
+_OTHER_FORMATS = ("*.onnx", "*.h5", "*.msgpack", "*.npz", "*.tflite", "*.ot")
+
 _SHOWN = 5
 """Number of names in an error message; the rest is counted."""
 
@@ -53,8 +55,8 @@ def check_weight_files(folder: Path) -> None:
         raise ConfigError(
             f"{folder} holds a whole model and a LoRA adapter beside it ({', '.join(adapters)}), "
             "which would change the answers but is not applied",
-            hint=f"move {', '.join(adapters)} to another folder to use the model without it, or merge it: "
-            + _merge(folder),
+            hint=f"move {', '.join(adapters)} to another folder, to use the model without it or with it as --adapter; "
+            "or merge it: " + _merge(folder),
         )
     if adapters:
         raise _adapter_alone(folder)
@@ -89,7 +91,8 @@ def _adapter_alone(folder: Path) -> ConfigError:
     made_for = f" for {base}" if isinstance(base, str) and base else ""
     return ConfigError(
         f"{folder} is a LoRA adapter{made_for}, not a whole model",
-        hint="merge it into its model first, and use the folder of the result: "
+        hint=f"use it on its model: --model {base if made_for else 'BASE'} --adapter {folder} (in Python adapters=); "
+        "or merge it, and use the folder of the result: "
         + _merge(folder, base if made_for else "BASE"),
     )
 
@@ -105,7 +108,9 @@ def _merge(adapter: Path, base: str | None = None) -> str:
 
 def _without_safetensors(folder: Path) -> MissingWeights:
     pickles, ggufs = _found(folder, _PICKLES), _found(folder, ["*.gguf"])
-    only = f", only {_some(pickles or ggufs)}" if pickles or ggufs else ""
+    others = _found(folder, _OTHER_FORMATS)
+    found = pickles or ggufs or others
+    only = f", only {_some(found)}" if found else ""
     hint = "a checkpoint folder holds config.json, tokenizer.json and *.safetensors"
     if pickles:
         hint = (
@@ -115,7 +120,12 @@ def _without_safetensors(folder: Path) -> MissingWeights:
         )
     elif ggufs:
         hint = (
-            "GGUF files are for llama.cpp and Ollama; use the model they were made from, "
+            f"give the file of llama.cpp's language model itself: {folder / ggufs[-1]}; its vision tower (mmproj) "
+            "is found beside it or given as --mmproj"
+        )
+    elif others:
+        hint = (
+            "weights in ONNX, TensorFlow, Flax or MLX are not read; use the model they were made from, "
             "such as Qwen/Qwen2.5-VL-7B-Instruct"
         )
     return MissingWeights(f"{folder} holds no safetensors file{only}", hint=hint)

@@ -97,7 +97,9 @@ def read_values(published: Mapping[str, Any]) -> dict[str, Any]:
         "special_tokens": _special_tokens(text, published),
         "dtype": _dtype(text, published),
         "quantisation": read_quantisation(
-            published.get("quantization_config") or text.get("quantization_config")
+            published.get("quantization_config")
+            or text.get("quantization_config")
+            or published.get("quantization")  # MLX
         ),
     }
 

@@ -37,6 +37,7 @@ _REASONS = {
     "mxfp4": _FLOATS,
     "nvfp4": _FLOATS,
     "compressed-tensors": "the name stands for many layouts of llm-compressor, and none of them is read",
+    "mlx": "the layout of MLX is read on Apple's machines only",
     "auto-round": "its own layout is not read; auto-round also exports the formats auto_awq and auto_gptq",
 }
 
@@ -114,6 +115,8 @@ def _refused(method: str, reason: str) -> ConfigError:
 
 def _method(section: Mapping[str, Any]) -> str:
     """Name of the method in lower case; that of bitsandbytes with its data type."""
+    if "quant_method" not in section and {"group_size", "bits"} <= section.keys():
+        return "mlx"
     method = str(section.get("quant_method")).lower()
     if method == "bitsandbytes" or section.get("load_in_4bit") or section.get("load_in_8bit"):
         kind = "int8" if section.get("load_in_8bit") else section.get("bnb_4bit_quant_type", "")

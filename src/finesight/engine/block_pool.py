@@ -114,10 +114,12 @@ class BlockKeys:
     Args:
         sample: the prompt with its media.
         block_size: tokens of a block.
+        adapter: digest of the adapter that computes them; keys of different adapters differ.
     """
 
-    def __init__(self, sample: EncodedSample, block_size: int) -> None:
+    def __init__(self, sample: EncodedSample, block_size: int, adapter: str = "") -> None:
         self._block_size = block_size
+        self._start = adapter.encode()
         self._places: list[int] = sample.visual_index.tolist()
         self._items = sample.vision
         self._ends = list(accumulate(item.num_visual_tokens for item in sample.vision))
@@ -133,7 +135,7 @@ class BlockKeys:
         size = self._block_size
         while (len(self._keys) + 1) * size <= num_tokens:
             start = len(self._keys) * size
-            key = hashlib.blake2b(self._keys[-1] if self._keys else b"", digest_size=16)
+            key = hashlib.blake2b(self._keys[-1] if self._keys else self._start, digest_size=16)
             key.update(array("q", tokens[start : start + size]).tobytes())
             for digest, offset in self._media(start, start + size):
                 key.update(digest.encode() + offset.to_bytes(8, "little"))

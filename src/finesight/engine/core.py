@@ -30,6 +30,7 @@ from finesight.engine.sampler import pick_rows
 from finesight.engine.scheduler import Chunk, Scheduler
 from finesight.engine.sequence import Sequence
 from finesight.errors import EngineError, FinesightError, OutOfBlocks
+from finesight.model.adapters import MOST_MIXED_ROWS, Adapters
 from finesight.model.vl import VisionLanguageModel
 
 Outcome = StreamEvent | FinesightError
@@ -50,6 +51,7 @@ class Core:
         model: the network, in evaluation mode.
         options: batch size and memory.
         on_stage: progress callback.
+        adapters: of the network.
 
     Attributes:
         lock: held while the model computes.
@@ -59,9 +61,14 @@ class Core:
     """
 
     def __init__(
-        self, model: VisionLanguageModel, options: EngineOptions, on_stage: OnStage
+        self,
+        model: VisionLanguageModel,
+        options: EngineOptions,
+        on_stage: OnStage,
+        adapters: Adapters,
     ) -> None:
         on_stage = _guarded(on_stage)
+        self._adapters = adapters
         self._model, self._options, self._on_stage = model, options, on_stage
         captures = can_capture(model, options)
         kv = make_cache(options, model, extra_blocks=int(captures))
@@ -82,7 +89,7 @@ class Core:
         )
         most_rows = options.max_sequences * (1 + options.draft_tokens)
         graphs = StepGraphs(model, kv, most_rows) if captures else None
-        self._runner = Runner(model, kv, features, on_stage, graphs)
+        self._runner = Runner(model, kv, features, on_stage, graphs, adapters=adapters)
 
     def check_fits(self, prompt_tokens: int, max_new_tokens: int) -> None:
         """Raise `OutOfBlocks` if prompt and answer would not fit an empty cache."""
@@ -141,6 +148,13 @@ class Core:
         if self._options.deterministic and len(chunks) > 1:
             for chunk in chunks:
                 yield from self._computed([chunk])
+            return
+        if (
+            sum(chunk.num_tokens for chunk in chunks) > MOST_MIXED_ROWS
+            and len(groups := _by_adapter(chunks)) > 1
+        ):
+            for group in groups:
+                yield from self._computed(group)
             return
         result: Tensor | FinesightError
         is_full = False
@@ -214,12 +228,22 @@ class Core:
             self._on_stage("decode", done, total)
 
     def _nonfinite(self, sequence: Sequence) -> EngineError:
-        where = first_nonfinite(self._model, pack([sequence.so_far()]))
+        sample = sequence.so_far()
+        with self._adapters.applied([(sequence.adapter_name, sequence.num_tokens)]):
+            where = first_nonfinite(self._model, pack([sample]))
         return EngineError(
             f"the scores of token {len(sequence.transcript.token_ids) + 1} of the answer are not finite; "
             f"the first layer that gave NaN or infinity is {where}",
             hint="run `finesight doctor`; try dtype float32, or another copy of the weights",
         )
+
+
+def _by_adapter(chunks: list[Chunk]) -> list[list[Chunk]]:
+    """Chunks in groups of one adapter."""
+    groups: dict[str | None, list[Chunk]] = {}
+    for chunk in chunks:
+        groups.setdefault(chunk.sequence.adapter_name, []).append(chunk)
+    return list(groups.values())
 
 
 def _guarded(on_stage: OnStage) -> OnStage:

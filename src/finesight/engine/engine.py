@@ -37,6 +37,7 @@ from finesight.engine.sequence import Sequence
 from finesight.engine.transcript import Transcript
 from finesight.engine.worker import AsyncTicket, Sink, Ticket, Worker
 from finesight.errors import ConfigError, FinesightError, QueueFull
+from finesight.model.adapters import Adapter, Adapters
 from finesight.model.fused import use_kernels
 from finesight.model.vl import VisionLanguageModel
 from finesight.processor.processor import Processor
@@ -57,6 +58,10 @@ class Engine:
         eos_ids: further tokens that end an answer, in addition to those of the model's configuration and <|im_end|>.
         options: batch size, memory and caches.
         on_stage: progress callback `(stage, done, total)`; called by several threads.
+        adapters: LoRA adapters that requests may name.
+
+    Attributes:
+        adapters: of the network.
 
     Raises:
         ConfigError: an option is out of its range.
@@ -70,9 +75,11 @@ class Engine:
         eos_ids: Collection[int] = (),
         options: EngineOptions = EngineOptions(),  # noqa: B008  # immutable
         on_stage: OnStage = no_progress,
+        adapters: SequenceOf[Adapter] = (),
     ) -> None:
         options.check()
         self.model = model.eval()
+        self.adapters = Adapters(model, adapters)
         if options.kernels and isinstance(model, VisionLanguageModel):
             use_kernels(model)
         self.processor = processor
@@ -87,14 +94,27 @@ class Engine:
         self._core: Core | None = None
         self._worker: Worker | None = None
 
-    def respond(self, conversations: SequenceOf[Conversation], sampling: Sampling) -> list[Reply]:
+    def respond(
+        self,
+        conversations: SequenceOf[Conversation],
+        sampling: Sampling,
+        *,
+        adapter: str | None = None,
+    ) -> list[Reply]:
         """Answer each conversation; replies come in the order of the conversations.
+
+        Args:
+            conversations: what is answered.
+            sampling: of all answers.
+            adapter: name of the adapter that answers; None is the model alone.
 
         Raises:
             FinesightError: a conversation cannot be encoded, does not fit the context, or cannot be answered; the
                 others that are not finished are cancelled.
         """
-        requests = [Request(conversation=each, sampling=sampling) for each in conversations]
+        requests = [
+            Request(conversation=each, sampling=sampling, adapter=adapter) for each in conversations
+        ]
         replies: dict[int, Reply] = {}
         for index, outcome in self.run(requests):
             if isinstance(outcome, FinesightError):
@@ -196,7 +216,7 @@ class Engine:
                 self._process, self._core = os.getpid(), None
                 self._media = MediaMemory(self.options.media_memory_mb)
             if self._core is None or self._worker is None:
-                self._core = Core(self.model, self.options, self._on_stage)
+                self._core = Core(self.model, self.options, self._on_stage, self.adapters)
                 self._worker = Worker(
                     self._core, self.options.max_sequences, self.options.max_waiting
                 )
@@ -205,6 +225,7 @@ class Engine:
 
     def _sequence(self, request: Request, sample: EncodedSample | None) -> Sequence:
         core, _ = self._started()
+        adapter = self.adapters.find(request.adapter)
         self._media.wait()
         if sample is None:
             sample = request.encode(self.processor, self._on_stage)
@@ -229,16 +250,24 @@ class Engine:
             block_size=core.pool.block_size,
             priority=request.priority,
             on_end=partial(self._media.give_back, size),
+            adapter=adapter,
         )
 
-    def score(self, conversations: SequenceOf[Conversation]) -> list[list[float]]:
+    def score(
+        self, conversations: SequenceOf[Conversation], *, adapter: str | None = None
+    ) -> list[list[float]]:
         """Log-probability of each target token: the answers' own tokens and their end tokens.
+
+        Args:
+            conversations: with the answers.
+            adapter: name of an adapter; None is the model alone.
 
         Raises:
             PromptTooLong: a conversation exceeds the context.
+            ConfigError: there is no such adapter.
         """
         return [
-            self._score(self.processor.encode(conversation, add_generation_prompt=False))
+            self._score(self.processor.encode(conversation, add_generation_prompt=False), adapter)
             for conversation in conversations
         ]
 
@@ -251,16 +280,21 @@ class Engine:
         return self._score(plain_sample(token_ids))
 
     def embed(
-        self, conversations: SequenceOf[Conversation], *, pooling: Pooling = "last"
+        self,
+        conversations: SequenceOf[Conversation],
+        *,
+        pooling: Pooling = "last",
+        adapter: str | None = None,
     ) -> list[list[float]]:
         """A vector of unit length for each conversation, of the decoder's width.
 
         Args:
             conversations: what is embedded; without the opening of an answer.
             pooling: "last" takes the state of the last token, "mean" the mean over all tokens.
+            adapter: name of an adapter; None is the model alone.
 
         Raises:
-            ConfigError: another pooling.
+            ConfigError: another pooling, or there is no such adapter.
             PromptTooLong: a conversation exceeds the context.
         """
         if pooling not in ("last", "mean"):
@@ -268,27 +302,27 @@ class Engine:
         vectors = []
         for conversation in conversations:
             sample = self.processor.encode(conversation, add_generation_prompt=False)
-            states = self._states(sample)
+            states = self._states(sample, adapter)
             pooled = states[-1] if pooling == "last" else states.mean(0)
             vectors.append(functional.normalize(pooled, dim=0).tolist())
         return vectors
 
-    def _score(self, sample: EncodedSample) -> list[float]:
-        states = self._states(sample)
+    def _score(self, sample: EncodedSample, adapter: str | None = None) -> list[float]:
+        states = self._states(sample, adapter)
         targets = sample.labels[1:].to(states.device)
         rows = (targets != IGNORE_INDEX).nonzero().squeeze(1)  # row t predicts token t + 1
-        with torch.inference_mode():
+        with torch.inference_mode(), self.adapters.applied([(adapter, len(rows))]):
             logits = self.model.logits(states[rows].to(self.model.dtype))
             logprobs = logits.float().log_softmax(-1)
         scores: list[float] = logprobs.gather(1, targets[rows, None]).squeeze(1).tolist()
         return scores
 
     @torch.inference_mode()
-    def _states(self, sample: EncodedSample) -> Tensor:
+    def _states(self, sample: EncodedSample, adapter: str | None = None) -> Tensor:
         """float32[L, D], states after the decoder's final norm; computed between two steps of the engine thread."""
         check_length(sample.input_ids.numel(), 0, self.model.config.text.max_position_embeddings)
         core, _ = self._started()
-        with core.lock:
+        with core.lock, self.adapters.applied([(adapter, sample.input_ids.numel())]):
             hidden: Tensor = self.model(pack([sample]).to(self.model.device))
         return hidden.float()
 

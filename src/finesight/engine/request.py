@@ -39,6 +39,7 @@ class Request:
         fit_tokens: maximum number of prompt tokens; media are shrunk to fit. None does not shrink.
         priority: requests of higher priority are admitted first.
         deadline_seconds: the request fails unless it is finished so long after it was submitted; None waits.
+        adapter: name of the LoRA adapter that answers; None is the model alone.
     """
 
     conversation: Conversation
@@ -47,6 +48,7 @@ class Request:
     fit_tokens: int | None = None
     priority: int = 0
     deadline_seconds: float | None = None
+    adapter: str | None = None
 
     def encode(self, processor: Processor, on_stage: OnStage = no_progress) -> EncodedSample:
         """Encode the prompt, with its media as patches, up to the start of the answer.

@@ -24,6 +24,7 @@ from finesight.engine.scheduler import Chunk
 from finesight.engine.sequence import Sequence
 from finesight.engine.vision import visual_tokens
 from finesight.errors import PromptTooLong
+from finesight.model.adapters import Adapters
 from finesight.model.cache import KVCache
 from finesight.model.vl import VisionLanguageModel
 
@@ -37,6 +38,7 @@ class Runner:
         features: visual tokens of recent media.
         on_stage: progress callback.
         graphs: compute decoding steps; None computes every step operation by operation.
+        adapters: of the network; None has none.
     """
 
     def __init__(
@@ -46,9 +48,12 @@ class Runner:
         features: FeatureCache,
         on_stage: OnStage,
         graphs: StepGraphs | None = None,
+        *,
+        adapters: Adapters | None = None,
     ) -> None:
         self._model, self._kv, self._features = model, kv, features
         self._on_stage, self._graphs = on_stage, graphs
+        self._adapters = Adapters(model) if adapters is None else adapters
 
     @torch.inference_mode()
     def step(self, chunks: SequenceOf[Chunk]) -> Tensor:
@@ -72,18 +77,22 @@ class Runner:
             self._report(chunk.sequence, chunk.start)
         batch = self._batch(chunks)
         visual = [each for each in embeds if each is not None]
-        hidden = self._model(
-            batch.to(self._model.device),
-            vision_embeds=torch.cat(visual) if visual else None,
-            kv=self._kv,
-        )
+        parts = [(chunk.sequence.adapter_name, chunk.num_tokens) for chunk in chunks]
+        with self._adapters.applied(parts):
+            hidden = self._model(
+                batch.to(self._model.device),
+                vision_embeds=torch.cat(visual) if visual else None,
+                kv=self._kv,
+            )
         ends = accumulate(chunk.num_tokens for chunk in chunks)
         rows = [
             row
             for chunk, end in zip(chunks, ends, strict=True)
             for row in range(end - chunk.num_logits, end)
         ]
-        logits: Tensor = self._model.logits(hidden[rows])
+        parts = [(chunk.sequence.adapter_name, chunk.num_logits) for chunk in chunks]
+        with self._adapters.applied(parts):
+            logits: Tensor = self._model.logits(hidden[rows])
         for chunk in prompts:
             self._report(chunk.sequence, chunk.end)
         return logits
@@ -155,24 +164,30 @@ class Runner:
         self._on_stage("vision", done, total)
         if item.shares_pairs:
             pairs = zip(item.pair_digests, item.chunks(1), strict=True)
-            features = torch.cat([self._cached(digest, pair) for digest, pair in pairs])
+            features = torch.cat([self._cached(sequence, digest, pair) for digest, pair in pairs])
         else:
-            features = self._cached(item.digest, item)
+            features = self._cached(sequence, item.digest, item)
         self._on_stage("vision", done + item.num_visual_tokens, total)
         return features
 
-    def _cached(self, digest: str, item: VisionInput) -> Tensor:
+    def _cached(self, sequence: Sequence, digest: str, item: VisionInput) -> Tensor:
         """`[M, D]`, computed unless the cache has it."""
         width = self._model.config.text.hidden_size
+        adapter = sequence.adapter
+        if adapter is not None and adapter.changes_tower:
+            digest = f"{digest}-{adapter.digest}"
         features = self._features.get(digest, (item.num_visual_tokens, width))
         if features is None:
-            features = visual_tokens(self._model, item)
+            with self._adapters.applied([(sequence.adapter_name, item.num_visual_tokens)]):
+                features = visual_tokens(self._model, item)
             self._features.put(digest, features)
         return features.to(self._model.device)
 
 
 def _is_of_answer(chunk: Chunk) -> bool:
-    """Whether logits of all its tokens are needed, and none of them is a visual token."""
+    """Whether a graph of the model alone computes it: all its logits are needed, and no token is visual."""
+    if chunk.sequence.adapter is not None:
+        return False
     first, last = chunk.sequence.visual_range(chunk.start, chunk.end)
     return chunk.num_logits == chunk.num_tokens and first == last
 

@@ -16,6 +16,7 @@ from finesight.conversation import Reply, Usage
 from finesight.engine.block_pool import BlockKeys
 from finesight.engine.sampler import Pick, Sampler
 from finesight.engine.transcript import Transcript
+from finesight.model.adapters import Adapter
 
 _arrivals = count()
 
@@ -30,8 +31,10 @@ class Sequence:
         block_size: tokens of a block of the KV cache.
         priority: higher ones come first.
         on_end: called when its media are dropped.
+        adapter: computes it; None is the model alone.
 
     Attributes:
+        adapter: see above.
         token_ids: prompt and answer so far.
         blocks: its blocks of the KV cache, in the order of its tokens.
         keys: keys of its complete blocks.
@@ -53,15 +56,17 @@ class Sequence:
         block_size: int,
         priority: int = 0,
         on_end: Callable[[], None] | None = None,
+        adapter: Adapter | None = None,
     ) -> None:
         self._on_end = on_end
+        self.adapter = adapter
         self.sample = sample
         self.sampler = sampler
         self.transcript = transcript
         self.token_ids: list[int] = sample.input_ids.tolist()
         self.num_prompt_tokens = len(self.token_ids)
         self.blocks: list[int] = []
-        self.keys = BlockKeys(sample, block_size)
+        self.keys = BlockKeys(sample, block_size, adapter.digest if adapter else "")
         self.num_cached = 0
         self.num_reused = 0
         self.num_preemptions = 0
@@ -76,6 +81,11 @@ class Sequence:
     def __lt__(self, other: Sequence) -> bool:
         """Whether it comes before another one."""
         return self._order < other._order
+
+    @property
+    def adapter_name(self) -> str | None:
+        """Name of its adapter."""
+        return self.adapter.name if self.adapter else None
 
     @property
     def num_tokens(self) -> int:

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
@@ -103,6 +103,22 @@ def load_model(
     if quantisation is not None:
         _say_dequantised(folder, len(quantised), quantisation, target)
     return model.eval()
+
+
+def linear_shapes(folder: Path) -> dict[str, tuple[int, int]]:
+    """Outputs and inputs of the linear layers of a checkpoint folder and of its output head, by name.
+
+    Raises:
+        FinesightError: as `load_model`, for `config.json`.
+    """
+    model, _ = _empty_model(folder, "sdpa")
+    shapes = {
+        name: (one.out_features, one.in_features)
+        for name, one in model.named_modules()
+        if isinstance(one, nn.Linear)
+    }
+    text = model.config.text
+    return {**shapes, "lm_head": (text.vocab_size, text.hidden_size)}
 
 
 def stored_blocks(folder: Path) -> Iterator[tuple[str, Blocks]]:
@@ -268,6 +284,46 @@ def save_model(
     for stale in [folder / INDEX, *folder.glob("model*.safetensors")]:
         if stale.name not in written:
             stale.unlink(missing_ok=True)
+
+
+def write_shards(
+    folder: Path,
+    config: ModelConfig,
+    tensors: Iterable[tuple[str, Tensor]],
+    *,
+    max_shard_bytes: int = 4_000_000_000,
+) -> None:
+    """Write a checkpoint as `save_model` does, from tensors that need not be in memory together.
+
+    Args:
+        folder: an empty folder.
+        config: of the model.
+        tensors: all tensors by published name, in the dtype of `config`.
+        max_shard_bytes: largest shard; a single tensor may exceed it.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    written: list[dict[str, Tensor]] = []
+    shard: dict[str, Tensor] = {}
+
+    def flush() -> None:
+        write_tensors(shard, folder / f"part-{len(written)}")
+        with torch.device("meta"):
+            written.append({name: torch.empty_like(each) for name, each in shard.items()})
+        shard.clear()
+
+    for name, tensor in tensors:
+        if shard and sum(each.nbytes for each in shard.values()) + tensor.nbytes > max_shard_bytes:
+            flush()
+        shard[name] = tensor
+    flush()
+    names = _shard_names(len(written))
+    for number, name in enumerate(names):
+        (folder / f"part-{number}").rename(folder / name)
+    if len(written) > 1:
+        _write_json(folder / INDEX, _index(written, names))
+    _write_json(folder / "config.json", config.to_hf())
 
 
 def _cut_shards(state: Mapping[str, Tensor], max_bytes: int) -> list[dict[str, Tensor]]:

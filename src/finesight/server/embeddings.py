@@ -63,7 +63,9 @@ def _embedded(body: Any, served: Served, state: ServerState) -> dict[str, Any]:
         raise ConfigError(f"encoding_format is {shown(encoding)}", hint="give float or base64")
     samples = [engine.processor.encode(each, add_generation_prompt=False) for each in conversations]
     num_tokens = sum(sample.input_ids.numel() for sample in samples)
-    vectors = engine.embed(conversations, pooling=given.get("pooling", "last"))
+    vectors = engine.embed(
+        conversations, pooling=given.get("pooling", "last"), adapter=served.adapter
+    )
     data = [
         {"object": "embedding", "index": index, "embedding": _encoded(vector, encoding)}
         for index, vector in enumerate(vectors)

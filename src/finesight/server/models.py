@@ -7,9 +7,9 @@ import asyncio
 import gc
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from finesight.conversation import Sampling
 from finesight.engine.engine import Engine
@@ -32,11 +32,13 @@ class Served:
         name: its name in requests.
         engine: answers them.
         defaults: sampling, for values that a request leaves out.
+        adapter: name of the adapter that answers; None is the model alone.
     """
 
     name: str
     engine: Engine
     defaults: Sampling
+    adapter: str | None = None
 
     @property
     def context(self) -> int:
@@ -55,12 +57,14 @@ class Offer:
         details: what `/v1/models` and `/api/show` say about it, such as its licence.
         keep_seconds: time after which it is unloaded if it is not used, in seconds.
         expiry: unloads it after that time.
+        base: the model to which an adapter of this name belongs, which is loaded in its place; None for a model.
     """
 
     name: str
     load: Callable[[], Served]
     num_bytes: int
     details: dict[str, object] = field(default_factory=dict)
+    base: Offer | None = None
     created: int = field(default_factory=lambda: int(time.time()))
     loaded: Served | None = None
     num_users: int = 0
@@ -116,7 +120,8 @@ class Models:
             HttpError: there is no such model (404), or no memory for it (503).
             FinesightError: it cannot be loaded.
         """
-        offer = self.offer(name)
+        asked = self.offer(name)
+        offer = asked.base or asked
         offer.num_users += 1
         try:
             async with offer.lock:
@@ -124,7 +129,10 @@ class Models:
                     async with self._making_room:
                         self._make_room(offer)
                         offer.loaded = await asyncio.to_thread(offer.load)
-            yield offer.loaded
+            if asked is offer:
+                yield offer.loaded
+            else:
+                yield replace(offer.loaded, name=asked.name, adapter=asked.name)
         finally:
             offer.num_users -= 1
             offer.used_at = time.monotonic()
@@ -155,6 +163,12 @@ class Models:
         """Unload all models; unfinished requests end with an error."""
         for offer in self.offers.values():
             unload(offer)
+
+
+def adapter_offers(base: Offer, names: Iterable[str]) -> list[Offer]:
+    """The adapters of a model, each under its own name."""
+    details: dict[str, object] = {"parent": base.name}
+    return [Offer(name, base.load, num_bytes=0, details=dict(details), base=base) for name in names]
 
 
 def unload(offer: Offer) -> None:

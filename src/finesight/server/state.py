@@ -53,6 +53,7 @@ class ServerState:
                 conversation=conversation,
                 sampling=sampling,
                 deadline_seconds=self.settings.answer_seconds,
+                adapter=served.adapter,
             )
             for sampling in samplings
         ]

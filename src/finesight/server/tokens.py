@@ -39,7 +39,8 @@ async def show_model(name: str, request: Request) -> Response:
 
 
 def _model(offer: Offer) -> dict[str, Any]:
-    context = {} if offer.loaded is None else {"max_model_len": offer.loaded.context}
+    loaded = (offer.base or offer).loaded
+    context = {} if loaded is None else {"max_model_len": loaded.context}
     return {
         "id": offer.name,
         "object": "model",

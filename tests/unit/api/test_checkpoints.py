@@ -8,6 +8,7 @@ import json
 import pytest
 
 from finesight.api import checkpoints
+from finesight.checkpoints import hub
 from finesight.config.sizes import named_config
 from finesight.conversation import Sampling
 from finesight.errors import ConfigError, MissingWeights
@@ -69,11 +70,11 @@ def test_a_name_close_to_none(name):
     assert "did you mean" not in caught.value.hint
 
 
-@pytest.mark.parametrize("hub", ["huggingface", "modelscope"])
-def test_a_hub_beside_a_model_that_is_here(folder, hub):
+@pytest.mark.parametrize("place", ["huggingface", "modelscope"])
+def test_a_hub_beside_a_model_that_is_here(folder, place):
     for name in ("tiny", folder, str(folder)):
-        with pytest.raises(ConfigError, match=f"hub='{hub}' has no effect on the") as caught:
-            checkpoints.find_checkpoint(name, hub=hub)
+        with pytest.raises(ConfigError, match=f"hub='{place}' has no effect on the") as caught:
+            checkpoints.find_checkpoint(name, hub=place)
         assert str(name) in caught.value.message
         assert "leave hub out" in caught.value.hint
 
@@ -91,11 +92,11 @@ def test_what_the_system_cannot_look_for(name):
     assert len(caught.value.message) < 300
 
 
-@pytest.mark.parametrize("hub", ["github", "", 3, ["huggingface"]])
+@pytest.mark.parametrize("place", ["github", "", 3, ["huggingface"]])
 @pytest.mark.parametrize("name", ["tiny", "Qwen/Qwen2.5-VL-3B-Instruct"])
-def test_an_unknown_hub(name, hub):
+def test_an_unknown_hub(name, place):
     with pytest.raises(ConfigError, match="hub is") as caught:
-        checkpoints.find_checkpoint(name, hub=hub)
+        checkpoints.find_checkpoint(name, hub=place)
     assert "huggingface or modelscope" in caught.value.hint
 
 
@@ -106,15 +107,15 @@ def test_a_copy_without_the_embedded_model_says_so(tmp_path, monkeypatch):
 
 
 def refusing(said):
-    def refuse(name, wanted):
+    def refuse(name, wanted, revision):
         raise OSError(said)
 
     return refuse
 
 
 def test_a_published_name_that_cannot_be_reached_names_both_hubs(monkeypatch):
-    monkeypatch.setattr(checkpoints, "_from_huggingface", refusing("no route"))
-    monkeypatch.setattr(checkpoints, "_from_modelscope", refusing("no name"))
+    monkeypatch.setattr(hub, "_from_huggingface", refusing("no route"))
+    monkeypatch.setattr(hub, "_from_modelscope", refusing("no name"))
     with pytest.raises(
         MissingWeights, match=r"is not a local folder and cannot be downloaded"
     ) as caught:
@@ -123,8 +124,8 @@ def test_a_published_name_that_cannot_be_reached_names_both_hubs(monkeypatch):
 
 
 def test_the_second_hub_is_asked_where_the_first_is_out_of_reach(monkeypatch, folder):
-    monkeypatch.setattr(checkpoints, "_from_huggingface", refusing("no route"))
-    monkeypatch.setattr(checkpoints, "_from_modelscope", lambda name, wanted: folder)
+    monkeypatch.setattr(hub, "_from_huggingface", refusing("no route"))
+    monkeypatch.setattr(hub, "_from_modelscope", lambda name, wanted, revision: folder)
     assert checkpoints.find_checkpoint("Qwen/Qwen2.5-VL-3B-Instruct") == folder
     with pytest.raises(MissingWeights, match="no route"):
         checkpoints.find_checkpoint("Qwen/Qwen2.5-VL-3B-Instruct", hub="huggingface")
@@ -132,27 +133,27 @@ def test_the_second_hub_is_asked_where_the_first_is_out_of_reach(monkeypatch, fo
 
 @pytest.mark.parametrize("missing", ["huggingface_hub", "modelscope"])
 def test_the_library_of_the_hub_that_was_asked_for_is_named(monkeypatch, missing):
-    def absent(name, wanted):
+    def absent(name, wanted, revision):
         raise ImportError(missing)
 
     for download in ("_from_huggingface", "_from_modelscope"):
-        monkeypatch.setattr(checkpoints, download, absent)
-    hub = missing.removesuffix("_hub")
+        monkeypatch.setattr(hub, download, absent)
+    place = missing.removesuffix("_hub")
     with pytest.raises(
         MissingWeights, match=f"{missing}, which downloads it, is not installed"
     ) as caught:
-        checkpoints.find_checkpoint("someone/a-model", hub=hub)
+        checkpoints.find_checkpoint("someone/a-model", hub=place)
     assert caught.value.hint == f"pip install {missing}, or give a folder"
 
 
 def test_an_error_without_words_is_told_too(monkeypatch):
-    monkeypatch.setattr(checkpoints, "_from_huggingface", refusing(""))
+    monkeypatch.setattr(hub, "_from_huggingface", refusing(""))
     with pytest.raises(MissingWeights, match="huggingface: OSError"):
         checkpoints.find_checkpoint("Qwen/Qwen2.5-VL-3B-Instuct", hub="huggingface")
 
 
 def test_a_misspelt_release_is_guessed(monkeypatch):
-    monkeypatch.setattr(checkpoints, "_from_huggingface", refusing("404"))
+    monkeypatch.setattr(hub, "_from_huggingface", refusing("404"))
     with pytest.raises(MissingWeights) as caught:
         checkpoints.find_checkpoint("Qwen/Qwen2.5-VL-3B-Instuct", hub="huggingface")
     assert "did you mean Qwen/Qwen2.5-VL-3B-Instruct?" in caught.value.hint
@@ -172,20 +173,20 @@ def test_a_published_model_that_cannot_be_run_is_refused_before_its_weights_are_
     (folder / "config.json").write_text(json.dumps(config | change))
     fetched = []
     monkeypatch.setattr(
-        checkpoints, "_from_huggingface", lambda name, wanted: fetched.append(wanted) or folder
+        hub, "_from_huggingface", lambda name, wanted, revision: fetched.append(wanted) or folder
     )
     with pytest.raises(ConfigError, match=said):
         checkpoints.find_checkpoint("someone/a-model", hub="huggingface")
-    assert fetched == [["*.json"]]
+    assert fetched == [hub.SMALL_FILES]
 
 
 def test_a_published_model_that_can_be_run_comes_with_its_weights(monkeypatch, folder):
     fetched = []
     monkeypatch.setattr(
-        checkpoints, "_from_huggingface", lambda name, wanted: fetched.append(wanted) or folder
+        hub, "_from_huggingface", lambda name, wanted, revision: fetched.append(wanted) or folder
     )
     assert checkpoints.find_checkpoint("someone/a-model", hub="huggingface") == folder
-    assert fetched == [["*.json"], ["*.json", "*.safetensors"]]
+    assert fetched == [hub.SMALL_FILES, hub.WANTED_FILES]
 
 
 def test_an_interrupted_download_is_not_complete(folder):
@@ -194,10 +195,10 @@ def test_an_interrupted_download_is_not_complete(folder):
     index = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     (folder / "one.safetensors").write_bytes(b"")
-    assert not checkpoints._is_complete(folder, needs_weights=True)
-    assert checkpoints._is_complete(folder, needs_weights=False)
+    assert not hub.is_complete(folder, needs_weights=True)
+    assert hub.is_complete(folder, needs_weights=False)
     (folder / "two.safetensors").write_bytes(b"")
-    assert checkpoints._is_complete(folder, needs_weights=True)
+    assert hub.is_complete(folder, needs_weights=True)
 
 
 def test_without_the_file_our_own_defaults_hold(folder):
@@ -244,3 +245,14 @@ def test_a_broken_file_is_named(folder):
     (folder / "generation_config.json").write_text("{")
     with pytest.raises(ConfigError, match="is not JSON"):
         checkpoints.read_generation_defaults(folder)
+
+
+def test_a_model_of_mlx(folder):
+    """MLX states its quantisation under a key of its own; its weights are safetensors, too."""
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization"] = {"group_size": 64, "bits": 4}
+    (folder / "config.json").write_text(json.dumps(config))
+    from finesight.config.model import ModelConfig
+
+    with pytest.raises(ConfigError, match="quantised with mlx"):
+        ModelConfig.from_folder(folder)

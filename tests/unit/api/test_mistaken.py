@@ -10,7 +10,7 @@ import pytest
 from finesight.api.checkpoints import find_checkpoint
 from finesight.api.mistaken import name_mistake
 from finesight.config.sizes import RELEASE_NAMES
-from finesight.errors import ConfigError
+from finesight.errors import ConfigError, WeightsError
 
 SEVEN = RELEASE_NAMES["7b"]
 
@@ -18,9 +18,9 @@ SEVEN = RELEASE_NAMES["7b"]
 @pytest.mark.parametrize(
     ("name", "said", "typed"),
     [
-        ("qwen2.5vl:3b", "Ollama's name of a quantised GGUF", RELEASE_NAMES["3b"]),
-        ("qwen2.5vl:72b-q4_K_M", "Ollama's name of a quantised GGUF", RELEASE_NAMES["72b"]),
-        ("qwen2.5vl", "Ollama's name of a quantised GGUF", SEVEN),
+        ("qwen2.5vl:3b", "Ollama's name of a model that its store", RELEASE_NAMES["3b"]),
+        ("qwen2.5vl:72b-q4_K_M", "Ollama's name of a model that its store", RELEASE_NAMES["72b"]),
+        ("qwen2.5vl", "Ollama's name of a model that its store", SEVEN),
         ("Qwen2.5-VL-7B", "is not a local folder", SEVEN),
         ("Qwen2.5-VL-7B-Instruct", "is not a local folder", SEVEN),
         ("qwen2.5-vl-7b-instruct", "is not a local folder", SEVEN),
@@ -28,17 +28,18 @@ SEVEN = RELEASE_NAMES["7b"]
         ("Qwen2.5-VL-32B-Instruct-AWQ", "is not a local folder", f"{RELEASE_NAMES['32b']}-AWQ"),
         ("someone/Qwen2.5-VL-7B-Instruct-int4", r"quantised copy \(int4\)", f"{SEVEN}-AWQ"),
         ("unsloth/Qwen2.5-VL-7B-Instruct-bnb-4bit", r"quantised copy \(bnb\)", SEVEN),
-        ("ggml-org/Qwen2.5-VL-7B-Instruct-GGUF", r"quantised copy \(GGUF\)", SEVEN),
+        ("ggml-org/Qwen2.5-VL-7B-Instruct-GGUF", "a folder of GGUF files on a hub", SEVEN),
         ("Qwen/Qwen2-VL-7B-Instruct", "another family", SEVEN),
         ("Qwen/Qwen3-VL-8B-Instruct", "another family", SEVEN),
         ("Qwen/Qwen2.5-Omni-7B", "another family", SEVEN),
-        ("llava:13b", "a name of Ollama or", SEVEN),
+        ("llava:13b", "a name of Ollama that its store", SEVEN),
         (f"https://huggingface.co/{SEVEN}/tree/main", "is a URL", SEVEN),
         (f"https://modelscope.cn/models/{SEVEN}", "is a URL", SEVEN),
         ("https://example.org/model.zip", "is a URL", "a published name"),
     ],
 )
-def test_names(name, said, typed):
+def test_names(name, said, typed, tmp_path, monkeypatch):
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path))
     with pytest.raises(ConfigError, match=said) as caught:
         find_checkpoint(name)
     assert name in caught.value.message
@@ -52,10 +53,14 @@ ARCHITECTURE = b"general.architecture\x08\0\0\0"
 @pytest.mark.parametrize(
     ("name", "content", "said", "typed"),
     [
-        ("Qwen2.5-VL-7B-Q4.gguf", GGUF, "a GGUF file", SEVEN),
-        ("mmproj-Qwen2.5-VL-7B.gguf", GGUF, r"vision tower of a GGUF model \(mmproj\)", SEVEN),
-        ("7b.bin", GGUF + ARCHITECTURE + b"\x04" + bytes(7) + b"clip", "(mmproj)", "Qwen/Qwen2.5"),
-        ("adapter_model.safetensors", b"\x08" + bytes(7), "LoRA adapter", "merge"),
+        ("mmproj-Qwen2.5-VL-7B.gguf", GGUF, r"vision tower of a GGUF model \(mmproj\)", "--mmproj"),
+        ("7b.bin", GGUF + ARCHITECTURE + b"\x04" + bytes(7) + b"clip", "(mmproj)", "--mmproj"),
+        ("adapter_model.safetensors", b"\x08" + bytes(7), "LoRA adapter", "--adapter {folder}"),
+        ("model.onnx", b"\x08\x07", "in ONNX", "converted from"),
+        ("tf_model.h5", b"\x89HDF", "in TensorFlow", "converted from"),
+        ("flax_model.msgpack", b"\x87", "format of Flax", "converted from"),
+        ("weights.npz", b"PK\x03\x04", "format of MLX", "converted from"),
+        ("ggml-7b.bin", b"tjgg", "predecessor of GGUF", "Qwen/Qwen2.5"),
         ("model-00001-of-00002.safetensors", b"\x08" + bytes(7), "is a weight file", "{folder}"),
         ("pytorch_model.bin", b"PK\x03\x04", "pickle", "safetensors"),
         ("config.json", b'{"model_type": 1}', "is a file, a text file", "{folder}"),
@@ -72,6 +77,15 @@ def test_files(tmp_path, name, content, said, typed):
         find_checkpoint(path)
     assert str(path) in caught.value.message
     assert typed.format(folder=tmp_path) in caught.value.hint
+
+
+def test_a_broken_gguf_file(tmp_path):
+    path = tmp_path / "Qwen2.5-VL-7B-Q4.gguf"
+    path.write_bytes(GGUF)
+    (tmp_path / "mmproj.gguf").write_bytes(GGUF)
+    with pytest.raises(WeightsError, match="not a complete GGUF file") as caught:
+        find_checkpoint(path)
+    assert str(path) in caught.value.message
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):

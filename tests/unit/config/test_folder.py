@@ -48,6 +48,7 @@ def test_an_adapter_alone(folder, names):
         check_folder(folder(*names))
     assert (f"for {BASE}" in caught.value.message) == ("adapter_config.json" in names)
     assert "merge_and_unload" in caught.value.hint
+    assert f"--adapter {folder()}" in caught.value.hint
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"base_model_name_or_path": null}', "\udc80"])
@@ -71,6 +72,7 @@ def test_a_model_with_an_adapter_beside_it_is_refused(folder, adapter):
         (("pytorch_model.bin",), r"only pytorch_model\.bin", "from_pretrained"),
         (tuple(f"p-{part}.bin" for part in range(7)), "p-4.bin and 2 more", "can run code"),
         (("model-Q4_K_M.gguf", "mmproj.gguf"), r"only mmproj\.gguf, model", "llama.cpp"),
+        (("model.onnx", "tf_model.h5"), "only model.onnx, tf_model.h5", "TensorFlow"),
         ((), "holds no safetensors file", "safetensors"),
     ],
 )

@@ -84,6 +84,7 @@ def test_the_label_says_what_is_stored():
         ({"quant_method": "fp8"}, "fp8, .*: its small floats save time only on GPUs"),
         ({"quant_method": "compressed-tensors"}, "compressed-tensors, .*many layouts of llm-compressor"),
         ({"quant_method": "auto-round"}, "auto-round, .*auto_gptq"),
+        ({"group_size": 64, "bits": 4}, "mlx, .*Apple's machines"),
         ({"quant_method": "aqlm"}, "aqlm, .*: its layout is not read; AWQ and GPTQ are"),
         ({"bits": 4}, "quantised with none, .*: its layout is not read"),
         (AWQ | {"version": "gemv"}, "awq in the layout gemv, .*: only gemm is read"),
