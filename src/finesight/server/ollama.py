@@ -220,4 +220,4 @@ def _embedded(body: Any, served: Served) -> tuple[list[list[float]], int]:
     count = sum(
         encode(each, add_generation_prompt=False).input_ids.numel() for each in conversations
     )
-    return served.engine.embed(conversations), count
+    return served.engine.embed(conversations, adapter=served.adapter), count
