@@ -104,6 +104,11 @@ class Worker:
             self._thread.join(_CLOSING_SECONDS)
 
     @property
+    def num_unfinished(self) -> int:
+        """Requests that are computed or wait."""
+        return len(self._jobs) + len(self._new)
+
+    @property
     def _is_of_parent(self) -> bool:
         """Whether this process was forked: the thread does not exist here, and a lock may be held for ever."""
         return self._process != os.getpid()

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -19,12 +21,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from finesight.errors import FinesightError
 from finesight.server import chat, completions, embeddings, tokens
-from finesight.server.errors import HttpError, error_response, http_status, log, unexpected
+from finesight.server.errors import (
+    CLIENT_GONE,
+    HttpError,
+    error_response,
+    http_status,
+    log,
+    unexpected,
+)
 from finesight.server.models import Models
 from finesight.server.settings import ServerSettings
 from finesight.server.state import ServerState, new_id, state_of
 
-_CLIENT_GONE = 499
+_THREADS = 64
+"""Threads for reading bodies and media, and for loading models; few of them compute at the same time."""
 
 
 def create_app(models: Models, settings: ServerSettings) -> FastAPI:
@@ -40,6 +50,8 @@ def create_app(models: Models, settings: ServerSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        threads = ThreadPoolExecutor(_THREADS, "finesight-server")
+        asyncio.get_running_loop().set_default_executor(threads)
         yield
         models.close()
 
@@ -125,8 +137,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
     state_of(request).metrics.refused(
         error.code if isinstance(error, HttpError) else type(error).__name__
     )
-    if http_status(error) == _CLIENT_GONE:
-        return Response(status_code=_CLIENT_GONE)
+    if http_status(error) == CLIENT_GONE:
+        return Response(status_code=CLIENT_GONE)
     return error_response(error)
 
 

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import traceback
 from typing import Any
 
 from fastapi.responses import JSONResponse
@@ -20,6 +22,10 @@ _TYPES = {
     429: "rate_limit_error",
 }
 _RETRY_SECONDS = 1
+CLIENT_GONE = 499
+"""Status in the log and the metrics for a request whose client closed the connection."""
+_DATA = re.compile(r"data:\S*|[\w/+=-]{40,}")
+"""`data:` addresses, base64 and keys, which may be in the message of an exception."""
 
 
 class HttpError(FinesightError):
@@ -73,12 +79,23 @@ def error_response(error: FinesightError) -> JSONResponse:
     return JSONResponse(error_object(error), status_code=status, headers=headers)
 
 
+def client_gone() -> HttpError:
+    """The error that ends the work of a request whose client closed the connection; nobody reads it."""
+    return HttpError(CLIENT_GONE, "the client closed the connection", code="client_gone")
+
+
 def unexpected(error: BaseException, request_id: str) -> HttpError:
-    """The error for a fault of the server; its cause is logged, and not sent."""
-    log.error("request %s failed", request_id, exc_info=error)
+    """The error for a fault of the server; its cause is logged without data of the request, and not sent."""
+    trace = "".join(map(_without_data, traceback.format_exception(error)))
+    log.error("request %s failed\n%s", request_id, trace.rstrip())
     return HttpError(
         500,
         f"the server failed to answer request {request_id}",
         hint="its log says why; this is an error of finesight, please report it",
         code="internal_error",
     )
+
+
+def _without_data(entry: str) -> str:
+    """An entry of a stack trace; places in source files are unchanged, as their paths look like base64."""
+    return entry if entry.lstrip(" |+-").startswith("File ") else _DATA.sub("[...]", entry)
