@@ -22,66 +22,80 @@ if TYPE_CHECKING:
     from finesight.server.settings import ServerSettings
 
 
+Model = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        help="Model: small, tiny, a folder, or a published name; NAME=MODEL gives it another name. Repeatable: the"
+        " first is loaded at once, others at their first use.",
+        metavar="MODEL",
+        show_default=options.DEFAULT_MODEL,
+    ),
+]
+Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all.")]
+Port = Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)]
+Concurrency = Annotated[
+    int, typer.Option(min=1, help="Requests that are computed together.", metavar="N")
+]
+ApiKeys = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of API keys, read again when it changes; without it everyone is let in.",
+        metavar="FILE",
+    ),
+]
+NewKey = Annotated[
+    str | None,
+    typer.Option(
+        help="Print a new API key and its line for the file of --api-keys, then end.",
+        metavar="NAME",
+    ),
+]
+RequestsPerMinute = Annotated[
+    int | None, typer.Option(min=1, help="Limit of each API key or client.", metavar="N")
+]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Host from which media are fetched; .example.com has all names below it, * is every public host."
+        " Repeatable.",
+        metavar="HOST",
+    ),
+]
+AllowFolder = Annotated[
+    list[Path] | None,
+    typer.Option(help="Folder from which media are read. Repeatable.", metavar="DIR"),
+]
+AllowOrigin = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Origin of web pages that may call this server (CORS). Repeatable.", metavar="URL"
+    ),
+]
+MaxRequests = Annotated[
+    int, typer.Option(min=1, help="Requests that are answered or wait.", metavar="N")
+]
+MaxBodyMb = Annotated[float, typer.Option(help="Largest request, in MB.")]
+AnswerSeconds = Annotated[float, typer.Option(help="Longest time of an answer.")]
+DrainSeconds = Annotated[float, typer.Option(help="Time of running answers after SIGTERM.")]
+
+
 def serve(
     *,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            help="Model: small, tiny, a folder, or a published name; NAME=MODEL gives it another name. Repeatable: the"
-            " first is loaded at once, others at their first use.",
-            metavar="MODEL",
-            show_default=options.DEFAULT_MODEL,
-        ),
-    ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8000,
-    concurrency: Annotated[
-        int, typer.Option(min=1, help="Requests that are computed together.", metavar="N")
-    ] = 16,
-    api_keys: Annotated[
-        Path | None,
-        typer.Option(
-            help="File of API keys, read again when it changes; without it everyone is let in.",
-            metavar="FILE",
-        ),
-    ] = None,
-    new_key: Annotated[
-        str | None,
-        typer.Option(
-            help="Print a new API key and its line for the file of --api-keys, then end.",
-            metavar="NAME",
-        ),
-    ] = None,
-    requests_per_minute: Annotated[
-        int | None, typer.Option(min=1, help="Limit of each API key or client.", metavar="N")
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Host from which media are fetched; .example.com has all names below it, * is every public host."
-            " Repeatable.",
-            metavar="HOST",
-        ),
-    ] = None,
-    allow_folder: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder from which media are read. Repeatable.", metavar="DIR"),
-    ] = None,
-    allow_origin: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Origin of web pages that may call this server (CORS). Repeatable.", metavar="URL"
-        ),
-    ] = None,
-    max_requests: Annotated[
-        int, typer.Option(min=1, help="Requests that are answered or wait.", metavar="N")
-    ] = 1000,
-    max_body_mb: Annotated[float, typer.Option(help="Largest request, in MB.")] = 64.0,
-    answer_seconds: Annotated[float, typer.Option(help="Longest time of an answer.")] = 600.0,
-    drain_seconds: Annotated[
-        float, typer.Option(help="Time of running answers after SIGTERM.")
-    ] = 30.0,
+    model: Model = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    concurrency: Concurrency = 16,
+    api_keys: ApiKeys = None,
+    new_key: NewKey = None,
+    requests_per_minute: RequestsPerMinute = None,
+    allow_host: AllowHost = None,
+    allow_folder: AllowFolder = None,
+    allow_origin: AllowOrigin = None,
+    max_requests: MaxRequests = 1000,
+    max_body_mb: MaxBodyMb = 64.0,
+    answer_seconds: AnswerSeconds = 600.0,
+    drain_seconds: DrainSeconds = 30.0,
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     weights: options.Weights = None,
@@ -97,7 +111,6 @@ def serve(
         if new_key is not None:
             _print_key(new_key)
             return
-        from finesight.engine.options import EngineOptions
         from finesight.server.settings import ServerSettings
 
         settings = ServerSettings(
@@ -112,15 +125,21 @@ def serve(
             drain_seconds=drain_seconds,
         )
         settings.check()
-        engine = EngineOptions(
-            max_sequences=concurrency,
-            max_step_tokens=max(2048, concurrency),
-            max_waiting=max_requests,
-            draft_tokens=draft_tokens,
-        )
+        engine = _engine_options(concurrency, max_requests, draft_tokens)
         names = model or [options.DEFAULT_MODEL]
         offers = [_offer(name, settings, engine, (device, dtype, weights)) for name in names]
         _run(offers, settings, host, port)
+
+
+def _engine_options(concurrency: int, max_requests: int, draft_tokens: int) -> EngineOptions:
+    from finesight.engine.options import EngineOptions
+
+    return EngineOptions(
+        max_sequences=concurrency,
+        max_step_tokens=max(2048, concurrency),
+        max_waiting=max_requests,
+        draft_tokens=draft_tokens,
+    )
 
 
 def _print_key(name: str) -> None:

@@ -8,11 +8,12 @@ import json
 import re
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from fastapi import Request
+from fastapi.requests import HTTPConnection
 from starlette.requests import ClientDisconnect
 
 from finesight.errors import ConfigError
@@ -49,8 +50,12 @@ class Gate:
         self.num_active = 0
         self.is_draining = False
 
-    def check_key(self, request: Request) -> Key | None:
+    def check_key(self, request: HTTPConnection, sent: str = "") -> Key | None:
         """The key of a request; None where the server has no keys.
+
+        Args:
+            request: has the key in a header.
+            sent: the key, if it was sent otherwise.
 
         Raises:
             HttpError: no key, or an unknown one (401), or the file of keys cannot be read now (503).
@@ -59,6 +64,7 @@ class Gate:
             return None
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         secret = secret if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
+        secret = sent or secret
         if not secret:
             raise HttpError(
                 401, "the request has no API key", hint="send it as Authorization: Bearer KEY"
@@ -78,11 +84,11 @@ class Gate:
             raise HttpError(401, "the API key is not known to this server", code="invalid_api_key")
         return key
 
-    def _check(self, request: Request) -> None:
+    def _check(self, request: HTTPConnection, sent: str) -> None:
         """Raise `HttpError` without a known key, for too many requests of a client, or while the server stops."""
         if self.is_draining:
             raise HttpError(503, "the server is stopping", code="stopping", retry_after=_MINUTE)
-        key = self.check_key(request)
+        key = self.check_key(request, sent)
         limit = self._settings.requests_per_minute
         if key is not None and key.requests_per_minute is not None:
             limit = key.requests_per_minute
@@ -116,7 +122,31 @@ class Gate:
                 slow (408), no memory for it, or the server is stopping (503).
             ConfigError: the body is no JSON.
         """
-        self._check(request)
+        body, num_bytes = bytearray(), 0
+        with self.counted(request):
+            try:
+                try:
+                    await self._read(request, body)
+                finally:
+                    num_bytes = len(body)
+                parsed = await _parsed(body)
+                body.clear()  # its texts are now in `parsed`, and still count
+                yield parsed
+            finally:
+                self.num_body_bytes -= num_bytes
+
+    @contextmanager
+    def counted(self, request: HTTPConnection, sent: str = "") -> Iterator[None]:
+        """Count a request as being answered until the context ends.
+
+        Args:
+            request: has the key in a header.
+            sent: the key, if it was sent otherwise.
+
+        Raises:
+            HttpError: no key or an unknown one (401), too many requests (429), or the server is stopping (503).
+        """
+        self._check(request, sent)
         if self.num_active >= self._settings.max_requests:
             raise HttpError(
                 429,
@@ -124,20 +154,11 @@ class Gate:
                 code="queue_full",
                 retry_after=_RETRY_SECONDS,
             )
-        body = bytearray()
         self.num_active += 1
-        num_bytes = 0
         try:
-            try:
-                await self._read(request, body)
-            finally:
-                num_bytes = len(body)
-            parsed = await _parsed(body)
-            body.clear()  # its texts are now in `parsed`, and still count
-            yield parsed
+            yield
         finally:
             self.num_active -= 1
-            self.num_body_bytes -= num_bytes
 
     async def _read(self, request: Request, body: bytearray) -> None:
         """Add the body of a request to `body`."""

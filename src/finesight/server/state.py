@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from typing import cast
 
-from fastapi import Request
+from fastapi.requests import HTTPConnection
 
 from finesight.conversation import Conversation, Sampling
 from finesight.engine import request as engine_request
@@ -95,7 +95,7 @@ class ServerState:
             answers.stop()
 
 
-def state_of(request: Request) -> ServerState:
+def state_of(request: HTTPConnection) -> ServerState:
     """The state of the server that got a request."""
     return cast("ServerState", request.app.state.finesight)
 

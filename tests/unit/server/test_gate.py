@@ -58,6 +58,12 @@ def refusal(gate, *pieces, **options):
     return caught.value
 
 
+def check(gate, **options):
+    """Let a request in, and end it."""
+    with gate.counted(request_of(**options)):
+        pass
+
+
 def gate_of(**settings):
     return Gate(ServerSettings(**settings))
 
@@ -198,36 +204,35 @@ def clock(monkeypatch):
 
 def test_requests_per_minute_are_those_of_a_client(clock):
     gate = gate_of(requests_per_minute=2)
-    check = gate._check
-    check(request_of())
+    check(gate)
     clock.now += 20
-    check(request_of())
+    check(gate)
     with pytest.raises(HttpError, match="2 requests a minute are allowed") as caught:
-        check(request_of())
+        check(gate)
     assert (caught.value.status, caught.value.retry_after) == (429, 40)
-    check(request_of(client="198.51.100.8"))
+    check(gate, client="198.51.100.8")
     clock.now += 40
-    check(request_of())
+    check(gate)
     with pytest.raises(HttpError):
-        check(request_of())
+        check(gate)
 
 
 def test_refused_requests_do_not_extend_the_wait(clock):
     gate = gate_of(requests_per_minute=1)
-    gate._check(request_of())
+    check(gate)
     for _ in range(50):
         clock.now += 1
         with pytest.raises(HttpError):
-            gate._check(request_of())
+            check(gate)
     clock.now += 10
-    gate._check(request_of())
+    check(gate)
 
 
 def test_clients_that_are_quiet_are_forgotten(clock, monkeypatch):
     monkeypatch.setattr(gate_module, "_MOST_CLIENTS", 3)
     gate = gate_of(requests_per_minute=1)
     for number in range(100):
-        gate._check(request_of(client=f"198.51.100.{number}"))
+        check(gate, client=f"198.51.100.{number}")
     assert len(gate._times) == 3
 
 
@@ -239,7 +244,7 @@ def test_a_key_has_its_own_limit_whatever_its_address(tmp_path, clock):
 
     def ask(secret, number):
         headers = [("Authorization", f"Bearer {secret}")]
-        gate._check(request_of(headers=headers, client=f"198.51.100.{number}"))
+        check(gate, headers=headers, client=f"198.51.100.{number}")
 
     ask(alice, 1)
     with pytest.raises(HttpError, match="1 requests a minute"):
