@@ -143,7 +143,11 @@ $(STAMPS)/harnesses: $(STAMPS)/torchvision scripts/harness-venv.sh
 	scripts/harness-venv.sh $(BIN)/python
 	touch $@
 
-interop: setup-test $(STAMPS)/harnesses  ## compare with other engines and harnesses, each in a separate environment
+$(STAMPS)/clients: scripts/clients-venv.sh $(STAMPS)/venv
+	scripts/clients-venv.sh $(BIN)/python
+	touch $@
+
+interop: setup-test $(STAMPS)/harnesses $(STAMPS)/clients  ## compare with other engines and harnesses, each in a separate environment
 	$(PYTEST) -m interop --durations=0
 
 fuzz: setup-test  ## run the property tests with many more examples

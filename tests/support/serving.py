@@ -33,7 +33,7 @@ from finesight.server.settings import ServerSettings
 from finesight.server.state import ServerState
 
 _READY = re.compile(r"ready: (http://[^/]+)/v1")
-_SECONDS = 60.0
+_SECONDS = 30.0
 
 
 def data_address(data: bytes | Path | Image.Image, kind: str = "image/png") -> str:

@@ -137,3 +137,4 @@ class _Server(uvicorn.Server):
             await super().shutdown(sockets)
         finally:
             timer.cancel()
+            self._captured_signals.clear()  # uvicorn would send them again, which is no clean end
