@@ -8,6 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.serving import program
@@ -19,15 +20,37 @@ CASES = 2000
 _SECONDS = 1500
 
 
+def name_the_model(value):
+    """Let requests name a model that the server has: else nearly all of them would end there."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        if key == "model" and inner.get("type") == "string":
+            inner["enum"] = ["tiny"]
+        elif isinstance(inner, (dict, list)):
+            name_the_model(inner)
+
+
 def test_no_request_is_a_fault_of_the_server(tmp_path):
     if not SCHEMATHESIS.exists():
         pytest.skip(
             f"no {SCHEMATHESIS}: run scripts/clients-venv.sh with the interpreter of the tests"
         )
     with program("--answer-seconds", 20) as server:
-        report = tmp_path / "events.ndjson"
+        report, schema = tmp_path / "events.ndjson", tmp_path / "openapi.json"
+        document = httpx.get(f"{server.url}/openapi.json").json()
+        for path in document["paths"].values():
+            name_the_model(path)
+        schema.write_text(json.dumps(document))
         words = (
-            *("run", f"{server.url}/openapi.json", "--checks", "not_a_server_error", "--seed", "1"),
+            *(
+                "run",
+                str(schema),
+                "--url",
+                server.url,
+                "--checks",
+                "not_a_server_error",
+                "--seed",
+                "1",
+            ),
             *(
                 "--max-examples",
                 "250",
@@ -35,7 +58,7 @@ def test_no_request_is_a_fault_of_the_server(tmp_path):
                 "examples,coverage,fuzzing",
                 "--continue-on-failure",
             ),
-            *("--suppress-health-check", "all", "--request-timeout", "60", "--workers", "2"),
+            *("--suppress-health-check", "all", "--request-timeout", "60"),
             *("--report-ndjson-path", str(report), "--no-color"),
         )
         done = subprocess.run(

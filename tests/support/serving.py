@@ -94,7 +94,9 @@ def request(
 
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app, client=("198.51.100.7", 1234))
-        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://server", verify=False
+        ) as client:
             return await client.request(method, path, headers=headers, **options)
 
     return asyncio.run(send())
