@@ -207,6 +207,16 @@ def test_a_body_above_the_limit_gets_413_with_and_without_its_length(served):
         wait_until(server.is_idle)
 
 
+@pytest.mark.parametrize(("path", "status"), [(CHAT, 413), ("/nothing", 404)])
+def test_a_refusal_reaches_a_client_that_still_sends(served, path, status):
+    with live(served, max_body_mb=1) as server:
+        for close in ("", "Connection: close\n"):
+            head = f"POST {path} HTTP/1.1\nHost: a\n{close}Content-Length: 20000000\n\n"
+            pieces = [b" " * 100_000] * 200
+            assert status_of(server.send(head, *pieces)) == status
+        wait_until(server.is_idle)
+
+
 @pytest.mark.parametrize(
     "body",
     [

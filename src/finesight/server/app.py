@@ -139,7 +139,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
     )
     if http_status(error) == CLIENT_GONE:
         return Response(status_code=CLIENT_GONE)
-    return error_response(error)
+    is_read = request.method in ("GET", "HEAD", "OPTIONS") or hasattr(request.state, "is_read")
+    return error_response(error, is_read=is_read)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import traceback
+from contextlib import suppress
 from typing import Any
 
 from fastapi.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from finesight.errors import FinesightError, QueueFull
 from finesight.remote.completions import status_of
@@ -22,6 +25,7 @@ _TYPES = {
     429: "rate_limit_error",
 }
 _RETRY_SECONDS = 1
+_LINGER_SECONDS = 2.0
 CLIENT_GONE = 499
 """Status in the log and the metrics for a request whose client closed the connection."""
 _DATA = re.compile(r"data:\S*|[\w/+=-]{40,}")
@@ -67,8 +71,31 @@ def error_object(error: FinesightError) -> dict[str, Any]:
     return {"error": {"message": str(error), "type": kind, "param": None, "code": code}}
 
 
-def error_response(error: FinesightError) -> JSONResponse:
-    """The response to a request that failed."""
+class _Lingering(JSONResponse):
+    """A response to a request whose body has not been read.
+
+    A connection that is closed while a client still sends is reset, and the client may never see the response. The rest
+    of the body is therefore received for a while, and dropped.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **start})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while (await receive()).get("more_body"):
+                    pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def error_response(error: FinesightError, *, is_read: bool = True) -> JSONResponse:
+    """The response to a request that failed.
+
+    Args:
+        error: why it failed.
+        is_read: whether its body has been read.
+    """
     wait = error.retry_after if isinstance(error, HttpError) else None
     if isinstance(error, QueueFull):
         wait = _RETRY_SECONDS
@@ -76,7 +103,8 @@ def error_response(error: FinesightError) -> JSONResponse:
     status = http_status(error)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(error_object(error), status_code=status, headers=headers)
+    kind = JSONResponse if is_read else _Lingering
+    return kind(error_object(error), status_code=status, headers=headers)
 
 
 def client_gone() -> HttpError:

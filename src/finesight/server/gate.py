@@ -174,6 +174,7 @@ class Gate:
                     if len(body) > most:
                         raise _too_large(len(body), most)
                     self._check_bodies(len(body))
+            request.state.is_read = True
         except ClientDisconnect:
             raise client_gone() from None
         except TimeoutError:
