@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from finesight.server.models import Offer, Served
     from finesight.server.settings import ServerSettings
 
+
+_KERNEL_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+_KERNELS = "128"
 
 Model = Annotated[
     list[str] | None,
@@ -113,6 +117,7 @@ def serve(
             return
         from finesight.server.settings import ServerSettings
 
+        bound_kernel_caches()
         settings = ServerSettings(
             max_body_mb=max_body_mb,
             answer_seconds=answer_seconds,
@@ -129,6 +134,16 @@ def serve(
         names = model or [options.DEFAULT_MODEL]
         offers = [_offer(name, settings, engine, (device, dtype, weights)) for name in names]
         _run(offers, settings, host, port)
+
+
+def bound_kernel_caches() -> None:
+    """Let torch's library for CPUs (oneDNN) keep few of the kernels that it compiles for each shape.
+
+    A server meets ever new numbers of tokens. By default 1,024 kernels are kept, so that its memory grows by hundreds of
+    megabytes. Values that the environment has already are left.
+    """
+    for name in _KERNEL_CACHES:
+        os.environ.setdefault(name, _KERNELS)
 
 
 def _engine_options(concurrency: int, max_requests: int, draft_tokens: int) -> EngineOptions:

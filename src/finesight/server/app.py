@@ -33,7 +33,7 @@ from finesight.server.models import Models
 from finesight.server.settings import ServerSettings
 from finesight.server.state import ServerState, new_id, state_of
 
-_THREADS = 64
+_THREADS = 32
 """Threads for reading bodies and media, and for loading models; few of them compute at the same time."""
 
 

@@ -25,7 +25,8 @@ _TYPES = {
     429: "rate_limit_error",
 }
 _RETRY_SECONDS = 1
-_LINGER_SECONDS = 2.0
+_LINGER_SECONDS, _PIECE_SECONDS = 30.0, 5.0
+"""Longest time for the rest of a body that is dropped, and for its next piece."""
 CLIENT_GONE = 499
 """Status in the log and the metrics for a request whose client closed the connection."""
 _DATA = re.compile(r"data:\S*|[\w/+=-]{40,}")
@@ -84,7 +85,7 @@ class _Lingering(JSONResponse):
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
         with suppress(TimeoutError):
             async with asyncio.timeout(_LINGER_SECONDS):
-                while (await receive()).get("more_body"):
+                while (await asyncio.wait_for(receive(), _PIECE_SECONDS)).get("more_body"):
                     pass
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -98,16 +98,23 @@ def _listener(host: str, port: int) -> socket.socket:
 class _Protocol(H11Protocol):
     """A connection that is closed if no request arrives on it in time: else any number could be held open."""
 
+    _wait: asyncio.TimerHandle
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base class
         super().connection_made(transport)
         self._limit_wait()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._wait.cancel()
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._wait.cancel()
         self._limit_wait()
 
     def _limit_wait(self) -> None:
-        self.loop.call_later(_HEADER_SECONDS, self._end_wait, self.cycle)
+        self._wait = self.loop.call_later(_HEADER_SECONDS, self._end_wait, self.cycle)
 
     def _end_wait(self, last: RequestResponseCycle | None) -> None:
         # A connection that became a WebSocket is no longer among them.
