@@ -139,8 +139,8 @@ def serve(
 def bound_kernel_caches() -> None:
     """Let torch's library for CPUs (oneDNN) keep few of the kernels that it compiles for each shape.
 
-    A server meets ever new numbers of tokens. By default 1,024 kernels are kept, so that its memory grows by hundreds of
-    megabytes. Values that the environment has already are left.
+    A server meets ever new numbers of tokens. By default 1,024 kernels are kept, so that its memory grows by hundreds
+    of megabytes. Values that the environment has already are left.
     """
     for name in _KERNEL_CACHES:
         os.environ.setdefault(name, _KERNELS)

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from finesight.conversation import Reply, StreamEvent
 from finesight.engine.core import Core, Outcome
@@ -263,8 +262,12 @@ class AsyncTicket:
         self._worker, self._sequence, self._owner = worker, sequence, owner
         self._events: asyncio.Queue[Outcome] = asyncio.Queue()
         self._is_over = True  # until it is accepted; `__del__` runs in any case
-        put = partial(asyncio.get_running_loop().call_soon_threadsafe, self._events.put_nowait)
-        worker.add(sequence, put, deadline_seconds)  # type: ignore[arg-type]  # the handle is not used
+        loop, events = asyncio.get_running_loop(), self._events
+
+        def put(outcome: Outcome) -> None:  # does not hold the ticket, which may be thrown away
+            loop.call_soon_threadsafe(events.put_nowait, outcome)
+
+        worker.add(sequence, put, deadline_seconds)
         self._is_over = False
 
     def __aiter__(self) -> AsyncIterator[StreamEvent]:

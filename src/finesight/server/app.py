@@ -106,7 +106,7 @@ class _Logged:
             await self._app(scope, receive, send)
             return
         start, status, identity = time.monotonic(), 0, new_id("req")
-        scope.setdefault("state", {})["id"] = identity
+        scope.setdefault("state", {}).update(id=identity, is_read=False)
 
         async def named(message: Message) -> None:
             nonlocal status
@@ -139,7 +139,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
     )
     if http_status(error) == CLIENT_GONE:
         return Response(status_code=CLIENT_GONE)
-    is_read = request.method in ("GET", "HEAD", "OPTIONS") or hasattr(request.state, "is_read")
+    is_read = request.method in ("GET", "HEAD", "OPTIONS") or request.state.is_read
     return error_response(error, is_read=is_read)
 
 
