@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from finesight.server.models import Offer, Served
     from finesight.server.settings import ServerSettings
 
+
+_KERNEL_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+_KERNELS = "128"
 
 Models = Annotated[
     list[str] | None,
@@ -137,6 +141,7 @@ def serve(
             return
         from finesight.server.settings import ServerSettings
 
+        bound_kernel_caches()
         settings = ServerSettings(
             max_body_mb=max_body_mb,
             answer_seconds=answer_seconds,
@@ -158,6 +163,16 @@ def serve(
             _run_on_ray(offers, settings, replicas, host, port)
         else:
             _run(offers(), settings, host, port)
+
+
+def bound_kernel_caches() -> None:
+    """Let torch's library for CPUs (oneDNN) keep few of the kernels that it compiles for each shape.
+
+    A server meets ever new numbers of tokens. By default 1,024 kernels are kept, so that its memory grows by hundreds
+    of megabytes. Values that the environment has already are left.
+    """
+    for name in _KERNEL_CACHES:
+        os.environ.setdefault(name, _KERNELS)
 
 
 def _print_key(name: str) -> None:

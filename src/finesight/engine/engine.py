@@ -208,6 +208,13 @@ class Engine:
         if self._worker is not None:
             self._worker.close()
 
+    def num_requests(self) -> tuple[int, int]:
+        """Number of requests that are being computed, and of those that wait."""
+        if self._core is None or self._worker is None:
+            return 0, 0
+        num_running = len(self._core.scheduler.running)
+        return num_running, max(0, self._worker.num_unfinished - num_running)
+
     def _started(self) -> tuple[Core, Worker]:
         with self._start_lock:
             if (

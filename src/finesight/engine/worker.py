@@ -103,6 +103,11 @@ class Worker:
             self._thread.join(_CLOSING_SECONDS)
 
     @property
+    def num_unfinished(self) -> int:
+        """Requests that are computed or wait."""
+        return len(self._jobs) + len(self._new)
+
+    @property
     def _is_of_parent(self) -> bool:
         """Whether this process was forked: the thread does not exist here, and a lock may be held for ever."""
         return self._process != os.getpid()
@@ -257,7 +262,12 @@ class AsyncTicket:
         self._worker, self._sequence, self._owner = worker, sequence, owner
         self._events: asyncio.Queue[Outcome] = asyncio.Queue()
         self._is_over = True  # until it is accepted; `__del__` runs in any case
-        worker.add(sequence, _sink(asyncio.get_running_loop(), self._events), deadline_seconds)
+        loop, events = asyncio.get_running_loop(), self._events
+
+        def put(outcome: Outcome) -> None:  # does not hold the ticket, which may be thrown away
+            loop.call_soon_threadsafe(events.put_nowait, outcome)
+
+        worker.add(sequence, put, deadline_seconds)
         self._is_over = False
 
     def __aiter__(self) -> AsyncIterator[StreamEvent]:
@@ -286,12 +296,3 @@ class AsyncTicket:
     def __del__(self) -> None:
         """Cancel the request if it is unfinished."""
         self.cancel()
-
-
-def _sink(loop: asyncio.AbstractEventLoop, events: asyncio.Queue[Outcome]) -> Sink:
-    """Puts events of the engine thread into a queue of an event loop; it does not keep the ticket alive."""
-
-    def put(outcome: Outcome) -> None:
-        loop.call_soon_threadsafe(events.put_nowait, outcome)
-
-    return put

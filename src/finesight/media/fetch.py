@@ -29,6 +29,7 @@ from finesight.errors import FetchRefused, MediaError, MediaTooLarge
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last four bytes
+_COMPATIBLE = ip_network("::/96")  # RFC 4291, 2.5.5.1, deprecated: as above
 _NOT_FETCHED_HINT = "check the address in a browser, or download the file and give its path"
 
 
@@ -224,8 +225,12 @@ def is_public(address: str) -> bool:
     """Whether an IP address is public, also if embedded in IPv6."""
     found: IPv4Address | IPv6Address | None = ip_address(address.partition("%")[0])
     if isinstance(found, IPv6Address):
+        if (
+            found.is_site_local
+        ):  # fec0::/10, private networks before RFC 3879; Python calls them global
+            return False
         inner = found.ipv4_mapped or found.sixtofour
-        if inner is None and found in _NAT64:
+        if inner is None and (found in _NAT64 or found in _COMPATIBLE):
             inner = IPv4Address(int(found) & 0xFFFF_FFFF)
         found = inner or found
     return found is not None and found.is_global and not found.is_multicast

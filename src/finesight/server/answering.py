@@ -14,13 +14,12 @@ from finesight.batch import EncodedSample
 from finesight.conversation import Reply, StreamEvent
 from finesight.engine.request import Request
 from finesight.engine.worker import AsyncTicket
-from finesight.server.errors import HttpError
+from finesight.server.errors import HttpError, client_gone
 from finesight.server.metrics import Metrics
 from finesight.server.models import Served
+from finesight.server.slots import Slots
 
 Result = TypeVar("Result")
-_POLL_SECONDS = 0.25
-"""How often it is looked whether a client is still there."""
 
 
 class Answers:
@@ -30,30 +29,46 @@ class Answers:
         served: the model.
         requests: one for each choice; they share their conversation.
         metrics: counts times and tokens.
+        slots: places for the encoding of conversations.
     """
 
-    def __init__(self, served: Served, requests: Sequence[Request], metrics: Metrics) -> None:
+    def __init__(
+        self, served: Served, requests: Sequence[Request], metrics: Metrics, slots: Slots
+    ) -> None:
         self._served, self._requests, self._metrics = served, requests, metrics
+        self._slots = slots
+        self._starting: asyncio.Future[None] | None = None
         self._tickets: list[AsyncTicket] = []
         self._started_at = time.monotonic()
         self._first_at: dict[int, float] = {}
-        self._is_stopped = False
+        self._is_ended = self._is_stopped = False
 
     async def start(self, sample: EncodedSample | None = None) -> None:
         """Encode the conversation once, unless `sample` is given, and let all choices be answered.
 
         Raises:
-            FinesightError: the conversation cannot be encoded, is too long, or too many requests wait.
+            FinesightError: the conversation cannot be encoded, is too long, too many requests wait, or the server
+                stops.
         """
+        self._starting = asyncio.ensure_future(self._slots.run(lambda: self._start(sample)))
+        try:
+            await self._starting
+        except asyncio.CancelledError:
+            if self._is_stopped:
+                raise _stopped("before the answer began") from None
+            raise
+
+    async def _start(self, sample: EncodedSample | None) -> None:
         engine = self._served.engine
         if sample is None:
+            # In the same slot as what follows: encoded pictures that wait for memory would be without a limit.
             sample = await asyncio.to_thread(self._requests[0].encode, engine.processor)
-        try:
-            for request in self._requests:
-                self._tickets.append(await engine.start(request, sample))
-        except BaseException:
+        for request in self._requests:
+            if self._is_ended:
+                return
+            self._tickets.append(await engine.start(request, sample))
+        if self._is_ended:
             self.cancel()
-            raise
 
     async def events(self) -> AsyncIterator[tuple[int, StreamEvent]]:
         """Number of a choice with the next piece of its answer, in the order in which they come.
@@ -95,12 +110,15 @@ class Answers:
 
     def cancel(self) -> None:
         """End the choices that are not finished."""
+        self._is_ended = True
         for ticket in self._tickets:
             ticket.cancel()
 
     def stop(self) -> None:
         """Let the unfinished choices fail, because the server stops."""
         self._is_stopped = True
+        if self._starting is not None:
+            self._starting.cancel()
         self.cancel()
 
     def _count(self, choice: int, event: StreamEvent) -> None:
@@ -111,29 +129,40 @@ class Answers:
         if event.reply is None:
             return
         if event.reply.finish_reason == "cancelled" and self._is_stopped:
-            raise HttpError(
-                503,
-                f"the server stopped after {event.reply.usage.completion_tokens} tokens of the answer",
-                hint="send the request again",
-                code="stopping",
-            )
+            raise _stopped(f"after {event.reply.usage.completion_tokens} tokens of the answer")
         usage, first = event.reply.usage, self._first_at[choice]
         self._metrics.answer(self._served.name, usage, now - self._started_at, now - first)
+
+
+def _stopped(when: str) -> HttpError:
+    return HttpError(
+        503, f"the server stopped {when}", hint="send the request again", code="stopping"
+    )
 
 
 async def unless_gone(http: HttpRequest, work: Awaitable[Result]) -> Result:
     """The result of `work`, which is cancelled when the client closes the connection.
 
+    Args:
+        http: the request; its body has been read.
+        work: what the client waits for.
+
     Raises:
         HttpError: the client is gone; nobody reads it.
     """
     task = asyncio.ensure_future(work)
+    watch = asyncio.create_task(_disconnect(http))
     try:
-        while True:
-            done, _ = await asyncio.wait([task], timeout=_POLL_SECONDS)
-            if done:
-                return task.result()
-            if await http.is_disconnected():
-                raise HttpError(499, "the client closed the connection", code="client_gone")
+        await asyncio.wait([task, watch], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise client_gone()
     finally:
         task.cancel()
+        watch.cancel()
+
+
+async def _disconnect(http: HttpRequest) -> None:
+    """Return when the client closes the connection."""
+    while (await http.receive())["type"] != "http.disconnect":
+        pass

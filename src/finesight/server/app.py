@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -29,12 +31,20 @@ from finesight.server import (
     responses,
     tokens,
 )
-from finesight.server.errors import HttpError, error_response, http_status, log, unexpected
+from finesight.server.errors import (
+    CLIENT_GONE,
+    HttpError,
+    error_response,
+    http_status,
+    log,
+    unexpected,
+)
 from finesight.server.models import Models
 from finesight.server.settings import ServerSettings
 from finesight.server.state import ServerState, new_id, state_of
 
-_CLIENT_GONE = 499
+_THREADS = 32
+"""Threads for reading bodies and media, and for loading models; few of them compute at the same time."""
 
 
 def create_app(models: Models, settings: ServerSettings) -> FastAPI:
@@ -50,6 +60,8 @@ def create_app(models: Models, settings: ServerSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        threads = ThreadPoolExecutor(_THREADS, "finesight-server")
+        asyncio.get_running_loop().set_default_executor(threads)
         yield
         models.close()
 
@@ -107,7 +119,7 @@ class _Logged:
             await self._app(scope, receive, send)
             return
         start, status, identity = time.monotonic(), 0, new_id("req")
-        scope.setdefault("state", {})["id"] = identity
+        scope.setdefault("state", {}).update(id=identity, is_read=False)
 
         async def named(message: Message) -> None:
             nonlocal status
@@ -138,9 +150,10 @@ async def _on_error(request: Request, error: Exception) -> Response:
     state_of(request).metrics.refused(
         error.code if isinstance(error, HttpError) else type(error).__name__
     )
-    if http_status(error) == _CLIENT_GONE:
-        return Response(status_code=_CLIENT_GONE)
-    return error_response(error, request.url.path)
+    if http_status(error) == CLIENT_GONE:
+        return Response(status_code=CLIENT_GONE)
+    is_read = request.method in ("GET", "HEAD", "OPTIONS") or request.state.is_read
+    return error_response(error, request.url.path, is_read=is_read)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -41,14 +41,14 @@ async def chat_completions(request: Request) -> Response:
     async with AsyncExitStack() as stack:
         body = await stack.enter_async_context(state.gate.admit(request))
         served = await stack.enter_async_context(state.models.use(model_of(body)))
-        asked = await asyncio.to_thread(read_chat, body, served, state)
+        asked = await unless_gone(request, asyncio.to_thread(read_chat, body, served, state))
         answers = state.answers(served, asked.conversation, asked.samplings())
         stack.callback(state.forget, answers)
         await unless_gone(request, answers.start())
         identity, created = new_id("chatcmpl"), int(time.time())
         if asked.streams:
             chunks = _Chunks(asked, served.name, identity, created)
-            return EventStream(chunks.events(answers), stack.pop_all(), identity)
+            return EventStream(chunks.events(answers), stack.pop_all(), request.state.id)
         replies = await unless_gone(request, answers.replies())
     return JSONResponse(
         completion(asked, replies, model=served.name, response_id=identity, created=created)

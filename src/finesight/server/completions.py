@@ -54,7 +54,7 @@ async def text_completions(request: Request) -> Response:
         }
         if asked.streams:
             events = _chunks(frame, asked, started)
-            return EventStream(events, stack.pop_all(), str(frame["id"]))
+            return EventStream(events, stack.pop_all(), request.state.id)
         found = [await unless_gone(request, answers.replies()) for answers in started]
     return JSONResponse(_completion(frame, asked, found))
 

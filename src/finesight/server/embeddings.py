@@ -8,12 +8,15 @@ import base64
 import struct
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, get_args
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from finesight.conversation import Conversation, Message, TextPart
+from finesight.engine.engine import Pooling
 from finesight.errors import ConfigError
 from finesight.inputs import shown
 from finesight.remote.chat_request import LABELS
@@ -41,19 +44,39 @@ async def embeddings(request: Request) -> Response:
     async with AsyncExitStack() as stack:
         body = await stack.enter_async_context(state.gate.admit(request))
         served = await stack.enter_async_context(state.models.use(model_of(body)))
-        found = await unless_gone(request, asyncio.to_thread(_embedded, body, served, state))
-    return JSONResponse(found)
+        asked = await asyncio.to_thread(_read, body, served, state)
+        vectors, num_tokens = [], 0
+        for (
+            conversation
+        ) in asked.conversations:  # one by one, so that a client that is gone ends it
+            embed = partial(asyncio.to_thread, _embedded, conversation, asked.pooling, served)
+            vector, number = await unless_gone(request, state.encoding.run(embed))
+            vectors.append(_encoded(vector, asked.encoding))
+            num_tokens += number
+    data = [
+        {"object": "embedding", "index": index, "embedding": vector}
+        for index, vector in enumerate(vectors)
+    ]
+    usage = {"prompt_tokens": num_tokens, "total_tokens": num_tokens}
+    return JSONResponse({"object": "list", "data": data, "model": served.name, "usage": usage})
 
 
-def _embedded(body: Any, served: Served, state: ServerState) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request for embeddings."""
+
+    conversations: list[Conversation]
+    pooling: Pooling
+    encoding: str
+
+
+def _read(body: Any, served: Served, state: ServerState) -> _Asked:
     if not isinstance(body, Mapping):
         raise ConfigError(f"body is {shown(body)}", hint='it is an object with "input"')
     given = {name: value for name, value in body.items() if value is not None}
     if unknown := [name for name in given if name not in _KNOWN]:
         raise ConfigError(f"unknown field {shown(unknown[0])}", hint=f"known: {', '.join(_KNOWN)}")
-    conversations = _conversations(given, served, state)
-    engine = served.engine
-    width = engine.model.config.text.hidden_size
+    width = served.engine.model.config.text.hidden_size
     if given.get("dimensions", width) != width:
         raise ConfigError(
             f"dimensions is {shown(given['dimensions'])}; this model's vectors have {width}"
@@ -61,21 +84,20 @@ def _embedded(body: Any, served: Served, state: ServerState) -> dict[str, Any]:
     encoding = given.get("encoding_format", "float")
     if encoding not in ("float", "base64"):
         raise ConfigError(f"encoding_format is {shown(encoding)}", hint="give float or base64")
-    samples = [engine.processor.encode(each, add_generation_prompt=False) for each in conversations]
-    num_tokens = sum(sample.input_ids.numel() for sample in samples)
-    vectors = engine.embed(
-        conversations, pooling=given.get("pooling", "last"), adapter=served.adapter
-    )
-    data = [
-        {"object": "embedding", "index": index, "embedding": _encoded(vector, encoding)}
-        for index, vector in enumerate(vectors)
-    ]
-    return {
-        "object": "list",
-        "data": data,
-        "model": served.name,
-        "usage": {"prompt_tokens": num_tokens, "total_tokens": num_tokens},
-    }
+    pooling = given.get("pooling", "last")
+    if pooling not in get_args(Pooling):
+        raise ConfigError(f"pooling is {shown(pooling)}", hint='it is "last" or "mean"')
+    return _Asked(_conversations(given, served, state), pooling, encoding)
+
+
+def _embedded(
+    conversation: Conversation, pooling: Pooling, served: Served
+) -> tuple[list[float], int]:
+    """The vector of a conversation, and the number of its tokens."""
+    engine = served.engine
+    sample = engine.processor.encode(conversation, add_generation_prompt=False)
+    (vector,) = engine.embed([conversation], pooling=pooling, adapter=served.adapter)
+    return vector, sample.input_ids.numel()
 
 
 def _conversations(

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import re
+import traceback
+from contextlib import suppress
 from typing import Any
 
 from fastapi.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from finesight.errors import FinesightError, QueueFull
 from finesight.remote.completions import status_of
@@ -20,6 +25,12 @@ _TYPES = {
     429: "rate_limit_error",
 }
 _RETRY_SECONDS = 1
+_LINGER_SECONDS, _PIECE_SECONDS = 30.0, 5.0
+"""Longest time for the rest of a body that is dropped, and for its next piece."""
+CLIENT_GONE = 499
+"""Status in the log and the metrics for a request whose client closed the connection."""
+_DATA = re.compile(r"data:\S*|[\w/+=-]{40,}")
+"""`data:` addresses, base64 and keys, which may be in the message of an exception."""
 
 
 class HttpError(FinesightError):
@@ -63,8 +74,32 @@ def error_object(error: FinesightError, *, is_plain: bool = False) -> dict[str, 
     return {"error": {"message": str(error), "type": kind, "param": None, "code": code}}
 
 
-def error_response(error: FinesightError, path: str = "") -> JSONResponse:
-    """The response to a request that failed; paths below `/api/` are Ollama's."""
+class _Lingering(JSONResponse):
+    """A response to a request whose body has not been read.
+
+    A connection that is closed while a client still sends is reset, and the client may never see the response. The rest
+    of the body is therefore received for a while, and dropped.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **start})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while (await asyncio.wait_for(receive(), _PIECE_SECONDS)).get("more_body"):
+                    pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def error_response(error: FinesightError, path: str = "", *, is_read: bool = True) -> JSONResponse:
+    """The response to a request that failed.
+
+    Args:
+        error: why it failed.
+        path: of the request; paths below `/api/` are Ollama's.
+        is_read: whether its body has been read.
+    """
     wait = error.retry_after if isinstance(error, HttpError) else None
     if isinstance(error, QueueFull):
         wait = _RETRY_SECONDS
@@ -72,16 +107,28 @@ def error_response(error: FinesightError, path: str = "") -> JSONResponse:
     status = http_status(error)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    kind = JSONResponse if is_read else _Lingering
     body = error_object(error, is_plain=path.startswith("/api/"))
-    return JSONResponse(body, status_code=status, headers=headers)
+    return kind(body, status_code=status, headers=headers)
+
+
+def client_gone() -> HttpError:
+    """The error that ends the work of a request whose client closed the connection; nobody reads it."""
+    return HttpError(CLIENT_GONE, "the client closed the connection", code="client_gone")
 
 
 def unexpected(error: BaseException, request_id: str) -> HttpError:
-    """The error for a fault of the server; its cause is logged, and not sent."""
-    log.error("request %s failed", request_id, exc_info=error)
+    """The error for a fault of the server; its cause is logged without data of the request, and not sent."""
+    trace = "".join(map(_without_data, traceback.format_exception(error)))
+    log.error("request %s failed\n%s", request_id, trace.rstrip())
     return HttpError(
         500,
         f"the server failed to answer request {request_id}",
         hint="its log says why; this is an error of finesight, please report it",
         code="internal_error",
     )
+
+
+def _without_data(entry: str) -> str:
+    """An entry of a stack trace; places in source files are unchanged, as their paths look like base64."""
+    return entry if entry.lstrip(" |+-").startswith("File ") else _DATA.sub("[...]", entry)

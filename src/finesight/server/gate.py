@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator
@@ -13,15 +14,18 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.requests import HTTPConnection
+from starlette.requests import ClientDisconnect
 
 from finesight.errors import ConfigError
-from finesight.server.errors import HttpError
+from finesight.server.errors import HttpError, client_gone, log
 from finesight.server.keys import Key, Keys
 from finesight.server.settings import ServerSettings
 
 _BYTES_PER_MB = 10**6
 _RETRY_SECONDS = 1
 _MINUTE = 60.0
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Half of a character in UTF-16 as JSON escapes it; half of a pair, or alone and then no text."""
 _MOST_CLIENTS = 10_000
 """Clients whose requests are counted; the one that was quiet the longest is forgotten."""
 
@@ -31,13 +35,18 @@ class Gate:
 
     Args:
         settings: the limits.
+
+    Attributes:
+        num_active: requests that are being read or answered, or wait.
+        num_body_bytes: bytes of their bodies.
+        is_draining: whether further requests are refused, because the server stops.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._keys = None if settings.keys_file is None else Keys(settings.keys_file)
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
-        self._bodies = 0
+        self.num_body_bytes = 0
         self.num_active = 0
         self.is_draining = False
 
@@ -49,7 +58,7 @@ class Gate:
             sent: the key, if it was sent otherwise.
 
         Raises:
-            HttpError: no key, or an unknown one (401).
+            HttpError: no key, or an unknown one (401), or the file of keys cannot be read now (503).
         """
         if self._keys is None:
             return None
@@ -60,7 +69,18 @@ class Gate:
             raise HttpError(
                 401, "the request has no API key", hint="send it as Authorization: Bearer KEY"
             )
-        if (key := self._keys.find(secret.strip())) is None:
+        try:
+            key = self._keys.find(secret.strip())
+        except ConfigError as error:  # names a file of the server, which is not for clients
+            log.error("%s", error)
+            raise HttpError(
+                503,
+                "the server cannot read its API keys now",
+                hint="its log says why",
+                code="keys_unreadable",
+                retry_after=_MINUTE,
+            ) from error
+        if key is None:
             raise HttpError(401, "the API key is not known to this server", code="invalid_api_key")
         return key
 
@@ -102,13 +122,18 @@ class Gate:
                 slow (408), no memory for it, or the server is stopping (503).
             ConfigError: the body is no JSON.
         """
-        body = bytearray()
+        body, num_bytes = bytearray(), 0
         with self.counted(request):
             try:
-                await self._read(request, body)
-                yield await _parsed(body)
+                try:
+                    await self._read(request, body)
+                finally:
+                    num_bytes = len(body)
+                parsed = await _parsed(body)
+                body.clear()  # its texts are now in `parsed`, and still count
+                yield parsed
             finally:
-                self._bodies -= len(body)
+                self.num_body_bytes -= num_bytes
 
     @contextmanager
     def counted(self, request: HTTPConnection, sent: str = "") -> Iterator[None]:
@@ -145,10 +170,13 @@ class Gate:
             async with asyncio.timeout(self._settings.body_seconds):
                 async for chunk in request.stream():
                     body += chunk
-                    self._bodies += len(chunk)
+                    self.num_body_bytes += len(chunk)
                     if len(body) > most:
                         raise _too_large(len(body), most)
                     self._check_bodies(len(body))
+            request.state.is_read = True
+        except ClientDisconnect:
+            raise client_gone() from None
         except TimeoutError:
             raise HttpError(
                 408,
@@ -158,10 +186,12 @@ class Gate:
 
     def _check_bodies(self, num_bytes: int) -> None:
         most = self._settings.max_bodies_mb * _BYTES_PER_MB
-        if self._bodies > most and self._bodies > num_bytes:  # a single body has its own limit
+        if (
+            self.num_body_bytes > most and self.num_body_bytes > num_bytes
+        ):  # a single body has its own limit
             raise HttpError(
                 503,
-                f"the requests that are being answered have {self._bodies:,} bytes; at most {most:,.0f} are accepted",
+                f"the requests that are being answered have {self.num_body_bytes:,} bytes; at most {most:,.0f} may",
                 code="no_memory",
                 retry_after=_RETRY_SECONDS,
             )
@@ -170,9 +200,21 @@ class Gate:
 async def _parsed(body: bytearray) -> Any:
     try:
         # Pictures make bodies of many megabytes, whose decoding would stop all other requests.
-        return await asyncio.to_thread(json.loads, body)
+        return await asyncio.to_thread(_read_json, body)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"the body is not JSON: {str(error)[:200]}") from error
+
+
+def _read_json(body: bytearray) -> Any:
+    """Plain JSON; numbers that JSON does not have, and halves of characters, are a `ValueError`."""
+    parsed = json.loads(body, parse_constant=_refuse_constant)
+    if _HALF.search(body):
+        json.dumps(parsed, ensure_ascii=False).encode()
+    return parsed
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def _too_large(num_bytes: int, most: int) -> HttpError:

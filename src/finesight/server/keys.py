@@ -15,6 +15,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import stat
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from finesight.errors import ConfigError
 from finesight.inputs import shown
 
 _HASH = re.compile(r"[0-9a-f]{64}")
+_MOST_BYTES = 10**7
 _LIMIT = "requests_per_minute="
 
 
@@ -93,7 +95,7 @@ def new_key(name: str) -> tuple[str, str]:
 def read_keys(path: Path) -> tuple[Key, ...]:
     """The keys of a file; errors as of `Keys`."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the file of API keys {path} cannot be read: {error}") from error
     keys: dict[str, Key] = {}
@@ -129,4 +131,8 @@ def _stamp(path: Path) -> tuple[int, int, int]:
         status = path.stat()
     except OSError as error:
         raise ConfigError(f"the file of API keys {path} cannot be read: {error}") from error
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
+        raise ConfigError(  # reading a pipe would wait for ever
+            f"the file of API keys {path} is no regular file of at most {_MOST_BYTES:,} bytes"
+        )
     return status.st_mtime_ns, status.st_size, status.st_ino

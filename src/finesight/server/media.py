@@ -14,13 +14,29 @@ from finesight.media.fetch import FetchPolicy
 from finesight.media.source import localize, path_of, scheme_of, source_name
 
 _EVERY_HOST = "*"
-_SENT = ("data", "http", "https")
+_FETCHED = ("http", "https")
+_SENT = ("data", *_FETCHED)
 """Schemes whose files do not come from the disk of this server."""
+_MOST_VIDEO_BYTES = 2**30
+_VIDEO_SECONDS = 120.0
 
 
 def fetch_policy(hosts: Sequence[str]) -> FetchPolicy:
     """Limits of fetching for a server; private addresses are refused whatever the hosts are."""
-    return FetchPolicy(hosts=None if _EVERY_HOST in hosts else tuple(hosts))
+    return FetchPolicy(
+        hosts=None if _EVERY_HOST in hosts else tuple(hosts),
+        max_video_bytes=_MOST_VIDEO_BYTES,
+        video_timeout_seconds=_VIDEO_SECONDS,
+    )
+
+
+def is_fetched(conversation: Conversation) -> bool:
+    """Whether a picture or video of a conversation comes from another host."""
+    for part in conversation.media():
+        sources = part.source if isinstance(part.source, tuple) else (part.source,)
+        if any(isinstance(each, str) and scheme_of(each) in _FETCHED for each in sources):
+            return True
+    return False
 
 
 class MediaAccess:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -16,10 +16,10 @@ class Metrics:
     """Counters of one server.
 
     Args:
-        num_active: gives the number of requests that wait or are being answered.
+        gauges: name and description of numbers of the moment, with functions that give them.
     """
 
-    def __init__(self, num_active: Callable[[], int]) -> None:
+    def __init__(self, gauges: Mapping[tuple[str, str], Callable[[], int]]) -> None:
         self.registry = CollectorRegistry()
         self._requests = self._counter(
             "requests", "Requests by endpoint and status", "path", "status"
@@ -37,12 +37,8 @@ class Metrics:
             buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
             registry=self.registry,
         )
-        gauge = Gauge(
-            "finesight_active_requests",
-            "Requests that wait or are being answered",
-            registry=self.registry,
-        )
-        gauge.set_function(num_active)
+        for (name, text), number in gauges.items():
+            Gauge(f"finesight_{name}", text, registry=self.registry).set_function(number)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"finesight_{name}", text, labels, registry=self.registry)

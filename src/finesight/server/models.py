@@ -127,7 +127,7 @@ class Models:
             async with offer.lock:
                 if offer.loaded is None:
                     async with self._making_room:
-                        self._make_room(offer)
+                        await self._make_room(offer)
                         offer.loaded = await asyncio.to_thread(offer.load)
             if asked is offer:
                 yield offer.loaded
@@ -137,15 +137,14 @@ class Models:
             offer.num_users -= 1
             offer.used_at = time.monotonic()
 
-    def _make_room(self, offer: Offer) -> None:
+    async def _make_room(self, offer: Offer) -> None:
         """Unload idle models, those unused the longest first, until a model fits."""
         needed = int(_SPARE * offer.num_bytes)
-        idle = [each for each in self.offers.values() if each.loaded and not each.num_users]
-        idle.sort(key=lambda each: each.used_at)
-        while self._free_bytes() < needed and idle:
-            unload(idle.pop(0))
-        free = self._free_bytes()
-        if free and free < needed:  # 0 is unknown
+        while 0 < (free := self._free_bytes()) < needed:  # 0 is unknown
+            idle = [each for each in self.offers.values() if each.loaded and not each.num_users]
+            if idle:
+                await asyncio.to_thread(unload, min(idle, key=lambda each: each.used_at))
+                continue
             busy = [each.name for each in self.offers.values() if each.loaded]
             raise HttpError(
                 503,
@@ -172,8 +171,9 @@ def adapter_offers(base: Offer, names: Iterable[str]) -> list[Offer]:
 
 
 def unload(offer: Offer) -> None:
-    """Drop a model and free its memory."""
+    """Drop a model and free its memory; waits until its engine has ended its step."""
     if offer.loaded is not None:
-        offer.loaded.engine.close()
-        offer.loaded = None
+        served, offer.loaded = offer.loaded, None
+        served.engine.close()
+        del served
         gc.collect()

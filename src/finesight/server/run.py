@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import socket
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from finesight.errors import FinesightError
 from finesight.server import live
@@ -19,6 +24,7 @@ from finesight.server.state import ServerState
 _END_SECONDS = 5.0
 """Time in which the last responses are written after all answers were stopped."""
 _HEADER_SECONDS = 30
+"""Time in which the header of a request must arrive; also after the request before it."""
 _BACKLOG = 2048
 
 
@@ -32,7 +38,8 @@ def serve(
 ) -> None:
     """Answer requests until SIGINT or SIGTERM.
 
-    After such a signal no request is let in. Answers that are not finished after `drain_seconds` end with an error.
+    After such a signal no request is let in. Answers that are not finished after `drain_seconds` end with an error. The
+    process ends some seconds later, even if a thread still reads a picture or fetches a file.
 
     Args:
         models: the models.
@@ -45,9 +52,11 @@ def serve(
         FinesightError: a setting is wrong, or the port cannot be opened.
     """
     app = create_app(models, settings)
+    _allow_connections()
     listener = _listener(host, port)
     config = uvicorn.Config(
         app,
+        http=_Protocol,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -59,7 +68,18 @@ def serve(
     shown = f"[{host}]" if ":" in host else host
     on_ready(f"http://{shown}:{listener.getsockname()[1]}")
     state: ServerState = app.state.finesight
-    _Server(config, state).run(sockets=[listener])
+    server = _Server(config, state)
+    try:
+        server.run(sockets=[listener])
+    finally:
+        server.exit_timer.cancel()
+
+
+def _allow_connections() -> None:
+    """Let this process have as many connections as it may: systems often start with 1,024 open files."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems name a limit that they do not accept
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _listener(host: str, port: int) -> socket.socket:
@@ -78,16 +98,48 @@ def _listener(host: str, port: int) -> socket.socket:
     return listener
 
 
+class _Protocol(H11Protocol):
+    """A connection that is closed if no request arrives on it in time: else any number could be held open."""
+
+    _wait: asyncio.TimerHandle
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base class
+        super().connection_made(transport)
+        self._limit_wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._wait.cancel()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wait.cancel()
+        self._limit_wait()
+
+    def _limit_wait(self) -> None:
+        self._wait = self.loop.call_later(_HEADER_SECONDS, self._end_wait, self.cycle)
+
+    def _end_wait(self, last: RequestResponseCycle | None) -> None:
+        # A connection that became a WebSocket is no longer among them.
+        if self.cycle is last and self in self.connections:
+            self.timeout_keep_alive_handler()
+
+
 class _Server(uvicorn.Server):
     """A server that stops answers which take longer than it waits."""
 
     def __init__(self, config: uvicorn.Config, state: ServerState) -> None:
         super().__init__(config)
         self._state = state
+        self.exit_timer = threading.Timer(
+            state.settings.drain_seconds + 2 * _END_SECONDS, os._exit, [1]
+        )
+        self.exit_timer.daemon = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let no request in, wait for those that are answered, then end."""
         self._state.drain()
+        self.exit_timer.start()
         timer = asyncio.get_running_loop().call_later(
             self._state.settings.drain_seconds, self._state.stop_answers
         )
@@ -95,3 +147,4 @@ class _Server(uvicorn.Server):
             await super().shutdown(sockets)
         finally:
             timer.cancel()
+            self._captured_signals.clear()  # uvicorn would send them again, which is no clean end

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +51,8 @@ class ServerSettings:
             *("max_requests", "max_live", "requests_per_minute", "drain_seconds"),
         ):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ConfigError(f"{name} is {value}; it must be above 0")
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"{name} is {value}; it must be a number above 0")
         for folder in self.folders:
             if not folder.is_dir():
                 raise ConfigError(f"{folder} is not a folder", hint="files are read from folders")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Sequence
 from typing import cast
@@ -13,10 +14,13 @@ from finesight.conversation import Conversation, Sampling
 from finesight.engine import request as engine_request
 from finesight.server.answering import Answers
 from finesight.server.gate import Gate
-from finesight.server.media import MediaAccess, fetch_policy
+from finesight.server.media import MediaAccess, fetch_policy, is_fetched
 from finesight.server.metrics import Metrics
 from finesight.server.models import Models, Served
 from finesight.server.settings import ServerSettings
+from finesight.server.slots import Slots
+
+_FETCHES = 8
 
 
 class ServerState:
@@ -32,6 +36,8 @@ class ServerState:
         gate: decides which requests are read.
         access: decides which files may be opened.
         metrics: numbers for Prometheus.
+        encoding: places for reading media that a request brings with it.
+        fetching: places for reading media that are fetched, so that a slow host delays no other requests.
         num_live: connections of live video.
     """
 
@@ -40,7 +46,18 @@ class ServerState:
         self.models, self.settings = models, settings
         self.gate = Gate(settings)
         self.access = MediaAccess(fetch_policy(settings.hosts), settings.folders)
-        self.metrics = Metrics(lambda: self.gate.num_active)
+        self.metrics = Metrics(
+            {
+                ("active_requests", "Requests that are read or answered, or wait"): lambda: (
+                    self.gate.num_active
+                ),
+                ("running_answers", "Answers that the engines compute"): lambda: self._num(0),
+                ("waiting_answers", "Answers that wait for an engine"): lambda: self._num(1),
+                ("body_bytes", "Bytes of the requests in memory"): lambda: self.gate.num_body_bytes,
+            }
+        )
+        self.encoding = Slots(max(2, os.cpu_count() or 1))
+        self.fetching = Slots(_FETCHES)
         self.num_live = 0
         self._active: set[Answers] = set()
 
@@ -57,7 +74,8 @@ class ServerState:
             )
             for sampling in samplings
         ]
-        answers = Answers(served, requests, self.metrics)
+        slots = self.fetching if is_fetched(conversation) else self.encoding
+        answers = Answers(served, requests, self.metrics, slots)
         self._active.add(answers)
         return answers
 
@@ -65,6 +83,10 @@ class ServerState:
         """Cancel what is not finished of some answers."""
         self._active.discard(answers)
         answers.cancel()
+
+    def _num(self, index: int) -> int:
+        """Answers of all engines that are computed (0), or wait (1)."""
+        return sum(served.engine.num_requests()[index] for served in self.models.loaded())
 
     def drain(self) -> None:
         """Let no further request in."""

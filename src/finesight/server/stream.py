@@ -3,23 +3,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from finesight.errors import FinesightError
-from finesight.parse.action import read_tool_calls
 from finesight.parse.records import AnswerCall
 from finesight.remote.completions import split_calls
 from finesight.server.errors import error_object, unexpected
-from finesight.text.special_tokens import TOOL_CALL, TOOL_CALL_END
+from finesight.text.special_tokens import TOOL_CALL
 
 DONE = "[DONE]"
 """The last event of OpenAI's streams."""
+_TAG = re.compile(r"<tool_call>|(?P<close></tool_call>)")
+_FENCE = re.compile(r"```\w*")
+_SEND_SECONDS = 60.0
+"""Time in which a client must read a piece; one that stops reading would hold its request for ever."""
 
 
 class EventStream(StreamingResponse):
@@ -51,8 +56,14 @@ class EventStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
+
+        async def bounded(message: Message) -> None:
+            async with asyncio.timeout(_SEND_SECONDS):
+                await send(message)
+
         async with self._held:
-            await super().__call__(scope, receive, send)
+            with suppress(TimeoutError):  # nobody reads: the connection is closed without an end
+                await super().__call__(scope, receive, bounded)
 
     async def _written(self) -> AsyncIterator[str]:
         try:
@@ -77,16 +88,20 @@ class EventStream(StreamingResponse):
 class CallSplitter:
     """Separates the tool calls of an answer from its text while it is written.
 
-    A call is given when it is complete. Text that may be the start of a call is held back.
+    A call is given when it is complete. Text that may be the start of a call is held back. Together, text and calls are
+    those that `split_calls` finds in the whole answer, up to blanks at both ends.
 
     Args:
         takes_calls: whether the request has tools; without any, all is text.
+
+    Attributes:
+        num_calls: calls that were given.
     """
 
     def __init__(self, *, takes_calls: bool) -> None:
         self._takes_calls = takes_calls
         self._held = ""
-        self._has_text = False
+        self._has_text = self._has_tag = False
         self.num_calls = 0
 
     def feed(self, text: str, *, is_last: bool) -> tuple[str, list[AnswerCall]]:
@@ -99,47 +114,49 @@ class CallSplitter:
         if not self._takes_calls:
             return text, []
         self._held += text
-        shown, calls = "", []
-        while (found := self._next(is_last=is_last)) is not None:
-            shown += found[0]
-            calls += found[1]
+        shown, calls = "", list[AnswerCall]()
+        while (start := self._held.find(TOOL_CALL)) >= 0:
+            shown += self._cut(start)
+            self._has_tag = True
+            tag = _TAG.search(self._held, len(TOOL_CALL))
+            if tag is None and not is_last:
+                break
+            end = len(self._held) if tag is None else tag.end() if tag["close"] else tag.start()
+            rest, found = split_calls(self._cut(end))
+            shown += rest
+            calls += found
+        else:
+            rest, found = self._untagged(is_last=is_last)
+            shown += rest
+            calls += found
         if not self._has_text:  # blanks before and between calls are layout
             shown = shown.lstrip()
         self._has_text |= bool(shown)
         self.num_calls += len(calls)
         return shown, calls
 
-    def _next(self, *, is_last: bool) -> tuple[str, list[AnswerCall]] | None:
-        """Take the next text or call out of what is held; None if nothing of it is certain."""
-        if not self._held:
-            return None
-        start = self._held.find(TOOL_CALL)
+    def _untagged(self, *, is_last: bool) -> tuple[str, list[AnswerCall]]:
+        """Take what is certain out of a text without the start of a call."""
+        may_be_call = not (self._has_text or self._has_tag)
         if is_last:
-            text, self._held = self._held, ""
-            return split_calls(text)
-        if start < 0:
-            return self._text_before_call()
-        if start > 0:
-            return self._cut(start), []
-        end = self._held.find(TOOL_CALL_END)
-        if end < 0:
-            return None
-        call = self._cut(end + len(TOOL_CALL_END))
-        calls = list(read_tool_calls(call).calls)
-        return ("", calls) if calls else (call, [])
-
-    def _text_before_call(self) -> tuple[str, list[AnswerCall]] | None:
-        if not (self._has_text or self.num_calls) and self._held.lstrip()[:1] in ("{", ""):
-            return None  # an answer that is one JSON object may be a call without its tags
+            text = self._cut(len(self._held))
+            return split_calls(text) if may_be_call else (text, [])
+        if may_be_call and _may_be_object(self._held):
+            return "", []
         most = len(self._held)
         for length in range(min(len(TOOL_CALL) - 1, most), 0, -1):
             if self._held.endswith(TOOL_CALL[:length]):
                 most -= length
                 break
         # Blanks at the end may stand before a call.
-        most = len(self._held[:most].rstrip())
-        return (self._cut(most), []) if most else None
+        return self._cut(len(self._held[:most].rstrip())), []
 
     def _cut(self, length: int) -> str:
         piece, self._held = self._held[:length], self._held[length:]
         return piece
+
+
+def _may_be_object(text: str) -> bool:
+    """Whether a text may begin an answer that is one JSON object, perhaps in a fence: a call without its tags."""
+    rest = _FENCE.sub("", text).lstrip()
+    return rest[:1] in ("", "{") or rest in ("`", "``")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -12,6 +13,7 @@ from fastapi.responses import JSONResponse, Response
 
 from finesight.errors import ConfigError
 from finesight.inputs import shown
+from finesight.server.answering import unless_gone
 from finesight.server.chat import model_of, read_chat
 from finesight.server.completions import checked_ids
 from finesight.server.models import Offer, Served
@@ -58,7 +60,8 @@ async def tokenize(request: Request) -> Response:
     async with AsyncExitStack() as stack:
         body = await stack.enter_async_context(state.gate.admit(request))
         served = await stack.enter_async_context(state.models.use(model_of(body)))
-        ids = await asyncio.to_thread(_ids, body, served, state)
+        count = partial(asyncio.to_thread, _ids, body, served, state)
+        ids = await unless_gone(request, state.encoding.run(count))
     return JSONResponse({"tokens": ids, "count": len(ids), "max_model_len": served.context})
 
 
