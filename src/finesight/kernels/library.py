@@ -122,7 +122,9 @@ class Library:
         try:
             loaded = ctypes.CDLL(str(path))
             pointer, number = c_void_p, c_int32
-            self.linear = _function(loaded, "linear", pointer, pointer, number, pointer, number)
+            self.linear = _function(
+                loaded, "linear", pointer, pointer, number, pointer, number, number
+            )
             self.pack = _function(loaded, "pack", pointer, number, number, number, pointer, number)
             self.attend = _function(
                 loaded, "attend", pointer, number, number, pointer, pointer, number

@@ -37,6 +37,12 @@ Workspace& workspace() {
   return *kept;
 }
 
+// The rows from `first` on.
+Rows rows_from(const Rows& rows, int64_t first, int64_t columns) {
+  const int64_t bytes = rows.is_bf16 ? sizeof(uint16_t) : sizeof(float);
+  return {static_cast<char*>(rows.values) + first * columns * bytes, rows.is_bf16};
+}
+
 }  // namespace
 
 #define FINESIGHT_API extern "C" __attribute__((visibility("default")))
@@ -53,17 +59,17 @@ FINESIGHT_API int32_t finesight_use_path(int32_t path) {
   return finesight_path();
 }
 
-// out[rows, linear.rows] = x[rows, linear.columns] @ weight.T + bias.
-FINESIGHT_API void finesight_linear(const Linear* linear, const float* x, int32_t rows, float* out,
+// out[rows, linear.rows] = x[rows, linear.columns] @ weight.T + bias, both in float32 or both in bfloat16.
+FINESIGHT_API void finesight_linear(const Linear* linear, void* x, int32_t rows, void* out, int32_t is_bf16,
                                     int32_t threads) {
   const Reserved reserved(threads);
   Prepared& prepared = workspace().prepared;
   for (int32_t first = 0; first < rows; first += kLargestBatch) {
     const int32_t count = rows - first < kLargestBatch ? rows - first : kLargestBatch;
     const Activations& from =
-        prepared.fill(reserved.team, *chosen, x + static_cast<int64_t>(first) * linear->columns, count,
+        prepared.fill(reserved.team, *chosen, rows_from({x, is_bf16}, first, linear->columns), count,
                       linear->columns, linear->format);
-    const Product product = {linear, out + static_cast<int64_t>(first) * linear->rows, linear->rows, false};
+    const Product product = {linear, {rows_from({out, is_bf16}, first, linear->rows), linear->rows, false}};
     multiply(reserved.team, *chosen, from, &product, 1);
   }
 }

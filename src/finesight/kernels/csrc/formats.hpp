@@ -11,7 +11,7 @@
 
 constexpr int kTileRows = 16;
 constexpr int kGroup = 32;
-constexpr int kLargestBatch = 128;  // activation rows of one call
+constexpr int kLargestBatch = 504;  // activation rows that are multiplied at once
 
 enum Format : int32_t { kBf16 = 0, kInt8 = 1, kInt4 = 2, kInt4Min = 3 };
 
@@ -24,6 +24,19 @@ constexpr int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
+// Rows of float32 or bfloat16 that belong to the caller.
+struct Rows {
+  void* values;
+  int32_t is_bf16;
+};
+
+// Where a product goes: row r of it starts `stride` values after row r - 1. Only float32 can be added to.
+struct Output {
+  Rows rows;
+  int64_t stride;
+  bool adds;
+};
+
 struct Linear {
   int32_t format, rows, columns;
   const void* weight;
@@ -32,11 +45,11 @@ struct Linear {
 
 // Rows of activations in the form that a format of weights needs; columns are padded to a multiple of 32 with zeros.
 struct Activations {
-  int rows, columns;    // columns with padding
-  uint16_t* bf16;       // [rows, columns], for bfloat16 weights
-  int8_t* codes;        // [rows, columns], for quantised weights
-  float* scales;        // [rows, columns / 32]
-  int32_t* sums;        // [rows, columns / 32], of the codes of a group
+  int rows, columns;       // columns with padding
+  uint16_t* bf16;          // [rows, columns], for bfloat16 weights
+  int8_t* codes;           // [rows, columns], for quantised weights
+  float* scales;           // [rows, columns / 32]
+  int32_t* negative_sums;  // [rows, columns / 32], of the codes of a group
 };
 
 // Scales tried for 4 bits, relative to the one that reaches the largest weight.

@@ -6,7 +6,7 @@ namespace {
 // Rows of weights of a chunk: several chunks for each thread, so that a slow thread takes fewer.
 int chunk_rows(int64_t rows, int threads) {
   const int64_t fair = rows / (threads * 8);
-  return static_cast<int>(fair < kTileRows ? kTileRows : round_up(fair, kTileRows));
+  return static_cast<int>(fair < kTileRows ? kTileRows : round_up(fair, 2 * kTileRows));
 }
 
 int chunks_of(int rows, int each) { return (rows + each - 1) / each; }
@@ -15,7 +15,7 @@ int parts_of(int32_t keys) { return (keys + kPartKeys - 1) / kPartKeys; }
 
 }  // namespace
 
-const Activations& Prepared::fill(Team& team, const Path& path, const float* rows, int num_rows,
+const Activations& Prepared::fill(Team& team, const Path& path, const Rows& rows, int num_rows,
                                   int columns, int32_t format) {
   shape_.rows = num_rows;
   shape_.columns = static_cast<int>(round_up(columns, kGroup));
@@ -26,10 +26,10 @@ const Activations& Prepared::fill(Team& team, const Path& path, const float* row
   } else {
     shape_.codes = codes_.reserve(count);
     shape_.scales = scales_.reserve(count / kGroup);
-    shape_.sums = sums_.reserve(count / kGroup);
+    shape_.negative_sums = sums_.reserve(count / kGroup);
   }
   each_row(team, num_rows, [&](int row) {
-    fill_row(rows + static_cast<int64_t>(row) * columns, columns, shape_, row);
+    fill_row(rows, columns, shape_, row);
   });
   return shape_;
 }
@@ -46,7 +46,7 @@ void multiply(Team& team, const Path& path, const Activations& from, const Produ
       chunk -= chunks_of(product->linear->rows, each);
     const Linear& linear = *product->linear;
     const int first = chunk * each, end = first + each < linear.rows ? first + each : linear.rows;
-    path.linear(linear, from, first, end, product->out, product->stride, product->adds);
+    path.linear(linear, from, first, end, product->out);
   });
 }
 
@@ -55,8 +55,8 @@ void multiply_gated(Team& team, const Path& path, const Activations& from, const
   const int each = chunk_rows(gate.rows, team.size());
   team.run(chunks_of(gate.rows, each), [&](int chunk, int) {
     const int first = chunk * each, end = first + each < gate.rows ? first + each : gate.rows;
-    path.linear(gate, from, first, end, out, gate.rows, false);
-    path.linear(up, from, first, end, other, gate.rows, false);
+    path.linear(gate, from, first, end, {{out, 0}, gate.rows, false});
+    path.linear(up, from, first, end, {{other, 0}, gate.rows, false});
     for (int row = 0; row < from.rows; ++row) {
       const int64_t place = static_cast<int64_t>(row) * gate.rows + first;
       path.gate(out + place, other + place, end - first);

@@ -23,7 +23,7 @@ class Buffer {
 class Prepared {
  public:
   // The rows `[rows, columns]` in the form for this format of weights.
-  const Activations& fill(Team& team, const Path& path, const float* rows, int num_rows, int columns,
+  const Activations& fill(Team& team, const Path& path, const Rows& rows, int num_rows, int columns,
                           int32_t format);
 
  private:
@@ -34,12 +34,10 @@ class Prepared {
   Buffer<int32_t> sums_;
 };
 
-// A linear layer and where its result goes: [rows, linear.rows], with a stride.
+// A linear layer and where its result goes: [rows, linear.rows].
 struct Product {
   const Linear* linear;
-  float* out;
-  int64_t stride;
-  bool adds;
+  Output out;
 };
 
 // Several layers with one input as a single job.

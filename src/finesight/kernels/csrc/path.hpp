@@ -6,12 +6,12 @@
 struct Path {
   // out = row / rms(row) * weight.
   void (*rms_norm)(const float* row, const float* weight, float eps, int columns, float* out);
-  // Activations of one row from floats, for bfloat16 or quantised weights; columns without padding.
-  void (*round_row)(const float* row, int columns, const Activations& to, int index);
-  void (*quantise_row)(const float* row, int columns, const Activations& to, int index);
+  // Row `index` of the activations, for bfloat16 or quantised weights, from the same row of floats; columns without
+  // padding.
+  void (*round_row)(const Rows& from, int columns, const Activations& to, int index);
+  void (*quantise_row)(const Rows& from, int columns, const Activations& to, int index);
   // out[r, first:last] = activations[r] @ weight[first:last].T + bias for every row r, or is increased by it.
-  void (*linear)(const Linear& linear, const Activations& from, int first, int last, float* out,
-                 int64_t stride, bool adds);
+  void (*linear)(const Linear& linear, const Activations& from, int first, int last, const Output& out);
   // Codes of one tile of float32 weights.
   void (*pack_tile)(const float* weight, int rows, int columns, int32_t format, uint8_t* out);
   // gate = silu(gate) * up.

@@ -20,6 +20,14 @@ inline F32 exponential(F32 x) {
   return multiply(y, power_of_two(whole));
 }
 
+// One value to bfloat16: to nearest, ties to even; NaN stays NaN.
+inline uint16_t to_bf16(float value) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &value, sizeof bits);
+  if (value != value) return static_cast<uint16_t>(bits >> 16 | 64);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 inline float silu(float x) { return x / (1.0f + __builtin_expf(-x)); }
 
 void round_values(const float* from, int count, uint16_t* to) {
@@ -43,14 +51,20 @@ void rms_norm(const float* row, const float* weight, float eps, int columns, flo
   for (int i = 0; i < columns; ++i) out[i] = row[i] * scale * weight[i];
 }
 
-void round_row(const float* row, int columns, const Activations& to, int index) {
+void round_row(const Rows& from, int columns, const Activations& to, int index) {
   uint16_t* out = to.bf16 + static_cast<int64_t>(index) * to.columns;
-  round_values(row, columns, out);
+  const int64_t place = static_cast<int64_t>(index) * columns;
+  if (from.is_bf16) {
+    __builtin_memcpy(out, static_cast<const uint16_t*>(from.values) + place, columns * sizeof(uint16_t));
+  } else {
+    round_values(static_cast<const float*>(from.values) + place, columns, out);
+  }
   for (int i = columns; i < to.columns; ++i) out[i] = 0;
 }
 
 // One group of 32 values to 8 bits. A value that is not finite makes the scale NaN, so that it is not hidden.
-inline void quantise_group(const float* values, int8_t* codes, float* scale, int32_t* code_sum) {
+template <typename T>
+inline void quantise_group(const T* values, int8_t* codes, float* scale, int32_t* negative_sum) {
   const F32 a = load(values), b = load(values + 16);
   const float largest_value = largest(maximum(absolute(a), absolute(b)));
   const float poison = sum(multiply(add(a, b), zero()));
@@ -59,24 +73,31 @@ inline void quantise_group(const float* values, int8_t* codes, float* scale, int
   const I32 first = to_integers(multiply(a, inverse)), second = to_integers(multiply(b, inverse));
   store_low_bytes(codes, first);
   store_low_bytes(codes + 16, second);
-  *code_sum = sum(first) + sum(second);
+  *negative_sum = -(sum(first) + sum(second));
 }
 
-void quantise_row(const float* row, int columns, const Activations& to, int index) {
+template <typename T>
+inline void quantise_values(const T* row, int columns, const Activations& to, int index) {
   const int groups = to.columns / kGroup;
   int8_t* codes = to.codes + static_cast<int64_t>(index) * to.columns;
   float* scales = to.scales + static_cast<int64_t>(index) * groups;
-  int32_t* sums = to.sums + static_cast<int64_t>(index) * groups;
+  int32_t* sums = to.negative_sums + static_cast<int64_t>(index) * groups;
   for (int g = 0; g < groups; ++g) {
     const int filled = columns - g * kGroup;
     if (filled >= kGroup) {
       quantise_group(row + g * kGroup, codes + g * kGroup, scales + g, sums + g);
       continue;
     }
-    float padded[kGroup] = {};
+    T padded[kGroup] = {};
     for (int i = 0; i < filled; ++i) padded[i] = row[g * kGroup + i];
     quantise_group(padded, codes + g * kGroup, scales + g, sums + g);
   }
+}
+
+void quantise_row(const Rows& from, int columns, const Activations& to, int index) {
+  const int64_t place = static_cast<int64_t>(index) * columns;
+  if (from.is_bf16) return quantise_values(static_cast<const uint16_t*>(from.values) + place, columns, to, index);
+  quantise_values(static_cast<const float*>(from.values) + place, columns, to, index);
 }
 
 void gate(float* gate, const float* up, int count) {
