@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from finesight.config.model import TextConfig, VisionConfig, YarnConfig
+from finesight.kernels import rows
 from finesight.model.chunks import chunk_rows, in_chunks
 
 
@@ -41,6 +42,8 @@ class Rotary:
 
 def apply_rotary(states: Tensor, rotary: Rotary) -> Tensor:
     """Rotate the heads `[N, H, E]` by the angles of their rows, in float32; the result has their dtype."""
+    if rows.fits(states):
+        return rows.rotary(states, rotary.cos, rotary.sin)
     return in_chunks(_turn, chunk_rows(states), states, rotary.cos, rotary.sin)
 
 

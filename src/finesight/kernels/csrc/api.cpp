@@ -93,6 +93,43 @@ FINESIGHT_API void finesight_attend(const float* q, int32_t rows, int32_t heads,
   attend(reserved.team, *chosen, q, rows, heads, *kv, workspace().parts, out);
 }
 
+// Attention inside segments of rows in bfloat16.
+FINESIGHT_API void finesight_attend_segments(const Segments* segments, int32_t threads) {
+  const Reserved reserved(threads);
+  attend(reserved.team, *chosen, *segments);
+}
+
+// out = row / rms(row) * weight for each row, in bfloat16.
+FINESIGHT_API void finesight_rms_norm(const uint16_t* x, const float* weight, float eps, int32_t rows,
+                                      int32_t columns, uint16_t* out, int32_t threads) {
+  const Reserved reserved(threads);
+  each_row(reserved.team, rows, [&](int row) {
+    const int64_t place = static_cast<int64_t>(row) * columns;
+    chosen->rms_norm_bf16(x + place, weight, eps, columns, out + place);
+  });
+}
+
+// gate = silu(gate) * up, [rows, columns] in bfloat16.
+FINESIGHT_API void finesight_gate(uint16_t* gate, const uint16_t* up, int32_t rows, int32_t columns,
+                                  int32_t threads) {
+  const Reserved reserved(threads);
+  each_row(reserved.team, rows, [&](int row) {
+    const int64_t place = static_cast<int64_t>(row) * columns;
+    chosen->gate_bf16(gate + place, up + place, columns);
+  });
+}
+
+// The heads of rows in bfloat16, rotated by the angles of their row, to out[rows, heads, size]; a row of `x` starts
+// `stride` values after the one before.
+FINESIGHT_API void finesight_rotate(const uint16_t* x, int64_t stride, int32_t rows, int32_t heads, int32_t size,
+                                    const float* cos, const float* sin, uint16_t* out, int32_t threads) {
+  const Reserved reserved(threads);
+  each_row(reserved.team, rows, [&](int row) {
+    const int64_t angles = static_cast<int64_t>(row) * size;
+    chosen->rotate_bf16(x + row * stride, heads, cos + angles, sin + angles, size, out + angles * heads);
+  });
+}
+
 FINESIGHT_API void finesight_decode(const Decoder* decoder, const Step* step, int32_t threads) {
   const Reserved reserved(threads);
   decode(reserved.team, *chosen, *decoder, *step, workspace());

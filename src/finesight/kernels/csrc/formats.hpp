@@ -11,7 +11,7 @@
 
 constexpr int kTileRows = 16;
 constexpr int kGroup = 32;
-constexpr int kLargestBatch = 504;  // activation rows that are multiplied at once
+constexpr int kLargestBatch = 512;  // activation rows that are multiplied at once
 
 enum Format : int32_t { kBf16 = 0, kInt8 = 1, kInt4 = 2, kInt4Min = 3 };
 
@@ -64,6 +64,32 @@ struct KeyValues {
   int32_t table_width;
   const int32_t* lengths;  // [rows], keys that the row attends to
 };
+
+// Attention inside segments, in bfloat16. A row of queries, keys or values starts `stride` values after the one before;
+// its heads are contiguous.
+struct Segments {
+  const uint16_t *q, *k, *v;
+  uint16_t* out;  // [rows, heads, head_size]
+  int64_t q_stride, k_stride, v_stride;
+  int32_t heads, kv_heads, head_size;
+  int32_t causal;  // the queries of a segment are the last rows of its keys
+  int32_t num_segments;
+  const int32_t *q_starts, *k_starts;  // [num_segments + 1], rows before each segment
+};
+
+// Query rows of one head and one segment.
+struct SegmentRows {
+  const uint16_t* q;
+  uint16_t* out;
+  int64_t q_stride, out_stride;
+  int32_t count, keys, head_size;
+  int32_t causal, first_end;  // keys that the first row attends to, if causal
+};
+
+constexpr int kMaxHeadSize = 256;
+
+// Dwords of the packed keys and values of one head of a segment.
+constexpr int64_t packed_key_dwords(int keys, int head_size) { return round_up(keys, 16) * head_size; }
 
 // Keys are processed in parts of this many, so that a long sequence is shared by threads. The size is fixed:
 // results do not depend on the number of threads.

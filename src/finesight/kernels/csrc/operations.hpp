@@ -51,12 +51,15 @@ void multiply_gated(Team& team, const Path& path, const Activations& from, const
 void attend(Team& team, const Path& path, const float* q, int rows, int heads, const KeyValues& kv,
             Buffer<float>& parts, float* out);
 
-// Call `work(row)` for each row: alone if there are few, since a job costs a microsecond.
+// Attention inside segments.
+void attend(Team& team, const Path& path, const Segments& segments);
+
+// Call `work(row)` for each row, in chunks: a job costs a microsecond, so few rows are one chunk.
 template <typename Work>
 void each_row(Team& team, int rows, const Work& work) {
-  if (rows < 4) {
-    for (int row = 0; row < rows; ++row) work(row);
-  } else {
-    team.run(rows, [&](int row, int) { work(row); });
-  }
+  constexpr int kChunk = 4;
+  team.run((rows + kChunk - 1) / kChunk, [&](int chunk, int) {
+    const int end = (chunk + 1) * kChunk < rows ? (chunk + 1) * kChunk : rows;
+    for (int row = chunk * kChunk; row < end; ++row) work(row);
+  });
 }

@@ -41,14 +41,39 @@ void round_values(const float* from, int count, uint16_t* to) {
   __builtin_memcpy(to + whole, rounded, (count - whole) * sizeof(uint16_t));
 }
 
-void rms_norm(const float* row, const float* weight, float eps, int columns, float* out) {
+inline void store(uint16_t* to, F32 value) { store_bf16(to, value); }
+inline float to_float(float value) { return value; }
+inline float to_float(uint16_t bf16) {
+  const uint32_t bits = static_cast<uint32_t>(bf16) << 16;
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof value);
+  return value;
+}
+inline void round_to(float value, float* to) { *to = value; }
+inline void round_to(float value, uint16_t* to) { *to = to_bf16(value); }
+
+template <typename T>
+inline void norm_row(const T* row, const float* weight, float eps, int columns, T* out) {
   F32 squares = zero();
   const int whole = columns / 16 * 16;
-  for (int i = 0; i < whole; i += 16) squares = multiply_add(load(row + i), load(row + i), squares);
+  for (int i = 0; i < whole; i += 16) {
+    const F32 value = load(row + i);
+    squares = multiply_add(value, value, squares);
+  }
   float total = sum(squares);
-  for (int i = whole; i < columns; ++i) total += row[i] * row[i];
+  for (int i = whole; i < columns; ++i) total += to_float(row[i]) * to_float(row[i]);
   const float scale = 1.0f / __builtin_sqrtf(total / static_cast<float>(columns) + eps);
-  for (int i = 0; i < columns; ++i) out[i] = row[i] * scale * weight[i];
+  const F32 wide = broadcast(scale);
+  for (int i = 0; i < whole; i += 16) store(out + i, multiply(multiply(load(row + i), wide), load(weight + i)));
+  for (int i = whole; i < columns; ++i) round_to(to_float(row[i]) * scale * weight[i], out + i);
+}
+
+void rms_norm(const float* row, const float* weight, float eps, int columns, float* out) {
+  norm_row(row, weight, eps, columns, out);
+}
+
+void rms_norm_bf16(const uint16_t* row, const float* weight, float eps, int columns, uint16_t* out) {
+  norm_row(row, weight, eps, columns, out);
 }
 
 void round_row(const Rows& from, int columns, const Activations& to, int index) {
@@ -100,15 +125,19 @@ void quantise_row(const Rows& from, int columns, const Activations& to, int inde
   quantise_values(static_cast<const float*>(from.values) + place, columns, to, index);
 }
 
-void gate(float* gate, const float* up, int count) {
+template <typename T>
+inline void gate_values(T* gate, const T* up, int count) {
   const int whole = count / 16 * 16;
   for (int i = 0; i < whole; i += 16) {
     const F32 x = load(gate + i);
     const F32 divisor = add(broadcast(1.0f), exponential(multiply(x, broadcast(-1.0f))));
     store(gate + i, multiply(divide(x, divisor), load(up + i)));
   }
-  for (int i = whole; i < count; ++i) gate[i] = silu(gate[i]) * up[i];
+  for (int i = whole; i < count; ++i) round_to(silu(to_float(gate[i])) * to_float(up[i]), gate + i);
 }
+
+void gate(float* gate, const float* up, int count) { gate_values(gate, up, count); }
+void gate_bf16(uint16_t* gate, const uint16_t* up, int count) { gate_values(gate, up, count); }
 
 void rotate(float* head, const float* cos, const float* sin, int size) {
   const int half = size / 2;
@@ -116,6 +145,24 @@ void rotate(float* head, const float* cos, const float* sin, int size) {
     const float a = head[i], b = head[i + half];
     head[i] = a * cos[i] + b * sin[i];
     head[i + half] = b * cos[i + half] + a * sin[i + half];
+  }
+}
+
+// Halves that are no multiple of 16 end with a register that overlaps the one before; those below 16 go one by one.
+void rotate_bf16(const uint16_t* heads, int count, const float* cos, const float* sin, int size, uint16_t* out) {
+  const int half = size / 2;
+  for (int head = 0; head < count; ++head, heads += size, out += size) {
+    for (int at = 0; half >= 16 && at < half; at += 16) {
+      const int i = at + 16 <= half ? at : half - 16;
+      const F32 a = load(heads + i), b = load(heads + half + i);
+      store(out + i, multiply_add(b, load(sin + i), multiply(a, load(cos + i))));
+      store(out + half + i, multiply_add(a, load(sin + half + i), multiply(b, load(cos + half + i))));
+    }
+    for (int i = 0; half < 16 && i < half; ++i) {
+      const float a = to_float(heads[i]), b = to_float(heads[half + i]);
+      out[i] = to_bf16(a * cos[i] + b * sin[i]);
+      out[half + i] = to_bf16(b * cos[half + i] + a * sin[half + i]);
+    }
   }
 }
 

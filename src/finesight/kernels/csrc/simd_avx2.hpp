@@ -128,6 +128,18 @@ inline F32 dot_bf16(F32 acc, Bytes w, Bytes a) {
   return {dot_bf16(acc.low, w.low, a.low), dot_bf16(acc.high, w.high, a.high)};
 }
 
+inline Bytes load_pair(const uint16_t* from) {
+  int32_t pair;
+  __builtin_memcpy(&pair, from, 4);
+  return {_mm256_set1_epi32(pair), _mm256_set1_epi32(pair)};
+}
+inline F32 first_lanes(F32 a, int count) {
+  float values[16];
+  store(values, a);
+  for (int i = count < 0 ? 0 : count; i < 16; ++i) values[i] = 0.0f;
+  return load(values);
+}
+
 // Weights of 8 bits are made signed, because products of unsigned ones would overflow 16 bits.
 inline I32 start_zero() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
 inline I32 start_int8(int32_t) { return start_zero(); }

@@ -67,6 +67,18 @@ inline F32 dot_bf16(F32 acc, Bytes w, Bytes a) {
   return _mm512_dpbf16_ps(acc, (__m512bh)w, (__m512bh)a);
 }
 
+// The same two bfloat16 in every lane.
+inline Bytes load_pair(const uint16_t* from) {
+  int32_t pair;
+  __builtin_memcpy(&pair, from, 4);
+  return _mm512_set1_epi32(pair);
+}
+
+// The first `count` lanes; zero in the others.
+inline F32 first_lanes(F32 a, int count) {
+  return _mm512_maskz_mov_ps(static_cast<__mmask16>((1u << count) - 1), a);
+}
+
 // Quantised weights are unsigned here, activations signed; what the offset adds is subtracted at the start.
 inline I32 start_int8(int32_t negative_sum) { return _mm512_slli_epi32(_mm512_set1_epi32(negative_sum), 7); }
 inline I32 start_int4(int32_t negative_sum) { return _mm512_slli_epi32(_mm512_set1_epi32(negative_sum), 3); }
