@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Load a network with the dtype, the device and the format of packed weights that a user named."""
+"""Load a network with the dtype, the device and the formats of packed weights that a user named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from finesight.checkpoints.packed import is_packed_folder, load_packed, open_packed
 from finesight.errors import ConfigError
 from finesight.inputs import shown
-from finesight.model.packed import Weights
+from finesight.model.packed import VisionWeights, Weights
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 
@@ -24,7 +24,13 @@ DTYPES = {
 
 
 def load_network(
-    folder: Path, device: str, dtype: torch.dtype | None, weights: Weights | None, attention: str
+    folder: Path,
+    device: str,
+    dtype: torch.dtype | None,
+    weights: Weights | None,
+    attention: str,
+    *,
+    vision_weights: VisionWeights | None = None,
 ) -> VisionLanguageModel:
     """Load the weights of a checkpoint folder, packed on request or as the folder has them.
 
@@ -34,11 +40,28 @@ def load_network(
         dtype: of the weights; None takes the checkpoint's.
         weights: format of packed weights; None packs nothing.
         attention: back end of the attention.
+        vision_weights: "int8" rounds those of the vision tower, and a warning states what that changes.
 
     Raises:
         WeightsError: a file of the weights is missing or wrong.
         ConfigError: packed weights on another device than the CPU, or an option without effect on them.
     """
+    if vision_weights is not None and device != "cpu":
+        raise ConfigError(
+            f"vision_weights {vision_weights} compute on the CPU, the device is {device!r}",
+            hint='give device="cpu", or leave vision_weights out',
+        )
+    network = _load_language(folder, device, dtype, weights, attention)
+    if vision_weights is not None:
+        from finesight.api.rounding import round_tower
+
+        round_tower(network, vision_weights)
+    return network
+
+
+def _load_language(
+    folder: Path, device: str, dtype: torch.dtype | None, weights: Weights | None, attention: str
+) -> VisionLanguageModel:
     is_packed = is_packed_folder(folder)
     if weights is None and not is_packed:
         return load_model(folder, device=device, dtype=dtype, attention=attention)
@@ -82,4 +105,18 @@ def checked_weights(name: str | None) -> Weights | None:
         return None
     raise ConfigError(
         f"weights is {shown(name)}", hint=f"it is one of {', '.join(get_args(Weights))}"
+    )
+
+
+def checked_vision_weights(name: str | None) -> VisionWeights | None:
+    """The format of the vision tower's weights with this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name is None or name == "int8":
+        return name
+    raise ConfigError(
+        f"vision_weights is {shown(name)}",
+        hint='it is "int8", or left out for the dtype of the checkpoint',
     )

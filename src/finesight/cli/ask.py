@@ -51,6 +51,7 @@ def ask(
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     weights: options.Weights = None,
+    vision_weights: options.VisionWeights = None,
     draft_tokens: options.DraftTokens = 0,
     threads: options.Threads = None,
     debug: options.Debug = False,
@@ -68,5 +69,8 @@ def ask(
         parts = options.media_of(context, image, video, pdf, pages)
         conversation = conversation_from(question, parts, given)
         run(
-            ModelChoice(model, device, dtype, weights, draft_tokens), [conversation], given, outputs
+            ModelChoice(model, device, dtype, weights, draft_tokens, vision_weights),
+            [conversation],
+            given,
+            outputs,
         )

@@ -52,6 +52,7 @@ def batch(
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     weights: options.Weights = None,
+    vision_weights: options.VisionWeights = None,
     draft_tokens: options.DraftTokens = 0,
     deterministic: Annotated[
         bool,
@@ -75,7 +76,7 @@ def batch(
         # Both files are checked before the model is opened.
         names = [served_model_name] if served_model_name else [model, Path(model).name]
         with Batch(source, target, names=names, retry_errors=retry_errors) as checked:
-            choice = ModelChoice(model, device, dtype, weights, draft_tokens)
+            choice = ModelChoice(model, device, dtype, weights, draft_tokens, vision_weights)
             opened = _opened(choice, concurrency, deterministic=deterministic)
             counts, seconds = _run(checked, opened)
         if as_json:
@@ -101,7 +102,7 @@ def _opened(choice: ModelChoice, concurrency: int, *, deterministic: bool) -> Mo
     """The model, which shows progress while its weights are loaded."""
     from finesight.api.checkpoints import find_checkpoint
     from finesight.api.model import open_model
-    from finesight.api.network import checked_weights
+    from finesight.api.network import checked_vision_weights, checked_weights
     from finesight.engine.options import EngineOptions
 
     progress = StageProgress()
@@ -119,6 +120,7 @@ def _opened(choice: ModelChoice, concurrency: int, *, deterministic: bool) -> Mo
         device=choice.device,
         dtype=choice.dtype,
         weights=checked_weights(choice.weights),
+        vision_weights=checked_vision_weights(choice.vision_weights),
         engine=EngineOptions(
             max_sequences=concurrency,
             max_step_tokens=max(2048, concurrency),

@@ -47,6 +47,7 @@ def locate(
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     weights: options.Weights = None,
+    vision_weights: options.VisionWeights = None,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -67,4 +68,5 @@ def locate(
         question = locate_question(phrase, shape, all_=every)
         parts = options.media_of(context, image, pages=pages)
         conversations = [conversation_from(question, [part], given) for part in parts]
-        run(ModelChoice(model, device, dtype, weights), conversations, given, outputs)
+        choice = ModelChoice(model, device, dtype, weights, vision_weights=vision_weights)
+        run(choice, conversations, given, outputs)

@@ -33,13 +33,14 @@ _MOST_NOTED = 5
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """Name, device and dtype of a model, the format of packed weights, and the number of guessed tokens."""
+    """Name, device and dtype of a model, the formats of packed weights, and the number of guessed tokens."""
 
     name: str
     device: str
     dtype: str | None
     weights: str | None = None
     draft_tokens: int = 0
+    vision_weights: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ class Session:
     def __init__(self, choice: ModelChoice, options: AskOptions, *, streams: bool) -> None:
         from finesight.api.checkpoints import find_checkpoint
         from finesight.api.model import open_model
-        from finesight.api.network import checked_weights
+        from finesight.api.network import checked_vision_weights, checked_weights
         from finesight.engine.options import EngineOptions
 
         self._streams = streams
@@ -144,6 +145,7 @@ class Session:
             device=choice.device,
             dtype=choice.dtype,
             weights=checked_weights(choice.weights),
+            vision_weights=checked_vision_weights(choice.vision_weights),
             engine=EngineOptions(draft_tokens=choice.draft_tokens),
             on_stage=lambda stage, done, total: self._progress(stage, done, total),
         )

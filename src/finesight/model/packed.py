@@ -2,8 +2,8 @@
 """Packed weights: linear layers in the formats of the CPU kernels.
 
 A decoding step multiplies one row per sequence, so its speed is that of reading the weights; fewer bits per weight read
-faster. A prompt of many rows uses oneDNN in bfloat16; integers use the kernels for it too. By default only the language
-model is packed: the vision tower is limited by arithmetic, and loses accuracy first.
+faster. A prompt of many rows uses oneDNN in bfloat16; integers use the kernels for it too, whose products are faster.
+The vision tower always has many rows; it is rounded to 8 bits only on request (`pack_vision`).
 
 Packed layers compute on the CPU and without gradients.
 
@@ -29,6 +29,8 @@ from finesight.model.quantised import Blocks
 from finesight.model.vl import VisionLanguageModel
 
 Weights = Literal["bf16", "int8", "int4"]
+
+VisionWeights = Literal["int8"]
 
 _FEW_BF16_ROWS = 32
 """Most rows for the kernel in bfloat16; with more, oneDNN is faster. The integer kernels are faster for any number."""
@@ -157,7 +159,6 @@ def pack_weights(
     model: VisionLanguageModel,
     weights: Weights,
     *,
-    vision: bool = False,
     codes: Iterable[tuple[str, Blocks]] = (),
 ) -> None:
     """Replace the linear layers of the language model by packed ones, in place.
@@ -168,22 +169,35 @@ def pack_weights(
         model: on the CPU, without adapters.
         weights: "bf16" rounds only weights of a higher precision; "int8" and "int4" round to 8 and 4 bits in
             groups of 32 columns.
-        vision: also pack the vision tower.
         codes: codes of layers that are stored quantised, by the name of their weight; they are not rounded again.
 
     Raises:
         ConfigError: an unknown format, a model on another device, with adapters, or packed already.
     """
-    _check(model, weights)
+    _check(model, model, weights, get_args(Weights))
     with torch.inference_mode(False), torch.no_grad():
         for name, blocks in codes:
             parent, _, own = name.removesuffix(".weight").rpartition(".")
             linear = getattr(model.get_submodule(parent), own)
             setattr(model.get_submodule(parent), own, PackedLinear.of_codes(linear, blocks))
-        for part in (model.model, model.visual) if vision else (model.model,):
-            _replace_linears(part, weights)
+        _replace_linears(model.model, weights)
         model.lm_head = PackedHead(model.lm_head, _packed_head(model.lm_head, weights))
     _fuse(model)
+
+
+def pack_vision(model: VisionLanguageModel, weights: VisionWeights) -> None:
+    """Replace the linear layers of the vision tower by packed ones, in place; the patch embedding stays as it is.
+
+    Args:
+        model: on the CPU; its language model may be packed.
+        weights: "int8", the only format: fewer bits are less exact and not faster for many rows.
+
+    Raises:
+        ConfigError: another format, a model on another device, or a tower with adapters or packed already.
+    """
+    _check(model, model.visual, weights, get_args(VisionWeights))
+    with torch.inference_mode(False), torch.no_grad():
+        _replace_linears(model.visual, weights)
 
 
 def packed_tensors(model: VisionLanguageModel) -> dict[str, Tensor]:
@@ -263,22 +277,28 @@ def _fuse(model: VisionLanguageModel) -> None:
 
 def packed_as(model: VisionLanguageModel) -> Format | None:
     """Format of the language model's packed weights; None if they are not packed."""
-    layers = (one for one in model.model.modules() if isinstance(one, PackedLinear))
+    return _format_in(model.model)
+
+
+def _format_in(part: nn.Module) -> Format | None:
+    layers = (one for one in part.modules() if isinstance(one, PackedLinear))
     first = next(layers, None)
     return None if first is None else format_of(first.weight)
 
 
-def _check(model: VisionLanguageModel, weights: str) -> None:
-    if weights not in get_args(Weights):
-        raise ConfigError(f"weights is {weights!r}, expected one of {', '.join(get_args(Weights))}")
+def _check(
+    model: VisionLanguageModel, part: nn.Module, weights: str, known: tuple[str, ...]
+) -> None:
+    if weights not in known:
+        raise ConfigError(f"weights is {weights!r}, expected one of {', '.join(known)}")
     if model.device.type != "cpu":
         raise ConfigError(
             f"weights can be packed on the CPU, the model is on {model.device}",
             hint='load it with device="cpu"',
         )
-    if packed_as(model) is not None:
+    if _format_in(part) is not None:
         raise ConfigError("the weights are packed already", hint="load the model again")
-    adapted = next((name for name, one in model.named_modules() if isinstance(one, LoRALinear)), "")
+    adapted = next((name for name, one in part.named_modules() if isinstance(one, LoRALinear)), "")
     if adapted:
         raise ConfigError(
             f"{adapted} has an adapter, which cannot be packed", hint="merge adapters first"

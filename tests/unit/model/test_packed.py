@@ -15,7 +15,7 @@ from finesight.kernels.formats import quantise, unpack
 from finesight.model.cache import KVCache
 from finesight.model.fused import use_kernels
 from finesight.model.lora import add_lora, merge_lora
-from finesight.model.packed import PackedLinear, pack_weights, packed_as
+from finesight.model.packed import PackedLinear, pack_vision, pack_weights, packed_as
 from finesight.model.vl import VisionLanguageModel
 from tests.support.compiled import compiled
 from tests.support.model_cases import Grid, randomize, sample_from, small_config
@@ -159,7 +159,8 @@ def test_the_vision_tower_is_packed_on_request_only():
     both = VisionLanguageModel(small_config()).eval()
     randomize(both)
     exact = both.encode_vision(pack([SAMPLE]).vision)
-    pack_weights(both, "int8", vision=True)
+    pack_weights(both, "int8")
+    pack_vision(both, "int8")
     assert kinds(both.visual) == {PackedLinear}
     with torch.inference_mode():
         assert error(both.encode_vision(pack([SAMPLE]).vision), exact) < 0.035
