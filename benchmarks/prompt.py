@@ -9,12 +9,13 @@ rounding changes with these weights; `rounding` and `boxes` measure it with the 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.comparison import Comparison, best_in_turns
+from benchmarks.comparison import Comparison, measured_in_turns
 from benchmarks.network import (
     OurSide,
     TheirSide,
@@ -24,6 +25,8 @@ from benchmarks.network import (
 )
 
 if TYPE_CHECKING:
+    import torch
+
     from finesight.config.model import ModelConfig
     from finesight.model.vl import VisionLanguageModel
 
@@ -66,21 +69,41 @@ def bench_vision(*, blocks: int = 8, rounds: int = 3) -> Iterator[Comparison]:
         for side in VISION_SIDES:
             grid = (1, side // 14, side // 14)
             picture = random_picture(config, grid, device=torch.device("cpu"))
-            runs = [partial(tower.encode_vision, picture) for tower in towers.values()]
+            runs = [_Kept(partial(tower.encode_vision, picture)) for tower in towers.values()]
             theirs = partial(reference.model.visual, picture.patches, grid_thw=torch.tensor([grid]))
-            *ours, of_theirs = best_in_turns([*runs, theirs], rounds)
-            exact, rounded = (run().float() for run in runs)
-            note = f"visual tokens change by {relative_error(rounded, exact):.2%}, "
-            note += f"cosine similarity {similarity(rounded, exact):.5f}"
-            for name, seconds in zip(towers, ours, strict=True):
-                yield Comparison(
+            *ours, of_theirs = measured_in_turns([*runs, theirs], rounds)
+            exact, rounded = (run.result.float() for run in runs)
+            change = f"visual tokens change by {relative_error(rounded, exact):.2%}, "
+            change += f"cosine similarity {similarity(rounded, exact):.5f}"
+            for name, found in zip(towers, ours, strict=True):
+                note = f"; {change}" if name == "int8" else ""
+                yield _compared(
                     f"vision {side} x {side}, {blocks} blocks in {name}, seconds against transformers in bfloat16",
-                    seconds,
+                    found,
                     of_theirs,
                     VISION_BARS[name],
-                    at_least=True,
-                    note=note if name == "int8" else "",
+                    note,
                 )
+
+
+class _Kept:
+    """A run that keeps its last result."""
+
+    def __init__(self, run: Callable[[], torch.Tensor]) -> None:
+        self._run = run
+        self.result: torch.Tensor
+
+    def __call__(self) -> None:
+        self.result = self._run()
+
+
+def _compared(
+    name: str, ours: tuple[float, float], theirs: tuple[float, float], bar: float, note: str
+) -> Comparison:
+    """A comparison of elapsed times, with processor times in the note."""
+    (elapsed, used), (of_theirs, used_by_theirs) = ours, theirs
+    shown = f"processor time {used:.4g} against {used_by_theirs:.4g}, ratio {used_by_theirs / used:.2f}{note}"
+    return Comparison(name, elapsed, of_theirs, bar, at_least=True, note=shown)
 
 
 def bench_prefill(
@@ -99,6 +122,7 @@ def bench_prefill(
     """
     import torch
 
+    from finesight.api.rounding import relative_error
     from finesight.doctor.reference import load_reference
 
     config = shortened_3b(blocks=1, layers=layers)
@@ -109,28 +133,22 @@ def bench_prefill(
             name: OurSide(_model(folder, name), 28, tokens) for name in ("bf16", "int8", "int4")
         }
         theirs: Any = TheirSide(load_reference(folder, torch.bfloat16), sides["bf16"])
-        *ours, of_theirs = best_in_turns(
-            [*(side.prefill for side in sides.values()), theirs.prefill], rounds
-        )
-        exact = sides["bf16"].prefill().float()
-        errors = {
-            name: float((side.prefill().float() - exact).norm() / exact.norm())
-            for name, side in sides.items()
-        }
+        runs = {name: _Kept(side.prefill) for name, side in sides.items()}
+        *ours, of_theirs = measured_in_turns([*runs.values(), theirs.prefill], rounds)
+        exact = runs["bf16"].result.float()
+        errors = [relative_error(run.result.float(), exact) for run in runs.values()]
         peers = [("transformers in bfloat16", of_theirs, "")]
         if program is not None:
             peers.append(_llama_prefill(program, config, folder, tokens, rounds))
-    for (name, seconds), (peer, of_peer, their_note) in (
-        (one, peer) for peer in peers for one in zip(sides, ours, strict=True)
-    ):
-        yield Comparison(
-            f"prefill of {tokens:,} tokens, {layers} layers in {name}, seconds against {peer}",
-            seconds,
-            of_peer,
-            PREFILL_BAR if name == "int8" else 1.0,
-            at_least=True,
-            note=f"logits differ from bf16 by {errors[name]:.1%} with random weights{their_note}",
-        )
+    for peer, of_peer, note in peers:
+        for name, found, error in zip(runs, ours, errors, strict=True):
+            yield _compared(
+                f"prefill of {tokens:,} tokens, {layers} layers in {name}, seconds against {peer}",
+                found,
+                of_peer,
+                PREFILL_BAR if name == "int8" else 1.0,
+                f"; logits differ from bf16 by {error:.1%} with random weights{note}",
+            )
 
 
 def _model(folder: Path, weights: str) -> VisionLanguageModel:
@@ -147,8 +165,8 @@ def _model(folder: Path, weights: str) -> VisionLanguageModel:
 
 def _llama_prefill(
     program: Path, config: ModelConfig, folder: Path, tokens: int, rounds: int
-) -> tuple[str, float, str]:
-    """Name of the fastest format, its seconds, and those of all formats as a note."""
+) -> tuple[str, tuple[float, float], str]:
+    """Name of the fastest format, its seconds (processor time is not known), and those of all formats as a note."""
     import torch
 
     from benchmarks.llama_cpp import prefill_seconds, write_random_gguf
@@ -162,4 +180,4 @@ def _llama_prefill(
         file.unlink()
     best = min(found, key=found.__getitem__)
     note = ", ".join(f"{kind} {seconds:.2f} s" for kind, seconds in found.items())
-    return f"llama.cpp in {best}, its fastest format", found[best], f"; llama.cpp: {note}"
+    return f"llama.cpp in {best}, its fastest format", (found[best], nan), f"; llama.cpp: {note}"

@@ -68,9 +68,5 @@ def ask(
         given = options.given(locals())
         parts = options.media_of(context, image, video, pdf, pages)
         conversation = conversation_from(question, parts, given)
-        run(
-            ModelChoice(model, device, dtype, weights, draft_tokens, vision_weights),
-            [conversation],
-            given,
-            outputs,
-        )
+        chosen = ModelChoice(model, device, dtype, weights, draft_tokens, vision_weights)
+        run(chosen, [conversation], given, outputs)
