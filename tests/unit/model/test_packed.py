@@ -11,7 +11,7 @@ from finesight.attention_plan import AttentionPlan
 from finesight.batch import PackedBatch, pack
 from finesight.errors import ConfigError
 from finesight.kernels import ops
-from finesight.kernels.formats import quantise, unpack
+from finesight.kernels.formats import format_of, quantise, unpack
 from finesight.model.cache import KVCache
 from finesight.model.fused import use_kernels
 from finesight.model.lora import add_lora, merge_lora
@@ -145,6 +145,28 @@ def test_weights_that_were_stored_in_4_bits_with_a_minimum_stay_exact():
     assert (
         error(decoded(model), exact) < 0.035
     )  # that of the activations and of the head with 8 bits
+
+
+def formats_of(model):
+    layers = model.model.layers.named_modules()
+    return {
+        name.rpartition(".")[2]: format_of(one.weight)
+        for name, one in layers
+        if isinstance(one, PackedLinear)
+    }
+
+
+def test_keys_and_values_keep_8_bits_unless_4_bits_hold_them():
+    found = formats_of(model_of("int4"))
+    assert {name for name, kind in found.items() if kind == "int8"} == {"k_proj", "v_proj"}
+    assert {kind for name, kind in found.items() if name not in ("k_proj", "v_proj")} == {"int4"}
+    stored = model_of()
+    with torch.no_grad():
+        for one in stored.model.modules():
+            if isinstance(one, nn.Linear):
+                one.weight.data = unpack(quantise(one.weight, "int4"), *one.weight.shape)
+    pack_weights(stored, "int4")
+    assert set(formats_of(stored).values()) == {"int4"}
 
 
 def kinds(module):
