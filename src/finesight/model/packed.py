@@ -40,7 +40,7 @@ _COMPARED_ROWS = 256
 """Rows by which the formats with 4 bits are compared."""
 
 _SENSITIVE = ("k_proj", "v_proj")
-"""Layers that keep 8 bits in int4: 1 % of the weights of the 3B release; boxes of the embedded model move half as far."""
+"""Layers that keep 8 bits in int4: 1 % of the weights of the 3B shape, and boxes of the embedded model move less."""
 
 _KEPT_ERROR = 0.01
 """Relative error below which weights were stored with 4 bits before; for other weights it is about 0.09."""
