@@ -114,8 +114,10 @@ def checked_vision_weights(name: str | None) -> VisionWeights | None:
     Raises:
         ConfigError: there is none.
     """
-    if name is None or name == "int8":
-        return name
+    if name is None:
+        return None
+    if name == "int8":
+        return "int8"
     raise ConfigError(
         f"vision_weights is {shown(name)}",
         hint='it is "int8", or left out for the dtype of the checkpoint',
