@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,8 +102,10 @@ def _compared(
 ) -> Comparison:
     """A comparison of elapsed times, with processor times in the note."""
     (elapsed, used), (of_theirs, used_by_theirs) = ours, theirs
-    shown = f"processor time {used:.4g} against {used_by_theirs:.4g}, ratio {used_by_theirs / used:.2f}{note}"
-    return Comparison(name, elapsed, of_theirs, bar, at_least=True, note=shown)
+    shown = f"processor time {used:.4g}"
+    if not isnan(used_by_theirs):
+        shown += f" against {used_by_theirs:.4g}, ratio {used_by_theirs / used:.2f}"
+    return Comparison(name, elapsed, of_theirs, bar, at_least=True, note=shown + note)
 
 
 def bench_prefill(
