@@ -34,7 +34,12 @@ BENCHES = {
     "long_context": "peak memory of prompts of up to 131,072 tokens; hours, with --shorten 36 a quarter of an hour",
     "kernels": "products and decoding with packed weights against torch and transformers; needs 8 GB of memory",
     "llama": "decoding with packed weights against llama.cpp; needs --llama-bench and 8 GB of memory",
+    "vision": "the vision tower in bfloat16 and int8 against transformers, two sizes of pictures; 3 minutes",
+    "prefill": "a prompt of 1,777 tokens in each format against transformers and, with --llama-bench, llama.cpp",
+    "packed": "start and peak memory of the 3B shape at full depth in int4; needs 4 GB of disk and 8 GB of memory",
+    "hour": "peak memory of a question about an hour of 1080p video, 768 frames; 5 minutes",
     "rounding": "what int8 and int4 change in answers to 200 real questions; needs FINESIGHT_REAL_DATA; 3 minutes",
+    "boxes": "by how many pixels boxes move with rounded weights; 2 minutes",
     "speed": "vision, prefill and decoding of the 3B shape against transformers; needs 17 GB of memory",
 }
 
@@ -70,7 +75,8 @@ def bench(
     llama_bench: Annotated[
         Path | None,
         typer.Option(
-            help="llama.cpp's program of this name, for the benchmark llama.", metavar="FILE"
+            help="llama.cpp's program of this name, for the benchmarks llama and prefill.",
+            metavar="FILE",
         ),
     ] = None,
     device: Annotated[
@@ -137,6 +143,8 @@ def _run(
         long_context,
         media,
         network,
+        packed_start,
+        prompt,
         rounding,
         sampling,
         start,
@@ -159,7 +167,12 @@ def _run(
             llama_bench or Path(), layers=min(layers, 9), threads=_torch_threads()
         ),
         "long_context": lambda: long_context.bench_long_context(shorten=shorten),
+        "vision": lambda: prompt.bench_vision(blocks=min(blocks, 8)),
+        "prefill": lambda: prompt.bench_prefill(layers=min(layers, 6), program=llama_bench),
+        "packed": lambda: packed_start.bench_packed_start(layers=layers, blocks=blocks),
+        "hour": media.bench_hour,
         "rounding": rounding.bench_rounding,
+        "boxes": rounding.bench_boxes,
         "speed": lambda: network.compare_with_transformers(
             blocks=blocks, layers=layers, device=device
         ),

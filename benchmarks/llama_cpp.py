@@ -87,21 +87,23 @@ def _compare(
 
 
 def _seconds_per_token(program: Path, file: Path, new_tokens: int, threads: int) -> float:
-    command = [
-        program,
-        "-m",
-        file,
-        "-p",
-        "0",
-        "-n",
-        new_tokens,
-        "-t",
-        threads,
-        "-r",
-        "1",
-        "-o",
-        "json",
-    ]
+    return 1 / _tokens_per_second(program, file, 0, new_tokens, threads)
+
+
+def prefill_seconds(program: Path, file: Path, tokens: int, threads: int) -> float:
+    """Seconds of a prompt in one batch, by their program.
+
+    Raises:
+        ConfigError: the program fails.
+    """
+    return tokens / _tokens_per_second(program, file, tokens, 0, threads)
+
+
+def _tokens_per_second(
+    program: Path, file: Path, prompt: int, new_tokens: int, threads: int
+) -> float:
+    command = [program, "-m", file, "-p", prompt, "-n", new_tokens, "-t", threads]
+    command += ["-b", 2048, "-ub", 512, "-r", 1, "-o", "json"]
     try:
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     except OSError as error:
@@ -113,7 +115,7 @@ def _seconds_per_token(program: Path, file: Path, new_tokens: int, threads: int)
             f"{program} ended with code {done.returncode}: {done.stderr.strip()[-300:]}",
             hint="give llama-bench of llama.cpp",
         ) from error
-    return 1 / tokens_per_second
+    return tokens_per_second
 
 
 def write_random_gguf(path: Path, config: TextConfig, kind: str) -> None:

@@ -1,15 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Benchmarks of media: memory of an hour of video, and brief events missed by `fps="auto"`."""
+"""Benchmarks of media: memory of an hour of video with and without a network, and brief events missed."""
 
 from __future__ import annotations
 
 import json
 import sys
 import tempfile
+import time
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from PIL import Image
 
 from benchmarks.comparison import Comparison, in_process, resident_bytes
+
+if TYPE_CHECKING:
+    from finesight.config.model import ModelConfig
+    from finesight.model.vl import VisionLanguageModel
+
+_HOUR_FRAMES = 768
+_HOUR_LAYERS = 2
+_HOUR_LIMIT_BYTES = 2_000_000_000
 
 _LIMIT_BYTES = 1_000_000_000
 _NUM_CLIPS = 6
@@ -48,6 +60,72 @@ def prepare_long_video(path: str) -> None:
         {"extra": extra, "pairs": item.grid_thw[0], "first": times[0], "last": times[-1]},
         sys.stdout,
     )
+
+
+def bench_hour(*, seconds: int = 3600, width: int = 1920, height: int = 1080) -> Comparison:
+    """Peak memory of a question about 768 frames of a long video, above the weights, in a separate process."""
+    from benchmarks.clips import write_long_video
+
+    with tempfile.TemporaryDirectory(prefix="finesight-bench-") as folder:
+        path = Path(folder) / "long.mp4"
+        write_long_video(path, seconds=seconds, width=width, height=height)
+        found = in_process("benchmarks.media", "ask_about_long_video", str(path))
+    name = f"peak bytes above the weights of a question about {_HOUR_FRAMES} frames from {seconds:,} s of "
+    return Comparison(
+        f"{name}{width} x {height}, 3B shape with {_HOUR_LAYERS} layers and blocks, against 2 GB",
+        found["extra"],
+        _HOUR_LIMIT_BYTES,
+        1.0,
+        at_least=False,
+        note=f"{found['tokens']:,.0f} tokens of prompt, {found['seconds']:.0f} s",
+    )
+
+
+def ask_about_long_video(path: str) -> None:
+    """Ask a random model about 768 frames of a file; prints bytes above the weights, tokens and seconds as JSON.
+
+    A question about a small picture comes first, so that what every question needs is not counted.
+    """
+    from finesight.api.checkpoints import GenerationDefaults, find_checkpoint
+    from finesight.api.model import Model
+    from finesight.doctor.estimate import release_processor
+
+    processor = release_processor("3b", find_checkpoint("tiny"))
+    model = Model(
+        "random", partial(_random_network, processor.model_config), processor, GenerationDefaults()
+    )
+    small: dict[str, object] = {"type": "image", "image": Image.new("RGB", (112, 84))}
+    words = {"type": "text", "text": "What happens?"}
+    model.answer([{"role": "user", "content": [small, words]}], max_new_tokens=2)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
+    idle, start = resident_bytes("VmRSS"), time.perf_counter()
+    video: dict[str, object] = {"type": "video", "video": path, "nframes": _HOUR_FRAMES}
+    answer = model.answer([{"role": "user", "content": [video, words]}], max_new_tokens=2)
+    found = {
+        "extra": resident_bytes("VmHWM") - idle,
+        "tokens": answer.usage.prompt_tokens,
+        "seconds": time.perf_counter() - start,
+    }
+    json.dump(found, sys.stdout)
+
+
+def _random_network(config: ModelConfig) -> VisionLanguageModel:
+    """The shape of a release with few layers, and random weights in bfloat16."""
+    import torch
+
+    from finesight.model.vl import VisionLanguageModel
+
+    vision = config.vision.model_copy(
+        update={"depth": _HOUR_LAYERS, "full_attention_layers": (_HOUR_LAYERS - 1,)}
+    )
+    text = config.text.model_copy(update={"num_hidden_layers": _HOUR_LAYERS})
+    with torch.device("meta"):
+        model = VisionLanguageModel(config.model_copy(update={"vision": vision, "text": text}))
+    model = model.to(torch.bfloat16).to_empty(device="cpu")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.uniform_(-0.03, 0.03)
+    return model.eval()
 
 
 def bench_auto_frames(*, clips: int = _NUM_CLIPS, seconds: int = 40) -> Comparison:

@@ -88,8 +88,8 @@ def compare_with_transformers(
     with tempfile.TemporaryDirectory(prefix="finesight-bench-") as folder, torch.inference_mode():
         write_random_checkpoint(config, Path(folder), max_shard_bytes=2 * 10**9)
         model = load_model(folder, device=device, attention=_backend(device))
-        ours = _OurSide(model, side, prompt_tokens)
-        theirs = _TheirSide(load_reference(Path(folder), torch.bfloat16).to(device), ours)
+        ours = OurSide(model, side, prompt_tokens)
+        theirs = TheirSide(load_reference(Path(folder), torch.bfloat16).to(device), ours)
         steps: list[tuple[str, float, list[Callable[[], object]]]] = [
             (f"vision {side} x {side}, {blocks} blocks", 1.2, [ours.vision, theirs.vision]),
             (
@@ -129,7 +129,7 @@ def _finished(run: Callable[[], object], device: str) -> Callable[[], object]:
     return run_and_wait
 
 
-class _OurSide:
+class OurSide:
     """Our network with one picture and one prompt."""
 
     def __init__(self, model: VisionLanguageModel, side: int, prompt_tokens: int) -> None:
@@ -146,22 +146,25 @@ class _OurSide:
         )
 
     def vision(self) -> torch.Tensor:
+        """Visual tokens of the picture."""
         return self.model.encode_vision(self.picture)
 
     def prefill(self) -> torch.Tensor:
+        """Logits after the prompt."""
         hidden = self.model(text_batch(self.ids, 0, self.kv.block_size), kv=self.kv)
         return self.model.logits(hidden[-1:])
 
     def decode(self, new_tokens: int) -> None:
+        """Decode tokens after the prompt."""
         for step in range(new_tokens):
             batch = text_batch(self.ids[:1], self.ids.numel() + step, self.kv.block_size)
             self.model.logits(self.model(batch, kv=self.kv)).argmax()
 
 
-class _TheirSide:
+class TheirSide:
     """transformers' network with the same picture and prompt."""
 
-    def __init__(self, reference: Any, ours: _OurSide) -> None:
+    def __init__(self, reference: Any, ours: OurSide) -> None:
         import torch
 
         self.reference = reference
@@ -171,9 +174,11 @@ class _TheirSide:
         self.cache: Any = None
 
     def vision(self) -> Any:
+        """Visual tokens of the picture."""
         return self.reference.model.visual(self.patches, grid_thw=self.grid).pooler_output
 
     def prefill(self) -> Any:
+        """Logits after the prompt."""
         # `logits_to_keep=1` would copy the whole output head for a matrix-vector product; that is not timed.
         out = self.reference.model(
             input_ids=self.ids[None],
@@ -184,6 +189,7 @@ class _TheirSide:
         return self.reference.lm_head(out.last_hidden_state[0, -1:])
 
     def decode(self, new_tokens: int) -> None:
+        """Decode tokens after the prompt."""
         if surplus := self.cache.get_seq_length() - self.ids.numel():
             self.cache.crop(-surplus)
         for step in range(new_tokens):

@@ -8,12 +8,14 @@ import json
 import gguf
 import pytest
 import torch
+from torch import nn
 
 import finesight as library
 from finesight.api.network import load_network
 from finesight.cli.eval_answerer import LocalModel
 from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
+from finesight.model.packed import PackedLinear, pack_vision
 from tests.conftest import build_tokenizer
 from tests.support.compiled import compiled
 from tests.support.gguf_files import random_decoder, write_gguf
@@ -233,3 +235,39 @@ def test_options_of_a_suite_do_not_belong_to_a_command(finesight):
     )  # fmt: skip
     assert outcome.code == 2
     assert "--weights int8 is for local models, not for --endpoint" in outcome.err
+
+
+@pytest.mark.parametrize("verb", ["ask", "locate"])
+def test_what_rounding_the_vision_tower_changes_is_said(
+    finesight, tiny_model_folder, picture_file, verb
+):
+    words = (verb, "What?", "--image", picture_file, "--model", tiny_model_folder, *SHORT)
+    rounded = finesight(*words, "--vision-weights", "int8")
+    assert rounded.code == 0, rounded.err
+    said = (
+        "note: the vision tower is rounded to int8: the visual tokens of a drawn picture change by "
+    )
+    assert said in rounded.err
+    assert "the vision tower" not in finesight(*words).err
+    both = finesight(*words, "--vision-weights", "int8", "--weights", "int8")
+    assert both.code == 0, both.err
+    assert said in both.err
+    assert "weights of the language model: int8" in both.err
+    wrong = finesight(*words, "--vision-weights", "int4")
+    assert wrong.code == 2
+    assert "vision_weights is 'int4'" in wrong.err
+
+
+def test_a_rounded_vision_tower_from_python(tiny_model_folder):
+    exact = library.load(tiny_model_folder, device="cpu").network
+    with pytest.warns(UserWarning, match=r"change by \d\.\d\d% \(mean cosine similarity 0\.99"):
+        rounded = library.load(tiny_model_folder, device="cpu", vision_weights="int8").network
+    packed = {name for name, one in rounded.named_modules() if isinstance(one, PackedLinear)}
+    linear = {name for name, one in exact.visual.named_modules() if isinstance(one, nn.Linear)}
+    assert packed == {f"visual.{name}" for name in linear}
+    with pytest.raises(ConfigError, match="packed already"):
+        pack_vision(rounded, "int8")
+    with pytest.raises(ConfigError, match="vision_weights is 'int3'"):
+        _ = library.load(tiny_model_folder, vision_weights="int3").network
+    with pytest.raises(ConfigError, match="vision_weights int8 compute on the CPU"):
+        load_network(tiny_model_folder, "cuda", None, None, "sdpa", vision_weights="int8")

@@ -16,7 +16,7 @@ from finesight.checkpoints.packed import (
 )
 from finesight.errors import ConfigError
 from finesight.inputs import shown
-from finesight.model.packed import Weights
+from finesight.model.packed import VisionWeights, Weights
 from finesight.model.quantised_gpu import (
     GPU_WEIGHTS,
     GpuWeights,
@@ -41,6 +41,8 @@ def load_network(
     dtype: torch.dtype | None,
     weights: GpuWeights | None,
     attention: str,
+    *,
+    vision_weights: VisionWeights | None = None,
 ) -> VisionLanguageModel:
     """Load the weights of a checkpoint folder, packed on request or as the folder has them.
 
@@ -50,11 +52,32 @@ def load_network(
         dtype: of the weights; None takes the checkpoint's.
         weights: format of packed weights, or on CUDA of quantised ones; None changes nothing.
         attention: back end of the attention.
+        vision_weights: "int8" rounds those of the vision tower, and a warning states what that changes.
 
     Raises:
         WeightsError: a file of the weights is missing or wrong.
         ConfigError: the device cannot compute with such weights, dtype or attention, or an option has no effect.
     """
+    if vision_weights is not None and device != "cpu":
+        raise ConfigError(
+            f"vision_weights {vision_weights} compute on the CPU, the device is {device!r}",
+            hint='give device="cpu", or leave vision_weights out',
+        )
+    network = _load(folder, device, dtype, weights, attention)
+    if vision_weights is not None:
+        from finesight.api.rounding import round_tower
+
+        round_tower(network, vision_weights)
+    return network
+
+
+def _load(
+    folder: Path,
+    device: str,
+    dtype: torch.dtype | None,
+    weights: GpuWeights | None,
+    attention: str,
+) -> VisionLanguageModel:
     kind = device.split(":")[0]
     _check_device(kind, dtype, attention)
     if kind == "cuda" and weights is not None and not is_packed_folder(folder):
@@ -143,3 +166,19 @@ def checked_weights(name: str | None) -> GpuWeights | None:
         if name == known:
             return known  # type: ignore[no-any-return]  # get_args is untyped
     raise ConfigError(f"weights is {shown(name)}", hint=f"it is one of {', '.join(GPU_WEIGHTS)}")
+
+
+def checked_vision_weights(name: str | None) -> VisionWeights | None:
+    """The format of the vision tower's weights with this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name is None:
+        return None
+    if name == "int8":
+        return "int8"
+    raise ConfigError(
+        f"vision_weights is {shown(name)}",
+        hint='it is "int8", or left out for the dtype of the checkpoint',
+    )

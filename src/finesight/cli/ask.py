@@ -53,6 +53,7 @@ def ask(
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     weights: options.Weights = None,
+    vision_weights: options.VisionWeights = None,
     draft_tokens: options.DraftTokens = 0,
     threads: options.Threads = None,
     debug: options.Debug = False,
@@ -69,5 +70,7 @@ def ask(
         given = options.given(locals())
         parts = options.media_of(context, image, video, pdf, pages)
         conversation = conversation_from(question, parts, given)
-        loaded = ModelChoice(model, device, dtype, weights, draft_tokens, adapters, mmproj)
+        loaded = ModelChoice(
+            model, device, dtype, weights, draft_tokens, adapters, mmproj, vision_weights
+        )
         run(loaded, [conversation], given, outputs)

@@ -54,6 +54,7 @@ def batch(
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     weights: options.Weights = None,
+    vision_weights: options.VisionWeights = None,
     draft_tokens: options.DraftTokens = 0,
     deterministic: Annotated[
         bool,
@@ -75,7 +76,9 @@ def batch(
         check_writable(target, is_folder=False)
         # Both files are checked before the model is opened.
         names = [served_model_name] if served_model_name else [model, Path(model).name]
-        choice = ModelChoice(model, device, dtype, weights, draft_tokens, adapters, mmproj)
+        choice = ModelChoice(
+            model, device, dtype, weights, draft_tokens, adapters, mmproj, vision_weights
+        )
         with _checked(source, target, names, choice, retry_errors=retry_errors) as checked:
             opened = _opened(choice, concurrency, deterministic=deterministic)
             counts, seconds = _run(checked, opened)
@@ -114,7 +117,7 @@ def _opened(choice: ModelChoice, concurrency: int, *, deterministic: bool) -> Mo
     from finesight.api.adapters import adapter_folders
     from finesight.api.checkpoints import find_checkpoint
     from finesight.api.model import open_model
-    from finesight.api.network import checked_weights
+    from finesight.api.network import checked_vision_weights, checked_weights
     from finesight.engine.options import EngineOptions
 
     progress = StageProgress()
@@ -133,6 +136,7 @@ def _opened(choice: ModelChoice, concurrency: int, *, deterministic: bool) -> Mo
         dtype=choice.dtype,
         weights=checked_weights(choice.weights),
         adapters=adapter_folders(choice.adapters),
+        vision_weights=checked_vision_weights(choice.vision_weights),
         engine=EngineOptions(
             max_sequences=concurrency,
             max_step_tokens=max(2048, concurrency),

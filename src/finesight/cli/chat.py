@@ -59,6 +59,7 @@ def chat(
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     weights: options.Weights = None,
+    vision_weights: options.VisionWeights = None,
     draft_tokens: options.DraftTokens = 0,
     threads: options.Threads = None,
     debug: options.Debug = False,
@@ -72,7 +73,9 @@ def chat(
     with reported(debug=debug):
         given = options.given(locals())
         is_interactive = sys.stdin is not None and sys.stdin.isatty()
-        choice = ModelChoice(model, device, dtype, weights, draft_tokens, adapters, mmproj)
+        choice = ModelChoice(
+            model, device, dtype, weights, draft_tokens, adapters, mmproj, vision_weights
+        )
         session = Session(choice, given, streams=True)
         talk = Chat(session, is_interactive=is_interactive)
         if is_interactive:

@@ -50,6 +50,7 @@ def locate(
     dtype: options.Dtype = None,
     weights: options.Weights = None,
     draft_tokens: options.DraftTokens = 0,
+    vision_weights: options.VisionWeights = None,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -70,5 +71,7 @@ def locate(
         question = locate_question(phrase, shape, all_=every)
         parts = options.media_of(context, image, pages=pages)
         conversations = [conversation_from(question, [part], given) for part in parts]
-        choice = ModelChoice(model, device, dtype, weights, draft_tokens, adapters, mmproj)
+        choice = ModelChoice(
+            model, device, dtype, weights, draft_tokens, adapters, mmproj, vision_weights
+        )
         run(choice, conversations, given, outputs)

@@ -108,6 +108,13 @@ Weights = Annotated[
         show_default="not packed",
     ),
 ]
+VisionWeights = Annotated[
+    str | None,
+    typer.Option(
+        help="Round the vision tower's weights for a CPU: int8. What that changes is printed.",
+        show_default="not rounded",
+    ),
+]
 DraftTokens = Annotated[
     int,
     typer.Option(

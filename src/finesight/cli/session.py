@@ -45,6 +45,8 @@ class ModelChoice:
         mmproj: GGUF file of the vision tower; None takes the one beside the model.
     """
 
+    """Name, device and dtype of a model, the formats of packed weights, and the number of guessed tokens."""
+
     name: str
     device: str
     dtype: str | None
@@ -52,6 +54,7 @@ class ModelChoice:
     draft_tokens: int = 0
     adapters: Sequence[str] | None = None
     mmproj: Path | None = None
+    vision_weights: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,7 @@ class Session:
         from finesight.api.adapters import adapter_folders
         from finesight.api.checkpoints import find_checkpoint
         from finesight.api.model import open_model
-        from finesight.api.network import checked_weights
+        from finesight.api.network import checked_vision_weights, checked_weights
         from finesight.engine.options import EngineOptions
 
         adapters = adapter_folders(choice.adapters)
@@ -166,6 +169,7 @@ class Session:
             dtype=choice.dtype,
             weights=checked_weights(choice.weights),
             adapters=adapters,
+            vision_weights=checked_vision_weights(choice.vision_weights),
             engine=EngineOptions(draft_tokens=choice.draft_tokens),
             on_stage=lambda stage, done, total: self._progress(stage, done, total),
         )

@@ -26,6 +26,9 @@ MAX_ROWS = 64
 HEAD_MULTIPLE = 16
 """Attention needs a head size that is a multiple of this."""
 
+MAX_HEAD_SIZE = 256
+"""Largest head of the attention inside segments."""
+
 PATHS = ("none", "avx2", "avx512")
 """Instruction sets, in the order of their numbers in the library."""
 
@@ -63,6 +66,17 @@ class KeyValuesStruct(Structure):
         ("block_table", c_void_p),
         ("table_width", c_int32),
         ("lengths", c_void_p),
+    )
+
+
+class SegmentsStruct(Structure):
+    """Queries, keys and values of packed segments."""
+
+    _fields_ = (
+        *((name, c_void_p) for name in ("q", "k", "v", "out")),
+        *((name, c_int64) for name in ("q_stride", "k_stride", "v_stride")),
+        *((name, c_int32) for name in ("heads", "kv_heads", "head_size", "causal", "num_segments")),
+        *((name, c_void_p) for name in ("q_starts", "k_starts")),
     )
 
 
@@ -112,7 +126,7 @@ class Library:
         path: the file.
 
     Attributes:
-        linear, pack, attend, decode: the functions, as in `csrc/api.cpp`.
+        linear, pack, attend, attend_segments, rms_norm, gate, rotate, decode: the functions, as in `csrc/api.cpp`.
 
     Raises:
         EngineError: the file is no such library, or the processor has none of its instruction sets.
@@ -122,10 +136,20 @@ class Library:
         try:
             loaded = ctypes.CDLL(str(path))
             pointer, number = c_void_p, c_int32
-            self.linear = _function(loaded, "linear", pointer, pointer, number, pointer, number)
+            self.linear = _function(
+                loaded, "linear", pointer, pointer, number, pointer, number, number
+            )
             self.pack = _function(loaded, "pack", pointer, number, number, number, pointer, number)
             self.attend = _function(
                 loaded, "attend", pointer, number, number, pointer, pointer, number
+            )
+            self.attend_segments = _function(loaded, "attend_segments", pointer, number)
+            self.rms_norm = _function(
+                loaded, "rms_norm", pointer, pointer, c_float, number, number, pointer, number
+            )
+            self.gate = _function(loaded, "gate", pointer, pointer, number, number, number)
+            self.rotate = _function(
+                loaded, "rotate", pointer, c_int64, *[number] * 3, *[pointer] * 3, number
             )
             self.decode = _function(loaded, "decode", pointer, pointer, number)
             self._use_path = _function(loaded, "use_path", number, result=number)
@@ -160,7 +184,7 @@ def library() -> Library | None:
     except EngineError as error:
         hint = f" ({error.hint})" if error.hint else ""
         warnings.warn(
-            f"packed weights run on torch's own operations, which is much slower: {error.message}{hint}",
+            f"models run on torch's own operations, which is much slower: {error.message}{hint}",
             stacklevel=2,
         )
         return None

@@ -184,17 +184,19 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, rows: int) -> Tensor
     found = library()
     if found is None:
         return twins.linear(x, weight, bias, rows)
-    wide, weight = x.float().contiguous(), weight.contiguous()
-    result = torch.empty(out.shape)
+    known = x.dtype if x.dtype == torch.bfloat16 else torch.float32
+    x, weight = x.to(known).contiguous(), weight.contiguous()
+    result = torch.empty(out.shape, dtype=known)
     struct = LinearStruct.of(weight, bias, rows, x.shape[1])
     found.linear(
         ctypes.addressof(struct),
-        wide.data_ptr(),
+        x.data_ptr(),
         x.shape[0],
         result.data_ptr(),
+        known == torch.bfloat16,
         torch.get_num_threads(),
     )
-    return result.to(x.dtype)
+    return result.to(out.dtype)
 
 
 def _quantised_shape(weight: Tensor, name: Format) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from finesight.attention_plan import AttentionPlan
+from finesight.kernels.rows import attend_segments, attention_fits
 
 _MAX_WRITTEN_OUT = 512
 """Longest segments for the explicit score matrix in CPU training; beyond, its memory grows too fast."""
@@ -33,6 +34,8 @@ _MASK_VALUES = 2**26
 
 def attend_by_length(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan) -> Tensor:
     """Attention inside each segment, batch by batch of equal lengths; shapes as in `attention.attend`."""
+    if attention_fits(q, k, v):
+        return attend_segments(q, k, v, plan.cu_seqlens_q, plan.cu_seqlens_k, causal=plan.causal)
     if plan.order is not None:
         q, k, v = (_Gather.apply(states, plan.order, plan.restore) for states in (q, k, v))  # type: ignore[no-untyped-call]  # torch leaves Function.apply untyped
     sizes = [count * length for count, length in plan.batches]
@@ -59,6 +62,9 @@ def attend_sequence(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         `[T, H, E]`.
     """
     num_new, total = q.shape[0], k.shape[0]
+    if num_new > 1 and attention_fits(q, k, v):
+        starts = (torch.tensor([0, rows], dtype=torch.int32) for rows in (num_new, total))
+        return attend_segments(q, k, v, *starts, causal=True)
     queries, keys, values = (states.transpose(0, 1).unsqueeze(0) for states in (q, k, v))
     if num_new == 1:  # fold the query heads of a group into the rows, so that keys are read once
         queries = q.unflatten(1, (k.shape[1], -1))  # [1, K, H / K, E]

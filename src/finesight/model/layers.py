@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from finesight.kernels import ops
+from finesight.kernels import ops, rows
 from finesight.model.chunks import chunk_rows, in_chunks
 
 _FEED_FORWARD_ROWS = 1024
@@ -35,6 +35,8 @@ class RMSNorm(nn.Module):
         """Normalise `[N, D]`; the result has the dtype of `states`, the mean is taken in float32."""
         if ops.fuses(states):
             return ops.rms_norm(states, self.weight, self.eps)
+        if rows.fits(states) and states.is_contiguous():
+            return rows.rms_norm(states, self.weight, self.eps)
         return in_chunks(self._normalise, chunk_rows(states), states)
 
     def _normalise(self, states: Tensor) -> Tensor:
@@ -64,7 +66,9 @@ class SwiGLU(nn.Module):
 
     def _feed_forward(self, states: Tensor) -> Tensor:
         gate, up = self.gate_proj(states), self.up_proj(states)
-        if (
+        if rows.fits(gate, up):
+            inner = rows.swiglu_(gate, up)
+        elif (
             torch.is_grad_enabled()
         ):  # autograd needs the factors that in-place operations would overwrite
             inner = functional.silu(gate) * up

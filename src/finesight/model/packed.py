@@ -2,8 +2,8 @@
 """Packed weights: linear layers in the formats of the CPU kernels.
 
 A decoding step multiplies one row per sequence, so its speed is that of reading the weights; fewer bits per weight read
-faster. A prompt of many rows uses oneDNN in bfloat16; integers use the kernels for it too. By default only the language
-model is packed: the vision tower is limited by arithmetic, and loses accuracy first.
+faster. A prompt of many rows uses oneDNN in bfloat16; integers use the kernels for it too, whose products are faster.
+The vision tower always has many rows; it is rounded to 8 bits only on request (`pack_vision`).
 
 Packed layers compute on the CPU and without gradients.
 
@@ -30,12 +30,20 @@ from finesight.model.vl import VisionLanguageModel
 
 Weights = Literal["bf16", "int8", "int4"]
 
+VisionWeights = Literal["int8"]
+
 _FEW_BF16_ROWS = 32
 """Most rows for the kernel in bfloat16; with more, oneDNN is faster. The integer kernels are faster for any number."""
 
 
 _COMPARED_ROWS = 256
 """Rows by which the formats with 4 bits are compared."""
+
+_SENSITIVE = ("k_proj", "v_proj")
+"""Layers that keep 8 bits in int4: 1 % of the weights of the 3B shape, and boxes of the embedded model move less."""
+
+_KEPT_ERROR = 0.01
+"""Relative error below which weights were stored with 4 bits before; for other weights it is about 0.09."""
 
 _EXACT_RATIO = 0.5
 """Ratio of rounding errors below which values count as repeated; for other weights it is about 0.9."""
@@ -63,10 +71,11 @@ class PackedLinear(nn.Module):
         self.register_buffer("bias", None if bias is None else bias.detach().float())
 
     @classmethod
-    def of(cls, linear: nn.Linear, weights: Weights) -> PackedLinear:
-        """A layer's weight, rounded to a format."""
+    def of(cls, linear: nn.Linear, weights: Weights, *, is_sensitive: bool = False) -> PackedLinear:
+        """A layer's weight, rounded to a format; a sensitive one to 8 bits instead of 4, unless 4 keep its values."""
+        name = _format_for(linear.weight, weights, is_sensitive=is_sensitive)
         return cls(
-            ops.quantise(linear.weight.detach(), _format_for(linear.weight, weights)),
+            ops.quantise(linear.weight.detach(), name),
             linear.bias,
             in_features=linear.in_features,
             out_features=linear.out_features,
@@ -157,7 +166,6 @@ def pack_weights(
     model: VisionLanguageModel,
     weights: Weights,
     *,
-    vision: bool = False,
     codes: Iterable[tuple[str, Blocks]] = (),
 ) -> None:
     """Replace the linear layers of the language model by packed ones, in place.
@@ -168,22 +176,35 @@ def pack_weights(
         model: on the CPU, without adapters.
         weights: "bf16" rounds only weights of a higher precision; "int8" and "int4" round to 8 and 4 bits in
             groups of 32 columns.
-        vision: also pack the vision tower.
         codes: codes of layers that are stored quantised, by the name of their weight; they are not rounded again.
 
     Raises:
         ConfigError: an unknown format, a model on another device, with adapters, or packed already.
     """
-    _check(model, weights)
+    _check(model, model, weights, get_args(Weights))
     with torch.inference_mode(False), torch.no_grad():
         for name, blocks in codes:
             parent, _, own = name.removesuffix(".weight").rpartition(".")
             linear = getattr(model.get_submodule(parent), own)
             setattr(model.get_submodule(parent), own, PackedLinear.of_codes(linear, blocks))
-        for part in (model.model, model.visual) if vision else (model.model,):
-            _replace_linears(part, weights)
+        _replace_linears(model.model, weights)
         model.lm_head = PackedHead(model.lm_head, _packed_head(model.lm_head, weights))
     _fuse(model)
+
+
+def pack_vision(model: VisionLanguageModel, weights: VisionWeights) -> None:
+    """Replace the linear layers of the vision tower by packed ones, in place; the patch embedding stays as it is.
+
+    Args:
+        model: on the CPU; its language model may be packed.
+        weights: "int8", the only format: fewer bits are less exact and not faster for many rows.
+
+    Raises:
+        ConfigError: another format, a model on another device, or a tower with adapters or packed already.
+    """
+    _check(model, model.visual, weights, get_args(VisionWeights))
+    with torch.inference_mode(False), torch.no_grad():
+        _replace_linears(model.visual, weights)
 
 
 def packed_tensors(model: VisionLanguageModel) -> dict[str, Tensor]:
@@ -263,22 +284,28 @@ def _fuse(model: VisionLanguageModel) -> None:
 
 def packed_as(model: VisionLanguageModel) -> Format | None:
     """Format of the language model's packed weights; None if they are not packed."""
-    layers = (one for one in model.model.modules() if isinstance(one, PackedLinear))
+    return _format_in(model.model)
+
+
+def _format_in(part: nn.Module) -> Format | None:
+    layers = (one for one in part.modules() if isinstance(one, PackedLinear))
     first = next(layers, None)
     return None if first is None else format_of(first.weight)
 
 
-def _check(model: VisionLanguageModel, weights: str) -> None:
-    if weights not in get_args(Weights):
-        raise ConfigError(f"weights is {weights!r}, expected one of {', '.join(get_args(Weights))}")
+def _check(
+    model: VisionLanguageModel, part: nn.Module, weights: str, known: tuple[str, ...]
+) -> None:
+    if weights not in known:
+        raise ConfigError(f"weights is {weights!r}, expected one of {', '.join(known)}")
     if model.device.type != "cpu":
         raise ConfigError(
             f"weights can be packed on the CPU, the model is on {model.device}",
             hint='load it with device="cpu"',
         )
-    if packed_as(model) is not None:
+    if _format_in(part) is not None:
         raise ConfigError("the weights are packed already", hint="load the model again")
-    adapted = next((name for name, one in model.named_modules() if isinstance(one, LoRALinear)), "")
+    adapted = next((name for name, one in part.named_modules() if isinstance(one, LoRALinear)), "")
     if adapted:
         raise ConfigError(
             f"{adapted} has an adapter, which cannot be packed", hint="merge adapters first"
@@ -289,10 +316,11 @@ def _replace_linears(module: nn.Module, weights: Weights) -> None:
     for name, linear in list(module.named_modules()):
         if isinstance(linear, nn.Linear):
             parent, _, own = name.rpartition(".")
-            setattr(module.get_submodule(parent), own, PackedLinear.of(linear, weights))
+            packed = PackedLinear.of(linear, weights, is_sensitive=own in _SENSITIVE)
+            setattr(module.get_submodule(parent), own, packed)
 
 
-def _format_for(weight: Tensor, weights: Weights) -> Format:
+def _format_for(weight: Tensor, weights: Weights, *, is_sensitive: bool) -> Format:
     """The format of a weight; of the two with 4 bits the smaller one, unless the other one nearly repeats the values.
 
     That is so for weights that were stored in the format Q4_1 before.
@@ -301,6 +329,8 @@ def _format_for(weight: Tensor, weights: Weights) -> Format:
         return weights
     some = weight.detach()[:_COMPARED_ROWS]
     small, large = (_error(some, name) for name in ("int4", "int4_min"))
+    if is_sensitive and min(small, large) > _KEPT_ERROR * float(some.float().norm()):
+        return "int8"
     return "int4_min" if large < _EXACT_RATIO * small else "int4"
 
 

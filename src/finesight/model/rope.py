@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from finesight.config.model import TextConfig, VisionConfig, YarnConfig
-from finesight.kernels import ops
+from finesight.kernels import ops, rows
 from finesight.model.chunks import chunk_rows, in_chunks
 
 
@@ -44,6 +44,8 @@ def apply_rotary(states: Tensor, rotary: Rotary) -> Tensor:
     """Rotate the heads `[N, H, E]` by the angles of their rows, in float32; the result has their dtype."""
     if ops.fuses(states):
         return ops.rotary(states, rotary.cos, rotary.sin)
+    if rows.fits(states):
+        return rows.rotary(states, rotary.cos, rotary.sin)
     return in_chunks(_turn, chunk_rows(states), states, rotary.cos, rotary.sin)
 
 

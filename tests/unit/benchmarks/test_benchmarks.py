@@ -3,12 +3,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import warnings
 from pathlib import Path
 
 import pytest
 from gguf import GGUFReader
 
-from benchmarks import long_context, sampling
+from benchmarks import long_context, prompt, sampling
 from benchmarks.__main__ import main
 from benchmarks.comparison import Comparison, best_in_turns
 from benchmarks.harness import bench_harness
@@ -16,9 +18,12 @@ from benchmarks.kernels import bench_product
 from benchmarks.llama_cpp import compare_with_llama_cpp, write_random_gguf
 from benchmarks.media import bench_auto_frames, bench_long_video
 from benchmarks.network import bench_load, bench_windows, shortened_3b
-from benchmarks.rounding import bench_rounding
+from benchmarks.packed_start import bench_packed_start
+from benchmarks.prompt import bench_prefill, bench_vision
+from benchmarks.rounding import bench_boxes, bench_rounding
 from benchmarks.sampling import bench_constrained, bench_sampling
 from benchmarks.start import bench_busy, bench_start
+from finesight.config.sizes import named_config
 from finesight.errors import ConfigError
 from tests.support.compiled import compiled
 from tests.support.model_cases import small_config
@@ -135,6 +140,64 @@ def test_products_are_compared_in_each_format():
     assert all(each.ratio > 0 and "GB/s" in each.note for each in found)
 
 
+def small_3b(*, blocks=1, layers=1, special_tokens=None):
+    """The embedded model's shape in the place of the 3B shape."""
+    config = named_config("tiny")
+    vision = config.vision.model_copy(update={"depth": blocks, "full_attention_layers": ()})
+    text = config.text.model_copy(update={"num_hidden_layers": layers})
+    return config.model_copy(update={"vision": vision, "text": text})
+
+
+def test_the_tower_is_compared_in_both_formats(monkeypatch):
+    compiled()
+    monkeypatch.setattr(prompt, "shortened_3b", small_3b)
+    monkeypatch.setattr(prompt, "VISION_SIDES", (112,))
+    exact, rounded = bench_vision(blocks=1, rounds=1)
+    assert "112 x 112, 1 blocks in bf16" in exact.name
+    assert (exact.bar, rounded.bar) == (1.3, 2.0)
+    assert re.fullmatch(r"processor time [\d.e-]+ against [\d.e-]+, ratio [\d.]+", exact.note)
+    assert min(exact.ours, rounded.ours, exact.yardstick) > 0
+    assert re.search(
+        r"; visual tokens change by \d\.\d\d%, cosine similarity [01]\.\d{5}$", rounded.note
+    )
+
+
+def test_prompts_are_compared_in_each_format(monkeypatch):
+    compiled()
+    monkeypatch.setattr(prompt, "shortened_3b", small_3b)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that weights are packed
+        found = list(bench_prefill(layers=1, rounds=1, tokens=70))
+    assert [each.name.split()[7] for each in found] == ["bf16,", "int8,", "int4,"]
+    assert [each.bar for each in found] == [1.0, 1.3, 1.0]
+    assert all(each.ours > 0 and each.name.endswith("transformers in bfloat16") for each in found)
+    assert found[0].note.endswith("; logits differ from bf16 by 0.0% with random weights")
+
+
+def test_a_packed_start_is_measured_in_time_and_memory(monkeypatch):
+    compiled()
+    monkeypatch.setattr("finesight.config.sizes.named_config", lambda name, **_: small_3b())
+    seconds, memory = bench_packed_start(layers=2, blocks=1, rounds=1)
+    assert seconds.name.endswith("answer of one token, 2 layers in int4, against 3")
+    assert 0 < seconds.ours < 300
+    assert memory.ours > 1e8  # that of Python and torch
+    assert 1e6 < memory.yardstick < 2e8
+
+
+def test_boxes_move_less_than_their_size():
+    compiled()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that weights are packed, and what rounding changes
+        found = list(bench_boxes(pictures=3))
+    assert [re.search(r"move with (.*), against 2", each.name)[1] for each in found] == [
+        "int8",
+        "int4",
+        "a vision tower in int8",
+    ]
+    assert all(0 <= each.ours < 60 for each in found)
+    assert all("found by one side only" in each.note for each in found)
+
+
 def test_random_gguf_files_have_the_shape(tmp_path):
     changed = {"hidden_size": 256, "num_attention_heads": 16, "intermediate_size": 64}
     text = small_config().text.model_copy(update=changed)
@@ -184,7 +247,12 @@ def test_names_are_listed_and_unknown_ones_refused(capsys):
         "long_context",
         "kernels",
         "llama",
+        "vision",
+        "prefill",
+        "packed",
+        "hour",
         "rounding",
+        "boxes",
         "speed",
     ]
     assert main(["sped"]) == 2

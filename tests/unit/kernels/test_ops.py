@@ -28,7 +28,15 @@ def path(request):
 
 def drawn_products(count):
     draw = random.Random(3)
-    shapes = [(0, 16, 32), (1, 1, 1), (1, 16, 32), (129, 5, 33), (300, 20, 64), (2, 17, 2048)]
+    shapes = [
+        (0, 16, 32),
+        (1, 1, 1),
+        (1, 16, 32),
+        (129, 5, 33),
+        (515, 20, 64),
+        (23, 64, 96),
+        (2, 17, 2048),
+    ]
     shapes += [
         (draw.randint(1, 70), draw.randint(1, 150), draw.randint(1, 300)) for _ in range(count)
     ]
@@ -64,9 +72,22 @@ def test_a_row_does_not_depend_on_the_others_nor_on_the_threads(path, name):
         torch.set_num_threads(before)
 
 
-def test_the_result_has_the_dtype_of_the_rows(path):
-    weight = quantise(torch.randn(32, 64), "int8")
-    assert ops.linear(torch.randn(2, 64).bfloat16(), weight, None, 32).dtype == torch.bfloat16
+@pytest.mark.parametrize("name", FORMATS)
+def test_rows_in_bfloat16_give_the_result_of_float32_rounded(path, name):
+    for seed, (rows, outputs, inputs) in enumerate(drawn_products(6)):
+        torch.manual_seed(seed)
+        weight = quantise(torch.randn(outputs, inputs), name)
+        bias = torch.randn(outputs) if seed % 2 else None
+        x = torch.randn(rows, inputs).bfloat16()
+        found = ops.linear(x, weight, bias, outputs)
+        assert torch.equal(found, ops.linear(x.float(), weight, bias, outputs).bfloat16())
+
+
+def test_rows_in_half_precision_and_rows_that_are_not_contiguous(path):
+    weight, x = quantise(torch.randn(32, 64), "int8"), torch.randn(2, 64).half()
+    expected = ops.linear(x.float(), weight, None, 32)
+    assert torch.equal(ops.linear(x, weight, None, 32), expected.half())
+    assert torch.equal(ops.linear(x.float().T.contiguous().T, weight, None, 32), expected)
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -11,11 +11,11 @@ from finesight.attention_plan import AttentionPlan
 from finesight.batch import PackedBatch, pack
 from finesight.errors import ConfigError
 from finesight.kernels import ops
-from finesight.kernels.formats import quantise, unpack
+from finesight.kernels.formats import format_of, quantise, unpack
 from finesight.model.cache import KVCache
 from finesight.model.fused import use_kernels
 from finesight.model.lora import add_lora, merge_lora
-from finesight.model.packed import PackedLinear, pack_weights, packed_as
+from finesight.model.packed import PackedLinear, pack_vision, pack_weights, packed_as
 from finesight.model.vl import VisionLanguageModel
 from tests.support.compiled import compiled
 from tests.support.model_cases import Grid, randomize, sample_from, small_config
@@ -147,6 +147,28 @@ def test_weights_that_were_stored_in_4_bits_with_a_minimum_stay_exact():
     )  # that of the activations and of the head with 8 bits
 
 
+def formats_of(model):
+    layers = model.model.layers.named_modules()
+    return {
+        name.rpartition(".")[2]: format_of(one.weight)
+        for name, one in layers
+        if isinstance(one, PackedLinear)
+    }
+
+
+def test_keys_and_values_keep_8_bits_unless_4_bits_hold_them():
+    found = formats_of(model_of("int4"))
+    assert {name for name, kind in found.items() if kind == "int8"} == {"k_proj", "v_proj"}
+    assert {kind for name, kind in found.items() if name not in ("k_proj", "v_proj")} == {"int4"}
+    stored = model_of()
+    with torch.no_grad():
+        for one in stored.model.modules():
+            if isinstance(one, nn.Linear):
+                one.weight.data = unpack(quantise(one.weight, "int4"), *one.weight.shape)
+    pack_weights(stored, "int4")
+    assert set(formats_of(stored).values()) == {"int4"}
+
+
 def kinds(module):
     return {type(one) for one in module.modules() if isinstance(one, nn.Linear | PackedLinear)}
 
@@ -159,7 +181,8 @@ def test_the_vision_tower_is_packed_on_request_only():
     both = VisionLanguageModel(small_config()).eval()
     randomize(both)
     exact = both.encode_vision(pack([SAMPLE]).vision)
-    pack_weights(both, "int8", vision=True)
+    pack_weights(both, "int8")
+    pack_vision(both, "int8")
     assert kinds(both.visual) == {PackedLinear}
     with torch.inference_mode():
         assert error(both.encode_vision(pack([SAMPLE]).vision), exact) < 0.035

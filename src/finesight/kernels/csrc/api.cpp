@@ -37,6 +37,12 @@ Workspace& workspace() {
   return *kept;
 }
 
+// The rows from `first` on.
+Rows rows_from(const Rows& rows, int64_t first, int64_t columns) {
+  const int64_t bytes = rows.is_bf16 ? sizeof(uint16_t) : sizeof(float);
+  return {static_cast<char*>(rows.values) + first * columns * bytes, rows.is_bf16};
+}
+
 }  // namespace
 
 #define FINESIGHT_API extern "C" __attribute__((visibility("default")))
@@ -53,17 +59,17 @@ FINESIGHT_API int32_t finesight_use_path(int32_t path) {
   return finesight_path();
 }
 
-// out[rows, linear.rows] = x[rows, linear.columns] @ weight.T + bias.
-FINESIGHT_API void finesight_linear(const Linear* linear, const float* x, int32_t rows, float* out,
+// out[rows, linear.rows] = x[rows, linear.columns] @ weight.T + bias, both in float32 or both in bfloat16.
+FINESIGHT_API void finesight_linear(const Linear* linear, void* x, int32_t rows, void* out, int32_t is_bf16,
                                     int32_t threads) {
   const Reserved reserved(threads);
   Prepared& prepared = workspace().prepared;
   for (int32_t first = 0; first < rows; first += kLargestBatch) {
     const int32_t count = rows - first < kLargestBatch ? rows - first : kLargestBatch;
     const Activations& from =
-        prepared.fill(reserved.team, *chosen, x + static_cast<int64_t>(first) * linear->columns, count,
+        prepared.fill(reserved.team, *chosen, rows_from({x, is_bf16}, first, linear->columns), count,
                       linear->columns, linear->format);
-    const Product product = {linear, out + static_cast<int64_t>(first) * linear->rows, linear->rows, false};
+    const Product product = {linear, {rows_from({out, is_bf16}, first, linear->rows), linear->rows, false}};
     multiply(reserved.team, *chosen, from, &product, 1);
   }
 }
@@ -85,6 +91,43 @@ FINESIGHT_API void finesight_attend(const float* q, int32_t rows, int32_t heads,
                                     float* out, int32_t threads) {
   const Reserved reserved(threads);
   attend(reserved.team, *chosen, q, rows, heads, *kv, workspace().parts, out);
+}
+
+// Attention inside segments of rows in bfloat16.
+FINESIGHT_API void finesight_attend_segments(const Segments* segments, int32_t threads) {
+  const Reserved reserved(threads);
+  attend(reserved.team, *chosen, *segments);
+}
+
+// out = row / rms(row) * weight for each row, in bfloat16.
+FINESIGHT_API void finesight_rms_norm(const uint16_t* x, const float* weight, float eps, int32_t rows,
+                                      int32_t columns, uint16_t* out, int32_t threads) {
+  const Reserved reserved(threads);
+  each_row(reserved.team, rows, [&](int row) {
+    const int64_t place = static_cast<int64_t>(row) * columns;
+    chosen->rms_norm_bf16(x + place, weight, eps, columns, out + place);
+  });
+}
+
+// gate = silu(gate) * up, [rows, columns] in bfloat16.
+FINESIGHT_API void finesight_gate(uint16_t* gate, const uint16_t* up, int32_t rows, int32_t columns,
+                                  int32_t threads) {
+  const Reserved reserved(threads);
+  each_row(reserved.team, rows, [&](int row) {
+    const int64_t place = static_cast<int64_t>(row) * columns;
+    chosen->gate_bf16(gate + place, up + place, columns);
+  });
+}
+
+// The heads of rows in bfloat16, rotated by the angles of their row, to out[rows, heads, size]; a row of `x` starts
+// `stride` values after the one before.
+FINESIGHT_API void finesight_rotate(const uint16_t* x, int64_t stride, int32_t rows, int32_t heads, int32_t size,
+                                    const float* cos, const float* sin, uint16_t* out, int32_t threads) {
+  const Reserved reserved(threads);
+  each_row(reserved.team, rows, [&](int row) {
+    const int64_t angles = static_cast<int64_t>(row) * size;
+    chosen->rotate_bf16(x + row * stride, heads, cos + angles, sin + angles, size, out + angles * heads);
+  });
 }
 
 FINESIGHT_API void finesight_decode(const Decoder* decoder, const Step* step, int32_t threads) {

@@ -33,20 +33,20 @@ class Pass {
     kv.keys = static_cast<char*>(kv.keys) + index * step_.layer_bytes;
     kv.values = static_cast<char*>(kv.values) + index * step_.layer_bytes;
     norm_to(layer.input_norm, normed_);
-    const Product products[] = {{&layer.q, q_, layer.q.rows, false},
-                                {&layer.k, k_, layer.k.rows, false},
-                                {&layer.v, v_, layer.v.rows, false}};
+    const Product products[] = {{&layer.q, {{q_, 0}, layer.q.rows, false}},
+                                {&layer.k, {{k_, 0}, layer.k.rows, false}},
+                                {&layer.v, {{v_, 0}, layer.v.rows, false}}};
     multiply(team_, path_, prepare(normed_, layer.q), products, 3);
     each_row(team_, step_.rows, [&](int row) { rotate_and_store(row, kv); });
     attend(team_, path_, q_, step_.rows, decoder_.heads, kv, workspace_.parts, attended_);
-    const Product output = {&layer.o, step_.states, decoder_.width, true};
+    const Product output = {&layer.o, {{step_.states, 0}, decoder_.width, true}};
     multiply(team_, path_, prepare(attended_, layer.o), &output, 1);
   }
 
   void feed_forward(const Layer& layer) {
     norm_to(layer.post_attention_norm, normed_);
     multiply_gated(team_, path_, prepare(normed_, layer.gate), layer.gate, layer.up, inner_, other_);
-    const Product output = {&layer.down, step_.states, decoder_.width, true};
+    const Product output = {&layer.down, {{step_.states, 0}, decoder_.width, true}};
     multiply(team_, path_, prepare(inner_, layer.down), &output, 1);
   }
 
@@ -57,8 +57,8 @@ class Pass {
     });
   }
 
-  const Activations& prepare(const float* rows, const Linear& for_layer) {
-    return workspace_.prepared.fill(team_, path_, rows, step_.rows, for_layer.columns, for_layer.format);
+  const Activations& prepare(float* rows, const Linear& for_layer) {
+    return workspace_.prepared.fill(team_, path_, {rows, 0}, step_.rows, for_layer.columns, for_layer.format);
   }
 
   void rotate_and_store(int row, const KeyValues& kv) {

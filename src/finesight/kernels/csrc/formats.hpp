@@ -11,7 +11,7 @@
 
 constexpr int kTileRows = 16;
 constexpr int kGroup = 32;
-constexpr int kLargestBatch = 128;  // activation rows of one call
+constexpr int kLargestBatch = 512;  // activation rows that are multiplied at once
 
 enum Format : int32_t { kBf16 = 0, kInt8 = 1, kInt4 = 2, kInt4Min = 3 };
 
@@ -24,6 +24,19 @@ constexpr int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
+// Rows of float32 or bfloat16 that belong to the caller.
+struct Rows {
+  void* values;
+  int32_t is_bf16;
+};
+
+// Where a product goes: row r of it starts `stride` values after row r - 1. Only float32 can be added to.
+struct Output {
+  Rows rows;
+  int64_t stride;
+  bool adds;
+};
+
 struct Linear {
   int32_t format, rows, columns;
   const void* weight;
@@ -32,11 +45,11 @@ struct Linear {
 
 // Rows of activations in the form that a format of weights needs; columns are padded to a multiple of 32 with zeros.
 struct Activations {
-  int rows, columns;    // columns with padding
-  uint16_t* bf16;       // [rows, columns], for bfloat16 weights
-  int8_t* codes;        // [rows, columns], for quantised weights
-  float* scales;        // [rows, columns / 32]
-  int32_t* sums;        // [rows, columns / 32], of the codes of a group
+  int rows, columns;       // columns with padding
+  uint16_t* bf16;          // [rows, columns], for bfloat16 weights
+  int8_t* codes;           // [rows, columns], for quantised weights
+  float* scales;           // [rows, columns / 32]
+  int32_t* negative_sums;  // [rows, columns / 32], of the codes of a group
 };
 
 // Scales tried for 4 bits, relative to the one that reaches the largest weight.
@@ -51,6 +64,32 @@ struct KeyValues {
   int32_t table_width;
   const int32_t* lengths;  // [rows], keys that the row attends to
 };
+
+// Attention inside segments, in bfloat16. A row of queries, keys or values starts `stride` values after the one before;
+// its heads are contiguous.
+struct Segments {
+  const uint16_t *q, *k, *v;
+  uint16_t* out;  // [rows, heads, head_size]
+  int64_t q_stride, k_stride, v_stride;
+  int32_t heads, kv_heads, head_size;
+  int32_t causal;  // the queries of a segment are the last rows of its keys
+  int32_t num_segments;
+  const int32_t *q_starts, *k_starts;  // [num_segments + 1], rows before each segment
+};
+
+// Query rows of one head and one segment.
+struct SegmentRows {
+  const uint16_t* q;
+  uint16_t* out;
+  int64_t q_stride, out_stride;
+  int32_t count, keys, head_size;
+  int32_t causal, first_end;  // keys that the first row attends to, if causal
+};
+
+constexpr int kMaxHeadSize = 256;
+
+// Dwords of the packed keys and values of one head of a segment.
+constexpr int64_t packed_key_dwords(int keys, int head_size) { return round_up(keys, 16) * head_size; }
 
 // Keys are processed in parts of this many, so that a long sequence is shared by threads. The size is fixed:
 // results do not depend on the number of threads.

@@ -5,12 +5,30 @@
 
 namespace {
 
-inline void write(float* to, float value, const float* bias, bool adds) {
+inline void write(int64_t place, float value, const float* bias, const Output& out) {
   const float total = bias ? value + *bias : value;
-  *to = adds ? *to + total : total;
+  if (out.rows.is_bf16) {
+    static_cast<uint16_t*>(out.rows.values)[place] = to_bf16(total);
+  } else {
+    float* to = static_cast<float*>(out.rows.values) + place;
+    *to = out.adds ? *to + total : total;
+  }
 }
 
-// Dot products of `Weights` consecutive weight rows with `Rows` activation rows.
+// The first `count` of 16 outputs of one row.
+inline void write_tile(int64_t place, F32 total, int count, const float* bias, const Output& out) {
+  if (count < kTileRows) {
+    float values[kTileRows];
+    store(values, total);
+    for (int i = 0; i < count; ++i) write(place + i, values[i], bias ? bias + i : nullptr, out);
+    return;
+  }
+  if (bias) total = add(total, load(bias));
+  if (out.rows.is_bf16) return store_bf16(static_cast<uint16_t*>(out.rows.values) + place, total);
+  float* to = static_cast<float*>(out.rows.values) + place;
+  store(to, out.adds ? add(load(to), total) : total);
+}
+
 constexpr int kChains = 2;  // independent sums of one output, since a product waits for the sum before it
 
 // Dot products of `Weights` consecutive weight rows with `Rows` activation rows, which are padded with zeros.
@@ -45,112 +63,115 @@ inline void dot_rows(const uint16_t* weight, int columns, const uint16_t* rows, 
 }
 
 template <int Weights, int Rows>
-inline void bf16_block(const Linear& linear, const Activations& from, int output, int row, float* out,
-                       int64_t stride, bool adds) {
+inline void bf16_block(const Linear& linear, const Activations& from, int output, int row, const Output& out) {
   float found[Weights][Rows];
   dot_rows(static_cast<const uint16_t*>(linear.weight) + static_cast<int64_t>(output) * linear.columns,
            linear.columns, from.bf16 + static_cast<int64_t>(row) * from.columns, from.columns, found);
   for (int w = 0; w < Weights; ++w)
     for (int r = 0; r < Rows; ++r)
-      write(out + (row + r) * stride + output + w, found[w][r],
-            linear.bias ? linear.bias + output + w : nullptr, adds);
+      write((row + r) * out.stride + output + w, found[w][r], linear.bias ? linear.bias + output + w : nullptr, out);
 }
 
 // The first activation row takes the weight rows one after the other: memory is fastest in its own order.
 // The other rows find them in the cache and take several at once.
 template <int Weights>
-inline void bf16_outputs(const Linear& linear, const Activations& from, int output, float* out,
-                         int64_t stride, bool adds) {
+inline void bf16_outputs(const Linear& linear, const Activations& from, int output, const Output& out) {
   if (from.rows > 0)
     for (int w = 0; w < Weights; ++w)
-      bf16_block<1, 1>(linear, from, output + w, 0, out, stride, adds);
+      bf16_block<1, 1>(linear, from, output + w, 0, out);
   int row = 1;
   for (; row + kBf16Rows <= from.rows; row += kBf16Rows)
-    bf16_block<Weights, kBf16Rows>(linear, from, output, row, out, stride, adds);
-  for (; row < from.rows; ++row) bf16_block<Weights, 1>(linear, from, output, row, out, stride, adds);
+    bf16_block<Weights, kBf16Rows>(linear, from, output, row, out);
+  for (; row < from.rows; ++row) bf16_block<Weights, 1>(linear, from, output, row, out);
 }
 
-// Products of one tile of 16 quantised weight rows with `Rows` activation rows.
-template <int Kind, int Rows>
-inline void quantised_tile(const uint8_t* tile, const Activations& from, int row, F32 (&total)[Rows]) {
+// Products of some tiles of 16 quantised weight rows with `Rows` activation rows.
+template <int Kind, int Tiles, int Rows>
+inline void quantised_tiles(const uint8_t* tile, const Activations& from, int row, F32 (&total)[Tiles][Rows]) {
   const int groups = from.columns / kGroup;
-  for (int r = 0; r < Rows; ++r) total[r] = zero();
+  const int64_t tile_bytes = groups * group_bytes(Kind);
+  for (int t = 0; t < Tiles; ++t)
+    for (int r = 0; r < Rows; ++r) total[t][r] = zero();
   for (int g = 0; g < groups; ++g, tile += group_bytes(Kind)) {
-    const int8_t* codes[Rows];
-    I32 acc[Rows];
+    const int8_t* codes = from.codes + static_cast<int64_t>(row) * from.columns + g * kGroup;
+    const int64_t first = static_cast<int64_t>(row) * groups + g;
+    I32 acc[Tiles][Rows];
     for (int r = 0; r < Rows; ++r) {
-      codes[r] = from.codes + static_cast<int64_t>(row + r) * from.columns + g * kGroup;
-      const int32_t code_sum = from.sums[(row + r) * groups + g];
-      acc[r] = Kind == kInt8 ? start_int8(code_sum) : Kind == kInt4 ? start_int4(code_sum) : start_zero();
+      const int32_t sum = from.negative_sums[first + r * groups];
+      const I32 start = Kind == kInt8 ? start_int8(sum) : Kind == kInt4 ? start_int4(sum) : start_zero();
+      for (int t = 0; t < Tiles; ++t) acc[t][r] = start;
     }
     constexpr int kQuads = Kind == kInt8 ? kGroup / 4 : kGroup / 8;
     for (int q = 0; q < kQuads; ++q) {
-      const Bytes w = load_bytes(tile + q * 64);
+      Bytes w[Tiles];
+      for (int t = 0; t < Tiles; ++t) w[t] = load_bytes(tile + t * tile_bytes + q * 64);
       for (int r = 0; r < Rows; ++r) {
-        if (Kind == kInt8) {
-          acc[r] = dot_int8(acc[r], w, codes[r] + 4 * q);
-        } else {
-          acc[r] = dot_int4(acc[r], low_nibbles(w), codes[r] + 4 * q);
-          acc[r] = dot_int4(acc[r], high_nibbles(w), codes[r] + 4 * (q + kQuads));
-        }
+        const int8_t* quad = codes + static_cast<int64_t>(r) * from.columns + 4 * q;
+        const Four low = load_four(quad);
+        for (int t = 0; t < Tiles; ++t)
+          acc[t][r] = Kind == kInt8 ? dot_int8(acc[t][r], w[t], low) : dot_int4(acc[t][r], low_nibbles(w[t]), low);
+        if (Kind == kInt8) continue;
+        const Four high = load_four(quad + 4 * kQuads);
+        for (int t = 0; t < Tiles; ++t) acc[t][r] = dot_int4(acc[t][r], high_nibbles(w[t]), high);
       }
     }
-    const uint16_t* scales = reinterpret_cast<const uint16_t*>(tile + kQuads * 64);
-    const F32 scale = load_half(scales);
-    for (int r = 0; r < Rows; ++r) {
-      const float activation_scale = from.scales[(row + r) * groups + g];
-      total[r] = multiply_add(to_floats(acc[r]), multiply(scale, broadcast(activation_scale)), total[r]);
-      if (Kind == kInt4Min) {
-        const float value = activation_scale * static_cast<float>(from.sums[(row + r) * groups + g]);
-        total[r] = multiply_add(load_half(scales + kTileRows), broadcast(value), total[r]);
+    for (int t = 0; t < Tiles; ++t) {
+      const uint16_t* scales = reinterpret_cast<const uint16_t*>(tile + t * tile_bytes + kQuads * 64);
+      const F32 scale = load_half(scales);
+      for (int r = 0; r < Rows; ++r) {
+        const float activation_scale = from.scales[first + r * groups];
+        total[t][r] = multiply_add(to_floats(acc[t][r]), multiply(scale, broadcast(activation_scale)), total[t][r]);
+        if (Kind != kInt4Min) continue;
+        const float value = activation_scale * static_cast<float>(-from.negative_sums[first + r * groups]);
+        total[t][r] = multiply_add(load_half(scales + kTileRows), broadcast(value), total[t][r]);
       }
     }
   }
 }
 
-template <int Kind, int Rows>
+template <int Kind, int Tiles, int Rows>
 inline void quantised_block(const Linear& linear, const Activations& from, int output, int row,
-                            float* out, int64_t stride, bool adds) {
+                            const Output& out) {
   const int64_t tile_bytes = from.columns / kGroup * group_bytes(Kind);
-  const uint8_t* tile = static_cast<const uint8_t*>(linear.weight) + output / kTileRows * tile_bytes;
-  F32 total[Rows];
-  quantised_tile<Kind, Rows>(tile, from, row, total);
-  const int filled = linear.rows - output < kTileRows ? linear.rows - output : kTileRows;
-  for (int r = 0; r < Rows; ++r) {
-    float values[kTileRows];
-    store(values, total[r]);
-    for (int i = 0; i < filled; ++i)
-      write(out + (row + r) * stride + output + i, values[i],
-            linear.bias ? linear.bias + output + i : nullptr, adds);
+  F32 total[Tiles][Rows];
+  quantised_tiles<Kind, Tiles, Rows>(static_cast<const uint8_t*>(linear.weight) + output / kTileRows * tile_bytes,
+                                     from, row, total);
+  for (int t = 0; t < Tiles; ++t) {
+    const int place = output + t * kTileRows, left = linear.rows - place;
+    for (int r = 0; r < Rows; ++r)
+      write_tile((row + r) * out.stride + place, total[t][r], left < kTileRows ? left : kTileRows,
+                 linear.bias ? linear.bias + place : nullptr, out);
   }
 }
 
+template <int Kind, int Tiles>
+inline void quantised_rows(const Linear& linear, const Activations& from, int output, int row,
+                           const Output& out) {
+  for (; row + kRowsAtOnce <= from.rows; row += kRowsAtOnce)
+    quantised_block<Kind, Tiles, kRowsAtOnce>(linear, from, output, row, out);
+  for (; row + 2 <= from.rows; row += 2) quantised_block<Kind, Tiles, 2>(linear, from, output, row, out);
+  for (; row < from.rows; ++row) quantised_block<Kind, Tiles, 1>(linear, from, output, row, out);
+}
+
+// A single row takes the tiles one after the other, because memory is fastest in its own order.
 template <int Kind>
-inline void quantised_rows(const Linear& linear, const Activations& from, int output, float* out,
-                           int64_t stride, bool adds) {
-  int row = 0;
-  for (; row + kMaxQuantisedRows <= from.rows; row += kMaxQuantisedRows)
-    quantised_block<Kind, kMaxQuantisedRows>(linear, from, output, row, out, stride, adds);
-  for (; row + 2 <= from.rows; row += 2)
-    quantised_block<Kind, 2>(linear, from, output, row, out, stride, adds);
-  for (; row < from.rows; ++row) quantised_block<Kind, 1>(linear, from, output, row, out, stride, adds);
+void quantised(const Linear& linear, const Activations& from, int first, int last, const Output& out) {
+  int output = first;
+  if (from.rows >= kRowsAtOnce)
+    for (; output + kTilesAtOnce * kTileRows <= last; output += kTilesAtOnce * kTileRows)
+      quantised_rows<Kind, kTilesAtOnce>(linear, from, output, 0, out);
+  for (; output < last; output += kTileRows) quantised_rows<Kind, 1>(linear, from, output, 0, out);
 }
 
 // The rows `first` to `last`; `first` is a multiple of 16.
-void linear(const Linear& linear, const Activations& from, int first, int last, float* out,
-            int64_t stride, bool adds) {
+void linear(const Linear& linear, const Activations& from, int first, int last, const Output& out) {
+  if (linear.format == kInt8) return quantised<kInt8>(linear, from, first, last, out);
+  if (linear.format == kInt4) return quantised<kInt4>(linear, from, first, last, out);
+  if (linear.format == kInt4Min) return quantised<kInt4Min>(linear, from, first, last, out);
   int output = first;
-  if (linear.format == kBf16) {
-    for (; output + kBf16Weights <= last; output += kBf16Weights)
-      bf16_outputs<kBf16Weights>(linear, from, output, out, stride, adds);
-    for (; output < last; ++output) bf16_outputs<1>(linear, from, output, out, stride, adds);
-    return;
-  }
-  for (; output < last; output += kTileRows) {
-    if (linear.format == kInt8) quantised_rows<kInt8>(linear, from, output, out, stride, adds);
-    if (linear.format == kInt4) quantised_rows<kInt4>(linear, from, output, out, stride, adds);
-    if (linear.format == kInt4Min) quantised_rows<kInt4Min>(linear, from, output, out, stride, adds);
-  }
+  for (; output + kBf16Weights <= last; output += kBf16Weights)
+    bf16_outputs<kBf16Weights>(linear, from, output, out);
+  for (; output < last; ++output) bf16_outputs<1>(linear, from, output, out);
 }
 
 }  // namespace

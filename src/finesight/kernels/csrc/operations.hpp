@@ -23,7 +23,7 @@ class Buffer {
 class Prepared {
  public:
   // The rows `[rows, columns]` in the form for this format of weights.
-  const Activations& fill(Team& team, const Path& path, const float* rows, int num_rows, int columns,
+  const Activations& fill(Team& team, const Path& path, const Rows& rows, int num_rows, int columns,
                           int32_t format);
 
  private:
@@ -34,12 +34,10 @@ class Prepared {
   Buffer<int32_t> sums_;
 };
 
-// A linear layer and where its result goes: [rows, linear.rows], with a stride.
+// A linear layer and where its result goes: [rows, linear.rows].
 struct Product {
   const Linear* linear;
-  float* out;
-  int64_t stride;
-  bool adds;
+  Output out;
 };
 
 // Several layers with one input as a single job.
@@ -53,12 +51,15 @@ void multiply_gated(Team& team, const Path& path, const Activations& from, const
 void attend(Team& team, const Path& path, const float* q, int rows, int heads, const KeyValues& kv,
             Buffer<float>& parts, float* out);
 
-// Call `work(row)` for each row: alone if there are few, since a job costs a microsecond.
+// Attention inside segments.
+void attend(Team& team, const Path& path, const Segments& segments);
+
+// Call `work(row)` for each row, in chunks: a job costs a microsecond, so few rows are one chunk.
 template <typename Work>
 void each_row(Team& team, int rows, const Work& work) {
-  if (rows < 4) {
-    for (int row = 0; row < rows; ++row) work(row);
-  } else {
-    team.run(rows, [&](int row, int) { work(row); });
-  }
+  constexpr int kChunk = 4;
+  team.run((rows + kChunk - 1) / kChunk, [&](int chunk, int) {
+    const int end = (chunk + 1) * kChunk < rows ? (chunk + 1) * kChunk : rows;
+    for (int row = chunk * kChunk; row < end; ++row) work(row);
+  });
 }

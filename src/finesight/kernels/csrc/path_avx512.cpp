@@ -6,6 +6,8 @@
 #include "linear.inl"
 #include "pack.inl"
 #include "attention.inl"
+#include "segments.inl"
 
-const Path kAvx512Path = {rms_norm, round_row, quantise_row, linear,             pack_tile,
-                         gate,     rotate,    round_values, attend_part_of_any, join_parts};
+const Path kAvx512Path = {rms_norm,  round_row,   quantise_row, linear,       pack_tile,
+                          gate,      rms_norm_bf16, gate_bf16, rotate_bf16,  rotate,
+                          round_values, attend_part_of_any, pack_keys, attend_rows, join_parts};

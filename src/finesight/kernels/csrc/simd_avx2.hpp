@@ -15,7 +15,7 @@ struct I32 {
 };
 using Bytes = I32;
 
-constexpr int kMaxQuantisedRows = 2;
+constexpr int kTilesAtOnce = 1, kRowsAtOnce = 2;
 constexpr int kBf16Weights = 2, kBf16Rows = 1;
 
 inline F32 zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
@@ -128,11 +128,23 @@ inline F32 dot_bf16(F32 acc, Bytes w, Bytes a) {
   return {dot_bf16(acc.low, w.low, a.low), dot_bf16(acc.high, w.high, a.high)};
 }
 
+inline Bytes load_pair(const uint16_t* from) {
+  int32_t pair;
+  __builtin_memcpy(&pair, from, 4);
+  return {_mm256_set1_epi32(pair), _mm256_set1_epi32(pair)};
+}
+inline F32 first_lanes(F32 a, int count) {
+  float values[16];
+  store(values, a);
+  for (int i = count < 0 ? 0 : count; i < 16; ++i) values[i] = 0.0f;
+  return load(values);
+}
+
 // Weights of 8 bits are made signed, because products of unsigned ones would overflow 16 bits.
 inline I32 start_zero() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
 inline I32 start_int8(int32_t) { return start_zero(); }
-inline I32 start_int4(int32_t activation_sum) {
-  const __m256i value = _mm256_set1_epi32(-8 * activation_sum);
+inline I32 start_int4(int32_t negative_sum) {
+  const __m256i value = _mm256_set1_epi32(8 * negative_sum);
   return {value, value};
 }
 
@@ -144,7 +156,8 @@ inline Bytes high_nibbles(Bytes a) {
   return low_nibbles({_mm256_srli_epi16(a.low, 4), _mm256_srli_epi16(a.high, 4)});
 }
 
-inline __m256i four_activations(const int8_t* activations) {
+using Four = __m256i;
+inline Four load_four(const int8_t* activations) {
   int32_t four;
   __builtin_memcpy(&four, activations, 4);
   return _mm256_set1_epi32(four);
@@ -156,12 +169,10 @@ inline __m256i dot_int8(__m256i acc, __m256i w, __m256i a) {
   const __m256i value = _mm256_xor_si256(w, _mm256_set1_epi8(-128));  // unsigned to signed
   return add_pairs(acc, _mm256_maddubs_epi16(_mm256_abs_epi8(value), _mm256_sign_epi8(a, value)));
 }
-inline I32 dot_int8(I32 acc, Bytes w, const int8_t* activations) {
-  const __m256i a = four_activations(activations);
+inline I32 dot_int8(I32 acc, Bytes w, Four a) {
   return {dot_int8(acc.low, w.low, a), dot_int8(acc.high, w.high, a)};
 }
-inline I32 dot_int4(I32 acc, Bytes w, const int8_t* activations) {
-  const __m256i a = four_activations(activations);
+inline I32 dot_int4(I32 acc, Bytes w, Four a) {
   return {add_pairs(acc.low, _mm256_maddubs_epi16(w.low, a)),
           add_pairs(acc.high, _mm256_maddubs_epi16(w.high, a))};
 }

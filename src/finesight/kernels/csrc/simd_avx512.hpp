@@ -11,9 +11,8 @@ using F32 = __m512;    // 16 floats
 using I32 = __m512i;   // 16 integers
 using Bytes = __m512i;  // 64 bytes: 32 bfloat16, or 4 weights of each of 16 rows
 
-// As many activation rows beside one tile of quantised weights, and as many sums of bfloat16 rows, as there are
-// registers for.
-constexpr int kMaxQuantisedRows = 8;
+// As many tiles of quantised weights and activation rows, and as many sums of bfloat16 rows, as there are registers for.
+constexpr int kTilesAtOnce = 2, kRowsAtOnce = 6;
 constexpr int kBf16Weights = 4, kBf16Rows = 3;
 
 inline F32 zero() { return _mm512_setzero_ps(); }
@@ -68,22 +67,36 @@ inline F32 dot_bf16(F32 acc, Bytes w, Bytes a) {
   return _mm512_dpbf16_ps(acc, (__m512bh)w, (__m512bh)a);
 }
 
+// The same two bfloat16 in every lane.
+inline Bytes load_pair(const uint16_t* from) {
+  int32_t pair;
+  __builtin_memcpy(&pair, from, 4);
+  return _mm512_set1_epi32(pair);
+}
+
+// The first `count` lanes; zero in the others.
+inline F32 first_lanes(F32 a, int count) {
+  return _mm512_maskz_mov_ps(static_cast<__mmask16>((1u << count) - 1), a);
+}
+
 // Quantised weights are unsigned here, activations signed; what the offset adds is subtracted at the start.
-inline I32 start_int8(int32_t activation_sum) { return _mm512_set1_epi32(-128 * activation_sum); }
-inline I32 start_int4(int32_t activation_sum) { return _mm512_set1_epi32(-8 * activation_sum); }
+inline I32 start_int8(int32_t negative_sum) { return _mm512_slli_epi32(_mm512_set1_epi32(negative_sum), 7); }
+inline I32 start_int4(int32_t negative_sum) { return _mm512_slli_epi32(_mm512_set1_epi32(negative_sum), 3); }
 inline I32 start_zero() { return _mm512_setzero_si512(); }
 
 inline Bytes low_nibbles(Bytes a) { return _mm512_and_si512(a, _mm512_set1_epi8(15)); }
 inline Bytes high_nibbles(Bytes a) { return low_nibbles(_mm512_srli_epi16(a, 4)); }
 
-// acc[i] += the dot product of the 4 weights of row i and 4 activations.
-inline I32 dot_int8(I32 acc, Bytes w, const int8_t* activations) {
+// 4 activations in every lane.
+using Four = __m512i;
+inline Four load_four(const int8_t* activations) {
   int32_t four;
   __builtin_memcpy(&four, activations, 4);
-  return _mm512_dpbusd_epi32(acc, w, _mm512_set1_epi32(four));
+  return _mm512_set1_epi32(four);
 }
-inline I32 dot_int4(I32 acc, Bytes w, const int8_t* activations) {
-  return dot_int8(acc, w, activations);
-}
+
+// acc[i] += the dot product of the 4 weights of row i and 4 activations.
+inline I32 dot_int8(I32 acc, Bytes w, Four activations) { return _mm512_dpbusd_epi32(acc, w, activations); }
+inline I32 dot_int4(I32 acc, Bytes w, Four activations) { return dot_int8(acc, w, activations); }
 
 }  // namespace
