@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from finesight.api.conversations import as_conversation
-from finesight.api.model import load_processor
+from finesight.api.network import load_processor
 from finesight.batch import PackedBatch, pack
 from finesight.conversation import Conversation, ImagePart, Message, TextPart
 from finesight.errors import ConfigError

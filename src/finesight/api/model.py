@@ -33,6 +33,7 @@ from finesight.api.network import (
     checked_vision_weights,
     checked_weights,
     load_network,
+    load_processor,
 )
 from finesight.api.options import (
     AskOptions,
@@ -396,17 +397,3 @@ def open_model(
         on_stage=on_stage,
         adapters=load_adapters(adapters, folder, model_name=name),
     )
-
-
-def load_processor(folder: Path, fetch_policy: FetchPolicy | None = None) -> Processor:
-    """Read the small files of a checkpoint folder.
-
-    Raises:
-        ConfigError: one of them is missing or wrong; names the folder.
-    """
-    try:
-        return Processor.from_folder(folder, fetch_policy=fetch_policy)
-    except ConfigError as error:
-        if str(folder) in error.message:
-            raise
-        raise ConfigError(f"{folder}: {error.message}", hint=error.hint) from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Load a network with the dtype, the device and the format of packed weights that a user named."""
+"""Load the network and the processor of a checkpoint folder, as a user wants them: dtype, device, packed weights."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from finesight.checkpoints.packed import (
 )
 from finesight.errors import ConfigError
 from finesight.inputs import shown
+from finesight.media.fetch import FetchPolicy
 from finesight.model.packed import VisionWeights, Weights
 from finesight.model.quantised_gpu import (
     GPU_WEIGHTS,
@@ -26,6 +27,7 @@ from finesight.model.quantised_gpu import (
 )
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
+from finesight.processor.processor import Processor
 
 DTYPES = {
     "float32": torch.float32,
@@ -182,3 +184,17 @@ def checked_vision_weights(name: str | None) -> VisionWeights | None:
         f"vision_weights is {shown(name)}",
         hint='it is "int8", or left out for the dtype of the checkpoint',
     )
+
+
+def load_processor(folder: Path, fetch_policy: FetchPolicy | None = None) -> Processor:
+    """Read the small files of a checkpoint folder.
+
+    Raises:
+        ConfigError: one of them is missing or wrong; names the folder.
+    """
+    try:
+        return Processor.from_folder(folder, fetch_policy=fetch_policy)
+    except ConfigError as error:
+        if str(folder) in error.message:
+            raise
+        raise ConfigError(f"{folder}: {error.message}", hint=error.hint) from error

@@ -126,7 +126,7 @@ def evaluation(
         EvalError: the data is not held out, or there are no rows.
     """
     from finesight.api.checkpoints import read_generation_defaults
-    from finesight.api.model import load_processor
+    from finesight.api.network import load_processor
     from finesight.engine.engine import Engine
     from finesight.evals.responders.model import FromModel
     from finesight.evals.suites.card_rows import Card, as_scores

@@ -128,7 +128,7 @@ def _read_model_files(name: str, quantised_is: str) -> _ModelFiles:
         find_checkpoint,
         read_generation_defaults,
     )
-    from finesight.api.model import load_processor
+    from finesight.api.network import load_processor
     from finesight.config.sizes import RELEASE_NAMES, released_size
     from finesight.conversation import Sampling
     from finesight.doctor.estimate import release_processor
