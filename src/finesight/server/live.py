@@ -218,13 +218,14 @@ class _Connection:
 
     async def _answer(self, question: _Question) -> None:
         answers = self._state.answers(self._served, question.conversation, [question.sampling])
-        question.on_cancel = answers.cancel
         try:
             # Frames of a live video are few; they are decoded together, and each pair is encoded once.
             processor = self._served.engine.processor
             sample = await asyncio.to_thread(processor.encode, question.conversation)
             vision = tuple(replace(item, shares_pairs=True) for item in sample.vision)
             await answers.start(replace(sample, vision=vision))
+            # Only now: answers that are cancelled before they start have no event that tells of their end.
+            question.on_cancel = answers.cancel
             if question.is_cancelled:
                 answers.cancel()
             async for _, event in answers.events():
