@@ -78,11 +78,11 @@ def no_hub(monkeypatch, tmp_path):
     """No network, and nothing in the cache."""
     import huggingface_hub.constants
 
-    def refuse(name, wanted):
+    def refuse(name, wanted, revision):
         raise AssertionError(f"asked for {name}")
 
     for download in ("_from_huggingface", "_from_modelscope"):
-        monkeypatch.setattr(f"finesight.api.checkpoints.{download}", refuse)
+        monkeypatch.setattr(f"finesight.checkpoints.hub.{download}", refuse)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "hub"
 

@@ -177,15 +177,22 @@ def test_a_wrong_checkpoint_is_named(finesight, tiny_model_folder, tmp_path, fau
 
 
 @pytest.mark.parametrize("command", ["ask", "plan", "doctor"])
-@pytest.mark.parametrize(
-    "name", ["Qwen/Qwen3-VL-8B-Instruct", "llava:7b", "good.png", "model.gguf"]
-)
+@pytest.mark.parametrize("name", ["Qwen/Qwen3-VL-8B-Instruct", "llava:7b", "good.png"])
 def test_what_is_no_model_is_told_apart_by_every_command(finesight, bad, command, name):
-    (bad / "model.gguf").write_bytes(b"GGUF\x03\0\0\0")
     question = () if command == "doctor" else ("What?",)
     outcome = finesight(command, *question, "--model", name)
     assert outcome.code == 2
     assert f"error: model {name} is " in outcome.err
+    assert "\n  hint: " in outcome.err
+
+
+@pytest.mark.parametrize("command", ["ask", "plan", "doctor"])
+def test_a_cut_gguf_file_is_named_by_every_command(finesight, bad, command):
+    (bad / "model.gguf").write_bytes(b"GGUF\x03\0\0\0")
+    question = () if command == "doctor" else ("What?",)
+    outcome = finesight(command, *question, "--model", "model.gguf")
+    assert outcome.code == 1
+    assert "error: model.gguf is not a complete GGUF file: it has 8 bytes" in outcome.err
     assert "\n  hint: " in outcome.err
 
 

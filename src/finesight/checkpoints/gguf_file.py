@@ -32,8 +32,10 @@ def open_gguf(path: Path) -> GGUFReader:
     try:
         reader = GGUFReader(path)
     except _BROKEN as error:
+        size = path.stat().st_size if path.exists() else 0
         raise WeightsError(
-            f"{path} is not a complete GGUF file: {error}", hint="download it again"
+            f"{path} is not a complete GGUF file: it has {size:,} bytes ({error})",
+            hint="download it again",
         ) from error
     if (find_value(reader, path, "split.count") or 0) > 1:
         raise ConfigError(

@@ -70,7 +70,4 @@ def ask(
         given = options.given(locals())
         parts = options.media_of(context, image, video, pdf, pages)
         conversation = conversation_from(question, parts, given)
-        loaded = ModelChoice(
-            model, device, dtype, weights, draft_tokens, adapters, mmproj, vision_weights
-        )
-        run(loaded, [conversation], given, outputs)
+        run(ModelChoice.of(locals()), [conversation], given, outputs)

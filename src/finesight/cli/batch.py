@@ -76,9 +76,7 @@ def batch(
         check_writable(target, is_folder=False)
         # Both files are checked before the model is opened.
         names = [served_model_name] if served_model_name else [model, Path(model).name]
-        choice = ModelChoice(
-            model, device, dtype, weights, draft_tokens, adapters, mmproj, vision_weights
-        )
+        choice = ModelChoice.of(locals())
         with _checked(source, target, names, choice, retry_errors=retry_errors) as checked:
             opened = _opened(choice, concurrency, deterministic=deterministic)
             counts, seconds = _run(checked, opened)

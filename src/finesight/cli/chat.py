@@ -73,9 +73,7 @@ def chat(
     with reported(debug=debug):
         given = options.given(locals())
         is_interactive = sys.stdin is not None and sys.stdin.isatty()
-        choice = ModelChoice(
-            model, device, dtype, weights, draft_tokens, adapters, mmproj, vision_weights
-        )
+        choice = ModelChoice.of(locals())
         session = Session(choice, given, streams=True)
         talk = Chat(session, is_interactive=is_interactive)
         if is_interactive:

@@ -71,7 +71,5 @@ def locate(
         question = locate_question(phrase, shape, all_=every)
         parts = options.media_of(context, image, pages=pages)
         conversations = [conversation_from(question, [part], given) for part in parts]
-        choice = ModelChoice(
-            model, device, dtype, weights, draft_tokens, adapters, mmproj, vision_weights
-        )
+        choice = ModelChoice.of(locals())
         run(choice, conversations, given, outputs)

@@ -8,10 +8,10 @@ a second, not after the minutes that loading a large model can take.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from finesight.cli.output import check_report, check_writable, print_json
 from finesight.cli.progress import StageProgress
@@ -55,6 +55,12 @@ class ModelChoice:
     adapters: Sequence[str] | None = None
     mmproj: Path | None = None
     vision_weights: str | None = None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> ModelChoice:
+        """The choice of a command, from its local variables."""
+        own = [each.name for each in fields(cls) if each.name in values]
+        return cls(name=values["model"], **{name: values[name] for name in own})
 
 
 @dataclass(frozen=True, slots=True)

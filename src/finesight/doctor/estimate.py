@@ -239,13 +239,14 @@ def _weight_bytes(target: Target, size: int) -> tuple[int, int]:
 
 
 def _packed_bytes(config: TextConfig, weights: Weights) -> tuple[int, int]:
-    """Bytes of the packed matrices of all layers, and of the output head, which has at least 8 bits."""
+    """Bytes of the packed matrices of all layers, and of the output head; it, keys and values have at least 8 bits."""
     width, inner = config.hidden_size, config.intermediate_size
     keys = config.num_key_value_heads * config.head_dim
-    shapes = [(width, width)] * 2 + [(keys, width)] * 2 + [(inner, width)] * 2 + [(width, inner)]
+    shapes = [(width, width)] * 2 + [(inner, width)] * 2 + [(width, inner)]
+    exact: Format = "int8" if weights == "int4" else weights  # of what 4 bits would cost too much
     layer = sum(_matrix_bytes(rows, columns, weights) for rows, columns in shapes)
-    head_format: Format = "int8" if weights == "int4" else weights
-    head = _matrix_bytes(config.vocab_size, width, head_format)
+    layer += 2 * _matrix_bytes(keys, width, exact)
+    head = _matrix_bytes(config.vocab_size, width, exact)
     return config.num_hidden_layers * layer, head
 
 

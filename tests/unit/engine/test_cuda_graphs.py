@@ -13,6 +13,7 @@ from finesight.engine.cuda_graphs import StepGraphs, can_capture, graph_sizes
 from finesight.engine.engine import Engine
 from finesight.engine.options import EngineOptions
 from finesight.engine.request import Request
+from finesight.model.adapters import Adapters
 from finesight.model.fused_gpu import GpuDecoder
 from finesight.model.lora import add_lora
 from finesight.model.weights import load_model
@@ -144,10 +145,9 @@ def test_preempted_and_deterministic_engines(network, processor, requests, captu
 
 def test_no_sequence_gets_the_block_of_the_padding(network, processor, captured):
     options = EngineOptions(max_sequences=3, kv_cache_gb=1.5e-4)
-    core = core_module.Core(network, options, lambda *told: None)
-    plain = core_module.Core(
-        network, EngineOptions(kv_cache_gb=1.5e-4, cuda_graphs=False), lambda *told: None
-    )
+    core = core_module.Core(network, options, lambda *told: None, Adapters(network))
+    eager = EngineOptions(kv_cache_gb=1.5e-4, cuda_graphs=False)
+    plain = core_module.Core(network, eager, lambda *told: None, Adapters(network))
     assert core.pool.num_blocks == plain.pool.num_blocks
     assert core._runner._kv.num_blocks == core.pool.num_blocks + 1
     assert plain._runner._kv.num_blocks == plain.pool.num_blocks
@@ -239,7 +239,7 @@ def test_which_engines_capture(network):
 
 @torch.inference_mode()
 def test_a_step_of_too_many_rows_has_no_graph(network, processor, requests):
-    core = core_module.Core(network, EngineOptions(), lambda *told: None)
+    core = core_module.Core(network, EngineOptions(), lambda *told: None, Adapters(network))
     graphs = StepGraphs(network, core._runner._kv, 2, FakeCapture())
     assert graphs._graph(3) is None
     assert graphs._graph(2) is not None

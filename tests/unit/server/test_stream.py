@@ -85,7 +85,8 @@ def test_an_error_in_the_middle_is_an_event_and_then_the_stream_ends(is_lines):
 
     sent = asyncio.run(stream_of(events(), is_lines=is_lines))
     lines = body_of(sent).replace("data: ", "").split()
-    assert '"message": "too slow' in body_of(sent)
+    expected = '{"error": "too slow' if is_lines else '"message": "too slow'
+    assert expected in body_of(sent)
     assert (lines[-1] == DONE) is not is_lines
     assert not sent[-1]["more_body"]
 

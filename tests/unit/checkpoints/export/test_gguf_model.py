@@ -101,7 +101,7 @@ def test_our_reader_reads_the_language_model(tiny_model_folder, tmp_path, monkey
     written(
         tiny_model_folder, tmp_path, "bf16", plain_model(tiny_model_folder, dtype=torch.bfloat16)
     )
-    monkeypatch.setattr(reader, "ARCHITECTURES", ("qwen2vl",))
+    monkeypatch.setattr(reader.GgufDecoder, "architectures", ("qwen2vl",))
     found = reader.GgufDecoder(tmp_path / "m.gguf")
     model = load_model(tiny_model_folder)
     ours = model.config.text
