@@ -14,9 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import openai
 import pytest
+import websockets.sync.client
 
 from finesight.engine.request import Request
 from finesight.server import chat as chat_endpoint
+from tests.support.live_frames import jpeg, message
 from tests.support.serving import (
     chat,
     data_address,
@@ -443,3 +445,42 @@ def test_kill_gives_clients_an_error_and_the_request_can_be_repeated(tmp_path):
                 whole.result(60)
     with program(port=port) as server, server.client() as client:
         assert client.chat.completions.create(**body).choices[0].message.content == expected
+
+
+def test_while_the_server_stops_others_are_told_so():
+    with program("--drain-seconds", 30) as server, server.client() as client:
+        stream = client.chat.completions.create(**long_call(max_tokens=400, stream=True))
+        next(stream)
+        server.process.send_signal(signal.SIGTERM)
+        status = 200
+        while status == 200:
+            status = httpx.get(f"{server.url}/health").status_code
+        answer = httpx.post(f"{server.url}{CHAT}", json=chat("Hello"))
+        assert (status, answer.status_code) == (503, 503)
+        assert answer.json()["error"]["code"] == "stopping"
+        assert list(stream)[-1].choices[0].finish_reason in ("length", "stop")
+        assert server.process.wait(60) == 0
+
+
+def test_a_live_question_is_answered_while_the_server_stops():
+    ask = {
+        "type": "ask",
+        "text": "What?",
+        "max_tokens": 400,
+        "structured_outputs": {"regex": "[a-z]{20000}"},
+    }
+    with program("--drain-seconds", 30) as server:
+        address = server.url.replace("http://", "ws://") + "/v1/live"
+        with websockets.sync.client.connect(address) as socket:
+            socket.send(json.dumps({"type": "start", "max_pixels": 28 * 28 * 12}))
+            socket.send(message(0.0, jpeg(0)))
+            socket.send(json.dumps(ask))
+            kind = ""
+            while kind != "delta":
+                kind = json.loads(socket.recv(timeout=60))["type"]
+            server.process.send_signal(signal.SIGTERM)
+            while kind == "delta":
+                received = json.loads(socket.recv(timeout=60))
+                kind = received["type"]
+        assert (kind, received["finish_reason"]) == ("answer", "length")
+        assert server.process.wait(60) == 0

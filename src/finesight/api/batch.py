@@ -175,7 +175,7 @@ class Batch:
         for start, end, found in self._output.finished():
             wanted = self._pending.get(found.id)
             if found.failed and (retry_errors or wanted != found.request):
-                dropped += 1
+                dropped += wanted is not None  # else the input has it no more
                 continue
             self._check(found, wanted)
             del self._pending[found.id]

@@ -146,6 +146,8 @@ def _named(name: str, hub: Hub | None, mmproj: str | Path | None, *, needs_weigh
             return assembled_gguf(source)
         if wanted != name:
             raise ollama.not_found(wanted)
+    if name.lower().endswith(".gguf"):
+        raise MissingWeights(f"there is no file {name!r}", hint="check the path")
     mistake = name_mistake(name)
     if mistake is not None:
         raise mistake

@@ -15,7 +15,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -109,11 +109,7 @@ def find_mmproj(model: Path) -> Path:
         MissingWeights: there is none.
         ConfigError: there are several.
     """
-    found = sorted(
-        path
-        for path in model.parent.glob("*.gguf")
-        if "mmproj" in path.name.lower() and path.name != model.name
-    )
+    found = _towers_beside(model)
     if len(found) == 1:
         return found[0]
     if found:
@@ -124,6 +120,14 @@ def find_mmproj(model: Path) -> Path:
     raise MissingWeights(
         f"{model} is the language model alone; its vision tower is in a second file, mmproj-....gguf",
         hint="download it into the same folder, or give it as --mmproj (in Python mmproj=)",
+    )
+
+
+def _towers_beside(model: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in model.parent.glob("*.gguf")
+        if "mmproj" in path.name.lower() and path.name != model.name
     )
 
 
@@ -140,6 +144,8 @@ def assembled_gguf(source: GgufSource, *, cache: Path | None = None) -> Path:
     """
     parent = (cache or user_cache_path("finesight")) / "gguf"
     label = re.sub(r"[^\w.-]+", "-", Path(source.label).name.removesuffix(".gguf"))
+    if source.mmproj is None and len(beside := _towers_beside(source.model)) == 1:
+        source = replace(source, mmproj=beside[0])  # the folder is made of it, too
     folder = parent / f"{label[:40]}-{_fingerprint(source)}"
     return cached_folder(folder, partial(_assemble, source, folder))
 

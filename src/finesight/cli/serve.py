@@ -17,6 +17,7 @@ import typer
 from finesight.cli import options
 from finesight.cli.errors import reported
 from finesight.cli.progress import StageProgress
+from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -33,7 +34,7 @@ Models = Annotated[
     list[str] | None,
     typer.Option(
         "--model",
-        help="Model: small, tiny, a folder, a GGUF file, Ollama's qwen2.5vl:7b, or a published name; NAME=MODEL gives"
+        help="Model: tiny, a folder, a GGUF file, Ollama's qwen2.5vl:7b, or a published name; NAME=MODEL gives"
         " it another name. Repeatable: the first is loaded at once, others at their first use.",
         metavar="MODEL",
         show_default=options.DEFAULT_MODEL,
@@ -229,6 +230,8 @@ def _offer(
 
     shown, equals, source = name.partition("=")
     source = source if equals else name
+    if equals and not shown.strip():
+        raise ConfigError(f"--model {name} has no name before =", hint="give NAME=MODEL")
     folder = find_checkpoint(source)
     device, dtype, weights = choice
 

@@ -4,7 +4,7 @@
 Requests are encoded on the caller's thread and computed on one engine thread, which starts with the first request. Any
 thread may submit. Each request has its own sampling, and ends with its reply or its own error.
 
-By default one request is answered at a time, so that an answer does not depend on others. With more, sums are rounded
+By default one request is answered at a time. With more, and where the start of a prompt is in the cache, sums are rounded
 differently, so that nearly equal logits may swap their order; `EngineOptions.deterministic` excludes that.
 """
 

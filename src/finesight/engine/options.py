@@ -55,7 +55,7 @@ class EngineOptions:
         cuda_graphs: whether decoding steps on CUDA are captured as CUDA graphs; needs `kernels`.
         deterministic: whether a request has the same bits whatever runs beside it: sequences share no forward pass.
         draft_tokens: most tokens per step that are guessed from the prompt and checked by the model (prompt lookup);
-            0 guesses none. The answer is the same.
+            0 guesses none. The answer is the same, but for rounding in bfloat16.
     """
 
     max_sequences: int = 1

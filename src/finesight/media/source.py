@@ -32,6 +32,9 @@ from finesight.media.fetch import FetchPolicy, address_name, fetch_bytes, fetch_
 if TYPE_CHECKING:
     from finesight.conversation import MediaSource
 
+UNKNOWN_KIND = "file that starts with"
+"""Beginning of `kind_of` for a file of an unknown kind."""
+
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _LONGEST_NAME = 160
 
@@ -118,7 +121,7 @@ def kind_of(head: bytes) -> str:
             return kind
     if len(head) >= 8 and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
         return "text file"
-    return f"file that starts with {head[:8].hex(' ')}"
+    return f"{UNKNOWN_KIND} {head[:8].hex(' ')}"
 
 
 def how_to_give(kind: str) -> str:

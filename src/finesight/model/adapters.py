@@ -86,6 +86,8 @@ class Adapters:
         for each in adapters:
             weight = next(model.parameters())
             self._known[each.name] = each.to(weight.device, weight.dtype)
+        if adapters:
+            model.model.is_adapted = self._is_applied
         for layer in {layer for each in adapters for layer in each.matrices}:
             model.get_submodule(layer).register_forward_hook(partial(self._changed, layer))
 
@@ -122,16 +124,14 @@ class Adapters:
             else (each, None)
             for each in chosen
         ]
-        decoder = self._model.model
-        fused, decoder.fused = (
-            decoder.fused,
-            None,
-        )  # it reads the weights without calling the layers
         try:
             yield
         finally:
-            self._running.rows = ()
-            decoder.fused = fused
+            self._running.rows = []
+
+    def _is_applied(self) -> bool:
+        """Whether the running pass of this thread has rows with an adapter."""
+        return bool(getattr(self._running, "rows", ()))
 
     def _changed(
         self, layer: str, module: nn.Module, given: tuple[Tensor, ...], out: Tensor

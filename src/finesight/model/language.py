@@ -8,6 +8,7 @@ Source: Qwen2.5-VL report (arXiv 2502.13923), section 2.1; parity: tests/parity/
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -95,6 +96,7 @@ class TextDecoder(nn.Module):
 
     Attributes:
         fused: runs all layers for steps that it fits, by kernels; see `model.fused`.
+        is_adapted: whether the running pass has LoRA adapters, for which the layers have to be called.
         quantised_as: format of weights that `model.quantised_gpu` has rounded.
     """
 
@@ -102,6 +104,7 @@ class TextDecoder(nn.Module):
         super().__init__()
         self.config = config
         self.fused: FusedDecoder | GpuDecoder | None = None
+        self.is_adapted: Callable[[], bool] = _never
         self.quantised_as: str | None = None
         self.gradient_checkpointing = False
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
@@ -129,11 +132,16 @@ class TextDecoder(nn.Module):
             `[T, D]`, normalised.
         """
         rotary = text_rotary(position_ids, self.config)
-        if self.fused is not None and kv is not None and self.fused.fits(states, plan, kv):
-            return self.fused(states, rotary, plan, kv)
+        fused = None if kv is None or self.is_adapted() else self.fused
+        if fused is not None and kv is not None and fused.fits(states, plan, kv):
+            return fused(states, rotary, plan, kv)
         for layer in self.layers:
             if self.gradient_checkpointing and torch.is_grad_enabled():
                 states = checkpoint(layer, states, rotary, plan, kv, use_reentrant=False)
             else:
                 states = layer(states, rotary, plan, kv)
         return self.norm(states)  # type: ignore[no-any-return]  # nn.Module call
+
+
+def _never() -> bool:
+    return False

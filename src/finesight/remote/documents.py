@@ -23,7 +23,7 @@ from finesight.inputs import shown
 from finesight.media.image import num_pages as pages_of_picture
 from finesight.media.pages import page_numbers
 from finesight.media.pdf import num_pages
-from finesight.media.source import kind_of, localize
+from finesight.media.source import UNKNOWN_KIND, kind_of, localize
 
 OpenFile = Callable[[str], bytes | Path]
 """Gives the file at an address or a path, or refuses it with a `FinesightError`."""
@@ -138,7 +138,7 @@ def _shown(
             return [{"type": "image", "image": data, **options}]
         numbers = page_numbers(pages, pages_of_picture(data))
         return [{"type": "image", "image": data, "page": page, **options} for page in numbers]
-    text = _text_of(data) if kind == "text file" else None
+    text = _text_of(data) if kind == "text file" or kind.startswith(UNKNOWN_KIND) else None
     if text is None:
         raise ConfigError(
             f"the file {shown(filename or 'without a name')} is a {kind}",
@@ -152,6 +152,7 @@ def _shown(
 def _text_of(data: bytes | Path) -> str | None:
     raw = data if isinstance(data, bytes) else data.read_bytes()
     try:
-        return raw.decode()
+        text = raw.decode()
     except UnicodeDecodeError:
         return None
+    return text if all(letter.isprintable() or letter.isspace() for letter in text) else None

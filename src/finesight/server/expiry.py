@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 
-from finesight.server.models import Offer, unload
+from finesight.server.models import Offer, close, taken
 
 _BUSY_SECONDS = 1.0
 """How often it is looked whether a model that is used has become free."""
@@ -41,4 +41,6 @@ async def _expire(offer: Offer, seconds: float) -> None:
         await asyncio.sleep(_BUSY_SECONDS if offer.num_users else seconds_left(offer))
     async with offer.lock:
         if not offer.num_users:  # a request waits for the lock once it is counted
-            await asyncio.to_thread(unload, offer)
+            held = taken(offer)
+            offer.keep_seconds, offer.expiry = math.inf, None  # of a later load
+            await asyncio.to_thread(close, held)

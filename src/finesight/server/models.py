@@ -143,7 +143,8 @@ class Models:
         while 0 < (free := self._free_bytes()) < needed:  # 0 is unknown
             idle = [each for each in self.offers.values() if each.loaded and not each.num_users]
             if idle:
-                await asyncio.to_thread(unload, min(idle, key=lambda each: each.used_at))
+                # Taken here, on the event loop: a request that comes meanwhile loads it again.
+                await asyncio.to_thread(close, taken(min(idle, key=lambda each: each.used_at)))
                 continue
             busy = [each.name for each in self.offers.values() if each.loaded]
             raise HttpError(
@@ -161,7 +162,7 @@ class Models:
     def close(self) -> None:
         """Unload all models; unfinished requests end with an error."""
         for offer in self.offers.values():
-            unload(offer)
+            close(taken(offer))
 
 
 def adapter_offers(base: Offer, names: Iterable[str]) -> list[Offer]:
@@ -170,10 +171,15 @@ def adapter_offers(base: Offer, names: Iterable[str]) -> list[Offer]:
     return [Offer(name, base.load, num_bytes=0, details=dict(details), base=base) for name in names]
 
 
-def unload(offer: Offer) -> None:
-    """Drop a model and free its memory; waits until its engine has ended its step."""
-    if offer.loaded is not None:
-        served, offer.loaded = offer.loaded, None
-        served.engine.close()
-        del served
+def taken(offer: Offer) -> list[Served]:
+    """What is loaded of a model, in a list, which `close` empties; the model is then not loaded any more."""
+    held = [] if offer.loaded is None else [offer.loaded]
+    offer.loaded = None
+    return held
+
+
+def close(held: list[Served]) -> None:
+    """Close the engine of what was taken, after its step, and free its memory."""
+    while held:
+        held.pop().engine.close()
         gc.collect()

@@ -106,7 +106,7 @@ async def _model(stack: AsyncExitStack, models: Models, body: Any) -> Served:
     seconds = keep_seconds(body)
     offer = models.offer(local_name(models, model_of(body)))
     if seconds is not None:
-        stack.callback(unload_after, offer, seconds)
+        stack.callback(unload_after, offer.base or offer, seconds)
     return await stack.enter_async_context(models.use(offer.name))
 
 
@@ -116,7 +116,8 @@ async def _answer(request: Request, read: _Read, *, is_chat: bool) -> Response:
         name = model_of(body) or next(iter(state.models.offers))
         writer = OllamaWriter(model=name, response_id=identity, is_chat=is_chat)
         if is_load_only(body) and keep_seconds(body) == 0:
-            unload_after(state.models.offer(local_name(state.models, model_of(body))), 0)
+            offer = state.models.offer(local_name(state.models, model_of(body)))
+            unload_after(offer.base or offer, 0)
             return JSONResponse(writer.loaded(is_unloaded=True))
         served = await _model(stack, state.models, body)
         loaded = time.monotonic_ns()

@@ -89,12 +89,12 @@ async def show(request: Request) -> Response:
         if not isinstance(name, str):
             raise ConfigError(f"model is {shown(name)}", hint="give the name of a model")
         offer = state.models.offer(local_name(state.models, name))
-    served = offer.loaded
+    served = (offer.base or offer).loaded
     license_text = offer.details.get("license")
     return JSONResponse(
         {
             "modified_at": timestamp(offer.created),
-            "details": _details(served),
+            "details": _details(offer),
             "model_info": _info(served),
             "capabilities": list(_CAPABILITIES),
             **({} if served is None else {"parameters": _parameters(served)}),
@@ -112,11 +112,12 @@ def _entry(offer: Offer) -> dict[str, Any]:
         "size": offer.num_bytes,
         # Clients show it and compare it; it says which model of this server it is, not what its files contain.
         "digest": hashlib.sha256(f"{offer.name} {offer.num_bytes}".encode()).hexdigest(),
-        "details": _details(offer.loaded),
+        "details": _details(offer),
     }
 
 
-def _details(served: Served | None) -> dict[str, Any]:
+def _details(offer: Offer) -> dict[str, Any]:
+    served = (offer.base or offer).loaded
     size, kind = "", ""
     if served is not None:
         model = served.engine.model
@@ -124,7 +125,7 @@ def _details(served: Served | None) -> dict[str, Any]:
         size = "" if packed else _rounded(model.num_parameters())  # packed weights are not counted
         kind = packed or str(model.dtype).removeprefix("torch.")
     return {
-        "parent_model": "",
+        "parent_model": "" if offer.base is None else offer.base.name,
         "format": "safetensors",
         "family": _FAMILY,
         "families": [_FAMILY],

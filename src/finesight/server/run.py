@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
@@ -23,6 +24,7 @@ from finesight.server.state import ServerState
 
 _END_SECONDS = 5.0
 """Time in which the last responses are written after all answers were stopped."""
+_LOOK_SECONDS = 0.05
 _HEADER_SECONDS = 30
 """Time in which the header of a request must arrive; also after the request before it."""
 _BACKLOG = 2048
@@ -63,12 +65,12 @@ def serve(
         ws="websockets-sansio",
         ws_max_size=live.MOST_MESSAGE_BYTES,
         timeout_keep_alive=_HEADER_SECONDS,
-        timeout_graceful_shutdown=int(settings.drain_seconds + _END_SECONDS),
+        timeout_graceful_shutdown=int(_END_SECONDS),
     )
     shown = f"[{host}]" if ":" in host else host
-    on_ready(f"http://{shown}:{listener.getsockname()[1]}")
+    url = f"http://{shown}:{listener.getsockname()[1]}"
     state: ServerState = app.state.finesight
-    server = _Server(config, state)
+    server = _Server(config, state, partial(on_ready, url))
     try:
         server.run(sockets=[listener])
     finally:
@@ -128,22 +130,35 @@ class _Protocol(H11Protocol):
 class _Server(uvicorn.Server):
     """A server that stops answers which take longer than it waits."""
 
-    def __init__(self, config: uvicorn.Config, state: ServerState) -> None:
+    def __init__(
+        self, config: uvicorn.Config, state: ServerState, on_ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self._state = state
+        self._state, self._on_ready = state, on_ready
         self.exit_timer = threading.Timer(
             state.settings.drain_seconds + 2 * _END_SECONDS, os._exit, [1]
         )
         self.exit_timer.daemon = True
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the port; a signal that comes after `on_ready` ends the server in order."""
+        await super().startup(sockets)
+        self._on_ready()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let no request in, wait for those that are answered, then end."""
+        """Let no request in, wait for those that are answered, then end.
+
+        While some are answered, the port stays open: others learn that the server stops, and live video ends with
+        an answer or an error.
+        """
         self._state.drain()
         self.exit_timer.start()
         timer = asyncio.get_running_loop().call_later(
             self._state.settings.drain_seconds, self._state.stop_answers
         )
         try:
+            while self._state.gate.num_active and not self.force_exit:
+                await asyncio.sleep(_LOOK_SECONDS)
             await super().shutdown(sockets)
         finally:
             timer.cancel()

@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from finesight.errors import ConfigError
+
+_HOST = re.compile(r"\.?[^\s/:*?#@.]+(\.[^\s/:*?#@.]+)*\.?|[\da-fA-F:]+")
+"""A name or an address of a host, without scheme, port and path."""
+_ORIGIN = re.compile(r"https?://[^\s/?#@]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,17 @@ class ServerSettings:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ConfigError(f"{name} is {value}; it must be a number above 0")
+        for host in self.hosts:
+            if host != "*" and not _HOST.fullmatch(host):
+                raise ConfigError(
+                    f"{host!r} is no host",
+                    hint="give a name such as example.com, .example.com or *",
+                )
+        for origin in self.origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ConfigError(
+                    f"{origin!r} is no origin", hint="give one such as https://app.example.com"
+                )
         for folder in self.folders:
             if not folder.is_dir():
                 raise ConfigError(f"{folder} is not a folder", hint="files are read from folders")

@@ -12,6 +12,7 @@ from fastapi.requests import HTTPConnection
 
 from finesight.conversation import Conversation, Sampling
 from finesight.engine import request as engine_request
+from finesight.errors import ConfigError
 from finesight.server.answering import Answers
 from finesight.server.gate import Gate
 from finesight.server.media import MediaAccess, fetch_policy, is_fetched
@@ -64,7 +65,16 @@ class ServerState:
     def answers(
         self, served: Served, conversation: Conversation, samplings: Sequence[Sampling]
     ) -> Answers:
-        """The answers to a conversation, one for each sampling; `forget` ends them."""
+        """The answers to a conversation, one for each sampling; `forget` ends them.
+
+        Raises:
+            ConfigError: there are more samplings than this server answers at all.
+        """
+        if len(samplings) > self.settings.max_requests:
+            raise ConfigError(
+                f"n is {len(samplings)}; this server answers at most {self.settings.max_requests} at a time",
+                hint="lower n",
+            )
         requests = [
             engine_request.Request(
                 conversation=conversation,

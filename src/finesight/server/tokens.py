@@ -67,6 +67,8 @@ async def tokenize(request: Request) -> Response:
 
 def _ids(body: Any, served: Served, state: ServerState) -> list[int]:
     given = body if isinstance(body, dict) else {}
+    if given.get("messages") is not None and given.get("prompt") is not None:
+        raise ConfigError("prompt and messages are given", hint="give one of them")
     if "messages" in given:
         conversation = read_chat(body, served, state).conversation
         ids: list[int] = served.engine.processor.encode(conversation).input_ids.tolist()

@@ -271,3 +271,16 @@ def test_a_process_killed_while_it_writes_leaves_nothing_that_is_used(tiny_model
     assert [path.name for path in (tmp_path / "cache/gguf").glob("*") if path.is_dir()] == [
         folder.name
     ]
+
+
+def test_another_tower_beside_the_model_is_another_folder(tiny_model_folder, tmp_path):
+    write_llama_cpp(tiny_model_folder, tmp_path / "m.gguf", tmp_path / "mmproj-m.gguf")
+    beside = source(tmp_path, mmproj=None)
+    first = assembled(beside)
+    assert assembled_gguf(source(tmp_path), cache=tmp_path / "cache") == first
+    content = (tmp_path / "mmproj-m.gguf").read_bytes()
+    (tmp_path / "mmproj-m.gguf").write_bytes(content[:-4] + b"\0\0\0\0")
+    assert assembled(beside) != first
+    (tmp_path / "mmproj-2.gguf").write_bytes(content)
+    with pytest.raises(ConfigError, match="2 vision towers beside"):
+        assembled_gguf(beside, cache=tmp_path / "cache")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 from PIL import Image
@@ -204,3 +206,17 @@ def test_an_adapter_of_another_base(base, folders, tmp_path):
         load_adapters({"one": folders["one"]}, other)
     with pytest.raises(ConfigError, match="has the name of the model, one"):
         load_adapters({"one": folders["one"]}, base, model_name="one")
+
+
+def test_a_pass_with_an_adapter_does_not_change_those_of_other_threads(base, folders):
+    engine = engine_of(base, folders)
+    decoder = engine.model.model
+    decoder.fused = fused = object()
+    seen = []
+    with engine.adapters.applied([("one", 3)]):
+        thread = threading.Thread(target=lambda: seen.append((decoder.is_adapted(), decoder.fused)))
+        thread.start()
+        thread.join()
+        assert (decoder.is_adapted(), decoder.fused) == (True, fused)
+    assert (decoder.is_adapted(), decoder.fused) == (False, fused)
+    assert seen == [(False, fused)]

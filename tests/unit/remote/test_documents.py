@@ -62,6 +62,18 @@ def test_a_picture_and_a_text_are_shown_as_such():
     assert shown({"type": "file", "file": {"file_data": HELLO}}) == [TextPart("Hello, page")]
 
 
+@pytest.mark.parametrize("text", ["a", "hello", "Grüße", "漢字\n", "1,2\t3\r\n"])
+def test_a_short_text_is_a_text(text):
+    data = base64.b64encode(text.encode()).decode()
+    assert shown({"type": "input_file", "file_data": data}) == [TextPart(text)]
+
+
+@pytest.mark.parametrize("data", [b"\0\1\2\3", b"a\0b", b"\xff\xfe" * 8])
+def test_bytes_that_are_no_text_are_refused(data):
+    with pytest.raises(ConfigError, match="file that starts with"):
+        shown({"type": "input_file", "file_data": base64.b64encode(data).decode()})
+
+
 def test_an_address_is_opened_by_the_caller(tmp_path):
     path = tmp_path / "a.pdf"
     path.write_bytes(PDF)

@@ -91,3 +91,18 @@ def test_the_time_counts_from_the_last_use():
     assert seconds_left(offer) == 30
     offer.keep_seconds = math.inf
     assert seconds_left(offer) == math.inf
+
+
+def test_a_model_that_is_loaded_again_stays():
+    async def work():
+        offer, _ = offered()
+        models = Models([offer])
+        async with models.use("m"):
+            pass
+        unload_after(offer, 0)
+        await ended(offer)
+        async with models.use("m"):
+            pass
+        assert (seconds_left(offer), offer.expiry) == (math.inf, None)
+
+    run(work)

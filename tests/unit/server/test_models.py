@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -209,3 +210,27 @@ def test_models_are_closed_with_the_server():
     models.close()
     assert memory.closed == ["a"]
     assert models.loaded() == []
+
+
+def test_a_model_that_is_unloaded_is_not_given_to_a_request_that_comes_meanwhile():
+    """Its engine is closed on a thread, which may begin late."""
+    memory = Memory(5 * GB)
+    models = memory.models(memory.offer("a"), memory.offer("b"))
+    gate = threading.Event()
+
+    async def run():
+        await use(models, "a")
+        loop = asyncio.get_running_loop()
+        executor = ThreadPoolExecutor(1)
+        loop.set_default_executor(executor)
+        blocked = loop.run_in_executor(None, gate.wait)
+        second = asyncio.create_task(use(models, "b"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert models.offers["a"].loaded is None
+        gate.set()
+        await blocked
+        assert await second == "b"
+
+    asyncio.run(run())
+    assert memory.closed == ["a"]

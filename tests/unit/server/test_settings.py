@@ -32,3 +32,25 @@ def test_a_folder_has_to_be_there(tmp_path):
     ServerSettings(folders=(tmp_path,)).check()
     with pytest.raises(ConfigError, match="absent is not a folder"):
         ServerSettings(folders=(tmp_path, tmp_path / "absent")).check()
+
+
+@pytest.mark.parametrize(
+    "host", ["example.com", ".example.com", "*", "10.0.0.1", "::1", "localhost"]
+)
+def test_hosts_that_can_be_fetched_from(host):
+    ServerSettings(hosts=(host,)).check()
+
+
+@pytest.mark.parametrize(
+    "host", ["", "http://example.com", "*.example.com", "example.com/path", "example.com:80", "a b"]
+)
+def test_a_host_that_could_match_nothing_is_an_error(host):
+    with pytest.raises(ConfigError, match="is no host"):
+        ServerSettings(hosts=(host,)).check()
+
+
+def test_an_origin_has_a_scheme():
+    ServerSettings(origins=("https://app.example.com", "http://localhost:3000")).check()
+    for origin in ("app.example.com", "https://app.example.com/page", ""):
+        with pytest.raises(ConfigError, match="is no origin"):
+            ServerSettings(origins=(origin,)).check()
