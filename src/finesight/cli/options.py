@@ -120,7 +120,8 @@ DraftTokens = Annotated[
     typer.Option(
         min=0,
         metavar="N",
-        help="Guess up to N tokens a step from the prompt and check them; the answer is the same, but for rounding in bfloat16. 0 guesses none.",
+        help="Guess up to N tokens a step from the prompt and check them; the answer is the same, but for rounding in"
+        " bfloat16. 0 guesses none.",
     ),
 ]
 IMAGE = typer.Option(

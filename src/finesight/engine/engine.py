@@ -4,8 +4,8 @@
 Requests are encoded on the caller's thread and computed on one engine thread, which starts with the first request. Any
 thread may submit. Each request has its own sampling, and ends with its reply or its own error.
 
-By default one request is answered at a time. With more, and where the start of a prompt is in the cache, sums are rounded
-differently, so that nearly equal logits may swap their order; `EngineOptions.deterministic` excludes that.
+By default one request is answered at a time. With more, and where the start of a prompt is in the cache, sums are
+rounded differently, so that nearly equal logits may swap their order; `EngineOptions.deterministic` excludes that.
 """
 
 from __future__ import annotations
