@@ -71,6 +71,18 @@ class _Running(threading.local):
     total: int | None = None
 
 
+class _Running(threading.local):
+    """The running pass of a thread.
+
+    Attributes:
+        rows: its adapters, each with the indices of its rows; None for all rows.
+        total: number of its rows if it has several adapters.
+    """
+
+    rows: Sequence[tuple[Adapter, Tensor | None]] = ()
+    total: int | None = None
+
+
 class Adapters:
     """The adapters of one network, and which rows of the running pass they change.
 
@@ -127,11 +139,11 @@ class Adapters:
         try:
             yield
         finally:
-            self._running.rows = []
+            self._running.rows = ()
 
     def _is_applied(self) -> bool:
         """Whether the running pass of this thread has rows with an adapter."""
-        return bool(getattr(self._running, "rows", ()))
+        return bool(self._running.rows)
 
     def _changed(
         self, layer: str, module: nn.Module, given: tuple[Tensor, ...], out: Tensor
