@@ -71,18 +71,6 @@ class _Running(threading.local):
     total: int | None = None
 
 
-class _Running(threading.local):
-    """The running pass of a thread.
-
-    Attributes:
-        rows: its adapters, each with the indices of its rows; None for all rows.
-        total: number of its rows if it has several adapters.
-    """
-
-    rows: Sequence[tuple[Adapter, Tensor | None]] = ()
-    total: int | None = None
-
-
 class Adapters:
     """The adapters of one network, and which rows of the running pass they change.
 
