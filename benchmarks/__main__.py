@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,6 +40,7 @@ BENCHES = {
     "hour": "peak memory of a question about an hour of 1080p video, 768 frames; 5 minutes",
     "rounding": "what int8 and int4 change in answers to 200 real questions; needs FINESIGHT_REAL_DATA; 3 minutes",
     "boxes": "by how many pixels boxes move with rounded weights; 2 minutes",
+    "servers": "64 clients against llama-server and transformers serve; needs --llama-server; 5 minutes",
     "speed": "vision, prefill and decoding of the 3B shape against transformers; needs 17 GB of memory",
 }
 
@@ -47,7 +48,7 @@ ON_ANY_DEVICE = ("windows", "speed")
 """Benchmarks of the network alone; the others measure the host."""
 
 
-ON_REQUEST = ("llama", "long_context", "rounding")
+ON_REQUEST = ("llama", "servers", "long_context", "rounding")
 """Benchmarks that run only when they are named, because they need another program, data of yours, or hours."""
 
 
@@ -79,6 +80,12 @@ def bench(
             metavar="FILE",
         ),
     ] = None,
+    llama_server: Annotated[
+        Path | None,
+        typer.Option(
+            help="llama.cpp's program of this name, for the benchmark servers.", metavar="FILE"
+        ),
+    ] = None,
     device: Annotated[
         str, typer.Option(help=f"Torch device of the benchmarks {' and '.join(ON_ANY_DEVICE)}.")
     ] = "cpu",
@@ -103,7 +110,12 @@ def bench(
             )
         _check_device(device)
         found: list[Comparison] = []
-        for comparison in _run(chosen, shorten, device, llama_bench):
+        if "servers" in chosen and llama_server is None:
+            raise ConfigError(
+                "benchmark 'servers' needs llama.cpp", hint="give --llama-server its llama-server"
+            )
+        programs = {"llama-bench": llama_bench, "llama-server": llama_server}
+        for comparison in _run(chosen, shorten, device, programs):
             found.append(comparison)
             typer.echo(_line(comparison), err=as_json)
         if as_json:
@@ -133,7 +145,7 @@ def _check_device(device: str) -> None:
 
 
 def _run(
-    names: list[str], shorten: int, device: str, llama_bench: Path | None
+    names: list[str], shorten: int, device: str, programs: Mapping[str, Path | None]
 ) -> Iterator[Comparison]:
     from benchmarks import (
         engine,
@@ -147,6 +159,7 @@ def _run(
         prompt,
         rounding,
         sampling,
+        servers,
         start,
     )
 
@@ -164,15 +177,18 @@ def _run(
         "load": lambda: network.bench_load(blocks=blocks, layers=layers),
         "kernels": lambda: kernels.bench_kernels(layers=min(layers, 9)),
         "llama": lambda: llama_cpp.compare_with_llama_cpp(
-            llama_bench or Path(), layers=min(layers, 9), threads=_torch_threads()
+            programs["llama-bench"] or Path(), layers=min(layers, 9), threads=_torch_threads()
         ),
         "long_context": lambda: long_context.bench_long_context(shorten=shorten),
         "vision": lambda: prompt.bench_vision(blocks=min(blocks, 8)),
-        "prefill": lambda: prompt.bench_prefill(layers=min(layers, 6), program=llama_bench),
+        "prefill": lambda: prompt.bench_prefill(
+            layers=min(layers, 6), program=programs["llama-bench"]
+        ),
         "packed": lambda: packed_start.bench_packed_start(layers=layers, blocks=blocks),
         "hour": media.bench_hour,
         "rounding": rounding.bench_rounding,
         "boxes": rounding.bench_boxes,
+        "servers": lambda: servers.compare_servers(programs["llama-server"] or Path()),
         "speed": lambda: network.compare_with_transformers(
             blocks=blocks, layers=layers, device=device
         ),

@@ -253,6 +253,7 @@ def test_names_are_listed_and_unknown_ones_refused(capsys):
         "hour",
         "rounding",
         "boxes",
+        "servers",
         "speed",
     ]
     assert main(["sped"]) == 2
