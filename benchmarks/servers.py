@@ -91,16 +91,13 @@ def compare_servers(llama_server: Path, *, rounds: int = 2) -> Iterator[Comparis
     with tempfile.TemporaryDirectory(prefix="finesight-bench-") as place:
         ours, llama, transformers = _peers(Path(place), llama_server)
         for theirs, messages, bar in ((llama, mixed, 1.5), (transformers, plain, 3.0)):
-            best: dict[str, Load] = {}
-            for _ in range(rounds):
-                for peer in (ours, theirs):
-                    load = _measured(peer, messages)
-                    if (
-                        peer.name not in best
-                        or load.requests_per_second > best[peer.name].requests_per_second
-                    ):
-                        best[peer.name] = load
-            yield _compared(best[ours.name], best[theirs.name], theirs.name, bar)
+            loads = [[_measured(each, messages) for each in (ours, theirs)] for _ in range(rounds)]
+            first, second = (max(each, key=_speed) for each in zip(*loads, strict=True))
+            yield _compared(first, second, theirs.name, bar)
+
+
+def _speed(load: Load) -> float:
+    return load.requests_per_second
 
 
 def _compared(ours: Load, theirs: Load, name: str, bar: float) -> Comparison:
