@@ -153,11 +153,13 @@ class _Server(uvicorn.Server):
         """
         self._state.drain()
         self.exit_timer.start()
-        timer = asyncio.get_running_loop().call_later(
-            self._state.settings.drain_seconds, self._state.stop_answers
-        )
+        loop, seconds = asyncio.get_running_loop(), self._state.settings.drain_seconds
+        timer = loop.call_later(seconds, self._state.stop_answers)
+        end = (
+            loop.time() + seconds + _END_SECONDS / 2
+        )  # after it, also bodies that still arrive are cut off
         try:
-            while self._state.gate.num_active and not self.force_exit:
+            while self._state.gate.num_active and loop.time() < end and not self.force_exit:
                 await asyncio.sleep(_LOOK_SECONDS)
             await super().shutdown(sockets)
         finally:
