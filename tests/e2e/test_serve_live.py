@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.support.live_frames import jpeg, message
-from tests.support.served import running_server
+from tests.support.running_server import running_server
 
 
 @pytest.fixture(scope="module")

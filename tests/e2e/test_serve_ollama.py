@@ -29,7 +29,7 @@ LONG = {"type": "object", "properties": {"a": {"const": "word " * 1200}}, "requi
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    with running_server(log, "--model", "other=tiny") as address:
+    with running_server("--model", "tiny", "--model", "other=tiny", log=log) as address:
         yield address
 
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from tests.support.pages import needs_browser
-from tests.support.served import running_server
+from tests.support.running_server import running_server
 
 pytestmark = needs_browser
 MEDIA = Path(__file__).parents[2] / "examples" / "media"

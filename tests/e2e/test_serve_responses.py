@@ -32,7 +32,7 @@ LONG = {"type": "object", "properties": {"a": {"const": "word " * 1200}}, "requi
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    with running_server(tmp_path_factory.mktemp("server") / "log.txt") as address:
+    with running_server(log=tmp_path_factory.mktemp("server") / "log.txt") as address:
         yield address
 
 

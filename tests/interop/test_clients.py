@@ -26,7 +26,7 @@ _SECONDS = 300
 def url(tmp_path_factory):
     if not PYTHON.exists():
         pytest.skip(f"no {PYTHON}: run scripts/clients-venv.sh with the interpreter of the tests")
-    with running_server(tmp_path_factory.mktemp("server") / "log.txt") as address:
+    with running_server(log=tmp_path_factory.mktemp("server") / "log.txt") as address:
         yield address
 
 

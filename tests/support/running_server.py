@@ -1,50 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight serve` as a program of its own, on a free port."""
+"""`finesight serve` as a program of its own, on a free port, and what it says of itself."""
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
-_READY = re.compile(r"ready: (http://[^/]+)/v1")
-_END_SECONDS = 60
+from tests.support.serving import program
 
 
 @contextmanager
-def running_server(log: Path, *words: str) -> Iterator[str]:
-    """The URL of a server of the tiny model.
+def running_server(*words: str, log: Path | None = None) -> Iterator[str]:
+    """The URL of a server of the tiny model, which is told to stop at the end.
 
     Args:
-        log: file for what it logs.
         words: further words of its command line.
+        log: file for what it logs.
     """
-    command = [sys.executable, "-m", "finesight", "serve", "--model", "tiny", "--port", "0", *words]
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=dict(os.environ)
-    ) as server:
-        assert server.stderr is not None
-        lines = []
-        for line in server.stderr:
-            lines.append(line)
-            if found := _READY.match(line):
-                break
-        else:
-            raise AssertionError("".join(lines))
-        # From here on the server writes to the pipe, which holds the few lines of a test's requests.
+    with program(*words) as server:
         try:
-            yield found[1]
+            yield server.url
         finally:
-            server.send_signal(signal.SIGTERM)
-            rest = server.communicate(timeout=_END_SECONDS)[1]
-            log.write_text("".join(lines) + rest)
+            server.stop()
+    if log is not None:
+        log.write_text(server.log())
 
 
 def metric(url: str, name: str) -> list[float]:
