@@ -155,11 +155,16 @@ $(STAMPS)/vllm: $(STAMPS)/venv scripts/vllm-venv.sh
 	scripts/vllm-venv.sh $(BIN)/python
 	touch $@
 
+# It uses our torch, transformers and peft through a path file.
+$(STAMPS)/trl: $(STAMPS)/torchvision scripts/trl-venv.sh
+	scripts/trl-venv.sh $(BIN)/python
+	touch $@
+
 $(STAMPS)/clients: scripts/clients-venv.sh $(STAMPS)/venv
 	scripts/clients-venv.sh $(BIN)/python
 	touch $@
 
-interop: setup-test $(STAMPS)/harnesses $(STAMPS)/clients $(STAMPS)/ray $(STAMPS)/llama-cpp $(STAMPS)/vllm  ## compare with other engines and harnesses, each in a separate environment
+interop: setup-test $(STAMPS)/harnesses $(STAMPS)/clients $(STAMPS)/ray $(STAMPS)/llama-cpp $(STAMPS)/vllm $(STAMPS)/trl  ## compare with other engines and harnesses, each in a separate environment
 	$(PYTEST) -m interop --durations=0
 
 fuzz: setup-test  ## run the property tests with many more examples
