@@ -46,6 +46,9 @@ class AttentionPlan:
         slot_mapping: int64[T], slot of each new row in the KV cache: block * block size + offset.
         seqused_k: int32[S], `key_lengths` as a tensor.
         first_slots: first slot of each sequence with contiguous blocks, -1 for others.
+        spread: int64[R'], the row at each place of segments that share rows, see `shared`; None if no rows are shared.
+            All lengths above are then those of the segments, with their shared rows.
+        kept: int64[T], a place of each row in `spread`.
     """
 
     query_lengths: tuple[int, ...]
@@ -62,6 +65,13 @@ class AttentionPlan:
     slot_mapping: Tensor | None = None
     seqused_k: Tensor | None = None
     first_slots: tuple[int, ...] = ()
+    spread: Tensor | None = None
+    kept: Tensor | None = None
+
+    @property
+    def num_rows(self) -> int:
+        """Number of query rows (T)."""
+        return sum(self.query_lengths) if self.kept is None else self.kept.numel()
 
     @classmethod
     def from_lengths(cls, lengths: Sequence[int], *, causal: bool) -> AttentionPlan:
@@ -86,6 +96,39 @@ class AttentionPlan:
             order=order,
             restore=restore,
         )
+
+    @classmethod
+    def shared(cls, groups: Sequence[tuple[int, Sequence[int]]]) -> AttentionPlan:
+        """Causal plan of continuations that share their beginning, without a KV cache.
+
+        The rows of a group are its beginning, then each continuation. A row of a continuation attends to the beginning
+        and to its own continuation. Everything but attention is computed once for the beginning.
+
+        Args:
+            groups: rows of the beginning, and of each continuation.
+
+        Raises:
+            LayoutError: there is no group, or a group without a continuation.
+
+        Worked example: `[(2, [1, 2])]`, rows [0, 1 | 2 | 3, 4], has the segments [0, 1, 2] and [0, 1, 3, 4]:
+        `spread = [0, 1, 2, 0, 1, 3, 4]`, `kept = [0, 1, 2, 5, 6]`.
+        """
+        segments: list[Tensor] = []
+        kept: list[Tensor] = []
+        row = place = 0
+        for beginning, continuations in groups:
+            if not continuations:
+                raise LayoutError("a beginning of an attention plan has no continuation")
+            common = torch.arange(row, row + beginning)
+            kept.append(torch.arange(place, place + beginning))
+            row += beginning
+            for length in continuations:
+                segments.append(torch.cat([common, torch.arange(row, row + length)]))
+                kept.append(torch.arange(place + beginning, place + beginning + length))
+                row += length
+                place += beginning + length
+        plan = cls.from_lengths([segment.numel() for segment in segments], causal=True)
+        return replace(plan, spread=torch.cat(segments), kept=torch.cat(kept))
 
     @classmethod
     def paged(

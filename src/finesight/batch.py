@@ -310,7 +310,7 @@ class PackedBatch:
         total = self.input_ids.numel()
         _same(self.labels.numel(), total, "labels against input_ids")
         _same(self.position_ids.shape[1], total, "position_ids against input_ids")
-        _same(int(self.attention.cu_seqlens_q[-1]), total, "cu_seqlens_q[-1] against input_ids")
+        _same(self.attention.num_rows, total, "rows of the attention plan against input_ids")
         _same(self.sample_ids.numel(), total, "sample_ids against input_ids")
         if self.vision is None:
             _same(self.visual_index.numel(), 0, "visual placeholders of a pack without patches")

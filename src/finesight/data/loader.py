@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from finesight.batch import IGNORE_INDEX, EncodedSample, PackedBatch, pack
+from finesight.data.answers import AnswerTargets, PolicyTargets, pack_answers
 from finesight.data.dense import DenseTargets
 from finesight.data.encode import EncoderConfig, TrainingEncoder, TrainSample
 from finesight.data.mixture import Cursor, Mixture, SourceConfig
@@ -74,6 +75,8 @@ class TrainBatch:
         num_samples: samples in the pack.
         worker: index of the worker that made it.
         text_only: its samples without pictures and targets, for `finesight.train.language`; None if there is none.
+        answers: targets of a pack of several answers to each prompt; None for other packs.
+        policy: what `finesight.train.policy` needs of sampled answers; None for other packs.
     """
 
     batch: PackedBatch
@@ -83,6 +86,8 @@ class TrainBatch:
     num_samples: int
     worker: int = 0
     text_only: TextOnly | None = None
+    answers: AnswerTargets | None = None
+    policy: PolicyTargets | None = None
 
     def to(self, device: torch.device) -> TrainBatch:
         """Copy with the pack and its targets on `device`."""
@@ -95,6 +100,8 @@ class TrainBatch:
             else TextOnly(text.batch.to(device), text.rows.to(device)),
             next_tokens=_moved(self.next_tokens, device),
             dense=_moved(self.dense, device),
+            answers=None if self.answers is None else _moved(self.answers, device),
+            policy=None if self.policy is None else _moved(self.policy, device),
         )
 
 

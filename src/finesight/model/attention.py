@@ -58,6 +58,17 @@ def attend(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan, backend: Backen
     Returns:
         `[T, H, E]`, in the dtype of `q`.
     """
+    if plan.spread is not None:
+        assert plan.kept is not None
+        q, k, v = (states.index_select(0, plan.spread) for states in (q, k, v))
+        return _attend_segments(q, k, v, plan, backend).index_select(0, plan.kept)
+    return _attend_segments(q, k, v, plan, backend)
+
+
+def _attend_segments(
+    q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan, backend: Backend
+) -> Tensor:
+    """Attention of segments without common rows."""
     if backend == "varlen":
         return _attend_varlen(q, k, v, plan)
     if backend == "sdpa":

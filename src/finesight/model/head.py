@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from finesight.kernels import ops
 
@@ -87,6 +88,32 @@ class OutputHead(nn.Module):
             rows, self._vocabulary(), targets, row_weights
         )
         return found
+
+    def log_probs(self, rows: Tensor, targets: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """Log-probability of a target token for each row, with a gradient.
+
+        Logits are computed chunk by chunk, and again in the backward pass, so that few are in memory.
+
+        Args:
+            rows: float[R, D], hidden states.
+            targets: int64[R].
+            temperature: the logits are divided by it.
+
+        Returns:
+            float32[R].
+        """
+        weight = self._vocabulary()
+
+        def of_chunk(part: Tensor, wanted: Tensor) -> Tensor:
+            scores = functional.linear(part, weight).float() / temperature
+            chosen = scores.gather(1, wanted.unsqueeze(1)).squeeze(1)
+            return chosen - scores.logsumexp(dim=-1)
+
+        step = max(_LOGITS_PER_CHUNK // weight.shape[0], _MIN_CHUNK_ROWS)
+        pairs = zip(rows.split(step), targets.split(step), strict=True)
+        if not torch.is_grad_enabled():
+            return torch.cat([of_chunk(*pair) for pair in pairs])
+        return torch.cat([checkpoint(of_chunk, *pair, use_reentrant=False) for pair in pairs])
 
     def cosines(self, rows: Tensor) -> Tensor:
         """float32[R, V], cosine of each row with each token's direction; the head's weight gets no gradient."""

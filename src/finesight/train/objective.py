@@ -8,6 +8,7 @@ of targets of the whole optimizer step, so the weight of a target does not depen
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from finesight.batch import PackedBatch
+from finesight.data.answers import AnswerTargets
 from finesight.data.loader import TrainBatch
 from finesight.model.head import OutputHead
 from finesight.model.lora import without_lora
@@ -71,6 +73,35 @@ class ForwardPass:
         with without_lora(self._model):
             hidden: Tensor = self._model(text)
         return hidden
+
+    def log_probs(self, answers: AnswerTargets, *, temperature: float = 1.0) -> Tensor:
+        """float32[R], log-probabilities of the targets of answers, with a gradient."""
+        hidden = self.hidden()
+        return self.head.log_probs(hidden[answers.rows], answers.targets, temperature=temperature)
+
+    @torch.no_grad()
+    def reference_log_probs(
+        self,
+        answers: AnswerTargets,
+        reference: VisionLanguageModel | None,
+        *,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """float32[R], as `log_probs`, of the reference model and without a gradient.
+
+        The visual tokens are those of this pass: the reference has the same vision tower.
+
+        Args:
+            answers: targets of the pack.
+            reference: the model; None is the trained model without its adapters.
+            temperature: the logits are divided by it.
+        """
+        model = self._model if reference is None else reference
+        visual = self.visual_tokens
+        with without_lora(model) if reference is None else nullcontext():
+            hidden: Tensor = model(self.pack.batch, vision_embeds=visual)
+            rows = hidden[answers.rows]
+            return model.lm_head.log_probs(rows, answers.targets, temperature=temperature)
 
     def token_loss(
         self, hidden: Tensor, targets: Tensor, weights: Tensor | None
