@@ -79,7 +79,6 @@ class ForwardPass:
         hidden = self.hidden()
         return self.head.log_probs(hidden[answers.rows], answers.targets, temperature=temperature)
 
-    @torch.no_grad()
     def reference_log_probs(
         self,
         answers: AnswerTargets,
@@ -97,8 +96,9 @@ class ForwardPass:
             temperature: the logits are divided by it.
         """
         model = self._model if reference is None else reference
-        visual = self.visual_tokens
-        with without_lora(model) if reference is None else nullcontext():
+        visual = self.visual_tokens  # kept for the trained model, so with a gradient
+        adapters = without_lora(model) if reference is None else nullcontext()
+        with adapters, torch.no_grad():
             hidden: Tensor = model(self.pack.batch, vision_embeds=visual)
             rows = hidden[answers.rows]
             return model.lm_head.log_probs(rows, answers.targets, temperature=temperature)
