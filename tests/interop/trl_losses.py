@@ -140,7 +140,10 @@ def grpo_losses(folder: Path, cases: list[dict[str, Any]]) -> list[dict[str, flo
         trainer = grpo_trainer(folder, model, case)
         inputs = dict(case["batch"])
         trainer.current_gradient_accumulation_steps = 1
-        for name, path in (("old_per_token_logps", "sampler"), ("ref_per_token_logps", "reference")):
+        for name, path in (
+            ("old_per_token_logps", "sampler"),
+            ("ref_per_token_logps", "reference"),
+        ):
             inputs[name] = log_probs(trainer, network(folder / path), inputs)
         model.train()
         loss = trainer._compute_loss(model, inputs)
@@ -210,6 +213,7 @@ def grpo_trainer(
             output_dir=str(folder / "grpo"),
             beta=case["beta"],
             loss_type=case["loss"],
+            use_bias_correction_kl=case.get("kl_correction", True),
             epsilon=case["epsilon"],
             epsilon_high=case["epsilon_high"],
             temperature=case["temperature"],

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packs of several answers to one prompt: pairs of a better and a worse answer, or a group of sampled answers.
 
-The prompt, with its pictures, is in the pack once: `AttentionPlan.shared` lets every answer attend to it. Only attention
-is computed for each answer; projections, feed-forward layers and the vision tower see the prompt once.
+The prompt, with its pictures, is in the pack once: `AttentionPlan.shared` lets every answer attend to it. Only
+attention is computed for each answer; projections, feed-forward layers and the vision tower see the prompt once.
 
 Legend: A answers of a pack, R target tokens of all answers.
 """
@@ -19,7 +19,14 @@ from finesight.attention_plan import AttentionPlan
 from finesight.batch import IGNORE_INDEX, EncodedSample, PackedBatch, pack_vision
 from finesight.errors import LayoutError
 
-__all__ = ["AnswerTargets", "PolicyTargets", "answered", "num_rows", "pack_answers", "prompt_length"]
+__all__ = [
+    "AnswerTargets",
+    "PolicyTargets",
+    "answered",
+    "num_rows",
+    "pack_answers",
+    "prompt_length",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +100,12 @@ def answered(prompt: EncodedSample, token_ids: Sequence[int]) -> EncodedSample:
 
 def num_rows(group: Sequence[EncodedSample]) -> int:
     """Rows of a group in a pack."""
-    prompt = prompt_length(group[0])
+    prompt = _shared_length(group)
     return prompt + sum(sample.input_ids.numel() - prompt for sample in group)
 
 
 def pack_answers(groups: Sequence[Sequence[EncodedSample]]) -> tuple[PackedBatch, AnswerTargets]:
-    """Pack groups of samples that are equal up to their first target, pictures included.
+    """Pack groups of samples with the same prompt, pictures included.
 
     Args:
         groups: samples of each prompt, in order; the pictures are those of the first sample of the group.
@@ -107,7 +114,7 @@ def pack_answers(groups: Sequence[Sequence[EncodedSample]]) -> tuple[PackedBatch
         The pack, whose labels are all -100 and whose `sample_ids` number the groups, and the targets of the answers.
 
     Raises:
-        LayoutError: there is no group, a sample has no target, or the prompts of a group differ.
+        LayoutError: there is no group, a sample has no target, or the prompts of a group differ in or before a picture.
     """
     if not groups:
         raise LayoutError("cannot pack 0 groups of answers")
@@ -151,9 +158,7 @@ class _Row:
 
     def add(self, group: Sequence[EncodedSample]) -> None:
         first = group[0]
-        prompt = prompt_length(first)
-        for sample in group:
-            _check_prompt(sample, first, prompt)
+        prompt = _shared_length(group)
         self.visual_index.append(first.visual_index + self._num_rows)
         self._append(first, slice(0, prompt))
         last = self._num_rows - 1
@@ -176,16 +181,24 @@ class _Row:
         self._num_rows += ids.numel()
 
 
-def _check_prompt(sample: EncodedSample, first: EncodedSample, prompt: int) -> None:
-    found = prompt_length(sample)
-    if found != prompt or not torch.equal(sample.input_ids[:prompt], first.input_ids[:prompt]):
-        raise LayoutError(
-            f"answers of one group have different prompts, of {prompt} and {found} tokens",
-            hint="encode all answers of a group with the same conversation before them",
-        )
-    if sample.visual_index.numel() != first.visual_index.numel() or bool(
-        (sample.visual_index >= prompt).any()
-    ):
-        raise LayoutError(
-            "an answer of a group has a picture or video", hint="media belong to the prompt"
-        )
+def _shared_length(group: Sequence[EncodedSample]) -> int:
+    """Number of first tokens that all samples of a group share, none of them a target.
+
+    It is less than the prompt where the last token of a prompt depends on the answer, as a line break does before an
+    answer that begins with one.
+    """
+    first = group[0]
+    shared = min(prompt_length(sample) for sample in group)
+    for sample in group[1:]:
+        same = sample.input_ids[:shared] == first.input_ids[:shared]
+        shared = int(same.long().cumprod(0).sum())
+    for sample in group:
+        places = sample.visual_index
+        if places.numel() != first.visual_index.numel() or bool((places >= shared).any()):
+            raise LayoutError(
+                f"answers of one group share {shared} tokens, but a picture or video comes after them",
+                hint="encode all answers of a group with the same conversation before them",
+            )
+    if not shared:
+        raise LayoutError("answers of one group have different prompts from the first token on")
+    return shared

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydantic import Field
 
-from finesight.batch import EncodedSample
+from finesight.batch import EncodedSample, VisionInput
 from finesight.config.settings import Settings
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
+from finesight.data.answers import num_rows
 from finesight.data.augment import jitter, squeeze
 from finesight.data.dense import DenseTargets, DenseVocabulary, dense_targets
 from finesight.data.places import Place, written
@@ -61,14 +62,32 @@ class EncoderConfig(Settings):
     )
     characters: str = Field("", description="character classes of dense supervision")
     objects: tuple[str, ...] = Field((), description="object classes of dense supervision")
+    pairs: bool = Field(
+        False,
+        description="whether each record is a preference pair, whose two answers are encoded; kind = dpo sets it",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSample:
-    """One sample with the dense targets of its visual tokens."""
+    """One sample with the dense targets of its visual tokens.
+
+    Attributes:
+        sample: the conversation.
+        dense: targets of its visual tokens.
+        rejected: the same conversation with the worse answer, of a preference pair.
+    """
 
     sample: EncodedSample
     dense: DenseTargets
+    rejected: EncodedSample | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        """Rows of the sample in a pack, text and visual."""
+        if self.rejected is None:
+            return self.sample.input_ids.numel()
+        return num_rows((self.sample, self.rejected))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +121,10 @@ class TrainingEncoder:
         Raises:
             RecordInvalid: the record cannot be encoded.
         """
-        conversation = record.conversation
-        if record.any_order:
+        conversation, worse = record.conversation, None
+        if self._config.pairs:
+            conversation, worse = _compared(record)
+        elif record.any_order:
             conversation = _some_turns(conversation, random, self._config.max_turns)
         media = list(conversation.media())
         truth = record.truth or (Truth(),) * len(media)
@@ -114,7 +135,11 @@ class TrainingEncoder:
         is_spelled = random.random() < self._config.spelled_share
         conversation = _with_media(conversation, [one.part for one in shown])
         try:
-            sample = self._encode(conversation, record.places)
+            vision = [self._processor.prepare(part) for part in conversation.media()]
+            sample = self._assemble(conversation, record.places, vision)
+            if worse is not None:
+                rejected = self._assemble(worse, record.places, vision)
+                return TrainSample(sample, DenseTargets.join([]), rejected)
         except FinesightError as error:
             raise RecordInvalid(
                 f"record {record.id!r}: {error.message}", hint=error.hint
@@ -123,9 +148,10 @@ class TrainingEncoder:
             sample = spelled(sample, self._processor.tokenizer)
         return TrainSample(sample, self._dense(sample, [one.truth for one in shown]))
 
-    def _encode(self, conversation: Conversation, places: Sequence[Place]) -> EncodedSample:
-        """The processor's `encode`, with the places written for the resize of each picture."""
-        vision = [self._processor.prepare(part) for part in conversation.media()]
+    def _assemble(
+        self, conversation: Conversation, places: Sequence[Place], vision: Sequence[VisionInput]
+    ) -> EncodedSample:
+        """The sample of a conversation, with the places written for the resize of each picture."""
         resizes = [item.record.resize for item in vision]
         messages = written(conversation.messages, places, resizes)
         segments = render(replace(conversation, messages=messages), add_generation_prompt=False)
@@ -186,6 +212,20 @@ def _some_turns(conversation: Conversation, random: np.random.Generator, most: i
         text = tuple(part for part in question.parts if isinstance(part, TextPart))
         turns += [replace(question, parts=(*(() if place else media), *text)), answer]
     return replace(conversation, messages=tuple(turns))
+
+
+def _compared(record: Record) -> tuple[Conversation, Conversation]:
+    """The conversation with the better answer, and with the worse; only what differs is a target."""
+    worse = record.with_rejected.conversation
+    return _answer_alone(record.conversation), _answer_alone(worse)
+
+
+def _answer_alone(conversation: Conversation) -> Conversation:
+    """The conversation with no target before its last user message."""
+    messages = conversation.messages
+    asked = max(index for index, message in enumerate(messages) if message.role == "user")
+    earlier = tuple(replace(message, is_target=False) for message in messages[:asked])
+    return replace(conversation, messages=(*earlier, *messages[asked:]))
 
 
 def _with_media(conversation: Conversation, media: Sequence[ImagePart | VideoPart]) -> Conversation:

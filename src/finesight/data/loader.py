@@ -174,7 +174,7 @@ class PackStream(IterableDataset[TrainBatch | FinesightError]):
         draws = mixture.stream(start, worker=worker, num_workers=self.num_workers)
         for record, random, cursor in draws:
             one = encoder.encode(record, random)
-            tokens, patches = one.sample.input_ids.numel(), _num_patches(one.sample)
+            tokens, patches = one.num_tokens, _num_patches(one.sample)
             if ready and not self._fits(num_tokens + tokens, num_patches + patches):
                 is_checked = num_packs < _CHECKED_PACKS
                 yield _packed(ready, asdict(before), worker, is_checked=is_checked)
@@ -197,7 +197,8 @@ def _packed(
         for one in ready:
             one.sample.check()
     samples = [one.sample for one in ready]
-    batch = pack(samples)
+    pairs = [(one.sample, one.rejected) for one in ready if one.rejected is not None]
+    batch, answers = pack_answers(pairs) if pairs else (pack(samples), None)
     if is_checked:
         batch.check()
     return TrainBatch(
@@ -208,6 +209,7 @@ def _packed(
         cursor=cursor,
         num_samples=len(ready),
         worker=worker,
+        answers=answers,
     )
 
 

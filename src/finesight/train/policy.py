@@ -7,7 +7,8 @@ a clipped range around the probability when they were sampled, and holds the mod
 
 Legend: A answers of a pack, R tokens of all answers, G answers of a group.
 Source: Shao et al. 2024, DeepSeekMath (arXiv 2402.03300); `length = "token"`: Yu et al. 2025, DAPO (arXiv 2503.14476);
-"constant" and `scale = "none"`: Liu et al. 2025, Dr. GRPO (arXiv 2503.20783). Parity: tests/interop/test_trl.py.
+"constant" and `scale = "none"`: Liu et al. 2025, Dr. GRPO (arXiv 2503.20783); `kl_correction`: DeepSeek-V3.2 (arXiv
+2512.02556). Parity: tests/interop/test_trl.py.
 """
 
 from __future__ import annotations
@@ -54,6 +55,11 @@ class GrpoSection(Settings):
         0.04,
         ge=0,
         description="weight of the divergence from the reference; 0 needs no reference",
+    )
+    kl_correction: bool = Field(
+        True,
+        description="whether the divergence of a token is multiplied by its ratio of probabilities, so that its "
+        "gradient has no bias (DeepSeek-V3.2)",
     )
     length: Literal["token", "answer", "constant"] = Field(
         "token",
@@ -147,6 +153,8 @@ def policy_losses(
     values = {"clipped": Sum(is_clipped, number)}
     if config.kl:
         divergence = token_kl(policy.reference - found)
+        if config.kl_correction:
+            divergence = divergence * ratio
         losses = losses + config.kl * divergence
         values["kl"] = Sum(divergence.detach().sum(), number)
     return losses, values

@@ -142,7 +142,9 @@ def pair_losses(
         rejected_lengths: float32[P], of the worse answer.
         config: the loss.
     """
-    if config.loss == "ipo":  # means per token, as the authors of IPO advise for answers of different lengths
+    if (
+        config.loss == "ipo"
+    ):  # means per token, as the authors of IPO advise for answers of different lengths
         gap = chosen / chosen_lengths - rejected / rejected_lengths
         return (gap - 1 / (2 * config.beta)).square()
     margin = config.beta * (chosen - rejected)
