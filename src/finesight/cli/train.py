@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight train RECIPE.toml`: run or resume a training, and export its model."""
+"""`finesight train`: run or resume a training from a recipe, or fine-tune a model on a file of examples."""
 
 from __future__ import annotations
 
@@ -8,14 +8,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperGroup
 
-from finesight.cli import options
+from finesight.cli import finetune, options
 from finesight.cli.errors import INTERRUPTED, reported
 
 if TYPE_CHECKING:
+    import click
+    from rich.console import Console
+
     from finesight.train.loop import Evaluate, Trainer
     from finesight.train.recipe import TrainRecipe
 
+DEFAULT = "recipe"
+"""Command of the group that is meant if none is named: `finesight train RECIPE.toml`."""
+
+
+class _Group(TyperGroup):
+    """A group whose first argument is a recipe unless it names a command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = [DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Group,
+    help="""Train a model. `finesight train RECIPE.toml` runs a recipe; `finesight train sft` fine-tunes a model on a
+file of examples.""",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
 
 EvaluateOn = Annotated[
     list[Path] | None,
@@ -37,6 +62,7 @@ EvaluateLimit = Annotated[
 ]
 
 
+@app.command(DEFAULT)
 def train(
     recipe: Annotated[Path, typer.Argument(help="Training recipe, a TOML file with a `kind`.")],
     *,
@@ -99,10 +125,56 @@ def _run(
     from rich.console import Console
 
     from finesight.train import export as exporting
-    from finesight.train import pretrain
 
     console = Console(stderr=True)
+    run_recipe(recipe, console, score)
+    if export is not None:
+        exporting.export(recipe.run.folder, recipe.model.folder, export)
+        console.print(f"wrote {export}")
+    if export_parts is not None:
+        exporting.export_parts(recipe.run.folder, recipe.model.folder, export_parts)
+        console.print(f"wrote {export_parts}")
+
+
+def run_recipe(recipe: TrainRecipe, console: Console, score: Evaluate | None = None) -> None:
+    """Train, or resume a training, with progress on the console.
+
+    Raises:
+        typer.Exit: a signal stopped the run; its last step is saved.
+    """
+    from finesight.train import pretrain
+    from finesight.train.early_stop import EarlyStop
+
     trainer = pretrain.start(recipe)
+    _describe(trainer, console)
+    stop_early = EarlyStop.of(trainer, recipe)
+    if stop_early is not None and stop_early.is_over:
+        return
+    evaluate = _together(stop_early, score)
+
+    def report(step: int, values: dict[str, float]) -> None:
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        console.print(f"step {step}{_share_done(trainer)}  {shown}", highlight=False)
+
+    # The first signal saves a checkpoint and stops; a second one ends the process at once.
+    signal.signal(signal.SIGTERM, lambda *_: _stop(trainer))
+    signal.signal(signal.SIGINT, lambda *_: _stop(trainer))
+    if stop_early is not None and not trainer.state.step:
+        report(0, trainer.evaluated(stop_early))
+    trainer.run(report=report, evaluate=evaluate)
+    if stop_early is not None and stop_early.is_over:
+        console.print(
+            f"stopped early: the held-back loss was lowest at step {stop_early.best.step}"
+        )
+    elif trainer.was_stopped:
+        console.print(
+            f"interrupted; step {trainer.state.step} is saved, and the same command resumes from it"
+        )
+        raise typer.Exit(INTERRUPTED)
+
+
+def _describe(trainer: Trainer, console: Console) -> None:
+    """Print what is trained at which rate, and where the run starts."""
     for match, algorithm, lr, tensors, values in trainer.optimizers.table():
         console.print(
             f"{match:<40} {algorithm:<7} lr {lr:<8g} {tensors:4d} tensors {values:>12,d} values"
@@ -114,25 +186,13 @@ def _run(
             f"resuming from step {trainer.state.step} ({trainer.state.samples:,} samples)"
         )
 
-    def report(step: int, values: dict[str, float]) -> None:
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        console.print(f"step {step}{_share_done(trainer)}  {shown}", highlight=False)
 
-    # The first signal saves a checkpoint and stops; a second one ends the process at once.
-    signal.signal(signal.SIGTERM, lambda *_: _stop(trainer))
-    signal.signal(signal.SIGINT, lambda *_: _stop(trainer))
-    trainer.run(report=report, evaluate=score)
-    if trainer.was_stopped:
-        console.print(
-            f"interrupted; step {trainer.state.step} is saved, and the same command resumes from it"
-        )
-        raise typer.Exit(INTERRUPTED)
-    if export is not None:
-        exporting.export(recipe.run.folder, recipe.model.folder, export)
-        console.print(f"wrote {export}")
-    if export_parts is not None:
-        exporting.export_parts(recipe.run.folder, recipe.model.folder, export_parts)
-        console.print(f"wrote {export_parts}")
+def _together(*parts: Evaluate | None) -> Evaluate | None:
+    """One evaluation of several; None without any."""
+    found = [part for part in parts if part is not None]
+    if not found:
+        return None
+    return lambda model: {name: value for part in found for name, value in part(model).items()}
 
 
 def _share_done(trainer: Trainer) -> str:

@@ -23,6 +23,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 KINDS = {
     "data": "finesight data build takes recipes of kind data",
     "pretrain": "finesight train takes recipes of kind pretrain",
+    "sft": "finesight train takes recipes of kind sft",
 }
 """Command for each kind of recipe."""
 

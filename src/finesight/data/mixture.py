@@ -24,6 +24,9 @@ class SourceConfig(Settings):
     """One folder of shards and its weight."""
 
     path: Path = Field(description="folder of shards")
+    only: Path | None = Field(
+        None, description="JSON file with the numbers of the records to draw; None draws all"
+    )
     weight: float = Field(
         1.0, gt=0, description="share of the draws, relative to the other sources"
     )
@@ -65,7 +68,7 @@ class Mixture:
     def __init__(self, sources: Sequence[SourceConfig], *, seed: int) -> None:
         if not sources:
             raise ConfigError("a mixture needs at least one source")
-        self._sets = [ShardSet(source.path) for source in sources]
+        self._sets = [ShardSet(source.path, only=source.only) for source in sources]
         self._learns = [source.learn for source in sources]
         weights = np.array([source.weight for source in sources])
         self._shares = weights / weights.sum()

@@ -9,6 +9,7 @@ newest. Tensors are stored as safetensors, other state as JSON: nothing is pickl
     runs/<name>/checkpoints/step_00001200/
         train.safetensors      weights, averages of those that are trained, optimizer state, temporary heads
         state.json             step, position in the data, counts
+    runs/<name>/best.safetensors   see `finesight.train.early_stop`
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from finesight.errors import DataError
 
 _TENSORS = "train.safetensors"
 _STATE = "state.json"
+BEST_FILE = "best.safetensors"
+"""Trained weights with the lowest held-back loss, in the folder of a run; see `finesight.train.early_stop`."""
 _NAME = re.compile(r"^step_(\d{8})$")
 
 
@@ -156,3 +159,22 @@ def newest(run_folder: Path) -> dict[str, dict[str, Tensor]]:
             hint="give the folder of a run, its run.folder",
         )
     return load_checkpoint(saved[-1])[1]
+
+
+def final_weights(run_folder: Path) -> dict[str, Tensor]:
+    """The weights a run is exported with: those of its newest checkpoint, averaged, or its best ones if it kept them.
+
+    Raises:
+        DataError: there is no checkpoint, or a file cannot be read.
+    """
+    weights = averaged_weights(newest(run_folder))
+    best = run_folder / BEST_FILE
+    if not best.is_file():
+        return weights
+    try:
+        return {**weights, **load_file(best)}
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"{best} cannot be read: {error}",
+            hint="delete it to use the weights of the newest checkpoint",
+        ) from error

@@ -20,7 +20,7 @@ from finesight.model.shards import some_of, write_tensors
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import save_model
 from finesight.processor.from_hf import read_json
-from finesight.train.checkpoint import averaged_weights, load_fitting, newest
+from finesight.train.checkpoint import final_weights, load_fitting, newest
 from finesight.train.loop import of_model
 from finesight.train.pretrain import adapt
 from finesight.train.recipe import LoraSection
@@ -36,7 +36,7 @@ COMPANION_FILES = (
 
 
 def averaged_model(run_folder: Path, model_folder: Path) -> VisionLanguageModel:
-    """The model of a run with averaged weights in float32, with its adapters if it has some.
+    """The model of a run with its final weights in float32, with its adapters if it has some.
 
     Args:
         run_folder: folder of the run.
@@ -46,7 +46,7 @@ def averaged_model(run_folder: Path, model_folder: Path) -> VisionLanguageModel:
         DataError: the run has no checkpoint, or its weights do not fit the configuration.
         ConfigError: the run's recipe, which describes its adapters, cannot be read.
     """
-    weights = of_model(averaged_weights(newest(run_folder)))
+    weights = of_model(final_weights(run_folder))
     model = VisionLanguageModel(ModelConfig.from_hf(read_json(model_folder / "config.json")))
     if any(".lora_" in name for name in weights):
         adapt(model, _lora_of(run_folder))
@@ -68,7 +68,7 @@ def _lora_of(run_folder: Path) -> LoraSection:
 
 
 def export(run_folder: Path, model_folder: Path, target: Path) -> None:
-    """Write the averaged weights of a run's newest checkpoint as a model folder in bfloat16, adapters merged.
+    """Write the final weights of a run as a model folder in bfloat16, adapters merged.
 
     Args:
         run_folder: folder of the run.

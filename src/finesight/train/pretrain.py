@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start or resume a pre-training run.
+"""Start or resume a training run.
 
 A run starts from random weights, from a folder of safetensors, or from the averaged weights of another run. If its
 folder has a checkpoint, it resumes.
@@ -30,15 +30,16 @@ from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 from finesight.processor.processor import Processor
 from finesight.train.align import Alignment
-from finesight.train.checkpoint import averaged_weights, checkpoints, load_fitting, newest
+from finesight.train.checkpoint import checkpoints, final_weights, load_fitting
 from finesight.train.dense import DenseSupervision
 from finesight.train.language import KeepLanguage
 from finesight.train.loop import MODEL, Trainer, of_model
 from finesight.train.objective import NextToken, Objective
-from finesight.train.recipe import LoraSection, PretrainRecipe
+from finesight.train.epochs import with_steps
+from finesight.train.recipe import LoraSection, SftRecipe, TrainRecipe
 
 
-def start(recipe: PretrainRecipe) -> Trainer:
+def start(recipe: TrainRecipe) -> Trainer:
     """Make a trainer: resumed, started from other weights, or new. The run folder is made after all checks.
 
     Raises:
@@ -54,6 +55,8 @@ def start(recipe: PretrainRecipe) -> Trainer:
     if checkpoints(recipe.run.folder / "checkpoints"):
         _check_unchanged(recipe, "lora")  # adapters of another shape would not load
     processor = Processor.from_folder(recipe.model.folder)
+    if isinstance(recipe, SftRecipe):
+        recipe = with_steps(recipe, processor)
     model = VisionLanguageModel(processor.model_config)
     init_weights(model, seed=recipe.model.seed)
     if recipe.lora is not None:
@@ -86,7 +89,7 @@ def adapt(model: VisionLanguageModel, lora: LoraSection, *, seed: int = 0) -> No
     add_lora(model, lora.targets, rank=lora.rank, alpha=lora.alpha, seed=seed)
 
 
-def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
+def objectives(recipe: TrainRecipe, processor: Processor) -> list[Objective]:
     """Objectives of the losses with a weight above 0.
 
     Args:
@@ -117,7 +120,7 @@ def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
     return found
 
 
-def _check_unchanged(recipe: PretrainRecipe, *sections: str) -> None:
+def _check_unchanged(recipe: TrainRecipe, *sections: str) -> None:
     """Raise `ConfigError` if a run to resume has other settings in these sections; `run` and `schedule` may change."""
     path = recipe.run.folder / "config.toml"
     if not path.is_file():
@@ -135,7 +138,7 @@ def _check_unchanged(recipe: PretrainRecipe, *sections: str) -> None:
                 )
 
 
-def _check_frozen(trainer: Trainer, recipe: PretrainRecipe) -> None:
+def _check_frozen(trainer: Trainer, recipe: TrainRecipe) -> None:
     """Raise `ConfigError` if a weight is trained that an objective takes as its reference."""
     trained = [
         name
@@ -162,7 +165,7 @@ def _check_folder(key: str, folder: Path) -> None:
 def _start_from(trainer: Trainer, source: Path, model_folder: Path) -> None:
     """Load weights of a model folder, of exported parts, or of a run (with its objectives' weights, if they fit)."""
     if checkpoints(source / "checkpoints"):
-        saved = averaged_weights(newest(source))
+        saved = final_weights(source)
         load_fitting(trainer.model, _with_adapters(trainer, of_model(saved), source), source)
         _take_objectives(trainer, saved, source)
     elif (source / ADAPTER).is_dir():

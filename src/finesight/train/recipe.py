@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -113,10 +113,21 @@ class RunSection(Settings):
     )
 
 
-class PretrainRecipe(Settings):
-    """One pre-training run."""
+class HeldBackSection(Settings):
+    """Records that are not trained on; the run ends early if their loss no longer falls, and keeps the best weights."""
 
-    kind: Literal["pretrain"] = Field(description="kind of recipe")
+    path: Path = Field(description="folder of shards")
+    only: Path | None = Field(
+        None, description="JSON file with the numbers of the records; None takes all"
+    )
+    patience: int = Field(
+        3, ge=1, description="evaluations without a lower loss after which the run ends"
+    )
+
+
+class _Sections(Settings):
+    """Sections that all kinds of training recipes share."""
+
     model: ModelSection
     data: LoaderConfig
     optim: OptimConfig
@@ -126,7 +137,7 @@ class PretrainRecipe(Settings):
     run: RunSection
 
     @model_validator(mode="after")
-    def _has_adapters_to_compare(self) -> PretrainRecipe:
+    def _has_adapters_to_compare(self) -> Self:
         if self.loss.language and self.lora is None:
             raise ConfigError(
                 f"loss.language is {self.loss.language:g} without [lora]",
@@ -140,7 +151,7 @@ class PretrainRecipe(Settings):
         return self
 
     @model_validator(mode="after")
-    def _has_classes_to_align(self) -> PretrainRecipe:
+    def _has_classes_to_align(self) -> Self:
         if self.loss.align and not (self.data.characters or self.data.objects):
             raise ConfigError(
                 f"loss.align is {self.loss.align:g}, but data.characters and data.objects are empty",
@@ -149,6 +160,24 @@ class PretrainRecipe(Settings):
         return self
 
 
-TrainRecipe: TypeAlias = PretrainRecipe
-"""All recipes of `finesight train`. To add a kind, use
-`Annotated[PretrainRecipe | Other, Field(discriminator="kind")]`, which `finesight.config.load` reads as well."""
+class PretrainRecipe(_Sections):
+    """One pre-training run."""
+
+    kind: Literal["pretrain"] = Field(description="kind of recipe")
+
+
+class SftRecipe(_Sections):
+    """Supervised fine-tuning: next-token prediction of the assistant's messages, with an early stop."""
+
+    kind: Literal["sft"] = Field(description="kind of recipe")
+    epochs: float | None = Field(
+        None,
+        gt=0,
+        description="passes over the records of the first source; they replace schedule.total_steps, of which warm-up "
+        "and decay keep their shares. None takes the steps",
+    )
+    held_back: HeldBackSection | None = None
+
+
+TrainRecipe: TypeAlias = Annotated[PretrainRecipe | SftRecipe, Field(discriminator="kind")]
+"""All recipes of `finesight train`."""
