@@ -26,7 +26,7 @@ from finesight.conversation import Conversation, ImagePart, Message, TextPart
 from finesight.data.answers import answered, num_rows, pack_answers, prompt_length
 from finesight.data.dense import DenseTargets
 from finesight.data.loader import TrainBatch
-from finesight.data.next_token import NextTokenTargets, next_token_targets
+from finesight.data.next_token import NextTokenTargets
 from finesight.data.record import Record
 from finesight.data.shards import write_shard
 from finesight.model.vl import VisionLanguageModel
@@ -70,7 +70,7 @@ GRPO_CASES = (
         "epsilon": 0.2,
         "epsilon_high": 0.2,
         "kl_correction": False,
-    },  # fmt: skip
+    },
     *(
         {"loss": loss, "beta": 0.04, "temperature": 0.7, "epsilon": 0.1, "epsilon_high": 0.1}
         for loss in LENGTHS

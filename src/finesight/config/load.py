@@ -24,6 +24,9 @@ KINDS = {
     "data": "finesight data build takes recipes of kind data",
     "pretrain": "finesight train takes recipes of kind pretrain",
     "sft": "finesight train takes recipes of kind sft",
+    "dpo": "finesight train takes recipes of kind dpo",
+    "grpo": "finesight train takes recipes of kind grpo",
+    "sample": "finesight data sample takes recipes of kind sample",
 }
 """Command for each kind of recipe."""
 

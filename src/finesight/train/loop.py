@@ -51,7 +51,7 @@ class Trainer:
     Args:
         model: the network, in float32 on the run's device.
         objectives: losses to minimise; those that are modules are trained and saved with the model.
-        data: stream of packs.
+        data: stream of packs; None for a subclass with packs of its own.
         optim: rules over the names of all weights: `model.*`, and `<objective>.*`.
         schedule: learning-rate schedule.
         run: device, precision, checkpoints, log and evaluations.
@@ -61,7 +61,7 @@ class Trainer:
         self,
         model: VisionLanguageModel,
         objectives: Sequence[Objective],
-        data: PackStream,
+        data: PackStream | None,
         *,
         optim: OptimConfig,
         schedule: ScheduleConfig,
@@ -208,6 +208,7 @@ class Trainer:
 
     def packs(self) -> Iterator[list[TrainBatch]]:
         """Groups of packs, one group per optimizer step, from the current position in the data."""
+        assert self._data is not None
         group: list[TrainBatch] = []
         for pack in read_packs(self._data.at(self.state.cursor)):
             group.append(pack)
@@ -217,6 +218,7 @@ class Trainer:
 
     def check_data(self) -> None:
         """Read a record of every source at the current position; see `PackStream.check`."""
+        assert self._data is not None
         self._data.at(self.state.cursor).check()
 
     def run(self, *, report: Report, evaluate: Evaluate | None = None) -> None:

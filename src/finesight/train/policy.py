@@ -112,16 +112,20 @@ class Policy:
         return Losses({"grpo": losses.sum()}, values | of_round)
 
     @torch.no_grad()
-    def targets(self, forward: ForwardPass, scores: Tensor) -> PolicyTargets:
-        """Targets of a pack of new answers.
+    def targets(
+        self, forward: ForwardPass, scores: Tensor, sampled: Tensor | None = None
+    ) -> PolicyTargets:
+        """Targets of a pack of sampled answers.
 
         Args:
             forward: the pass of the model that sampled them.
             scores: float32[A], their advantages.
+            sampled: float32[R], log-probabilities of their tokens by that model, if they are known.
         """
         answers = answers_of(forward.pack)
         temperature = self._config.temperature
-        sampled = forward.log_probs(answers, temperature=temperature)
+        if sampled is None:
+            sampled = forward.log_probs(answers, temperature=temperature)
         reference = sampled[:0]
         if self._config.kl:
             reference = forward.reference_log_probs(

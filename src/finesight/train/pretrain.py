@@ -32,15 +32,30 @@ from finesight.processor.processor import Processor
 from finesight.train.align import Alignment
 from finesight.train.checkpoint import checkpoints, final_weights, load_fitting
 from finesight.train.dense import DenseSupervision
+from finesight.train.epochs import with_steps
 from finesight.train.language import KeepLanguage
 from finesight.train.loop import MODEL, Trainer, of_model
 from finesight.train.objective import NextToken, Objective
-from finesight.train.epochs import with_steps
-from finesight.train.recipe import LoraSection, SftRecipe, TrainRecipe
+from finesight.train.policy import Policy
+from finesight.train.policy_loop import PolicyTrainer
+from finesight.train.preference import Preference
+from finesight.train.recipe import (
+    DpoRecipe,
+    GrpoRecipe,
+    LoraSection,
+    PretrainRecipe,
+    SftRecipe,
+    TrainRecipe,
+)
+from finesight.train.rollouts import Rollouts, Sampling
 
 
-def start(recipe: TrainRecipe) -> Trainer:
+def start(recipe: TrainRecipe, sampling: Sampling | None = None) -> Trainer:
     """Make a trainer: resumed, started from other weights, or new. The run folder is made after all checks.
+
+    Args:
+        recipe: of the run.
+        sampling: what a recipe of kind grpo samples and rewards answers with.
 
     Raises:
         ConfigError: the device or a folder does not exist, or the run to resume has other settings of the model, the
@@ -62,14 +77,18 @@ def start(recipe: TrainRecipe) -> Trainer:
     if recipe.lora is not None:
         adapt(model, recipe.lora, seed=recipe.model.seed)
     model.to(device)
-    trainer = Trainer(
-        model,
-        objectives(recipe, processor),
-        PackStream(recipe.data, recipe.model.folder),
-        optim=recipe.optim,
-        schedule=recipe.schedule,
-        run=recipe.run,
-    )
+    if isinstance(recipe, GrpoRecipe):
+        assert sampling is not None
+        trainer: Trainer = _policy_trainer(recipe, processor, model, sampling)
+    else:
+        trainer = Trainer(
+            model,
+            objectives(recipe, processor, model),
+            PackStream(recipe.data, recipe.model.folder),
+            optim=recipe.optim,
+            schedule=recipe.schedule,
+            run=recipe.run,
+        )
     _check_frozen(trainer, recipe)
     is_resumed = trainer.resume()
     if not is_resumed and recipe.model.start_from is not None:
@@ -77,7 +96,7 @@ def start(recipe: TrainRecipe) -> Trainer:
         _start_from(trainer, recipe.model.start_from, recipe.model.folder)
     trainer.check_data()
     if is_resumed:
-        _check_unchanged(recipe, "model", "data", "loss", "optim")
+        _check_unchanged(recipe, "model", "data", "loss", "optim", "dpo", "grpo")
     recipe.run.folder.mkdir(parents=True, exist_ok=True)
     with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
         write_recipe(recipe, draft)
@@ -89,13 +108,58 @@ def adapt(model: VisionLanguageModel, lora: LoraSection, *, seed: int = 0) -> No
     add_lora(model, lora.targets, rank=lora.rank, alpha=lora.alpha, seed=seed)
 
 
-def objectives(recipe: TrainRecipe, processor: Processor) -> list[Objective]:
+def _policy_trainer(
+    recipe: GrpoRecipe, processor: Processor, model: VisionLanguageModel, sampling: Sampling
+) -> PolicyTrainer:
+    config = recipe.grpo
+    reference = None
+    if config.kl and config.reference == "copy":
+        reference = reference_model(recipe, processor, model)
+    rollouts = Rollouts(recipe.run.folder, config, recipe.data, processor, sampling)
+    return PolicyTrainer(
+        model,
+        Policy(config, reference),
+        rollouts,
+        pack_tokens=recipe.data.pack_tokens,
+        optim=recipe.optim,
+        schedule=recipe.schedule,
+        run=recipe.run,
+    )
+
+
+def reference_model(
+    recipe: DpoRecipe | GrpoRecipe, processor: Processor, model: VisionLanguageModel
+) -> VisionLanguageModel:
+    """A frozen copy of the initial decoder of a run, with the vision tower of the trained model.
+
+    Its weights are read anew, so that a resumed run has the reference of its first start.
+    """
+    reference = VisionLanguageModel(processor.model_config)
+    init_weights(reference, seed=recipe.model.seed)
+    if recipe.lora is not None:
+        adapt(reference, recipe.lora, seed=recipe.model.seed)
+    reference.requires_grad_(False).to(model.device)
+    if recipe.model.start_from is not None:
+        _check_folder("model.start_from", recipe.model.start_from)
+        _load_weights(reference, recipe.model.start_from, recipe.model.folder, notes=[])
+    reference.visual = model.visual
+    return reference
+
+
+def objectives(
+    recipe: PretrainRecipe | SftRecipe | DpoRecipe, processor: Processor, model: VisionLanguageModel
+) -> list[Objective]:
     """Objectives of the losses with a weight above 0.
 
     Args:
         recipe: a recipe with at least one such loss.
         processor: processor of the model.
+        model: the model, on the device of the run.
     """
+    if isinstance(recipe, DpoRecipe):
+        has_copy = recipe.dpo.reference == "copy"
+        reference = reference_model(recipe, processor, model) if has_copy else None
+        return [Preference(recipe.dpo, reference)]
     loss, found = recipe.loss, list[Objective]()
     vocabulary = DenseVocabulary.build(recipe.data.characters, recipe.data.objects)
     if loss.tokens:
@@ -145,6 +209,9 @@ def _check_frozen(trainer: Trainer, recipe: TrainRecipe) -> None:
         for name, value in trainer.model.named_parameters()
         if value.requires_grad and not name.startswith("visual.") and ".lora_" not in name
     ]
+    if isinstance(recipe, (DpoRecipe, GrpoRecipe)):
+        _check_reference(trainer, recipe, trained)
+        return
     embedding = [name for name in trained if name == "model.embed_tokens.weight"]
     for loss, found in (("language", trained), ("align", embedding)):
         if getattr(recipe.loss, loss) and found:
@@ -152,6 +219,35 @@ def _check_frozen(trainer: Trainer, recipe: TrainRecipe) -> None:
                 f"loss.{loss} needs the decoder's own weights unchanged, but {some_of(found)} are trained",
                 hint='freeze them: end the [[optim.group]] rules with match = "*", algorithm = "frozen"',
             )
+
+
+def _check_reference(
+    trainer: Trainer, recipe: DpoRecipe | GrpoRecipe, decoder: Sequence[str]
+) -> None:
+    """Raise `ConfigError` if weights are trained that the reference model shares.
+
+    Args:
+        trainer: of the run.
+        recipe: of the run.
+        decoder: names of trained weights of the decoder itself.
+    """
+    tower = [
+        name
+        for name, value in trainer.model.visual.named_parameters(prefix="visual")
+        if value.requires_grad
+    ]
+    if tower:
+        raise ConfigError(
+            f"the reference model shares the vision tower, but {some_of(tower)} are trained",
+            hint='freeze it: begin the [[optim.group]] rules with match = "model.visual.*", algorithm = "frozen"',
+        )
+    section = recipe.dpo if isinstance(recipe, DpoRecipe) else recipe.grpo
+    is_needed = isinstance(recipe, DpoRecipe) or recipe.grpo.kl > 0
+    if is_needed and section.reference == "adapters" and decoder:
+        raise ConfigError(
+            f"the reference is the model without its adapters, but {some_of(decoder)} are trained",
+            hint=f'freeze them, or set {recipe.kind}.reference = "copy"',
+        )
 
 
 def _check_folder(key: str, folder: Path) -> None:
@@ -164,23 +260,33 @@ def _check_folder(key: str, folder: Path) -> None:
 
 def _start_from(trainer: Trainer, source: Path, model_folder: Path) -> None:
     """Load weights of a model folder, of exported parts, or of a run (with its objectives' weights, if they fit)."""
-    if checkpoints(source / "checkpoints"):
-        saved = final_weights(source)
-        load_fitting(trainer.model, _with_adapters(trainer, of_model(saved), source), source)
+    saved = _load_weights(trainer.model, source, model_folder, notes=trainer.notes)
+    if saved is not None:
         _take_objectives(trainer, saved, source)
-    elif (source / ADAPTER).is_dir():
-        load_fitting(trainer.model, _of_parts(trainer, source, model_folder), source)
-    else:
-        loaded = load_model(source, dtype=torch.float32).state_dict()
-        load_fitting(trainer.model, _with_adapters(trainer, loaded, source), source)
     trainer.average.module.load_state_dict(trainer.weights.state_dict())
 
 
-def _of_parts(trainer: Trainer, parts: Path, model_folder: Path) -> dict[str, Tensor]:
+def _load_weights(
+    model: VisionLanguageModel, source: Path, model_folder: Path, *, notes: list[str]
+) -> dict[str, Tensor] | None:
+    """Load the weights of a model; returns all weights of the run if the source is one."""
+    if checkpoints(source / "checkpoints"):
+        saved = final_weights(source)
+        load_fitting(model, _with_adapters(model, of_model(saved), source, notes), source)
+        return saved
+    if (source / ADAPTER).is_dir():
+        load_fitting(model, _of_parts(model, source, model_folder), source)
+    else:
+        loaded = load_model(source, dtype=torch.float32).state_dict()
+        load_fitting(model, _with_adapters(model, loaded, source, notes), source)
+    return None
+
+
+def _of_parts(model: VisionLanguageModel, parts: Path, model_folder: Path) -> dict[str, Tensor]:
     """Weights of exported parts over those of the model folder, which holds the decoder without adapters."""
     matrices, config = read_adapter(parts / ADAPTER)
     scale = config["lora_alpha"] / config["r"]
-    scales = {layer.scale for layer in lora_layers(trainer.model).values()}
+    scales = {layer.scale for layer in lora_layers(model).values()}
     if scales != {scale}:
         raise DataError(
             f"the adapter in {parts} has the scale {scale:g}, those of the recipe {sorted(scales)}",
@@ -191,12 +297,14 @@ def _of_parts(trainer: Trainer, parts: Path, model_folder: Path) -> dict[str, Te
     return {**load_model(model_folder, dtype=torch.float32).state_dict(), **tower, **matrices}
 
 
-def _with_adapters(trainer: Trainer, weights: dict[str, Tensor], source: Path) -> dict[str, Tensor]:
+def _with_adapters(
+    model: VisionLanguageModel, weights: dict[str, Tensor], source: Path, notes: list[str]
+) -> dict[str, Tensor]:
     """The weights, with those of new adapters if the source has no adapters."""
-    new = {name: value for name, value in trainer.model.state_dict().items() if ".lora_" in name}
+    new = {name: value for name, value in model.state_dict().items() if ".lora_" in name}
     if not new or any(".lora_" in name for name in weights):
         return weights
-    trainer.notes.append(f"{source}: no adapters; {len(new) // 2} new ones start at zero")
+    notes.append(f"{source}: no adapters; {len(new) // 2} new ones start at zero")
     return {**weights, **new}
 
 

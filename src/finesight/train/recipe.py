@@ -12,6 +12,9 @@ from finesight.config.settings import Settings
 from finesight.data.loader import LoaderConfig
 from finesight.errors import ConfigError
 from finesight.train.optim import OptimConfig
+from finesight.train.policy import GrpoSection
+from finesight.train.preference import DpoSection
+from finesight.train.rewards import PromptConfig
 from finesight.train.schedule import ScheduleConfig
 
 
@@ -125,16 +128,21 @@ class HeldBackSection(Settings):
     )
 
 
-class _Sections(Settings):
+class _Common(Settings):
     """Sections that all kinds of training recipes share."""
 
     model: ModelSection
-    data: LoaderConfig
     optim: OptimConfig
     schedule: ScheduleConfig
-    loss: LossSection = LossSection()
     lora: LoraSection | None = None
     run: RunSection
+
+
+class _Sections(_Common):
+    """Sections of recipes that learn given answers."""
+
+    data: LoaderConfig
+    loss: LossSection = LossSection()
 
     @model_validator(mode="after")
     def _has_adapters_to_compare(self) -> Self:
@@ -179,5 +187,48 @@ class SftRecipe(_Sections):
     held_back: HeldBackSection | None = None
 
 
-TrainRecipe: TypeAlias = Annotated[PretrainRecipe | SftRecipe, Field(discriminator="kind")]
+class PairConfig(LoaderConfig):
+    """The data loader, for records with a worse answer."""
+
+    pairs: Literal[True] = Field(True, description="preference pairs are encoded")
+
+
+class DpoRecipe(_Common):
+    """Direct preference optimisation on records with a better and a worse answer."""
+
+    kind: Literal["dpo"] = Field(description="kind of recipe")
+    data: PairConfig
+    dpo: DpoSection = DpoSection()
+
+    @model_validator(mode="after")
+    def _has_a_reference(self) -> Self:
+        _check_reference("dpo", self.dpo.reference, self.lora)
+        return self
+
+
+class GrpoRecipe(_Common):
+    """Group relative policy optimisation: the model learns from its own answers by computed rewards."""
+
+    kind: Literal["grpo"] = Field(description="kind of recipe")
+    data: PromptConfig
+    grpo: GrpoSection = GrpoSection()
+
+    @model_validator(mode="after")
+    def _has_a_reference(self) -> Self:
+        if self.grpo.kl:
+            _check_reference("grpo", self.grpo.reference, self.lora)
+        return self
+
+
+def _check_reference(section: str, kind: str, lora: LoraSection | None) -> None:
+    if kind == "adapters" and lora is None:
+        raise ConfigError(
+            f'{section}.reference is "adapters", the model without its adapters, but there is no [lora]',
+            hint=f'add [lora], or set {section}.reference = "copy"',
+        )
+
+
+TrainRecipe: TypeAlias = Annotated[
+    PretrainRecipe | SftRecipe | DpoRecipe | GrpoRecipe, Field(discriminator="kind")
+]
 """All recipes of `finesight train`."""
