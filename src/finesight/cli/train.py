@@ -142,10 +142,11 @@ def run_recipe(recipe: TrainRecipe, console: Console, score: Evaluate | None = N
     Raises:
         typer.Exit: a signal stopped the run; its last step is saved.
     """
+    from finesight.cli.policy import sampling_of
     from finesight.train import pretrain
     from finesight.train.early_stop import EarlyStop
 
-    trainer = pretrain.start(recipe)
+    trainer = pretrain.start(recipe, sampling_of(recipe))
     _describe(trainer, console)
     stop_early = EarlyStop.of(trainer, recipe)
     if stop_early is not None and stop_early.is_over:

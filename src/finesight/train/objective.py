@@ -79,29 +79,23 @@ class ForwardPass:
         hidden = self.hidden()
         return self.head.log_probs(hidden[answers.rows], answers.targets, temperature=temperature)
 
-    def reference_log_probs(
-        self,
-        answers: AnswerTargets,
-        reference: VisionLanguageModel | None,
-        *,
-        temperature: float = 1.0,
+    def reference_rows(
+        self, answers: AnswerTargets, reference: VisionLanguageModel | None
     ) -> Tensor:
-        """float32[R], as `log_probs`, of the reference model and without a gradient.
+        """`[R, D]`, states of the reference model that predict the targets of answers, without a gradient.
 
         The visual tokens are those of this pass: the reference has the same vision tower.
 
         Args:
             answers: targets of the pack.
             reference: the model; None is the trained model without its adapters.
-            temperature: the logits are divided by it.
         """
         model = self._model if reference is None else reference
         visual = self.visual_tokens  # kept for the trained model, so with a gradient
         adapters = without_lora(model) if reference is None else nullcontext()
         with adapters, torch.no_grad():
             hidden: Tensor = model(self.pack.batch, vision_embeds=visual)
-            rows = hidden[answers.rows]
-            return model.lm_head.log_probs(rows, answers.targets, temperature=temperature)
+        return hidden[answers.rows]
 
     def token_loss(
         self, hidden: Tensor, targets: Tensor, weights: Tensor | None

@@ -25,7 +25,7 @@ from finesight.data.loader import TrainBatch
 from finesight.model.vl import VisionLanguageModel
 from finesight.train.meters import Sum
 from finesight.train.objective import ForwardPass, Losses
-from finesight.train.preference import ReferenceKind, answers_of, token_kl
+from finesight.train.preference import ReferenceKind, answers_of
 
 __all__ = ["GrpoSection", "Policy", "advantages", "policy_losses"]
 
@@ -128,9 +128,9 @@ class Policy:
             sampled = forward.log_probs(answers, temperature=temperature)
         reference = sampled[:0]
         if self._config.kl:
-            reference = forward.reference_log_probs(
-                answers, self._reference, temperature=temperature
-            )
+            head = forward.head if self._reference is None else self._reference.lm_head
+            rows = forward.reference_rows(answers, self._reference)
+            reference = head.log_probs(rows, answers.targets, temperature=temperature)
         return PolicyTargets(scores, sampled, reference)
 
 
@@ -162,6 +162,17 @@ def policy_losses(
         losses = losses + config.kl * divergence
         values["kl"] = Sum(divergence.detach().sum(), number)
     return losses, values
+
+
+def token_kl(gap: Tensor) -> Tensor:
+    """Estimate of the divergence from the reference for each token, at least 0.
+
+    Args:
+        gap: float32[R], log-probability of the token by the reference, less that by the model.
+
+    Source: Schulman 2020, "Approximating KL divergence", estimator k3.
+    """
+    return gap.exp() - gap - 1
 
 
 def advantages(rewards: Tensor, *, scale: Literal["group", "none"]) -> Tensor:

@@ -23,6 +23,7 @@ from finesight.config.settings import Settings
 from finesight.data.answers import AnswerTargets
 from finesight.data.loader import TrainBatch
 from finesight.errors import ConfigError
+from finesight.model.head import OutputHead
 from finesight.model.vl import VisionLanguageModel
 from finesight.train.meters import Sum
 from finesight.train.objective import ForwardPass, Losses
@@ -31,6 +32,10 @@ __all__ = ["DpoSection", "Preference", "answer_sums", "answers_of", "pair_losses
 
 ReferenceKind = Literal["adapters", "copy"]
 """The reference: the model without its adapters, or a frozen copy of the initial decoder."""
+
+
+_ROWS_PER_CHUNK = 128
+"""Rows whose logits are in memory at a time: 78 MB of float32 for a vocabulary of 151,936."""
 
 
 class DpoSection(Settings):
@@ -95,8 +100,12 @@ class Preference:
     def __call__(self, forward: ForwardPass) -> Losses:
         """Losses `dpo` and `tokens`; values `reward_chosen`, `reward_rejected`, `reward_margin`, `reward_acc`, `kl`."""
         answers = answers_of(forward.pack)
-        reference = forward.reference_log_probs(answers, self._reference)
+        head = forward.head if self._reference is None else self._reference.lm_head
         found = forward.log_probs(answers)
+        rows = forward.reference_rows(answers, self._reference)
+        with torch.no_grad():
+            reference = head.log_probs(rows, answers.targets)
+            kl = kl_sum(forward.head, forward.hidden()[answers.rows], head, rows)
         scores = answer_sums(found - reference, answers)
         chosen, rejected = scores[::2], scores[1::2]
         losses = pair_losses(
@@ -105,15 +114,11 @@ class Preference:
         sums = {"dpo": losses.sum()}
         if self._config.tokens:
             sums["tokens"] = -answer_sums(found, answers)[::2].sum()
-        return Losses(sums, self._values(scores.detach(), (reference - found).detach()))
+        values = self._rewards(scores.detach()) | {"kl": Sum(kl, float(len(found)))}
+        return Losses(sums, values)
 
-    def _values(self, scores: Tensor, gap: Tensor) -> dict[str, Sum]:
-        """Values for the log.
-
-        Args:
-            scores: float32[A], log-probability of each answer relative to the reference.
-            gap: float32[R], log-probability of each token by the reference, relative to the model.
-        """
+    def _rewards(self, scores: Tensor) -> dict[str, Sum]:
+        """Values for the log, of the log-probabilities of the answers relative to the reference, float32[A]."""
         rewards = self._config.beta * scores
         margin = rewards[::2] - rewards[1::2]
         number = float(len(margin))
@@ -122,7 +127,6 @@ class Preference:
             "reward_rejected": Sum(rewards[1::2].sum(), number),
             "reward_margin": Sum(margin.sum(), number),
             "reward_acc": Sum((margin > 0).sum(), number),
-            "kl": Sum(token_kl(gap).sum(), float(len(gap))),
         }
 
 
@@ -158,15 +162,24 @@ def pair_losses(
     return ((1 - noise) * right - noise * wrong) / (1 - 2 * noise)
 
 
-def token_kl(gap: Tensor) -> Tensor:
-    """Estimate of the divergence from the reference for each token, at least 0.
+def kl_sum(
+    head: OutputHead, rows: Tensor, reference_head: OutputHead, reference_rows: Tensor
+) -> Tensor:
+    """Sum over the rows of KL(model || reference), a scalar; call it without gradients.
 
     Args:
-        gap: float32[R], log-probability of the token by the reference, less that by the model.
-
-    Source: Schulman 2020, "Approximating KL divergence", estimator k3.
+        head: output head of the model.
+        rows: `[R, D]`, its states.
+        reference_head: output head of the reference.
+        reference_rows: `[R, D]`, its states.
     """
-    return gap.exp() - gap - 1
+    total = rows.new_zeros((), dtype=torch.float32)
+    pairs = zip(rows.split(_ROWS_PER_CHUNK), reference_rows.split(_ROWS_PER_CHUNK), strict=True)
+    for one, other in pairs:
+        found = head(one).float().log_softmax(-1)
+        wanted = reference_head(other).float().log_softmax(-1)
+        total += (found.exp() * (found - wanted)).sum()
+    return total
 
 
 def answer_sums(values: Tensor, answers: AnswerTargets) -> Tensor:
