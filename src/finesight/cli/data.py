@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from finesight.cli import options
+from finesight.cli.data_sample import sample
 from finesight.cli.errors import reported
 
 app = typer.Typer(
@@ -175,6 +176,9 @@ def inspect(
         page, shown = sheet(folder, num_samples=samples, seed=seed)
         files.write_text(target, page, parents=True)
     typer.echo(f"{target}: {shown} samples", err=True)
+
+
+app.command()(sample)
 
 
 if __name__ == "__main__":

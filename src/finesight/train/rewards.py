@@ -7,13 +7,13 @@ The rewards themselves are handed in by name (`finesight.evals.rewards`): this l
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from finesight.config.settings import Settings
-from finesight.conversation import Conversation, Reply
+from finesight.conversation import Conversation, MediaRecord, Reply
 from finesight.data.mixture import Cursor, Mixture, SourceConfig
 from finesight.data.places import written
 from finesight.data.record import Record, text_of
@@ -27,19 +27,32 @@ Reward = Callable[[Reply, str, Mapping[str, Any]], float]
 """`(reply, truth, meta)` to 0..1."""
 
 
-class PromptSource(SourceConfig):
-    """One folder of shards whose last answers are the truth."""
+class RewardedSource(Settings):
+    """The rewards of the answers of a source, whose last answers are the truth."""
 
     rewards: dict[RewardName, float] = Field(
         description="weight of each reward of its answers; the reward of an answer is the weighted mean, 0 to 1"
     )
 
     @model_validator(mode="after")
-    def _is_rewarded(self) -> PromptSource:
+    def _is_rewarded(self) -> Self:
         if not self.rewards or any(weight <= 0 for weight in self.rewards.values()):
             raise ConfigError(
-                f"rewards of {self.path} are {self.rewards}, expected weights above 0",
+                f"the rewards of a source are {self.rewards}, expected weights above 0",
                 hint="for example rewards = { iou = 1.0 }",
+            )
+        return self
+
+
+class PromptSource(SourceConfig, RewardedSource):
+    """One folder of shards with prompts."""
+
+    @model_validator(mode="after")
+    def _is_learned(self) -> Self:
+        if not self.learn:
+            raise ConfigError(
+                f"{self.path} has learn = false, but sampled answers are learned from",
+                hint="leave learn out, or the source",
             )
         return self
 
@@ -63,6 +76,7 @@ class Prompt:
         conversation: the messages up to the question.
         truth: the right answer, with its places in pixels of the resized picture.
         source: index of its source.
+        media: one record per picture or video.
         cursor: position in the stream of prompts after it.
     """
 
@@ -70,7 +84,8 @@ class Prompt:
     conversation: Conversation
     truth: str
     source: int
-    cursor: Cursor
+    media: tuple[MediaRecord, ...] = ()
+    cursor: Cursor = field(default_factory=Cursor)
 
 
 class Prompts:
@@ -103,30 +118,36 @@ class Prompts:
                 for index, (old, new) in enumerate(zip(taken, cursor.taken, strict=True))
                 if new > old
             )
-            yield self.prompt(record, source, cursor)
+            yield replace(prompt_of(record, self._processor, source=source), cursor=cursor)
             before = cursor
 
-    def prompt(self, record: Record, source: int = 0, cursor: Cursor | None = None) -> Prompt:
-        """The last question of a record, or the first of independent ones, and its truth.
 
-        Raises:
-            RecordInvalid: it has none.
-        """
-        messages = record.conversation.messages
-        asked = [index for index, message in enumerate(messages) if message.role == "user"]
-        chosen = asked[:1] if record.any_order else asked[-1:]
-        if not chosen or chosen[0] + 1 == len(messages):
-            raise RecordInvalid(f"record {record.id!r} has no question with an answer")
-        asking = replace(record.conversation, messages=messages[: chosen[0] + 1])
-        resizes = [item.resize for item in self._processor.plan_media(asking)]
-        shown = written(messages, record.places, resizes)
-        return Prompt(
-            record=record,
-            conversation=replace(asking, messages=shown[: chosen[0] + 1]),
-            truth=text_of(shown[chosen[0] + 1 if record.any_order else -1]),
-            source=source,
-            cursor=cursor or Cursor(),
-        )
+def prompt_of(record: Record, processor: Processor, *, source: int) -> Prompt:
+    """The last question of a record, or the first of independent ones, and its truth.
+
+    Args:
+        record: a checked record.
+        processor: of the model that answers; places are written for its resize.
+        source: index of the source of the record.
+
+    Raises:
+        RecordInvalid: there is no question with an answer.
+    """
+    messages = record.conversation.messages
+    asked = [index for index, message in enumerate(messages) if message.role == "user"]
+    chosen = asked[:1] if record.any_order else asked[-1:]
+    if not chosen or chosen[0] + 1 == len(messages):
+        raise RecordInvalid(f"record {record.id!r} has no question with an answer")
+    asking = replace(record.conversation, messages=messages[: chosen[0] + 1])
+    media = processor.plan_media(asking)
+    shown = written(messages, record.places, [item.resize for item in media])
+    return Prompt(
+        record=record,
+        conversation=replace(asking, messages=shown[: chosen[0] + 1]),
+        truth=text_of(shown[chosen[0] + 1 if record.any_order else -1]),
+        source=source,
+        media=media,
+    )
 
 
 def rewards_of(
