@@ -69,3 +69,16 @@ def test_a_batch_moves_with_every_tensor_of_the_records_inside_it():
     assert moved.vision.window.batches == batch.vision.window.batches
     paged = AttentionPlan.paged([1], [6], [[7, 2]], 4).to("meta")
     assert paged.slot_mapping.device.type == paged.block_table.device.type == "meta"
+
+
+def test_continuations_share_their_beginning() -> None:
+    plan = AttentionPlan.shared([(2, [1, 2]), (1, [1])])
+    assert plan.spread is not None
+    assert plan.kept is not None
+    assert plan.spread.tolist() == [0, 1, 2, 0, 1, 3, 4, 5, 6]
+    assert plan.kept.tolist() == [0, 1, 2, 5, 6, 7, 8]
+    assert plan.query_lengths == (3, 4, 2)
+    assert plan.num_rows == 7
+    assert AttentionPlan.from_lengths([3, 4], causal=True).num_rows == 7
+    with pytest.raises(LayoutError, match="has no continuation"):
+        AttentionPlan.shared([(2, [])])

@@ -74,7 +74,7 @@ class PolicyTrainer(Trainer):
         number, done, start = position(self.state.cursor)
         if not self.state.step:
             self._rollouts.forget()
-        while True:
+        while not self.was_stopped and self.schedule_step < self.schedule.total_steps:
             prompts = self._rollouts.prompts(start)
             steps = self._round(number, prompts, is_begun=done > 0)
             after = prompts[-1].cursor
