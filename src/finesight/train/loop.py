@@ -214,6 +214,8 @@ class Trainer:
             if len(group) == self.settings.accumulate:
                 yield group
                 group = []
+        if group:  # the end of the last epoch
+            yield group
 
     def check_data(self) -> None:
         """Read a record of every source at the current position; see `PackStream.check`."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from finesight import files
 from finesight.checkpoints.adapters import read_adapter
 from finesight.checkpoints.small import ADAPTER
-from finesight.config.load import read_toml, write_recipe
+from finesight.config.load import read_toml, validate, write_recipe
 from finesight.data.dense import DenseVocabulary
 from finesight.data.loader import PackStream
 from finesight.errors import ConfigError, DataError
@@ -117,16 +117,25 @@ def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
     return found
 
 
+_MAY_CHANGE = frozenset({"data.workers", "data.executor"})
+"""Settings of a run to resume that do not change its packs."""
+
+
 def _check_unchanged(recipe: PretrainRecipe, *sections: str) -> None:
     """Raise `ConfigError` if a run to resume has other settings in these sections; `run` and `schedule` may change."""
     path = recipe.run.folder / "config.toml"
     if not path.is_file():
         return
-    before, now = read_toml(path), recipe.model_dump(mode="json", exclude_none=True)
+    before = validate(
+        read_toml(path), type(recipe), where=str(path)
+    )  # missing keys of a new version get defaults
+    old_values, new_values = (
+        one.model_dump(mode="json", exclude_none=True) for one in (before, recipe)
+    )
     for section in sections:
-        old, new = before.get(section, {}), now.get(section, {})
+        old, new = old_values.get(section, {}), new_values.get(section, {})
         for key in sorted(old.keys() | new.keys()):
-            if old.get(key) != new.get(key):
+            if old.get(key) != new.get(key) and f"{section}.{key}" not in _MAY_CHANGE:
                 raise ConfigError(
                     f"the run in {recipe.run.folder} has {section}.{key} = {shown(old.get(key))}, "
                     f"the recipe has {shown(new.get(key))}",
