@@ -82,6 +82,7 @@ class LowRank(nn.Module):
     """The adapter of a linear layer; the layer's own product is that of the other base class.
 
     Attributes:
+        alpha: see `lora_scale`.
         scale: factor of the adapter's output.
         dropout: share of the adapter's inputs that are zeroed in training.
         rslora: whether the scale is rank-stabilised.
@@ -114,7 +115,7 @@ class LowRank(nn.Module):
             dora: whether the lengths of the weight's rows are learned as well.
             rslora: see `lora_scale`.
         """
-        self.scale = lora_scale(rank, alpha, rslora=rslora)
+        self.alpha, self.scale = alpha, lora_scale(rank, alpha, rslora=rslora)
         self.dropout, self.rslora = dropout, rslora
         self.is_active = True
         self._kept: dict[str, tuple[int, int, Tensor]] = {}
@@ -130,11 +131,6 @@ class LowRank(nn.Module):
     def rank(self) -> int:
         """R."""
         return self.lora_A.out_features
-
-    @property
-    def alpha(self) -> float:
-        """Scale times rank, or times its square root."""
-        return self.scale * (math.sqrt(self.rank) if self.rslora else self.rank)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name in nn.Linear
         """Map `[N, in]` to `[N, out]`."""
