@@ -23,11 +23,9 @@ from finesight.checkpoints.packed import is_packed_folder
 from finesight.errors import WeightsError
 from finesight.model.shards import MappedFiles, list_tensors, some_of
 from finesight.model.weights import published_name
+from finesight.processor.from_hf import RECORD
 
-__all__ = ["FILE", "check_base", "first_values", "stored_values", "write_base"]
-
-FILE = "finesight.json"
-"""File beside `adapter_config.json`."""
+__all__ = ["check_base", "first_values", "stored_values", "write_base"]
 
 _NUM_VALUES = 16
 """Values of each layer."""
@@ -85,7 +83,7 @@ def write_base(folder: Path, base: str, layers: Mapping[str, list[float]]) -> No
         OSError: the folder cannot be written.
     """
     record = _Record(base=base, layers=dict(layers))
-    files.write_json(folder / FILE, record.model_dump(), error=None)
+    files.write_json(folder / RECORD, record.model_dump(), error=None)
 
 
 def check_base(folder: Path, base: Path, layers: Iterable[str]) -> None:
@@ -99,7 +97,7 @@ def check_base(folder: Path, base: Path, layers: Iterable[str]) -> None:
     Raises:
         WeightsError: the weights are of another model, or the record is broken.
     """
-    path = folder / FILE
+    path = folder / RECORD
     if not path.is_file():
         return
     try:

@@ -56,8 +56,10 @@ class PackedLinear(nn.Module):
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
         self.is_exact = False
-        self.register_buffer("weight", weight)
-        self.register_buffer("bias", None if bias is None else bias.detach().float())
+        wide_bias = None if bias is None else bias.detach().float()
+        # They are in no checkpoint, see `_save_to_state_dict`.
+        self.register_buffer("weight", weight, persistent=False)
+        self.register_buffer("bias", wide_bias, persistent=False)
 
     @classmethod
     def of(cls, linear: nn.Linear, name: Format) -> PackedLinear:

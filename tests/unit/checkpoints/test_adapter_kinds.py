@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from finesight.batch import pack
-from finesight.checkpoints.adapter_base import FILE
 from finesight.checkpoints.adapters import (
     CONFIG,
     WEIGHTS,
@@ -26,6 +25,7 @@ from finesight.model.adapters import Adapters
 from finesight.model.lora import add_lora, lora_layers, merge_lora
 from finesight.model.packed import pack_weights
 from finesight.model.weights import load_model, save_model
+from finesight.processor.from_hf import RECORD
 from tests.support.model_cases import Grid, sample_from
 
 KINDS = {
@@ -227,8 +227,8 @@ def test_the_weights_of_another_model_are_refused(tiny_model_folder, tmp_path, r
     with pytest.raises(WeightsError, match="was trained on mine, whose weights differ") as caught:
         load_adapters({"a": tmp_path / "a"}, tmp_path / "far")
     assert "use it with mine" in caught.value.hint
-    (tmp_path / "a" / FILE).write_text("{")
+    (tmp_path / "a" / RECORD).write_text("{")
     with pytest.raises(WeightsError, match=r"finesight\.json is broken"):
         load_adapters({"a": tmp_path / "a"}, tmp_path / "far")
-    (tmp_path / "a" / FILE).unlink()
+    (tmp_path / "a" / RECORD).unlink()
     load_adapters({"a": tmp_path / "a"}, tmp_path / "far")
