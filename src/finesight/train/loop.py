@@ -55,6 +55,7 @@ class Trainer:
         optim: rules over the names of all weights: `model.*`, and `<objective>.*`.
         schedule: learning-rate schedule.
         run: device, precision, checkpoints, log and evaluations.
+        saves_frozen: whether checkpoints have the frozen weights, too; False if every start loads them elsewhere.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class Trainer:
         optim: OptimConfig,
         schedule: ScheduleConfig,
         run: RunSection,
+        saves_frozen: bool = True,
     ) -> None:
         self.model = model
+        self._saves_frozen = saves_frozen
         self.objectives = list(objectives)
         self.schedule = schedule
         self.settings = run
@@ -115,8 +118,9 @@ class Trainer:
                 "an earlier version wrote it, with other temporary heads",
                 hint="start a new run from its weights: another run.folder, and model.start_from = this run",
             )
-        load_fitting(self.weights, parts["weights"], saved[-1])
-        load_fitting(self.average.module, averaged_weights(parts), saved[-1])
+        load_fitting(self.weights, self._loaded() | parts["weights"], saved[-1])
+        average = self._loaded() | averaged_weights(parts)
+        load_fitting(self.average.module, average, saved[-1])
         restore(self.average, state.average_updates)
         self.optimizers.load_state_tensors(parts.get("optimizer", {}))
         self.state = state
@@ -130,18 +134,28 @@ class Trainer:
         """
         self._check_last_loss()
         weights: dict[str, Tensor] = dict(self.weights.named_parameters())
+        for name in self._loaded():
+            del weights[name]
         parts: dict[str, dict[str, Tensor]] = {
             "weights": weights,
             "average": {
                 name: value
                 for name, value in self.average.module.named_parameters()
-                if weights[name].requires_grad
+                if name in weights and weights[name].requires_grad
             },
             "optimizer": self.optimizers.state_tensors(),
         }
         return save_checkpoint(
             self.checkpoint_folder, self.state, parts, keep=self.settings.keep_checkpoints
         )
+
+    def _loaded(self) -> dict[str, Tensor]:
+        """Weights that are not in checkpoints, because every start loads them."""
+        return {
+            name: value
+            for name, value in self.weights.named_parameters()
+            if not (self._saves_frozen or value.requires_grad)
+        }
 
     def step(self, packs: list[TrainBatch]) -> dict[str, Sum]:
         """One optimizer step over one or more packs.
