@@ -169,8 +169,7 @@ def open_packed(folder: Path, weights: Weights | None, *, attention: str) -> Vis
         )
     # The configuration may describe quantised weights that these were made from.
     config = ModelConfig.from_folder(folder).model_copy(update={"quantisation": None})
-    with torch.device("meta"):
-        model = VisionLanguageModel(config, attention=attention)
+    model = VisionLanguageModel.without_memory(config, attention=attention)
     try:
         with safe_open(path, framework="pt") as stored:
             tensors = {name: stored.get_tensor(name) for name in stored.offset_keys()}
