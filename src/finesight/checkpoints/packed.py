@@ -70,6 +70,17 @@ def is_packed_folder(folder: Path) -> bool:
     return (folder / RECEIPT).is_file()
 
 
+def rounds(folder: Path, weights: str) -> bool:
+    """Whether weights in a format are rounded ones of a checkpoint folder, not those that it stores."""
+    return not (weights == "bf16" or is_packed_folder(folder) or _keeps_codes(folder, weights))
+
+
+def _keeps_codes(folder: Path, weights: str) -> bool:
+    """Whether a folder stores codes of the same width, as AWQ and GPTQ do."""
+    stored = ModelConfig.from_folder(folder).quantisation
+    return stored is not None and weights == f"int{stored.bits}"
+
+
 def load_packed(
     folder: Path,
     weights: Weights,
@@ -216,8 +227,7 @@ def read_receipt(folder: Path, weights: Weights | None = None) -> Receipt:
 def _packed(
     folder: Path, weights: Weights, dtype: torch.dtype | None, attention: str
 ) -> VisionLanguageModel:
-    stored = ModelConfig.from_folder(folder).quantisation
-    keeps_codes = stored is not None and weights == f"int{stored.bits}"
+    keeps_codes = _keeps_codes(folder, weights)
     with warnings.catch_warnings():
         if keeps_codes:  # the note that layers were dequantised would be wrong
             warnings.filterwarnings("ignore", message=".*: dequantised")

@@ -17,6 +17,7 @@ from finesight.checkpoints.packed import (
     load_packed,
     open_packed,
     read_receipt,
+    rounds,
     write_packed,
 )
 from finesight.errors import ConfigError, FinesightError, MissingWeights, WeightsError
@@ -276,6 +277,19 @@ def test_stored_codes_are_kept(tmp_path, scheme, weights, most):
                 layer = model.get_submodule(name.removesuffix(".weight"))
                 found = unpack(layer.weight, layer.out_features, layer.in_features)
                 assert float((found - value).norm() / value.norm()) < most, name
+
+
+def test_what_is_rounded(tiny_model_folder, tmp_path):
+    """Formats that a folder stores are not rounded: packed weights, codes of the same width, and bfloat16."""
+    write(wide_model(), tmp_path / "codes")
+    write_packed(tiny_model_folder, "int8", tmp_path / "packed")
+    assert [rounds(tiny_model_folder, name) for name in ("bf16", "int8", "int4")] == [
+        False,
+        True,
+        True,
+    ]
+    assert [rounds(tmp_path / "codes", name) for name in ("int8", "int4")] == [True, False]
+    assert not rounds(tmp_path / "packed", "int8")
 
 
 def test_codes_of_other_bits_are_rounded_anew(tmp_path):
