@@ -180,6 +180,17 @@ def test_a_slow_body_gets_408(served):
         wait_until(server.is_idle)
 
 
+def test_clients_do_not_repeat_an_answer_that_takes_too_long(served):
+    with live(served, answer_seconds=0.01) as server:
+        with pytest.raises(openai.APIStatusError) as caught:
+            server.client(max_retries=2).chat.completions.create(**long_call())
+        assert caught.value.status_code == 504
+        assert caught.value.code == "DeadlineExceeded"
+        wait_until(server.is_idle)
+        counted = 'finesight_requests_total{path="/v1/chat/completions",status="504"} 1.0'
+        assert counted in httpx.get(f"{server.url}/metrics").text
+
+
 def test_a_header_that_never_ends_is_not_waited_for(served, monkeypatch):
     monkeypatch.setattr("finesight.server.run._HEADER_SECONDS", 0.2)
     with live(served) as server:

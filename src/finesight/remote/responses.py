@@ -18,6 +18,7 @@ from finesight.errors import FinesightError
 from finesight.parse.records import AnswerCall
 from finesight.remote.completions import ending, findings, logprob_content, media, status_of
 from finesight.remote.response_request import ResponseRequest
+from finesight.remote.wording import RESPONSES, worded
 
 Event = dict[str, Any]
 
@@ -138,12 +139,17 @@ class ResponseWriter:
         """The last events of a response that failed: `response.failed`."""
         events = self._close("incomplete")
         code = _ERROR_CODES.get(status_of(error), "server_error")
-        self._response |= {"status": "failed", "error": {"code": code, "message": str(error)}}
+        self._response |= {
+            "status": "failed",
+            "error": {"code": code, "message": worded(error, RESPONSES)},
+        }
         return [*events, self._event("response.failed", response=self._now())]
 
     def error(self, error: FinesightError) -> Event:
         """The `error` event: the server itself failed, and the response has no end."""
-        return self._event("error", code="server_error", message=str(error), param=None)
+        return self._event(
+            "error", code="server_error", message=worded(error, RESPONSES), param=None
+        )
 
     def _open(self) -> list[Event]:
         """Begin a message."""

@@ -37,6 +37,7 @@ from finesight.server.errors import (
     error_response,
     http_status,
     log,
+    reason_of,
     unexpected,
 )
 from finesight.server.models import Models
@@ -135,7 +136,7 @@ class _Logged:
         except Exception as error:  # noqa: BLE001  # logged with its trace; the client gets a body
             failure = unexpected(error, identity)
             if not status:
-                await error_response(failure, scope["path"])(scope, receive, named)
+                await error_response(failure, scope)(scope, receive, named)
         finally:
             # Paths of unknown endpoints are not named: anyone could fill the metrics with them.
             route = scope.get("route")
@@ -147,13 +148,11 @@ class _Logged:
 
 async def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, FinesightError)
-    state_of(request).metrics.refused(
-        error.code if isinstance(error, HttpError) else type(error).__name__
-    )
+    state_of(request).metrics.refused(reason_of(error))
     if http_status(error) == CLIENT_GONE:
         return Response(status_code=CLIENT_GONE)
     is_read = request.method in ("GET", "HEAD", "OPTIONS") or request.state.is_read
-    return error_response(error, request.url.path, is_read=is_read)
+    return error_response(error, request.scope, is_read=is_read)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -130,6 +130,10 @@ class Gate:
                 finally:
                     num_bytes = len(body)
                 parsed = await _parsed(body)
+                if isinstance(
+                    parsed, dict
+                ):  # errors name the field that was given, of several with one meaning
+                    request.state.fields = tuple(parsed)
                 body.clear()  # its texts are now in `parsed`, and still count
                 yield parsed
             finally:
