@@ -377,7 +377,7 @@ def test_requests_beside_each_other_get_their_own_answers(server, picture):
 def test_an_answer_that_takes_too_long_ends_with_an_error(served):
     with live(served, answer_seconds=0.3) as server:
         answer = post(server, long_answer())
-        assert answer.status_code == 500
+        assert answer.status_code == 504
         assert "was not finished within 0.3 s" in answer.json()["error"]["message"]
         answer = post(server, long_answer(stream=True))
         *_, error, done = events_of(answer)
