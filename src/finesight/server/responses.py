@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from finesight.conversation import TokenLogprob
 from finesight.errors import FinesightError
 from finesight.remote.response_request import ResponseRequest, read_response_request
 from finesight.remote.responses import Event, ResponseWriter
@@ -67,9 +68,14 @@ async def _events(
     for event in writer.start():
         yield event
     splitter = CallSplitter(takes_calls=takes_calls)
+    logprobs: list[TokenLogprob] = []
     async for _, piece in answers.events():
+        logprobs += piece.logprobs
         text, calls = splitter.feed(piece.text, is_last=piece.reply is not None)
-        events = writer.text(text) if text else []
+        events: list[Event] = []
+        if text:
+            events = writer.text(text, logprobs)
+            logprobs.clear()
         for call in calls:
             events += writer.call(call)
         if piece.reply is not None:
