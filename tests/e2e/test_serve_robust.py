@@ -424,6 +424,22 @@ def test_sigterm_lets_a_running_answer_end(picture):
         assert server.process.wait(60) == 0
 
 
+def test_a_second_interrupt_ends_at_once_with_one_line():
+    with program("--drain-seconds", 600) as server:
+        body = long_answer(stream=True)
+        with httpx.stream("POST", f"{server.url}{CHAT}", json=body, timeout=60) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            server.process.send_signal(signal.SIGINT)
+            wait_until(lambda: httpx.get(f"{server.url}/health").status_code == 503)
+            server.process.send_signal(signal.SIGINT)
+            assert server.process.wait(10) == 130
+        wait_until(lambda: "interrupted again" in server.log())
+        last = server.lines[-1]
+        assert last == "interrupted again: ended at once, unfinished answers are cut\n"
+        assert "Traceback" not in server.log()
+
+
 def test_after_the_deadline_answers_end_with_an_error_event():
     with program("--drain-seconds", 0.5) as server:
         body = long_answer(stream=True)
