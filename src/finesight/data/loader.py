@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from finesight.batch import IGNORE_INDEX, EncodedSample, PackedBatch, pack
+from finesight.data.captions import Captions
 from finesight.data.dense import DenseTargets
 from finesight.data.encode import EncoderConfig, TrainingEncoder, TrainSample
 from finesight.data.mixture import Cursor, Mixture, SourceConfig
@@ -74,6 +75,7 @@ class TrainBatch:
         num_samples: samples in the pack.
         worker: index of the worker that made it.
         text_only: its samples without pictures and targets, for `finesight.train.language`; None if there is none.
+        captions: texts about its pictures, for `finesight.train.contrastive`; None if there is none.
     """
 
     batch: PackedBatch
@@ -83,6 +85,7 @@ class TrainBatch:
     num_samples: int
     worker: int = 0
     text_only: TextOnly | None = None
+    captions: Captions | None = None
 
     def to(self, device: torch.device) -> TrainBatch:
         """Copy with the pack and its targets on `device`."""
@@ -93,6 +96,7 @@ class TrainBatch:
             text_only=None
             if text is None
             else TextOnly(text.batch.to(device), text.rows.to(device)),
+            captions=None if self.captions is None else self.captions.to(device),
             next_tokens=_moved(self.next_tokens, device),
             dense=_moved(self.dense, device),
         )
@@ -196,6 +200,7 @@ def _packed(
     return TrainBatch(
         batch=batch,
         text_only=TextOnly.of(batch, samples),
+        captions=Captions.of(batch, samples),
         next_tokens=next_token_targets(batch),
         dense=DenseTargets.join(one.dense for one in ready),
         cursor=cursor,
