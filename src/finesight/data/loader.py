@@ -22,6 +22,7 @@ from pydantic import Field
 from torch import Tensor
 
 from finesight.batch import IGNORE_INDEX, EncodedSample, PackedBatch, pack
+from finesight.data.captions import Captions
 from finesight.data.dense import DenseTargets
 from finesight.data.encode import EncoderConfig, TrainSample
 from finesight.data.exchange import Exchange, gather_for
@@ -127,6 +128,7 @@ class TrainBatch:
         records: ids of the records of the samples, for messages.
         skipped: why records since the last pack were skipped.
         share_done: share of all epochs that is done after this pack; 0 if the stream is endless.
+        captions: texts about its pictures, for `finesight.train.contrastive`; None if there is none.
     """
 
     batch: PackedBatch
@@ -139,6 +141,7 @@ class TrainBatch:
     records: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     share_done: float = 0.0
+    captions: Captions | None = None
 
     def to(self, device: torch.device) -> TrainBatch:
         """Copy with the pack and its targets on `device`."""
@@ -149,6 +152,7 @@ class TrainBatch:
             text_only=None
             if text is None
             else TextOnly(text.batch.to(device), text.rows.to(device)),
+            captions=None if self.captions is None else self.captions.to(device),
             next_tokens=_moved(self.next_tokens, device),
             dense=_moved(self.dense, device),
         )
@@ -318,6 +322,7 @@ def _packed(
     return TrainBatch(
         batch=batch,
         text_only=TextOnly.of(batch, samples),
+        captions=Captions.of(batch, samples),
         next_tokens=next_token_targets(batch),
         dense=DenseTargets.join(one.dense for one in ready),
         cursor=cursor,

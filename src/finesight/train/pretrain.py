@@ -30,6 +30,7 @@ from finesight.processor.processor import Processor
 from finesight.train.align import Alignment
 from finesight.train.base import has_loaded_base, new_model
 from finesight.train.checkpoint import averaged_weights, checkpoints, load_fitting, newest
+from finesight.train.contrastive import Contrastive
 from finesight.train.dense import DenseSupervision
 from finesight.train.language import KeepLanguage
 from finesight.train.loop import MODEL, Trainer, of_model
@@ -93,6 +94,9 @@ def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
         )
     if loss.align:
         found.append(Alignment(processor.tokenizer, vocabulary, loss.align))
+    if loss.contrastive:
+        text, seed = processor.model_config.text, recipe.model.seed
+        found.append(Contrastive(text, recipe.contrastive, loss.contrastive, seed=seed))
     if loss.language:
         found.append(KeepLanguage(loss.language))
     dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
