@@ -46,6 +46,12 @@ class AnswerTargets:
     answers: Tensor
     lengths: Tensor
 
+    @classmethod
+    def none(cls) -> AnswerTargets:
+        """Those of a pack without answers."""
+        nothing = torch.empty(0, dtype=torch.int64)
+        return cls(nothing, nothing, nothing, nothing.float())
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyTargets:

@@ -47,6 +47,7 @@ class PolicyTrainer(Trainer):
         optim: rules over the names of all weights.
         schedule: learning-rate schedule.
         run: device, precision, checkpoints, log and evaluations.
+        saves_frozen: as of `Trainer`.
     """
 
     def __init__(
@@ -59,8 +60,17 @@ class PolicyTrainer(Trainer):
         optim: OptimConfig,
         schedule: ScheduleConfig,
         run: RunSection,
+        saves_frozen: bool = True,
     ) -> None:
-        super().__init__(model, [objective], None, optim=optim, schedule=schedule, run=run)
+        super().__init__(
+            model,
+            [objective],
+            None,
+            optim=optim,
+            schedule=schedule,
+            run=run,
+            saves_frozen=saves_frozen,
+        )
         self._objective = objective
         self._rollouts = rollouts
         self._pack_tokens = pack_tokens

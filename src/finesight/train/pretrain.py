@@ -15,39 +15,35 @@ import torch
 from torch import Tensor
 
 from finesight import files
-from finesight.checkpoints.adapters import read_adapter
-from finesight.checkpoints.small import ADAPTER
-from finesight.config.load import read_toml, write_recipe
+from finesight.config.load import read_toml, validate, write_recipe
 from finesight.data.dense import DenseVocabulary
 from finesight.data.loader import PackStream
 from finesight.errors import ConfigError, DataError
 from finesight.inputs import shown
 from finesight.model.device import checked_device
-from finesight.model.init import init_weights
-from finesight.model.lora import add_lora, lora_layers
-from finesight.model.shards import list_tensors, read_tensors, some_of
+from finesight.model.shards import some_of
 from finesight.model.vl import VisionLanguageModel
-from finesight.model.weights import load_model
 from finesight.processor.processor import Processor
 from finesight.train.align import Alignment
-from finesight.train.checkpoint import checkpoints, final_weights, load_fitting
+from finesight.train.base import has_loaded_base, new_model
+from finesight.train.checkpoint import checkpoints
+from finesight.train.contrastive import Contrastive
 from finesight.train.dense import DenseSupervision
 from finesight.train.epochs import with_steps
+from finesight.train.initial import check_folder, load_weights
 from finesight.train.language import KeepLanguage
-from finesight.train.loop import MODEL, Trainer, of_model
+from finesight.train.loop import MODEL, Trainer
 from finesight.train.objective import NextToken, Objective
-from finesight.train.policy import Policy
-from finesight.train.policy_loop import PolicyTrainer
+from finesight.train.post_training import check_reference, policy_trainer, reference_model
 from finesight.train.preference import Preference
 from finesight.train.recipe import (
     DpoRecipe,
     GrpoRecipe,
-    LoraSection,
     PretrainRecipe,
     SftRecipe,
     TrainRecipe,
 )
-from finesight.train.rollouts import Rollouts, Sampling
+from finesight.train.rollouts import Sampling
 
 
 def start(recipe: TrainRecipe, sampling: Sampling | None = None) -> Trainer:
@@ -66,20 +62,16 @@ def start(recipe: TrainRecipe, sampling: Sampling | None = None) -> Trainer:
     """
     device = checked_device(recipe.run.device)
     recipe = recipe.model_copy(update={"run": recipe.run.model_copy(update={"device": device})})
-    _check_folder("model.folder", recipe.model.folder)
+    check_folder("model.folder", recipe.model.folder)
     if checkpoints(recipe.run.folder / "checkpoints"):
         _check_unchanged(recipe, "lora")  # adapters of another shape would not load
     processor = Processor.from_folder(recipe.model.folder)
     if isinstance(recipe, SftRecipe):
         recipe = with_steps(recipe, processor)
-    model = VisionLanguageModel(processor.model_config)
-    init_weights(model, seed=recipe.model.seed)
-    if recipe.lora is not None:
-        adapt(model, recipe.lora, seed=recipe.model.seed)
-    model.to(device)
+    model = new_model(recipe, processor.model_config).to(device)
     if isinstance(recipe, GrpoRecipe):
         assert sampling is not None
-        trainer: Trainer = _policy_trainer(recipe, processor, model, sampling)
+        trainer: Trainer = policy_trainer(recipe, processor, model, sampling)
     else:
         trainer = Trainer(
             model,
@@ -88,11 +80,13 @@ def start(recipe: TrainRecipe, sampling: Sampling | None = None) -> Trainer:
             optim=recipe.optim,
             schedule=recipe.schedule,
             run=recipe.run,
+            saves_frozen=not has_loaded_base(recipe.lora),
         )
     _check_frozen(trainer, recipe)
     is_resumed = trainer.resume()
-    if not is_resumed and recipe.model.start_from is not None:
-        _check_folder("model.start_from", recipe.model.start_from)
+    is_loaded = is_resumed or has_loaded_base(recipe.lora)
+    if not is_loaded and recipe.model.start_from is not None:
+        check_folder("model.start_from", recipe.model.start_from)
         _start_from(trainer, recipe.model.start_from, recipe.model.folder)
     trainer.check_data()
     if is_resumed:
@@ -101,49 +95,6 @@ def start(recipe: TrainRecipe, sampling: Sampling | None = None) -> Trainer:
     with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
         write_recipe(recipe, draft)
     return trainer
-
-
-def adapt(model: VisionLanguageModel, lora: LoraSection, *, seed: int = 0) -> None:
-    """Give a model the adapters of a recipe, in place."""
-    add_lora(model, lora.targets, rank=lora.rank, alpha=lora.alpha, seed=seed)
-
-
-def _policy_trainer(
-    recipe: GrpoRecipe, processor: Processor, model: VisionLanguageModel, sampling: Sampling
-) -> PolicyTrainer:
-    config = recipe.grpo
-    reference = None
-    if config.kl and config.reference == "copy":
-        reference = reference_model(recipe, processor, model)
-    rollouts = Rollouts(recipe.run.folder, config, recipe.data, processor, sampling)
-    return PolicyTrainer(
-        model,
-        Policy(config, reference),
-        rollouts,
-        pack_tokens=recipe.data.pack_tokens,
-        optim=recipe.optim,
-        schedule=recipe.schedule,
-        run=recipe.run,
-    )
-
-
-def reference_model(
-    recipe: DpoRecipe | GrpoRecipe, processor: Processor, model: VisionLanguageModel
-) -> VisionLanguageModel:
-    """A frozen copy of the initial decoder of a run, with the vision tower of the trained model.
-
-    Its weights are read anew, so that a resumed run has the reference of its first start.
-    """
-    reference = VisionLanguageModel(processor.model_config)
-    init_weights(reference, seed=recipe.model.seed)
-    if recipe.lora is not None:
-        adapt(reference, recipe.lora, seed=recipe.model.seed)
-    reference.requires_grad_(False).to(model.device)
-    if recipe.model.start_from is not None:
-        _check_folder("model.start_from", recipe.model.start_from)
-        _load_weights(reference, recipe.model.start_from, recipe.model.folder, notes=[])
-    reference.visual = model.visual
-    return reference
 
 
 def objectives(
@@ -168,6 +119,9 @@ def objectives(
         )
     if loss.align:
         found.append(Alignment(processor.tokenizer, vocabulary, loss.align))
+    if loss.contrastive:
+        text, seed = processor.model_config.text, recipe.model.seed
+        found.append(Contrastive(text, recipe.contrastive, loss.contrastive, seed=seed))
     if loss.language:
         found.append(KeepLanguage(loss.language))
     dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
@@ -184,16 +138,25 @@ def objectives(
     return found
 
 
+_MAY_CHANGE = frozenset({"data.workers", "data.executor"})
+"""Settings of a run to resume that do not change its packs."""
+
+
 def _check_unchanged(recipe: TrainRecipe, *sections: str) -> None:
     """Raise `ConfigError` if a run to resume has other settings in these sections; `run` and `schedule` may change."""
     path = recipe.run.folder / "config.toml"
     if not path.is_file():
         return
-    before, now = read_toml(path), recipe.model_dump(mode="json", exclude_none=True)
+    before = validate(
+        read_toml(path), type(recipe), where=str(path)
+    )  # missing keys of a new version get defaults
+    old_values, new_values = (
+        one.model_dump(mode="json", exclude_none=True) for one in (before, recipe)
+    )
     for section in sections:
-        old, new = before.get(section, {}), now.get(section, {})
+        old, new = old_values.get(section, {}), new_values.get(section, {})
         for key in sorted(old.keys() | new.keys()):
-            if old.get(key) != new.get(key):
+            if old.get(key) != new.get(key) and f"{section}.{key}" not in _MAY_CHANGE:
                 raise ConfigError(
                     f"the run in {recipe.run.folder} has {section}.{key} = {shown(old.get(key))}, "
                     f"the recipe has {shown(new.get(key))}",
@@ -210,7 +173,7 @@ def _check_frozen(trainer: Trainer, recipe: TrainRecipe) -> None:
         if value.requires_grad and not name.startswith("visual.") and ".lora_" not in name
     ]
     if isinstance(recipe, (DpoRecipe, GrpoRecipe)):
-        _check_reference(trainer, recipe, trained)
+        check_reference(trainer.model, recipe, trained)
         return
     embedding = [name for name in trained if name == "model.embed_tokens.weight"]
     for loss, found in (("language", trained), ("align", embedding)):
@@ -221,91 +184,12 @@ def _check_frozen(trainer: Trainer, recipe: TrainRecipe) -> None:
             )
 
 
-def _check_reference(
-    trainer: Trainer, recipe: DpoRecipe | GrpoRecipe, decoder: Sequence[str]
-) -> None:
-    """Raise `ConfigError` if weights are trained that the reference model shares.
-
-    Args:
-        trainer: of the run.
-        recipe: of the run.
-        decoder: names of trained weights of the decoder itself.
-    """
-    tower = [
-        name
-        for name, value in trainer.model.visual.named_parameters(prefix="visual")
-        if value.requires_grad
-    ]
-    if tower:
-        raise ConfigError(
-            f"the reference model shares the vision tower, but {some_of(tower)} are trained",
-            hint='freeze it: begin the [[optim.group]] rules with match = "model.visual.*", algorithm = "frozen"',
-        )
-    section = recipe.dpo if isinstance(recipe, DpoRecipe) else recipe.grpo
-    is_needed = isinstance(recipe, DpoRecipe) or recipe.grpo.kl > 0
-    if is_needed and section.reference == "adapters" and decoder:
-        raise ConfigError(
-            f"the reference is the model without its adapters, but {some_of(decoder)} are trained",
-            hint=f'freeze them, or set {recipe.kind}.reference = "copy"',
-        )
-
-
-def _check_folder(key: str, folder: Path) -> None:
-    if not folder.is_dir():
-        raise ConfigError(
-            f"{key} = {str(folder)!r}: there is no such folder",
-            hint=f"folders of a recipe are relative to {Path.cwd()}; --set {key}=FOLDER uses another",
-        )
-
-
 def _start_from(trainer: Trainer, source: Path, model_folder: Path) -> None:
     """Load weights of a model folder, of exported parts, or of a run (with its objectives' weights, if they fit)."""
-    saved = _load_weights(trainer.model, source, model_folder, notes=trainer.notes)
+    saved = load_weights(trainer.model, source, model_folder, notes=trainer.notes)
     if saved is not None:
         _take_objectives(trainer, saved, source)
     trainer.average.module.load_state_dict(trainer.weights.state_dict())
-
-
-def _load_weights(
-    model: VisionLanguageModel, source: Path, model_folder: Path, *, notes: list[str]
-) -> dict[str, Tensor] | None:
-    """Load the weights of a model; returns all weights of the run if the source is one."""
-    if checkpoints(source / "checkpoints"):
-        saved = final_weights(source)
-        load_fitting(model, _with_adapters(model, of_model(saved), source, notes), source)
-        return saved
-    if (source / ADAPTER).is_dir():
-        load_fitting(model, _of_parts(model, source, model_folder), source)
-    else:
-        loaded = load_model(source, dtype=torch.float32).state_dict()
-        load_fitting(model, _with_adapters(model, loaded, source, notes), source)
-    return None
-
-
-def _of_parts(model: VisionLanguageModel, parts: Path, model_folder: Path) -> dict[str, Tensor]:
-    """Weights of exported parts over those of the model folder, which holds the decoder without adapters."""
-    matrices, config = read_adapter(parts / ADAPTER)
-    scale = config["lora_alpha"] / config["r"]
-    scales = {layer.scale for layer in lora_layers(model).values()}
-    if scales != {scale}:
-        raise DataError(
-            f"the adapter in {parts} has the scale {scale:g}, those of the recipe {sorted(scales)}",
-            hint="set lora.rank and lora.alpha to those in its adapter_config.json",
-        )
-    stored = list_tensors(parts)
-    tower = dict(read_tensors(stored, stored, torch.device("cpu"), torch.float32))
-    return {**load_model(model_folder, dtype=torch.float32).state_dict(), **tower, **matrices}
-
-
-def _with_adapters(
-    model: VisionLanguageModel, weights: dict[str, Tensor], source: Path, notes: list[str]
-) -> dict[str, Tensor]:
-    """The weights, with those of new adapters if the source has no adapters."""
-    new = {name: value for name, value in model.state_dict().items() if ".lora_" in name}
-    if not new or any(".lora_" in name for name in weights):
-        return weights
-    notes.append(f"{source}: no adapters; {len(new) // 2} new ones start at zero")
-    return {**weights, **new}
 
 
 def _take_objectives(trainer: Trainer, saved: dict[str, Tensor], source: Path) -> None:

@@ -110,16 +110,10 @@ class Prompts:
         Raises:
             RecordInvalid: a record has no last question with an answer.
         """
-        before = start
-        for record, _, cursor in self._mixture.stream(start):
-            taken = before.taken or [0] * len(cursor.taken)
-            source = next(
-                index
-                for index, (old, new) in enumerate(zip(taken, cursor.taken, strict=True))
-                if new > old
-            )
-            yield replace(prompt_of(record, self._processor, source=source), cursor=cursor)
-            before = cursor
+        for draw, cursor in self._mixture.draws(start):
+            record, _ = self._mixture.read(draw)
+            found = prompt_of(record, self._processor, source=draw.source)
+            yield replace(found, cursor=cursor)
 
 
 def prompt_of(record: Record, processor: Processor, *, source: int) -> Prompt:

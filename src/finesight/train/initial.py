@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Initial weights of a run: a model folder, exported parts over a text decoder, or the averaged weights of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from finesight.checkpoints.adapters import read_adapter
+from finesight.checkpoints.small import ADAPTER
+from finesight.errors import ConfigError, DataError
+from finesight.model.lora import lora_layers
+from finesight.model.shards import list_tensors, read_tensors
+from finesight.model.vl import VisionLanguageModel
+from finesight.model.weights import load_model
+from finesight.train.checkpoint import checkpoints, final_weights, load_fitting
+from finesight.train.loop import of_model
+
+__all__ = ["check_folder", "load_weights"]
+
+
+def check_folder(key: str, folder: Path) -> None:
+    """Raise `ConfigError`, which names the key of the recipe, if there is no such folder."""
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{key} = {str(folder)!r}: there is no such folder",
+            hint=f"folders of a recipe are relative to {Path.cwd()}; --set {key}=FOLDER uses another",
+        )
+
+
+def load_weights(
+    model: VisionLanguageModel, source: Path, model_folder: Path, *, notes: list[str]
+) -> dict[str, Tensor] | None:
+    """Load the weights of a model.
+
+    Args:
+        model: with the adapters of the recipe.
+        source: a model folder, exported parts, or a run.
+        model_folder: the model folder that exported parts belong to.
+        notes: gets a note if the source has no adapters.
+
+    Returns:
+        All averaged weights of the run, if the source is one.
+
+    Raises:
+        DataError: the weights do not fit the model.
+        WeightsError: they cannot be read.
+    """
+    if checkpoints(source / "checkpoints"):
+        saved = final_weights(source)
+        load_fitting(model, _with_adapters(model, of_model(saved), source, notes), source)
+        return saved
+    if (source / ADAPTER).is_dir():
+        load_fitting(model, _of_parts(model, source, model_folder), source)
+    else:
+        loaded = load_model(source, dtype=torch.float32).state_dict()
+        load_fitting(model, _with_adapters(model, loaded, source, notes), source)
+    return None
+
+
+def _of_parts(model: VisionLanguageModel, parts: Path, model_folder: Path) -> dict[str, Tensor]:
+    """Weights of exported parts over those of the model folder, which holds the decoder without adapters."""
+    adapter = read_adapter(parts / ADAPTER)
+    layers = lora_layers(model)
+    known = [name for name in adapter.layers if name in layers]
+    theirs = ", ".join(sorted({f"{adapter.layers[name].scale:g}" for name in known}))
+    ours = sorted({layers[name].scale for name in known})
+    if any(adapter.layers[name].scale != layers[name].scale for name in known):
+        raise DataError(
+            f"the adapter in {parts} has the scale {theirs}, those of the recipe {ours}",
+            hint="set lora.rank and lora.alpha to those in its adapter_config.json",
+        )
+    stored = list_tensors(parts)
+    tower = dict(read_tensors(stored, stored, torch.device("cpu"), torch.float32))
+    return {
+        **load_model(model_folder, dtype=torch.float32).state_dict(),
+        **tower,
+        **adapter.parameters(),
+    }
+
+
+def _with_adapters(
+    model: VisionLanguageModel, weights: dict[str, Tensor], source: Path, notes: list[str]
+) -> dict[str, Tensor]:
+    """The weights, with those of new adapters if the source has no adapters."""
+    new = {name: value for name, value in model.state_dict().items() if ".lora_" in name}
+    if not new or any(".lora_" in name for name in weights):
+        return weights
+    notes.append(f"{source}: no adapters; {len(new) // 2} new ones start at zero")
+    return {**weights, **new}
