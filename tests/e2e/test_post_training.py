@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,13 @@ from finesight.cli.policy import sampling_of
 from finesight.config.load import validate
 from finesight.conversation import Conversation, ImagePart, Message, TextPart
 from finesight.data.record import Record
-from finesight.data.shards import write_shard
+from finesight.data.shards import ShardSet, write_shard
 from finesight.errors import ConfigError, DataError
 from finesight.train import export as exporting
 from finesight.train import pretrain
 from finesight.train.recipe import TrainRecipe
+
+ROOT = Path(__file__).parents[2]
 
 COLOURS = {"4": (255, 0, 0), "8": (0, 0, 255)}
 """The right answer for each colour of a square."""
@@ -244,3 +248,44 @@ def test_wrong_recipes_are_refused(guessing, data, tmp_path) -> None:
         start("grpo", {**plain, "rewards": {}}, grpo={"kl": 0.0})
     with pytest.raises(ConfigError, match="learn = false, but sampled answers are learned from"):
         start("grpo", {**plain, "rewards": {"exact": 1.0}, "learn": False}, grpo={"kl": 0.0})
+
+
+@pytest.fixture
+def working_folder(tmp_path, monkeypatch) -> Path:
+    """The folder in which `finesight` runs, with the pictures of the recipes and the embedded model."""
+    monkeypatch.setattr(sys, "argv", ["stages_data.py", str(tmp_path / "runs/stages/data")])
+    runpy.run_path(str(ROOT / "examples" / "stages_data.py"), run_name="__main__")
+    (tmp_path / "src" / "finesight").mkdir(parents=True)
+    (tmp_path / "src/finesight/assets").symlink_to(ROOT / "src/finesight/assets")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("4_dpo", {"reward_margin", "reward_acc", "kl"}), ("5_grpo", {"reward", "reward_cer", "kl"})],
+)
+def test_the_recipes_in_miniature_run_to_their_end(working_folder, finesight, name, values) -> None:
+    done = finesight("train", ROOT / "recipes" / "tiny" / f"{name}.toml", "--export", "model")
+    assert done.code == 0, done.err
+    lines = (working_folder / "runs" / "tiny" / name / "log.jsonl").read_text().splitlines()
+    log = [json.loads(line) for line in lines]
+    assert log[-1]["step"] == (6 if name == "4_dpo" else 4)
+    assert values <= set().union(*log)
+    assert (working_folder / "model" / "config.json").is_file()
+
+
+def test_a_round_of_sampling_makes_data_to_train_on(working_folder, finesight) -> None:
+    recipe = ROOT / "recipes" / "tiny" / "sample.toml"
+    words = ("data", "sample", recipe, "--out", "round", "--set", "most=16")
+    done = finesight(*words)
+    assert done.code == 0, done.err
+    counts = json.loads((working_folder / "round/counts/00000000.json").read_text())
+    assert counts["answers"] == 64
+    kept = ShardSet(working_folder / "round" / "sft")
+    assert len(kept) == counts["kept"] > 0
+    again = finesight(*words)
+    assert again.code == 0
+    assert len(ShardSet(working_folder / "round" / "sft")) == counts["kept"]
+    other = finesight(*words, "--set", "answers=2")
+    assert other.code != 0
+    assert "a round with another answers" in other.err
