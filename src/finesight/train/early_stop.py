@@ -2,9 +2,9 @@
 """Early stop: the loss on held-back records during a run, and the weights where it was lowest.
 
 The loss is that of next-token prediction, a mean over all target tokens of the held-back records, by the averaged
-weights. It is computed before the first step, every `run.evaluate_every` steps and at the end. `best.safetensors` in the
-run's folder holds the trained weights of the lowest loss, with step and loss in its header; `held_back.json` holds all
-losses. A resumed run drops the losses of steps that it will repeat.
+weights. It is computed before the first step, every `run.evaluate_every` steps and at the end. `best.safetensors` in
+the run's folder holds the trained weights of the lowest loss, with step and loss in its header; `held_back.json` holds
+all losses. A resumed run drops the losses of steps that it will repeat.
 """
 
 from __future__ import annotations

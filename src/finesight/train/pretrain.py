@@ -32,10 +32,10 @@ from finesight.processor.processor import Processor
 from finesight.train.align import Alignment
 from finesight.train.checkpoint import checkpoints, final_weights, load_fitting
 from finesight.train.dense import DenseSupervision
+from finesight.train.epochs import with_steps
 from finesight.train.language import KeepLanguage
 from finesight.train.loop import MODEL, Trainer, of_model
 from finesight.train.objective import NextToken, Objective
-from finesight.train.epochs import with_steps
 from finesight.train.recipe import LoraSection, SftRecipe, TrainRecipe
 
 

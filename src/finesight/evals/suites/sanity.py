@@ -7,8 +7,8 @@ It comes with the package, and its pictures are drawn here with Pillow's own fon
 - `point`: a coloured shape among others; score 1 if the point is in its box;
 - `facts`: short questions without a picture; score 1 if an accepted answer occurs in the answer.
 
-The set is split: the questions of `replay` are of the same kinds with other words and pictures. A model's own answers to
-them, mixed into its training, keep what it could do before.
+The set is split: the questions of `replay` are of the same kinds with other words and pictures. A model's own answers
+to them, mixed into its training, keep what it could do before.
 """
 
 from __future__ import annotations
@@ -37,17 +37,19 @@ READ = "Read all the text in the image."
 POINT = "Point to the {}, output its coordinates in XML format <points x y>object</points>"
 
 _WORDS: Mapping[Half, Sequence[str]] = {
-    "scored": tuple(
-        "garden window river silver market letter winter bridge candle summer planet forest ticket mirror "
-        "island pepper rocket saddle timber violet yellow basket copper dinner engine finger hammer jacket "
-        "kitten lemon meadow needle orange pillow rabbit spring turtle velvet walnut zipper".split()
+    "scored": (
+        "garden", "window", "river", "silver", "market", "letter", "winter", "bridge", "candle", "summer",
+        "planet", "forest", "ticket", "mirror", "island", "pepper", "rocket", "saddle", "timber", "violet",
+        "yellow", "basket", "copper", "dinner", "engine", "finger", "hammer", "jacket", "kitten", "lemon",
+        "meadow", "needle", "orange", "pillow", "rabbit", "spring", "turtle", "velvet", "walnut", "zipper",
     ),
-    "replay": tuple(
-        "anchor button castle desert eleven fabric guitar harbor insect jungle kettle ladder magnet nature "
-        "office parrot quartz ribbon school tunnel unison valley wallet yogurt butter circus dragon flower "
-        "goblet helmet iceman jigsaw lizard monkey napkin oyster pencil rescue sunset temple".split()
+    "replay": (
+        "anchor", "button", "castle", "desert", "eleven", "fabric", "guitar", "harbor", "insect", "jungle",
+        "kettle", "ladder", "magnet", "nature", "office", "parrot", "quartz", "ribbon", "school", "tunnel",
+        "unison", "valley", "wallet", "yogurt", "butter", "circus", "dragon", "flower", "goblet", "helmet",
+        "iceman", "jigsaw", "lizard", "monkey", "napkin", "oyster", "pencil", "rescue", "sunset", "temple",
     ),
-}
+}  # fmt: skip
 _COLOURS = {
     "red": (210, 40, 40),
     "green": (40, 150, 60),
