@@ -10,6 +10,7 @@ import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
+from finesight.cli.names import did_you_mean
 from finesight.errors import ConfigError
 
 MOST_HELD_BACK = 0.5
@@ -113,8 +114,13 @@ def sft(
         from finesight.cli.output import check_writable
         from finesight.config.load import validate
         from finesight.data.formats.config import ImportConfig
+        from finesight.evals.suites.held_back import KINDS
         from finesight.train.finetune import SftChoices
 
+        if metric is not None and metric not in KINDS:
+            raise ConfigError(
+                f"--metric {metric} is no kind of score", hint=did_you_mean(metric, KINDS)
+            )
         _check_choices(epochs=epochs, minutes=minutes, rate=rate, lora_rank=lora_rank, full=full)
         check_writable(out, is_folder=True)
         choices = SftChoices(

@@ -14,7 +14,7 @@ from finesight import files
 from finesight.errors import DataError
 
 if TYPE_CHECKING:
-    from finesight.conversation import Message
+    from finesight.conversation import Message, Part
     from finesight.data.formats.config import ImportConfig
     from finesight.data.record import Record
     from finesight.evals.core.task import Item
@@ -132,17 +132,32 @@ def _examples(record: Record, processor: Processor) -> Iterator[Example]:
     from finesight.data.places import written
 
     resizes = [media.resize for media in processor.plan_media(record.conversation)]
-    messages = written(record.conversation.messages, record.places, resizes)
+    messages = tuple(
+        replace(message, parts=tuple(map(_shown, message.parts)))
+        for message in written(record.conversation.messages, record.places, resizes)
+    )
     first = 1 if messages[0].role == "system" else 0
     for index, message in enumerate(messages):
         if message.role != "assistant" or not message.is_target:
             continue
         before = messages[:index]
         if record.any_order and index > first + 1:  # an independent question about the same media
-            media = tuple(record.conversation.media())
+            media = tuple(map(_shown, record.conversation.media()))
             question = messages[index - 1]
             before = (*messages[:first], replace(question, parts=(*media, *question.parts)))
         yield _example(f"{record.id}-{index}", record, before, message, resizes, processor)
+
+
+def _shown(part: Part) -> Part:
+    """A part with its picture as `PIL.Image`, which benchmarks can take a digest of."""
+    import numpy as np
+    from PIL import Image
+
+    from finesight.conversation import ImagePart
+
+    if isinstance(part, ImagePart) and isinstance(part.source, np.ndarray):
+        return replace(part, source=Image.fromarray(part.source))
+    return part
 
 
 def _example(

@@ -44,7 +44,7 @@ def report_of(
     from finesight.config.load import recipe_text
     from finesight.evals.report.fine_tuning import FineTuning, Row, outcomes
     from finesight.evals.suites.held_back import KINDS
-    from finesight.train.early_stop import read_best
+    from finesight.train.early_stop import read_best, read_history
 
     before, after = scores
     rows: dict[bool, list[Row]] = {True: [], False: []}
@@ -67,11 +67,7 @@ def report_of(
             "training loss": [
                 (step, one["tokens"]) for step, one in log.items() if "tokens" in one
             ],
-            "held-back loss": [
-                (step, one["held_back_loss"])
-                for step, one in log.items()
-                if "held_back_loss" in one
-            ],
+            "held-back loss": read_history(out) if recipe.held_back else [],
         },
         best_step=best.step if best else None,
         recipe=recipe_text(recipe),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from finesight.cli.eval_answerer import LocalModel
 from finesight.cli.eval_benchmark import Bars
 from finesight.cli.session import ModelChoice
+from finesight.errors import EvalError
 
 if TYPE_CHECKING:
     from finesight.evals.core.run import RunResult
@@ -35,7 +36,7 @@ def score(tasks: Sequence[Task], model: FromModel, folder: Path) -> dict[str, Ru
         folder: of the answers.
 
     Raises:
-        EvalError: the folder holds answers of another model or other settings.
+        EvalError: the folder holds answers of another model or other settings, or no question was answered.
     """
     from finesight.evals.core.run import run
 
@@ -52,6 +53,18 @@ def score(tasks: Sequence[Task], model: FromModel, folder: Path) -> dict[str, Ru
                 folder=folder / task.name,
                 space="resized",
                 batch=BATCH,
+                retry_errors=True,
                 on_progress=tell,
             )
+            _refuse_unanswered(task.name, found[task.name])
     return found
+
+
+def _refuse_unanswered(name: str, done: RunResult) -> None:
+    """Raise if no question was answered: a score of 0 would blame the model."""
+    if all(sample.text is None for sample in done.samples):
+        first = done.samples[0]
+        raise EvalError(
+            f"none of {len(done.samples)} questions of {name} was answered; the first: {first.message}",
+            hint="fix that, then repeat the command: it asks them again",
+        )

@@ -15,6 +15,7 @@ from finesight.evals.core.journal import Sample
 from finesight.evals.core.run import RunResult
 from finesight.evals.core.task import Item, Task
 from finesight.evals.report.failures import open_image, shapes_in
+from finesight.evals.suites import sanity
 from finesight.evals.suites.held_back import MEASURES, SCORE
 from finesight.geometry import Box, Point
 from finesight.present.curves import Series, curves_svg
@@ -80,7 +81,7 @@ class Row:
         assert before.result is not None
         assert after.result is not None
         low, high = after.result.interval
-        measure = MEASURES.get(task.name, task.title.lower())
+        measure = {**sanity.MEASURES, **MEASURES}[task.name]
         values = (before.result.value, after.result.value, low, high)
         return cls(task.name, measure, *(round(100 * value, 2) for value in values), after.result.n)
 
@@ -92,14 +93,6 @@ class Row:
             *(self.name, self.measure, f"{self.before:.1f}", f"{self.after:.1f}", change),
             *(interval, str(self.n)),
         )
-
-
-def total(rows: Sequence[Row]) -> tuple[float, float]:
-    """Mean score over all questions, before and after."""
-    number = sum(row.n for row in rows)
-    return tuple(  # type: ignore[return-value]  # two numbers
-        sum(getattr(row, name) * row.n for row in rows) / number for name in ("before", "after")
-    )
 
 
 def forgotten(rows: Sequence[Row]) -> float | None:
@@ -228,8 +221,10 @@ def _sections(report: FineTuning) -> Iterator[Section]:
         yield Section("Losses", (Figure(drawing=drawing),))
     for title, chosen in (("Better", _better(report)), ("Worse", _worse(report))):
         if report.changed:
-            figures = tuple(map(_figure, chosen))
-            yield Section(f"{title}: {len(chosen)} answers", (Gallery("", figures),))
+            shown = tuple(map(_figure, chosen[:MOST_EXAMPLES]))
+            count = f"{len(chosen)} of {len(report.changed)} answers"
+            more = f", the {len(shown)} that changed most" if len(shown) < len(chosen) else ""
+            yield Section(f"{title}: {count}{more}", (Gallery("", shown),))
     yield Section("Recipe", (Text("TOML of this run", report.recipe, is_folded=True),))
 
 
@@ -250,12 +245,12 @@ def _summary(report: FineTuning) -> Iterator[PagePart]:
 
 def _better(report: FineTuning) -> list[Outcome]:
     found = sorted(report.changed, key=lambda each: -each.change)
-    return [each for each in found if each.change > 0][:MOST_EXAMPLES]
+    return [each for each in found if each.change > 0]
 
 
 def _worse(report: FineTuning) -> list[Outcome]:
     found = sorted(report.changed, key=lambda each: each.change)
-    return [each for each in found if each.change < 0][:MOST_EXAMPLES]
+    return [each for each in found if each.change < 0]
 
 
 def _figure(outcome: Outcome) -> Figure:

@@ -32,6 +32,12 @@ Half = Literal["scored", "replay"]
 ITEMS = 48
 """Questions of each part."""
 SCORE = "score"
+MEASURES: Mapping[str, str] = {
+    "read": "1 - character error rate of drawn words",
+    "point": "share of points in the right shape",
+    "facts": "share of right answers without a picture",
+}
+"""What the score of each part is, in words."""
 
 READ = "Read all the text in the image."
 POINT = "Point to the {}, output its coordinates in XML format <points x y>object</points>"
@@ -79,7 +85,7 @@ def _task(
 ) -> Task:
     return Task(
         name=name,
-        title=f"Sanity set: {name}",
+        title=f"Sanity set: {MEASURES[name]}",
         source="this project",
         layout="comes with the package",
         prompts=(Prompt("as written", "this project", lambda *_: iter(items)),),
