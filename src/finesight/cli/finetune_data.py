@@ -17,14 +17,18 @@ if TYPE_CHECKING:
     from finesight.conversation import Message, Part
     from finesight.data.formats.config import ImportConfig
     from finesight.data.record import Record
+    from finesight.evals.core.run import RunResult
     from finesight.evals.core.task import Item
     from finesight.evals.responders.model import FromModel
     from finesight.evals.suites.held_back import Example
     from finesight.geometry import Resize
     from finesight.processor.processor import Processor
+    from finesight.text.tokenizer import Tokenizer
 
 REPLAY_TEXTS = 48
 """Text-only questions that the model answers for its replay."""
+SHORT_TEXT = 4
+"""Characters of an answer whose tokens do not show how a model writes."""
 REPLAY_TOKENS = 96
 """Tokens of an answer to replay, at most."""
 
@@ -209,14 +213,25 @@ def _boxes(text: str, resize: Resize) -> list[tuple[str, tuple[float, float, flo
     return found
 
 
-def write_replay(folder: Path, model: FromModel, *, seed: int, with_texts: bool) -> int:
+def writes_letters(read: RunResult) -> bool:
+    """Whether a model writes one token per character, by its answers to the reading questions of the sanity set."""
+    longer = [sample for sample in read.samples if len(sample.text or "") > SHORT_TEXT]
+    spelled = [sample for sample in longer if sample.num_tokens >= len(sample.text or "")]
+    return 2 * len(spelled) > len(longer)
+
+
+def write_replay(
+    folder: Path, model: FromModel, tokenizer: Tokenizer, *, seed: int, with_texts: bool
+) -> int:
     """Let the model answer the questions of the replay set, and store its answers as records.
 
-    Answers that are cut, repeat themselves or contain control tokens are not used.
+    Answers that are cut, repeat themselves or contain control tokens are not used. An answer that the model wrote with
+    one token per character is learned so.
 
     Args:
         folder: to write; an existing one is kept.
         model: before training.
+        tokenizer: of the model.
         seed: of the text-only questions.
         with_texts: whether text-only questions are asked.
 
@@ -225,6 +240,7 @@ def write_replay(folder: Path, model: FromModel, *, seed: int, with_texts: bool)
     """
     from finesight.conversation import Sampling
     from finesight.data.shards import ShardSet, is_complete, write_shard
+    from finesight.data.spelling import spelled_ids
 
     shard = folder / "replay-00000.tar"
     if is_complete(shard):
@@ -239,7 +255,8 @@ def write_replay(folder: Path, model: FromModel, *, seed: int, with_texts: bool)
                 raise reply
             text = reply.text.strip()
             if reply.finish_reason == "stop" and text and "<|" not in text:
-                records.append(_replay_record(item, text))
+                is_spelled = list(reply.token_ids[: len(text)]) == spelled_ids(text, tokenizer)
+                records.append(_replay_record(item, text, is_spelled=is_spelled))
     return write_shard(shard, records) if records else 0
 
 
@@ -267,12 +284,13 @@ def replay_questions(seed: int, *, with_texts: bool) -> list[Item]:
     return items
 
 
-def _replay_record(item: Item, answer: str) -> Record:
+def _replay_record(item: Item, answer: str, *, is_spelled: bool) -> Record:
     """The question with the model's own answer."""
     import numpy as np
 
     from finesight.conversation import Conversation, ImagePart, Message, TextPart
     from finesight.data.record import Record
+    from finesight.data.spelling import SPELLED
 
     messages = tuple(
         replace(
@@ -285,5 +303,5 @@ def _replay_record(item: Item, answer: str) -> Record:
         for message in item.conversation.messages
     )
     said = Message("assistant", (TextPart(answer),))
-    meta = {"split": "train", "generator": "sft-replay/1"}
+    meta = {"split": "train", "generator": "sft-replay/1", SPELLED: is_spelled}
     return Record(id=item.id, conversation=Conversation((*messages, said)), meta=meta)

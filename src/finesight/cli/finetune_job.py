@@ -93,12 +93,14 @@ class Job:
         examples = finetune_data.prepare(
             self.data, self.out, self.importing, share=self.share, seed=self.choices.seed
         )
-        tasks = [*self._tasks(examples, load_processor(folder), console), *sanity_tasks()]
+        processor = load_processor(folder)
+        tasks = [*self._tasks(examples, processor, console), *sanity_tasks()]
         model = responder(self.model, self.choices.device)
         before = score(tasks, model, self.out / "before")
-        replayed = self._replayed(model, before, console)
+        replayed = self._replayed(model, processor, before, console)
         del model  # its memory is needed for the training
-        recipe = self._recipe(folder, examples, replayed)
+        is_spelled = finetune_data.writes_letters(before["read"])
+        recipe = self._recipe(folder, examples, replayed, is_spelled=is_spelled)
         self._train(recipe, console)
         trained = responder(str(self.out / "model"), self.choices.device)
         after = score(tasks, trained, self.out / "after")
@@ -159,7 +161,11 @@ class Job:
         return tasks
 
     def _replayed(
-        self, model: FromModel, before: Mapping[str, RunResult], console: Console
+        self,
+        model: FromModel,
+        processor: Processor,
+        before: Mapping[str, RunResult],
+        console: Console,
     ) -> Path | None:
         """Shards of the model's own answers; None without replay. Text-only ones if it knows facts."""
         from finesight.cli.finetune_data import write_replay
@@ -170,7 +176,9 @@ class Job:
         folder = self.out / "replay"
         facts = before["facts"].result
         with_texts = facts is not None and 100 * facts.value >= KNOWN
-        number = write_replay(folder, model, seed=self.choices.seed, with_texts=with_texts)
+        number = write_replay(
+            folder, model, processor.tokenizer, seed=self.choices.seed, with_texts=with_texts
+        )
         console.print(
             f"{number:,} answers of the model before training are replayed in {self.replay:.0%} of the samples"
             if number
@@ -179,15 +187,18 @@ class Job:
         )
         return folder if number else None
 
-    def _recipe(self, model_folder: Path, examples: Examples, replayed: Path | None) -> SftRecipe:
-        """The recipe by default, with the overrides."""
+    def _recipe(
+        self, model_folder: Path, examples: Examples, replayed: Path | None, *, is_spelled: bool
+    ) -> SftRecipe:
+        """The recipe by default, with the overrides; a model that writes letter by letter learns answers so."""
         from finesight.config.load import overridden
         from finesight.data.mixture import SourceConfig
         from finesight.train.finetune import sft_recipe
         from finesight.train.recipe import HeldBackSection
 
         share = self.replay if replayed else 0.0
-        sources = [SourceConfig(path=examples.shards, only=examples.train, weight=1 - share)]
+        own = {"path": examples.shards, "only": examples.train, "weight": 1 - share}
+        sources = [SourceConfig(**own, spelled=is_spelled)]
         if replayed:
             sources.append(SourceConfig(path=replayed, weight=share))
         held_back = (
