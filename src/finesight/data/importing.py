@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from finesight import files
-from finesight.data.formats.config import ImportConfig
+from finesight.data.formats.config import FRAMES, ImportConfig
 from finesight.data.formats.reading import Reading
 from finesight.data.formats.rows import Problem, Reason
 from finesight.data.record import Record
@@ -143,11 +143,11 @@ def notes_of(reading: Reading) -> tuple[str, ...]:
     how = "recognised from the content" if reading.is_recognised else "as given"
     notes = [f"format: {reading.format} ({how})"]
     if tally.guessed:
-        fits = ", ".join(f"{frame} {tally.fitting[frame]:,}" for frame in sorted(tally.fitting))
+        fits = ", ".join(f"{frame} {tally.fitting[frame]:,}" for frame in FRAMES)
         notes.append(
             f"coordinates in texts: {tally.guessed:,} boxes and points, read as {reading.frame}"
             f"{', the default of this format' if reading.is_default_frame else ''}; "
-            f"inside their picture if read as: {fits or 'none'}"
+            f"inside their picture if read as: {fits}"
         )
     notes += [
         f"column {name} is not used ({number:,} rows)"
