@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,13 +10,12 @@ import typer
 from typer.core import TyperGroup
 
 from finesight.cli import finetune, options
-from finesight.cli.errors import INTERRUPTED, reported
+from finesight.cli.errors import reported
 
 if TYPE_CHECKING:
     import click
-    from rich.console import Console
 
-    from finesight.train.loop import Evaluate, Trainer
+    from finesight.train.loop import Evaluate
     from finesight.train.recipe import TrainRecipe
 
 DEFAULT = "recipe"
@@ -60,6 +58,8 @@ EvaluateOnReal = Annotated[
 EvaluateLimit = Annotated[
     int, typer.Option(min=1, help="Number of items per row of each evaluation.")
 ]
+
+app.command("sft")(finetune.sft)
 
 
 @app.command(DEFAULT)
@@ -124,6 +124,7 @@ def _run(
     """Train with progress on standard error, and export the model or its trained parts."""
     from rich.console import Console
 
+    from finesight.cli.train_run import run_recipe
     from finesight.train import export as exporting
 
     console = Console(stderr=True)
@@ -134,80 +135,6 @@ def _run(
     if export_parts is not None:
         exporting.export_parts(recipe.run.folder, recipe.model.folder, export_parts)
         console.print(f"wrote {export_parts}")
-
-
-def run_recipe(recipe: TrainRecipe, console: Console, score: Evaluate | None = None) -> None:
-    """Train, or resume a training, with progress on the console.
-
-    Raises:
-        typer.Exit: a signal stopped the run; its last step is saved.
-    """
-    from finesight.cli.policy import sampling_of
-    from finesight.train import pretrain
-    from finesight.train.early_stop import EarlyStop
-
-    trainer = pretrain.start(recipe, sampling_of(recipe))
-    _describe(trainer, console)
-    stop_early = EarlyStop.of(trainer, recipe)
-    if stop_early is not None and stop_early.is_over:
-        return
-    evaluate = _together(stop_early, score)
-
-    def report(step: int, values: dict[str, float]) -> None:
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        console.print(f"step {step}{_share_done(trainer)}  {shown}", highlight=False)
-
-    # The first signal saves a checkpoint and stops; a second one ends the process at once.
-    signal.signal(signal.SIGTERM, lambda *_: _stop(trainer))
-    signal.signal(signal.SIGINT, lambda *_: _stop(trainer))
-    if stop_early is not None and not trainer.state.step:
-        report(0, trainer.evaluated(stop_early))
-    trainer.run(report=report, evaluate=evaluate)
-    if stop_early is not None and stop_early.is_over:
-        console.print(
-            f"stopped early: the held-back loss was lowest at step {stop_early.best.step}"
-        )
-    elif trainer.was_stopped:
-        console.print(
-            f"interrupted; step {trainer.state.step} is saved, and the same command resumes from it"
-        )
-        raise typer.Exit(INTERRUPTED)
-
-
-def _describe(trainer: Trainer, console: Console) -> None:
-    """Print what is trained at which rate, and where the run starts."""
-    for match, algorithm, lr, tensors, values in trainer.optimizers.table():
-        console.print(
-            f"{match:<40} {algorithm:<7} lr {lr:<8g} {tensors:4d} tensors {values:>12,d} values"
-        )
-    for note in trainer.notes:
-        console.print(note, soft_wrap=True, highlight=False)
-    if trainer.state.step:
-        console.print(
-            f"resuming from step {trainer.state.step} ({trainer.state.samples:,} samples)"
-        )
-
-
-def _together(*parts: Evaluate | None) -> Evaluate | None:
-    """One evaluation of several; None without any."""
-    found = [part for part in parts if part is not None]
-    if not found:
-        return None
-    return lambda model: {name: value for part in found for name, value in part(model).items()}
-
-
-def _share_done(trainer: Trainer) -> str:
-    """Progress of a run: "/2400" of a number of steps, or ", 31% of 50 minutes" of a time budget."""
-    schedule = trainer.schedule
-    if schedule.total_minutes is None:
-        return f"/{schedule.total_steps}"
-    return f", {trainer.schedule_step / schedule.total_steps:.0%} of {schedule.total_minutes:g} minutes"
-
-
-def _stop(trainer: Trainer) -> None:
-    trainer.stop()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 if __name__ == "__main__":

@@ -22,12 +22,12 @@ from finesight.data.augment import jitter, squeeze
 from finesight.data.dense import DenseTargets, DenseVocabulary, dense_targets
 from finesight.data.places import Place, written
 from finesight.data.record import Record, Truth
-from finesight.data.spelling import is_transcription, spelled
+from finesight.data.spelling import SPELLED, is_transcription, spelled
 from finesight.errors import FinesightError, RecordInvalid
 from finesight.processor.processor import Processor
 from finesight.text.chat_template import render
 
-__all__ = ["EncoderConfig", "TrainSample", "TrainingEncoder"]
+__all__ = ["EncoderConfig", "TrainSample", "TrainingEncoder", "some_turns"]
 
 _MAX_FRAME_PAIRS = 3
 _VIDEO_FPS = (0.5, 1.0, 2.0, 4.0)
@@ -125,7 +125,7 @@ class TrainingEncoder:
         if self._config.pairs:
             conversation, worse = _compared(record)
         elif record.any_order:
-            conversation = _some_turns(conversation, random, self._config.max_turns)
+            conversation = some_turns(conversation, random, self._config.max_turns)
         media = list(conversation.media())
         truth = record.truth or (Truth(),) * len(media)
         shown = [
@@ -144,7 +144,10 @@ class TrainingEncoder:
             raise RecordInvalid(
                 f"record {record.id!r}: {error.message}", hint=error.hint
             ) from error
-        if is_spelled and len(shown) == 1 and is_transcription(conversation, shown[0].truth):
+        is_spelled = (
+            is_spelled and len(shown) == 1 and is_transcription(conversation, shown[0].truth)
+        )
+        if is_spelled or record.meta.get(SPELLED):
             sample = spelled(sample, self._processor.tokenizer)
         return TrainSample(sample, self._dense(sample, [one.truth for one in shown]))
 
@@ -200,7 +203,7 @@ class TrainingEncoder:
         return DenseTargets.join(parts)
 
 
-def _some_turns(conversation: Conversation, random: np.random.Generator, most: int) -> Conversation:
+def some_turns(conversation: Conversation, random: np.random.Generator, most: int) -> Conversation:
     """Some questions with their answers, in random order; the media are in the first question."""
     messages = conversation.messages
     first = 1 if messages[0].role == "system" else 0

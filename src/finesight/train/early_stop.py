@@ -2,9 +2,9 @@
 """Early stop: the loss on held-back records during a run, and the weights where it was lowest.
 
 The loss is that of next-token prediction, a mean over all target tokens of the held-back records, by the averaged
-weights. It is computed before the first step, every `run.evaluate_every` steps and at the end. `best.safetensors` in the
-run's folder holds the trained weights of the lowest loss, with step and loss in its header; `held_back.json` holds all
-losses. A resumed run drops the losses of steps that it will repeat.
+weights. It is computed before the first step, every `run.evaluate_every` steps and at the end. `best.safetensors` in
+the run's folder holds the trained weights of the lowest loss, with step and loss in its header; `held_back.json` holds
+all losses. A resumed run drops the losses of steps that it will repeat.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from finesight import files
 from finesight.batch import PackedBatch, pack
 from finesight.data.encode import TrainingEncoder
 from finesight.data.loader import LoaderConfig
+from finesight.data.mixture import as_drawn
 from finesight.data.next_token import next_token_targets
 from finesight.data.shards import ShardSet
 from finesight.errors import DataError
@@ -202,10 +203,12 @@ def _batches(
     )
     encoder = TrainingEncoder(plain, processor)
     records = ShardSet(section.path, only=section.only)
+    as_trained = data.source[0]  # the records that are held back are of the first source
     spacing = max(1, -(-len(records) // MOST_RECORDS))
     ready, num_tokens, num_targets = [], 0, 0
     for number in range(0, len(records), spacing):
-        sample = encoder.encode(records[number], np.random.default_rng(number)).sample
+        record = as_drawn(records[number], as_trained)
+        sample = encoder.encode(record, np.random.default_rng(number)).sample
         tokens = sample.input_ids.numel()
         if ready and num_tokens + tokens > data.pack_tokens:
             yield pack(ready)

@@ -10,6 +10,7 @@ import numpy as np
 
 from finesight.data.encode import TrainingEncoder
 from finesight.data.loader import LoaderConfig
+from finesight.data.mixture import as_drawn
 from finesight.data.shards import ShardSet
 from finesight.errors import ConfigError
 from finesight.processor.processor import Processor
@@ -64,7 +65,7 @@ def measure(data: LoaderConfig, processor: Processor) -> Lengths:
         sizes.append(len(records))
         spacing = max(1, -(-len(records) // MOST_MEASURED))
         samples = [
-            encoder.encode(records[number], np.random.default_rng(number)).sample
+            encoder.encode(as_drawn(records[number], source), np.random.default_rng(number)).sample
             for number in range(0, len(records), spacing)
         ]
         lengths = [sample.input_ids.numel() for sample in samples]

@@ -147,7 +147,10 @@ class RunSection(Settings):
 
 
 class HeldBackSection(Settings):
-    """Records that are not trained on; the run ends early if their loss no longer falls, and keeps the best weights."""
+    """Records of the first source that are not trained on: the run ends if their loss no longer falls.
+
+    The weights of the lowest loss are kept.
+    """
 
     path: Path = Field(description="folder of shards")
     only: Path | None = Field(

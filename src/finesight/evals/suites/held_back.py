@@ -5,7 +5,7 @@ The kind follows from the gold answer:
 
 | kind | gold answer | score of an answer, 0..1 |
 |---|---|---|
-| boxes | has boxes in a format of Qwen2.5-VL | mean IoU of matched boxes of equal label; boxes without a match count 0 |
+| boxes | has boxes in a format of Qwen2.5-VL | mean IoU of matched boxes of equal label; unmatched ones count 0 |
 | fields | a JSON object | share of correct fields among the keys of both |
 | count | a whole number, where the question asks how many | whether the last number of the answer is correct |
 | text | of more than 60 characters, or of several lines | 1 - character error rate, at least 0 |

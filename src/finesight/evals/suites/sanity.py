@@ -7,8 +7,8 @@ It comes with the package, and its pictures are drawn here with Pillow's own fon
 - `point`: a coloured shape among others; score 1 if the point is in its box;
 - `facts`: short questions without a picture; score 1 if an accepted answer occurs in the answer.
 
-The set is split: the questions of `replay` are of the same kinds with other words and pictures. A model's own answers to
-them, mixed into its training, keep what it could do before.
+The set is split: the questions of `replay` are of the same kinds with other words and pictures. A model's own answers
+to them, mixed into its training, keep what it could do before.
 """
 
 from __future__ import annotations
@@ -32,22 +32,30 @@ Half = Literal["scored", "replay"]
 ITEMS = 48
 """Questions of each part."""
 SCORE = "score"
+MEASURES: Mapping[str, str] = {
+    "read": "1 - character error rate of drawn words",
+    "point": "share of points in the right shape",
+    "facts": "share of right answers without a picture",
+}
+"""What the score of each part is, in words."""
 
 READ = "Read all the text in the image."
 POINT = "Point to the {}, output its coordinates in XML format <points x y>object</points>"
 
 _WORDS: Mapping[Half, Sequence[str]] = {
-    "scored": tuple(
-        "garden window river silver market letter winter bridge candle summer planet forest ticket mirror "
-        "island pepper rocket saddle timber violet yellow basket copper dinner engine finger hammer jacket "
-        "kitten lemon meadow needle orange pillow rabbit spring turtle velvet walnut zipper".split()
+    "scored": (
+        "garden", "window", "river", "silver", "market", "letter", "winter", "bridge", "candle", "summer",
+        "planet", "forest", "ticket", "mirror", "island", "pepper", "rocket", "saddle", "timber", "violet",
+        "yellow", "basket", "copper", "dinner", "engine", "finger", "hammer", "jacket", "kitten", "lemon",
+        "meadow", "needle", "orange", "pillow", "rabbit", "spring", "turtle", "velvet", "walnut", "zipper",
     ),
-    "replay": tuple(
-        "anchor button castle desert eleven fabric guitar harbor insect jungle kettle ladder magnet nature "
-        "office parrot quartz ribbon school tunnel unison valley wallet yogurt butter circus dragon flower "
-        "goblet helmet iceman jigsaw lizard monkey napkin oyster pencil rescue sunset temple".split()
+    "replay": (
+        "anchor", "button", "castle", "desert", "eleven", "fabric", "guitar", "harbor", "insect", "jungle",
+        "kettle", "ladder", "magnet", "nature", "office", "parrot", "quartz", "ribbon", "school", "tunnel",
+        "unison", "valley", "wallet", "yogurt", "butter", "circus", "dragon", "flower", "goblet", "helmet",
+        "iceman", "jigsaw", "lizard", "monkey", "napkin", "oyster", "pencil", "rescue", "sunset", "temple",
     ),
-}
+}  # fmt: skip
 _COLOURS = {
     "red": (210, 40, 40),
     "green": (40, 150, 60),
@@ -77,7 +85,7 @@ def _task(
 ) -> Task:
     return Task(
         name=name,
-        title=f"Sanity set: {name}",
+        title=f"Sanity set: {MEASURES[name]}",
         source="this project",
         layout="comes with the package",
         prompts=(Prompt("as written", "this project", lambda *_: iter(items)),),

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from finesight.cli.train import _share_done
+from finesight.cli.train_run import _share_done
 from finesight.train.schedule import ScheduleConfig
 
 
