@@ -40,6 +40,7 @@ BENCHES = {
     "hour": "peak memory of a question about an hour of 1080p video, 768 frames; 6 minutes",
     "rounding": "what int8 and int4 change in answers to 200 real questions; needs FINESIGHT_REAL_DATA; 3 minutes",
     "boxes": "by how many pixels boxes move with rounded weights; 2 minutes",
+    "preference": "a step of preference training on pairs with pictures, against features for each use; 1 minute",
     "servers": "64 clients against llama-server and transformers serve; needs --llama-server; 5 minutes",
     "speed": "vision, prefill and decoding of the 3B shape against transformers; needs 17 GB of memory",
 }
@@ -156,6 +157,7 @@ def _run(
         media,
         network,
         packed_start,
+        preference,
         prompt,
         rounding,
         sampling,
@@ -188,6 +190,7 @@ def _run(
         "hour": media.bench_hour,
         "rounding": rounding.bench_rounding,
         "boxes": rounding.bench_boxes,
+        "preference": lambda: preference.bench_preference(layers=max(5 // shorten, 2)),
         "servers": lambda: servers.compare_servers(programs["llama-server"] or Path()),
         "speed": lambda: network.compare_with_transformers(
             blocks=blocks, layers=layers, device=device

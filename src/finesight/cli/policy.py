@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How `finesight train` samples and rewards answers in a recipe of kind grpo: with the engine and the metrics of `eval`."""
+"""Sampling and rewards of recipes of kind grpo: the engine, and the metrics of `finesight eval`."""
 
 from __future__ import annotations
 
