@@ -269,23 +269,26 @@ def test_the_recipes_in_miniature_run_to_their_end(working_folder, finesight, na
     assert done.code == 0, done.err
     lines = (working_folder / "runs" / "tiny" / name / "log.jsonl").read_text().splitlines()
     log = [json.loads(line) for line in lines]
-    assert log[-1]["step"] == (6 if name == "4_dpo" else 4)
+    assert log[-1]["samples"] == (60 if name == "4_dpo" else 64)  # each pair once; each answer once
     assert values <= set().union(*log)
     assert (working_folder / "model" / "config.json").is_file()
 
 
 def test_a_round_of_sampling_makes_data_to_train_on(working_folder, finesight) -> None:
     recipe = ROOT / "recipes" / "tiny" / "sample.toml"
-    words = ("data", "sample", recipe, "--out", "round", "--set", "most=16")
+    source = '{path="runs/stages/data/questions", rewards={cer=1.0}}'
+    words = ["data", "sample", recipe, "--out", "round"]
+    for change in ("most=16", "answers=2", "keep=0.2", 'picture="none"', f"source=[{source}]"):
+        words += ["--set", change]
     done = finesight(*words)
     assert done.code == 0, done.err
     counts = json.loads((working_folder / "round/counts/00000000.json").read_text())
-    assert counts["answers"] == 64
+    assert counts["answers"] == 32
     kept = ShardSet(working_folder / "round" / "sft")
     assert len(kept) == counts["kept"] > 0
     again = finesight(*words)
     assert again.code == 0
     assert len(ShardSet(working_folder / "round" / "sft")) == counts["kept"]
-    other = finesight(*words, "--set", "answers=2")
+    other = finesight(*words, "--set", "answers=3")
     assert other.code != 0
     assert "a round with another answers" in other.err

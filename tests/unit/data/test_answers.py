@@ -151,7 +151,11 @@ def test_both_answers_of_a_record_see_the_same_picture(processor) -> None:
 
 def test_earlier_answers_are_no_targets_of_a_pair(processor) -> None:
     turns = conversation("Where?", "Here.").messages
-    more = (*turns, Message("user", (TextPart("Sure?"),)), Message("assistant", (TextPart("Yes."),)))
+    more = (
+        *turns,
+        Message("user", (TextPart("Sure?"),)),
+        Message("assistant", (TextPart("Yes."),)),
+    )
     rejected = (Message("assistant", (TextPart("No."),)),)
     given = Record(id="r", conversation=Conversation(more), rejected=rejected, meta=META)
     one = encode(processor, given)
