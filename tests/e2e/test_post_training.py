@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from finesight.cli.policy import sampling_of
+from finesight.cli.policy import rollout_functions
 from finesight.config.load import validate
 from finesight.conversation import Conversation, ImagePart, Message, TextPart
 from finesight.data.record import Record
@@ -76,7 +76,7 @@ def recipe(kind: str, folder: Path, base: Path, source: dict, **sections) -> Tra
 
 def run(recipe: TrainRecipe):
     """A run to its end; the trainer and the values of each step."""
-    trainer = pretrain.start(recipe, sampling_of(recipe))
+    trainer = pretrain.start(recipe, rollout_functions(recipe))
     trainer.run(report=lambda step, values: None)
     return trainer, log_of(recipe)
 
@@ -144,7 +144,7 @@ def test_a_stopped_run_of_rounds_repeats_an_unbroken_one(guessing, data, tmp_pat
     }
     whole, _ = run(grpo(tmp_path / "whole", guessing, data, **sections))
     stopped = pretrain.start(
-        given := grpo(tmp_path / "run", guessing, data, **sections), sampling_of(given)
+        given := grpo(tmp_path / "run", guessing, data, **sections), rollout_functions(given)
     )
     stopped.run(report=lambda step, values: stopped.stop() if step == 5 else None)
     assert stopped.state.cursor["done"] == 1
@@ -158,7 +158,7 @@ def test_a_stopped_run_of_rounds_repeats_an_unbroken_one(guessing, data, tmp_pat
 
 def test_answers_of_a_round_must_be_there_and_fit(guessing, data, tmp_path) -> None:
     given = grpo(tmp_path / "run", guessing, data, schedule={"total_steps": 3})
-    stopped = pretrain.start(given, sampling_of(given))
+    stopped = pretrain.start(given, rollout_functions(given))
     stopped.run(report=lambda step, values: stopped.stop() if step == 1 else None)
     path = tmp_path / "run" / "rollouts" / "00000000.jsonl"
     content = path.read_text()
@@ -226,14 +226,14 @@ def test_wrong_recipes_are_refused(guessing, data, tmp_path) -> None:
 
     def start(kind="dpo", source=source, **sections):
         given = recipe(kind, tmp_path / "run", guessing, source, **sections)
-        return pretrain.start(given, sampling_of(given))
+        return pretrain.start(given, rollout_functions(given))
 
     with pytest.raises(ConfigError, match=r'dpo\.reference is "adapters".*there is no \[lora\]'):
         start()
     lora = {"targets": ["model.layers.*"]}
     with pytest.raises(ConfigError, match=r"without its adapters, but .* are trained"):
         start(lora=lora)
-    with pytest.raises(ConfigError, match="shares the vision tower, but .* are trained"):
+    with pytest.raises(ConfigError, match=r"shares the vision tower, but .* are trained"):
         start(dpo={"reference": "copy"}, optim={"group": ALL[1:]})
     with pytest.raises(ConfigError, match=r"label_smoothing is 0\.1, but dpo\.loss = 'sigmoid'"):
         start(dpo={"reference": "copy", "label_smoothing": 0.1})

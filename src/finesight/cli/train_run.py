@@ -32,11 +32,11 @@ def run_recipe(recipe: TrainRecipe, console: Console, score: Evaluate | None = N
 
 
 def _run(recipe: TrainRecipe, console: Console, score: Evaluate | None) -> None:
-    from finesight.cli.policy import sampling_of
+    from finesight.cli.policy import rollout_functions
     from finesight.train import pretrain
     from finesight.train.early_stop import EarlyStop
 
-    trainer = pretrain.start(recipe, sampling_of(recipe))
+    trainer = pretrain.start(recipe, rollout_functions(recipe))
     _describe(trainer, console)
     stop_early = EarlyStop.of(trainer, recipe)
     if stop_early is not None and stop_early.is_over:

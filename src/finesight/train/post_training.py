@@ -14,20 +14,23 @@ from finesight.train.initial import check_folder, load_weights
 from finesight.train.policy import Policy
 from finesight.train.policy_loop import PolicyTrainer
 from finesight.train.recipe import DpoRecipe, GrpoRecipe
-from finesight.train.rollouts import Rollouts, Sampling
+from finesight.train.rollouts import RolloutFunctions, Rollouts
 
 __all__ = ["check_reference", "policy_trainer", "reference_model"]
 
 
 def policy_trainer(
-    recipe: GrpoRecipe, processor: Processor, model: VisionLanguageModel, sampling: Sampling
+    recipe: GrpoRecipe,
+    processor: Processor,
+    model: VisionLanguageModel,
+    functions: RolloutFunctions,
 ) -> PolicyTrainer:
     """The trainer of a recipe, for a model on the device of the run."""
     config = recipe.grpo
     reference = None
     if config.kl and config.reference == "copy":
         reference = reference_model(recipe, processor, model)
-    rollouts = Rollouts(recipe.run.folder, config, recipe.data, processor, sampling)
+    rollouts = Rollouts(recipe.run.folder, config, recipe.data, processor, functions)
     return PolicyTrainer(
         model,
         Policy(config, reference),

@@ -43,15 +43,15 @@ from finesight.train.recipe import (
     SftRecipe,
     TrainRecipe,
 )
-from finesight.train.rollouts import Sampling
+from finesight.train.rollouts import RolloutFunctions
 
 
-def start(recipe: TrainRecipe, sampling: Sampling | None = None) -> Trainer:
+def start(recipe: TrainRecipe, functions: RolloutFunctions | None = None) -> Trainer:
     """Make a trainer: resumed, started from other weights, or new. The run folder is made after all checks.
 
     Args:
         recipe: of the run.
-        sampling: what a recipe of kind grpo samples and rewards answers with.
+        functions: sample and reward the answers of a recipe of kind grpo.
 
     Raises:
         ConfigError: the device or a folder does not exist, or the run to resume has other settings of the model, the
@@ -70,8 +70,8 @@ def start(recipe: TrainRecipe, sampling: Sampling | None = None) -> Trainer:
         recipe = with_steps(recipe, processor)
     model = new_model(recipe, processor.model_config).to(device)
     if isinstance(recipe, GrpoRecipe):
-        assert sampling is not None
-        trainer: Trainer = policy_trainer(recipe, processor, model, sampling)
+        assert functions is not None
+        trainer: Trainer = policy_trainer(recipe, processor, model, functions)
     else:
         trainer = Trainer(
             model,

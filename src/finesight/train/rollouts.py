@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from finesight import files, sampling
+from finesight import files
 from finesight.batch import EncodedSample
 from finesight.conversation import Conversation, Reply
 from finesight.data.mixture import Cursor
@@ -30,6 +30,7 @@ from finesight.data.record import text_of
 from finesight.errors import DataError, FinesightError
 from finesight.model.vl import VisionLanguageModel
 from finesight.processor.processor import Processor
+from finesight.sampling import Sampling
 from finesight.train.policy import GrpoSection, advantages
 from finesight.train.rewards import (
     Prompt,
@@ -41,7 +42,7 @@ from finesight.train.rewards import (
 )
 
 Generate = Callable[
-    [VisionLanguageModel, Sequence[tuple[Conversation, sampling.Sampling]]],
+    [VisionLanguageModel, Sequence[tuple[Conversation, Sampling]]],
     list[Reply | FinesightError],
 ]
 """Answers each conversation with its own sampling, or says why it cannot."""
@@ -50,8 +51,8 @@ FOLDER = "rollouts"
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
-    """What answers are sampled and rewarded with.
+class RolloutFunctions:
+    """What samples and rewards answers; handed in, because training imports neither engine nor evaluation.
 
     Attributes:
         generate: answers with the current weights.
@@ -143,7 +144,7 @@ class Rollouts:
         config: numbers of prompts and answers, and sampling.
         data: sources of prompts.
         processor: of the model.
-        how: samples and rewards answers.
+        functions: sample and reward answers.
 
     Raises:
         DataError: a source has no data, or it is corrupt.
@@ -155,14 +156,14 @@ class Rollouts:
         config: GrpoSection,
         data: PromptConfig,
         processor: Processor,
-        how: Sampling,
+        functions: RolloutFunctions,
     ) -> None:
         self.folder = folder / FOLDER
         self.config = config
         self.processor = processor
         self._data = data
         self._prompts = Prompts(data.source, seed=data.seed, processor=processor)
-        self._how = how
+        self._functions = functions
 
     def forget(self) -> None:
         """Delete the rounds of an earlier run that saved no checkpoint."""
@@ -208,7 +209,7 @@ class Rollouts:
             for index, prompt in enumerate(prompts)
             for place in range(config.answers)
         ]
-        replies = self._how.generate(model, asked)
+        replies = self._functions.generate(model, asked)
         errors = [each for each in replies if isinstance(each, FinesightError)]
         answers: list[Sampled] = []
         for index, prompt in enumerate(prompts):
@@ -240,9 +241,9 @@ class Rollouts:
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:08d}.jsonl"
 
-    def _sampling(self, number: int, prompt: int, place: int) -> sampling.Sampling:
+    def _sampling(self, number: int, prompt: int, place: int) -> Sampling:
         entropy = np.random.SeedSequence((self._data.seed, number, prompt, place))
-        return sampling.Sampling(
+        return Sampling(
             max_new_tokens=self.config.max_new_tokens,
             temperature=self.config.temperature,
             seed=int(entropy.generate_state(1)[0]),
@@ -255,7 +256,7 @@ class Rollouts:
         replies = [reply for reply in replies if reply.token_ids]
         if len(replies) < 2:
             return []
-        found = [rewards_of(reply, prompt, weights, self._how.rewards) for reply in replies]
+        found = [rewards_of(reply, prompt, weights, self._functions.rewards) for reply in replies]
         totals = [weighted(each, weights) for each in found]
         scores = advantages(torch.tensor([totals]), scale=self.config.scale)[0].tolist()
         return [
