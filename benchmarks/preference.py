@@ -152,8 +152,8 @@ def _separate(
         if not once:
             visual = [model.encode_vision(sides[0].vision)] * 2
         with torch.no_grad(), without_lora(model):
-            found = found - scores(torch.cat(visual))
-        better, worse = found.split(len(pairs))
+            reference = scores(torch.cat(visual))
+        better, worse = (found - reference).split(len(pairs))
         (-functional.logsigmoid(0.1 * (better - worse)).sum()).backward()  # type: ignore[no-untyped-call]  # torch
 
     return step
