@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks.comparison import Comparison, best_in_turns
+from benchmarks.comparison import Comparison, measured_in_turns
 from finesight.api.checkpoints import find_checkpoint
 from finesight.batch import EncodedSample, pack
 from finesight.conversation import Conversation, ImagePart, Message, TextPart
@@ -29,22 +29,21 @@ from finesight.train.objective import ForwardPass
 from finesight.train.preference import DpoSection, Preference
 
 _BAR = 1.8
-_PAIRS = 2
+_PAIRS = 1
 _SIDE = 392
 """Pictures of 196 visual tokens; answers have about 30 tokens."""
 
 
 def bench_preference(*, layers: int = 5) -> Iterator[Comparison]:
-    """Time of a step with one tower pass and one prompt for each pair, against a tower pass for each use.
+    """Processor time of a step with one tower pass and one prompt for each pair, against a tower pass for each use.
 
     Args:
         layers: of the decoder; the tower has one block less.
     """
     model, pairs = _model(layers), _pairs()
     shared = _shared(model, pairs)
-    ours, alone, features = best_in_turns(
-        [shared, _separate(model, pairs, once=False), _separate(model, pairs, once=True)], rounds=3
-    )
+    runs = [shared, _separate(model, pairs, once=False), _separate(model, pairs, once=True)]
+    ours, alone, features = (spent for _, spent in measured_in_turns(runs, rounds=2))
     note = f"with shared visual tokens but two prompts {alone / features:.2f}"
     yield Comparison(
         "a DPO step, features three times", ours, alone, _BAR, at_least=True, note=note
