@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The vision tower against llama.cpp, by its program `llama-mtmd-cli`, in turns with ours.
+"""The vision tower against llama.cpp, by its program `llama-mtmd-cli`.
 
-Both sides encode the same picture with the same random weights, which our exporter writes for them. Processor time is
-compared, because it is usable on a busy machine; threads of llama.cpp spin while they wait, so one thread is fair. Theirs
-is that of the process, less that of a process with a picture of a few patches. The language model has one narrow layer,
-which costs a hundredth of the tower.
+Both sides encode a picture of the same size with the same random weights, which our exporter writes for them. Processor
+time is compared, because it is usable on a busy machine; threads of llama.cpp spin while they wait, so each side has
+one. Theirs is that of the process, less that of a process with a picture of a few patches. The language model has one
+narrow layer, which costs a hundredth of the tower.
 """
 
 from __future__ import annotations
@@ -58,50 +58,42 @@ def compare_with_mtmd(program: Path, *, blocks: int = 8, rounds: int = 1) -> Ite
         ConfigError: the program fails.
     """
     import torch
-    from PIL import Image
 
     from finesight.model.packed import pack_vision
     from finesight.model.weights import load_model
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="finesight-bench-") as place, torch.inference_mode():
         folder = Path(place)
         config = _write_model(folder / "model", blocks)
         files = {kind: _exported(folder / "model", folder / kind, kind) for kind in _THEIR_FORMATS}
         towers = {name: load_model(folder / "model") for name in _BARS}
         pack_vision(towers["int8"], "int8")
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
         for side in VISION_SIDES:
-            for pixels in (side, _TINY_SIDE):
-                noise = Image.effect_noise((pixels, pixels), 60).convert("RGB")
-                noise.save(folder / f"{pixels}.png")
             picture = random_picture(
                 config, (1, side // 14, side // 14), device=torch.device("cpu")
             )
             runs = [partial(tower.encode_vision, picture) for tower in towers.values()]
-            ours, theirs = [float("inf")] * len(runs), dict.fromkeys(files, float("inf"))
-            shown = dict.fromkeys(files, 0)
-            for _ in range(rounds):
-                used = [spent for _, spent in measured_in_turns(runs, 1)]
-                ours = [min(pair) for pair in zip(ours, used, strict=True)]
-                for kind, pair in files.items():
-                    large = _ran(program, pair, folder / f"{side}.png")
-                    small = _ran(program, pair, folder / f"{_TINY_SIDE}.png")
-                    theirs[kind] = min(theirs[kind], large.used - small.used)
-                    shown[kind] = large.shown
-            best = min(theirs, key=theirs.__getitem__)
+            ours = [spent for _, spent in measured_in_turns(runs, rounds)]
+            theirs = {
+                kind: _encoding(program, pair, folder, side, rounds) for kind, pair in files.items()
+            }
+            best = min(theirs, key=lambda kind: theirs[kind].used)
+            shown = (
+                f"{kind} {one.used:.2f} s, it prints {one.shown} ms" for kind, one in theirs.items()
+            )
+            note = ", ".join(shown)
             for name, spent in zip(towers, ours, strict=True):
                 yield Comparison(
                     f"vision {side} x {side}, {blocks} blocks in {name}, processor time against llama.cpp in {best}",
                     spent,
-                    theirs[best],
+                    theirs[best].used,
                     _BARS[name],
                     at_least=True,
-                    note=", ".join(
-                        f"{kind} {theirs[kind]:.2f} s, it prints {shown[kind]} ms" for kind in files
-                    ),
+                    note=note,
                 )
-    torch.set_num_threads(threads)
+        torch.set_num_threads(threads)
 
 
 def _write_model(folder: Path, blocks: int) -> ModelConfig:
@@ -139,13 +131,30 @@ def _exported(folder: Path, out: Path, kind: str) -> tuple[Path, Path]:
     return out / language, out / vision
 
 
+def _encoding(
+    program: Path, files: tuple[Path, Path], folder: Path, side: int, rounds: int
+) -> _Run:
+    """The least processor time of their tower for a square picture, and the least time that they print."""
+    from PIL import Image
+
+    large, small = (folder / f"{pixels}.png" for pixels in (side, _TINY_SIDE))
+    for path, pixels in ((large, side), (small, _TINY_SIDE)):
+        Image.effect_noise((pixels, pixels), 60).convert("RGB").save(path)
+    found = [(_ran(program, files, large), _ran(program, files, small)) for _ in range(rounds)]
+    return _Run(
+        min(one.used - other.used for one, other in found), min(one.shown for one, _ in found)
+    )
+
+
 def _ran(program: Path, files: tuple[Path, Path], picture: Path) -> _Run:
     language, vision = files
     command = [program, "-m", language, "--mmproj", vision, "--image", picture, "-p", "What?"]
     command += ["-n", "1", "-t", "1", "-c", "4096", "--no-warmup", "--jinja"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+        done = subprocess.run(
+            [str(word) for word in command], capture_output=True, text=True, errors="replace"
+        )
     except OSError as error:
         raise ConfigError(f"{program} cannot be run: {error.strerror or error}") from error
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
