@@ -109,7 +109,8 @@ def test_a_fused_step_over_a_cache_in_int8_is_the_layers_one_by_one(path):
         layers = decoded(model, caches[1])
     assert error(fused, layers) < 1e-5
     assert 1e-3 < error(fused, exact) < 0.035
-    assert caches[0].keys.any() and caches[0].values.any()
+    assert caches[0].keys.any()
+    assert caches[0].values.any()
     torch.testing.assert_close(caches[0].keys, caches[1].keys, rtol=0, atol=1)
     torch.testing.assert_close(caches[0].values, caches[1].values, rtol=0, atol=1)
     torch.testing.assert_close(caches[0].key_scales, caches[1].key_scales)
