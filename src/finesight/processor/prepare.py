@@ -94,9 +94,8 @@ def prepare_video(
         MediaError: the video cannot be used; the message names the source. Frames of a streamed video are checked
             when they are read.
     """
-    from finesight.media.video import (
-        open_video,
-    )  # PyAV is slow to import, and pictures do not need it
+    # PyAV is slow to import, and pictures do not need it.
+    from finesight.media.video import open_video
 
     clip = open_video(part, config, policy=policy)
     record = _video_record(part, clip, vision, config)
