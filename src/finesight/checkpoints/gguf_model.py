@@ -32,6 +32,7 @@ from finesight.checkpoints.gguf_file import INCOMPLETE, find_value, open_gguf
 from finesight.checkpoints.gguf_vision import CLIP, OLLAMA, GgufTower
 from finesight.config.model import ModelConfig, SpecialTokenIds, TextConfig
 from finesight.errors import ConfigError, MissingWeights, WeightsError
+from finesight.inputs import shown_bytes
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import write_shards
 from finesight.text import special_tokens as names
@@ -271,7 +272,7 @@ def _check_room(cache: Path, num_bytes: int) -> None:
     free = shutil.disk_usage(cache).free
     if free < num_bytes:
         raise WeightsError(
-            f"{cache} has {free / 1e9:.1f} GB free, the weights take {num_bytes / 1e9:.1f} GB",
+            f"{cache} has {shown_bytes(free)} free, the weights take {shown_bytes(num_bytes)}",
             hint="free some space, or set XDG_CACHE_HOME to a folder on another disk",
         )
 

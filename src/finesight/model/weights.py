@@ -119,6 +119,16 @@ def linear_shapes(folder: Path) -> dict[str, tuple[int, int]]:
     return {**shapes, "lm_head": (text.vocab_size, text.hidden_size)}
 
 
+def plain_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of all parameters of a checkpoint folder, by name; a tied output head is none.
+
+    Raises:
+        FinesightError: as `load_model`, for `config.json`.
+    """
+    model, _ = _empty_model(folder, "sdpa")
+    return {name: tuple(value.shape) for name, value in model.named_parameters()}
+
+
 def stored_blocks(folder: Path) -> Iterator[tuple[str, Blocks]]:
     """Codes of the quantised layers of a checkpoint folder, to pack them without rounding.
 

@@ -17,7 +17,8 @@ from finesight.checkpoints.decoder import load_tensors
 from finesight.checkpoints.packed import is_packed_folder, open_packed
 from finesight.errors import WeightsError
 from finesight.kernels.formats import unpack
-from finesight.model.packed import PackedHead, PackedLinear, packed_as
+from finesight.model.packed import PackedHead, packed_as
+from finesight.model.packed_linear import PackedLinear
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 
