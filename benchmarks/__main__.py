@@ -57,6 +57,12 @@ _NEEDED = {"llama": "llama-bench", "servers": "llama-server", "mtmd": "llama-mtm
 """Programs of llama.cpp that a benchmark cannot do without."""
 
 
+_MtmdCli = Annotated[
+    Path | None,
+    typer.Option(help="llama.cpp's program of this name, for the benchmark mtmd.", metavar="FILE"),
+]
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command line; returns 0, or 1 if a bar is missed, 2 for wrong usage, 130 if interrupted."""
     prepare()  # before anything imports torch
@@ -91,12 +97,7 @@ def bench(
             help="llama.cpp's program of this name, for the benchmark servers.", metavar="FILE"
         ),
     ] = None,
-    llama_mtmd_cli: Annotated[
-        Path | None,
-        typer.Option(
-            help="llama.cpp's program of this name, for the benchmark mtmd.", metavar="FILE"
-        ),
-    ] = None,
+    llama_mtmd_cli: _MtmdCli = None,
     device: Annotated[
         str, typer.Option(help=f"Torch device of the benchmarks {' and '.join(ON_ANY_DEVICE)}.")
     ] = "cpu",

@@ -97,8 +97,7 @@ def run(
         copies = [(each, copy_of(each, data, len(tasks))) for each in tasks]
         benchmarks = [Benchmark.of(*each, out, prompt, extractor) for each in copies]
         done = _run_all(benchmarks, who, extent)
-        verdicts = _judged(benchmarks, judging, workers)
-        show(done, out, as_json=as_json, judged=verdicts)
+        show(done, out, as_json=as_json, judged=_judged(benchmarks, judging, workers))
         _refuse_unread_by_rule(done, verdicts, who)
 
 
