@@ -35,6 +35,7 @@ from finesight.model.weights import linear_shapes, published_name
 __all__ = [
     "CONFIG",
     "WEIGHTS",
+    "changes_head",
     "load_adapter",
     "load_adapters",
     "merge_adapter",
@@ -46,6 +47,7 @@ CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
 _PREFIX = "base_model.model."
+_HEAD = "lm_head"
 _HINT = "adapter and base model belong together: use the base that its adapter_config.json names"
 
 _NOT_READ = (
@@ -221,6 +223,15 @@ def _check_shape(module: str, first: Tensor, second: Tensor, shape: tuple[int, .
             f"the model has {shape or 'no such layer'}",
             hint=_HINT,
         )
+
+
+def changes_head(folder: Path) -> bool:
+    """Whether an adapter changes the output head.
+
+    Raises:
+        WeightsError: it is of another kind, or broken.
+    """
+    return any(name.startswith(f"{_HEAD}.") for name in read_adapter(folder)[0])
 
 
 def merge_adapter(weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
