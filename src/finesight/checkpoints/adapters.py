@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import re
+import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ WEIGHTS = "adapter_model.safetensors"
 
 _PREFIX = "base_model.model."
 _HEAD = "lm_head"
+_COPY = ".base_layer.weight"
 _HINT = "adapter and base model belong together: use the base that its adapter_config.json names"
 
 _NOT_READ = (
@@ -123,7 +125,7 @@ def read_adapter(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{folder} has no {WEIGHTS}" + (f", only {pickles[0]}, a pickle" if pickles else ""),
             hint="pickle files can run code and are never opened; save the adapter with peft as safetensors",
         )
-    stored = _stored_in(folder)
+    stored = _without_copies(_stored_in(folder), folder)
     found: dict[str, Tensor] = {}
     for name, value in read_tensors(stored, stored, torch.device("cpu"), torch.float32):
         module, _, part = name.removesuffix(".weight").rpartition(".")
@@ -147,6 +149,21 @@ def _stored_in(folder: Path) -> dict[str, StoredTensor]:
     """The tensors of the adapter's file; other safetensors beside it are not part of it."""
     found = list_tensors(folder)
     return {name: each for name, each in found.items() if each.path.name == WEIGHTS}
+
+
+def _without_copies(stored: dict[str, StoredTensor], folder: Path) -> dict[str, StoredTensor]:
+    """The tensors without the weights of adapted layers themselves, which peft stores beside an adapter of the head."""
+    copies = [
+        name
+        for name in stored
+        if name.endswith(_COPY) and f"{name.removesuffix(_COPY)}.lora_A.weight" in stored
+    ]
+    if copies:
+        warnings.warn(
+            f"{folder / WEIGHTS} has a copy of {some_of(copies)}, which is not read: that of the base model is used",
+            stacklevel=2,
+        )
+    return {name: each for name, each in stored.items() if name not in copies}
 
 
 def load_adapters(
