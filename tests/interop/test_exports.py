@@ -170,6 +170,7 @@ def test_transformers_answers_as_we_do(tmp_path):
     assert found.same_answers == found.answers
 
 
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 def test_peft_answers_as_we_do_with_the_adapter_merged(tmp_path):
     """The base with its adapter apart in peft, and merged by us: the same greedy tokens."""
     adapter = write_adapter(find_checkpoint("tiny"), tmp_path / "a", seed=1, size=0.02)
