@@ -243,8 +243,7 @@ def _tensors(
     language: _Language, tower: GgufTower, config: ModelConfig
 ) -> Iterator[tuple[str, Tensor]]:
     """All tensors in the folder's dtype; raises `WeightsError` unless names and shapes are those of the model."""
-    with torch.device("meta"):
-        expected = VisionLanguageModel(config).state_dict()
+    expected = VisionLanguageModel.without_memory(config).state_dict()
     missing = set(expected)
     dtype = getattr(torch, config.dtype)
     for part in (tower, language):
@@ -265,8 +264,7 @@ def _tensors(
 
 
 def _bytes_of(config: ModelConfig) -> int:
-    with torch.device("meta"):
-        count = VisionLanguageModel(config).num_parameters()
+    count = VisionLanguageModel.without_memory(config).num_parameters()
     return int(count * getattr(torch, config.dtype).itemsize)
 
 

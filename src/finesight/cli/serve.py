@@ -16,6 +16,7 @@ import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
+from finesight.cli.imports import import_torch
 from finesight.cli.progress import StageProgress
 from finesight.errors import ConfigError
 
@@ -235,6 +236,7 @@ def _offer(
     name: str, how: _Loading, adapters: Mapping[str, Path], mmproj: Path | None = None
 ) -> Offer:
     """A model that is loaded when it is needed; its name and folder are checked now."""
+    import_torch()
     from finesight.api.checkpoints import find_checkpoint
     from finesight.api.model import open_model
     from finesight.api.network import checked_weights

@@ -14,16 +14,19 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from finesight.checkpoints.adapters import changes_head, merge_adapter
+from finesight.checkpoints.adapters import merge_adapter, read_adapter
 from finesight.checkpoints.decoder import load_tensors
 from finesight.checkpoints.packed import is_packed_folder, open_packed
 from finesight.errors import WeightsError
 from finesight.kernels.formats import unpack
-from finesight.model.packed import PackedHead, PackedLinear, packed_as
+from finesight.model.packed import PackedHead, packed_as
+from finesight.model.packed_linear import PackedLinear
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 
-__all__ = ["plain_model", "unpacked", "without_adapters"]
+__all__ = ["adaptable", "plain_model", "unpacked", "without_adapters"]
+
+_EMBEDDING, _HEAD = "model.embed_tokens", "lm_head"
 
 
 def plain_model(
@@ -45,8 +48,7 @@ def plain_model(
     else:
         model = load_model(folder)
     if adapter is not None:
-        if model.config.text.tie_word_embeddings and changes_head(adapter):
-            model = _with_own_head(model)
+        model = adaptable(model, adapter)
         load_tensors(
             model,
             merge_adapter(model.state_dict(), adapter),
@@ -55,8 +57,25 @@ def plain_model(
     return model if dtype is None else _converted(model, dtype)
 
 
-def _with_own_head(model: VisionLanguageModel) -> VisionLanguageModel:
-    """A model with a copy of the embedding as its output head; the other tensors are shared."""
+def adaptable(model: VisionLanguageModel, adapter: Path) -> VisionLanguageModel:
+    """The model, or one with a copy of the embedding as its output head if the adapter changes only one of both.
+
+    Args:
+        model: with plain weights; other tensors are shared with the result.
+        adapter: folder of an adapter.
+
+    Raises:
+        WeightsError: the adapter is of another kind, or broken.
+    """
+    stored = read_adapter(adapter)
+    embedding, head = (stored.replaced.get(f"{name}.weight") for name in (_EMBEDDING, _HEAD))
+    if embedding is None or head is None:
+        differ = embedding is not head
+    else:
+        differ = not torch.equal(embedding, head)
+    differ |= (_HEAD in stored.layers) != (_EMBEDDING in stored.layers)
+    if not differ or not model.config.text.tie_word_embeddings:
+        return model
     text = model.config.text.model_copy(update={"tie_word_embeddings": False})
     with torch.device("meta"):
         free = VisionLanguageModel(
@@ -79,8 +98,7 @@ def unpacked(model: VisionLanguageModel) -> VisionLanguageModel:
         output head is the embedding, which is not packed.
     """
     dtype = torch.bfloat16 if packed_as(model) == "bf16" else torch.float32
-    with torch.device("meta"):
-        plain = VisionLanguageModel(model.config, attention=model.attention)
+    plain = VisionLanguageModel.without_memory(model.config, attention=model.attention)
     named = dict(model.named_modules())
     tensors = {
         name: _values(named, name, value).to(dtype)
@@ -92,8 +110,7 @@ def unpacked(model: VisionLanguageModel) -> VisionLanguageModel:
 
 def without_adapters(model: VisionLanguageModel) -> VisionLanguageModel:
     """A model with the weights that the adapters of another one are added to; the tensors are shared."""
-    with torch.device("meta"):
-        plain = VisionLanguageModel(model.config, attention=model.attention)
+    plain = VisionLanguageModel.without_memory(model.config, attention=model.attention)
     tensors = {name: value for name, value in model.state_dict().items() if ".lora_" not in name}
     plain.load_state_dict(tensors, strict=True, assign=True)
     return plain.eval()
