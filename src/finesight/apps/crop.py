@@ -4,8 +4,8 @@
 A crop has its own resize when the model sees it: coordinates of an answer go from the model's pixels to those of the
 crop by that resize, and from there to the picture by the corner of the crop.
 
-Worked example: a crop of (100, 50, 300, 150) is shown at twice its size, and the answer has a box (20, 10, 60, 30) in the
-model's pixels. It is (10, 5, 30, 15) in the crop and (110, 55, 130, 65) in the picture.
+Worked example: a crop of (100, 50, 300, 150) is shown at twice its size, and the answer has a box (20, 10, 60, 30) in
+the model's pixels. It is (10, 5, 30, 15) in the crop and (110, 55, 130, 65) in the picture.
 """
 
 from __future__ import annotations
