@@ -25,9 +25,10 @@ def test_a_box_has_the_ink_of_its_line(tmp_path, turned):
     lines = page_lines(path, 0, pixels=pixels)
     if turned != 180:  # PDFium breaks a line that stands on its head into pieces
         assert [line.text for line in lines] == ["Harbour office"]
-    assert sorted("".join(line.text for line in lines)) == sorted("Harbour office")
+    letters = sorted("".join(line.text for line in lines).replace(" ", ""))
+    assert letters == sorted("Harbouroffice")
     assert all(line.is_visible for line in lines)
-    assert sum(ink_of(pixels, line.box) for line in lines) >= 1.0
+    assert sum(ink_of(pixels, line.box) for line in lines) >= 0.99
     assert sum(line.box.area for line in lines) < 0.05 * pixels.shape[0] * pixels.shape[1]
 
 
