@@ -181,11 +181,8 @@ def serve(
         )
         settings.check()
         engine = _engine_options(concurrency, max_requests, draft_tokens)
-
-        def offers() -> list[Offer]:
-            how = _Loading(device, dtype, weights, settings.hosts, engine)
-            return _offers(model, adapters, mmproj, how)
-
+        how = _Loading(device, dtype, weights, settings.hosts, engine)
+        offers = partial(_offers, model, adapters, mmproj, how)
         if replicas:
             _run_on_ray(offers, settings, replicas, host, port)
         else:
