@@ -134,8 +134,10 @@ def read_row(row: Row, info: DatasetInfo | None = None) -> Draft:
 
 
 def _default(columns: dict[str, Any]) -> DatasetInfo:
-    is_alpaca = "instruction" in columns
+    is_alpaca = bool(columns.keys() & {"instruction", "query"})
     names = dict(_COLUMNS) | ({"messages": "conversations"} if "conversations" in columns else {})
+    if "query" in columns:  # ms-swift's names of the columns of alpaca
+        names |= {"prompt": "query", "query": "input", "response": "response"}
     return DatasetInfo(is_alpaca, "rejected" in columns, names)
 
 

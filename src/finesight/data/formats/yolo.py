@@ -56,7 +56,8 @@ def read_folder(config: Path, notes: dict[str, int]) -> Iterator[tuple[Row, Draf
         )
     for part in ("val", "test"):
         if settings.get(part):
-            notes[f"pictures under {part} of {config.name} are not read"] = 1
+            number = sum(1 for _ in _pictures(root, settings[part], config))
+            notes[f"pictures under {part} of {config.name}, which are not read"] = number
     for picture in pictures:
         row = Row(str(picture.relative_to(root)) if picture.is_relative_to(root) else str(picture))
         try:

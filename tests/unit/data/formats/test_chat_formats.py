@@ -258,6 +258,9 @@ def test_llama_factory_alpaca(folder):
     found = folder.read("other.jsonl", rows)
     assert (found.reading.format, found.reasons) == ("alpaca", ["columns"])
     assert said(found.records[0]) == [("user", "[image]What?"), ("assistant", "Red.")]
+    found = folder.read("swift.jsonl", [{"query": "What?", "response": "Red.", "system": "Hm."}])
+    assert found.reading.format == "alpaca"
+    assert [text for _, text in said(found.only)] == ["Hm.", "What?", "Red."]
     pair = {"instruction": "What?", "chosen": "Red.", "rejected": "Blue."}
     assert answers(folder.read("pairs.jsonl", [pair]).only) == ["Blue."]
 

@@ -99,6 +99,9 @@ def test_coco_becomes_questions_of_all_kinds(folder):
     assert asked[absent] == "none"
     (listed,) = [text for question, text in asked.items() if "category set" in question]
     assert len(json.loads(listed.removeprefix("```json").removesuffix("```"))) == 3
+    (counted,) = [text for question, text in asked.items() if question.startswith("Please first")]
+    assert counted.count("bbox_2d") == 3
+    assert counted.endswith("]\n```\n3")
     assert first.any_order
     assert first.truth[0].objects == (
         SceneObject((10, 20, 40, 60), "dog"),
@@ -182,9 +185,10 @@ def test_yolo_exports_with_names_as_a_table_and_other_folders(folder):
     yolo(
         folder, "path: /elsewhere\nnames: {0: dog}\ntrain: ../images/train\nval: images/val\n", a=""
     )
+    folder.picture("set/images/val/c.png")
     found = folder.read("set/data.yaml")
     assert len(found.records) == 1
-    assert found.reading.tally.notes == {"pictures under val of data.yaml are not read": 1}
+    assert found.reading.tally.notes == {"pictures under val of data.yaml, which are not read": 1}
 
 
 @pytest.mark.parametrize(
