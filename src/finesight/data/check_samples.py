@@ -52,7 +52,8 @@ class ShownMedia:
     Attributes:
         image: resized.
         original: size before.
-        places: index and shape of each place that the texts mention, in pixels of `image`.
+        places: number and shape of each place that the texts mention, in pixels of `image`; numbered from 1, in their
+            order.
         num_tokens: visual tokens; of a video, those of all frames.
     """
 
@@ -92,15 +93,16 @@ def shown(record: Record, processor: Processor) -> Shown:
         found = _runs(worse.input_ids.tolist(), worse.labels.tolist(), processor)
         rejected = tuple(run for run in found if run.is_target)
     messages = (*record.conversation.messages, *record.rejected)
-    asked = {index for message in messages for index in marked(text_of(message))}
+    found_marks = [index for message in messages for index in marked(text_of(message))]
+    asked = dict.fromkeys(found_marks if record.places else ())
     media = []
     for index, part in enumerate(record.conversation.media()):
         resize = made.vision[index].record.resize
         image = _first_picture(part).resize((resize.resized.width, resize.resized.height))
         places = tuple(
-            (number, _shape(place.resized(resize)))
-            for number, place in enumerate(record.places)
-            if place.media == index and number in asked
+            (number, _shape(record.places[asked_for].resized(resize)))
+            for number, asked_for in enumerate(asked, 1)
+            if record.places[asked_for].media == index
         )
         visual = made.vision[index].record.visual_tokens
         media.append(ShownMedia(image, resize.original, places, visual))

@@ -77,6 +77,12 @@ class CheckReport:
         """Rows that cannot be used."""
         return sum(self.reasons.values())
 
+    def refuse(self, problem: Problem) -> None:
+        """Count a row that cannot be used."""
+        self.reasons[problem.reason] += 1
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(problem)
+
 
 def check_file(
     path: Path,
@@ -108,9 +114,7 @@ def check_file(
     lengths = (array("q"), array("q"))
     for number, found in enumerate(_planned(reading, processor, lengths), 1):
         if isinstance(found, Problem):
-            report.reasons[found.reason] += 1
-            if len(report.problems) < MOST_PROBLEMS:
-                report.problems.append(found)
+            report.refuse(found)
         else:
             report.num_records += 1
             _count(report.counts, found)
@@ -120,9 +124,12 @@ def check_file(
     report.notes = notes_of(reading)
     if report.num_records:
         report.tokens, report.visual_tokens = map(Lengths.of, lengths)
-    report.samples = [
-        shown(record, processor) for _, record in sorted(chosen, key=lambda each: each[0])
-    ]
+    for _, record in sorted(chosen, key=lambda each: each[0]):
+        try:
+            report.samples.append(shown(record, processor))
+        except FinesightError as error:  # a frame of a video, which only encoding decodes
+            report.num_records -= 1
+            report.refuse(Problem(str(record.meta["row"]), "encoding", error.message, error.hint))
     return report
 
 

@@ -63,7 +63,10 @@ def read_folder(config: Path, notes: dict[str, int]) -> Iterator[tuple[Row, Draf
         try:
             things = [*_things(_labels_of(picture), names)]
             annotated = Annotated(
-                picture=str(picture), things=things, classes=list(names.values()), frame="norm1"
+                picture=str(picture.absolute()),
+                things=things,
+                classes=list(names.values()),
+                frame="norm1",
             )
             yield row, draft_of(annotated, picture.name)
         except RowRefused as refused:

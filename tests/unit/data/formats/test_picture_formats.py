@@ -7,6 +7,7 @@ import io
 import json
 import re
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from finesight.data.encode import EncoderConfig, TrainingEncoder
 from finesight.data.formats.config import ImportConfig
 from finesight.data.formats.reading import Reading
+from finesight.data.formats.rows import Problem
 from finesight.data.places import written
 from finesight.data.record import SceneObject, text_of
 from finesight.errors import ConfigError
@@ -179,6 +181,17 @@ def test_yolo(folder):
         in asked["Locate the dog, output its bbox coordinates using JSON format."]
     )
     assert set(turns_of(second, (100, 60)).values()) == {"none", "0"}
+
+
+@pytest.mark.parametrize("name", ["set", "set/data.yaml", "instances.json", "."])
+def test_paths_may_be_relative(folder, monkeypatch, name):
+    yolo(folder, a="1 0.5 0.5 0.25 0.5")
+    folder.write("instances.json", COCO)
+    folder.write("captions.csv", "image,caption\nred.png,Red.\n")
+    monkeypatch.chdir(folder.path)
+    found = list(Reading(Path(name)))
+    assert found
+    assert not [one for one in found if isinstance(one, Problem)]
 
 
 def test_yolo_exports_with_names_as_a_table_and_other_folders(folder):
