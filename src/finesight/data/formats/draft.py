@@ -291,6 +291,8 @@ def _check_roles(draft: Draft) -> None:
         raise RowRefused(
             "roles", f"the last turn is of {before or 'nobody'}, expected an answer of assistant"
         )
+    if any(turn.media for turn in draft.rejected):
+        raise RowRefused("record", "the worse answer has a picture or video")
     for number, turn in enumerate((*draft.turns, *draft.rejected), 1):
         is_empty = not any(not isinstance(piece, str) or piece.strip() for piece in turn.pieces)
         if turn.role == "assistant" and is_empty and not turn.tool_calls:

@@ -74,6 +74,13 @@ def test_openai_preference_pairs(folder):
     assert (said(found.only)[-1][1], answers(found.only)) == ("Paris.", ["Lyon."])
 
 
+def test_a_worse_answer_with_a_picture_is_refused(folder):
+    shown = [{"type": "image", "image": "red.png"}, {"type": "text", "text": "Lyon."}]
+    row = {"prompt": "Capital?", "chosen": "Paris.", "rejected": [assistant(shown)]}
+    found = folder.read("rows.jsonl", [row])
+    assert found.reasons == ["record"]
+
+
 def test_swift_objects_are_in_original_pixels(folder):
     row = {
         "messages": [
