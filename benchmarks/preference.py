@@ -30,8 +30,8 @@ from finesight.train.preference import DpoSection, Preference
 
 _BAR = 1.8
 _PAIRS = 1
-_SIDE = 392
-"""Pictures of 196 visual tokens; answers have about 30 tokens."""
+_SIDE = 504
+"""Pictures of 324 visual tokens; answers have about 30 tokens."""
 
 
 def bench_preference(*, layers: int = 5) -> Iterator[Comparison]:
@@ -90,7 +90,13 @@ def _pairs() -> list[list[EncodedSample]]:
     pairs = []
     for number in range(_PAIRS):
         pixels = random.integers(0, 255, (_SIDE, _SIDE, 3), dtype=np.uint8)
-        asked = Message("user", (ImagePart(source=pixels), TextPart("What does the picture show?")))
+        asked = Message(
+            "user",
+            (
+                ImagePart(source=pixels, max_pixels=_SIDE**2),
+                TextPart("What does the picture show?"),
+            ),
+        )
         answers = (
             f"There are {number} words on the page, in two lines." * 2,
             "A page without words.",
@@ -121,7 +127,7 @@ def _shared(model: VisionLanguageModel, pairs: list[list[EncodedSample]]) -> Cal
 
     def step() -> None:
         model.zero_grad()
-        objective(ForwardPass(model, given)).sums["dpo"].backward()  # type: ignore[no-untyped-call]  # torch
+        objective(ForwardPass(model, given)).sums["dpo"].backward()
 
     return step
 
@@ -153,6 +159,6 @@ def _separate(
         with torch.no_grad(), without_lora(model):
             reference = scores(torch.cat(visual))
         better, worse = (found - reference).split(len(pairs))
-        (-functional.logsigmoid(0.1 * (better - worse)).sum()).backward()  # type: ignore[no-untyped-call]  # torch
+        (-functional.logsigmoid(0.1 * (better - worse)).sum()).backward()
 
     return step
