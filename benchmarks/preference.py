@@ -90,13 +90,8 @@ def _pairs() -> list[list[EncodedSample]]:
     pairs = []
     for number in range(_PAIRS):
         pixels = random.integers(0, 255, (_SIDE, _SIDE, 3), dtype=np.uint8)
-        asked = Message(
-            "user",
-            (
-                ImagePart(source=pixels, max_pixels=_SIDE**2),
-                TextPart("What does the picture show?"),
-            ),
-        )
+        shown = ImagePart(source=pixels, max_pixels=_SIDE**2)
+        asked = Message("user", (shown, TextPart("What does the picture show?")))
         answers = (
             f"There are {number} words on the page, in two lines." * 2,
             "A page without words.",
