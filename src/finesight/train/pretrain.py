@@ -62,7 +62,7 @@ def start(recipe: PretrainRecipe) -> Trainer:
     trainer = Trainer(
         model,
         objectives(recipe, processor),
-        PackStream(recipe.data, recipe.model.folder),
+        PackStream(recipe.data, recipe.model.folder, packs_per_step=recipe.run.accumulate),
         optim=recipe.optim,
         schedule=recipe.schedule,
         run=recipe.run,
