@@ -29,9 +29,12 @@ from finesight.train.checkpoint import (
     save_checkpoint,
 )
 from finesight.train.ema import averaged, num_updates, restore
+from finesight.train.guard import Guard, first_nonfinite
+from finesight.train.loggers import Logger, open_loggers
 from finesight.train.meters import Meters, Sum
 from finesight.train.objective import ForwardPass, Objective, normalised, total_targets
 from finesight.train.optim import OptimConfig, Optimizers
+from finesight.train.rates import Rates
 from finesight.train.recipe import RunSection
 from finesight.train.schedule import ScheduleConfig, lr_scale, schedule_step
 
@@ -80,14 +83,16 @@ class Trainer:
         self.checkpoint_folder = run.folder / "checkpoints"
         self._data = data
         self._device = torch.device(run.device)
-        self._unread_loss: Tensor | None = None
+        self.guard = Guard(run.guard)
         self._must_stop = False
+        self._loggers: list[Logger] = []
         model.set_gradient_checkpointing(run.gradient_checkpointing)
 
     @property
     def schedule_step(self) -> int:
         """Effective step of the schedule; the run ends at `total_steps`."""
-        return schedule_step(self.state.step, self.state.seconds, self.schedule)
+        done = self.state.cursor.get("share_done", 0.0)
+        return schedule_step(self.state.step, self.state.seconds, self.schedule, epochs_done=done)
 
     @property
     def was_stopped(self) -> bool:
@@ -126,9 +131,8 @@ class Trainer:
         """Write a checkpoint.
 
         Raises:
-            DataError: the last loss is not finite, or the checkpoint cannot be written.
+            DataError: the checkpoint cannot be written.
         """
-        self._check_last_loss()
         weights: dict[str, Tensor] = dict(self.weights.named_parameters())
         parts: dict[str, dict[str, Tensor]] = {
             "weights": weights,
@@ -146,16 +150,15 @@ class Trainer:
     def step(self, packs: list[TrainBatch]) -> dict[str, Sum]:
         """One optimizer step over one or more packs.
 
-        The only device synchronisation is the check of the previous loss, which must be finite. The last loss is
-        checked by `save`.
+        The only device synchronisation is the check of loss and gradients before the update.
 
         Returns:
-            Losses, accuracies, the gradient norm and the learning-rate factor, on the device.
+            Losses, accuracies, the gradient norm and the learning-rate factor, on the device; `skipped` if the weights
+            were not updated.
 
         Raises:
-            DataError: the previous loss is not finite, or the packs have no target.
+            DataError: the guard stops the run, or the packs have no target.
         """
-        self._check_last_loss()
         totals = total_targets(self.objectives, packs)
         if not any(totals.values()):
             raise DataError(
@@ -167,9 +170,17 @@ class Trainer:
             self._backward(pack, totals, meters)
         scale = lr_scale(self.schedule_step, self.schedule)
         loss = torch.as_tensor(meters.sums["loss"].total)
-        norm = self.optimizers.step(scale)
+
+        def allows(norm: Tensor) -> bool:
+            values = {"loss": float(loss), "grad_norm": float(norm)}
+            return self.guard.allows(
+                self.state.step, packs, values, lambda: self._first_nonfinite(packs, totals)
+            )
+
+        norm = self.optimizers.step(scale, allows)
+        if not self.guard.has_allowed:
+            return {"skipped": Sum(1.0)}
         self.average.update_parameters(self.weights)
-        self._unread_loss = loss
         return {
             **meters.sums,
             "loss": Sum(loss),
@@ -198,13 +209,12 @@ class Trainer:
                 loss.backward()
             meters.add({"loss": Sum(loss.detach())})
 
-    def _check_last_loss(self) -> None:
-        loss, self._unread_loss = self._unread_loss, None
-        if loss is not None and not torch.isfinite(loss):
-            raise DataError(
-                f"the loss of step {self.state.step} is {float(loss)}",
-                hint="lower the learning rate; the run resumes from its last checkpoint",
-            )
+    def _first_nonfinite(self, packs: list[TrainBatch], totals: dict[str, float]) -> str:
+        """The first layer that gives values that are not finite when the step is computed again."""
+        with first_nonfinite(self.weights) as found:
+            for pack in packs:
+                self._backward(pack, totals, Meters())
+        return f"first in {found[0]}" if found else "a second pass gives no such value"
 
     def packs(self) -> Iterator[list[TrainBatch]]:
         """Groups of packs, one group per optimizer step, from the current position in the data."""
@@ -241,15 +251,22 @@ class Trainer:
         began = saved = time.monotonic()
         end = began + 60 * (settings.max_minutes or math.inf)
         earlier, meters = self.state.seconds, Meters()
-        for group in self.packs():
+        rates = Rates(
+            self.model, pack_tokens=self._data.pack_tokens, dtype=getattr(torch, settings.precision)
+        )
+        self._loggers = open_loggers(
+            settings.loggers, settings.folder, settings.model_dump(mode="json")
+        )
+        for group in rates.watch(self.packs()):
             is_done = self.schedule_step >= self.schedule.total_steps
             if self._must_stop or is_done or time.monotonic() > end:
                 break
             meters.add(self.step(group))
+            self._note(group)
             self._advance(group, earlier + time.monotonic() - began)
             step = self.state.step
             if step % settings.log_every == 0:
-                self._report(report, meters.means() | self._rates())
+                self._report(report, meters.means() | rates.read() | self._rates())
             if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
                 self.save()
                 saved = time.monotonic()
@@ -258,6 +275,13 @@ class Trainer:
         self.save()
         if evaluate:
             self._report(report, self.evaluated(evaluate))
+
+    def _note(self, group: list[TrainBatch]) -> None:
+        """Write what the guard found and which records were skipped to the log."""
+        for note in (*self.guard.notes, *(message for pack in group for message in pack.skipped)):
+            with (self.settings.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps({"step": self.state.step, "note": note}) + "\n")
+        self.guard.notes.clear()
 
     def evaluated(self, evaluate: Evaluate) -> dict[str, float]:
         """Scores of the averaged weights."""
@@ -280,6 +304,8 @@ class Trainer:
     def _report(self, report: Report, values: dict[str, float]) -> None:
         with (self.settings.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps({"step": self.state.step, **values}) + "\n")
+        for logger in self._loggers:
+            logger(self.state.step, values)
         report(self.state.step, values)
 
 

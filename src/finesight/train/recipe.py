@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from finesight.config.settings import Settings
 from finesight.data.loader import LoaderConfig
 from finesight.errors import ConfigError
+from finesight.train.guard import GuardConfig
 from finesight.train.optim import OptimConfig
 from finesight.train.schedule import ScheduleConfig
 
@@ -108,6 +109,10 @@ class RunSection(Settings):
     evaluate_every: int = Field(
         0, ge=0, description="steps between evaluations; 0 evaluates only at the end"
     )
+    loggers: tuple[Literal["tensorboard", "wandb", "wandb_offline"], ...] = Field(
+        (), description="loggers besides log.jsonl; they write into the folder of the run"
+    )
+    guard: GuardConfig = GuardConfig()
     max_minutes: float | None = Field(
         None, gt=0, description="stop and save after this time; None has no limit"
     )
@@ -136,6 +141,15 @@ class PretrainRecipe(Settings):
             raise ConfigError(
                 f"loss.language is {self.loss.language:g}, but every source has learn = true: no text is compared",
                 hint="set learn = false for the sources whose texts only keep the language",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_epochs_to_follow(self) -> PretrainRecipe:
+        if self.schedule.over_epochs and self.data.epochs is None:
+            raise ConfigError(
+                "schedule.over_epochs is true, but data.epochs is not given",
+                hint="set data.epochs to the number of epochs",
             )
         return self
 
