@@ -98,6 +98,7 @@ def _run(
     """Train with progress on standard error, and export the model or its trained parts."""
     from rich.console import Console
 
+    from finesight.cli.train_progress import TrainProgress
     from finesight.train import export as exporting
     from finesight.train import pretrain
 
@@ -114,14 +115,11 @@ def _run(
             f"resuming from step {trainer.state.step} ({trainer.state.samples:,} samples)"
         )
 
-    def report(step: int, values: dict[str, float]) -> None:
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        console.print(f"step {step}{_share_done(trainer)}  {shown}", highlight=False)
-
     # The first signal saves a checkpoint and stops; a second one ends the process at once.
     signal.signal(signal.SIGTERM, lambda *_: _stop(trainer))
     signal.signal(signal.SIGINT, lambda *_: _stop(trainer))
-    trainer.run(report=report, evaluate=score)
+    with TrainProgress(trainer, console) as progress:
+        trainer.run(report=progress.report, evaluate=score)
     if trainer.was_stopped:
         console.print(
             f"interrupted; step {trainer.state.step} is saved, and the same command resumes from it"
@@ -133,14 +131,6 @@ def _run(
     if export_parts is not None:
         exporting.export_parts(recipe.run.folder, recipe.model.folder, export_parts)
         console.print(f"wrote {export_parts}")
-
-
-def _share_done(trainer: Trainer) -> str:
-    """Progress of a run: "/2400" of a number of steps, or ", 31% of 50 minutes" of a time budget."""
-    schedule = trainer.schedule
-    if schedule.total_minutes is None:
-        return f"/{schedule.total_steps}"
-    return f", {trainer.schedule_step / schedule.total_steps:.0%} of {schedule.total_minutes:g} minutes"
 
 
 def _stop(trainer: Trainer) -> None:

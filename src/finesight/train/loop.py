@@ -95,6 +95,11 @@ class Trainer:
         return schedule_step(self.state.step, self.state.seconds, self.schedule, epochs_done=done)
 
     @property
+    def share_done(self) -> float:
+        """Share of the schedule that is done."""
+        return min(self.schedule_step / self.schedule.total_steps, 1.0)
+
+    @property
     def was_stopped(self) -> bool:
         """Whether `stop` was called."""
         return self._must_stop
