@@ -41,6 +41,7 @@ BENCHES = {
     "rounding": "what int8 and int4 change in answers to 200 real questions; needs FINESIGHT_REAL_DATA; 3 minutes",
     "boxes": "by how many pixels boxes move with rounded weights; 2 minutes",
     "servers": "64 clients against llama-server and transformers serve; needs --llama-server; 5 minutes",
+    "training": "training tokens a second against TRL; needs --trl; 10 minutes",
     "speed": "vision, prefill and decoding of the 3B shape against transformers; needs 17 GB of memory",
 }
 
@@ -48,7 +49,7 @@ ON_ANY_DEVICE = ("windows", "speed")
 """Benchmarks of the network alone; the others measure the host."""
 
 
-ON_REQUEST = ("llama", "servers", "long_context", "rounding")
+ON_REQUEST = ("llama", "servers", "long_context", "rounding", "training")
 """Benchmarks that run only when they are named, because they need another program, data of yours, or hours."""
 
 
@@ -86,6 +87,13 @@ def bench(
             help="llama.cpp's program of this name, for the benchmark servers.", metavar="FILE"
         ),
     ] = None,
+    trl: Annotated[
+        Path | None,
+        typer.Option(
+            help="Interpreter of an environment with TRL (scripts/trl-venv.sh), for the benchmark training.",
+            metavar="FILE",
+        ),
+    ] = None,
     device: Annotated[
         str, typer.Option(help=f"Torch device of the benchmarks {' and '.join(ON_ANY_DEVICE)}.")
     ] = "cpu",
@@ -114,7 +122,12 @@ def bench(
             raise ConfigError(
                 "benchmark 'servers' needs llama.cpp", hint="give --llama-server its llama-server"
             )
-        programs = {"llama-bench": llama_bench, "llama-server": llama_server}
+        if "training" in chosen and trl is None:
+            raise ConfigError(
+                "benchmark 'training' needs TRL",
+                hint="give --trl the interpreter of its environment: scripts/trl-venv.sh makes .venv-trl",
+            )
+        programs = {"trl": trl, "llama-bench": llama_bench, "llama-server": llama_server}
         for comparison in _run(chosen, shorten, device, programs):
             found.append(comparison)
             typer.echo(_line(comparison), err=as_json)
@@ -161,6 +174,7 @@ def _run(
         sampling,
         servers,
         start,
+        training,
     )
 
     blocks, layers = max(32 // shorten, 1), max(36 // shorten, 1)
@@ -189,6 +203,7 @@ def _run(
         "rounding": rounding.bench_rounding,
         "boxes": rounding.bench_boxes,
         "servers": lambda: servers.compare_servers(programs["llama-server"] or Path()),
+        "training": lambda: training.compare_training(programs["trl"] or Path()),
         "speed": lambda: network.compare_with_transformers(
             blocks=blocks, layers=layers, device=device
         ),

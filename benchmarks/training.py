@@ -37,26 +37,22 @@ BATCH = 8
 RANGES = {"lengths of 64 to 2,048": (64, 2048, 3.0), "equal lengths of 512": (512, 512, 1.2)}
 """Tokens of the shortest and the longest sample, and the bar."""
 
-_NUM_RECORDS = 400
+_NUM_RECORDS = 96
 _QUESTION = "Describe the image."
-_WORDS = [
+_WORDS = (
     "the",
-    "a",
     "red",
     "blue",
     "round",
     "square",
-    "light",
-    "dark",
     "big",
     "small",
     "line",
     "page",
     "word",
     "table",
-    "chart",
     "street",
-]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +122,8 @@ def write_records(folder: Path, least: int, most: int) -> float:
     for number in range(_NUM_RECORDS):
         wanted = round(math.exp(draw.uniform(math.log(least), math.log(most))))
         side = max(1, min(16, math.isqrt(wanted // 3)))  # a third of the tokens are visual
-        pixels = np.random.default_rng(number).integers(0, 256, (28 * side, 28 * side, 3), np.uint8)
+        cells = np.random.default_rng(number).integers(0, 256, (side, side, 3), np.uint8)
+        pixels = cells.repeat(28, axis=0).repeat(28, axis=1)
         answer = " ".join(draw.choices(_WORDS, k=wanted))
         overhead = side * side + 24
         answer = processor.tokenizer.decode(

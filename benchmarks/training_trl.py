@@ -38,6 +38,7 @@ class Turns(TrainerCallback):
         self.tokens = 0
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Wait for a line."""
         if state.global_step % self._steps == 0:
             if not sys.stdin.readline():
                 sys.exit()
@@ -45,11 +46,10 @@ class Turns(TrainerCallback):
             self._began = time.perf_counter(), time.process_time()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Print tokens and seconds."""
         if state.global_step % self._steps == 0:
-            elapsed, processor = (
-                now - then
-                for now, then in zip((time.perf_counter(), time.process_time()), self._began)
-            )
+            elapsed = time.perf_counter() - self._began[0]
+            processor = time.process_time() - self._began[1]
             print("turn", self.tokens, elapsed, processor, flush=True)
 
 
@@ -59,6 +59,7 @@ class Counting(SFTTrainer):
     turns: Turns
 
     def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **options: Any) -> Any:
+        """One step."""
         self.turns.tokens += int(inputs["attention_mask"].sum())
         return super().training_step(model, inputs, *rest, **options)
 

@@ -46,6 +46,12 @@ def train(
             "--set", help="Override a value of the recipe: --set run.max_minutes=10. Repeatable."
         ),
     ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            help="Where records are encoded: `processes` of this machine, or a `ray` cluster. Overrides data.executor."
+        ),
+    ] = None,
     export: Annotated[
         Path | None,
         typer.Option(help="Folder to write the averaged weights to as a model when done."),
@@ -69,6 +75,8 @@ def train(
         from finesight.errors import ConfigError
         from finesight.train.recipe import TrainRecipe
 
+        if executor is not None:
+            override = [*(override or ()), f"data.executor={executor}"]
         resolved = read(recipe, TrainRecipe, override)
         check_writable(resolved.run.folder, is_folder=True)
         for folder in (export, export_parts):
