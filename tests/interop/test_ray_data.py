@@ -58,7 +58,12 @@ def write(folder):
 
 def run(folder, model_folder, skip_share):
     """Packs of both executors."""
-    environment = {**os.environ, "HOME": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {
+        **os.environ,
+        "HOME": str(folder),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_raylet_start_wait_time_s": str(SECONDS // 2),  # a busy machine
+    }
     done = subprocess.run(
         [PYTHON, "-c", SCRIPT, folder, model_folder, str(skip_share)],
         env=environment,
