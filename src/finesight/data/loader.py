@@ -22,6 +22,7 @@ from pydantic import Field
 from torch import Tensor
 
 from finesight.batch import IGNORE_INDEX, EncodedSample, PackedBatch, pack
+from finesight.data.captions import Captions
 from finesight.data.dense import DenseTargets
 from finesight.data.encode import EncoderConfig, TrainSample
 from finesight.data.exchange import Exchange, gather_for
@@ -126,6 +127,7 @@ class TrainBatch:
         sources: name of the source of each sample.
         records: ids of the records of the samples, for messages.
         skipped: why records since the last pack were skipped.
+        captions: texts about its pictures, for `finesight.train.contrastive`; None if there is none.
     """
 
     batch: PackedBatch
@@ -137,6 +139,7 @@ class TrainBatch:
     sources: tuple[str, ...] = ()
     records: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    captions: Captions | None = None
 
     def to(self, device: torch.device) -> TrainBatch:
         """Copy with the pack and its targets on `device`."""
@@ -147,6 +150,7 @@ class TrainBatch:
             text_only=None
             if text is None
             else TextOnly(text.batch.to(device), text.rows.to(device)),
+            captions=None if self.captions is None else self.captions.to(device),
             next_tokens=_moved(self.next_tokens, device),
             dense=_moved(self.dense, device),
         )
@@ -335,6 +339,7 @@ def _packed(
     return TrainBatch(
         batch=batch,
         text_only=TextOnly.of(batch, samples),
+        captions=Captions.of(batch, samples),
         next_tokens=next_token_targets(batch),
         dense=DenseTargets.join(one.dense for one in ready),
         cursor=cursor,

@@ -32,7 +32,13 @@ from finesight.train.ema import averaged, num_updates, restore
 from finesight.train.guard import Guard, first_nonfinite
 from finesight.train.loggers import Logger, open_loggers
 from finesight.train.meters import Meters, Sum
-from finesight.train.objective import ForwardPass, Objective, normalised, total_targets
+from finesight.train.objective import (
+    ForwardPass,
+    Objective,
+    WholeStep,
+    normalised,
+    total_targets,
+)
 from finesight.train.optim import OptimConfig, Optimizers
 from finesight.train.rates import Rates
 from finesight.train.recipe import RunSection
@@ -58,6 +64,7 @@ class Trainer:
         optim: rules over the names of all weights: `model.*`, and `<objective>.*`.
         schedule: learning-rate schedule.
         run: device, precision, checkpoints, log and evaluations.
+        saves_frozen: whether checkpoints have the frozen weights, too; False if every start loads them elsewhere.
     """
 
     def __init__(
@@ -69,8 +76,10 @@ class Trainer:
         optim: OptimConfig,
         schedule: ScheduleConfig,
         run: RunSection,
+        saves_frozen: bool = True,
     ) -> None:
         self.model = model
+        self._saves_frozen = saves_frozen
         self.objectives = list(objectives)
         self.schedule = schedule
         self.settings = run
@@ -125,8 +134,9 @@ class Trainer:
                 "an earlier version wrote it, with other temporary heads",
                 hint="start a new run from its weights: another run.folder, and model.start_from = this run",
             )
-        load_fitting(self.weights, parts["weights"], saved[-1])
-        load_fitting(self.average.module, averaged_weights(parts), saved[-1])
+        load_fitting(self.weights, self._loaded() | parts["weights"], saved[-1])
+        average = self._loaded() | averaged_weights(parts)
+        load_fitting(self.average.module, average, saved[-1])
         restore(self.average, state.average_updates)
         self.optimizers.load_state_tensors(parts.get("optimizer", {}))
         self.state = state
@@ -139,18 +149,28 @@ class Trainer:
             DataError: the checkpoint cannot be written.
         """
         weights: dict[str, Tensor] = dict(self.weights.named_parameters())
+        for name in self._loaded():
+            del weights[name]
         parts: dict[str, dict[str, Tensor]] = {
             "weights": weights,
             "average": {
                 name: value
                 for name, value in self.average.module.named_parameters()
-                if weights[name].requires_grad
+                if name in weights and weights[name].requires_grad
             },
             "optimizer": self.optimizers.state_tensors(),
         }
         return save_checkpoint(
             self.checkpoint_folder, self.state, parts, keep=self.settings.keep_checkpoints
         )
+
+    def _loaded(self) -> dict[str, Tensor]:
+        """Weights that are not in checkpoints, because every start loads them."""
+        return {
+            name: value
+            for name, value in self.weights.named_parameters()
+            if not (self._saves_frozen or value.requires_grad)
+        }
 
     def step(self, packs: list[TrainBatch]) -> dict[str, Sum]:
         """One optimizer step over one or more packs.
@@ -171,6 +191,7 @@ class Trainer:
                 hint="records without a picture need the next-token loss: set loss.tokens above 0, or remove them",
             )
         meters = Meters()
+        self._begin_step(packs)
         for pack in packs:
             self._backward(pack, totals, meters)
         scale = lr_scale(self.schedule_step, self.schedule)
@@ -193,13 +214,26 @@ class Trainer:
             "lr_scale": Sum(scale),
         }
 
+    def _begin_step(self, packs: list[TrainBatch]) -> None:
+        """Show all packs to the objectives that compare samples of different packs."""
+        for objective in self.objectives:
+            if isinstance(objective, WholeStep):
+                counted = [one for one in packs if any(objective.num_targets(one).values())]
+                with self._autocast():
+                    objective.begin_step(
+                        [ForwardPass(self.model, one.to(self._device)) for one in counted]
+                    )
+
+    def _autocast(self) -> torch.autocast:
+        dtype = getattr(torch, self.settings.precision)
+        return torch.autocast(self._device.type, dtype=dtype, enabled=dtype != torch.float32)
+
     def _backward(self, pack: TrainBatch, totals: dict[str, float], meters: Meters) -> None:
         """Add the gradients of one pack, and its values for the log."""
         counts = [objective.num_targets(pack) for objective in self.objectives]
         forward = ForwardPass(self.model, pack.to(self._device))
-        dtype = getattr(torch, self.settings.precision)
         losses: list[Tensor] = []
-        with torch.autocast(self._device.type, dtype=dtype, enabled=dtype != torch.float32):
+        with self._autocast():
             for objective, count in zip(self.objectives, counts, strict=True):
                 if any(count.values()):
                     found = objective(forward)

@@ -23,19 +23,19 @@ from finesight.data.loader import PackStream
 from finesight.errors import ConfigError, DataError
 from finesight.inputs import shown
 from finesight.model.device import checked_device
-from finesight.model.init import init_weights
-from finesight.model.lora import add_lora, lora_layers
+from finesight.model.lora import lora_layers
 from finesight.model.shards import list_tensors, read_tensors, some_of
-from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 from finesight.processor.processor import Processor
 from finesight.train.align import Alignment
+from finesight.train.base import has_loaded_base, new_model
 from finesight.train.checkpoint import averaged_weights, checkpoints, load_fitting, newest
+from finesight.train.contrastive import Contrastive
 from finesight.train.dense import DenseSupervision
 from finesight.train.language import KeepLanguage
 from finesight.train.loop import MODEL, Trainer, of_model
 from finesight.train.objective import NextToken, Objective
-from finesight.train.recipe import LoraSection, PretrainRecipe
+from finesight.train.recipe import PretrainRecipe
 
 
 def start(recipe: PretrainRecipe) -> Trainer:
@@ -54,11 +54,7 @@ def start(recipe: PretrainRecipe) -> Trainer:
     if checkpoints(recipe.run.folder / "checkpoints"):
         _check_unchanged(recipe, "lora")  # adapters of another shape would not load
     processor = Processor.from_folder(recipe.model.folder)
-    model = VisionLanguageModel(processor.model_config)
-    init_weights(model, seed=recipe.model.seed)
-    if recipe.lora is not None:
-        adapt(model, recipe.lora, seed=recipe.model.seed)
-    model.to(device)
+    model = new_model(recipe, processor.model_config).to(device)
     trainer = Trainer(
         model,
         objectives(recipe, processor),
@@ -66,10 +62,12 @@ def start(recipe: PretrainRecipe) -> Trainer:
         optim=recipe.optim,
         schedule=recipe.schedule,
         run=recipe.run,
+        saves_frozen=not has_loaded_base(recipe.lora),
     )
     _check_frozen(trainer, recipe)
     is_resumed = trainer.resume()
-    if not is_resumed and recipe.model.start_from is not None:
+    is_loaded = is_resumed or has_loaded_base(recipe.lora)
+    if not is_loaded and recipe.model.start_from is not None:
         _check_folder("model.start_from", recipe.model.start_from)
         _start_from(trainer, recipe.model.start_from, recipe.model.folder)
     trainer.check_data()
@@ -79,11 +77,6 @@ def start(recipe: PretrainRecipe) -> Trainer:
     with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
         write_recipe(recipe, draft)
     return trainer
-
-
-def adapt(model: VisionLanguageModel, lora: LoraSection, *, seed: int = 0) -> None:
-    """Give a model the adapters of a recipe, in place."""
-    add_lora(model, lora.targets, rank=lora.rank, alpha=lora.alpha, seed=seed)
 
 
 def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
@@ -101,6 +94,9 @@ def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
         )
     if loss.align:
         found.append(Alignment(processor.tokenizer, vocabulary, loss.align))
+    if loss.contrastive:
+        text, seed = processor.model_config.text, recipe.model.seed
+        found.append(Contrastive(text, recipe.contrastive, loss.contrastive, seed=seed))
     if loss.language:
         found.append(KeepLanguage(loss.language))
     dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
@@ -184,17 +180,23 @@ def _start_from(trainer: Trainer, source: Path, model_folder: Path) -> None:
 
 def _of_parts(trainer: Trainer, parts: Path, model_folder: Path) -> dict[str, Tensor]:
     """Weights of exported parts over those of the model folder, which holds the decoder without adapters."""
-    matrices, config = read_adapter(parts / ADAPTER)
-    scale = config["lora_alpha"] / config["r"]
-    scales = {layer.scale for layer in lora_layers(trainer.model).values()}
-    if scales != {scale}:
+    adapter = read_adapter(parts / ADAPTER)
+    layers = lora_layers(trainer.model)
+    known = [name for name in adapter.layers if name in layers]
+    theirs = ", ".join(sorted({f"{adapter.layers[name].scale:g}" for name in known}))
+    ours = sorted({layers[name].scale for name in known})
+    if any(adapter.layers[name].scale != layers[name].scale for name in known):
         raise DataError(
-            f"the adapter in {parts} has the scale {scale:g}, those of the recipe {sorted(scales)}",
+            f"the adapter in {parts} has the scale {theirs}, those of the recipe {ours}",
             hint="set lora.rank and lora.alpha to those in its adapter_config.json",
         )
     stored = list_tensors(parts)
     tower = dict(read_tensors(stored, stored, torch.device("cpu"), torch.float32))
-    return {**load_model(model_folder, dtype=torch.float32).state_dict(), **tower, **matrices}
+    return {
+        **load_model(model_folder, dtype=torch.float32).state_dict(),
+        **tower,
+        **adapter.parameters(),
+    }
 
 
 def _with_adapters(trainer: Trainer, weights: dict[str, Tensor], source: Path) -> dict[str, Tensor]:
