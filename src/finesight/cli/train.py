@@ -99,10 +99,10 @@ def _run(
     from rich.console import Console
 
     from finesight.train import export as exporting
-    from finesight.train import pretrain
+    from finesight.train import parallel, pretrain
 
-    console = Console(stderr=True)
     trainer = pretrain.start(recipe)
+    console = Console(stderr=True, quiet=not trainer.ranks.is_first)
     for match, algorithm, lr, tensors, values in trainer.optimizers.table():
         console.print(
             f"{match:<40} {algorithm:<7} lr {lr:<8g} {tensors:4d} tensors {values:>12,d} values"
@@ -122,11 +122,14 @@ def _run(
     signal.signal(signal.SIGTERM, lambda *_: _stop(trainer))
     signal.signal(signal.SIGINT, lambda *_: _stop(trainer))
     trainer.run(report=report, evaluate=score)
+    parallel.leave()
     if trainer.was_stopped:
         console.print(
             f"interrupted; step {trainer.state.step} is saved, and the same command resumes from it"
         )
         raise typer.Exit(INTERRUPTED)
+    if not trainer.ranks.is_first:
+        return
     if export is not None:
         exporting.export(recipe.run.folder, recipe.model.folder, export)
         console.print(f"wrote {export}")

@@ -35,30 +35,34 @@ from finesight.train.dense import DenseSupervision
 from finesight.train.language import KeepLanguage
 from finesight.train.loop import MODEL, Trainer, of_model
 from finesight.train.objective import NextToken, Objective
+from finesight.train.parallel import check_heads, join
 from finesight.train.recipe import LoraSection, PretrainRecipe
 
 
 def start(recipe: PretrainRecipe) -> Trainer:
     """Make a trainer: resumed, started from other weights, or new. The run folder is made after all checks.
 
+    Started by torchrun, every rank calls it; it joins them.
+
     Raises:
-        ConfigError: the device or a folder does not exist, or the run to resume has other settings of the model, the
-            data, the losses or the optimizers.
+        ConfigError: the sizes of [parallel] do not fit the number of ranks or the model, the device or a folder does
+            not exist, or the run to resume has other settings of the model, the data, the losses or the optimizers.
         DataError: `start_from` is no folder of safetensors, no exported parts and no run with a checkpoint, weights do
             not fit the model, or a source has no data.
         WeightsError: the weights in `start_from` cannot be used.
     """
+    ranks = join(recipe.parallel, recipe.run.device)
     device = checked_device(recipe.run.device)
     recipe = recipe.model_copy(update={"run": recipe.run.model_copy(update={"device": device})})
     _check_folder("model.folder", recipe.model.folder)
     if checkpoints(recipe.run.folder / "checkpoints"):
         _check_unchanged(recipe, "lora")  # adapters of another shape would not load
     processor = Processor.from_folder(recipe.model.folder)
+    check_heads(recipe.parallel, processor.model_config)
     model = VisionLanguageModel(processor.model_config)
     init_weights(model, seed=recipe.model.seed)
     if recipe.lora is not None:
         adapt(model, recipe.lora, seed=recipe.model.seed)
-    model.to(device)
     trainer = Trainer(
         model,
         objectives(recipe, processor),
@@ -66,6 +70,7 @@ def start(recipe: PretrainRecipe) -> Trainer:
         optim=recipe.optim,
         schedule=recipe.schedule,
         run=recipe.run,
+        ranks=ranks,
     )
     _check_frozen(trainer, recipe)
     is_resumed = trainer.resume()
@@ -75,9 +80,10 @@ def start(recipe: PretrainRecipe) -> Trainer:
     trainer.check_data()
     if is_resumed:
         _check_unchanged(recipe, "model", "data", "loss", "optim")
-    recipe.run.folder.mkdir(parents=True, exist_ok=True)
-    with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
-        write_recipe(recipe, draft)
+    if ranks.is_first:
+        recipe.run.folder.mkdir(parents=True, exist_ok=True)
+        with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
+            write_recipe(recipe, draft)
     return trainer
 
 
@@ -170,7 +176,7 @@ def _start_from(trainer: Trainer, source: Path, model_folder: Path) -> None:
     else:
         loaded = load_model(source, dtype=torch.float32).state_dict()
         load_fitting(trainer.model, _with_adapters(trainer, loaded, source), source)
-    trainer.average.module.load_state_dict(trainer.weights.state_dict())
+    trainer.average.restart()
 
 
 def _of_parts(trainer: Trainer, parts: Path, model_folder: Path) -> dict[str, Tensor]:

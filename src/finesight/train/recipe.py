@@ -12,6 +12,7 @@ from finesight.config.settings import Settings
 from finesight.data.loader import LoaderConfig
 from finesight.errors import ConfigError
 from finesight.train.optim import OptimConfig
+from finesight.train.parallel import ParallelSection
 from finesight.train.schedule import ScheduleConfig
 
 
@@ -123,6 +124,7 @@ class PretrainRecipe(Settings):
     schedule: ScheduleConfig
     loss: LossSection = LossSection()
     lora: LoraSection | None = None
+    parallel: ParallelSection = ParallelSection()
     run: RunSection
 
     @model_validator(mode="after")
