@@ -48,9 +48,8 @@ class Meters:
         """
         scalars = [scalar for value in self.sums.values() for scalar in value]
         device = next((one.device for one in scalars if isinstance(one, Tensor)), None)
-        read = torch.stack(
-            [torch.as_tensor(one, dtype=torch.float64, device=device) for one in scalars]
-        ).tolist()
+        wide = [torch.as_tensor(one, dtype=torch.float64, device=device) for one in scalars]
+        read = torch.stack(wide).tolist() if wide else []
         pairs = dict(zip(self.sums, zip(read[::2], read[1::2], strict=True), strict=True))
         self.sums = {}
         found: dict[str, Sum] = {}
