@@ -201,7 +201,7 @@ class OurSide:
 
     def num_bytes(self) -> int:
         """Bytes of the weights that a step reads."""
-        from finesight.model.packed import PackedLinear
+        from finesight.model.packed_linear import PackedLinear
 
         layers = [one for one in self.model.modules() if isinstance(one, PackedLinear)]
         return sum(one.weight.nbytes for one in layers)

@@ -82,13 +82,15 @@ def _hf(job: Job) -> list[str]:
     if is_trained:
         (job.draft / formats.ADAPTER).mkdir()
         formats.write_lora(source, job.draft / formats.ADAPTER)
-        source = ExportSource(source.name, source.folder, without_adapters(source.model))
+        plain = without_adapters(source.model)
+        source = ExportSource(source.name, source.folder, plain, is_run=source.is_run)
     formats.write_hf(source, job.draft)
     return []
 
 
 def _lora(job: Job) -> list[str]:
-    formats.write_lora(job.source(is_separate=True), job.draft, base=job.options.base or job.model)
+    source, base = job.source(is_separate=True), job.options.base or job.model
+    formats.write_lora(source, job.draft, base=base, is_whole=True)
     return []
 
 

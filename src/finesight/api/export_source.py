@@ -78,12 +78,16 @@ def _from_run(
 
     from finesight.checkpoints.export.formats import ExportSource
     from finesight.model.lora import merge_lora
-    from finesight.train.export import averaged_model
+    from finesight.train.export import averaged_model, trained_whole
 
     network = averaged_model(run, folder)
     if not is_separate:
         merge_lora(network)
-    return ExportSource(name, folder, network.to(dtype or torch.bfloat16).eval())
+    for each, parameter in network.named_parameters():
+        if not each.endswith(".lora_magnitude_vector"):  # changes of it are small
+            parameter.data = parameter.data.to(dtype or torch.bfloat16)
+    trained = tuple(trained_whole(run)) if is_separate else ()
+    return ExportSource(name, folder, network.eval(), is_run=True, trained=trained)
 
 
 def _model_folder(run: Path) -> Path:

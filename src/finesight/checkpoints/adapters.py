@@ -1,27 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads and writes LoRA adapters in the format of peft: `adapter_config.json` and `adapter_model.safetensors`.
+"""Reads and writes LoRA and DoRA adapters in the format of peft: `adapter_config.json`, `adapter_model.safetensors`.
 
 Names in the file are those of transformers' modules, so that peft and vLLM apply the adapter to a checkpoint in
-transformers' layout.
+transformers' layout. Modules that were trained whole beside the adapters are stored whole, as peft's `modules_to_save`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from finesight import files
+from finesight.checkpoints.adapter_base import check_base, first_values, write_base
+from finesight.checkpoints.adapter_config import (
+    CONFIG,
+    HINT,
+    AdapterConfig,
+    read_config,
+    transformers_name,
+    written_config,
+)
 from finesight.errors import ConfigError, WeightsError
 from finesight.model.adapters import Adapter
-from finesight.model.lora import lora_layers
+from finesight.model.lora import LowRank, lora_layers, merged_weight
 from finesight.model.shards import (
     StoredTensor,
     list_tensors,
@@ -30,11 +36,13 @@ from finesight.model.shards import (
     write_tensors,
 )
 from finesight.model.vl import VisionLanguageModel
-from finesight.model.weights import linear_shapes, published_name
+from finesight.model.weights import linear_shapes, plain_shapes, published_name
 
 __all__ = [
     "CONFIG",
     "WEIGHTS",
+    "StoredAdapter",
+    "StoredLayer",
     "load_adapter",
     "load_adapters",
     "merge_adapter",
@@ -42,79 +50,133 @@ __all__ = [
     "save_adapter",
 ]
 
-CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
 _PREFIX = "base_model.model."
-_HINT = "adapter and base model belong together: use the base that its adapter_config.json names"
 
-_NOT_READ = (
-    *("alora_invocation_tokens", "alpha_pattern", "arrow_config", "bias", "fan_in_fan_out"),
-    *("layer_replication", "lora_bias", "modules_to_save", "rank_pattern", "target_parameters"),
-    *("trainable_token_indices", "use_dora", "use_qalora"),
-)
-"""Options of peft with another computation."""
+_MAGNITUDE = "lora_magnitude_vector"
 
-_TRANSFORMERS = {"model.": "model.language_model.", "visual.": "model.visual."}
-"""Prefixes of the published checkpoints, and those of transformers' modules since 4.52."""
+_EMBEDDING, _HEAD = "model.embed_tokens", "lm_head"
 
 
-def save_adapter(model: VisionLanguageModel, folder: Path, *, base: str) -> None:
-    """Write the adapters of a model in bfloat16.
+@dataclass(frozen=True, slots=True)
+class StoredLayer:
+    """The adapter of one layer, in float32.
+
+    Attributes:
+        first: `A`, `[R, in]`.
+        second: `B`, `[out, R]`.
+        scale: factor of `B A`.
+        magnitude: `m` of DoRA, `[out]`; None for LoRA.
+    """
+
+    first: Tensor
+    second: Tensor
+    scale: float
+    magnitude: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAdapter:
+    """The content of an adapter's folder.
+
+    Attributes:
+        folder: where it is.
+        config: its configuration.
+        layers: adapters of linear layers, by published name.
+        replaced: parameters of modules that are stored whole, by published name.
+    """
+
+    folder: Path
+    config: AdapterConfig
+    layers: Mapping[str, StoredLayer]
+    replaced: Mapping[str, Tensor]
+
+    def parameters(self) -> dict[str, Tensor]:
+        """All its tensors by the names of a network's parameters, see `finesight.model.lora`."""
+        found = dict(self.replaced)
+        for name, layer in self.layers.items():
+            found[f"{name}.lora_A.weight"] = layer.first
+            found[f"{name}.lora_B.weight"] = layer.second
+            if layer.magnitude is not None:
+                found[f"{name}.{_MAGNITUDE}"] = layer.magnitude
+        return found
+
+
+def save_adapter(
+    model: VisionLanguageModel,
+    folder: Path,
+    *,
+    base: str,
+    trained: Iterable[str] = (),
+    values: Mapping[str, list[float]] | None = None,
+) -> None:
+    """Write the adapters of a model in bfloat16; magnitudes of DoRA, which are near a base value, in float32.
 
     Args:
-        model: a network with adapters of one rank and one scale.
+        model: a network with adapters of one kind; ranks may differ.
         folder: folder to write to; it exists.
         base: name of the checkpoint to which they are applied, for the reader.
+        trained: names of other parameters that were trained; their modules are stored whole.
+        values: first values of the base weights, if those of the model are not the base's; see `adapter_base`.
 
     Raises:
-        WeightsError: the network has no adapter, or adapters of several ranks or scales.
+        WeightsError: the network has no adapter, adapters of several kinds, or one in a layer that was trained whole.
         OSError: the folder cannot be written.
     """
     layers = lora_layers(model)
-    shapes = {(layer.lora_A.out_features, layer.scale) for layer in layers.values()}
-    if len(shapes) != 1:
+    kinds = {
+        (layer.rslora, layer.lora_magnitude_vector is None, layer.dropout)
+        for layer in layers.values()
+    }
+    if len(kinds) != 1:
         raise WeightsError(
-            f"{len(layers)} adapters of {len(shapes)} ranks and scales cannot be saved as one adapter"
+            f"{len(layers)} adapters of {len(kinds)} kinds cannot be saved as one adapter"
         )
-    rank, scale = shapes.pop()
-    config = {
-        "peft_type": "LORA",
-        "base_model_name_or_path": base,
-        "r": rank,
-        "lora_alpha": scale * rank,
-        "lora_dropout": 0.0,
-        "bias": "none",
-        "fan_in_fan_out": False,
-        "inference_mode": True,
-        # a text is a pattern for whole names: a list of endings would also match layers of the vision tower
-        "target_modules": "|".join(re.escape(_transformers_name(name)) for name in layers),
-    }
-    tensors = {
-        f"{_PREFIX}{_transformers_name(name)}.{part}.weight": getattr(layer, part).weight.to(
-            torch.bfloat16
+    whole = sorted({name.rpartition(".")[0] for name in trained})
+    if both := [name for name in whole if name in layers]:
+        raise WeightsError(
+            f"{some_of(both)} have adapters and were trained whole, which an adapter cannot express",
+            hint="export the whole model",
         )
-        for name, layer in layers.items()
-        for part in ("lora_A", "lora_B")
+    tied = model.config.text.tie_word_embeddings
+    config = written_config(layers, base=base, replaced=whole, tied=tied)
+    tensors = dict(_layer_tensors(layers)) | {
+        f"{_PREFIX}{transformers_name(name)}.{own}": value.to(torch.bfloat16)
+        for name in whole
+        for own, value in model.get_submodule(name).named_parameters(recurse=False)
     }
+    if tied and _EMBEDDING in whole:  # peft reads both
+        start = f"{_PREFIX}{transformers_name(_EMBEDDING)}"
+        tensors[f"{_PREFIX}{_HEAD}.weight"] = tensors[f"{start}.weight"].clone()
     files.write_json(folder / CONFIG, config, error=None)
     write_tensors(tensors, folder / WEIGHTS)
+    if values is None:
+        values = {
+            name: first_values(layer.weight)
+            for name, layer in layers.items()
+            if layer.weight.is_floating_point()
+        }
+    write_base(folder, base, values)
 
 
-def read_adapter(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Matrices of an adapter in float32, and its configuration.
+def _layer_tensors(layers: Mapping[str, LowRank]) -> Iterable[tuple[str, Tensor]]:
+    """Matrices and magnitudes by the names of peft."""
+    for name, layer in layers.items():
+        start = f"{_PREFIX}{transformers_name(name)}"
+        yield f"{start}.lora_A.weight", layer.lora_A.weight.to(torch.bfloat16)
+        yield f"{start}.lora_B.weight", layer.lora_B.weight.to(torch.bfloat16)
+        if layer.lora_magnitude_vector is not None:
+            yield f"{start}.{_MAGNITUDE}", layer.lora_magnitude_vector.float()
 
-    Args:
-        folder: of the adapter.
 
-    Returns:
-        The matrices by name in the published layout, as in `model.layers.0.self_attn.q_proj.lora_A.weight`, and the
-        content of `adapter_config.json`.
+def read_adapter(folder: Path) -> StoredAdapter:
+    """Read the folder of an adapter.
 
     Raises:
         WeightsError: the adapter is of another kind or incomplete.
     """
-    config = _read_config(folder / CONFIG)
+    config = read_config(folder / CONFIG)
     if not (folder / WEIGHTS).is_file():
         pickles = sorted(path.name for path in folder.glob("adapter_model.bin"))
         raise WeightsError(
@@ -122,23 +184,63 @@ def read_adapter(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             hint="pickle files can run code and are never opened; save the adapter with peft as safetensors",
         )
     stored = _stored_in(folder)
-    found: dict[str, Tensor] = {}
-    for name, value in read_tensors(stored, stored, torch.device("cpu"), torch.float32):
+    found = {
+        published_name(name.removeprefix(_PREFIX)): value
+        for name, value in read_tensors(stored, stored, torch.device("cpu"), torch.float32)
+    }
+    magnitudes = {
+        name.removesuffix(".weight").removesuffix(f".{_MAGNITUDE}"): found.pop(name)
+        for name in list(found)
+        if name.removesuffix(".weight").endswith(f".{_MAGNITUDE}")
+    }
+    layers: dict[str, StoredLayer] = {}
+    replaced: dict[str, Tensor] = {}
+    for name, value in found.items():
         module, _, part = name.removesuffix(".weight").rpartition(".")
+        if part not in ("lora_A", "lora_B") and _is_replaced(name, config):
+            replaced[name] = value
+            continue
         other = {"lora_A": "lora_B", "lora_B": "lora_A"}.get(part)
-        if other is None or f"{module}.{other}.weight" not in stored or value.ndim != 2:
+        if other is None or f"{module}.{other}.weight" not in found or value.ndim != 2:
             raise WeightsError(
                 f"tensor {name} in {folder / WEIGHTS} is not one of a pair of LoRA matrices",
-                hint=_HINT,
+                hint=HINT,
             )
         rank = value.shape[0 if part == "lora_A" else 1]
-        if rank != config["r"]:
+        if rank != config.rank_of(module):
             raise WeightsError(
-                f"tensor {name} in {folder / WEIGHTS} has rank {rank}, {CONFIG} says {config['r']}",
-                hint=_HINT,
+                f"tensor {name} in {folder / WEIGHTS} has rank {rank}, {CONFIG} says {config.rank_of(module)}",
+                hint=HINT,
             )
-        found[published_name(name.removeprefix(_PREFIX))] = value
-    return found, config
+        if part == "lora_B":
+            first, scale = found[f"{module}.lora_A.weight"], config.scale_of(module)
+            layers[module] = StoredLayer(first, value, scale, magnitudes.pop(module, None))
+    adapter = StoredAdapter(folder, config, layers, replaced)
+    _check_magnitudes(adapter, magnitudes)
+    return adapter
+
+
+def _is_replaced(name: str, config: AdapterConfig) -> bool:
+    """Whether a parameter is part of a module that is stored whole."""
+    if name == f"{_HEAD}.weight" and config.ties_embedding:
+        return True
+    return any(f".{each}." in f".{transformers_name(name)}" for each in config.replaced)
+
+
+def _check_magnitudes(adapter: StoredAdapter, others: Mapping[str, Tensor]) -> None:
+    """Raise `WeightsError` unless all layers of a DoRA adapter have magnitudes, and none of another."""
+    wrong = [*others] + [
+        name
+        for name, layer in adapter.layers.items()
+        if (layer.magnitude is not None) != adapter.config.dora
+        or (layer.magnitude is not None and layer.magnitude.shape != layer.second.shape[:1])
+    ]
+    if wrong:
+        raise WeightsError(
+            f"{adapter.folder / WEIGHTS}: magnitudes and matrices of {some_of(wrong)} do not fit use_dora = "
+            f"{adapter.config.dora} in {CONFIG}",
+            hint=HINT,
+        )
 
 
 def _stored_in(folder: Path) -> dict[str, StoredTensor]:
@@ -150,7 +252,7 @@ def _stored_in(folder: Path) -> dict[str, StoredTensor]:
 def load_adapters(
     folders: Mapping[str, Path], base: Path, *, model_name: str = ""
 ) -> tuple[Adapter, ...]:
-    """The adapters of these folders, checked against the shapes of their base.
+    """The adapters of these folders, checked against the shapes and weights of their base.
 
     Args:
         folders: by the names of the adapters.
@@ -159,7 +261,7 @@ def load_adapters(
 
     Raises:
         ConfigError: an adapter has the name of the model.
-        WeightsError: see `load_adapter`.
+        WeightsError: see `load_adapter`, or an adapter was trained on other weights.
     """
     if not folders:
         return ()
@@ -168,59 +270,91 @@ def load_adapters(
             f"the adapter {folders[model_name]} has the name of the model, {model_name}",
             hint="give it another name: --adapter NAME=FOLDER",
         )
-    shapes = linear_shapes(base)
-    return tuple(load_adapter(name, folder, shapes) for name, folder in folders.items())
+    shapes, parameters = linear_shapes(base), plain_shapes(base)
+    found = []
+    for name, folder in folders.items():
+        adapter = load_adapter(name, folder, shapes, parameters)
+        check_base(folder, base, adapter.matrices)
+        found.append(adapter)
+    return tuple(found)
 
 
-def load_adapter(name: str, folder: Path, shapes: Mapping[str, tuple[int, int]]) -> Adapter:
+def load_adapter(
+    name: str,
+    folder: Path,
+    shapes: Mapping[str, tuple[int, int]],
+    parameters: Mapping[str, tuple[int, ...]],
+) -> Adapter:
     """Read an adapter for use beside others.
 
     Args:
         name: its name.
         folder: of the adapter.
         shapes: outputs and inputs of the linear layers of its base, by name.
+        parameters: shapes of all parameters of its base, by name; a tied output head is none.
 
     Raises:
         WeightsError: the adapter is of another kind, incomplete, or does not fit the base.
     """
-    matrices, config = read_adapter(folder)
-    modules = sorted({each.removesuffix(".weight").rpartition(".")[0] for each in matrices})
-    _check_complete(shapes, modules, config, folder)
-    digest = hashlib.blake2b(repr(_scale(config)).encode(), digest_size=8)
-    pairs = {}
+    stored = read_adapter(folder)
+    modules = sorted(stored.layers)
+    _check_complete(shapes, modules, stored)
     for module in modules:
-        first, second = (matrices[f"{module}.{part}.weight"] for part in ("lora_A", "lora_B"))
-        _check_shape(module, first, second, shapes.get(module))
-        for each in (first, second):
-            digest.update(module.encode())
-            digest.update(each.numpy().tobytes())
-        pairs[module] = (first * _scale(config), second)
-    return Adapter(name, digest.hexdigest(), pairs)
+        _check_shape(module, stored.layers[module], shapes.get(module))
+    _check_replaced(stored, parameters)
+    digest = hashlib.blake2b(digest_size=8)
+    for each, value in sorted(stored.parameters().items()):
+        digest.update(each.encode())
+        digest.update(value.numpy().tobytes())
+    digest.update(repr([stored.layers[module].scale for module in modules]).encode())
+    layers = {module: stored.layers[module] for module in modules}
+    return Adapter(
+        name,
+        digest.hexdigest(),
+        {each: (layer.first * layer.scale, layer.second) for each, layer in layers.items()},
+        {each: layer.magnitude for each, layer in layers.items() if layer.magnitude is not None},
+        _by_module(stored.replaced),
+    )
 
 
-def _scale(config: Mapping[str, Any]) -> float:
-    """Factor of `B A x`; of rank-stabilised LoRA (Kalajdzievski 2023, arXiv 2312.03732) `alpha / sqrt(r)`."""
-    rank = math.sqrt(config["r"]) if config.get("use_rslora") else config["r"]
-    return float(config["lora_alpha"] / rank)
+def _by_module(parameters: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Parameters by module and their own name."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for name, value in parameters.items():
+        module, _, own = name.rpartition(".")
+        found.setdefault(module, {})[own] = value
+    return found
 
 
-def _check_complete(
-    layers: Iterable[str], modules: Collection[str], config: Mapping[str, Any], folder: Path
-) -> None:
+def _check_complete(layers: Iterable[str], modules: Collection[str], stored: StoredAdapter) -> None:
     """Raise `WeightsError` if a layer that the configuration names has no matrices."""
-    if config.get("layers_to_transform") is not None or config.get("exclude_modules"):
-        return  # fewer layers than `target_modules` names
-    if lost := sorted(_wanted(layers, config["target_modules"]) - set(modules)):
-        raise WeightsError(f"{folder / WEIGHTS} has no adapter of {some_of(lost)}", hint=_HINT)
-
-
-def _check_shape(module: str, first: Tensor, second: Tensor, shape: tuple[int, ...] | None) -> None:
-    if shape is None or shape != (second.shape[0], first.shape[1]):
+    if lost := sorted(stored.config.wanted(layers) - set(modules)):
         raise WeightsError(
-            f"the adapter of {module} has matrices of shapes {tuple(first.shape)} and {tuple(second.shape)}; "
-            f"the model has {shape or 'no such layer'}",
-            hint=_HINT,
+            f"{stored.folder / WEIGHTS} has no adapter of {some_of(lost)}", hint=HINT
         )
+
+
+def _check_shape(module: str, layer: StoredLayer, shape: tuple[int, ...] | None) -> None:
+    if shape is None or shape != (layer.second.shape[0], layer.first.shape[1]):
+        raise WeightsError(
+            f"the adapter of {module} has matrices of shapes {tuple(layer.first.shape)} and "
+            f"{tuple(layer.second.shape)}; the model has {shape or 'no such layer'}",
+            hint=HINT,
+        )
+
+
+def _check_replaced(stored: StoredAdapter, parameters: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise `WeightsError` if a parameter of a module that is stored whole has another shape in the model."""
+    shapes = dict(parameters)
+    if f"{_EMBEDDING}.weight" in shapes:  # a tied output head is no parameter
+        shapes.setdefault(f"{_HEAD}.weight", shapes[f"{_EMBEDDING}.weight"])
+    for name, value in stored.replaced.items():
+        if shapes.get(name) != tuple(value.shape):
+            raise WeightsError(
+                f"{stored.folder / WEIGHTS} has {name} of shape {tuple(value.shape)}; the model has "
+                f"{shapes.get(name, 'no such parameter')}",
+                hint=HINT,
+            )
 
 
 def merge_adapter(weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
@@ -233,54 +367,30 @@ def merge_adapter(weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tens
     Raises:
         WeightsError: the adapter is of another kind, incomplete, or does not fit the weights.
     """
-    matrices, config = read_adapter(folder)
-    modules = {name.removesuffix(".weight").rpartition(".")[0] for name in matrices}
-    layers = [name.removesuffix(".weight") for name in weights if name.endswith(".weight")]
-    _check_complete(layers, modules, config, folder)
+    stored = read_adapter(folder)
+    names = [name.removesuffix(".weight") for name in weights if name.endswith(".weight")]
+    _check_complete(names, stored.layers, stored)
+    _check_replaced(stored, {name: tuple(value.shape) for name, value in weights.items()})
+    replaced = dict(stored.replaced)
+    if f"{_HEAD}.weight" not in weights:
+        embedding, head = (replaced.get(f"{name}.weight") for name in (_EMBEDDING, _HEAD))
+        if (embedding is None) != (head is None) or not _is_same(embedding, head):
+            raise WeightsError(
+                f"{folder} changes only one of token embedding and output head; the model has one tensor for both",
+                hint="train it again with ensure_weight_tying, or use it without merging",
+            )
+        replaced.pop(f"{_HEAD}.weight", None)
     merged = dict(weights)
-    for module in sorted(modules):
-        first, second = (matrices[f"{module}.{part}.weight"] for part in ("lora_A", "lora_B"))
+    for module, layer in sorted(stored.layers.items()):
         before = merged.get(f"{module}.weight")
-        _check_shape(module, first, second, None if before is None else tuple(before.shape))
+        _check_shape(module, layer, None if before is None else tuple(before.shape))
         assert before is not None
-        change = _scale(config) * (second @ first)
-        merged[f"{module}.weight"] = (before.float() + change).to(before.dtype)
+        pair = (layer.first, layer.second)
+        merged[f"{module}.weight"] = merged_weight(before, *pair, layer.scale, layer.magnitude)
+    for name, value in replaced.items():
+        merged[name] = value.to(weights[name].dtype)
     return merged
 
 
-def _wanted(names: Iterable[str], targets: str | Sequence[str]) -> set[str]:
-    """Layers that an adapter must have: a text is a pattern of whole names, a list has ends of names."""
-    if isinstance(targets, str):
-        return {name for name in names if re.fullmatch(targets, _transformers_name(name))}
-    return {name for name in names if name.endswith(tuple(f".{each}" for each in targets))}
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        rank, alpha = config["r"], config["lora_alpha"]
-        ignored = [
-            key for key in _NOT_READ if config.get(key, "none") not in (None, "none", False, {}, [])
-        ]
-        is_lora = config["peft_type"] == "LORA" and rank > 0 and 0 < alpha < math.inf
-        targets = config["target_modules"]
-        re.compile(targets if isinstance(targets, str) else "|".join(targets))
-    except (OSError, ValueError, KeyError, TypeError, re.error) as error:
-        raise WeightsError(
-            f"{path} is no configuration of a LoRA adapter: {error!r}", hint=_HINT
-        ) from error
-    if not is_lora or ignored:
-        raise WeightsError(
-            f"{path} describes an adapter of kind {config['peft_type']} with {', '.join(ignored) or 'r and alpha'}, "
-            "which is not read",
-            hint="plain and rank-stabilised LoRA can be used; merge another adapter into its model with peft "
-            "(merge_and_unload) and give the folder of the result as --model",
-        )
-    return dict(config)
-
-
-def _transformers_name(name: str) -> str:
-    for ours, theirs in _TRANSFORMERS.items():
-        if name.startswith(ours):
-            return theirs + name.removeprefix(ours)
-    return name
+def _is_same(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is None or other is None or torch.equal(one, other)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from finesight.kernels.formats import TILE_ROWS, Format, format_of, unpack
-from finesight.model.packed import PackedLinear
+from finesight.model.packed_linear import PackedLinear
 from finesight.model.vl import VisionLanguageModel
 
 _ROWS = 4

@@ -31,7 +31,7 @@ from finesight.kernels.library import (
 from finesight.model.attention import check_backend
 from finesight.model.cache import KVCache
 from finesight.model.fused_gpu import GpuDecoder
-from finesight.model.lora import LoRALinear
+from finesight.model.lora import LowRank
 from finesight.model.rope import Rotary
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _is_readable(linear: Any) -> bool:
     """Whether the kernels can read a layer's weight as it is."""
     weight = linear.weight
     is_format = weight.dtype in (torch.bfloat16, torch.uint8) and weight.is_contiguous()
-    return is_format and weight.device.type == "cpu" and not isinstance(linear, LoRALinear)
+    return is_format and weight.device.type == "cpu" and not isinstance(linear, LowRank)
 
 
 def use_kernels(model: VisionLanguageModel) -> bool:

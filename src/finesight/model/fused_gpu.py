@@ -26,7 +26,7 @@ from finesight.config.model import TextConfig
 from finesight.kernels import ops
 from finesight.model.attention import Backend, attend_paged
 from finesight.model.cache import KVCache
-from finesight.model.lora import LoRALinear
+from finesight.model.lora import LowRank
 from finesight.model.rope import Rotary
 
 _DTYPES = (torch.bfloat16, torch.float16, torch.float32)
@@ -74,7 +74,7 @@ class GpuDecoder:
             return self._revision
         self._joined = []
         linears = [one for layer in self._layers for one in _linears(layer)]
-        if any(isinstance(one, LoRALinear) for one in linears):
+        if any(isinstance(one, LowRank) for one in linears):
             return None
         with torch.inference_mode(False), torch.no_grad():
             self._joined = [_JoinedLayer(layer) for layer in self._layers]

@@ -5,36 +5,32 @@ A decoding step multiplies one row per sequence, so its speed is that of reading
 faster. A prompt of many rows uses oneDNN in bfloat16; integers use the kernels for it too, whose products are faster.
 The vision tower always has many rows; it is rounded to 8 bits only on request (`pack_vision`).
 
-Packed layers compute on the CPU and without gradients.
+The layers themselves are in `model.packed_linear`.
 
 Legend: R rows, K inputs, N outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, get_args
+from collections.abc import Iterable, Mapping
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from finesight.errors import ConfigError, WeightsError
 from finesight.kernels import ops
-from finesight.kernels.formats import Format, format_of, pack, packed_shape, unpack
+from finesight.kernels.formats import Format, format_of, packed_shape, unpack
 from finesight.model.fused import FusedDecoder
 from finesight.model.head import OutputHead
-from finesight.model.lora import LoRALinear
+from finesight.model.lora import LowRank
+from finesight.model.packed_linear import PackedLinear
 from finesight.model.quantised import Blocks
 from finesight.model.vl import VisionLanguageModel
 
 Weights = Literal["bf16", "int8", "int4"]
 
 VisionWeights = Literal["int8"]
-
-_FEW_BF16_ROWS = 32
-"""Most rows for the kernel in bfloat16; with more, oneDNN is faster. The integer kernels are faster for any number."""
-
 
 _COMPARED_ROWS = 256
 """Rows by which the formats with 4 bits are compared."""
@@ -47,91 +43,6 @@ _KEPT_ERROR = 0.01
 
 _EXACT_RATIO = 0.5
 """Ratio of rounding errors below which values count as repeated; for other weights it is about 0.9."""
-
-
-class PackedLinear(nn.Module):
-    """A linear layer whose weight is packed.
-
-    Args:
-        weight: see `finesight.kernels.formats`.
-        bias: [N], or None.
-        in_features: K.
-        out_features: N.
-    """
-
-    weight: Tensor
-    bias: Tensor | None
-
-    def __init__(
-        self, weight: Tensor, bias: Tensor | None, *, in_features: int, out_features: int
-    ) -> None:
-        super().__init__()
-        self.in_features, self.out_features = in_features, out_features
-        self.register_buffer("weight", weight)
-        self.register_buffer("bias", None if bias is None else bias.detach().float())
-
-    @classmethod
-    def of(cls, linear: nn.Linear, weights: Weights, *, is_sensitive: bool = False) -> PackedLinear:
-        """A layer's weight, rounded to a format; a sensitive one to 8 bits instead of 4, unless 4 keep its values."""
-        name = _format_for(linear.weight, weights, is_sensitive=is_sensitive)
-        return cls(
-            ops.quantise(linear.weight.detach(), name),
-            linear.bias,
-            in_features=linear.in_features,
-            out_features=linear.out_features,
-        )
-
-    @classmethod
-    def of_codes(cls, linear: nn.Linear, blocks: Blocks) -> PackedLinear:
-        """A layer whose weight is stored quantised, in the order of the kernels."""
-        return cls(
-            pack(*blocks),
-            linear.bias,
-            in_features=linear.in_features,
-            out_features=linear.out_features,
-        )
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Map `[R, K]` to `[R, N]`, in the dtype of `states`.
-
-        Raises:
-            ConfigError: a gradient is wanted, or `states` is not on the CPU.
-        """
-        if states.requires_grad and torch.is_grad_enabled():
-            raise ConfigError(
-                "packed weights have no gradients",
-                hint="train with the weights they were made from",
-            )
-        if states.device.type != "cpu":
-            raise ConfigError(
-                f"packed weights compute on the CPU, the states are on {states.device}"
-            )
-        if format_of(self.weight) == "bf16" and states.shape[0] > _FEW_BF16_ROWS:
-            bias = None if self.bias is None else self.bias.to(torch.bfloat16)
-            out = functional.linear(states.to(torch.bfloat16), self.weight, bias)
-            return out.to(states.dtype)
-        return ops.linear(states, self.weight, self.bias, self.out_features)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PackedLinear:
-        """Refuse other devices and dtypes; torch calls this for every tensor of a module."""
-        changed = fn(self.weight)
-        if changed is not self.weight:
-            raise ConfigError(
-                f"packed weights stay on the CPU and in their format, they cannot become "
-                f"{changed.dtype} on {changed.device}",
-                hint="load the model again without packed weights",
-            )
-        return self
-
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        raise ConfigError(
-            f"{prefix}weight is packed, so these weights are no checkpoint",
-            hint="save the model that the packed weights were made from",
-        )
-
-    def extra_repr(self) -> str:
-        """Shape and format, for printing."""
-        return f"{self.in_features}, {self.out_features}, {format_of(self.weight)}"
 
 
 class PackedHead(OutputHead):
@@ -305,7 +216,7 @@ def _check(
         )
     if _format_in(part) is not None:
         raise ConfigError("the weights are packed already", hint="load the model again")
-    adapted = next((name for name, one in part.named_modules() if isinstance(one, LoRALinear)), "")
+    adapted = next((name for name, one in part.named_modules() if isinstance(one, LowRank)), "")
     if adapted:
         raise ConfigError(
             f"{adapted} has an adapter, which cannot be packed", hint="merge adapters first"
@@ -316,7 +227,8 @@ def _replace_linears(module: nn.Module, weights: Weights) -> None:
     for name, linear in list(module.named_modules()):
         if isinstance(linear, nn.Linear):
             parent, _, own = name.rpartition(".")
-            packed = PackedLinear.of(linear, weights, is_sensitive=own in _SENSITIVE)
+            name = _format_for(linear.weight, weights, is_sensitive=own in _SENSITIVE)
+            packed = PackedLinear.of(linear, name)
             setattr(module.get_submodule(parent), own, packed)
 
 

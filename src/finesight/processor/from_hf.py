@@ -53,6 +53,9 @@ _PIXEL_KEYS = ("min_pixels", "max_pixels")
 _EDGES = {"shortest_edge": "min_pixels", "longest_edge": "max_pixels"}
 """Names inside `size`; all are areas in pixels."""
 
+RECORD = "finesight.json"
+"""File beside weights that a training of this program made; see `finesight.checkpoints.pixels`."""
+
 _Section = tuple[Path, Mapping[str, Any]]
 
 
@@ -83,6 +86,27 @@ def read_processor_config(folder: str | Path, vision: VisionConfig) -> Processor
         files = " and ".join(dict.fromkeys(str(path) for path, _ in filter(None, (images, videos))))
         reason = first["msg"].removeprefix("Value error, ")
         raise ConfigError(f"{files}: {said}: {reason}") from error
+
+
+def read_trained_pixels(folder: Path) -> tuple[int, int] | None:
+    """Least and largest area of the pictures that weights were trained with; None if their folder does not say.
+
+    Raises:
+        ConfigError: the file is broken.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        return None
+    budget = read_json(path).get("pixels")
+    if budget is None:
+        return None
+    try:
+        return int(budget["min_pixels"]), int(budget["max_pixels"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise ConfigError(
+            f"{path}: pixels = {budget!r} has no min_pixels and max_pixels",
+            hint="copy the file again, or delete it",
+        ) from error
 
 
 def write_processor_config(config: ProcessorConfig, vision: VisionConfig) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 
 from finesight import files
 from finesight.checkpoints.adapters import save_adapter
+from finesight.checkpoints.pixels import mark_budget
 from finesight.checkpoints.small import ADAPTER, VISUAL
 from finesight.config.load import read_toml, validate
 from finesight.config.model import ModelConfig
@@ -20,9 +21,9 @@ from finesight.model.shards import some_of, write_tensors
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import save_model
 from finesight.processor.from_hf import read_json
+from finesight.train.base import adapt, has_loaded_base, with_trained
 from finesight.train.checkpoint import averaged_weights, load_fitting, newest
 from finesight.train.loop import of_model
-from finesight.train.pretrain import adapt
 from finesight.train.recipe import LoraSection
 
 COMPANION_FILES = (
@@ -47,11 +48,36 @@ def averaged_model(run_folder: Path, model_folder: Path) -> VisionLanguageModel:
         ConfigError: the run's recipe, which describes its adapters, cannot be read.
     """
     weights = of_model(averaged_weights(newest(run_folder)))
+    lora = _lora_of(run_folder) if any(".lora_" in name for name in weights) else None
+    if lora is not None and has_loaded_base(lora):
+        return with_trained(_base_of(run_folder), lora, weights, run_folder)
     model = VisionLanguageModel(ModelConfig.from_hf(read_json(model_folder / "config.json")))
-    if any(".lora_" in name for name in weights):
-        adapt(model, _lora_of(run_folder))
+    if lora is not None:
+        adapt(model, lora)
     load_fitting(model, weights, run_folder)
     return model
+
+
+def trained_whole(run_folder: Path) -> list[str]:
+    """Names of the model's parameters that a run has trained, besides its adapters.
+
+    Raises:
+        DataError: the run has no checkpoint.
+    """
+    trained = of_model(newest(run_folder)["average"])
+    return [name for name in trained if ".lora_" not in name]
+
+
+def _base_of(run_folder: Path) -> Path:
+    """The model folder whose weights are under the adapters of a run with `lora.base`."""
+    path = run_folder / "config.toml"
+    folder = read_toml(path).get("model", {}).get("start_from")
+    if not isinstance(folder, str) or not (Path(folder) / "config.json").is_file():
+        raise ConfigError(
+            f"{path}: model.start_from = {folder!r} is no model folder, and the run has only its adapters",
+            hint="run the command in the folder in which the run was started",
+        )
+    return Path(folder)
 
 
 def _lora_of(run_folder: Path) -> LoraSection:
@@ -89,6 +115,7 @@ def export(run_folder: Path, model_folder: Path, target: Path) -> None:
             for name in COMPANION_FILES:
                 if (model_folder / name).exists() and model_folder.absolute() != whole:
                     shutil.copyfile(model_folder / name, draft / name)
+            mark_budget(model_folder, draft)
     except OSError as error:
         raise DataError(f"model folder {target} cannot be written: {error}") from error
 
@@ -114,8 +141,7 @@ def export_parts(run_folder: Path, model_folder: Path, target: Path) -> None:
             f"run {run_folder} has no adapters to export",
             hint="--export writes all weights of a run as a model folder",
         )
-    trained = of_model(newest(run_folder)["average"])
-    if others := [n for n in trained if not n.startswith("visual.") and ".lora_" not in n]:
+    if others := [name for name in trained_whole(run_folder) if not name.startswith("visual.")]:
         raise DataError(
             f"run {run_folder} has also trained {some_of(others)}, which are in no part",
             hint="--export writes all weights of a run as a model folder",
@@ -128,6 +154,7 @@ def export_parts(run_folder: Path, model_folder: Path, target: Path) -> None:
         with files.filled_folder(target, last=("config.json",), error=None) as draft:
             (draft / ADAPTER).mkdir()
             save_adapter(model, draft / ADAPTER, base=model_folder.name)
+            mark_budget(model_folder, draft)
             write_tensors(visual, draft / VISUAL)
             for name in ("config.json", *COMPANION_FILES):
                 if name != "tokenizer.json" and (model_folder / name).exists():

@@ -37,7 +37,14 @@ from finesight.train.checkpoint import (
 from finesight.train.checkpoint_writer import Writer
 from finesight.train.ema import Average, copy_with
 from finesight.train.meters import Meters, Sum
-from finesight.train.objective import Blank, ForwardPass, Objective, Targets, normalised
+from finesight.train.objective import (
+    Blank,
+    ForwardPass,
+    Objective,
+    Targets,
+    WholeStep,
+    normalised,
+)
 from finesight.train.optim import OptimConfig, Optimizers
 from finesight.train.parallel import Ranks, whole
 from finesight.train.recipe import RunSection
@@ -63,6 +70,7 @@ class Trainer:
         optim: rules over the names of all weights: `model.*`, and `<objective>.*`.
         schedule: learning-rate schedule.
         run: device, precision, checkpoints, log and evaluations.
+        saves_frozen: whether checkpoints have the frozen weights, too; False if every start loads them elsewhere.
         ranks: the ranks of the run, over which the model is divided in place; None is one process.
     """
 
@@ -75,10 +83,12 @@ class Trainer:
         optim: OptimConfig,
         schedule: ScheduleConfig,
         run: RunSection,
+        saves_frozen: bool = True,
         ranks: Ranks | None = None,
     ) -> None:
         self.model = model
         self.ranks = ranks or Ranks()
+        self._saves_frozen = saves_frozen
         self.objectives = list(objectives)
         self.schedule = schedule
         self.settings = run
@@ -139,9 +149,9 @@ class Trainer:
                 "an earlier version wrote it, with other temporary heads",
                 hint="start a new run from its weights: another run.folder, and model.start_from = this run",
             )
-        load_fitting(self.weights, averaged_weights(parts), saved[-1])
+        load_fitting(self.weights, self._loaded() | averaged_weights(parts), saved[-1])
         self.average.restart(state.average_updates)
-        load_fitting(self.weights, parts["weights"], saved[-1])
+        load_fitting(self.weights, self._loaded() | parts["weights"], saved[-1])
         self.optimizers.load_state_tensors(parts.get("optimizer", {}))
         random_state.restore(parts.get("random", {}), self.ranks.rank, state.step)
         self.state = state
@@ -158,13 +168,24 @@ class Trainer:
 
     def _begin_save(self) -> None:
         self._check_last_loss()
+        weights: dict[str, Tensor] = dict(self.weights.named_parameters())
+        for name in self._loaded():
+            del weights[name]
         parts: dict[str, dict[str, Tensor]] = {
-            "weights": dict(self.weights.named_parameters()),
+            "weights": weights,
             "average": self.average.tensors,
             "optimizer": self.optimizers.state_tensors(),
             "random": random_state.current(self.ranks.rank),
         }
         self.writer.begin(self.state, parts)
+
+    def _loaded(self) -> dict[str, Tensor]:
+        """Weights that are not in checkpoints, because every start loads them."""
+        return {
+            name: value
+            for name, value in self.weights.named_parameters()
+            if not (self._saves_frozen or value.requires_grad)
+        }
 
     def step(self, packs: list[TrainBatch]) -> dict[str, Sum]:
         """One optimizer step over one or more packs.
@@ -186,6 +207,7 @@ class Trainer:
                 hint="records without a picture need the next-token loss: set loss.tokens above 0, or remove them",
             )
         meters = Meters()
+        self._begin_step(packs, targets)
         for index, pack in enumerate(packs):
             self._backward(pack, index, targets, meters)
         scale = lr_scale(self.schedule_step, self.schedule)
@@ -200,12 +222,30 @@ class Trainer:
             values = {"loss": Sum(loss, 0.0)}  # the losses of all ranks add up to one value
         return {**meters.sums, **values}
 
+    def _begin_step(self, packs: list[TrainBatch], targets: Targets) -> None:
+        """Show all packs to the objectives that compare samples of different packs."""
+        for place, objective in enumerate(self.objectives):
+            if isinstance(objective, WholeStep):
+                counted = [
+                    self._forward(pack)
+                    for pack, runs in zip(packs, targets.runs, strict=True)
+                    if runs[place]
+                ]
+                with self._autocast():
+                    objective.begin_step(counted)
+
+    def _forward(self, pack: TrainBatch) -> ForwardPass:
+        return ForwardPass(self.model, pack.to(self._device), self._blank)
+
+    def _autocast(self) -> torch.autocast:
+        dtype = getattr(torch, self.settings.precision)
+        return torch.autocast(self._device.type, dtype=dtype, enabled=dtype != torch.float32)
+
     def _backward(self, pack: TrainBatch, index: int, targets: Targets, meters: Meters) -> None:
         """Add the gradients of one pack, the `index`-th of the step, and its values for the log."""
-        forward = ForwardPass(self.model, pack.to(self._device), self._blank)
-        dtype = getattr(torch, self.settings.precision)
+        forward = self._forward(pack)
         losses: list[Tensor] = []
-        with torch.autocast(self._device.type, dtype=dtype, enabled=dtype != torch.float32):
+        with self._autocast():
             for objective, count, runs in zip(
                 self.objectives, targets.own[index], targets.runs[index], strict=True
             ):
@@ -249,6 +289,8 @@ class Trainer:
                 group[-1] = replace(group[-1], cursor=pack.cursor)
                 yield group
                 group = []
+        if group:  # the end of the last epoch
+            yield group
 
     def check_data(self) -> None:
         """Read a record of every source at the current position; see `PackStream.check`."""

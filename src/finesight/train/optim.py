@@ -51,6 +51,14 @@ class OptimConfig(Settings):
     max_grad_norm: float = Field(1.0, gt=0, description="norm to which gradients are clipped")
 
 
+def rule_of(name: str, parameter: Tensor, config: OptimConfig) -> GroupRule | None:
+    """The first rule that matches a parameter; None if there is none."""
+    for rule in config.group:
+        if fnmatchcase(name, rule.match) and rule.ndim in (None, parameter.ndim):
+            return rule
+    return None
+
+
 def assign(
     named: Iterable[tuple[str, Tensor]], config: OptimConfig
 ) -> list[tuple[GroupRule, dict[str, Tensor]]]:
@@ -62,15 +70,13 @@ def assign(
     """
     groups: list[tuple[GroupRule, dict[str, Tensor]]] = [(rule, {}) for rule in config.group]
     for name, parameter in named:
-        for rule, members in groups:
-            if fnmatchcase(name, rule.match) and rule.ndim in (None, parameter.ndim):
-                members[name] = parameter
-                break
-        else:
+        found = rule_of(name, parameter, config)
+        if found is None:
             raise ConfigError(
                 f"parameter {name} of shape {tuple(parameter.shape)} matches no [[optim.group]] rule",
                 hint='end the rules with match = "*"',
             )
+        next(members for rule, members in groups if rule is found)[name] = parameter
     for index, (rule, members) in enumerate(groups):
         if not members:
             raise ConfigError(

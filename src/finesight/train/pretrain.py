@@ -17,26 +17,26 @@ from torch import Tensor
 from finesight import files
 from finesight.checkpoints.adapters import read_adapter
 from finesight.checkpoints.small import ADAPTER
-from finesight.config.load import read_toml, write_recipe
+from finesight.config.load import read_toml, validate, write_recipe
 from finesight.data.dense import DenseVocabulary
 from finesight.data.loader import PackStream
 from finesight.errors import ConfigError, DataError
 from finesight.inputs import shown
 from finesight.model.device import checked_device
-from finesight.model.init import init_weights
-from finesight.model.lora import add_lora, lora_layers
+from finesight.model.lora import lora_layers
 from finesight.model.shards import list_tensors, read_tensors, some_of
-from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 from finesight.processor.processor import Processor
 from finesight.train.align import Alignment
+from finesight.train.base import has_loaded_base, new_model
 from finesight.train.checkpoint import averaged_weights, checkpoints, load_fitting, newest
+from finesight.train.contrastive import Contrastive
 from finesight.train.dense import DenseSupervision
 from finesight.train.language import KeepLanguage
 from finesight.train.loop import MODEL, Trainer, of_model
 from finesight.train.objective import NextToken, Objective
 from finesight.train.parallel import check_heads, join
-from finesight.train.recipe import LoraSection, PretrainRecipe
+from finesight.train.recipe import PretrainRecipe
 
 
 def start(recipe: PretrainRecipe) -> Trainer:
@@ -59,10 +59,7 @@ def start(recipe: PretrainRecipe) -> Trainer:
         _check_unchanged(recipe, "lora")  # adapters of another shape would not load
     processor = Processor.from_folder(recipe.model.folder)
     check_heads(recipe.parallel, processor.model_config)
-    model = VisionLanguageModel(processor.model_config)
-    init_weights(model, seed=recipe.model.seed)
-    if recipe.lora is not None:
-        adapt(model, recipe.lora, seed=recipe.model.seed)
+    model = new_model(recipe, processor.model_config)
     trainer = Trainer(
         model,
         objectives(recipe, processor),
@@ -70,11 +67,13 @@ def start(recipe: PretrainRecipe) -> Trainer:
         optim=recipe.optim,
         schedule=recipe.schedule,
         run=recipe.run,
+        saves_frozen=not has_loaded_base(recipe.lora),
         ranks=ranks,
     )
     _check_frozen(trainer, recipe)
     is_resumed = trainer.resume()
-    if not is_resumed and recipe.model.start_from is not None:
+    is_loaded = is_resumed or has_loaded_base(recipe.lora)
+    if not is_loaded and recipe.model.start_from is not None:
         _check_folder("model.start_from", recipe.model.start_from)
         _start_from(trainer, recipe.model.start_from, recipe.model.folder)
     trainer.check_data()
@@ -85,11 +84,6 @@ def start(recipe: PretrainRecipe) -> Trainer:
         with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
             write_recipe(recipe, draft)
     return trainer
-
-
-def adapt(model: VisionLanguageModel, lora: LoraSection, *, seed: int = 0) -> None:
-    """Give a model the adapters of a recipe, in place."""
-    add_lora(model, lora.targets, rank=lora.rank, alpha=lora.alpha, seed=seed)
 
 
 def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
@@ -107,6 +101,9 @@ def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
         )
     if loss.align:
         found.append(Alignment(processor.tokenizer, vocabulary, loss.align))
+    if loss.contrastive:
+        text, seed = processor.model_config.text, recipe.model.seed
+        found.append(Contrastive(text, recipe.contrastive, loss.contrastive, seed=seed))
     if loss.language:
         found.append(KeepLanguage(loss.language))
     dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
@@ -123,16 +120,25 @@ def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
     return found
 
 
+_MAY_CHANGE = frozenset({"data.workers", "data.executor"})
+"""Settings of a run to resume that do not change its packs."""
+
+
 def _check_unchanged(recipe: PretrainRecipe, *sections: str) -> None:
     """Raise `ConfigError` if a run to resume has other settings in these sections; `run` and `schedule` may change."""
     path = recipe.run.folder / "config.toml"
     if not path.is_file():
         return
-    before, now = read_toml(path), recipe.model_dump(mode="json", exclude_none=True)
+    before = validate(
+        read_toml(path), type(recipe), where=str(path)
+    )  # missing keys of a new version get defaults
+    old_values, new_values = (
+        one.model_dump(mode="json", exclude_none=True) for one in (before, recipe)
+    )
     for section in sections:
-        old, new = before.get(section, {}), now.get(section, {})
+        old, new = old_values.get(section, {}), new_values.get(section, {})
         for key in sorted(old.keys() | new.keys()):
-            if old.get(key) != new.get(key):
+            if old.get(key) != new.get(key) and f"{section}.{key}" not in _MAY_CHANGE:
                 raise ConfigError(
                     f"the run in {recipe.run.folder} has {section}.{key} = {shown(old.get(key))}, "
                     f"the recipe has {shown(new.get(key))}",
@@ -181,17 +187,23 @@ def _start_from(trainer: Trainer, source: Path, model_folder: Path) -> None:
 
 def _of_parts(trainer: Trainer, parts: Path, model_folder: Path) -> dict[str, Tensor]:
     """Weights of exported parts over those of the model folder, which holds the decoder without adapters."""
-    matrices, config = read_adapter(parts / ADAPTER)
-    scale = config["lora_alpha"] / config["r"]
-    scales = {layer.scale for layer in lora_layers(trainer.model).values()}
-    if scales != {scale}:
+    adapter = read_adapter(parts / ADAPTER)
+    layers = lora_layers(trainer.model)
+    known = [name for name in adapter.layers if name in layers]
+    theirs = ", ".join(sorted({f"{adapter.layers[name].scale:g}" for name in known}))
+    ours = sorted({layers[name].scale for name in known})
+    if any(adapter.layers[name].scale != layers[name].scale for name in known):
         raise DataError(
-            f"the adapter in {parts} has the scale {scale:g}, those of the recipe {sorted(scales)}",
+            f"the adapter in {parts} has the scale {theirs}, those of the recipe {ours}",
             hint="set lora.rank and lora.alpha to those in its adapter_config.json",
         )
     stored = list_tensors(parts)
     tower = dict(read_tensors(stored, stored, torch.device("cpu"), torch.float32))
-    return {**load_model(model_folder, dtype=torch.float32).state_dict(), **tower, **matrices}
+    return {
+        **load_model(model_folder, dtype=torch.float32).state_dict(),
+        **tower,
+        **adapter.parameters(),
+    }
 
 
 def _with_adapters(trainer: Trainer, weights: dict[str, Tensor], source: Path) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from finesight.config.settings import Settings
 from finesight.data.loader import LoaderConfig
 from finesight.errors import ConfigError
+from finesight.train.contrastive import ContrastiveSection
 from finesight.train.optim import OptimConfig
 from finesight.train.parallel import ParallelSection
 from finesight.train.schedule import ScheduleConfig
@@ -30,6 +31,16 @@ class ModelSection(Settings):
     seed: int = Field(0, description="seed of the random initialisation")
 
 
+class LoraGroup(Settings):
+    """Layers whose adapters have another rank or scale."""
+
+    targets: tuple[str, ...] = Field(
+        min_length=1, description="as lora.targets; layers of an earlier group are left out"
+    )
+    rank: int | None = Field(None, ge=1, description="rank; None takes lora.rank")
+    alpha: float | None = Field(None, gt=0, description="scale times rank; None takes lora.alpha")
+
+
 class LoraSection(Settings):
     """Low-rank adapters; the layers under them should be frozen by an optimizer rule."""
 
@@ -38,7 +49,22 @@ class LoraSection(Settings):
         16.0, gt=0, description="an adapter's output is multiplied by alpha / rank"
     )
     targets: tuple[str, ...] = Field(
-        ("model.layers.*",), min_length=1, description="shell patterns of names of linear layers"
+        ("model.layers.*",),
+        min_length=1,
+        description="linear layers with an adapter: language, merger, vision, or shell patterns of their names",
+    )
+    group: tuple[LoraGroup, ...] = Field(
+        (), description="layers, besides those of targets, with another rank or alpha"
+    )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of an adapter's inputs that are zeroed in training"
+    )
+    dora: bool = Field(False, description="learn the length of each row of the weights, too (DoRA)")
+    rslora: bool = Field(False, description="multiply by alpha / sqrt(rank) instead")
+    base: Literal["float32", "bfloat16", "int8", "int4"] = Field(
+        "float32",
+        description="format of the frozen weights. All but float32 load them from model.start_from at every start and "
+        "leave them out of checkpoints; int8 and int4 round the language model (QLoRA), the rest is in run.precision",
     )
 
 
@@ -68,6 +94,9 @@ class LossSection(Settings):
         ge=0,
         description="divergence from the decoder without adapters, on texts of sources with learn = false",
     )
+    contrastive: float = Field(
+        0.0, ge=0, description="comparison of pictures with their texts; see [contrastive]"
+    )
     characters: float = Field(
         0.0, ge=0, description="dense supervision: characters in the cell of each visual token"
     )
@@ -80,11 +109,12 @@ class LossSection(Settings):
 
     @model_validator(mode="after")
     def _learns_something(self) -> LossSection:
-        weights = (self.tokens, self.align, self.characters, self.objects, self.boxes)
+        dense = (self.characters, self.objects, self.boxes)
+        weights = (self.tokens, self.align, self.contrastive, *dense)
         if not any(weights):
             raise ConfigError(
                 "every weight of [loss] is 0: there is nothing to learn",
-                hint="set loss.tokens, align, characters, objects or boxes above 0",
+                hint="set loss.tokens, align, contrastive, characters, objects or boxes above 0",
             )
         return self
 
@@ -124,6 +154,7 @@ class PretrainRecipe(Settings):
     schedule: ScheduleConfig
     loss: LossSection = LossSection()
     lora: LoraSection | None = None
+    contrastive: ContrastiveSection = ContrastiveSection()
     parallel: ParallelSection = ParallelSection()
     run: RunSection
 

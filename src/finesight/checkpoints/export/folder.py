@@ -17,6 +17,7 @@ from finesight.errors import WeightsError
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import save_model
 from finesight.processor.from_hf import (
+    RECORD,
     read_json,
     read_processor_config,
     write_processor_config,
@@ -39,6 +40,7 @@ _COPIED = (
     "video_preprocessor_config.json",
     "generation_config.json",
     "trained_for.txt",
+    RECORD,
     "LICENSE",
 )
 """Small files that are taken as they are where a folder has them."""

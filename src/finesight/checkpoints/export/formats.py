@@ -32,10 +32,11 @@ from finesight.checkpoints.export.gguf_model import (
     write_vision_tower,
 )
 from finesight.checkpoints.export.ollama import modelfile
+from finesight.checkpoints.pixels import copy_budget, mark_budget
 from finesight.errors import ConfigError
 from finesight.model.lora import lora_layers
 from finesight.model.vl import VisionLanguageModel
-from finesight.processor.from_hf import read_json
+from finesight.processor.from_hf import RECORD, read_json
 
 Target = Literal["hf", "gguf", "lora", "onnx", "ollama", "awq"]
 
@@ -63,12 +64,16 @@ class ExportSource:
         folder: checkpoint folder with the small files.
         model: the network with plain weights; it has LoRA layers only if adapters of a run stay separate.
         adapter: folder of an adapter that stays separate; None if there is none.
+        is_run: whether a run has trained it.
+        trained: names of parameters that a run has trained besides its adapters.
     """
 
     name: str
     folder: Path
     model: VisionLanguageModel
     adapter: Path | None = None
+    is_run: bool = False
+    trained: tuple[str, ...] = ()
 
 
 def write_hf(source: ExportSource, draft: Path) -> None:
@@ -80,18 +85,23 @@ def write_hf(source: ExportSource, draft: Path) -> None:
     """
     check_source(source.folder)
     write_folder(source.model, source.folder, draft)
+    if source.is_run:
+        mark_budget(source.folder, draft)
     if source.adapter is not None:
         (draft / ADAPTER).mkdir()
         write_lora(source, draft / ADAPTER)
 
 
-def write_lora(source: ExportSource, draft: Path, *, base: str | None = None) -> None:
-    """Write the adapter of a model in peft's format.
+def write_lora(
+    source: ExportSource, draft: Path, *, base: str | None = None, is_whole: bool = False
+) -> None:
+    """Write the adapter of a model in peft's format, with the pixel budget of its training.
 
     Args:
         source: with a separate adapter, or a network with LoRA layers.
         draft: the folder.
         base: name of the model that the adapter belongs to, as peft looks it up; None takes the source's.
+        is_whole: whether modules that were trained whole are stored as well; False if the base is exported with them.
 
     Raises:
         ConfigError: there is no adapter.
@@ -104,8 +114,13 @@ def write_lora(source: ExportSource, draft: Path, *, base: str | None = None) ->
         shutil.copyfile(source.adapter / WEIGHTS, draft / WEIGHTS)
         values = read_json(source.adapter / CONFIG) | {"base_model_name_or_path": name}
         files.write_json(draft / CONFIG, values, error=None)
+        copy_budget(source.adapter, draft)
+        if (source.adapter / RECORD).is_file():
+            shutil.copyfile(source.adapter / RECORD, draft / RECORD)
     elif lora_layers(source.model):
-        save_adapter(source.model, draft, base=name)
+        save_adapter(source.model, draft, base=name, trained=source.trained if is_whole else ())
+        copy_budget(source.folder, draft)
+        mark_budget(source.folder, draft)
     else:
         raise ConfigError(
             f"{source.name} has no adapter to write",

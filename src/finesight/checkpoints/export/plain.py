@@ -17,7 +17,8 @@ from finesight.checkpoints.decoder import load_tensors
 from finesight.checkpoints.packed import is_packed_folder, open_packed
 from finesight.errors import WeightsError
 from finesight.kernels.formats import unpack
-from finesight.model.packed import PackedHead, PackedLinear, packed_as
+from finesight.model.packed import PackedHead, packed_as
+from finesight.model.packed_linear import PackedLinear
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 
@@ -62,8 +63,7 @@ def unpacked(model: VisionLanguageModel) -> VisionLanguageModel:
         output head is the embedding, which is not packed.
     """
     dtype = torch.bfloat16 if packed_as(model) == "bf16" else torch.float32
-    with torch.device("meta"):
-        plain = VisionLanguageModel(model.config, attention=model.attention)
+    plain = VisionLanguageModel.without_memory(model.config, attention=model.attention)
     named = dict(model.named_modules())
     tensors = {
         name: _values(named, name, value).to(dtype)
@@ -75,8 +75,7 @@ def unpacked(model: VisionLanguageModel) -> VisionLanguageModel:
 
 def without_adapters(model: VisionLanguageModel) -> VisionLanguageModel:
     """A model with the weights that the adapters of another one are added to; the tensors are shared."""
-    with torch.device("meta"):
-        plain = VisionLanguageModel(model.config, attention=model.attention)
+    plain = VisionLanguageModel.without_memory(model.config, attention=model.attention)
     tensors = {name: value for name, value in model.state_dict().items() if ".lora_" not in name}
     plain.load_state_dict(tensors, strict=True, assign=True)
     return plain.eval()
