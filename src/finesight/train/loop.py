@@ -15,7 +15,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -280,13 +279,9 @@ class Trainer:
     def packs(self) -> Iterator[list[TrainBatch]]:
         """Groups of packs of this rank, one group per optimizer step, from the current position in the data."""
         group: list[TrainBatch] = []
-        size = self.ranks.num_packs
-        packs = read_packs(self._data.at(self.state.cursor))
-        for index, pack in enumerate(packs, start=1):
-            if (index - 1) % size == self.ranks.pack_index:
-                group.append(pack)
-            if index % (size * self.settings.accumulate) == 0:
-                group[-1] = replace(group[-1], cursor=pack.cursor)
+        for pack in read_packs(self._data.at(self.state.cursor)):
+            group.append(pack)
+            if len(group) == self.settings.accumulate:
                 yield group
                 group = []
         if group:  # the end of the last epoch

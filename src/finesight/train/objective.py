@@ -91,6 +91,10 @@ class ForwardPass:
             self._hidden = self._model(self.pack.batch, vision_embeds=visual)
         return self._hidden
 
+    def run_tower(self) -> None:
+        """Encode the pictures of the pack, for an objective without targets in it; see the class."""
+        _ = self.visual_tokens
+
     def nothing(self) -> list[Tensor]:
         """A loss of zero on each output that was computed: its gradients of zero run through the model as others do."""
         outputs = (self.__dict__.get("visual_tokens"), self._hidden)
@@ -181,7 +185,7 @@ class WholeStep(ABC):
         """See all packs of a step, without gradients, before the objective is called for each of them.
 
         Args:
-            passes: forward passes of the packs with targets, in the order of the calls.
+            passes: forward passes of the packs with targets on this or another rank, in the order of the calls.
         """
 
 

@@ -63,7 +63,13 @@ def start(recipe: PretrainRecipe) -> Trainer:
     trainer = Trainer(
         model,
         objectives(recipe, processor),
-        PackStream(recipe.data, recipe.model.folder),
+        PackStream(
+            recipe.data,
+            recipe.model.folder,
+            rank=ranks.pack_index,
+            num_ranks=ranks.num_packs,
+            packs_per_step=recipe.run.accumulate,
+        ),
         optim=recipe.optim,
         schedule=recipe.schedule,
         run=recipe.run,

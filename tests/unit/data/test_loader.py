@@ -61,7 +61,7 @@ def test_packs_are_as_full_as_their_limits_allow(config, tiny_model_folder, wind
         assert pack.dense.num_cells == pack.batch.visual_index.numel()
         assert len(pack.records) == len(pack.sources) == pack.num_samples
         assert all(
-            name[0] == "ab"[source] for name, source in zip(pack.records, pack.sources, strict=True)
+            name[0] == source for name, source in zip(pack.records, pack.sources, strict=True)
         )
     tokens = [pack.batch.input_ids.numel() for pack in packs]
     assert min(tokens) > 75  # the next sample did not fit
