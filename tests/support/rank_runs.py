@@ -50,10 +50,10 @@ def drawn(word: str, size: tuple[int, int]):
     return np.array(picture)
 
 
-def write_data(folder: Path, num_records: int = 24) -> Path:
-    """Shards of these records."""
-    write_shard(folder / "mixed" / "a.tar", [record(index) for index in range(num_records)])
-    return folder / "mixed"
+def write_data(folder: Path, *, every: int = 1) -> Path:
+    """Shards of 24 of these records; of texts alone, if it is every third."""
+    write_shard(folder / "a.tar", [record(index * every) for index in range(24)])
+    return folder
 
 
 def write_model(folder: Path, tiny_model_folder: Path, **changes) -> Path:
@@ -129,12 +129,32 @@ def log(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
+def final_weights(folder: Path):
+    """Step, and all tensors of the newest checkpoint of a run, whole."""
+    from finesight.train.checkpoint import checkpoints, load_checkpoint
+
+    state, parts = load_checkpoint(checkpoints(folder / "checkpoints")[-1])
+    return state.step, {
+        name: value for part in ("weights", "average") for name, value in parts[part].items()
+    }
+
+
 if __name__ == "__main__":
     from finesight.config.load import read_recipe
+    from finesight.errors import FinesightError
     from finesight.train import parallel, pretrain
 
-    exec(sys.argv[1])
-    for given in sys.argv[2:]:
-        trainer = pretrain.start(read_recipe(Path(given), PretrainRecipe))
-        trainer.run(report=lambda step, values: None)
+    def report(step: int, values: dict[str, float]) -> None:
+        """Runs whose folder ends in `half` stop after three steps."""
+        if step == 3 and trainer.settings.folder.name.endswith("half"):
+            trainer.stop()
+
+    if len(sys.argv) > 1:
+        exec(sys.argv[1])
+    try:
+        for given in sys.argv[2:]:
+            trainer = pretrain.start(read_recipe(Path(given), PretrainRecipe))
+            trainer.run(report=report)
+    except FinesightError as error:
+        sys.exit(str(error))
     parallel.leave()

@@ -118,18 +118,20 @@ def _run(
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         console.print(f"step {step}{_share_done(trainer)}  {shown}", highlight=False)
 
+    if recipe.run.export_saves:
+        trainer.writer.saved = exporting.exporter(recipe.run, recipe.model.folder)
     # The first signal saves a checkpoint and stops; a second one ends the process at once.
     signal.signal(signal.SIGTERM, lambda *_: _stop(trainer))
     signal.signal(signal.SIGINT, lambda *_: _stop(trainer))
     trainer.run(report=report, evaluate=score)
     parallel.leave()
+    if not trainer.ranks.is_first:
+        return
     if trainer.was_stopped:
         console.print(
             f"interrupted; step {trainer.state.step} is saved, and the same command resumes from it"
         )
         raise typer.Exit(INTERRUPTED)
-    if not trainer.ranks.is_first:
-        return
     if export is not None:
         exporting.export(recipe.run.folder, recipe.model.folder, export)
         console.print(f"wrote {export}")

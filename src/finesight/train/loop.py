@@ -35,17 +35,11 @@ from finesight.train.checkpoint import (
 )
 from finesight.train.checkpoint_writer import Writer
 from finesight.train.ema import Average, copy_with
+from finesight.train.gradients import Gradients
 from finesight.train.meters import Meters, Sum
-from finesight.train.objective import (
-    Blank,
-    ForwardPass,
-    Objective,
-    Targets,
-    WholeStep,
-    normalised,
-)
+from finesight.train.objective import Blank, Objective, Targets
 from finesight.train.optim import OptimConfig, Optimizers
-from finesight.train.parallel import Ranks, whole
+from finesight.train.parallel import Ranks, check_joined, whole
 from finesight.train.recipe import RunSection
 from finesight.train.schedule import ScheduleConfig, lr_scale, schedule_step
 
@@ -93,15 +87,19 @@ class Trainer:
         self.settings = run
         self.notes: list[str] = []  # for the user, about the start of the run
         owned = {one.name: one for one in objectives if isinstance(one, nn.Module)}
-        self._device = torch.device(run.device)
-        self._blank: Blank | None = None
+        self._device, precision = torch.device(run.device), getattr(torch, run.precision)
+        empty: Blank | None = None
         self._undivided = model
+        check_joined(self.ranks)
         if self.ranks.mesh is not None:
             from finesight.train.parallel_weights import blank, divide, without_values
 
-            self._blank = blank(model.config).to(self._device)
+            empty = blank(model.config).to(self._device)
             self._undivided = without_values(model)
-            divide(model, self.ranks, getattr(torch, run.precision))
+            divide(model, self.ranks, precision)
+        self._gradients = Gradients(
+            model, self.objectives, self.ranks, self._device, precision, empty
+        )
         self.weights = nn.ModuleDict({MODEL: model, **owned}).to(run.device)
         self.optimizers = Optimizers(self.weights, optim, self.ranks)
         self.average = Average(self.weights, run.average_decay)
@@ -205,10 +203,7 @@ class Trainer:
                 f"step {self.state.step} has no target for any loss of the recipe",
                 hint="records without a picture need the next-token loss: set loss.tokens above 0, or remove them",
             )
-        meters = Meters()
-        self._begin_step(packs, targets)
-        for index, pack in enumerate(packs):
-            self._backward(pack, index, targets, meters)
+        meters = self._gradients.add(packs, targets)
         scale = lr_scale(self.schedule_step, self.schedule)
         loss = torch.as_tensor(meters.sums["loss"].total)
         norm = self.optimizers.step(scale)
@@ -220,49 +215,6 @@ class Trainer:
         if not self.ranks.is_first:
             values = {"loss": Sum(loss, 0.0)}  # the losses of all ranks add up to one value
         return {**meters.sums, **values}
-
-    def _begin_step(self, packs: list[TrainBatch], targets: Targets) -> None:
-        """Show all packs to the objectives that compare samples of different packs."""
-        for place, objective in enumerate(self.objectives):
-            if isinstance(objective, WholeStep):
-                counted = [
-                    self._forward(pack)
-                    for pack, runs in zip(packs, targets.runs, strict=True)
-                    if runs[place]
-                ]
-                with self._autocast():
-                    objective.begin_step(counted)
-
-    def _forward(self, pack: TrainBatch) -> ForwardPass:
-        return ForwardPass(self.model, pack.to(self._device), self._blank)
-
-    def _autocast(self) -> torch.autocast:
-        dtype = getattr(torch, self.settings.precision)
-        return torch.autocast(self._device.type, dtype=dtype, enabled=dtype != torch.float32)
-
-    def _backward(self, pack: TrainBatch, index: int, targets: Targets, meters: Meters) -> None:
-        """Add the gradients of one pack, the `index`-th of the step, and its values for the log."""
-        forward = self._forward(pack)
-        losses: list[Tensor] = []
-        with self._autocast():
-            for objective, count, runs in zip(
-                self.objectives, targets.own[index], targets.runs[index], strict=True
-            ):
-                if runs:
-                    found = objective(forward)
-                    if found.sums:
-                        losses.append(normalised(found, objective, targets.totals))
-                    else:  # another rank has targets
-                        losses += forward.nothing()
-                    sums = {
-                        part: Sum(one.detach(), count[part]) for part, one in found.sums.items()
-                    }
-                    meters.add(sums | found.values)
-        if losses:
-            loss = torch.stack(losses).sum()
-            if loss.requires_grad:  # not of text alone, if only the vision tower is trained
-                (loss / self.ranks.sizes.sequence).backward()
-            meters.add({"loss": Sum(loss.detach())})
 
     def _check_last_loss(self) -> None:
         """Raise `DataError` on all ranks if the last loss of one is not finite."""

@@ -192,6 +192,19 @@ def leave() -> None:
         dist.destroy_process_group()
 
 
+def check_joined(ranks: Ranks) -> None:
+    """Check that a process of several has joined the others: each alone would write to the same folder.
+
+    Raises:
+        ConfigError: torchrun has started this process, but its recipe has no [parallel].
+    """
+    if ranks.mesh is None and dist.is_torchelastic_launched() and not dist.is_initialized():
+        raise ConfigError(
+            "torchrun has started several processes, but recipes of this kind train in one",
+            hint="run `finesight train` without torchrun",
+        )
+
+
 def check_heads(sizes: ParallelSection, config: ModelConfig) -> None:
     """Check that the attention heads, the feed-forward and the vocabulary can be divided.
 

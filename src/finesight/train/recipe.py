@@ -135,6 +135,10 @@ class RunSection(Settings):
     average_decay: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights")
     checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")
     keep_checkpoints: int = Field(2, ge=1, description="number of newest checkpoints to keep")
+    export_saves: bool = Field(
+        False,
+        description="whether each checkpoint is also written as a model folder, exports/step_N in the run's folder",
+    )
     log_every: int = Field(20, ge=1, description="steps between log lines")
     evaluate_every: int = Field(
         0, ge=0, description="steps between evaluations; 0 evaluates only at the end"
