@@ -97,8 +97,9 @@ def killed_and_resumed(num_ranks: int, one, moments: list[int], *, victims) -> l
         for number in victims(process):
             os.kill(number, signal.SIGKILL)
         began = time.monotonic()
-        written.append(process.communicate(timeout=120)[1])
-        assert process.returncode != 0
+        code, text = rank_runs.end_of(process)
+        written.append(text)
+        assert code != 0
         assert time.monotonic() - began < SECONDS_TO_END
     rank_runs.run(num_ranks, [one])
     return written
@@ -171,9 +172,22 @@ def test_failures_of_one_rank_end_all(made, tmp_path):
 
 def failed(one, code: str) -> str:
     process = start(2, [one], code=code)
-    text = process.communicate(timeout=200)[1]
-    assert process.returncode != 0
+    ended_with, text = rank_runs.end_of(process)
+    assert ended_with != 0
     return text
+
+
+def test_a_resumed_run_draws_the_random_numbers_of_an_unbroken_one(made):
+    """Dropout of the adapters; the loader must not draw from the same generator."""
+    adapters = {"lora": {"rank": 2, "targets": ["model.layers.*"], "dropout": 0.3}}
+    trainers = []
+    for name, stop in (("unbroken", 6), ("broken", 3), ("broken", 6)):
+        torch.manual_seed(len(trainers) + 1 if stop == 6 else 1)
+        trainer = pretrain.start(made(name, **adapters))
+        trainer.run(report=lambda step, _, end=stop, run=trainer: run.stop() if step == end else None)
+        trainers.append(trainer)
+    for name, value in trainers[0].weights.named_parameters():
+        assert torch.equal(value, trainers[2].weights.get_parameter(name)), name
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_the_run_at_the_next_step(made, monkeypatch):

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -119,9 +121,18 @@ def start(num_ranks: int, recipes: list[PretrainRecipe], *, code: str = "") -> s
 
 def run(num_ranks: int, recipes: list[PretrainRecipe], *, code: str = "") -> None:
     """Run the recipes to their end."""
-    process = start(num_ranks, recipes, code=code)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
+    code_found, errors = end_of(start(num_ranks, recipes, code=code))
+    assert code_found == 0, errors
+
+
+def end_of(process: subprocess.Popen) -> tuple[int, str]:
+    """Exit code of a run and what it wrote; it is killed with all its processes after 20 minutes."""
+    try:
+        _, errors = process.communicate(timeout=1200)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, errors
 
 
 def log(folder: Path) -> list[dict[str, float]]:

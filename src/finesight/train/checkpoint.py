@@ -191,8 +191,14 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _NAME.match(path.name))
 
 
-def newest(run_folder: Path) -> dict[str, dict[str, Tensor]]:
+def newest(
+    run_folder: Path, division: Mapping[str, Tensor] | None = None
+) -> dict[str, dict[str, Tensor]]:
     """Tensors of the newest checkpoint of a run.
+
+    Args:
+        run_folder: folder of the run.
+        division: see `load_checkpoint`.
 
     Raises:
         DataError: there is none, or it cannot be read.
@@ -203,4 +209,4 @@ def newest(run_folder: Path) -> dict[str, dict[str, Tensor]]:
             f"run {run_folder} has no finished checkpoint",
             hint="give the folder of a run, its run.folder",
         )
-    return load_checkpoint(saved[-1])[1]
+    return load_checkpoint(saved[-1], division)[1]

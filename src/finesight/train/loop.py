@@ -94,6 +94,9 @@ class Trainer:
         if self.ranks.mesh is not None:
             from finesight.train.parallel_weights import blank, divide, without_values
 
+            torch.manual_seed(
+                self.ranks.rank
+            )  # for dropout; the same weights are on all ranks already
             empty = blank(model.config).to(self._device)
             self._undivided = without_values(model)
             divide(model, self.ranks, precision)
@@ -128,6 +131,11 @@ class Trainer:
         """
         self._stop_asked = True
 
+    @property
+    def division(self) -> dict[str, Tensor] | None:
+        """All parameters by name, in a run of several ranks; see `load_checkpoint`."""
+        return None if self.ranks.mesh is None else dict(self.weights.named_parameters())
+
     def resume(self) -> bool:
         """Resume from the newest checkpoint; returns whether there is one.
 
@@ -137,8 +145,7 @@ class Trainer:
         saved = checkpoints(self.checkpoint_folder)
         if not saved:
             return False
-        division = None if self.ranks.mesh is None else dict(self.weights.named_parameters())
-        state, parts = load_checkpoint(saved[-1], division)
+        state, parts = load_checkpoint(saved[-1], self.division)
         missing = {"weights", "average"} - parts.keys()
         if missing:
             raise DataError(

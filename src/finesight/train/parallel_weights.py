@@ -48,7 +48,7 @@ def divide(model: VisionLanguageModel, ranks: Ranks, precision: torch.dtype) -> 
     """Divide the weights of a model over the ranks, in place; nothing changes for one process alone.
 
     Args:
-        model: the network with the same float32 weights on all ranks.
+        model: the network with the same float32 weights on all ranks, or without memory: its parts then get some.
         ranks: the ranks.
         precision: dtype of the computation.
 
@@ -62,6 +62,8 @@ def divide(model: VisionLanguageModel, ranks: Ranks, precision: torch.dtype) -> 
     if ranks.sizes.tensor > 1:
         _divide_matrices(model, ranks.mesh[TENSOR])
     _divide_layers(model, ranks, precision)
+    if model.device.type == "meta":
+        model.to_empty(device=ranks.mesh.device_type)
 
 
 def _divide_matrices(model: VisionLanguageModel, mesh: DeviceMesh) -> None:
