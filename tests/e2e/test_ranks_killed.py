@@ -15,7 +15,15 @@ from finesight.errors import DataError
 from finesight.train import pretrain
 from finesight.train.checkpoint import checkpoints
 from tests.support import rank_runs
-from tests.support.rank_runs import final_weights, log, recipe, start, write_data, write_model
+from tests.support.rank_runs import (
+    final_weights,
+    log,
+    recipe,
+    start,
+    start_command,
+    write_data,
+    write_model,
+)
 
 STEPS = 24
 OFTEN = {"checkpoint_minutes": 1e-9}
@@ -88,21 +96,15 @@ def wait_for_line(process, folder: Path, wanted: int) -> None:
         time.sleep(0.005)
 
 
-def killed_and_resumed(num_ranks: int, one, moments: list[int], *, victims) -> list[str]:
-    """Start a run again after every kill, until it ends; returns what its processes wrote."""
-    written = []
-    for moment in moments:
-        process = start(num_ranks, [one])
-        wait_for_line(process, one.run.folder, moment)
-        for number in victims(process):
-            os.kill(number, signal.SIGKILL)
-        began = time.monotonic()
-        code, text = rank_runs.end_of(process)
-        written.append(text)
-        assert code != 0
-        assert time.monotonic() - began < SECONDS_TO_END
-    rank_runs.run(num_ranks, [one])
-    return written
+def killed(process, folder: Path, moment: int, victim) -> str:
+    """Kill a process when the log has so many lines; returns what the others write until they end."""
+    wait_for_line(process, folder, moment)
+    os.kill(victim(process.pid), signal.SIGKILL)
+    began = time.monotonic()
+    code, text = rank_runs.end_of(process)
+    assert code != 0
+    assert time.monotonic() - began < SECONDS_TO_END
+    return text
 
 
 def same_as_unbroken(unbroken: Path, folder: Path) -> None:
@@ -121,23 +123,29 @@ def test_killed_at_five_moments_and_resumed_is_the_same_as_unbroken(made):
     """A checkpoint is being written nearly all the time; the moments are lines of the log."""
     unbroken, broken = made("unbroken"), made("broken")
     pretrain.start(unbroken).run(report=lambda step, values: None)
-    moments = [1, 4, 9, 13, 21]
-    killed_and_resumed(1, broken, moments, victims=lambda process: [process.pid])
+    for moment in (1, 4, 9, 13, 21):
+        killed(start(1, [broken]), broken.run.folder, moment, lambda process: process)
+    pretrain.start(broken).run(report=lambda step, values: None)
     same_as_unbroken(unbroken.run.folder, broken.run.folder)
 
 
 @pytest.mark.slow
-def test_a_killed_rank_ends_the_others_and_the_run_resumes(made):
+def test_a_killed_rank_ends_the_others_and_the_command_resumes(made, tmp_path):
     two = {"parallel": {"shard": 2}}
     unbroken, broken = made("unbroken", **two), made("broken", **two)
     rank_runs.run(2, [unbroken])
-    written = killed_and_resumed(
-        2, broken, [2, 9], victims=lambda process: children(process.pid)[-1:]
-    )
-    same_as_unbroken(unbroken.run.folder, broken.run.folder)
-    for text in written:
+    for moment in (2, 9):
+        process = start_command(2, broken)
+        text = killed(process, broken.run.folder, moment, lambda parent: children(parent)[-1])
         assert "has lost the connection to another rank" in text
         assert "the same command resumes from the last checkpoint" in text
+    exported = ("--export", str(tmp_path / "exported"), "--set", "run.export_saves=true")
+    code, text = rank_runs.end_of(start_command(2, broken, *exported))
+    assert code == 0, text
+    assert text.count("resuming from step") == text.count("wrote ") == 1  # on the first rank
+    same_as_unbroken(unbroken.run.folder, broken.run.folder)
+    for folder in (tmp_path / "exported", broken.run.folder / "exports" / f"step_{STEPS:08d}"):
+        assert torch.isfinite(pretrain.load_model(folder).model.norm.weight).all()
 
 
 def children(process: int) -> list[int]:
@@ -184,7 +192,9 @@ def test_a_resumed_run_draws_the_random_numbers_of_an_unbroken_one(made):
     for name, stop in (("unbroken", 6), ("broken", 3), ("broken", 6)):
         torch.manual_seed(len(trainers) + 1 if stop == 6 else 1)
         trainer = pretrain.start(made(name, **adapters))
-        trainer.run(report=lambda step, _, end=stop, run=trainer: run.stop() if step == end else None)
+        trainer.run(
+            report=lambda step, _, end=stop, run=trainer: run.stop() if step == end else None
+        )
         trainers.append(trainer)
     for name, value in trainers[0].weights.named_parameters():
         assert torch.equal(value, trainers[2].weights.get_parameter(name)), name

@@ -79,6 +79,7 @@ def recipe(data_folder: Path, model_folder: Path, folder: Path, **changes) -> Pr
             "source": [{"path": str(data_folder)}],
             "pack_tokens": 96,
             "pack_patches": 128,
+            "workers": 0,
             "characters": "abcdefghi1E",
         },
         "optim": {"group": [{"match": "*", "algorithm": "adamw", "lr": 1e-3}]},
@@ -99,20 +100,26 @@ def start(num_ranks: int, recipes: list[PretrainRecipe], *, code: str = "") -> s
         recipes: what to run.
         code: Python that each rank runs first.
     """
-    paths = []
-    for one in recipes:
-        one.run.folder.mkdir(parents=True, exist_ok=True)
-        path = one.run.folder / "recipe.toml"
-        write_recipe(one, path)
-        paths.append(str(path))
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    words = [*launcher, "--nproc-per-node", str(num_ranks), __file__, code, *paths]
-    if num_ranks == 1:
-        words = [sys.executable, __file__, code, *paths]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return _launched(num_ranks, [__file__, code, *map(_written, recipes)])
+
+
+def start_command(num_ranks: int, one: PretrainRecipe, *options: str) -> subprocess.Popen:
+    """`finesight train RECIPE` on several ranks, as a user starts it."""
+    return _launched(num_ranks, ["-m", "finesight", "train", _written(one), *options])
+
+
+def _written(one: PretrainRecipe) -> str:
+    one.run.folder.mkdir(parents=True, exist_ok=True)
+    path = one.run.folder / "recipe.toml"
+    write_recipe(one, path)
+    return str(path)
+
+
+def _launched(num_ranks: int, words: list[str]) -> subprocess.Popen:
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_ranks)]
     return subprocess.Popen(
-        words,
-        env=environment,
+        [sys.executable, *(launcher if num_ranks > 1 else ()), *words],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -53,20 +53,24 @@ class Gradients:
         meters = Meters()
         self._begin(packs, targets)
         for index, pack in enumerate(packs):
-            self._backward(self._forward(pack), targets, index, meters)
+            self._backward(self._forward(pack, targets.sees[index]), targets, index, meters)
         return meters
 
     def _begin(self, packs: Sequence[TrainBatch], targets: Targets) -> None:
         """Show all packs to the objectives that compare samples of different packs."""
         for place, objective in enumerate(self.objectives):
             if isinstance(objective, WholeStep):
-                shown = zip(packs, targets.runs, strict=True)
-                passes = [self._forward(pack) for pack, runs in shown if runs[place]]
+                shown = zip(packs, targets.runs, targets.sees, strict=True)
+                passes = [self._forward(pack, sees) for pack, runs, sees in shown if runs[place]]
                 with self._autocast():
                     objective.begin_step(passes)
 
-    def _forward(self, pack: TrainBatch) -> ForwardPass:
-        return ForwardPass(self.model, pack.to(self.device), self.blank)
+    def _forward(self, pack: TrainBatch, sees: bool) -> ForwardPass:
+        """A pass of a pack, whose rank or another one has pictures at the same time if it `sees`."""
+        blank = self.blank
+        if blank is not None and not sees:
+            blank = replace(blank, vision=None)
+        return ForwardPass(self.model, pack.to(self.device), blank)
 
     def _autocast(self) -> torch.autocast:
         is_on = self.precision != torch.float32

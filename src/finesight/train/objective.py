@@ -29,8 +29,9 @@ class ForwardPass:
     """The model on one pack; visual tokens are computed once, on first use.
 
     In a run of several ranks, every rank must run the same parts of the model in the same order: the ranks gather the
-    weights of each part together. So a pack without pictures runs the vision tower on a blank grid, whose visual tokens
-    have no place in the pack and get no gradient; and an objective runs on all ranks if one of them has a target.
+    weights of each part together. So a pack without pictures runs the vision tower on a blank grid if another rank has
+    pictures; its visual tokens have no place in the pack, and get no gradient. And an objective runs on all ranks if
+    one of them has a target.
 
     Args:
         model: the network.
@@ -60,14 +61,15 @@ class ForwardPass:
     def visual_tokens(self) -> Tensor | None:
         """`[M, D]`, output of the merger.
 
-        For a pack without pictures None, or `[0, D]` in a run of several ranks.
+        For a pack without pictures None, or `[0, D]` if another rank has pictures.
         """
         vision = self.pack.batch.vision
-        if vision is None and self._blank is not None:
-            return self._model.encode_vision(self._blank.vision)[
-                :0
-            ]  # connected, with a zero gradient
-        return None if vision is None else self._model.encode_vision(vision)
+        if vision is not None:
+            return self._model.encode_vision(vision)
+        if self._blank is None or self._blank.vision is None:
+            return None
+        # no token of the grid is used: the tower gets a gradient of zero
+        return self._model.encode_vision(self._blank.vision)[:0]
 
     @property
     def text_only(self) -> TextOnly | None:
@@ -125,17 +127,17 @@ class Blank:
     """What a rank computes for a pack that lacks what the packs of other ranks have.
 
     Attributes:
-        vision: a grid of 2 x 2 patches of zeros.
+        vision: a grid of 2 x 2 patches of zeros; None if no rank has a picture.
         text: a pack of one token, without rows.
     """
 
-    vision: VisionBatch
+    vision: VisionBatch | None
     text: TextOnly
 
     def to(self, device: torch.device) -> Blank:
         """Copy on a device."""
         text = TextOnly(self.text.batch.to(device), self.text.rows.to(device))
-        return Blank(self.vision.to(device), text)
+        return Blank(None if self.vision is None else self.vision.to(device), text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,11 +236,13 @@ class Targets:
         own: targets by part of each objective, for each pack of this rank.
         runs: whether each objective has a target at all, for each pack of this rank and those that other ranks compute
             at the same time.
+        sees: whether one of these packs has a picture, for each pack of this rank.
     """
 
     totals: dict[str, float]
     own: list[list[dict[str, float]]]
     runs: list[list[bool]]
+    sees: list[bool]
 
     @classmethod
     def of(
@@ -252,15 +256,17 @@ class Targets:
             for objective, counted in zip(objectives, of_pack, strict=True)
             for part in objective.parts
         ]
-        found = iter(ranks.sums(counts))
+        pictures = [float(pack.batch.vision is not None) for pack in packs]
+        sums = ranks.sums([*counts, *pictures])
+        found, sees = iter(sums), [number > 0 for number in sums[len(counts) :]]
         totals: dict[str, float] = {}
         runs: list[list[bool]] = []
         for _ in packs:
-            sums = [{part: next(found) for part in objective.parts} for objective in objectives]
-            runs.append([any(of_objective.values()) for of_objective in sums])
-            for part, number in (pair for one in sums for pair in one.items()):
+            by_part = [{part: next(found) for part in objective.parts} for objective in objectives]
+            runs.append([any(of_objective.values()) for of_objective in by_part])
+            for part, number in (pair for one in by_part for pair in one.items()):
                 totals[part] = totals.get(part, 0.0) + number
-        return cls(totals, own, runs)
+        return cls(totals, own, runs, sees)
 
 
 def normalised(losses: Losses, objective: Objective, totals: Mapping[str, float]) -> Tensor:
