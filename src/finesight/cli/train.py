@@ -108,10 +108,10 @@ def _run(
 
     from finesight.cli.train_progress import TrainProgress
     from finesight.train import export as exporting
-    from finesight.train import pretrain
+    from finesight.train import parallel, pretrain
 
-    console = Console(stderr=True)
     trainer = pretrain.start(recipe)
+    console = Console(stderr=True, quiet=not trainer.ranks.is_first)
     for match, algorithm, lr, tensors, values in trainer.optimizers.table():
         console.print(
             f"{match:<40} {algorithm:<7} lr {lr:<8g} {tensors:4d} tensors {values:>12,d} values"
@@ -123,11 +123,16 @@ def _run(
             f"resuming from step {trainer.state.step} ({trainer.state.samples:,} samples)"
         )
 
+    if recipe.run.export_saves:
+        trainer.writer.saved = exporting.exporter(recipe.run, recipe.model.folder)
     # The first signal saves a checkpoint and stops; a second one ends the process at once.
     signal.signal(signal.SIGTERM, lambda *_: _stop(trainer))
     signal.signal(signal.SIGINT, lambda *_: _stop(trainer))
     with TrainProgress(trainer, console) as progress:
         trainer.run(report=progress.report, evaluate=score)
+    parallel.leave()
+    if not trainer.ranks.is_first:
+        return
     if trainer.was_stopped:
         console.print(
             f"interrupted; step {trainer.state.step} is saved, and the same command resumes from it"

@@ -98,6 +98,7 @@ class LocalExecutor:
         loader = DataLoader(
             _Draws(encoder),
             batch_size=None,
+            generator=torch.Generator(),  # torch's own is left to the training
             sampler=_Submitted(self._todo),
             num_workers=workers,
             prefetch_factor=AHEAD if workers else None,

@@ -116,8 +116,13 @@ class Contrastive(nn.Module, WholeStep):
             ConfigError: the step has a single pair, which can be compared with nothing.
         """
         self._step.clear()
+        found: list[Vectors] = []
         with torch.no_grad():
-            found = [self.vectors(one) for one in passes]
+            for one in passes:
+                if one.pack.captions is None:  # another rank has pairs
+                    one.run_tower()
+                else:
+                    found.append(self.vectors(one))
         every, first = _all_ranks(self._joined(found))
         if len(every.captions) == 1:
             raise ConfigError(
@@ -129,7 +134,8 @@ class Contrastive(nn.Module, WholeStep):
 
     def forward(self, forward: ForwardPass) -> Losses:
         """Loss `contrastive`; for the log `picked`, the share of pictures whose own text is the nearest."""
-        if forward.pack.captions is None:
+        if forward.pack.captions is None:  # another rank has pairs
+            forward.run_tower()
             return Losses({})
         own = self.vectors(forward)
         if not self._step:

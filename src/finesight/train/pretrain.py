@@ -18,6 +18,7 @@ from finesight import files
 from finesight.checkpoints.adapters import read_adapter
 from finesight.checkpoints.small import ADAPTER
 from finesight.config.load import read_toml, validate, write_recipe
+from finesight.config.model import ModelConfig
 from finesight.data.dense import DenseVocabulary
 from finesight.data.loader import PackStream
 from finesight.errors import ConfigError, DataError
@@ -25,6 +26,7 @@ from finesight.inputs import shown
 from finesight.model.device import checked_device
 from finesight.model.lora import lora_layers
 from finesight.model.shards import list_tensors, read_tensors, some_of
+from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 from finesight.processor.processor import Processor
 from finesight.train.align import Alignment
@@ -35,34 +37,52 @@ from finesight.train.dense import DenseSupervision
 from finesight.train.language import KeepLanguage
 from finesight.train.loop import MODEL, Trainer, of_model
 from finesight.train.objective import NextToken, Objective
+from finesight.train.parallel import Ranks, check_heads, join
 from finesight.train.recipe import PretrainRecipe
 
 
 def start(recipe: PretrainRecipe) -> Trainer:
     """Make a trainer: resumed, started from other weights, or new. The run folder is made after all checks.
 
+    Started by torchrun, every rank calls it; it joins them.
+
     Raises:
-        ConfigError: the device or a folder does not exist, or the run to resume has other settings of the model, the
-            data, the losses or the optimizers.
+        ConfigError: the sizes of [parallel] do not fit the number of ranks or the model, the device or a folder does
+            not exist, or the run to resume has other settings of the model, the data, the losses or the optimizers.
         DataError: `start_from` is no folder of safetensors, no exported parts and no run with a checkpoint, weights do
             not fit the model, or a source has no data.
         WeightsError: the weights in `start_from` cannot be used.
     """
+    ranks = join(recipe.parallel, recipe.run.device)
+    with ranks.watched():
+        return _start(recipe, ranks)
+
+
+def _start(recipe: PretrainRecipe, ranks: Ranks) -> Trainer:
     device = checked_device(recipe.run.device)
     recipe = recipe.model_copy(update={"run": recipe.run.model_copy(update={"device": device})})
     _check_folder("model.folder", recipe.model.folder)
     if checkpoints(recipe.run.folder / "checkpoints"):
         _check_unchanged(recipe, "lora")  # adapters of another shape would not load
     processor = Processor.from_folder(recipe.model.folder)
-    model = new_model(recipe, processor.model_config).to(device)
+    check_heads(recipe.parallel, processor.model_config)
+    _check_ranks(recipe)
+    model = _model(recipe, processor.model_config, ranks)
     trainer = Trainer(
         model,
         objectives(recipe, processor),
-        PackStream(recipe.data, recipe.model.folder, packs_per_step=recipe.run.accumulate),
+        PackStream(
+            recipe.data,
+            recipe.model.folder,
+            rank=ranks.pack_index,
+            num_ranks=ranks.num_packs,
+            packs_per_step=recipe.run.accumulate,
+        ),
         optim=recipe.optim,
         schedule=recipe.schedule,
         run=recipe.run,
         saves_frozen=not has_loaded_base(recipe.lora),
+        ranks=ranks,
     )
     _check_frozen(trainer, recipe)
     is_resumed = trainer.resume()
@@ -73,9 +93,10 @@ def start(recipe: PretrainRecipe) -> Trainer:
     trainer.check_data()
     if is_resumed:
         _check_unchanged(recipe, "model", "data", "loss", "optim")
-    recipe.run.folder.mkdir(parents=True, exist_ok=True)
-    with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
-        write_recipe(recipe, draft)
+    if ranks.is_first:
+        recipe.run.folder.mkdir(parents=True, exist_ok=True)
+        with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
+            write_recipe(recipe, draft)
     return trainer
 
 
@@ -156,6 +177,31 @@ def _check_frozen(trainer: Trainer, recipe: PretrainRecipe) -> None:
             )
 
 
+def _model(recipe: PretrainRecipe, config: ModelConfig, ranks: Ranks) -> VisionLanguageModel:
+    """The network; without memory if all its weights are read, a part on each of several ranks."""
+    is_read = recipe.model.start_from or checkpoints(recipe.run.folder / "checkpoints")
+    if ranks.mesh is None or recipe.lora is not None or not is_read:
+        return new_model(recipe, config)
+    return VisionLanguageModel.without_memory(config).train()
+
+
+def _check_ranks(recipe: PretrainRecipe) -> None:
+    """Raise `ConfigError` for what several ranks cannot train."""
+    sizes = recipe.parallel
+    if sizes.num_ranks > 1 and has_loaded_base(recipe.lora):
+        assert recipe.lora is not None
+        raise ConfigError(
+            f"lora.base = {recipe.lora.base!r} with {sizes.num_ranks} ranks: only float32 weights are divided",
+            hint='set lora.base = "float32" with parallel.shard, or train in one process',
+        )
+    if recipe.loss.contrastive and sizes.sequence * sizes.tensor > 1:
+        raise ConfigError(
+            "loss.contrastive with parallel.sequence or parallel.tensor: it trains the vision tower, which they do "
+            "not divide",
+            hint="use parallel.shard or parallel.data",
+        )
+
+
 def _check_folder(key: str, folder: Path) -> None:
     if not folder.is_dir():
         raise ConfigError(
@@ -167,15 +213,22 @@ def _check_folder(key: str, folder: Path) -> None:
 def _start_from(trainer: Trainer, source: Path, model_folder: Path) -> None:
     """Load weights of a model folder, of exported parts, or of a run (with its objectives' weights, if they fit)."""
     if checkpoints(source / "checkpoints"):
-        saved = averaged_weights(newest(source))
+        saved = averaged_weights(newest(source, trainer.division))
         load_fitting(trainer.model, _with_adapters(trainer, of_model(saved), source), source)
         _take_objectives(trainer, saved, source)
     elif (source / ADAPTER).is_dir():
         load_fitting(trainer.model, _of_parts(trainer, source, model_folder), source)
     else:
-        loaded = load_model(source, dtype=torch.float32).state_dict()
+        loaded = load_model(source, dtype=_dtype_to_load(trainer, source)).state_dict()
         load_fitting(trainer.model, _with_adapters(trainer, loaded, source), source)
-    trainer.average.module.load_state_dict(trainer.weights.state_dict())
+    trainer.average.restart()
+
+
+def _dtype_to_load(trainer: Trainer, source: Path) -> torch.dtype:
+    """float32; for several ranks that of the files, which then stay mapped while each rank copies its parts."""
+    stored = {entry.dtype for entry in list_tensors(source).values()}
+    is_mapped = trainer.division is not None and len(stored) == 1
+    return stored.pop() if is_mapped else torch.float32
 
 
 def _of_parts(trainer: Trainer, parts: Path, model_folder: Path) -> dict[str, Tensor]:

@@ -32,9 +32,21 @@ class Rates:
         model: the trained network.
         pack_tokens: tokens of a full pack.
         dtype: of the products.
+        num_packs: packs that all ranks compute at the same time, about as large as those of this rank.
+        num_ranks: number of ranks.
     """
 
-    def __init__(self, model: VisionLanguageModel, *, pack_tokens: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        model: VisionLanguageModel,
+        *,
+        pack_tokens: int,
+        dtype: torch.dtype,
+        num_packs: int = 1,
+        num_ranks: int = 1,
+    ) -> None:
+        self._num_packs = num_packs
+        self._packs_per_rank = num_packs / num_ranks
         self._config = model.config
         self._pack_tokens = pack_tokens
         device = next(model.parameters()).device
@@ -89,9 +101,9 @@ class Rates:
         """
         seconds = max(time.monotonic() - self._began, 1e-9)
         values = {
-            "tokens_per_second": round(self._tokens / seconds, 1),
-            "visual_tokens_per_second": round(self._visual / seconds, 1),
-            "mfu": round(self._flops / seconds / self._peak, 4),
+            "tokens_per_second": round(self._num_packs * self._tokens / seconds, 1),
+            "visual_tokens_per_second": round(self._num_packs * self._visual / seconds, 1),
+            "mfu": round(self._packs_per_rank * self._flops / seconds / self._peak, 4),
             "fill": round(self._tokens / max(self._packs * self._pack_tokens, 1), 4),
             "data_wait": round(self._waited / seconds, 4),
         }

@@ -14,6 +14,7 @@ from finesight.errors import ConfigError
 from finesight.train.contrastive import ContrastiveSection
 from finesight.train.guard import GuardConfig
 from finesight.train.optim import OptimConfig
+from finesight.train.parallel import ParallelSection
 from finesight.train.schedule import ScheduleConfig
 
 
@@ -135,6 +136,10 @@ class RunSection(Settings):
     average_decay: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights")
     checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")
     keep_checkpoints: int = Field(2, ge=1, description="number of newest checkpoints to keep")
+    export_saves: bool = Field(
+        False,
+        description="whether each checkpoint is also written as a model folder, exports/step_N in the run's folder",
+    )
     log_every: int = Field(20, ge=1, description="steps between log lines")
     evaluate_every: int = Field(
         0, ge=0, description="steps between evaluations; 0 evaluates only at the end"
@@ -159,6 +164,7 @@ class PretrainRecipe(Settings):
     loss: LossSection = LossSection()
     lora: LoraSection | None = None
     contrastive: ContrastiveSection = ContrastiveSection()
+    parallel: ParallelSection = ParallelSection()
     run: RunSection
 
     @model_validator(mode="after")

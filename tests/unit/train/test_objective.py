@@ -16,7 +16,8 @@ from finesight.data.next_token import NextTokenTargets
 from finesight.data.record import Glyph, SceneObject, Truth
 from finesight.geometry import Resize, Size
 from finesight.train.dense import DenseSupervision
-from finesight.train.objective import NextToken, normalised, total_targets
+from finesight.train.objective import NextToken, Targets, normalised
+from finesight.train.parallel import Ranks
 
 VOCABULARY = DenseVocabulary.build("ab", ["cat", "dog"])
 
@@ -62,7 +63,7 @@ def test_balance_weighs_an_answer_of_one_token_and_one_of_four(balance, shares) 
     given = pack([1, 4])
     objective = NextToken(2.0, balance=balance, reaches_vision=False)
     forward = Pass(given, hidden=hidden)
-    totals = total_targets([objective], [given])
+    totals = Targets.of([objective], [given], Ranks()).totals
     loss = normalised(objective(forward), objective, totals)
     rows = F.cross_entropy(hidden, given.next_tokens.targets, reduction="none")
     expected = 2.0 * (shares[0] * rows[0] + shares[1] * rows[1:].mean())
@@ -80,7 +81,7 @@ def test_counts_are_added_up_over_packs_and_parts() -> None:
     )
     heads = DenseSupervision(8, 4, 3, {"characters": 1.0, "boxes": 0.5})
     packs = [pack([3]), pack([1, 4], dense=dense), pack(dense=dense)]
-    assert total_targets([NextToken(balance=0.5), heads], packs) == pytest.approx(
+    assert Targets.of([NextToken(balance=0.5), heads], packs, Ranks()).totals == pytest.approx(
         {"tokens": 3**0.5 + 1 + 2, "characters": 6.0, "boxes": 0.0}
     )
 
