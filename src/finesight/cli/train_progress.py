@@ -44,9 +44,8 @@ class TrainProgress:
             transient=True,
             speed_estimate_period=600,
         )
-        self._bar = self._bars.add_task(
-            "", total=1.0, completed=trainer.share_done, step=trainer.state.step
-        )
+        self._bar = self._bars.add_task("", total=1.0, step=trainer.state.step)
+        self._bars.update(self._bar, completed=trainer.share_done)
 
     def __enter__(self) -> TrainProgress:
         self._bars.start()

@@ -96,7 +96,8 @@ class Guard:
     ) -> bool:
         bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
         if bad:
-            what, action = f"{' and '.join(bad)}; {find()}", self._config.on_nonfinite
+            what = f"{' and '.join(bad)}; {find()}"
+            action: Literal["stop", "skip", "log"] = self._config.on_nonfinite
         elif self._is_spike(values["loss"]):
             usual = f"{self._config.spike_ratio:g} x the median {median(self._losses):.4g}"
             what = f"loss {values['loss']:.4g} is over {usual}"

@@ -42,12 +42,12 @@ def _tensorboard(folder: Path) -> Logger:
             f"run.loggers names tensorboard, which cannot be imported: {error}",
             hint='install it: pip install "finesight[loggers]"',
         ) from error
-    writer = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    writer = SummaryWriter(str(folder / "tensorboard"))
 
     def log(step: int, values: dict[str, float]) -> None:
         for name, value in values.items():
-            writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
-        writer.flush()  # type: ignore[no-untyped-call]
+            writer.add_scalar(name, value, step)
+        writer.flush()
 
     return log
 
