@@ -29,8 +29,8 @@ MUON = {
 BALANCED = {"tokens": 1.0, "balance": 0.5, "characters": 0.3}
 TWO_PACKS = {"accumulate": 2}
 ADAMW_WEIGHTS, MUON_WEIGHTS = 1e-4, 2e-3
-"""Largest difference of final weights. AdamW moves a key's bias by its rate, although its gradient is only rounding; Muon
-orthogonalises in bfloat16, whose steps are 1/256 of an update."""
+"""Largest difference of final weights. AdamW moves a key's bias by its rate, although its gradient is only rounding;
+Muon orthogonalises in bfloat16, whose steps are 1/256 of an update."""
 
 ALONE = {
     "one": {},
