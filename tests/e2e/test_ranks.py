@@ -28,6 +28,9 @@ MUON = {
 }
 BALANCED = {"tokens": 1.0, "balance": 0.5, "characters": 0.3}
 TWO_PACKS = {"accumulate": 2}
+ADAMW_WEIGHTS, MUON_WEIGHTS = 1e-4, 2e-3
+"""Largest difference of final weights. AdamW moves a key's bias by its rate, although its gradient is only rounding;
+Muon orthogonalises in bfloat16, whose steps are 1/256 of an update."""
 
 ALONE = {
     "one": {},
@@ -157,7 +160,8 @@ def compare(expected: Path, found: Path) -> None:
     assert step == other_step == 6
     assert weights.keys() == others.keys()
     for name, value in weights.items():
-        torch.testing.assert_close(value, others[name], rtol=0, atol=2e-4, msg=name)
+        close = MUON_WEIGHTS if found.name == "shard_muon" else ADAMW_WEIGHTS
+        torch.testing.assert_close(value, others[name], rtol=0, atol=close, msg=name)
 
 
 def test_a_text_pack_beside_a_picture_pack_is_among_these(folders):
