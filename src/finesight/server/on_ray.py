@@ -46,7 +46,7 @@ def serve_on_ray(
         FinesightError: Ray does not start.
     """
     try:
-        import ray  # type: ignore[import-not-found]  # optional
+        import ray
         from ray import serve
     except ImportError as error:
         raise ConfigError(
