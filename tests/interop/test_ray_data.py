@@ -63,6 +63,7 @@ def run(folder, model_folder, skip_share):
         "HOME": str(folder),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_raylet_start_wait_time_s": str(SECONDS // 2),  # a busy machine
+        "RAY_agent_register_timeout_ms": str(1000 * SECONDS // 2),
     }
     done = subprocess.run(
         [PYTHON, "-c", SCRIPT, folder, model_folder, str(skip_share)],

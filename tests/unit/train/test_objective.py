@@ -32,7 +32,11 @@ def pack(lengths=(), dense=None) -> TrainBatch:
     )
     nothing = DenseTargets.join([])
     return TrainBatch(
-        batch=None, next_tokens=learned, dense=dense or nothing, cursor={}, num_samples=1
+        batch=SimpleNamespace(vision=None),
+        next_tokens=learned,
+        dense=dense or nothing,
+        cursor={},
+        num_samples=1,
     )
 
 
