@@ -69,7 +69,7 @@ def main() -> None:
     folder, steps, batch = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     torch.set_num_threads(1)
     tiny = Path(finesight.__file__).parent / "assets" / "tiny"
-    processor = AutoProcessor.from_pretrained(tiny)  # type: ignore[no-untyped-call]
+    processor = AutoProcessor.from_pretrained(tiny)  # type: ignore[no-untyped-call]  # so in transformers
     processor.chat_template = processor.tokenizer.chat_template = TEMPLATE
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(tiny, dtype=torch.float32)
     rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
