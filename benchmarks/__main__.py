@@ -112,22 +112,10 @@ def bench(
             return
         known = BENCHES if device == "cpu" else ON_ANY_DEVICE
         chosen = _chosen(names or [name for name in known if name not in ON_REQUEST], device)
-        if "llama" in chosen and llama_bench is None:
-            raise ConfigError(
-                "benchmark 'llama' needs llama.cpp", hint="give --llama-bench its llama-bench"
-            )
+        programs = {"llama-bench": llama_bench, "llama-server": llama_server, "trl": trl}
+        _check_programs(chosen, programs)
         _check_device(device)
         found: list[Comparison] = []
-        if "servers" in chosen and llama_server is None:
-            raise ConfigError(
-                "benchmark 'servers' needs llama.cpp", hint="give --llama-server its llama-server"
-            )
-        if "training" in chosen and trl is None:
-            raise ConfigError(
-                "benchmark 'training' needs TRL",
-                hint="give --trl the interpreter of its environment: scripts/trl-venv.sh makes .venv-trl",
-            )
-        programs = {"trl": trl, "llama-bench": llama_bench, "llama-server": llama_server}
         for comparison in _run(chosen, shorten, device, programs):
             found.append(comparison)
             typer.echo(_line(comparison), err=as_json)
@@ -147,6 +135,18 @@ def _chosen(names: list[str], device: str) -> list[str]:
                 hint=f"benchmarks of a device: {', '.join(ON_ANY_DEVICE)}",
             )
     return names
+
+
+def _check_programs(chosen: Sequence[str], programs: Mapping[str, Path | None]) -> None:
+    """Raise `ConfigError` if a benchmark needs a program that is not given."""
+    needs = {
+        "llama": ("llama.cpp", "llama-bench", "its llama-bench"),
+        "servers": ("llama.cpp", "llama-server", "its llama-server"),
+        "training": ("TRL", "trl", "an interpreter with it: scripts/trl-venv.sh makes .venv-trl"),
+    }
+    for name, (library, option, what) in needs.items():
+        if name in chosen and programs[option] is None:
+            raise ConfigError(f"benchmark {name!r} needs {library}", hint=f"give --{option} {what}")
 
 
 def _check_device(device: str) -> None:

@@ -32,6 +32,12 @@ EvaluateOnReal = Annotated[
         metavar="DIR",
     ),
 ]
+EncodeOn = Annotated[
+    str | None,
+    typer.Option(
+        help="Where records are encoded: `processes` of this machine, or a `ray` cluster. Overrides data.executor."
+    ),
+]
 EvaluateLimit = Annotated[
     int, typer.Option(min=1, help="Number of items per row of each evaluation.")
 ]
@@ -46,12 +52,7 @@ def train(
             "--set", help="Override a value of the recipe: --set run.max_minutes=10. Repeatable."
         ),
     ] = None,
-    executor: Annotated[
-        str | None,
-        typer.Option(
-            help="Where records are encoded: `processes` of this machine, or a `ray` cluster. Overrides data.executor."
-        ),
-    ] = None,
+    executor: EncodeOn = None,
     export: Annotated[
         Path | None,
         typer.Option(help="Folder to write the averaged weights to as a model when done."),
