@@ -26,11 +26,9 @@ pytestmark = [
 SCRIPT = """
 import json, sys
 from pathlib import Path
-import ray
 from finesight.data.loader import LoaderConfig, PackStream, read_packs
 
 folder, model, skip = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
-ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
 found = {}
 for executor, workers in (("processes", 0), ("ray", 2)):
     config = LoaderConfig(
