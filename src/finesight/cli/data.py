@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight data`: scan fonts and icons, build data sets, inspect them."""
+"""`finesight data`: check and import files, scan fonts and icons, build data sets, inspect them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Annotated
 
 import typer
 
-from finesight.cli import options
+from finesight.cli import data_files, options
 from finesight.cli.errors import reported
 
 app = typer.Typer(
-    help="Build and inspect training data.",
+    help="Check, import, build and inspect training data.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
 )
+app.command()(data_files.check)
+app.command(name="import")(data_files.import_data)
 
 
 @app.command()

@@ -26,7 +26,7 @@ from finesight.errors import FinesightError, RecordInvalid
 from finesight.processor.processor import Processor
 from finesight.text.chat_template import render
 
-__all__ = ["EncoderConfig", "TrainSample", "TrainingEncoder"]
+__all__ = ["EncoderConfig", "TrainSample", "TrainingEncoder", "some_turns"]
 
 _MAX_FRAME_PAIRS = 3
 _VIDEO_FPS = (0.5, 1.0, 2.0, 4.0)
@@ -104,7 +104,7 @@ class TrainingEncoder:
         """
         conversation = record.conversation
         if record.any_order:
-            conversation = _some_turns(conversation, random, self._config.max_turns)
+            conversation = some_turns(conversation, random, self._config.max_turns)
         media = list(conversation.media())
         truth = record.truth or (Truth(),) * len(media)
         shown = [
@@ -174,7 +174,7 @@ class TrainingEncoder:
         return DenseTargets.join(parts)
 
 
-def _some_turns(conversation: Conversation, random: np.random.Generator, most: int) -> Conversation:
+def some_turns(conversation: Conversation, random: np.random.Generator, most: int) -> Conversation:
     """Some questions with their answers, in random order; the media are in the first question."""
     messages = conversation.messages
     first = 1 if messages[0].role == "system" else 0

@@ -25,7 +25,7 @@ from typing import Literal, NamedTuple
 from finesight.conversation import Message, TextPart
 from finesight.geometry import Box, Point, Resize, Size
 
-__all__ = ["Place", "escaped", "mark", "mark_problem", "place_problem", "written"]
+__all__ = ["Place", "escaped", "mark", "mark_problem", "marked", "place_problem", "written"]
 
 _OPENING = "{{place:"
 _MARK = re.compile(r"\{\{place:(?:(\d{1,9})(?:\.(\d))?|literal)\}\}")
@@ -64,6 +64,11 @@ def mark(index: int, number: int | None = None) -> str:
 def escaped(text: str) -> str:
     """A text of a user for a record with places: what looks like a mark stays text."""
     return text.replace(_OPENING, _OPENING + "literal}}")
+
+
+def marked(text: str) -> list[int]:
+    """Indices of the places to which a text of a record with places refers, in order."""
+    return [int(found[1]) for found in _MARK.finditer(text) if found[1]]
 
 
 def written(
