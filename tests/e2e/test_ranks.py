@@ -35,6 +35,7 @@ Muon orthogonalises in bfloat16, whose steps are 1/256 of an update."""
 ALONE = {
     "one": {},
     "one_of_two": {"run": TWO_PACKS},
+    "one_of_four": {"run": {"accumulate": 4}},
     "one_muon": {"optim": MUON, "run": TWO_PACKS},
     "one_untied": {"untied": True, "loss": BALANCED},
     "one_half": {"run": TWO_PACKS},
@@ -76,6 +77,12 @@ TWO = {
     ),
 }
 """Runs of two ranks, and the run of one process that computes the same."""
+FOUR = {
+    "shard_tensor": ("one_of_two", {"parallel": {"shard": 2, "tensor": 2}}),
+    "data_shard": ("one_of_four", {"parallel": {"data": 2, "shard": 2}}),
+    "data_sequence": ("one_of_two", {"parallel": {"data": 2, "sequence": 2}}),
+}
+"""Runs of four ranks."""
 
 
 class Folders:
@@ -96,7 +103,9 @@ class Folders:
             changes = {"data": {"source": sources}, **changes}
         return recipe(self.data, self.models[untied], self.root / name, **changes)
 
-    def alone(self, name: str, **changes) -> None:
+    def alone(self, name: str, *, copy_of: str = "", **changes) -> None:
+        if copy_of:
+            shutil.copytree(self.root / copy_of, self.root / name)
         trainer = pretrain.start(self.recipe(name, **changes))
         stops = name.endswith("half")
         trainer.run(report=lambda step, _: trainer.stop() if stops and step == 3 else None)
@@ -114,6 +123,10 @@ def folders(tmp_path_factory, tiny_model_folder) -> Folders:
     recipes = [found.recipe(name, **changes) for name, (_, changes) in TWO.items()]
     half = found.recipe("shard_half", parallel={"shard": 2})
     rank_runs.run(2, [*recipes, half])
+    four = [found.recipe(name, **changes) for name, (_, changes) in FOUR.items()]
+    four_half = found.recipe("four_half", parallel={"shard": 2, "tensor": 2})
+    rank_runs.run(4, [*four, four_half])
+    found.alone("four_to_one", copy_of="four_half", run=TWO_PACKS)
     for name, source in (
         ("from_one", "one_half"),
         ("to_one", "shard_half"),
@@ -121,7 +134,6 @@ def folders(tmp_path_factory, tiny_model_folder) -> Folders:
     ):
         found.copy(source, name)
     found.alone("to_one", run=TWO_PACKS)
-    found.copy("to_one", "to_one_done")
     tensor = {"parallel": {"tensor": 2}, "run": TWO_PACKS}
     found.copy("shard_half", "to_tensor")
     rank_runs.run(
@@ -141,7 +153,14 @@ def test_two_ranks_compute_what_one_computes(folders, name):
     compare(folders.root / expected, folders.root / name)
 
 
-@pytest.mark.parametrize("name", ["from_one", "to_one", "to_data", "to_tensor"])
+@pytest.mark.parametrize("name", FOUR)
+def test_four_ranks_compute_what_one_computes(folders, name):
+    """Weights that are divided twice, whole copies of divided weights, and tokens divided in each copy."""
+    expected, _ = FOUR[name]
+    compare(folders.root / expected, folders.root / name)
+
+
+@pytest.mark.parametrize("name", ["from_one", "to_one", "to_data", "to_tensor", "four_to_one"])
 def test_another_number_of_ranks_resumes(folders, name):
     """Three steps on one grid of ranks, three on another."""
     compare(folders.root / "one_of_two", folders.root / name)

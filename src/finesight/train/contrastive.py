@@ -119,8 +119,8 @@ class Contrastive(nn.Module, WholeStep):
         found: list[Vectors] = []
         with torch.no_grad():
             for one in passes:
-                if one.pack.captions is None:  # another rank has pairs
-                    one.run_tower()
+                if one.pack.captions is None:
+                    _ = one.visual_tokens  # another rank has pairs, and all run the tower
                 else:
                     found.append(self.vectors(one))
         every, first = _all_ranks(self._joined(found))
@@ -134,8 +134,8 @@ class Contrastive(nn.Module, WholeStep):
 
     def forward(self, forward: ForwardPass) -> Losses:
         """Loss `contrastive`; for the log `picked`, the share of pictures whose own text is the nearest."""
-        if forward.pack.captions is None:  # another rank has pairs
-            forward.run_tower()
+        if forward.pack.captions is None:
+            _ = forward.visual_tokens  # as in `begin_step`
             return Losses({})
         own = self.vectors(forward)
         if not self._step:

@@ -93,10 +93,6 @@ class ForwardPass:
             self._hidden = self._model(self.pack.batch, vision_embeds=visual)
         return self._hidden
 
-    def run_tower(self) -> None:
-        """Encode the pictures of the pack, for an objective without targets in it; see the class."""
-        _ = self.visual_tokens
-
     def nothing(self) -> list[Tensor]:
         """A loss of zero on each output that was computed: its gradients of zero run through the model as others do."""
         outputs = (self.__dict__.get("visual_tokens"), self._hidden)
