@@ -69,7 +69,7 @@ def free_ports(count):
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    """Variables that lead to a local Ray of two workers; its agents have given ports, as Ray waits shortly for others."""
+    """Variables that lead to a local Ray of two workers. Ray does not wait for agents whose ports are given."""
     home = tmp_path_factory.mktemp("home")
     names = (
         *("port", "dashboard-agent-grpc-port", "dashboard-agent-listen-port"),
