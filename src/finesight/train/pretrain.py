@@ -191,7 +191,13 @@ def _with_adapters(trainer: Trainer, weights: dict[str, Tensor], source: Path) -
     new = {name: value for name, value in trainer.model.state_dict().items() if ".lora_" in name}
     if not new or any(".lora_" in name for name in weights):
         return weights
-    trainer.notes.append(f"{source}: no adapters; {len(new) // 2} new ones start at zero")
+    for name in new:
+        layer = name.removesuffix(".lora_magnitude_vector")
+        if layer != name:  # it was made of the random initial weight
+            new[name] = weights[f"{layer}.weight"].float().norm(dim=1)
+    trainer.notes.append(
+        f"{source}: no adapters; {len(lora_layers(trainer.model))} new ones start at zero"
+    )
     return {**weights, **new}
 
 
