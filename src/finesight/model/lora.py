@@ -181,11 +181,19 @@ class LowRank(nn.Module):
         """A tensor made of the weight; kept until a frozen weight gets other values."""
         if self.weight.requires_grad:
             return make()
-        version, address = self.weight._version, self.weight.data_ptr()
+        version, address = self.weight._version, _address(self.weight)
         kept = self._kept.get(name)
         if kept is None or kept[:2] != (version, address):
             kept = self._kept[name] = (version, address, make())
         return kept[2]
+
+
+def _address(weight: Tensor) -> int:
+    """Address of the values; without values, a number that the tensor alone has."""
+    try:
+        return weight.data_ptr()
+    except RuntimeError:  # of a fake tensor
+        return id(weight)
 
 
 class LoRALinear(LowRank, nn.Linear):
