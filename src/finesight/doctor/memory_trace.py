@@ -46,7 +46,9 @@ class MemoryTrace(TorchDispatchMode):
     ) -> Any:
         """Run an operation and count its results."""
         out = func(*args, **(kwargs or {}))
-        known = {id(each.untyped_storage()) for each in tree_iter((args, kwargs)) if _is_tensor(each)}
+        known = {
+            id(each.untyped_storage()) for each in tree_iter((args, kwargs)) if _is_tensor(each)
+        }
         for each in tree_iter(out):
             if _is_tensor(each):
                 storage = each.untyped_storage()

@@ -33,7 +33,15 @@ from finesight.train.base import adapt, has_loaded_base
 from finesight.train.optim import rule_of
 from finesight.train.recipe import TrainRecipe
 
-__all__ = ["PackShape", "StepMemory", "fake_model", "step_memory", "without_values"]
+__all__ = [
+    "PackShape",
+    "StepMemory",
+    "fake_model",
+    "no_init",
+    "step_memory",
+    "traced_step",
+    "without_values",
+]
 
 _SHALLOW, _DEEPER = 2, 3
 """Layers of the runs."""
@@ -137,17 +145,22 @@ class _NoInit(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def no_init() -> TorchFunctionMode:
+    """Within its block, modules are not initialised."""
+    return _NoInit()
+
+
 @contextmanager
 def without_values() -> Iterator[None]:
     """Within the block, new tensors have no values, and modules are not initialised."""
-    with FakeTensorMode(allow_non_fake_inputs=True), _NoInit():
+    with FakeTensorMode(allow_non_fake_inputs=True), no_init():
         yield
 
 
 def fake_model(recipe: TrainRecipe, config: ModelConfig) -> VisionLanguageModel:
-    """The network of a recipe as `finesight.train.base.new_model` makes it, without values.
+    """The network of a recipe as `finesight.train.base.new_model` makes it.
 
-    Call it within `without_values`.
+    Call it within `without_values`, or on the device "meta" within `no_init`.
 
     Raises:
         ConfigError: a target of the adapters matches no layer.
@@ -195,14 +208,17 @@ def step_memory(recipe: TrainRecipe, config: ModelConfig, shape: PackShape) -> S
         config: of the whole model.
         shape: of the pack.
     """
-    depths = ((_SHALLOW, _SHALLOW), (_DEEPER, _SHALLOW), (_SHALLOW, _DEEPER))
     batch = shape.batch(config)
-    few, text, vision = (
-        _traced(recipe, _shallow(config, layers, depth), batch) for layers, depth in depths
-    )
-    missing = config.text.num_hidden_layers - _SHALLOW, config.vision.depth - _SHALLOW
-    total = few.plus(missing[0], text).plus(-missing[0], few)
-    return total.plus(missing[1], vision).plus(-missing[1], few)
+    few = _traced(recipe, _shallow(config, _SHALLOW, _SHALLOW), batch)
+    text = _traced(recipe, _shallow(config, _DEEPER, _SHALLOW), batch, sees=False)
+    before = _traced(recipe, _shallow(config, _SHALLOW, _SHALLOW), batch, sees=False)
+    missing = config.text.num_hidden_layers - _SHALLOW
+    total = few.plus(missing, text).plus(-missing, before)
+    if few.vision_backward:  # else the tower keeps nothing
+        deeper = _traced(recipe, _shallow(config, _SHALLOW, _DEEPER), batch)
+        missing = config.vision.depth - _SHALLOW
+        total = total.plus(missing, deeper).plus(-missing, few)
+    return total
 
 
 def _shallow(config: ModelConfig, layers: int, depth: int) -> ModelConfig:
@@ -211,25 +227,32 @@ def _shallow(config: ModelConfig, layers: int, depth: int) -> ModelConfig:
     return config.model_copy(update={"text": text, "vision": vision})
 
 
-def _traced(recipe: TrainRecipe, config: ModelConfig, batch: PackedBatch) -> StepMemory:
+def _traced(
+    recipe: TrainRecipe, config: ModelConfig, batch: PackedBatch, *, sees: bool = True
+) -> StepMemory:
+    """The step of a shallow model; without `sees`, visual tokens are given."""
     # The constants of both are kept for later calls, so they need values.
     text_rotary(batch.position_ids[:, :1], config.text)
     vision_rotary(torch.zeros((1, 2), dtype=torch.int64), config.vision)
     with without_values():
         model = fake_model(recipe, config)
-        found = traced_step(model, batch, getattr(torch, recipe.run.precision))
+        dtype = getattr(torch, recipe.run.precision)
+        found = traced_step(model, batch, dtype, sees=sees)
         if recipe.run.accumulate > 1:  # then the gradients are there from the beginning
-            found = traced_step(model, batch, getattr(torch, recipe.run.precision))
+            found = traced_step(model, batch, dtype, sees=sees)
     return found
 
 
-def traced_step(model: VisionLanguageModel, batch: PackedBatch, dtype: torch.dtype) -> StepMemory:
+def traced_step(
+    model: VisionLanguageModel, batch: PackedBatch, dtype: torch.dtype, *, sees: bool = True
+) -> StepMemory:
     """Run a pack forward and backward, and measure.
 
     Args:
         model: with values or without.
         batch: the pack.
         dtype: of autocast; float32 uses none.
+        sees: whether the vision tower runs; otherwise visual tokens without values are given.
     """
     num_targets = batch.labels.numel() - batch.visual_index.numel()
     held = sum(one.grad.nbytes for one in model.parameters() if one.grad is not None)
@@ -240,7 +263,13 @@ def traced_step(model: VisionLanguageModel, batch: PackedBatch, dtype: torch.dty
 
     rows = torch.arange(num_targets)
     with trace, torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
-        visual = None if batch.vision is None else model.encode_vision(batch.vision)
+        visual = None
+        if batch.vision is not None and sees:
+            visual = model.encode_vision(batch.vision)
+        elif batch.vision is not None:
+            flows = any(one.requires_grad for one in model.visual.parameters())
+            width = model.config.text.hidden_size
+            visual = torch.empty(batch.visual_index.numel(), width, requires_grad=flows)
         vision_saved, vision = trace.live, trace.restart()
         hidden = model(batch, vision_embeds=visual)
         loss, _, _ = model.lm_head.loss(hidden[rows], batch.labels[rows])

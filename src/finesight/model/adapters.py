@@ -23,10 +23,11 @@ from torch.nn import functional
 
 from finesight.errors import ConfigError, LayoutError
 from finesight.inputs import shown
+from finesight.kernels.formats import unpacked_rows
 from finesight.model.head import OutputHead
 from finesight.model.layers import RMSNorm
 from finesight.model.packed import PackedHead
-from finesight.model.packed_linear import PackedLinear, unpacked_rows
+from finesight.model.packed_linear import PackedLinear
 from finesight.model.vl import VisionLanguageModel
 
 __all__ = ["MOST_MIXED_ROWS", "Adapter", "Adapters", "check_adapter"]

@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from finesight.errors import ConfigError
-from finesight.model.packed_linear import PackedLinear, unpacked_rows
+from finesight.kernels.formats import unpacked_rows
+from finesight.model.packed_linear import PackedLinear
 
 __all__ = [
     "GROUPS",

@@ -95,18 +95,28 @@ def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
         found.append(Alignment(processor.tokenizer, vocabulary, loss.align))
     if loss.language:
         found.append(KeepLanguage(loss.language))
-    dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
-    if parts := {name: weight for name, weight in dense.items() if weight}:
-        with torch.random.fork_rng(devices=[]):  # the heads depend on the seed alone
-            torch.manual_seed(recipe.model.seed)
-            heads = DenseSupervision(
-                processor.model_config.text.hidden_size,
-                num_characters=len(vocabulary.characters) + 2,
-                num_objects=len(vocabulary.objects) + 1,
-                parts=parts,
-            )
+    heads = dense_heads(recipe, processor.model_config.text.hidden_size)
+    if heads is not None:
         found.append(heads)
     return found
+
+
+def dense_heads(recipe: PretrainRecipe, width: int) -> DenseSupervision | None:
+    """Heads of the dense losses for visual tokens of a width; None if no such loss has a weight above 0."""
+    loss = recipe.loss
+    dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
+    parts = {name: weight for name, weight in dense.items() if weight}
+    if not parts:
+        return None
+    vocabulary = DenseVocabulary.build(recipe.data.characters, recipe.data.objects)
+    with torch.random.fork_rng(devices=[]):  # the heads depend on the seed alone
+        torch.manual_seed(recipe.model.seed)
+        return DenseSupervision(
+            width,
+            num_characters=len(vocabulary.characters) + 2,
+            num_objects=len(vocabulary.objects) + 1,
+            parts=parts,
+        )
 
 
 def _check_unchanged(recipe: PretrainRecipe, *sections: str) -> None:
