@@ -182,19 +182,12 @@ class LowRank(nn.Module):
         """A tensor made of the weight; kept until a frozen weight gets other values."""
         if self.weight.requires_grad:
             return make()
-        version, address = self.weight._version, _address(self.weight)
+        # Both change when other values are loaded; the address of the storage exists for tensors without values, too.
+        version, address = self.weight._version, self.weight.untyped_storage()._cdata
         kept = self._kept.get(name)
         if kept is None or kept[:2] != (version, address):
             kept = self._kept[name] = (version, address, make())
         return kept[2]
-
-
-def _address(weight: Tensor) -> int:
-    """Address of the values; without values, a number that the tensor alone has."""
-    try:
-        return weight.data_ptr()
-    except RuntimeError:  # of a fake tensor
-        return id(weight)
 
 
 class LoRALinear(LowRank, nn.Linear):
