@@ -37,6 +37,7 @@ from finesight.model.shards import (
 )
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import linear_shapes, plain_shapes, published_name
+from finesight.processor.from_hf import read_trained_pixels
 
 __all__ = [
     "CONFIG",
@@ -314,6 +315,7 @@ def load_adapter(
         {each: (layer.first * layer.scale, layer.second) for each, layer in layers.items()},
         {each: layer.magnitude for each, layer in layers.items() if layer.magnitude is not None},
         _by_module(stored.replaced),
+        read_trained_pixels(folder),
     )
 
 

@@ -51,6 +51,7 @@ class Adapter:
         matrices: `A` of shape [R, K], multiplied by the scale, and `B` of shape [O, R], by the name of their layer.
         magnitudes: float32[O], lengths of the rows of DoRA's weights, by the name of their layer.
         replaced: parameters of modules that are stored whole, by their own name, by the name of the module.
+        pixels: least and largest area of the pictures that it was trained with; None if unknown.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Adapter:
     matrices: Mapping[str, tuple[Tensor, Tensor]]
     magnitudes: Mapping[str, Tensor] = field(default_factory=dict)
     replaced: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    pixels: tuple[int, int] | None = None
 
     @property
     def changes_tower(self) -> bool:
@@ -78,6 +80,7 @@ class Adapter:
                 name: {own: value.to(device, dtype) for own, value in values.items()}
                 for name, values in self.replaced.items()
             },
+            self.pixels,
         )
 
 
