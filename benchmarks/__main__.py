@@ -37,7 +37,7 @@ BENCHES = {
     "vision": "the vision tower in bfloat16 and int8 against transformers, two sizes of pictures; 3 minutes",
     "prefill": "a prompt of 1,777 tokens in each format against transformers and, with --llama-bench, llama.cpp",
     "packed": "start and peak memory of the 3B shape at full depth in int4; needs 4 GB of disk and 8 GB of memory",
-    "hour": "peak memory of a question about an hour of 1080p video, 768 frames; 5 minutes",
+    "hour": "peak memory of a question about an hour of 1080p video, 768 frames; 6 minutes",
     "rounding": "what int8 and int4 change in answers to 200 real questions; needs FINESIGHT_REAL_DATA; 3 minutes",
     "boxes": "by how many pixels boxes move with rounded weights; 2 minutes",
     "servers": "64 clients against llama-server and transformers serve; needs --llama-server; 5 minutes",

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 LONG_FPS = 25
 
+_ENCODED_SECONDS = 10
+"""Length of the part that is repeated in a long video; encoding takes 20 times as long as copying its packets."""
+
 
 @dataclass(frozen=True)
 class BurstClip:
@@ -79,15 +82,15 @@ def write_burst_clip(
 
 
 def write_long_video(path: Path, *, seconds: int, width: int = 1920, height: int = 1080) -> None:
-    """Write a minute (or less) of a moving bar, repeated for `seconds`.
+    """Write ten seconds (or less) of a moving bar, repeated for `seconds`.
 
-    One encoded minute is written repeatedly with shifted packet times. Demuxer and decoder treat the file like a long
+    The encoded part is written repeatedly with shifted packet times. Demuxer and decoder treat the file like a long
     recording, and it is written within seconds.
     """
-    minute = path.with_name("minute.mp4")
-    taken = min(seconds, 60)
-    _encode(minute, _moving_bar(taken * LONG_FPS, width, height), fps=LONG_FPS, codec="mpeg4")
-    with av.open(str(minute)) as source, av.open(str(path), "w") as target:
+    part = path.with_name("part.mp4")
+    taken = min(seconds, _ENCODED_SECONDS)
+    _encode(part, _moving_bar(taken * LONG_FPS, width, height), fps=LONG_FPS, codec="mpeg4")
+    with av.open(str(part)) as source, av.open(str(path), "w") as target:
         inner = source.streams.video[0]
         outer = target.add_stream_from_template(inner)
         base = Fraction(inner.time_base or Fraction(1, LONG_FPS))

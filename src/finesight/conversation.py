@@ -327,9 +327,12 @@ class StreamEvent:
         reply: the finished reply, on the last event only.
         withdrawn: number of characters at the end of the text so far that the answer lost, because it went back to
             before a repetition (`Sampling.loop_retries`); `text` comes after what is left.
+        logprobs: log-probabilities of the tokens since the event before, if requested; their text may come with a
+            later event.
     """
 
     text: str
     num_tokens: int
     reply: Reply | None = None
     withdrawn: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()

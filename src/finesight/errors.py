@@ -18,6 +18,7 @@
     │  ├─ PromptTooLong               prompt and answer do not fit the context
     │  ├─ QueueFull
     │  ├─ OutOfBlocks
+    │  ├─ DeadlineExceeded
     │  └─ Cancelled
     ├─ ParseError                     the offending span and what was expected
     ├─ DataError
@@ -106,6 +107,10 @@ class QueueFull(EngineError):
 
 class OutOfBlocks(EngineError):
     """The key-value cache has no free block left."""
+
+
+class DeadlineExceeded(EngineError):
+    """The answer was not finished in the time that its request allows."""
 
 
 class Cancelled(EngineError):

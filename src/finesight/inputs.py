@@ -72,6 +72,16 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
 
 
+def shown_bytes(count: int) -> str:
+    """A number of bytes in the unit that shows it: "512 bytes", "1.5 kB", "4.4 GB"; powers of 1,000."""
+    number, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if number < 999.95:
+            break
+        number, unit = number / 1000, larger
+    return f"{count} bytes" if unit == "bytes" else f"{number:.1f} {unit}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Allowed values of a number.

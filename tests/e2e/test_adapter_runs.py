@@ -89,8 +89,8 @@ def test_two_packs_of_a_step_are_one_larger_pack(folder) -> None:
     said = [without_targets(_said(index)) for index in range(3)]
     records = [_seen(0), said[0], _seen(1), _seen(2), *said[1:], _seen(4)]
     samples = [encoder.encode(one, np.random.default_rng(0)) for one in records]
-    whole = [_packed(samples, {}, 0, is_checked=True)]
-    parts = [_packed(one, {}, 0, is_checked=True) for one in (samples[:2], samples[2:])]
+    whole = [_packed(samples, {}, is_checked=True)]
+    parts = [_packed(one, {}, is_checked=True) for one in (samples[:2], samples[2:])]
     found = []
     for packs in (whole, parts):
         trainer = pretrain.start(settings)

@@ -53,7 +53,7 @@ def test_a_quantized_folder_is_a_model(finesight, tiny_model_folder, picture_fil
     now = finesight("locate", *words, "--model", tiny_model_folder, "--weights", "int8")
     assert stored.code == now.code == 0
     assert stored.out == now.out
-    assert "note: weights of the language model: int8" in stored.err
+    assert "note: weights of the language model: int8\n" in stored.err
     again = finesight("quantize", "packed", "--weights", "int4", "--out", "other")
     assert (again.code, "are packed already" in again.err) == (2, True)
     assert finesight("quantize", "packed", "--weights", "int4", "--out", "packed").code == 2

@@ -264,11 +264,43 @@ def test_one_process_trains_in_a_folder(shards, tiny_model_folder, tmp_path) -> 
     assert trainer.state.step == 2
 
 
-def test_another_number_of_workers_cannot_resume(shards, tiny_model_folder, tmp_path) -> None:
-    _train(_recipe(shards, tiny_model_folder, tmp_path / "a"))
-    changed = _recipe(shards, tiny_model_folder, tmp_path / "a", data={"workers": 2})
-    with pytest.raises(ConfigError, match="made with 1 loader workers, the recipe has 2"):
-        next(pretrain.start(changed).packs())
+def test_another_number_of_workers_resumes_the_same(shards, tiny_model_folder, tmp_path) -> None:
+    unbroken = _train(_recipe(shards, tiny_model_folder, tmp_path / "a"))
+    first = pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "b"))
+    first.run(report=lambda step, values: first.stop() if step == 3 else None)
+    changed = _recipe(shards, tiny_model_folder, tmp_path / "b", data={"workers": 2})
+    resumed = _train(changed)
+    assert resumed.state.step == unbroken.state.step == 6
+    for name, value in unbroken.weights.state_dict().items():
+        assert torch.equal(value, resumed.weights.state_dict()[name]), name
+
+
+def test_a_run_of_version_0_2_resumes(shards, tiny_model_folder, tmp_path) -> None:
+    """Its recipe has fewer keys, and its position is one of a worker."""
+    recipe = _recipe(shards, tiny_model_folder, tmp_path / "a")
+    trainer = pretrain.start(recipe)
+    trainer.run(report=lambda step, values: trainer.stop() if step == 2 else None)
+    (newest,) = checkpoints(tmp_path / "a" / "checkpoints")
+    state = json.loads((newest / "state.json").read_text())
+    state["cursor"] = {"workers": [{"drawn": 12, "taken": [7, 5]}], "next": 0}
+    (newest / "state.json").write_text(json.dumps(state))
+    config = (tmp_path / "a" / "config.toml").read_text().splitlines()
+    new_keys = ("weigh_by", "window", "executor", "skip_share")
+    kept = [line for line in config if line.partition(" ")[0] not in new_keys]
+    assert len(kept) == len(config) - len(new_keys)
+    (tmp_path / "a" / "config.toml").write_text("\n".join(kept))
+    assert _train(recipe).state.step == 6
+
+
+def test_a_run_ends_with_its_epochs(shards, tiny_model_folder, tmp_path) -> None:
+    """Every record is used once in each epoch, also those of the last, partial group of packs."""
+    data = {"epochs": 2}
+    run = {"folder": str(tmp_path / "a"), "accumulate": 3}
+    recipe = _recipe(shards, tiny_model_folder, tmp_path / "a", data=data, run=run)
+    schedule = recipe.schedule.model_copy(update={"total_steps": 1000})
+    trainer = _train(recipe.model_copy(update={"schedule": schedule}))
+    assert trainer.state.samples == 2 * (2 * 23 + 17)  # the weight 2 is two passes
+    assert trainer.state.cursor["held"] == [[]]
 
 
 def test_loss_falls_and_the_export_answers(shards, tiny_model_folder, tmp_path) -> None:

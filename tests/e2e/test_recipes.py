@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every training recipe of the embedded models takes a step, on a CPU and on a few drawn pictures."""
+"""Every training recipe takes a step, on a CPU and on a few drawn pictures."""
 
 from __future__ import annotations
 
@@ -80,8 +80,7 @@ def test_a_recipe_takes_a_step(path, tmp_path):
     trainer.save()
     asked = {
         name
-        for name in ("tokens", "align", "characters", "objects", "boxes")
+        for name in ("tokens", "align", "contrastive", "characters", "objects", "boxes")
         if getattr(recipe.loss, name)
     }
     assert asked <= values.keys()
-    assert len(RECIPES) == 12

@@ -180,6 +180,17 @@ def test_a_slow_body_gets_408(served):
         wait_until(server.is_idle)
 
 
+def test_clients_do_not_repeat_an_answer_that_takes_too_long(served):
+    with live(served, answer_seconds=0.01) as server:
+        with pytest.raises(openai.APIStatusError) as caught:
+            server.client(max_retries=2).chat.completions.create(**long_call())
+        assert caught.value.status_code == 504
+        assert caught.value.code == "DeadlineExceeded"
+        wait_until(server.is_idle)
+        counted = 'finesight_requests_total{path="/v1/chat/completions",status="504"} 1.0'
+        assert counted in httpx.get(f"{server.url}/metrics").text
+
+
 def test_a_header_that_never_ends_is_not_waited_for(served, monkeypatch):
     monkeypatch.setattr("finesight.server.run._HEADER_SECONDS", 0.2)
     with live(served) as server:
@@ -366,7 +377,7 @@ def test_requests_beside_each_other_get_their_own_answers(server, picture):
 def test_an_answer_that_takes_too_long_ends_with_an_error(served):
     with live(served, answer_seconds=0.3) as server:
         answer = post(server, long_answer())
-        assert answer.status_code == 500
+        assert answer.status_code == 504
         assert "was not finished within 0.3 s" in answer.json()["error"]["message"]
         answer = post(server, long_answer(stream=True))
         *_, error, done = events_of(answer)
@@ -411,6 +422,22 @@ def test_sigterm_lets_a_running_answer_end(picture):
         idle.close()
         assert chunks[-1].choices[0].finish_reason in ("length", "stop")
         assert server.process.wait(60) == 0
+
+
+def test_a_second_interrupt_ends_at_once_with_one_line():
+    with program("--drain-seconds", 600) as server:
+        body = long_answer(stream=True)
+        with httpx.stream("POST", f"{server.url}{CHAT}", json=body, timeout=60) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            server.process.send_signal(signal.SIGINT)
+            wait_until(lambda: httpx.get(f"{server.url}/health").status_code == 503)
+            server.process.send_signal(signal.SIGINT)
+            assert server.process.wait(10) == 130
+        wait_until(lambda: "interrupted again" in server.log())
+        last = server.lines[-1]
+        assert last == "interrupted again: ended at once, unfinished answers are cut\n"
+        assert "Traceback" not in server.log()
 
 
 def test_after_the_deadline_answers_end_with_an_error_event():

@@ -34,6 +34,8 @@ from finesight.server.state import ServerState
 
 _READY = re.compile(r"ready: (http://[^/]+)/v1")
 _SECONDS = 30.0
+_START_SECONDS = 180.0
+"""A start imports torch, which takes long on a busy machine."""
 
 
 def data_address(data: bytes | Path | Image.Image, kind: str = "image/png") -> str:
@@ -239,7 +241,10 @@ def program(*words: object, port: int = 0) -> Iterator[Program]:
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        wait_until(lambda: process.poll() is not None or any(map(_READY.match, list(found.lines))))
+        wait_until(
+            lambda: process.poll() is not None or any(map(_READY.match, list(found.lines))),
+            _START_SECONDS,
+        )
         ready = [match for line in list(found.lines) if (match := _READY.match(line))]
         assert ready, found.log()
         found.url = ready[0][1]

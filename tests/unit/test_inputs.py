@@ -16,7 +16,7 @@ import torch
 from finesight.conversation import ImagePart, Sampling, VideoPart
 from finesight.errors import ConfigError, UnsupportedMedia
 from finesight.geometry import Box, Point, Size
-from finesight.inputs import Limits, plain, plain_list, read_if_open, shown
+from finesight.inputs import Limits, plain, plain_list, read_if_open, shown, shown_bytes
 
 SCALARS = [
     (np.int64(3), 3, int),
@@ -182,3 +182,19 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     assert "rb" in caught.value.hint
     with pytest.raises(UnsupportedMedia, match="closed file"):
         read_if_open(stream)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (1_500_000_000, "1.5 GB"),
+        (2 * 10**15, "2000.0 TB"),
+    ],
+)
+def test_a_number_of_bytes_is_shown_in_a_unit_that_fits(count, text):
+    assert shown_bytes(count) == text

@@ -182,8 +182,7 @@ def _weights(tensors: dict[str, Tensor]) -> Weights:
 
 def _check(config: ModelConfig, tensors: dict[str, Tensor], path: Path) -> None:
     """Raise `WeightsError` unless names and shapes are those of the model."""
-    with torch.device("meta"):
-        model = VisionLanguageModel(config)
+    model = VisionLanguageModel.without_memory(config)
     try:
         from_packed(model, tensors)
     except WeightsError as error:

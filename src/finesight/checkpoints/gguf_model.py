@@ -32,6 +32,7 @@ from finesight.checkpoints.gguf_file import INCOMPLETE, find_value, open_gguf
 from finesight.checkpoints.gguf_vision import CLIP, OLLAMA, GgufTower
 from finesight.config.model import ModelConfig, SpecialTokenIds, TextConfig
 from finesight.errors import ConfigError, MissingWeights, WeightsError
+from finesight.inputs import shown_bytes
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import write_shards
 from finesight.text import special_tokens as names
@@ -242,8 +243,7 @@ def _tensors(
     language: _Language, tower: GgufTower, config: ModelConfig
 ) -> Iterator[tuple[str, Tensor]]:
     """All tensors in the folder's dtype; raises `WeightsError` unless names and shapes are those of the model."""
-    with torch.device("meta"):
-        expected = VisionLanguageModel(config).state_dict()
+    expected = VisionLanguageModel.without_memory(config).state_dict()
     missing = set(expected)
     dtype = getattr(torch, config.dtype)
     for part in (tower, language):
@@ -264,8 +264,7 @@ def _tensors(
 
 
 def _bytes_of(config: ModelConfig) -> int:
-    with torch.device("meta"):
-        count = VisionLanguageModel(config).num_parameters()
+    count = VisionLanguageModel.without_memory(config).num_parameters()
     return int(count * getattr(torch, config.dtype).itemsize)
 
 
@@ -273,7 +272,7 @@ def _check_room(cache: Path, num_bytes: int) -> None:
     free = shutil.disk_usage(cache).free
     if free < num_bytes:
         raise WeightsError(
-            f"{cache} has {free / 1e9:.1f} GB free, the weights take {num_bytes / 1e9:.1f} GB",
+            f"{cache} has {shown_bytes(free)} free, the weights take {shown_bytes(num_bytes)}",
             hint="free some space, or set XDG_CACHE_HOME to a folder on another disk",
         )
 

@@ -8,9 +8,9 @@
 
 Packing a large model takes minutes, so the result is kept. The file is mapped into memory, not copied. Every start
 computes its checksum, so that a damaged file in the cache is noticed and written again. That is one pass over memory,
-0.1 s per GB, and the first token reads all weights anyway: a file that is not yet in memory is read from disk once. The
-cryptographic hashes and CRCs at hand take 0.5 s per GB and more. Each changed word is noticed, and exchanged blocks
-are: see `_checksum`.
+0.1 s of processor time per GB on all threads, and the first token reads all weights anyway, from the same pages: a file
+that is not yet in memory is read from disk once. The cryptographic hashes and CRCs at hand take 0.5 s per GB and more.
+Each changed word is noticed, and exchanged blocks are: see `_checksum`.
 
 A cached folder belongs to names, sizes and times of the weight files and to their configuration. Their contents are not
 hashed, because that would take longer than the start.
@@ -20,22 +20,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import shutil
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 from platformdirs import user_cache_path
 from pydantic import BaseModel, ConfigDict
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from finesight import files
 from finesight.config.model import ModelConfig
 from finesight.errors import ConfigError, MissingWeights, WeightsError
 from finesight.model.packed import Weights, from_packed, pack_weights, packed_tensors
-from finesight.model.shards import write_tensors
+from finesight.model.shards import map_file, map_tensors, write_tensors
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model, stored_blocks
 
@@ -67,6 +68,17 @@ class Receipt(BaseModel):
 def is_packed_folder(folder: Path) -> bool:
     """Whether a checkpoint folder holds packed weights."""
     return (folder / RECEIPT).is_file()
+
+
+def rounds(folder: Path, weights: str) -> bool:
+    """Whether weights in a format are rounded ones of a checkpoint folder, not those that it stores."""
+    return not (weights == "bf16" or is_packed_folder(folder) or _keeps_codes(folder, weights))
+
+
+def _keeps_codes(folder: Path, weights: str) -> bool:
+    """Whether a folder stores codes of the same width, as AWQ and GPTQ do."""
+    stored = ModelConfig.from_folder(folder).quantisation
+    return stored is not None and weights == f"int{stored.bits}"
 
 
 def load_packed(
@@ -161,7 +173,8 @@ def open_packed(folder: Path, weights: Weights | None, *, attention: str) -> Vis
         WeightsError: a file is damaged, or of another version.
     """
     receipt, path = read_receipt(folder, weights), folder / FILE
-    found = _checksum(path)
+    pages = _mapped(path)
+    found = _checksum(pages)
     if found != (receipt.size_bytes, receipt.checksum):
         raise WeightsError(
             f"{path} is damaged: size and checksum are {found}, expected {(receipt.size_bytes, receipt.checksum)}",
@@ -169,14 +182,8 @@ def open_packed(folder: Path, weights: Weights | None, *, attention: str) -> Vis
         )
     # The configuration may describe quantised weights that these were made from.
     config = ModelConfig.from_folder(folder).model_copy(update={"quantisation": None})
-    with torch.device("meta"):
-        model = VisionLanguageModel(config, attention=attention)
-    try:
-        with safe_open(path, framework="pt") as stored:
-            tensors = {name: stored.get_tensor(name) for name in stored.offset_keys()}
-    except SafetensorError as error:
-        raise WeightsError(f"{path} is no safetensors file: {error}") from error
-    from_packed(model, tensors)
+    model = VisionLanguageModel.without_memory(config, attention=attention)
+    from_packed(model, map_tensors(path, pages))
     return model.eval()
 
 
@@ -220,8 +227,7 @@ def read_receipt(folder: Path, weights: Weights | None = None) -> Receipt:
 def _packed(
     folder: Path, weights: Weights, dtype: torch.dtype | None, attention: str
 ) -> VisionLanguageModel:
-    stored = ModelConfig.from_folder(folder).quantisation
-    keeps_codes = stored is not None and weights == f"int{stored.bits}"
+    keeps_codes = _keeps_codes(folder, weights)
     with warnings.catch_warnings():
         if keeps_codes:  # the note that layers were dequantised would be wrong
             warnings.filterwarnings("ignore", message=".*: dequantised")
@@ -257,7 +263,7 @@ def write_tensors_packed(tensors: Mapping[str, Tensor], weights: Weights, folder
         write_tensors(tensors, path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be written: {error}") from error
-    size, checksum = _checksum(path)
+    size, checksum = _checksum(_mapped(path))
     receipt = Receipt(version=_VERSION, weights=weights, size_bytes=size, checksum=checksum)
     files.write_json(folder / RECEIPT, receipt.model_dump(), error=WeightsError)
 
@@ -266,25 +272,31 @@ def _write(model: VisionLanguageModel, weights: Weights, folder: Path) -> None:
     write_tensors_packed(packed_tensors(model), weights, folder)
 
 
-def _checksum(path: Path) -> tuple[int, str]:
+def _mapped(path: Path) -> mmap.mmap:
+    try:
+        return map_file(path)
+    except (OSError, ValueError) as error:  # the latter of an empty file
+        raise WeightsError(f"{path} cannot be read: {error}") from error
+
+
+def _checksum(pages: mmap.mmap) -> tuple[int, str]:
     """Size in bytes, and a hash of weighted sums: one per row of words, each word times an odd number of its column.
 
     Sums are modulo 2**64. A changed word changes the sum of its row, because odd numbers have inverses. Two exchanged
     words of a row have different factors; exchanged rows change the hash of all sums.
     """
-    try:
-        size = path.stat().st_size
-        words = torch.from_file(str(path), shared=False, size=size // 8, dtype=torch.int64)
-        with path.open("rb") as file:
-            file.seek(size // (8 * _ROW_WORDS) * (8 * _ROW_WORDS))
-            rest = file.read()
-    except (OSError, RuntimeError) as error:
-        raise WeightsError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    num_rows, threads = len(pages) // (8 * _ROW_WORDS), torch.get_num_threads()
     factors = _ODD * (2 * torch.arange(_ROW_WORDS) + 1)
-    rows = words[: len(words) // _ROW_WORDS * _ROW_WORDS].view(-1, _ROW_WORDS)
-    digest = hashlib.blake2b((rows @ factors).numpy().tobytes(), digest_size=16)
-    digest.update(rest)
-    return size, digest.hexdigest()
+    digest = hashlib.blake2b(digest_size=16)
+    if num_rows:
+        words = torch.frombuffer(pages, dtype=torch.int64, count=num_rows * _ROW_WORDS)
+        with ThreadPoolExecutor(threads) as pool:  # torch's product of integers uses one thread
+            for sums in pool.map(
+                lambda rows: rows @ factors, words.view(-1, _ROW_WORDS).chunk(threads)
+            ):
+                digest.update(sums.numpy().tobytes())
+    digest.update(pages[num_rows * 8 * _ROW_WORDS :])
+    return len(pages), digest.hexdigest()
 
 
 def _key(folder: Path, weights: Weights, dtype: torch.dtype | None) -> str:

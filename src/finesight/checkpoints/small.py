@@ -166,8 +166,7 @@ def assemble(parts: Path, decoder: DecoderSource, out: Path) -> None:
             hint="the file holds the vision tower alone: install finesight again",
         )
     weights |= dict(read_tensors(stored, stored, torch.device("cpu"), torch.bfloat16))
-    with torch.device("meta"):
-        model = VisionLanguageModel(config)
+    model = VisionLanguageModel.without_memory(config)
     load_tensors(model, weights, what=f"{parts / VISUAL} does not fit {parts / 'config.json'}")
     with files.whole_folder(out, error=WeightsError) as draft:
         save_model(model, draft, max_shard_bytes=2**40)

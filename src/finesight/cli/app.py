@@ -16,6 +16,7 @@ import typer
 from finesight.cli import (
     ask,
     batch,
+    cache,
     chat,
     data,
     doctor,
@@ -69,6 +70,7 @@ def build() -> typer.Typer:
         app.command(name)(handler)
     app.add_typer(evaluation.app, name="eval")
     app.add_typer(data.app, name="data")
+    app.add_typer(cache.app, name="cache")
     return app
 
 

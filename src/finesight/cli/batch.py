@@ -13,6 +13,7 @@ import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
+from finesight.cli.imports import import_torch
 from finesight.cli.output import check_writable, print_json
 from finesight.cli.progress import ItemProgress, StageProgress
 from finesight.cli.session import ModelChoice
@@ -112,6 +113,7 @@ def _check_input(source: Path) -> None:
 
 def _opened(choice: ModelChoice, concurrency: int, *, deterministic: bool) -> Model:
     """The model, which shows progress while its weights are loaded."""
+    import_torch()
     from finesight.api.adapters import adapter_folders
     from finesight.api.checkpoints import find_checkpoint
     from finesight.api.model import open_model

@@ -75,6 +75,7 @@ def evaluate(
     as_json: options.AsJson = False,
     device: options.Device = "auto",
     weights: options.Weights = None,
+    vision_weights: options.VisionWeights = None,
     draft_tokens: options.DraftTokens = 0,
     threads: options.Threads = None,
     debug: options.Debug = False,
@@ -85,14 +86,32 @@ def evaluate(
     """
     with reported(debug=debug):
         if context.invoked_subcommand is not None:
-            of_suite = (data, real, out, a, b, endpoint, weights, draft_tokens, as_json)
+            of_suite = (
+                data,
+                real,
+                out,
+                a,
+                b,
+                endpoint,
+                weights,
+                vision_weights,
+                draft_tokens,
+                as_json,
+            )
             if any(of_suite) or limit is not None:
                 raise ConfigError(
                     f"options of a suite precede the command `{context.invoked_subcommand}`",
                     hint="put options of a command after its name",
                 )
             return
-        choice = ModelChoice(model or options.DEFAULT_MODEL, device, None, weights, draft_tokens)
+        choice = ModelChoice(
+            model or options.DEFAULT_MODEL,
+            device,
+            None,
+            weights,
+            draft_tokens,
+            vision_weights=vision_weights,
+        )
         who = LocalModel(choice)
         if suite == "offline":
             eval_suites.offline(who, real or (), out, limit=limit, as_json=as_json)

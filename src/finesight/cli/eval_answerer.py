@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from finesight.cli.imports import import_torch
 from finesight.cli.options import DEFAULT_MODEL
 from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
@@ -30,6 +31,7 @@ class LocalOptions(NamedTuple):
     batch: int = 1
     weights: str | None = None
     draft_tokens: int = 0
+    vision_weights: str | None = None
 
 
 class EndpointOptions(NamedTuple):
@@ -59,10 +61,11 @@ class LocalModel:
     batch: int = 1
 
     def responder(self) -> FromModel:
-        """The loaded model; its name contains the digest of its files and the dtype or format of its weights."""
+        """The loaded model; its name contains the digest of its files and the dtypes or formats of its weights."""
+        import_torch()
         from finesight.api import load
         from finesight.api.checkpoints import find_checkpoint
-        from finesight.api.network import checked_weights
+        from finesight.api.network import checked_vision_weights, checked_weights
         from finesight.engine.options import EngineOptions
         from finesight.evals.core.digests import folder_digest
         from finesight.evals.responders.model import FromModel
@@ -75,11 +78,14 @@ class LocalModel:
             device=choice.device,
             dtype=choice.dtype,
             weights=checked_weights(choice.weights),
+            vision_weights=checked_vision_weights(choice.vision_weights),
             engine=EngineOptions(max_sequences=self.batch, draft_tokens=choice.draft_tokens),
         )
         dtype = str(next(loaded.network.parameters()).dtype).removeprefix("torch.")
         if packed := weights_format(loaded.network):
             dtype = f"{packed} weights"
+        if choice.vision_weights is not None:
+            dtype += f", {choice.vision_weights} vision"
         together = f", {self.batch} together" if self.batch > 1 else ""
         described = f"{name} ({digest[:12]}, {dtype}{together})"
         return FromModel(loaded.engine, described, cache=self.cache)
@@ -210,7 +216,12 @@ def answerer_of(
             cache=cache,
         )
     choice = ModelChoice(
-        local.model or DEFAULT_MODEL, local.device, local.dtype, local.weights, local.draft_tokens
+        local.model or DEFAULT_MODEL,
+        local.device,
+        local.dtype,
+        local.weights,
+        local.draft_tokens,
+        vision_weights=local.vision_weights,
     )
     return LocalModel(choice, space or "resized", cache, local.batch)
 

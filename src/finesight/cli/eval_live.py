@@ -89,6 +89,7 @@ def live(
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     weights: options.Weights = None,
+    vision_weights: options.VisionWeights = None,
     draft_tokens: options.DraftTokens = 0,
     threads: options.Threads = None,
     as_json: options.AsJson = False,
@@ -111,7 +112,7 @@ def live(
         if replay is not None:
             done = benchmark.run(_stored(task, replay), "original", extent)
         else:
-            local = LocalOptions(model, device, dtype, weights=weights, draft_tokens=draft_tokens)
+            local = LocalOptions(model, device, dtype, 1, weights, draft_tokens, vision_weights)
             remote = EndpointOptions(endpoint, endpoint_model, api_key)
             who = baseline or answerer_of(local, remote, space=space, cache=cache)
             check_folders(benchmark.folder, cache)

@@ -70,6 +70,7 @@ def run(
     device: options.Device = "auto",
     dtype: options.Dtype = None,
     weights: options.Weights = None,
+    vision_weights: options.VisionWeights = None,
     draft_tokens: options.DraftTokens = 0,
     threads: options.Threads = None,
     as_json: options.AsJson = False,
@@ -83,7 +84,7 @@ def run(
     with reported(debug=debug):
         from finesight.evals.core import registry
 
-        local = LocalOptions(model, device, dtype, batch, weights, draft_tokens)
+        local = LocalOptions(model, device, dtype, batch, weights, draft_tokens, vision_weights)
         remote = EndpointOptions(endpoint, endpoint_model, api_key, workers)
         who = answerer_of(local, remote, replay, space=space, cache=cache)
         pixels = {"min_pixels": min_pixels, "max_pixels": max_pixels}

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,6 +17,7 @@ import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
+from finesight.cli.imports import import_torch
 from finesight.cli.progress import StageProgress
 from finesight.errors import ConfigError
 
@@ -79,6 +81,15 @@ AllowHost = Annotated[
         metavar="HOST",
     ),
 ]
+ServerName = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Host name of this server, besides addresses and localhost; .example.com has all names below it."
+        " Needed where a server without keys on a loopback address is reached by another name. Repeatable.",
+        metavar="HOST",
+        show_default="any name with --api-keys or another --host",
+    ),
+]
 AllowFolder = Annotated[
     list[Path] | None,
     typer.Option(help="Folder from which media are read. Repeatable.", metavar="DIR"),
@@ -92,6 +103,7 @@ AllowOrigin = Annotated[
 MaxRequests = Annotated[
     int, typer.Option(min=1, help="Requests that are answered or wait.", metavar="N")
 ]
+MaxLive = Annotated[int, typer.Option(min=1, help="Connections of live video.", metavar="N")]
 MaxBody = Annotated[float, typer.Option(help="Largest request, in MB.")]
 AnswerSeconds = Annotated[float, typer.Option(help="Longest time of an answer.")]
 DrainSeconds = Annotated[float, typer.Option(help="Time of running answers after SIGTERM.")]
@@ -107,12 +119,25 @@ Replicas = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Loading:
+    """How all models are loaded: options of `finesight.api.model.open_model`, and hosts of media."""
+
+    device: str
+    dtype: str | None
+    weights: str | None
+    hosts: tuple[str, ...]
+    engine: EngineOptions
+
+
 def serve(
     *,
     model: Models = None,
     adapters: Adapters = None,
+    mmproj: options.Mmproj = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,
+    server_name: ServerName = None,
     concurrency: Concurrency = 16,
     api_keys: ApiKeys = None,
     new_key: NewKey = None,
@@ -121,6 +146,7 @@ def serve(
     allow_folder: AllowFolder = None,
     allow_origin: AllowOrigin = None,
     max_requests: MaxRequests = 1000,
+    max_live: MaxLive = 16,
     max_body_mb: MaxBody = 64.0,
     answer_seconds: AnswerSeconds = 600.0,
     drain_seconds: DrainSeconds = 30.0,
@@ -147,10 +173,12 @@ def serve(
             max_body_mb=max_body_mb,
             answer_seconds=answer_seconds,
             max_requests=max_requests,
+            max_live=max_live,
             requests_per_minute=requests_per_minute,
             hosts=tuple(allow_host or ()),
             folders=tuple(allow_folder or ()),
             origins=tuple(allow_origin or ()),
+            server_names=_server_names(server_name, api_keys, host),
             keys_file=api_keys,
             drain_seconds=drain_seconds,
         )
@@ -158,7 +186,8 @@ def serve(
         engine = _engine_options(concurrency, max_requests, draft_tokens)
 
         def offers() -> list[Offer]:
-            return _offers(model, adapters, settings, engine, (device, dtype, weights))
+            how = _Loading(device, dtype, weights, settings.hosts, engine)
+            return _offers(model, adapters, mmproj, how)
 
         if replicas:
             _run_on_ray(offers, settings, replicas, host, port)
@@ -174,6 +203,12 @@ def bound_kernel_caches() -> None:
     """
     for name in _KERNEL_CACHES:
         os.environ.setdefault(name, _KERNELS)
+
+
+def _server_names(names: list[str] | None, keys: Path | None, host: str) -> tuple[str, ...] | None:
+    """Names that are checked if a browser on this machine could reach the server without a key, or if any is given."""
+    is_open = keys is None and _is_loopback(host)
+    return tuple(names or ()) if names or is_open else None
 
 
 def _print_key(name: str) -> None:
@@ -197,11 +232,7 @@ def _engine_options(concurrency: int, max_requests: int, draft_tokens: int) -> E
 
 
 def _offers(
-    names: list[str] | None,
-    adapters: list[str] | None,
-    settings: ServerSettings,
-    engine: EngineOptions,
-    choice: tuple[str, str | None, str | None],
+    names: list[str] | None, adapters: list[str] | None, mmproj: Path | None, how: _Loading
 ) -> list[Offer]:
     """The models, and the adapters of the first one."""
     from finesight.api.adapters import adapter_folders
@@ -209,19 +240,16 @@ def _offers(
 
     folders = adapter_folders(adapters)
     first, *others = names or [options.DEFAULT_MODEL]
-    base = _offer(first, settings, engine, choice, folders)
+    base = _offer(first, how, folders, mmproj)
     found = [base, *adapter_offers(base, folders)]
-    return found + [_offer(name, settings, engine, choice, {}) for name in others]
+    return found + [_offer(name, how, {}) for name in others]
 
 
 def _offer(
-    name: str,
-    settings: ServerSettings,
-    engine: EngineOptions,
-    choice: tuple[str, str | None, str | None],
-    adapters: Mapping[str, Path],
+    name: str, how: _Loading, adapters: Mapping[str, Path], mmproj: Path | None = None
 ) -> Offer:
     """A model that is loaded when it is needed; its name and folder are checked now."""
+    import_torch()
     from finesight.api.checkpoints import find_checkpoint
     from finesight.api.model import open_model
     from finesight.api.network import checked_weights
@@ -232,20 +260,19 @@ def _offer(
     source = source if equals else name
     if equals and not shown.strip():
         raise ConfigError(f"--model {name} has no name before =", hint="give NAME=MODEL")
-    folder = find_checkpoint(source)
-    device, dtype, weights = choice
+    folder = find_checkpoint(source, mmproj=mmproj)
 
     def load() -> Served:
         with StageProgress() as progress:
             opened = open_model(
                 source,
                 folder,
-                device=device,
-                dtype=dtype,
-                weights=checked_weights(weights),
+                device=how.device,
+                dtype=how.dtype,
+                weights=checked_weights(how.weights),
                 adapters=adapters,
-                engine=engine,
-                fetch_policy=fetch_policy(settings.hosts),
+                engine=how.engine,
+                fetch_policy=fetch_policy(how.hosts),
                 on_stage=lambda stage, done, total: (
                     progress(stage, done, total) if stage == "load" else None
                 ),

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finesight.cli.imports import import_torch
 from finesight.cli.output import check_report, check_writable, print_json
 from finesight.cli.progress import StageProgress
 from finesight.errors import ConfigError
@@ -43,9 +44,8 @@ class ModelChoice:
         draft_tokens: tokens that are guessed from the prompt.
         adapters: folders of LoRA adapters, or NAME=FOLDER.
         mmproj: GGUF file of the vision tower; None takes the one beside the model.
+        vision_weights: format of the vision tower's weights; None rounds nothing.
     """
-
-    """Name, device and dtype of a model, the formats of packed weights, and the number of guessed tokens."""
 
     name: str
     device: str
@@ -156,6 +156,7 @@ class Session:
     """
 
     def __init__(self, choice: ModelChoice, options: AskOptions, *, streams: bool) -> None:
+        import_torch()
         from finesight.api.adapters import adapter_folders
         from finesight.api.checkpoints import find_checkpoint
         from finesight.api.model import open_model
@@ -206,7 +207,7 @@ class Session:
             self._model.engine  # noqa: B018  # loads them
         self._is_loaded = True
         _print_model(self._model.name, self._folder)
-        _print_weights(self._model)
+        _print_weights(self._model, self._folder)
         _print_sampling(self.sampling, self._model.generation, self._folder)
 
     def check(self, conversation: Conversation) -> tuple[MediaRecord, ...]:
@@ -268,12 +269,13 @@ def _print_model(name: str, folder: Path) -> None:
         sys.stderr.write(f"{name} was trained for {trained_for}\n")
 
 
-def _print_weights(model: Model) -> None:
-    """Print the format of packed weights."""
+def _print_weights(model: Model, folder: Path) -> None:
+    """Print the format of packed weights, and whether this start has rounded them."""
+    from finesight.checkpoints.packed import rounds
     from finesight.model.quantised_gpu import weights_format
 
     if name := weights_format(model.network):
-        rounded = "" if name == "bf16" else ", rounded from the checkpoint's"
+        rounded = ", rounded from the checkpoint's" if rounds(folder, name) else ""
         sys.stderr.write(f"note: weights of the language model: {name}{rounded}\n")
 
 

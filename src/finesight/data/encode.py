@@ -3,6 +3,7 @@
 
 Each epoch augments the stored pictures differently. The processor is the one used for inference
 (`finesight.processor`). The truth of a picture is mapped to the resized picture by the `Resize` of its media record.
+So are the places of a record, whose numbers are written into its texts.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from finesight.config.settings import Settings
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
 from finesight.data.augment import jitter, squeeze
 from finesight.data.dense import DenseTargets, DenseVocabulary, dense_targets
+from finesight.data.places import Place, written
 from finesight.data.record import Record, Truth
 from finesight.data.spelling import is_transcription, spelled
 from finesight.errors import FinesightError, RecordInvalid
 from finesight.processor.processor import Processor
+from finesight.text.chat_template import render
 
 __all__ = ["EncoderConfig", "TrainSample", "TrainingEncoder"]
 
@@ -111,7 +114,7 @@ class TrainingEncoder:
         is_spelled = random.random() < self._config.spelled_share
         conversation = _with_media(conversation, [one.part for one in shown])
         try:
-            sample = self._processor.encode(conversation, add_generation_prompt=False)
+            sample = self._encode(conversation, record.places)
         except FinesightError as error:
             raise RecordInvalid(
                 f"record {record.id!r}: {error.message}", hint=error.hint
@@ -119,6 +122,14 @@ class TrainingEncoder:
         if is_spelled and len(shown) == 1 and is_transcription(conversation, shown[0].truth):
             sample = spelled(sample, self._processor.tokenizer)
         return TrainSample(sample, self._dense(sample, [one.truth for one in shown]))
+
+    def _encode(self, conversation: Conversation, places: Sequence[Place]) -> EncodedSample:
+        """The processor's `encode`, with the places written for the resize of each picture."""
+        vision = [self._processor.prepare(part) for part in conversation.media()]
+        resizes = [item.record.resize for item in vision]
+        messages = written(conversation.messages, places, resizes)
+        segments = render(replace(conversation, messages=messages), add_generation_prompt=False)
+        return self._processor.assemble(segments, vision)
 
     def _shown(
         self,

@@ -1,39 +1,90 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data loader: draw records from the mixture, encode and pack them, in worker processes."""
+"""Data loader: draw records from the mixture, encode them in worker processes, and pack them.
+
+Workers encode single draws; this process chooses the samples of each pack from a window of ready ones
+(`finesight.data.packing`) and joins them. So neither the stream of records nor the packs depend on the number of
+workers. With several ranks each encodes its own draws, and all agree on which draws are whose
+(`finesight.data.position`): before each pack they exchange the sizes of their windows, after it the draws they used.
+
+Memory: a rank holds `window` packs of ready samples, the pack that is trained on, and `AHEAD` samples per worker. A
+patch has 4.7 KB, so a window of 8 packs of 8,192 patches has 310 MB.
+"""
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from finesight.batch import IGNORE_INDEX, EncodedSample, PackedBatch, pack
+from finesight.data.captions import Captions
 from finesight.data.dense import DenseTargets
-from finesight.data.encode import EncoderConfig, TrainingEncoder, TrainSample
-from finesight.data.mixture import Cursor, Mixture, SourceConfig
+from finesight.data.encode import EncoderConfig, TrainSample
+from finesight.data.exchange import Exchange, gather_for
+from finesight.data.feed import Feed, Packing
+from finesight.data.mixture import Draw, Mixture, SourceConfig
 from finesight.data.next_token import NextTokenTargets, next_token_targets
-from finesight.errors import ConfigError, FinesightError
-from finesight.processor.processor import Processor
+from finesight.data.packing import Limits
+from finesight.data.position import Position
+from finesight.data.workers import Encoder, Executor, LocalExecutor
+from finesight.errors import DataError
 
 _CHECKED_PACKS = 2
-"""Number of packs of each worker that are checked; a wrong layout is wrong from the first pack on."""
+"""Number of packs that are checked; a wrong layout is wrong from the first pack on."""
+
+_MEASURED = 32
+"""Records of each source whose mean length counts, if weights are shares of the tokens."""
 
 
 class LoaderConfig(EncoderConfig):
     """Sources, packing and workers of the data loader."""
 
     source: tuple[SourceConfig, ...] = Field(description="folders of shards with their weights")
+    weigh_by: Literal["samples", "tokens"] = Field(
+        "samples",
+        description="whether weights are shares of the records or of the tokens, by the mean length of 32 records of "
+        "each source",
+    )
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        description="number of epochs, after which the run ends; every record is used once in each. None is endless",
+    )
     pack_tokens: int = Field(2048, ge=64, description="most tokens of a pack, text and visual")
     pack_patches: int = Field(8192, ge=64, description="most patches of a pack")
-    workers: int = Field(1, ge=1, description="worker processes of the data loader")
+    window: int = Field(
+        8,
+        ge=0,
+        description="packs of ready samples from which each pack is chosen: more fill it better and take more memory; "
+        "0 packs in the order of the stream",
+    )
+    workers: int = Field(
+        1,
+        ge=0,
+        description="worker processes of the data loader; 0 encodes in the training process",
+    )
+    executor: Literal["processes", "ray"] = Field(
+        "processes",
+        description="where records are encoded: processes of this machine, or a Ray cluster (the extra ray)",
+    )
+    skip_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="largest share of records that may be skipped because they cannot be read or encoded; "
+        "0 stops at the first",
+    )
     seed: int = Field(0, description="seed of the order and the augmentation")
+
+    @property
+    def packing(self) -> Packing:
+        """How packs are chosen."""
+        return Packing(Limits(self.pack_tokens, self.pack_patches), self.window, self.skip_share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +122,13 @@ class TrainBatch:
         next_tokens: targets of next-token prediction.
         dense: targets of its visual tokens.
         cursor: position in the data after this pack, as a plain mapping.
-        num_samples: samples in the pack.
-        worker: index of the worker that made it.
+        num_samples: samples in the pack; 0 for a pack without targets that a rank gets when it has no records left.
         text_only: its samples without pictures and targets, for `finesight.train.language`; None if there is none.
+        sources: index of the source of each sample.
+        records: ids of the records of the samples, for messages.
+        skipped: why records since the last pack were skipped.
+        share_done: share of all epochs that is done after this pack; 0 if the stream is endless.
+        captions: texts about its pictures, for `finesight.train.contrastive`; None if there is none.
     """
 
     batch: PackedBatch
@@ -81,8 +136,12 @@ class TrainBatch:
     dense: DenseTargets
     cursor: dict[str, Any]
     num_samples: int
-    worker: int = 0
     text_only: TextOnly | None = None
+    sources: tuple[int, ...] = ()
+    records: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    share_done: float = 0.0
+    captions: Captions | None = None
 
     def to(self, device: torch.device) -> TrainBatch:
         """Copy with the pack and its targets on `device`."""
@@ -93,98 +152,165 @@ class TrainBatch:
             text_only=None
             if text is None
             else TextOnly(text.batch.to(device), text.rows.to(device)),
+            captions=None if self.captions is None else self.captions.to(device),
             next_tokens=_moved(self.next_tokens, device),
             dense=_moved(self.dense, device),
         )
 
 
-class PackStream(IterableDataset[TrainBatch | FinesightError]):
-    """Endless stream of packs from a mixture.
-
-    Each worker packs its own share of one stream of records. The stream does not depend on the number of workers.
+class PackStream:
+    """Stream of packs of one rank.
 
     Args:
         config: sources, packing and workers.
         model_folder: folder with `tokenizer.json`, `config.json` and `preprocessor_config.json`.
-        cursor: position to start from, of the last pack of `read_packs`; an empty one is the beginning.
-
-    Raises:
-        ConfigError: the cursor was made with another number of workers.
+        cursor: position to start from, of a pack of any rank and of a run with any number of ranks and workers; an
+            empty one is the beginning.
+        rank: which rank this is, among those that read different data.
+        num_ranks: their number.
+        exchange: exchange between them; None uses torch.distributed.
     """
 
     def __init__(
-        self, config: LoaderConfig, model_folder: Path, cursor: Mapping[str, Any] | None = None
+        self,
+        config: LoaderConfig,
+        model_folder: Path,
+        cursor: Mapping[str, Any] | None = None,
+        *,
+        rank: int = 0,
+        num_ranks: int = 1,
+        exchange: Exchange | None = None,
     ) -> None:
         self._config = config
         self._model_folder = model_folder
-        self.num_workers = config.workers
-        self.cursors: list[dict[str, Any]] = [{} for _ in range(config.workers)]
-        self.first_worker = 0
-        if cursor:
-            self.cursors, self.first_worker = list(cursor["workers"]), int(cursor["next"])
-        if len(self.cursors) != config.workers:
-            raise ConfigError(
-                f"the run was made with {len(self.cursors)} loader workers, the recipe has {config.workers}",
-                hint=f"resume with data.workers = {len(self.cursors)}, or start a new run from its weights",
-            )
+        self._cursor = dict(cursor or {})
+        self._rank = rank
+        self._num_ranks = num_ranks
+        self._exchange = exchange
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Name of each source, for the log."""
+        return tuple(one.name or one.path.name for one in self._config.source)
 
     def at(self, cursor: Mapping[str, Any]) -> PackStream:
         """The same stream from another position."""
-        return PackStream(self._config, self._model_folder, cursor)
+        return PackStream(
+            self._config,
+            self._model_folder,
+            cursor,
+            rank=self._rank,
+            num_ranks=self._num_ranks,
+            exchange=self._exchange,
+        )
 
     def check(self) -> None:
-        """Open every source, and read a record at the position of each worker.
+        """Open every source, and read a record at the position.
 
         Raises:
             ConfigError: the position was saved with another number of sources.
             DataError: a source has no data, or it is corrupt.
         """
-        mixture = Mixture(self._config.source, seed=self._config.seed)
-        for cursor in self.cursors:
-            next(mixture.stream(Cursor(**cursor)))
+        mixture = self._mixture(None)
+        position = Position(mixture, self._num_ranks, self._cursor)
+        held = sorted(number for each in position.held for number in each)
+        if held:
+            mixture.read(position[held[0]])
+        elif not position.is_over:
+            mixture.read(next(mixture.draws(position.start))[0])
 
-    def __iter__(self) -> Iterator[TrainBatch | FinesightError]:
-        """Packs, each filled in the order of the stream until the next sample would not fit.
+    def _mixture(self, mean_tokens: Sequence[float] | None) -> Mixture:
+        config = self._config
+        return Mixture(
+            config.source, seed=config.seed, epochs=config.epochs, mean_tokens=mean_tokens
+        )
 
-        An error is yielded as the last item: raised in a worker, it would arrive as the text of a traceback.
+    def __iter__(self) -> Iterator[TrainBatch]:
+        """Packs of this rank, each with the position of all ranks after it.
+
+        Raises:
+            FinesightError: a record cannot be used, or too many; on every rank.
         """
+        config, means = self._config, self._cursor.get("mean_tokens")
+        encoder = Encoder(config, self._model_folder, self._mixture(None))
+        if config.weigh_by == "tokens" and means is None:
+            means = _mean_tokens(encoder, config, self._mixture(None))
+        position = Position(self._mixture(means), self._num_ranks, self._cursor)
+        executor = _executor(config, encoder)
+        feed = Feed(
+            config.packing,
+            position,
+            executor,
+            rank=self._rank,
+            exchange=self._exchange or gather_for(self._rank, self._num_ranks),
+            num_skipped=int(self._cursor.get("skipped", 0)),
+        )
+        extra = {} if means is None else {"mean_tokens": list(means)}
         try:
-            yield from self._packs()
-        except FinesightError as error:
-            yield error
+            for number, (ready, skipped) in enumerate(feed.packs()):
+                batch = _packed(
+                    [sample for _, _, sample in ready] or [_no_sample()],
+                    {**position.saved(), **extra, "skipped": feed.num_skipped},
+                    is_checked=number < _CHECKED_PACKS,
+                )
+                yield replace(
+                    batch,
+                    num_samples=len(ready),
+                    sources=tuple(draw.source for draw, _, _ in ready),
+                    records=tuple(name for _, name, _ in ready),
+                    skipped=skipped,
+                    share_done=position.share_done,
+                )
+        finally:
+            executor.close()
 
-    def _packs(self) -> Iterator[TrainBatch]:
-        torch.set_num_threads(1)
-        encoder = TrainingEncoder(self._config, Processor.from_folder(self._model_folder))
-        mixture = Mixture(self._config.source, seed=self._config.seed)
-        info = get_worker_info()
-        # The DataLoader takes packs from its workers in turn, from worker 0 on; a resumed run may start at another.
-        worker = (self.first_worker + (info.id if info else 0)) % self.num_workers
-        start = Cursor(**self.cursors[worker])
-        ready: list[TrainSample] = []
-        num_tokens = num_patches = num_packs = 0
-        before = start
-        draws = mixture.stream(start, worker=worker, num_workers=self.num_workers)
-        for record, random, cursor in draws:
-            one = encoder.encode(record, random)
-            tokens, patches = one.sample.input_ids.numel(), _num_patches(one.sample)
-            if ready and not self._fits(num_tokens + tokens, num_patches + patches):
-                is_checked = num_packs < _CHECKED_PACKS
-                yield _packed(ready, asdict(before), worker, is_checked=is_checked)
-                ready = []
-                num_packs += 1
-                num_tokens = num_patches = 0
-            num_tokens += tokens
-            num_patches += patches
-            ready.append(one)
-            before = cursor
 
-    def _fits(self, num_tokens: int, num_patches: int) -> bool:
-        return num_tokens <= self._config.pack_tokens and num_patches <= self._config.pack_patches
+def read_packs(stream: PackStream) -> Iterator[TrainBatch]:
+    """Packs of the stream, each with the position of all ranks after it.
+
+    Raises:
+        FinesightError: a record cannot be used, or too many.
+    """
+    return iter(stream)
+
+
+def _executor(config: LoaderConfig, encoder: Encoder) -> Executor:
+    if config.executor == "ray":
+        from finesight.data.ray_executor import RayExecutor
+
+        return RayExecutor(encoder, max(config.workers, 1))
+    return LocalExecutor(encoder, config.workers)
+
+
+def _mean_tokens(encoder: Encoder, config: LoaderConfig, mixture: Mixture) -> list[float]:
+    """Tokens of a mean record of each source."""
+    means = []
+    for source, name in enumerate(one.path for one in config.source):
+        size = mixture.size(source)
+        number = min(size, _MEASURED)
+        found = [encoder(Draw(one, source, one * size // number)) for one in range(number)]
+        lengths = [one[1].sample.input_ids.numel() for one in found if isinstance(one, tuple)]
+        if not lengths:
+            raise DataError(f"none of {number} records of {name} can be encoded: {found[0]}")
+        means.append(sum(lengths) / len(lengths))
+    return means
+
+
+def _no_sample() -> TrainSample:
+    """One token that is no target, for a rank without records in the last steps."""
+    one = torch.zeros(1, dtype=torch.long)
+    sample = EncodedSample(
+        input_ids=one,
+        labels=torch.full_like(one, IGNORE_INDEX),
+        position_ids=torch.zeros(3, 1, dtype=torch.long),
+        rope_delta=0,
+        visual_index=one[:0],
+    )
+    return TrainSample(sample, DenseTargets.join([]))
 
 
 def _packed(
-    ready: Sequence[TrainSample], cursor: dict[str, Any], worker: int, *, is_checked: bool
+    ready: Sequence[TrainSample], cursor: dict[str, Any], *, is_checked: bool
 ) -> TrainBatch:
     if is_checked:
         for one in ready:
@@ -196,16 +322,12 @@ def _packed(
     return TrainBatch(
         batch=batch,
         text_only=TextOnly.of(batch, samples),
+        captions=Captions.of(batch, samples),
         next_tokens=next_token_targets(batch),
         dense=DenseTargets.join(one.dense for one in ready),
         cursor=cursor,
         num_samples=len(ready),
-        worker=worker,
     )
-
-
-def _num_patches(sample: EncodedSample) -> int:
-    return sum(item.patches.shape[0] for item in sample.vision)
 
 
 def _moved(targets: Any, device: torch.device) -> Any:
@@ -216,31 +338,3 @@ def _moved(targets: Any, device: torch.device) -> Any:
         if isinstance(value := getattr(targets, entry.name), Tensor)
     }
     return replace(targets, **tensors)
-
-
-def _ignore_stop_signals(_worker: int) -> None:
-    """Ignore Ctrl-C and SIGTERM, which often go to the whole process group: the main process stops the workers."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def read_packs(stream: PackStream) -> Iterator[TrainBatch]:
-    """Packs of all workers in turn, each with the position of the whole stream after it.
-
-    Raises:
-        FinesightError: an error in a worker.
-    """
-    loader = DataLoader(
-        stream,
-        batch_size=None,
-        num_workers=stream.num_workers,
-        prefetch_factor=8,
-        worker_init_fn=_ignore_stop_signals,
-    )
-    cursors = list(stream.cursors)
-    for batch in loader:
-        if isinstance(batch, FinesightError):
-            raise batch
-        cursors[batch.worker] = batch.cursor
-        cursor = {"workers": list(cursors), "next": (batch.worker + 1) % stream.num_workers}
-        yield replace(batch, cursor=cursor)

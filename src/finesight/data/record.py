@@ -5,14 +5,15 @@ A record is made by a builder, stored in a shard (`finesight.data.stored`), and 
 may have pictures, videos, a system message, tools and several turns. The truth (`glyphs`, `objects`) allows new
 questions, dense targets and checks without new pictures.
 
-Truth is in pixels of the stored picture. Coordinates in an answer are in pixels of the resized picture: a builder whose
-answers have coordinates draws sides that are multiples of 28, which the processor does not resize.
+Truth and places are in pixels of the stored picture. Coordinates in an answer are in pixels of the resized picture: a
+text has a mark for each place, and the encoder writes the numbers (`finesight.data.places`). A builder may also write
+them itself, if it draws pictures whose sides are multiples of 28, which the processor does not resize.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, NoReturn
@@ -21,8 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
+from finesight.data.places import Place, mark_problem, place_problem
 from finesight.data.split import SPLITS
-from finesight.errors import ConfigError, RecordInvalid
+from finesight.errors import ConfigError, MediaError, RecordInvalid
+from finesight.geometry import Size
+from finesight.media.image import image_size
 
 __all__ = ["Augmentation", "Glyph", "Record", "SceneObject", "Truth", "asked_about", "text_of"]
 
@@ -83,6 +87,8 @@ class Record:
             media are then in the first user message.
         allows: changes of the pixels that keep every answer true.
         meta: split, generator, and what the builder adds (seed, fonts, language, tasks).
+        places: boxes and points to which the texts refer by marks (`finesight.data.places`).
+        rejected: the worse answer of a preference pair: messages in place of all that follow the last user message.
     """
 
     id: str
@@ -91,6 +97,8 @@ class Record:
     any_order: bool = False
     allows: tuple[Augmentation, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    places: tuple[Place, ...] = ()
+    rejected: tuple[Message, ...] = ()
 
     @classmethod
     def of_picture(
@@ -135,11 +143,27 @@ class Record:
             if (question.role, answer.role) == ("user", "assistant")
         )
 
+    @property
+    def with_rejected(self) -> Record:
+        """The record with the worse answer as its answer, and no other.
+
+        Raises:
+            RecordInvalid: it has no worse answer.
+        """
+        messages = self.conversation.messages
+        if not self.rejected:
+            self._fail("rejected", "there is no worse answer")
+        asked = max(index for index, message in enumerate(messages) if message.role == "user")
+        worse = replace(self.conversation, messages=(*messages[: asked + 1], *self.rejected))
+        return replace(self, conversation=worse, rejected=())
+
     def check(self) -> None:
         """Raise `RecordInvalid`, which names the field, unless the record is consistent."""
         if not self.id or any(char in self.id for char in "/. \n"):
             self._fail("id", f"{self.id!r} is empty or has a slash, dot or space")
         self._check_messages()
+        if self.rejected:
+            self._check_rejected()
         media = list(self.conversation.media())
         for index, part in enumerate(media):
             self._check_media(f"media[{index}]", part)
@@ -150,6 +174,8 @@ class Record:
         for index, (truth, part) in enumerate(zip(self.truth, media, strict=False)):
             if truth != Truth():
                 self._check_truth(f"truth[{index}]", truth, part)
+        if self.places:
+            self._check_places(media)
         for key in ("split", "generator"):
             if key not in self.meta:
                 self._fail("meta", f"key {key!r} is missing")
@@ -176,6 +202,36 @@ class Record:
             if any(not isinstance(part, TextPart) for turn in turns[1:] for part in turn.parts):
                 self._fail("messages", "media after the first user message, but any_order is set")
 
+    def _check_rejected(self) -> None:
+        if self.any_order:
+            self._fail("rejected", "there is a worse answer, but any_order is set")
+        if all(message.role != "user" for message in self.conversation.messages):
+            self._fail("rejected", "there is no user message that a worse answer follows")
+        if not any(map(_is_learned, self.rejected)):
+            self._fail("rejected", "there is no assistant message in the worse answer")
+        for index, message in enumerate(self.rejected):
+            here = f"rejected[{index}]"
+            if message.role not in ("assistant", "tool"):
+                self._fail(here, f"its role is {message.role!r}, expected assistant or tool")
+            if any(not isinstance(part, TextPart) for part in message.parts):
+                self._fail(here, "a worse answer has a picture or video")
+            if not (text_of(message).strip() or message.tool_calls):
+                self._fail(here, f"the {message.role} message is empty")
+
+    def _check_places(self, media: Sequence[ImagePart | VideoPart]) -> None:
+        try:
+            sizes = [_size_of(part) for part in media]
+        except MediaError as error:
+            self._fail("places", error.message)
+        for index, place in enumerate(self.places):
+            if problem := place_problem(place, sizes):
+                self._fail(f"places[{index}]", problem)
+        if "move" in self.allows:
+            self._fail("places", "the content of the picture may be moved, but places are fixed")
+        for message in (*self.conversation.messages, *self.rejected):
+            if problem := mark_problem(text_of(message), self.places):
+                self._fail(f"text of the {message.role}", problem)
+
     def _check_media(self, where: str, part: ImagePart | VideoPart) -> None:
         try:
             part.check()
@@ -194,12 +250,16 @@ class Record:
                 )
 
     def _check_truth(self, where: str, truth: Truth, part: ImagePart | VideoPart) -> None:
-        if not isinstance(part.source, np.ndarray):
+        try:
+            size = _size_of(part) if isinstance(part, ImagePart) else None
+        except MediaError as error:
+            self._fail(where, error.message)
+        if size is None:
             self._fail(
                 where,
-                f"the source of this {type(part).__name__} is a file, expected a picture as pixels",
+                f"the source of this {type(part).__name__} is no picture, expected a picture as pixels or a file",
             )
-        height, width = part.source.shape[:2]
+        width, height = size.width, size.height
         order = -1
         for index, glyph in enumerate(truth.glyphs or ()):
             here = f"{where}.glyphs[{index}]"
@@ -246,3 +306,13 @@ def text_of(message: Message) -> str:
 
 def _is_learned(message: Message) -> bool:
     return message.role == "assistant" and message.is_target
+
+
+def _size_of(part: ImagePart | VideoPart) -> Size | None:
+    """Upright size of a picture, or of the first frame of a frame list; None for a video file or a page."""
+    source = part.source[0] if isinstance(part.source, tuple) else part.source
+    if isinstance(source, np.ndarray):
+        return Size(source.shape[1], source.shape[0])
+    if isinstance(part, VideoPart) and not isinstance(part.source, tuple):
+        return None
+    return None if isinstance(part, ImagePart) and part.page is not None else image_size(source)

@@ -19,6 +19,7 @@ from PIL import Image
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from finesight.conversation import Conversation, ImagePart, Message, Part, TextPart
+from finesight.data.places import Place
 from finesight.data.record import Augmentation, Glyph, Record, Truth
 from finesight.errors import FinesightError, RecordInvalid
 from finesight.media.image import load_image
@@ -50,6 +51,8 @@ class _Body:
     truth: tuple[Truth, ...] = ()
     any_order: bool = False
     allows: tuple[Augmentation, ...] = ()
+    places: tuple[Place, ...] = ()
+    rejected: list[dict[str, Any]] = field(default_factory=list)
 
 
 _BODY = TypeAdapter(_Body)
@@ -73,6 +76,8 @@ def encode_record(record: Record) -> tuple[list[tuple[str, bytes]], bytes]:
         truth=tuple(_rounded(truth) for truth in record.truth),
         any_order=record.any_order,
         allows=record.allows,
+        places=record.places,
+        rejected=_named_messages(record.rejected, files),
     )
     try:
         return files, _BODY.dump_json(body, exclude_defaults=True)
@@ -100,6 +105,7 @@ def decode_record(files: Sequence[bytes], body: bytes) -> Record:
         ) from error
     try:
         messages = tuple(_messages(stored.messages, files))
+        rejected = tuple(_messages(stored.rejected, files))
     except (FinesightError, IndexError, ValueError) as error:
         reason = error.message if isinstance(error, FinesightError) else error
         raise RecordInvalid(f"record {stored.id!r}, media: {reason}") from error
@@ -110,6 +116,8 @@ def decode_record(files: Sequence[bytes], body: bytes) -> Record:
         any_order=stored.any_order,
         allows=stored.allows,
         meta=stored.meta,
+        places=stored.places,
+        rejected=rejected,
     )
 
 

@@ -27,7 +27,7 @@ from finesight.kernels.formats import format_of
 from finesight.model import flops
 from finesight.model.packed_linear import PackedLinear
 from finesight.train.optim import GroupRule, assign
-from finesight.train.pretrain import dense_heads
+from finesight.train.pretrain import heads
 from finesight.train.recipe import TrainRecipe
 
 __all__ = ["Part", "RankMemory", "TrainPlan", "pack_shape", "plan_training", "planned_config"]
@@ -216,8 +216,8 @@ def plan_training(
     """
     with torch.device("meta"), no_init():
         model = fake_model(recipe, config)
-        heads = dense_heads(recipe, config.text.hidden_size)
-    owned = {"model": model} if heads is None else {"model": model, heads.name: heads}
+        owned: dict[str, nn.Module] = {"model": model}
+        owned |= {one.name: one for one in heads(recipe, config.text) if one is not None}
     groups = assign(nn.ModuleDict(owned).named_parameters(), recipe.optim)
     trained = {
         name: (rule, value)

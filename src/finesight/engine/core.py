@@ -265,6 +265,7 @@ def _event(sequence: Sequence, shown: str) -> StreamEvent:
         num_tokens=len(transcript.token_ids),
         reply=sequence.reply() if sequence.is_finished else None,
         withdrawn=transcript.rewound.withdrawn if transcript.rewound else 0,
+        logprobs=transcript.new_logprobs(),
     )
 
 

@@ -77,6 +77,7 @@ class Transcript:
         self.rewound: Rewind | None = None
         self.notes: list[str] = []
         self._num_retries = 0
+        self._num_reported = 0  # log-probabilities that `new_logprobs` has returned
         self._begin()
 
     def _begin(self) -> None:
@@ -114,6 +115,12 @@ class Transcript:
             self.finish_reason = "tool_calls"
         return shown
 
+    def new_logprobs(self) -> tuple[TokenLogprob, ...]:
+        """The log-probabilities since the last call."""
+        found = tuple(self.logprobs[self._num_reported :])
+        self._num_reported = len(self.logprobs)
+        return found
+
     def rewind(self, num_tokens: int) -> None:
         """Drop all tokens of the answer after the first `num_tokens`, with their text."""
         token_ids, logprobs = self.token_ids[:num_tokens], self.logprobs[:num_tokens]
@@ -123,6 +130,7 @@ class Transcript:
             self._add(token_id)
             self._ending(token_id)  # ends nothing: it did not the first time
         self.logprobs = logprobs
+        self._num_reported = min(self._num_reported, len(logprobs))
 
     def _add(self, token_id: int) -> tuple[str, tuple[int, int]]:
         """Add a token; returns the text that is now final and the characters that the token covers."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from finesight.conversation import Reply, StreamEvent
 from finesight.engine.core import Core, Outcome
 from finesight.engine.sequence import Sequence
-from finesight.errors import EngineError, FinesightError, QueueFull
+from finesight.errors import DeadlineExceeded, EngineError, FinesightError, QueueFull
 
 _CLOSING_SECONDS = 5.0
 
@@ -151,7 +151,7 @@ class Worker:
             if job.deadline is not None and now >= job.deadline:
                 self._core.scheduler.remove(sequence)
                 number = len(sequence.transcript.token_ids)
-                late = EngineError(
+                late = DeadlineExceeded(
                     f"the answer was not finished within {job.allowed:g} s; it has {number} tokens",
                     hint="raise deadline_seconds, or lower max_new_tokens",
                 )

@@ -113,7 +113,23 @@ def _list_indexed(folder: Path) -> dict[str, StoredTensor]:
     return {name: headers[shard][name] for name, shard in weight_map.items()}
 
 
-def _read_header(path: Path) -> dict[str, StoredTensor]:
+def map_tensors(path: Path, pages: mmap.mmap) -> dict[str, Tensor]:
+    """Every tensor of one file in its mapped pages; they may be bytes too.
+
+    Args:
+        path: the file.
+        pages: from `map_file`.
+
+    Raises:
+        WeightsError: the file is broken.
+    """
+    found = _read_header(path, {**_DTYPES, "U8": torch.uint8})
+    return {name: view_of(pages, entry) for name, entry in found.items()}
+
+
+def _read_header(
+    path: Path, dtypes: Mapping[str, torch.dtype] = _DTYPES
+) -> dict[str, StoredTensor]:
     """The tensors of one file; checks that the file has exactly the size that its header implies."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -128,7 +144,9 @@ def _read_header(path: Path) -> dict[str, StoredTensor]:
     try:
         header = json.loads(raw)
         header.pop("__metadata__", None)
-        found = {name: _entry(path, name, values, 8 + length) for name, values in header.items()}
+        found = {
+            name: _entry(path, name, values, 8 + length, dtypes) for name, values in header.items()
+        }
     except (
         UnicodeDecodeError,
         json.JSONDecodeError,
@@ -147,11 +165,13 @@ def _read_header(path: Path) -> dict[str, StoredTensor]:
     return found
 
 
-def _entry(path: Path, name: str, values: Mapping[str, Any], base: int) -> StoredTensor:
-    dtype = _DTYPES.get(values["dtype"])
+def _entry(
+    path: Path, name: str, values: Mapping[str, Any], base: int, dtypes: Mapping[str, torch.dtype]
+) -> StoredTensor:
+    dtype = dtypes.get(values["dtype"])
     if dtype is None:
         raise WeightsError(
-            f"tensor {name} in {path} is stored as {values['dtype']}, expected one of {', '.join(_DTYPES)}",
+            f"tensor {name} in {path} is stored as {values['dtype']}, expected one of {', '.join(dtypes)}",
             hint="of quantised checkpoints, AWQ and GPTQ are loaded; else use the weights they were made from",
         )
     shape = tuple(int(side) for side in values["shape"])

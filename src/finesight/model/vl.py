@@ -11,8 +11,13 @@ Source: Qwen2.5-VL report (arXiv 2502.13923), section 2.1; parity: tests/parity/
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
 
 from finesight.batch import PackedBatch, VisionBatch
 from finesight.config.model import ModelConfig
@@ -47,6 +52,16 @@ class VisionLanguageModel(nn.Module):
         self.model = TextDecoder(text, attention=backend)
         tied_to = self.model.embed_tokens if text.tie_word_embeddings else None
         self.lm_head = OutputHead(text.hidden_size, text.vocab_size, tied_to=tied_to)
+
+    @classmethod
+    def without_memory(cls, config: ModelConfig, *, attention: str = "sdpa") -> VisionLanguageModel:
+        """A model whose parameters have names, shapes and dtypes, but no memory: they are on the device "meta".
+
+        Raises:
+            ConfigError: an unknown back end.
+        """
+        with torch.device("meta"), _NoInit():
+            return cls(config, attention=attention)
 
     @property
     def device(self) -> torch.device:
@@ -126,3 +141,14 @@ class VisionLanguageModel(nn.Module):
         """
         scores: Tensor = self.lm_head(hidden_rows)
         return scores.float() if float32 else scores
+
+
+class _NoInit(TorchFunctionMode):
+    """Skip random initialisation: on the device "meta" it would load torch._dynamo, which takes over a second."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in (init.kaiming_uniform_, init.normal_, init.uniform_):
+            return None  # callers ignore the result
+        return func(*args, **(kwargs or {}))

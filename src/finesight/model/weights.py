@@ -22,8 +22,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import init
-from torch.overrides import TorchFunctionMode
 
 from finesight import files
 from finesight.config.folder import check_weight_files
@@ -154,10 +152,9 @@ def _empty_model(folder: Path, attention: str) -> tuple[VisionLanguageModel, Qua
     """The model of a folder without memory, and how its weights are stored, with published names of modules."""
     config = ModelConfig.from_folder(folder)
     check_weight_files(folder)
-    with torch.device("meta"), _NoInit():
-        model = VisionLanguageModel(
-            config.model_copy(update={"quantisation": None}), attention=attention
-        )
+    model = VisionLanguageModel.without_memory(
+        config.model_copy(update={"quantisation": None}), attention=attention
+    )
     return model, _published(config.quantisation)
 
 
@@ -182,17 +179,6 @@ def _say_dequantised(
         f"{name} model, and is as fast as one",
         stacklevel=3,
     )
-
-
-class _NoInit(TorchFunctionMode):
-    """Skip random initialisation: the weights are replaced, and on meta it would load torch._dynamo."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        if func in (init.kaiming_uniform_, init.normal_, init.uniform_):
-            return None  # callers ignore the result
-        return func(*args, **(kwargs or {}))
 
 
 def _by_published_name(stored: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:

@@ -9,15 +9,24 @@ Source: OpenAI API reference, "The chat completion object".
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from finesight.conversation import Reply, TokenLogprob
-from finesight.errors import ConfigError, FinesightError, MediaError, PromptTooLong, QueueFull
+from finesight.errors import (
+    ConfigError,
+    DeadlineExceeded,
+    FinesightError,
+    MediaError,
+    OutOfBlocks,
+    PromptTooLong,
+    QueueFull,
+)
 from finesight.parse.action import read_tool_calls
 from finesight.parse.answer import media_dict, read_answer
 from finesight.parse.records import AnswerCall
 from finesight.remote.chat_request import ChatRequest
+from finesight.remote.wording import CHAT, Dialect, field_at_fault, worded
 
 _LEAST_LOGPROB = -9999.0
 """Stands for minus infinity in the OpenAI API."""
@@ -174,15 +183,49 @@ def logprob_value(logprob: float) -> float:
     return max(logprob, _LEAST_LOGPROB)
 
 
+_CLIENT_ERRORS = (ConfigError, MediaError, PromptTooLong, OutOfBlocks)
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+    504: "timeout_error",
+}
+
+
 def status_of(error: FinesightError) -> int:
-    """HTTP status of an error: 400 for an unusable request, 429 for a full queue, 500 for a failed answer."""
+    """HTTP status of an error.
+
+    400 for a request that cannot be answered, 429 for a full queue, 504 for an answer that took too long, and 500 for
+    one that failed.
+    """
     if isinstance(error, QueueFull):
         return 429
-    return 400 if isinstance(error, (ConfigError, MediaError, PromptTooLong)) else 500
+    if isinstance(error, DeadlineExceeded):
+        return 504
+    return 400 if isinstance(error, _CLIENT_ERRORS) else 500
 
 
-def error_body(error: FinesightError) -> dict[str, Any]:
-    """The body of a response with an error."""
-    kind = "server_error" if status_of(error) == 500 else "invalid_request_error"
-    code = type(error).__name__
-    return {"error": {"message": str(error), "type": kind, "param": None, "code": code}}
+def type_of(status: int) -> str:
+    """OpenAI's type of an error with an HTTP status."""
+    return _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+
+
+def error_body(
+    error: FinesightError, dialect: Dialect = CHAT, given: Collection[str] = ()
+) -> dict[str, Any]:
+    """The body of a response with an error; `param` is the field at fault, such as `messages[0].content[1]`.
+
+    Args:
+        error: the error.
+        dialect: of the request.
+        given: fields that the request has.
+    """
+    return {
+        "error": {
+            "message": worded(error, dialect, given),
+            "type": type_of(status_of(error)),
+            "param": field_at_fault(error, dialect, given),
+            "code": type(error).__name__,
+        }
+    }

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from finesight.conversation import Reply
+from finesight.conversation import Reply, TokenLogprob
 from finesight.parse.records import AnswerCall
 from finesight.remote.completions import call_id, ending, findings, logprob_content, media
 
@@ -54,9 +54,22 @@ class OllamaWriter:
         self._model, self._id, self._is_chat = model, response_id, is_chat
         self._num_calls = 0
 
-    def piece(self, text: str, calls: Sequence[AnswerCall] = ()) -> dict[str, Any]:
-        """The object of a piece of the answer, or of a whole one."""
-        frame = {"model": self._model, "created_at": timestamp()}
+    def piece(
+        self,
+        text: str,
+        calls: Sequence[AnswerCall] = (),
+        logprobs: Sequence[TokenLogprob] = (),
+    ) -> dict[str, Any]:
+        """The object of a piece of the answer, or of a whole one.
+
+        Args:
+            text: its text.
+            calls: its calls.
+            logprobs: log-probabilities of its tokens, if requested.
+        """
+        frame: dict[str, Any] = {"model": self._model, "created_at": timestamp()}
+        if logprobs:
+            frame["logprobs"] = logprob_content(logprobs)["content"]
         if not self._is_chat:
             return {**frame, "response": text, "done": False}
         message: dict[str, Any] = {"role": "assistant", "content": text}
@@ -67,10 +80,8 @@ class OllamaWriter:
     def last(self, piece: dict[str, Any], reply: Reply, times: Times) -> dict[str, Any]:
         """The object of a piece that ends the answer."""
         found = ending(reply)
-        logprobs = logprob_content(reply.logprobs)["content"]
         return {
             **piece,
-            **({"logprobs": logprobs} if logprobs else {}),
             "done": True,
             "done_reason": "length" if found["finish_reason"] == "length" else "stop",
             "stop_reason": found["stop_reason"],

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from finesight.conversation import Reply
+from finesight.conversation import Reply, TokenLogprob
 from finesight.errors import FinesightError
 from finesight.parse.records import AnswerCall
 from finesight.remote.completions import ending, findings, logprob_content, media, status_of
 from finesight.remote.response_request import ResponseRequest
+from finesight.remote.wording import RESPONSES, worded
 
 Event = dict[str, Any]
 
@@ -74,8 +76,13 @@ class ResponseWriter:
             self._event("response.in_progress", response=self._now()),
         ]
 
-    def text(self, text: str) -> list[Event]:
-        """Events of a piece of text; blanks between calls are layout and give none."""
+    def text(self, text: str, logprobs: Sequence[TokenLogprob] = ()) -> list[Event]:
+        """Events of a piece of text; blanks between calls are layout and give none.
+
+        Args:
+            text: the piece.
+            logprobs: log-probabilities of its tokens, if requested.
+        """
         events: list[Event] = []
         if not self._is_open:
             text = text.lstrip() if self._output else text
@@ -84,7 +91,9 @@ class ResponseWriter:
             events = self._open()
         part = self._output[-1]["content"][0]
         part["text"] += text
-        delta = self._in_part("response.output_text.delta", delta=text, logprobs=[])
+        delta = self._in_part(
+            "response.output_text.delta", delta=text, logprobs=logprob_content(logprobs)["content"]
+        )
         return [*events, delta]
 
     def call(self, call: AnswerCall) -> list[Event]:
@@ -138,12 +147,17 @@ class ResponseWriter:
         """The last events of a response that failed: `response.failed`."""
         events = self._close("incomplete")
         code = _ERROR_CODES.get(status_of(error), "server_error")
-        self._response |= {"status": "failed", "error": {"code": code, "message": str(error)}}
+        self._response |= {
+            "status": "failed",
+            "error": {"code": code, "message": worded(error, RESPONSES)},
+        }
         return [*events, self._event("response.failed", response=self._now())]
 
     def error(self, error: FinesightError) -> Event:
         """The `error` event: the server itself failed, and the response has no end."""
-        return self._event("error", code="server_error", message=str(error), param=None)
+        return self._event(
+            "error", code="server_error", message=worded(error, RESPONSES), param=None
+        )
 
     def _open(self) -> list[Event]:
         """Begin a message."""

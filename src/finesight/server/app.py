@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -37,8 +37,10 @@ from finesight.server.errors import (
     error_response,
     http_status,
     log,
+    reason_of,
     unexpected,
 )
+from finesight.server.hosts import KnownHosts
 from finesight.server.models import Models
 from finesight.server.settings import ServerSettings
 from finesight.server.state import ServerState, new_id, state_of
@@ -81,6 +83,8 @@ def create_app(models: Models, settings: ServerSettings) -> FastAPI:
         app.include_router(part.router)
     app.get("/health")(health)
     app.get("/metrics")(metrics)
+    if settings.server_names is not None:
+        app.add_middleware(KnownHosts, names=settings.server_names)
     app.add_middleware(_Logged, state=state)
     if settings.origins:
         app.add_middleware(
@@ -113,6 +117,7 @@ class _Logged:
 
     def __init__(self, app: ASGIApp, state: ServerState) -> None:
         self._app, self._state = app, state
+        self._warned: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -128,6 +133,9 @@ class _Logged:
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = identity
                 headers["X-Content-Type-Options"] = "nosniff"
+                if labels := scope["state"].get("labels"):
+                    headers["X-Without-Effect"] = ", ".join(labels)
+                    self._warn_once(labels)
             await send(message)
 
         try:
@@ -135,7 +143,7 @@ class _Logged:
         except Exception as error:  # noqa: BLE001  # logged with its trace; the client gets a body
             failure = unexpected(error, identity)
             if not status:
-                await error_response(failure, scope["path"])(scope, receive, named)
+                await error_response(failure, scope)(scope, receive, named)
         finally:
             # Paths of unknown endpoints are not named: anyone could fill the metrics with them.
             route = scope.get("route")
@@ -144,16 +152,20 @@ class _Logged:
             seconds = time.monotonic() - start
             log.info("%s %s %s %d %.3f s", identity, scope["method"], path, status, seconds)
 
+    def _warn_once(self, labels: Sequence[str]) -> None:
+        for label in labels:
+            if label not in self._warned:
+                self._warned.add(label)
+                log.warning("requests have %s, which has no effect; this is said once", label)
+
 
 async def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, FinesightError)
-    state_of(request).metrics.refused(
-        error.code if isinstance(error, HttpError) else type(error).__name__
-    )
+    state_of(request).metrics.refused(reason_of(error))
     if http_status(error) == CLIENT_GONE:
         return Response(status_code=CLIENT_GONE)
     is_read = request.method in ("GET", "HEAD", "OPTIONS") or request.state.is_read
-    return error_response(error, request.url.path, is_read=is_read)
+    return error_response(error, request.scope, is_read=is_read)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from finesight.conversation import Reply
+from finesight.conversation import Reply, TokenLogprob
+from finesight.parse.records import AnswerCall
 from finesight.remote.chat_request import ChatRequest, read_request
 from finesight.remote.completions import (
     call_id,
@@ -73,7 +74,8 @@ def read_chat(body: Any, served: Served, state: ServerState) -> ChatRequest:
 class _Chunks:
     """The `chat.completion.chunk` objects of one request.
 
-    The last chunk of a choice has its log-probabilities, and what was found in the answer.
+    A chunk has the log-probabilities of the tokens since the chunk before: also of tokens whose text is held back. The
+    last chunk of a choice has what was found in the answer.
     """
 
     def __init__(self, asked: ChatRequest, model: str, identity: str, created: int) -> None:
@@ -87,6 +89,7 @@ class _Chunks:
         takes_calls = bool(asked.conversation.tools)
         self._copies = asked.num_choices if asked.is_greedy else 1
         self._splitters = [CallSplitter(takes_calls=takes_calls) for _ in range(asked.num_choices)]
+        self._logprobs: list[list[TokenLogprob]] = [[] for _ in range(asked.num_choices)]
 
     async def events(self, answers: Answers) -> AsyncIterator[dict[str, Any] | str]:
         """All chunks, the usage if it is asked for, and the end of the stream."""
@@ -97,21 +100,37 @@ class _Chunks:
             splitter = self._splitters[choice]
             first_call = splitter.num_calls
             text, calls = splitter.feed(event.text, is_last=event.reply is not None)
+            self._logprobs[choice] += event.logprobs
+            entries = list(enumerate(calls, start=first_call))
+            if not (text or entries or event.reply is not None):
+                continue
             for index in self._indices(choice):
-                if text:
-                    yield self._chunk(index, {"content": text})
-                for number, call in enumerate(calls, start=first_call):
-                    identity = call_id(self._identity, index, number)
-                    entry = {"index": number, **tool_call(call, identity)}
-                    yield self._chunk(index, {"tool_calls": [entry]})
-                if event.reply is not None:
-                    yield self._last(index, event.reply)
+                chunks = self._of_event(index, text, entries, event.reply)
+                if self._logprobs[choice]:
+                    chunks[0]["choices"][0]["logprobs"] = logprob_content(self._logprobs[choice])
+                for chunk in chunks:
+                    yield chunk
+            self._logprobs[choice].clear()
             if event.reply is not None:
                 replies[choice] = event.reply
         if self._asked.includes_usage:
             counted = list(replies.values()) * self._copies
             yield {**self._frame, "choices": [], "usage": usage(counted)}
         yield DONE
+
+    def _of_event(
+        self,
+        index: int,
+        text: str,
+        calls: Sequence[tuple[int, AnswerCall]],
+        reply: Reply | None,
+    ) -> list[dict[str, Any]]:
+        """The chunks of one piece of an answer; calls come with their numbers."""
+        chunks = [self._chunk(index, {"content": text})] if text else []
+        for number, call in calls:
+            entry = {"index": number, **tool_call(call, call_id(self._identity, index, number))}
+            chunks.append(self._chunk(index, {"tool_calls": [entry]}))
+        return chunks if reply is None else [*chunks, self._last(index, reply)]
 
     def _indices(self, choice: int) -> range:
         """Choices of the request that an answer stands for: all of them at temperature 0."""
@@ -123,7 +142,5 @@ class _Chunks:
 
     def _last(self, index: int, reply: Reply) -> dict[str, Any]:
         chunk = self._chunk(index, {})
-        if self._asked.sampling.logprobs is not None:
-            chunk["choices"][0]["logprobs"] = logprob_content(reply.logprobs)
         chunk["choices"][0] |= {**ending(reply), "finesight": findings(reply)}
         return {**chunk, "media": media(reply)}

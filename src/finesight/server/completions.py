@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from finesight.conversation import Conversation, Reply
+from finesight.conversation import Conversation, Reply, TokenLogprob
 from finesight.engine.engine import plain_sample
 from finesight.errors import ConfigError
 from finesight.inputs import shown
@@ -129,7 +129,7 @@ async def _chunks(
         async for choice, event in answers.events():
             first = number * asked.num_choices + choice
             for index in range(first, first + copies):
-                yield {**frame, "choices": [_piece(index, event.text, event.reply, asked)]}
+                yield {**frame, "choices": [_piece(index, event.text, event.logprobs, event.reply)]}
             if event.reply is not None:
                 replies[choice] = event.reply
         counts.append(usage(list(replies.values()) * copies))
@@ -144,27 +144,29 @@ def _completion(
     copies = asked.num_choices if asked.is_greedy else 1
     replies = [list(each) * copies for each in found]
     every = [reply for each in replies for reply in each]
-    choices = [_piece(index, reply.text, reply, asked) for index, reply in enumerate(every)]
+    choices = [
+        _piece(index, reply.text, reply.logprobs, reply) for index, reply in enumerate(every)
+    ]
     return {**frame, "choices": choices, "usage": _sum([usage(each) for each in replies])}
 
 
-def _piece(index: int, text: str, reply: Reply | None, asked: ChatRequest) -> dict[str, Any]:
+def _piece(
+    index: int, text: str, logprobs: Sequence[TokenLogprob], reply: Reply | None
+) -> dict[str, Any]:
     end = {"finish_reason": None, "stop_reason": None} if reply is None else ending(reply)
-    logprobs = None
-    if reply is not None and asked.sampling.logprobs is not None:
-        logprobs = _logprobs(reply)
-    return {"index": index, "text": text, "logprobs": logprobs, **end}
+    found = _logprobs(logprobs) if logprobs else None
+    return {"index": index, "text": text, "logprobs": found, **end}
 
 
-def _logprobs(reply: Reply) -> dict[str, Any]:
+def _logprobs(entries: Sequence[TokenLogprob]) -> dict[str, Any]:
     """The log-probabilities in the form of the older API."""
     return {
-        "tokens": [each.text for each in reply.logprobs],
-        "token_logprobs": [logprob_value(each.logprob) for each in reply.logprobs],
+        "tokens": [each.text for each in entries],
+        "token_logprobs": [logprob_value(each.logprob) for each in entries],
         "top_logprobs": [
-            {text: logprob_value(value) for _, text, value in each.top} for each in reply.logprobs
+            {text: logprob_value(value) for _, text, value in each.top} for each in entries
         ],
-        "text_offset": [each.span[0] for each in reply.logprobs],
+        "text_offset": [each.span[0] for each in entries],
     }
 
 

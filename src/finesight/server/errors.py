@@ -13,17 +13,18 @@ from typing import Any
 from fastapi.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from finesight.errors import FinesightError, QueueFull
-from finesight.remote.completions import status_of
+from finesight.errors import DeadlineExceeded, FinesightError, QueueFull
+from finesight.remote import wording
+from finesight.remote.completions import error_body, status_of, type_of
 
 log = logging.getLogger("finesight.server")
 
-_TYPES = {
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    429: "rate_limit_error",
-}
+_DIALECTS = (
+    ("/api/", wording.OLLAMA),
+    ("/v1/responses", wording.RESPONSES),
+    ("", wording.CHAT),
+)
+"""Start of a path -> dialect of its requests; the first one counts."""
 _RETRY_SECONDS = 1
 _LINGER_SECONDS, _PIECE_SECONDS = 30.0, 5.0
 """Longest time for the rest of a body that is dropped, and for its next piece."""
@@ -42,6 +43,7 @@ class HttpError(FinesightError):
         hint: what the client can do about it.
         code: name of the error for programs.
         retry_after: seconds after which to try again; None says nothing about it.
+        param: field of the request that is at fault.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class HttpError(FinesightError):
         hint: str = "",
         code: str = "",
         retry_after: float | None = None,
+        param: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
-        self.code = code or _TYPES.get(status, "invalid_request_error")
+        self.code = code or type_of(status)
         self.retry_after = retry_after
+        self.param = param
 
 
 def http_status(error: FinesightError) -> int:
@@ -64,14 +68,27 @@ def http_status(error: FinesightError) -> int:
     return error.status if isinstance(error, HttpError) else status_of(error)
 
 
-def error_object(error: FinesightError, *, is_plain: bool = False) -> dict[str, Any]:
-    """The body of an error response, in the form of OpenAI or in Ollama's plain one."""
-    if is_plain:
-        return {"error": str(error)}
-    status = http_status(error)
-    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
-    code = error.code if isinstance(error, HttpError) else type(error).__name__
-    return {"error": {"message": str(error), "type": kind, "param": None, "code": code}}
+def reason_of(error: FinesightError) -> str:
+    """Name of an error for programs: in error bodies and metrics."""
+    return error.code if isinstance(error, HttpError) else type(error).__name__
+
+
+def error_object(error: FinesightError, scope: Scope) -> dict[str, Any]:
+    """The body of an error response, in the form of OpenAI, or in Ollama's plain one for paths below `/api/`.
+
+    Args:
+        error: the error.
+        scope: of the connection; the gate notes there which fields the body has.
+    """
+    path, given = scope["path"], scope.get("state", {}).get("fields", ())
+    dialect = next(each for start, each in _DIALECTS if path.startswith(start))
+    if dialect is wording.OLLAMA:
+        return {"error": wording.worded(error, dialect, given)}
+    found = error_body(error, dialect, given)
+    if isinstance(error, HttpError):
+        found["error"] |= {"type": type_of(error.status), "code": error.code}
+        found["error"]["param"] = error.param or found["error"]["param"]
+    return found
 
 
 class _Lingering(JSONResponse):
@@ -92,24 +109,26 @@ class _Lingering(JSONResponse):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def error_response(error: FinesightError, path: str = "", *, is_read: bool = True) -> JSONResponse:
+def error_response(error: FinesightError, scope: Scope, *, is_read: bool = True) -> JSONResponse:
     """The response to a request that failed.
 
     Args:
         error: why it failed.
-        path: of the request; paths below `/api/` are Ollama's.
+        scope: of the request.
         is_read: whether its body has been read.
     """
     wait = error.retry_after if isinstance(error, HttpError) else None
     if isinstance(error, QueueFull):
         wait = _RETRY_SECONDS
     headers = {} if wait is None else {"Retry-After": str(max(1, round(wait)))}
+    if isinstance(error, DeadlineExceeded):
+        # Clients of OpenAI repeat every request with a status from 500: this one would take as long again.
+        headers["X-Should-Retry"] = "false"
     status = http_status(error)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     kind = JSONResponse if is_read else _Lingering
-    body = error_object(error, is_plain=path.startswith("/api/"))
-    return kind(body, status_code=status, headers=headers)
+    return kind(error_object(error, scope), status_code=status, headers=headers)
 
 
 def client_gone() -> HttpError:

@@ -17,6 +17,7 @@ from fastapi.requests import HTTPConnection
 from starlette.requests import ClientDisconnect
 
 from finesight.errors import ConfigError
+from finesight.remote.labels import labels_in
 from finesight.server.errors import HttpError, client_gone, log
 from finesight.server.keys import Key, Keys
 from finesight.server.settings import ServerSettings
@@ -130,6 +131,11 @@ class Gate:
                 finally:
                     num_bytes = len(body)
                 parsed = await _parsed(body)
+                if isinstance(
+                    parsed, dict
+                ):  # errors name the field that was given, of several with one meaning
+                    request.state.fields = tuple(parsed)
+                request.state.labels = labels_in(parsed)
                 body.clear()  # its texts are now in `parsed`, and still count
                 yield parsed
             finally:

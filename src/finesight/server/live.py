@@ -36,7 +36,7 @@ from finesight.errors import ConfigError, FinesightError
 from finesight.inputs import shown
 from finesight.remote.chat_request import read_request
 from finesight.remote.completions import ending, findings, media, usage
-from finesight.server.errors import HttpError, error_object, log, unexpected
+from finesight.server.errors import HttpError, error_object, log, reason_of, unexpected
 from finesight.server.live_frames import MOST_FRAME_BYTES, FrameIntake, LiveOptions
 from finesight.server.live_ring import Frame
 from finesight.server.models import Served
@@ -85,10 +85,10 @@ def _is_own_page(socket: WebSocket, state: ServerState) -> bool:
 
 async def _refuse(socket: WebSocket, state: ServerState, error: FinesightError) -> None:
     """Send an error and close the connection."""
-    state.metrics.refused(error.code if isinstance(error, HttpError) else type(error).__name__)
+    state.metrics.refused(reason_of(error))
     status = error.status if isinstance(error, HttpError) else 400
     with suppress(WebSocketDisconnect, RuntimeError):  # the client may be gone already
-        await socket.send_json({"type": "error", "id": None, **error_object(error)})
+        await socket.send_json({"type": "error", "id": None, **error_object(error, socket.scope)})
         await socket.close({429: _TRY_LATER, 503: _GOING_AWAY}.get(status, _POLICY))
 
 
@@ -246,9 +246,8 @@ class _Connection:
             self._state.forget(answers)
 
     async def _error(self, identity: Any, error: FinesightError) -> None:
-        code = error.code if isinstance(error, HttpError) else type(error).__name__
-        self._state.metrics.refused(code)
-        await self._send("error", id=identity, **error_object(error))
+        self._state.metrics.refused(reason_of(error))
+        await self._send("error", id=identity, **error_object(error, self._socket.scope))
 
     async def _send(self, kind: str, **fields: Any) -> None:
         await self._socket.send_text(json.dumps({"type": kind, **fields}, ensure_ascii=False))

@@ -24,7 +24,9 @@ class Metrics:
         self._requests = self._counter(
             "requests", "Requests by endpoint and status", "path", "status"
         )
-        self._refused = self._counter("refused", "Requests that were refused, by reason", "reason")
+        self._refused = self._counter(
+            "refused", "Requests that were refused or failed, by reason", "reason"
+        )
         self._tokens = self._counter(
             "tokens", "Tokens of answered requests by kind", "model", "kind"
         )
@@ -53,7 +55,7 @@ class Metrics:
         self._requests.labels(path, str(status)).inc()
 
     def refused(self, reason: str) -> None:
-        """Count a request that was refused."""
+        """Count a request that was refused, or whose answer failed."""
         self._refused.labels(reason).inc()
 
     def first_token(self, model: str, seconds: float) -> None:

@@ -14,13 +14,12 @@ from dataclasses import dataclass, field, replace
 from finesight.conversation import Sampling
 from finesight.engine.engine import Engine
 from finesight.errors import ConfigError
-from finesight.inputs import shown
+from finesight.inputs import shown, shown_bytes
 from finesight.server.errors import HttpError
 from finesight.threads import memory_bytes
 
 _SPARE = 1.1
 """Memory that a model needs, in sizes of its files: activations and caches come on top of its weights."""
-_BYTES_PER_GB = 10**9
 _RETRY_SECONDS = 5
 
 
@@ -109,6 +108,7 @@ class Models:
                 f"there is no model {shown(name)}",
                 hint=f"this server has {', '.join(self.offers)}",
                 code="model_not_found",
+                param="model",
             )
         return found
 
@@ -149,7 +149,7 @@ class Models:
             busy = [each.name for each in self.offers.values() if each.loaded]
             raise HttpError(
                 503,
-                f"{offer.name} needs {needed / _BYTES_PER_GB:.1f} GB of memory, {free / _BYTES_PER_GB:.1f} GB are free",
+                f"{offer.name} needs {shown_bytes(needed)} of memory, {shown_bytes(free)} are free",
                 hint=f"{', '.join(busy)} answer requests now; try again later" if busy else "",
                 code="no_memory",
                 retry_after=_RETRY_SECONDS,

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from finesight.batch import EncodedSample
-from finesight.conversation import Conversation, Message, Reply, Sampling, TextPart
+from finesight.conversation import Conversation, Message, Reply, Sampling, TextPart, TokenLogprob
 from finesight.engine.engine import plain_sample
 from finesight.errors import ConfigError, EngineError
 from finesight.inputs import shown
@@ -170,40 +170,45 @@ class _Clock:
         )
 
 
-_Piece = tuple[str, list[AnswerCall], Reply | None]
+_Piece = tuple[str, list[AnswerCall], list[TokenLogprob], Reply | None]
 
 
 async def _pieces(answers: Answers, clock: _Clock, *, takes_calls: bool) -> AsyncIterator[_Piece]:
-    """Text and calls as they come; the last piece has the reply."""
+    """Text and calls as they come, with log-probabilities if requested; the last piece has the reply."""
     splitter = CallSplitter(takes_calls=takes_calls)
+    logprobs: list[TokenLogprob] = []
     async for _, event in answers.events():
         clock.mark()
+        logprobs += event.logprobs
         text, calls = splitter.feed(event.text, is_last=event.reply is not None)
         if text or calls or event.reply is not None:
-            yield text, calls, event.reply
+            yield text, calls, logprobs, event.reply
+            logprobs = []
 
 
 async def _objects(
     pieces: AsyncIterator[_Piece], writer: OllamaWriter, clock: _Clock
 ) -> AsyncIterator[dict[str, Any] | str]:
     """The objects of a stream; the last one has no text, as clients expect."""
-    async for text, calls, reply in pieces:
+    async for text, calls, logprobs, reply in pieces:
         if text or calls:
-            yield writer.piece(text, calls)
+            yield writer.piece(text, calls, logprobs)
         if reply is not None:
-            yield writer.last(writer.piece(""), reply, clock.times())
+            rest = [] if text or calls else logprobs
+            yield writer.last(writer.piece("", logprobs=rest), reply, clock.times())
 
 
 async def _whole(
     pieces: AsyncIterator[_Piece], writer: OllamaWriter, clock: _Clock
 ) -> dict[str, Any]:
-    texts, found = [], []
-    async for text, calls, reply in pieces:
+    texts, found, entries = [], [], list[TokenLogprob]()
+    async for text, calls, logprobs, reply in pieces:
         texts.append(text)
         found += calls
+        entries += logprobs
         if reply is not None:
             content = "".join(texts)
-            piece = writer.piece(content.strip() if found else content, found)
+            piece = writer.piece(content.strip() if found else content, found, entries)
             return writer.last(piece, reply, clock.times())
     raise EngineError("the answer has no end")
 

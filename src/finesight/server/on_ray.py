@@ -14,7 +14,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from finesight.errors import ConfigError
+from finesight.errors import ConfigError, FinesightError
 from finesight.server.settings import ServerSettings
 
 _NAME = "finesight"
@@ -43,6 +43,7 @@ def serve_on_ray(
 
     Raises:
         ConfigError: Ray Serve is not installed.
+        FinesightError: Ray does not start.
     """
     try:
         import ray  # type: ignore[import-not-found]  # optional
@@ -52,7 +53,13 @@ def serve_on_ray(
             f"several replicas need Ray Serve, which is not installed ({error})",
             hint="pip install 'finesight[ray]'",
         ) from error
-    ray.init(log_to_driver=False)
+    try:
+        ray.init(log_to_driver=False)
+    except Exception as error:  # of many classes, a bare Exception among them
+        raise FinesightError(
+            f"Ray did not start: {str(error)[:300] or type(error).__name__}",
+            hint="try again when the machine is less busy; RAY_ADDRESS joins a cluster that runs already",
+        ) from error
     found = ray.cluster_resources()
     share: dict[str, Any] = {"num_cpus": found.get("CPU", 1.0) / (replicas + 1)}
     if gpus := found.get("GPU"):

@@ -23,6 +23,7 @@ from finesight.inputs import shown
 from finesight.media.pages import page_numbers
 from finesight.media.pdf import load_page, num_pages
 from finesight.media.source import localize
+from finesight.remote.chat_request import refuse_unknown
 from finesight.server.answering import unless_gone
 from finesight.server.errors import HttpError
 from finesight.server.state import state_of
@@ -95,7 +96,8 @@ async def pdf_pages(request: Request) -> Response:
 
 
 def _drawn(body: Any) -> dict[str, Any]:
-    given = body if isinstance(body, Mapping) else {}
+    given = dict(body) if isinstance(body, Mapping) else {}
+    refuse_unknown(given, ("file_data", "pages"), {})
     address = given.get("file_data")
     if not isinstance(address, str) or not address.startswith("data:"):
         raise ConfigError("file_data is missing", hint="give the PDF as a data: address")

@@ -13,12 +13,14 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from finesight.conversation import TokenLogprob
 from finesight.errors import FinesightError
 from finesight.remote.response_request import ResponseRequest, read_response_request
 from finesight.remote.responses import Event, ResponseWriter
 from finesight.server.answering import Answers, unless_gone
 from finesight.server.chat import model_of
-from finesight.server.errors import unexpected
+from finesight.server.errors import reason_of, unexpected
+from finesight.server.metrics import Metrics
 from finesight.server.models import Served
 from finesight.server.schema import RESPONSE, documented
 from finesight.server.state import ServerState, new_id, state_of
@@ -47,7 +49,7 @@ async def responses(request: Request) -> Response:
         events = _events(writer, answers, takes_calls=bool(asked.chat.conversation.tools))
         if asked.chat.streams:
             identity = str(request.state.id)
-            whole = _with_end(events, writer, identity)
+            whole = _with_end(events, writer, state.metrics, identity)
             return EventStream(whole, stack.pop_all(), identity, names_events=True)
         return JSONResponse(await unless_gone(request, _last_response(events)))
 
@@ -66,9 +68,14 @@ async def _events(
     for event in writer.start():
         yield event
     splitter = CallSplitter(takes_calls=takes_calls)
+    logprobs: list[TokenLogprob] = []
     async for _, piece in answers.events():
+        logprobs += piece.logprobs
         text, calls = splitter.feed(piece.text, is_last=piece.reply is not None)
-        events = writer.text(text) if text else []
+        events: list[Event] = []
+        if text:
+            events = writer.text(text, logprobs)
+            logprobs.clear()
         for call in calls:
             events += writer.call(call)
         if piece.reply is not None:
@@ -78,17 +85,20 @@ async def _events(
 
 
 async def _with_end(
-    events: AsyncIterator[Event], writer: ResponseWriter, request_id: str
+    events: AsyncIterator[Event], writer: ResponseWriter, metrics: Metrics, request_id: str
 ) -> AsyncIterator[dict[str, Any] | str]:
     """The events, and an end for an answer that fails: the status has been sent."""
     try:
         async for event in events:
             yield event
     except FinesightError as error:
+        metrics.refused(reason_of(error))
         for event in writer.failed(error):
             yield event
     except Exception as error:  # noqa: BLE001  # logged; the client gets an end of the stream
-        yield writer.error(unexpected(error, request_id))
+        failure = unexpected(error, request_id)
+        metrics.refused(reason_of(failure))
+        yield writer.error(failure)
 
 
 async def _last_response(events: AsyncIterator[Event]) -> dict[str, Any]:

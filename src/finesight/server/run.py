@@ -6,11 +6,14 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from types import FrameType
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
@@ -28,6 +31,8 @@ _LOOK_SECONDS = 0.05
 _HEADER_SECONDS = 30
 """Time in which the header of a request must arrive; also after the request before it."""
 _BACKLOG = 2048
+_INTERRUPTED = 130
+"""Exit code after a second Ctrl-C."""
 
 
 def serve(
@@ -139,6 +144,14 @@ class _Server(uvicorn.Server):
             state.settings.drain_seconds + 2 * _END_SECONDS, os._exit, [1]
         )
         self.exit_timer.daemon = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Note a signal; a second Ctrl-C ends the process at once, whatever its threads are doing."""
+        if self.should_exit and sig == signal.SIGINT:
+            sys.stderr.write("interrupted again: ended at once, unfinished answers are cut\n")
+            sys.stderr.flush()
+            os._exit(_INTERRUPTED)
+        super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port; a signal that comes after `on_ready` ends the server in order."""

@@ -140,6 +140,7 @@ _STATUSES = {
     429: "too many requests",
     500: "the answer failed",
     503: "the server is stopping, or has no memory",
+    504: "the answer was not finished in time",
 }
 
 

@@ -32,6 +32,8 @@ class ServerSettings:
             every public host; without any, clients send files as data: addresses.
         folders: folders from which files are read by their path; without any, none is.
         origins: web pages of other servers that may call this one (CORS).
+        server_names: host names to which requests may be, besides addresses and `localhost`; `.example.com` has all
+            names below it; None allows every name.
         keys_file: file of API keys; None lets everyone in.
         drain_seconds: time that running answers have when the server is told to stop, in seconds.
     """
@@ -46,6 +48,7 @@ class ServerSettings:
     hosts: tuple[str, ...] = ()
     folders: tuple[Path, ...] = ()
     origins: tuple[str, ...] = ()
+    server_names: tuple[str, ...] | None = None
     keys_file: Path | None = None
     drain_seconds: float = 30.0
 
@@ -64,6 +67,9 @@ class ServerSettings:
                     f"{host!r} is no host",
                     hint="give a name such as example.com, .example.com or *",
                 )
+        for name in self.server_names or ():
+            if not _HOST.fullmatch(name):
+                raise ConfigError(f"{name!r} is no host name", hint="give one such as example.com")
         for origin in self.origins:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise ConfigError(

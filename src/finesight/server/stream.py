@@ -10,13 +10,15 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
+from fastapi.requests import HTTPConnection
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from finesight.errors import FinesightError
 from finesight.parse.records import AnswerCall
 from finesight.remote.completions import split_calls
-from finesight.server.errors import error_object, unexpected
+from finesight.server.errors import error_object, reason_of, unexpected
+from finesight.server.state import state_of
 from finesight.text.special_tokens import TOOL_CALL
 
 DONE = "[DONE]"
@@ -56,6 +58,7 @@ class EventStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
+        self._scope = scope
 
         async def bounded(message: Message) -> None:
             async with asyncio.timeout(_SEND_SECONDS):
@@ -75,7 +78,8 @@ class EventStream(StreamingResponse):
             yield self._failed(unexpected(error, self._request_id))
 
     def _failed(self, error: FinesightError) -> str:
-        line = self._line(error_object(error, is_plain=not self._start))
+        state_of(HTTPConnection(self._scope)).metrics.refused(reason_of(error))
+        line = self._line(error_object(error, self._scope))
         return line + (self._line(DONE) if self._start else "")
 
     def _line(self, event: dict[str, Any] | str) -> str:

@@ -30,7 +30,13 @@ from finesight.train.checkpoint import (
 )
 from finesight.train.ema import averaged, num_updates, restore
 from finesight.train.meters import Meters, Sum
-from finesight.train.objective import ForwardPass, Objective, normalised, total_targets
+from finesight.train.objective import (
+    ForwardPass,
+    Objective,
+    WholeStep,
+    normalised,
+    total_targets,
+)
 from finesight.train.optim import OptimConfig, Optimizers
 from finesight.train.recipe import RunSection
 from finesight.train.schedule import ScheduleConfig, lr_scale, schedule_step
@@ -177,6 +183,7 @@ class Trainer:
                 hint="records without a picture need the next-token loss: set loss.tokens above 0, or remove them",
             )
         meters = Meters()
+        self._begin_step(packs)
         for pack in packs:
             self._backward(pack, totals, meters)
         scale = lr_scale(self.schedule_step, self.schedule)
@@ -191,13 +198,26 @@ class Trainer:
             "lr_scale": Sum(scale),
         }
 
+    def _begin_step(self, packs: list[TrainBatch]) -> None:
+        """Show all packs to the objectives that compare samples of different packs."""
+        for objective in self.objectives:
+            if isinstance(objective, WholeStep):
+                counted = [one for one in packs if any(objective.num_targets(one).values())]
+                with self._autocast():
+                    objective.begin_step(
+                        [ForwardPass(self.model, one.to(self._device)) for one in counted]
+                    )
+
+    def _autocast(self) -> torch.autocast:
+        dtype = getattr(torch, self.settings.precision)
+        return torch.autocast(self._device.type, dtype=dtype, enabled=dtype != torch.float32)
+
     def _backward(self, pack: TrainBatch, totals: dict[str, float], meters: Meters) -> None:
         """Add the gradients of one pack, and its values for the log."""
         counts = [objective.num_targets(pack) for objective in self.objectives]
         forward = ForwardPass(self.model, pack.to(self._device))
-        dtype = getattr(torch, self.settings.precision)
         losses: list[Tensor] = []
-        with torch.autocast(self._device.type, dtype=dtype, enabled=dtype != torch.float32):
+        with self._autocast():
             for objective, count in zip(self.objectives, counts, strict=True):
                 if any(count.values()):
                     found = objective(forward)
@@ -228,6 +248,8 @@ class Trainer:
             if len(group) == self.settings.accumulate:
                 yield group
                 group = []
+        if group:  # the end of the last epoch
+            yield group
 
     def check_data(self) -> None:
         """Read a record of every source at the current position; see `PackStream.check`."""

@@ -7,7 +7,8 @@ of targets of the whole optimizer step, so the weight of a target does not depen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -113,6 +114,18 @@ class Objective(Protocol):
     def __call__(self, forward: ForwardPass) -> Losses:
         """Losses of the parts that have targets in the pack."""
         ...
+
+
+class WholeStep(ABC):
+    """An objective that compares samples of different packs of an optimizer step."""
+
+    @abstractmethod
+    def begin_step(self, passes: Sequence[ForwardPass]) -> None:
+        """See all packs of a step, without gradients, before the objective is called for each of them.
+
+        Args:
+            passes: forward passes of the packs with targets, in the order of the calls.
+        """
 
 
 class NextToken:

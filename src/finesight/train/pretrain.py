@@ -17,7 +17,8 @@ from torch import Tensor
 from finesight import files
 from finesight.checkpoints.adapters import read_adapter
 from finesight.checkpoints.small import ADAPTER
-from finesight.config.load import read_toml, write_recipe
+from finesight.config.load import read_toml, validate, write_recipe
+from finesight.config.model import TextConfig
 from finesight.data.dense import DenseVocabulary
 from finesight.data.loader import PackStream
 from finesight.errors import ConfigError, DataError
@@ -30,6 +31,7 @@ from finesight.processor.processor import Processor
 from finesight.train.align import Alignment
 from finesight.train.base import has_loaded_base, new_model
 from finesight.train.checkpoint import averaged_weights, checkpoints, load_fitting, newest
+from finesight.train.contrastive import Contrastive
 from finesight.train.dense import DenseSupervision
 from finesight.train.language import KeepLanguage
 from finesight.train.loop import MODEL, Trainer, of_model
@@ -93,30 +95,42 @@ def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
         )
     if loss.align:
         found.append(Alignment(processor.tokenizer, vocabulary, loss.align))
+    contrastive, dense = heads(recipe, processor.model_config.text)
+    if contrastive is not None:
+        found.append(contrastive)
     if loss.language:
         found.append(KeepLanguage(loss.language))
-    heads = dense_heads(recipe, processor.model_config.text.hidden_size)
-    if heads is not None:
-        found.append(heads)
+    if dense is not None:
+        found.append(dense)
     return found
 
 
-def dense_heads(recipe: PretrainRecipe, width: int) -> DenseSupervision | None:
-    """Heads of the dense losses for visual tokens of a width; None if no such loss has a weight above 0."""
-    loss = recipe.loss
+def heads(
+    recipe: PretrainRecipe, text: TextConfig
+) -> tuple[Contrastive | None, DenseSupervision | None]:
+    """The objectives with weights of their own, for a decoder of this shape; None if their losses have weight 0."""
+    loss, contrastive = recipe.loss, None
+    if loss.contrastive:
+        seed = recipe.model.seed
+        contrastive = Contrastive(text, recipe.contrastive, loss.contrastive, seed=seed)
     dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
     parts = {name: weight for name, weight in dense.items() if weight}
     if not parts:
-        return None
+        return contrastive, None
     vocabulary = DenseVocabulary.build(recipe.data.characters, recipe.data.objects)
     with torch.random.fork_rng(devices=[]):  # the heads depend on the seed alone
         torch.manual_seed(recipe.model.seed)
-        return DenseSupervision(
-            width,
+        supervision = DenseSupervision(
+            text.hidden_size,
             num_characters=len(vocabulary.characters) + 2,
             num_objects=len(vocabulary.objects) + 1,
             parts=parts,
         )
+    return contrastive, supervision
+
+
+_MAY_CHANGE = frozenset({"data.workers", "data.executor"})
+"""Settings of a run to resume that do not change its packs."""
 
 
 def _check_unchanged(recipe: PretrainRecipe, *sections: str) -> None:
@@ -124,11 +138,16 @@ def _check_unchanged(recipe: PretrainRecipe, *sections: str) -> None:
     path = recipe.run.folder / "config.toml"
     if not path.is_file():
         return
-    before, now = read_toml(path), recipe.model_dump(mode="json", exclude_none=True)
+    before = validate(
+        read_toml(path), type(recipe), where=str(path)
+    )  # missing keys of a new version get defaults
+    old_values, new_values = (
+        one.model_dump(mode="json", exclude_none=True) for one in (before, recipe)
+    )
     for section in sections:
-        old, new = before.get(section, {}), now.get(section, {})
+        old, new = old_values.get(section, {}), new_values.get(section, {})
         for key in sorted(old.keys() | new.keys()):
-            if old.get(key) != new.get(key):
+            if old.get(key) != new.get(key) and f"{section}.{key}" not in _MAY_CHANGE:
                 raise ConfigError(
                     f"the run in {recipe.run.folder} has {section}.{key} = {shown(old.get(key))}, "
                     f"the recipe has {shown(new.get(key))}",

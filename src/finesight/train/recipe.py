@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from finesight.config.settings import Settings
 from finesight.data.loader import LoaderConfig
 from finesight.errors import ConfigError
+from finesight.train.contrastive import ContrastiveSection
 from finesight.train.optim import OptimConfig
 from finesight.train.schedule import ScheduleConfig
 
@@ -92,6 +93,9 @@ class LossSection(Settings):
         ge=0,
         description="divergence from the decoder without adapters, on texts of sources with learn = false",
     )
+    contrastive: float = Field(
+        0.0, ge=0, description="comparison of pictures with their texts; see [contrastive]"
+    )
     characters: float = Field(
         0.0, ge=0, description="dense supervision: characters in the cell of each visual token"
     )
@@ -104,11 +108,12 @@ class LossSection(Settings):
 
     @model_validator(mode="after")
     def _learns_something(self) -> LossSection:
-        weights = (self.tokens, self.align, self.characters, self.objects, self.boxes)
+        dense = (self.characters, self.objects, self.boxes)
+        weights = (self.tokens, self.align, self.contrastive, *dense)
         if not any(weights):
             raise ConfigError(
                 "every weight of [loss] is 0: there is nothing to learn",
-                hint="set loss.tokens, align, characters, objects or boxes above 0",
+                hint="set loss.tokens, align, contrastive, characters, objects or boxes above 0",
             )
         return self
 
@@ -148,6 +153,7 @@ class PretrainRecipe(Settings):
     schedule: ScheduleConfig
     loss: LossSection = LossSection()
     lora: LoraSection | None = None
+    contrastive: ContrastiveSection = ContrastiveSection()
     run: RunSection
 
     @model_validator(mode="after")

@@ -17,11 +17,13 @@ from finesight.checkpoints.packed import (
     load_packed,
     open_packed,
     read_receipt,
+    rounds,
     write_packed,
 )
 from finesight.errors import ConfigError, FinesightError, MissingWeights, WeightsError
 from finesight.kernels.formats import unpack
 from finesight.model.packed import packed_as, packed_tensors
+from finesight.model.shards import map_file
 from finesight.model.weights import load_model
 from tests.support.compiled import compiled
 from tests.support.quantised_checkpoints import Scheme, wide_model, write
@@ -216,7 +218,7 @@ def test_words_exchanged_anywhere_change_the_checksum(tmp_path):
         changed = words.clone()
         changed[[one, other]] = words[[other, one]]
         path.write_bytes(changed.numpy().tobytes())
-        found.add(packed._checksum(path))
+        found.add(packed._checksum(map_file(path)))
     assert len(found) == len(pairs)
 
 
@@ -246,7 +248,7 @@ def test_files_of_any_length_have_a_checksum(tmp_path):
     found = set()
     for count in range(1, 18):
         (tmp_path / "file").write_bytes(b"\x01" * count)
-        found.add(packed._checksum(tmp_path / "file"))
+        found.add(packed._checksum(map_file(tmp_path / "file")))
     assert len({checksum for _, checksum in found}) == 17
 
 
@@ -275,6 +277,19 @@ def test_stored_codes_are_kept(tmp_path, scheme, weights, most):
                 layer = model.get_submodule(name.removesuffix(".weight"))
                 found = unpack(layer.weight, layer.out_features, layer.in_features)
                 assert float((found - value).norm() / value.norm()) < most, name
+
+
+def test_what_is_rounded(tiny_model_folder, tmp_path):
+    """Formats that a folder stores are not rounded: packed weights, codes of the same width, and bfloat16."""
+    write(wide_model(), tmp_path / "codes")
+    write_packed(tiny_model_folder, "int8", tmp_path / "packed")
+    assert [rounds(tiny_model_folder, name) for name in ("bf16", "int8", "int4")] == [
+        False,
+        True,
+        True,
+    ]
+    assert [rounds(tmp_path / "codes", name) for name in ("int8", "int4")] == [True, False]
+    assert not rounds(tmp_path / "packed", "int8")
 
 
 def test_codes_of_other_bits_are_rounded_anew(tmp_path):

@@ -45,6 +45,15 @@ def test_a_batch_is_decoded_together_and_named(tiny_model_folder):
     assert together.name == alone.name.replace(")", ", 4 together)")
 
 
+def test_a_rounded_tower_is_named(tiny_model_folder):
+    alone = answerer(model=str(tiny_model_folder)).responder()
+    with pytest.warns(UserWarning, match="the vision tower is rounded to int8"):
+        rounded = answerer(model=str(tiny_model_folder), vision_weights="int8").responder()
+    assert rounded.name == alone.name.replace(")", ", int8 vision)")
+    with pytest.raises(ConfigError, match="vision_weights"):
+        answerer(model=str(tiny_model_folder), vision_weights="int3").responder()
+
+
 def test_an_endpoint_gets_files_as_they_are(capsys):
     who = endpoint(workers=4)
     responder = who.responder()

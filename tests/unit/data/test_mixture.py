@@ -87,19 +87,51 @@ def test_errors(folders, tmp_path) -> None:
         next(_mixture(folders).stream(Cursor(3, [1, 1, 1])))
 
 
-@pytest.mark.parametrize("num_workers", [2, 3])
-def test_workers_share_one_stream(folders, num_workers) -> None:
-    def ids(count, **share):
-        stream = _mixture(folders).stream(**share)
-        return [record.id for record, _, _ in islice(stream, count)]
+def test_an_epoch_has_every_record_once_and_the_stream_ends(folders) -> None:
+    sources = [SourceConfig(path=folders / "a"), SourceConfig(path=folders / "b")]
+    ids = [record.id for record, _, _ in Mixture(sources, seed=0, epochs=3).stream()]
+    everything = sorted([f"a{index}" for index in range(7)] + [f"b{index}" for index in range(5)])
+    epochs = [ids[start : start + 12] for start in (0, 12, 24)]
+    assert [sorted(one) for one in epochs] == [everything] * 3
+    assert len(ids) == 36
+    assert epochs[0] != epochs[1]
 
-    shares = [ids(12, worker=worker, num_workers=num_workers) for worker in range(num_workers)]
-    together = [name for names in zip(*shares, strict=True) for name in names]
-    assert together == ids(12 * num_workers)
+
+def test_a_weight_is_the_number_of_passes_in_an_epoch(folders) -> None:
+    sources = [
+        SourceConfig(path=folders / "a", weight=3.0),
+        SourceConfig(path=folders / "b", weight=0.4),
+    ]
+    ids = [record.id for record, _, _ in Mixture(sources, seed=0, epochs=5).stream()]
+    counts = Counter(ids)
+    assert {counts[f"a{index}"] for index in range(7)} == {15}
+    assert {counts[f"b{index}"] for index in range(5)} == {2}
+    with pytest.raises(ConfigError, match="an epoch of this mixture has no record"):
+        Mixture([SourceConfig(path=folders / "b", weight=0.01)], seed=0, epochs=1)
 
 
-def test_a_worker_resumes_its_share(folders) -> None:
-    share = {"worker": 1, "num_workers": 3}
-    whole = list(islice(_mixture(folders).stream(**share), 20))
-    again = _mixture(folders).stream(whole[7][2], **share)
-    assert [record.id for record, _, _ in islice(again, 12)] == [row[0].id for row in whole[8:]]
+def test_an_epoch_resumes_from_any_cursor(folders) -> None:
+    sources = [SourceConfig(path=folders / "a"), SourceConfig(path=folders / "b")]
+    whole = list(Mixture(sources, seed=0, epochs=2).stream())
+    for cut in (5, 12, 20, 24):
+        rest = Mixture(sources, seed=0, epochs=2).stream(whole[cut - 1][2])
+        assert [record.id for record, _, _ in rest] == [record.id for record, _, _ in whole[cut:]]
+
+
+def test_shares_of_the_tokens(folders) -> None:
+    """Records of `a` are ten times as long, so with equal weights they are drawn a tenth as often."""
+    sources = [SourceConfig(path=folders / "a"), SourceConfig(path=folders / "b")]
+    mixture = Mixture(sources, seed=0, mean_tokens=[100.0, 10.0])
+    counts = Counter(draw.source for draw, _ in islice(mixture.draws(), 2200))
+    assert 140 < counts[0] < 260
+
+
+def test_a_draw_is_read_as_in_the_stream(folders) -> None:
+    """Workers read draws by number; the order of two sources does not depend on who reads."""
+    stream = islice(_mixture(folders).stream(), 20)
+    draws = [draw for draw, _ in islice(_mixture(folders).draws(), 20)]
+    other = _mixture(folders)
+    for (record, random, _), draw in reversed(list(zip(stream, draws, strict=True))):
+        again, same = other.read(draw)
+        assert again.id == record.id
+        assert same.integers(1 << 30) == random.integers(1 << 30)

@@ -11,6 +11,7 @@ import pytest
 from finesight.conversation import Sampling, TokenLogprob, Usage
 from finesight.errors import (
     ConfigError,
+    DeadlineExceeded,
     DecodeError,
     EngineError,
     OutOfBlocks,
@@ -124,8 +125,9 @@ def test_cached_tokens_are_counted():
         (ConfigError("a"), 400, "invalid_request_error"),
         (DecodeError("a"), 400, "invalid_request_error"),
         (PromptTooLong("a"), 400, "invalid_request_error"),
-        (QueueFull("a"), 429, "invalid_request_error"),
-        (OutOfBlocks("a"), 500, "server_error"),
+        (QueueFull("a"), 429, "rate_limit_error"),
+        (OutOfBlocks("a"), 400, "invalid_request_error"),
+        (DeadlineExceeded("a"), 504, "timeout_error"),
         (EngineError("a"), 500, "server_error"),
     ],
 )

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from finesight.conversation import TokenLogprob
@@ -63,11 +62,11 @@ def test_calls_are_objects_with_numbers_of_their_own():
     assert one["id"] != two["id"]
 
 
-def test_log_probabilities_are_in_the_last_object():
+def test_log_probabilities_are_those_of_the_piece():
     entry = TokenLogprob(1, "a", -0.5, top=((1, "a", -0.5),))
     writes = writer()
-    last = writes.last(writes.piece(""), replace(reply("a"), logprobs=(entry,)), TIMES)
-    (found,) = last["logprobs"]
+    assert "logprobs" not in writes.last(writes.piece(""), reply("a"), TIMES)
+    (found,) = writes.piece("a", logprobs=[entry])["logprobs"]
     assert (found["token"], found["logprob"], len(found["top_logprobs"])) == ("a", -0.5, 1)
 
 

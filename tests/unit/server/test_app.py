@@ -131,7 +131,7 @@ def test_data_in_an_exception_is_not_logged(caplog, message):
 )
 def test_the_time_to_wait_is_whole_seconds(wait, header):
     error = HttpError(429, "too many", retry_after=wait)
-    assert error_response(error).headers.get("retry-after") == header
+    assert error_response(error, {"path": "/"}).headers.get("retry-after") == header
 
 
 def test_the_health_is_open_and_the_rest_needs_a_key(served, tmp_path):

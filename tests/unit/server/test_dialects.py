@@ -77,7 +77,7 @@ def test_a_response_that_takes_too_long_fails(post):
 
 def test_a_response_that_is_not_streamed_fails_with_a_status(post):
     response = post("/v1/responses", {**RESPONSE, "stream": False}, answer_seconds=0.5)
-    assert response.status_code == 500
+    assert response.status_code == 504
     assert "not finished within 0.5 s" in response.json()["error"]["message"]
 
 

@@ -101,6 +101,10 @@ def test_a_long_pdf_is_drawn_in_part_and_its_length_is_said(client):
         ([], "file_data is missing"),
         ({"file_data": "data:application/pdf;base64,AAAA"}, "no PDF"),
         ({"file_data": pdf((28, 28)), "pages": "2"}, "page 2"),
+        (
+            {"file_data": pdf((28, 28)), "page": "1"},
+            "unknown field 'page'\n  hint: did you mean pages?",
+        ),
         ({"file_data": pdf(*[(28, 28)] * 52), "pages": "1-52"}, "at most 50"),
     ],
 )

@@ -19,7 +19,7 @@ def test_defaults_are_usable():
     "name",
     [
         *("max_body_mb", "max_bodies_mb", "body_seconds", "answer_seconds"),
-        *("max_requests", "requests_per_minute", "drain_seconds"),
+        *("max_requests", "max_live", "requests_per_minute", "drain_seconds"),
     ],
 )
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
@@ -54,3 +54,10 @@ def test_an_origin_has_a_scheme():
     for origin in ("app.example.com", "https://app.example.com/page", ""):
         with pytest.raises(ConfigError, match="is no origin"):
             ServerSettings(origins=(origin,)).check()
+
+
+def test_a_server_name_is_the_name_of_a_host():
+    ServerSettings(server_names=("example.com", ".example.com")).check()
+    for name in ("https://example.com", "example.com:80", ""):
+        with pytest.raises(ConfigError, match="is no host name"):
+            ServerSettings(server_names=(name,)).check()

@@ -6,11 +6,14 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
+from types import SimpleNamespace
 
 import pytest
+from fastapi import FastAPI
 
 from finesight.errors import EngineError
 from finesight.server import stream as stream_module
+from finesight.server.metrics import Metrics
 from finesight.server.stream import DONE, CallSplitter, EventStream
 
 CALL = '<tool_call>\n{"name": "look", "arguments": {"x": 1}}\n</tool_call>'
@@ -44,7 +47,10 @@ async def stream_of(events, *, receives=(), sends=None, held=None, **options):
     stack = AsyncExitStack()
     stack.callback(held or (lambda: None))
     response = EventStream(events, stack, "req-1", **options)
-    scope = {"type": "http", "asgi": {"spec_version": "2.3"}}
+    app = FastAPI()
+    app.state.finesight = SimpleNamespace(metrics=Metrics({}))
+    path = "/api/chat" if options.get("is_lines") else "/v1/chat/completions"
+    scope = {"type": "http", "asgi": {"spec_version": "2.3"}, "app": app, "path": path}
     await response(scope, receive, send)
     return sent
 

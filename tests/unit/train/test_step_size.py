@@ -242,7 +242,7 @@ def test_the_weight_of_a_target_does_not_depend_on_its_pack(shards, tiny_model_f
     )
     records = [record(0, "a"), record(1, "dabcab"), record(2, "bad"), scene(3), record(4, "ab")]
     samples = [encoder.encode(one, np.random.default_rng(0)) for one in records]
-    packs = [_packed(part, {}, 0, is_checked=True) for part in (samples, samples[:2], samples[2:])]
+    packs = [_packed(part, {}, is_checked=True) for part in (samples, samples[:2], samples[2:])]
     first, second = means(apart.step(packs[1:])), means(together.step(packs[:1]))
     assert first.keys() == second.keys() >= {"tokens", "characters", "objects", "boxes", "char_acc"}
     for name, value in first.items():
@@ -267,7 +267,7 @@ def test_packs_without_a_target_are_an_error(shards, tiny_model_folder, tmp_path
     encoder = TrainingEncoder(EncoderConfig(), Processor.from_folder(tiny_model_folder))
     sample = encoder.encode(scene(0), np.random.default_rng(0))
     with pytest.raises(DataError, match="no target for any loss") as caught:
-        run.step([_packed([sample], {}, 0, is_checked=True)])
+        run.step([_packed([sample], {}, is_checked=True)])
     assert "loss.tokens" in caught.value.hint
 
 

@@ -324,8 +324,7 @@ def _compare(
 
 def _with(model: VisionLanguageModel, changed: Mapping[str, Tensor]) -> VisionLanguageModel:
     """The model with other values of some parameters, in its dtype; the rest is shared."""
-    with torch.device("meta"):
-        other = VisionLanguageModel(model.config, attention=model.attention)
+    other = VisionLanguageModel.without_memory(model.config, attention=model.attention)
     values = {name: value.to(model.dtype) for name, value in changed.items()}
     other.load_state_dict({**model.state_dict(), **values}, strict=True, assign=True)
     return other.eval()

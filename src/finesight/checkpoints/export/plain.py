@@ -63,8 +63,7 @@ def unpacked(model: VisionLanguageModel) -> VisionLanguageModel:
         output head is the embedding, which is not packed.
     """
     dtype = torch.bfloat16 if packed_as(model) == "bf16" else torch.float32
-    with torch.device("meta"):
-        plain = VisionLanguageModel(model.config, attention=model.attention)
+    plain = VisionLanguageModel.without_memory(model.config, attention=model.attention)
     named = dict(model.named_modules())
     tensors = {
         name: _values(named, name, value).to(dtype)
@@ -76,8 +75,7 @@ def unpacked(model: VisionLanguageModel) -> VisionLanguageModel:
 
 def without_adapters(model: VisionLanguageModel) -> VisionLanguageModel:
     """A model with the weights that the adapters of another one are added to; the tensors are shared."""
-    with torch.device("meta"):
-        plain = VisionLanguageModel(model.config, attention=model.attention)
+    plain = VisionLanguageModel.without_memory(model.config, attention=model.attention)
     tensors = {name: value for name, value in model.state_dict().items() if ".lora_" not in name}
     plain.load_state_dict(tensors, strict=True, assign=True)
     return plain.eval()
