@@ -17,11 +17,11 @@ from torch import Tensor
 from finesight import files
 from finesight.checkpoints.adapter_base import check_base, first_values, write_base
 from finesight.checkpoints.adapter_config import CONFIG, HINT, transformers_name, written_config
-from finesight.checkpoints.adapter_files import (
+from finesight.checkpoints.adapter_file import WEIGHTS
+from finesight.checkpoints.adapter_folder import (
     HEAD,
     MAGNITUDE,
     PREFIX,
-    WEIGHTS,
     StoredAdapter,
     StoredLayer,
     read_adapter,

@@ -17,13 +17,12 @@ from finesight.checkpoints.adapter_config import (
     read_config,
     transformers_name,
 )
+from finesight.checkpoints.adapter_file import WEIGHTS, stored_tensors
 from finesight.errors import WeightsError
-from finesight.model.shards import StoredTensor, list_tensors, read_tensors, some_of
+from finesight.model.shards import read_tensors, some_of
 from finesight.model.weights import published_name
 
-__all__ = ["HEAD", "MAGNITUDE", "PREFIX", "WEIGHTS", "StoredAdapter", "StoredLayer", "read_adapter"]
-
-WEIGHTS = "adapter_model.safetensors"
+__all__ = ["HEAD", "MAGNITUDE", "PREFIX", "StoredAdapter", "StoredLayer", "read_adapter"]
 
 PREFIX = "base_model.model."
 """Start of all names in the file."""
@@ -90,7 +89,7 @@ def read_adapter(folder: Path) -> StoredAdapter:
             f"{folder} has no {WEIGHTS}" + (f", only {pickles[0]}, a pickle" if pickles else ""),
             hint="pickle files can run code and are never opened; save the adapter with peft as safetensors",
         )
-    stored = _stored_in(folder)
+    stored = stored_tensors(folder)
     found = {
         published_name(name.removeprefix(PREFIX)): value
         for name, value in read_tensors(stored, stored, torch.device("cpu"), torch.float32)
@@ -148,9 +147,3 @@ def _check_magnitudes(adapter: StoredAdapter, others: Mapping[str, Tensor]) -> N
             f"{adapter.config.dora} in {CONFIG}",
             hint=HINT,
         )
-
-
-def _stored_in(folder: Path) -> dict[str, StoredTensor]:
-    """The tensors of the adapter's file; other safetensors beside it are not part of it."""
-    found = list_tensors(folder)
-    return {name: each for name, each in found.items() if each.path.name == WEIGHTS}
