@@ -28,7 +28,7 @@ class MemoryTrace(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.live = self.peak = 0
         self._sizes: dict[int, int] = {}
 
