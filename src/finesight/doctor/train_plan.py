@@ -225,10 +225,7 @@ def plan_training(
         for name, value in members.items()
         if rule.algorithm != "frozen"
     }
-    switched = recipe.run.model_copy(
-        update={"gradient_checkpointing": not recipe.run.gradient_checkpointing}
-    )
-    other = recipe.model_copy(update={"run": switched})
+    other = _switched(recipe)
     sizes = [value.nbytes for _, value in trained.values()]
     packed = sum(one.nbytes for one in model.buffers())
     operations = recipe.run.accumulate * _step_flops(recipe, config, shape, trained)
@@ -253,6 +250,13 @@ def plan_training(
     )
     found = tuple(RankMemory(count, plan.peak(plan.step, count)) for count in ranks)
     return replace(plan, ranks=found)
+
+
+def _switched(recipe: TrainRecipe) -> TrainRecipe:
+    """The recipe with gradient checkpointing switched to the other value."""
+    is_on = not recipe.run.gradient_checkpointing
+    run = recipe.run.model_copy(update={"gradient_checkpointing": is_on})
+    return recipe.model_copy(update={"run": run})
 
 
 def _part_of(name: str) -> str:

@@ -194,7 +194,7 @@ class Adapters:
             return lambda states, out: compute(states).to(out.dtype)
         if layer not in adapter.matrices:
             return None
-        gains, bias = self._gains.get((adapter.name, layer)), getattr(module, "bias", None)
+        gains, bias = self._gains.get((adapter.name, layer)), _bias_of(module)
 
         def change(states: Tensor, out: Tensor) -> Tensor:
             first, second = (each.to(states.dtype) for each in adapter.matrices[layer])
@@ -220,6 +220,12 @@ def gain(module: nn.Module, adapter: Adapter, layer: str) -> Tensor:
         lengths.append(changed.norm(dim=1))
         start += len(rows)
     return adapter.magnitudes[layer].float() / torch.cat(lengths)
+
+
+def _bias_of(module: nn.Module) -> Tensor | None:
+    """The bias of a layer, a parameter or, if it is packed, a buffer."""
+    own = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+    return dict(own).get("bias")
 
 
 def _values_of(module: nn.Module, layer: str) -> Iterator[Tensor]:
@@ -248,7 +254,7 @@ def replacement(
         ConfigError: its parameters are not used by calling it.
     """
     weight, bias = values.get("weight"), values.get("bias")
-    has_bias = getattr(module, "bias", None) is not None
+    has_bias = _bias_of(module) is not None
     if weight is None or len(values) > 1 + has_bias or (has_bias and bias is None):
         raise ConfigError(
             f"an adapter stores {', '.join(values)} of {layer}, which is not all it computes with",

@@ -18,6 +18,7 @@ Source: Hu et al. 2021 (arXiv 2106.09685); Liu et al. 2024, DoRA (arXiv 2402.093
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -126,13 +127,13 @@ class LowRank(nn.Module):
         out = out + out * (gain - 1).to(out.dtype) + change * gain.to(change.dtype)
         return out if self.bias is None else out + self.bias.to(out.dtype)
 
+    @abstractmethod
     def frozen_product(self, states: Tensor, bias: Tensor | None) -> Tensor:
         """`W x + bias`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def base_values(self) -> Iterator[Tensor]:
         """Rows of the weight without its adapter, float32[n, in], some at a time."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def _lengths(self) -> Tensor:
