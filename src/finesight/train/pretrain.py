@@ -18,7 +18,7 @@ from finesight import files
 from finesight.checkpoints.adapters import read_adapter
 from finesight.checkpoints.small import ADAPTER
 from finesight.config.load import read_toml, validate, write_recipe
-from finesight.config.model import ModelConfig
+from finesight.config.model import ModelConfig, TextConfig
 from finesight.data.dense import DenseVocabulary
 from finesight.data.loader import PackStream
 from finesight.errors import ConfigError, DataError
@@ -115,23 +115,38 @@ def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
         )
     if loss.align:
         found.append(Alignment(processor.tokenizer, vocabulary, loss.align))
-    if loss.contrastive:
-        text, seed = processor.model_config.text, recipe.model.seed
-        found.append(Contrastive(text, recipe.contrastive, loss.contrastive, seed=seed))
+    contrastive, dense = heads(recipe, processor.model_config.text)
+    if contrastive is not None:
+        found.append(contrastive)
     if loss.language:
         found.append(KeepLanguage(loss.language))
-    dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
-    if parts := {name: weight for name, weight in dense.items() if weight}:
-        with torch.random.fork_rng(devices=[]):  # the heads depend on the seed alone
-            torch.manual_seed(recipe.model.seed)
-            heads = DenseSupervision(
-                processor.model_config.text.hidden_size,
-                num_characters=len(vocabulary.characters) + 2,
-                num_objects=len(vocabulary.objects) + 1,
-                parts=parts,
-            )
-        found.append(heads)
+    if dense is not None:
+        found.append(dense)
     return found
+
+
+def heads(
+    recipe: PretrainRecipe, text: TextConfig
+) -> tuple[Contrastive | None, DenseSupervision | None]:
+    """The objectives with weights of their own, for a decoder of this shape; None if their losses have weight 0."""
+    loss, contrastive = recipe.loss, None
+    if loss.contrastive:
+        seed = recipe.model.seed
+        contrastive = Contrastive(text, recipe.contrastive, loss.contrastive, seed=seed)
+    dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
+    parts = {name: weight for name, weight in dense.items() if weight}
+    if not parts:
+        return contrastive, None
+    vocabulary = DenseVocabulary.build(recipe.data.characters, recipe.data.objects)
+    with torch.random.fork_rng(devices=[]):  # the heads depend on the seed alone
+        torch.manual_seed(recipe.model.seed)
+        supervision = DenseSupervision(
+            text.hidden_size,
+            num_characters=len(vocabulary.characters) + 2,
+            num_objects=len(vocabulary.objects) + 1,
+            parts=parts,
+        )
+    return contrastive, supervision
 
 
 _MAY_CHANGE = frozenset({"data.workers", "data.executor"})
@@ -257,7 +272,13 @@ def _with_adapters(trainer: Trainer, weights: dict[str, Tensor], source: Path) -
     new = {name: value for name, value in trainer.model.state_dict().items() if ".lora_" in name}
     if not new or any(".lora_" in name for name in weights):
         return weights
-    trainer.notes.append(f"{source}: no adapters; {len(new) // 2} new ones start at zero")
+    for name in new:
+        layer = name.removesuffix(".lora_magnitude_vector")
+        if layer != name:  # it was made of the random initial weight
+            new[name] = weights[f"{layer}.weight"].float().norm(dim=1)
+    trainer.notes.append(
+        f"{source}: no adapters; {len(lora_layers(trainer.model))} new ones start at zero"
+    )
     return {**weights, **new}
 
 
