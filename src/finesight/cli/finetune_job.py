@@ -197,8 +197,11 @@ class Job:
         from finesight.train.recipe import HeldBackSection
 
         share = self.replay if replayed else 0.0
-        own = {"path": examples.shards, "only": examples.train, "weight": 1 - share}
-        sources = [SourceConfig(**own, spelled=is_spelled)]
+        sources = [
+            SourceConfig(
+                path=examples.shards, only=examples.train, weight=1 - share, spelled=is_spelled
+            )
+        ]
         if replayed:
             sources.append(SourceConfig(path=replayed, weight=share))
         held_back = (

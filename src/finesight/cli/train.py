@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -13,8 +13,6 @@ from finesight.cli import finetune, options
 from finesight.cli.errors import reported
 
 if TYPE_CHECKING:
-    import click
-
     from finesight.train.loop import Evaluate
     from finesight.train.recipe import TrainRecipe
 
@@ -25,7 +23,7 @@ DEFAULT = "recipe"
 class _Group(TyperGroup):
     """A group whose first argument is a recipe unless it names a command."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] != "--help":
             args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
@@ -95,7 +93,8 @@ def train(
         from finesight.errors import ConfigError
         from finesight.train.recipe import TrainRecipe
 
-        resolved = read(recipe, TrainRecipe, override)
+        kinds = cast("Any", TrainRecipe)  # a union, which `type[...]` cannot express
+        resolved: TrainRecipe = read(recipe, kinds, override)
         check_writable(resolved.run.folder, is_folder=True)
         for folder in (export, export_parts):
             if folder is not None:

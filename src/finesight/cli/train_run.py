@@ -52,7 +52,7 @@ def _run(recipe: TrainRecipe, console: Console, score: Evaluate | None) -> None:
     if stop_early is not None and not trainer.state.step:
         report(0, trainer.evaluated(stop_early))
     trainer.run(report=report, evaluate=evaluate)
-    if stop_early is not None and stop_early.is_over:
+    if stop_early is not None and stop_early.is_over and stop_early.best is not None:
         console.print(
             f"stopped early: the held-back loss was lowest at step {stop_early.best.step}"
         )

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from finesight import files
-from finesight.batch import PackedBatch, pack
+from finesight.batch import EncodedSample, PackedBatch, pack
 from finesight.data.encode import TrainingEncoder
 from finesight.data.loader import LoaderConfig
 from finesight.data.mixture import as_drawn
@@ -205,7 +205,8 @@ def _batches(
     records = ShardSet(section.path, only=section.only)
     as_trained = data.source[0]  # the records that are held back are of the first source
     spacing = max(1, -(-len(records) // MOST_RECORDS))
-    ready, num_tokens, num_targets = [], 0, 0
+    ready: list[EncodedSample] = []
+    num_tokens = num_targets = 0
     for number in range(0, len(records), spacing):
         record = as_drawn(records[number], as_trained)
         sample = encoder.encode(record, np.random.default_rng(number)).sample
