@@ -2,9 +2,7 @@
 """Defaults of fine-tuning: the recipe for a model, its data and a few choices.
 
 As in the report's SFT the vision tower is frozen. The decoder gets LoRA adapters. The merger is trained at a lower
-rate, except for large models, whose merger already suits their decoder. Below 50 million parameters the embedding is
-trained at a tenth of the rate, too: such a decoder has tokens that it has never learned, whose random embeddings
-adapters alone cannot tell apart.
+rate, except for large models, whose merger already suits their decoder.
 
 Small data sets are repeated: about 1,000 samples are drawn, but at most ten and at least one epoch. The rate rises
 linearly over 5 % of the run and then falls linearly to 5 % of its peak.
@@ -53,7 +51,6 @@ class Preset:
         rate: peak learning rate of adapters.
         full_rate: peak learning rate of all weights.
         merger_rate: share of the rate at which the merger is trained; 0 freezes it.
-        embedding_rate: share of the rate at which the token embedding is trained beside adapters; 0 freezes it.
         pack_tokens: tokens of a pack.
         checkpoint_minutes: time between checkpoints.
     """
@@ -62,16 +59,15 @@ class Preset:
     rate: float
     full_rate: float
     merger_rate: float
-    embedding_rate: float
     pack_tokens: int
     checkpoint_minutes: float
 
 
 PRESETS = (
-    Preset(5e7, 1e-3, 1e-4, 0.5, 0.1, 1024, 0.5),
-    Preset(1e9, 1e-3, 1e-4, 0.3, 0.0, 2048, 1.0),
-    Preset(5e9, 2e-4, 1e-5, 0.1, 0.0, 4096, 5.0),
-    Preset(float("inf"), 1e-4, 1e-5, 0.0, 0.0, 8192, 10.0),
+    Preset(5e7, 1e-3, 1e-4, 0.5, 1024, 0.5),
+    Preset(1e9, 1e-3, 1e-4, 0.3, 2048, 1.0),
+    Preset(5e9, 2e-4, 1e-5, 0.1, 4096, 5.0),
+    Preset(float("inf"), 1e-4, 1e-5, 0.0, 8192, 10.0),
 )
 RANK = 16
 
@@ -193,16 +189,12 @@ def _lora(rank: int) -> LoraSection:
 
 
 def _rules(preset: Preset, rate: float, *, is_full: bool) -> tuple[GroupRule, ...]:
-    """The merger at its share of the rate, the tower frozen, then the decoder, or its adapters and embedding."""
+    """The merger at its share of the rate, the tower frozen, then the decoder or its adapters."""
     shares = {"model.visual.merger.*": preset.merger_rate, "model.visual.*": 0.0}
     if is_full:
         shares["*"] = 1.0
     else:
-        shares |= {
-            "model.model.layers.*.lora_?.weight": 1.0,
-            "model.model.embed_tokens.weight": preset.embedding_rate,
-            "*": 0.0,
-        }
+        shares |= {"model.model.layers.*.lora_?.weight": 1.0, "*": 0.0}
     return tuple(
         GroupRule(match=match, algorithm="adamw" if share else "frozen", lr=rate * share)
         for match, share in shares.items()

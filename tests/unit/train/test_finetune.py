@@ -74,7 +74,6 @@ def test_by_default_the_decoder_gets_adapters_and_the_tower_is_frozen(shards, ti
         ("model.visual.merger.*", "adamw"),
         ("model.visual.*", "frozen"),
         ("model.model.layers.*.lora_?.weight", "adamw"),
-        ("model.model.embed_tokens.weight", "adamw"),
         ("*", "frozen"),
     ]
 
@@ -86,7 +85,6 @@ def test_by_default_the_decoder_gets_adapters_and_the_tower_is_frozen(shards, ti
 def test_large_models_get_lower_rates_and_keep_their_merger(size, rate, trains_merger):
     preset = preset_for(named_config(size))
     assert (preset.rate, bool(preset.merger_rate)) == (rate, trains_merger)
-    assert not preset.embedding_rate
 
 
 def test_choices_and_overrides_change_the_recipe(shards, tiny_model_folder):
