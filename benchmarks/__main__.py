@@ -35,6 +35,7 @@ BENCHES = {
     "kernels": "products and decoding with packed weights against torch and transformers; needs 8 GB of memory",
     "llama": "decoding with packed weights against llama.cpp; needs --llama-bench and 8 GB of memory",
     "vision": "the vision tower in bfloat16 and int8 against transformers, two sizes of pictures; 3 minutes",
+    "mtmd": "the vision tower against llama.cpp, processor time of one thread; needs --llama-mtmd-cli; 5 minutes",
     "prefill": "a prompt of 1,777 tokens in each format against transformers and, with --llama-bench, llama.cpp",
     "packed": "start and peak memory of the 3B shape at full depth in int4; needs 4 GB of disk and 8 GB of memory",
     "hour": "peak memory of a question about an hour of 1080p video, 768 frames; 6 minutes",
@@ -48,8 +49,18 @@ ON_ANY_DEVICE = ("windows", "speed")
 """Benchmarks of the network alone; the others measure the host."""
 
 
-ON_REQUEST = ("llama", "servers", "long_context", "rounding")
+ON_REQUEST = ("llama", "mtmd", "servers", "long_context", "rounding")
 """Benchmarks that run only when they are named, because they need another program, data of yours, or hours."""
+
+
+_NEEDED = {"llama": "llama-bench", "servers": "llama-server", "mtmd": "llama-mtmd-cli"}
+"""Programs of llama.cpp that a benchmark cannot do without."""
+
+
+_MtmdCli = Annotated[
+    Path | None,
+    typer.Option(help="llama.cpp's program of this name, for the benchmark mtmd.", metavar="FILE"),
+]
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -86,6 +97,7 @@ def bench(
             help="llama.cpp's program of this name, for the benchmark servers.", metavar="FILE"
         ),
     ] = None,
+    llama_mtmd_cli: _MtmdCli = None,
     device: Annotated[
         str, typer.Option(help=f"Torch device of the benchmarks {' and '.join(ON_ANY_DEVICE)}.")
     ] = "cpu",
@@ -104,17 +116,14 @@ def bench(
             return
         known = BENCHES if device == "cpu" else ON_ANY_DEVICE
         chosen = _chosen(names or [name for name in known if name not in ON_REQUEST], device)
-        if "llama" in chosen and llama_bench is None:
-            raise ConfigError(
-                "benchmark 'llama' needs llama.cpp", hint="give --llama-bench its llama-bench"
-            )
         _check_device(device)
         found: list[Comparison] = []
-        if "servers" in chosen and llama_server is None:
-            raise ConfigError(
-                "benchmark 'servers' needs llama.cpp", hint="give --llama-server its llama-server"
-            )
-        programs = {"llama-bench": llama_bench, "llama-server": llama_server}
+        programs = {
+            "llama-bench": llama_bench,
+            "llama-server": llama_server,
+            "llama-mtmd-cli": llama_mtmd_cli,
+        }
+        _check_programs(chosen, programs)
         for comparison in _run(chosen, shorten, device, programs):
             found.append(comparison)
             typer.echo(_line(comparison), err=as_json)
@@ -136,6 +145,14 @@ def _chosen(names: list[str], device: str) -> list[str]:
     return names
 
 
+def _check_programs(names: Sequence[str], programs: Mapping[str, Path | None]) -> None:
+    for name, program in _NEEDED.items():
+        if name in names and programs[program] is None:
+            raise ConfigError(
+                f"benchmark {name!r} needs llama.cpp", hint=f"give --{program} its {program}"
+            )
+
+
 def _check_device(device: str) -> None:
     if device == "cpu":
         return  # always available; checking would import torch, which some benchmarks measure
@@ -154,6 +171,7 @@ def _run(
         llama_cpp,
         long_context,
         media,
+        mtmd,
         network,
         packed_start,
         prompt,
@@ -181,6 +199,7 @@ def _run(
         ),
         "long_context": lambda: long_context.bench_long_context(shorten=shorten),
         "vision": lambda: prompt.bench_vision(blocks=min(blocks, 8)),
+        "mtmd": lambda: mtmd.compare_with_mtmd(programs["llama-mtmd-cli"] or Path()),
         "prefill": lambda: prompt.bench_prefill(
             layers=min(layers, 6), program=programs["llama-bench"]
         ),

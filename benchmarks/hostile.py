@@ -257,13 +257,13 @@ def serve() -> None:
     """The server that is tested; prints its port."""
     from finesight.api.checkpoints import find_checkpoint
     from finesight.api.model import open_model
-    from finesight.cli.serve import bound_kernel_caches
+    from finesight.cli.server_memory import bound_memory
     from finesight.engine.options import EngineOptions
     from finesight.server.models import Models, Offer, Served
     from finesight.server.run import serve as run
     from finesight.server.settings import ServerSettings
 
-    bound_kernel_caches()
+    bound_memory()
     engine = EngineOptions(max_sequences=64, max_waiting=4000, kv_cache_gb=0.05)
     opened = open_model("tiny", find_checkpoint("tiny"), device="cpu", engine=engine)
     served = Served("tiny", opened.engine, opened.defaults)

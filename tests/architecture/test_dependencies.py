@@ -13,6 +13,7 @@ from tests.architecture.source import PACKAGE, ROOT, modules
 
 DISTRIBUTION = {
     "PIL": "pillow",
+    "yaml": "pyyaml",
     "fontTools": "fonttools",
     "google": "protobuf",
     "google_crc32c": "google-crc32c",

@@ -79,6 +79,15 @@ def test_the_report_as_json_and_as_a_page(finesight, folder, tmp_path):
     assert "script" not in html
 
 
+def test_texts_that_look_like_marks_are_shown(finesight, folder):
+    text = "{{place:0}} and {{place:7.2}}"
+    path = folder.write("rows.jsonl", [row(text), row(text + ' "bbox_2d": [1, 2, 30, 40]')])
+    outcome = finesight("data", "check", path, "--coordinates", "original")
+    assert outcome.code == 0
+    assert f"[learn]{text}<|im_end|>" in outcome.out
+    assert f'[learn]{text} "bbox_2d": [1, 2, 34, 37]<|im_end|>' in outcome.out
+
+
 def test_a_good_file_is_good(finesight, folder):
     pair = {
         "messages": [{"role": "user", "content": "A?"}, {"role": "assistant", "content": "b"}],

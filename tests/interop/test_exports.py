@@ -28,6 +28,7 @@ from tests.interop.llama_server import (
     llama_server,
     written,
 )
+from tests.support.adapter_folders import write_adapter
 
 pytestmark = pytest.mark.interop
 
@@ -135,17 +136,17 @@ def test_vllm_answers_as_we_do(tmp_path):
     assert found.same_answers == found.answers
 
 
-def test_transformers_answers_as_we_do(tmp_path):
-    """In float32 on both sides, 30 pictures and 10 videos: the same greedy tokens."""
+def with_transformers(exported: Path, adapter: Path | None, ours: Path, count: int) -> Agreement:
+    """Agreement of transformers, with peft if there is an adapter, with our model in another folder."""
+    import peft
     import torch
     import transformers
 
-    export("tiny", tmp_path / "out", "--to", "hf")
-    model = transformers.AutoModelForImageTextToText.from_pretrained(
-        tmp_path / "out", dtype=torch.float32
-    )
-    processor = transformers.AutoProcessor.from_pretrained(tmp_path / "out")
-    questions = conversations(40)
+    model = transformers.AutoModelForImageTextToText.from_pretrained(exported, dtype=torch.float32)
+    if adapter is not None:
+        model = peft.PeftModel.from_pretrained(model, adapter)
+    processor = transformers.AutoProcessor.from_pretrained(exported)
+    questions = conversations(count)
     answers = []
     for question in questions:
         text = written(question.conversation, PAD[question.frames is None])
@@ -157,8 +158,28 @@ def test_transformers_answers_as_we_do(tmp_path):
         inputs = processor(text=[text], return_tensors="pt", **media)
         out = model.generate(**inputs, max_new_tokens=ANSWER_TOKENS, do_sample=False)
         answers.append(out[0, inputs["input_ids"].shape[1] :].tolist())
-    found = agreement(tmp_path / "out", questions, answers, ANSWER_TOKENS)
-    sys.stdout.write(f"transformers: {found}\n")
+    found = agreement(ours, questions, answers, ANSWER_TOKENS)
+    sys.stdout.write(f"transformers, {'peft' if adapter else 'alone'}: {found}\n")
+    return found
+
+
+def test_transformers_answers_as_we_do(tmp_path):
+    """In float32 on both sides, 30 pictures and 10 videos: the same greedy tokens."""
+    export("tiny", tmp_path / "out", "--to", "hf")
+    found = with_transformers(tmp_path / "out", None, tmp_path / "out", 40)
+    assert found.same_answers == found.answers
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+def test_peft_answers_as_we_do_with_the_adapter_merged(tmp_path):
+    """The base with its adapter apart in peft, and merged by us: the same greedy tokens."""
+    adapter = write_adapter(find_checkpoint("tiny"), tmp_path / "a", seed=1, size=0.02)
+    words = ("--to", "hf", "--dtype", "float32", "--adapter", adapter)
+    export("tiny", tmp_path / "apart", *words, "--separate-adapter")
+    export("tiny", tmp_path / "merged", *words)
+    found = with_transformers(
+        tmp_path / "apart", tmp_path / "apart/adapter", tmp_path / "merged", 40
+    )
     assert found.same_answers == found.answers
 
 

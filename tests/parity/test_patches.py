@@ -84,7 +84,7 @@ def test_video(num_frames, height, width, options, reference, monkeypatch):
     from qwen_vl_utils import vision_process
 
     clip = DrawnClip(Size(width, height), num_frames, 2.0)
-    monkeypatch.setattr("finesight.processor.prepare.open_video", lambda *_, **__: clip)
+    monkeypatch.setattr("finesight.media.video.open_video", lambda *_, **__: clip)
     ours = prepare_video(VideoPart(source="drawn", **options), VISION, CONFIG)
 
     frames = torch.from_numpy(np.stack(list(clip.frames()))).permute(0, 3, 1, 2)
@@ -105,7 +105,7 @@ def test_whole_processor(reference, monkeypatch, official_file):
     from finesight.text.tokenizer import Tokenizer
 
     clip = DrawnClip(Size(56, 84), 6, 2.0)
-    monkeypatch.setattr("finesight.processor.prepare.open_video", lambda *_, **__: clip)
+    monkeypatch.setattr("finesight.media.video.open_video", lambda *_, **__: clip)
     pictures = [Image.fromarray(drawn(90, 57)), Image.fromarray(drawn(28, 141))]
     content = [
         {"type": "text", "text": "Was ist das? "},

@@ -35,7 +35,7 @@ from finesight.server.state import ServerState
 _READY = re.compile(r"ready: (http://[^/]+)/v1")
 _SECONDS = 30.0
 _START_SECONDS = 180.0
-"""A start imports torch, which takes long on a busy machine."""
+"""For the start of a process and its end: importing torch takes long on a busy machine."""
 
 
 def data_address(data: bytes | Path | Image.Image, kind: str = "image/png") -> str:
@@ -211,7 +211,7 @@ class Program:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait for the end."""
         self.process.send_signal(how)
-        return self.process.wait(_SECONDS)
+        return self.process.wait(_START_SECONDS)
 
     def log(self) -> str:
         """All that it has written so far."""

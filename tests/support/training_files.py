@@ -86,7 +86,7 @@ class Folder:
 
 def said(record: Record) -> list[tuple[str, str]]:
     """Role and text of each message, with the marks of places; media as [image] or [video]."""
-    turns = []
+    turns: list[tuple[str, str]] = []
     for message in record.conversation.messages:
         media = "".join(
             "[image]"

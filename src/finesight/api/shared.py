@@ -27,7 +27,7 @@ def ask(
     **options: Unpack[AskOptions],
 ) -> Answer:
     """Ask a model, which is loaded on first use and cached; see `Model.ask`."""
-    return _kept(str(model)).ask(question, images=images, videos=videos, pdf=pdf, **options)
+    return shared_model(str(model)).ask(question, images=images, videos=videos, pdf=pdf, **options)
 
 
 def locate(
@@ -40,9 +40,10 @@ def locate(
     **options: Unpack[AskOptions],
 ) -> Answer:
     """Find what a phrase describes, with a model that is loaded on first use and cached; see `Model.locate`."""
-    return _kept(str(model)).locate(phrase, image, as_=as_, all_=all_, **options)
+    return shared_model(str(model)).locate(phrase, image, as_=as_, all_=all_, **options)
 
 
 @lru_cache(maxsize=1)
-def _kept(name: str) -> Model:
+def shared_model(name: str) -> Model:
+    """The model of this name, loaded on first use and kept until another one is named."""
     return load(name)

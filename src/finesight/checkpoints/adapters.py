@@ -25,16 +25,11 @@ from finesight.checkpoints.adapter_config import (
     transformers_name,
     written_config,
 )
+from finesight.checkpoints.adapter_file import WEIGHTS, stored_tensors
 from finesight.errors import ConfigError, WeightsError
 from finesight.model.adapters import Adapter
 from finesight.model.lora import LowRank, lora_layers, merged_weight
-from finesight.model.shards import (
-    StoredTensor,
-    list_tensors,
-    read_tensors,
-    some_of,
-    write_tensors,
-)
+from finesight.model.shards import read_tensors, some_of, write_tensors
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import linear_shapes, plain_shapes, published_name
 
@@ -50,7 +45,6 @@ __all__ = [
     "save_adapter",
 ]
 
-WEIGHTS = "adapter_model.safetensors"
 
 _PREFIX = "base_model.model."
 
@@ -183,7 +177,7 @@ def read_adapter(folder: Path) -> StoredAdapter:
             f"{folder} has no {WEIGHTS}" + (f", only {pickles[0]}, a pickle" if pickles else ""),
             hint="pickle files can run code and are never opened; save the adapter with peft as safetensors",
         )
-    stored = _stored_in(folder)
+    stored = stored_tensors(folder)
     found = {
         published_name(name.removeprefix(_PREFIX)): value
         for name, value in read_tensors(stored, stored, torch.device("cpu"), torch.float32)
@@ -241,12 +235,6 @@ def _check_magnitudes(adapter: StoredAdapter, others: Mapping[str, Tensor]) -> N
             f"{adapter.config.dora} in {CONFIG}",
             hint=HINT,
         )
-
-
-def _stored_in(folder: Path) -> dict[str, StoredTensor]:
-    """The tensors of the adapter's file; other safetensors beside it are not part of it."""
-    found = list_tensors(folder)
-    return {name: each for name, each in found.items() if each.path.name == WEIGHTS}
 
 
 def load_adapters(

@@ -25,6 +25,7 @@ from finesight.cli import (
     locate,
     plan,
     quantize,
+    read,
     serve,
     train,
 )
@@ -58,6 +59,7 @@ def build() -> typer.Typer:
         ("ask", ask.ask),
         ("chat", chat.chat),
         ("locate", locate.locate),
+        ("read", read.read),
         ("serve", serve.serve),
         ("batch", batch.batch),
         ("plan", plan.plan),

@@ -79,8 +79,8 @@ def batch(
         names = [served_model_name] if served_model_name else [model, Path(model).name]
         choice = ModelChoice.of(locals())
         with _checked(source, target, names, choice, retry_errors=retry_errors) as checked:
-            opened = _opened(choice, concurrency, deterministic=deterministic)
-            counts, seconds = _run(checked, opened)
+            loaded = opened(choice, concurrency, deterministic=deterministic)
+            counts, seconds = _run(checked, loaded)
         if as_json:
             print_json({**asdict(counts), "seconds": seconds, "model": model})
         _raise_if_failed(counts, target)
@@ -111,8 +111,8 @@ def _check_input(source: Path) -> None:
         raise ConfigError(f"{source} {what}", hint="give a file of JSON lines")
 
 
-def _opened(choice: ModelChoice, concurrency: int, *, deterministic: bool) -> Model:
-    """The model, which shows progress while its weights are loaded."""
+def opened(choice: ModelChoice, concurrency: int, *, deterministic: bool) -> Model:
+    """A model for several questions at once, which shows progress while its weights are loaded."""
     import_torch()
     from finesight.api.adapters import adapter_folders
     from finesight.api.checkpoints import find_checkpoint

@@ -19,7 +19,8 @@ from finesight.cli.output import check_report, check_writable, print_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from finesight.data.checking import CheckReport, Shown
+    from finesight.data.check_samples import Shown
+    from finesight.data.checking import CheckReport
     from finesight.data.formats.config import ImportConfig
 
 _LISTED = 20
@@ -138,9 +139,6 @@ def import_data(
     bad_rows: Annotated[
         str, typer.Option(help="Rows that cannot be used: stop, or skip and count them.")
     ] = "stop",
-    heldout_share: Annotated[
-        float, typer.Option(help="Share of the rows marked as held out, by their first picture.")
-    ] = 0.0,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
@@ -155,7 +153,6 @@ def import_data(
             fetch=fetch,
             question=question,
             bad_rows=bad_rows,
-            heldout_share=heldout_share,
         )
         check_writable(out, is_folder=True)
         from finesight.data.importing import import_file
@@ -214,7 +211,7 @@ def _print_report(report: CheckReport) -> None:
             console.print(f"    hint: {problem.hint}")
     if report.problems:
         listed = ", ".join(f"{name} {n:,}" for name, n in report.reasons.most_common())
-        console.print(f"rows that cannot be used: {len(report.problems):,} ({listed})")
+        console.print(f"rows that cannot be used: {report.num_refused:,} ({listed})")
     if lengths := numbered_lengths(report):
         table = Table("", "least", "median", "90 %", "largest", "sum", box=None)
         for name, numbers in lengths:

@@ -86,32 +86,16 @@ def evaluate(
     """
     with reported(debug=debug):
         if context.invoked_subcommand is not None:
-            of_suite = (
-                data,
-                real,
-                out,
-                a,
-                b,
-                endpoint,
-                weights,
-                vision_weights,
-                draft_tokens,
-                as_json,
-            )
-            if any(of_suite) or limit is not None:
+            of_suite = (data, real, out, a, b, endpoint, as_json)
+            of_model = (weights, vision_weights, draft_tokens)
+            if any((*of_suite, *of_model)) or limit is not None:
                 raise ConfigError(
                     f"options of a suite precede the command `{context.invoked_subcommand}`",
                     hint="put options of a command after its name",
                 )
             return
-        choice = ModelChoice(
-            model or options.DEFAULT_MODEL,
-            device,
-            None,
-            weights,
-            draft_tokens,
-            vision_weights=vision_weights,
-        )
+        named = {"model": model or options.DEFAULT_MODEL, "dtype": None}
+        choice = ModelChoice.of({**locals(), **named})
         who = LocalModel(choice)
         if suite == "offline":
             eval_suites.offline(who, real or (), out, limit=limit, as_json=as_json)

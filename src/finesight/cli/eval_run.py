@@ -35,6 +35,7 @@ from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
     from finesight.evals.core.run import RunResult
+    from finesight.evals.core.task import Task
     from finesight.evals.judge.ask import Judge
     from finesight.evals.judge.run import Judged
 
@@ -94,12 +95,16 @@ def run(
         extent = Extent(limit, shard or (0, 1), workers, batch, retry_errors)
         tasks = [changed(registry.task(name), budget=budget, sampling=sampling) for name in task]
         judging = judge_of(judge, judge_model, judge_key, tasks=tasks, shard=extent.shard)
-        copies = [(each, copy_of(each, data, len(tasks))) for each in tasks]
-        benchmarks = [Benchmark.of(*each, out, prompt, extractor) for each in copies]
+        benchmarks = [Benchmark.of(*each, out, prompt, extractor) for each in _copies(tasks, data)]
         done = _run_all(benchmarks, who, extent)
         verdicts = _judged(benchmarks, judging, workers)
         show(done, out, as_json=as_json, judged=verdicts)
         _refuse_unread_by_rule(done, verdicts, who)
+
+
+def _copies(tasks: Sequence[Task], data: Path) -> list[tuple[Task, Path]]:
+    """The tasks with their local copies."""
+    return [(each, copy_of(each, data, len(tasks))) for each in tasks]
 
 
 def _refuse_unread_by_rule(

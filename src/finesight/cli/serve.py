@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
     from finesight.server.models import Offer, Served
     from finesight.server.settings import ServerSettings
 
-
-_KERNEL_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
-_KERNELS = "128"
 
 Models = Annotated[
     list[str] | None,
@@ -166,9 +162,10 @@ def serve(
         if new_key is not None:
             _print_key(new_key)
             return
+        from finesight.cli.server_memory import bound_memory
         from finesight.server.settings import ServerSettings
 
-        bound_kernel_caches()
+        bound_memory()
         settings = ServerSettings(
             max_body_mb=max_body_mb,
             answer_seconds=answer_seconds,
@@ -184,25 +181,12 @@ def serve(
         )
         settings.check()
         engine = _engine_options(concurrency, max_requests, draft_tokens)
-
-        def offers() -> list[Offer]:
-            how = _Loading(device, dtype, weights, settings.hosts, engine)
-            return _offers(model, adapters, mmproj, how)
-
+        how = _Loading(device, dtype, weights, settings.hosts, engine)
+        offers = partial(_offers, model, adapters, mmproj, how)
         if replicas:
             _run_on_ray(offers, settings, replicas, host, port)
         else:
             _run(offers(), settings, host, port)
-
-
-def bound_kernel_caches() -> None:
-    """Let torch's library for CPUs (oneDNN) keep few of the kernels that it compiles for each shape.
-
-    A server meets ever new numbers of tokens. By default 1,024 kernels are kept, so that its memory grows by hundreds
-    of megabytes. Values that the environment has already are left.
-    """
-    for name in _KERNEL_CACHES:
-        os.environ.setdefault(name, _KERNELS)
 
 
 def _server_names(names: list[str] | None, keys: Path | None, host: str) -> tuple[str, ...] | None:

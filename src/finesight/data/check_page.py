@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
-from finesight.data.checking import CheckReport, Lengths, Run, Shown, ShownMedia
+from finesight.data.check_samples import Run, Shown, ShownMedia
+from finesight.data.checking import CheckReport, Lengths
 from finesight.present.marks import marks_from
 from finesight.present.overlay import draw_marks
 from finesight.present.page import (
@@ -45,7 +46,7 @@ def check_page(report: CheckReport) -> str:
     """The page as HTML."""
     return render_page(
         Page(
-            title=f"{report.path.name}: {report.num_records:,} rows can be used, {len(report.problems):,} cannot",
+            title=f"{report.path.name}: {report.num_records:,} rows can be used, {report.num_refused:,} cannot",
             sections=(_summary(report), *_problems(report), *map(_sample, report.samples)),
         )
     )
@@ -85,7 +86,7 @@ def _problems(report: CheckReport) -> Iterator[Section]:
         TableRow((one.place, one.reason, one.message, one.hint))
         for one in report.problems[:_MOST_PROBLEMS]
     )
-    title = f"the first {_MOST_PROBLEMS}" if len(report.problems) > _MOST_PROBLEMS else "each row"
+    title = f"the first {_MOST_PROBLEMS}" if report.num_refused > _MOST_PROBLEMS else "each row"
     parts = (
         Table("by reason", ("reason", "rows"), counts, numbers=("rows",)),
         Table(title, ("row", "reason", "what", "hint"), rows),

@@ -153,4 +153,5 @@ def notes_of(reading: Reading) -> tuple[str, ...]:
         f"column {name} is not used ({number:,} rows)"
         for name, number in tally.ignored.most_common()
     ]
-    return (*notes, *tally.notes)
+    notes += [f"{what}: {number:,}" for what, number in tally.notes.items()]
+    return tuple(notes)

@@ -66,9 +66,9 @@ def escaped(text: str) -> str:
     return text.replace(_OPENING, _OPENING + "literal}}")
 
 
-def marked(text: str) -> set[int]:
-    """Indices of the places to which a text of a record with places refers."""
-    return {int(found[1]) for found in _MARK.finditer(text) if found[1]}
+def marked(text: str) -> list[int]:
+    """Indices of the places to which a text of a record with places refers, in order."""
+    return [int(found[1]) for found in _MARK.finditer(text) if found[1]]
 
 
 def written(

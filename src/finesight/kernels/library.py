@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from finesight.errors import EngineError
@@ -28,6 +29,9 @@ HEAD_MULTIPLE = 16
 
 MAX_HEAD_SIZE = 256
 """Largest head of the attention inside segments."""
+
+KV_DTYPES = (torch.float32, torch.bfloat16, torch.int8)
+"""Dtypes of keys and values, in the order of their numbers in the library; those in int8 have scales."""
 
 PATHS = ("none", "avx2", "avx512")
 """Instruction sets, in the order of their numbers in the library."""
@@ -57,12 +61,14 @@ class KeyValuesStruct(Structure):
     """Keys and values of one layer, and which of them each row attends to."""
 
     _fields_ = (
-        ("is_bf16", c_int32),
+        ("format", c_int32),
         ("block_size", c_int32),
         ("kv_heads", c_int32),
         ("head_size", c_int32),
         ("keys", c_void_p),
         ("values", c_void_p),
+        ("key_scales", c_void_p),
+        ("value_scales", c_void_p),
         ("block_table", c_void_p),
         ("table_width", c_int32),
         ("lengths", c_void_p),

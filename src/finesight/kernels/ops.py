@@ -22,7 +22,13 @@ from torch import Tensor
 from finesight.errors import LayoutError
 from finesight.kernels import formats, triton_ops, twins
 from finesight.kernels.formats import Format, format_of, packed_shape
-from finesight.kernels.library import HEAD_MULTIPLE, KeyValuesStruct, LinearStruct, library
+from finesight.kernels.library import (
+    HEAD_MULTIPLE,
+    KV_DTYPES,
+    KeyValuesStruct,
+    LinearStruct,
+    library,
+)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None, rows: int) -> Tensor:
@@ -255,10 +261,12 @@ def _decode_attention(
     keys, values, table = keys.contiguous(), values.contiguous(), block_table.int().contiguous()
     kept_lengths, result = lengths.int().contiguous(), torch.empty(out.shape)
     struct = KeyValuesStruct(
-        keys.dtype == torch.bfloat16,
+        KV_DTYPES.index(keys.dtype),
         *keys.shape[1:],
         keys.data_ptr(),
         values.data_ptr(),
+        None,
+        None,
         table.data_ptr(),
         table.shape[1],
         kept_lengths.data_ptr(),

@@ -99,6 +99,24 @@ def load_page(
         return picture.convert("RGB")
 
 
+@contextmanager
+def open_page(
+    source: MediaSource | LocalSource, page: int, *, policy: FetchPolicy | None = None
+) -> Iterator[pypdfium2.PdfPage]:
+    """An open page of a PDF, for reading its text; no other thread uses PDFium within the block.
+
+    Raises:
+        MediaError: as `load_page`.
+    """
+    with _open(source, policy) as (document, name):
+        _fit(document, page, name, None, MAX_IMAGE_PIXELS)
+        opened = document[page]
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
 def _is_picture(source: MediaSource | LocalSource) -> bool:
     """Whether a local source is a picture: pixels in memory, or a file of a known format."""
     return not isinstance(source, LocalSource) or "picture" in kind_of(source.head())

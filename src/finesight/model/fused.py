@@ -20,6 +20,7 @@ from finesight.config.model import TextConfig
 from finesight.kernels import triton_ops
 from finesight.kernels.library import (
     HEAD_MULTIPLE,
+    KV_DTYPES,
     MAX_ROWS,
     DecoderStruct,
     KeyValuesStruct,
@@ -64,7 +65,7 @@ class FusedDecoder:
             and states.device.type == "cpu"
             and not (torch.is_grad_enabled() and states.requires_grad)
             and self._config.head_dim % HEAD_MULTIPLE == 0
-            and kv.keys.dtype in (torch.float32, torch.bfloat16)
+            and kv.keys.dtype in KV_DTYPES
             and kv.keys.is_contiguous()
             and kv.values.is_contiguous()
             and library() is not None
@@ -117,12 +118,14 @@ class FusedDecoder:
             rotary.sin.data_ptr(),
             plan.slot_mapping.data_ptr(),
             KeyValuesStruct(
-                kv.keys.dtype == torch.bfloat16,
+                KV_DTYPES.index(kv.keys.dtype),
                 block_size,
                 kv_heads,
                 head_size,
                 kv.keys.data_ptr(),
                 kv.values.data_ptr(),
+                None if kv.key_scales is None else kv.key_scales.data_ptr(),
+                None if kv.value_scales is None else kv.value_scales.data_ptr(),
                 table.data_ptr(),
                 table.shape[1],
                 lengths.data_ptr(),

@@ -24,7 +24,6 @@ from finesight.media.fetch import FetchPolicy
 from finesight.media.image import image_size, load_image, picture_notes
 from finesight.media.pdf import load_page, page_size
 from finesight.media.source import LocalSource, at_hand, source_name
-from finesight.media.video import VideoClip, open_video
 from finesight.processor.mrope import colliding_pairs
 from finesight.processor.patchify import (
     Grid,
@@ -39,6 +38,7 @@ from finesight.processor.windows import patch_positions, window_order
 
 if TYPE_CHECKING:
     from finesight.conversation import MediaSource
+    from finesight.media.video import VideoClip
 
 STREAMED_ABOVE_PATCHES = 2**14
 """Patches of a video above which they are streamed if the caller takes streams; up to it they fill 77 MB."""
@@ -94,6 +94,9 @@ def prepare_video(
         MediaError: the video cannot be used; the message names the source. Frames of a streamed video are checked
             when they are read.
     """
+    # PyAV is slow to import, and pictures do not need it.
+    from finesight.media.video import open_video
+
     clip = open_video(part, config, policy=policy)
     record = _video_record(part, clip, vision, config)
     resized = record.resize.resized
@@ -129,6 +132,8 @@ def measure_video(
     policy: FetchPolicy | None = None,
 ) -> MediaRecord:
     """The record `prepare_video` would make."""
+    from finesight.media.video import open_video
+
     return _video_record(part, open_video(part, config, policy=policy), vision, config)
 
 

@@ -16,6 +16,8 @@ from finesight.text.client_shapes import MESSAGE_LABELS, PART_LABELS
 from finesight.text.message_fields import holds_nothing
 
 _LISTS = ("messages", "input")
+_OTHERS = ("phase", "tool_name")
+"""Labels of the responses format and of Ollama."""
 _CALLS = ("function_call", "function_call_output")
 """Items of the responses format, whose `id` and `status` are those of an earlier response."""
 
@@ -33,7 +35,7 @@ def labels_in(body: Any) -> tuple[str, ...]:
         for message in _objects(body.get(name)):
             where = f"{name}[]"
             is_call = message.get("type") in _CALLS
-            known = ("id", "status") if is_call else (*MESSAGE_LABELS, "phase")
+            known = ("id", "status") if is_call else (*MESSAGE_LABELS, *_OTHERS)
             found |= dict.fromkeys(f"{where}.{each}" for each in _present(message, known))
             for part in _objects(message.get("content")):
                 labels = _present(part, PART_LABELS)

@@ -45,21 +45,7 @@ def serve_on_ray(
         ConfigError: Ray Serve is not installed.
         FinesightError: Ray does not start.
     """
-    try:
-        import ray  # type: ignore[import-not-found]  # optional
-        from ray import serve
-    except ImportError as error:
-        raise ConfigError(
-            f"several replicas need Ray Serve, which is not installed ({error})",
-            hint="pip install 'finesight[ray]'",
-        ) from error
-    try:
-        ray.init(log_to_driver=False)
-    except Exception as error:  # of many classes, a bare Exception among them
-        raise FinesightError(
-            f"Ray did not start: {str(error)[:300] or type(error).__name__}",
-            hint="try again when the machine is less busy; RAY_ADDRESS joins a cluster that runs already",
-        ) from error
+    ray, serve = _started()
     found = ray.cluster_resources()
     share: dict[str, Any] = {"num_cpus": found.get("CPU", 1.0) / (replicas + 1)}
     if gpus := found.get("GPU"):
@@ -84,6 +70,26 @@ def serve_on_ray(
     finally:
         serve.shutdown()
         ray.shutdown()
+
+
+def _started() -> tuple[Any, Any]:
+    """The modules of Ray and of Ray Serve, with Ray running."""
+    try:
+        import ray  # type: ignore[import-not-found]  # optional
+        from ray import serve
+    except ImportError as error:
+        raise ConfigError(
+            f"several replicas need Ray Serve, which is not installed ({error})",
+            hint="pip install 'finesight[ray]'",
+        ) from error
+    try:
+        ray.init(log_to_driver=False)
+    except Exception as error:  # of many classes, a bare Exception among them
+        raise FinesightError(
+            f"Ray did not start: {str(error)[:300] or type(error).__name__}",
+            hint="try again when the machine is less busy; RAY_ADDRESS joins a cluster that runs already",
+        ) from error
+    return ray, serve
 
 
 class _Replica:

@@ -4,13 +4,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import warnings
 from pathlib import Path
 
 import pytest
 from gguf import GGUFReader
 
-from benchmarks import long_context, prompt, sampling
+from benchmarks import long_context, mtmd, prompt, sampling
 from benchmarks.__main__ import main
 from benchmarks.comparison import Comparison, best_in_turns
 from benchmarks.harness import bench_harness
@@ -225,9 +226,43 @@ def test_a_program_that_is_not_llama_bench(tmp_path):
         list(compare_with_llama_cpp(tmp_path / "missing", layers=1, threads=1))
 
 
-def test_the_comparison_with_llama_cpp_needs_its_program(capsys):
-    assert main(["llama"]) == 2
-    assert "needs llama.cpp" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("name", "program"),
+    [("llama", "llama-bench"), ("mtmd", "llama-mtmd-cli"), ("servers", "llama-server")],
+)
+def test_comparisons_with_llama_cpp_need_its_programs(capsys, name, program):
+    assert main([name]) == 2
+    said = capsys.readouterr().err
+    assert "needs llama.cpp" in said
+    assert f"give --{program} its {program}" in said
+
+
+def test_the_tower_is_compared_with_the_encoding_alone(monkeypatch, tmp_path):
+    """Processor time of a picture less that of one with a few patches; the program only burns time."""
+    monkeypatch.setattr(mtmd, "VISION_SIDES", (112,))
+    monkeypatch.setattr(mtmd, "shortened_3b", lambda **_: narrow_tower())
+    program = tmp_path / "llama-mtmd-cli"
+    program.write_text(
+        f"#!{sys.executable}\nimport sys, time\nis_large = any(word.endswith('/112.png') for word in sys.argv)\n"
+        "while time.process_time() < (0.7 if is_large else 0.2): pass\n"
+        "sys.stdout.buffer.write(b'\\xda mtmd batch encoding done in 12 ms')\n"
+    )
+    program.chmod(0o755)
+    found = list(mtmd.compare_with_mtmd(program))
+    assert [" in bf16, " in found[0].name, " in int8, " in found[1].name] == [True, True]
+    assert all(0.4 < each.yardstick < 0.6 for each in found)
+    assert all("it prints 12 ms" in each.note for each in found)
+    assert all(0 < each.ours < 1 for each in found)
+    program.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('no such model')\n")
+    with pytest.raises(ConfigError, match="ended with code 1: no such model"):
+        list(mtmd.compare_with_mtmd(program))
+
+
+def narrow_tower():
+    """The shape of the embedded model with a tower of eight blocks, of which the last has full attention."""
+    tiny = named_config("tiny")
+    changed = {"depth": 8, "full_attention_layers": (7,)}
+    return tiny.model_copy(update={"vision": tiny.vision.model_copy(update=changed)})
 
 
 def test_names_are_listed_and_unknown_ones_refused(capsys):
@@ -248,6 +283,7 @@ def test_names_are_listed_and_unknown_ones_refused(capsys):
         "kernels",
         "llama",
         "vision",
+        "mtmd",
         "prefill",
         "packed",
         "hour",

@@ -90,17 +90,6 @@ def test_an_existing_data_set_is_not_replaced(folder, tmp_path):
         import_file(folder.path / "gone.json", tmp_path / "other")
 
 
-def test_a_share_is_held_out_by_picture(folder, tmp_path):
-    rows = [row(n, f"{n % 6}.png") for n in range(24)]
-    path = folder.write("rows.json", rows)
-    import_file(path, tmp_path / "out", ImportConfig(heldout_share=0.4))
-    sides: dict[int, set[str]] = {}
-    for record in ShardSet(tmp_path / "out"):
-        sides.setdefault(record.picture.shape[1], set()).add(record.meta["split"])
-    assert all(len(side) == 1 for side in sides.values())
-    assert set.union(*sides.values()) == {"train", "heldout"}
-
-
 def test_a_disk_that_fills_leaves_nothing(folder, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -17,7 +17,7 @@ from finesight.model.fused import use_kernels
 from finesight.model.lora import add_lora, merge_lora
 from finesight.model.packed import PackedLinear, pack_vision, pack_weights, packed_as
 from finesight.model.vl import VisionLanguageModel
-from tests.support.compiled import compiled
+from tests.support.compiled import compiled, on_path
 from tests.support.model_cases import Grid, randomize, sample_from, small_config
 
 SAMPLE = sample_from([3, Grid((1, 6, 10)), 60], 0)
@@ -54,9 +54,9 @@ PROMPTS = [33, 18, 2]
 
 
 @torch.inference_mode()
-def decoded(model):
+def decoded(model, kv=None):
     """Logits of three sequences in blocks of 9 slots: the prompts, then seven tokens of each, one by one."""
-    kv = KVCache(model.config.text, 12, 9, dtype=model.dtype)
+    kv = KVCache(model.config.text, 12, 9, dtype=model.dtype) if kv is None else kv
     parts = [ids[:count] for ids, count in zip(SEQUENCES, PROMPTS, strict=True)]
     found = [model.logits(model(batch_of(parts, [0] * 3, 9, BLOCKS), kv=kv))]
     for step in range(7):
@@ -92,6 +92,37 @@ def test_a_fused_step_is_the_layers_one_by_one(weights, dtype):
     model.model.fused = None
     # The layers round to the model's dtype between products; a quantised activation may fall to the next code.
     assert error(decoded(model), fused) < (0.035 if dtype == torch.bfloat16 else 0.01)
+
+
+@pytest.mark.parametrize("path", ["avx2", "avx512"])
+def test_a_fused_step_over_a_cache_in_int8_is_the_layers_one_by_one(path):
+    """The same codes and scales in the cache, and the same logits."""
+    model = model_of("int8")
+    exact = decoded(model)
+    caches = [KVCache(model.config.text, 12, 9, dtype=torch.int8) for _ in range(2)]
+    for kv in caches:
+        for part in (kv.keys, kv.values, kv.key_scales, kv.value_scales):
+            part.zero_()
+    with on_path(path):
+        fused = decoded(model, caches[0])
+        model.model.fused = None
+        layers = decoded(model, caches[1])
+    assert error(fused, layers) < 1e-5
+    assert 1e-3 < error(fused, exact) < 0.035
+    assert caches[0].keys.any()
+    assert caches[0].values.any()
+    torch.testing.assert_close(caches[0].keys, caches[1].keys, rtol=0, atol=1)
+    torch.testing.assert_close(caches[0].values, caches[1].values, rtol=0, atol=1)
+    torch.testing.assert_close(caches[0].key_scales, caches[1].key_scales)
+    torch.testing.assert_close(caches[0].value_scales, caches[1].value_scales)
+
+
+def test_values_that_are_not_finite_stay_visible_in_a_cache_in_int8():
+    model = model_of("bf16")
+    with torch.no_grad():
+        model.model.layers[0].self_attn.v_proj.bias[3] = float("nan")
+    logits = decoded(model, KVCache(model.config.text, 12, 9, dtype=torch.int8))
+    assert logits.isnan().all()
 
 
 def test_fused_steps_do_not_depend_on_the_other_sequences():

@@ -32,6 +32,10 @@ TEXT = {"type": "text", "text": "a"}
             {"input": [{"type": "function_call", "name": "f", "call_id": "c", "id": "i"}]},
             ("input[].id",),
         ),
+        (
+            {"messages": [{"role": "tool", "tool_name": "f", "content": "a"}]},
+            ("messages[].tool_name",),
+        ),
         ({"input": "a", "messages": [1, None, {"content": [3]}]}, ()),
         ([], ()),
         (None, ()),

@@ -32,6 +32,7 @@ from finesight.checkpoints.export.gguf_model import (
     write_vision_tower,
 )
 from finesight.checkpoints.export.ollama import modelfile
+from finesight.checkpoints.export.plain import adaptable
 from finesight.checkpoints.pixels import copy_budget, mark_budget
 from finesight.errors import ConfigError
 from finesight.model.lora import lora_layers
@@ -110,7 +111,8 @@ def write_lora(
     """
     name = base or source.name
     if source.adapter is not None:
-        merge_adapter(source.model.state_dict(), source.adapter)  # raises if it does not fit
+        model = adaptable(source.model, source.adapter)
+        merge_adapter(model.state_dict(), source.adapter)  # raises if it does not fit
         shutil.copyfile(source.adapter / WEIGHTS, draft / WEIGHTS)
         values = read_json(source.adapter / CONFIG) | {"base_model_name_or_path": name}
         files.write_json(draft / CONFIG, values, error=None)

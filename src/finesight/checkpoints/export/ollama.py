@@ -36,11 +36,16 @@ def modelfile(
     lines = [f"FROM ./{name}" for name in files]
     lines.append(f"TEMPLATE {_quoted(_TEMPLATE)}")
     lines.append(f"SYSTEM {_quoted(DEFAULT_SYSTEM)}")
-    lines += [f"PARAMETER {name} {value:g}" for name, value in parameters.items()]
+    lines += [f"PARAMETER {name} {_number(value)}" for name, value in parameters.items()]
     lines += [f'PARAMETER stop "{token}"' for token in (names.IM_END, names.END_OF_TEXT)]
     if license_text:
         lines.append(f"LICENSE {_quoted(license_text)}")
     return "\n".join(lines) + "\n"
+
+
+def _number(value: float | int) -> str:
+    """A number with all its digits; Ollama does not read 1e+06 where it expects a whole number."""
+    return str(value) if isinstance(value, int) else f"{value:.12g}"
 
 
 def _quoted(text: str) -> str:

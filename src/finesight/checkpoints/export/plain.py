@@ -2,7 +2,9 @@
 """The network to export: plain weights, whatever format the checkpoint folder has.
 
 Packed, AWQ and GPTQ weights become the values that their codes stand for, and an adapter is added. Packed weights of 8
-and 4 bits are exact only in float32, so that is their dtype unless another is asked for.
+and 4 bits are exact only in float32, so that is their dtype unless another is asked for. An adapter of the output head
+gives a model whose head is tied to the embedding a head of its own: added to the shared weight, it would also change
+what the tokens mean.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from finesight.checkpoints.adapters import merge_adapter
+from finesight.checkpoints.adapters import merge_adapter, read_adapter
 from finesight.checkpoints.decoder import load_tensors
 from finesight.checkpoints.packed import is_packed_folder, open_packed
 from finesight.errors import WeightsError
@@ -22,7 +24,9 @@ from finesight.model.packed_linear import PackedLinear
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 
-__all__ = ["plain_model", "unpacked", "without_adapters"]
+__all__ = ["adaptable", "plain_model", "unpacked", "without_adapters"]
+
+_EMBEDDING, _HEAD = "model.embed_tokens", "lm_head"
 
 
 def plain_model(
@@ -44,12 +48,43 @@ def plain_model(
     else:
         model = load_model(folder)
     if adapter is not None:
+        model = adaptable(model, adapter)
         load_tensors(
             model,
             merge_adapter(model.state_dict(), adapter),
             what=f"the adapter in {adapter} does not fit {folder}",
         )
     return model if dtype is None else _converted(model, dtype)
+
+
+def adaptable(model: VisionLanguageModel, adapter: Path) -> VisionLanguageModel:
+    """The model, or one with a copy of the embedding as its output head if the adapter changes only one of both.
+
+    Args:
+        model: with plain weights; other tensors are shared with the result.
+        adapter: folder of an adapter.
+
+    Raises:
+        WeightsError: the adapter is of another kind, or broken.
+    """
+    stored = read_adapter(adapter)
+    embedding, head = (stored.replaced.get(f"{name}.weight") for name in (_EMBEDDING, _HEAD))
+    if embedding is None or head is None:
+        differ = embedding is not head
+    else:
+        differ = not torch.equal(embedding, head)
+    differ |= (_HEAD in stored.layers) != (_EMBEDDING in stored.layers)
+    if not differ or not model.config.text.tie_word_embeddings:
+        return model
+    text = model.config.text.model_copy(update={"tie_word_embeddings": False})
+    with torch.device("meta"):
+        free = VisionLanguageModel(
+            model.config.model_copy(update={"text": text}), attention=model.attention
+        )
+    tensors = model.state_dict()
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+    free.load_state_dict(tensors, strict=True, assign=True)
+    return free.eval()
 
 
 def unpacked(model: VisionLanguageModel) -> VisionLanguageModel:

@@ -48,14 +48,13 @@ def read_file(path: Path) -> Iterator[tuple[Row, Draft | RowRefused]]:
     if not isinstance(whole, dict) or not all(isinstance(whole.get(key), list) for key in _KEYS):
         raise DataError(f"{path} has no lists {', '.join(_KEYS)}", hint="is it COCO?")
     names = {
-        entry["id"]: str(entry["name"])
+        key: str(entry["name"])
         for entry in whole["categories"]
-        if isinstance(entry, dict) and "id" in entry and "name" in entry
+        if (key := _key(entry, "id")) is not None and "name" in entry
     }
     grouped: dict[Any, list[Any]] = defaultdict(list)
     for annotation in whole["annotations"]:
-        key = annotation.get("image_id") if isinstance(annotation, dict) else None
-        grouped[key if isinstance(key, (str, int)) else None].append(annotation)
+        grouped[_key(annotation, "image_id")].append(annotation)
     for number, image in enumerate(whole["images"], 1):
         row = Row(f"{path.name}, row {number}", image)
         try:
@@ -74,13 +73,20 @@ def _load(path: Path) -> Any:
         raise DataError(f"{path} cannot be read as JSON: {error}") from error
 
 
+def _key(entry: Any, name: str) -> int | str | None:
+    """An id; None if it is missing or no number or text."""
+    value = entry.get(name) if isinstance(entry, dict) else None
+    return value if isinstance(value, (int, str)) else None
+
+
 def _draft(image: Any, names: Mapping[Any, str], grouped: dict[Any, list[Any]]) -> Draft:
     if not isinstance(image, dict) or not isinstance(image.get("file_name"), str):
         raise RowRefused("columns", "the picture has no file_name")
     things: list[Thing] = []
     unsure: set[str] = set()
-    for annotation in grouped.pop(image.get("id"), []):
-        name = names.get(annotation.get("category_id"))
+    key = _key(image, "id")
+    for annotation in grouped.pop(key, []) if key is not None else []:
+        name = names.get(_key(annotation, "category_id"))
         if name is None:
             raise RowRefused(
                 "columns", f"category {annotation.get('category_id')!r:.40} is not listed"

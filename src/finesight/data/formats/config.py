@@ -54,12 +54,6 @@ class ImportConfig(Settings):
     question: str = Field(
         "Describe this image.", min_length=1, description="question of pictures that have a caption"
     )
-    heldout_share: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="share of the rows marked as held out; rows with the same first picture stay together",
-    )
 
     @model_validator(mode="after")
     def _in_order(self) -> ImportConfig:

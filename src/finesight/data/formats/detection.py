@@ -31,6 +31,10 @@ from finesight.data.record import SceneObject, Truth
 
 __all__ = ["Annotated", "Thing", "draft_of"]
 
+COUNT_ALL = (
+    "Please first output bbox coordinates and names of every item in this image in JSON format, "
+    "and then answer how many items are there in the image."
+)
 _MOST_CLASSES = 8
 _MOST_ABSENT = 2
 _Answer = tuple[str, list[Piece]]
@@ -112,6 +116,12 @@ class _Asker:
         if len(things) == 1:
             yield REFER[0].format(phrase=name), self.boxes(things)
 
+    def all_counted(self) -> Iterator[_Answer]:
+        """About all objects: their boxes, then their number."""
+        things = self.named(self.picture.classes)
+        if things and not self.picture.unsure:
+            yield COUNT_ALL, [*self.boxes(things), f"\n{len(things)}"]
+
     def of_classes(self, present: Sequence[str], absent: Sequence[str]) -> Iterator[_Answer]:
         """About a list of classes, some of which may be absent."""
         asked = [*present, *absent]
@@ -140,7 +150,7 @@ def draft_of(picture: Annotated, seed: str) -> Draft:
     absent = asker.rng.sample(others, min(len(others), _MOST_ABSENT))
     turns: list[Turn] = []
     asked = [answer for name in (*chosen, *absent) for answer in asker.questions(name)]
-    for question, answer in (*asked, *asker.of_classes(chosen, absent)):
+    for question, answer in (*asked, *asker.of_classes(chosen, absent), *asker.all_counted()):
         media: list[Piece] = [] if turns else [ImagePart(source=picture.picture)]
         turns += [Turn("user", [*media, question]), Turn("assistant", answer)]
     if not turns:

@@ -7,7 +7,6 @@ loads the media, converts the coordinates to pixels of the original, and checks 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -28,7 +27,6 @@ from finesight.data.formats.media import MediaFolders
 from finesight.data.formats.rows import Row, RowRefused
 from finesight.data.places import Place, escaped, mark, place_problem
 from finesight.data.record import Record, Truth, text_of
-from finesight.data.split import split_of
 from finesight.errors import ConfigError, RecordInvalid
 from finesight.geometry import Size
 
@@ -132,15 +130,13 @@ class RecordMaker:
         places = self._places(draft, [size for _, size in loaded])
         parts = iter([part for part, _ in loaded])
         turns = [_message(turn, parts, places) for turn in draft.turns]
-        first = _first_bytes([part for part, _ in loaded]) or repr(turns[0]).encode()
-        group = hashlib.sha256(first).hexdigest()
         record = Record(
             id=record_id,
             conversation=Conversation(tuple(turns), tuple(draft.tools)),
             truth=draft.truth,
             any_order=draft.any_order,
             meta={
-                "split": split_of(group, self._config.heldout_share),
+                "split": "train",
                 "generator": "import",
                 **self._name,
                 "row": row.place,
@@ -154,6 +150,10 @@ class RecordMaker:
         except (RecordInvalid, ConfigError) as error:
             raise RowRefused("record", error.message.partition(", ")[2], hint=error.hint) from error
         _check_encodable(record)
+        if any(_has_coordinates(turn.tool_calls) for turn in draft.turns):
+            self._tally.notes[
+                "rows whose tool calls have coordinates, which are left as they are"
+            ] += 1
         self._tally.ignored.update(draft.ignored)
         return record
 
@@ -235,20 +235,16 @@ def _check_encodable(record: Record) -> None:
         raise RowRefused("unreadable", f"a text is no UTF-8: {error}") from error
 
 
+def _has_coordinates(calls: Sequence[Mapping[str, Any]]) -> bool:
+    return any("coordinate" in str(name) for call in calls for name in call["arguments"])
+
+
 def _frame_hint(spot: Spot) -> str:
     if not spot.is_guessed:
         return ""
     return (
         f"its numbers {list(spot.values)} were read as {spot.frame}; --coordinates says otherwise"
     )
-
-
-def _first_bytes(parts: Sequence[Part]) -> bytes:
-    for part in parts[:1]:
-        source = part.source if isinstance(part, (ImagePart, VideoPart)) else b""
-        first = source[0] if isinstance(source, tuple) else source
-        return first if isinstance(first, bytes) else b""
-    return b""
 
 
 def _message(turn: Turn, media: Any, places: Mapping[Spot, Place]) -> Message:
@@ -295,6 +291,8 @@ def _check_roles(draft: Draft) -> None:
         raise RowRefused(
             "roles", f"the last turn is of {before or 'nobody'}, expected an answer of assistant"
         )
+    if any(turn.media for turn in draft.rejected):
+        raise RowRefused("record", "the worse answer has a picture or video")
     for number, turn in enumerate((*draft.turns, *draft.rejected), 1):
         is_empty = not any(not isinstance(piece, str) or piece.strip() for piece in turn.pieces)
         if turn.role == "assistant" and is_empty and not turn.tool_calls:

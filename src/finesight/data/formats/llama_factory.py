@@ -134,8 +134,10 @@ def read_row(row: Row, info: DatasetInfo | None = None) -> Draft:
 
 
 def _default(columns: dict[str, Any]) -> DatasetInfo:
-    is_alpaca = "instruction" in columns
+    is_alpaca = bool(columns.keys() & {"instruction", "query"})
     names = dict(_COLUMNS) | ({"messages": "conversations"} if "conversations" in columns else {})
+    if "query" in columns:  # ms-swift's names of the columns of alpaca
+        names |= {"prompt": "query", "query": "input", "response": "response"}
     return DatasetInfo(is_alpaca, "rejected" in columns, names)
 
 
@@ -167,7 +169,10 @@ def _style(entries: Any) -> Tags:
 def _alpaca(take: Any, info: DatasetInfo) -> tuple[list[Turn], list[Turn]]:
     question = "\n".join(filter(None, (_text(take, "prompt"), _text(take, "query"))))
     turns: list[Turn] = []
-    for pair in take("history") or ():
+    history = take("history") or []
+    if not isinstance(history, list):
+        raise RowRefused("columns", f"history is {shown(history)}, expected a list of pairs")
+    for pair in history:
         if not isinstance(pair, list) or [type(text) for text in pair] != [str, str]:
             raise RowRefused("columns", f"history has {shown(pair)}, expected pairs of texts")
         turns += [Turn("user", [pair[0]]), Turn("assistant", [pair[1]])]

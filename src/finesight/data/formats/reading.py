@@ -186,7 +186,7 @@ def _recognised(path: Path, files: list[Path]) -> FormatName:
 def _by_columns(values: dict[str, Any]) -> FormatName | None:
     """The format of a row by the names of its columns; None if no format has them."""
     columns = {key for key, value in values.items() if value is not None}
-    if "instruction" in columns:
+    if "instruction" in columns or columns >= {"query", "response"}:
         return "alpaca"
     if "conversations" in columns:
         return "llama-factory" if columns & {"images", "videos", "chosen"} else "qwen"

@@ -71,7 +71,7 @@ def _place_objects(turns: Sequence[Turn], objects: Any) -> None:
     if not isinstance(objects, Mapping):
         raise RowRefused("columns", f"objects are a {type(objects).__name__}, expected an object")
     given = {key: value for key, value in objects.items() if value is not None}
-    names = given.pop("ref", [])
+    names = _list(given, "ref")
     spots = _spots(given)
     if given:
         raise RowRefused("columns", f"objects has the unknown keys {', '.join(sorted(given))}")
@@ -94,11 +94,10 @@ def _place_objects(turns: Sequence[Turn], objects: Any) -> None:
 
 def _spots(objects: dict[str, Any]) -> list[Spot]:
     kind = objects.pop("bbox_type", "real")
-    boxes, media = objects.pop("bbox", []), objects.pop("image_id", None)
+    boxes = _list(objects, "bbox")
+    media = _list(objects, "image_id") if "image_id" in objects else [0] * len(boxes)
     if kind not in ("real", "norm1"):
         raise RowRefused("columns", f"bbox_type is {kind!r}, expected real or norm1")
-    if media is None:
-        media = [0] * len(boxes)
     if len(media) != len(boxes):
         raise RowRefused("columns", f"there are {len(media)} image_id for {len(boxes)} boxes")
     spots = []
@@ -112,6 +111,13 @@ def _spots(objects: dict[str, Any]) -> list[Spot]:
         frame: Frame = "norm1" if kind == "norm1" else "original"
         spots.append(Spot("box" if len(values) == 4 else "point", values, frame, media=index))
     return spots
+
+
+def _list(objects: dict[str, Any], name: str) -> list[Any]:
+    value = objects.pop(name, [])
+    if not isinstance(value, list):
+        raise RowRefused("columns", f"{name} of objects is {value!s:.40}, expected a list")
+    return value
 
 
 def _filled(text: str, left: Mapping[str, Iterator[Any]]) -> Iterator[Piece]:

@@ -56,13 +56,17 @@ def read_folder(config: Path, notes: dict[str, int]) -> Iterator[tuple[Row, Draf
         )
     for part in ("val", "test"):
         if settings.get(part):
-            notes[f"pictures under {part} of {config.name} are not read"] = 1
+            number = sum(1 for _ in _pictures(root, settings[part], config))
+            notes[f"pictures under {part} of {config.name}, which are not read"] = number
     for picture in pictures:
         row = Row(str(picture.relative_to(root)) if picture.is_relative_to(root) else str(picture))
         try:
             things = [*_things(_labels_of(picture), names)]
             annotated = Annotated(
-                picture=str(picture), things=things, classes=list(names.values()), frame="norm1"
+                picture=str(picture.absolute()),
+                things=things,
+                classes=list(names.values()),
+                frame="norm1",
             )
             yield row, draft_of(annotated, picture.name)
         except RowRefused as refused:

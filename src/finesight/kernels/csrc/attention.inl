@@ -6,30 +6,39 @@ namespace {
 
 constexpr int kMaxHeads = 8;  // query heads that are computed together
 
-// Keys or values of one part, as one pointer per key.
-template <typename T>
-inline void locate(const KeyValues& kv, const void* blocks, int row, int kv_head, int first, int count,
-                   const T** to) {
+// The heads of one part of the keys, as places in the cache.
+inline void locate(const KeyValues& kv, int row, int kv_head, int first, int count, int64_t* to) {
   const int32_t* table = kv.block_table + static_cast<int64_t>(row) * kv.table_width;
   for (int i = 0; i < count; ++i) {
     const int token = first + i;
     const int64_t slot =
         static_cast<int64_t>(table[token / kv.block_size]) * kv.block_size + token % kv.block_size;
-    to[i] = static_cast<const T*>(blocks) + (slot * kv.kv_heads + kv_head) * kv.head_size;
+    to[i] = slot * kv.kv_heads + kv_head;
   }
 }
 
 template <typename T, int Heads>
-inline void score_keys(const float* q, const T* const* keys, int count, int size,
+inline void score_keys(const float* q, const T* keys, const int64_t* places, int count, int size,
                        float (&scores)[kMaxHeads][kPartKeys]) {
   for (int i = 0; i < count; ++i) {
+    const T* from = keys + places[i] * size;
     F32 acc[Heads];
     for (int h = 0; h < Heads; ++h) acc[h] = zero();
     for (int e = 0; e < size; e += 16) {
-      const F32 key = load(keys[i] + e);
+      const F32 key = load(from + e);
       for (int h = 0; h < Heads; ++h) acc[h] = multiply_add(load(q + h * size + e), key, acc[h]);
     }
     for (int h = 0; h < Heads; ++h) scores[h][i] = sum(acc[h]);
+  }
+}
+
+// Scores or weights of keys or values in int8, times their scales.
+template <int Heads>
+inline void scale_columns(const float* scales, const int64_t* places, int count,
+                          float (&values)[kMaxHeads][kPartKeys]) {
+  for (int i = 0; i < count; ++i) {
+    const float scale = scales[places[i]];
+    for (int h = 0; h < Heads; ++h) values[h][i] *= scale;
   }
 }
 
@@ -46,13 +55,13 @@ inline void soften(float* scores, int count, float* out) {
 }
 
 template <typename T, int Heads>
-inline void add_values(const float (&weights)[kMaxHeads][kPartKeys], const T* const* values, int count,
-                       int size, float* out, int64_t stride) {
+inline void add_values(const float (&weights)[kMaxHeads][kPartKeys], const T* values, const int64_t* places,
+                       int count, int size, float* out, int64_t stride) {
   for (int e = 0; e < size; e += 16) {
     F32 acc[Heads];
     for (int h = 0; h < Heads; ++h) acc[h] = zero();
     for (int i = 0; i < count; ++i) {
-      const F32 value = load(values[i] + e);
+      const F32 value = load(values + places[i] * size + e);
       for (int h = 0; h < Heads; ++h) acc[h] = multiply_add(broadcast(weights[h][i]), value, acc[h]);
     }
     for (int h = 0; h < Heads; ++h) store(out + h * stride + 2 + e, acc[h]);
@@ -64,13 +73,15 @@ void attend_heads(const float* q, const KeyValues& kv, int row, int kv_head, int
                   int64_t stride) {
   const int first = part * kPartKeys;
   const int left = kv.lengths[row] - first, count = left < kPartKeys ? left : kPartKeys;
-  const T* located[kPartKeys];
+  const bool is_int8 = kv.format == kKvInt8;
+  int64_t places[kPartKeys];
   alignas(64) float scores[kMaxHeads][kPartKeys];
-  locate(kv, kv.keys, row, kv_head, first, count, located);
-  score_keys<T, Heads>(q, located, count, kv.head_size, scores);
+  locate(kv, row, kv_head, first, count, places);
+  score_keys<T, Heads>(q, static_cast<const T*>(kv.keys), places, count, kv.head_size, scores);
+  if (is_int8) scale_columns<Heads>(kv.key_scales, places, count, scores);
   for (int h = 0; h < Heads; ++h) soften(scores[h], count, out + h * stride);
-  locate(kv, kv.values, row, kv_head, first, count, located);
-  add_values<T, Heads>(scores, located, count, kv.head_size, out, stride);
+  if (is_int8) scale_columns<Heads>(kv.value_scales, places, count, scores);
+  add_values<T, Heads>(scores, static_cast<const T*>(kv.values), places, count, kv.head_size, out, stride);
 }
 
 template <typename T>
@@ -90,7 +101,8 @@ void attend_part(const float* q, int heads, const KeyValues& kv, int row, int kv
 
 void attend_part_of_any(const float* q, int heads, const KeyValues& kv, int row, int kv_head, int part,
                         float* out, int64_t stride) {
-  if (kv.is_bf16) return attend_part<uint16_t>(q, heads, kv, row, kv_head, part, out, stride);
+  if (kv.format == kKvInt8) return attend_part<int8_t>(q, heads, kv, row, kv_head, part, out, stride);
+  if (kv.format == kKvBf16) return attend_part<uint16_t>(q, heads, kv, row, kv_head, part, out, stride);
   attend_part<float>(q, heads, kv, row, kv_head, part, out, stride);
 }
 

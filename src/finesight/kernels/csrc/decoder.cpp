@@ -32,6 +32,10 @@ class Pass {
     KeyValues kv = step_.kv;
     kv.keys = static_cast<char*>(kv.keys) + index * step_.layer_bytes;
     kv.values = static_cast<char*>(kv.values) + index * step_.layer_bytes;
+    if (kv.format == kKvInt8) {  // a head of codes has one scale
+      kv.key_scales += index * (step_.layer_bytes / kv.head_size);
+      kv.value_scales += index * (step_.layer_bytes / kv.head_size);
+    }
     norm_to(layer.input_norm, normed_);
     const Product products[] = {{&layer.q, {{q_, 0}, layer.q.rows, false}},
                                 {&layer.k, {{k_, 0}, layer.k.rows, false}},
@@ -71,14 +75,17 @@ class Pass {
     for (int i = 0; i < heads * size; ++i) q[i] *= scale;
     float* k = k_ + static_cast<int64_t>(row) * kv_heads * size;
     for (int head = 0; head < kv_heads; ++head) path_.rotate(k + head * size, cos, sin, size);
-    store_row(k, kv.keys, row, kv);
-    store_row(v_ + static_cast<int64_t>(row) * kv_heads * size, kv.values, row, kv);
+    store_row(k, kv.keys, kv.key_scales, row, kv);
+    store_row(v_ + static_cast<int64_t>(row) * kv_heads * size, kv.values, kv.value_scales, row, kv);
   }
 
-  void store_row(const float* from, void* blocks, int row, const KeyValues& kv) {
+  void store_row(const float* from, void* blocks, float* scales, int row, const KeyValues& kv) {
     const int count = kv.kv_heads * kv.head_size;
     const int64_t place = step_.slots[row] * count;
-    if (kv.is_bf16) {
+    if (kv.format == kKvInt8) {
+      path_.round_heads(from, kv.kv_heads, kv.head_size, static_cast<int8_t*>(blocks) + place,
+                        scales + step_.slots[row] * kv.kv_heads);
+    } else if (kv.format == kKvBf16) {
       path_.round_values(from, count, static_cast<uint16_t*>(blocks) + place);
     } else {
       __builtin_memcpy(static_cast<float*>(blocks) + place, from, count * sizeof(float));

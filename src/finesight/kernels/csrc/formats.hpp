@@ -56,10 +56,14 @@ struct Activations {
 constexpr int kScaleSteps = 6;
 constexpr float kScaleTries[kScaleSteps] = {1.0f, 0.96f, 0.92f, 0.88f, 0.84f, 0.8f};
 
-// Keys and values of one layer: [blocks, block_size, kv_heads, head_size] each, in bfloat16 or float32.
+enum KvFormat : int32_t { kKvFloat32 = 0, kKvBf16 = 1, kKvInt8 = 2 };
+
+// Keys and values of one layer: [blocks, block_size, kv_heads, head_size] each, and in int8 the scale of each head:
+// [blocks, block_size, kv_heads].
 struct KeyValues {
-  int32_t is_bf16, block_size, kv_heads, head_size;
+  int32_t format, block_size, kv_heads, head_size;
   void *keys, *values;
+  float *key_scales, *value_scales;  // null unless in int8
   const int32_t* block_table;  // [rows, table_width]
   int32_t table_width;
   const int32_t* lengths;  // [rows], keys that the row attends to

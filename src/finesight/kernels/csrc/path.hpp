@@ -24,6 +24,8 @@ struct Path {
   // Rotate the pairs (i, i + size / 2) of one head; the first half of `sin` is negated.
   void (*rotate)(float* head, const float* cos, const float* sin, int size);
   void (*round_values)(const float* from, int count, uint16_t* to);
+  // Heads to int8, each with its own scale.
+  void (*round_heads)(const float* from, int heads, int size, int8_t* to, float* scales);
   // Attention of the query heads that share one key-value head over one part of the keys of a row. Each head writes
   // its largest score, the sum of the exponentials and the weighted sum of the values: head_size + 2 floats.
   void (*attend_part)(const float* q, int heads, const KeyValues& kv, int row, int kv_head, int part,

@@ -10,4 +10,4 @@
 
 const Path kAvx512Path = {rms_norm,  round_row,   quantise_row, linear,       pack_tile,
                           gate,      rms_norm_bf16, gate_bf16, rotate_bf16,  rotate,
-                          round_values, attend_part_of_any, pack_keys, attend_rows, join_parts};
+                          round_values, round_heads, attend_part_of_any, pack_keys, attend_rows, join_parts};

@@ -41,6 +41,25 @@ void round_values(const float* from, int count, uint16_t* to) {
   __builtin_memcpy(to + whole, rounded, (count - whole) * sizeof(uint16_t));
 }
 
+// Heads of a key or value to int8, each with its own scale, as `Int8Blocks.store` of `finesight.model.cache` does. The
+// scale of values that are not finite is NaN.
+void round_heads(const float* from, int heads, int size, int8_t* to, float* scales) {
+  constexpr float kSmallest = 1.17549435e-38f;
+  for (int head = 0; head < heads; ++head, from += size, to += size) {
+    F32 most = zero(), nothing = zero();
+    for (int i = 0; i < size; i += 16) {
+      const F32 value = load(from + i);
+      most = maximum(most, absolute(value));
+      nothing = multiply_add(value, zero(), nothing);
+    }
+    const float scale = largest(most) / 127.0f + sum(nothing);
+    const F32 divisor = broadcast(scale > kSmallest ? scale : kSmallest);
+    for (int i = 0; i < size; i += 16)
+      store_low_bytes(to + i, to_integers(nearest(divide(load(from + i), divisor))));
+    scales[head] = scale;
+  }
+}
+
 inline void store(uint16_t* to, F32 value) { store_bf16(to, value); }
 inline float to_float(float value) { return value; }
 inline float to_float(uint16_t bf16) {

@@ -99,6 +99,12 @@ inline __m256 widen(__m128i bf16) {
 }
 inline F32 load(const uint16_t* bf16) { return {widen(load_eight(bf16)), widen(load_eight(bf16 + 8))}; }
 
+inline F32 load(const int8_t* from) {
+  const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(codes, 8)))};
+}
+
 inline __m256i rounded(__m256 value) {
   const __m256i bits = _mm256_castps_si256(value), one = _mm256_set1_epi32(1);
   const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), one);

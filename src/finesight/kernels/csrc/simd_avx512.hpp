@@ -55,6 +55,10 @@ inline F32 load(const uint16_t* bf16) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(raw), 16));
 }
 
+inline F32 load(const int8_t* from) {
+  return to_floats(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+}
+
 // To nearest, ties to even; NaN stays NaN.
 inline void store_bf16(uint16_t* to, F32 value) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), (__m256i)_mm512_cvtneps_pbh(value));

@@ -74,6 +74,13 @@ def test_openai_preference_pairs(folder):
     assert (said(found.only)[-1][1], answers(found.only)) == ("Paris.", ["Lyon."])
 
 
+def test_a_worse_answer_with_a_picture_is_refused(folder):
+    shown = [{"type": "image", "image": "red.png"}, {"type": "text", "text": "Lyon."}]
+    row = {"prompt": "Capital?", "chosen": "Paris.", "rejected": [assistant(shown)]}
+    found = folder.read("rows.jsonl", [row])
+    assert found.reasons == ["record"]
+
+
 def test_swift_objects_are_in_original_pixels(folder):
     row = {
         "messages": [
@@ -258,6 +265,9 @@ def test_llama_factory_alpaca(folder):
     found = folder.read("other.jsonl", rows)
     assert (found.reading.format, found.reasons) == ("alpaca", ["columns"])
     assert said(found.records[0]) == [("user", "[image]What?"), ("assistant", "Red.")]
+    found = folder.read("swift.jsonl", [{"query": "What?", "response": "Red.", "system": "Hm."}])
+    assert found.reading.format == "alpaca"
+    assert [text for _, text in said(found.only)] == ["Hm.", "What?", "Red."]
     pair = {"instruction": "What?", "chosen": "Red.", "rejected": "Blue."}
     assert answers(folder.read("pairs.jsonl", [pair]).only) == ["Blue."]
 

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from finesight.data.encode import EncoderConfig, TrainingEncoder
 from finesight.data.formats.config import ImportConfig
 from finesight.data.formats.reading import Reading
+from finesight.data.formats.rows import Problem
 from finesight.data.places import written
 from finesight.data.record import SceneObject, text_of
 from finesight.errors import ConfigError
@@ -99,6 +101,9 @@ def test_coco_becomes_questions_of_all_kinds(folder):
     assert asked[absent] == "none"
     (listed,) = [text for question, text in asked.items() if "category set" in question]
     assert len(json.loads(listed.removeprefix("```json").removesuffix("```"))) == 3
+    (counted,) = [text for question, text in asked.items() if question.startswith("Please first")]
+    assert counted.count("bbox_2d") == 3
+    assert counted.endswith("]\n```\n3")
     assert first.any_order
     assert first.truth[0].objects == (
         SceneObject((10, 20, 40, 60), "dog"),
@@ -178,13 +183,25 @@ def test_yolo(folder):
     assert set(turns_of(second, (100, 60)).values()) == {"none", "0"}
 
 
+@pytest.mark.parametrize("name", ["set", "set/data.yaml", "instances.json", "."])
+def test_paths_may_be_relative(folder, monkeypatch, name):
+    yolo(folder, a="1 0.5 0.5 0.25 0.5")
+    folder.write("instances.json", COCO)
+    folder.write("captions.csv", "image,caption\nred.png,Red.\n")
+    monkeypatch.chdir(folder.path)
+    found = list(Reading(Path(name)))
+    assert found
+    assert not [one for one in found if isinstance(one, Problem)]
+
+
 def test_yolo_exports_with_names_as_a_table_and_other_folders(folder):
     yolo(
         folder, "path: /elsewhere\nnames: {0: dog}\ntrain: ../images/train\nval: images/val\n", a=""
     )
+    folder.picture("set/images/val/c.png")
     found = folder.read("set/data.yaml")
     assert len(found.records) == 1
-    assert found.reading.tally.notes == {"pictures under val of data.yaml are not read": 1}
+    assert found.reading.tally.notes == {"pictures under val of data.yaml, which are not read": 1}
 
 
 @pytest.mark.parametrize(

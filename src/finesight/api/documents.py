@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight.read`: documents as blocks with places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from finesight.api.shared import shared_model
+from finesight.apps.document.job import Job, chosen_route, read_pages
+from finesight.apps.document.pages import find_pages, load
+from finesight.apps.document.read import ReadOptions, probe
+from finesight.apps.document.records import Document, Route
+from finesight.errors import ConfigError
+from finesight.inputs import shown
+from finesight.responder import Responder
+
+
+def read(
+    files: str | Path | Sequence[str | Path],
+    *,
+    model: str | Path | Responder = "tiny",
+    pages: str | None = None,
+    route: Route | Literal["auto"] = "auto",
+    options: ReadOptions | None = None,
+    dpi: float | None = None,
+    out: str | Path | None = None,
+) -> Document:
+    """Read PDFs and pictures of pages.
+
+    Args:
+        files: PDFs, pictures, and folders of them.
+        model: name of a model, which is loaded on first use and cached, or what answers questions.
+        pages: pages of each file, from 1: "1-3,7" or "5-"; None takes all.
+        route: how a page is asked for; "auto" tries the routes on the first page.
+        options: limits of the answers; its route is ignored.
+        dpi: resolution of PDF pages; None takes the default.
+        out: folder that keeps each page as it is read; a stopped run goes on in it.
+
+    Returns:
+        The document; boxes are in pixels of the drawn pages (`ReadPage.size`). A page that cannot be read has a
+        status and a reason.
+
+    Raises:
+        ConfigError: an option is wrong, or there is nothing to read.
+        MediaError: a file cannot be opened.
+        AppError: `out` holds pages that were read with other settings.
+    """
+    if route not in ("auto", "html", "spotting", "text"):
+        raise ConfigError(
+            f"route is {shown(route)}", hint='it is "auto", "html", "spotting" or "text"'
+        )
+    paths = [files] if isinstance(files, (str, Path)) else files
+    addresses = find_pages([Path(path) for path in paths], pages)
+    is_named = isinstance(model, (str, Path))
+    responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
+    name = str(model) if is_named else type(model).__name__
+    asked, folder = options or ReadOptions(), None if out is None else Path(out)
+    if route == "auto":
+        route = chosen_route(folder) or probe(load(addresses[0], dpi=dpi), responder, asked)
+    job = Job(addresses, replace(asked, route=route), name, dpi=dpi, folder=folder)
+    job.check()
+    return read_pages(job, responder)

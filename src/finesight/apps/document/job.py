@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read all pages of some files into a folder, page by page, so that a killed run goes on where it stopped.
+
+::
+
+    OUT/job.json               settings of the run: another run with other settings is refused
+    OUT/pages/00001.json       a page as it was read, written whole or not at all
+
+A page that raises an error is a page with the status "unreadable": it never stops the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from finesight import files
+from finesight.apps.document.pages import PageAddress, load
+from finesight.apps.document.read import ReadOptions, read_page
+from finesight.apps.document.records import Document, ReadPage, Route
+from finesight.errors import AppError, FinesightError
+from finesight.geometry import Size
+from finesight.responder import Responder
+
+__all__ = ["Job", "chosen_route", "read_pages"]
+
+_PAGE = TypeAdapter(ReadPage)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Pages to read, and the folder that keeps those that were read.
+
+    Attributes:
+        pages: all pages, in order.
+        options: how they are read.
+        model: name of the model, for the settings of the run.
+        dpi: resolution of PDF pages; None takes the default.
+        folder: keeps read pages; None keeps them in memory only.
+    """
+
+    pages: Sequence[PageAddress]
+    options: ReadOptions
+    model: str
+    dpi: float | None = None
+    folder: Path | None = None
+
+    def check(self) -> None:
+        """Make the folder, or compare its settings with those of this run.
+
+        Raises:
+            AppError: it holds pages that were read with other settings or of other files.
+        """
+        if self.folder is None:
+            return
+        settings = self._settings()
+        path = self.folder / "job.json"
+        if not path.is_file():
+            files.write_json(path, settings, error=AppError, parents=True)
+            return
+        earlier = _read_settings(path)
+        for key in sorted(settings.keys() | earlier.keys()):
+            if settings.get(key) != earlier.get(key):
+                raise AppError(
+                    f"{self.folder} holds pages that were read with {key} = {earlier.get(key)}, "
+                    f"this run has {settings.get(key)}",
+                    hint="give another folder, or delete this one to read all pages again",
+                )
+
+    def known(self, address: PageAddress) -> ReadPage | None:
+        """The page, if an earlier run has read it; None if not, or if its file is damaged."""
+        if self.folder is None:
+            return None
+        try:
+            return _PAGE.validate_json(self._path(address).read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def keep(self, address: PageAddress, page: ReadPage) -> None:
+        """Write a read page.
+
+        Raises:
+            AppError: it cannot be written.
+        """
+        if self.folder is not None:
+            files.write_bytes(
+                self._path(address), _PAGE.dump_json(page), error=AppError, parents=True
+            )
+
+    def _path(self, address: PageAddress) -> Path:
+        assert self.folder is not None
+        return self.folder / "pages" / f"{address.number:05}.json"
+
+    def _settings(self) -> dict[str, Any]:
+        content = hashlib.sha256()
+        for path in dict.fromkeys(page.path for page in self.pages):
+            with path.open("rb") as file:
+                content.update(hashlib.file_digest(file, "sha256").digest())
+        options = self.options
+        return {
+            "files": content.hexdigest()[:16],
+            "pages": [[page.path.name, page.index] for page in self.pages],
+            "model": self.model,
+            "route": options.route,
+            "dpi": self.dpi,
+            "pixels": [options.min_pixels, options.max_pixels],
+        }
+
+
+def chosen_route(folder: Path | None) -> Route | None:
+    """The route that an earlier run in the folder has chosen; None if there was none."""
+    path = None if folder is None else folder / "job.json"
+    if path is None or not path.is_file():
+        return None
+    route: Route = TypeAdapter(Route).validate_python(_read_settings(path).get("route"))
+    return route
+
+
+def read_pages(
+    job: Job, responder: Responder, *, on_page: Callable[[ReadPage, bool], None] = lambda *_: None
+) -> Document:
+    """Read the pages that are not read yet.
+
+    Args:
+        job: the pages; its folder is locked against a second run.
+        responder: answers questions about pictures.
+        on_page: called with each page, and whether an earlier run has read it.
+
+    Raises:
+        AppError: another process reads into the folder, or it cannot be written.
+    """
+    return Document(tuple(_pages(job, responder, on_page)))
+
+
+def _pages(
+    job: Job, responder: Responder, on_page: Callable[[ReadPage, bool], None]
+) -> Iterator[ReadPage]:
+    for address in job.pages:
+        known = job.known(address)
+        page = known or _read(job, address, responder)
+        if known is None:
+            job.keep(address, page)
+        on_page(page, known is not None)
+        yield page
+
+
+def _read(job: Job, address: PageAddress, responder: Responder) -> ReadPage:
+    try:
+        return read_page(load(address, dpi=job.dpi), responder, job.options)
+    except FinesightError as error:
+        empty = ReadPage(
+            source=address.path.name,
+            index=address.index,
+            number=address.number,
+            size=Size(0, 0),
+            status="unreadable",
+        )
+        return replace(empty, problems=(error.message,))
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = TypeAdapter(dict[str, Any]).validate_json(path.read_bytes())
+    return found

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pages of the files to read: PDFs, pictures, picture files with several pages, folders of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from finesight.apps.document.read import PageImage
+from finesight.errors import ConfigError, FinesightError
+from finesight.media import pdf
+from finesight.media.image import num_pages
+from finesight.media.pages import page_numbers
+from finesight.media.pdf_text import page_lines
+from finesight.media.source import kind_of
+
+__all__ = ["PageAddress", "find_pages", "load"]
+
+SUFFIXES = (".pdf", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+"""Files of a folder that are read, in the order of their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageAddress:
+    """Where a page is.
+
+    Attributes:
+        path: the file.
+        index: page of the file, counted from 0.
+        number: page of the document, counted from 1.
+        is_pdf: whether the file is a PDF.
+    """
+
+    path: Path
+    index: int
+    number: int
+    is_pdf: bool
+
+
+def find_pages(paths: Sequence[Path], pages: str | None = None) -> list[PageAddress]:
+    """Addresses of all pages, in order.
+
+    Args:
+        paths: files, and folders whose files are taken by name.
+        pages: pages of each file, from 1, such as `1-3,7`; None takes all.
+
+    Raises:
+        ConfigError: a folder without pages, or no such pages.
+        MediaError: a file cannot be opened.
+    """
+    found: list[PageAddress] = []
+    for path in _files(paths):
+        with path.open("rb") as file:
+            is_pdf = kind_of(file.read(1024)) == "PDF document"
+        count = pdf.num_pages(path) if is_pdf else num_pages(path)
+        chosen = page_numbers(pages, count)
+        found += [
+            PageAddress(path, index, len(found) + place, is_pdf)
+            for place, index in enumerate(chosen, 1)
+        ]
+    return found
+
+
+def load(address: PageAddress, *, dpi: float | None = None) -> PageImage:
+    """Draw a page and read its text layer.
+
+    Args:
+        address: the page.
+        dpi: resolution of a PDF page; None takes the default of `finesight.media.pdf`.
+
+    Raises:
+        MediaError: the page cannot be drawn.
+    """
+    pixels = np.asarray(pdf.load_page(address.path, address.index, dpi=dpi))
+    lines = page_lines(address.path, address.index, pixels=pixels) if address.is_pdf else ()
+    return PageImage(address.path.name, address.index, address.number, pixels, lines)
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if not path.is_dir():
+            if not path.is_file():
+                raise FinesightError(
+                    f"there is no file {path}", hint=f"paths are relative to {Path.cwd()}"
+                )
+            yield path
+            continue
+        inside = sorted(
+            one for one in path.iterdir() if one.suffix.lower() in SUFFIXES and one.is_file()
+        )
+        if not inside:
+            raise ConfigError(
+                f"the folder {path} has no file to read", hint=f"it reads {', '.join(SUFFIXES)}"
+            )
+        yield from inside

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records of a read document: blocks with their evidence, pages, the document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from finesight.apps.evidence import UNKNOWN, Coverage, Evidence, Reader, Score, Skipped, rounded
+from finesight.geometry import Box, Size
+from finesight.parse.document import Block
+
+__all__ = ["Document", "PageStatus", "ReadBlock", "ReadPage", "Route", "Try"]
+
+Route: TypeAlias = Literal["html", "spotting", "text"]
+"""How a page is asked for: as QwenVL HTML, as lines with boxes, or as plain text."""
+
+PageStatus: TypeAlias = Literal["read", "partly", "text_layer", "unreadable"]
+"""read: the model read it to its end; partly: the end is missing; text_layer: only the text layer of the PDF gave text;
+unreadable: nothing did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadBlock:
+    """A block of a page.
+
+    Attributes:
+        block: its kind, text and box in pixels of the page.
+        source: what read it.
+        score: mean probability of its tokens.
+        in_source: share of its words that the text layer of the page has as well; None without a text layer.
+    """
+
+    block: Block
+    source: Reader = "model"
+    score: Score = UNKNOWN
+    in_source: float | None = None
+
+    @property
+    def box(self) -> Box | None:
+        """Its place on the page; None if the model gave none."""
+        return self.block.box
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        block = self.block
+        found: dict[str, Any] = {
+            "kind": block.kind,
+            "text": block.text,
+            "box": None if block.box is None else rounded(block.box),
+            "source": self.source,
+            "score": self.score.to_dict(),
+            "in_source": None if self.in_source is None else round(self.in_source, 3),
+        }
+        if block.level:
+            found["level"] = block.level
+        if block.rows:
+            found["rows"] = [[cell.text for cell in row] for row in block.rows]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One question about a page or a part of it.
+
+    Attributes:
+        route: how it was asked for.
+        area: the part of the page, in pixels.
+        outcome: why the answer ended, or the error.
+        blocks: number of blocks that were kept.
+    """
+
+    route: Route
+    area: Box
+    outcome: str
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadPage:
+    """A page as it was read.
+
+    Attributes:
+        source: name of the file.
+        index: page of the file, counted from 0.
+        number: page of the whole document, counted from 1.
+        size: of the drawn page, in pixels; boxes are in these pixels.
+        status: whether it was read.
+        blocks: in reading order.
+        missed: lines of the text layer that no block of the model has; they are among the blocks, too.
+        hidden: lines of the text layer that cannot be seen on the page; they are not among the blocks.
+        invented: indices of blocks whose words the text layer does not have.
+        tries: what was asked.
+        problems: in words.
+    """
+
+    source: str
+    index: int
+    number: int
+    size: Size
+    status: PageStatus
+    blocks: tuple[ReadBlock, ...] = ()
+    missed: tuple[Evidence, ...] = ()
+    hidden: tuple[Evidence, ...] = ()
+    invented: tuple[int, ...] = ()
+    tries: tuple[Try, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Text of all blocks, with a blank line between them."""
+        return "\n\n".join(text for one in self.blocks if (text := one.block.text))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON; pages are counted from 1."""
+        return {
+            "source": self.source,
+            "page": self.number,
+            "page_of_source": self.index + 1,
+            "width": self.size.width,
+            "height": self.size.height,
+            "status": self.status,
+            "blocks": [one.to_dict() for one in self.blocks],
+            "missed": [one.to_dict() for one in self.missed],
+            "hidden_text": [one.to_dict() for one in self.hidden],
+            "invented": list(self.invented),
+            "tries": [
+                {
+                    "route": one.route,
+                    "area": rounded(one.area),
+                    "outcome": one.outcome,
+                    "blocks": one.blocks,
+                }
+                for one in self.tries
+            ],
+            "problems": list(self.problems),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """All pages, in order."""
+
+    pages: tuple[ReadPage, ...]
+
+    def blocks(self) -> Iterator[tuple[ReadPage, ReadBlock]]:
+        """Every block with its page."""
+        for page in self.pages:
+            for block in page.blocks:
+                yield page, block
+
+    @property
+    def coverage(self) -> Coverage:
+        """Pages that were read, and why the others were not."""
+        read = tuple(
+            index for index, page in enumerate(self.pages) if page.status in ("read", "text_layer")
+        )
+        rest = (page for page in self.pages if page.status in ("partly", "unreadable"))
+        skipped = tuple(
+            Skipped(f"page {page.number}", "; ".join(page.problems) or page.status) for page in rest
+        )
+        return Coverage(unit="pages", total=len(self.pages), seen=read, skipped=skipped)

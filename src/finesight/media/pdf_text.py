@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The text layer of a PDF page: its lines with boxes in pixels of the drawn page.
+
+The text layer is what a PDF says about its own characters. It need not be what a reader sees: a line may be invisible,
+or drawn in the colour of the paper (`TextLine.is_visible`). A scanned page has none, or one made by an OCR program.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+from finesight.geometry import Box, Size
+from finesight.media.pdf import open_page
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from finesight.conversation import MediaSource
+    from finesight.media.fetch import FetchPolicy
+    from finesight.media.source import LocalSource
+
+__all__ = ["TextLine", "page_lines"]
+
+_LINE_ENDS = frozenset("\r\n\u2028\u2029")
+_WIDE_GAP = 3.0
+"""A gap of more heights of a character between two characters separates two lines: the columns of a page."""
+_LEAST_INK = 12
+"""Difference of grey levels (0 to 255) inside a box below which nothing is seen in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """A line of the text layer.
+
+    Attributes:
+        text: its characters.
+        box: around them, in pixels of the drawn page.
+        is_visible: whether something is drawn in the box.
+    """
+
+    text: str
+    box: Box
+    is_visible: bool = True
+
+
+def page_lines(
+    source: MediaSource | LocalSource,
+    page: int,
+    *,
+    pixels: NDArray[np.uint8],
+    policy: FetchPolicy | None = None,
+) -> tuple[TextLine, ...]:
+    """Lines of the text layer of a PDF page, in the order of the file.
+
+    Args:
+        source: a PDF, as for `finesight.media.pdf.load_page`.
+        page: number of the page, counted from 0.
+        pixels: uint8[H, W, 3], the page as `load_page` draws it, at any resolution.
+        policy: limits for addresses.
+
+    Returns:
+        Lines; empty if the page has no text layer.
+
+    Raises:
+        MediaError: as `load_page`.
+    """
+    height, width = pixels.shape[:2]
+    with open_page(source, page, policy=policy) as opened:
+        glyphs = list(_glyphs(opened, Size(width, height)))
+    grey = pixels.mean(2)
+    return tuple(_line(run, grey) for run in _runs(glyphs) if any(char.strip() for char, _ in run))
+
+
+def _glyphs(page: pypdfium2.PdfPage, size: Size) -> Iterator[tuple[str, Box | None]]:
+    """Every character with its box in pixels; None for one that PDFium inserted, such as a line end."""
+    text = page.get_textpage()
+    try:
+        for index in range(text.count_chars()):
+            code = pdfium.FPDFText_GetUnicode(text.raw, index)
+            char = chr(code) if code else "\ufffd"
+            if (
+                char in _LINE_ENDS or char == "\ufffe"
+            ):  # 0xFFFE is PDFium's soft hyphen at a line end
+                yield ("-" if char == "\ufffe" else "\n"), None
+                continue
+            left, bottom, right, top = text.get_charbox(index, loose=True)
+            yield char, _on_page(page, size, (left, bottom, right, top))
+    finally:
+        text.close()
+
+
+def _on_page(
+    page: pypdfium2.PdfPage, size: Size, edges: tuple[float, float, float, float]
+) -> Box | None:
+    """A box in points, from the bottom left of the unturned page, in pixels of the drawn one."""
+    left, bottom, right, top = edges
+    if right <= left or top <= bottom:
+        return None
+    corners = [_point(page, size, x, y) for x, y in ((left, top), (right, bottom))]
+    columns, rows = zip(*corners, strict=True)
+    return Box(min(columns), min(rows), max(columns), max(rows))
+
+
+def _point(page: pypdfium2.PdfPage, size: Size, x: float, y: float) -> tuple[float, float]:
+    """A point of the page in pixels; PDFium knows of turned and cropped pages."""
+    fine = 16  # PDFium returns whole pixels: a page of sixteen times the size has sixteenths
+    column, row = ctypes.c_int(), ctypes.c_int()
+    pdfium.FPDF_PageToDevice(
+        page.raw, 0, 0, size.width * fine, size.height * fine, 0, x, y, column, row
+    )
+    return column.value / fine, row.value / fine
+
+
+def _runs(glyphs: Sequence[tuple[str, Box | None]]) -> Iterator[list[tuple[str, Box | None]]]:
+    """Characters line by line; a wide gap ends a line, too."""
+    run: list[tuple[str, Box | None]] = []
+    last: Box | None = None
+    for char, box in glyphs:
+        if char == "\n" and box is None:
+            if run:
+                yield run
+            run, last = [], None
+            continue
+        if box and last and box.x1 - last.x2 > _WIDE_GAP * max(box.height, last.height):
+            yield run
+            run = []
+        run.append((char, box))
+        if box and char.strip():
+            last = box
+    if run:
+        yield run
+
+
+def _line(run: Sequence[tuple[str, Box | None]], grey: NDArray[np.floating]) -> TextLine:
+    boxes = [box for char, box in run if box and char.strip()]
+    text = " ".join("".join(char for char, _ in run).split())
+    if not boxes:
+        return TextLine(text, Box(0, 0, 0, 0), is_visible=False)
+    box = Box(
+        min(one.x1 for one in boxes),
+        min(one.y1 for one in boxes),
+        max(one.x2 for one in boxes),
+        max(one.y2 for one in boxes),
+    )
+    rows = slice(max(int(box.y1), 0), int(box.y2) + 1)
+    columns = slice(max(int(box.x1), 0), int(box.x2) + 1)
+    part = grey[rows, columns]
+    return TextLine(text, box, is_visible=bool(part.size and np.ptp(part) >= _LEAST_INK))

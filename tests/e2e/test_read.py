@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight read` with the embedded model: on a terminal, into a folder, again, and with wrong files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+PAGE = Path(__file__).parents[2] / "examples" / "media" / "page.pdf"
+LINES = ("Reading room", "Open Monday", "Second door")
+WRITTEN = "<!-- page 1 -->\n\n" + "\n\n".join(LINES) + "\n"
+
+
+def test_markdown_is_printed(finesight):
+    outcome = finesight("read", PAGE)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == WRITTEN
+    assert "pages are read as text" in outcome.err
+    assert "1 pages: 1 read" in outcome.err
+
+
+def test_a_folder_has_the_documents_and_is_used_again(finesight, tmp_path):
+    first = finesight("read", PAGE, "--out", "out", "--format", "md", "--format", "html", "--json")
+    assert first.code == 0, first.err
+    values = json.loads(first.out)
+    assert values["coverage"] == {
+        "unit": "pages", "total": 1, "seen": 1, "skipped": [], "details": {},
+    }  # fmt: skip
+    assert [block["text"] for block in values["pages"][0]["blocks"]] == list(LINES)
+    assert (tmp_path / "out" / "document.md").read_text(encoding="utf-8") == WRITTEN
+    assert (tmp_path / "out" / "document.html").is_file()
+    second = finesight("read", PAGE, "--out", "out")
+    assert "1 of them by an earlier run" in second.err
+    other = finesight("read", PAGE, "--out", "out", "--route", "html")
+    assert other.code == 1
+    assert "route = text, this run has html" in other.err
+
+
+def test_what_is_no_document_is_an_error(finesight, tmp_path):
+    Path("notes.txt").write_text("no page", encoding="utf-8")
+    for path in ("missing.pdf", "notes.txt"):
+        outcome = finesight("read", path)
+        assert outcome.code in (1, 2)
+        assert path in outcome.err
+        assert "Traceback" not in outcome.err
