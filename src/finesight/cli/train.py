@@ -53,6 +53,12 @@ EvaluateOnReal = Annotated[
         metavar="DIR",
     ),
 ]
+EncodeOn = Annotated[
+    str | None,
+    typer.Option(
+        help="Where records are encoded: `processes` of this machine, or a `ray` cluster. Overrides data.executor."
+    ),
+]
 EvaluateLimit = Annotated[
     int, typer.Option(min=1, help="Number of items per row of each evaluation.")
 ]
@@ -70,6 +76,7 @@ def train(
             "--set", help="Override a value of the recipe: --set run.max_minutes=10. Repeatable."
         ),
     ] = None,
+    executor: EncodeOn = None,
     export: Annotated[
         Path | None,
         typer.Option(help="Folder to write the averaged weights to as a model when done."),
@@ -93,6 +100,8 @@ def train(
         from finesight.errors import ConfigError
         from finesight.train.recipe import TrainRecipe
 
+        if executor is not None:
+            override = [*(override or ()), f"data.executor={executor}"]
         kinds = cast("Any", TrainRecipe)  # a union, which `type[...]` cannot express
         resolved: TrainRecipe = read(recipe, kinds, override)
         check_writable(resolved.run.folder, is_folder=True)
@@ -127,7 +136,8 @@ def _run(
     from finesight.train import export as exporting
 
     console = Console(stderr=True)
-    run_recipe(recipe, console, score)
+    if not run_recipe(recipe, console, score):
+        return
     if export is not None:
         exporting.export(recipe.run.folder, recipe.model.folder, export)
         console.print(f"wrote {export}")

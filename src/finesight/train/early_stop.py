@@ -31,7 +31,7 @@ from finesight.errors import DataError
 from finesight.model.vl import VisionLanguageModel
 from finesight.processor.processor import Processor
 from finesight.train.checkpoint import BEST_FILE
-from finesight.train.loop import Trainer
+from finesight.train.loop import MODEL, Trainer
 from finesight.train.recipe import HeldBackSection, SftRecipe, TrainRecipe
 
 HISTORY_FILE = "held_back.json"
@@ -109,7 +109,7 @@ class EarlyStop:
         self.history.append(Evaluated(step, loss))
         if self._best is None or loss < self._best.loss:
             self._best = self.history[-1]
-            _save_best(self._trainer, self._best)
+            _save_best(self._trainer, model, self._best)
         files.write_json(self._folder / HISTORY_FILE, self.history, error=DataError, parents=True)
         if self.is_over:
             self._trainer.stop()
@@ -170,13 +170,12 @@ def read_best(run_folder: Path) -> Evaluated | None:
         ) from error
 
 
-def _save_best(trainer: Trainer, evaluated: Evaluated) -> None:
-    """Write the averages of all trained weights, atomically."""
-    trained = {name for name, value in trainer.weights.named_parameters() if value.requires_grad}
+def _save_best(trainer: Trainer, model: VisionLanguageModel, evaluated: Evaluated) -> None:
+    """Write the averages of all trained weights of the model, atomically."""
     tensors = {
-        name: value.detach().contiguous()
-        for name, value in trainer.average.module.named_parameters()
-        if name in trained
+        f"{MODEL}.{name}": value.detach().contiguous()
+        for name, value in model.named_parameters()
+        if f"{MODEL}.{name}" in trainer.average.tensors
     }
     header = {"step": str(evaluated.step), "loss": repr(evaluated.loss)}
     path = trainer.settings.folder / BEST_FILE

@@ -18,6 +18,7 @@ from finesight import files
 from finesight.checkpoints.adapters import read_adapter
 from finesight.checkpoints.small import ADAPTER
 from finesight.config.load import read_toml, validate, write_recipe
+from finesight.config.model import ModelConfig, TextConfig
 from finesight.data.dense import DenseVocabulary
 from finesight.data.loader import PackStream
 from finesight.errors import ConfigError, DataError
@@ -25,6 +26,7 @@ from finesight.inputs import shown
 from finesight.model.device import checked_device
 from finesight.model.lora import lora_layers
 from finesight.model.shards import list_tensors, read_tensors, some_of
+from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 from finesight.processor.processor import Processor
 from finesight.train.align import Alignment
@@ -36,19 +38,28 @@ from finesight.train.epochs import with_steps
 from finesight.train.language import KeepLanguage
 from finesight.train.loop import MODEL, Trainer, of_model
 from finesight.train.objective import NextToken, Objective
+from finesight.train.parallel import Ranks, check_heads, join
 from finesight.train.recipe import SftRecipe, TrainRecipe
 
 
 def start(recipe: TrainRecipe) -> Trainer:
     """Make a trainer: resumed, started from other weights, or new. The run folder is made after all checks.
 
+    Started by torchrun, every rank calls it; it joins them.
+
     Raises:
-        ConfigError: the device or a folder does not exist, or the run to resume has other settings of the model, the
-            data, the losses or the optimizers.
+        ConfigError: the sizes of [parallel] do not fit the number of ranks or the model, the device or a folder does
+            not exist, or the run to resume has other settings of the model, the data, the losses or the optimizers.
         DataError: `start_from` is no folder of safetensors, no exported parts and no run with a checkpoint, weights do
             not fit the model, or a source has no data.
         WeightsError: the weights in `start_from` cannot be used.
     """
+    ranks = join(recipe.parallel, recipe.run.device)
+    with ranks.watched():
+        return _start(recipe, ranks)
+
+
+def _start(recipe: TrainRecipe, ranks: Ranks) -> Trainer:
     device = checked_device(recipe.run.device)
     recipe = recipe.model_copy(update={"run": recipe.run.model_copy(update={"device": device})})
     _check_folder("model.folder", recipe.model.folder)
@@ -57,15 +68,24 @@ def start(recipe: TrainRecipe) -> Trainer:
     processor = Processor.from_folder(recipe.model.folder)
     if isinstance(recipe, SftRecipe):
         recipe = with_steps(recipe, processor)
-    model = new_model(recipe, processor.model_config).to(device)
+    check_heads(recipe.parallel, processor.model_config)
+    _check_ranks(recipe)
+    model = _model(recipe, processor.model_config, ranks)
     trainer = Trainer(
         model,
         objectives(recipe, processor),
-        PackStream(recipe.data, recipe.model.folder),
+        PackStream(
+            recipe.data,
+            recipe.model.folder,
+            rank=ranks.pack_index,
+            num_ranks=ranks.num_packs,
+            packs_per_step=recipe.run.accumulate,
+        ),
         optim=recipe.optim,
         schedule=recipe.schedule,
         run=recipe.run,
         saves_frozen=not has_loaded_base(recipe.lora),
+        ranks=ranks,
     )
     _check_frozen(trainer, recipe)
     is_resumed = trainer.resume()
@@ -76,9 +96,10 @@ def start(recipe: TrainRecipe) -> Trainer:
     trainer.check_data()
     if is_resumed:
         _check_unchanged(recipe, "model", "data", "loss", "optim")
-    recipe.run.folder.mkdir(parents=True, exist_ok=True)
-    with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
-        write_recipe(recipe, draft)
+    if ranks.is_first:
+        recipe.run.folder.mkdir(parents=True, exist_ok=True)
+        with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
+            write_recipe(recipe, draft)
     return trainer
 
 
@@ -97,23 +118,38 @@ def objectives(recipe: TrainRecipe, processor: Processor) -> list[Objective]:
         )
     if loss.align:
         found.append(Alignment(processor.tokenizer, vocabulary, loss.align))
-    if loss.contrastive:
-        text, seed = processor.model_config.text, recipe.model.seed
-        found.append(Contrastive(text, recipe.contrastive, loss.contrastive, seed=seed))
+    contrastive, dense = heads(recipe, processor.model_config.text)
+    if contrastive is not None:
+        found.append(contrastive)
     if loss.language:
         found.append(KeepLanguage(loss.language))
-    dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
-    if parts := {name: weight for name, weight in dense.items() if weight}:
-        with torch.random.fork_rng(devices=[]):  # the heads depend on the seed alone
-            torch.manual_seed(recipe.model.seed)
-            heads = DenseSupervision(
-                processor.model_config.text.hidden_size,
-                num_characters=len(vocabulary.characters) + 2,
-                num_objects=len(vocabulary.objects) + 1,
-                parts=parts,
-            )
-        found.append(heads)
+    if dense is not None:
+        found.append(dense)
     return found
+
+
+def heads(
+    recipe: TrainRecipe, text: TextConfig
+) -> tuple[Contrastive | None, DenseSupervision | None]:
+    """The objectives with weights of their own, for a decoder of this shape; None if their losses have weight 0."""
+    loss, contrastive = recipe.loss, None
+    if loss.contrastive:
+        seed = recipe.model.seed
+        contrastive = Contrastive(text, recipe.contrastive, loss.contrastive, seed=seed)
+    dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
+    parts = {name: weight for name, weight in dense.items() if weight}
+    if not parts:
+        return contrastive, None
+    vocabulary = DenseVocabulary.build(recipe.data.characters, recipe.data.objects)
+    with torch.random.fork_rng(devices=[]):  # the heads depend on the seed alone
+        torch.manual_seed(recipe.model.seed)
+        supervision = DenseSupervision(
+            text.hidden_size,
+            num_characters=len(vocabulary.characters) + 2,
+            num_objects=len(vocabulary.objects) + 1,
+            parts=parts,
+        )
+    return contrastive, supervision
 
 
 _MAY_CHANGE = frozenset({"data.workers", "data.executor"})
@@ -159,6 +195,31 @@ def _check_frozen(trainer: Trainer, recipe: TrainRecipe) -> None:
             )
 
 
+def _model(recipe: TrainRecipe, config: ModelConfig, ranks: Ranks) -> VisionLanguageModel:
+    """The network; without memory if all its weights are read, a part on each of several ranks."""
+    is_read = recipe.model.start_from or checkpoints(recipe.run.folder / "checkpoints")
+    if ranks.mesh is None or recipe.lora is not None or not is_read:
+        return new_model(recipe, config)
+    return VisionLanguageModel.without_memory(config).train()
+
+
+def _check_ranks(recipe: TrainRecipe) -> None:
+    """Raise `ConfigError` for what several ranks cannot train."""
+    sizes = recipe.parallel
+    if sizes.num_ranks > 1 and has_loaded_base(recipe.lora):
+        assert recipe.lora is not None
+        raise ConfigError(
+            f"lora.base = {recipe.lora.base!r} with {sizes.num_ranks} ranks: only float32 weights are divided",
+            hint='set lora.base = "float32" with parallel.shard, or train in one process',
+        )
+    if recipe.loss.contrastive and sizes.sequence * sizes.tensor > 1:
+        raise ConfigError(
+            "loss.contrastive with parallel.sequence or parallel.tensor: it trains the vision tower, which they do "
+            "not divide",
+            hint="use parallel.shard or parallel.data",
+        )
+
+
 def _check_folder(key: str, folder: Path) -> None:
     if not folder.is_dir():
         raise ConfigError(
@@ -170,15 +231,22 @@ def _check_folder(key: str, folder: Path) -> None:
 def _start_from(trainer: Trainer, source: Path, model_folder: Path) -> None:
     """Load weights of a model folder, of exported parts, or of a run (with its objectives' weights, if they fit)."""
     if checkpoints(source / "checkpoints"):
-        saved = final_weights(source)
+        saved = final_weights(source, trainer.division)
         load_fitting(trainer.model, _with_adapters(trainer, of_model(saved), source), source)
         _take_objectives(trainer, saved, source)
     elif (source / ADAPTER).is_dir():
         load_fitting(trainer.model, _of_parts(trainer, source, model_folder), source)
     else:
-        loaded = load_model(source, dtype=torch.float32).state_dict()
+        loaded = load_model(source, dtype=_dtype_to_load(trainer, source)).state_dict()
         load_fitting(trainer.model, _with_adapters(trainer, loaded, source), source)
-    trainer.average.module.load_state_dict(trainer.weights.state_dict())
+    trainer.average.restart()
+
+
+def _dtype_to_load(trainer: Trainer, source: Path) -> torch.dtype:
+    """float32; for several ranks that of the files, which then stay mapped while each rank copies its parts."""
+    stored = {entry.dtype for entry in list_tensors(source).values()}
+    is_mapped = trainer.division is not None and len(stored) == 1
+    return stored.pop() if is_mapped else torch.float32
 
 
 def _of_parts(trainer: Trainer, parts: Path, model_folder: Path) -> dict[str, Tensor]:
@@ -207,7 +275,13 @@ def _with_adapters(trainer: Trainer, weights: dict[str, Tensor], source: Path) -
     new = {name: value for name, value in trainer.model.state_dict().items() if ".lora_" in name}
     if not new or any(".lora_" in name for name in weights):
         return weights
-    trainer.notes.append(f"{source}: no adapters; {len(new) // 2} new ones start at zero")
+    for name in new:
+        layer = name.removesuffix(".lora_magnitude_vector")
+        if layer != name:  # it was made of the random initial weight
+            new[name] = weights[f"{layer}.weight"].float().norm(dim=1)
+    trainer.notes.append(
+        f"{source}: no adapters; {len(lora_layers(trainer.model))} new ones start at zero"
+    )
     return {**weights, **new}
 
 

@@ -12,7 +12,9 @@ from finesight.config.settings import Settings
 from finesight.data.loader import LoaderConfig
 from finesight.errors import ConfigError
 from finesight.train.contrastive import ContrastiveSection
+from finesight.train.guard import GuardConfig
 from finesight.train.optim import OptimConfig
+from finesight.train.parallel import ParallelSection
 from finesight.train.schedule import ScheduleConfig
 
 
@@ -134,10 +136,18 @@ class RunSection(Settings):
     average_decay: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights")
     checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")
     keep_checkpoints: int = Field(2, ge=1, description="number of newest checkpoints to keep")
+    export_saves: bool = Field(
+        False,
+        description="whether each checkpoint is also written as a model folder, exports/step_N in the run's folder",
+    )
     log_every: int = Field(20, ge=1, description="steps between log lines")
     evaluate_every: int = Field(
         0, ge=0, description="steps between evaluations; 0 evaluates only at the end"
     )
+    loggers: tuple[Literal["tensorboard", "wandb", "wandb_offline"], ...] = Field(
+        (), description="loggers besides log.jsonl; they write into the folder of the run"
+    )
+    guard: GuardConfig = GuardConfig()
     max_minutes: float | None = Field(
         None, gt=0, description="stop and save after this time; None has no limit"
     )
@@ -168,6 +178,7 @@ class _Sections(Settings):
     loss: LossSection = LossSection()
     lora: LoraSection | None = None
     contrastive: ContrastiveSection = ContrastiveSection()
+    parallel: ParallelSection = ParallelSection()
     run: RunSection
 
     @model_validator(mode="after")
@@ -181,6 +192,15 @@ class _Sections(Settings):
             raise ConfigError(
                 f"loss.language is {self.loss.language:g}, but every source has learn = true: no text is compared",
                 hint="set learn = false for the sources whose texts only keep the language",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_epochs_to_follow(self) -> Self:
+        if self.schedule.over_epochs and self.data.epochs is None:
+            raise ConfigError(
+                "schedule.over_epochs is true, but data.epochs is not given",
+                hint="set data.epochs to the number of epochs",
             )
         return self
 
