@@ -271,7 +271,8 @@ class Targets:
             for objective, counted in zip(objectives, of_pack, strict=True)
             for part in objective.parts
         ]
-        pictures = [float(pack.batch.vision is not None) for pack in packs]
+        is_alone = ranks.mesh is None  # and then never runs a blank grid
+        pictures = [float(is_alone or pack.batch.vision is not None) for pack in packs]
         sums = ranks.sums([*counts, *pictures])
         found, sees = iter(sums), [number > 0 for number in sums[len(counts) :]]
         totals: dict[str, float] = {}

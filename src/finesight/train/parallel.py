@@ -243,13 +243,37 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+def share_of(whole: Tensor, like: Tensor) -> Tensor:
+    """The part of a whole tensor that this rank has of `like`, a view."""
+    if own_part(like) is like:
+        return whole
+    from torch.distributed.tensor import DTensor
+    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+
+    assert isinstance(like, DTensor)
+    shape, offset = compute_local_shape_and_global_offset(
+        like.shape, like.device_mesh, like.placements
+    )
+    for axis, (length, start) in enumerate(zip(shape, offset, strict=True)):
+        whole = whole.narrow(axis, start if length else 0, length)
+    return whole
+
+
 def divided_like(value: Tensor, like: Tensor) -> Tensor:
     """A whole tensor as one that is divided like another of the same shape; others are returned as they are."""
     if own_part(like) is like or own_part(value) is not value or value.shape != like.shape:
         return value
-    from finesight.train.parallel_tensors import as_divided, share_of
+    from torch.distributed.tensor import DTensor
 
-    return as_divided(share_of(value, like).contiguous(), like)
+    assert isinstance(like, DTensor)
+    return DTensor.from_local(
+        share_of(value, like).contiguous(),
+        like.device_mesh,
+        like.placements,
+        run_check=False,
+        shape=like.shape,
+        stride=like.stride(),
+    )
 
 
 def _check_product(sizes: ParallelSection, num_ranks: int) -> None:

@@ -17,8 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from finesight.train.parallel import own_part, whole
-from finesight.train.parallel_tensors import share_of
+from finesight.train.parallel import own_part, share_of, whole
 
 
 class ParallelMuon(torch.optim.Optimizer):

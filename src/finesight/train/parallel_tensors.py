@@ -13,35 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.tensor import DTensor
-from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
 from finesight.train.parallel import Ranks, own_part
-
-
-def share_of(whole: Tensor, like: Tensor) -> Tensor:
-    """The part of a whole tensor that this rank has of `like`, a view."""
-    if not isinstance(like, DTensor):
-        return whole
-    shape, offset = compute_local_shape_and_global_offset(
-        like.shape, like.device_mesh, like.placements
-    )
-    for axis, (length, start) in enumerate(zip(shape, offset, strict=True)):
-        whole = whole.narrow(axis, start if length else 0, length)
-    return whole
-
-
-def as_divided(part: Tensor, like: Tensor) -> Tensor:
-    """A part of this rank as a tensor that is divided like another one of the same shape."""
-    if not isinstance(like, DTensor):
-        return part
-    return DTensor.from_local(
-        part,
-        like.device_mesh,
-        like.placements,
-        run_check=False,
-        shape=like.shape,
-        stride=like.stride(),
-    )
 
 
 @torch.no_grad()
