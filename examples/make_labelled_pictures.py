@@ -2,7 +2,7 @@
 """Draw three sets of 200 labelled pictures, each in another format that fine-tuning reads.
 
 - symbols: plant symbols with names that no model knows them by; a folder with captions.csv
-- invoices: small invoices with their fields as JSON; one OpenAI chat a line
+- invoices: small invoices with their fields, one a line; one OpenAI chat a line
 - tags: price tags, answered in a format of their own; LLaVA JSON
 
 ::
@@ -15,7 +15,6 @@ import csv
 import json
 import random
 from collections.abc import Callable
-from datetime import date, timedelta
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -23,6 +22,8 @@ from PIL import Image, ImageDraw, ImageFont
 NUMBER = 200
 GOODS = ("apples", "pears", "plums", "bread", "butter", "milk", "cheese", "honey", "coffee", "tea", "rice", "beans",
          "soap", "salt", "sugar")  # fmt: skip
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September",
+          "October", "November", "December")  # fmt: skip
 Place = Callable[[float, float], tuple[float, float]]
 
 
@@ -97,21 +98,21 @@ def lines(rng: random.Random, size: tuple[int, int], texts: list[str]) -> Image.
 
 
 def invoice(rng: random.Random) -> tuple[Image.Image, str]:
-    """An invoice and its fields as JSON."""
-    day = date(2024, 1, 1) + timedelta(rng.randint(0, 900))
+    """An invoice and its fields, one a line."""
     fields = {
-        "invoice": str(rng.randint(1000, 9999)),
-        "date": day.strftime("%d.%m.%Y"),
-        "total": f"{rng.randint(10, 999)}.{rng.randint(0, 99):02d}",
+        "invoice": str(rng.randint(100, 999)),
+        "date": f"{rng.randint(1, 28)} {rng.choice(MONTHS)}",
+        "total": f"{rng.randint(10, 99)}.{rng.choice(('00', '25', '50', '75'))}",
     }
     texts = [f"{name.capitalize()} {value}" for name, value in fields.items()]
-    return lines(rng, (196, 112), texts), json.dumps(fields)
+    label = "\n".join(f"{name}: {value}" for name, value in fields.items())
+    return lines(rng, (168, 112), texts), label
 
 
 def tag(rng: random.Random) -> tuple[Image.Image, str]:
     """A price tag and its text in a format of its own."""
     name, price = rng.choice(GOODS), f"{rng.randint(0, 19)}.{rng.randint(0, 99):02d}"
-    return lines(rng, (140, 84), [name, price]), f"{name} | {price} EUR"
+    return lines(rng, (140, 84), [name, price]), f"<{name}> = {price} EUR"
 
 
 def drawn(
@@ -142,7 +143,7 @@ def write_invoices(folder: Path) -> None:
     with (folder.parent / "invoices.jsonl").open("w", encoding="utf-8") as file:
         for name, label in drawn(folder, invoice):
             picture = {"type": "image_url", "image_url": {"url": f"{folder.name}/{name}"}}
-            text = {"type": "text", "text": "Give the fields of the invoice as JSON."}
+            text = {"type": "text", "text": "Give the fields of the invoice."}
             messages = [
                 {"role": "user", "content": [picture, text]},
                 {"role": "assistant", "content": label},

@@ -192,6 +192,18 @@ def filled_folder(
             (draft / file).replace(whole / file)
 
 
+def publish_folder(draft: Path, path: Path) -> None:
+    """Rename a complete folder that several processes have written, flushed to disk; `path` must not exist.
+
+    Raises:
+        OSError: it cannot be renamed or flushed.
+    """
+    for each in (*draft.rglob("*"), draft):
+        _sync(each)
+    draft.rename(path)
+    _sync(path.parent)
+
+
 def remove_drafts(folder: Path) -> None:
     """Remove drafts whose writers have ended: those of files if the system lists processes (Linux)."""
     lists_processes = Path("/proc/self").exists()

@@ -101,7 +101,7 @@ def test_a_second_start_repeats_nothing(sft, tmp_path):
 def test_more_epochs_go_on_with_the_run_and_score_the_new_model(sft, tmp_path):
     assert sft().code == 0
     first = json.loads((tmp_path / "run/report.json").read_text())
-    more = sft("run", "--epochs", 4)
+    more = sft("run", "--epochs", 12)
     assert more.code == 0, more.err
     assert "resuming from step" in more.err
     second = json.loads((tmp_path / "run/report.json").read_text())

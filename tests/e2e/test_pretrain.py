@@ -129,8 +129,8 @@ def test_stopped_and_resumed_is_the_same_as_unbroken(
     assert resumed.state.cursor == unbroken.state.cursor
     for name, value in unbroken.weights.state_dict().items():
         assert torch.equal(value, resumed.weights.state_dict()[name]), name
-    for name, value in unbroken.average.module.state_dict().items():
-        assert torch.equal(value, resumed.average.module.state_dict()[name]), name
+    for name, value in unbroken.average.tensors.items():
+        assert torch.equal(value, resumed.average.tensors[name]), name
 
 
 def test_a_stopped_run_keeps_its_last_step(shards, tiny_model_folder, tmp_path) -> None:
@@ -300,7 +300,7 @@ def test_a_run_ends_with_its_epochs(shards, tiny_model_folder, tmp_path) -> None
     schedule = recipe.schedule.model_copy(update={"total_steps": 1000})
     trainer = _train(recipe.model_copy(update={"schedule": schedule}))
     assert trainer.state.samples == 2 * (2 * 23 + 17)  # the weight 2 is two passes
-    assert trainer.state.cursor["held"] == [[]]
+    assert not any(trainer.state.cursor["held"])
 
 
 def test_loss_falls_and_the_export_answers(shards, tiny_model_folder, tmp_path) -> None:
@@ -311,7 +311,7 @@ def test_loss_falls_and_the_export_answers(shards, tiny_model_folder, tmp_path) 
     assert rows[-1]["characters"] < rows[0]["characters"]
     exporting.export(tmp_path / "run", tiny_model_folder, tmp_path / "model")
     loaded = pretrain.load_model(tmp_path / "model", dtype=torch.float32)
-    average = pretrain.start(recipe).average.module.get_parameter("model.model.norm.weight")
+    average = pretrain.start(recipe).average.tensors["model.model.norm.weight"]
     assert torch.equal(loaded.model.norm.weight, average.to(torch.bfloat16).float())
     assert (tmp_path / "model" / "tokenizer.json").exists()
 
@@ -323,7 +323,7 @@ def test_next_stage_starts_from_averaged_weights(shards, tiny_model_folder, tmp_
     assert second.state.step == 0
     assert second.notes == []
     for name, value in second.weights.named_parameters():
-        assert torch.equal(value, first.average.module.get_parameter(name)), name
+        assert torch.equal(value, first.average.tensors[name]), name
 
 
 def test_heads_that_do_not_fit_the_next_stage_are_named(
@@ -374,7 +374,7 @@ def test_a_run_of_a_version_with_other_heads_is_not_resumed_but_started_from(
         "ignored 1 tensors of name_head, 1 tensors of place_head, which this run does not have"
     ]
     for name, value in new.model.named_parameters():
-        wanted = trainer.average.module.get_parameter(f"model.{name}")
+        wanted = trainer.average.tensors[f"model.{name}"]
         assert torch.equal(value, wanted), name
 
 

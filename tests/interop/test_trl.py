@@ -33,7 +33,8 @@ from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model
 from finesight.processor.processor import Processor
 from finesight.train import pretrain
-from finesight.train.objective import ForwardPass, normalised, total_targets
+from finesight.train.objective import ForwardPass, Targets, normalised
+from finesight.train.parallel import Ranks
 from finesight.train.policy import GrpoSection, Policy, advantages
 from finesight.train.preference import DpoSection, Preference
 from finesight.train.recipe import PretrainRecipe
@@ -305,7 +306,7 @@ def pack_of(batch: PackedBatch, **more) -> TrainBatch:
 
 def loss_and_norm(objective, model: VisionLanguageModel, packs: list[TrainBatch]):
     """Loss of an optimizer step over packs, norm of its gradient, and mean values for the log."""
-    totals = total_targets([objective], packs)
+    totals = Targets.of([objective], packs, Ranks()).totals
     loss, sums = torch.zeros(()), {}
     for pack in packs:
         found = objective(ForwardPass(model, pack))

@@ -208,7 +208,7 @@ def _boxes(text: str, resize: Resize) -> list[tuple[str, tuple[float, float, flo
 
     found = []
     for each in read_grounding(text).boxes:
-        box = resize.to_original(each.box_resized)
+        box, _ = resize.to_original(each.box_resized)
         found.append((each.label, (box.x1, box.y1, box.x2, box.y2)))
     return found
 

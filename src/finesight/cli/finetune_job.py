@@ -169,7 +169,7 @@ class Job:
     ) -> Path | None:
         """Shards of the model's own answers; None without replay. Text-only ones if it knows facts."""
         from finesight.cli.finetune_data import write_replay
-        from finesight.evals.report.fine_tuning import KNOWN
+        from finesight.evals.suites.fine_tuning import KNOWN
 
         if not self.replay:
             return None
@@ -197,8 +197,11 @@ class Job:
         from finesight.train.recipe import HeldBackSection
 
         share = self.replay if replayed else 0.0
-        own = {"path": examples.shards, "only": examples.train, "weight": 1 - share}
-        sources = [SourceConfig(**own, spelled=is_spelled)]
+        sources = [
+            SourceConfig(
+                path=examples.shards, only=examples.train, weight=1 - share, spelled=is_spelled
+            )
+        ]
         if replayed:
             sources.append(SourceConfig(path=replayed, weight=share))
         held_back = (
@@ -240,7 +243,7 @@ class Job:
     ) -> None:
         """Write the report, print its tables, and say how to use the model."""
         from finesight.cli.finetune_report import print_report, report_of
-        from finesight.evals.report.fine_tuning import write_fine_tuning
+        from finesight.evals.suites.fine_tuning import write_fine_tuning
 
         report = report_of(self.model, self.out, examples, recipe, tasks, scores)
         write_fine_tuning(self.out, report)

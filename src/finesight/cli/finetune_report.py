@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from finesight.cli.finetune_data import Examples
     from finesight.evals.core.run import RunResult
     from finesight.evals.core.task import Task
-    from finesight.evals.report.fine_tuning import FineTuning, Outcome, Row
+    from finesight.evals.suites.fine_tuning import FineTuning, Outcome, Row
     from finesight.train.recipe import SftRecipe
 
 Scores = tuple[Mapping[str, "RunResult"], Mapping[str, "RunResult"]]
@@ -42,7 +42,7 @@ def report_of(
         scores: their results.
     """
     from finesight.config.load import recipe_text
-    from finesight.evals.report.fine_tuning import FineTuning, Row, outcomes
+    from finesight.evals.suites.fine_tuning import FineTuning, Row, outcomes
     from finesight.evals.suites.held_back import KINDS
     from finesight.train.early_stop import read_best, read_history
 
@@ -103,7 +103,7 @@ def _facts(
 
 def print_report(report: FineTuning, out: Path) -> None:
     """Print scores, what was forgotten, and how to use the model."""
-    from finesight.evals.report.fine_tuning import forgetting_text
+    from finesight.evals.suites.fine_tuning import forgetting_text
 
     header = ("part", "measure", "before", "after", "change", "95 % interval after", "n")
     rows = [*report.held_back, *report.sanity]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -13,8 +13,6 @@ from finesight.cli import finetune, options
 from finesight.cli.errors import reported
 
 if TYPE_CHECKING:
-    import click
-
     from finesight.train.loop import Evaluate
     from finesight.train.recipe import TrainRecipe
 
@@ -25,7 +23,7 @@ DEFAULT = "recipe"
 class _Group(TyperGroup):
     """A group whose first argument is a recipe unless it names a command."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] != "--help":
             args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
@@ -55,6 +53,12 @@ EvaluateOnReal = Annotated[
         metavar="DIR",
     ),
 ]
+EncodeOn = Annotated[
+    str | None,
+    typer.Option(
+        help="Where records are encoded: `processes` of this machine, or a `ray` cluster. Overrides data.executor."
+    ),
+]
 EvaluateLimit = Annotated[
     int, typer.Option(min=1, help="Number of items per row of each evaluation.")
 ]
@@ -72,6 +76,7 @@ def train(
             "--set", help="Override a value of the recipe: --set run.max_minutes=10. Repeatable."
         ),
     ] = None,
+    executor: EncodeOn = None,
     export: Annotated[
         Path | None,
         typer.Option(help="Folder to write the averaged weights to as a model when done."),
@@ -95,7 +100,10 @@ def train(
         from finesight.errors import ConfigError
         from finesight.train.recipe import TrainRecipe
 
-        resolved = read(recipe, TrainRecipe, override)
+        if executor is not None:
+            override = [*(override or ()), f"data.executor={executor}"]
+        kinds = cast("Any", TrainRecipe)  # a union, which `type[...]` cannot express
+        resolved: TrainRecipe = read(recipe, kinds, override)
         check_writable(resolved.run.folder, is_folder=True)
         for folder in (export, export_parts):
             if folder is not None:
@@ -128,7 +136,8 @@ def _run(
     from finesight.train import export as exporting
 
     console = Console(stderr=True)
-    run_recipe(recipe, console, score)
+    if not run_recipe(recipe, console, score):
+        return
     if export is not None:
         exporting.export(recipe.run.folder, recipe.model.folder, export)
         console.print(f"wrote {export}")

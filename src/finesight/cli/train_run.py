@@ -20,40 +20,45 @@ if TYPE_CHECKING:
     from finesight.train.recipe import TrainRecipe
 
 
-def run_recipe(recipe: TrainRecipe, console: Console, score: Evaluate | None = None) -> None:
+def run_recipe(recipe: TrainRecipe, console: Console, score: Evaluate | None = None) -> bool:
     """Train, or resume a training, with progress on the console.
+
+    Returns:
+        Whether this process is the first rank, which exports the model.
 
     Raises:
         typer.Exit: a signal stopped the run; its last step is saved.
         FinesightError: the memory does not suffice, or an error of `pretrain.start` or `Trainer.run`.
     """
     with _memory_reported(recipe):
-        _run(recipe, console, score)
+        return _run(recipe, console, score)
 
 
-def _run(recipe: TrainRecipe, console: Console, score: Evaluate | None) -> None:
+def _run(recipe: TrainRecipe, console: Console, score: Evaluate | None) -> bool:
     from finesight.cli.policy import rollout_functions
-    from finesight.train import pretrain
+    from finesight.cli.train_progress import TrainProgress
+    from finesight.train import export, parallel, pretrain
     from finesight.train.early_stop import EarlyStop
 
     trainer = pretrain.start(recipe, rollout_functions(recipe))
+    console.quiet = not trainer.ranks.is_first
     _describe(trainer, console)
     stop_early = EarlyStop.of(trainer, recipe)
     if stop_early is not None and stop_early.is_over:
-        return
-    evaluate = _together(stop_early, score)
-
-    def report(step: int, values: dict[str, float]) -> None:
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        console.print(f"step {step}{_share_done(trainer)}  {shown}", highlight=False)
-
+        return trainer.ranks.is_first
+    if recipe.run.export_saves:
+        trainer.writer.saved = export.exporter(recipe.run, recipe.model.folder)
     # The first signal saves a checkpoint and stops; a second one ends the process at once.
     signal.signal(signal.SIGTERM, lambda *_: _stop(trainer))
     signal.signal(signal.SIGINT, lambda *_: _stop(trainer))
-    if stop_early is not None and not trainer.state.step:
-        report(0, trainer.evaluated(stop_early))
-    trainer.run(report=report, evaluate=evaluate)
-    if stop_early is not None and stop_early.is_over:
+    with TrainProgress(trainer, console) as progress:
+        if stop_early is not None and not trainer.state.step:
+            progress.report(0, trainer.evaluated(stop_early))
+        trainer.run(report=progress.report, evaluate=_together(stop_early, score))
+    parallel.leave()
+    if not trainer.ranks.is_first:
+        return False
+    if stop_early is not None and stop_early.is_over and stop_early.best is not None:
         console.print(
             f"stopped early: the held-back loss was lowest at step {stop_early.best.step}"
         )
@@ -62,6 +67,7 @@ def _run(recipe: TrainRecipe, console: Console, score: Evaluate | None) -> None:
             f"interrupted; step {trainer.state.step} is saved, and the same command resumes from it"
         )
         raise typer.Exit(INTERRUPTED)
+    return True
 
 
 def _describe(trainer: Trainer, console: Console) -> None:
@@ -84,14 +90,6 @@ def _together(*parts: Evaluate | None) -> Evaluate | None:
     if not found:
         return None
     return lambda model: {name: value for part in found for name, value in part(model).items()}
-
-
-def _share_done(trainer: Trainer) -> str:
-    """Progress of a run: "/2400" of a number of steps, or ", 31% of 50 minutes" of a time budget."""
-    schedule = trainer.schedule
-    if schedule.total_minutes is None:
-        return f"/{schedule.total_steps}"
-    return f", {trainer.schedule_step / schedule.total_steps:.0%} of {schedule.total_minutes:g} minutes"
 
 
 def _stop(trainer: Trainer) -> None:

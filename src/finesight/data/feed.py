@@ -1,25 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose the packs of one rank, in step with the others.
 
-Before each pack the ranks exchange the sizes of their windows of ready samples, and new draws are assigned until every
-window is full. Each rank then chooses from its own window. After that they exchange which draws they used.
+An optimizer step has several packs: one or more of each rank. Each place in the step is a lane, with draws and a window
+of ready samples of its own. Lane l belongs to rank l modulo the number of ranks, so the packs of a step depend on the
+number of its lanes and not on how many ranks share them. Before each step the ranks exchange the sizes of their
+windows, and new draws are assigned until every window is full. Each rank then chooses the packs of its lanes. After
+that they exchange which draws they used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from finesight.data.encode import TrainSample
 from finesight.data.exchange import Exchange
 from finesight.data.mixture import Draw
 from finesight.data.packing import Limits, Load, best_fit, in_order
 from finesight.data.position import Position
-from finesight.data.workers import Executor
+from finesight.data.workers import Encoded, Executor
 from finesight.errors import DataError, FinesightError
 
 _HELD_AHEAD = 64
-"""Draws that a rank holds beyond its window, so that its workers always have some to encode."""
+"""Draws that a lane holds beyond its window, so that its workers always have some to encode."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +46,14 @@ class Packing:
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """What a rank tells the others before a pack.
+    """What the other ranks learn of a lane before a step.
 
     Attributes:
         window: sizes of its ready samples.
         is_ready: whether a pack can be chosen from them.
         wants: number of draws that it needs.
         dropped: draws that it skips.
-        error: why it stops.
+        error: why its rank stops.
     """
 
     window: list[Load]
@@ -65,9 +72,9 @@ class Feed:
 
     Args:
         packing: how packs are chosen.
-        position: position in the stream; it moves with every pack.
+        position: position in the stream; it moves with every step.
         executor: encodes the draws of this rank.
-        rank: which rank this is.
+        lanes: lanes of this rank.
         exchange: exchange between the ranks.
         num_skipped: records that all ranks skipped before.
 
@@ -81,7 +88,7 @@ class Feed:
         position: Position,
         executor: Executor,
         *,
-        rank: int,
+        lanes: Sequence[int],
         exchange: Exchange,
         num_skipped: int,
     ) -> None:
@@ -90,39 +97,59 @@ class Feed:
         self._limits = packing.limits
         self._position = position
         self._executor = executor
-        self._rank = rank
+        self._lanes = lanes
         self._exchange = exchange
         self._submitted: set[int] = set()
         self._encoded: dict[int, tuple[Load, str, TrainSample]] = {}
+        self._failed: dict[int, FinesightError] = {}
+        self._held: set[int] = set()  # by the lanes of this rank
         self._skipped: list[str] = []
 
-    def packs(self) -> Iterator[tuple[Ready, tuple[str, ...]]]:
-        """Samples of each pack, empty if only other ranks have some; and why records were skipped before it."""
+    def steps(self) -> Iterator[tuple[list[Ready], tuple[str, ...]]]:
+        """Samples of the packs of each step, and why records were skipped before it.
+
+        A pack is empty if only other lanes have samples left.
+        """
         position = self._position
         while windows := self._windows():
-            chosen = self._choose(windows) if windows[self._rank] else []
-            draws = [one.draw for one in chosen]
-            ready = [(position[draw], *self._encoded.pop(draw)[1:]) for draw in draws]
-            self._submitted -= set(draws)
-            position.use(self._exchange(draws))
+            draws: dict[int, Sequence[int]] = {
+                lane: [one.draw for one in self._choose(windows, lane)] for lane in self._lanes
+            }
+            ready = [
+                [(position[draw], *self._encoded.pop(draw)[1:]) for draw in draws[lane]]
+                for lane in self._lanes
+            ]
+            self._submitted.difference_update(*draws.values())
+            position.use(self._all_lanes(draws))
             skipped, self._skipped = tuple(self._skipped), []
             yield ready, skipped
 
-    def _choose(self, windows: list[list[Load]]) -> list[Load]:
+    def _all_lanes(self, own: dict[int, T]) -> list[T]:
+        """Values of all lanes, from those of this rank."""
+        merged = {lane: value for part in self._exchange(own) for lane, value in part.items()}
+        return [merged[lane] for lane in range(len(merged))]
+
+    def _choose(self, windows: list[list[Load]], lane: int) -> list[Load]:
+        if not windows[lane]:
+            return []
         if not self._packing.window:
-            return in_order(windows[self._rank], self._limits)
+            return in_order(windows[lane], self._limits)
         held = sum(len(each) for each in self._position.held)
         overdue = self._position.next - 3 * held
-        return best_fit(windows, self._rank, self._limits, overdue=overdue)
+        return best_fit(windows, lane, self._limits, overdue=overdue)
 
     def _windows(self) -> list[list[Load]]:
-        """Windows of all ranks; empty at the end of the stream."""
+        """Windows of all lanes; empty at the end of the stream."""
         position = self._position
         while True:
             position.share_the_rest()
             self._submit()
-            sent, failed = self._message()
-            messages: list[_Message] = self._exchange(sent)
+            failed: FinesightError | None = None
+            sent: dict[int, _Message] = {}
+            for lane in self._lanes:
+                sent[lane], error = self._message(lane)
+                failed = failed or error
+            messages = self._all_lanes(sent)
             if failed is not None:
                 raise failed
             if errors := [one.error for one in messages if one.error]:
@@ -134,33 +161,38 @@ class Feed:
                 return [one.window for one in messages] if any(position.held) else []
             position.assign([one.wants for one in messages])
 
+    def _own(self) -> list[int]:
+        """Draws held by the lanes of this rank, in the order of the stream."""
+        return sorted(number for lane in self._lanes for number in self._position.held[lane])
+
     def _submit(self) -> None:
         """Hand draws that are new to this rank to the executor; forget those that another rank got."""
-        own = set(self._position.held[self._rank])
-        for number in self._encoded.keys() - own:
+        own = self._own()
+        self._held = set(own)
+        for number in self._encoded.keys() - self._held:
             del self._encoded[number]
             self._submitted.discard(number)
-        for number in self._position.held[self._rank]:
+        for number in own:
             if number not in self._submitted:
                 self._submitted.add(number)
                 self._executor.submit(self._position[number])
 
-    def _message(self) -> tuple[_Message, FinesightError | None]:
-        """What to tell the other ranks, and the error with which this one stops."""
+    def _message(self, lane: int) -> tuple[_Message, FinesightError | None]:
+        """What to tell the other ranks of a lane, and the error with which this rank stops."""
         window: list[Load] = []
         dropped: list[int] = []
-        held = self._position.held[self._rank]
+        held = self._position.held[lane]
         for number in held:
             if self._is_enough(window):
                 break
-            error = self._encode(number)
-            if error is None:
-                window.append(self._encoded[number][0])
+            found = self._encode(number)
+            if isinstance(found, Load):
+                window.append(found)
             elif not self._packing.skip_share:
-                return _Message([], False, 0, [], error.message), error
+                return _Message([], False, 0, [], found.message), found
             else:
                 dropped.append(number)
-                self._skipped.append(error.message)
+                self._skipped.append(found.message)
         is_ready = self._is_enough(window) or self._position.is_over
         is_ready &= not dropped  # the position changes first
         wants = max(0, len(window) + _HELD_AHEAD - len(held))
@@ -171,21 +203,22 @@ class Feed:
             return not self._limits.fits(window)
         return sum(map(self._limits.share, window)) >= self._packing.window
 
-    def _encode(self, number: int) -> FinesightError | None:
-        """Wait until a draw of this rank is encoded; returns why it cannot be."""
-        own = set(self._position.held[self._rank])
-        while number not in self._encoded:
-            found_number, found = self._executor.next()
-            if found_number not in own:
-                self._submitted.discard(found_number)
-            elif isinstance(found, FinesightError):
-                if found_number != number:
-                    raise AssertionError("results come in the order of the draws")
-                return found
-            else:
-                name, one = found
-                self._encoded[found_number] = (_load(found_number, one), name, one)
-        return None
+    def _encode(self, number: int) -> Load | FinesightError:
+        """Wait until a draw of this rank is encoded; returns its size, or why it cannot be encoded."""
+        while number not in self._encoded and number not in self._failed:
+            self._take(*self._executor.next())
+        if number in self._failed:
+            return self._failed.pop(number)
+        return self._encoded[number][0]
+
+    def _take(self, number: int, found: Encoded) -> None:
+        if number not in self._submitted or number not in self._held:
+            self._submitted.discard(number)
+        elif isinstance(found, FinesightError):
+            self._failed[number] = found
+        else:
+            name, one = found
+            self._encoded[number] = (_load(number, one), name, one)
 
     def _check_skipped(self) -> None:
         drawn, share = self._position.next, self._packing.skip_share

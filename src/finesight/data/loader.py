@@ -4,10 +4,10 @@
 Workers encode single draws; this process chooses the samples of each pack from a window of ready ones
 (`finesight.data.packing`) and joins them. So neither the stream of records nor the packs depend on the number of
 workers. With several ranks each encodes its own draws, and all agree on which draws are whose
-(`finesight.data.position`): before each pack they exchange the sizes of their windows, after it the draws they used.
+(`finesight.data.position`): before each step they exchange the sizes of their windows, after it the draws they used.
 
-Memory: a rank holds `window` packs of ready samples, the pack that is trained on, and `AHEAD` samples per worker. A
-patch has 4.7 KB, so a window of 8 packs of 8,192 patches has 310 MB.
+Memory: for each of its packs of a step, a rank holds `window` packs of ready samples; besides these the pack that is
+trained on, and `AHEAD` samples per worker. A patch has 4.7 KB, so a window of 8 packs of 8,192 patches has 310 MB.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from finesight.data.captions import Captions
 from finesight.data.dense import DenseTargets
 from finesight.data.encode import EncoderConfig, TrainSample
 from finesight.data.exchange import Exchange, gather_for
-from finesight.data.feed import Feed, Packing
+from finesight.data.feed import Feed, Packing, Ready
 from finesight.data.mixture import Draw, Mixture, SourceConfig
 from finesight.data.next_token import NextTokenTargets, next_token_targets
 from finesight.data.packing import Limits
@@ -61,7 +61,7 @@ class LoaderConfig(EncoderConfig):
     window: int = Field(
         8,
         ge=0,
-        description="packs of ready samples from which each pack is chosen: more fill it better and take more memory; "
+        description="ready samples from which each pack is chosen, in packs: more fill it better and take more memory; "
         "0 packs in the order of the stream",
     )
     workers: int = Field(
@@ -125,10 +125,9 @@ class TrainBatch:
         cursor: position in the data after this pack, as a plain mapping.
         num_samples: samples in the pack; 0 for a pack without targets that a rank gets when it has no records left.
         text_only: its samples without pictures and targets, for `finesight.train.language`; None if there is none.
-        sources: index of the source of each sample.
+        sources: name of the source of each sample.
         records: ids of the records of the samples, for messages.
         skipped: why records since the last pack were skipped.
-        share_done: share of all epochs that is done after this pack; 0 if the stream is endless.
         captions: texts about its pictures, for `finesight.train.contrastive`; None if there is none.
         answers: targets of a pack of several answers to each prompt; None for other packs.
         policy: what `finesight.train.policy` needs of sampled answers; None for other packs.
@@ -140,10 +139,9 @@ class TrainBatch:
     cursor: dict[str, Any]
     num_samples: int
     text_only: TextOnly | None = None
-    sources: tuple[int, ...] = ()
+    sources: tuple[str, ...] = ()
     records: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
-    share_done: float = 0.0
     captions: Captions | None = None
     answers: AnswerTargets | None = None
     policy: PolicyTargets | None = None
@@ -175,6 +173,8 @@ class PackStream:
             empty one is the beginning.
         rank: which rank this is, among those that read different data.
         num_ranks: their number.
+        packs_per_step: packs of this rank in an optimizer step; `num_ranks` x `packs_per_step` packs depend only on
+            that product.
         exchange: exchange between them; None uses torch.distributed.
     """
 
@@ -186,6 +186,7 @@ class PackStream:
         *,
         rank: int = 0,
         num_ranks: int = 1,
+        packs_per_step: int = 1,
         exchange: Exchange | None = None,
     ) -> None:
         self._config = config
@@ -193,12 +194,22 @@ class PackStream:
         self._cursor = dict(cursor or {})
         self._rank = rank
         self._num_ranks = num_ranks
+        self._num_lanes = num_ranks * packs_per_step
         self._exchange = exchange
 
     @property
+    def pack_tokens(self) -> int:
+        """Most tokens of a pack."""
+        return self._config.pack_tokens
+
+    @property
     def source_names(self) -> tuple[str, ...]:
-        """Name of each source, for the log."""
-        return tuple(one.name or one.path.name for one in self._config.source)
+        """Name of each source, for the log: that of its folder, or the whole path if two folders have the same."""
+        names = [one.name or one.path.name for one in self._config.source]
+        return tuple(
+            str(one.path) if names.count(name) > 1 else name
+            for name, one in zip(names, self._config.source, strict=True)
+        )
 
     def at(self, cursor: Mapping[str, Any]) -> PackStream:
         """The same stream from another position."""
@@ -208,6 +219,7 @@ class PackStream:
             cursor,
             rank=self._rank,
             num_ranks=self._num_ranks,
+            packs_per_step=self._num_lanes // self._num_ranks,
             exchange=self._exchange,
         )
 
@@ -219,7 +231,7 @@ class PackStream:
             DataError: a source has no data, or it is corrupt.
         """
         mixture = self._mixture(None)
-        position = Position(mixture, self._num_ranks, self._cursor)
+        position = Position(mixture, self._num_lanes, self._cursor)
         held = sorted(number for each in position.held for number in each)
         if held:
             mixture.read(position[held[0]])
@@ -242,35 +254,39 @@ class PackStream:
         encoder = Encoder(config, self._model_folder, self._mixture(None))
         if config.weigh_by == "tokens" and means is None:
             means = _mean_tokens(encoder, config, self._mixture(None))
-        position = Position(self._mixture(means), self._num_ranks, self._cursor)
+        position = Position(self._mixture(means), self._num_lanes, self._cursor)
         executor = _executor(config, encoder)
         feed = Feed(
             config.packing,
             position,
             executor,
-            rank=self._rank,
+            lanes=range(self._rank, self._num_lanes, self._num_ranks),
             exchange=self._exchange or gather_for(self._rank, self._num_ranks),
             num_skipped=int(self._cursor.get("skipped", 0)),
         )
         extra = {} if means is None else {"mean_tokens": list(means)}
+        num_made = 0
         try:
-            for number, (ready, skipped) in enumerate(feed.packs()):
-                batch = _packed(
-                    [sample for _, _, sample in ready] or [_no_sample()],
-                    {**position.saved(), **extra, "skipped": feed.num_skipped},
-                    is_checked=number < _CHECKED_PACKS,
-                    are_pairs=config.pairs,
-                )
-                yield replace(
-                    batch,
-                    num_samples=len(ready),
-                    sources=tuple(draw.source for draw, _, _ in ready),
-                    records=tuple(name for _, name, _ in ready),
-                    skipped=skipped,
-                    share_done=position.share_done,
-                )
+            for ready, skipped in feed.steps():
+                cursor = {**position.saved(), **extra, "skipped": feed.num_skipped}
+                if config.epochs:
+                    cursor["share_done"] = position.share_done
+                for samples in ready:
+                    batch = self._joined(samples, cursor, is_checked=num_made < _CHECKED_PACKS)
+                    yield replace(batch, skipped=skipped)
+                    num_made, skipped = num_made + 1, ()
         finally:
             executor.close()
+
+    def _joined(self, ready: Ready, cursor: dict[str, Any], *, is_checked: bool) -> TrainBatch:
+        samples = [one for _, _, one in ready] or [_no_sample()]
+        names = self.source_names
+        return replace(
+            _packed(samples, cursor, is_checked=is_checked, are_pairs=self._config.pairs),
+            num_samples=len(ready),
+            sources=tuple(names[draw.source] for draw, _, _ in ready),
+            records=tuple(name for _, name, _ in ready),
+        )
 
 
 def read_packs(stream: PackStream) -> Iterator[TrainBatch]:

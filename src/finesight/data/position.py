@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which draws of the stream are assigned to which rank and not yet used: the position of a run in its data.
+"""Which draws of the stream are assigned to which lane and not yet used: the position of a run in its data.
 
-All ranks keep the same position. New draws are assigned in the order of the stream, to ranks in turn, as many as each
-asks for. A draw is held by its rank until it is in a pack. So a saved position is a place in the stream and the draws
-before it that are still held; a run with another number of ranks distributes those anew.
+A lane is a place among the packs of a step (`finesight.data.feed`). All ranks keep the same position. New draws are
+assigned in the order of the stream, to lanes in turn, as many as each asks for. A draw is held by its lane until it is
+in a pack. So a saved position is a place in the stream and the draws before it that are still held; a run with another
+number of lanes distributes those anew.
 """
 
 from __future__ import annotations
@@ -16,26 +17,26 @@ from finesight.errors import ConfigError
 
 
 class Position:
-    """Draws held by each rank.
+    """Draws held by each lane.
 
     Args:
         mixture: the stream.
-        num_ranks: number of ranks.
+        num_lanes: number of lanes.
         saved: a mapping of `saved`; an empty one is the beginning of the stream.
 
     Attributes:
-        held: draws of each rank that are in no pack yet, in the order in which they were assigned.
-        next: first draw that no rank has.
+        held: draws of each lane that are in no pack yet, in the order in which they were assigned.
+        next: first draw that no lane has.
 
     Raises:
         ConfigError: the position was saved with another number of sources, or is no such mapping.
     """
 
     def __init__(
-        self, mixture: Mixture, num_ranks: int, saved: Mapping[str, Any] | None = None
+        self, mixture: Mixture, num_lanes: int, saved: Mapping[str, Any] | None = None
     ) -> None:
         self._end = mixture.end
-        self.held: list[list[int]] = [[] for _ in range(num_ranks)]
+        self.held: list[list[int]] = [[] for _ in range(num_lanes)]
         self._draws: dict[int, Draw] = {}
         self._sources: dict[int, int] = {}  # of all draws from the low mark to `next`
         start, self.next, held = _parsed(saved or {}, mixture.num_sources)
@@ -44,7 +45,7 @@ class Position:
         wanted = {draw for each in held for draw in each}
         for number in range(start.drawn, self.next):
             self._advance(is_held=number in wanted)
-        if len(held) == num_ranks:
+        if len(held) == num_lanes:
             self.held = held
         else:
             self._distribute(sorted(wanted))
@@ -69,25 +70,28 @@ class Position:
         return self._draws[number]
 
     def assign(self, counts: Sequence[int]) -> None:
-        """Assign new draws to each rank, as far as the stream goes."""
-        for held, count in zip(self.held, counts, strict=True):
-            for _ in range(count):
-                if self.is_over:
-                    return
-                held.append(self.next)
-                self._advance(is_held=True)
-                self.next += 1
+        """Assign new draws to the lanes in turn, as far as the stream goes.
+
+        Args:
+            counts: number of draws for each lane.
+        """
+        for turn in range(max(counts)):
+            for held, count in zip(self.held, counts, strict=True):
+                if turn < count and not self.is_over:
+                    held.append(self.next)
+                    self._advance(is_held=True)
+                    self.next += 1
 
     def use(self, draws: Sequence[Sequence[int]]) -> None:
-        """Forget draws of each rank that were used."""
-        for rank, used in enumerate(draws):
+        """Forget draws of each lane that were used."""
+        for lane, used in enumerate(draws):
             gone = set(used)
-            self.held[rank] = [number for number in self.held[rank] if number not in gone]
+            self.held[lane] = [number for number in self.held[lane] if number not in gone]
             for number in used:
                 del self._draws[number]
 
     def share_the_rest(self) -> None:
-        """At the end of the stream, distribute the draws anew if a rank has none and another has several."""
+        """At the end of the stream, distribute the draws anew if a lane has none and another has several."""
         counts = [len(each) for each in self.held]
         if self.is_over and min(counts) == 0 and max(counts) > 1:
             self._distribute(sorted(number for each in self.held for number in each))
@@ -111,12 +115,12 @@ class Position:
             self._draws[draw.number] = draw
 
     def _distribute(self, numbers: Sequence[int]) -> None:
-        ranks = len(self.held)
-        self.held = [list(numbers[rank::ranks]) for rank in range(ranks)]
+        lanes = len(self.held)
+        self.held = [list(numbers[lane::lanes]) for lane in range(lanes)]
 
 
 def _parsed(saved: Mapping[str, Any], num_sources: int) -> tuple[Cursor, int, list[list[int]]]:
-    """Lowest draw that is still held, first draw that no rank has, and the draws of each rank."""
+    """Lowest draw that is still held, first draw that no lane has, and the draws of each lane."""
     if not saved:
         return Cursor(0, [0] * num_sources), 0, []
     try:

@@ -222,7 +222,7 @@ class ShardSet:
 def _numbers(path: Path, total: int) -> list[int]:
     """The record numbers of a file, each below `total`."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found: list[int] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"the list of records {path} cannot be read: {error}") from error
     are_numbers = isinstance(found, list) and all(type(each) is int for each in found)

@@ -125,6 +125,11 @@ class OutputHead(nn.Module):
         return self.weight if self._tied_to is None else self._tied_to[0].weight
 
 
+def chunk_rows(num_logits: int) -> int:
+    """Rows of a chunk of `loss`, for so many logits a row."""
+    return max(_LOGITS_PER_CHUNK // num_logits, _MIN_CHUNK_ROWS)
+
+
 def _suits_kernels(rows: Tensor, weight: Tensor) -> bool:
     """Whether the kernels can and should multiply these rows."""
     is_bf16 = rows.dtype == weight.dtype == torch.bfloat16
@@ -151,7 +156,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weight_grad = None if is_frozen else torch.zeros_like(weight, dtype=torch.float32)
         token_losses = torch.empty(len(rows), device=hidden.device)
         is_right = torch.empty(len(rows), dtype=torch.bool, device=hidden.device)
-        step = max(_LOGITS_PER_CHUNK // weight.shape[0], _MIN_CHUNK_ROWS)
+        step = chunk_rows(weight.shape[0])
         for begin in range(0, len(rows), step):
             chunk = slice(begin, begin + step)
             part, wanted = rows[chunk], targets[chunk, None]

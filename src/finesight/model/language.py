@@ -9,7 +9,7 @@ Source: Qwen2.5-VL report (arXiv 2502.13923), section 2.1; parity: tests/parity/
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,37 @@ if TYPE_CHECKING:
     from finesight.model.fused_gpu import GpuDecoder
 
 
+class RowExchange(Protocol):
+    """Divides the rows of a pack over several ranks, except in attention, where it divides the heads.
+
+    Legend: S ranks, P rows of a rank.
+    """
+
+    def split(self, rows: Tensor) -> Tensor:
+        """The part `[P, ...]` of this rank of `[T, ...]`."""
+        ...
+
+    def share(self, rows: Tensor) -> Tensor:
+        """Every S-th row, for work on rows that all ranks have."""
+        ...
+
+    def join(self, part: Tensor, num_rows: int) -> Tensor:
+        """`[T, ...]` of the parts of all ranks."""
+        ...
+
+    def by_head(self, part: Tensor, num_rows: int) -> Tensor:
+        """`[T, H / S, E]`, all rows of some heads, of `[P, H, E]`."""
+        ...
+
+    def by_row(self, heads: Tensor) -> Tensor:
+        """`[P, H, E]` of `[T, H / S, E]`."""
+        ...
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Sum of a value over the ranks."""
+        ...
+
+
 class TextAttention(nn.Module):
     """Causal self-attention inside each sample, several query heads sharing one key-value head.
 
@@ -35,12 +66,16 @@ class TextAttention(nn.Module):
         config: the decoder's shape.
         layer: index of the layer in a KV cache.
         attention: the back end.
+
+    Attributes:
+        exchange: of the rows of several ranks; None if this rank has all rows.
     """
 
     def __init__(self, config: TextConfig, layer: int, attention: Backend) -> None:
         super().__init__()
         self.layer = layer
         self.attention = attention
+        self.exchange: RowExchange | None = None
         self.head_dim = config.head_dim
         kv_width = config.num_key_value_heads * config.head_dim
         self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
@@ -59,13 +94,23 @@ class TextAttention(nn.Module):
             self.k_proj(states).unflatten(-1, (-1, self.head_dim)), rotary
         )  # [T, K, E]
         v = self.v_proj(states).unflatten(-1, (-1, self.head_dim))
-        if kv is None:
+        if self.exchange is not None:
+            out = self._attend_by_head(self.exchange, q, k, v, plan)
+        elif kv is None:
             out = attend(q, k, v, plan, self.attention)
         else:
             assert plan.slot_mapping is not None
             keys, values = kv.write(self.layer, k, v, plan.slot_mapping)
             out = attend_paged(q, keys, values, plan, self.attention)
         return self.o_proj(out.flatten(1))  # type: ignore[no-any-return]  # nn.Module call
+
+    def _attend_by_head(
+        self, exchange: RowExchange, q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan
+    ) -> Tensor:
+        """Attention of the whole pack, `[P, H, E]` of the rows of this rank."""
+        num_rows = sum(plan.query_lengths)
+        q, k, v = (exchange.by_head(each, num_rows) for each in (q, k, v))
+        return exchange.by_row(attend(q, k, v, plan, self.attention))
 
 
 class TextLayer(nn.Module):
@@ -98,6 +143,7 @@ class TextDecoder(nn.Module):
         fused: runs all layers for steps that it fits, by kernels; see `model.fused`.
         is_adapted: whether the running pass has LoRA adapters, for which the layers have to be called.
         quantised_as: format of weights that `model.quantised_gpu` has rounded.
+        exchange: of the rows of several ranks, set by `divide_rows`; None if this rank has all rows.
     """
 
     def __init__(self, config: TextConfig, *, attention: Backend) -> None:
@@ -106,12 +152,20 @@ class TextDecoder(nn.Module):
         self.fused: FusedDecoder | GpuDecoder | None = None
         self.is_adapted: Callable[[], bool] = _never
         self.quantised_as: str | None = None
+        self.exchange: RowExchange | None = None
         self.gradient_checkpointing = False
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(
             TextLayer(config, layer, attention) for layer in range(config.num_hidden_layers)
         )
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def divide_rows(self, exchange: RowExchange) -> None:
+        """Compute only the rows of this rank; all ranks of the exchange must run the decoder on the same pack."""
+        self.exchange = exchange
+        for module in self.modules():
+            if isinstance(module, TextAttention):
+                module.exchange = exchange
 
     def forward(
         self,
@@ -131,6 +185,9 @@ class TextDecoder(nn.Module):
         Returns:
             `[T, D]`, normalised.
         """
+        num_rows, exchange = states.shape[0], self.exchange
+        if exchange is not None:
+            states, position_ids = exchange.split(states), exchange.split(position_ids.T).T
         rotary = text_rotary(position_ids, self.config)
         fused = None if kv is None or self.is_adapted() else self.fused
         if fused is not None and kv is not None and fused.fits(states, plan, kv):
@@ -140,7 +197,8 @@ class TextDecoder(nn.Module):
                 states = checkpoint(layer, states, rotary, plan, kv, use_reentrant=False)
             else:
                 states = layer(states, rotary, plan, kv)
-        return self.norm(states)  # type: ignore[no-any-return]  # nn.Module call
+        states = self.norm(states)
+        return states if exchange is None else exchange.join(states, num_rows)
 
 
 def _never() -> bool:

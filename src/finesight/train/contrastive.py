@@ -116,8 +116,13 @@ class Contrastive(nn.Module, WholeStep):
             ConfigError: the step has a single pair, which can be compared with nothing.
         """
         self._step.clear()
+        found: list[Vectors] = []
         with torch.no_grad():
-            found = [self.vectors(one) for one in passes]
+            for one in passes:
+                if one.pack.captions is None:
+                    _ = one.visual_tokens  # another rank has pairs, and all run the tower
+                else:
+                    found.append(self.vectors(one))
         every, first = _all_ranks(self._joined(found))
         if len(every.captions) == 1:
             raise ConfigError(
@@ -130,6 +135,7 @@ class Contrastive(nn.Module, WholeStep):
     def forward(self, forward: ForwardPass) -> Losses:
         """Loss `contrastive`; for the log `picked`, the share of pictures whose own text is the nearest."""
         if forward.pack.captions is None:
+            _ = forward.visual_tokens  # as in `begin_step`
             return Losses({})
         own = self.vectors(forward)
         if not self._step:

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from finesight import files
-from finesight.batch import PackedBatch, pack
+from finesight.batch import EncodedSample, PackedBatch, pack
 from finesight.data.encode import TrainingEncoder
 from finesight.data.loader import LoaderConfig
 from finesight.data.mixture import as_drawn
@@ -31,7 +31,7 @@ from finesight.errors import DataError
 from finesight.model.vl import VisionLanguageModel
 from finesight.processor.processor import Processor
 from finesight.train.checkpoint import BEST_FILE
-from finesight.train.loop import Trainer
+from finesight.train.loop import MODEL, Trainer
 from finesight.train.recipe import HeldBackSection, SftRecipe, TrainRecipe
 
 HISTORY_FILE = "held_back.json"
@@ -109,7 +109,7 @@ class EarlyStop:
         self.history.append(Evaluated(step, loss))
         if self._best is None or loss < self._best.loss:
             self._best = self.history[-1]
-            _save_best(self._trainer, self._best)
+            _save_best(self._trainer, model, self._best)
         files.write_json(self._folder / HISTORY_FILE, self.history, error=DataError, parents=True)
         if self.is_over:
             self._trainer.stop()
@@ -170,13 +170,12 @@ def read_best(run_folder: Path) -> Evaluated | None:
         ) from error
 
 
-def _save_best(trainer: Trainer, evaluated: Evaluated) -> None:
-    """Write the averages of all trained weights, atomically."""
-    trained = {name for name, value in trainer.weights.named_parameters() if value.requires_grad}
+def _save_best(trainer: Trainer, model: VisionLanguageModel, evaluated: Evaluated) -> None:
+    """Write the averages of all trained weights of the model, atomically."""
     tensors = {
-        name: value.detach().contiguous()
-        for name, value in trainer.average.module.named_parameters()
-        if name in trained
+        f"{MODEL}.{name}": value.detach().contiguous()
+        for name, value in model.named_parameters()
+        if f"{MODEL}.{name}" in trainer.average.tensors
     }
     header = {"step": str(evaluated.step), "loss": repr(evaluated.loss)}
     path = trainer.settings.folder / BEST_FILE
@@ -205,7 +204,8 @@ def _batches(
     records = ShardSet(section.path, only=section.only)
     as_trained = data.source[0]  # the records that are held back are of the first source
     spacing = max(1, -(-len(records) // MOST_RECORDS))
-    ready, num_tokens, num_targets = [], 0, 0
+    ready: list[EncodedSample] = []
+    num_tokens = num_targets = 0
     for number in range(0, len(records), spacing):
         record = as_drawn(records[number], as_trained)
         sample = encoder.encode(record, np.random.default_rng(number)).sample

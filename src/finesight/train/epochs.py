@@ -20,6 +20,9 @@ from finesight.train.schedule import ScheduleConfig
 MOST_MEASURED = 64
 """Records of each source that are encoded to measure their lengths, evenly spaced."""
 
+FILLED = 0.97
+"""Share of a pack that is filled when its samples are chosen from a window of ready ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
@@ -43,7 +46,9 @@ class Lengths:
         """Optimizer steps in which every record of the first source is drawn once."""
         by_tokens = data.pack_tokens / self.tokens
         by_patches = data.pack_patches / self.patches if self.patches else by_tokens
-        samples = max(1.0, min(by_tokens, by_patches) - 0.5)  # half a sample of a pack stays empty
+        fitting = min(by_tokens, by_patches)
+        # Without a window to choose from, half a sample of each pack stays empty on average.
+        samples = max(1.0, FILLED * fitting if data.window else fitting - 0.5)
         return self.num_records / self.share / (samples * accumulate)
 
 

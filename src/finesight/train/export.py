@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -22,9 +23,9 @@ from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import save_model
 from finesight.processor.from_hf import read_json
 from finesight.train.base import adapt, has_loaded_base, with_trained
-from finesight.train.checkpoint import final_weights, load_fitting, newest
+from finesight.train.checkpoint import checkpoints, final_weights, load_fitting, newest
 from finesight.train.loop import of_model
-from finesight.train.recipe import LoraSection
+from finesight.train.recipe import LoraSection, RunSection
 
 COMPANION_FILES = (
     "tokenizer.json",
@@ -118,6 +119,23 @@ def export(run_folder: Path, model_folder: Path, target: Path) -> None:
             mark_budget(model_folder, draft)
     except OSError as error:
         raise DataError(f"model folder {target} cannot be written: {error}") from error
+
+
+def exporter(run: RunSection, model_folder: Path) -> Callable[[Path], None]:
+    """A callable for `Writer.saved`: it exports each checkpoint to `exports/step_N`, and deletes the oldest exports.
+
+    Args:
+        run: folder of the run, and how many checkpoints it keeps.
+        model_folder: folder with the configuration and tokenizer files of the model.
+    """
+    exports = run.folder / "exports"
+
+    def saved(checkpoint: Path) -> None:
+        export(run.folder, model_folder, exports / checkpoint.name)
+        for old in checkpoints(exports)[: -run.keep_checkpoints]:
+            shutil.rmtree(old)
+
+    return saved
 
 
 def export_parts(run_folder: Path, model_folder: Path, target: Path) -> None:

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Defaults of fine-tuning: the recipe for a model, its data and a few choices.
 
-As in the report's SFT the vision tower is frozen. The merger is trained at a lower rate, except for large models, whose
-merger already suits their decoder. The decoder gets LoRA adapters; a decoder below 50 million parameters is trained as
-a whole, because adapters leave the embeddings of tokens that it has never learned at their random values, and it cannot
-tell such tokens apart in an answer.
+As in the report's SFT the vision tower is frozen. The decoder gets LoRA adapters. The merger is trained at a lower
+rate, except for large models, whose merger already suits their decoder.
 
-Small data sets are repeated: about 1,600 samples are drawn, but at most ten and at least one epoch. The rate rises
+Small data sets are repeated: about 1,000 samples are drawn, but at most ten and at least one epoch. The rate rises
 linearly over 5 % of the run and then falls linearly to 5 % of its peak.
 """
 
@@ -35,7 +33,7 @@ from finesight.train.recipe import (
 )
 from finesight.train.schedule import ScheduleConfig
 
-SAMPLES, FEWEST_EPOCHS, MOST_EPOCHS = 1600, 1.0, 10.0
+SAMPLES, FEWEST_EPOCHS, MOST_EPOCHS = 1000, 1.0, 10.0
 FEWEST_SAMPLES = 8
 """Samples of an optimizer step, at least; longer samples are accumulated over several packs."""
 EVALUATIONS = 8
@@ -50,7 +48,6 @@ class Preset:
 
     Attributes:
         below: parameters of the decoder; the first preset that is larger applies.
-        is_full: all weights of the decoder are trained, instead of adapters.
         rate: peak learning rate of adapters.
         full_rate: peak learning rate of all weights.
         merger_rate: share of the rate at which the merger is trained; 0 freezes it.
@@ -59,7 +56,6 @@ class Preset:
     """
 
     below: float
-    is_full: bool
     rate: float
     full_rate: float
     merger_rate: float
@@ -68,10 +64,10 @@ class Preset:
 
 
 PRESETS = (
-    Preset(5e7, True, 2e-3, 1e-3, 0.5, 1024, 0.5),
-    Preset(1e9, False, 1e-3, 1e-4, 0.3, 2048, 1.0),
-    Preset(5e9, False, 2e-4, 1e-5, 0.1, 4096, 5.0),
-    Preset(float("inf"), False, 1e-4, 1e-5, 0.0, 8192, 10.0),
+    Preset(5e7, 1e-3, 1e-4, 0.5, 1024, 0.5),
+    Preset(1e9, 1e-3, 1e-4, 0.3, 2048, 1.0),
+    Preset(5e9, 2e-4, 1e-5, 0.1, 4096, 5.0),
+    Preset(float("inf"), 1e-4, 1e-5, 0.0, 8192, 10.0),
 )
 RANK = 16
 
@@ -93,7 +89,7 @@ class SftChoices:
     epochs: float | None = None
     rate: float | None = None
     lora_rank: int | None = None
-    is_full: bool | None = None
+    is_full: bool = False
     minutes: float | None = None
     seed: int = 0
     device: str = "auto"
@@ -133,8 +129,6 @@ def sft_recipe(
     accumulate = max(1, ceil(FEWEST_SAMPLES * lengths.tokens / data.pack_tokens))
     steps = _steps(choices, data, lengths, accumulate)
     is_full = choices.is_full
-    if is_full is None:
-        is_full = preset.is_full and choices.lora_rank is None
     rate = choices.rate or (preset.full_rate if is_full else preset.rate)
     return SftRecipe(
         kind="sft",
@@ -169,7 +163,7 @@ def preset_for(config: ModelConfig) -> Preset:
 def default_epochs(num_records: int) -> float:
     """Epochs for a number of training records.
 
-    Worked example: 8.9 for 180 records, 1.6 for 1,000, 1 for 10,000.
+    Worked example: 5.6 for 180 records, 2 for 500, 1 for 10,000.
     """
     return round(min(max(SAMPLES / num_records, FEWEST_EPOCHS), MOST_EPOCHS), 1)
 
@@ -196,23 +190,12 @@ def _lora(rank: int) -> LoraSection:
 
 def _rules(preset: Preset, rate: float, *, is_full: bool) -> tuple[GroupRule, ...]:
     """The merger at its share of the rate, the tower frozen, then the decoder or its adapters."""
-    rules = []
-    if preset.merger_rate:
-        rules.append(
-            GroupRule(
-                match="model.visual.merger.*", algorithm="adamw", lr=rate * preset.merger_rate
-            )
-        )
-    rules.append(GroupRule(match="model.visual.*", algorithm="frozen"))
-    if not is_full:
-        rules.append(
-            GroupRule(match="model.model.layers.*.lora_?.weight", algorithm="adamw", lr=rate)
-        )
-        return (*rules, GroupRule(match="*", algorithm="frozen"))
-    if preset.is_full:  # a small decoder learns several times faster with Muon
-        rules.append(
-            GroupRule(
-                match="model.model.layers.*", ndim=2, algorithm="muon", lr=rate, weight_decay=0.01
-            )
-        )
-    return (*rules, GroupRule(match="*", algorithm="adamw", lr=rate))
+    shares = {"model.visual.merger.*": preset.merger_rate, "model.visual.*": 0.0}
+    if is_full:
+        shares["*"] = 1.0
+    else:
+        shares |= {"model.model.layers.*.lora_?.weight": 1.0, "*": 0.0}
+    return tuple(
+        GroupRule(match=match, algorithm="adamw" if share else "frozen", lr=rate * share)
+        for match, share in shares.items()
+    )

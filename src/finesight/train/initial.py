@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -31,7 +32,12 @@ def check_folder(key: str, folder: Path) -> None:
 
 
 def load_weights(
-    model: VisionLanguageModel, source: Path, model_folder: Path, *, notes: list[str]
+    model: VisionLanguageModel,
+    source: Path,
+    model_folder: Path,
+    *,
+    notes: list[str],
+    division: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor] | None:
     """Load the weights of a model.
 
@@ -40,6 +46,7 @@ def load_weights(
         source: a model folder, exported parts, or a run.
         model_folder: the model folder that exported parts belong to.
         notes: gets a note if the source has no adapters.
+        division: all parameters by name if several ranks divide the model, see `load_checkpoint`.
 
     Returns:
         All averaged weights of the run, if the source is one.
@@ -49,15 +56,23 @@ def load_weights(
         WeightsError: they cannot be read.
     """
     if checkpoints(source / "checkpoints"):
-        saved = final_weights(source)
+        saved = final_weights(source, division)
         load_fitting(model, _with_adapters(model, of_model(saved), source, notes), source)
         return saved
     if (source / ADAPTER).is_dir():
         load_fitting(model, _of_parts(model, source, model_folder), source)
     else:
-        loaded = load_model(source, dtype=torch.float32).state_dict()
+        dtype = _dtype_to_load(source, is_divided=division is not None)
+        loaded = load_model(source, dtype=dtype).state_dict()
         load_fitting(model, _with_adapters(model, loaded, source, notes), source)
     return None
+
+
+def _dtype_to_load(source: Path, *, is_divided: bool) -> torch.dtype:
+    """float32; for several ranks that of the files, which then stay mapped while each rank copies its parts."""
+    stored = {entry.dtype for entry in list_tensors(source).values()}
+    is_mapped = is_divided and len(stored) == 1
+    return stored.pop() if is_mapped else torch.float32
 
 
 def _of_parts(model: VisionLanguageModel, parts: Path, model_folder: Path) -> dict[str, Tensor]:
@@ -88,5 +103,9 @@ def _with_adapters(
     new = {name: value for name, value in model.state_dict().items() if ".lora_" in name}
     if not new or any(".lora_" in name for name in weights):
         return weights
-    notes.append(f"{source}: no adapters; {len(new) // 2} new ones start at zero")
+    for name in new:
+        layer = name.removesuffix(".lora_magnitude_vector")
+        if layer != name:  # it was made of the random initial weight
+            new[name] = weights[f"{layer}.weight"].float().norm(dim=1)
+    notes.append(f"{source}: no adapters; {len(lora_layers(model))} new ones start at zero")
     return {**weights, **new}

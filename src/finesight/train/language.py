@@ -42,11 +42,11 @@ class KeepLanguage:
 
     def __call__(self, forward: ForwardPass) -> Losses:
         """Loss `language`, in nats a token."""
-        text = forward.pack.text_only
+        text = forward.text_only
         if text is None:
             return Losses({})
         hidden = forward.hidden()[text.rows]
-        reference = forward.hidden_without_lora(text.batch)
+        reference = forward.hidden_without_lora(text.batch)[: len(text.rows)]
         return Losses({"language": divergence(forward.head, hidden, reference)})
 
 

@@ -9,7 +9,7 @@ Source: Jordan et al. 2024 (Muon); Liu et al. 2025, arXiv 2502.16982 (rates matc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from finesight.config.settings import Settings
 from finesight.errors import ConfigError
+from finesight.train.parallel import Ranks, divided_like, own_part
 
 
 class GroupRule(Settings):
@@ -97,12 +98,18 @@ class Optimizers:
     The state is a mapping of named tensors, so that a checkpoint needs no pickle and does not depend on the order of
     the rules.
 
+    Args:
+        module: the module whose parameters are trained; some may be divided over ranks.
+        config: the rules.
+        ranks: the ranks of the run.
+
     Raises:
         ConfigError: a rule cannot be applied, or all parameters are frozen.
     """
 
-    def __init__(self, module: nn.Module, config: OptimConfig) -> None:
+    def __init__(self, module: nn.Module, config: OptimConfig, ranks: Ranks | None = None) -> None:
         self.config = config
+        self._ranks = ranks or Ranks()
         self.groups = assign(module.named_parameters(), config)
         self._names: dict[Tensor, str] = {}
         for rule, members in self.groups:
@@ -117,16 +124,30 @@ class Optimizers:
             )
 
     def _build(self) -> Iterator[torch.optim.Optimizer]:
-        adamw = [
-            _group(rule, members) for rule, members in self.groups if rule.algorithm == "adamw"
-        ]
+        adamw = list(self._param_groups("adamw"))
         if adamw:
             yield torch.optim.AdamW(adamw, betas=self.config.betas)
-        muon = [_group(rule, members) for rule, members in self.groups if rule.algorithm == "muon"]
-        if muon:
+        muon = list(self._param_groups("muon"))
+        if muon and self._ranks.mesh is not None:
+            from finesight.train.parallel_muon import ParallelMuon
+
+            yield ParallelMuon(muon, momentum=self.config.momentum)
+        elif muon:
             yield torch.optim.Muon(
                 muon, momentum=self.config.momentum, adjust_lr_fn="match_rms_adamw"
             )
+
+    def _param_groups(self, algorithm: str) -> Iterator[dict[str, object]]:
+        """Groups of torch's optimizers; one takes only tensors that are divided over the same ranks."""
+        for rule, members in self.groups:
+            if rule.algorithm == algorithm:
+                for same in _by_mesh(members.values()):
+                    yield {
+                        "params": same,
+                        "lr": rule.lr,
+                        "peak_lr": rule.lr,
+                        "weight_decay": rule.weight_decay,
+                    }
 
     def trained(self) -> list[Tensor]:
         """Parameters that are updated."""
@@ -137,22 +158,34 @@ class Optimizers:
             for value in members.values()
         ]
 
-    def step(self, lr_scale: float) -> Tensor:
+    def step(self, lr_scale: float, allows: Callable[[Tensor], bool] = lambda _: True) -> Tensor:
         """Clip the gradients, update the parameters, clear the gradients.
 
         Args:
             lr_scale: factor on the peak rate of each rule.
+            allows: whether the parameters may be updated, from the norm of the gradients.
 
         Returns:
             Norm of the gradients before clipping, a scalar.
         """
-        norm = torch.nn.utils.clip_grad_norm_(self.trained(), self.config.max_grad_norm)
+        norm = self._clip()
+        is_allowed = allows(norm)
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * lr_scale
-            optimizer.step()
+            if is_allowed:
+                optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         return norm
+
+    def _clip(self) -> Tensor:
+        """Sum the gradients that torch does not sum itself, clip all, and return their norm."""
+        if self._ranks.mesh is None:
+            return torch.nn.utils.clip_grad_norm_(self.trained(), self.config.max_grad_norm)
+        from finesight.train.parallel_tensors import clip, sum_replicated
+
+        sum_replicated(self.trained(), self._ranks)
+        return clip(self.trained(), self.config.max_grad_norm)
 
     def state_tensors(self) -> dict[str, Tensor]:
         """All optimizer state; names are `<parameter>|<key>`."""
@@ -185,7 +218,8 @@ class Optimizers:
             optimizer, parameter = owners[name]
             # torch keeps the step count on the host, other state on the device of the parameter
             device = parameter.device if value.ndim else value.device
-            optimizer.state[parameter][key] = value.to(device, copy=True)
+            own = divided_like(value, parameter)
+            optimizer.state[parameter][key] = own.to(device, copy=True)
 
     def table(self) -> list[tuple[str, str, float, int, int]]:
         """One row per rule: pattern, algorithm, peak rate, number of tensors, number of values."""
@@ -201,10 +235,11 @@ class Optimizers:
         ]
 
 
-def _group(rule: GroupRule, members: dict[str, Tensor]) -> dict[str, object]:
-    return {
-        "params": list(members.values()),
-        "lr": rule.lr,
-        "peak_lr": rule.lr,
-        "weight_decay": rule.weight_decay,
-    }
+def _by_mesh(parameters: Iterable[Tensor]) -> list[list[Tensor]]:
+    """Parameters grouped by the ranks over which they are divided, in order."""
+    groups: dict[object, list[Tensor]] = {}
+    for parameter in parameters:
+        is_whole = own_part(parameter) is parameter
+        mesh = None if is_whole else parameter.device_mesh  # type: ignore[attr-defined]  # a DTensor
+        groups.setdefault(mesh, []).append(parameter)
+    return list(groups.values())

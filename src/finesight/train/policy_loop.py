@@ -18,6 +18,7 @@ from finesight.model.vl import VisionLanguageModel
 from finesight.train.loop import Trainer
 from finesight.train.objective import ForwardPass
 from finesight.train.optim import OptimConfig
+from finesight.train.parallel import Ranks
 from finesight.train.policy import Policy
 from finesight.train.recipe import RunSection
 from finesight.train.rewards import Prompt
@@ -48,6 +49,7 @@ class PolicyTrainer(Trainer):
         schedule: learning-rate schedule.
         run: device, precision, checkpoints, log and evaluations.
         saves_frozen: as of `Trainer`.
+        ranks: as of `Trainer`; one process alone, whose answers no other rank has.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class PolicyTrainer(Trainer):
         schedule: ScheduleConfig,
         run: RunSection,
         saves_frozen: bool = True,
+        ranks: Ranks | None = None,
     ) -> None:
         super().__init__(
             model,
@@ -70,10 +73,21 @@ class PolicyTrainer(Trainer):
             schedule=schedule,
             run=run,
             saves_frozen=saves_frozen,
+            ranks=ranks,
         )
         self._objective = objective
         self._rollouts = rollouts
         self._pack_tokens = pack_tokens
+
+    @property
+    def pack_tokens(self) -> int:
+        """Most tokens of a pack."""
+        return self._pack_tokens
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether `stop` was called: then no further round is sampled."""
+        return self._stop_asked
 
     def packs(self) -> Iterator[list[TrainBatch]]:
         """Packs of each optimizer step; a round is sampled when the steps before it are done.
@@ -194,6 +208,7 @@ class PolicyTrainer(Trainer):
             dense=DenseTargets.join([]),
             cursor={},
             num_samples=len(chosen),
+            records=tuple(dict.fromkeys(each.record for each in chosen)),
             answers=answers,
         )
         known = [each.logprobs for each in chosen if each.logprobs is not None]

@@ -11,6 +11,7 @@ from finesight.model.vl import VisionLanguageModel
 from finesight.processor.processor import Processor
 from finesight.train.base import has_loaded_base, new_model
 from finesight.train.initial import check_folder, load_weights
+from finesight.train.parallel import Ranks
 from finesight.train.policy import Policy
 from finesight.train.policy_loop import PolicyTrainer
 from finesight.train.recipe import DpoRecipe, GrpoRecipe
@@ -24,8 +25,9 @@ def policy_trainer(
     processor: Processor,
     model: VisionLanguageModel,
     functions: RolloutFunctions,
+    ranks: Ranks,
 ) -> PolicyTrainer:
-    """The trainer of a recipe, for a model on the device of the run."""
+    """The trainer of a recipe."""
     config = recipe.grpo
     reference = None
     if config.kl and config.reference == "copy":
@@ -40,6 +42,7 @@ def policy_trainer(
         schedule=recipe.schedule,
         run=recipe.run,
         saves_frozen=not has_loaded_base(recipe.lora),
+        ranks=ranks,
     )
 
 
@@ -48,10 +51,11 @@ def reference_model(
 ) -> VisionLanguageModel:
     """A frozen copy of the initial decoder of a run, with the vision tower of the trained model.
 
-    Its weights are read anew, so that a resumed run has the reference of its first start.
+    Its weights are read anew, so that a resumed run has the reference of its first start. Each of several ranks has a
+    whole copy.
     """
     reference = new_model(recipe, processor.model_config).eval()
-    reference.requires_grad_(False).to(model.device)
+    reference.requires_grad_(False).to(recipe.run.device)
     if recipe.model.start_from is not None and not has_loaded_base(recipe.lora):
         check_folder("model.start_from", recipe.model.start_from)
         load_weights(reference, recipe.model.start_from, recipe.model.folder, notes=[])

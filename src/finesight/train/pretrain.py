@@ -16,6 +16,7 @@ from torch import Tensor
 
 from finesight import files
 from finesight.config.load import read_toml, validate, write_recipe
+from finesight.config.model import ModelConfig, TextConfig
 from finesight.data.dense import DenseVocabulary
 from finesight.data.loader import PackStream
 from finesight.errors import ConfigError, DataError
@@ -34,13 +35,14 @@ from finesight.train.initial import check_folder, load_weights
 from finesight.train.language import KeepLanguage
 from finesight.train.loop import MODEL, Trainer
 from finesight.train.objective import NextToken, Objective
+from finesight.train.parallel import Ranks, check_heads, join
 from finesight.train.post_training import check_reference, policy_trainer, reference_model
 from finesight.train.preference import Preference
 from finesight.train.recipe import (
     DpoRecipe,
     GrpoRecipe,
-    PretrainRecipe,
     SftRecipe,
+    SupervisedRecipe,
     TrainRecipe,
 )
 from finesight.train.rollouts import RolloutFunctions
@@ -49,17 +51,25 @@ from finesight.train.rollouts import RolloutFunctions
 def start(recipe: TrainRecipe, functions: RolloutFunctions | None = None) -> Trainer:
     """Make a trainer: resumed, started from other weights, or new. The run folder is made after all checks.
 
+    Started by torchrun, every rank calls it; it joins them.
+
     Args:
         recipe: of the run.
         functions: sample and reward the answers of a recipe of kind grpo.
 
     Raises:
-        ConfigError: the device or a folder does not exist, or the run to resume has other settings of the model, the
-            data, the losses or the optimizers.
+        ConfigError: the sizes of [parallel] do not fit the number of ranks or the model, the device or a folder does
+            not exist, or the run to resume has other settings of the model, the data, the losses or the optimizers.
         DataError: `start_from` is no folder of safetensors, no exported parts and no run with a checkpoint, weights do
             not fit the model, or a source has no data.
         WeightsError: the weights in `start_from` cannot be used.
     """
+    ranks = join(recipe.parallel, recipe.run.device)
+    with ranks.watched():
+        return _start(recipe, functions, ranks)
+
+
+def _start(recipe: TrainRecipe, functions: RolloutFunctions | None, ranks: Ranks) -> Trainer:
     device = checked_device(recipe.run.device)
     recipe = recipe.model_copy(update={"run": recipe.run.model_copy(update={"device": device})})
     check_folder("model.folder", recipe.model.folder)
@@ -68,20 +78,9 @@ def start(recipe: TrainRecipe, functions: RolloutFunctions | None = None) -> Tra
     processor = Processor.from_folder(recipe.model.folder)
     if isinstance(recipe, SftRecipe):
         recipe = with_steps(recipe, processor)
-    model = new_model(recipe, processor.model_config).to(device)
-    if isinstance(recipe, GrpoRecipe):
-        assert functions is not None
-        trainer: Trainer = policy_trainer(recipe, processor, model, functions)
-    else:
-        trainer = Trainer(
-            model,
-            objectives(recipe, processor, model),
-            PackStream(recipe.data, recipe.model.folder),
-            optim=recipe.optim,
-            schedule=recipe.schedule,
-            run=recipe.run,
-            saves_frozen=not has_loaded_base(recipe.lora),
-        )
+    check_heads(recipe.parallel, processor.model_config)
+    _check_ranks(recipe)
+    trainer = _trainer(recipe, processor, functions, ranks)
     _check_frozen(trainer, recipe)
     is_resumed = trainer.resume()
     is_loaded = is_resumed or has_loaded_base(recipe.lora)
@@ -91,21 +90,48 @@ def start(recipe: TrainRecipe, functions: RolloutFunctions | None = None) -> Tra
     trainer.check_data()
     if is_resumed:
         _check_unchanged(recipe, "model", "data", "loss", "optim", "dpo", "grpo")
-    recipe.run.folder.mkdir(parents=True, exist_ok=True)
-    with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
-        write_recipe(recipe, draft)
+    if ranks.is_first:
+        recipe.run.folder.mkdir(parents=True, exist_ok=True)
+        with files.whole_file(recipe.run.folder / "config.toml", error=DataError) as draft:
+            write_recipe(recipe, draft)
     return trainer
 
 
+def _trainer(
+    recipe: TrainRecipe, processor: Processor, functions: RolloutFunctions | None, ranks: Ranks
+) -> Trainer:
+    """The trainer of a recipe before its weights are loaded."""
+    model = _model(recipe, processor.model_config, ranks)
+    if isinstance(recipe, GrpoRecipe):
+        assert functions is not None
+        return policy_trainer(recipe, processor, model, functions, ranks)
+    return Trainer(
+        model,
+        objectives(recipe, processor, model),
+        PackStream(
+            recipe.data,
+            recipe.model.folder,
+            rank=ranks.pack_index,
+            num_ranks=ranks.num_packs,
+            packs_per_step=recipe.run.accumulate,
+        ),
+        optim=recipe.optim,
+        schedule=recipe.schedule,
+        run=recipe.run,
+        saves_frozen=not has_loaded_base(recipe.lora),
+        ranks=ranks,
+    )
+
+
 def objectives(
-    recipe: PretrainRecipe | SftRecipe | DpoRecipe, processor: Processor, model: VisionLanguageModel
+    recipe: SupervisedRecipe | DpoRecipe, processor: Processor, model: VisionLanguageModel
 ) -> list[Objective]:
     """Objectives of the losses with a weight above 0.
 
     Args:
         recipe: a recipe with at least one such loss.
         processor: processor of the model.
-        model: the model, on the device of the run.
+        model: the model.
     """
     if isinstance(recipe, DpoRecipe):
         has_copy = recipe.dpo.reference == "copy"
@@ -119,23 +145,38 @@ def objectives(
         )
     if loss.align:
         found.append(Alignment(processor.tokenizer, vocabulary, loss.align))
-    if loss.contrastive:
-        text, seed = processor.model_config.text, recipe.model.seed
-        found.append(Contrastive(text, recipe.contrastive, loss.contrastive, seed=seed))
+    contrastive, dense = heads(recipe, processor.model_config.text)
+    if contrastive is not None:
+        found.append(contrastive)
     if loss.language:
         found.append(KeepLanguage(loss.language))
-    dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
-    if parts := {name: weight for name, weight in dense.items() if weight}:
-        with torch.random.fork_rng(devices=[]):  # the heads depend on the seed alone
-            torch.manual_seed(recipe.model.seed)
-            heads = DenseSupervision(
-                processor.model_config.text.hidden_size,
-                num_characters=len(vocabulary.characters) + 2,
-                num_objects=len(vocabulary.objects) + 1,
-                parts=parts,
-            )
-        found.append(heads)
+    if dense is not None:
+        found.append(dense)
     return found
+
+
+def heads(
+    recipe: SupervisedRecipe, text: TextConfig
+) -> tuple[Contrastive | None, DenseSupervision | None]:
+    """The objectives with weights of their own, for a decoder of this shape; None if their losses have weight 0."""
+    loss, contrastive = recipe.loss, None
+    if loss.contrastive:
+        seed = recipe.model.seed
+        contrastive = Contrastive(text, recipe.contrastive, loss.contrastive, seed=seed)
+    dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
+    parts = {name: weight for name, weight in dense.items() if weight}
+    if not parts:
+        return contrastive, None
+    vocabulary = DenseVocabulary.build(recipe.data.characters, recipe.data.objects)
+    with torch.random.fork_rng(devices=[]):  # the heads depend on the seed alone
+        torch.manual_seed(recipe.model.seed)
+        supervision = DenseSupervision(
+            text.hidden_size,
+            num_characters=len(vocabulary.characters) + 2,
+            num_objects=len(vocabulary.objects) + 1,
+            parts=parts,
+        )
+    return contrastive, supervision
 
 
 _MAY_CHANGE = frozenset({"data.workers", "data.executor"})
@@ -184,12 +225,41 @@ def _check_frozen(trainer: Trainer, recipe: TrainRecipe) -> None:
             )
 
 
+def _model(recipe: TrainRecipe, config: ModelConfig, ranks: Ranks) -> VisionLanguageModel:
+    """The network; without memory if all its weights are read, a part on each of several ranks."""
+    is_read = recipe.model.start_from or checkpoints(recipe.run.folder / "checkpoints")
+    if ranks.mesh is None or recipe.lora is not None or not is_read:
+        return new_model(recipe, config)
+    return VisionLanguageModel.without_memory(config).train()
+
+
+def _check_ranks(recipe: TrainRecipe) -> None:
+    """Raise `ConfigError` for what several ranks cannot train."""
+    sizes = recipe.parallel
+    if sizes.num_ranks > 1 and has_loaded_base(recipe.lora):
+        assert recipe.lora is not None
+        raise ConfigError(
+            f"lora.base = {recipe.lora.base!r} with {sizes.num_ranks} ranks: only float32 weights are divided",
+            hint='set lora.base = "float32" with parallel.shard, or train in one process',
+        )
+    if isinstance(recipe, (DpoRecipe, GrpoRecipe)):
+        return  # the recipe itself refuses sizes that do not fit its kind
+    if recipe.loss.contrastive and sizes.sequence * sizes.tensor > 1:
+        raise ConfigError(
+            "loss.contrastive with parallel.sequence or parallel.tensor: it trains the vision tower, which they do "
+            "not divide",
+            hint="use parallel.shard or parallel.data",
+        )
+
+
 def _start_from(trainer: Trainer, source: Path, model_folder: Path) -> None:
     """Load weights of a model folder, of exported parts, or of a run (with its objectives' weights, if they fit)."""
-    saved = load_weights(trainer.model, source, model_folder, notes=trainer.notes)
+    saved = load_weights(
+        trainer.model, source, model_folder, notes=trainer.notes, division=trainer.division
+    )
     if saved is not None:
         _take_objectives(trainer, saved, source)
-    trainer.average.module.load_state_dict(trainer.weights.state_dict())
+    trainer.average.restart()
 
 
 def _take_objectives(trainer: Trainer, saved: dict[str, Tensor], source: Path) -> None:

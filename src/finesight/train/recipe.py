@@ -12,7 +12,9 @@ from finesight.config.settings import Settings
 from finesight.data.loader import LoaderConfig
 from finesight.errors import ConfigError
 from finesight.train.contrastive import ContrastiveSection
+from finesight.train.guard import GuardConfig
 from finesight.train.optim import OptimConfig
+from finesight.train.parallel import ParallelSection
 from finesight.train.policy import GrpoSection
 from finesight.train.preference import DpoSection
 from finesight.train.rewards import PromptConfig
@@ -137,10 +139,18 @@ class RunSection(Settings):
     average_decay: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights")
     checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")
     keep_checkpoints: int = Field(2, ge=1, description="number of newest checkpoints to keep")
+    export_saves: bool = Field(
+        False,
+        description="whether each checkpoint is also written as a model folder, exports/step_N in the run's folder",
+    )
     log_every: int = Field(20, ge=1, description="steps between log lines")
     evaluate_every: int = Field(
         0, ge=0, description="steps between evaluations; 0 evaluates only at the end"
     )
+    loggers: tuple[Literal["tensorboard", "wandb", "wandb_offline"], ...] = Field(
+        (), description="loggers besides log.jsonl; they write into the folder of the run"
+    )
+    guard: GuardConfig = GuardConfig()
     max_minutes: float | None = Field(
         None, gt=0, description="stop and save after this time; None has no limit"
     )
@@ -168,6 +178,7 @@ class _Common(Settings):
     optim: OptimConfig
     schedule: ScheduleConfig
     lora: LoraSection | None = None
+    parallel: ParallelSection = ParallelSection()
     run: RunSection
 
 
@@ -189,6 +200,15 @@ class _Sections(_Common):
             raise ConfigError(
                 f"loss.language is {self.loss.language:g}, but every source has learn = true: no text is compared",
                 hint="set learn = false for the sources whose texts only keep the language",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_epochs_to_follow(self) -> Self:
+        if self.schedule.over_epochs and self.data.epochs is None:
+            raise ConfigError(
+                "schedule.over_epochs is true, but data.epochs is not given",
+                hint="set data.epochs to the number of epochs",
             )
         return self
 
@@ -235,6 +255,17 @@ class DpoRecipe(_Common):
     dpo: DpoSection = DpoSection()
 
     @model_validator(mode="after")
+    def _has_whole_packs(self) -> Self:
+        sizes = self.parallel
+        if sizes.sequence * sizes.tensor > 1:
+            raise ConfigError(
+                f"parallel.sequence = {sizes.sequence} and parallel.tensor = {sizes.tensor} with a recipe of kind dpo: "
+                "answers that share their prompt are computed by one rank",
+                hint="use parallel.shard or parallel.data",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _has_a_reference(self) -> Self:
         _check_reference("dpo", self.dpo.reference, self.lora)
         return self
@@ -246,6 +277,16 @@ class GrpoRecipe(_Common):
     kind: Literal["grpo"] = Field(description="kind of recipe")
     data: PromptConfig
     grpo: GrpoSection = GrpoSection()
+
+    @model_validator(mode="after")
+    def _has_one_process(self) -> Self:
+        if self.parallel.num_ranks > 1:
+            raise ConfigError(
+                f"[parallel] has {self.parallel.num_ranks} ranks, but a recipe of kind grpo trains in one process, "
+                "which samples its answers",
+                hint="leave [parallel] out, and run `finesight train` without torchrun",
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_a_reference(self) -> Self:
@@ -266,6 +307,9 @@ def _check_reference(section: str, kind: str, lora: LoraSection | None) -> None:
             hint=f'add [lora], or set {section}.reference = "copy"',
         )
 
+
+SupervisedRecipe: TypeAlias = Annotated[PretrainRecipe | SftRecipe, Field(discriminator="kind")]
+"""Recipes that learn given answers."""
 
 TrainRecipe: TypeAlias = Annotated[
     PretrainRecipe | SftRecipe | DpoRecipe | GrpoRecipe, Field(discriminator="kind")

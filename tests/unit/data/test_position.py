@@ -37,27 +37,27 @@ def mixture(sources, epochs=None):
 def test_draws_are_handed_out_in_order(sources):
     position = Position(mixture(sources), 2)
     position.assign([3, 2])
-    assert position.held == [[0, 1, 2], [3, 4]]
-    position.use([[1], [3, 4]])
+    assert position.held == [[0, 2, 4], [1, 3]]
+    position.use([[2], [1, 3]])
     position.assign([0, 2])
-    assert position.held == [[0, 2], [5, 6]]
+    assert position.held == [[0, 4], [5, 6]]
     assert position.next == 7
 
 
-@pytest.mark.parametrize("num_ranks", [1, 2, 3])
-def test_a_saved_position_holds_the_same_draws(sources, num_ranks):
+@pytest.mark.parametrize("num_lanes", [1, 2, 3])
+def test_a_saved_position_holds_the_same_draws(sources, num_lanes):
     before = Position(mixture(sources), 2)
     before.assign([6, 6])
-    before.use([[0, 1, 4], [6, 7, 11]])
+    before.use([[0, 4, 6], [1, 7, 11]])
     saved = json.loads(json.dumps(before.saved()))
     assert (saved["drawn"], saved["next"]) == (2, 12)
-    after = Position(mixture(sources), num_ranks, saved)
+    after = Position(mixture(sources), num_lanes, saved)
     held = sorted(number for each in after.held for number in each)
     assert held == [2, 3, 5, 8, 9, 10]
-    if num_ranks == 2:
+    if num_lanes == 2:
         assert after.held == before.held
     before.assign([2, 0])
-    after.assign([2] + [0] * (num_ranks - 1))
+    after.assign([2] + [0] * (num_lanes - 1))
     for number in (*held, 12, 13):
         assert after[number] == before[number]
     assert after.saved()["taken"] == before.saved()["taken"]
@@ -100,7 +100,8 @@ def _first(sources, count):
 def test_an_epoch_ends_and_its_rest_is_shared(sources):
     position = Position(mixture(sources, epochs=1), 3)  # 2 x 7 + 5 records
     assert not position.is_over
-    position.assign([17, 1, 40])
+    position.assign([17, 0, 0])
+    position.assign([0, 1, 40])
     assert position.is_over
     assert [len(each) for each in position.held] == [17, 1, 1]
     position.use([[0], [17], []])

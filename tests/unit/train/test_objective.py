@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +16,8 @@ from finesight.data.next_token import NextTokenTargets
 from finesight.data.record import Glyph, SceneObject, Truth
 from finesight.geometry import Resize, Size
 from finesight.train.dense import DenseSupervision
-from finesight.train.objective import NextToken, normalised, total_targets
+from finesight.train.objective import NextToken, Targets, normalised
+from finesight.train.parallel import Ranks
 
 VOCABULARY = DenseVocabulary.build("ab", ["cat", "dog"])
 
@@ -30,7 +32,11 @@ def pack(lengths=(), dense=None) -> TrainBatch:
     )
     nothing = DenseTargets.join([])
     return TrainBatch(
-        batch=None, next_tokens=learned, dense=dense or nothing, cursor={}, num_samples=1
+        batch=SimpleNamespace(vision=None),
+        next_tokens=learned,
+        dense=dense or nothing,
+        cursor={},
+        num_samples=1,
     )
 
 
@@ -48,7 +54,7 @@ class Pass:
     def token_loss(self, hidden, targets, weights):
         rows = F.cross_entropy(hidden, targets, reduction="none")
         loss = rows.sum() if weights is None else (rows * weights).sum()
-        return loss, (hidden.argmax(1) == targets).sum()
+        return loss, rows.detach(), (hidden.argmax(1) == targets).sum()
 
 
 @pytest.mark.parametrize(
@@ -61,7 +67,7 @@ def test_balance_weighs_an_answer_of_one_token_and_one_of_four(balance, shares) 
     given = pack([1, 4])
     objective = NextToken(2.0, balance=balance, reaches_vision=False)
     forward = Pass(given, hidden=hidden)
-    totals = total_targets([objective], [given])
+    totals = Targets.of([objective], [given], Ranks()).totals
     loss = normalised(objective(forward), objective, totals)
     rows = F.cross_entropy(hidden, given.next_tokens.targets, reduction="none")
     expected = 2.0 * (shares[0] * rows[0] + shares[1] * rows[1:].mean())
@@ -79,7 +85,7 @@ def test_counts_are_added_up_over_packs_and_parts() -> None:
     )
     heads = DenseSupervision(8, 4, 3, {"characters": 1.0, "boxes": 0.5})
     packs = [pack([3]), pack([1, 4], dense=dense), pack(dense=dense)]
-    assert total_targets([NextToken(balance=0.5), heads], packs) == pytest.approx(
+    assert Targets.of([NextToken(balance=0.5), heads], packs, Ranks()).totals == pytest.approx(
         {"tokens": 3**0.5 + 1 + 2, "characters": 6.0, "boxes": 0.0}
     )
 
@@ -125,3 +131,20 @@ def test_a_part_without_weight_or_targets_is_not_computed() -> None:
     heads = DenseSupervision(8, 4, 3, {"characters": 1.0, "objects": 1.0, "boxes": 1.0})
     assert heads(Pass(nothing, torch.randn(2, 8))).sums == {}
     assert heads(Pass(nothing)).sums == {}
+
+
+def test_the_log_has_the_loss_of_each_source() -> None:
+    """Rows 0 to 2 are of sample 0, rows 3 and 4 of sample 1."""
+    torch.manual_seed(0)
+    learned = replace(
+        pack((3, 2)),
+        batch=SimpleNamespace(sample_ids=torch.tensor([0, 0, 0, 1, 1])),
+        sources=("prose", "charts"),
+    )
+    hidden = torch.randn(5, 5)
+    values = NextToken()(Pass(learned, hidden=hidden)).values
+    rows = F.cross_entropy(hidden, torch.arange(5), reduction="none")
+    for name, part in (("prose", rows[:3]), ("charts", rows[3:])):
+        found = values[f"tokens/{name}"]
+        torch.testing.assert_close(found.total, part.sum())
+        assert found.number == len(part)

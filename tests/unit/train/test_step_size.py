@@ -18,7 +18,7 @@ from finesight.errors import ConfigError, DataError
 from finesight.processor.processor import Processor
 from finesight.train import pretrain
 from finesight.train.checkpoint import checkpoints
-from finesight.train.ema import averaged, num_updates, restore
+from finesight.train.ema import Average
 from finesight.train.meters import Meters
 from finesight.train.optim import GroupRule, OptimConfig, Optimizers
 from finesight.train.recipe import PretrainRecipe
@@ -115,13 +115,13 @@ def averages(decay: float, values: list[float]) -> list[float]:
     module = nn.Linear(1, 1, bias=False)
     with torch.no_grad():
         module.weight.zero_()
-    average = averaged(module, decay)
+    average = Average(module, decay)
     found = []
     for value in values:
         with torch.no_grad():
             module.weight.fill_(value)
-        average.update_parameters(module)
-        found.append(float(average.module.weight))
+        average.update()
+        found.append(float(average.tensors["weight"]))
     return found
 
 
@@ -144,13 +144,14 @@ def test_the_decay_of_the_average_is_bounded():
 def test_a_restored_average_continues_its_warm_up():
     module = nn.Linear(1, 1, bias=False)
     with torch.no_grad():
+        module.weight.zero_()
+    average = Average(module, 0.999)
+    average.restart(updates=90)
+    with torch.no_grad():
         module.weight.fill_(1.0)
-    average = averaged(module, 0.999)
-    average.module.load_state_dict({"weight": torch.zeros(1, 1)})
-    restore(average, updates=90)
-    average.update_parameters(module)
-    assert float(average.module.weight) == pytest.approx(10 / 101, rel=1e-4)
-    assert num_updates(average) == 91
+    average.update()
+    assert float(average.tensors["weight"]) == pytest.approx(10 / 101, rel=1e-4)
+    assert average.updates == 91
 
 
 # ---------------------------------------------------------------------------------------------------- the trainer
@@ -207,7 +208,7 @@ def test_the_first_step_of_a_warm_up(shards, tiny_model_folder, tmp_path):
     assert largest == pytest.approx(0.25e-3, rel=1e-2)
     for name, value in before.items():
         expected = torch.lerp(value, after[name], 10 / 11)
-        torch.testing.assert_close(run.average.module.get_parameter(name), expected)
+        torch.testing.assert_close(run.average.tensors[name], expected)
 
 
 def test_a_group_of_packs_counts_as_their_mean(shards, tiny_model_folder, tmp_path):
@@ -303,9 +304,12 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_not_saved(
     kept = run.save()
     with torch.no_grad():
         run.model.model.norm.weight.fill_(float("nan"))
-    run.step(next(packs))
-    with pytest.raises(DataError, match="the loss of step 0 is nan"):
-        run.save()
+    with pytest.raises(
+        DataError, match="step 0: loss is nan and grad_norm is nan; first in"
+    ) as raised:
+        run.step(next(packs))
+    assert "the output of model.model.norm, whose weight is not finite" in raised.value.message
+    assert "records text-" in raised.value.message
     assert checkpoints(run.checkpoint_folder) == [kept]
 
 

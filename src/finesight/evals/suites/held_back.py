@@ -6,7 +6,7 @@ The kind follows from the gold answer:
 | kind | gold answer | score of an answer, 0..1 |
 |---|---|---|
 | boxes | has boxes in a format of Qwen2.5-VL | mean IoU of matched boxes of equal label; unmatched ones count 0 |
-| fields | a JSON object | share of correct fields among the keys of both |
+| fields | a JSON object, or two and more lines `key: value` | share of correct fields among the keys of both |
 | count | a whole number, where the question asks how many | whether the last number of the answer is correct |
 | text | of more than 60 characters, or of several lines | 1 - character error rate, at least 0 |
 | exact | any other | whether the answer is the gold text, white space apart |
@@ -45,7 +45,7 @@ LONGEST_EXACT = 60
 
 MEASURES: Mapping[str, str] = {
     "boxes": "mean IoU of matched boxes",
-    "fields": "share of correct JSON fields",
+    "fields": "share of correct fields",
     "count": "share of correct numbers",
     "text": "1 - character error rate",
     "exact": "share of exact matches",
@@ -53,6 +53,7 @@ MEASURES: Mapping[str, str] = {
 """What the score of each kind is, in words."""
 
 _HOW_MANY = re.compile(r"\b(how many|count|number of)\b|多少|几个", re.IGNORECASE)
+_LINE = re.compile(r"([^\W\d][\w ]{0,40})\s*:\s*(\S.{0,400})")
 _MAX_TOKENS_FACTOR, _FEWEST_TOKENS, _MOST_TOKENS = 2, 32, 2048
 """An answer may have twice as many tokens as the longest gold one."""
 
@@ -116,7 +117,13 @@ def _question(example: Example) -> str:
 
 
 def read_fields(text: str) -> dict[str, Any] | None:
-    """The JSON object that an answer consists of, possibly in a fenced block; None if it is no object."""
+    """The fields that an answer consists of: a JSON object, possibly in a fenced block, or lines `key: value`.
+
+    None if it is neither.
+    """
+    lines = [_LINE.fullmatch(line.strip()) for line in text.strip().splitlines()]
+    if len(lines) > 1 and all(lines):
+        return {line[1].strip(): line[2].strip() for line in lines if line}
     blocks = find_blocks(text)
     if len(blocks) != 1 or not isinstance(blocks[0].value, dict) or not blocks[0].num_keys:
         return None
@@ -190,10 +197,12 @@ def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _first_object(answered: Answered) -> dict[str, Any] | None:
-    """The first JSON object of an answer, with or without text around it."""
+def _found_fields(answered: Answered) -> dict[str, Any] | None:
+    """The first JSON object of an answer with or without text around it, else its lines `key: value`."""
     values = (block.value for block in find_blocks(answered.text))
-    return next((dict(value) for value in values if isinstance(value, dict)), None)
+    found = next((dict(value) for value in values if isinstance(value, dict)), None)
+    lines = map(_LINE.fullmatch, map(str.strip, answered.text.splitlines()))
+    return found or {line[1].strip(): line[2].strip() for line in lines if line} or None
 
 
 def _boxes(parsed: Any, truth: Mapping[str, Any]) -> dict[str, float]:
@@ -227,7 +236,7 @@ def matched_iou(predicted: Sequence[Labelled], gold: Sequence[Labelled]) -> floa
 _RULES: Mapping[AnswerKind, tuple[Extractor, Callable[[Any, Mapping[str, Any]], dict[str, float]]]]
 _RULES = {
     "boxes": (ALL_BOXES, _boxes),
-    "fields": (Extractor("first-object", "1", _first_object), _fields),
+    "fields": (Extractor("fields", "1", _found_fields), _fields),
     "count": (WHOLE_TEXT, _count),
     "text": (WHOLE_TEXT, _text),
     "exact": (WHOLE_TEXT, _exact),

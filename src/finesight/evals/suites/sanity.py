@@ -69,15 +69,15 @@ _CELL = 84
 def sanity_tasks() -> list[Task]:
     """The three benchmarks."""
     return [
-        _task("read", _reading("scored"), WHOLE_TEXT, _text_score, max_new_tokens=32),
+        _task("read", _reading("scored", ITEMS), WHOLE_TEXT, _text_score, max_new_tokens=32),
         _task("point", _pointing("scored"), FIRST_POINT, _point_score, max_new_tokens=48),
         _task("facts", _facts("scored"), WHOLE_TEXT, _fact_score, max_new_tokens=32),
     ]
 
 
 def replay_items() -> list[Item]:
-    """Questions of the other half, with pictures."""
-    return [*_reading("replay"), *_pointing("replay")]
+    """Questions of the other half, with pictures; twice as many on reading, which is lost first."""
+    return [*_reading("replay", 2 * ITEMS), *_pointing("replay")]
 
 
 def _task(
@@ -97,10 +97,10 @@ def _task(
     )
 
 
-def _reading(half: Half) -> list[Item]:
+def _reading(half: Half, number_of_items: int) -> list[Item]:
     rng = random.Random(f"read/{half}")
     items = []
-    for number in range(ITEMS):
+    for number in range(number_of_items):
         text = " ".join(rng.sample(_WORDS[half], rng.randint(1, 2)))
         items.append(_item(f"read-{half}-{number}", _line(rng, text), READ, {"answer": text}))
     return items

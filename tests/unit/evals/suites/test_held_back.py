@@ -64,6 +64,18 @@ def test_json_is_scored_by_its_fields_in_any_order_and_format():
     assert score(task, "3.50") == 0
 
 
+def test_lines_of_keys_and_values_are_fields():
+    task = only_task(example("invoice: 977\ndate: 18 July\ntotal: 39.50"))
+    assert task.name == "fields"
+    assert score(task, "total: 39.50\ndate: 18 July\ninvoice: 977") == 1
+    assert score(
+        task, "The fields are:\ninvoice: 977\ndate: 13 July\ntotal: 39.50"
+    ) == pytest.approx(2 / 3)
+    assert score(task, '{"invoice": 977, "date": "18 july", "total": "39.50"}') == 1
+    assert score(task, "977") == 0
+    assert only_task(example("Note: a single line")).name == "exact"
+
+
 def test_numbers_are_counts_only_where_the_question_asks_how_many():
     counted = only_task(example("4", "How many cups are there?"))
     assert counted.name == "count"

@@ -61,7 +61,7 @@ def test_the_replay_half_has_other_words_and_pictures():
     read = {item.truth["answer"] for item in items_of(sanity_tasks()[0])}
     words = {word for text in read for word in text.split()}
     replayed = replay_items()
-    assert len(replayed) == 2 * ITEMS
+    assert len(replayed) == 3 * ITEMS
     assert not words & {
         word
         for item in replayed

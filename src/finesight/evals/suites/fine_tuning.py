@@ -81,9 +81,15 @@ class Row:
         assert before.result is not None
         assert after.result is not None
         low, high = after.result.interval
-        measure = {**sanity.MEASURES, **MEASURES}[task.name]
-        values = (before.result.value, after.result.value, low, high)
-        return cls(task.name, measure, *(round(100 * value, 2) for value in values), after.result.n)
+        return cls(
+            name=task.name,
+            measure={**sanity.MEASURES, **MEASURES}[task.name],
+            before=round(100 * before.result.value, 2),
+            after=round(100 * after.result.value, 2),
+            low=round(100 * low, 2),
+            high=round(100 * high, 2),
+            n=after.result.n,
+        )
 
     def cells(self) -> tuple[str, ...]:
         """The row as texts of a table."""
