@@ -250,6 +250,24 @@ def test_wrong_recipes_are_refused(guessing, data, tmp_path) -> None:
         start("grpo", {**plain, "rewards": {"exact": 1.0}, "learn": False}, grpo={"kl": 0.0})
 
 
+def test_grids_and_schedules_that_do_not_fit_are_refused(data, tmp_path) -> None:
+    def dpo(**sections):
+        source = {"path": str(data / "pairs")}
+        return recipe("dpo", tmp_path, tmp_path, source, dpo={"reference": "copy"}, **sections)
+
+    assert dpo(parallel={"data": 2, "shard": 2}).parallel.num_ranks == 4
+    with pytest.raises(ConfigError, match=r"tensor = 2 with a recipe of kind dpo"):
+        dpo(parallel={"tensor": 2})
+    with pytest.raises(ConfigError, match=r"parallel\.sequence = 2 and"):
+        dpo(parallel={"sequence": 2})
+    with pytest.raises(ConfigError, match=r"over_epochs is true, but data\.epochs is not given"):
+        dpo(schedule={"over_epochs": True})
+    with pytest.raises(ConfigError, match=r"has 2 ranks, but .* grpo trains in one process"):
+        grpo(tmp_path, tmp_path, data, parallel={"shard": 2})
+    with pytest.raises(ConfigError, match=r"prompts of a recipe of kind grpo are drawn without"):
+        grpo(tmp_path, tmp_path, data, schedule={"over_epochs": True})
+
+
 @pytest.fixture
 def working_folder(tmp_path, monkeypatch) -> Path:
     """The folder in which `finesight` runs, with the pictures of the recipes and the embedded model."""

@@ -18,7 +18,7 @@ from finesight.config.load import validate, write_recipe
 from finesight.conversation import VideoPart
 from finesight.data.record import Glyph, Record, Truth, asked_about
 from finesight.data.shards import write_shard
-from finesight.train.recipe import PretrainRecipe
+from finesight.train.recipe import PretrainRecipe, TrainRecipe
 
 WORDS = ("ab", "cat", "d1", "Eg", "fog", "hi")
 META = {"split": "train", "generator": "test", "seed": 0}
@@ -92,7 +92,7 @@ def recipe(data_folder: Path, model_folder: Path, folder: Path, **changes) -> Pr
     return validate(values, PretrainRecipe, where="test")
 
 
-def start(num_ranks: int, recipes: list[PretrainRecipe], *, code: str = "") -> subprocess.Popen:
+def start(num_ranks: int, recipes: list[TrainRecipe], *, code: str = "") -> subprocess.Popen:
     """Ranks that run the recipes one after the other, in a process group of their own.
 
     Args:
@@ -126,7 +126,7 @@ def _launched(num_ranks: int, words: list[str]) -> subprocess.Popen:
     )
 
 
-def run(num_ranks: int, recipes: list[PretrainRecipe], *, code: str = "") -> None:
+def run(num_ranks: int, recipes: list[TrainRecipe], *, code: str = "") -> None:
     """Run the recipes to their end."""
     code_found, errors = end_of(start(num_ranks, recipes, code=code))
     assert code_found == 0, errors
@@ -171,7 +171,7 @@ if __name__ == "__main__":
         exec(sys.argv[1])
     try:
         for given in sys.argv[2:]:
-            trainer = pretrain.start(read_recipe(Path(given), PretrainRecipe))
+            trainer = pretrain.start(read_recipe(Path(given), TrainRecipe))
             trainer.run(report=report)
     except FinesightError as error:
         sys.exit(str(error))

@@ -37,18 +37,25 @@ def vision_flops(config: VisionConfig, grids: Sequence[tuple[int, int, int]]) ->
     return total
 
 
-def prefill_flops(config: TextConfig, lengths: Sequence[int], *, logit_rows: int = 1) -> int:
+def prefill_flops(
+    config: TextConfig, lengths: Sequence[int], *, logit_rows: int = 1, repeated_rows: int = 0
+) -> int:
     """Operations of reading prompts.
 
     Args:
         config: the decoder.
         lengths: tokens of each prompt.
         logit_rows: rows for which logits are computed, over all prompts.
+        repeated_rows: tokens of prompts that begin like an earlier one; only their attention is computed again.
     """
     linear = 2 * config.num_hidden_layers * layer_parameters(config)
     attention = 4 * config.num_hidden_layers * config.hidden_size
     seen = sum(length * (length + 1) // 2 for length in lengths)
-    return sum(lengths) * linear + seen * attention + logit_rows * _head_flops(config)
+    return (
+        (sum(lengths) - repeated_rows) * linear
+        + seen * attention
+        + logit_rows * _head_flops(config)
+    )
 
 
 def decode_flops(config: TextConfig, context_tokens: int) -> int:

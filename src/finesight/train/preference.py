@@ -62,7 +62,7 @@ class DpoSection(Settings):
     reference: ReferenceKind = Field(
         "adapters",
         description="reference model: adapters is the model without [lora]; copy is a frozen copy of the initial "
-        "decoder, for training without adapters",
+        "decoder, for training without adapters, whole on each of several ranks",
     )
 
     @model_validator(mode="after")

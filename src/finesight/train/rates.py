@@ -84,10 +84,13 @@ class Rates:
             self._packs += 1
             self._tokens += batch.input_ids.numel()
             self._visual += batch.visual_index.numel()
+            lengths = batch.attention.query_lengths
+            learned = pack.next_tokens if pack.answers is None else pack.answers
             self._flops += self._text_passes * prefill_flops(
                 self._config.text,
-                batch.attention.query_lengths,
-                logit_rows=len(pack.next_tokens.rows),
+                lengths,
+                logit_rows=len(learned.rows),
+                repeated_rows=sum(lengths) - batch.attention.num_rows,
             )
             if batch.vision is not None:
                 grids = [(t, h, w) for t, h, w in batch.vision.grid_thw.tolist()]

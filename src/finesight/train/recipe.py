@@ -205,11 +205,7 @@ class _Sections(_Common):
 
     @model_validator(mode="after")
     def _has_epochs_to_follow(self) -> Self:
-        if self.schedule.over_epochs and self.data.epochs is None:
-            raise ConfigError(
-                "schedule.over_epochs is true, but data.epochs is not given",
-                hint="set data.epochs to the number of epochs",
-            )
+        _check_epochs(self.schedule, self.data)
         return self
 
     @model_validator(mode="after")
@@ -255,6 +251,11 @@ class DpoRecipe(_Common):
     dpo: DpoSection = DpoSection()
 
     @model_validator(mode="after")
+    def _has_epochs_to_follow(self) -> Self:
+        _check_epochs(self.schedule, self.data)
+        return self
+
+    @model_validator(mode="after")
     def _has_whole_packs(self) -> Self:
         sizes = self.parallel
         if sizes.sequence * sizes.tensor > 1:
@@ -279,6 +280,15 @@ class GrpoRecipe(_Common):
     grpo: GrpoSection = GrpoSection()
 
     @model_validator(mode="after")
+    def _has_no_epochs(self) -> Self:
+        if self.schedule.over_epochs:
+            raise ConfigError(
+                "schedule.over_epochs is true, but prompts of a recipe of kind grpo are drawn without end",
+                hint="set schedule.total_steps or schedule.total_minutes",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _has_one_process(self) -> Self:
         if self.parallel.num_ranks > 1:
             raise ConfigError(
@@ -298,6 +308,14 @@ class GrpoRecipe(_Common):
                 hint="set lora.dropout = 0: the loss compares probabilities with those of the sampling",
             )
         return self
+
+
+def _check_epochs(schedule: ScheduleConfig, data: LoaderConfig) -> None:
+    if schedule.over_epochs and data.epochs is None:
+        raise ConfigError(
+            "schedule.over_epochs is true, but data.epochs is not given",
+            hint="set data.epochs to the number of epochs",
+        )
 
 
 def _check_reference(section: str, kind: str, lora: LoraSection | None) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from finesight.attention_plan import AttentionPlan
 from finesight.batch import PackedBatch
-from finesight.model.flops import prefill_flops
+from finesight.model.flops import layer_parameters, prefill_flops
 from finesight.model.weights import load_model
 from finesight.train import rates as module
 from finesight.train.rates import Rates, peak_flops
@@ -26,7 +27,7 @@ def pack(*lengths):
     tokens = torch.zeros(sum(lengths), dtype=torch.long)
     plan = AttentionPlan.from_lengths(lengths, causal=True)
     batch = PackedBatch.from_tokens(tokens, tokens.expand(3, -1), plan, tokens[:4])
-    return SimpleNamespace(batch=batch, next_tokens=SimpleNamespace(rows=tokens[:5]))
+    return SimpleNamespace(batch=batch, next_tokens=SimpleNamespace(rows=tokens[:5]), answers=None)
 
 
 def test_values_of_some_steps(model, monkeypatch):
@@ -71,3 +72,20 @@ def test_passes_of_frozen_parts(model, monkeypatch, frozen, passes):
 
 def test_the_peak_is_that_of_a_product():
     assert 1e8 < peak_flops(torch.device("cpu"), torch.float32) < 1e15
+
+
+def test_a_prompt_that_answers_share_counts_once(model, monkeypatch):
+    """Two answers of 5 and 7 tokens to a prompt of 30: attention sees 35 and 37 tokens, the layers 42."""
+    monkeypatch.setattr(module, "peak_flops", lambda *_: 1e9)
+    shared = pack(42)
+    plan = AttentionPlan.shared([(30, [5, 7])])
+    shared.batch = replace(shared.batch, attention=plan)
+    shared.answers = SimpleNamespace(rows=torch.arange(12))
+    rates = Rates(model, pack_tokens=100, dtype=torch.float32)
+    assert list(rates.watch(iter([[shared]]))) == [[shared]]
+    values = rates.read()
+    seconds = 42 / values["tokens_per_second"]
+    text = model.config.text
+    linear = 2 * text.num_hidden_layers * layer_parameters(text)
+    flops = prefill_flops(text, [35, 37], logit_rows=12) - 30 * linear
+    assert values["mfu"] * seconds * 1e9 == pytest.approx(3 * flops, rel=0.02)
