@@ -334,7 +334,11 @@ def _no_sample() -> TrainSample:
 
 
 def _packed(
-    ready: Sequence[TrainSample], cursor: dict[str, Any], *, is_checked: bool, are_pairs: bool
+    ready: Sequence[TrainSample],
+    cursor: dict[str, Any],
+    *,
+    is_checked: bool,
+    are_pairs: bool = False,
 ) -> TrainBatch:
     if is_checked:
         for one in ready:
