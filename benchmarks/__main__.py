@@ -42,6 +42,7 @@ BENCHES = {
     "rounding": "what int8 and int4 change in answers to 200 real questions; needs FINESIGHT_REAL_DATA; 3 minutes",
     "boxes": "by how many pixels boxes move with rounded weights; 2 minutes",
     "servers": "64 clients against llama-server and transformers serve; needs --llama-server; 5 minutes",
+    "training": "training tokens a second against TRL; needs --trl; 10 minutes",
     "speed": "vision, prefill and decoding of the 3B shape against transformers; needs 17 GB of memory",
 }
 
@@ -49,17 +50,31 @@ ON_ANY_DEVICE = ("windows", "speed")
 """Benchmarks of the network alone; the others measure the host."""
 
 
-ON_REQUEST = ("llama", "mtmd", "servers", "long_context", "rounding")
+ON_REQUEST = ("llama", "mtmd", "servers", "long_context", "rounding", "training")
 """Benchmarks that run only when they are named, because they need another program, data of yours, or hours."""
 
 
-_NEEDED = {"llama": "llama-bench", "servers": "llama-server", "mtmd": "llama-mtmd-cli"}
-"""Programs of llama.cpp that a benchmark cannot do without."""
+_NEEDED = {
+    "llama": "llama-bench",
+    "servers": "llama-server",
+    "mtmd": "llama-mtmd-cli",
+    "training": "trl",
+}
+"""Programs that a benchmark cannot do without: of llama.cpp, or an interpreter with TRL."""
 
 
 _MtmdCli = Annotated[
     Path | None,
     typer.Option(help="llama.cpp's program of this name, for the benchmark mtmd.", metavar="FILE"),
+]
+
+
+_Trl = Annotated[
+    Path | None,
+    typer.Option(
+        help="Interpreter of an environment with TRL, made by scripts/trl-venv.sh, for the benchmark training.",
+        metavar="FILE",
+    ),
 ]
 
 
@@ -98,6 +113,7 @@ def bench(
         ),
     ] = None,
     llama_mtmd_cli: _MtmdCli = None,
+    trl: _Trl = None,
     device: Annotated[
         str, typer.Option(help=f"Torch device of the benchmarks {' and '.join(ON_ANY_DEVICE)}.")
     ] = "cpu",
@@ -122,6 +138,7 @@ def bench(
             "llama-bench": llama_bench,
             "llama-server": llama_server,
             "llama-mtmd-cli": llama_mtmd_cli,
+            "trl": trl,
         }
         _check_programs(chosen, programs)
         for comparison in _run(chosen, shorten, device, programs):
@@ -148,8 +165,14 @@ def _chosen(names: list[str], device: str) -> list[str]:
 def _check_programs(names: Sequence[str], programs: Mapping[str, Path | None]) -> None:
     for name, program in _NEEDED.items():
         if name in names and programs[program] is None:
+            library = "TRL" if program == "trl" else "llama.cpp"
+            what = (
+                "an interpreter with it, see scripts/trl-venv.sh"
+                if program == "trl"
+                else f"its {program}"
+            )
             raise ConfigError(
-                f"benchmark {name!r} needs llama.cpp", hint=f"give --{program} its {program}"
+                f"benchmark {name!r} needs {library}", hint=f"give --{program} {what}"
             )
 
 
@@ -179,6 +202,7 @@ def _run(
         sampling,
         servers,
         start,
+        training,
     )
 
     blocks, layers = max(32 // shorten, 1), max(36 // shorten, 1)
@@ -208,6 +232,7 @@ def _run(
         "rounding": rounding.bench_rounding,
         "boxes": rounding.bench_boxes,
         "servers": lambda: servers.compare_servers(programs["llama-server"] or Path()),
+        "training": lambda: training.compare_training(programs["trl"] or Path()),
         "speed": lambda: network.compare_with_transformers(
             blocks=blocks, layers=layers, device=device
         ),

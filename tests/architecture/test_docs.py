@@ -133,6 +133,8 @@ def program():
 def unknown_options(line):
     """Options that none of the named commands has; the command itself if there is none."""
     words = shlex.split(line)
+    if words[1] == "train" and words[2:] and words[2] not in ("sft", "recipe"):
+        words.insert(2, "recipe")  # the command of the group that is meant if none is named
     command, known = program(), set()
     if words[1] not in command.commands and not words[1].startswith("--"):
         return [words[1]]

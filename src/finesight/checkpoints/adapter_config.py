@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from finesight.errors import WeightsError
-from finesight.model.lora import LowRank, lora_scale
+from finesight.model.low_rank import LowRank, lora_scale
 
 __all__ = ["CONFIG", "HINT", "AdapterConfig", "read_config", "transformers_name", "written_config"]
 

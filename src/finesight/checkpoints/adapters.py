@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,21 +16,24 @@ from torch import Tensor
 
 from finesight import files
 from finesight.checkpoints.adapter_base import check_base, first_values, write_base
-from finesight.checkpoints.adapter_config import (
-    CONFIG,
-    HINT,
-    AdapterConfig,
-    read_config,
-    transformers_name,
-    written_config,
+from finesight.checkpoints.adapter_config import CONFIG, HINT, transformers_name, written_config
+from finesight.checkpoints.adapter_file import WEIGHTS
+from finesight.checkpoints.adapter_folder import (
+    HEAD,
+    MAGNITUDE,
+    PREFIX,
+    StoredAdapter,
+    StoredLayer,
+    read_adapter,
 )
-from finesight.checkpoints.adapter_file import WEIGHTS, stored_tensors
 from finesight.errors import ConfigError, WeightsError
 from finesight.model.adapters import Adapter
-from finesight.model.lora import LowRank, lora_layers, merged_weight
-from finesight.model.shards import read_tensors, some_of, write_tensors
+from finesight.model.lora import lora_layers
+from finesight.model.low_rank import LowRank, merged_weight
+from finesight.model.shards import some_of, write_tensors
 from finesight.model.vl import VisionLanguageModel
-from finesight.model.weights import linear_shapes, plain_shapes, published_name
+from finesight.model.weights import linear_shapes, plain_shapes
+from finesight.processor.from_hf import read_trained_pixels
 
 __all__ = [
     "CONFIG",
@@ -45,56 +47,7 @@ __all__ = [
     "save_adapter",
 ]
 
-
-_PREFIX = "base_model.model."
-
-_MAGNITUDE = "lora_magnitude_vector"
-
-_EMBEDDING, _HEAD = "model.embed_tokens", "lm_head"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredLayer:
-    """The adapter of one layer, in float32.
-
-    Attributes:
-        first: `A`, `[R, in]`.
-        second: `B`, `[out, R]`.
-        scale: factor of `B A`.
-        magnitude: `m` of DoRA, `[out]`; None for LoRA.
-    """
-
-    first: Tensor
-    second: Tensor
-    scale: float
-    magnitude: Tensor | None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAdapter:
-    """The content of an adapter's folder.
-
-    Attributes:
-        folder: where it is.
-        config: its configuration.
-        layers: adapters of linear layers, by published name.
-        replaced: parameters of modules that are stored whole, by published name.
-    """
-
-    folder: Path
-    config: AdapterConfig
-    layers: Mapping[str, StoredLayer]
-    replaced: Mapping[str, Tensor]
-
-    def parameters(self) -> dict[str, Tensor]:
-        """All its tensors by the names of a network's parameters, see `finesight.model.lora`."""
-        found = dict(self.replaced)
-        for name, layer in self.layers.items():
-            found[f"{name}.lora_A.weight"] = layer.first
-            found[f"{name}.lora_B.weight"] = layer.second
-            if layer.magnitude is not None:
-                found[f"{name}.{_MAGNITUDE}"] = layer.magnitude
-        return found
+_EMBEDDING = "model.embed_tokens"
 
 
 def save_adapter(
@@ -136,13 +89,13 @@ def save_adapter(
     tied = model.config.text.tie_word_embeddings
     config = written_config(layers, base=base, replaced=whole, tied=tied)
     tensors = dict(_layer_tensors(layers)) | {
-        f"{_PREFIX}{transformers_name(name)}.{own}": value.to(torch.bfloat16)
+        f"{PREFIX}{transformers_name(name)}.{own}": value.to(torch.bfloat16)
         for name in whole
         for own, value in model.get_submodule(name).named_parameters(recurse=False)
     }
     if tied and _EMBEDDING in whole:  # peft reads both
-        start = f"{_PREFIX}{transformers_name(_EMBEDDING)}"
-        tensors[f"{_PREFIX}{_HEAD}.weight"] = tensors[f"{start}.weight"].clone()
+        start = f"{PREFIX}{transformers_name(_EMBEDDING)}"
+        tensors[f"{PREFIX}{HEAD}.weight"] = tensors[f"{start}.weight"].clone()
     files.write_json(folder / CONFIG, config, error=None)
     write_tensors(tensors, folder / WEIGHTS)
     if values is None:
@@ -157,84 +110,11 @@ def save_adapter(
 def _layer_tensors(layers: Mapping[str, LowRank]) -> Iterable[tuple[str, Tensor]]:
     """Matrices and magnitudes by the names of peft."""
     for name, layer in layers.items():
-        start = f"{_PREFIX}{transformers_name(name)}"
+        start = f"{PREFIX}{transformers_name(name)}"
         yield f"{start}.lora_A.weight", layer.lora_A.weight.to(torch.bfloat16)
         yield f"{start}.lora_B.weight", layer.lora_B.weight.to(torch.bfloat16)
         if layer.lora_magnitude_vector is not None:
-            yield f"{start}.{_MAGNITUDE}", layer.lora_magnitude_vector.float()
-
-
-def read_adapter(folder: Path) -> StoredAdapter:
-    """Read the folder of an adapter.
-
-    Raises:
-        WeightsError: the adapter is of another kind or incomplete.
-    """
-    config = read_config(folder / CONFIG)
-    if not (folder / WEIGHTS).is_file():
-        pickles = sorted(path.name for path in folder.glob("adapter_model.bin"))
-        raise WeightsError(
-            f"{folder} has no {WEIGHTS}" + (f", only {pickles[0]}, a pickle" if pickles else ""),
-            hint="pickle files can run code and are never opened; save the adapter with peft as safetensors",
-        )
-    stored = stored_tensors(folder)
-    found = {
-        published_name(name.removeprefix(_PREFIX)): value
-        for name, value in read_tensors(stored, stored, torch.device("cpu"), torch.float32)
-    }
-    magnitudes = {
-        name.removesuffix(".weight").removesuffix(f".{_MAGNITUDE}"): found.pop(name)
-        for name in list(found)
-        if name.removesuffix(".weight").endswith(f".{_MAGNITUDE}")
-    }
-    layers: dict[str, StoredLayer] = {}
-    replaced: dict[str, Tensor] = {}
-    for name, value in found.items():
-        module, _, part = name.removesuffix(".weight").rpartition(".")
-        if part not in ("lora_A", "lora_B") and _is_replaced(name, config):
-            replaced[name] = value
-            continue
-        other = {"lora_A": "lora_B", "lora_B": "lora_A"}.get(part)
-        if other is None or f"{module}.{other}.weight" not in found or value.ndim != 2:
-            raise WeightsError(
-                f"tensor {name} in {folder / WEIGHTS} is not one of a pair of LoRA matrices",
-                hint=HINT,
-            )
-        rank = value.shape[0 if part == "lora_A" else 1]
-        if rank != config.rank_of(module):
-            raise WeightsError(
-                f"tensor {name} in {folder / WEIGHTS} has rank {rank}, {CONFIG} says {config.rank_of(module)}",
-                hint=HINT,
-            )
-        if part == "lora_B":
-            first, scale = found[f"{module}.lora_A.weight"], config.scale_of(module)
-            layers[module] = StoredLayer(first, value, scale, magnitudes.pop(module, None))
-    adapter = StoredAdapter(folder, config, layers, replaced)
-    _check_magnitudes(adapter, magnitudes)
-    return adapter
-
-
-def _is_replaced(name: str, config: AdapterConfig) -> bool:
-    """Whether a parameter is part of a module that is stored whole."""
-    if name == f"{_HEAD}.weight" and config.ties_embedding:
-        return True
-    return any(f".{each}." in f".{transformers_name(name)}" for each in config.replaced)
-
-
-def _check_magnitudes(adapter: StoredAdapter, others: Mapping[str, Tensor]) -> None:
-    """Raise `WeightsError` unless all layers of a DoRA adapter have magnitudes, and none of another."""
-    wrong = [*others] + [
-        name
-        for name, layer in adapter.layers.items()
-        if (layer.magnitude is not None) != adapter.config.dora
-        or (layer.magnitude is not None and layer.magnitude.shape != layer.second.shape[:1])
-    ]
-    if wrong:
-        raise WeightsError(
-            f"{adapter.folder / WEIGHTS}: magnitudes and matrices of {some_of(wrong)} do not fit use_dora = "
-            f"{adapter.config.dora} in {CONFIG}",
-            hint=HINT,
-        )
+            yield f"{start}.{MAGNITUDE}", layer.lora_magnitude_vector.float()
 
 
 def load_adapters(
@@ -302,6 +182,7 @@ def load_adapter(
         {each: (layer.first * layer.scale, layer.second) for each, layer in layers.items()},
         {each: layer.magnitude for each, layer in layers.items() if layer.magnitude is not None},
         _by_module(stored.replaced),
+        read_trained_pixels(folder),
     )
 
 
@@ -335,7 +216,7 @@ def _check_replaced(stored: StoredAdapter, parameters: Mapping[str, tuple[int, .
     """Raise `WeightsError` if a parameter of a module that is stored whole has another shape in the model."""
     shapes = dict(parameters)
     if f"{_EMBEDDING}.weight" in shapes:  # a tied output head is no parameter
-        shapes.setdefault(f"{_HEAD}.weight", shapes[f"{_EMBEDDING}.weight"])
+        shapes.setdefault(f"{HEAD}.weight", shapes[f"{_EMBEDDING}.weight"])
     for name, value in stored.replaced.items():
         if shapes.get(name) != tuple(value.shape):
             raise WeightsError(
@@ -360,14 +241,14 @@ def merge_adapter(weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tens
     _check_complete(names, stored.layers, stored)
     _check_replaced(stored, {name: tuple(value.shape) for name, value in weights.items()})
     replaced = dict(stored.replaced)
-    if f"{_HEAD}.weight" not in weights:
-        embedding, head = (replaced.get(f"{name}.weight") for name in (_EMBEDDING, _HEAD))
+    if f"{HEAD}.weight" not in weights:
+        embedding, head = (replaced.get(f"{name}.weight") for name in (_EMBEDDING, HEAD))
         if (embedding is None) != (head is None) or not _is_same(embedding, head):
             raise WeightsError(
                 f"{folder} changes only one of token embedding and output head; the model has one tensor for both",
                 hint="train it again with ensure_weight_tying, or use it without merging",
             )
-        replaced.pop(f"{_HEAD}.weight", None)
+        replaced.pop(f"{HEAD}.weight", None)
     merged = dict(weights)
     for module, layer in sorted(stored.layers.items()):
         before = merged.get(f"{module}.weight")

@@ -63,7 +63,6 @@ def build() -> typer.Typer:
         ("serve", serve.serve),
         ("batch", batch.batch),
         ("plan", plan.plan),
-        ("train", train.train),
         ("import", import_decoder.import_decoder),
         ("quantize", quantize.quantize),
         ("export", export.export),
@@ -71,6 +70,7 @@ def build() -> typer.Typer:
     ):
         app.command(name)(handler)
     app.add_typer(evaluation.app, name="eval")
+    app.add_typer(train.app, name="train")
     app.add_typer(data.app, name="data")
     app.add_typer(cache.app, name="cache")
     return app

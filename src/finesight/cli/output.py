@@ -61,3 +61,22 @@ def check_writable(path: Path, *, is_folder: bool) -> None:
             Path(scratch, "probe").write_bytes(b"\n")
     except OSError as error:
         raise ConfigError(f"{str(path)[:160]} cannot be written: {error.strerror}") from error
+
+
+def readable_size(count: float) -> str:
+    """A number of bytes with a unit."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
+def readable_duration(seconds: float) -> str:
+    """A time with a unit."""
+    if seconds < 0.095:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"

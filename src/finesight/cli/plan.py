@@ -12,7 +12,8 @@ import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
-from finesight.cli.output import print_json
+from finesight.cli.output import print_json, readable_duration, readable_size
+from finesight.cli.plan_train import check_options, plan_train
 from finesight.cli.session import ModelChoice
 
 if TYPE_CHECKING:
@@ -20,6 +21,28 @@ if TYPE_CHECKING:
     from finesight.conversation import Conversation, MediaRecord, Sampling
     from finesight.doctor.estimate import Estimate
     from finesight.processor.processor import Processor
+
+
+Train = Annotated[
+    Path | None, typer.Option(help="Estimate the training of a recipe.", metavar="RECIPE.toml")
+]
+Override = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="With --train: override a value of the recipe. Repeatable."),
+]
+Ranks = Annotated[
+    int,
+    typer.Option(min=1, help="With --train: plan for 1, 2, 4 ... up to this number of ranks."),
+]
+PictureTokens = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="With --train: visual tokens of a picture; 0 for text alone. By default 1024, or three"
+        " quarters of a pack.",
+        metavar="N",
+    ),
+]
 
 
 def plan(
@@ -44,6 +67,10 @@ def plan(
     dtype: options.Dtype = None,
     weights: options.Weights = None,
     threads: options.Threads = None,
+    train: Train = None,
+    override: Override = None,
+    ranks: Ranks = 1,
+    picture_tokens: PictureTokens = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
@@ -53,8 +80,16 @@ def plan(
     the headers of media and the checkpoint's configuration and tokenizer. A release
     (Qwen/Qwen2.5-VL-7B-Instruct, qwen2.5vl:3b) needs no files and no network; its number of text
     tokens is then an estimate. With --fit, prints the pixel budget that makes the prompt fit.
+
+    With --train, estimates a training instead: parameters by part, memory by kind, operations and
+    time of a step. It reads the recipe and the shape of its model only, and model.folder may be the
+    name of a release.
     """
     with reported(debug=debug):
+        check_options(context, is_training=train is not None)
+        if train is not None:
+            plan_train(train, override, ranks=ranks, picture_tokens=picture_tokens, as_json=as_json)
+            return
         from finesight.api.options import conversation_from
 
         given = options.given(locals())
@@ -169,13 +204,13 @@ def plan_lines(outcome: Estimate) -> list[str]:
         _prompt_line(outcome),
         f"context  {outcome.context_tokens:,} tokens: prompt and at most "
         f"{outcome.max_new_tokens:,} of answer leave {fits}",
-        f"memory   {_size(outcome.memory_bytes)}: weights {_size(outcome.weight_bytes)}, "
-        f"cache {_size(outcome.cache_bytes)}, computing {_size(outcome.working_bytes)}",
+        f"memory   {readable_size(outcome.memory_bytes)}: weights {readable_size(outcome.weight_bytes)}, "
+        f"cache {readable_size(outcome.cache_bytes)}, computing {readable_size(outcome.working_bytes)}",
         *(() if outcome.fits_memory else (_too_large(outcome),)),
-        f"time     about {_duration(outcome.seconds)} on {outcome.device}: "
-        f"vision {_duration(outcome.vision_seconds)}, "
-        f"prompt {_duration(outcome.prefill_seconds)}, "
-        f"{outcome.max_new_tokens:,} tokens of answer {_duration(outcome.decode_seconds)}",
+        f"time     about {readable_duration(outcome.seconds)} on {outcome.device}: "
+        f"vision {readable_duration(outcome.vision_seconds)}, "
+        f"prompt {readable_duration(outcome.prefill_seconds)}, "
+        f"{outcome.max_new_tokens:,} tokens of answer {readable_duration(outcome.decode_seconds)}",
         f"         from {outcome.flops_per_second / 1e9:.0f} GFLOP/s and "
         f"{outcome.bytes_per_second / 1e9:.0f} GB/s measured just now",
     ]
@@ -183,7 +218,9 @@ def plan_lines(outcome: Estimate) -> list[str]:
 
 
 def _too_large(outcome: Estimate) -> str:
-    return f"         DOES NOT FIT: {outcome.device} has {_size(outcome.available_bytes)} free"
+    return (
+        f"         DOES NOT FIT: {outcome.device} has {readable_size(outcome.available_bytes)} free"
+    )
 
 
 def _prompt_line(outcome: Estimate) -> str:
@@ -214,20 +251,3 @@ def media_line(record: MediaRecord) -> str:
         f"{record.kind:<8} {record.source}{page}: {original.width} x {original.height} -> "
         f"{resized.width} x {resized.height}{clip}, {record.visual_tokens:,} tokens{notes}"
     )
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 0.095:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"

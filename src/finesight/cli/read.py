@@ -50,34 +50,43 @@ _ROUTES: dict[RouteChoice, Route] = {
 }
 
 
+Files = Annotated[
+    list[Path],
+    typer.Argument(help="PDFs, pictures, and folders of them, in the order of their names."),
+]
+Pages = Annotated[
+    str | None, typer.Option(help="Pages of each file, from 1: 1-3,7 or 5-.", metavar="PAGES")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for the documents and for each page as it is read; a stopped run goes on in it.",
+        metavar="DIR",
+    ),
+]
+Formats = Annotated[
+    list[Format], typer.Option("--format", help="Form of the documents in --out. Repeatable.")
+]
+RouteOption = Annotated[
+    RouteChoice,
+    typer.Option(
+        help="How a page is asked for: as QwenVL HTML, as lines with boxes, or as plain text; auto tries "
+        "them on the first page."
+    ),
+]
+Dpi = Annotated[float | None, typer.Option(min=1, help="Resolution of PDF pages.")]
+MaxTries = Annotated[int, typer.Option(min=1, help="Most questions about one page.")]
+
+
 def read(
-    files: Annotated[
-        list[Path],
-        typer.Argument(help="PDFs, pictures, and folders of them, in the order of their names."),
-    ],
+    files: Files,
     *,
-    pages: Annotated[
-        str | None, typer.Option(help="Pages of each file, from 1: 1-3,7 or 5-.", metavar="PAGES")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for the documents and for each page as it is read; a stopped run goes on in it.",
-            metavar="DIR",
-        ),
-    ] = None,
-    formats: Annotated[
-        list[Format], typer.Option("--format", help="Form of the documents in --out. Repeatable.")
-    ] = [Format.MARKDOWN, Format.JSON],  # noqa: B006  # typer copies it
-    route: Annotated[
-        RouteChoice,
-        typer.Option(
-            help="How a page is asked for: as QwenVL HTML, as lines with boxes, or as plain text; auto tries "
-            "them on the first page."
-        ),
-    ] = RouteChoice.AUTO,
-    dpi: Annotated[float | None, typer.Option(min=1, help="Resolution of PDF pages.")] = None,
-    max_tries: Annotated[int, typer.Option(min=1, help="Most questions about one page.")] = 6,
+    pages: Pages = None,
+    out: Out = None,
+    formats: Formats = [Format.MARKDOWN, Format.JSON],  # noqa: B006  # typer copies it
+    route: RouteOption = RouteChoice.AUTO,
+    dpi: Dpi = None,
+    max_tries: MaxTries = 6,
     model: options.ModelName = options.DEFAULT_MODEL,
     mmproj: options.Mmproj = None,
     adapters: options.Adapters = None,
@@ -108,27 +117,38 @@ def read(
 
         addresses = find_pages(files, pages)
         responder = _responder(ModelChoice.of(locals()))
+        given = options.given(locals())
         asked = ReadOptions(
             route=_ROUTES[route],
             max_tries=max_tries,
-            max_new_tokens=max_new_tokens or 2048,
-            min_pixels=min_pixels,
-            max_pixels=max_pixels,
+            max_new_tokens=given.get("max_new_tokens") or 2048,
+            min_pixels=given.get("min_pixels"),
+            max_pixels=given.get("max_pixels"),
         )
         job = Job(addresses, asked, model, dpi=dpi, folder=out)
-        if route is RouteChoice.AUTO:
-            job = _probed(job, responder)
-        document = _read(job, responder)
-        written = [] if out is None else _write(document, out, formats)
-        if as_json:
-            from finesight.apps.document.html import document_json
+        document = _read(_probed(job, responder) if route is RouteChoice.AUTO else job, responder)
+        _show(document, out, formats, model if as_json else None)
 
-            print_json({**document_json(document), "model": model, "files": written})
-        elif out is None:
-            from finesight.apps.document.markdown import document_markdown
 
-            sys.stdout.write(document_markdown(document))
-        _raise_if_not_read(document)
+def _show(document: Document, out: Path | None, formats: list[Format], model: str | None) -> None:
+    """Write the documents and print the JSON or the Markdown; raise if a page was not read to its end.
+
+    Args:
+        document: the pages.
+        out: folder of the documents; None prints the Markdown.
+        formats: of the documents.
+        model: name of the model, if the JSON is to be printed.
+    """
+    written = [] if out is None else _write(document, out, formats)
+    if model is not None:
+        from finesight.apps.document.html import document_json
+
+        print_json({**document_json(document), "model": model, "files": written})
+    elif out is None:
+        from finesight.apps.document.markdown import document_markdown
+
+        sys.stdout.write(document_markdown(document))
+    _raise_if_not_read(document)
 
 
 def _responder(choice: ModelChoice) -> Responder:

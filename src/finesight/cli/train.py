@@ -1,21 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight train RECIPE.toml`: run or resume a training, and export its model."""
+"""`finesight train`: run or resume a training from a recipe, or fine-tune a model on a file of examples."""
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+from typer.core import TyperGroup
 
-from finesight.cli import options
-from finesight.cli.errors import INTERRUPTED, reported
+from finesight.cli import finetune, options
+from finesight.cli.errors import reported
 
 if TYPE_CHECKING:
-    from finesight.train.loop import Evaluate, Trainer
+    from finesight.train.loop import Evaluate
     from finesight.train.recipe import TrainRecipe
 
+DEFAULT = "recipe"
+"""Command of the group that is meant if none is named: `finesight train RECIPE.toml`."""
+
+
+class _Group(TyperGroup):
+    """A group whose first argument is a recipe unless it names a command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = [DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Group,
+    help="""Train a model. `finesight train RECIPE.toml` runs a recipe; `finesight train sft` fine-tunes a model on a
+file of examples.""",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
 
 EvaluateOn = Annotated[
     list[Path] | None,
@@ -32,11 +53,20 @@ EvaluateOnReal = Annotated[
         metavar="DIR",
     ),
 ]
+EncodeOn = Annotated[
+    str | None,
+    typer.Option(
+        help="Where records are encoded: `processes` of this machine, or a `ray` cluster. Overrides data.executor."
+    ),
+]
 EvaluateLimit = Annotated[
     int, typer.Option(min=1, help="Number of items per row of each evaluation.")
 ]
 
+app.command("sft")(finetune.sft)
 
+
+@app.command(DEFAULT)
 def train(
     recipe: Annotated[Path, typer.Argument(help="Training recipe, a TOML file with a `kind`.")],
     *,
@@ -46,6 +76,7 @@ def train(
             "--set", help="Override a value of the recipe: --set run.max_minutes=10. Repeatable."
         ),
     ] = None,
+    executor: EncodeOn = None,
     export: Annotated[
         Path | None,
         typer.Option(help="Folder to write the averaged weights to as a model when done."),
@@ -69,7 +100,10 @@ def train(
         from finesight.errors import ConfigError
         from finesight.train.recipe import TrainRecipe
 
-        resolved = read(recipe, TrainRecipe, override)
+        if executor is not None:
+            override = [*(override or ()), f"data.executor={executor}"]
+        kinds = cast("Any", TrainRecipe)  # a union, which `type[...]` cannot express
+        resolved: TrainRecipe = read(recipe, kinds, override)
         check_writable(resolved.run.folder, is_folder=True)
         for folder in (export, export_parts):
             if folder is not None:
@@ -98,60 +132,18 @@ def _run(
     """Train with progress on standard error, and export the model or its trained parts."""
     from rich.console import Console
 
+    from finesight.cli.train_run import run_recipe
     from finesight.train import export as exporting
-    from finesight.train import parallel, pretrain
 
-    trainer = pretrain.start(recipe)
-    console = Console(stderr=True, quiet=not trainer.ranks.is_first)
-    for match, algorithm, lr, tensors, values in trainer.optimizers.table():
-        console.print(
-            f"{match:<40} {algorithm:<7} lr {lr:<8g} {tensors:4d} tensors {values:>12,d} values"
-        )
-    for note in trainer.notes:
-        console.print(note, soft_wrap=True, highlight=False)
-    if trainer.state.step:
-        console.print(
-            f"resuming from step {trainer.state.step} ({trainer.state.samples:,} samples)"
-        )
-
-    def report(step: int, values: dict[str, float]) -> None:
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        console.print(f"step {step}{_share_done(trainer)}  {shown}", highlight=False)
-
-    if recipe.run.export_saves:
-        trainer.writer.saved = exporting.exporter(recipe.run, recipe.model.folder)
-    # The first signal saves a checkpoint and stops; a second one ends the process at once.
-    signal.signal(signal.SIGTERM, lambda *_: _stop(trainer))
-    signal.signal(signal.SIGINT, lambda *_: _stop(trainer))
-    trainer.run(report=report, evaluate=score)
-    parallel.leave()
-    if not trainer.ranks.is_first:
+    console = Console(stderr=True)
+    if not run_recipe(recipe, console, score):
         return
-    if trainer.was_stopped:
-        console.print(
-            f"interrupted; step {trainer.state.step} is saved, and the same command resumes from it"
-        )
-        raise typer.Exit(INTERRUPTED)
     if export is not None:
         exporting.export(recipe.run.folder, recipe.model.folder, export)
         console.print(f"wrote {export}")
     if export_parts is not None:
         exporting.export_parts(recipe.run.folder, recipe.model.folder, export_parts)
         console.print(f"wrote {export_parts}")
-
-
-def _share_done(trainer: Trainer) -> str:
-    """Progress of a run: "/2400" of a number of steps, or ", 31% of 50 minutes" of a time budget."""
-    schedule = trainer.schedule
-    if schedule.total_minutes is None:
-        return f"/{schedule.total_steps}"
-    return f", {trainer.schedule_step / schedule.total_steps:.0%} of {schedule.total_minutes:g} minutes"
-
-
-def _stop(trainer: Trainer) -> None:
-    trainer.stop()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 KINDS = {
     "data": "finesight data build takes recipes of kind data",
     "pretrain": "finesight train takes recipes of kind pretrain",
+    "sft": "finesight train takes recipes of kind sft",
 }
 """Command for each kind of recipe."""
 
@@ -114,10 +115,28 @@ def _check_kind(values: Mapping[str, Any], kinds: Sequence[type[BaseModel]], whe
     raise ConfigError(f"{where} is a recipe of kind {found!r}, kind {wanted} is needed", hint=hint)
 
 
+def overridden(config: ModelT, overrides: Sequence[str]) -> ModelT:
+    """A recipe with `dotted.key=value` items applied, as in `read_recipe`.
+
+    Raises:
+        ConfigError: a key or value is wrong; contains the dotted key.
+    """
+    if not overrides:
+        return config
+    values = config.model_dump(mode="json", exclude_none=True)
+    for item in overrides:
+        _override(values, item)
+    return validate(values, type(config), where="--set")
+
+
+def recipe_text(config: BaseModel) -> str:
+    """A resolved recipe as TOML, which `read_recipe` reads."""
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
+
+
 def write_recipe(config: BaseModel, path: Path) -> None:
     """Write a resolved recipe as TOML, which `read_recipe` reads."""
-    values = config.model_dump(mode="json", exclude_none=True)
-    path.write_text(tomli_w.dumps(values), encoding="utf-8")
+    path.write_text(recipe_text(config), encoding="utf-8")
 
 
 def _parse(path: Path) -> dict[str, Any]:

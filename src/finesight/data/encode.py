@@ -21,7 +21,7 @@ from finesight.data.augment import jitter, squeeze
 from finesight.data.dense import DenseTargets, DenseVocabulary, dense_targets
 from finesight.data.places import Place, written
 from finesight.data.record import Record, Truth
-from finesight.data.spelling import is_transcription, spelled
+from finesight.data.spelling import SPELLED, is_transcription, spelled
 from finesight.errors import FinesightError, RecordInvalid
 from finesight.processor.processor import Processor
 from finesight.text.chat_template import render
@@ -119,7 +119,10 @@ class TrainingEncoder:
             raise RecordInvalid(
                 f"record {record.id!r}: {error.message}", hint=error.hint
             ) from error
-        if is_spelled and len(shown) == 1 and is_transcription(conversation, shown[0].truth):
+        is_spelled = (
+            is_spelled and len(shown) == 1 and is_transcription(conversation, shown[0].truth)
+        )
+        if is_spelled or record.meta.get(SPELLED):
             sample = spelled(sample, self._processor.tokenizer)
         return TrainSample(sample, self._dense(sample, [one.truth for one in shown]))
 

@@ -112,7 +112,7 @@ class Feed:
         """
         position = self._position
         while windows := self._windows():
-            draws = {
+            draws: dict[int, Sequence[int]] = {
                 lane: [one.draw for one in self._choose(windows, lane)] for lane in self._lanes
             }
             ready = [

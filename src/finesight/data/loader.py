@@ -191,6 +191,11 @@ class PackStream:
         self._exchange = exchange
 
     @property
+    def pack_tokens(self) -> int:
+        """Most tokens of a pack."""
+        return self._config.pack_tokens
+
+    @property
     def source_names(self) -> tuple[str, ...]:
         """Name of each source, for the log: that of its folder, or the whole path if two folders have the same."""
         names = [one.name or one.path.name for one in self._config.source]

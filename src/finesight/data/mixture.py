@@ -19,6 +19,7 @@ from pydantic import Field
 from finesight.config.settings import Settings
 from finesight.data.record import Record
 from finesight.data.shards import ShardSet
+from finesight.data.spelling import SPELLED
 from finesight.errors import ConfigError
 
 _EPOCH_ORDER = 1 << 32
@@ -29,6 +30,9 @@ class SourceConfig(Settings):
     """One folder of shards and its weight."""
 
     path: Path = Field(description="folder of shards")
+    only: Path | None = Field(
+        None, description="JSON file with the numbers of the records to draw; None draws all"
+    )
     weight: float = Field(
         1.0,
         gt=0,
@@ -38,6 +42,11 @@ class SourceConfig(Settings):
     learn: bool = Field(
         True,
         description="whether answers are targets of next-token prediction; texts without targets serve loss.language",
+    )
+    spelled: bool = Field(
+        False,
+        description="whether answers are learned with one token per character, for a small model that writes so; see "
+        "docs/decisions/0013-spelled-transcriptions.md",
     )
     name: str | None = Field(
         None, description="name in the log; None takes the name of the folder", min_length=1
@@ -100,8 +109,8 @@ class Mixture:
     ) -> None:
         if not sources:
             raise ConfigError("a mixture needs at least one source")
-        self._sets = [ShardSet(source.path) for source in sources]
-        self._learns = [source.learn for source in sources]
+        self._sets = [ShardSet(source.path, only=source.only) for source in sources]
+        self._sources = tuple(sources)
         weights = np.array([source.weight for source in sources])
         if mean_tokens is not None:
             weights = weights / np.array(mean_tokens)
@@ -156,9 +165,7 @@ class Mixture:
         Raises:
             DataError: the record cannot be read.
         """
-        record = self._sets[draw.source][draw.index]
-        if not self._learns[draw.source]:
-            record = without_targets(record)
+        record = as_drawn(self._sets[draw.source][draw.index], self._sources[draw.source])
         random = np.random.default_rng((self._seed, draw.number))
         random.choice(len(self._sets), p=self._shares)  # the number that chose the source
         return record, random
@@ -196,6 +203,13 @@ class Mixture:
             order = np.random.default_rng((self._seed, 1 + source, epoch)).permutation(size)
             self._orders[source] = (epoch, order)
         return int(order[place])
+
+
+def as_drawn(record: Record, source: SourceConfig) -> Record:
+    """A record of a source as the loader encodes it: without targets, or marked as spelled."""
+    if not source.learn:
+        record = without_targets(record)
+    return replace(record, meta={**record.meta, SPELLED: True}) if source.spelled else record
 
 
 def without_targets(record: Record) -> Record:

@@ -169,17 +169,18 @@ class ShardReader:
 
 
 class ShardSet:
-    """All complete shards of a folder as one sequence of records.
+    """All complete shards of a folder as one sequence of records, or some of its records.
 
     Args:
         folder: a data set made by `finesight data build`.
+        only: a JSON file with the numbers of the records to take, see `finesight.data.held_back`; None takes all.
 
     Raises:
-        DataError: the folder has no shard.
+        DataError: the folder has no shard, or `only` is no list of numbers of its records.
         ShardCorrupt: a shard does not match its index, or has none.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, only: Path | None = None) -> None:
         paths = sorted(folder.glob("*.tar"))
         if not paths:
             what = (
@@ -194,9 +195,11 @@ class ShardSet:
         self.folder = folder
         self.shards: Sequence[ShardReader] = [ShardReader(path) for path in paths]
         self._ends = list(accumulate(len(shard) for shard in self.shards))
+        total = self._ends[-1]
+        self._numbers: Sequence[int] = range(total) if only is None else _numbers(only, total)
 
     def __len__(self) -> int:
-        return self._ends[-1]
+        return len(self._numbers)
 
     def __getitem__(self, index: int) -> Record:
         """Record by number.
@@ -207,12 +210,28 @@ class ShardSet:
         """
         if not 0 <= index < len(self):
             raise IndexError(f"record {index} of {len(self)} in {self.folder}")
-        number = bisect_right(self._ends, index)
-        return self.shards[number][index - (self._ends[number - 1] if number else 0)]
+        place = self._numbers[index]
+        number = bisect_right(self._ends, place)
+        return self.shards[number][place - (self._ends[number - 1] if number else 0)]
 
     def __iter__(self) -> Iterator[Record]:
-        for shard in self.shards:
-            yield from shard
+        for index in range(len(self)):
+            yield self[index]
+
+
+def _numbers(path: Path, total: int) -> list[int]:
+    """The record numbers of a file, each below `total`."""
+    try:
+        found: list[int] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"the list of records {path} cannot be read: {error}") from error
+    are_numbers = isinstance(found, list) and all(type(each) is int for each in found)
+    if not are_numbers or not found or not all(0 <= each < total for each in found):
+        raise DataError(
+            f"{path} is no list of record numbers from 0 to {total - 1}: {str(found)[:80]}",
+            hint="it belongs to another data set; make the split again",
+        )
+    return found
 
 
 def _check_format(shard: Path, found: object) -> None:

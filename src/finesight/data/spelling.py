@@ -17,7 +17,15 @@ from finesight.conversation import Conversation
 from finesight.data.record import Truth, text_of
 from finesight.text.tokenizer import Tokenizer
 
-__all__ = ["is_transcription", "spelled"]
+__all__ = ["SPELLED", "is_transcription", "spelled", "spelled_ids"]
+
+SPELLED = "spelled"
+"""Key of `Record.meta`: true if all answers of the record are spelled."""
+
+
+def spelled_ids(text: str, tokenizer: Tokenizer) -> list[int]:
+    """Tokens of a text, one per character."""
+    return [token for char in text for token in tokenizer.encode(char)]
 
 
 def is_transcription(conversation: Conversation, truth: Truth) -> bool:
@@ -51,11 +59,7 @@ def spelled(sample: EncodedSample, tokenizer: Tokenizer) -> EncodedSample:
         if is_text:
             while end < len(ids) and labels[end] != IGNORE_INDEX and ids[end] not in control:
                 end += 1
-            pieces = [
-                token
-                for char in tokenizer.decode(ids[begin:end])
-                for token in tokenizer.encode(char)
-            ]
+            pieces = spelled_ids(tokenizer.decode(ids[begin:end]), tokenizer)
         new_index[begin] = len(new_ids)
         shift = len(new_ids) - begin
         first = positions[:, begin : begin + 1] + shift

@@ -113,13 +113,25 @@ class LocalExecutor:
         self._todo.append(draw)
 
     def next(self) -> tuple[int, Encoded]:
-        """Number and result of the first draw submitted and not returned yet."""
+        """Number and result of the first draw submitted and not returned yet.
+
+        Raises:
+            DataError: a worker process has ended.
+        """
         if self._results is None:
             self._results = iter(self._loader)
-        for number, found in self._results:
+        while True:
+            try:
+                number, found = next(self._results)
+            except RuntimeError as error:
+                if not str(error).startswith("DataLoader worker"):
+                    raise
+                raise DataError(
+                    f"a process that loads data has ended: {error}",
+                    hint="if memory ran out, set data.workers, data.window or data.pack_patches lower",
+                ) from error
             if number is not None:
                 return number, unpacked(found) if isinstance(found, Tensor) else found
-        raise DataError("the data loader's workers have ended")
 
     def close(self) -> None:
         """End the processes."""

@@ -233,6 +233,9 @@ class Engine:
     def _sequence(self, request: Request, sample: EncodedSample | None) -> Sequence:
         core, _ = self._started()
         adapter = self.adapters.find(request.adapter)
+        if adapter is not None:
+            for part in request.conversation.media():
+                self.processor.note_budget(part, adapter.pixels, f"the adapter {adapter.name}")
         self._media.wait()
         if sample is None:
             sample = request.encode(self.processor, self._on_stage)

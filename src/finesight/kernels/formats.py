@@ -15,6 +15,7 @@ Source: the block formats as the `gguf` package defines them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -37,6 +38,9 @@ _GROUP_BYTES = {"int8": 544, "int4": 288, "int4_min": 320}
 
 ROWS_AT_ONCE = 2048
 """Rows that are quantised together; their float32 copies are the largest temporaries."""
+
+VALUES_AT_ONCE = 2**20
+"""Values that are unpacked at a time for a product: a few temporaries of 4 MiB, which fit a cache."""
 
 _SHRINKS = (1.0, 0.96, 0.92, 0.88, 0.84, 0.8)
 """Scales tried for 4 bits, relative to the one that reaches the largest weight; the C++ sources have the same."""
@@ -133,6 +137,25 @@ def unpack(weight: Tensor, rows: int, columns: int) -> Tensor:
     if name == "int4_min":
         values += by_row[:, TILE_ROWS:]
     return values.reshape(num_tiles * TILE_ROWS, -1)[:rows, :columns]
+
+
+def unpacked_rows(weight: Tensor, rows: int, columns: int) -> Iterator[Tensor]:
+    """Some rows at a time of the values of a packed weight, float32[n, K]."""
+    step = max(VALUES_AT_ONCE // columns // TILE_ROWS, 1) * TILE_ROWS
+    unit = 1 if weight.ndim == 2 else TILE_ROWS
+    for first in range(0, rows, step):
+        count = min(step, rows - first)
+        yield unpack(weight[first // unit : -(-(first + count) // unit)], count, columns)
+
+
+def unpacked_columns(weight: Tensor, rows: int, columns: int) -> Iterator[tuple[slice, Tensor]]:
+    """Slices of columns, and the values of a packed weight in them, float32[N, k]."""
+    step = max(VALUES_AT_ONCE // rows // GROUP, 1) * GROUP
+    unit = 1 if weight.ndim == 2 else GROUP
+    for first in range(0, columns, step):
+        count = min(step, columns - first)
+        part = weight[:, first // unit : -(-(first + count) // unit)]
+        yield slice(first, first + count), unpack(part, rows, count)
 
 
 def _round_int8(groups: Tensor) -> tuple[Tensor, Tensor, None]:

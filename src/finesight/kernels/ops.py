@@ -51,6 +51,20 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, rows: int) -> Tensor:
     return _ops().linear(x, weight, bias, rows)  # type: ignore[no-any-return]  # torch.ops is untyped
 
 
+def linear_grad(grad: Tensor, weight: Tensor, columns: int) -> Tensor:
+    """`grad @ weight`, the gradient of the input of `linear`; by torch, some columns of the weight at a time.
+
+    Args:
+        grad: float[R, N].
+        weight: packed.
+        columns: K.
+
+    Returns:
+        `[R, K]`, in the dtype of `grad`.
+    """
+    return _ops().linear_grad(grad, weight, columns)  # type: ignore[no-any-return]  # as above
+
+
 def quantise(weight: Tensor, name: Format) -> Tensor:
     """Pack a weight, rounded to a format, as `formats.quantise` does.
 
@@ -126,6 +140,9 @@ def _ops() -> Any:
     """Define the operators, once per process."""
     defined = torch.library.Library("finesight", "DEF")
     defined.define("linear(Tensor x, Tensor weight, Tensor? bias, int rows) -> Tensor")
+    defined.define("linear_grad(Tensor grad, Tensor weight, int columns) -> Tensor")
+    defined.impl("linear_grad", _linear_grad, "CompositeExplicitAutograd")
+    torch.library.register_fake("finesight::linear_grad", _linear_grad_shape, lib=defined)
     defined.define("quantise(Tensor weight, str name) -> Tensor")
     defined.define(
         "decode_attention(Tensor q, Tensor keys, Tensor values, Tensor block_table, Tensor lengths) -> Tensor"
@@ -203,6 +220,23 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, rows: int) -> Tensor
         torch.get_num_threads(),
     )
     return result.to(out.dtype)
+
+
+def _linear_grad_shape(grad: Tensor, weight: Tensor, columns: int) -> Tensor:
+    expected = packed_shape(grad.shape[-1], columns, format_of(weight))
+    if grad.ndim != 2 or tuple(weight.shape) != expected:
+        raise LayoutError(
+            f"a packed weight of shape {tuple(weight.shape)} has no gradient of shape {tuple(grad.shape)} for "
+            f"{columns} inputs: its shape must be {expected}"
+        )
+    return grad.new_empty((grad.shape[0], columns))
+
+
+def _linear_grad(grad: Tensor, weight: Tensor, columns: int) -> Tensor:
+    out = _linear_grad_shape(grad, weight, columns)
+    for some, values in formats.unpacked_columns(weight, grad.shape[1], columns):
+        torch.mm(grad, values.to(grad.dtype), out=out[:, some])
+    return out
 
 
 def _quantised_shape(weight: Tensor, name: Format) -> Tensor:

@@ -23,10 +23,11 @@ from torch.nn import functional
 
 from finesight.errors import ConfigError, LayoutError
 from finesight.inputs import shown
+from finesight.kernels.formats import unpacked_rows
 from finesight.model.head import OutputHead
 from finesight.model.layers import RMSNorm
 from finesight.model.packed import PackedHead
-from finesight.model.packed_linear import PackedLinear, unpacked_rows
+from finesight.model.packed_linear import PackedLinear
 from finesight.model.vl import VisionLanguageModel
 
 __all__ = ["MOST_MIXED_ROWS", "Adapter", "Adapters", "check_adapter"]
@@ -50,6 +51,7 @@ class Adapter:
         matrices: `A` of shape [R, K], multiplied by the scale, and `B` of shape [O, R], by the name of their layer.
         magnitudes: float32[O], lengths of the rows of DoRA's weights, by the name of their layer.
         replaced: parameters of modules that are stored whole, by their own name, by the name of the module.
+        pixels: least and largest area of the pictures that it was trained with; None if unknown.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Adapter:
     matrices: Mapping[str, tuple[Tensor, Tensor]]
     magnitudes: Mapping[str, Tensor] = field(default_factory=dict)
     replaced: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    pixels: tuple[int, int] | None = None
 
     @property
     def changes_tower(self) -> bool:
@@ -77,6 +80,7 @@ class Adapter:
                 name: {own: value.to(device, dtype) for own, value in values.items()}
                 for name, values in self.replaced.items()
             },
+            self.pixels,
         )
 
 
@@ -190,7 +194,7 @@ class Adapters:
             return lambda states, out: compute(states).to(out.dtype)
         if layer not in adapter.matrices:
             return None
-        gains, bias = self._gains.get((adapter.name, layer)), getattr(module, "bias", None)
+        gains, bias = self._gains.get((adapter.name, layer)), _bias_of(module)
 
         def change(states: Tensor, out: Tensor) -> Tensor:
             first, second = (each.to(states.dtype) for each in adapter.matrices[layer])
@@ -216,6 +220,12 @@ def gain(module: nn.Module, adapter: Adapter, layer: str) -> Tensor:
         lengths.append(changed.norm(dim=1))
         start += len(rows)
     return adapter.magnitudes[layer].float() / torch.cat(lengths)
+
+
+def _bias_of(module: nn.Module) -> Tensor | None:
+    """The bias of a layer, a parameter or, if it is packed, a buffer."""
+    own = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+    return dict(own).get("bias")
 
 
 def _values_of(module: nn.Module, layer: str) -> Iterator[Tensor]:
@@ -244,7 +254,7 @@ def replacement(
         ConfigError: its parameters are not used by calling it.
     """
     weight, bias = values.get("weight"), values.get("bias")
-    has_bias = getattr(module, "bias", None) is not None
+    has_bias = _bias_of(module) is not None
     if weight is None or len(values) > 1 + has_bias or (has_bias and bias is None):
         raise ConfigError(
             f"an adapter stores {', '.join(values)} of {layer}, which is not all it computes with",

@@ -32,7 +32,7 @@ from finesight.kernels.library import (
 from finesight.model.attention import check_backend
 from finesight.model.cache import KVCache
 from finesight.model.fused_gpu import GpuDecoder
-from finesight.model.lora import LowRank
+from finesight.model.low_rank import LowRank
 from finesight.model.rope import Rotary
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from finesight.config.model import TextConfig
 from finesight.kernels import ops
 from finesight.model.attention import Backend, attend_paged
 from finesight.model.cache import KVCache
-from finesight.model.lora import LowRank
+from finesight.model.low_rank import LowRank
 from finesight.model.rope import Rotary
 
 _DTYPES = (torch.bfloat16, torch.float16, torch.float32)

@@ -23,7 +23,7 @@ from finesight.kernels import ops
 from finesight.kernels.formats import Format, format_of, packed_shape, unpack
 from finesight.model.fused import FusedDecoder
 from finesight.model.head import OutputHead
-from finesight.model.lora import LowRank
+from finesight.model.low_rank import LowRank
 from finesight.model.packed_linear import PackedLinear
 from finesight.model.quantised import Blocks
 from finesight.model.vl import VisionLanguageModel

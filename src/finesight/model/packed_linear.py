@@ -13,7 +13,7 @@ Source: Dettmers et al. 2023, QLoRA (arXiv 2305.14314), for gradients through a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,16 +22,13 @@ from torch.nn import functional
 
 from finesight.errors import ConfigError
 from finesight.kernels import ops
-from finesight.kernels.formats import GROUP, TILE_ROWS, Format, format_of, pack, unpack
+from finesight.kernels.formats import Format, format_of, pack, unpacked_rows
 from finesight.model.quantised import Blocks
 
 __all__ = ["PackedLinear"]
 
 _FEW_BF16_ROWS = 32
 """Most rows for the kernel in bfloat16; with more, oneDNN is faster. The integer kernels are faster for any number."""
-
-_VALUES_AT_ONCE = 2**20
-"""Weights that are unpacked at a time: a few temporaries of 4 MiB, which fit a cache."""
 
 
 class PackedLinear(nn.Module):
@@ -144,33 +141,4 @@ class _FrozenProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         layer: PackedLinear = ctx.layer
-        out = grad.new_empty(grad.shape[0], layer.in_features)
-        for columns, values in _unpacked_columns(layer):
-            torch.mm(grad, values.to(grad.dtype), out=out[:, columns])
-        return out, None, None
-
-
-def unpacked_rows(weight: Tensor, rows: int, columns: int) -> Iterator[Tensor]:
-    """Some rows at a time of the values of a packed weight, float32[n, K].
-
-    Args:
-        weight: packed, in any format.
-        rows: N.
-        columns: K.
-    """
-    step = max(_VALUES_AT_ONCE // columns // TILE_ROWS, 1) * TILE_ROWS
-    unit = 1 if weight.ndim == 2 else TILE_ROWS
-    for first in range(0, rows, step):
-        count = min(step, rows - first)
-        yield unpack(weight[first // unit : -(-(first + count) // unit)], count, columns)
-
-
-def _unpacked_columns(layer: PackedLinear) -> Iterator[tuple[slice, Tensor]]:
-    """Slices of inputs, and the values of their weights, float32[N, k]."""
-    rows, columns, weight = layer.out_features, layer.in_features, layer.weight
-    step = max(_VALUES_AT_ONCE // rows // GROUP, 1) * GROUP
-    unit = 1 if weight.ndim == 2 else GROUP
-    for first in range(0, columns, step):
-        count = min(step, columns - first)
-        part = weight[:, first // unit : -(-(first + count) // unit)]
-        yield slice(first, first + count), unpack(part, rows, count)
+        return ops.linear_grad(grad, layer.weight, layer.in_features), None, None

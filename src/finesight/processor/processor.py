@@ -10,6 +10,7 @@ Legend: L tokens of the sample, M visual tokens, N patches.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from finesight.config.processor import ProcessorConfig
 from finesight.conversation import Conversation, ImagePart, MediaRecord, VideoPart
 from finesight.errors import ConfigError
 from finesight.media.fetch import FetchPolicy
-from finesight.processor.from_hf import read_json, read_processor_config
+from finesight.processor.from_hf import read_json, read_processor_config, read_trained_pixels
 from finesight.processor.mrope import VisionSpan
 from finesight.processor.numbering import TokenRow, number_tokens
 from finesight.processor.patchify import Grid
@@ -63,6 +64,8 @@ class Processor:
         self.model_config = model_config
         self.config = processor_config or ProcessorConfig()
         self._policy = fetch_policy
+        self.trained_pixels: tuple[int, int] | None = None
+        self._noted: set[str] = set()
         check_special_ids(tokenizer, model_config)
 
     @classmethod
@@ -78,12 +81,14 @@ class Processor:
         """
         folder = Path(path)
         model_config = ModelConfig.from_hf(read_json(folder / "config.json"))
-        return cls(
+        found = cls(
             Tokenizer.from_folder(folder),
             model_config,
             read_processor_config(folder, model_config.vision),
             fetch_policy=fetch_policy,
         )
+        found.trained_pixels = read_trained_pixels(folder)
+        return found
 
     def encode(
         self,
@@ -116,10 +121,33 @@ class Processor:
     def prepare(self, part: ImagePart | VideoPart, *, streams: bool = False) -> VisionInput:
         """Resize and patchify one picture or video; `streams` is that of `prepare_video`."""
         part.check()
+        self.note_budget(part, self.trained_pixels, "the model")
         vision, config = self.model_config.vision, self.config
         if isinstance(part, ImagePart):
             return prepare_image(part, vision, config, policy=self._policy)
         return prepare_video(part, vision, config, policy=self._policy, streams=streams)
+
+    def note_budget(
+        self, part: ImagePart | VideoPart, trained: tuple[int, int] | None, what: str
+    ) -> None:
+        """Warn, once, if a picture gets another pixel budget than in training; boxes then tend to be shifted.
+
+        Args:
+            part: the picture; a video is not compared.
+            trained: least and largest area in training; None if they are unknown.
+            what: what was trained, for the warning.
+        """
+        if trained is None or not isinstance(part, ImagePart) or what in self._noted:
+            return
+        given = part.min_pixels or self.config.min_pixels, part.max_pixels or self.config.max_pixels
+        if given != trained:
+            self._noted.add(what)
+            warnings.warn(
+                f"pictures have {given[0]} to {given[1]} pixels, but {what} was trained with {trained[0]} to "
+                f"{trained[1]}: answers may be worse, above all coordinates; give min_pixels={trained[0]} and "
+                f"max_pixels={trained[1]}",
+                stacklevel=3,
+            )
 
     def assemble(self, segments: Sequence[Segment], vision: Sequence[VisionInput]) -> EncodedSample:
         """Combine prepared media with a rendered conversation.

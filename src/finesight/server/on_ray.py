@@ -75,7 +75,7 @@ def serve_on_ray(
 def _started() -> tuple[Any, Any]:
     """The modules of Ray and of Ray Serve, with Ray running."""
     try:
-        import ray  # type: ignore[import-not-found]  # optional
+        import ray
         from ray import serve
     except ImportError as error:
         raise ConfigError(

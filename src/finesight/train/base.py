@@ -18,11 +18,12 @@ from finesight.checkpoints.export.plain import plain_model
 from finesight.checkpoints.packed import load_packed
 from finesight.config.model import ModelConfig
 from finesight.errors import ConfigError, DataError
+from finesight.kernels.formats import unpacked_rows
 from finesight.model.head import OutputHead
 from finesight.model.init import init_weights
 from finesight.model.lora import add_lora
 from finesight.model.packed import PackedHead, Weights
-from finesight.model.packed_linear import PackedLinear, unpacked_rows
+from finesight.model.packed_linear import PackedLinear
 from finesight.model.shards import some_of
 from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import load_model

@@ -11,6 +11,7 @@ the host; a thread then writes the copies.
         train.safetensors      weights, averages of those that are trained, optimizer state, temporary heads, state of
                                random generators; in a run of several ranks one file for the part of each rank
         state.json             step, position in the data, counts
+    runs/<name>/best.safetensors   see `finesight.train.early_stop`
 
 One process and any number of ranks read each other's checkpoints, see `finesight.train.checkpoint_parts`.
 """
@@ -35,6 +36,8 @@ from finesight.train.parallel import divided_like
 
 _TENSORS = "train.safetensors"
 STATE = "state.json"
+BEST_FILE = "best.safetensors"
+"""Trained weights with the lowest held-back loss, in the folder of a run; see `finesight.train.early_stop`."""
 _NAME = re.compile(r"^step_(\d{8})$")
 
 Parts = Mapping[str, Mapping[str, Tensor]]
@@ -210,3 +213,24 @@ def newest(
             hint="give the folder of a run, its run.folder",
         )
     return load_checkpoint(saved[-1], division)[1]
+
+
+def final_weights(
+    run_folder: Path, division: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """The weights a run is exported with: those of its newest checkpoint, averaged, or its best ones if it kept them.
+
+    Raises:
+        DataError: there is no checkpoint, or a file cannot be read.
+    """
+    weights = averaged_weights(newest(run_folder, division))
+    best = run_folder / BEST_FILE
+    if not best.is_file():
+        return weights
+    try:
+        return {**weights, **load_file(best)}
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"{best} cannot be read: {error}",
+            hint="delete it to use the weights of the newest checkpoint",
+        ) from error

@@ -23,7 +23,7 @@ from finesight.model.vl import VisionLanguageModel
 from finesight.model.weights import save_model
 from finesight.processor.from_hf import read_json
 from finesight.train.base import adapt, has_loaded_base, with_trained
-from finesight.train.checkpoint import averaged_weights, checkpoints, load_fitting, newest
+from finesight.train.checkpoint import checkpoints, final_weights, load_fitting, newest
 from finesight.train.loop import of_model
 from finesight.train.recipe import LoraSection, RunSection
 
@@ -38,7 +38,7 @@ COMPANION_FILES = (
 
 
 def averaged_model(run_folder: Path, model_folder: Path) -> VisionLanguageModel:
-    """The model of a run with averaged weights in float32, with its adapters if it has some.
+    """The model of a run with its final weights in float32, with its adapters if it has some.
 
     Args:
         run_folder: folder of the run.
@@ -48,7 +48,7 @@ def averaged_model(run_folder: Path, model_folder: Path) -> VisionLanguageModel:
         DataError: the run has no checkpoint, or its weights do not fit the configuration.
         ConfigError: the run's recipe, which describes its adapters, cannot be read.
     """
-    weights = of_model(averaged_weights(newest(run_folder)))
+    weights = of_model(final_weights(run_folder))
     lora = _lora_of(run_folder) if any(".lora_" in name for name in weights) else None
     if lora is not None and has_loaded_base(lora):
         return with_trained(_base_of(run_folder), lora, weights, run_folder)
@@ -95,7 +95,7 @@ def _lora_of(run_folder: Path) -> LoraSection:
 
 
 def export(run_folder: Path, model_folder: Path, target: Path) -> None:
-    """Write the averaged weights of a run's newest checkpoint as a model folder in bfloat16, adapters merged.
+    """Write the final weights of a run as a model folder in bfloat16, adapters merged.
 
     Args:
         run_folder: folder of the run.

@@ -36,10 +36,13 @@ from finesight.train.checkpoint import (
 from finesight.train.checkpoint_writer import Writer
 from finesight.train.ema import Average, copy_with
 from finesight.train.gradients import Gradients
+from finesight.train.guard import Guard, first_nonfinite
+from finesight.train.loggers import Logger, open_loggers
 from finesight.train.meters import Meters, Sum
 from finesight.train.objective import Blank, Objective, Targets
 from finesight.train.optim import OptimConfig, Optimizers
 from finesight.train.parallel import Ranks, check_joined, whole
+from finesight.train.rates import Rates
 from finesight.train.recipe import RunSection
 from finesight.train.schedule import ScheduleConfig, lr_scale, schedule_step
 
@@ -110,14 +113,21 @@ class Trainer:
         self.checkpoint_folder = run.folder / "checkpoints"
         self.writer = Writer(self.checkpoint_folder, run.keep_checkpoints, self.ranks)
         self._data = data
-        self._unread_loss: Tensor | None = None
+        self.guard = Guard(run.guard)
         self._stop_asked = self._must_stop = False
+        self._loggers: list[Logger] = []
         model.set_gradient_checkpointing(run.gradient_checkpointing)
 
     @property
     def schedule_step(self) -> int:
         """Effective step of the schedule; the run ends at `total_steps`."""
-        return schedule_step(self.state.step, self.state.seconds, self.schedule)
+        done = self.state.cursor.get("share_done", 0.0)
+        return schedule_step(self.state.step, self.state.seconds, self.schedule, epochs_done=done)
+
+    @property
+    def share_done(self) -> float:
+        """Share of the schedule that is done."""
+        return min(self.schedule_step / self.schedule.total_steps, 1.0)
 
     @property
     def was_stopped(self) -> bool:
@@ -165,13 +175,12 @@ class Trainer:
         """Write a checkpoint, and wait until it is complete.
 
         Raises:
-            DataError: the last loss is not finite, or the checkpoint cannot be written.
+            DataError: the checkpoint cannot be written.
         """
         self._begin_save()
         return self.writer.wait() or folder_of(self.checkpoint_folder, self.state)
 
     def _begin_save(self) -> None:
-        self._check_last_loss()
         weights: dict[str, Tensor] = dict(self.weights.named_parameters())
         for name in self._loaded():
             del weights[name]
@@ -194,16 +203,15 @@ class Trainer:
     def step(self, packs: list[TrainBatch]) -> dict[str, Sum]:
         """One optimizer step over one or more packs.
 
-        The only device synchronisation is the check of the previous loss, which must be finite. The last loss is
-        checked by `save`.
+        The only device synchronisation is the check of loss and gradients before the update.
 
         Returns:
-            Losses, accuracies, the gradient norm and the learning-rate factor, on the device.
+            Losses, accuracies, the gradient norm and the learning-rate factor, on the device; `skipped` if the weights
+            were not updated.
 
         Raises:
-            DataError: the previous loss is not finite, or the packs have no target.
+            DataError: the guard stops the run, or the packs have no target.
         """
-        self._check_last_loss()
         targets = Targets.of(self.objectives, packs, self.ranks)
         if not any(targets.totals.values()):
             raise DataError(
@@ -213,9 +221,18 @@ class Trainer:
         meters = self._gradients.add(packs, targets)
         scale = lr_scale(self.schedule_step, self.schedule)
         loss = torch.as_tensor(meters.sums["loss"].total)
-        norm = self.optimizers.step(scale)
+
+        def allows(norm: Tensor) -> bool:
+            whole_loss, *_ = self.ranks.sums([float(loss) * self.ranks.counts])
+            values = {"loss": whole_loss, "grad_norm": float(norm)}
+            return self.guard.allows(
+                self.state.step, packs, values, lambda: self._first_nonfinite(packs, targets)
+            )
+
+        norm = self.optimizers.step(scale, allows)
+        if not self.guard.has_allowed:
+            return {"skipped": Sum(1.0)} if self.ranks.is_first else {}
         self.average.update()
-        self._unread_loss = loss
         values = {"loss": Sum(loss), "grad_norm": Sum(norm), "lr_scale": Sum(scale)}
         if not self.ranks.counts:
             return {}  # the first rank of those that share the pack has the same values
@@ -223,17 +240,11 @@ class Trainer:
             values = {"loss": Sum(loss, 0.0)}  # the losses of all ranks add up to one value
         return {**meters.sums, **values}
 
-    def _check_last_loss(self) -> None:
-        """Raise `DataError` on all ranks if the last loss of one is not finite."""
-        loss, self._unread_loss = self._unread_loss, None
-        value = 0.0 if loss is None else float(loss)
-        is_finite = math.isfinite(value)
-        if self.ranks.sums([float(not is_finite)])[0]:
-            found = "not finite on another rank" if is_finite else value
-            raise DataError(
-                f"the loss of step {self.state.step} is {found}",
-                hint="lower the learning rate; the run resumes from its last checkpoint",
-            )
+    def _first_nonfinite(self, packs: list[TrainBatch], targets: Targets) -> str:
+        """The first layer that gives values that are not finite when the step is computed again."""
+        with first_nonfinite(self.weights) as found:
+            self._gradients.add(packs, targets)
+        return f"first in {found[0]}" if found else "a second pass gives no such value"
 
     def packs(self) -> Iterator[list[TrainBatch]]:
         """Groups of packs of this rank, one group per optimizer step, from the current position in the data."""
@@ -273,7 +284,18 @@ class Trainer:
         began = saved = time.monotonic()
         end = began + 60 * (settings.max_minutes or math.inf)
         earlier, meters = self.state.seconds, Meters()
-        for group in self.packs():
+        rates = Rates(
+            self.model,
+            pack_tokens=self._data.pack_tokens,
+            dtype=getattr(torch, settings.precision),
+            num_packs=self.ranks.num_packs,
+            num_ranks=self.ranks.sizes.num_ranks,
+        )
+        if self.ranks.is_first:
+            self._loggers = open_loggers(
+                settings.loggers, settings.folder, settings.model_dump(mode="json")
+            )
+        for group in rates.watch(self.packs()):
             is_late, must_save = self._agreed(
                 time.monotonic() > end, time.monotonic() - saved > 60 * settings.checkpoint_minutes
             )
@@ -284,15 +306,24 @@ class Trainer:
             if self._must_stop or is_done or is_late:
                 break
             meters.add(self.step(group))
+            self._note(group)
             self._advance(group, earlier + time.monotonic() - began)
             step = self.state.step
             if step % settings.log_every == 0:
-                self._report(report, meters.means(self.ranks) | self._rates())
+                self._report(report, meters.means(self.ranks) | rates.read() | self._rates())
             if evaluate and settings.evaluate_every and step % settings.evaluate_every == 0:
                 self._report(report, self.evaluated(evaluate))
         self.save()
         if evaluate:
             self._report(report, self.evaluated(evaluate))
+
+    def _note(self, group: list[TrainBatch]) -> None:
+        """Write what the guard found and which records were skipped to the log."""
+        notes = self.guard.notes if self.ranks.is_first else []
+        for note in (*notes, *(message for pack in group for message in pack.skipped)):
+            with (self.settings.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps({"step": self.state.step, "note": note}) + "\n")
+        self.guard.notes.clear()
 
     def _agreed(self, is_late: bool, must_save: bool) -> tuple[bool, bool]:
         """The two decisions of the first rank, and whether one was asked to stop or has failed to save.
@@ -346,6 +377,8 @@ class Trainer:
             return
         with (self.settings.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps({"step": self.state.step, **values}) + "\n")
+        for logger in self._loggers:
+            logger(self.state.step, values)
         report(self.state.step, values)
 
 

@@ -107,15 +107,19 @@ class ForwardPass:
 
     def token_loss(
         self, hidden: Tensor, targets: Tensor, weights: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Sum of the cross-entropies of rows of `hidden`, and the number of correct predictions."""
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Sum of the cross-entropies of rows of `hidden`, that of each row, and the number of correct predictions.
+
+        Those of each row are None if several ranks share the rows.
+        """
         exchange = self._model.model.exchange
         if exchange is not None:  # each rank of the pack computes a part of the rows
             hidden, targets = exchange.share(hidden), exchange.share(targets)
             weights = None if weights is None else exchange.share(weights)
-        loss, _, is_right = self._model.lm_head.loss(hidden, targets, weights)
-        right = is_right.sum()
-        return (loss, right) if exchange is None else (exchange.sum(loss), exchange.sum(right))
+        loss, row_losses, is_right = self._model.lm_head.loss(hidden, targets, weights)
+        if exchange is None:
+            return loss, row_losses, is_right.sum()
+        return exchange.sum(loss), None, exchange.sum(is_right.sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +218,28 @@ class NextToken:
         return {"tokens": float((pack.next_tokens.lengths**-self._balance).sum())}
 
     def __call__(self, forward: ForwardPass) -> Losses:
-        """Loss `tokens` and, for the log, the accuracy `token_acc`."""
+        """Loss `tokens` and, for the log, the accuracy `token_acc` and the mean loss of each source."""
         learned = forward.pack.next_tokens
         hidden = forward.hidden(reaches_vision=self._reaches_vision)
         weights = learned.lengths**-self._balance if self._balance else None
-        loss, right = forward.token_loss(hidden[learned.rows], learned.targets, weights)
+        loss, row_losses, right = forward.token_loss(hidden[learned.rows], learned.targets, weights)
         share = Sum(right, float(len(learned.rows)))
-        return Losses({"tokens": loss}, {"token_acc": share})
+        return Losses(
+            {"tokens": loss}, {"token_acc": share, **_by_source(forward.pack, row_losses)}
+        )
+
+
+def _by_source(pack: TrainBatch, row_losses: Tensor | None) -> dict[str, Sum]:
+    """Sum of the losses of the targets of each source, for the log; the mean weighs all tokens equally."""
+    names = sorted(set(pack.sources))
+    if not names or row_losses is None:
+        return {}
+    index = torch.tensor([names.index(one) for one in pack.sources], device=row_losses.device)
+    rows = index[pack.batch.sample_ids[pack.next_tokens.rows]]
+    zeros = row_losses.new_zeros(len(names))
+    sums = zeros.index_add(0, rows, row_losses)
+    counts = zeros.index_add(0, rows, torch.ones_like(row_losses))
+    return {f"tokens/{name}": Sum(sums[at], counts[at]) for at, name in enumerate(names)}
 
 
 @dataclass(frozen=True, slots=True)

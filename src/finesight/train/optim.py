@@ -9,7 +9,7 @@ Source: Jordan et al. 2024 (Muon); Liu et al. 2025, arXiv 2502.16982 (rates matc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -158,20 +158,23 @@ class Optimizers:
             for value in members.values()
         ]
 
-    def step(self, lr_scale: float) -> Tensor:
+    def step(self, lr_scale: float, allows: Callable[[Tensor], bool] = lambda _: True) -> Tensor:
         """Clip the gradients, update the parameters, clear the gradients.
 
         Args:
             lr_scale: factor on the peak rate of each rule.
+            allows: whether the parameters may be updated, from the norm of the gradients.
 
         Returns:
             Norm of the gradients before clipping, a scalar.
         """
         norm = self._clip()
+        is_allowed = allows(norm)
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * lr_scale
-            optimizer.step()
+            if is_allowed:
+                optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         return norm
 

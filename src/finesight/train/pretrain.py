@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start or resume a pre-training run.
+"""Start or resume a training run.
 
 A run starts from random weights, from a folder of safetensors, or from the averaged weights of another run. If its
 folder has a checkpoint, it resumes.
@@ -18,7 +18,7 @@ from finesight import files
 from finesight.checkpoints.adapters import read_adapter
 from finesight.checkpoints.small import ADAPTER
 from finesight.config.load import read_toml, validate, write_recipe
-from finesight.config.model import ModelConfig
+from finesight.config.model import ModelConfig, TextConfig
 from finesight.data.dense import DenseVocabulary
 from finesight.data.loader import PackStream
 from finesight.errors import ConfigError, DataError
@@ -31,17 +31,18 @@ from finesight.model.weights import load_model
 from finesight.processor.processor import Processor
 from finesight.train.align import Alignment
 from finesight.train.base import has_loaded_base, new_model
-from finesight.train.checkpoint import averaged_weights, checkpoints, load_fitting, newest
+from finesight.train.checkpoint import checkpoints, final_weights, load_fitting
 from finesight.train.contrastive import Contrastive
 from finesight.train.dense import DenseSupervision
+from finesight.train.epochs import with_steps
 from finesight.train.language import KeepLanguage
 from finesight.train.loop import MODEL, Trainer, of_model
 from finesight.train.objective import NextToken, Objective
 from finesight.train.parallel import Ranks, check_heads, join
-from finesight.train.recipe import PretrainRecipe
+from finesight.train.recipe import SftRecipe, TrainRecipe
 
 
-def start(recipe: PretrainRecipe) -> Trainer:
+def start(recipe: TrainRecipe) -> Trainer:
     """Make a trainer: resumed, started from other weights, or new. The run folder is made after all checks.
 
     Started by torchrun, every rank calls it; it joins them.
@@ -58,13 +59,15 @@ def start(recipe: PretrainRecipe) -> Trainer:
         return _start(recipe, ranks)
 
 
-def _start(recipe: PretrainRecipe, ranks: Ranks) -> Trainer:
+def _start(recipe: TrainRecipe, ranks: Ranks) -> Trainer:
     device = checked_device(recipe.run.device)
     recipe = recipe.model_copy(update={"run": recipe.run.model_copy(update={"device": device})})
     _check_folder("model.folder", recipe.model.folder)
     if checkpoints(recipe.run.folder / "checkpoints"):
         _check_unchanged(recipe, "lora")  # adapters of another shape would not load
     processor = Processor.from_folder(recipe.model.folder)
+    if isinstance(recipe, SftRecipe):
+        recipe = with_steps(recipe, processor)
     check_heads(recipe.parallel, processor.model_config)
     _check_ranks(recipe)
     model = _model(recipe, processor.model_config, ranks)
@@ -100,7 +103,7 @@ def _start(recipe: PretrainRecipe, ranks: Ranks) -> Trainer:
     return trainer
 
 
-def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
+def objectives(recipe: TrainRecipe, processor: Processor) -> list[Objective]:
     """Objectives of the losses with a weight above 0.
 
     Args:
@@ -115,30 +118,45 @@ def objectives(recipe: PretrainRecipe, processor: Processor) -> list[Objective]:
         )
     if loss.align:
         found.append(Alignment(processor.tokenizer, vocabulary, loss.align))
-    if loss.contrastive:
-        text, seed = processor.model_config.text, recipe.model.seed
-        found.append(Contrastive(text, recipe.contrastive, loss.contrastive, seed=seed))
+    contrastive, dense = heads(recipe, processor.model_config.text)
+    if contrastive is not None:
+        found.append(contrastive)
     if loss.language:
         found.append(KeepLanguage(loss.language))
-    dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
-    if parts := {name: weight for name, weight in dense.items() if weight}:
-        with torch.random.fork_rng(devices=[]):  # the heads depend on the seed alone
-            torch.manual_seed(recipe.model.seed)
-            heads = DenseSupervision(
-                processor.model_config.text.hidden_size,
-                num_characters=len(vocabulary.characters) + 2,
-                num_objects=len(vocabulary.objects) + 1,
-                parts=parts,
-            )
-        found.append(heads)
+    if dense is not None:
+        found.append(dense)
     return found
+
+
+def heads(
+    recipe: TrainRecipe, text: TextConfig
+) -> tuple[Contrastive | None, DenseSupervision | None]:
+    """The objectives with weights of their own, for a decoder of this shape; None if their losses have weight 0."""
+    loss, contrastive = recipe.loss, None
+    if loss.contrastive:
+        seed = recipe.model.seed
+        contrastive = Contrastive(text, recipe.contrastive, loss.contrastive, seed=seed)
+    dense = {"characters": loss.characters, "objects": loss.objects, "boxes": loss.boxes}
+    parts = {name: weight for name, weight in dense.items() if weight}
+    if not parts:
+        return contrastive, None
+    vocabulary = DenseVocabulary.build(recipe.data.characters, recipe.data.objects)
+    with torch.random.fork_rng(devices=[]):  # the heads depend on the seed alone
+        torch.manual_seed(recipe.model.seed)
+        supervision = DenseSupervision(
+            text.hidden_size,
+            num_characters=len(vocabulary.characters) + 2,
+            num_objects=len(vocabulary.objects) + 1,
+            parts=parts,
+        )
+    return contrastive, supervision
 
 
 _MAY_CHANGE = frozenset({"data.workers", "data.executor"})
 """Settings of a run to resume that do not change its packs."""
 
 
-def _check_unchanged(recipe: PretrainRecipe, *sections: str) -> None:
+def _check_unchanged(recipe: TrainRecipe, *sections: str) -> None:
     """Raise `ConfigError` if a run to resume has other settings in these sections; `run` and `schedule` may change."""
     path = recipe.run.folder / "config.toml"
     if not path.is_file():
@@ -161,7 +179,7 @@ def _check_unchanged(recipe: PretrainRecipe, *sections: str) -> None:
                 )
 
 
-def _check_frozen(trainer: Trainer, recipe: PretrainRecipe) -> None:
+def _check_frozen(trainer: Trainer, recipe: TrainRecipe) -> None:
     """Raise `ConfigError` if a weight is trained that an objective takes as its reference."""
     trained = [
         name
@@ -177,7 +195,7 @@ def _check_frozen(trainer: Trainer, recipe: PretrainRecipe) -> None:
             )
 
 
-def _model(recipe: PretrainRecipe, config: ModelConfig, ranks: Ranks) -> VisionLanguageModel:
+def _model(recipe: TrainRecipe, config: ModelConfig, ranks: Ranks) -> VisionLanguageModel:
     """The network; without memory if all its weights are read, a part on each of several ranks."""
     is_read = recipe.model.start_from or checkpoints(recipe.run.folder / "checkpoints")
     if ranks.mesh is None or recipe.lora is not None or not is_read:
@@ -185,7 +203,7 @@ def _model(recipe: PretrainRecipe, config: ModelConfig, ranks: Ranks) -> VisionL
     return VisionLanguageModel.without_memory(config).train()
 
 
-def _check_ranks(recipe: PretrainRecipe) -> None:
+def _check_ranks(recipe: TrainRecipe) -> None:
     """Raise `ConfigError` for what several ranks cannot train."""
     sizes = recipe.parallel
     if sizes.num_ranks > 1 and has_loaded_base(recipe.lora):
@@ -213,7 +231,7 @@ def _check_folder(key: str, folder: Path) -> None:
 def _start_from(trainer: Trainer, source: Path, model_folder: Path) -> None:
     """Load weights of a model folder, of exported parts, or of a run (with its objectives' weights, if they fit)."""
     if checkpoints(source / "checkpoints"):
-        saved = averaged_weights(newest(source, trainer.division))
+        saved = final_weights(source, trainer.division)
         load_fitting(trainer.model, _with_adapters(trainer, of_model(saved), source), source)
         _take_objectives(trainer, saved, source)
     elif (source / ADAPTER).is_dir():
@@ -257,7 +275,13 @@ def _with_adapters(trainer: Trainer, weights: dict[str, Tensor], source: Path) -
     new = {name: value for name, value in trainer.model.state_dict().items() if ".lora_" in name}
     if not new or any(".lora_" in name for name in weights):
         return weights
-    trainer.notes.append(f"{source}: no adapters; {len(new) // 2} new ones start at zero")
+    for name in new:
+        layer = name.removesuffix(".lora_magnitude_vector")
+        if layer != name:  # it was made of the random initial weight
+            new[name] = weights[f"{layer}.weight"].float().norm(dim=1)
+    trainer.notes.append(
+        f"{source}: no adapters; {len(lora_layers(trainer.model))} new ones start at zero"
+    )
     return {**weights, **new}
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from finesight.config.settings import Settings
 from finesight.data.loader import LoaderConfig
 from finesight.errors import ConfigError
 from finesight.train.contrastive import ContrastiveSection
+from finesight.train.guard import GuardConfig
 from finesight.train.optim import OptimConfig
 from finesight.train.parallel import ParallelSection
 from finesight.train.schedule import ScheduleConfig
@@ -143,15 +144,33 @@ class RunSection(Settings):
     evaluate_every: int = Field(
         0, ge=0, description="steps between evaluations; 0 evaluates only at the end"
     )
+    loggers: tuple[Literal["tensorboard", "wandb", "wandb_offline"], ...] = Field(
+        (), description="loggers besides log.jsonl; they write into the folder of the run"
+    )
+    guard: GuardConfig = GuardConfig()
     max_minutes: float | None = Field(
         None, gt=0, description="stop and save after this time; None has no limit"
     )
 
 
-class PretrainRecipe(Settings):
-    """One pre-training run."""
+class HeldBackSection(Settings):
+    """Records of the first source that are not trained on: the run ends if their loss no longer falls.
 
-    kind: Literal["pretrain"] = Field(description="kind of recipe")
+    The weights of the lowest loss are kept.
+    """
+
+    path: Path = Field(description="folder of shards")
+    only: Path | None = Field(
+        None, description="JSON file with the numbers of the records; None takes all"
+    )
+    patience: int = Field(
+        3, ge=1, description="evaluations without a lower loss after which the run ends"
+    )
+
+
+class _Sections(Settings):
+    """Sections that all kinds of training recipes share."""
+
     model: ModelSection
     data: LoaderConfig
     optim: OptimConfig
@@ -163,7 +182,7 @@ class PretrainRecipe(Settings):
     run: RunSection
 
     @model_validator(mode="after")
-    def _has_adapters_to_compare(self) -> PretrainRecipe:
+    def _has_adapters_to_compare(self) -> Self:
         if self.loss.language and self.lora is None:
             raise ConfigError(
                 f"loss.language is {self.loss.language:g} without [lora]",
@@ -177,7 +196,16 @@ class PretrainRecipe(Settings):
         return self
 
     @model_validator(mode="after")
-    def _has_classes_to_align(self) -> PretrainRecipe:
+    def _has_epochs_to_follow(self) -> Self:
+        if self.schedule.over_epochs and self.data.epochs is None:
+            raise ConfigError(
+                "schedule.over_epochs is true, but data.epochs is not given",
+                hint="set data.epochs to the number of epochs",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_classes_to_align(self) -> Self:
         if self.loss.align and not (self.data.characters or self.data.objects):
             raise ConfigError(
                 f"loss.align is {self.loss.align:g}, but data.characters and data.objects are empty",
@@ -186,6 +214,24 @@ class PretrainRecipe(Settings):
         return self
 
 
-TrainRecipe: TypeAlias = PretrainRecipe
-"""All recipes of `finesight train`. To add a kind, use
-`Annotated[PretrainRecipe | Other, Field(discriminator="kind")]`, which `finesight.config.load` reads as well."""
+class PretrainRecipe(_Sections):
+    """One pre-training run."""
+
+    kind: Literal["pretrain"] = Field(description="kind of recipe")
+
+
+class SftRecipe(_Sections):
+    """Supervised fine-tuning: next-token prediction of the assistant's messages, with an early stop."""
+
+    kind: Literal["sft"] = Field(description="kind of recipe")
+    epochs: float | None = Field(
+        None,
+        gt=0,
+        description="passes over the records of the first source; they replace schedule.total_steps, of which warm-up "
+        "and decay keep their shares. None takes the steps",
+    )
+    held_back: HeldBackSection | None = None
+
+
+TrainRecipe: TypeAlias = Annotated[PretrainRecipe | SftRecipe, Field(discriminator="kind")]
+"""All recipes of `finesight train`."""

@@ -101,7 +101,10 @@ def test_fps(text, value):
     assert options.read_fps(text) == value
 
 
-COMPUTING = ("ask", "locate", "plan", "train", "doctor", "eval", "eval run", "eval live")
+COMPUTING = (
+    *("ask", "locate", "plan", "train recipe", "train sft", "doctor"),
+    *("eval", "eval run", "eval live"),
+)
 
 
 @pytest.mark.parametrize("command", COMPUTING)

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from finesight.data.loader import LoaderConfig, PackStream, read_packs
 from finesight.data.mixture import Mixture, SourceConfig
 from finesight.data.record import Record, SceneObject, Truth
 from finesight.data.shards import write_shard
+from finesight.data.workers import packed_bytes, unpacked
 from finesight.errors import ConfigError, DataError, FinesightError, ShardCorrupt
 from tests.support.ranks import run_ranks
 
@@ -189,3 +193,29 @@ def test_an_error_of_one_rank_stops_the_others(config, data, tiny_model_folder):
     messages = run_ranks(2, work)
     assert sum("another rank stopped: shard" in one for one in messages) == 1
     assert all("record" in one for one in messages)
+
+
+def test_a_worker_that_was_killed_is_reported(config, tiny_model_folder):
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    others = children.read_text().split()
+    packs = read_packs(PackStream(config, tiny_model_folder))
+    next(packs)
+    for worker in children.read_text().split():
+        if worker not in others:
+            os.kill(int(worker), signal.SIGKILL)
+    with pytest.raises(DataError, match="a process that loads data has ended") as raised:
+        list(packs)
+    assert "data.window" in raised.value.hint
+
+
+def test_a_sample_travels_as_one_block():
+    tensors = {"a": torch.arange(7), "b": (torch.rand(3, 5), torch.zeros(2, 0)), "c": "text"}
+    block = packed_bytes(tensors)
+    assert block.dtype == torch.uint8
+    again = unpacked(block)
+    assert again["c"] == tensors.pop("c")
+    for name, value in tensors.items():
+        torch.testing.assert_close(again[name], value)
+    assert again["a"].untyped_storage().data_ptr() != tensors["a"].untyped_storage().data_ptr()
+    block.zero_()
+    assert not again["a"].any()  # a view of the block

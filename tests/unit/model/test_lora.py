@@ -10,14 +10,13 @@ from torch import nn
 from finesight.errors import ConfigError
 from finesight.kernels.formats import unpack
 from finesight.model.lora import (
-    LoRALinear,
-    LoRAPackedLinear,
     add_lora,
     lora_layers,
     merge_lora,
     merged_lora,
     without_lora,
 )
+from finesight.model.low_rank import LoRALinear, LoRAPackedLinear
 from finesight.model.packed_linear import PackedLinear
 
 

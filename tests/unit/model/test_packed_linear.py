@@ -9,9 +9,10 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from finesight.kernels.formats import unpack
-from finesight.model import packed_linear
-from finesight.model.packed_linear import PackedLinear, unpacked_rows
+from finesight.errors import LayoutError
+from finesight.kernels import formats, ops
+from finesight.kernels.formats import unpack, unpacked_rows
+from finesight.model.packed_linear import PackedLinear
 
 FORMATS = ("bf16", "int8", "int4", "int4_min")
 
@@ -26,7 +27,7 @@ def layer_of(name: str, rows: int = 40, columns: int = 72) -> tuple[PackedLinear
 @pytest.fixture(autouse=True)
 def several_parts(monkeypatch):
     """The weights of these tests are unpacked in several parts."""
-    monkeypatch.setattr(packed_linear, "_VALUES_AT_ONCE", 40 * 32)
+    monkeypatch.setattr(formats, "VALUES_AT_ONCE", 40 * 32)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -84,3 +85,9 @@ def test_shapes_on_another_device():
     layer, _ = layer_of("int8")
     moved = layer.to("meta")
     assert moved(torch.empty(3, 72, device="meta")).shape == (3, 40)
+
+
+def test_shapes_of_gradients_are_checked():
+    layer, _ = layer_of("int4")
+    with pytest.raises(LayoutError, match=r"has no gradient of shape \(3, 99\) for 72 inputs"):
+        ops.linear_grad(torch.zeros(3, 99), layer.weight, 72)

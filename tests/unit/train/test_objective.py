@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -31,7 +32,11 @@ def pack(lengths=(), dense=None) -> TrainBatch:
     )
     nothing = DenseTargets.join([])
     return TrainBatch(
-        batch=None, next_tokens=learned, dense=dense or nothing, cursor={}, num_samples=1
+        batch=SimpleNamespace(vision=None),
+        next_tokens=learned,
+        dense=dense or nothing,
+        cursor={},
+        num_samples=1,
     )
 
 
@@ -49,7 +54,7 @@ class Pass:
     def token_loss(self, hidden, targets, weights):
         rows = F.cross_entropy(hidden, targets, reduction="none")
         loss = rows.sum() if weights is None else (rows * weights).sum()
-        return loss, (hidden.argmax(1) == targets).sum()
+        return loss, rows.detach(), (hidden.argmax(1) == targets).sum()
 
 
 @pytest.mark.parametrize(
@@ -126,3 +131,20 @@ def test_a_part_without_weight_or_targets_is_not_computed() -> None:
     heads = DenseSupervision(8, 4, 3, {"characters": 1.0, "objects": 1.0, "boxes": 1.0})
     assert heads(Pass(nothing, torch.randn(2, 8))).sums == {}
     assert heads(Pass(nothing)).sums == {}
+
+
+def test_the_log_has_the_loss_of_each_source() -> None:
+    """Rows 0 to 2 are of sample 0, rows 3 and 4 of sample 1."""
+    torch.manual_seed(0)
+    learned = replace(
+        pack((3, 2)),
+        batch=SimpleNamespace(sample_ids=torch.tensor([0, 0, 0, 1, 1])),
+        sources=("prose", "charts"),
+    )
+    hidden = torch.randn(5, 5)
+    values = NextToken()(Pass(learned, hidden=hidden)).values
+    rows = F.cross_entropy(hidden, torch.arange(5), reduction="none")
+    for name, part in (("prose", rows[:3]), ("charts", rows[3:])):
+        found = values[f"tokens/{name}"]
+        torch.testing.assert_close(found.total, part.sum())
+        assert found.number == len(part)

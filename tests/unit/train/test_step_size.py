@@ -304,9 +304,12 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_not_saved(
     kept = run.save()
     with torch.no_grad():
         run.model.model.norm.weight.fill_(float("nan"))
-    run.step(next(packs))
-    with pytest.raises(DataError, match="the loss of step 0 is nan"):
-        run.save()
+    with pytest.raises(
+        DataError, match="step 0: loss is nan and grad_norm is nan; first in"
+    ) as raised:
+        run.step(next(packs))
+    assert "the output of model.model.norm, whose weight is not finite" in raised.value.message
+    assert "records text-" in raised.value.message
     assert checkpoints(run.checkpoint_folder) == [kept]
 
 

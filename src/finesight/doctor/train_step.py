@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One training step on fake tensors: the memory of its activations, without weights.
+
+The step runs the code of the training on tensors that have shapes but no values. It runs with few layers; what a layer
+adds is the difference between two such runs, so a model of any depth takes less than a second. Nothing about a layer is
+written down here, and a change of the model changes the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
+
+from finesight.batch import EncodedSample, PackedBatch, VisionInput, pack
+from finesight.config.model import ModelConfig
+from finesight.conversation import MediaRecord
+from finesight.doctor.memory_trace import MemoryTrace
+from finesight.geometry import Resize, Size
+from finesight.kernels.formats import Format, packed_shape
+from finesight.model.packed_linear import PackedLinear
+from finesight.model.rope import text_rotary, vision_rotary
+from finesight.model.vl import VisionLanguageModel
+from finesight.processor.windows import patch_positions, window_order
+from finesight.train.base import adapt, has_loaded_base
+from finesight.train.optim import rule_of
+from finesight.train.recipe import TrainRecipe
+
+__all__ = [
+    "PackShape",
+    "StepMemory",
+    "fake_model",
+    "no_init",
+    "step_memory",
+    "traced_step",
+    "without_values",
+]
+
+_SHALLOW, _DEEPER = 2, 3
+"""Layers of the runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackShape:
+    """The samples of a pack, all of one shape.
+
+    Attributes:
+        samples: number of samples.
+        tokens: tokens of a sample, its visual tokens included.
+        rows: rows of visual tokens of its picture; 0 for text alone.
+        columns: columns of visual tokens.
+    """
+
+    samples: int
+    tokens: int
+    rows: int
+    columns: int
+
+    @property
+    def visual_tokens(self) -> int:
+        """Visual tokens of a sample."""
+        return self.rows * self.columns
+
+    def batch(self, config: ModelConfig) -> PackedBatch:
+        """The pack, without pixels; every token that is not visual is a target."""
+        sample = EncodedSample(
+            input_ids=torch.zeros(self.tokens, dtype=torch.int64),
+            labels=torch.zeros(self.tokens, dtype=torch.int64),
+            position_ids=torch.zeros((3, self.tokens), dtype=torch.int64),
+            rope_delta=0,
+            visual_index=torch.arange(self.visual_tokens),
+            vision=(self._picture(config),) if self.rows else (),
+        )
+        return pack([sample] * self.samples)
+
+    def _picture(self, config: ModelConfig) -> VisionInput:
+        grid = (1, 2 * self.rows, 2 * self.columns)
+        order, lengths = window_order(grid, config.vision)
+        side = config.vision.resize_factor
+        size = Size(width=side * self.columns, height=side * self.rows)
+        return VisionInput(
+            patches=torch.zeros((1, config.vision.patch_values)).expand(4 * self.visual_tokens, -1),
+            grid_thw=grid,
+            position_hw=patch_positions(grid),
+            window_order=order,
+            window_lengths=lengths,
+            position_seconds=(),
+            record=MediaRecord(
+                kind="image",
+                source="planned",
+                resize=Resize(original=size, resized=size),
+                visual_tokens=self.visual_tokens,
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StepMemory:
+    """Bytes of a step besides weights, optimizer state and averages; gradients are included as they appear.
+
+    Attributes:
+        vision: most bytes while the vision tower runs forward.
+        vision_saved: bytes that the tower keeps.
+        forward: most bytes until the loss is known.
+        saved: bytes that are kept for the backward pass.
+        backward: most bytes until the gradient leaves the decoder.
+        vision_backward: most bytes after that.
+    """
+
+    vision: float
+    vision_saved: float
+    forward: float
+    saved: float
+    backward: float
+    vision_backward: float
+
+    @property
+    def peak(self) -> float:
+        """The most of all."""
+        return max(self.vision, self.forward, self.backward, self.vision_backward)
+
+    def plus(self, layers: int, other: StepMemory) -> StepMemory:
+        """This plus a number of times another."""
+        values = (
+            getattr(self, each.name) + layers * getattr(other, each.name) for each in fields(self)
+        )
+        return StepMemory(*values)
+
+
+class _NoInit(TorchFunctionMode):
+    """Skip random initialisation, which would take most of the time."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in (init.kaiming_uniform_, init.normal_, init.uniform_):
+            return None
+        return func(*args, **(kwargs or {}))
+
+
+def no_init() -> TorchFunctionMode:
+    """Within its block, modules are not initialised."""
+    return _NoInit()
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Within the block, new tensors have no values, and modules are not initialised."""
+    with FakeTensorMode(allow_non_fake_inputs=True), no_init():
+        yield
+
+
+def fake_model(recipe: TrainRecipe, config: ModelConfig) -> VisionLanguageModel:
+    """The network of a recipe as `finesight.train.base.new_model` makes it.
+
+    Call it within `without_values`, or on the device "meta" within `no_init`.
+
+    Raises:
+        ConfigError: a target of the adapters matches no layer.
+    """
+    model = VisionLanguageModel(config)
+    lora, dtype = recipe.lora, torch.float32
+    if lora is not None and has_loaded_base(lora):
+        dtype = getattr(torch, recipe.run.precision)
+        if lora.base in ("int8", "int4"):
+            _pack(model.model, "int4" if lora.base == "int4" else "int8")
+    if lora is not None:
+        adapt(model, lora)
+    for name, parameter in list(model.named_parameters()):
+        rule = rule_of(f"model.{name}", parameter, recipe.optim)
+        is_trained = rule is not None and rule.algorithm != "frozen"
+        parent, _, own = name.rpartition(".")
+        values = torch.empty(parameter.shape, dtype=torch.float32 if is_trained else dtype)
+        setattr(model.get_submodule(parent), own, nn.Parameter(values, requires_grad=is_trained))
+    model.set_gradient_checkpointing(recipe.run.gradient_checkpointing)
+    return model.train()
+
+
+def _pack(module: nn.Module, name: Format) -> None:
+    """Replace linear layers by packed ones; keys and values have at least 8 bits, as `finesight.model.packed` does."""
+    for path, linear in list(module.named_modules()):
+        if not isinstance(linear, nn.Linear):
+            continue
+        parent, _, own = path.rpartition(".")
+        kind: Format = "int8" if own in ("k_proj", "v_proj") else name
+        shape = packed_shape(linear.out_features, linear.in_features, kind)
+        packed = PackedLinear(
+            torch.empty(shape, dtype=torch.uint8),
+            linear.bias,
+            in_features=linear.in_features,
+            out_features=linear.out_features,
+        )
+        setattr(module.get_submodule(parent), own, packed)
+
+
+def step_memory(recipe: TrainRecipe, config: ModelConfig, shape: PackShape) -> StepMemory:
+    """Memory of the step of a recipe on a pack of this shape.
+
+    Args:
+        recipe: the recipe.
+        config: of the whole model.
+        shape: of the pack.
+    """
+    batch = shape.batch(config)
+    few = _traced(recipe, _shallow(config, _SHALLOW, _SHALLOW), batch)
+    text = _traced(recipe, _shallow(config, _DEEPER, _SHALLOW), batch, sees=False)
+    before = _traced(recipe, _shallow(config, _SHALLOW, _SHALLOW), batch, sees=False)
+    missing = config.text.num_hidden_layers - _SHALLOW
+    total = few.plus(missing, text).plus(-missing, before)
+    if few.vision_backward:  # else the tower keeps nothing
+        deeper = _traced(recipe, _shallow(config, _SHALLOW, _DEEPER), batch)
+        missing = config.vision.depth - _SHALLOW
+        total = total.plus(missing, deeper).plus(-missing, few)
+    return total
+
+
+def _shallow(config: ModelConfig, layers: int, depth: int) -> ModelConfig:
+    text = config.text.model_copy(update={"num_hidden_layers": layers})
+    vision = config.vision.model_copy(update={"depth": depth, "full_attention_layers": (1,)})
+    return config.model_copy(update={"text": text, "vision": vision})
+
+
+def _traced(
+    recipe: TrainRecipe, config: ModelConfig, batch: PackedBatch, *, sees: bool = True
+) -> StepMemory:
+    """The step of a shallow model; without `sees`, visual tokens are given."""
+    # The constants of both are kept for later calls, so they need values.
+    text_rotary(batch.position_ids[:, :1], config.text)
+    vision_rotary(torch.zeros((1, 2), dtype=torch.int64), config.vision)
+    with without_values():
+        model = fake_model(recipe, config)
+        dtype = getattr(torch, recipe.run.precision)
+        found = traced_step(model, batch, dtype, sees=sees)
+        if recipe.run.accumulate > 1:  # then the gradients are there from the beginning
+            found = traced_step(model, batch, dtype, sees=sees)
+    return found
+
+
+def traced_step(
+    model: VisionLanguageModel, batch: PackedBatch, dtype: torch.dtype, *, sees: bool = True
+) -> StepMemory:
+    """Run a pack forward and backward, and measure.
+
+    Args:
+        model: with values or without.
+        batch: the pack.
+        dtype: of autocast; float32 uses none.
+        sees: whether the vision tower runs; otherwise visual tokens without values are given.
+    """
+    num_targets = batch.labels.numel() - batch.visual_index.numel()
+    held = sum(one.grad.nbytes for one in model.parameters() if one.grad is not None)
+    trace, after_decoder = MemoryTrace(), list[float]()
+
+    def leaves_decoder(_: Tensor) -> None:
+        after_decoder.append(trace.restart())
+
+    rows = torch.arange(num_targets)
+    with trace, torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
+        visual = None
+        if batch.vision is not None and sees:
+            visual = model.encode_vision(batch.vision)
+        elif batch.vision is not None:
+            flows = any(one.requires_grad for one in model.visual.parameters())
+            width = model.config.text.hidden_size
+            visual = torch.empty(batch.visual_index.numel(), width, requires_grad=flows)
+        vision_saved, vision = trace.live, trace.restart()
+        hidden = model(batch, vision_embeds=visual)
+        loss, _, _ = model.lm_head.loss(hidden[rows], batch.labels[rows])
+        saved, forward = trace.live, trace.restart()
+    del hidden
+    if visual is not None and visual.requires_grad:
+        visual.register_hook(leaves_decoder)
+    del visual
+    with trace:
+        if loss.requires_grad:
+            loss.backward()
+    last = trace.restart()
+    backward = after_decoder[0] if after_decoder else last
+    vision_backward = last if after_decoder else 0.0
+    return StepMemory(
+        *(held + each for each in (vision, vision_saved, forward, saved, backward, vision_backward))
+    )
