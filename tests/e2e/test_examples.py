@@ -12,7 +12,13 @@ import pytest
 import finesight
 
 FOLDER = Path(__file__).parents[2] / "examples"
-OWN_TESTS = {"demo.py", "make_benchmarks.py", "make_media.py"}
+OWN_TESTS = {
+    "demo.py",
+    "make_benchmarks.py",
+    "make_labelled_pictures.py",
+    "make_media.py",
+    "stages_data.py",
+}
 SCRIPTS = sorted(path.name for path in FOLDER.glob("*.py") if path.name not in OWN_TESTS)
 
 
@@ -27,6 +33,17 @@ def test_example_runs(name, tiny_model_folder, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_example_is_short(name):
     assert len((FOLDER / name).read_text(encoding="utf-8").splitlines()) <= 60
+
+
+def test_labelled_pictures_are_drawn_and_can_be_read(tmp_path, monkeypatch):
+    """Each of the three sets, in its own format, without a bad row."""
+    from finesight.data.importing import import_file
+
+    monkeypatch.setattr(sys, "argv", ["x", str(tmp_path)])
+    runpy.run_path(str(FOLDER / "make_labelled_pictures.py"), run_name="__main__")
+    for name in ("symbols", "invoices.jsonl", "tags.json"):
+        result = import_file(tmp_path / name, tmp_path / f"{name}.out")
+        assert result.num_records == 200
 
 
 def test_located_things_are_drawn_on_a_copy(tiny_model_folder, tmp_path, monkeypatch):

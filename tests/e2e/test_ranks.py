@@ -28,6 +28,8 @@ MUON = {
 }
 BALANCED = {"tokens": 1.0, "balance": 0.5, "characters": 0.3}
 TWO_PACKS = {"accumulate": 2}
+SMALL_PACKS = {"pack_tokens": 64, "window": 0}
+"""One record a pack, so that a text is alone on its rank."""
 ADAMW_WEIGHTS, MUON_WEIGHTS = 1e-4, 2e-3
 """Largest difference of final weights. AdamW moves a key's bias by its rate, although its gradient is only rounding;
 Muon orthogonalises in bfloat16, whose steps are 1/256 of an update."""
@@ -35,6 +37,7 @@ Muon orthogonalises in bfloat16, whose steps are 1/256 of an update."""
 ALONE = {
     "one": {},
     "one_of_two": {"run": TWO_PACKS},
+    "one_of_small": {"data": SMALL_PACKS, "run": TWO_PACKS},
     "one_of_four": {"run": {"accumulate": 4}},
     "one_muon": {"optim": MUON, "run": TWO_PACKS},
     "one_untied": {"untied": True, "loss": BALANCED},
@@ -57,6 +60,8 @@ ALONE = {
 TWO = {
     "shard": ("one_of_two", {"parallel": {"shard": 2}}),
     "data": ("one_of_two", {"parallel": {"data": 2}}),
+    "shard_small": ("one_of_small", {"data": SMALL_PACKS, "parallel": {"shard": 2}}),
+    "data_small": ("one_of_small", {"data": SMALL_PACKS, "parallel": {"data": 2}}),
     "shard_muon": ("one_muon", {"parallel": {"shard": 2}, "optim": MUON}),
     "shard_lora": ("one_lora", {**ALONE["one_lora"], "run": {}, "parallel": {"shard": 2}}),
     "contrast": ("one_contrast", {**ALONE["one_contrast"], "run": {}, "parallel": {"shard": 2}}),
@@ -185,7 +190,7 @@ def compare(expected: Path, found: Path) -> None:
 
 def test_a_text_pack_beside_a_picture_pack_is_among_these(folders):
     """What the comparison above is about: some steps have pictures on one rank only."""
-    trainer = pretrain.start(folders.recipe("looked_at", run=TWO_PACKS))
+    trainer = pretrain.start(folders.recipe("looked_at", data=SMALL_PACKS, run=TWO_PACKS))
     groups = [group for group, _ in zip(trainer.packs(), range(6), strict=False)]
     kinds = [tuple(pack.batch.vision is not None for pack in group) for group in groups]
     assert {(True, False), (False, True)} & set(kinds), kinds

@@ -141,7 +141,7 @@ def aligned(folder, shards, base) -> Path:
         optim=groups,
         loss={"tokens": 0.0, "language": 0.0, "align": 1.0},
         lora=None,
-        schedule={"total_steps": 12},
+        schedule={"total_steps": 20},
     )
     _train(recipe)
     return folder / "aligned"

@@ -148,7 +148,8 @@ def test_a_recipe_of_another_kind_is_called_so(finesight, tmp_path):
     (tmp_path / "k.toml").write_text('kind = "data"\nseed = 1\n')
     failed = finesight("train", "k.toml")
     assert failed.code == 2
-    assert "k.toml is a recipe of kind 'data', kind 'pretrain' or 'sft' or" in failed.err
+    kinds = "kind 'pretrain' or 'sft' or 'dpo' or 'grpo' is needed"
+    assert f"k.toml is a recipe of kind 'data', {kinds}" in failed.err
     assert "finesight data build" in failed.err
     (tmp_path / "k.toml").write_text("[model]\nfolder = 'x'\n")
     assert "k.toml: kind is missing" in finesight("train", "k.toml").err

@@ -95,11 +95,11 @@ def gradients(trainer):
     caught = {}
     step = trainer.optimizers.step
 
-    def keep(scale):
+    def keep(scale, allows):
         for name, weight in trainer.model.named_parameters():
             if weight.grad is not None:
                 caught[name] = weight.grad.clone()
-        return step(scale)
+        return step(scale, allows)
 
     trainer.optimizers.step = keep
     values = trainer.step(next(iter(trainer.packs())))

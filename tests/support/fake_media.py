@@ -60,4 +60,5 @@ def use_sizes_of(monkeypatch, case: DrawnCase) -> None:
         "source_name": str,
     }
     for name, fake in fakes.items():
-        monkeypatch.setattr(f"finesight.processor.prepare.{name}", fake)
+        home = "media.video" if name == "open_video" else "processor.prepare"
+        monkeypatch.setattr(f"finesight.{home}.{name}", fake)

@@ -141,9 +141,8 @@ def load_adapters(
     shapes, parameters = linear_shapes(base), plain_shapes(base)
     found = []
     for name, folder in folders.items():
-        adapter = load_adapter(name, folder, shapes, parameters)
-        check_base(folder, base, adapter.matrices)
-        found.append(adapter)
+        check_base(folder, base, shapes)
+        found.append(load_adapter(name, folder, shapes, parameters))
     return tuple(found)
 
 

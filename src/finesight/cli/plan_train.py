@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from finesight.cli.output import print_json, readable_duration, readable_size
 
@@ -61,7 +61,8 @@ def plan_train(
     from finesight.doctor.train_plan import pack_shape, plan_training, planned_config
     from finesight.train.recipe import SupervisedRecipe
 
-    recipe = read(path, SupervisedRecipe, overrides)
+    kinds = cast("Any", SupervisedRecipe)  # a union, which `type[...]` cannot express
+    recipe: SupervisedRecipe = read(path, kinds, overrides)
     config, source = planned_config(recipe)
     shape = pack_shape(recipe, picture_tokens)
     counts = [2**power for power in range(ranks.bit_length()) if 2**power < ranks] + [ranks]

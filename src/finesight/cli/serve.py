@@ -183,10 +183,8 @@ def serve(
         engine = _engine_options(concurrency, max_requests, draft_tokens)
         how = _Loading(device, dtype, weights, settings.hosts, engine)
         offers = partial(_offers, model, adapters, mmproj, how)
-        if replicas:
-            _run_on_ray(offers, settings, replicas, host, port)
-        else:
-            _run(offers(), settings, host, port)
+        run = partial(_run_on_ray, replicas) if replicas else _run
+        run(offers, settings, host, port)
 
 
 def _server_names(names: list[str] | None, keys: Path | None, host: str) -> tuple[str, ...] | None:
@@ -267,10 +265,11 @@ def _offer(
     return Offer(shown, load, num_bytes)
 
 
-def _run(offers: list[Offer], settings: ServerSettings, host: str, port: int) -> None:
+def _run(find: Callable[[], list[Offer]], settings: ServerSettings, host: str, port: int) -> None:
     from finesight.server.models import Models
     from finesight.server.run import serve as run
 
+    offers = find()
     models = Models(offers)
     _say_who_is_let_in(settings, host)
     _log_to_stderr()
@@ -280,7 +279,7 @@ def _run(offers: list[Offer], settings: ServerSettings, host: str, port: int) ->
 
 
 def _run_on_ray(
-    offers: Callable[[], list[Offer]], settings: ServerSettings, replicas: int, host: str, port: int
+    replicas: int, offers: Callable[[], list[Offer]], settings: ServerSettings, host: str, port: int
 ) -> None:
     from finesight.server.on_ray import serve_on_ray
 

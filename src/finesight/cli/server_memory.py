@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from contextlib import suppress
 
 _KERNEL_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
 _KERNELS = "64"
@@ -24,6 +25,7 @@ def bound_memory() -> None:
         os.environ.setdefault(name, _KERNELS)
     if "MALLOC_ARENA_MAX" in os.environ:
         return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, _ARENAS)
+    if os.name != "posix":
+        return
+    with suppress(AttributeError):  # a C library other than glibc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)

@@ -277,7 +277,8 @@ def _parts(
     for name, one in model.named_modules():
         if isinstance(one, PackedLinear):
             assert format_of(one.weight)
-            counts[_part_of(f"{name}.")]["packed"] += one.in_features * one.out_features
+            bias = 0 if one.bias is None else one.out_features
+            counts[_part_of(f"{name}.")]["packed"] += one.in_features * one.out_features + bias
     return [Part(name, **each) for name, each in counts.items()]
 
 

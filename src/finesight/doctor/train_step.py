@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -151,10 +151,10 @@ def no_init() -> TorchFunctionMode:
 
 
 @contextmanager
-def without_values() -> Iterator[None]:
+def without_values() -> Iterator[FakeTensorMode]:
     """Within the block, new tensors have no values, and modules are not initialised."""
-    with FakeTensorMode(allow_non_fake_inputs=True), no_init():
-        yield
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode, no_init():
+        yield mode
 
 
 def fake_model(recipe: TrainRecipe, config: ModelConfig) -> VisionLanguageModel:
@@ -234,7 +234,10 @@ def _traced(
     # The constants of both are kept for later calls, so they need values.
     text_rotary(batch.position_ids[:, :1], config.text)
     vision_rotary(torch.zeros((1, 2), dtype=torch.int64), config.vision)
-    with without_values():
+    with without_values() as mode:
+        if batch.vision is not None:  # else a view of the patches would count as a copy
+            patches = mode.from_tensor(batch.vision.patches)
+            batch = replace(batch, vision=replace(batch.vision, patches=patches))
         model = fake_model(recipe, config)
         dtype = getattr(torch, recipe.run.precision)
         found = traced_step(model, batch, dtype, sees=sees)

@@ -32,7 +32,7 @@ class ParallelMuon(torch.optim.Optimizer):
         super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # without a closure
+    def step(self) -> None:  # type: ignore[override]  # without a closure
         """Update all parameters; all ranks must call it."""
         for group in self.param_groups:
             matrices = [one for one in group["params"] if one.grad is not None]

@@ -204,13 +204,13 @@ def test_the_checkpoints_defaults_hold_until_told_otherwise(tiny_model_folder, t
 
 
 def test_the_shared_model_is_kept(tiny_model_folder, picture):
-    shared._kept.cache_clear()
+    shared.shared_model.cache_clear()
     first = finesight.ask("What?", model=tiny_model_folder, images=[picture], **SHORT)
     second = finesight.ask("What?", model=str(tiny_model_folder), images=[picture], **SHORT)
     finesight.locate("the disc", picture, model=tiny_model_folder, **SHORT)
     assert first.text == second.text
-    assert shared._kept.cache_info().misses == 1
-    shared._kept.cache_clear()
+    assert shared.shared_model.cache_info().misses == 1
+    shared.shared_model.cache_clear()
 
 
 @pytest.mark.parametrize(

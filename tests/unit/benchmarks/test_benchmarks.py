@@ -290,6 +290,7 @@ def test_names_are_listed_and_unknown_ones_refused(capsys):
         "rounding",
         "boxes",
         "servers",
+        "training",
         "speed",
     ]
     assert main(["sped"]) == 2
