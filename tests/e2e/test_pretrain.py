@@ -21,6 +21,7 @@ from finesight.config.load import validate, write_recipe
 from finesight.data.record import Glyph, Record, SceneObject, Truth
 from finesight.data.shards import write_shard
 from finesight.errors import ConfigError, DataError, EvalError
+from finesight.model.weights import load_model
 from finesight.train import export as exporting
 from finesight.train import pretrain
 from finesight.train.checkpoint import checkpoints, load_checkpoint, save_checkpoint
@@ -310,7 +311,7 @@ def test_loss_falls_and_the_export_answers(shards, tiny_model_folder, tmp_path) 
     assert rows[-1]["tokens"] < 0.5 * rows[0]["tokens"]
     assert rows[-1]["characters"] < rows[0]["characters"]
     exporting.export(tmp_path / "run", tiny_model_folder, tmp_path / "model")
-    loaded = pretrain.load_model(tmp_path / "model", dtype=torch.float32)
+    loaded = load_model(tmp_path / "model", dtype=torch.float32)
     average = pretrain.start(recipe).average.tensors["model.model.norm.weight"]
     assert torch.equal(loaded.model.norm.weight, average.to(torch.bfloat16).float())
     assert (tmp_path / "model" / "tokenizer.json").exists()
@@ -381,7 +382,7 @@ def test_a_run_of_a_version_with_other_heads_is_not_resumed_but_started_from(
 def test_start_from_exported_weights_alone(shards, tiny_model_folder, tmp_path) -> None:
     model = {"start_from": str(tiny_model_folder)}
     trainer = pretrain.start(_recipe(shards, tiny_model_folder, tmp_path / "run", model=model))
-    loaded = pretrain.load_model(tiny_model_folder, dtype=torch.float32)
+    loaded = load_model(tiny_model_folder, dtype=torch.float32)
     for name, value in loaded.named_parameters():
         assert torch.equal(value, trainer.model.get_parameter(name)), name
 
@@ -434,4 +435,4 @@ def test_a_run_on_a_gpu_learns_and_resumes(shards, tiny_model_folder, tmp_path) 
     rows = [json.loads(line) for line in (tmp_path / "a" / "log.jsonl").read_text().splitlines()]
     assert rows[-1]["tokens"] < 0.5 * rows[0]["tokens"]
     exporting.export(tmp_path / "a", tiny_model_folder, tmp_path / "model")
-    assert pretrain.load_model(tmp_path / "model").device.type == "cpu"
+    assert load_model(tmp_path / "model").device.type == "cpu"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from finesight.model.weights import load_model
 from finesight.train import export as exporting
 from finesight.train import pretrain
 from tests.support import rank_runs
@@ -198,7 +199,7 @@ def test_a_text_pack_beside_a_picture_pack_is_among_these(folders):
 
 def test_a_run_of_two_ranks_is_exported_and_scored(folders):
     exporting.export(folders.root / "shard", folders.models[False], folders.root / "exported")
-    exported = pretrain.load_model(folders.root / "exported", dtype=torch.float32)
+    exported = load_model(folders.root / "exported", dtype=torch.float32)
     _, weights = final_weights(folders.root / "one_of_two")
     torch.testing.assert_close(
         exported.model.norm.weight, weights["model.model.norm.weight"], rtol=0, atol=1e-2

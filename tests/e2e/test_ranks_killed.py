@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from finesight.errors import DataError
+from finesight.model.weights import load_model
 from finesight.train import pretrain
 from finesight.train.checkpoint import checkpoints
 from tests.support import rank_runs
@@ -145,7 +146,7 @@ def test_a_killed_rank_ends_the_others_and_the_command_resumes(made, tmp_path):
     assert text.count("resuming from step") == text.count("wrote ") == 1  # on the first rank
     same_as_unbroken(unbroken.run.folder, broken.run.folder)
     for folder in (tmp_path / "exported", broken.run.folder / "exports" / f"step_{STEPS:08d}"):
-        assert torch.isfinite(pretrain.load_model(folder).model.norm.weight).all()
+        assert torch.isfinite(load_model(folder).model.norm.weight).all()
 
 
 def children(process: int) -> list[int]:
