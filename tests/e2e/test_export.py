@@ -240,12 +240,14 @@ def test_a_run_is_exported_with_its_averaged_weights(finesight, tiny_model_folde
     if has_lora:
         add_lora(model, lora["targets"], rank=2, alpha=4.0, seed=3)
     state = TrainState(step=1, cursor={}, samples=1, average_updates=1, seconds=1.0)
-    weights = {
-        # an adapter can express no other change than its own
-        f"model.{name}": value.detach() + (0.125 if not has_lora or ".lora_" in name else 0.0)
-        for name, value in model.named_parameters()
+    weights = {f"model.{name}": value.detach() + 0.125 for name, value in model.named_parameters()}
+    # an adapter can express no other change than its own: with adapters, the others were not trained
+    trained = {name for name in weights if not has_lora or ".lora_" in name}
+    parts = {
+        "weights": {name: weights[name] for name in weights.keys() - trained},
+        "average": {name: weights[name] for name in trained},
     }
-    save_checkpoint(Path("run/checkpoints"), state, {"average": weights}, keep=1)
+    save_checkpoint(Path("run/checkpoints"), state, parts, keep=1)
     recipe = f'[model]\nfolder = "{tiny_model_folder}"\n'
     if has_lora:
         recipe += f"[lora]\ntargets = {lora['targets']}\nrank = 2\nalpha = 4.0\n"

@@ -117,7 +117,10 @@ class Rates:
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Operations per second of a large matrix product, the best of several."""
     width = _WIDTH.get(device.type, 4096)
-    left, right = (torch.randn(width, width, device=device, dtype=dtype) for _ in range(2))
+    own = torch.Generator(device).manual_seed(0)  # a resumed run keeps the state of the others
+    left, right = (
+        torch.randn(width, width, device=device, dtype=dtype, generator=own) for _ in range(2)
+    )
     seconds = float("inf")
     for _ in range(_TRIES):
         began = time.perf_counter()
