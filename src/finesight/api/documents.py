@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from finesight.api.shared import shared_model
-from finesight.apps.document.job import Job, chosen_route, read_pages
-from finesight.apps.document.pages import find_pages, load
-from finesight.apps.document.read import ReadOptions, probe
+from finesight.apps.document.job import Job, read_pages, route_for
+from finesight.apps.document.pages import find_pages
+from finesight.apps.document.read import ReadOptions
 from finesight.apps.document.records import Document, Route
 from finesight.errors import ConfigError
 from finesight.inputs import shown
@@ -58,8 +58,8 @@ def read(
     responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
     name = str(model) if is_named else type(model).__name__
     asked, folder = options or ReadOptions(), None if out is None else Path(out)
-    if route == "auto":
-        route = chosen_route(folder) or probe(load(addresses[0], dpi=dpi), responder, asked)
-    job = Job(addresses, replace(asked, route=route), name, dpi=dpi, folder=folder)
+    job = Job(addresses, asked, name, dpi=dpi, folder=folder)
+    chosen = route_for(job, responder) if route == "auto" else route
+    job = replace(job, options=replace(asked, route=chosen))
     job.check()
     return read_pages(job, responder)

@@ -161,13 +161,9 @@ def _probed(job: Job, responder: Responder) -> Job:
     """The job with the route of its first page with ink, unless an earlier run has chosen one."""
     from dataclasses import replace
 
-    from finesight.apps.document.job import chosen_route
-    from finesight.apps.document.pages import load
-    from finesight.apps.document.read import probe
+    from finesight.apps.document.job import route_for
 
-    route = chosen_route(job.folder)
-    if route is None:
-        route = probe(load(job.pages[0], dpi=job.dpi), responder, job.options)
+    route = route_for(job, responder)
     sys.stderr.write(f"pages are read as {route}\n")
     return replace(job, options=replace(job.options, route=route))
 

@@ -21,13 +21,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from finesight import files
 from finesight.apps.document.pages import PageAddress, load
-from finesight.apps.document.read import ReadOptions, read_page
+from finesight.apps.document.read import ReadOptions, has_ink, probe, read_page
 from finesight.apps.document.records import Document, ReadPage, Route
 from finesight.errors import AppError, FinesightError
 from finesight.geometry import Size
 from finesight.responder import Responder
 
-__all__ = ["Job", "chosen_route", "read_pages"]
+__all__ = ["Job", "chosen_route", "read_pages", "route_for"]
 
 _PAGE = TypeAdapter(ReadPage)
 
@@ -119,6 +119,24 @@ def chosen_route(folder: Path | None) -> Route | None:
         return None
     route: Route = TypeAdapter(Route).validate_python(_read_settings(path).get("route"))
     return route
+
+
+def route_for(job: Job, responder: Responder) -> Route:
+    """The route of an earlier run in the folder, else the one that `probe` finds on the first page with ink.
+
+    Pages that cannot be drawn are passed over here; reading them reports why.
+    """
+    known = chosen_route(job.folder)
+    if known is not None:
+        return known
+    for address in job.pages:
+        try:
+            page = load(address, dpi=job.dpi)
+        except FinesightError:
+            continue
+        if has_ink(page):
+            return probe(page, responder, job.options)
+    return job.options.route
 
 
 def read_pages(

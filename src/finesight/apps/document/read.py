@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["PROMPTS", "PageImage", "ReadOptions", "probe", "read_page"]
+__all__ = ["PROMPTS", "PageImage", "ReadOptions", "has_ink", "probe", "read_page"]
 
 PROMPTS: dict[Route, str] = {
     "html": "QwenVL HTML ",
@@ -101,6 +101,11 @@ def probe(page: PageImage, responder: Responder, options: ReadOptions) -> Route:
         if blocks:
             return route
     return ROUTES[-1]
+
+
+def has_ink(page: PageImage) -> bool:
+    """Whether anything is drawn on the page."""
+    return not _is_blank(page, _whole(page))
 
 
 def read_page(page: PageImage, responder: Responder, options: ReadOptions) -> ReadPage:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from finesight.apps.document.html import document_html, document_json
-from finesight.apps.document.job import Job, chosen_route, read_pages
+from finesight.apps.document.job import Job, chosen_route, read_pages, route_for
 from finesight.apps.document.pages import find_pages
 from finesight.apps.document.read import ReadOptions
 from finesight.errors import AppError, ConfigError, MediaError
@@ -135,3 +135,18 @@ def test_pages_of_several_files_are_numbered_through(path, tmp_path):
 def test_a_folder_without_pages_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no file to read"):
         find_pages([tmp_path])
+
+
+def test_the_route_is_that_of_the_first_page_with_ink(tmp_path):
+    """The first page is blank, and cannot be asked about; the model writes lines with boxes only."""
+    path = write_pdf(tmp_path / "book.pdf", [[], lines_below(PAGES[0])])
+    oracle = oracle_of(path)
+
+    def only_lines(question):
+        return oracle(question) if question.text.startswith("Spotting") else "No."
+
+    counting = Counting(only_lines)
+    assert route_for(job_of(path, None), counting) == "spotting"
+    assert counting.calls == 2
+    blank = write_pdf(tmp_path / "blank.pdf", [[]])
+    assert route_for(job_of(blank, None), Counting(only_lines, ends_at=1)) == "html"
