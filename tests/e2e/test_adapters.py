@@ -79,7 +79,8 @@ def test_batch_takes_the_adapter_from_the_model_of_a_request(
 def test_an_adapter_that_does_not_fit(finesight, folders, tmp_path):
     done = finesight("ask", "?", "--adapter", folders[0])
     assert done.code == 1
-    assert "matrices of shapes" in done.err
+    assert "was trained on" in done.err
+    assert "whose weights differ" in done.err
     done = finesight("ask", "?", "--adapter", tmp_path / "nowhere")
     assert done.code == 2
     assert "does not exist" in done.err

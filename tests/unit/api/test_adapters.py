@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 
@@ -101,6 +103,10 @@ def test_wrong_names_are_reported_before_the_weights_are_loaded(tiny_model_folde
         open_model("one", tiny_model_folder, adapters=folders)
 
 
-def test_an_adapter_of_another_model(folders):
-    with pytest.raises(WeightsError, match="matrices of shapes"):
+def test_an_adapter_of_another_model(folders, tmp_path):
+    with pytest.raises(WeightsError, match="was trained on .*, whose weights differ"):
         finesight.load("tiny", adapters=folders["one"])
+    unmarked = shutil.copytree(folders["one"], tmp_path / "unmarked")
+    (unmarked / "finesight.json").unlink()
+    with pytest.raises(WeightsError, match="matrices of shapes"):
+        finesight.load("tiny", adapters=unmarked)

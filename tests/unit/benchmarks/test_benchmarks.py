@@ -289,6 +289,7 @@ def test_names_are_listed_and_unknown_ones_refused(capsys):
         "hour",
         "rounding",
         "boxes",
+        "preference",
         "servers",
         "training",
         "speed",
