@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image augmentation: shrink and move a stored picture, change its colours.
+"""Image augmentation: enlarge, shrink and move a stored picture, change its colours.
 
 A small model memorises a drawn picture after two epochs. Moving the letters by a few pixels changes every patch, and
 costs far less than drawing a new picture.
@@ -8,7 +8,9 @@ costs far less than drawing a new picture.
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +18,50 @@ from PIL import Image
 
 from finesight.data.record import Glyph, SceneObject, Truth
 
+_MOST_ENLARGED_PIXELS = 512 * 28 * 28
 _MOST_SQUEEZE = 0.25
 _MOST_STRETCH = 0.12
+
+
+def enlarge(
+    image: npt.NDArray[np.uint8],
+    truth: Truth,
+    random: np.random.Generator,
+    letter_pixels: tuple[float, float],
+) -> tuple[npt.NDArray[np.uint8], Truth]:
+    """Enlarge a picture of small text and its truth, so that a visual token shows fewer letters.
+
+    The distance of its letters is drawn from a range, evenly in its logarithm. A picture with larger letters is
+    unchanged, and none gets more than 512 visual tokens. Only for pictures whose answers have no coordinates.
+
+    Args:
+        image: uint8[H, W, 3].
+        truth: in pixels of `image`.
+        random: generator of the distance.
+        letter_pixels: least and greatest distance between the centres of neighbouring letters, in pixels.
+    """
+    wanted = math.exp(random.uniform(*map(math.log, letter_pixels)))
+    height, width = image.shape[:2]
+    factor = min(
+        wanted / (_letter_distance(truth) or wanted),
+        math.sqrt(_MOST_ENLARGED_PIXELS / (height * width)),
+    )
+    if factor <= 1:
+        return image, truth
+    size = round(width * factor), round(height * factor)
+    larger = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+    return larger, _moved(truth, (size[0] / width, size[1] / height), (0, 0))
+
+
+def _letter_distance(truth: Truth) -> float | None:
+    """Median distance between the centres of letters that follow each other; None without such letters."""
+    glyphs = truth.glyphs or ()
+    distances = [
+        math.hypot(second.x - first.x, second.y - first.y)
+        for first, second in pairwise(glyphs)
+        if second.order == first.order + 1
+    ]
+    return statistics.median(distances) if distances else None
 
 
 def squeeze(

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from finesight.batch import EncodedSample, VisionInput
 from finesight.config.settings import Settings
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
 from finesight.data.answers import num_rows
-from finesight.data.augment import jitter, squeeze
+from finesight.data.augment import enlarge, jitter, squeeze
 from finesight.data.dense import DenseTargets, DenseVocabulary, dense_targets
 from finesight.data.places import Place, written
 from finesight.data.record import Record, Truth
@@ -47,6 +47,11 @@ class EncoderConfig(Settings):
         le=1,
         description="strength of shrinking and moving, for pictures whose answers have no coordinates; 0 is off",
     )
+    letter_pixels: tuple[float, float] | None = Field(
+        None,
+        description="range of the distance between letters, in pixels, to which pictures of smaller text are "
+        "enlarged, if their answers have no coordinates",
+    )
     video_share: float = Field(
         0.0,
         ge=0,
@@ -66,6 +71,15 @@ class EncoderConfig(Settings):
         False,
         description="whether each record is a preference pair, whose two answers are encoded; kind = dpo sets it",
     )
+
+    @field_validator("letter_pixels")
+    @classmethod
+    def _check_letter_pixels(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not 0 < value[0] <= value[1]:
+            raise ValueError(
+                f"the least distance must be above 0 and at most the greatest, not {value[0]} and {value[1]}"
+            )
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +187,11 @@ class TrainingEncoder:
         if not isinstance(part, ImagePart) or not isinstance(part.source, np.ndarray):
             return _Shown(part, truth)
         pixels = part.source
-        if "move" in record.allows and self._config.squeeze:
-            pixels, truth = squeeze(pixels, truth, random, self._config.squeeze)
+        if "move" in record.allows:
+            if self._config.letter_pixels:
+                pixels, truth = enlarge(pixels, truth, random, self._config.letter_pixels)
+            if self._config.squeeze:
+                pixels, truth = squeeze(pixels, truth, random, self._config.squeeze)
         num_frames = 1
         if is_alone and random.random() < self._config.video_share:
             num_frames = 2 * int(random.integers(1, _MAX_FRAME_PAIRS + 1))

@@ -198,7 +198,13 @@ def _batches(
         DataError: no record has a target.
     """
     plain = data.model_copy(
-        update={"jitter": 0.0, "squeeze": 0.0, "video_share": 0.0, "spelled_share": 0.0}
+        update={
+            "jitter": 0.0,
+            "squeeze": 0.0,
+            "letter_pixels": None,
+            "video_share": 0.0,
+            "spelled_share": 0.0,
+        }
     )
     encoder = TrainingEncoder(plain, processor)
     records = ShardSet(section.path, only=section.only)

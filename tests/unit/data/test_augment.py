@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from finesight.data.augment import jitter, squeeze
+from finesight.data.augment import enlarge, jitter, squeeze
 from finesight.data.record import Glyph, SceneObject, Truth
 
 
@@ -31,6 +31,38 @@ def test_glyphs_stay_on_their_ink():
             assert moved[int(glyph.y), int(glyph.x)].max() < 60
         changed += not np.array_equal(moved, image)
     assert changed > 40
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_letters_have_the_drawn_distance(turned):
+    image, truth = dots()
+    if turned:
+        image = np.ascontiguousarray(np.rot90(image, -1))
+        height = len(image)
+        assert height == 112
+        truth = Truth(glyphs=tuple(Glyph(g.char, 56 - g.y, g.x, g.order) for g in truth.glyphs))
+    distances = []
+    for seed in range(40):
+        larger, known = enlarge(image, truth, np.random.default_rng(seed), (45.0, 180.0))
+        first, second, _ = known.glyphs
+        distances.append(np.hypot(second.x - first.x, second.y - first.y) * 1.5)
+        for glyph in known.glyphs:
+            assert larger[int(glyph.y), int(glyph.x)].max() < 60
+    assert 42 <= min(distances) < 60  # the median of 28 and 56 is 42: never smaller than it was
+    assert 150 < max(distances) <= 181
+
+
+def test_large_letters_and_pictures_without_text_are_not_enlarged():
+    image, truth = dots()
+    for known in (truth, Truth(), Truth(glyphs=(Glyph("a", 5.0, 5.0, 0),))):
+        same, kept = enlarge(image, known, np.random.default_rng(0), (10.0, 42.0))
+        assert same is image
+        assert kept is known
+
+
+def test_an_enlarged_picture_has_at_most_512_visual_tokens():
+    larger, _ = enlarge(*dots(560, 448), np.random.default_rng(0), (900.0, 900.0))
+    assert larger.size / 3 == pytest.approx(512 * 28 * 28, rel=0.01)
 
 
 def test_boxes_stay_around_their_ink():
