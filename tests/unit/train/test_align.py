@@ -16,6 +16,7 @@ from finesight.train.align import Alignment, ClassEmbeddings
 from tests.conftest import build_tokenizer
 
 GAIN = 2
+NEXT = 0.7
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def dense(truth, vocabulary, columns=3) -> DenseTargets:
     return dense_targets(truth, vocabulary, Resize(size, size), rows=1, columns=columns)
 
 
-def test_a_cell_of_letters_is_their_centred_sum_over_the_root_of_their_number(
+def test_a_cell_of_letters_is_their_weighted_centred_sum(
     embedding, tokenizer, vocabulary
 ) -> None:
     """Cells "ab", blank, "é"; é is two tokens of one byte each."""
@@ -54,7 +55,8 @@ def test_a_cell_of_letters_is_their_centred_sum_over_the_root_of_their_number(
     (a,), (b,), accent = (tokenizer.encode(char) for char in "abé")
     assert len(accent) == 2
     wanted = [
-        mean + GAIN * (embedding[a] + embedding[b] - 2 * mean) / math.sqrt(2),
+        mean
+        + GAIN * (embedding[a] - mean + NEXT * (embedding[b] - mean)) / math.sqrt(1 + NEXT**2),
         mean,
         mean + GAIN * (embedding[accent[0]] + embedding[accent[1]] - 2 * mean) / math.sqrt(2),
     ]
@@ -97,16 +99,16 @@ def test_the_loss_is_zero_at_the_targets_and_one_for_the_mean(
     assert found.item() == pytest.approx(float((norms / lengths).sum() / norms.sum()))
 
 
-def test_named_counts_cells_whose_nearest_letter_is_one_of_theirs(
+def test_named_counts_cells_whose_nearest_letter_is_their_first(
     embedding, tokenizer, vocabulary
 ) -> None:
     truth = Truth(glyphs=(Glyph("a", 5, 14, 0), Glyph("b", 15, 14, 1), Glyph("b", 70, 14, 3)))
     targets = dense(truth, vocabulary)
     table = ClassEmbeddings.build(embedding, tokenizer, vocabulary)
     letters = table.mean + table.characters[2:]  # a, b, é
-    right = torch.stack([letters[1], letters[2], letters[1]])
+    right = torch.stack([letters[0], letters[2], letters[1]])
     assert [float(value) for value in table.named(right, targets)] == [2, 2]
-    wrong = torch.stack([letters[2], letters[2], letters[1]])
+    wrong = torch.stack([letters[1], letters[2], letters[1]])
     assert [float(value) for value in table.named(wrong, targets)] == [1, 2]
 
 
