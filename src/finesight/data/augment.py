@@ -40,7 +40,8 @@ def enlarge(
         random: generator of the distance.
         letter_pixels: least and greatest distance between the centres of neighbouring letters, in pixels.
     """
-    wanted = math.exp(random.uniform(*map(math.log, letter_pixels)))
+    least, most = letter_pixels
+    wanted = math.exp(random.uniform(math.log(least), math.log(most)))
     height, width = image.shape[:2]
     factor = min(
         wanted / (_letter_distance(truth) or wanted),

@@ -104,7 +104,7 @@ def test_wrong_names_are_reported_before_the_weights_are_loaded(tiny_model_folde
 
 
 def test_an_adapter_of_another_model(folders, tmp_path):
-    with pytest.raises(WeightsError, match="was trained on .*, whose weights differ"):
+    with pytest.raises(WeightsError, match=r"was trained on .*, whose weights differ"):
         finesight.load("tiny", adapters=folders["one"])
     unmarked = shutil.copytree(folders["one"], tmp_path / "unmarked")
     (unmarked / "finesight.json").unlink()

@@ -44,9 +44,7 @@ def dense(truth, vocabulary, columns=3) -> DenseTargets:
     return dense_targets(truth, vocabulary, Resize(size, size), rows=1, columns=columns)
 
 
-def test_a_cell_of_letters_is_their_weighted_centred_sum(
-    embedding, tokenizer, vocabulary
-) -> None:
+def test_a_cell_of_letters_is_their_weighted_centred_sum(embedding, tokenizer, vocabulary) -> None:
     """Cells "ab", blank, "é"; é is two tokens of one byte each."""
     truth = Truth(glyphs=(Glyph("a", 5, 14, 0), Glyph("b", 15, 14, 1), Glyph("é", 70, 14, 3)))
     table = ClassEmbeddings.build(embedding, tokenizer, vocabulary)
@@ -55,8 +53,7 @@ def test_a_cell_of_letters_is_their_weighted_centred_sum(
     (a,), (b,), accent = (tokenizer.encode(char) for char in "abé")
     assert len(accent) == 2
     wanted = [
-        mean
-        + GAIN * (embedding[a] - mean + NEXT * (embedding[b] - mean)) / math.sqrt(1 + NEXT**2),
+        mean + GAIN * (embedding[a] - mean + NEXT * (embedding[b] - mean)) / math.sqrt(1 + NEXT**2),
         mean,
         mean + GAIN * (embedding[accent[0]] + embedding[accent[1]] - 2 * mean) / math.sqrt(2),
     ]
