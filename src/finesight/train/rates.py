@@ -3,7 +3,7 @@
 
 Model FLOPs are those of the matrix products of the forward pass, times the passes that training needs: three where
 weights are trained (forward, gradient of the input, gradient of the weights), two where gradients only pass through,
-one where none do. Recomputed activations do not count. MFU relates them to a large matrix product on the same device
+one where none do. Recomputed activations do not count, nor does a decoder that no objective runs. MFU relates them to a large matrix product on the same device
 in the same dtype, measured at the start: it is the speed that the device reaches, not one of a data sheet.
 """
 
@@ -59,13 +59,18 @@ class Rates:
             if "lora_" not in name
         )
         self._text_passes = 3 if own else 2 if decoder or self._vision_passes == 3 else 1
+        model.model.register_forward_pre_hook(self._note_decoder)
         self._reset()
 
     def _reset(self) -> None:
         self._began = time.monotonic()
         self._waited = 0.0
         self._tokens = self._visual = self._packs = 0
-        self._flops = 0.0
+        self._text_flops = self._vision_flops = 0.0
+        self._decoder_ran = False
+
+    def _note_decoder(self, *_: object) -> None:
+        self._decoder_ran = True
 
     def watch(self, groups: Iterator[list[TrainBatch]]) -> Iterator[list[TrainBatch]]:
         """The groups of packs, counted, with the time that each is waited for."""
@@ -86,7 +91,7 @@ class Rates:
             self._visual += batch.visual_index.numel()
             lengths = batch.attention.query_lengths
             learned = pack.next_tokens if pack.answers is None else pack.answers
-            self._flops += self._text_passes * prefill_flops(
+            self._text_flops += self._text_passes * prefill_flops(
                 self._config.text,
                 lengths,
                 logit_rows=len(learned.rows),
@@ -94,7 +99,7 @@ class Rates:
             )
             if batch.vision is not None:
                 grids = [(t, h, w) for t, h, w in batch.vision.grid_thw.tolist()]
-                self._flops += self._vision_passes * vision_flops(self._config.vision, grids)
+                self._vision_flops += self._vision_passes * vision_flops(self._config.vision, grids)
 
     def read(self) -> dict[str, float]:
         """Values since the last call.
@@ -103,10 +108,11 @@ class Rates:
         tokens of full packs; `data_wait`, share of the time in which the training waited for data.
         """
         seconds = max(time.monotonic() - self._began, 1e-9)
+        flops = self._vision_flops + self._decoder_ran * self._text_flops
         values = {
             "tokens_per_second": round(self._num_packs * self._tokens / seconds, 1),
             "visual_tokens_per_second": round(self._num_packs * self._visual / seconds, 1),
-            "mfu": round(self._packs_per_rank * self._flops / seconds / self._peak, 4),
+            "mfu": round(self._packs_per_rank * flops / seconds / self._peak, 4),
             "fill": round(self._tokens / max(self._packs * self._pack_tokens, 1), 4),
             "data_wait": round(self._waited / seconds, 4),
         }

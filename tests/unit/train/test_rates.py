@@ -30,6 +30,13 @@ def pack(*lengths):
     return SimpleNamespace(batch=batch, next_tokens=SimpleNamespace(rows=tokens[:5]), answers=None)
 
 
+@torch.no_grad()
+def run_decoder(model):
+    tokens = torch.zeros(3, dtype=torch.long)
+    plan = AttentionPlan.from_lengths([3], causal=True)
+    model(PackedBatch.from_tokens(tokens, tokens.expand(3, -1), plan))
+
+
 def test_values_of_some_steps(model, monkeypatch):
     monkeypatch.setattr(module, "peak_flops", lambda *_: 1e9)
     rates = Rates(model, pack_tokens=100, dtype=torch.float32)
@@ -40,6 +47,7 @@ def test_values_of_some_steps(model, monkeypatch):
             time.sleep(0.02)
             yield group
 
+    run_decoder(model)
     seen = list(rates.watch(slow()))
     assert seen == groups
     time.sleep(0.02)
@@ -63,11 +71,18 @@ def test_passes_of_frozen_parts(model, monkeypatch, frozen, passes):
     for name, value in model.named_parameters():
         value.requires_grad_(not name.startswith(frozen))
     rates = Rates(model, pack_tokens=100, dtype=torch.float32)
+    run_decoder(model)
     list(rates.watch(iter([[pack(90)]])))
     values = rates.read()
     seconds = 90 / values["tokens_per_second"]
     flops = passes * prefill_flops(model.config.text, [90], logit_rows=5)
     assert values["mfu"] * seconds * 1e9 == pytest.approx(flops, rel=0.05)
+
+
+def test_a_decoder_that_does_not_run_has_no_operations(model):
+    rates = Rates(model, pack_tokens=100, dtype=torch.float32)
+    list(rates.watch(iter([[pack(90)]])))
+    assert rates.read()["mfu"] == 0.0
 
 
 def test_the_peak_is_that_of_a_product():
@@ -82,6 +97,7 @@ def test_a_prompt_that_answers_share_counts_once(model, monkeypatch):
     shared.batch = replace(shared.batch, attention=plan)
     shared.answers = SimpleNamespace(rows=torch.arange(12))
     rates = Rates(model, pack_tokens=100, dtype=torch.float32)
+    run_decoder(model)
     assert list(rates.watch(iter([[shared]]))) == [[shared]]
     values = rates.read()
     seconds = 42 / values["tokens_per_second"]
