@@ -3,8 +3,9 @@
 
 Model FLOPs are those of the matrix products of the forward pass, times the passes that training needs: three where
 weights are trained (forward, gradient of the input, gradient of the weights), two where gradients only pass through,
-one where none do. Recomputed activations do not count, nor does a decoder that no objective runs. MFU relates them to a large matrix product on the same device
-in the same dtype, measured at the start: it is the speed that the device reaches, not one of a data sheet.
+one where none do. Recomputed activations do not count, nor does a decoder that no objective runs. MFU relates them to
+a large matrix product on the same device in the same dtype, measured at the start: it is the speed that the device
+reaches, not one of a data sheet.
 """
 
 from __future__ import annotations
