@@ -12,16 +12,22 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import TYPE_CHECKING
 
 from rapidfuzz import fuzz
 
 from finesight.apps.document.records import ReadPage
 from finesight.apps.evidence import Evidence, Match, Reader, hull
+from finesight.apps.ink import word_boxes
 from finesight.apps.numbers import NUMBER, amounts, plain, readings
 from finesight.geometry import Box
 from finesight.parse.document import Block
 
-__all__ = ["find_quote"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["find_quote", "page_lines"]
 
 _ORDER: tuple[Match, ...] = ("exact", "spaces", "case", "numeric", "fuzzy")
 _LEAST_FUZZY = 85.0
@@ -44,7 +50,11 @@ class _Piece:
 
 
 def find_quote(
-    quote: str, pages: Sequence[ReadPage], *, page: int | None = None
+    quote: str,
+    pages: Sequence[ReadPage],
+    *,
+    page: int | None = None,
+    pixels: NDArray[np.uint8] | None = None,
 ) -> tuple[Evidence, ...]:
     """Places of a quote.
 
@@ -52,6 +62,7 @@ def find_quote(
         quote: the text to find; white space at its ends does not count.
         pages: of the document.
         page: number of the only page to look at (`ReadPage.number`, from 1); None looks at all.
+        pixels: uint8[H, W, 3], this page as it was drawn: then the gaps between its words give the places in a line.
 
     Returns:
         Every place of the best match on each page, the best pages first: by the text layer if it has the quote, else
@@ -66,16 +77,28 @@ def find_quote(
         evidence
         for one in pages
         if page is None or one.number == page
-        for evidence in _on_page(wanted, one, media[one.source])
+        for evidence in _on_page(
+            wanted, one, media[one.source], pixels if page is not None else None
+        )
     ]
     return tuple(sorted(found, key=lambda one: _ORDER.index(one.match)))
 
 
-def _on_page(quote: str, page: ReadPage, media: int) -> list[Evidence]:
+def page_lines(page: ReadPage) -> list[tuple[str, Box]]:
+    """Texts of a page with their boxes: lines of its text layer, else the texts of its blocks that have a place."""
+    if page.layer:
+        return [(line.text, line.box) for line in page.layer]
+    found = (pair for one in page.blocks for pair in _texts(one.block, one.block.box))
+    return [(text, box) for text, box in found if box is not None]
+
+
+def _on_page(
+    quote: str, page: ReadPage, media: int, pixels: NDArray[np.uint8] | None
+) -> list[Evidence]:
     """Places on one page, all by the same match."""
     layer = [_Piece(line.text, line.part, "pdf_text") for line in page.layer]
     blocks = [
-        _Piece(text, _share(text, box), one.source)
+        _Piece(text, _share(text, box, pixels), one.source)
         for one in page.blocks
         for text, box in _texts(one.block, one.block.box)
     ]
@@ -246,7 +269,9 @@ def _cells(block: Block, box: Box | None) -> Iterator[tuple[str, Box | None]]:
             )
 
 
-def _share(text: str, box: Box | None) -> Callable[[int, int], Box | None]:
+def _share(
+    text: str, box: Box | None, pixels: NDArray[np.uint8] | None
+) -> Callable[[int, int], Box | None]:
     """The box of a span of a text, from the box of all of it."""
 
     def part(start: int, end: int) -> Box | None:
@@ -257,6 +282,10 @@ def _share(text: str, box: Box | None) -> Callable[[int, int], Box | None]:
         lines = text.split("\n")
         if len(lines) > 1:  # each line is as wide as its own text
             return _of_lines(lines, box, start, end)
+        if num_lines == 1 and pixels is not None:
+            words = word_boxes(len(text.split()), box, pixels)
+            if words is not None:
+                return _of_words(text, words, start, end)
         for char in text:
             ends.append(ends[-1] + _width(char))
         per_line = total / num_lines
@@ -267,6 +296,18 @@ def _share(text: str, box: Box | None) -> Callable[[int, int], Box | None]:
         return hull([whole, _inside(box, columns, bottom, num_lines)])
 
     return part
+
+
+def _of_words(text: str, boxes: Sequence[Box], start: int, end: int) -> Box | None:
+    """The box of a span, from the boxes of the words of its line."""
+    parts = []
+    for match, box in zip(re.finditer(r"\S+", text), boxes, strict=True):
+        first, last = max(start, match.start()), min(end, match.end())
+        if first < last:
+            total = _width(match[0])
+            before, until = _width(text[match.start() : first]), _width(text[match.start() : last])
+            parts.append(_inside(box, (before / total, until / total), 0, 1))
+    return hull(parts)
 
 
 def _of_lines(lines: Sequence[str], box: Box, start: int, end: int) -> Box | None:
