@@ -17,6 +17,8 @@ __all__ = ["word_boxes"]
 
 _LEAST_CONTRAST = 40
 """Difference of grey levels (0 to 255) between ink and paper."""
+_MARGIN = 1
+"""Pixels left and right of the ink that belong to a word."""
 _CLEAR = 1.15
 """A gap between words is at least this much wider than any gap within words."""
 
@@ -38,7 +40,8 @@ def word_boxes(words: int, box: Box, pixels: NDArray[np.uint8]) -> list[Box] | N
         return None
     grey = part.mean(2)
     paper = np.median(grey)
-    columns = np.flatnonzero((np.abs(grey - paper) > _LEAST_CONTRAST).any(0))
+    ink = np.abs(grey - paper) > _LEAST_CONTRAST
+    columns = np.flatnonzero(ink.any(0))
     if not len(columns):
         return None
     gaps = [(second - first, index) for index, (first, second) in enumerate(pairwise(columns), 1)]
@@ -47,7 +50,10 @@ def word_boxes(words: int, box: Box, pixels: NDArray[np.uint8]) -> list[Box] | N
     if len(chosen) < words - 1 or (chosen and rest and chosen[-1][0] < _CLEAR * rest[0][0]):
         return None
     starts = [0, *sorted(index for _, index in chosen), len(columns)]
-    return [
-        Box(left + int(columns[a]), box.y1, left + int(columns[b - 1]) + 1, box.y2)
-        for a, b in pairwise(starts)
-    ]
+    found = []
+    for first, last in pairwise(starts):
+        x1, x2 = int(columns[first]), int(columns[last - 1]) + 1
+        rows = np.flatnonzero(ink[:, x1:x2].any(1))
+        y1, y2 = int(rows[0]), int(rows[-1]) + 1
+        found.append(Box(left + x1 - _MARGIN, top + y1, left + x2 + _MARGIN, top + y2))
+    return found

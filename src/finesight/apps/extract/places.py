@@ -236,22 +236,23 @@ class Placer:
             )
             if not is_labelled or _covers(one, box) or _is_prose(text, ""):
                 continue
-            row = NUMBER.findall(plain(text)) or self._tokens_right_of(one)
-            if row and not _same(row[0], wanted[0]):
+            value = NUMBER.search(plain(text)) or self._number_at(one)
+            if value and not _same(value[0], wanted[0]):
                 page, pixels = self._page, self._pixels
-                found = find_quote(row[0], [page], page=page.number, pixels=pixels)
-                near = [each for each in found if each.box and _in_row(each.box, one)]
+                found = find_quote(value[0], [page], page=page.number, pixels=pixels)
+                near = [each for each in found if each.box and _is_at(each.box, one)]
                 return replace(near[0], media=self._media) if near else None
         return None
 
-    def _tokens_right_of(self, label: Box) -> list[str]:
-        """Numbers that stand alone in the row of a label, to its right."""
-        right = [
-            (one.x1, text)
+    def _number_at(self, label: Box) -> re.Match[str] | None:
+        """The number that stands right of a label, or below it."""
+        near = [
+            (not _in_row(one, label), one.x1, text)
             for text, one in self._lines
-            if _in_row(one, label) and one.x1 >= label.x2 and not _is_prose(text, "")
+            if _is_at(one, label) and one != label and not _is_prose(text, "")
         ]
-        return [token for _, text in sorted(right) for token in NUMBER.findall(plain(text))]
+        found = (NUMBER.search(plain(text)) for _, _, text in sorted(near))
+        return next((match for match in found if match), None)
 
 
 def _is_on_page(node: Mapping[str, Any]) -> bool:
@@ -289,6 +290,14 @@ def _scaled(score: Score, by: float, place: Evidence) -> Score:
 
 def _in_row(first: Box, second: Box) -> bool:
     return abs(first.center.y - second.center.y) < _ROW * min(first.height, second.height)
+
+
+def _is_at(box: Box, label: Box) -> bool:
+    """Whether a box is in the row of a label, at it or right of it, or directly below it."""
+    if _in_row(box, label):
+        return box.x1 >= label.x1
+    below = box.y1 - label.y2
+    return box.x1 < label.x2 and label.x1 < box.x2 and -2 <= below < 1.5 * label.height
 
 
 def _covers(line: Box, box: Box) -> bool:
