@@ -64,8 +64,8 @@ def locate(
         asks_many = is_many(image) or bool(pages)
         outputs = Outputs(as_json, save_overlay, report, lists_places=True, is_many=asks_many)
         outputs.check()
-        from finesight.api.locate import locate_question
         from finesight.api.options import conversation_from
+        from finesight.apps.grounding.prompts import locate_question
 
         given = options.given(locals())
         question = locate_question(phrase, shape, all_=every)

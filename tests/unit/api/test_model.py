@@ -13,7 +13,7 @@ import torch
 
 import finesight
 from finesight.api import shared
-from finesight.api.locate import locate_question
+from finesight.apps.grounding.prompts import locate_question
 from finesight.api.network import checked_dtype
 from finesight.conversation import Conversation, ImagePart, Sampling, VideoPart
 from finesight.errors import ConfigError, MediaError, PromptTooLong
