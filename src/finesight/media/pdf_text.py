@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,11 +44,20 @@ class TextLine:
         text: its characters.
         box: around them, in pixels of the drawn page.
         is_visible: whether something is drawn in the box.
+        lefts: left edge of each character of `text`, in pixels; empty if the line does not run from left to right.
     """
 
     text: str
     box: Box
     is_visible: bool = True
+    lefts: tuple[float, ...] = ()
+
+    def part(self, start: int, end: int) -> Box:
+        """Box of the characters from `start` to `end`; the whole line if their places are not known."""
+        if not self.lefts:
+            return self.box
+        right = self.lefts[end] if end < len(self.lefts) else self.box.x2
+        return Box(self.lefts[start], self.box.y1, max(right, self.lefts[start]), self.box.y2)
 
 
 def page_lines(
@@ -140,7 +150,7 @@ def _runs(glyphs: Sequence[tuple[str, Box | None]]) -> Iterator[list[tuple[str, 
 
 def _line(run: Sequence[tuple[str, Box | None]], grey: NDArray[np.floating]) -> TextLine:
     boxes = [box for char, box in run if box and char.strip()]
-    text = " ".join("".join(char for char, _ in run).split())
+    text, lefts = _placed(run)
     if not boxes:
         return TextLine(text, Box(0, 0, 0, 0), is_visible=False)
     box = Box(
@@ -152,4 +162,25 @@ def _line(run: Sequence[tuple[str, Box | None]], grey: NDArray[np.floating]) -> 
     rows = slice(max(int(box.y1), 0), int(box.y2) + 1)
     columns = slice(max(int(box.x1), 0), int(box.x2) + 1)
     part = grey[rows, columns]
-    return TextLine(text, box, is_visible=bool(part.size and np.ptp(part) >= _LEAST_INK))
+    return TextLine(
+        text, box, is_visible=bool(part.size and np.ptp(part) >= _LEAST_INK), lefts=lefts
+    )
+
+
+def _placed(run: Sequence[tuple[str, Box | None]]) -> tuple[str, tuple[float, ...]]:
+    """The text with single spaces, and the left edge of each character; none if they do not increase."""
+    chars: list[str] = []
+    lefts: list[float] = []
+    end = 0.0
+    for char, box in run:
+        is_space = not char.strip()
+        if not is_space or (chars and chars[-1] != " "):
+            chars.append(" " if is_space else char)
+            # A space that PDFium inserted has no box: it begins where the character before it ends.
+            lefts.append(end if is_space or box is None else box.x1)
+        end = box.x2 if box and not is_space else end
+    if chars and chars[-1] == " ":
+        chars.pop()
+        lefts.pop()
+    is_upright = all(first <= second + 1 for first, second in pairwise(lefts))
+    return "".join(chars), tuple(round(left, 1) for left in lefts) if is_upright else ()

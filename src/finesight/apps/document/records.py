@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from finesight.apps.evidence import UNKNOWN, Coverage, Evidence, Reader, Score, Skipped, rounded
 from finesight.geometry import Box, Size
+from finesight.media.pdf_text import TextLine
 from finesight.parse.document import Block
 
 __all__ = ["Document", "PageStatus", "ReadBlock", "ReadPage", "Role", "Route", "Try"]
@@ -105,6 +106,7 @@ class ReadPage:
         blocks: in reading order.
         missed: lines of the text layer that no block of the model has; they are among the blocks, too.
         hidden: lines of the text layer that cannot be seen on the page; they are not among the blocks.
+        layer: lines of the text layer that can be seen, with the places of their characters.
         invented: indices of blocks whose words the text layer does not have.
         tries: what was asked.
         problems: in words.
@@ -120,6 +122,7 @@ class ReadPage:
     blocks: tuple[ReadBlock, ...] = ()
     missed: tuple[Evidence, ...] = ()
     hidden: tuple[Evidence, ...] = ()
+    layer: tuple[TextLine, ...] = ()
     invented: tuple[int, ...] = ()
     tries: tuple[Try, ...] = ()
     problems: tuple[str, ...] = ()

@@ -62,6 +62,7 @@ def checked(page: ReadPage, lines: Sequence[TextLine]) -> ReadPage:
         blocks=tuple(found),
         missed=tuple(_evidence(page, line) for line in missed),
         hidden=hidden,
+        layer=tuple(visible),
         invented=invented,
     )
 
