@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from rapidfuzz import fuzz
 
-from finesight.apps.document.records import Role, ReadBlock, ReadPage
+from finesight.apps.document.records import ReadBlock, ReadPage, Role
 
 __all__ = ["furniture"]
 

@@ -19,7 +19,7 @@ from typing import Literal, TypeAlias
 from finesight.apps.document.furniture import furniture
 from finesight.apps.document.headings import heading_levels
 from finesight.apps.document.order import agreement, geometric_order
-from finesight.apps.document.records import Document, Role, ReadBlock, ReadPage
+from finesight.apps.document.records import Document, ReadBlock, ReadPage, Role
 from finesight.apps.document.text_layer import is_continued, words_of
 from finesight.apps.document.turned import turned_page
 from finesight.parse.document import Block, Cell, Run
