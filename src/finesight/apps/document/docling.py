@@ -2,7 +2,8 @@
 """A read document as DoclingDocument, the JSON of docling-core (schema 1.10.0).
 
 Places are boxes from the top left, in pixels of the drawn page, which is also the unit of the page size. The score of a
-block, and what read it, are under `meta` as `finesight__reading`.
+block, and what read it, are under the key `finesight` of the file, by reference: docling-core ignores that key. It
+would write fields of `meta` into exported texts.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from finesight.apps.document.figures import PICTURES
-from finesight.apps.document.records import Document
+from finesight.apps.document.records import Document, ReadBlock
 from finesight.apps.document.stitch import Item, Piece, items_of
 from finesight.parse.document import Block, Cell
 
@@ -53,6 +54,7 @@ def docling_json(
         "key_value_items": [],
         "form_items": [],
         "pages": pages,
+        "finesight": {"readings": writer.readings},
     }
 
 
@@ -64,6 +66,7 @@ class _Writer:
             kind: [] for kind in ("groups", "texts", "pictures", "tables")
         }
         self.children: list[Node] = []
+        self.readings: dict[str, Node] = {}
 
     def add(self, item: Item, figure: str | None) -> None:
         """Add a part of the document to the body; heads and feet are in it, marked as furniture."""
@@ -93,12 +96,14 @@ class _Writer:
             **more,
         }
         self.nodes[kind].append(node)
+        if kind != "groups":
+            self.readings[node["self_ref"]] = _reading(item)
         return node
 
     def _text(self, block: Block, item: Item, parent: str, label: str = "") -> Node:
         text = block.text.strip("$ ") if block.kind == "formula" else block.text
         label = label or (item.role if item.role != "body" else _label(block))
-        more: Node = {"prov": _places(block, item), "meta": _meta(item), "orig": text, "text": text}
+        more: Node = {"prov": _places(block, item), "orig": text, "text": text}
         if label == "section_header":
             more["level"] = block.level - 1
         if label == "code":
@@ -114,7 +119,6 @@ class _Writer:
             text = own or "".join(run.text for run in entry.runs)
             more = {
                 "prov": _places(entry, item),
-                "meta": _meta(item),
                 "orig": text,
                 "text": text,
                 "enumerated": is_ordered,
@@ -128,20 +132,17 @@ class _Writer:
 
     def _table(self, block: Block, item: Item, parent: str) -> Node:
         node = self._node("tables", "table", item, parent, prov=_places(block, item))
-        node |= {"meta": _meta(item), "captions": self._captions(block, item, node)}
-        node |= {"references": [], "footnotes": [], "annotations": [], "data": _table_data(block)}
+        node |= {"captions": self._captions(block, item, node), "references": []}
+        node |= {"footnotes": [], "annotations": [], "data": _table_data(block)}
         return _reference(node)
 
     def _picture(self, block: Block, item: Item, parent: str, figure: str | None) -> Node:
         node = self._node("pictures", "picture", item, parent, prov=_places(block, item))
-        meta = _meta(item)
         if block.kind == "chemical_formula" and block.text:
-            meta["molecule"] = {"smi": block.text}
+            node["meta"] = {"molecule": {"smi": block.text}}
         elif block.kind == "music_sheet" and block.text:
-            meta["finesight__music"] = {"abc": block.text}
-        elif block.kind == "chart":
-            meta["classification"] = {"predictions": [{"class_name": "other_chart"}]}
-        node |= {"meta": meta, "captions": self._captions(block, item, node)}
+            node["meta"] = {"description": {"text": block.text}}
+        node["captions"] = self._captions(block, item, node)
         node |= {"references": [], "footnotes": [], "annotations": []}
         if figure and block.box is not None:
             size = {"width": block.box.width, "height": block.box.height}
@@ -169,18 +170,19 @@ def _label(block: Block) -> str:
     return block.kind if block.kind in ("caption", "formula", "code", "list_item") else "text"
 
 
-def _meta(item: Item) -> Node:
-    scores = [one.score.value for one in _blocks(item) if one.score.value is not None]
-    reading: Node = {"created_by": item.pieces[0].one.source}
+def _reading(item: Item) -> Node:
+    """What read a part of the document, and how sure it is."""
+    reading: Node = {"kind": item.block.kind, "created_by": item.pieces[0].one.source}
+    scores = [score for one in _blocks(item) if (score := one.score.value) is not None]
     if scores:
         reading["confidence"] = round(min(scores), 4)
-    shares = [one.in_source for one in _blocks(item) if one.in_source is not None]
+    shares = [share for one in _blocks(item) if (share := one.in_source) is not None]
     if shares:
         reading["in_source"] = round(min(shares), 3)
-    return {"finesight__reading": reading}
+    return reading
 
 
-def _blocks(item: Item) -> Iterator[Any]:
+def _blocks(item: Item) -> Iterator[ReadBlock]:
     return (piece.one for piece in item.pieces)
 
 

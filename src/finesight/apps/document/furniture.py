@@ -23,18 +23,31 @@ _SAME_HEIGHT = 0.015
 """Heights on two pages, as shares of theirs, that count as equal."""
 _ALIKE = 90.0
 """Similarity (0 to 100) from which two lines are the same; readings of a scan differ in a letter."""
-_LONGEST = 200
+_SHORTEST, _LONGEST = 6, 200
+"""Lines that are longer are no heads; of shorter ones, a letter may not differ."""
 _RECENT = 200
 """Lines that differ a little are looked for among this many of the latest."""
-_NUMBER = re.compile(r"\d+")
+_NUMBER = re.compile(r"\b\d+\b")
 
 
 @dataclass(slots=True)
 class _Line:
-    """A line that may be repeated, with the places of all its occurrences."""
+    """A line that may be repeated.
+
+    Attributes:
+        text: with "#" for each number.
+        numbers: in the text.
+        page: number of its page.
+        height: of its centre, as a share of the page.
+        is_heading: whether its numbers have to be equal on all pages, since chapters are numbered, too.
+        places: page and block of all lines like it.
+    """
 
     text: str
+    numbers: tuple[int, ...]
+    page: int
     height: float
+    is_heading: bool
     places: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -46,13 +59,13 @@ def furniture(pages: Sequence[ReadPage]) -> dict[tuple[int, int], Role]:
     """
     lines: list[_Line] = []
     by_text: dict[str, list[_Line]] = {}
-    for place, text, height in _candidates(pages):
-        line = _found(by_text.get(text, ()), text, height) or _found(lines[-_RECENT:], text, height)
-        if line is None:
-            line = _Line(text, height)
-            lines.append(line)
-            by_text.setdefault(text, []).append(line)
-        line.places.append(place)
+    for place, found in _candidates(pages):
+        like = _like(by_text.get(found.text, ()), found) or _like(lines[-_RECENT:], found)
+        if like is None:
+            like = found
+            lines.append(found)
+            by_text.setdefault(found.text, []).append(found)
+        like.places.append(place)
     return {
         place: "page_header" if line.height < 0.5 else "page_footer"
         for line in lines
@@ -61,13 +74,16 @@ def furniture(pages: Sequence[ReadPage]) -> dict[tuple[int, int], Role]:
     }
 
 
-def _candidates(pages: Sequence[ReadPage]) -> Iterator[tuple[tuple[int, int], str, float]]:
-    """Place, text and height of each line in the margin of a page."""
+def _candidates(pages: Sequence[ReadPage]) -> Iterator[tuple[tuple[int, int], _Line]]:
+    """Each line in the margin of a page, with the index of its page and of its block."""
     for number, page in enumerate(pages):
         for index, one in enumerate(page.blocks):
-            height = _height(page, one)
-            if height is not None and 0 < len(one.block.text) <= _LONGEST:
-                yield (number, index), _text(page, one), height
+            height, text = _height(page, one), " ".join(one.block.text.casefold().split())
+            if height is not None and 0 < len(text) <= _LONGEST:
+                numbers = tuple(int(each) for each in _NUMBER.findall(text))
+                is_heading = one.block.kind == "heading"
+                masked = _NUMBER.sub("#", text)
+                yield (number, index), _Line(masked, numbers, page.number, height, is_heading)
 
 
 def _height(page: ReadPage, one: ReadBlock) -> float | None:
@@ -79,28 +95,19 @@ def _height(page: ReadPage, one: ReadBlock) -> float | None:
     return height if min(height, 1 - height) < _MARGIN else None
 
 
-def _text(page: ReadPage, one: ReadBlock) -> str:
-    """The text, with numbers relative to the page; those of headings stay, since chapters are numbered, too."""
-    text = " ".join(one.block.text.casefold().split())
-    if one.block.kind == "heading":
-        return text
-    return _NUMBER.sub(lambda found: f"#{int(found[0]) - page.number}", text)
+def _like(lines: Sequence[_Line], wanted: _Line) -> _Line | None:
+    return next((line for line in reversed(lines) if _is_like(line, wanted)), None)
 
 
-def _found(lines: Sequence[_Line], text: str, height: float) -> _Line | None:
-    return next(
-        (
-            line
-            for line in reversed(lines)
-            if abs(line.height - height) <= _SAME_HEIGHT and _is_alike(line.text, text)
-        ),
-        None,
-    )
-
-
-def _is_alike(first: str, second: str) -> bool:
-    if first == second:
-        return True
-    if _NUMBER.findall(first) != _NUMBER.findall(second):
+def _is_like(line: _Line, other: _Line) -> bool:
+    if abs(line.height - other.height) > _SAME_HEIGHT or len(line.numbers) != len(other.numbers):
         return False
-    return min(len(first), len(second)) > 6 and fuzz.ratio(first, second) >= _ALIKE
+    later = other.page - line.page
+    is_numbered = line.is_heading or other.is_heading
+    for first, second in zip(line.numbers, other.numbers, strict=True):
+        if second != first and (is_numbered or second - first != later):
+            return False
+    if line.text == other.text:
+        return True
+    shorter = min(len(line.text), len(other.text))
+    return shorter > _SHORTEST and fuzz.ratio(line.text, other.text) >= _ALIKE
