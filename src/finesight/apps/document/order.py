@@ -15,7 +15,7 @@ import numpy as np
 
 from finesight.geometry import Box
 
-__all__ = ["agreement", "geometric_order"]
+__all__ = ["agreement", "geometric_order", "is_right_to_left"]
 
 _OVERLAP = 0.2
 """Boxes of neighbours may overlap by this share of the smaller one and still count as separate."""
@@ -29,6 +29,11 @@ def geometric_order(boxes: Sequence[Box], *, right_to_left: bool = False) -> lis
         right_to_left: whether the right column is read first.
     """
     return _cut(list(range(len(boxes))), boxes, right_to_left)
+
+
+def is_right_to_left(char: str) -> bool:
+    """Whether a character is of Hebrew, Arabic or a script between them in Unicode, digits included."""
+    return "\u0590" <= char <= "\u08ff"
 
 
 def agreement(order: Sequence[int]) -> float | None:

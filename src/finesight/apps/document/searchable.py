@@ -8,6 +8,7 @@ script is found and copied, and no font is embedded. Needs pikepdf: the extra `d
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 
 from finesight import files
 from finesight.apps.document.headings import num_lines
+from finesight.apps.document.order import is_right_to_left
 from finesight.apps.document.pages import PageAddress, load
 from finesight.apps.document.records import Document, ReadPage
 from finesight.apps.document.turned import turned_page
@@ -35,6 +37,9 @@ _GLYPH_WIDTH = 0.5
 _JPEG_QUALITY = 85
 _MOST_RANGES = 100
 """Most entries of one section of a table of codes."""
+_LEFT_TO_RIGHT = re.compile(
+    r"[0-9A-Za-z\u00c0-\u024f\u0660-\u0669]+([.,:/%-]*[0-9A-Za-z\u00c0-\u024f\u0660-\u0669]+)*"
+)
 
 
 def write_searchable_pdf(
@@ -164,8 +169,10 @@ def _add_page(
         Filter=Name.DCTDecode,
     )
     drawn = [f"q {width:.2f} 0 0 {height:.2f} 0 0 cm /Im0 Do Q", "BT 3 Tr"]
-    for one in upright.blocks:
-        drawn += _texts(one.block, codes, height, scale)
+    for number, one in enumerate(upright.blocks):
+        top = number * image.height / len(upright.blocks)
+        somewhere = Box(0, top, image.width, top + image.height / len(upright.blocks))
+        drawn += _texts(one.block, somewhere, codes, height, scale)
     drawn.append("ET")
     resources = Dictionary(XObject=Dictionary(Im0=picture), Font=Dictionary(F0=font))
     pdf.add_blank_page(page_size=(width, height))
@@ -175,28 +182,36 @@ def _add_page(
     added.MediaBox = Array([0, 0, round(width, 2), round(height, 2)])
 
 
-def _texts(block: Block, codes: Mapping[str, int], height: float, scale: float) -> Iterator[str]:
-    """Operators that show the text of a block in its box, line by line; blocks without a box stand at the top left."""
+def _texts(
+    block: Block, somewhere: Box, codes: Mapping[str, int], height: float, scale: float
+) -> Iterator[str]:
+    """Operators that show the text of a block in its box, line by line; without a box, in one line `somewhere`."""
     if block.children and not block.rows and any(child.box for child in block.children):
         for child in block.children:
-            yield from _texts(child, codes, height, scale)
+            yield from _texts(child, block.box or somewhere, codes, height, scale)
         return
-    box = block.box or Box(0, 0, 1 / scale, 1 / scale)
-    lines = _lines(block, box)
+    box = block.box or somewhere
+    lines = _lines(block, num_lines(block.text, box) if block.box else 1)
     size = max(box.height * scale / max(len(lines), 1), 0.1)
     for number, line in enumerate(lines):
-        shown = "".join(f"{codes[char]:04x}" for char in line)
+        shown = "".join(f"{codes[char]:04x}" for char in _from_left(line))
         natural = len(line) * _GLYPH_WIDTH * size
         stretch = 100 * max(box.width * scale, 0.1) / natural
         x, y = box.x1 * scale, height - box.y1 * scale - (number + 0.8) * size
         yield f"/F0 {size:.2f} Tf {stretch:.2f} Tz 1 0 0 1 {x:.2f} {y:.2f} Tm <{shown}> Tj"
 
 
-def _lines(block: Block, box: Box) -> list[str]:
-    """Lines of a text, as many as seem to be in the box; of a table, its rows."""
+def _lines(block: Block, count: int) -> list[str]:
+    """About as many lines of a text as seem to be in its box; of a table, its rows."""
     text = block.text
     if block.rows or "\n" in text:
         return [" ".join(line.split()) for line in text.split("\n") if line.strip()]
-    count = num_lines(text, box)
-    width = max(-(-len(text) // count), 1)
-    return textwrap.wrap(text, width + 4, break_on_hyphens=False) if text.strip() else []
+    width = len(text) // count + 4 if count > 1 else len(text) + 1
+    return textwrap.wrap(text, width, break_on_hyphens=False) if text.strip() else []
+
+
+def _from_left(line: str) -> str:
+    """Characters of a line in the order of their places, from left to right; only Arabic and Hebrew change."""
+    if sum(map(is_right_to_left, line)) * 2 <= sum(char.isalpha() for char in line):
+        return line
+    return _LEFT_TO_RIGHT.sub(lambda found: found[0][::-1], line)[::-1]

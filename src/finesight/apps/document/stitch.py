@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 
 from finesight.apps.document.furniture import furniture
 from finesight.apps.document.headings import heading_levels
-from finesight.apps.document.order import agreement, geometric_order
+from finesight.apps.document.order import agreement, geometric_order, is_right_to_left
 from finesight.apps.document.records import Document, ReadBlock, ReadPage, Role
 from finesight.apps.document.text_layer import is_continued, words_of
 from finesight.apps.document.turned import turned_page
@@ -37,7 +37,6 @@ _SAME_EDGE = 0.02
 """Shift of an edge of a table from page to page, as a share of the width."""
 _SHORT_LINE = 0.85
 """A line shorter than this share of the next one ends its paragraph."""
-_RIGHT_TO_LEFT = ("\u0590", "\u08ff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +141,8 @@ def _ordered(page: ReadPage, order: Order) -> ReadPage:
 
 
 def _is_right_to_left(page: ReadPage) -> bool:
-    low, high = _RIGHT_TO_LEFT
     letters = [char for char in page.text if char.isalpha()]
-    return sum(low <= char <= high for char in letters) * 2 > len(letters)
+    return sum(map(is_right_to_left, letters)) * 2 > len(letters)
 
 
 def _is_of_lines(page: ReadPage) -> bool:
