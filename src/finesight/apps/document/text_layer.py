@@ -22,7 +22,7 @@ from finesight.geometry import Box
 from finesight.media.pdf_text import TextLine
 from finesight.parse.document import Block, Run
 
-__all__ = ["checked", "layer_blocks", "words_of"]
+__all__ = ["checked", "is_continued", "layer_blocks", "words_of"]
 
 _COVERED = 90.0
 """Similarity (0 to 100) from which a line of the layer counts as read; OCR mixes up a letter of a word or two."""
@@ -81,11 +81,21 @@ def layer_blocks(lines: Sequence[TextLine]) -> list[ReadBlock]:
     """Lines of the text layer as paragraphs: neighbouring lines with the same left edge or one below the other."""
     found: list[list[TextLine]] = []
     for line in lines:
-        if found and _continues(found[-1][-1], line):
+        if found and is_continued(found[-1][-1].box, line.box):
             found[-1].append(line)
         else:
             found.append([line])
     return [_paragraph(group) for group in found]
+
+
+def is_continued(line: Box, following: Box) -> bool:
+    """Whether a line may belong to the paragraph of the line before: below it, near it, and as tall."""
+    height = max(line.height, following.height)
+    gap = following.y1 - line.y2
+    overlap = min(line.x2, following.x2) - max(line.x1, following.x1)
+    is_near = -0.5 * height <= gap <= _MOST_LINE_GAP * height
+    is_same_size = min(line.height, following.height) > 0.7 * height
+    return is_near and overlap > 0 and is_same_size
 
 
 def _compared(one: ReadBlock, known: Counter[str]) -> ReadBlock:
@@ -112,15 +122,6 @@ def _missed(lines: Sequence[TextLine], text: str) -> list[TextLine]:
         if is_short or fuzz.partial_ratio(wanted, whole, score_cutoff=_COVERED) < _COVERED:
             found.append(line)
     return found
-
-
-def _continues(line: TextLine, following: TextLine) -> bool:
-    height = max(line.box.height, following.box.height)
-    gap = following.box.y1 - line.box.y2
-    overlap = min(line.box.x2, following.box.x2) - max(line.box.x1, following.box.x1)
-    is_near = -0.5 * height <= gap <= _MOST_LINE_GAP * height
-    is_same_size = min(line.box.height, following.box.height) > 0.7 * height
-    return is_near and overlap > 0 and is_same_size
 
 
 def _paragraph(lines: Sequence[TextLine]) -> ReadBlock:
