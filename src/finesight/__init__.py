@@ -15,6 +15,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # what `typing` has under this name, without the 9 ms of importing it
 if TYPE_CHECKING:
     from finesight.api.documents import read as read
+    from finesight.api.extraction import extract as extract
     from finesight.api.model import Model as Model
     from finesight.api.model import load as load
     from finesight.api.options import AskOptions as AskOptions
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "finesight.api.documents": ("read",),
+    "finesight.api.extraction": ("extract",),
     "finesight.api.model": ("Model", "load"),
     "finesight.api.options": ("AskOptions",),
     "finesight.api.shared": ("ask", "locate"),
@@ -69,6 +71,7 @@ _HOMES = {
 _WITH_TORCH = frozenset(
     {
         "finesight.api.documents",
+        "finesight.api.extraction",
         "finesight.api.model",
         "finesight.api.shared",
         "finesight.processor.processor",

@@ -3,22 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from PIL import Image
 
-from finesight.apps.document.read import PageImage
 from finesight.apps.document.records import ReadPage
 from finesight.apps.evidence import Evidence
+from finesight.apps.page_images import PageLoader
 from finesight.errors import FinesightError
 from finesight.present.marks import marks_from, one_line
 from finesight.present.overlay import draw_marks
 from finesight.present.page import Figure, data_address
 
-__all__ = ["PageLoader", "page_figures"]
-
-PageLoader = Callable[[ReadPage], PageImage]
-"""Draws a page again."""
+__all__ = ["page_figures"]
 
 
 def page_figures(

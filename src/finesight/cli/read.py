@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finesight.cli import options
+from finesight.cli import extract, options
 from finesight.cli.errors import reported
 from finesight.cli.output import check_report, check_writable
 from finesight.cli.progress import ItemProgress
@@ -126,6 +126,8 @@ def read(
     photo: Photo = False,
     ask: Ask = None,
     ask_pages: AskPages = 8,
+    schema: extract.SchemaFile = None,
+    one_document: extract.OneDocument = False,
     report: options.Report = None,
     model: options.ModelName = options.DEFAULT_MODEL,
     mmproj: options.Mmproj = None,
@@ -147,10 +149,12 @@ def read(
     Pages of a PDF are compared with its text layer: lines that the model did not read are added at their place, blocks
     that the layer does not have are reported, and text that cannot be seen is left out and reported. Running heads and
     feet are left out of the Markdown; texts and tables that go on over pages are joined. The exit code is 1 if a page
-    was not read to its end, or a question got no answer; everything that was read is written.
+    was not read to its end, or a question got no answer; everything that was read is written. With --schema, it is 3
+    if a value is in conflict, invalid or unread, or a rule of the schema fails.
     """
     with reported(debug=debug):
         _check(out, formats, report)
+        fields = extract.read_schema(schema, out, formats)
         from finesight.apps.document.job import Job
         from finesight.apps.document.pages import find_pages
         from finesight.apps.document.read import ReadOptions
@@ -173,6 +177,19 @@ def read(
         document = _read(job, responder, order)
         answers = [_answered(each, document, job, responder, ask_pages) for each in ask or []]
         results = Results(document, addresses, dpi, tuple(answers), model)
+        if fields is not None:
+            extract.extract_and_show(
+                fields,
+                results,
+                responder,
+                out,
+                formats,
+                report,
+                is_one=one_document,
+                as_json=as_json,
+                max_new_tokens=asked.max_new_tokens,
+            )
+            return
         show(results, out, formats, report, as_json=as_json)
         raise_if_not_read(results)
 

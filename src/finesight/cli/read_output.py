@@ -28,6 +28,8 @@ class Format(StrEnum):
     DOCLING = "docling"
     MINERU = "mineru"
     PDF = "pdf"
+    CSV = "csv"
+    XLSX = "xlsx"
 
 
 NAMES = {
@@ -69,7 +71,7 @@ def show(
         report: HTML file of the report.
         as_json: whether to print JSON.
     """
-    written = [] if out is None else _write(results, out, formats)
+    written = [] if out is None else write_documents(results, out, formats)
     if report is not None:
         from finesight.apps.document.report import write_read_report
 
@@ -161,7 +163,8 @@ def _note(page: ReadPage) -> None:
         sys.stderr.write(f"page {page.number}: {problem}\n")
 
 
-def _write(results: Results, folder: Path, formats: Sequence[Format]) -> list[str]:
+def write_documents(results: Results, folder: Path, formats: Sequence[Format]) -> list[str]:
+    """Write the figures and the documents of those formats that hold text; returns the paths."""
     from finesight.apps.document.figures import cut_figures
     from finesight.apps.document.stitch import items_of
 
@@ -173,7 +176,7 @@ def _write(results: Results, folder: Path, formats: Sequence[Format]) -> list[st
         on_problem=_complain,
     )
     written = [str(folder / name) for name in figures.values()]
-    for each in dict.fromkeys(formats):
+    for each in dict.fromkeys(one for one in formats if one in NAMES):
         path = folder / NAMES[each]
         _write_one(each, path, results, figures)
         sys.stderr.write(f"wrote {path}\n")

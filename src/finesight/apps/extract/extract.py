@@ -12,11 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from rapidfuzz import fuzz
 
 from finesight.apps.crop import ask_about, crop
 from finesight.apps.document.read import PROMPTS, PageImage
 from finesight.apps.document.records import ReadPage
+from finesight.apps.document.turned import turned_box, turned_page
 from finesight.apps.evidence import Coverage, Found, Provenance, Score, Skipped
 from finesight.apps.extract.ask import ExtractOptions, ask_page, prompt_for
 from finesight.apps.extract.checks import check_rules, checks_of
@@ -26,14 +28,13 @@ from finesight.apps.extract.records import CheckResult, Extraction, Reading, Tre
 from finesight.apps.extract.schema import Schema
 from finesight.apps.extras import required
 from finesight.apps.numbers import decimal_mark
+from finesight.apps.page_images import PageAndImage
 from finesight.conversation import Sampling
 from finesight.errors import ConfigError, FinesightError
+from finesight.geometry import Size
 from finesight.responder import Responder
 
-__all__ = ["PageAndImage", "extract", "extract_page"]
-
-PageAndImage = tuple[ReadPage, PageImage | None]
-"""A page as it was read, and its picture; None if it cannot be drawn."""
+__all__ = ["extract", "extract_page"]
 
 _AGREES = 80.0
 """Similarity (0 to 100) from which a second reading agrees with the first."""
@@ -107,6 +108,12 @@ def extract_page(
     """
     if image is None:
         return None, page.problems or (f"page {page.number} cannot be drawn",)
+    if page.turn:
+        pixels = np.ascontiguousarray(np.rot90(image.pixels, page.turn))
+        upright = replace(turned_page(page, page.turn), turn=0)
+        image = replace(image, pixels=pixels)
+        tree, problems = extract_page(upright, image, schema, responder, options, media=media)
+        return _turned_back(tree, upright.size, page.turn), problems
     answer = ask_page(image, schema, responder, options)
     if answer.tree is None:
         return None, answer.problems
@@ -162,6 +169,23 @@ def _replaced(tree: Tree, new: dict[str, Reading], path: str = "") -> Tree:
     if isinstance(tree, list):
         return [_replaced(one, new, f"{path}[{at}]") for at, one in enumerate(tree)]
     return new.get(path, tree)
+
+
+def _turned_back(tree: Tree, size: Size, turns: int) -> Tree:
+    """The readings of an upright page with their places on the page as it came."""
+    return _replaced(
+        tree,
+        {
+            path: replace(
+                one,
+                evidence=tuple(
+                    replace(place, box=place.box and turned_box(place.box, size, -turns))
+                    for place in one.evidence
+                ),
+            )
+            for path, one in paths_of(tree).items()
+        },
+    )
 
 
 def _sound(data: Any, fields: dict[str, Found[Any]], path: str = "") -> Any:

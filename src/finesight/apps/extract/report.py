@@ -11,7 +11,8 @@ from typing import Any
 from finesight.apps.document.records import ReadPage
 from finesight.apps.evidence import Found
 from finesight.apps.extract.records import Extraction
-from finesight.apps.page_figures import PageLoader, page_figures
+from finesight.apps.page_figures import page_figures
+from finesight.apps.page_images import PageLoader
 from finesight.errors import AppError
 from finesight.present.marks import shortened
 from finesight.present.page import (
