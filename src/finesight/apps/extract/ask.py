@@ -50,10 +50,12 @@ class PageAnswer:
     Attributes:
         tree: its readings; None if the page gave no answer.
         problems: in words.
+        is_whole: whether the answer came to its end; otherwise nothing is called absent.
     """
 
     tree: Tree
     problems: tuple[str, ...] = ()
+    is_whole: bool = True
 
 
 def prompt_for(schema: Schema) -> str:
@@ -87,7 +89,7 @@ def ask_page(
             problems.append(f"page {image.number}: the question {way} failed: {error.message}")
             continue
         return _read(reply, schema, image.number, problems)
-    return PageAnswer(None, tuple(problems))
+    return PageAnswer(None, tuple(problems), is_whole=False)
 
 
 def _read(reply: Reply, schema: Schema, page: int, problems: list[str]) -> PageAnswer:
@@ -95,15 +97,16 @@ def _read(reply: Reply, schema: Schema, page: int, problems: list[str]) -> PageA
     if not blocks:
         shown = " ".join(reply.text.split())[:120] or "nothing"
         problems.append(f"page {page}: the answer has no JSON object but {shown!r}")
-        return PageAnswer(None, tuple(problems))
+        return PageAnswer(None, tuple(problems), is_whole=False)
     block = blocks[0]
-    if block.state != "closed" or reply.finish_reason not in ("stop", "tool_calls"):
+    is_whole = block.state == "closed" and reply.finish_reason in ("stop", "tool_calls")
+    if not is_whole:
         problems.append(
             f"page {page}: the answer broke off ({reply.finish_reason}); values at its end may be missing"
         )
     reader = _TreeReader(schema, reply, block.span[0], page)
     tree = reader.tree(block.value, schema.root, "")
-    return PageAnswer(tree, (*problems, *reader.problems))
+    return PageAnswer(tree, (*problems, *reader.problems), is_whole)
 
 
 class _TreeReader:

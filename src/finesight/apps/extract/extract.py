@@ -20,7 +20,7 @@ from finesight.apps.document.read import PROMPTS, PageImage
 from finesight.apps.document.records import ReadPage
 from finesight.apps.document.turned import turned_box, turned_page
 from finesight.apps.evidence import Coverage, Found, Provenance, Score, Skipped
-from finesight.apps.extract.ask import ExtractOptions, ask_page, prompt_for
+from finesight.apps.extract.ask import ExtractOptions, PageAnswer, ask_page, prompt_for
 from finesight.apps.extract.checks import check_rules, checks_of
 from finesight.apps.extract.merge import Merger
 from finesight.apps.extract.places import Placer
@@ -66,18 +66,20 @@ def extract(
     read: list[ReadPage] = []
     problems: list[str] = []
     skipped: list[Skipped] = []
+    seen: list[int] = []
     media: dict[str, int] = {}
     for page, image in pages:
         index = media.setdefault(page.source, len(media))
-        tree, found = extract_page(page, image, schema, responder, options, media=index)
+        answer = extract_page(page, image, schema, responder, options, media=index)
         read.append(page)
-        trees.append(tree)
-        problems += found
-        if tree is None:
-            reason = "; ".join(found or page.problems) or page.status
+        trees.append(answer.tree)
+        problems += answer.problems
+        if answer.is_whole:
+            seen.append(len(trees) - 1)
+        else:
+            reason = "; ".join(answer.problems or page.problems) or page.status
             skipped.append(Skipped(f"page {page.number}", reason))
-    seen = tuple(at for at, tree in enumerate(trees) if tree is not None)
-    coverage = Coverage(unit="pages", total=len(read), seen=seen, skipped=tuple(skipped))
+    coverage = Coverage(unit="pages", total=len(read), seen=tuple(seen), skipped=tuple(skipped))
     merger = Merger(schema, coverage, decimal_mark(page.text for page in read))
     data = merger.joined(trees)
     checks = checks_of(schema, _sound(data, merger.fields))
@@ -100,25 +102,23 @@ def extract_page(
     options: ExtractOptions,
     *,
     media: int = 0,
-) -> tuple[Tree, tuple[str, ...]]:
-    """The readings of one page with their places, and problems in words.
-
-    Returns:
-        None instead of readings if the page could not be asked.
-    """
+) -> PageAnswer:
+    """The readings of one page with their places."""
     if image is None:
-        return None, page.problems or (f"page {page.number} cannot be drawn",)
+        return PageAnswer(
+            None, page.problems or (f"page {page.number} cannot be drawn",), is_whole=False
+        )
     if page.turn:
         pixels = np.ascontiguousarray(np.rot90(image.pixels, page.turn))
         upright = replace(turned_page(page, page.turn), turn=0)
         image = replace(image, pixels=pixels)
-        tree, problems = extract_page(upright, image, schema, responder, options, media=media)
-        return _turned_back(tree, upright.size, page.turn), problems
+        answer = extract_page(upright, image, schema, responder, options, media=media)
+        return replace(answer, tree=_turned_back(answer.tree, upright.size, page.turn))
     answer = ask_page(image, schema, responder, options)
     if answer.tree is None:
-        return None, answer.problems
+        return answer
     tree = Placer(page, schema, media, image.pixels).placed(answer.tree)
-    return _checked(tree, image, responder, options), answer.problems
+    return replace(answer, tree=_checked(tree, image, responder, options))
 
 
 def _checked(tree: Tree, image: PageImage, responder: Responder, options: ExtractOptions) -> Tree:
