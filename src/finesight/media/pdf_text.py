@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from finesight.media.fetch import FetchPolicy
     from finesight.media.source import LocalSource
 
-__all__ = ["TextLine", "page_lines"]
+__all__ = ["TextLine", "in_points", "page_lines"]
 
 _LINE_ENDS = frozenset("\r\n\u2028\u2029")
 _WIDE_GAP = 3.0
 """A gap of more heights of a character between two characters separates two lines: the columns of a page."""
+_FINE = 16
+"""PDFium counts whole pixels: a page of sixteen times the size has sixteenths."""
 _LEAST_INK = 12
 """Difference of grey levels (0 to 255) inside a box below which nothing is seen in it."""
 
@@ -88,6 +90,39 @@ def page_lines(
     return tuple(_line(run, grey) for run in _runs(glyphs) if any(char.strip() for char, _ in run))
 
 
+def in_points(
+    source: MediaSource | LocalSource, page: int, *, size: Size, boxes: Sequence[Box]
+) -> list[Box]:
+    """Boxes of the drawn page in points from the bottom left of the page, as annotations have them.
+
+    Args:
+        source: a PDF.
+        page: number of the page, counted from 0.
+        size: of the drawn page, in pixels.
+        boxes: in its pixels.
+
+    Returns:
+        Boxes whose y grows upwards; of a turned page, those of the page before it is turned.
+
+    Raises:
+        MediaError: as `finesight.media.pdf.load_page`.
+    """
+    found = []
+    with open_page(source, page) as opened:
+        for box in boxes:
+            corners = []
+            for x, y in ((box.x1, box.y1), (box.x2, box.y2)):
+                across, up = ctypes.c_double(), ctypes.c_double()
+                pixel = round(x * _FINE), round(y * _FINE)
+                pdfium.FPDF_DeviceToPage(
+                    opened.raw, 0, 0, size.width * _FINE, size.height * _FINE, 0, *pixel, across, up
+                )
+                corners.append((across.value, up.value))
+            columns, rows = zip(*corners, strict=True)
+            found.append(Box(min(columns), min(rows), max(columns), max(rows)))
+    return found
+
+
 def _glyphs(page: pypdfium2.PdfPage, size: Size) -> Iterator[tuple[str, Box | None]]:
     """Every character with its box in pixels; None for one that PDFium inserted, such as a line end."""
     text = page.get_textpage()
@@ -120,12 +155,11 @@ def _on_page(
 
 def _point(page: pypdfium2.PdfPage, size: Size, x: float, y: float) -> tuple[float, float]:
     """A point of the page in pixels; PDFium knows of turned and cropped pages."""
-    fine = 16  # PDFium returns whole pixels: a page of sixteen times the size has sixteenths
     column, row = ctypes.c_int(), ctypes.c_int()
     pdfium.FPDF_PageToDevice(
-        page.raw, 0, 0, size.width * fine, size.height * fine, 0, x, y, column, row
+        page.raw, 0, 0, size.width * _FINE, size.height * _FINE, 0, x, y, column, row
     )
-    return column.value / fine, row.value / fine
+    return column.value / _FINE, row.value / _FINE
 
 
 def _runs(glyphs: Sequence[tuple[str, Box | None]]) -> Iterator[list[tuple[str, Box | None]]]:

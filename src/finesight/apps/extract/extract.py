@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ from finesight.errors import ConfigError, FinesightError
 from finesight.geometry import Size
 from finesight.responder import Responder
 
-__all__ = ["extract", "extract_page"]
+__all__ = ["extract", "extract_page", "provenance"]
 
 _AGREES = 80.0
 """Similarity (0 to 100) from which a second reading agrees with the first."""
@@ -89,7 +90,7 @@ def extract(
         fields=fields,
         checks=checks,
         coverage=coverage,
-        provenance=_provenance(schema, model, options),
+        provenance=provenance(schema, model, options),
         problems=tuple(dict.fromkeys([*problems, *merger.problems, *broken])),
     )
 
@@ -247,9 +248,8 @@ def _violations(schema: Schema, data: Any) -> Iterator[tuple[str, str]]:
         yield "".join(steps).removeprefix("."), error.message[:300]
 
 
-def _provenance(schema: Schema, model: str, options: ExtractOptions) -> Provenance:
-    from importlib.metadata import version
-
+def provenance(schema: Schema, model: str, options: ExtractOptions) -> Provenance:
+    """What made the values: model, prompt, settings."""
     prompt = prompt_for(schema)
     budget = (options.min_pixels, options.max_pixels)
     return Provenance(
