@@ -14,11 +14,13 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # what `typing` has under this name, without the 9 ms of importing it
 if TYPE_CHECKING:
+    from finesight.api.classification import classify as classify
     from finesight.api.documents import read as read
     from finesight.api.extraction import extract as extract
     from finesight.api.model import Model as Model
     from finesight.api.model import load as load
     from finesight.api.options import AskOptions as AskOptions
+    from finesight.api.reviewing import review as review
     from finesight.api.shared import ask as ask
     from finesight.api.shared import locate as locate
     from finesight.conversation import Conversation as Conversation
@@ -49,10 +51,12 @@ if TYPE_CHECKING:
     from finesight.responder import Responder as Responder
 
 _HOMES = {
+    "finesight.api.classification": ("classify",),
     "finesight.api.documents": ("read",),
     "finesight.api.extraction": ("extract",),
     "finesight.api.model": ("Model", "load"),
     "finesight.api.options": ("AskOptions",),
+    "finesight.api.reviewing": ("review",),
     "finesight.api.shared": ("ask", "locate"),
     "finesight.conversation": (
         *("Conversation", "ImagePart", "MediaRecord", "Message", "Reply"),
@@ -70,9 +74,11 @@ _HOMES = {
 
 _WITH_TORCH = frozenset(
     {
+        "finesight.api.classification",
         "finesight.api.documents",
         "finesight.api.extraction",
         "finesight.api.model",
+        "finesight.api.reviewing",
         "finesight.api.shared",
         "finesight.processor.processor",
         "finesight.processor.vision_info",

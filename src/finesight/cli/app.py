@@ -18,6 +18,7 @@ from finesight.cli import (
     batch,
     cache,
     chat,
+    classify,
     data,
     doctor,
     export,
@@ -26,6 +27,7 @@ from finesight.cli import (
     plan,
     quantize,
     read,
+    review,
     serve,
     train,
 )
@@ -36,7 +38,8 @@ from finesight.cli.options import CommandLine
 HELP = """All of Qwen2.5-VL in one code base: ask about pictures, videos and documents.
 
 Results go to standard output, messages and progress to standard error. Exit codes: 0, 1 if the
-work failed, 2 for wrong usage or configuration, 130 if interrupted.
+work failed, 2 for wrong usage or configuration, 3 if what was checked does not hold (read --schema,
+review), 130 if interrupted.
 """
 
 WIDTH = 96
@@ -60,6 +63,8 @@ def build() -> typer.Typer:
         ("chat", chat.chat),
         ("locate", locate.locate),
         ("read", read.read),
+        ("classify", classify.classify),
+        ("review", review.review),
         ("serve", serve.serve),
         ("batch", batch.batch),
         ("plan", plan.plan),
