@@ -240,12 +240,12 @@ def _violations(schema: Schema, data: Any) -> Iterator[tuple[str, str]]:
         from jsonschema.exceptions import SchemaError
     try:
         Draft202012Validator.check_schema(schema.root)
-        errors = list(Draft202012Validator(schema.root).iter_errors(data))
+        violations = list(Draft202012Validator(schema.root).iter_errors(data))
     except SchemaError as error:
         raise ConfigError(f"the schema is no JSON Schema: {error.message[:300]}") from error
-    for error in errors:
-        steps = [f"[{one}]" if isinstance(one, int) else f".{one}" for one in error.absolute_path]
-        yield "".join(steps).removeprefix("."), error.message[:300]
+    for one in violations:
+        steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in one.absolute_path]
+        yield "".join(steps).removeprefix("."), one.message[:300]
 
 
 def provenance(schema: Schema, model: str, options: ExtractOptions) -> Provenance:

@@ -107,20 +107,20 @@ class Schema:
         Raises:
             ConfigError: a reference leads nowhere or to itself.
         """
-        node = node if isinstance(node, Mapping) else {}
+        found: dict[str, Any] = dict(node) if isinstance(node, Mapping) else {}
         for _ in range(100):
-            if "$ref" in node:
-                rest = {key: value for key, value in node.items() if key != "$ref"}
-                node = {**self._target(str(node["$ref"])), **rest}
-            elif "allOf" in node:
-                node = _joined(node, [self.resolved(part) for part in node["allOf"]])
-            elif options := self._options(node):
-                rest = {key: node[key] for key in node if key not in ("anyOf", "oneOf")}
-                node = {**options[0], **rest}
+            if "$ref" in found:
+                rest = {key: value for key, value in found.items() if key != "$ref"}
+                found = {**self._target(str(found["$ref"])), **rest}
+            elif "allOf" in found:
+                found = _joined(found, [self.resolved(part) for part in found["allOf"]])
+            elif options := self._options(found):
+                rest = {key: found[key] for key in found if key not in ("anyOf", "oneOf")}
+                found = {**options[0], **rest}
             else:
-                return node
+                return found
         raise ConfigError(
-            f"the schema refers to itself without end at {shown(dict(node))}",
+            f"the schema refers to itself without end at {shown(found)}",
             hint="a reference must lead to a type",
         )
 

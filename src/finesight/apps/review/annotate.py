@@ -115,7 +115,7 @@ def _highlight(
     rectangles = _in_points(boxes, page, address, dpi)
     drawn = pdf.pages[-1].obj
     known = drawn.get("/Annots", pikepdf.Array())
-    annotations = pikepdf.Array(list(known))  # type: ignore[call-overload]  # an array is iterable
+    annotations = pikepdf.Array(list(known))
     for (result, _), rectangle in zip(places, rectangles, strict=True):
         annotations.append(pdf.make_indirect(_annotation(result, rectangle)))
     drawn.Annots = annotations

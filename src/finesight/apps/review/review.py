@@ -69,7 +69,8 @@ def review(
     """
     schema = _schema(playbook, definitions_of(pages))
     quotes: dict[str, list[Quote]] = {rule.id: [] for rule in playbook.rules}
-    seen, problems = [], []
+    seen: list[int] = []
+    problems: list[str] = []
     skipped: list[Skipped] = []
     for at, (page, image) in enumerate(images if playbook.rules else ()):
         answer = extract_page(page, image, schema, responder, options)
@@ -214,7 +215,7 @@ def _has(quote: str, value: str) -> bool:
 def _references(evidence: Sequence[Evidence], pages: Sequence[ReadPage]) -> tuple[Evidence, ...]:
     """Places of the numbered headings that quotes name, such as that of "Section 12.3"."""
     numbers = [match[1] or match[2] for one in evidence for match in _REFERENCE.finditer(one.quote)]
-    found = []
+    found: list[Evidence] = []
     for number in dict.fromkeys(numbers):
         start = re.compile(rf"[§第]?\s*{re.escape(number)}[.)条]?\s+\S")
         for page in pages:
