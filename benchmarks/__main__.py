@@ -28,6 +28,7 @@ BENCHES = {
     "windows": "time per patch of windowed attention, 16,384 patches against 1,024; 2 minutes",
     "engine": "a batch, a second question and a step without the model; 2 minutes",
     "harness": "time of the evaluation harness besides the model's; half a minute",
+    "read": "reading 200 pages besides the model: time and memory; lines that reach the Markdown; a minute",
     "sampling": "time of a token by sampling setting, at a vocabulary of 152,064; a minute",
     "constrained": "answers under 500 drawn JSON Schemas: invalid ones, and speed against free ones; 5 minutes",
     "load": "loading a 3B-shaped checkpoint against reading its files; needs 8 GB of disk and of memory",
@@ -189,6 +190,7 @@ def _run(
     names: list[str], shorten: int, device: str, programs: Mapping[str, Path | None]
 ) -> Iterator[Comparison]:
     from benchmarks import (
+        documents,
         engine,
         harness,
         kernels,
@@ -216,6 +218,7 @@ def _run(
         "windows": lambda: network.bench_windows(device=device),
         "engine": engine.bench_engine,
         "harness": harness.bench_harness,
+        "read": documents.bench_read,
         "sampling": sampling.bench_sampling,
         "constrained": sampling.bench_constrained,
         "load": lambda: network.bench_load(blocks=blocks, layers=layers),

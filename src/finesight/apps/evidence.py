@@ -87,7 +87,7 @@ class Score:
 
     value: float | None
     kind: Literal["logprob", "yes_no", "agreement", "match", "rule"]
-    parts: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    parts: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.value is not None and not 0.0 <= self.value <= 1.0:

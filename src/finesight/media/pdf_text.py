@@ -10,8 +10,9 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pypdfium2
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from finesight.media.source import LocalSource
 
 __all__ = ["TextLine", "in_points", "page_lines"]
+
+Affine: TypeAlias = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""Column and row of a pixel, each as factors of x, of y and of 1."""
 
 _LINE_ENDS = frozenset("\r\n\u2028\u2029")
 _WIDE_GAP = 3.0
@@ -86,8 +90,9 @@ def page_lines(
     height, width = pixels.shape[:2]
     with open_page(source, page, policy=policy) as opened:
         glyphs = list(_glyphs(opened, Size(width, height)))
-    grey = pixels.mean(2)
-    return tuple(_line(run, grey) for run in _runs(glyphs) if any(char.strip() for char, _ in run))
+    return tuple(
+        _line(run, pixels) for run in _runs(glyphs) if any(char.strip() for char, _ in run)
+    )
 
 
 def in_points(
@@ -125,7 +130,7 @@ def in_points(
 
 def _glyphs(page: pypdfium2.PdfPage, size: Size) -> Iterator[tuple[str, Box | None]]:
     """Every character with its box in pixels; None for one that PDFium inserted, such as a line end."""
-    text = page.get_textpage()
+    text, place = page.get_textpage(), _placing(page, size)
     try:
         for index in range(text.count_chars()):
             code = pdfium.FPDFText_GetUnicode(text.raw, index)
@@ -136,25 +141,35 @@ def _glyphs(page: pypdfium2.PdfPage, size: Size) -> Iterator[tuple[str, Box | No
                 yield ("-" if char == "\ufffe" else "\n"), None
                 continue
             left, bottom, right, top = text.get_charbox(index, loose=True)
-            yield char, _on_page(page, size, (left, bottom, right, top))
+            yield char, _on_page(place, (left, bottom, right, top))
     finally:
         text.close()
 
 
-def _on_page(
-    page: pypdfium2.PdfPage, size: Size, edges: tuple[float, float, float, float]
-) -> Box | None:
+def _placing(page: pypdfium2.PdfPage, size: Size) -> Affine:
+    """The map from points of the page to pixels; PDFium knows of turned and cropped pages."""
+    width, height = page.get_size()
+    corners = [(0.0, 0.0), (width, 0.0), (0.0, height)]
+    (x0, y0), (x1, y1), (x2, y2) = (_point(page, size, x, y) for x, y in corners)
+    return (
+        ((x1 - x0) / width, (x2 - x0) / height, x0),
+        ((y1 - y0) / width, (y2 - y0) / height, y0),
+    )
+
+
+def _on_page(place: Affine, edges: tuple[float, float, float, float]) -> Box | None:
     """A box in points, from the bottom left of the unturned page, in pixels of the drawn one."""
     left, bottom, right, top = edges
     if right <= left or top <= bottom:
         return None
-    corners = [_point(page, size, x, y) for x, y in ((left, top), (right, bottom))]
-    columns, rows = zip(*corners, strict=True)
+    (a, b, c), (d, e, f) = place
+    columns = (a * left + b * top + c, a * right + b * bottom + c)
+    rows = (d * left + e * top + f, d * right + e * bottom + f)
     return Box(min(columns), min(rows), max(columns), max(rows))
 
 
 def _point(page: pypdfium2.PdfPage, size: Size, x: float, y: float) -> tuple[float, float]:
-    """A point of the page in pixels; PDFium knows of turned and cropped pages."""
+    """A point of the page in pixels."""
     column, row = ctypes.c_int(), ctypes.c_int()
     pdfium.FPDF_PageToDevice(
         page.raw, 0, 0, size.width * _FINE, size.height * _FINE, 0, x, y, column, row
@@ -182,7 +197,7 @@ def _runs(glyphs: Sequence[tuple[str, Box | None]]) -> Iterator[list[tuple[str, 
         yield run
 
 
-def _line(run: Sequence[tuple[str, Box | None]], grey: NDArray[np.floating]) -> TextLine:
+def _line(run: Sequence[tuple[str, Box | None]], pixels: NDArray[np.uint8]) -> TextLine:
     boxes = [box for char, box in run if box and char.strip()]
     text, lefts = _placed(run)
     if not boxes:
@@ -195,7 +210,7 @@ def _line(run: Sequence[tuple[str, Box | None]], grey: NDArray[np.floating]) -> 
     )
     rows = slice(max(int(box.y1), 0), int(box.y2) + 1)
     columns = slice(max(int(box.x1), 0), int(box.x2) + 1)
-    part = grey[rows, columns]
+    part = pixels[rows, columns].mean(2)
     return TextLine(
         text, box, is_visible=bool(part.size and np.ptp(part) >= _LEAST_INK), lefts=lefts
     )
@@ -217,4 +232,14 @@ def _placed(run: Sequence[tuple[str, Box | None]]) -> tuple[str, tuple[float, ..
         chars.pop()
         lefts.pop()
     is_upright = all(first <= second + 1 for first, second in pairwise(lefts))
-    return "".join(chars), tuple(round(left, 1) for left in lefts) if is_upright else ()
+    return "".join(chars), tuple(_tenths(left) for left in lefts) if is_upright else ()
+
+
+@lru_cache(maxsize=1 << 16)
+def _kept(tenths: int) -> float:
+    """One object for each number: a book has millions of characters at a few thousand places."""
+    return tenths / 10
+
+
+def _tenths(left: float) -> float:
+    return _kept(round(left * 10))

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from rapidfuzz import fuzz
 
+from finesight.apps.document.order import is_right_to_left
 from finesight.apps.document.records import ReadBlock, ReadPage
 from finesight.apps.evidence import Evidence, Score, hull
 from finesight.geometry import Box
@@ -34,6 +35,11 @@ _WORD = re.compile(r"\w+")
 _HAS_TEXT = frozenset({"image", "figure", "chart", "formula", "music_sheet", "chemical_formula"})
 """Kinds of blocks that describe a drawing: the layer need not have their words."""
 
+_NOTATIONS = frozenset({"formula", "music_sheet", "chemical_formula"})
+"""Kinds of blocks that write a drawing in other characters than those of the page."""
+_SLACK = 10
+"""Characters that a drawn formula may have more than twice its notation."""
+
 
 def checked(page: ReadPage, lines: Sequence[TextLine]) -> ReadPage:
     """A page with its blocks compared with the lines of the text layer, and with the lines that it missed.
@@ -48,7 +54,12 @@ def checked(page: ReadPage, lines: Sequence[TextLine]) -> ReadPage:
         return replace(page, hidden=hidden)
     known = Counter(word for line in visible for word in words_of(line.text))
     blocks = [_compared(block, known) for block in page.blocks]
-    missed = _missed(visible, "\n".join(one.block.text for one in blocks))
+    drawn = _in_notation(visible, blocks)
+    missed = [
+        line
+        for line in _missed(visible, "\n".join(one.block.text for one in blocks))
+        if line not in drawn
+    ]
     found = list(blocks)
     for block in layer_blocks(missed):
         found.insert(_place(found, block), block)
@@ -68,13 +79,20 @@ def checked(page: ReadPage, lines: Sequence[TextLine]) -> ReadPage:
 
 
 def words_of(text: str) -> list[str]:
-    """Words without case, accents of composition and marks; of scripts without spaces, the characters."""
+    """Words without case, accents of composition and marks; of scripts without spaces, the characters.
+
+    A word of Arabic or Hebrew is the same in both directions: the text layers of some PDFs have it backwards.
+    """
     folded = unicodedata.normalize("NFKC", text).casefold()
     return [
         piece
         for word in _WORD.findall(folded)
-        for piece in (word if any(_is_unspaced(char) for char in word) else [word])
+        for piece in (word if any(_is_unspaced(char) for char in word) else [_either_way(word)])
     ]
+
+
+def _either_way(word: str) -> str:
+    return min(word, word[::-1]) if any(map(is_right_to_left, word)) else word
 
 
 def layer_blocks(lines: Sequence[TextLine]) -> list[ReadBlock]:
@@ -105,6 +123,26 @@ def _compared(one: ReadBlock, known: Counter[str]) -> ReadBlock:
     wanted = Counter(words)
     shared = sum(min(count, known[word]) for word, count in wanted.items())
     return replace(one, in_source=shared / len(words))
+
+
+def _in_notation(lines: Sequence[TextLine], blocks: Sequence[ReadBlock]) -> set[TextLine]:
+    """Lines inside of a formula, a music sheet or a structure: the block has them in another notation.
+
+    A block with much less text than the lines in its box does not stand for them.
+    """
+    found: set[TextLine] = set()
+    for one in blocks:
+        if one.block.kind not in _NOTATIONS or one.box is None:
+            continue
+        inside = [line for line in lines if _contains(one.box, line.box)]
+        if sum(len(line.text) for line in inside) <= 2 * len(one.block.text) + _SLACK:
+            found |= set(inside)
+    return found
+
+
+def _contains(box: Box, line: Box) -> bool:
+    center = line.center
+    return box.x1 <= center.x <= box.x2 and box.y1 <= center.y <= box.y2
 
 
 def _missed(lines: Sequence[TextLine], text: str) -> list[TextLine]:
