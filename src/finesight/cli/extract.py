@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ from finesight.cli.output import print_json
 from finesight.cli.read_output import Format, Results, raise_if_not_read, write_documents
 
 if TYPE_CHECKING:
+    from finesight.apps.document.read import ReadOptions
     from finesight.apps.document.records import ReadPage
     from finesight.apps.extract.records import Extraction
     from finesight.apps.extract.schema import Schema
@@ -41,23 +43,105 @@ OneDocument = Annotated[
 _TABLES = (Format.CSV, Format.XLSX)
 
 
-def read_schema(schema: str | None, out: Path | None, formats: Sequence[Format]) -> Schema | None:
-    """The schema of the command line, checked before a model is opened.
+@dataclass(frozen=True, slots=True)
+class FieldsJob:
+    """Values to extract, and where they are written.
+
+    Attributes:
+        schema: of the values.
+        out: folder of the files; None writes none.
+        formats: of the documents and of the values.
+        report: HTML file of the report.
+        is_one: whether all files are pages of one document.
+    """
+
+    schema: Schema
+    out: Path | None
+    formats: Sequence[Format]
+    report: Path | None
+    is_one: bool
+
+    def show(
+        self, results: Results, responder: Responder, options: ReadOptions, *, as_json: bool
+    ) -> None:
+        """Extract the values of each document, write them, and print them as JSON unless there is a folder.
+
+        Args:
+            results: the documents as they were read.
+            responder: answers questions about pictures.
+            options: limits of the answers.
+            as_json: whether to print the values even if they are written.
+
+        Raises:
+            AppError: a page was not read to its end.
+            typer.Exit: with `CHECK_FAILED` if a value is in conflict, invalid or unread, or a rule fails.
+        """
+        found = self._extracted(results, responder, options)
+        extractions = {name: one for name, one, _ in found}
+        written: list[str] = []
+        if self.out is not None:
+            written += write_documents(results, self.out, self.formats)
+            written += _write(extractions, self.out, self.formats)
+        if self.report is not None:
+            from finesight.apps.extract.report import write_extract_report
+            from finesight.apps.page_images import page_loader
+
+            write_extract_report(
+                self.report, found, page_loader(results.addresses, dpi=results.dpi)
+            )
+            sys.stderr.write(f"wrote {self.report}\n")
+        if as_json or self.out is None:
+            from finesight.apps.extract.write import extraction_json
+
+            print_json({**extraction_json(extractions), "model": results.model, "files": written})
+        sound = [_note(name, one) for name, one in extractions.items()]
+        raise_if_not_read(results)
+        if not all(sound):
+            raise typer.Exit(CHECK_FAILED)
+
+    def _extracted(
+        self, results: Results, responder: Responder, options: ReadOptions
+    ) -> list[tuple[str, Extraction, tuple[ReadPage, ...]]]:
+        from finesight.apps.extract.ask import ExtractOptions
+        from finesight.apps.extract.extract import extract
+        from finesight.apps.page_images import with_images
+
+        asked = ExtractOptions(
+            max_new_tokens=options.max_new_tokens,
+            min_pixels=options.min_pixels,
+            max_pixels=options.max_pixels,
+        )
+        pairs = zip(results.document.pages, results.addresses, strict=True)
+        found = []
+        for path, group in groupby(pairs, key=lambda pair: None if self.is_one else pair[1].path):
+            pages, addresses = zip(*group, strict=True)
+            images = with_images(pages, addresses, dpi=results.dpi)
+            one = extract(images, self.schema, responder, asked, model=results.model)
+            found.append(("document" if path is None else str(path), one, pages))
+        return found
+
+
+def checked(
+    schema: str | None,
+    out: Path | None,
+    formats: Sequence[Format],
+    report: Path | None,
+    *,
+    is_one: bool,
+) -> FieldsJob | None:
+    """The values that a command line asks for, checked before a model is opened; None if it has no schema.
 
     Raises:
-        ConfigError: it is wrong, or an output needs another option.
+        ConfigError: the schema is wrong, or an output needs another option.
     """
     from finesight.errors import ConfigError
 
     tables = [one for one in formats if one in _TABLES]
-    if tables and schema is None:
+    if tables and (schema is None or out is None):
+        needed = "--schema" if schema is None else "--out"
         raise ConfigError(
-            f"--format {tables[0].value} needs --schema",
-            hint="--schema FILE names the values to extract",
-        )
-    if tables and out is None:
-        raise ConfigError(
-            f"--format {tables[0].value} needs --out", hint="--out DIR is the folder of the files"
+            f"--format {tables[0].value} needs {needed}",
+            hint="--schema FILE names the values, --out DIR is the folder of the files",
         )
     if schema is None:
         return None
@@ -66,64 +150,7 @@ def read_schema(schema: str | None, out: Path | None, formats: Sequence[Format])
 
     found = load_schema(schema)
     check_rules(found)
-    return found
-
-
-def extract_and_show(
-    schema: Schema,
-    results: Results,
-    responder: Responder,
-    out: Path | None,
-    formats: Sequence[Format],
-    report: Path | None,
-    *,
-    is_one: bool,
-    as_json: bool,
-    max_new_tokens: int,
-) -> None:
-    """Extract the values of each document, write them, and print them as JSON.
-
-    Raises:
-        AppError: a page was not read to its end; everything is written before.
-        typer.Exit: with `CHECK_FAILED` if a value is in conflict, invalid or unread, or a rule fails.
-    """
-    found = _extracted(schema, results, responder, is_one=is_one, max_new_tokens=max_new_tokens)
-    extractions = {name: one for name, one, _ in found}
-    written = [] if out is None else write_documents(results, out, formats)
-    written += [] if out is None else _write(extractions, out, formats)
-    if report is not None:
-        from finesight.apps.extract.report import write_extract_report
-        from finesight.apps.page_images import page_loader
-
-        write_extract_report(report, found, page_loader(results.addresses, dpi=results.dpi))
-        sys.stderr.write(f"wrote {report}\n")
-    if as_json or out is None:
-        from finesight.apps.extract.write import extraction_json
-
-        print_json({**extraction_json(extractions), "model": results.model, "files": written})
-    doubtful = [name for name, one in extractions.items() if not _note(name, one)]
-    raise_if_not_read(results)
-    if doubtful:
-        raise typer.Exit(CHECK_FAILED)
-
-
-def _extracted(
-    schema: Schema, results: Results, responder: Responder, *, is_one: bool, max_new_tokens: int
-) -> list[tuple[str, Extraction, tuple[ReadPage, ...]]]:
-    from finesight.apps.extract.ask import ExtractOptions
-    from finesight.apps.extract.extract import extract
-    from finesight.apps.page_images import with_images
-
-    options = ExtractOptions(max_new_tokens=max_new_tokens)
-    pairs = list(zip(results.document.pages, results.addresses, strict=True))
-    groups = groupby(pairs, key=lambda pair: None if is_one else pair[1].path)
-    found = []
-    for path, group in groups:
-        pages, addresses = zip(*group, strict=True)
-        images = with_images(pages, addresses, dpi=results.dpi)
-        one = extract(images, schema, responder, options, model=results.model)
-        found.append(("document" if path is None else str(path), one, pages))
-    return found
+    return FieldsJob(found, out, formats, report, is_one)
 
 
 def _write(

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +23,7 @@ from finesight.errors import ConfigError
 if TYPE_CHECKING:
     from finesight.apps.document.ask import DocumentAnswer
     from finesight.apps.document.job import Job
+    from finesight.apps.document.read import ReadOptions
     from finesight.apps.document.records import Document, ReadPage, Route
     from finesight.responder import Responder
 
@@ -149,28 +151,18 @@ def read(
     Pages of a PDF are compared with its text layer: lines that the model did not read are added at their place, blocks
     that the layer does not have are reported, and text that cannot be seen is left out and reported. Running heads and
     feet are left out of the Markdown; texts and tables that go on over pages are joined. The exit code is 1 if a page
-    was not read to its end, or a question got no answer; everything that was read is written. With --schema, it is 3
-    if a value is in conflict, invalid or unread, or a rule of the schema fails.
+    was not read to its end, or a question got no answer; everything that was read is written. It is 3 if an
+    extracted value is in doubt or a rule of the schema fails.
     """
     with reported(debug=debug):
         _check(out, formats, report)
-        fields = extract.read_schema(schema, out, formats)
+        fields = extract.checked(schema, out, formats, report, is_one=one_document)
         from finesight.apps.document.job import Job
         from finesight.apps.document.pages import find_pages
-        from finesight.apps.document.read import ReadOptions
 
         addresses = find_pages(files, pages)
         responder = _responder(ModelChoice.of(locals()))
-        given = options.given(locals())
-        asked = ReadOptions(
-            route=_ROUTES[route],
-            max_tries=max_tries,
-            max_new_tokens=given.get("max_new_tokens") or 2048,
-            min_pixels=given.get("min_pixels"),
-            max_pixels=given.get("max_pixels"),
-            upright=upright is UprightChoice.AUTO,
-            is_photo=photo,
-        )
+        asked = _options(options.given(locals()), route, max_tries, upright, is_photo=photo)
         job = Job(addresses, asked, model, dpi=dpi, folder=out)
         if route is RouteChoice.AUTO:
             job = _probed(job, responder)
@@ -178,20 +170,31 @@ def read(
         answers = [_answered(each, document, job, responder, ask_pages) for each in ask or []]
         results = Results(document, addresses, dpi, tuple(answers), model)
         if fields is not None:
-            extract.extract_and_show(
-                fields,
-                results,
-                responder,
-                out,
-                formats,
-                report,
-                is_one=one_document,
-                as_json=as_json,
-                max_new_tokens=asked.max_new_tokens,
-            )
+            fields.show(results, responder, asked, as_json=as_json)
             return
         show(results, out, formats, report, as_json=as_json)
         raise_if_not_read(results)
+
+
+def _options(
+    given: Mapping[str, Any],
+    route: RouteChoice,
+    max_tries: int,
+    upright: UprightChoice,
+    *,
+    is_photo: bool,
+) -> ReadOptions:
+    from finesight.apps.document.read import ReadOptions
+
+    return ReadOptions(
+        route=_ROUTES[route],
+        max_tries=max_tries,
+        max_new_tokens=given.get("max_new_tokens") or 2048,
+        min_pixels=given.get("min_pixels"),
+        max_pixels=given.get("max_pixels"),
+        upright=upright is UprightChoice.AUTO,
+        is_photo=is_photo,
+    )
 
 
 def _check(out: Path | None, formats: list[Format], report: Path | None) -> None:
