@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from PIL import Image
 
@@ -11,30 +12,42 @@ from finesight.apps.document.records import ReadPage
 from finesight.apps.evidence import Evidence
 from finesight.apps.page_images import PageLoader
 from finesight.errors import FinesightError
-from finesight.present.marks import marks_from, one_line
+from finesight.geometry import Box
+from finesight.present.marks import Mark, marks_from, one_line
 from finesight.present.overlay import draw_marks
 from finesight.present.page import Figure, data_address
 
-__all__ = ["page_figures"]
+__all__ = ["marks_of_places", "page_figures"]
+
+_PADDING = 4
+"""Pixels between a text and the line that is drawn around it."""
+
+Marked = tuple[Mark, Evidence]
+"""A place, and what is drawn there."""
+
+
+def marks_of_places(places: Iterable[tuple[str, Evidence]]) -> list[Marked]:
+    """Numbered marks of places, with one colour for each label; places without a box are left out."""
+    boxed = [(label, one, one.box) for label, one in places if one.box]
+    shapes = [(_padded(box), one_line(label)) for label, _, box in boxed]
+    numbered = (replace(mark, label=str(mark.number)) for mark in marks_from(shapes))
+    return [(mark, one) for mark, (_, one, _) in zip(numbered, boxed, strict=True)]
 
 
 def page_figures(
-    pages: Sequence[ReadPage], places: Sequence[tuple[str, Evidence]], load: PageLoader
+    pages: Sequence[ReadPage], marked: Sequence[Marked], load: PageLoader
 ) -> Iterator[Figure]:
     """One figure for each page that has a place; a page that cannot be drawn has the reason as its caption.
 
     Args:
         pages: of the document.
-        places: labels and places; those without a box are left out.
+        marked: places with their marks.
         load: draws a page.
     """
     media = {name: index for index, name in enumerate(dict.fromkeys(one.source for one in pages))}
     for page in pages:
-        here = [
-            (one.box, one_line(label))
-            for label, one in places
-            if one.box and (one.media, one.page) == (media[page.source], page.index)
-        ]
+        place = (media[page.source], page.index)
+        here = [mark for mark, one in marked if (one.media, one.page) == place]
         if not here:
             continue
         title = f"Page {page.number}"
@@ -43,5 +56,9 @@ def page_figures(
         except FinesightError as error:
             yield Figure(title=title, caption=f"cannot be drawn: {error.message}")
             continue
-        picture = data_address(draw_marks(image, marks_from(here)))
+        picture = data_address(draw_marks(image, here))
         yield Figure(title=title, picture=picture, alt=title, caption=page.source)
+
+
+def _padded(box: Box) -> Box:
+    return Box(box.x1 - _PADDING, box.y1 - _PADDING, box.x2 + _PADDING, box.y2 + _PADDING)

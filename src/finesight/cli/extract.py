@@ -93,7 +93,10 @@ class FieldsJob:
         if as_json or self.out is None:
             from finesight.apps.extract.write import extraction_json
 
-            print_json({**extraction_json(extractions), "model": results.model, "files": written})
+            values = {**extraction_json(extractions), "model": results.model, "files": written}
+            if results.answers:
+                values["answers"] = [one.to_dict() for one in results.answers]
+            print_json(values)
         sound = [_note(name, one) for name, one in extractions.items()]
         raise_if_not_read(results)
         if not all(sound):

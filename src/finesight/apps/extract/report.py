@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from finesight.apps.document.records import ReadPage
 from finesight.apps.evidence import Found
 from finesight.apps.extract.records import Extraction
-from finesight.apps.page_figures import page_figures
+from finesight.apps.page_figures import Marked, marks_of_places, page_figures
 from finesight.apps.page_images import PageLoader
 from finesight.errors import AppError
 from finesight.present.marks import shortened
@@ -60,8 +60,13 @@ def _sections(
 ) -> Iterator[Section]:
     for name, one, pages in results:
         places = [(path, place) for path, found in one.fields.items() for place in found.evidence]
+        marked = marks_of_places(places)
         data = json.dumps(one.data, ensure_ascii=False, indent=2)
-        parts: list[PagePart] = [_facts(one), *page_figures(pages, places, load), _table(one)]
+        parts: list[PagePart] = [
+            _facts(one),
+            *page_figures(pages, marked, load),
+            _table(one, marked),
+        ]
         if one.checks:
             rows = tuple(TableRow((each.rule, each.path, each.outcome)) for each in one.checks)
             parts.append(Table("Rules", ("rule", "object", "outcome"), rows))
@@ -82,17 +87,19 @@ def _facts(one: Extraction) -> Facts:
     return Facts(good, (*bad, f"{failed} rules fail") if failed else bad)
 
 
-def _table(one: Extraction) -> Table:
+def _table(one: Extraction, marked: Sequence[Marked]) -> Table:
     header = ("field", "value", "as written", "status", "score", "page", "match", "problems")
-    rows = tuple(_row(path, found) for path, found in one.fields.items())
+    rows = tuple(_row(path, found, marked) for path, found in one.fields.items())
     return Table("Values", header, rows, ("score", "page"))
 
 
-def _row(path: str, found: Found[Any]) -> TableRow:
+def _row(path: str, found: Found[Any], marked: Sequence[Marked]) -> TableRow:
     place = found.evidence[0] if found.evidence else None
     score = "" if found.score.value is None else f"{found.score.value:.2f}"
     value = "" if found.value is None else json.dumps(found.value, ensure_ascii=False)
     page = "" if place is None or place.page is None else str(place.page + 1)
     cells = (path, value, found.raw, found.status, score, page, place.match if place else "")
     shown = tuple(shortened(cell, _LONGEST) for cell in cells)
-    return TableRow((*shown, "; ".join(found.problems)), is_strong=found.status == "conflict")
+    mark = next((mark for mark, one in marked if one is place), None)
+    cells = (*shown, "; ".join(found.problems))
+    return TableRow(cells, mark, is_strong=found.status == "conflict")

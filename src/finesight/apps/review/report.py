@@ -8,7 +8,7 @@ from pathlib import Path
 
 from finesight.apps.document.records import ReadPage
 from finesight.apps.evidence import Evidence
-from finesight.apps.page_figures import page_figures
+from finesight.apps.page_figures import Marked, marks_of_places, page_figures
 from finesight.apps.page_images import PageLoader
 from finesight.apps.review.records import NOTE, ClauseChange, Review, RuleResult
 from finesight.errors import AppError
@@ -51,14 +51,15 @@ def write_review_report(
 
 def _sections(review: Review, pages: Sequence[ReadPage], load: PageLoader) -> Iterator[Section]:
     if review.results:
-        yield Section(review.title, tuple(_rules(review)))
         places = [(one.rule.id, place) for one in review.results for place in one.evidence]
-        yield Section("Quotes on their pages", tuple(page_figures(pages, places, load)))
+        marked = marks_of_places(places)
+        yield Section(review.title, tuple(_rules(review, marked)))
+        yield Section("Quotes on their pages", tuple(page_figures(pages, marked, load)))
     if review.changes is not None:
         yield Section("Differences from the other version", (_changes(review.changes),))
 
 
-def _rules(review: Review) -> Iterator[PagePart]:
+def _rules(review: Review, marked: Sequence[Marked]) -> Iterator[PagePart]:
     counts = {
         verdict: sum(one.verdict == verdict for one in review.results)
         for verdict in ("pass", "fail", "missing", "unclear")
@@ -67,20 +68,20 @@ def _rules(review: Review) -> Iterator[PagePart]:
     bad = tuple(f"{counts[key]} {key}" for key in ("fail", "missing", "unclear") if counts[key])
     yield Facts((f"{counts['pass']} pass", seen), bad)
     header = ("rule", "verdict", "severity", "reason", "quote", "page", "advice")
-    yield Table("Rules", header, tuple(_row(one) for one in review.results), ("page",))
+    yield Table("Rules", header, tuple(_row(one, marked) for one in review.results), ("page",))
     skipped = tuple(f"{one.what}: {one.reason}" for one in review.coverage.skipped)
     problems = (*review.problems, *(text for one in review.results for text in one.problems))
     if skipped or problems:
         yield Notes((*skipped, *problems), "Problems", is_warning=True)
 
 
-def _row(one: RuleResult) -> TableRow:
+def _row(one: RuleResult, marked: Sequence[Marked]) -> TableRow:
     quote = one.evidence[0].quote if one.evidence else ""
+    first = one.evidence[0] if one.evidence else None
+    mark = next((mark for mark, place in marked if place is first), None)
     cells = (one.rule.id, one.verdict, one.rule.severity, one.reason, shortened(quote, _LONGEST))
-    return TableRow(
-        (*cells, _pages(one.evidence), one.rule.advice),
-        is_strong=one.verdict in ("fail", "missing"),
-    )
+    where = (_pages(one.evidence), one.rule.advice)
+    return TableRow((*cells, *where), mark, is_strong=one.verdict in ("fail", "missing"))
 
 
 def _changes(changes: Sequence[ClauseChange]) -> PagePart:
