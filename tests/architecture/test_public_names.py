@@ -13,6 +13,7 @@ from finesight import api
 
 PROMISED = {
     *("load", "ask", "locate", "read", "Model", "AskOptions", "Answer", "read_answer"),
+    *("extract", "classify", "review"),
     *("Conversation", "Message", "TextPart", "ImagePart", "VideoPart", "Sampling"),
     *("Reply", "MediaRecord", "StreamEvent", "Responder", "Processor"),
     *("Box", "Point", "Size", "Resize", "Clock"),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import pairwise
 from math import exp, fsum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from finesight.apps.classify.records import OTHER, ClassifiedPage, PacketDocument, PacketResult
 from finesight.apps.document.read import PageImage, has_ink
@@ -48,6 +48,7 @@ _BEGINS = (
 )
 
 
+@runtime_checkable
 class ScoringResponder(Responder, Scorer, Protocol):
     """A model that answers and that gives log-probabilities of given answers."""
 

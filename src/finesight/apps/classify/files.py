@@ -41,7 +41,7 @@ def classify_files(
     Raises:
         ConfigError: the options are wrong, or the model gives no log-probabilities of given answers.
     """
-    if not callable(getattr(model, "score", None)):
+    if not isinstance(model, ScoringResponder):
         raise ConfigError(
             f"{name or type(model).__name__} gives no log-probabilities of given answers",
             hint="classification needs a model that is loaded here, not one behind an endpoint",

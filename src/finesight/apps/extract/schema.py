@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PydanticUserError
 
 from finesight.errors import ConfigError
 from finesight.inputs import shown
@@ -44,7 +44,7 @@ def load_schema(source: SchemaSource) -> Schema:
         ConfigError: it is no JSON Schema of an object, or one of its references leads nowhere.
     """
     if isinstance(source, type) and issubclass(source, BaseModel):
-        content: Any = source.model_json_schema()
+        content: Any = _of_model(source)
     elif isinstance(source, Mapping):
         content = source
     else:
@@ -61,6 +61,16 @@ def load_schema(source: SchemaSource) -> Schema:
         )
     schema.answer()  # follows every reference
     return schema
+
+
+def _of_model(source: type[BaseModel]) -> Any:
+    try:
+        return source.model_json_schema()
+    except PydanticUserError as error:
+        raise ConfigError(
+            f"the model {source.__name__} has no JSON Schema: {error.message}",
+            hint="every type that it names must be known where it is defined",
+        ) from error
 
 
 def _parsed(source: str | Path) -> Any:

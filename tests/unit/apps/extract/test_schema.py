@@ -210,6 +210,14 @@ def test_a_pydantic_model_is_a_schema():
     assert answer["properties"]["total"] == {"type": "string"}
 
 
+def test_a_model_that_is_not_defined_whole_is_refused():
+    class Unfinished(BaseModel):
+        when: SomeDay  # noqa: F821  # the name is unknown on purpose
+
+    with pytest.raises(ConfigError, match="Unfinished has no JSON Schema"):
+        load_schema(Unfinished)
+
+
 def test_a_linked_list_ends():
     node = {
         "type": "object",
