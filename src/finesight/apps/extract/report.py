@@ -101,5 +101,5 @@ def _row(path: str, found: Found[Any], marked: Sequence[Marked]) -> TableRow:
     cells = (path, value, found.raw, found.status, score, page, place.match if place else "")
     shown = tuple(shortened(cell, _LONGEST) for cell in cells)
     mark = next((mark for mark, one in marked if one is place), None)
-    cells = (*shown, "; ".join(found.problems))
-    return TableRow(cells, mark, is_strong=found.status == "conflict")
+    problems = "; ".join(found.problems)
+    return TableRow((*shown, problems), mark, is_strong=found.status == "conflict")

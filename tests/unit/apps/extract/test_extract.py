@@ -6,15 +6,21 @@ from __future__ import annotations
 import copy
 import json
 import random
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from finesight.apps.document.pages import find_pages, load
+from finesight.apps.document.read import ReadOptions, read_page
+from finesight.apps.document.turned import turned_box, turned_page
 from finesight.apps.extract.ask import ExtractOptions
 from finesight.apps.extract.extract import extract
 from finesight.apps.extract.schema import load_schema
 from finesight.errors import RemoteError
-from finesight.geometry import iou
+from finesight.geometry import Size, iou
 from tests.support.app_responders import MISBEHAVIOURS, Hostile, Oracle, answered, asked
+from tests.support.documents import Line, boxes_of, write_pdf
 from tests.support.forms import LABELS, LAYOUTS, Copyist, Form, _Pen, draw_form, schema
 
 OPTIONS = ExtractOptions(check_below=0)
@@ -88,6 +94,40 @@ def test_a_responder_without_constraints_is_asked_again_and_the_result_says_so()
     found = extracted(Unconstrained(Copyist([form.raw])), form)
     assert found.data == form.data
     assert "json_schema is not supported" in found.problems[0]
+
+
+def test_the_text_layer_of_a_pdf_places_the_values(tmp_path):
+    lines = [
+        Line(text, x=40, y=60 + 40 * at)
+        for at, text in enumerate(("Seller: Kite Works", "Total: 1.234,50 EUR"))
+    ]
+    path = write_pdf(tmp_path / "a.pdf", [lines])
+    image = load(find_pages([path])[0])
+    page = read_page(image, Oracle(lambda question: ""), ReadOptions(max_tries=1))
+    own = {
+        "type": "object",
+        "properties": {"seller": {"type": "string"}, "total": {"type": "number"}},
+    }
+    copyist = Copyist([{"seller": "Kite  Works", "total": "1234.50"}])
+    found = extract([(page, image)], load_schema(own), copyist, OPTIONS)
+    assert found.data == {"seller": "Kite Works", "total": 1234.5}
+    place = found.fields["total"].evidence[0]
+    assert (place.source, place.match, place.quote) == ("pdf_text", "numeric", "1.234,50")
+    whole = boxes_of(path)[1][1]
+    assert whole.x1 + 40 < place.box.x1 < place.box.x2 < whole.x2 - 20
+
+
+def test_a_turned_page_has_its_places_as_it_came():
+    form = draw_form(7, "columns", "en")
+    upright = form.read()
+    came = np.ascontiguousarray(np.rot90(form.pixels, -1))
+    page = replace(turned_page(upright, -1), turn=1)
+    image = replace(form.image(), pixels=came)
+    found = extract([(page, image)], load_schema(schema()), Copyist([form.raw]), OPTIONS)
+    assert found.data == form.data
+    size = Size(form.pixels.shape[1], form.pixels.shape[0])
+    for path, box in form.boxes.items():
+        assert iou(found.fields[path].evidence[0].box, turned_box(box, size, -1)) > 0.6
 
 
 # ------------------------------------------------------------------------------------------------------ scores
