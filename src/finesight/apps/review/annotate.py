@@ -73,7 +73,7 @@ def write_annotated_pdf(
                 _highlight(pdf, here, page, address, dpi)
             with files.whole_file(path, error=AppError, parents=True) as draft:
                 pdf.save(draft)
-    except pikepdf.PdfError as error:
+    except (pikepdf.PdfError, pikepdf.PasswordError) as error:
         raise AppError(
             f"the annotated PDF cannot be made: {error}",
             hint="an encrypted PDF must be decrypted before",

@@ -6,9 +6,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pikepdf
 import pytest
+from PIL import Image
 
+from finesight.apps.document.pages import find_pages, load
+from finesight.apps.document.records import ReadBlock, ReadPage
+from finesight.apps.document.turned import turned_page
 from finesight.apps.extract.ask import ExtractOptions
 from finesight.apps.page_images import page_loader
 from finesight.apps.quotes import find_quote
@@ -16,8 +21,10 @@ from finesight.apps.review.annotate import write_annotated_pdf
 from finesight.apps.review.report import write_review_report
 from finesight.apps.review.review import definitions_of, review
 from finesight.apps.review.rules import Playbook, Rule
-from finesight.geometry import Box, iou
+from finesight.errors import AppError
+from finesight.geometry import Box, Size, iou
 from finesight.media.pdf import DEFAULT_DPI
+from finesight.parse.document import Block, Run
 from tests.support.app_responders import MISBEHAVIOURS, Hostile, Oracle
 from tests.support.contracts import Contract, draw_contract, playbook
 from tests.support.documents import boxes_of
@@ -89,6 +96,40 @@ def test_verdicts_quotes_and_highlights(contract, tmp_path):
 def test_thirty_contracts(tmp_path):
     for seed in range(100, 130):
         check_contract(draw_contract(tmp_path, seed), tmp_path)
+
+
+def test_pictures_and_turned_pages_become_pages_of_the_annotated_pdf(contract, tmp_path):
+    text, box = boxes_of(contract.path, 0)[0]
+    image = load(contract.addresses[0])
+    block = ReadBlock(block=Block(tag="p", runs=(Run(text),), box=box))
+    size = Size(image.pixels.shape[1], image.pixels.shape[0])
+    page = ReadPage(source="a.png", index=0, number=1, size=size, status="read", blocks=(block,))
+    rule = Rule(id="first", clause="first", kind="required", question="?")
+    quoting = Oracle(lambda question: json.dumps({"first": [{"quote": text, "value": ""}]}))
+    own = Playbook("one", (rule,))
+    for turn in (0, 1):
+        path = tmp_path / f"page{turn}.png"
+        Image.fromarray(np.rot90(image.pixels, -turn)).save(path)
+        came = replace(turned_page(page, -turn), source=path.name, turn=turn)
+        addresses = find_pages([path])
+        pairs = [(came, load(addresses[0]))]
+        found = review([came], pairs, own, quoting, OPTIONS, total=1)
+        assert found.results[0].verdict == "pass"
+        out = tmp_path / f"marked{turn}.pdf"
+        write_annotated_pdf(out, found, [came], addresses)
+        at, marked = highlights(out)["first"]
+        assert at == 0
+        assert iou(marked, box) > 0.7
+
+
+def test_an_encrypted_pdf_is_an_error_with_a_hint(contract, tmp_path):
+    path = tmp_path / "locked.pdf"
+    with pikepdf.open(contract.path) as pdf:
+        pdf.save(path, encryption=pikepdf.Encryption(owner="a", user="b"))
+    locked = [replace(one, path=path) for one in contract.addresses]
+    with pytest.raises(AppError, match="cannot be made"):
+        write_annotated_pdf(tmp_path / "out.pdf", reviewed(contract), contract.pages, locked)
+    assert not (tmp_path / "out.pdf").exists()
 
 
 def test_reasons_are_sentences_with_the_value(contract):
