@@ -20,8 +20,10 @@ from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
+    from finesight.api.options import AskOptions
     from finesight.apps.document.ask import DocumentAnswer
     from finesight.apps.document.job import Job
+    from finesight.apps.document.read import ReadOptions
     from finesight.apps.document.records import Document, ReadPage, Route
     from finesight.responder import Responder
 
@@ -157,16 +159,9 @@ def read(
 
         addresses = find_pages(files, pages)
         responder = _responder(ModelChoice.of(locals()))
-        given = options.given(locals())
-        asked = ReadOptions(
-            route=_ROUTES[route],
-            max_tries=max_tries,
-            max_new_tokens=given.get("max_new_tokens") or 2048,
-            min_pixels=given.get("min_pixels"),
-            max_pixels=given.get("max_pixels"),
-            upright=upright is UprightChoice.AUTO,
-            is_photo=photo,
-        )
+        is_upright = upright is UprightChoice.AUTO
+        asked = ReadOptions(max_tries=max_tries, upright=is_upright, is_photo=photo)
+        asked = _with_limits(asked, _ROUTES[route], options.given(locals()))
         job = Job(addresses, asked, model, dpi=dpi, folder=out)
         if route is RouteChoice.AUTO:
             job = _probed(job, responder)
@@ -189,6 +184,19 @@ def _check(out: Path | None, formats: list[Format], report: Path | None) -> None
             f"--format {min(only_files).value} needs --out",
             hint="--out DIR is the folder of the documents",
         )
+
+
+def _with_limits(asked: ReadOptions, route: Route, given: AskOptions) -> ReadOptions:
+    """The options with the route and the limits of answers and pictures that were given."""
+    from dataclasses import replace
+
+    return replace(
+        asked,
+        route=route,
+        max_new_tokens=given.get("max_new_tokens") or 2048,
+        min_pixels=given.get("min_pixels"),
+        max_pixels=given.get("max_pixels"),
+    )
 
 
 def _answered(

@@ -92,7 +92,7 @@ def _page(page: ReadPage, address: PageAddress, dpi: float | None) -> Section:
     routes = ", ".join(dict.fromkeys(one.route for one in page.tries)) or "not asked"
     facts = [f"{page.size.width} × {page.size.height}", f"asked as {routes}"]
     facts += [f"turned by {90 * page.turn}° counter-clockwise"] if page.turn else []
-    warnings = [] if page.status == "read" else [page.status]
+    warnings: list[str] = [] if page.status == "read" else [page.status]
     warnings += ["reading order differs from the layout"] if page.is_out_of_order else []
     parts: list[PagePart] = [Facts(tuple(facts), tuple(warnings))]
     placed = [(index, one) for index, one in enumerate(page.blocks) if one.box]
