@@ -85,7 +85,8 @@ def _answer(answer: DocumentAnswer) -> Section:
         for one in found.evidence
     )
     table = Table("Places", ("page of its file", "quote", "x1, y1, x2, y2", "match"), rows)
-    return Section(answer.question, (Notes((found.value or "no answer",)), facts, table))
+    tables = (table,) if rows else ()
+    return Section(answer.question, (Notes((found.value or "no answer",)), facts, *tables))
 
 
 def _page(page: ReadPage, address: PageAddress, dpi: float | None) -> Section:
