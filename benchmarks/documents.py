@@ -29,7 +29,10 @@ _LEAST_LINES = 0.99
 _WIDTH, _HEIGHT = 595, 842
 _TOP, _LINE, _LEFT, _RIGHT = 90, 18, 60, 535
 _LINES, _PARAGRAPH = 36, 9
-_WORDS = "harbour ice ship lighthouse winter coast captain fee report office tide storm cargo rope anchor bell".split()  # noqa: SIM905
+_WORDS = (
+    "harbour", "ice", "ship", "lighthouse", "winter", "coast", "captain", "fee", "report", "office", "tide", "storm",
+    "cargo", "rope", "anchor", "bell",
+)  # fmt: skip
 
 Line = tuple[str, float, float, float]
 """Text, left, top and right, in points from the top left."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +20,7 @@ from finesight.cli.session import ModelChoice
 from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
+    from finesight.api.options import AskOptions
     from finesight.apps.document.ask import DocumentAnswer
     from finesight.apps.document.job import Job
     from finesight.apps.document.read import ReadOptions
@@ -177,7 +177,7 @@ def read(
 
 
 def _options(
-    given: Mapping[str, Any],
+    given: AskOptions,
     route: RouteChoice,
     max_tries: int,
     upright: UprightChoice,

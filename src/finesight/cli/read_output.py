@@ -202,11 +202,13 @@ def _write_one(form: Format, path: Path, results: Results, figures: dict[int, st
         text = document_markdown if form is Format.MARKDOWN else document_html
         files.write_text(path, text(document, figures), error=AppError, parents=True)
     else:
-        values = {
-            Format.JSON: lambda: document_json(document),
-            Format.DOCLING: lambda: docling_json(document, document.pages[0].source, figures),
-            Format.MINERU: lambda: content_list(document, figures),
-        }[form]()
+        values: object
+        if form is Format.JSON:
+            values = document_json(document)
+        elif form is Format.DOCLING:
+            values = docling_json(document, document.pages[0].source, figures)
+        else:
+            values = content_list(document, figures)
         files.write_json(path, values, error=AppError, parents=True)
 
 

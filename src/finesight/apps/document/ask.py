@@ -167,8 +167,8 @@ def _found(reply: Reply, document: Document) -> Found[str]:
             return Found(status="unread", problems=("the model gave no answer",))
         score = score_of(reply, (0, len(reply.text)))
         places = find_quote(text, document.pages)
-        problems = () if places else ("the answer has no quote",)
-        return Found(value=text, raw=text, score=score, evidence=places[:1], problems=problems)
+        lacks = () if places else ("the answer has no quote",)
+        return Found(value=text, raw=text, score=score, evidence=places[:1], problems=lacks)
     answer = named["answer"]
     if answer is None or answer == "":
         return Found(raw=reply.text, status="absent")

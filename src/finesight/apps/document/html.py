@@ -60,7 +60,8 @@ def document_json(document: Document) -> dict[str, Any]:
 
 
 def _marked(item: Item) -> Block:
-    block, more = _with_box(item.block), {}
+    block = _with_box(item.block)
+    more: dict[str, str] = {}
     if item.role != "body":
         more["data-role"] = item.role
     if len({piece.page.number for piece in item.pieces}) > 1:

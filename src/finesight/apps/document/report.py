@@ -85,14 +85,15 @@ def _answer(answer: DocumentAnswer) -> Section:
         for one in found.evidence
     )
     table = Table("Places", ("page of its file", "quote", "x1, y1, x2, y2", "match"), rows)
-    return Section(answer.question, (Notes((found.value or "no answer",)), facts, table))
+    tables = (table,) if rows else ()
+    return Section(answer.question, (Notes((found.value or "no answer",)), facts, *tables))
 
 
 def _page(page: ReadPage, address: PageAddress, dpi: float | None) -> Section:
     routes = ", ".join(dict.fromkeys(one.route for one in page.tries)) or "not asked"
     facts = [f"{page.size.width} × {page.size.height}", f"asked as {routes}"]
     facts += [f"turned by {90 * page.turn}° counter-clockwise"] if page.turn else []
-    warnings = [] if page.status == "read" else [page.status]
+    warnings: list[str] = [] if page.status == "read" else [page.status]
     warnings += ["reading order differs from the layout"] if page.is_out_of_order else []
     parts: list[PagePart] = [Facts(tuple(facts), tuple(warnings))]
     placed = [(index, one) for index, one in enumerate(page.blocks) if one.box]

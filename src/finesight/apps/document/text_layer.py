@@ -31,7 +31,9 @@ _INVENTED = 0.3
 """A block with a smaller share of its words in the layer is called invented."""
 _MOST_LINE_GAP = 0.8
 """Lines that are nearer than this share of their height are one paragraph."""
-_WORD = re.compile(r"\w+")
+_UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff"
+"""Scripts that write words without spaces: Han, kana, Thai and their kind."""
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 _HAS_TEXT = frozenset({"image", "figure", "chart", "formula", "music_sheet", "chemical_formula"})
 """Kinds of blocks that describe a drawing: the layer need not have their words."""
 
@@ -84,11 +86,7 @@ def words_of(text: str) -> list[str]:
     A word of Arabic or Hebrew is the same in both directions: the text layers of some PDFs have it backwards.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return [
-        piece
-        for word in _WORD.findall(folded)
-        for piece in (word if any(_is_unspaced(char) for char in word) else [_either_way(word)])
-    ]
+    return [_either_way(word) for word in _WORD.findall(folded)]
 
 
 def _either_way(word: str) -> str:
@@ -199,11 +197,4 @@ def _shares_column(first: Box, second: Box) -> bool:
 def _evidence(page: ReadPage, line: TextLine) -> Evidence:
     return Evidence(
         page=page.index, box=line.box, quote=line.text, match="exact", source="pdf_text"
-    )
-
-
-def _is_unspaced(char: str) -> bool:
-    """Whether the script of the character writes words without spaces: Han, kana, Thai and their kind."""
-    return (
-        "\u0e00" <= char <= "\u0eff" or "\u3040" <= char <= "\u30ff" or "\u3400" <= char <= "\u9fff"
     )

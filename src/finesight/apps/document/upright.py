@@ -18,7 +18,7 @@ from PIL import Image
 
 from finesight.apps.crop import Crop, ask_about, crop
 from finesight.apps.document.read import PROMPTS, PageImage, ReadOptions, has_ink, read_page
-from finesight.apps.document.records import ReadPage
+from finesight.apps.document.records import ReadPage, Route
 from finesight.apps.document.turned import mapped_page, turned_box
 from finesight.apps.scores import score_of
 from finesight.conversation import Sampling
@@ -79,7 +79,7 @@ def read_upright(page: PageImage, responder: Responder, options: ReadOptions) ->
 def _turn(page: PageImage, responder: Responder, options: ReadOptions) -> tuple[int, str]:
     """Quarter turns, counter-clockwise, that make the page upright, and why it could not be decided."""
     turns = [np.ascontiguousarray(np.rot90(page.pixels, turn)) for turn in range(4)]
-    route = "text" if options.route == "text" else "spotting"
+    route: Route = "text" if options.route == "text" else "spotting"
     sampling = Sampling(max_new_tokens=_THUMBNAIL_TOKENS, logprobs=0)
     try:
         answers = ask_about(
