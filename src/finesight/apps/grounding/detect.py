@@ -193,8 +193,8 @@ class _Detector:
         step = max(resize.scale_x, resize.scale_y)
         looked.scale = min(looked.scale, 1 / step)
         looked.problems += [problem.message for problem in answer.problems]
-        found: Sequence[AnswerBox] | Sequence[AnswerPoint]
-        found = answer.boxes if self.search.shape == "box" else answer.points
+        is_box = self.search.shape == "box"
+        found: tuple[AnswerBox | AnswerPoint, ...] = answer.boxes if is_box else answer.points
         if not found:
             looked.texts.append(" ".join(answer.text.split()))
         spans = _spans(answer.text, found)
