@@ -19,7 +19,7 @@ from finesight.errors import FinesightError
 from finesight.parse.confidence import score_of_span
 from finesight.responder import Responder, Scorer
 
-__all__ = ["ask_yes_no"]
+__all__ = ["ask_yes_no", "p_no"]
 
 _ASKED_TOGETHER = 16
 _WORD = re.compile(
@@ -43,6 +43,12 @@ def ask_yes_no(responder: Responder, questions: Sequence[Conversation]) -> list[
     for start in range(0, len(questions), _ASKED_TOGETHER):
         found += _asked(responder, questions[start : start + _ASKED_TOGETHER])
     return found
+
+
+def p_no(score: Score) -> Score:
+    """The score of the answer "no", from the score P(yes) of a question."""
+    value = None if score.value is None else 1.0 - score.value
+    return Score(value, score.kind, score.parts)
 
 
 def _asked(responder: Responder, questions: Sequence[Conversation]) -> list[Found[bool]]:

@@ -182,13 +182,13 @@ def voc(picture: Located) -> str:
     _child(root, "segmented", 0)
     for thing in picture.things:
         entry = ElementTree.SubElement(root, "object")
-        for name, value in (("name", thing.label), ("pose", "Unspecified"), ("difficult", 0)):
-            _child(entry, name, value)
+        for tag, text in (("name", thing.label), ("pose", "Unspecified"), ("difficult", "0")):
+            _child(entry, tag, text)
         _child(entry, "truncated", int(thing.evidence.clipped or thing.is_cut))
         box, place = _box(thing), ElementTree.SubElement(entry, "bndbox")
         edges = (box.x1 + 1, box.y1 + 1, box.x2, box.y2)
-        for name, edge in zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True):
-            _child(place, name, round(edge))
+        for tag, edge in zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True):
+            _child(place, tag, round(edge))
         if thing.score.value is not None:
             _child(entry, "score", f"{thing.score.value:.4f}")
     ElementTree.indent(root)

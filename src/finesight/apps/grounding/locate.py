@@ -25,6 +25,7 @@ from finesight.apps.grounding.prompts import (
 from finesight.apps.grounding.records import Located, Sought, Thing
 from finesight.apps.grounding.tile import merged, overlap_of, tiles_of, unknown
 from finesight.apps.grounding.verify import check_crops, choose, is_present
+from finesight.apps.yes_no import p_no
 from finesight.errors import ConfigError
 from finesight.geometry import Size
 from finesight.responder import Responder
@@ -206,8 +207,7 @@ class _Finder:
             problems += there.problems
             problems += [f"the answer has no place: {text[:80]}" for text in looked.texts[:1]]
             return "unread", UNKNOWN
-        value = there.score.value
         if there.value or counts.is_conflict:
             problems.append("no place was found, but a question says that it is there")
             return "conflict", there.score
-        return "absent", Score(None if value is None else 1.0 - value, "yes_no", there.score.parts)
+        return "absent", p_no(there.score)

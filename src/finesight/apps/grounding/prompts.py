@@ -41,6 +41,12 @@ PRESENT_PROMPT = "Is there a {phrase} in the image?"
 ONE_PROMPT = "Is there exactly one {phrase} here?"
 MARKED_PROMPT = "Is the thing in the red box {phrase}?"
 ATTRIBUTE_CHECK_PROMPT = "Is this {phrase} {attribute}?"
+ANSWER_CHECK_PROMPT = 'Question: {ask}\nAnswer: "{answer}"\nIs this answer right?'
+DIFFERENCE_PROMPT = (
+    "Locate every {phrase} in Picture 2 that Picture 1 does not show, and output the coordinates in Picture 2 in JSON "
+    "format."
+)
+DIFFERENCE_CHECK_PROMPT = "Is there a {phrase} in Picture 2 that Picture 1 does not show?"
 
 _DETERMINERS = frozenset(
     ("the", "a", "an", "all", "any", "each", "every", "both", "this", "that", "these", "those")

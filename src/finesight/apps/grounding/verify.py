@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["check_crops", "choose", "is_present", "yes_no_about"]
+__all__ = ["check_crops", "choose", "is_present", "judged", "yes_no_about"]
 
 MARGIN = 0.3
 """What the crop of a thing shows around it, as a share of its longer side."""
@@ -84,7 +84,7 @@ def check_crops(
     crops = [crop(pixels, _extent(thing), margin=MARGIN).pixels for thing in things]
     verdicts = yes_no_about(responder, crops, [question(thing) for thing in things], search)
     for thing, verdict in zip(things, verdicts, strict=True):
-        (denied if verdict.value is False else kept).append(_judged(thing, verdict))
+        (denied if verdict.value is False else kept).append(judged(thing, verdict))
     return kept, denied
 
 
@@ -107,7 +107,7 @@ def choose(
     question = MARKED_PROMPT.format(phrase=definite(phrase))
     marked = [marked_picture(pixels, _extent(thing), search.max_pixels) for thing in tried]
     verdicts = yes_no_about(responder, marked, [question] * len(marked), search)
-    judged = [_judged(thing, verdict) for thing, verdict in zip(tried, verdicts, strict=True)]
+    judged = [judged(thing, verdict) for thing, verdict in zip(tried, verdicts, strict=True)]
     # A confirmed one, then one without an answer, then a denied one; of equals the more probable.
     places = sorted(
         range(len(judged)),
@@ -160,7 +160,7 @@ def _extent(thing: Thing) -> Box:
     return Box(x1 - more, y1 - more, x2 + more, y2 + more)
 
 
-def _judged(thing: Thing, verdict: Found[bool]) -> Thing:
+def judged(thing: Thing, verdict: Found[bool]) -> Thing:
     """The thing with the outcome of its question."""
     if verdict.value is None:
         reason = "; ".join(verdict.problems)
