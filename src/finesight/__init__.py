@@ -15,11 +15,12 @@ from __future__ import annotations
 TYPE_CHECKING = False  # what `typing` has under this name, without the 9 ms of importing it
 if TYPE_CHECKING:
     from finesight.api.documents import read as read
+    from finesight.api.grounding import inspect as inspect
+    from finesight.api.grounding import locate as locate
     from finesight.api.model import Model as Model
     from finesight.api.model import load as load
     from finesight.api.options import AskOptions as AskOptions
     from finesight.api.shared import ask as ask
-    from finesight.api.shared import locate as locate
     from finesight.conversation import Conversation as Conversation
     from finesight.conversation import ImagePart as ImagePart
     from finesight.conversation import MediaRecord as MediaRecord
@@ -49,9 +50,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "finesight.api.documents": ("read",),
+    "finesight.api.grounding": ("inspect", "locate"),
     "finesight.api.model": ("Model", "load"),
     "finesight.api.options": ("AskOptions",),
-    "finesight.api.shared": ("ask", "locate"),
+    "finesight.api.shared": ("ask",),
     "finesight.conversation": (
         *("Conversation", "ImagePart", "MediaRecord", "Message", "Reply"),
         *("Sampling", "StreamEvent", "TextPart", "VideoPart"),
@@ -69,6 +71,7 @@ _HOMES = {
 _WITH_TORCH = frozenset(
     {
         "finesight.api.documents",
+        "finesight.api.grounding",
         "finesight.api.model",
         "finesight.api.shared",
         "finesight.processor.processor",

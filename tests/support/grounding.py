@@ -145,7 +145,10 @@ class Knows:
 
     def _is_true(self, question: Question, text: str, name: str, part: Box | None) -> bool:
         boxes = self.scene.boxes(name)
-        if text.startswith("Is there a "):
+        if (
+            part is not None
+            and part.area == self.scene.pixels.shape[0] * self.scene.pixels.shape[1]
+        ):
             return bool(boxes)
         if part is None:  # a picture with a red box drawn in
             marked = red_box(question.pictures[-1])

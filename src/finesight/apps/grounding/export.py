@@ -25,6 +25,7 @@ from xml.etree import ElementTree
 import yaml
 
 from finesight import files
+from finesight.apps.grounding.findings import Inspected
 from finesight.apps.grounding.records import Located, Thing
 from finesight.errors import AppError
 from finesight.geometry import Box
@@ -36,6 +37,7 @@ __all__ = [
     "coco_results",
     "fiftyone",
     "label_studio",
+    "stems",
     "voc",
     "write",
     "yolo",
@@ -218,17 +220,17 @@ def _yolo_files(pictures: Sequence[Located]) -> dict[str, str]:
     names = classes_of(pictures)
     folders = dict.fromkeys(("train", "val"), "images")  # where the pictures have to be put
     about = {"path": ".", **folders, "names": dict(enumerate(names))}
-    stems = _stems(pictures)
+    names_of_files = stems(pictures)
     found = {
         f"labels/{stem}.txt": yolo(picture, names)
-        for stem, picture in zip(stems, pictures, strict=True)
+        for stem, picture in zip(names_of_files, pictures, strict=True)
     }
     return {**found, "data.yaml": yaml.safe_dump(about, allow_unicode=True, sort_keys=False)}
 
 
 def _voc_files(pictures: Sequence[Located]) -> dict[str, str]:
-    stems = _stems(pictures)
-    return {f"voc/{stem}.xml": voc(one) for stem, one in zip(stems, pictures, strict=True)}
+    names_of_files = stems(pictures)
+    return {f"voc/{stem}.xml": voc(one) for stem, one in zip(names_of_files, pictures, strict=True)}
 
 
 def _json_file(
@@ -249,17 +251,17 @@ _FILES: Mapping[Format, Callable[[Sequence[Located]], dict[str, str]]] = {
 }
 
 
-def _stems(pictures: Sequence[Located]) -> list[str]:
+def stems(pictures: Sequence[Located | Inspected]) -> list[str]:
     """Names of files, one for each picture: that of the picture, with a number if it occurs again."""
-    stems: list[str] = []
+    found: list[str] = []
     for picture in pictures:
         page = "" if picture.page is None else f"-page{picture.page + 1}"
         stem = f"{Path(picture.source).stem or 'picture'}{page}"
         tried, number = stem, 2
-        while tried in stems:
+        while tried in found:
             tried, number = f"{stem}-{number}", number + 1
-        stems.append(tried)
-    return stems
+        found.append(tried)
+    return found
 
 
 def _rows(pictures: Sequence[Located]) -> list[tuple[int, Thing]]:

@@ -72,6 +72,11 @@ class Inspected:
     findings: tuple[Finding, ...]
     coverage: Coverage
 
+    @property
+    def things(self) -> tuple[Thing, ...]:
+        """The things of all findings."""
+        return tuple(thing for one in self.findings for thing in one.things)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return {

@@ -9,6 +9,7 @@ from dataclasses import replace
 from PIL import Image
 
 from finesight.apps.evidence import Coverage, Score
+from finesight.apps.grounding.findings import Inspected
 from finesight.apps.grounding.records import Located, Sought, Thing, corners
 from finesight.present.marks import Mark, marks_from
 from finesight.present.overlay import draw_marks
@@ -23,7 +24,7 @@ from finesight.present.page import (
     data_address,
 )
 
-__all__ = ["located_section", "overlay", "score_text", "things_parts"]
+__all__ = ["inspected_section", "located_section", "overlay", "score_text", "things_parts"]
 
 _NUMBERS = ("score", "x1, y1, x2, y2")
 
@@ -62,6 +63,30 @@ def located_section(located: Located, image: Image.Image) -> Section:
         *coverage_parts(located.coverage),
     ]
     return Section(f"{located.source}{page}", tuple(parts))
+
+
+def inspected_section(inspected: Inspected, image: Image.Image) -> Section:
+    """The findings about one picture, as a section of a report."""
+    page = "" if inspected.page is None else f", page {inspected.page + 1}"
+    rows = []
+    for one in inspected.findings:
+        cells = (
+            one.verdict,
+            one.severity,
+            one.check,
+            one.zone,
+            score_text(one.found.score),
+            one.message,
+        )
+        rows.append(TableRow(cells, is_strong=one.verdict == "fail"))
+    header = ("verdict", "severity", "check", "zone", "score", "message")
+    parts: list[PagePart] = [
+        Facts((), (inspected.verdict,)) if inspected.verdict != "pass" else Facts(("pass",)),
+        Table("Checks", header, tuple(rows), ("score",)),
+        *things_parts(inspected.things, image, inspected.source),
+        *coverage_parts(inspected.coverage),
+    ]
+    return Section(f"{inspected.source}{page}: {inspected.verdict}", tuple(parts))
 
 
 def things_parts(things: Sequence[Thing], image: Image.Image, source: str) -> Iterator[PagePart]:

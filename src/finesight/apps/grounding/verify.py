@@ -12,7 +12,7 @@ from PIL import Image
 from finesight.apps.crop import crop
 from finesight.apps.evidence import Found, Score
 from finesight.apps.grounding.detect import Search
-from finesight.apps.grounding.prompts import MARKED_PROMPT, ONE_PROMPT, PRESENT_PROMPT, definite
+from finesight.apps.grounding.prompts import MARKED_PROMPT, PRESENT_PROMPT, definite
 from finesight.apps.grounding.records import Thing, corners
 from finesight.apps.grounding.tile import CELL
 from finesight.apps.yes_no import ask_yes_no
@@ -64,7 +64,7 @@ def check_crops(
     pixels: NDArray[np.uint8],
     things: Sequence[Thing],
     search: Search,
-    question: Callable[[Thing], str] = lambda thing: ONE_PROMPT.format(phrase=thing.label),
+    question: Callable[[Thing], str] = lambda thing: PRESENT_PROMPT.format(phrase=thing.label),
 ) -> tuple[list[Thing], list[Thing]]:
     """Ask about the crop of each thing, with a margin around it, whether it is one.
 
@@ -107,18 +107,20 @@ def choose(
     question = MARKED_PROMPT.format(phrase=definite(phrase))
     marked = [marked_picture(pixels, _extent(thing), search.max_pixels) for thing in tried]
     verdicts = yes_no_about(responder, marked, [question] * len(marked), search)
-    judged = [judged(thing, verdict) for thing, verdict in zip(tried, verdicts, strict=True)]
+    marked_things = [judged(thing, verdict) for thing, verdict in zip(tried, verdicts, strict=True)]
     # A confirmed one, then one without an answer, then a denied one; of equals the more probable.
     places = sorted(
-        range(len(judged)),
+        range(len(marked_things)),
         key=lambda index: (
             {True: 0, None: 1, False: 2}[verdicts[index].value],
-            -(judged[index].score.value or 0.0),
+            -(marked_things[index].score.value or 0.0),
         ),
     )
-    rest = [_with_problem(judged[index], "another candidate fits better") for index in places[1:]]
+    rest = [
+        _with_problem(marked_things[index], "another candidate fits better") for index in places[1:]
+    ]
     rest += [_with_problem(one, f"more than {MOST_CANDIDATES} candidates") for one in others]
-    best = judged[places[0]]
+    best = marked_things[places[0]]
     return ([], [best, *rest]) if verdicts[places[0]].value is False else ([best], rest)
 
 

@@ -40,12 +40,12 @@ class World:
             return "Yes" if answer == f'Answer: "{self.facts[asked]}"' else "No"
         if text in self.facts:
             return self.facts[text]
-        if text.startswith("Is there a "):
+        if text.startswith("Is there a ") and part.area == 800 * 600:
             return "Yes" if rows else "No"
         if text.startswith("Is "):
             inner = without_margin(part)
             at = [has for box, has in rows if inner.x1 - 9 <= box.center.x <= inner.x2 + 9]
-            if text.startswith("Is there exactly one "):
+            if text.startswith("Is there a "):
                 return "Yes" if len(at) == 1 else "No"
             return "Yes" if any(word in text for word in at[0]) else "No"
         boxes = [(box, name) for box, _ in rows if visible(box, part)]
