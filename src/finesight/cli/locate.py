@@ -62,11 +62,15 @@ Also = Annotated[
     list[str] | None, typer.Option(help="Another phrase. Repeatable.", metavar="PHRASE")
 ]
 MaxCalls = Annotated[
-    int, typer.Option(min=1, help="Most tiles of a picture, the whole one included.")
+    int, typer.Option(min=1, help="Most tiles of a picture, the whole one included.", metavar="N")
 ]
 Export = Annotated[
     list[ExportFormat] | None,
-    typer.Option("--export", help="Write the boxes in this format into --out. Repeatable."),
+    typer.Option(
+        "--export",
+        help="Write the boxes into --out as coco, coco-results, yolo, label-studio, fiftyone or voc. Repeatable.",
+        metavar="FORMAT",
+    ),
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder of the files of --export.", metavar="DIR")]
 

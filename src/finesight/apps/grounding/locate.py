@@ -153,9 +153,9 @@ class _Finder:
     def _checked(self, label: str, things: list[Thing]) -> tuple[list[Thing], list[Thing]]:
         """The things that second questions confirm, and the others."""
         search = self.search
-        if not search.every and (len(things) > 1 or (search.verify and things)):
+        if not search.every and len(things) > 1:
             return choose(self.responder, self.pixels, things, label, search)
-        if search.every and (search.verify or search.count):
+        if search.verify or search.count:
             return check_crops(self.responder, self.pixels, things, search)
         return things, []
 
