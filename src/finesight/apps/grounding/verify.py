@@ -12,7 +12,7 @@ from PIL import Image
 from finesight.apps.crop import crop
 from finesight.apps.evidence import Found, Score
 from finesight.apps.grounding.detect import Search
-from finesight.apps.grounding.prompts import MARKED_PROMPT, PRESENT_PROMPT, definite
+from finesight.apps.grounding.prompts import MARKED_PROMPT, PRESENT_PROMPT, bare, definite
 from finesight.apps.grounding.records import Thing, corners
 from finesight.apps.grounding.tile import CELL
 from finesight.apps.yes_no import ask_yes_no
@@ -64,7 +64,7 @@ def check_crops(
     pixels: NDArray[np.uint8],
     things: Sequence[Thing],
     search: Search,
-    question: Callable[[Thing], str] = lambda thing: PRESENT_PROMPT.format(phrase=thing.label),
+    question: Callable[[Thing], str] = lambda thing: PRESENT_PROMPT.format(phrase=bare(thing.label)),
 ) -> tuple[list[Thing], list[Thing]]:
     """Ask about the crop of each thing, with a margin around it, whether it is one.
 
@@ -128,7 +128,7 @@ def is_present(
     responder: Responder, pixels: NDArray[np.uint8], phrase: str, search: Search
 ) -> Found[bool]:
     """Whether the whole picture shows a thing, by a yes/no question."""
-    question = PRESENT_PROMPT.format(phrase=phrase)
+    question = PRESENT_PROMPT.format(phrase=bare(phrase))
     return yes_no_about(responder, [pixels], [question], search)[0]
 
 
