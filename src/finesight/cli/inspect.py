@@ -5,14 +5,22 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
-from finesight.cli.located import Done, Written, each_picture, json_of, shown_files, write_drawn
+from finesight.cli.located import (
+    Done,
+    PicturePages,
+    Written,
+    each_picture,
+    json_of,
+    shown_files,
+    write_drawn,
+)
 from finesight.cli.output import print_json
 from finesight.cli.pictures import is_many
 from finesight.cli.session import ModelChoice
@@ -21,7 +29,7 @@ from finesight.errors import ConfigError
 if TYPE_CHECKING:
     from finesight.apps.grounding.findings import Inspected
     from finesight.apps.grounding.presets import Inspection
-    from finesight.conversation import ImagePart
+    from finesight.conversation import ImagePart, Part
 
 FAIL, UNSURE = 3, 4
 """Exit codes of verdicts."""
@@ -55,12 +63,7 @@ def inspect(
     preset: Name,
     *,
     image: options.Images = None,
-    pages: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Pages of a picture file that holds several, from 1: 1-3,7 or 5-.", metavar="PAGES"
-        ),
-    ] = None,
+    pages: PicturePages = None,
     reference: Reference = None,
     overrides: Set = None,
     show: Show = False,
@@ -94,39 +97,37 @@ def inspect(
 
             sys.stdout.write(recipe_text(inspection))
             return
-        if not image:
-            raise ConfigError(
-                "there is no picture to inspect", hint="give --image FILE, or a folder"
-            )
-        if inspection.needs_reference and reference is None:
-            raise ConfigError(
-                f"{preset} compares with a picture of how it should look",
-                hint="give --reference FILE",
-            )
+        _check(preset, inspection, image, reference)
         written = Written(save_overlay, report)
         written.check()
         parts = options.media_of(context, image, pages=pages)
-        from finesight.conversation import ImagePart
-
-        pictures = [one for one in parts if isinstance(one, ImagePart)]
-        choice = ModelChoice.of(locals())
-        budgets = {"min_pixels": min_pixels, "max_pixels": max_pixels}
-        done = _inspected(pictures, inspection, reference, choice, budgets)
-        from finesight.apps.grounding.page import inspected_section
-
-        files = shown_files(write_drawn(done, written, inspected_section, inspection.title))
-        _print(done, files, named=is_many(image) or bool(pages), model=model if as_json else None)
+        done = _inspected(parts, inspection, reference, ModelChoice.of(locals()), locals())
+        files = _write(done, written, inspection)
+        named = is_many(image or []) or bool(pages)
+        _print(done, files, named=named, model=model if as_json else None)
         _exit(done)
 
 
+def _check(
+    preset: str, inspection: Inspection, image: list[str] | None, reference: str | None
+) -> None:
+    """Raise `ConfigError` if a picture is missing."""
+    if not image:
+        raise ConfigError("there is no picture to inspect", hint="give --image FILE, or a folder")
+    if inspection.needs_reference and reference is None:
+        raise ConfigError(
+            f"{preset} compares with a picture of how it should look", hint="give --reference FILE"
+        )
+
+
 def _inspected(
-    pictures: Sequence[ImagePart],
+    parts: Sequence[Part],
     inspection: Inspection,
     reference: str | None,
     choice: ModelChoice,
-    budgets: dict[str, int | None],
+    values: Mapping[str, Any],
 ) -> Done:
-    """Inspect each picture; the reference is opened before the model."""
+    """Inspect each picture; the reference is opened before the model, whose pixel budgets are among the values."""
     from finesight.api.grounding import pixels_of, responder_of, search_for
     from finesight.apps.grounding.inspect import inspect as inspect_picture
     from finesight.cli.batch import opened
@@ -135,6 +136,7 @@ def _inspected(
 
     beside = None if reference is None else pixels_of(ImagePart(source=reference))
     model = opened(choice, 8, deterministic=False)
+    budgets = {name: values[name] for name in ("min_pixels", "max_pixels")}
     search, responder = search_for(model, **budgets), responder_of(model)
 
     def work(part: ImagePart) -> Inspected:
@@ -148,7 +150,14 @@ def _inspected(
             page=part.page,
         )
 
+    pictures = [one for one in parts if isinstance(one, ImagePart)]
     return each_picture(pictures, work, lambda one: one.verdict)
+
+
+def _write(done: Done, written: Written, inspection: Inspection) -> list[str]:
+    from finesight.apps.grounding.page import inspected_section
+
+    return shown_files(write_drawn(done, written, inspected_section, inspection.title))
 
 
 def _print(done: Done, files: list[str], *, named: bool, model: str | None) -> None:

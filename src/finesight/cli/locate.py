@@ -12,11 +12,13 @@ import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
-from finesight.cli.located import Written, each_picture, show_located
+from finesight.cli.located import PicturePages, Written, each_picture, show_located
 from finesight.cli.pictures import is_many
 from finesight.cli.session import ModelChoice, Outputs, run
 
 if TYPE_CHECKING:
+    from finesight.api.model import Model
+    from finesight.apps.grounding.detect import Search
     from finesight.apps.grounding.records import Located
     from finesight.apps.grounding.tile import Tiling
     from finesight.conversation import Part
@@ -80,12 +82,7 @@ def locate(
     phrase: Annotated[str, typer.Argument(help='What to find, such as "the red square".')],
     *,
     image: Annotated[list[str], options.IMAGE],
-    pages: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Pages of a picture file that holds several, from 1: 1-3,7 or 5-.", metavar="PAGES"
-        ),
-    ] = None,
+    pages: PicturePages = None,
     shape: Annotated[Shape, typer.Option("--as", help="Form of the results.")] = Shape.BOX,
     every: Annotated[
         bool, typer.Option("--all", help='Ask for every instance of the phrase: "red square".')
@@ -153,28 +150,13 @@ def _search(parts: Sequence[Part], values: Mapping[str, Any], asks_many: bool) -
     formats = [each.value for each in values["export"] or []]
     written = Written(values["save_overlay"], values["report"], values["out"], formats)
     written.check()
-    from dataclasses import replace
-
-    from finesight.api.grounding import locate_in, responder_of, search_for
+    from finesight.api.grounding import locate_in, responder_of
     from finesight.cli.batch import opened
     from finesight.conversation import ImagePart
 
     choice = ModelChoice.of(values)
-    tiling = _tiling(values["tile"])
     model = opened(choice, 8, deterministic=False)
-    budgets = {name: values[name] for name in ("min_pixels", "max_pixels")}
-    search = replace(
-        search_for(model, **budgets),
-        shape=values["shape"].value,
-        every=values["every"] or values["count"],
-        count=values["count"],
-        verify=values["verify"],
-        tile=tiling,
-        max_calls=values["max_calls"],
-    )
-    tokens = values["max_new_tokens"] or search.sampling.max_new_tokens
-    sampling = replace(search.sampling, max_new_tokens=tokens, seed=values["seed"])
-    search = replace(search, sampling=sampling)
+    search = _search_of(model, values)
     phrases = [values["phrase"], *(values["also"] or [])]
     responder = responder_of(model)
 
@@ -187,6 +169,27 @@ def _search(parts: Sequence[Part], values: Mapping[str, Any], asks_many: bool) -
     done = each_picture([one for one in parts if isinstance(one, ImagePart)], work, words)
     named = choice.name if values["as_json"] else None
     show_located(done, written, counts=values["count"], is_many=asks_many, model=named)
+
+
+def _search_of(model: Model, values: Mapping[str, Any]) -> Search:
+    """The search that the arguments describe, with the pixel budgets of the model."""
+    from dataclasses import replace
+
+    from finesight.api.grounding import search_for
+
+    budgets = {name: values[name] for name in ("min_pixels", "max_pixels")}
+    search = replace(
+        search_for(model, **budgets),
+        shape=values["shape"].value,
+        every=values["every"] or values["count"],
+        count=values["count"],
+        verify=values["verify"],
+        tile=_tiling(values["tile"]),
+        max_calls=values["max_calls"],
+    )
+    tokens = values["max_new_tokens"] or search.sampling.max_new_tokens
+    sampling = replace(search.sampling, max_new_tokens=tokens, seed=values["seed"])
+    return replace(search, sampling=sampling)
 
 
 def _tiling(text: str | None) -> Tiling:

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
 
 from finesight.cli.output import check_report, check_writable, print_json
 from finesight.cli.progress import ItemProgress
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
     from finesight.apps.grounding.records import Located, Thing
     from finesight.conversation import ImagePart
     from finesight.present.page import Section
+
+PicturePages = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Pages of a picture file that holds several, from 1: 1-3,7 or 5-.", metavar="PAGES"
+    ),
+]
+"""Pages of commands that take pictures and no PDFs."""
 
 ResultT = TypeVar("ResultT", "Located", "Inspected")
 

@@ -64,7 +64,9 @@ def check_crops(
     pixels: NDArray[np.uint8],
     things: Sequence[Thing],
     search: Search,
-    question: Callable[[Thing], str] = lambda thing: PRESENT_PROMPT.format(phrase=bare(thing.label)),
+    question: Callable[[Thing], str] = lambda thing: PRESENT_PROMPT.format(
+        phrase=bare(thing.label)
+    ),
 ) -> tuple[list[Thing], list[Thing]]:
     """Ask about the crop of each thing, with a margin around it, whether it is one.
 
