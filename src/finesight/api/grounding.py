@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Literal, Unpack, overload
 
 import numpy as np
 
@@ -59,9 +59,7 @@ def locate(
     verify: bool = False,
     tile: Tiling | None = None,
     max_calls: int = 35,
-    min_pixels: int | None = None,
-    max_pixels: int | None = None,
-    max_new_tokens: int | None = None,
+    **options: Unpack[AskOptions],
 ) -> Located: ...
 def locate(
     phrase: str | Sequence[str],
@@ -74,7 +72,7 @@ def locate(
     verify: bool = False,
     tile: Tiling | None = None,
     max_calls: int = 35,
-    **options: Any,
+    **options: Unpack[AskOptions],
 ) -> Answer | Located:
     """Find what a phrase describes.
 
@@ -105,14 +103,14 @@ def locate(
         raise ConfigError("there is no picture to search", hint='locate("person", "crowd.jpg")')
     responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
     tokens = options.pop("max_new_tokens", None)
-    budgets = {name: options.pop(name, None) for name in ("min_pixels", "max_pixels")}
+    least, most = options.pop("min_pixels", None), options.pop("max_pixels", None)
     if options:
         raise ConfigError(
             f"a search does not take {', '.join(options)}",
             hint="it takes min_pixels, max_pixels and max_new_tokens",
         )
     search = replace(
-        search_for(responder, **budgets),
+        search_for(responder, min_pixels=least, max_pixels=most),
         shape=as_,
         every=all_ or count,
         count=count,

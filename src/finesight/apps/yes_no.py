@@ -11,11 +11,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from math import exp, fsum
-from typing import cast
 
 from finesight.apps.evidence import Found, Score
 from finesight.conversation import Conversation, Message, Reply, Sampling, TextPart
-from finesight.errors import FinesightError
+from finesight.errors import ConfigError, FinesightError
 from finesight.parse.confidence import score_of_span
 from finesight.responder import Responder, Scorer
 
@@ -54,9 +53,11 @@ def p_no(score: Score) -> Score:
 def _asked(responder: Responder, questions: Sequence[Conversation]) -> list[Found[bool]]:
     """Answers to all questions at once; if that fails, one by one, so that one failure stays one."""
     try:
-        if callable(getattr(responder, "score", None)):
-            return _scored(cast("Scorer", responder), questions)
+        if isinstance(responder, Scorer):
+            return _scored(responder, questions)
         return [_read(reply) for reply in responder.respond(questions, _SAMPLING)]
+    except ConfigError:
+        raise
     except FinesightError as error:
         if len(questions) == 1:
             return [Found(status="unread", problems=(error.message,))]

@@ -14,7 +14,7 @@ from finesight.apps.evidence import UNKNOWN, Evidence, Score, Skipped
 from finesight.apps.grounding.records import Thing
 from finesight.apps.grounding.tile import CELL, Tiling, cuts, halves
 from finesight.conversation import Reply, Sampling
-from finesight.errors import FinesightError
+from finesight.errors import ConfigError, FinesightError
 from finesight.geometry import Box
 from finesight.parse.answer import Answer
 from finesight.parse.confidence import score_of_span
@@ -150,6 +150,8 @@ class _Detector:
         """An answer for each part, or why there is none; a failed request is repeated part by part."""
         try:
             return [*self._ask(parts)]
+        except ConfigError:
+            raise
         except FinesightError:
             return [self._answer(part) for part in parts]
 
