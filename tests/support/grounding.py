@@ -64,7 +64,8 @@ def shown_part(question: Question, whole: np.ndarray) -> Box | None:
         -1
     ].source
     if not isinstance(source, np.ndarray) or not np.shares_memory(source, whole):
-        return None
+        is_whole = np.shape(source) == whole.shape and np.array_equal(source, whole)
+        return Box(0, 0, whole.shape[1], whole.shape[0]) if is_whole else None
     start = source.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
     row, rest = divmod(start, whole.strides[0])
     x, y = rest // whole.strides[1], row
@@ -145,7 +146,10 @@ class Knows:
 
     def _is_true(self, question: Question, text: str, name: str, part: Box | None) -> bool:
         boxes = self.scene.boxes(name)
-        if text.startswith("Is there a "):
+        if (
+            part is not None
+            and part.area == self.scene.pixels.shape[0] * self.scene.pixels.shape[1]
+        ):
             return bool(boxes)
         if part is None:  # a picture with a red box drawn in
             marked = red_box(question.pictures[-1])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from finesight.apps.crop import ask_about, crop
+from finesight.apps.crop import Crop, ask_about, crop
 from finesight.apps.evidence import Score
 from finesight.apps.grounding.detect import Search
 from finesight.apps.grounding.prompts import COUNT_PROMPT
@@ -100,31 +100,35 @@ def tally(
         things: what was found of it.
         search: its pixel budgets.
     """
-    kept, numbers, problems = [], [], []
-    question = COUNT_PROMPT.format(phrase=phrase)
+    kept: list[Box] = []
+    numbers: list[int] = []
+    problems: list[str] = []
     for tile in tiles:
-        try:
-            answer = ask_about(
-                responder,
-                [crop(pixels, tile)],
-                question,
-                _SAMPLING,
-                min_pixels=search.min_pixels,
-                max_pixels=search.max_pixels,
-            )[0]
-        except FinesightError as error:
-            problems.append(f"how many there are could not be asked: {error.message}")
-            continue
-        number = read_count(answer.text)
-        if number is None:
-            said = " ".join(answer.text.split())[:80]
-            problems.append(
-                f"how many there are was answered without one number: {said or '(nothing)'}"
-            )
-            continue
-        kept.append(tile)
-        numbers.append(number)
+        number = _number(responder, crop(pixels, tile), phrase, search)
+        if isinstance(number, str):
+            problems.append(f"how many there are is not known: {number}")
+        else:
+            kept.append(tile)
+            numbers.append(number)
     return Tally(tuple(kept), tuple(numbers), (), tuple(problems)).recounted(things)
+
+
+def _number(responder: Responder, part: Crop, phrase: str, search: Search) -> int | str:
+    """The number of things in a part of a picture, or why it is not known."""
+    try:
+        answer = ask_about(
+            responder,
+            [part],
+            COUNT_PROMPT.format(phrase=phrase),
+            _SAMPLING,
+            min_pixels=search.min_pixels,
+            max_pixels=search.max_pixels,
+        )[0]
+    except FinesightError as error:
+        return error.message
+    number = read_count(answer.text)
+    said = " ".join(answer.text.split())[:80] or "(nothing)"
+    return f"the answer does not have one number: {said}" if number is None else number
 
 
 def _inside(things: Sequence[Thing], tile: Box) -> int:

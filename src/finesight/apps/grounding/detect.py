@@ -14,7 +14,7 @@ from finesight.apps.evidence import UNKNOWN, Evidence, Score, Skipped
 from finesight.apps.grounding.records import Thing
 from finesight.apps.grounding.tile import CELL, Tiling, cuts, halves
 from finesight.conversation import Reply, Sampling
-from finesight.errors import FinesightError
+from finesight.errors import ConfigError, FinesightError
 from finesight.geometry import Box
 from finesight.parse.answer import Answer
 from finesight.parse.confidence import score_of_span
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Looked", "Search", "detect"]
+__all__ = ["Looked", "Search", "detect", "things_of"]
 
 _ASKED_TOGETHER = 8
 """Parts of one request: their pixels are in memory at the same time."""
@@ -150,6 +150,8 @@ class _Detector:
         """An answer for each part, or why there is none; a failed request is repeated part by part."""
         try:
             return [*self._ask(parts)]
+        except ConfigError:
+            raise
         except FinesightError:
             return [self._answer(part) for part in parts]
 
@@ -190,33 +192,57 @@ class _Detector:
     def _take(self, answer: Answer, part: Crop, index: int) -> None:
         """Add the things of an answer."""
         looked, resize = self.looked, answer.media[0].resize
-        step = max(resize.scale_x, resize.scale_y)
-        looked.scale = min(looked.scale, 1 / step)
-        looked.problems += [problem.message for problem in answer.problems]
-        found: Sequence[AnswerBox] | Sequence[AnswerPoint]
-        found = answer.boxes if self.search.shape == "box" else answer.points
-        if not found:
+        looked.scale = min(looked.scale, 1 / max(resize.scale_x, resize.scale_y))
+        things, problems = things_of(answer, part, self.label, shape=self.search.shape, tile=index)
+        looked.things += things
+        looked.problems += problems
+        if not things:
             looked.texts.append(" ".join(answer.text.split()))
-        spans = _spans(answer.text, found)
-        for item, span in zip(found, spans, strict=True):
-            place = item.original
-            if place is None or (isinstance(place, Box) and place.area <= 0):
-                looked.problems.append(f"{item.label[:60]!r} has no area inside the picture")
-                continue
-            box, point = (place, None) if isinstance(place, Box) else (None, place)
-            thing = Thing(
-                label=self.label,
-                said=item.label,
-                evidence=Evidence(
-                    box=box, point=point, quote=item.label, match="visual", clipped=item.clipped
-                ),
-                score=_score(answer.reply, span, item.label),
-                attributes=dict(item.attributes),
-                step=step,
-                tile=index,
-                is_cut=box is not None and cuts(part.box, part.picture, box, _EDGE * step),
-            )
-            looked.things.append(thing)
+
+
+def things_of(
+    answer: Answer,
+    part: Crop,
+    label: str,
+    *,
+    shape: Literal["box", "point"] = "box",
+    tile: int = 0,
+) -> tuple[list[Thing], list[str]]:
+    """The things of an answer about a part of a picture, and what could not be read.
+
+    Args:
+        answer: with places in pixels of the picture.
+        part: of the picture, the last one that was shown.
+        label: of the things.
+        shape: whether boxes or points were asked for.
+        tile: index of the part.
+    """
+    resize = answer.media[-1].resize
+    step = max(resize.scale_x, resize.scale_y)
+    problems = [problem.message for problem in answer.problems]
+    found: tuple[AnswerBox | AnswerPoint, ...] = answer.boxes if shape == "box" else answer.points
+    things = []
+    for item, span in zip(found, _spans(answer.text, found), strict=True):
+        place = item.original
+        if place is None or (isinstance(place, Box) and place.area <= 0):
+            problems.append(f"{item.label[:60]!r} has no area inside the picture")
+            continue
+        box, point = (place, None) if isinstance(place, Box) else (None, place)
+        evidence = Evidence(
+            box=box, point=point, quote=item.label, match="visual", clipped=item.clipped
+        )
+        thing = Thing(
+            label=label,
+            said=item.label,
+            evidence=evidence,
+            score=_score(answer.reply, span, item.label),
+            attributes=dict(item.attributes),
+            step=step,
+            tile=tile,
+            is_cut=box is not None and cuts(part.box, part.picture, box, _EDGE * step),
+        )
+        things.append(thing)
+    return things, problems
 
 
 def _spans(text: str, items: Sequence[AnswerItem]) -> list[Span]:

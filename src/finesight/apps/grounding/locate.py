@@ -25,6 +25,7 @@ from finesight.apps.grounding.prompts import (
 from finesight.apps.grounding.records import Located, Sought, Thing
 from finesight.apps.grounding.tile import merged, overlap_of, tiles_of, unknown
 from finesight.apps.grounding.verify import check_crops, choose, is_present
+from finesight.apps.yes_no import p_no
 from finesight.errors import ConfigError
 from finesight.geometry import Size
 from finesight.responder import Responder
@@ -152,9 +153,9 @@ class _Finder:
     def _checked(self, label: str, things: list[Thing]) -> tuple[list[Thing], list[Thing]]:
         """The things that second questions confirm, and the others."""
         search = self.search
-        if not search.every and (len(things) > 1 or (search.verify and things)):
+        if not search.every and len(things) > 1:
             return choose(self.responder, self.pixels, things, label, search)
-        if search.every and (search.verify or search.count):
+        if search.verify or search.count:
             return check_crops(self.responder, self.pixels, things, search)
         return things, []
 
@@ -206,8 +207,7 @@ class _Finder:
             problems += there.problems
             problems += [f"the answer has no place: {text[:80]}" for text in looked.texts[:1]]
             return "unread", UNKNOWN
-        value = there.score.value
         if there.value or counts.is_conflict:
             problems.append("no place was found, but a question says that it is there")
             return "conflict", there.score
-        return "absent", Score(None if value is None else 1.0 - value, "yes_no", there.score.parts)
+        return "absent", p_no(there.score)

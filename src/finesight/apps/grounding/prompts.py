@@ -36,11 +36,17 @@ ATTRIBUTE_PROMPT = (
 )
 """Asks for things with an attribute, in the form of the announcement of Qwen2.5-VL."""
 
-COUNT_PROMPT = "How many {phrase} are there in the image? Answer with a number."
+COUNT_PROMPT = "How many {phrase} are there in the image?"
 PRESENT_PROMPT = "Is there a {phrase} in the image?"
-ONE_PROMPT = "Is there exactly one {phrase} here?"
+"""About a whole picture, or about the crop of a thing. In this form the embedded model has learnt to answer it."""
 MARKED_PROMPT = "Is the thing in the red box {phrase}?"
 ATTRIBUTE_CHECK_PROMPT = "Is this {phrase} {attribute}?"
+ANSWER_CHECK_PROMPT = 'Question: {ask}\nAnswer: "{answer}"\nIs this answer right?'
+DIFFERENCE_PROMPT = (
+    "Locate every {phrase} in Picture 2 that Picture 1 does not show, and output the coordinates in Picture 2 in JSON "
+    "format."
+)
+DIFFERENCE_CHECK_PROMPT = "Is there a {phrase} in Picture 2 that Picture 1 does not show?"
 
 _DETERMINERS = frozenset(
     ("the", "a", "an", "all", "any", "each", "every", "both", "this", "that", "these", "those")

@@ -12,7 +12,7 @@ from PIL import Image
 from finesight.apps.crop import crop
 from finesight.apps.evidence import Found, Score
 from finesight.apps.grounding.detect import Search
-from finesight.apps.grounding.prompts import MARKED_PROMPT, ONE_PROMPT, PRESENT_PROMPT, definite
+from finesight.apps.grounding.prompts import MARKED_PROMPT, PRESENT_PROMPT, bare, definite
 from finesight.apps.grounding.records import Thing, corners
 from finesight.apps.grounding.tile import CELL
 from finesight.apps.yes_no import ask_yes_no
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["check_crops", "choose", "is_present", "yes_no_about"]
+__all__ = ["check_crops", "choose", "is_present", "judged", "yes_no_about"]
 
 MARGIN = 0.3
 """What the crop of a thing shows around it, as a share of its longer side."""
@@ -64,7 +64,9 @@ def check_crops(
     pixels: NDArray[np.uint8],
     things: Sequence[Thing],
     search: Search,
-    question: Callable[[Thing], str] = lambda thing: ONE_PROMPT.format(phrase=thing.label),
+    question: Callable[[Thing], str] = lambda thing: PRESENT_PROMPT.format(
+        phrase=bare(thing.label)
+    ),
 ) -> tuple[list[Thing], list[Thing]]:
     """Ask about the crop of each thing, with a margin around it, whether it is one.
 
@@ -84,7 +86,7 @@ def check_crops(
     crops = [crop(pixels, _extent(thing), margin=MARGIN).pixels for thing in things]
     verdicts = yes_no_about(responder, crops, [question(thing) for thing in things], search)
     for thing, verdict in zip(things, verdicts, strict=True):
-        (denied if verdict.value is False else kept).append(_judged(thing, verdict))
+        (denied if verdict.value is False else kept).append(judged(thing, verdict))
     return kept, denied
 
 
@@ -107,18 +109,20 @@ def choose(
     question = MARKED_PROMPT.format(phrase=definite(phrase))
     marked = [marked_picture(pixels, _extent(thing), search.max_pixels) for thing in tried]
     verdicts = yes_no_about(responder, marked, [question] * len(marked), search)
-    judged = [_judged(thing, verdict) for thing, verdict in zip(tried, verdicts, strict=True)]
+    marked_things = [judged(thing, verdict) for thing, verdict in zip(tried, verdicts, strict=True)]
     # A confirmed one, then one without an answer, then a denied one; of equals the more probable.
     places = sorted(
-        range(len(judged)),
+        range(len(marked_things)),
         key=lambda index: (
             {True: 0, None: 1, False: 2}[verdicts[index].value],
-            -(judged[index].score.value or 0.0),
+            -(marked_things[index].score.value or 0.0),
         ),
     )
-    rest = [_with_problem(judged[index], "another candidate fits better") for index in places[1:]]
+    rest = [
+        _with_problem(marked_things[index], "another candidate fits better") for index in places[1:]
+    ]
     rest += [_with_problem(one, f"more than {MOST_CANDIDATES} candidates") for one in others]
-    best = judged[places[0]]
+    best = marked_things[places[0]]
     return ([], [best, *rest]) if verdicts[places[0]].value is False else ([best], rest)
 
 
@@ -126,7 +130,7 @@ def is_present(
     responder: Responder, pixels: NDArray[np.uint8], phrase: str, search: Search
 ) -> Found[bool]:
     """Whether the whole picture shows a thing, by a yes/no question."""
-    question = PRESENT_PROMPT.format(phrase=phrase)
+    question = PRESENT_PROMPT.format(phrase=bare(phrase))
     return yes_no_about(responder, [pixels], [question], search)[0]
 
 
@@ -160,7 +164,7 @@ def _extent(thing: Thing) -> Box:
     return Box(x1 - more, y1 - more, x2 + more, y2 + more)
 
 
-def _judged(thing: Thing, verdict: Found[bool]) -> Thing:
+def judged(thing: Thing, verdict: Found[bool]) -> Thing:
     """The thing with the outcome of its question."""
     if verdict.value is None:
         reason = "; ".join(verdict.problems)
