@@ -50,7 +50,7 @@ $(STAMPS)/torch: $(STAMPS)/venv
 	touch $@
 
 $(STAMPS)/package: $(STAMPS)/torch pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e .
+	$(PIP) install -c constraints.txt -e '.[documents]'
 	touch $@
 
 $(STAMPS)/decoder: $(STAMPS)/venv decoder.txt
@@ -160,11 +160,15 @@ $(STAMPS)/trl: $(STAMPS)/torchvision scripts/trl-venv.sh
 	scripts/trl-venv.sh $(BIN)/python
 	touch $@
 
+$(STAMPS)/docling: scripts/docling-venv.sh $(STAMPS)/venv
+	scripts/docling-venv.sh $(BIN)/python
+	touch $@
+
 $(STAMPS)/clients: scripts/clients-venv.sh $(STAMPS)/venv
 	scripts/clients-venv.sh $(BIN)/python
 	touch $@
 
-interop: setup-test $(STAMPS)/harnesses $(STAMPS)/clients $(STAMPS)/ray $(STAMPS)/llama-cpp $(STAMPS)/vllm $(STAMPS)/trl  ## compare with other engines and harnesses, each in a separate environment
+interop: setup-test $(STAMPS)/harnesses $(STAMPS)/clients $(STAMPS)/ray $(STAMPS)/llama-cpp $(STAMPS)/vllm $(STAMPS)/trl $(STAMPS)/docling  ## compare with other engines and harnesses, each in a separate environment
 	$(PYTEST) -m interop --durations=0
 
 fuzz: setup-test  ## run the property tests with many more examples

@@ -28,6 +28,7 @@ BENCHES = {
     "windows": "time per patch of windowed attention, 16,384 patches against 1,024; 2 minutes",
     "engine": "a batch, a second question and a step without the model; 2 minutes",
     "harness": "time of the evaluation harness besides the model's; half a minute",
+    "read": "reading 200 pages besides the model: time and memory; lines that reach the Markdown; a minute",
     "sampling": "time of a token by sampling setting, at a vocabulary of 152,064; a minute",
     "constrained": "answers under 500 drawn JSON Schemas: invalid ones, and speed against free ones; 5 minutes",
     "load": "loading a 3B-shaped checkpoint against reading its files; needs 8 GB of disk and of memory",
@@ -188,7 +189,19 @@ def _check_device(device: str) -> None:
 def _run(
     names: list[str], shorten: int, device: str, programs: Mapping[str, Path | None]
 ) -> Iterator[Comparison]:
+    runs = _runs(shorten, device, programs)
+    for name in names:
+        typer.echo(f"{name}: {BENCHES[name]}", err=True)
+        found = runs[name]()
+        yield from found if isinstance(found, Iterable) else [found]
+
+
+def _runs(
+    shorten: int, device: str, programs: Mapping[str, Path | None]
+) -> dict[str, Callable[[], Comparison | Iterable[Comparison]]]:
+    """Each benchmark by its name."""
     from benchmarks import (
+        documents,
         engine,
         harness,
         kernels,
@@ -208,7 +221,7 @@ def _run(
     )
 
     blocks, layers = max(32 // shorten, 1), max(36 // shorten, 1)
-    runs: dict[str, Callable[[], Comparison | Iterable[Comparison]]] = {
+    return {
         "start": start.bench_start,
         "busy": start.bench_busy,
         "auto": media.bench_auto_frames,
@@ -216,6 +229,7 @@ def _run(
         "windows": lambda: network.bench_windows(device=device),
         "engine": engine.bench_engine,
         "harness": harness.bench_harness,
+        "read": documents.bench_read,
         "sampling": sampling.bench_sampling,
         "constrained": sampling.bench_constrained,
         "load": lambda: network.bench_load(blocks=blocks, layers=layers),
@@ -240,10 +254,6 @@ def _run(
             blocks=blocks, layers=layers, device=device
         ),
     }
-    for name in names:
-        typer.echo(f"{name}: {BENCHES[name]}", err=True)
-        found = runs[name]()
-        yield from found if isinstance(found, Iterable) else [found]
 
 
 def _torch_threads() -> int:

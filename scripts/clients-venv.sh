@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Make .venv-clients, the environment of the clients that ask the server in `make interop`.
+# Make .venv-clients, the environment of the clients of the server and of readers of its exports in `make interop`.
 #
 #   scripts/clients-venv.sh .venv/bin/python
 #
@@ -13,4 +13,5 @@ folder=$(dirname "$0")/../.venv-clients
 rm -rf "$folder"
 "$python" -m venv "$folder"
 "$folder/bin/python" -m pip --disable-pip-version-check install \
-  langchain-openai==1.7.4 litellm==1.110.2 openai==3.57.0 schemathesis==4.32.5
+  langchain-openai==1.7.4 litellm==1.110.2 openai==3.57.0 schemathesis==4.32.5 \
+  opencv-python-headless==5.0.0.93 supervision==0.27.0

@@ -14,12 +14,16 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # what `typing` has under this name, without the 9 ms of importing it
 if TYPE_CHECKING:
+    from finesight.api.classification import classify as classify
     from finesight.api.documents import read as read
+    from finesight.api.extraction import extract as extract
+    from finesight.api.grounding import inspect as inspect
+    from finesight.api.grounding import locate as locate
     from finesight.api.model import Model as Model
     from finesight.api.model import load as load
     from finesight.api.options import AskOptions as AskOptions
+    from finesight.api.reviewing import review as review
     from finesight.api.shared import ask as ask
-    from finesight.api.shared import locate as locate
     from finesight.conversation import Conversation as Conversation
     from finesight.conversation import ImagePart as ImagePart
     from finesight.conversation import MediaRecord as MediaRecord
@@ -48,10 +52,14 @@ if TYPE_CHECKING:
     from finesight.responder import Responder as Responder
 
 _HOMES = {
+    "finesight.api.classification": ("classify",),
     "finesight.api.documents": ("read",),
+    "finesight.api.extraction": ("extract",),
+    "finesight.api.grounding": ("inspect", "locate"),
     "finesight.api.model": ("Model", "load"),
     "finesight.api.options": ("AskOptions",),
-    "finesight.api.shared": ("ask", "locate"),
+    "finesight.api.reviewing": ("review",),
+    "finesight.api.shared": ("ask",),
     "finesight.conversation": (
         *("Conversation", "ImagePart", "MediaRecord", "Message", "Reply"),
         *("Sampling", "StreamEvent", "TextPart", "VideoPart"),
@@ -68,8 +76,12 @@ _HOMES = {
 
 _WITH_TORCH = frozenset(
     {
+        "finesight.api.classification",
         "finesight.api.documents",
+        "finesight.api.extraction",
+        "finesight.api.grounding",
         "finesight.api.model",
+        "finesight.api.reviewing",
         "finesight.api.shared",
         "finesight.processor.processor",
         "finesight.processor.vision_info",

@@ -18,6 +18,7 @@ DISTRIBUTION = {
     "google": "protobuf",
     "google_crc32c": "google-crc32c",
     "resvg_py": "resvg-py",
+    "stdnum": "python-stdnum",
 }
 """Import name -> distribution, where they differ."""
 

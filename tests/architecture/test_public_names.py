@@ -12,7 +12,8 @@ import finesight
 from finesight import api
 
 PROMISED = {
-    *("load", "ask", "locate", "read", "Model", "AskOptions", "Answer", "read_answer"),
+    *("load", "ask", "locate", "inspect", "read", "Model", "AskOptions", "Answer", "read_answer"),
+    *("extract", "classify", "review"),
     *("Conversation", "Message", "TextPart", "ImagePart", "VideoPart", "Sampling"),
     *("Reply", "MediaRecord", "StreamEvent", "Responder", "Processor"),
     *("Box", "Point", "Size", "Resize", "Clock"),

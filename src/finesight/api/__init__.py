@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from finesight.api.options import AskOptions
 
 if TYPE_CHECKING:
+    from finesight.api.grounding import locate
     from finesight.api.model import Model, load
-    from finesight.api.shared import ask, locate
+    from finesight.api.shared import ask
 
 __all__ = ["AskOptions", "Model", "ask", "load", "locate"]
 
@@ -23,8 +24,12 @@ def __getattr__(name: str) -> object:
         from finesight.api import model
 
         return getattr(model, name)
-    if name in ("ask", "locate"):
+    if name == "ask":
         from finesight.api import shared
 
-        return getattr(shared, name)
+        return shared.ask
+    if name == "locate":
+        from finesight.api import grounding
+
+        return grounding.locate
     raise AttributeError(f"module 'finesight.api' has no attribute {name!r}")

@@ -13,6 +13,7 @@ from finesight.apps.document.job import Job, read_pages, route_for
 from finesight.apps.document.pages import find_pages
 from finesight.apps.document.read import ReadOptions
 from finesight.apps.document.records import Document, Route
+from finesight.apps.document.stitch import Order
 from finesight.errors import ConfigError
 from finesight.inputs import shown
 from finesight.responder import Responder
@@ -26,6 +27,8 @@ def read(
     route: Route | Literal["auto"] = "auto",
     options: ReadOptions | None = None,
     dpi: float | None = None,
+    order: Order = "model",
+    upright: Literal["auto", "off"] = "auto",
     out: str | Path | None = None,
 ) -> Document:
     """Read PDFs and pictures of pages.
@@ -35,8 +38,10 @@ def read(
         model: name of a model, which is loaded on first use and cached, or what answers questions.
         pages: pages of each file, from 1: "1-3,7" or "5-"; None takes all.
         route: how a page is asked for; "auto" tries the routes on the first page.
-        options: limits of the answers; its route is ignored.
+        options: limits of the answers; its `route` and `upright` are ignored.
         dpi: resolution of PDF pages; None takes the default.
+        order: of the blocks of each page: as the model wrote them, or by their places ("geometry").
+        upright: "auto" asks about pages without a text layer in four turns first.
         out: folder that keeps each page as it is read; a stopped run goes on in it.
 
     Returns:
@@ -52,14 +57,21 @@ def read(
         raise ConfigError(
             f"route is {shown(route)}", hint='it is "auto", "html", "spotting" or "text"'
         )
+    if order not in ("model", "geometry"):
+        raise ConfigError(f"order is {shown(order)}", hint='it is "model" or "geometry"')
+    if upright not in ("auto", "off"):
+        raise ConfigError(f"upright is {shown(upright)}", hint='it is "auto" or "off"')
     paths = [files] if isinstance(files, (str, Path)) else files
     addresses = find_pages([Path(path) for path in paths], pages)
     is_named = isinstance(model, (str, Path))
     responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
     name = str(model) if is_named else type(model).__name__
-    asked, folder = options or ReadOptions(), None if out is None else Path(out)
+    asked, folder = (
+        replace(options or ReadOptions(), upright=upright == "auto"),
+        None if out is None else Path(out),
+    )
     job = Job(addresses, asked, name, dpi=dpi, folder=folder)
     chosen = route_for(job, responder) if route == "auto" else route
     job = replace(job, options=replace(asked, route=chosen))
     job.check()
-    return read_pages(job, responder)
+    return read_pages(job, responder, order=order)

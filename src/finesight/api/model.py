@@ -27,7 +27,6 @@ from finesight.api.checkpoints import (
     read_generation_defaults,
 )
 from finesight.api.conversations import Messages, as_conversation, as_conversations
-from finesight.api.locate import locate_question
 from finesight.api.network import (
     checked_dtype,
     checked_vision_weights,
@@ -44,6 +43,7 @@ from finesight.api.options import (
     sampling_of,
 )
 from finesight.api.sources import media_parts
+from finesight.apps.grounding.prompts import locate_question
 from finesight.batch import EncodedSample, pack
 from finesight.checkpoints.adapters import load_adapters
 from finesight.checkpoints.hub import Hub

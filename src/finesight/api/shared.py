@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from finesight.api.model import Model, load
 from finesight.api.options import AskOptions
@@ -28,19 +28,6 @@ def ask(
 ) -> Answer:
     """Ask a model, which is loaded on first use and cached; see `Model.ask`."""
     return shared_model(str(model)).ask(question, images=images, videos=videos, pdf=pdf, **options)
-
-
-def locate(
-    phrase: str,
-    image: ImageSource | None = None,
-    *,
-    model: str | Path = "tiny",
-    as_: Literal["box", "point"] = "box",
-    all_: bool = False,
-    **options: Unpack[AskOptions],
-) -> Answer:
-    """Find what a phrase describes, with a model that is loaded on first use and cached; see `Model.locate`."""
-    return shared_model(str(model)).locate(phrase, image, as_=as_, all_=all_, **options)
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,7 @@ from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from finesight.conversation import Conversation, ImagePart, Message, Sampling, TextPart
-from finesight.errors import LayoutError
+from finesight.errors import ConfigError, LayoutError
 from finesight.geometry import Box, Point, Size
 from finesight.parse.answer import Answer, read_answer
 from finesight.parse.document import Block
@@ -103,6 +103,9 @@ def ask_about(
 
     Returns:
         One answer for each crop, with boxes and points in pixels of the whole picture.
+
+    Raises:
+        ConfigError: the replies do not have the size at which the model saw the picture.
     """
     asked = [
         Conversation(
@@ -119,6 +122,11 @@ def ask_about(
         for index, one in enumerate(crops)
     ]
     replies = responder.respond(asked, sampling)
+    if any(not reply.media for reply in replies):
+        raise ConfigError(
+            "the replies do not have the size at which the picture was seen, so that places cannot be mapped back",
+            hint="give the endpoint a function `fit`, which decides on that size",
+        )
     return [
         in_picture(read_answer(reply, media_index=0), one)
         for reply, one in zip(replies, crops, strict=True)

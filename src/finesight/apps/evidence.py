@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from finesight.geometry import Box
+from finesight.geometry import Box, Point
 
 __all__ = ["Coverage", "Evidence", "Found", "Match", "Provenance", "Reader", "Score", "Skipped", "Status"]  # fmt: skip
 
@@ -39,6 +39,7 @@ class Evidence:
         media: index of the picture, video or document.
         page: page of a document, counted from 0; None for others.
         box: in pixels of the original picture or page; None if the place is not known.
+        point: a place without an extent, in the same pixels.
         span_seconds: start and end in the source, for a video.
         quote: the text that was read there.
         match: how the quote was found at the place.
@@ -49,6 +50,7 @@ class Evidence:
     media: int = 0
     page: int | None = None
     box: Box | None = None
+    point: Point | None = None
     span_seconds: tuple[float, float] | None = None
     quote: str = ""
     match: Match = "none"
@@ -62,6 +64,8 @@ class Evidence:
             found["page"] = self.page
         if self.box is not None:
             found["box"] = rounded(self.box)
+        if self.point is not None:
+            found["point"] = [round(self.point.x, 1), round(self.point.y, 1)]
         if self.span_seconds is not None:
             found["span_seconds"] = [round(second, 3) for second in self.span_seconds]
         found |= {"quote": self.quote, "match": self.match, "source": self.source}
@@ -83,7 +87,7 @@ class Score:
 
     value: float | None
     kind: Literal["logprob", "yes_no", "agreement", "match", "rule"]
-    parts: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    parts: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.value is not None and not 0.0 <= self.value <= 1.0:

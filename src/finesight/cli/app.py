@@ -18,14 +18,17 @@ from finesight.cli import (
     batch,
     cache,
     chat,
+    classify,
     data,
     doctor,
     export,
     import_decoder,
+    inspect,
     locate,
     plan,
     quantize,
     read,
+    review,
     serve,
     train,
 )
@@ -36,7 +39,8 @@ from finesight.cli.options import CommandLine
 HELP = """All of Qwen2.5-VL in one code base: ask about pictures, videos and documents.
 
 Results go to standard output, messages and progress to standard error. Exit codes: 0, 1 if the
-work failed, 2 for wrong usage or configuration, 130 if interrupted.
+work failed, 2 for wrong usage or configuration, 3 if what was checked does not hold (read --schema,
+review), 130 if interrupted.
 """
 
 WIDTH = 96
@@ -59,7 +63,10 @@ def build() -> typer.Typer:
         ("ask", ask.ask),
         ("chat", chat.chat),
         ("locate", locate.locate),
+        ("inspect", inspect.inspect),
         ("read", read.read),
+        ("classify", classify.classify),
+        ("review", review.review),
         ("serve", serve.serve),
         ("batch", batch.batch),
         ("plan", plan.plan),

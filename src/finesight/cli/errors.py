@@ -20,7 +20,8 @@ import typer
 from finesight.cli import streams
 from finesight.errors import ConfigError, FinesightError
 
-FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+FAILED, WRONG_USAGE, CHECK_FAILED, INTERRUPTED = 1, 2, 3, 130
+"""Exit codes: `CHECK_FAILED` says that the work is done and that what was checked does not hold."""
 
 BUG = "This is a bug in finesight. Please report it with the lines above and `finesight --version`."
 

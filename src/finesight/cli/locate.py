@@ -3,15 +3,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from finesight.cli import options
 from finesight.cli.errors import reported
+from finesight.cli.located import PicturePages, Written, each_picture, show_located
 from finesight.cli.pictures import is_many
 from finesight.cli.session import ModelChoice, Outputs, run
+
+if TYPE_CHECKING:
+    from finesight.api.model import Model
+    from finesight.apps.grounding.detect import Search
+    from finesight.apps.grounding.records import Located
+    from finesight.apps.grounding.tile import Tiling
+    from finesight.conversation import Part
 
 
 class Shape(StrEnum):
@@ -21,21 +31,69 @@ class Shape(StrEnum):
     POINT = "point"
 
 
+class ExportFormat(StrEnum):
+    """Format of other programs."""
+
+    COCO = "coco"
+    COCO_RESULTS = "coco-results"
+    YOLO = "yolo"
+    LABEL_STUDIO = "label-studio"
+    FIFTYONE = "fiftyone"
+    VOC = "voc"
+
+
+Count = Annotated[
+    bool,
+    typer.Option(
+        "--count",
+        help="Count every instance: each is verified, and the number is compared with the answer to a question. "
+        "Prints number, status and phrase.",
+    ),
+]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Ask about the crop of each thing whether it is one.")
+]
+Tile = Annotated[
+    str | None,
+    typer.Option(
+        help="Divide a huge picture into overlapping tiles: auto, off, or the side of a tile in pixels.",
+        metavar="auto|off|N",
+    ),
+]
+Also = Annotated[
+    list[str] | None, typer.Option(help="Another phrase. Repeatable.", metavar="PHRASE")
+]
+MaxCalls = Annotated[
+    int, typer.Option(min=1, help="Most tiles of a picture, the whole one included.", metavar="N")
+]
+Export = Annotated[
+    list[ExportFormat] | None,
+    typer.Option(
+        "--export",
+        help="Write the boxes into --out as coco, coco-results, yolo, label-studio, fiftyone or voc. Repeatable.",
+        metavar="FORMAT",
+    ),
+]
+Out = Annotated[Path | None, typer.Option(help="Folder of the files of --export.", metavar="DIR")]
+
+
 def locate(
     context: typer.Context,
     phrase: Annotated[str, typer.Argument(help='What to find, such as "the red square".')],
     *,
     image: Annotated[list[str], options.IMAGE],
-    pages: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Pages of a picture file that holds several, from 1: 1-3,7 or 5-.", metavar="PAGES"
-        ),
-    ] = None,
+    pages: PicturePages = None,
     shape: Annotated[Shape, typer.Option("--as", help="Form of the results.")] = Shape.BOX,
     every: Annotated[
         bool, typer.Option("--all", help='Ask for every instance of the phrase: "red square".')
     ] = False,
+    count: Count = False,
+    verify: Verify = False,
+    tile: Tile = None,
+    also: Also = None,
+    export: Export = None,
+    out: Out = None,
+    max_calls: MaxCalls = 35,
     model: options.ModelName = options.DEFAULT_MODEL,
     mmproj: options.Mmproj = None,
     adapters: options.Adapters = None,
@@ -59,13 +117,19 @@ def locate(
     Prints one line per result: x1 y1 x2 y2 and the label, or x y and the label. Several pictures
     or a folder are asked about one by one, and lines begin with the picture's name. If nothing is
     found, a message and the model's answer go to standard error; the exit code is 0.
+
+    With --count, --verify, --tile, --also or --export, the picture is searched with checks: lines end with a score,
+    absence is confirmed by a second question, and the exit code is 1 if a picture or a tile was not read.
     """
     with reported(debug=debug):
         asks_many = is_many(image) or bool(pages)
+        if count or verify or tile is not None or also or export:
+            _search(options.media_of(context, image, pages=pages), locals(), asks_many)
+            return
         outputs = Outputs(as_json, save_overlay, report, lists_places=True, is_many=asks_many)
         outputs.check()
-        from finesight.api.locate import locate_question
         from finesight.api.options import conversation_from
+        from finesight.apps.grounding.prompts import locate_question
 
         given = options.given(locals())
         question = locate_question(phrase, shape, all_=every)
@@ -73,3 +137,63 @@ def locate(
         conversations = [conversation_from(question, [part], given) for part in parts]
         choice = ModelChoice.of(locals())
         run(choice, conversations, given, outputs)
+
+
+def _search(parts: Sequence[Part], values: Mapping[str, Any], asks_many: bool) -> None:
+    """Search pictures with checks.
+
+    Args:
+        parts: the pictures.
+        values: all arguments of the command, by name.
+        asks_many: whether several pictures were given.
+    """
+    formats = [each.value for each in values["export"] or []]
+    written = Written(values["save_overlay"], values["report"], values["out"], formats)
+    written.check()
+    from finesight.api.grounding import locate_in, responder_of
+    from finesight.cli.batch import opened
+    from finesight.conversation import ImagePart
+
+    choice = ModelChoice.of(values)
+    model = opened(choice, 8, deterministic=False)
+    search = _search_of(model, values)
+    phrases = [values["phrase"], *(values["also"] or [])]
+    responder = responder_of(model)
+
+    def work(part: ImagePart) -> Located:
+        return locate_in(responder, phrases, part, search)
+
+    def words(located: Located) -> str:
+        return ", ".join(f"{one.count} {one.phrase}" for one in located.sought)
+
+    done = each_picture([one for one in parts if isinstance(one, ImagePart)], work, words)
+    named = choice.name if values["as_json"] else None
+    show_located(done, written, counts=values["count"], is_many=asks_many, model=named)
+
+
+def _search_of(model: Model, values: Mapping[str, Any]) -> Search:
+    """The search that the arguments describe, with the pixel budgets of the model."""
+    from dataclasses import replace
+
+    from finesight.api.grounding import search_for
+
+    budgets = {name: values[name] for name in ("min_pixels", "max_pixels")}
+    search = replace(
+        search_for(model, **budgets),
+        shape=values["shape"].value,
+        every=values["every"] or values["count"],
+        count=values["count"],
+        verify=values["verify"],
+        tile=_tiling(values["tile"]),
+        max_calls=values["max_calls"],
+    )
+    tokens = values["max_new_tokens"] or search.sampling.max_new_tokens
+    sampling = replace(search.sampling, max_new_tokens=tokens, seed=values["seed"])
+    return replace(search, sampling=sampling)
+
+
+def _tiling(text: str | None) -> Tiling:
+    """The value of `--tile`; what is neither a word nor a number is refused by the search."""
+    if text is None or text == "auto":
+        return "auto"
+    return int(text) if text.isdecimal() else cast("Tiling", text)

@@ -1,36 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`finesight read`: PDFs and pictures of pages as Markdown, HTML and JSON."""
+"""`finesight read`: PDFs and pictures of pages as Markdown, HTML, JSON or searchable PDF, and questions about them."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finesight.cli import options
+from finesight.cli import extract, options
 from finesight.cli.errors import reported
-from finesight.cli.output import check_writable, print_json
+from finesight.cli.output import check_report, check_writable
 from finesight.cli.progress import ItemProgress
+from finesight.cli.read_output import Format, Results, note, raise_if_not_read, show
 from finesight.cli.session import ModelChoice
-from finesight.errors import AppError
+from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
+    from finesight.api.options import AskOptions
+    from finesight.apps.document.ask import DocumentAnswer
     from finesight.apps.document.job import Job
+    from finesight.apps.document.read import ReadOptions
     from finesight.apps.document.records import Document, ReadPage, Route
     from finesight.responder import Responder
-
-
-class Format(StrEnum):
-    """Form of the written document."""
-
-    MARKDOWN = "md"
-    HTML = "html"
-    JSON = "json"
 
 
 class RouteChoice(StrEnum):
@@ -40,6 +35,20 @@ class RouteChoice(StrEnum):
     HTML = "html"
     SPOTTING = "spotting"
     TEXT = "text"
+
+
+class OrderChoice(StrEnum):
+    """Order of the blocks of a page."""
+
+    MODEL = "model"
+    GEOMETRY = "geometry"
+
+
+class UprightChoice(StrEnum):
+    """Whether pages are turned."""
+
+    AUTO = "auto"
+    OFF = "off"
 
 
 _ROUTES: dict[RouteChoice, Route] = {
@@ -76,6 +85,33 @@ RouteOption = Annotated[
 ]
 Dpi = Annotated[float | None, typer.Option(min=1, help="Resolution of PDF pages.")]
 MaxTries = Annotated[int, typer.Option(min=1, help="Most questions about one page.")]
+OrderOption = Annotated[
+    OrderChoice,
+    typer.Option(
+        "--order", help="Order of the blocks: as the model wrote them, or by their places."
+    ),
+]
+Upright = Annotated[
+    UprightChoice,
+    typer.Option(help="Whether pages without a text layer are asked about in four turns first."),
+]
+Photo = Annotated[
+    bool,
+    typer.Option(
+        "--photo",
+        help="Pages without a text layer are photographs of a sheet, which is straightened by its four corners.",
+    ),
+]
+Ask = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Answer a question about the documents, with quotes and their places. Repeatable.",
+        metavar="QUESTION",
+    ),
+]
+AskPages = Annotated[
+    int, typer.Option(min=1, help="Most pages that are shown to the model for one question.")
+]
 
 
 def read(
@@ -87,6 +123,14 @@ def read(
     route: RouteOption = RouteChoice.AUTO,
     dpi: Dpi = None,
     max_tries: MaxTries = 6,
+    order: OrderOption = OrderChoice.MODEL,
+    upright: Upright = UprightChoice.AUTO,
+    photo: Photo = False,
+    ask: Ask = None,
+    ask_pages: AskPages = 8,
+    schema: extract.SchemaFile = None,
+    one_document: extract.OneDocument = False,
+    report: options.Report = None,
     model: options.ModelName = options.DEFAULT_MODEL,
     mmproj: options.Mmproj = None,
     adapters: options.Adapters = None,
@@ -105,50 +149,82 @@ def read(
     """Read documents; without --out, the Markdown is printed.
 
     Pages of a PDF are compared with its text layer: lines that the model did not read are added at their place, blocks
-    that the layer does not have are reported, and text that cannot be seen is left out and reported. The exit code is
-    1 if a page was not read to its end; everything that was read is written.
+    that the layer does not have are reported, and text that cannot be seen is left out and reported. Running heads and
+    feet are left out of the Markdown; texts and tables that go on over pages are joined. The exit code is 1 if a page
+    was not read to its end, or a question got no answer; everything that was read is written. It is 3 if an
+    extracted value is in doubt or a rule of the schema fails.
     """
     with reported(debug=debug):
-        if out is not None:
-            check_writable(out, is_folder=True)
+        _check(out, formats, report)
+        fields = extract.checked(schema, out, formats, report, is_one=one_document)
         from finesight.apps.document.job import Job
         from finesight.apps.document.pages import find_pages
-        from finesight.apps.document.read import ReadOptions
 
         addresses = find_pages(files, pages)
         responder = _responder(ModelChoice.of(locals()))
-        given = options.given(locals())
-        asked = ReadOptions(
-            route=_ROUTES[route],
-            max_tries=max_tries,
-            max_new_tokens=given.get("max_new_tokens") or 2048,
-            min_pixels=given.get("min_pixels"),
-            max_pixels=given.get("max_pixels"),
-        )
+        asked = _options(options.given(locals()), route, max_tries, upright, is_photo=photo)
         job = Job(addresses, asked, model, dpi=dpi, folder=out)
-        document = _read(_probed(job, responder) if route is RouteChoice.AUTO else job, responder)
-        _show(document, out, formats, model if as_json else None)
+        if route is RouteChoice.AUTO:
+            job = _probed(job, responder)
+        document = _read(job, responder, order)
+        answers = [_answered(each, document, job, responder, ask_pages) for each in ask or []]
+        results = Results(document, addresses, dpi, tuple(answers), model)
+        if fields is not None:
+            fields.show(results, responder, asked, as_json=as_json)
+            return
+        show(results, out, formats, report, as_json=as_json)
+        raise_if_not_read(results)
 
 
-def _show(document: Document, out: Path | None, formats: list[Format], model: str | None) -> None:
-    """Write the documents and print the JSON or the Markdown; raise if a page was not read to its end.
+def _options(
+    given: AskOptions,
+    route: RouteChoice,
+    max_tries: int,
+    upright: UprightChoice,
+    *,
+    is_photo: bool,
+) -> ReadOptions:
+    from finesight.apps.document.read import ReadOptions
 
-    Args:
-        document: the pages.
-        out: folder of the documents; None prints the Markdown.
-        formats: of the documents.
-        model: name of the model, if the JSON is to be printed.
-    """
-    written = [] if out is None else _write(document, out, formats)
-    if model is not None:
-        from finesight.apps.document.html import document_json
+    return ReadOptions(
+        route=_ROUTES[route],
+        max_tries=max_tries,
+        max_new_tokens=given.get("max_new_tokens") or 2048,
+        min_pixels=given.get("min_pixels"),
+        max_pixels=given.get("max_pixels"),
+        upright=upright is UprightChoice.AUTO,
+        is_photo=is_photo,
+    )
 
-        print_json({**document_json(document), "model": model, "files": written})
-    elif out is None:
-        from finesight.apps.document.markdown import document_markdown
 
-        sys.stdout.write(document_markdown(document))
-    _raise_if_not_read(document)
+def _check(out: Path | None, formats: list[Format], report: Path | None) -> None:
+    """Refuse outputs that cannot be written, before a model is opened."""
+    if out is not None:
+        check_writable(out, is_folder=True)
+    if report is not None:
+        check_report(report)
+    only_files = {Format.DOCLING, Format.MINERU, Format.PDF} & set(formats)
+    if out is None and only_files:
+        raise ConfigError(
+            f"--format {min(only_files).value} needs --out",
+            hint="--out DIR is the folder of the documents",
+        )
+
+
+def _answered(
+    question: str, document: Document, job: Job, responder: Responder, max_pages: int
+) -> DocumentAnswer:
+    from finesight.apps.document.ask import ask_document
+
+    return ask_document(
+        question,
+        document,
+        job.pages,
+        responder,
+        max_pages=max_pages,
+        dpi=job.dpi,
+        max_pixels=job.options.max_pixels,
+    )
 
 
 def _responder(choice: ModelChoice) -> Responder:
@@ -168,7 +244,7 @@ def _probed(job: Job, responder: Responder) -> Job:
     return replace(job, options=replace(job.options, route=route))
 
 
-def _read(job: Job, responder: Responder) -> Document:
+def _read(job: Job, responder: Responder, order: OrderChoice) -> Document:
     from finesight.apps.document.job import read_pages
 
     done = 0
@@ -181,53 +257,10 @@ def _read(job: Job, responder: Responder) -> Document:
 
     with ItemProgress() as progress:
         job.check()
-        document = read_pages(job, responder, on_page=on_page)
+        document = read_pages(job, responder, order=order.value, on_page=on_page)
     counts = Counter(page.status for page in document.pages)
     words = ", ".join(f"{number} {status}" for status, number in counts.items())
     again = f", {kept} of them by an earlier run" if kept else ""
     sys.stderr.write(f"{len(document.pages)} pages: {words}{again}\n")
-    for page in document.pages:
-        _note(page)
+    note(document)
     return document
-
-
-def _note(page: ReadPage) -> None:
-    """Print what differs between the page and its text layer, and its problems."""
-    found = (
-        (len(page.missed), "lines of the text layer were not read and are added from it"),
-        (len(page.invented), "blocks are not in the text layer"),
-        (len(page.hidden), "lines of the text layer cannot be seen and are left out"),
-    )
-    for number, words in found:
-        if number:
-            sys.stderr.write(f"page {page.number}: {number} {words}\n")
-    for problem in page.problems:
-        sys.stderr.write(f"page {page.number}: {problem}\n")
-
-
-def _write(document: Document, folder: Path, formats: Sequence[Format]) -> list[str]:
-    from finesight import files
-    from finesight.apps.document.html import document_html, document_json
-    from finesight.apps.document.markdown import document_markdown
-
-    written = []
-    for each in dict.fromkeys(formats):
-        path = folder / f"document.{each.value}"
-        if each is Format.JSON:
-            files.write_json(path, document_json(document), error=AppError, parents=True)
-        else:
-            text = {Format.MARKDOWN: document_markdown, Format.HTML: document_html}[each](document)
-            files.write_text(path, text, error=AppError, parents=True)
-        sys.stderr.write(f"wrote {path}\n")
-        written.append(str(path))
-    return written
-
-
-def _raise_if_not_read(document: Document) -> None:
-    bad = [page.number for page in document.pages if page.status in ("partly", "unreadable")]
-    if bad:
-        shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
-        raise AppError(
-            f"{len(bad)} of {len(document.pages)} pages were not read to their end: {shown}",
-            hint="what was read is written; --max-tries, --max-new-tokens or another --route may read more",
-        )

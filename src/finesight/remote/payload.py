@@ -31,6 +31,7 @@ from finesight.conversation import (
     Reply,
     Sampling,
     TextPart,
+    TokenLogprob,
     Usage,
     VideoPart,
 )
@@ -115,6 +116,7 @@ def reply_of(content: bytes, payload: Payload, *, where: str) -> Reply:
         reason = _REASONS.get(str(choice.get("finish_reason") or "stop"))
         if not isinstance(text, str):
             raise TypeError(f"content is a {type(text).__name__}")
+        logprobs = _logprobs((choice.get("logprobs") or {}).get("content") or [], text)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise RemoteError(
             f"the response of {where} is not a chat completion: {content[:120]!r} ({error})",
@@ -125,16 +127,41 @@ def reply_of(content: bytes, payload: Payload, *, where: str) -> Reply:
             f"{where} ended the answer with {choice['finish_reason']!r}: {text[:120]!r}"
         )
     return Reply(
-        text=text, token_ids=(), finish_reason=reason, usage=counts, media=tuple(payload.media)
+        text=text,
+        token_ids=(),
+        finish_reason=reason,
+        usage=counts,
+        media=tuple(payload.media),
+        logprobs=logprobs,
     )
+
+
+def _logprobs(entries: Sequence[Mapping[str, Any]], text: str) -> tuple[TokenLogprob, ...]:
+    """Log-probabilities of the tokens of an answer, whose ids are not known and are -1.
+
+    Nothing if the tokens do not make up the text, as with tokens that are parts of a character: their places in the
+    text are then not known.
+    """
+    found, start = [], 0
+    for entry in entries:
+        token = str(entry["token"])
+        if not text.startswith(token, start):
+            break  # an end token, or parts of a character
+        end = start + len(token)
+        top = tuple(
+            (-1, str(other["token"]), float(other["logprob"]))
+            for other in entry.get("top_logprobs") or []
+        )
+        logprob = float(entry["logprob"])
+        found.append(
+            TokenLogprob(token_id=-1, text=token, logprob=logprob, top=top, span=(start, end))
+        )
+        start = end
+    return tuple(found) if start == len(text) else ()
 
 
 def _check_supported(sampling: Sampling) -> None:
     """Raise `ConfigError` for options that an endpoint has not, or whose effect would not be the same."""
-    if sampling.logprobs is not None:
-        raise ConfigError(
-            "log-probabilities are not supported for endpoints", hint="leave logprobs out"
-        )
     if sampling.constraint is not None or sampling.loop_retries:
         name = sampling.constraint or "loop_retries"
         raise ConfigError(
@@ -164,6 +191,10 @@ def _options(sampling: Sampling) -> dict[str, Any]:
         options["stop"] = list(sampling.stop)
     if sampling.seed is not None:
         options["seed"] = sampling.seed
+    if sampling.logprobs is not None:
+        options["logprobs"] = True
+        if sampling.logprobs:
+            options["top_logprobs"] = sampling.logprobs
     return options
 
 

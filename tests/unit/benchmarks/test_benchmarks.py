@@ -14,6 +14,7 @@ from gguf import GGUFReader
 from benchmarks import long_context, mtmd, prompt, sampling
 from benchmarks.__main__ import main
 from benchmarks.comparison import Comparison, best_in_turns
+from benchmarks.documents import bench_read
 from benchmarks.harness import bench_harness
 from benchmarks.kernels import bench_product
 from benchmarks.llama_cpp import compare_with_llama_cpp, write_random_gguf
@@ -75,6 +76,15 @@ def test_the_harness_is_measured_on_answers_of_which_some_are_right():
     assert again.name == "seconds of scoring 60 stored answers again"
     assert again.note.endswith("% of them right")
     assert again.note != "0% of them right"
+
+
+def test_reading_is_measured_without_the_model_and_lines_with_it():
+    pytest.importorskip("pikepdf")
+    seconds, memory, missing = bench_read(num_pages=10, num_model_pages=1)
+    assert 0 < seconds.ours < 10
+    assert memory.ours >= memory.yardstick > 1e6
+    assert missing.ours == 0
+    assert missing.is_met
 
 
 def test_sampling_is_measured_by_setting(monkeypatch):
@@ -276,6 +286,7 @@ def test_names_are_listed_and_unknown_ones_refused(capsys):
         "windows",
         "engine",
         "harness",
+        "read",
         "sampling",
         "constrained",
         "load",

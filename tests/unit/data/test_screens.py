@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finesight.api.locate import LOCATE_PROMPTS
+from finesight.apps.grounding.prompts import LOCATE_PROMPTS
 from finesight.config.load import read_recipe
 from finesight.conversation import MediaRecord
 from finesight.data.build import BuildConfig

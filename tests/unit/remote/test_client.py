@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import gc
 import io
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -268,11 +269,35 @@ def test_nobody_there():
         gone.respond([ask()], Sampling())
 
 
+def test_log_probabilities_have_their_place_in_the_text(server):
+    top = [{"token": "fo", "logprob": -0.5}, {"token": "two", "logprob": -2}]
+    content = [
+        {"token": "fo", "logprob": -0.5, "top_logprobs": top},
+        {"token": "ur", "logprob": -0.25},
+        {"token": "<end>", "logprob": -1},
+    ]
+    choice = {
+        "message": {"content": "four"}, "finish_reason": "stop", "logprobs": {"content": content},
+    }  # fmt: skip
+    server.script = [(200, json.dumps({"choices": [choice]}).encode(), {})]
+    (reply,) = endpoint(server).respond([ask()], Sampling(logprobs=2))
+    assert [(one.text, one.logprob, one.span) for one in reply.logprobs] == [
+        ("fo", -0.5, (0, 2)),
+        ("ur", -0.25, (2, 4)),
+    ]
+    assert reply.logprobs[0].top == ((-1, "fo", -0.5), (-1, "two", -2.0))
+    assert server.requests[0][2]["logprobs"] is True
+    assert server.requests[0][2]["top_logprobs"] == 2
+    content[1]["token"] = "\ufffd"  # its place is not known
+    server.script = [(200, json.dumps({"choices": [choice]}).encode(), {})]
+    (reply,) = endpoint(server).respond([ask()], Sampling(logprobs=0))
+    assert reply.logprobs == ()
+    assert "top_logprobs" not in server.requests[1][2]
+
+
 def test_wrong_calls(server):
     with pytest.raises(ConfigError, match="not the URL of an endpoint"):
         Endpoint(url="host:8000", model="m")
-    with pytest.raises(ConfigError, match="log-probabilities"):
-        endpoint(server).respond([ask()], Sampling(logprobs=1))
     for options in ({"choice": ("a",)}, {"json_schema": {}}, {"loop_retries": 1}):
         with pytest.raises(ConfigError, match=f"{next(iter(options))} is not sent to endpoints"):
             endpoint(server).respond([ask()], Sampling(**options))

@@ -21,8 +21,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from finesight import files
 from finesight.apps.document.pages import PageAddress, load
-from finesight.apps.document.read import ReadOptions, has_ink, probe, read_page
+from finesight.apps.document.read import ReadOptions, has_ink, probe
 from finesight.apps.document.records import Document, ReadPage, Route
+from finesight.apps.document.stitch import Order, stitched
+from finesight.apps.document.upright import read_upright
 from finesight.errors import AppError, FinesightError
 from finesight.geometry import Size
 from finesight.responder import Responder
@@ -102,7 +104,9 @@ class Job:
             with path.open("rb") as file:
                 content.update(hashlib.file_digest(file, "sha256").digest())
         options = self.options
+        more = {name: True for name in ("upright", "is_photo") if getattr(options, name)}
         return {
+            **more,
             "files": content.hexdigest()[:16],
             "pages": [[page.path.name, page.index] for page in self.pages],
             "model": self.model,
@@ -140,19 +144,24 @@ def route_for(job: Job, responder: Responder) -> Route:
 
 
 def read_pages(
-    job: Job, responder: Responder, *, on_page: Callable[[ReadPage, bool], None] = lambda *_: None
+    job: Job,
+    responder: Responder,
+    *,
+    order: Order = "model",
+    on_page: Callable[[ReadPage, bool], None] = lambda *_: None,
 ) -> Document:
-    """Read the pages that are not read yet.
+    """Read the pages that are not read yet, and join all pages to a document.
 
     Args:
         job: the pages; its folder is locked against a second run.
         responder: answers questions about pictures.
+        order: of the blocks of each page.
         on_page: called with each page, and whether an earlier run has read it.
 
     Raises:
         AppError: another process reads into the folder, or it cannot be written.
     """
-    return Document(tuple(_pages(job, responder, on_page)))
+    return stitched(Document(tuple(_pages(job, responder, on_page))), order=order)
 
 
 def _pages(
@@ -169,7 +178,7 @@ def _pages(
 
 def _read(job: Job, address: PageAddress, responder: Responder) -> ReadPage:
     try:
-        return read_page(load(address, dpi=job.dpi), responder, job.options)
+        return read_upright(load(address, dpi=job.dpi), responder, job.options)
     except FinesightError as error:
         empty = ReadPage(
             source=address.path.name,

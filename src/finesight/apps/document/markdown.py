@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Markdown of a read document, in the dialect of GitHub."""
+"""Markdown of a read document, in the dialect of GitHub.
+
+Texts and tables that go on over pages are written once, where they begin; running heads and feet are left out.
+"""
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from finesight.apps.document.figures import linked
 from finesight.apps.document.records import Document, ReadBlock
+from finesight.apps.document.stitch import items_of
 from finesight.parse.document import Block, Cell, Mark, Run
 
-__all__ = ["block_markdown", "document_markdown"]
+__all__ = ["block_markdown", "document_markdown", "table_html"]
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~])")
 _AT_START = re.compile(r"^(\s*)(#{1,6}\s|[-+]\s|\d+[.)]\s|>|={3,}|-{3,})", re.MULTILINE)
@@ -25,13 +30,22 @@ _FENCES: dict[Mark, tuple[str, str]] = {
 }
 
 
-def document_markdown(document: Document) -> str:
-    """All pages; a comment says where a page begins and what it lacks."""
+def document_markdown(document: Document, figures: Mapping[int, str] | None = None) -> str:
+    """All pages; a comment says where a page begins and what it lacks.
+
+    Args:
+        document: the pages, as `stitched` returns them.
+        figures: addresses of figures, as `cut_figures` returns them.
+    """
+    texts: dict[int, list[str]] = {}
+    for item in linked(items_of(document), figures or {}):
+        if item.role == "body" and (text := _block(item.block)):
+            texts.setdefault(item.pieces[0].page.number, []).append(text)
     parts = []
     for page in document.pages:
         parts.append(f"<!-- page {page.number} -->")
         parts += [f"<!-- {page.status}: {_comment(each)} -->" for each in page.problems]
-        parts += [text for one in page.blocks if (text := block_markdown(one))]
+        parts += texts.get(page.number, ())
     return "\n\n".join(parts) + "\n"
 
 
@@ -53,7 +67,12 @@ def _block(block: Block) -> str:
     if kind == "formula":
         return f"$$\n{block.text.strip('$ ')}\n$$" if block.text else ""
     if kind in ("music_sheet", "chemical_formula"):
-        return f"```{'abc' if kind == 'music_sheet' else 'smiles'}\n{block.text}\n```"
+        notation = f"```{'abc' if kind == 'music_sheet' else 'smiles'}\n{block.text}\n```"
+        pictures = [_block(child) for child in block.children if "src" in child.attributes]
+        return "\n\n".join([*pictures, notation])
+    if block.tag == "img" and "src" in block.attributes:
+        name = _SPECIAL.sub(r"\\\1", block.attributes.get("alt", "")) or kind
+        return f"![{name}]({block.attributes['src']})"
     if block.children:
         return "\n\n".join(text for child in block.children if (text := _block(child)))
     if kind in ("image", "figure", "chart"):
@@ -84,7 +103,7 @@ def _table(block: Block) -> str:
     is_plain = all(cell.colspan == cell.rowspan == 1 for row in block.rows for cell in row)
     width = max(len(row) for row in block.rows)
     if not is_plain:
-        return "\n\n".join([*captions, _html_table(block.rows)])
+        return "\n\n".join([*captions, table_html(block.rows)])
     first, *rest = block.rows
     lines = [_row(first, width), f"|{' --- |' * width}", *(_row(row, width) for row in rest)]
     return "\n\n".join([*captions, "\n".join(lines)])
@@ -96,7 +115,8 @@ def _row(cells: Sequence[Cell], width: int) -> str:
     return f"| {' | '.join(texts)} |"
 
 
-def _html_table(rows: Sequence[Sequence[Cell]]) -> str:
+def table_html(rows: Sequence[Sequence[Cell]]) -> str:
+    """Rows of a table as HTML, without formatting inside of the cells."""
     lines = []
     for row in rows:
         cells = []

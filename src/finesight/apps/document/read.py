@@ -78,6 +78,8 @@ class ReadOptions:
         max_new_tokens: most tokens of one answer.
         min_pixels: least area at which a page is shown.
         max_pixels: largest area at which a page is shown.
+        upright: whether pages without a text layer are asked about in four turns first.
+        is_photo: whether pages without a text layer are photographs of a sheet, which is straightened first.
     """
 
     route: Route = "html"
@@ -85,6 +87,8 @@ class ReadOptions:
     max_new_tokens: int = 2048
     min_pixels: int | None = None
     max_pixels: int | None = None
+    upright: bool = False
+    is_photo: bool = False
 
 
 def probe(page: PageImage, responder: Responder, options: ReadOptions) -> Route:

@@ -9,9 +9,10 @@ from typing import Any, Literal, TypeAlias
 
 from finesight.apps.evidence import UNKNOWN, Coverage, Evidence, Reader, Score, Skipped, rounded
 from finesight.geometry import Box, Size
+from finesight.media.pdf_text import TextLine
 from finesight.parse.document import Block
 
-__all__ = ["Document", "PageStatus", "ReadBlock", "ReadPage", "Route", "Try"]
+__all__ = ["Document", "PageStatus", "ReadBlock", "ReadPage", "Role", "Route", "Try"]
 
 Route: TypeAlias = Literal["html", "spotting", "text"]
 """How a page is asked for: as QwenVL HTML, as lines with boxes, or as plain text."""
@@ -19,6 +20,13 @@ Route: TypeAlias = Literal["html", "spotting", "text"]
 PageStatus: TypeAlias = Literal["read", "partly", "text_layer", "unreadable"]
 """read: the model read it to its end; partly: the end is missing; text_layer: only the text layer of the PDF gave text;
 unreadable: nothing did."""
+
+
+Role: TypeAlias = Literal["body", "page_header", "page_footer"]
+"""Whether a block is text of the document, or a line that is repeated at the top or at the bottom of its pages."""
+
+_LEAST_ORDER = 0.95
+"""Share of pairs of blocks in the order of the page layout below which the reading order is reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +38,16 @@ class ReadBlock:
         source: what read it.
         score: mean probability of its tokens.
         in_source: share of its words that the text layer of the page has as well; None without a text layer.
+        role: text of the document, or a running head or foot.
+        continues: whether it is the rest of the text or table before it, in the order of the document.
     """
 
     block: Block
     source: Reader = "model"
     score: Score = UNKNOWN
     in_source: float | None = None
+    role: Role = "body"
+    continues: bool = False
 
     @property
     def box(self) -> Box | None:
@@ -53,6 +65,10 @@ class ReadBlock:
             "score": self.score.to_dict(),
             "in_source": None if self.in_source is None else round(self.in_source, 3),
         }
+        if self.role != "body":
+            found["role"] = self.role
+        if self.continues:
+            found["continues"] = True
         if block.level:
             found["level"] = block.level
         if block.rows:
@@ -90,9 +106,12 @@ class ReadPage:
         blocks: in reading order.
         missed: lines of the text layer that no block of the model has; they are among the blocks, too.
         hidden: lines of the text layer that cannot be seen on the page; they are not among the blocks.
+        layer: lines of the text layer that can be seen, with the places of their characters.
         invented: indices of blocks whose words the text layer does not have.
         tries: what was asked.
         problems: in words.
+        turn: quarter turns, counter-clockwise, after which the page is upright; boxes are in the page as it came.
+        order: share of pairs of blocks whose order is that of their places on the page; None with fewer than two.
     """
 
     source: str
@@ -103,14 +122,22 @@ class ReadPage:
     blocks: tuple[ReadBlock, ...] = ()
     missed: tuple[Evidence, ...] = ()
     hidden: tuple[Evidence, ...] = ()
+    layer: tuple[TextLine, ...] = ()
     invented: tuple[int, ...] = ()
     tries: tuple[Try, ...] = ()
     problems: tuple[str, ...] = ()
+    turn: int = 0
+    order: float | None = None
 
     @property
     def text(self) -> str:
         """Text of all blocks, with a blank line between them."""
         return "\n\n".join(text for one in self.blocks if (text := one.block.text))
+
+    @property
+    def is_out_of_order(self) -> bool:
+        """Whether the order of the blocks differs clearly from the order of their places on the page."""
+        return self.order is not None and self.order < _LEAST_ORDER
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON; pages are counted from 1."""
@@ -135,6 +162,9 @@ class ReadPage:
                 for one in self.tries
             ],
             "problems": list(self.problems),
+            "turn": self.turn,
+            "order": None if self.order is None else round(self.order, 3),
+            "is_out_of_order": self.is_out_of_order,
         }
 
 

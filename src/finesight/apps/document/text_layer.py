@@ -16,13 +16,14 @@ from dataclasses import replace
 
 from rapidfuzz import fuzz
 
+from finesight.apps.document.order import is_right_to_left
 from finesight.apps.document.records import ReadBlock, ReadPage
 from finesight.apps.evidence import Evidence, Score, hull
 from finesight.geometry import Box
 from finesight.media.pdf_text import TextLine
 from finesight.parse.document import Block, Run
 
-__all__ = ["checked", "layer_blocks", "words_of"]
+__all__ = ["checked", "is_continued", "layer_blocks", "words_of"]
 
 _COVERED = 90.0
 """Similarity (0 to 100) from which a line of the layer counts as read; OCR mixes up a letter of a word or two."""
@@ -30,9 +31,16 @@ _INVENTED = 0.3
 """A block with a smaller share of its words in the layer is called invented."""
 _MOST_LINE_GAP = 0.8
 """Lines that are nearer than this share of their height are one paragraph."""
-_WORD = re.compile(r"\w+")
+_UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff"
+"""Scripts that write words without spaces: Han, kana, Thai and their kind."""
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 _HAS_TEXT = frozenset({"image", "figure", "chart", "formula", "music_sheet", "chemical_formula"})
 """Kinds of blocks that describe a drawing: the layer need not have their words."""
+
+_NOTATIONS = frozenset({"formula", "music_sheet", "chemical_formula"})
+"""Kinds of blocks that write a drawing in other characters than those of the page."""
+_SLACK = 10
+"""Characters that a drawn formula may have more than twice its notation."""
 
 
 def checked(page: ReadPage, lines: Sequence[TextLine]) -> ReadPage:
@@ -48,7 +56,12 @@ def checked(page: ReadPage, lines: Sequence[TextLine]) -> ReadPage:
         return replace(page, hidden=hidden)
     known = Counter(word for line in visible for word in words_of(line.text))
     blocks = [_compared(block, known) for block in page.blocks]
-    missed = _missed(visible, "\n".join(one.block.text for one in blocks))
+    drawn = _in_notation(visible, blocks)
+    missed = [
+        line
+        for line in _missed(visible, "\n".join(one.block.text for one in blocks))
+        if line not in drawn
+    ]
     found = list(blocks)
     for block in layer_blocks(missed):
         found.insert(_place(found, block), block)
@@ -62,29 +75,43 @@ def checked(page: ReadPage, lines: Sequence[TextLine]) -> ReadPage:
         blocks=tuple(found),
         missed=tuple(_evidence(page, line) for line in missed),
         hidden=hidden,
+        layer=tuple(visible),
         invented=invented,
     )
 
 
 def words_of(text: str) -> list[str]:
-    """Words without case, accents of composition and marks; of scripts without spaces, the characters."""
+    """Words without case, accents of composition and marks; of scripts without spaces, the characters.
+
+    A word of Arabic or Hebrew is the same in both directions: the text layers of some PDFs have it backwards.
+    """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return [
-        piece
-        for word in _WORD.findall(folded)
-        for piece in (word if any(_is_unspaced(char) for char in word) else [word])
-    ]
+    return [_either_way(word) for word in _WORD.findall(folded)]
+
+
+def _either_way(word: str) -> str:
+    return min(word, word[::-1]) if any(map(is_right_to_left, word)) else word
 
 
 def layer_blocks(lines: Sequence[TextLine]) -> list[ReadBlock]:
     """Lines of the text layer as paragraphs: neighbouring lines with the same left edge or one below the other."""
     found: list[list[TextLine]] = []
     for line in lines:
-        if found and _continues(found[-1][-1], line):
+        if found and is_continued(found[-1][-1].box, line.box):
             found[-1].append(line)
         else:
             found.append([line])
     return [_paragraph(group) for group in found]
+
+
+def is_continued(line: Box, following: Box) -> bool:
+    """Whether a line may belong to the paragraph of the line before: below it, near it, and as tall."""
+    height = max(line.height, following.height)
+    gap = following.y1 - line.y2
+    overlap = min(line.x2, following.x2) - max(line.x1, following.x1)
+    is_near = -0.5 * height <= gap <= _MOST_LINE_GAP * height
+    is_same_size = min(line.height, following.height) > 0.7 * height
+    return is_near and overlap > 0 and is_same_size
 
 
 def _compared(one: ReadBlock, known: Counter[str]) -> ReadBlock:
@@ -94,6 +121,26 @@ def _compared(one: ReadBlock, known: Counter[str]) -> ReadBlock:
     wanted = Counter(words)
     shared = sum(min(count, known[word]) for word, count in wanted.items())
     return replace(one, in_source=shared / len(words))
+
+
+def _in_notation(lines: Sequence[TextLine], blocks: Sequence[ReadBlock]) -> set[TextLine]:
+    """Lines inside of a formula, a music sheet or a structure: the block has them in another notation.
+
+    A block with much less text than the lines in its box does not stand for them.
+    """
+    found: set[TextLine] = set()
+    for one in blocks:
+        if one.block.kind not in _NOTATIONS or one.box is None:
+            continue
+        inside = [line for line in lines if _contains(one.box, line.box)]
+        if sum(len(line.text) for line in inside) <= 2 * len(one.block.text) + _SLACK:
+            found |= set(inside)
+    return found
+
+
+def _contains(box: Box, line: Box) -> bool:
+    center = line.center
+    return box.x1 <= center.x <= box.x2 and box.y1 <= center.y <= box.y2
 
 
 def _missed(lines: Sequence[TextLine], text: str) -> list[TextLine]:
@@ -111,15 +158,6 @@ def _missed(lines: Sequence[TextLine], text: str) -> list[TextLine]:
         if is_short or fuzz.partial_ratio(wanted, whole, score_cutoff=_COVERED) < _COVERED:
             found.append(line)
     return found
-
-
-def _continues(line: TextLine, following: TextLine) -> bool:
-    height = max(line.box.height, following.box.height)
-    gap = following.box.y1 - line.box.y2
-    overlap = min(line.box.x2, following.box.x2) - max(line.box.x1, following.box.x1)
-    is_near = -0.5 * height <= gap <= _MOST_LINE_GAP * height
-    is_same_size = min(line.box.height, following.box.height) > 0.7 * height
-    return is_near and overlap > 0 and is_same_size
 
 
 def _paragraph(lines: Sequence[TextLine]) -> ReadBlock:
@@ -159,11 +197,4 @@ def _shares_column(first: Box, second: Box) -> bool:
 def _evidence(page: ReadPage, line: TextLine) -> Evidence:
     return Evidence(
         page=page.index, box=line.box, quote=line.text, match="exact", source="pdf_text"
-    )
-
-
-def _is_unspaced(char: str) -> bool:
-    """Whether the script of the character writes words without spaces: Han, kana, Thai and their kind."""
-    return (
-        "\u0e00" <= char <= "\u0eff" or "\u3040" <= char <= "\u30ff" or "\u3400" <= char <= "\u9fff"
     )

@@ -150,3 +150,15 @@ def test_the_route_is_that_of_the_first_page_with_ink(tmp_path):
     assert counting.calls == 2
     blank = write_pdf(tmp_path / "blank.pdf", [[]])
     assert route_for(job_of(blank, None), Counting(only_lines, ends_at=1)) == "html"
+
+
+def test_pages_without_probabilities_are_kept(path, oracle, tmp_path):
+    """An endpoint need not send log-probabilities."""
+
+    class Bare(Counting):
+        def respond(self, conversations, sampling):
+            return [replace(one, logprobs=()) for one in super().respond(conversations, sampling)]
+
+    first = read_pages(job_of(path, tmp_path / "out"), Bare(oracle))
+    assert {one.score.value for _, one in first.blocks()} == {None}
+    assert read_pages(job_of(path, tmp_path / "out"), Bare(oracle, ends_at=1)) == first

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from finesight.api.locate import locate_question
+from finesight.apps.grounding.prompts import locate_question
 from finesight.conversation import (
     Conversation,
     ImagePart,

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight.extract`: values of a document in the structure of a schema."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from finesight.api.documents import read
+from finesight.api.shared import shared_model
+from finesight.apps.document.pages import find_pages
+from finesight.apps.document.read import ReadOptions
+from finesight.apps.document.records import Document, Route
+from finesight.apps.extract.ask import ExtractOptions
+from finesight.apps.extract.extract import extract as extract_pages
+from finesight.apps.extract.records import Extraction
+from finesight.apps.extract.schema import SchemaSource, load_schema
+from finesight.apps.page_images import with_images
+from finesight.responder import Responder
+
+
+def extract(
+    files: str | Path | Sequence[str | Path],
+    schema: SchemaSource,
+    *,
+    model: str | Path | Responder = "tiny",
+    document: Document | None = None,
+    pages: str | None = None,
+    route: Route | Literal["auto"] = "auto",
+    options: ExtractOptions | None = None,
+    read_options: ReadOptions | None = None,
+    dpi: float | None = None,
+    out: str | Path | None = None,
+) -> Extraction:
+    """Extract values from one document.
+
+    Args:
+        files: PDFs, pictures and folders of them; all their pages are one document.
+        schema: JSON Schema as a mapping, as text or in a file, or a pydantic model.
+        model: name of a model, which is loaded on first use and cached, or what answers questions.
+        document: these pages as `finesight.read` has read them; None reads them.
+        pages: pages of each file, from 1: "1-3,7" or "5-"; None takes all.
+        route: how a page is read, as in `finesight.read`.
+        options: how values are asked for.
+        read_options: how pages are read.
+        dpi: resolution of PDF pages; None takes the default.
+        out: folder that keeps each page as it is read.
+
+    Returns:
+        `data` in the user's structure, and beside it `fields`: every value by path with its status, score and places.
+
+    Raises:
+        ConfigError: the schema or an option is wrong.
+        MediaError: a file cannot be opened.
+        AppError: an optional library is not installed, or `out` holds other pages.
+    """
+    own = load_schema(schema)
+    paths = [files] if isinstance(files, (str, Path)) else files
+    known = document or read(
+        paths, model=model, pages=pages, route=route, options=read_options, dpi=dpi, out=out
+    )
+    addresses = find_pages([Path(path) for path in paths], pages)
+    is_named = isinstance(model, (str, Path))
+    responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
+    return extract_pages(
+        with_images(known.pages, addresses, dpi=dpi),
+        own,
+        responder,
+        options or ExtractOptions(),
+        model=str(model) if is_named else type(model).__name__,
+    )

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`read --schema`, `classify` and `review`: commands with the embedded model, Python functions with an oracle."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import openpyxl
+from PIL import Image
+
+import finesight as package
+from finesight.apps.extract.ask import ExtractOptions
+from finesight.apps.extract.records import Extraction
+from tests.support.app_responders import answered, asked
+from tests.support.contracts import draw_contract, playbook
+from tests.support.documents import PageOracle
+from tests.support.forms import Copyist, draw_form, schema
+
+PAGE = Path(__file__).parents[2] / "examples" / "media" / "page.pdf"
+SCHEMA = {"type": "object", "properties": {"room": {"type": "string"}}, "required": ["room"]}
+RULES = """
+[[rule]]
+id = "hours"
+clause = "Opening hours"
+kind = "required"
+question = "When is the reading room open?"
+"""
+
+
+def test_values_are_printed_and_written(finesight, tmp_path):
+    asked = ("read", PAGE, "--schema", json.dumps(SCHEMA), "--max-new-tokens", "48")
+    more = [part for form in ("json", "csv", "xlsx") for part in ("--format", form)]
+    outcome = finesight(*asked, "--out", "out", *more, "--report", "report.html", "--json")
+    assert outcome.code in (0, 3), outcome.err
+    (document,) = json.loads(outcome.out)["documents"]
+    field = document["fields"]["room"]
+    assert document["data"].keys() == {"room"}
+    assert field["status"] in ("found", "unread", "absent")
+    assert (outcome.code == 0) == (field["status"] == "found" and not document["problems"])
+    written = json.loads((tmp_path / "out" / "extraction.json").read_text(encoding="utf-8"))
+    assert written["documents"] == [document]
+    with (tmp_path / "out" / "extraction.csv").open(encoding="utf-8-sig") as file:
+        assert [row["path"] for row in csv.DictReader(file)] == ["room"]
+    assert (
+        openpyxl.load_workbook(tmp_path / "out" / "extraction.xlsx")["values"]["B2"].value == "room"
+    )
+    assert (tmp_path / "out" / "document.json").is_file()
+    assert "Extracted values" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_packet_is_classified(finesight, tmp_path):
+    asked = ("classify", PAGE, "--label", "notice=opening hours", "--label", "invoice")
+    outcome = finesight(*asked, "--threshold", "0", "--report", "kinds.html")
+    assert outcome.code == 0, outcome.err
+    name, pages, label, share = outcome.out.strip().split("\t")
+    assert (name, pages) == ("page.pdf", "page 1")
+    assert label in ("notice", "invoice")
+    assert 0.5 <= float(share) <= 1
+    assert "data:image/" in (tmp_path / "kinds.html").read_text(encoding="utf-8")
+
+
+def test_a_review_ends_with_a_code_for_ci(finesight, tmp_path):
+    (tmp_path / "rules.toml").write_text(RULES, encoding="utf-8")
+    asked = ("review", PAGE, "--rules", "rules.toml", "--max-new-tokens", "64", "--route", "text")
+    outcome = finesight(*asked, "--annotated", "a.pdf", "--report", "review.html")
+    verdict, name, _ = outcome.out.strip().split("\t")
+    assert name == "hours"
+    assert outcome.code == (0 if verdict == "pass" else 3), outcome.err
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    assert "not legal advice" in (tmp_path / "review.html").read_text(encoding="utf-8")
+
+
+def test_equal_versions_need_no_rules(finesight):
+    outcome = finesight("review", PAGE, "--against", PAGE, "--route", "text", "--json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["changes"] == []
+
+
+def test_wrong_usage_is_refused_before_a_model_is_opened(finesight, tmp_path):
+    (tmp_path / "bad.toml").write_text("[[rule]]\nid = 'a'\n", encoding="utf-8")
+    wrong_rule = json.dumps({**SCHEMA, "x-check": "room.__class__()"})
+    for words, told in (
+        (("read", PAGE, "--format", "csv"), "needs --schema"),
+        (("read", PAGE, "--schema", json.dumps(SCHEMA), "--format", "csv"), "needs --out"),
+        (("read", PAGE, "--schema", "none.json"), "cannot be read"),
+        (("read", PAGE, "--schema", wrong_rule), "the rule"),
+        (("classify", PAGE, "--label", "one"), "at least two"),
+        (("review", PAGE), "--rules"),
+        (("review", PAGE, "--rules", "bad.toml"), "rule 1"),
+        (("review", PAGE, "--against", PAGE, "--annotated", "a.pdf"), "--rules"),
+    ):
+        outcome = finesight(*words)
+        assert outcome.code == 2, (words, outcome.err)
+        assert told in outcome.err
+        assert "Traceback" not in outcome.err
+
+
+class FormOracle:
+    """Reads a form line by line, and copies its values."""
+
+    def __init__(self, form):
+        self.copyist = Copyist([form.raw])
+        self.page = PageOracle([(form.pixels, form.lines)])
+
+    def respond(self, conversations, sampling):
+        return [self._one(one, sampling) for one in conversations]
+
+    def _one(self, conversation, sampling):
+        question = asked(conversation)
+        if question.text.startswith("Extract"):
+            return self.copyist.respond([conversation], sampling)[0]
+        try:
+            return answered(question, self.page(question))
+        except StopIteration:  # a turned copy of the page, on which nothing can be read
+            return answered(question, "")
+
+
+def test_extract_in_python(tmp_path):
+    form = draw_form(31, "columns", "en")
+    path = tmp_path / "form.png"
+    Image.fromarray(form.pixels).save(path)
+    found = package.extract(
+        path,
+        schema(),
+        model=FormOracle(form),
+        route="spotting",
+        options=ExtractOptions(check_below=0),
+    )
+    assert isinstance(found, Extraction)
+    assert found.data == form.data
+    assert found.is_sound
+
+
+def test_review_in_python(tmp_path):
+    contract = draw_contract(tmp_path, 41)
+    found = package.review(
+        contract.path,
+        playbook(),
+        model=contract.responder(),
+        route="text",
+        annotated=tmp_path / "annotated.pdf",
+    )
+    assert {one.rule.id: one.verdict for one in found.results} == contract.verdicts
+    assert (tmp_path / "annotated.pdf").is_file()
