@@ -151,7 +151,7 @@ def _note_coverage(located: Located) -> None:
         tile, scale = coverage.details["tile"], float(coverage.details["scale"])
         sys.stderr.write(
             f"note: {located.source}: {coverage.total - 1} tiles of {tile} pixels, and the whole picture once; "
-            f"smallest scale {scale:g}\n"
+            f"tiles are shown at a scale of {scale:g}\n"
         )
     for one in coverage.skipped:
         sys.stderr.write(f"{located.source}: {one.what}: {one.reason}\n")

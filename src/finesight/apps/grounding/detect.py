@@ -77,7 +77,8 @@ class Looked:
         problems: parts of answers that could not be read.
         texts: answers without a place.
         calls: number of questions.
-        scale: smallest share of its size at which a tile was shown.
+        scale: smallest share of its size at which a tile was shown, or the whole picture if it is the only part; at
+            most 1.
     """
 
     things: list[Thing] = field(default_factory=list)
@@ -130,9 +131,11 @@ class _Detector:
         self.label = label
         self.search = search
         self.looked = Looked()
+        self.is_tiled = False
 
     def run(self, tiles: Sequence[Box]) -> Looked:
         """Ask about all tiles, some at a time."""
+        self.is_tiled = len(tiles) > 1
         for start in range(0, len(tiles), _ASKED_TOGETHER):
             chunk = range(start, min(start + _ASKED_TOGETHER, len(tiles)))
             parts = [crop(self.pixels, tiles[index]) for index in chunk]
@@ -192,7 +195,8 @@ class _Detector:
     def _take(self, answer: Answer, part: Crop, index: int) -> None:
         """Add the things of an answer."""
         looked, resize = self.looked, answer.media[0].resize
-        looked.scale = min(looked.scale, 1 / max(resize.scale_x, resize.scale_y))
+        if not self.is_tiled or part.box.area < part.picture.area:  # not the whole beside its tiles
+            looked.scale = min(looked.scale, 1 / max(resize.scale_x, resize.scale_y))
         things, problems = things_of(answer, part, self.label, shape=self.search.shape, tile=index)
         looked.things += things
         looked.problems += problems

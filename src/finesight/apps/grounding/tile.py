@@ -150,8 +150,8 @@ def merged(things: Sequence[Thing], overlap: float = 0.0) -> list[Thing]:
 
     Args:
         things: as they were found.
-        overlap: what `overlap_of` gives: a smaller thing that only the low-resolution picture shows as a box, and that
-            a tile shows at the same place, is the tile's.
+        overlap: what `overlap_of` gives: a smaller thing is whole in a tile, so that its box of the low-resolution
+            picture counts only where no tile has found one.
 
     Returns:
         Distinct things in reading order; of several boxes of one thing the best is kept, with the highest score.
@@ -186,7 +186,7 @@ def _same(first: Thing, second: Thing, overlap: float) -> bool:
     if second.is_cut and share(other, one) >= CONTAINED:
         return True
     is_coarse = max(other.width, other.height) < overlap and second.step >= 2 * first.step
-    return is_coarse and _grown(other, second.step).contains(one.center)
+    return is_coarse and share(one, _grown(other, second.step)) > 0
 
 
 def unknown(things: Sequence[Thing], known: Sequence[Thing], overlap: float) -> list[Thing]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 
@@ -13,7 +14,9 @@ from finesight.apps.grounding.detect import Search
 from finesight.apps.grounding.locate import locate
 from finesight.errors import ConfigError, RemoteError
 from finesight.geometry import Box, Size
+from finesight.remote.client import Endpoint
 from tests.support.app_responders import MISBEHAVIOURS, Hostile, Oracle
+from tests.support.fake_endpoint import completion, serving
 from tests.support.grounding import Knows, Noise, Scoring, f1, scene
 
 ALL = Search()
@@ -45,9 +48,11 @@ def test_tiles_find_each_thing_once(seed):
     drawn = huge(seed)
     search = replace(ALL, max_pixels=300 * 28 * 28, min_pixels=None)
     oracle = Oracle(Knows(drawn))
-    (sought,) = locate(oracle, drawn.pixels, ["red square"], search).sought
+    located = locate(oracle, drawn.pixels, ["red square"], search)
+    (sought,) = located.sought
     assert f1(boxes(sought), drawn.boxes("red square")) == 1.0
     assert sought.count == 60
+    assert located.coverage.details["scale"] > 0.9  # of the tiles, not of the whole picture
     assert len(oracle.asked) <= 35
 
 
@@ -171,6 +176,30 @@ def test_an_endpoint_that_is_gone_leaves_nothing_seen():
     assert not located.coverage.seen
     assert {one.reason for one in located.coverage.skipped} == {"the endpoint is gone"}
     assert "cat" in located.coverage.skipped[0].what
+
+
+def test_a_model_behind_an_endpoint():
+    pixels = np.full((280, 280, 3), 200, np.uint8)
+    places = '[{"bbox_2d": [10, 20, 60, 90], "label": "cat"}]'
+    pieces = [{"token": one, "logprob": -0.1} for one in (places[:20], places[20:])]
+    listed = {"message": {"content": places}, "logprobs": {"content": pieces}}
+    with serving() as server:
+        server.script = [
+            (200, json.dumps({"choices": [listed]}).encode(), {}),
+            (200, completion("Yes, one cat."), {}),
+        ]
+        endpoint = Endpoint(url=server.url, model="m", fit=lambda size, part: Size(140, 140))
+        (sought,) = locate(endpoint, pixels, ["cat"], ALL).sought
+        (checked,) = locate(endpoint, pixels, ["cat"], replace(ALL, verify=True)).sought
+        unfitted = Endpoint(url=server.url, model="m")
+        with pytest.raises(ConfigError, match="places cannot be mapped back"):
+            locate(unfitted, pixels, ["cat"], ALL)
+        endpoint.close()
+        unfitted.close()
+    (thing,) = sought.things
+    assert thing.shape == Box(20, 40, 120, 180)
+    assert thing.score.value == pytest.approx(np.exp(-0.1))
+    assert checked.status == "conflict"  # the second answer has no place, and says that it is there
 
 
 @pytest.mark.parametrize("tile", ["some", 50, True, 1.5])
