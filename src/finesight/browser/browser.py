@@ -27,9 +27,10 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from finesight.browser.elements import PageElement, list_elements
+from finesight.browser.elements import list_elements
 from finesight.browser.keys import key_name
 from finesight.browser.start import Running, start
+from finesight.elements import ScreenElement
 from finesight.errors import ActionRefused, ScreenUnavailable
 from finesight.geometry import Box, Point, Size
 
@@ -212,7 +213,7 @@ class Browser:
         """
         return self._on_page("running a script", lambda it: it.evaluate(script, argument))
 
-    def elements(self) -> list[PageElement]:
+    def elements(self) -> list[ScreenElement]:
         """Role, accessible name and box of the visible elements, in page order."""
         return self._on_page(
             "listing elements", lambda it: list_elements(it, self.viewport, self.scale)
