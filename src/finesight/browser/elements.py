@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _HOLDERS = frozenset({"RootWebArea", "WebArea", "none", "generic", "InlineTextBox", "LineBreak"})
 """Roles that are left out: containers, and fragments of a text that is listed as a whole."""
+_STATES = ("checked", "disabled", "expanded", "focused", "pressed", "readonly", "required", "selected")  # fmt: skip
 
 
 def list_elements(page: Page, viewport: Size, scale: float) -> list[ScreenElement]:
@@ -44,7 +45,16 @@ def _element(
         return None
     name, value = (str(node.get(key, {}).get("value", "")) for key in ("name", "value"))
     placed = Box(box.x1 * scale, box.y1 * scale, box.x2 * scale, box.y2 * scale)
-    return ScreenElement(role, name, placed, value)
+    return ScreenElement(role, name, placed, value, _states(node))
+
+
+def _states(node: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the states that are true; `expanded` that is false is "collapsed"."""
+    given = {
+        str(each["name"]): each.get("value", {}).get("value") for each in node.get("properties", ())
+    }
+    found = [name for name in _STATES if given.get(name) in (True, "true", "mixed")]
+    return (*found, "collapsed") if given.get("expanded") is False else tuple(found)
 
 
 def _box(session: CDPSession, node_id: int, viewport: Size) -> Box | None:

@@ -19,10 +19,12 @@ __all__ = ["Effect", "Verdict", "changed_share", "effect_of", "settled"]
 
 Verdict = Literal["changed", "elsewhere", "unchanged", "error"]
 """changed: at the point of the step, in the address or in the elements; elsewhere: only pixels far from the point;
-unchanged: nothing, at most the focus, which every click moves; error: the step was not performed."""
+unchanged: nothing, at most the focus of something that takes no text; error: the step was not performed."""
 
 STILL_SHARE = 0.001
 """Share of changed pixels below which two pictures count as equal while a screen settles."""
+FIELDS = ("combobox", "entry", "searchbox", "spinbutton", "textbox")
+"""Roles that take text: to get their focus is a change by itself."""
 _DIFFERENCE = 8
 """Least difference of a colour channel that counts as a change: less is noise of drawing."""
 _NEAR_SHARE = 0.1
@@ -111,7 +113,8 @@ def effect_of(
     moved = sum((_counted(elements[0]) - _counted(elements[1])).values())
     came = sum((_counted(elements[1]) - _counted(elements[0])).values())
     place_changed, focus_changed = places[0] != places[1], _key(focus[0]) != _key(focus[1])
-    is_changed = is_near or place_changed or max(moved, came) > 0
+    is_field = focus_changed and focus[1] is not None and focus[1].role in FIELDS
+    is_changed = is_near or place_changed or is_field or max(moved, came) > 0
     return Effect(
         verdict="changed" if is_changed else "elsewhere" if share > 0 else "unchanged",
         changed_share=share,
