@@ -156,7 +156,6 @@ class WebScreen:
     def observe(self) -> Observation:
         """The page once its requests have ended and its picture has settled."""
         end = time.monotonic() + LONGEST_LOAD_SECONDS
-        self.browser.wait(SETTLE_SECONDS)
         while self.browser.is_loading and time.monotonic() < end:
             self.browser.wait(SETTLE_SECONDS)
         notices = self._steady(self.browser.notices)
