@@ -18,7 +18,8 @@ button, input, a.action, [role=button] { font: inherit; padding: 4px 10px; margi
 </style>"""
 
 SHOP = """<h1>Lamp shop</h1>
-<form action="/shop" method="get"><input name="q" aria-label="Search lamps" value="{query}"><button>Search</button></form>
+<form action="/shop" method="get"><input name="q" aria-label="Search lamps" value="{query}">
+<button>Search</button></form>
 <p>{found}</p>
 <button type="button" onclick="fetch('/cart').then(() => count.textContent = 'In the cart: 1')">Add to cart</button>
 <span id="count">In the cart: 0</span> <a class="action" href="/checkout">Go to the counter</a>"""
@@ -29,7 +30,8 @@ CHECKOUT = """<h1>Counter</h1>
 <a class="action" href="/shop">Continue shopping</a>"""
 
 ACCOUNT = """<h1>Account</h1>
-<form action="/login" method="post"><label>Password <input type="password" name="password"></label><button>Enter</button></form>
+<form action="/login" method="post"><label>Password <input type="password" name="password"></label>
+<button>Enter</button></form>
 <form action="/comment" method="post"><label>Comment <input name="comment"></label><button>Leave it</button></form>"""
 
 MAIL = """<h1>Mail</h1><div class="message">{text}</div>
@@ -39,13 +41,15 @@ MAIL = """<h1>Mail</h1><div class="message">{text}</div>
 <button type="button" onclick="fetch('/delete', {{method: 'POST'}}).then(() => location.reload())">Delete</button>"""
 
 DEAD = """<h1>Dead</h1><style>button:hover {{ background: gold }}</style><button type="button">Go</button>
-<button type="button" style="position: absolute; left: 40px; top: 200px" onclick="this.textContent = 'Went'">Real</button>"""
+<button type="button" style="position: absolute; left: 40px; top: 200px"
+onclick="this.textContent = 'Went'">Real</button>"""
 
 LATE = """<h1>Late</h1><a class="action" href="/slow">Open the late page</a>"""
 
 MOVING = """<h1>Moving</h1><button type="button" id="it" style="position: absolute; left: 20px; top: 80px"
 onmouseover="this.style.left = '400px'">Prize</button>
-<form action="/order" method="post" style="position: absolute; left: 10px; top: 70px; z-index: -1"><button>Buy it all</button></form>"""
+<form action="/order" method="post" style="position: absolute; left: 10px; top: 70px; z-index: -1">
+<button>Buy it all</button></form>"""
 
 MODAL = """<h1>Modal</h1><button type="button" onclick="document.querySelector('dialog').showModal()">Options</button>
 <dialog><p>Delete all 12 files?</p>
@@ -75,7 +79,13 @@ class Site(ThreadingHTTPServer):
     def __init__(self, mail: str = "Hello Ada, the meeting is at four.") -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.mail = mail
-        self.state: dict[str, list] = {"orders": [], "sent": [], "deleted": [], "logins": [], "comments": []}  # fmt: skip
+        self.state: dict[str, list] = {
+            "orders": [],
+            "sent": [],
+            "deleted": [],
+            "logins": [],
+            "comments": [],
+        }
         self.requests: list[str] = []
         self.pages = dict(PAGES)
 
@@ -115,7 +125,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         self.server.requests.append(f"{self.path} {body}")
-        kept = {"/order": "orders", "/send": "sent", "/delete": "deleted", "/login": "logins", "/comment": "comments"}  # fmt: skip
+        kept = {
+            "/order": "orders",
+            "/send": "sent",
+            "/delete": "deleted",
+            "/login": "logins",
+            "/comment": "comments",
+        }
         self.server.state[kept[self.path]].append(parse_qs(body))
         self._show("<h1>Done</h1><p>Thank you.</p>")
 

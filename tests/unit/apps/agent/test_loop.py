@@ -34,7 +34,9 @@ def page(shop):
 def play(screen, address, plan, *, gate=None, folder=None, yes=True, **options):
     screen.browser.open(address)
     player = Planned(screen, plan, yes=yes)
-    run = run_on(screen, "Do it.", player, "planned", AgentOptions(**options), gate or Gate(), folder=folder)  # fmt: skip
+    run = run_on(
+        screen, "Do it.", player, "planned", AgentOptions(**options), gate or Gate(), folder=folder
+    )
     return run, player
 
 
@@ -59,7 +61,9 @@ def test_a_search_is_done_and_verified(page, shop):
 
 
 def test_a_claim_is_not_a_proof(page, shop):
-    run, _ = play(page, f"{shop.url}/shop", [("success",)], expectations=(Expectation("text", "42 lamps"),))  # fmt: skip
+    run, _ = play(
+        page, f"{shop.url}/shop", [("success",)], expectations=(Expectation("text", "42 lamps"),)
+    )
     assert run.claimed == "success"
     assert run.verified.value is False
     assert not run.is_done
@@ -88,7 +92,11 @@ def test_a_click_that_stays_dead_is_told_and_ends_in_three(page, shop):
     assert run.end == "stuck"
     assert len(run.steps) == 3
     assert verdicts(run) == ["unchanged"] * 3
-    asked = [each for each in player.questions if "user query" in each.text and max(each.pictures[0].shape) == 700]  # fmt: skip
+    asked = [
+        each
+        for each in player.questions
+        if "user query" in each.text and max(each.pictures[0].shape) == 700
+    ]
     assert "changed nothing" not in asked[0].text
     assert "The last action changed nothing on the screen." in asked[1].text
     assert "You have repeated the same actions" in asked[2].text
@@ -102,11 +110,14 @@ def test_without_hints_the_prompt_is_the_official_one(page, shop):
 
 
 def test_a_cycle_of_two_steps_ends_as_well(page, shop):
-    shop.pages["/swap"] = "<button type=button onclick=\"this.textContent = this.textContent === 'A' ? 'B' : 'A'\">A</button>"  # fmt: skip
+    swap = "this.textContent = this.textContent === 'A' ? 'B' : 'A'"
+    shop.pages["/swap"] = f'<button type=button onclick="{swap}">A</button>'
     plan = [("click", "A"), ("click", "B")] * 6
     run, _ = play(page, f"{shop.url}/swap", plan)
     assert run.end == "stuck"
-    assert len(run.steps) <= 7  # the first screen is another one: the mouse is not over the button yet
+    assert (
+        len(run.steps) <= 7
+    )  # the first screen is another one: the mouse is not over the button yet
 
 
 def test_a_late_page_is_waited_for(page, shop):
@@ -118,7 +129,9 @@ def test_a_late_page_is_waited_for(page, shop):
 
 def test_a_target_that_moves_away_is_not_clicked(page, shop):
     before = shop.digest()
-    run, _ = play(page, f"{shop.url}/moving", [("click", "Prize"), ("failure",)], gate=Gate(approver=always))  # fmt: skip
+    run, _ = play(
+        page, f"{shop.url}/moving", [("click", "Prize"), ("failure",)], gate=Gate(approver=always)
+    )
     assert "another control has moved" in run.steps[0].problem
     assert verdicts(run)[0] == "error"
     assert shop.digest() == before
@@ -161,7 +174,9 @@ def test_other_functions_are_offered_on_request(page, shop):
 
 def test_a_dry_run_proposes_and_does_nothing(page, shop):
     before = (shop.digest(), len(shop.requests))
-    run, _ = play(page, f"{shop.url}/mail", [("click", "Delete")], gate=Gate(approver=always), dry_run=True)  # fmt: skip
+    run, _ = play(
+        page, f"{shop.url}/mail", [("click", "Delete")], gate=Gate(approver=always), dry_run=True
+    )
     assert run.end == "dry_run"
     assert run.steps[0].gate["level"] == "consequential"
     assert shop.digest() == before[0]
@@ -184,7 +199,16 @@ def test_a_screen_that_closes_ends_the_run_and_keeps_its_steps(shop, tmp_path):
     with closing(WebScreen(f"{shop.url}/shop", size=Size(500, 300))) as screen:
         player = Planned(screen, [("wait", 0.1), ("wait", 0.2)])
         options = AgentOptions(judges=False)
-        run = run_on(screen, "x", player, "p", options, Gate(), folder=tmp_path, on_step=lambda _: screen.close())  # fmt: skip
+        run = run_on(
+            screen,
+            "x",
+            player,
+            "p",
+            options,
+            Gate(),
+            folder=tmp_path,
+            on_step=lambda _: screen.close(),
+        )
     assert run.end == "screen_gone"
     assert "the browser is closed" in run.problem
     assert len(run.steps) == 1
