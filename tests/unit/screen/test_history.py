@@ -87,4 +87,5 @@ def test_further_functions_leave_the_official_tool_alone(name):
     tool = extra_tool(name)
     assert tool["function"]["name"] == name
     assert tool["function"]["parameters"]["required"] == ["text"]
-    assert name not in computer_use(Size(1288, 728))["function"]["parameters"]["properties"]["action"]["enum"]  # fmt: skip
+    parameters = computer_use(Size(1288, 728))["function"]["parameters"]
+    assert name not in parameters["properties"]["action"]["enum"]
