@@ -15,8 +15,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from benchmarks.comparison import Comparison
 from finesight.apps.agent.gate import Gate
 from finesight.apps.agent.job import run_on
@@ -32,6 +30,7 @@ from finesight.conversation import (
 from finesight.errors import ConfigError
 from finesight.evals.live.miniwob import MiniWob, read_pages
 from finesight.geometry import Point, Resize, Size
+from finesight.media.image import load_image
 from finesight.processor.resize import smart_resize
 from finesight.screen.act import Act
 from finesight.screen.history import call_in_words
@@ -43,7 +42,7 @@ _OPTIONS = AgentOptions(judges=False, regrounds=False, most_steps=MOST_STEPS, ac
 
 @dataclass(slots=True)
 class Acting:
-    """A responder that answers with the calls of a function, as a model would write them.
+    """A responder that answers with the calls of a function, as a model would write them; it reads no text.
 
     Attributes:
         act: the next step, in pixels of the screen.
@@ -58,11 +57,12 @@ class Acting:
 
     def _reply(self, conversation: Conversation) -> Reply:
         screen = next(part for part in conversation.media() if isinstance(part, ImagePart))
-        with Image.open(str(screen.source)) as picture:
-            size = Size(*picture.size)
+        size = Size(*load_image(screen.source).size)
         rows, columns = smart_resize(size.height, size.width)
         scale = (size.width / columns, size.height / rows)
-        text = call_in_words("computer_use", self.act(size).arguments(scale))
+        text = ""
+        if conversation.tools:
+            text = call_in_words("computer_use", self.act(size).arguments(scale))
         resize = Resize(size, Size(columns, rows))
         seen = MediaRecord(kind="image", source="screen", resize=resize, visual_tokens=0)
         usage = Usage(0, 0, 0)

@@ -69,7 +69,7 @@ def test_a_trace_holds_everything(recorded):
     assert json.loads((folder / "result.json").read_bytes())["claimed"] == "success"
     report = (folder / "report.html").read_text(encoding="utf-8")
     assert report.count("data:image/") == 6
-    assert "Step 4: left click" in report
+    assert "Step 4: left click on button &#39;Add to cart&#39;" in report
 
 
 @needs_browser
