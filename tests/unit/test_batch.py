@@ -53,7 +53,10 @@ def test_tokens_of_an_inference_step():
     ("change", "said"),
     [
         ({"labels": torch.zeros(3, dtype=torch.int64)}, "labels against input_ids: 3 instead of"),
-        ({"attention": AttentionPlan.from_lengths([4], causal=True)}, "rows of the attention plan against input_ids: 4 instead of 13"),
+        (
+            {"attention": AttentionPlan.from_lengths([4], causal=True)},
+            "rows of the attention plan against input_ids: 4 instead of 13",
+        ),
         ({"vision": None}, "placeholders of a pack without patches: 6 instead of 0"),
         ({"vision": pack_vision([item((1, 2, 2))])}, "placeholders against grids: 6 instead of 1"),
     ],
