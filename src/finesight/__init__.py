@@ -14,6 +14,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # what `typing` has under this name, without the 9 ms of importing it
 if TYPE_CHECKING:
+    from finesight.api.agent import agent as agent
     from finesight.api.classification import classify as classify
     from finesight.api.documents import read as read
     from finesight.api.extraction import extract as extract
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from finesight.responder import Responder as Responder
 
 _HOMES = {
+    "finesight.api.agent": ("agent",),
     "finesight.api.classification": ("classify",),
     "finesight.api.documents": ("read",),
     "finesight.api.extraction": ("extract",),
@@ -76,6 +78,7 @@ _HOMES = {
 
 _WITH_TORCH = frozenset(
     {
+        "finesight.api.agent",
         "finesight.api.classification",
         "finesight.api.documents",
         "finesight.api.extraction",

@@ -8,7 +8,7 @@
           └▶ data ▶ engine ▶ checkpoints          a decoder writes conversations to learn from
                └▶ processor │ model │ remote │ present │ screen    processor and model meet only in batch
                     └▶ media │ text │ parse │ browser │ kernels    siblings
-                         └▶ config ▶ batch, responder ▶ conversation, attention_plan
+                         └▶ config ▶ batch, responder ▶ conversation, attention_plan, elements
                               └▶ geometry, sampling ▶ inputs, threads, files ▶ errors
 
 An import inside a function counts like any other; so does one for types alone, where it names a
@@ -27,7 +27,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("inputs", "threads", "files"),
     ("geometry", "sampling"),
-    ("conversation", "attention_plan"),
+    ("conversation", "attention_plan", "elements"),
     ("batch", "responder"),
     ("config",),
     ("media", "text", "parse", "browser", "kernels"),
@@ -57,6 +57,7 @@ TORCH_FREE = (
         "inputs",
         "files",
         "geometry",
+        "elements",
         "sampling",
         "threads",
         "conversation",

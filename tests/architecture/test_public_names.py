@@ -13,7 +13,7 @@ from finesight import api
 
 PROMISED = {
     *("load", "ask", "locate", "inspect", "read", "Model", "AskOptions", "Answer", "read_answer"),
-    *("extract", "classify", "review"),
+    *("extract", "classify", "review", "agent"),
     *("Conversation", "Message", "TextPart", "ImagePart", "VideoPart", "Sampling"),
     *("Reply", "MediaRecord", "StreamEvent", "Responder", "Processor"),
     *("Box", "Point", "Size", "Resize", "Clock"),

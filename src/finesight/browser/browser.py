@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Headless Chromium without network access, controlled by screenshots and by mouse and keyboard input.
+"""Headless Chromium, by default without network access, controlled by screenshots and by mouse and keyboard input.
 
 A `Browser` is one process with one page. Playwright's objects belong to the thread that created them and do not work
 inside a running event loop. Here they live in a separate thread, so a browser may be used from any thread, one call at
@@ -27,9 +27,12 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from finesight.browser.elements import PageElement, list_elements
+from finesight.browser.control import control_at, focused_control
+from finesight.browser.elements import list_elements
 from finesight.browser.keys import key_name
+from finesight.browser.reach import Reach
 from finesight.browser.start import Running, start
+from finesight.elements import ScreenElement
 from finesight.errors import ActionRefused, ScreenUnavailable
 from finesight.geometry import Box, Point, Size
 
@@ -53,6 +56,7 @@ class Browser:
         scale: screenshot pixels per CSS pixel.
         timeout_seconds: time limit of one call.
         executable: path of Chromium; None searches PATH.
+        reach: what pages may load; by default files, but nothing from a network.
 
     Attributes:
         blocked: URLs whose requests were blocked, in order.
@@ -68,16 +72,23 @@ class Browser:
         scale: float = 1.0,
         timeout_seconds: float = 20.0,
         executable: Path | None = None,
+        reach: Reach = Reach(),  # noqa: B008  # frozen
     ) -> None:
         viewport.check()
-        self.viewport, self.scale = viewport, scale
+        self.viewport, self.scale, self.reach = viewport, scale, reach
         self.timeout_seconds = timeout_seconds
         self.blocked: list[str] = []
         self._running: Running | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="browser")
         try:
             started = self._thread.submit(
-                start, viewport, scale, timeout_seconds, executable, self.blocked.append
+                start,
+                viewport,
+                scale,
+                timeout_seconds,
+                executable,
+                self.blocked.append,
+                reach=reach,
             )
             self._running = started.result()
         except BaseException:
@@ -102,20 +113,25 @@ class Browser:
         return self._alive("reading the version").version
 
     def open(self, page: Path | str, viewport: Size | None = None) -> None:
-        """Open a local page and wait until it and its scripts are loaded.
+        """Open a page and wait until it and its scripts are loaded.
 
         Args:
-            page: a file, or a URL that begins with `file:`, `data:` or `about:`.
+            page: a file, a URL that begins with `file:`, `data:` or `about:`, or one of an allowed origin.
             viewport: new size of the page in CSS pixels; None keeps it.
 
         Raises:
             ScreenUnavailable: there is no such page, or it does not load.
         """
-        address = _address(page)
+        address = _address(page, self.reach)
 
         def carry_out(it: Page) -> None:
+            running = self._alive("opening a page")
             self._resize(it, viewport or self.viewport)
-            it.goto(address, wait_until="load")
+            running.is_leaving = True
+            try:
+                it.goto(address, wait_until="load")
+            finally:
+                running.is_leaving = False
 
         self._on_page(f"opening {address[:200]}", carry_out)
 
@@ -212,11 +228,48 @@ class Browser:
         """
         return self._on_page("running a script", lambda it: it.evaluate(script, argument))
 
-    def elements(self) -> list[PageElement]:
+    def elements(self) -> list[ScreenElement]:
         """Role, accessible name and box of the visible elements, in page order."""
         return self._on_page(
             "listing elements", lambda it: list_elements(it, self.viewport, self.scale)
         )
+
+    def control_at(self, point: Point) -> ScreenElement | None:
+        """The control at a point, with its traits; None if there is none.
+
+        Raises:
+            ActionRefused: the point lies outside the screenshot.
+        """
+        place = Point(*self._css(point))
+        return self._on_page("describing a control", lambda it: control_at(it, place, self.scale))
+
+    def focused(self) -> ScreenElement | None:
+        """The control that gets the keys, with its traits; None if there is none."""
+        return self._on_page("describing the focus", lambda it: focused_control(it, self.scale))
+
+    @property
+    def address(self) -> str:
+        """URL of the page that is shown."""
+        return self._on_page("reading the address", lambda it: it.url)
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether a request of the page has not ended."""
+        return self._alive("reading the state").loading > 0
+
+    def notices(self) -> list[str]:
+        """What was not in any screenshot since the last call, in words; also shows a window that was opened."""
+
+        def take(page: Page) -> list[str]:
+            running = self._alive("reading notices")
+            shown = page.context.pages[-1]
+            if shown is not running.page:
+                running.page = shown
+                running.notices.append(f"a new window is shown: {shown.url}")
+            found, running.notices = running.notices, []
+            return found
+
+        return self._on_page("reading notices", take)
 
     def boxes(self, selector: str) -> list[Box]:
         """Boxes of the visible elements that match a CSS selector, in screenshot pixels."""
@@ -305,8 +358,14 @@ def _kill(process_id: int) -> None:
         os.kill(process_id, signal.SIGKILL)
 
 
-def _address(page: Path | str) -> str:
-    if isinstance(page, str) and urlsplit(page).scheme in _PAGE_SCHEMES:
+def _address(page: Path | str, reach: Reach) -> str:
+    schemes = (*_PAGE_SCHEMES, "http", "https") if reach.origins else _PAGE_SCHEMES
+    if isinstance(page, str) and urlsplit(page).scheme in schemes:
+        if not reach.allows(page):
+            raise ScreenUnavailable(
+                f"{page[:200]} is not in what this browser may load",
+                hint=f"allowed origins: {', '.join(reach.origins) or 'none'}",
+            )
         return page
     path = Path(page)
     if not path.is_file():

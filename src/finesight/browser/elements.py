@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from finesight.elements import ScreenElement
 from finesight.geometry import Box, Size
 
 if TYPE_CHECKING:
@@ -14,26 +14,10 @@ if TYPE_CHECKING:
 
 _HOLDERS = frozenset({"RootWebArea", "WebArea", "none", "generic", "InlineTextBox", "LineBreak"})
 """Roles that are left out: containers, and fragments of a text that is listed as a whole."""
+_STATES = ("checked", "disabled", "expanded", "focused", "pressed", "readonly", "required", "selected")  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class PageElement:
-    """A visible element of a page.
-
-    Attributes:
-        role: such as "button", "link", "textbox" or "StaticText".
-        name: accessible name; may be empty.
-        box: in screenshot pixels, clipped to the screenshot.
-        value: value of a form field; empty for other elements.
-    """
-
-    role: str
-    name: str
-    box: Box
-    value: str = ""
-
-
-def list_elements(page: Page, viewport: Size, scale: float) -> list[PageElement]:
+def list_elements(page: Page, viewport: Size, scale: float) -> list[ScreenElement]:
     """Visible elements in tree order; those outside the viewport or without an area are left out.
 
     Args:
@@ -52,7 +36,7 @@ def list_elements(page: Page, viewport: Size, scale: float) -> list[PageElement]
 
 def _element(
     session: CDPSession, node: Mapping[str, Any], viewport: Size, scale: float
-) -> PageElement | None:
+) -> ScreenElement | None:
     role = str(node.get("role", {}).get("value", ""))
     if node.get("ignored") or role in _HOLDERS or "backendDOMNodeId" not in node:
         return None
@@ -61,7 +45,16 @@ def _element(
         return None
     name, value = (str(node.get(key, {}).get("value", "")) for key in ("name", "value"))
     placed = Box(box.x1 * scale, box.y1 * scale, box.x2 * scale, box.y2 * scale)
-    return PageElement(role, name, placed, value)
+    return ScreenElement(role, name, placed, value, _states(node))
+
+
+def _states(node: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the states that are true; `expanded` that is false is "collapsed"."""
+    given = {
+        str(each["name"]): each.get("value", {}).get("value") for each in node.get("properties", ())
+    }
+    found = [name for name in _STATES if given.get(name) in (True, "true", "mixed")]
+    return (*found, "collapsed") if given.get("expanded") is False else tuple(found)
 
 
 def _box(session: CDPSession, node_id: int, viewport: Size) -> Box | None:

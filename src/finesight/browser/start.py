@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find Chromium, start it without network access, and end it.
 
-Network access is blocked in three ways: requests for other than local pages are refused and recorded, all other
-connections go to a proxy that does not exist, and host names are not resolved.
+Network access is limited in three ways: requests for other than local pages and allowed origins are refused and
+recorded, all other connections go to a proxy (`finesight.browser.reach`), which does not exist where no origin is
+allowed, and host names are not resolved.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finesight.browser.reach import OriginProxy, Reach
 from finesight.errors import ScreenUnavailable
 from finesight.geometry import Size
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser as ChromiumBrowser
-    from playwright.sync_api import BrowserContext, Page, Playwright, Route, WebSocketRoute
+    from playwright.sync_api import BrowserContext, Dialog, Page, Playwright, Route, WebSocketRoute
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 """Names of the program on common systems."""
@@ -27,10 +29,9 @@ HINT = (
     "install Chromium and playwright: `make setup-web`, or scripts/install-system-packages.sh web"
     " and pip install 'finesight[web]'"
 )
-LOCAL = ("file:", "data:", "about:", "blob:")
 _DISCARD = "http://127.0.0.1:9"
+_NO_NAMES = "--host-resolver-rules=MAP * ~NOTFOUND"
 _ARGUMENTS = (
-    "--host-resolver-rules=MAP * ~NOTFOUND",
     "--proxy-bypass-list=<-loopback>",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--disable-background-networking",
@@ -44,9 +45,12 @@ class Running:
     """A running browser; except `process_id` and `has_crashed`, used only in the thread that started it.
 
     Attributes:
-        page: its only page.
+        page: the page that is shown.
         process_id: of Chromium.
         version: of Chromium.
+        notices: dialogs that were dismissed, in words, until they are taken.
+        loading: number of requests that have not ended.
+        is_leaving: whether another page is being opened, so that a page may not ask to stay.
     """
 
     page: Page
@@ -54,6 +58,10 @@ class Running:
     version: str
     _browser: ChromiumBrowser
     _driver: Playwright
+    _proxy: OriginProxy | None
+    notices: list[str] = field(default_factory=list)
+    loading: int = 0
+    is_leaving: bool = False
     _crashes: list[str] = field(default_factory=list)
 
     def has_crashed(self) -> bool:
@@ -74,6 +82,26 @@ class Running:
             self.note_crash(str(error))
         finally:
             self._driver.stop()
+            if self._proxy is not None:
+                self._proxy.close()
+
+    def watch(self, page: Page) -> None:
+        """Note crashes, requests and dialogs of a page; a dialog is dismissed, as it is not in any screenshot."""
+        page.on("request", lambda _: self._count(1))
+        page.on("requestfinished", lambda _: self._count(-1))
+        page.on("requestfailed", lambda _: self._count(-1))
+        page.on("crash", lambda _: self.note_crash("page"))
+        page.on("dialog", lambda dialog: self._dismiss(dialog))
+
+    def _count(self, change: int) -> None:
+        self.loading += change
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        if self.is_leaving and dialog.type == "beforeunload":
+            dialog.accept()
+            return
+        self.notices.append(f"a dialog ({dialog.type}) was dismissed; it said: {dialog.message!r}")
+        dialog.dismiss()
 
 
 def find_chromium(executable: Path | None = None) -> Path:
@@ -100,6 +128,8 @@ def start(
     timeout_seconds: float,
     executable: Path | None,
     on_blocked: Callable[[str], None],
+    *,
+    reach: Reach,
 ) -> Running:
     """Start Chromium with an empty page.
 
@@ -109,6 +139,7 @@ def start(
         timeout_seconds: time limit of each call.
         executable: path of Chromium; None searches PATH.
         on_blocked: called with the URL of each refused request.
+        reach: what pages may load.
 
     Raises:
         ScreenUnavailable: playwright or Chromium is missing, or Chromium does not start.
@@ -119,32 +150,42 @@ def start(
     except ImportError as error:
         raise ScreenUnavailable(f"playwright is missing: {error}", hint=HINT) from error
     driver = sync_playwright().start()
+    proxy = OriginProxy(reach, on_blocked) if reach.origins else None
     try:
         browser = driver.chromium.launch(
             executable_path=program,
-            args=list(_ARGUMENTS),
-            proxy={"server": _DISCARD},
+            # the proxy itself is found by its address, and everything else through the proxy
+            args=[_NO_NAMES if proxy is None else f"{_NO_NAMES}, EXCLUDE 127.0.0.1", *_ARGUMENTS],
+            proxy={"server": _DISCARD if proxy is None else proxy.address},
             chromium_sandbox=os.geteuid() != 0,  # Chromium does not support its sandbox for root
             timeout=timeout_seconds * 1000,
         )
         session = browser.new_browser_cdp_session()
         processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
         process_id = next(int(each["id"]) for each in processes if each["type"] == "browser")
-        page = _offline_context(browser, viewport, scale, on_blocked).new_page()
-        page.set_default_timeout(timeout_seconds * 1000)
+        context = _limited_context(browser, viewport, scale, on_blocked, reach)
+        context.set_default_timeout(timeout_seconds * 1000)
+        page = context.new_page()
     except BaseException as error:
         driver.stop()
+        if proxy is not None:
+            proxy.close()
         if isinstance(error, Error):
             raise ScreenUnavailable(f"{program} does not start: {error}", hint=HINT) from error
         raise
-    running = Running(page, process_id, browser.version, browser, driver)
-    page.on("crash", lambda _: running.note_crash("page"))
+    running = Running(page, process_id, browser.version, browser, driver, proxy)
+    running.watch(page)
+    context.on("page", lambda opened: running.watch(opened))
     browser.on("disconnected", lambda _: running.note_crash("browser"))
     return running
 
 
-def _offline_context(
-    browser: ChromiumBrowser, viewport: Size, scale: float, on_blocked: Callable[[str], None]
+def _limited_context(
+    browser: ChromiumBrowser,
+    viewport: Size,
+    scale: float,
+    on_blocked: Callable[[str], None],
+    reach: Reach,
 ) -> BrowserContext:
     context = browser.new_context(
         viewport={"width": viewport.width, "height": viewport.height},
@@ -156,16 +197,19 @@ def _offline_context(
     )
 
     def decide(route: Route) -> None:
-        if route.request.url.startswith(LOCAL):
+        if reach.allows(route.request.url):
             route.continue_()
         else:
             on_blocked(route.request.url)
             route.abort("blockedbyclient")
 
-    def refuse(socket: WebSocketRoute) -> None:
-        on_blocked(socket.url)
-        socket.close()
+    def connect(socket: WebSocketRoute) -> None:
+        if reach.allows(socket.url):
+            socket.connect_to_server()
+        else:
+            on_blocked(socket.url)
+            socket.close()
 
     context.route("**/*", decide)
-    context.route_web_socket("**/*", refuse)
+    context.route_web_socket("**/*", connect)
     return context

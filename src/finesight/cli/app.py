@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from finesight.cli import (
+    agent,
     ask,
     batch,
     cache,
@@ -67,6 +68,7 @@ def build() -> typer.Typer:
         ("read", read.read),
         ("classify", classify.classify),
         ("review", review.review),
+        ("agent", agent.agent),
         ("serve", serve.serve),
         ("batch", batch.batch),
         ("plan", plan.plan),

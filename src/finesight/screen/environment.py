@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Protocol of environments: a screen that is reset for a task, observed, acted on and evaluated.
+"""Protocols of screens, which are observed and acted on, and of environments, which set tasks and score them.
 
-Web pages, virtual computers and phones implement it; `finesight.evals.live.play` drives them with one loop.
+`Screen` is what an agent works on: a web page, a desktop, a phone. `Environment` is what a benchmark plays.
 
-    config -> reset -> (observe -> act) ... -> evaluate
+    Screen:       observe -> (act -> observe) ...
+    Environment:  config -> reset -> (observe -> act) ... -> evaluate
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any, Protocol
 
 from PIL.Image import Image
 
-from finesight.geometry import Box
+from finesight.elements import ScreenElement
+from finesight.geometry import Box, Point
 from finesight.screen.act import Act, ToolName
 
 
@@ -24,15 +26,20 @@ class Observation:
 
     Attributes:
         screenshot: of the whole screen.
-        instruction: the task in words.
+        instruction: the task in words; empty if the screen itself sets none.
         is_over: whether the environment has ended the episode.
         targets: boxes in screenshot pixels, one of which has to be clicked first; empty if unknown.
+        place: URL of the page, title of the active window, or package and activity of the app.
+        notices: what happened since the last observation and is not in the picture, such as a dialog that was
+            dismissed; written by this program, with quoted text of the screen.
     """
 
     screenshot: Image
-    instruction: str
+    instruction: str = ""
     is_over: bool = False
     targets: tuple[Box, ...] = ()
+    place: str = ""
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +53,44 @@ class Outcome:
 
     score: float
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Screen(Protocol):
+    """A screen that an agent works on.
+
+    The elements are for checks by code: how risky a step is, and what it changed. A screen without an accessibility
+    tree lists none. Every method raises `ScreenUnavailable` if the screen is gone.
+    """
+
+    @property
+    def tool(self) -> ToolName:
+        """The tool that defines its actions."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Versions, sizes and other facts, as JSON values; stored with a trace."""
+
+    def observe(self) -> Observation:
+        """Observe the screen once it has settled, see `finesight.screen.effect.settled`."""
+
+    def act(self, act: Act) -> None:
+        """Perform one step; `terminate` does nothing.
+
+        Raises:
+            ActionRefused: the step is not possible, such as a click outside the screen; the episode continues.
+        """
+
+    def elements(self) -> list[ScreenElement]:
+        """Visible elements in the order of the tree; empty if the screen has no accessibility tree."""
+
+    def element_at(self, point: Point) -> ScreenElement | None:
+        """The control at a point, with all its traits; None if there is none or it is not known."""
+
+    def focused(self) -> ScreenElement | None:
+        """The control that gets the keys; None if there is none or it is not known."""
+
+    def close(self) -> None:
+        """Release all resources."""
 
 
 class Environment(Protocol):

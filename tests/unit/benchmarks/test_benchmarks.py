@@ -301,6 +301,7 @@ def test_names_are_listed_and_unknown_ones_refused(capsys):
         "rounding",
         "boxes",
         "preference",
+        "agent",
         "servers",
         "training",
         "speed",

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from finesight.browser.browser import Browser
+from finesight.elements import ScreenElement
 from finesight.errors import EvalError, ScreenUnavailable
 from finesight.geometry import Box, Point, Size
 from finesight.screen.act import Act, ToolName
@@ -204,6 +205,19 @@ class MiniWob:
         is_rewarded = bool(found["done"]) and found["raw_reward"] > 0
         return Outcome(score=float(is_rewarded), facts=found)
 
+    def elements(self) -> list[ScreenElement]:
+        """Elements in the task area."""
+        shown = self._playing().elements()
+        return [each for each in shown if _is_inside(each.box.center, self._screen)]
+
+    def element_at(self, point: Point) -> ScreenElement | None:
+        """The control at a point."""
+        return self._playing().control_at(point)
+
+    def focused(self) -> ScreenElement | None:
+        """The control with the focus."""
+        return self._playing().focused()
+
     def solution(self) -> Act:
         """The next action of the scripted solution.
 
@@ -258,3 +272,7 @@ class MiniWob:
         if self._browser is None or not self._browser.is_open:
             self._browser = Browser(VIEWPORT, scale=self._scale)
         return self._browser
+
+
+def _is_inside(point: Point, size: Size) -> bool:
+    return point.x < size.width and point.y < size.height

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from finesight.browser.browser import Browser
-from finesight.browser.elements import PageElement
+from finesight.elements import ScreenElement
 from finesight.errors import EvalError
 from finesight.evals.screens.record import Screen, Target
 from finesight.geometry import Box, Size
@@ -148,7 +148,7 @@ def _plain(name: str) -> str:
     return " ".join(_GLYPHS.sub("", name).split())
 
 
-def _is_fit(element: PageElement) -> bool:
+def _is_fit(element: ScreenElement) -> bool:
     """Whether an element has a short name, is large enough and does not touch the edge of the screen."""
     box, name = element.box, _plain(element.name)
     is_large = min(box.width, box.height) >= _SMALLEST_SIDE

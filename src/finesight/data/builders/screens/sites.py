@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from finesight.browser.elements import PageElement
 from finesight.data.builders.rendered import font_face, shared_renderer
 from finesight.data.builders.screens.elements import Element, Screen, pixel_box
 from finesight.data.sources.fonts import Face
 from finesight.data.sources.interface import SITES
 from finesight.data.split import Split
+from finesight.elements import ScreenElement
 from finesight.geometry import Box, Size
 
 __all__ = ["SitePages"]
@@ -126,7 +126,7 @@ class SitePages:
 
 
 def _elements(
-    listed: list[PageElement], seen: list[dict[str, Any] | None], image: npt.NDArray[np.uint8]
+    listed: list[ScreenElement], seen: list[dict[str, Any] | None], image: npt.NDArray[np.uint8]
 ) -> list[Element]:
     """Elements that are not covered and differ from a plain surface."""
     size = Size(image.shape[1], image.shape[0])
@@ -157,7 +157,7 @@ def _is_inside(box: tuple[int, int, int, int], size: Size) -> bool:
     return box[0] > 0 and box[1] > 0 and box[2] < size.width and box[3] < size.height
 
 
-def _is_readable(role: str, text: str, listed: PageElement) -> bool:
+def _is_readable(role: str, text: str, listed: ScreenElement) -> bool:
     """Whether the element shows what it is called, and no letters of an icon font."""
     is_plain = all(not 0xE000 <= ord(char) <= 0xF8FF for char in text)
     return is_plain and (role in _FIELDS or bool(text) or bool(listed.name))
