@@ -138,7 +138,8 @@ def _print_answer(answer: DocumentAnswer, document: Document) -> None:
         box = one.box
         place = "" if box is None else f" at {box.x1:.0f}, {box.y1:.0f}, {box.x2:.0f}, {box.y2:.0f}"
         name = f" of {sources[one.media]}" if len(sources) > 1 else ""
-        lines.append(f'  page {(one.page or 0) + 1}{name}{place}: "{one.quote}"')
+        quote = " ".join(one.quote.split())
+        lines.append(f'  page {(one.page or 0) + 1}{name}{place}: "{quote}"')
     lines += [f"  {problem}" for problem in found.problems]
     sys.stdout.write("\n".join(lines) + "\n")
 
