@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pypdfium2
+
 PAGE = Path(__file__).parents[2] / "examples" / "media" / "page.pdf"
 LINES = ("Reading room", "Open Monday", "Second door")
 WRITTEN = "<!-- page 1 -->\n\n" + "\n\n".join(LINES) + "\n"
@@ -43,3 +45,28 @@ def test_what_is_no_document_is_an_error(finesight, tmp_path):
         assert outcome.code in (1, 2)
         assert path in outcome.err
         assert "Traceback" not in outcome.err
+
+
+def test_all_formats_a_report_and_an_answer(finesight, tmp_path):
+    formats = [word for name in ("docling", "mineru", "pdf") for word in ("--format", name)]
+    outcome = finesight(
+        "read", PAGE, "--out", "out", *formats, "--report", "report.html",
+        "--ask", "How many tables are there?",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == "0 tables\n  counted in what was read of 1 of 1 pages\n"
+    values = json.loads((tmp_path / "out" / "document.docling.json").read_text(encoding="utf-8"))
+    assert [one["text"] for one in values["texts"]] == list(LINES)
+    entries = json.loads(
+        (tmp_path / "out" / "document.content_list.json").read_text(encoding="utf-8")
+    )
+    assert [one["text"] for one in entries] == list(LINES)
+    pdf = pypdfium2.PdfDocument(tmp_path / "out" / "document.pdf")
+    assert pdf[0].get_textpage().get_text_range().split("\r\n") == list(LINES)
+    assert "Reading room" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_forms_that_are_only_files_need_a_folder(finesight):
+    outcome = finesight("read", PAGE, "--format", "pdf")
+    assert outcome.code == 2
+    assert "--format pdf needs --out" in outcome.err

@@ -88,7 +88,7 @@ def show(
         print_json(values)
     elif results.answers:
         for answer in results.answers:
-            _print_answer(answer)
+            _print_answer(answer, results.document)
     elif out is None:
         from finesight.apps.document.markdown import document_markdown
 
@@ -126,7 +126,8 @@ def raise_if_not_read(results: Results) -> None:
         )
 
 
-def _print_answer(answer: DocumentAnswer) -> None:
+def _print_answer(answer: DocumentAnswer, document: Document) -> None:
+    sources = list(dict.fromkeys(page.source for page in document.pages))
     found = answer.found
     coverage = answer.coverage
     seen = f"{len(coverage.seen)} of {coverage.total} pages"
@@ -138,7 +139,9 @@ def _print_answer(answer: DocumentAnswer) -> None:
     for one in found.evidence:
         box = one.box
         place = "" if box is None else f" at {box.x1:.0f}, {box.y1:.0f}, {box.x2:.0f}, {box.y2:.0f}"
-        lines.append(f'  page {(one.page or 0) + 1}{place}: "{one.quote}"')
+        name = f" of {sources[one.media]}" if len(sources) > 1 else ""
+        quote = " ".join(one.quote.split())
+        lines.append(f'  page {(one.page or 0) + 1}{name}{place}: "{quote}"')
     lines += [f"  {problem}" for problem in found.problems]
     sys.stdout.write("\n".join(lines) + "\n")
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,19 @@ def read_pages(
     Raises:
         AppError: another process reads into the folder, or it cannot be written.
     """
-    return stitched(Document(tuple(_pages(job, responder, on_page))), order=order)
+    with _locked(job.folder):
+        pages = tuple(_pages(job, responder, on_page))
+    return stitched(Document(pages), order=order)
+
+
+@contextmanager
+def _locked(folder: Path | None) -> Iterator[None]:
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with files.lock(folder / ".lock", error=AppError):
+        yield
 
 
 def _pages(

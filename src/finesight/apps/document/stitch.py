@@ -94,7 +94,9 @@ def stitched(document: Document, *, order: Order = "model") -> Document:
 
 def items_of(document: Document) -> tuple[Item, ...]:
     """All parts of a stitched document, in order."""
-    known = Counter(word for page in document.pages for word in words_of(page.text))
+    is_joined = any(one.continues for _, one in document.blocks())
+    pages = document.pages if is_joined else ()
+    known = Counter(word for page in pages for word in words_of(page.text))
     groups: list[list[Piece]] = []
     latest: dict[bool, list[Piece]] = {}  # of texts and of tables
     for page in document.pages:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from finesight import files
 from finesight.apps.document.html import document_html, document_json
 from finesight.apps.document.job import Job, chosen_route, read_pages, route_for
 from finesight.apps.document.pages import find_pages
@@ -162,3 +163,13 @@ def test_pages_without_probabilities_are_kept(path, oracle, tmp_path):
     first = read_pages(job_of(path, tmp_path / "out"), Bare(oracle))
     assert {one.score.value for _, one in first.blocks()} == {None}
     assert read_pages(job_of(path, tmp_path / "out"), Bare(oracle, ends_at=1)) == first
+
+
+def test_a_folder_is_read_into_by_one_process(path, oracle, tmp_path):
+    job = job_of(path, tmp_path / "out")
+    with (
+        files.lock(tmp_path / "out" / ".lock"),
+        pytest.raises(AppError, match="another process writes"),
+    ):
+        read_pages(job, Counting(oracle, ends_at=1))
+    assert read_pages(job, Counting(oracle)).coverage.is_full
