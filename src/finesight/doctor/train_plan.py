@@ -70,13 +70,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class RankMemory:
-    """Peak memory of each rank.
-
-    Attributes:
-        ranks: number of ranks.
-        peak_bytes: of each.
-        sizes: the grid of ranks: data, shard, tensor, sequence.
-    """
+    """Peak memory of each of a number of ranks, in bytes, and the sizes of their grid by name."""
 
     ranks: int
     peak_bytes: float
@@ -252,13 +246,7 @@ def plan_training(
         owned: dict[str, nn.Module] = {"model": model}
         if not isinstance(recipe, DpoRecipe | GrpoRecipe):
             owned |= {one.name: one for one in heads(recipe, config.text) if one is not None}
-    groups = assign(nn.ModuleDict(owned).named_parameters(), recipe.optim)
-    trained = {
-        name: (rule, value)
-        for rule, members in groups
-        for name, value in members.items()
-        if rule.algorithm != "frozen"
-    }
+    trained = _trained(nn.ModuleDict(owned), recipe)
     sizes = [value.nbytes for _, value in trained.values()]
     packed = sum(one.nbytes for one in model.buffers())
     grids = [*(ParallelSection(shard=count) for count in ranks), recipe.parallel]
@@ -289,6 +277,16 @@ def plan_training(
     )
     *found, own = map(plan.memory_of, grids)
     return replace(plan, ranks=tuple(found), grid=own if own.ranks > 1 else None)
+
+
+def _trained(owned: nn.Module, recipe: TrainRecipe) -> dict[str, tuple[GroupRule, torch.Tensor]]:
+    """The parameters that are trained, by name, with their rules."""
+    return {
+        name: (rule, value)
+        for rule, members in assign(owned.named_parameters(), recipe.optim)
+        for name, value in members.items()
+        if rule.algorithm != "frozen"
+    }
 
 
 def _matrix_bytes(model: nn.Module, trained: Mapping[str, tuple[GroupRule, torch.Tensor]]) -> int:
