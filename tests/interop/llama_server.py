@@ -236,7 +236,7 @@ def agreement(
     ends = {*model.generation.eos_ids, model.processor.tokenizer.special_id("<|im_end|>")}
     counts = [0, 0, 0, 0]
     for question, theirs in zip(questions, answers, strict=True):
-        ours = _forced(model, question, theirs).argmax(-1).tolist()
+        ours = _forced(model, question, theirs)
         # An answer that ended without its end token ends where we must end, too.
         is_cut = len(theirs) == most or theirs[-1] in ends
         whole = [*theirs] if is_cut else [*theirs, None]
@@ -248,20 +248,8 @@ def agreement(
     return Agreement(*counts)
 
 
-def log_probs(
-    folder: Path, questions: Sequence[Question], answers: Sequence[Sequence[int]]
-) -> list[list[float]]:
-    """Our log-probabilities in float32 of the tokens of the answers of another program."""
-    model = load(str(folder), dtype="float32")
-    found = []
-    for question, theirs in zip(questions, answers, strict=True):
-        scores = _forced(model, question, theirs)[:-1].log_softmax(-1)
-        found.append(scores.gather(1, torch.tensor([*theirs])[:, None])[:, 0].tolist())
-    return found
-
-
-def _forced(model: Model, question: Question, answer: Sequence[int]) -> torch.Tensor:
-    """Our logits after the prompt, and after each token of an answer: float32[A + 1, V]."""
+def _forced(model: Model, question: Question, answer: Sequence[int]) -> list[int]:
+    """Our most likely token after the prompt, and after each token of an answer."""
     sample = model.processor.encode(question.conversation)
     more = torch.arange(len(answer)) + sample.input_ids.numel() + sample.rope_delta
     longer = replace(
@@ -272,4 +260,4 @@ def _forced(model: Model, question: Question, answer: Sequence[int]) -> torch.Te
     )
     batch = pack([longer])
     hidden = model.network(batch)[-len(answer) - 1 :]
-    return model.network.logits(hidden).float()
+    return model.network.logits(hidden).argmax(-1).tolist()

@@ -26,7 +26,6 @@ from tests.interop.llama_server import (
     drawn_questions,
     drawn_videos,
     llama_server,
-    log_probs,
     written,
 )
 from tests.support.adapter_folders import write_adapter
@@ -100,16 +99,6 @@ def conversations(count: int) -> list[Question]:
 
 def with_vllm(folder: Path, exported: Path, count: int, dtype: str) -> Agreement:
     """Agreement of vLLM with our reading of the same folder."""
-    questions, answers, _ = asked_of_vllm(folder, exported, count, dtype)
-    found = agreement(exported, questions, answers, ANSWER_TOKENS)
-    sys.stdout.write(f"vLLM, {dtype}: {found}\n")
-    return found
-
-
-def asked_of_vllm(
-    folder: Path, exported: Path, count: int, dtype: str, adapter: Path | None = None
-) -> tuple[list[Question], list[list[int]], list[list[float]]]:
-    """Questions, and the tokens of vLLM's answers with their log-probabilities."""
     if not VLLM.exists():
         pytest.skip(f"no {VLLM}: run scripts/vllm-venv.sh with an interpreter")
     questions = conversations(count)
@@ -126,10 +115,7 @@ def asked_of_vllm(
             }
         )
     done = subprocess.run(
-        [
-            *(VLLM, ROOT / "tests/interop/vllm_answers.py", exported, str(ANSWER_TOKENS), dtype),
-            *([] if adapter is None else [adapter]),
-        ],
+        [VLLM, ROOT / "tests/interop/vllm_answers.py", exported, str(ANSWER_TOKENS), dtype],
         input="".join(json.dumps(each) + "\n" for each in asked),
         capture_output=True,
         text=True,
@@ -138,7 +124,9 @@ def asked_of_vllm(
     )
     assert done.returncode == 0, done.stderr[-3000:]
     answers = [json.loads(line) for line in done.stdout.splitlines()]
-    return questions, [tokens for tokens, _ in answers], [values for _, values in answers]
+    found = agreement(exported, questions, answers, ANSWER_TOKENS)
+    sys.stdout.write(f"vLLM, {dtype}: {found}\n")
+    return found
 
 
 def test_vllm_answers_as_we_do(tmp_path):
@@ -146,30 +134,6 @@ def test_vllm_answers_as_we_do(tmp_path):
     export("tiny", tmp_path / "out", "--to", "hf")
     found = with_vllm(tmp_path, tmp_path / "out", 40, "float32")
     assert found.same_answers == found.answers
-
-
-def test_vllm_applies_our_adapter_as_we_do(tmp_path):
-    """The base with its adapter apart in vLLM, and merged by us: log-probabilities of vLLM's answers, in float32."""
-    adapter = write_adapter(find_checkpoint("tiny"), tmp_path / "a", seed=1, size=0.02)
-    words = ("--to", "hf", "--dtype", "float32", "--adapter", adapter)
-    export("tiny", tmp_path / "apart", *words, "--separate-adapter")
-    export("tiny", tmp_path / "merged", *words)
-    export("tiny", tmp_path / "base", "--to", "hf", "--dtype", "float32")
-    questions, answers, theirs = asked_of_vllm(
-        tmp_path, tmp_path / "apart", 8, "float32", tmp_path / "apart/adapter"
-    )
-
-    def difference(folder: Path) -> float:
-        ours = log_probs(folder, questions, answers)
-        pairs = [
-            pair for both in zip(ours, theirs, strict=True) for pair in zip(*both, strict=True)
-        ]
-        return max(abs(one - other) for one, other in pairs)
-
-    found = difference(tmp_path / "merged")
-    sys.stdout.write(f"vLLM with an adapter: largest difference {found:.1e}\n")
-    assert found < 1e-3
-    assert difference(tmp_path / "base") > 0.1
 
 
 def with_transformers(exported: Path, adapter: Path | None, ours: Path, count: int) -> Agreement:
