@@ -143,6 +143,75 @@ def test_a_folder_of_that_name_comes_first(finesight, no_hub, tiny_model_folder,
     assert outcome["text_is_exact"]
 
 
+RECIPE = """kind = "sft"
+[model]
+folder = "{folder}"
+start_from = "{folder}"
+[data]
+pack_tokens = 256
+pack_patches = 512
+[[data.source]]
+path = "not/read"
+[[optim.group]]
+match = "*"
+algorithm = "adamw"
+lr = 1e-3
+[schedule]
+total_steps = 1
+warmup_steps = 0
+[parallel]
+data = 2
+shard = 4
+[run]
+folder = "not/written"
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path, tiny_model_folder):
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.format(folder=tiny_model_folder))
+    return path
+
+
+def test_a_training_is_planned(finesight, recipe_file, tiny_model_folder):
+    """Parameters, memory and ranks, without data and without a run folder."""
+    from finesight.model.weights import load_model
+
+    words = ("plan", "--train", recipe_file, "--ranks", "2")
+    outcome = json.loads(finesight(*words, "--json").out)
+    parameters = load_model(tiny_model_folder).num_parameters()
+    assert sum(part["trained"] for part in outcome["parts"]) == parameters
+    assert outcome["optimizer"] == 2 * outcome["gradients"] == 8 * parameters
+    assert outcome["peak_bytes"] > outcome["weights"] + outcome["optimizer"]
+    grid = outcome["grid"]
+    assert grid["sizes"] == {"data": 2, "shard": 4, "tensor": 1, "sequence": 1}
+    assert grid["ranks"] == 8
+    assert grid["peak_bytes"] < outcome["ranks"][-1]["peak_bytes"] < outcome["peak_bytes"]
+    said = finesight(*words).out
+    for part in ("of adapters", "with gradient checkpointing", "TFLOP a step", "ranks    2:"):
+        assert part in said
+    assert "ranks    8 of the recipe (data 2 x shard 4)" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--train", "none.toml"), "none.toml cannot be read"),
+        (("--train", "recipe.toml", "--image", "x.png"), "--image has no effect on the plan"),
+        (("--ranks", "2"), "--ranks has no effect without --train"),
+        (("--train", "recipe.toml", "--set", "parallel.tensor=3"), "which 3 does not divide"),
+        (("--train", "recipe.toml", "--set", "model.folder=x"), "has no config.json"),
+        (("--train", "recipe.toml", "--picture-tokens", "999"), "does not fit into packs"),
+    ],
+)
+def test_a_training_that_cannot_be_planned(finesight, recipe_file, words, said):
+    outcome = finesight("plan", *words)
+    assert outcome.code == 2
+    assert said in outcome.err
+    assert outcome.out == ""
+
+
 def test_doctor_looks_at_the_machine(finesight):
     outcome = finesight("doctor", "--json")
     assert outcome.code == 0

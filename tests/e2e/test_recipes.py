@@ -75,6 +75,7 @@ def test_a_recipe_takes_a_step(path, tmp_path):
         f"run.folder={tmp_path / 'run'}",
         "run.device=cpu",
         "run.precision=float32",
+        *(f"parallel.{name}=1" for name in ("data", "shard", "tensor", "sequence")),
     ]
     recipe = read_recipe(path, TrainRecipe, overrides=changes)
     trainer = pretrain.start(recipe)

@@ -27,6 +27,7 @@ def sources(
     assets: Annotated[
         Path, typer.Argument(help="Folder filled by scripts/install-training-assets.sh.")
     ] = Path("runs/assets"),
+    threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
     """Scan all font faces and icons; write their catalogues, split into train and held-out."""
@@ -62,6 +63,7 @@ def bundle(
         Path, typer.Option(help="Folder filled by scripts/install-training-assets.sh.")
     ] = Path("runs/assets"),
     workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
+    threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
     """Pack fonts (subset to the characters in use), icons and word lists for a machine without a network."""
@@ -90,6 +92,7 @@ def bundle(
 def unbundle(
     source: Annotated[Path, typer.Argument(help="File written by `finesight data bundle`.")],
     assets: Annotated[Path, typer.Argument(help="Folder to fill.")] = Path("runs/assets"),
+    threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
     """Unpack a bundle for `finesight data build`."""
@@ -111,6 +114,7 @@ def build(
         list[str] | None,
         typer.Option("--set", help="Override a value of the recipe: --set seed=3. Repeatable."),
     ] = None,
+    threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
     """Build the missing shards of a data set; to resume after a crash, run the command again."""
@@ -165,6 +169,7 @@ def inspect(
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Largest number of samples shown.")] = 60,
     seed: Annotated[int, typer.Option(help="Random seed of the choice of samples.")] = 0,
+    threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
     """Check the shards and write an HTML page of samples with their boxes and character centres."""

@@ -84,6 +84,7 @@ def check(
     samples: Annotated[int, typer.Option(min=0, help="Largest number of samples shown.")] = 10,
     seed: Annotated[int, typer.Option(help="Random seed of the choice of samples.")] = 0,
     as_json: options.AsJson = False,
+    threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
     """Check training data: what is wrong with each row, lengths, and samples as the model gets them.
@@ -140,6 +141,7 @@ def import_data(
         str, typer.Option(help="Rows that cannot be used: stop, or skip and count them.")
     ] = "stop",
     as_json: options.AsJson = False,
+    threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
     """Import training data of any known format as shards, which training reads."""

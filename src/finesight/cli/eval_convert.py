@@ -27,6 +27,7 @@ def convert(
     split: Annotated[str, typer.Option(help="Part of the data set.", metavar="NAME")] = "test",
     limit: Annotated[int | None, typer.Option(min=1, help="Episodes at most.")] = None,
     as_json: options.AsJson = False,
+    threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
     """Convert published files to the local copy of a benchmark; every checksum is verified.

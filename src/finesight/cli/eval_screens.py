@@ -20,6 +20,7 @@ def screens(
     out: Annotated[
         Path, typer.Option(help="web_pages and miniwob_screens go here.", metavar="DIR")
     ],
+    threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
     """Record web pages once, so that benchmarks on them need no browser. Needs Chromium.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from finesight.doctor.machine import Speed
     from finesight.doctor.train_plan import TrainPlan
-    from finesight.train.recipe import SupervisedRecipe
+    from finesight.train.recipe import TrainRecipe
 
 _OWN = ("train", "override", "ranks", "picture_tokens", "as_json", "debug")
 """Options that have a meaning with --train."""
@@ -59,10 +59,10 @@ def plan_train(
     """Print the plan of a recipe."""
     from finesight.cli.recipe import read
     from finesight.doctor.train_plan import pack_shape, plan_training, planned_config
-    from finesight.train.recipe import SupervisedRecipe
+    from finesight.train.recipe import TrainRecipe
 
-    kinds = cast("Any", SupervisedRecipe)  # a union, which `type[...]` cannot express
-    recipe: SupervisedRecipe = read(path, kinds, overrides)
+    kinds = cast("Any", TrainRecipe)  # a union, which `type[...]` cannot express
+    recipe: TrainRecipe = read(path, kinds, overrides)
     config, source = planned_config(recipe)
     shape = pack_shape(recipe, picture_tokens)
     counts = [2**power for power in range(ranks.bit_length()) if 2**power < ranks] + [ranks]
@@ -75,7 +75,7 @@ def plan_train(
         sys.stdout.write("".join(line + "\n" for line in plan_lines(plan)))
 
 
-def _speed(recipe: SupervisedRecipe) -> Speed | None:
+def _speed(recipe: TrainRecipe) -> Speed | None:
     """Speed of the recipe's device in its precision; None if this machine does not have the device."""
     import torch
 
@@ -112,6 +112,15 @@ def plan_lines(plan: TrainPlan) -> list[str]:
         f"         {size(plan.peak(plan.other_step))} {other} gradient checkpointing: "
         f"activations {size(plan.activations(plan.other_step))}",
     ]
+    if plan.reference:
+        lines.append(f"         reference {size(plan.reference)}, a frozen copy of the decoder")
+    if plan.grid is not None:
+        sizes = plan.grid.sizes
+        product = " x ".join(f"{name} {number}" for name, number in sizes.items() if number > 1)
+        lines.append(
+            f"ranks    {plan.grid.ranks} of the recipe ({product}): {size(plan.grid.peak_bytes)} on each, "
+            f"{sizes['data'] * sizes['shard'] * plan.tokens:,} tokens a step"
+        )
     lines += [
         f"ranks    {each.ranks}: {size(each.peak_bytes)} on each" for each in plan.ranks if each.ranks > 1
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from finesight.batch import IGNORE_INDEX
 from finesight.config.processor import ProcessorConfig
 from finesight.conversation import ImagePart, VideoPart
 from finesight.data.encode import EncoderConfig, TrainingEncoder, some_turns
-from finesight.data.places import marked
+from finesight.data.places import call_texts, marked
 from finesight.data.record import Record, text_of
 from finesight.geometry import Box, Point, Size
 from finesight.media.image import load_image
@@ -93,7 +93,8 @@ def shown(record: Record, processor: Processor) -> Shown:
         found = _runs(worse.input_ids.tolist(), worse.labels.tolist(), processor)
         rejected = tuple(run for run in found if run.is_target)
     messages = (*record.conversation.messages, *record.rejected)
-    found_marks = [index for message in messages for index in marked(text_of(message))]
+    texts = [text for message in messages for text in (text_of(message), *call_texts(message))]
+    found_marks = [index for text in texts for index in marked(text)]
     asked = dict.fromkeys(found_marks if record.places else ())
     media = []
     for index, part in enumerate(record.conversation.media()):

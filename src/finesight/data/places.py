@@ -11,7 +11,8 @@ writes the numbers for the resize that this sample gets:
 | `{{place:0.2}}` | its third number alone, for formats such as `data-bbox="x1 y1 x2 y2"` |
 | `{{place:literal}}` | the text `{{place:` itself |
 
-Marks are read only in records that have places.
+Marks are read only in records that have places: in texts, and in the texts among the arguments of tool calls. An
+argument that is the mark of a whole place is written as the list of its numbers.
 """
 
 from __future__ import annotations
@@ -20,12 +21,21 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from finesight.conversation import Message, TextPart
 from finesight.geometry import Box, Point, Resize, Size
 
-__all__ = ["Place", "escaped", "mark", "mark_problem", "marked", "place_problem", "written"]
+__all__ = [
+    "Place",
+    "call_texts",
+    "escaped",
+    "mark",
+    "mark_problem",
+    "marked",
+    "place_problem",
+    "written",
+]
 
 _OPENING = "{{place:"
 _MARK = re.compile(r"\{\{place:(?:(\d{1,9})(?:\.(\d))?|literal)\}\}")
@@ -66,6 +76,12 @@ def escaped(text: str) -> str:
     return text.replace(_OPENING, _OPENING + "literal}}")
 
 
+def call_texts(message: Message) -> list[str]:
+    """The texts among the arguments of the tool calls of a message."""
+    values = [value for call in message.tool_calls for value in call["arguments"].values()]
+    return [value for value in values if isinstance(value, str)]
+
+
 def marked(text: str) -> list[int]:
     """Indices of the places to which a text of a record with places refers, in order."""
     return [int(found[1]) for found in _MARK.finditer(text) if found[1]]
@@ -92,7 +108,16 @@ def written(
         values = numbers[int(index)]
         return ", ".join(map(str, values)) if number is None else str(values[int(number)])
 
-    return tuple(_changed(message, lambda text: _MARK.sub(shown, text)) for message in messages)
+    def argument(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        found = _MARK.fullmatch(value)
+        is_whole = found is not None and found[1] is not None and found[2] is None
+        return list(numbers[int(found[1])]) if found and is_whole else _MARK.sub(shown, value)
+
+    return tuple(
+        _changed(message, lambda text: _MARK.sub(shown, text), argument) for message in messages
+    )
 
 
 def place_problem(place: Place, sizes: Sequence[Size | None]) -> str:
@@ -139,9 +164,16 @@ def _listed(place: Place) -> str:
     return "(" + ", ".join(f"{value:g}" for value in place.values) + ")"
 
 
-def _changed(message: Message, change: Callable[[str], str]) -> Message:
+def _changed(
+    message: Message, change: Callable[[str], str], argument: Callable[[Any], Any]
+) -> Message:
     parts = tuple(
         TextPart(change(part.text)) if isinstance(part, TextPart) else part
         for part in message.parts
     )
-    return message if parts == message.parts else replace(message, parts=parts)
+    calls = tuple(
+        {**call, "arguments": {name: argument(value) for name, value in call["arguments"].items()}}
+        for call in message.tool_calls
+    )
+    is_same = parts == message.parts and calls == message.tool_calls
+    return message if is_same else replace(message, parts=parts, tool_calls=calls)

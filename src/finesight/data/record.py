@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from finesight.conversation import Conversation, ImagePart, Message, TextPart, VideoPart
-from finesight.data.places import Place, mark_problem, place_problem
+from finesight.data.places import Place, call_texts, mark_problem, place_problem
 from finesight.data.split import SPLITS
 from finesight.errors import ConfigError, MediaError, RecordInvalid
 from finesight.geometry import Size
@@ -229,8 +229,9 @@ class Record:
         if "move" in self.allows:
             self._fail("places", "the content of the picture may be moved, but places are fixed")
         for message in (*self.conversation.messages, *self.rejected):
-            if problem := mark_problem(text_of(message), self.places):
-                self._fail(f"text of the {message.role}", problem)
+            for text in (text_of(message), *call_texts(message)):
+                if problem := mark_problem(text, self.places):
+                    self._fail(f"text of the {message.role}", problem)
 
     def _check_media(self, where: str, part: ImagePart | VideoPart) -> None:
         try:

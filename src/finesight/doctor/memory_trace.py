@@ -46,6 +46,8 @@ class MemoryTrace(TorchDispatchMode):
     ) -> Any:
         """Run an operation and count its results."""
         out = func(*args, **(kwargs or {}))
+        if not isinstance(out, (torch.Tensor, list, tuple)):  # most calls ask for a device
+            return out
         known = {
             id(each.untyped_storage()) for each in tree_iter((args, kwargs)) if _is_tensor(each)
         }

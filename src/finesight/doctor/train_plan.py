@@ -3,9 +3,12 @@
 
 Weights, gradients, optimizer state and averages are counted from the shapes of the whole network. Activations come from
 a step on fake tensors (`finesight.doctor.train_step`). Time is the number of operations over the measured speed of
-matrix products: accurate to a factor of two. The estimate is that of next-token prediction; other losses need more.
+matrix products: accurate to a factor of two. The estimate is that of next-token prediction; other losses need more. Of
+a recipe of kind dpo or grpo, a copied reference model is counted as well, the sampling of answers is not.
 
-With several ranks, everything but packed weights is divided among them (fully sharded), and each rank has its own pack.
+With several ranks, `parallel.shard` and `parallel.sequence` divide everything but packed weights, `parallel.tensor` the
+matrices of the decoder, and `parallel.sequence` the activations of the decoder. Activations that `parallel.tensor`
+divides are counted whole.
 """
 
 from __future__ import annotations
@@ -21,14 +24,15 @@ from torch import nn
 from finesight.config.model import ModelConfig
 from finesight.config.sizes import named_config, released_size
 from finesight.doctor.machine import Speed
-from finesight.doctor.train_step import PackShape, StepMemory, fake_model, no_init, step_memory
+from finesight.doctor.train_step import PackShape, StepMemory, fake_model, step_memory
 from finesight.errors import ConfigError
 from finesight.kernels.formats import format_of
 from finesight.model import flops
 from finesight.model.packed_linear import PackedLinear
 from finesight.train.optim import GroupRule, assign
+from finesight.train.parallel import ParallelSection, check_heads
 from finesight.train.pretrain import heads
-from finesight.train.recipe import SupervisedRecipe
+from finesight.train.recipe import DpoRecipe, GrpoRecipe, TrainRecipe
 
 __all__ = ["Part", "RankMemory", "TrainPlan", "pack_shape", "plan_training", "planned_config"]
 
@@ -66,10 +70,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class RankMemory:
-    """Peak memory of each rank, in bytes."""
+    """Peak memory of each of a number of ranks, in bytes, and the sizes of their grid by name."""
 
     ranks: int
     peak_bytes: float
+    sizes: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +93,16 @@ class TrainPlan:
         average: averaged weights.
         step: memory of forward and backward pass as the recipe runs them.
         other_step: the same with gradient checkpointing switched to the other value.
+        divided_step: memory of a pack on one of several ranks, without gradients and gathered weights.
         optimizer_step: temporary memory of the optimizer.
         gathered: largest layer that a rank gathers twice, if there are several.
+        matrices: bytes of weights, gradients, optimizer state and averages that `parallel.tensor` divides.
+        reference: frozen copy of the decoder that answers are compared with, whole on each rank.
         checkpointing: whether the recipe uses gradient checkpointing.
         flops: operations of an optimizer step.
         seconds: time of an optimizer step, 0 if the speed is unknown.
         ranks: peak memory by number of ranks.
+        grid: peak memory of the ranks of the recipe; None if it has one.
     """
 
     source: str
@@ -107,12 +116,16 @@ class TrainPlan:
     average: int
     step: StepMemory
     other_step: StepMemory
+    divided_step: StepMemory
     optimizer_step: int
     gathered: int
+    matrices: int
+    reference: int
     checkpointing: bool
     flops: float
     seconds: float
     ranks: tuple[RankMemory, ...] = ()
+    grid: RankMemory | None = None
 
     @property
     def tokens(self) -> int:
@@ -123,11 +136,24 @@ class TrainPlan:
         """Most memory of a step besides the gradients."""
         return max(step.peak - self.gradients, 0.0)
 
-    def peak(self, step: StepMemory, ranks: int = 1) -> float:
-        """Most memory of each of a number of ranks."""
-        divided = self.weights - self.packed + self.optimizer + self.average + self.gradients
-        working = max(self.activations(step), self.optimizer_step / ranks)
-        return divided / ranks + self.packed + working + (2 * self.gathered if ranks > 1 else 0)
+    def peak(self, step: StepMemory, sizes: ParallelSection | None = None) -> float:
+        """Most memory of each rank of a grid; of one rank alone without a grid."""
+        sizes = sizes or ParallelSection()
+        shards = sizes.shard * sizes.sequence
+        state = self.weights - self.packed + self.gradients + self.optimizer + self.average
+        divided = (self.matrices / sizes.tensor + state - self.matrices) / shards
+        working = self.activations(step)
+        if sizes.num_ranks > 1:
+            decoder = (step.forward - step.vision_saved) / sizes.sequence
+            working = max(step.vision, step.vision_saved + decoder)
+            working += 2 * self.gathered / sizes.tensor  # its weights, and their gradients
+        updating = self.optimizer_step / (shards * sizes.tensor)
+        return divided + self.packed + self.reference + max(working, updating)
+
+    def memory_of(self, sizes: ParallelSection) -> RankMemory:
+        """Memory of the ranks of a grid."""
+        step = self.step if sizes.num_ranks == 1 else self.divided_step
+        return RankMemory(sizes.num_ranks, self.peak(step, sizes), sizes.model_dump())
 
     @property
     def peak_bytes(self) -> float:
@@ -146,7 +172,7 @@ class TrainPlan:
         return {**asdict(self), **totals}
 
 
-def planned_config(recipe: SupervisedRecipe) -> tuple[ModelConfig, str]:
+def planned_config(recipe: TrainRecipe) -> tuple[ModelConfig, str]:
     """The model's configuration and where it is from: its folder, or the name of a release.
 
     Raises:
@@ -164,7 +190,7 @@ def planned_config(recipe: SupervisedRecipe) -> tuple[ModelConfig, str]:
     return named_config(size), f"the released shape of {folder.name}, no file of it was read"
 
 
-def pack_shape(recipe: SupervisedRecipe, picture_tokens: int | None = None) -> PackShape:
+def pack_shape(recipe: TrainRecipe, picture_tokens: int | None = None) -> PackShape:
     """A full pack of a recipe: equal samples, each with one picture.
 
     Args:
@@ -174,13 +200,13 @@ def pack_shape(recipe: SupervisedRecipe, picture_tokens: int | None = None) -> P
     Raises:
         ConfigError: the picture does not fit into a pack.
     """
-    tokens, most = recipe.data.pack_tokens, recipe.data.pack_patches // 4
+    tokens = recipe.data.pack_tokens
+    most = tokens if isinstance(recipe, GrpoRecipe) else recipe.data.pack_patches // 4
     if picture_tokens is None:
         picture_tokens = min(_USUAL_PICTURE, most, tokens * 3 // 4)
     if picture_tokens > min(most, tokens - 1):
         raise ConfigError(
-            f"a picture of {picture_tokens} tokens does not fit into packs of {tokens} tokens and "
-            f"{recipe.data.pack_patches} patches",
+            f"a picture of {picture_tokens} tokens does not fit into packs of {tokens} tokens and {4 * most} patches",
             hint="data.pack_tokens and data.pack_patches are the limits; a visual token is four patches",
         )
     if picture_tokens == 0:
@@ -193,7 +219,7 @@ def pack_shape(recipe: SupervisedRecipe, picture_tokens: int | None = None) -> P
 
 
 def plan_training(
-    recipe: SupervisedRecipe,
+    recipe: TrainRecipe,
     config: ModelConfig,
     source: str,
     shape: PackShape,
@@ -212,22 +238,20 @@ def plan_training(
         ranks: numbers of ranks to plan for.
 
     Raises:
-        ConfigError: a rule of the optimizer or a target of the adapters does not fit the model.
+        ConfigError: a rule of the optimizer, a target of the adapters or the grid of ranks does not fit the model.
     """
-    with torch.device("meta"), no_init():
+    check_heads(recipe.parallel, config)
+    with torch.device("meta"):
         model = fake_model(recipe, config)
         owned: dict[str, nn.Module] = {"model": model}
-        owned |= {one.name: one for one in heads(recipe, config.text) if one is not None}
-    groups = assign(nn.ModuleDict(owned).named_parameters(), recipe.optim)
-    trained = {
-        name: (rule, value)
-        for rule, members in groups
-        for name, value in members.items()
-        if rule.algorithm != "frozen"
-    }
-    other = _switched(recipe)
+        if not isinstance(recipe, DpoRecipe | GrpoRecipe):
+            owned |= {one.name: one for one in heads(recipe, config.text) if one is not None}
+    trained = _trained(nn.ModuleDict(owned), recipe)
     sizes = [value.nbytes for _, value in trained.values()]
     packed = sum(one.nbytes for one in model.buffers())
+    grids = [*(ParallelSection(shard=count) for count in ranks), recipe.parallel]
+    is_divided = any(grid.num_ranks > 1 for grid in grids)
+    step = step_memory(recipe, config, shape)
     operations = recipe.run.accumulate * _step_flops(recipe, config, shape, trained)
     plan = TrainPlan(
         source=source,
@@ -239,20 +263,60 @@ def plan_training(
         gradients=sum(sizes),
         optimizer=sum(_STATES[rule.algorithm] * value.nbytes for rule, value in trained.values()),
         average=sum(sizes),
-        step=step_memory(recipe, config, shape),
-        other_step=step_memory(other, config, shape),
+        step=step,
+        other_step=step_memory(_switched(recipe), config, shape),
+        divided_step=step_memory(recipe, config, shape, is_divided=True) if is_divided else step,
         # On a GPU torch updates all parameters at once, with a temporary of each.
         optimizer_step=max(sizes) if recipe.run.device == "cpu" else sum(sizes),
         gathered=_largest_layer(model),
+        matrices=_matrix_bytes(model, trained),
+        reference=_reference_bytes(recipe, model),
         checkpointing=recipe.run.gradient_checkpointing,
         flops=operations,
         seconds=0.0 if speed is None else operations / (speed.flops_per_second * _SHARE),
     )
-    found = tuple(RankMemory(count, plan.peak(plan.step, count)) for count in ranks)
-    return replace(plan, ranks=found)
+    *found, own = map(plan.memory_of, grids)
+    return replace(plan, ranks=tuple(found), grid=own if own.ranks > 1 else None)
 
 
-def _switched(recipe: SupervisedRecipe) -> SupervisedRecipe:
+def _trained(owned: nn.Module, recipe: TrainRecipe) -> dict[str, tuple[GroupRule, torch.Tensor]]:
+    """The parameters that are trained, by name, with their rules."""
+    return {
+        name: (rule, value)
+        for rule, members in assign(owned.named_parameters(), recipe.optim)
+        for name, value in members.items()
+        if rule.algorithm != "frozen"
+    }
+
+
+def _matrix_bytes(model: nn.Module, trained: Mapping[str, tuple[GroupRule, torch.Tensor]]) -> int:
+    """Bytes of the matrices of the decoder with their gradients, optimizer state and averages."""
+    total = 0
+    for name, value in model.named_parameters():
+        if value.ndim == 2 and not name.startswith("visual."):
+            found = trained.get(f"model.{name}")
+            total += value.nbytes * (1 if found is None else 3 + _STATES[found[0].algorithm])
+    return total
+
+
+def _reference_bytes(recipe: TrainRecipe, model: nn.Module) -> int:
+    """Bytes of a frozen copy of the decoder; 0 if the reference is the model without its adapters, or none."""
+    if isinstance(recipe, DpoRecipe):
+        is_copied = recipe.dpo.reference == "copy"
+    else:
+        is_copied = (
+            isinstance(recipe, GrpoRecipe)
+            and recipe.grpo.kl > 0
+            and recipe.grpo.reference == "copy"
+        )
+    if not is_copied:
+        return 0
+    return sum(
+        value.nbytes for name, value in model.named_parameters() if not name.startswith("visual.")
+    )
+
+
+def _switched(recipe: TrainRecipe) -> TrainRecipe:
     """The recipe with gradient checkpointing switched to the other value."""
     is_on = not recipe.run.gradient_checkpointing
     run = recipe.run.model_copy(update={"gradient_checkpointing": is_on})
@@ -292,7 +356,7 @@ def _largest_layer(model: nn.Module) -> int:
 
 
 def _step_flops(
-    recipe: SupervisedRecipe,
+    recipe: TrainRecipe,
     config: ModelConfig,
     shape: PackShape,
     trained: Mapping[str, tuple[GroupRule, torch.Tensor]],

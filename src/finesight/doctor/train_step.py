@@ -8,8 +8,7 @@ written down here, and a change of the model changes the plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -25,6 +24,7 @@ from finesight.conversation import MediaRecord
 from finesight.doctor.memory_trace import MemoryTrace
 from finesight.geometry import Resize, Size
 from finesight.kernels.formats import Format, packed_shape
+from finesight.model.head import chunk_rows
 from finesight.model.packed_linear import PackedLinear
 from finesight.model.rope import text_rotary, vision_rotary
 from finesight.model.vl import VisionLanguageModel
@@ -37,7 +37,6 @@ __all__ = [
     "PackShape",
     "StepMemory",
     "fake_model",
-    "no_init",
     "step_memory",
     "traced_step",
     "without_values",
@@ -45,6 +44,9 @@ __all__ = [
 
 _SHALLOW, _DEEPER = 2, 3
 """Layers of the runs."""
+
+_GATHERED = ("model.layers.", "visual.blocks.")
+"""Weights that ranks gather in the precision of the run; see `finesight.train.parallel_weights`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,39 +147,43 @@ class _NoInit(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def no_init() -> TorchFunctionMode:
-    """Within its block, modules are not initialised."""
-    return _NoInit()
+def without_values() -> FakeTensorMode:
+    """Within its block, new tensors have no values."""
+    return FakeTensorMode(allow_non_fake_inputs=True)
 
 
-@contextmanager
-def without_values() -> Iterator[FakeTensorMode]:
-    """Within the block, new tensors have no values, and modules are not initialised."""
-    with FakeTensorMode(allow_non_fake_inputs=True) as mode, no_init():
-        yield mode
-
-
-def fake_model(recipe: TrainRecipe, config: ModelConfig) -> VisionLanguageModel:
+def fake_model(
+    recipe: TrainRecipe, config: ModelConfig, *, is_divided: bool = False
+) -> VisionLanguageModel:
     """The network of a recipe as `finesight.train.base.new_model` makes it.
 
-    Call it within `without_values`, or on the device "meta" within `no_init`.
+    Call it within `without_values`, or on the device "meta"; its values are not initialised.
+
+    Args:
+        recipe: of the training.
+        config: of the model.
+        is_divided: whether layers have weights in the precision of the run, as ranks gather them.
 
     Raises:
         ConfigError: a target of the adapters matches no layer.
     """
-    model = VisionLanguageModel(config)
     lora, dtype = recipe.lora, torch.float32
-    if lora is not None and has_loaded_base(lora):
-        dtype = getattr(torch, recipe.run.precision)
-        if lora.base in ("int8", "int4"):
-            _pack(model.model, "int4" if lora.base == "int4" else "int8")
-    if lora is not None:
-        adapt(model, lora)
+    with _NoInit():
+        model = VisionLanguageModel(config)
+        if lora is not None and has_loaded_base(lora):
+            dtype = getattr(torch, recipe.run.precision)
+            if lora.base in ("int8", "int4"):
+                _pack(model.model, "int4" if lora.base == "int4" else "int8")
+        if lora is not None:
+            adapt(model, lora)
     for name, parameter in list(model.named_parameters()):
         rule = rule_of(f"model.{name}", parameter, recipe.optim)
         is_trained = rule is not None and rule.algorithm != "frozen"
         parent, _, own = name.rpartition(".")
-        values = torch.empty(parameter.shape, dtype=torch.float32 if is_trained else dtype)
+        kept = torch.float32 if is_trained else dtype
+        if is_divided and name.startswith(_GATHERED):
+            kept = getattr(torch, recipe.run.precision)
+        values = torch.empty(parameter.shape, dtype=kept)
         setattr(model.get_submodule(parent), own, nn.Parameter(values, requires_grad=is_trained))
     model.set_gradient_checkpointing(recipe.run.gradient_checkpointing)
     return model.train()
@@ -200,22 +206,31 @@ def _pack(module: nn.Module, name: Format) -> None:
         setattr(module.get_submodule(parent), own, packed)
 
 
-def step_memory(recipe: TrainRecipe, config: ModelConfig, shape: PackShape) -> StepMemory:
+def step_memory(
+    recipe: TrainRecipe, config: ModelConfig, shape: PackShape, *, is_divided: bool = False
+) -> StepMemory:
     """Memory of the step of a recipe on a pack of this shape.
 
     Args:
         recipe: the recipe.
         config: of the whole model.
         shape: of the pack.
+        is_divided: whether the weights are divided over ranks: then no copies of them in the precision of the run are
+            kept, and the step is that of a first pack.
     """
     batch = shape.batch(config)
-    few = _traced(recipe, _shallow(config, _SHALLOW, _SHALLOW), batch)
-    text = _traced(recipe, _shallow(config, _DEEPER, _SHALLOW), batch, sees=False)
-    before = _traced(recipe, _shallow(config, _SHALLOW, _SHALLOW), batch, sees=False)
+
+    def traced(layers: int, depth: int, *, sees: bool = True) -> StepMemory:
+        few_layers = _shallow(config, layers, depth)
+        return _traced(recipe, few_layers, batch, sees=sees, is_divided=is_divided)
+
+    few = traced(_SHALLOW, _SHALLOW)
+    text = traced(_DEEPER, _SHALLOW, sees=False)
+    before = traced(_SHALLOW, _SHALLOW, sees=False)
     missing = config.text.num_hidden_layers - _SHALLOW
     total = few.plus(missing, text).plus(-missing, before)
     if few.vision_backward:  # else the tower keeps nothing
-        deeper = _traced(recipe, _shallow(config, _SHALLOW, _DEEPER), batch)
+        deeper = traced(_SHALLOW, _DEEPER)
         missing = config.vision.depth - _SHALLOW
         total = total.plus(missing, deeper).plus(-missing, few)
     return total
@@ -228,9 +243,9 @@ def _shallow(config: ModelConfig, layers: int, depth: int) -> ModelConfig:
 
 
 def _traced(
-    recipe: TrainRecipe, config: ModelConfig, batch: PackedBatch, *, sees: bool = True
+    recipe: TrainRecipe, config: ModelConfig, batch: PackedBatch, *, sees: bool, is_divided: bool
 ) -> StepMemory:
-    """The step of a shallow model; without `sees`, visual tokens are given."""
+    """The step of a shallow model; without `sees`, visual tokens are given, and one chunk of targets has a loss."""
     # The constants of both are kept for later calls, so they need values.
     text_rotary(batch.position_ids[:, :1], config.text)
     vision_rotary(torch.zeros((1, 2), dtype=torch.int64), config.vision)
@@ -238,10 +253,10 @@ def _traced(
         if batch.vision is not None:  # else a view of the patches would count as a copy
             patches = mode.from_tensor(batch.vision.patches)
             batch = replace(batch, vision=replace(batch.vision, patches=patches))
-        model = fake_model(recipe, config)
+        model = fake_model(recipe, config, is_divided=is_divided)
         dtype = getattr(torch, recipe.run.precision)
-        found = traced_step(model, batch, dtype, sees=sees)
-        if recipe.run.accumulate > 1:  # then the gradients are there from the beginning
+        packs = 1 if is_divided else min(recipe.run.accumulate, 2)
+        for _ in range(packs):  # in a second pack the gradients are there from the beginning
             found = traced_step(model, batch, dtype, sees=sees)
     return found
 
@@ -258,6 +273,8 @@ def traced_step(
         sees: whether the vision tower runs; otherwise visual tokens without values are given.
     """
     num_targets = batch.labels.numel() - batch.visual_index.numel()
+    if not sees:
+        num_targets = min(num_targets, chunk_rows(model.config.text.vocab_size))
     held = sum(one.grad.nbytes for one in model.parameters() if one.grad is not None)
     trace, after_decoder = MemoryTrace(), list[float]()
 

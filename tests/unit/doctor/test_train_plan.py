@@ -12,7 +12,8 @@ from finesight.doctor.memory_trace import MemoryTrace
 from finesight.doctor.train_plan import pack_shape, plan_training, planned_config
 from finesight.doctor.train_step import PackShape, fake_model, step_memory, traced_step
 from finesight.errors import ConfigError
-from finesight.train.recipe import PretrainRecipe
+from finesight.train.parallel import ParallelSection
+from finesight.train.recipe import PretrainRecipe, TrainRecipe
 from tests.support.model_cases import small_config
 
 LORA = {"match": "model.*.lora_*", "algorithm": "adamw", "lr": 1e-3}
@@ -114,6 +115,64 @@ def test_full_training_is_divided_by_ranks() -> None:
     one, four = plan.ranks
     assert one.peak_bytes == plan.peak_bytes
     assert four.peak_bytes < 0.5 * one.peak_bytes
+
+
+def test_a_grid_of_ranks_divides_weights_and_tokens() -> None:
+    """Everything is divided by shard and sequence, matrices by tensor, activations of the decoder by sequence."""
+    plan = planned("3b", groups=[ALL])
+    step = plan.divided_step
+    whole = plan.weights + plan.gradients + plan.optimizer + plan.average
+    assert 0 < plan.matrices < whole
+
+    def peak(**sizes):
+        return plan.memory_of(ParallelSection(**sizes)).peak_bytes
+
+    assert peak(data=4, shard=8) == peak(shard=8)
+    assert peak(shard=8) - peak(shard=16) == pytest.approx(whole / 16, rel=1e-6)
+    saved = plan.matrices / 8 / 2 + plan.gathered  # the gathered layer is halved, too
+    assert peak(shard=8) - peak(shard=8, tensor=2) == pytest.approx(saved, rel=1e-6)
+    decoder = step.forward - step.vision_saved
+    by_tokens = whole / 16 + decoder / 2
+    assert peak(shard=8) - peak(shard=8, sequence=2) == pytest.approx(by_tokens, rel=1e-6)
+
+
+def test_ranks_keep_no_copies_of_the_weights() -> None:
+    """Autocast keeps the weights of the layers in bfloat16; ranks gather them layer by layer."""
+    made, config = recipe(groups=[ALL]), small_config(num_hidden_layers=3)
+    shape = PackShape(1, 64, 4, 4)
+    alone = step_memory(made, config, shape)
+    divided = step_memory(made, config, shape, is_divided=True)
+    model = fake_model(made, config)
+    layers = (model.model.layers, model.visual.blocks)
+    copies = sum(2 * one.numel() for part in layers for one in part.parameters() if one.ndim == 2)
+    assert alone.forward - divided.forward == pytest.approx(copies, rel=0.1)
+
+
+def test_a_copied_reference_counts() -> None:
+    """Preferences against a copy of the decoder, answers against the model without adapters."""
+    groups = [{"match": "model.visual.*", "algorithm": "frozen"}, ALL]
+    values = recipe(groups=groups).model_dump(mode="json", exclude_none=True)
+    for name in ("loss", "contrastive"):
+        values.pop(name)
+    values["data"] |= {"pairs": True}
+    made = validate(
+        values | {"kind": "dpo", "dpo": {"reference": "copy"}}, TrainRecipe, where="test"
+    )
+    config = small_config()
+    plan = plan_training(made, config, "test", PackShape(1, 64, 4, 4), speed=None)
+    decoder = sum(part.trained for part in plan.parts)
+    assert plan.reference == 4 * decoder
+    assert plan.peak_bytes > plan.reference + plan.weights
+    data = {"source": [{"path": "none", "rewards": {"exact": 1.0}}], "pack_tokens": 512}
+    policy = values | {
+        "kind": "grpo",
+        "data": data,
+        "lora": {},
+        "optim": {"group": [LORA, FROZEN]},
+    }
+    answers = validate(policy, TrainRecipe, where="test")
+    assert pack_shape(answers).visual_tokens == 19 * 20
+    assert plan_training(answers, config, "test", PackShape(1, 64, 4, 4), speed=None).reference == 0
 
 
 @pytest.mark.parametrize(

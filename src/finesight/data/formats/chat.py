@@ -95,6 +95,7 @@ def _turn(entry: dict[str, Any], tags: Tags, number: int) -> Turn:
             "roles", f"message {number} has {tags.role} {name!r:.40}", hint=f"known are {known}"
         )
     content = entry.pop(tags.content, None)
+    is_set = [key for key in _WEIGHTS if entry.get(key)]
     is_target = _is_target(entry, number)
     if role == "call":
         entry, content, role = {"tool_calls": _calls(content, number)}, "", "assistant"
@@ -107,7 +108,8 @@ def _turn(entry: dict[str, Any], tags: Tags, number: int) -> Turn:
     pieces: list[Piece] = [
         part.text if isinstance(part, TextPart) else part for part in message.parts
     ]
-    return Turn(message.role, pieces, message.tool_calls, is_target)
+    ignored = f"{is_set[0]} of {role}" if is_set and role != "assistant" else ""
+    return Turn(message.role, pieces, message.tool_calls, is_target, ignored)
 
 
 def _is_target(entry: dict[str, Any], number: int) -> bool:

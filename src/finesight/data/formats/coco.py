@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """COCO: one JSON object with `images`, `annotations` and `categories`; boxes are `[x, y, width, height]`.
 
-The whole file is in memory. Nothing is asked about a class of which a picture has a crowd region (`iscrowd`).
+The whole file is in memory. Nothing is asked about a class of which a picture has a crowd region (`iscrowd`). Without
+categories, annotations are captions; each of them is a record of its own.
 
 Source: cocodataset.org, data format.
 """
@@ -14,18 +15,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from finesight.conversation import ImagePart
+from finesight.data.formats.coordinates import floats
 from finesight.data.formats.detection import Annotated, Thing, draft_of
-from finesight.data.formats.draft import Draft
+from finesight.data.formats.draft import Draft, Turn
 from finesight.data.formats.rows import Row, RowRefused
 from finesight.errors import DataError
 
 __all__ = ["is_coco", "read_file"]
 
-_KEYS = ("images", "annotations", "categories")
+_KEYS = ("images", "annotations")
+_USED = frozenset({"id", "image_id", "category_id", "bbox", "area", "iscrowd"})
+"""Keys of an annotation that are used; the area is that of the mask, which a box replaces."""
+_OF_IMAGE = frozenset({"id", "file_name", "width", "height"})
+_OF_CAPTION = frozenset({"id", "image_id", "caption"})
 
 
 def is_coco(path: Path) -> bool:
-    """Whether a JSON file looks like COCO: one object with the three lists of COCO."""
+    """Whether a JSON file looks like COCO: one object with its lists of pictures and annotations."""
     if path.suffix.lower() != ".json":
         return False
     with path.open("rb") as file:
@@ -38,18 +45,25 @@ def is_coco(path: Path) -> bool:
     return isinstance(found, dict) and all(isinstance(found.get(key), list) for key in _KEYS)
 
 
-def read_file(path: Path) -> Iterator[tuple[Row, Draft | RowRefused]]:
-    """The draft of each picture, or why it cannot be used.
+def read_file(path: Path, question: str) -> Iterator[tuple[Row, Draft | RowRefused]]:
+    """The draft of each picture or caption, or why it cannot be used.
+
+    Args:
+        path: of the file.
+        question: of captions.
 
     Raises:
         DataError: the file is no COCO.
     """
     whole = _load(path)
-    if not isinstance(whole, dict) or not all(isinstance(whole.get(key), list) for key in _KEYS):
+    lists = isinstance(whole, dict) and [whole.get(key) for key in _KEYS] + [
+        whole.get("categories", [])
+    ]
+    if not lists or not all(isinstance(each, list) for each in lists):
         raise DataError(f"{path} has no lists {', '.join(_KEYS)}", hint="is it COCO?")
     names = {
         key: str(entry["name"])
-        for entry in whole["categories"]
+        for entry in whole.get("categories", ())
         if (key := _key(entry, "id")) is not None and "name" in entry
     }
     grouped: dict[Any, list[Any]] = defaultdict(list)
@@ -58,7 +72,10 @@ def read_file(path: Path) -> Iterator[tuple[Row, Draft | RowRefused]]:
     for number, image in enumerate(whole["images"], 1):
         row = Row(f"{path.name}, row {number}", image)
         try:
-            yield row, _draft(image, names, grouped)
+            if "categories" in whole:
+                yield row, _draft(image, names, grouped)
+            else:
+                yield from ((row, draft) for draft in _captions(image, question, grouped))
         except RowRefused as refused:
             yield row, refused
     for key, lost in grouped.items():
@@ -79,13 +96,44 @@ def _key(entry: Any, name: str) -> int | str | None:
     return value if isinstance(value, (int, str)) else None
 
 
-def _draft(image: Any, names: Mapping[Any, str], grouped: dict[Any, list[Any]]) -> Draft:
+def _annotations(image: Any, grouped: dict[Any, list[Any]]) -> list[Any]:
+    """The annotations of a picture, taken out of all."""
     if not isinstance(image, dict) or not isinstance(image.get("file_name"), str):
         raise RowRefused("columns", "the picture has no file_name")
+    key = _key(image, "id")
+    return grouped.pop(key, []) if key is not None else []
+
+
+def _captions(image: Any, question: str, grouped: dict[Any, list[Any]]) -> list[Draft]:
+    drafts = []
+    for annotation in _annotations(image, grouped):
+        caption = annotation.get("caption")
+        if not isinstance(caption, str):
+            raise RowRefused("columns", "an annotation has no caption, and there are no categories")
+        asked = Turn("user", [ImagePart(source=image["file_name"]), question])
+        answer = Turn("assistant", [caption.strip()])
+        drafts.append(
+            Draft(turns=[asked, answer], ignored=_unused(image, [annotation], _OF_CAPTION))
+        )
+    if not drafts:
+        raise RowRefused("columns", "the picture has no caption")
+    return drafts
+
+
+def _unused(image: Any, annotations: list[Any], used: frozenset[str]) -> list[str]:
+    """Keys of a picture and its annotations that are not used."""
+    of_annotations = {key for each in annotations for key in each} - used
+    return [
+        *(f"images.{key}" for key in sorted(image.keys() - _OF_IMAGE)),
+        *(f"annotations.{key}" for key in sorted(of_annotations)),
+    ]
+
+
+def _draft(image: Any, names: Mapping[Any, str], grouped: dict[Any, list[Any]]) -> Draft:
     things: list[Thing] = []
     unsure: set[str] = set()
-    key = _key(image, "id")
-    for annotation in grouped.pop(key, []) if key is not None else []:
+    annotations = _annotations(image, grouped)
+    for annotation in annotations:
         name = names.get(_key(annotation, "category_id"))
         if name is None:
             raise RowRefused(
@@ -104,12 +152,14 @@ def _draft(image: Any, names: Mapping[Any, str], grouped: dict[Any, list[Any]]) 
         unsure=frozenset(unsure),
         size=size,
     )
-    return draft_of(picture, image["file_name"])
+    draft = draft_of(picture, image["file_name"])
+    draft.ignored = _unused(image, annotations, _USED)
+    return draft
 
 
 def _corners(box: Any) -> tuple[float, float, float, float]:
     are_numbers = isinstance(box, list) and all(type(number) in (int, float) for number in box)
     if not are_numbers or len(box) != 4:
         raise RowRefused("box", f"bbox {box!s:.60} is no list of four numbers")
-    x, y, width, height = map(float, box)
+    x, y, width, height = floats(box)
     return x, y, x + width, y + height

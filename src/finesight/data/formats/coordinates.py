@@ -7,6 +7,7 @@
 | QwenVL HTML | `data-bbox="x1 y1 x2 y2"` |
 | XML points | `<points x1=".." y1=".." x2=".." y2=".." alt="..">` |
 | box tokens | `<|box_start|>(x1,y1),(x2,y2)<|box_end|>` |
+| tool calls | `"coordinate": [x, y]`, `"coordinate2": [x, y]` of `computer_use` and `mobile_use` |
 
 Source: cookbooks of Qwen2.5-VL; the last form is that of Qwen2-VL.
 """
@@ -15,16 +16,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from finesight.data.formats.config import FRAMES, Frame, ImportConfig
 from finesight.data.formats.rows import RowRefused
 from finesight.geometry import Resize, Size
 from finesight.processor.resize import smart_resize
 
-__all__ = ["Spot", "SpotNumber", "fitting_frames", "in_original", "spots_in"]
+__all__ = [
+    "Spot",
+    "SpotNumber",
+    "TextPiece",
+    "fitting_frames",
+    "floats",
+    "in_original",
+    "spots_in",
+    "spots_of_call",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,10 +67,14 @@ class SpotNumber:
 TextPiece = str | Spot | SpotNumber
 
 _JSON = re.compile(r"""(["'](?:bbox_2d|point_2d)["']\s*:\s*\[)([^\[\]]*)(\])""")
+_CALL = re.compile(r"""(["']coordinate2?["']\s*:\s*\[)(\s*-?[\d.]+\s*,\s*-?[\d.]+\s*)(\])""")
 _HTML = re.compile(r"""(data-bbox\s*=\s*["'])([^"'<>]*)(["'])""")
 _XML = re.compile(r"""(<points?\s)([^<>]*)(>)""")
 _TOKENS = re.compile(r"(<\|box_start\|>)(\([^()]*\),\([^()]*\))(<\|box_end\|>)")
-_FORMS = re.compile("|".join(form.pattern for form in (_JSON, _HTML, _XML, _TOKENS)))
+_FORMS = re.compile("|".join(form.pattern for form in (_JSON, _CALL, _HTML, _XML, _TOKENS)))
+_ARGUMENTS = {"coordinate": 2, "coordinate2": 2, "point_2d": 2, "bbox_2d": 4}
+"""Arguments of tool calls that are places, with how many numbers they have."""
+
 _XML_NUMBER = re.compile(r"""\b([xy]\d*)\s*=\s*["']([^"']*)["']""")
 
 
@@ -94,7 +108,8 @@ def _inner_pieces(before: str, inner: str, frame: Frame) -> Iterator[TextPiece]:
     if before.startswith("<p"):
         return iter([*_points_of_xml(inner, frame)])
     values = tuple(float(number) for number in re.split(r"[\s,()]+", inner.strip(" \t\n(),")))
-    kind: Literal["box", "point"] = "point" if "point_2d" in before else "box"
+    is_point = before.endswith("[") and "bbox_2d" not in before
+    kind: Literal["box", "point"] = "point" if is_point else "box"
     if len(values) != (expected := 2 if kind == "point" else 4):
         raise ValueError(f"{len(values)} numbers, expected {expected}")
     spot = Spot(kind, values, frame, is_guessed=True)
@@ -125,6 +140,29 @@ def _points_of_xml(inner: str, frame: Frame) -> Iterator[TextPiece]:
         yield SpotNumber(spots[found[1][1:]], int(found[1][0] == "y"))
         done = found.end(2)
     yield inner[done:]
+
+
+def spots_of_call(arguments: Mapping[str, Any], frame: Frame) -> dict[str, Any]:
+    """The arguments of a tool call, with a `Spot` in place of each list of coordinates.
+
+    Args:
+        arguments: of the call.
+        frame: what its coordinates count.
+    """
+    found = dict(arguments)
+    for name, length in _ARGUMENTS.items():
+        value = arguments.get(name)
+        is_place = isinstance(value, list) and [type(number) in (int, float) for number in value]
+        if is_place == [True] * length:
+            kind: Literal["box", "point"] = "box" if length == 4 else "point"
+            found[name] = Spot(kind, floats(arguments[name]), frame, is_guessed=True)
+    return found
+
+
+def floats(numbers: Sequence[float]) -> tuple[float, ...]:
+    """Numbers of JSON as floats; an integer that is too large for one becomes infinite."""
+    most = 2**1000
+    return tuple(math.inf if abs(number) > most else float(number) for number in numbers)
 
 
 def in_original(

@@ -8,6 +8,7 @@ loads the media, converts the coordinates to pixels of the original, and checks 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from finesight.data.formats.coordinates import (
     fitting_frames,
     in_original,
     spots_in,
+    spots_of_call,
 )
 from finesight.data.formats.media import MediaFolders
 from finesight.data.formats.rows import Row, RowRefused
@@ -34,15 +36,19 @@ __all__ = ["Draft", "Piece", "RecordMaker", "Tally", "Turn"]
 
 Piece = TextPiece | ImagePart | VideoPart
 
+_SCREEN = re.compile(r"resolution is \d+ ?x ?\d+|display_(?:width|height)_px")
+"""How a text states the size of the screen whose coordinates a tool takes."""
+
 
 @dataclass(slots=True)
 class Turn:
-    """One turn of a draft; the fields are those of `Message`."""
+    """One turn of a draft; the fields are those of `Message`, and what of the turn is not used."""
 
     role: Role
     pieces: list[Piece]
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     is_target: bool = True
+    ignored: str = ""
 
     @property
     def media(self) -> list[ImagePart | VideoPart]:
@@ -150,11 +156,9 @@ class RecordMaker:
         except (RecordInvalid, ConfigError) as error:
             raise RowRefused("record", error.message.partition(", ")[2], hint=error.hint) from error
         _check_encodable(record)
-        if any(_has_coordinates(turn.tool_calls) for turn in draft.turns):
-            self._tally.notes[
-                "rows whose tool calls have coordinates, which are left as they are"
-            ] += 1
+        self._tally.notes.update(_notes(draft))
         self._tally.ignored.update(draft.ignored)
+        self._tally.ignored.update({turn.ignored for turn in draft.turns} - {""})
         return record
 
     def _find_spots(self, draft: Draft) -> None:
@@ -173,6 +177,10 @@ class RecordMaker:
                         else [piece]
                     )
                 ]
+                turn.tool_calls = tuple(
+                    {**call, "arguments": spots_of_call(call["arguments"], self._frame)}
+                    for call in turn.tool_calls
+                )
 
     def _places(self, draft: Draft, sizes: Sequence[Size]) -> dict[Spot, Place]:
         """A place for each spot, in the order of the texts."""
@@ -183,7 +191,7 @@ class RecordMaker:
             if turn.media:
                 of_turn = range(num_seen, num_seen + len(turn.media))
                 num_seen += len(turn.media)
-            for piece in turn.pieces:
+            for piece in (*turn.pieces, *_arguments(turn)):
                 spot = piece.spot if isinstance(piece, SpotNumber) else piece
                 if isinstance(spot, Spot) and spot not in places:
                     places[spot] = self._place(spot, sizes, of_turn)
@@ -235,8 +243,27 @@ def _check_encodable(record: Record) -> None:
         raise RowRefused("unreadable", f"a text is no UTF-8: {error}") from error
 
 
-def _has_coordinates(calls: Sequence[Mapping[str, Any]]) -> bool:
-    return any("coordinate" in str(name) for call in calls for name in call["arguments"])
+def _arguments(turn: Turn) -> list[Any]:
+    """The values of the arguments of all its calls."""
+    return [value for call in turn.tool_calls for value in call["arguments"].values()]
+
+
+def _notes(draft: Draft) -> list[str]:
+    """What of the coordinates in tool calls is left as it is."""
+    turns = (*draft.turns, *draft.rejected)
+    values = [value for turn in turns for value in _arguments(turn)]
+    named = [
+        name for turn in turns for call in turn.tool_calls for name in call["arguments"]
+        if any(word in str(name) for word in ("coordinate", "point_2d", "bbox_2d"))
+    ]  # fmt: skip
+    num_placed = sum(isinstance(value, Spot) for value in values)
+    notes = []
+    if len(named) > num_placed:
+        notes.append("rows whose tool calls have coordinates, which are left as they are")
+    systems = [piece for turn in turns if turn.role == "system" for piece in turn.pieces]
+    if num_placed and _SCREEN.search(f"{draft.tools} {systems}"):
+        notes.append("rows whose tools state the size of the screen, which is left as it is")
+    return notes
 
 
 def _frame_hint(spot: Spot) -> str:
@@ -265,7 +292,21 @@ def _message(turn: Turn, media: Any, places: Mapping[Spot, Place]) -> Message:
             parts[-1] = TextPart(last.text + text)
         elif text:
             parts.append(TextPart(text))
-    return Message(turn.role, tuple(parts), turn.tool_calls, turn.is_target)
+    calls = tuple(
+        {
+            **call,
+            "arguments": {name: _marked(value, order) for name, value in call["arguments"].items()},
+        }
+        for call in turn.tool_calls
+    )
+    return Message(turn.role, tuple(parts), calls, turn.is_target)
+
+
+def _marked(value: Any, order: Mapping[Spot, int]) -> Any:
+    """An argument of a tool call with a mark in place of its spot."""
+    if isinstance(value, Spot):
+        return mark(order[value])
+    return escaped(value) if order and isinstance(value, str) else value
 
 
 _FOLLOWERS: Mapping[str, tuple[str, ...]] = {

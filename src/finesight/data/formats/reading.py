@@ -93,7 +93,7 @@ class Reading:
 
     def _drafts(self) -> Iterator[tuple[Row, Draft | RowRefused]]:
         if self.format == "coco":
-            yield from coco.read_file(self._path)
+            yield from coco.read_file(self._path, self._config.question)
             return
         if self.format == "yolo":
             if (settings := yolo.config_of(self._path)) is None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from finesight.data.formats.chat import CHAT, place_media, read_tools, read_turns, sources
 from finesight.data.formats.config import Frame
-from finesight.data.formats.coordinates import Spot
+from finesight.data.formats.coordinates import Spot, floats
 from finesight.data.formats.draft import Draft, Piece, Turn
 from finesight.data.formats.rows import Row, RowRefused, known, text_field
 
@@ -35,9 +35,16 @@ def read_row(row: Row) -> Draft:
     columns = known(row)
     if columns.pop("label", True) is not True:
         raise RowRefused("columns", "label is false: the answer is a bad one, not to be learned")
+    if columns.get("rejected_images") == _pictures(columns):
+        columns.pop("rejected_images", None)  # both answers are about the same pictures
     for name in _REFUSED:
         if columns.pop(name, None):
-            raise RowRefused("columns", f"{name} cannot be used", hint="leave these rows out")
+            what = "other pictures of the worse answer" if name == "rejected_images" else "it"
+            raise RowRefused(
+                "columns",
+                f"{name} cannot be used: {what} cannot be learned from",
+                hint="leave these rows out",
+            )
     turns = read_turns(columns.pop("messages", None), CHAT)
     rejected = _rejected(columns)
     images = [
@@ -55,6 +62,12 @@ def read_row(row: Row) -> Draft:
     }
     tools = read_tools(columns.pop("tools", None))
     return Draft(turns=turns, rejected=rejected, tools=tools, meta=meta, ignored=list(columns))
+
+
+def _pictures(columns: Mapping[str, Any]) -> Any:
+    """The column of the pictures, as a list."""
+    value = columns.get("images", columns.get("image"))
+    return [value] if isinstance(value, str) else value
 
 
 def _rejected(columns: dict[str, Any]) -> list[Turn]:
@@ -107,7 +120,7 @@ def _spots(objects: dict[str, Any]) -> list[Spot]:
         )
         if not are_numbers or len(numbers) not in (2, 4) or not isinstance(index, int):
             raise RowRefused("box", f"bbox {numbers!s:.60} is no list of two or four numbers")
-        values = tuple(map(float, numbers))
+        values = floats(numbers)
         frame: Frame = "norm1" if kind == "norm1" else "original"
         spots.append(Spot("box" if len(values) == 4 else "point", values, frame, media=index))
     return spots

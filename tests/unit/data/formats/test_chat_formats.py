@@ -8,7 +8,9 @@ import json
 
 import pytest
 
-from finesight.data.places import Place
+from finesight.data.places import Place, written
+from finesight.data.record import text_of
+from finesight.geometry import Resize, Size
 from tests.support.training_files import answers, said
 
 CALL = {"name": "zoom", "arguments": {"factor": 2}}
@@ -346,3 +348,92 @@ def test_trl_pairs_that_do_not_fit(folder):
     ]
     found = folder.read("rows.jsonl", rows)
     assert found.reasons == ["columns", "columns", "empty answer", "marks"]
+
+
+def clicked(**arguments):
+    """A turn of a tool call."""
+    call = {"name": "computer_use", "arguments": {"action": "left_click", **arguments}}
+    return {"role": "tool_call", "content": json.dumps(call)}
+
+
+def test_coordinates_in_tool_calls_are_places(folder):
+    """300 x 200 becomes 308 x 196; each step is about the newest picture."""
+    row = {
+        "messages": [
+            user("<image>Click."),
+            clicked(coordinate=[154, 98], text="{{place:0}}"),
+            {"role": "tool_response", "content": "<image>"},
+            clicked(coordinate=[50, 30], coordinate2=[100, 50]),
+        ],
+        "images": ["blue.jpg", "red.png"],
+        "channel": "gui",
+    }
+    found = folder.read("rows.jsonl", [row], coordinates="resized")
+    record = found.only
+    assert record.places[0] == Place("point", 0, (150, 100))
+    assert [place.media for place in record.places] == [0, 1, 1]
+    sizes = (Size(300, 200), Size(100, 60))
+    twice = [Resize(size, Size(2 * size.width, 2 * size.height)) for size in sizes]
+    first, second = [
+        message.tool_calls[0]["arguments"]
+        for message in written(record.conversation.messages, record.places, twice)
+        if message.tool_calls
+    ]
+    assert first == {"action": "left_click", "coordinate": [300, 200], "text": "{{place:0}}"}
+    ends = [record.places[index].resized(twice[1]) for index in (1, 2)]
+    assert [tuple(second["coordinate"]), tuple(second["coordinate2"])] == ends
+    assert found.reading.tally.notes == {}
+    as_it_is = folder.read("rows.jsonl", coordinates="none")
+    assert as_it_is.only.places == ()
+    assert list(as_it_is.reading.tally.notes.values()) == [1]
+
+
+def test_tool_calls_written_as_text_are_places_too(folder):
+    text = (
+        '<tool_call>\n{"name": "computer_use", "arguments": {"coordinate": [30, 40]}}\n</tool_call>'
+    )
+    row = {"messages": [user("<image>Click."), assistant(text)], "images": ["red.png"]}
+    record = folder.read("rows.jsonl", [row]).only
+    assert record.places == (Place("point", 0, (30, 40)),)
+    assert said(record)[1][1] == text.replace("30, 40", "{{place:0}}")
+
+
+@pytest.mark.parametrize("value", [[400, 10], [-9, 10], [10**400, 1]])
+def test_a_wrong_coordinate_of_a_tool_call_is_a_problem(folder, value):
+    row = {"messages": [user("<image>Click."), clicked(coordinate=value)], "images": ["red.png"]}
+    assert folder.read("rows.jsonl", [row | {"channel": "gui"}]).reasons == ["box"]
+
+
+def test_what_of_a_tool_call_is_left_is_counted(folder):
+    tools = [{"name": "computer_use", "description": "The screen's resolution is 100x60."}]
+    row = {
+        "messages": [user("<image>Click."), clicked(coordinate=[3, 4], coordinates=[[1, 2]])],
+        "images": ["red.png"],
+        "tools": tools,
+        "channel": "gui",
+    }
+    found = folder.read("rows.jsonl", [row])
+    assert found.only.places == (Place("point", 0, (3, 4)),)
+    left, size = found.reading.tally.notes
+    assert "left as they are" in left
+    assert "size of the screen" in size
+
+
+def test_pictures_of_the_worse_answer_must_be_those_of_the_better(folder):
+    row = {
+        "messages": [user("<image>What?"), assistant("dog")],
+        "rejected_response": "cat",
+        "images": ["red.png"],
+        "rejected_images": ["red.png"],
+    }
+    assert text_of(folder.read("rows.jsonl", [row]).only.rejected[0]) == "cat"
+    found = folder.read("rows.jsonl", [row | {"rejected_images": ["blue.jpg"]}])
+    assert found.reasons == ["columns"]
+    assert "other pictures of the worse answer" in found.problems[0].message
+
+
+def test_a_loss_of_other_roles_is_counted(folder):
+    row = {"messages": [user("Say so.") | {"loss": True}, assistant("So.")]}
+    found = folder.read("rows.jsonl", [row])
+    assert found.only
+    assert found.reading.tally.ignored == {"loss of user": 1}

@@ -326,3 +326,36 @@ def test_a_folder_without_anything_and_shards_are_named(folder):
         Reading(folder.path / "gone.json")
     with pytest.raises(ConfigError, match=r"no data\.yaml"):
         list(Reading(folder.path / "empty", ImportConfig(format="yolo")))
+
+
+def test_captions_of_coco_are_records_of_their_own(folder):
+    captions = [
+        {"id": 1, "image_id": 1, "caption": "A dog. "},
+        {"id": 2, "image_id": 1, "caption": "A brown dog."},
+        {"id": 3, "image_id": 2, "caption": "A cat.", "mood": "glad"},
+    ]
+    whole = {"images": COCO["images"], "annotations": captions}
+    found = folder.read("captions.json", whole)
+    assert (found.reading.format, found.problems) == ("coco", [])
+    texts = [[text_of(one) for one in record.conversation.messages] for record in found.records]
+    assert texts == [
+        ["Describe this image.", "A dog."],
+        ["Describe this image.", "A brown dog."],
+        ["Describe this image.", "A cat."],
+    ]
+    assert len({record.id for record in found.records}) == 3
+    assert found.reading.tally.ignored == {"annotations.mood": 1}
+    without = folder.read("captions.json", whole | {"annotations": captions[:2]})
+    assert without.reasons == ["columns"]
+    boxes = folder.read(
+        "captions.json", whole | {"annotations": COCO["annotations"]}, format="coco"
+    )
+    assert set(boxes.reasons) == {"columns"}
+
+
+def test_what_coco_has_besides_boxes_is_counted(folder):
+    mask = COCO["annotations"][0] | {"segmentation": [[0, 0, 9, 9, 9, 0]], "area": 40.0}
+    images = [COCO["images"][0] | {"license": 3}, *COCO["images"][1:]]
+    found = folder.read("x.json", COCO | {"annotations": [mask], "images": images})
+    assert found.problems == []
+    assert found.reading.tally.ignored == {"images.license": 1, "annotations.segmentation": 1}
