@@ -32,6 +32,7 @@ from finesight.browser.elements import list_elements
 from finesight.browser.keys import key_name
 from finesight.browser.reach import Reach
 from finesight.browser.start import Running, start
+from finesight.browser.touch import touch
 from finesight.elements import ScreenElement
 from finesight.errors import ActionRefused, ScreenUnavailable
 from finesight.geometry import Box, Point, Size
@@ -182,6 +183,11 @@ class Browser:
             page.mouse.up()
 
         self._on_page("dragging", carry_out)
+
+    def touch(self, start: Point, end: Point, seconds: float) -> None:
+        """Touch the page with a finger for some time: a tap, a long press or a swipe."""
+        points = self._css(start), self._css(end)
+        self._on_page("touching", lambda it: touch(it, *points, seconds))
 
     def scroll(self, pixels: float, *, at: Point | None = None) -> None:
         """Scroll with the wheel; a positive number scrolls up, as in the tool `computer_use`.
