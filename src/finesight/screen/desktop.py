@@ -17,7 +17,6 @@ from typing import Any
 
 from PIL import Image, ImageGrab
 
-from finesight.browser.keys import key_name
 from finesight.elements import ScreenElement, control_at
 from finesight.errors import ActionRefused, ScreenUnavailable
 from finesight.geometry import Box, Point, Size
@@ -25,6 +24,7 @@ from finesight.screen.act import Act, ToolName
 from finesight.screen.display import SYSTEM_PYTHON, Display
 from finesight.screen.effect import settled
 from finesight.screen.environment import Observation
+from finesight.screen.keyboard import Keyboard, x11_name
 
 SCREEN = Size(1280, 800)
 """Default size of a display."""
@@ -38,20 +38,6 @@ WHEEL_PIXELS = 120
 """Pixels of the step `scroll` for one notch of the wheel; how far a notch scrolls is up to the program."""
 _DRAG_STEPS = 12
 _BUTTONS = {"left_click": 1, "double_click": 1, "middle_click": 2, "right_click": 3}
-_KEYS = {
-    "ArrowDown": "Down",
-    "ArrowLeft": "Left",
-    "ArrowRight": "Right",
-    "ArrowUp": "Up",
-    "Backspace": "BackSpace",
-    "Control": "ctrl",
-    "Enter": "Return",
-    "Meta": "super",
-    "PageDown": "Next",
-    "PageUp": "Prior",
-    "Space": "space",
-}
-"""Names of keys in X11 that differ from those of browsers."""
 
 
 class Desktop:
@@ -86,6 +72,7 @@ class Desktop:
             size, name=display, network=network, home=home, timeout_seconds=timeout_seconds
         )
         self._at: Point | None = None
+        self._keyboard = Keyboard(self._call)
         try:
             for words in programs:
                 self.start(words)
@@ -209,7 +196,7 @@ class Desktop:
             case "key":
                 if not act.keys:
                     raise ActionRefused("a step `key` names no key")
-                self._xdotool("key", "--clearmodifiers", "+".join(map(_x11_name, act.keys)))
+                self._xdotool("key", "--clearmodifiers", "+".join(map(x11_name, act.keys)))
             case "wait":
                 time.sleep(min(act.seconds or 0.0, LONGEST_WAIT_SECONDS))
             case "terminate":
@@ -259,14 +246,12 @@ class Desktop:
         self._xdotool(*moved, "click", "--repeat", str(notches), "--delay", "20", button)
 
     def _type(self, text: str) -> None:
-        """Type a text; a letter that the keyboard lacks needs time, as a key is given to it first."""
         for number, line in enumerate(text.split("\n")):
             if number:
                 self._xdotool("key", "Return")
-            for piece, is_ascii in _runs(line):
-                delay = "8" if is_ascii else "120"
-                words = ("type", "--clearmodifiers", "--delay", delay, "--file", "-")
-                self._xdotool(*words, text=piece)  # not an argument, which all users can read
+            for piece in self._keyboard.pieces(line):
+                # Not as an argument, which all users of the machine can read.
+                self._xdotool("type", "--clearmodifiers", "--delay", "8", "--file", "-", text=piece)
 
     def _active_window(self) -> str:
         done = self._display.run(("xdotool", "getactivewindow"))
@@ -284,25 +269,6 @@ class Desktop:
                 f"{done.stderr.strip()[-300:]}"
             )
         return str(done.stdout)
-
-
-def _runs(line: str) -> list[tuple[str, bool]]:
-    """Pieces of a line and whether they are ASCII."""
-    found: list[tuple[str, bool]] = []
-    for letter in line:
-        if found and found[-1][1] == letter.isascii():
-            found[-1] = (found[-1][0] + letter, letter.isascii())
-        else:
-            found.append((letter, letter.isascii()))
-    return found
-
-
-def _x11_name(name: str) -> str:
-    """X11's name of a key; a mark is given by its code point."""
-    key = key_name(name)
-    if len(key) == 1 and not (key.isascii() and key.isalnum()):
-        return f"U{ord(key):04X}"
-    return _KEYS.get(key, key.lower() if key in ("Alt", "Shift") else key)
 
 
 _HOLDERS = frozenset({"application", "filler", "panel", "scroll pane", "split pane", "viewport"})
@@ -346,4 +312,4 @@ def _element(given: Mapping[str, Any], screen: Size) -> ScreenElement | None:
     if given["role"] == "password text":
         traits["type"] = "password"
     value = "" if "type" in traits or role == "StaticText" else str(given["text"])
-    return ScreenElement(role, str(given["name"]), box, value, tuple(given["states"]), traits)
+    return ScreenElement(role, str(given["name"]).strip(), box, value, tuple(given["states"]), traits)

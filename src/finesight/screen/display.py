@@ -19,7 +19,7 @@ from pathlib import Path
 from finesight.errors import ScreenUnavailable
 from finesight.geometry import Size
 
-NEEDED = ("Xvfb", "openbox", "xdotool", "dbus-daemon", "bwrap")
+NEEDED = ("Xvfb", "openbox", "xdotool", "xmodmap", "dbus-daemon", "bwrap")
 """Programs of a display of its own."""
 SYSTEM_PYTHON = "/usr/bin/python3"
 """Debian's Python, which has the bindings of AT-SPI."""
@@ -60,7 +60,7 @@ class Display:
         self._processes: list[subprocess.Popen[str]] = []
         self._prefix: tuple[str, ...]
         self._keeps_home = home is not None
-        check_programs(("xdotool",) if name else NEEDED)
+        check_programs(("xdotool", "xmodmap") if name else NEEDED)
         if name is not None:
             self.name, self.network = name, True
             self._prefix = ("env", f"DISPLAY={name}")
