@@ -14,6 +14,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # what `typing` has under this name, without the 9 ms of importing it
 if TYPE_CHECKING:
+    from finesight.api.agent import agent as agent
     from finesight.api.documents import read as read
     from finesight.api.model import Model as Model
     from finesight.api.model import load as load
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from finesight.responder import Responder as Responder
 
 _HOMES = {
+    "finesight.api.agent": ("agent",),
     "finesight.api.documents": ("read",),
     "finesight.api.model": ("Model", "load"),
     "finesight.api.options": ("AskOptions",),
@@ -68,6 +70,7 @@ _HOMES = {
 
 _WITH_TORCH = frozenset(
     {
+        "finesight.api.agent",
         "finesight.api.documents",
         "finesight.api.model",
         "finesight.api.shared",

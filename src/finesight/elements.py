@@ -22,9 +22,11 @@ class ScreenElement:
         box: in screenshot pixels, clipped to the screenshot.
         value: value of a form field; empty for other elements.
         states: such as "checked", "disabled", "expanded", "focused".
-        traits: what else is known, by name. `type`: kind of an input ("submit", "password", "file");
-            `autocomplete`: what it is filled with ("cc-number"); `method` and `target`: HTTP method and URL of its form
-            or link; `near`: text around it; `document`: URL of the page or frame it belongs to.
+        traits: what else is known, by name: `type` (kind of an input: "submit", "password", "file", "multiline"),
+            `autocomplete` (what it is filled with: "cc-number"), `method` and `target` (HTTP method and URL of its form
+            or link), `form` (text of its form), `holds` (private fields in that form: "password cc-number"), `submit`
+            (the button that Enter presses), `download` (set for a link to a file), `near` (text around it), `document`
+            (URL of the page or frame it belongs to).
     """
 
     role: str

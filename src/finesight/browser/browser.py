@@ -258,6 +258,11 @@ class Browser:
         """URL of the page that is shown."""
         return self._on_page("reading the address", lambda it: it.url)
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether a request of the page has not ended."""
+        return self._alive("reading the state").loading > 0
+
     def notices(self) -> list[str]:
         """What was not in any screenshot since the last call, in words; also shows a window that was opened."""
 

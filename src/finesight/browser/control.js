@@ -6,7 +6,7 @@ function() {
     + ["button", "link", "menuitem", "checkbox", "radio", "switch", "tab", "option", "textbox", "combobox"]
       .map((role) => `[role='${role}']`).join(",");
   const ROLES = {A: "link", BUTTON: "button", SELECT: "combobox", TEXTAREA: "textbox", OPTION: "option", SUMMARY: "button",
-                 IMG: "image", IFRAME: "iframe"};
+                 IMG: "image", IFRAME: "iframe", CANVAS: "canvas"};
   const INPUTS = {checkbox: "checkbox", radio: "radio", submit: "button", button: "button", image: "button", reset: "button",
                   file: "button", range: "slider"};
   const outer = (each) => each.parentElement ?? each.getRootNode().host ?? null;
@@ -43,6 +43,10 @@ function() {
   const isSubmit = form && (kind === "submit" || kind === "image" || (it.tagName === "BUTTON" && it.type === "submit"));
   const target = it.tagName === "A" ? it.href : it.hasAttribute("formaction") ? it.formAction : form?.getAttribute("action") !== null
     ? form?.action : form?.ownerDocument.URL;
+  const fields = form ? [...form.elements].filter((each) => each.tagName === "INPUT") : it.tagName === "INPUT" ? [it] : [];
+  const holds = fields.flatMap((each) => /^(cc-|one-time-code)/.test(each.autocomplete) ? [each.autocomplete] : [each.type])
+    .filter((each) => /^(password|file|cc-.*|one-time-code)$/.test(each));
+  const button = form?.querySelector("button:not([type]),button[type=submit],input[type=submit],input[type=image]");
   const states = [["checked", it.checked], ["disabled", it.disabled], ["readonly", it.readOnly]];
   return {
     role,
@@ -56,6 +60,9 @@ function() {
       method: it.tagName === "A" ? "get" : form ? (it.getAttribute("formmethod") || form.getAttribute("method") || "get").toLowerCase() : "",
       target,
       form: form ? squeezed(form.innerText, 300) : "",
+      holds: [...new Set(holds)].join(" "),
+      submit: button ? squeezed(button.innerText || button.value, 100) : "",
+      download: it.tagName === "A" && it.hasAttribute("download") ? "yes" : "",
       near: squeezed(around?.innerText, 300),
       document: it.ownerDocument.URL,
     },

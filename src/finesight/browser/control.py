@@ -55,9 +55,7 @@ def focused_control(page: Page, scale: float) -> ScreenElement | None:
     return _described(page, _FOCUSED, [], scale)
 
 
-def _described(
-    page: Page, find: str, arguments: list[float], scale: float
-) -> ScreenElement | None:
+def _described(page: Page, find: str, arguments: list[float], scale: float) -> ScreenElement | None:
     session = page.context.new_cdp_session(page)
     try:
         frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]

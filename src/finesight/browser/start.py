@@ -49,6 +49,7 @@ class Running:
         process_id: of Chromium.
         version: of Chromium.
         notices: dialogs that were dismissed, in words, until they are taken.
+        loading: number of requests that have not ended.
         is_leaving: whether another page is being opened, so that a page may not ask to stay.
     """
 
@@ -59,6 +60,7 @@ class Running:
     _driver: Playwright
     _proxy: OriginProxy | None
     notices: list[str] = field(default_factory=list)
+    loading: int = 0
     is_leaving: bool = False
     _crashes: list[str] = field(default_factory=list)
 
@@ -84,9 +86,15 @@ class Running:
                 self._proxy.close()
 
     def watch(self, page: Page) -> None:
-        """Note crashes and dialogs of a page; a dialog is dismissed, as it is not in any screenshot."""
+        """Note crashes, requests and dialogs of a page; a dialog is dismissed, as it is not in any screenshot."""
+        page.on("request", lambda _: self._count(1))
+        page.on("requestfinished", lambda _: self._count(-1))
+        page.on("requestfailed", lambda _: self._count(-1))
         page.on("crash", lambda _: self.note_crash("page"))
         page.on("dialog", lambda dialog: self._dismiss(dialog))
+
+    def _count(self, change: int) -> None:
+        self.loading += change
 
     def _dismiss(self, dialog: Dialog) -> None:
         if self.is_leaving and dialog.type == "beforeunload":

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from finesight.cli import (
+    agent,
     ask,
     batch,
     cache,
@@ -60,6 +61,7 @@ def build() -> typer.Typer:
         ("chat", chat.chat),
         ("locate", locate.locate),
         ("read", read.read),
+        ("agent", agent.agent),
         ("serve", serve.serve),
         ("batch", batch.batch),
         ("plan", plan.plan),

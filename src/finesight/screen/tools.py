@@ -132,6 +132,39 @@ def _mobile_use(screen: Size, actions: Mapping[str, str], texts: str) -> dict[st
     )
 
 
+EXTRAS: Mapping[str, tuple[str, str]] = {
+    "answer": ("Give the answer to a question that the task asks.", "The answer."),
+    "ask_user": (
+        "Ask the user a question, when the task cannot be done without the answer.",
+        "The question.",
+    ),
+    "note": (
+        "Write down a fact of the screen that is needed later.",
+        "The fact, with its number or name.",
+    ),
+    "open_url": ("Open a web address.", "The address, with https://."),
+}
+"""Functions that are offered beside the official tools on request: what each does, and what its argument `text` is."""
+
+
+def extra_tool(name: str) -> dict[str, Any]:
+    """A function of `EXTRAS`; the official tools stay as they are."""
+    description, text = EXTRAS[name]
+    parameters = {
+        "properties": {"text": _argument("string", text)},
+        "required": ["text"],
+        "type": "object",
+    }
+    function = {
+        "name_for_human": name,
+        "name": name,
+        "description": description,
+        "parameters": parameters,
+        "args_format": "Format the arguments as a JSON object.",
+    }
+    return {"type": "function", "function": function}
+
+
 def mobile_use_short(screen: Size) -> dict[str, Any]:
     """`mobile_use` without the two keys that qwen-agent adds, as in scripts that write out the tool by hand."""
     tool = mobile_use(screen)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ SETTLE_SECONDS = 0.15
 """Pause after each step, in which handlers run and the page is redrawn."""
 LONGEST_WAIT_SECONDS = 3.0
 """Time limit of a step `wait`: nothing on a local page takes longer."""
+LONGEST_LOAD_SECONDS = 8.0
+"""Time limit for the requests of a page before it is observed."""
 WINDOW = Size(1280, 800)
 """Default size of a page, in CSS pixels."""
 _PRIVATE = 'input[type=password], [autocomplete^="cc-"], [autocomplete="one-time-code"]'
@@ -151,7 +154,11 @@ class WebScreen:
         }
 
     def observe(self) -> Observation:
-        """The page once it has settled."""
+        """The page once its requests have ended and its picture has settled."""
+        end = time.monotonic() + LONGEST_LOAD_SECONDS
+        self.browser.wait(SETTLE_SECONDS)
+        while self.browser.is_loading and time.monotonic() < end:
+            self.browser.wait(SETTLE_SECONDS)
         notices = self._steady(self.browser.notices)
         picture = settled(
             lambda: self._steady(self.browser.screenshot),

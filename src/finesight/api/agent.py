@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight.agent`: work on a screen until a task is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Literal
+
+from finesight.api.shared import shared_model
+from finesight.apps.agent.gate import Approver, Gate, always, in_time, never
+from finesight.apps.agent.job import run_on
+from finesight.apps.agent.records import AgentOptions, Run, Step
+from finesight.apps.agent.secrets import Secret, Secrets
+from finesight.errors import ConfigError
+from finesight.responder import Responder
+from finesight.screen.environment import Screen
+from finesight.screen.web import WebScreen
+
+__all__ = ["agent"]
+
+_APPROVERS: dict[str, Approver] = {"never": never, "always": always}
+
+
+def agent(
+    goal: str,
+    screen: str | Path | Screen,
+    *,
+    model: str | Path | Responder = "tiny",
+    options: AgentOptions | None = None,
+    approve: Literal["never", "always"] | Approver = "never",
+    approval_seconds: float = 60.0,
+    secrets: Sequence[Secret] = (),
+    origins: Sequence[str] = (),
+    trace: str | Path | None = None,
+    on_step: Callable[[Step], None] = lambda step: None,
+) -> Run:
+    """Let a model work on a screen.
+
+    Args:
+        goal: the task in words.
+        screen: a file or URL, which is opened in a browser of its own, or any screen, which stays open.
+        model: name of a model, which is loaded on first use and cached, or what answers questions.
+        options: settings of the run.
+        approve: who decides about consequential steps: nobody, so that they are refused; "always" allows them; or a
+            function that is called with each proposal.
+        approval_seconds: time limit of that function; afterwards the step is refused.
+        secrets: values that the model can have typed without seeing them.
+        origins: further origins that the browser may load.
+        trace: folder of the trace; an interrupted run goes on in it. None keeps none.
+        on_step: called with each finished step.
+
+    Returns:
+        The run: why it ended, what the model claims, what was verified, and all steps. An error of the screen or of
+        the model is the end of the run, not an exception.
+
+    Raises:
+        ConfigError: a setting is wrong, or `trace` holds another run.
+        ScreenUnavailable: the page cannot be opened.
+    """
+    if isinstance(approve, str) and approve not in _APPROVERS:
+        raise ConfigError(f"approve is {approve!r}", hint='"never", "always" or a function')
+    settings = options or AgentOptions()
+    settings.check()
+    gate = Gate(
+        approver=_APPROVERS[approve]
+        if isinstance(approve, str)
+        else in_time(approve, approval_seconds),
+        secrets=Secrets(secrets),
+    )
+    is_named = isinstance(model, (str, Path))
+    responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
+    name = str(model) if is_named else type(model).__name__
+    folder = None if trace is None else Path(trace)
+    if not isinstance(screen, (str, Path)):
+        return run_on(screen, goal, responder, name, settings, gate, folder=folder, on_step=on_step)
+    with closing(WebScreen(screen, origins=origins)) as page:
+        return run_on(page, goal, responder, name, settings, gate, folder=folder, on_step=on_step)

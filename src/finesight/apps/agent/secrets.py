@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Secrets by name: a model writes `{{secret:NAME}}`, and the value is put in just before it is typed.
+
+A secret belongs to one origin and is typed only into private fields there. Its value is in no prompt and in no stored
+text or picture.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from urllib.parse import quote, quote_plus
+
+from PIL import Image, ImageDraw
+
+from finesight.browser.reach import origin_of
+from finesight.elements import ScreenElement
+from finesight.errors import ActionRefused, ConfigError
+
+__all__ = ["Secret", "Secrets"]
+
+_NAMED = re.compile(r"\{\{\s*secret:\s*([\w.-]+)\s*\}\}")
+_PRIVATE = ("password", "one-time-code")
+_LEAST_LETTERS = 4
+"""A shorter secret would be found in ordinary words, and hiding those would show what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that is typed but never shown.
+
+    Attributes:
+        name: what a model writes for it.
+        value: what is typed.
+        origin: such as "https://shop.example"; on other screens than web pages, how `Observation.place` begins.
+    """
+
+    name: str
+    value: str
+    origin: str
+
+    def __post_init__(self) -> None:
+        if len(self.value) < _LEAST_LETTERS:
+            raise ConfigError(
+                f"secret {self.name!r} has {len(self.value)} letters, fewer than {_LEAST_LETTERS}",
+                hint="is its environment variable set?",
+            )
+
+    def __repr__(self) -> str:
+        return f"Secret(name={self.name!r}, origin={self.origin!r})"
+
+
+class Secrets:
+    """All secrets of a run."""
+
+    def __init__(self, secrets: Sequence[Secret] = ()) -> None:
+        self._by_name = {each.name: each for each in secrets}
+
+    def names(self, place: str) -> list[str]:
+        """Names of the secrets that may be typed at a place."""
+        return [each.name for each in self._by_name.values() if _belongs(each, place)]
+
+    def used_in(self, text: str) -> list[str]:
+        """Names that a text asks for."""
+        return _NAMED.findall(text)
+
+    def typed(self, text: str, place: str, element: ScreenElement | None) -> str:
+        """The text with the values put in.
+
+        Args:
+            text: what is to be typed.
+            place: where it would go, see `Observation.place`.
+            element: the field that has the focus.
+
+        Raises:
+            ActionRefused: a secret is unknown or belongs to another origin, or the field is not private.
+        """
+        used = self.used_in(text)
+        for name in used:
+            secret = self._by_name.get(name)
+            where = "" if element is None else element.traits.get("document", "")
+            if secret is None or not _belongs(secret, where or place):
+                raise ActionRefused(f"there is no secret {name!r} for {_origin(where or place)}")
+            if element is not None and not is_private(element):
+                raise ActionRefused(
+                    f"secret {name!r} is typed only into private fields; {element.name[:60]!r} is not"
+                )
+        return _NAMED.sub(lambda found: self._by_name[found[1]].value, text)
+
+    def hidden(self, text: str) -> str:
+        """The text with names instead of values, also of values as they are written in addresses and HTML."""
+        for secret in self._by_name.values():
+            name = f"{{{{secret:{secret.name}}}}}"
+            value = secret.value
+            for form in dict.fromkeys(
+                (value, quote(value, safe=""), quote_plus(value), escape(value))
+            ):
+                text = text.replace(form, name)
+        return text
+
+    def masked(self, picture: Image.Image, elements: Sequence[ScreenElement]) -> Image.Image:
+        """A copy of a screenshot without the contents of private fields and without any secret's value."""
+        boxes = [each.box for each in elements if is_private(each) or self._shows(each)]
+        if not boxes:
+            return picture
+        copy = picture.copy()
+        draw = ImageDraw.Draw(copy)
+        for box in boxes:
+            inside = (
+                box.x1 + 2,
+                box.y1 + 2,
+                max(box.x2 - 3, box.x1 + 2),
+                max(box.y2 - 3, box.y1 + 2),
+            )
+            draw.rectangle(inside, fill=(128, 128, 128))
+        for each in elements:
+            if is_private(each) and each.value:
+                middle = each.box.center
+                draw.text((each.box.x1 + 6, middle.y - 6), "* * * *", fill=(255, 255, 255))
+        return copy
+
+    def _shows(self, element: ScreenElement) -> bool:
+        shown = f"{element.name} {element.value}"
+        return self.hidden(shown) != shown
+
+
+def is_private(element: ScreenElement) -> bool:
+    """Whether a field is for passwords, codes or cards."""
+    traits = element.traits
+    return (
+        traits.get("type") in _PRIVATE
+        or traits.get("autocomplete", "").startswith(("cc-", "one-time-code"))
+        or (element.role.lower() in ("password text", "passwordtext"))
+    )
+
+
+def _belongs(secret: Secret, place: str) -> bool:
+    if origin := origin_of(place):
+        return origin_of(secret.origin) == origin
+    return bool(place) and bool(secret.origin) and place.startswith(secret.origin)
+
+
+def _origin(place: str) -> str:
+    return origin_of(place) or place or "this screen"

@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight agent`: work on a screen until a task is done."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finesight.cli import options
+from finesight.cli.errors import INTERRUPTED, reported
+from finesight.cli.output import check_report, check_writable, print_json
+from finesight.cli.session import ModelChoice
+from finesight.errors import AppError, ConfigError
+
+if TYPE_CHECKING:
+    from finesight.apps.agent.gate import Gate
+    from finesight.apps.agent.records import AgentOptions, Run, Step
+    from finesight.apps.agent.secrets import Secret
+    from finesight.responder import Responder
+    from finesight.screen.environment import Screen
+
+
+class MannerName(StrEnum):
+    """How earlier steps are written in the prompt."""
+
+    COOKBOOK = "cookbook"
+    THINKING = "thinking"
+    LOW = "low"
+    WINDOW = "window"
+
+
+class Approval(StrEnum):
+    """Who decides about consequential steps."""
+
+    NEVER = "never"
+    ALWAYS = "always"
+    TERMINAL = "terminal"
+
+
+class GateMode(StrEnum):
+    """Whether the gate blocks."""
+
+    ENFORCE = "enforce"
+    RECORD = "record"
+
+
+Goal = Annotated[str, typer.Argument(help="The task in words. Not needed with --macro.")]
+BrowserPage = Annotated[
+    str | None,
+    typer.Option("--browser", help="Page to work on, in a browser of its own.", metavar="FILE|URL"),
+]
+Origins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-origin",
+        help="Further origin that the page may load. Repeatable.",
+        metavar="ORIGIN",
+    ),
+]
+Window = Annotated[str, typer.Option(help="Size of the page in CSS pixels.", metavar="WxH")]
+Scale = Annotated[float, typer.Option(min=0.5, max=4, help="Screenshot pixels per CSS pixel.")]
+TraceFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--trace",
+        help="Folder for steps, screens and report; a stopped run goes on in it.",
+        metavar="DIR",
+    ),
+]
+Report = Annotated[Path | None, typer.Option(help="HTML page of all steps.", metavar="FILE")]
+MannerOption = Annotated[
+    MannerName, typer.Option("--manner", help="How earlier steps are written in the prompt.")
+]
+Instructions = Annotated[
+    list[str] | None,
+    typer.Option("--instruction", help="A step in words, for --manner low. Repeatable."),
+]
+Functions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--function",
+        help="Function offered beside the official tool: answer, ask_user, note or open_url. Repeatable.",
+        metavar="NAME",
+    ),
+]
+Expect = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What has to be true at the end: url:REGEX, text:TEXT, state:ROLE/NAME/STATE, file:PATH or"
+        " js:EXPRESSION. Repeatable.",
+        metavar="KIND:VALUE",
+    ),
+]
+Approve = Annotated[
+    Approval,
+    typer.Option(help="Who allows steps that buy, send, delete, publish, install or sign in."),
+]
+ApprovalSeconds = Annotated[
+    float, typer.Option(min=1, help="Time to answer; afterwards the step is refused.")
+]
+SecretNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--secret",
+        help="Secret that is typed by its name, only at this origin; its value is the environment variable"
+        " FINESIGHT_SECRET_NAME. Repeatable.",
+        metavar="NAME@ORIGIN",
+    ),
+]
+GateOption = Annotated[
+    GateMode, typer.Option("--gate", help="record decides and blocks nothing: for benchmarks.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Propose the first step, do nothing.")]
+Hints = Annotated[
+    bool,
+    typer.Option(
+        "--hints/--no-hints",
+        help="Tell the model what had no effect, was refused, or looks like an order.",
+    ),
+]
+Judge = Annotated[
+    bool, typer.Option("--judge/--no-judge", help="Without --expect, ask if the task is done.")
+]
+Steps = Annotated[int, typer.Option(min=1, help="Most steps.")]
+Seconds = Annotated[float, typer.Option(min=1, help="Most seconds.")]
+Replay = Annotated[
+    Path | None,
+    typer.Option(
+        help="Take the answers of this trace instead of a model's; say what differs.",
+        metavar="TRACE",
+    ),
+]
+Macro = Annotated[
+    Path | None,
+    typer.Option(help="Perform the acts of this trace without a model.", metavar="TRACE"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """The screen, and the files of a run."""
+
+    page: str
+    window: str
+    scale: float
+    origins: list[str]
+    trace: Path | None
+    report: Path | None
+
+
+def agent(
+    goal: Goal = "",
+    *,
+    browser: BrowserPage = None,
+    allow_origin: Origins = None,
+    window: Window = "1280x800",
+    scale: Scale = 1.0,
+    trace: TraceFolder = None,
+    report: Report = None,
+    manner: MannerOption = MannerName.COOKBOOK,
+    instruction: Instructions = None,
+    function: Functions = None,
+    expect: Expect = None,
+    approve: Approve = Approval.NEVER,
+    approval_seconds: ApprovalSeconds = 60.0,
+    secret: SecretNames = None,
+    gate: GateOption = GateMode.ENFORCE,
+    dry_run: DryRun = False,
+    hints: Hints = True,
+    judge: Judge = True,
+    steps: Steps = 20,
+    seconds: Seconds = 900.0,
+    replay: Replay = None,
+    macro: Macro = None,
+    model: options.ModelName = options.DEFAULT_MODEL,
+    mmproj: options.Mmproj = None,
+    adapters: options.Adapters = None,
+    as_json: options.AsJson = False,
+    min_pixels: options.MinPixels = None,
+    max_pixels: options.MaxPixels = None,
+    max_new_tokens: options.MaxNewTokens = 1024,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    weights: options.Weights = None,
+    vision_weights: options.VisionWeights = None,
+    draft_tokens: options.DraftTokens = 0,
+    threads: options.Threads = None,
+    debug: options.Debug = False,
+) -> None:
+    """Work on a screen until a task is done.
+
+    The model sees screenshots and answers with calls of the official tool. Steps that buy, send, delete, publish,
+    install, submit a form or sign in need approval. The page reaches no other origin than its own. What the model
+    claims at the end and what was verified are reported apart. Exit code 0: done; 1: not done, or the screen or the
+    model failed; 130: interrupted. A file STOP in the trace folder ends the run.
+    """
+    with reported(debug=debug):
+        from finesight.apps.agent.records import AgentOptions, Expectation
+
+        where = _where(browser, window, scale, allow_origin, trace, report)
+        settings = AgentOptions(
+            manner=manner.value,
+            extras=tuple(function or ()),
+            instructions=tuple(instruction or ()),
+            hints=hints,
+            dry_run=dry_run,
+            most_steps=steps,
+            most_seconds=seconds,
+            expectations=tuple(Expectation.read(each) for each in expect or ()),
+            judges=judge and replay is None,
+            min_pixels=min_pixels,
+            max_pixels=max_pixels,
+            max_new_tokens=max_new_tokens or 1024,
+        )
+        settings.check()
+        if not goal and macro is None:
+            raise ConfigError("there is no task", hint="give it in words as the first argument")
+        decides = _gate(approve, approval_seconds, secret or [], gate, where.trace)
+        if macro is not None:
+            run = _macro(macro, where, decides)
+        else:
+            run = _run(goal, ModelChoice.of(locals()), where, settings, decides, replay)
+        _show(run, model if as_json else None, where, replay)
+
+
+def _where(
+    page: str | None,
+    window: str,
+    scale: float,
+    origins: list[str] | None,
+    trace: Path | None,
+    report: Path | None,
+) -> _Where:
+    if page is None:
+        raise ConfigError("there is no screen", hint="give --browser FILE or URL")
+    if trace is not None:
+        check_writable(trace, is_folder=True)
+    if report is not None:
+        check_report(report)
+    return _Where(page, window, scale, origins or [], trace, report)
+
+
+def _gate(
+    approve: Approval, seconds: float, secrets: list[str], mode: GateMode, trace: Path | None
+) -> Gate:
+    from finesight.apps.agent.gate import Gate, always, never
+    from finesight.apps.agent.secrets import Secrets
+    from finesight.cli.agent_terminal import terminal
+
+    approvers = {Approval.NEVER: never, Approval.ALWAYS: always}
+    return Gate(
+        approver=approvers.get(approve) or terminal(seconds, trace),
+        secrets=Secrets([_secret(each) for each in secrets]),
+        blocks=mode is GateMode.ENFORCE,
+    )
+
+
+def _secret(text: str) -> Secret:
+    from finesight.apps.agent.secrets import Secret
+
+    name, _, origin = text.partition("@")
+    if not name or not origin:
+        raise ConfigError(f"{text!r} is no secret", hint="write NAME@ORIGIN, not its value")
+    variable = "FINESIGHT_SECRET_" + re.sub(r"\W", "_", name).upper()
+    if variable not in os.environ:
+        raise ConfigError(f"secret {name!r} has no value", hint=f"set {variable}")
+    return Secret(name, os.environ[variable], origin)
+
+
+def _screen(where: _Where) -> Screen:
+    from finesight.geometry import Size
+    from finesight.screen.web import WebScreen
+
+    found = re.fullmatch(r"(\d+)x(\d+)", where.window)
+    if found is None:
+        raise ConfigError(f"--window is {where.window!r}", hint="write it as 1280x800")
+    size = Size(int(found[1]), int(found[2]))
+    return WebScreen(where.page, size=size, scale=where.scale, origins=where.origins)
+
+
+def _run(
+    goal: str,
+    choice: ModelChoice,
+    where: _Where,
+    settings: AgentOptions,
+    gate: Gate,
+    replay: Path | None,
+) -> Run:
+    from finesight.apps.agent.job import run_on
+    from finesight.cli.agent_terminal import ask_user
+
+    with closing(_screen(where)) as screen:  # first: a page that does not open costs no loading
+        responder = _responder(choice, replay)
+        name = choice.name if replay is None else f"replay of {replay.name}"
+        return run_on(
+            screen,
+            goal,
+            responder,
+            name,
+            settings,
+            gate,
+            folder=where.trace,
+            report=where.report,
+            ask_user=ask_user if sys.stdin.isatty() else None,
+            on_step=_note,
+        )
+
+
+def _macro(source: Path, where: _Where, gate: Gate) -> Run:
+    from finesight.apps.agent.job import macro_on
+
+    with closing(_screen(where)) as screen:
+        return macro_on(
+            source, screen, gate, folder=where.trace, report=where.report, on_step=_note
+        )
+
+
+def _responder(choice: ModelChoice, replay: Path | None) -> Responder:
+    if replay is not None:
+        from finesight.apps.agent.replay import Recorded, read_trace
+
+        return Recorded(read_trace(replay)[1])
+    from finesight.cli.batch import opened
+
+    return opened(choice, 1, deterministic=False)
+
+
+def _note(step: Step) -> None:
+    """Print one line for a finished step."""
+    verdict = step.effect["verdict"] if step.effect else ""
+    words = step.words or "(no step)"
+    problem = f": {step.problem}" if step.problem else ""
+    sys.stderr.write(f"step {step.n}: {words}{verdict and f' [{verdict}]'}{problem}\n")
+    for text in step.warnings:
+        sys.stderr.write(f"warning: text on the screen tries to give orders: {text}\n")
+
+
+def _show(run: Run, model: str | None, where: _Where, replay: Path | None) -> None:
+    """Print the result; raise if the task is not done."""
+    differing = _differing(run, replay)
+    files = [str(path) for path in (where.trace, where.report) if path is not None]
+    if model is not None:
+        more = {} if replay is None else {"differences": differing}
+        print_json({**run.to_dict(), "model": model, "files": files, **more})
+    else:
+        sys.stdout.write(_result(run))
+    for each in differing:
+        sys.stderr.write(f"differs: {each}\n")
+    if run.end == "stopped" and run.problem:
+        raise typer.Exit(INTERRUPTED)
+    if run.end != "dry_run" and (differing or not run.is_done):
+        raise AppError(
+            f"the task is not done: end {run.end}" + (f", {run.problem}" if run.problem else ""),
+            hint="--trace DIR keeps the steps; DIR/report.html shows them",
+        )
+
+
+def _differing(run: Run, replay: Path | None) -> list[str]:
+    if replay is None:
+        return []
+    from finesight.apps.agent.replay import differences, read_trace
+
+    return differences(read_trace(replay)[1], run.steps)
+
+
+def _result(run: Run) -> str:
+    if run.end == "dry_run":
+        step = run.steps[-1]
+        gate = step.gate or {}
+        would = "would be performed" if gate.get("allowed") else "would be refused"
+        return f"proposed: {step.words} {step.act} ({would})\n"
+    verified = {True: "done", False: "not done", None: "not checked"}[run.verified.value]
+    answer = f"{run.answer}\n" if run.answer else ""
+    return f"{answer}claimed: {run.claimed or 'nothing'}; verified: {verified}\n"
