@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from finesight.api.model import Model as Model
     from finesight.api.model import load as load
     from finesight.api.options import AskOptions as AskOptions
+    from finesight.api.screens import describe_screen as describe_screen
     from finesight.api.shared import ask as ask
     from finesight.api.shared import locate as locate
     from finesight.conversation import Conversation as Conversation
@@ -53,6 +54,7 @@ _HOMES = {
     "finesight.api.documents": ("read",),
     "finesight.api.model": ("Model", "load"),
     "finesight.api.options": ("AskOptions",),
+    "finesight.api.screens": ("describe_screen",),
     "finesight.api.shared": ("ask", "locate"),
     "finesight.conversation": (
         *("Conversation", "ImagePart", "MediaRecord", "Message", "Reply"),
@@ -73,6 +75,7 @@ _WITH_TORCH = frozenset(
         "finesight.api.agent",
         "finesight.api.documents",
         "finesight.api.model",
+        "finesight.api.screens",
         "finesight.api.shared",
         "finesight.processor.processor",
         "finesight.processor.vision_info",

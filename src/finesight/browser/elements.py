@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from finesight.elements import ScreenElement
@@ -28,10 +28,22 @@ def list_elements(page: Page, viewport: Size, scale: float) -> list[ScreenElemen
     session = page.context.new_cdp_session(page)
     try:
         nodes = session.send("Accessibility.getFullAXTree")["nodes"]
-        found = [_element(session, node, viewport, scale) for node in nodes]
+        found = [_element(session, node, viewport, scale) for node in _in_tree_order(nodes)]
     finally:
         session.detach()
     return [element for element in found if element is not None]
+
+
+def _in_tree_order(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Each node before its children, and those before its next sibling; Chromium lists level after level."""
+    by_id = {node["nodeId"]: node for node in nodes}
+    children = {child for node in nodes for child in node.get("childIds", ())}
+    waiting = [node["nodeId"] for node in reversed(nodes) if node["nodeId"] not in children]
+    while waiting:
+        node = by_id.get(waiting.pop())
+        if node is not None:
+            yield node
+            waiting += reversed(node.get("childIds", ()))
 
 
 def _element(
