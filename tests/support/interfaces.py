@@ -89,7 +89,7 @@ def _label(draw, name):
 
 def truth(browser) -> list:
     """Elements of the page that a person sees, in tree order: the text of a control is not listed again."""
-    elements = browser.elements()
+    elements = browser.elements(nested=True)
     controls = [one for one in elements if one.role not in ("StaticText", "LabelText", "paragraph")]
     return [
         one

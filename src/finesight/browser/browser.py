@@ -234,10 +234,11 @@ class Browser:
         """
         return self._on_page("running a script", lambda it: it.evaluate(script, argument))
 
-    def elements(self) -> list[ScreenElement]:
-        """Role, accessible name and box of the visible elements, in page order."""
+    def elements(self, *, nested: bool = False) -> list[ScreenElement]:
+        """Role, accessible name and box of the visible elements, by level of the tree, or nested in reading order."""
         return self._on_page(
-            "listing elements", lambda it: list_elements(it, self.viewport, self.scale)
+            "listing elements",
+            lambda it: list_elements(it, self.viewport, self.scale, nested=nested),
         )
 
     def control_at(self, point: Point) -> ScreenElement | None:

@@ -22,6 +22,8 @@ _MOVED_SHARE = 0.02
 """Least distance of a move, as a share of the screen's diagonal."""
 _LEAST_LIKENESS = 75.0
 """Likeness of a phrase and an element that counts as found, from 0 to 100."""
+_NEARLY_BEST = 8.0
+"""Elements that are less like the phrase than the best one by more than this are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,13 @@ def find(description: ScreenDescription, phrase: str) -> list[SeenElement]:
         best = max(fuzz.WRatio(phrase, each, processor=utils.default_process) for each in words)
         return best - (0 if one.role in CONTROLS else 1)
 
-    scored = [(likeness(one), -index) for index, one in enumerate(description.elements) if one.name or one.suggestion]
-    best = sorted((each for each in scored if each[0] >= _LEAST_LIKENESS), reverse=True)
+    scored = [
+        (likeness(one), -index)
+        for index, one in enumerate(description.elements)
+        if one.name or one.suggestion
+    ]
+    least = max([_LEAST_LIKENESS, *(likeness - _NEARLY_BEST for likeness, _ in scored)])
+    best = sorted((each for each in scored if each[0] >= least), reverse=True)
     return [description.elements[-index] for _, index in best]
 
 

@@ -88,7 +88,7 @@ class PracticePhone:
 
     def elements(self) -> list[ScreenElement]:
         """Elements of the page, read from the browser."""
-        return self._browser.elements()
+        return self._browser.elements(nested=True)
 
     def drop(self) -> None:
         """End the connection, like a phone whose cable is pulled."""
