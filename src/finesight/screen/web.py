@@ -16,7 +16,7 @@ from finesight.elements import ScreenElement
 from finesight.errors import ActionRefused, ScreenUnavailable
 from finesight.geometry import Box, Point, Size
 from finesight.screen.act import Act, ToolName
-from finesight.screen.effect import settled
+from finesight.screen.effect import FIELDS, settled
 from finesight.screen.environment import Observation
 
 SETTLE_SECONDS = 0.15
@@ -156,7 +156,6 @@ class WebScreen:
     def observe(self) -> Observation:
         """The page once its requests have ended and its picture has settled."""
         end = time.monotonic() + LONGEST_LOAD_SECONDS
-        self.browser.wait(SETTLE_SECONDS)
         while self.browser.is_loading and time.monotonic() < end:
             self.browser.wait(SETTLE_SECONDS)
         notices = self._steady(self.browser.notices)
@@ -216,7 +215,7 @@ def _folder(address: str) -> Path:
 def _with_private(elements: Sequence[ScreenElement], private: Sequence[Box]) -> list[ScreenElement]:
     marked = [
         replace(each, traits={**each.traits, "type": "password"})
-        if each.role != "StaticText"
+        if each.role in FIELDS
         and any(box.contains(each.box.center) for box in private)
         and any(each.box.contains(box.center) for box in private)
         else each

@@ -326,14 +326,14 @@ class Agent:
         )
         if look is None or end in ("screen_gone", "model_failed", "dry_run", "stopped"):
             return run
-        return replace(run, verified=self._verified(look))
+        return replace(run, verified=self._verified(look, claimed))
 
-    def _verified(self, look: Look) -> Verified:
+    def _verified(self, look: Look, claimed: str) -> Verified:
         try:
             if self.options.expectations:
                 now = self._look()
                 return verify(self.options.expectations, self.screen, now.seen.place, now.elements)
-            if self.options.judges:
+            if self.options.judges and claimed == "success":
                 words = [step.words for step in self.trace.steps if step.words]
                 return judge(self.responder, self._goal(look), words, look.path)
         except FinesightError as error:

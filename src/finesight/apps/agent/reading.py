@@ -6,11 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from finesight.apps.crop import ask_about, crop
 from finesight.conversation import Sampling
 from finesight.geometry import Box, Point
+from finesight.media.image import load_image
 from finesight.parse.answer import Answer
 from finesight.responder import Responder
 
@@ -32,7 +32,7 @@ def words_at(responder: Responder, screen: Path, point: Point) -> str:
         screen: file of the screen.
         point: in pixels of the screen.
     """
-    pixels = np.asarray(Image.open(screen).convert("RGB"))
+    pixels = np.asarray(load_image(screen))
     crops = [
         crop(pixels, Box(point.x - wide, point.y - high, point.x + wide, point.y + high))
         for wide, high in _REACH

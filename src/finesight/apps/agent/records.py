@@ -224,10 +224,10 @@ class Run:
 
     @property
     def is_done(self) -> bool:
-        """Whether the task is done: verified, or claimed where nothing could be checked."""
-        if self.verified.value is not None:
-            return self.verified.value
-        return self.claimed == "success"
+        """Whether all expectations hold; without expectations, whether success is claimed and no check denies it."""
+        if self.verified.how == "expectations":
+            return self.verified.value is True
+        return self.claimed == "success" and self.verified.value is not False
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""

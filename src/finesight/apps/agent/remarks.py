@@ -45,10 +45,17 @@ def remarks_for(
 
 
 def repetitions(steps: Sequence[Step]) -> int:
-    """How many times in a row the last one, two or three steps were done on the same screens."""
-    keys = [
-        (step.before, str(step.act), step.problem if step.act is None else "") for step in steps
-    ]
+    """How many times in a row the last one, two or three steps were done on the same screens.
+
+    A screen that a step has not changed counts as the same: the mouse over a button may give it another colour.
+    """
+    keys: list[tuple[str, str]] = []
+    screen = ""
+    is_same = False
+    for step in steps:
+        screen = screen if is_same else step.before
+        keys.append((screen, str(step.act) if step.act is not None else step.problem))
+        is_same = step.effect is not None and step.effect["verdict"] in ("unchanged", "error")
     best = 1
     for length in range(1, _LONGEST_CYCLE + 1):
         cycle, count = keys[-length:], 1

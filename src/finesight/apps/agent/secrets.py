@@ -102,19 +102,19 @@ class Secrets:
 
     def masked(self, picture: Image.Image, elements: Sequence[ScreenElement]) -> Image.Image:
         """A copy of a screenshot without the contents of private fields and without any secret's value."""
-        boxes = [each.box for each in elements if is_private(each) or self._shows(each)]
-        if not boxes:
+        hidden = [each for each in elements if is_private(each) or self._shows(each)]
+        if not hidden:
             return picture
         copy = picture.copy()
         draw = ImageDraw.Draw(copy)
-        for box in boxes:
-            inside = (
-                box.x1 + 2,
-                box.y1 + 2,
-                max(box.x2 - 3, box.x1 + 2),
-                max(box.y2 - 3, box.y1 + 2),
-            )
-            draw.rectangle(inside, fill=(128, 128, 128))
+        for each in hidden:
+            grow = (
+                -2 if is_private(each) else 3
+            )  # the frame of a field stays, letters reach beyond the box of a text
+            box = each.box
+            edges = (box.x1 - grow, box.y1 - grow, box.x2 + grow - 1, box.y2 + grow - 1)
+            if edges[0] <= edges[2] and edges[1] <= edges[3]:
+                draw.rectangle(edges, fill=(128, 128, 128))
         for each in elements:
             if is_private(each) and each.value:
                 middle = each.box.center

@@ -23,6 +23,7 @@ from finesight.apps.crop import crop
 from finesight.conversation import Conversation, ImagePart, Reply, Sampling, TextPart
 from finesight.errors import ParseError
 from finesight.geometry import Box, Point, Size
+from finesight.media.image import load_image
 from finesight.parse.action import read_action, read_tool_calls
 from finesight.parse.records import AnswerCall
 from finesight.parse.thinking import answer_part
@@ -102,8 +103,7 @@ class Asker:
         Returns:
             None if the answer is not a step with a point.
         """
-        pixels = np.asarray(Image.open(screen).convert("RGB"))
-        part = crop(pixels, _around(point, _size_of(screen)))
+        part = crop(np.asarray(load_image(screen)), _around(point, _size_of(screen)))
         size = Size(part.pixels.shape[1], part.pixels.shape[0])
         whole = self._shown(_size_of(screen))
         picture = ImagePart(
