@@ -16,6 +16,7 @@ import shlex
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -75,6 +76,8 @@ class Phone:
         self.timeout_seconds = timeout_seconds
         self._apps = {_plain(name): package for name, package in (apps or {}).items()}
         self._device = _connected(serial, port, timeout_seconds)
+        self._port = port
+        self._is_ours = serial is not None and ":" in serial
         self._size: Size | None = None
 
     @property
@@ -197,7 +200,12 @@ class Phone:
         return self._run(*words).decode("utf-8", errors="replace")
 
     def close(self) -> None:
-        """Does nothing: the adb server keeps the connection for other programs."""
+        """End a connection that was made to host:port; the adb server keeps others for other programs."""
+        from adbutils import AdbClient, AdbError
+
+        if self._is_ours:
+            with suppress(AdbError, OSError):  # the phone or the server may have ended
+                AdbClient(host="127.0.0.1", port=self._port).disconnect(self.serial)
 
     def _run(self, *words: str) -> bytes:
         from adbutils import AdbError

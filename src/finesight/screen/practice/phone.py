@@ -23,6 +23,7 @@ from finesight.browser.browser import Browser
 from finesight.elements import ScreenElement
 from finesight.errors import FinesightError
 from finesight.geometry import Point, Size
+from finesight.screen.phone import Phone
 from finesight.screen.practice.adbd import Adbd
 
 PAGE = Path(__file__).with_name("apps.html")
@@ -225,6 +226,23 @@ class PracticePhone:
 
     def _do_settings(self, _: list[str]) -> Output:
         return f"{self._keyboard}\n", 0
+
+
+class PracticeScreen(Phone):
+    """A practice phone with its own end: closing the screen ends the phone."""
+
+    def __init__(self, *, scale: float = 1.0) -> None:
+        self.practice = PracticePhone(scale=scale)
+        try:
+            super().__init__(self.practice.address)
+        except BaseException:
+            self.practice.close()
+            raise
+
+    def close(self) -> None:
+        """End the connection and the phone."""
+        super().close()
+        self.practice.close()
 
 
 def _commands(line: str) -> list[tuple[str, list[str]]]:
