@@ -55,7 +55,11 @@ def test_no_help_is_left_of_a_command_that_is_gone():
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], [], ["ask", "--help"], ["describe-screen", "--help"], ["eval", "run", "--help"], ["--version"]]
+    "words",
+    [
+        *(["--help"], [], ["ask", "--help"], ["describe-screen", "--help"]),
+        *(["eval", "run", "--help"], ["--version"]),
+    ],
 )
 def test_help_imports_nothing_large(words):
     probe = (

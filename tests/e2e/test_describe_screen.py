@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 import finesight
+from finesight.apps.accessibility.describe import DescribeOptions
 from finesight.cli import describe_screen
 from finesight.elements import ScreenElement
 from finesight.geometry import Box
@@ -30,7 +31,9 @@ AFTER = [
 def drawn(elements, path):
     picture = Image.new("RGB", (400, 300), "white")
     for one in elements:
-        ImageDraw.Draw(picture).rectangle((one.box.x1, one.box.y1, one.box.x2, one.box.y2), outline="black")
+        ImageDraw.Draw(picture).rectangle(
+            (one.box.x1, one.box.y1, one.box.x2, one.box.y2), outline="black"
+        )
     picture.save(path)
 
 
@@ -68,7 +71,9 @@ def test_one_line_for_each_element_and_for_each_change(finesight, screens):
     ]
 
 
-def test_json_is_read_again_as_the_earlier_screen_and_a_report_is_written(finesight, screens, tmp_path):
+def test_json_is_read_again_as_the_earlier_screen_and_a_report_is_written(
+    finesight, screens, tmp_path
+):
     first = finesight("describe-screen", "before.png", "--json", "--no-suggest")
     assert first.code == 0, first.err
     (tmp_path / "before.json").write_text(first.out, encoding="utf-8")
@@ -121,7 +126,6 @@ def test_the_python_door_gives_the_same_records(screens):
     drawn(BEFORE, "before.png")
     found = finesight.describe_screen("before.png", model=screens)
     assert found.speech().startswith("Save, button\n")
+    odd = DescribeOptions(order="odd")
     with pytest.raises(finesight.ConfigError, match="order is 'odd'"):
-        from finesight.apps.accessibility.describe import DescribeOptions
-
-        finesight.describe_screen("before.png", model=screens, options=DescribeOptions(order="odd"))
+        finesight.describe_screen("before.png", model=screens, options=odd)

@@ -15,8 +15,29 @@ from tests.support.app_responders import Oracle
 
 SCREEN = Size(640, 480)
 WORDS = (
-    *("Save", "Name", "Straße", "Suche", "Löschen", "保存", "设置", "Поиск", "Envoyer", "Total: 12,50 €"),
-    *('Say "hi"', "A & B", "Back\\slash", "Terms", "Open file", "New message", "Help", "2026", "{draft}"),
+    *(
+        "Save",
+        "Name",
+        "Straße",
+        "Suche",
+        "Löschen",
+        "保存",
+        "设置",
+        "Поиск",
+        "Envoyer",
+        "Total: 12,50 €",
+    ),
+    *(
+        'Say "hi"',
+        "A & B",
+        "Back\\slash",
+        "Terms",
+        "Open file",
+        "New message",
+        "Help",
+        "2026",
+        "{draft}",
+    ),
 )
 STYLE = """<style>
 * { box-sizing: border-box; font: 14px "Liberation Sans", sans-serif; }
@@ -43,10 +64,13 @@ def _form(draw, words):
         text = html.escape(word)
         value = html.escape(words[-1 - index]) if draw.random() < 0.5 else ""
         rows.append(
-            f'<div class="row"><label for="f{index}">{text}</label><input type="text" id="f{index}" value="{value}"></div>'
+            f'<div class="row"><label for="f{index}">{text}</label>'
+            f'<input type="text" id="f{index}" value="{value}"></div>'
         )
     off = "disabled" if draw.random() < 0.5 else ""
-    return "".join(rows) + f'<div class="row"><button {off}>OK</button><button>Cancel</button></div>'
+    return (
+        "".join(rows) + f'<div class="row"><button {off}>OK</button><button>Cancel</button></div>'
+    )
 
 
 def _links(draw, words):
@@ -65,7 +89,8 @@ def _settings(draw, words):
         if kind == "checkbox":
             control = f'<input type="checkbox" aria-label="{html.escape(word)}" {"checked" if on else ""}>'
         else:
-            control = f'<button role="switch" aria-checked="{str(on).lower()}" aria-label="{html.escape(word)}">I</button>'
+            state = f'role="switch" aria-checked="{str(on).lower()}"'
+            control = f'<button {state} aria-label="{html.escape(word)}">I</button>'
         rows.append(f'<div class="row">{control}<span>{draw.randrange(1000)}</span></div>')
     return "".join(rows)
 
@@ -96,8 +121,7 @@ def truth(browser) -> list:
         for one in elements
         if one.role not in ("LabelText", "paragraph")
         and not (
-            one.role == "StaticText"
-            and any(each.box.contains(one.box.center) for each in controls)
+            one.role == "StaticText" and any(each.box.contains(one.box.center) for each in controls)
         )
     ]
 

@@ -33,7 +33,9 @@ def touch(page: Page, start: tuple[float, float], end: tuple[float, float], seco
             for step in range(1, steps + 1):
                 page.wait_for_timeout(1000 * seconds / steps)
                 share = step / steps
-                x, y = (first + share * (last - first) for first, last in zip(start, end, strict=True))
+                x, y = (
+                    first + share * (last - first) for first, last in zip(start, end, strict=True)
+                )
                 send("touchMove", (x, y))
         send("touchEnd")
     finally:

@@ -275,7 +275,9 @@ def _run(
     from finesight.apps.agent.job import run_on
     from finesight.cli.agent_terminal import ask_user
 
-    with closing(where.screen.opened()) as screen:  # first: a page that does not open costs no loading
+    with closing(
+        where.screen.opened()
+    ) as screen:  # first: a page that does not open costs no loading
         responder = _responder(choice, replay)
         name = choice.name if replay is None else f"replay of {replay.name}"
         return run_on(

@@ -56,7 +56,9 @@ PhoneName = Annotated[
 Apps = Annotated[
     list[str] | None,
     typer.Option(
-        "--app", help="Package of an app that the phone opens by name. Repeatable.", metavar="NAME=PACKAGE"
+        "--app",
+        help="Package of an app that the phone opens by name. Repeatable.",
+        metavar="NAME=PACKAGE",
     ),
 ]
 Window = Annotated[

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A desktop of X11 programs as a screen: a display of its own, or the one that a user works on.
 
-Steps are performed by xdotool, and pictures are those of the whole display, so one pixel of a screenshot is one pixel of
-the mouse. The accessibility tree (AT-SPI) is read by a separate process, since its bindings belong to Debian's Python.
-It serves checks; a model sees pixels alone.
+Steps are performed by xdotool. Pictures are those of the whole display, so their pixels are those of the mouse. The
+accessibility tree (AT-SPI) is read by a separate process, since its bindings belong to Debian's Python. It serves
+checks by code; a model sees pixels alone.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -312,4 +311,6 @@ def _element(given: Mapping[str, Any], screen: Size) -> ScreenElement | None:
     if given["role"] == "password text":
         traits["type"] = "password"
     value = "" if "type" in traits or role == "StaticText" else str(given["text"])
-    return ScreenElement(role, str(given["name"]).strip(), box, value, tuple(given["states"]), traits)
+    return ScreenElement(
+        role, str(given["name"]).strip(), box, value, tuple(given["states"]), traits
+    )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An Android phone or emulator as a screen, controlled through the protocol of `adb`.
 
-The screen is the picture of `screencap`: its size follows the rotation of the phone, which `wm size` does not. Steps are
-those of `mobile_use`; `Menu` opens the recent apps (key 187), as its description in the tool says.
+The screen is the picture of `screencap`: its size follows the rotation of the phone, which `wm size` does not. Steps
+are those of `mobile_use`; `Menu` opens the recent apps (key 187), as its description in the tool says.
 
 `input text` types ASCII only. Other text needs the keyboard app ADBKeyBoard on the phone, and is refused without it.
 """
@@ -276,9 +276,7 @@ class Phone:
 
     def _open(self, name: str) -> None:
         package = self._package(name)
-        said = self.shell(
-            *("monkey", "-p", package, "-c", "android.intent.category.LAUNCHER", "1")
-        )
+        said = self.shell(*("monkey", "-p", package, "-c", "android.intent.category.LAUNCHER", "1"))
         if "No activities found" in said or "aborted" in said:
             raise ActionRefused(f"app {name!r} ({package}) cannot be opened: {said.strip()[:200]}")
 
@@ -288,7 +286,7 @@ class Phone:
         if plain in self._apps:
             return self._apps[plain]
         listed = re.findall(r"^\s*([\w.]+)/", self.shell(*_LAUNCHABLE), re.MULTILINE)
-        packages = sorted({each for each in listed if _PACKAGE.fullmatch(each)})
+        packages: list[str] = sorted({each for each in listed if _PACKAGE.fullmatch(each)})
         if name in packages:
             return name
         exact = [each for each in packages if plain in map(_plain, each.split("."))]

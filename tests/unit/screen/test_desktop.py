@@ -73,7 +73,9 @@ def test_keys_are_typed_into_the_active_window(desktop):
 
 
 def test_an_editor_takes_text_of_every_script_and_keys(desktop):
-    title = next(one for one in desktop.elements() if "Mousepad" in one.name and one.role == "window")
+    title = next(
+        one for one in desktop.elements() if "Mousepad" in one.name and one.role == "window"
+    )
     desktop.act(Act(kind="left_click", point=Point(title.box.x2 - 60, title.box.y2 - 60)))
     assert "Mousepad" in desktop.title
     typed = "Grüße 你好\n#x %s 'it' \"is\" $HOME `id` \\"
@@ -94,7 +96,9 @@ def test_an_editor_takes_text_of_every_script_and_keys(desktop):
 
 def test_a_double_click_selects_a_word_and_a_drag_a_line(desktop):
     box = next(
-        one.box for one in desktop.elements() if one.role == "textbox" and "Mousepad" in one.traits["document"]
+        one.box
+        for one in desktop.elements()
+        if one.role == "textbox" and "Mousepad" in one.traits["document"]
     )
     inside = Point(box.x2 - 60, box.y2 - 60)
     desktop.act(Act(kind="left_click", point=inside))
@@ -111,7 +115,9 @@ def test_a_double_click_selects_a_word_and_a_drag_a_line(desktop):
 
 def test_a_right_click_opens_a_menu_and_escape_closes_it(desktop):
     box = next(
-        one.box for one in desktop.elements() if one.role == "textbox" and "Mousepad" in one.traits["document"]
+        one.box
+        for one in desktop.elements()
+        if one.role == "textbox" and "Mousepad" in one.traits["document"]
     )
     desktop.act(Act(kind="right_click", point=Point(box.x2 - 60, box.y2 - 60)))
     assert any(one.name == "Select All" for one in desktop.elements())

@@ -68,7 +68,7 @@ def test_a_swipe_up_scrolls_down(phone, practice):
 
 @pytest.mark.parametrize(
     "text",
-    ["plain", "two words", "100%s of it", "it's \"quoted\" $HOME `id` \\ ; rm -rf & | > #", "%"],
+    ["plain", "two words", "100%s of it", 'it\'s "quoted" $HOME `id` \\ ; rm -rf & | > #', "%"],
 )
 def test_text_is_typed_as_it_is(phone, practice, text):
     phone.act(Act(kind="open", text="Notes"))
@@ -97,7 +97,7 @@ def test_text_beyond_ascii_is_refused_without_a_keyboard_for_it(phone, practice)
 
 
 def test_a_keyboard_types_any_text_and_the_earlier_one_is_chosen_again():
-    with practice_phone(has_keyboard=True) as (practice, phone):
+    with practice_phone(has_keyboard=True) as (_, phone):
         before = phone.shell("settings", "get", "secure", "default_input_method")
         phone.act(Act(kind="open", text="Notes"))
         tap(phone, "New note")
@@ -152,7 +152,11 @@ def test_a_step_that_is_not_possible_is_refused(phone, practice, act, reason):
 def test_apps_open_by_package_by_name_and_by_a_given_name(both, practice):
     port = both[1]._device._client.port
     phone = Phone(practice.address, apps={"My diary": "org.practice.notes"}, port=port)
-    for name, app in [("org.practice.clock", "clock"), ("SETTINGS", "settings"), ("my diary", "notes")]:
+    for name, app in [
+        ("org.practice.clock", "clock"),
+        ("SETTINGS", "settings"),
+        ("my diary", "notes"),
+    ]:
         phone.act(Act(kind="open", text=name))
         assert practice.state()["app"] == app
     wrong = Phone(practice.address, apps={"gone": "org.practice.gone"}, port=port)
@@ -179,7 +183,12 @@ def test_a_touch_lands_within_a_pixel_at_every_scale(scale):
     with practice_phone(scale=scale) as (practice, phone):
         size = phone.size
         assert size == Size(round(390 * scale), round(844 * scale))
-        points = [Point(1, 1), Point(0, 300), Point(size.width - 1, size.height - 1), Point(101, 203)]
+        points = [
+            Point(1, 1),
+            Point(0, 300),
+            Point(size.width - 1, size.height - 1),
+            Point(101, 203),
+        ]
         for point in points:
             phone.act(Act(kind="click", point=point))
         touched = [(x, y) for kind, x, y in practice.touches() if kind == "touchstart"]
@@ -194,8 +203,14 @@ def test_a_phone_that_drops_off_says_so():
     with practice_phone() as (practice, phone):
         phone.screenshot()
         practice.drop()
-        for call in (phone.screenshot, phone.elements, lambda: phone.act(Act(kind="key", text="power"))):
-            with pytest.raises(ScreenUnavailable, match=r"was not carried out: .*(offline|not found)"):
+        for call in (
+            phone.screenshot,
+            phone.elements,
+            lambda: phone.act(Act(kind="key", text="power")),
+        ):
+            with pytest.raises(
+                ScreenUnavailable, match=r"was not carried out: .*(offline|not found)"
+            ):
                 call()
 
 

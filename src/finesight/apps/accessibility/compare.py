@@ -99,9 +99,7 @@ def find(description: ScreenDescription, phrase: str) -> list[SeenElement]:
     return [description.elements[-index] for _, index in best]
 
 
-def _pairs(
-    before: Sequence[SeenElement], after: Sequence[SeenElement]
-) -> dict[int, SeenElement]:
+def _pairs(before: Sequence[SeenElement], after: Sequence[SeenElement]) -> dict[int, SeenElement]:
     """The earlier element of each later one, by its index."""
     free = dict(enumerate(before))
     pairs: dict[int, SeenElement] = {}

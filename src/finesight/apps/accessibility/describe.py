@@ -305,7 +305,7 @@ def _dividing_line(part: Crop) -> float:
         start, length = (start, length + 1) if plain and length else (index, int(plain))
         if length > best[1]:
             best = (first + start + length // 2, length)
-    return part.box.y1 + best[0]
+    return float(part.box.y1 + best[0])
 
 
 def _line(text: str) -> str:

@@ -18,6 +18,7 @@ from finesight.present.page import (
     Figure,
     Notes,
     Page,
+    PagePart,
     Section,
     Table,
     TableRow,
@@ -66,8 +67,17 @@ def _section(
         f"{len(description.unlabeled)} controls without a name",
     )
     skipped = tuple(f"{one.what}: {one.reason}" for one in description.coverage.skipped)
-    header = ("role", "name", "suggested name", "value", "states", "x1, y1, x2, y2", "place", "score")
-    parts = [
+    header = (
+        "role",
+        "name",
+        "suggested name",
+        "value",
+        "states",
+        "x1, y1, x2, y2",
+        "place",
+        "score",
+    )
+    parts: list[PagePart] = [
         Facts(facts, ("not read to the end",) if skipped else ()),
         Figure(
             picture=data_address(draw_marks(picture, marks)),

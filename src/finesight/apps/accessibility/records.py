@@ -144,9 +144,7 @@ class ScreenDescription:
             "name": self.source,
             "bounds": [0, 0, self.size.width, self.size.height],
             "children": [one.to_dict(self.size) for one in self.elements],
-            "unlabeled": [
-                index for index, one in enumerate(self.elements) if one.is_unlabeled
-            ],
+            "unlabeled": [index for index, one in enumerate(self.elements) if one.is_unlabeled],
             "coverage": self.coverage.to_dict(),
             "problems": list(self.problems),
             "model": None if made is None else made.model,

@@ -224,7 +224,9 @@ def server(tools: ScreenTools) -> MCPServer:
     found.add_tool(locate, description="Find what a phrase describes, with boxes and scores.")
     found.add_tool(read, description="Read all text of the screen.")
     defined = tools.definition()
-    found.add_tool(act, description=f"Perform one step. {defined['description']}\n{_arguments(defined)}")
+    found.add_tool(
+        act, description=f"Perform one step. {defined['description']}\n{_arguments(defined)}"
+    )
     return found
 
 

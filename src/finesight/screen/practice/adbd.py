@@ -5,8 +5,8 @@ Messages have a header of six 32-bit numbers: command, two arguments, length and
 command. A stream is opened with the name of a service, and its answer is written in pieces, each of which the other
 side acknowledges before the next.
 
-A shell command is answered with its output alone, or, in version 2 of the shell protocol, with packets of output and one
-of the exit code.
+A shell command is answered with its output alone. In version 2 of the shell protocol the answer consists of packets: of
+output, and one of the exit code.
 
 Source: packages/modules/adb/protocol.txt and shell_protocol.h of Android.
 """
@@ -40,7 +40,9 @@ class Adbd:
         port: where it listens.
     """
 
-    def __init__(self, run: Callable[[str], tuple[bytes, int]], properties: Mapping[str, str]) -> None:
+    def __init__(
+        self, run: Callable[[str], tuple[bytes, int]], properties: Mapping[str, str]
+    ) -> None:
         self._run = run
         banner = "".join(f"{name}={value};" for name, value in properties.items())
         self._banner = f"device::{banner}features=shell_v2,cmd".encode()

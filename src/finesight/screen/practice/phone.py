@@ -40,8 +40,18 @@ PROPERTIES = {
 _LATIN_KEYBOARD = "com.android.inputmethod.latin/.LatinIME"
 _TAP_SECONDS = 0.05
 _KEYS = {
-    **{"HOME": 3, "BACK": 4, "VOLUME_UP": 24, "VOLUME_DOWN": 25, "POWER": 26, "CAMERA": 27},
-    **{"CLEAR": 28, "TAB": 61, "ENTER": 66, "DEL": 67, "MENU": 82, "APP_SWITCH": 187},
+    "HOME": 3,
+    "BACK": 4,
+    "VOLUME_UP": 24,
+    "VOLUME_DOWN": 25,
+    "POWER": 26,
+    "CAMERA": 27,
+    "CLEAR": 28,
+    "TAB": 61,
+    "ENTER": 66,
+    "DEL": 67,
+    "MENU": 82,
+    "APP_SWITCH": 187,
 }
 _NOT_FOUND = 127
 Output = tuple[bytes | str, int]
@@ -107,7 +117,7 @@ class PracticePhone:
         self.close()
 
     def _shell(self, line: str) -> tuple[bytes, int]:
-        """Output and last exit code of a command line: commands separated by `;` or `&&`, with `$?` as the last exit code."""
+        """Output and last exit code of a line: commands with `;` or `&&` between them, and `$?` for that code."""
         output, code = b"", 0
         for separator, words in _commands(line):
             if separator == "&&" and code:

@@ -19,7 +19,9 @@ def screen(*elements):
 
 
 def test_nothing_changed():
-    one = screen(seen("button", "Save"), seen("button", "Save", 100), seen("StaticText", "x", 0, 50))
+    one = screen(
+        seen("button", "Save"), seen("button", "Save", 100), seen("StaticText", "x", 0, 50)
+    )
     assert changes(one, one) == []
 
 

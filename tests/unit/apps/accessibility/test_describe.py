@@ -131,7 +131,10 @@ def test_a_model_that_misbehaves_gives_a_status_and_no_error(how):
 
 def test_other_words_for_roles_and_states_are_understood():
     rows = [
-        ('"role": "Text Field", "label": "City", "value": "Rome", "states": "Focused, odd"', "textbox"),
+        (
+            '"role": "Text Field", "label": "City", "value": "Rome", "states": "Focused, odd"',
+            "textbox",
+        ),
         ('"role": "toggle", "label": "Wi-Fi", "states": ["checked", "on"]', "switch"),
         ('"role": "icon_button", "label": ""', "button"),
         ('"label": "just text"', "StaticText"),
@@ -140,7 +143,9 @@ def test_other_words_for_roles_and_states_are_understood():
         f'{{"bbox_2d": [10, {40 * n + 10}, 90, {40 * n + 40}], {row}}}'
         for n, (row, _) in enumerate(rows)
     )
-    found = describe(np.asarray(PICTURE), Oracle(lambda _: f"[{inner}]"), options=DescribeOptions(suggests=False))
+    found = describe(
+        np.asarray(PICTURE), Oracle(lambda _: f"[{inner}]"), options=DescribeOptions(suggests=False)
+    )
     assert [one.role for one in found.elements] == [role for _, role in rows]
     assert found.elements[0].states == ("focused",)
     assert found.elements[0].spoken() == "City, text field, Rome, focused"
@@ -176,4 +181,7 @@ def test_the_json_is_a_tree_and_can_be_read_again():
     again = type(found).from_dict(tree)
     assert again.size == found.size
     assert said(again.elements) == said(found.elements)
-    assert found.speech() == "Save, button\nName, text field, Ana\nunlabeled, possibly Search, button\n"
+    assert (
+        found.speech()
+        == "Save, button\nName, text field, Ana\nunlabeled, possibly Search, button\n"
+    )

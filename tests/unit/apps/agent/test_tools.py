@@ -7,6 +7,7 @@ import asyncio
 import base64
 import io
 import json
+import os
 import sys
 from contextlib import contextmanager
 
@@ -112,17 +113,16 @@ def test_a_step_with_consequences_is_refused_unless_it_is_approved(tmp_path):
         assert "not approved" in value(refused)["reason"]
         assert value(refused)["gate"]["level"] == "consequential"
         assert screen.browser.evaluate("document.title") == "Shop"
-    with opened(tmp_path / "again" if (tmp_path / "again").mkdir() else tmp_path / "again", always) as (
-        screen,
-        agent,
-    ):
+    again = tmp_path / "again"
+    again.mkdir()
+    with opened(again, always) as (screen, agent):
         [allowed] = calls(server(ScreenTools(agent)), buy)
         assert value(allowed)["performed"]
         assert screen.browser.evaluate("document.title") == "bought"
 
 
 def test_wrong_arguments_and_steps_are_told_with_the_reason(tmp_path):
-    with opened(tmp_path) as (screen, agent):
+    with opened(tmp_path) as (_, agent):
         wrong, outside, nothing = calls(
             server(ScreenTools(agent)),
             act(action="fly"),
@@ -134,7 +134,10 @@ def test_wrong_arguments_and_steps_are_told_with_the_reason(tmp_path):
         assert not value(outside)["performed"]
         assert "outside the screen" in value(outside)["reason"]
         assert value(nothing)["performed"]
-        assert value(nothing)["effect"]["verdict"] in ("unchanged", "changed")  # a focus ring may be drawn
+        assert value(nothing)["effect"]["verdict"] in (
+            "unchanged",
+            "changed",
+        )  # a focus ring may be drawn
 
 
 def test_no_step_is_done_after_a_stop_or_a_used_budget_and_a_lost_screen_is_an_error(tmp_path):
@@ -151,15 +154,15 @@ def test_no_step_is_done_after_a_stop_or_a_used_budget_and_a_lost_screen_is_an_e
         assert "closed" in lost.content[0].text
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 def test_the_command_serves_on_standard_input_and_output(tmp_path):
     from mcp.client.stdio import StdioServerParameters
 
     page = tmp_path / "shop.html"
     page.write_text(PAGE, encoding="utf-8")
     words = ["-m", "finesight", "mcp", "--browser", str(page), "--trace", str(tmp_path / "kept")]
-    import os
-
     environment = {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), "PATH": os.environ["PATH"]}
     command = StdioServerParameters(command=sys.executable, args=words, env=environment)
     look, done = calls(command, ("look", {}), act(action="left_click", coordinate=[80, 35]))
