@@ -42,6 +42,7 @@ BENCHES = {
     "rounding": "what int8 and int4 change in answers to 200 real questions; needs FINESIGHT_REAL_DATA; 3 minutes",
     "boxes": "by how many pixels boxes move with rounded weights; 2 minutes",
     "preference": "a step of preference training on pairs with pictures, against features for each use; 1 minute",
+    "agent": "30 pages of MiniWoB++ through the agent, solved and with random clicks; needs FINESIGHT_MINIWOB",
     "servers": "64 clients against llama-server and transformers serve; needs --llama-server; 5 minutes",
     "training": "training tokens a second against TRL; needs --trl; 10 minutes",
     "speed": "vision, prefill and decoding of the 3B shape against transformers; needs 17 GB of memory",
@@ -51,7 +52,7 @@ ON_ANY_DEVICE = ("windows", "speed")
 """Benchmarks of the network alone; the others measure the host."""
 
 
-ON_REQUEST = ("llama", "mtmd", "servers", "long_context", "rounding", "training")
+ON_REQUEST = ("agent", "llama", "mtmd", "servers", "long_context", "rounding", "training")
 """Benchmarks that run only when they are named, because they need another program, data of yours, or hours."""
 
 
@@ -189,6 +190,7 @@ def _run(
     names: list[str], shorten: int, device: str, programs: Mapping[str, Path | None]
 ) -> Iterator[Comparison]:
     from benchmarks import (
+        agent,
         engine,
         harness,
         kernels,
@@ -234,6 +236,7 @@ def _run(
         "rounding": rounding.bench_rounding,
         "boxes": rounding.bench_boxes,
         "preference": lambda: preference.bench_preference(layers=max(5 // shorten, 2)),
+        "agent": agent.bench_agent,
         "servers": lambda: servers.compare_servers(programs["llama-server"] or Path()),
         "training": lambda: training.compare_training(programs["trl"] or Path()),
         "speed": lambda: network.compare_with_transformers(

@@ -81,7 +81,7 @@ class Screen(Protocol):
         """
 
     def elements(self) -> list[ScreenElement]:
-        """Visible elements in reading order; empty if the screen has no accessibility tree."""
+        """Visible elements in the order of the tree; empty if the screen has no accessibility tree."""
 
     def element_at(self, point: Point) -> ScreenElement | None:
         """The control at a point, with all its traits; None if there is none or it is not known."""

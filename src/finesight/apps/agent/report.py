@@ -12,7 +12,7 @@ from PIL import Image
 from finesight.apps.agent.records import Run, Step
 from finesight.errors import AppError
 from finesight.geometry import Box, Point, Size
-from finesight.present.marks import marks_from
+from finesight.present.marks import marks_from, one_line
 from finesight.present.overlay import draw_marks
 from finesight.present.page import (
     Facts,
@@ -74,12 +74,18 @@ def drawn(
 def _sections(run: Run, screens: Path) -> Iterator[Section]:
     yield Section("Result", tuple(_result(run)))
     for step in run.steps:
-        yield Section(f"Step {step.n}: {step.words or step.problem}", tuple(_parts(step, screens)))
+        yield Section(_title(step), tuple(_parts(step, screens)))
     last = next((step.after for step in reversed(run.steps) if step.after), "")
     if last:
         yield Section(
             "At the end", (_figure(screens / f"{last}.png", "the last screen", {}, None),)
         )
+
+
+def _title(step: Step) -> str:
+    element = step.element or {}
+    named = f" on {element['role']} {one_line(element['name'])!r}" if element.get("name") else ""
+    return f"Step {step.n}: {step.words or step.problem}{named}"
 
 
 def _result(run: Run) -> Iterator[PagePart]:

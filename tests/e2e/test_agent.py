@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight agent` on a page: with the embedded model, from a trace, without a model, and used wrongly."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import finesight as package
+from finesight.apps.agent.gate import Gate
+from finesight.apps.agent.job import run_on
+from finesight.apps.agent.records import AgentOptions, Expectation
+from finesight.geometry import Size
+from finesight.screen.web import WebScreen
+from tests.support.agent_players import Planned
+from tests.support.pages import needs_browser
+
+PAGE = """<!doctype html><meta charset="utf-8"><body style="font: 20px sans-serif">
+<h1>Lights</h1><button onclick="document.title = this.textContent = 'Lights are on'">Turn on</button>
+<form method="post" action="about:blank"><button>Delete all</button></form></body>"""
+SIZE = ("--window", "400x300")
+
+
+@pytest.fixture
+def page(tmp_path) -> Path:
+    path = tmp_path / "lights.html"
+    path.write_text(PAGE, encoding="utf-8")
+    return path
+
+
+def traced(page, folder, plan):
+    with closing(WebScreen(page, size=Size(400, 300))) as screen:
+        player = Planned(screen, plan)
+        return run_on(screen, "Turn on the light.", player, "p", AgentOptions(), Gate(), folder=folder)  # fmt: skip
+
+
+@needs_browser
+def test_the_embedded_model_works_on_a_page(finesight, page, tmp_path):
+    words = ("agent", "Click on the button Turn on.", "--browser", page, *SIZE, "--steps", 2)
+    outcome = finesight(*words, "--trace", "t", "--report", "r.html", "--json", "--no-judge")
+    assert outcome.code in (0, 1), outcome.err
+    assert "Traceback" not in outcome.err
+    values = json.loads(outcome.out)
+    assert values["num_steps"] == len(values["steps"]) > 0
+    assert values["end"] in ("steps", "terminated", "unreadable", "stuck")
+    assert values["model"] == "tiny"
+    for name in ("t/meta.json", "t/steps.jsonl", "t/result.json", "t/report.html", "r.html"):
+        assert (tmp_path / name).is_file()
+    again = finesight(*words, "--trace", "t")
+    assert again.code == 2
+    assert "holds a finished run" in again.err
+
+
+@needs_browser
+def test_a_trace_is_replayed_and_repeated(finesight, page, tmp_path):
+    run = traced(page, tmp_path / "t", [("click", "Turn on"), ("success",)])
+    assert run.is_done
+    words = ("agent", "Turn on the light.", "--browser", page, *SIZE)
+    replayed = finesight(*words, "--replay", "t", "--expect", "text:Lights are on")
+    assert replayed.code == 0, replayed.err
+    assert replayed.out == "claimed: success; verified: done\n"
+    assert "step 1: left click [changed]" in replayed.err
+    repeated = finesight("agent", "--browser", page, *SIZE, "--macro", "t", "--json")
+    assert repeated.code == 0, repeated.err
+    assert json.loads(repeated.out)["end"] == "terminated"
+    page.write_text(PAGE.replace("Turn on", "Off"), encoding="utf-8")
+    other = finesight(*words, "--replay", "t")
+    assert other.code == 1
+    assert "differs: step 1: before was" in other.err
+
+
+@needs_browser
+def test_a_dry_run_proposes(finesight, page, tmp_path):
+    traced(page, tmp_path / "t", [("click", "Delete all"), ("failure",)])
+    words = ("agent", "Delete all.", "--browser", page, *SIZE, "--replay", "t", "--dry-run")
+    outcome = finesight(*words)
+    assert outcome.out.startswith("proposed: left click")
+    assert "(would be refused)" in outcome.out
+    terminal = finesight(*words, "--approve", "terminal")
+    assert "The agent wants to left click on button 'Delete all'" in terminal.err
+    assert "no answer: refused" in terminal.err
+
+
+@needs_browser
+def test_the_python_door(page, tmp_path):
+    with closing(WebScreen(page, size=Size(400, 300))) as screen:
+        run = package.agent(
+            "Turn on the light.",
+            screen,
+            model=Planned(screen, [("click", "Turn on"), ("success",)]),
+            options=AgentOptions(expectations=(Expectation("js", "document.title === 'Lights are on'"),)),
+            trace=tmp_path / "trace",
+        )  # fmt: skip
+        assert screen.browser.is_open
+    assert run.is_done
+    assert run.verified.details == ("js:document.title === 'Lights are on': yes, it is True",)
+    with pytest.raises(package.ConfigError, match="approve is 'maybe'"):
+        package.agent("x", page, approve="maybe")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("agent", "x"), "there is no screen"),
+        (("agent", "--browser", "p.html"), "there is no task"),
+        (("agent", "x", "--browser", "p.html", "--expect", "colour:red"), "is no expectation"),
+        (("agent", "x", "--browser", "p.html", "--manner", "low"), "needs each step in words"),
+        (("agent", "x", "--browser", "p.html", "--function", "eval"), "no function 'eval'"),
+        (("agent", "x", "--browser", "p.html", "--secret", "hunter2"), "is no secret"),
+        (("agent", "x", "--browser", "p.html", "--secret", "a@http://b"), "has no value"),
+        (("agent", "x", "--browser", "p.html", "--window", "big"), "--window is 'big'"),
+    ],
+)
+def test_wrong_use_is_said(finesight, words, message):
+    outcome = finesight(*words)
+    assert outcome.code == 2
+    assert message in outcome.err
+
+
+@needs_browser
+def test_a_page_that_is_not_there_or_not_allowed(finesight, page):
+    outcome = finesight("agent", "x", "--browser", "missing.html")
+    assert outcome.code == 1
+    assert "is not a file" in outcome.err
+    outcome = finesight("agent", "x", "--browser", page, "--allow-origin", "example")
+    assert outcome.code == 2
+    assert "'example' is not an origin" in outcome.err
