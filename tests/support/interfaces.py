@@ -10,10 +10,13 @@ import random
 import numpy as np
 
 from finesight.apps.accessibility.describe import ELEMENTS_PROMPT
+from finesight.apps.accessibility.records import CONTROLS
 from finesight.geometry import Size
 from tests.support.app_responders import Oracle
 
 SCREEN = Size(640, 480)
+SHOWN = CONTROLS | {"StaticText", "heading", "image"}
+"""Roles that a model is asked for; others hold them together."""
 WORDS = (
     *(
         "Save",
@@ -113,16 +116,14 @@ def _label(draw, name):
 
 
 def truth(browser) -> list:
-    """Elements of the page that a person sees, in tree order: the text of a control is not listed again."""
-    elements = browser.elements(nested=True)
-    controls = [one for one in elements if one.role not in ("StaticText", "LabelText", "paragraph")]
+    """Controls and texts that a person sees, in tree order: the text of a control is not listed again."""
+    elements = [one for one in browser.elements(nested=True) if one.role in SHOWN]
+    controls = [one for one in elements if one.role != "StaticText"]
     return [
         one
         for one in elements
-        if one.role not in ("LabelText", "paragraph")
-        and not (
-            one.role == "StaticText" and any(each.box.contains(one.box.center) for each in controls)
-        )
+        if one.role != "StaticText"
+        or not any(each.box.contains(one.box.center) for each in controls)
     ]
 
 

@@ -207,6 +207,13 @@ class Phone:
             with suppress(AdbError, OSError):  # the phone or the server may have ended
                 AdbClient(host="127.0.0.1", port=self._port).disconnect(self.serial)
 
+    def end_server(self) -> None:
+        """End the adb server, and with it the connections of all programs that use it."""
+        from adbutils import AdbClient, AdbError
+
+        with suppress(AdbError, OSError, EOFError):
+            AdbClient(host="127.0.0.1", port=self._port).server_kill()
+
     def _run(self, *words: str) -> bytes:
         from adbutils import AdbError
 

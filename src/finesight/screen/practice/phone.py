@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import io
 import shlex
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -239,19 +240,29 @@ class PracticePhone:
 
 
 class PracticeScreen(Phone):
-    """A practice phone with its own end: closing the screen ends the phone."""
+    """A practice phone as a screen, with an adb server of its own; closing it ends both.
+
+    Args:
+        scale: pixels of the screen per CSS pixel.
+
+    Raises:
+        ScreenUnavailable: Chromium, playwright or adbutils is missing.
+    """
 
     def __init__(self, *, scale: float = 1.0) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = int(server.getsockname()[1])
         self.practice = PracticePhone(scale=scale)
         try:
-            super().__init__(self.practice.address)
+            super().__init__(self.practice.address, port=port)
         except BaseException:
             self.practice.close()
             raise
 
     def close(self) -> None:
-        """End the connection and the phone."""
+        """End the connection, the adb server and the phone."""
         super().close()
+        self.end_server()
         self.practice.close()
 
 
