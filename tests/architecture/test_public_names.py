@@ -12,7 +12,8 @@ import finesight
 from finesight import api
 
 PROMISED = {
-    *("load", "ask", "locate", "read", "Model", "AskOptions", "Answer", "read_answer"),
+    *("load", "agent", "ask", "describe_screen", "locate", "read"),
+    *("Model", "AskOptions", "Answer", "read_answer"),
     *("Conversation", "Message", "TextPart", "ImagePart", "VideoPart", "Sampling"),
     *("Reply", "MediaRecord", "StreamEvent", "Responder", "Processor"),
     *("Box", "Point", "Size", "Resize", "Clock"),

@@ -77,6 +77,21 @@ class PracticePhone:
         self.log: list[list[str]] = []
         self._has_keyboard, self._keyboard = has_keyboard, _LATIN_KEYBOARD
         self._files: dict[str, str] = {}
+        self._known: dict[str, Callable[[list[str]], Output]] = {
+            "am": self._do_am,
+            "cat": self._do_cat,
+            "cmd": self._do_cmd,
+            "dumpsys": self._do_dumpsys,
+            "getprop": self._do_getprop,
+            "ime": self._do_ime,
+            "input": self._do_input,
+            "monkey": self._do_monkey,
+            "pm": self._do_pm,
+            "screencap": self._do_screencap,
+            "settings": self._do_settings,
+            "uiautomator": self._do_uiautomator,
+            "wm": self._do_wm,
+        }
         self._browser = Browser(VIEWPORT, scale=scale)
         try:
             self._browser.open(PAGE)
@@ -133,7 +148,7 @@ class PracticePhone:
         if name == "echo":
             return " ".join(rest) + "\n", 0
         self.log.append(list(words))
-        command: Callable[[list[str]], Output] | None = getattr(self, f"_do_{name}", None)
+        command = self._known.get(name)
         if command is None:
             return f"/system/bin/sh: {name}: inaccessible or not found\n", _NOT_FOUND
         try:
