@@ -23,9 +23,8 @@ class Tree:
     def __init__(self) -> None:
         # Not by import statements, since the bindings are in no environment of ours.
         import_module("gi").require_version("Atspi", "2.0")
-        bindings = import_module("gi.repository")
-        self._atspi: Any = bindings.Atspi
-        self._lost: type[Exception] = bindings.GLib.Error
+        self._atspi: Any = import_module("gi.repository.Atspi")
+        self._lost: type[Exception] = import_module("gi.repository.GLib").Error
 
     def read(self) -> list[dict[str, Any]]:
         """The visible elements."""

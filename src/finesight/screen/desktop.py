@@ -182,7 +182,7 @@ class Desktop:
         match act.kind:
             case "left_click" | "right_click" | "middle_click" | "double_click":
                 count = "2" if act.kind == "double_click" else "1"
-                click = ("click", "--repeat", count, "--delay", "60", str(_BUTTONS[act.kind]))
+                click = ("click", "--repeat", count, "--delay", "20", str(_BUTTONS[act.kind]))
                 self._xdotool(*self._move(act), *click)
             case "mouse_move":
                 self._xdotool(*self._move(act))

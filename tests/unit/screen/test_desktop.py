@@ -102,10 +102,13 @@ def test_a_double_click_selects_a_word_and_a_drag_a_line(desktop):
     )
     inside = Point(box.x2 - 60, box.y2 - 60)
     desktop.act(Act(kind="left_click", point=inside))
-    desktop.act(Act(kind="key", keys=("ctrl", "a")))
-    desktop.act(Act(kind="type", text="first second\nlast"))
-    desktop.act(Act(kind="double_click", point=Point(box.x1 + 15, box.y1 + 12)))
-    desktop.act(Act(kind="type", text="1st"))
+    for _ in range(3):  # on a machine that is busy two clicks can be too slow for a double click
+        desktop.act(Act(kind="key", keys=("ctrl", "a")))
+        desktop.act(Act(kind="type", text="first second\nlast"))
+        desktop.act(Act(kind="double_click", point=Point(box.x1 + 15, box.y1 + 12)))
+        desktop.act(Act(kind="type", text="1st"))
+        if text(desktop) == "1st second\nlast":
+            break
     assert text(desktop) == "1st second\nlast"
     desktop.act(Act(kind="mouse_move", point=Point(box.x1 + 1, box.y1 + 12)))
     desktop.act(Act(kind="left_click_drag", point=Point(box.x1 + 400, box.y1 + 12)))
@@ -120,7 +123,10 @@ def test_a_right_click_opens_a_menu_and_escape_closes_it(desktop):
         if one.role == "textbox" and "Mousepad" in one.traits["document"]
     )
     desktop.act(Act(kind="right_click", point=Point(box.x2 - 60, box.y2 - 60)))
-    assert any(one.name == "Select All" for one in desktop.elements())
+    end = time.monotonic() + 10
+    while not (found := [one for one in desktop.elements() if one.name == "Select All"]):
+        assert time.monotonic() < end
+    assert found
     desktop.act(Act(kind="key", keys=("esc",)))
 
 
