@@ -189,6 +189,17 @@ def _check_device(device: str) -> None:
 def _run(
     names: list[str], shorten: int, device: str, programs: Mapping[str, Path | None]
 ) -> Iterator[Comparison]:
+    runs = _runs(shorten, device, programs)
+    for name in names:
+        typer.echo(f"{name}: {BENCHES[name]}", err=True)
+        found = runs[name]()
+        yield from found if isinstance(found, Iterable) else [found]
+
+
+def _runs(
+    shorten: int, device: str, programs: Mapping[str, Path | None]
+) -> dict[str, Callable[[], Comparison | Iterable[Comparison]]]:
+    """What each benchmark calls."""
     from benchmarks import (
         agent,
         engine,
@@ -210,7 +221,7 @@ def _run(
     )
 
     blocks, layers = max(32 // shorten, 1), max(36 // shorten, 1)
-    runs: dict[str, Callable[[], Comparison | Iterable[Comparison]]] = {
+    return {
         "start": start.bench_start,
         "busy": start.bench_busy,
         "auto": media.bench_auto_frames,
@@ -243,10 +254,6 @@ def _run(
             blocks=blocks, layers=layers, device=device
         ),
     }
-    for name in names:
-        typer.echo(f"{name}: {BENCHES[name]}", err=True)
-        found = runs[name]()
-        yield from found if isinstance(found, Iterable) else [found]
 
 
 def _torch_threads() -> int:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from finesight.conversation import Conversation, Reply, Sampling, StreamEvent
 
@@ -17,6 +17,7 @@ class Responder(Protocol):
         ...
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """Computes log-probabilities of given assistant turns."""
 

@@ -11,15 +11,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from math import exp, fsum
-from typing import cast
 
 from finesight.apps.evidence import Found, Score
 from finesight.conversation import Conversation, Message, Reply, Sampling, TextPart
-from finesight.errors import FinesightError
+from finesight.errors import ConfigError, FinesightError
 from finesight.parse.confidence import score_of_span
 from finesight.responder import Responder, Scorer
 
-__all__ = ["ask_yes_no"]
+__all__ = ["ask_yes_no", "p_no"]
 
 _ASKED_TOGETHER = 16
 _WORD = re.compile(
@@ -45,12 +44,20 @@ def ask_yes_no(responder: Responder, questions: Sequence[Conversation]) -> list[
     return found
 
 
+def p_no(score: Score) -> Score:
+    """The score of the answer "no", from the score P(yes) of a question."""
+    value = None if score.value is None else 1.0 - score.value
+    return Score(value, score.kind, score.parts)
+
+
 def _asked(responder: Responder, questions: Sequence[Conversation]) -> list[Found[bool]]:
     """Answers to all questions at once; if that fails, one by one, so that one failure stays one."""
     try:
-        if callable(getattr(responder, "score", None)):
-            return _scored(cast("Scorer", responder), questions)
+        if isinstance(responder, Scorer):
+            return _scored(responder, questions)
         return [_read(reply) for reply in responder.respond(questions, _SAMPLING)]
+    except ConfigError:
+        raise
     except FinesightError as error:
         if len(questions) == 1:
             return [Found(status="unread", problems=(error.message,))]

@@ -6,6 +6,7 @@ The description runs in an isolated world of the page: scripts of the page canno
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,6 @@ from finesight.geometry import Box, Point
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-_DESCRIBE = (Path(__file__).parent / "control.js").read_text(encoding="utf-8")
 _FOCUSED = """() => {
   let found = document.activeElement;
   while (found) {
@@ -68,11 +68,17 @@ def _described(page: Page, find: str, arguments: list[float], scale: float) -> S
         node = session.send("Runtime.callFunctionOn", call)["result"].get("objectId")
         if node is None:
             return None
-        call = {"functionDeclaration": _DESCRIBE, "objectId": node, "returnByValue": True}
+        call = {"functionDeclaration": _describe(), "objectId": node, "returnByValue": True}
         found = session.send("Runtime.callFunctionOn", call)["result"].get("value")
     finally:
         session.detach()
     return None if found is None else _element(found, scale)
+
+
+@cache
+def _describe() -> str:
+    """The function that describes a node."""
+    return (Path(__file__).parent / "control.js").read_text(encoding="utf-8")
 
 
 def _element(found: dict[str, Any], scale: float) -> ScreenElement:

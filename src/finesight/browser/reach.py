@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from finesight.errors import ConfigError
@@ -106,10 +105,7 @@ class OriginProxy:
     """
 
     def __init__(self, reach: Reach, on_blocked: Callable[[str], None]) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
-        self._server.reach = reach  # type: ignore[attr-defined]  # read by the handler
-        self._server.on_blocked = on_blocked  # type: ignore[attr-defined]
+        self._server = _Server(reach, on_blocked)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
         )
@@ -127,8 +123,16 @@ class OriginProxy:
         self._thread.join()
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, reach: Reach, on_blocked: Callable[[str], None]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.reach, self.on_blocked = reach, on_blocked
+
+
 class _Handler(BaseHTTPRequestHandler):
-    server: Any
+    server: _Server
     timeout = _SECONDS
 
     def do_CONNECT(self) -> None:
@@ -165,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
             site.close()
             self.close_connection = True
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _pass_on  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _pass_on  # noqa: N815  # names of http.server
 
     def _answer(self, found: http.client.HTTPResponse) -> None:
         self.send_response_only(found.status, found.reason)

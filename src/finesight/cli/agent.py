@@ -6,12 +6,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -191,40 +191,48 @@ def agent(
     model failed; 130: interrupted. A file STOP in the trace folder ends the run.
     """
     with reported(debug=debug):
-        from finesight.apps.agent.records import AgentOptions, Expectation
-
-        where = _where(screens.ScreenChoice.of(locals()), trace, report)
-        settings = AgentOptions(
-            manner=manner.value,
-            extras=tuple(function or ()),
-            instructions=tuple(instruction or ()),
-            hints=hints,
-            dry_run=dry_run,
-            most_steps=steps,
-            most_seconds=seconds,
-            expectations=tuple(Expectation.read(each) for each in expect or ()),
-            judges=judge and replay is None,
-            min_pixels=min_pixels,
-            max_pixels=max_pixels,
-            max_new_tokens=max_new_tokens or 1024,
-        )
-        settings.check()
-        if not goal and macro is None:
-            raise ConfigError("there is no task", hint="give it in words as the first argument")
-        decides = _gate(approve, approval_seconds, secret or [], gate, where.trace)
+        given = locals()
+        where, settings = _where(given), _settings(given)
+        decides = _gate(approve, approval_seconds, secret or [], gate, trace)
         if macro is not None:
             run = _macro(macro, where, decides)
         else:
-            run = _run(goal, ModelChoice.of(locals()), where, settings, decides, replay)
+            run = _run(goal, ModelChoice.of(given), where, settings, decides, replay)
         _show(run, model if as_json else None, where, replay)
 
 
-def _where(screen: screens.ScreenChoice, trace: Path | None, report: Path | None) -> _Where:
+def _settings(given: Mapping[str, Any]) -> AgentOptions:
+    """Settings of the run, from the command's variables."""
+    from finesight.apps.agent.records import AgentOptions, Expectation
+
+    if not given["goal"] and given["macro"] is None:
+        raise ConfigError("there is no task", hint="give it in words as the first argument")
+    settings = AgentOptions(
+        manner=given["manner"].value,
+        extras=tuple(given["function"] or ()),
+        instructions=tuple(given["instruction"] or ()),
+        hints=given["hints"],
+        dry_run=given["dry_run"],
+        most_steps=given["steps"],
+        most_seconds=given["seconds"],
+        expectations=tuple(Expectation.read(each) for each in given["expect"] or ()),
+        judges=given["judge"] and given["replay"] is None,
+        min_pixels=given["min_pixels"],
+        max_pixels=given["max_pixels"],
+        max_new_tokens=given["max_new_tokens"] or 1024,
+    )
+    settings.check()
+    return settings
+
+
+def _where(given: Mapping[str, Any]) -> _Where:
+    """Screen and files of the run, from the command's variables."""
+    trace, report = given["trace"], given["report"]
     if trace is not None:
         check_writable(trace, is_folder=True)
     if report is not None:
         check_report(report)
-    return _Where(screen, trace, report)
+    return _Where(screens.ScreenChoice.of(given), trace, report)
 
 
 def _gate(

@@ -15,6 +15,7 @@ from finesight.elements import ScreenElement
 from finesight.errors import ConfigError, FinesightError
 from finesight.responder import Responder
 from finesight.screen.environment import Screen
+from finesight.screen.web import WebScreen
 
 __all__ = ["judge", "verify"]
 
@@ -100,11 +101,10 @@ def _has_state(value: str, elements: Sequence[ScreenElement]) -> tuple[bool, str
 
 def _evaluated(screen: Screen, script: str) -> tuple[bool, str]:
     """The value of a script of the user; only web pages run one."""
-    browser = getattr(screen, "browser", None)
-    if browser is None:
+    if not isinstance(screen, WebScreen):
         return False, "this screen runs no scripts"
     try:
-        value = browser.evaluate(script)
+        value = screen.browser.evaluate(script)
     except FinesightError as error:
         return False, error.message
     return bool(value), f"it is {value!r:.100}"
