@@ -40,6 +40,7 @@ def drawn(elements, path):
 @pytest.fixture
 def screens(tmp_path, monkeypatch):
     """Two screenshots, and a model that knows both."""
+    monkeypatch.chdir(tmp_path)
     drawn(BEFORE, "before.png")
     drawn(AFTER, "after.png")
 
