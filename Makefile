@@ -23,7 +23,7 @@ export TIMEFORMAT := %0lR on the clock, %0U + %0S s of processor time
 site = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 pinned = $(shell grep -E '^$(1)==' constraints.txt)
 
-.PHONY: help setup setup-test setup-data setup-eval setup-web demo check format lint types dead coverage test \
+.PHONY: help setup setup-test setup-data setup-eval setup-web setup-screens demo check format lint types dead coverage test \
         test-slow test-pythons bench interop fuzz mutants gpu-check check-real audit release fix docs lock clean
 
 help:  ## list the targets
@@ -32,10 +32,11 @@ help:  ## list the targets
 # ---------------------------------------------------------------------------------------------------- set-up
 
 setup: $(STAMPS)/package $(STAMPS)/decoder $(STAMPS)/kernels  ## create .venv and install finesight
-setup-test: setup $(STAMPS)/test $(STAMPS)/torchvision $(STAMPS)/system-test $(STAMPS)/system-web  ## setup, and dependencies of checks and tests
+setup-test: setup $(STAMPS)/test $(STAMPS)/torchvision $(STAMPS)/system-test $(STAMPS)/system-web $(STAMPS)/system-screens  ## setup, and dependencies of checks and tests
 setup-data: setup $(STAMPS)/data  ## setup, and dependencies of building training data
 setup-eval: setup $(STAMPS)/eval  ## setup, and dependencies of scoring benchmarks
 setup-web: setup $(STAMPS)/web $(STAMPS)/system-web  ## setup, and a browser for live tasks
+setup-screens: setup-web $(STAMPS)/agents $(STAMPS)/system-screens  ## setup-web, and desktops and phones as screens
 
 $(STAMPS)/venv:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, this is {sys.version}"'
@@ -64,7 +65,7 @@ $(STAMPS)/kernels: $(STAMPS)/package $(wildcard src/finesight/kernels/csrc/*) sr
 
 # torchvision serves only the reference implementations in tests, and must not choose the torch build.
 $(STAMPS)/test: $(STAMPS)/package
-	$(PIP) install -c constraints.txt -e '.[test,data,eval,web]'
+	$(PIP) install -c constraints.txt -e '.[test,data,eval,web,agents]'
 	$(PIP) install --no-deps '$(call pinned,torchvision)'
 	touch $@
 
@@ -88,12 +89,20 @@ $(STAMPS)/web: $(STAMPS)/package
 	$(PIP) install -c constraints.txt -e '.[web]'
 	touch $@
 
+$(STAMPS)/agents: $(STAMPS)/package
+	$(PIP) install -c constraints.txt -e '.[agents]'
+	touch $@
+
 $(STAMPS)/audit: $(STAMPS)/package
 	$(PIP) install -c constraints.txt -e '.[audit]'
 	touch $@
 
 $(STAMPS)/system-web: scripts/install-system-packages.sh $(STAMPS)/venv
 	scripts/install-system-packages.sh web
+	touch $@
+
+$(STAMPS)/system-screens: scripts/install-system-packages.sh $(STAMPS)/venv
+	scripts/install-system-packages.sh screens
 	touch $@
 
 $(STAMPS)/system-test: scripts/install-system-packages.sh $(STAMPS)/venv
@@ -203,7 +212,7 @@ docs: setup-test  ## update the code quoted in docs/ and the generated reference
 	$(BIN)/python scripts/quote_code.py --write
 	$(BIN)/python scripts/make_reference.py --write
 
-lock: setup-test setup-data setup-web $(STAMPS)/audit  ## write constraints.txt from the installed versions; use a fresh .venv
+lock: setup-test setup-data setup-web setup-screens $(STAMPS)/audit  ## write constraints.txt from the installed versions; use a fresh .venv
 	scripts/lock.sh $(BIN)/python > constraints.txt.new
 	mv constraints.txt.new constraints.txt
 

@@ -3,16 +3,21 @@
 # Install the few Debian packages that pip cannot bring, and only those that are missing.
 #
 #   scripts/install-system-packages.sh venv    the module `venv`, which Debian splits from Python
-#   scripts/install-system-packages.sh test    a known font for the pictures that tests draw
+#   scripts/install-system-packages.sh test    a known font for the pictures that tests draw, and programs for a desktop
 #   scripts/install-system-packages.sh web     Chromium, the screen of live tasks and agents, and the font that pages ask for
+#   scripts/install-system-packages.sh screens a desktop in memory: display, window manager, mouse and keyboard, sandbox,
+#                                              accessibility tree
 set -euo pipefail
 
 case "${1:-}" in
     venv) packages=(python3-venv) ;;
-    test) packages=(fonts-dejavu-core) ;;
+    test) packages=(fonts-dejavu-core galculator mousepad x11-utils) ;;
     web) packages=(chromium fonts-liberation) ;;
+    screens)
+        packages=(xvfb openbox xdotool x11-xserver-utils bubblewrap dbus at-spi2-core gir1.2-atspi-2.0 python3-gi)
+        ;;
     *)
-        echo "usage: $0 venv|test|web" >&2
+        echo "usage: $0 venv|test|web|screens" >&2
         exit 2
         ;;
 esac

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from finesight.api.model import load as load
     from finesight.api.options import AskOptions as AskOptions
     from finesight.api.reviewing import review as review
+    from finesight.api.screens import describe_screen as describe_screen
     from finesight.api.shared import ask as ask
     from finesight.conversation import Conversation as Conversation
     from finesight.conversation import ImagePart as ImagePart
@@ -61,6 +62,7 @@ _HOMES = {
     "finesight.api.model": ("Model", "load"),
     "finesight.api.options": ("AskOptions",),
     "finesight.api.reviewing": ("review",),
+    "finesight.api.screens": ("describe_screen",),
     "finesight.api.shared": ("ask",),
     "finesight.conversation": (
         *("Conversation", "ImagePart", "MediaRecord", "Message", "Reply"),
@@ -85,6 +87,7 @@ _WITH_TORCH = frozenset(
         "finesight.api.grounding",
         "finesight.api.model",
         "finesight.api.reviewing",
+        "finesight.api.screens",
         "finesight.api.shared",
         "finesight.processor.processor",
         "finesight.processor.vision_info",

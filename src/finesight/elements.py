@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from finesight.geometry import Box
+from finesight.geometry import Box, Point
 
-__all__ = ["ScreenElement"]
+__all__ = ["ScreenElement", "control_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +35,10 @@ class ScreenElement:
     value: str = ""
     states: tuple[str, ...] = ()
     traits: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def control_at(elements: Sequence[ScreenElement], point: Point) -> ScreenElement | None:
+    """The smallest element at a point, with plain text only if there is nothing else; None if there is none."""
+    hit = [one for one in elements if one.box.contains(point)]
+    controls = [one for one in hit if one.role != "StaticText"]
+    return min(controls or hit, key=lambda one: one.box.area, default=None)

@@ -12,8 +12,8 @@ import finesight
 from finesight import api
 
 PROMISED = {
-    *("load", "ask", "locate", "inspect", "read", "Model", "AskOptions", "Answer", "read_answer"),
-    *("extract", "classify", "review", "agent"),
+    *("load", "ask", "locate", "inspect", "read", "extract", "classify", "review"),
+    *("agent", "describe_screen", "Model", "AskOptions", "Answer", "read_answer"),
     *("Conversation", "Message", "TextPart", "ImagePart", "VideoPart", "Sampling"),
     *("Reply", "MediaRecord", "StreamEvent", "Responder", "Processor"),
     *("Box", "Point", "Size", "Resize", "Clock"),

@@ -26,8 +26,8 @@ from tests.architecture.source import ROOT
 PLAIN = ("finesight ", "python ", "make ")
 LARGE = 1_000_000  # bytes; the weights are linked into the copy, all else is copied
 INSTALLED = (
-    *("venv", "torch", "package", "test", "torchvision", "data", "eval", "web"),
-    *("system-test", "system-web"),
+    *("venv", "torch", "package", "test", "torchvision", "data", "eval", "web", "agents"),
+    *("system-test", "system-web", "system-screens"),
 )
 
 

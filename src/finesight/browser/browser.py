@@ -32,6 +32,7 @@ from finesight.browser.elements import list_elements
 from finesight.browser.keys import key_name
 from finesight.browser.reach import Reach
 from finesight.browser.start import Running, start
+from finesight.browser.touch import touch
 from finesight.elements import ScreenElement
 from finesight.errors import ActionRefused, ScreenUnavailable
 from finesight.geometry import Box, Point, Size
@@ -183,6 +184,11 @@ class Browser:
 
         self._on_page("dragging", carry_out)
 
+    def touch(self, start: Point, end: Point, seconds: float) -> None:
+        """Touch the page with a finger for some time: a tap, a long press or a swipe."""
+        points = self._css(start), self._css(end)
+        self._on_page("touching", lambda it: touch(it, *points, seconds))
+
     def scroll(self, pixels: float, *, at: Point | None = None) -> None:
         """Scroll with the wheel; a positive number scrolls up, as in the tool `computer_use`.
 
@@ -228,10 +234,11 @@ class Browser:
         """
         return self._on_page("running a script", lambda it: it.evaluate(script, argument))
 
-    def elements(self) -> list[ScreenElement]:
-        """Role, accessible name and box of the visible elements, in page order."""
+    def elements(self, *, nested: bool = False) -> list[ScreenElement]:
+        """Role, accessible name and box of the visible elements, by level of the tree, or nested in reading order."""
         return self._on_page(
-            "listing elements", lambda it: list_elements(it, self.viewport, self.scale)
+            "listing elements",
+            lambda it: list_elements(it, self.viewport, self.scale, nested=nested),
         )
 
     def control_at(self, point: Point) -> ScreenElement | None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from finesight.elements import ScreenElement
@@ -17,21 +17,38 @@ _HOLDERS = frozenset({"RootWebArea", "WebArea", "none", "generic", "InlineTextBo
 _STATES = ("checked", "disabled", "expanded", "focused", "pressed", "readonly", "required", "selected")  # fmt: skip
 
 
-def list_elements(page: Page, viewport: Size, scale: float) -> list[ScreenElement]:
-    """Visible elements in tree order; those outside the viewport or without an area are left out.
+def list_elements(
+    page: Page, viewport: Size, scale: float, *, nested: bool = False
+) -> list[ScreenElement]:
+    """Visible elements; those outside the viewport or without an area are left out.
 
     Args:
         page: an open page.
         viewport: size in CSS pixels.
         scale: screenshot pixels per CSS pixel.
+        nested: each element before its children, which is reading order; else one level of the tree after the other,
+            as Chromium lists them.
     """
     session = page.context.new_cdp_session(page)
     try:
         nodes = session.send("Accessibility.getFullAXTree")["nodes"]
-        found = [_element(session, node, viewport, scale) for node in nodes]
+        ordered = _nested(nodes) if nested else nodes
+        found = [_element(session, node, viewport, scale) for node in ordered]
     finally:
         session.detach()
     return [element for element in found if element is not None]
+
+
+def _nested(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Each node before its children, and those before its next sibling."""
+    by_id = {node["nodeId"]: node for node in nodes}
+    children = {child for node in nodes for child in node.get("childIds", ())}
+    waiting = [node["nodeId"] for node in reversed(nodes) if node["nodeId"] not in children]
+    while waiting:
+        node = by_id.get(waiting.pop())
+        if node is not None:
+            yield node
+            waiting += reversed(node.get("childIds", ()))
 
 
 def _element(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from finesight.cli import options
+from finesight.cli import options, screens
 from finesight.cli.errors import INTERRUPTED, reported
 from finesight.cli.output import check_report, check_writable, print_json
 from finesight.cli.session import ModelChoice
@@ -24,9 +24,8 @@ from finesight.errors import AppError, ConfigError
 if TYPE_CHECKING:
     from finesight.apps.agent.gate import Gate
     from finesight.apps.agent.records import AgentOptions, Run, Step
-    from finesight.apps.agent.secrets import Secret
+    from finesight.apps.agent.secrets import Secret, Secrets
     from finesight.responder import Responder
-    from finesight.screen.environment import Screen
 
 
 class MannerName(StrEnum):
@@ -54,20 +53,6 @@ class GateMode(StrEnum):
 
 
 Goal = Annotated[str, typer.Argument(help="The task in words. Not needed with --macro.")]
-BrowserPage = Annotated[
-    str | None,
-    typer.Option("--browser", help="Page to work on, in a browser of its own.", metavar="FILE|URL"),
-]
-Origins = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow-origin",
-        help="Further origin that the page may load. Repeatable.",
-        metavar="ORIGIN",
-    ),
-]
-Window = Annotated[str, typer.Option(help="Size of the page in CSS pixels.", metavar="WxH")]
-Scale = Annotated[float, typer.Option(min=0.5, max=4, help="Screenshot pixels per CSS pixel.")]
 TraceFolder = Annotated[
     Path | None,
     typer.Option(
@@ -149,10 +134,7 @@ Macro = Annotated[
 class _Where:
     """The screen, and the files of a run."""
 
-    page: str
-    window: str
-    scale: float
-    origins: list[str]
+    screen: screens.ScreenChoice
     trace: Path | None
     report: Path | None
 
@@ -160,10 +142,15 @@ class _Where:
 def agent(
     goal: Goal = "",
     *,
-    browser: BrowserPage = None,
-    allow_origin: Origins = None,
-    window: Window = "1280x800",
-    scale: Scale = 1.0,
+    browser: screens.BrowserPage = None,
+    allow_origin: screens.Origins = None,
+    desktop: screens.Desktop = None,
+    display: screens.DisplayName = None,
+    network: screens.Network = False,
+    phone: screens.PhoneName = None,
+    app: screens.Apps = None,
+    window: screens.Window = "1280x800",
+    scale: screens.Scale = 1.0,
     trace: TraceFolder = None,
     report: Report = None,
     manner: MannerOption = MannerName.COOKBOOK,
@@ -206,8 +193,6 @@ def agent(
     with reported(debug=debug):
         given = locals()
         where, settings = _where(given), _settings(given)
-        if not goal and macro is None:
-            raise ConfigError("there is no task", hint="give it in words as the first argument")
         decides = _gate(approve, approval_seconds, secret or [], gate, trace)
         if macro is not None:
             run = _macro(macro, where, decides)
@@ -220,6 +205,8 @@ def _settings(given: Mapping[str, Any]) -> AgentOptions:
     """Settings of the run, from the command's variables."""
     from finesight.apps.agent.records import AgentOptions, Expectation
 
+    if not given["goal"] and given["macro"] is None:
+        raise ConfigError("there is no task", hint="give it in words as the first argument")
     settings = AgentOptions(
         manner=given["manner"].value,
         extras=tuple(given["function"] or ()),
@@ -240,30 +227,37 @@ def _settings(given: Mapping[str, Any]) -> AgentOptions:
 
 def _where(given: Mapping[str, Any]) -> _Where:
     """Screen and files of the run, from the command's variables."""
-    page, trace, report = given["browser"], given["trace"], given["report"]
-    if page is None:
-        raise ConfigError("there is no screen", hint="give --browser FILE or URL")
+    trace, report = given["trace"], given["report"]
     if trace is not None:
         check_writable(trace, is_folder=True)
     if report is not None:
         check_report(report)
-    origins = given["allow_origin"] or []
-    return _Where(page, given["window"], given["scale"], origins, trace, report)
+    return _Where(screens.ScreenChoice.of(given), trace, report)
 
 
 def _gate(
     approve: Approval, seconds: float, secrets: list[str], mode: GateMode, trace: Path | None
 ) -> Gate:
     from finesight.apps.agent.gate import Gate, always, never
-    from finesight.apps.agent.secrets import Secrets
     from finesight.cli.agent_terminal import terminal
 
     approvers = {Approval.NEVER: never, Approval.ALWAYS: always}
     return Gate(
         approver=approvers.get(approve) or terminal(seconds, trace),
-        secrets=Secrets([_secret(each) for each in secrets]),
+        secrets=secrets_of(secrets),
         blocks=mode is GateMode.ENFORCE,
     )
+
+
+def secrets_of(given: Sequence[str]) -> Secrets:
+    """Secrets of options NAME@ORIGIN, with values from the environment.
+
+    Raises:
+        ConfigError: one is written wrongly, or has no value.
+    """
+    from finesight.apps.agent.secrets import Secrets
+
+    return Secrets([_secret(each) for each in given])
 
 
 def _secret(text: str) -> Secret:
@@ -278,17 +272,6 @@ def _secret(text: str) -> Secret:
     return Secret(name, os.environ[variable], origin)
 
 
-def _screen(where: _Where) -> Screen:
-    from finesight.geometry import Size
-    from finesight.screen.web import WebScreen
-
-    found = re.fullmatch(r"(\d+)x(\d+)", where.window)
-    if found is None:
-        raise ConfigError(f"--window is {where.window!r}", hint="write it as 1280x800")
-    size = Size(int(found[1]), int(found[2]))
-    return WebScreen(where.page, size=size, scale=where.scale, origins=where.origins)
-
-
 def _run(
     goal: str,
     choice: ModelChoice,
@@ -300,7 +283,9 @@ def _run(
     from finesight.apps.agent.job import run_on
     from finesight.cli.agent_terminal import ask_user
 
-    with closing(_screen(where)) as screen:  # first: a page that does not open costs no loading
+    with closing(
+        where.screen.opened()
+    ) as screen:  # first: a page that does not open costs no loading
         responder = _responder(choice, replay)
         name = choice.name if replay is None else f"replay of {replay.name}"
         return run_on(
@@ -320,7 +305,7 @@ def _run(
 def _macro(source: Path, where: _Where, gate: Gate) -> Run:
     from finesight.apps.agent.job import macro_on
 
-    with closing(_screen(where)) as screen:
+    with closing(where.screen.opened()) as screen:
         return macro_on(
             source, screen, gate, folder=where.trace, report=where.report, on_step=_note
         )

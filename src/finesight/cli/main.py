@@ -67,7 +67,11 @@ def frozen_help(words: Sequence[str]) -> str | None:
     """The stored help text that a command line asks for, or None if it asks for something else."""
     if not words or words in (["--help"], ["help"]):
         name = "finesight"
-    elif words[-1] == "--help" and len(words) <= 3 and all(word.isalpha() for word in words[:-1]):
+    elif (
+        words[-1] == "--help"
+        and len(words) <= 3
+        and all(word.replace("-", "").isalpha() for word in words[:-1])
+    ):
         name = "-".join(words[:-1])  # the help of `finesight eval run` is stored as `eval-run`
     else:
         return None

@@ -181,7 +181,8 @@ class WebScreen:
     def elements(self) -> list[ScreenElement]:
         """Elements of the page; fields for passwords and cards have the trait `type` "password"."""
         private = self._steady(lambda: self.browser.boxes(_PRIVATE))
-        return _with_private(self._steady(self.browser.elements), private)
+        listed = self._steady(lambda: self.browser.elements(nested=True))
+        return _with_private(listed, private)
 
     def element_at(self, point: Point) -> ScreenElement | None:
         """The control at a point."""

@@ -72,7 +72,7 @@ class Agent:
         try:
             if self.trace.steps or self.trace.pending:
                 self._go_on()
-            look = self._look()
+            look = self.look()
             end, look = self._play(look)
         except ScreenUnavailable as error:
             end, problem = "screen_gone", error.message
@@ -84,6 +84,31 @@ class Agent:
         if end != "stopped":
             self.trace.finish(run)
         return run
+
+    def look(self) -> Look:
+        """Observe the screen."""
+        return look_at(self.screen, self.trace, self.gate.secrets)
+
+    def carry_out(self, act: Act, look: Look) -> tuple[Step, Look]:
+        """Rule on a step that somebody else chose, perform it if it is allowed, and write it down.
+
+        Returns:
+            The step, and the screen after it.
+        """
+        begun = time.monotonic()
+        step = Step(
+            n=len(self.trace.steps) + 1,
+            at_seconds=round(begun - self._started, 3),
+            before=look.digest,
+            place=self.gate.secrets.hidden(look.seen.place),
+            words=act.kind,
+            warnings=look.warnings,
+        )
+        step, look = self._done(step, act, look)
+        step = replace(step, seconds=round(time.monotonic() - begun, 3))
+        self.trace.keep(step)
+        self.on_step(step)
+        return step, look
 
     def _play(self, look: Look) -> tuple[End, Look]:
         while True:
@@ -99,8 +124,10 @@ class Agent:
 
     def _before(self, look: Look) -> End | None:
         """Why no further step is done."""
-        if look.seen.is_over:
-            return "over"
+        return "over" if look.seen.is_over else self.ended()
+
+    def ended(self) -> End | None:
+        """Why no further step is done, if the user has stopped the run or a budget is used up."""
         if self.trace.is_stopped:
             return "stopped"
         if len(self.trace.steps) >= self.options.most_steps:
@@ -265,7 +292,7 @@ class Agent:
         secrets = self.gate.secrets
         text = act.text and secrets.typed(act.text, look.seen.place, element)
         self.screen.act(replace(act, text=text))
-        after = self._look()
+        after = self.look()
         effect = effect_of(
             before,
             after.seen.screenshot,
@@ -275,9 +302,6 @@ class Agent:
             elements=(look.elements, after.elements),
         )
         return after, effect
-
-    def _look(self) -> Look:
-        return look_at(self.screen, self.trace, self.gate.secrets)
 
     def _speak(self, act: Act) -> None:
         """Handle a function that is for the user and not for the screen."""
@@ -331,7 +355,7 @@ class Agent:
     def _verified(self, look: Look, claimed: str) -> Verified:
         try:
             if self.options.expectations:
-                now = self._look()
+                now = self.look()
                 return verify(self.options.expectations, self.screen, now.seen.place, now.elements)
             if self.options.judges and claimed == "success":
                 words = [step.words for step in self.trace.steps if step.words]

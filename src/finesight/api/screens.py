@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight.describe_screen`: a screenshot as controls and texts with roles, names, places and states."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from finesight.api.shared import shared_model
+from finesight.apps.accessibility.describe import DescribeOptions, describe
+from finesight.apps.accessibility.records import ScreenDescription
+from finesight.errors import ConfigError
+from finesight.media.image import load_image
+from finesight.responder import Responder
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+def describe_screen(
+    screenshot: str | Path | Image.Image,
+    *,
+    model: str | Path | Responder = "tiny",
+    options: DescribeOptions | None = None,
+) -> ScreenDescription:
+    """Describe a screenshot for somebody who does not see it.
+
+    Args:
+        screenshot: a file or a picture.
+        model: name of a model, which is loaded on first use and cached, or what answers questions.
+        options: settings.
+
+    Returns:
+        Elements in reading order, in pixels of the screenshot. A part that cannot be read is named in the coverage.
+
+    Raises:
+        ConfigError: an option is wrong.
+        MediaError: the file cannot be opened.
+    """
+    settings = options or DescribeOptions()
+    if settings.order not in ("model", "place"):
+        raise ConfigError(f"order is {settings.order!r}", hint='it is "model" or "place"')
+    pixels = np.asarray(load_image(screenshot).convert("RGB"))
+    is_named = isinstance(model, (str, Path))
+    responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
+    source = Path(screenshot).name if isinstance(screenshot, (str, Path)) else "screenshot"
+    name = str(model) if is_named else type(model).__name__
+    return describe(pixels, responder, source=source, model=name, options=settings)

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`finesight mcp`: a screen as tools for another assistant, over MCP on standard input and output."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finesight.cli import options, screens
+from finesight.cli.agent import Approval, SecretNames, TraceFolder, secrets_of
+from finesight.cli.errors import reported
+from finesight.cli.output import check_writable
+from finesight.cli.session import ModelChoice
+from finesight.errors import ConfigError
+
+if TYPE_CHECKING:
+    from finesight.apps.agent.gate import Gate
+    from finesight.apps.agent.records import AgentOptions
+    from finesight.conversation import Conversation, Reply, Sampling
+    from finesight.responder import Responder
+
+Approve = Annotated[
+    Approval,
+    typer.Option(
+        help="Who allows steps that buy, send, delete, publish, install or sign in: never or always;"
+        " standard input is taken by the protocol."
+    ),
+]
+Steps = Annotated[int, typer.Option(min=1, help="Most steps.")]
+Seconds = Annotated[float, typer.Option(min=1, help="Most seconds.")]
+
+
+@dataclass(slots=True)
+class _Lazily:
+    """A model that is loaded with its first question, so that the assistant does not wait for it at the start."""
+
+    choice: ModelChoice
+    _model: list[Responder] = field(default_factory=list)
+
+    def respond(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+        if not self._model:
+            from finesight.cli.batch import opened
+
+            self._model.append(opened(self.choice, 1, deterministic=False))
+        return self._model[0].respond(conversations, sampling)
+
+
+def mcp(
+    *,
+    browser: screens.BrowserPage = None,
+    allow_origin: screens.Origins = None,
+    desktop: screens.Desktop = None,
+    display: screens.DisplayName = None,
+    network: screens.Network = False,
+    phone: screens.PhoneName = None,
+    app: screens.Apps = None,
+    window: screens.Window = "1280x800",
+    scale: screens.Scale = 1.0,
+    trace: TraceFolder = None,
+    approve: Approve = Approval.NEVER,
+    secret: SecretNames = None,
+    steps: Steps = 1000,
+    seconds: Seconds = 86400.0,
+    model: options.ModelName = options.DEFAULT_MODEL,
+    mmproj: options.Mmproj = None,
+    adapters: options.Adapters = None,
+    min_pixels: options.MinPixels = None,
+    max_pixels: options.MaxPixels = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = None,
+    weights: options.Weights = None,
+    vision_weights: options.VisionWeights = None,
+    draft_tokens: options.DraftTokens = 0,
+    threads: options.Threads = None,
+    debug: options.Debug = False,
+) -> None:
+    """Serve a screen to another assistant: look, locate, read and act, over MCP (stdio).
+
+    Steps pass the gate of `finesight agent`: consequential ones are refused unless --approve always. The model answers
+    locate and read, and is loaded with the first of them. Needs the extra `agents`.
+    """
+    with reported(debug=debug):
+        choice, model_choice = screens.ScreenChoice.of(locals()), ModelChoice.of(locals())
+        if approve is Approval.TERMINAL:
+            raise ConfigError("--approve terminal needs standard input, which the protocol uses")
+        if trace is not None:
+            check_writable(trace, is_folder=True)
+        from finesight.apps.agent.gate import Gate, always, never
+        from finesight.apps.agent.records import AgentOptions
+
+        gate = Gate(
+            approver=always if approve is Approval.ALWAYS else never,
+            secrets=secrets_of(secret or []),
+        )
+        settings = AgentOptions(
+            hints=False,
+            regrounds=False,
+            judges=False,
+            most_steps=steps,
+            most_seconds=seconds,
+            min_pixels=min_pixels,
+            max_pixels=max_pixels,
+        )
+        _serve(choice, model_choice, settings, gate, trace)
+
+
+def _serve(
+    choice: screens.ScreenChoice,
+    model: ModelChoice,
+    settings: AgentOptions,
+    gate: Gate,
+    folder: Path | None,
+) -> None:
+    from importlib.metadata import version
+
+    from finesight.apps.agent.loop import Agent
+    from finesight.apps.agent.tools import ScreenTools, server
+    from finesight.apps.agent.trace import Trace
+
+    with (
+        closing(choice.opened()) as screen,
+        tempfile.TemporaryDirectory(prefix="finesight-mcp-") as scratch,
+    ):
+        meta = {
+            "goal": "steps of another assistant over MCP",
+            "model": model.name,
+            "options": settings.to_dict(),
+            "gate": "enforce",
+            "tool": screen.tool,
+            "facts": dict(screen.facts),
+            "version": version("finesight"),
+        }
+        with closing(Trace(folder or Path(scratch), meta)) as written:
+            agent = Agent("", screen, _Lazily(model), written, settings, gate)
+            found = server(ScreenTools(agent))
+            sys.stderr.write("serving look, locate, read and act on standard input and output\n")
+            found.run("stdio")

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that choose a screen: a web page, a desktop or a phone; shared by `agent` and `mcp`."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from finesight.errors import ConfigError
+
+if TYPE_CHECKING:
+    from finesight.geometry import Size
+    from finesight.screen.environment import Screen
+
+BrowserPage = Annotated[
+    str | None,
+    typer.Option("--browser", help="Page to work on, in a browser of its own.", metavar="FILE|URL"),
+]
+Origins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-origin",
+        help="Further origin that the page may load. Repeatable.",
+        metavar="ORIGIN",
+    ),
+]
+Desktop = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Program to work on, with its arguments, on a desktop of its own. Repeatable.",
+        metavar="COMMAND",
+    ),
+]
+DisplayName = Annotated[
+    str | None,
+    typer.Option("--display", help="Running X11 display to work on.", metavar=":N"),
+]
+Network = Annotated[
+    bool, typer.Option("--network", help="Let the programs of --desktop use the network.")
+]
+PhoneName = Annotated[
+    str | None,
+    typer.Option(
+        "--phone",
+        help="Phone to work on: a serial of `adb devices`, host:port, any for the only one, or practice for a"
+        " simulated one.",
+        metavar="SERIAL",
+    ),
+]
+Apps = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--app",
+        help="Package of an app that the phone opens by name. Repeatable.",
+        metavar="NAME=PACKAGE",
+    ),
+]
+Window = Annotated[
+    str, typer.Option(help="Size of the page in CSS pixels, or of the desktop.", metavar="WxH")
+]
+Scale = Annotated[float, typer.Option(min=0.5, max=4, help="Screenshot pixels per CSS pixel.")]
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenChoice:
+    """A screen; the attributes are named as the options."""
+
+    browser: str | None = None
+    allow_origin: list[str] | None = None
+    desktop: list[str] | None = None
+    display: str | None = None
+    network: bool = False
+    phone: str | None = None
+    app: list[str] | None = None
+    window: str = "1280x800"
+    scale: float = 1.0
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> ScreenChoice:
+        """The choice of a command, from its local variables.
+
+        Raises:
+            ConfigError: no screen is given, or more than one.
+        """
+        chosen = cls(**{each.name: values[each.name] for each in fields(cls)})
+        kinds = {
+            "--browser": chosen.browser is not None,
+            "--desktop": bool(chosen.desktop),
+            "--display": chosen.display is not None,
+            "--phone": chosen.phone is not None,
+        }
+        given = [name for name, is_given in kinds.items() if is_given]
+        if len(given) != 1:
+            what = f"{' and '.join(given)} are given" if given else "there is no screen"
+            raise ConfigError(what, hint=f"give one of {', '.join(kinds)}")
+        return chosen
+
+    def opened(self) -> Screen:
+        """The screen; what it may do is printed.
+
+        Raises:
+            ConfigError: an option is wrong.
+            ScreenUnavailable: it does not open.
+        """
+        screen = self._opened()
+        facts = ", ".join(f"{name} {value}" for name, value in screen.facts.items())
+        sys.stderr.write(f"{facts}\n")
+        return screen
+
+    def _opened(self) -> Screen:
+        if self.browser is not None:
+            from finesight.screen.web import WebScreen
+
+            origins = self.allow_origin or []
+            return WebScreen(self.browser, size=self._size(), scale=self.scale, origins=origins)
+        if self.phone is not None:
+            return self._phone(self.phone)
+        from finesight.screen.desktop import Desktop as DesktopScreen
+
+        programs = [shlex.split(words) for words in self.desktop or ()]
+        return DesktopScreen(
+            programs, size=self._size(), display=self.display, network=self.network
+        )
+
+    def _phone(self, name: str) -> Screen:
+        from finesight.screen.phone import Phone
+
+        if name == "practice":
+            from finesight.screen.practice.phone import PracticeScreen
+
+            return PracticeScreen(scale=self.scale)
+        apps = dict(_pair(each) for each in self.app or ())
+        return Phone(None if name == "any" else name, apps=apps)
+
+    def _size(self) -> Size:
+        from finesight.geometry import Size
+
+        found = re.fullmatch(r"(\d+)x(\d+)", self.window)
+        if found is None:
+            raise ConfigError(f"--window is {self.window!r}", hint="write it as 1280x800")
+        return Size(int(found[1]), int(found[2]))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, package = text.partition("=")
+    if not name or not package:
+        raise ConfigError(f"--app {text!r} names no package", hint="write it as NAME=PACKAGE")
+    return name, package
