@@ -220,13 +220,13 @@ def _keys(words):
     return tuple(f"click {each}" for each in words.split())
 
 
-IN_CALCULATOR, IN_EDITOR = ("at 200 45", "click AC"), ("at 600 500", "key ctrl a", "key Delete")
+IN_CALCULATOR, IN_EDITOR = ("at 80 145", "click AC"), ("at 600 500", "key ctrl a", "key Delete")
 """Steps that bring a program to the front and empty it; the windows are placed by `arranged`."""
 DESKTOP_TASKS = (
     ScreenTask("Multiply 12 by 7.", _keys("1 2 * 7 ="), calculator("84"), IN_CALCULATOR),
     ScreenTask("Add 7 and 8.", _keys("7 + 8 ="), calculator("15"), IN_CALCULATOR),
     ScreenTask("Take the square root of 81.", _keys("8 1 sqrt"), calculator("9"), IN_CALCULATOR),
-    ScreenTask("Divide 144 by 12.", ("type 144/12", "key Return"), calculator("12"), IN_CALCULATOR),
+    ScreenTask("Divide 144 by 12.", ("type 144/12=",), calculator("12"), IN_CALCULATOR),
     ScreenTask(
         "Clear the calculator.", _keys("AC"), calculator("0"), (*IN_CALCULATOR, *_keys("5 6"))
     ),

@@ -82,6 +82,8 @@ def regions(text: str) -> Iterator[Region]:
     """Split a text at its fences, in order; only the fences themselves are left out."""
     start, info, is_fenced = 0, "", False
     for fence in _FENCE.finditer(text):
+        if is_fenced and fence.group(3):  # within a line: a part of a string
+            continue
         word = fence.group(1) or fence.group(2) or fence.group(3) or ""
         yield Region(start, fence.start(), info, is_fenced)
         is_fenced = not is_fenced or bool(word)  # a fence with an info word always opens

@@ -147,3 +147,9 @@ def test_values_that_became_null_are_counted(text, count):
 
 def test_every_whole_number_is_a_finite_float():
     assert float(only('{"a": ' + "9" * 308 + "}").value["a"]) < float("inf")
+
+
+def test_a_fence_within_a_string_does_not_end_the_block():
+    (block,) = find_blocks('```json\n["```json", 1]\n```')
+    assert block.value == ["```json", 1]
+    assert block.state == "closed"

@@ -159,8 +159,12 @@ class Gate:
         if answer == "allow_kind":
             self._granted.add(kind)
         if isinstance(answer, Act):
-            changed = replace(proposal, act=answer)
-            self._check_secrets(changed)
+            try:
+                self._check_secrets(replace(proposal, act=answer))
+            except ActionRefused as error:
+                return Ruling(
+                    allowed=False, act=answer, risk=risk, by="approver", reason=error.message
+                )
             return Ruling(allowed=True, act=answer, risk=risk, by="approver")
         allowed = answer in ("allow", "allow_kind")
         reason = "" if allowed else f"it was not approved: {risk.reason}"

@@ -182,6 +182,13 @@ def test_an_approver_may_give_another_step():
     assert ruling.act == other
 
 
+def test_another_step_with_a_secret_of_another_place_is_refused():
+    other = Act(kind="type", text="{{secret:card}}")
+    ruling = Gate(approver=lambda _: other).rule(proposal())
+    assert not ruling.allowed
+    assert "there is no secret 'card'" in ruling.reason
+
+
 def test_no_answer_in_time_is_a_refusal():
     begun = time.monotonic()
     ruling = Gate(approver=in_time(lambda _: time.sleep(5) or "allow", 0.1)).rule(proposal())
