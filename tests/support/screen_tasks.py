@@ -226,7 +226,7 @@ DESKTOP_TASKS = (
     ScreenTask("Multiply 12 by 7.", _keys("1 2 * 7 ="), calculator("84"), IN_CALCULATOR),
     ScreenTask("Add 7 and 8.", _keys("7 + 8 ="), calculator("15"), IN_CALCULATOR),
     ScreenTask("Take the square root of 81.", _keys("8 1 sqrt"), calculator("9"), IN_CALCULATOR),
-    ScreenTask("Divide 144 by 12.", ("type 144/12=",), calculator("12"), IN_CALCULATOR),
+    ScreenTask("Divide 98 by 7.", ("type 98/7=",), calculator("14"), IN_CALCULATOR),
     ScreenTask(
         "Clear the calculator.", _keys("AC"), calculator("0"), (*IN_CALCULATOR, *_keys("5 6"))
     ),
