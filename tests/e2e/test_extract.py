@@ -19,6 +19,7 @@ from tests.support.documents import PageOracle
 from tests.support.forms import Copyist, draw_form, schema
 
 PAGE = Path(__file__).parents[2] / "examples" / "media" / "page.pdf"
+TICKET = Path(__file__).parents[2] / "examples" / "media" / "ticket.png"
 SCHEMA = {"type": "object", "properties": {"room": {"type": "string"}}, "required": ["room"]}
 RULES = """
 [[rule]]
@@ -78,6 +79,24 @@ def test_equal_versions_need_no_rules(finesight):
     assert json.loads(outcome.out)["changes"] == []
 
 
+def test_equal_versions_are_said_to_be_equal(finesight):
+    outcome = finesight("review", PAGE, "--against", PAGE, "--route", "text")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "no clause differs" in outcome.err
+
+
+def test_pages_are_those_of_their_file_and_a_broken_file_is_unread(finesight, tmp_path):
+    (tmp_path / "broken.png").write_bytes(TICKET.read_bytes()[:200])
+    asked = ("classify", PAGE, TICKET, "broken.png", "--label", "notice", "--label", "ticket")
+    outcome = finesight(*asked)
+    lines = [line.split("\t") for line in outcome.out.splitlines()]
+    assert [line[:2] for line in lines] == [
+        [name, "page 1"] for name in ("page.pdf", "ticket.png", "broken.png")
+    ]
+    assert lines[2][2] == "unread"
+    assert outcome.code == 1
+
+
 def test_wrong_usage_is_refused_before_a_model_is_opened(finesight, tmp_path):
     (tmp_path / "bad.toml").write_text("[[rule]]\nid = 'a'\n", encoding="utf-8")
     wrong_rule = json.dumps({**SCHEMA, "x-check": "room.__class__()"})
@@ -87,6 +106,22 @@ def test_wrong_usage_is_refused_before_a_model_is_opened(finesight, tmp_path):
         (("read", PAGE, "--schema", "none.json"), "cannot be read"),
         (("read", PAGE, "--schema", wrong_rule), "the rule"),
         (("classify", PAGE, "--label", "one"), "at least two"),
+        (("classify", PAGE, "--label", "one", "--label", ""), "empty"),
+        (
+            (
+                "classify",
+                PAGE,
+                "--label",
+                "a",
+                "--label",
+                "b",
+                "--threshold",
+                "0.4",
+                "--examples",
+                "e.csv",
+            ),
+            "leave one of them out",
+        ),
         (("review", PAGE), "--rules"),
         (("review", PAGE, "--rules", "bad.toml"), "rule 1"),
         (("review", PAGE, "--against", PAGE, "--annotated", "a.pdf"), "--rules"),

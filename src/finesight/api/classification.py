@@ -55,7 +55,7 @@ def classify(
     scorer = shared_model(str(model)) if isinstance(model, (str, Path)) else model
     if examples:
         known = [(Path(path), label) for path, label in examples]
-        asked = replace(asked, threshold=threshold_from(known, scorer, asked))
+        asked = replace(asked, threshold=threshold_from(known, scorer, asked)[0])
     return classify_files(
         addresses, scorer, asked, name=str(model) if is_named else type(model).__name__
     )

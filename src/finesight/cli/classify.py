@@ -15,7 +15,7 @@ from finesight.cli.errors import reported
 from finesight.cli.output import check_report, print_json
 from finesight.cli.read import Files, Pages
 from finesight.cli.session import ModelChoice
-from finesight.errors import AppError
+from finesight.errors import AppError, ConfigError
 
 if TYPE_CHECKING:
     from finesight.apps.classify.records import PacketResult
@@ -29,8 +29,10 @@ Labels = Annotated[
     ),
 ]
 Threshold = Annotated[
-    float,
-    typer.Option(min=0, max=1, help="Share of the best kind below which a page is other."),
+    float | None,
+    typer.Option(
+        min=0, max=1, help="Share of the best kind below which a page is other; 0.5 by default."
+    ),
 ]
 Examples = Annotated[
     Path | None,
@@ -47,7 +49,7 @@ def classify(
     *,
     labels: Labels,
     pages: Pages = None,
-    threshold: Threshold = 0.5,
+    threshold: Threshold = None,
     examples: Examples = None,
     model: options.ModelName = options.DEFAULT_MODEL,
     mmproj: options.Mmproj = None,
@@ -76,20 +78,30 @@ def classify(
         from finesight.apps.document.pages import find_pages
         from finesight.cli.batch import opened
 
+        if examples is not None and threshold is not None:
+            raise ConfigError(
+                "--threshold and --examples are both given",
+                hint="the examples set the threshold; leave one of them out",
+            )
         kinds = {
             name.strip(): text.strip() for name, _, text in (one.partition("=") for one in labels)
         }
         asked = ClassifyOptions(
-            labels=kinds, threshold=threshold, min_pixels=min_pixels, max_pixels=max_pixels
+            labels=kinds,
+            threshold=0.5 if threshold is None else threshold,
+            min_pixels=min_pixels,
+            max_pixels=max_pixels,
         )
         asked.check()
         known = read_examples(examples) if examples is not None else []
         addresses = find_pages(files, pages)
         scorer = opened(ModelChoice.of(locals()), 1, deterministic=False)
         if known:
-            asked = replace(asked, threshold=threshold_from(known, scorer, asked))
+            fitted, num_wrong = threshold_from(known, scorer, asked)
+            asked = replace(asked, threshold=fitted)
             sys.stderr.write(
-                f"the threshold that fits {len(known)} examples is {asked.threshold:.3f}\n"
+                f"the threshold that fits {len(known)} examples best is {fitted:.3f}; "
+                f"with it, {num_wrong} of them are wrong\n"
             )
         packet = classify_files(addresses, scorer, asked, name=model)
         if report is not None:
@@ -107,10 +119,12 @@ def _show(packet: PacketResult, *, as_json: bool) -> None:
     if as_json:
         print_json(packet.to_dict())
     else:
-        sources = {page.number: page.source for page in packet.pages}
+        pages = {page.number: page for page in packet.pages}
         for one in packet.documents:
             share = "" if one.score.value is None else f"{one.score.value:.3f}"
-            line = (sources[one.pages[0]], pages_text(one), one.label, share)
+            is_unread = all(pages[at].kind.status == "unread" for at in one.pages)
+            label = "unread" if is_unread else one.label
+            line = (pages[one.pages[0]].source, pages_text(one, pages), label, share)
             sys.stdout.write("\t".join(line) + "\n")
     unread = [page for page in packet.pages if page.kind.status == "unread"]
     if unread:

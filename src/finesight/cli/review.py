@@ -132,6 +132,8 @@ def _show(found: Review, *, as_json: bool) -> None:
             sys.stdout.write(f"{one.verdict}\t{one.rule.id}\t{one.reason}\n")
         for change in found.changes or ():
             sys.stdout.write("\t".join(_change(change)) + "\n")
+    if found.changes == ():
+        sys.stderr.write("no clause differs\n")
     for skipped in found.coverage.skipped:
         sys.stderr.write(f"not read: {skipped.what}: {skipped.reason}\n")
     for problem in found.problems:

@@ -72,9 +72,12 @@ class ClassifyOptions:
     def check(self) -> None:
         """Raise `ConfigError` if the labels or the threshold are wrong."""
         names = [name.strip() for name in self.labels]
-        if len(names) < 2 or not all(names):
+        if not all(names):
+            raise ConfigError("a label is empty", hint="give a name, such as invoice")
+        if len(names) < 2:
             raise ConfigError(
-                f"{len(names)} labels are given", hint="give at least two kinds of documents"
+                f"the labels are {', '.join(names) or 'missing'}",
+                hint="give at least two kinds of documents",
             )
         if OTHER in (name.casefold() for name in names):
             raise ConfigError(
@@ -131,14 +134,16 @@ def classify_packet(
     )
 
 
-def fitted_threshold(examples: Sequence[tuple[Mapping[str, float], str]]) -> float:
+def fitted_threshold(
+    examples: Sequence[tuple[Mapping[str, float], str]],
+) -> tuple[float, int]:
     """The threshold that tells pages of a known kind from others with the fewest mistakes.
 
     Args:
         examples: lifts of a page, and its true label; `OTHER` for pages of no kind.
 
     Returns:
-        The middle between the two shares around the best cut.
+        The middle between the two shares around the best cut, and how many examples are wrong with it.
 
     Raises:
         ConfigError: there are too few examples, or all of them are of known kinds or all are not.
@@ -160,12 +165,14 @@ def fitted_threshold(examples: Sequence[tuple[Mapping[str, float], str]]) -> flo
         )
     values = sorted({share for share, _, _ in found})
     cuts = [0.0, *((a + b) / 2 for a, b in pairwise(values)), 1.0]
-    return max(
-        cuts,
-        key=lambda cut: sum(
-            is_right if share >= cut else is_other for share, is_right, is_other in found
-        ),
-    )
+
+    def num_wrong(cut: float) -> int:
+        return sum(
+            not (is_right if share >= cut else is_other) for share, is_right, is_other in found
+        )
+
+    best_cut = min(cuts, key=num_wrong)
+    return best_cut, num_wrong(best_cut)
 
 
 def _classified(

@@ -70,8 +70,8 @@ def read_examples(path: Path) -> list[tuple[Path, str]]:
 
 def threshold_from(
     examples: Sequence[tuple[Path, str]], model: ScoringResponder, options: ClassifyOptions
-) -> float:
-    """The threshold that fits examples best; the first page of each file counts.
+) -> tuple[float, int]:
+    """The threshold that fits examples best, and how many are wrong with it; the first page of each file counts.
 
     Raises:
         ConfigError: a label is unknown, or there are too few examples.

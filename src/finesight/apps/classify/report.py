@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -52,7 +52,7 @@ def _sections(packet: PacketResult, addresses: Sequence[PageAddress]) -> Iterato
     pages = {page.number: page for page in packet.pages}
     by_number = {one.number: one for one in addresses}
     for number, one in enumerate(packet.documents, 1):
-        facts = Facts((one.label, f"share {_shown(one)}", pages_text(one)))
+        facts = Facts((one.label, f"share {_shown(one)}", pages_text(one, pages)))
         figures = tuple(_figure(pages[at], by_number[at]) for at in one.pages)
         parts: list[PagePart] = [facts, Gallery("Pages", figures)]
         if one.problems:
@@ -60,9 +60,9 @@ def _sections(packet: PacketResult, addresses: Sequence[PageAddress]) -> Iterato
         yield Section(f"Document {number}", tuple(parts), source=pages[one.pages[0]].source)
 
 
-def pages_text(one: PacketDocument) -> str:
-    """Its pages, such as "pages 3-5"."""
-    first, last = one.pages[0], one.pages[-1]
+def pages_text(one: PacketDocument, pages: Mapping[int, ClassifiedPage]) -> str:
+    """Its pages within their file, such as "pages 3-5"; `pages` has those of the packet by number."""
+    first, last = (pages[at].index + 1 for at in (one.pages[0], one.pages[-1]))
     return f"page {first}" if first == last else f"pages {first}-{last}"
 
 

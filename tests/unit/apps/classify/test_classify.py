@@ -131,8 +131,11 @@ def test_a_threshold_is_fitted_on_examples():
         is_other = index % 3 == 0
         lift = rng.uniform(0.4, 1.2) if is_other else rng.uniform(2.2, 4.0)
         examples.append(({"a": lift, "b": 0.0}, OTHER if is_other else "a"))
-    threshold = fitted_threshold(examples)
+    threshold, num_wrong = fitted_threshold(examples)
     assert 0.76 < threshold < 0.91
+    assert num_wrong == 0
+    swapped = [*examples, ({"a": 3.0, "b": 0.0}, OTHER)]
+    assert fitted_threshold(swapped)[1] == 1
     for few in (examples[:19], [one for one in examples if one[1] == "a"] * 2):
         with pytest.raises(ConfigError):
             fitted_threshold(few)
@@ -140,7 +143,7 @@ def test_a_threshold_is_fitted_on_examples():
 
 @pytest.mark.parametrize("labels", [{}, {"a": ""}, {"a": "", "": ""}, {"a": "", "Other": ""}])
 def test_wrong_labels_are_refused(labels):
-    with pytest.raises(ConfigError, match="labels"):
+    with pytest.raises(ConfigError, match="label"):
         classify_packet([], ScriptedScorer({}, {}), ClassifyOptions(labels=labels))
 
 
