@@ -9,6 +9,7 @@ the samples for it. At most `_WAITING` samples are in memory here beyond those o
 from __future__ import annotations
 
 import functools
+import os
 import pickle
 import queue
 import threading
@@ -47,7 +48,9 @@ class RayExecutor:
                 f'data.executor = "ray" needs Ray Data: {error}',
                 hint='install it: pip install "finesight[ray]"',
             ) from error
-        ray.init(ignore_reinit_error=True, log_to_driver=False)
+        # Without an address Ray would also join the cluster named in a file of /tmp, which outlives a killed cluster.
+        address = os.environ.get("RAY_ADDRESS", "local")
+        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
         context = DataContext.get_current()
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False

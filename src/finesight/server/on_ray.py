@@ -7,6 +7,7 @@ again from its start. Limits of `ServerSettings` hold for each replica.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -83,7 +84,8 @@ def _started() -> tuple[Any, Any]:
             hint="pip install 'finesight[ray]'",
         ) from error
     try:
-        ray.init(log_to_driver=False)
+        # Without an address Ray would also join the cluster named in a file of /tmp, which outlives a killed cluster.
+        ray.init(address=os.environ.get("RAY_ADDRESS", "local"), log_to_driver=False)
     except Exception as error:  # of many classes, a bare Exception among them
         raise FinesightError(
             f"Ray did not start: {str(error)[:300] or type(error).__name__}",

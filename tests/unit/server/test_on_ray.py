@@ -34,10 +34,12 @@ def test_without_ray(monkeypatch):
 def test_ray_that_does_not_start(monkeypatch):
     ray = ModuleType("ray")
 
-    def fails(**_):
+    def fails(*, address, **_):
+        assert address == "local"
         raise Exception("The current node timed out during startup.")
 
     ray.init, ray.serve = fails, ModuleType("ray.serve")
     monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(FinesightError, match="Ray did not start: The current node timed out"):
         start()
