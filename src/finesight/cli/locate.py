@@ -125,12 +125,9 @@ def locate(
     """
     with reported(debug=debug):
         asks_many = is_many(image) or bool(pages)
-        searches = bool(count or verify or tile is not None or also or export)
-        _check_max_calls(context, searches=searches, tile=tile)
-        if searches:
+        if _searches(context, locals()):
             _search(options.media_of(context, image, pages=pages), locals(), asks_many)
             return
-        Written(folder=out).check()
         outputs = Outputs(as_json, save_overlay, report, lists_places=True, is_many=asks_many)
         outputs.check()
         from finesight.api.options import conversation_from
@@ -188,15 +185,20 @@ def _formats(export: Sequence[ExportFormat] | None, shape: Shape) -> list[Format
     return formats
 
 
-def _check_max_calls(context: typer.Context, *, searches: bool, tile: str | None) -> None:
-    """Raise `ConfigError` if `--max-calls` is given and pictures are not divided."""
+def _searches(context: typer.Context, values: Mapping[str, Any]) -> bool:
+    """Whether pictures are searched with checks; raises `ConfigError` for an option without effect."""
+    flags = ("count", "verify", "also", "export")
+    searches = any(values[name] for name in flags) or values["tile"] is not None
     found = context.get_parameter_source("max_calls")
     is_given = found is not None and found.name in ("COMMANDLINE", "ENVIRONMENT")
-    if is_given and (not searches or tile == "off"):
+    if is_given and (not searches or values["tile"] == "off"):
         raise ConfigError(
             f"--max-calls has no effect {'with --tile off' if searches else 'on a single question'}",
             hint="give --tile auto to divide the picture, or leave it out",
         )
+    if not searches:
+        Written(folder=values["out"]).check()
+    return searches
 
 
 def _search_of(model: Model, values: Mapping[str, Any]) -> Search:
