@@ -78,6 +78,11 @@ def test_a_broken_picture_does_not_stop_the_others(finesight, tmp_path):
     ("words", "said"),
     [
         (("--export", "coco"), "--export needs --out DIR"),
+        (("--out", "x"), "--out has no effect without --export"),
+        (("--count", "--out", "x"), "--out has no effect without --export"),
+        (("--max-calls", "2"), "--max-calls has no effect on a single question"),
+        (("--max-calls", "2", "--tile", "off"), "--max-calls has no effect with --tile off"),
+        (("--as", "point", "--export", "yolo", "--out", "x"), "--export yolo has only boxes"),
         (("--tile", "some"), 'it is "auto", "off", or a side'),
         (("--tile", "40"), "a side of at least 112"),
         (("--tile", "-3"), "tile is"),
@@ -90,6 +95,52 @@ def test_wrong_use_is_said(finesight, words, said):
     assert outcome.code in (1, 2)
     assert said in outcome.err
     assert "Traceback" not in outcome.err
+
+
+def test_points_in_a_format_of_boxes_are_refused_before_the_model_is_opened(finesight):
+    words = ("--as", "point", "--count", "--export", "label-studio", "--export", "coco")
+    outcome = finesight(
+        "locate", "x", "--image", SHAPES, *words, "--out", "x", "--model", "no-such-model"
+    )
+    assert outcome.code == 2
+    assert "--as point finds points, and --export coco has only boxes" in outcome.err
+
+
+def test_results_are_printed_even_if_they_cannot_be_exported(finesight, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "coco.json").mkdir()  # a folder where the file goes
+    words = ("--verify", "--export", "coco", "--out", "out")
+    outcome = finesight("locate", "blue square", "--image", SHAPES, *words)
+    assert outcome.code == 1
+    assert "blue square" in outcome.out
+    assert "coco.json" in outcome.err
+
+
+def test_exports_are_imported_as_documented(finesight, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "shapes.png").write_bytes(SHAPES.read_bytes())
+    words = ("--all", "--export", "coco", "--export", "yolo", "--out", "labels")
+    exported = finesight("locate", "red circle", "--image", "pictures/shapes.png", *words)
+    assert exported.code == 0, exported.err
+    assert "note: pictures are not copied" in exported.err
+    coco = finesight("data", "import", "labels/coco.json", "--media", ".", "--out", "coco")
+    assert coco.code == 0, coco.err
+    (tmp_path / "labels" / "images").mkdir()
+    (tmp_path / "labels" / "images" / "shapes.png").write_bytes(SHAPES.read_bytes())
+    yolo = finesight("data", "import", "labels", "--out", "yolo")
+    assert yolo.code == 0, yolo.err
+    assert all(list((tmp_path / name).glob("*.tar")) for name in ("coco", "yolo"))
+
+
+def test_a_file_of_several_pages_has_a_note(finesight, tmp_path):
+    with Image.open(SHAPES) as shapes:
+        shapes.save(tmp_path / "two.tif", save_all=True, append_images=[shapes.rotate(90)])
+    note = "note: two.tif: page 1 of 2 is shown; --pages 1-2"
+    assert note in finesight("locate", "blue square", "--verify", "--image", "two.tif").err
+    words = ("--set", "checks.price.least=0", "--image", "two.tif")
+    assert note in finesight(*SHELF, *words).err
+    both = finesight("locate", "blue square", "--verify", "--image", "two.tif", "--pages", "1-2")
+    assert "is shown" not in both.err
 
 
 SHELF = ("inspect", "shelf", "--set", "checks.product.phrase=red circle")
@@ -126,6 +177,11 @@ def test_an_inspection_can_be_printed_changed_and_used(finesight, tmp_path):
         (("leftover_object", "--image", SHAPES, "--reference", "gone.png"), "gone.png"),
         (("ppe", "--image", SHAPES, "--set", "checks.helmet.colour=red"), "checks.helmet"),
         (("missing.toml", "--image", SHAPES), "missing.toml"),
+        (("ppe", "--image", SHAPES, "--reference", SHAPES), "no check of ppe compares"),
+        (
+            ("label_check", "--image", SHAPES, "--set", 'checks.product.pattern="(("'),
+            "--set: checks.product.pattern",
+        ),
     ],
 )
 def test_wrong_inspections_are_said(finesight, words, said):
@@ -153,6 +209,11 @@ def test_the_python_door_takes_any_responder():
 def test_the_python_door_still_answers_a_plain_question(tiny_model_folder, picture):
     answer = finesight.locate("red square", picture, model=tiny_model_folder, max_new_tokens=4)
     assert isinstance(answer, finesight.Answer)
+
+
+def test_the_python_door_refuses_a_reference_that_no_check_compares_with():
+    with pytest.raises(ConfigError, match="reference has no effect"):
+        finesight.inspect("shelf", str(SHAPES), reference=str(SHAPES))
 
 
 def test_the_python_door_inspects():

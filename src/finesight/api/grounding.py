@@ -146,12 +146,17 @@ def inspect(
         The findings and the verdict of each picture.
 
     Raises:
-        ConfigError: there is no such inspection, a value is wrong, or a reference picture is missing.
+        ConfigError: there is no such inspection, a value is wrong, or a reference picture is missing or not needed.
         MediaError: a picture cannot be opened.
     """
     if not isinstance(inspection, Inspection):
         inspection = read_inspection(inspection, overrides=overrides)
     responder = shared_model(str(model)) if isinstance(model, (str, Path)) else model
+    if reference is not None and not inspection.needs_reference:
+        raise ConfigError(
+            f"reference has no effect: no check of {inspection.title!r} compares",
+            hint="leave it out, or set reference = true in a check of kind count or question",
+        )
     used = search or search_for(responder)
     beside = None if reference is None else pixels_of(_part(reference))
     return [

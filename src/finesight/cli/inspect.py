@@ -111,12 +111,17 @@ def inspect(
 def _check(
     preset: str, inspection: Inspection, image: list[str] | None, reference: str | None
 ) -> None:
-    """Raise `ConfigError` if a picture is missing."""
+    """Raise `ConfigError` if a picture is missing, or the reference would not be looked at."""
     if not image:
         raise ConfigError("there is no picture to inspect", hint="give --image FILE, or a folder")
     if inspection.needs_reference and reference is None:
         raise ConfigError(
             f"{preset} compares with a picture of how it should look", hint="give --reference FILE"
+        )
+    if reference is not None and not inspection.needs_reference:
+        raise ConfigError(
+            f"--reference has no effect: no check of {preset} compares",
+            hint="leave it out, or set reference = true in a check of kind count or question",
         )
 
 

@@ -15,10 +15,12 @@ from finesight.cli.errors import reported
 from finesight.cli.located import PicturePages, Written, each_picture, show_located
 from finesight.cli.pictures import is_many
 from finesight.cli.session import ModelChoice, Outputs, run
+from finesight.errors import ConfigError
 
 if TYPE_CHECKING:
     from finesight.api.model import Model
     from finesight.apps.grounding.detect import Search
+    from finesight.apps.grounding.export import Format
     from finesight.apps.grounding.records import Located
     from finesight.apps.grounding.tile import Tiling
     from finesight.conversation import Part
@@ -123,7 +125,7 @@ def locate(
     """
     with reported(debug=debug):
         asks_many = is_many(image) or bool(pages)
-        if count or verify or tile is not None or also or export:
+        if _searches(context, locals()):
             _search(options.media_of(context, image, pages=pages), locals(), asks_many)
             return
         outputs = Outputs(as_json, save_overlay, report, lists_places=True, is_many=asks_many)
@@ -147,7 +149,7 @@ def _search(parts: Sequence[Part], values: Mapping[str, Any], asks_many: bool) -
         values: all arguments of the command, by name.
         asks_many: whether several pictures were given.
     """
-    formats = [each.value for each in values["export"] or []]
+    formats = _formats(values["export"], values["shape"])
     written = Written(values["save_overlay"], values["report"], values["out"], formats)
     written.check()
     from finesight.api.grounding import locate_in, responder_of
@@ -169,6 +171,34 @@ def _search(parts: Sequence[Part], values: Mapping[str, Any], asks_many: bool) -
     done = each_picture([one for one in parts if isinstance(one, ImagePart)], work, words)
     named = choice.name if values["as_json"] else None
     show_located(done, written, counts=values["count"], is_many=asks_many, model=named)
+
+
+def _formats(export: Sequence[ExportFormat] | None, shape: Shape) -> list[Format]:
+    """The names of `--export`; raises `ConfigError` for points in a format that has only boxes."""
+    formats: list[Format] = [each.value for each in export or []]
+    boxes_only = [name for name in formats if name != "label-studio"]
+    if shape is Shape.POINT and boxes_only:
+        raise ConfigError(
+            f"--as point finds points, and --export {boxes_only[0]} has only boxes",
+            hint="leave out --as point, or give --export label-studio",
+        )
+    return formats
+
+
+def _searches(context: typer.Context, values: Mapping[str, Any]) -> bool:
+    """Whether pictures are searched with checks; raises `ConfigError` for an option without effect."""
+    flags = ("count", "verify", "also", "export")
+    searches = any(values[name] for name in flags) or values["tile"] is not None
+    found = context.get_parameter_source("max_calls")
+    is_given = found is not None and found.name in ("COMMANDLINE", "ENVIRONMENT")
+    if is_given and (not searches or values["tile"] == "off"):
+        raise ConfigError(
+            f"--max-calls has no effect {'with --tile off' if searches else 'on a single question'}",
+            hint="give --tile auto to divide the picture, or leave it out",
+        )
+    if not searches:
+        Written(folder=values["out"]).check()
+    return searches
 
 
 def _search_of(model: Model, values: Mapping[str, Any]) -> Search:

@@ -53,6 +53,10 @@ class Written:
         """Raise `ConfigError` if a result cannot be written."""
         if self.formats and self.folder is None:
             raise ConfigError("--export needs --out DIR, the folder of its files")
+        if self.folder is not None and not self.formats:
+            raise ConfigError(
+                "--out has no effect without --export", hint="give --export FORMAT, or leave it out"
+            )
         for folder in (self.overlay_folder, self.folder):
             if folder is not None:
                 check_writable(folder, is_folder=True)
@@ -90,13 +94,14 @@ def each_picture(
     work: Callable[[ImagePart], ResultT],
     words: Callable[[ResultT], str],
 ) -> Done:
-    """Search each picture; one that cannot be opened is noted and does not stop the others.
+    """Search each picture, after its notes; one that cannot be opened is noted and does not stop the others.
 
     Args:
         parts: the pictures.
         work: on one of them.
         words: what is shown beside the progress.
     """
+    from finesight.media.image import picture_notes
     from finesight.media.source import source_name
 
     done = Done([], [], [])
@@ -104,6 +109,8 @@ def each_picture(
         for number, part in enumerate(parts, 1):
             name = source_name(part.source)
             try:
+                for note in picture_notes(part.source, page=part.page):
+                    sys.stderr.write(f"note: {name}: {note}\n")
                 result = work(part)
             except ConfigError:
                 raise
@@ -165,7 +172,18 @@ def write_located(done: Done, written: Written) -> list[str]:
     files = write_drawn(done, written, located_section, "What was found")
     if written.formats and written.folder is not None:
         files += export.write(done.results, written.folder, written.formats)
+        sys.stderr.write(_pictures_note(written))
     return shown_files(files)
+
+
+def _pictures_note(written: Written) -> str:
+    """A line about where exported data sets look for the pictures; empty without one."""
+    places = ""
+    if "yolo" in written.formats:
+        places += f"; YOLO expects them in {written.folder}/images"
+    if "coco" in written.formats:
+        places += "; coco.json names them as --image did (finesight data import: --media FOLDER)"
+    return f"note: pictures are not copied{places}\n" if places else ""
 
 
 def shown_files(files: Sequence[Path]) -> list[str]:
@@ -235,11 +253,14 @@ def show_located(
         is_many: lines begin with the picture's name.
         model: name of the model, if the JSON is to be printed.
     """
-    files = write_located(done, written)
-    if model is not None:
-        print_json(json_of(done, model, files))
-    else:
-        print_located(done, counts=counts, is_many=is_many)
+    files: list[str] = []
+    try:
+        files = write_located(done, written)
+    finally:  # the results are printed even if a file cannot be written
+        if model is not None:
+            print_json(json_of(done, model, files))
+        else:
+            print_located(done, counts=counts, is_many=is_many)
     done.raise_if_failed([_name(one) for one in done.results if not one.coverage.is_full])
 
 

@@ -7,6 +7,7 @@ valid names.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -40,12 +41,16 @@ def read_recipe(path: Path, kind: type[ModelT], *, overrides: Sequence[str] = ()
         overrides: `dotted.key=value` items; a value is TOML, or else a string.
 
     Raises:
-        ConfigError: the file cannot be read, or a key or value is wrong; contains the file and the dotted key.
+        ConfigError: the file cannot be read, or a key or value is wrong; contains the dotted key and
+            the file, or "--set" if the file is right without the overrides.
     """
     values = read_toml(path)
+    if not overrides:
+        return validate(values, kind, where=str(path))
+    changed = copy.deepcopy(values)
     for item in overrides:
-        _override(values, item)
-    return validate(values, kind, where=str(path))
+        _override(changed, item)
+    return validate(changed, kind, where="--set" if _is_valid(values, kind) else str(path))
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -80,6 +85,7 @@ def validate(values: Mapping[str, Any], kind: type[ModelT], *, where: str) -> Mo
         # A misspelt key is reported before the required key it was meant to be.
         first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         location = first["loc"][1:] if len(kinds) > 1 else first["loc"]  # a union prepends the kind
+        location = _without_kinds(values, location)
         key = ".".join(map(str, location)) or "(top level)"
         if first["type"] == "extra_forbidden":
             near = difflib.get_close_matches(
@@ -90,12 +96,35 @@ def validate(values: Mapping[str, Any], kind: type[ModelT], *, where: str) -> Mo
                 hint=f"did you mean {', '.join(near)}?" if near else "",
             ) from None
         if first["type"] == "union_tag_not_found":
-            raise ConfigError(f"{where}: kind is missing") from None
+            key = ".".join(map(str, (*location, "kind")))
+            raise ConfigError(f"{where}: {key} is missing") from None
         if first["type"] == "missing":
             raise ConfigError(f"{where}: {key} is missing") from None
         found = first.get("input")
         given = "" if isinstance(found, Mapping) else f" = {found!r}"  # the message names the keys
         raise ConfigError(f"{where}: {key}{given}: {first['msg']}") from None
+
+
+def _is_valid(values: Mapping[str, Any], kind: Any) -> bool:
+    try:
+        TypeAdapter(kind).validate_python(values)
+    except ValidationError:
+        return False
+    return True
+
+
+def _without_kinds(values: Any, location: Sequence[int | str]) -> tuple[int | str, ...]:
+    """A location as it is written in the file: pydantic adds the kind of a table that may have several."""
+    path: list[int | str] = []
+    for item in location:
+        if isinstance(values, Mapping):
+            if item not in values and item == values.get("kind"):
+                continue
+            values = values.get(item)
+        elif isinstance(values, list) and isinstance(item, int):
+            values = values[item]
+        path.append(item)
+    return tuple(path)
 
 
 def _models(kind: Any) -> list[type[BaseModel]]:
@@ -178,8 +207,10 @@ def _override(values: dict[str, Any], item: str) -> None:
 
 def _all_field_names(kind: type[BaseModel]) -> set[str]:
     names = set(kind.model_fields)
-    for entry in kind.model_fields.values():
-        for part in (entry.annotation, *get_args(entry.annotation)):
-            if isinstance(part, type) and issubclass(part, BaseModel):
-                names |= _all_field_names(part)
+    parts: list[Any] = [entry.annotation for entry in kind.model_fields.values()]
+    while parts:
+        part = parts.pop()
+        parts += get_args(part)
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            names |= _all_field_names(part)
     return names

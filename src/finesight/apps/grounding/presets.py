@@ -6,11 +6,12 @@ Eight files are shipped under the names of `PRESETS`. Coordinates of zones are s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from finesight.config.load import read_recipe
 from finesight.config.settings import Settings
@@ -68,6 +69,11 @@ class CountCheck(_ThingCheck):
     least: int = Field(0, ge=0, description="smallest number that passes")
     most: int | None = Field(None, ge=0, description="largest number that passes; none is no limit")
 
+    @model_validator(mode="after")
+    def _is_range(self) -> CountCheck:
+        _check_range(self.least, self.most)
+        return self
+
 
 class EachCheck(_ThingCheck):
     """Each thing must have an attribute, or must not."""
@@ -95,6 +101,15 @@ class TextCheck(_Check):
         "", description="regular expression that the text contains; empty takes any"
     )
 
+    @field_validator("pattern")
+    @classmethod
+    def _is_expression(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"it is not a regular expression: {error}") from error
+        return pattern
+
 
 class NumberCheck(_Check):
     """A number that is read."""
@@ -104,6 +119,11 @@ class NumberCheck(_Check):
     unit: str = Field("", description="of the number, for the check question and the report")
     least: float | None = Field(None, description="smallest number that passes")
     most: float | None = Field(None, description="largest number that passes")
+
+    @model_validator(mode="after")
+    def _is_range(self) -> NumberCheck:
+        _check_range(self.least, self.most)
+        return self
 
 
 AnyCheck = CountCheck | EachCheck | QuestionCheck | TextCheck | NumberCheck
@@ -171,6 +191,11 @@ def read_inspection(name: str | Path, *, overrides: Sequence[str] = ()) -> Inspe
     path = Path(name)
     is_file = path.suffix == ".toml" or path.is_file()
     return read_recipe(path if is_file else preset_path(str(name)), Inspection, overrides=overrides)
+
+
+def _check_range(least: float | None, most: float | None) -> None:
+    if least is not None and most is not None and least > most:
+        raise ValueError(f"least={least:g} exceeds most={most:g}: no number passes")
 
 
 def is_inside(point: Point, polygon: Sequence[tuple[float, float]]) -> bool:

@@ -199,6 +199,18 @@ def test_shipped_files_are_read(preset):
         ('title = "a"\n[checks]', "checks"),
         ('title = "a"\nzones.z = [[0, 0], [2, 0], [1, 1]]', "zones.z"),
         ("title = ", "is not TOML"),
+        (
+            'title = "a"\n[checks.a]\nkind = "text"\nask = "b"\npattern = "(("',
+            r"mine\.toml: checks\.a\.pattern = .*not a regular expression",
+        ),
+        (
+            'title = "a"\n[checks.a]\nkind = "count"\nphrase = "b"\nleast = 5\nmost = 1',
+            r"mine\.toml: checks\.a: .*least=5 exceeds most=1",
+        ),
+        (
+            'title = "a"\n[checks.a]\nkind = "number"\nask = "b"\nleast = 5.5\nmost = 1',
+            r"checks\.a: .*least=5\.5 exceeds most=1",
+        ),
     ],
 )
 def test_a_wrong_file_is_an_error_with_its_place(tmp_path, text, said):
@@ -206,6 +218,21 @@ def test_a_wrong_file_is_an_error_with_its_place(tmp_path, text, said):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=said):
         read_inspection(path)
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ("checks.product.phras=x", "--set: unknown key checks.product.phras"),
+        ("checks.product.least=-1", "--set: checks.product.least = -1"),
+        ("checks.foo.phrase=x", "--set: checks.foo.kind is missing"),
+        ("checks.product.zone=x", "--set: .*check product has the zone 'x'"),
+    ],
+)
+def test_a_wrong_override_is_named_as_it_was_typed(item, said):
+    with pytest.raises(ConfigError, match=f"^{said}") as caught:
+        read_inspection("shelf", overrides=[item])
+    assert caught.value.hint == ("did you mean phrase?" if "unknown" in said else "")
 
 
 def test_an_unknown_name_lists_the_presets():
