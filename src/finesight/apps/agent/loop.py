@@ -361,7 +361,8 @@ class Agent:
                 words = [step.words for step in self.trace.steps if step.words]
                 return judge(self.responder, self._goal(look), words, look.path)
         except FinesightError as error:
-            return Verified(details=(error.message,))
+            how = "expectations" if self.options.expectations else "none"
+            return Verified(how=how, details=(error.message,))
         return Verified()
 
     def _goal(self, look: Look) -> str:
