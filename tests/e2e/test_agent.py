@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import finesight as package
+from finesight.apps.agent.ends import check_scripts
 from finesight.apps.agent.gate import Gate
 from finesight.apps.agent.job import run_on
 from finesight.apps.agent.records import AgentOptions, Expectation
@@ -112,6 +113,33 @@ def test_the_python_door(page, tmp_path):
         (("agent", "x", "--browser", "p.html", "--secret", "hunter2"), "is no secret"),
         (("agent", "x", "--browser", "p.html", "--secret", "a@http://b"), "has no value"),
         (("agent", "x", "--browser", "p.html", "--window", "big"), "--window is 'big'"),
+        (("agent", "x", "--browser", "p.html", "--expect", "url:(("), "is no regular expression"),
+        (("agent", "x", "--browser", "p.html", "--expect", "state:button"), "no role, name and"),
+        (("agent", "x", "--browser", "p.html", "--expect", "state:button/"), "no role, name and"),
+        (("agent", "x", "--browser", "p.html", "--expect", "state:button/Go"), "no role, name and"),
+        (("agent", "x", "--browser", "p.html", "--expect", "state:button/A/"), "no role, name and"),
+        (
+            ("agent", "x", "--browser", "p.html", "--instruction", "a"),
+            "instructions have no effect",
+        ),
+        (("agent", "x", "--browser", "p.html", "--network"), "--network would have no effect"),
+        (("agent", "x", "--browser", "p.html", "--app", "a=b"), "--app would have no effect"),
+        (("mcp", "--desktop", "xterm", "--allow-origin", "http://a"), "--allow-origin would have"),
+        (
+            ("agent", "x", "--phone", "practice", "--allow-origin", "http://a"),
+            "with --phone practice",
+        ),
+        (("agent", "x", "--phone", "practice", "--app", "a=b"), "--app would have no effect"),
+        (("agent", "x", "--display", ":7", "--window", "9x9"), "--window would have no effect"),
+        (("agent", "x", "--desktop", "xterm", "--scale", "2"), "--scale would have no effect"),
+        (("agent", "x", "--browser", "p.html", "--macro", "t"), "the task would have no effect"),
+        (
+            ("agent", "--browser", "p.html", "--macro", "t", "--expect", "text:a"),
+            "--expect would have",
+        ),
+        (("agent", "x", "--browser", "p.html", "--replay", "t"), "t holds no trace"),
+        (("agent", "--browser", "p.html", "--macro", "t"), "t holds no trace"),
+        (("agent", "x", "--browser", "p.html"), "--browser p.html: this file does not exist"),
     ],
 )
 def test_wrong_use_is_said(finesight, words, message):
@@ -121,10 +149,45 @@ def test_wrong_use_is_said(finesight, words, message):
 
 
 @needs_browser
-def test_a_page_that_is_not_there_or_not_allowed(finesight, page):
-    outcome = finesight("agent", "x", "--browser", "missing.html")
-    assert outcome.code == 1
-    assert "is not a file" in outcome.err
+@pytest.mark.parametrize("script", ["nonsense(((", "a b", "'"])
+def test_a_script_that_cannot_be_parsed_is_said_before_the_model_is_loaded(finesight, page, script):
+    words = ("agent", "x", "--browser", page, *SIZE, "--model", "no/model")
+    outcome = finesight(*words, "--expect", f"js:{script}")
+    assert outcome.code == 2
+    assert f"expectation js:{script} is no JavaScript: SyntaxError" in outcome.err
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    "script",
+    ["1 + 1", "() => true", "function () { return 1 }", "let a = 1; a", "{b: 1}", "undefined.x"],
+)
+def test_a_script_is_parsed_but_not_run_at_the_start(page, script):
+    with closing(WebScreen(page, size=Size(400, 300))) as screen:
+        check_scripts([Expectation("js", script)], screen)
+        check_scripts([Expectation("js", "document.title = 'ran'")], screen)
+        assert screen.browser.evaluate("document.title") == ""
+
+
+@needs_browser
+def test_a_check_that_fails_is_not_a_done_task(page):
+    with closing(WebScreen(page, size=Size(400, 300))) as screen:
+        player = Planned(screen, [("success",)])
+        options = AgentOptions(expectations=(Expectation("text", "Lights"),))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("finesight.apps.agent.loop.verify", fails)
+            run = run_on(screen, "Turn on the light.", player, "p", options, Gate())
+    assert run.claimed == "success"
+    assert run.verified.value is None
+    assert not run.is_done
+
+
+def fails(*given):
+    raise package.FinesightError("the tree is gone")
+
+
+@needs_browser
+def test_an_origin_that_cannot_be_read(finesight, page):
     outcome = finesight("agent", "x", "--browser", page, "--allow-origin", "example")
     assert outcome.code == 2
     assert "'example' is not an origin" in outcome.err

@@ -99,6 +99,47 @@ def test_a_phrase_is_found_by_words_and_by_place(finesight, screens):
     assert "no element of the screen is named 'elephant'" in missing.err
 
 
+def test_a_phrase_that_is_not_found_is_said_beside_what_was_not_read(
+    finesight, screens, monkeypatch
+):
+    monkeypatch.setattr(describe_screen, "_responder", lambda choice: Oracle(lambda question: "?"))
+    outcome = finesight("describe-screen", "before.png", "--find", "submit button")
+    assert outcome.code == 1
+    assert "not read to the end: before.png" in outcome.err
+    assert "no element of the screen is named 'submit button'" in outcome.err
+
+
+def test_a_file_of_several_pages_is_said_to_show_one(finesight, screens):
+    first, second = Image.open("before.png"), Image.open("after.png")
+    first.save("two.tif", save_all=True, append_images=[second])
+    outcome = finesight("describe-screen", "two.tif")
+    assert outcome.code == 0
+    assert "note: two.tif: page 1 of 2 is shown; save other pages as pictures" in outcome.err
+    assert "--pages" not in outcome.err
+
+
+def test_a_pdf_is_refused_with_a_hint_that_the_command_can_follow(finesight, screens):
+    Image.open("before.png").convert("RGB").save("one.pdf")
+    outcome = finesight("describe-screen", "one.pdf")
+    assert outcome.code != 0
+    assert "save the page or frame as one, such as a PNG" in outcome.err
+    assert "--pdf" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--find", ""), "--find is empty"),
+        (("--find", " "), "--find is empty"),
+        (("--since", "missing.json"), "--since missing.json: there is no such file"),
+    ],
+)
+def test_wrong_use_is_said(finesight, screens, words, message):
+    outcome = finesight("describe-screen", "before.png", *words)
+    assert outcome.code == 2
+    assert message in outcome.err
+
+
 def test_wrong_files_are_errors(finesight, screens, tmp_path):
     (tmp_path / "odd.json").write_text("[]", encoding="utf-8")
     for words in (

@@ -52,7 +52,7 @@ class GateMode(StrEnum):
     RECORD = "record"
 
 
-Goal = Annotated[str, typer.Argument(help="The task in words. Not needed with --macro.")]
+Goal = Annotated[str, typer.Argument(help="The task in words. Not with --macro.")]
 TraceFolder = Annotated[
     Path | None,
     typer.Option(
@@ -207,6 +207,8 @@ def _settings(given: Mapping[str, Any]) -> AgentOptions:
 
     if not given["goal"] and given["macro"] is None:
         raise ConfigError("there is no task", hint="give it in words as the first argument")
+    if given["macro"] is not None:
+        _check_macro(given)
     settings = AgentOptions(
         manner=given["manner"].value,
         extras=tuple(given["function"] or ()),
@@ -223,6 +225,18 @@ def _settings(given: Mapping[str, Any]) -> AgentOptions:
     )
     settings.check()
     return settings
+
+
+def _check_macro(given: Mapping[str, Any]) -> None:
+    """Raise if an option is given that a macro, which performs recorded acts without a model, does not use."""
+    asked = ("goal", "instruction", "function", "expect", "dry_run", "replay")
+    names = {"goal": "the task", "dry_run": "--dry-run"}
+    unused = [names.get(each, f"--{each}") for each in asked if given[each]]
+    if unused:
+        raise ConfigError(
+            f"{' and '.join(unused)} would have no effect with --macro",
+            hint="leave them out; --replay TRACE uses the recorded answers and takes a task",
+        )
 
 
 def _where(given: Mapping[str, Any]) -> _Where:
@@ -280,13 +294,16 @@ def _run(
     gate: Gate,
     replay: Path | None,
 ) -> Run:
+    from finesight.apps.agent.ends import check_scripts
     from finesight.apps.agent.job import run_on
     from finesight.cli.agent_terminal import ask_user
 
+    recorded = None if replay is None else _recorded(replay)
     with closing(
         where.screen.opened()
     ) as screen:  # first: a page that does not open costs no loading
-        responder = _responder(choice, replay)
+        check_scripts(settings.expectations, screen)
+        responder = recorded or _responder(choice)
         name = choice.name if replay is None else f"replay of {replay.name}"
         return run_on(
             screen,
@@ -304,18 +321,22 @@ def _run(
 
 def _macro(source: Path, where: _Where, gate: Gate) -> Run:
     from finesight.apps.agent.job import macro_on
+    from finesight.apps.agent.replay import read_trace
 
+    read_trace(source)  # first: without a trace no screen is opened
     with closing(where.screen.opened()) as screen:
         return macro_on(
             source, screen, gate, folder=where.trace, report=where.report, on_step=_note
         )
 
 
-def _responder(choice: ModelChoice, replay: Path | None) -> Responder:
-    if replay is not None:
-        from finesight.apps.agent.replay import Recorded, read_trace
+def _recorded(replay: Path) -> Responder:
+    from finesight.apps.agent.replay import Recorded, read_trace
 
-        return Recorded(read_trace(replay)[1])
+    return Recorded(read_trace(replay)[1])
+
+
+def _responder(choice: ModelChoice) -> Responder:
     from finesight.cli.batch import opened
 
     return opened(choice, 1, deterministic=False)

@@ -16,7 +16,7 @@ from finesight.cli.errors import reported
 from finesight.cli.output import check_report, print_json
 from finesight.cli.progress import ItemProgress
 from finesight.cli.session import ModelChoice
-from finesight.errors import AppError
+from finesight.errors import AppError, ConfigError, UnsupportedMedia
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -95,6 +95,8 @@ def describe_screen(
     with reported(debug=debug):
         if report is not None:
             check_report(report)
+        if find is not None and not find.strip():
+            raise ConfigError("--find is empty", hint='say what is looked for: "submit button"')
         from finesight.apps.accessibility.describe import DescribeOptions
 
         before = None if since is None else _earlier(since)
@@ -123,6 +125,11 @@ def _earlier(path: Path) -> ScreenDescription:
 
     from finesight.apps.accessibility.records import ScreenDescription
 
+    if not path.is_file():
+        raise ConfigError(
+            f"--since {path}: there is no such file",
+            hint="give the output of an earlier call with --json",
+        )
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -132,9 +139,22 @@ def _earlier(path: Path) -> ScreenDescription:
 
 
 def _opened(files: Sequence[Path]) -> list[Image.Image]:
-    from finesight.media.image import load_image
+    """The screenshots; a note is printed for a file of several pages, of which one is shown."""
+    from finesight.media.image import load_image, page_note
 
-    return [load_image(path).convert("RGB") for path in files]
+    pictures = []
+    for path in files:
+        try:
+            pictures.append(load_image(path).convert("RGB"))
+        except UnsupportedMedia as error:
+            if "on the command line" not in error.hint:
+                raise
+            hint = "this command takes pictures: save the page or frame as one, such as a PNG"
+            raise UnsupportedMedia(error.message, hint=hint) from error
+        if note := page_note(path):
+            shown = note.partition("; --pages")[0]  # this command has no such option
+            sys.stderr.write(f"note: {path}: {shown}; save other pages as pictures of their own\n")
+    return pictures
 
 
 def _responder(choice: ModelChoice) -> Responder:
@@ -231,10 +251,13 @@ def _raise_if_missing(
     phrase: str | None,
 ) -> None:
     cut = [each.source for each in described if not each.coverage.is_full]
+    missing = f"no element of the screen is named {phrase!r}"
+    is_missing = phrase is not None and not any(hits)
     if cut:
+        also = f"; in what was read, {missing}" if is_missing else ""
         raise AppError(
-            f"{len(cut)} of {len(described)} screenshots were not read to the end: {', '.join(cut[:6])}",
+            f"{len(cut)} of {len(described)} screenshots were not read to the end: {', '.join(cut[:6])}{also}",
             hint="what was read is printed; --max-new-tokens or --max-pixels may read more",
         )
-    if phrase is not None and not any(hits):
-        raise AppError(f"no element of the screen is named {phrase!r}")
+    if is_missing:
+        raise AppError(missing)

@@ -8,7 +8,9 @@ import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -99,7 +101,34 @@ class ScreenChoice:
         if len(given) != 1:
             what = f"{' and '.join(given)} are given" if given else "there is no screen"
             raise ConfigError(what, hint=f"give one of {', '.join(kinds)}")
+        chosen._check_used(given[0])
         return chosen
+
+    def _check_used(self, kind: str) -> None:
+        """Raise if an option is given that the chosen screen does not use."""
+        is_practice = self.phone == "practice"
+        uses = {
+            "--allow-origin": (bool(self.allow_origin), kind == "--browser", "--browser"),
+            "--network": (self.network, kind == "--desktop", "--desktop"),
+            "--app": (bool(self.app), kind == "--phone" and not is_practice, "--phone SERIAL"),
+            "--window": (
+                self.window != "1280x800",
+                kind in ("--browser", "--desktop"),
+                "--browser or --desktop",
+            ),
+            "--scale": (
+                self.scale != 1.0,
+                kind == "--browser" or is_practice,
+                "--browser or --phone practice",
+            ),
+        }
+        chosen = f"{kind} practice" if is_practice else kind
+        for name, (is_given, is_used, users) in uses.items():
+            if is_given and not is_used:
+                raise ConfigError(
+                    f"{name} would have no effect with {chosen}",
+                    hint=f"leave it out; it is for {users}",
+                )
 
     def opened(self) -> Screen:
         """The screen; what it may do is printed.
@@ -117,8 +146,9 @@ class ScreenChoice:
         if self.browser is not None:
             from finesight.screen.web import WebScreen
 
-            origins = self.allow_origin or []
-            return WebScreen(self.browser, size=self._size(), scale=self.scale, origins=origins)
+            origins, size = self.allow_origin or [], self._size()
+            _check_page(self.browser)
+            return WebScreen(self.browser, size=size, scale=self.scale, origins=origins)
         if self.phone is not None:
             return self._phone(self.phone)
         from finesight.screen.desktop import Desktop as DesktopScreen
@@ -145,6 +175,16 @@ class ScreenChoice:
         if found is None:
             raise ConfigError(f"--window is {self.window!r}", hint="write it as 1280x800")
         return Size(int(found[1]), int(found[2]))
+
+
+def _check_page(page: str) -> None:
+    is_url = urlsplit(page).scheme in ("http", "https", "file", "data", "about")
+    if not is_url and not Path(page).is_file():
+        what = "is a folder" if Path(page).is_dir() else "does not exist"
+        raise ConfigError(
+            f"--browser {page}: this file {what}",
+            hint="give the path of a page, or a URL such as https://example.com/",
+        )
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -17,12 +17,45 @@ from finesight.responder import Responder
 from finesight.screen.environment import Screen
 from finesight.screen.web import WebScreen
 
-__all__ = ["judge", "verify"]
+__all__ = ["check_scripts", "judge", "verify"]
 
 _QUESTION = (
     "The task was: {goal}\n\nThese steps were done:\n{done}\n\nLook at the screen as it is now. Is the task completed?"
     " Answer Yes or No."
 )
+
+_PARSED = """(text) => {
+  try { new Function(text); return ''; } catch (first) {
+    if (!(first instanceof SyntaxError)) return '';
+    try { new Function(`return (${text}\n)`); return ''; } catch (error) { return String(error); }
+  }
+}"""
+"""JavaScript: the error of a script that cannot be parsed; the script is not run."""
+
+
+def check_scripts(expectations: Sequence[Expectation], screen: Screen) -> None:
+    """Check before a run that the scripts of expectations can be evaluated at its end.
+
+    Args:
+        expectations: of the run.
+        screen: on which they are evaluated.
+
+    Raises:
+        ConfigError: a script cannot be parsed, or the screen runs no scripts.
+    """
+    for each in expectations:
+        if each.kind != "js":
+            continue
+        if not isinstance(screen, WebScreen):
+            raise ConfigError(
+                f"expectation js:{each.value} cannot be checked: this screen runs no scripts",
+                hint="js: is for web pages; give text:TEXT or state:ROLE/NAME/STATE",
+            )
+        if problem := screen.browser.evaluate(_PARSED, each.value):
+            raise ConfigError(
+                f"expectation js:{each.value} is no JavaScript: {problem}",
+                hint="give an expression, such as js:document.title === 'Done'",
+            )
 
 
 def verify(
@@ -70,7 +103,7 @@ def _holds(
     """Whether an expectation holds, and what was found instead."""
     value = expected.value
     if expected.kind == "url":
-        return _matches(value, place), f"it is {place}"
+        return re.search(value, place) is not None, f"it is {place}"
     if expected.kind == "file":
         return Path(value).exists(), ""
     if expected.kind == "js":
@@ -80,13 +113,6 @@ def _holds(
     shown = " ".join(f"{each.name} {each.value}" for each in elements)
     is_shown = _plain(value) in _plain(shown)
     return is_shown, "" if elements else "this screen lists no elements"
-
-
-def _matches(pattern: str, place: str) -> bool:
-    try:
-        return re.search(pattern, place) is not None
-    except re.error as error:
-        raise ConfigError(f"{pattern!r} is no regular expression: {error}") from error
 
 
 def _has_state(value: str, elements: Sequence[ScreenElement]) -> tuple[bool, str]:

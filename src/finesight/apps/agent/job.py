@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from finesight.apps.agent.ends import check_scripts
 from finesight.apps.agent.gate import Gate
 from finesight.apps.agent.loop import Agent
 from finesight.apps.agent.records import AgentOptions, Run, Step
@@ -49,8 +50,9 @@ def run_on(
         on_step: called with each finished step.
 
     Raises:
-        ConfigError: the folder holds a finished run, or one with other settings.
+        ConfigError: the folder holds a finished run, or one with other settings; an expectation cannot be checked.
     """
+    check_scripts(options.expectations, screen)
     with _opened(screen, goal, model, options, gate, folder) as trace:
         worker = Agent(goal, screen, responder, trace, options, gate, ask_user, on_step)
         run = worker.run()

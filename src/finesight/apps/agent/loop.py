@@ -361,7 +361,8 @@ class Agent:
                 words = [step.words for step in self.trace.steps if step.words]
                 return judge(self.responder, self._goal(look), words, look.path)
         except FinesightError as error:
-            return Verified(details=(error.message,))
+            is_expected = bool(self.options.expectations)
+            return Verified(how="expectations" if is_expected else "none", details=(error.message,))
         return Verified()
 
     def _goal(self, look: Look) -> str:

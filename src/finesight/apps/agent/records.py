@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
@@ -64,6 +65,24 @@ class Expectation:
             hint="write url:REGEX, text:TEXT, state:ROLE/NAME/STATE, file:PATH or js:EXPRESSION",
         )
 
+    def check(self) -> None:
+        """Raise `ConfigError` if the value cannot be checked at the end: a broken regular expression, an odd state."""
+        if self.kind == "url":
+            try:
+                re.compile(self.value)
+            except re.error as error:
+                raise ConfigError(
+                    f"expectation url:{self.value} is no regular expression: {error}",
+                    hint="put a backslash before characters that stand for themselves, such as ( or ?",
+                ) from error
+        if self.kind == "state":
+            role, _, rest = self.value.partition("/")
+            if not role or "/" not in rest or rest.endswith("/"):
+                raise ConfigError(
+                    f"expectation state:{self.value} has no role, name and state",
+                    hint="write state:ROLE/NAME/STATE, such as state:checkbox/Newsletter/checked",
+                )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentOptions:
@@ -114,6 +133,13 @@ class AgentOptions:
             raise ConfigError(
                 "the manner `low` needs each step in words", hint="give instructions, one a step"
             )
+        if self.instructions and self.manner != "low":
+            raise ConfigError(
+                f"instructions have no effect with the manner `{self.manner}`",
+                hint="give the manner low, or leave the instructions out",
+            )
+        for each in self.expectations:
+            each.check()
         for name in ("most_steps", "most_seconds", "acts_per_minute", "most_unreadable"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}, not above 0")

@@ -17,7 +17,7 @@ from finesight.apps.agent.look import look_at
 from finesight.apps.agent.records import End, Run, Step
 from finesight.apps.agent.trace import Trace, read_steps
 from finesight.conversation import Conversation, ImagePart, MediaRecord, Reply, Sampling, Usage
-from finesight.errors import ActionRefused, AppError, ScreenUnavailable
+from finesight.errors import ActionRefused, AppError, ConfigError, ScreenUnavailable
 from finesight.geometry import Point, Resize, Size
 from finesight.screen.act import Act
 from finesight.screen.effect import effect_of
@@ -36,12 +36,18 @@ def read_trace(folder: Path) -> tuple[dict[str, Any], list[Step]]:
     """Settings and steps of a trace.
 
     Raises:
-        AppError: the folder holds no trace, or it is damaged.
+        ConfigError: the folder holds no trace.
+        AppError: the trace is damaged.
     """
+    if not (folder / "meta.json").is_file():
+        raise ConfigError(
+            f"{folder} holds no trace: there is no {folder / 'meta.json'}",
+            hint="give the folder of an earlier run with --trace",
+        )
     try:
         meta = json.loads((folder / "meta.json").read_bytes())
     except (OSError, ValueError) as error:
-        raise AppError(f"{folder} holds no trace: {error}") from error
+        raise AppError(f"the trace {folder} is damaged: {error}") from error
     steps, _ = read_steps(folder / "steps.jsonl")
     return meta, steps
 

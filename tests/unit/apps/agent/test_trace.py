@@ -196,7 +196,10 @@ def test_a_damaged_line_is_named(tmp_path):
     (tmp_path / "steps.jsonl").write_text('{"n": 1}\n{"pending": 2}\n')
     with pytest.raises(AppError, match="line 1 is no step"):
         read_steps(tmp_path / "steps.jsonl")
-    with pytest.raises(AppError, match="holds no trace"):
+    with pytest.raises(ConfigError, match="holds no trace"):
+        read_trace(tmp_path)
+    (tmp_path / "meta.json").write_text("{", encoding="utf-8")
+    with pytest.raises(AppError, match="is damaged"):
         read_trace(tmp_path)
 
 
