@@ -49,7 +49,7 @@ class RayExecutor:
                 hint='install it: pip install "finesight[ray]"',
             ) from error
         # Without an address Ray would also join the cluster named in a file of /tmp, which outlives a killed cluster.
-        address = os.environ.get("RAY_ADDRESS", "local")
+        address = os.environ.get("RAY_ADDRESS", "local")  # noqa: TID251  # it is Ray's own variable
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
         context = DataContext.get_current()
         context.execution_options.preserve_order = True

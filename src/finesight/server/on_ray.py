@@ -85,7 +85,8 @@ def _started() -> tuple[Any, Any]:
         ) from error
     try:
         # Without an address Ray would also join the cluster named in a file of /tmp, which outlives a killed cluster.
-        ray.init(address=os.environ.get("RAY_ADDRESS", "local"), log_to_driver=False)
+        address = os.environ.get("RAY_ADDRESS", "local")  # noqa: TID251  # it is Ray's own variable
+        ray.init(address=address, log_to_driver=False)
     except Exception as error:  # of many classes, a bare Exception among them
         raise FinesightError(
             f"Ray did not start: {str(error)[:300] or type(error).__name__}",
